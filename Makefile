@@ -1,0 +1,40 @@
+.PHONY: run test check bench soak translations clean
+
+run: .venv/ready node_modules/ready       ## everything a first visitor needs, then a demo workspace
+	.venv/bin/inkling demo
+
+test: .venv/ready-dev node_modules/ready  ## everything a contributor needs, then the whole suite
+	scripts/servers
+	.venv/bin/pytest
+
+check: .venv/ready-dev                    ## style, types, import contracts
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: .venv/ready-bench                  ## figures, side by side with the peers; never part of the tests
+	scripts/servers bench
+	.venv/bin/python -m tests.bench
+
+translations: .venv/ready-dev             ## collect the words of the pages and bring the Russian catalogue up to date
+	scripts/translations
+
+.venv/ready: requirements.txt pyproject.toml scripts/venv
+	scripts/venv requirements.txt
+	touch $@
+
+.venv/ready-dev: requirements-dev.txt pyproject.toml scripts/venv
+	scripts/venv requirements-dev.txt
+	touch $@ .venv/ready
+
+.venv/ready-bench: .venv/ready-dev requirements-bench.txt
+	.venv/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements-bench.txt
+	touch $@
+
+node_modules/ready: package-lock.json scripts/frontend
+	scripts/frontend
+	touch $@
+
+clean:                                    ## forget what was installed here (never data/)
+	rm -rf .venv node_modules tracker/web/static/vendor
