@@ -1,0 +1,38 @@
+"""Runs migrations on the connection that `tracker.db` hands in, or on the database that the settings name."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+import tracker.models  # noqa: F401  (registers the tables)
+from tracker.db import Database, UtcDateTime
+from tracker.settings import read_settings
+
+
+def render_item(kind, thing, autogen_context):
+    """Writes our own column type by its name."""
+    if kind == "type" and isinstance(thing, UtcDateTime):
+        autogen_context.imports.add("from tracker.db import UtcDateTime")
+        return "UtcDateTime()"
+    return False
+
+
+def run(connection):
+    context.configure(
+        connection=connection,
+        target_metadata=SQLModel.metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+        compare_type=True,
+        render_item=render_item,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    database = Database(read_settings())
+    with database.engine.begin() as connection:
+        run(connection)
+    database.close()

@@ -1,0 +1,45 @@
+"""The house: what every role of the product shares, wired once at start."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from pixel.settings import load_or_make_keys
+from pixel.tokens import Tokens
+from tracker.db import Database
+from tracker.secrets import KeyRing
+from tracker.settings import Settings
+
+
+@dataclass(frozen=True)
+class House:
+    """Settings, database, keys. Immutable and safe to share between threads."""
+
+    settings: Settings
+    database: Database
+    ring: KeyRing
+    tokens: Tokens
+
+    @cached_property
+    def own_hosts(self) -> frozenset[str]:
+        """``host`` or ``host:port`` of our own addresses, as they stand in links."""
+        return frozenset(urlsplit(url).netloc.lower() for url in (self.settings.base_url, self.settings.tracking_url))
+
+    def pixel_url(self, delivery: str) -> str:
+        return f"{self.settings.tracking_url}/o/{self.tokens.open(delivery)}.gif"
+
+    def click_url(self, delivery: str, link: int, url: str) -> str:
+        return f"{self.settings.tracking_url}/c/{self.tokens.click(delivery, link, url)}"
+
+    def may_connect(self, address: str) -> bool:
+        """Whether a mail server may live at this IP address: public, or in a network the operator allowed."""
+        ip = ip_address(address)
+        return ip.is_global or any(ip in network for network in self.settings.allow_private_hosts)
+
+
+def open_house(settings: Settings) -> House:
+    """Wires the house. Makes the data folder and the key file where they are missing."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys = settings.secret_keys or tuple(load_or_make_keys(settings.data_dir))
+    return House(settings=settings, database=Database(settings), ring=KeyRing(keys), tokens=Tokens(keys))

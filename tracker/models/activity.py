@@ -1,0 +1,130 @@
+"""What happened to a delivery: events, their verdicts, the evidence behind them, and the bell."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Index, LargeBinary, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from tracker.db import UtcDateTime, now
+from tracker.models.people import public_id
+
+
+class Event(SQLModel, table=True):
+    """A judged fact about a delivery. Class, confidence and reasons repeat the newest verdict."""
+
+    __table_args__ = (
+        UniqueConstraint("edge", "hit", name="uq_event_edge_hit"),
+        Index("ix_event_message_at", "message_id", "at"),
+        Index("ix_event_settle", "settle_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
+    message_id: int = Field(foreign_key="message.id", ondelete="CASCADE")
+    delivery_id: int | None = Field(default=None, foreign_key="delivery.id", index=True, ondelete="CASCADE")
+    kind: str = Field(max_length=12)
+    """open, click, reply, auto_reply, bounce, unsubscribe"""
+    at: datetime = Field(sa_type=UtcDateTime)
+    link: int | None = None
+    edge: str | None = Field(default=None, max_length=64)
+    hit: int | None = Field(default=None, sa_type=BigInteger)
+    """Which edge saw it and under which number: a hit is taken in once, however often it is drained."""
+    klass: str = Field(max_length=20)
+    confidence: float
+    reasons: Any = Field(default=None, sa_type=JSON)
+    vendor: str | None = Field(default=None, max_length=40)
+    client: str = Field(default="", max_length=80)
+    merged: bool = False
+    """Repeats an event just before it (same link or pixel, same source): kept, but neither shown nor counted."""
+    settle_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When its verdict is final enough to ring; None once that was done."""
+    alerted: bool = False
+
+
+class Verdict(SQLModel, table=True):
+    """One judgement of one event. Append-only; the newest counts."""
+
+    __table_args__ = (UniqueConstraint("event_id", "version", name="uq_verdict_event_version"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    event_id: int = Field(foreign_key="event.id", ondelete="CASCADE")
+    version: int
+    klass: str = Field(max_length=20)
+    confidence: float
+    reasons: Any = Field(default=None, sa_type=JSON)
+    rule_set: str = Field(max_length=32)
+    decided_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    decided_by: int | None = Field(default=None, foreign_key="user_account.id", ondelete="SET NULL")
+
+
+class HitEvidence(SQLModel, table=True):
+    """Address and headers of a hit, encrypted, kept for days and only to judge again."""
+
+    __tablename__ = "hit_evidence"
+
+    event_id: int = Field(primary_key=True, foreign_key="event.id", ondelete="CASCADE")
+    sealed: bytes = Field(sa_type=LargeBinary)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class DrainCursor(SQLModel, table=True):
+    """How far each edge has been read."""
+
+    __tablename__ = "drain_cursor"
+
+    edge: str = Field(primary_key=True, max_length=64)
+    after: int = Field(default=0, sa_type=BigInteger)
+    read_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    problem: str = ""
+
+
+class Notification(SQLModel, table=True):
+    """One bell line for one person about one delivery (or message), with a counter."""
+
+    __table_args__ = (
+        UniqueConstraint("user_id", "subject", name="uq_notification_user_subject"),
+        Index("ix_notification_user_at", "user_id", "at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
+    user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
+    subject: str = Field(max_length=64)
+    """What the line is about, such as ``delivery:17``."""
+    message_id: int | None = Field(default=None, foreign_key="message.id", index=True, ondelete="CASCADE")
+    delivery_id: int | None = Field(default=None, foreign_key="delivery.id", ondelete="CASCADE")
+    kind: str = Field(max_length=16)
+    """open, click, reply, bounce, rejected, corrected, problem"""
+    count: int = 1
+    opens: int = 0
+    clicks: int = 0
+    client: str = Field(default="", max_length=80)
+    detail: str = ""
+    first_at: datetime = Field(sa_type=UtcDateTime)
+    at: datetime = Field(sa_type=UtcDateTime)
+    read_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class FeedItem(SQLModel, table=True):
+    """A hint to a person's open pages that something changed; kept for a day so that a browser can resume."""
+
+    __tablename__ = "feed_item"
+    __table_args__ = (Index("ix_feed_item_user_id", "user_id", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
+    kind: str = Field(max_length=16)
+    """notification, message, letter"""
+    subject: str = Field(max_length=16)
+    at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+
+
+class WorkerBeat(SQLModel, table=True):
+    """When each task of a worker last ran, and how that ended."""
+
+    __tablename__ = "worker_beat"
+
+    task: str = Field(primary_key=True, max_length=64)
+    at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    problem: str = ""

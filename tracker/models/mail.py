@@ -1,0 +1,191 @@
+"""Outgoing mail: accounts, messages, one delivery per recipient, tracked links."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Index, LargeBinary, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from tracker.db import UtcDateTime, now
+from tracker.models.people import public_id
+
+
+class Account(SQLModel, table=True):
+    """A salesperson's sending identity: address, SMTP submission, and IMAP for the clean copy in Sent."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
+    user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")
+    name: str = Field(default="", max_length=200)
+    address: str = Field(max_length=254)
+    preset: str = Field(default="other", max_length=32)
+    smtp_host: str = Field(max_length=255)
+    smtp_port: int
+    smtp_security: str = Field(max_length=8)
+    smtp_login: str = Field(default="", max_length=254)
+    smtp_secret: bytes | None = Field(default=None, sa_type=LargeBinary)
+    imap_host: str | None = Field(default=None, max_length=255)
+    imap_port: int | None = None
+    imap_security: str | None = Field(default=None, max_length=8)
+    imap_login: str | None = Field(default=None, max_length=254)
+    imap_secret: bytes | None = Field(default=None, sa_type=LargeBinary)
+    sent_folder: str | None = Field(default=None, max_length=255)
+    files_own_copy: bool = False
+    """The provider files a copy of what was submitted (Gmail, Microsoft 365), so we append none."""
+    confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    state: str = Field(default="unchecked", max_length=16)
+    state_detail: str = ""
+    checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class MessageState(StrEnum):
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    SENT = "sent"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Message(SQLModel, table=True):
+    """One outgoing message, whatever the number of recipients. Counters are recomputed from verdicts, never incremented."""
+
+    __table_args__ = (
+        Index("ix_message_user_list", "user_id", "listed_at", "id"),
+        Index("ix_message_message_id", "message_id"),
+        Index("ix_message_thread", "user_id", "thread"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
+    user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
+    account_id: int | None = Field(default=None, foreign_key="account.id", index=True, ondelete="SET NULL")
+    message_id: str = Field(max_length=255)
+    """RFC 5322 section 3.6.4, with its angle brackets; the same in every copy."""
+    from_address: str = Field(default="", max_length=254)
+    from_name: str = Field(default="", max_length=200)
+    subject: str = ""
+    snippet: str = Field(default="", max_length=300)
+    state: str = Field(default=MessageState.DRAFT, max_length=12)
+    track_opens: bool = False
+    track_links: bool = False
+    in_reply_to: str | None = Field(default=None, max_length=255)
+    thread: str = Field(default="", max_length=255)
+    follow_up_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    muted: bool = False
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    send_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    listed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    """When it is (or will be) sent, else when it was last changed: the order of the list."""
+    names: str = Field(default="", max_length=300)
+    """Recipients as the list shows them."""
+    has_attachments: bool = False
+    opens_tracked: int = 0
+    clicks_tracked: int = 0
+    """Deliveries that carry the pixel; deliveries that carry tracked links."""
+    opens: int = 0
+    clicks: int = 0
+    machine: int = 0
+    replies: int = 0
+    bounces: int = 0
+    first_opened_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_activity_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    note: str = ""
+    """What went otherwise than asked, as a code with a sentence behind it (untracked as a whole, rewriting failed …)."""
+    sent_copy: str = Field(default="none", max_length=12)
+    """none, wanted, done, provider, failed"""
+    sent_copy_detail: str = ""
+    sent_copy_tries: int = 0
+    sent_copy_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class MessageBody(SQLModel, table=True):
+    """What was written, apart from the row so that lists stay quick. ``raw`` is the clean message as it goes to Sent."""
+
+    __tablename__ = "message_body"
+
+    message_id: int = Field(primary_key=True, foreign_key="message.id", ondelete="CASCADE")
+    html: str | None = None
+    text: str | None = None
+    raw: bytes | None = Field(default=None, sa_type=LargeBinary)
+    recipients: str = ""
+    """A draft's To, Cc and Bcc as typed (JSON)."""
+    html_bytes_before: int | None = None
+    html_bytes_after: int | None = None
+
+
+class Attachment(SQLModel, table=True):
+    """A file of a draft; once sent, it is inside ``MessageBody.raw``."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
+    message_id: int = Field(foreign_key="message.id", index=True, ondelete="CASCADE")
+    filename: str = Field(max_length=255)
+    content_type: str = Field(max_length=127)
+    size: int
+    content: bytes = Field(sa_type=LargeBinary)
+
+
+class DeliveryStatus(StrEnum):
+    QUEUED = "queued"
+    DEFERRED = "deferred"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+
+
+class Delivery(SQLModel, table=True):
+    """One recipient's copy; carries the frozen policy. ``public_id`` is what its tokens state."""
+
+    __table_args__ = (
+        UniqueConstraint("message_id", "position", name="uq_delivery_message_position"),
+        Index("ix_delivery_due", "status", "next_try_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
+    message_id: int = Field(foreign_key="message.id", ondelete="CASCADE")
+    recipient_id: int = Field(foreign_key="recipient.id", index=True)
+    position: int
+    role: str = Field(max_length=3)
+    address: str = Field(max_length=254)
+    name: str = Field(default="", max_length=200)
+    opens_on: bool = False
+    opens_rule: str = Field(default="", max_length=40)
+    clicks_on: bool = False
+    clicks_rule: str = Field(default="", max_length=40)
+    mx_family: str | None = Field(default=None, max_length=32)
+    status: str = Field(default=DeliveryStatus.QUEUED, max_length=10)
+    tries: int = 0
+    next_try_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    claimed_by: str | None = Field(default=None, max_length=64)
+    claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    reply: str = ""
+    """The server's last words about this recipient."""
+    accepted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    first_opened_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_opened_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    first_clicked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_clicked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    opens: int = 0
+    clicks: int = 0
+    machine: int = 0
+
+
+class TrackedLink(SQLModel, table=True):
+    """A link of a message, tracked or left alone with the reason."""
+
+    __tablename__ = "tracked_link"
+    __table_args__ = (UniqueConstraint("message_id", "position", name="uq_tracked_link_message_position"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    message_id: int = Field(foreign_key="message.id", ondelete="CASCADE")
+    position: int
+    url: str
+    text: str = ""
+    tracked: bool = False
+    reason: str | None = Field(default=None, max_length=40)
+    clicks: int = 0

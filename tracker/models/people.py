@@ -1,0 +1,134 @@
+"""People: those who sell, those we write to, and what these agreed to."""
+
+import secrets
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, Index, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from tracker.db import UtcDateTime, now
+
+
+def public_id() -> str:
+    """64 random bits as 11 characters of base64url: what the outside may see of a row."""
+    return secrets.token_urlsafe(8)
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+class User(SQLModel, table=True):
+    """A person who sells. ``email`` is in look-up form."""
+
+    __tablename__ = "user_account"
+
+    id: int | None = Field(default=None, primary_key=True)
+    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
+    email: str = Field(unique=True, max_length=254)
+    name: str = Field(max_length=200)
+    role: str = Field(default=Role.MEMBER, max_length=16)
+    password_hash: str | None = Field(default=None, max_length=200)
+    active: bool = True
+    locale: str = Field(default="en", max_length=8)
+    timezone: str = Field(default="UTC", max_length=64)
+    theme: str = Field(default="auto", max_length=8)
+    status: str = Field(default="free", max_length=8)
+    track_opens: bool = True
+    track_links: bool = True
+    undo_seconds: int = 5
+    signature: str = ""
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class UserSession(SQLModel, table=True):
+    """A sign-in on one browser. The cookie holds the token, we hold its digest."""
+
+    __tablename__ = "user_session"
+
+    id: int | None = Field(default=None, primary_key=True)
+    user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")
+    token_digest: str = Field(unique=True, max_length=64)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    seen_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ApiToken(SQLModel, table=True):
+    """A token for the API and the gateway; shown once, kept as a digest."""
+
+    __tablename__ = "api_token"
+
+    id: int | None = Field(default=None, primary_key=True)
+    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
+    user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")
+    name: str = Field(max_length=100)
+    token_digest: str = Field(unique=True, max_length=64)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class SignInFailure(SQLModel, table=True):
+    """A failed sign-in, kept for the minutes that the limit looks back. ``subject`` is a keyed digest of address or source."""
+
+    __tablename__ = "sign_in_failure"
+
+    id: int | None = Field(default=None, primary_key=True)
+    subject: str = Field(index=True, max_length=64)
+    at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+
+
+class Preference(SQLModel, table=True):
+    """One preference of the workspace, by name. The value is any JSON."""
+
+    name: str = Field(primary_key=True, max_length=64)
+    value: Any = Field(default=None, sa_type=JSON)
+    changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    changed_by: int | None = Field(default=None, foreign_key="user_account.id", ondelete="SET NULL")
+
+
+class Recipient(SQLModel, table=True):
+    """A person's address that we send to. ``lookup`` (look-up form) says who it is, ``address`` how it was written first."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
+    address: str = Field(max_length=254)
+    lookup: str = Field(unique=True, max_length=254)
+    name: str = Field(default="", max_length=200)
+    jurisdiction: str | None = Field(default=None, max_length=8)
+    never_track: bool = False
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class ConsentEntry(SQLModel, table=True):
+    """One consent event of one recipient and purpose. Append-only: the newest entry is the state; nothing is ever updated.
+
+    ``digest`` chains the entries of a recipient: SHA-256 over the previous entry's digest and this entry's facts.
+    """
+
+    __tablename__ = "consent_entry"
+    __table_args__ = (
+        UniqueConstraint("recipient_id", "number", name="uq_consent_entry_recipient_number"),
+        Index("ix_consent_entry_recipient_purpose", "recipient_id", "purpose", "number"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
+    recipient_id: int = Field(foreign_key="recipient.id", ondelete="CASCADE")
+    number: int
+    purpose: str = Field(max_length=16)
+    state: str = Field(max_length=16)
+    at: datetime = Field(sa_type=UtcDateTime)
+    recorded_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    actor: str = Field(max_length=64)
+    channel: str = Field(max_length=32)
+    grade: str = Field(max_length=1)
+    note: str = ""
+    notice: str | None = Field(default=None, max_length=64)
+    evidence: Any = Field(default=None, sa_type=JSON)
+    previous_digest: str = Field(max_length=64)
+    digest: str = Field(max_length=64)

@@ -1,0 +1,44 @@
+"""Preferences of the workspace: what people change while Inkling runs."""
+
+from typing import Any
+
+from sqlmodel import Session
+
+from tracker.consent import Pack
+from tracker.db import now
+from tracker.models import Preference
+
+DEFAULTS: dict[str, Any] = {
+    "policy": Pack.STRICT.value,
+    "policy_reason": "",
+    "recipient_limit": 10,
+    "leave_text_urls": True,
+    "footer": True,
+    "set_up": False,
+    "setup_code_digest": None,
+}
+
+
+def preference(session: Session, name: str) -> Any:
+    """The value of a preference, or its default."""
+    row = session.get(Preference, name)
+    return DEFAULTS[name] if row is None else row.value
+
+
+def set_preference(session: Session, name: str, value: Any, by: int | None = None) -> None:
+    if name not in DEFAULTS:
+        raise KeyError(name)
+    session.merge(Preference(name=name, value=value, changed_at=now(), changed_by=by))
+
+
+def workspace_pack(session: Session) -> Pack:
+    """The consent policy in force."""
+    return Pack(preference(session, "policy"))
+
+
+def set_policy(session: Session, pack: Pack, reason: str, by: int | None = None) -> None:
+    """Chooses the consent policy. Raises ValueError when one looser than strict is chosen without a written reason."""
+    if pack == Pack.NOTICE and len(reason.strip()) < 10:
+        raise ValueError("The policy “notice” needs a written reason of at least ten characters: it is looser than “strict”.")
+    set_preference(session, "policy", pack.value, by)
+    set_preference(session, "policy_reason", reason.strip(), by)

@@ -1,0 +1,84 @@
+"""The key ring: encryption of what must be read again, and digests of what must only be recognised."""
+
+import hashlib
+import hmac
+import os
+import secrets
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+# RFC 9106 section 4, second recommended option (64 MiB), is argon2-cffi's default.
+_passwords = PasswordHasher()
+
+
+class Undecryptable(ValueError):
+    """No key of the ring opens this secret: keys were lost, or the value belongs to another record."""
+
+
+class KeyRing:
+    """Encrypts with the newest key, decrypts with any. AES-256-GCM; every value is bound to the record it belongs to."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        if not keys:
+            raise ValueError("a key ring needs at least one key")
+        self.keys = keys
+        self._ciphers = [AESGCM(_derive(key, b"inkling credentials")) for key in keys]
+        self._digest_keys = [_derive(key, b"inkling digests") for key in keys]
+
+    def encrypt(self, plain: bytes, record: str) -> bytes:
+        """Ciphertext of ``plain``, readable only together with the same ``record`` name (such as ``account:17:smtp``)."""
+        nonce = os.urandom(12)
+        return nonce + self._ciphers[0].encrypt(nonce, plain, record.encode())
+
+    def decrypt(self, sealed: bytes, record: str) -> bytes:
+        """The plain bytes. Raises :class:`Undecryptable`."""
+        for cipher in self._ciphers:
+            try:
+                return cipher.decrypt(sealed[:12], sealed[12:], record.encode())
+            except (InvalidTag, ValueError):
+                continue
+        raise Undecryptable(f"the secret of {record} cannot be opened with the present keys; enter it again")
+
+    def digest(self, value: str) -> str:
+        """A keyed digest (HMAC-SHA-256, hexadecimal) under the newest key."""
+        return hmac.new(self._digest_keys[0], value.encode(), hashlib.sha256).hexdigest()
+
+
+def _derive(key: str, purpose: bytes) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose).derive(key.encode())
+
+
+def hash_password(password: str) -> str:
+    return _passwords.hash(password)
+
+
+def password_fits(password_hash: str | None, password: str) -> bool:
+    """Whether the password is right. Takes the same time when there is no such user (``None``)."""
+    try:
+        return _passwords.verify(password_hash or _NOBODY, password) and password_hash is not None
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+_NOBODY = _passwords.hash(secrets.token_urlsafe(16))
+
+
+def new_token() -> str:
+    """A bearer token of 256 random bits, safe in URLs and headers."""
+    return secrets.token_urlsafe(32)
+
+
+def token_digest(token: str) -> str:
+    """What we keep of a bearer token. It has 256 random bits, so a plain SHA-256 is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def new_code() -> str:
+    """A code to type: 12 characters in three groups, no look-alikes, 59 bits."""
+    alphabet = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
+    return "-".join("".join(secrets.choice(alphabet) for _ in range(4)) for _ in range(3))
