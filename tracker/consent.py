@@ -170,6 +170,7 @@ def decide(facts: Facts) -> Decision:
 def _refusals(facts: Facts) -> list[tuple[bool, str]]:
     """Strictest first: what the workspace forbids, what the person said, what the sender chose, what is possible."""
     in_notice = facts.pack == Pack.NOTICE and (facts.jurisdiction or "") not in STRICT_JURISDICTIONS
+    noticed = in_notice and facts.jurisdiction is not None and facts.state == State.UNKNOWN
     open_question = facts.state in (State.UNKNOWN, State.ASKED, State.LAPSED)
     return [
         (facts.pack == Pack.OFF, "policy_off"),
@@ -177,7 +178,7 @@ def _refusals(facts: Facts) -> list[tuple[bool, str]]:
         (facts.never_track, "never_track"),
         (facts.is_sender, "own_address"),
         (facts.state in SILENT and facts.state != State.LAPSED, facts.state.value),
-        (open_question and not (in_notice and facts.jurisdiction is not None), facts.state.value),
+        (open_question and not noticed, facts.state.value),
         (not facts.wanted, "switched_off"),
         (not facts.measurable, "text_only"),
         (facts.recipients > facts.recipient_limit, "group_too_large"),
