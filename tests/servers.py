@@ -1,0 +1,37 @@
+"""The real servers that tests talk to. Everything is on a free port of 127.0.0.1, in temporary folders, and ends with its block.
+
+    with smtp_sink(login="anna", secret="s", tls="starttls") as sink: ...
+    with dovecot() as server: ...
+    with postgresql() as cluster: ...
+    with chromium() as browser: ...
+
+The fixtures of the same names are in `conftest.py`. A missing program skips the test by name, and fails it in CI.
+"""
+
+from tests.servers_authority import Authority, ca
+from tests.servers_chromium import Pages, chromium
+from tests.servers_dovecot import Dovecot, dovecot
+from tests.servers_ground import free_port, listening, require, unavailable, wait_until
+from tests.servers_postgresql import Postgresql, postgresql
+from tests.servers_smtp import Accepted, SmtpRules, SmtpSink, silent_server, smtp_sink
+
+__all__ = [
+    "Accepted",
+    "Authority",
+    "Dovecot",
+    "Pages",
+    "Postgresql",
+    "SmtpRules",
+    "SmtpSink",
+    "ca",
+    "chromium",
+    "dovecot",
+    "free_port",
+    "listening",
+    "postgresql",
+    "require",
+    "silent_server",
+    "smtp_sink",
+    "unavailable",
+    "wait_until",
+]

@@ -1,0 +1,237 @@
+"""A real Dovecot with IMAP and POP3, plain and over TLS, whose users the test makes up."""
+
+import imaplib
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tests.servers_authority import ca
+from tests.servers_ground import (
+    Account,
+    end,
+    free_port,
+    listening,
+    require,
+    server_folder,
+    unavailable,
+    unprivileged,
+    wait_until,
+)
+
+CONFIGURATION = """
+protocols = imap pop3
+listen = 127.0.0.1
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/dovecot.log
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+mail_uid = {uid}
+mail_gid = {gid}
+first_valid_uid = 1
+mail_home = {folder}/home/%u
+mail_location = maildir:~/Maildir
+mail_fsync = never
+auth_failure_delay = 0
+auth_username_format = %Lu
+disable_plaintext_auth = no
+ssl = yes
+ssl_cert = <{cert}
+ssl_key = <{key}
+pop3_uidl_format = %08Xu%08Xv
+pop3_no_flag_updates = yes
+mail_max_userip_connections = 50
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {folder}/users/%u
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}/home/%u
+}}
+namespace inbox {{
+  inbox = yes
+  separator = /
+  mailbox Drafts {{
+    auto = subscribe
+    special_use = \\Drafts
+  }}
+  mailbox "Sent Items" {{
+    auto = subscribe
+    special_use = \\Sent
+  }}
+  mailbox Junk {{
+    auto = subscribe
+    special_use = \\Junk
+  }}
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = {imaps}
+    ssl = yes
+  }}
+}}
+service pop3-login {{
+  chroot =
+  inet_listener pop3 {{
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = {pop3s}
+    ssl = yes
+  }}
+}}
+service anvil {{
+  chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Dovecot:
+    """`host` and four ports; `ca_file` for the two that speak TLS. The Sent folder is called `sent_folder`."""
+
+    folder: Path
+    imap_port: int
+    imaps_port: int
+    pop3_port: int
+    pop3s_port: int
+    owner: Account
+    host: str = "127.0.0.1"
+    sent_folder: str = "Sent Items"
+
+    @property
+    def ca_file(self) -> Path:
+        return ca().file
+
+    def add_user(self, address: str, secret: str) -> None:
+        """`address` may log in with `secret` from now on. Once per address."""
+        # a file for each: Dovecot looks for changes in a known file only once a second
+        self._user_file(address).write_text(f"{address.lower()}:{secret}\n", encoding="utf-8")
+
+    def append(
+        self,
+        address: str,
+        raw: bytes,
+        folder: str = "INBOX",
+        *,
+        flags: str = "",
+        received_at: datetime | None = None,
+    ) -> int:
+        """Puts `raw` into the folder (made when missing) and gives its UID."""
+        with self._as(address) as imap:
+            imap.create(_quoted(folder))
+            date = imaplib.Time2Internaldate(received_at) if received_at else None
+            kind, answer = imap.append(_quoted(folder), flags, date, raw)
+            assert kind == "OK", answer
+            found = re.search(rb"APPENDUID \d+ (\d+)", answer[0])
+            assert found, answer
+            return int(found[1])
+
+    def messages(self, address: str, folder: str = "INBOX") -> list[bytes]:
+        """The raw messages of the folder in the order of their UIDs, read without marking them."""
+        with self._as(address) as imap:
+            kind, answer = imap.select(_quoted(folder), readonly=True)
+            assert kind == "OK", answer
+            _, found = imap.uid("SEARCH", "ALL")
+            return [self._fetch(imap, uid) for uid in found[0].split()]
+
+    def flags(self, address: str, folder: str = "INBOX") -> dict[int, set[str]]:
+        """UID → flags, for tests of what we must not change."""
+        with self._as(address) as imap:
+            imap.select(_quoted(folder), readonly=True)
+            _, answer = imap.uid("FETCH", "1:*", "(FLAGS)")
+            lines = [line for line in answer if isinstance(line, bytes)]
+            found = [re.search(rb"UID (\d+).*FLAGS \(([^)]*)\)|FLAGS \(([^)]*)\).*UID (\d+)", line) for line in lines]
+            return {int(m[1] or m[4]): set((m[2] or m[3] or b"").decode().split()) for m in found if m}
+
+    def log(self) -> str:
+        return (self.folder / "dovecot.log").read_text(encoding="utf-8", errors="replace")
+
+    @contextmanager
+    def _as(self, address: str) -> Iterator[imaplib.IMAP4]:
+        imap = imaplib.IMAP4(self.host, self.imap_port)
+        try:
+            imap.login(_quoted(address), self._secret(address))
+            yield imap
+        finally:
+            imap.logout()
+
+    def _secret(self, address: str) -> str:
+        return self._user_file(address).read_text(encoding="utf-8").strip().partition(":")[2]
+
+    def _user_file(self, address: str) -> Path:
+        return self.folder / "users" / address.lower()
+
+    @staticmethod
+    def _fetch(imap: imaplib.IMAP4, uid: bytes) -> bytes:
+        _, answer = imap.uid("FETCH", uid.decode(), "(BODY.PEEK[])")
+        part = answer[0]
+        assert isinstance(part, tuple)
+        raw: bytes = part[1]
+        return raw
+
+
+@contextmanager
+def dovecot() -> Iterator[Dovecot]:
+    """Runs until the end of the block, as ourselves or, for root, with mail that belongs to nobody."""
+    program = require("dovecot")
+    _refuse_unfit_version(program)
+    owner = unprivileged()
+    with server_folder("dovecot", owner) as folder:
+        server = Dovecot(folder, free_port(), free_port(), free_port(), free_port(), owner)
+        _write_configuration(server)
+        process = subprocess.Popen([program, "-F", "-c", folder / "dovecot.conf"], stdin=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: process.poll() is not None or listening(server.pop3s_port))
+            assert process.poll() is None, server.log()
+            yield server
+        finally:
+            end(process, signal.SIGTERM)
+
+
+def _refuse_unfit_version(program: Path) -> None:
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split()[0]
+    if not version.startswith("2.3."):
+        unavailable(f"Dovecot 2.3 is wanted, its configuration changed in 2.4; this is {version}")
+
+
+def _write_configuration(server: Dovecot) -> None:
+    owner = server.owner
+    for name in ("home", "state", "run", "users"):
+        folder = server.folder / name
+        folder.mkdir()
+        if name == "home" and not owner.is_me:
+            shutil.chown(folder, owner.uid, owner.gid)
+    text = CONFIGURATION.format(
+        folder=server.folder,
+        user=owner.user,
+        group=owner.group,
+        uid=owner.uid,
+        gid=owner.gid,
+        cert=ca().cert_file,
+        key=ca().key_file,
+        imap=server.imap_port,
+        imaps=server.imaps_port,
+        pop3=server.pop3_port,
+        pop3s=server.pop3s_port,
+    )
+    (server.folder / "dovecot.conf").write_text(text, encoding="utf-8")
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

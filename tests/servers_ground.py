@@ -1,0 +1,138 @@
+"""What every real server of the tests stands on: ports, folders, users, certificates, waiting."""
+
+import atexit
+import getpass
+import grp
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+# name → where to look beside PATH, and the package that brings it
+PROGRAMS = {
+    "dovecot": ("/usr/sbin", "dovecot-imapd dovecot-pop3d"),
+    "doveconf": ("/usr/bin", "dovecot-core"),
+    "initdb": ("/usr/lib/postgresql/*/bin", "postgresql"),
+    "chromium": ("/usr/bin", "chromium"),
+    "nginx": ("/usr/sbin", "nginx-light"),
+    "curl": ("/usr/bin", "curl"),
+}
+
+
+def require(name: str) -> Path:
+    """The program called `name`. Missing: fails in CI (env CI=true), elsewhere skips; names the package."""
+    folder, package = PROGRAMS[name]
+    # the distribution's own first: a stray one on PATH may be of another make
+    for candidate in sorted(Path("/").glob(f"{folder[1:]}/{name}"), reverse=True):
+        if os.access(candidate, os.X_OK):
+            return candidate
+    found = shutil.which(name)
+    if not found:
+        unavailable(f"{name} is not installed; install the package(s) {package}")
+    return Path(found)
+
+
+def unavailable(reason: str) -> NoReturn:
+    """A server is missing or unfit: a failure in CI, elsewhere a skip."""
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_until(predicate: Callable[[], T], seconds: float = 10) -> T:
+    """The first true answer of `predicate`; AssertionError when there is none within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = predicate()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {predicate!r}")
+        time.sleep(0.02)
+
+
+def listening(port: int) -> bool:
+    """Does somebody accept connections on 127.0.0.1 at `port`?"""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user of this machine that a server may run as."""
+
+    user: str
+    group: str
+    uid: int
+    gid: int
+
+    @property
+    def is_me(self) -> bool:
+        return self.uid == os.geteuid()
+
+
+def unprivileged(*preferred: str) -> Account:
+    """Who runs a server that refuses root: ourselves, or for root the first of `preferred` that exists, else nobody."""
+    names = [getpass.getuser()] if os.geteuid() else [*preferred, "nobody"]
+    for name in names:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name, grp.getgrgid(entry.pw_gid).gr_name, entry.pw_uid, entry.pw_gid)
+    unavailable(f"no user of this machine is called {' or '.join(names)}")
+
+
+@contextmanager
+def server_folder(name: str, owner: Account) -> Iterator[Path]:
+    """A temporary folder owned by `owner`, which other users may enter (pytest's own are closed to them)."""
+    folder = Path(tempfile.mkdtemp(prefix=f"inkling-{name}-"))
+    try:
+        folder.chmod(0o755)
+        if not owner.is_me:
+            os.chown(folder, owner.uid, owner.gid)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def forever_folder(name: str) -> Path:
+    """A temporary folder that goes when the interpreter ends."""
+    folder = Path(tempfile.mkdtemp(prefix=f"inkling-{name}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def end(process: subprocess.Popen[bytes], signal: int, seconds: float = 15) -> None:
+    """Asks a child of ours to stop, then insists."""
+    if process.poll() is None:
+        process.send_signal(signal)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
