@@ -1,0 +1,61 @@
+"""The verdict on one hit: a class, how sure we are, and why in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tracker.engagement.reasons import SENTENCES, Translate, as_written
+
+Klass = Literal[
+    "human",
+    "mail_proxy",
+    "privacy_prefetch",
+    "security_scanner",
+    "link_preview",
+    "sender_self",
+    "crawler",
+    "unknown",
+]
+ALERT_CONFIDENCE = 0.5
+
+
+class _Blank(dict[str, str | int | float]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A stable `code` and the `values` of its sentence; both are stored, the sentence is made when shown."""
+
+    code: str
+    values: Mapping[str, str | int | float] = field(default_factory=dict)
+
+    def sentence(self, translate: Translate = as_written) -> str:
+        """The reason in words; never raises, also for codes of older rule sets."""
+        msgid = SENTENCES.get(self.code)
+        return translate(msgid) % _Blank(self.values) if msgid else self.code.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`confidence` is 0–1 in hundredths. `vendor` names whose machine it was ("google", "barracuda", …) if known."""
+
+    klass: Klass
+    confidence: float
+    reasons: tuple[Reason, ...] = ()
+    vendor: str | None = None
+
+    def has(self, code: str) -> bool:
+        return any(reason.code == code for reason in self.reasons)
+
+
+def alertable(verdict: Verdict) -> bool:
+    """Whether a person should be told, once the settle time is over.
+
+    Only `human` and `mail_proxy` with a confidence of at least 0.5. A mail proxy that came too early after sending
+    carries the reason `proxy_early` and stays a grey line.
+    """
+    if verdict.klass not in ("human", "mail_proxy") or verdict.has("proxy_early"):
+        return False
+    return verdict.confidence >= ALERT_CONFIDENCE
