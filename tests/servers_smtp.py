@@ -219,7 +219,8 @@ async def _close(server: asyncio.Server, sessions: list[SMTP]) -> None:
 def _hang_up(session: SMTP) -> str:
     """Cuts the line without a word; the reply that is returned never arrives."""
     transport = session.transport
-    if isinstance(transport, asyncio.WriteTransport):
+    # a closed TLS transport cannot be aborted in Python 3.11.2
+    if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
         transport.abort()
     return "421 4.4.2 Line cut"
 
