@@ -115,6 +115,10 @@ class Dovecot:
     sent_folder: str = "Sent Items"
 
     @property
+    def ports(self) -> tuple[int, int, int, int]:
+        return self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port
+
+    @property
     def ca_file(self) -> Path:
         return ca().file
 
@@ -193,11 +197,11 @@ def dovecot() -> Iterator[Dovecot]:
     _refuse_unfit_version(program)
     owner = unprivileged()
     with server_folder("dovecot", owner) as folder:
-        server = Dovecot(folder, free_port(), free_port(), free_port(), free_port(), owner)
+        server = Dovecot(folder, *(free_port() for _ in range(4)), owner=owner)
         _write_configuration(server)
         process = subprocess.Popen([program, "-F", "-c", folder / "dovecot.conf"], stdin=subprocess.DEVNULL)
         try:
-            wait_until(lambda: process.poll() is not None or listening(server.pop3s_port))
+            wait_until(lambda: process.poll() is not None or all(map(listening, server.ports)), 30)
             assert process.poll() is None, server.log()
             yield server
         finally:
