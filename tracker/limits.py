@@ -1,0 +1,19 @@
+"""Every limit of the product in one place, each with its reason or source."""
+
+MAX_ATTACHMENT_BYTES = 25 * 1024 * 1024
+"""All attachments of one message together: what Gmail and most others take."""
+
+MAX_RECIPIENTS = 100
+"""Recipients of one message. One-to-one mail; RFC 5321 section 4.5.3.1.8 asks servers for at least 100."""
+
+MAX_SUBJECT = 500
+"""Characters of a subject."""
+
+MAX_BODY_BYTES = 5 * 1024 * 1024
+"""Bytes of HTML or text of one message, attachments apart."""
+
+MAX_GIVE_UP_HOURS = 48
+"""How long a temporary refusal is tried again (the lower end of RFC 5321 section 4.5.4.1's four to five days, for people who wait)."""
+
+GMAIL_CLIPS_AT = 102_400
+"""Bytes of HTML after which Gmail hides the rest behind a link."""

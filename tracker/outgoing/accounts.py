@@ -1,0 +1,110 @@
+"""Sending accounts: secrets and the connection test."""
+
+import imaplib
+from dataclasses import dataclass
+
+from imapclient import SENT
+from imapclient.exceptions import IMAPClientError
+from sqlmodel import Session
+
+from tracker.db import now
+from tracker.house import House
+from tracker.models import Account
+from tracker.connect import ConnectError, Server, imap, smtp
+from tracker.outgoing.presets import PRESETS, SECURITIES, Preset
+from tracker.secrets import Undecryptable
+
+__all__ = ["PRESETS", "SECURITIES", "CheckResult", "Preset", "check_account", "imap_server", "set_secret", "smtp_server"]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """How the connection test went. ``imap_ok`` is None when no IMAP is set up."""
+
+    smtp_ok: bool
+    smtp_text: str
+    imap_ok: bool | None
+    imap_text: str
+
+    @property
+    def ok(self) -> bool:
+        return self.smtp_ok and self.imap_ok is not False
+
+
+def set_secret(house: House, account: Account, kind: str, secret: str | None) -> None:
+    """Stores (or with None clears) the secret of ``smtp`` or ``imap``, encrypted and bound to this account."""
+    sealed = house.ring.encrypt(secret.encode(), _record(account, kind)) if secret else None
+    setattr(account, f"{kind}_secret", sealed)
+
+
+def smtp_server(house: House, account: Account) -> Server:
+    """Raises :class:`ConnectError` when the secret is missing or cannot be opened."""
+    secret = _secret(house, account, "smtp") if account.smtp_login else ""
+    return Server(account.smtp_host, account.smtp_port, account.smtp_security, account.smtp_login, secret)
+
+
+def imap_server(house: House, account: Account) -> Server:
+    """Raises :class:`ConnectError` when no IMAP is set up or its secret cannot be opened."""
+    if not account.imap_host:
+        raise ConnectError("no_imap", "No IMAP server is set up for this account.", permanent=True)
+    login = account.imap_login or account.smtp_login
+    secret = _secret(house, account, "imap" if account.imap_secret else "smtp")
+    return Server(account.imap_host, account.imap_port or 993, account.imap_security or "tls", login, secret)
+
+
+def _secret(house: House, account: Account, kind: str) -> str:
+    sealed: bytes | None = getattr(account, f"{kind}_secret")
+    if sealed is None:
+        raise ConnectError("no_secret", f"The {kind.upper()} password is missing. Enter it in the account’s settings.", permanent=True)
+    try:
+        return house.ring.decrypt(sealed, _record(account, kind)).decode()
+    except Undecryptable as error:
+        raise ConnectError("no_secret", str(error), permanent=True) from None
+
+
+def _record(account: Account, kind: str) -> str:
+    return f"account:{account.public_id}:{kind}"
+
+
+def check_account(house: House, account_id: int) -> CheckResult:
+    """Signs in to the servers of an account and notes on it how that went. Holds no transaction while it waits."""
+    with house.database.reading() as session:
+        account = session.get_one(Account, account_id)
+    smtp_ok, smtp_text = _try_smtp(house, account)
+    imap_ok, imap_text, sent_folder = _try_imap(house, account)
+    result = CheckResult(smtp_ok, smtp_text, imap_ok, imap_text)
+    with house.database.session_scope() as session:
+        _note(session, account_id, result, sent_folder)
+    return result
+
+
+def _try_smtp(house: House, account: Account) -> tuple[bool, str]:
+    try:
+        with smtp(house, smtp_server(house, account)):
+            return True, "Sending works."
+    except ConnectError as error:
+        return False, str(error)
+
+
+def _try_imap(house: House, account: Account) -> tuple[bool | None, str, str | None]:
+    if not account.imap_host:
+        return None, "", None
+    try:
+        with imap(house, imap_server(house, account)) as client:
+            folder = client.find_special_folder(SENT)
+    except ConnectError as error:
+        return False, str(error), None
+    except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
+        return False, f"The list of folders could not be read: {error}", None
+    if folder is None:
+        return False, "No folder for sent mail was found. Make one named “Sent” in your mail program.", None
+    return True, f"The Sent folder is “{folder}”.", folder
+
+
+def _note(session: Session, account_id: int, result: CheckResult, sent_folder: str | None) -> None:
+    account = session.get_one(Account, account_id)
+    account.state = "works" if result.ok else "broken"
+    account.state_detail = " ".join(t for ok, t in ((result.smtp_ok, result.smtp_text), (result.imap_ok, result.imap_text)) if not ok and t)
+    account.checked_at = now()
+    account.sent_folder = sent_folder or account.sent_folder
+    session.add(account)

@@ -1,0 +1,105 @@
+"""What a person wants to send, as plain values, and the checks that need no server."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tracker.addresses import AddressError, Mailbox, lookup_form
+from tracker.limits import MAX_ATTACHMENT_BYTES, MAX_BODY_BYTES, MAX_RECIPIENTS, MAX_SUBJECT
+
+
+class SendError(ValueError):
+    """A message that cannot be accepted: ``field`` says where, ``code`` is stable, the text is a sentence for the sender."""
+
+    def __init__(self, field: str, code: str, text: str) -> None:
+        super().__init__(text)
+        self.field = field
+        self.code = code
+
+
+@dataclass(frozen=True)
+class OutgoingFile:
+    """An attachment; with ``cid`` it is an image inside the HTML."""
+
+    filename: str
+    content_type: str
+    content: bytes
+    cid: str | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message to be sent. ``None`` for a tracking switch means the person's default."""
+
+    account_id: int | None = None
+    to: tuple[Mailbox, ...] = ()
+    cc: tuple[Mailbox, ...] = ()
+    bcc: tuple[Mailbox, ...] = ()
+    subject: str = ""
+    html: str | None = None
+    text: str | None = None
+    attachments: tuple[OutgoingFile, ...] = ()
+    track_opens: bool | None = None
+    track_links: bool | None = None
+    untracked_links: frozenset[str] = field(default_factory=frozenset)
+    send_at: datetime | None = None
+    in_reply_to: str | None = None
+    references: tuple[str, ...] = ()
+    follow_up_days: int | None = None
+    undo_seconds: int | None = None
+
+    def addressees(self) -> list[tuple[str, Mailbox]]:
+        """Role and mailbox of everybody, each person once: To before Cc before Bcc."""
+        seen: set[str] = set()
+        everybody: list[tuple[str, Mailbox]] = []
+        for role, mailboxes in (("to", self.to), ("cc", self.cc), ("bcc", self.bcc)):
+            everybody += [(role, m) for m in mailboxes if _first(m, role, seen)]
+        return everybody
+
+
+def _first(mailbox: Mailbox, role: str, seen: set[str]) -> bool:
+    try:
+        form = lookup_form(mailbox.address)
+    except AddressError as error:
+        raise SendError(role, error.code, str(error)) from None
+    known = form in seen
+    seen.add(form)
+    return not known
+
+
+def check(draft: Draft) -> None:
+    """Raises :class:`SendError` for the first thing that stands in the way."""
+    everybody = draft.addressees()
+    if not everybody:
+        raise SendError("to", "empty", "Nobody to send to. Give at least one address.")
+    if len(everybody) > MAX_RECIPIENTS:
+        raise SendError("to", "too_many", f"{len(everybody)} recipients are too many; one message may have {MAX_RECIPIENTS}.")
+    if any(c in draft.subject for c in "\r\n\0"):
+        raise SendError("subject", "line_break", "The subject holds a line break. Write it in one line.")
+    if len(draft.subject) > MAX_SUBJECT:
+        raise SendError("subject", "too_long", f"The subject has {len(draft.subject)} characters; {MAX_SUBJECT} are allowed.")
+    if not (draft.html or "").strip() and not (draft.text or "").strip() and not draft.attachments:
+        raise SendError("html", "empty", "The message is empty. Write something or attach a file.")
+    _check_sizes(draft)
+
+
+def _check_sizes(draft: Draft) -> None:
+    for name, body in (("html", draft.html), ("text", draft.text)):
+        if body and len(body.encode(errors="replace")) > MAX_BODY_BYTES:
+            raise SendError(name, "too_large", f"The text is larger than {_mb(MAX_BODY_BYTES)}. Attach it as a file instead.")
+    check_attachment_sizes(len(file.content) for file in draft.attachments)
+
+
+def check_attachment_sizes(sizes: Iterable[int]) -> None:
+    """Raises :class:`SendError` when attachments are too large together."""
+    total = sum(sizes)
+    if total > MAX_ATTACHMENT_BYTES:
+        text = (
+            f"The attachments have {_mb(total)} together; {_mb(MAX_ATTACHMENT_BYTES)} is what mail servers take. "
+            "Send a link to the file instead."
+        )
+        raise SendError("attachments", "too_large", text)
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1024 / 1024:.0f} MB"
