@@ -197,7 +197,7 @@ def dovecot() -> Iterator[Dovecot]:
     _refuse_unfit_version(program)
     owner = unprivileged()
     with server_folder("dovecot", owner) as folder:
-        server = Dovecot(folder, *(free_port() for _ in range(4)), owner=owner)
+        server = Dovecot(folder, free_port(), free_port(), free_port(), free_port(), owner)
         _write_configuration(server)
         process = subprocess.Popen([program, "-F", "-c", folder / "dovecot.conf"], stdin=subprocess.DEVNULL)
         try:

@@ -5,6 +5,7 @@ import getpass
 import grp
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from typing import NoReturn, TypeVar
 import pytest
 
 T = TypeVar("T")
+
+_given_ports: set[int] = set()
 
 # name → where to look beside PATH, and the package that brings it
 PROGRAMS = {
@@ -52,12 +55,25 @@ def unavailable(reason: str) -> NoReturn:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
+    """A TCP port of 127.0.0.1 that nobody listens on; never the same one twice in a run.
+
+    It lies below the ports that the kernel gives to outgoing connections, so none of those can take it meanwhile.
+    """
+    while True:
+        port = random.randrange(20_000, 32_768)
+        if port not in _given_ports and _can_listen(port):
+            _given_ports.add(port)
+            return port
+
+
+def _can_listen(port: int) -> bool:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def wait_until(predicate: Callable[[], T], seconds: float = 10) -> T:
