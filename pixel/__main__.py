@@ -1,0 +1,47 @@
+"""`python -m pixel`: the edge alone. It needs the packages of requirements-edge.txt and nothing else."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+
+from pixel.app import create_app
+from pixel.settings import EdgeSettings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs until it is told to stop; 1 when a setting is wrong, with the sentence that says which."""
+    parser = argparse.ArgumentParser(prog="python -m pixel", description="The edge: open image, click redirect, spool.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    chosen = parser.parse_args(arguments)
+    try:
+        settings = EdgeSettings.from_environment(os.environ)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    server = uvicorn.Server(server_config(settings, chosen.host, chosen.port))
+    server.run()
+    return 0 if server.started else 1
+
+
+def server_config(settings: EdgeSettings, host: str, port: int) -> uvicorn.Config:
+    """How the edge is served: no access log, no server name, and forwarding headers left to us."""
+    return uvicorn.Config(
+        create_app(settings),
+        host=host,
+        port=port,
+        lifespan="on",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

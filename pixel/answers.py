@@ -1,0 +1,143 @@
+"""What the edge says: the same bytes whatever it was asked with."""
+
+import json
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+Headers = list[tuple[bytes, bytes]]
+
+# A transparent image of one pixel: the smallest GIF89a that every reader takes.
+PIXEL = (
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff"
+    b"!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+)
+_NEVER_CACHED: Headers = [
+    (b"cache-control", b"no-cache, no-store, must-revalidate, private, max-age=0"),
+    (b"pragma", b"no-cache"),
+    (b"expires", b"0"),
+]
+_PRIVATE: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-robots-tag", b"noindex, nofollow"),
+]
+
+
+class Answer:
+    """A whole response, made once and sent as often as needed."""
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        length = (b"content-length", str(len(body)).encode("ascii"))
+        self.start: MutableMapping[str, Any] = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, length],
+        }
+        self.body: MutableMapping[str, Any] = {"type": "http.response.body", "body": body}
+        self.bodiless: MutableMapping[str, Any] = {"type": "http.response.body", "body": b""}
+
+
+PIXEL_ANSWER = Answer(
+    200,
+    [(b"content-type", b"image/gif"), *_NEVER_CACHED, *_PRIVATE, (b"cross-origin-resource-policy", b"cross-origin")],
+    PIXEL,
+)
+ROBOTS = Answer(200, [(b"content-type", b"text/plain; charset=utf-8"), *_PRIVATE], b"User-agent: *\nDisallow: /\n")
+METHOD_NOT_ALLOWED = Answer(
+    405,
+    [(b"allow", b"GET, HEAD"), (b"content-type", b"text/plain; charset=utf-8"), *_NEVER_CACHED, *_PRIVATE],
+    b"Method not allowed\n",
+)
+
+
+def redirect(location: bytes) -> Answer:
+    """302: found here this time, and nobody may remember it."""
+    return Answer(302, [(b"location", location), *_NEVER_CACHED, *_PRIVATE], b"")
+
+
+def plain(status: int, sentence: str, extra: Headers | None = None) -> Answer:
+    """One sentence for the person who runs the other end."""
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), *_NEVER_CACHED, *_PRIVATE, *(extra or [])]
+    return Answer(status, headers, f"{sentence}\n".encode())
+
+
+def lines(body: bytes) -> Answer:
+    """Newline-delimited JSON."""
+    return Answer(200, [(b"content-type", b"application/x-ndjson"), *_NEVER_CACHED, *_PRIVATE], body)
+
+
+def state(status: int, facts: Mapping[str, Any]) -> Answer:
+    """A small JSON object."""
+    body = json.dumps(facts).encode("ascii") + b"\n"
+    return Answer(status, [(b"content-type", b"application/json"), *_NEVER_CACHED, *_PRIVATE], body)
+
+
+_NOT_FOUND = {
+    "en": (
+        "This link does not work",
+        "The address is incomplete or was changed on its way. Please open the link from the message once more, "
+        "or ask the sender for it.",
+    ),
+    "ru": (
+        "Эта ссылка не работает",
+        "Адрес неполон или изменился по дороге. Откройте ссылку из письма ещё раз или попросите её у отправителя.",
+    ),
+}
+_PAGE = """<!doctype html>
+<html lang="{language}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 15vh auto; padding: 0 1.5rem }}
+</style>
+</head>
+<body><main><h1>{title}</h1><p>{text}</p></main></body>
+</html>
+"""
+
+
+def _not_found(language: str) -> Answer:
+    title, text = _NOT_FOUND[language]
+    headers = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-language", language.encode("ascii")),
+        (b"vary", b"Accept-Language"),
+        (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+        *_NEVER_CACHED,
+        *_PRIVATE,
+    ]
+    return Answer(404, headers, _PAGE.format(language=language, title=title, text=text).encode())
+
+
+NOT_FOUND = {language: _not_found(language) for language in _NOT_FOUND}
+
+
+def not_found(accept_language: bytes) -> Answer:
+    """The page for an address that leads nowhere, in the reader's language; repeats nothing of the request."""
+    return NOT_FOUND[preferred_language(accept_language.decode("ascii", "replace"), tuple(NOT_FOUND))]
+
+
+def preferred_language(accept_language: str, offered: tuple[str, ...]) -> str:
+    """The offered language the reader wants most (RFC 9110, 12.5.4); the first one when none fits."""
+    best, best_weight = offered[0], 0.0
+    for item in accept_language[:512].split(","):
+        tag, _, parameter = item.strip().partition(";")
+        language = tag.strip().partition("-")[0].lower()
+        weight = _weight(parameter)
+        if language in offered and weight > best_weight:
+            best, best_weight = language, weight
+    return best
+
+
+def _weight(parameter: str) -> float:
+    name, _, value = parameter.partition("=")
+    if name.strip().lower() != "q":
+        return 1.0
+    try:
+        weight = float(value)
+    except ValueError:
+        return 0.0
+    return weight if 0 <= weight <= 1 else 0.0

@@ -1,0 +1,95 @@
+"""The edge as an ASGI application: which path goes where, and opening and closing the spool. The only wiring."""
+
+import asyncio
+from urllib.parse import urlsplit
+
+from pixel import answers
+from pixel.answers import Answer
+from pixel.endpoints import Endpoints, Receive, Scope, Send
+from pixel.settings import EdgeSettings
+from pixel.spool import Spool
+
+PATHS = ("/o/", "/c/", "/drain", "/healthz", "/robots.txt")
+"""What the edge answers; the first two are beginnings."""
+
+
+class EdgeApp:
+    """Plain ASGI, with no middleware between the server and the answer.
+
+    Alone it opens and closes its spool with the server's lifespan. Inside another application that one calls
+    `start` and `stop`, and hands over the requests for `PATHS`.
+    """
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self.settings = settings
+        self.spool: Spool | None = None
+        self._endpoints: Endpoints | None = None
+        self._prefix = urlsplit(settings.tracking_url).path
+
+    async def start(self) -> None:
+        """Opens the spool. Raises SpoolError when it cannot be written, or another process writes it."""
+        self.spool = Spool(self.settings.spool_path)
+        self._endpoints = Endpoints(self.settings, self.spool)
+
+    async def stop(self) -> None:
+        """Writes what still waits and closes the spool."""
+        if self.spool is not None:
+            await asyncio.to_thread(self.spool.close)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            answer = await self._answer(scope)
+            await send(answer.start)
+            await send(answer.body if scope["method"] != "HEAD" else answer.bodiless)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:  # a web socket: refused before it is accepted
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _answer(self, scope: Scope) -> Answer:
+        endpoints = self._endpoints
+        assert endpoints is not None, "start() comes before the first request"
+        path: str = scope["path"].removeprefix(self._prefix)
+        if scope["method"] not in ("GET", "HEAD"):
+            return answers.METHOD_NOT_ALLOWED
+        if path.startswith("/o/"):
+            return await endpoints.open(scope, path)
+        if path.startswith("/c/"):
+            return await endpoints.click(scope, path)
+        if path == "/drain":
+            return await endpoints.drain(scope)
+        if path == "/healthz":
+            return await endpoints.health()
+        if path == "/robots.txt":
+            return answers.ROBOTS
+        return answers.not_found(dict(scope["headers"]).get(b"accept-language", b""))
+
+    def metrics(self) -> dict[str, int]:
+        """Counts since the start, by name."""
+        if self.spool is None or self._endpoints is None:
+            return {}
+        counts = self.spool.metrics
+        return {
+            "hits_written": counts.written,
+            "hits_lost": counts.lost + self._endpoints.unwritten,
+            "hits_rescued": counts.rescued,
+            "hits_over_budget": self._endpoints.over_budget,
+            "commits": counts.commits,
+        }
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(settings: EdgeSettings) -> EdgeApp:
+    """The edge for these settings."""
+    return EdgeApp(settings)

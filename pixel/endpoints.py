@@ -1,0 +1,185 @@
+"""The open image, the click redirect and the drain: straight-line code. It decides as little as possible.
+
+The image is always an image, and a link with a valid token always leads to its destination: whatever happens to the
+writing down, the answer goes out.
+"""
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from pixel import answers
+from pixel.answers import Answer
+from pixel.destinations import host_of, location, path_of
+from pixel.hits import Kind, hit_from_request
+from pixel.limits import Limits
+from pixel.proxies import Proxies
+from pixel.settings import EdgeSettings
+from pixel.spool import Spool
+from pixel.tokens import SELF_COOKIE, ClickClaims, OpenClaims, Tokens, token_in_path
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_log = logging.getLogger("pixel")
+_DRAIN_LIMIT = 1000
+_MAX_DRAIN_LIMIT = 5000
+_COOKIE_START = SELF_COOKIE.encode("ascii") + b"="
+
+
+class Endpoints:
+    """The answers of the edge, over one spool."""
+
+    def __init__(self, settings: EdgeSettings, spool: Spool) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._tokens = Tokens(settings.keys)
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._limits = Limits(settings.budgets)
+        self._own_hosts = settings.own_hosts
+        base = urlsplit(settings.base_url)
+        self._base = (base.hostname or "", base.path + "/")
+        self.over_budget = 0
+        self.unwritten = 0
+
+    async def open(self, scope: Scope, path: str) -> Answer:
+        """Always the pixel. A valid token asked for with GET is a hit."""
+        found = token_in_path(path)
+        claims = self._tokens.read_open(found[1]) if found is not None else None
+        if found is not None and claims is not None and scope["method"] == "GET":
+            await self._record(scope, "open", found[1], claims)
+        return answers.PIXEL_ANSWER
+
+    async def click(self, scope: Scope, path: str) -> Answer:
+        """A redirect to the signed destination and nowhere else; what the query says is dropped."""
+        found = token_in_path(path)
+        claims = self._tokens.read_click(found[1]) if found is not None else None
+        target = None if claims is None else self._destination(claims)
+        if found is None or claims is None or target is None:
+            return answers.not_found(dict(scope["headers"]).get(b"accept-language", b""))
+        if scope["method"] == "GET":
+            await self._record(scope, "click", found[1], claims)
+        return answers.redirect(target)
+
+    async def drain(self, scope: Scope) -> Answer:
+        """Hits after N as lines of JSON, for who has the drain key. Asking for what comes after N confirms N."""
+        if self._settings.drain_key is None:
+            return answers.not_found(b"")
+        offered = dict(scope["headers"]).get(b"authorization", b"")
+        if not hmac.compare_digest(offered, b"Bearer " + self._settings.drain_key.encode("ascii")):
+            return answers.plain(401, "The drain key is missing or wrong.", [(b"www-authenticate", b"Bearer")])
+        query = parse_qs(scope["query_string"].decode("ascii", "replace"))
+        after, limit = _number(query, "after", 0), _number(query, "limit", _DRAIN_LIMIT)
+        if after is None or not limit:
+            return answers.plain(400, "after is a hit's id or 0, limit is at least 1.")
+        return await asyncio.to_thread(self._drain, after, min(limit, _MAX_DRAIN_LIMIT))
+
+    def _drain(self, after: int, limit: int) -> Answer:
+        if after > self._spool.last_id():
+            return answers.plain(409, "after is above every id of this spool; it belongs to another one.")
+        if after:
+            self._spool.prune(after)
+        return answers.lines(b"".join(hit.to_json().encode() + b"\n" for hit in self._spool.after(after, limit)))
+
+    async def health(self) -> Answer:
+        """200 while the spool accepts writes, 503 otherwise."""
+        writable = await asyncio.to_thread(self._spool.writable)
+        counts = self._spool.metrics
+        facts = {
+            "status": "ok" if writable else "hits cannot be written to the spool",
+            "lost": counts.lost + self.unwritten,
+            "rescued": counts.rescued,
+        }
+        return answers.state(200 if writable else 503, facts)
+
+    async def _record(self, scope: Scope, kind: Kind, token: str, claims: OpenClaims | ClickClaims) -> None:
+        """Writes the hit down and returns when it is on disk, or when that cannot be waited for. Never raises."""
+        try:
+            headers: dict[bytes, bytes] = dict(scope["headers"])
+            if self._is_ours(headers) or (kind == "click" and _is_prefetch(headers)):
+                return
+            client = self._client(scope)
+            if not self._limits.allow(client, token, time.monotonic()):
+                self.over_budget += 1
+                return
+            await self._spool.append(
+                hit_from_request(
+                    received_at=datetime.now(UTC),
+                    kind=kind,
+                    token=token,
+                    delivery=claims.delivery,
+                    link=claims.link if isinstance(claims, ClickClaims) else None,
+                    client=client,
+                    self_user=self._self_user(headers),
+                    scope=scope,
+                    raw_headers=headers,
+                )
+            )
+        except Exception as error:
+            self.unwritten += 1
+            _log.error("a hit was lost: %s", type(error).__name__)
+
+    def _client(self, scope: Scope) -> str:
+        peer = scope.get("client")
+        peer_host = peer[0] if peer else ""
+        if not self._proxies.trusts(peer_host):
+            return self._proxies.client(peer_host, ())
+        return self._proxies.client(
+            peer_host, [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        )
+
+    def _is_ours(self, headers: Mapping[bytes, bytes]) -> bool:
+        """True when one of our own pages shows the mail: the sender reads it, not the recipient."""
+        if headers.get(b"sec-fetch-site") == b"same-origin":
+            return True
+        referer = headers.get(b"referer")
+        if referer is None:
+            return False
+        url = referer[:2048].decode("ascii", "replace")
+        return host_of(url) == self._base[0] and ((path_of(url) or "/") + "/").startswith(self._base[1])
+
+    def _self_user(self, headers: Mapping[bytes, bytes]) -> str | None:
+        cookie = headers.get(b"cookie", b"")
+        if _COOKIE_START not in cookie:
+            return None
+        for pair in cookie.split(b";"):
+            if pair.strip().startswith(_COOKIE_START):
+                return self._tokens.read_self_mark(pair.strip()[len(_COOKIE_START) :].decode("ascii", "replace"))
+        return None
+
+    def _destination(self, claims: ClickClaims) -> bytes | None:
+        """The Location of a click. A destination that is itself one of our tracked links is followed here, in one step.
+
+        The inner token is shorter than the outer one, so this ends.
+        """
+        inner = self._tracked_link(claims.url)
+        while inner is not None:
+            claims = inner
+            inner = self._tracked_link(claims.url)
+        return location(claims.url, self._own_hosts)
+
+    def _tracked_link(self, url: str) -> ClickClaims | None:
+        if host_of(url) not in self._own_hosts:
+            return None
+        path = path_of(url).removeprefix(urlsplit(self._settings.tracking_url).path)
+        found = token_in_path(path)
+        return self._tokens.read_click(found[1]) if found is not None and found[0] == "click" else None
+
+
+def _is_prefetch(headers: Mapping[bytes, bytes]) -> bool:
+    """True when the browser says that it only looks ahead: nobody has clicked yet."""
+    marks = (headers.get(name, b"") for name in (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"))
+    return any(b"prefetch" in mark.lower() or b"preview" in mark.lower() for mark in marks)
+
+
+def _number(query: Mapping[str, list[str]], name: str, default: int) -> int | None:
+    if name not in query:
+        return default
+    text = query[name][-1]
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None

@@ -1,0 +1,139 @@
+"""Hits: one request as the edge saw it, unjudged. The record that crosses from the edge to the tracker."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+Kind = Literal["open", "click"]
+
+# The headers of a hit (Referer as its host only) and how many bytes of each are kept. No others are, ever.
+KEPT_HEADERS: dict[bytes, int] = {
+    b"user-agent": 512,
+    b"accept": 256,
+    b"accept-language": 128,
+    b"accept-encoding": 128,
+    b"referer": 255,
+    b"sec-fetch-site": 32,
+    b"sec-fetch-mode": 32,
+    b"sec-fetch-dest": 32,
+    b"sec-fetch-user": 32,
+    b"sec-ch-ua": 256,
+    b"sec-purpose": 64,
+    b"purpose": 64,
+    b"x-purpose": 64,
+    b"x-moz": 64,
+    b"x-native-host": 128,
+    b"via": 256,
+    b"from": 256,
+    b"dnt": 16,
+}
+_KEPT = tuple((name, name.decode("ascii"), limit) for name, limit in KEPT_HEADERS.items() if name != b"referer")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One request for a pixel or a tracked link.
+
+    `id` is None until the spool has given one. `received_at` is UTC with milliseconds. `client` is the address behind
+    the named proxies, IPv4 in dotted form, or empty when unknown. `headers` has lower-case names. `self_user` is the
+    public id of our own person whose browser asked, proven by the self mark.
+    """
+
+    id: int | None
+    received_at: datetime
+    kind: Kind
+    token: str
+    delivery: str
+    link: int | None
+    method: str
+    client: str
+    http_version: str
+    headers: Mapping[str, str]
+    self_user: str | None
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(
+            {
+                "id": self.id,
+                "received_at": self.received_at.astimezone(UTC).isoformat(timespec="milliseconds"),
+                "kind": self.kind,
+                "token": self.token,
+                "delivery": self.delivery,
+                "link": self.link,
+                "method": self.method,
+                "client": self.client,
+                "http_version": self.http_version,
+                "headers": dict(self.headers),
+                "self_user": self.self_user,
+            },
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> "Hit":
+        """The hit of one line. Raises ValueError when the line is not one."""
+        try:
+            fields = json.loads(line)
+            fields["received_at"] = datetime.fromisoformat(fields["received_at"]).astimezone(UTC)
+            hit = cls(**fields)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a hit: {error}") from error
+        if hit.kind not in ("open", "click") or not isinstance(hit.headers, dict):
+            raise ValueError("not a hit: unknown kind or no headers")
+        return hit
+
+
+def hit_from_request(
+    *,
+    received_at: datetime,
+    kind: Kind,
+    token: str,
+    delivery: str,
+    link: int | None,
+    client: str,
+    self_user: str | None,
+    scope: Mapping[str, Any],
+    raw_headers: Mapping[bytes, bytes],
+) -> Hit:
+    """The hit of an ASGI request, every text cut to its fixed length. Never raises on odd bytes."""
+    return Hit(
+        id=None,
+        received_at=received_at,
+        kind=kind,
+        token=token,
+        delivery=delivery,
+        link=link,
+        method=cast(str, scope["method"])[:16],
+        client=client,
+        http_version=cast(str, scope.get("http_version", ""))[:8],
+        headers=kept_headers(raw_headers),
+        self_user=self_user,
+    )
+
+
+def kept_headers(raw_headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """The headers worth keeping, by lower-case name, cut and printable; Referer as its host."""
+    kept = {name: _printable(raw_headers[raw], limit) for raw, name, limit in _KEPT if raw in raw_headers}
+    if b"referer" in raw_headers:
+        kept["referer"] = referer_host(raw_headers[b"referer"])
+    return kept
+
+
+def referer_host(referer: bytes) -> str:
+    """The host of a Referer value in lower case; empty when it has none."""
+    try:
+        host = urlsplit(referer[:2048].decode("ascii", "replace").strip()).hostname or ""
+    except ValueError:
+        return ""
+    return _printable(host.encode("utf-8"), KEPT_HEADERS[b"referer"])
+
+
+def _printable(value: bytes, limit: int) -> str:
+    text = value[:limit].decode("utf-8", "replace")
+    if text.isprintable():
+        return text
+    return "".join(mark if mark.isprintable() else "\ufffd" for mark in text)

@@ -1,0 +1,263 @@
+"""The spool: the edge's own append-only file of hits, one SQLite table in WAL mode with one writer.
+
+Hits that arrive together share one commit: while the writing thread waits for the disk, the event loop collects the
+next batch. A hit is answered when its batch is on disk, or after `PATIENCE`, whichever comes first.
+"""
+
+import asyncio
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from pixel.hits import Hit
+from pixel.spool_file import SpoolError, SpoolReader, insert, note_path, open_for_writing, sole_writer, transaction
+
+__all__ = ["PATIENCE", "Spool", "SpoolError", "SpoolMetrics", "SpoolReader"]
+
+PATIENCE = 0.1
+"""Seconds after which a hit is answered without being on disk."""
+
+_RETRY_AFTER = 0.25
+_log = logging.getLogger("pixel.spool")
+_MAX_BATCH = 1024
+_MAX_WAITING = 10_000
+_PRUNE_SLICE = 2_000
+_NOTE_PERIOD = 2.0
+
+
+@dataclass
+class SpoolMetrics:
+    """Counts since the start.
+
+    `lost` hits were answered without being on disk; `rescued` are those of them that were written after all.
+    """
+
+    written: int = 0
+    commits: int = 0
+    lost: int = 0
+    rescued: int = 0
+
+
+@dataclass
+class _Batch:
+    """Hits that go to disk together, each with the answer that waits for it."""
+
+    entries: list[tuple[Hit, asyncio.Future[bool]]] = field(default_factory=list)
+    overdue: asyncio.TimerHandle | None = None
+
+
+class Spool:
+    """The writing end. Raises SpoolError when another process has it or the file cannot be used.
+
+    `append` belongs to one event loop; `after`, `last_id`, `prune`, `writable` and `close` may be called from any thread.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.metrics = SpoolMetrics()
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = sole_writer(self.path)
+        try:
+            self._connection = open_for_writing(self.path)
+            self._reader = SpoolReader(self.path)
+        except SpoolError:
+            os.close(self._lock)
+            raise
+        except (sqlite3.Error, OSError) as error:
+            os.close(self._lock)
+            raise SpoolError(f"{self.path} cannot be used as a spool: {error}") from error
+        self._open = _Batch()
+        self._writing = False
+        self._handing_over: asyncio.Handle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._failing = False
+        self._closed = False
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._note_read_at = 0.0
+        self._thread = threading.Thread(target=self._write_until_closed, name="spool", daemon=True)
+        self._thread.start()
+
+    # the event loop's side
+
+    async def append(self, hit: Hit) -> bool:
+        """True when the hit is on disk; False when that could not be had within `PATIENCE` and the loss is counted."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        batch = self._open
+        if self._closed or len(batch.entries) >= _MAX_WAITING:
+            self.metrics.lost += 1
+            return False
+        answer: asyncio.Future[bool] = loop.create_future()
+        batch.entries.append((hit, answer))
+        if batch.overdue is None:
+            batch.overdue = loop.call_later(PATIENCE, self._give_answers, batch)
+        if not self._writing and self._handing_over is None:
+            # not at once: whoever is ready in this turn of the loop joins the batch
+            self._handing_over = loop.call_soon(self._hand_over)
+        return await answer
+
+    def _hand_over(self) -> None:
+        self._handing_over = None
+        if self._writing or self._closed or not self._open.entries:
+            return
+        batch, self._open = self._open, _Batch()
+        if len(batch.entries) > _MAX_BATCH:
+            self._open.entries = batch.entries[_MAX_BATCH:]
+            del batch.entries[_MAX_BATCH:]
+            self._open.overdue = self._in(PATIENCE, self._give_answers, self._open)
+        self._writing = True
+        self._jobs.put(lambda: self._write(batch))
+
+    def _give_answers(self, batch: _Batch) -> None:
+        """Answers whoever still waits in the batch, and counts each as lost."""
+        batch.overdue = None
+        for _, answer in batch.entries:
+            if not answer.done():
+                answer.set_result(False)
+                self.metrics.lost += 1
+
+    def _written(self, batch: _Batch) -> None:
+        self._writing = False
+        if batch.overdue is not None:
+            batch.overdue.cancel()
+        for _, answer in batch.entries:
+            if not answer.done():
+                answer.set_result(True)
+            elif not answer.cancelled():
+                self.metrics.rescued += 1
+        self._hand_over()
+
+    def _not_written(self, batch: _Batch) -> None:
+        """Keeps the hits for another try: a full disk or a lock may pass."""
+        self._writing = False
+        if batch.overdue is not None:
+            batch.overdue.cancel()
+        self._give_answers(batch)
+        self._open.entries[:0] = batch.entries
+        if self._handing_over is None:
+            self._handing_over = self._in(_RETRY_AFTER, self._hand_over)
+
+    def _given_up(self, batch: _Batch) -> None:
+        self._writing = False
+        if batch.overdue is not None:
+            batch.overdue.cancel()
+        self._give_answers(batch)
+        self._hand_over()
+
+    def _in(self, seconds: float, call: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
+        assert self._loop is not None
+        return self._loop.call_later(seconds, call, *arguments)
+
+    # any thread
+
+    def after(self, n: int, limit: int = 1000) -> list[Hit]:
+        """At most `limit` hits with an id above `n`, in the order of their ids."""
+        return self._reader.after(n, limit)
+
+    def last_id(self) -> int:
+        """The highest id ever given. A new spool starts above every id of the one before it."""
+        return self._reader.last_id()
+
+    def prune(self, n: int) -> None:
+        """Confirms every hit up to `n`; they are deleted in slices between the commits of new ones."""
+        self._jobs.put(lambda: self._prune(n))
+
+    def writable(self, patience: float = PATIENCE) -> bool:
+        """True when a commit can be had now: the last one succeeded, or a fresh try does within `patience` seconds."""
+        if self._closed or not self._thread.is_alive():
+            return False
+        if not self._failing:
+            return True
+        tried = threading.Event()
+        self._jobs.put(lambda: self._try(tried))
+        return tried.wait(patience) and not self._failing
+
+    def close(self) -> None:
+        """Writes what still waits, gives up the file. Later appends are lost and counted."""
+        if self._closed:
+            return
+        self._closed = True
+        rest = self._open
+        if rest.entries:
+            self._jobs.put(lambda: self._write(rest))
+        self._jobs.put(None)
+        self._thread.join()
+        self._reader.close()
+        os.close(self._lock)
+
+    # the writing thread
+
+    def _write_until_closed(self) -> None:
+        try:
+            while (job := self._next_job()) is not None:
+                job()
+        finally:
+            self._connection.close()
+
+    def _next_job(self) -> Callable[[], None] | None:
+        while True:
+            if time.monotonic() - self._note_read_at >= _NOTE_PERIOD:
+                self._read_note()
+            try:
+                return self._jobs.get(timeout=_NOTE_PERIOD)
+            except Empty:
+                continue
+
+    def _write(self, batch: _Batch) -> None:
+        try:
+            with transaction(self._connection):
+                insert(self._connection, [hit for hit, _ in batch.entries])
+        except sqlite3.OperationalError:  # locked, full, input or output error: may pass
+            self._failing = True
+            self._tell_loop(self._not_written, batch)
+        except Exception as error:  # one bad row must not stop the line
+            _log.error("%d hits could not be written: %s", len(batch.entries), type(error).__name__)
+            self._tell_loop(self._given_up, batch)
+        else:
+            self._failing = False
+            self.metrics.written += len(batch.entries)
+            self.metrics.commits += 1
+            self._tell_loop(self._written, batch)
+
+    def _tell_loop(self, call: Callable[[_Batch], None], batch: _Batch) -> None:
+        if self._loop is None or self._loop.is_closed():
+            return
+        self._loop.call_soon_threadsafe(call, batch)
+
+    def _prune(self, n: int) -> None:
+        try:
+            gone = self._connection.execute(
+                "DELETE FROM hit WHERE id IN (SELECT id FROM hit WHERE id <= ? ORDER BY id LIMIT ?)", (n, _PRUNE_SLICE)
+            ).rowcount
+        except sqlite3.Error:
+            return  # whoever drains next confirms again
+        if gone == _PRUNE_SLICE:
+            self.prune(n)
+
+    def _try(self, tried: threading.Event) -> None:
+        """Commits a change that changes nothing, to see whether the disk takes it."""
+        try:
+            self._connection.execute("UPDATE sqlite_sequence SET seq = seq WHERE name = 'hit'")
+            self._failing = False
+        except sqlite3.Error:
+            self._failing = True
+        tried.set()
+
+    def _read_note(self) -> None:
+        """Does what a reader in another process asked for with `SpoolReader.prune`."""
+        self._note_read_at = time.monotonic()
+        note = note_path(self.path)
+        try:
+            n = int(note.read_text())
+            note.unlink()
+        except (OSError, ValueError):
+            return
+        self._prune(n)

@@ -1,0 +1,191 @@
+"""The file of a spool: one table in a WAL SQLite file that one process writes and any number read."""
+
+import fcntl
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+from pixel.hits import Hit
+
+_LOCK_PATIENCE_MS = 50
+_FORMAT = 1
+
+_COLUMNS = "received_at, kind, token, delivery, link, method, client, http_version, headers, self_user"
+_VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SELECT = f"SELECT id, {_COLUMNS} FROM hit WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
+_SCHEMA = """
+CREATE TABLE hit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    received_at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    token TEXT NOT NULL,
+    delivery TEXT NOT NULL,
+    link INTEGER,
+    method TEXT NOT NULL,
+    client TEXT NOT NULL,
+    http_version TEXT NOT NULL,
+    headers TEXT NOT NULL,
+    self_user TEXT
+) STRICT
+"""
+
+
+class SpoolError(Exception):
+    """The spool cannot be opened; says why and what to do."""
+
+
+class SpoolReader:
+    """Reads a spool, also from another process than the one that writes it. Safe to use from any thread.
+
+    Raises SpoolError when there is no spool at the path.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise SpoolError(f"there is no spool at {self.path}; start the edge first")
+        self._reading = threading.Lock()
+        self._connection = _connect(self.path)
+        self._connection.execute("PRAGMA query_only = ON")
+
+    def after(self, n: int, limit: int = 1000) -> list[Hit]:
+        """At most `limit` hits with an id above `n`, in the order of their ids."""
+        with self._reading:
+            rows = self._connection.execute(_SELECT, (n, limit)).fetchall()
+        return [_hit(row) for row in rows]
+
+    def last_id(self) -> int:
+        """The highest id ever given, 0 before the first. A new spool starts above every id of the one before it."""
+        with self._reading:
+            row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'hit'").fetchone()
+        return int(row[0])
+
+    def prune(self, n: int) -> None:
+        """Confirms every hit up to `n`: leaves a note, and the edge deletes them within seconds."""
+        note = note_path(self.path)
+        draft = note.with_name(f"{note.name}.{os.getpid()}")
+        draft.write_text(str(n))
+        draft.replace(note)
+
+    def close(self) -> None:
+        with self._reading:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def sole_writer(path: Path) -> int:
+    """Takes the lock of the spool; the system gives it back when the process ends, however it ends."""
+    lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise SpoolError(f"another process writes {path}; give this edge a data folder of its own") from None
+    return lock
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # addresses are personal data: nobody else reads them
+    connection = _connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        _create(connection)
+    elif version != _FORMAT:
+        connection.close()
+        raise SpoolError(f"{path} was written by a newer version (format {version}); use that one to read it")
+    return connection
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    with transaction(connection):
+        connection.execute(_SCHEMA)
+        # Ids start at the present microsecond, so that a reader's place in a lost spool stays below those of the new one.
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('hit', ?)", (time.time_ns() // 1000,))
+        connection.execute(f"PRAGMA user_version = {_FORMAT}")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout = {_LOCK_PATIENCE_MS}")
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK when the block or the commit fails."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def insert(connection: sqlite3.Connection, hits: Sequence[Hit]) -> None:
+    """Inserts many hits with few statements: each one costs a hand-over between the threads."""
+    start = 0
+    while start < len(hits):
+        # 256, 128 … 1 rows, so that a handful of statements stays prepared
+        size = min(256, 1 << ((len(hits) - start).bit_length() - 1))
+        connection.execute(_statement(size), [value for hit in hits[start : start + size] for value in _row(hit)])
+        start += size
+
+
+@cache
+def _statement(rows: int) -> str:
+    return f"INSERT INTO hit ({_COLUMNS}) VALUES " + ", ".join([_VALUES] * rows)  # noqa: S608
+
+
+def _row(hit: Hit) -> tuple[Any, ...]:
+    return (
+        round(hit.received_at.timestamp() * 1000),
+        hit.kind,
+        hit.token,
+        hit.delivery,
+        hit.link,
+        hit.method,
+        hit.client,
+        hit.http_version,
+        json.dumps(hit.headers, separators=(",", ":")),
+        hit.self_user,
+    )
+
+
+def _hit(row: Iterable[Any]) -> Hit:
+    number, received_at, kind, token, delivery, link, method, client, http_version, headers, self_user = row
+    return Hit(
+        id=number,
+        received_at=datetime.fromtimestamp(received_at / 1000, UTC),
+        kind=kind,
+        token=token,
+        delivery=delivery,
+        link=link,
+        method=method,
+        client=client,
+        http_version=http_version,
+        headers=json.loads(headers),
+        self_user=self_user,
+    )
+
+
+def note_path(path: Path) -> Path:
+    return path.with_name(path.name + ".confirmed")
