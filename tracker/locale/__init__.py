@@ -1,0 +1,108 @@
+"""The words of the pages: English in the source, Russian in ``ru/*.po``, chosen per request.
+
+    with speaking("ru", "Europe/Moscow"):
+        gettext("Mail")      # «Почта»
+
+Python says ``from tracker.locale import gettext as _, ngettext, N_``; templates have the same names. Placeholders are
+named (``%(name)s``). In a template write ``_("Hello %(name)s", name=…)`` and ``%%`` for a percent sign.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from gettext import NullTranslations
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel import Locale
+
+from tracker.locale.catalogue import read_catalogue
+
+LANGUAGES = {"en": "English", "ru": "Русский"}
+"""What people may choose, each by its own name."""
+
+_language: ContextVar[str] = ContextVar("language", default="en")
+_zone: ContextVar[str] = ContextVar("zone", default="UTC")
+
+
+@contextmanager
+def speaking(language: str, zone: str = "UTC") -> Iterator[None]:
+    """Within the block words are in ``language`` and times in ``zone``. Unknown ones fall back to English and UTC."""
+    was_language, was_zone = _language.set(language if language in LANGUAGES else "en"), _zone.set(zone)
+    try:
+        yield
+    finally:
+        _language.reset(was_language)
+        _zone.reset(was_zone)
+
+
+def language() -> str:
+    """The language being spoken: a key of :data:`LANGUAGES`."""
+    return _language.get()
+
+
+def babel_locale() -> Locale:
+    """The same for Babel: dates and numbers. English is written the international way: day before month, 24 hours."""
+    return _locale(_language.get())
+
+
+def zone() -> ZoneInfo:
+    """The reader's time zone."""
+    return _zone_named(_zone.get())
+
+
+def gettext(message: str) -> str:
+    return _translations(_language.get()).gettext(message)
+
+
+def ngettext(singular: str, plural: str, n: int) -> str:
+    return _translations(_language.get()).ngettext(singular, plural, n)
+
+
+def pgettext(context: str, message: str) -> str:
+    return _translations(_language.get()).pgettext(context, message)
+
+
+def npgettext(context: str, singular: str, plural: str, n: int) -> str:
+    return _translations(_language.get()).npgettext(context, singular, plural, n)
+
+
+def N_(message: str) -> str:
+    """Marks a string for translation and gives it back as it is."""
+    return message
+
+
+def best_language(accept_language: str) -> str:
+    """The language of ours that a browser wants most (RFC 9110 section 12.5.4); English when it wants none of them."""
+    wanted: list[tuple[float, int, str]] = []
+    for place, item in enumerate(accept_language[:512].split(",")):
+        tag, _, parameter = item.partition(";")
+        name = tag.strip().partition("-")[0].lower()
+        if name in LANGUAGES:
+            wanted.append((-_weight(parameter), place, name))
+    return min(wanted)[2] if wanted else "en"
+
+
+def _weight(parameter: str) -> float:
+    try:
+        return float(parameter.strip().removeprefix("q="))
+    except ValueError:
+        return 1.0
+
+
+@cache
+def _locale(name: str) -> Locale:
+    return Locale.parse("en_GB" if name == "en" else name)
+
+
+@cache
+def _zone_named(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+@cache
+def _translations(name: str) -> NullTranslations:
+    return NullTranslations() if name == "en" else read_catalogue(name)

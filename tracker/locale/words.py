@@ -1,0 +1,80 @@
+"""Which words the pages say, where, and to which part of the catalogue they belong."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from babel.messages.catalog import Message
+from babel.messages.extract import extract_from_file
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+Key = tuple[str, str]
+"""Context (empty when there is none) and the English singular."""
+
+# The first part whose pattern fits has the word; so the particular stands before the general.
+_FRAME = ("app", "page", "auth", "cross_origin", "sign_in", "set_up", "notifications_page", "feed", "health", "errors")
+_SETTINGS = ("profile", "people", "api_tokens", "accounts_page", "workspace_page")
+PARTS: tuple[tuple[str, str], ...] = (
+    ("api", "tracker/web/api/*"),
+    *(("frame", f"tracker/web/{module}.py") for module in _FRAME),
+    *(("settings", f"tracker/web/{module}.py") for module in _SETTINGS),
+    ("mail", "tracker/web/*"),
+    ("settings", "templates/settings*"),
+    *(
+        ("frame", f"templates/{name}.html")
+        for name in ("base", "_controls", "_bell*", "sign_in", "set_up", "error", "new_password")
+    ),
+    ("mail", "templates/*"),
+    ("words", "tracker/*"),
+)
+
+KEYWORDS: dict[str, Any] = {
+    "_": None,
+    "gettext": None,
+    "N_": None,
+    "ngettext": (1, 2),
+    "pgettext": ((1, "c"), 2),
+    "npgettext": ((1, "c"), 2, 3),
+}
+
+
+@dataclass
+class Word:
+    """A string to translate. ``id`` is the English, or singular and plural."""
+
+    id: str | tuple[str, ...]
+    context: str | None
+    part: str
+    places: list[tuple[str, int]] = field(default_factory=list)
+
+
+def collect() -> dict[Key, Word]:
+    """Every string of templates and code, in the order of files and lines."""
+    words: dict[Key, Word] = {}
+    for path in _files():
+        place = path.relative_to(ROOT).as_posix()
+        method = "jinja2.ext.babel_extract" if path.suffix == ".html" else "python"
+        for line, id_, _comments, context in extract_from_file(
+            method, path, keywords=KEYWORDS, options={"silent": "false"}
+        ):
+            key = (context or "", id_ if isinstance(id_, str) else id_[0])
+            word = words.setdefault(key, Word(id_, context, part_of(place)))
+            if not isinstance(id_, str):
+                word.id = id_
+            word.places.append((place, line))
+    return words
+
+
+def part_of(place: str) -> str:
+    return next(part for part, pattern in PARTS if fnmatch(place, pattern))
+
+
+def key_of(message: Message) -> Key:
+    return message.context or "", message.id if isinstance(message.id, str) else message.id[0]
+
+
+def _files() -> Iterator[Path]:
+    yield from sorted((ROOT / "templates").rglob("*.html"))
+    yield from sorted(path for path in (ROOT / "tracker").rglob("*.py") if path.parent.name != "locale")
