@@ -1,0 +1,260 @@
+"""Events in words: what happened, by whom as far as we can know, through what, and why we think so. Pure but for the language.
+
+Honest wording throughout: only a click or a reply is certain; a picture loaded by a provider is "probably opened"; a machine is
+named as one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from babel.units import format_unit
+
+from tracker.consent import RULES, State
+from tracker.engagement.verdict import Reason
+from tracker.locale import N_, babel_locale
+from tracker.locale import gettext as _
+from tracker.models import Delivery, Event, TrackedLink
+
+PEOPLE = ("human", "mail_proxy")
+
+_VENDORS: Mapping[str, str] = {
+    "apple": "Apple Mail",
+    "barracuda": "Barracuda",
+    "cisco": "Cisco Secure Email",
+    "fortinet": "FortiMail",
+    "google": "Google",
+    "kaspersky": "Kaspersky",
+    "mailru": "Mail.ru",
+    "microsoft": "Microsoft",
+    "mimecast": "Mimecast",
+    "proofpoint": "Proofpoint",
+    "sophos": "Sophos",
+    "symantec": "Symantec",
+    "trendmicro": "Trend Micro",
+    "virustotal": "VirusTotal",
+    "yahoo": "Yahoo",
+    "yandex": "Yandex",
+}
+
+LINK_REASONS: Mapping[str, str] = {
+    "own_host": N_("it leads to Inkling itself"),
+    "one_time": N_("it looks like a one-time link; a redirect could use it up"),
+    "text_is_url": N_("its text shows the address"),
+    "list_unsubscribe": N_("it unsubscribes"),
+    "marked": N_("you left it alone"),
+    "too_long": N_("its address is too long"),
+    "too_many": N_("the message has too many links"),
+    "quoted": N_("it stands in quoted text"),
+    "placeholder": N_("its address has an unfilled placeholder"),
+    "not_http": N_("it is not a web address"),
+    "bad_url": N_("its address is faulty"),
+    "relative": N_("its address is incomplete"),
+    "fragment": N_("it leads to a place in the message"),
+    "empty": N_("it leads nowhere"),
+    "refused": N_("it was left alone"),
+    "nobody_tracked": N_("no recipient’s clicks are tracked"),
+}
+
+CONSENT_WORDS: Mapping[str, str] = {
+    State.UNKNOWN: N_("never asked"),
+    State.ASKED: N_("asked"),
+    State.GRANTED: N_("agreed"),
+    State.REFUSED: N_("refused"),
+    State.WITHDRAWN: N_("withdrew"),
+    State.OBJECTED: N_("objected"),
+    State.LAPSED: N_("lapsed"),
+    State.BLOCKED: N_("blocked"),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a timeline. ``tone`` says how loud: person, machine, unsure or trouble."""
+
+    kind: str
+    tone: str
+    title: str
+    at: datetime
+    who: str = ""
+    through: str = ""
+    reasons: tuple[str, ...] = ()
+    url: str = ""
+    event: str = ""
+    klass: str = ""
+    decided_by_hand: bool = False
+    repeats: tuple[datetime, ...] = field(default=())
+    """When the same happened again right after: shown folded, counted nowhere."""
+
+    @property
+    def can_be_overruled(self) -> bool:
+        return self.kind in ("open", "click")
+
+    @property
+    def is_person(self) -> bool:
+        return self.klass in PEOPLE
+
+
+def timeline(events: Iterable[Event], deliveries: Sequence[Delivery], links: Sequence[TrackedLink]) -> list[Line]:
+    """The events of a message as lines, newest first, repeats folded into the line they repeat."""
+    people = {delivery.id: delivery for delivery in deliveries}
+    urls = {link.position: link.url for link in links}
+    lines: list[Line] = []
+    newest: dict[tuple[object, ...], int] = {}
+    for event in sorted(events, key=lambda event: (event.at, event.id or 0)):
+        same = (event.delivery_id, event.kind, event.link)
+        if event.merged and same in newest:
+            place = newest[same]
+            lines[place] = replace(lines[place], repeats=(*lines[place].repeats, event.at))
+            continue
+        newest[same] = len(lines)
+        lines.append(
+            line_of(event, people.get(event.delivery_id), urls.get(event.link if event.link is not None else -1))
+        )
+    return lines[::-1]
+
+
+def line_of(event: Event, delivery: Delivery | None, url: str | None = None) -> Line:
+    return Line(
+        kind=event.kind,
+        tone=tone_of(event),
+        title=title_of(event),
+        at=event.at,
+        who=name_of(delivery) if delivery else "",
+        through=through_of(event),
+        reasons=reasons_of(event, delivery),
+        url=shown_url(url) if url else "",
+        event=event.public_id,
+        klass=event.klass,
+        decided_by_hand=any(
+            code == "overruled" or code.startswith("user_") for code, _values in _stored(event.reasons)
+        ),
+    )
+
+
+def tone_of(event: Event) -> str:
+    if event.kind == "bounce":
+        return "trouble"
+    if event.kind not in ("open", "click"):
+        return "machine" if event.kind == "auto_reply" else "person"
+    if event.klass in PEOPLE and not _is_early(event):
+        return "person"
+    return "unsure" if event.klass in ("unknown", "privacy_prefetch") else "machine"
+
+
+def title_of(event: Event) -> str:
+    """What happened, in a few words that fit every gender and number."""
+    if event.kind in _PLAIN:
+        return _(_PLAIN[event.kind])
+    if event.klass == "mail_proxy" and _is_early(event):
+        return _("Picture fetched by %(who)s right after sending") % {"who": event.client or vendor_of(event)}
+    if event.klass == "security_scanner":
+        checked = _("Link checked by %(who)s") if event.kind == "click" else _("Checked by %(who)s")
+        return checked % {"who": scanner_of(event)}
+    if event.klass == "link_preview":
+        return _("Shared in %(where)s") % {"where": event.client or vendor_of(event)}
+    return _(_TITLES.get((event.kind, event.klass), _TITLES[("open", "unknown")]))
+
+
+def through_of(event: Event) -> str:
+    """The mail program or provider, where it says something about a person."""
+    known = event.client not in ("", "Unknown", "unknown")
+    return (
+        event.client
+        if known and event.klass in (*PEOPLE, "sender_self", "unknown") and event.kind in ("open", "click")
+        else ""
+    )
+
+
+def scanner_of(event: Event) -> str:
+    if event.vendor == "microsoft":
+        return _("Microsoft mail protection")
+    return _VENDORS.get(event.vendor or "", "") or _("mail protection")
+
+
+def vendor_of(event: Event) -> str:
+    return _VENDORS.get(event.vendor or "", "") or (event.vendor or _("another program")).capitalize()
+
+
+def reasons_of(event: Event, delivery: Delivery | None = None) -> tuple[str, ...]:
+    """The reasons of the verdict, and for machines how long after sending they came."""
+    said = [Reason(code, values).sentence(_) for code, values in _stored(event.reasons)]
+    if tone_of(event) != "person" and event.kind in ("open", "click") and delivery and delivery.accepted_at:
+        said.append(
+            _("%(delay)s after sending") % {"delay": duration((event.at - delivery.accepted_at).total_seconds())}
+        )
+    return tuple(text for text in said if text)
+
+
+def duration(seconds: float) -> str:
+    """A span of time in its largest fitting unit: 43 s, 5 min, 3 h, 2 days."""
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if abs(seconds) >= 2 * size:
+            return format_unit(int(seconds // size), f"duration-{unit}", "short", locale=babel_locale())
+    return format_unit(max(0, round(seconds)), "duration-second", "short", locale=babel_locale())
+
+
+def rule_words(rule: str) -> str:
+    """The sentence of a policy rule, as it follows a name: "Anna refused"."""
+    return _(RULES[rule]) if rule in RULES else rule.replace("_", " ")
+
+
+def link_reason(reason: str | None) -> str:
+    return _(LINK_REASONS[reason]) if reason in LINK_REASONS else (reason or "").replace("_", " ")
+
+
+def consent_words(state: str) -> str:
+    return _(CONSENT_WORDS[state]) if state in CONSENT_WORDS else state
+
+
+def name_of(delivery: Delivery) -> str:
+    return delivery.name or delivery.address
+
+
+def shown_url(url: str) -> str:
+    """A link as it may be shown: without the name and password that some carry."""
+    try:
+        parts = urlsplit(url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else url
+    except ValueError:
+        return url
+
+
+_PLAIN: Mapping[str, str] = {
+    "reply": N_("Reply"),
+    "auto_reply": N_("Automatic reply"),
+    "bounce": N_("Came back undelivered"),
+    "unsubscribe": N_("Unsubscribed"),
+}
+_TITLES: Mapping[tuple[str, str], str] = {
+    ("open", "human"): N_("Opened"),
+    ("open", "mail_proxy"): N_("Probably opened"),
+    ("open", "privacy_prefetch"): N_("Delivered to Apple Mail; whether it was read cannot be known"),
+    ("open", "sender_self"): N_("Opened by yourself; not counted"),
+    ("open", "crawler"): N_("Fetched by a robot"),
+    ("open", "unknown"): N_("Fetched, but it is not clear by whom"),
+    ("click", "human"): N_("Clicked"),
+    ("click", "mail_proxy"): N_("Clicked"),
+    ("click", "sender_self"): N_("Clicked by yourself; not counted"),
+    ("click", "crawler"): N_("Link followed by a robot"),
+    ("click", "privacy_prefetch"): N_("Link followed by Apple Mail"),
+    ("click", "unknown"): N_("Link followed, but it is not clear by whom"),
+}
+
+
+def _is_early(event: Event) -> bool:
+    return any(code == "proxy_early" for code, _values in _stored(event.reasons))
+
+
+def _stored(reasons: Any) -> list[tuple[str, Mapping[str, str | int | float]]]:
+    """Reasons as the row keeps them, a list of ``{"code", "values"}``; anything else in it is passed over."""
+    found: list[tuple[str, Mapping[str, str | int | float]]] = []
+    for one in reasons if isinstance(reasons, list) else []:
+        if isinstance(one, str):
+            found.append((one, {}))
+        elif isinstance(one, dict) and isinstance(one.get("code"), str):
+            values = one.get("values")
+            found.append((one["code"], values if isinstance(values, dict) else {}))
+    return found

@@ -1,0 +1,305 @@
+"""The filter of the mail list: address bar ↔ value ↔ query ↔ sentence.
+
+A filter is a value. Days are days in the reader's zone, ``since`` counts from its first moment and ``until`` to its
+last; points of time (RFC 3339) are taken as they stand. Several states narrow each other, except that the stages of a
+message's own life (draft, queued, sent …) widen: a message is in one of them only.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Select, and_, exists, false, literal, or_, select, tuple_
+from sqlmodel import col
+
+from tracker.addresses import AddressError, lookup_form
+from tracker.consent import N_
+from tracker.db import UtcDateTime
+from tracker.models import Account, Delivery, Event, Message, MessageState, Recipient, User
+
+PAGE = 50
+MAX_WORDS = 200
+
+CANNOT_BE_KNOWN = ("text_only", "group_too_large", "host_unhealthy", "rewriting_failed", "protected")
+"""Rules that left a copy unmeasured for what it is, not for what anybody wished."""
+
+LIFE = ("draft", "scheduled", "queued", "sent", "failed", "cancelled")
+
+STATES: Mapping[str, str] = {
+    "tracked": N_("Tracked"),
+    "opened": N_("Opened"),
+    "not_opened": N_("Not opened"),
+    "clicked": N_("Clicked"),
+    "replied": N_("Replied"),
+    "no_reply": N_("No reply"),
+    "bounced": N_("Bounced"),
+    "machine_only": N_("Machine only"),
+    "unmeasurable": N_("Cannot be known"),
+    "untracked": N_("Untracked"),
+    "draft": N_("Drafts"),
+    "scheduled": N_("Scheduled"),
+    "queued": N_("Queued"),
+    "sent": N_("Sent"),
+    "failed": N_("Failed"),
+    "cancelled": N_("Cancelled"),
+}
+"""Every value of ``state`` with the name that its chip and its tick box carry."""
+
+
+class FilterError(ValueError):
+    """A filter value that cannot be understood; ``field`` is its name in the address bar."""
+
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(text)
+        self.field = field
+        self.text = text
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What of one's own mail to show. Everything empty is everything."""
+
+    states: tuple[str, ...] = ()
+    tracked: bool | None = None
+    account: str = ""
+    recipient: str = ""
+    since: date | datetime | None = None
+    until: date | datetime | None = None
+    q: str = ""
+    thread: str = ""
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> "Filter":
+        """The filter in an address. ``state`` may be repeated or hold several divided by commas; names that are not
+        ours are left to others. Raises :class:`FilterError`."""
+        return cls(
+            states=_states(_values(query, "state")),
+            tracked=_yes_or_no("tracked", query.get("tracked", "")),
+            account=_words("account", query.get("account", "")),
+            recipient=_words("recipient", query.get("recipient", "")),
+            since=_moment("since", query.get("since", "")),
+            until=_moment("until", query.get("until", "")),
+            q=_words("q", query.get("q", "")),
+            thread=_words("thread", query.get("thread", "")),
+        )
+
+    def to_query(self) -> str:
+        """The address bar's form, without the question mark; the same filter always gives the same text."""
+        pairs = [("state", state) for state in self.states]
+        pairs += [(name, text) for name in _SINGLE if (text := _as_text(getattr(self, name)))]
+        return urlencode(pairs)
+
+    def without(self, name: str, value: str = "") -> "Filter":
+        """Itself with one value less: ``without("state", "opened")``, ``without("q")``."""
+        if name == "state":
+            return replace(self, states=tuple(state for state in self.states if state != value))
+        emptied: dict[str, Any] = {name: _DEFAULTS[name]}
+        return replace(self, **emptied)
+
+    def with_state(self, state: str) -> "Filter":
+        return replace(self, states=_states([*self.states, state]))
+
+    @property
+    def is_empty(self) -> bool:
+        return self == Filter()
+
+    def values(self) -> list[tuple[str, str]]:
+        """Each value that is set, as (name, text): one chip each."""
+        single = [(name, _as_text(getattr(self, name))) for name in _SINGLE]
+        return [("state", state) for state in self.states] + [(name, text) for name, text in single if text]
+
+    def apply(self, query: Select[Any], user: User) -> Select[Any]:
+        """Narrows a query over :class:`Message` to this user's own messages that pass."""
+        return query.where(col(Message.user_id) == user.id, *self.conditions(user))
+
+    def conditions(self, user: User) -> list[ColumnElement[bool]]:
+        """What a message must fulfil, without whose it is."""
+        found = [_FACTS[state] for state in self.states if state not in LIFE]
+        if stages := [state for state in self.states if state in LIFE]:
+            found.append(col(Message.state).in_(stages))
+        if self.tracked is not None:
+            found.append(_TRACKED if self.tracked else ~_TRACKED)
+        if self.account:
+            found.append(_from_account(self.account))
+        if self.recipient:
+            found.append(_to_recipient(self.recipient))
+        if self.thread:
+            found.append(col(Message.thread) == self.thread)
+        return found + self._period(ZoneInfo(user.timezone)) + [_has_word(word) for word in self.q.split()]
+
+    def _period(self, zone: ZoneInfo) -> list[ColumnElement[bool]]:
+        found = []
+        if self.since is not None:
+            found.append(col(Message.listed_at) >= _first_moment(self.since, zone))
+        if isinstance(self.until, datetime):
+            found.append(col(Message.listed_at) <= self.until)
+        elif self.until is not None:
+            found.append(col(Message.listed_at) < _first_moment(_next_day(self.until), zone))
+        return found
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place in the list: the last message already seen. Its text is what stands in the address bar."""
+
+    at: datetime
+    id: int
+
+    @classmethod
+    def of(cls, message: Message) -> "Cursor":
+        assert message.id is not None
+        return cls(message.listed_at, message.id)
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """Raises :class:`FilterError`."""
+        found = re.fullmatch(r"(\d{1,17})\.(\d{1,18})", text)
+        if not found:
+            raise FilterError("cursor", "“cursor” is not one of ours: take it from the previous page as it stands.")
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(found[1]))
+        return cls(at, int(found[2]))
+
+    def __str__(self) -> str:
+        micro = (self.at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        return f"{micro}.{self.id}"
+
+
+def in_list_order(query: Select[Any], after: Cursor | None = None, limit: int = PAGE) -> Select[Any]:
+    """Newest first, after a place, one row more than asked for so that "is there more?" needs no count.
+
+    Reads the index ``ix_message_user_list`` from the place on, however deep in the list it lies.
+    """
+    if after is not None:
+        place = tuple_(literal(after.at, UtcDateTime), literal(after.id))
+        query = query.where(tuple_(col(Message.listed_at), col(Message.id)) < place)
+    return query.order_by(col(Message.listed_at).desc(), col(Message.id).desc()).limit(limit + 1)
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Filter)}
+_SINGLE = tuple(name for name in _DEFAULTS if name != "states")
+
+_SENT = col(Message.state) == MessageState.SENT
+_LEFT_DRAFTS = col(Message.state).not_in([MessageState.DRAFT, MessageState.CANCELLED])
+_TRACKED = or_(col(Message.opens_tracked) > 0, col(Message.clicks_tracked) > 0)
+_UNKNOWABLE = and_(
+    _LEFT_DRAFTS,
+    col(Message.opens) == 0,
+    or_(
+        and_(
+            col(Message.machine) > 0,
+            exists().where(col(Event.message_id) == col(Message.id), col(Event.klass) == "privacy_prefetch"),
+        ),
+        and_(
+            col(Message.opens_tracked) == 0,
+            exists().where(col(Delivery.message_id) == col(Message.id), col(Delivery.opens_rule).in_(CANNOT_BE_KNOWN)),
+        ),
+    ),
+)
+_FACTS: Mapping[str, ColumnElement[bool]] = {
+    "tracked": and_(_LEFT_DRAFTS, _TRACKED),
+    "untracked": and_(_LEFT_DRAFTS, ~_TRACKED),
+    "opened": col(Message.opens) > 0,
+    "not_opened": and_(_SENT, col(Message.opens_tracked) > 0, col(Message.opens) == 0, ~_UNKNOWABLE),
+    "clicked": col(Message.clicks) > 0,
+    "replied": col(Message.replies) > 0,
+    "no_reply": and_(_SENT, col(Message.replies) == 0),
+    "bounced": col(Message.bounces) > 0,
+    "machine_only": and_(col(Message.machine) > 0, col(Message.opens) == 0, col(Message.clicks) == 0),
+    "unmeasurable": _UNKNOWABLE,
+}
+
+
+def _values(query: Mapping[str, str], name: str) -> list[str]:
+    getlist = getattr(query, "getlist", None)
+    return [str(text) for text in getlist(name)] if getlist else [query.get(name, "")]
+
+
+def _states(texts: Iterable[str]) -> tuple[str, ...]:
+    wanted = {state for text in texts for state in text.split(",") if state}
+    for state in wanted - STATES.keys():
+        raise FilterError("state", f"“state” cannot be “{state[:40]}”; it is one of {', '.join(STATES)}.")
+    return tuple(state for state in STATES if state in wanted)
+
+
+def _yes_or_no(name: str, text: str) -> bool | None:
+    if text not in ("", "true", "false"):
+        raise FilterError(name, f"“{name}” is true or false.")
+    return None if not text else text == "true"
+
+
+def _words(name: str, text: str) -> str:
+    words = " ".join(text.replace("\0", " ").split())
+    if len(words) > MAX_WORDS:
+        raise FilterError(name, f"“{name}” is longer than {MAX_WORDS} characters.")
+    return words
+
+
+def _moment(name: str, text: str) -> date | datetime | None:
+    text = text.strip()
+    if not text:
+        return None
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return date.fromisoformat(text)
+        at = datetime.fromisoformat(text)
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise FilterError(name, f"“{name}” is not a day; write it as 2026-03-31.") from None
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, date):  # a point of time is a date too
+        return value.isoformat()
+    return str(value or "")
+
+
+def _first_moment(day: date | datetime, zone: ZoneInfo) -> datetime:
+    if isinstance(day, datetime):
+        return day
+    try:
+        return datetime.combine(day, time.min, zone).astimezone(UTC)
+    except OverflowError:  # the first and the last day there is, seen from the other side of the world
+        return datetime.combine(day, time.min, UTC)
+
+
+def _next_day(day: date) -> date:
+    return day if day == date.max else day + timedelta(days=1)
+
+
+def _from_account(account: str) -> ColumnElement[bool]:
+    """By address or public id."""
+    named = select(col(Account.id)).where(
+        or_(col(Account.public_id) == account, col(Account.address).in_([account, account.lower()]))
+    )
+    return col(Message.account_id).in_(named)
+
+
+def _to_recipient(recipient: str) -> ColumnElement[bool]:
+    """By address in any spelling, or public id."""
+    named: ColumnElement[bool] = col(Recipient.public_id) == recipient
+    if "@" in recipient:
+        try:
+            named = col(Recipient.lookup) == lookup_form(recipient)
+        except AddressError:
+            named = false()
+    people = select(col(Recipient.id)).where(named)
+    return col(Message.id).in_(select(col(Delivery.message_id)).where(col(Delivery.recipient_id).in_(people)))
+
+
+def _has_word(word: str) -> ColumnElement[bool]:
+    """The word stands in the subject, the snippet, a recipient's name or address.
+
+    SQLite folds the case of ASCII letters only, so other scripts are looked for in the spellings that people use.
+    """
+    spellings = {word, word.lower(), word.upper(), word.capitalize()}
+    columns = (col(Message.subject), col(Message.snippet), col(Message.names))
+    found = [column.icontains(spelling, autoescape=True) for column in columns for spelling in sorted(spellings)]
+    people = select(col(Recipient.id)).where(col(Recipient.lookup).contains(word.casefold(), autoescape=True))
+    sent_to = select(col(Delivery.message_id)).where(col(Delivery.recipient_id).in_(people))
+    return or_(*found, col(Message.id).in_(sent_to))
