@@ -5,8 +5,8 @@ Revision 0001, after ; 2026-11-22
 
 import sqlalchemy as sa
 import sqlmodel
-
 from alembic import op
+
 from tracker.db import UtcDateTime
 
 revision = "0001"
@@ -175,6 +175,25 @@ def upgrade() -> None:
     with op.batch_alter_table("feed_item", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_feed_item_at"), ["at"], unique=False)
         batch_op.create_index("ix_feed_item_user_id", ["user_id", "id"], unique=False)
+
+    op.create_table(
+        "idempotency_key",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("key", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("path", sqlmodel.sql.sqltypes.AutoString(length=400), nullable=False),
+        sa.Column("request_digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("body", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["user_account.id"], name=op.f("fk_idempotency_key_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotency_key")),
+        sa.UniqueConstraint("user_id", "key", name="uq_idempotency_key_user_key"),
+    )
+    with op.batch_alter_table("idempotency_key", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_idempotency_key_created_at"), ["created_at"], unique=False)
 
     op.create_table(
         "preference",
@@ -483,6 +502,10 @@ def downgrade() -> None:
 
     op.drop_table("user_session")
     op.drop_table("preference")
+    with op.batch_alter_table("idempotency_key", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_idempotency_key_created_at"))
+
+    op.drop_table("idempotency_key")
     with op.batch_alter_table("feed_item", schema=None) as batch_op:
         batch_op.drop_index("ix_feed_item_user_id")
         batch_op.drop_index(batch_op.f("ix_feed_item_at"))

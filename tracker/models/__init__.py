@@ -9,6 +9,7 @@ from tracker.models.activity import (
     Verdict,
     WorkerBeat,
 )
+from tracker.models.idempotency import IdempotencyKey
 from tracker.models.mail import (
     Account,
     Attachment,
@@ -41,6 +42,7 @@ __all__ = [
     "Event",
     "FeedItem",
     "HitEvidence",
+    "IdempotencyKey",
     "Message",
     "MessageBody",
     "MessageState",
