@@ -380,6 +380,8 @@ def upgrade() -> None:
         sa.Column("vendor", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=True),
         sa.Column("client", sqlmodel.sql.sqltypes.AutoString(length=80), nullable=False),
         sa.Column("merged", sa.Boolean(), nullable=False),
+        sa.Column("counted", sa.Boolean(), nullable=False),
+        sa.Column("overruled", sa.Boolean(), nullable=False),
         sa.Column("settle_at", UtcDateTime(), nullable=True),
         sa.Column("alerted", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(

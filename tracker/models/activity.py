@@ -37,6 +37,10 @@ class Event(SQLModel, table=True):
     client: str = Field(default="", max_length=80)
     merged: bool = False
     """Repeats an event just before it (same link or pixel, same source): kept, but neither shown nor counted."""
+    counted: bool = False
+    """A person did this: the newest verdict may ring, and it is no repeat. Counters are sums of this."""
+    overruled: bool = False
+    """A user has said who it was; rules do not touch it again."""
     settle_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     """When its verdict is final enough to ring; None once that was done."""
     alerted: bool = False

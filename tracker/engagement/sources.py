@@ -1,0 +1,81 @@
+"""Where hits come from: the spool of this machine, and remote edges over HTTP."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import httpx
+
+from pixel.hits import Hit
+from pixel.spool import SpoolError, SpoolReader
+from tracker.house import House
+
+
+class SourceError(Exception):
+    """An edge that cannot be read now; the text says why."""
+
+
+class Source(Protocol):
+    """One edge, read in order. Reading again after the same number gives the same hits until they are confirmed."""
+
+    @property
+    def name(self) -> str: ...
+
+    def after(self, n: int, limit: int) -> Sequence[Hit]:
+        """Raises :class:`SourceError`."""
+
+    def confirm(self, n: int) -> None:
+        """Everything up to ``n`` is safe in the main database."""
+
+
+@dataclass
+class LocalSpool:
+    """The spool in our own data folder. The edge may start after us, so it is opened when it is there."""
+
+    house: House
+    name: str = "local"
+    _reader: SpoolReader | None = field(default=None, repr=False)
+
+    def after(self, n: int, limit: int) -> Sequence[Hit]:
+        path = self.house.settings.data_dir / "spool.sqlite3"
+        if self._reader is None and not path.is_file():
+            return ()
+        try:
+            self._reader = self._reader or SpoolReader(path)
+            return self._reader.after(n, limit)
+        except (SpoolError, OSError) as error:
+            raise SourceError(str(error)) from None
+
+    def confirm(self, n: int) -> None:
+        if self._reader is not None:
+            self._reader.prune(n)
+
+
+@dataclass(frozen=True)
+class RemoteEdge:
+    """An edge on another machine. Asking for what comes after N confirms everything up to N, so confirming is free."""
+
+    name: str
+    key: str = field(repr=False)
+
+    def after(self, n: int, limit: int) -> Sequence[Hit]:
+        try:
+            answer = httpx.get(
+                f"{self.name}/drain",
+                params={"after": n, "limit": limit},
+                headers={"Authorization": f"Bearer {self.key}"},
+                timeout=10,
+            )
+            answer.raise_for_status()
+            return [Hit.from_json(line) for line in answer.text.splitlines() if line]
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            raise SourceError(f"{self.name} does not give its hits: {type(error).__name__}") from None
+
+    def confirm(self, n: int) -> None:
+        return
+
+
+def sources(house: House) -> list[Source]:
+    """Every edge whose hits this house takes in."""
+    remote: list[Source] = [RemoteEdge(url, house.settings.drain_key or "") for url in house.settings.edge_urls]
+    return [LocalSpool(house), *remote]

@@ -1,0 +1,61 @@
+"""One recipient's copy: the clean message with pixel and redirects as its frozen policy allows, or exactly as it is."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tracker.house import House
+from tracker.models import Delivery, TrackedLink
+from tracker.outgoing.compose import Untouched, find_html, replace_html
+from tracker.outgoing.rewrite import rewrite
+from tracker.outgoing.rewriting import options_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The bytes for one recipient. ``problem`` is the rule by which tracking had to be left out, if it had."""
+
+    raw: bytes
+    problem: str | None = None
+    html_bytes_before: int | None = None
+    html_bytes_after: int | None = None
+
+
+def make_copy(house: House, raw: bytes, delivery: Delivery, links: Sequence[TrackedLink]) -> Copy:
+    """The copy of one delivery. Never raises: when rewriting fails, the original goes out and ``problem`` says so."""
+    if not delivery.opens_on and not delivery.clicks_on:
+        return Copy(raw)
+    try:
+        return _tracked(house, raw, delivery, links)
+    except Exception as error:  # D18: whatever goes wrong here, the mail goes out
+        log.error("delivery %s: rewriting failed (%s)", delivery.public_id, type(error).__name__)
+        return Copy(raw, problem="rewriting_failed")
+
+
+def _tracked(house: House, raw: bytes, delivery: Delivery, links: Sequence[TrackedLink]) -> Copy:
+    part = find_html(raw)
+    if isinstance(part, Untouched):
+        return Copy(raw, problem=RULE_OF.get(part.reason, "protected"))
+    allowed = {link.position: link.url for link in links if link.tracked}
+
+    def click_url(url: str, index: int) -> str | None:
+        if not delivery.clicks_on or allowed.get(index) != url:
+            return None
+        tracked = house.click_url(delivery.public_id, index, url)
+        return tracked if _reads_back(house, tracked, url) else None
+
+    pixel = house.pixel_url(delivery.public_id) if delivery.opens_on else None
+    rewritten = rewrite(part.html, click_url, pixel, options_of(house))
+    before, after = len(part.html.encode()), len(rewritten.html.encode())
+    return Copy(replace_html(raw, part, rewritten.html), html_bytes_before=before, html_bytes_after=after)
+
+
+RULE_OF = {"text_only": "text_only"}
+
+
+def _reads_back(house: House, tracked: str, url: str) -> bool:
+    """A link that would not lead exactly where it did stays as it is."""
+    claims = house.tokens.read_click(tracked.rpartition("/c/")[2])
+    return claims is not None and claims.url == url

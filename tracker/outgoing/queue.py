@@ -1,0 +1,289 @@
+"""The durable queue: claims what is due, hands it over copy by copy, notes what the server said.
+
+Any number of workers may run: a delivery is claimed by conditional update. A crash between the server's 250 and our commit
+leads to one more try with the same Message-ID, never to a lost row.
+"""
+
+import logging
+import os
+import smtplib
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, or_
+from sqlmodel import Session, col, delete, select, update
+
+from tracker.connect import ConnectError, smtp
+from tracker.db import now
+from tracker.house import House
+from tracker.limits import MAX_GIVE_UP_HOURS
+from tracker.models import Account, Attachment, Delivery, DeliveryStatus, Message, MessageBody, MessageState, TrackedLink
+from tracker.notify import announce, ring
+from tracker.outgoing.accounts import smtp_server
+from tracker.outgoing.copies import Copy, make_copy
+from tracker.outgoing.policy import tighten
+
+log = logging.getLogger(__name__)
+
+WAITING = (DeliveryStatus.QUEUED.value, DeliveryStatus.DEFERRED.value)
+LEASE = timedelta(minutes=10)
+BATCH = 20
+BACK_OFF = tuple(timedelta(minutes=m) for m in (1, 5, 15, 30, 60, 120, 240))
+
+
+def worker_name() -> str:
+    """This process, unique on the network."""
+    return f"{socket.gethostname()}:{os.getpid()}"[:64]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one hand-over: ``accepted``, ``rejected`` (for good) or ``deferred`` (later again)."""
+
+    status: DeliveryStatus
+    reply: str
+
+
+def send_due(house: House, worker: str) -> int:
+    """Hands over what is due for one account. Returns how many copies were tried; 0 means nothing is due."""
+    claimed = _claim(house, worker)
+    if not claimed:
+        return 0
+    account, copies = _compose(house, claimed)
+    if account is None:
+        _give_back(house, claimed, "The account was removed. Choose another account and send again.")
+        return len(claimed)
+    try:
+        with smtp(house, smtp_server(house, account)) as line:
+            for delivery, copy in copies:
+                _note(house, delivery, _hand_over(line, account.address, delivery.address, copy), copy)
+        _account_works(house, account)
+    except ConnectError as error:
+        _defer_rest(house, account, [d for d, _ in copies], error)
+    return len(claimed)
+
+
+def _claim(house: House, worker: str) -> list[int]:
+    """The ids of due deliveries of one account, now ours for the time of the lease."""
+    with house.database.session_scope() as session:
+        moment = now()
+        first = session.exec(_due(moment).limit(1)).first()
+        if first is None:
+            return []
+        same_account = select(Message.account_id).where(Message.id == first.message_id).scalar_subquery()
+        ids = session.exec(
+            _due_ids(moment).join(Message).where(col(Message.account_id).is_not_distinct_from(same_account)).limit(BATCH)
+        ).all()
+        return [id_ for id_ in ids if id_ is not None and _claim_one(session, id_, worker, moment)]
+
+
+def _is_due(moment: datetime):  # type: ignore[no-untyped-def]
+    free = or_(col(Delivery.claimed_until).is_(None), col(Delivery.claimed_until) < moment)
+    return col(Delivery.status).in_(WAITING) & (col(Delivery.next_try_at) <= moment) & free
+
+
+def _due(moment: datetime):  # type: ignore[no-untyped-def]
+    return select(Delivery).where(_is_due(moment)).order_by(col(Delivery.next_try_at))
+
+
+def _due_ids(moment: datetime):  # type: ignore[no-untyped-def]
+    return select(Delivery.id).where(_is_due(moment)).order_by(col(Delivery.next_try_at))
+
+
+def _claim_one(session: Session, id_: int, worker: str, moment: datetime) -> bool:
+    claim = update(Delivery).where(col(Delivery.id) == id_, _is_due(moment)).values(claimed_by=worker, claimed_until=moment + LEASE)
+    return session.exec(claim).rowcount == 1
+
+
+def release_claims_of_dead(house: House) -> int:
+    """At start: gives free what a process of this machine held that no longer lives. Returns how many."""
+    host = socket.gethostname()
+    with house.database.session_scope() as session:
+        holders = session.exec(select(Delivery.claimed_by).where(col(Delivery.claimed_by).is_not(None)).distinct()).all()
+        dead = [h for h in holders if h and h.startswith(f"{host}:"[:60]) and not _lives(h)]
+        free = update(Delivery).where(col(Delivery.claimed_by).in_(dead)).values(claimed_by=None, claimed_until=None)
+        return session.exec(free).rowcount if dead else 0
+
+
+def _lives(worker: str) -> bool:
+    try:
+        pid = int(worker.rpartition(":")[2])
+        os.kill(pid, 0)
+        return pid != os.getpid()
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+
+
+def _compose(house: House, ids: Sequence[int]) -> tuple[Account | None, list[tuple[Delivery, Copy]]]:
+    """The claimed copies as they go out. The policy is tightened by consent as it is now, and then frozen."""
+    with house.database.session_scope() as session:
+        deliveries = session.exec(select(Delivery).where(col(Delivery.id).in_(ids)).order_by(col(Delivery.id))).all()
+        tighten(session, deliveries)
+        messages = {m.id: m for m in session.exec(select(Message).where(col(Message.id).in_({d.message_id for d in deliveries})))}
+        account_id = next(iter(messages.values())).account_id
+        account = session.get(Account, account_id) if account_id is not None else None
+        if account is None or account.removed_at is not None:
+            return None, []
+        copies = [(d, _copy_of(house, session, d)) for d in deliveries]
+        for message in messages.values():
+            _count_tracked(session, message)
+        return account, copies
+
+
+def _copy_of(house: House, session: Session, delivery: Delivery) -> Copy:
+    body = session.get_one(MessageBody, delivery.message_id)
+    links = session.exec(select(TrackedLink).where(TrackedLink.message_id == delivery.message_id)).all()
+    copy = make_copy(house, body.raw or b"", delivery, links)
+    body.html_bytes_before, body.html_bytes_after = copy.html_bytes_before, copy.html_bytes_after
+    session.add(body)
+    if copy.problem:  # tracking may never block a send: the original goes out, and the row says so
+        for prefix in ("opens", "clicks"):
+            if getattr(delivery, f"{prefix}_on"):
+                setattr(delivery, f"{prefix}_on", False)
+                setattr(delivery, f"{prefix}_rule", copy.problem)
+        session.add(delivery)
+    return copy
+
+
+def _count_tracked(session: Session, message: Message) -> None:
+    deliveries = session.exec(select(Delivery).where(Delivery.message_id == message.id)).all()
+    message.opens_tracked = sum(d.opens_on for d in deliveries)
+    message.clicks_tracked = sum(d.clicks_on for d in deliveries)
+    session.add(message)
+
+
+def _hand_over(line: smtplib.SMTP, sender: str, recipient: str, copy: Copy) -> Outcome:
+    """Raises :class:`ConnectError` when the line itself is gone; then this copy and the rest are tried again."""
+    options = ["SMTPUTF8"] if not recipient.isascii() else []
+    if options and not line.has_extn("smtputf8"):
+        text = "The server does not take addresses with letters beyond ASCII (SMTPUTF8)."
+        return Outcome(DeliveryStatus.REJECTED, text)
+    try:
+        line.sendmail(sender, [recipient], copy.raw, mail_options=options)
+    except smtplib.SMTPRecipientsRefused as error:
+        return _refusal(*next(iter(error.recipients.values())))
+    except smtplib.SMTPResponseException as error:
+        return _refusal(error.smtp_code, error.smtp_error)
+    except (OSError, smtplib.SMTPException) as error:
+        raise ConnectError("line", f"The line broke during the hand-over: {error}") from None
+    return Outcome(DeliveryStatus.ACCEPTED, "")
+
+
+def _refusal(code: int, said: bytes | str) -> Outcome:
+    """4yz is temporary, 5yz permanent (RFC 5321 section 4.2.1). smtplib hangs up after 421, which the next copy notices."""
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+    status = DeliveryStatus.REJECTED if code // 100 == 5 else DeliveryStatus.DEFERRED
+    return Outcome(status, f"{code} {' '.join(text.split())}"[:500])
+
+
+def _note(house: House, delivery: Delivery, outcome: Outcome, copy: Copy) -> None:
+    """Writes down what the server said about one copy: at once, so that a crash repeats one copy at most."""
+    with house.database.session_scope() as session:
+        fresh = session.get_one(Delivery, delivery.id)
+        _apply(session, fresh, outcome)
+        session.flush()
+        _settle_message(session, session.get_one(Message, fresh.message_id, with_for_update=True))
+
+
+def _apply(session: Session, delivery: Delivery, outcome: Outcome) -> None:
+    delivery.tries += 1
+    delivery.claimed_by = delivery.claimed_until = None
+    delivery.status, delivery.reply = outcome.status, outcome.reply
+    delivery.next_try_at = None
+    if outcome.status == DeliveryStatus.ACCEPTED:
+        delivery.accepted_at = now()
+    elif outcome.status == DeliveryStatus.DEFERRED:
+        _retry_or_give_up(session, delivery)
+    if delivery.status == DeliveryStatus.REJECTED:
+        _ring_rejected(session, delivery)
+    session.add(delivery)
+
+
+def _retry_or_give_up(session: Session, delivery: Delivery) -> None:
+    message = session.get_one(Message, delivery.message_id)
+    since = message.send_at or message.created_at
+    if now() - since > timedelta(hours=MAX_GIVE_UP_HOURS):
+        delivery.status = DeliveryStatus.REJECTED
+        delivery.reply = f"Given up after {MAX_GIVE_UP_HOURS} hours. Last answer: {delivery.reply}"[:500]
+    else:
+        delivery.next_try_at = now() + BACK_OFF[min(delivery.tries - 1, len(BACK_OFF) - 1)]
+
+
+def _ring_rejected(session: Session, delivery: Delivery) -> None:
+    message = session.get_one(Message, delivery.message_id)
+    facts = {"message_id": message.id, "delivery_id": delivery.id, "detail": delivery.reply}
+    ring(session, message.user_id, f"delivery:{delivery.id}", "rejected", now(), **facts)
+
+
+def _settle_message(session: Session, message: Message) -> None:
+    """The state of a message follows from its deliveries."""
+    counts = dict(
+        session.exec(
+            select(Delivery.status, func.count()).where(Delivery.message_id == message.id).group_by(col(Delivery.status))
+        ).all()
+    )
+    waiting = sum(counts.get(status, 0) for status in WAITING)
+    accepted = counts.get(DeliveryStatus.ACCEPTED.value, 0)
+    if accepted and message.sent_at is None:
+        message.sent_at = message.listed_at = now()
+        message.sent_copy = "wanted" if message.sent_copy == "later" else message.sent_copy
+        message.sent_copy_at = now()
+    if not waiting:
+        message.state = MessageState.SENT if accepted else MessageState.FAILED
+        session.exec(delete(Attachment).where(col(Attachment.message_id) == message.id))
+    session.add(message)
+    announce(session, message.user_id, "message", message.public_id)
+
+
+def _defer_rest(house: House, account: Account, deliveries: Sequence[Delivery], error: ConnectError) -> None:
+    """No line: everything not yet noted waits, and the person is told once per account."""
+    with house.database.session_scope() as session:
+        ids = [d.id for d in deliveries]
+        rest = session.exec(select(Delivery).where(col(Delivery.id).in_(ids), col(Delivery.claimed_by).is_not(None))).all()
+        for delivery in rest:
+            _apply(session, delivery, Outcome(DeliveryStatus.DEFERRED, str(error)))
+        session.flush()
+        for message_id in {d.message_id for d in rest}:
+            _settle_message(session, session.get_one(Message, message_id, with_for_update=True))
+        _account_broken(session, account, error)
+    log.warning("account %s: %s", account.public_id, error.code)
+
+
+def _account_broken(session: Session, account: Account, error: ConnectError) -> None:
+    row = session.get_one(Account, account.id)
+    if row.state != "broken" or row.state_detail != str(error):
+        ring(session, row.user_id, f"account:{row.id}", "problem", now(), detail=f"{row.address}: {error}")
+    row.state, row.state_detail, row.checked_at = "broken", str(error), now()
+    session.add(row)
+
+
+def _account_works(house: House, account: Account) -> None:
+    if account.state == "works":
+        return
+    with house.database.session_scope() as session:
+        row = session.get_one(Account, account.id)
+        row.state, row.state_detail, row.checked_at = "works", "", now()
+        session.add(row)
+
+
+def retry_now(session: Session, account: Account) -> None:
+    """After the account was mended: what waits for it is due at once."""
+    of_account = select(Message.id).where(Message.account_id == account.id)
+    waits = (col(Delivery.status) == DeliveryStatus.DEFERRED.value) & col(Delivery.message_id).in_(of_account)
+    session.exec(update(Delivery).where(waits).values(next_try_at=now()))
+
+
+def _give_back(house: House, ids: Sequence[int], text: str) -> None:
+    with house.database.session_scope() as session:
+        deliveries = session.exec(select(Delivery).where(col(Delivery.id).in_(ids))).all()
+        for delivery in deliveries:
+            _apply(session, delivery, Outcome(DeliveryStatus.REJECTED, text))
+        session.flush()
+        for message_id in {d.message_id for d in deliveries}:
+            _settle_message(session, session.get_one(Message, message_id, with_for_update=True))
+
+

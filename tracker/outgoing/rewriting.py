@@ -1,0 +1,57 @@
+"""Between the pure rewriter and the house: which hosts are ours, how our own links are read back, what a message holds."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from sqlmodel import Session
+from turbohtml import parse
+
+from tracker.house import House
+from tracker.outgoing.rewrite import FoundLink, Leave, rewrite
+from tracker.preferences import preference
+
+
+def options_of(house: House, *, leave_text_urls: bool = True) -> Leave:
+    """What the rewriter leaves alone in this house."""
+    return Leave(
+        own_hosts=house.own_hosts,
+        leave_text_urls=leave_text_urls,
+        original=lambda url: original_of(house, url),
+        is_own_pixel=lambda url: is_own_pixel(house, url),
+    )
+
+
+def original_of(house: House, url: str) -> str | None:
+    """The destination of one of our tracked links, on any host we ever had; None for any other URL."""
+    token = _token(url, "/c/")
+    claims = house.tokens.read_click(token) if token else None
+    return claims.url if claims else None
+
+
+def is_own_pixel(house: House, url: str) -> bool:
+    token = _token(url, "/o/")
+    return bool(token) and house.tokens.read_open(token.removesuffix(".gif")) is not None
+
+
+def _token(url: str, mark: str) -> str:
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return ""
+    return path.partition(mark)[2].partition("/")[0]
+
+
+def find_links(session: Session, house: House, html: str | None, untracked: frozenset[str]) -> Sequence[FoundLink]:
+    """Every link of a message and whether it would be tracked; ``untracked`` are the ones the sender switched off."""
+    if not html:
+        return ()
+    leave = options_of(house, leave_text_urls=preference(session, "leave_text_urls"))
+    # What is asked for is only whether the rewriter would take the link, so any address does for an answer.
+    return rewrite(html, lambda url, _: None if url in untracked else "https://example.invalid/", None, leave=leave).links
+
+
+def snippet_of(html: str | None, text: str | None) -> str:
+    """The first words of a message, for lists."""
+    words = text if text else parse(html).to_text() if html else ""
+    return re.sub(r"\s+", " ", words).strip()[:280]

@@ -1,0 +1,208 @@
+"""The journey of a send, from what was written to a committed queue. What follows is in :mod:`tracker.outgoing.queue`.
+
+Nothing is sent before this has committed, and nothing sent can be without a row.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from email.utils import make_msgid
+
+from sqlmodel import Session, col, delete, select
+
+from tracker.addresses import Mailbox, domain_of
+from tracker.db import now
+from tracker.house import House
+from tracker.models import (
+    Account,
+    Attachment,
+    Delivery,
+    DeliveryStatus,
+    Message,
+    MessageBody,
+    MessageState,
+    TrackedLink,
+    User,
+)
+from tracker.notify import announce
+from tracker.outgoing.build import NewMessage, build_message
+from tracker.outgoing.draft import Draft, OutgoingFile, SendError, check
+from tracker.outgoing.policy import Planned, plan_policy
+from tracker.outgoing.rewriting import find_links, snippet_of
+from tracker.recipients import find_or_make
+
+__all__ = ["Draft", "OutgoingFile", "Planned", "SendError", "accept", "cancel", "plan"]
+
+
+def plan(session: Session, house: House, user: User, draft: Draft) -> list[Planned]:
+    """Before sending: who will be tracked, who not, and why. Raises :class:`SendError` for an unusable address."""
+    return plan_policy(session, user, draft)
+
+
+def accept(session: Session, house: House, user: User, draft: Draft, *, message: Message | None = None) -> Message:
+    """Takes a message into the queue; once the caller's transaction has committed it will be sent.
+
+    ``message`` is the draft's row, when there is one. Raises :class:`SendError`; then nothing was changed.
+    """
+    check(draft)
+    account = _account(session, user, draft)
+    if message is None:
+        message = Message(user_id=user.id or 0, message_id=make_msgid(domain=domain_of(account.address)))
+    planned = plan_policy(session, user, draft)
+    raw = _build(account, draft, message.message_id)
+    _fill(message, user, account, draft, planned)
+    session.add(message)
+    session.flush()
+    assert message.id is not None
+    session.merge(MessageBody(message_id=message.id, html=draft.html, text=draft.text, raw=raw))
+    _keep_attachments(session, message, draft)
+    _add_deliveries(session, message, planned)
+    _add_links(session, house, message, draft)
+    announce(session, message.user_id, "message", message.public_id)
+    return message
+
+
+def _account(session: Session, user: User, draft: Draft) -> Account:
+    mine = select(Account).where(Account.user_id == user.id, col(Account.removed_at).is_(None)).order_by(col(Account.id))
+    if draft.account_id is not None:
+        mine = mine.where(Account.id == draft.account_id)
+    account = session.exec(mine).first()
+    if account is None and draft.account_id is not None:
+        raise SendError("account", "not_found", "This account does not exist any more. Choose another one.")
+    if account is None:
+        raise SendError("account", "none", "No account to send from. Connect your mail account in the settings first.")
+    return account
+
+
+def _build(account: Account, draft: Draft, message_id: str) -> bytes:
+    try:
+        return build_message(
+            NewMessage(
+                sender=Mailbox(account.address, account.name),
+                to=draft.to,
+                cc=draft.cc,
+                subject=draft.subject,
+                html=draft.html or None,
+                text=draft.text or None,
+                attachments=draft.attachments,
+                message_id=message_id,
+                date=draft.send_at or now(),
+                in_reply_to=draft.in_reply_to,
+                references=draft.references,
+            )
+        )
+    except ValueError as error:
+        raise SendError("message", "cannot_build", f"This message cannot be put together: {error}") from None
+
+
+def _fill(message: Message, user: User, account: Account, draft: Draft, planned: Sequence[Planned]) -> None:
+    moment = now()
+    leaves_at = _leaves_at(user, draft, moment)
+    message.account_id = account.id
+    message.from_address, message.from_name = account.address, account.name
+    message.subject = draft.subject
+    message.snippet = snippet_of(draft.html, draft.text)
+    message.state = MessageState.SCHEDULED if draft.send_at and draft.send_at > moment else MessageState.QUEUED
+    message.track_opens = user.track_opens if draft.track_opens is None else draft.track_opens
+    message.track_links = user.track_links if draft.track_links is None else draft.track_links
+    message.in_reply_to = draft.in_reply_to
+    message.thread = draft.references[0] if draft.references else draft.in_reply_to or message.message_id
+    message.follow_up_at = leaves_at + timedelta(days=draft.follow_up_days) if draft.follow_up_days else None
+    message.send_at = message.listed_at = leaves_at
+    message.names = ", ".join(p.mailbox.name or p.mailbox.address for p in planned)[:300]
+    message.has_attachments = bool(draft.attachments)
+    message.opens_tracked = sum(p.opens.on for p in planned)
+    message.clicks_tracked = sum(p.clicks.on for p in planned)
+    message.sent_copy = _sent_copy(account)
+
+
+def _leaves_at(user: User, draft: Draft, moment: datetime) -> datetime:
+    if draft.send_at and draft.send_at > moment:
+        return draft.send_at
+    undo = user.undo_seconds if draft.undo_seconds is None else draft.undo_seconds
+    return moment + timedelta(seconds=undo)
+
+
+def _sent_copy(account: Account) -> str:
+    if account.files_own_copy:
+        return "provider"
+    return "later" if account.imap_host else "none"
+
+
+def _keep_attachments(session: Session, message: Message, draft: Draft) -> None:
+    """Until it is handed over the message can become a draft again, so its files are kept beside it."""
+    assert message.id is not None
+    session.exec(delete(Attachment).where(col(Attachment.message_id) == message.id))
+    for file in draft.attachments:
+        session.add(
+            Attachment(
+                message_id=message.id,
+                filename=file.filename[:255],
+                content_type=file.content_type[:127],
+                size=len(file.content),
+                content=file.content,
+            )
+        )
+
+
+def _add_deliveries(session: Session, message: Message, planned: Sequence[Planned]) -> None:
+    assert message.id is not None
+    for position, one in enumerate(planned):
+        recipient = find_or_make(session, one.mailbox.address, one.mailbox.name)
+        session.flush()
+        assert recipient.id is not None
+        session.add(
+            Delivery(
+                message_id=message.id,
+                recipient_id=recipient.id,
+                position=position,
+                role=one.role,
+                address=one.mailbox.address,
+                name=one.mailbox.name or recipient.name,
+                opens_on=one.opens.on,
+                opens_rule=one.opens.rule,
+                clicks_on=one.clicks.on,
+                clicks_rule=one.clicks.rule,
+                status=DeliveryStatus.QUEUED,
+                next_try_at=message.send_at,
+            )
+        )
+
+
+def _add_links(session: Session, house: House, message: Message, draft: Draft) -> None:
+    assert message.id is not None
+    anybody = message.clicks_tracked > 0
+    for link in find_links(session, house, draft.html, draft.untracked_links):
+        session.add(
+            TrackedLink(
+                message_id=message.id,
+                position=link.index,
+                url=link.url,
+                text=link.text[:500],
+                tracked=link.tracked and anybody,
+                reason=link.reason if not link.tracked else None if anybody else "nobody_tracked",
+            )
+        )
+
+
+def cancel(session: Session, message: Message) -> bool:
+    """Takes back what was not handed over yet: the message is a draft again. False when some of it is already on its way."""
+    deliveries = session.exec(select(Delivery).where(Delivery.message_id == message.id).with_for_update()).all()
+    untouched = all(d.status == DeliveryStatus.QUEUED and d.claimed_by is None and d.tries == 0 for d in deliveries)
+    if not deliveries or not untouched:
+        return False
+    _back_to_draft(session, message, deliveries)
+    announce(session, message.user_id, "message", message.public_id)
+    return True
+
+
+def _back_to_draft(session: Session, message: Message, deliveries: Sequence[Delivery]) -> None:
+    body = session.get_one(MessageBody, message.id)
+    typed = {role: ", ".join(str(Mailbox(d.address, d.name)) for d in deliveries if d.role == role) for role in ("to", "cc", "bcc")}
+    body.recipients, body.raw = json.dumps(typed, ensure_ascii=False), None
+    session.exec(delete(TrackedLink).where(col(TrackedLink.message_id) == message.id))
+    session.exec(delete(Delivery).where(col(Delivery.message_id) == message.id))
+    message.state, message.listed_at, message.send_at = MessageState.DRAFT, now(), None
+    message.opens_tracked = message.clicks_tracked = 0
+    message.sent_copy, message.follow_up_at = "none", None
+    session.add_all([body, message])

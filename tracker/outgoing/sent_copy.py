@@ -1,0 +1,86 @@
+"""The one clean copy in the sender's Sent folder: no pixel, original links, so that the sender's own reading never counts."""
+
+import imaplib
+import logging
+from datetime import timedelta
+
+from imapclient import SEEN, SENT, IMAPClient
+from imapclient.exceptions import IMAPClientError
+from sqlmodel import col, select, update
+
+from tracker.connect import ConnectError, imap
+from tracker.db import now
+from tracker.house import House
+from tracker.limits import MAX_GIVE_UP_HOURS
+from tracker.models import Account, Message, MessageBody
+from tracker.notify import announce
+from tracker.outgoing.accounts import imap_server
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=5)
+
+
+def append_due(house: House) -> int:
+    """Files one clean copy that is due. Returns 1 when there was one, else 0."""
+    claimed = _claim(house)
+    if claimed is None:
+        return 0
+    message, account, raw = claimed
+    try:
+        with imap(house, imap_server(house, account)) as client:
+            _append(client, account, message, raw)
+        _note(house, message, "done", "")
+    except (ConnectError, OSError, IMAPClientError, imaplib.IMAP4.error) as error:
+        log.warning("message %s: no copy in Sent yet (%s)", message.public_id, type(error).__name__)
+        _later(house, message, str(error))
+    return 1
+
+
+def _claim(house: House) -> tuple[Message, Account, bytes] | None:
+    """The next message that wants its copy, put off for the time of the lease, so that no other worker takes it too."""
+    with house.database.session_scope() as session:
+        moment = now()
+        due = (Message.sent_copy == "wanted") & (col(Message.sent_copy_at) <= moment)
+        message = session.exec(select(Message).where(due).order_by(col(Message.sent_copy_at)).limit(1)).first()
+        if message is None:
+            return None
+        claim = update(Message).where(col(Message.id) == message.id, due).values(sent_copy_at=moment + LEASE)
+        if session.exec(claim).rowcount != 1:
+            return None
+        account = session.get(Account, message.account_id) if message.account_id else None
+        body = session.get(MessageBody, message.id)
+        if account is None or account.imap_host is None or body is None or body.raw is None:
+            message.sent_copy = "none"
+            session.add(message)
+            return None
+        return message, account, body.raw
+
+
+def _append(client: IMAPClient, account: Account, message: Message, raw: bytes) -> None:
+    folder = account.sent_folder or client.find_special_folder(SENT)
+    if folder is None:
+        raise IMAPClientError("No folder for sent mail was found. Make one named “Sent” in your mail program.")
+    client.select_folder(folder)
+    # After a crash between APPEND and our commit the copy is there already.
+    if not client.search(["HEADER", "Message-ID", message.message_id]):
+        client.append(folder, raw, flags=(SEEN,), msg_time=message.sent_at)
+
+
+def _note(house: House, message: Message, state: str, detail: str) -> None:
+    with house.database.session_scope() as session:
+        row = session.get_one(Message, message.id)
+        row.sent_copy, row.sent_copy_detail = state, detail[:500]
+        session.add(row)
+        announce(session, row.user_id, "message", row.public_id)
+
+
+def _later(house: House, message: Message, detail: str) -> None:
+    given_up = message.sent_at is not None and now() - message.sent_at > timedelta(hours=MAX_GIVE_UP_HOURS)
+    with house.database.session_scope() as session:
+        row = session.get_one(Message, message.id)
+        row.sent_copy_tries += 1
+        row.sent_copy = "failed" if given_up else "wanted"
+        row.sent_copy_detail = detail[:500]
+        row.sent_copy_at = now() + timedelta(minutes=min(2**row.sent_copy_tries, 120))
+        session.add(row)

@@ -1,0 +1,101 @@
+"""The worker: a table of tasks, each in its own thread at its own pace, until a signal."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tracker.db import now
+from tracker.engagement.alerts import settle_due
+from tracker.engagement.ingest import drain
+from tracker.engagement.sources import sources
+from tracker.house import House
+from tracker.models import WorkerBeat
+from tracker.outgoing.queue import release_claims_of_dead, send_due, worker_name
+from tracker.outgoing.sent_copy import append_due
+from tracker.privacy import sweep
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 10.0
+"""How often a task that works says that it lives."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to do again and again. ``function`` returns how much it did; while that is not 0 it is called again at once."""
+
+    what: str
+    function: Callable[[House], int]
+    period: float
+    """Seconds between two looks when there is nothing to do."""
+
+
+def tasks(house: House) -> list[Task]:
+    """Everything a worker does."""
+    name = worker_name()
+    return [
+        *(Task(f"drain {s.name}", lambda h, s=s: drain(h, s), 0.25 if s.name == "local" else 1.0) for s in sources(house)),
+        Task("settle", settle_due, 0.25),
+        Task("send", lambda h: send_due(h, name), 0.25),
+        Task("sent copies", append_due, 1.0),
+        Task("sweep", sweep, 600.0),
+    ]
+
+
+class Worker:
+    """Runs every task until :meth:`stop`. A task that fails says so, waits longer and goes on."""
+
+    def __init__(self, house: House, table: Sequence[Task] | None = None) -> None:
+        self._house = house
+        self._table = tasks(house) if table is None else table
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        release_claims_of_dead(self._house)
+        for task in self._table:
+            thread = threading.Thread(target=self._go_on, args=(task,), name=task.what, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self, patience: float = 10.0) -> None:
+        """Lets every task end what it has in hand."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(patience)
+
+    def run_until(self, stop: threading.Event) -> None:
+        """Works until ``stop`` is set."""
+        self.start()
+        stop.wait()
+        self.stop()
+
+    def _go_on(self, task: Task) -> None:
+        failures = 0
+        last_beat = 0.0
+        while not self._stopping.is_set():
+            problem, done = self._once(task)
+            failures = failures + 1 if problem else 0
+            last_beat = self._beat(task, problem, last_beat)
+            if not done:
+                self._stopping.wait(min(task.period * 2**failures, 60.0 + task.period))
+
+    def _once(self, task: Task) -> tuple[str, int]:
+        try:
+            return "", task.function(self._house)
+        except Exception as error:  # whatever it is, the other tasks and the next try go on
+            log.error("%s failed: %s: %s", task.what, type(error).__name__, error)
+            log.debug("%s", task.what, exc_info=True)
+            return f"{type(error).__name__}: {error}"[:500], 0
+
+    def _beat(self, task: Task, problem: str, last: float) -> float:
+        moment = now()
+        if not problem and moment.timestamp() - last < BEAT_SECONDS:
+            return last
+        try:
+            with self._house.database.session_scope() as session:
+                session.merge(WorkerBeat(task=task.what[:64], at=moment, problem=problem))
+        except Exception as error:
+            log.error("the beat of %s could not be written: %s", task.what, type(error).__name__)
+        return moment.timestamp()
