@@ -14,12 +14,12 @@ CHROME_RELEASE_EVERY = timedelta(weeks=4)
 class Releases:
     """The newest Chrome major version and the day that was so."""
 
-    date: str
+    as_of: str
     chrome_major: int
 
     def on(self, day: date) -> "Releases":
         """Carried forward to a later day by Chrome's four-week rhythm; never backward."""
-        passed = max((day - date.fromisoformat(self.date)) // CHROME_RELEASE_EVERY, 0)
+        passed = max((day - date.fromisoformat(self.as_of)) // CHROME_RELEASE_EVERY, 0)
         return Releases(day.isoformat(), self.chrome_major + passed)
 
 

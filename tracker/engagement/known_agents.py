@@ -29,6 +29,7 @@ Role = Literal[
     "tool",
     "crawler",
     "mail_client",
+    "embedded_engine",
     "other",
 ]
 
@@ -77,7 +78,8 @@ PREVIEWS = (
     (r"BingPreview", "Bing", "microsoft"),
     (r"^WhatsApp/", "WhatsApp", "whatsapp"),
     (r"TelegramBot", "Telegram", "telegram"),
-    (r"Twitterbot/1\.0$.*|facebookexternalhit|facebookcatalog", "Facebook or iMessage", "facebook"),
+    (r"facebookexternalhit/1\.1 Facebot Twitterbot", "iMessage", "apple"),
+    (r"facebookexternalhit|facebookcatalog", "Facebook", "facebook"),
     (r"Twitterbot", "Twitter", "twitter"),
     (r"LinkedInBot", "LinkedIn", "linkedin"),
     (r"Discordbot", "Discord", "discord"),
@@ -90,6 +92,11 @@ PREVIEWS = (
     (r"Chatwork LinkPreview", "Chatwork", "chatwork"),
     (r"Mattermost-Bot", "Mattermost", "mattermost"),
     (r"Yahoo Link Preview", "Yahoo", "yahoo"),
+    (r"kakaotalk-scrap", "KakaoTalk", "kakao"),
+)
+TOOLS = (
+    (r"^Java/\d", "Java"),
+    (r"WindowsPowerShell/", "PowerShell"),
 )
 OFFICE_DISCOVERY = r"Microsoft Office (Existence|Protocol) Discovery"
 MAIL_CLIENTS = (
@@ -109,8 +116,10 @@ MAIL_CLIENTS = (
     (r"\bNAVER\(", "Naver"),
     (r"\bAndroid-Gmail/", "Gmail"),
     (r"\bSamsung ?Email\b", "Samsung Email"),
-    (r"AppleWebKit/[\d.]+ \(KHTML, like Gecko\)$", "Apple Mail"),
-    (r"AppleWebKit/[\d.]+ \(KHTML, like Gecko\) Mobile/\w+$", "Apple Mail"),
+)
+# No name of their own, only an engine without a browser around it; looked up after the crawlers.
+EMBEDDED_ENGINES = (
+    (r"\((Macintosh|iPhone|iPad|iPod)[^)]*\) AppleWebKit/[\d.]+ \(KHTML, like Gecko\)( Mobile/\w+)?$", "Apple Mail"),
     (r"; wv\)", "Android mail app"),
 )
 
@@ -134,8 +143,10 @@ def known_agent(user_agent: str) -> KnownAgent:
         or _listed(agent, _MAIL_PROXIES, "mail_proxy")
         or _listed(agent, _PREVIEWS, "preview")
         or _listed(agent, _SCANNERS, "scanner")
-        or _mail_client(agent)
+        or _listed(agent, _CLIENTS, "mail_client")
+        or _listed(agent, _TOOLS, "tool")
         or _crawler(agent)
+        or _listed(agent, _ENGINES, "embedded_engine")
         or KnownAgent("other")
     )
 
@@ -154,27 +165,26 @@ def _exact(agent: str) -> KnownAgent | None:
     return None
 
 
+_Row = tuple[str, str] | tuple[str, str, str]
 _Compiled = Sequence[tuple[re.Pattern[str], str, str | None]]
 
 
-def _compiled(table: Sequence[tuple[str, str, str]]) -> _Compiled:
-    return [(re.compile(pattern), name, vendor) for pattern, name, vendor in table]
+def _compiled(table: Sequence[_Row]) -> _Compiled:
+    return [(re.compile(row[0], re.IGNORECASE), row[1], row[2] if len(row) == 3 else None) for row in table]
 
 
 _MAIL_PROXIES = _compiled(MAIL_PROXIES)
 _PREVIEWS = _compiled(PREVIEWS)
 _SCANNERS = _compiled(SCANNERS)
-_CLIENTS = [(re.compile(pattern), name) for pattern, name in MAIL_CLIENTS]
+_CLIENTS = _compiled(MAIL_CLIENTS)
+_TOOLS = _compiled(TOOLS)
+_ENGINES = _compiled(EMBEDDED_ENGINES)
 _MAILRU = re.compile(MAILRU_PROXY)
 _DISCOVERY = re.compile(OFFICE_DISCOVERY)
 
 
 def _listed(agent: str, table: _Compiled, role: Role) -> KnownAgent | None:
     return next((KnownAgent(role, name, vendor) for pattern, name, vendor in table if pattern.search(agent)), None)
-
-
-def _mail_client(agent: str) -> KnownAgent | None:
-    return next((KnownAgent("mail_client", name) for pattern, name in _CLIENTS if pattern.search(agent)), None)
 
 
 _CRAWLERS = [entry for entry in CRAWLER_USER_AGENTS_DATA if entry["pattern"] not in BROAD_PATTERNS]
@@ -184,6 +194,7 @@ _ANY_CRAWLER = re.compile("|".join(f"(?:{entry['pattern']})" for entry in _CRAWL
 def _crawler(agent: str) -> KnownAgent | None:
     if not _ANY_CRAWLER.search(agent):
         return None
-    entry = next(entry for entry in _CRAWLERS if re.search(entry["pattern"], agent))
-    role = next((CRAWLER_CLASSES[tag] for tag in entry["tags"] if tag in CRAWLER_CLASSES), "crawler")
-    return KnownAgent(role, re.sub(r"\\(.)|[\^$]", r"\1", entry["pattern"]).strip(" /"))
+    found = ((entry, re.search(entry["pattern"], agent)) for entry in _CRAWLERS)
+    tags, name = next((entry["tags"], match.group().strip(" /;(")) for entry, match in found if match)
+    role = next((CRAWLER_CLASSES[tag] for tag in tags if tag in CRAWLER_CLASSES), None)
+    return KnownAgent(role or "crawler", name)

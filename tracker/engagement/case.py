@@ -1,0 +1,70 @@
+"""One hit made ready for the rules: the same evidence with what everybody asks about it worked out once."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tracker.engagement.browsers import RELEASES, Browser, Releases, browser
+from tracker.engagement.evidence import Evidence, State
+from tracker.engagement.known_agents import KnownAgent, known_agent
+from tracker.engagement.networks import facts
+from tracker.engagement.verdict import Klass, Reason, Verdict
+from tracker.engagement.windows import Windows
+
+
+@dataclass(frozen=True)
+class Case:
+    """`age` is seconds after send, None when unknown; `is_link` covers clicks and beacons."""
+
+    evidence: Evidence
+    windows: Windows
+    releases: Releases
+    headers: Mapping[str, str]
+    user_agent: str
+    agent: KnownAgent
+    browser: Browser
+    facts: frozenset[str]
+    age: float | None
+
+    @property
+    def state(self) -> State:
+        return self.evidence.state
+
+    @property
+    def is_link(self) -> bool:
+        return self.evidence.kind != "open"
+
+    def younger_than(self, seconds: float) -> bool:
+        """An unknown age is never young: no rule about haste may fire on what nobody measured."""
+        return self.age is not None and self.age < seconds
+
+    @property
+    def shown_age(self) -> float | int:
+        age = self.age or 0.0
+        return round(age, 1) if age < 10 else round(age)
+
+    def without_age(self) -> "Case":
+        return replace(self, age=None)
+
+
+def open_case(evidence: Evidence, windows: Windows, releases: Releases = RELEASES) -> Case:
+    headers = {name.lower().strip(): value.strip() for name, value in evidence.headers.items()}
+    user_agent = headers.get("user-agent", "")
+    age = evidence.seconds_after_send
+    return Case(
+        evidence,
+        windows,
+        releases,
+        headers,
+        user_agent,
+        known_agent(user_agent),
+        browser(user_agent),
+        facts(evidence.net),
+        age if age is not None and math.isfinite(age) else None,
+    )
+
+
+def decide(klass: Klass, hundredths: int, *reasons: Reason | str, vendor: str | None = None) -> Verdict:
+    """A verdict with its confidence in hundredths; a bare string is a reason without values."""
+    full = tuple(Reason(reason) if isinstance(reason, str) else reason for reason in reasons)
+    return Verdict(klass, max(0, min(hundredths, 99)) / 100, full, vendor)
