@@ -1,0 +1,107 @@
+"""The charset of a part: which codec its label means, and text that turns back into exactly the bytes it came from."""
+
+import codecs
+import re
+
+_LABELS = {
+    "": "",
+    "us-ascii": "cp1252",
+    "ascii": "cp1252",
+    "ansi_x3.4-1968": "cp1252",
+    "iso-8859-1": "cp1252",
+    "latin1": "cp1252",
+    "iso-8859-9": "cp1254",
+    "iso-8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "x-gbk": "gb18030",
+    "hz-gb-2312": "hz",
+    "big5": "big5hkscs",
+    "shift_jis": "cp932",
+    "shift-jis": "cp932",
+    "sjis": "cp932",
+    "x-sjis": "cp932",
+    "windows-31j": "cp932",
+    "ks_c_5601-1987": "cp949",
+    "euc-kr": "cp949",
+    "windows-874": "cp874",
+    "x-mac-cyrillic": "mac_cyrillic",
+    "macintosh": "mac_roman",
+    "utf8": "utf-8",
+    "unicode-1-1-utf-8": "utf-8",
+}
+"""Labels whose everyday meaning is wider than their name (the Encoding standard, section 4.2)."""
+
+_NO_TEXT = frozenset({"utf-7", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
+_META = re.compile(rb"<meta[^>]{0,300}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:\-]+)", re.IGNORECASE)
+_META_WITHIN = 4096
+ERRORS = "surrogateescape"
+"""Bytes that are no character of the charset become lone surrogates and turn back into themselves."""
+
+
+def codec_of(label: str, body: bytes) -> str | None:
+    """The codec to read a body with; None when no codec that reads ASCII markup is known.
+
+    The label of the header wins; without a known one the byte order mark, the document's own meta, UTF-8, windows-1252.
+    """
+    marked = _byte_order(body)
+    name = _known(label)
+    if name == "":
+        return marked or _from_meta(body) or _guessed(body)
+    if name is None:
+        return None
+    if name.startswith("utf-16"):
+        return marked if marked and marked.startswith("utf-16") else _utf_16(name, body)
+    if name.startswith("utf-32"):
+        return None
+    if label.strip().lower() in ("us-ascii", "ascii", "ansi_x3.4-1968") and not body.isascii():
+        return _from_meta(body) or _guessed(body)  # a label that is plainly wrong
+    return name
+
+
+def _known(label: str) -> str | None:
+    """The codec of a label, "" for an unknown one, None for a codec that is not for mail."""
+    label = label.strip().strip("\"'").lower()
+    name = _LABELS.get(label, label)
+    if not name:
+        return ""
+    try:
+        info = codecs.lookup(name)
+    except (LookupError, ValueError):
+        return ""
+    if not info._is_text_encoding or info.name in _NO_TEXT:
+        return None
+    return info.name
+
+
+def _byte_order(body: bytes) -> str | None:
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
+        if body.startswith(mark):
+            return name
+    return None
+
+
+def _utf_16(name: str, body: bytes) -> str:
+    if name != "utf-16":
+        return name
+    even, odd = body[0:200:2].count(0), body[1:200:2].count(0)
+    return "utf-16-be" if even > odd else "utf-16-le"
+
+
+def _from_meta(body: bytes) -> str | None:
+    found = _META.search(body, 0, _META_WITHIN)
+    name = _known(found[1].decode("ascii")) if found else None
+    return name if name and not name.startswith("utf-16") else None
+
+
+def _guessed(body: bytes) -> str:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"

@@ -1,0 +1,218 @@
+"""The rewriter: tracked links and the pixel are spliced into a document, every other character stays.
+
+Pure: no input or output, no clock, no settings. Linear in the size of the document.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tracker.outgoing.href import has_placeholder, no_web_address, resolved, trimmed, web_address
+from tracker.outgoing.leave_alone import Leave, reason_to_leave
+from tracker.outgoing.survey import Image, Link, Survey
+from tracker.outgoing.tags import escaped
+
+__all__ = ["CLIPPED_ABOVE", "Edit", "FoundLink", "Leave", "Rewritten", "restore", "rewrite", "unwrap"]
+
+CLIPPED_ABOVE = 102_400
+"""Bytes of HTML that Gmail shows before it clips a message."""
+
+MAX_INDEX = 0xFFFF
+_TEXT_LENGTH = 200
+_DEFAULT = Leave()
+_PIXEL = (
+    '<img src="{}" width="1" height="1" alt="" role="presentation" aria-hidden="true"'
+    ' style="display:block;width:1px;height:1px;border:0;margin:0;padding:0" />'
+)
+
+
+class Edit(NamedTuple):
+    """At `start`, an offset in the original document, the characters `old` became `new`."""
+
+    start: int
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class FoundLink:
+    """An href of the document, in document order.
+
+    `url` is the destination that a browser would request, in ASCII, for a web address; else the value without the space
+    around it. `reason` says why a link is not tracked, None for a tracked one: `own_host`, `one_time`, `text_is_url`,
+    `list_unsubscribe`, `marked`, `too_long`, `too_many`, `quoted`, `placeholder`, `refused`, `not_http`, `bad_url`,
+    `relative`, `fragment`, `empty`.
+    """
+
+    index: int
+    url: str
+    text: str
+    tracked: bool
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """The new document, what was found in it, and the edits that lead to it, in order and apart from each other.
+
+    `pixel` tells whether the document carries the pixel, be it from an earlier pass.
+    """
+
+    html: str
+    links: tuple[FoundLink, ...]
+    edits: tuple[Edit, ...]
+    pixel: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of the new document in UTF-8."""
+        return _size(self.html)
+
+    @property
+    def clipped(self) -> bool:
+        """True when the new document is longer than Gmail shows at once."""
+        return self.size > CLIPPED_ABOVE
+
+
+def rewrite(html: str, link: Callable[[str, int], str | None], pixel: str | None, leave: Leave = _DEFAULT) -> Rewritten:
+    """The document with `link(url, index)` in place of every trackable href, and one pixel.
+
+    `link` is called in document order with the destination and the index of the href among all hrefs found; None
+    leaves the link. `pixel` is the URL of the image or None. With nothing to change `html` of the result is the very
+    object that came in. A second pass with the same arguments changes nothing.
+    """
+    found = Survey(html, images=pixel is not None or leave.is_own_pixel is not None)
+    if pixel is not None and any(image.source == pixel and not image.quoted for image in found.images):
+        return _already(html, found)
+    edits = [edit for image in found.images if (edit := _without_stale_pixel(image, leave, html)) is not None]
+    edits += [Edit(start, html[start:end], new) for start, end, new in found.marks]
+    links: list[FoundLink] = []
+    for index, one in enumerate(found.links):
+        links.append(_decide(one, index, link, leave, found.base, html, edits))
+    placed = pixel is not None and _place_pixel(html, found, pixel, edits)
+    return Rewritten(_spliced(html, edits), tuple(links), tuple(edits), placed)
+
+
+def restore(rewritten: Rewritten) -> str:
+    """The document as it was before `rewrite`, character for character."""
+    if not rewritten.edits:
+        return rewritten.html
+    pieces: list[str] = []
+    position = shift = 0
+    for edit in rewritten.edits:
+        start = edit.start + shift
+        pieces += (rewritten.html[position:start], edit.old)
+        position = start + len(edit.new)
+        shift += len(edit.new) - len(edit.old)
+    pieces.append(rewritten.html[position:])
+    return "".join(pieces)
+
+
+def unwrap(html: str, original: Callable[[str], str | None], is_own_pixel: Callable[[str], bool]) -> str:
+    """A document that we do not hold the edits of, with our pixels taken out and our tracked links turned back."""
+    found = Survey(html)
+    edits = [Edit(i.start, html[i.start : i.end], "") for i in found.images if _is_pixel(i.source, is_own_pixel)]
+    for one in found.links:
+        url = original(web_address(trimmed(one.value)) or "")
+        if url is not None:
+            edits.append(_new_href(html, one, url))
+    return _spliced(html, edits)
+
+
+def _already(html: str, found: Survey) -> Rewritten:
+    """A document that carries this very pixel has been through here: whatever is left in it was left on purpose."""
+    links = (
+        FoundLink(index, web_address(trimmed(one.value)) or trimmed(one.value), _text(one), False, "own_host")
+        for index, one in enumerate(found.links)
+    )
+    return Rewritten(html, tuple(links), (), True)
+
+
+def _decide(
+    one: Link,
+    index: int,
+    link: Callable[[str, int], str | None],
+    leave: Leave,
+    base: str,
+    html: str,
+    edits: list[Edit],
+) -> FoundLink:
+    edits += [Edit(start, html[start:end], new) for start, end, new in one.marks]
+    value, text = trimmed(one.value), _text(one)
+    url = web_address(value)
+    if one.quoted:
+        if url is not None and leave.original is not None and (was := leave.original(url)) is not None:
+            edits.append(_new_href(html, one, was))
+            url = was
+        return FoundLink(index, url or value, text, False, "quoted")
+    reason = _reason(one, value, url, text, leave)
+    if url is None:
+        return FoundLink(index, resolved(value, base) if reason == "relative" else value, text, False, reason)
+    if reason is None and index > MAX_INDEX:
+        reason = "too_many"
+    tracked = link(url, index) if reason is None else None
+    if tracked is None:
+        return FoundLink(index, url, text, False, reason or "refused")
+    edits.append(_new_href(html, one, tracked))
+    return FoundLink(index, url, text, True, None)
+
+
+def _reason(one: Link, value: str, url: str | None, text: str, leave: Leave) -> str | None:
+    if one.marks:
+        return "marked"
+    if has_placeholder(value):
+        return "placeholder"
+    if url is None:
+        return no_web_address(value)
+    return reason_to_leave(url, text, leave)
+
+
+def _text(one: Link) -> str:
+    return " ".join("".join(one.text).split())[:_TEXT_LENGTH]
+
+
+def _new_href(html: str, one: Link, url: str) -> Edit:
+    start, end, quote = one.href.value_start, one.href.value_end, one.href.quote
+    new = escaped(url, quote or '"')
+    return Edit(start, html[start:end], new if quote else f'"{new}"')
+
+
+def _without_stale_pixel(image: Image, leave: Leave, html: str) -> Edit | None:
+    if leave.is_own_pixel is None or not _is_pixel(image.source, leave.is_own_pixel):
+        return None
+    return Edit(image.start, html[image.start : image.end], "")
+
+
+def _is_pixel(source: str, is_own_pixel: Callable[[str], bool]) -> bool:
+    """A mail program's image proxy appends the address that it stands for as a fragment."""
+    value = trimmed(source)
+    return is_own_pixel(value) or ("#http" in value and is_own_pixel(value.rpartition("#")[2]))
+
+
+def _place_pixel(html: str, found: Survey, pixel: str, edits: list[Edit]) -> bool:
+    markup = _PIXEL.format(escaped(pixel))
+    grown = len(markup) + sum(len(edit.new) - len(edit.old) for edit in edits)
+    place = found.last_place
+    if place is None or (len(html) + grown > CLIPPED_ABOVE // 4 and _size(html) + grown > CLIPPED_ABOVE):
+        place = found.first_place if found.first_place is not None else place
+    if place is None:
+        return False
+    edits.append(Edit(place, "", markup))
+    return True
+
+
+def _size(html: str) -> int:
+    return len(html) if html.isascii() else len(html.encode("utf-8", "surrogatepass"))
+
+
+def _spliced(html: str, edits: list[Edit]) -> str:
+    if not edits:
+        return html
+    edits.sort(key=lambda edit: edit.start)
+    pieces: list[str] = []
+    position = 0
+    for start, old, new in edits:
+        pieces += (html[position:start], new)
+        position = start + len(old)
+    pieces.append(html[position:])
+    return "".join(pieces)

@@ -1,0 +1,109 @@
+"""One start tag: where its attributes and their values stand, by the attribute states of the HTML standard (13.2.5.32–42)."""
+
+import re
+from typing import NamedTuple
+
+from turbohtml import TokenType, tokenize
+
+_NAME = re.compile(r"<[A-Za-z][^\t\n\f\r />]*+")
+_ATTRIBUTE = re.compile(
+    r"""[\t\n\f\r /]*+
+        (?P<name>[^\t\n\f\r />][^\t\n\f\r /=>]*+)
+        (?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^\t\n\f\r >]*+)))?""",
+    re.VERBOSE,
+)
+_END = re.compile(r"[\t\n\f\r /]*+>")
+_SPACE = "\t\n\f\r "
+
+
+class Attribute(NamedTuple):
+    """`name` in lower case; `start` and `end` span the attribute; the value lies between quotes of kind `quote`.
+
+    `value_start` is -1 for an attribute without a value.
+    """
+
+    name: str
+    start: int
+    end: int
+    value_start: int
+    value_end: int
+    quote: str
+
+
+class StartTag(NamedTuple):
+    """The attributes of a start tag in their order, doubles included; `end` is just past its `>`."""
+
+    end: int
+    attributes: list[Attribute]
+
+    def first(self, name: str) -> Attribute | None:
+        """The attribute of that name which counts: the first one."""
+        for attribute in self.attributes:
+            if attribute.name == name:
+                return attribute
+        return None
+
+
+def read_start_tag(html: str, start: int) -> StartTag | None:
+    """The start tag whose `<` is at `start`; None when there is no complete one."""
+    name = _NAME.match(html, start)
+    if name is None:
+        return None
+    attributes: list[Attribute] = []
+    position = name.end()
+    while (found := _ATTRIBUTE.match(html, position)) is not None:
+        attributes.append(_attribute(found))
+        position = found.end()
+    end = _END.match(html, position)
+    return None if end is None else StartTag(end.end(), attributes)
+
+
+def value_of(html: str, attribute: Attribute | None) -> str:
+    """The decoded value of an attribute; empty when it is absent or has none."""
+    if attribute is None or attribute.value_start < 0:
+        return ""
+    return decoded(html[attribute.value_start : attribute.value_end])
+
+
+def decoded(value: str) -> str:
+    """An attribute's value with its character references decoded once, by the rule for attributes (`&copy=` stays)."""
+    if "\0" in value:
+        value = value.replace("\0", "\ufffd")
+    ampersands = value.count("&")
+    if ampersands == 0:
+        return value
+    if ampersands == value.count("&amp;"):
+        return value.replace("&amp;", "&")
+    for token in tokenize('<a b="' + value.replace('"', "&quot;") + '">'):
+        if token.type is TokenType.START_TAG and token.attrs:
+            return token.attrs[0][1]
+    return value
+
+
+def escaped(value: str, quote: str = '"') -> str:
+    """A value that may stand between quotes of that kind: no raw `&`, `<`, `>`, space or closing quote."""
+    value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace(" ", "%20")
+    return value.replace("'", "&#39;") if quote == "'" else value.replace('"', "&quot;")
+
+
+def without(html: str, attribute: Attribute) -> tuple[int, int, str]:
+    """The edit (start, end, replacement) that takes an attribute out and keeps its neighbours apart."""
+    start = attribute.start
+    while html[start - 1] in _SPACE:
+        start -= 1
+    rest = attribute.end
+    if html[rest] not in _SPACE:
+        return start, rest, "" if html[rest] in "/>" else " "
+    while html[rest] in _SPACE:
+        rest += 1
+    # An attribute whose name begins with "=" would become the value of the one before.
+    return start, attribute.end, " /" if html[rest] == "=" else ""
+
+
+def _attribute(found: re.Match[str]) -> Attribute:
+    name_start = found.start("name")
+    for group, quote in (("double", '"'), ("single", "'"), ("bare", "")):
+        start, end = found.span(group)
+        if start >= 0:
+            return Attribute(found["name"].lower(), name_start, found.end(), start, end, quote)
+    return Attribute(found["name"].lower(), name_start, found.end(), -1, -1, "")
