@@ -15,6 +15,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from tests.servers_authority import ca
 from tests.servers_ground import wait_until
 from tracker.demo.loop_thread import LoopThread
+from tracker.demo.smtp_listener import SmtpListener, hang_up
 
 Tls = Literal["none", "starttls", "implicit"]
 
@@ -129,7 +130,8 @@ class SmtpSink:
             if self.rules.drop_after_data > 0:
                 self.rules.drop_after_data -= 1
                 self._dropped.append(message)
-                return _hang_up(server)
+                hang_up(server)
+                return "421 4.4.2 Never heard"
             self._accepted.append(message)
             return f"250 2.0.0 Kept as {len(self._accepted)}"
 
@@ -173,21 +175,15 @@ def smtp_sink(
         ),
         tls,
     )
-    sessions: list[SMTP] = []
-
-    def new_session() -> SMTP:
-        sessions.append(_session(sink, max_size, utf8))
-        return sessions[-1]
-
+    listener = SmtpListener(lambda: _session(sink, max_size, utf8))
     thread = LoopThread("smtp-sink")
     try:
-        context = ca().server_context() if tls == "implicit" else None
-        server = thread.run(thread.loop.create_server(new_session, sink.host, 0, ssl=context))
-        sink.port = server.sockets[0].getsockname()[1]
+        thread.run(listener.open(sink.host, tls=ca().server_context() if tls == "implicit" else None))
+        sink.port = listener.port
         try:
             yield sink
         finally:
-            thread.run(_close(server, sessions))
+            thread.run(listener.close())
     finally:
         thread.close()
 
@@ -207,22 +203,6 @@ def _session(sink: SmtpSink, max_size: int, utf8: bool) -> SMTP:
         authenticator=sink.authenticate,
         loop=asyncio.get_running_loop(),
     )
-
-
-async def _close(server: asyncio.Server, sessions: list[SMTP]) -> None:
-    server.close()
-    for session in sessions:
-        _hang_up(session)
-    await asyncio.sleep(0)
-
-
-def _hang_up(session: SMTP) -> str:
-    """Cuts the line without a word; the reply that is returned never arrives."""
-    transport = session.transport
-    # a closed TLS transport cannot be aborted in Python 3.11.2
-    if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
-        transport.abort()
-    return "421 4.4.2 Line cut"
 
 
 def _accepted(session: Session, envelope: Envelope, implicit_tls: bool) -> Accepted:
