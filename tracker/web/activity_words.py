@@ -128,7 +128,7 @@ def line_of(event: Event, delivery: Delivery | None, url: str | None = None) -> 
         url=shown_url(url) if url else "",
         event=event.public_id,
         klass=event.klass,
-        decided_by_hand=any(
+        decided_by_hand=event.overruled,
             code == "overruled" or code.startswith("user_") for code, _values in _stored(event.reasons)
         ),
     )
@@ -202,7 +202,7 @@ def rule_words(rule: str) -> str:
 
 
 def link_reason(reason: str | None) -> str:
-    return _(LINK_REASONS[reason]) if reason in LINK_REASONS else (reason or "").replace("_", " ")
+    return _(LINK_REASONS[reason]) if reason and reason in LINK_REASONS else (reason or "").replace("_", " ")
 
 
 def consent_words(state: str) -> str:

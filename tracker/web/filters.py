@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -20,6 +20,8 @@ from tracker.addresses import AddressError, lookup_form
 from tracker.consent import N_
 from tracker.db import UtcDateTime
 from tracker.models import Account, Delivery, Event, Message, MessageState, Recipient, User
+
+Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
 
 PAGE = 50
 MAX_WORDS = 200
@@ -112,7 +114,7 @@ class Filter:
         single = [(name, _as_text(getattr(self, name))) for name in _SINGLE]
         return [("state", state) for state in self.states] + [(name, text) for name, text in single if text]
 
-    def apply(self, query: Select[Any], user: User) -> Select[Any]:
+    def apply(self, query: Query, user: User) -> Query:
         """Narrows a query over :class:`Message` to this user's own messages that pass."""
         return query.where(col(Message.user_id) == user.id, *self.conditions(user))
 
@@ -168,7 +170,7 @@ class Cursor:
         return f"{micro}.{self.id}"
 
 
-def in_list_order(query: Select[Any], after: Cursor | None = None, limit: int = PAGE) -> Select[Any]:
+def in_list_order(query: Query, after: Cursor | None = None, limit: int = PAGE) -> Query:
     """Newest first, after a place, one row more than asked for so that "is there more?" needs no count.
 
     Reads the index ``ix_message_user_list`` from the place on, however deep in the list it lies.
@@ -199,11 +201,14 @@ _UNKNOWABLE = and_(
         ),
     ),
 )
+MEASURABLE = and_(col(Message.opens_tracked) > 0, ~_UNKNOWABLE)
+"""Messages whose opening can be known: the ground of every honest rate."""
+
 _FACTS: Mapping[str, ColumnElement[bool]] = {
     "tracked": and_(_LEFT_DRAFTS, _TRACKED),
     "untracked": and_(_LEFT_DRAFTS, ~_TRACKED),
     "opened": col(Message.opens) > 0,
-    "not_opened": and_(_SENT, col(Message.opens_tracked) > 0, col(Message.opens) == 0, ~_UNKNOWABLE),
+    "not_opened": and_(_SENT, MEASURABLE, col(Message.opens) == 0),
     "clicked": col(Message.clicks) > 0,
     "replied": col(Message.replies) > 0,
     "no_reply": and_(_SENT, col(Message.replies) == 0),

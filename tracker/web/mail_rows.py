@@ -1,0 +1,191 @@
+"""The mail list as values: one page of messages with what their two icons say, and the figures above it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, Integer, case, func, select
+from sqlmodel import Session, col
+
+from tracker.db import now
+from tracker.locale import gettext as _
+from tracker.locale import ngettext
+from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, User
+from tracker.web.filters import MEASURABLE, PAGE, Cursor, Filter, in_list_order
+
+FIGURE_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An icon at the right of a row. ``shape``: hollow (tracked, nothing yet), solid (happened), crossed (we cannot say), none."""
+
+    shape: str
+    count: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One message as the list shows it."""
+
+    message: Message
+    account: str
+    state: str
+    """draft, scheduled, queued, deferred, failed, cancelled; empty once it is sent."""
+    eye: Mark
+    link: Mark
+    auto_replies: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of the list. ``next`` is where the following page begins, None on the last."""
+
+    rows: Sequence[Row]
+    next: Cursor | None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Counts of sent mail in a period; rates only over what could be measured."""
+
+    sent: int
+    measurable: int
+    opened: int
+    links: int
+    clicked: int
+    replied: int
+    days: int | None
+    """Days looked back; None when the filter names a period itself."""
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What rows need that is not on the message."""
+
+    accounts: Mapping[int, str]
+    auto_replies: Mapping[int, int]
+    prefetched: frozenset[int]
+    deferred: frozenset[int]
+
+
+def read_listing(
+    session: Session, user: User, chosen: Filter, after: Cursor | None = None, limit: int = PAGE
+) -> Listing:
+    """The page of the user's messages that pass the filter and come after a place."""
+    query = in_list_order(chosen.apply(select(Message), user), after, limit)
+    messages = session.scalars(query).all()
+    shown, more = messages[:limit], len(messages) > limit
+    beside = _beside(session, user, shown)
+    return Listing([_row(message, beside) for message in shown], Cursor.of(shown[-1]) if more else None)
+
+
+def read_figures(session: Session, user: User, chosen: Filter) -> Figures:
+    """Counts over the filter's account, recipient, words and period, by default the last 30 days. States would make
+    every rate 0 or 100 %, so they are left out."""
+    scope = Filter(
+        account=chosen.account, recipient=chosen.recipient, since=chosen.since, until=chosen.until, q=chosen.q
+    )
+    counted = select(*_FIGURES).select_from(Message)
+    query = scope.apply(counted, user).where(col(Message.state) == MessageState.SENT)
+    days = None if chosen.since or chosen.until else FIGURE_DAYS
+    if days:
+        query = query.where(col(Message.listed_at) >= now() - timedelta(days=days))
+    sent, measurable, opened, links, clicked, replied = (int(n or 0) for n in session.execute(query).one())
+    return Figures(sent, measurable, opened, links, clicked, replied, days)
+
+
+def has_any(session: Session, user: User) -> bool:
+    return session.scalar(select(col(Message.id)).where(col(Message.user_id) == user.id).limit(1)) is not None
+
+
+def has_account(session: Session, user: User) -> bool:
+    query = select(col(Account.id)).where(col(Account.user_id) == user.id, col(Account.removed_at).is_(None))
+    return session.scalar(query.limit(1)) is not None
+
+
+def accounts_of(session: Session, user: User) -> Sequence[Account]:
+    query = select(Account).where(col(Account.user_id) == user.id, col(Account.removed_at).is_(None))
+    return session.scalars(query.order_by(col(Account.id))).all()
+
+
+def eye_of(message: Message, cannot_be_known: bool = False) -> Mark:
+    """What is known about opening: honest before tidy."""
+    if message.opens:
+        return Mark(
+            "solid",
+            message.opens,
+            ngettext("Opened once", "Opened %(num)s times", message.opens) % {"num": message.opens},
+        )
+    if message.state in (MessageState.DRAFT, MessageState.CANCELLED):
+        return Mark("none", 0, "")
+    if not message.opens_tracked:
+        return Mark("crossed", 0, _("Opening is not tracked"))
+    if cannot_be_known:
+        return Mark("crossed", 0, _("Whether it was opened cannot be known"))
+    return Mark("hollow", 0, _("Not opened yet"))
+
+
+def link_of(message: Message) -> Mark:
+    if message.clicks:
+        return Mark(
+            "solid", message.clicks, ngettext("One click", "%(num)s clicks", message.clicks) % {"num": message.clicks}
+        )
+    if message.state in (MessageState.DRAFT, MessageState.CANCELLED):
+        return Mark("none", 0, "")
+    if not message.clicks_tracked:
+        return Mark("crossed", 0, _("Links are not tracked"))
+    return Mark("hollow", 0, _("No click yet"))
+
+
+def _sum(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((condition, 1), else_=0), type_=Integer)
+
+
+_FIGURES: tuple[ColumnElement[int], ...] = (
+    func.count(),
+    _sum(MEASURABLE),
+    _sum(MEASURABLE & (col(Message.opens) > 0)),
+    _sum(col(Message.clicks_tracked) > 0),
+    _sum((col(Message.clicks_tracked) > 0) & (col(Message.clicks) > 0)),
+    _sum(col(Message.replies) > 0),
+)
+
+
+def _beside(session: Session, user: User, messages: Sequence[Message]) -> _Beside:
+    ids = [message.id for message in messages]
+    maybe_apple = [message.id for message in messages if message.machine and not message.opens]
+    waiting = [message.id for message in messages if message.state == MessageState.QUEUED]
+    prefetched = select(col(Event.message_id)).where(
+        col(Event.message_id).in_(maybe_apple), col(Event.klass) == "privacy_prefetch"
+    )
+    deferred = select(col(Delivery.message_id)).where(
+        col(Delivery.message_id).in_(waiting), col(Delivery.status) == DeliveryStatus.DEFERRED
+    )
+    auto = select(col(Event.message_id), func.count()).where(
+        col(Event.message_id).in_(ids), col(Event.kind) == "auto_reply"
+    )
+    accounts = select(col(Account.id), col(Account.address)).where(col(Account.user_id) == user.id)
+    return _Beside(
+        accounts=dict(session.execute(accounts).tuples().all()) if messages else {},
+        auto_replies=dict(session.execute(auto.group_by(col(Event.message_id))).tuples().all()) if ids else {},
+        prefetched=frozenset(session.scalars(prefetched)) if maybe_apple else frozenset(),
+        deferred=frozenset(session.scalars(deferred)) if waiting else frozenset(),
+    )
+
+
+def _row(message: Message, beside: _Beside) -> Row:
+    assert message.id is not None
+    return Row(
+        message=message,
+        account=beside.accounts.get(message.account_id or 0, ""),
+        state="deferred"
+        if message.id in beside.deferred
+        else ""
+        if message.state == MessageState.SENT
+        else message.state,
+        eye=eye_of(message, message.id in beside.prefetched),
+        link=link_of(message),
+        auto_replies=beside.auto_replies.get(message.id, 0),
+    )

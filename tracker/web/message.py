@@ -1,0 +1,214 @@
+"""The message page: the mail as sent, its recipients, its links, and the timeline of what happened to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from sqlmodel import Session, col, select
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from tracker import notify
+from tracker.consent import Purpose, State
+from tracker.engagement.overrule import overrule
+from tracker.locale import gettext as _
+from tracker.models import Account, Delivery, Event, Message, MessageBody, MessageState, TrackedLink, User
+from tracker.outgoing.rewrite import unwrap
+from tracker.outgoing.rewriting import is_own_pixel, original_of
+from tracker.outgoing.send import cancel
+from tracker.recipients import consent_of
+from tracker.web.activity_words import Line, consent_words, link_reason, rule_words, shown_url, timeline
+from tracker.web.auth import action, page
+from tracker.web.mail_rows import eye_of, link_of
+from tracker.web.own_message import own_message
+from tracker.web.page import house, redirect, render
+from tracker.web.safe_html import SANDBOX, has_remote_images, safe_mail
+from tracker.web.sent_parts import SentFile, files_of, pictures_of
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Everything the page shows of one message."""
+
+    message: Message
+    account: Account | None
+    deliveries: Sequence[Delivery]
+    consent: Mapping[int, Mapping[Purpose, State]]
+    links: Sequence[TrackedLink]
+    lines: Sequence[Line]
+    body: MessageBody | None
+    files: Sequence[SentFile]
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        return self.message.state in (MessageState.QUEUED, MessageState.SCHEDULED) and all(
+            d.tries == 0 for d in self.deliveries
+        )
+
+    @property
+    def is_tracked(self) -> bool:
+        return any(d.opens_on or d.clicks_on for d in self.deliveries)
+
+
+@page
+def message(request: Request, user: User) -> Response:
+    """The page; with ``part=live`` only what changes while one looks."""
+    with house(request).database.reading() as session:
+        found = own_message(session, user, request.path_params["id"])
+        if found.state == MessageState.DRAFT:
+            return redirect(f"/compose/{found.public_id}")
+        shown = _shown(session, found)
+    template = "_message_live.html" if request.query_params.get("part") == "live" else "message.html"
+    html = shown.body.html if shown.body else None
+    context = {
+        "shown": shown,
+        "sandbox": SANDBOX,
+        "eye": eye_of(found),
+        "link": link_of(found),
+        "html": html,
+        "remote_images": bool(html and has_remote_images(html)),
+        "with_images": request.query_params.get("images") == "1",
+        "rule_words": rule_words,
+        "link_reason": link_reason,
+        "consent_words": consent_words,
+        "shown_url": shown_url,
+    }
+    return render(request, template, context)
+
+
+@page
+def message_content(request: Request, user: User) -> Response:
+    """The mail itself, for the sandboxed frame: our own pixels and redirects taken out of what it quotes."""
+    here = house(request)
+    with here.database.reading() as session:
+        found = own_message(session, user, request.path_params["id"])
+        body = session.get(MessageBody, found.id)
+    html = unwrap((body and body.html) or "", lambda url: original_of(here, url), lambda url: is_own_pixel(here, url))
+    mail = safe_mail(html, found.subject, pictures_of(body), request.query_params.get("images") == "1")
+    return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
+
+
+@page
+def message_file(request: Request, user: User) -> Response:
+    """An attachment, always as a download: nothing somebody attached is ever shown as a page of ours."""
+    with house(request).database.reading() as session:
+        found = own_message(session, user, request.path_params["id"])
+        files = files_of(session, found, session.get(MessageBody, found.id))
+    number = request.path_params["number"]
+    if number >= len(files):
+        raise HTTPException(404)
+    disposition = f"attachment; filename*=UTF-8''{quote(files[number].filename, safe='')}"
+    headers = {"Content-Disposition": disposition, "Content-Security-Policy": "sandbox; default-src 'none'"}
+    return Response(files[number].content, media_type="application/octet-stream", headers=headers)
+
+
+@action
+def message_cancellation(request: Request, user: User, form: FormData) -> Response:
+    """Takes the message back while it is not handed over; it is a draft again."""
+    with house(request).database.session_scope() as session:
+        found = own_message(session, user, request.path_params["id"])
+        done = cancel(session, found)
+    if done:
+        return redirect(f"/compose/{found.public_id}", _("Not sent. Your message is a draft again."))
+    return redirect(
+        f"/mail/{found.public_id}", _("Too late: the message has already been handed over."), kind="problem"
+    )
+
+
+@action
+def message_mute(request: Request, user: User, form: FormData) -> Response:
+    """``muted`` is yes or no."""
+    with house(request).database.session_scope() as session:
+        found = own_message(session, user, request.path_params["id"])
+        found.muted = form.get("muted") == "yes"
+        session.add(found)
+        notify.announce(session, found.user_id, "message", found.public_id)
+    said = (
+        _("The bell stays silent about this message.") if found.muted else _("The bell rings for this message again.")
+    )
+    return redirect(f"/mail/{found.public_id}", said)
+
+
+@action
+def message_tracking_end(request: Request, user: User, form: FormData) -> Response:
+    """Stops tracking: what comes from now on is answered and forgotten; what is known stays."""
+    with house(request).database.session_scope() as session:
+        found = own_message(session, user, request.path_params["id"])
+        stop_tracking(session, found)
+        notify.announce(session, found.user_id, "message", found.public_id)
+    return redirect(f"/mail/{found.public_id}", _("This message is not tracked any more. Its links go on working."))
+
+
+@action
+def message_reading(request: Request, user: User, form: FormData) -> Response:
+    """The person has the message before them: the bell's lines about it are read."""
+    with house(request).database.session_scope() as session:
+        found = own_message(session, user, request.path_params["id"])
+        assert found.id is not None
+        notify.mark_message_read(session, user, found.id)
+    return Response(status_code=204)
+
+
+@action
+def event_verdict(request: Request, user: User, form: FormData) -> Response:
+    """``human`` is yes or no: the user knows better."""
+    here = house(request)
+    with here.database.session_scope() as session:
+        found = own_message(session, user, request.path_params["id"])
+        query = select(Event).where(Event.public_id == request.path_params["event"], Event.message_id == found.id)
+        event = session.exec(query).first()
+        if event is None or event.kind not in ("open", "click"):
+            raise HTTPException(404)
+        overrule(session, here, event, user, form.get("human") == "yes")
+    return redirect(f"/mail/{found.public_id}#timeline", _("Noted. The counts follow your word."))
+
+
+def stop_tracking(session: Session, found: Message) -> None:
+    """Switches both purposes off on every copy, with the rule that says so."""
+    for delivery in session.exec(select(Delivery).where(Delivery.message_id == found.id)):
+        if delivery.opens_on:
+            delivery.opens_on, delivery.opens_rule = False, "switched_off"
+        if delivery.clicks_on:
+            delivery.clicks_on, delivery.clicks_rule = False, "switched_off"
+        session.add(delivery)
+    found.track_opens = found.track_links = False
+    found.opens_tracked = found.clicks_tracked = 0
+    session.add(found)
+
+
+def _shown(session: Session, found: Message) -> Shown:
+    assert found.id is not None
+    mine = found.id
+    deliveries = session.exec(
+        select(Delivery).where(Delivery.message_id == mine).order_by(col(Delivery.position))
+    ).all()
+    links = session.exec(
+        select(TrackedLink).where(TrackedLink.message_id == mine).order_by(col(TrackedLink.position))
+    ).all()
+    events = session.exec(select(Event).where(Event.message_id == mine)).all()
+    body = session.get(MessageBody, mine)
+    return Shown(
+        message=found,
+        account=session.get(Account, found.account_id) if found.account_id else None,
+        deliveries=deliveries,
+        consent=consent_of(session, [d.recipient_id for d in deliveries]),
+        links=links,
+        lines=timeline(events, deliveries, links),
+        body=body,
+        files=files_of(session, found, body),
+    )
+
+
+routes = [
+    Route("/mail/{id}", message),
+    Route("/mail/{id}/content", message_content),
+    Route("/mail/{id}/files/{number:int}", message_file),
+    Route("/mail/{id}/cancellation", message_cancellation, methods=["POST"]),
+    Route("/mail/{id}/mute", message_mute, methods=["POST"]),
+    Route("/mail/{id}/tracking-end", message_tracking_end, methods=["POST"]),
+    Route("/mail/{id}/reading", message_reading, methods=["POST"]),
+    Route("/mail/{id}/events/{event}/verdict", event_verdict, methods=["POST"]),
+]
