@@ -1,15 +1,16 @@
 """One hit made ready for the rules: the same evidence with what everybody asks about it worked out once."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tracker.engagement.browsers import RELEASES, Browser, Releases, browser
 from tracker.engagement.evidence import Evidence, State
 from tracker.engagement.known_agents import KnownAgent, known_agent
-from tracker.engagement.networks import facts
+from tracker.engagement.networks import Table, facts, look_up
 from tracker.engagement.verdict import Klass, Reason, Verdict
 from tracker.engagement.windows import Windows
+
+LONGEST_AGE = 1e12
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,15 @@ class Case:
         return replace(self, age=None)
 
 
-def open_case(evidence: Evidence, windows: Windows, releases: Releases = RELEASES) -> Case:
+def open_case(
+    evidence: Evidence,
+    windows: Windows = Windows(),
+    releases: Releases = RELEASES,
+    tables: Sequence[Table] | None = None,
+) -> Case:
+    """`tables` are the range files to ask; without them those that ship with the product."""
     headers = {name.lower().strip(): value.strip() for name, value in evidence.headers.items()}
     user_agent = headers.get("user-agent", "")
-    age = evidence.seconds_after_send
     return Case(
         evidence,
         windows,
@@ -59,9 +65,15 @@ def open_case(evidence: Evidence, windows: Windows, releases: Releases = RELEASE
         user_agent,
         known_agent(user_agent),
         browser(user_agent),
-        facts(evidence.net),
-        age if age is not None and math.isfinite(age) else None,
+        facts(look_up(evidence.ip, evidence.net, tables)),
+        known_age(evidence),
     )
+
+
+def known_age(evidence: Evidence) -> float | None:
+    """Seconds after send, or None for what is no such number."""
+    seconds = evidence.seconds_after_send
+    return float(seconds) if seconds is not None and -LONGEST_AGE < seconds < LONGEST_AGE else None
 
 
 def decide(klass: Klass, hundredths: int, *reasons: Reason | str, vendor: str | None = None) -> Verdict:

@@ -1,9 +1,6 @@
-"""Stage 1: who made this one hit? The first rule that fires decides. Pure: no clock, no look-ups, no database.
+"""Stage 1: who made this one hit? The first rule that fires decides. Pure: no clock, no look-ups, no database."""
 
-The caller puts range tags into `Evidence.net` (`networks.look_up`); everything else is in the hit.
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tracker.engagement.browser_score import SCANNER_FROM, UNKNOWN_FROM, browser_score, is_complete_browser
 from tracker.engagement.browsers import RELEASES, Releases
@@ -28,7 +25,7 @@ from tracker.engagement.known_networks import (
     probable_network,
     provider_link,
 )
-from tracker.engagement.networks import newest_date
+from tracker.engagement.networks import Table, newest_date
 from tracker.engagement.verdict import Klass, Reason, Verdict, alertable
 from tracker.engagement.windows import Windows
 
@@ -58,9 +55,17 @@ def rule_set(ranges_date: str) -> str:
 RULE_SET = rule_set(newest_date())
 
 
-def classify(evidence: Evidence, windows: Windows = Windows(), releases: Releases = RELEASES) -> Verdict:
-    """The class of one hit with confidence and reasons. Never raises on what a client may send."""
-    case = open_case(evidence, windows, releases)
+def classify(
+    evidence: Evidence,
+    windows: Windows = Windows(),
+    releases: Releases = RELEASES,
+    tables: Sequence[Table] | None = None,
+) -> Verdict:
+    """The class of one hit with confidence and reasons. Never raises on what a client may send.
+
+    `tables` are refreshed range files; without them those that ship with the product are asked.
+    """
+    case = open_case(evidence, windows, releases, tables)
     return next(verdict for rule in RULES if (verdict := rule(case)) is not None)
 
 

@@ -22,7 +22,7 @@ def _google_proxy(case: Case) -> Verdict:
     if "google" in case.facts:
         return _sender_through_gmail(case) or _proxy_open(case, 85)
     net = case.evidence.net
-    if net.asn is None and not net.org and not net.rdns and not net.tags:
+    if not case.facts and net.asn is None and not net.org and not net.rdns and not net.tags:
         return _sender_through_gmail(case) or _proxy_open(case, 70, "proxy_unconfirmed")
     return decide("crawler", 85, "forged_proxy")
 

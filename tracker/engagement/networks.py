@@ -76,21 +76,21 @@ def parse_address(ip: str) -> Address | None:
     return mapped or address
 
 
-def same_host_key(ip: str) -> str:
-    """Equal for hits that count as one address: the exact IPv4 address or the IPv6 /64."""
+def same_host_key(ip: str) -> str | None:
+    """Equal for hits that count as one address: the exact IPv4 address or the IPv6 /64. None for what is no address."""
     return _prefix(ip, 32, 64)
 
 
-def neighbourhood_key(ip: str) -> str:
-    """Equal for hits of one neighbourhood: IPv4 /24 or IPv6 /48."""
+def neighbourhood_key(ip: str) -> str | None:
+    """Equal for hits of one neighbourhood: IPv4 /24 or IPv6 /48. None for what is no address."""
     return _prefix(ip, 24, 48)
 
 
 @lru_cache(maxsize=65536)
-def _prefix(ip: str, bits4: int, bits6: int) -> str:
+def _prefix(ip: str, bits4: int, bits6: int) -> str | None:
     address = parse_address(ip)
     if address is None:
-        return ip
+        return None
     bits = bits4 if address.version == 4 else bits6
     return str(ip_network((address, bits), strict=False))
 

@@ -1,28 +1,192 @@
-"""Stage 2: what the other hits of the same message say about each hit. Pure."""
+"""Stage 2: what the other hits of the same message say about each hit. Pure; run again on every new hit.
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+`judge_sequence` does both stages; `resolve` does the second alone. S6 and S7 look at one address over many messages
+and live in `addresses`; S5 is in `pairs`.
+"""
 
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from tracker.engagement.addresses import AddressHit, LearnedAddress, learned_addresses, resolve_addresses
+from tracker.engagement.browsers import RELEASES, Releases
+from tracker.engagement.case import known_age
+from tracker.engagement.classify import classify
+from tracker.engagement.duplicates import merge_duplicates
 from tracker.engagement.evidence import Evidence
-from tracker.engagement.verdict import Verdict
+from tracker.engagement.networks import same_host_key
+from tracker.engagement.pairs import machines_of_pairs
+from tracker.engagement.sequence_hit import SequenceHit
+from tracker.engagement.settle import settle_seconds
+from tracker.engagement.verdict import Reason, Verdict
 from tracker.engagement.windows import Windows
 
+__all__ = [
+    "AddressHit",
+    "LearnedAddress",
+    "SequenceHit",
+    "is_read",
+    "judge_sequence",
+    "learned_addresses",
+    "merge_duplicates",
+    "resolve",
+    "resolve_addresses",
+    "settle_seconds",
+]
 
-@dataclass(frozen=True)
-class SequenceHit:
-    """One judged hit of a message; `t` is seconds after send, `verdict` is stage 1's."""
+# Compares false with every window, so a hit without a time is near nothing.
+UNKNOWN_TIME = float("nan")
+Marks = dict[Hashable, tuple[Reason, int]]
+CONFIDENCE = {"near_honeypot": 95, "honeypot_neighbour": 95, "burst": 90, "agent_rotation": 85, "same_address": 85}
+# What stage 1 knows for certain by the agent or the session is not re-labelled by what others did.
+OPEN_TO_DOUBT = ("human", "unknown", "mail_proxy")
 
-    key: Hashable
-    t: float
-    evidence: Evidence
-    verdict: Verdict
+
+def judge_sequence(
+    hits: Iterable[tuple[Hashable, Evidence]], windows: Windows = Windows(), releases: Releases = RELEASES
+) -> dict[Hashable, Verdict]:
+    """Both stages for all hits of one message and recipient: the final verdict by key.
+
+    An open that was found to be a person's speaks for later hits of its address. When stage 2 takes such an open back,
+    what it had spoken for is judged anew.
+    """
+    ordered = sorted(hits, key=lambda hit: known_age(hit[1]) or 0.0)
+    first = _stage_one(ordered, {}, windows, releases)
+    verdicts = resolve(first, windows)
+    second = _stage_one(ordered, verdicts, windows, releases)
+    return verdicts if first == second else resolve(second, windows)
+
+
+def _stage_one(
+    ordered: Sequence[tuple[Hashable, Evidence]],
+    known: Mapping[Hashable, Verdict],
+    windows: Windows,
+    releases: Releases,
+) -> list[SequenceHit]:
+    hits: list[SequenceHit] = []
+    opened: set[str | None] = set()
+    for key, evidence in ordered:
+        host = same_host_key(evidence.ip)
+        if host in opened:
+            evidence = replace(evidence, state=replace(evidence.state, prior_human_open_same_ip=True))
+        age = known_age(evidence)
+        verdict = classify(evidence, windows, releases)
+        hit = SequenceHit(key, UNKNOWN_TIME if age is None else age, evidence, verdict)
+        if host and not hit.is_link and known.get(key, hit.verdict).klass == hit.verdict.klass == "human":
+            opened.add(host)
+        hits.append(hit)
+    return hits
 
 
 def resolve(hits: Sequence[SequenceHit], windows: Windows = Windows()) -> dict[Hashable, Verdict]:
-    """The final verdict of every hit of one message (rules S1–S5), by key."""
-    return {hit.key: hit.verdict for hit in hits}
+    """The final verdict of every hit of one message to one recipient (rules S1–S5), by key."""
+    ordered = sorted(hits, key=lambda hit: (hit.t != hit.t, hit.t))
+    marks: Marks = {}
+    for found in (_near_honeypot, _bursts, _rotations):
+        for key, reason in found(ordered, windows):
+            marks.setdefault(key, (reason, CONFIDENCE[reason.code]))
+    for key, reason in _spread(ordered, marks, windows):
+        marks.setdefault(key, (reason, CONFIDENCE[reason.code]))
+    for key, reason in machines_of_pairs([hit for hit in ordered if hit.key not in marks], windows):
+        marks.setdefault(key, (reason, 80))
+    return {hit.key: _final(hit, marks) for hit in hits}
 
 
-def settle_seconds(evidence: Evidence, verdict: Verdict, windows: Windows = Windows()) -> float:
-    """How long to wait before alerting, in seconds, so that later evidence can still speak."""
-    return windows.settle_later
+def is_read(verdicts: Iterable[Verdict], *, clicked: Iterable[Verdict] = (), replied: bool = False) -> bool:
+    """S8: a person's click or a reply says "read", whatever the opens were called."""
+    opened = any(verdict.klass in ("human", "mail_proxy") for verdict in verdicts)
+    return replied or opened or any(verdict.klass == "human" for verdict in clicked)
+
+
+def _final(hit: SequenceHit, marks: Marks) -> Verdict:
+    if hit.key not in marks or hit.verdict.klass not in OPEN_TO_DOUBT:
+        return hit.verdict
+    reason, hundredths = marks[hit.key]
+    return Verdict("security_scanner", hundredths / 100, (reason, *hit.verdict.reasons), hit.verdict.vendor)
+
+
+Found = Iterator[tuple[Hashable, Reason]]
+
+
+def _near_honeypot(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
+    """S1. A preview of a pasted mail, or a browser loading ahead, may meet the hidden link without being a scanner."""
+    for trap in ordered:
+        if not trap.is_settled_as("honeypot") or _loads_ahead(trap):
+            continue
+        for hit in ordered:
+            apart = abs(hit.t - trap.t)
+            if apart <= windows.honeypot_network and hit.neighbourhood == trap.neighbourhood:
+                yield hit.key, Reason("honeypot_neighbour")
+            elif apart <= windows.honeypot_anywhere:
+                yield hit.key, Reason("near_honeypot", {"seconds": round(apart)})
+
+
+def _loads_ahead(hit: SequenceHit) -> bool:
+    names = ("sec-purpose", "purpose", "x-moz", "x-purpose")
+    return hit.case.agent.role == "preview" or any(name in hit.case.headers for name in names)
+
+
+def _bursts(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
+    """S2. Two links within a second, or three within ten, unless a person who had opened opens them in tabs."""
+    clicks = [hit for hit in ordered if _may_belong_to_a_burst(hit)]
+    yield from _clusters(clicks, 2, windows.burst_two)
+    # Safe Links asks together with the person, so the slow form counts only those who could be one.
+    people = [hit for hit in clicks if not hit.is_settled_as("scanner_network", "provider_link")]
+    tabbing = _opens_tabs(people)
+    yield from _clusters([hit for hit in people if hit.host not in tabbing], 3, windows.burst_three)
+
+
+def _may_belong_to_a_burst(hit: SequenceHit) -> bool:
+    judged = hit.verdict.klass in (*OPEN_TO_DOUBT, "security_scanner")
+    return hit.is_link and hit.evidence.link is not None and judged and not hit.is_settled_as("client_check")
+
+
+def _opens_tabs(clicks: Sequence[SequenceHit]) -> set[Hashable]:
+    """Addresses where a person had opened and every click names its user."""
+    opened = {hit.host for hit in clicks if hit.evidence.state.prior_human_open_same_ip}
+    return opened - {hit.host for hit in clicks if not hit.user_activated}
+
+
+def _clusters(clicks: Sequence[SequenceHit], links: int, seconds: float) -> Found:
+    for at, first in enumerate(clicks):
+        window = [hit for hit in clicks[at:] if hit.t - first.t <= seconds]
+        distinct = {hit.evidence.link for hit in window}
+        if len(distinct) >= links:
+            took = round(window[-1].t - first.t, 1)
+            yield from ((hit.key, Reason("burst", {"links": len(distinct), "seconds": took})) for hit in window)
+
+
+def _rotations(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
+    """S3. A mail program that hands a link over to the browser is two agents and one person."""
+    clients = [hit for hit in ordered if _may_rotate(hit)]
+    for one, other in combinations(clients, 2):
+        apart = abs(one.t - other.t)
+        if one.host != other.host or one.agent == other.agent or not apart <= windows.rotation:
+            continue
+        reason = Reason("agent_rotation", {"seconds": round(apart, 1)})
+        yield from ((one.key, reason), (other.key, reason))
+
+
+def _may_rotate(hit: SequenceHit) -> bool:
+    judged = hit.verdict.klass in ("human", "unknown", "security_scanner")
+    return judged and not hit.in_a_mail_program and not hit.is_settled_as("client_check", "gmail_prefetch")
+
+
+def _spread(ordered: Sequence[SequenceHit], marks: Marks, windows: Windows) -> Found:
+    """S4. Later than the window only the same agent counts: behind an office's address there are people too."""
+    for proof in ordered:
+        if not _proves_its_address(proof, marks):
+            continue
+        window = 0 if proof.is_settled_as("method") else windows.spread
+        for hit in ordered:
+            alike = hit.agent == proof.agent or abs(hit.t - proof.t) <= window
+            if hit.host == proof.host and hit.verdict.klass in ("human", "unknown") and alike:
+                yield hit.key, Reason("same_address")
+
+
+def _proves_its_address(hit: SequenceHit, marks: Marks) -> bool:
+    """Who merely came near a honeypot hit from elsewhere proves nothing about their own address."""
+    if hit.address_is_shared or hit.verdict.klass not in (*OPEN_TO_DOUBT, "security_scanner"):
+        return False
+    marked = hit.key in marks and marks[hit.key][0].code != "near_honeypot"
+    return marked or (hit.is_settled_as("honeypot", "method") and not _loads_ahead(hit))

@@ -1,0 +1,85 @@
+"""S6 and S7: one address seen over many messages and recipients. Pure."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tracker.engagement.evidence import Evidence
+from tracker.engagement.sequence_hit import SequenceHit
+from tracker.engagement.verdict import Reason, Verdict
+from tracker.engagement.windows import Windows
+
+RECIPIENTS = 3
+DOMAINS = 2
+MESSAGES_TO_LEARN = 3
+PROOF = ("honeypot_neighbour", "honeypot", "burst", "many_recipients")
+
+
+@dataclass(frozen=True)
+class AddressHit:
+    """`at` is in seconds on one clock for all hits (say, Unix time); `recipient` is an addr-spec."""
+
+    key: Hashable
+    at: float
+    message: Hashable
+    recipient: str
+    evidence: Evidence
+    verdict: Verdict
+
+    @property
+    def domain(self) -> str:
+        return self.recipient.rpartition("@")[2].lower()
+
+    @cached_property
+    def hit(self) -> SequenceHit:
+        return SequenceHit(self.key, self.at, self.evidence, self.verdict)
+
+
+@dataclass(frozen=True)
+class LearnedAddress:
+    """An address (IPv4 address or IPv6 /64) to be taken for a scanner until `until`, on the clock of the hits."""
+
+    host: Hashable
+    until: float
+
+
+def resolve_addresses(hits: Sequence[AddressHit], windows: Windows = Windows()) -> dict[Hashable, Verdict]:
+    """S6: the verdict of every hit, by key, after looking at who else each address read mail of."""
+    final = {hit.key: hit.verdict for hit in hits}
+    for everybody in _by_host(hits).values():
+        group = [hit for hit in everybody if hit.verdict.klass != "sender_self"]
+        for hit, reason in _many_recipients(group, windows):
+            if hit.verdict.klass in ("human", "unknown"):
+                final[hit.key] = Verdict("security_scanner", 0.90, (reason, *hit.verdict.reasons), hit.verdict.vendor)
+    return final
+
+
+def learned_addresses(hits: Sequence[AddressHit], windows: Windows = Windows()) -> tuple[LearnedAddress, ...]:
+    """S7: addresses with evidence of S1, S2 or S6 on three messages and no person ever, given final verdicts."""
+    learned = []
+    for host, group in _by_host(hits).items():
+        proofs = [hit for hit in group if any(hit.verdict.has(code) for code in PROOF)]
+        people = any(hit.verdict.klass in ("human", "mail_proxy", "sender_self") for hit in group)
+        if len({hit.message for hit in proofs}) >= MESSAGES_TO_LEARN and not people:
+            learned.append(LearnedAddress(host, max(hit.at for hit in proofs) + windows.learned))
+    return tuple(learned)
+
+
+def _by_host(hits: Iterable[AddressHit]) -> dict[Hashable, list[AddressHit]]:
+    """Hits in order of time, grouped by address. Image proxies and relays serve everybody and are left out."""
+    groups: dict[Hashable, list[AddressHit]] = defaultdict(list)
+    for hit in sorted(hits, key=lambda hit: hit.at):
+        if not hit.hit.address_is_shared and hit.verdict.klass not in ("privacy_prefetch", "link_preview"):
+            groups[hit.hit.host].append(hit)
+    return groups
+
+
+def _many_recipients(group: Sequence[AddressHit], windows: Windows) -> Iterable[tuple[AddressHit, Reason]]:
+    for at, first in enumerate(group):
+        window = [hit for hit in group[at:] if hit.at - first.at <= windows.cross_recipient]
+        recipients = {hit.recipient.lower() for hit in window}
+        if len(recipients) >= RECIPIENTS and len({hit.domain for hit in window}) >= DOMAINS:
+            took = round(window[-1].at - first.at)
+            for hit in window:
+                yield hit, Reason("many_recipients", {"recipients": len(recipients), "seconds": took})

@@ -1,0 +1,55 @@
+"""S5: the same link from two networks within half a minute is one person and one machine."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import combinations
+
+from tracker.engagement.browser_score import UNKNOWN_FROM
+from tracker.engagement.networks import parse_address
+from tracker.engagement.sequence_hit import SequenceHit
+from tracker.engagement.verdict import Reason
+from tracker.engagement.windows import Windows
+
+
+def machines_of_pairs(ordered: Sequence[SequenceHit], windows: Windows) -> Iterator[tuple[Hashable, Reason]]:
+    """The machine's half of each pair: the poorer request; of two equally good ones the later; of two poor ones both.
+
+    Where one half is already known as a machine the other is the person, unless it is poor as well.
+    """
+    clicks = [hit for hit in ordered if _may_be_half(hit)]
+    for one, other in combinations(clicks, 2):
+        apart = other.t - one.t
+        if one.evidence.link != other.evidence.link or not apart <= windows.pair or _same_network(one, other):
+            continue
+        reason = Reason("machine_of_pair", {"seconds": round(apart)})
+        yield from ((hit.key, reason) for hit in _machines(one, other))
+
+
+def _may_be_half(hit: SequenceHit) -> bool:
+    judged = hit.verdict.klass in ("human", "unknown", "security_scanner")
+    return hit.is_link and isinstance(hit.evidence.link, int) and judged
+
+
+def _machines(one: SequenceHit, other: SequenceHit) -> list[SequenceHit]:
+    poor = [hit for hit in (one, other) if _is_poor(hit)]
+    if poor:
+        return poor
+    return [one if one.header_points > other.header_points else other]
+
+
+def _is_poor(hit: SequenceHit) -> bool:
+    return hit.verdict.klass == "security_scanner" or hit.header_points >= UNKNOWN_FROM
+
+
+def _same_network(one: SequenceHit, other: SequenceHit) -> bool:
+    if one.neighbourhood == other.neighbourhood or "apple_relay" in one.case.facts & other.case.facts:
+        return True
+    first, second = one.evidence.net.asn, other.evidence.net.asn
+    if first is not None and second is not None:
+        return first == second
+    return one.agent == other.agent and _version(one) != _version(other)
+
+
+def _version(hit: SequenceHit) -> int:
+    """One browser on a line with both protocols may use either for each request."""
+    address = parse_address(hit.evidence.ip)
+    return address.version if address else 0
