@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
+from tests.houses import house, people  # noqa: F401  (fixtures)
 from tests.servers import Authority, Dovecot, Pages, Postgresql, SmtpSink
 from tests.servers import ca as make_ca
 from tests.servers import chromium as start_chromium

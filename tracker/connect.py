@@ -148,7 +148,7 @@ class _ImapClient(IMAPClient):  # type: ignore[misc]
         self._about = server
         super().__init__(server.host, server.port, ssl=server.security == "tls", ssl_context=context, timeout=TIMEOUT)
 
-    def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802  (IMAPClient's own name)
+    def _create_IMAP4(self) -> imaplib.IMAP4:
         return _Imap(self._checked, self._about, self.ssl_context)
 
 
@@ -204,7 +204,9 @@ def explain(server: Server, error: Exception) -> ConnectError:
         case ConnectionRefusedError():
             return ConnectError("refused", f"Nothing listens on {where}. Check the port.")
         case smtplib.SMTPNotSupportedError():
-            return ConnectError("not_supported", f"{where} does not offer what was asked for: {error}. Check the security setting.")
+            return ConnectError(
+                "not_supported", f"{where} does not offer what was asked for: {error}. Check the security setting."
+            )
         case smtplib.SMTPServerDisconnected():
             text = f"{where} ended the connection. Check port and security: 465 is TLS, 587 is STARTTLS."
             return ConnectError("disconnected", text)

@@ -97,7 +97,9 @@ def check_move(old: State, new: State, *, at: datetime, now: datetime, channel: 
     if channel not in CHANNELS:
         raise MoveError("channel", f"“channel” must be one of {', '.join(CHANNELS)}.")
     if new == State.GRANTED and grade_of(channel) in "DEF" and not note.strip():
-        raise MoveError("note", "A consent needs its evidence: say in “note” how, when and with which words it was given.")
+        raise MoveError(
+            "note", "A consent needs its evidence: say in “note” how, when and with which words it was given."
+        )
     if new not in _MOVES[old]:
         raise MoveError("state", f"“state” cannot go from {old} to {new}.")
 
@@ -133,7 +135,7 @@ class Decision:
     rule: str
 
 
-def N_(text: str) -> str:  # noqa: N802  (gettext's own name for "translate later")
+def N_(text: str) -> str:
     return text
 
 

@@ -13,7 +13,7 @@ MAX_BODY_BYTES = 5 * 1024 * 1024
 """Bytes of HTML or text of one message, attachments apart."""
 
 MAX_GIVE_UP_HOURS = 48
-"""How long a temporary refusal is tried again (the lower end of RFC 5321 section 4.5.4.1's four to five days, for people who wait)."""
+"""How long a temporary refusal is tried again: less than the four to five days of RFC 5321 section 4.5.4.1, for people who wait."""
 
 GMAIL_CLIPS_AT = 102_400
 """Bytes of HTML after which Gmail hides the rest behind a link."""

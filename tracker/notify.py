@@ -15,7 +15,9 @@ def ring(session: Session, user_id: int, subject: str, kind: str, at: datetime, 
 
     ``facts`` are columns of :class:`Notification`: message_id, delivery_id, count, opens, clicks, client, detail.
     """
-    line = _line(session, user_id, subject) or Notification(user_id=user_id, subject=subject, kind=kind, first_at=at, at=at)
+    line = _line(session, user_id, subject) or Notification(
+        user_id=user_id, subject=subject, kind=kind, first_at=at, at=at
+    )
     line.kind, line.at, line.read_at = kind, max(at, line.at), None
     for name, value in facts.items():
         setattr(line, name, value)

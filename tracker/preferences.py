@@ -39,6 +39,8 @@ def workspace_pack(session: Session) -> Pack:
 def set_policy(session: Session, pack: Pack, reason: str, by: int | None = None) -> None:
     """Chooses the consent policy. Raises ValueError when one looser than strict is chosen without a written reason."""
     if pack == Pack.NOTICE and len(reason.strip()) < 10:
-        raise ValueError("The policy “notice” needs a written reason of at least ten characters: it is looser than “strict”.")
+        raise ValueError(
+            "The policy “notice” needs a written reason of at least ten characters: it is looser than “strict”."
+        )
     set_preference(session, "policy", pack.value, by)
     set_preference(session, "policy_reason", reason.strip(), by)

@@ -4,11 +4,12 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tracker.db import now
 from tracker.engagement.alerts import settle_due
 from tracker.engagement.ingest import drain
-from tracker.engagement.sources import sources
+from tracker.engagement.sources import Source, sources
 from tracker.house import House
 from tracker.models import WorkerBeat
 from tracker.outgoing.queue import release_claims_of_dead, send_due, worker_name
@@ -35,12 +36,16 @@ def tasks(house: House) -> list[Task]:
     """Everything a worker does."""
     name = worker_name()
     return [
-        *(Task(f"drain {s.name}", lambda h, s=s: drain(h, s), 0.25 if s.name == "local" else 1.0) for s in sources(house)),
+        *(Task(f"drain {s.name}", partial(_drain, s), 0.25 if s.name == "local" else 1.0) for s in sources(house)),
         Task("settle", settle_due, 0.25),
         Task("send", lambda h: send_due(h, name), 0.25),
         Task("sent copies", append_due, 1.0),
         Task("sweep", sweep, 600.0),
     ]
+
+
+def _drain(source: Source, house: House) -> int:
+    return drain(house, source)
 
 
 class Worker:

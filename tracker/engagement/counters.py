@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import case, func
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from tracker.models import Delivery, Event, Message, TrackedLink
@@ -17,7 +18,9 @@ def recount(session: Session, message_ids: Iterable[int]) -> Sequence[Message]:
     deliveries = session.exec(select(Delivery).where(col(Delivery.message_id).in_(ids))).all()
     _recount_deliveries(session, ids, deliveries)
     _recount_links(session, ids)
-    messages = session.exec(select(Message).where(col(Message.id).in_(ids)).order_by(col(Message.id)).with_for_update()).all()
+    messages = session.exec(
+        select(Message).where(col(Message.id).in_(ids)).order_by(col(Message.id)).with_for_update()
+    ).all()
     for message in messages:
         _sum_up(message, [d for d in deliveries if d.message_id == message.id])
         session.add(message)
@@ -28,13 +31,22 @@ def _recount_deliveries(session: Session, ids: Sequence[int], deliveries: Sequen
     counted = case((col(Event.counted), 1), else_=0)
     grey = case((~col(Event.counted) & ~col(Event.merged) & (col(Event.klass) != "sender_self"), 1), else_=0)
     at_counted = case((col(Event.counted), col(Event.at)))
-    rows = session.exec(
-        select(
-            Event.delivery_id, Event.kind, func.sum(counted), func.sum(grey), func.min(at_counted), func.max(at_counted)
+    rows = (
+        session.connection()
+        .execute(
+            columns(
+                col(Event.delivery_id),
+                col(Event.kind),
+                func.sum(counted),
+                func.sum(grey),
+                func.min(at_counted),
+                func.max(at_counted),
+            )
+            .where(col(Event.message_id).in_(ids), col(Event.kind).in_(("open", "click")))
+            .group_by(col(Event.delivery_id), col(Event.kind))
         )
-        .where(col(Event.message_id).in_(ids), col(Event.kind).in_(("open", "click")))
-        .group_by(col(Event.delivery_id), col(Event.kind))
-    ).all()
+        .all()
+    )
     found = {(delivery_id, kind): rest for delivery_id, kind, *rest in rows}
     for delivery in deliveries:
         opens, open_grey, first_open, last_open = found.get((delivery.id, "open"), (0, 0, None, None))
@@ -43,7 +55,9 @@ def _recount_deliveries(session: Session, ids: Sequence[int], deliveries: Sequen
         inferred = delivery.opens_on and clicks > 0 and opens == 0
         delivery.opens, delivery.clicks = (1 if inferred else opens), clicks
         delivery.machine = open_grey + click_grey
-        delivery.first_opened_at, delivery.last_opened_at = (first_click, first_click) if inferred else (first_open, last_open)
+        delivery.first_opened_at, delivery.last_opened_at = (
+            (first_click, first_click) if inferred else (first_open, last_open)
+        )
         delivery.first_clicked_at, delivery.last_clicked_at = first_click, last_click
         session.add(delivery)
 

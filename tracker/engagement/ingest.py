@@ -46,7 +46,9 @@ def drain(house: House, source: Source) -> int:
     try:
         _take_in(house, source.name, hits)
     except Exception as error:
-        log.error("a batch of %d hits of %s failed (%s); taking them one by one", len(hits), source.name, type(error).__name__)
+        log.error(
+            "a batch of %d hits of %s failed (%s); taking them one by one", len(hits), source.name, type(error).__name__
+        )
         _one_by_one(house, source.name, hits)
     source.confirm(hits[-1].id or 0)
     return len(hits)
@@ -132,7 +134,11 @@ def _link_counts(session: Session, messages: Mapping[int, Message]) -> dict[int,
 def _own_people(session: Session, hits: Sequence[Hit]) -> dict[str | None, str]:
     """Our own people whose browsers made one of these hits, with their addresses."""
     marks = {hit.self_user for hit in hits if hit.self_user}
-    return {u.public_id: u.email for u in session.exec(select(User).where(col(User.public_id).in_(marks)))} if marks else {}
+    return (
+        {u.public_id: u.email for u in session.exec(select(User).where(col(User.public_id).in_(marks)))}
+        if marks
+        else {}
+    )
 
 
 def _allowed(session: Session, deliveries: Sequence[Delivery]) -> frozenset[tuple[int | None, str]]:

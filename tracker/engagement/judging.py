@@ -122,7 +122,9 @@ def verdict_row(event: Event, verdict: Verdict, version: int, *, by: int | None 
 
 
 def next_version(session: Session, event: Event) -> int:
-    statement = select(VerdictRow.version).where(VerdictRow.event_id == event.id).order_by(col(VerdictRow.version).desc())
+    statement = (
+        select(VerdictRow.version).where(VerdictRow.event_id == event.id).order_by(col(VerdictRow.version).desc())
+    )
     return (session.exec(statement.limit(1)).first() or 0) + 1
 
 

@@ -5,7 +5,7 @@ from sqlmodel import Session
 from tracker.engagement.alerts import correct_bell
 from tracker.engagement.counters import recount
 from tracker.engagement.judging import next_version, verdict_row
-from tracker.engagement.verdict import Reason, Verdict
+from tracker.engagement.verdict import Klass, Reason, Verdict
 from tracker.house import House
 from tracker.models import Event, User
 from tracker.notify import announce
@@ -13,7 +13,7 @@ from tracker.notify import announce
 
 def overrule(session: Session, house: House, event: Event, user: User, human: bool) -> None:
     """Stores the user's word as the newest verdict of the event; rules do not touch it again. Counters and bell follow."""
-    klass = "human" if human else "unknown"
+    klass: Klass = "human" if human else "unknown"
     verdict = Verdict(klass, 1.0, (Reason("user_said_person" if human else "user_said_machine", {}),))
     event.overruled = True
     session.add(verdict_row(event, verdict, next_version(session, event), by=user.id))

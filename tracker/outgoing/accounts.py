@@ -3,18 +3,27 @@
 import imaplib
 from dataclasses import dataclass
 
-from imapclient import SENT
+from imapclient.imapclient import SENT
 from imapclient.exceptions import IMAPClientError
 from sqlmodel import Session
 
+from tracker.connect import ConnectError, Server, imap, smtp
 from tracker.db import now
 from tracker.house import House
 from tracker.models import Account
-from tracker.connect import ConnectError, Server, imap, smtp
 from tracker.outgoing.presets import PRESETS, SECURITIES, Preset
 from tracker.secrets import Undecryptable
 
-__all__ = ["PRESETS", "SECURITIES", "CheckResult", "Preset", "check_account", "imap_server", "set_secret", "smtp_server"]
+__all__ = [
+    "PRESETS",
+    "SECURITIES",
+    "CheckResult",
+    "Preset",
+    "check_account",
+    "imap_server",
+    "set_secret",
+    "smtp_server",
+]
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,9 @@ def imap_server(house: House, account: Account) -> Server:
 def _secret(house: House, account: Account, kind: str) -> str:
     sealed: bytes | None = getattr(account, f"{kind}_secret")
     if sealed is None:
-        raise ConnectError("no_secret", f"The {kind.upper()} password is missing. Enter it in the account’s settings.", permanent=True)
+        raise ConnectError(
+            "no_secret", f"The {kind.upper()} password is missing. Enter it in the account’s settings.", permanent=True
+        )
     try:
         return house.ring.decrypt(sealed, _record(account, kind)).decode()
     except Undecryptable as error:
@@ -104,7 +115,9 @@ def _try_imap(house: House, account: Account) -> tuple[bool | None, str, str | N
 def _note(session: Session, account_id: int, result: CheckResult, sent_folder: str | None) -> None:
     account = session.get_one(Account, account_id)
     account.state = "works" if result.ok else "broken"
-    account.state_detail = " ".join(t for ok, t in ((result.smtp_ok, result.smtp_text), (result.imap_ok, result.imap_text)) if not ok and t)
+    account.state_detail = " ".join(
+        t for ok, t in ((result.smtp_ok, result.smtp_text), (result.imap_ok, result.imap_text)) if not ok and t
+    )
     account.checked_at = now()
     account.sent_folder = sent_folder or account.sent_folder
     session.add(account)

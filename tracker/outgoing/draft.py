@@ -73,11 +73,15 @@ def check(draft: Draft) -> None:
     if not everybody:
         raise SendError("to", "empty", "Nobody to send to. Give at least one address.")
     if len(everybody) > MAX_RECIPIENTS:
-        raise SendError("to", "too_many", f"{len(everybody)} recipients are too many; one message may have {MAX_RECIPIENTS}.")
+        raise SendError(
+            "to", "too_many", f"{len(everybody)} recipients are too many; one message may have {MAX_RECIPIENTS}."
+        )
     if any(c in draft.subject for c in "\r\n\0"):
         raise SendError("subject", "line_break", "The subject holds a line break. Write it in one line.")
     if len(draft.subject) > MAX_SUBJECT:
-        raise SendError("subject", "too_long", f"The subject has {len(draft.subject)} characters; {MAX_SUBJECT} are allowed.")
+        raise SendError(
+            "subject", "too_long", f"The subject has {len(draft.subject)} characters; {MAX_SUBJECT} are allowed."
+        )
     if not (draft.html or "").strip() and not (draft.text or "").strip() and not draft.attachments:
         raise SendError("html", "empty", "The message is empty. Write something or attach a file.")
     _check_sizes(draft)
@@ -86,7 +90,9 @@ def check(draft: Draft) -> None:
 def _check_sizes(draft: Draft) -> None:
     for name, body in (("html", draft.html), ("text", draft.text)):
         if body and len(body.encode(errors="replace")) > MAX_BODY_BYTES:
-            raise SendError(name, "too_large", f"The text is larger than {_mb(MAX_BODY_BYTES)}. Attach it as a file instead.")
+            raise SendError(
+                name, "too_large", f"The text is larger than {_mb(MAX_BODY_BYTES)}. Attach it as a file instead."
+            )
     check_attachment_sizes(len(file.content) for file in draft.attachments)
 
 

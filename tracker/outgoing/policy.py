@@ -40,7 +40,16 @@ def plan_policy(session: Session, user: User, draft: Draft, *, untouched: str | 
         recipient = known.get(form)
         consent = states.get(recipient.id or 0, {}) if recipient else {}
         opens, clicks = (
-            _decision(session, draft, wanted, recipient, consent.get(purpose, State.UNKNOWN), len(everybody), form in own, untouched)
+            _decision(
+                session,
+                draft,
+                wanted,
+                recipient,
+                consent.get(purpose, State.UNKNOWN),
+                len(everybody),
+                form in own,
+                untouched,
+            )
             for purpose, wanted in _wanted(user, draft)
         )
         planned.append(Planned(mailbox, role, recipient, opens, clicks))
@@ -93,7 +102,10 @@ def _own_addresses(session: Session, user: User) -> set[str]:
 def tighten(session: Session, deliveries: Sequence[Delivery]) -> None:
     """Checks queued copies against consent as it is now: what was allowed may have been forbidden since, never the reverse."""
     pack = workspace_pack(session)
-    recipients = {r.id: r for r in session.exec(select(Recipient).where(col(Recipient.id).in_([d.recipient_id for d in deliveries])))}
+    recipients = {
+        r.id: r
+        for r in session.exec(select(Recipient).where(col(Recipient.id).in_([d.recipient_id for d in deliveries])))
+    }
     states = consent_of(session, [id_ for id_ in recipients if id_ is not None])
     for delivery in deliveries:
         for purpose, prefix in ((Purpose.OPENS, "opens"), (Purpose.CLICKS, "clicks")):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
-def N_(text: str) -> str:  # noqa: N802  (gettext's own name for "translate later")
+def N_(text: str) -> str:
     return text
 
 
@@ -26,7 +26,9 @@ class Preset:
     help: str
 
 
-_APP_PASSWORD = N_("Make an app password in the security settings of the service and enter it here, not your own password.")
+_APP_PASSWORD = N_(
+    "Make an app password in the security settings of the service and enter it here, not your own password."
+)
 
 PRESETS: Mapping[str, Preset] = {
     "gmail": Preset("Gmail", "smtp.gmail.com", 465, "tls", "imap.gmail.com", 993, "tls", True, _APP_PASSWORD),

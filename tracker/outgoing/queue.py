@@ -19,7 +19,16 @@ from tracker.connect import ConnectError, smtp
 from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_GIVE_UP_HOURS
-from tracker.models import Account, Attachment, Delivery, DeliveryStatus, Message, MessageBody, MessageState, TrackedLink
+from tracker.models import (
+    Account,
+    Attachment,
+    Delivery,
+    DeliveryStatus,
+    Message,
+    MessageBody,
+    MessageState,
+    TrackedLink,
+)
 from tracker.notify import announce, ring
 from tracker.outgoing.accounts import smtp_server
 from tracker.outgoing.copies import Copy, make_copy
@@ -74,7 +83,10 @@ def _claim(house: House, worker: str) -> list[int]:
             return []
         same_account = select(Message.account_id).where(Message.id == first.message_id).scalar_subquery()
         ids = session.exec(
-            _due_ids(moment).join(Message).where(col(Message.account_id).is_not_distinct_from(same_account)).limit(BATCH)
+            _due_ids(moment)
+            .join(Message)
+            .where(col(Message.account_id).is_not_distinct_from(same_account))
+            .limit(BATCH)
         ).all()
         return [id_ for id_ in ids if id_ is not None and _claim_one(session, id_, worker, moment)]
 
@@ -93,7 +105,11 @@ def _due_ids(moment: datetime):  # type: ignore[no-untyped-def]
 
 
 def _claim_one(session: Session, id_: int, worker: str, moment: datetime) -> bool:
-    claim = update(Delivery).where(col(Delivery.id) == id_, _is_due(moment)).values(claimed_by=worker, claimed_until=moment + LEASE)
+    claim = (
+        update(Delivery)
+        .where(col(Delivery.id) == id_, _is_due(moment))
+        .values(claimed_by=worker, claimed_until=moment + LEASE)
+    )
     return session.exec(claim).rowcount == 1
 
 
@@ -101,7 +117,9 @@ def release_claims_of_dead(house: House) -> int:
     """At start: gives free what a process of this machine held that no longer lives. Returns how many."""
     host = socket.gethostname()
     with house.database.session_scope() as session:
-        holders = session.exec(select(Delivery.claimed_by).where(col(Delivery.claimed_by).is_not(None)).distinct()).all()
+        holders = session.exec(
+            select(Delivery.claimed_by).where(col(Delivery.claimed_by).is_not(None)).distinct()
+        ).all()
         dead = [h for h in holders if h and h.startswith(f"{host}:"[:60]) and not _lives(h)]
         free = update(Delivery).where(col(Delivery.claimed_by).in_(dead)).values(claimed_by=None, claimed_until=None)
         return session.exec(free).rowcount if dead else 0
@@ -123,7 +141,10 @@ def _compose(house: House, ids: Sequence[int]) -> tuple[Account | None, list[tup
     with house.database.session_scope() as session:
         deliveries = session.exec(select(Delivery).where(col(Delivery.id).in_(ids)).order_by(col(Delivery.id))).all()
         tighten(session, deliveries)
-        messages = {m.id: m for m in session.exec(select(Message).where(col(Message.id).in_({d.message_id for d in deliveries})))}
+        messages = {
+            m.id: m
+            for m in session.exec(select(Message).where(col(Message.id).in_({d.message_id for d in deliveries})))
+        }
         account_id = next(iter(messages.values())).account_id
         account = session.get(Account, account_id) if account_id is not None else None
         if account is None or account.removed_at is not None:
@@ -223,7 +244,9 @@ def _settle_message(session: Session, message: Message) -> None:
     """The state of a message follows from its deliveries."""
     counts = dict(
         session.exec(
-            select(Delivery.status, func.count()).where(Delivery.message_id == message.id).group_by(col(Delivery.status))
+            select(Delivery.status, func.count())
+            .where(Delivery.message_id == message.id)
+            .group_by(col(Delivery.status))
         ).all()
     )
     waiting = sum(counts.get(status, 0) for status in WAITING)
@@ -243,7 +266,9 @@ def _defer_rest(house: House, account: Account, deliveries: Sequence[Delivery], 
     """No line: everything not yet noted waits, and the person is told once per account."""
     with house.database.session_scope() as session:
         ids = [d.id for d in deliveries]
-        rest = session.exec(select(Delivery).where(col(Delivery.id).in_(ids), col(Delivery.claimed_by).is_not(None))).all()
+        rest = session.exec(
+            select(Delivery).where(col(Delivery.id).in_(ids), col(Delivery.claimed_by).is_not(None))
+        ).all()
         for delivery in rest:
             _apply(session, delivery, Outcome(DeliveryStatus.DEFERRED, str(error)))
         session.flush()
@@ -285,5 +310,3 @@ def _give_back(house: House, ids: Sequence[int], text: str) -> None:
         session.flush()
         for message_id in {d.message_id for d in deliveries}:
             _settle_message(session, session.get_one(Message, message_id, with_for_update=True))
-
-

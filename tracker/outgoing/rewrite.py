@@ -82,7 +82,7 @@ def rewrite(html: str, link: Callable[[str, int], str | None], pixel: str | None
     object that came in. A second pass with the same arguments changes nothing.
     """
     found = Survey(html, images=pixel is not None or leave.is_own_pixel is not None)
-    if pixel is not None and any(image.source == pixel and not image.quoted for image in found.images):
+    if pixel is not None and any(image.source == pixel for image in found.images):
         return _already(html, found)
     edits = [edit for image in found.images if (edit := _without_stale_pixel(image, leave, html)) is not None]
     edits += [Edit(start, html[start:end], new) for start, end, new in found.marks]

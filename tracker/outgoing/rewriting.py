@@ -48,7 +48,9 @@ def find_links(session: Session, house: House, html: str | None, untracked: froz
         return ()
     leave = options_of(house, leave_text_urls=preference(session, "leave_text_urls"))
     # What is asked for is only whether the rewriter would take the link, so any address does for an answer.
-    return rewrite(html, lambda url, _: None if url in untracked else "https://example.invalid/", None, leave=leave).links
+    return rewrite(
+        html, lambda url, _: None if url in untracked else "https://example.invalid/", None, leave=leave
+    ).links
 
 
 def snippet_of(html: str | None, text: str | None) -> str:

@@ -63,7 +63,9 @@ def accept(session: Session, house: House, user: User, draft: Draft, *, message:
 
 
 def _account(session: Session, user: User, draft: Draft) -> Account:
-    mine = select(Account).where(Account.user_id == user.id, col(Account.removed_at).is_(None)).order_by(col(Account.id))
+    mine = (
+        select(Account).where(Account.user_id == user.id, col(Account.removed_at).is_(None)).order_by(col(Account.id))
+    )
     if draft.account_id is not None:
         mine = mine.where(Account.id == draft.account_id)
     account = session.exec(mine).first()
@@ -198,7 +200,10 @@ def cancel(session: Session, message: Message) -> bool:
 
 def _back_to_draft(session: Session, message: Message, deliveries: Sequence[Delivery]) -> None:
     body = session.get_one(MessageBody, message.id)
-    typed = {role: ", ".join(str(Mailbox(d.address, d.name)) for d in deliveries if d.role == role) for role in ("to", "cc", "bcc")}
+    typed = {
+        role: ", ".join(str(Mailbox(d.address, d.name)) for d in deliveries if d.role == role)
+        for role in ("to", "cc", "bcc")
+    }
     body.recipients, body.raw = json.dumps(typed, ensure_ascii=False), None
     session.exec(delete(TrackedLink).where(col(TrackedLink.message_id) == message.id))
     session.exec(delete(Delivery).where(col(Delivery.message_id) == message.id))

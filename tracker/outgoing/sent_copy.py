@@ -4,8 +4,9 @@ import imaplib
 import logging
 from datetime import timedelta
 
-from imapclient import SEEN, SENT, IMAPClient
+from imapclient import SEEN, IMAPClient
 from imapclient.exceptions import IMAPClientError
+from imapclient.imapclient import SENT
 from sqlmodel import col, select, update
 
 from tracker.connect import ConnectError, imap
@@ -41,7 +42,7 @@ def _claim(house: House) -> tuple[Message, Account, bytes] | None:
     """The next message that wants its copy, put off for the time of the lease, so that no other worker takes it too."""
     with house.database.session_scope() as session:
         moment = now()
-        due = (Message.sent_copy == "wanted") & (col(Message.sent_copy_at) <= moment)
+        due = (col(Message.sent_copy) == "wanted") & (col(Message.sent_copy_at) <= moment)
         message = session.exec(select(Message).where(due).order_by(col(Message.sent_copy_at)).limit(1)).first()
         if message is None:
             return None

@@ -84,6 +84,7 @@ class Survey:
         self._first_pending = False
         self._raw = ""
         self._open: Link | None = None
+        self._inside = ""  # the tag of a link, with or without href, that was not closed
         self._quote: _Region | None = None
         self._hidden: _Region | None = None
         self._seen: set[str] = set()
@@ -174,7 +175,7 @@ class Survey:
         if not self._early and tag != "head":
             self._second_document(tag, start, 1)
         self._seen.add(tag)
-        if tag == "body" and self._early and self._hidden is None:
+        if tag == "body" and self._early and self._hidden is None and not self._inside:
             tag_read = read_start_tag(self.html, start)
             self.first_place = tag_read.end if tag_read else self.first_place
 
@@ -209,8 +210,7 @@ class Survey:
     def _set_last_place(self, offset: int) -> None:
         """The first call decides; a place inside a link or an element nobody sees is no place."""
         if self.last_place is None:
-            unsafe = self._hidden is not None or (self._open is not None and self._open.tag == "a")
-            self.last_place = -1 if unsafe else offset
+            self.last_place = -1 if self._hidden is not None or self._inside else offset
 
     def _early_start(self, tag: str, start: int) -> None:
         if self._hidden is not None or tag in _HEAD or tag == "body":
@@ -229,7 +229,7 @@ class Survey:
         if read is None:
             return
         if tag != "area":
-            self._open = None
+            self._open, self._inside = None, tag
         marked = [] if self._quote is not None else _marks(self.html, read)
         href = read.first("href")
         if href is None or href.value_start < 0:
@@ -263,8 +263,8 @@ class Survey:
     def _end(self, token: Token, tag: str) -> None:
         if tag == self._raw:
             self._raw = ""
-        if self._open is not None and tag == self._open.tag:
-            self._open = None
+        if tag == self._inside:
+            self._open, self._inside = None, ""
         if tag in ("body", "html") and self._quote is None:
             self._set_last_place(self._offset(token))
         if self._quote is not None and self._quote.tag == tag:
@@ -274,7 +274,7 @@ class Survey:
             self._hidden.depth -= 1
             if self._hidden.depth <= 0:
                 self._hidden = None
-                self._first_pending = self._early and self._open is None
+                self._first_pending = self._early and not self._inside
 
     # --- comments
 

@@ -1,0 +1,137 @@
+"""Wired houses on really migrated databases, SQLite and PostgreSQL alike, and the people in them."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from tests.servers import SmtpSink
+from tracker.addresses import Mailbox
+from tracker.consent import Purpose, State
+from tracker.db import now
+from tracker.house import House, open_house
+from tracker.models import Account, Message, User
+from tracker.outgoing.accounts import set_secret
+from tracker.outgoing.send import Draft, accept
+from tracker.recipients import find_or_make, record_consent
+from tracker.secrets import hash_password
+from tracker.settings import read_settings
+
+ENGINES = ("sqlite", "postgresql")
+PASSWORD = "correct horse battery"
+
+
+@contextmanager
+def opened_house(folder: Path, url: str | None = None, **settings: str) -> Iterator[House]:
+    """A migrated house in ``folder``; ``settings`` without their INKLING_ prefix."""
+    environ = {
+        "INKLING_DATA_DIR": str(folder),
+        "INKLING_ALLOW_PRIVATE_HOSTS": "127.0.0.0/8,::1",
+        **{f"INKLING_{name}": value for name, value in settings.items()},
+    }
+    if url is not None:
+        environ["INKLING_DATABASE_URL"] = url
+    house = open_house(read_settings(environ, dotenv=None))
+    try:
+        if house.database.is_sqlite:
+            house.database.close()
+            shutil.copyfile(_migrated_sqlite(), folder / "inkling.sqlite3")
+        yield house
+    finally:
+        house.database.close()
+
+
+@cache
+def _migrated_sqlite() -> Path:
+    folder = Path(mkdtemp(prefix="inkling-template-"))
+    house = open_house(read_settings({"INKLING_DATA_DIR": str(folder)}, dotenv=None))
+    house.database.migrate()
+    house.database.close()
+    return folder / "inkling.sqlite3"
+
+
+def migrate_postgresql(url: str) -> None:
+    """Brings an empty PostgreSQL database to the newest revision."""
+    folder = mkdtemp(prefix="inkling-template-")
+    house = open_house(read_settings({"INKLING_DATA_DIR": folder, "INKLING_DATABASE_URL": url}, dotenv=None))
+    house.database.migrate()
+    house.database.close()
+
+
+@pytest.fixture(params=ENGINES)
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    """A house of this test's own, once on each engine; verdict windows are 100 times shorter."""
+    url = None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql").fresh_database(migrate_postgresql)
+    with opened_house(tmp_path, url, WINDOW_SCALE="0.01") as made:
+        yield made
+
+
+@dataclass
+class People:
+    """Makes people, their accounts, and what recipients agreed to."""
+
+    house: House
+
+    def user(self, name: str = "Alice", role: str = "member") -> User:
+        with self.house.database.session_scope() as session:
+            user = User(
+                email=f"{name.lower()}@seller.example", name=name, role=role, password_hash=_hash(), undo_seconds=0
+            )
+            session.add(user)
+        return user
+
+    def account(self, user: User, sink: SmtpSink, **more: object) -> Account:
+        """An account that submits to ``sink``; ``more`` are columns."""
+        assert user.id is not None
+        facts = {"address": user.email, "name": user.name, "smtp_security": "none", "confirmed_at": now(), **more}
+        with self.house.database.session_scope() as session:
+            account = Account(user_id=user.id, smtp_host=sink.host, smtp_port=sink.port, **facts)
+            if sink.rules.login:
+                account.smtp_login = sink.rules.login
+                set_secret(self.house, account, "smtp", sink.rules.secret)
+            session.add(account)
+        return account
+
+    def grant(self, address: str, *purposes: Purpose, name: str = "") -> None:
+        """The recipient agreed, to both purposes unless told otherwise."""
+        self.consent(address, State.GRANTED, *purposes, name=name)
+
+    def consent(self, address: str, state: State, *purposes: Purpose, name: str = "") -> None:
+        with self.house.database.session_scope() as session:
+            recipient = find_or_make(session, address, name)
+            session.flush()
+            for purpose in purposes or tuple(Purpose):
+                record_consent(
+                    session, recipient, purpose, state, actor="subject", channel="web_form", note="ticked both boxes"
+                )
+
+    def send(self, user: User, *to: str, html: str | None = None, subject: str = "Offer 12", **more: object) -> Message:
+        """Accepts a message into the queue."""
+        draft = Draft(to=tuple(Mailbox(address) for address in to), subject=subject, html=html or HTML, **more)  # type: ignore[arg-type]
+        with self.house.database.session_scope() as session:
+            return accept(session, self.house, session.get_one(User, user.id), draft)
+
+
+HTML = """<html><body>
+<p>Dear client, here is <a href="https://shop.example/offer?a=1&amp;b=2">the offer</a>
+and <a href='https://shop.example/terms'>the terms</a>.</p>
+</body></html>"""
+
+
+@cache
+def _hash() -> str:
+    return hash_password(PASSWORD)
+
+
+@pytest.fixture
+def people(house: House) -> People:
+    return People(house)
+
+

@@ -1,0 +1,88 @@
+"""Looking at one message, one URL, one hit, with the same code as in production."""
+
+import argparse
+import json
+import sys
+from contextlib import nullcontext
+from urllib.parse import urlsplit
+
+from pixel.tokens import new_public_id
+from tracker.commands import CommandError
+from tracker.engagement.judge_lines import JudgeError, judge_lines
+from tracker.house import House, open_house
+from tracker.outgoing.compose import Untouched, find_html, replace_html
+from tracker.outgoing.rewrite import rewrite
+from tracker.outgoing.rewriting import options_of
+from tracker.settings import read_settings
+
+
+def rewrite_message(words: argparse.Namespace) -> int:
+    """Standard input as it would leave: to standard output. Why a message stays as it is goes to standard error."""
+    house = _house()
+    given = sys.stdin.buffer.read()
+    if words.html:
+        html = given.decode("utf-8", "surrogateescape")
+        sys.stdout.buffer.write(_rewritten(house, html, words).encode("utf-8", "surrogateescape"))
+        return 0
+    part = find_html(given)
+    if isinstance(part, Untouched):
+        print(f"left untouched: {part.reason}", file=sys.stderr)
+        sys.stdout.buffer.write(given)
+        return 0
+    sys.stdout.buffer.write(replace_html(given, part, _rewritten(house, part.html, words)))
+    return 0
+
+
+def _rewritten(house: House, html: str, words: argparse.Namespace) -> str:
+    delivery = new_public_id()
+    pixel = house.pixel_url(delivery) if words.opens else None
+    link = (lambda url, index: house.click_url(delivery, index, url)) if words.links else (lambda _url, _index: None)
+    return rewrite(html, link, pixel, leave=options_of(house)).html
+
+
+def inspect_url(words: argparse.Namespace) -> int:
+    """What a URL of ours says, as JSON; exit code 1 when it is none of ours."""
+    house = _house()
+    path = urlsplit(words.url).path
+    opened = house.tokens.read_open(_token(path, "/o/").removesuffix(".gif"))
+    clicked = house.tokens.read_click(_token(path, "/c/"))
+    if clicked is not None:
+        said = {
+            "kind": "click",
+            "valid": True,
+            "delivery": clicked.delivery,
+            "link": clicked.link,
+            "destination": clicked.url,
+        }
+    elif opened is not None:
+        said = {"kind": "open", "valid": True, "delivery": opened.delivery}
+    else:
+        kind = "click" if "/c/" in path else "open" if "/o/" in path else None
+        said = {"kind": kind, "valid": False}
+    print(json.dumps(said, ensure_ascii=False))
+    return 0 if said["valid"] else 1
+
+
+def _token(path: str, mark: str) -> str:
+    return path.partition(mark)[2].partition("/")[0]
+
+
+def judge(words: argparse.Namespace) -> int:
+    """One verdict per event as JSON Lines. A line that cannot be read is named on standard error; the others are judged."""
+    try:
+        source = nullcontext(sys.stdin) if words.file == "-" else open(words.file, encoding="utf-8")  # noqa: SIM115
+        with source as lines:
+            for verdict in judge_lines(lines):
+                print(verdict)
+    except OSError as error:
+        raise CommandError(f"{words.file} cannot be read: {error.strerror}") from None
+    except JudgeError as error:
+        raise CommandError(str(error)) from None
+    return 0
+
+
+def _house() -> House:
+    try:
+        return open_house(read_settings())
+    except OSError as error:
+        raise CommandError(str(error)) from None

@@ -1,0 +1,62 @@
+"""Everything in one process: which requests go to the edge and which to the pages; edge and worker live as long as the server."""
+
+import asyncio
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pixel.app import EdgeApp
+from pixel.settings import EdgeSettings
+from tracker.house import House
+from tracker.web.app import create_app
+from tracker.worker import Worker
+
+_EDGE_PATHS = ("/o/", "/c/", "/drain", "/robots.txt")
+
+
+class Front:
+    """Plain ASGI in front of edge and web, so that a pixel passes no middleware."""
+
+    def __init__(self, edge: EdgeApp, web: ASGIApp, worker: Worker) -> None:
+        self.edge, self.web, self.worker = edge, web, worker
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"].startswith(_EDGE_PATHS):
+            await self.edge(scope, receive, send)
+        else:
+            await self.web(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The web application's own lifespan, with edge and worker around it."""
+        started = False
+
+        async def sending(message: Any) -> None:
+            nonlocal started
+            if message["type"] == "lifespan.startup.complete":
+                await self.edge.start()
+                await asyncio.to_thread(self.worker.start)
+                started = True
+            await send(message)
+
+        try:
+            await self.web(scope, receive, sending)
+        finally:
+            if started:
+                await asyncio.to_thread(self.worker.stop)
+                await self.edge.stop()
+
+
+def create_front(house: House) -> Front:
+    """The application of `inkling serve`."""
+    settings = house.settings
+    edge = EdgeSettings(
+        data_dir=settings.data_dir,
+        keys=house.ring.keys,
+        trusted_proxies=settings.trusted_proxies,
+        drain_key=settings.drain_key,
+        tracking_url=settings.tracking_url,
+        base_url=settings.base_url,
+    )
+    return Front(EdgeApp(edge), create_app(house), Worker(house))
