@@ -1,0 +1,163 @@
+"""A really migrated house with Alice (admin), Bob and Charlie, and browsers without scripts that are signed in as them.
+
+    def test_…(client, client_of, make_user): client.get("/settings/profile")        # Alice
+        bob = make_user("bob@example.com", "Bob"); client_of(bob).get(…)
+
+Requests go over a real socket to a real server. `server(house)` gives the address for a Chromium.
+"""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from tests.servers import free_port, wait_until
+from tracker.addresses import lookup_form
+from tracker.db import now
+from tracker.house import House, open_house
+from tracker.models import Role, User, UserSession
+from tracker.secrets import new_token, token_digest
+from tracker.settings import Settings
+from tracker.web.app import create_app
+from tracker.web.visits import COOKIE, LIFE
+
+KEY = "a key of the tests that is long enough 0123456789"
+
+
+def settings_in(folder: Path, **changes: object) -> Settings:
+    """Settings of a house that lives in `folder` on SQLite."""
+    base = "http://127.0.0.1:8000"
+    given: dict[str, object] = {
+        "data_dir": folder,
+        "database_url": f"sqlite:///{folder / 'inkling.sqlite3'}",
+        "secret_keys": (KEY,),
+        "base_url": base,
+        "tracking_url": base,
+        **changes,
+    }
+    return Settings(**given)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file at the newest revision; every house gets a copy."""
+    folder = tmp_path_factory.mktemp("migrated")
+    first = open_house(settings_in(folder))
+    first.database.migrate()
+    first.database.close()
+    return folder / "inkling.sqlite3"
+
+
+@pytest.fixture
+def make_house(tmp_path: Path, migrated_file: Path) -> Iterator[Callable[..., House]]:
+    """`make_house(base_url="https://…")`: an empty house with these settings."""
+    houses: list[House] = []
+
+    def make(**changes: object) -> House:
+        folder = tmp_path / f"house{len(houses)}"
+        folder.mkdir()
+        shutil.copy(migrated_file, folder / "inkling.sqlite3")
+        houses.append(open_house(settings_in(folder, **changes)))
+        return houses[-1]
+
+    yield make
+    for house in houses:
+        house.database.close()
+
+
+@pytest.fixture
+def house(make_house: Callable[..., House]) -> House:
+    """An empty house: nobody, nothing."""
+    return make_house()
+
+
+MakeUser = Callable[..., User]
+ClientOf = Callable[..., httpx.Client]
+
+
+@pytest.fixture
+def make_user(house: House) -> MakeUser:
+    """`make_user("bob@example.com", "Bob", locale="ru")`: a person of this house."""
+
+    def make(email: str, name: str = "", **facts: object) -> User:
+        with house.database.session_scope() as session:
+            user = User(email=lookup_form(email), name=name or email.partition("@")[0].title(), **facts)
+            session.add(user)
+        return user
+
+    return make
+
+
+@pytest.fixture
+def alice(make_user: MakeUser) -> User:
+    return make_user("alice@example.com", "Alice", role=Role.ADMIN)
+
+
+@pytest.fixture
+def bob(make_user: MakeUser) -> User:
+    return make_user("bob@example.com", "Bob")
+
+
+@contextmanager
+def server(house: House) -> Iterator[str]:
+    """A web server on this house; gives its address."""
+    port = free_port()
+    config = uvicorn.Config(
+        create_app(house), port=port, log_level="warning", proxy_headers=False, server_header=False, timeout_graceful_shutdown=1
+    )
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: running.started)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        running.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def address(house: House) -> Iterator[str]:
+    """The address of a server on this test's house."""
+    with server(house) as address:
+        yield address
+
+
+@pytest.fixture
+def visitor(address: str) -> Iterator[httpx.Client]:
+    """Somebody who is not signed in. Follows no redirect by itself."""
+    with httpx.Client(base_url=address) as client:
+        yield client
+
+
+@pytest.fixture
+def client_of(house: House, address: str) -> Iterator[ClientOf]:
+    """`client_of(user)`: a browser signed in as this person."""
+    with ExitStack() as stack:
+
+        def make(user: User, **options: object) -> httpx.Client:
+            client = stack.enter_context(httpx.Client(base_url=address, **options))  # type: ignore[arg-type]
+            client.cookies.set(COOKIE, session_token(house, user))
+            return client
+
+        yield make
+
+
+@pytest.fixture
+def client(client_of: ClientOf, alice: User) -> httpx.Client:
+    """A browser signed in as Alice, who is an admin."""
+    return client_of(alice)
+
+
+def session_token(house: House, user: User) -> str:
+    """Signs the person in; gives the value of the cookie."""
+    token = new_token()
+    assert user.id is not None
+    with house.database.session_scope() as session:
+        session.add(UserSession(user_id=user.id, token_digest=token_digest(token), expires_at=now() + LIFE))
+    return token

@@ -1,0 +1,49 @@
+"""The web role: every address of the product in one table."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Mount
+
+from tracker.house import House
+from tracker.web import compose, mail, message, recipient
+from tracker.web.cross_origin import CrossOriginProtection
+from tracker.web.errors import on_crash, on_http_error, refuse_cross_origin
+from tracker.web.forwarded import Forwarded
+from tracker.web.security_headers import SecurityHeaders
+from tracker.web.static_files import Static
+
+MAX_BODY = 48 * 1024 * 1024
+"""No request may have more bytes, wherever it goes: attachments of 25 MB in base64, and their letter."""
+
+ROUTES: list[BaseRoute] = [
+    *mail.routes,
+    *message.routes,
+    *compose.routes,
+    *recipient.routes,
+    Mount("/static", Static(), name="static"),
+]
+
+
+def create_app(house: House) -> Starlette:
+    """The web application on a wired house. The database must be at its newest revision."""
+    app = Starlette(
+        routes=[*ROUTES, *_api(house)],
+        middleware=[
+            Middleware(Forwarded, proxies=house.settings.trusted_proxies),
+            Middleware(SecurityHeaders, https=house.settings.base_url.startswith("https:")),
+            Middleware(CrossOriginProtection, base_url=house.settings.base_url, refuse=refuse_cross_origin),
+        ],
+        exception_handlers={HTTPException: on_http_error, Exception: on_crash},
+        max_body_size=MAX_BODY,
+    )
+    app.state.house = house
+    return app
+
+
+def _api(house: House) -> list[BaseRoute]:
+    try:
+        from tracker.web.api import create_api
+    except ModuleNotFoundError:
+        return []
+    return [Mount("/api/v1", create_api(house))]

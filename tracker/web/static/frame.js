@@ -1,0 +1,33 @@
+// Small manners of every page: relative times go on, forms are not sent twice, destructive buttons ask first.
+const lang = document.documentElement.lang;
+const words = new Intl.RelativeTimeFormat(lang, { numeric: "always", style: "short" });
+const STEPS = [[86400, "day"], [3600, "hour"], [60, "minute"]];
+
+function age(time) {
+  const seconds = (new Date(time.dateTime) - Date.now()) / 1000;
+  const step = STEPS.find(([length]) => Math.abs(seconds) >= length);
+  if (step) time.textContent = words.format(Math.trunc(seconds / step[0]), step[1]);
+}
+setInterval(() => document.querySelectorAll("time[data-ago]").forEach(age), 30_000);
+
+// <form data-once>: the second click on a slow day does nothing. <form data-confirm="Really?">: asks.
+document.addEventListener("submit", (event) => {
+  const form = event.target, ask = event.submitter?.dataset.confirm ?? form.dataset.confirm;
+  if (ask && !confirm(ask)) { event.preventDefault(); return; }
+  if (!form.hasAttribute("data-once")) return;
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "yes";
+  form.setAttribute("aria-busy", "true");
+});
+addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => {
+  delete form.dataset.sent;
+  form.removeAttribute("aria-busy");
+}));
+
+// <button data-copy="text">: copies and says so by its data-copied word.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.dataset.copy);
+  button.querySelector("span").textContent = button.dataset.copied;
+});
