@@ -1,0 +1,195 @@
+"""``/accounts``: sending identities and their connection test. Secrets go in and never come out."""
+
+from datetime import datetime
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
+from starlette.responses import Response
+
+from tracker.db import now
+from tracker.models import Account, Delivery, DeliveryStatus, Message
+from tracker.outgoing.accounts import check_account, set_secret
+from tracker.web.api.account_bodies import AccountChange, NewAccount, change_account, make_account
+from tracker.web.api.budget import Budget
+from tracker.web.api.call import Call, Caller
+from tracker.web.api.door import router
+from tracker.web.api.errors import Problem, known, not_found
+from tracker.web.api.fields import Shape
+from tracker.web.api.idempotency import once, replayed
+from tracker.web.api.paging import Listing, PageQuery, page
+
+accounts = router("Accounts")
+_tests = Budget(most=10, per_seconds=60)
+"""Connection tests per person: each opens lines to servers that the caller names."""
+
+
+class ServerShape(Shape):
+    """A mail server. ``secret_set`` says whether a secret is stored; the secret itself is never shown."""
+
+    host: str
+    port: int
+    security: str
+    login: str
+    secret_set: bool
+
+
+class AccountShape(Shape):
+    """A sending identity. ``state`` is unchecked, works or broken, with the reason in ``state_detail``."""
+
+    id: str
+    name: str
+    address: str
+    preset: str
+    smtp: ServerShape
+    imap: ServerShape | None
+    files_own_copy: bool
+    sent_folder: str | None
+    confirmed_at: datetime | None
+    state: str
+    state_detail: str
+    checked_at: datetime | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, account: Account) -> "AccountShape":
+        return cls(
+            id=account.public_id,
+            smtp=_smtp(account),
+            imap=_imap(account),
+            **account.model_dump(include=set(cls.model_fields) - {"id", "smtp", "imap"}),
+        )
+
+
+class CheckShape(AccountShape):
+    """The account after its test, and how the test of each server went."""
+
+    smtp_ok: bool
+    smtp_text: str
+    imap_ok: bool | None
+    imap_text: str
+
+
+def _smtp(account: Account) -> ServerShape:
+    return ServerShape(
+        host=account.smtp_host,
+        port=account.smtp_port,
+        security=account.smtp_security,
+        login=account.smtp_login,
+        secret_set=account.smtp_secret is not None,
+    )
+
+
+def _imap(account: Account) -> ServerShape | None:
+    if not account.imap_host:
+        return None
+    return ServerShape(
+        host=account.imap_host,
+        port=account.imap_port or 993,
+        security=account.imap_security or "tls",
+        login=account.imap_login or "",
+        secret_set=account.imap_secret is not None,
+    )
+
+
+@accounts.get("/accounts", response_model=Listing[AccountShape])
+def list_accounts(call: Caller, paged: PageQuery) -> Listing[AccountShape]:
+    """My accounts, the oldest first: that one is used when a message names none."""
+    with call.reading() as session:
+        rows, after = page(session, _mine(call), Account, paged, newest_first=False)
+        return Listing(items=[AccountShape.of(row) for row in rows], next=after)
+
+
+@accounts.post("/accounts", response_model=AccountShape, status_code=201)
+def post_account(call: Caller, new: NewAccount) -> Response:
+    """Adds an account. Test it with ``POST /accounts/{id}/check``."""
+
+    def work(session: Session) -> AccountShape:
+        account = make_account(call.house, call.user, new)
+        session.add(account)
+        session.flush()
+        return AccountShape.of(account)
+
+    return once(call, work, status=201)
+
+
+@accounts.get("/accounts/{id}", response_model=AccountShape)
+def get_account(call: Caller, id: str) -> AccountShape:
+    with call.reading() as session:
+        return AccountShape.of(find_account(session, call, id))
+
+
+@accounts.patch("/accounts/{id}", response_model=AccountShape)
+def patch_account(call: Caller, id: str, change: AccountChange) -> Response:
+    """Changes what is given. Another host or login without its secret clears the stored one; another address must be
+    confirmed again."""
+
+    def work(session: Session) -> AccountShape:
+        account = find_account(session, call, id)
+        change_account(call.house, account, change)
+        session.add(account)
+        return AccountShape.of(account)
+
+    return once(call, work)
+
+
+@accounts.delete("/accounts/{id}", status_code=204, response_class=Response)
+def delete_account(call: Caller, id: str) -> Response:
+    """Removes the account and forgets its secrets. What was sent from it stays."""
+
+    def work(session: Session) -> None:
+        account = find_account(session, call, id)
+        _refuse_while_busy(session, account)
+        for kind in ("smtp", "imap"):
+            set_secret(call.house, account, kind, None)
+        account.removed_at = now()
+        session.add(account)
+
+    return once(call, work, status=204)
+
+
+@accounts.post("/accounts/{id}/check", response_model=CheckShape)
+def post_account_check(call: Caller, id: str) -> Response:
+    """Signs in to the account’s servers and says how that went. May take a minute when a server does not answer."""
+    if (first := replayed(call)) is not None:
+        return first
+    with call.reading() as session:
+        account = find_account(session, call, id)
+    assert account.id is not None
+    wait = _tests.wait(call.user.public_id)
+    if wait:
+        text = f"That were many connection tests. Try again in {wait} seconds."
+        raise Problem(429, text, headers={"Retry-After": str(wait)})
+    result = check_account(call.house, account.id)
+
+    def work(session: Session) -> CheckShape:
+        checked = AccountShape.of(find_account(session, call, id))
+        return CheckShape(
+            **dict(checked),
+            smtp_ok=result.smtp_ok,
+            smtp_text=result.smtp_text,
+            imap_ok=result.imap_ok,
+            imap_text=result.imap_text,
+        )
+
+    return once(call, work)
+
+
+def _mine(call: Call) -> SelectOfScalar[Account]:
+    return select(Account).where(Account.user_id == call.user.id, col(Account.removed_at).is_(None))
+
+
+def find_account(session: Session, call: Call, id: str) -> Account:
+    """The caller's own account; raises :class:`Problem` 404."""
+    found = session.exec(_mine(call).where(Account.public_id == known(id))).first()
+    if found is None:
+        raise not_found("There is no such account.")
+    return found
+
+
+def _refuse_while_busy(session: Session, account: Account) -> None:
+    waiting = (DeliveryStatus.QUEUED, DeliveryStatus.DEFERRED)
+    of_it = select(func.count(func.distinct(Message.id))).join(Delivery).where(Message.account_id == account.id)
+    count = session.exec(of_it.where(col(Delivery.status).in_(waiting))).one()
+    if count:
+        raise Problem(409, f"{count} messages wait to be sent from this account. Cancel them or let them leave first.")

@@ -1,0 +1,174 @@
+"""Errors of the API as ``application/problem+json`` (RFC 9457). No error ever repeats what the caller sent as a value."""
+
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from tracker.addresses import AddressError
+from tracker.consent import MoveError
+from tracker.outgoing.draft import SendError
+from tracker.web.filters import FilterError
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 20
+_PUBLIC_ID = re.compile(r"[A-Za-z0-9_-]{1,16}")
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field; ``field`` is its path in the body (``to.0.address``) or its name in the query."""
+
+    field: str
+    code: str
+    detail: str
+
+
+class ProblemShape(BaseModel):
+    """An error, RFC 9457. ``detail`` is a sentence that says what to do; ``errors`` names each field that is off."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] = []
+
+
+class Problem(Exception):
+    """Ends a request with an error. With ``field`` the answer names it."""
+
+    def __init__(
+        self, status: int, detail: str, *, field: str = "", code: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = [FieldError(field=field, code=code or "invalid", detail=detail)] if field else []
+        self.headers = headers
+
+
+def not_found(what: str = "There is nothing here.") -> Problem:
+    """Also for what exists but is somebody else's: the two look the same."""
+    return Problem(404, what)
+
+
+def known(id: str) -> str:
+    """A public id out of a path. Raises 404 for what can be none: PostgreSQL would stumble over NUL."""
+    if not _PUBLIC_ID.fullmatch(id):
+        raise not_found()
+    return id
+
+
+def install(api: FastAPI) -> None:
+    """Makes every error of the application a problem document."""
+    answers: Mapping[Any, Callable[[Any], Response]] = {
+        Problem: lambda e: problem(e.status, e.detail, e.errors, e.headers),
+        HTTPException: _http_error,
+        RequestValidationError: _validation_error,
+        FilterError: lambda e: _field_problem(e.field, "invalid", str(e)),
+        SendError: lambda e: _field_problem(e.field, e.code, str(e), _TOO_LARGE.get(e.code, 422)),
+        MoveError: lambda e: _field_problem(e.field, "invalid", str(e)),
+        AddressError: lambda e: _field_problem("address", e.code, str(e)),
+        OperationalError: _database_busy,
+        Exception: lambda e: problem(500, "Something went wrong on our side. It was written to the log."),
+    }
+    for kind, answer in answers.items():
+        api.add_exception_handler(kind, _handler(answer))
+
+
+_TOO_LARGE = {"too_large": 413}
+
+
+def _handler(answer: Callable[[Any], Response]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handle(request: Request, error: Exception) -> Response:
+        return answer(error)
+
+    return handle
+
+
+def problem(
+    status: int, detail: str, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
+) -> Response:
+    """The error as an answer."""
+    shape = ProblemShape(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors))
+    # A name that the caller made up may hold lone surrogates, which UTF-8 does not have.
+    content = json.dumps(shape.model_dump(), ensure_ascii=False).encode("utf-8", "replace")
+    return Response(content, status, headers, MEDIA_TYPE)
+
+
+def _field_problem(field: str, code: str, detail: str, status: int = 422) -> Response:
+    return problem(status, detail, [FieldError(field=field, code=code, detail=detail)])
+
+
+_WORDS = {
+    400: "The request could not be read.",
+    404: "There is nothing at this address. The calls are listed at /api/v1/docs.",
+    405: "This address does not answer to that method; the header Allow names those it does.",
+}
+
+
+def _http_error(error: HTTPException) -> Response:
+    return problem(error.status_code, _WORDS.get(error.status_code, str(error.detail)), headers=error.headers)
+
+
+def _database_busy(error: OperationalError) -> Response:
+    log.warning("The database did not answer: %s", error.orig)
+    return problem(503, "The database is busy. Try again in a moment.", headers={"Retry-After": "1"})
+
+
+def _validation_error(error: RequestValidationError) -> Response:
+    found = error.errors()
+    if found and found[0]["type"] == "json_invalid":
+        where, why = found[0]["loc"][-1], found[0]["ctx"]["error"]
+        return problem(400, f"The body is not JSON: {why} at character {where}.")
+    errors = [_field_error(one) for one in found[:MAX_ERRORS]]
+    return problem(422, errors[0].detail, errors)
+
+
+def _field_error(found: Mapping[str, Any]) -> FieldError:
+    path = [str(part) for part in found["loc"][1:]] or ["body"]
+    field = ".".join(path)[:120]
+    sentence = _SENTENCES.get(found["type"], _otherwise)(f"“{field}”", found.get("ctx", {}), found["msg"])
+    return FieldError(field=field, code=found["type"], detail=sentence)
+
+
+_Sentence = Callable[[str, Mapping[str, Any], str], str]
+
+
+def _otherwise(field: str, context: Mapping[str, Any], message: str) -> str:
+    return f"{field}: {message}."
+
+
+_SENTENCES: Mapping[str, _Sentence] = {
+    "missing": lambda f, c, m: (
+        f"{f} is missing." if f != "“body”" else "The body is missing; it must be a JSON object."
+    ),
+    "extra_forbidden": lambda f, c, m: f"{f} is not a field of this call. Check its spelling, or leave it out.",
+    "string_type": lambda f, c, m: f"{f} must be a text.",
+    "string_unicode": lambda f, c, m: f"{f} holds half a character (a lone surrogate).",
+    "bool_type": lambda f, c, m: f"{f} must be true or false.",
+    "int_type": lambda f, c, m: f"{f} must be a whole number.",
+    "int_parsing": lambda f, c, m: f"{f} must be a whole number.",
+    "int_parsing_size": lambda f, c, m: f"{f} is too large a number.",
+    "list_type": lambda f, c, m: f"{f} must be a list.",
+    "dict_type": lambda f, c, m: f"{f} must be a JSON object.",
+    "model_type": lambda f, c, m: f"{f} must be a JSON object.",
+    "model_attributes_type": lambda f, c, m: f"{f} must be a JSON object.",
+    "literal_error": lambda f, c, m: f"{f} must be one of {c['expected']}.",
+    "greater_than_equal": lambda f, c, m: f"{f} must be {c['ge']} or more.",
+    "less_than_equal": lambda f, c, m: f"{f} must be {c['le']} or less.",
+    "string_too_short": lambda f, c, m: f"{f} is empty.",
+    "string_too_long": lambda f, c, m: f"{f} is longer than {c['max_length']} characters.",
+    "too_long": lambda f, c, m: f"{f} has more than {c['max_length']} entries.",
+    "value_error": lambda f, c, m: f"{f}: {c['error']}",
+}

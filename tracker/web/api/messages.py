@@ -1,0 +1,123 @@
+"""``/messages``: sending, the list, one message, taking back, muting."""
+
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import Field
+from sqlmodel import Session, select
+from starlette.responses import Response
+
+from tracker.models import Message
+from tracker.outgoing.send import accept, cancel
+from tracker.web.api.call import Call, Caller
+from tracker.web.api.door import LARGEST_MESSAGE, router
+from tracker.web.api.errors import Problem, known, not_found
+from tracker.web.api.idempotency import once
+from tracker.web.api.message_bodies import NewMessage, draft_of
+from tracker.web.api.message_shapes import MessageLine, MessageShape, message_lines, message_shape
+from tracker.web.api.paging import Listing, Paged, cut
+from tracker.web.filters import Cursor, Filter, in_list_order
+
+messages = router("Messages")
+
+
+class MessageQuery(Paged):
+    """Which messages. Several states narrow each other; stages of a message’s life widen."""
+
+    state: Annotated[
+        list[str],
+        Field(
+            description="draft, scheduled, queued, sent, failed; opened, clicked, replied, no_reply, bounced, not_opened, "
+            "machine_only, unmeasurable, tracked, untracked. May be repeated or divided by commas."
+        ),
+    ] = []
+    tracked: Annotated[str, Field(description="true or false.")] = ""
+    recipient: Annotated[str, Field(description="An address.")] = ""
+    account: Annotated[str, Field(description="The id or the address of an account.")] = ""
+    thread: Annotated[str, Field(description="“thread” of a message.")] = ""
+    q: Annotated[str, Field(description="Words of subject, beginning, names and addresses.")] = ""
+    since: Annotated[str, Field(description="A day in one’s own zone, or a time in RFC 3339.")] = ""
+    until: Annotated[str, Field(description="The same; a day counts to its end.")] = ""
+
+    def filter(self) -> Filter:
+        """Raises :class:`tracker.web.filters.FilterError`."""
+        single = {
+            name: getattr(self, name) for name in type(self).model_fields if name not in ("limit", "cursor", "state")
+        }
+        return Filter.from_query({**single, "state": ",".join(self.state)})
+
+
+@messages.post(
+    "/messages", response_model=MessageShape, status_code=202, openapi_extra={"x-largest-body": LARGEST_MESSAGE}
+)
+def post_message(call: Caller, new: NewMessage) -> Response:
+    """Takes a message into the queue. It is sent once this was answered; who is tracked, and why not, is decided here."""
+
+    def work(session: Session) -> MessageShape:
+        message = accept(session, call.house, call.user, draft_of(session, call, new))
+        session.flush()
+        return message_shape(session, message)
+
+    return once(call, work, status=202)
+
+
+@messages.get("/messages", response_model=Listing[MessageLine])
+def list_messages(call: Caller, query: Annotated[MessageQuery, Query()]) -> Listing[MessageLine]:
+    """My messages, newest first."""
+    place = Cursor.parse(query.cursor) if query.cursor else None
+    statement = in_list_order(query.filter().apply(select(Message), call.user), place, query.limit)
+    with call.reading() as session:
+        rows, after = cut(session.exec(statement).all(), query.limit, Cursor.of)
+        return Listing(items=message_lines(session, list(rows)), next=after)
+
+
+@messages.get("/messages/{id}", response_model=MessageShape)
+def get_message(call: Caller, id: str) -> MessageShape:
+    """A message with its copies, links and counts."""
+    with call.reading() as session:
+        return message_shape(session, find_message(session, call, id))
+
+
+@messages.post("/messages/{id}/cancellation", response_model=MessageShape)
+def post_cancellation(call: Caller, id: str) -> Response:
+    """Takes a message back while nothing of it was handed over; it is a draft again. 409 when it is too late."""
+
+    def work(session: Session) -> MessageShape:
+        message = find_message(session, call, id)
+        if not cancel(session, message):
+            raise Problem(409, "This message cannot be taken back: it was handed over already, or was never queued.")
+        session.flush()
+        return message_shape(session, message)
+
+    return once(call, work)
+
+
+@messages.post("/messages/{id}/mute", response_model=MessageShape)
+def post_mute(call: Caller, id: str) -> Response:
+    """Rings no more about this message."""
+    return _mute(call, id, True)
+
+
+@messages.delete("/messages/{id}/mute", response_model=MessageShape)
+def delete_mute(call: Caller, id: str) -> Response:
+    """Rings again."""
+    return _mute(call, id, False)
+
+
+def _mute(call: Call, id: str, muted: bool) -> Response:
+    def work(session: Session) -> MessageShape:
+        message = find_message(session, call, id)
+        message.muted = muted
+        session.add(message)
+        return message_shape(session, message)
+
+    return once(call, work)
+
+
+def find_message(session: Session, call: Call, id: str) -> Message:
+    """The caller's own message; raises :class:`Problem` 404, for somebody else's too."""
+    mine = select(Message).where(Message.user_id == call.user.id, Message.public_id == known(id))
+    found = session.exec(mine).first()
+    if found is None:
+        raise not_found("There is no such message.")
+    return found

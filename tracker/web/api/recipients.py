@@ -1,0 +1,202 @@
+"""``/recipients``: the people we write to, and what each agreed to. Shared by the workspace, which is the controller."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import Query
+from pydantic import AfterValidator, Field
+from sqlmodel import Session, col, or_, select
+from starlette.responses import Response
+
+from tracker.addresses import AddressError
+from tracker.consent import Purpose, State
+from tracker.models import ConsentEntry, Recipient
+from tracker.recipients import broken_link, consent_of, find, find_or_make, ledger, record_consent
+from tracker.web.api.call import Caller
+from tracker.web.api.door import router
+from tracker.web.api.errors import Problem, not_found
+from tracker.web.api.fields import Body, Line, Moment, Name, Shape, Text
+from tracker.web.api.idempotency import once
+from tracker.web.api.paging import Listing, Paged, page
+
+recipients = router("Recipients")
+
+
+def _jurisdiction(text: str) -> str:
+    code = text.upper()
+    if not re.fullmatch(r"[A-Z]{2,3}", code):
+        raise ValueError("A jurisdiction is a country code such as FR, or UK or EEA.")
+    return code
+
+
+class Consent(Shape):
+    """The present state per purpose."""
+
+    opens: str
+    clicks: str
+
+
+class ConsentSaid(Body):
+    opens: str
+    clicks: str
+
+
+class RecipientShape(Shape):
+    id: str
+    address: str
+    name: str
+    jurisdiction: str | None
+    never_track: bool
+    consent: Consent
+    created_at: datetime
+
+
+class RecipientBody(Body):
+    """What is left out stays. ``consent`` may be given back as it was read, but is changed by its own call, with evidence."""
+
+    name: Name = Field(default_factory=str)
+    jurisdiction: Annotated[str, AfterValidator(_jurisdiction)] | None = Field(default_factory=lambda: None)
+    never_track: bool = Field(default_factory=bool)
+    consent: ConsentSaid | None = None
+
+
+class RecipientQuery(Paged):
+    q: Annotated[str, Field(max_length=200, description="Part of an address or a name.")] = ""
+
+
+class NewConsent(Body):
+    """What a person said about being measured. ``at``: when (now, if left out); ``notice``: which text they had seen."""
+
+    purpose: Literal["opens", "clicks"]
+    state: Literal["asked", "granted", "refused", "withdrawn", "objected", "lapsed", "blocked"]
+    channel: Line
+    note: Annotated[Text, Field(max_length=4000)] = ""
+    at: Moment | None = None
+    notice: Annotated[Line, Field(max_length=64)] | None = None
+
+
+class ConsentShape(Shape):
+    """One entry of the ledger. ``digest`` covers the entry and ``previous_digest``, so that nothing can be taken out unseen."""
+
+    id: str
+    number: int
+    purpose: str
+    state: str
+    at: datetime
+    recorded_at: datetime
+    actor: str
+    channel: str
+    grade: str
+    note: str
+    notice: str | None
+    previous_digest: str
+    digest: str
+
+    @classmethod
+    def of(cls, entry: ConsentEntry) -> "ConsentShape":
+        return cls(id=entry.public_id, **entry.model_dump(include=set(cls.model_fields) - {"id"}))
+
+
+class Chain(Listing[ConsentShape]):
+    """The whole chain, oldest first; ``broken_at`` is the first entry that was tampered with."""
+
+    broken_at: int | None
+
+
+@recipients.get("/recipients", response_model=Listing[RecipientShape])
+def list_recipients(call: Caller, query: Annotated[RecipientQuery, Query()]) -> Listing[RecipientShape]:
+    """Everybody this workspace writes to, the newest first."""
+    statement = select(Recipient)
+    for word in query.q.replace("\0", " ").split():
+        name = col(Recipient.name).icontains(word, autoescape=True)
+        statement = statement.where(or_(name, col(Recipient.lookup).contains(word.casefold(), autoescape=True)))
+    with call.reading() as session:
+        rows, after = page(session, statement, Recipient, query)
+        states = consent_of(session, [row.id for row in rows])
+        return Listing(items=[_shape(row, states[row.id]) for row in rows], next=after)
+
+
+# The calls on consent stand first: an address may hold a slash, so the path of the plain one takes everything.
+@recipients.get("/recipients/{address:path}/consent", response_model=Chain)
+def get_consent(call: Caller, address: str) -> Chain:
+    """The whole ledger of one person, oldest entry first."""
+    with call.reading() as session:
+        chain = ledger(session, _find(session, address))
+        return Chain(items=[ConsentShape.of(entry) for entry in chain], broken_at=broken_link(chain))
+
+
+@recipients.post("/recipients/{address:path}/consent", response_model=ConsentShape, status_code=201)
+def post_consent(call: Caller, address: str, new: NewConsent) -> Response:
+    """Records what a person said, with its evidence. Makes the recipient when there is none."""
+
+    def work(session: Session) -> ConsentShape:
+        recipient = find_or_make(session, _printable(address))
+        entry = record_consent(
+            session,
+            recipient,
+            Purpose(new.purpose),
+            State(new.state),
+            actor=call.actor,
+            channel=new.channel,
+            note=new.note,
+            at=new.at,
+            notice=new.notice,
+        )
+        return ConsentShape.of(entry)
+
+    return once(call, work, status=201)
+
+
+@recipients.get("/recipients/{address:path}", response_model=RecipientShape)
+def get_recipient(call: Caller, address: str) -> RecipientShape:
+    """A person's name, jurisdiction and consent, by any spelling of the address."""
+    with call.reading() as session:
+        return _shape_of(session, _find(session, address))
+
+
+@recipients.put("/recipients/{address:path}", response_model=RecipientShape)
+def put_recipient(call: Caller, address: str, body: RecipientBody) -> Response:
+    """Makes or changes a recipient."""
+
+    def work(session: Session) -> RecipientShape:
+        row = find_or_make(session, _printable(address))
+        session.flush()
+        for name in body.model_fields_set - {"consent"}:
+            setattr(row, name, getattr(body, name))
+        session.add(row)
+        shape = _shape_of(session, row)
+        if body.consent is not None and body.consent.model_dump() != shape.consent.model_dump():
+            text = f"“consent” is not changed here: record it, with its evidence, by POST /recipients/{row.address}/consent."
+            raise Problem(422, text, field="consent", code="read_only")
+        return shape
+
+    return once(call, work)
+
+
+def _find(session: Session, address: str) -> Recipient:
+    try:
+        found = find(session, _printable(address))
+    except AddressError:
+        found = None
+    if found is None:
+        raise not_found("There is no such recipient.")
+    return found
+
+
+def _printable(address: str) -> str:
+    if not address.isprintable():
+        raise AddressError("space", "The address holds a character that addresses cannot have.")
+    return address
+
+
+def _shape_of(session: Session, row: Recipient) -> RecipientShape:
+    assert row.id is not None
+    return _shape(row, consent_of(session, [row.id])[row.id])
+
+
+def _shape(row: Recipient, states: Mapping[Purpose, State]) -> RecipientShape:
+    plain = set(RecipientShape.model_fields) - {"id", "consent"}
+    consent = Consent(opens=states[Purpose.OPENS].value, clicks=states[Purpose.CLICKS].value)
+    return RecipientShape(id=row.public_id, consent=consent, **row.model_dump(include=plain))
