@@ -1,9 +1,8 @@
 """Everything in one process: which requests go to the edge and which to the pages; edge and worker live as long as the server."""
 
 import asyncio
-from typing import Any
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pixel.app import EdgeApp
 from pixel.settings import EdgeSettings
@@ -29,23 +28,19 @@ class Front:
             await self.web(scope, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The web application's own lifespan, with edge and worker around it."""
-        started = False
+        """The web application's own lifespan; edge and worker start just before the server hears that all is ready, and end
+        before it hears that all has ended."""
 
-        async def sending(message: Any) -> None:
-            nonlocal started
+        async def sending(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 await self.edge.start()
                 await asyncio.to_thread(self.worker.start)
-                started = True
-            await send(message)
-
-        try:
-            await self.web(scope, receive, sending)
-        finally:
-            if started:
+            elif message["type"] == "lifespan.shutdown.complete":
                 await asyncio.to_thread(self.worker.stop)
                 await self.edge.stop()
+            await send(message)
+
+        await self.web(scope, receive, sending)
 
 
 def create_front(house: House) -> Front:

@@ -7,7 +7,7 @@ from sqlmodel import col
 
 from tracker.db import now
 from tracker.house import House
-from tracker.models import FeedItem, HitEvidence, SignInFailure, UserSession
+from tracker.models import FeedItem, HitAside, HitEvidence, SignInFailure, UserSession
 
 FEED_KEPT = timedelta(days=1)
 SIGN_IN_FAILURES_KEPT = timedelta(days=1)
@@ -18,6 +18,7 @@ def sweep(house: House) -> int:
     moment = now()
     with house.database.session_scope() as session:
         session.exec(delete(HitEvidence).where(col(HitEvidence.expires_at) < moment))
+        session.exec(delete(HitAside).where(col(HitAside.expires_at) < moment))
         session.exec(delete(FeedItem).where(col(FeedItem.at) < moment - FEED_KEPT))
         session.exec(delete(SignInFailure).where(col(SignInFailure.at) < moment - SIGN_IN_FAILURES_KEPT))
         session.exec(delete(UserSession).where(col(UserSession.expires_at) < moment))

@@ -8,7 +8,7 @@ from functools import partial
 
 from tracker.db import now
 from tracker.engagement.alerts import settle_due
-from tracker.engagement.ingest import drain
+from tracker.engagement.ingest import drain, retry_aside
 from tracker.engagement.sources import Source, sources
 from tracker.house import House
 from tracker.models import WorkerBeat
@@ -37,6 +37,7 @@ def tasks(house: House) -> list[Task]:
     name = worker_name()
     return [
         *(Task(f"drain {s.name}", partial(_drain, s), 0.25 if s.name == "local" else 1.0) for s in sources(house)),
+        Task("hits set aside", retry_aside, 30.0),
         Task("settle", settle_due, 0.25),
         Task("send", lambda h: send_due(h, name), 0.25),
         Task("sent copies", append_due, 1.0),

@@ -22,9 +22,25 @@ def upgrade() -> None:
         sa.Column("edge", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("after", sa.BigInteger(), nullable=False),
         sa.Column("read_at", UtcDateTime(), nullable=True),
-        sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.PrimaryKeyConstraint("edge", name=op.f("pk_drain_cursor")),
     )
+    op.create_table(
+        "hit_aside",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("edge", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("hit", sa.BigInteger(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("try_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_hit_aside")),
+        sa.UniqueConstraint("edge", "hit", name=op.f("uq_hit_aside_edge_hit")),
+    )
+    with op.batch_alter_table("hit_aside", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_hit_aside_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_hit_aside_try_at"), ["try_at"], unique=False)
+
     op.create_table(
         "recipient",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -450,7 +466,7 @@ def upgrade() -> None:
         sa.Column("klass", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
         sa.Column("confidence", sa.Float(), nullable=False),
         sa.Column("reasons", sa.JSON(), nullable=False),
-        sa.Column("rule_set", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("rule_set", sqlmodel.sql.sqltypes.AutoString(length=100), nullable=False),
         sa.Column("decided_at", UtcDateTime(), nullable=False),
         sa.Column("decided_by", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -533,5 +549,10 @@ def downgrade() -> None:
 
     op.drop_table("sign_in_failure")
     op.drop_table("recipient")
+    with op.batch_alter_table("hit_aside", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_hit_aside_try_at"))
+        batch_op.drop_index(batch_op.f("ix_hit_aside_expires_at"))
+
+    op.drop_table("hit_aside")
     op.drop_table("drain_cursor")
     # ### end Alembic commands ###

@@ -6,8 +6,10 @@ One batch is one transaction, the cursor included: a hit is taken in once, whate
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import func
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session, col, select
 
 from pixel.hits import Hit
@@ -22,7 +24,7 @@ from tracker.engagement.judging import evidence_of, rejudge, seal, settles_at, v
 from tracker.engagement.sources import Source
 from tracker.engagement.verdict import Verdict
 from tracker.house import House
-from tracker.models import Delivery, DrainCursor, Event, Message, Recipient, TrackedLink, User
+from tracker.models import Delivery, DrainCursor, Event, HitAside, Message, Recipient, TrackedLink, User
 from tracker.notify import announce
 from tracker.preferences import workspace_pack
 from tracker.recipients import consent_of
@@ -45,6 +47,8 @@ def drain(house: House, source: Source) -> int:
         return 0
     try:
         _take_in(house, source.name, hits)
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: the same hits are read again later
     except Exception as error:
         log.error(
             "a batch of %d hits of %s failed (%s); taking them one by one", len(hits), source.name, type(error).__name__
@@ -55,14 +59,15 @@ def drain(house: House, source: Source) -> int:
 
 
 def _one_by_one(house: House, edge: str, hits: Sequence[Hit]) -> None:
-    """One bad hit must not stop the line: it is passed over, and the cursor says so."""
+    """One bad hit must not stop the line: it is set aside, and tried again later."""
     for hit in hits:
         try:
             _take_in(house, edge, [hit])
+        except (OperationalError, InterfaceError):
+            raise
         except Exception as error:
-            log.error("hit %s of %s was passed over (%s)", hit.id, edge, type(error).__name__)
-            with house.database.session_scope() as session:
-                _advance(session, edge, hit.id or 0, f"hit {hit.id}: {type(error).__name__}")
+            log.error("hit %s of %s was set aside (%s)", hit.id, edge, type(error).__name__, exc_info=True)
+            set_aside(house, edge, hit, type(error).__name__)
 
 
 def _take_in(house: House, edge: str, hits: Sequence[Hit]) -> None:
@@ -70,20 +75,56 @@ def _take_in(house: House, edge: str, hits: Sequence[Hit]) -> None:
         cursor = session.exec(select(DrainCursor).where(DrainCursor.edge == edge).with_for_update()).first()
         start = cursor.after if cursor else 0
         fresh = [hit for hit in hits if (hit.id or 0) > start]  # another worker may have been here
-        kept = _judge(session, house, fresh)
-        _store(session, house, edge, kept)
-        changed = rejudge(session, house, {one.delivery.id or 0 for one in kept})
-        for message in recount(session, {one.message.id or 0 for one in kept}):
-            announce(session, message.user_id, "message", message.public_id)
-        correct_bell(session, changed)
-        _advance(session, edge, hits[-1].id or 0, "")
+        take_in(session, house, edge, fresh)
+        advance(session, edge, hits[-1].id or 0)
 
 
-def _advance(session: Session, edge: str, after: int, problem: str) -> None:
+def take_in(session: Session, house: House, edge: str, hits: Sequence[Hit]) -> None:
+    """Judges and stores hits that were not taken in before; counters and bell follow. The caller commits."""
+    kept = _judge(session, house, hits)
+    _store(session, house, edge, kept)
+    changed = rejudge(session, house, {one.delivery.id or 0 for one in kept})
+    for message in recount(session, {one.message.id or 0 for one in kept}):
+        announce(session, message.user_id, "message", message.public_id)
+    correct_bell(session, changed)
+
+
+def advance(session: Session, edge: str, after: int) -> None:
+    """Everything of this edge up to ``after`` is taken in or set aside."""
     cursor = session.get(DrainCursor, edge) or DrainCursor(edge=edge)
     cursor.after, cursor.read_at = max(after, cursor.after), now()
-    cursor.problem = problem or cursor.problem
     session.add(cursor)
+
+
+def set_aside(house: House, edge: str, hit: Hit, problem: str) -> None:
+    """Keeps a hit that could not be taken in, encrypted, for as long as evidence is kept."""
+    moment = now()
+    with house.database.session_scope() as session:
+        aside = session.exec(select(HitAside).where(HitAside.edge == edge, HitAside.hit == hit.id)).first()
+        if aside is None:
+            sealed = house.ring.encrypt(hit.to_json().encode(), f"aside:{edge}:{hit.id}")
+            expires = moment + timedelta(days=max(1, house.settings.evidence_days))
+            aside = HitAside(edge=edge, hit=hit.id or 0, sealed=sealed, tries=0, try_at=moment, expires_at=expires)
+        aside.tries += 1
+        aside.problem, aside.try_at = problem, moment + timedelta(minutes=2**aside.tries)
+        session.add(aside)
+        advance(session, edge, hit.id or 0)
+
+
+def retry_aside(house: House) -> int:
+    """Tries one hit again that was set aside. Returns 1 when there was one due, else 0."""
+    with house.database.reading() as session:
+        aside = session.exec(select(HitAside).where(col(HitAside.try_at) <= now()).limit(1)).first()
+    if aside is None:
+        return 0
+    hit = Hit.from_json(house.ring.decrypt(aside.sealed, f"aside:{aside.edge}:{aside.hit}").decode())
+    try:
+        with house.database.session_scope() as session:
+            take_in(session, house, aside.edge, [hit])
+            session.delete(session.get_one(HitAside, aside.id))
+    except Exception as error:
+        set_aside(house, aside.edge, hit, type(error).__name__)
+    return 1
 
 
 @dataclass(frozen=True)

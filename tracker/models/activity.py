@@ -57,7 +57,7 @@ class Verdict(SQLModel, table=True):
     klass: str = Field(max_length=20)
     confidence: float
     reasons: Any = Field(default=None, sa_type=JSON)
-    rule_set: str = Field(max_length=32)
+    rule_set: str = Field(max_length=100)
     decided_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     decided_by: int | None = Field(default=None, foreign_key="user_account.id", ondelete="SET NULL")
 
@@ -80,7 +80,22 @@ class DrainCursor(SQLModel, table=True):
     edge: str = Field(primary_key=True, max_length=64)
     after: int = Field(default=0, sa_type=BigInteger)
     read_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class HitAside(SQLModel, table=True):
+    """A hit that could not be taken in: set aside, encrypted, so that the line goes on and nothing is lost."""
+
+    __tablename__ = "hit_aside"
+    __table_args__ = (UniqueConstraint("edge", "hit"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    edge: str = Field(max_length=64)
+    hit: int = Field(sa_type=BigInteger)
+    sealed: bytes = Field(sa_type=LargeBinary)
     problem: str = ""
+    tries: int = 1
+    try_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
 class Notification(SQLModel, table=True):
