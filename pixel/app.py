@@ -10,7 +10,7 @@ from pixel.settings import EdgeSettings
 from pixel.spool import Spool
 
 PATHS = ("/o/", "/c/", "/drain", "/healthz", "/robots.txt")
-"""What the edge answers; the first two are beginnings."""
+"""How the paths begin that the edge answers."""
 
 
 class EdgeApp:
@@ -25,6 +25,10 @@ class EdgeApp:
         self.spool: Spool | None = None
         self._endpoints: Endpoints | None = None
         self._prefix = urlsplit(settings.tracking_url).path
+
+    def answers(self, path: str) -> bool:
+        """True for a path (of the tracking address, prefix included) that belongs to the edge."""
+        return path.removeprefix(self._prefix).startswith(PATHS)
 
     async def start(self) -> None:
         """Opens the spool. Raises SpoolError when it cannot be written, or another process writes it."""

@@ -1,7 +1,7 @@
 """Where a click may lead: absolute web addresses, and their spelling in a Location header."""
 
 import re
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 MAX_URL = 8192
 """Longest destination that is signed, in characters."""
@@ -31,7 +31,7 @@ def location(url: str, own_hosts: frozenset[str] = frozenset()) -> bytes | None:
     """The destination as the ASCII value of a Location header; None when it must not be redirected to.
 
     ASCII is left byte for byte, only a space becomes `%20`; a host in other scripts becomes its A-labels (UTS 46), the
-    rest percent-encoded UTF-8. A user part that reads like one of our own hosts (`https://our.host@elsewhere`) is refused.
+    rest percent-encoded UTF-8. A user part that begins like one of our own hosts (`https://our.host@elsewhere`) is refused.
     """
     parts = _WEB_ADDRESS.fullmatch(url) if is_web_address(url) else None
     if parts is None or _pretends(parts["userinfo"], own_hosts):
@@ -52,6 +52,14 @@ def host_of(url: str) -> str | None:
     return None if parts is None else parts["host"].strip("[]").rstrip(".").lower()
 
 
+def origin_of(url: str) -> tuple[str, str] | None:
+    """Host and port of a web address, the port made explicit; None when it is not one."""
+    parts, host = _WEB_ADDRESS.fullmatch(url), host_of(url)
+    if parts is None or host is None:
+        return None
+    return host, (parts["port"] or "").lstrip(":") or ("443" if parts["scheme"].lower() == "https" else "80")
+
+
 def path_of(url: str) -> str:
     """The path of a web address, without query and fragment; empty when it has none."""
     parts = _WEB_ADDRESS.fullmatch(url)
@@ -59,7 +67,7 @@ def path_of(url: str) -> str:
 
 
 def _pretends(userinfo: str | None, own_hosts: frozenset[str]) -> bool:
-    return userinfo is not None and userinfo.partition(":")[0].rstrip(".").lower() in own_hosts
+    return userinfo is not None and unquote(userinfo).lower().startswith(tuple(own_hosts))
 
 
 def _percent_encoded(text: str) -> str:

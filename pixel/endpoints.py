@@ -11,11 +11,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from pixel import answers
 from pixel.answers import Answer
-from pixel.destinations import host_of, location, path_of
+from pixel.destinations import host_of, location, origin_of, path_of
 from pixel.hits import Kind, hit_from_request
 from pixel.limits import Limits
 from pixel.proxies import Proxies
@@ -43,8 +43,9 @@ class Endpoints:
         self._proxies = Proxies(settings.trusted_proxies)
         self._limits = Limits(settings.budgets)
         self._own_hosts = settings.own_hosts
-        base = urlsplit(settings.base_url)
-        self._base = (base.hostname or "", base.path + "/")
+        self._own_origin = origin_of(settings.base_url)
+        self._own_path = path_of(settings.base_url) + "/"
+        self._tracking_path = path_of(settings.tracking_url)
         self.over_budget = 0
         self.unwritten = 0
 
@@ -142,7 +143,7 @@ class Endpoints:
         if referer is None:
             return False
         url = referer[:2048].decode("ascii", "replace")
-        return host_of(url) == self._base[0] and ((path_of(url) or "/") + "/").startswith(self._base[1])
+        return origin_of(url) == self._own_origin and (path_of(url) + "/").startswith(self._own_path)
 
     def _self_user(self, headers: Mapping[bytes, bytes]) -> str | None:
         cookie = headers.get(b"cookie", b"")
@@ -167,7 +168,7 @@ class Endpoints:
     def _tracked_link(self, url: str) -> ClickClaims | None:
         if host_of(url) not in self._own_hosts:
             return None
-        path = path_of(url).removeprefix(urlsplit(self._settings.tracking_url).path)
+        path = path_of(url).removeprefix(self._tracking_path)
         found = token_in_path(path)
         return self._tokens.read_click(found[1]) if found is not None and found[0] == "click" else None
 

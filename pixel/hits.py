@@ -82,9 +82,22 @@ class Hit:
             hit = cls(**fields)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a hit: {error}") from error
-        if hit.kind not in ("open", "click") or not isinstance(hit.headers, dict):
-            raise ValueError("not a hit: unknown kind or no headers")
+        if not _is_sound(hit):
+            raise ValueError("not a hit: a field has the wrong type")
         return hit
+
+
+def _is_sound(hit: Hit) -> bool:
+    texts = (hit.token, hit.delivery, hit.method, hit.client, hit.http_version)
+    return (
+        hit.kind in ("open", "click")
+        and all(type(text) is str for text in texts)
+        and type(hit.id) in (int, type(None))
+        and type(hit.link) in (int, type(None))
+        and type(hit.self_user) in (str, type(None))
+        and type(hit.headers) is dict
+        and all(type(value) is str for value in hit.headers.values())
+    )
 
 
 def hit_from_request(

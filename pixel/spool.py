@@ -11,13 +11,24 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from pixel.hits import Hit
-from pixel.spool_file import SpoolError, SpoolReader, insert, note_path, open_for_writing, sole_writer, transaction
+from pixel.spool_file import (
+    SpoolError,
+    SpoolReader,
+    file_identity,
+    insert,
+    note_path,
+    open_for_writing,
+    read,
+    sole_writer,
+    transaction,
+)
 
 __all__ = ["PATIENCE", "Spool", "SpoolError", "SpoolMetrics", "SpoolReader"]
 
@@ -56,7 +67,7 @@ class _Batch:
 class Spool:
     """The writing end. Raises SpoolError when another process has it or the file cannot be used.
 
-    `append` belongs to one event loop; `after`, `last_id`, `prune`, `writable` and `close` may be called from any thread.
+    `append` belongs to one event loop at a time; `after`, `last_id`, `prune`, `writable` and `close` may be called from any thread.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -66,6 +77,7 @@ class Spool:
         self._lock = sole_writer(self.path)
         try:
             self._connection = open_for_writing(self.path)
+            self._identity = file_identity(self.path)
             self._reader = SpoolReader(self.path)
         except SpoolError:
             os.close(self._lock)
@@ -88,9 +100,9 @@ class Spool:
 
     async def append(self, hit: Hit) -> bool:
         """True when the hit is on disk; False when that could not be had within `PATIENCE` and the loss is counted."""
-        loop = self._loop
-        if loop is None:
-            loop = self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._handing_over, self._writing = loop, None, False
         batch = self._open
         if self._closed or len(batch.entries) >= _MAX_WAITING:
             self.metrics.lost += 1
@@ -213,9 +225,10 @@ class Spool:
 
     def _write(self, batch: _Batch) -> None:
         try:
+            self._keep_in_place()
             with transaction(self._connection):
                 insert(self._connection, [hit for hit, _ in batch.entries])
-        except sqlite3.OperationalError:  # locked, full, input or output error: may pass
+        except (sqlite3.OperationalError, SpoolError, OSError):  # locked, full, input or output error: may pass
             self._failing = True
             self._tell_loop(self._not_written, batch)
         except Exception as error:  # one bad row must not stop the line
@@ -227,15 +240,28 @@ class Spool:
             self.metrics.commits += 1
             self._tell_loop(self._written, batch)
 
-    def _tell_loop(self, call: Callable[[_Batch], None], batch: _Batch) -> None:
-        if self._loop is None or self._loop.is_closed():
+    def _keep_in_place(self) -> None:
+        """Makes a new file when ours was deleted or replaced, with what the old one still held."""
+        if file_identity(self.path) == self._identity:
             return
-        self._loop.call_soon_threadsafe(call, batch)
+        _log.error("the spool file was taken away; a new one is made")
+        held = read(self._connection, 0, -1)
+        connection = open_for_writing(self.path)
+        with transaction(connection):
+            insert(connection, held)
+        self._connection.close()
+        self._connection, self._identity = connection, file_identity(self.path)
+
+    def _tell_loop(self, call: Callable[[_Batch], None], batch: _Batch) -> None:
+        assert self._loop is not None
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits for the answers
+            self._loop.call_soon_threadsafe(call, batch)
 
     def _prune(self, n: int) -> None:
         try:
             gone = self._connection.execute(
-                "DELETE FROM hit WHERE id IN (SELECT id FROM hit WHERE id <= ? ORDER BY id LIMIT ?)", (n, _PRUNE_SLICE)
+                "DELETE FROM hit WHERE id IN (SELECT id FROM hit WHERE id <= ? ORDER BY id LIMIT ?)",
+                (n, _PRUNE_SLICE),
             ).rowcount
         except sqlite3.Error:
             return  # whoever drains next confirms again
@@ -243,11 +269,12 @@ class Spool:
             self.prune(n)
 
     def _try(self, tried: threading.Event) -> None:
-        """Commits a change that changes nothing, to see whether the disk takes it."""
+        """Leaves out one id: the smallest change that has to reach the disk."""
         try:
-            self._connection.execute("UPDATE sqlite_sequence SET seq = seq WHERE name = 'hit'")
+            self._keep_in_place()
+            self._connection.execute("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'hit'")
             self._failing = False
-        except sqlite3.Error:
+        except (sqlite3.Error, SpoolError, OSError):
             self._failing = True
         tried.set()
 
@@ -260,4 +287,5 @@ class Spool:
             note.unlink()
         except (OSError, ValueError):
             return
-        self._prune(n)
+        if n <= self.last_id():
+            self._prune(n)

@@ -34,7 +34,7 @@ CREATE TABLE hit (
     http_version TEXT NOT NULL,
     headers TEXT NOT NULL,
     self_user TEXT
-) STRICT
+)
 """
 
 
@@ -53,19 +53,17 @@ class SpoolReader:
         if not self.path.is_file():
             raise SpoolError(f"there is no spool at {self.path}; start the edge first")
         self._reading = threading.Lock()
-        self._connection = _connect(self.path)
-        self._connection.execute("PRAGMA query_only = ON")
+        self._connect()
 
     def after(self, n: int, limit: int = 1000) -> list[Hit]:
         """At most `limit` hits with an id above `n`, in the order of their ids."""
         with self._reading:
-            rows = self._connection.execute(_SELECT, (n, limit)).fetchall()
-        return [_hit(row) for row in rows]
+            return read(self._current(), n, limit)
 
     def last_id(self) -> int:
         """The highest id ever given, 0 before the first. A new spool starts above every id of the one before it."""
         with self._reading:
-            row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'hit'").fetchone()
+            row = self._current().execute("SELECT seq FROM sqlite_sequence WHERE name = 'hit'").fetchone()
         return int(row[0])
 
     def prune(self, n: int) -> None:
@@ -78,6 +76,18 @@ class SpoolReader:
     def close(self) -> None:
         with self._reading:
             self._connection.close()
+
+    def _current(self) -> sqlite3.Connection:
+        """The connection, to the new file when the edge had to make one."""
+        if file_identity(self.path) not in (self._identity, None):
+            self._connection.close()
+            self._connect()
+        return self._connection
+
+    def _connect(self) -> None:
+        self._identity = file_identity(self.path)
+        self._connection = _connect(self.path)
+        self._connection.execute("PRAGMA query_only = ON")
 
     def __enter__(self) -> Self:
         return self
@@ -150,6 +160,11 @@ def insert(connection: sqlite3.Connection, hits: Sequence[Hit]) -> None:
         start += size
 
 
+def read(connection: sqlite3.Connection, n: int, limit: int) -> list[Hit]:
+    """At most `limit` hits with an id above `n`, in the order of their ids."""
+    return [_hit(row) for row in connection.execute(_SELECT, (n, limit)).fetchall()]
+
+
 @cache
 def _statement(rows: int) -> str:
     return f"INSERT INTO hit ({_COLUMNS}) VALUES " + ", ".join([_VALUES] * rows)  # noqa: S608
@@ -185,6 +200,15 @@ def _hit(row: Iterable[Any]) -> Hit:
         headers=json.loads(headers),
         self_user=self_user,
     )
+
+
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one at the same path; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def note_path(path: Path) -> Path:

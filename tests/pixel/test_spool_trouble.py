@@ -1,0 +1,141 @@
+"""A spool that is locked, full or gone: answers go out all the same, and every loss can be seen. Traps E12, F17, G28."""
+
+import resource
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pixel.answers import PIXEL
+from pixel.tokens import Tokens, click_path, new_public_id, open_path
+from tests.pixel.edge_server import KEY, EdgeProcess, RunningEdge, edge_process, running_edge
+from tests.servers import wait_until
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another program holds the write lock."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+
+def test_e12_locked_spool_answers_counts_and_recovers(tmp_path: Path) -> None:
+    with running_edge(tmp_path) as edge:
+        opening, click = edge.open_token(), edge.click_token("https://example.org/")
+        with locked(edge.spool.path):
+            # these answers come while the lock is held: nothing else could let them go
+            assert edge.ask(open_path(opening)).body == PIXEL
+            assert edge.ask(click_path(click)).location == "https://example.org/"
+            assert edge.app.metrics()["hits_lost"] == 2
+            health = edge.ask("/healthz")
+            assert health.status == 503
+            assert b'"lost": 2' in health.body
+            assert b"cannot be written" in health.body
+            assert edge.hits() == []
+        wait_until(lambda: edge.ask("/healthz").status == 200)
+        wait_until(lambda: [hit.token for hit in edge.hits()] == [opening, click])
+        assert edge.app.metrics() | {"commits": 0} == {
+            "hits_written": 2,
+            "hits_lost": 2,
+            "hits_rescued": 2,
+            "hits_over_budget": 0,
+            "commits": 0,
+        }
+        assert b'"lost": 2, "rescued": 2' in edge.ask("/healthz").body
+
+
+def test_f17_many_clients_are_all_answered_while_the_spool_is_locked(tmp_path: Path) -> None:
+    with running_edge(tmp_path) as edge:
+        path = click_path(edge.click_token("https://example.org/"))
+        answered: list[int] = []
+        askers = [threading.Thread(target=lambda: answered.append(edge.ask(path).status)) for _ in range(40)]
+        with locked(edge.spool.path):
+            for asker in askers:
+                asker.start()
+            for asker in askers:
+                asker.join()
+            assert answered == [302] * 40
+            assert edge.app.metrics()["hits_lost"] == 40
+        wait_until(lambda: len(edge.hits()) == 40)
+        assert edge.app.metrics()["hits_rescued"] == 40
+
+
+def _limit_files(edge: EdgeProcess, size: int) -> None:
+    _, hard = resource.prlimit(edge.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(edge.process.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+def test_e12_a_full_disk_loses_no_answer_and_says_so(tmp_path: Path) -> None:
+    """The system refuses the process any growth of a file, as a full disk does."""
+    tokens = Tokens([KEY])
+    first, second = tokens.open(new_public_id()), tokens.open(new_public_id())
+    with edge_process(tmp_path) as edge, edge.reader() as reader:
+        _limit_files(edge, 0)
+        assert edge.ask(open_path(first)).body == PIXEL
+        assert edge.ask("/healthz").status == 503
+        assert reader.after(0) == []
+        _limit_files(edge, resource.RLIM_INFINITY)
+        wait_until(lambda: edge.ask("/healthz").status == 200)
+        assert edge.ask(open_path(second)).body == PIXEL
+        wait_until(lambda: {hit.token for hit in reader.after(0)} == {first, second})
+
+
+def test_e12_a_deleted_spool_is_made_anew_with_what_it_held(tmp_path: Path) -> None:
+    with running_edge(tmp_path / "data") as edge:
+        tokens = [edge.open_token() for _ in range(3)]
+        edge.ask(open_path(tokens[0]))
+        last = edge.spool.last_id()
+        for file in edge.spool.path.parent.glob("spool.sqlite3*"):
+            file.unlink()
+        edge.ask(open_path(tokens[1]))
+        assert [hit.token for hit in edge.hits()] == tokens[:2]
+        assert all((hit.id or 0) > last for hit in edge.hits())
+        edge.ask(open_path(tokens[2]))
+        assert [hit.token for hit in edge.hits()] == tokens
+
+
+def test_e12_a_folder_that_is_gone_is_a_loss_that_shows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with running_edge(tmp_path / "data") as edge:
+        token = edge.open_token()
+        shutil.move(tmp_path / "data", tmp_path / "elsewhere")
+        assert edge.ask(open_path(token)).body == PIXEL
+        assert edge.app.metrics()["hits_lost"] == 1
+        assert edge.ask("/healthz").status == 503
+        shutil.move(tmp_path / "elsewhere", tmp_path / "data")
+        wait_until(lambda: edge.ask("/healthz").status == 200)
+        wait_until(lambda: [hit.token for hit in edge.hits()] == [token])
+    assert token not in caplog.text
+
+
+def test_waiting_hits_do_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixel.spool._MAX_WAITING", 5)
+    with running_edge(tmp_path) as edge:
+        path = open_path(edge.open_token())
+        with locked(edge.spool.path):
+            assert [edge.ask(path).body for _ in range(8)] == [PIXEL] * 8
+            assert edge.app.metrics()["hits_lost"] == 8
+        wait_until(lambda: edge.app.metrics()["hits_rescued"] == 5)
+        assert len(edge.hits()) == 5
+
+
+def test_a_mistake_of_ours_is_a_loss_and_not_a_broken_image(
+    edge: RunningEdge, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = edge.open_token()
+    lost = edge.app.metrics()["hits_lost"]
+    with monkeypatch.context() as patch:
+        patch.setattr("pixel.endpoints.hit_from_request", None)
+        assert edge.ask(open_path(token), User_Agent="a person").body == PIXEL
+    assert edge.app.metrics()["hits_lost"] == lost + 1
+    assert "a hit was lost: TypeError" in caplog.text
+    assert token not in caplog.text
+    assert "a person" not in caplog.text
