@@ -33,11 +33,82 @@ _LABELS = {
 }
 """Labels whose everyday meaning is wider than their name (the Encoding standard, section 4.2)."""
 
+_NEIGHBOURS = {"iso2022_jp": ("iso2022_jp_ext", "iso2022_jp_3"), "cp932": ("shift_jis_2004",)}
+"""Codecs that read more of what travels under a label than the codec of its name."""
+
 _NO_TEXT = frozenset({"utf-7", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
 _META = re.compile(rb"<meta[^>]{0,300}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:\-]+)", re.IGNORECASE)
 _META_WITHIN = 4096
-ERRORS = "surrogateescape"
-"""Bytes that are no character of the charset become lone surrogates and turn back into themselves."""
+OCTETS, SHIFTED = "octets", "shifted"
+"""Names of the readings that know ASCII alone: every other octet becomes a lone surrogate of its own, with SHIFTED also every
+octet between escape sequences (ISO 2022, HZ). Markup is found in them, nothing else is understood; they always turn back."""
+
+_SHIFT = re.compile(rb"\x1b\$.*?(?:(?=\x1b\([BJ])|\Z)|\x1b[ -/]*[0-~]|~\{.*?(?:~\}|\Z)|\x1b", re.DOTALL)
+_TO_OCTETS = {0xDC00 + code: code for code in range(256)}
+
+
+def _reference_or_octet(error: UnicodeError) -> tuple[str | bytes, int]:
+    """A lone surrogate is the octet it came from; another character that the charset lacks becomes a reference."""
+    assert isinstance(error, UnicodeEncodeError)
+    code = ord(error.object[error.start])
+    written = bytes([code - 0xDC00]) if 0xDC80 <= code <= 0xDCFF else f"&#{code};"
+    return written, error.start + 1
+
+
+codecs.register_error("inkling.html", _reference_or_octet)
+
+
+def read(body: bytes, codec: str) -> tuple[str, str] | None:
+    """The text of a body and the codec that turns it back into the very same octets; None when there is none."""
+    for name in (codec, *_NEIGHBOURS.get(codec, ()), _without_charset(codec)):
+        text = _decoded(body, name)
+        if text is not None and _turns_back(text, name, body):
+            return text, name
+    return None
+
+
+def write(text: str, codec: str) -> bytes:
+    """The octets of a text that :func:`read` gave, with what was put into it since."""
+    if codec not in (OCTETS, SHIFTED):
+        return text.encode(codec, "inkling.html")
+    octets = (one if (code := ord(one)) < 0x80 or 0xDC00 <= code < 0xDD00 else f"&#{code};" for one in text)
+    return "".join(octets).translate(_TO_OCTETS).encode("latin-1")
+
+
+def _turns_back(text: str, codec: str, body: bytes) -> bool:
+    try:
+        return write(text, codec) == body
+    except UnicodeError:  # half a character of UTF-16
+        return False
+
+
+def _without_charset(codec: str) -> str:
+    if codec.startswith("utf-16"):
+        return ""
+    return SHIFTED if codec.startswith(("iso2022", "hz")) else OCTETS
+
+
+def _decoded(body: bytes, codec: str) -> str | None:
+    if codec == SHIFTED:
+        return _unshifted(body)
+    try:
+        return body.decode("ascii" if codec == OCTETS else codec, "surrogateescape") if codec else None
+    except (UnicodeError, ValueError):
+        return None
+
+
+def _unshifted(body: bytes) -> str | None:
+    """None for a body that ends in the middle of a shift: nothing can be appended to it."""
+    pieces: list[str] = []
+    position = 0
+    for found in _SHIFT.finditer(body):
+        if found.end() == len(body) and not found[0].endswith((b"B", b"J", b"~}")):
+            return None
+        pieces.append(body[position : found.start()].decode("ascii", "surrogateescape"))
+        pieces.append("".join(chr(0xDC00 + code) for code in found[0]))
+        position = found.end()
+    pieces.append(body[position:].decode("ascii", "surrogateescape"))
+    return "".join(pieces)
 
 
 def codec_of(label: str, body: bytes) -> str | None:

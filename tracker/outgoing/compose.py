@@ -5,12 +5,13 @@ Nothing but that part's body changes, and its Content-Transfer-Encoding where th
 
 import base64
 import binascii
-import quopri
 import re
 from dataclasses import dataclass
 
-from tracker.outgoing.charset import ERRORS, codec_of
-from tracker.outgoing.fields import add_header, first, normalise_line_ends, remove_header
+from tracker.outgoing import quoted_printable
+from tracker.outgoing.changes import changes_between
+from tracker.outgoing.charset import codec_of, read, write
+from tracker.outgoing.fields import add_header, fields, first, normalise_line_ends, remove_header
 from tracker.outgoing.mime_part import Part, read_parts
 
 __all__ = [
@@ -26,7 +27,8 @@ __all__ = [
 MAX_LINE = 998
 """Octets of a line without its CRLF (RFC 5322 section 2.1.1)."""
 
-_ENCODINGS = frozenset({"7bit", "8bit", "binary", "quoted-printable", "base64"})
+_COMMENT = re.compile(r"\([^()]*\)")
+_NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _ARMOUR = re.compile(rb"^-----BEGIN PGP (?:SIGNED )?MESSAGE-----", re.MULTILINE)
 _SIGNED = ("multipart/signed",)
 _ENCRYPTED = ("multipart/encrypted", "application/pgp-encrypted")
@@ -48,7 +50,8 @@ class HtmlPart:
 
 @dataclass(frozen=True)
 class Untouched:
-    """There is nothing to rewrite. Reasons: `text_only`, `signed`, `encrypted`, `inline_pgp`, `charset`, `encoding`."""
+    """There is nothing to rewrite. Reasons: `text_only`, `signed`, `encrypted`, `inline_pgp`, `charset`, `encoding`,
+    `malformed`."""
 
     reason: str
 
@@ -69,29 +72,26 @@ def find_html(raw: bytes) -> HtmlPart | Untouched:
 
 
 def replace_html(raw: bytes, part: HtmlPart, html: str) -> bytes:
-    """The message with `html` as the body of that part. Lines of the new body have at most 998 octets."""
+    """The message with `html` as the body of that part; every octet outside that body as it came.
+
+    The charset stays: a character that it lacks becomes a character reference. So does the encoding, unless lines of more
+    than 998 octets or octets that 7bit forbids would travel in none: then the part becomes quoted-printable. Lines of
+    quoted-printable without a change keep their octets.
+    """
     if html == part.html:
         return raw
-    body = html.encode(part.charset, ERRORS)
-    line_end = b"\r\n" if b"\r\n" in raw else b"\n"
+    header, text = raw[part.start : part.header_end], raw[part.body_start : part.body_end]
+    line_end = b"\r\n" if b"\r\n" in raw[part.start : part.body_start] else b"\n"
+    old, new = write(part.html, part.charset), write(html, part.charset)
     if part.encoding == "base64":
-        return (
-            raw[: part.body_start]
-            + _base64(body, raw[part.body_start : part.body_end], line_end)
-            + raw[part.body_end :]
-        )
-    if part.encoding == "quoted-printable":
-        return raw[: part.body_start] + _quoted_printable(body, line_end) + raw[part.body_end :]
-    if max(map(len, body.splitlines()), default=0) <= MAX_LINE:
-        return raw[: part.body_start] + body + raw[part.body_end :]
-    header = _with_encoding(raw[part.start : part.header_end], b"quoted-printable", line_end)
-    return (
-        raw[: part.start]
-        + header
-        + raw[part.header_end : part.body_start]
-        + _quoted_printable(body, line_end)
-        + raw[part.body_end :]
-    )
+        body = _base64(new, text, line_end)
+    elif part.encoding == "quoted-printable":
+        body = _quoted_printable(text, old, new, line_end)
+    elif _may_travel_bare(old, new, part.encoding):
+        body = new
+    else:
+        header, body = _with_encoding(header, b"quoted-printable", line_end), quoted_printable.encode(new, line_end)
+    return b"".join((raw[: part.start], header, raw[part.header_end : part.body_start], body, raw[part.body_end :]))
 
 
 def _all_parts(root: Part) -> "list[Part]":
@@ -133,50 +133,59 @@ def _armoured(raw: bytes, parts: list[Part]) -> bool:
 
 
 def _read(raw: bytes, part: Part) -> HtmlPart | Untouched:
-    encoding = re.sub(r"\(.*?\)", "", part.header("content-transfer-encoding")).strip().lower() or "7bit"
-    if encoding not in _ENCODINGS:
-        return Untouched("encoding")
+    if part.body_start == part.header_end:
+        return Untouched("malformed")  # no empty line: there is a header section and no body
+    encoding = _COMMENT.sub("", part.header("content-transfer-encoding")).strip().lower() or "7bit"
     body = _decoded(raw[part.body_start : part.body_end], encoding)
-    charset = codec_of(part.parameters.get("charset", ""), body)
-    if charset is None:
+    if body is None:
+        return Untouched("encoding")
+    codec = codec_of(part.parameters.get("charset", ""), body)
+    found = read(body, codec) if codec is not None else None
+    if found is None:
         return Untouched("charset")
-    try:
-        html = body.decode(charset, ERRORS)
-    except (UnicodeError, ValueError):
-        return Untouched("charset")
+    html, charset = found
     return HtmlPart(part.start, part.header_end, part.body_start, part.body_end, charset, encoding, html)
 
 
-def _decoded(body: bytes, encoding: str) -> bytes:
+def _decoded(text: bytes, encoding: str) -> bytes | None:
+    """The body's octets; None for an encoding that is not known and for base64 that does not hold together."""
     if encoding == "quoted-printable":
-        return quopri.decodestring(body)
-    if encoding == "base64":
-        cleaned = re.sub(rb"[^A-Za-z0-9+/=]", b"", body)
-        try:
-            return base64.b64decode(cleaned + b"=" * (-len(cleaned) % 4))
-        except binascii.Error:
-            return b""
-    return body
+        return quoted_printable.decode(text)
+    if encoding != "base64":
+        return text if encoding in ("7bit", "8bit", "binary") else None
+    letters = _NO_BASE64.sub(b"", text).rstrip(b"=")
+    try:
+        body = base64.b64decode(letters + b"=" * (-len(letters) % 4))
+    except binascii.Error:
+        return None
+    return body if len(body) == len(letters) * 3 // 4 else None
 
 
 def _base64(body: bytes, old: bytes, line_end: bytes) -> bytes:
+    """Lines as long as the old ones, and the line ends that the old body closed with."""
     width = max(4, min(76, max(map(len, old.split()), default=76)) // 4 * 4)
     text = base64.b64encode(body)
-    lines = [text[at : at + width] for at in range(0, len(text), width)]
-    tail = old[len(old.rstrip(b"\r\n")) :]
-    return line_end.join(lines) + tail
+    return line_end.join(text[at : at + width] for at in range(0, len(text), width)) + old[len(old.rstrip(b"\r\n")) :]
 
 
-def _quoted_printable(body: bytes, line_end: bytes) -> bytes:
-    text = quopri.encodestring(body.replace(b"\r\n", b"\n"))
-    return text.replace(b"\n", line_end)
+def _quoted_printable(text: bytes, old: bytes, new: bytes, line_end: bytes) -> bytes:
+    """The old text with its changed lines encoded again; all of it where that would not stand for the new octets."""
+    patched = quoted_printable.changed(text, changes_between(old, new), line_end)
+    if patched is not None and quoted_printable.decode(patched) == new and _longest_line(patched) <= MAX_LINE:
+        return patched
+    return quoted_printable.encode(new, line_end)
+
+
+def _may_travel_bare(old: bytes, new: bytes, encoding: str) -> bool:
+    return _longest_line(new) <= MAX_LINE and (encoding != "7bit" or new.isascii() or not old.isascii())
+
+
+def _longest_line(body: bytes) -> int:
+    return max(len(line.rstrip(b"\r")) for line in body.split(b"\n"))
 
 
 def _with_encoding(header: bytes, encoding: bytes, line_end: bytes) -> bytes:
-    from tracker.outgoing.fields import fields
-
-    old = first(list(fields(header, 0, len(header))), "content-transfer-encoding")
+    """The header section with this Content-Transfer-Encoding in the place of its old one, or at its end."""
     line = b"Content-Transfer-Encoding: " + encoding + line_end
-    if old is None:
-        return header + line
-    return header[: old.start] + line + header[old.end :]
+    old = first(list(fields(header, 0, len(header))), "content-transfer-encoding")
+    return header + line if old is None else header[: old.start] + line + header[old.end :]

@@ -97,7 +97,7 @@ def _percent_decoded(text: str, charset: str) -> str:
 
 
 def _begin(raw: bytes, start: int, default_type: str) -> Part:
-    bound = _next_delimiter(raw, start)  # no header field begins with a hyphen pair
+    bound = _next_delimiter(raw, start - 1)  # no header field begins with a hyphen pair
     header_end = section_end(raw, start, len(raw) if bound < 0 else bound)
     found = list(fields(raw, start, header_end))
     part = Part(start, header_end, body_start(raw, header_end), len(raw), found, default_type, {}, "", {})
@@ -141,8 +141,8 @@ def _close(raw: bytes, open_parts: list[Part], depth: int, at: int, *, to_the_en
     for parent in open_parts[depth:]:
         if parent.children and parent.children[-1].body_end == len(raw):
             last = parent.children[-1]
-            last.body_end = max(end, last.body_start)
-            last.header_end = min(last.header_end, max(end, last.start))
+            last.body_end = max(end, last.start)
+            last.header_end, last.body_start = min(last.header_end, last.body_end), min(last.body_start, last.body_end)
     del open_parts[depth + 1 :]
 
 

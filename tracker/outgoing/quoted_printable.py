@@ -1,0 +1,88 @@
+"""Quoted-printable (RFC 2045 section 6.7), with an encoder that touches only the lines whose text has changed."""
+
+import binascii
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_WIDTH = 76
+_TRAILING_SPACE = re.compile(rb"[ \t]+(?=\r?\n|\Z)")
+_PLAIN = frozenset({*range(0x20, 0x7F), 0x09} - {0x3D})
+_ESCAPED = [bytes([code]) if code in _PLAIN else b"=%02X" % code for code in range(256)]
+
+
+class Change(NamedTuple):
+    """The decoded octets `start`:`end` become `new`. Changes come in order and apart from each other."""
+
+    start: int
+    end: int
+    new: bytes
+
+
+def decode(text: bytes) -> bytes:
+    """The octets that the text stands for; what is not quoted-printable stays as it is."""
+    return binascii.a2b_qp(_TRAILING_SPACE.sub(b"", text))
+
+
+def encode(body: bytes, line_end: bytes) -> bytes:
+    """The octets in lines of at most 76 characters; only `line_end` in the body is a line break in the text."""
+    return line_end.join(_soft_wrapped(line, line_end) for line in body.split(line_end))
+
+
+def changed(text: bytes, changes: Sequence[Change], line_end: bytes) -> bytes | None:
+    """The text with the changes made to what it stands for; lines without a change keep their octets.
+
+    None when the lines cannot be told apart, so that the whole has to be encoded again.
+    """
+    if not changes:
+        return text
+    lines = text.splitlines(keepends=True) if b"\r" not in text.replace(b"\r\n", b"") else []
+    decoded = [decode(line) for line in lines]
+    pieces: list[bytes] = []
+    waiting = list(reversed(changes))
+    position = index = 0
+    while index < len(lines):
+        begin, start, patched = index, position, decoded[index]
+        position += len(patched)
+        index += 1
+        local: list[Change] = []
+        while waiting and (waiting[-1].start < position or index == len(lines)):
+            change = waiting.pop()
+            while change.end > position and index < len(lines):
+                patched += decoded[index]
+                position += len(decoded[index])
+                index += 1
+            local.append(change)
+        pieces.append(_line(lines[index - 1], patched, local, start, line_end) if local else lines[begin])
+    return None if waiting else b"".join(pieces)
+
+
+def _line(last: bytes, decoded: bytes, changes: list[Change], start: int, line_end: bytes) -> bytes:
+    """Whole lines of text, the last one given, that stand for `decoded` with the changes made."""
+    for change in reversed(changes):
+        decoded = decoded[: change.start - start] + change.new + decoded[change.end - start :]
+    ending = last[len(last.rstrip(b"\r\n")) :]
+    if ending and decoded.endswith(ending) and not last.rstrip().endswith(b"="):
+        return encode(decoded[: -len(ending)], line_end) + ending
+    return encode(decoded, line_end) + (b"=" + ending if ending else b"")
+
+
+def _soft_wrapped(line: bytes, line_end: bytes) -> bytes:
+    """One line of the body, without its line end, in lines of text. Never a line that could be read as a boundary."""
+    units = [_ESCAPED[code] for code in line]
+    if units and units[-1] in (b" ", b"\t"):
+        units[-1] = b"=%02X" % line[-1]
+    lines: list[bytes] = []
+    current: list[bytes] = []
+    width = 0
+    for at, unit in enumerate(units):
+        room = _WIDTH if at == len(units) - 1 else _WIDTH - 1
+        if width + len(unit) > room:
+            lines.append(b"".join(current) + b"=")
+            current, width = [], 0
+        if width == 0 and unit == b"-" and line[at : at + 2] == b"--":
+            unit = b"=2D"
+        current.append(unit)
+        width += len(unit)
+    lines.append(b"".join(current))
+    return line_end.join(lines)
