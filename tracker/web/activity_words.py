@@ -129,8 +129,6 @@ def line_of(event: Event, delivery: Delivery | None, url: str | None = None) -> 
         event=event.public_id,
         klass=event.klass,
         decided_by_hand=event.overruled,
-            code == "overruled" or code.startswith("user_") for code, _values in _stored(event.reasons)
-        ),
     )
 
 

@@ -1,5 +1,250 @@
-"""Placeholder until the page is built."""
+"""Recipients: who they are, what they agreed to and how we know, and one's own mail to them."""
 
-from starlette.routing import BaseRoute
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
-routes: list[BaseRoute] = []
+from sqlalchemy import or_
+from sqlmodel import Session, col, select
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.addresses import AddressError, parse_list
+from tracker.consent import CHANNELS, N_, MoveError, Purpose, State
+from tracker.locale import gettext as _
+from tracker.models import ConsentEntry, Recipient, User
+from tracker.recipients import broken_link, consent_of, find, find_or_make, ledger, record_consent
+from tracker.web.activity_words import CONSENT_WORDS, consent_words
+from tracker.web.auth import action, page
+from tracker.web.filters import Filter
+from tracker.web.mail_rows import accounts_of, read_listing
+from tracker.web.page import house, redirect, render
+
+PAGE = 50
+OWN_MAIL = 20
+
+CHANNEL_WORDS: Mapping[str, str] = {
+    "web_form": N_("a form on a website"),
+    "consent_mail_page": N_("the page our mail linked to"),
+    "reply_text": N_("a written reply"),
+    "contract": N_("a contract"),
+    "phone_note": N_("a talk, on the telephone or in person"),
+    "import": N_("an import"),
+    "preference_page": N_("their own choice page"),
+    "list_unsubscribe": N_("the unsubscribe button"),
+    "dsr": N_("a request under data protection law"),
+    "objection_header": N_("an automatic objection"),
+    "demo": N_("the demo"),
+}
+_BY_HAND = ("reply_text", "phone_note", "contract", "web_form", "dsr")
+_PURPOSES: Mapping[str, str] = {"opens": N_("Opens"), "clicks": N_("Clicks")}
+_GRADES: Mapping[str, str] = {
+    "A": N_("the person acted on our page and confirmed it"),
+    "B": N_("the person acted themselves"),
+    "C": N_("a written reply, quoted"),
+    "D": N_("noted by one of us"),
+    "E": N_("imported, with its origin"),
+    "F": N_("imported, without origin"),
+}
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One consent event as a sentence of the story."""
+
+    entry: ConsentEntry
+    purpose: str
+    state: str
+    channel: str
+    by: str
+    grade: str
+
+
+@page
+def recipients(request: Request, user: User) -> Response:
+    """The people of the workspace, by name or address; ``after`` is the address the last page ended with."""
+    words, after = request.query_params.get("q", "").strip()[:200], request.query_params.get("after", "")
+    with house(request).database.reading() as session:
+        found = _search(session, words, after)
+        shown = found[:PAGE]
+        consent = consent_of(session, [one.id for one in shown if one.id is not None])
+    more = f"/recipients?q={quote(words)}&after={quote(shown[-1].lookup)}" if len(found) > PAGE else ""
+    context = {"people": shown, "consent": consent, "q": words, "more": more, "consent_words": consent_words}
+    return render(request, "recipients.html", context)
+
+
+@action
+def recipient_new(request: Request, user: User, form: FormData) -> Response:
+    """Notes somebody before the first mail, so that consent can be recorded."""
+    typed = str(form.get("address", ""))
+    try:
+        (mailbox,) = parse_list(typed) or [None]
+        if mailbox is None:
+            raise AddressError("empty", _("The address is empty."))
+    except (AddressError, ValueError) as error:
+        text = str(error) if isinstance(error, AddressError) else _("One address at a time.")
+        return redirect("/recipients", text, kind="problem")
+    with house(request).database.session_scope() as session:
+        made = find_or_make(session, mailbox.address, mailbox.name)
+    return redirect(f"/recipients/{made.public_id}")
+
+
+@page
+def recipient(request: Request, user: User) -> Response:
+    with house(request).database.reading() as session:
+        person = _person(session, request.path_params["who"])
+        return _show(request, session, user, person)
+
+
+@action
+def recipient_consent(request: Request, user: User, form: FormData) -> Response:
+    """Records a consent event: ``purpose`` (opens, clicks or both), ``state``, ``channel``, ``note``, ``at``."""
+    given = {name: str(form.get(name, "")).strip() for name in ("purpose", "state", "channel", "note", "at")}
+    here = house(request)
+    try:
+        with here.database.session_scope() as session:
+            person = _person(session, request.path_params["who"])
+            _record(session, user, person, given)
+    except MoveError as error:
+        with here.database.reading() as session:
+            person = _person(session, request.path_params["who"])
+            return _show(request, session, user, person, given, {error.field: str(error)})
+    return redirect(f"/recipients/{person.public_id}#ledger", _("Recorded in the ledger."))
+
+
+@action
+def recipient_change(request: Request, user: User, form: FormData) -> Response:
+    """Name and the never-track switch."""
+    with house(request).database.session_scope() as session:
+        person = _person(session, request.path_params["who"])
+        person.name = " ".join(str(form.get("name", "")).split())[:200]
+        person.never_track = "never_track" in form
+        session.add(person)
+    return redirect(f"/recipients/{person.public_id}", _("Saved."))
+
+
+def _search(session: Session, words: str, after: str) -> Sequence[Recipient]:
+    query = select(Recipient).order_by(col(Recipient.lookup)).limit(PAGE + 1)
+    for word in words.split():
+        spellings = sorted({word, word.lower(), word.upper(), word.capitalize()})
+        named = [col(Recipient.name).icontains(spelling, autoescape=True) for spelling in spellings]
+        query = query.where(or_(col(Recipient.lookup).contains(word.casefold(), autoescape=True), *named))
+    if after:
+        query = query.where(Recipient.lookup > after)
+    return session.exec(query).all()
+
+
+def _person(session: Session, who: str) -> Recipient:
+    """By address or public id. Raises 404."""
+    person = session.exec(select(Recipient).where(Recipient.public_id == who)).first()
+    if person is None and "@" in who:
+        try:
+            person = find(session, who)
+        except AddressError:
+            person = None
+    if person is None:
+        raise HTTPException(404)
+    return person
+
+
+def _record(session: Session, user: User, person: Recipient, given: Mapping[str, str]) -> None:
+    purposes = list(Purpose) if given["purpose"] == "both" else [_purpose(given["purpose"])]
+    for purpose in purposes:
+        record_consent(
+            session,
+            person,
+            purpose,
+            _state(given["state"]),
+            actor=f"user:{user.id}",
+            channel=given["channel"],
+            note=given["note"][:2000],
+            at=_moment(given["at"], user.timezone),
+        )
+
+
+def _purpose(text: str) -> Purpose:
+    try:
+        return Purpose(text)
+    except ValueError:
+        raise MoveError("purpose", _("Choose what was agreed to: opens, clicks, or both.")) from None
+
+
+def _state(text: str) -> State:
+    try:
+        return State(text)
+    except ValueError:
+        raise MoveError("state", _("Choose what the person said.")) from None
+
+
+def _moment(text: str, zone: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+    except (ValueError, OverflowError):
+        raise MoveError("at", _("This is not a time. Choose a day and an hour, or leave it empty for now.")) from None
+
+
+def _show(
+    request: Request,
+    session: Session,
+    user: User,
+    person: Recipient,
+    given: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+) -> Response:
+    assert person.id is not None
+    entries = ledger(session, person)
+    context = {
+        "person": person,
+        "consent": consent_of(session, [person.id])[person.id],
+        "story": _story(session, entries),
+        "broken": broken_link(entries),
+        "listing": read_listing(session, user, Filter(recipient=person.public_id), limit=OWN_MAIL),
+        "accounts": accounts_of(session, user),
+        "more_url": "",
+        "given": given or {},
+        "errors": errors or {},
+        "states": {state: words for state, words in CONSENT_WORDS.items() if state != State.UNKNOWN},
+        "channels": {channel: CHANNEL_WORDS[channel] for channel in _BY_HAND},
+        "consent_words": consent_words,
+    }
+    return render(request, "recipient.html", context, 422 if errors else 200)
+
+
+def _story(session: Session, entries: Sequence[ConsentEntry]) -> list[Chapter]:
+    ids = {int(e.actor.partition(":")[2]) for e in entries if e.actor.startswith("user:") and e.actor[5:].isdigit()}
+    names = {user.id: user.name for user in session.exec(select(User).where(col(User.id).in_(ids)))}
+    return [_chapter(entry, names) for entry in reversed(entries)]
+
+
+def _chapter(entry: ConsentEntry, names: Mapping[int | None, str]) -> Chapter:
+    return Chapter(
+        entry=entry,
+        purpose=_(_PURPOSES.get(entry.purpose, entry.purpose)),
+        state=consent_words(entry.state),
+        channel=_(CHANNEL_WORDS[entry.channel]) if entry.channel in CHANNELS else entry.channel,
+        by=_actor(entry.actor, names),
+        grade=_(_GRADES[entry.grade]) if entry.grade in _GRADES else entry.grade,
+    )
+
+
+def _actor(actor: str, names: Mapping[int | None, str]) -> str:
+    kind, _colon, number = actor.partition(":")
+    if kind == "user" and number.isdigit():
+        return names.get(int(number)) or _("somebody who has left")
+    return {"subject": _("the person"), "api": _("a program over the API"), "system": "Inkling"}.get(kind, actor)
+
+
+routes = [
+    Route("/recipients", recipients),
+    Route("/recipients", recipient_new, methods=["POST"]),
+    Route("/recipients/{who}", recipient),
+    Route("/recipients/{who}", recipient_change, methods=["POST"]),
+    Route("/recipients/{who}/consent", recipient_consent, methods=["POST"]),
+]

@@ -5,6 +5,7 @@ Three fences, each enough by itself: the sanitiser, the frame's sandbox, and the
 
 import base64
 import html as entities
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,10 @@ SANDBOX = "allow-same-origin allow-popups allow-popups-to-escape-sandbox"
 """For the frame's attribute and header. Same origin lets our page measure the frame's height; scripts stay forbidden."""
 
 _SHOWN_INLINE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_RUNS = re.compile(
+    r"<\s*(script|iframe|object|embed|applet|form|meta|base|svg|math|template)\b|[\s/\"'`]on[a-z]+\s*=|(java|vb)script\s*:",
+    re.IGNORECASE,
+)
 _TAG_NAMES = """
 address article aside big caption center cite col colgroup dd del details dfn div dl dt figcaption figure font footer
 h1 h2 h3 h4 h5 h6 header hr img ins kbd main mark p pre q s samp section small span strike style sub summary sup table
@@ -81,6 +86,16 @@ def safe_mail(html: str, title: str, pictures: Mapping[str, tuple[str, bytes]], 
     """`pictures` are the message's own parts by Content-ID (RFC 2392), as (content type, bytes). Never raises."""
     body = _SANITIZER.sanitize(_with_own_pictures(html, pictures))
     return SafeMail(_PAGE.format(title=entities.escape(title), body=body), content_security_policy(remote_images))
+
+
+def clean(html: str) -> str:
+    """The HTML without anything that runs, loads a frame, or asks for input."""
+    return _SANITIZER.sanitize(html)
+
+
+def runs_something(html: str) -> bool:
+    """Whether the HTML holds scripts in any form. When in doubt, yes."""
+    return bool(_RUNS.search(html))
 
 
 def content_security_policy(remote_images: bool) -> str:

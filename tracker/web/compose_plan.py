@@ -1,0 +1,151 @@
+"""Who will be tracked and who not, and why: as one sentence, and person by person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from babel.lists import format_list
+from sqlmodel import Session
+
+from tracker.house import House
+from tracker.locale import babel_locale, ngettext
+from tracker.locale import gettext as _
+from tracker.models import User
+from tracker.outgoing.rewrite import FoundLink
+from tracker.outgoing.rewriting import find_links
+from tracker.outgoing.send import Draft, Planned, plan
+from tracker.web.activity_words import rule_words
+from tracker.web.drafts import ROLES, Typed, account_of, plain, readable
+
+_OF_THE_MESSAGE = frozenset(
+    {"policy_off", "switched_off", "text_only", "group_too_large", "host_unhealthy", "protected"}
+)
+"""Rules that hold for everybody alike and are said once."""
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """One recipient: what will be measured of them, and why not."""
+
+    address: str
+    name: str
+    role: str
+    recipient: str
+    opens: bool
+    clicks: bool
+    why: str
+
+    @property
+    def tone(self) -> str:
+        return "good" if self.opens or self.clicks else "quiet"
+
+
+@dataclass(frozen=True)
+class ComposePlan:
+    sentence: str
+    lines: Sequence[PlanLine]
+    links: Sequence[FoundLink]
+    unreadable: Sequence[str]
+
+
+def plan_of(session: Session, house: House, user: User, typed: Typed) -> ComposePlan:
+    """The plan for the form as it stands; what cannot be read as an address (yet) is left out and named."""
+    account = account_of(session, user, typed.account)
+    draft = Draft(
+        account_id=account.id if account else None,
+        to=tuple(readable(typed.to)),
+        cc=tuple(readable(typed.cc)),
+        bcc=tuple(readable(typed.bcc)),
+        subject=typed.subject,
+        html=typed.html if plain(typed.html).strip() else " ",  # nothing written yet is no plain text
+        track_opens=typed.track_opens,
+        track_links=typed.track_links,
+        untracked_links=typed.leave,
+    )
+    planned = plan(session, house, user, draft)
+    return ComposePlan(
+        sentence_of(planned), [_line(one) for one in planned], _links(session, house, typed), _unreadable(typed)
+    )
+
+
+def sentence_of(planned: Sequence[Planned]) -> str:
+    """ "2 of 5 will be tracked: Anna refused, Luc was never asked." Empty while there is nobody."""
+    if not planned:
+        return ""
+    tracked = [one for one in planned if _is_tracked(one)]
+    if len(tracked) == len(planned):
+        return _everybody(planned)
+    reasons = list(dict.fromkeys(_why_not(one) for one in planned if not _is_tracked(one)))
+    if not tracked:
+        return _nobody(planned, reasons)
+    counts = {"tracked": len(tracked), "all": len(planned), "reasons": _joined(reasons)}
+    return _("%(tracked)s of %(all)s will be tracked: %(reasons)s.") % counts
+
+
+def _everybody(planned: Sequence[Planned]) -> str:
+    if len(planned) == 1:
+        return _("%(name)s will be tracked: %(what)s.") % {"name": _name(planned[0]), "what": _what(planned[0])}
+    same = {(one.opens.on, one.clicks.on) for one in planned}
+    what = _what(planned[0]) if len(same) == 1 else _("opens and clicks as each agreed")
+    sentence = ngettext(
+        "The recipient will be tracked: %(what)s.", "All %(num)s recipients will be tracked: %(what)s.", len(planned)
+    )
+    return sentence % {"num": len(planned), "what": what}
+
+
+def _nobody(planned: Sequence[Planned], reasons: Sequence[str]) -> str:
+    return _("Nobody will be tracked: %(reasons)s.") % {"reasons": _joined(reasons)}
+
+
+def _what(one: Planned) -> str:
+    if one.opens.on and one.clicks.on:
+        return _("opens and clicks")
+    return _("opens only") if one.opens.on else _("clicks only")
+
+
+def _why_not(one: Planned) -> str:
+    rule = one.opens.rule if one.opens.rule != "switched_off" else one.clicks.rule
+    if rule in _OF_THE_MESSAGE:
+        return rule_words(rule)
+    return _("%(name)s %(why)s") % {"name": _name(one), "why": rule_words(rule)}
+
+
+def _joined(reasons: Sequence[str]) -> str:
+    if len(reasons) > 6:
+        more = ngettext("one more", "%(num)s more", len(reasons) - 5) % {"num": len(reasons) - 5}
+        reasons = [*reasons[:5], more]
+    return format_list(reasons, locale=babel_locale())
+
+
+def _line(one: Planned) -> PlanLine:
+    whys = [] if one.opens.on else [one.opens.rule]
+    if not one.clicks.on and one.clicks.rule not in whys:
+        whys.append(one.clicks.rule)
+    return PlanLine(
+        address=one.mailbox.address,
+        name=_name(one),
+        role=one.role,
+        recipient=one.recipient.public_id if one.recipient else "",
+        opens=one.opens.on,
+        clicks=one.clicks.on,
+        why=_("agreed") if not whys else "; ".join(rule_words(rule) for rule in whys),
+    )
+
+
+def _links(session: Session, house: House, typed: Typed) -> Sequence[FoundLink]:
+    """Links the sender may leave alone: those that would be tracked, and those left alone already. Each address once."""
+    found = find_links(session, house, typed.html, frozenset()) if typed.track_links else ()
+    return list({link.url: link for link in found if link.tracked}.values())
+
+
+def _unreadable(typed: Typed) -> Sequence[str]:
+    """Pieces that have an @ and are still no address; what has none may be half typed."""
+    pieces = [p.strip() for role in ROLES for p in getattr(typed, role).replace(";", ",").split(",")]
+    return [piece for piece in pieces if "@" in piece and '"' not in piece and not readable(piece)]
+
+
+def _is_tracked(one: Planned) -> bool:
+    return one.opens.on or one.clicks.on
+
+
+def _name(one: Planned) -> str:
+    return one.mailbox.name or (one.recipient.name if one.recipient else "") or one.mailbox.address

@@ -1,0 +1,68 @@
+"""What a new message begins with: the person's own choices and signature, or the message it answers."""
+
+import html as entities
+from collections.abc import Sequence
+
+from babel.dates import format_datetime
+from sqlmodel import Session, col, select
+
+from tracker.addresses import Mailbox
+from tracker.locale import babel_locale, zone
+from tracker.locale import gettext as _
+from tracker.models import Account, Delivery, Message, MessageBody, User
+from tracker.web.drafts import Typed, formatted, plain
+
+
+def blank(user: User) -> Typed:
+    """An empty message with the signature, and the switches as they were last set."""
+    html = signature_html(user.signature)
+    return Typed(html=html, text=plain(html), track_opens=user.track_opens, track_links=user.track_links)
+
+
+def answer_to(session: Session, user: User, original: Message) -> Typed:
+    """Another message in the same conversation: to the same people, quoting what was written."""
+    deliveries = session.exec(
+        select(Delivery).where(Delivery.message_id == original.id).order_by(col(Delivery.position))
+    ).all()
+    body = session.get(MessageBody, original.id)
+    account = session.get(Account, original.account_id) if original.account_id else None
+    html = "<div><br></div>" + signature_html(user.signature) + _quoted(original, body)
+    return Typed(
+        account=account.public_id if account else "",
+        to=_addresses(deliveries, "to"),
+        cc=_addresses(deliveries, "cc"),
+        subject=reply_subject(original.subject),
+        html=html,
+        text=plain(html),
+        track_opens=user.track_opens,
+        track_links=user.track_links,
+        reply=original.public_id,
+    )
+
+
+def reply_subject(subject: str) -> str:
+    """One Re: and no more (RFC 5322 section 3.6.5)."""
+    bare = subject.strip()
+    while bare[:3].lower() == "re:":
+        bare = bare[3:].strip()
+    return f"Re: {bare}"
+
+
+def signature_html(signature: str) -> str:
+    """The signature under the customary two dashes, as HTML; it may be plain text or HTML."""
+    if not signature.strip():
+        return ""
+    inner = signature if "</" in signature else formatted(signature.strip())
+    return f'<div><br></div><div class="signature"><div>-- </div>{inner}</div>'
+
+
+def _quoted(original: Message, body: MessageBody | None) -> str:
+    written = (body.html or formatted(body.text or "")) if body else ""
+    at = format_datetime((original.sent_at or original.listed_at).astimezone(zone()), "medium", locale=babel_locale())
+    who = original.from_name or original.from_address
+    head = _("On %(at)s %(who)s wrote:") % {"at": at, "who": who}
+    return f'<div><br></div><div>{entities.escape(head)}</div><blockquote type="cite">{written}</blockquote>'
+
+
+def _addresses(deliveries: Sequence[Delivery], role: str) -> str:
+    return ", ".join(str(Mailbox(d.address, d.name)) for d in deliveries if d.role == role)

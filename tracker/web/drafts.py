@@ -1,0 +1,289 @@
+"""Drafts: what stands in the compose form, kept in the row and turned into a message to send. Nothing typed is ever lost."""
+
+import html as entities
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import make_msgid
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlmodel import Session, col, delete, select
+from starlette.datastructures import FormData, UploadFile
+from turbohtml.clean import linkify
+
+from tracker.addresses import AddressError, Mailbox, parse_list
+from tracker.db import now
+from tracker.locale import gettext as _
+from tracker.models import Account, Attachment, Message, MessageBody, User
+from tracker.outgoing.build import text_of
+from tracker.outgoing.draft import check_attachment_sizes
+from tracker.outgoing.rewriting import snippet_of
+from tracker.outgoing.send import Draft, OutgoingFile, SendError
+
+ROLES = ("to", "cc", "bcc")
+
+
+@dataclass(frozen=True)
+class Typed:
+    """The compose form as it stands, bad addresses and all. ``html`` is the formatted text, ``text`` the plain box."""
+
+    account: str = ""
+    to: str = ""
+    cc: str = ""
+    bcc: str = ""
+    subject: str = ""
+    html: str = ""
+    text: str = ""
+    track_opens: bool = False
+    track_links: bool = False
+    leave: frozenset[str] = field(default_factory=frozenset)
+    """Links that are not to be tracked."""
+    send_at: str = ""
+    """As a ``datetime-local`` field writes it, in the person's zone."""
+    follow_up_days: int = 0
+    reply: str = ""
+    """Public id of the message that this one answers."""
+
+    @classmethod
+    def from_form(cls, form: FormData) -> "Typed":
+        """The editor sends ``html`` and says so in ``format``; without scripts ``text`` counts, unless it was left as it was."""
+        html, text = _text(form, "html"), _text(form, "text").replace("\r\n", "\n")
+        if _text(form, "format") != "html" and text.strip() != plain(html).strip():
+            html = formatted(text)
+        return cls(
+            account=_text(form, "account"),
+            to=_text(form, "to"),
+            cc=_text(form, "cc"),
+            bcc=_text(form, "bcc"),
+            subject=" ".join(_text(form, "subject").split()),
+            html=without_scripts(html),
+            text=text,
+            track_opens="track_opens" in form,
+            track_links="track_links" in form,
+            leave=frozenset(str(url) for url in form.getlist("leave")),
+            send_at=_text(form, "send_at"),
+            follow_up_days=_number(_text(form, "follow_up_days")),
+            reply=_text(form, "reply"),
+        )
+
+    @property
+    def is_blank(self) -> bool:
+        return not (self.to or self.cc or self.bcc or self.subject or plain(self.html).strip())
+
+
+def plain(html: str) -> str:
+    """Formatted text as the plain box shows it."""
+    return text_of(html).strip("\n") if html else ""
+
+
+def formatted(text: str) -> str:
+    """Plain text as simple HTML: a line is a line, an address becomes a link."""
+    if not text.strip():
+        return ""
+    lines = [f"<div>{entities.escape(line) or '<br>'}</div>" for line in text.split("\n")]
+    return linkify("".join(lines))
+
+
+def without_scripts(html: str) -> str:
+    """What was typed, untouched; only if it holds something that runs is it cleaned."""
+    from tracker.web.safe_html import clean, runs_something
+
+    return clean(html) if runs_something(html) else html
+
+
+def find_draft(session: Session, user: User, public_id: str) -> Message | None:
+    query = select(Message).where(Message.public_id == public_id, Message.user_id == user.id)
+    return session.exec(query).first()
+
+
+def read_draft(session: Session, message: Message, zone: str) -> Typed:
+    """The form as it was left."""
+    body = session.get(MessageBody, message.id) or MessageBody(message_id=message.id or 0)
+    kept = _kept(body.recipients)
+    account = session.get(Account, message.account_id) if message.account_id else None
+    html = body.html or formatted(body.text or "")
+    return Typed(
+        account=account.public_id if account else "",
+        to=str(kept.get("to", "")),
+        cc=str(kept.get("cc", "")),
+        bcc=str(kept.get("bcc", "")),
+        subject=message.subject,
+        html=html,
+        text=plain(html),
+        track_opens=message.track_opens,
+        track_links=message.track_links,
+        leave=frozenset(str(url) for url in kept.get("leave", ())),
+        send_at=str(kept.get("send_at", "")),
+        follow_up_days=int(kept.get("follow_up_days", 0)),
+        reply=str(kept.get("reply", "")),
+    )
+
+
+def save_draft(session: Session, user: User, typed: Typed, message: Message | None = None) -> Message:
+    """Writes the form into its row, or into a new one."""
+    account = account_of(session, user, typed.account)
+    domain = account.address.rpartition("@")[2] if account else "localhost"
+    message = message or Message(user_id=user.id or 0, message_id=make_msgid(domain=domain))
+    message.account_id = account.id if account else None
+    message.subject, message.snippet = typed.subject[:500], snippet_of(typed.html, None)[:300]
+    message.names = ", ".join(one.name or one.address for role in ROLES for one in readable(getattr(typed, role)))[:300]
+    message.track_opens, message.track_links = typed.track_opens, typed.track_links
+    message.listed_at = now()
+    _answer(session, user, typed, message)
+    session.add(message)
+    session.flush()
+    assert message.id is not None
+    session.merge(MessageBody(message_id=message.id, html=typed.html, text=None, recipients=_keep(typed)))
+    return message
+
+
+def discard(session: Session, message: Message) -> None:
+    for table in (Attachment, MessageBody):
+        session.exec(delete(table).where(col(table.message_id) == message.id))
+    session.delete(message)
+
+
+def to_send(session: Session, user: User, typed: Typed, message: Message) -> Draft:
+    """The message to send. Raises :class:`SendError` naming the field that is wrong."""
+    account = account_of(session, user, typed.account)
+    return Draft(
+        account_id=account.id if account else None,
+        to=mailboxes("to", typed.to),
+        cc=mailboxes("cc", typed.cc),
+        bcc=mailboxes("bcc", typed.bcc),
+        subject=typed.subject,
+        html=typed.html if plain(typed.html).strip() or "<img" in typed.html.lower() else None,
+        attachments=tuple(
+            OutgoingFile(f.filename, f.content_type, f.content) for f in files_of_draft(session, message)
+        ),
+        track_opens=typed.track_opens,
+        track_links=typed.track_links,
+        untracked_links=typed.leave,
+        send_at=moment_of(typed.send_at, user.timezone),
+        in_reply_to=message.in_reply_to,
+        references=tuple(dict.fromkeys(r for r in (message.thread, message.in_reply_to) if r))
+        if message.in_reply_to
+        else (),
+        follow_up_days=typed.follow_up_days or None,
+    )
+
+
+def mailboxes(role: str, text: str) -> tuple[Mailbox, ...]:
+    """Raises :class:`SendError` for an address that cannot be used."""
+    try:
+        return tuple(parse_list(text))
+    except AddressError as error:
+        raise SendError(role, error.code, str(error)) from None
+
+
+def readable(text: str) -> Sequence[Mailbox]:
+    """The mailboxes in what was typed so far; what is not an address (yet) is passed over."""
+    try:
+        return parse_list(text)
+    except AddressError:
+        pass
+    found: list[Mailbox] = []
+    for piece in text.replace(";", ",").replace("\n", ",").split(","):
+        try:
+            found += parse_list(piece)
+        except AddressError:
+            continue
+    return found
+
+
+def moment_of(text: str, zone: str) -> datetime | None:
+    """When to send. Raises :class:`SendError` for a time that is none, or is past."""
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise SendError(
+            "send_at", "not_a_time", _("This is not a time. Choose a day and an hour, or leave it empty.")
+        ) from None
+    if at <= now():
+        raise SendError("send_at", "past", _("This time is past. Choose a later one, or leave it empty to send now."))
+    return at
+
+
+def account_of(session: Session, user: User, public_id: str) -> Account | None:
+    """The account chosen, else the person's first."""
+    mine = (
+        select(Account).where(Account.user_id == user.id, col(Account.removed_at).is_(None)).order_by(col(Account.id))
+    )
+    chosen = session.exec(mine.where(Account.public_id == public_id)).first() if public_id else None
+    return chosen or session.exec(mine).first()
+
+
+def files_of_draft(session: Session, message: Message) -> Sequence[Attachment]:
+    query = select(Attachment).where(Attachment.message_id == message.id).order_by(col(Attachment.id))
+    return session.exec(query).all()
+
+
+def attach(session: Session, message: Message, uploads: Sequence[UploadFile]) -> None:
+    """Keeps files in the draft. Raises :class:`SendError` when they are too large together; then none is kept."""
+    kept = files_of_draft(session, message)
+    check_attachment_sizes([*(f.size for f in kept), *(u.size or 0 for u in uploads)])
+    assert message.id is not None
+    for upload in uploads:
+        content = upload.file.read()
+        session.add(
+            Attachment(
+                message_id=message.id,
+                filename=_file_name(upload.filename or ""),
+                content_type=(upload.content_type or "application/octet-stream")[:127],
+                size=len(content),
+                content=content,
+            )
+        )
+    message.has_attachments = bool(kept or uploads)
+    session.add(message)
+
+
+def detach(session: Session, message: Message, public_id: str) -> None:
+    """Takes a file out of the draft; one that is not there is out already."""
+    mine = (col(Attachment.message_id) == message.id) & (col(Attachment.public_id) == public_id)
+    session.exec(delete(Attachment).where(mine))
+    message.has_attachments = bool(files_of_draft(session, message))
+    session.add(message)
+
+
+def _answer(session: Session, user: User, typed: Typed, message: Message) -> None:
+    original = find_draft(session, user, typed.reply) if typed.reply else None
+    if original is not None:
+        message.in_reply_to, message.thread = original.message_id, original.thread or original.message_id
+
+
+def _file_name(name: str) -> str:
+    bare = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(c for c in bare if c >= " ")[-255:] or "file"
+
+
+def _keep(typed: Typed) -> str:
+    kept = {role: getattr(typed, role) for role in ROLES}
+    more = {
+        "send_at": typed.send_at,
+        "follow_up_days": typed.follow_up_days,
+        "reply": typed.reply,
+        "leave": sorted(typed.leave),
+    }
+    return json.dumps({**kept, **{name: value for name, value in more.items() if value}}, ensure_ascii=False)
+
+
+def _kept(text: str) -> dict[str, Any]:
+    try:
+        kept = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def _text(form: FormData, name: str) -> str:
+    value = form.get(name)
+    return value.replace("\0", "").strip() if isinstance(value, str) else ""
+
+
+def _number(text: str) -> int:
+    return min(int(text), 365) if text.isdigit() and len(text) < 4 else 0
