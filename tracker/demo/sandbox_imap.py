@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 
 from proxyprotocol.reader import ProxyProtocolReader
+from proxyprotocol.sock import SocketInfo
 from pymap.backend.dict import Config, Identity, Login, Session
 from pymap.backend.dict.filter import FilterSet
 from pymap.backend.dict.mailbox import MailboxData, MailboxSet
@@ -59,9 +61,13 @@ class SandboxImap:
     async def open(self, host: str) -> None:
         """Listens on a free port, then found in `port`."""
         self._config.apply_context()
+        imap = IMAPServer(self._login, self._config)
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: SocketInfo) -> None:
+            await imap(reader, cast(asyncio.StreamWriter, _WholeAnswers(writer)), client)
+
         without_proxy = ProxyProtocolReader(self._config.proxy_protocol)
-        answer = without_proxy.get_callback(IMAPServer(self._login, self._config))
-        self._server = await asyncio.start_server(answer, host, 0)
+        self._server = await asyncio.start_server(without_proxy.get_callback(serve), host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
@@ -106,6 +112,35 @@ class SandboxImap:
     async def _folder(self, login: str, folder: str) -> MailboxData:
         folders, _ = self._config.set_cache[login]
         return await folders.get_mailbox(folder)
+
+
+class _WholeAnswers:
+    """Sends each answer in one piece. pymap writes it word by word, and IMAPClient takes half a line in IDLE for an error."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._answer = bytearray()
+
+    def write(self, data: bytes) -> None:
+        self._answer += data
+
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        self._answer += b"".join(parts)
+
+    async def drain(self) -> None:
+        self._flush()
+        await self._writer.drain()
+
+    def close(self) -> None:
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write(bytes(self._answer))
+        self._answer.clear()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._writer, name)
 
 
 def _with_empty_line(raw: bytes) -> bytes:
