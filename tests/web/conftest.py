@@ -6,68 +6,35 @@
 Requests go over a real socket to a real server. `server(house)` gives the address for a Chromium.
 """
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 
 import httpx
 import pytest
 import uvicorn
 
+from tests.houses import opened_house
 from tests.servers import free_port, wait_until
 from tracker.addresses import lookup_form
 from tracker.db import now
-from tracker.house import House, open_house
+from tracker.house import House
 from tracker.models import Role, User, UserSession
 from tracker.secrets import new_token, token_digest
-from tracker.settings import Settings
 from tracker.web.app import create_app
 from tracker.web.visits import COOKIE, LIFE
 
-KEY = "a key of the tests that is long enough 0123456789"
-
-
-def settings_in(folder: Path, **changes: object) -> Settings:
-    """Settings of a house that lives in `folder` on SQLite."""
-    base = "http://127.0.0.1:8000"
-    given: dict[str, object] = {
-        "data_dir": folder,
-        "database_url": f"sqlite:///{folder / 'inkling.sqlite3'}",
-        "secret_keys": (KEY,),
-        "base_url": base,
-        "tracking_url": base,
-        **changes,
-    }
-    return Settings(**given)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file at the newest revision; every house gets a copy."""
-    folder = tmp_path_factory.mktemp("migrated")
-    first = open_house(settings_in(folder))
-    first.database.migrate()
-    first.database.close()
-    return folder / "inkling.sqlite3"
-
-
 @pytest.fixture
-def make_house(tmp_path: Path, migrated_file: Path) -> Iterator[Callable[..., House]]:
-    """`make_house(base_url="https://…")`: an empty house with these settings."""
-    houses: list[House] = []
+def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
+    """`make_house(BASE_URL="https://…")`: an empty house with these settings, on SQLite."""
+    with ExitStack() as stack:
 
-    def make(**changes: object) -> House:
-        folder = tmp_path / f"house{len(houses)}"
-        folder.mkdir()
-        shutil.copy(migrated_file, folder / "inkling.sqlite3")
-        houses.append(open_house(settings_in(folder, **changes)))
-        return houses[-1]
+        def make(**settings: str) -> House:
+            return stack.enter_context(opened_house(Path(mkdtemp(dir=tmp_path)), **settings))
 
-    yield make
-    for house in houses:
-        house.database.close()
+        yield make
 
 
 @pytest.fixture
@@ -108,7 +75,7 @@ def server(house: House) -> Iterator[str]:
     """A web server on this house; gives its address."""
     port = free_port()
     config = uvicorn.Config(
-        create_app(house), port=port, log_level="warning", proxy_headers=False, server_header=False, timeout_graceful_shutdown=1
+        create_app(house), port=port, log_level="error", proxy_headers=False, server_header=False, timeout_graceful_shutdown=1
     )
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, daemon=True)

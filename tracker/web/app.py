@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 
 from tracker.house import House
-from tracker.web import compose, mail, message, recipient
+from tracker.web import compose, mail, message, recipient, set_up, sign_in
 from tracker.web.cross_origin import CrossOriginProtection
 from tracker.web.errors import on_crash, on_http_error, refuse_cross_origin
 from tracker.web.forwarded import Forwarded
@@ -21,6 +21,8 @@ ROUTES: list[BaseRoute] = [
     *message.routes,
     *compose.routes,
     *recipient.routes,
+    *sign_in.routes,
+    *set_up.routes,
     Mount("/static", Static(), name="static"),
 ]
 

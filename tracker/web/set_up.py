@@ -1,0 +1,128 @@
+"""The first start: while there is nobody, a one-time code makes the first person and chooses the consent policy."""
+
+import hmac
+
+from sqlmodel import select
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.addresses import AddressError, lookup_form
+from tracker.consent import Pack
+from tracker.house import House
+from tracker.locale import gettext as _
+from tracker.locale import language
+from tracker.models import Preference, Role, User
+from tracker.preferences import preference, set_policy, set_preference
+from tracker.secrets import hash_password, new_code
+from tracker.web.attempts import TooMany, attempt, succeeded
+from tracker.web.auth import has_people, public_action, public_page
+from tracker.web.forms import Wrong, check_locale, check_name, check_password, check_zone, secret, text, zones
+from tracker.web.page import house, redirect, render
+from tracker.web.policy_words import check_policy, policy_options
+from tracker.web.sign_in import waiting_words
+from tracker.web.visits import begin_visit
+
+FIELDS = ("code", "name", "email", "locale", "timezone", "policy", "reason")
+
+
+def make_setup_code(house: House) -> str | None:
+    """A new one-time code to print at start, of which the database keeps a digest; None once somebody is there."""
+    with house.database.session_scope() as session:
+        if session.exec(select(User.id).limit(1)).first() is not None:
+            return None
+        code = new_code()
+        set_preference(session, "setup_code_digest", house.ring.digest(_plain(code)))
+    return code
+
+
+@public_page
+def form(request: Request) -> Response:
+    if has_people(request):
+        return redirect("/sign-in")
+    values = {**dict.fromkeys(FIELDS, ""), "locale": language(), "timezone": "UTC", "policy": Pack.STRICT.value}
+    values["code"] = request.query_params.get("code", "")[:40]
+    return _page(request, values, {})
+
+
+@public_action
+def set_up(request: Request, form: FormData) -> Response:
+    here = house(request)
+    if has_people(request):
+        return redirect("/sign-in")
+    values = {name: text(form, name) for name in FIELDS}
+    try:
+        attempt(here, request, "set-up")
+    except TooMany as wait:
+        return _page(request, values, {"code": waiting_words(wait)}, 429)
+    password = secret(form, "password")
+    wrong = _wrong(values, password)
+    if not _code_fits(here, values["code"]):
+        wrong["code"] = _("This code is not right. It was printed where Inkling was started; a restart prints a new one.")
+    else:
+        succeeded(here, request, "set-up")
+    user = None if wrong else _first_person(here, values, password)
+    if user is None:
+        return _page(request, values, wrong, 422)
+    response = redirect("/settings/accounts", _("Welcome! Add the address you send from, and you are ready."))
+    begin_visit(here, request, response, user)
+    return response
+
+
+def _page(request: Request, values: dict[str, str], wrong: Wrong, status: int = 200) -> Response:
+    context = {"values": values, "wrong": wrong, "zones": zones(), "policies": policy_options()}
+    return render(request, "set_up.html", context, status)
+
+
+def _wrong(values: dict[str, str], password: str) -> Wrong:
+    wrong: Wrong = {}
+    check_name(values["name"], wrong)
+    try:
+        lookup_form(values["email"])
+    except AddressError:
+        wrong["email"] = _("This is not an e-mail address. Write it like anna@example.com.")
+    check_password(password, wrong)
+    check_locale(values["locale"], wrong)
+    check_zone(values["timezone"], wrong)
+    check_policy(values["policy"], values["reason"], wrong)
+    return wrong
+
+
+def _code_fits(here: House, code: str) -> bool:
+    with here.database.reading() as session:
+        digest = preference(session, "setup_code_digest")
+    return digest is not None and hmac.compare_digest(digest, here.ring.digest(_plain(code)))
+
+
+def _first_person(here: House, values: dict[str, str], password: str) -> User | None:
+    """The first administrator; None when somebody else was quicker with the same code."""
+    with here.database.session_scope() as session:
+        code = session.exec(select(Preference).where(Preference.name == "setup_code_digest").with_for_update()).first()
+        if code is None or code.value is None:
+            return None
+        user = User(
+            email=lookup_form(values["email"]),
+            name=values["name"],
+            role=Role.ADMIN,
+            password_hash=hash_password(password),
+            locale=values["locale"],
+            timezone=values["timezone"],
+        )
+        session.add(user)
+        session.flush()
+        set_preference(session, "setup_code_digest", None, user.id)
+        set_preference(session, "set_up", True, user.id)
+        set_policy(session, Pack(values["policy"]), values["reason"], user.id)
+    return user
+
+
+def _plain(code: str) -> str:
+    """As people type it: small letters, spaces and missing dashes do no harm."""
+    return "".join(c for c in code.upper() if c.isalnum())
+
+
+routes = [
+    Route("/set-up", form),
+    Route("/set-up", set_up, methods=["POST"]),
+]

@@ -1,0 +1,83 @@
+"""Signing in and out."""
+
+from sqlmodel import Session, select
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.addresses import AddressError, lookup_form
+from tracker.house import House
+from tracker.locale import gettext as _
+from tracker.locale import ngettext
+from tracker.models import User
+from tracker.secrets import password_fits
+from tracker.web.attempts import TooMany, attempt, succeeded
+from tracker.web.auth import has_people, public_action, public_page
+from tracker.web.forms import text
+from tracker.web.page import house, local_path, redirect, render
+from tracker.web.visits import begin_visit, end_visit
+
+
+@public_page
+def form(request: Request) -> Response:
+    if not has_people(request):
+        return redirect("/set-up")
+    if request.state.user is not None:
+        return redirect(local_path(request.query_params.get("next")))
+    return render(request, "sign_in.html", {"email": "", "next": local_path(request.query_params.get("next")), "problem": ""})
+
+
+@public_action
+def sign_in(request: Request, form: FormData) -> Response:
+    """The same answer after the same time, whether the address is unknown, switched off, or the password wrong."""
+    here, email, back = house(request), text(form, "email"), local_path(text(form, "next"))
+    again = {"email": email, "next": back}
+    try:
+        attempt(here, request, email.lower())
+    except TooMany as wait:
+        response = render(request, "sign_in.html", {**again, "problem": waiting_words(wait)}, 429)
+        response.headers["Retry-After"] = str(wait.seconds)
+        return response
+    user = _user_with(here, email, str(form.get("password", "")))
+    if user is None:
+        problem = _("This address and password do not belong together. Check both; an administrator can set a new password.")
+        return render(request, "sign_in.html", {**again, "problem": problem}, 422)
+    succeeded(here, request, email.lower())
+    response = redirect(back)
+    begin_visit(here, request, response, user)
+    return response
+
+
+@public_action
+def sign_out(request: Request, _form: FormData) -> Response:
+    response = redirect("/sign-in")
+    end_visit(house(request), request, response)
+    return response
+
+
+def waiting_words(wait: TooMany) -> str:
+    return ngettext(
+        "Too many attempts. Try again in %(num)d minute.", "Too many attempts. Try again in %(num)d minutes.", wait.minutes
+    ) % {"num": wait.minutes}
+
+
+def _user_with(here: House, email: str, password: str) -> User | None:
+    with here.database.reading() as session:
+        user = _user(session, email)
+    fits = password_fits(user.password_hash if user is not None and user.active else None, password[:1000])
+    return user if fits else None
+
+
+def _user(session: Session, email: str) -> User | None:
+    try:
+        return session.exec(select(User).where(User.email == lookup_form(email))).first()
+    except AddressError:
+        return None
+
+
+routes = [
+    Route("/sign-in", form),
+    Route("/sign-in", sign_in, methods=["POST"]),
+    Route("/sign-out", sign_out, methods=["POST"]),
+]
