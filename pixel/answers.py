@@ -43,11 +43,12 @@ PIXEL_ANSWER = Answer(
     PIXEL,
 )
 ROBOTS = Answer(200, [(b"content-type", b"text/plain; charset=utf-8"), *_PRIVATE], b"User-agent: *\nDisallow: /\n")
-METHOD_NOT_ALLOWED = Answer(
-    405,
-    [(b"allow", b"GET, HEAD"), (b"content-type", b"text/plain; charset=utf-8"), *_NEVER_CACHED, *_PRIVATE],
-    b"Method not allowed\n",
-)
+
+
+def method_not_allowed(allowed: bytes) -> Answer:
+    """405, with the methods that would do."""
+    headers = [(b"allow", allowed), (b"content-type", b"text/plain; charset=utf-8"), *_NEVER_CACHED, *_PRIVATE]
+    return Answer(405, headers, b"Method not allowed\n")
 
 
 def redirect(location: bytes) -> Answer:

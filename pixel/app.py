@@ -12,6 +12,9 @@ from pixel.spool import Spool
 PATHS = ("/o/", "/c/", "/drain", "/healthz", "/robots.txt")
 """How the paths begin that the edge answers."""
 
+_NOT_READING = answers.method_not_allowed(b"GET, HEAD")
+_NOT_DRAINING = answers.method_not_allowed(b"GET")
+
 
 class EdgeApp:
     """Plain ASGI, with no middleware between the server and the answer.
@@ -55,13 +58,13 @@ class EdgeApp:
         assert endpoints is not None, "start() comes before the first request"
         path: str = scope["path"].removeprefix(self._prefix)
         if scope["method"] not in ("GET", "HEAD"):
-            return answers.METHOD_NOT_ALLOWED
+            return _NOT_READING
         if path.startswith("/o/"):
             return await endpoints.open(scope, path)
         if path.startswith("/c/"):
             return await endpoints.click(scope, path)
-        if path == "/drain":
-            return await endpoints.drain(scope)
+        if path == "/drain":  # where a HEAD must not confirm what nobody has read
+            return await endpoints.drain(scope) if scope["method"] == "GET" else _NOT_DRAINING
         if path == "/healthz":
             return await endpoints.health()
         if path == "/robots.txt":

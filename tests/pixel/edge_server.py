@@ -126,19 +126,26 @@ def running_edge(data_dir: Path, **settings: Any) -> Iterator[RunningEdge]:
     chosen = EdgeSettings(data_dir=data_dir, **{"keys": (KEY,), **settings})
     config = server_config(chosen, "127.0.0.1", 0)
     assert isinstance(config.app, EdgeApp)
+    with served(config) as port:
+        yield RunningEdge(port, config.app, chosen)
+
+
+@contextmanager
+def served(config: uvicorn.Config) -> Iterator[int]:
+    """An application under uvicorn in a thread; its port."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="edge")
     thread.start()
     wait_until(lambda: server.started or not thread.is_alive())
-    assert server.started, "the edge did not start"
+    assert server.started, "the server did not start"
     try:
-        yield RunningEdge(listener.getsockname()[1], config.app, chosen)
+        yield listener.getsockname()[1]
     finally:
         server.should_exit = True
         thread.join(20)
         listener.close()
-        assert not thread.is_alive(), "the edge did not stop"
+        assert not thread.is_alive(), "the server did not stop"
 
 
 @dataclass
