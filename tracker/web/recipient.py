@@ -83,14 +83,13 @@ def recipient_new(request: Request, user: User, form: FormData) -> Response:
     """Notes somebody before the first mail, so that consent can be recorded."""
     typed = str(form.get("address", ""))
     try:
-        (mailbox,) = parse_list(typed) or [None]
-        if mailbox is None:
-            raise AddressError("empty", _("The address is empty."))
-    except (AddressError, ValueError) as error:
-        text = str(error) if isinstance(error, AddressError) else _("One address at a time.")
-        return redirect("/recipients", text, kind="problem")
+        typed_in = parse_list(typed)
+    except AddressError as error:
+        return redirect("/recipients", str(error), kind="problem")
+    if len(typed_in) != 1:
+        return redirect("/recipients", _("Give one address, such as anna@example.com."), kind="problem")
     with house(request).database.session_scope() as session:
-        made = find_or_make(session, mailbox.address, mailbox.name)
+        made = find_or_make(session, typed_in[0].address, typed_in[0].name)
     return redirect(f"/recipients/{made.public_id}")
 
 
