@@ -20,6 +20,8 @@ class House:
     database: Database
     ring: KeyRing
     tokens: Tokens
+    sandbox_url: str | None = None
+    """Where the recipients of a demo read their mail."""
 
     @cached_property
     def own_hosts(self) -> frozenset[str]:

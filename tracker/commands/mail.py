@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pixel.tokens import new_public_id
 from tracker.commands import CommandError
-from tracker.engagement.judge_lines import JudgeError, judge_lines
+from tracker.engagement.judge_lines import BadLines, judge_lines
 from tracker.house import House, open_house
 from tracker.outgoing.compose import Untouched, find_html, replace_html
 from tracker.outgoing.rewrite import rewrite
@@ -76,8 +76,8 @@ def judge(words: argparse.Namespace) -> int:
                 print(verdict)
     except OSError as error:
         raise CommandError(f"{words.file} cannot be read: {error.strerror}") from None
-    except JudgeError as error:
-        raise CommandError(str(error)) from None
+    except BadLines as error:
+        raise CommandError("\n".join(error.sentences)) from None
     return 0
 
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from pixel.__main__ import main as edge_main
 from tracker.commands import CommandError, wired_house
 from tracker.db import Database
-from tracker.demo import run_demo
+from tracker.demo.run import run_demo
 from tracker.front import create_front
 from tracker.house import House
 from tracker.settings import read_settings
@@ -106,9 +106,7 @@ def run_server(app: ASGIApp, host: str, port: int) -> int:
 
 
 def start_logging() -> None:
-    """One line per event on standard error."""
-    logging.basicConfig(
-        level=os.environ.get("LOGLEVEL", "INFO"), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for noisy in ("httpx", "alembic", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    """One line per event of ours on standard error. Libraries speak up only when something is wrong: their lines hold addresses."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for ours in ("tracker", "pixel"):
+        logging.getLogger(ours).setLevel(os.environ.get("LOGLEVEL", "INFO"))

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -11,9 +10,11 @@ from sqlmodel import Session, col, select
 
 from pixel.hits import Hit
 from tracker.db import now
-from tracker.engagement.classify import RULE_SET, classify
+from tracker.engagement.classify import RULE_SET
+from tracker.engagement.duplicates import merge_duplicates
 from tracker.engagement.evidence import Evidence, State
-from tracker.engagement.sequence import SequenceHit, merge_duplicates, resolve, settle_seconds
+from tracker.engagement.sequence import SequenceHit, judge_sequence
+from tracker.engagement.settle import settle_seconds
 from tracker.engagement.verdict import Reason, Verdict, alertable
 from tracker.engagement.windows import Windows
 from tracker.house import House
@@ -159,22 +160,17 @@ def _with_evidence(session: Session, delivery_ids: Iterable[int]) -> list[tuple[
 
 
 def _rejudge_delivery(session: Session, house: House, delivery: Delivery, message: Message, rows: _Rows) -> list[Event]:
-    hits: list[SequenceHit] = []
-    events: dict[int, Event] = {}
-    opened_from: set[str] = set()
-    for event, sealed in rows:
-        evidence = _unseal(house, event, sealed, delivery, message)
-        if evidence is None or event.id is None:
-            continue
-        evidence = replace(evidence, state=replace(evidence.state, prior_human_open_same_ip=evidence.ip in opened_from))
-        verdict = classify(evidence, windows_of(house))
-        if event.kind == "open" and verdict.klass == "human":
-            opened_from.add(evidence.ip)
-        hits.append(SequenceHit(event.id, evidence.seconds_after_send or 0.0, evidence, verdict))
-        events[event.id] = event
-    final = resolve(hits, windows_of(house))
-    repeats = merge_duplicates(hits, windows_of(house))
-    return [e for id_, e in events.items() if _renew(session, e, final[id_], merged=id_ in repeats)]
+    events = {event.id: event for event, _ in rows}
+    evidence = {
+        event.id: found
+        for event, sealed in rows
+        if (found := _unseal(house, event, sealed, delivery, message)) is not None
+    }
+    windows = windows_of(house)
+    final = judge_sequence(evidence.items(), windows)
+    judged = [SequenceHit(key, one.seconds_after_send or 0.0, one, final[key]) for key, one in evidence.items()]
+    repeats = merge_duplicates(judged, windows)
+    return [e for id_, e in events.items() if id_ in final and _renew(session, e, final[id_], merged=id_ in repeats)]
 
 
 def _renew(session: Session, event: Event, verdict: Verdict, *, merged: bool) -> bool:

@@ -1,0 +1,143 @@
+"""`inkling demo`: the whole product on a throw-away folder, with a sandbox world around it."""
+
+import asyncio
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import uvicorn
+from sqlmodel import col, select
+
+from tracker.demo.seed import PASSWORD, SELLERS, seed, send_first_mail
+from tracker.demo.visitors import VISITORS, visit
+from tracker.demo.webmail import create_webmail
+from tracker.demo.world import World
+from tracker.front import create_front
+from tracker.house import House, open_house
+from tracker.models import Message
+from tracker.settings import read_settings
+
+WINDOW_SCALE = 0.02
+"""A minute of waiting becomes 1.2 seconds."""
+
+
+def run_demo(host: str, port: int) -> int:
+    """Runs until a signal; then everything is thrown away. Returns the exit code."""
+    folder = Path(tempfile.mkdtemp(prefix="inkling-demo-"))
+    try:
+        with World(folder / "sandbox") as world, _house(folder, port) as house:
+            webmail_port = _free_port(host, port + 1)
+            house = replace(house, sandbox_url=f"http://localhost:{webmail_port}")
+            seed(house, world)
+            servers = [
+                _server(create_front(house), host, port),
+                _server(create_webmail(world, house), host, webmail_port),
+            ]
+            _greet(house)
+            threading.Thread(target=_live, args=(house, world, servers[0]), daemon=True).start()
+            asyncio.run(_serve(servers))
+            return 0 if all(server.started for server in servers) else 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _house(folder: Path, port: int) -> Iterator[House]:
+    environ = {
+        "INKLING_DATA_DIR": str(folder / "data"),
+        "INKLING_BASE_URL": f"http://127.0.0.1:{port}",
+        # Another host name than the product's, as it should be, so that the seller's cookies do not reach pixel and links.
+        "INKLING_TRACKING_URL": f"http://localhost:{port}",
+        "INKLING_TRUSTED_PROXIES": "127.0.0.1,::1",
+        "INKLING_ALLOW_PRIVATE_HOSTS": "127.0.0.0/8",
+        "INKLING_WINDOW_SCALE": str(WINDOW_SCALE),
+    }
+    house = open_house(read_settings(environ, dotenv=None))
+    house.database.migrate()
+    try:
+        yield house
+    finally:
+        house.database.close()
+
+
+def _free_port(host: str, wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind((host, port))
+                return int(probe.getsockname()[1])
+            except OSError:
+                continue
+    raise OSError(f"no free port on {host}")
+
+
+def _server(app: object, host: str, port: int) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,  # type: ignore[arg-type]
+            host=host,
+            port=port,
+            lifespan="on" if port else "auto",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            timeout_graceful_shutdown=2,
+        )
+    )
+
+
+async def _serve(servers: list[uvicorn.Server]) -> None:
+    """Both servers, until the first of them ends."""
+    tasks = [asyncio.create_task(server.serve()) for server in servers]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for server in servers:
+        server.should_exit = True
+    await asyncio.gather(*tasks)
+
+
+def _greet(house: House) -> None:
+    lines = [
+        "",
+        "  Inkling, with a demo workspace that is thrown away at the end.",
+        "",
+        f"  The product     {house.settings.base_url}",
+        *(f"                  {s.email}   {PASSWORD}   ({s.role})" for s in SELLERS),
+        f"  The recipients  {house.sandbox_url}   open their mail there, as they would",
+        "",
+        f"  Waiting windows of the verdicts are shortened to {WINDOW_SCALE:.0%}. Ctrl+C ends it.",
+        "",
+    ]
+    print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def _live(house: House, world: World, server: uvicorn.Server) -> None:
+    """Some mail leaves, and some of it is come upon, so that the first page is not empty."""
+    while not server.started and not server.should_exit:
+        time.sleep(0.1)
+    send_first_mail(house)
+    for _ in range(100):
+        if server.should_exit or _handed_over(house) >= 4:
+            break
+        time.sleep(0.1)
+    for address, visitor, pause in (
+        ("anna@bergbau.example", "scanner", 1.0),
+        ("tomas@ortega.example", "apple", 0.5),
+        ("maria@belova.example", "gmail", 2.0),
+    ):
+        time.sleep(pause)
+        for letter in world.mailbox(address).letters():
+            visit(VISITORS[visitor], letter.raw)
+
+
+def _handed_over(house: House) -> int:
+    with house.database.reading() as session:
+        return len(session.exec(select(Message.id).where(col(Message.sent_at).is_not(None))).all())

@@ -1,0 +1,151 @@
+"""The people of the demo: two who sell, some they write to, and what these agreed to."""
+
+from dataclasses import dataclass
+
+from sqlmodel import Session, select
+
+from tracker.addresses import Mailbox
+from tracker.consent import Purpose, State
+from tracker.db import now
+from tracker.demo.world import World
+from tracker.house import House
+from tracker.models import Account, Recipient, User
+from tracker.outgoing.accounts import set_secret
+from tracker.outgoing.send import Draft, accept
+from tracker.preferences import set_preference
+from tracker.recipients import find_or_make, record_consent
+from tracker.secrets import hash_password
+
+PASSWORD = "ink and paper"  # noqa: S105  (a demo's, printed at start)
+SECRET = "sandbox-app-password"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class Seller:
+    name: str
+    email: str
+    role: str
+    locale: str
+
+
+@dataclass(frozen=True)
+class Buyer:
+    """``state`` is what they said about both purposes; None means they were never asked."""
+
+    name: str
+    email: str
+    state: State | None
+
+
+SELLERS = (
+    Seller("Marina Volkova", "marina@inkling.example", "admin", "en"),
+    Seller("Boris Lindt", "boris@inkling.example", "member", "en"),
+)
+BUYERS = (
+    Buyer("Anna Berg", "anna@bergbau.example", State.GRANTED),
+    Buyer("Tomás Ortega", "tomas@ortega.example", State.GRANTED),
+    Buyer("Мария Белова", "maria@belova.example", State.GRANTED),
+    Buyer("Luc Moreau", "luc@moreau.example", None),
+    Buyer("Greta Holm", "greta@holm.example", State.REFUSED),
+    Buyer("Slow Server", "slow@patience.example", None),
+    Buyer("Gone Away", "bounce@nowhere.example", None),
+)
+
+
+def seed(house: House, world: World) -> None:
+    """Makes people, mailboxes, accounts and consents, and puts the first mail into the queue."""
+    for seller in SELLERS:
+        world.add_mailbox(seller.email, SECRET, seller.name)
+    for buyer in BUYERS:
+        world.add_mailbox(buyer.email, SECRET, buyer.name)
+    with house.database.session_scope() as session:
+        set_preference(session, "set_up", True)
+        for buyer in BUYERS:
+            recipient = find_or_make(session, buyer.email, buyer.name)
+            session.flush()
+            if buyer.state is not None:
+                _record(session, recipient, buyer.state)
+        for seller in SELLERS:
+            user = User(
+                email=seller.email,
+                name=seller.name,
+                role=seller.role,
+                password_hash=hash_password(PASSWORD),
+                locale=seller.locale,
+            )
+            session.add(user)
+            session.flush()
+            session.add(_account(house, world, user))
+
+
+def _record(session: Session, recipient: Recipient, state: State) -> None:
+    for purpose in Purpose:
+        record_consent(
+            session, recipient, purpose, state, actor="subject", channel="web_form", note="Ticked on the demo’s form"
+        )
+
+
+def _account(house: House, world: World, user: User) -> Account:
+    account = Account(
+        user_id=user.id or 0,
+        name=user.name,
+        address=user.email,
+        smtp_host=world.host,
+        smtp_port=world.smtp_port,
+        smtp_security="none",
+        smtp_login=user.email,
+        imap_host=world.host,
+        imap_port=world.imap_port,
+        imap_security="none",
+        imap_login=user.email,
+        sent_folder="Sent",
+        confirmed_at=now(),
+        state="works",
+        checked_at=now(),
+    )
+    set_secret(house, account, "smtp", SECRET)
+    set_secret(house, account, "imap", SECRET)
+    return account
+
+
+def send_first_mail(house: House) -> None:
+    """Four messages of Marina's, through the real queue."""
+    with house.database.session_scope() as session:
+        marina = session.exec(select(User).where(User.email == SELLERS[0].email)).one()
+        for to, subject, html in FIRST_MAIL:
+            mailboxes = tuple(Mailbox(b.email, b.name) for b in BUYERS if b.email.partition("@")[0] in to)
+            accept(session, house, marina, Draft(to=mailboxes, subject=subject, html=html, undo_seconds=0))
+
+
+FIRST_MAIL = (
+    (
+        ("anna",),
+        "Offer 12: forty office chairs",
+        """<p>Dear Anna,</p>
+<p>as agreed, here is <a href="https://shop.example/offers/12?size=m&amp;count=40">the offer for forty chairs</a>.
+The <a href="https://shop.example/terms">delivery terms</a> are the same as last year.</p>
+<p>Kind regards<br>Marina</p>""",
+    ),
+    (
+        ("tomas", "greta"),
+        "Dates for the installation",
+        """<p>Dear both,</p>
+<p>two dates are free, the 2nd and the 9th. <a href="https://plans.example/77">The plan</a> shows both.</p>
+<p>Kind regards<br>Marina</p>""",
+    ),
+    (
+        ("maria",),
+        "Договор на 2027 год",
+        """<p>Мария, добрый день!</p>
+<p>Прикладываю ссылку на <a href="https://docs.example/договор-2027">договор на следующий год</a>
+и на <a href="https://docs.example/prices">прайс-лист</a>.</p>
+<p>С уважением,<br>Марина</p>""",
+    ),
+    (
+        ("luc", "bounce", "slow"),
+        "Samples are on their way",
+        """<p>Bonjour,</p>
+<p>the samples left us today: <a href="https://parcel.example/4711">where the parcel is</a>.</p>
+<p>Kind regards<br>Marina</p>""",
+    ),
+)
