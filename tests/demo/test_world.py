@@ -1,5 +1,6 @@
 """The sandbox world as mail programs see it: real smtplib and IMAPClient against it."""
 
+import gc
 import imaplib
 import smtplib
 from collections.abc import Iterator
@@ -225,6 +226,13 @@ def test_idle_tells_of_a_new_letter(world: World, anna: IMAPClient) -> None:
     assert (1, b"EXISTS") in anna.idle_check(timeout=10)
     anna.idle_done()
     anna.noop()
+
+
+def test_an_idle_session_is_not_collected_as_garbage(anna: IMAPClient) -> None:
+    anna.select_folder("INBOX")
+    for _ in range(3):
+        gc.collect()
+        anna.noop()
 
 
 # answering

@@ -3,12 +3,11 @@
 import asyncio
 from argparse import Namespace
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
-from proxyprotocol.reader import ProxyProtocolReader
 from proxyprotocol.sock import SocketInfo
 from pymap.backend.dict import Config, Identity, Login, Session
 from pymap.backend.dict.filter import FilterSet
@@ -56,23 +55,33 @@ class SandboxImap:
             cpu_subsystem=Subsystem.for_asyncio(),
         )
         self._login = _SandboxLogin(self._config)
+        self._imap = IMAPServer(self._login, self._config)
         self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Future[None]] = set()
 
     async def open(self, host: str) -> None:
         """Listens on a free port, then found in `port`."""
         self._config.apply_context()
-        imap = IMAPServer(self._login, self._config)
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: SocketInfo) -> None:
-            await imap(reader, cast(asyncio.StreamWriter, _WholeAnswers(writer)), client)
-
-        without_proxy = ProxyProtocolReader(self._config.proxy_protocol)
-        self._server = await asyncio.start_server(without_proxy.get_callback(serve), host, 0)
+        self._server = await asyncio.start_server(self._serve, host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
+        """Listens no more and cuts every line."""
         if self._server:
             self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.ensure_future(
+            self._imap(reader, cast(asyncio.StreamWriter, _WholeAnswers(writer)), SocketInfo.get(writer, None))
+        )
+        # the loop itself holds its tasks only weakly: an idle one could be collected as garbage
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
+        with suppress(asyncio.CancelledError):
+            await connection
 
     async def add_mailbox(self, login: str, secret: str | None) -> None:
         """A mailbox with its folders; nobody can log in without a `secret`. Keeps the letters of one that is there."""

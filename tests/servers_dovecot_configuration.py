@@ -1,0 +1,113 @@
+"""What Dovecot is told. 2.4 gave nearly every setting about users, mail and TLS another name."""
+
+SINCE_2_4 = """
+dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+mail_home = {folder}/home/%{{user}}
+mail_driver = maildir
+mail_path = ~/Maildir
+auth_username_format = %{{user | lower}}
+auth_allow_cleartext = yes
+ssl_server_cert_file = {cert}
+ssl_server_key_file = {key}
+protocols {{
+  imap = yes
+  pop3 = yes
+}}
+passdb passwd-file {{
+  passwd_file_path = {folder}/users/%{{user}}
+  default_password_scheme = PLAIN
+}}
+userdb static {{
+  fields {{
+    uid = {uid}
+    gid = {gid}
+    home = {folder}/home/%{{user}}
+  }}
+}}
+"""
+
+UNTIL_2_3 = """
+mail_home = {folder}/home/%u
+mail_location = maildir:~/Maildir
+auth_username_format = %Lu
+disable_plaintext_auth = no
+ssl_cert = <{cert}
+ssl_key = <{key}
+protocols = imap pop3
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {folder}/users/%u
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}/home/%u
+}}
+"""
+
+ALWAYS = """
+listen = 127.0.0.1
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/dovecot.log
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+mail_uid = {uid}
+mail_gid = {gid}
+first_valid_uid = 1
+mail_fsync = never
+mail_max_userip_connections = 50
+auth_failure_delay = 0
+ssl = yes
+pop3_no_flag_updates = yes
+namespace inbox {{
+  inbox = yes
+  separator = /
+  mailbox Drafts {{
+    auto = subscribe
+    special_use = \\Drafts
+  }}
+  mailbox "Sent Items" {{
+    auto = subscribe
+    special_use = \\Sent
+  }}
+  mailbox Junk {{
+    auto = subscribe
+    special_use = \\Junk
+  }}
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = {imaps}
+    ssl = yes
+  }}
+}}
+service pop3-login {{
+  chroot =
+  inet_listener pop3 {{
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = {pop3s}
+    ssl = yes
+  }}
+}}
+service anvil {{
+  chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+"""
+
+
+def configuration(version: str, **values: object) -> str:
+    """The text of dovecot.conf for a version such as "2.3.19.1"; `values` fill every name in braces above."""
+    major, minor = (int(part) for part in version.split(".")[:2])
+    # the version lines of 2.4 must come first
+    return ((SINCE_2_4 if (major, minor) >= (2, 4) else UNTIL_2_3) + ALWAYS).format(**values)
