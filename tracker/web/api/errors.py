@@ -122,7 +122,7 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _database_busy(error: OperationalError) -> Response:
-    log.warning("The database did not answer: %s", error.orig)
+    log.error("The database did not answer", exc_info=error)
     return problem(503, "The database is busy. Try again in a moment.", headers={"Retry-After": "1"})
 
 
