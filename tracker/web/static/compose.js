@@ -1,0 +1,128 @@
+// Writing: the editor, drafts that save themselves, who will be tracked, files, sending by keys. Chips are in compose_chips.js.
+import { chipsFor, dressChips } from "./compose_chips.js";
+import { makeEditor } from "./compose_editor.js";
+
+const form = document.querySelector("[data-compose]");
+const words = form.dataset, saved = form.querySelector("[data-saved]");
+const files = form.querySelector("[data-files]"), picker = form.querySelector("[data-file]");
+form.classList.add("has-scripts");
+
+const editor = makeEditor(form, changed);
+const chips = [...form.querySelectorAll("[data-chips]")].map((input) => chipsFor(input, changed, words.wordRemove));
+const formData = (more = {}) => {
+  editor?.write();
+  const data = new FormData(form);
+  data.delete("files");
+  for (const [name, value] of Object.entries(more)) data.set(name, value);
+  return data;
+};
+
+// --- drafts save themselves, one save at a time
+let dirty = false, saving = null, timer, planTimer, gone = false;
+function changed() {
+  dirty = true;
+  clearTimeout(timer);
+  timer = setTimeout(save, 2000);
+  clearTimeout(planTimer);
+  planTimer = setTimeout(plan, 350);
+}
+function save() {
+  if (gone) return saving;
+  clearTimeout(timer);
+  saving = (saving ?? Promise.resolve()).then(() => post("save", "saved").then(async (answer) => {
+    if (!answer.ok) throw new Error(answer.status);
+    const { draft, at } = await answer.json();
+    settle(draft);
+    saved.textContent = words.wordSaved.replace("{at}", at);
+  })).catch(() => {
+    dirty = true;
+    saved.textContent = words.wordLost;
+    timer = setTimeout(save, 5000);
+  });
+  return saving;
+}
+function settle(draft) {
+  const path = `/compose/${draft}`;
+  if (form.getAttribute("action") === path) return;
+  form.setAttribute("action", path);
+  history.replaceState(null, "", path);
+}
+function post(act, part, more) {
+  if (act === "save") dirty = false;
+  return fetch(`${form.getAttribute("action")}?part=${part}`, { method: "POST", body: more ?? formData({ do: act }) });
+}
+
+// --- who will be tracked
+async function plan() {
+  const place = form.querySelector("[data-plan]");
+  const answer = await fetch("/compose/plan", { method: "POST", body: formData() }).catch(() => null);
+  if (!answer?.ok) return;
+  const focused = place.contains(document.activeElement) ? document.activeElement.name : "";
+  const open = place.querySelector("details")?.open;
+  place.innerHTML = await answer.text();
+  if (open) place.querySelector("details")?.setAttribute("open", "");
+  if (focused) place.querySelector(`[name="${focused}"]`)?.focus();
+  dressChips(chips, place);
+}
+dressChips(chips, form.querySelector("[data-plan]"));
+form.addEventListener("input", (event) => { if (event.target !== picker) changed(); });
+form.addEventListener("change", (event) => { if (event.target !== picker && event.target.type !== "text") changed(); });
+
+// --- files: by the button, dragged in, or pasted; too large ones are refused before they travel
+async function attach(list) {
+  if (!list.length) return;
+  const kept = [...files.querySelectorAll("[data-size]")].reduce((sum, li) => sum + Number(li.dataset.size), 0);
+  const total = [...list].reduce((sum, file) => sum + file.size, kept), limit = Number(words.maxBytes);
+  if (total > limit) return complain(words.wordLarge.replace("{size}", Math.ceil(total / 1048576)).replace("{limit}", Math.floor(limit / 1048576)));
+  saved.textContent = words.wordUploading;
+  await save();
+  const data = formData({ do: "attach" });
+  for (const file of list) data.append("files", file);
+  await change(data);
+  saved.textContent = "";
+}
+async function change(data) {
+  const answer = await post("files", "files", data).catch(() => null);
+  if (answer?.ok || answer?.status === 422) files.innerHTML = await answer.text();
+  else complain(words.wordLost);
+}
+function complain(text) {
+  files.querySelector(".wrong")?.remove();
+  const line = files.appendChild(Object.assign(document.createElement("p"), { className: "wrong", textContent: text }));
+  line.setAttribute("role", "alert");
+}
+picker.addEventListener("change", () => { attach([...picker.files]); picker.value = ""; });
+files.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  event.preventDefault();
+  change(formData({ do: button.value }));
+});
+const card = form.querySelector(".compose-card");
+const carries = (event) => event.dataTransfer?.types.includes("Files");
+for (const [name, over] of [["dragenter", true], ["dragover", true], ["dragleave", false], ["drop", false]])
+  card.addEventListener(name, (event) => {
+    if (!carries(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    card.classList.toggle("is-dropping", over);
+    if (name === "drop") attach([...event.dataTransfer.files]);
+  }, { capture: true });
+
+// --- sending: the last save must be through, so that nothing saves a message that is gone
+form.addEventListener("submit", (event) => {
+  if (event.defaultPrevented || gone) return;
+  event.preventDefault();
+  const by = event.submitter;
+  clearTimeout(timer);
+  editor?.write();
+  chips.forEach((one) => one.commit());
+  (saving ?? Promise.resolve()).finally(() => { gone = true; dirty = false; by ? form.requestSubmit(by) : form.submit(); });
+});
+form.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter") return;
+  if (event.ctrlKey || event.metaKey) { event.preventDefault(); form.requestSubmit(form.querySelector("[data-send]")); }
+  else if (event.target.matches("input:not([type=file])")) event.preventDefault();  // Enter in a field sends nothing
+});
+addEventListener("pageshow", () => { gone = false; });
+addEventListener("beforeunload", (event) => { if (dirty && !gone) event.preventDefault(); });

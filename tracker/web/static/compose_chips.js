@@ -1,0 +1,61 @@
+// Addresses as chips, each with what its person agreed to. The field itself stays the truth: chips write into it.
+const split = (text) => text.match(/(?:"(?:[^"\\]|\\.)*"|<[^>]*>|[^,;\n"<])+/g)?.map((one) => one.trim()).filter(Boolean) ?? [];
+const addressOf = (text) => (text.match(/<([^>]+)>/)?.[1] ?? text).trim().toLowerCase();
+const nameOf = (text) => text.replace(/<[^>]*>/, "").replaceAll('"', "").replace(/\\(.)/g, "$1").trim() || addressOf(text);
+
+export function chipsFor(input, changed, removeWord) {
+  const box = input.parentElement;
+  const kept = Object.assign(document.createElement("input"), { type: "hidden", name: input.name });
+  input.removeAttribute("name");
+  box.append(kept);
+  let all = [];
+  const write = () => { kept.value = [...all, input.value.trim()].filter(Boolean).join(", "); };
+
+  function draw() {
+    box.querySelectorAll(".person").forEach((one) => one.remove());
+    for (const text of all) {
+      const chip = Object.assign(document.createElement("span"), { className: "person", title: addressOf(text) });
+      chip.dataset.address = addressOf(text);
+      chip.append(Object.assign(document.createElement("span"), { className: "person-name", textContent: nameOf(text) }));
+      const off = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
+      off.setAttribute("aria-label", removeWord.replace("{address}", nameOf(text)));
+      off.addEventListener("click", () => { all = all.filter((one) => one !== text); input.focus(); done(); });
+      chip.append(off);
+      input.before(chip);
+    }
+  }
+  function done() { write(); draw(); changed(); }
+  function commit() {
+    const fresh = split(input.value);
+    input.value = "";
+    if (fresh.length) { all = [...new Set([...all, ...fresh])]; done(); } else write();
+  }
+
+  input.addEventListener("input", () => { if (/[,;\n]\s*$/.test(input.value)) commit(); else write(); });
+  input.addEventListener("blur", commit);
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) { event.preventDefault(); commit(); }
+    if (event.key === "Backspace" && !input.value && all.length) { event.preventDefault(); input.value = all.pop(); done(); }
+  });
+  input.addEventListener("paste", () => setTimeout(() => { if (input.value.includes("@") && /[,;\n]/.test(input.value)) commit(); }));
+  box.addEventListener("click", (event) => { if (event.target === box) input.focus(); });
+  all = split(input.value);
+  input.value = "";
+  write();
+  draw();
+  return { box, commit };
+}
+
+// The plan knows who is tracked and why; its icons and colours go onto the chips.
+export function dressChips(chips, plan) {
+  for (const { box } of chips)
+    for (const chip of box.querySelectorAll(".person")) {
+      const line = plan.querySelector(`[data-person="${CSS.escape(chip.dataset.address)}" i]`);
+      chip.classList.toggle("good", line?.className === "good");
+      chip.classList.toggle("bad", !line);
+      chip.title = line ? `${chip.dataset.address}: ${line.dataset.why}` : chip.dataset.address;
+      chip.querySelector("svg")?.remove();
+      const icon = line?.querySelector("svg")?.cloneNode(true);
+      if (icon) chip.prepend(icon);
+    }
+}
