@@ -7,7 +7,7 @@ import difflib
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -44,14 +44,14 @@ class Settings:
     """Everything the environment says, typed. Built by :func:`read_settings`."""
 
     data_dir: Path
-    database_url: str
-    secret_keys: tuple[str, ...]
+    database_url: str = field(repr=False)
+    secret_keys: tuple[str, ...] = field(repr=False)
     """Newest first; empty means: the file in the data folder, made at first use."""
     base_url: str
     tracking_url: str
     trusted_proxies: tuple[Network, ...] = ()
     edge_urls: tuple[str, ...] = ()
-    drain_key: str | None = None
+    drain_key: str | None = field(default=None, repr=False)
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 2525
     smtp_tls_cert: Path | None = None

@@ -1,0 +1,248 @@
+"""The queue against a real SMTP server that refuses, delays and hangs up."""
+
+import socket
+import subprocess
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlmodel import col, select, update
+
+from tests.houses import People
+from tests.servers import SmtpSink, free_port, smtp_sink
+from tracker import notify
+from tracker.consent import State
+from tracker.db import now
+from tracker.house import House
+from tracker.limits import MAX_GIVE_UP_HOURS
+from tracker.models import Account, Delivery, Message, Notification, User
+from tracker.outgoing.accounts import set_secret
+from tracker.outgoing.queue import release_claims_of_dead, retry_now, send_due
+
+
+def send_all(house: House, worker: str = "test:1") -> None:
+    while send_due(house, worker):
+        pass
+
+
+def deliveries(house: House) -> dict[str, Delivery]:
+    with house.database.reading() as session:
+        return {d.address: d for d in session.exec(select(Delivery))}
+
+
+def message_of(house: House, message: Message) -> Message:
+    with house.database.reading() as session:
+        return session.get_one(Message, message.id)
+
+
+def bell(house: House, user: User) -> list[Notification]:
+    with house.database.reading() as session:
+        return list(notify.lines(session, user))
+
+
+def make_due(house: House) -> None:
+    with house.database.session_scope() as session:
+        session.exec(update(Delivery).where(col(Delivery.next_try_at).is_not(None)).values(next_try_at=now()))
+
+
+def test_a_temporary_refusal_is_tried_again(house: House, people: People) -> None:
+    alice = people.user()
+    with smtp_sink(defer={"anna@client.example": 1}) as sink:
+        people.account(alice, sink)
+        message = people.send(alice, "anna@client.example")
+        send_all(house)
+        waiting = deliveries(house)["anna@client.example"]
+        assert (waiting.status, waiting.tries) == ("deferred", 1)
+        assert waiting.reply.startswith("451")
+        assert waiting.next_try_at is not None
+        assert waiting.next_try_at > now() + timedelta(seconds=30)
+        assert message_of(house, message).state == "queued"
+        make_due(house)
+        send_all(house)
+        assert len(sink.accepted) == 1
+    assert deliveries(house)["anna@client.example"].status == "accepted"
+    assert message_of(house, message).state == "sent"
+
+
+def test_a_permanent_refusal_is_shown_with_the_servers_words_and_rings(house: House, people: People) -> None:
+    alice = people.user()
+    with smtp_sink(refuse={"gone@client.example": "550 5.1.1 No such user here"}) as sink:
+        people.account(alice, sink)
+        message = people.send(alice, "gone@client.example", "anna@client.example")
+        send_all(house)
+    rows = deliveries(house)
+    assert (rows["gone@client.example"].status, rows["anna@client.example"].status) == ("rejected", "accepted")
+    assert "No such user here" in rows["gone@client.example"].reply
+    assert message_of(house, message).state == "sent"
+    assert [(line.kind, line.detail) for line in bell(house, alice)] == [("rejected", rows["gone@client.example"].reply)]
+
+
+def test_everybody_refused_means_failed(house: House, people: People) -> None:
+    alice = people.user()
+    with smtp_sink(refuse=["gone@client.example"]) as sink:
+        people.account(alice, sink)
+        message = people.send(alice, "gone@client.example")
+        send_all(house)
+    assert message_of(house, message).state == "failed"
+
+
+def test_a_wrong_password_keeps_the_mail_and_says_so_once(house: House, people: People) -> None:
+    alice = people.user()
+    with smtp_sink(login="alice", secret="right") as sink:
+        account = people.account(alice, sink)
+        with house.database.session_scope() as session:
+            row = session.get_one(Account, account.id)
+            set_secret(house, row, "smtp", "wrong-secret")
+            session.add(row)
+        people.send(alice, "anna@client.example")
+        send_all(house)
+        make_due(house)
+        send_all(house)
+        with house.database.reading() as session:
+            broken = session.get_one(Account, account.id)
+        assert broken.state == "broken"
+        assert "refused the login or password" in broken.state_detail
+        assert "wrong-secret" not in broken.state_detail
+        (line,) = bell(house, alice)
+        assert (line.kind, line.count) == ("problem", 1)
+        with house.database.session_scope() as session:
+            row = session.get_one(Account, account.id)
+            set_secret(house, row, "smtp", "right")
+            session.add(row)
+            retry_now(session, row)
+        send_all(house)
+        assert len(sink.accepted) == 1
+    with house.database.reading() as session:
+        assert session.get_one(Account, account.id).state == "works"
+
+
+def test_an_unreachable_host_keeps_the_mail(house: House, people: People, smtp_sink: SmtpSink) -> None:
+    alice = people.user()
+    account = people.account(alice, smtp_sink)
+    port = free_port()
+    with house.database.session_scope() as session:
+        session.exec(update(Account).where(col(Account.id) == account.id).values(smtp_port=port))
+    people.send(alice, "anna@client.example")
+    send_all(house)
+    waiting = deliveries(house)["anna@client.example"]
+    assert waiting.status == "deferred"
+    assert f"Nothing listens on 127.0.0.1:{port}" in waiting.reply
+
+
+def test_after_two_days_it_is_given_up(house: House, people: People) -> None:
+    alice = people.user()
+    with smtp_sink(defer={"anna@client.example": 9}) as sink:
+        people.account(alice, sink)
+        message = people.send(alice, "anna@client.example")
+        with house.database.session_scope() as session:
+            long_ago = now() - timedelta(hours=MAX_GIVE_UP_HOURS, minutes=1)
+            session.exec(update(Message).where(col(Message.id) == message.id).values(send_at=long_ago))
+        send_all(house)
+    given_up = deliveries(house)["anna@client.example"]
+    assert given_up.status == "rejected"
+    assert "Given up after 48 hours. Last answer: 451" in given_up.reply
+
+
+def test_a_line_cut_before_the_answer_means_one_more_try_of_the_same_message(house: House, people: People) -> None:
+    alice = people.user()
+    with smtp_sink(drop_after_data=1) as sink:
+        people.account(alice, sink)
+        people.send(alice, "anna@client.example")
+        send_all(house)
+        assert deliveries(house)["anna@client.example"].status == "deferred"
+        make_due(house)
+        send_all(house)
+        assert sink.dropped[0].content == sink.accepted[0].content
+        assert len(sink.accepted) == 1
+
+
+def test_one_line_serves_all_copies_of_a_message(house: House, people: People, smtp_sink: SmtpSink) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.send(alice, "anna@client.example", "boris@client.example", "clara@client.example")
+    assert send_due(house, "test:1") == 3
+    assert [a.recipients for a in smtp_sink.accepted] == [
+        ("anna@client.example",),
+        ("boris@client.example",),
+        ("clara@client.example",),
+    ]
+
+
+def test_many_workers_hand_every_copy_over_once(house: House, people: People, smtp_sink: SmtpSink) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    for number in range(15):
+        people.send(alice, f"anna{number}@client.example", f"boris{number}@client.example")
+    workers = [threading.Thread(target=send_all, args=(house, f"test:{n}")) for n in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    send_all(house)
+    handed_over = [a.recipients[0] for a in smtp_sink.accepted]
+    assert len(handed_over) == len(set(handed_over)) == 30
+
+
+def test_what_a_dead_process_held_is_free_again(house: House, people: People, smtp_sink: SmtpSink) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.send(alice, "anna@client.example")
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait()
+    with house.database.session_scope() as session:
+        held = {"claimed_by": f"{socket.gethostname()}:{gone.pid}"[:64], "claimed_until": now() + timedelta(minutes=9)}
+        session.exec(update(Delivery).values(**held))
+    send_all(house)
+    assert smtp_sink.accepted == []
+    assert release_claims_of_dead(house) == 1
+    send_all(house)
+    assert len(smtp_sink.accepted) == 1
+
+
+def test_consent_withdrawn_while_waiting_means_an_untouched_copy(house: House, people: People, smtp_sink: SmtpSink) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.grant("anna@client.example")
+    message = people.send(alice, "anna@client.example")
+    people.consent("anna@client.example", State.WITHDRAWN)
+    send_all(house)
+    assert house.settings.tracking_url.encode() not in smtp_sink.accepted[0].content
+    row = deliveries(house)["anna@client.example"]
+    assert (row.opens_on, row.opens_rule, row.clicks_on, row.clicks_rule) == (False, "withdrawn", False, "withdrawn")
+    assert message_of(house, message).opens_tracked == 0
+
+
+def test_when_rewriting_fails_the_original_goes_out_and_the_row_says_so(
+    house: House, people: People, smtp_sink: SmtpSink
+) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.grant("anna@client.example")
+    people.send(alice, "anna@client.example")
+    without_keys = replace(house, tokens=None)  # type: ignore[arg-type]
+    send_all(without_keys)
+    assert b"shop.example/offer" in smtp_sink.accepted[0].content
+    row = deliveries(house)["anna@client.example"]
+    assert (row.status, row.opens_on, row.opens_rule) == ("accepted", False, "rewriting_failed")
+
+
+def test_an_address_beyond_ascii_needs_a_server_that_takes_it(house: House, people: People) -> None:
+    alice = people.user()
+    with smtp_sink(utf8=False) as sink:
+        people.account(alice, sink)
+        people.send(alice, "анна@client.example", "boris@client.example")
+        send_all(house)
+        rows = deliveries(house)
+        assert rows["анна@client.example"].status == "rejected"
+        assert "SMTPUTF8" in rows["анна@client.example"].reply
+        assert rows["boris@client.example"].status == "accepted"
+
+
+def test_a_message_larger_than_the_server_takes_is_refused_for_good(house: House, people: People) -> None:
+    alice = people.user()
+    with smtp_sink(max_size=2000) as sink:
+        people.account(alice, sink)
+        message = people.send(alice, "anna@client.example", html="<p>" + "words " * 1000)
+        send_all(house)
+    assert deliveries(house)["anna@client.example"].status == "rejected"
+    assert message_of(house, message).state == "failed"

@@ -1,0 +1,126 @@
+"""The clean copy in Sent, over real IMAP."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from sqlmodel import col, update
+
+from tests.houses import People, opened_house
+from tests.servers import Authority, Dovecot, SmtpSink
+from tracker.db import now
+from tracker.house import House
+from tracker.models import Account, Message, User
+from tracker.outgoing.accounts import check_account, set_secret
+from tracker.outgoing.queue import send_due
+from tracker.outgoing.sent_copy import append_due
+
+_numbers = count()
+
+
+@pytest.fixture
+def house(tmp_path, ca: Authority) -> Iterator[House]:  # type: ignore[no-untyped-def]
+    with opened_house(tmp_path, CA_FILE=str(ca.file)) as made:
+        yield made
+
+
+def account_with_imap(house: House, people: People, user: User, sink: SmtpSink, dovecot: Dovecot, **more: object) -> Account:
+    login = f"alice{next(_numbers)}@seller.example"
+    dovecot.add_user(login, "imap-secret")
+    facts = {"imap_host": "localhost", "imap_port": dovecot.imaps_port, "imap_security": "tls", "imap_login": login}
+    account = people.account(user, sink, **{**facts, **more})
+    with house.database.session_scope() as session:
+        row = session.get_one(Account, account.id)
+        set_secret(house, row, "imap", "imap-secret")
+        session.add(row)
+    return row
+
+
+def send_all(house: House) -> None:
+    while send_due(house, "test:1") or append_due(house):
+        pass
+
+
+def message_of(house: House, message: Message) -> Message:
+    with house.database.reading() as session:
+        return session.get_one(Message, message.id)
+
+
+def test_one_clean_copy_is_filed_as_read(house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot) -> None:
+    alice = people.user()
+    account = account_with_imap(house, people, alice, smtp_sink, dovecot)
+    people.grant("anna@client.example")
+    message = people.send(alice, "anna@client.example", "luc@client.example")
+    send_all(house)
+    assert message_of(house, message).sent_copy == "done"
+    login = account.imap_login or ""
+    (copy,) = dovecot.messages(login, dovecot.sent_folder)
+    assert message.message_id.encode() in copy
+    assert house.settings.tracking_url.encode() not in copy
+    assert b"shop.example/offer" in copy
+    assert list(dovecot.flags(login, dovecot.sent_folder).values()) == [{"\\Seen"}]
+
+
+def test_a_crash_after_filing_does_not_file_twice(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot
+) -> None:
+    alice = people.user()
+    account = account_with_imap(house, people, alice, smtp_sink, dovecot)
+    message = people.send(alice, "anna@client.example")
+    send_all(house)
+    with house.database.session_scope() as session:  # as if the commit after APPEND had been lost
+        wanted = update(Message).where(col(Message.id) == message.id).values(sent_copy="wanted", sent_copy_at=now())
+        session.exec(wanted)
+    send_all(house)
+    assert message_of(house, message).sent_copy == "done"
+    assert len(dovecot.messages(account.imap_login or "", dovecot.sent_folder)) == 1
+
+
+def test_where_the_provider_files_its_own_copy_we_file_none(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot
+) -> None:
+    alice = people.user()
+    account = account_with_imap(house, people, alice, smtp_sink, dovecot, files_own_copy=True)
+    message = people.send(alice, "anna@client.example")
+    send_all(house)
+    assert message_of(house, message).sent_copy == "provider"
+    assert dovecot.messages(account.imap_login or "", dovecot.sent_folder) == []
+
+
+def test_a_server_that_is_away_is_tried_again_and_the_mail_is_sent_all_the_same(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot
+) -> None:
+    alice = people.user()
+    account = account_with_imap(house, people, alice, smtp_sink, dovecot)
+    with house.database.session_scope() as session:
+        session.exec(update(Account).where(col(Account.id) == account.id).values(imap_port=1))
+    message = people.send(alice, "anna@client.example")
+    send_all(house)
+    waiting = message_of(house, message)
+    assert (waiting.state, waiting.sent_copy, waiting.sent_copy_tries) == ("sent", "wanted", 1)
+    assert "Nothing listens" in waiting.sent_copy_detail
+    with house.database.session_scope() as session:
+        session.exec(update(Account).where(col(Account.id) == account.id).values(imap_port=dovecot.imaps_port))
+        session.exec(update(Message).values(sent_copy_at=now()))
+    send_all(house)
+    assert message_of(house, message).sent_copy == "done"
+
+
+def test_the_connection_test_tells_each_side_apart(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot
+) -> None:
+    alice = people.user()
+    account = account_with_imap(house, people, alice, smtp_sink, dovecot)
+    assert account.id is not None
+    good = check_account(house, account.id)
+    assert (good.ok, good.imap_text) == (True, f"The Sent folder is “{dovecot.sent_folder}”.")
+    with house.database.session_scope() as session:
+        row = session.get_one(Account, account.id)
+        set_secret(house, row, "imap", "not-the-secret")
+        session.add(row)
+    bad = check_account(house, account.id)
+    assert (bad.smtp_ok, bad.imap_ok) == (True, False)
+    assert "refused the login or password" in bad.imap_text
+    assert "not-the-secret" not in bad.imap_text
+    with house.database.reading() as session:
+        assert session.get_one(Account, account.id).state == "broken"
