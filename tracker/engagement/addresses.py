@@ -1,5 +1,6 @@
 """S6 and S7: one address seen over many messages and recipients. Pure."""
 
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from functools import cached_property
 
 from tracker.engagement.evidence import Evidence
 from tracker.engagement.sequence_hit import SequenceHit
+from tracker.engagement.stretches import stretches
 from tracker.engagement.verdict import Reason, Verdict
 from tracker.engagement.windows import Windows
 
@@ -67,19 +69,19 @@ def learned_addresses(hits: Sequence[AddressHit], windows: Windows = Windows()) 
 
 
 def _by_host(hits: Iterable[AddressHit]) -> dict[Hashable, list[AddressHit]]:
-    """Hits in order of time, grouped by address. Image proxies and relays serve everybody and are left out."""
+    """Hits in order of time, grouped by address. Image proxies and relays serve everybody and are left out,
+    and so is what has no time."""
     groups: dict[Hashable, list[AddressHit]] = defaultdict(list)
-    for hit in sorted(hits, key=lambda hit: hit.at):
+    for hit in sorted((hit for hit in hits if not math.isnan(hit.at)), key=lambda hit: hit.at):
         if not hit.hit.address_is_shared and hit.verdict.klass not in ("privacy_prefetch", "link_preview"):
             groups[hit.hit.host].append(hit)
     return groups
 
 
 def _many_recipients(group: Sequence[AddressHit], windows: Windows) -> Iterable[tuple[AddressHit, Reason]]:
-    for at, first in enumerate(group):
-        window = [hit for hit in group[at:] if hit.at - first.at <= windows.cross_recipient]
+    for window in stretches(group, lambda hit: hit.at, windows.cross_recipient):
         recipients = {hit.recipient.lower() for hit in window}
         if len(recipients) >= RECIPIENTS and len({hit.domain for hit in window}) >= DOMAINS:
-            took = round(window[-1].at - first.at)
+            took = round(window[-1].at - window[0].at)
             for hit in window:
                 yield hit, Reason("many_recipients", {"recipients": len(recipients), "seconds": took})

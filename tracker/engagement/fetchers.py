@@ -90,10 +90,12 @@ def crawler_list(case: Case) -> Verdict | None:
     """Rule 12. A script soon after sending stands on the recipient's side: only there the signed URL is known."""
     if case.agent.role == "crawler":
         return decide("crawler", 85, Reason("crawler", {"name": case.agent.name}))
-    headless = "HeadlessChrome" in case.headers.get("sec-ch-ua", "")
-    if case.agent.role != "tool" and not headless:
-        return None
-    name = case.agent.name or "HeadlessChrome"
+    if "HeadlessChrome" in case.headers.get("sec-ch-ua", ""):
+        return _tool(case, "headless", "HeadlessChrome")
+    return _tool(case, "tool", case.agent.name) if case.agent.role == "tool" else None
+
+
+def _tool(case: Case, code: str, name: str) -> Verdict:
     if case.younger_than(case.windows.library_scan):
-        return decide("security_scanner", 85, Reason("tool", {"name": name}))
+        return decide("security_scanner", 85, Reason(code, {"name": name}))
     return decide("crawler", 80, Reason("tool_late", {"name": name}))

@@ -100,7 +100,7 @@ def _header(value: Any, name: str) -> str:
 
 def _net(value: Any, name: str) -> Net:
     net = _object_or_nothing(value, name)
-    tags = net.get("tags")
+    tags = [net["tags"]] if isinstance(net.get("tags"), str) else net.get("tags")
     if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
         raise FieldProblem(f'"{name}.tags" must be a list of texts, not {_shown(tags)}')
     return Net(
@@ -176,8 +176,8 @@ def _whole(value: Any, name: str) -> int | None:
 
 
 def _yes_or_no(value: Any, name: str) -> bool:
-    if isinstance(value, bool):
-        return value
+    if value in (True, False):  # 1 and 0 as well
+        return bool(value)
     raise FieldProblem(f'"{name}" must be true or false, not {_shown(value)}')
 
 

@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 
 from tracker.engagement.addresses import AddressHit, resolve_addresses
+from tracker.engagement.case import known_age
 from tracker.engagement.evidence import Evidence
 from tracker.engagement.judge_input import Asked, FieldProblem, read_line
-from tracker.engagement.sequence import judge_sequence
+from tracker.engagement.sequence import UNKNOWN_TIME, judge_sequence
 from tracker.engagement.verdict import Verdict, alertable
 from tracker.engagement.windows import Windows
 
@@ -59,7 +60,8 @@ def judge_asked(asked: Asked, windows: Windows = Windows()) -> list[Verdict]:
 
 def _address_hit(asked: Asked, event: int, verdict: Verdict) -> AddressHit:
     evidence, (message, recipient) = asked.events[event], asked.whose[event]
-    return AddressHit(event, evidence.seconds_after_send or 0.0, message, recipient, evidence, verdict)
+    age = known_age(evidence)
+    return AddressHit(event, UNKNOWN_TIME if age is None else age, message, recipient, evidence, verdict)
 
 
 def _answer(asked: Asked, event: int, evidence: Evidence, verdict: Verdict) -> str:

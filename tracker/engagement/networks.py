@@ -162,7 +162,7 @@ def accept_new(old: Table, new_text: str, date: str = "") -> Table | Refusal:
     """
     try:
         networks = parse_networks(new_text)
-    except ValueError as problem:
+    except (ValueError, TypeError, RecursionError) as problem:
         return Refusal(old.name, f"{old.name}: the new range file cannot be read ({problem}); the old one stays")
     if not networks:
         return Refusal(old.name, f"{old.name}: the new range file is empty; the old one stays")
@@ -194,14 +194,16 @@ def _prefixes(text: str) -> Iterator[str]:
 
 
 def _json_prefixes(data: Any) -> Iterator[str]:
-    if isinstance(data, dict) and isinstance(data.get("prefixes"), list):
-        for entry in data["prefixes"]:
-            yield str(entry.get("ipv4Prefix") or entry.get("ipv6Prefix"))
-    elif isinstance(data, list) and all(isinstance(entry, dict) for entry in data):
-        for entry in data:
-            yield from map(str, entry.get("ips", ()))
-    else:
+    google = data.get("prefixes") if isinstance(data, dict) else None
+    entries = google if google is not None else data
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError("neither Google's nor Microsoft's form of JSON")
+    for entry in entries:
+        yield from map(str, entry.get("ips") or ()) if google is None else [str(_one_prefix(entry))]
+
+
+def _one_prefix(entry: dict[str, Any]) -> Any:
+    return entry.get("ipv4Prefix") or entry.get("ipv6Prefix")
 
 
 def _creation_date(text: str) -> str:

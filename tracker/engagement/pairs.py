@@ -1,11 +1,11 @@
 """S5: the same link from two networks within half a minute is one person and one machine."""
 
 from collections.abc import Hashable, Iterator, Sequence
-from itertools import combinations
 
 from tracker.engagement.browser_score import UNKNOWN_FROM
 from tracker.engagement.networks import parse_address
 from tracker.engagement.sequence_hit import SequenceHit
+from tracker.engagement.stretches import pairs
 from tracker.engagement.verdict import Reason
 from tracker.engagement.windows import Windows
 
@@ -16,11 +16,10 @@ def machines_of_pairs(ordered: Sequence[SequenceHit], windows: Windows) -> Itera
     Where one half is already known as a machine the other is the person, unless it is poor as well.
     """
     clicks = [hit for hit in ordered if _may_be_half(hit)]
-    for one, other in combinations(clicks, 2):
-        apart = other.t - one.t
-        if one.evidence.link != other.evidence.link or not apart <= windows.pair or _same_network(one, other):
+    for one, other in pairs(clicks, lambda hit: hit.t, windows.pair):
+        if one.evidence.link != other.evidence.link or _same_network(one, other):
             continue
-        reason = Reason("machine_of_pair", {"seconds": round(apart)})
+        reason = Reason("machine_of_pair", {"seconds": round(other.t - one.t)})
         yield from ((hit.key, reason) for hit in _machines(one, other))
 
 

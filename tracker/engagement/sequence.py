@@ -4,9 +4,9 @@
 and live in `addresses`; S5 is in `pairs`.
 """
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
 
 from tracker.engagement.addresses import AddressHit, LearnedAddress, learned_addresses, resolve_addresses
 from tracker.engagement.browsers import RELEASES, Releases
@@ -18,6 +18,7 @@ from tracker.engagement.networks import same_host_key
 from tracker.engagement.pairs import machines_of_pairs
 from tracker.engagement.sequence_hit import SequenceHit
 from tracker.engagement.settle import settle_seconds
+from tracker.engagement.stretches import nearest, stretches
 from tracker.engagement.verdict import Reason, Verdict
 from tracker.engagement.windows import Windows
 
@@ -72,10 +73,16 @@ def _stage_one(
         age = known_age(evidence)
         verdict = classify(evidence, windows, releases)
         hit = SequenceHit(key, UNKNOWN_TIME if age is None else age, evidence, verdict)
-        if host and not hit.is_link and known.get(key, hit.verdict).klass == hit.verdict.klass == "human":
+        if host and _opened_by_a_person(hit, known.get(key, verdict)):
             opened.add(host)
         hits.append(hit)
     return hits
+
+
+def _opened_by_a_person(hit: SequenceHit, final: Verdict) -> bool:
+    """A mail program in Microsoft's network is a person on a rented desktop, though the open is shown as Outlook's."""
+    as_person = ("human", "mail_proxy") if hit.in_a_mail_program else ("human",)
+    return not hit.is_link and hit.verdict.klass in as_person and final.klass in as_person
 
 
 def resolve(hits: Sequence[SequenceHit], windows: Windows = Windows()) -> dict[Hashable, Verdict]:
@@ -110,15 +117,16 @@ Found = Iterator[tuple[Hashable, Reason]]
 
 def _near_honeypot(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
     """S1. A preview of a pasted mail, or a browser loading ahead, may meet the hidden link without being a scanner."""
-    for trap in ordered:
-        if not trap.is_settled_as("honeypot") or _loads_ahead(trap):
-            continue
-        for hit in ordered:
-            apart = abs(hit.t - trap.t)
-            if apart <= windows.honeypot_network and hit.neighbourhood == trap.neighbourhood:
-                yield hit.key, Reason("honeypot_neighbour")
-            elif apart <= windows.honeypot_anywhere:
-                yield hit.key, Reason("near_honeypot", {"seconds": round(apart)})
+    traps = [hit for hit in ordered if hit.is_settled_as("honeypot") and not _loads_ahead(hit)]
+    anywhere = [trap.t for trap in traps]
+    nearby: dict[Hashable, list[float]] = defaultdict(list)
+    for trap in traps:
+        nearby[trap.neighbourhood].append(trap.t)
+    for hit in ordered:
+        if nearest(nearby[hit.neighbourhood], hit.t) <= windows.honeypot_network:
+            yield hit.key, Reason("honeypot_neighbour")
+        elif (apart := nearest(anywhere, hit.t)) <= windows.honeypot_anywhere:
+            yield hit.key, Reason("near_honeypot", {"seconds": round(apart)})
 
 
 def _loads_ahead(hit: SequenceHit) -> bool:
@@ -148,23 +156,23 @@ def _opens_tabs(clicks: Sequence[SequenceHit]) -> set[Hashable]:
 
 
 def _clusters(clicks: Sequence[SequenceHit], links: int, seconds: float) -> Found:
-    for at, first in enumerate(clicks):
-        window = [hit for hit in clicks[at:] if hit.t - first.t <= seconds]
+    for window in stretches(clicks, lambda hit: hit.t, seconds):
         distinct = {hit.evidence.link for hit in window}
         if len(distinct) >= links:
-            took = round(window[-1].t - first.t, 1)
+            took = round(window[-1].t - window[0].t, 1)
             yield from ((hit.key, Reason("burst", {"links": len(distinct), "seconds": took})) for hit in window)
 
 
 def _rotations(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
     """S3. A mail program that hands a link over to the browser is two agents and one person."""
-    clients = [hit for hit in ordered if _may_rotate(hit)]
-    for one, other in combinations(clients, 2):
-        apart = abs(one.t - other.t)
-        if one.host != other.host or one.agent == other.agent or not apart <= windows.rotation:
-            continue
-        reason = Reason("agent_rotation", {"seconds": round(apart, 1)})
-        yield from ((one.key, reason), (other.key, reason))
+    by_host: dict[Hashable, list[SequenceHit]] = defaultdict(list)
+    for hit in filter(_may_rotate, ordered):
+        by_host[hit.host].append(hit)
+    for hits in by_host.values():
+        for window in stretches(hits, lambda hit: hit.t, windows.rotation):
+            if len({hit.agent for hit in window}) > 1:
+                reason = Reason("agent_rotation", {"seconds": round(window[-1].t - window[0].t, 1)})
+                yield from ((hit.key, reason) for hit in window)
 
 
 def _may_rotate(hit: SequenceHit) -> bool:
@@ -174,14 +182,17 @@ def _may_rotate(hit: SequenceHit) -> bool:
 
 def _spread(ordered: Sequence[SequenceHit], marks: Marks, windows: Windows) -> Found:
     """S4. Later than the window only the same agent counts: behind an office's address there are people too."""
+    agents: dict[Hashable, set[str]] = defaultdict(set)
+    times: dict[Hashable, list[float]] = defaultdict(list)
     for proof in ordered:
-        if not _proves_its_address(proof, marks):
-            continue
-        window = 0 if proof.is_settled_as("method") else windows.spread
-        for hit in ordered:
-            alike = hit.agent == proof.agent or abs(hit.t - proof.t) <= window
-            if hit.host == proof.host and hit.verdict.klass in ("human", "unknown") and alike:
-                yield hit.key, Reason("same_address")
+        if _proves_its_address(proof, marks):
+            agents[proof.host].add(proof.agent)
+            # A lone HEAD may be a link checker on the person's own machine: it speaks for its own agent only.
+            times[proof.host] += [] if proof.is_settled_as("method") else [proof.t]
+    for hit in ordered:
+        alike = hit.agent in agents[hit.host] or nearest(times[hit.host], hit.t) <= windows.spread
+        if alike and hit.verdict.klass in ("human", "unknown"):
+            yield hit.key, Reason("same_address")
 
 
 def _proves_its_address(hit: SequenceHit, marks: Marks) -> bool:
