@@ -6,7 +6,18 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 
 from tracker.house import House
-from tracker.web import compose, mail, message, recipient, set_up, sign_in
+from tracker.web import (
+    api_tokens,
+    compose,
+    feed,
+    mail,
+    message,
+    notifications_page,
+    profile,
+    recipient,
+    set_up,
+    sign_in,
+)
 from tracker.web.cross_origin import CrossOriginProtection
 from tracker.web.errors import on_crash, on_http_error, refuse_cross_origin
 from tracker.web.forwarded import Forwarded
@@ -21,6 +32,10 @@ ROUTES: list[BaseRoute] = [
     *message.routes,
     *compose.routes,
     *recipient.routes,
+    *notifications_page.routes,
+    *feed.routes,
+    *profile.routes,
+    *api_tokens.routes,
     *sign_in.routes,
     *set_up.routes,
     Mount("/static", Static(), name="static"),

@@ -1,0 +1,87 @@
+// The live bell. One tab of a browser listens for all of them; each hint makes every tab fetch the truth again.
+//
+// Pages that want to follow listen on the document:
+//   document.addEventListener("inkling:feed", (event) => event.detail)   // {kind: "notification"|"message"|"letter", id}
+// and after a gap, when anything may have changed: {kind: "gap"}.
+import { isOn, showOnDesktop } from "./ring.js";
+
+const bell = document.querySelector("[data-bell]");
+const badge = document.querySelector("[data-bell-count]");
+const panel = document.querySelector("[data-bell-panel]");
+const page = document.querySelector("[data-bell-page]");
+const title = document.title.replace(/^\(.*?\) /, "");
+const tabs = new BroadcastChannel("inkling-feed");
+let last = document.body.dataset.feedAfter, leads = false;
+
+async function refresh() {
+  const answer = await fetch("/notifications/state");
+  if (answer.status === 401) { location.reload(); return; }
+  if (!answer.ok) return;
+  const { unread, newest } = await answer.json();
+  const short = unread.toLocaleString(document.documentElement.lang, { notation: unread < 10_000 ? "standard" : "compact" });
+  badge.textContent = short;
+  badge.hidden = !unread;
+  bell.setAttribute("aria-label", bell.dataset.label.replace("{}", unread));
+  document.title = unread ? `(${short}) ${title}` : title;
+  if (leads) showOnDesktop(newest);
+  if (panel.matches(":popover-open")) await fill();
+  if (page) location.search.includes("before") || fillPage();
+}
+
+async function fill() {
+  const answer = await fetch("/notifications/panel");
+  if (!answer.ok) return;
+  const focused = panel.contains(document.activeElement) && document.activeElement.closest("form")?.getAttribute("action");
+  panel.innerHTML = await answer.text();
+  if (focused) panel.querySelector(`form[action="${CSS.escape(focused)}"] button`)?.focus();
+}
+
+async function fillPage() {
+  const answer = await fetch(location.href);
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-bell-page]");
+  if (answer.ok && fresh) page.replaceChildren(...fresh.childNodes);
+}
+
+let waiting;
+function told(hint) {
+  clearTimeout(waiting);
+  waiting = setTimeout(refresh, 150);  // a burst of hints is one look
+  document.dispatchEvent(new CustomEvent("inkling:feed", { detail: hint }));
+}
+tabs.addEventListener("message", ({ data }) => told(data));
+
+function listen() {
+  const source = new EventSource(`/feed?after=${last}`);
+  let lost = false;
+  const pass = (hint) => { tabs.postMessage(hint); told(hint); };
+  for (const kind of ["notification", "message", "letter"])
+    source.addEventListener(kind, (event) => { last = event.lastEventId; pass(JSON.parse(event.data)); });
+  source.addEventListener("open", () => { if (lost) pass({ kind: "gap" }); lost = false; });
+  source.addEventListener("error", () => {
+    lost = true;
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
+  });
+}
+// The lock is held as long as the tab lives; when it closes, another tab gets it.
+const lead = () => { leads = true; listen(); if (isOn()) refresh(); return new Promise(() => {}); };
+navigator.locks ? navigator.locks.request("inkling-feed", lead) : lead();
+addEventListener("pageshow", (event) => { if (event.persisted) told({ kind: "gap" }); });
+
+// The bell is a link to a page; with scripts it opens a panel instead.
+bell.addEventListener("click", async (event) => {
+  event.preventDefault();
+  if (panel.matches(":popover-open")) { panel.hidePopover(); return; }
+  await fill();
+  panel.showPopover();
+  panel.querySelector("button")?.focus();
+});
+panel.addEventListener("toggle", (event) => {
+  bell.setAttribute("aria-expanded", event.newState === "open");
+  if (event.newState === "closed" && (document.activeElement === document.body || panel.contains(document.activeElement))) bell.focus();
+});
+panel.addEventListener("submit", async (event) => {
+  if (!event.target.matches("[data-bell-readings]")) return;
+  event.preventDefault();
+  await fetch(event.target.action, { method: "POST", body: new URLSearchParams() });
+  await refresh();
+});

@@ -1,0 +1,75 @@
+"""API tokens: shown once, kept as digests, revoked for good."""
+
+from collections.abc import Sequence
+
+from sqlmodel import col, select
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.db import now
+from tracker.locale import gettext as _
+from tracker.models import ApiToken, User
+from tracker.secrets import new_token, token_digest
+from tracker.web.auth import action, page
+from tracker.web.forms import Wrong, text
+from tracker.web.page import house, redirect, render
+
+HERE = "/settings/tokens"
+
+
+@page
+def tokens(request: Request, user: User) -> Response:
+    return _page(request, user)
+
+
+@action
+def add(request: Request, user: User, form: FormData) -> Response:
+    """Makes a token and shows it on the very page that answers: nowhere else, never again."""
+    name, wrong = text(form, "name"), Wrong()
+    if not name:
+        wrong["name"] = _("The name is missing. Call it after the program that will use it.")
+    elif len(name) > 100:
+        wrong["name"] = _("The name is too long. Use 100 characters or fewer.")
+    if wrong:
+        return _page(request, user, wrong, status=422)
+    token = new_token()
+    assert user.id is not None
+    with house(request).database.session_scope() as session:
+        session.add(ApiToken(user_id=user.id, name=name, token_digest=token_digest(token)))
+    return _page(request, user, made=token, made_name=name)
+
+
+@action
+def revoke(request: Request, user: User, _form: FormData) -> Response:
+    with house(request).database.session_scope() as session:
+        mine = select(ApiToken).where(ApiToken.user_id == user.id, ApiToken.public_id == request.path_params["id"])
+        token = session.exec(mine).first()
+        if token is None:
+            raise HTTPException(404)
+        token.revoked_at = token.revoked_at or now()
+        session.add(token)
+    return redirect(HERE, _("The token “%(name)s” no longer works.") % {"name": token.name})
+
+
+def _page(
+    request: Request, user: User, wrong: Wrong | None = None, made: str = "", made_name: str = "", status: int = 200
+) -> Response:
+    context = {"tokens": _tokens(request, user), "wrong": wrong or {}, "made": made, "made_name": made_name}
+    context["base_url"] = house(request).settings.base_url
+    return render(request, "settings_tokens.html", context, status)
+
+
+def _tokens(request: Request, user: User) -> Sequence[ApiToken]:
+    with house(request).database.reading() as session:
+        mine = select(ApiToken).where(ApiToken.user_id == user.id, col(ApiToken.revoked_at).is_(None))
+        return session.exec(mine.order_by(col(ApiToken.id).desc())).all()
+
+
+routes = [
+    Route(HERE, tokens),
+    Route(HERE, add, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/revocation", revoke, methods=["POST"]),
+]

@@ -1,0 +1,114 @@
+"""Bell lines as people read them: who did what with which message, how often, when, through what."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from markupsafe import Markup
+from sqlmodel import Session, col, select
+
+from tracker.locale import N_, ngettext
+from tracker.locale import gettext as _
+from tracker.models import Delivery, Message, Notification
+
+SENTENCES: Mapping[str, str] = {
+    "open": N_("%(who)s opened %(subject)s"),
+    "click": N_("%(who)s followed a link in %(subject)s"),
+    "reply": N_("%(who)s replied to %(subject)s"),
+    "bounce": N_("Could not be delivered to %(who)s: %(subject)s"),
+    "rejected": N_("Refused for %(who)s: %(subject)s"),
+    "corrected": N_("Corrected: not %(who)s but a machine opened %(subject)s"),
+    "follow_up": N_("Follow up: %(who)s has not replied to %(subject)s"),
+}
+ICONS: Mapping[str, str] = {
+    "open": "eye-solid",
+    "click": "link-solid",
+    "reply": "reply",
+    "bounce": "bounce",
+    "rejected": "bounce",
+    "corrected": "machine",
+    "follow_up": "clock",
+}
+
+
+@dataclass(frozen=True)
+class BellLine:
+    """A notification with the names that its sentence needs."""
+
+    id: str
+    kind: str
+    who: str
+    subject: str
+    opens: int
+    clicks: int
+    count: int
+    client: str
+    detail: str
+    at: datetime
+    unread: bool
+
+    @property
+    def icon(self) -> str:
+        return ICONS.get(self.kind, "alert")
+
+    @property
+    def text(self) -> str:
+        """The sentence as plain text."""
+        return _(SENTENCES[self.kind]) % {"who": self.who, "subject": f"“{self.subject}”"} if self.kind in SENTENCES else self.detail
+
+    @property
+    def html(self) -> Markup:
+        """The sentence with who and what marked; hostile names stay text."""
+        if self.kind not in SENTENCES:
+            return Markup(Markup.escape(self.detail))
+        marks = {"who": Markup("<b>{}</b>").format(self.who), "subject": Markup("<em>{}</em>").format(self.subject)}
+        return Markup(_(SENTENCES[self.kind])) % marks
+
+    @property
+    def counter(self) -> str:
+        """``3×``, or both counts when there were opens and clicks; empty when it happened once."""
+        if self.kind not in ("open", "click"):
+            return ""
+        if self.opens and self.clicks:
+            opens = ngettext("%(num)d open", "%(num)d opens", self.opens) % {"num": self.opens}
+            clicks = ngettext("%(num)d click", "%(num)d clicks", self.clicks) % {"num": self.clicks}
+            return f"{opens}, {clicks}"
+        return f"{self.count}×" if self.count > 1 else ""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the line has something new to say."""
+        return f"{self.id}:{self.kind}:{self.count}:{self.at.timestamp():.0f}"
+
+
+def bell_lines(session: Session, notifications: Sequence[Notification]) -> list[BellLine]:
+    """The lines with the names they need, in three queries however many they are."""
+    deliveries = _deliveries(session, [n.delivery_id for n in notifications])
+    messages = _messages(session, [n.message_id for n in notifications])
+    return [_line(n, deliveries.get(n.delivery_id or 0), messages.get(n.message_id or 0)) for n in notifications]
+
+
+def _line(found: Notification, delivery: Delivery | None, message: Message | None) -> BellLine:
+    return BellLine(
+        id=found.public_id,
+        kind=found.kind,
+        who=(delivery.name or delivery.address) if delivery else (message.names if message else ""),
+        subject=(message.subject if message else "") or _("(no subject)"),
+        opens=found.opens,
+        clicks=found.clicks,
+        count=found.count,
+        client=found.client,
+        detail=found.detail,
+        at=found.at,
+        unread=found.read_at is None,
+    )
+
+
+def _deliveries(session: Session, ids: Iterable[int | None]) -> dict[int, Delivery]:
+    wanted = {id_ for id_ in ids if id_ is not None}
+    return {row.id or 0: row for row in session.exec(select(Delivery).where(col(Delivery.id).in_(wanted)))} if wanted else {}
+
+
+def _messages(session: Session, ids: Iterable[int | None]) -> dict[int, Message]:
+    wanted = {id_ for id_ in ids if id_ is not None}
+    return {row.id or 0: row for row in session.exec(select(Message).where(col(Message.id).in_(wanted)))} if wanted else {}

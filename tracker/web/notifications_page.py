@@ -1,0 +1,92 @@
+"""The bell: its panel, its page, and the reading of lines."""
+
+from datetime import datetime
+
+from sqlmodel import Session, select
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tracker import notify
+from tracker.models import Message, Notification, User
+from tracker.web.auth import action, page
+from tracker.web.bell_lines import bell_lines
+from tracker.web.forms import text
+from tracker.web.page import house, local_path, redirect, render
+
+PANEL_LINES = 20
+PAGE_LINES = 50
+
+
+@page
+def panel(request: Request, user: User) -> Response:
+    """The partial that the bell opens, and fetches again after each hint."""
+    with house(request).database.reading() as session:
+        lines = bell_lines(session, notify.lines(session, user, limit=PANEL_LINES))
+    return render(request, "_bell_panel.html", {"lines": lines})
+
+
+@page
+def state(request: Request, user: User) -> Response:
+    """The badge, and what a desktop notification would say: the newest unread lines."""
+    with house(request).database.reading() as session:
+        unread = notify.unread_count(session, user)
+        newest = bell_lines(session, notify.lines(session, user, unread_only=True, limit=5))
+    lines = [{"id": line.id, "version": line.version, "kind": line.kind, "text": line.text} for line in newest]
+    return JSONResponse({"unread": unread, "newest": lines})
+
+
+@page
+def notifications(request: Request, user: User) -> Response:
+    before, unread_only = _moment(request.query_params.get("before")), request.query_params.get("unread") == "true"
+    with house(request).database.reading() as session:
+        found = notify.lines(session, user, unread_only=unread_only, limit=PAGE_LINES + 1, before=before)
+        lines = bell_lines(session, found[:PAGE_LINES])
+    older = lines[-1].at.isoformat() if len(found) > PAGE_LINES else None
+    return render(request, "notifications.html", {"lines": lines, "older": older, "unread_only": unread_only})
+
+
+@action
+def read(request: Request, user: User, _form: FormData) -> Response:
+    """Marks the line as read and goes on to what it is about."""
+    with house(request).database.session_scope() as session:
+        line = _own_line(session, user, request.path_params["id"])
+        notify.mark_read(session, user, line.public_id)
+        message = session.get(Message, line.message_id) if line.message_id else None
+    if message is not None:
+        return redirect(f"/mail/{message.public_id}")
+    return redirect("/settings/accounts" if line.kind == "problem" else "/notifications")
+
+
+@action
+def read_all(request: Request, user: User, form: FormData) -> Response:
+    with house(request).database.session_scope() as session:
+        notify.mark_all_read(session, user)
+    return redirect(local_path(text(form, "back"), "/notifications"))
+
+
+def _own_line(session: Session, user: User, public_id: str) -> Notification:
+    mine = select(Notification).where(Notification.user_id == user.id, Notification.public_id == public_id)
+    line = session.exec(mine).first()
+    if line is None:
+        raise HTTPException(404)
+    return line
+
+
+def _moment(value: str | None) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(value) if value else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None
+
+
+routes = [
+    Route("/notifications", notifications),
+    Route("/notifications/panel", panel),
+    Route("/notifications/state", state),
+    Route("/notifications/readings", read_all, methods=["POST"]),
+    Route("/notifications/{id}/reading", read, methods=["POST"]),
+]

@@ -1,0 +1,75 @@
+"""The workspace's consent policy, for administrators."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.consent import Pack
+from tracker.locale import gettext as _
+from tracker.models import Preference, User
+from tracker.preferences import preference, set_policy, workspace_pack
+from tracker.web.auth import admin_action, admin_page
+from tracker.web.forms import Wrong, text
+from tracker.web.page import house, redirect, render
+from tracker.web.policy_words import check_policy, policy_name, policy_options
+
+HERE = "/settings/policy"
+
+
+@dataclass(frozen=True)
+class Change:
+    """The last change: what it was set to, by whom, why."""
+
+    policy: str
+    at: datetime
+    by: str
+    reason: str
+
+
+@admin_page
+def policy(request: Request, _user: User) -> Response:
+    with house(request).database.reading() as session:
+        chosen, reason = workspace_pack(session).value, str(preference(session, "policy_reason"))
+    return _page(request, chosen, reason, {})
+
+
+@admin_action
+def save(request: Request, user: User, form: FormData) -> Response:
+    chosen, reason, wrong = text(form, "policy"), text(form, "reason", 2000), Wrong()
+    check_policy(chosen, reason, wrong)
+    if wrong:
+        return _page(request, chosen, reason, wrong, 422)
+    with house(request).database.session_scope() as session:
+        set_policy(session, Pack(chosen), reason, user.id)
+    return redirect(HERE, _("The consent policy is now “%(policy)s”.") % {"policy": policy_name(Pack(chosen))})
+
+
+def _page(request: Request, chosen: str, reason: str, wrong: Wrong, status: int = 200) -> Response:
+    with house(request).database.reading() as session:
+        change = _last_change(session)
+    context = {"policies": policy_options(), "chosen": chosen, "reason": reason, "wrong": wrong, "change": change}
+    return render(request, "settings_policy.html", context, status)
+
+
+def _last_change(session: Session) -> Change | None:
+    row = session.get(Preference, "policy")
+    if row is None:
+        return None
+    person = session.get(User, row.changed_by) if row.changed_by else None
+    return Change(
+        policy=policy_name(workspace_pack(session)),
+        at=row.changed_at,
+        by=person.name if person else _("the operator, on the command line"),
+        reason=str(preference(session, "policy_reason")),
+    )
+
+
+routes = [
+    Route(HERE, policy),
+    Route(HERE, save, methods=["POST"]),
+]
