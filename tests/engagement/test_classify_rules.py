@@ -68,7 +68,7 @@ def test_confidence_of_a_person_is_ninety_minus_score(changes: dict[str, str | N
     assert verdict.confidence == min(90 - points, 95) / 100
 
 
-@pytest.mark.parametrize(("seconds", "klass"), [(599, "unknown"), (600, "human")])
+@pytest.mark.parametrize(("seconds", "klass"), [(299, "unknown"), (300, "human")])
 def test_hoster_alone_never_makes_a_machine(seconds: float, klass: str) -> None:
     assert classify(click(seconds=seconds, net=AT_HOSTER, headers={"sec-fetch-user": None})).klass == klass
 

@@ -41,8 +41,8 @@ class Browser:
 
     @property
     def sends_sec_fetch(self) -> bool:
-        """Since Chrome 80, Firefox 90, Safari 16.4 on every HTTPS request."""
-        first = {"chromium": 80, "gecko": 90, "webkit": 17}.get(self.engine)
+        """Since Chrome 80 and Firefox 90 on every HTTPS request; Safari's versions differ too much to rely on."""
+        first = {"chromium": 80, "gecko": 90}.get(self.engine)
         return first is not None and self.major >= first
 
 

@@ -10,6 +10,8 @@ from tracker.engagement.evidence import Evidence, Kind, Link, Net, State
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MX_FIELDS = ("recipient_mx", "sender_provider")
+# other words for the same fact
+SAME_AS = {"recipient_internal": ("internal_recipient", "recipient_is_internal")}
 SHARED_FIELDS = ("state", "net", "headers")
 
 
@@ -122,7 +124,8 @@ def _state(value: Any, name: str) -> State:
     state = _object_or_nothing(value, name)
     known: dict[str, Any] = {}
     for one in fields(State):
-        given = state.get(one.name)
+        names = (one.name, *SAME_AS.get(one.name, ()))
+        given = next((state[known_as] for known_as in names if state.get(known_as) is not None), None)
         if given is None:
             continue
         if one.name in MX_FIELDS:

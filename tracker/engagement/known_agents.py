@@ -116,6 +116,11 @@ MAIL_CLIENTS = (
     (r"\bNAVER\(", "Naver"),
     (r"\bAndroid-Gmail/", "Gmail"),
     (r"\bSamsung ?Email\b", "Samsung Email"),
+    (r"\bEvolution/\d", "Evolution"),
+    (r"\bKMail\b|\bKontact\b", "KMail"),
+    (r"\bSpark(Desktop)?/\d", "Spark"),
+    (r"\bBlueMail\b", "BlueMail"),
+    (r"^(Mobile)?Mail/\S+ CFNetwork/", "Apple Mail"),
 )
 # No name of their own, only an engine without a browser around it; looked up after the crawlers.
 EMBEDDED_ENGINES = (

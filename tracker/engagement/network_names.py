@@ -67,16 +67,19 @@ _HOST_NAMES = [
 _SPELLINGS = [
     (re.compile(pattern), tag)
     for pattern, tag in (
-        (r"icloud|(^|_)mpp(_|$)|^(apple_|private_)+(relay|egress)|^relay$|^mask_api", "apple_relay"),
+        (r"icloud|(^|_)mpp(_|$)|(apple|private).*(relay|egress)|^relay(_apple)?$|^mask_api", "apple_relay"),
         (r"(^|_)tor(_|$)", "tor"),
         (
             r"(^|_)(eop|defender|safe_?links|detonation|microsoft_scanner)(_|$)|(mail|online|exchange)_protection",
             "microsoft_eop",
         ),
         (r"(^|_)(exchange|exo|outlook|owa)(_|$)", "exchange_online"),
-        (r"google.*(special|rate_limited|safety|scan)|^special_crawlers?$|^rate_limited", "google_special"),
-        (r"google.*(common|bot|crawler)|^common_crawlers?$", "google_common"),
-        (r"gmail|google.*(prox|user|fetch|image|triggered)|user_triggered", "gmail_proxy"),
+        (
+            r"google.*(special|rate_limited|safety|scan)|special.*google|^special_crawlers?$|^rate_limited",
+            "google_special",
+        ),
+        (r"google.*(common|bot|crawler)|common.*google|^common_crawlers?$", "google_common"),
+        (r"gmail|google.*(prox|user|fetch|image|triggered)|user.*google|user_triggered", "gmail_proxy"),
         (r"google.*cloud|(^|_)gcp(_|$)", "hosting"),
         (r"(^|_)google", "google"),
         (r"(^|_)(microsoft|azure|msft|office_?365|o365|m365)(_|$)", "microsoft"),

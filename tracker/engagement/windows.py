@@ -18,7 +18,7 @@ class Windows:
     instant: float = 5
     early: float = 30
     gateway_mx: float = 600
-    hosting_early: float = 600
+    hosting_early: float = 300
     # the sequence of one message
     honeypot_anywhere: float = 30
     honeypot_network: float = 900
