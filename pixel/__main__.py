@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
+    sys.setswitchinterval(0.001)  # the writing thread waits this long for its turn, and every client behind it
     server = uvicorn.Server(server_config(settings, chosen.host, chosen.port))
     server.run()
     return 0 if server.started else 1

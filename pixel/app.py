@@ -29,7 +29,7 @@ class EdgeApp:
         self._endpoints: Endpoints | None = None
         self._prefix = urlsplit(settings.tracking_url).path
 
-    def answers(self, path: str) -> bool:
+    def handles(self, path: str) -> bool:
         """True for a path (of the tracking address, prefix included) that belongs to the edge."""
         return path.removeprefix(self._prefix).startswith(PATHS)
 

@@ -44,6 +44,7 @@ class Endpoints:
         self._limits = Limits(settings.budgets)
         self._own_hosts = settings.own_hosts
         self._own_origin = origin_of(settings.base_url)
+        self._own_name = (host_of(settings.base_url) or "").encode("ascii")
         self._own_path = path_of(settings.base_url) + "/"
         self._tracking_path = path_of(settings.tracking_url)
         self.over_budget = 0
@@ -140,7 +141,7 @@ class Endpoints:
         if headers.get(b"sec-fetch-site") == b"same-origin":
             return True
         referer = headers.get(b"referer")
-        if referer is None:
+        if referer is None or self._own_name not in referer.lower():
             return False
         url = referer[:2048].decode("ascii", "replace")
         return origin_of(url) == self._own_origin and (path_of(url) + "/").startswith(self._own_path)

@@ -226,8 +226,7 @@ class Spool:
     def _write(self, batch: _Batch) -> None:
         try:
             self._keep_in_place()
-            with transaction(self._connection):
-                insert(self._connection, [hit for hit, _ in batch.entries])
+            insert(self._connection, [hit for hit, _ in batch.entries])
         except (sqlite3.OperationalError, SpoolError, OSError):  # locked, full, input or output error: may pass
             self._failing = True
             self._tell_loop(self._not_written, batch)
@@ -247,8 +246,7 @@ class Spool:
         _log.error("the spool file was taken away; a new one is made")
         held = read(self._connection, 0, -1)
         connection = open_for_writing(self.path)
-        with transaction(connection):
-            insert(connection, held)
+        insert(connection, held)
         self._connection.close()
         self._connection, self._identity = connection, file_identity(self.path)
 

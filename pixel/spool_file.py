@@ -16,6 +16,7 @@ from typing import Any, Self
 from pixel.hits import Hit
 
 _LOCK_PATIENCE_MS = 50
+_MAX_ROWS = 64
 _FORMAT = 1
 
 _COLUMNS = "received_at, kind, token, delivery, link, method, client, http_version, headers, self_user"
@@ -132,7 +133,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=_MAX_ROWS + 16)
     connection.execute(f"PRAGMA busy_timeout = {_LOCK_PATIENCE_MS}")
     return connection
 
@@ -151,13 +152,18 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def insert(connection: sqlite3.Connection, hits: Sequence[Hit]) -> None:
-    """Inserts many hits with few statements: each one costs a hand-over between the threads."""
-    start = 0
-    while start < len(hits):
-        # 256, 128 … 1 rows, so that a handful of statements stays prepared
-        size = min(256, 1 << ((len(hits) - start).bit_length() - 1))
-        connection.execute(_statement(size), [value for hit in hits[start : start + size] for value in _row(hit)])
-        start += size
+    """Commits all the hits or none of them.
+
+    One statement where that is possible: it is its own transaction, and while it runs nobody waits for this thread.
+    """
+    if not hits:
+        return
+    if len(hits) <= _MAX_ROWS:
+        connection.execute(_statement(len(hits)), [value for hit in hits for value in _row(hit)])
+        return
+    with transaction(connection):
+        for start in range(0, len(hits), _MAX_ROWS):
+            insert(connection, hits[start : start + _MAX_ROWS])
 
 
 def read(connection: sqlite3.Connection, n: int, limit: int) -> list[Hit]:
@@ -205,7 +211,7 @@ def _hit(row: Iterable[Any]) -> Hit:
 def file_identity(path: Path) -> tuple[int, int] | None:
     """What tells a file from another one at the same path; None when there is none."""
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:
         return None
     return found.st_dev, found.st_ino

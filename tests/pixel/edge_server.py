@@ -20,7 +20,7 @@ from pixel.hits import Hit
 from pixel.settings import EdgeSettings
 from pixel.spool import Spool, SpoolReader
 from pixel.tokens import Tokens, new_public_id
-from tests.servers import free_port, wait_until
+from tests.servers_ground import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "k1-0123456789-abcdefghijklmnopqrstuvwxyz"

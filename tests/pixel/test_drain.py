@@ -8,7 +8,7 @@ import pytest
 from pixel.hits import Hit
 from pixel.tokens import open_path
 from tests.pixel.edge_server import DRAIN_KEY, Reply, RunningEdge, running_edge
-from tests.servers import wait_until
+from tests.servers_ground import wait_until
 
 BEARER = {"Authorization": f"Bearer {DRAIN_KEY}"}
 

@@ -1,6 +1,5 @@
 """`kill -9` under load: every hit that was answered is on disk. Trap G27."""
 
-import socket
 import threading
 from pathlib import Path
 
@@ -8,23 +7,11 @@ import pytest
 
 from pixel.spool import SpoolReader
 from pixel.tokens import Tokens, new_public_id, open_path
-from tests.pixel.edge_server import KEY, edge_process, read_reply
-from tests.servers import wait_until
+from tests.pixel.edge_client import ask_until_the_end
+from tests.pixel.edge_server import KEY, edge_process
+from tests.servers_ground import wait_until
 
 CLIENTS = 8
-
-
-def _ask_until_the_end(port: int, tokens: Tokens, answered: list[str]) -> None:
-    """One client with a kept connection and a new token each time; notes the token when its answer has come."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-            while True:
-                token = tokens.open(new_public_id())
-                connection.sendall(f"GET {open_path(token)} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-                if read_reply(connection).status == 200:
-                    answered.append(token)
-    except OSError:
-        return  # the edge was killed
 
 
 @pytest.mark.parametrize("answers_before_the_kill", [1, 40, 400, 1500])
@@ -32,7 +19,7 @@ def test_g27_every_answered_hit_survives_the_kill(tmp_path: Path, answers_before
     answered: list[str] = []
     with edge_process(tmp_path, {"INKLING_HITS_PER_SOURCE": "0"}) as edge:
         clients = [
-            threading.Thread(target=_ask_until_the_end, args=(edge.port, Tokens([KEY]), answered))
+            threading.Thread(target=ask_until_the_end, args=(edge.port, Tokens([KEY]), answered))
             for _ in range(CLIENTS)
         ]
         for client in clients:

@@ -245,8 +245,8 @@ def test_f29_prefix_of_the_tracking_address_is_understood_with_and_without(tmp_p
         assert edge.ask(open_path(token)).body == PIXEL
         assert edge.ask("/t/robots.txt").status == 200
         assert len(edge.hits()) == 2
-        assert edge.app.answers("/t/o/x")
-        assert not edge.app.answers("/t/messages")
+        assert edge.app.handles("/t/o/x")
+        assert not edge.app.handles("/t/messages")
 
 
 def test_ids_rise_and_times_are_in_order(edge: RunningEdge) -> None:

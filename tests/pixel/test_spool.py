@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from pixel.hits import Hit
 from pixel.spool import Spool, SpoolError, SpoolReader
 from pixel.tokens import new_public_id
 from tests.pixel.edge_server import ROOT
-from tests.servers import wait_until
+from tests.servers_ground import wait_until
 
 
 def a_hit(name: str = "t") -> Hit:
@@ -230,6 +231,23 @@ def test_closing_writes_what_still_waits(path: Path) -> None:
     assert asyncio.run(append_and_close()) == [True] * 5
     with SpoolReader(path) as reader:
         assert len(reader.after(0)) == 5
+
+
+def test_a_disk_that_hangs_keeps_nobody_waiting(spool: Spool) -> None:
+    """The writing thread stands still, as it does in a commit that does not come back."""
+    disk = threading.Event()
+    spool._jobs.put(lambda: bool(disk.wait()) and None)
+
+    async def answered_while_it_hangs() -> None:
+        assert await append_all(spool, a_hit("a"), a_hit("b")) == [False, False]
+        assert await append_all(spool, a_hit("c")) == [False]
+        assert (spool.metrics.lost, spool.metrics.written) == (3, 0)
+        disk.set()
+        assert await append_all(spool, a_hit("d")) == [True]
+
+    asyncio.run(answered_while_it_hangs())
+    assert [hit.token for hit in spool.after(0)] == ["a", "b", "c", "d"]
+    assert (spool.metrics.lost, spool.metrics.rescued, spool.metrics.written) == (3, 3, 4)
 
 
 def test_after_closing_a_hit_is_lost_and_counted(path: Path) -> None:
