@@ -27,7 +27,6 @@ from pixel.spool_file import (
     open_for_writing,
     read,
     sole_writer,
-    transaction,
 )
 
 __all__ = ["PATIENCE", "Spool", "SpoolError", "SpoolMetrics", "SpoolReader"]
