@@ -12,6 +12,7 @@ _ABSOLUTE = re.compile(
 _AUTHORITY = re.compile(r"(?:(?P<user>.*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::(?P<port>[0-9]*))?", re.DOTALL)
 _FORBIDDEN_IN_HOST = re.compile(r"[\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]")
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{%|%\}|\$\{|<%|%>|\*\||\|\*|%7B%7B|\[\[|%%[A-Za-z_]+%%", re.IGNORECASE)
+_BLANK = re.compile(r"[\x00-\x20]")
 _STRIPPED = "".join(map(chr, range(0x21)))
 _REMOVED = str.maketrans("", "", "\t\n\r")
 # Every printable ASCII character stays as it was written: "%2F", "+", "[", "'" and '"' mean what they meant.
@@ -21,7 +22,7 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 def trimmed(value: str) -> str:
     """A decoded value as the URL standard (4.4) begins: no control or space around it, no tab or line break in it."""
-    return value.strip(_STRIPPED).translate(_REMOVED)
+    return value.strip(_STRIPPED).translate(_REMOVED) if _BLANK.search(value) is not None else value
 
 
 def web_address(value: str) -> str | None:

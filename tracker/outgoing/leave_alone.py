@@ -9,9 +9,10 @@ from tracker.outgoing.href import host_and_port, trimmed, web_address
 
 MAX_URL_LENGTH = 1800
 
-_SECRET = re.compile(f"{data.PROVING_PARAMETER}|{data.RANDOM_SEGMENT}")
+_RANDOM = re.compile(data.RANDOM_SEGMENT)
 _WORD = re.compile(data.ONE_TIME_WORD)
-_ALWAYS = re.compile("|".join(f"(?:{pattern})" for pattern in data.ALWAYS))
+_PARAMETER = re.compile(f"[?&#;](?:(?P<enough>{'|'.join(data.PARAMETERS)})|{data.PROVING_PARAMETER})")
+_PLACE = re.compile(f"https?://(?:{'|'.join(data.PLACES)})")
 _WRITTEN_OUT = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.)\S+", re.IGNORECASE)
 _DOMAIN = re.compile(r"[^\s/@?#]+\.[^\s/@?#.]{2,}(?:[/?#]\S*)?")
 
@@ -50,15 +51,20 @@ def reason_to_leave(url: str, text: str, leave: Leave) -> str | None:
 
 def is_own(url: str, leave: Leave) -> bool:
     """True for an address on a tracking host, and for a tracked URL of ours on any host that we once had."""
-    return host_and_port(url) in leave.own_hosts or (leave.original is not None and leave.original(url) is not None)
+    if leave.own_hosts and host_and_port(url) in leave.own_hosts:
+        return True
+    return leave.original is not None and leave.original(url) is not None
 
 
 def is_one_time(url: str) -> bool:
     """True for sign-in, reset, confirmation and pre-signed addresses: following one may use it up."""
     lowered = url.lower()
-    if _SECRET.search(lowered) is not None and _WORD.search(lowered) is not None:
+    if _PLACE.match(lowered) is not None:
         return True
-    return _ALWAYS.search(lowered) is not None
+    parameters = list(_PARAMETER.finditer(lowered)) if "=" in lowered else []
+    if any(parameter["enough"] for parameter in parameters):
+        return True
+    return bool(parameters or _RANDOM.search(lowered)) and _WORD.search(lowered) is not None
 
 
 def is_written_out(text: str, url: str) -> bool:

@@ -1,26 +1,35 @@
 """Quoted history: which element of a document begins the older message, and how far it reaches.
 
-Class names and ids are those that mail programs give to the older message when they answer or forward.
+Class names, ids and styles are those that mail programs give to the older message when they answer or forward.
 """
 
-import re
-
-WITHIN = re.compile(
-    r"""gmail_quote|yahoo_quoted|protonmail_quote|tutanota_quote|zmail_extra|moz-cite-prefix|moz-forward-container
-        |ms-outlook-mobile-reference-message|mail-editor-reference-message|olk_src_body_section|missive_quote
-        |front-blockquote|messagereplysection|isreplycontent|__quoted_text__""",
-    re.VERBOSE | re.IGNORECASE,
+WITHIN = (
+    "gmail_quote",
+    "yahoo_quote",
+    "protonmail_quote",
+    "tutanota_quote",
+    "zmail_extra",
+    "moz-cite-prefix",
+    "moz-forward-container",
+    "ms-outlook-mobile-reference-message",
+    "mail-editor-reference-message",
+    "olk_src_body_section",
+    "missive_quote",
+    "messagereplysection",
+    "isreplycontent",
+    "__quoted_text__",
 )
 """Marks of an element that holds the older message."""
 
-FROM_HERE = re.compile(
-    r"""divrplyfwdmsg|appendonsend|outlookmessageheader|zwchr|stopspelling
-        |border-top:\s*solid\s+\#(?:e1e1e1|b5c4df)\s+1\.0pt""",
-    re.VERBOSE | re.IGNORECASE,
+FROM_HERE = (
+    "divrplyfwdmsg",
+    "appendonsend",
+    "outlookmessageheader",
+    "zwchr",
+    "border-top:solid #e1e1e1 1.0pt;padding:3.0pt 0",
+    "border-top:solid #b5c4df 1.0pt;padding:3.0pt 0",
 )
 """Marks of a line above the older message: everything after it is quoted."""
-
-_ANY = re.compile(f"(?:{WITHIN.pattern})|(?:{FROM_HERE.pattern})", re.VERBOSE | re.IGNORECASE)
 
 ELEMENTS = frozenset({"div", "span", "p", "hr", "table", "td", "section"})
 """Elements that carry such marks. A blockquote needs none."""
@@ -28,6 +37,20 @@ ELEMENTS = frozenset({"div", "span", "p", "hr", "table", "td", "section"})
 ATTRIBUTES = frozenset({"class", "id", "name", "style", "data-marker"})
 
 
-def has_marks(html: str) -> bool:
-    """False when no element of the document can carry a mark, so that none need be looked at."""
-    return _ANY.search(html) is not None
+# What the marks have in common is looked for once.
+_OCTETS = tuple({b"_quote" if "_quote" in mark else mark[-22:].encode() for mark in WITHIN + FROM_HERE})
+
+
+def has_marks(lowered: bytes) -> bool:
+    """False when no element of the document, given in lower case, can carry a mark: then none need be looked at."""
+    return any(mark in lowered for mark in _OCTETS)
+
+
+def begins_within(values: str) -> bool:
+    """True when these attribute values, in lower case, mark the element that holds the older message."""
+    return any(mark in values for mark in WITHIN)
+
+
+def begins_from_here(values: str) -> bool:
+    """True when these attribute values, in lower case, mark a line above the older message."""
+    return any(mark in values for mark in FROM_HERE)

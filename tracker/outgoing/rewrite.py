@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from tracker.outgoing.href import has_placeholder, no_web_address, resolved, trimmed, web_address
 from tracker.outgoing.leave_alone import Leave, reason_to_leave
-from tracker.outgoing.survey import Image, Link, Survey
+from tracker.outgoing.links import Link
+from tracker.outgoing.survey import Image, Survey
 from tracker.outgoing.tags import escaped
 
 __all__ = ["CLIPPED_ABOVE", "Edit", "FoundLink", "Leave", "Rewritten", "restore", "rewrite", "unwrap"]
@@ -34,7 +35,7 @@ class Edit(NamedTuple):
     new: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FoundLink:
     """An href of the document, in document order.
 
@@ -122,7 +123,7 @@ def unwrap(html: str, original: Callable[[str], str | None], is_own_pixel: Calla
 def _already(html: str, found: Survey) -> Rewritten:
     """A document that carries this very pixel has been through here: whatever is left in it was left on purpose."""
     links = (
-        FoundLink(index, web_address(trimmed(one.value)) or trimmed(one.value), _text(one), False, "own_host")
+        FoundLink(index, web_address(trimmed(one.value)) or trimmed(one.value), _text(one, html), False, "own_host")
         for index, one in enumerate(found.links)
     )
     return Rewritten(html, tuple(links), (), True)
@@ -138,7 +139,7 @@ def _decide(
     edits: list[Edit],
 ) -> FoundLink:
     edits += [Edit(start, html[start:end], new) for start, end, new in one.marks]
-    value, text = trimmed(one.value), _text(one)
+    value, text = trimmed(one.value), _text(one, html)
     url = web_address(value)
     if one.quoted:
         if url is not None and leave.original is not None and (was := leave.original(url)) is not None:
@@ -167,14 +168,13 @@ def _reason(one: Link, value: str, url: str | None, text: str, leave: Leave) -> 
     return reason_to_leave(url, text, leave)
 
 
-def _text(one: Link) -> str:
-    return " ".join("".join(one.text).split())[:_TEXT_LENGTH]
+def _text(one: Link, html: str) -> str:
+    return one.visible_text(html)[:_TEXT_LENGTH]
 
 
 def _new_href(html: str, one: Link, url: str) -> Edit:
-    start, end, quote = one.href.value_start, one.href.value_end, one.href.quote
-    new = escaped(url, quote or '"')
-    return Edit(start, html[start:end], new if quote else f'"{new}"')
+    new = escaped(url, one.quote or '"')
+    return Edit(one.start, html[one.start : one.end], new if one.quote else f'"{new}"')
 
 
 def _without_stale_pixel(image: Image, leave: Leave, html: str) -> Edit | None:

@@ -8,12 +8,18 @@ from turbohtml import TokenType, tokenize
 _NAME = re.compile(r"<[A-Za-z][^\t\n\f\r />]*+")
 _ATTRIBUTE = re.compile(
     r"""[\t\n\f\r /]*+
-        (?P<name>[^\t\n\f\r />][^\t\n\f\r /=>]*+)
-        (?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^\t\n\f\r >]*+)))?""",
+        ([^\t\n\f\r />][^\t\n\f\r /=>]*+)
+        (?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"([^"]*+)"|'([^']*+)'|([^\t\n\f\r >]*+)))?""",
     re.VERBOSE,
 )
 _END = re.compile(r"[\t\n\f\r /]*+>")
+_QUOTES = ("", "", '"', "'", "")  # of the groups of _ATTRIBUTE: none, name, double-quoted, single-quoted, bare value
 _SPACE = "\t\n\f\r "
+_UNSAFE = re.compile("[&<> '\"]")
+
+
+Cut = tuple[int, int, str]
+"""The characters `start`:`end` give way to the text."""
 
 
 class Attribute(NamedTuple):
@@ -46,16 +52,25 @@ class StartTag(NamedTuple):
 
 def read_start_tag(html: str, start: int) -> StartTag | None:
     """The start tag whose `<` is at `start`; None when there is no complete one."""
-    name = _NAME.match(html, start)
-    if name is None:
+    found = _NAME.match(html, start)
+    if found is None:
         return None
     attributes: list[Attribute] = []
-    position = name.end()
+    position = found.end()
     while (found := _ATTRIBUTE.match(html, position)) is not None:
-        attributes.append(_attribute(found))
         position = found.end()
+        attributes.append(_attribute(found, found[1].lower()))
     end = _END.match(html, position)
     return None if end is None else StartTag(end.end(), attributes)
+
+
+def first_attribute(html: str, start: int, name: str) -> Attribute | None:
+    """The first attribute of that name in the complete start tag whose `<` is at `start`; what follows it is not read."""
+    found = _NAME.match(html, start)
+    while found is not None and (found := _ATTRIBUTE.match(html, found.end())) is not None:
+        if len(found[1]) == len(name) and found[1].lower() == name:
+            return _attribute(found, name)
+    return None
 
 
 def value_of(html: str, attribute: Attribute | None) -> str:
@@ -82,11 +97,13 @@ def decoded(value: str) -> str:
 
 def escaped(value: str, quote: str = '"') -> str:
     """A value that may stand between quotes of that kind: no raw `&`, `<`, `>`, space or closing quote."""
+    if _UNSAFE.search(value) is None:
+        return value
     value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace(" ", "%20")
     return value.replace("'", "&#39;") if quote == "'" else value.replace('"', "&quot;")
 
 
-def without(html: str, attribute: Attribute) -> tuple[int, int, str]:
+def without(html: str, attribute: Attribute) -> Cut:
     """The edit (start, end, replacement) that takes an attribute out and keeps its neighbours apart."""
     start = attribute.start
     while html[start - 1] in _SPACE:
@@ -100,10 +117,7 @@ def without(html: str, attribute: Attribute) -> tuple[int, int, str]:
     return start, attribute.end, " /" if html[rest] == "=" else ""
 
 
-def _attribute(found: re.Match[str]) -> Attribute:
-    name_start = found.start("name")
-    for group, quote in (("double", '"'), ("single", "'"), ("bare", "")):
-        start, end = found.span(group)
-        if start >= 0:
-            return Attribute(found["name"].lower(), name_start, found.end(), start, end, quote)
-    return Attribute(found["name"].lower(), name_start, found.end(), -1, -1, "")
+def _attribute(found: re.Match[str], name: str) -> Attribute:
+    group = found.lastindex or 1
+    value_start, value_end = found.span(group) if group > 1 else (-1, -1)
+    return Attribute(name, found.start(1), found.end(), value_start, value_end, _QUOTES[group])

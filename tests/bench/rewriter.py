@@ -1,0 +1,230 @@
+"""How fast the rewriter is, beside pytracking in the same run: `python -m tests.bench.rewriter`.
+
+Messages are made from a fixed seed in five shapes of real mail. Both programs get the same documents and make the same number
+of tracked links; ours are given as plain text, then signed as in a send. Processor time, best of several rounds.
+"""
+
+import importlib.util
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import quantiles
+
+from pixel.tokens import Tokens, click_path, new_public_id
+from tracker.outgoing.rewrite import Leave, rewrite
+
+HOST = "https://track.example.com"
+MESSAGES = 300
+ROUNDS = 5
+LARGE = 100 * 1024
+_LEAVE = Leave(own_hosts=frozenset({"track.example.com"}))
+_WORDS = [
+    "offer",
+    "meeting",
+    "thanks",
+    "attached",
+    "proposal",
+    "next",
+    "week",
+    "price",
+    "list",
+    "your",
+    "team",
+    "quarter",
+]
+_WORDS += ["délai", "Angebot", "größe", "договор", "счёт"]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What one program did with all messages: messages and megabytes in a second of processor time."""
+
+    name: str
+    messages: float
+    megabytes: float
+    large_p99: float
+
+
+def main() -> None:
+    print(report())
+
+
+def report() -> str:
+    """Two tables in Markdown: the speeds side by side, and time against size."""
+    documents = [_document(random.Random(seed)) for seed in range(MESSAGES)]
+    speeds = [_measured(name, program, documents) for name, program in _programs()]
+    return "\n".join([*_table(speeds, documents), "", *_missing(), *_growth(), ""])
+
+
+def _table(speeds: list[Speed], documents: list[str]) -> list[str]:
+    size = sum(len(document.encode()) for document in documents)
+    links = sum(document.count("<a ") for document in documents)
+    lines = [
+        f"{len(documents)} messages, {size / len(documents) / 1024:.1f} KB and {links / len(documents):.0f} links on average.",
+        "",
+        "| program | messages/s | MB/s | p99 of a 100 KB message | times pytracking |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    base = next((speed.messages for speed in speeds if speed.name == "pytracking"), None)
+    for speed in speeds:
+        ratio = f"{speed.messages / base:.1f}" if base else "–"
+        lines.append(
+            f"| {speed.name} | {speed.messages:,.0f} | {speed.megabytes:.1f} | {speed.large_p99:.2f} ms | {ratio} |"
+        )
+    return lines
+
+
+def _growth() -> list[str]:
+    lines = ["| size | links | ours | per MB |", "|---:|---:|---:|---:|"]
+    for kilobytes in (1, 10, 100, 1000, 5000):
+        document = _newsletter(random.Random(7), kilobytes * 1024)
+        seconds = min(_seconds(_ours, document) for _ in range(3))
+        megabytes = len(document) / 1024 / 1024
+        lines.append(
+            f"| {kilobytes} KB | {document.count('<a ')} | {seconds * 1000:.2f} ms | {seconds / megabytes * 1000:.0f} ms |"
+        )
+    return lines
+
+
+def _measured(name: str, program: Callable[[str], object], documents: list[str]) -> Speed:
+    seconds = min(sum(_seconds(program, document) for document in documents) for _ in range(ROUNDS))
+    large = [_newsletter(random.Random(seed), LARGE) for seed in range(10)]
+    times = [_seconds(program, document) for _ in range(20) for document in large]
+    size = sum(len(document.encode()) for document in documents)
+    return Speed(name, len(documents) / seconds, size / seconds / 1024 / 1024, quantiles(times, n=100)[98] * 1000)
+
+
+def _seconds(program: Callable[[str], object], document: str) -> float:
+    before = time.process_time()
+    program(document)
+    return time.process_time() - before
+
+
+def _programs() -> list[tuple[str, Callable[[str], object]]]:
+    programs: list[tuple[str, Callable[[str], object]]] = [("Inkling", _ours), ("Inkling, tokens signed", _signed())]
+    if importlib.util.find_spec("pytracking") and importlib.util.find_spec("lxml"):
+        programs.append(("pytracking", _pytracking()))
+    return programs
+
+
+def _missing() -> list[str]:
+    if len(_programs()) == 3:
+        return []
+    return ["Left out: pytracking is not installed (`make bench` installs it).", ""]
+
+
+def _ours(document: str) -> object:
+    return rewrite(document, lambda url, index: f"{HOST}/c/{index}", f"{HOST}/o/pixel.gif", _LEAVE)
+
+
+def _signed() -> Callable[[str], object]:
+    tokens, delivery = Tokens(["x" * 40 + "0123456789"]), new_public_id()
+
+    def link(url: str, index: int) -> str:
+        return HOST + click_path(tokens.click(delivery, index, url))
+
+    return lambda document: rewrite(document, link, f"{HOST}/o/{tokens.open(delivery)}.gif", _LEAVE)
+
+
+def _pytracking() -> Callable[[str], object]:
+    from pytracking import Configuration
+    from pytracking.html import adapt_html
+
+    configuration = Configuration(
+        base_open_tracking_url=f"{HOST}/o/",
+        base_click_tracking_url=f"{HOST}/c/",
+        webhook_url="https://hook.example.com/",
+    )
+    return lambda document: adapt_html(document, {"delivery": "abcdefghijk"}, configuration=configuration)
+
+
+# --- documents
+
+
+def _document(chance: random.Random) -> str:
+    shape = chance.choice([_whole, _whole, _answer, _word, _button])
+    return shape(chance) if chance.random() < 0.8 else _newsletter(chance, chance.randrange(8_000, 60_000))
+
+
+def _text(chance: random.Random, words: int) -> str:
+    return " ".join(chance.choices(_WORDS, k=words))
+
+
+def _url(chance: random.Random) -> str:
+    parameters = "&amp;".join(f"utm_{name}={chance.randrange(10**6)}" for name in ("source", "medium", "id"))
+    return f"https://www.example.com/{chance.choice(_WORDS[:12])}/{chance.randrange(10**5)}?{parameters}"
+
+
+def _signature(chance: random.Random) -> str:
+    return (
+        f'<div class="signature"><b>Anna Example</b><br>{_text(chance, 4)}<br>'
+        f'<a href="tel:+49301234567">+49 30 1234567</a> · <a href="{_url(chance)}" target="_blank">our site</a>'
+        '<br><img src="cid:logo@example.com" width="120" height="40" alt="Example Ltd"></div>'
+    )
+
+
+def _personal(chance: random.Random) -> str:
+    paragraphs = "\r\n".join(
+        f'<p style="margin:0 0 1em">{_text(chance, 40)} <a href="{_url(chance)}">{_text(chance, 2)}</a>.</p>'
+        for _ in range(4)
+    )
+    return f"<div dir=ltr>{paragraphs}{_signature(chance)}</div>"
+
+
+def _whole(chance: random.Random) -> str:
+    """pytracking gives up on a document without a body, so every document has one."""
+    return f"<html><body>{_personal(chance)}</body></html>"
+
+
+def _answer(chance: random.Random) -> str:
+    older = _personal(chance)
+    for _ in range(chance.randrange(1, 6)):
+        older = f'<div class="gmail_attr">wrote:</div><blockquote class="gmail_quote">{older}{_personal(chance)}</blockquote>'
+    return f'<html><body>{_personal(chance)}<div class="gmail_quote">{older}</div></body></html>'
+
+
+def _word(chance: random.Random) -> str:
+    style = "\r\n".join(f"p.Mso{index}, li.Mso{index} {{margin:0cm; font-size:11.0pt;}}" for index in range(60))
+    paragraphs = "\r\n".join(
+        "<p class=MsoNormal><span lang=EN-US style='font-size:11.0pt;font-family:\"Calibri\",sans-serif'>"
+        f"{_text(chance, 30)}<o:p></o:p></span></p>"
+        for _ in range(12)
+    )
+    return (
+        '<html xmlns:v="urn:schemas-microsoft-com:vml" xmlns:o="urn:schemas-microsoft-com:office:office"><head>'
+        f"<style><!--\r\n{style}\r\n--></style><!--[if gte mso 9]><xml><o:shapedefaults v:ext='edit'/></xml><![endif]--></head>"
+        f"<body lang=EN-US link=blue><div class=WordSection1>{paragraphs}{_signature(chance)}</div></body></html>"
+    )
+
+
+def _button(chance: random.Random) -> str:
+    url = _url(chance)
+    return (
+        f"<html><body><p>{_text(chance, 50)}</p><!--[if mso]><v:roundrect href=\"{url}\" style='height:40px'><center>{_text(chance, 2)}"
+        f'</center></v:roundrect><![endif]--><![if !mso]><a href="{url}">{_text(chance, 2)}</a><![endif]>'
+        f"{_signature(chance)}</body></html>"
+    )
+
+
+def _newsletter(chance: random.Random, size: int) -> str:
+    head = (
+        '<!DOCTYPE html><html><head><meta charset="utf-8"><style>td{font-family:Arial}</style></head><body>'
+        f'<div style="display:none">{_text(chance, 8)}</div>'
+    )
+    rows: list[str] = []
+    length = len(head)
+    while length < size:
+        rows.append(
+            '<table role="presentation" cellpadding="0" cellspacing="0" width="600">\r\n'
+            f'<tr><td style="padding:12px 24px;font-family:Arial,sans-serif;font-size:15px;line-height:22px;color:#333333">'
+            f'<h2 style="margin:0">{_text(chance, 5)}</h2><p>{_text(chance, 45)}</p></td></tr>\r\n<tr><td align="center">'
+            f'<a href="{_url(chance)}" style="display:inline-block;padding:12px 24px;background:#0055aa;color:#ffffff">'
+            f"<span>{_text(chance, 2)}</span></a></td></tr></table>\r\n"
+        )
+        length += len(rows[-1])
+    return head + "".join(rows) + "</body></html>"
+
+
+if __name__ == "__main__":
+    main()

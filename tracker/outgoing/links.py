@@ -1,0 +1,71 @@
+"""A link of a document: where the value of its href stands, what it says, and what people see of it."""
+
+import re
+
+from turbohtml import TokenType, tokenize
+
+from tracker.outgoing.tags import Cut, decoded, first_attribute, read_start_tag, value_of
+
+# The usual start tag of a link: every value in double quotes, one space or line break between the attributes.
+_USUAL = re.compile(
+    r"""<a(?:[\t\n\f\r ]++(?!href=)[a-z][a-z0-9:_-]*+="[^"]*+")*+[\t\n\f\r ]++href="([^"]*+)"
+        (?:[\t\n\f\r ]++[a-z][a-z0-9:_-]*+="[^"]*+")*+[\t\n\f\r ]*+>""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_MARKUP = re.compile("[<&]")
+
+
+class Link:
+    """`value` is the decoded href; its characters are `start`:`end` of the document, between quotes of kind `quote`."""
+
+    __slots__ = ("end", "marks", "quote", "quoted", "start", "text", "text_end", "text_start", "value")
+
+    def __init__(self, value: str, start: int, end: int, quote: str, text_start: int) -> None:
+        self.value = value
+        self.start = start
+        self.end = end
+        self.quote = quote
+        self.text_start = text_start
+        self.text_end = -1
+        self.text: str | None = None
+        self.marks: list[Cut] = []
+        self.quoted = False
+
+    def visible_text(self, html: str) -> str:
+        """What people see, in one line; the replacement text of an image where there is nothing else."""
+        text = self.text
+        if text is None:
+            text = html[self.text_start : self.text_end] if self.text_end >= 0 else ""
+            if _MARKUP.search(text) is not None:
+                text = _without_markup(text)
+        return " ".join(text.split())
+
+    def shift(self, html: str, by: int) -> None:
+        """Moves a link of a part of the document to its offsets in the whole."""
+        self.start, self.end = self.start + by, self.end + by
+        self.text_start, self.text_end = self.text_start + by, self.text_end + by if self.text_end >= 0 else -1
+        self.marks = [(start + by, end + by, new) for start, end, new in self.marks]
+
+
+def read_link(html: str, start: int) -> Link | None:
+    """The link whose complete start tag begins at `start`; None when it has no href with a value."""
+    usual = _USUAL.match(html, start)
+    if usual is not None:
+        return Link(decoded(usual[1]), usual.start(1), usual.end(1), '"', usual.end())
+    tag = read_start_tag(html, start)
+    href = tag.first("href") if tag else None
+    if tag is None or href is None or href.value_start < 0:
+        return None
+    return Link(value_of(html, href), href.value_start, href.value_end, href.quote, tag.end)
+
+
+def _without_markup(text: str) -> str:
+    seen: list[str] = []
+    alternative = ""
+    for token in tokenize(text, capture_attributes=False):
+        if token.type is TokenType.TEXT:
+            seen.append(token.data or "")
+        elif token.tag == "img" and token.line == 1 and not alternative:
+            alternative = value_of(text, first_attribute(text, token.col, "alt"))
+    found = "".join(seen)
+    return found if found.strip() else alternative
