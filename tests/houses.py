@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,13 @@ class People:
     def account(self, user: User, sink: SmtpSink, **more: object) -> Account:
         """An account that submits to ``sink``; ``more`` are columns."""
         assert user.id is not None
-        facts = {"address": user.email, "name": user.name, "smtp_security": "none", "confirmed_at": now(), **more}
+        facts: dict[str, Any] = {
+            "address": user.email,
+            "name": user.name,
+            "smtp_security": "none",
+            "confirmed_at": now(),
+            **more,
+        }
         with self.house.database.session_scope() as session:
             account = Account(user_id=user.id, smtp_host=sink.host, smtp_port=sink.port, **facts)
             if sink.rules.login:
@@ -133,5 +140,3 @@ def _hash() -> str:
 @pytest.fixture
 def people(house: House) -> People:
     return People(house)
-
-

@@ -18,7 +18,7 @@ from tracker import notify
 from tracker.consent import Purpose, State
 from tracker.front import create_front
 from tracker.house import House
-from tracker.models import Delivery, Event, HitEvidence, Message, TrackedLink, User
+from tracker.models import Delivery, Event, HitEvidence, Message, Notification, TrackedLink, User
 from tracker.models import Verdict as VerdictRow
 from tracker.outgoing.queue import send_due
 
@@ -48,7 +48,9 @@ def send_all(house: House) -> None:
 def running(house: House) -> Iterator[str]:
     """Edge, web and worker in one process, on the address that the house's tracking URL names."""
     port = int(house.settings.tracking_url.rpartition(":")[2])
-    config = uvicorn.Config(create_front(house), port=port, lifespan="on", log_level="warning", access_log=False, ws="none")
+    config = uvicorn.Config(
+        create_front(house), port=port, lifespan="on", log_level="warning", access_log=False, ws="none"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -69,7 +71,9 @@ def house(house: House) -> House:
     return house
 
 
-def test_only_who_agreed_is_tracked_and_nobody_else_is_touched(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_only_who_agreed_is_tracked_and_nobody_else_is_touched(
+    house: House, people: People, smtp_sink: SmtpSink
+) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     people.grant("anna@client.example")
@@ -142,6 +146,6 @@ def _message(house: House, message: Message) -> Message:
         return session.get_one(Message, message.id)
 
 
-def _bell(house: House, user: User) -> list[notify.Notification]:
+def _bell(house: House, user: User) -> list[Notification]:
     with house.database.reading() as session:
         return list(notify.lines(session, user))

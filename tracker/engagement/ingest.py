@@ -75,8 +75,16 @@ def _take_in(house: House, edge: str, hits: Sequence[Hit]) -> None:
         cursor = session.exec(select(DrainCursor).where(DrainCursor.edge == edge).with_for_update()).first()
         start = cursor.after if cursor else 0
         fresh = [hit for hit in hits if (hit.id or 0) > start]  # another worker may have been here
+        fresh = _without_known(session, edge, fresh)
         take_in(session, house, edge, fresh)
         advance(session, edge, hits[-1].id or 0)
+
+
+def _without_known(session: Session, edge: str, hits: Sequence[Hit]) -> list[Hit]:
+    """A cursor can be lost, with a restored backup; events cannot be doubled all the same."""
+    numbers = [hit.id for hit in hits]
+    known = set(session.exec(select(Event.hit).where(Event.edge == edge, col(Event.hit).in_(numbers))))
+    return [hit for hit in hits if hit.id not in known]
 
 
 def take_in(session: Session, house: House, edge: str, hits: Sequence[Hit]) -> None:

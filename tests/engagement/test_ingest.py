@@ -1,0 +1,328 @@
+"""From hits to events, counters and bell, on both databases."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import pytest
+from sqlmodel import col, select, update
+
+from pixel.hits import Hit
+from tests.houses import People
+from tests.servers import SmtpSink
+from tracker import notify
+from tracker.consent import Pack, State
+from tracker.db import now
+from tracker.engagement.alerts import settle_due
+from tracker.engagement.ingest import drain, retry_aside
+from tracker.engagement.overrule import overrule
+from tracker.house import House
+from tracker.models import Delivery, DrainCursor, Event, HitAside, HitEvidence, Message, Notification, User
+from tracker.models import Verdict as VerdictRow
+from tracker.outgoing.queue import send_due
+from tracker.preferences import set_policy
+from tracker.privacy import sweep
+
+CHROME = {
+    "user-agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
+    "accept": "image/avif,image/webp,*/*",
+    "accept-language": "de-DE,de;q=0.9",
+    "sec-fetch-site": "cross-site",
+    "sec-fetch-mode": "no-cors",
+    "sec-fetch-dest": "image",
+    "sec-ch-ua": '"Chromium";v="156", "Google Chrome";v="156"',
+}
+GMAIL = {"user-agent": "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"}
+APPLE = {"user-agent": "Mozilla/5.0"}
+READER = "93.184.10.7"
+
+
+@dataclass
+class Edge:
+    """A source of hits that a test fills by hand; the numbers go on as a spool's would."""
+
+    name: str = "local"
+    hits: list[Hit] = field(default_factory=list)
+    confirmed: int = 0
+
+    def hit(
+        self,
+        delivery: Delivery,
+        kind: str = "open",
+        *,
+        after: float = 600,
+        headers: dict[str, str] | None = None,
+        client: str = READER,
+        link: int | None = None,
+        self_user: str | None = None,
+    ) -> Hit:
+        base = delivery.accepted_at or now()
+        hit = Hit(
+            id=len(self.hits) + 1,
+            received_at=base + timedelta(seconds=after),
+            kind=kind,  # type: ignore[arg-type]
+            token="-",
+            delivery=delivery.public_id,
+            link=link if kind == "click" else None,
+            method="GET",
+            client=client,
+            http_version="1.1",
+            headers=CHROME if headers is None else headers,
+            self_user=self_user,
+        )
+        self.hits.append(hit)
+        return hit
+
+    def after(self, n: int, limit: int) -> Sequence[Hit]:
+        return [hit for hit in self.hits if (hit.id or 0) > n][:limit]
+
+    def confirm(self, n: int) -> None:
+        self.confirmed = n
+
+
+@pytest.fixture
+def alice(people: People, smtp_sink: SmtpSink) -> User:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    return alice
+
+
+@pytest.fixture
+def sent(house: House, people: People, alice: User) -> Delivery:
+    """One delivery, accepted, tracked."""
+    people.grant("anna@client.example", name="Anna")
+    people.send(alice, "anna@client.example")
+    while send_due(house, "test:1"):
+        pass
+    with house.database.reading() as session:
+        return session.exec(select(Delivery)).one()
+
+
+def take_in(house: House, edge: Edge) -> list[Event]:
+    while drain(house, edge):
+        pass
+    return events(house)
+
+
+def events(house: House) -> list[Event]:
+    with house.database.reading() as session:
+        return list(session.exec(select(Event).order_by(col(Event.at), col(Event.id))))
+
+
+def settle(house: House) -> None:
+    """As if every waiting time were over."""
+    with house.database.session_scope() as session:
+        past = datetime(2000, 1, 1, tzinfo=now().tzinfo)
+        session.exec(update(Event).where(col(Event.settle_at).is_not(None)).values(settle_at=past))
+    while settle_due(house):
+        pass
+
+
+def bell(house: House, user: User) -> list[Notification]:
+    with house.database.reading() as session:
+        return list(notify.lines(session, user))
+
+
+def message_of(house: House) -> Message:
+    with house.database.reading() as session:
+        return session.exec(select(Message)).one()
+
+
+def test_a_person_counts_and_rings_only_after_settling(house: House, alice: User, sent: Delivery) -> None:
+    edge = Edge()
+    edge.hit(sent)
+    (event,) = take_in(house, edge)
+    assert (event.klass, event.counted, message_of(house).opens) == ("human", True, 1)
+    assert bell(house, alice) == []
+    settle(house)
+    (line,) = bell(house, alice)
+    assert (line.kind, line.opens, line.delivery_id) == ("open", 1, sent.id)
+
+
+@pytest.mark.parametrize(
+    ("headers", "client", "klass", "counts"),
+    [
+        (GMAIL, "66.249.84.33", "mail_proxy", True),
+        (APPLE, "104.28.30.10", "privacy_prefetch", False),
+        (CHROME, "40.94.0.17", "unknown", False),
+        (CHROME, "209.222.82.7", "security_scanner", False),
+        ({"user-agent": "Slackbot-LinkExpanding 1.0"}, "3.3.3.3", "link_preview", False),
+    ],
+)
+def test_machines_are_kept_grey_and_never_ring(
+    house: House, alice: User, sent: Delivery, headers: dict[str, str], client: str, klass: str, counts: bool
+) -> None:
+    edge = Edge()
+    edge.hit(sent, headers=headers, client=client, after=1.0)
+    (event,) = take_in(house, edge)
+    settle(house)
+    message = message_of(house)
+    assert event.klass == klass
+    assert (message.opens, message.machine) == ((1, 0) if counts else (0, 1))
+    assert len(bell(house, alice)) == (1 if counts else 0)
+
+
+def test_the_same_hit_read_twice_is_one_event(house: House, sent: Delivery) -> None:
+    edge = Edge()
+    edge.hit(sent)
+    take_in(house, edge)
+    with house.database.session_scope() as session:
+        session.delete(session.get_one(DrainCursor, "local"))
+    assert len(take_in(house, edge)) == 1
+    with house.database.reading() as session:
+        assert session.exec(select(HitAside)).all() == []
+
+
+def test_the_senders_own_browser_never_counts(house: House, alice: User, sent: Delivery) -> None:
+    edge = Edge()
+    edge.hit(sent, self_user=alice.public_id)
+    edge.hit(sent, "click", link=0, self_user=alice.public_id, after=700)
+    assert [(e.klass, e.counted) for e in take_in(house, edge)] == [("sender_self", False)] * 2
+    settle(house)
+    message = message_of(house)
+    assert (message.opens, message.clicks, message.machine, bell(house, alice)) == (0, 0, 0, [])
+
+
+def test_a_click_without_an_open_tells_of_one_open(house: House, sent: Delivery) -> None:
+    edge = Edge()
+    edge.hit(sent, "click", link=0, headers=CHROME | {"sec-fetch-dest": "document", "sec-fetch-mode": "navigate"})
+    take_in(house, edge)
+    message = message_of(house)
+    assert (message.opens, message.clicks) == (1, 1)
+
+
+def test_a_burst_is_taken_back_and_the_bell_corrected(house: House, alice: User, sent: Delivery) -> None:
+    navigate = CHROME | {"sec-fetch-dest": "document", "sec-fetch-mode": "navigate", "accept": "text/html,*/*"}
+    edge = Edge()
+    edge.hit(sent, "click", link=0, headers=navigate, after=600)
+    take_in(house, edge)
+    settle(house)
+    assert [line.kind for line in bell(house, alice)] == ["click"]
+    edge.hit(sent, "click", link=1, headers=navigate, after=600.005)
+    assert [e.klass for e in take_in(house, edge)] == ["security_scanner"] * 2
+    message = message_of(house)
+    assert (message.clicks, message.opens, message.machine) == (0, 0, 2)
+    assert [line.kind for line in bell(house, alice)] == ["corrected"]
+    with house.database.reading() as session:
+        versions = session.exec(
+            select(VerdictRow.version).order_by(col(VerdictRow.event_id), col(VerdictRow.version))
+        ).all()
+    assert versions[:2] == [1, 2]
+
+
+def test_repeats_of_one_reading_are_one_open(house: House, sent: Delivery) -> None:
+    edge = Edge()
+    for moment in (600, 600.05, 600.1):
+        edge.hit(sent, headers=GMAIL, client="66.249.84.33", after=moment)
+    take_in(house, edge)
+    assert message_of(house).opens == 1
+    assert [e.merged for e in events(house)] == [False, True, True]
+
+
+def test_who_never_agreed_or_withdrew_leaves_no_trace(
+    house: House, people: People, alice: User, sent: Delivery
+) -> None:
+    edge = Edge()
+    people.send(alice, "luc@client.example")
+    while send_due(house, "test:1"):
+        pass
+    with house.database.reading() as session:
+        luc = session.exec(select(Delivery).where(Delivery.address == "luc@client.example")).one()
+    edge.hit(luc)
+    people.consent("anna@client.example", State.WITHDRAWN)
+    edge.hit(sent)
+    edge.hit(sent, "click", link=0)
+    assert take_in(house, edge) == []
+    assert edge.confirmed == 3
+    with house.database.reading() as session:
+        assert session.exec(select(HitEvidence)).all() == []
+
+
+def test_with_tracking_switched_off_nothing_more_is_kept(house: House, sent: Delivery) -> None:
+    with house.database.session_scope() as session:
+        set_policy(session, Pack.OFF, "")
+    edge = Edge()
+    edge.hit(sent)
+    assert take_in(house, edge) == []
+
+
+def test_evidence_is_sealed_and_goes_after_its_time(house: House, sent: Delivery) -> None:
+    edge = Edge()
+    edge.hit(sent, client="198.51.100.77")
+    (event,) = take_in(house, edge)
+    with house.database.reading() as session:
+        (evidence,) = session.exec(select(HitEvidence)).all()
+    assert b"198.51.100.77" not in evidence.sealed
+    assert "Chrome/156" not in json.dumps(event.reasons)
+    assert timedelta(days=6) < evidence.expires_at - now() <= timedelta(days=7)
+    with house.database.session_scope() as session:
+        session.exec(update(HitEvidence).values(expires_at=now() - timedelta(seconds=1)))
+    sweep(house)
+    with house.database.reading() as session:
+        assert session.exec(select(HitEvidence)).all() == []
+    settle(house)
+    assert message_of(house).opens == 1
+
+
+def test_the_users_word_stands_against_every_rule(house: House, alice: User, sent: Delivery) -> None:
+    edge = Edge()
+    edge.hit(sent)
+    (event,) = take_in(house, edge)
+    settle(house)
+    with house.database.session_scope() as session:
+        overrule(session, house, session.get_one(Event, event.id), session.get_one(User, alice.id), human=False)
+    assert message_of(house).opens == 0
+    assert [line.kind for line in bell(house, alice)] == ["corrected"]
+    edge.hit(sent, after=5000)
+    take_in(house, edge)
+    assert [e.counted for e in events(house)] == [False, True]
+    with house.database.session_scope() as session:
+        overrule(session, house, session.get_one(Event, event.id), session.get_one(User, alice.id), human=True)
+    assert message_of(house).opens == 2
+
+
+def test_a_hit_that_overtakes_our_note_of_the_250_has_no_negative_age(house: House, sent: Delivery) -> None:
+    edge = Edge()
+    edge.hit(sent, after=-2, headers=GMAIL, client="66.249.84.33")
+    (event,) = take_in(house, edge)
+    assert event.klass == "mail_proxy"
+
+
+def test_a_poisoned_hit_is_set_aside_the_line_goes_on_and_nothing_is_lost(house: House, sent: Delivery) -> None:
+    edge = Edge()
+    good = edge.hit(sent)
+    edge.hits[0] = replace(good, received_at=good.received_at.replace(tzinfo=None))
+    edge.hit(sent, after=900)
+    assert [e.hit for e in take_in(house, edge)] == [2]
+    assert edge.confirmed == 2
+    with house.database.reading() as session:
+        (aside,) = session.exec(select(HitAside)).all()
+    assert (aside.hit, aside.problem) == (1, "TypeError")
+    assert b"198." not in aside.sealed
+    with house.database.session_scope() as session:
+        session.exec(update(HitAside).values(try_at=now()))
+    assert retry_aside(house) == 1  # read back from its sealed line, the time has its zone again
+    assert {e.hit for e in events(house)} == {1, 2}
+    with house.database.reading() as session:
+        assert session.exec(select(HitAside)).all() == []
+
+
+def test_a_muted_message_counts_but_does_not_ring(house: House, alice: User, sent: Delivery) -> None:
+    with house.database.session_scope() as session:
+        session.exec(update(Message).values(muted=True))
+    edge = Edge()
+    edge.hit(sent)
+    take_in(house, edge)
+    settle(house)
+    assert (message_of(house).opens, bell(house, alice)) == (1, [])
+
+
+def test_ten_opens_are_one_bell_line(house: House, alice: User, sent: Delivery) -> None:
+    edge = Edge()
+    for number in range(10):
+        edge.hit(sent, after=600 + 100 * number)
+        take_in(house, edge)
+        settle(house)
+    (line,) = bell(house, alice)
+    assert (line.opens, line.count, line.read_at) == (10, 10, None)
