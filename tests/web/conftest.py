@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import httpx
 import pytest
@@ -25,6 +26,7 @@ from tracker.models import Role, User, UserSession
 from tracker.secrets import new_token, token_digest
 from tracker.web.app import create_app
 from tracker.web.visits import COOKIE, LIFE
+
 
 @pytest.fixture
 def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
@@ -51,7 +53,7 @@ ClientOf = Callable[..., httpx.Client]
 def make_user(house: House) -> MakeUser:
     """`make_user("bob@example.com", "Bob", locale="ru")`: a person of this house."""
 
-    def make(email: str, name: str = "", **facts: object) -> User:
+    def make(email: str, name: str = "", **facts: Any) -> User:
         with house.database.session_scope() as session:
             user = User(email=lookup_form(email), name=name or email.partition("@")[0].title(), **facts)
             session.add(user)
@@ -75,7 +77,12 @@ def server(house: House) -> Iterator[str]:
     """A web server on this house; gives its address."""
     port = free_port()
     config = uvicorn.Config(
-        create_app(house), port=port, log_level="error", proxy_headers=False, server_header=False, timeout_graceful_shutdown=1
+        create_app(house),
+        port=port,
+        log_level="error",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
     )
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, daemon=True)

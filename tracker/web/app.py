@@ -7,16 +7,20 @@ from starlette.routing import BaseRoute, Mount
 
 from tracker.house import House
 from tracker.web import (
+    accounts_page,
     api_tokens,
     compose,
     feed,
+    health,
     mail,
     message,
     notifications_page,
+    people,
     profile,
     recipient,
     set_up,
     sign_in,
+    workspace_page,
 )
 from tracker.web.cross_origin import CrossOriginProtection
 from tracker.web.errors import on_crash, on_http_error, refuse_cross_origin
@@ -35,7 +39,11 @@ ROUTES: list[BaseRoute] = [
     *notifications_page.routes,
     *feed.routes,
     *profile.routes,
+    *accounts_page.routes,
     *api_tokens.routes,
+    *people.routes,
+    *workspace_page.routes,
+    *health.routes,
     *sign_in.routes,
     *set_up.routes,
     Mount("/static", Static(), name="static"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from sqlmodel import Session, col, select
 
 from tracker.locale import N_, ngettext
@@ -54,15 +54,19 @@ class BellLine:
     @property
     def text(self) -> str:
         """The sentence as plain text."""
-        return _(SENTENCES[self.kind]) % {"who": self.who, "subject": f"“{self.subject}”"} if self.kind in SENTENCES else self.detail
+        return (
+            _(SENTENCES[self.kind]) % {"who": self.who, "subject": f"“{self.subject}”"}
+            if self.kind in SENTENCES
+            else self.detail
+        )
 
     @property
     def html(self) -> Markup:
         """The sentence with who and what marked; hostile names stay text."""
         if self.kind not in SENTENCES:
-            return Markup(Markup.escape(self.detail))
+            return escape(self.detail)
         marks = {"who": Markup("<b>{}</b>").format(self.who), "subject": Markup("<em>{}</em>").format(self.subject)}
-        return Markup(_(SENTENCES[self.kind])) % marks
+        return escape(_(SENTENCES[self.kind])) % marks
 
     @property
     def counter(self) -> str:
@@ -106,9 +110,15 @@ def _line(found: Notification, delivery: Delivery | None, message: Message | Non
 
 def _deliveries(session: Session, ids: Iterable[int | None]) -> dict[int, Delivery]:
     wanted = {id_ for id_ in ids if id_ is not None}
-    return {row.id or 0: row for row in session.exec(select(Delivery).where(col(Delivery.id).in_(wanted)))} if wanted else {}
+    return (
+        {row.id or 0: row for row in session.exec(select(Delivery).where(col(Delivery.id).in_(wanted)))}
+        if wanted
+        else {}
+    )
 
 
 def _messages(session: Session, ids: Iterable[int | None]) -> dict[int, Message]:
     wanted = {id_ for id_ in ids if id_ is not None}
-    return {row.id or 0: row for row in session.exec(select(Message).where(col(Message.id).in_(wanted)))} if wanted else {}
+    return (
+        {row.id or 0: row for row in session.exec(select(Message).where(col(Message.id).in_(wanted)))} if wanted else {}
+    )

@@ -15,7 +15,10 @@ from tracker.web.visits import person_of
 
 SENTENCES: Mapping[int, tuple[str, str]] = {
     400: (N_("This request could not be read"), N_("Go back, reload the page and try again.")),
-    401: (N_("Please sign in"), N_("Your visit has ended. Sign in again; what you wrote is still in the other window.")),
+    401: (
+        N_("Please sign in"),
+        N_("Your visit has ended. Sign in again; what you wrote is still in the other window."),
+    ),
     403: (N_("This is not open to you"), N_("Ask an administrator of your workspace if you need it.")),
     404: (N_("There is nothing here"), N_("The page was moved or removed, or it belongs to somebody else.")),
     405: (N_("This address is not for that"), N_("Go back, reload the page and try again.")),
@@ -25,7 +28,9 @@ SENTENCES: Mapping[int, tuple[str, str]] = {
     500: (N_("Something went wrong on our side"), N_("It was written down. Try again in a moment.")),
     503: (N_("Not ready yet"), N_("Try again in a moment.")),
 }
-CROSS_ORIGIN = N_("Another site’s page tried to do this in your name, so it was refused. Open Inkling itself and do it there.")
+CROSS_ORIGIN = N_(
+    "Another site’s page tried to do this in your name, so it was refused. Open Inkling itself and do it there."
+)
 
 Handler = Callable[[Request, Exception], Response]
 
@@ -40,7 +45,9 @@ def error_page(request: Request, status: int, detail: str = "", headers: Mapping
         if request.headers.get("sec-fetch-dest") == "empty":
             response: Response = JSONResponse({"title": title, "detail": detail or way_out}, status)
         else:
-            response = render(request, "error.html", {"status": status, "title": title, "way_out": detail or way_out}, status)
+            response = render(
+                request, "error.html", {"status": status, "title": title, "way_out": detail or way_out}, status
+            )
     response.headers.update(headers or {})
     return response
 

@@ -152,16 +152,18 @@ async def _events(request: Request, hub: Hub, listener: Listener, after: int | N
         hub.leave(listener)
 
 
-async def _in_order(request: Request, hub: Hub, listener: Listener, after: int | None) -> AsyncIterator[FeedItem | None]:
+async def _in_order(
+    request: Request, hub: Hub, listener: Listener, after: int | None
+) -> AsyncIterator[FeedItem | None]:
     """What was missed, then what comes; None as a heartbeat. Ends when it is time to go."""
     while after is not None:
         missed = await run_in_threadpool(_missed, house(request), listener.user_id, after)
-        for item in missed:
-            yield item
+        for old in missed:
+            yield old
         after = missed[-1].id if len(missed) == BATCH else None
     end = asyncio.get_running_loop().time() + STAY_SECONDS
     while not listener.dropped and asyncio.get_running_loop().time() < end:
-        item = None
+        item: FeedItem | None = None
         with suppress(TimeoutError):
             item = await asyncio.wait_for(listener.queue.get(), BEAT_SECONDS)
         if item is None and await _signed_out(request):

@@ -1,6 +1,7 @@
 """One sentence that outlives a redirect: signed, in a cookie, shown once."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import Request
@@ -41,7 +42,7 @@ def forget_flash(house: House, response: Response) -> None:
     response.delete_cookie(COOKIE, **cookie_rules(house))
 
 
-def cookie_rules(house: House) -> dict[str, object]:
+def cookie_rules(house: House) -> dict[str, Any]:
     """How our own cookies are set: not for scripts, not from other sites, over TLS where there is TLS."""
     secure = house.settings.base_url.startswith("https:")
     return {"httponly": True, "samesite": "lax", "secure": secure, "path": "/"}

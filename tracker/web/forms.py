@@ -37,9 +37,9 @@ def check_name(name: str, wrong: Wrong) -> None:
 
 def check_password(password: str, wrong: Wrong, field: str = "password") -> None:
     if len(password) < LEAST_PASSWORD:
-        wrong[field] = _("The password is too short. Use %(least)d characters or more; a short sentence is easy to remember.") % {
-            "least": LEAST_PASSWORD
-        }
+        wrong[field] = _(
+            "The password is too short. Use %(least)d characters or more; a short sentence is easy to remember."
+        ) % {"least": LEAST_PASSWORD}
 
 
 def check_locale(locale: str, wrong: Wrong) -> None:
@@ -54,6 +54,17 @@ def check_zone(zone: str, wrong: Wrong) -> None:
 
 def zones() -> list[tuple[str, str]]:
     """The time zones that people know (those of a region and a city, and UTC), each with how it reads."""
-    regions = ("Africa/", "America/", "Antarctica/", "Arctic/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/")
+    regions = (
+        "Africa/",
+        "America/",
+        "Antarctica/",
+        "Arctic/",
+        "Asia/",
+        "Atlantic/",
+        "Australia/",
+        "Europe/",
+        "Indian/",
+        "Pacific/",
+    )
     names = sorted(name for name in available_timezones() if name.startswith(regions))
     return [(name, name.replace("_", " ")) for name in ("UTC", *names)]

@@ -29,14 +29,20 @@ def house(request: Request) -> House:
 def render(request: Request, template: str, context: Mapping[str, Any] | None = None, status: int = 200) -> Response:
     """A page or partial. Beside ``context`` the template knows ``user``, ``request``, ``frame`` and :func:`environment`."""
     frame = _frame(request)
-    text = environment().get_template(template).render({"request": request, "user": frame.user, "frame": frame, **(context or {})})
+    text = (
+        environment()
+        .get_template(template)
+        .render({"request": request, "user": frame.user, "frame": frame, **(context or {})})
+    )
     response = HTMLResponse(text, status)
     if frame.took_flash:
         forget_flash(house(request), response)
     return response
 
 
-def redirect(path: str, message: str | None = None, *, kind: str = "done", action: str = "", action_label: str = "") -> Response:
+def redirect(
+    path: str, message: str | None = None, *, kind: str = "done", action: str = "", action_label: str = ""
+) -> Response:
     """To another page of ours (303), which shows ``message`` once. ``kind`` is ``done`` or ``problem``.
 
     With ``action`` the sentence has a button that POSTs to that path (such as Undo).

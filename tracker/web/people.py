@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy.exc import IntegrityError
@@ -78,7 +79,12 @@ def disable(request: Request, user: User, _form: FormData) -> Response:
         other.active = False
         session.add(other)
         end_all_visits(session, other)
-    return redirect(HERE, _("%(name)s can no longer come in.") % {"name": other.name}, action=f"{HERE}/{other.public_id}/return", action_label=_("Undo"))
+    return redirect(
+        HERE,
+        _("%(name)s can no longer come in.") % {"name": other.name},
+        action=f"{HERE}/{other.public_id}/return",
+        action_label=_("Undo"),
+    )
 
 
 @admin_action
@@ -102,7 +108,9 @@ def change_role(request: Request, user: User, form: FormData) -> Response:
         session.flush()
         if _admins(session) == 0:
             session.rollback()
-            return redirect(HERE, _("A workspace needs an administrator. Make somebody else one first."), kind="problem")
+            return redirect(
+                HERE, _("A workspace needs an administrator. Make somebody else one first."), kind="problem"
+            )
     return redirect(HERE, _("%(name)s has a new role.") % {"name": other.name})
 
 
@@ -183,7 +191,9 @@ def _person(session: Session, request: Request) -> User:
 
 
 def _admins(session: Session) -> int:
-    return session.exec(select(func.count()).select_from(User).where(User.role == Role.ADMIN, col(User.active).is_(True))).one()
+    return session.exec(
+        select(func.count()).select_from(User).where(User.role == Role.ADMIN, col(User.active).is_(True))
+    ).one()
 
 
 def _people(request: Request) -> Sequence[User]:
@@ -201,7 +211,13 @@ def _page(
 ) -> Response:
     roles = [(Role.MEMBER.value, _("Member")), (Role.ADMIN.value, _("Administrator"))]
     empty = {"name": "", "email": "", "role": Role.MEMBER.value, "locale": user.locale}
-    context = {"people": _people(request), "roles": roles, "wrong": wrong or {}, "values": values or empty, "link_for": link_for}
+    context: dict[str, Any] = {
+        "people": _people(request),
+        "roles": roles,
+        "wrong": wrong or {},
+        "values": values or empty,
+        "link_for": link_for,
+    }
     context["link"] = link_of(house(request), link_for) if link_for else ""
     return render(request, "settings_people.html", context, status)
 

@@ -23,7 +23,11 @@ def policy_options() -> list[tuple[str, str, str]]:
                 "in the EEA, the United Kingdom or of unknown place. Needs a written reason."
             ),
         ),
-        (Pack.OFF.value, _("Off"), _("Nobody is measured. Mail is sent as written, and what was sent before is no longer recorded.")),
+        (
+            Pack.OFF.value,
+            _("Off"),
+            _("Nobody is measured. Mail is sent as written, and what was sent before is no longer recorded."),
+        ),
     ]
 
 
@@ -35,4 +39,6 @@ def check_policy(policy: str, reason: str, wrong: Wrong) -> None:
     if policy not in set(Pack):
         wrong["policy"] = _("Choose one of the three policies.")
     elif policy == Pack.NOTICE and len(reason) < LEAST_REASON:
-        wrong["reason"] = _("The reason is missing. Write in ten characters or more on what ground you measure people who were not asked.")
+        wrong["reason"] = _(
+            "The reason is missing. Write in ten characters or more on what ground you measure people who were not asked."
+        )

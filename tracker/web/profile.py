@@ -74,7 +74,10 @@ def set_password(session: Session, user: User, password: str, keep_visit: str | 
 
 
 def _page(request: Request, user: User, wrong: Wrong, status: int = 200) -> Response:
-    undo = [(str(seconds), _("%(seconds)d seconds") % {"seconds": seconds} if seconds else _("No delay")) for seconds in UNDO_SECONDS]
+    undo = [
+        (str(seconds), _("%(seconds)d seconds") % {"seconds": seconds} if seconds else _("No delay"))
+        for seconds in UNDO_SECONDS
+    ]
     themes = [("auto", _("As the system")), ("light", _("Light")), ("dark", _("Dark"))]
     context = {"wrong": wrong, "zones": zones(), "undo": undo, "themes": themes, "profile": user}
     return render(request, "settings_profile.html", context, status)

@@ -59,7 +59,9 @@ def set_up(request: Request, form: FormData) -> Response:
     password = secret(form, "password")
     wrong = _wrong(values, password)
     if not _code_fits(here, values["code"]):
-        wrong["code"] = _("This code is not right. It was printed where Inkling was started; a restart prints a new one.")
+        wrong["code"] = _(
+            "This code is not right. It was printed where Inkling was started; a restart prints a new one."
+        )
     else:
         succeeded(here, request, "set-up")
     user = None if wrong else _first_person(here, values, password)

@@ -25,7 +25,9 @@ def form(request: Request) -> Response:
         return redirect("/set-up")
     if request.state.user is not None:
         return redirect(local_path(request.query_params.get("next")))
-    return render(request, "sign_in.html", {"email": "", "next": local_path(request.query_params.get("next")), "problem": ""})
+    return render(
+        request, "sign_in.html", {"email": "", "next": local_path(request.query_params.get("next")), "problem": ""}
+    )
 
 
 @public_action
@@ -41,7 +43,9 @@ def sign_in(request: Request, form: FormData) -> Response:
         return response
     user = _user_with(here, email, str(form.get("password", "")))
     if user is None:
-        problem = _("This address and password do not belong together. Check both; an administrator can set a new password.")
+        problem = _(
+            "This address and password do not belong together. Check both; an administrator can set a new password."
+        )
         return render(request, "sign_in.html", {**again, "problem": problem}, 422)
     succeeded(here, request, email.lower())
     response = redirect(back)
@@ -58,7 +62,9 @@ def sign_out(request: Request, _form: FormData) -> Response:
 
 def waiting_words(wait: TooMany) -> str:
     return ngettext(
-        "Too many attempts. Try again in %(num)d minute.", "Too many attempts. Try again in %(num)d minutes.", wait.minutes
+        "Too many attempts. Try again in %(num)d minute.",
+        "Too many attempts. Try again in %(num)d minutes.",
+        wait.minutes,
     ) % {"num": wait.minutes}
 
 

@@ -29,7 +29,11 @@ def person_of(house: House, request: Request) -> User | None:
         found = session.exec(
             select(User, UserSession)
             .join(UserSession, col(UserSession.user_id) == col(User.id))
-            .where(UserSession.token_digest == token_digest(token), UserSession.expires_at > now(), col(User.active).is_(True))
+            .where(
+                UserSession.token_digest == token_digest(token),
+                UserSession.expires_at > now(),
+                col(User.active).is_(True),
+            )
         ).first()
     if found is None:
         return None
@@ -80,7 +84,9 @@ def mark_browser(house: House, response: Response, user: User) -> None:
     """The sender's own mark: lets the edge on the same host know this browser when a pixel is loaded inside some webmail."""
     secure = house.settings.base_url.startswith("https:")
     rules: dict[str, Any] = {**cookie_rules(house), "samesite": "none" if secure else "lax"}
-    response.set_cookie(SELF_COOKIE, house.tokens.self_mark(user.public_id), max_age=int(LIFE.total_seconds()) * 12, **rules)
+    response.set_cookie(
+        SELF_COOKIE, house.tokens.self_mark(user.public_id), max_age=int(LIFE.total_seconds()) * 12, **rules
+    )
 
 
 def _end(session: Session, token: str | None) -> None:

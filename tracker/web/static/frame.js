@@ -10,7 +10,7 @@ function age(time) {
 }
 setInterval(() => document.querySelectorAll("time[data-ago]").forEach(age), 30_000);
 
-// <form data-once>: the second click on a slow day does nothing. <form data-confirm="Really?">: asks.
+// <form data-once data-busy="Testing …">: the second click on a slow day does nothing, and the button says what goes on. <form data-confirm="Really?">: asks.
 document.addEventListener("submit", (event) => {
   const form = event.target, ask = event.submitter?.dataset.confirm ?? form.dataset.confirm;
   if (ask && !confirm(ask)) { event.preventDefault(); return; }
@@ -18,6 +18,8 @@ document.addEventListener("submit", (event) => {
   if (form.dataset.sent) event.preventDefault();
   form.dataset.sent = "yes";
   form.setAttribute("aria-busy", "true");
+  const words = event.submitter?.querySelector("span");
+  if (form.dataset.busy && words) words.textContent = form.dataset.busy;
 });
 addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => {
   delete form.dataset.sent;

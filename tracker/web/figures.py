@@ -1,0 +1,78 @@
+"""The figures of the product for Prometheus: counts by state, never a name or an address."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+
+from sqlmodel import Session, col, func, select
+
+from tracker.db import now
+from tracker.models import Delivery, DrainCursor, Event, Message, UserSession, WorkerBeat
+
+Sample = tuple[Mapping[str, str], float]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One metric: its name without our prefix, what it means, and its values by label."""
+
+    name: str
+    meaning: str
+    samples: Sequence[Sample]
+
+
+def figures(session: Session) -> list[Figure]:
+    """What is so at this moment."""
+    states = session.exec(select(Message.state, func.count()).group_by(col(Message.state)))
+    statuses = session.exec(select(Delivery.status, func.count()).group_by(col(Delivery.status)))
+    beats = session.exec(select(WorkerBeat)).all()
+    visits = session.exec(select(func.count()).select_from(UserSession).where(UserSession.expires_at > now())).one()
+    edges = session.exec(select(DrainCursor)).all()
+    ages = [({"task": beat.task}, (now() - beat.at).total_seconds()) for beat in beats]
+    failing = [({"task": beat.task}, float(bool(beat.problem))) for beat in beats]
+    return [
+        Figure("info", "The version that runs.", [({"version": _version()}, 1)]),
+        Figure("messages", "Messages by state.", [({"state": state}, count) for state, count in states]),
+        Figure("deliveries", "Deliveries by status.", [({"status": status}, count) for status, count in statuses]),
+        Figure("events_last_day", "Events of the last 24 hours by kind and class.", _events(session)),
+        Figure("visits", "Browsers signed in.", [({}, visits)]),
+        Figure("worker_beat_age_seconds", "Since each task of the worker last ran.", ages),
+        Figure("worker_task_failing", "1 when the last run of a task failed.", failing),
+        Figure(
+            "drained_hits", "How far each edge has been read.", [({"edge": edge.edge}, edge.after) for edge in edges]
+        ),
+    ]
+
+
+def prometheus(figures: Iterable[Figure]) -> str:
+    """Prometheus text format 0.0.4. Everything is a gauge: it is read from the database, which also forgets."""
+    return "".join(f"{line}\n" for figure in figures for line in _lines(figure))
+
+
+def _lines(figure: Figure) -> list[str]:
+    name = f"inkling_{figure.name}"
+    samples = (f"{name}{_labels(labels)} {value:.15g}" for labels, value in figure.samples)
+    return [f"# HELP {name} {figure.meaning}", f"# TYPE {name} gauge", *samples]
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    quoted = (f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return f"{{{','.join(quoted)}}}" if labels else ""
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _events(session: Session) -> list[Sample]:
+    recent = select(Event.kind, Event.klass, func.count()).where(Event.at > now() - timedelta(days=1))
+    rows = session.exec(recent.group_by(col(Event.kind), col(Event.klass)))
+    return [({"kind": kind, "class": klass}, count) for kind, klass, count in rows]
+
+
+def _version() -> str:
+    try:
+        return version("inkling")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,106 @@
+"""Is it alive, is it ready, how is it doing: for probes and for Prometheus. No page, no sign-in."""
+
+import sqlite3
+from datetime import timedelta
+from ipaddress import ip_address
+
+from sqlalchemy import text as sql
+from sqlmodel import Session, col, func, select
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from pixel.spool import SpoolError, SpoolReader
+from tracker.db import now
+from tracker.house import House
+from tracker.models import ApiToken, Role, User, WorkerBeat
+from tracker.secrets import token_digest
+from tracker.web.figures import figures, prometheus
+from tracker.web.forwarded import plain
+from tracker.web.page import house
+
+BEAT_LIMIT = timedelta(minutes=2)
+"""A worker that has not run any task for longer is not there."""
+
+
+async def healthz(_request: Request) -> Response:
+    """The process lives. Touches nothing, so that a slow database does not get it restarted."""
+    return JSONResponse({"status": "ok"})
+
+
+def readyz(request: Request) -> Response:
+    """200 when database, spool and worker are fit for work, else 503; each with what is wrong."""
+    here = house(request)
+    parts = {"database": _database(here), "spool": _spool(here), "worker": _worker(here)}
+    problems = {name: problem for name, problem in parts.items() if problem}
+    status = {name: problems.get(name, "ok") for name in parts}
+    return JSONResponse({"status": "ready" if not problems else "not ready", **status}, 503 if problems else 200)
+
+
+def metrics(request: Request) -> Response:
+    """Prometheus text format 0.0.4; for an administrator's token, or for this machine itself."""
+    here = house(request)
+    if not _may_see(here, request):
+        raise HTTPException(403)
+    with here.database.reading() as session:
+        return PlainTextResponse(prometheus(figures(session)), media_type="text/plain; version=0.0.4")
+
+
+def _database(here: House) -> str:
+    try:
+        with here.database.reading() as session:
+            session.execute(sql("SELECT 1"))
+        return "" if here.database.is_current() else "behind: run inkling migrate"
+    except Exception:
+        return "does not answer"
+
+
+def _spool(here: House) -> str:
+    """The spool of an edge in the same data folder, if there is one; of other edges the figures tell."""
+    path = here.settings.data_dir / "spool.sqlite3"
+    if not path.exists():
+        return ""
+    try:
+        with SpoolReader(path) as spool:
+            spool.last_id()
+    except (OSError, SpoolError, sqlite3.Error):
+        return "cannot be read"
+    return ""
+
+
+def _worker(here: House) -> str:
+    try:
+        with here.database.reading() as session:
+            last = session.exec(select(func.max(WorkerBeat.at))).one()
+    except Exception:
+        return "unknown"
+    return "" if last is not None and last > now() - BEAT_LIMIT else "no beat for two minutes: is a worker running?"
+
+
+def _may_see(here: House, request: Request) -> bool:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        with here.database.reading() as session:
+            return _is_admin_token(session, token.strip())
+    address = plain(request.client.host) if request.client else None
+    # A proxy on this machine that we were not told of also comes from loopback; its visitors do not.
+    forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip"))
+    return address is not None and ip_address(address).is_loopback and not forwarded
+
+
+def _is_admin_token(session: Session, token: str) -> bool:
+    found = session.exec(
+        select(ApiToken.id)
+        .join(User, col(User.id) == ApiToken.user_id)
+        .where(ApiToken.token_digest == token_digest(token), col(ApiToken.revoked_at).is_(None))
+        .where(User.role == Role.ADMIN, col(User.active).is_(True))
+    ).first()
+    return found is not None
+
+
+routes = [
+    Route("/healthz", healthz),
+    Route("/readyz", readyz),
+    Route("/metrics", metrics),
+]
