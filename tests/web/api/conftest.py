@@ -1,4 +1,4 @@
-"""The API on a real socket and really migrated databases, SQLite and PostgreSQL.
+"""The API on a real socket and really migrated databases.
 
 Alice is an admin, Bob and Charlie are members.
 """
@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -17,7 +18,7 @@ from sqlmodel import Session
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from tests.houses import house, opened_house
+from tests.houses import opened_house
 from tests.servers import free_port, wait_until
 from tracker.house import House
 from tracker.models import Account, ApiToken, Delivery, Event, Message, Recipient, TrackedLink, User
@@ -25,7 +26,6 @@ from tracker.recipients import find_or_make
 from tracker.secrets import new_token, token_digest
 from tracker.web.api import create_api
 
-__all__ = ["house"]
 MOUNTED_AT = "/api/v1"
 
 
@@ -156,21 +156,31 @@ def line() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """On SQLite; files that import the fixture of the same name from tests.houses run on both engines."""
+    with opened_house(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
 def world(served: tuple[FastAPI, str], line: httpx.Client, house: House) -> World:
     api, url = served
     api.state.house = house
-    people = [_person(house, name, role, url, line) for name, role in _CAST]
-    return World(house, url, line, *people)
+    return World(house, url, line, *people_of(house, url, line))
 
 
 _CAST = (("Alice", "admin"), ("Bob", "member"), ("Charlie", "member"))
+
+
+def people_of(house: House, url: str, line: httpx.Client) -> list[Caller]:
+    return [_person(house, name, role, url, line) for name, role in _CAST]
 
 
 def _person(house: House, name: str, role: str, url: str, line: httpx.Client) -> Caller:
     token = new_token()
     with house.database.session_scope() as session:
         user = _kept(session, User(email=f"{name.lower()}@example.com", name=name, role=role))
-        _kept(session, ApiToken(user_id=user.id, name="test", token_digest=token_digest(token)))
+        _kept(session, ApiToken(user_id=user.id or 0, name="test", token_digest=token_digest(token)))
     return Caller(user, token, url, line)
 
 

@@ -22,6 +22,7 @@ CALLS = {
     "/notifications": {"get"},
     "/notifications/readings": {"post"},
     "/notifications/{id}/reading": {"post"},
+    "/feed": {"get"},
     "/recipients": {"get"},
     "/recipients/{address}": {"get", "put"},
     "/recipients/{address}/consent": {"get", "post"},

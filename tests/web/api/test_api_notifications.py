@@ -33,6 +33,15 @@ def test_a_line(world: World) -> None:
     assert (line["at"], line["read_at"]) == ("2026-03-31T09:30:00Z", None)
 
 
+def test_a_line_in_one_s_own_language(world: World) -> None:
+    rung(world, world.bob, world.sent(world.bob, AT, subject="Offer 12"), delivery_id=1)
+    english = world.bob.get("/notifications").json()["items"][0]["text"]
+    world.bob.call("PATCH", "/me", {"locale": "ru"})
+    russian = world.bob.get("/notifications").json()["items"][0]["text"]
+    assert "Offer 12" in russian
+    assert russian != english
+
+
 def test_reading_one(world: World) -> None:
     message = world.sent(world.bob, AT)
     first, second = (rung(world, world.bob, message, n) for n in range(2))

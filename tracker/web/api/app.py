@@ -11,12 +11,13 @@ from tracker.web.api.accounts import accounts
 from tracker.web.api.docs import docs
 from tracker.web.api.errors import install
 from tracker.web.api.events import events
+from tracker.web.api.feed import feed
 from tracker.web.api.me import me
 from tracker.web.api.messages import messages
 from tracker.web.api.notifications import notifications
 from tracker.web.api.recipients import recipients
 
-RESOURCES = (me, accounts, messages, events, notifications, recipients)
+RESOURCES = (me, accounts, messages, events, notifications, feed, recipients)
 _ABOUT = "Sends tracked one-to-one mail and tells what happened to it. Every call needs `Authorization: Bearer TOKEN`."
 
 

@@ -114,6 +114,8 @@ _WORDS = {
     400: "The request could not be read.",
     404: "There is nothing at this address. The calls are listed at /api/v1/docs.",
     405: "This address does not answer to that method; the header Allow names those it does.",
+    413: "The body is larger than any call takes.",
+    429: "That is more at once than one person may have. Try again later.",
 }
 
 

@@ -1,21 +1,24 @@
 """``/notifications``: the bell."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query
 from pydantic import Field
 from sqlmodel import Session, col, select
 from starlette.responses import Response
 
+from tracker.locale import speaking
 from tracker.models import Delivery, Message, Notification
 from tracker.notify import mark_all_read, mark_read, unread_count
-from tracker.web.api.call import Caller
+from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
 from tracker.web.api.errors import known, not_found
 from tracker.web.api.fields import Shape
 from tracker.web.api.idempotency import once
 from tracker.web.api.paging import Listing, Paged, page
+from tracker.web.bell_lines import bell_lines
 
 notifications = router("Notifications")
 
@@ -55,7 +58,7 @@ def list_notifications(call: Caller, query: Annotated[NotificationQuery, Query()
         mine = mine.where(col(Notification.read_at).is_(None))
     with call.reading() as session:
         rows, after = page(session, mine, Notification, query, at="at")
-        return Listing(items=[notification_shape(session, row) for row in rows], next=after)
+        return Listing(items=notification_shapes(session, call, rows), next=after)
 
 
 @notifications.post("/notifications/readings", response_model=Unread)
@@ -77,37 +80,32 @@ def post_reading(call: Caller, id: str) -> Response:
         if not mark_read(session, call.user, known(id)):
             raise not_found("There is no such notification.")
         session.flush()
-        return notification_shape(session, session.exec(select(Notification).where(Notification.public_id == id)).one())
+        rows = session.exec(select(Notification).where(Notification.public_id == id)).all()
+        return notification_shapes(session, call, rows)[0]
 
     return once(call, work)
 
 
-def notification_shape(session: Session, row: Notification) -> NotificationShape:
-    message = session.get(Message, row.message_id) if row.message_id is not None else None
-    delivery = session.get(Delivery, row.delivery_id) if row.delivery_id is not None else None
-    plain = set(NotificationShape.model_fields) - {"id", "text", "message", "recipient"}
-    return NotificationShape(
-        id=row.public_id,
-        text=_text(row, message, delivery),
-        message=message.public_id if message else None,
-        recipient=delivery.address if delivery else None,
-        **row.model_dump(include=plain),
-    )
+def notification_shapes(session: Session, call: Call, rows: Sequence[Notification]) -> list[NotificationShape]:
+    """The lines as the bell shows them, in the person's language."""
+    with speaking(call.user.locale, call.user.timezone):
+        texts = [f"{line.text} · {line.counter}" if line.counter else line.text for line in bell_lines(session, rows)]
+    messages = _by_id(session, Message.id, Message.public_id, {row.message_id for row in rows})
+    addresses = _by_id(session, Delivery.id, Delivery.address, {row.delivery_id for row in rows})
+    return [
+        NotificationShape(
+            id=row.public_id,
+            text=text,
+            message=messages.get(row.message_id),
+            recipient=addresses.get(row.delivery_id),
+            **row.model_dump(include=_PLAIN),
+        )
+        for row, text in zip(rows, texts, strict=True)
+    ]
 
 
-_DID = {
-    "open": "{who} opened “{what}”",
-    "click": "{who} clicked a link in “{what}”",
-    "reply": "{who} replied to “{what}”",
-    "bounce": "“{what}” to {who} came back",
-    "rejected": "“{what}” to {who} was refused by the server",
-    "corrected": "What looked like {who} reading “{what}” was a machine",
-}
+_PLAIN = set(NotificationShape.model_fields) - {"id", "text", "message", "recipient"}
 
 
-def _text(row: Notification, message: Message | None, delivery: Delivery | None) -> str:
-    """One English sentence; the pages have their own, in the reader's language."""
-    who = (delivery.name or delivery.address) if delivery else "Somebody"
-    what = (message.subject if message else "") or "(no subject)"
-    said = _DID.get(row.kind, "{detail}").format(who=who, what=what, detail=row.detail or row.kind)
-    return f"{said} · {row.count}×" if row.count > 1 else said
+def _by_id(session: Session, id: Any, value: Any, ids: set[int | None]) -> dict[int | None, str]:
+    return dict(session.exec(select(id, value).where(col(id).in_(ids - {None}))).all())
