@@ -6,12 +6,17 @@ What people change while Inkling runs lives in the database and is called *prefe
 import difflib
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from pixel.tokens import check_keys
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -32,7 +37,13 @@ NAMES = (
     "INKLING_CA_FILE",
     "INKLING_EVIDENCE_DAYS",
     "INKLING_WINDOW_SCALE",
+    "INKLING_HITS_PER_SOURCE",
+    "INKLING_HITS_PER_TOKEN",
 )
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+MIN_DRAIN_KEY = 24  # the edge asks for as many
+_MAKE_ONE = "make one with: openssl rand -hex 32"
 
 
 class SettingError(ValueError):
@@ -60,21 +71,26 @@ class Settings:
     ca_file: Path | None = None
     evidence_days: int = 7
     window_scale: float = 1.0
+    hits_per_source: int | None = None
+    hits_per_token: int | None = None
+    """Budgets of the edge, hits per minute (0 for no limit); None leaves the edge its own."""
 
     @property
     def is_sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
 
 
-def read_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")) -> Settings:
+def read_settings(
+    environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env"), default_url: str = DEFAULT_URL
+) -> Settings:
     """The settings of this process. ``environ`` wins over the file ``dotenv``; ``NAME_FILE`` reads a value from a file.
 
     Raises :class:`SettingError` for an unknown ``INKLING_…`` name and for any value that cannot be used.
     """
-    values = {**_from_file(dotenv), **(os.environ if environ is None else environ)}
-    given = _given(values)
-    data_dir = Path(given.get("INKLING_DATA_DIR", "./data")).absolute()
-    base_url = _url("INKLING_BASE_URL", given.get("INKLING_BASE_URL", "http://127.0.0.1:8000"))
+    given = read_values(environ, dotenv)
+    data_dir = _data_dir(given.get("INKLING_DATA_DIR", "./data"))
+    base_url = _url("INKLING_BASE_URL", given.get("INKLING_BASE_URL", default_url))
+    cert, key = _certificate(given)
     return Settings(
         data_dir=data_dir,
         database_url=_database_url(given.get("INKLING_DATABASE_URL"), data_dir),
@@ -85,60 +101,93 @@ def read_settings(environ: Mapping[str, str] | None = None, dotenv: Path | None 
         edge_urls=tuple(_url("INKLING_EDGE_URLS", url) for url in _words(given.get("INKLING_EDGE_URLS", ""))),
         drain_key=_drain_key(given),
         smtp_host=given.get("INKLING_SMTP_HOST", "127.0.0.1"),
-        smtp_port=int(_number("INKLING_SMTP_PORT", given.get("INKLING_SMTP_PORT", "2525"), 0, 65535)),
-        smtp_tls_cert=_file("INKLING_SMTP_TLS_CERT", given),
-        smtp_tls_key=_file("INKLING_SMTP_TLS_KEY", given),
+        smtp_port=_whole("INKLING_SMTP_PORT", given.get("INKLING_SMTP_PORT", "2525"), 0, 65535),
+        smtp_tls_cert=cert,
+        smtp_tls_key=key,
         allow_private_hosts=_networks("INKLING_ALLOW_PRIVATE_HOSTS", given),
         ca_file=_file("INKLING_CA_FILE", given),
-        evidence_days=int(_number("INKLING_EVIDENCE_DAYS", given.get("INKLING_EVIDENCE_DAYS", "7"), 0, 30)),
+        evidence_days=_whole("INKLING_EVIDENCE_DAYS", given.get("INKLING_EVIDENCE_DAYS", "7"), 0, 30),
         window_scale=_number("INKLING_WINDOW_SCALE", given.get("INKLING_WINDOW_SCALE", "1"), 0.001, 100),
+        hits_per_source=_budget("INKLING_HITS_PER_SOURCE", given),
+        hits_per_token=_budget("INKLING_HITS_PER_TOKEN", given),
     )
 
 
-def _from_file(dotenv: Path | None) -> dict[str, str]:
-    if dotenv is None or not dotenv.is_file():
+def read_values(environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")) -> dict[str, str]:
+    """What is given for each of :data:`NAMES`, unchecked: files read, blanks left out. Raises :class:`SettingError`."""
+    values = {**_given(_dotenv(dotenv)), **_given(os.environ if environ is None else environ)}
+    return {name: value for name, value in values.items() if value}
+
+
+def _dotenv(path: Path | None) -> dict[str, str]:
+    if path is None or not path.is_file():
         return {}
-    return {name: value for name, value in dotenv_values(dotenv).items() if value is not None}
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path} cannot be read: {error}") from None
 
 
 def _given(values: Mapping[str, str]) -> dict[str, str]:
+    """One source's word on each setting. A blank says: as if nothing stood in the file ``.env``."""
     given: dict[str, str] = {}
     for name, value in values.items():
         if not name.startswith("INKLING_"):
             continue
-        known = name.removesuffix("_FILE") if name not in NAMES else name
-        if known not in NAMES:
-            near = difflib.get_close_matches(name, NAMES, n=1)
-            hint = f" Did you mean {near[0]}?" if near else f" Known are {', '.join(NAMES)}."
-            raise SettingError(f"{name} is not a setting of Inkling.{hint}")
-        given[known] = value if known == name else _read(name, value)
-    return {name: value.strip() for name, value in given.items() if value.strip()}
+        known = _known(name)
+        if known == name:
+            given[name] = value.strip() or given.get(name, "")
+        elif value.strip():
+            if values.get(known, "").strip():
+                raise SettingError(f"{known} and {name} are both set; keep one of them.")
+            given[known] = _read(name, value.strip())
+    return given
+
+
+def _known(name: str) -> str:
+    known = name.removesuffix("_FILE") if name not in NAMES else name
+    if known not in NAMES:
+        near = difflib.get_close_matches(known[8:], [name[8:] for name in NAMES], n=1)
+        hint = f" Did you mean INKLING_{near[0]}?" if near else f" Known are {', '.join(NAMES)}."
+        raise SettingError(f"{name} is not a setting of Inkling.{hint}")
+    return known
 
 
 def _read(name: str, path: str) -> str:
     try:
-        return Path(path).read_text().strip()
+        return Path(path).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{name} names a file that cannot be read: {path} ({error})") from None
 
 
 def _words(value: str) -> list[str]:
-    return [word.strip() for word in value.split(",") if word.strip()]
+    """A list divided by commas or, as in files, by line ends."""
+    return [word.strip() for word in re.split(r"[,\r\n]", value) if word.strip()]
+
+
+def _data_dir(value: str) -> Path:
+    path = Path(value).absolute()
+    if path.exists() and not path.is_dir():
+        raise SettingError(f"INKLING_DATA_DIR names a file where a folder is needed: {path}")
+    return path
 
 
 def _keys(value: str) -> tuple[str, ...]:
     keys = tuple(_words(value))
-    if any(len(key) < 32 for key in keys):
-        raise SettingError(
-            "INKLING_SECRET_KEYS holds a key shorter than 32 characters; make one with: openssl rand -hex 32"
-        )
+    try:
+        if keys:
+            check_keys(keys)
+    except ValueError as error:
+        raise SettingError(f"INKLING_SECRET_KEYS: {error}; {_MAKE_ONE}") from None
     return keys
 
 
 def _drain_key(given: Mapping[str, str]) -> str | None:
     key = given.get("INKLING_DRAIN_KEY")
-    if key is not None and len(key) < 16:
-        raise SettingError("INKLING_DRAIN_KEY must have 16 characters or more; make one with: openssl rand -hex 32")
+    if key is not None and not re.fullmatch(rf"[!-~]{{{MIN_DRAIN_KEY},}}", key):
+        raise SettingError(
+            f"INKLING_DRAIN_KEY must have {MIN_DRAIN_KEY} or more ASCII characters without spaces; {_MAKE_ONE}"
+        )
     if given.get("INKLING_EDGE_URLS") and key is None:
         raise SettingError(
             "INKLING_EDGE_URLS is set but INKLING_DRAIN_KEY is not; remote edges give their hits only for that key"
@@ -152,7 +201,7 @@ def _url(name: str, value: str) -> str:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         usable = False
-    if not usable or parts.query or parts.fragment or parts.username:
+    if not usable or not re.fullmatch(r"[!-~]+", value) or re.search(r"[?#@]", value):
         raise SettingError(f"{name} must be an address like https://mail.example.com, not {value!r}")
     return value.rstrip("/")
 
@@ -160,12 +209,27 @@ def _url(name: str, value: str) -> str:
 def _database_url(value: str | None, data_dir: Path) -> str:
     if value is None:
         return f"sqlite:///{data_dir / 'inkling.sqlite3'}"
-    if value.startswith("sqlite:///"):
-        return value
     scheme, _, rest = value.partition("://")
-    if scheme in ("postgresql", "postgres", "postgresql+psycopg") and rest:
-        return f"postgresql+psycopg://{rest}"
-    raise SettingError("INKLING_DATABASE_URL must begin with postgresql:// or sqlite:///")
+    if scheme == "sqlite":
+        if rest.strip("/") in ("", ":memory:") or "?" in rest or not rest.startswith("/"):
+            raise SettingError(
+                "INKLING_DATABASE_URL must name a file, such as sqlite:////var/lib/inkling/inkling.sqlite3"
+            )
+        return value
+    url = f"postgresql+psycopg://{rest}"
+    if scheme not in ("postgresql", "postgres", "postgresql+psycopg") or not rest or not _is_database_url(url):
+        # The value is not shown: it may hold a password.
+        raise SettingError(
+            "INKLING_DATABASE_URL must look like postgresql://user:password@host/name or sqlite:////folder/file"
+        )
+    return url
+
+
+def _is_database_url(url: str) -> bool:
+    try:
+        return bool(make_url(url).database)
+    except (ArgumentError, ValueError):
+        return False
 
 
 def _networks(name: str, given: Mapping[str, str]) -> tuple[Network, ...]:
@@ -183,6 +247,24 @@ def _number(name: str, value: str, least: float, most: float) -> float:
     if not least <= number <= most:
         raise SettingError(f"{name} must lie between {least:g} and {most:g}, not {value}")
     return number
+
+
+def _whole(name: str, value: str, least: int, most: int) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", value):
+        raise SettingError(f"{name} must be a whole number, not {value!r}")
+    return int(_number(name, value, least, most))
+
+
+def _budget(name: str, given: Mapping[str, str]) -> int | None:
+    return _whole(name, given[name], 0, 1_000_000_000) if name in given else None
+
+
+def _certificate(given: Mapping[str, str]) -> tuple[Path | None, Path | None]:
+    cert, key = _file("INKLING_SMTP_TLS_CERT", given), _file("INKLING_SMTP_TLS_KEY", given)
+    if (cert is None) != (key is None):
+        missing = "INKLING_SMTP_TLS_KEY" if key is None else "INKLING_SMTP_TLS_CERT"
+        raise SettingError(f"{missing} is not set; the gateway needs the certificate and its key together")
+    return cert, key
 
 
 def _file(name: str, given: Mapping[str, str]) -> Path | None:
