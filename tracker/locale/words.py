@@ -14,8 +14,11 @@ Key = tuple[str, str]
 """Context (empty when there is none) and the English singular."""
 
 # The first part whose pattern fits has the word; so the particular stands before the general.
-_FRAME = ("app", "page", "auth", "cross_origin", "sign_in", "set_up", "notifications_page", "feed", "health", "errors")
-_SETTINGS = ("profile", "people", "api_tokens", "accounts_page", "workspace_page")
+_FRAME = (
+    *("app", "page", "auth", "cross_origin", "errors", "formats", "forms", "policy_words"),
+    *("attempts", "sign_in", "set_up", "bell_lines", "notifications_page", "feed", "health"),
+)
+_SETTINGS = ("profile", "people", "api_tokens", "accounts_page", "account_form", "address_code", "workspace_page")
 PARTS: tuple[tuple[str, str], ...] = (
     ("api", "tracker/web/api/*"),
     *(("frame", f"tracker/web/{module}.py") for module in _FRAME),
@@ -24,7 +27,18 @@ PARTS: tuple[tuple[str, str], ...] = (
     ("settings", "templates/settings*"),
     *(
         ("frame", f"templates/{name}.html")
-        for name in ("base", "_controls", "_bell*", "sign_in", "set_up", "error", "new_password")
+        for name in (
+            "base",
+            "_controls",
+            "_flash",
+            "_keys",
+            "_bell*",
+            "notifications",
+            "sign_in",
+            "set_up",
+            "error",
+            "new_password",
+        )
     ),
     ("mail", "templates/*"),
     ("words", "tracker/*"),

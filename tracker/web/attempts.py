@@ -1,6 +1,5 @@
 """How often somebody may try a password or a code: by what they try it on, and by where they try it from."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from math import ceil
@@ -18,11 +17,12 @@ PER_TARGET = 5
 PER_SOURCE = 30
 
 
-@dataclass(frozen=True)
 class TooMany(Exception):
-    """No further attempt for now."""
+    """No further attempt for some seconds."""
 
-    seconds: int
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
     @property
     def minutes(self) -> int:

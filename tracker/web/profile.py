@@ -24,6 +24,11 @@ SIGNATURE_LIMIT = 5000
 
 
 @page
+def first_page(_request: Request, _user: User) -> Response:
+    return redirect("/mail")
+
+
+@page
 def settings(_request: Request, _user: User) -> Response:
     return redirect(HERE)
 
@@ -109,6 +114,7 @@ def _wrong(user: User, form: FormData) -> Wrong:
 
 
 routes = [
+    Route("/", first_page),
     Route("/settings", settings),
     Route(HERE, profile),
     Route(HERE, save, methods=["POST"]),

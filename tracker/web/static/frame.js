@@ -26,6 +26,9 @@ addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").
   form.removeAttribute("aria-busy");
 }));
 
+// The tab one is on can be seen, however narrow the window.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // <button data-copy="text">: copies and says so by its data-copied word.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("[data-copy]");

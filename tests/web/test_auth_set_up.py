@@ -1,0 +1,123 @@
+"""The first start: the code, the first administrator, the policy; and that it happens once."""
+
+import httpx
+import pytest
+from sqlmodel import select
+
+from tests.web.conftest import MakeUser
+from tracker.consent import Pack
+from tracker.house import House
+from tracker.models import Preference, Role, User
+from tracker.preferences import preference, workspace_pack
+from tracker.web.set_up import make_setup_code
+
+FORM = {
+    "name": "Alice",
+    "email": "Alice@Example.com",
+    "password": "a long enough one",
+    "locale": "ru",
+    "timezone": "Europe/Moscow",
+    "policy": "strict",
+    "reason": "",
+}
+
+
+@pytest.fixture
+def code(house: House) -> str:
+    made = make_setup_code(house)
+    assert made is not None
+    return made
+
+
+def set_up(visitor: httpx.Client, code: str, **changes: str) -> httpx.Response:
+    return visitor.post("/set-up", data={**FORM, "code": code, **changes})
+
+
+@pytest.mark.parametrize("path", ["/", "/settings", "/sign-in", "/mail", "/notifications"])
+def test_while_nobody_is_there_every_page_leads_to_set_up(visitor: httpx.Client, path: str) -> None:
+    answer = visitor.get(path, follow_redirects=True)
+    assert answer.url.path == "/set-up"
+    assert "One-time code" in answer.text
+
+
+def test_the_code_makes_the_first_administrator_who_is_signed_in(visitor: httpx.Client, house: House, code: str) -> None:
+    answer = set_up(visitor, code)
+    assert answer.status_code == 303
+    page = visitor.get(answer.headers["location"])
+    assert '<html lang="ru"' in page.text
+    with house.database.reading() as session:
+        user = session.exec(select(User)).one()
+        assert workspace_pack(session) == Pack.STRICT
+    assert (user.email, user.role, user.timezone) == ("alice@example.com", Role.ADMIN, "Europe/Moscow")
+
+
+def test_the_code_is_forgiving_in_its_spelling_and_works_once(visitor: httpx.Client, house: House, code: str) -> None:
+    assert set_up(visitor, f" {code.lower().replace('-', ' ')} ").status_code == 303
+    visitor.cookies.clear()
+    again = set_up(visitor, code, email="mallory@example.com")
+    assert again.headers["location"] == "/sign-in"
+    assert make_setup_code(house) is None
+    with house.database.reading() as session:
+        assert len(session.exec(select(User)).all()) == 1
+        assert preference(session, "setup_code_digest") is None
+
+
+def test_a_wrong_code_makes_nobody_and_may_be_tried_five_times(visitor: httpx.Client, house: House, code: str) -> None:
+    assert {set_up(visitor, "AAAA-BBBB-CCCC").status_code for _ in range(5)} == {422}
+    assert set_up(visitor, code).status_code == 429
+    with house.database.reading() as session:
+        assert session.exec(select(User)).all() == []
+
+
+def test_without_a_printed_code_nothing_fits(visitor: httpx.Client, house: House) -> None:
+    assert set_up(visitor, "").status_code == 422
+    assert set_up(visitor, "None").status_code == 422
+
+
+def test_a_restart_prints_a_new_code_and_the_old_one_ends(visitor: httpx.Client, house: House, code: str) -> None:
+    newer = make_setup_code(house)
+    assert newer is not None
+    assert newer != code
+    assert set_up(visitor, code).status_code == 422
+    assert set_up(visitor, newer).status_code == 303
+
+
+def test_the_database_does_not_hold_the_code(house: House, code: str) -> None:
+    with house.database.reading() as session:
+        kept = session.get_one(Preference, "setup_code_digest").value
+    assert code not in kept
+    assert code.replace("-", "") not in kept
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("name", " ", "The name is missing"),
+        ("email", "alice", "not an e-mail address"),
+        ("password", "too short", "The password is too short"),
+        ("locale", "xx", "This language is not there"),
+        ("timezone", "Mars/Olympus", "time zone is not known"),
+        ("policy", "whatever", "one of the three policies"),
+    ],
+)
+def test_what_does_not_fit_is_said_at_its_field_and_the_rest_is_kept(
+    visitor: httpx.Client, code: str, field: str, value: str, words: str
+) -> None:
+    answer = set_up(visitor, code, **{field: value})
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert "a long enough one" not in answer.text
+    assert field == "email" or "Alice@Example.com" in answer.text
+
+
+def test_notice_needs_a_written_reason(visitor: httpx.Client, house: House, code: str) -> None:
+    assert "The reason is missing" in set_up(visitor, code, policy="notice").text
+    assert set_up(visitor, code, policy="notice", reason="existing customers, § 7 (3)").status_code == 303
+    with house.database.reading() as session:
+        assert workspace_pack(session) == Pack.NOTICE
+
+
+def test_where_people_are_there_is_no_code_and_no_page(visitor: httpx.Client, house: House, make_user: MakeUser) -> None:
+    make_user("alice@example.com")
+    assert make_setup_code(house) is None
+    assert visitor.get("/set-up").headers["location"] == "/sign-in"
