@@ -201,8 +201,8 @@ def _word(chance: random.Random) -> str:
 def _button(chance: random.Random) -> str:
     url = _url(chance)
     return (
-        f"<html><body><p>{_text(chance, 50)}</p><!--[if mso]><v:roundrect href=\"{url}\" style='height:40px'><center>{_text(chance, 2)}"
-        f'</center></v:roundrect><![endif]--><![if !mso]><a href="{url}">{_text(chance, 2)}</a><![endif]>'
+        f'<html><body><p>{_text(chance, 50)}</p><!--[if mso]><v:rect href="{url}" ><center>{_text(chance, 2)}'
+        f'</center></v:rect><![endif]--><![if !mso]><a href="{url}">{_text(chance, 2)}</a><![endif]>'
         f"{_signature(chance)}</body></html>"
     )
 
@@ -216,7 +216,7 @@ def _newsletter(chance: random.Random, size: int) -> str:
     length = len(head)
     while length < size:
         rows.append(
-            '<table role="presentation" cellpadding="0" cellspacing="0" width="600">\r\n'
+            '<table role="presentation" cellpadding="0" width="600">\r\n'
             f'<tr><td style="padding:12px 24px;font-family:Arial,sans-serif;font-size:15px;line-height:22px;color:#333333">'
             f'<h2 style="margin:0">{_text(chance, 5)}</h2><p>{_text(chance, 45)}</p></td></tr>\r\n<tr><td align="center">'
             f'<a href="{_url(chance)}" style="display:inline-block;padding:12px 24px;background:#0055aa;color:#ffffff">'

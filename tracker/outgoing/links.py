@@ -4,7 +4,7 @@ import re
 
 from turbohtml import TokenType, tokenize
 
-from tracker.outgoing.tags import Cut, decoded, first_attribute, read_start_tag, value_of
+from tracker.outgoing.tags import RAW_TEXT, Cut, decoded, first_attribute, read_start_tag, value_of
 
 # The usual start tag of a link: every value in double quotes, one space or line break between the attributes.
 _USUAL = re.compile(
@@ -61,11 +61,15 @@ def read_link(html: str, start: int) -> Link | None:
 
 def _without_markup(text: str) -> str:
     seen: list[str] = []
-    alternative = ""
+    alternative = raw = ""
+    text = " ".join(text.splitlines())  # one line, so that a column is an offset
     for token in tokenize(text, capture_attributes=False):
+        tag = token.tag or ""
         if token.type is TokenType.TEXT:
-            seen.append(token.data or "")
-        elif token.tag == "img" and token.line == 1 and not alternative:
-            alternative = value_of(text, first_attribute(text, token.col, "alt"))
+            seen.append("" if raw else token.data or "")
+        elif token.type is not TokenType.COMMENT:
+            raw = tag if token.type is TokenType.START_TAG and tag in RAW_TEXT else ""
+            if tag == "img" and not alternative:
+                alternative = value_of(text, first_attribute(text, token.col, "alt"))
     found = "".join(seen)
     return found if found.strip() else alternative

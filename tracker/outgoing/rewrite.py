@@ -70,6 +70,11 @@ class Rewritten:
         return _size(self.html)
 
     @property
+    def size_before(self) -> int:
+        """Bytes of the document before, in UTF-8."""
+        return self.size - sum(_size(new) - _size(old) for _, old, new in self.edits)
+
+    @property
     def clipped(self) -> bool:
         """True when the new document is longer than Gmail shows at once."""
         return self.size > CLIPPED_ABOVE

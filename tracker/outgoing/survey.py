@@ -11,14 +11,11 @@ from turbohtml import Token, TokenType, tokenize
 
 from tracker.outgoing import quoted
 from tracker.outgoing.links import Link, read_link
-from tracker.outgoing.tags import Cut, first_attribute, read_start_tag, value_of, without
+from tracker.outgoing.tags import RAW_TEXT, Cut, first_attribute, read_start_tag, value_of, without
 
 VML = frozenset(
     f"v:{shape}"
     for shape in ("rect", "roundrect", "shape", "oval", "line", "polyline", "arc", "curve", "image", "group")
-)
-RAW_TEXT = frozenset(
-    {"script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript", "plaintext"}
 )
 LINKS = VML | {"a", "area"}
 NO_TRACK = "data-no-track"

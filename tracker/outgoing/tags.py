@@ -5,6 +5,11 @@ from typing import NamedTuple
 
 from turbohtml import TokenType, tokenize
 
+RAW_TEXT = frozenset(
+    {"script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript", "plaintext"}
+)
+"""Elements whose content is text, whatever it looks like."""
+
 _NAME = re.compile(r"<[A-Za-z][^\t\n\f\r />]*+")
 _ATTRIBUTE = re.compile(
     r"""[\t\n\f\r /]*+
