@@ -17,6 +17,9 @@ bench: .venv/ready-bench                  ## figures, side by side with the peer
 	scripts/servers bench
 	.venv/bin/python -m tests.bench
 
+soak: .venv/ready-dev                     ## the crash tests, a hundred rounds of them
+	.venv/bin/python -m tests.bench.edge --kill 100
+
 translations: .venv/ready-dev             ## collect the words of the pages and bring the Russian catalogue up to date
 	scripts/translations
 
