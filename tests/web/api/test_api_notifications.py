@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import problem
+from tracker.locale import gettext, speaking
 from tracker.models import Message
 from tracker.notify import ring
 
@@ -35,11 +36,10 @@ def test_a_line(world: World) -> None:
 
 def test_a_line_in_one_s_own_language(world: World) -> None:
     rung(world, world.bob, world.sent(world.bob, AT, subject="Offer 12"), delivery_id=1)
-    english = world.bob.get("/notifications").json()["items"][0]["text"]
     world.bob.call("PATCH", "/me", {"locale": "ru"})
-    russian = world.bob.get("/notifications").json()["items"][0]["text"]
-    assert "Offer 12" in russian
-    assert russian != english
+    with speaking("ru"):
+        russian = gettext("%(who)s opened %(subject)s") % {"who": "luc@example.org", "subject": "“Offer 12”"}
+    assert world.bob.get("/notifications").json()["items"][0]["text"] == russian
 
 
 def test_reading_one(world: World) -> None:

@@ -115,6 +115,7 @@ def post_account(call: Caller, new: NewAccount) -> Response:
 
 @accounts.get("/accounts/{id}", response_model=AccountShape)
 def get_account(call: Caller, id: str) -> AccountShape:
+    """One account."""
     with call.reading() as session:
         return AccountShape.of(find_account(session, call, id))
 
