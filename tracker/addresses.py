@@ -1,16 +1,21 @@
 """Addr-specs (RFC 5322 section 3.4.1): parsing, normal form, look-up form. Pure."""
 
 import re
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
-from email.headerregistry import Address
-from email.utils import formataddr, getaddresses
+
+import idna
 
 MAX_LENGTH = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 MAX_LOCAL = 64  # RFC 5321 section 4.5.3.1.1
+MAX_DOMAIN = 253
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+"
 _DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
-_QUOTED = re.compile(r'"(?:[^"\\\r\n]|\\[^\r\n])*"')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\- ]+")
+_GROUP = re.compile(r'\A[^"<@(]*:')
 
 
 class AddressError(ValueError):
@@ -23,39 +28,50 @@ class AddressError(ValueError):
 
 @dataclass(frozen=True, order=True)
 class Mailbox:
-    """An address with the name beside it."""
+    """An address with the name beside it. As text it can be given to :func:`parse_list` again."""
 
     address: str
     name: str = ""
 
     def __str__(self) -> str:
-        return formataddr((self.name, self.address)) if self.name.isascii() else f'"{self.name}" <{self.address}>'
+        if not self.name:
+            return self.address
+        escaped = re.sub(r'(["\\])', r"\\\1", self.name)
+        name = self.name if _PLAIN_NAME.fullmatch(self.name) else f'"{escaped}"'
+        return f"{name} <{self.address}>"
 
 
 def normalise(text: str) -> str:
-    """The address in normal form: trimmed, domain as lower-case A-labels, local-part as written.
+    """The address in normal form: trimmed, domain as lower-case A-labels (IDNA 2008), local-part as written.
 
     Raises :class:`AddressError`.
     """
     address = text.strip()
     if not address:
         raise AddressError("empty", "The address is empty.")
-    if any(ord(c) < 33 or ord(c) == 127 for c in address) and not address.startswith('"'):
-        raise AddressError("space", f"“{_show(address)}” holds a space or a control character.")
     local, at, domain = address.rpartition("@")
+    if any(_is_unfit(c) for c in address if c != " ") or (" " in address and not _QUOTED.fullmatch(local)):
+        raise AddressError("space", f"“{_show(address)}” holds a space or a control character.")
     if not at:
         raise AddressError("no_at", f"“{_show(address)}” has no @. An address looks like name@example.com.")
     if not local or len(local.encode()) > MAX_LOCAL or not (_DOT_ATOM.fullmatch(local) or _QUOTED.fullmatch(local)):
         raise AddressError("local_part", f"“{_show(address)}” is not a valid address: look at the part before the @.")
     normal = f"{local}@{_domain(domain, address)}"
-    if len(normal) > MAX_LENGTH:
+    if len(normal.encode()) > MAX_LENGTH:
         raise AddressError("too_long", f"“{_show(address)}” is longer than {MAX_LENGTH} characters.")
     return normal
 
 
+def _is_unfit(character: str) -> bool:
+    """Control and format characters, surrogates, unassigned ones, separators: nothing of them belongs in an address."""
+    return unicodedata.category(character)[0] in "CZ"
+
+
 def _domain(domain: str, address: str) -> str:
+    if len(domain) > MAX_DOMAIN:  # before IDNA, whose work grows faster than the length
+        raise AddressError("too_long", f"“{_show(address)}” is longer than {MAX_LENGTH} characters.")
     try:
-        ascii_domain = domain.encode("idna").decode() if not domain.isascii() else domain
+        ascii_domain = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except UnicodeError:
         ascii_domain = ""
     labels = ascii_domain.lower().split(".")
@@ -65,11 +81,12 @@ def _domain(domain: str, address: str) -> str:
 
 
 def lookup_form(address: str) -> str:
-    """The form under which two spellings are one person: normal form, all in lower case.
+    """The form under which two spellings are one person: normal form, composed (NFC), in lower case.
 
-    RFC 5321 section 2.4 lets local-parts differ by case; no provider in use does.
+    RFC 5321 section 2.4 lets local-parts differ by case; no provider in use does. Nothing more is folded: ß and ss are two
+    people. Raises :class:`AddressError`.
     """
-    return normalise(address).casefold()
+    return normalise(unicodedata.normalize("NFC", normalise(address).lower()))
 
 
 def domain_of(address: str) -> str:
@@ -79,28 +96,60 @@ def domain_of(address: str) -> str:
 def parse_list(text: str) -> list[Mailbox]:
     """The mailboxes in what a person typed or a header says, divided by commas, semicolons or line ends.
 
+    Names may be quoted, or stand behind the address in brackets; the name of a group (``Team: …;``) is left out.
     Raises :class:`AddressError` for the first one that cannot be used.
     """
-    joined = ", ".join(part for part in re.split(r"[;\r\n]+", text) if part.strip())
-    found = [(name, address) for name, address in getaddresses([joined]) if name or address]
-    if not found and joined.strip(" ,"):
-        return [Mailbox(normalise(joined))]
-    return [Mailbox(normalise(address or name), " ".join(name.split()) if address else "") for name, address in found]
+    pieces = (_GROUP.sub("", piece.strip()) for piece in _pieces(text))
+    return [_mailbox(piece.strip()) for piece in pieces if piece.strip()]
+
+
+def _pieces(text: str) -> Iterator[str]:
+    begin, in_angle = 0, False
+    for index, character in _unquoted(text):
+        in_angle = character == "<" or (in_angle and character != ">")
+        if character in "\r\n" or (character in ",;" and not in_angle):
+            yield text[begin:index]
+            begin, in_angle = index + 1, False
+    yield text[begin:]
+
+
+def _unquoted(text: str) -> Iterator[tuple[int, str]]:
+    """The characters outside quoted strings and comments, with their places."""
+    quoted, depth, escaped = False, 0, False
+    for index, character in enumerate(text):
+        if escaped or (character == "\\" and (quoted or depth)):
+            escaped = not escaped
+        elif character == '"' and not depth:
+            quoted = not quoted
+        elif character in "()" and not quoted:
+            depth = max(0, depth + (1 if character == "(" else -1))
+        elif not quoted and not depth:
+            yield index, character
+
+
+def _mailbox(piece: str) -> Mailbox:
+    opening = [index for index, character in _unquoted(piece) if character == "<"]
+    if not opening:
+        comment = re.fullmatch(r"(.*?)\s*\((.*)\)", piece, re.DOTALL)
+        return Mailbox(normalise(comment[1]), _name(comment[2])) if comment else Mailbox(normalise(piece))
+    if len(opening) > 1 or not piece.endswith(">"):
+        raise AddressError("brackets", f"“{_show(piece)}” is not one address: write Name <name@example.com>.")
+    return Mailbox(normalise(piece[opening[0] + 1 : -1]), _name(piece[: opening[0]]))
+
+
+def _name(written: str) -> str:
+    """A display name without its quotes, on one line, without control characters."""
+    plain = _QUOTED.sub(lambda quoted: re.sub(r"\\(.)", r"\1", quoted[0][1:-1]), written)
+    return "".join(c for c in " ".join(plain.split()) if unicodedata.category(c) not in ("Cc", "Cs")).strip()
 
 
 def display_domain(address: str) -> str:
     """The domain as people write it (U-labels, RFC 5890)."""
     domain = domain_of(address)
     try:
-        return domain.encode().decode("idna")
+        return idna.decode(domain) if "xn--" in domain else domain
     except UnicodeError:
         return domain
-
-
-def header_address(mailbox: Mailbox) -> Address:
-    """For :mod:`email`'s header registry."""
-    local, _, domain = mailbox.address.rpartition("@")
-    return Address(display_name=mailbox.name, username=local.strip('"'), domain=domain)
 
 
 def _show(text: str) -> str:

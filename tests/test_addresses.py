@@ -1,0 +1,247 @@
+"""Addresses: what people type, what headers hold, and when two spellings are one person."""
+
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tracker.addresses import AddressError, Mailbox, display_domain, domain_of, lookup_form, normalise, parse_list
+
+LOCAL_64 = "l" * 64
+LONG_DOMAIN = ".".join(["d" * 60] * 3)  # 182 characters
+
+
+@pytest.mark.parametrize(
+    ("typed", "normal"),
+    [
+        ("anna@client.example", "anna@client.example"),
+        ("  anna@client.example\n", "anna@client.example"),
+        ("Anna.Weber@Client.EXAMPLE", "Anna.Weber@client.example"),
+        ("anna+offers@client.example", "anna+offers@client.example"),
+        ("!#$%&'*+/=?^_`{|}~-@client.example", "!#$%&'*+/=?^_`{|}~-@client.example"),
+        ('"anna weber"@client.example', '"anna weber"@client.example'),
+        ('"a@b"@client.example', '"a@b"@client.example'),
+        (r'"a\"b"@client.example', r'"a\"b"@client.example'),
+        ("jörg@client.example", "jörg@client.example"),
+        ("анна@пример.рф", "анна@xn--e1afmkfd.xn--p1ai"),
+        ("anna@Müller.example", "anna@xn--mller-kva.example"),
+        ("anna@faß.example", "anna@xn--fa-hia.example"),  # IDNA 2003 would write to fass.example, another owner
+        ("anna@client。example", "anna@client.example"),
+        ("anna@xn--mller-kva.example", "anna@xn--mller-kva.example"),
+        (f"{LOCAL_64}@client.example", f"{LOCAL_64}@client.example"),
+        (f"{LOCAL_64}@{LONG_DOMAIN}.abcdef", f"{LOCAL_64}@{LONG_DOMAIN}.abcdef"),  # 254 octets
+    ],
+)
+def test_the_normal_form(typed: str, normal: str) -> None:
+    assert normalise(typed) == normal
+    assert normalise(normal) == normal
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("", "empty"),
+        (" \t\n", "empty"),
+        ("anna", "no_at"),
+        ("anna.client.example", "no_at"),
+        ("@client.example", "local_part"),
+        ("anna@", "domain"),
+        ("anna@client", "domain"),
+        ("anna@client.example.", "domain"),
+        ("anna@.example", "domain"),
+        ("anna@client..example", "domain"),
+        ("anna@-client.example", "domain"),
+        ("anna@client-.example", "domain"),
+        ("anna@cli_ent.example", "domain"),
+        ("anna@192.0.2.1", "domain"),
+        ("anna@[192.0.2.1]", "domain"),
+        (f"anna@{'d' * 64}.example", "domain"),
+        ("anna@i❤.example", "domain"),
+        ("anna@weber@client.example", "local_part"),
+        ("anna.@client.example", "local_part"),
+        (".anna@client.example", "local_part"),
+        ("anna..weber@client.example", "local_part"),
+        ("anna,luc@client.example", "local_part"),
+        ("<anna@client.example>", "local_part"),
+        ('"anna@client.example', "local_part"),
+        ('"an"na"@client.example', "local_part"),
+        (f"{LOCAL_64}l@client.example", "local_part"),
+        (f"{'ж' * 33}@client.example", "local_part"),  # 33 letters, 66 octets
+        ("anna weber@client.example", "space"),
+        ("anna @client.example", "space"),
+        ("anna@client.example luc@client.example", "space"),
+        ("anna@client.example\r\nBcc: luc@client.example", "space"),
+        ('"anna\nweber"@client.example', "space"),
+        ('"anna\0"@client.example', "space"),
+        ("an\u00a0na@client.example", "space"),
+        ("anna\u2028@client.example", "space"),
+        ("anna\u200b@client.example", "space"),
+        ("\u202eanna@client.example", "space"),
+        ("anna\ud800@client.example", "space"),
+        (f"{LOCAL_64}@{LONG_DOMAIN}.abcdefg", "too_long"),
+        ("anna@" + "d." * 5000 + "example", "too_long"),
+        ("anna@" + "ж." * 5000 + "example", "too_long"),
+    ],
+)
+def test_what_is_no_address(typed: str, code: str) -> None:
+    with pytest.raises(AddressError) as refused:
+        normalise(typed)
+    assert refused.value.code == code
+    assert str(refused.value).endswith((".", ".example."))
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Anna@Client.Example", "anna@client.example"),
+        ("ЖАННА@пример.рф", "жанна@xn--e1afmkfd.xn--p1ai"),
+        ("jo\u0308rg@client.example", "j\u00f6rg@client.example"),
+        ("JO\u0308RG@client.example", "j\u00f6rg@client.example"),
+    ],
+)
+def test_two_spellings_of_one_person(one: str, other: str) -> None:
+    assert lookup_form(one) == lookup_form(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("weiß@client.example", "weiss@client.example"),
+        ("anna@faß.example", "anna@fass.example"),
+        ("anna+a@client.example", "anna@client.example"),
+        ("a.nna@client.example", "anna@client.example"),
+        ("anna@mail.client.example", "anna@client.example"),
+    ],
+)
+def test_two_people_stay_two(one: str, other: str) -> None:
+    """What one of them agreed to must never count for the other."""
+    assert lookup_form(one) != lookup_form(other)
+
+
+def test_domains() -> None:
+    assert domain_of('"a@b"@Client.Example') == "client.example"
+    assert display_domain("anna@xn--mller-kva.example") == "müller.example"
+    assert display_domain("anna@client.example") == "client.example"
+    assert display_domain("anna@xn--a-ecp.example") == "xn--a-ecp.example"  # no U-label behind it
+
+
+ANNA, LUC = Mailbox("anna@client.example"), Mailbox("luc@client.example")
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("", []),
+        (" , ;\r\n ,", []),
+        ("anna@client.example", [ANNA]),
+        ("anna@client.example, luc@client.example", [ANNA, LUC]),
+        ("anna@client.example;luc@client.example;", [ANNA, LUC]),
+        ("anna@client.example\nluc@client.example\r\n", [ANNA, LUC]),
+        ("<anna@client.example>", [ANNA]),
+        ("Anna Weber <anna@client.example>", [Mailbox(ANNA.address, "Anna Weber")]),
+        ("Anna   Weber<anna@client.example>", [Mailbox(ANNA.address, "Anna Weber")]),
+        ('"Weber, Anna" <anna@client.example>, luc@client.example', [Mailbox(ANNA.address, "Weber, Anna"), LUC]),
+        ('"Weber; Anna" <anna@client.example>; luc@client.example', [Mailbox(ANNA.address, "Weber; Anna"), LUC]),
+        ('"Anna <boss>" <anna@client.example>', [Mailbox(ANNA.address, "Anna <boss>")]),
+        (r'"Anna \"Ann\" Weber" <anna@client.example>', [Mailbox(ANNA.address, 'Anna "Ann" Weber')]),
+        ('"Weber, A." Jr <anna@client.example>', [Mailbox(ANNA.address, "Weber, A. Jr")]),
+        ("J. R. Weber <anna@client.example>", [Mailbox(ANNA.address, "J. R. Weber")]),
+        ("Anna O'Hara <anna@client.example>", [Mailbox(ANNA.address, "Anna O'Hara")]),
+        ("Анна Вебер <anna@client.example>", [Mailbox(ANNA.address, "Анна Вебер")]),
+        ("Anna (Sales, EMEA) <anna@client.example>", [Mailbox(ANNA.address, "Anna (Sales, EMEA)")]),
+        ("anna@client.example (Anna Weber)", [Mailbox(ANNA.address, "Anna Weber")]),
+        ('"a,b"@client.example, luc@client.example', [Mailbox('"a,b"@client.example'), LUC]),
+        ('"Anna\r\n Weber" <anna@client.example>', [Mailbox(ANNA.address, "Anna Weber")]),
+        ('"An\0na\x07" <anna@client.example>', [Mailbox(ANNA.address, "Anna")]),
+        ("Team: anna@client.example, luc@client.example;", [ANNA, LUC]),
+        ("undisclosed-recipients:;", []),
+        ("mailto:anna@client.example", [ANNA]),
+        ("anna@MÜLLER.example", [Mailbox("anna@xn--mller-kva.example")]),
+    ],
+)
+def test_lists(typed: str, found: list[Mailbox]) -> None:
+    assert parse_list(typed) == found
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("anna@client.example, luc", "no_at"),
+        ("Anna Weber", "no_at"),
+        ("Anna anna@client.example", "space"),
+        ("anna@client.example luc@client.example", "space"),
+        ("Anna <anna@client.example> <luc@client.example>", "brackets"),
+        ("Anna <anna@client.example", "brackets"),
+        ("Anna <anna@client.example> and more", "brackets"),
+        ("anna@client.example>", "local_part"),
+        ("Anna <>", "empty"),
+        ("alice@client.example)luc@client.example", "local_part"),
+        ('"Anna <anna@client.example>, luc@client.example', "local_part"),
+    ],
+)
+def test_a_list_with_a_wrong_one_is_refused_whole(typed: str, code: str) -> None:
+    with pytest.raises(AddressError) as refused:
+        parse_list(typed)
+    assert refused.value.code in (code, "domain", "space")
+
+
+ANYTHING = st.text(max_size=80) | st.text(
+    st.sampled_from('aB.1@"\\ ,;<>()[]:-_\r\n\t\0ßİΣж\u0308\u200b\ud800'), max_size=40
+)
+
+
+@given(ANYTHING)
+@example('"' * 65 + "@a.bc")
+@example("\ud800@a.bc")
+@example("a@\ud800.bc")
+@example("a@İ.bc")
+def test_normalise_raises_nothing_else(text: str) -> None:
+    try:
+        normal = normalise(text)
+    except AddressError:
+        return
+    assert normalise(normal) == normal
+    assert len(normal.encode()) <= 254
+    assert normal.rpartition("@")[2].isascii()
+    assert not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in normal)
+
+
+@given(ANYTHING)
+def test_parse_list_raises_nothing_else(text: str) -> None:
+    try:
+        found = parse_list(text)
+    except AddressError:
+        return
+    assert all(normalise(mailbox.address) == mailbox.address for mailbox in found)
+
+
+LETTERS = st.text(st.characters(categories=("L", "Nd", "Mn")) | st.sampled_from("İßΣŉΐǅ"), min_size=1, max_size=24)
+
+
+@given(LETTERS)
+@example("İ" * 32)  # two octets each, three in lower case: too long then
+def test_the_lookup_form_is_its_own(local: str) -> None:
+    try:
+        form = lookup_form(f"{local}@Client.Example")
+    except AddressError:
+        return
+    assert lookup_form(form) == form
+    assert len(form) <= 254
+
+
+ADDRESSES = st.builds(
+    lambda local, domain: f"{local}@{domain}.example",
+    st.from_regex(
+        r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,9}(\.[a-z]{1,4})?|\"([a-z ,;:<>()@]|\\[\"\\]){1,9}\"", fullmatch=True
+    ),
+    st.from_regex(r"[a-z]([a-z0-9-]{0,5}[a-z0-9])?", fullmatch=True),
+)
+NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=20).map(lambda name: " ".join(name.split()))
+
+
+@given(st.lists(st.builds(Mailbox, ADDRESSES, NAMES), max_size=4), st.sampled_from([", ", ";", "\r\n"]))
+@example([Mailbox("a@b.example", 'Doe; "J" \\, Esq. (x) <y>:')], ", ")
+def test_what_is_written_is_read_again(mailboxes: list[Mailbox], divider: str) -> None:
+    assert parse_list(divider.join(str(mailbox) for mailbox in mailboxes)) == mailboxes
