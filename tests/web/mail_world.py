@@ -90,13 +90,21 @@ def write(house: House, user: User, *messages: Written, account: Account | None 
         return [_write(session, user, one, account) for one in messages]
 
 
-def agree(house: House, address: str, state: State = State.GRANTED, purposes: Sequence[Purpose] = tuple(Purpose), name: str = "") -> None:
+def agree(
+    house: House,
+    address: str,
+    state: State = State.GRANTED,
+    purposes: Sequence[Purpose] = tuple(Purpose),
+    name: str = "",
+) -> None:
     """Records a consent event about somebody."""
     with house.database.session_scope() as session:
         person = find_or_make(session, address, name)
         session.flush()
         for purpose in purposes:
-            record_consent(session, person, purpose, state, actor="subject", channel="reply_text", note="“Yes, fine with me.”")
+            record_consent(
+                session, person, purpose, state, actor="subject", channel="reply_text", note="“Yes, fine with me.”"
+            )
 
 
 def _write(session: Session, user: User, one: Written, account: Account | None) -> Message:
@@ -121,7 +129,9 @@ def _write(session: Session, user: User, one: Written, account: Account | None) 
     deliveries = [_deliver(session, message, n, to, at) for n, to in enumerate(one.to)]
     for position, (url, text) in enumerate(one.links):
         clicks = sum(e.kind == "click" and e.link == position and e.klass == "human" for e in one.seen)
-        session.add(TrackedLink(message_id=message.id or 0, position=position, url=url, text=text, tracked=True, clicks=clicks))
+        session.add(
+            TrackedLink(message_id=message.id or 0, position=position, url=url, text=text, tracked=True, clicks=clicks)
+        )
     for seen in one.seen:
         _see(session, message, deliveries[seen.who], seen, at)
     message.opens_tracked, message.clicks_tracked = sum(to.opens for to in one.to), sum(to.clicks for to in one.to)
@@ -192,28 +202,105 @@ LUC = To("luc@studio-luc.example", "Luc Moreau", opens=False, clicks=False, rule
 MARINA = To("marina.orlova@zavod.example", "Марина Орлова")
 KEN = To("ken.watanabe@northwind.example", "Ken Watanabe")
 OFFER = (("https://sales.example/offer/12?a=1&b=2", "the offer"), ("https://sales.example/terms", "our terms"))
-_HTML = """<p>Dear Anna,</p><p>thank you for the visit on Tuesday. Attached you find <a href="https://sales.example/offer/12?a=1&amp;b=2">the offer</a>
+_HTML = """<p>Dear Anna,</p><p>thank you for the visit on Tuesday. Attached you find
+<a href="https://sales.example/offer/12?a=1&amp;b=2">the offer</a>
 for the twelve chairs, with the oak you liked, and <a href="https://sales.example/terms">our terms</a>.</p><p>The price holds until
 the end of the month. Shall we talk on Thursday?</p><p>Best regards<br>Alice</p>"""
 
 GALLERY = (
-    Written("Offer 12: twelve oak chairs", (ANNA, LUC), (
-        Seen("open", "security_scanner", 43, 0, "", "microsoft", (("nothing_fits", {}),)),
-        Seen("click", "security_scanner", 43.2, 0, "", "microsoft", link=0),
-        Seen("open", "mail_proxy", 1800, 0, "Gmail", "google"),
-        Seen("open", "mail_proxy", 1812, 0, "Gmail", "google", merged=True),
-        Seen("click", "human", 1900, 0, "Chrome", link=0),
-        Seen("open", "human", 2600, 0, "Apple Mail"),
-        Seen("reply", "human", 3000, 0),
-    ), timedelta(minutes=58), _HTML, OFFER, snippet="Dear Anna, thank you for the visit on Tuesday. Attached you find the offer for the twelve chairs, with the oak you liked."),
-    Written("Приглашение на выставку", (MARINA,), (Seen("open", "human", 700, 0, "Thunderbird"),), timedelta(hours=3), snippet="Марина, добрый день! Будем рады видеть Вас на стенде."),
-    Written("Samples are on their way", (KEN,), (Seen("open", "privacy_prefetch", 9, 0, "Apple Mail", "apple"),), timedelta(hours=5), snippet="Hi Ken, three samples left today."),
-    Written("Re: delivery dates", (KEN, MARINA), (), timedelta(hours=8), links=OFFER, snippet="We can do both weeks; say which."),
-    Written("Contract draft", (LUC,), (), timedelta(days=1), snippet="Luc, here is the draft as promised.", columns={"has_attachments": True}),
-    Written("Catalogue 2027", (To("info@old-address.example", status=DeliveryStatus.REJECTED, reply="550 5.1.1 <info@old-address.example>: Recipient address rejected: User unknown"),), (Seen("bounce", "human", 3),), timedelta(days=2), state=MessageState.FAILED),
-    Written("Price list", (ANNA,), (Seen("click", "security_scanner", 20, 0, "", "barracuda", link=0),), timedelta(days=3), links=OFFER, snippet="The list with the prices of spring."),
-    Written("Thank you for the order, and a very long subject that does not end where one would like it to end on a telephone", (KEN, ANNA, MARINA, LUC), (Seen("open", "human", 50, 1, "Outlook"), Seen("auto_reply", "human", 60, 0)), timedelta(days=40)),
-    Written("On Monday", (ANNA,), state=MessageState.SCHEDULED, ago=timedelta(days=-2), snippet="A word before the week begins."),
-    Written("Waiting", (To("ken.watanabe@northwind.example", "Ken Watanabe", status=DeliveryStatus.DEFERRED, reply="451 4.7.1 Greylisted, try again later"),), state=MessageState.QUEUED, ago=timedelta(minutes=4)),
+    Written(
+        "Offer 12: twelve oak chairs",
+        (ANNA, LUC),
+        (
+            Seen("open", "security_scanner", 43, 0, "", "microsoft", (("nothing_fits", {}),)),
+            Seen("click", "security_scanner", 43.2, 0, "", "microsoft", link=0),
+            Seen("open", "mail_proxy", 1800, 0, "Gmail", "google"),
+            Seen("open", "mail_proxy", 1812, 0, "Gmail", "google", merged=True),
+            Seen("click", "human", 1900, 0, "Chrome", link=0),
+            Seen("open", "human", 2600, 0, "Apple Mail"),
+            Seen("reply", "human", 3000, 0),
+        ),
+        timedelta(minutes=58),
+        _HTML,
+        OFFER,
+        snippet="Dear Anna, thank you for the visit on Tuesday. Attached you find the offer for the twelve chairs.",
+    ),
+    Written(
+        "Приглашение на выставку",
+        (MARINA,),
+        (Seen("open", "human", 700, 0, "Thunderbird"),),
+        timedelta(hours=3),
+        snippet="Марина, добрый день! Будем рады видеть Вас на стенде.",
+    ),
+    Written(
+        "Samples are on their way",
+        (KEN,),
+        (Seen("open", "privacy_prefetch", 9, 0, "Apple Mail", "apple"),),
+        timedelta(hours=5),
+        snippet="Hi Ken, three samples left today.",
+    ),
+    Written(
+        "Re: delivery dates",
+        (KEN, MARINA),
+        (),
+        timedelta(hours=8),
+        links=OFFER,
+        snippet="We can do both weeks; say which.",
+    ),
+    Written(
+        "Contract draft",
+        (LUC,),
+        (),
+        timedelta(days=1),
+        snippet="Luc, here is the draft as promised.",
+        columns={"has_attachments": True},
+    ),
+    Written(
+        "Catalogue 2027",
+        (
+            To(
+                "info@old-address.example",
+                status=DeliveryStatus.REJECTED,
+                reply="550 5.1.1 <info@old-address.example>: Recipient address rejected: User unknown",
+            ),
+        ),
+        (Seen("bounce", "human", 3),),
+        timedelta(days=2),
+        state=MessageState.FAILED,
+    ),
+    Written(
+        "Price list",
+        (ANNA,),
+        (Seen("click", "security_scanner", 20, 0, "", "barracuda", link=0),),
+        timedelta(days=3),
+        links=OFFER,
+        snippet="The list with the prices of spring.",
+    ),
+    Written(
+        "Thank you for the order, and a very long subject that does not end where one would like it to end on a telephone",
+        (KEN, ANNA, MARINA, LUC),
+        (Seen("open", "human", 50, 1, "Outlook"), Seen("auto_reply", "human", 60, 0)),
+        timedelta(days=40),
+    ),
+    Written(
+        "On Monday",
+        (ANNA,),
+        state=MessageState.SCHEDULED,
+        ago=timedelta(days=-2),
+        snippet="A word before the week begins.",
+    ),
+    Written(
+        "Waiting",
+        (
+            To(
+                "ken.watanabe@northwind.example",
+                "Ken Watanabe",
+                status=DeliveryStatus.DEFERRED,
+                reply="451 4.7.1 Greylisted, try again later",
+            ),
+        ),
+        state=MessageState.QUEUED,
+        ago=timedelta(minutes=4),
+    ),
 )
 """A page of mail with everything on it that the list can show."""

@@ -75,6 +75,7 @@ def sentence_of(planned: Sequence[Planned]) -> str:
     if len(tracked) == len(planned):
         return _everybody(planned)
     reasons = list(dict.fromkeys(_why_not(one) for one in planned if not _is_tracked(one)))
+    reasons += [_in_part(one) for one in tracked if _is_partly(one)]
     if not tracked:
         return _nobody(planned, reasons)
     counts = {"tracked": len(tracked), "all": len(planned), "reasons": _joined(reasons)}
@@ -109,6 +110,16 @@ def _why_not(one: Planned) -> str:
     return _("%(name)s %(why)s") % {"name": _name(one), "why": rule_words(rule)}
 
 
+def _is_partly(one: Planned) -> bool:
+    """Only one of the two, and not because the sender switched the other off."""
+    off = one.clicks if one.opens.on else one.opens
+    return not off.on and off.rule != "switched_off"
+
+
+def _in_part(one: Planned) -> str:
+    return _("%(name)s %(what)s") % {"name": _name(one), "what": _what(one)}
+
+
 def _joined(reasons: Sequence[str]) -> str:
     if len(reasons) > 6:
         more = ngettext("one more", "%(num)s more", len(reasons) - 5) % {"num": len(reasons) - 5}
@@ -117,9 +128,6 @@ def _joined(reasons: Sequence[str]) -> str:
 
 
 def _line(one: Planned) -> PlanLine:
-    whys = [] if one.opens.on else [one.opens.rule]
-    if not one.clicks.on and one.clicks.rule not in whys:
-        whys.append(one.clicks.rule)
     return PlanLine(
         address=one.mailbox.address,
         name=_name(one),
@@ -127,13 +135,21 @@ def _line(one: Planned) -> PlanLine:
         recipient=one.recipient.public_id if one.recipient else "",
         opens=one.opens.on,
         clicks=one.clicks.on,
-        why=_("agreed") if not whys else "; ".join(rule_words(rule) for rule in whys),
+        why=_why(one),
     )
+
+
+def _why(one: Planned) -> str:
+    """The rule that decided; both of them where opens and clicks were decided differently."""
+    if one.opens.rule == one.clicks.rule:
+        return rule_words(one.opens.rule)
+    parts = {"opens": rule_words(one.opens.rule), "clicks": rule_words(one.clicks.rule)}
+    return _("opens: %(opens)s; clicks: %(clicks)s") % parts
 
 
 def _links(session: Session, house: House, typed: Typed) -> Sequence[FoundLink]:
     """Links the sender may leave alone: those that would be tracked, and those left alone already. Each address once."""
-    found = find_links(session, house, typed.html, frozenset()) if typed.track_links else ()
+    found = find_links(session, house, typed.html, frozenset())
     return list({link.url: link for link in found if link.tracked}.values())
 
 

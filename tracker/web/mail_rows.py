@@ -14,6 +14,7 @@ from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, Me
 from tracker.web.filters import MEASURABLE, PAGE, Cursor, Filter, in_list_order
 
 FIGURE_DAYS = 30
+_NEVER_LEFT = (MessageState.DRAFT, MessageState.CANCELLED, MessageState.FAILED)
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def eye_of(message: Message, cannot_be_known: bool = False) -> Mark:
             message.opens,
             ngettext("Opened once", "Opened %(num)s times", message.opens) % {"num": message.opens},
         )
-    if message.state in (MessageState.DRAFT, MessageState.CANCELLED):
+    if message.state in _NEVER_LEFT:
         return Mark("none", 0, "")
     if not message.opens_tracked:
         return Mark("crossed", 0, _("Opening is not tracked"))
@@ -132,7 +133,7 @@ def link_of(message: Message) -> Mark:
         return Mark(
             "solid", message.clicks, ngettext("One click", "%(num)s clicks", message.clicks) % {"num": message.clicks}
         )
-    if message.state in (MessageState.DRAFT, MessageState.CANCELLED):
+    if message.state in _NEVER_LEFT:
         return Mark("none", 0, "")
     if not message.clicks_tracked:
         return Mark("crossed", 0, _("Links are not tracked"))
@@ -154,25 +155,34 @@ _FIGURES: tuple[ColumnElement[int], ...] = (
 
 
 def _beside(session: Session, user: User, messages: Sequence[Message]) -> _Beside:
-    ids = [message.id for message in messages]
-    maybe_apple = [message.id for message in messages if message.machine and not message.opens]
-    waiting = [message.id for message in messages if message.state == MessageState.QUEUED]
-    prefetched = select(col(Event.message_id)).where(
-        col(Event.message_id).in_(maybe_apple), col(Event.klass) == "privacy_prefetch"
-    )
-    deferred = select(col(Delivery.message_id)).where(
-        col(Delivery.message_id).in_(waiting), col(Delivery.status) == DeliveryStatus.DEFERRED
-    )
-    auto = select(col(Event.message_id), func.count()).where(
-        col(Event.message_id).in_(ids), col(Event.kind) == "auto_reply"
-    )
+    if not messages:
+        return _Beside({}, {}, frozenset(), frozenset())
     accounts = select(col(Account.id), col(Account.address)).where(col(Account.user_id) == user.id)
     return _Beside(
-        accounts=dict(session.execute(accounts).tuples().all()) if messages else {},
-        auto_replies=dict(session.execute(auto.group_by(col(Event.message_id))).tuples().all()) if ids else {},
-        prefetched=frozenset(session.scalars(prefetched)) if maybe_apple else frozenset(),
-        deferred=frozenset(session.scalars(deferred)) if waiting else frozenset(),
+        accounts={id_: address for id_, address in session.execute(accounts) if id_ is not None},
+        auto_replies=_auto_replies(session, messages),
+        prefetched=_prefetched(session, [m.id for m in messages if m.machine and not m.opens]),
+        deferred=_deferred(session, [m.id for m in messages if m.state == MessageState.QUEUED]),
     )
+
+
+def _auto_replies(session: Session, messages: Sequence[Message]) -> dict[int, int]:
+    mine = col(Event.message_id).in_([message.id for message in messages])
+    counted = select(col(Event.message_id), func.count()).where(mine, col(Event.kind) == "auto_reply")
+    rows = session.execute(counted.group_by(col(Event.message_id))).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def _prefetched(session: Session, ids: Sequence[int | None]) -> frozenset[int]:
+    """Messages that Apple's privacy protection has fetched."""
+    query = select(col(Event.message_id)).where(col(Event.message_id).in_(ids), col(Event.klass) == "privacy_prefetch")
+    return frozenset(session.scalars(query)) if ids else frozenset()
+
+
+def _deferred(session: Session, ids: Sequence[int | None]) -> frozenset[int]:
+    waits = col(Delivery.status) == DeliveryStatus.DEFERRED
+    query = select(col(Delivery.message_id)).where(col(Delivery.message_id).in_(ids), waits)
+    return frozenset(session.scalars(query)) if ids else frozenset()
 
 
 def _row(message: Message, beside: _Beside) -> Row:

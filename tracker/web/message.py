@@ -15,7 +15,17 @@ from tracker import notify
 from tracker.consent import Purpose, State
 from tracker.engagement.overrule import overrule
 from tracker.locale import gettext as _
-from tracker.models import Account, Delivery, Event, Message, MessageBody, MessageState, TrackedLink, User
+from tracker.models import (
+    Account,
+    Delivery,
+    DeliveryStatus,
+    Event,
+    Message,
+    MessageBody,
+    MessageState,
+    TrackedLink,
+    User,
+)
 from tracker.outgoing.rewrite import unwrap
 from tracker.outgoing.rewriting import is_own_pixel, original_of
 from tracker.outgoing.send import cancel
@@ -50,7 +60,8 @@ class Shown:
 
     @property
     def is_tracked(self) -> bool:
-        return any(d.opens_on or d.clicks_on for d in self.deliveries)
+        alive = [d for d in self.deliveries if d.status not in (DeliveryStatus.REJECTED, DeliveryStatus.CANCELLED)]
+        return any(d.opens_on or d.clicks_on for d in alive)
 
 
 @page

@@ -69,6 +69,7 @@ _SANITIZER = Sanitizer(
 _PAGE = """<!doctype html><html lang="und"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light"><base target="_blank"><title>{title}</title><style>
 html{{background:#fff;color:#1b1f24;font:15px/1.5 system-ui,sans-serif}}body{{margin:0;padding:16px 20px;overflow-wrap:anywhere}}
+body>:first-child{{margin-top:0}}body>:last-child{{margin-bottom:0}}
 img{{max-width:100%;height:auto}}table{{max-width:100%}}pre{{white-space:pre-wrap}}a{{color:#0b57d0}}
 blockquote{{margin:0 0 0 2px;padding-left:12px;border-left:3px solid #d5d9df;color:#444}}
 </style></head><body>{body}</body></html>"""

@@ -1,0 +1,233 @@
+"""The filter: address bar and back, and what each value lets pass."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+from starlette.datastructures import QueryParams
+
+from tests.web.mail_world import ANNA, LUC, OFFER, Seen, To, Written, make_account, write
+from tracker.house import House
+from tracker.models import Message, MessageState, User
+from tracker.web.filters import STATES, Cursor, Filter, FilterError, in_list_order
+
+WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40).map(lambda text: " ".join(text.split()))
+DAYS = st.none() | st.dates() | st.datetimes(timezones=st.just(UTC))
+FILTERS = st.builds(
+    Filter,
+    states=st.sets(st.sampled_from(list(STATES))).map(lambda chosen: tuple(s for s in STATES if s in chosen)),
+    tracked=st.none() | st.booleans(),
+    account=WORDS,
+    recipient=WORDS,
+    since=DAYS,
+    until=DAYS,
+    q=WORDS,
+    thread=WORDS,
+)
+
+
+@given(FILTERS)
+def test_a_filter_comes_back_from_its_own_address(chosen: Filter) -> None:
+    assert Filter.from_query(QueryParams(chosen.to_query())) == chosen
+
+
+@given(FILTERS)
+def test_taking_off_every_value_leaves_nothing(chosen: Filter) -> None:
+    rest = chosen
+    for name, value in chosen.values():
+        assert (name, value) in rest.values()
+        rest = rest.without(name, value)
+    assert rest.is_empty
+
+
+@given(FILTERS)
+def test_a_filter_always_makes_a_query(chosen: Filter) -> None:
+    user = User(id=1, email="a@example.com", name="A", timezone="Pacific/Kiritimati")
+    assert "user_id" in str(chosen.apply(select(Message), user))
+
+
+@given(
+    st.integers(0, 7 * 10**15).map(lambda micro: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micro)),
+    st.integers(0, 10**12),
+)
+def test_a_cursor_comes_back_from_its_own_text(at: datetime, number: int) -> None:
+    assert Cursor.parse(str(Cursor(at, number))) == Cursor(at, number)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("state=nonsense", "state"),
+        ("state=opened,nonsense", "state"),
+        ("tracked=maybe", "tracked"),
+        ("since=yesterday", "since"),
+        ("until=2026-02-30", "until"),
+        ("since=0000-00-00", "since"),
+        ("since=0001-01-01T00:00:00%2B23:00", "since"),
+        ("q=" + "x" * 201, "q"),
+    ],
+)
+def test_what_cannot_be_understood_names_its_field(query: str, field: str) -> None:
+    with pytest.raises(FilterError) as caught:
+        Filter.from_query(QueryParams(query))
+    assert caught.value.field == field
+    assert field in caught.value.text
+
+
+@pytest.mark.parametrize("text", ["", "1", "1.2.3", "-1.2", "x.y", "9" * 18 + ".1", "1.2 OR 1=1"])
+def test_a_cursor_that_is_not_ours_is_refused(text: str) -> None:
+    with pytest.raises(FilterError):
+        Cursor.parse(text)
+
+
+def test_states_may_be_repeated_or_divided_by_commas_and_come_out_in_one_order() -> None:
+    assert Filter.from_query(QueryParams("state=no_reply&state=opened")) == Filter.from_query(
+        {"state": "opened,no_reply"}
+    )
+
+
+@pytest.fixture
+def found(house: House, alice: User) -> Callable[..., list[str]]:
+    """`found(state="opened")`: the subjects that pass, newest first."""
+
+    def subjects(user: User = alice, **query: str) -> list[str]:
+        with house.database.reading() as session:
+            rows = session.scalars(in_list_order(Filter.from_query(query).apply(select(Message), user))).all()
+            return [row.subject for row in rows]
+
+    return subjects
+
+
+ONE_OF_EACH = (
+    Written("opened", (ANNA,), (Seen("open", "human", 60),)),
+    Written("clicked", (ANNA,), (Seen("open", "mail_proxy", 60), Seen("click", "human", 70, link=0)), links=OFFER),
+    Written("nothing yet", (ANNA,)),
+    Written("machines", (ANNA,), (Seen("open", "security_scanner", 4),)),
+    Written("apple", (ANNA,), (Seen("open", "privacy_prefetch", 4),)),
+    Written("apple and opened", (ANNA, LUC), (Seen("open", "privacy_prefetch", 4), Seen("open", "human", 90))),
+    Written("untracked", (LUC,)),
+    Written("text only", (To("x@example.org", opens=False, clicks=False, rule="text_only"),)),
+    Written("links only", (To("x@example.org", opens=False, rule="refused"),)),
+    Written("answered", (ANNA,), (Seen("reply", "human", 600),)),
+    Written("bounced", (ANNA,), (Seen("bounce", "human", 5),)),
+    Written("draft", (), state=MessageState.DRAFT),
+    Written("queued", (ANNA,), state=MessageState.QUEUED),
+    Written("failed", (ANNA,), state=MessageState.FAILED),
+)
+WANTED = {
+    "opened": {"opened", "clicked", "apple and opened"},
+    "clicked": {"clicked"},
+    "not_opened": {"nothing yet", "machines", "answered", "bounced"},
+    "machine_only": {"machines", "apple"},
+    "unmeasurable": {"apple", "text only"},
+    "untracked": {"untracked", "text only"},
+    "replied": {"answered"},
+    "bounced": {"bounced"},
+    "draft": {"draft"},
+    "queued": {"queued"},
+    "failed": {"failed"},
+    "draft,queued": {"draft", "queued"},
+    "opened,clicked": {"clicked"},
+    "opened,not_opened": set(),
+}
+
+
+@pytest.mark.parametrize("state", WANTED)
+def test_states(house: House, alice: User, found: Callable[..., list[str]], state: str) -> None:
+    write(house, alice, *ONE_OF_EACH)
+    assert set(found(state=state)) == WANTED[state]
+
+
+def test_tracked_and_untracked_part_everything_that_left(
+    house: House, alice: User, found: Callable[..., list[str]]
+) -> None:
+    write(house, alice, *ONE_OF_EACH)
+    tracked, untracked = set(found(state="tracked")), set(found(state="untracked"))
+    assert not tracked & untracked
+    assert tracked | untracked == {one.subject for one in ONE_OF_EACH} - {"draft"}
+    assert set(found(state="no_reply")) & {"answered"} == set()
+
+
+def test_one_sees_ones_own_mail_only(house: House, alice: User, bob: User, found: Callable[..., list[str]]) -> None:
+    write(house, alice, Written("of Alice", (ANNA,)))
+    write(house, bob, Written("of Bob", (ANNA,)))
+    assert found() == ["of Alice"]
+    assert found(user=bob) == ["of Bob"]
+    assert found(user=bob, recipient=ANNA.address) == ["of Bob"]
+    assert found(user=bob, q="Alice") == []
+
+
+def test_account_recipient_and_words(house: House, alice: User, found: Callable[..., list[str]]) -> None:
+    account = make_account(house, alice, "sales@shop.example")
+    write(house, alice, Written("Oak chairs", (To("Luc@Studio.example", "Luc Moreau"),)), account=account)
+    write(house, alice, Written("Приглашение 100% бесплатно", (ANNA,), snippet="Добрый день"))
+    assert found(account="sales@shop.example") == ["Oak chairs"] == found(account=account.public_id)
+    assert found(recipient="luc@studio.EXAMPLE") == ["Oak chairs"]
+    assert found(recipient="not an address @") == []
+    assert found(q="CHAIRS oak") == ["Oak chairs"]
+    assert found(q="moreau") == ["Oak chairs"]
+    assert found(q="studio.exam") == ["Oak chairs"]
+    assert found(q="приглашение ДОБРЫЙ") == ["Приглашение 100% бесплатно"]
+    assert found(q="100%") == ["Приглашение 100% бесплатно"]
+    assert found(q="%") == ["Приглашение 100% бесплатно"]
+    assert found(q="_") == []
+    assert found(q="oak nothing") == []
+
+
+def test_a_day_is_a_day_where_the_reader_is(
+    house: House, make_user: Callable[..., User], found: Callable[..., list[str]]
+) -> None:
+    late = make_user("late@example.com", timezone="Asia/Vladivostok")  # ten hours before UTC
+    at = datetime(2026, 3, 30, 23, 30, tzinfo=UTC)  # the 31st there
+    with house.database.session_scope() as session:
+        session.add(Message(user_id=late.id or 0, message_id="<1@x>", subject="at night", state="sent", listed_at=at))
+    assert found(user=late, since="2026-03-31", until="2026-03-31") == ["at night"]
+    assert found(user=late, until="2026-03-30") == []
+    assert found(user=late, since="2026-03-30T23:30:00Z", until="2026-03-30T23:30:00Z") == ["at night"]
+
+
+def test_pages_hold_every_message_once_also_when_many_share_a_moment(house: House, alice: User) -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    with house.database.session_scope() as session:
+        for number in range(23):
+            moment = at + timedelta(seconds=number // 5)
+            session.add(
+                Message(
+                    user_id=alice.id or 0,
+                    message_id=f"<{number}@x>",
+                    subject=str(number),
+                    state="sent",
+                    listed_at=moment,
+                )
+            )
+    seen: list[str] = []
+    after = None
+    while True:
+        with house.database.reading() as session:
+            rows = session.scalars(in_list_order(Filter().apply(select(Message), alice), after, limit=4)).all()
+        seen += [row.subject for row in rows[:4]]
+        if len(rows) <= 4:
+            break
+        after = Cursor.of(rows[3])
+    assert sorted(seen, key=int) == [str(number) for number in range(23)]
+    assert len(seen) == len(set(seen))
+
+
+def test_a_deep_page_reads_the_lists_own_index(house: House, alice: User) -> None:
+    query = in_list_order(Filter().apply(select(Message), alice), Cursor(datetime(2026, 1, 1, tzinfo=UTC), 5))
+    compiled = query.compile(house.database.engine, compile_kwargs={"literal_binds": False})
+    with house.database.engine.connect() as connection:
+        plan = connection.exec_driver_sql(
+            f"EXPLAIN QUERY PLAN {compiled}", tuple(compiled.params[k] for k in compiled.positiontup or ())
+        ).all()
+    told = " ".join(str(row) for row in plan)
+    assert "ix_message_user_list" in told
+    assert "TEMP B-TREE" not in told
+
+
+def test_days_are_kept_apart_from_moments() -> None:
+    chosen = Filter.from_query({"since": "2026-03-31"})
+    assert type(chosen.since) is date
