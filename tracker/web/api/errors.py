@@ -1,6 +1,5 @@
 """Errors of the API as ``application/problem+json`` (RFC 9457). No error ever repeats what the caller sent as a value."""
 
-import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -101,9 +100,7 @@ def problem(
 ) -> Response:
     """The error as an answer."""
     shape = ProblemShape(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors))
-    # A name that the caller made up may hold lone surrogates, which UTF-8 does not have.
-    content = json.dumps(shape.model_dump(), ensure_ascii=False).encode("utf-8", "replace")
-    return Response(content, status, headers, MEDIA_TYPE)
+    return Response(shape.model_dump_json(), status, headers, MEDIA_TYPE)
 
 
 def _field_problem(field: str, code: str, detail: str, status: int = 422) -> Response:
