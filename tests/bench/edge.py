@@ -19,9 +19,9 @@ from pathlib import Path
 
 from pixel.spool import SpoolReader
 from pixel.tokens import Tokens, click_path, new_public_id, open_path
+from tests.bench.edge_peers import empty_gif
 from tests.bench.edge_peers.kill import kill_rounds
 from tests.bench.edge_peers.load import CONNECTIONS, Load, load
-from tests.bench.edge_peers import empty_gif
 from tests.pixel.edge_server import KEY, ROOT, edge_environment
 from tests.servers_ground import free_port, listening, wait_until
 

@@ -60,6 +60,15 @@ def test_no_changed_character_is_accepted(data: st.DataObject) -> None:
     assert read(token[:place] + mark + token[place + 1 :]) is None
 
 
+def test_the_unused_bits_of_the_last_character_count_too() -> None:
+    """27 characters hold two bits more than 20 bytes have; a decoder that ignores them would accept four spellings."""
+    for token, read in (
+        (TOKENS.open(DELIVERY), TOKENS.read_open),
+        (TOKENS.click(DELIVERY, 0, "https://e.org/"), TOKENS.read_click),
+    ):
+        assert [mark for mark in ALPHABET if read(token[:-1] + mark)] == [token[-1]]
+
+
 @given(st.integers(1, 40), st.text(ALPHABET, min_size=1, max_size=4))
 def test_shortened_and_lengthened_tokens_are_refused(cut: int, more: str) -> None:
     for token, read in (
@@ -76,6 +85,17 @@ def test_each_kind_is_refused_as_the_other() -> None:
     made = (TOKENS.open(DELIVERY), TOKENS.click(DELIVERY, 0, "https://e.org/"), TOKENS.self_mark(DELIVERY))
     for i, token in enumerate(made):
         assert [read(token) is not None for read in READERS] == [i == j for j in range(3)]
+
+
+def test_each_kind_is_signed_with_a_key_of_its_own() -> None:
+    """Even claims of the right shape are refused when another kind's key has signed them."""
+    opening, click = b"\x01" + b"12345678", b"\x01" + b"12345678" + b"\x00\x00" + b"https://e.org/"
+    assert TOKENS.read_open(TOKENS._open.sign(opening)) is not None
+    assert TOKENS.read_open(TOKENS._click.sign(opening)) is None
+    assert TOKENS.read_click(TOKENS._click.sign(click)) is not None
+    assert TOKENS.read_click(TOKENS._open.sign(click)) is None
+    assert TOKENS.read_click(TOKENS._mark.sign(click)) is None
+    assert TOKENS.read_self_mark(TOKENS._open.sign(b"\x01anna")) is None
 
 
 def test_every_key_verifies_and_the_first_signs() -> None:
