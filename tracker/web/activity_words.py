@@ -10,15 +10,14 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from babel.units import format_unit
-
 from tracker.consent import RULES, State
 from tracker.engagement.verdict import Reason
-from tracker.locale import N_, babel_locale
+from tracker.locale import N_, ngettext
 from tracker.locale import gettext as _
 from tracker.models import Delivery, Event, TrackedLink
 
 PEOPLE = ("human", "mail_proxy")
+_MACHINES = ("security_scanner", "link_preview", "sender_self", "crawler", "mail_proxy")
 
 _VENDORS: Mapping[str, str] = {
     "apple": "Apple Mail",
@@ -139,7 +138,7 @@ def tone_of(event: Event) -> str:
         return "machine" if event.kind == "auto_reply" else "person"
     if event.klass in PEOPLE and not _is_early(event):
         return "person"
-    return "unsure" if event.klass in ("unknown", "privacy_prefetch") else "machine"
+    return "machine" if event.klass in _MACHINES else "unsure"
 
 
 def title_of(event: Event) -> str:
@@ -188,10 +187,14 @@ def reasons_of(event: Event, delivery: Delivery | None = None) -> tuple[str, ...
 
 def duration(seconds: float) -> str:
     """A span of time in its largest fitting unit: 43 s, 5 min, 3 h, 2 days."""
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if abs(seconds) >= 2 * size:
-            return format_unit(int(seconds // size), f"duration-{unit}", "short", locale=babel_locale())
-    return format_unit(max(0, round(seconds)), "duration-second", "short", locale=babel_locale())
+    if seconds < 120:
+        return _("%(n)s s") % {"n": max(0, round(seconds))}
+    if seconds < 7200:
+        return _("%(n)s min") % {"n": int(seconds // 60)}
+    if seconds < 172_800:
+        return _("%(n)s h") % {"n": int(seconds // 3600)}
+    days = int(seconds // 86_400)
+    return ngettext("%(n)s day", "%(n)s days", days) % {"n": days}
 
 
 def rule_words(rule: str) -> str:

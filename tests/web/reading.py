@@ -1,0 +1,28 @@
+"""Reading pages in tests: the one element meant, its words, its classes."""
+
+import httpx
+from turbohtml import Element, parse
+
+
+def every(page: httpx.Response | Element, selector: str) -> list[Element]:
+    return list((parse(page.text) if isinstance(page, httpx.Response) else page).select(selector))
+
+
+def only(page: httpx.Response | Element, selector: str) -> Element:
+    """The first element that fits; a test fails here when there is none."""
+    found = every(page, selector)
+    assert found, f"nothing on the page is {selector}"
+    return found[0]
+
+
+def words(element: Element) -> str:
+    return " ".join(element.text.split())
+
+
+def said(page: httpx.Response | Element, selector: str) -> str:
+    return words(only(page, selector))
+
+
+def attribute(element: Element, name: str) -> str:
+    value = element.attrs.get(name)
+    return " ".join(value) if isinstance(value, list) else str(value or "")
