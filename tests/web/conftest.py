@@ -7,7 +7,7 @@ Requests go over a real socket to a real server. `server(house)` gives the addre
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from starlette.routing import Route
 
 from tests.houses import opened_house
 from tests.servers import free_port, wait_until
@@ -73,13 +74,14 @@ def bob(make_user: MakeUser) -> User:
 
 
 @contextmanager
-def server(house: House) -> Iterator[str]:
-    """A web server on this house; gives its address."""
-    port = free_port()
+def server(house: House, extra: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """A web server on this house, with `extra` routes by path; gives its address."""
+    port, app = free_port(), create_app(house)
+    app.router.routes += [Route(path, view) for path, view in (extra or {}).items()]
     config = uvicorn.Config(
-        create_app(house),
+        app,
         port=port,
-        log_level="error",
+        log_level="critical",
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=1,

@@ -54,11 +54,9 @@ class BellLine:
     @property
     def text(self) -> str:
         """The sentence as plain text."""
-        return (
-            _(SENTENCES[self.kind]) % {"who": self.who, "subject": f"“{self.subject}”"}
-            if self.kind in SENTENCES
-            else self.detail
-        )
+        if self.kind not in SENTENCES:
+            return self.detail
+        return _(SENTENCES[self.kind]) % {"who": self.who, "subject": _("“%(subject)s”") % {"subject": self.subject}}
 
     @property
     def html(self) -> Markup:

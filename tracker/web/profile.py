@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tracker.locale import gettext as _
-from tracker.locale import speaking
+from tracker.locale import ngettext, speaking
 from tracker.models import User
 from tracker.secrets import hash_password, password_fits
 from tracker.web.attempts import TooMany, attempt, succeeded
@@ -79,13 +79,14 @@ def set_password(session: Session, user: User, password: str, keep_visit: str | 
 
 
 def _page(request: Request, user: User, wrong: Wrong, status: int = 200) -> Response:
-    undo = [
-        (str(seconds), _("%(seconds)d seconds") % {"seconds": seconds} if seconds else _("No delay"))
-        for seconds in UNDO_SECONDS
-    ]
+    undo = [(str(seconds), _undo_words(seconds)) for seconds in UNDO_SECONDS]
     themes = [("auto", _("As the system")), ("light", _("Light")), ("dark", _("Dark"))]
     context = {"wrong": wrong, "zones": zones(), "undo": undo, "themes": themes, "profile": user}
     return render(request, "settings_profile.html", context, status)
+
+
+def _undo_words(seconds: int) -> str:
+    return ngettext("%(num)d second", "%(num)d seconds", seconds) % {"num": seconds} if seconds else _("No delay")
 
 
 def _fill(user: User, form: FormData) -> None:
