@@ -3,8 +3,8 @@
 import imaplib
 from dataclasses import dataclass
 
-from imapclient.imapclient import SENT
 from imapclient.exceptions import IMAPClientError
+from imapclient.imapclient import SENT
 from sqlmodel import Session
 
 from tracker.connect import ConnectError, Server, imap, smtp
@@ -57,7 +57,7 @@ def imap_server(house: House, account: Account) -> Server:
     if not account.imap_host:
         raise ConnectError("no_imap", "No IMAP server is set up for this account.", permanent=True)
     login = account.imap_login or account.smtp_login
-    secret = _secret(house, account, "imap" if account.imap_secret else "smtp")
+    secret = _secret(house, account, "imap")  # never the other server's: a changed host must not be given it
     return Server(account.imap_host, account.imap_port or 993, account.imap_security or "tls", login, secret)
 
 

@@ -117,7 +117,8 @@ form.addEventListener("submit", (event) => {
   clearTimeout(timer);
   editor?.write();
   chips.forEach((one) => one.commit());
-  (saving ?? Promise.resolve()).finally(() => { gone = true; dirty = false; by ? form.requestSubmit(by) : form.submit(); });
+  const again = () => { gone = true; dirty = false; by ? form.requestSubmit(by) : form.submit(); };
+  (saving ?? Promise.resolve()).finally(() => setTimeout(again));  // a form that is just being submitted ignores requestSubmit()
 });
 form.addEventListener("keydown", (event) => {
   if (event.key !== "Enter") return;
