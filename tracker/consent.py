@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -41,7 +41,12 @@ class Pack(StrEnum):
     OFF = "off"
 
 
-STRICT_JURISDICTIONS = frozenset({"FR", "IT", "DE", "UK", "EEA"})
+_EEA = "AT BE BG CY CZ DE DK EE EL ES EU EEA FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK"
+STRICT_JURISDICTIONS = frozenset([*_EEA.split(" "), "UK", "GB"])
+"""Countries of the European Economic Area and the United Kingdom (ISO 3166-1, and what else they are called)."""
+
+ASK_AGAIN_AFTER = timedelta(days=182)
+"""How long somebody who said no is left in peace before being asked again."""
 
 _ANYTHING = frozenset(State)
 _MOVES: Mapping[State, frozenset[State]] = {
@@ -57,6 +62,8 @@ _MOVES: Mapping[State, frozenset[State]] = {
 
 SILENT = frozenset({State.REFUSED, State.WITHDRAWN, State.OBJECTED, State.BLOCKED, State.LAPSED})
 """States in which a hit on mail already sent is answered and forgotten."""
+
+SAID_NO = frozenset({State.REFUSED, State.WITHDRAWN, State.OBJECTED})
 
 CHANNELS = (
     "web_form",
@@ -90,18 +97,41 @@ class MoveError(ValueError):
         self.field = field
 
 
-def check_move(old: State, new: State, *, at: datetime, now: datetime, channel: str, note: str) -> None:
-    """Raises :class:`MoveError` when this event may not follow the present state."""
+def check_move(
+    old: State, new: State, *, at: datetime, now: datetime, channel: str, note: str, since: datetime | None = None
+) -> None:
+    """Raises :class:`MoveError` when this event may not follow the present state, which was said at ``since``.
+
+    Saying no may be recorded at any time and for any earlier moment; a yes or a question must come after the last word.
+    """
+    if at.tzinfo is None:
+        raise MoveError("at", "“at” needs its time zone.")
     if at > now:
         raise MoveError("at", "“at” lies in the future; consent can only be recorded once it was given.")
     if channel not in CHANNELS:
         raise MoveError("channel", f"“channel” must be one of {', '.join(CHANNELS)}.")
-    if new == State.GRANTED and grade_of(channel) in "DEF" and not note.strip():
+    if new == State.GRANTED and grade_of(channel) not in "AB" and not note.strip():
         raise MoveError(
             "note", "A consent needs its evidence: say in “note” how, when and with which words it was given."
         )
     if new not in _MOVES[old]:
         raise MoveError("state", f"“state” cannot go from {old} to {new}.")
+    if new in (State.GRANTED, State.ASKED):
+        _check_after_last_word(old, new, at, since, channel)
+
+
+def _check_after_last_word(old: State, new: State, at: datetime, since: datetime | None, channel: str) -> None:
+    if since is not None and at < since:
+        raise MoveError(
+            "at", f"“at” lies before the present state ({old}) was said; an older word cannot undo a newer one."
+        )
+    if new == State.GRANTED and old in SAID_NO and grade_of(channel) not in "ABC":
+        raise MoveError(
+            "channel",
+            f"After “{old}” only the person can agree again: by our form or page, or in writing (reply_text).",
+        )
+    if new == State.ASKED and old in SAID_NO and since is not None and at - since < ASK_AGAIN_AFTER:
+        raise MoveError("at", f"After “{old}” nobody is asked again for {ASK_AGAIN_AFTER.days} days.")
 
 
 def grade_of(channel: str) -> str:
@@ -171,8 +201,9 @@ def decide(facts: Facts) -> Decision:
 
 def _refusals(facts: Facts) -> list[tuple[bool, str]]:
     """Strictest first: what the workspace forbids, what the person said, what the sender chose, what is possible."""
-    in_notice = facts.pack == Pack.NOTICE and (facts.jurisdiction or "") not in STRICT_JURISDICTIONS
-    noticed = in_notice and facts.jurisdiction is not None and facts.state == State.UNKNOWN
+    jurisdiction = (facts.jurisdiction or "").strip().upper()
+    in_notice = facts.pack == Pack.NOTICE and jurisdiction not in STRICT_JURISDICTIONS | {""}
+    noticed = in_notice and facts.state == State.UNKNOWN
     open_question = facts.state in (State.UNKNOWN, State.ASKED, State.LAPSED)
     return [
         (facts.pack == Pack.OFF, "policy_off"),
@@ -189,8 +220,13 @@ def _refusals(facts: Facts) -> list[tuple[bool, str]]:
 
 
 def may_keep(frozen_on: bool, pack: Pack, state: State, never_track: bool) -> bool:
-    """Whether a hit may be kept: it was allowed when sent, and nothing said since forbids it."""
-    return frozen_on and pack != Pack.OFF and state not in SILENT and not never_track
+    """Whether a hit may be kept: it was allowed when sent, and nothing said or decided since forbids it.
+
+    The stricter wins: without a consent in force a hit is kept only where the notice alone allowed it and still does. Somebody
+    who withdrew and was asked again has not agreed.
+    """
+    allowed = {State.GRANTED, State.UNKNOWN} if pack == Pack.NOTICE else {State.GRANTED}
+    return frozen_on and pack != Pack.OFF and state in allowed and not never_track
 
 
 def chain_digest(previous: str, facts: Mapping[str, Any]) -> str:

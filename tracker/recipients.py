@@ -1,7 +1,8 @@
 """Recipients and their consent ledger."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
@@ -88,16 +89,17 @@ def record_consent(
     assert recipient.id is not None
     _lock(session, recipient)
     chain = ledger(session, recipient)
-    before = next((State(e.state) for e in reversed(chain) if e.purpose == purpose), State.UNKNOWN)
+    last = next((e for e in reversed(chain) if e.purpose == purpose), None)
+    before = State(last.state) if last else State.UNKNOWN
     moment = now()
     given_at = at or moment
-    check_move(before, state, at=given_at, now=moment, channel=channel, note=note)
+    check_move(before, state, at=given_at, now=moment, channel=channel, note=note, since=last.at if last else None)
     entry = ConsentEntry(
         recipient_id=recipient.id,
         number=len(chain) + 1,
         purpose=purpose.value,
         state=state.value,
-        at=given_at,
+        at=given_at.astimezone(UTC),  # as it will be read again: the digest covers how it is written
         recorded_at=moment,
         actor=actor,
         channel=channel,
@@ -114,13 +116,17 @@ def record_consent(
 
 
 def _lock(session: Session, recipient: Recipient) -> None:
-    """Two events at once must follow one another. (SQLite: the transaction already holds the only write lock.)"""
-    session.exec(select(Recipient.id).where(Recipient.id == recipient.id).with_for_update()).one()
+    """Two events at once must follow one another. (SQLite: the transaction already holds the only write lock.)
+
+    With key_share it does not wait for others that merely refer to the recipient, nor deadlock with them.
+    """
+    session.exec(select(Recipient.id).where(Recipient.id == recipient.id).with_for_update(key_share=True)).one()
 
 
-def chained_facts(entry: ConsentEntry) -> dict[str, str | int | None]:
-    """The facts of an entry that its digest covers."""
+def chained_facts(entry: ConsentEntry) -> dict[str, Any]:
+    """The facts of an entry that its digest covers: everything but its own keys."""
     return {
+        "recipient": entry.recipient_id,
         "number": entry.number,
         "purpose": entry.purpose,
         "state": entry.state,
@@ -131,6 +137,7 @@ def chained_facts(entry: ConsentEntry) -> dict[str, str | int | None]:
         "grade": entry.grade,
         "note": entry.note,
         "notice": entry.notice,
+        "evidence": entry.evidence,
     }
 
 

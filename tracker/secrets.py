@@ -61,7 +61,7 @@ def password_fits(password_hash: str | None, password: str) -> bool:
     """Whether the password is right. Takes the same time when there is no such user (``None``)."""
     try:
         return _passwords.verify(password_hash or _NOBODY, password) and password_hash is not None
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
 
 

@@ -1,0 +1,263 @@
+"""Who may be measured: the policy, the moves between states, and what may still be kept later. No clock, no database."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from tracker.consent import (
+    ASK_AGAIN_AFTER,
+    CHANNELS,
+    RULES,
+    SILENT,
+    STRICT_JURISDICTIONS,
+    Facts,
+    MoveError,
+    Pack,
+    State,
+    chain_digest,
+    check_move,
+    decide,
+    grade_of,
+    may_keep,
+)
+
+GRANTED, UNKNOWN = State.GRANTED, State.UNKNOWN
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+LONG_AGO = NOW - timedelta(days=400)
+
+# name: facts → what is decided, and the rule that decided
+POLICIES: dict[str, tuple[Facts, bool, str]] = {
+    "agreed": (Facts(Pack.STRICT, GRANTED), True, "granted"),
+    "agreed, wherever they live": (Facts(Pack.STRICT, GRANTED, jurisdiction="DE"), True, "granted"),
+    "never asked": (Facts(Pack.STRICT, UNKNOWN), False, "unknown"),
+    "asked, silent": (Facts(Pack.STRICT, State.ASKED), False, "asked"),
+    "refused": (Facts(Pack.STRICT, State.REFUSED), False, "refused"),
+    "withdrew": (Facts(Pack.STRICT, State.WITHDRAWN), False, "withdrawn"),
+    "objected": (Facts(Pack.STRICT, State.OBJECTED), False, "objected"),
+    "lapsed": (Facts(Pack.STRICT, State.LAPSED), False, "lapsed"),
+    "blocked": (Facts(Pack.STRICT, State.BLOCKED), False, "blocked"),
+    "strict knows no notice": (Facts(Pack.STRICT, UNKNOWN, jurisdiction="US"), False, "unknown"),
+    "notice, a country where it will do": (Facts(Pack.NOTICE, UNKNOWN, jurisdiction="US"), True, "notice"),
+    "notice, but the country is strict": (Facts(Pack.NOTICE, UNKNOWN, jurisdiction="DE"), False, "unknown"),
+    "notice, but the country is in the EEA": (Facts(Pack.NOTICE, UNKNOWN, jurisdiction="ES"), False, "unknown"),
+    "notice, the kingdom by its ISO code": (Facts(Pack.NOTICE, UNKNOWN, jurisdiction="GB"), False, "unknown"),
+    "notice, the country in small letters": (Facts(Pack.NOTICE, UNKNOWN, jurisdiction="fr"), False, "unknown"),
+    "notice, country unknown": (Facts(Pack.NOTICE, UNKNOWN), False, "unknown"),
+    "notice, country blank": (Facts(Pack.NOTICE, UNKNOWN, jurisdiction=" "), False, "unknown"),
+    "notice, agreed anyway": (Facts(Pack.NOTICE, GRANTED, jurisdiction="DE"), True, "granted"),
+    "notice, asked": (Facts(Pack.NOTICE, State.ASKED, jurisdiction="US"), False, "asked"),
+    "notice, lapsed": (Facts(Pack.NOTICE, State.LAPSED, jurisdiction="US"), False, "lapsed"),
+    "notice, refused": (Facts(Pack.NOTICE, State.REFUSED, jurisdiction="US"), False, "refused"),
+    "notice, objected": (Facts(Pack.NOTICE, State.OBJECTED, jurisdiction="US"), False, "objected"),
+    "off beats a consent": (Facts(Pack.OFF, GRANTED), False, "policy_off"),
+    "off beats everything": (
+        Facts(Pack.OFF, State.BLOCKED, never_track=True, wanted=False, measurable=False),
+        False,
+        "policy_off",
+    ),
+    "never-track beats a consent": (Facts(Pack.STRICT, GRANTED, never_track=True), False, "never_track"),
+    "never-track beats a notice": (
+        Facts(Pack.NOTICE, UNKNOWN, never_track=True, jurisdiction="US"),
+        False,
+        "never_track",
+    ),
+    "blocked beats never-track": (Facts(Pack.STRICT, State.BLOCKED, never_track=True), False, "blocked"),
+    "oneself": (Facts(Pack.STRICT, GRANTED, is_sender=True), False, "own_address"),
+    "a no beats the switch": (Facts(Pack.STRICT, State.REFUSED, wanted=False), False, "refused"),
+    "switched off": (Facts(Pack.STRICT, GRANTED, wanted=False), False, "switched_off"),
+    "switched on is no consent": (Facts(Pack.STRICT, UNKNOWN, wanted=True), False, "unknown"),
+    "text only": (Facts(Pack.STRICT, GRANTED, measurable=False), False, "text_only"),
+    "the tenth recipient": (Facts(Pack.STRICT, GRANTED, recipients=10), True, "granted"),
+    "the eleventh": (Facts(Pack.STRICT, GRANTED, recipients=11), False, "group_too_large"),
+    "a limit of one": (Facts(Pack.STRICT, GRANTED, recipients=2, recipient_limit=1), False, "group_too_large"),
+    "host away": (Facts(Pack.STRICT, GRANTED, host_healthy=False), False, "host_unhealthy"),
+    "what the person said comes before what is possible": (
+        Facts(Pack.STRICT, State.WITHDRAWN, measurable=False, recipients=50, host_healthy=False),
+        False,
+        "withdrawn",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_stricter_wins(name: str) -> None:
+    facts, on, rule = POLICIES[name]
+    decision = decide(facts)
+    assert (decision.on, decision.rule) == (on, rule)
+    assert decision.rule in RULES
+
+
+@pytest.mark.parametrize("pack", Pack)
+@pytest.mark.parametrize("state", State)
+def test_nothing_ever_loosens(pack: Pack, state: State) -> None:
+    """Every further reason against leaves what was off, off."""
+    for jurisdiction in (None, "US", "IT"):
+        plain = decide(Facts(pack, state, jurisdiction=jurisdiction))
+        assert plain.on == (
+            (state == GRANTED and pack != Pack.OFF)
+            or (pack == Pack.NOTICE and state == UNKNOWN and jurisdiction == "US")
+        )
+        for against in (
+            Facts(pack, state, jurisdiction=jurisdiction, never_track=True),
+            Facts(pack, state, jurisdiction=jurisdiction, wanted=False),
+            Facts(pack, state, jurisdiction=jurisdiction, measurable=False),
+            Facts(pack, state, jurisdiction=jurisdiction, recipients=11),
+            Facts(pack, state, jurisdiction=jurisdiction, host_healthy=False),
+            Facts(pack, state, jurisdiction=jurisdiction, is_sender=True),
+            Facts(Pack.OFF, state, jurisdiction=jurisdiction),
+        ):
+            assert not decide(against).on
+
+
+def test_the_strict_countries() -> None:
+    assert {"FR", "IT", "DE", "UK", "EEA"} <= STRICT_JURISDICTIONS
+    assert len(STRICT_JURISDICTIONS) == 30 + len({"UK", "GB", "EEA", "EU", "EL"})
+    assert not STRICT_JURISDICTIONS & {"US", "RU", ""}
+
+
+# state → where one may go from it
+MOVES = {
+    "unknown": "asked granted refused objected blocked",
+    "asked": "granted refused objected lapsed blocked",
+    "granted": "granted withdrawn objected lapsed blocked",
+    "refused": "granted asked objected blocked",
+    "withdrawn": "granted asked objected blocked",
+    "objected": "granted blocked",
+    "lapsed": "asked granted refused objected blocked",
+    "blocked": "",
+}
+
+
+@pytest.mark.parametrize("new", State)
+@pytest.mark.parametrize("old", State)
+def test_every_move(old: State, new: State) -> None:
+    def move() -> None:
+        check_move(old, new, at=NOW, now=NOW, channel="web_form", note="", since=LONG_AGO)
+
+    if new.value in MOVES[old.value].split():
+        move()
+    else:
+        with pytest.raises(MoveError, match=f"from {old} to {new}") as refused:
+            move()
+        assert refused.value.field == "state"
+
+
+def move(old: State, new: State, **facts: object) -> str:
+    """The field that is refused, or a blank."""
+    given = {"at": NOW, "now": NOW, "channel": "web_form", "note": "", "since": LONG_AGO} | facts
+    try:
+        check_move(old, new, **given)  # type: ignore[arg-type]
+    except MoveError as error:
+        return error.field
+    return ""
+
+
+def test_nobody_agrees_in_the_future() -> None:
+    assert move(UNKNOWN, GRANTED, at=NOW + timedelta(microseconds=1)) == "at"
+    assert move(UNKNOWN, GRANTED, at=NOW) == ""
+    tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
+    assert move(UNKNOWN, GRANTED, at=tokyo) == ""
+    assert move(UNKNOWN, GRANTED, at=tokyo + timedelta(seconds=1)) == "at"
+
+
+def test_a_time_without_its_zone_is_no_time() -> None:
+    assert move(UNKNOWN, GRANTED, at=NOW.replace(tzinfo=None)) == "at"
+
+
+def test_the_channel_must_be_known() -> None:
+    for channel in ("telepathy", "", "WEB_FORM", "web_form "):
+        assert move(UNKNOWN, GRANTED, channel=channel) == "channel"
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_consent_that_was_told_needs_its_evidence(channel: str) -> None:
+    acted = grade_of(channel) == "B"  # the person did it, on our page
+    assert move(UNKNOWN, GRANTED, channel=channel) == ("" if acted else "note")
+    assert move(UNKNOWN, GRANTED, channel=channel, note=" \n") == ("" if acted else "note")
+    assert move(UNKNOWN, GRANTED, channel=channel, note="“yes, please”, by telephone") == ""
+    assert move(UNKNOWN, State.REFUSED, channel=channel) == "", "a no needs no evidence"
+
+
+def test_grades() -> None:
+    assert {channel: grade_of(channel) for channel in CHANNELS} == {
+        "web_form": "B",
+        "consent_mail_page": "B",
+        "preference_page": "B",
+        "list_unsubscribe": "B",
+        "objection_header": "B",
+        "reply_text": "C",
+        "contract": "D",
+        "phone_note": "D",
+        "dsr": "D",
+        "demo": "D",
+        "import": "E",
+    }
+
+
+@pytest.mark.parametrize("no", [State.REFUSED, State.WITHDRAWN, State.OBJECTED])
+def test_back_from_a_no_by_the_person_alone(no: State) -> None:
+    for channel in ("phone_note", "contract", "import", "dsr"):
+        assert move(no, GRANTED, channel=channel, note="agreed on the telephone") == "channel"
+    for channel in ("web_form", "consent_mail_page", "preference_page", "reply_text"):
+        assert move(no, GRANTED, channel=channel, note="“yes, do”") == ""
+
+
+@pytest.mark.parametrize("no", [State.REFUSED, State.WITHDRAWN])
+def test_who_said_no_is_left_in_peace(no: State) -> None:
+    assert move(no, State.ASKED, since=NOW - ASK_AGAIN_AFTER + timedelta(seconds=1)) == "at"
+    assert move(no, State.ASKED, since=NOW - ASK_AGAIN_AFTER) == ""
+
+
+def test_an_older_yes_cannot_undo_a_newer_no() -> None:
+    yesterday = NOW - timedelta(days=1)
+    for new in (GRANTED, State.ASKED):
+        assert move(State.WITHDRAWN, new, at=yesterday - timedelta(seconds=1), since=yesterday) == "at"
+    assert move(State.WITHDRAWN, GRANTED, at=yesterday, since=yesterday) == ""
+    assert move(GRANTED, State.WITHDRAWN, at=yesterday, since=NOW) == "", "a no is taken whenever it was said"
+
+
+# what may be kept now, of a copy that was tracked when sent
+KEPT = {
+    Pack.STRICT: {State.GRANTED},
+    Pack.NOTICE: {State.GRANTED, State.UNKNOWN},
+    Pack.OFF: set(),
+}
+
+
+@pytest.mark.parametrize("pack", Pack)
+@pytest.mark.parametrize("state", State)
+def test_what_may_be_kept(pack: Pack, state: State) -> None:
+    assert may_keep(True, pack, state, never_track=False) == (state in KEPT[pack])
+    assert not may_keep(True, pack, state, never_track=True)
+    assert not may_keep(False, pack, state, never_track=False)
+
+
+def test_asking_again_does_not_open_old_mail() -> None:
+    """Withdrawn, then asked after the pause: the mail sent under the old consent stays silent."""
+    assert move(State.WITHDRAWN, State.ASKED) == ""
+    assert not may_keep(True, Pack.STRICT, State.ASKED, never_track=False)
+    assert not may_keep(True, Pack.NOTICE, State.ASKED, never_track=False)
+
+
+@pytest.mark.parametrize("pack", Pack)
+@pytest.mark.parametrize("state", sorted(SILENT))
+def test_silent_states_are_silent_everywhere(pack: Pack, state: State) -> None:
+    assert not may_keep(True, pack, state, never_track=False)
+    assert not decide(Facts(pack, state, jurisdiction="US")).on
+
+
+def test_what_may_not_be_sent_may_not_be_kept() -> None:
+    for pack in Pack:
+        for state in State:
+            for never_track in (False, True):
+                facts = Facts(pack, state, never_track=never_track, jurisdiction="US")
+                assert may_keep(True, pack, state, never_track) == decide(facts).on
+
+
+def test_digests_chain() -> None:
+    facts = {"state": "granted", "note": "да", "number": 1}
+    digest = chain_digest("0" * 64, facts)
+    assert digest == chain_digest("0" * 64, dict(reversed(facts.items()))), "the order of writing does not matter"
+    assert digest != chain_digest("1" + "0" * 63, facts)
+    assert all(digest != chain_digest("0" * 64, facts | {name: "x"}) for name in facts)
+    assert digest != chain_digest("0" * 64, facts | {"more": None})

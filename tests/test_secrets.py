@@ -1,0 +1,143 @@
+"""The key ring, passwords and tokens: what opens, what must not, and what must not be seen."""
+
+import re
+
+import pytest
+from argon2 import extract_parameters
+
+from tests.houses import PASSWORD
+from tracker import secrets
+from tracker.connect import Server
+from tracker.house import House
+from tracker.secrets import (
+    KeyRing,
+    Undecryptable,
+    hash_password,
+    new_code,
+    new_token,
+    password_fits,
+    token_digest,
+)
+
+OLD, NEW, FOREIGN = (f"{name}-0123456789-abcdefghijklmnopqrstuvwxyz" for name in ("old", "new", "foreign"))
+
+
+def test_what_was_sealed_opens_again() -> None:
+    ring = KeyRing((NEW,))
+    assert ring.decrypt(ring.encrypt(b"pass\0word", "account:17:smtp"), "account:17:smtp") == b"pass\0word"
+    assert ring.decrypt(ring.encrypt(b"", "account:17:smtp"), "account:17:smtp") == b""
+
+
+def test_a_secret_is_bound_to_its_record() -> None:
+    """Copied to another row, to another field or to the bin of another person, it stays shut."""
+    ring = KeyRing((NEW,))
+    sealed = ring.encrypt(b"hush", "account:17:smtp")
+    for record in ("account:18:smtp", "account:17:imap", "account:1:7:smtp", ""):
+        with pytest.raises(Undecryptable):
+            ring.decrypt(sealed, record)
+
+
+def test_no_two_ciphertexts_are_alike() -> None:
+    ring = KeyRing((NEW,))
+    assert len({ring.encrypt(b"hush", "a") for _ in range(100)}) == 100
+
+
+def test_keys_rotate() -> None:
+    """What the old key sealed opens while it is in the ring; what is sealed now needs the new one."""
+    sealed = KeyRing((OLD,)).encrypt(b"hush", "a")
+    both = KeyRing((NEW, OLD))
+    assert both.decrypt(sealed, "a") == b"hush"
+    sealed_now = both.encrypt(b"hush", "a")
+    assert KeyRing((NEW,)).decrypt(sealed_now, "a") == b"hush"
+    with pytest.raises(Undecryptable):
+        KeyRing((OLD,)).decrypt(sealed_now, "a")
+    with pytest.raises(Undecryptable):
+        KeyRing((NEW,)).decrypt(sealed, "a")
+
+
+def test_a_wrong_key_says_what_to_do_and_shows_nothing() -> None:
+    sealed = KeyRing((FOREIGN,)).encrypt(b"hush", "account:17:smtp")
+    with pytest.raises(Undecryptable, match=r"account:17:smtp.*enter it again") as refused:
+        KeyRing((NEW, OLD)).decrypt(sealed, "account:17:smtp")
+    assert "hush" not in str(refused.value)
+    assert NEW not in str(refused.value)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 11, 12, 13, 27])
+def test_cut_ciphertext_is_only_undecryptable(length: int) -> None:
+    ring = KeyRing((NEW,))
+    with pytest.raises(Undecryptable):
+        ring.decrypt(ring.encrypt(b"hush", "a")[:length], "a")
+
+
+def test_a_changed_byte_anywhere_is_noticed() -> None:
+    ring = KeyRing((NEW,))
+    sealed = ring.encrypt(b"hush", "a")
+    for index in range(len(sealed)):
+        changed = sealed[:index] + bytes([sealed[index] ^ 1]) + sealed[index + 1 :]
+        with pytest.raises(Undecryptable):
+            ring.decrypt(changed, "a")
+
+
+def test_a_ring_needs_a_key() -> None:
+    with pytest.raises(ValueError, match="at least one key"):
+        KeyRing(())
+
+
+def test_digests_are_keyed() -> None:
+    assert KeyRing((NEW, OLD)).digest("anna") == KeyRing((NEW,)).digest("anna")
+    assert KeyRing((NEW,)).digest("anna") != KeyRing((OLD,)).digest("anna")
+    assert KeyRing((NEW,)).digest("anna") != KeyRing((NEW,)).digest("luc")
+    assert re.fullmatch("[0-9a-f]{64}", KeyRing((NEW,)).digest("anna"))
+
+
+def test_passwords() -> None:
+    kept = hash_password(PASSWORD)
+    assert PASSWORD not in kept
+    assert kept != hash_password(PASSWORD)
+    assert password_fits(kept, PASSWORD)
+    for wrong in (PASSWORD.upper(), f"{PASSWORD} ", "", "\ud800", "x" * 10_000):
+        assert not password_fits(kept, wrong)
+    assert not password_fits("not a hash", PASSWORD)
+    assert not password_fits("", PASSWORD)
+
+
+def test_for_an_unknown_person_the_same_work_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the time of the answer would tell who is here. Counted in verifications and their parameters, not seconds."""
+    verified: list[str] = []
+    verify = secrets._passwords.verify
+
+    class Counting:
+        def verify(self, hash: str, password: str) -> bool:
+            verified.append(hash)
+            return verify(hash, password)
+
+    kept = hash_password(PASSWORD)
+    monkeypatch.setattr(secrets, "_passwords", Counting())
+    assert not password_fits(None, PASSWORD)
+    assert password_fits(kept, PASSWORD)
+    nobody, somebody = verified
+    assert extract_parameters(nobody) == extract_parameters(somebody)
+    assert extract_parameters(kept).memory_cost >= 65_536
+
+
+def test_tokens_are_random_and_kept_as_digests() -> None:
+    tokens = {new_token() for _ in range(100)}
+    assert len(tokens) == 100
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}", token) for token in tokens)
+    digests = {token_digest(token) for token in tokens}
+    assert len(digests) == 100
+    assert not any(token in digest for token in tokens for digest in digests)
+
+
+def test_codes_hold_no_look_alikes() -> None:
+    codes = [new_code() for _ in range(200)]
+    assert len(set(codes)) == 200
+    assert all(re.fullmatch(r"[A-HJ-NP-Z2-9]{4}(-[A-HJ-NP-Z2-9]{4}){2}", code) for code in codes)
+
+
+def test_nothing_secret_shows_in_a_representation(house: House) -> None:
+    server = Server("mail.example", 587, "starttls", "anna", "hush")
+    shown = "\n".join(f"{thing!r} {thing}" for thing in (house, house.ring, house.tokens, house.settings, server))
+    for secret in (*house.ring.keys, "hush", "sandbox@"):  # the last: the password of the test database
+        assert secret not in shown
