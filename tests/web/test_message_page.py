@@ -49,7 +49,7 @@ def test_the_timeline_tells_people_from_machines_and_folds_repeats(
     page = client.get(f"/mail/{the_offer(house, alice).public_id}")
     lines = [words(one) for one in every(page, ".event .event-title")]
     assert lines == [
-        "Reply · Anna Petit",
+        "Reply arrived · Anna Petit",
         "Opened · Anna Petit · Apple Mail",
         "Clicked · Anna Petit · Chrome",
         "Probably opened · Anna Petit · Gmail",

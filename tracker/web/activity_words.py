@@ -224,7 +224,7 @@ def shown_url(url: str) -> str:
 
 
 _PLAIN: Mapping[str, str] = {
-    "reply": N_("Reply"),
+    "reply": N_("Reply arrived"),
     "auto_reply": N_("Automatic reply"),
     "bounce": N_("Came back undelivered"),
     "unsubscribe": N_("Unsubscribed"),
