@@ -10,7 +10,7 @@ from tracker.outgoing.tags import RAW_TEXT, Cut, decoded, first_attribute, read_
 _USUAL = re.compile(
     r"""<a(?:[\t\n\f\r ]++(?!href=)[a-z][a-z0-9:_-]*+="[^"]*+")*+[\t\n\f\r ]++href="([^"]*+)"
         (?:[\t\n\f\r ]++[a-z][a-z0-9:_-]*+="[^"]*+")*+[\t\n\f\r ]*+>""",
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 _MARKUP = re.compile("[<&]")
 

@@ -3,6 +3,7 @@
 Pure: no input or output, no clock, no settings. Linear in the size of the document.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,6 +22,7 @@ CLIPPED_ABOVE = 102_400
 MAX_INDEX = 0xFFFF
 _TEXT_LENGTH = 200
 _DEFAULT = Leave()
+_UNFINISHED = re.compile(r"(?:<[/!?]?|&[#\w]*)\Z")
 _PIXEL = (
     '<img src="{}" width="1" height="1" alt="" role="presentation" aria-hidden="true"'
     ' style="display:block;width:1px;height:1px;border:0;margin:0;padding:0" />'
@@ -117,7 +119,7 @@ def restore(rewritten: Rewritten) -> str:
 def unwrap(html: str, original: Callable[[str], str | None], is_own_pixel: Callable[[str], bool]) -> str:
     """A document that we do not hold the edits of, with our pixels taken out and our tracked links turned back."""
     found = Survey(html)
-    edits = [Edit(i.start, html[i.start : i.end], "") for i in found.images if _is_pixel(i.source, is_own_pixel)]
+    edits = [_taken_out(image, html) for image in found.images if _is_pixel(image.source, is_own_pixel)]
     for one in found.links:
         url = original(web_address(trimmed(one.value)) or "")
         if url is not None:
@@ -185,7 +187,13 @@ def _new_href(html: str, one: Link, url: str) -> Edit:
 def _without_stale_pixel(image: Image, leave: Leave, html: str) -> Edit | None:
     if leave.is_own_pixel is None or not _is_pixel(image.source, leave.is_own_pixel):
         return None
-    return Edit(image.start, html[image.start : image.end], "")
+    return _taken_out(image, html)
+
+
+def _taken_out(image: Image, html: str) -> Edit:
+    """Text that would become a tag or a reference with what follows the image is kept apart from it by an empty comment."""
+    joins = _UNFINISHED.search(html, max(0, image.start - 40), image.start) is not None
+    return Edit(image.start, html[image.start : image.end], "<!---->" if joins else "")
 
 
 def _is_pixel(source: str, is_own_pixel: Callable[[str], bool]) -> bool:
@@ -213,7 +221,7 @@ def _size(html: str) -> int:
 def _spliced(html: str, edits: list[Edit]) -> str:
     if not edits:
         return html
-    edits.sort(key=lambda edit: edit.start)
+    edits.sort(key=lambda edit: (edit.start, len(edit.old)))
     pieces: list[str] = []
     position = 0
     for start, old, new in edits:

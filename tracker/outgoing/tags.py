@@ -20,6 +20,7 @@ _ATTRIBUTE = re.compile(
 _END = re.compile(r"[\t\n\f\r /]*+>")
 _QUOTES = ("", "", '"', "'", "")  # of the groups of _ATTRIBUTE: none, name, double-quoted, single-quoted, bare value
 _SPACE = "\t\n\f\r "
+_LOWER = {code: code + 32 for code in range(0x41, 0x5B)}
 _UNSAFE = re.compile("[&<> '\"]")
 
 
@@ -64,7 +65,7 @@ def read_start_tag(html: str, start: int) -> StartTag | None:
     position = found.end()
     while (found := _ATTRIBUTE.match(html, position)) is not None:
         position = found.end()
-        attributes.append(_attribute(found, found[1].lower()))
+        attributes.append(_attribute(found, _lowered(found[1])))
     end = _END.match(html, position)
     return None if end is None else StartTag(end.end(), attributes)
 
@@ -120,6 +121,11 @@ def without(html: str, attribute: Attribute) -> Cut:
         rest += 1
     # An attribute whose name begins with "=" would become the value of the one before.
     return start, attribute.end, " /" if html[rest] == "=" else ""
+
+
+def _lowered(name: str) -> str:
+    """Lower case as the standard has it: A to Z alone, not the Kelvin sign."""
+    return name.lower() if name.isascii() else name.translate(_LOWER)
 
 
 def _attribute(found: re.Match[str], name: str) -> Attribute:
