@@ -38,7 +38,18 @@ def load(port: int, target: str, seconds: int, on_core: int | None, headers: Map
     """Loads by wrk where it is installed, by Python otherwise (which is slower than most servers it measures)."""
     if shutil.which("wrk") is None:
         return asyncio.run(_load_by_python(port, target, seconds, headers))
-    command = ["wrk", "--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{seconds}s", "--latency"]
+    command = [
+        "wrk",
+        "--threads",
+        "1",
+        "--connections",
+        str(CONNECTIONS),
+        "--duration",
+        f"{seconds}s",
+        "--latency",
+        "--timeout",
+        "30s",
+    ]
     for name, value in headers.items():
         command += ["--header", f"{name}: {value}"]
     pin = [] if on_core is None else ["taskset", "-c", str(on_core)]
