@@ -1,7 +1,7 @@
 """The form of a sending account: reading it, what does not fit, and how it lands on the row."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.datastructures import FormData
 
@@ -94,7 +94,8 @@ def fill(house: House, account: Account, typed: AccountForm) -> None:
     )
     _put(house, account, "smtp", typed.smtp)
     if typed.imap is not None:
-        _put(house, account, "imap", typed.imap)
+        same = not typed.imap.secret and account.imap_secret is None
+        _put(house, account, "imap", replace(typed.imap, secret=typed.smtp.secret) if same else typed.imap)
     else:
         account.imap_host = account.imap_port = account.imap_security = account.imap_login = account.sent_folder = None
         set_secret(house, account, "imap", None)
