@@ -17,3 +17,12 @@ MAX_GIVE_UP_HOURS = 48
 
 GMAIL_CLIPS_AT = 102_400
 """Bytes of HTML after which Gmail hides the rest behind a link."""
+
+MAX_SUBMITTED_BYTES = 36 * 1024 * 1024
+"""Bytes of a message handed in by a mail program: the attachments above in base64 with its line ends, and some text."""
+
+MAX_MESSAGES_PER_HOUR = 1_000
+"""Messages that one person may hand in by the gateway within an hour: far beyond one-to-one mail, short of a stolen token's use."""
+
+MAX_WRONG_TOKENS = 10
+"""Wrong sign-ins at the gateway, for one login from one address within a quarter of an hour. Ten times as many for all logins."""

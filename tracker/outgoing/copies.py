@@ -37,7 +37,7 @@ def make_copy(house: House, raw: bytes, delivery: Delivery, links: Sequence[Trac
 def _tracked(house: House, raw: bytes, delivery: Delivery, links: Sequence[TrackedLink]) -> Copy:
     part = find_html(raw)
     if isinstance(part, Untouched):
-        return Copy(raw, problem=RULE_OF.get(part.reason, "protected"))
+        return Copy(raw, problem=rule_of(part))
     allowed = {link.position: link.url for link in links if link.tracked}
 
     def click_url(url: str, index: int) -> str | None:
@@ -52,7 +52,11 @@ def _tracked(house: House, raw: bytes, delivery: Delivery, links: Sequence[Track
     return Copy(replace_html(raw, part, rewritten.html), html_bytes_before=before, html_bytes_after=after)
 
 
-RULE_OF = {"text_only": "text_only"}
+def rule_of(part: Untouched) -> str:
+    """The rule for a message that holds nothing to rewrite."""
+    if part.reason in ("signed", "encrypted", "inline_pgp"):
+        return "protected"
+    return "text_only" if part.reason == "text_only" else "rewriting_failed"
 
 
 def _reads_back(house: House, tracked: str, url: str) -> bool:

@@ -79,7 +79,7 @@ def _decision(
             never_track=recipient is not None and recipient.never_track,
             jurisdiction=recipient.jurisdiction if recipient else None,
             wanted=wanted,
-            measurable=bool(draft.html),
+            measurable=bool(draft.html) or untouched is not None,
             recipients=recipients,
             recipient_limit=preference(session, "recipient_limit"),
             is_sender=is_sender,

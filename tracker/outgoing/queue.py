@@ -183,6 +183,8 @@ def _hand_over(line: smtplib.SMTP, sender: str, recipient: str, copy: Copy) -> O
     if options and not line.has_extn("smtputf8"):
         text = "The server does not take addresses with letters beyond ASCII (SMTPUTF8)."
         return Outcome(DeliveryStatus.REJECTED, text)
+    if not copy.raw.isascii() and line.has_extn("8bitmime"):
+        options.append("BODY=8BITMIME")  # RFC 6152: otherwise a server may take it for seven bits
     try:
         line.sendmail(sender, [recipient], copy.raw, mail_options=options)
     except smtplib.SMTPRecipientsRefused as error:
@@ -254,7 +256,7 @@ def _settle_message(session: Session, message: Message) -> None:
     if accepted and message.sent_at is None:
         message.sent_at = message.listed_at = now()
         message.sent_copy = "wanted" if message.sent_copy == "later" else message.sent_copy
-        message.sent_copy_at = now()
+        message.sent_copy_at = max(message.sent_copy_at or now(), now())
     if not waiting:
         message.state = MessageState.SENT if accepted else MessageState.FAILED
         session.exec(delete(Attachment).where(col(Attachment.message_id) == message.id))

@@ -4,10 +4,12 @@ Nothing is sent before this has committed, and nothing sent can be without a row
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.utils import make_msgid
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, delete, select
 
 from tracker.addresses import Mailbox, domain_of
@@ -28,10 +30,13 @@ from tracker.notify import announce
 from tracker.outgoing.build import NewMessage, build_message
 from tracker.outgoing.draft import Draft, OutgoingFile, SendError, check
 from tracker.outgoing.policy import Planned, plan_policy
+from tracker.outgoing.rewrite import FoundLink
 from tracker.outgoing.rewriting import find_links, snippet_of
 from tracker.recipients import find_or_make
 
-__all__ = ["Draft", "OutgoingFile", "Planned", "SendError", "accept", "cancel", "plan"]
+__all__ = ["Draft", "OutgoingFile", "Planned", "SendError", "accept", "cancel", "plan", "take_in"]
+
+log = logging.getLogger(__name__)
 
 
 def plan(session: Session, house: House, user: User, draft: Draft) -> list[Planned]:
@@ -48,8 +53,29 @@ def accept(session: Session, house: House, user: User, draft: Draft, *, message:
     account = _account(session, user, draft)
     if message is None:
         message = Message(user_id=user.id or 0, message_id=make_msgid(domain=domain_of(account.address)))
-    planned = plan_policy(session, user, draft)
     raw = _build(account, draft, message.message_id)
+    return take_in(session, house, user, account, draft, raw, message)
+
+
+def take_in(
+    session: Session,
+    house: House,
+    user: User,
+    account: Account,
+    draft: Draft,
+    raw: bytes,
+    message: Message,
+    *,
+    untouched: str | None = None,
+) -> Message:
+    """The second half of :func:`accept`: policy, rows, queue. ``raw`` is put together, ``draft`` says what is in it.
+
+    ``untouched`` is the rule by which no copy of it may be changed, if there is one.
+    """
+    links = _links(session, house, draft)
+    planned = plan_policy(
+        session, user, draft, untouched=untouched or (None if links is not None else "rewriting_failed")
+    )
     _fill(message, user, account, draft, planned)
     session.add(message)
     session.flush()
@@ -57,9 +83,20 @@ def accept(session: Session, house: House, user: User, draft: Draft, *, message:
     session.merge(MessageBody(message_id=message.id, html=draft.html, text=draft.text, raw=raw))
     _keep_attachments(session, message, draft)
     _add_deliveries(session, message, planned)
-    _add_links(session, house, message, draft)
+    _add_links(session, message, links or ())
     announce(session, message.user_id, "message", message.public_id)
     return message
+
+
+def _links(session: Session, house: House, draft: Draft) -> Sequence[FoundLink] | None:
+    """The links of the message; None when they cannot be found out, which must not keep it from being sent."""
+    try:
+        return find_links(session, house, draft.html, draft.untracked_links)
+    except SQLAlchemyError:
+        raise
+    except Exception as error:
+        log.error("the links of a message cannot be found (%s); it is sent untracked", type(error).__name__)
+        return None
 
 
 def _account(session: Session, user: User, draft: Draft) -> Account:
@@ -171,10 +208,10 @@ def _add_deliveries(session: Session, message: Message, planned: Sequence[Planne
         )
 
 
-def _add_links(session: Session, house: House, message: Message, draft: Draft) -> None:
+def _add_links(session: Session, message: Message, links: Sequence[FoundLink]) -> None:
     assert message.id is not None
     anybody = message.clicks_tracked > 0
-    for link in find_links(session, house, draft.html, draft.untracked_links):
+    for link in links:
         session.add(
             TrackedLink(
                 message_id=message.id,
