@@ -85,9 +85,7 @@ def test_a_form_that_is_too_large_is_refused_before_it_is_read(client: httpx.Cli
 
 
 def test_a_broken_form_is_a_400_and_not_a_crash(client: httpx.Client) -> None:
-    answer = client.post(
-        "/settings/tokens", content=b"nonsense", headers={"content-type": "multipart/form-data"}
-    )
+    answer = client.post("/settings/tokens", content=b"nonsense", headers={"content-type": "multipart/form-data"})
     assert answer.status_code == 400
 
 

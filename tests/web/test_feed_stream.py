@@ -1,0 +1,196 @@
+"""The feed as a program sees it: hints arrive, in order, once, to their own person, and none is missed after a gap."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from sqlmodel import col, delete, select
+
+from tests.servers import wait_until
+from tests.web.conftest import ClientOf
+from tracker.db import now
+from tracker.house import House
+from tracker.models import FeedItem, User, UserSession
+from tracker.notify import announce, ring
+from tracker.web import feed
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One event as it came."""
+
+    id: int
+    event: str
+    about: str
+
+
+class Ear:
+    """Reads a feed event by event."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self._lines = answer.iter_lines()
+        assert next(self._lines) == f"retry: {feed.RETRY_MILLISECONDS}"
+        next(self._lines)
+
+    def next(self) -> Heard | None:
+        """The next event; None for a heartbeat or the end."""
+        fields = dict(line.split(": ", 1) for line in iter(lambda: next(self._lines, ""), ""))
+        if "id" not in fields:
+            return None
+        data = json.loads(fields["data"])
+        assert data["kind"] == fields["event"]
+        return Heard(int(fields["id"]), fields["event"], data["id"])
+
+
+@contextmanager
+def listening(client: httpx.Client, path: str = "/feed", **headers: str) -> Iterator[Ear]:
+    with client.stream("GET", path, headers=headers, timeout=20) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield Ear(answer)
+
+
+def tell(house: House, user: User, *subjects: str, kind: str = "message") -> list[int]:
+    assert user.id is not None
+    with house.database.session_scope() as session:
+        for subject in subjects:
+            announce(session, user.id, kind, subject)
+        session.flush()
+        told = select(FeedItem).where(col(FeedItem.subject).in_(subjects)).order_by(col(FeedItem.id))
+        return [item.id or 0 for item in session.exec(told)]
+
+
+def test_a_hint_reaches_the_open_page(client: httpx.Client, house: House, alice: User) -> None:
+    with listening(client) as ear:
+        ids = tell(house, alice, "one", "two")
+        assert [ear.next(), ear.next()] == [Heard(ids[0], "message", "one"), Heard(ids[1], "message", "two")]
+
+
+def test_a_bell_line_is_announced(client: httpx.Client, house: House, alice: User) -> None:
+    assert alice.id is not None
+    with listening(client) as ear:
+        with house.database.session_scope() as session:
+            line = ring(session, alice.id, "account:1", "problem", now(), detail="x")
+        heard = ear.next()
+    assert heard is not None
+    assert (heard.event, heard.about) == ("notification", line.public_id)
+
+
+def test_nobody_hears_what_is_anothers(client_of: ClientOf, house: House, alice: User, bob: User) -> None:
+    with listening(client_of(bob)) as ear:
+        tell(house, alice, "secret")
+        ids = tell(house, bob, "own")
+        assert ear.next() == Heard(ids[0], "message", "own")
+
+
+def test_after_a_gap_everything_missed_comes_first_and_once(client: httpx.Client, house: House, alice: User) -> None:
+    with listening(client) as ear:
+        tell(house, alice, "one")
+        heard = ear.next()
+        assert heard is not None
+    tell(house, alice, "two", "three")
+    with listening(client, **{"last-event-id": str(heard.id)}) as ear:
+        assert [e.about for e in (ear.next(), ear.next()) if e] == ["two", "three"]
+        tell(house, alice, "four")
+        later = ear.next()
+    assert later is not None
+    assert later.about == "four"
+
+
+def test_a_page_asks_from_what_it_already_shows(client: httpx.Client, house: House, alice: User) -> None:
+    shown = tell(house, alice, "shown")[0]
+    assert f'data-feed-after="{shown}"' in client.get("/settings/profile").text
+    tell(house, alice, "since")
+    with listening(client, f"/feed?after={shown}") as ear:
+        heard = ear.next()
+    assert heard is not None
+    assert heard.about == "since"
+
+
+def test_more_than_a_batch_missed_is_still_all_of_it(
+    client: httpx.Client, house: House, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "BATCH", 10)
+    names = [f"m{number}" for number in range(35)]
+    tell(house, alice, *names)
+    with listening(client, "/feed?after=0") as ear:
+        assert [heard.about for heard in (ear.next() for _ in names) if heard] == names
+
+
+def test_a_number_that_was_committed_late_is_not_lost(client: httpx.Client, house: House, alice: User) -> None:
+    assert alice.id is not None
+    tell(house, alice, *(f"m{number}" for number in range(5)))
+    with house.database.session_scope() as session:
+        early = session.exec(select(FeedItem).where(FeedItem.subject == "m2")).one()
+        number = early.id
+        session.delete(early)
+    with listening(client) as ear:
+        tell(house, alice, "newer")
+        first = ear.next()
+        with house.database.session_scope() as session:
+            session.add(FeedItem(id=number, user_id=alice.id, kind="message", subject="late"))
+        second = ear.next()
+    assert first is not None
+    assert second is not None
+    assert (first.about, second.about) == ("newer", "late")
+    assert second.id == first.id, "the number to resume from never goes back"
+
+
+def test_a_listener_is_sent_away_after_a_while_and_hears_heartbeats(
+    client: httpx.Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(feed, "STAY_SECONDS", 0.3)
+    with client.stream("GET", "/feed", timeout=20) as answer:
+        text = answer.read().decode()
+    assert ": still here" in text
+
+
+def test_a_visit_that_ended_hears_no_more(
+    client: httpx.Client, house: House, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "BEAT_SECONDS", 0.1)
+    with client.stream("GET", "/feed", timeout=20) as answer:
+        with house.database.session_scope() as session:
+            session.exec(delete(UserSession))
+        assert answer.read()
+
+
+def test_a_listener_that_cannot_keep_up_is_dropped(house: House) -> None:
+    slow = feed.Listener(1)
+    for number in range(feed.QUEUE + 1):
+        feed._offer(slow, FeedItem(id=number, user_id=1, kind="message", subject="x"))
+    assert slow.dropped
+    assert slow.queue.qsize() == feed.QUEUE
+
+
+def test_one_person_cannot_take_all_the_lines(
+    client: httpx.Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "MAX_LISTENERS", 1)
+    with listening(client):
+        assert client.get("/feed").status_code == 429
+
+    def free() -> bool:
+        with client.stream("GET", "/feed", timeout=20) as answer:
+            return answer.status_code == 200
+
+    assert wait_until(free)
+
+
+def test_the_feed_is_for_signed_in_people(visitor: httpx.Client, alice: User) -> None:
+    assert visitor.get("/feed", headers={"sec-fetch-dest": "empty"}).status_code == 401
+
+
+@pytest.mark.parametrize("garbage", ["-1", "abc", "9" * 30, "1;drop", "１"])
+def test_a_garbled_number_to_resume_from_means_from_now_on(
+    client: httpx.Client, house: House, alice: User, garbage: str
+) -> None:
+    tell(house, alice, "old")
+    with listening(client, httpx.URL("/feed", params={"after": garbage}).__str__()) as ear:
+        tell(house, alice, "new")
+        heard = ear.next()
+    assert heard is not None
+    assert heard.about == "new"

@@ -1,0 +1,179 @@
+"""Sending accounts, against real SMTP servers: added, tested, confirmed by a code, changed, removed."""
+
+import re
+
+import httpx
+import pytest
+from sqlmodel import select
+from starlette.datastructures import FormData
+
+from tests.servers import SmtpSink, free_port, smtp_sink
+from tests.web.conftest import ClientOf
+from tracker.house import House
+from tracker.models import Account, Message, MessageState, User
+from tracker.web.account_form import fill, read_form
+
+SECRET = "s3cret app password"
+
+
+def form(sink: SmtpSink, **changes: str) -> dict[str, str]:
+    given = {
+        "preset": "other",
+        "address": "Alice@seller.example",
+        "name": "Alice",
+        "smtp_host": sink.host,
+        "smtp_port": str(sink.port),
+        "smtp_security": "none",
+        "smtp_login": "",
+        "smtp_secret": "",
+    }
+    return {**given, **changes}
+
+
+def only_account(house: House) -> Account:
+    with house.database.reading() as session:
+        return session.exec(select(Account)).one()
+
+
+def test_an_account_that_works_is_said_to_work(client: httpx.Client, house: House, smtp_sink: SmtpSink) -> None:
+    answer = client.post("/settings/accounts", data=form(smtp_sink))
+    assert answer.headers["location"] == "/settings/accounts"
+    page = client.get("/settings/accounts").text
+    assert "Alice@seller.example works" in page
+    assert only_account(house).state == "works"
+
+
+def test_a_wrong_password_is_said_exactly_and_never_shown_again(client: httpx.Client, house: House) -> None:
+    with smtp_sink(login="alice", secret="right") as sink:
+        answer = client.post("/settings/accounts", data=form(sink, smtp_login="alice", smtp_secret=SECRET))
+        account = only_account(house)
+        assert answer.headers["location"] == f"/settings/accounts/{account.public_id}"
+        page = client.get(answer.headers["location"]).text
+    assert "refused the login or password" in page
+    assert "Many services want an app password" in page
+    assert SECRET not in page
+    assert account.smtp_secret is not None
+    assert SECRET.encode() not in account.smtp_secret
+
+
+def test_a_server_that_is_not_there_is_said_to_be_not_there(client: httpx.Client, smtp_sink: SmtpSink) -> None:
+    port = free_port()
+    answer = client.post("/settings/accounts", data=form(smtp_sink, smtp_port=str(port)))
+    assert f"Nothing listens on 127.0.0.1:{port}" in client.get(answer.headers["location"]).text
+
+
+@pytest.mark.parametrize(("field", "value"), [("smtp_host", "127.0.0.2"), ("smtp_login", "other")])
+def test_another_host_or_login_forgets_the_secret(client: httpx.Client, house: House, field: str, value: str) -> None:
+    with smtp_sink(login="alice", secret=SECRET) as sink:
+        client.post("/settings/accounts", data=form(sink, smtp_login="alice", smtp_secret=SECRET))
+        account = only_account(house)
+        kept = client.post(f"/settings/accounts/{account.public_id}", data=form(sink, smtp_login="alice", name="New"))
+        assert kept.headers["location"] == "/settings/accounts"
+        assert only_account(house).smtp_secret == account.smtp_secret
+        client.post(f"/settings/accounts/{account.public_id}", data=form(sink, **{"smtp_login": "alice", field: value}))
+    assert only_account(house).smtp_secret is None
+    assert "password is missing" in client.get(f"/settings/accounts/{account.public_id}").text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("address", "alice", "not an e-mail address"),
+        ("smtp_host", "", "name of the server is missing"),
+        ("smtp_host", "http://smtp.example.com/", "name of the server is missing"),
+        ("smtp_port", "0", "number from 1 to 65535"),
+        ("smtp_port", "99999999999999", "number from 1 to 65535"),
+        ("smtp_port", "٣", "number from 1 to 65535"),
+        ("smtp_security", "ssl", "Choose one of the list"),
+        ("smtp_login", "alice", "The password is missing"),
+    ],
+)
+def test_what_does_not_fit_is_said_at_its_field(
+    client: httpx.Client, house: House, smtp_sink: SmtpSink, field: str, value: str, words: str
+) -> None:
+    answer = client.post("/settings/accounts", data=form(smtp_sink, **{field: value}))
+    assert answer.status_code == 422
+    assert words in answer.text
+    with house.database.reading() as session:
+        assert session.exec(select(Account)).first() is None
+
+
+def test_a_preset_brings_its_own_servers_whatever_else_was_typed(
+    client: httpx.Client, house: House, smtp_sink: SmtpSink
+) -> None:
+    with house.database.session_scope() as session:
+        user = session.exec(select(User)).one()
+        assert user.id is not None
+        account = Account(user_id=user.id, address="a@b.example", smtp_host="x", smtp_port=1, smtp_security="none")
+        session.add(account)
+    typed = read_form(FormData(form(smtp_sink, preset="yandex", imap="on", imap_host="evil.example")))
+    fill(house, account, typed)
+    assert (account.smtp_host, account.smtp_port, account.smtp_security) == ("smtp.yandex.com", 465, "tls")
+    assert (account.imap_host, account.imap_port) == ("imap.yandex.com", 993)
+
+
+def test_an_address_is_confirmed_by_the_code_that_reaches_it(
+    client: httpx.Client, house: House, smtp_sink: SmtpSink
+) -> None:
+    client.post("/settings/accounts", data=form(smtp_sink))
+    here = f"/settings/accounts/{only_account(house).public_id}"
+    assert "Send me a code" in client.get(here).text
+    asked = client.post(f"{here}/code")
+    mail = smtp_sink.wait_for(1)[0]
+    code = re.search(rb"Inkling: (\d{8})", mail.content)
+    assert code is not None
+    assert list(mail.recipients) == ["Alice@seller.example"]
+    client.post(f"{here}/confirmation", data={"code": "00000000"})
+    assert only_account(house).confirmed_at is None
+    assert "Type the code" in client.get(asked.headers["location"].partition("#")[0]).text
+    client.post(f"{here}/confirmation", data={"code": code[1].decode()})
+    assert only_account(house).confirmed_at is not None
+    client.post(here, data=form(smtp_sink, address="ceo@seller.example"))
+    assert only_account(house).confirmed_at is None
+
+
+def test_a_code_may_be_guessed_five_times(client: httpx.Client, house: House, smtp_sink: SmtpSink) -> None:
+    client.post("/settings/accounts", data=form(smtp_sink))
+    here = f"/settings/accounts/{only_account(house).public_id}"
+    for _ in range(5):
+        client.post(f"{here}/confirmation", data={"code": "1"})
+    client.post(f"{here}/confirmation", data={"code": "1"})
+    assert "Too many attempts" in client.get(here).text
+
+
+def test_a_removed_account_forgets_its_secrets_and_is_gone(client: httpx.Client, house: House) -> None:
+    with smtp_sink(login="alice", secret=SECRET) as sink:
+        client.post("/settings/accounts", data=form(sink, smtp_login="alice", smtp_secret=SECRET))
+    account = only_account(house)
+    client.post(f"/settings/accounts/{account.public_id}/removal")
+    assert only_account(house).smtp_secret is None
+    assert only_account(house).removed_at is not None
+    assert client.get(f"/settings/accounts/{account.public_id}").status_code == 404
+
+
+def test_an_account_with_mail_on_its_way_stays(
+    client: httpx.Client, house: House, alice: User, smtp_sink: SmtpSink
+) -> None:
+    client.post("/settings/accounts", data=form(smtp_sink))
+    account = only_account(house)
+    assert alice.id is not None
+    with house.database.session_scope() as session:
+        session.add(Message(user_id=alice.id, account_id=account.id, message_id="<a@b>", state=MessageState.SCHEDULED))
+    client.post(f"/settings/accounts/{account.public_id}/removal")
+    assert only_account(house).removed_at is None
+    assert "1 message still waits" in client.get("/settings/accounts").text
+
+
+@pytest.mark.parametrize("deed", ["", "/check", "/code", "/confirmation", "/removal"])
+def test_an_account_is_its_owners_alone(
+    client: httpx.Client, client_of: ClientOf, house: House, bob: User, smtp_sink: SmtpSink, deed: str
+) -> None:
+    client.post("/settings/accounts", data=form(smtp_sink))
+    account = only_account(house)
+    his = client_of(bob)
+    assert "seller.example" not in his.get("/settings/accounts").text
+    assert his.get(f"/settings/accounts/{account.public_id}").status_code == 404
+    assert (
+        his.post(f"/settings/accounts/{account.public_id}{deed}", data=form(smtp_sink, name="Bob")).status_code == 404
+    )
+    assert only_account(house) == account
