@@ -5,8 +5,10 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pixel.app import EdgeApp
+from pixel.limits import Budgets
 from pixel.settings import EdgeSettings
 from tracker.house import House
+from tracker.settings import Settings
 from tracker.web.app import create_app
 from tracker.worker import Worker
 
@@ -53,5 +55,11 @@ def create_front(house: House) -> Front:
         drain_key=settings.drain_key,
         tracking_url=settings.tracking_url,
         base_url=settings.base_url,
+        budgets=_budgets(settings),
     )
     return Front(EdgeApp(edge), create_app(house), Worker(house))
+
+
+def _budgets(settings: Settings) -> Budgets:
+    given = {"per_source": settings.hits_per_source, "per_token": settings.hits_per_token}
+    return Budgets(**{name: hits for name, hits in given.items() if hits is not None})

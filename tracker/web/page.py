@@ -81,6 +81,11 @@ class _Frame:
         """The newest hint this page already shows."""
         return self._counts()[1]
 
+    @property
+    def sandbox_url(self) -> str | None:
+        """Where the recipients of a demo read their mail."""
+        return house(self._request).sandbox_url
+
     def flash(self) -> Flash | None:
         self.took_flash = "inkling_flash" in self._request.cookies
         return take_flash(house(self._request), self._request)
