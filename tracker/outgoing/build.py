@@ -114,7 +114,7 @@ def _written(field: str, mailbox: Mailbox) -> str:
     if not name:
         return address
     if not name.isascii() or "=?" in name or len(name) > _LONGEST_QUOTED:
-        return f"{encoded_words(name)} <{address}>"
+        return f"{encoded_words(name, field)} <{address}>"
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     return f"{name} <{address}>" if _ATOMS.fullmatch(name) else f'"{quoted}" <{address}>'
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tracker.outgoing import quoted_printable
 from tracker.outgoing.changes import changes_between
 from tracker.outgoing.charset import codec_of, read, write
-from tracker.outgoing.fields import add_header, fields, first, normalise_line_ends, remove_header
+from tracker.outgoing.fields import add_header, fields, first, list_unsubscribe, normalise_line_ends, remove_header
 from tracker.outgoing.mime_part import Part, read_parts
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Untouched",
     "add_header",
     "find_html",
+    "list_unsubscribe",
     "normalise_line_ends",
     "remove_header",
     "replace_html",

@@ -9,6 +9,7 @@ _FIELD = re.compile(rb"(?P<name>[!-9;-~]+)[ \t]*:(?P<value>[^\n]*(?:\n[ \t][^\n]
 _LINE = re.compile(rb"[^\n]*(?:\n|\Z)")
 _SECTION_END = re.compile(rb"\n(?=\r?\n)")
 _NAME = re.compile(r"[!-9;-~]+")
+_IN_BRACKETS = re.compile(r"<\s*(https?:[^<>]*)>", re.IGNORECASE)
 _FOLD_AT = 76
 _LONG_WORD = re.compile(r"\S{900}")
 
@@ -57,6 +58,12 @@ def first(found: list[Field], name: str) -> Field | None:
     return next((field for field in found if field.name == name.lower()), None)
 
 
+def list_unsubscribe(raw: bytes) -> frozenset[str]:
+    """The web addresses of the List-Unsubscribe fields (RFC 2369): links to them are never tracked."""
+    values = (field.value for field in fields(raw) if field.name == "list-unsubscribe")
+    return frozenset(re.sub(r"\s", "", url) for value in values for url in _IN_BRACKETS.findall(value))
+
+
 def remove_header(raw: bytes, name: str) -> bytes:
     """The message without any field of that name; every other byte as it came."""
     pieces: list[bytes] = []
@@ -88,13 +95,13 @@ def header_line(name: str, value: str) -> bytes:
         raise ValueError(f"{name!r} is not a header field name")
     check_text(name, value)
     if not value.isascii() or "=?" in value or _LONG_WORD.search(value):
-        value = encoded_words(value)
+        value = encoded_words(value, name)
     return fold(f"{name}: {value}").encode("ascii") + b"\r\n"
 
 
-def encoded_words(text: str) -> str:
-    """The text as encoded-words of at most 75 characters, a space between them (RFC 2047)."""
-    return " ".join(Header(text, "utf-8", maxlinelen=75).encode(linesep="\n").split())
+def encoded_words(text: str, name: str) -> str:
+    """The text as encoded-words of at most 75 characters, a space between them (RFC 2047), to stand in the field `name`."""
+    return " ".join(Header(text, "utf-8", maxlinelen=75, header_name=name).encode(linesep="\n").split())
 
 
 def fold(line: str) -> str:
