@@ -162,7 +162,7 @@ def test_inline_images_stand_beside_the_html() -> None:
     assert [part.get_filename() for part in message.iter_attachments()] == ["a.pdf"]
 
 
-REFUSED = [
+REFUSED: list[tuple[dict[str, object], str]] = [
     ({"subject": "Offer\r\nBcc: x@y.example"}, "Subject"),
     ({"subject": "Offer\nx"}, "Subject"),
     ({"sender": Mailbox("anna@shop.example", "Anna\r\nBcc: x@y.example")}, "From"),
@@ -176,6 +176,8 @@ REFUSED = [
     ({"in_reply_to": "<1@shop.example> <2@shop.example>\n"}, "In-Reply-To"),
     ({"headers": (("X-A", "b\r\nBcc: x"),)}, "X-A"),
     ({"headers": (("X-A\r\nBcc", "x"),)}, "header field name"),
+    ({"headers": (("bcc", "x@y.example"),)}, "bcc"),
+    ({"headers": (("Content-Type", "text/html"),)}, "Content-Type"),
     ({"attachments": (Upload('a"\r\nX: y.pdf', "application/pdf", b""),)}, "file name"),
     ({"attachments": (Upload("a.pdf", "application/pdf\r\nX: y", b""),)}, "content type"),
     ({"attachments": (Upload("a.pdf", "pdf", b""),)}, "content type"),

@@ -19,6 +19,10 @@ _TEXT_WIDTH = 76
 _LONGEST_QUOTED = 400
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _MSG_ID = re.compile(r"<[!-;=?-~]{1,900}>")
+_TAKEN = frozenset(
+    {"from", "to", "cc", "bcc", "subject", "date", "message-id", "in-reply-to", "references", "mime-version"}
+)
+_TAKEN |= {"content-type", "content-transfer-encoding", "content-disposition"}
 _NO_MSG_ID = "<none@invalid>"
 _CID = re.compile(r"[!#-'*+\-./0-9=?@A-Z^_`a-z{|}~]{1,200}")
 _CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
@@ -96,6 +100,8 @@ def _other_lines(draft: NewMessage) -> Iterator[bytes]:
     if known := [one for one in draft.references if _MSG_ID.fullmatch(one)]:
         yield header_line("References", " ".join(known))
     for name, value in draft.headers:
+        if name.lower() in _TAKEN:
+            raise ValueError(f"{name}: this header field is not for `headers`")
         yield header_line(name, value)
 
 
