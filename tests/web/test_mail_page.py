@@ -110,7 +110,7 @@ def test_a_filter_is_a_sentence_and_chips_that_come_off_one_by_one(
 ) -> None:
     write(house, alice, *GALLERY)
     page = client.get("/mail?state=opened&state=no_reply&recipient=anna.petit@atelier-petit.example&q=order")
-    assert page.select_one(".mail-sentence").text == (
+    assert said(page, ".mail-sentence") == (
         "Mail: opened, without a reply, to anna.petit@atelier-petit.example and with the words “order”."
     )
     chips = every(page, ".chip")

@@ -2,6 +2,7 @@
 
 import html as entities
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,18 +12,22 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, delete, select
 from starlette.datastructures import FormData, UploadFile
+from turbohtml import PlainText, parse
 from turbohtml.clean import linkify
 
 from tracker.addresses import AddressError, Mailbox, parse_list
 from tracker.db import now
 from tracker.locale import gettext as _
 from tracker.models import Account, Attachment, Message, MessageBody, User
-from tracker.outgoing.build import text_of
 from tracker.outgoing.draft import check_attachment_sizes
 from tracker.outgoing.rewriting import snippet_of
 from tracker.outgoing.send import Draft, OutgoingFile, SendError
 
 ROLES = ("to", "cc", "bcc")
+# The editor writes every line as a div; left as blocks, each would stand apart by an empty line.
+_LINE = re.compile(
+    r"<div\b[^>]*>((?:(?!</?(?:div|p|ul|ol|li|table|blockquote|h[1-6]|pre|hr)\b).)*+)</div>", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,15 @@ class Typed:
 
 
 def plain(html: str) -> str:
-    """Formatted text as the plain box shows it."""
-    return text_of(html).strip("\n") if html else ""
+    """Formatted text as the plain box shows it and as the text alternative: a line is a line, links behind their text."""
+    if not html:
+        return ""
+    page = parse(_LINE.sub(lambda line: line[1].removesuffix("<br>") + "<br>", html))
+    for link in page.select("a[href]"):
+        href = str(link.attrs.get("href") or "").strip()
+        if not href.lower().startswith(("http:", "https:")) or link.text.strip() == href:
+            del link.attrs["href"]
+    return page.to_text(PlainText(links="inline", images=True)).strip("\n")
 
 
 def formatted(text: str) -> str:
@@ -148,13 +160,16 @@ def discard(session: Session, message: Message) -> None:
 def to_send(session: Session, user: User, typed: Typed, message: Message) -> Draft:
     """The message to send. Raises :class:`SendError` naming the field that is wrong."""
     account = account_of(session, user, typed.account)
+    text = plain(typed.html)
+    html = typed.html if text.strip() or "<img" in typed.html.lower() else None
     return Draft(
         account_id=account.id if account else None,
         to=mailboxes("to", typed.to),
         cc=mailboxes("cc", typed.cc),
         bcc=mailboxes("bcc", typed.bcc),
         subject=typed.subject,
-        html=typed.html if plain(typed.html).strip() or "<img" in typed.html.lower() else None,
+        html=html,
+        text=text if html else None,
         attachments=tuple(
             OutgoingFile(f.filename, f.content_type, f.content) for f in files_of_draft(session, message)
         ),
