@@ -25,6 +25,7 @@ UNTOUCHED = {
     "encrypted_pgp": "encrypted",
     "encrypted_smime": "encrypted",
     "inline_pgp_in_html": "inline_pgp",
+    "inline_pgp_in_base64": "inline_pgp",
     "utf_7_is_not_read": "charset",
     "encoding_that_nobody_knows": "encoding",
     "base64_that_does_not_hold_together": "encoding",

@@ -29,8 +29,8 @@ MAX_LINE = 998
 """Octets of a line without its CRLF (RFC 5322 section 2.1.1)."""
 
 _COMMENT = re.compile(r"\([^()]*\)")
-_NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
-_ARMOUR = re.compile(rb"^-----BEGIN PGP (?:SIGNED )?MESSAGE-----", re.MULTILINE)
+_NO_BASE64 = bytes(sorted(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")))
+_ARMOUR = re.compile(rb"(?:^|>)[ \t]*-----BEGIN PGP (?:SIGNED )?MESSAGE-----", re.MULTILINE)
 _SIGNED = ("multipart/signed",)
 _ENCRYPTED = ("multipart/encrypted", "application/pgp-encrypted")
 _PKCS7 = ("application/pkcs7-mime", "application/x-pkcs7-mime")
@@ -59,17 +59,14 @@ class Untouched:
 
 def find_html(raw: bytes) -> HtmlPart | Untouched:
     """The first text/html part that is shown as the body of the message. Never raises."""
-    root = read_parts(raw)
-    everything = list(_all_parts(root))
-    sealed = _sealed(everything)
+    parts = _all_parts(read_parts(raw))
+    sealed = _sealed(parts) or ("inline_pgp" if _armoured(raw, parts) else None)
     if sealed is not None:
         return Untouched(sealed)
-    part = next((one for one in _shown(root) if one.content_type == "text/html"), None)
-    if part is None:
-        return Untouched("inline_pgp" if _armoured(raw, everything) else "text_only")
-    if _armoured(raw, everything):
-        return Untouched("inline_pgp")
-    return _read(raw, part)
+    for part in parts:
+        if part.content_type == "text/html" and not part.children and not _attached(part):
+            return _read(raw, part)
+    return Untouched("text_only")
 
 
 def replace_html(raw: bytes, part: HtmlPart, html: str) -> bytes:
@@ -95,18 +92,15 @@ def replace_html(raw: bytes, part: HtmlPart, html: str) -> bytes:
     return b"".join((raw[: part.start], header, raw[part.header_end : part.body_start], body, raw[part.body_end :]))
 
 
-def _all_parts(root: Part) -> "list[Part]":
-    found, waiting = [], [root]
+def _all_parts(root: Part) -> list[Part]:
+    """Every part in the order of the message; what an attached message holds is not among them."""
+    found: list[Part] = []
+    waiting = [root]
     while waiting:
         part = waiting.pop()
         found.append(part)
         waiting += reversed(part.children)
     return found
-
-
-def _shown(root: Part) -> "list[Part]":
-    """The parts that a mail program shows as the body, in order; attached files and forwarded messages are not."""
-    return [part for part in _all_parts(root) if not part.children and not _attached(part)]
 
 
 def _attached(part: Part) -> bool:
@@ -128,15 +122,19 @@ def _armoured(raw: bytes, parts: list[Part]) -> bool:
     return any(
         part.content_type.startswith("text/")
         and not _attached(part)
-        and _ARMOUR.search(raw, part.body_start, part.body_end) is not None
+        and _ARMOUR.search(_decoded(raw[part.body_start : part.body_end], _encoding(part)) or b"") is not None
         for part in parts
     )
+
+
+def _encoding(part: Part) -> str:
+    return _COMMENT.sub("", part.header("content-transfer-encoding")).strip().lower() or "7bit"
 
 
 def _read(raw: bytes, part: Part) -> HtmlPart | Untouched:
     if part.body_start == part.header_end:
         return Untouched("malformed")  # no empty line: there is a header section and no body
-    encoding = _COMMENT.sub("", part.header("content-transfer-encoding")).strip().lower() or "7bit"
+    encoding = _encoding(part)
     body = _decoded(raw[part.body_start : part.body_end], encoding)
     if body is None:
         return Untouched("encoding")
@@ -154,7 +152,7 @@ def _decoded(text: bytes, encoding: str) -> bytes | None:
         return quoted_printable.decode(text)
     if encoding != "base64":
         return text if encoding in ("7bit", "8bit", "binary") else None
-    letters = _NO_BASE64.sub(b"", text).rstrip(b"=")
+    letters = text.translate(None, _NO_BASE64).rstrip(b"=")
     try:
         body = base64.b64decode(letters + b"=" * (-len(letters) % 4))
     except binascii.Error:
