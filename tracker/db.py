@@ -1,5 +1,7 @@
 """The main database: engine, the one scope that commits, migrations."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,7 +26,18 @@ SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
 }
 
+BUSY_SECONDS = 15
+"""How long a writer waits for the other writers of an SQLite file."""
 _MIGRATION_LOCK = 7_140_042  # any number, the same in every process of ours
+
+
+class NewerDatabase(Exception):
+    """The database belongs to a newer version of Inkling."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database was migrated by a newer version of Inkling. Install that version, or a backup from before."
+        )
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -55,7 +68,7 @@ class Database:
         if self.is_sqlite:
             settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.engine = _engine(settings.database_url)
-        self._reading = self.engine.execution_options(inkling_reads=True)
+        self._reading = self.engine.execution_options(inkling_reads=True, postgresql_readonly=True)
 
     @contextmanager
     def session_scope(self) -> Iterator[Session]:
@@ -66,26 +79,62 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that only reads: on SQLite it takes no write lock and sees one consistent state. Never commits."""
+        """A session that only reads: on SQLite it takes no write lock and sees one consistent state. Writing raises an error."""
         with Session(self._reading, expire_on_commit=False, autoflush=False) as session:
             yield session
 
     def migrate(self) -> None:
-        """Brings the database to the newest revision. Safe when several processes do it at once."""
-        with self.engine.begin() as connection:
+        """Brings the database to the newest revision. Safe when several processes do it at once.
+
+        Raises :class:`NewerDatabase`.
+        """
+        with self.migrating() as connection:
+            if self._is_newer(connection):
+                raise NewerDatabase
+            command.upgrade(alembic_config(connection), "head")
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """A transaction that nobody else migrates in, and in which SQLite tables may be made anew."""
+        with self.engine.connect() as connection, self._foreign_keys_aside(connection), connection.begin():
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            command.upgrade(alembic_config(connection), "head")
+            yield connection
+            if self.is_sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()):
+                raise RuntimeError(f"the migration would leave rows that refer to nothing: {broken[:5]}")
+
+    @contextmanager
+    def _foreign_keys_aside(self, connection: Connection) -> Iterator[None]:
+        # SQLite changes a table by making it anew; with foreign keys on, dropping the old one would delete what refers to it.
+        # The pragma does nothing inside a transaction, so it goes to the driver before one begins.
+        raw: Any = connection.connection.driver_connection
+        if not self.is_sqlite:
+            yield
+            return
+        raw.execute("PRAGMA foreign_keys=OFF")
+        try:
+            yield
+        finally:
+            raw.execute("PRAGMA foreign_keys=ON")
 
     def revision(self) -> tuple[str | None, str | None]:
         """The revision of the database and the newest one we know."""
-        with self.engine.connect() as connection:
+        with self._reading.connect() as connection:
             here = MigrationContext.configure(connection).get_current_revision()
-        return here, ScriptDirectory.from_config(alembic_config()).get_current_head()
+        return here, _scripts().get_current_head()
 
     def is_current(self) -> bool:
         here, newest = self.revision()
         return here == newest
+
+    def is_newer(self) -> bool:
+        """Whether a newer version of Inkling has migrated this database: to a revision we never heard of."""
+        with self._reading.connect() as connection:
+            return self._is_newer(connection)
+
+    def _is_newer(self, connection: Connection) -> bool:
+        here = MigrationContext.configure(connection).get_current_revision()
+        return here is not None and here not in {script.revision for script in _scripts().walk_revisions()}
 
     def close(self) -> None:
         self.engine.dispose()
@@ -100,6 +149,10 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(alembic_config())
+
+
 def now() -> datetime:
     """This moment, in UTC."""
     return datetime.now(UTC)
@@ -108,7 +161,7 @@ def now() -> datetime:
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         return create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True)
-    engine = create_engine(url, connect_args={"timeout": 15}, hide_parameters=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -118,12 +171,27 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver's own transaction handling commits before DDL; ours must not.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=15000"):
+    for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
+    _use_wal(cursor)
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """A new file is told once. While another process is telling it the same, SQLite fails at once instead of waiting."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that begins as a reader and writes later fails at once when another wrote in between; so writers lock first.
     reads = connection.get_execution_options().get("inkling_reads", False)
+    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -1,0 +1,269 @@
+"""The database on both engines: migrations equal the models, writers wait for each other, readers do not write."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError, StatementError
+from sqlmodel import Session, SQLModel, select
+
+from tests.houses import ENGINES, People
+from tests.servers import SmtpSink
+from tracker.db import Database, NewerDatabase, UtcDateTime, now
+from tracker.house import House
+from tracker.models import Account, FeedItem, Preference, User
+from tracker.preferences import DEFAULTS, preference, set_preference
+from tracker.settings import read_settings
+
+
+@pytest.fixture(params=ENGINES)
+def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """The settings of an empty database, once on each engine."""
+    values = {"INKLING_DATA_DIR": str(tmp_path)}
+    if request.param == "postgresql":
+        values["INKLING_DATABASE_URL"] = request.getfixturevalue("postgresql_url")
+    return values
+
+
+@contextmanager
+def opened(environ: dict[str, str]) -> Iterator[Database]:
+    database = Database(read_settings(environ, dotenv=None))
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def differences(connection: Connection) -> list[object]:
+    options = {"compare_type": True, "compare_server_default": True}
+    return list(compare_metadata(MigrationContext.configure(connection, opts=options), SQLModel.metadata))
+
+
+def test_migrations_from_nothing_equal_the_models(environ: dict[str, str]) -> None:
+    with opened(environ) as database:
+        assert not database.is_current()
+        assert database.revision()[0] is None
+        database.migrate()
+        assert database.is_current()
+        with database.engine.connect() as connection:
+            assert differences(connection) == [], "models and migrations differ: run alembic revision --autogenerate"
+            tables = set(inspect(connection).get_table_names())
+        assert tables == set(SQLModel.metadata.tables) | {"alembic_version"}
+
+
+def test_constraints_have_the_same_names_on_both(environ: dict[str, str]) -> None:
+    """So that a migration can speak of them. (SQLite keeps no names of primary keys.)"""
+    with opened(environ) as database:
+        database.migrate()
+        with database.engine.connect() as connection:
+            found = inspect(connection)
+            names = {
+                constraint["name"]
+                for table in SQLModel.metadata.tables
+                for constraint in [*found.get_unique_constraints(table), *found.get_foreign_keys(table)]
+            }
+    assert None not in names
+    assert "uq_recipient_lookup" in names
+    assert "fk_delivery_message_id" in names
+
+
+def test_migrating_twice_changes_nothing(environ: dict[str, str]) -> None:
+    with opened(environ) as database:
+        database.migrate()
+        with database.session_scope() as session:
+            set_preference(session, "recipient_limit", 3)
+        database.migrate()
+        with database.reading() as session:
+            assert preference(session, "recipient_limit") == 3
+        assert database.is_current()
+
+
+_MIGRATE = """
+import json, sys
+from tracker.db import Database
+from tracker.settings import read_settings
+database = Database(read_settings(json.loads(sys.argv[1]), dotenv=None))
+print("ready", flush=True)
+sys.stdin.readline()
+database.migrate()
+print(database.is_current())
+database.close()
+"""
+
+
+def test_processes_that_migrate_at_once(environ: dict[str, str]) -> None:
+    command = [sys.executable, "-W", "error", "-c", _MIGRATE, json.dumps(environ)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    processes = [subprocess.Popen(command, text=True, **pipes) for _ in range(3)]  # type: ignore[call-overload]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=60) for process in processes] == [("True\n", "")] * 3
+    with opened(environ) as database, database.engine.connect() as connection:
+        assert differences(connection) == []
+
+
+def test_a_database_of_a_newer_version_is_left_alone(house: House) -> None:
+    assert not house.database.is_newer()
+    with house.database.session_scope() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert house.database.is_newer()
+    assert not house.database.is_current()
+    with pytest.raises(NewerDatabase, match="newer version of Inkling"):
+        house.database.migrate()
+    assert house.database.revision()[0] == "9999"
+
+
+def test_a_table_made_anew_keeps_what_refers_to_it(house: House, people: People, smtp_sink: SmtpSink) -> None:
+    """SQLite changes a table by copying it and dropping the old one, which must not cascade."""
+    people.account(people.user(), smtp_sink)
+    with house.database.migrating() as connection:
+        operations = Operations(MigrationContext.configure(connection))
+        with operations.batch_alter_table(
+            "user_account", recreate="always" if house.database.is_sqlite else "auto"
+        ) as table:
+            table.alter_column("name", nullable=True)
+    with house.database.reading() as session:
+        assert len(session.exec(select(Account)).all()) == 1
+    assert _cascades(house), "foreign keys are on again"
+
+
+def _cascades(house: House) -> bool:
+    with house.database.session_scope() as session:
+        session.delete(session.exec(select(User)).one())
+    with house.database.reading() as session:
+        return session.exec(select(Account)).all() == []
+
+
+def test_a_migration_that_fails_leaves_everything_as_it_was(house: House) -> None:
+    def fail() -> None:
+        with house.database.migrating() as connection:
+            connection.execute(text("CREATE TABLE half_done (id INTEGER)"))
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    with house.database.engine.connect() as connection:
+        assert "half_done" not in inspect(connection).get_table_names()
+
+
+# times
+
+
+def test_times_come_back_as_they_went_in(house: House) -> None:
+    tokyo = datetime(2026, 3, 29, 3, 30, 0, 123456, tzinfo=timezone(timedelta(hours=9)))
+    with house.database.session_scope() as session:
+        session.add(Preference(name="moment", value=None, changed_at=tokyo))
+    with house.database.reading() as session:
+        read = session.get_one(Preference, "moment").changed_at
+        assert (read, read.utcoffset()) == (tokyo, timedelta(0))
+        assert session.exec(select(Preference).where(Preference.changed_at == tokyo)).all()
+        assert not session.exec(select(Preference).where(Preference.changed_at > tokyo)).all()
+
+
+def test_a_time_without_a_zone_is_refused(house: House) -> None:
+    naive = datetime(2026, 3, 29, 3, 30)  # noqa: DTZ001
+    with (
+        pytest.raises(StatementError, match="a naive time cannot be stored"),
+        house.database.session_scope() as session,
+    ):
+        session.add(Preference(name="moment", value=None, changed_at=naive))
+    with pytest.raises(StatementError, match="a naive time cannot be stored"), house.database.reading() as session:
+        session.exec(select(Preference).where(Preference.changed_at > naive)).all()
+
+
+def test_every_time_in_the_models_has_its_zone() -> None:
+    wrong = [
+        str(column)
+        for table in SQLModel.metadata.tables.values()
+        for column in table.columns
+        if "DATETIME" in str(column.type).upper() and not isinstance(column.type, UtcDateTime)
+    ]
+    assert wrong == [], "give these columns sa_type=UtcDateTime"
+
+
+# scopes
+
+
+def test_a_scope_commits_whole_or_not_at_all(house: House) -> None:
+    def fail() -> None:
+        with house.database.session_scope() as session:
+            set_preference(session, "recipient_limit", 4)
+            session.flush()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    with house.database.reading() as session:
+        assert preference(session, "recipient_limit") == DEFAULTS["recipient_limit"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda session: session.execute(text("DELETE FROM preference")),
+        lambda session: (session.add(Preference(name="a", value=1)), session.flush()),
+        lambda session: (session.add(Preference(name="a", value=1)), session.commit()),
+    ],
+    ids=["statement", "flush", "commit"],
+)
+def test_reading_never_writes(house: House, write: Callable[[Session], object]) -> None:
+    with pytest.raises(DBAPIError, match=r"(?i)read-?only"), house.database.reading() as session:
+        write(session)
+    with house.database.session_scope() as session:  # on the same connection of the pool
+        set_preference(session, "footer", False)
+    with house.database.reading() as session:
+        assert [row.name for row in session.exec(select(Preference))] == ["footer"]
+
+
+def test_writers_wait_for_each_other(house: House) -> None:
+    """Each reads before it writes: were the lock taken only at the write, SQLite would refuse it ("database is locked")."""
+    with house.database.session_scope() as session:
+        user = User(email="alice@seller.example", name="Alice")
+        session.add(user)
+    start, raised = threading.Barrier(4), []
+
+    def write() -> None:
+        start.wait()
+        try:
+            for _ in range(15):
+                with house.database.session_scope() as session:
+                    assert session.get_one(User, user.id).active
+                    session.add(FeedItem(user_id=user.id or 0, kind="message", subject="a"))
+        except Exception as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert raised == []
+    with house.database.reading() as session:
+        assert len(session.exec(select(FeedItem)).all()) == 60
+
+
+def test_a_reader_does_not_wait_for_a_writer(house: House) -> None:
+    with house.database.session_scope() as writer:
+        set_preference(writer, "footer", False)
+        writer.flush()
+        with house.database.reading() as reader:
+            assert preference(reader, "footer") is True, "what is not committed is not seen"
+    with house.database.reading() as reader:
+        assert preference(reader, "footer") is False
+
+
+def test_the_clock_is_utc() -> None:
+    assert now().tzinfo is UTC
