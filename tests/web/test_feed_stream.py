@@ -170,8 +170,9 @@ def test_one_person_cannot_take_all_the_lines(
     client: httpx.Client, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "MAX_LISTENERS", 1)
-    with listening(client):
+    with listening(client) as ear:
         assert client.get("/feed").status_code == 429
+        assert ear is not None  # it is forgotten with its last mention
 
     def free() -> bool:
         with client.stream("GET", "/feed", timeout=20) as answer:

@@ -22,6 +22,7 @@ from tracker.web import (
     sign_in,
     workspace_page,
 )
+from tracker.web.api import create_api
 from tracker.web.cross_origin import CrossOriginProtection
 from tracker.web.errors import on_crash, on_http_error, refuse_cross_origin
 from tracker.web.forwarded import Forwarded
@@ -53,7 +54,7 @@ ROUTES: list[BaseRoute] = [
 def create_app(house: House) -> Starlette:
     """The web application on a wired house. The database must be at its newest revision."""
     app = Starlette(
-        routes=[*ROUTES, *_api(house)],
+        routes=[*ROUTES, Mount("/api/v1", create_api(house))],
         middleware=[
             Middleware(Forwarded, proxies=house.settings.trusted_proxies),
             Middleware(SecurityHeaders, https=house.settings.base_url.startswith("https:")),
@@ -64,11 +65,3 @@ def create_app(house: House) -> Starlette:
     )
     app.state.house = house
     return app
-
-
-def _api(house: House) -> list[BaseRoute]:
-    try:
-        from tracker.web.api import create_api
-    except ModuleNotFoundError:
-        return []
-    return [Mount("/api/v1", create_api(house))]

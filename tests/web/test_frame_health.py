@@ -1,0 +1,94 @@
+"""Probes and figures: who may see them and when they say no."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from pixel.spool import Spool
+from tests.web.conftest import server
+from tracker.db import now
+from tracker.house import House
+from tracker.models import ApiToken, Role, User, WorkerBeat
+from tracker.secrets import token_digest
+
+
+def beat(house: House, ago: timedelta = timedelta(), problem: str = "") -> None:
+    with house.database.session_scope() as session:
+        session.add(WorkerBeat(task='drain "local"', at=now() - ago, problem=problem))
+
+
+def token(house: House, role: Role, *, active: bool = True) -> str:
+    with house.database.session_scope() as session:
+        user = User(email=f"{role}@example.com", name="X", role=role, active=active)
+        session.add(user)
+        session.flush()
+        assert user.id is not None
+        session.add(ApiToken(user_id=user.id, name="probe", token_digest=token_digest(f"token of {role}")))
+    return f"Bearer token of {role}"
+
+
+def test_it_is_alive_even_without_anybody(visitor: httpx.Client) -> None:
+    assert visitor.get("/healthz").json() == {"status": "ok"}
+
+
+def test_it_is_ready_while_the_worker_beats(visitor: httpx.Client, house: House) -> None:
+    silent = visitor.get("/readyz")
+    assert (silent.status_code, silent.json()["database"]) == (503, "ok")
+    assert "is a worker running?" in silent.json()["worker"]
+    beat(house)
+    assert visitor.get("/readyz").json() == {"status": "ready", "database": "ok", "spool": "ok", "worker": "ok"}
+
+
+def test_an_old_beat_is_none(visitor: httpx.Client, house: House) -> None:
+    beat(house, timedelta(minutes=3))
+    assert visitor.get("/readyz").status_code == 503
+
+
+def test_a_spool_that_cannot_be_read_is_said(visitor: httpx.Client, house: House) -> None:
+    beat(house)
+    spool = house.settings.data_dir / "spool.sqlite3"
+    Spool(spool).close()
+    assert visitor.get("/readyz").status_code == 200
+    spool.write_bytes(b"this is no database, whatever its name says" * 100)
+    assert visitor.get("/readyz").json()["spool"] == "cannot be read"
+
+
+def test_a_database_that_is_behind_is_said(visitor: httpx.Client, house: House) -> None:
+    beat(house)
+    with house.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    assert visitor.get("/readyz").json()["database"] == "behind: run inkling migrate"
+
+
+def test_figures_are_text_for_prometheus(visitor: httpx.Client, house: House) -> None:
+    beat(house, problem="broken")
+    answer = visitor.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'inkling_worker_task_failing{task="drain \\"local\\""} 1\n' in answer.text
+    assert "# TYPE inkling_messages gauge\n" in answer.text
+    assert 'inkling_info{version="' in answer.text
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip"])
+def test_a_visitor_through_a_proxy_we_were_not_told_of_is_not_this_machine(visitor: httpx.Client, header: str) -> None:
+    assert visitor.get("/metrics", headers={header: "127.0.0.1"}).status_code == 403
+
+
+def test_from_elsewhere_an_administrators_token_is_needed(make_house: Callable[..., House]) -> None:
+    house = make_house(TRUSTED_PROXIES="127.0.0.1")
+    with server(house) as address:
+
+        def status(authorization: str) -> int:
+            headers = {"x-forwarded-for": "198.51.100.7", "authorization": authorization}
+            return httpx.get(f"{address}/metrics", headers=headers).status_code
+
+        assert status("") == 403
+        assert status("Bearer made up") == 403
+        assert status(token(house, Role.MEMBER)) == 403
+        admin = token(house, Role.ADMIN)
+        assert status(admin) == 200
+        with house.database.session_scope() as session:
+            session.get_one(User, 2).active = False
+        assert status(admin) == 403

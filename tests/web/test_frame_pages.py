@@ -1,0 +1,170 @@
+"""Every page of the frame and the settings in a real browser: no axe violation, nothing wider than the window, no error."""
+
+from datetime import timedelta
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Page, expect
+
+from tests.servers import Pages
+from tests.web.conftest import session_token
+from tracker.db import now
+from tracker.house import House
+from tracker.models import Account, ApiToken, User
+from tracker.notify import ring
+from tracker.web.set_up import make_setup_code
+from tracker.web.visits import COOKIE
+
+pytestmark = pytest.mark.browser
+
+PAGES = (
+    "/settings/profile",
+    "/settings/accounts",
+    "/settings/accounts/new",
+    "/settings/accounts/{account}",
+    "/settings/tokens",
+    "/settings/people",
+    "/settings/policy",
+    "/notifications",
+    "/no-such-page",
+)
+WIDE, NARROW = (1280, 800), (360, 740)
+LOOKS = (("en", "light", WIDE), ("en", "dark", NARROW), ("ru", "light", NARROW), ("ru", "dark", WIDE))
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@pytest.fixture
+def furnished(house: House, alice: User, bob: User) -> str:
+    """A house with something on every page; gives the id of Alice's broken account."""
+    assert alice.id is not None
+    with house.database.session_scope() as session:
+        session.get_one(User, bob.id).active = False
+        broken = Account(
+            user_id=alice.id,
+            address="sales@wonderland.example",
+            smtp_host="mail.wonderland.example",
+            smtp_port=587,
+            smtp_security="starttls",
+            state="broken",
+            state_detail="The server refused the login or password.",
+            checked_at=now(),
+        )
+        works = Account(
+            user_id=alice.id,
+            address="alice@wonderland.example",
+            smtp_host="smtp.wonderland.example",
+            smtp_port=465,
+            smtp_security="tls",
+            state="works",
+        )
+        session.add_all([broken, works, ApiToken(user_id=alice.id, name="CRM", token_digest="x")])
+        for number in range(3):
+            ring(
+                session,
+                alice.id,
+                f"account:{number}",
+                "problem",
+                now() - timedelta(hours=number),
+                detail="Wonderland: login refused.",
+            )
+    return broken.public_id
+
+
+def look(page: Page) -> None:
+    violations = Axe().run(page, options=RULES).response["violations"]
+    assert [(v["id"], [n["html"][:160] for n in v["nodes"]]) for v in violations] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than the window"
+
+
+@pytest.mark.parametrize(("language", "theme", "size"), LOOKS)
+def test_pages_are_fit_to_be_seen(
+    open_page: Pages,
+    house: House,
+    alice: User,
+    address: str,
+    furnished: str,
+    language: str,
+    theme: str,
+    size: tuple[int, int],
+) -> None:
+    with house.database.session_scope() as session:
+        user = session.get_one(User, alice.id)
+        user.locale, user.theme = language, theme
+    page = open_page(base_url=address, viewport=size)
+    page.context.add_cookies([{"name": COOKIE, "value": session_token(house, alice), "url": address}])
+    for path in PAGES:
+        page.goto(path.format(account=furnished))
+        look(page)
+    page.locator("[data-bell]").click()
+    expect(page.locator("[data-bell-panel] .line")).to_have_count(3)
+    look(page)
+
+
+@pytest.mark.parametrize(("language", "theme", "size"), LOOKS)
+def test_doors_are_fit_to_be_seen(
+    open_page: Pages, house: House, address: str, language: str, theme: str, size: tuple[int, int]
+) -> None:
+    make_setup_code(house)
+    page = open_page(base_url=address, viewport=size, locale=language, colour_scheme=theme)  # type: ignore[arg-type]
+    page.goto("/set-up")
+    look(page)
+    page.evaluate("for (const field of document.querySelectorAll('[required]')) field.required = false")
+    page.get_by_role("button").last.click()
+    expect(page.locator("[aria-invalid]").first).to_be_visible()
+    look(page)
+    with house.database.session_scope() as session:
+        session.add(User(email="alice@example.com", name="Alice"))
+    for path in ("/sign-in", "/new-password", "/no-such-page"):
+        page.goto(path)
+        look(page)
+
+
+def test_everything_can_be_done_without_scripts(
+    open_page: Pages, house: House, alice: User, address: str, furnished: str
+) -> None:
+    page = open_page(base_url=address, scripts=False)
+    page.context.add_cookies([{"name": COOKIE, "value": session_token(house, alice), "url": address}])
+    page.goto("/settings/profile")
+    page.get_by_label("Name", exact=True).fill("Alice Liddell")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("Your profile is saved.")
+    page.locator("[data-bell]").click()
+    expect(page).to_have_title("(3) Notifications · Inkling")
+    page.get_by_role("button", name="Mark all read").click()
+    expect(page).to_have_title("Notifications · Inkling")
+    page.goto("/settings/accounts/new")
+    page.get_by_label("Server").first.fill("smtp.example.com")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_title("Sign in · Inkling")
+
+
+def test_set_up_guesses_the_time_zone(open_page: Pages, house: House, address: str) -> None:
+    make_setup_code(house)
+    page = open_page(base_url=address, timezone="Asia/Tokyo")
+    page.goto("/set-up")
+    expect(page.get_by_label("Time zone")).to_have_value("Asia/Tokyo")
+
+
+def test_the_code_of_a_one_time_link_is_taken_from_behind_the_hash(
+    open_page: Pages, house: House, alice: User, address: str
+) -> None:
+    page = open_page(base_url=address)
+    page.goto("/new-password#the-code")
+    expect(page.locator("[name=code]")).to_have_value("the-code")
+    expect(page.locator("[name=code]")).to_be_hidden()
+    assert page.url.endswith("/new-password")
+
+
+def test_the_account_form_asks_for_servers_only_when_they_are_not_known(
+    open_page: Pages, house: House, alice: User, address: str
+) -> None:
+    page = open_page(base_url=address)
+    page.context.add_cookies([{"name": COOKIE, "value": session_token(house, alice), "url": address}])
+    page.goto("/settings/accounts/new")
+    expect(page.locator("#smtp_host")).to_be_hidden()
+    page.get_by_label("Address").fill("alice@gmail.example")
+    expect(page.locator("#smtp_login")).to_have_value("alice@gmail.example")
+    page.get_by_label("Mail service").select_option("other")
+    expect(page.locator("#smtp_host")).to_be_visible()
+    page.get_by_role("switch").uncheck()
+    expect(page.locator("#imap_host")).to_be_hidden()
