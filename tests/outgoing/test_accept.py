@@ -102,7 +102,7 @@ def test_an_empty_subject_and_text_only_are_fine_and_said_to_be_unmeasurable(
 def test_the_plan_says_who_and_why_without_writing_anything(house: House, people: People, alice: User) -> None:
     people.grant("anna@client.example", Purpose.OPENS)
     people.consent("greta@client.example", State.REFUSED)
-    everybody = tuple(Mailbox(f"{n}@client.example") for n in ("anna", "greta", "luc")) + (Mailbox(alice.email),)
+    everybody = (*(Mailbox(f"{n}@client.example") for n in ("anna", "greta", "luc")), Mailbox(alice.email))
     with house.database.reading() as session:
         planned = plan(session, house, alice, Draft(to=everybody, html=HTML))
     assert [(p.opens.on, p.opens.rule, p.clicks.rule) for p in planned] == [

@@ -74,7 +74,9 @@ def test_a_permanent_refusal_is_shown_with_the_servers_words_and_rings(house: Ho
     assert (rows["gone@client.example"].status, rows["anna@client.example"].status) == ("rejected", "accepted")
     assert "No such user here" in rows["gone@client.example"].reply
     assert message_of(house, message).state == "sent"
-    assert [(line.kind, line.detail) for line in bell(house, alice)] == [("rejected", rows["gone@client.example"].reply)]
+    assert [(line.kind, line.detail) for line in bell(house, alice)] == [
+        ("rejected", rows["gone@client.example"].reply)
+    ]
 
 
 def test_everybody_refused_means_failed(house: House, people: People) -> None:
@@ -199,7 +201,9 @@ def test_what_a_dead_process_held_is_free_again(house: House, people: People, sm
     assert len(smtp_sink.accepted) == 1
 
 
-def test_consent_withdrawn_while_waiting_means_an_untouched_copy(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_consent_withdrawn_while_waiting_means_an_untouched_copy(
+    house: House, people: People, smtp_sink: SmtpSink
+) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     people.grant("anna@client.example")

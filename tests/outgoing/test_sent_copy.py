@@ -24,7 +24,9 @@ def house(tmp_path, ca: Authority) -> Iterator[House]:  # type: ignore[no-untype
         yield made
 
 
-def account_with_imap(house: House, people: People, user: User, sink: SmtpSink, dovecot: Dovecot, **more: object) -> Account:
+def account_with_imap(
+    house: House, people: People, user: User, sink: SmtpSink, dovecot: Dovecot, **more: object
+) -> Account:
     login = f"alice{next(_numbers)}@seller.example"
     dovecot.add_user(login, "imap-secret")
     facts = {"imap_host": "localhost", "imap_port": dovecot.imaps_port, "imap_security": "tls", "imap_login": login}
