@@ -38,7 +38,7 @@ ATTRIBUTES = frozenset({"class", "id", "name", "style", "data-marker"})
 
 
 # What the marks have in common is looked for once.
-_OCTETS = tuple({b"_quote" if "_quote" in mark else mark[-22:].encode() for mark in WITHIN + FROM_HERE})
+_OCTETS = tuple({b"_quote" if "_quote" in mark else mark[-17:].encode() for mark in WITHIN + FROM_HERE})
 
 
 def has_marks(lowered: bytes) -> bool:
