@@ -56,7 +56,7 @@ def _group(commands: "Commands", name: str, text: str) -> "Commands":
 
 def _add_serving(commands: "Commands") -> None:
     for name, command, text in (
-        ("serve", serving.serve, "edge, web and worker in one process; brings a SQLite file up to date first"),
+        ("serve", serving.serve, "edge, web, worker and gateway in one process; brings a SQLite file up to date first"),
         ("demo", serving.demo, "as serve, on a throw-away folder with people, mailboxes and mail; prints the logins"),
         ("edge", serving.edge, "the public edge alone: pixel, links, spool"),
         ("web", serving.web, "the pages and the API alone"),
@@ -64,6 +64,11 @@ def _add_serving(commands: "Commands") -> None:
         parser = _add(commands, name, command, text)
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
+        if name == "serve":
+            parser.add_argument("--smtp-port", type=int, help="where mail programs submit (2525); 0 for nowhere")
+    parser = _add(commands, "gateway", serving.gateway, "the SMTP gateway alone: mail programs submit through it")
+    parser.add_argument("--host")
+    parser.add_argument("--port", type=int)
     _add(commands, "worker", serving.worker, "drains edges, judges, sends, sweeps")
     _add(commands, "migrate", serving.migrate, "brings the database to the newest revision")
 

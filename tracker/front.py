@@ -1,4 +1,5 @@
-"""Everything in one process: which requests go to the edge and which to the pages; edge and worker live as long as the server."""
+"""Everything in one process: which requests go to the edge and which to the pages; edge, worker and gateway live
+as long as the server."""
 
 import asyncio
 
@@ -8,6 +9,7 @@ from pixel.app import EdgeApp
 from pixel.limits import Budgets
 from pixel.settings import EdgeSettings
 from tracker.house import House
+from tracker.outgoing.gateway import Gateway
 from tracker.settings import Settings
 from tracker.web.app import create_app
 from tracker.worker import Worker
@@ -18,8 +20,8 @@ _EDGE_PATHS = ("/o/", "/c/", "/drain", "/robots.txt")
 class Front:
     """Plain ASGI in front of edge and web, so that a pixel passes no middleware."""
 
-    def __init__(self, edge: EdgeApp, web: ASGIApp, worker: Worker) -> None:
-        self.edge, self.web, self.worker = edge, web, worker
+    def __init__(self, edge: EdgeApp, web: ASGIApp, worker: Worker, gateway: Gateway | None = None) -> None:
+        self.edge, self.web, self.worker, self.gateway = edge, web, worker, gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -37,7 +39,11 @@ class Front:
             if message["type"] == "lifespan.startup.complete":
                 await self.edge.start()
                 await asyncio.to_thread(self.worker.start)
+                if self.gateway is not None:
+                    await asyncio.to_thread(self.gateway.start)
             elif message["type"] == "lifespan.shutdown.complete":
+                if self.gateway is not None:
+                    await asyncio.to_thread(self.gateway.stop)
                 await asyncio.to_thread(self.worker.stop)
                 await self.edge.stop()
             await send(message)
@@ -45,8 +51,8 @@ class Front:
         await self.web(scope, receive, sending)
 
 
-def create_front(house: House) -> Front:
-    """The application of `inkling serve`."""
+def create_front(house: House, gateway: Gateway | None = None) -> Front:
+    """The application of `inkling serve`; the gateway lives as long as it does."""
     settings = house.settings
     edge = EdgeSettings(
         data_dir=settings.data_dir,
@@ -57,7 +63,7 @@ def create_front(house: House) -> Front:
         base_url=settings.base_url,
         budgets=_budgets(settings),
     )
-    return Front(EdgeApp(edge), create_app(house), Worker(house))
+    return Front(EdgeApp(edge), create_app(house), Worker(house), gateway)
 
 
 def _budgets(settings: Settings) -> Budgets:

@@ -1,0 +1,98 @@
+"""What a raw message says about itself, read leniently: names, ids, words. Nothing here raises on bad mail."""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from email.errors import MessageError
+from email.header import decode_header, make_header
+from email.utils import getaddresses
+
+from tracker.addresses import AddressError, Mailbox, normalise, parse_list
+from tracker.outgoing import quoted_printable
+from tracker.outgoing.charset import codec_of, read
+from tracker.outgoing.fields import Field
+from tracker.outgoing.mime_part import Part, read_parts
+
+_MSG_ID = re.compile(r"<[^<>\s]{1,900}>")
+_NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
+
+
+def storable(text: str) -> str:
+    """The text without what a database cannot hold: NUL and halves of characters."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def decoded(value: str) -> str:
+    """A header value as people read it: encoded-words (RFC 2047) decoded, one line. What is broken stays as it is written."""
+    value = storable(value)
+    with suppress(ValueError, LookupError, MessageError):
+        value = str(make_header(decode_header(value)))
+    return storable(" ".join(value.split()))
+
+
+def values(found: list[Field], name: str) -> list[str]:
+    """The values of every field of that name."""
+    return [field.value for field in found if field.name == name]
+
+
+def msg_ids(found: list[Field], name: str) -> list[str]:
+    """The msg-ids of a field such as References."""
+    return [storable(one) for value in values(found, name) for one in _MSG_ID.findall(value)]
+
+
+def mailboxes(found: list[Field], name: str) -> list[Mailbox]:
+    """The mailboxes of an address field; those that cannot be used are left out."""
+    return [
+        Mailbox(one.address, decoded(one.name)) for value in values(found, name) for one in _mailboxes(storable(value))
+    ]
+
+
+def _mailboxes(value: str) -> Iterator[Mailbox]:
+    try:
+        yield from parse_list(value)
+    except AddressError:
+        for name, address in getaddresses([value]):
+            with suppress(AddressError):
+                yield Mailbox(normalise(address), name)
+
+
+def plain_text(raw: bytes) -> str | None:
+    """The first text/plain part that is shown as the body, decoded; None when there is none."""
+    part = next(
+        (one for one in _leaves(read_parts(raw)) if one.content_type == "text/plain" and not is_file(one)), None
+    )
+    if part is None:
+        return None
+    body = _octets(raw[part.body_start : part.body_end], part.header("content-transfer-encoding").strip().lower())
+    codec = codec_of(part.parameters.get("charset", ""), body)
+    found = read(body, codec) if codec is not None else None
+    return storable(found[0] if found else body.decode("utf-8", "replace"))
+
+
+def has_files(raw: bytes) -> bool:
+    """Whether something is attached."""
+    return any(is_file(part) and not part.header("content-id") for part in _leaves(read_parts(raw)))
+
+
+def is_file(part: Part) -> bool:
+    return part.disposition == "attachment" or bool(part.disposition_parameters.get("filename"))
+
+
+def _leaves(part: Part) -> Iterator[Part]:
+    if not part.children:
+        yield part
+    for child in part.children:
+        yield from _leaves(child)
+
+
+def _octets(text: bytes, encoding: str) -> bytes:
+    if encoding == "quoted-printable":
+        return quoted_printable.decode(text)
+    if encoding != "base64":
+        return text
+    letters = _NO_BASE64.sub(b"", text)
+    with suppress(binascii.Error):
+        return base64.b64decode(letters + b"=" * (-len(letters) % 4))
+    return text
