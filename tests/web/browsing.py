@@ -1,0 +1,27 @@
+"""A real browser that is signed in."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.servers import Pages
+from tests.web.conftest import session_token
+from tracker.house import House
+from tracker.models import User
+from tracker.web.visits import COOKIE
+
+OpenAs = Callable[..., Page]
+
+
+@pytest.fixture(name="open_as")
+def signed_in_browser(house: House, address: str, open_page: Pages) -> OpenAs:
+    """`open_as(alice, "/mail")`: a page of somebody who is signed in."""
+
+    def open_(user: User, path: str, *, scripts: bool = True, viewport: tuple[int, int] = (1280, 800)) -> Page:
+        page = open_page(base_url=address, scripts=scripts, viewport=viewport)
+        page.context.add_cookies([{"name": COOKIE, "value": session_token(house, user), "url": address}])
+        page.goto(path)
+        return page
+
+    return open_

@@ -1,0 +1,191 @@
+"""Composing in a real browser: chips, the editor, files, drafts that save themselves, sending by keys."""
+
+import re
+
+import pytest
+from playwright.sync_api import FilePayload, Page, expect
+from sqlmodel import select
+
+from tests.web.browsing import OpenAs, signed_in_browser
+from tests.web.conftest import MakeUser
+from tests.web.mail_world import agree, make_account
+from tracker.consent import State
+from tracker.house import House
+from tracker.models import Attachment, Delivery, Message, MessageBody, MessageState, User
+
+__all__ = ["signed_in_browser"]
+pytestmark = pytest.mark.browser
+
+PASTE = """html => {
+    const data = new DataTransfer();
+    data.setData("text/html", html);
+    document.querySelector("[data-editor]").dispatchEvent(
+        new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+}"""
+DROP = """() => {
+    const data = new DataTransfer();
+    data.items.add(new File(["y"], "dropped.txt", { type: "text/plain" }));
+    for (const name of ["dragenter", "dragover", "drop"])
+        document.querySelector("[data-editor]").dispatchEvent(
+            new DragEvent(name, { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
+
+
+@pytest.fixture
+def sender(house: House, make_user: MakeUser) -> User:
+    """Alice with an account; Anna agreed, Bo refused."""
+    alice = make_user("alice@example.com", "Alice", undo_seconds=30)
+    make_account(house, alice)
+    agree(house, "anna@example.org", name="Anna")
+    agree(house, "bo@example.org", State.REFUSED, name="Bo")
+    return alice
+
+
+def the_message(house: House) -> tuple[Message, str]:
+    with house.database.reading() as session:
+        message = session.exec(select(Message)).one()
+        return message, session.get_one(MessageBody, message.id).html or ""
+
+
+def saved(page: Page) -> None:
+    expect(page.locator("[data-saved]")).to_have_text(re.compile("Saved at"), timeout=10_000)
+
+
+def editor(page: Page) -> None:
+    page.locator("[data-editor]").click()
+
+
+def test_addresses_become_chips_that_show_who_is_tracked(house: House, sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose")
+    expect(page.locator("#to")).to_be_focused()
+    page.keyboard.type("Anna <anna@example.org>, bo@example.org;luc@example.org")
+    page.keyboard.press("Enter")
+    chips = page.locator(".person")
+    expect(chips).to_have_count(3)
+    expect(chips.nth(0)).to_have_class(re.compile("good"))
+    expect(page.locator(".plan-sentence")).to_have_text(
+        "1 of 3 will be tracked: Bo refused and luc@example.org was never asked."
+    )
+    page.get_by_role("button", name="Remove luc@example.org").click()
+    expect(chips).to_have_count(2)
+    page.keyboard.press("Backspace")
+    expect(page.locator("#to")).to_have_value("bo@example.org")
+    expect(chips).to_have_count(1)
+
+
+def test_what_is_written_is_formatted_and_saves_itself(house: House, sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose")
+    page.keyboard.type("anna@example.org,")
+    editor(page)
+    page.keyboard.type("Dear ")
+    page.keyboard.press("Control+b")
+    page.keyboard.type("Anna")
+    page.keyboard.press("Control+b")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="List", exact=True).click()
+    page.keyboard.type("oak")
+    page.on("dialog", lambda dialog: dialog.accept("sales.example/oak"))
+    page.keyboard.press("Shift+Home")
+    page.keyboard.press("Control+k")
+    saved(page)
+    message, html = the_message(house)
+    assert page.url.endswith(f"/compose/{message.public_id}")
+    assert "Dear" in html
+    assert "<b>Anna</b>" in html
+    assert "<ul><li>" in html
+    assert '<a href="https://sales.example/oak">oak</a>' in html
+    page.reload()
+    expect(page.locator("[data-editor] li")).to_have_text("oak")
+    expect(page.locator(".person")).to_have_text(re.compile("anna@example.org"))
+
+
+def test_pasted_html_loses_its_scripts(house: House, sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose")
+    editor(page)
+    bad = "<b>bold</b><img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+    page.evaluate(PASTE, bad)
+    expect(page.locator("[data-editor] b")).to_have_text("bold")
+    inside = page.locator("[data-editor]").inner_html()
+    assert "onerror" not in inside
+    assert "script" not in inside
+    assert "owned" not in page.title()
+
+
+def test_files_are_attached_and_too_large_ones_refused_before_they_travel(
+    house: House, sender: User, open_as: OpenAs
+) -> None:
+    page = open_as(sender, "/compose")
+    page.set_input_files("[data-file]", FilePayload(name="offer.pdf", mimeType="application/pdf", buffer=b"x" * 3000))
+    expect(page.locator(".compose-files li")).to_contain_text("offer.pdf")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if "part=files" in request.url else None)
+    page.set_input_files("[data-file]", FilePayload(name="big.bin", mimeType="a/b", buffer=b"x" * 26_300_000))
+    expect(page.locator(".compose-files .wrong")).to_contain_text("25 MB is what mail servers take")
+    assert sent == []
+    page.evaluate(DROP)
+    expect(page.locator(".compose-files li")).to_have_count(2)
+    page.get_by_role("button", name="Remove offer.pdf").click()
+    expect(page.locator(".compose-files li")).to_have_count(1)
+    with house.database.reading() as session:
+        assert [file.filename for file in session.exec(select(Attachment))] == ["dropped.txt"]
+
+
+def test_control_enter_sends_what_is_on_the_screen_and_undo_brings_it_back(
+    house: House, sender: User, open_as: OpenAs
+) -> None:
+    page = open_as(sender, "/compose")
+    page.keyboard.type("anna@example.org")
+    page.locator("#subject").fill("Offer")
+    editor(page)
+    page.keyboard.type("Hello")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/mail/*")
+    message, html = the_message(house)
+    assert message.state == MessageState.QUEUED
+    assert "Hello" in html
+    with house.database.reading() as session:
+        assert session.exec(select(Delivery)).one().address == "anna@example.org"
+    page.locator(".flash").get_by_role("button", name="Undo").click()
+    page.wait_for_url(f"**/compose/{message.public_id}")
+    expect(page.locator("[data-editor]")).to_have_text("Hello")
+    assert the_message(house)[0].state == MessageState.DRAFT
+
+
+def test_an_error_keeps_the_chips_and_the_text(house: House, sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose")
+    page.keyboard.type("anna@example.org, no-address")
+    editor(page)
+    page.keyboard.type("Hello")
+    page.locator("#subject").fill("Offer")
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator("#to-wrong")).to_contain_text("no-address")
+    expect(page.locator(".person")).to_have_count(2)
+    expect(page.locator(".person").nth(1)).to_have_class(re.compile("bad"))
+    expect(page.locator("[data-editor]")).to_have_text("Hello")
+    page.get_by_role("button", name="Remove no-address").click()
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.wait_for_url("**/mail/*")
+    assert the_message(house)[0].state == MessageState.QUEUED
+
+
+def test_without_scripts_a_message_is_written_in_the_plain_box(house: House, sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose", scripts=False)
+    page.locator("#to").fill("anna@example.org")
+    page.locator("#subject").fill("Offer")
+    page.locator("#text").fill("Hello\nAnna")
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.wait_for_url("**/mail/*")
+    message, html = the_message(house)
+    assert message.state == MessageState.QUEUED
+    assert html == "<div>Hello</div><div>Anna</div>"
+
+
+def test_the_toolbar_is_one_stop_and_arrows_go_on(house: House, sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose")
+    page.locator("#subject").focus()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Bold")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name="Italic")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator("[data-editor]")).to_be_focused()

@@ -1,0 +1,129 @@
+"""The list in a real browser: pointing, keys, touch, endless scrolling, and following what happens."""
+
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.web.browsing import OpenAs, signed_in_browser
+from tests.web.mail_world import ANNA, GALLERY, Written, write
+from tracker.house import House
+from tracker.models import Message, User
+from tracker.notify import announce
+
+__all__ = ["signed_in_browser"]
+pytestmark = pytest.mark.browser
+
+
+def test_pointing_at_the_eye_tells_and_leaving_hides(house: House, alice: User, open_as: OpenAs) -> None:
+    write(house, alice, GALLERY[0])
+    page = open_as(alice, "/mail")
+    eye = page.locator(".mark").first
+    tip = page.locator(".activity-tip")
+    eye.hover()
+    expect(tip).to_contain_text("Checked by Microsoft mail protection")
+    assert eye.get_attribute("aria-describedby") == "activity-tip"
+    page.locator("h1").hover()
+    expect(tip).to_be_hidden()
+    eye.focus()
+    expect(tip).to_contain_text("Gmail, Apple Mail")
+    page.keyboard.press("Escape")
+    expect(tip).to_be_hidden()
+
+
+def test_keys_move_open_and_answer(house: House, alice: User, open_as: OpenAs) -> None:
+    older, newer = write(
+        house,
+        alice,
+        Written("older", (ANNA,), ago=timedelta(hours=2)),
+        Written("newer", (ANNA,), ago=timedelta(hours=1)),
+    )
+    page = open_as(alice, "/mail")
+    focused = page.locator(".mail-open:focus")
+    page.keyboard.press("j")
+    expect(focused).to_contain_text("newer")
+    page.keyboard.press("j")
+    expect(focused).to_contain_text("older")
+    page.keyboard.press("k")
+    expect(focused).to_contain_text("newer")
+    page.keyboard.press("o")
+    page.wait_for_url(f"**/mail/{newer.public_id}")
+    page.go_back()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("r")
+    page.wait_for_url(f"**/compose?reply={older.public_id}")
+
+
+def test_f_opens_the_filter_and_its_address_is_short(house: House, alice: User, open_as: OpenAs) -> None:
+    write(house, alice, *GALLERY)
+    page = open_as(alice, "/mail")
+    page.keyboard.press("f")
+    page.get_by_label("Opened", exact=True).check()
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**/mail?state=opened")
+    expect(page.locator(".mail-sentence")).to_have_text("Mail: opened.")
+    expect(page.locator(".figures")).to_be_visible()
+
+
+def test_older_mail_comes_by_itself(house: House, alice: User, open_as: OpenAs) -> None:
+    write(house, alice, *(Written(f"number {n}", (ANNA,), ago=timedelta(minutes=n)) for n in range(120)))
+    page = open_as(alice, "/mail")
+    expect(page.locator(".mail-row")).to_have_count(50)
+    page.mouse.move(600, 500)
+    for _ in range(40):
+        page.mouse.wheel(0, 1500)
+        page.wait_for_timeout(40)
+        if page.locator(".mail-row").count() == 120:
+            break
+    expect(page.locator(".mail-row")).to_have_count(120)
+    expect(page.locator("[data-more]")).to_have_count(0)
+
+
+def test_without_scripts_older_mail_is_a_link(house: House, alice: User, open_as: OpenAs) -> None:
+    write(house, alice, *(Written(f"number {n}", (ANNA,), ago=timedelta(minutes=n)) for n in range(60)))
+    page = open_as(alice, "/mail", scripts=False)
+    page.get_by_role("link", name="Older mail").click()
+    expect(page.locator(".mail-row")).to_have_count(10)
+
+
+def test_what_happens_shows_itself_and_the_focus_stays(house: House, alice: User, open_as: OpenAs) -> None:
+    first, _second = write(
+        house,
+        alice,
+        Written("first", (ANNA,), ago=timedelta(hours=1)),
+        Written("second", (ANNA,), ago=timedelta(hours=2)),
+    )
+    page = open_as(alice, "/mail")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    with house.database.session_scope() as session:
+        row = session.get_one(Message, first.id)
+        row.opens = 4
+        session.add(row)
+        announce(session, alice.id or 0, "message", row.public_id)
+    expect(page.locator(".mark.solid")).to_have_text("4")
+    expect(page.locator(".mail-open:focus")).to_contain_text("second")
+
+
+def test_the_frame_is_as_tall_as_its_mail_and_runs_nothing(house: House, alice: User, open_as: OpenAs) -> None:
+    html = (
+        "<p>line</p>" * 60
+        + "<script>parent.document.title='owned'</script><img src=x onerror=\"parent.document.title='owned'\">"
+    )
+    (one,) = write(house, alice, Written("x", (ANNA,), html=html))
+    page = open_as(alice, f"/mail/{one.public_id}")
+    frame = page.locator("iframe")
+    expect(page.frame_locator("iframe").locator("p").last).to_be_visible()
+    page.wait_for_function("document.querySelector('iframe').clientHeight > 1500")
+    inside = "document.querySelector('iframe').contentDocument.documentElement.scrollHeight"
+    assert frame.evaluate("frame => frame.clientHeight") >= page.evaluate(inside)
+    assert "owned" not in page.title()
+
+
+def test_at_360_pixels_nothing_sticks_out(house: House, alice: User, open_as: OpenAs) -> None:
+    messages = write(house, alice, *GALLERY)
+    page = open_as(alice, "/mail", viewport=(360, 740))
+    for path in ("/mail", f"/mail/{messages[0].public_id}", f"/compose?reply={messages[7].public_id}", "/recipients"):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path

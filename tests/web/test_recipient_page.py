@@ -1,0 +1,174 @@
+"""Recipients over HTTP: the list, one person's consent and ledger, what is recorded, and whose mail is shown."""
+
+import httpx
+import pytest
+from sqlmodel import col, select
+
+from tests.web.conftest import ClientOf
+from tests.web.mail_world import ANNA, Written, agree, write
+from tests.web.reading import attribute, every, only, said, words
+from tracker.consent import Purpose, State
+from tracker.house import House
+from tracker.models import ConsentEntry, Recipient, User
+
+AGREED = {
+    "purpose": "both",
+    "state": "granted",
+    "channel": "phone_note",
+    "note": "“Of course”, on the telephone, 3 March",
+}
+HOSTILE = '"><script>alert(1)</script>'
+
+
+def person(house: House, address: str = "anna@example.org") -> Recipient:
+    with house.database.reading() as session:
+        return session.exec(select(Recipient).where(Recipient.lookup == address)).one()
+
+
+def entries(house: House) -> list[ConsentEntry]:
+    with house.database.reading() as session:
+        return list(session.exec(select(ConsentEntry).order_by(col(ConsentEntry.number))))
+
+
+@pytest.fixture
+def anna(house: House) -> Recipient:
+    """Anna, who agreed to opens and clicks by a written reply."""
+    agree(house, "anna@example.org", name="Anna Petit")
+    return person(house)
+
+
+def test_nobody_yet_says_what_to_do(client: httpx.Client) -> None:
+    assert "Nobody yet" in said(client.get("/recipients"), ".empty")
+
+
+def test_the_list_shows_consent_and_finds_by_name_or_address(
+    house: House, client: httpx.Client, anna: Recipient
+) -> None:
+    agree(house, "luc@example.org", State.REFUSED, (Purpose.OPENS,), "Люк Моро")
+    page = client.get("/recipients")
+    told = [words(one) for one in every(page, ".recipient-badges")]
+    assert told == ["Opens: agreedClicks: agreed", "Opens: refusedClicks: never asked"]
+    for q, wanted in (
+        ("petit", ["Anna Petit"]),
+        ("МОРО", ["Люк Моро"]),
+        ("@example", ["Anna Petit", "Люк Моро"]),
+        ("%", []),
+    ):
+        found = client.get("/recipients", params={"q": q})
+        assert [words(one) for one in every(found, ".recipient-name")] == wanted
+
+
+def test_the_list_goes_on(house: House, client: httpx.Client) -> None:
+    with house.database.session_scope() as session:
+        for number in range(120):
+            address = f"p{number:03}@example.org"
+            session.add(Recipient(address=address, lookup=address))
+    seen: list[str] = []
+    path = "/recipients"
+    while path:
+        page = client.get(path)
+        seen += [words(one) for one in every(page, ".recipient-name")]
+        further = every(page, ".recipients-more a")
+        path = attribute(further[0], "href") if further else ""
+    assert seen == [f"p{number:03}@example.org" for number in range(120)]
+
+
+def test_a_person_is_found_by_address_or_public_id(client: httpx.Client, anna: Recipient) -> None:
+    for who in (anna.public_id, "anna@example.org", "ANNA@Example.ORG"):
+        assert said(client.get(f"/recipients/{who}"), "h1") == "Anna Petit"
+    for who in ("nobody@example.org", "no-such-id", "@", "a@b@c"):
+        assert client.get(f"/recipients/{who}").status_code == 404
+
+
+def test_the_ledger_is_a_story(client: httpx.Client, anna: Recipient) -> None:
+    story = every(client.get(f"/recipients/{anna.public_id}"), ".recipient-ledger li")
+    assert words(story[0]).startswith("Clicks: agreed")
+    assert "Known from a written reply; recorded by the person" in words(story[0])
+    assert "“Yes, fine with me.”" in words(story[0])
+    assert "Evidence C: a written reply, quoted" in words(story[0])
+
+
+def test_a_ledger_changed_from_outside_is_said(house: House, client: httpx.Client, anna: Recipient) -> None:
+    assert not every(client.get(f"/recipients/{anna.public_id}"), ".recipient-ledger .notice")
+    with house.database.session_scope() as session:
+        first = session.exec(select(ConsentEntry).where(ConsentEntry.number == 1)).one()
+        first.note = "something else"
+        session.add(first)
+    assert "Entry 1 does not fit" in said(client.get(f"/recipients/{anna.public_id}"), ".recipient-ledger .notice")
+
+
+def test_consent_is_recorded_for_both_purposes_by_the_user(house: House, client: httpx.Client, alice: User) -> None:
+    client.post("/recipients", data={"address": "Luc <luc@example.org>"})
+    luc = person(house, "luc@example.org")
+    client.post(f"/recipients/{luc.public_id}/consent", data={**AGREED, "at": "2026-03-03T10:00"})
+    assert [(e.purpose, e.state, e.actor, e.grade, e.at.day) for e in entries(house)] == [
+        ("opens", "granted", f"user:{alice.id}", "D", 3),
+        ("clicks", "granted", f"user:{alice.id}", "D", 3),
+    ]
+    assert "recorded by Alice" in said(client.get(f"/recipients/{luc.public_id}"), ".recipient-ledger")
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "sentence"),
+    [
+        ({"note": ""}, "note", "A consent needs its evidence"),
+        ({"at": "2199-01-01T00:00"}, "at", "lies in the future"),
+        ({"at": "last week"}, "at", "This is not a time"),
+        ({"channel": "gossip"}, "channel", "must be one of"),
+        ({"state": "perhaps"}, "state", "Choose what the person said"),
+        ({"purpose": "everything"}, "purpose", "Choose what was agreed to"),
+        ({"state": "lapsed"}, "state", "cannot go from"),
+    ],
+)
+def test_what_cannot_be_recorded_is_said_at_its_field_and_nothing_is_lost(
+    house: House, client: httpx.Client, change: dict[str, str], field: str, sentence: str
+) -> None:
+    client.post("/recipients", data={"address": "luc@example.org"})
+    answer = client.post(f"/recipients/{person(house, 'luc@example.org').public_id}/consent", data={**AGREED, **change})
+    assert answer.status_code == 422
+    assert sentence in said(answer, f"#{field}-wrong")
+    assert only(answer, "#note").text.strip() == {**AGREED, **change}["note"]
+    assert entries(house) == []
+
+
+def test_one_refusal_of_two_purposes_records_neither(house: House, client: httpx.Client, anna: Recipient) -> None:
+    """Opens could be asked about again, clicks not: the form is one act."""
+    agree(house, "anna@example.org", State.WITHDRAWN, (Purpose.OPENS,))
+    before = len(entries(house))
+    answer = client.post(f"/recipients/{anna.public_id}/consent", data={**AGREED, "state": "asked"})
+    assert answer.status_code == 422
+    assert len(entries(house)) == before
+
+
+def test_never_track_is_a_switch(house: House, client: httpx.Client, anna: Recipient) -> None:
+    client.post(f"/recipients/{anna.public_id}", data={"name": "Anna P.", "never_track": "on"})
+    assert (person(house).name, person(house).never_track) == ("Anna P.", True)
+    assert "never-track list" in said(client.get(f"/recipients/{anna.public_id}"), ".recipient-consent")
+    client.post(f"/recipients/{anna.public_id}", data={"name": "Anna P."})
+    assert person(house).never_track is False
+
+
+def test_only_ones_own_mail_to_them_is_shown(house: House, alice: User, bob: User, client_of: ClientOf) -> None:
+    write(house, alice, Written("of Alice", (ANNA,)))
+    write(house, bob, Written("of Bob", (ANNA,)))
+    assert [words(one) for one in every(client_of(bob).get(f"/recipients/{ANNA.address}"), ".mail-subject")] == [
+        "of Bob"
+    ]
+
+
+@pytest.mark.parametrize("typed", ["", "no address", "a@example.org, b@example.org"])
+def test_an_address_that_is_none_is_said(house: House, client: httpx.Client, typed: str) -> None:
+    answer = client.post("/recipients", data={"address": typed})
+    assert said(client.get(answer.headers["location"]), ".flash.problem")
+    with house.database.reading() as session:
+        assert session.exec(select(Recipient)).all() == []
+
+
+def test_hostile_words_are_words(house: House, client: httpx.Client) -> None:
+    agree(house, "eve@example.org", name=HOSTILE)
+    eve = person(house, "eve@example.org")
+    client.post(f"/recipients/{eve.public_id}/consent", data={**AGREED, "note": HOSTILE})
+    for path in ("/recipients", f"/recipients/{eve.public_id}", f"/recipients?q={HOSTILE}"):
+        answer = client.get(path)
+        assert not [script for script in every(answer, "script") if "src" not in script.attrs]
+        assert "alert(1)" in answer.text
