@@ -159,5 +159,6 @@ def run_server(app: ASGIApp, host: str, port: int) -> int:
 def start_logging() -> None:
     """One line per event of ours on standard error. Libraries speak up only when something is wrong: their lines hold addresses."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd warns of its own deprecations
     for ours in ("tracker", "pixel"):
         logging.getLogger(ours).setLevel(os.environ.get("LOGLEVEL", "INFO"))

@@ -19,6 +19,8 @@ class Copy:
 
     raw: bytes
     problem: str | None = None
+    no_place_for_pixel: bool = False
+    """The document has no place where an image would be shown, a frameset for one: opens cannot be measured."""
     html_bytes_before: int | None = None
     html_bytes_after: int | None = None
 
@@ -47,9 +49,15 @@ def _tracked(house: House, raw: bytes, delivery: Delivery, links: Sequence[Track
         return tracked if _reads_back(house, tracked, url) else None
 
     pixel = house.pixel_url(delivery.public_id) if delivery.opens_on else None
-    rewritten = rewrite(part.html, click_url, pixel, options_of(house))
-    before, after = len(part.html.encode()), len(rewritten.html.encode())
-    return Copy(replace_html(raw, part, rewritten.html), html_bytes_before=before, html_bytes_after=after)
+    # Which links are left was decided when the message was accepted, and stands in the rows.
+    leave = options_of(house, leave_text_urls=False, leave_one_time=False)
+    rewritten = rewrite(part.html, click_url, pixel, leave=leave)
+    return Copy(
+        replace_html(raw, part, rewritten.html),
+        no_place_for_pixel=pixel is not None and not rewritten.pixel,
+        html_bytes_before=rewritten.size_before,
+        html_bytes_after=rewritten.size,
+    )
 
 
 def rule_of(part: Untouched) -> str:

@@ -162,12 +162,18 @@ def _copy_of(house: House, session: Session, delivery: Delivery) -> Copy:
     body.html_bytes_before, body.html_bytes_after = copy.html_bytes_before, copy.html_bytes_after
     session.add(body)
     if copy.problem:  # tracking may never block a send: the original goes out, and the row says so
-        for prefix in ("opens", "clicks"):
-            if getattr(delivery, f"{prefix}_on"):
-                setattr(delivery, f"{prefix}_on", False)
-                setattr(delivery, f"{prefix}_rule", copy.problem)
-        session.add(delivery)
+        _switch_off(delivery, ("opens", "clicks"), copy.problem)
+    elif copy.no_place_for_pixel:
+        _switch_off(delivery, ("opens",), "text_only")
+    session.add(delivery)
     return copy
+
+
+def _switch_off(delivery: Delivery, purposes: Sequence[str], rule: str) -> None:
+    for purpose in purposes:
+        if getattr(delivery, f"{purpose}_on"):
+            setattr(delivery, f"{purpose}_on", False)
+            setattr(delivery, f"{purpose}_rule", rule)
 
 
 def _count_tracked(session: Session, message: Message) -> None:

@@ -12,11 +12,12 @@ from tracker.outgoing.rewrite import FoundLink, Leave, rewrite
 from tracker.preferences import preference
 
 
-def options_of(house: House, *, leave_text_urls: bool = True) -> Leave:
+def options_of(house: House, *, leave_text_urls: bool = True, leave_one_time: bool = True) -> Leave:
     """What the rewriter leaves alone in this house."""
     return Leave(
         own_hosts=house.own_hosts,
         leave_text_urls=leave_text_urls,
+        leave_one_time=leave_one_time,
         original=lambda url: original_of(house, url),
         is_own_pixel=lambda url: is_own_pixel(house, url),
     )
@@ -24,7 +25,7 @@ def options_of(house: House, *, leave_text_urls: bool = True) -> Leave:
 
 def original_of(house: House, url: str) -> str | None:
     """The destination of one of our tracked links, on any host we ever had; None for any other URL."""
-    token = _token(url, "/c/")
+    token = _token(url, "/c/") if "/c/" in url else ""
     claims = house.tokens.read_click(token) if token else None
     return claims.url if claims else None
 
