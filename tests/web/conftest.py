@@ -6,6 +6,7 @@
 Requests go over a real socket to a real server. `server(house)` gives the address for a Chromium.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ import pytest
 import uvicorn
 from starlette.routing import Route
 
-from tests.houses import opened_house
+from tests.houses import migrate_postgresql, opened_house
 from tests.servers import free_port, wait_until
 from tracker.addresses import lookup_form
 from tracker.db import now
@@ -30,12 +31,18 @@ from tracker.web.visits import COOKIE, LIFE
 
 
 @pytest.fixture
-def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
-    """`make_house(BASE_URL="https://…")`: an empty house with these settings, on SQLite."""
+def make_house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., House]]:
+    """`make_house(BASE_URL="https://…")`: an empty house with these settings, on SQLite.
+
+    With WEB_TESTS_ON=postgresql in the environment all of these tests run on PostgreSQL instead.
+    """
     with ExitStack() as stack:
 
         def make(**settings: str) -> House:
-            return stack.enter_context(opened_house(Path(mkdtemp(dir=tmp_path)), **settings))
+            url = None
+            if os.environ.get("WEB_TESTS_ON") == "postgresql":
+                url = request.getfixturevalue("postgresql").fresh_database(migrate_postgresql)
+            return stack.enter_context(opened_house(Path(mkdtemp(dir=tmp_path)), url, **settings))
 
         yield make
 

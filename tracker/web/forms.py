@@ -1,5 +1,6 @@
 """Reading forms: typed values out, sentences about what does not fit."""
 
+from functools import cache
 from zoneinfo import available_timezones
 
 from starlette.datastructures import FormData, UploadFile
@@ -48,10 +49,17 @@ def check_locale(locale: str, wrong: Wrong) -> None:
 
 
 def check_zone(zone: str, wrong: Wrong) -> None:
-    if zone not in available_timezones():
+    if zone not in _all_zones():
         wrong["timezone"] = _("This time zone is not known. Choose one of the list, such as Europe/Berlin.")
 
 
+@cache
+def _all_zones() -> frozenset[str]:
+    """Reading the list takes milliseconds, and it does not change while we run."""
+    return frozenset(available_timezones())
+
+
+@cache
 def zones() -> list[tuple[str, str]]:
     """The time zones that people know (those of a region and a city, and UTC), each with how it reads."""
     regions = (
@@ -66,5 +74,5 @@ def zones() -> list[tuple[str, str]]:
         "Indian/",
         "Pacific/",
     )
-    names = sorted(name for name in available_timezones() if name.startswith(regions))
+    names = sorted(name for name in _all_zones() if name.startswith(regions))
     return [(name, name.replace("_", " ")) for name in ("UTC", *names)]
