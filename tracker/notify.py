@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import func
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select, update
 
 from tracker.db import now
@@ -15,9 +16,7 @@ def ring(session: Session, user_id: int, subject: str, kind: str, at: datetime, 
 
     ``facts`` are columns of :class:`Notification`: message_id, delivery_id, count, opens, clicks, client, detail.
     """
-    line = _line(session, user_id, subject) or Notification(
-        user_id=user_id, subject=subject, kind=kind, first_at=at, at=at
-    )
+    line = _line(session, user_id, subject) or _new_line(session, user_id, subject, kind, at)
     line.kind, line.at, line.read_at = kind, max(at, line.at), None
     for name, value in facts.items():
         setattr(line, name, value)
@@ -25,6 +24,18 @@ def ring(session: Session, user_id: int, subject: str, kind: str, at: datetime, 
     session.flush()
     announce(session, user_id, "notification", line.public_id)
     return line
+
+
+def _new_line(session: Session, user_id: int, subject: str, kind: str, at: datetime) -> Notification:
+    try:
+        with session.begin_nested():
+            made = Notification(user_id=user_id, subject=subject, kind=kind, first_at=at, at=at)
+            session.add(made)
+        return made
+    except IntegrityError:  # another worker rang about the same between our look and our insert
+        found = _line(session, user_id, subject)
+        assert found is not None
+        return found
 
 
 def correct(session: Session, user_id: int, subject: str, **facts: object) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -66,10 +67,11 @@ class Worker:
             thread.start()
 
     def stop(self, patience: float = 10.0) -> None:
-        """Lets every task end what it has in hand."""
+        """Lets every task end what it has in hand, for ``patience`` seconds in all."""
         self._stopping.set()
+        deadline = time.monotonic() + patience
         for thread in self._threads:
-            thread.join(patience)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def run_until(self, stop: threading.Event) -> None:
         """Works until ``stop`` is set."""
@@ -82,10 +84,10 @@ class Worker:
         last_beat = 0.0
         while not self._stopping.is_set():
             problem, done = self._once(task)
+            last_beat = self._beat(task, problem, 0.0 if failures else last_beat)
             failures = failures + 1 if problem else 0
-            last_beat = self._beat(task, problem, last_beat)
             if not done:
-                self._stopping.wait(min(task.period * 2**failures, 60.0 + task.period))
+                self._stopping.wait(pause(task.period, failures))
 
     def _once(self, task: Task) -> tuple[str, int]:
         try:
@@ -105,3 +107,8 @@ class Worker:
         except Exception as error:
             log.error("the beat of %s could not be written: %s", task.what, type(error).__name__)
         return moment.timestamp()
+
+
+def pause(period: float, failures: int) -> float:
+    """Seconds until a task's next look: doubled with every failure in a row, but at most a minute more than usual."""
+    return min(period * 2.0 ** min(failures, 16), period + 60.0)

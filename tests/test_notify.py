@@ -1,0 +1,201 @@
+"""The bell: one line for one person about one subject, and hints that a page can resume from."""
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlmodel import select
+
+from tests.houses import People
+from tests.servers import SmtpSink
+from tracker import notify
+from tracker.house import House
+from tracker.models import FeedItem, Message, Notification, User
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def alice(people: People) -> User:
+    return people.user("Alice")
+
+
+@pytest.fixture
+def bob(people: People) -> User:
+    return people.user("Bob")
+
+
+def ring(
+    house: House, user: User, subject: str = "delivery:1", kind: str = "open", minute: int = 0, **facts: object
+) -> str:
+    assert user.id is not None
+    with house.database.session_scope() as session:
+        return notify.ring(session, user.id, subject, kind, NOON + timedelta(minutes=minute), **facts).public_id
+
+
+def bell(house: House, user: User, **more: object) -> Sequence[Notification]:
+    with house.database.reading() as session:
+        return notify.lines(session, user, **more)  # type: ignore[arg-type]
+
+
+def unread(house: House, user: User) -> int:
+    with house.database.reading() as session:
+        return notify.unread_count(session, user)
+
+
+def hints(house: House, user: User | None = None, after: int = 0, limit: int = 500) -> list[tuple[str, str]]:
+    with house.database.reading() as session:
+        found = notify.feed_after(session, user.id if user else None, after, limit)
+        return [(item.kind, item.subject) for item in found]
+
+
+def test_one_line_per_subject_with_a_counter(house: House, alice: User) -> None:
+    first = ring(house, alice, count=1, opens=1, client="Apple Mail")
+    again = ring(house, alice, kind="click", minute=5, count=3, opens=2, clicks=1, client="Chrome")
+    assert first == again
+    (line,) = bell(house, alice)
+    assert (line.kind, line.count, line.opens, line.clicks, line.client) == ("click", 3, 2, 1, "Chrome")
+    assert (line.first_at, line.at) == (NOON, NOON + timedelta(minutes=5))
+    ring(house, alice, "delivery:2", minute=1)
+    assert [line.subject for line in bell(house, alice)] == ["delivery:1", "delivery:2"], "the newest is on top"
+
+
+def test_a_read_line_is_unread_again_when_something_happens(house: House, alice: User) -> None:
+    public_id = ring(house, alice)
+    with house.database.session_scope() as session:
+        assert notify.mark_read(session, alice, public_id)
+    assert unread(house, alice) == 0
+    ring(house, alice, minute=2)
+    assert (unread(house, alice), len(bell(house, alice))) == (1, 1)
+
+
+def test_news_that_come_late_do_not_move_a_line_back(house: House, alice: User) -> None:
+    ring(house, alice, minute=30)
+    ring(house, alice, minute=10)
+    assert [line.at for line in bell(house, alice)] == [NOON + timedelta(minutes=30)]
+
+
+def test_a_correction_stays_in_its_place(house: House, alice: User) -> None:
+    """What was seen stays seen, and nothing vanishes: a person would look for it."""
+    assert alice.id is not None
+    corrected = ring(house, alice, opens=2)
+    ring(house, alice, "delivery:2", minute=9)
+    with house.database.session_scope() as session:
+        notify.mark_read(session, alice, corrected)
+    with house.database.session_scope() as session:
+        notify.correct(session, alice.id, "delivery:1", opens=0, kind="corrected")
+        notify.correct(session, alice.id, "delivery:77", opens=0)
+    newest, line = bell(house, alice)
+    assert newest.subject == "delivery:2"
+    assert (line.kind, line.opens, line.at, line.read_at is None) == ("corrected", 0, NOON, False)
+    assert unread(house, alice) == 1
+    assert hints(house)[-1] == ("notification", corrected)
+
+
+def test_reading_one_line(house: House, alice: User) -> None:
+    one, other = ring(house, alice), ring(house, alice, "delivery:2")
+    with house.database.session_scope() as session:
+        assert notify.mark_read(session, alice, one)
+    (before,) = [line.read_at for line in bell(house, alice) if line.public_id == one]
+    with house.database.session_scope() as session:
+        assert notify.mark_read(session, alice, one), "reading it again is no mistake"
+        assert not notify.mark_read(session, alice, "no such line")
+    assert [line.public_id for line in bell(house, alice, unread_only=True)] == [other]
+    (after,) = [line.read_at for line in bell(house, alice) if line.public_id == one]
+    assert after == before, "when it was first read"
+
+
+def test_reading_all_and_reading_a_message(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> None:
+    people.account(alice, smtp_sink)
+    message: Message = people.send(alice, "anna@client.example", "luc@client.example")
+    for number in (1, 2):
+        ring(house, alice, f"delivery:{number}", message_id=message.id)
+    ring(house, alice, "delivery:3")
+    assert message.id is not None
+    with house.database.session_scope() as session:
+        notify.mark_message_read(session, alice, message.id)
+    assert [line.subject for line in bell(house, alice, unread_only=True)] == ["delivery:3"]
+    with house.database.session_scope() as session:
+        notify.mark_all_read(session, alice)
+    assert unread(house, alice) == 0
+    assert len(bell(house, alice)) == 3
+
+
+def test_another_persons_line_is_not_touched(house: House, alice: User, bob: User) -> None:
+    assert alice.id is not None
+    hers, his = ring(house, alice, message_id=None), ring(house, bob)
+    assert hers != his
+    with house.database.session_scope() as session:
+        assert not notify.mark_read(session, alice, his)
+        notify.mark_all_read(session, alice)
+        notify.mark_message_read(session, alice, 1)
+        notify.correct(session, alice.id, "delivery:1", opens=7)
+    (line,) = bell(house, bob)
+    assert (line.public_id, line.read_at, line.opens) == (his, None, 0)
+    assert (unread(house, alice), unread(house, bob)) == (0, 1)
+    assert {subject for _, subject in hints(house, bob)} == {his}
+
+
+def test_lines_come_in_pages(house: House, alice: User) -> None:
+    for number in range(5):
+        ring(house, alice, f"delivery:{number}", minute=number)
+    first = bell(house, alice, limit=2)
+    then = bell(house, alice, limit=2, before=first[-1].at)
+    assert [line.subject for line in [*first, *then]] == ["delivery:4", "delivery:3", "delivery:2", "delivery:1"]
+
+
+def test_workers_that_ring_at_once_leave_one_line(house: House, alice: User) -> None:
+    start, raised = threading.Barrier(5), []
+
+    def work() -> None:
+        start.wait()
+        try:
+            ring(house, alice)
+        except Exception as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert raised == []
+    assert len(bell(house, alice)) == 1
+    assert len(hints(house, alice)) == 5
+
+
+def test_a_page_gets_what_it_missed(house: House, alice: User, bob: User) -> None:
+    assert alice.id is not None
+    with house.database.session_scope() as session:
+        for number in range(3):
+            notify.announce(session, alice.id, "message", f"m{number}")
+        notify.announce(session, bob.id or 0, "letter", "b0")
+    with house.database.reading() as session:
+        newest = notify.newest_feed_id(session)
+        ids = [item.id or 0 for item in notify.feed_after(session, alice.id, 0)]
+    assert ids == sorted(ids)
+    assert hints(house, alice) == [("message", "m0"), ("message", "m1"), ("message", "m2")]
+    assert hints(house, alice, after=ids[0]) == [("message", "m1"), ("message", "m2")]
+    assert hints(house, alice, limit=2) == [("message", "m0"), ("message", "m1")], (
+        "the oldest first, so that none is left out"
+    )
+    assert hints(house, after=ids[-1]) == [("letter", "b0")]
+    assert hints(house, after=newest) == []
+
+
+def test_an_empty_feed_begins_at_nothing(house: House, alice: User) -> None:
+    with house.database.reading() as session:
+        assert notify.newest_feed_id(session) == 0
+        assert session.exec(select(FeedItem)).all() == []
+
+
+def test_nothing_rings_when_the_transaction_fails(house: House, alice: User) -> None:
+    def fail() -> None:
+        with house.database.session_scope() as session:
+            notify.ring(session, alice.id or 0, "delivery:1", "open", NOON)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    assert (bell(house, alice), hints(house)) == ([], [])
