@@ -1,0 +1,203 @@
+"""The worker: tasks do not disturb each other, say that they live, end promptly, and take over from the dead."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlmodel import select
+
+from tests.houses import People
+from tests.servers import SmtpSink, wait_until
+from tracker.db import now
+from tracker.house import House
+from tracker.models import Delivery, WorkerBeat
+from tracker.outgoing.queue import release_claims_of_dead
+from tracker.worker import Task, Worker, pause, tasks
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@contextmanager
+def working(house: House, *table: Task) -> Iterator[Worker]:
+    worker = Worker(house, table)
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+def beats(house: House) -> dict[str, str]:
+    with house.database.reading() as session:
+        return {beat.task: beat.problem for beat in session.exec(select(WorkerBeat))}
+
+
+def deliveries(house: House) -> Sequence[Delivery]:
+    with house.database.reading() as session:
+        return session.exec(select(Delivery)).all()
+
+
+def test_a_task_that_fails_stops_no_other(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    calls = {"good": 0, "bad": 0}
+
+    def good(_house: House) -> int:
+        calls["good"] += 1
+        return 0
+
+    def bad(_house: House) -> int:
+        calls["bad"] += 1
+        raise LookupError("no such thing")
+
+    with working(house, Task("good", good, 0.01), Task("bad", bad, 0.01)):
+        wait_until(lambda: calls["good"] > 20 and calls["bad"] > 2)
+        wait_until(lambda: len(beats(house)) == 2)
+    assert beats(house) == {"good": "", "bad": "LookupError: no such thing"}
+    assert "bad failed: LookupError: no such thing" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_a_task_that_recovers_says_so_at_once(house: House) -> None:
+    """Not ten seconds later: until then `inkling check` would call it wrong."""
+    answers = iter([LookupError("not yet"), LookupError("not yet")])
+    seen: list[dict[str, str]] = []
+
+    def task(_house: House) -> int:
+        seen.append(beats(house))
+        if error := next(answers, None):
+            raise error
+        return 0
+
+    with working(house, Task("task", task, 0.01)):
+        wait_until(lambda: beats(house) == {"task": ""})
+    assert seen[1] == {"task": "LookupError: not yet"}
+
+
+def test_a_long_problem_is_cut_to_what_the_beat_holds(house: House) -> None:
+    def task(_house: House) -> int:
+        raise LookupError("x" * 5000)
+
+    with working(house, Task("t" * 100, task, 0.01)):
+        wait_until(lambda: beats(house))
+    assert {(len(name), len(problem)) for name, problem in beats(house).items()} == {(64, 500)}
+
+
+def test_work_that_is_left_is_done_without_a_pause(house: House) -> None:
+    left = list(range(200))
+
+    def task(_house: House) -> int:
+        if left:
+            left.pop()
+            return 1
+        return 0
+
+    with working(house, Task("task", task, 3600.0)):
+        wait_until(lambda: not left)
+
+
+def test_pauses_grow_with_failures_and_end_growing() -> None:
+    assert [pause(0.25, failures) for failures in range(4)] == [0.25, 0.5, 1.0, 2.0]
+    assert pause(0.25, 20) == 60.25
+    assert pause(600.0, 1) == 660.0
+    assert pause(0.25, 5000) == 60.25, "after a night without a database"
+
+
+def test_it_stops_promptly(house: House) -> None:
+    """In the midst of a pause of an hour, and after what was in hand is done."""
+    begun, finish, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(_house: House) -> int:
+        begun.set()
+        finish.wait(10)
+        ended.set()
+        return 1
+
+    worker = Worker(house, [Task("idle", lambda _house: 0, 3600.0), Task("slow", slow, 3600.0)])
+    worker.start()
+    begun.wait(10)
+    threading.Timer(0.1, finish.set).start()
+    worker.stop()
+    assert ended.is_set()
+    assert not [thread for thread in threading.enumerate() if thread.name in ("idle", "slow")]
+
+
+def test_a_task_that_never_ends_does_not_hold_the_end_up(house: House) -> None:
+    finish = threading.Event()
+    table = [Task(f"stuck {number}", lambda _house: int(finish.wait(20)), 3600.0) for number in range(3)]
+    worker = Worker(house, table)
+    worker.start()
+    worker.stop(patience=0.1)
+    stuck = [thread for thread in threading.enumerate() if thread.name.startswith("stuck")]
+    assert len(stuck) == 3
+    assert all(thread.daemon for thread in stuck)
+    worker.stop(patience=0.1)
+    finish.set()
+    for thread in stuck:
+        thread.join()
+
+
+def test_the_table_of_tasks(house: House) -> None:
+    table = tasks(house)
+    names = [task.what for task in table]
+    assert len(set(names)) == len(names)
+    assert {"drain local", "settle", "send", "sent copies", "sweep"} <= set(names)
+    assert all(0 < task.period <= 3600 for task in table)
+    assert all(task.function(house) == 0 for task in table), "in an empty house there is nothing to do"
+
+
+@contextmanager
+def worker_process(house: House) -> Iterator[subprocess.Popen[str]]:
+    environ = {
+        "PATH": os.environ["PATH"],
+        "INKLING_DATA_DIR": str(house.settings.data_dir),
+        "INKLING_DATABASE_URL": house.settings.database_url,
+        "INKLING_ALLOW_PRIVATE_HOSTS": "127.0.0.0/8",
+    }
+    command = [sys.executable, "-W", "error::ResourceWarning", "-m", "tracker", "worker"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_killed_while_sending_the_next_one_sends(house: House, people: People, smtp_sink: SmtpSink) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    smtp_sink.rules.delay = {"DATA": 60}
+    people.send(alice, "anna@client.example")
+    with worker_process(house) as process:
+        wait_until(lambda: deliveries(house)[0].claimed_by, 30)
+        assert release_claims_of_dead(house) == 0, "it lives"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    (held,) = deliveries(house)
+    assert held.status == "queued"
+    assert held.claimed_until is not None
+    assert held.claimed_until > now() + timedelta(minutes=1), "without us it would wait for the end of the lease"
+    smtp_sink.rules.delay = {}
+    with worker_process(house):
+        (accepted,) = smtp_sink.wait_for(1, 30)
+        wait_until(lambda: deliveries(house)[0].status == "accepted")
+    assert accepted.recipients == ("anna@client.example",)
+    assert len(smtp_sink.accepted) == 1
+    assert deliveries(house)[0].claimed_by is None
+
+
+def test_claims_of_other_machines_are_left_to_their_lease(house: House, people: People, smtp_sink: SmtpSink) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.send(alice, "anna@client.example")
+    with house.database.session_scope() as session:
+        delivery = session.exec(select(Delivery)).one()
+        delivery.claimed_by, delivery.claimed_until = "elsewhere.example:1", now() + timedelta(minutes=5)
+        session.add(delivery)
+    assert release_claims_of_dead(house) == 0
+    assert deliveries(house)[0].claimed_by == "elsewhere.example:1"
