@@ -1,14 +1,16 @@
 """Reading pages in tests: the one element meant, its words, its classes."""
 
 import httpx
-from turbohtml import Element, parse
+from turbohtml import Document, Element, parse
+
+Page = httpx.Response | Document | Element
 
 
-def every(page: httpx.Response | Element, selector: str) -> list[Element]:
+def every(page: Page, selector: str) -> list[Element]:
     return list((parse(page.text) if isinstance(page, httpx.Response) else page).select(selector))
 
 
-def only(page: httpx.Response | Element, selector: str) -> Element:
+def only(page: Page, selector: str) -> Element:
     """The first element that fits; a test fails here when there is none."""
     found = every(page, selector)
     assert found, f"nothing on the page is {selector}"
@@ -19,7 +21,7 @@ def words(element: Element) -> str:
     return " ".join(element.text.split())
 
 
-def said(page: httpx.Response | Element, selector: str) -> str:
+def said(page: Page, selector: str) -> str:
     return words(only(page, selector))
 
 

@@ -302,7 +302,7 @@ def _has_word(word: str) -> ColumnElement[bool]:
 
     SQLite folds the case of ASCII letters only, so other scripts are looked for in the spellings that people use.
     """
-    spellings = {word, word.lower(), word.upper(), word.capitalize()}
+    spellings = {word} if word.isascii() else {word, word.lower(), word.upper(), word.capitalize()}
     columns = (col(Message.subject), col(Message.snippet), col(Message.names))
     found = [column.icontains(spelling, autoescape=True) for column in columns for spelling in sorted(spellings)]
     people = select(col(Recipient.id)).where(col(Recipient.lookup).contains(word.casefold(), autoescape=True))
