@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from base64 import b64encode
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -65,7 +66,15 @@ def password_fits(password_hash: str | None, password: str) -> bool:
         return False
 
 
-_NOBODY = _passwords.hash(secrets.token_urlsafe(16))
+def _unpadded(length: int) -> str:
+    return b64encode(secrets.token_bytes(length)).decode().rstrip("=")
+
+
+# The hash of a password that nobody has, under the parameters of all others, without the work of making one.
+_NOBODY = (
+    f"$argon2id$v=19$m={_passwords.memory_cost},t={_passwords.time_cost},p={_passwords.parallelism}"
+    f"${_unpadded(_passwords.salt_len)}${_unpadded(_passwords.hash_len)}"
+)
 
 
 def new_token() -> str:
