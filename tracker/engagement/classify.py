@@ -42,6 +42,7 @@ __all__ = [
     "Windows",
     "alertable",
     "classify",
+    "classify_case",
     "client_name",
     "rule_set",
 ]
@@ -65,7 +66,11 @@ def classify(
 
     `tables` are refreshed range files; without them those that ship with the product are asked.
     """
-    case = open_case(evidence, windows, releases, tables)
+    return classify_case(open_case(evidence, windows, releases, tables))
+
+
+def classify_case(case: Case) -> Verdict:
+    """As `classify`, of a hit that was made ready before."""
     return next(verdict for rule in RULES if (verdict := rule(case)) is not None)
 
 

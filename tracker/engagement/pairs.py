@@ -9,8 +9,10 @@ from tracker.engagement.stretches import pairs
 from tracker.engagement.verdict import Reason
 from tracker.engagement.windows import Windows
 
+Found = Iterator[tuple[Hashable, Reason, Hashable]]
 
-def machines_of_pairs(ordered: Sequence[SequenceHit], windows: Windows) -> Iterator[tuple[Hashable, Reason]]:
+
+def machines_of_pairs(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
     """The machine's half of each pair: the poorer request; of two equally good ones the later; of two poor ones both.
 
     Where one half is already known as a machine the other is the person, unless it is poor as well.
@@ -20,7 +22,8 @@ def machines_of_pairs(ordered: Sequence[SequenceHit], windows: Windows) -> Itera
         if one.evidence.link != other.evidence.link or _same_network(one, other):
             continue
         reason = Reason("machine_of_pair", {"seconds": round(other.t - one.t)})
-        yield from ((hit.key, reason) for hit in _machines(one, other))
+        for hit in _machines(one, other):
+            yield hit.key, reason, (other if hit is one else one).key
 
 
 def _may_be_half(hit: SequenceHit) -> bool:

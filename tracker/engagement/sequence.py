@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from tracker.engagement.addresses import AddressHit, LearnedAddress, learned_addresses, resolve_addresses
 from tracker.engagement.browsers import RELEASES, Releases
-from tracker.engagement.case import known_age
-from tracker.engagement.classify import classify
+from tracker.engagement.case import known_age, open_case
+from tracker.engagement.classify import classify_case
 from tracker.engagement.duplicates import merge_duplicates
 from tracker.engagement.evidence import Evidence
-from tracker.engagement.networks import same_host_key
+from tracker.engagement.networks import Table, same_host_key
 from tracker.engagement.pairs import machines_of_pairs
 from tracker.engagement.sequence_hit import SequenceHit
 from tracker.engagement.settle import settle_seconds
@@ -28,6 +28,7 @@ __all__ = [
     "SequenceHit",
     "is_read",
     "judge_sequence",
+    "judged_hits",
     "learned_addresses",
     "merge_duplicates",
     "resolve",
@@ -37,43 +38,64 @@ __all__ = [
 
 # Compares false with every window, so a hit without a time is near nothing.
 UNKNOWN_TIME = float("nan")
-Marks = dict[Hashable, tuple[Reason, int]]
+TimedHit = tuple[Hashable, float | None, Evidence]
+"""Key, seconds on one clock for all (None: nobody knows), evidence."""
+
+Mark = tuple[Reason, int, Hashable]
+Marks = dict[Hashable, Mark]
 CONFIDENCE = {"near_honeypot": 95, "honeypot_neighbour": 95, "burst": 90, "agent_rotation": 85, "same_address": 85}
 # What stage 1 knows for certain by the agent or the session is not re-labelled by what others did.
 OPEN_TO_DOUBT = ("human", "unknown", "mail_proxy")
 
 
 def judge_sequence(
-    hits: Iterable[tuple[Hashable, Evidence]], windows: Windows = Windows(), releases: Releases = RELEASES
+    hits: Iterable[tuple[Hashable, Evidence]],
+    windows: Windows = Windows(),
+    releases: Releases = RELEASES,
+    tables: Sequence[Table] | None = None,
 ) -> dict[Hashable, Verdict]:
-    """Both stages for all hits of one message and recipient: the final verdict by key.
+    """Both stages for all hits of one message and recipient: the final verdict by key."""
+    timed = ((key, known_age(evidence), evidence) for key, evidence in hits)
+    return {hit.key: hit.verdict for hit in judged_hits(timed, windows, releases, tables)}
+
+
+def judged_hits(
+    hits: Iterable[TimedHit],
+    windows: Windows = Windows(),
+    releases: Releases = RELEASES,
+    tables: Sequence[Table] | None = None,
+) -> list[SequenceHit]:
+    """Both stages for all hits of one message and recipient, in order of time; each hit with its final verdict.
 
     An open that was found to be a person's speaks for later hits of its address. When stage 2 takes such an open back,
     what it had spoken for is judged anew.
     """
-    ordered = sorted(hits, key=lambda hit: known_age(hit[1]) or 0.0)
-    first = _stage_one(ordered, {}, windows, releases)
+    ordered = sorted(hits, key=lambda hit: hit[1] or 0.0)
+    rules = (windows, releases, tables)
+    first = _stage_one(ordered, {}, rules)
+    if len(first) == 1:
+        return first
     verdicts = resolve(first, windows)
-    second = _stage_one(ordered, verdicts, windows, releases)
-    return verdicts if first == second else resolve(second, windows)
+    if any(_opened_by_a_person(hit, hit.verdict) != _opened_by_a_person(hit, verdicts[hit.key]) for hit in first):
+        first = _stage_one(ordered, verdicts, rules)
+        verdicts = resolve(first, windows)
+    return [hit if hit.verdict is verdicts[hit.key] else replace(hit, verdict=verdicts[hit.key]) for hit in first]
 
 
 def _stage_one(
-    ordered: Sequence[tuple[Hashable, Evidence]],
+    ordered: Sequence[TimedHit],
     known: Mapping[Hashable, Verdict],
-    windows: Windows,
-    releases: Releases,
+    rules: tuple[Windows, Releases, Sequence[Table] | None],
 ) -> list[SequenceHit]:
     hits: list[SequenceHit] = []
     opened: set[str | None] = set()
-    for key, evidence in ordered:
+    for key, at, evidence in ordered:
         host = same_host_key(evidence.ip)
         if host in opened:
             evidence = replace(evidence, state=replace(evidence.state, prior_human_open_same_ip=True))
-        age = known_age(evidence)
-        verdict = classify(evidence, windows, releases)
-        hit = SequenceHit(key, UNKNOWN_TIME if age is None else age, evidence, verdict)
-        if host and _opened_by_a_person(hit, known.get(key, verdict)):
+        case = open_case(evidence, *rules)
+        hit = SequenceHit(key, UNKNOWN_TIME if at is None else at, evidence, classify_case(case), case)
+        if host and _opened_by_a_person(hit, known.get(key, hit.verdict)):
             opened.add(host)
         hits.append(hit)
     return hits
@@ -90,12 +112,12 @@ def resolve(hits: Sequence[SequenceHit], windows: Windows = Windows()) -> dict[H
     ordered = sorted(hits, key=lambda hit: (hit.t != hit.t, hit.t))
     marks: Marks = {}
     for found in (_near_honeypot, _bursts, _rotations):
-        for key, reason in found(ordered, windows):
-            marks.setdefault(key, (reason, CONFIDENCE[reason.code]))
-    for key, reason in _spread(ordered, marks, windows):
-        marks.setdefault(key, (reason, CONFIDENCE[reason.code]))
-    for key, reason in machines_of_pairs([hit for hit in ordered if hit.key not in marks], windows):
-        marks.setdefault(key, (reason, 80))
+        for key, reason, trigger in found(ordered, windows):
+            marks.setdefault(key, (reason, CONFIDENCE[reason.code], trigger))
+    for key, reason, trigger in _spread(ordered, marks, windows):
+        marks.setdefault(key, (reason, CONFIDENCE[reason.code], trigger))
+    for key, reason, trigger in machines_of_pairs([hit for hit in ordered if hit.key not in marks], windows):
+        marks.setdefault(key, (reason, 80, trigger))
     return {hit.key: _final(hit, marks) for hit in hits}
 
 
@@ -108,25 +130,32 @@ def is_read(verdicts: Iterable[Verdict], *, clicked: Iterable[Verdict] = (), rep
 def _final(hit: SequenceHit, marks: Marks) -> Verdict:
     if hit.key not in marks or hit.verdict.klass not in OPEN_TO_DOUBT:
         return hit.verdict
-    reason, hundredths = marks[hit.key]
-    return Verdict("security_scanner", hundredths / 100, (reason, *hit.verdict.reasons), hit.verdict.vendor)
+    reason, hundredths, trigger = marks[hit.key]
+    shown_by = None if trigger == hit.key else trigger
+    reasons = (reason, *hit.verdict.reasons)
+    return Verdict("security_scanner", hundredths / 100, reasons, hit.verdict.vendor, shown_by)
 
 
-Found = Iterator[tuple[Hashable, Reason]]
+Found = Iterator[tuple[Hashable, Reason, Hashable]]
+"""Key of a machine's hit, why it is one, and the key of the hit that showed it."""
 
 
 def _near_honeypot(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
     """S1. A preview of a pasted mail, or a browser loading ahead, may meet the hidden link without being a scanner."""
     traps = [hit for hit in ordered if hit.is_settled_as("honeypot") and not _loads_ahead(hit)]
-    anywhere = [trap.t for trap in traps]
-    nearby: dict[Hashable, list[float]] = defaultdict(list)
+    nearby: dict[Hashable, list[SequenceHit]] = defaultdict(list)
     for trap in traps:
-        nearby[trap.neighbourhood].append(trap.t)
-    for hit in ordered:
-        if nearest(nearby[hit.neighbourhood], hit.t) <= windows.honeypot_network:
-            yield hit.key, Reason("honeypot_neighbour")
-        elif (apart := nearest(anywhere, hit.t)) <= windows.honeypot_anywhere:
-            yield hit.key, Reason("near_honeypot", {"seconds": round(apart)})
+        nearby[trap.neighbourhood].append(trap)
+    for hit in ordered if traps else ():
+        neighbour, anywhere = nearest(nearby[hit.neighbourhood], hit.t, _time), nearest(traps, hit.t, _time)
+        if neighbour is not None and abs(neighbour.t - hit.t) <= windows.honeypot_network:
+            yield hit.key, Reason("honeypot_neighbour"), neighbour.key
+        elif anywhere is not None and (apart := abs(anywhere.t - hit.t)) <= windows.honeypot_anywhere:
+            yield hit.key, Reason("near_honeypot", {"seconds": round(apart)}), anywhere.key
+
+
+def _time(hit: SequenceHit) -> float:
+    return hit.t
 
 
 def _loads_ahead(hit: SequenceHit) -> bool:
@@ -156,11 +185,12 @@ def _opens_tabs(clicks: Sequence[SequenceHit]) -> set[Hashable]:
 
 
 def _clusters(clicks: Sequence[SequenceHit], links: int, seconds: float) -> Found:
-    for window in stretches(clicks, lambda hit: hit.t, seconds):
+    for window in stretches(clicks, _time, seconds):
         distinct = {hit.evidence.link for hit in window}
         if len(distinct) >= links:
             took = round(window[-1].t - window[0].t, 1)
-            yield from ((hit.key, Reason("burst", {"links": len(distinct), "seconds": took})) for hit in window)
+            reason = Reason("burst", {"links": len(distinct), "seconds": took})
+            yield from ((hit.key, reason, window[-1].key) for hit in window)
 
 
 def _rotations(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
@@ -169,10 +199,10 @@ def _rotations(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
     for hit in filter(_may_rotate, ordered):
         by_host[hit.host].append(hit)
     for hits in by_host.values():
-        for window in stretches(hits, lambda hit: hit.t, windows.rotation):
+        for window in stretches(hits, _time, windows.rotation):
             if len({hit.agent for hit in window}) > 1:
                 reason = Reason("agent_rotation", {"seconds": round(window[-1].t - window[0].t, 1)})
-                yield from ((hit.key, reason) for hit in window)
+                yield from ((hit.key, reason, window[-1].key) for hit in window)
 
 
 def _may_rotate(hit: SequenceHit) -> bool:
@@ -182,17 +212,19 @@ def _may_rotate(hit: SequenceHit) -> bool:
 
 def _spread(ordered: Sequence[SequenceHit], marks: Marks, windows: Windows) -> Found:
     """S4. Later than the window only the same agent counts: behind an office's address there are people too."""
-    agents: dict[Hashable, set[str]] = defaultdict(set)
-    times: dict[Hashable, list[float]] = defaultdict(list)
+    by_agent: dict[Hashable, SequenceHit] = {}
+    by_host: dict[Hashable, list[SequenceHit]] = defaultdict(list)
     for proof in ordered:
         if _proves_its_address(proof, marks):
-            agents[proof.host].add(proof.agent)
+            by_agent.setdefault((proof.host, proof.agent), proof)
             # A lone HEAD may be a link checker on the person's own machine: it speaks for its own agent only.
-            times[proof.host] += [] if proof.is_settled_as("method") else [proof.t]
-    for hit in ordered:
-        alike = hit.agent in agents[hit.host] or nearest(times[hit.host], hit.t) <= windows.spread
-        if alike and hit.verdict.klass in ("human", "unknown"):
-            yield hit.key, Reason("same_address")
+            by_host[proof.host] += [] if proof.is_settled_as("method") else [proof]
+    for hit in ordered if by_agent else ():
+        close = nearest(by_host[hit.host], hit.t, _time)
+        in_time = close if close is not None and abs(close.t - hit.t) <= windows.spread else None
+        shown_by = by_agent.get((hit.host, hit.agent), in_time)
+        if shown_by is not None and hit.verdict.klass in ("human", "unknown"):
+            yield hit.key, Reason("same_address"), shown_by.key
 
 
 def _proves_its_address(hit: SequenceHit, marks: Marks) -> bool:

@@ -1,7 +1,7 @@
 """One judged hit of a message, and what the sequence rules ask about it."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from tracker.engagement.browser_score import browser_score
@@ -16,16 +16,18 @@ SHARED_ADDRESSES = {"gmail_proxy", "apple_relay", "mailru", "proofpoint", "mimec
 
 @dataclass(frozen=True)
 class SequenceHit:
-    """`t` is seconds after send, `verdict` is stage 1's. `key` is whatever the caller wants it back under."""
+    """`t` is in seconds on one clock for all hits, `verdict` is stage 1's. `key` is whatever the caller wants it back under."""
 
     key: Hashable
     t: float
     evidence: Evidence
     verdict: Verdict
+    opened_case: Case | None = field(default=None, repr=False, compare=False)
+    """The evidence made ready, where that was done before."""
 
     @cached_property
     def case(self) -> Case:
-        return open_case(self.evidence)
+        return self.opened_case or open_case(self.evidence)
 
     @property
     def is_link(self) -> bool:

@@ -19,16 +19,20 @@ def stretches(ordered: Sequence[T], time: Callable[[T], float], seconds: float) 
         end = max(end, start + 1)
 
 
+CROWD = 50
+"""An item is paired with so many of those after it: more would say no more, and a flood would cost its square."""
+
+
 def pairs(ordered: Sequence[T], time: Callable[[T], float], seconds: float) -> Iterator[tuple[T, T]]:
-    """Every two items at most `seconds` apart, the earlier one first."""
+    """Every two items at most `seconds` and `CROWD` places apart, the earlier one first."""
     for at, one in enumerate(ordered):
-        for other in ordered[at + 1 :]:
+        for other in ordered[at + 1 : at + 1 + CROWD]:
             if not time(other) - time(one) <= seconds:
                 break
             yield one, other
 
 
-def nearest(ordered_times: Sequence[float], time: float) -> float:
-    """Seconds between `time` and the nearest of the times; infinite when there is none."""
-    at = bisect_left(ordered_times, time)
-    return min((abs(time - other) for other in ordered_times[max(at - 1, 0) : at + 1]), default=float("inf"))
+def nearest(ordered: Sequence[T], moment: float, time: Callable[[T], float]) -> T | None:
+    """The item nearest to `moment`; None when there is none."""
+    at = bisect_left(ordered, moment, key=time)
+    return min(ordered[max(at - 1, 0) : at + 1], key=lambda item: abs(time(item) - moment), default=None)

@@ -1,6 +1,6 @@
 """The verdict on one hit: a class, how sure we are, and why in words."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -39,12 +39,16 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`confidence` is 0–1 in hundredths. `vendor` names whose machine it was ("google", "barracuda", …) if known."""
+    """`confidence` is 0–1 in hundredths. `vendor` names whose machine it was ("google", "barracuda", …) if known.
+
+    `trigger` is the key of another hit that showed it, where the sequence or the address did.
+    """
 
     klass: Klass
     confidence: float
     reasons: tuple[Reason, ...] = ()
     vendor: str | None = None
+    trigger: Hashable | None = None
 
     def has(self, code: str) -> bool:
         return any(reason.code == code for reason in self.reasons)
