@@ -9,7 +9,7 @@ from sqlmodel import col, select
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import GALLERY, agree, make_account, write
 from tests.web.reading import attribute, every, only, said
-from tracker.consent import State
+from tracker.consent import Purpose, State
 from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_ATTACHMENT_BYTES
@@ -269,6 +269,15 @@ def test_sentences(house: House, client: httpx.Client, sender: User, form: dict[
         name: value for name, value in {**ALL, **form}.items() if value or name not in ("track_opens", "track_links")
     }
     assert said(client.post("/compose/plan", data=given), ".plan-sentence") == sentence
+
+
+def test_somebody_tracked_in_part_is_said(house: House, client: httpx.Client, sender: User) -> None:
+    agree(house, "marie@example.org", purposes=(Purpose.OPENS,), name="Marie")
+    answer = plan(client, to="marie@example.org, luc@example.org")
+    assert said(answer, ".plan-sentence") == (
+        "1 of 2 will be tracked: luc@example.org was never asked and Marie: opens only."
+    )
+    assert said(answer, ".plan-people .plan-why") == "opens: agreed; clicks: was never asked"
 
 
 def test_a_half_typed_address_does_not_stop_the_plan(client: httpx.Client, sender: User) -> None:

@@ -76,7 +76,7 @@ def compose_act(request: Request, user: User, form: FormData) -> Response:
     if do == "send" and not errors:
         errors = _send(house(request), user, typed, message, confirmed="subject_confirmed" in form)
         if not errors:
-            return _sent(user, message)
+            return _sent(user, typed, message)
     return _answer(request, user, typed, message, do, errors)
 
 
@@ -141,9 +141,11 @@ def _remember_choice(session: Session, user: User, typed: Typed) -> None:
     session.add(row)
 
 
-def _sent(user: User, message: Message) -> Response:
+def _sent(user: User, typed: Typed, message: Message) -> Response:
     undo = {"action": f"/mail/{message.public_id}/cancellation", "action_label": _("Undo")}
     said = _("On its way in a moment.") if user.undo_seconds else _("Handed to the queue.")
+    if typed.send_at:
+        said = _("Scheduled. It waits until its time.")
     return redirect(f"/mail/{message.public_id}", said, **undo)
 
 

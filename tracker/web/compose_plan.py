@@ -117,7 +117,7 @@ def _is_partly(one: Planned) -> bool:
 
 
 def _in_part(one: Planned) -> str:
-    return _("%(name)s %(what)s") % {"name": _name(one), "what": _what(one)}
+    return _("%(name)s: %(what)s") % {"name": _name(one), "what": _what(one)}
 
 
 def _joined(reasons: Sequence[str]) -> str:

@@ -1,5 +1,5 @@
 // Eye and link tell more when they are pointed at, focused or tapped: who, when, through what.
-const tip = document.body.appendChild(Object.assign(document.createElement("div"), { className: "activity-tip", popover: "manual", id: "activity-tip" }));
+const tip = document.querySelector("main").appendChild(Object.assign(document.createElement("div"), { className: "activity-tip", popover: "manual", id: "activity-tip" }));
 tip.role = "tooltip";
 const told = new Map();
 let at = null, timer;
