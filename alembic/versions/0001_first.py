@@ -42,6 +42,12 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_hit_aside_try_at"), ["try_at"], unique=False)
 
     op.create_table(
+        "job",
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_job")),
+    )
+    op.create_table(
         "recipient",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
@@ -55,6 +61,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("lookup", name=op.f("uq_recipient_lookup")),
         sa.UniqueConstraint("public_id", name=op.f("uq_recipient_public_id")),
     )
+    op.create_table(
+        "scanner_network",
+        sa.Column("digest", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("first_at", UtcDateTime(), nullable=False),
+        sa.Column("person_at", UtcDateTime(), nullable=True),
+        sa.Column("checked_at", UtcDateTime(), nullable=True),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_scanner_network")),
+    )
+    with op.batch_alter_table("scanner_network", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_scanner_network_expires_at"), ["expires_at"], unique=False)
+
     op.create_table(
         "sign_in_failure",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -230,6 +248,7 @@ def upgrade() -> None:
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("seen_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("address_digest", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True),
         sa.ForeignKeyConstraint(
             ["user_id"], ["user_account.id"], name=op.f("fk_user_session_user_id"), ondelete="CASCADE"
         ),
@@ -364,6 +383,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_message_body")),
     )
     op.create_table(
+        "scanner_proof",
+        sa.Column("network", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("message_id", sa.Integer(), nullable=False),
+        sa.Column("code", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["message_id"], ["message.id"], name=op.f("fk_scanner_proof_message_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["network"], ["scanner_network.digest"], name=op.f("fk_scanner_proof_network"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("network", "message_id", name=op.f("pk_scanner_proof")),
+    )
+    with op.batch_alter_table("scanner_proof", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_scanner_proof_at"), ["at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_scanner_proof_message_id"), ["message_id"], unique=False)
+
+    op.create_table(
         "tracked_link",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("message_id", sa.Integer(), nullable=False),
@@ -409,9 +446,15 @@ def upgrade() -> None:
         sa.UniqueConstraint("public_id", name=op.f("uq_event_public_id")),
     )
     with op.batch_alter_table("event", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_event_delivery_id"), ["delivery_id"], unique=False)
+        batch_op.create_index("ix_event_delivery_at", ["delivery_id", "at"], unique=False)
         batch_op.create_index("ix_event_message_at", ["message_id", "at"], unique=False)
-        batch_op.create_index("ix_event_settle", ["settle_at"], unique=False)
+        batch_op.create_index(
+            "ix_event_settle",
+            ["settle_at"],
+            unique=False,
+            sqlite_where=sa.text("settle_at IS NOT NULL"),
+            postgresql_where=sa.text("settle_at IS NOT NULL"),
+        )
 
     op.create_table(
         "notification",
@@ -450,13 +493,25 @@ def upgrade() -> None:
     op.create_table(
         "hit_evidence",
         sa.Column("event_id", sa.Integer(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("source", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True),
+        sa.Column("crowd", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("look_up_since", UtcDateTime(), nullable=True),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["event_id"], ["event.id"], name=op.f("fk_hit_evidence_event_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_hit_evidence")),
     )
     with op.batch_alter_table("hit_evidence", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_hit_evidence_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(
+            "ix_hit_evidence_look_up",
+            ["look_up_since"],
+            unique=False,
+            sqlite_where=sa.text("look_up_since IS NOT NULL"),
+            postgresql_where=sa.text("look_up_since IS NOT NULL"),
+        )
+        batch_op.create_index("ix_hit_evidence_source_at", ["source", "at"], unique=False)
 
     op.create_table(
         "verdict",
@@ -469,6 +524,7 @@ def upgrade() -> None:
         sa.Column("rule_set", sqlmodel.sql.sqltypes.AutoString(length=100), nullable=False),
         sa.Column("decided_at", UtcDateTime(), nullable=False),
         sa.Column("decided_by", sa.Integer(), nullable=True),
+        sa.Column("trigger", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=True),
         sa.ForeignKeyConstraint(
             ["decided_by"], ["user_account.id"], name=op.f("fk_verdict_decided_by"), ondelete="SET NULL"
         ),
@@ -483,6 +539,12 @@ def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
     op.drop_table("verdict")
     with op.batch_alter_table("hit_evidence", schema=None) as batch_op:
+        batch_op.drop_index("ix_hit_evidence_source_at")
+        batch_op.drop_index(
+            "ix_hit_evidence_look_up",
+            sqlite_where=sa.text("look_up_since IS NOT NULL"),
+            postgresql_where=sa.text("look_up_since IS NOT NULL"),
+        )
         batch_op.drop_index(batch_op.f("ix_hit_evidence_expires_at"))
 
     op.drop_table("hit_evidence")
@@ -492,12 +554,21 @@ def downgrade() -> None:
 
     op.drop_table("notification")
     with op.batch_alter_table("event", schema=None) as batch_op:
-        batch_op.drop_index("ix_event_settle")
+        batch_op.drop_index(
+            "ix_event_settle",
+            sqlite_where=sa.text("settle_at IS NOT NULL"),
+            postgresql_where=sa.text("settle_at IS NOT NULL"),
+        )
         batch_op.drop_index("ix_event_message_at")
-        batch_op.drop_index(batch_op.f("ix_event_delivery_id"))
+        batch_op.drop_index("ix_event_delivery_at")
 
     op.drop_table("event")
     op.drop_table("tracked_link")
+    with op.batch_alter_table("scanner_proof", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_scanner_proof_message_id"))
+        batch_op.drop_index(batch_op.f("ix_scanner_proof_at"))
+
+    op.drop_table("scanner_proof")
     op.drop_table("message_body")
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_delivery_recipient_id"))
@@ -548,7 +619,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_sign_in_failure_at"))
 
     op.drop_table("sign_in_failure")
+    with op.batch_alter_table("scanner_network", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_scanner_network_expires_at"))
+
+    op.drop_table("scanner_network")
     op.drop_table("recipient")
+    op.drop_table("job")
     with op.batch_alter_table("hit_aside", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_hit_aside_try_at"))
         batch_op.drop_index(batch_op.f("ix_hit_aside_expires_at"))

@@ -67,7 +67,7 @@ def seal(house: House, event: Event, evidence: Evidence) -> HitEvidence:
     # With no days at all it still lives until the verdict has settled: the sequence could not be judged without it.
     expires = now() + timedelta(days=days) if days else (event.settle_at or now()) + timedelta(minutes=1)
     sealed = house.ring.encrypt(json.dumps(kept).encode(), _record(event.public_id))
-    return HitEvidence(event_id=event.id, sealed=sealed, expires_at=expires)
+    return HitEvidence(event_id=event.id, at=event.at, sealed=sealed, expires_at=expires)
 
 
 def _record(event_public_id: str) -> str:

@@ -3,11 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from tracker.db import UtcDateTime, now
 from tracker.models.people import public_id
+
+_WAITING = text("settle_at IS NOT NULL")
+_WANTED = text("look_up_since IS NOT NULL")
 
 
 class Event(SQLModel, table=True):
@@ -16,13 +19,14 @@ class Event(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("edge", "hit", name="uq_event_edge_hit"),
         Index("ix_event_message_at", "message_id", "at"),
-        Index("ix_event_settle", "settle_at"),
+        Index("ix_event_delivery_at", "delivery_id", "at"),
+        Index("ix_event_settle", "settle_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
     )
 
     id: int | None = Field(default=None, primary_key=True)
     public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     message_id: int = Field(foreign_key="message.id", ondelete="CASCADE")
-    delivery_id: int | None = Field(default=None, foreign_key="delivery.id", index=True, ondelete="CASCADE")
+    delivery_id: int | None = Field(default=None, foreign_key="delivery.id", ondelete="CASCADE")
     kind: str = Field(max_length=12)
     """open, click, reply, auto_reply, bounce, unsubscribe"""
     at: datetime = Field(sa_type=UtcDateTime)
@@ -60,16 +64,54 @@ class Verdict(SQLModel, table=True):
     rule_set: str = Field(max_length=100)
     decided_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     decided_by: int | None = Field(default=None, foreign_key="user_account.id", ondelete="SET NULL")
+    trigger: str | None = Field(default=None, max_length=16)
+    """Public id of the event whose hit showed it, where another one did."""
 
 
 class HitEvidence(SQLModel, table=True):
     """Address and headers of a hit, encrypted, kept for days and only to judge again."""
 
     __tablename__ = "hit_evidence"
+    __table_args__ = (
+        Index("ix_hit_evidence_source_at", "source", "at"),
+        Index("ix_hit_evidence_look_up", "look_up_since", sqlite_where=_WANTED, postgresql_where=_WANTED),
+    )
 
     event_id: int = Field(primary_key=True, foreign_key="event.id", ondelete="CASCADE")
+    at: datetime = Field(sa_type=UtcDateTime)
     sealed: bytes = Field(sa_type=LargeBinary)
+    source: str | None = Field(default=None, max_length=32)
+    """Keyed digest of the network it came from, another key every day; taken away after 24 hours."""
+    crowd: Any = Field(default=None, sa_type=JSON(none_as_null=True), nullable=True)
+    """What its address did with other recipients' mail: how many of them, in how many seconds, shown by which event."""
+    look_up_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """Since when a look-up of its address is wanted; None when there is nothing (more) to look up."""
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class ScannerNetwork(SQLModel, table=True):
+    """A network whose hits were proven to be checks, known only by a keyed digest. After three messages it is believed."""
+
+    __tablename__ = "scanner_network"
+
+    digest: str = Field(primary_key=True, max_length=32)
+    first_at: datetime = Field(sa_type=UtcDateTime)
+    person_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """A person was seen there: it is never believed to be a scanner."""
+    checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When the evidence still held was searched for people from there; before that it is not believed."""
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class ScannerProof(SQLModel, table=True):
+    """One message on which a network was proven to be a scanner. Proofs grow old: what is believed decays with them."""
+
+    __tablename__ = "scanner_proof"
+
+    network: str = Field(primary_key=True, max_length=32, foreign_key="scanner_network.digest", ondelete="CASCADE")
+    message_id: int = Field(primary_key=True, foreign_key="message.id", ondelete="CASCADE", index=True)
+    code: str = Field(max_length=40)
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
 class DrainCursor(SQLModel, table=True):
@@ -147,3 +189,10 @@ class WorkerBeat(SQLModel, table=True):
     task: str = Field(primary_key=True, max_length=64)
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     problem: str = ""
+
+
+class Job(SQLModel, table=True):
+    """A task that is done once in its period, however many workers there are: whoever moves ``due_at`` on does it."""
+
+    name: str = Field(primary_key=True, max_length=64)
+    due_at: datetime = Field(sa_type=UtcDateTime)

@@ -55,6 +55,8 @@ class UserSession(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     seen_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)
+    address_digest: str | None = Field(default=None, max_length=32)
+    """Keyed digest of the network it was seen from last: the sender's own opens come from there. Gone after a day."""
 
 
 class ApiToken(SQLModel, table=True):
