@@ -17,8 +17,9 @@ from sqlalchemy import ColumnElement, Select, and_, exists, false, literal, or_,
 from sqlmodel import col
 
 from tracker.addresses import AddressError, lookup_form
-from tracker.consent import N_
 from tracker.db import UtcDateTime
+from tracker.locale import N_
+from tracker.locale import gettext as _
 from tracker.models import Account, Delivery, Event, Message, MessageState, Recipient, User
 
 Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
@@ -161,7 +162,7 @@ class Cursor:
         """Raises :class:`FilterError`."""
         found = re.fullmatch(r"(\d{1,17})\.(\d{1,18})", text)
         if not found:
-            raise FilterError("cursor", "“cursor” is not one of ours: take it from the previous page as it stands.")
+            raise FilterError("cursor", _("“cursor” is not one of ours: take it from the previous page as it stands."))
         at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(found[1]))
         return cls(at, int(found[2]))
 
@@ -226,20 +227,26 @@ def _values(query: Mapping[str, str], name: str) -> list[str]:
 def _states(texts: Iterable[str]) -> tuple[str, ...]:
     wanted = {state for text in texts for state in text.split(",") if state}
     for state in wanted - STATES.keys():
-        raise FilterError("state", f"“state” cannot be “{state[:40]}”; it is one of {', '.join(STATES)}.")
+        text = _("“state” cannot be “%(value)s”; it is one of %(values)s.") % {
+            "value": state[:40],
+            "values": ", ".join(STATES),
+        }
+        raise FilterError("state", text)
     return tuple(state for state in STATES if state in wanted)
 
 
 def _yes_or_no(name: str, text: str) -> bool | None:
     if text not in ("", "true", "false"):
-        raise FilterError(name, f"“{name}” is true or false.")
+        raise FilterError(name, _("“%(name)s” is true or false.") % {"name": name})
     return None if not text else text == "true"
 
 
 def _words(name: str, text: str) -> str:
     words = " ".join(text.replace("\0", " ").split())
     if len(words) > MAX_WORDS:
-        raise FilterError(name, f"“{name}” is longer than {MAX_WORDS} characters.")
+        raise FilterError(
+            name, _("“%(name)s” is longer than %(limit)s characters.") % {"name": name, "limit": MAX_WORDS}
+        )
     return words
 
 
@@ -253,7 +260,7 @@ def _moment(name: str, text: str) -> date | datetime | None:
         at = datetime.fromisoformat(text)
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise FilterError(name, f"“{name}” is not a day; write it as 2026-03-31.") from None
+        raise FilterError(name, _("“%(name)s” is not a day; write it as 2026-03-31.") % {"name": name}) from None
 
 
 def _as_text(value: object) -> str:
