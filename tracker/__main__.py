@@ -6,10 +6,14 @@ Exit codes: 0 done, 1 what was asked could not be done, 2 the words of the call 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from tracker.commands import CommandError, checks, mail, people, serving
+from sqlalchemy.exc import DBAPIError
+
+from tracker.commands import CommandError
 from tracker.consent import Pack
+from tracker.db import NewerDatabase
 from tracker.settings import SettingError
 
 Command = Callable[[argparse.Namespace], int]
@@ -20,21 +24,39 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code. Errors are one sentence on standard error, never a traceback."""
-    words = _parser().parse_args(arguments)
-    command: Command = words.command
+    words = parser().parse_args(arguments)
     try:
-        return command(words)
-    except (SettingError, CommandError) as error:
+        return command_of(words.command)(words)
+    except (SettingError, CommandError, NewerDatabase) as error:
         print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    except DBAPIError as error:
+        print(f"The database cannot be used: {' '.join(str(error.orig).split())}", file=sys.stderr)
     except BrokenPipeError:
         sys.stderr.close()
-        return 1
+    except OSError as error:
+        print(f"{error.filename or 'Inkling'}: {error.strerror or error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_of(name: str) -> Command:
+    """The function of a command, such as ``people.add_user``. Only the file it lives in is loaded: the pages take their time."""
+    module, _, function = name.partition(".")
+    command: Command = getattr(import_module(f"tracker.commands.{module}"), function)
+    return command
+
+
+def port(text: str) -> int:
+    """A TCP port; 0 lets the system choose."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError(text)
+    return number
+
+
+def parser() -> argparse.ArgumentParser:
+    """The words that Inkling understands."""
     parser = argparse.ArgumentParser(prog="inkling", description="Tells honestly what happened to the mail you sent.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_serving(commands)
@@ -44,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: "Commands", name: str, command: Command, text: str) -> argparse.ArgumentParser:
+def _add(commands: "Commands", name: str, command: str, text: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text)
     parser.set_defaults(command=command)
     return parser
@@ -56,60 +78,64 @@ def _group(commands: "Commands", name: str, text: str) -> "Commands":
 
 def _add_serving(commands: "Commands") -> None:
     for name, command, text in (
-        ("serve", serving.serve, "edge, web, worker and gateway in one process; brings a SQLite file up to date first"),
-        ("demo", serving.demo, "as serve, on a throw-away folder with people, mailboxes and mail; prints the logins"),
-        ("edge", serving.edge, "the public edge alone: pixel, links, spool"),
-        ("web", serving.web, "the pages and the API alone"),
+        (
+            "serve",
+            "serving.serve",
+            "edge, web, worker and gateway in one process; brings a SQLite file up to date first",
+        ),
+        ("demo", "serving.demo", "as serve, on a throw-away folder with people, mailboxes and mail; prints the logins"),
+        ("edge", "serving.edge", "the public edge alone: pixel, links, spool"),
+        ("web", "serving.web", "the pages and the API alone"),
     ):
         parser = _add(commands, name, command, text)
         parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--port", type=port, default=8000)
         if name == "serve":
-            parser.add_argument("--smtp-port", type=int, help="where mail programs submit (2525); 0 for nowhere")
-    parser = _add(commands, "gateway", serving.gateway, "the SMTP gateway alone: mail programs submit through it")
+            parser.add_argument("--smtp-port", type=port, help="where mail programs submit (2525); 0 for nowhere")
+    parser = _add(commands, "gateway", "serving.gateway", "the SMTP gateway alone: mail programs submit through it")
     parser.add_argument("--host")
-    parser.add_argument("--port", type=int)
-    _add(commands, "worker", serving.worker, "drains edges, judges, sends, sweeps")
-    _add(commands, "migrate", serving.migrate, "brings the database to the newest revision")
+    parser.add_argument("--port", type=port)
+    _add(commands, "worker", "serving.worker", "drains edges, judges, sends, sweeps")
+    _add(commands, "migrate", "checks.migrate", "brings the database to the newest revision")
 
 
 def _add_people(commands: "Commands") -> None:
     users = _group(commands, "user", "people who sell")
-    add = _add(users, "add", people.add_user, "adds a person")
+    add = _add(users, "add", "people.add_user", "adds a person")
     add.add_argument("email")
     add.add_argument("--name", required=True)
     add.add_argument("--role", choices=("admin", "member"), default="member")
     add.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
-    _add(users, "list", people.list_users, "lists the people")
-    _add(users, "disable", people.disable_user, "ends a person's access").add_argument("email")
+    _add(users, "list", "people.list_users", "lists the people")
+    _add(users, "disable", "people.disable_user", "ends a person's access").add_argument("email")
     tokens = _group(commands, "token", "tokens for the API")
-    add = _add(tokens, "add", people.add_token, "makes a token and prints it, once")
+    add = _add(tokens, "add", "people.add_token", "makes a token and prints it, once")
     add.add_argument("--user", required=True, metavar="EMAIL")
     add.add_argument("--name", required=True, metavar="LABEL")
-    _add(tokens, "list", people.list_tokens, "lists the tokens, never their secrets")
-    _add(tokens, "revoke", people.revoke_token, "ends a token").add_argument("id")
+    _add(tokens, "list", "people.list_tokens", "lists the tokens, never their secrets")
+    _add(tokens, "revoke", "people.revoke_token", "ends a token").add_argument("id")
     policy = _group(commands, "policy", "the workspace's consent policy")
-    choose = _add(policy, "set", people.set_policy, "chooses the policy")
+    choose = _add(policy, "set", "people.set_policy", "chooses the policy")
     choose.add_argument("policy", choices=[p.value for p in Pack])
     choose.add_argument("--reason", default="", help="why; needed for “notice”")
     accounts = _group(commands, "account", "sending addresses")
-    _add(accounts, "confirm", people.confirm_account, "vouches for a sending address").add_argument("address")
+    _add(accounts, "confirm", "people.confirm_account", "vouches for a sending address").add_argument("address")
 
 
 def _add_mail(commands: "Commands") -> None:
     parser = _add(
-        commands, "rewrite", mail.rewrite_message, "shows what sending would do to a message on standard input"
+        commands, "rewrite", "mail.rewrite_message", "shows what sending would do to a message on standard input"
     )
     parser.add_argument("--html", action="store_true", help="standard input is one HTML document, not a message")
     parser.add_argument("--opens", action="store_true", help="put the pixel in")
     parser.add_argument("--links", action="store_true", help="put redirects in")
-    _add(commands, "inspect", mail.inspect_url, "says what one of our URLs says (JSON)").add_argument("url")
-    judge = _add(commands, "judge", mail.judge, "judges hits given as JSON Lines, as the product would")
+    _add(commands, "inspect", "mail.inspect_url", "says what one of our URLs says (JSON)").add_argument("url")
+    judge = _add(commands, "judge", "mail.judge", "judges hits given as JSON Lines, as the product would")
     judge.add_argument("file", nargs="?", default="-")
 
 
 def _add_checks(commands: "Commands") -> None:
-    _add(commands, "check", checks.check, "looks at settings, keys, database, spool and tracking host")
+    _add(commands, "check", "checks.check", "looks at settings, keys, database, spool and tracking host")
 
 
 if __name__ == "__main__":

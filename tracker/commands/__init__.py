@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError
-
+from tracker.db import NewerDatabase
 from tracker.house import House, open_house
 from tracker.settings import Settings, read_settings
 
@@ -17,12 +16,9 @@ class CommandError(Exception):
 def wired_house(settings: Settings | None = None) -> Iterator[House]:
     """The house of this process, its database up to date: SQLite is migrated, PostgreSQL must have been.
 
-    Raises :class:`CommandError`.
+    Raises :class:`CommandError`, and what the database raises.
     """
-    try:
-        house = open_house(settings or read_settings())
-    except (OSError, ValueError) as error:
-        raise CommandError(str(error)) from None
+    house = bare_house(settings or read_settings())
     try:
         _bring_up(house)
         yield house
@@ -30,11 +26,20 @@ def wired_house(settings: Settings | None = None) -> Iterator[House]:
         house.database.close()
 
 
-def _bring_up(house: House) -> None:
+def bare_house(settings: Settings) -> House:
+    """A house whose database nobody has looked at. Raises :class:`CommandError`."""
     try:
-        if house.database.is_sqlite:
-            house.database.migrate()
-        elif not house.database.is_current():
-            raise CommandError("The database is behind this version of Inkling. Run: inkling migrate")
-    except DBAPIError as error:
-        raise CommandError(f"The database cannot be used: {' '.join(str(error.orig).split())}") from None
+        return open_house(settings)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    except OSError as error:
+        raise CommandError(f"INKLING_DATA_DIR: {error.filename or settings.data_dir}: {error.strerror}.") from None
+
+
+def _bring_up(house: House) -> None:
+    if house.database.is_sqlite:
+        house.database.migrate()
+    elif house.database.is_newer():
+        raise NewerDatabase
+    elif not house.database.is_current():
+        raise CommandError("The database is behind this version of Inkling. Run: inkling migrate")

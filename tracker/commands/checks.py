@@ -1,16 +1,17 @@
-"""`inkling check`: settings, keys, database, spool, tracking host. Exit code 1 when something is wrong."""
+"""`inkling check`: settings, keys, database, spool, tracking host; exit code 1 when something is wrong. And `migrate`."""
 
 import argparse
 import sqlite3
-from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import httpx
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
-from tracker.db import now
-from tracker.house import House, open_house
+from tracker.commands import bare_house
+from tracker.db import NewerDatabase, now
+from tracker.house import House
 from tracker.models import Account, Recipient, WorkerBeat
 from tracker.recipients import broken_link, ledger
 from tracker.settings import read_settings
@@ -28,13 +29,15 @@ class Finding:
 def check(_words: argparse.Namespace) -> int:
     """Prints one line per finding."""
     settings = read_settings()
-    house = open_house(settings)
+    house = bare_house(settings)
     findings = [
         Finding("settings", True, f"data in {settings.data_dir}"),
         Finding("keys", True, f"{len(house.ring.keys)} in the ring"),
+        *_database(house),
     ]
-    for look in (_database, _consent, _accounts, _spool, _worker, _tracking_host):
-        findings += _guarded(look, house)
+    in_database = (_consent, _accounts, _worker) if findings[-1].ok else ()
+    for look in (*in_database, _spool, _tracking_host):
+        findings += look(house)
     for finding in findings:
         mark = {True: "ok", False: "WRONG", None: "note"}[finding.ok]
         print(f"{mark:6}{finding.what}: {finding.text}")
@@ -42,15 +45,28 @@ def check(_words: argparse.Namespace) -> int:
     return 1 if any(finding.ok is False for finding in findings) else 0
 
 
-def _guarded(look: Callable[[House], list[Finding]], house: House) -> list[Finding]:
+def migrate(_words: argparse.Namespace) -> int:
+    """Brings the database to the newest revision, whichever it is."""
+    database = bare_house(read_settings()).database
     try:
-        return look(house)
-    except DBAPIError as error:
-        return [Finding(look.__name__.strip("_"), False, " ".join(str(error.orig).split()))]
+        database.migrate()
+        print(f"The database is at revision {database.revision()[0]}.")
+    finally:
+        database.close()
+    return 0
 
 
 def _database(house: House) -> list[Finding]:
-    here, newest = house.database.revision()
+    try:
+        if house.database.is_sqlite:
+            house.database.migrate()
+        here, newest = house.database.revision()
+        if house.database.is_newer():
+            raise NewerDatabase
+    except DBAPIError as error:
+        return [Finding("database", False, " ".join(str(error.orig).split()))]
+    except NewerDatabase as error:
+        return [Finding("database", False, str(error))]
     if here is None:
         return [Finding("database", False, "is empty. Run: inkling migrate")]
     if here != newest:
@@ -83,7 +99,7 @@ def _spool(house: House) -> list[Finding]:
     if not path.is_file():
         return [Finding("spool", None, "none here yet; the edge makes it when it starts")]
     try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             waiting = connection.execute("SELECT count(*) FROM hit").fetchone()[0]
     except sqlite3.Error as error:
         return [Finding("spool", False, f"{path} cannot be read: {error}")]

@@ -4,12 +4,12 @@ import argparse
 import json
 import sys
 from contextlib import nullcontext
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from pixel.tokens import new_public_id
-from tracker.commands import CommandError
+from pixel.tokens import new_public_id, token_in_path
+from tracker.commands import CommandError, bare_house
 from tracker.engagement.judge_lines import BadLines, judge_lines
-from tracker.house import House, open_house
+from tracker.house import House
 from tracker.outgoing.compose import Untouched, find_html, replace_html
 from tracker.outgoing.rewrite import rewrite
 from tracker.outgoing.rewriting import options_of
@@ -18,7 +18,7 @@ from tracker.settings import read_settings
 
 def rewrite_message(words: argparse.Namespace) -> int:
     """Standard input as it would leave: to standard output. Why a message stays as it is goes to standard error."""
-    house = _house()
+    house = bare_house(read_settings())
     given = sys.stdin.buffer.read()
     if words.html:
         html = given.decode("utf-8", "surrogateescape")
@@ -42,29 +42,22 @@ def _rewritten(house: House, html: str, words: argparse.Namespace) -> str:
 
 def inspect_url(words: argparse.Namespace) -> int:
     """What a URL of ours says, as JSON; exit code 1 when it is none of ours."""
-    house = _house()
-    path = urlsplit(words.url).path
-    opened = house.tokens.read_open(_token(path, "/o/").removesuffix(".gif"))
-    clicked = house.tokens.read_click(_token(path, "/c/"))
-    if clicked is not None:
-        said = {
-            "kind": "click",
-            "valid": True,
-            "delivery": clicked.delivery,
-            "link": clicked.link,
-            "destination": clicked.url,
-        }
-    elif opened is not None:
-        said = {"kind": "open", "valid": True, "delivery": opened.delivery}
-    else:
-        kind = "click" if "/c/" in path else "open" if "/o/" in path else None
-        said = {"kind": kind, "valid": False}
+    house = bare_house(read_settings())
+    kind, token = token_in_path(_path(words.url)) or (None, "")
+    said: dict[str, object] = {"kind": kind, "valid": False}
+    if opened := house.tokens.read_open(token) if kind == "open" else None:
+        said |= {"valid": True, "delivery": opened.delivery}
+    if clicked := house.tokens.read_click(token) if kind == "click" else None:
+        said |= {"valid": True, "delivery": clicked.delivery, "link": clicked.link, "destination": clicked.url}
     print(json.dumps(said, ensure_ascii=False))
     return 0 if said["valid"] else 1
 
 
-def _token(path: str, mark: str) -> str:
-    return path.partition(mark)[2].partition("/")[0]
+def _path(url: str) -> str:
+    try:
+        return unquote(urlsplit(url).path)
+    except ValueError:
+        raise CommandError(f"{url} is no URL.") from None
 
 
 def judge(words: argparse.Namespace) -> int:
@@ -76,13 +69,8 @@ def judge(words: argparse.Namespace) -> int:
                 print(verdict)
     except OSError as error:
         raise CommandError(f"{words.file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{words.file} is not UTF-8 text: {error.reason} at byte {error.start}.") from None
     except BadLines as error:
         raise CommandError("\n".join(error.sentences)) from None
     return 0
-
-
-def _house() -> House:
-    try:
-        return open_house(read_settings())
-    except OSError as error:
-        raise CommandError(str(error)) from None

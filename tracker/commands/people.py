@@ -20,14 +20,14 @@ MIN_PASSWORD = 10
 
 def add_user(words: argparse.Namespace) -> int:
     """Adds a person; the password comes from standard input or is asked for."""
-    email = _address(words.email)
-    password = sys.stdin.readline().rstrip("\n") if words.password_stdin else getpass.getpass(f"Password for {email}: ")
+    email, name = _address(words.email), _label(words.name, 200)
+    password = _password(f"Password for {email}: ", words.password_stdin)
     if len(password) < MIN_PASSWORD:
         raise CommandError(f"The password must have {MIN_PASSWORD} characters or more.")
     with wired_house() as house, house.database.session_scope() as session:
         if session.exec(select(User).where(User.email == email)).first():
             raise CommandError(f"{email} is here already.")
-        session.add(User(email=email, name=words.name, role=words.role, password_hash=hash_password(password)))
+        session.add(User(email=email, name=name, role=words.role, password_hash=hash_password(password)))
         set_preference(session, "set_up", True)
     print(f"Added {email}.")
     return 0
@@ -60,11 +60,13 @@ def disable_user(words: argparse.Namespace) -> int:
 
 def add_token(words: argparse.Namespace) -> int:
     """Prints a new token: the only time anybody sees it."""
-    token = new_token()
+    token, name = new_token(), _label(words.name, 100)
     with wired_house() as house, house.database.session_scope() as session:
         user = _user(session, words.user)
+        if not user.active:
+            raise CommandError(f"{user.email} is disabled; a token would open nothing.")
         assert user.id is not None
-        session.add(ApiToken(user_id=user.id, name=words.name, token_digest=token_digest(token)))
+        session.add(ApiToken(user_id=user.id, name=name, token_digest=token_digest(token)))
     print(token)
     return 0
 
@@ -118,6 +120,20 @@ def confirm_account(words: argparse.Namespace) -> int:
             session.add(account)
     print(f"Confirmed {form}.")
     return 0
+
+
+def _label(text: str, longest: int) -> str:
+    label = " ".join(text.split())
+    if not label or len(label) > longest or not label.isprintable():
+        raise CommandError(f"--name must be one line of 1 to {longest} characters.")
+    return label
+
+
+def _password(prompt: str, from_input: bool) -> str:
+    try:
+        return sys.stdin.readline().rstrip("\r\n") if from_input else getpass.getpass(prompt)
+    except (EOFError, UnicodeDecodeError):
+        raise CommandError("No password was given. Type it, or give it with --password-stdin as UTF-8.") from None
 
 
 def _address(text: str) -> str:

@@ -10,14 +10,14 @@ import threading
 import uvicorn
 from starlette.types import ASGIApp
 
-from pixel.__main__ import main as edge_main
+from pixel.app import create_app as create_edge
+from pixel.settings import EdgeSettings
 from tracker.commands import CommandError, wired_house
-from tracker.db import Database
 from tracker.demo.run import run_demo
 from tracker.front import create_front
 from tracker.house import House
 from tracker.outgoing.gateway import Gateway
-from tracker.settings import read_settings
+from tracker.settings import DEFAULT_URL, Settings, read_settings, read_values
 from tracker.web.app import create_app
 from tracker.web.set_up import make_setup_code
 from tracker.worker import Worker
@@ -28,7 +28,7 @@ DEFAULT_SMTP_PORT = 2525
 def serve(words: argparse.Namespace) -> int:
     """Edge, web, worker and gateway in one process."""
     start_logging()
-    with wired_house() as house:
+    with wired_house(_settings_at(words.host, words.port)) as house:
         beside = _gateway_beside(house, words.smtp_port)
         greet(house, words.host, words.port)
         return run_server(create_front(house, beside), words.host, words.port)
@@ -37,23 +37,33 @@ def serve(words: argparse.Namespace) -> int:
 def web(words: argparse.Namespace) -> int:
     """The pages and the API."""
     start_logging()
-    with wired_house() as house:
+    with wired_house(_settings_at(words.host, words.port)) as house:
         greet(house, words.host, words.port)
         return run_server(create_app(house), words.host, words.port)
 
 
 def edge(words: argparse.Namespace) -> int:
     """The public edge; it needs no database."""
+    start_logging()
     read_settings()  # an unknown or wrong setting stops every role alike
-    return edge_main(["--host", words.host, "--port", str(words.port)])
+    try:
+        settings = EdgeSettings.from_environment(read_values())
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    return run_server(create_edge(settings), words.host, words.port)
+
+
+def _settings_at(host: str, port: int) -> Settings:
+    """The settings; where no base URL is given, it is where we listen."""
+    if not port or host not in ("127.0.0.1", "localhost"):
+        return read_settings(default_url=DEFAULT_URL)
+    return read_settings(default_url=f"http://{host}:{port}")
 
 
 def worker(_words: argparse.Namespace) -> int:
     """Works until it is told to stop."""
     start_logging()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _until_signal()
     with wired_house() as house:
         print("The worker runs.", file=sys.stderr)
         Worker(house).run_until(stop)
@@ -63,9 +73,7 @@ def worker(_words: argparse.Namespace) -> int:
 def gateway(words: argparse.Namespace) -> int:
     """The SMTP gateway for mail programs, until it is told to stop."""
     start_logging()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _until_signal()
     with wired_house() as house:
         port = house.settings.smtp_port if words.port is None else words.port
         alone = open_gateway(house, words.host or house.settings.smtp_host, port, "--port")
@@ -107,20 +115,10 @@ def open_gateway(house: House, host: str, port: int, option: str) -> Gateway:
     return made
 
 
-def migrate(_words: argparse.Namespace) -> int:
-    """Brings the database to the newest revision, whichever it is."""
-    database = Database(read_settings())
-    try:
-        database.migrate()
-        print(f"The database is at revision {database.revision()[0]}.")
-    finally:
-        database.close()
-    return 0
-
-
 def demo(words: argparse.Namespace) -> int:
     """A workspace to try everything in."""
     start_logging()
+    _until_signal()
     return run_demo(words.host, words.port)
 
 
@@ -147,6 +145,7 @@ def run_server(app: ASGIApp, host: str, port: int) -> int:
         timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
+    _until_signal()
     try:
         server.run()
     except SystemExit:
@@ -156,9 +155,21 @@ def run_server(app: ASGIApp, host: str, port: int) -> int:
     return 0 if server.started else 1
 
 
+def _until_signal() -> threading.Event:
+    """Set by the signal that ends us. A server of uvicorn minds signals itself and, once it has ended, sends us the same
+    one again: by then it must not kill us before everything is put away."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
 def start_logging() -> None:
     """One line per event of ours on standard error. Libraries speak up only when something is wrong: their lines hold addresses."""
+    level = os.environ.get("LOGLEVEL", "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise CommandError(f"LOGLEVEL must be one of {', '.join(logging.getLevelNamesMapping())}, not {level}.")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd warns of its own deprecations
     for ours in ("tracker", "pixel"):
-        logging.getLogger(ours).setLevel(os.environ.get("LOGLEVEL", "INFO"))
+        logging.getLogger(ours).setLevel(level)

@@ -1,0 +1,122 @@
+"""The command line as people meet it: a process of its own, on a folder of the test's own, with nothing else in its environment."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.servers_ground import end, wait_until
+from tracker.house import House, open_house
+from tracker.settings import read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+    @property
+    def lines(self) -> list[list[str]]:
+        """Standard output: lines of columns."""
+        return [line.split("\t") for line in self.text.splitlines()]
+
+    @property
+    def sentence(self) -> str:
+        """What it complained of: one line on standard error, and no traceback."""
+        assert self.err.count("\n") == 1, self.err
+        assert "Traceback" not in self.err
+        return self.err.rstrip("\n")
+
+
+@dataclass
+class Inkling:
+    """Runs `python -m tracker …` with these settings (without their prefix), in the data folder's parent."""
+
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *words: str, given: bytes = b"", **settings: str) -> Done:
+        done = subprocess.run(
+            self._command(words),
+            input=given,
+            capture_output=True,
+            cwd=self.folder,
+            env=self._environ(settings),
+            timeout=60,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr.decode())
+
+    @contextmanager
+    def running(self, *words: str, **settings: str) -> Iterator["Running"]:
+        """A command that goes on until a signal."""
+        process = subprocess.Popen(
+            self._command(words), stderr=subprocess.PIPE, cwd=self.folder, env=self._environ(settings)
+        )
+        running = Running(process)
+        reader = threading.Thread(target=running.listen)
+        reader.start()
+        try:
+            yield running
+        finally:
+            end(process, signal.SIGTERM)
+            reader.join()
+            assert process.stderr
+            process.stderr.close()
+
+    def house(self) -> House:
+        """The house that the commands work on; close its database."""
+        environ = {name: value for name, value in self._environ({}).items() if name.startswith("INKLING_")}
+        return open_house(read_settings(environ, dotenv=None))
+
+    def _command(self, words: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-W", "error", "-m", "tracker", *words]
+
+    def _environ(self, settings: dict[str, str]) -> dict[str, str]:
+        ours = {"DATA_DIR": str(self.folder / "data")} | self.settings | settings
+        return {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            **{name if name == "LOGLEVEL" else f"INKLING_{name}": value for name, value in ours.items()},
+        }
+
+
+@dataclass
+class Running:
+    """A command at work."""
+
+    process: subprocess.Popen[bytes]
+    _heard: list[str] = field(default_factory=list)
+
+    def listen(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self._heard.append(line.decode())
+
+    @property
+    def err(self) -> str:
+        return "".join(self._heard)
+
+    def end(self, number: int) -> int:
+        """Sends a signal; the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+    def wait_for(self, word: str) -> None:
+        """Until it said this on standard error."""
+        wait_until(lambda: word in self.err or self.process.poll() is not None, 30)
+        assert word in self.err, self.err
