@@ -1,10 +1,11 @@
-// Writing: the editor, drafts that save themselves, who will be tracked, files, sending by keys. Chips are in compose_chips.js.
+// Writing: drafts that save themselves, who will be tracked, sending by keys. Editor, chips and files have files of their own.
 import { chipsFor, dressChips } from "./compose_chips.js";
 import { makeEditor } from "./compose_editor.js";
+import { takeFiles } from "./compose_files.js";
 
 const form = document.querySelector("[data-compose]");
 const words = form.dataset, saved = form.querySelector("[data-saved]");
-const files = form.querySelector("[data-files]"), picker = form.querySelector("[data-file]");
+const picker = form.querySelector("[data-file]");
 form.classList.add("has-scripts");
 
 const editor = makeEditor(form, changed);
@@ -68,46 +69,7 @@ dressChips(chips, form.querySelector("[data-plan]"));
 form.addEventListener("input", (event) => { if (event.target !== picker) changed(); });
 form.addEventListener("change", (event) => { if (event.target !== picker && event.target.type !== "text") changed(); });
 
-// --- files: by the button, dragged in, or pasted; too large ones are refused before they travel
-async function attach(list) {
-  if (!list.length) return;
-  const kept = [...files.querySelectorAll("[data-size]")].reduce((sum, li) => sum + Number(li.dataset.size), 0);
-  const total = [...list].reduce((sum, file) => sum + file.size, kept), limit = Number(words.maxBytes);
-  if (total > limit) return complain(words.wordLarge.replace("{size}", Math.ceil(total / 1048576)).replace("{limit}", Math.floor(limit / 1048576)));
-  saved.textContent = words.wordUploading;
-  await save();
-  const data = formData({ do: "attach" });
-  for (const file of list) data.append("files", file);
-  await change(data);
-  saved.textContent = "";
-}
-async function change(data) {
-  const answer = await post("files", "files", data).catch(() => null);
-  if (answer?.ok || answer?.status === 422) files.innerHTML = await answer.text();
-  else complain(words.wordLost);
-}
-function complain(text) {
-  files.querySelector(".wrong")?.remove();
-  const line = files.appendChild(Object.assign(document.createElement("p"), { className: "wrong", textContent: text }));
-  line.setAttribute("role", "alert");
-}
-picker.addEventListener("change", () => { attach([...picker.files]); picker.value = ""; });
-files.addEventListener("click", (event) => {
-  const button = event.target.closest("button");
-  if (!button) return;
-  event.preventDefault();
-  change(formData({ do: button.value }));
-});
-const card = form.querySelector(".compose-card");
-const carries = (event) => event.dataTransfer?.types.includes("Files");
-for (const [name, over] of [["dragenter", true], ["dragover", true], ["dragleave", false], ["drop", false]])
-  card.addEventListener(name, (event) => {
-    if (!carries(event)) return;
-    event.preventDefault();
-    event.stopPropagation();
-    card.classList.toggle("is-dropping", over);
-    if (name === "drop") attach([...event.dataTransfer.files]);
-  }, { capture: true });
+takeFiles(form, { save, post, formData, say: (text) => { saved.textContent = text; } });
 
 // --- sending: the last save must be through, so that nothing saves a message that is gone
 form.addEventListener("submit", (event) => {

@@ -1,7 +1,6 @@
-// The list of mail: keys, older mail by itself, figures, filter manners, and following what happens without losing the place.
+// The list of mail: older mail by itself, figures, and following what happens without losing the place. Keys are in mail_keys.js.
 const page = document.querySelector("[data-mail]");
 const list = page.querySelector("[data-list]");
-const filter = page.querySelector("[data-filter]");
 const figures = page.querySelector("[data-figures]");
 const rows = () => [...list.querySelectorAll("[data-row]")];
 const part = (url, name) => { const there = new URL(url, location); there.searchParams.set("part", name); return there; };
@@ -11,23 +10,6 @@ async function fetchText(url) {
   if (!answer.ok) throw new Error(answer.status);
   return answer.text();
 }
-
-// Single keys act unless somebody types, or has switched them off in the list that "?" opens.
-const keysAct = (event) => localStorage.getItem("inkling-keys") !== "off" && !event.defaultPrevented && !event.isComposing
-  && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest?.("input, textarea, select, [contenteditable], dialog");
-
-// --- j and k move, o opens, r replies
-document.addEventListener("keydown", (event) => {
-  if (!keysAct(event)) return;
-  const all = rows(), at = all.findIndex((row) => row.contains(document.activeElement));
-  const go = (row) => { row?.querySelector(".mail-open").focus(); row?.scrollIntoView({ block: "nearest" }); };
-  if (event.key === "j") go(all[at < 0 ? 0 : at + 1]);
-  else if (event.key === "k") go(all[at < 0 ? 0 : Math.max(0, at - 1)]);
-  else if (event.key === "o" && at >= 0) all[at].querySelector(".mail-open").click();
-  else if (event.key === "r" && at >= 0) location.href = all[at].dataset.reply;
-  else return;
-  event.preventDefault();
-});
 
 // --- older mail comes when the end comes near
 const near = new IntersectionObserver(async ([entry]) => {
@@ -76,15 +58,3 @@ document.addEventListener("visibilitychange", () => { if (!document.hidden && st
 // --- figures come after the list
 async function count() { figures.innerHTML = await fetchText(figures.dataset.figures).catch(() => figures.innerHTML); }
 count();
-
-// --- the filter: Escape and a click elsewhere close it, empty fields stay out of the address
-filter.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || !filter.open) return;
-  filter.open = false;
-  filter.querySelector("summary").focus();
-});
-filter.addEventListener("toggle", () => { if (filter.open) filter.querySelector("input").focus(); });
-document.addEventListener("click", (event) => { if (filter.open && !filter.contains(event.target)) filter.open = false; });
-filter.querySelector("[data-filter-form]").addEventListener("formdata", ({ formData }) => {
-  for (const [name, value] of [...formData]) if (!value) formData.delete(name);
-});
