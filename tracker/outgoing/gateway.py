@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tracker.house import House
 from tracker.outgoing.gateway_access import GatewayLimits
@@ -35,6 +36,7 @@ class Gateway:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._listeners: list[socket.socket] = []
+        self._welcomes: set[asyncio.Task[None]] = set()
         self._sessions: set[GatewaySession] = set()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="gateway")
 
@@ -71,32 +73,47 @@ class Gateway:
 
     async def _live(self, serving: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        doors = [asyncio.create_task(self._welcome_everybody(listener)) for listener in self._listeners]
+        for listener in self._listeners:
+            self._open_door(listener)
         serving.set()
         await self._stopping.wait()
-        for door in doors:
-            door.cancel()
-        await asyncio.gather(*doors, return_exceptions=True)
         for listener in self._listeners:
+            self._loop.remove_reader(listener)
             listener.close()
+        for welcome in self._welcomes:
+            welcome.cancel()
+        await asyncio.gather(*self._welcomes, return_exceptions=True)
         await self._say_goodbye()
 
-    async def _welcome_everybody(self, listener: socket.socket) -> None:
-        welcomes: set[asyncio.Task[None]] = set()
-        while True:
-            try:
-                line, _ = await asyncio.get_running_loop().sock_accept(listener)
-            except OSError as error:  # no more file descriptors, for instance
-                log.error("gateway: no line can be taken (%s)", error.strerror)
-                await asyncio.sleep(1)
-                continue
-            task = asyncio.create_task(self._welcome(line))
-            welcomes.add(task)
-            task.add_done_callback(welcomes.discard)
+    def _open_door(self, listener: socket.socket) -> None:
+        assert self._loop is not None
+        if listener.fileno() >= 0:
+            self._loop.add_reader(listener, self._let_in, listener)
+
+    def _let_in(self, listener: socket.socket) -> None:
+        assert self._loop is not None
+        try:
+            line, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:  # no more file descriptors, for instance: the line waits outside
+            log.error("gateway: no line can be taken (%s)", error.strerror)
+            self._loop.remove_reader(listener)
+            self._loop.call_later(1, self._open_door, listener)
+            return
+        welcome = self._loop.create_task(self._welcome(line))
+        self._welcomes.add(welcome)
+        welcome.add_done_callback(partial(self._welcomed, line))
+
+    def _welcomed(self, line: socket.socket, welcome: asyncio.Task[None]) -> None:
+        self._welcomes.discard(welcome)
+        if welcome.cancelled():  # perhaps before its first step
+            line.close()
 
     async def _welcome(self, line: socket.socket) -> None:
-        encrypted = self._tls is not None and await _talks_tls(line)
+        line.setblocking(False)
         try:
+            encrypted = self._tls is not None and await _talks_tls(line)
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: self._session(encrypted), line, ssl=self._tls if encrypted else None
             )
