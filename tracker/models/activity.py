@@ -162,6 +162,15 @@ class Notification(SQLModel, table=True):
     clicks: int = 0
     client: str = Field(default="", max_length=80)
     detail: str = ""
+    news: str = Field(default="", max_length=16)
+    """What was told last about mail: first_open, opened_again, interest, click; empty for other kinds."""
+    told: Any = Field(default=None, sa_type=JSON(none_as_null=True), nullable=True)
+    """When each kind of news was told last, in ISO 8601."""
+    machine: str = Field(default="", max_length=20)
+    vendor: str = Field(default="", max_length=80)
+    """Who it was instead of the person: a class, or ``user`` for the person's own word, and whose machine."""
+    held_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """The end of the quiet hours it came in: before that it neither rings nor counts as unread."""
     first_at: datetime = Field(sa_type=UtcDateTime)
     at: datetime = Field(sa_type=UtcDateTime)
     read_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

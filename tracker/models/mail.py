@@ -175,6 +175,28 @@ class Delivery(SQLModel, table=True):
     machine: int = 0
 
 
+class DomainProfile(SQLModel, table=True):
+    """Where a recipient's domain gets its mail. No person is in it."""
+
+    __tablename__ = "domain_profile"
+
+    domain: str = Field(primary_key=True, max_length=253)
+    """A-labels in lower case."""
+    mx_family: str | None = Field(default=None, max_length=32)
+    """A family of :mod:`tracker.mail_exchangers`; None when it is none we know, or nothing was found."""
+    host: str = Field(default="", max_length=255)
+    """The preferred mail exchanger; empty when there is none."""
+    problem: str = Field(default="", max_length=80)
+    """Why nothing is known, if so."""
+    tries: int = 0
+    """Look-ups in a row that had no answer."""
+    looked_up_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When the last answer came, be it that there is nothing."""
+    used_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    due_at: datetime | None = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    """When it is to be looked up (again); None while nobody needs it."""
+
+
 class TrackedLink(SQLModel, table=True):
     """A link of a message, tracked or left alone with the reason."""
 

@@ -41,6 +41,18 @@ class User(SQLModel, table=True):
     track_links: bool = True
     undo_seconds: int = 5
     signature: str = ""
+    quiet_kinds: Any = Field(default_factory=list, sa_type=JSON)
+    """What only counts for this person and never rings: kinds of :data:`tracker.attention.KINDS`."""
+    quiet_from: int | None = None
+    quiet_until: int | None = None
+    """Quiet hours in the person's zone, as minutes after midnight; None for none."""
+    quiet_ends_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When the lines held back tonight are told of; None when there are none."""
+    digest_hour: int | None = None
+    """The hour of the daily digest in the person's zone; None for no digest."""
+    digest_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    digest_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When the next digest is due, and from when on it tells."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
