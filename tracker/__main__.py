@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code. Errors are one sentence on standard error, never a traceback."""
     words = parser().parse_args(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(
+            encoding="utf-8"
+        )  # whatever the terminal is set to: what we print is for other programs too
     try:
         return command_of(words.command)(words)
     except (SettingError, CommandError, NewerDatabase) as error:

@@ -8,9 +8,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from unittest.mock import patch
 
 from tests.servers_ground import end, wait_until
+from tracker.__main__ import main
 from tracker.house import House, open_house
 from tracker.settings import read_settings
 
@@ -60,6 +63,26 @@ class Inkling:
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr.decode())
+
+    def here(self, *words: str, given: bytes = b"", **settings: str) -> Done:
+        """The same within this process, which is quicker; for the variants of what was run as a process once."""
+        streams = [
+            TextIOWrapper(BytesIO(content), encoding="utf-8", errors="surrogateescape") for content in (given, b"", b"")
+        ]
+        before, folder = (sys.stdin, sys.stdout, sys.stderr), Path.cwd()
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("INKLING_")}
+        with patch.dict(os.environ, environ | self._environ(settings), clear=True):
+            try:
+                os.chdir(self.folder)
+                sys.stdin, sys.stdout, sys.stderr = streams
+                code = main(words)
+            finally:
+                sys.stdin, sys.stdout, sys.stderr = before
+                os.chdir(folder)
+        for stream in streams[1:]:
+            stream.flush()
+        out, err = (stream.buffer.getvalue() for stream in streams[1:])
+        return Done(code, out, err.decode())
 
     @contextmanager
     def running(self, *words: str, **settings: str) -> Iterator["Running"]:

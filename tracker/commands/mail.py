@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pixel.tokens import new_public_id, token_in_path
@@ -63,9 +64,8 @@ def _path(url: str) -> str:
 def judge(words: argparse.Namespace) -> int:
     """One verdict per event as JSON Lines. A line that cannot be read is named on standard error; the others are judged."""
     try:
-        source = nullcontext(sys.stdin) if words.file == "-" else open(words.file, encoding="utf-8")  # noqa: SIM115
-        with source as lines:
-            for verdict in judge_lines(lines):
+        with nullcontext(sys.stdin.buffer) if words.file == "-" else Path(words.file).open("rb") as lines:
+            for verdict in judge_lines(line.decode() for line in lines):
                 print(verdict)
     except OSError as error:
         raise CommandError(f"{words.file} cannot be read: {error.strerror}") from None

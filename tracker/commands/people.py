@@ -131,7 +131,7 @@ def _label(text: str, longest: int) -> str:
 
 def _password(prompt: str, from_input: bool) -> str:
     try:
-        return sys.stdin.readline().rstrip("\r\n") if from_input else getpass.getpass(prompt)
+        return sys.stdin.buffer.readline().decode().rstrip("\r\n") if from_input else getpass.getpass(prompt)
     except (EOFError, UnicodeDecodeError):
         raise CommandError("No password was given. Type it, or give it with --password-stdin as UTF-8.") from None
 

@@ -1,0 +1,149 @@
+"""People, tokens, policy and sending addresses from the command line, on both databases."""
+
+import re
+
+import pytest
+from sqlmodel import col, select
+
+from tests.commands.inkling import Inkling
+from tracker.consent import Pack
+from tracker.db import now
+from tracker.models import Account, ApiToken, User, UserSession
+from tracker.preferences import preference, workspace_pack
+from tracker.secrets import password_fits, token_digest
+
+PASSWORD = b"correct horse battery\n"
+
+
+def add_alice(inkling: Inkling, *more: str) -> None:
+    done = inkling("user", "add", "Alice@Seller.example", "--name", "Alice", "--password-stdin", *more, given=PASSWORD)
+    assert (done.code, done.text, done.err) == (0, "Added alice@seller.example.\n", "")
+
+
+def user_of(inkling: Inkling) -> User:
+    house = inkling.house()
+    try:
+        with house.database.reading() as session:
+            return session.exec(select(User)).one()
+    finally:
+        house.database.close()
+
+
+def test_people_and_their_tokens_as_processes(inkling_on_both: Inkling) -> None:
+    inkling = inkling_on_both
+    add_alice(inkling, "--role", "admin")
+    assert inkling("user", "list").lines == [["alice@seller.example", "Alice", "admin", "active"]]
+    made = inkling("token", "add", "--user", "ALICE@seller.example", "--name", "CRM")
+    assert (made.code, made.err) == (0, "")
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}\n", made.text)
+    unknown = inkling("token", "revoke", "no-such-id")
+    assert (unknown.code, unknown.sentence) == (1, "There is no token no-such-id. See: inkling token list")
+
+
+def test_the_life_of_a_user(inkling: Inkling) -> None:
+    assert inkling.here("user", "list").text == ""
+    add_alice(inkling)
+    alice = user_of(inkling)
+    assert password_fits(alice.password_hash, PASSWORD.decode().strip())
+    again = inkling.here("user", "add", "ALICE@seller.example", "--name", "A", "--password-stdin", given=PASSWORD)
+    assert (again.code, again.sentence) == (1, "alice@seller.example is here already.")
+    assert inkling.here("user", "disable", "alice@SELLER.example").text == "Disabled alice@seller.example.\n"
+    assert inkling.here("user", "list").lines == [["alice@seller.example", "Alice", "member", "disabled"]]
+
+
+def test_who_is_disabled_has_no_way_in(inkling: Inkling) -> None:
+    add_alice(inkling)
+    token = inkling.here("token", "add", "--user", "alice@seller.example", "--name", "CRM").text.strip()
+    house = inkling.house()
+    with house.database.session_scope() as session:
+        alice = session.exec(select(User)).one()
+        session.add(UserSession(user_id=alice.id or 0, token_digest="d", expires_at=now()))
+    inkling.here("user", "disable", "alice@seller.example")
+    with house.database.reading() as session:
+        assert session.exec(select(UserSession)).all() == []
+        assert session.exec(select(ApiToken).where(col(ApiToken.revoked_at).is_(None))).all() == []
+        assert session.exec(select(ApiToken.token_digest)).one() == token_digest(token)
+    house.database.close()
+    refused = inkling.here("token", "add", "--user", "alice@seller.example", "--name", "CRM")
+    assert (refused.code, refused.sentence) == (1, "alice@seller.example is disabled; a token would open nothing.")
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "complaint"),
+    [
+        (("alice", "--name", "A"), PASSWORD, "has no @"),
+        (("alice@seller.example", "--name", " "), PASSWORD, "--name"),
+        (("alice@seller.example", "--name", "x" * 201), PASSWORD, "--name"),
+        (("alice@seller.example", "--name", "A"), b"too short\n", "10 characters or more"),
+        (("alice@seller.example", "--name", "A"), b"", "10 characters or more"),
+        (("alice@seller.example", "--name", "A"), b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8\xf7\xf6\n", "password"),
+    ],
+)
+def test_people_that_cannot_be_added(inkling: Inkling, words: tuple[str, ...], given: bytes, complaint: str) -> None:
+    done = inkling.here("user", "add", *words, "--password-stdin", given=given)
+    assert done.code == 1
+    assert complaint in done.sentence
+
+
+def test_a_password_from_windows_ends_before_its_line(inkling: Inkling) -> None:
+    inkling(
+        "user", "add", "alice@seller.example", "--name", "A", "--password-stdin", given=b"correct horse battery\r\n"
+    )
+    assert password_fits(user_of(inkling).password_hash, "correct horse battery")
+
+
+def test_the_life_of_a_token(inkling: Inkling) -> None:
+    add_alice(inkling)
+    token = inkling.here("token", "add", "--user", "alice@seller.example", "--name", "CRM").text.strip()
+    listed = inkling.here("token", "list")
+    ((public_id, *rest),) = listed.lines
+    assert rest == ["alice@seller.example", "CRM", "active", "never used"]
+    assert token not in listed.text
+    assert inkling.here("token", "revoke", public_id).text == f"Revoked {public_id}.\n"
+    assert inkling.here("token", "revoke", public_id).code == 0, "twice is once"
+    assert inkling.here("token", "list").lines[0][3] == "revoked"
+
+
+def test_somebody_who_is_not_here(inkling: Inkling) -> None:
+    for words in (("user", "disable", "luc@x.example"), ("token", "add", "--user", "luc@x.example", "--name", "a")):
+        done = inkling.here(*words)
+        assert (done.code, done.sentence) == (1, "Nobody here has the address luc@x.example. See: inkling user list")
+
+
+def test_the_policy_is_chosen_with_its_reason(inkling: Inkling) -> None:
+    for words in (("notice",), ("notice", "--reason", " " * 40)):
+        refused = inkling("policy", "set", *words)
+        assert refused.code == 1
+        assert refused.sentence.endswith("Give it with --reason.")
+    house = inkling.house()
+    with house.database.reading() as session:
+        assert workspace_pack(session) == Pack.STRICT
+    done = inkling.here("policy", "set", "notice", "--reason", "All our clients live in Brazil; counsel of 3 March.")
+    assert (done.code, done.text) == (0, "The consent policy is “notice”.\n")
+    with house.database.reading() as session:
+        assert workspace_pack(session) == Pack.NOTICE
+        assert preference(session, "policy_reason").startswith("All our clients")
+    assert inkling.here("policy", "set", "off").code == 0
+    house.database.close()
+
+
+def test_the_operator_vouches_for_an_address(inkling: Inkling) -> None:
+    add_alice(inkling)
+    house = inkling.house()
+    with house.database.session_scope() as session:
+        alice = session.exec(select(User)).one()
+        for address, removed in (("Sales@Seller.example", None), ("old@seller.example", now())):
+            account = Account(
+                user_id=alice.id or 0, address=address, smtp_host="mail.x.example", smtp_port=587, smtp_security="tls"
+            )
+            account.removed_at = removed
+            session.add(account)
+    assert inkling.here("account", "confirm", "sales@seller.EXAMPLE").text == "Confirmed sales@seller.example.\n"
+    for address in ("old@seller.example", "luc@seller.example"):
+        refused = inkling.here("account", "confirm", address)
+        assert (refused.code, refused.sentence) == (1, f"No account sends as {address}.")
+    assert inkling.here("account", "confirm", "sales@").code == 1
+    with house.database.reading() as session:
+        confirmed = {a.address for a in session.exec(select(Account)) if a.confirmed_at}
+    assert confirmed == {"Sales@Seller.example"}
+    house.database.close()
