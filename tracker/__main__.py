@@ -27,9 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code. Errors are one sentence on standard error, never a traceback."""
     words = parser().parse_args(arguments)
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(
-            encoding="utf-8"
-        )  # whatever the terminal is set to: what we print is for other programs too
+        # Whatever the terminal is set to: what we print is for other programs too.
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         return command_of(words.command)(words)
     except (SettingError, CommandError, NewerDatabase) as error:

@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from types import MappingProxyType
 from unittest.mock import patch
 
 from tests.servers_ground import end, wait_until
@@ -54,11 +55,11 @@ class Inkling:
 
     def __call__(self, *words: str, given: bytes = b"", **settings: str) -> Done:
         done = subprocess.run(
-            self._command(words),
+            self.command(*words),
             input=given,
             capture_output=True,
             cwd=self.folder,
-            env=self._environ(settings),
+            env=self.environ(settings),
             timeout=60,
             check=False,
         )
@@ -66,12 +67,14 @@ class Inkling:
 
     def here(self, *words: str, given: bytes = b"", **settings: str) -> Done:
         """The same within this process, which is quicker; for the variants of what was run as a process once."""
+        errors = ("surrogateescape", "strict", "backslashreplace")  # as a process begins
+        buffers = (BytesIO(given), BytesIO(), BytesIO())
         streams = [
-            TextIOWrapper(BytesIO(content), encoding="utf-8", errors="surrogateescape") for content in (given, b"", b"")
+            TextIOWrapper(b, "utf-8", errors=e, write_through=True) for b, e in zip(buffers, errors, strict=True)
         ]
         before, folder = (sys.stdin, sys.stdout, sys.stderr), Path.cwd()
         environ = {name: value for name, value in os.environ.items() if not name.startswith("INKLING_")}
-        with patch.dict(os.environ, environ | self._environ(settings), clear=True):
+        with patch.dict(os.environ, environ | self.environ(settings), clear=True):
             try:
                 os.chdir(self.folder)
                 sys.stdin, sys.stdout, sys.stderr = streams
@@ -79,16 +82,13 @@ class Inkling:
             finally:
                 sys.stdin, sys.stdout, sys.stderr = before
                 os.chdir(folder)
-        for stream in streams[1:]:
-            stream.flush()
-        out, err = (stream.buffer.getvalue() for stream in streams[1:])
-        return Done(code, out, err.decode())
+        return Done(code, buffers[1].getvalue(), buffers[2].getvalue().decode())
 
     @contextmanager
     def running(self, *words: str, **settings: str) -> Iterator["Running"]:
         """A command that goes on until a signal."""
         process = subprocess.Popen(
-            self._command(words), stderr=subprocess.PIPE, cwd=self.folder, env=self._environ(settings)
+            self.command(*words), stderr=subprocess.PIPE, cwd=self.folder, env=self.environ(settings)
         )
         running = Running(process)
         reader = threading.Thread(target=running.listen)
@@ -103,14 +103,16 @@ class Inkling:
 
     def house(self) -> House:
         """The house that the commands work on; close its database."""
-        environ = {name: value for name, value in self._environ({}).items() if name.startswith("INKLING_")}
+        environ = {name: value for name, value in self.environ().items() if name.startswith("INKLING_")}
         return open_house(read_settings(environ, dotenv=None))
 
-    def _command(self, words: tuple[str, ...]) -> list[str]:
+    def command(self, *words: str) -> list[str]:
+        """The words of a process; a warning ends it."""
         return [sys.executable, "-W", "error", "-m", "tracker", *words]
 
-    def _environ(self, settings: dict[str, str]) -> dict[str, str]:
-        ours = {"DATA_DIR": str(self.folder / "data")} | self.settings | settings
+    def environ(self, settings: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+        """All that such a process knows of the world."""
+        ours = {"DATA_DIR": str(self.folder / "data"), **self.settings, **settings}
         return {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),

@@ -67,6 +67,8 @@ def judge(words: argparse.Namespace) -> int:
         with nullcontext(sys.stdin.buffer) if words.file == "-" else Path(words.file).open("rb") as lines:
             for verdict in judge_lines(line.decode() for line in lines):
                 print(verdict)
+    except BrokenPipeError:  # of our own output
+        raise
     except OSError as error:
         raise CommandError(f"{words.file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
