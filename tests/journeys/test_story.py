@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.journeys.test_send_and_track import html_of
-from tests.servers import Authority, Dovecot, SmtpSink, free_port, smtp_sink, wait_until
+from tests.servers import Authority, Dovecot, SmtpSink, free_port, listening, smtp_sink, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -61,7 +61,7 @@ def serving(folder: Path, ca: Authority) -> Iterator[Product]:
     listener = threading.Thread(target=listen)
     listener.start()
     try:
-        wait_until(lambda: product.code, 30)
+        wait_until(lambda: product.code and listening(port), 30)
         yield product
     finally:
         process.terminate()
