@@ -22,6 +22,8 @@ class House:
     tokens: Tokens
     sandbox_url: str | None = None
     """Where the recipients of a demo read their mail."""
+    name_server: tuple[str, int] | None = None
+    """Address and port of the DNS server to ask; None is the one this machine is set up with."""
 
     @cached_property
     def own_hosts(self) -> frozenset[str]:
@@ -33,6 +35,10 @@ class House:
 
     def click_url(self, delivery: str, link: int, url: str) -> str:
         return f"{self.settings.tracking_url}/c/{self.tokens.click(delivery, link, url)}"
+
+    def trap_url(self, delivery: str) -> str:
+        """The hidden link of a copy; it looks like every other link of ours."""
+        return f"{self.settings.tracking_url}/c/{self.tokens.trap(delivery)}"
 
     def may_connect(self, address: str) -> bool:
         """Whether a mail server may live at this IP address: public, or in a network the operator allowed."""

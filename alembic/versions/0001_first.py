@@ -25,13 +25,11 @@ def upgrade() -> None:
         sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(length=80), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("looked_up_at", UtcDateTime(), nullable=True),
-        sa.Column("used_at", UtcDateTime(), nullable=False),
         sa.Column("due_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("domain", name=op.f("pk_domain_profile")),
     )
     with op.batch_alter_table("domain_profile", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_domain_profile_due_at"), ["due_at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_domain_profile_used_at"), ["used_at"], unique=False)
 
     op.create_table(
         "drain_cursor",
@@ -660,7 +658,6 @@ def downgrade() -> None:
     op.drop_table("hit_aside")
     op.drop_table("drain_cursor")
     with op.batch_alter_table("domain_profile", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_domain_profile_used_at"))
         batch_op.drop_index(batch_op.f("ix_domain_profile_due_at"))
 
     op.drop_table("domain_profile")

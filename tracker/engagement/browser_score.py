@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tracker.engagement.case import Case
-from tracker.engagement.mail_exchangers import GATEWAYS, family
 from tracker.engagement.verdict import Reason
+from tracker.mail_exchangers import GATEWAYS, family
 
 SCANNER_FROM = 55
 UNKNOWN_FROM = 30

@@ -2,8 +2,8 @@
 
 from tracker.engagement.case import Case, decide
 from tracker.engagement.known_agents import GMAIL_CHROME_104
-from tracker.engagement.mail_exchangers import family
 from tracker.engagement.verdict import Reason, Verdict
+from tracker.mail_exchangers import family
 
 
 def mail_proxy(case: Case) -> Verdict | None:

@@ -192,9 +192,8 @@ class DomainProfile(SQLModel, table=True):
     """Look-ups in a row that had no answer."""
     looked_up_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     """When the last answer came, be it that there is nothing."""
-    used_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
     due_at: datetime | None = Field(default_factory=now, sa_type=UtcDateTime, index=True)
-    """When it is to be looked up (again); None while nobody needs it."""
+    """When it is to be looked up (again); None while what is known is fresh or nobody asks."""
 
 
 class TrackedLink(SQLModel, table=True):

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
-from tracker.addresses import Mailbox, lookup_form
+from tracker.addresses import Mailbox, domain_of, lookup_form
 from tracker.consent import Decision, Facts, Purpose, State, decide, may_keep
 from tracker.models import Account, Delivery, Recipient, User
+from tracker.mx import families, fill
 from tracker.outgoing.draft import Draft
 from tracker.preferences import preference, workspace_pack
 from tracker.recipients import consent_of
@@ -23,6 +24,8 @@ class Planned:
     """None for somebody we never wrote to."""
     opens: Decision
     clicks: Decision
+    mx_family: str | None = None
+    """Where the recipient's domain gets its mail, as far as that is known."""
 
 
 def plan_policy(session: Session, user: User, draft: Draft, *, untouched: str | None = None) -> list[Planned]:
@@ -34,6 +37,7 @@ def plan_policy(session: Session, user: User, draft: Draft, *, untouched: str | 
     known = _known(session, [m.address for _, m in everybody])
     states = consent_of(session, [r.id for r in known.values() if r.id is not None])
     own = _own_addresses(session, user)
+    exchangers = families(session, [m.address for _, m in everybody])
     planned = []
     for role, mailbox in everybody:
         form = lookup_form(mailbox.address)
@@ -52,7 +56,8 @@ def plan_policy(session: Session, user: User, draft: Draft, *, untouched: str | 
             )
             for purpose, wanted in _wanted(user, draft)
         )
-        planned.append(Planned(mailbox, role, recipient, opens, clicks))
+        mx_family = exchangers.get(domain_of(mailbox.address))
+        planned.append(Planned(mailbox, role, recipient, opens, clicks, mx_family))
     return planned
 
 
@@ -100,7 +105,11 @@ def _own_addresses(session: Session, user: User) -> set[str]:
 
 
 def tighten(session: Session, deliveries: Sequence[Delivery]) -> None:
-    """Checks queued copies against consent as it is now: what was allowed may have been forbidden since, never the reverse."""
+    """Checks queued copies against consent as it is now: what was allowed may have been forbidden since, never the reverse.
+
+    Where their mail goes is noted with it: the judge asks for it.
+    """
+    fill(session, deliveries)
     pack = workspace_pack(session)
     recipients = {
         r.id: r

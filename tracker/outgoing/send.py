@@ -26,6 +26,7 @@ from tracker.models import (
     TrackedLink,
     User,
 )
+from tracker.mx import want
 from tracker.notify import announce
 from tracker.outgoing.build import NewMessage, build_message
 from tracker.outgoing.draft import Draft, OutgoingFile, SendError, check
@@ -186,6 +187,7 @@ def _keep_attachments(session: Session, message: Message, draft: Draft) -> None:
 
 def _add_deliveries(session: Session, message: Message, planned: Sequence[Planned]) -> None:
     assert message.id is not None
+    want(session, [one.mailbox.address for one in planned])
     for position, one in enumerate(planned):
         recipient = find_or_make(session, one.mailbox.address, one.mailbox.name)
         session.flush()

@@ -1,0 +1,186 @@
+"""Where a recipient's domain gets its mail: asked of a real DNS server, remembered, never asked for while somebody waits."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlmodel import col, select, update
+
+from tests.houses import People
+from tests.servers import SmtpSink
+from tests.servers_dns import NameServer, name_server
+from tracker import mx
+from tracker.db import now
+from tracker.house import House
+from tracker.mail_exchangers import KNOWN
+from tracker.models import Delivery, DomainProfile
+from tracker.outgoing.queue import send_due
+
+
+@pytest.fixture(scope="module")
+def dns() -> Iterator[NameServer]:
+    with name_server() as server:
+        yield server
+
+
+@pytest.fixture
+def asking(house: House, dns: NameServer) -> House:
+    dns.asked.clear()
+    return replace(house, name_server=dns.address)
+
+
+def profile(house: House, domain: str) -> DomainProfile:
+    with house.database.reading() as session:
+        return session.get_one(DomainProfile, domain)
+
+
+def want(house: House, *addresses: str) -> None:
+    with house.database.session_scope() as session:
+        mx.want(session, addresses)
+
+
+def look_up_all(house: House) -> None:
+    while mx.look_up_due(house):
+        pass
+
+
+def send_all(house: House) -> None:
+    while send_due(house, "test:1"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("records", "family"),
+    [
+        (("10 mx0a-00123.pphosted.com.",), "proofpoint"),
+        (("10 mx1-us1.ppe-hosted.com.", "20 mx2-us1.ppe-hosted.com."), "proofpoint"),
+        (("10 eu-smtp-inbound-1.mimecast.com.",), "mimecast"),
+        (("10 d1.a.ess.de.barracudanetworks.com.",), "barracuda"),
+        (("10 esa1.client.iphmx.com.",), "cisco"),
+        (("10 cluster5.eu.messagelabs.com.",), "symantec"),
+        (("1 ASPMX.L.GOOGLE.COM.", "5 alt1.aspmx.l.google.com."), "google"),
+        (("0 client-com.mail.protection.outlook.com.",), "microsoft"),
+        (("10 mta5.am0.yahoodns.net.",), "yahoo"),
+        (("10 mx.yandex.net.",), "yandex"),
+        (("10 emx.mail.ru.",), "mailru"),
+        (("10 mx01.mail.icloud.com.",), "apple"),
+        (("10 mail.client.com.",), None),
+    ],
+)
+def test_families_from_records(asking: House, dns: NameServer, records: tuple[str, ...], family: str | None) -> None:
+    dns.mx["client.com"] = records
+    answer = mx.look_up(asking, "client.com")
+    assert (answer.mx_family, answer.problem) == (family, "")
+    assert answer.host == records[0].split()[1].rstrip(".").lower()
+
+
+def test_the_preferred_exchanger_decides_and_an_unknown_one_does_not_hide_the_next(
+    asking: House, dns: NameServer
+) -> None:
+    dns.mx["client.com"] = ("20 client-com.mail.protection.outlook.com.", "10 mx.pphosted.com.")
+    assert mx.look_up(asking, "client.com") == mx.Answer("proofpoint", "mx.pphosted.com")
+    dns.mx["client.com"] = ("20 client-com.mail.protection.outlook.com.", "10 relay.client.com.")
+    assert mx.look_up(asking, "client.com") == mx.Answer("microsoft", "relay.client.com")
+
+
+def test_what_has_no_exchanger(asking: House, dns: NameServer) -> None:
+    dns.mx |= {"null.com": ("0 .",), "bare.com": ()}
+    assert mx.look_up(asking, "null.com") == mx.Answer(problem="no_mail")
+    assert mx.look_up(asking, "bare.com") == mx.Answer(problem="no_mx")
+    assert mx.look_up(asking, "nobody.com") == mx.Answer(problem="no_domain")
+
+
+def test_a_server_without_an_answer_is_asked_again_later_and_what_was_known_stays(
+    asking: House, dns: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mx, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(mx, "ALL_SECONDS", 0.1)
+    dns.mx["slow.com"] = ("10 mx.pphosted.com.",)
+    want(asking, "anna@slow.com", "anna@broken.com")
+    dns.silent, dns.failing = set(), {"broken.com"}
+    look_up_all(asking)
+    assert profile(asking, "slow.com").mx_family == "proofpoint"
+    assert (profile(asking, "broken.com").problem, profile(asking, "broken.com").tries) == ("no_answer", 1)
+    dns.silent = {"slow.com"}
+    with asking.database.session_scope() as session:
+        session.exec(update(DomainProfile).values(due_at=now()))
+    look_up_all(asking)
+    slow, broken = profile(asking, "slow.com"), profile(asking, "broken.com")
+    assert (slow.mx_family, slow.problem) == ("proofpoint", "no_answer")
+    assert broken.tries == 2
+    assert broken.due_at is not None
+    assert timedelta(minutes=9) < broken.due_at - now() <= timedelta(minutes=10)
+    dns.silent, dns.failing = set(), set()
+
+
+def test_an_answer_is_believed_for_a_week_and_so_is_that_there_is_none(asking: House, dns: NameServer) -> None:
+    dns.mx["client.com"] = ("10 mx.mimecast.com.",)
+    for _ in range(3):
+        want(asking, "anna@Client.com", "luc@client.com", "x@nobody.com")
+        look_up_all(asking)
+    assert sorted(dns.asked) == ["client.com", "nobody.com"]
+    with asking.database.session_scope() as session:
+        session.exec(update(DomainProfile).values(looked_up_at=now() - timedelta(days=6, hours=23)))
+    want(asking, "anna@client.com", "x@nobody.com")
+    assert profile(asking, "client.com").due_at is None
+    with asking.database.session_scope() as session:
+        session.exec(update(DomainProfile).values(looked_up_at=now() - timedelta(days=7, minutes=1)))
+    dns.mx["nobody.com"] = ("10 aspmx.l.google.com.",)
+    want(asking, "anna@client.com", "x@nobody.com")
+    look_up_all(asking)
+    assert profile(asking, "nobody.com").mx_family == "google"
+    assert len(dns.asked) == 4
+
+
+def test_names_that_never_exist_are_never_asked_for(house: House) -> None:
+    for domain in ("client.example", "printer.local", "a.onion", "box.localhost", "x.test", "y.invalid"):
+        assert mx.look_up(house, domain) == mx.Answer(problem="special")
+
+
+def test_a_copy_carries_the_family_when_it_leaves(
+    asking: House, dns: NameServer, people: People, smtp_sink: SmtpSink
+) -> None:
+    dns.mx |= {"first.com": ("10 mx.pphosted.com.",), "later.com": ("10 eu-smtp-inbound-1.mimecast.com.",)}
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.send(alice, "anna@first.com")
+    look_up_all(asking)
+    people.send(alice, "luc@first.com", "kim@later.com", "x@client.example")
+    send_all(asking)
+    assert families(asking) == {
+        "anna@first.com": "proofpoint",
+        "luc@first.com": "proofpoint",
+        "kim@later.com": None,
+        "x@client.example": None,
+    }
+    look_up_all(asking)
+    assert families(asking)["kim@later.com"] == "mimecast", "the answer came after the copy had left"
+    assert families(asking)["x@client.example"] is None
+
+
+def families(house: House) -> dict[str, str | None]:
+    with house.database.reading() as session:
+        return dict(session.exec(select(Delivery.address, Delivery.mx_family)).all())
+
+
+def test_only_one_worker_asks(asking: House, dns: NameServer) -> None:
+    want(asking, "anna@client.com")
+    assert mx._claim(asking) == "client.com"
+    assert mx._claim(asking) is None, "it is leased"
+    with asking.database.session_scope() as session:
+        session.exec(update(DomainProfile).values(due_at=now() - timedelta(seconds=1)))
+    assert mx._claim(asking) == "client.com", "the lease ran out: its holder died"
+
+
+def test_wanting_the_same_twice_at_once_is_no_mistake(house: House) -> None:
+    with house.database.session_scope() as session:
+        mx.want(session, ["anna@client.com"])
+        session.flush()
+        mx._add(session, "client.com")
+    with house.database.reading() as session:
+        assert len(session.exec(select(DomainProfile).where(col(DomainProfile.domain) == "client.com")).all()) == 1
+
+
+def test_every_family_has_a_name() -> None:
+    assert {"proofpoint", "mimecast", "barracuda", "cisco", "google", "microsoft", "apple"} <= KNOWN
