@@ -14,7 +14,7 @@ from tests.servers import SmtpSink
 from tracker import notify
 from tracker.consent import Pack, State
 from tracker.db import now
-from tracker.engagement.alerts import settle_due
+from tracker.engagement.settling import settle_due
 from tracker.engagement.ingest import drain, retry_aside
 from tracker.engagement.overrule import overrule
 from tracker.house import House

@@ -2,9 +2,10 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, TypeVar
 
 from tracker.engagement.evidence import Evidence
 from tracker.engagement.sequence_hit import SequenceHit
@@ -15,6 +16,8 @@ from tracker.engagement.windows import Windows
 RECIPIENTS = 3
 DOMAINS = 2
 MESSAGES_TO_LEARN = 3
+# What Apple, chats and the sender ask for says nothing about an address.
+LEFT_OUT = ("privacy_prefetch", "link_preview", "sender_self")
 PROOF = ("honeypot_neighbour", "honeypot", "burst", "many_recipients")
 
 
@@ -28,10 +31,6 @@ class AddressHit:
     recipient: str
     evidence: Evidence
     verdict: Verdict
-
-    @property
-    def domain(self) -> str:
-        return self.recipient.rpartition("@")[2].lower()
 
     @cached_property
     def hit(self) -> SequenceHit:
@@ -50,11 +49,17 @@ def resolve_addresses(hits: Sequence[AddressHit], windows: Windows = Windows()) 
     """S6: the verdict of every hit, by key, after looking at who else each address read mail of."""
     final = {hit.key: hit.verdict for hit in hits}
     for everybody in _by_host(hits).values():
-        group = [hit for hit in everybody if hit.verdict.klass != "sender_self"]
-        for hit, reason in _many_recipients(group, windows):
-            if hit.verdict.klass in ("human", "unknown"):
-                final[hit.key] = Verdict("security_scanner", 0.90, (reason, *hit.verdict.reasons), hit.verdict.vendor)
+        group = [hit for hit in everybody if hit.verdict.klass not in LEFT_OUT]
+        for hit, reason, trigger in crowds(group, windows):
+            final[hit.key] = crowd_verdict(hit.verdict, reason, trigger)
     return final
+
+
+def crowd_verdict(verdict: Verdict, reason: Reason, trigger: Hashable) -> Verdict:
+    """The verdict of a hit whose address asked for many recipients' mail at once."""
+    if verdict.klass not in ("human", "unknown"):
+        return verdict
+    return Verdict("security_scanner", 0.90, (reason, *verdict.reasons), verdict.vendor, trigger)
 
 
 def learned_addresses(hits: Sequence[AddressHit], windows: Windows = Windows()) -> tuple[LearnedAddress, ...]:
@@ -78,10 +83,25 @@ def _by_host(hits: Iterable[AddressHit]) -> dict[Hashable, list[AddressHit]]:
     return groups
 
 
-def _many_recipients(group: Sequence[AddressHit], windows: Windows) -> Iterable[tuple[AddressHit, Reason]]:
+class Asking(Protocol):
+    """A hit as S6 looks at it: when, whose mail, under which key."""
+
+    @property
+    def key(self) -> Hashable: ...
+    @property
+    def at(self) -> float: ...
+    @property
+    def recipient(self) -> str: ...
+
+
+A = TypeVar("A", bound=Asking)
+
+
+def crowds(group: Sequence[A], windows: Windows = Windows()) -> Iterator[tuple[A, Reason, Hashable]]:
+    """S6 on the hits of one address in order of time: who belongs to a crowd, why, and the key of the hit that showed it."""
     for window in stretches(group, lambda hit: hit.at, windows.cross_recipient):
         recipients = {hit.recipient.lower() for hit in window}
-        if len(recipients) >= RECIPIENTS and len({hit.domain for hit in window}) >= DOMAINS:
+        if len(recipients) >= RECIPIENTS and len({address.rpartition("@")[2] for address in recipients}) >= DOMAINS:
             took = round(window[-1].at - window[0].at)
-            for hit in window:
-                yield hit, Reason("many_recipients", {"recipients": len(recipients), "seconds": took})
+            reason = Reason("many_recipients", {"recipients": len(recipients), "seconds": took})
+            yield from ((hit, reason, window[-1].key) for hit in window)

@@ -1,76 +1,93 @@
-"""The bell: rings once a verdict has settled, only for what a person did, and is corrected when a verdict is revised."""
+"""The bell's side of verdicts: what a person did rings once, and lines are corrected in place when a verdict is revised."""
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlalchemy import insert
+from sqlalchemy import select as columns
+from sqlmodel import Session, SQLModel, col
 
 from tracker.db import now
-from tracker.engagement.counters import recount
-from tracker.engagement.judging import rejudge
-from tracker.house import House
+from tracker.engagement.counters import Counted
 from tracker.models import Delivery, Event, Message
-from tracker.notify import announce, correct, ring
+from tracker.notify import correct, ring
 
-BATCH = 500
-
-
-def settle_due(house: House) -> int:
-    """Judges once more what has waited long enough, and rings for what a person did. Returns how many events settled."""
-    with house.database.session_scope() as session:
-        events = _due(session, now())
-        if not events:
-            return 0
-        changed = rejudge(session, house, {e.delivery_id for e in events if e.delivery_id is not None})
-        messages = {m.id: m for m in recount(session, {e.message_id for e in events})}
-        for event in events:
-            event.settle_at = None
-            session.add(event)
-        for delivery_id in sorted({e.delivery_id for e in events if e.counted and e.delivery_id is not None}):
-            _ring(session, delivery_id, [e for e in events if e.delivery_id == delivery_id and e.counted])
-        correct_bell(session, changed)
-        for message in messages.values():
-            announce(session, message.user_id, "message", message.public_id)
-        return len(events)
+_FEED = SQLModel.metadata.tables["feed_item"]
 
 
-def _due(session: Session, moment: datetime) -> Sequence[Event]:
-    due = select(Event).where(col(Event.settle_at) <= moment).order_by(col(Event.settle_at)).limit(BATCH)
-    return session.exec(due.with_for_update(skip_locked=True)).all()
+def ring_for(session: Session, settled: Sequence[Any]) -> None:
+    """One line per copy for events that have just settled and count (rows with delivery_id, kind, at and client)."""
+    by_delivery: dict[int, list[Any]] = defaultdict(list)
+    for event in settled:
+        by_delivery[event.delivery_id].append(event)
+    for delivery_id, copy in _copies(session, by_delivery).items():
+        if copy.muted:
+            continue
+        events = by_delivery[delivery_id]
+        newest = max(events, key=lambda event: event.at)
+        kind = "click" if any(event.kind == "click" for event in events) else "open"
+        ring(session, copy.user_id, f"delivery:{delivery_id}", kind, newest.at, **_facts(copy, newest.client))
 
 
-def _ring(session: Session, delivery_id: int, events: Sequence[Event]) -> None:
-    delivery = session.get_one(Delivery, delivery_id)
-    message = session.get_one(Message, delivery.message_id)
-    for event in events:
-        event.alerted = True
-    if message.muted:
-        return
-    newest = max(events, key=lambda e: e.at)
-    facts = _facts(delivery, newest.client)
-    kind = "click" if any(e.kind == "click" for e in events) else "open"
-    ring(session, message.user_id, f"delivery:{delivery.id}", kind, newest.at, **facts)
+def correct_bell(session: Session, deliveries: Collection[int]) -> None:
+    """After verdicts were revised: lines that told of these copies are corrected in place, not taken away."""
+    for delivery_id, copy in _copies(session, deliveries).items():
+        newest, vendor = _newest_of_people(session, delivery_id), _newest_vendor(session, delivery_id)
+        facts = _facts(copy, newest or "")
+        facts["kind"] = "corrected" if newest is None else "click" if copy.clicks else "open"
+        facts["detail"] = vendor if newest is None else ""
+        correct(session, copy.user_id, f"delivery:{delivery_id}", **facts)
 
 
-def _facts(delivery: Delivery, client: str) -> dict[str, Any]:
+def tell_pages(session: Session, messages: Sequence[Counted]) -> None:
+    """Hints to the open pages of their owners that these messages have changed."""
+    moment = now()
+    hints = [{"user_id": m.user_id, "kind": "message", "subject": m.public_id, "at": moment} for m in messages]
+    if hints:
+        session.connection().execute(insert(_FEED), hints)
+
+
+def _copies(session: Session, deliveries: Collection[int]) -> Mapping[int, Any]:
+    """Owner and counters of each copy, in the order of their numbers."""
+    if not deliveries:
+        return {}
+    statement = (
+        columns(
+            col(Delivery.id),
+            col(Delivery.message_id),
+            col(Delivery.opens),
+            col(Delivery.clicks),
+            col(Message.user_id),
+            col(Message.muted),
+        )
+        .join(Message, col(Message.id) == col(Delivery.message_id))
+        .where(col(Delivery.id).in_(deliveries))
+        .order_by(col(Delivery.id))
+    )
+    return {row.id: row for row in session.connection().execute(statement)}
+
+
+def _facts(copy: Any, client: str) -> dict[str, Any]:
     return {
-        "message_id": delivery.message_id,
-        "delivery_id": delivery.id,
-        "opens": delivery.opens,
-        "clicks": delivery.clicks,
-        "count": max(1, delivery.opens + delivery.clicks),
+        "message_id": copy.message_id,
+        "delivery_id": copy.id,
+        "opens": copy.opens,
+        "clicks": copy.clicks,
+        "count": max(1, copy.opens + copy.clicks),
         "client": client,
     }
 
 
-def correct_bell(session: Session, changed: Iterable[Event]) -> None:
-    """After verdicts were revised: lines that told of them are corrected in place, not taken away."""
-    for delivery_id in sorted({e.delivery_id for e in changed if e.alerted and e.delivery_id is not None}):
-        delivery = session.get_one(Delivery, delivery_id)
-        message = session.get_one(Message, delivery.message_id)
-        seen = select(Event).where(Event.delivery_id == delivery_id, col(Event.counted)).order_by(col(Event.at).desc())
-        newest = session.exec(seen.limit(1)).first()
-        facts = _facts(delivery, newest.client if newest else "")
-        facts["kind"] = "corrected" if newest is None else "click" if delivery.clicks else "open"
-        correct(session, message.user_id, f"delivery:{delivery_id}", **facts)
+def _newest_of_people(session: Session, delivery_id: int) -> str | None:
+    """The program behind the newest thing a person did; None when no person did anything."""
+    seen = columns(col(Event.client)).where(col(Event.delivery_id) == delivery_id, col(Event.counted))
+    return session.connection().execute(seen.order_by(col(Event.at).desc()).limit(1)).scalar_one_or_none()
+
+
+def _newest_vendor(session: Session, delivery_id: int) -> str:
+    """Whose machine it was instead, as far as that is known: "barracuda", "microsoft", …"""
+    machines = columns(col(Event.vendor)).where(
+        col(Event.delivery_id) == delivery_id, ~col(Event.counted), col(Event.vendor).is_not(None)
+    )
+    return session.connection().execute(machines.order_by(col(Event.at).desc()).limit(1)).scalar_one_or_none() or ""

@@ -1,83 +1,149 @@
 """Counters of deliveries, links and messages: always recomputed from verdicts, never incremented, so that they heal."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import case, func
+from sqlalchemy import Table, Update, bindparam, case, func, update
 from sqlalchemy import select as columns
-from sqlmodel import Session, col, select
+from sqlmodel import Session, SQLModel
 
-from tracker.models import Delivery, Event, Message, TrackedLink
+_tables = SQLModel.metadata.tables
+EVENT, DELIVERY, MESSAGE, LINK = (_tables[name] for name in ("event", "delivery", "message", "tracked_link"))
+_OF_DELIVERIES = (
+    *("opens", "clicks", "machine", "first_opened_at", "last_opened_at", "first_clicked_at", "last_clicked_at"),
+)
+_OF_MESSAGES = ("opens", "clicks", "machine", "first_opened_at", "last_activity_at")
+Rows = Mapping[int, Mapping[str, Any]]
 
 
-def recount(session: Session, message_ids: Iterable[int]) -> Sequence[Message]:
-    """Recomputes everything that is counted about these messages. Returns their rows."""
+@dataclass(frozen=True)
+class Counted:
+    """A message whose counters were just recomputed."""
+
+    id: int
+    user_id: int
+    public_id: str
+
+
+def lock_messages(session: Session, message_ids: Collection[int]) -> None:
+    """Whoever judges or counts a message holds it until the commit: two at once would each count without the other's events.
+
+    (SQLite: the transaction already holds the only write lock.)
+    """
+    if session.get_bind().dialect.name != "sqlite" and message_ids:
+        held = columns(MESSAGE.c.id).where(MESSAGE.c.id.in_(message_ids)).order_by(MESSAGE.c.id)
+        session.connection().execute(held.with_for_update(key_share=True)).all()
+
+
+def recount(session: Session, message_ids: Iterable[int]) -> Sequence[Counted]:
+    """Recomputes everything that is counted about these messages, in one query per table, and writes what changed."""
     ids = sorted(set(message_ids))
     if not ids:
         return ()
     session.flush()
-    deliveries = session.exec(select(Delivery).where(col(Delivery.message_id).in_(ids))).all()
-    _recount_deliveries(session, ids, deliveries)
+    lock_messages(session, ids)
+    deliveries = _recount_deliveries(session, ids)
     _recount_links(session, ids)
-    messages = session.exec(
-        select(Message).where(col(Message.id).in_(ids)).order_by(col(Message.id)).with_for_update()
-    ).all()
-    for message in messages:
-        _sum_up(message, [d for d in deliveries if d.message_id == message.id])
-        session.add(message)
-    return messages
+    return _recount_messages(session, ids, deliveries)
 
 
-def _recount_deliveries(session: Session, ids: Sequence[int], deliveries: Sequence[Delivery]) -> None:
-    counted = case((col(Event.counted), 1), else_=0)
-    grey = case((~col(Event.counted) & ~col(Event.merged) & (col(Event.klass) != "sender_self"), 1), else_=0)
-    at_counted = case((col(Event.counted), col(Event.at)))
-    rows = (
-        session.connection()
-        .execute(
-            columns(
-                col(Event.delivery_id),
-                col(Event.kind),
-                func.sum(counted),
-                func.sum(grey),
-                func.min(at_counted),
-                func.max(at_counted),
-            )
-            .where(col(Event.message_id).in_(ids), col(Event.kind).in_(("open", "click")))
-            .group_by(col(Event.delivery_id), col(Event.kind))
-        )
-        .all()
+def _recount_deliveries(session: Session, ids: Sequence[int]) -> Rows:
+    events = _events_by_delivery(session, ids)
+    found = _read(session, DELIVERY, _OF_DELIVERIES, ("message_id", "opens_on"), DELIVERY.c.message_id.in_(ids))
+    new = {id_: {**old, **_delivery_counters(events[id_], old["opens_on"])} for id_, old in found.items()}
+    _write(session, _WRITE_DELIVERY, found, new)
+    return new
+
+
+def _delivery_counters(events: Mapping[str, Any], opens_on: bool) -> dict[str, Any]:
+    opens, open_grey, first_open, last_open = events.get("open", (0, 0, None, None))
+    clicks, click_grey, first_click, last_click = events.get("click", (0, 0, None, None))
+    # Somebody who clicked has seen the mail, though pictures were blocked: one open, inferred.
+    if opens_on and clicks and not opens:
+        opens, first_open, last_open = 1, first_click, first_click
+    machine = open_grey + click_grey
+    return dict(
+        zip(_OF_DELIVERIES, (opens, clicks, machine, first_open, last_open, first_click, last_click), strict=True)
     )
-    found = {(delivery_id, kind): rest for delivery_id, kind, *rest in rows}
-    for delivery in deliveries:
-        opens, open_grey, first_open, last_open = found.get((delivery.id, "open"), (0, 0, None, None))
-        clicks, click_grey, first_click, last_click = found.get((delivery.id, "click"), (0, 0, None, None))
-        # Somebody who clicked has seen the mail, though pictures were blocked: one open, inferred.
-        inferred = delivery.opens_on and clicks > 0 and opens == 0
-        delivery.opens, delivery.clicks = (1 if inferred else opens), clicks
-        delivery.machine = open_grey + click_grey
-        delivery.first_opened_at, delivery.last_opened_at = (
-            (first_click, first_click) if inferred else (first_open, last_open)
+
+
+def _events_by_delivery(session: Session, ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
+    """By delivery and kind: how many counted, how many grey, the first and the last counted."""
+    grey = case((~EVENT.c.counted & ~EVENT.c.merged & (EVENT.c.klass != "sender_self"), 1), else_=0)
+    at = case((EVENT.c.counted, EVENT.c.at))
+    statement = (
+        columns(
+            EVENT.c.delivery_id,
+            EVENT.c.kind,
+            func.sum(case((EVENT.c.counted, 1), else_=0)),
+            func.sum(grey),
+            func.min(at),
+            func.max(at),
         )
-        delivery.first_clicked_at, delivery.last_clicked_at = first_click, last_click
-        session.add(delivery)
+        .where(EVENT.c.message_id.in_(ids), EVENT.c.kind.in_(("open", "click")))
+        .group_by(EVENT.c.delivery_id, EVENT.c.kind)
+    )
+    found: dict[int, dict[str, Any]] = defaultdict(dict)
+    for delivery_id, kind, *figures in session.connection().execute(statement):
+        found[delivery_id][kind] = figures
+    return found
 
 
 def _recount_links(session: Session, ids: Sequence[int]) -> None:
-    rows = session.exec(
-        select(Event.message_id, Event.link, func.count())
-        .where(col(Event.message_id).in_(ids), Event.kind == "click", col(Event.counted))
-        .group_by(col(Event.message_id), col(Event.link))
-    ).all()
-    clicks = {(message_id, link): count for message_id, link, count in rows}
-    for link in session.exec(select(TrackedLink).where(col(TrackedLink.message_id).in_(ids), col(TrackedLink.tracked))):
-        link.clicks = clicks.get((link.message_id, link.position), 0)
-        session.add(link)
+    counted = columns(EVENT.c.message_id, EVENT.c.link, func.count()).where(
+        EVENT.c.message_id.in_(ids), EVENT.c.kind == "click", EVENT.c.counted
+    )
+    rows = session.connection().execute(counted.group_by(EVENT.c.message_id, EVENT.c.link))
+    clicks = {(message, link): count for message, link, count in rows}
+    of_interest = LINK.c.message_id.in_({message for message, _ in clicks}) | (LINK.c.clicks > 0)
+    found = _read(session, LINK, ("clicks",), ("message_id", "position"), LINK.c.message_id.in_(ids) & of_interest)
+    new = {id_: {"clicks": clicks.get((old["message_id"], old["position"]), 0)} for id_, old in found.items()}
+    _write(session, _WRITE_LINK, found, new)
 
 
-def _sum_up(message: Message, deliveries: Sequence[Delivery]) -> None:
-    message.opens = sum(d.opens for d in deliveries)
-    message.clicks = sum(d.clicks for d in deliveries)
-    message.machine = sum(d.machine for d in deliveries)
-    message.first_opened_at = min((d.first_opened_at for d in deliveries if d.first_opened_at), default=None)
-    last = [t for d in deliveries for t in (d.last_opened_at, d.last_clicked_at) if t]
-    message.last_activity_at = max(last, default=None)
+def _recount_messages(session: Session, ids: Sequence[int], deliveries: Rows) -> list[Counted]:
+    copies: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for delivery in deliveries.values():
+        copies[delivery["message_id"]].append(delivery)
+    found = _read(session, MESSAGE, _OF_MESSAGES, ("user_id", "public_id"), MESSAGE.c.id.in_(ids))
+    _write(session, _WRITE_MESSAGE, found, {id_: _sum_up(copies[id_]) for id_ in found})
+    return [Counted(id_, row["user_id"], row["public_id"]) for id_, row in found.items()]
+
+
+def _sum_up(copies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def moments(*names: str) -> list[datetime]:
+        return [copy[name] for copy in copies for name in names if copy[name] is not None]
+
+    return {
+        **{name: sum(copy[name] for copy in copies) for name in ("opens", "clicks", "machine")},
+        "first_opened_at": min(moments("first_opened_at"), default=None),
+        "last_activity_at": max(moments("last_opened_at", "last_clicked_at"), default=None),
+    }
+
+
+def _read(session: Session, table: Table, counters: Sequence[str], facts: Sequence[str], where: Any) -> Rows:
+    statement = columns(table.c.id, *(table.c[name] for name in (*counters, *facts))).where(where).order_by(table.c.id)
+    return {row["id"]: dict(row) for row in session.connection().execute(statement).mappings()}
+
+
+def _write(session: Session, statement: Update, found: Rows, new: Rows) -> None:
+    changed = [
+        {"row": id_, **{f"new_{name}": value for name, value in counters.items() if name in _COUNTERS}}
+        for id_, counters in new.items()
+        if any(found[id_][name] != value for name, value in counters.items())
+    ]
+    if changed:
+        session.connection().execute(statement, changed)
+
+
+def _writing(table: Table, counters: Sequence[str]) -> Update:
+    return update(table).where(table.c.id == bindparam("row")).values({n: bindparam(f"new_{n}") for n in counters})
+
+
+_COUNTERS = {*_OF_DELIVERIES, *_OF_MESSAGES}
+_WRITE_DELIVERY = _writing(DELIVERY, _OF_DELIVERIES)
+_WRITE_MESSAGE = _writing(MESSAGE, _OF_MESSAGES)
+_WRITE_LINK = _writing(LINK, ("clicks",))

@@ -1,187 +1,179 @@
-"""Between rows and the pure judge: evidence from hits, verdicts onto events, the whole delivery looked at again."""
+"""Between rows and the pure judge: the held hits of deliveries, and what the judge now says of them."""
 
-import json
-from collections.abc import Iterable
-from datetime import datetime, timedelta
-from functools import lru_cache
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlalchemy import func
+from sqlalchemy import select as columns
+from sqlmodel import Session, col
 
-from pixel.hits import Hit
-from tracker.db import now
-from tracker.engagement.classify import RULE_SET
+from tracker.engagement.addresses import crowd_verdict
 from tracker.engagement.duplicates import merge_duplicates
-from tracker.engagement.evidence import Evidence, State
-from tracker.engagement.sequence import SequenceHit, judge_sequence
-from tracker.engagement.settle import settle_seconds
+from tracker.engagement.evidence import Evidence
+from tracker.engagement.rules import Rules
+from tracker.engagement.sealing import Handover, handover_columns, unseal
+from tracker.engagement.sequence import SequenceHit, judged_hits
 from tracker.engagement.verdict import Reason, Verdict, alertable
-from tracker.engagement.windows import Windows
 from tracker.house import House
-from tracker.models import Delivery, Event, HitEvidence, Message
-from tracker.models import Verdict as VerdictRow
-from tracker.secrets import Undecryptable
+from tracker.models import Delivery, Event, HitEvidence
 
-# The server's 250 is noted a moment after it was said; a gateway may have followed the links by then.
-_CLOCK_SLACK = 60.0
-
-
-@lru_cache
-def windows_of(house: House) -> Windows:
-    """Every waiting and age window, times ``INKLING_WINDOW_SCALE``."""
-    return Windows().scaled(house.settings.window_scale)
+LOOKED_AT = 300
+"""So many of a delivery's newest held hits are judged again when another one comes; a flood costs no more than that."""
+CONTEXT = 50
+"""The oldest of them only speak for the others: what spoke for them is out of sight, so their verdicts stay."""
 
 
-def evidence_of(hit: Hit, delivery: Delivery, message: Message, *, app_session: bool, links: int) -> Evidence:
-    """What a judge may look at of one hit."""
-    return Evidence(
-        kind=hit.kind,
-        ip=hit.client,
-        method=hit.method,
-        headers=dict(hit.headers),
-        seconds_after_send=seconds_after_send(hit.received_at, delivery, message),
-        state=State(recipient_mx=delivery.mx_family, app_session=app_session),
-        link=hit.link,
-        links_in_message=links,
+@dataclass(frozen=True)
+class Stored:
+    """What the event of a held hit says now."""
+
+    id: int
+    klass: str
+    confidence: float
+    reasons: Any
+    merged: bool
+    counted: bool
+    overruled: bool
+    alerted: bool
+
+
+@dataclass(frozen=True)
+class Known:
+    """One hit of a delivery with its evidence; ``stored`` is None for a new one. ``key`` is the event's public id."""
+
+    key: str
+    delivery_id: int
+    message_id: int
+    at: datetime
+    evidence: Evidence
+    crowd: Mapping[str, Any] | None = None
+    stored: Stored | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the judge says of a hit now. ``hit`` is the hit as the sequence rules see it."""
+
+    known: Known
+    hit: SequenceHit
+    merged: bool
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.hit.verdict
+
+    @property
+    def counted(self) -> bool:
+        return alertable(self.verdict) and not self.merged
+
+    @property
+    def says_more(self) -> bool:
+        """The stored verdict differs in class, confidence or rules; figures inside its reasons may have grown."""
+        stored = self.known.stored
+        assert stored is not None
+        codes = [one["code"] for one in stored.reasons or ()]
+        now = (self.verdict.klass, self.verdict.confidence, [reason.code for reason in self.verdict.reasons])
+        return (stored.klass, stored.confidence, codes) != now
+
+    @property
+    def says_otherwise(self) -> bool:
+        """The stored verdict differs in anything."""
+        stored = self.known.stored
+        assert stored is not None
+        return self.says_more or stored.reasons != reasons_as_json(self.verdict)
+
+
+def judge_delivery(hits: Sequence[Known], rules: Rules) -> list[Outcome]:
+    """Both stages, the address's crowd and the duplicates, for hits of one delivery."""
+    by_key = {known.key: known for known in hits}
+    timed = [(known.key, known.at.timestamp(), known.evidence) for known in hits]
+    judged = [
+        _with_crowd(hit, by_key[str(hit.key)]) for hit in judged_hits(timed, rules.windows, rules.releases, tables=())
+    ]
+    repeats = merge_duplicates(judged, rules.windows) if len(judged) > 1 else {}
+    return [Outcome(by_key[str(hit.key)], hit, hit.key in repeats) for hit in judged]
+
+
+def _with_crowd(hit: SequenceHit, known: Known) -> SequenceHit:
+    if known.crowd is None:
+        return hit
+    reason = Reason("many_recipients", {name: known.crowd[name] for name in ("recipients", "seconds")})
+    verdict = crowd_verdict(hit.verdict, reason, known.crowd["trigger"])
+    return SequenceHit(hit.key, hit.t, hit.evidence, verdict, hit.opened_case)
+
+
+def may_be_renewed(outcomes: Sequence[Outcome], limit: int | None = LOOKED_AT) -> list[Outcome]:
+    """Those outcomes that may be written over what is stored: not the mere context, nothing that a user has decided."""
+    judged = outcomes[CONTEXT:] if limit and len(outcomes) >= limit else outcomes
+    return [one for one in judged if one.known.stored is not None and not one.known.stored.overruled]
+
+
+def held_hits(
+    session: Session, house: House, rules: Rules, deliveries: Collection[int], limit: int | None = LOOKED_AT
+) -> dict[int, list[Known]]:
+    """By delivery, the hits whose evidence is still held, oldest first; at most the ``limit`` newest of each."""
+    flooded = _flooded(session, deliveries, limit) if limit else set()
+    found = _read(session, house, rules, [id_ for id_ in deliveries if id_ not in flooded])
+    for id_ in flooded:
+        found |= _read(session, house, rules, [id_], limit)
+    return found
+
+
+def _flooded(session: Session, deliveries: Collection[int], limit: int) -> set[int]:
+    counts = columns(col(Event.delivery_id)).where(col(Event.delivery_id).in_(deliveries))
+    over = counts.group_by(col(Event.delivery_id)).having(func.count() > limit)
+    return {id_ for id_ in session.connection().execute(over).scalars() if id_ is not None}
+
+
+def _read(
+    session: Session, house: House, rules: Rules, deliveries: Sequence[int], limit: int | None = None
+) -> dict[int, list[Known]]:
+    statement = (
+        _held_columns()
+        .where(col(Event.delivery_id).in_(deliveries))
+        .order_by(col(Event.at).desc(), col(Event.id).desc())
+    )
+    rows = session.connection().execute(statement.limit(limit)).all() if deliveries else ()
+    found: dict[int, list[Known]] = defaultdict(list)
+    for row in reversed(rows):
+        known = _known(house, rules, row)
+        if known is not None:
+            found[known.delivery_id].append(known)
+    return found
+
+
+def _held_columns() -> Any:
+    names = "id public_id delivery_id message_id kind link at klass confidence reasons merged counted overruled alerted"
+    return (
+        columns(
+            *(getattr(Event, name) for name in names.split()),
+            col(HitEvidence.sealed),
+            col(HitEvidence.crowd),
+            *handover_columns(),
+        )
+        .join(HitEvidence, col(HitEvidence.event_id) == col(Event.id))
+        .join(Delivery, col(Delivery.id) == col(Event.delivery_id))
     )
 
 
-def seconds_after_send(at: datetime, delivery: Delivery, message: Message) -> float:
-    """Age of a hit, counted from the server's 250; a hit that overtook our note of the 250 has age 0."""
-    base = delivery.accepted_at or message.send_at or message.created_at
-    seconds = (at - base).total_seconds()
-    return 0.0 if -_CLOCK_SLACK <= seconds < 0 or delivery.accepted_at is None else seconds
-
-
-def seal(house: House, event: Event, evidence: Evidence) -> HitEvidence:
-    """Address and headers of a hit, encrypted, with the date on which they are thrown away."""
-    assert event.id is not None
-    kept = {
-        "ip": evidence.ip,
-        "method": evidence.method,
-        "headers": dict(evidence.headers),
-        "app_session": evidence.state.app_session,
-        "links": evidence.links_in_message,
-    }
-    days = house.settings.evidence_days
-    # With no days at all it still lives until the verdict has settled: the sequence could not be judged without it.
-    expires = now() + timedelta(days=days) if days else (event.settle_at or now()) + timedelta(minutes=1)
-    sealed = house.ring.encrypt(json.dumps(kept).encode(), _record(event.public_id))
-    return HitEvidence(event_id=event.id, at=event.at, sealed=sealed, expires_at=expires)
-
-
-def _record(event_public_id: str) -> str:
-    return f"evidence:{event_public_id}"
-
-
-def _unseal(house: House, event: Event, sealed: bytes, delivery: Delivery, message: Message) -> Evidence | None:
-    try:
-        kept: dict[str, Any] = json.loads(house.ring.decrypt(sealed, _record(event.public_id)))
-    except (Undecryptable, ValueError):
+def _known(house: House, rules: Rules, row: Any) -> Known | None:
+    evidence = unseal(house, rules, row, Handover(*row[-2:]))
+    if evidence is None:
         return None
-    return Evidence(
-        kind="open" if event.kind == "open" else "click",
-        ip=kept["ip"],
-        method=kept["method"],
-        headers=kept["headers"],
-        seconds_after_send=seconds_after_send(event.at, delivery, message),
-        state=State(recipient_mx=delivery.mx_family, app_session=kept["app_session"]),
-        link=event.link,
-        links_in_message=kept["links"],
-    )
+    stored = Stored(row.id, row.klass, row.confidence, row.reasons, row.merged, row.counted, row.overruled, row.alerted)
+    return Known(row.public_id, row.delivery_id, row.message_id, row.at, evidence, row.crowd, stored)
 
 
-def settles_at(house: House, event: Event, evidence: Evidence, verdict: Verdict) -> datetime:
-    """When the verdict is final enough to ring."""
-    return event.at + timedelta(seconds=settle_seconds(evidence, verdict, windows_of(house)))
+def judge_again(
+    session: Session, house: House, rules: Rules, deliveries: Collection[int], limit: int | None = LOOKED_AT
+) -> list[Outcome]:
+    """The outcomes of every delivery's held hits that may be written over what is stored."""
+    held = held_hits(session, house, rules, deliveries, limit)
+    return [one for hits in held.values() for one in may_be_renewed(judge_delivery(hits, rules), limit)]
 
 
 def reasons_as_json(verdict: Verdict) -> list[dict[str, Any]]:
     return [{"code": reason.code, "values": dict(reason.values)} for reason in verdict.reasons]
-
-
-def reasons_from_json(stored: Any) -> tuple[Reason, ...]:
-    """The reasons of a stored verdict, to be put into words."""
-    return tuple(Reason(one["code"], one.get("values", {})) for one in stored or ())
-
-
-def verdict_row(event: Event, verdict: Verdict, version: int, *, by: int | None = None) -> VerdictRow:
-    """Makes ``verdict`` the newest of ``event``: sets the event's own columns and gives the row to be added."""
-    event.klass, event.confidence, event.vendor = verdict.klass, verdict.confidence, verdict.vendor
-    event.reasons = reasons_as_json(verdict)
-    event.counted = alertable(verdict) and not event.merged
-    assert event.id is not None
-    return VerdictRow(
-        event_id=event.id,
-        version=version,
-        klass=verdict.klass,
-        confidence=verdict.confidence,
-        reasons=event.reasons,
-        rule_set=RULE_SET,
-        decided_by=by,
-    )
-
-
-def next_version(session: Session, event: Event) -> int:
-    statement = (
-        select(VerdictRow.version).where(VerdictRow.event_id == event.id).order_by(col(VerdictRow.version).desc())
-    )
-    return (session.exec(statement.limit(1)).first() or 0) + 1
-
-
-def rejudge(session: Session, house: House, delivery_ids: Iterable[int]) -> list[Event]:
-    """Looks at all hits of each delivery again, as a sequence. Returns the events whose verdict changed.
-
-    An event whose evidence has expired, or that a user has overruled, keeps its verdict.
-    """
-    changed: list[Event] = []
-    for delivery, message, events in _with_evidence(session, delivery_ids):
-        changed += _rejudge_delivery(session, house, delivery, message, events)
-    return changed
-
-
-_Rows = list[tuple[Event, bytes]]
-
-
-def _with_evidence(session: Session, delivery_ids: Iterable[int]) -> list[tuple[Delivery, Message, _Rows]]:
-    ids = sorted(set(delivery_ids))
-    rows = session.exec(
-        select(Event, HitEvidence.sealed, Delivery, Message)
-        .join(HitEvidence, col(HitEvidence.event_id) == Event.id)
-        .join(Delivery, col(Delivery.id) == Event.delivery_id)
-        .join(Message, col(Message.id) == Event.message_id)
-        .where(col(Event.delivery_id).in_(ids))
-        .order_by(col(Event.at), col(Event.id))
-    ).all()
-    grouped: dict[int, tuple[Delivery, Message, _Rows]] = {}
-    for event, sealed, delivery, message in rows:
-        grouped.setdefault(delivery.id or 0, (delivery, message, []))[2].append((event, sealed))
-    return list(grouped.values())
-
-
-def _rejudge_delivery(session: Session, house: House, delivery: Delivery, message: Message, rows: _Rows) -> list[Event]:
-    events = {event.id: event for event, _ in rows}
-    evidence = {
-        event.id: found
-        for event, sealed in rows
-        if (found := _unseal(house, event, sealed, delivery, message)) is not None
-    }
-    windows = windows_of(house)
-    final = judge_sequence(evidence.items(), windows)
-    judged = [SequenceHit(key, one.seconds_after_send or 0.0, one, final[key]) for key, one in evidence.items()]
-    repeats = merge_duplicates(judged, windows)
-    return [e for id_, e in events.items() if id_ in final and _renew(session, e, final[id_], merged=id_ in repeats)]
-
-
-def _renew(session: Session, event: Event, verdict: Verdict, *, merged: bool) -> bool:
-    if event.overruled:
-        return False
-    was = (event.klass, event.confidence, event.reasons, event.merged)
-    event.merged = merged
-    if was == (verdict.klass, verdict.confidence, reasons_as_json(verdict), merged):
-        return False
-    if was[:3] != (verdict.klass, verdict.confidence, reasons_as_json(verdict)):
-        session.add(verdict_row(event, verdict, next_version(session, event)))
-    event.counted = alertable(verdict) and not merged
-    session.add(event)
-    return True

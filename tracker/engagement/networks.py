@@ -40,7 +40,7 @@ class Table:
     name: str
     date: str
     source: str
-    networks: tuple[Network, ...]
+    networks: tuple[Network, ...] = field(hash=False)
     _bounds: dict[int, tuple[list[int], list[int]]] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
@@ -97,15 +97,13 @@ def _prefix(ip: str, bits4: int, bits6: int) -> str | None:
 
 def tags(ip: str, tables: Sequence[Table] | None = None) -> frozenset[str]:
     """The names of the range tables that hold this address; empty for what is no address."""
-    return _frozen_tags(ip) if tables is None else _tags(ip, tables)
+    if tables is not None and not tables:
+        return frozenset()
+    return _tags(ip, frozen_tables() if tables is None else tuple(tables))
 
 
 @lru_cache(maxsize=65536)
-def _frozen_tags(ip: str) -> frozenset[str]:
-    return _tags(ip, frozen_tables())
-
-
-def _tags(ip: str, tables: Sequence[Table]) -> frozenset[str]:
+def _tags(ip: str, tables: tuple[Table, ...]) -> frozenset[str]:
     address = parse_address(ip)
     if address is None:
         return frozenset()
@@ -113,7 +111,9 @@ def _tags(ip: str, tables: Sequence[Table]) -> frozenset[str]:
 
 
 def look_up(ip: str, net: Net = Net(), tables: Sequence[Table] | None = None) -> Net:
-    """`net` with the range tags of this address added."""
+    """`net` with the range tags of this address added; with no tables at all it has them already."""
+    if tables is not None and not tables:
+        return net
     return Net(net.asn, net.org, net.rdns, net.tags | tags(ip, tables))
 
 

@@ -2,24 +2,37 @@
 
 from sqlmodel import Session
 
-from tracker.engagement.alerts import correct_bell
-from tracker.engagement.counters import recount
-from tracker.engagement.judging import next_version, verdict_row
-from tracker.engagement.verdict import Klass, Reason, Verdict
+from tracker.engagement.alerts import correct_bell, tell_pages
+from tracker.engagement.counters import lock_messages, recount
+from tracker.engagement.judging import reasons_as_json
+from tracker.engagement.learned import note_people
+from tracker.engagement.rules import rules_of
+from tracker.engagement.sealing import address_of
+from tracker.engagement.verdict import Klass, Reason, Verdict, alertable
+from tracker.engagement.verdict_rows import append_verdicts
 from tracker.house import House
-from tracker.models import Event, User
-from tracker.notify import announce
+from tracker.models import Event, HitEvidence, User
 
 
 def overrule(session: Session, house: House, event: Event, user: User, human: bool) -> None:
     """Stores the user's word as the newest verdict of the event; rules do not touch it again. Counters and bell follow."""
+    assert event.id is not None
     klass: Klass = "human" if human else "unknown"
-    verdict = Verdict(klass, 1.0, (Reason("user_said_person" if human else "user_said_machine", {}),))
-    event.overruled = True
-    session.add(verdict_row(event, verdict, next_version(session, event), by=user.id))
-    if not human:
-        event.counted = False
+    verdict = Verdict(klass, 1.0, (Reason("user_said_person" if human else "user_said_machine"),))
+    lock_messages(session, {event.message_id})
+    append_verdicts(session, {event.id: verdict}, rules_of(house).name, by=user.id)
+    event.klass, event.confidence, event.vendor, event.reasons = klass, 1.0, None, reasons_as_json(verdict)
+    event.overruled, event.counted = True, alertable(verdict) and not event.merged
     session.add(event)
-    for message in recount(session, [event.message_id]):
-        announce(session, message.user_id, "message", message.public_id)
-    correct_bell(session, [event])
+    messages = recount(session, [event.message_id])
+    if event.alerted and event.delivery_id is not None:
+        correct_bell(session, {event.delivery_id})
+    if human:
+        _remember_the_person(session, house, event)
+    tell_pages(session, messages)
+
+
+def _remember_the_person(session: Session, house: House, event: Event) -> None:
+    evidence = session.get(HitEvidence, event.id)
+    if evidence is not None:
+        note_people(session, house, [address_of(house, event.public_id, evidence.sealed)])

@@ -1,0 +1,128 @@
+"""S6 over the whole workspace: one address that asks for the mail of many recipients at once.
+
+Addresses are not at rest, so hits of one address are found by the digest of their day; only minutes matter here.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, update
+from sqlalchemy import select as columns
+from sqlmodel import Session, col
+
+from tracker.engagement.addresses import LEFT_OUT, RECIPIENTS, crowds
+from tracker.engagement.judging import Outcome
+from tracker.engagement.rules import Rules
+from tracker.engagement.source_digests import source_digest, telling_host
+from tracker.engagement.verdict_rows import EVIDENCE
+from tracker.house import House
+from tracker.models import Delivery, Event, HitEvidence
+
+Crowd = Mapping[str, Any]
+"""``recipients`` and ``seconds`` of the sentence, and ``trigger``: the public id of the event that showed it."""
+_MARK = update(EVIDENCE).where(EVIDENCE.c.event_id == bindparam("event")).values(crowd=bindparam("new_crowd"))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A hit as far as crowds need it; ``event`` is its number when it is stored, ``marked`` says it was in a crowd before."""
+
+    key: str
+    host: str
+    at: float
+    delivery_id: int
+    recipient: str
+    event: int | None = None
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Crowds:
+    """Which hits belong to a crowd, by key, and which deliveries they are on."""
+
+    marks: Mapping[str, Crowd]
+    deliveries: frozenset[int]
+
+
+def find_crowds(
+    session: Session, house: House, rules: Rules, new: Sequence[Outcome], recipients: Mapping[int, str]
+) -> Crowds:
+    """The crowds that these new hits show; held hits in them are marked. ``recipients``: addresses by delivery."""
+    mine = _asked(new, recipients)
+    groups: dict[str, list[Asked]] = defaultdict(list)
+    for one in (*mine, *_held(session, house, rules, mine)):
+        groups[one.host].append(one)
+    marks: dict[str, Crowd] = {}
+    found: list[Asked] = []
+    for group in groups.values():
+        if len(group) < RECIPIENTS:
+            continue
+        for one, reason, trigger in crowds(sorted(group, key=lambda one: one.at), rules.windows):
+            if one.key not in marks and not one.marked:
+                marks[one.key] = {**reason.values, "trigger": None if trigger == one.key else trigger}
+                found.append(one)
+    stored = [{"event": one.event, "new_crowd": marks[one.key]} for one in found if one.event is not None]
+    if stored:
+        session.connection().execute(_MARK, stored)
+    return Crowds(marks, frozenset(one.delivery_id for one in found))
+
+
+def _asked(new: Sequence[Outcome], recipients: Mapping[int, str]) -> list[Asked]:
+    return [
+        Asked(one.known.key, host, one.known.at.timestamp(), one.known.delivery_id, recipients[one.known.delivery_id])
+        for one in new
+        if one.verdict.klass not in LEFT_OUT and not one.hit.address_is_shared
+        if (host := telling_host(one.known.evidence.ip)) is not None
+    ]
+
+
+def _held(session: Session, house: House, rules: Rules, mine: Sequence[Asked]) -> list[Asked]:
+    """Stored hits of the same addresses around the same time."""
+    if not mine:
+        return []
+    window = timedelta(seconds=rules.windows.cross_recipient)
+    hosts = _hosts_by_digest(house, mine, window)
+    first, last = (_moment(pick(one.at for one in mine)) for pick in (min, max))
+    statement = (
+        columns(
+            col(Event.public_id),
+            col(HitEvidence.source),
+            col(HitEvidence.at),
+            col(Event.delivery_id),
+            col(Delivery.address),
+            col(Event.id),
+            col(HitEvidence.crowd).is_not(None),
+        )
+        .join(Event, col(Event.id) == col(HitEvidence.event_id))
+        .join(Delivery, col(Delivery.id) == col(Event.delivery_id))
+        .where(
+            col(HitEvidence.source).in_(hosts),
+            col(HitEvidence.at).between(first - window, last + window),
+            col(Event.klass).not_in(LEFT_OUT),
+        )
+    )
+    return [_stored(hosts, row) for row in session.connection().execute(statement)]
+
+
+def _stored(hosts: Mapping[str, str], row: Any) -> Asked:
+    key, source, at, delivery_id, recipient, event, marked = row
+    return Asked(key, hosts[source], at.timestamp(), delivery_id, recipient, event, marked)
+
+
+def _hosts_by_digest(house: House, mine: Sequence[Asked], window: timedelta) -> dict[str, str]:
+    """The digests under which hits of these hosts are found; around midnight those of two days."""
+    hosts: dict[str, str] = {}
+    for one in mine:
+        moment = _moment(one.at)
+        for day in {(moment - window).date(), (moment + window).date()}:
+            digest = source_digest(house, one.host.partition("/")[0], day)
+            if digest is not None:
+                hosts[digest] = one.host
+    return hosts
+
+
+def _moment(timestamp: float) -> datetime:
+    return datetime.fromtimestamp(timestamp, UTC)

@@ -1,0 +1,81 @@
+"""The journey of a batch of hits: what may be kept, who made it, rows, counters, bell. One transaction, its caller's."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sqlmodel import Session
+
+from pixel.hits import Hit
+from tracker.engagement.alerts import correct_bell, tell_pages
+from tracker.engagement.counters import lock_messages, recount
+from tracker.engagement.crowds import find_crowds
+from tracker.engagement.judging import Known, Outcome, held_hits, judge_delivery, may_be_renewed
+from tracker.engagement.learned import note_proofs
+from tracker.engagement.rules import Rules, rules_of
+from tracker.engagement.surroundings import Surroundings, surroundings_of
+from tracker.engagement.verdict_rows import store_changed, store_new
+from tracker.house import House
+from tracker.models.people import public_id
+
+Judged = Mapping[int, Sequence[Outcome]]
+"""By delivery, what the judge says of all its hits, the new ones among them."""
+
+
+def take_in(session: Session, house: House, edge: str, hits: Sequence[Hit]) -> None:
+    """Judges and stores hits that were not taken in before; counters and bell follow. The caller commits."""
+    around = surroundings_of(session, house, hits)
+    kept = [hit for hit in hits if around.may_keep(hit)]
+    if not kept:
+        return
+    rules = rules_of(house)
+    lock_messages(session, {around.copies[hit.delivery].message_id for hit in kept})
+    new = {known.key: (known, hit) for hit in kept for known in [_known(house, rules, around, hit)]}
+    alone = _judge(session, house, rules, [known for known, _ in new.values()])
+    judged = _with_crowds(session, house, rules, around, alone)
+    outcomes = [one for sequence in judged.values() for one in sequence]
+    store_new(session, house, rules, edge, {key: hit.id or 0 for key, (_, hit) in new.items()}, outcomes)
+    changed = store_changed(session, rules, [one for sequence in judged.values() for one in may_be_renewed(sequence)])
+    fresh = [one for one in outcomes if one.known.stored is None]
+    note_proofs(session, house, [*fresh, *changed])
+    tell(session, [*fresh, *changed])
+
+
+def tell(session: Session, outcomes: Sequence[Outcome]) -> None:
+    """Counters of the messages, lines of the bell, and a hint to the open pages, after events were made or judged otherwise."""
+    messages = recount(session, {one.known.message_id for one in outcomes})
+    correct_bell(session, {one.known.delivery_id for one in outcomes if one.known.stored and one.known.stored.alerted})
+    tell_pages(session, messages)
+
+
+def _known(house: House, rules: Rules, around: Surroundings, hit: Hit) -> Known:
+    copy = around.copies[hit.delivery]
+    return Known(public_id(), copy.id, copy.message_id, hit.received_at, around.evidence(house, rules, hit))
+
+
+def _judge(session: Session, house: House, rules: Rules, new: Sequence[Known]) -> Judged:
+    """New hits together with the held ones of their deliveries."""
+    sequences: dict[int, list[Known]] = defaultdict(list)
+    for delivery, held in held_hits(session, house, rules, {known.delivery_id for known in new}).items():
+        sequences[delivery] += held
+    for known in new:
+        sequences[known.delivery_id].append(known)
+    return {delivery: judge_delivery(sequence, rules) for delivery, sequence in sequences.items()}
+
+
+def _with_crowds(session: Session, house: House, rules: Rules, around: Surroundings, judged: Judged) -> Judged:
+    """The same, after a look at who else the addresses of the new hits asked for; may bring further deliveries in."""
+    fresh = [one for sequence in judged.values() for one in sequence if one.known.stored is None]
+    crowds = find_crowds(session, house, rules, fresh, {copy.id: copy.address for copy in around.copies.values()})
+    if not crowds.marks:
+        return judged
+    sequences = {delivery: [one.known for one in judged[delivery]] for delivery in crowds.deliveries & judged.keys()}
+    others = held_hits(session, house, rules, crowds.deliveries - judged.keys())
+    lock_messages(session, {known.message_id for held in others.values() for known in held})
+    again = {
+        delivery: judge_delivery(
+            [replace(known, crowd=crowds.marks.get(known.key, known.crowd)) for known in sequence], rules
+        )
+        for delivery, sequence in {**sequences, **others}.items()
+    }
+    return {**judged, **again}

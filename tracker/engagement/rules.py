@@ -1,0 +1,40 @@
+"""The rules in force: windows, browsers of today, range files, and the name under which verdicts remember them."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tracker.db import now
+from tracker.engagement.browsers import RELEASES, Releases
+from tracker.engagement.classify import rule_set
+from tracker.engagement.evidence import Net
+from tracker.engagement.networks import Table, newest_date, tags
+from tracker.engagement.range_files import tables_in_use
+from tracker.engagement.windows import Windows
+from tracker.house import House
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a whole batch is judged by."""
+
+    windows: Windows
+    releases: Releases
+    tables: tuple[Table, ...]
+    name: str
+
+    def net(self, ip: str, rdns: str | None) -> Net:
+        """Everything known about an address; judges need ask no range file any more."""
+        return Net(rdns=rdns, tags=tags(ip, self.tables))
+
+
+def rules_of(house: House) -> Rules:
+    """The rules as they are now."""
+    tables = tables_in_use(house.settings.data_dir)
+    return Rules(
+        _windows(house.settings.window_scale), RELEASES.on(now().date()), tables, rule_set(newest_date(tables))
+    )
+
+
+@lru_cache
+def _windows(scale: float) -> Windows:
+    return Windows().scaled(scale)

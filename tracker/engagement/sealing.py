@@ -1,0 +1,85 @@
+"""Evidence at rest: everything that could name a reader, encrypted, bound to its event."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import col
+
+from tracker.engagement.evidence import Evidence, State
+from tracker.engagement.rules import Rules
+from tracker.house import House
+from tracker.models import Delivery
+from tracker.secrets import Undecryptable
+
+# The server's 250 is noted a moment after it was said; a gateway may have followed the links by then.
+_CLOCK_SLACK = 60.0
+# The recipient's MX may become known after the hit, so it is asked for again; what the judge works out itself is not kept.
+_KEPT = tuple(f for f in fields(State) if f.name not in ("recipient_mx", "prior_human_open_same_ip"))
+
+
+@dataclass(frozen=True)
+class Handover:
+    """When a copy was handed over, as far as it is known, and where it went."""
+
+    accepted_at: datetime | None
+    mx_family: str | None
+
+    def age(self, at: datetime) -> float:
+        """Seconds after the server's 250. A hit that overtook our note of the 250 has age 0."""
+        if self.accepted_at is None:
+            return 0.0
+        seconds = (at - self.accepted_at).total_seconds()
+        return 0.0 if -_CLOCK_SLACK <= seconds < 0 else seconds
+
+
+def handover_columns() -> tuple[Any, Any]:
+    """The columns of a :class:`Handover`, for a query over deliveries."""
+    return (col(Delivery.accepted_at), col(Delivery.mx_family))
+
+
+def seal(house: House, event: str, evidence: Evidence) -> bytes:
+    """What must be kept to judge a hit again, readable only with our keys and for this event (its public id)."""
+    state = {f.name: value for f in _KEPT if (value := getattr(evidence.state, f.name)) != f.default}
+    kept = {
+        "ip": evidence.ip,
+        "method": evidence.method,
+        "headers": dict(evidence.headers),
+        "links": evidence.links_in_message,
+        "rdns": evidence.net.rdns,
+        "state": state,
+    }
+    return house.ring.encrypt(json.dumps(kept, separators=(",", ":")).encode(), _record(event))
+
+
+def unseal(house: House, rules: Rules, event: Any, handover: Handover) -> Evidence | None:
+    """The evidence of a row with `public_id`, `kind`, `link`, `at` and `sealed`; None when its key was lost."""
+    try:
+        kept: Mapping[str, Any] = json.loads(house.ring.decrypt(event.sealed, _record(event.public_id)))
+    except (Undecryptable, ValueError):
+        return None
+    return Evidence(
+        kind=event.kind,
+        ip=kept["ip"],
+        method=kept["method"],
+        headers=kept["headers"],
+        seconds_after_send=handover.age(event.at),
+        net=rules.net(kept["ip"], kept["rdns"]),
+        state=State(recipient_mx=handover.mx_family, **kept["state"]),
+        link=event.link,
+        links_in_message=kept["links"],
+    )
+
+
+def address_of(house: House, event: str, sealed: bytes) -> str:
+    """The address alone of sealed evidence; empty when its key was lost."""
+    try:
+        return str(json.loads(house.ring.decrypt(sealed, _record(event)))["ip"])
+    except (Undecryptable, ValueError):
+        return ""
+
+
+def _record(event: str) -> str:
+    return f"evidence:{event}"

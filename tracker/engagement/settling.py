@@ -1,0 +1,62 @@
+"""When the waiting time of a hit is over: judge once more, then ring for what a person did."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select as columns
+from sqlalchemy import update
+from sqlmodel import Session, col
+
+from tracker.db import now
+from tracker.engagement.alerts import ring_for
+from tracker.engagement.counters import lock_messages
+from tracker.engagement.intake import tell
+from tracker.engagement.judging import Outcome, judge_again
+from tracker.engagement.learned import note_people
+from tracker.engagement.rules import rules_of
+from tracker.engagement.verdict_rows import store_changed
+from tracker.house import House
+from tracker.models import Event
+
+BATCH = 500
+
+
+def settle_due(house: House) -> int:
+    """Judges once more what has waited long enough, and rings for what a person did. Returns how many events settled."""
+    with house.database.reading() as session:
+        waiting = _waiting(session, col(Event.settle_at) <= now())
+    if not waiting:
+        return 0
+    with house.database.session_scope() as session:
+        # Messages first and events after them, as everybody does; another worker may have settled some in between.
+        lock_messages(session, {event.message_id for event in waiting})
+        outcomes = _judge_once_more(session, house, waiting)
+        settled = _waiting(session, col(Event.id).in_([e.id for e in waiting]) & col(Event.settle_at).is_not(None))
+        people = [event for event in settled if event.counted]
+        _mark(session, settled, settle_at=None)
+        _mark(session, people, alerted=True)
+        ring_for(session, people)
+        seen = {event.public_id for event in people}
+        note_people(session, house, {one.known.evidence.ip for one in outcomes if one.known.key in seen})
+    return len(settled)
+
+
+def _waiting(session: Session, where: Any) -> Sequence[Any]:
+    names = "id public_id delivery_id message_id kind at client counted"
+    statement = columns(*(getattr(Event, name) for name in names.split())).where(where)
+    return session.connection().execute(statement.order_by(col(Event.settle_at)).limit(BATCH)).all()
+
+
+def _judge_once_more(session: Session, house: House, waiting: Sequence[Any]) -> list[Outcome]:
+    """What was not known when the hit came may be now: the server's 250, a range file, the recipient's mail exchanger."""
+    rules = rules_of(house)
+    outcomes = judge_again(session, house, rules, {e.delivery_id for e in waiting if e.delivery_id is not None})
+    changed = store_changed(session, rules, outcomes, exact=True)
+    if changed:
+        tell(session, changed)
+    return outcomes
+
+
+def _mark(session: Session, events: Sequence[Any], **values: object) -> None:
+    if events:
+        session.exec(update(Event).where(col(Event.id).in_([event.id for event in events])).values(**values))

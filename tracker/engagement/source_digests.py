@@ -1,0 +1,50 @@
+"""What stands for a network where its address must not: keyed digests, one purpose each, so that no two can be joined."""
+
+from datetime import date
+from functools import lru_cache
+from ipaddress import ip_network
+
+from tracker.engagement.networks import parse_address, same_host_key
+from tracker.house import House
+from tracker.secrets import KeyRing
+
+# Behind these stand proxies that nobody declared, machines of one house, or ourselves: they say nothing about who it was.
+NOBODYS = tuple(
+    map(
+        ip_network,
+        (
+            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+            *("192.168.0.0/16", "::/127", "fc00::/7", "fe80::/10"),
+        ),
+    )
+)
+
+
+def network_digest(house: House, ip: str) -> str | None:
+    """What a sign-in remembers of where it was seen from: one IPv4 address or IPv6 /64. None for an address that tells nothing."""
+    return _digest(house.ring, "session", ip)
+
+
+def scanner_digest(house: House, ip: str) -> str | None:
+    """What a learned scanner network is known by."""
+    return _digest(house.ring, "scanner", ip)
+
+
+def source_digest(house: House, ip: str, day: date) -> str | None:
+    """What a hit of that day (UTC) keeps of where it came from; another one every day."""
+    return _digest(house.ring, f"hit {day.isoformat()}", ip)
+
+
+@lru_cache(maxsize=65536)
+def telling_host(ip: str) -> str | None:
+    """The IPv4 address or IPv6 /64 that says who it may have been; None for private networks and for what is no address."""
+    address = parse_address(ip)
+    if address is None or any(address in network for network in NOBODYS):
+        return None
+    return same_host_key(ip)
+
+
+@lru_cache(maxsize=65536)
+def _digest(ring: KeyRing, purpose: str, ip: str) -> str | None:
+    host = telling_host(ip)
+    return None if host is None else ring.digest(f"network {purpose} {host}")[:32]

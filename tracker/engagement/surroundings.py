@@ -1,0 +1,207 @@
+"""What the product knows around a batch of hits: the copies they speak of, who was sender, whose browser, what may be kept.
+
+One query per table and batch, whatever the number of hits.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import func
+from sqlalchemy import select as columns
+from sqlmodel import Session, col, select
+
+from pixel.hits import Hit
+from tracker.addresses import AddressError, domain_of, lookup_form
+from tracker.consent import Purpose, State, may_keep
+from tracker.db import now
+from tracker.engagement.evidence import Evidence
+from tracker.engagement.evidence import State as Known
+from tracker.engagement.learned import believed_scanners
+from tracker.engagement.rules import Rules
+from tracker.engagement.sealing import Handover, handover_columns
+from tracker.engagement.source_digests import network_digest, scanner_digest
+from tracker.house import House
+from tracker.mail_exchangers import PUBLIC_DOMAINS, provider
+from tracker.models import Account, Delivery, Message, Recipient, TrackedLink, User, UserSession
+from tracker.preferences import workspace_pack
+from tracker.recipients import consent_of
+
+SESSION_COUNTS = timedelta(hours=6)
+"""How long after a sign-in was last seen its address is still the sender's."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One delivery with what a judge must know of it."""
+
+    id: int
+    message_id: int
+    user_id: int
+    recipient_id: int
+    address: str
+    sender: str
+    provider: str | None
+    opens_on: bool
+    clicks_on: bool
+    handover: Handover
+
+    @property
+    def recipient_is_sender(self) -> bool:
+        return _lookup(self.address) == _lookup(self.sender)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Everything around a batch. ``allowed`` names deliveries and kinds of hits that consent lets us keep."""
+
+    copies: Mapping[str, Copy]
+    allowed: frozenset[tuple[int, str]]
+    links: Mapping[int, int]
+    browsers: Mapping[str, str]
+    """Our own people's addresses, by the public id that their browsers' marks state."""
+    colleagues: frozenset[str]
+    sessions: frozenset[tuple[int, str]]
+    scanners: frozenset[str]
+    https: bool
+
+    def may_keep(self, hit: Hit) -> bool:
+        copy = self.copies.get(hit.delivery)
+        return copy is not None and (copy.id, hit.kind) in self.allowed
+
+    def evidence(self, house: House, rules: Rules, hit: Hit) -> Evidence:
+        """What a judge may look at of a hit that may be kept."""
+        copy = self.copies[hit.delivery]
+        return Evidence(
+            kind=hit.kind,
+            ip=hit.client,
+            method=hit.method,
+            headers=hit.headers,
+            seconds_after_send=copy.handover.age(hit.received_at),
+            net=rules.net(hit.client, None),
+            state=self._state(house, hit, copy),
+            link=hit.link,
+            links_in_message=self.links.get(copy.message_id, 0),
+        )
+
+    def _state(self, house: House, hit: Hit, copy: Copy) -> Known:
+        own = self.browsers.get(hit.self_user or "")
+        return Known(
+            recipient_mx=copy.handover.mx_family,
+            sender_provider=copy.provider,
+            # a colleague who is the recipient reads in a browser that is signed in here as well
+            app_session=own is not None and own != _lookup(copy.address),
+            sender_ip_match=bool(self.sessions) and (copy.user_id, network_digest(house, hit.client)) in self.sessions,
+            recipient_is_sender=copy.recipient_is_sender,
+            recipient_internal=self._is_internal(copy),
+            learned_scanner=bool(self.scanners) and scanner_digest(house, hit.client) in self.scanners,
+            https=self.https,
+        )
+
+    def _is_internal(self, copy: Copy) -> bool:
+        domain = domain_of(copy.address)
+        same_company = domain == domain_of(copy.sender) and domain not in PUBLIC_DOMAINS
+        return same_company or _lookup(copy.address) in self.colleagues
+
+
+def surroundings_of(session: Session, house: House, hits: Sequence[Hit]) -> Surroundings:
+    """Reads what is known around these hits."""
+    copies = _copies(session, {hit.delivery for hit in hits})
+    addresses = {_lookup(copy.address) for copy in copies.values()}
+    return Surroundings(
+        copies=copies,
+        allowed=_allowed(session, copies.values()),
+        links=_link_counts(session, {copy.message_id for copy in copies.values()}),
+        browsers=_browsers(session, {hit.self_user for hit in hits if hit.self_user}),
+        colleagues=_colleagues(session, addresses),
+        sessions=_sessions(session, {copy.user_id for copy in copies.values()}),
+        scanners=believed_scanners(session, house, {hit.client for hit in hits}),
+        https=house.settings.tracking_url.startswith("https:"),
+    )
+
+
+def _copies(session: Session, ids: Collection[str]) -> dict[str, Copy]:
+    statement = (
+        columns(
+            col(Delivery.public_id),
+            col(Delivery.id),
+            col(Delivery.message_id),
+            col(Message.user_id),
+            col(Delivery.recipient_id),
+            col(Delivery.address),
+            col(Message.from_address),
+            col(Account.preset),
+            col(Account.smtp_host),
+            col(Delivery.opens_on),
+            col(Delivery.clicks_on),
+            *handover_columns(),
+        )
+        .join(Message, col(Message.id) == col(Delivery.message_id))
+        .outerjoin(Account, col(Account.id) == col(Message.account_id))
+        .where(col(Delivery.public_id).in_(ids))
+    )
+    return {row[0]: _copy(row) for row in session.connection().execute(statement)}
+
+
+def _copy(row: Any) -> Copy:
+    _, id_, message, user, recipient, address, sender, preset, host, opens, clicks, accepted_at, mx = row
+    service = provider(preset or "", host or "")
+    handover = Handover(accepted_at, mx)
+    return Copy(id_, message, user, recipient, address, sender, service, opens, clicks, handover)
+
+
+def _allowed(session: Session, copies: Collection[Copy]) -> frozenset[tuple[int, str]]:
+    """(delivery, kind of hit) that the frozen policy and consent as it is now both allow to be kept."""
+    pack = workspace_pack(session)
+    ids = {copy.recipient_id for copy in copies}
+    never = dict(session.exec(select(Recipient.id, Recipient.never_track).where(col(Recipient.id).in_(ids))).all())
+    states = consent_of(session, ids)
+
+    def keeps(copy: Copy, frozen: bool, purpose: Purpose) -> bool:
+        state: State = states[copy.recipient_id][purpose]
+        return may_keep(frozen, pack, state, never[copy.recipient_id])
+
+    opens = {(copy.id, "open") for copy in copies if keeps(copy, copy.opens_on, Purpose.OPENS)}
+    clicks = {(copy.id, "click") for copy in copies if keeps(copy, copy.clicks_on, Purpose.CLICKS)}
+    return frozenset(opens | clicks)
+
+
+def _link_counts(session: Session, messages: Collection[int]) -> dict[int, int]:
+    tracked = select(TrackedLink.message_id, func.count()).where(
+        col(TrackedLink.message_id).in_(messages), col(TrackedLink.tracked)
+    )
+    return dict(session.exec(tracked.group_by(col(TrackedLink.message_id))).all())
+
+
+def _browsers(session: Session, marks: Collection[str]) -> dict[str, str]:
+    if not marks:
+        return {}
+    return dict(session.exec(select(User.public_id, User.email).where(col(User.public_id).in_(marks))).all())
+
+
+def _colleagues(session: Session, addresses: Collection[str]) -> frozenset[str]:
+    """Those of the addresses that belong to our own people."""
+    people = session.exec(select(User.email).where(col(User.email).in_(addresses))).all()
+    sending = select(Account.address).where(col(Account.removed_at).is_(None)).distinct()
+    mine = {_lookup(address) for address in session.exec(sending)}
+    return frozenset(people) | (mine & set(addresses))
+
+
+def _sessions(session: Session, users: Collection[int]) -> frozenset[tuple[int, str]]:
+    """(user, digest of the network) of the sign-ins that were active lately."""
+    statement = select(UserSession.user_id, UserSession.address_digest).where(
+        col(UserSession.user_id).in_(users),
+        UserSession.seen_at > now() - SESSION_COUNTS,
+        col(UserSession.address_digest).is_not(None),
+    )
+    return frozenset((user_id, digest) for user_id, digest in session.exec(statement) if digest)
+
+
+@lru_cache(maxsize=65536)
+def _lookup(address: str) -> str:
+    try:
+        return lookup_form(address)
+    except AddressError:
+        return address.lower()

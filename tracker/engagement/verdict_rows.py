@@ -1,0 +1,172 @@
+"""Events, verdicts and evidence as rows, written for a whole batch at once."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, func, insert, update
+from sqlalchemy import select as columns
+from sqlmodel import Session, SQLModel
+
+from tracker.db import now
+from tracker.engagement.classify import client_name
+from tracker.engagement.judging import Known, Outcome, Stored, reasons_as_json
+from tracker.engagement.rules import Rules
+from tracker.engagement.sealing import seal
+from tracker.engagement.settle import settle_seconds
+from tracker.engagement.source_digests import source_digest, telling_host
+from tracker.engagement.verdict import Verdict
+from tracker.house import House
+
+_tables = SQLModel.metadata.tables
+EVENT, VERDICT, EVIDENCE = _tables["event"], _tables["verdict"], _tables["hit_evidence"]
+_RENEW = (
+    update(EVENT)
+    .where(EVENT.c.id == bindparam("event"))
+    .values(
+        {name: bindparam(f"new_{name}") for name in ("klass", "confidence", "vendor", "reasons", "merged", "counted")}
+    )
+)
+
+
+def store_new(
+    session: Session, house: House, rules: Rules, edge: str, new: Mapping[str, int], judged: Sequence[Outcome]
+) -> None:
+    """Events, first verdicts and sealed evidence of the hits in ``new``, which says their numbers at the edge by key."""
+    mine = [one for one in judged if one.known.key in new]
+    if not mine:
+        return
+    events = [_event_row(edge, new[one.known.key], one, rules) for one in mine]
+    made = session.connection().execute(insert(EVENT).returning(EVENT.c.public_id, EVENT.c.id), events)
+    ids: dict[str, int] = {row.public_id: row.id for row in made.all()}
+    moment = now()
+    verdicts = [_verdict_row(ids[one.known.key], 1, one.verdict, rules.name, moment) for one in mine]
+    session.connection().execute(insert(VERDICT), verdicts)
+    sealed = [
+        _evidence_row(house, ids[one.known.key], one, event["settle_at"], moment)
+        for one, event in zip(mine, events, strict=True)
+    ]
+    session.connection().execute(insert(EVIDENCE), sealed)
+
+
+def store_changed(session: Session, rules: Rules, outcomes: Sequence[Outcome], *, exact: bool = False) -> list[Outcome]:
+    """Appends a verdict to every event that is judged otherwise now, and returns those whose verdict or counting changed.
+
+    With ``exact`` also where only the figures in the reasons have grown.
+    """
+    changed = []
+    verdicts: dict[int, Verdict] = {}
+    for one in outcomes:
+        stored = stored_of(one.known)
+        renewed = one.says_otherwise if exact else one.says_more
+        if renewed:
+            verdicts[stored.id] = one.verdict
+        if renewed or (one.merged, one.counted) != (stored.merged, stored.counted):
+            changed.append(one)
+    append_verdicts(session, verdicts, rules.name)
+    if changed:
+        session.connection().execute(_RENEW, [_renewal(one) for one in changed])
+    return changed
+
+
+def append_verdicts(session: Session, verdicts: Mapping[int, Verdict], rule_set: str, by: int | None = None) -> None:
+    """Makes each verdict the newest of its event (by number). The event's own columns are the caller's."""
+    if not verdicts:
+        return
+    newest = columns(VERDICT.c.event_id, func.max(VERDICT.c.version).label("version")).where(
+        VERDICT.c.event_id.in_(verdicts)
+    )
+    found = session.connection().execute(newest.group_by(VERDICT.c.event_id)).all()
+    versions: dict[int, int] = {row.event_id: row.version for row in found}
+    moment = now()
+    rows = [
+        _verdict_row(event, versions.get(event, 0) + 1, verdict, rule_set, moment, by)
+        for event, verdict in verdicts.items()
+    ]
+    session.connection().execute(insert(VERDICT), rows)
+
+
+def stored_of(known: Known) -> Stored:
+    assert known.stored is not None
+    return known.stored
+
+
+def _event_row(edge: str, number: int, one: Outcome, rules: Rules) -> dict[str, Any]:
+    known, verdict = one.known, one.verdict
+    settle = settle_seconds(known.evidence, verdict, rules.windows)
+    return {
+        "public_id": known.key,
+        "message_id": known.message_id,
+        "delivery_id": known.delivery_id,
+        "kind": known.evidence.kind,
+        "at": known.at,
+        "link": known.evidence.link,
+        "edge": edge,
+        "hit": number,
+        "klass": verdict.klass,
+        "confidence": verdict.confidence,
+        "reasons": reasons_as_json(verdict),
+        "vendor": verdict.vendor,
+        "client": client_name(known.evidence.headers)[:80],
+        "merged": one.merged,
+        "counted": one.counted,
+        "overruled": False,
+        "settle_at": known.at + timedelta(seconds=settle),
+        "alerted": False,
+    }
+
+
+def _verdict_row(
+    event: int, version: int, verdict: Verdict, rule_set: str, moment: datetime, by: int | None = None
+) -> dict[str, Any]:
+    return {
+        "event_id": event,
+        "version": version,
+        "klass": verdict.klass,
+        "confidence": verdict.confidence,
+        "reasons": reasons_as_json(verdict),
+        "rule_set": rule_set,
+        "decided_at": moment,
+        "decided_by": by,
+        "trigger": verdict.trigger,
+    }
+
+
+def _evidence_row(house: House, event: int, one: Outcome, settle_at: datetime, moment: datetime) -> dict[str, Any]:
+    known, days = one.known, house.settings.evidence_days
+    # With no days at all it still lives until the verdict has settled: the sequence could not be judged without it.
+    expires = moment + timedelta(days=days) if days else max(moment, settle_at) + timedelta(minutes=1)
+    return {
+        "event_id": event,
+        "at": known.at,
+        "sealed": seal(house, known.key, known.evidence),
+        "source": _source(house, one),
+        "crowd": known.crowd,
+        "look_up_since": moment if wants_look_up(one) else None,
+        "expires_at": expires,
+    }
+
+
+def _source(house: House, one: Outcome) -> str | None:
+    """Nothing for addresses that many people share: what they do says nothing about anybody."""
+    if one.hit.address_is_shared:
+        return None
+    return source_digest(house, one.known.evidence.ip, one.known.at.date())
+
+
+def wants_look_up(one: Outcome) -> bool:
+    """Whether a name for the address could change anything: not where the network is known or the class is certain."""
+    settled = one.verdict.klass in ("privacy_prefetch", "sender_self", "link_preview")
+    return not settled and not one.hit.case.facts and telling_host(one.known.evidence.ip) is not None
+
+
+def _renewal(one: Outcome) -> dict[str, Any]:
+    return {
+        "event": stored_of(one.known).id,
+        "new_klass": one.verdict.klass,
+        "new_confidence": one.verdict.confidence,
+        "new_vendor": one.verdict.vendor,
+        "new_reasons": reasons_as_json(one.verdict),
+        "new_merged": one.merged,
+        "new_counted": one.counted,
+    }
