@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from unittest.mock import patch
 
-from tests.servers_ground import end, wait_until
+from tests.servers_ground import end, listening, wait_until
 from tracker.__main__ import main
 from tracker.house import House, open_house
 from tracker.settings import read_settings
@@ -145,3 +145,8 @@ class Running:
         """Until it said this on standard error."""
         wait_until(lambda: word in self.err or self.process.poll() is not None, 30)
         assert word in self.err, self.err
+
+    def wait_for_ports(self, *ports: int) -> None:
+        """Until it listens on all of them."""
+        wait_until(lambda: all(map(listening, ports)) or self.process.poll() is not None, 30)
+        assert self.process.poll() is None, self.err

@@ -1,0 +1,135 @@
+"""`inkling check`: everything an operator would look at, and exit code 1 when something is wrong."""
+
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from tests.commands.inkling import Inkling
+from tests.pixel.edge_server import running_edge
+from tests.servers import free_port
+from tracker.consent import Purpose, State
+from tracker.db import now
+from tracker.models import Account, User, WorkerBeat
+from tracker.recipients import find_or_make, record_consent
+
+
+def findings(inkling: Inkling, *, code: int, **settings: str) -> dict[str, tuple[str, str]]:
+    """What was looked at: the mark and the words."""
+    done = inkling.here("check", given=b"", **settings)
+    assert (done.code, done.err) == (code, "")
+    marks = (line[:5].strip() for line in done.text.splitlines())
+    rest = (line[6:].partition(": ") for line in done.text.splitlines())
+    return {what: (mark, words) for mark, (what, _, words) in zip(marks, rest, strict=True)}
+
+
+@pytest.fixture
+def tracked(inkling: Inkling, tmp_path: Path) -> Inkling:
+    """With a tracking host that does not answer; `running_edge` makes one that does."""
+    inkling.settings["TRACKING_URL"] = f"http://127.0.0.1:{free_port()}"
+    return inkling
+
+
+def test_all_is_well(inkling: Inkling, tmp_path: Path) -> None:
+    with running_edge(tmp_path / "edge") as edge:
+        done = inkling("check", TRACKING_URL=f"http://127.0.0.1:{edge.port}")
+    assert (done.code, done.err) == (0, "")
+    assert "WRONG" not in done.text
+    assert done.text.startswith(
+        f"ok    settings: data in {tmp_path / 'data'}\nok    keys: 1 in the ring\nok    database: SQLite"
+    )
+
+
+def test_a_tracking_host_that_does_not_answer(tracked: Inkling) -> None:
+    found = findings(tracked, code=1)
+    assert found["tracking host"][0] == "WRONG"
+    assert [what for what, (mark, _) in found.items() if mark == "WRONG"] == ["tracking host"]
+    assert found["spool"][0] == found["worker"][0] == "note", "not begun is not wrong"
+
+
+def test_a_tracking_host_with_something_in_front_of_it(inkling: Inkling, tmp_path: Path) -> None:
+    with running_edge(tmp_path / "edge") as edge:
+        found = findings(inkling, code=1, TRACKING_URL=f"http://127.0.0.1:{edge.port}/elsewhere")
+    assert found["tracking host"] == ("WRONG", found["tracking host"][1])
+    assert "not the pixel; is something in front of it?" in found["tracking host"][1]
+
+
+def test_a_database_that_was_never_migrated(tracked: Inkling, postgresql_url: str) -> None:
+    found = findings(tracked, code=1, DATABASE_URL=postgresql_url)
+    assert found["database"] == ("WRONG", "is empty. Run: inkling migrate")
+    assert "consent ledger" not in found
+
+
+def test_databases_that_are_behind_ahead_or_away(tracked: Inkling) -> None:
+    findings(tracked, code=1)
+    house = tracked.house()
+    with house.database.session_scope() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    house.database.close()
+    assert "newer version of Inkling" in findings(tracked, code=1)["database"][1]
+    away = findings(tracked, code=1, DATABASE_URL="postgresql://u:hush@127.0.0.1:1/n")["database"]
+    assert away[0] == "WRONG"
+    assert "hush" not in away[1]
+
+
+def test_a_ledger_somebody_wrote_in(tracked: Inkling) -> None:
+    findings(tracked, code=1)
+    house = tracked.house()
+    with house.database.session_scope() as session:
+        for address in ("anna@client.example", "luc@client.example"):
+            recipient = find_or_make(session, address)
+            session.flush()
+            record_consent(session, recipient, Purpose.OPENS, State.REFUSED, actor="subject", channel="web_form")
+    assert findings(tracked, code=1)["consent ledger"] == ("ok", "every chain is whole")
+    with house.database.session_scope() as session:
+        session.execute(text("UPDATE consent_entry SET state = 'granted' WHERE recipient_id = 2"))
+        luc = find_or_make(session, "luc@client.example").public_id
+    assert findings(tracked, code=1)["consent ledger"] == ("WRONG", f"was changed: recipient {luc}, entry 1")
+    house.database.close()
+
+
+def test_a_worker_with_a_problem_and_one_that_is_gone(tracked: Inkling) -> None:
+    findings(tracked, code=1)
+    house = tracked.house()
+    with house.database.session_scope() as session:
+        session.add(WorkerBeat(task="send", at=now()))
+    assert findings(tracked, code=1)["worker"][0] == "ok"
+    with house.database.session_scope() as session:
+        session.merge(WorkerBeat(task="send", at=now() - timedelta(hours=2)))
+    assert findings(tracked, code=1)["worker"][0] == "note"
+    with house.database.session_scope() as session:
+        session.merge(WorkerBeat(task="settle", at=now(), problem="LookupError: x"))
+    assert findings(tracked, code=1)["worker, settle"] == ("WRONG", "LookupError: x")
+    house.database.close()
+
+
+def test_an_account_that_is_broken(tracked: Inkling) -> None:
+    findings(tracked, code=1)
+    house = tracked.house()
+    with house.database.session_scope() as session:
+        alice = User(email="alice@seller.example", name="Alice")
+        session.add(alice)
+        session.flush()
+        for address, state in (("alice@seller.example", "broken"), ("sales@seller.example", "works")):
+            server = Account(user_id=alice.id or 0, address=address, smtp_host="h", smtp_port=1, smtp_security="tls")
+            server.state, server.state_detail = state, "h:1 refused the login" if state == "broken" else ""
+            session.add(server)
+    house.database.close()
+    found = findings(tracked, code=1)
+    assert found["account alice@seller.example"] == ("WRONG", "h:1 refused the login")
+    assert found["account sales@seller.example"] == ("ok", "works")
+
+
+def test_a_spool_that_cannot_be_read(tracked: Inkling, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    spool = tmp_path / "data" / "spool.sqlite3"
+    with closing(sqlite3.connect(spool)) as connection:
+        connection.execute("CREATE TABLE hit (id INTEGER PRIMARY KEY)")
+        connection.execute("INSERT INTO hit VALUES (1)")
+        connection.commit()
+    assert findings(tracked, code=1)["spool"] == ("ok", "1 hits wait to be taken in")
+    spool.write_bytes(b"not a database, but long enough to be looked at" * 40)
+    assert findings(tracked, code=1)["spool"][0] == "WRONG"

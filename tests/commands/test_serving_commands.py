@@ -1,0 +1,128 @@
+"""The roles as processes: they start, serve, stop on a signal, and refuse with a sentence what cannot be."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from sqlmodel import select
+
+from tests.commands.inkling import Inkling
+from tests.servers import free_port, wait_until
+from tracker.models import WorkerBeat
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        yield port
+
+
+def test_everything_in_one_process(inkling: Inkling) -> None:
+    port, smtp_port = free_port(), free_port()
+    with inkling.running("serve", "--port", str(port), "--smtp-port", str(smtp_port)) as running:
+        running.wait_for_ports(port, smtp_port)
+        pixel = httpx.get(f"http://127.0.0.1:{port}/o/any.gif")
+        assert (pixel.status_code, pixel.headers["content-type"]) == (200, "image/gif")
+        assert httpx.get(f"http://127.0.0.1:{port}/sign-in", follow_redirects=True).status_code == 200
+        assert f"Inkling: http://127.0.0.1:{port} " in running.err, "without a base URL it is where we listen"
+        assert f"open http://127.0.0.1:{port}/set-up and enter the code" in running.err
+        assert running.end(signal.SIGTERM) == 0
+    assert "Traceback" not in running.err
+    assert "ERROR" not in running.err
+    assert (inkling.folder / "data" / "inkling.sqlite3").is_file()
+    assert (inkling.folder / "data").stat().st_mode & 0o777 == 0o700
+    assert (inkling.folder / "data" / "secret-keys").stat().st_mode & 0o777 == 0o600
+
+
+def test_pages_alone(inkling_on_both: Inkling) -> None:
+    port = free_port()
+    settings = {"BASE_URL": "https://mail.example.com"}
+    with inkling_on_both.running("web", "--port", str(port), **settings) as running:
+        running.wait_for_ports(port)
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{port}/o/any.gif").status_code == 404, "that is the edge's"
+        assert "Inkling: https://mail.example.com " in running.err
+        assert running.end(signal.SIGINT) == 0
+    assert "Traceback" not in running.err
+
+
+def test_the_edge_alone_needs_no_database(inkling: Inkling) -> None:
+    port = free_port()
+    key = "drain-0123456789-abcdefghijk"
+    (inkling.folder / ".env").write_text(f"INKLING_DRAIN_KEY={key}\n")
+    with inkling.running("edge", "--port", str(port), DATABASE_URL="postgresql://u:p@127.0.0.1:1/n") as running:
+        running.wait_for_ports(port)
+        assert httpx.get(f"http://127.0.0.1:{port}/o/any.gif").status_code == 200
+        drain = f"http://127.0.0.1:{port}/drain?after=0"
+        assert httpx.get(drain).status_code in (401, 403, 404)
+        assert httpx.get(drain, headers={"Authorization": f"Bearer {key}"}).status_code == 200
+        assert running.end(signal.SIGTERM) == 0
+    assert "Traceback" not in running.err
+
+
+def test_the_worker_alone(inkling_on_both: Inkling) -> None:
+    house = inkling_on_both.house()
+    with inkling_on_both.running("worker") as running:
+        running.wait_for("The worker runs.")
+        wait_until(lambda: _beats(inkling_on_both) >= {"send", "settle", "sweep"}, 30)
+        assert running.end(signal.SIGTERM) == 0
+    assert "Traceback" not in running.err
+    house.database.close()
+
+
+def _beats(inkling: Inkling) -> set[str]:
+    house = inkling.house()
+    try:
+        with house.database.reading() as session:
+            return set(session.exec(select(WorkerBeat.task)))
+    finally:
+        house.database.close()
+
+
+@pytest.mark.parametrize("role", ["serve", "edge"])
+def test_a_taken_port_is_refused_with_a_sentence(inkling: Inkling, role: str) -> None:
+    gateway = ("--smtp-port", "0") if role == "serve" else ()
+    with taken_port() as port:
+        done = inkling(role, "--port", str(port), *gateway)
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert done.err.splitlines()[-1] == (
+        f"The port {port} of 127.0.0.1 cannot be used; it may be taken. Choose another with --port."
+    )
+
+
+def test_an_address_that_is_not_ours_is_refused(inkling: Inkling) -> None:
+    done = inkling("web", "--host", "192.0.2.1", "--port", "8000")
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert "The port 8000 of 192.0.2.1 cannot be used" in done.err
+
+
+@pytest.mark.parametrize(
+    "words", [("serve", "--port", "0", "--smtp-port", "0"), ("web", "--port", "0"), ("worker",), ("gateway",)]
+)
+def test_a_database_that_is_behind_is_refused(inkling: Inkling, postgresql_url: str, words: tuple[str, ...]) -> None:
+    done = inkling.here(*words, given=b"", DATABASE_URL=postgresql_url)
+    assert done.code == 1
+    assert done.sentence == "The database is behind this version of Inkling. Run: inkling migrate"
+
+
+def test_a_role_that_cannot_know_the_newer_database_says_so(inkling: Inkling) -> None:
+    assert inkling.here("migrate").code == 0
+    house = inkling.house()
+    with house.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    house.database.close()
+    done = inkling("worker")
+    assert done.code == 1
+    assert done.sentence.startswith("The database was migrated by a newer version of Inkling.")
+
+
+def test_a_log_level_that_is_none(inkling: Inkling) -> None:
+    done = inkling.here("worker", given=b"", LOGLEVEL="loud")
+    assert done.code == 1
+    assert done.sentence.startswith("LOGLEVEL must be one of ")
