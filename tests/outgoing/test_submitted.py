@@ -7,12 +7,13 @@ from sqlmodel import col, select, update
 
 from tests.houses import People
 from tests.outgoing.mail_programs import content_for, hand_on
-from tests.outgoing.submitted_mail import HTML, MIXED, TO, WITH_CONTROL, plain
+from tests.outgoing.submitted_mail import HTML, MIXED, PDF, TO, WITH_CONTROL, plain
 from tests.servers import SmtpSink
 from tracker.db import now
 from tracker.house import House
-from tracker.models import Account, Delivery, Message, MessageBody, TrackedLink, User
+from tracker.models import Account, Attachment, Delivery, Message, MessageBody, TrackedLink, User
 from tracker.outgoing.draft import SendError
+from tracker.outgoing.send import cancel
 from tracker.outgoing.submitted import accept_raw
 
 ANNA = ["anna@client.example"]
@@ -242,6 +243,17 @@ def test_it_leaves_at_once_whatever_the_undo_delay(house: House, alice: User, sm
     submit(house, alice, plain())
     hand_on(house)
     assert len(smtp_sink.accepted) == 1
+
+
+def test_taken_back_in_time_it_is_a_draft_with_its_files(house: House, people: People, alice: User) -> None:
+    message = submit(house, alice, WITH_CONTROL, TO)
+    with house.database.session_scope() as session:
+        assert cancel(session, session.get_one(Message, message.id))
+    with house.database.reading() as session:
+        (file,) = session.exec(select(Attachment)).all()
+        assert (file.filename, file.content_type, file.content) == ("offer.pdf", "application/pdf", PDF)
+        assert session.get_one(MessageBody, message.id).html == HTML.decode()
+        assert session.get_one(Message, message.id).state == "draft"
 
 
 def test_the_mail_program_has_a_minute_to_file_its_own_copy(

@@ -33,6 +33,7 @@ from tracker.outgoing.draft import Draft, OutgoingFile, SendError, check
 from tracker.outgoing.policy import Planned, plan_policy
 from tracker.outgoing.rewrite import FoundLink
 from tracker.outgoing.rewriting import find_links, snippet_of
+from tracker.outgoing.submitted_text import files
 from tracker.recipients import find_or_make
 
 __all__ = ["Draft", "OutgoingFile", "Planned", "SendError", "accept", "cancel", "plan", "take_in"]
@@ -243,6 +244,7 @@ def _back_to_draft(session: Session, message: Message, deliveries: Sequence[Deli
         role: ", ".join(str(Mailbox(d.address, d.name)) for d in deliveries if d.role == role)
         for role in ("to", "cc", "bcc")
     }
+    _keep_submitted_files(session, message, body)
     body.recipients, body.raw = json.dumps(typed, ensure_ascii=False), None
     session.exec(delete(TrackedLink).where(col(TrackedLink.message_id) == message.id))
     session.exec(delete(Delivery).where(col(Delivery.message_id) == message.id))
@@ -250,3 +252,11 @@ def _back_to_draft(session: Session, message: Message, deliveries: Sequence[Deli
     message.opens_tracked = message.clicks_tracked = 0
     message.sent_copy, message.follow_up_at = "none", None
     session.add_all([body, message])
+
+
+def _keep_submitted_files(session: Session, message: Message, body: MessageBody) -> None:
+    """A message that a mail program submitted has its files in itself alone; as a draft it has them beside it."""
+    kept = session.exec(select(Attachment.id).where(Attachment.message_id == message.id)).first()
+    if kept is None and message.has_attachments and body.raw:
+        found = tuple(OutgoingFile(*file) for file in files(body.raw))
+        _keep_attachments(session, message, Draft(attachments=found))

@@ -76,6 +76,14 @@ def has_files(raw: bytes) -> bool:
     return any(is_file(part) and not part.header("content-id") for part in _leaves(read_parts(raw)))
 
 
+def files(raw: bytes) -> Iterator[tuple[str, str, bytes]]:
+    """File name, content type and content of everything attached."""
+    for number, part in enumerate(one for one in _leaves(read_parts(raw)) if is_file(one)):
+        name = part.disposition_parameters.get("filename") or part.parameters.get("name", "")
+        body = _octets(raw[part.body_start : part.body_end], part.header("content-transfer-encoding").strip().lower())
+        yield decoded(name) or f"file-{number + 1}", part.content_type, body
+
+
 def is_file(part: Part) -> bool:
     return part.disposition == "attachment" or bool(part.disposition_parameters.get("filename"))
 
