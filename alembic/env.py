@@ -4,15 +4,16 @@ from alembic import context
 from sqlmodel import SQLModel
 
 import tracker.models  # noqa: F401  (registers the tables)
-from tracker.db import Database, UtcDateTime
+from tracker.db import Database, SentenceText, UtcDateTime
 from tracker.settings import read_settings
 
 
 def render_item(kind, thing, autogen_context):
     """Writes our own column type by its name."""
-    if kind == "type" and isinstance(thing, UtcDateTime):
-        autogen_context.imports.add("from tracker.db import UtcDateTime")
-        return "UtcDateTime()"
+    for ours in (UtcDateTime, SentenceText):
+        if kind == "type" and isinstance(thing, ours):
+            autogen_context.imports.add(f"from tracker.db import {ours.__name__}")
+            return f"{ours.__name__}()"
     return False
 
 

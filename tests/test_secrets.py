@@ -58,7 +58,7 @@ def test_keys_rotate() -> None:
 
 def test_a_wrong_key_says_what_to_do_and_shows_nothing() -> None:
     sealed = KeyRing((FOREIGN,)).encrypt(b"hush", "account:17:smtp")
-    with pytest.raises(Undecryptable, match=r"account:17:smtp.*enter it again") as refused:
+    with pytest.raises(Undecryptable, match="Enter it again") as refused:
         KeyRing((NEW, OLD)).decrypt(sealed, "account:17:smtp")
     assert "hush" not in str(refused.value)
     assert NEW not in str(refused.value)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import idna
 
+from tracker.sentences import Sentence, Told
+
 MAX_LENGTH = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 MAX_LOCAL = 64  # RFC 5321 section 4.5.3.1.1
 MAX_DOMAIN = 253
@@ -18,11 +20,11 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\- ]+")
 _GROUP = re.compile(r'\A[^"<@(]*:')
 
 
-class AddressError(ValueError):
-    """An address that cannot be used; ``code`` is stable, the text is a sentence for the person who typed it."""
+class AddressError(Told):
+    """An address that cannot be used; ``code`` is stable, the sentence is for the person who typed it."""
 
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
         self.code = code
 
 
@@ -48,17 +50,27 @@ def normalise(text: str) -> str:
     """
     address = text.strip()
     if not address:
-        raise AddressError("empty", "The address is empty.")
+        raise AddressError("empty", Sentence("The address is empty."))
     local, at, domain = address.rpartition("@")
     if any(_is_unfit(c) for c in address if c != " ") or (" " in address and not _QUOTED.fullmatch(local)):
-        raise AddressError("space", f"“{_show(address)}” holds a space or a control character.")
+        raise AddressError(
+            "space", Sentence("“%(address)s” holds a space or a control character.", address=_show(address))
+        )
     if not at:
-        raise AddressError("no_at", f"“{_show(address)}” has no @. An address looks like name@example.com.")
+        raise AddressError(
+            "no_at", Sentence("“%(address)s” has no @. An address looks like name@example.com.", address=_show(address))
+        )
     if not local or len(local.encode()) > MAX_LOCAL or not (_DOT_ATOM.fullmatch(local) or _QUOTED.fullmatch(local)):
-        raise AddressError("local_part", f"“{_show(address)}” is not a valid address: look at the part before the @.")
+        raise AddressError(
+            "local_part",
+            Sentence("“%(address)s” is not a valid address: look at the part before the @.", address=_show(address)),
+        )
     normal = f"{local}@{_domain(domain, address)}"
     if len(normal.encode()) > MAX_LENGTH:
-        raise AddressError("too_long", f"“{_show(address)}” is longer than {MAX_LENGTH} characters.")
+        raise AddressError(
+            "too_long",
+            Sentence("“%(address)s” is longer than %(most)s characters.", address=_show(address), most=MAX_LENGTH),
+        )
     return normal
 
 
@@ -69,14 +81,24 @@ def _is_unfit(character: str) -> bool:
 
 def _domain(domain: str, address: str) -> str:
     if len(domain) > MAX_DOMAIN:  # before IDNA, whose work grows faster than the length
-        raise AddressError("too_long", f"“{_show(address)}” is longer than {MAX_LENGTH} characters.")
+        raise AddressError(
+            "too_long",
+            Sentence("“%(address)s” is longer than %(most)s characters.", address=_show(address), most=MAX_LENGTH),
+        )
     try:
         ascii_domain = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except UnicodeError:
         ascii_domain = ""
     labels = ascii_domain.lower().split(".")
     if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
-        raise AddressError("domain", f"“{_show(address)}” is not a valid address: “{_show(domain)}” is not a domain.")
+        raise AddressError(
+            "domain",
+            Sentence(
+                "“%(address)s” is not a valid address: “%(domain)s” is not a domain.",
+                address=_show(address),
+                domain=_show(domain),
+            ),
+        )
     return ".".join(labels)
 
 
@@ -133,7 +155,10 @@ def _mailbox(piece: str) -> Mailbox:
         comment = re.fullmatch(r"(.*?)\s*\((.*)\)", piece, re.DOTALL)
         return Mailbox(normalise(comment[1]), _name(comment[2])) if comment else Mailbox(normalise(piece))
     if len(opening) > 1 or not piece.endswith(">"):
-        raise AddressError("brackets", f"“{_show(piece)}” is not one address: write Name <name@example.com>.")
+        raise AddressError(
+            "brackets",
+            Sentence("“%(address)s” is not one address: write Name <name@example.com>.", address=_show(piece)),
+        )
     return Mailbox(normalise(piece[opening[0] + 1 : -1]), _name(piece[: opening[0]]))
 
 

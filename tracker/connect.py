@@ -12,6 +12,7 @@ from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError, LoginError
 
 from tracker.house import House
+from tracker.sentences import Sentence, Told
 
 TIMEOUT = 30.0
 """Seconds to wait for any single answer of a mail server."""
@@ -31,11 +32,11 @@ class Server:
         return f"Server({self.host}:{self.port}, {self.security})"
 
 
-class ConnectError(Exception):
-    """A line could not be opened. ``code`` is stable, the text is for the person; ``permanent`` means that retrying is useless."""
+class ConnectError(Told):
+    """A line could not be opened. ``code`` is stable; ``permanent`` means that retrying is useless."""
 
-    def __init__(self, code: str, text: str, *, permanent: bool = False) -> None:
-        super().__init__(text)
+    def __init__(self, code: str, sentence: str, *, permanent: bool = False) -> None:
+        super().__init__(sentence)
         self.code = code
         self.permanent = permanent
 
@@ -48,13 +49,18 @@ def address_of(house: House, server: Server) -> str:
     try:
         found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
     except OSError:
-        raise ConnectError("no_such_host", f"The server {server.host} was not found. Check its name.") from None
+        raise ConnectError(
+            "no_such_host", Sentence("The server %(host)s was not found. Check its name.", host=server.host)
+        ) from None
     allowed = [str(entry[4][0]) for entry in found if house.may_connect(str(entry[4][0]).partition("%")[0])]
     if not allowed:
         raise ConnectError(
             "private_host",
-            f"{server.host} lies in a private network, where Inkling does not connect by default. "
-            "The operator can allow it with INKLING_ALLOW_PRIVATE_HOSTS.",
+            Sentence(
+                "%(host)s lies in a private network, where Inkling does not connect by default. "
+                "The operator can allow it with INKLING_ALLOW_PRIVATE_HOSTS.",
+                host=server.host,
+            ),
             permanent=True,
         )
     return allowed[0]
@@ -187,39 +193,62 @@ def explain(server: Server, error: Exception) -> ConnectError:
         case ConnectError():
             return error
         case smtplib.SMTPAuthenticationError():
-            said = _said(error.smtp_error)
-            text = f"{where} refused the login or password{said}. Many services want an app password here."
-            return ConnectError("login_refused", text, permanent=error.smtp_code // 100 == 5)
+            return _login_refused(where, error.smtp_error, permanent=error.smtp_code // 100 == 5)
         case LoginError():
-            text = f"{where} refused the login or password{_said(str(error))}. Many services want an app password here."
-            return ConnectError("login_refused", text, permanent=True)
+            return _login_refused(where, str(error), permanent=True)
         case ssl.SSLCertVerificationError():
-            text = f"The certificate of {where} is not valid: {error.verify_message}. Nothing was sent."
+            text = Sentence(
+                "The certificate of %(where)s is not valid: %(problem)s. Nothing was sent.",
+                where=where,
+                problem=error.verify_message,
+            )
             return ConnectError("certificate", text, permanent=True)
         case ssl.SSLError():
-            text = f"{where} does not speak TLS in this way. Check port and security: 465 and 993 are TLS, 587 and 143 STARTTLS."
+            text = Sentence(
+                "%(where)s does not speak TLS in this way. Check port and security: 465 and 993 are TLS, 587 and 143 STARTTLS.",
+                where=where,
+            )
             return ConnectError("tls", text)
         case TimeoutError():
-            return ConnectError("timeout", f"{where} did not answer within {TIMEOUT:.0f} seconds. Check host and port.")
-        case ConnectionRefusedError():
-            return ConnectError("refused", f"Nothing listens on {where}. Check the port.")
-        case smtplib.SMTPNotSupportedError():
-            return ConnectError(
-                "not_supported", f"{where} does not offer what was asked for: {error}. Check the security setting."
+            text = Sentence(
+                "%(where)s did not answer within %(seconds)s seconds. Check host and port.",
+                where=where,
+                seconds=int(TIMEOUT),
             )
+            return ConnectError("timeout", text)
+        case ConnectionRefusedError():
+            return ConnectError("refused", Sentence("Nothing listens on %(where)s. Check the port.", where=where))
+        case smtplib.SMTPNotSupportedError():
+            text = Sentence(
+                "%(where)s does not offer what was asked for: %(problem)s. Check the security setting.",
+                where=where,
+                problem=_clean(str(error)),
+            )
+            return ConnectError("not_supported", text)
         case smtplib.SMTPServerDisconnected():
-            text = f"{where} ended the connection. Check port and security: 465 is TLS, 587 is STARTTLS."
+            text = Sentence(
+                "%(where)s ended the connection. Check port and security: 465 is TLS, 587 is STARTTLS.", where=where
+            )
             return ConnectError("disconnected", text)
         case smtplib.SMTPResponseException():
-            return ConnectError("smtp", f"{where} answered {error.smtp_code}{_said(error.smtp_error)}.")
+            said = f"{error.smtp_code} {_clean(error.smtp_error)}".strip()
+            return ConnectError("smtp", Sentence("%(where)s answered: %(said)s", where=where, said=said))
         case _:
-            return ConnectError("line", f"The line to {where} failed: {_clean(str(error) or type(error).__name__)}.")
+            problem = _clean(str(error) or type(error).__name__)
+            return ConnectError(
+                "line", Sentence("The line to %(where)s failed: %(problem)s.", where=where, problem=problem)
+            )
 
 
-def _said(words: bytes | str) -> str:
-    text = _clean(words.decode(errors="replace") if isinstance(words, bytes) else words)
-    return f" (“{text}”)" if text else ""
+def _login_refused(where: str, words: bytes | str, *, permanent: bool) -> ConnectError:
+    text = Sentence(
+        "%(where)s refused the login or password. Many services want an app password here. The server said: “%(said)s”",
+        where=where,
+        said=_clean(words),
+    )
+    return ConnectError("login_refused", text, permanent=permanent)
 
 
-def _clean(text: str) -> str:
+def _clean(words: bytes | str) -> str:
+    text = words.decode(errors="replace") if isinstance(words, bytes) else words
     return " ".join(text.split())[:300]

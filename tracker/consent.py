@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from tracker.sentences import Sentence, Told
+
 
 class Purpose(StrEnum):
     """What consent is asked for."""
@@ -89,11 +91,11 @@ _GRADES = {
 }
 
 
-class MoveError(ValueError):
+class MoveError(Told):
     """A consent event that cannot be recorded; ``field`` names what is wrong."""
 
-    def __init__(self, field: str, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
         self.field = field
 
 
@@ -105,17 +107,17 @@ def check_move(
     Saying no may be recorded at any time and for any earlier moment; a yes or a question must come after the last word.
     """
     if at.tzinfo is None:
-        raise MoveError("at", "“at” needs its time zone.")
+        raise MoveError("at", Sentence("“at” needs its time zone."))
     if at > now:
-        raise MoveError("at", "“at” lies in the future; consent can only be recorded once it was given.")
+        raise MoveError("at", Sentence("“at” lies in the future; consent can only be recorded once it was given."))
     if channel not in CHANNELS:
-        raise MoveError("channel", f"“channel” must be one of {', '.join(CHANNELS)}.")
+        raise MoveError("channel", Sentence("“channel” must be one of %(channels)s.", channels=", ".join(CHANNELS)))
     if new == State.GRANTED and grade_of(channel) not in "AB" and not note.strip():
         raise MoveError(
-            "note", "A consent needs its evidence: say in “note” how, when and with which words it was given."
+            "note", Sentence("A consent needs its evidence: say in “note” how, when and with which words it was given.")
         )
     if new not in _MOVES[old]:
-        raise MoveError("state", f"“state” cannot go from {old} to {new}.")
+        raise MoveError("state", Sentence("“state” cannot go from %(old)s to %(new)s.", old=old.value, new=new.value))
     if new in (State.GRANTED, State.ASKED):
         _check_after_last_word(old, new, at, since, channel)
 
@@ -123,15 +125,27 @@ def check_move(
 def _check_after_last_word(old: State, new: State, at: datetime, since: datetime | None, channel: str) -> None:
     if since is not None and at < since:
         raise MoveError(
-            "at", f"“at” lies before the present state ({old}) was said; an older word cannot undo a newer one."
+            "at",
+            Sentence(
+                "“at” lies before the present state (%(old)s) was said; an older word cannot undo a newer one.",
+                old=old.value,
+            ),
         )
     if new == State.GRANTED and old in SAID_NO and grade_of(channel) not in "ABC":
         raise MoveError(
             "channel",
-            f"After “{old}” only the person can agree again: by our form or page, or in writing (reply_text).",
+            Sentence(
+                "After “%(old)s” only the person can agree again: by our form or page, or in writing (reply_text).",
+                old=old.value,
+            ),
         )
     if new == State.ASKED and old in SAID_NO and since is not None and at - since < ASK_AGAIN_AFTER:
-        raise MoveError("at", f"After “{old}” nobody is asked again for {ASK_AGAIN_AFTER.days} days.")
+        raise MoveError(
+            "at",
+            Sentence(
+                "After “%(old)s” nobody is asked again for %(days)s days.", old=old.value, days=ASK_AGAIN_AFTER.days
+            ),
+        )
 
 
 def grade_of(channel: str) -> str:

@@ -12,9 +12,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, DateTime, Engine, TypeDecorator, create_engine, event, text
+from sqlalchemy import Connection, DateTime, Engine, Text, TypeDecorator, create_engine, event, text
 from sqlmodel import Session, SQLModel
 
+from tracker.sentences import restored, stored
 from tracker.settings import Settings
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -58,6 +59,19 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class SentenceText(TypeDecorator[str]):
+    """A text column that keeps a :class:`tracker.sentences.Sentence` whole: JSON in the database, a Sentence in Python."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else stored(value)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else restored(value)
 
 
 class Database:

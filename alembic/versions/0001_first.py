@@ -7,7 +7,7 @@ import sqlalchemy as sa
 import sqlmodel
 from alembic import op
 
-from tracker.db import UtcDateTime
+from tracker.db import SentenceText, UtcDateTime
 
 revision = "0001"
 down_revision = None
@@ -156,7 +156,7 @@ def upgrade() -> None:
         sa.Column("files_own_copy", sa.Boolean(), nullable=False),
         sa.Column("confirmed_at", UtcDateTime(), nullable=True),
         sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
-        sa.Column("state_detail", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("state_detail", SentenceText(), nullable=False),
         sa.Column("checked_at", UtcDateTime(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("removed_at", UtcDateTime(), nullable=True),
@@ -314,7 +314,7 @@ def upgrade() -> None:
         sa.Column("last_activity_at", UtcDateTime(), nullable=True),
         sa.Column("note", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("sent_copy", sqlmodel.sql.sqltypes.AutoString(length=12), nullable=False),
-        sa.Column("sent_copy_detail", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("sent_copy_detail", SentenceText(), nullable=False),
         sa.Column("sent_copy_tries", sa.Integer(), nullable=False),
         sa.Column("sent_copy_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -368,7 +368,7 @@ def upgrade() -> None:
         sa.Column("next_try_at", UtcDateTime(), nullable=True),
         sa.Column("claimed_by", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
         sa.Column("claimed_until", UtcDateTime(), nullable=True),
-        sa.Column("reply", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("reply", SentenceText(), nullable=False),
         sa.Column("accepted_at", UtcDateTime(), nullable=True),
         sa.Column("first_opened_at", UtcDateTime(), nullable=True),
         sa.Column("last_opened_at", UtcDateTime(), nullable=True),
@@ -490,7 +490,7 @@ def upgrade() -> None:
         sa.Column("opens", sa.Integer(), nullable=False),
         sa.Column("clicks", sa.Integer(), nullable=False),
         sa.Column("client", sqlmodel.sql.sqltypes.AutoString(length=80), nullable=False),
-        sa.Column("detail", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("detail", SentenceText(), nullable=False),
         sa.Column("news", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
         sa.Column("told", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("machine", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from babel import Locale
 
 from tracker.locale.catalogue import read_catalogue
+from tracker.sentences import Told, told
 
 LANGUAGES = {"en": "English", "ru": "Русский"}
 """What people may choose, each by its own name."""
@@ -65,6 +66,11 @@ def pgettext(context: str, message: str) -> str:
 
 def npgettext(context: str, singular: str, plural: str, n: int) -> str:
     return _translations(_language.get()).npgettext(context, singular, plural, n)
+
+
+def said(text: str | Told) -> str:
+    """A sentence, or that of an error, in the language being spoken; any other text as it is."""
+    return str(told(text.sentence if isinstance(text, Told) else text, gettext))
 
 
 def N_(message: str) -> str:

@@ -48,6 +48,7 @@ KEYWORDS: dict[str, Any] = {
     "_": None,
     "gettext": None,
     "N_": None,
+    "Sentence": None,
     "ngettext": (1, 2),
     "pgettext": ((1, "c"), 2),
     "npgettext": ((1, "c"), 2, 3),

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from tracker.db import UtcDateTime, now
+from tracker.db import SentenceText, UtcDateTime, now
 from tracker.models.people import public_id
 
 _WAITING = text("settle_at IS NOT NULL")
@@ -161,7 +161,7 @@ class Notification(SQLModel, table=True):
     opens: int = 0
     clicks: int = 0
     client: str = Field(default="", max_length=80)
-    detail: str = ""
+    detail: str = Field(default="", sa_type=SentenceText)
     news: str = Field(default="", max_length=16)
     """What was told last about mail: first_open, opened_again, interest, click; empty for other kinds."""
     told: Any = Field(default=None, sa_type=JSON(none_as_null=True), nullable=True)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from tracker.db import UtcDateTime, now
+from tracker.db import SentenceText, UtcDateTime, now
 from tracker.models.people import public_id
 
 
@@ -34,7 +34,7 @@ class Account(SQLModel, table=True):
     """The provider files a copy of what was submitted (Gmail, Microsoft 365), so we append none."""
     confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     state: str = Field(default="unchecked", max_length=16)
-    state_detail: str = ""
+    state_detail: str = Field(default="", sa_type=SentenceText)
     checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -97,7 +97,7 @@ class Message(SQLModel, table=True):
     """What went otherwise than asked, as a code with a sentence behind it (untracked as a whole, rewriting failed …)."""
     sent_copy: str = Field(default="none", max_length=12)
     """none, wanted, done, provider, failed"""
-    sent_copy_detail: str = ""
+    sent_copy_detail: str = Field(default="", sa_type=SentenceText)
     sent_copy_tries: int = 0
     sent_copy_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
@@ -163,7 +163,7 @@ class Delivery(SQLModel, table=True):
     next_try_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     claimed_by: str | None = Field(default=None, max_length=64)
     claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    reply: str = ""
+    reply: str = Field(default="", sa_type=SentenceText)
     """The server's last words about this recipient."""
     accepted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     first_opened_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -13,6 +13,7 @@ from tracker.house import House
 from tracker.models import Account
 from tracker.outgoing.presets import PRESETS, SECURITIES, Preset
 from tracker.secrets import Undecryptable
+from tracker.sentences import Sentence
 
 __all__ = [
     "PRESETS",
@@ -36,6 +37,14 @@ class CheckResult:
     imap_text: str
 
     @property
+    def problem(self) -> str:
+        """What is wrong, on either side or on both; empty when nothing is."""
+        wrong = [t for ok, t in ((self.smtp_ok, self.smtp_text), (self.imap_ok, self.imap_text)) if not ok and t]
+        if len(wrong) == 2:
+            return Sentence("%(first)s %(second)s", first=wrong[0], second=wrong[1])
+        return wrong[0] if wrong else ""
+
+    @property
     def ok(self) -> bool:
         return self.smtp_ok and self.imap_ok is not False
 
@@ -55,7 +64,7 @@ def smtp_server(house: House, account: Account) -> Server:
 def imap_server(house: House, account: Account) -> Server:
     """Raises :class:`ConnectError` when no IMAP is set up or its secret cannot be opened."""
     if not account.imap_host:
-        raise ConnectError("no_imap", "No IMAP server is set up for this account.", permanent=True)
+        raise ConnectError("no_imap", Sentence("No IMAP server is set up for this account."), permanent=True)
     login = account.imap_login or account.smtp_login
     secret = _secret(house, account, "imap")  # never the other server's: a changed host must not be given it
     return Server(account.imap_host, account.imap_port or 993, account.imap_security or "tls", login, secret)
@@ -65,12 +74,16 @@ def _secret(house: House, account: Account, kind: str) -> str:
     sealed: bytes | None = getattr(account, f"{kind}_secret")
     if sealed is None:
         raise ConnectError(
-            "no_secret", f"The {kind.upper()} password is missing. Enter it in the account’s settings.", permanent=True
+            "no_secret",
+            Sentence(
+                "The %(protocol)s password is missing. Enter it in the account’s settings.", protocol=kind.upper()
+            ),
+            permanent=True,
         )
     try:
         return house.ring.decrypt(sealed, _record(account, kind)).decode()
     except Undecryptable as error:
-        raise ConnectError("no_secret", str(error), permanent=True) from None
+        raise ConnectError("no_secret", error.sentence, permanent=True) from None
 
 
 def _record(account: Account, kind: str) -> str:
@@ -92,9 +105,9 @@ def check_account(house: House, account_id: int) -> CheckResult:
 def _try_smtp(house: House, account: Account) -> tuple[bool, str]:
     try:
         with smtp(house, smtp_server(house, account)):
-            return True, "Sending works."
+            return True, Sentence("Sending works.")
     except ConnectError as error:
-        return False, str(error)
+        return False, error.sentence
 
 
 def _try_imap(house: House, account: Account) -> tuple[bool | None, str, str | None]:
@@ -104,20 +117,18 @@ def _try_imap(house: House, account: Account) -> tuple[bool | None, str, str | N
         with imap(house, imap_server(house, account)) as client:
             folder = client.find_special_folder(SENT)
     except ConnectError as error:
-        return False, str(error), None
+        return False, error.sentence, None
     except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
-        return False, f"The list of folders could not be read: {error}", None
+        return False, Sentence("The list of folders could not be read: %(problem)s", problem=str(error)[:300]), None
     if folder is None:
-        return False, "No folder for sent mail was found. Make one named “Sent” in your mail program.", None
-    return True, f"The Sent folder is “{folder}”.", folder
+        return False, Sentence("No folder for sent mail was found. Make one named “Sent” in your mail program."), None
+    return True, Sentence("The Sent folder is “%(folder)s”.", folder=str(folder)), folder
 
 
 def _note(session: Session, account_id: int, result: CheckResult, sent_folder: str | None) -> None:
     account = session.get_one(Account, account_id)
     account.state = "works" if result.ok else "broken"
-    account.state_detail = " ".join(
-        t for ok, t in ((result.smtp_ok, result.smtp_text), (result.imap_ok, result.imap_text)) if not ok and t
-    )
+    account.state_detail = result.problem
     account.checked_at = now()
     account.sent_folder = sent_folder or account.sent_folder
     session.add(account)

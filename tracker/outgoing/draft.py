@@ -6,13 +6,14 @@ from datetime import datetime
 
 from tracker.addresses import AddressError, Mailbox, lookup_form
 from tracker.limits import MAX_ATTACHMENT_BYTES, MAX_BODY_BYTES, MAX_RECIPIENTS, MAX_SUBJECT
+from tracker.sentences import Sentence, Told
 
 
-class SendError(ValueError):
+class SendError(Told):
     """A message that cannot be accepted: ``field`` says where, ``code`` is stable, the text is a sentence for the sender."""
 
-    def __init__(self, field: str, code: str, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, field: str, code: str, sentence: str) -> None:
+        super().__init__(sentence)
         self.field = field
         self.code = code
 
@@ -61,7 +62,7 @@ def _first(mailbox: Mailbox, role: str, seen: set[str]) -> bool:
     try:
         form = lookup_form(mailbox.address)
     except AddressError as error:
-        raise SendError(role, error.code, str(error)) from None
+        raise SendError(role, error.code, error.sentence) from None
     known = form in seen
     seen.add(form)
     return not known
@@ -71,19 +72,31 @@ def check(draft: Draft) -> None:
     """Raises :class:`SendError` for the first thing that stands in the way."""
     everybody = draft.addressees()
     if not everybody:
-        raise SendError("to", "empty", "Nobody to send to. Give at least one address.")
+        raise SendError("to", "empty", Sentence("Nobody to send to. Give at least one address."))
     if len(everybody) > MAX_RECIPIENTS:
         raise SendError(
-            "to", "too_many", f"{len(everybody)} recipients are too many; one message may have {MAX_RECIPIENTS}."
+            "to",
+            "too_many",
+            Sentence(
+                "%(count)s recipients are too many; one message may have %(most)s.",
+                count=len(everybody),
+                most=MAX_RECIPIENTS,
+            ),
         )
     if any(c in draft.subject for c in "\r\n\0"):
-        raise SendError("subject", "line_break", "The subject holds a line break. Write it in one line.")
+        raise SendError("subject", "line_break", Sentence("The subject holds a line break. Write it in one line."))
     if len(draft.subject) > MAX_SUBJECT:
         raise SendError(
-            "subject", "too_long", f"The subject has {len(draft.subject)} characters; {MAX_SUBJECT} are allowed."
+            "subject",
+            "too_long",
+            Sentence(
+                "The subject has %(count)s characters; %(most)s are allowed.",
+                count=len(draft.subject),
+                most=MAX_SUBJECT,
+            ),
         )
     if not (draft.html or "").strip() and not (draft.text or "").strip() and not draft.attachments:
-        raise SendError("html", "empty", "The message is empty. Write something or attach a file.")
+        raise SendError("html", "empty", Sentence("The message is empty. Write something or attach a file."))
     _check_sizes(draft)
 
 
@@ -91,7 +104,9 @@ def _check_sizes(draft: Draft) -> None:
     for name, body in (("html", draft.html), ("text", draft.text)):
         if body and len(body.encode(errors="replace")) > MAX_BODY_BYTES:
             raise SendError(
-                name, "too_large", f"The text is larger than {_mb(MAX_BODY_BYTES)}. Attach it as a file instead."
+                name,
+                "too_large",
+                Sentence("The text is larger than %(most)s MB. Attach it as a file instead.", most=_mb(MAX_BODY_BYTES)),
             )
     check_attachment_sizes(len(file.content) for file in draft.attachments)
 
@@ -100,12 +115,13 @@ def check_attachment_sizes(sizes: Iterable[int]) -> None:
     """Raises :class:`SendError` when attachments are too large together."""
     total = sum(sizes)
     if total > MAX_ATTACHMENT_BYTES:
-        text = (
-            f"The attachments have {_mb(total)} together; {_mb(MAX_ATTACHMENT_BYTES)} is what mail servers take. "
-            "Send a link to the file instead."
+        text = Sentence(
+            "The attachments have %(size)s MB together; %(most)s MB is what mail servers take. Send a link to the file instead.",
+            size=_mb(total),
+            most=_mb(MAX_ATTACHMENT_BYTES),
         )
         raise SendError("attachments", "too_large", text)
 
 
 def _mb(size: int) -> str:
-    return f"{size / 1024 / 1024:.0f} MB"
+    return f"{size / 1024 / 1024:.0f}"

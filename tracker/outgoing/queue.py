@@ -33,6 +33,8 @@ from tracker.notify import announce, ring
 from tracker.outgoing.accounts import smtp_server
 from tracker.outgoing.copies import Copy, make_copy
 from tracker.outgoing.policy import tighten
+from tracker.preferences import preference
+from tracker.sentences import Sentence
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ def send_due(house: House, worker: str) -> int:
         return 0
     account, copies = _compose(house, claimed)
     if account is None:
-        _give_back(house, claimed, "The account was removed. Choose another account and send again.")
+        _give_back(house, claimed, Sentence("The account was removed. Choose another account and send again."))
         return len(claimed)
     try:
         with smtp(house, smtp_server(house, account)) as line:
@@ -158,7 +160,8 @@ def _compose(house: House, ids: Sequence[int]) -> tuple[Account | None, list[tup
 def _copy_of(house: House, session: Session, delivery: Delivery) -> Copy:
     body = session.get_one(MessageBody, delivery.message_id)
     links = session.exec(select(TrackedLink).where(TrackedLink.message_id == delivery.message_id)).all()
-    copy = make_copy(house, body.raw or b"", delivery, links)
+    hidden_link = bool(preference(session, "hidden_link"))
+    copy = make_copy(house, body.raw or b"", delivery, links, hidden_link=hidden_link)
     body.html_bytes_before, body.html_bytes_after = copy.html_bytes_before, copy.html_bytes_after
     session.add(body)
     if copy.problem:  # tracking may never block a send: the original goes out, and the row says so
@@ -187,7 +190,7 @@ def _hand_over(line: smtplib.SMTP, sender: str, recipient: str, copy: Copy) -> O
     """Raises :class:`ConnectError` when the line itself is gone; then this copy and the rest are tried again."""
     options = ["SMTPUTF8"] if not recipient.isascii() else []
     if options and not line.has_extn("smtputf8"):
-        text = "The server does not take addresses with letters beyond ASCII (SMTPUTF8)."
+        text = Sentence("The server does not take addresses with letters beyond ASCII (SMTPUTF8).")
         return Outcome(DeliveryStatus.REJECTED, text)
     if not copy.raw.isascii() and line.has_extn("8bitmime"):
         options.append("BODY=8BITMIME")  # RFC 6152: otherwise a server may take it for seven bits
@@ -198,7 +201,10 @@ def _hand_over(line: smtplib.SMTP, sender: str, recipient: str, copy: Copy) -> O
     except smtplib.SMTPResponseException as error:
         return _refusal(error.smtp_code, error.smtp_error)
     except (OSError, smtplib.SMTPException) as error:
-        raise ConnectError("line", f"The line broke during the hand-over: {error}") from None
+        problem = " ".join(str(error).split())[:300]
+        raise ConnectError(
+            "line", Sentence("The line broke during the hand-over: %(problem)s", problem=problem)
+        ) from None
     return Outcome(DeliveryStatus.ACCEPTED, "")
 
 
@@ -237,7 +243,9 @@ def _retry_or_give_up(session: Session, delivery: Delivery) -> None:
     since = message.send_at or message.created_at
     if now() - since > timedelta(hours=MAX_GIVE_UP_HOURS):
         delivery.status = DeliveryStatus.REJECTED
-        delivery.reply = f"Given up after {MAX_GIVE_UP_HOURS} hours. Last answer: {delivery.reply}"[:500]
+        delivery.reply = Sentence(
+            "Given up after %(hours)s hours. Last answer: %(said)s", hours=MAX_GIVE_UP_HOURS, said=delivery.reply
+        )
     else:
         delivery.next_try_at = now() + BACK_OFF[min(delivery.tries - 1, len(BACK_OFF) - 1)]
 
@@ -278,7 +286,7 @@ def _defer_rest(house: House, account: Account, deliveries: Sequence[Delivery], 
             select(Delivery).where(col(Delivery.id).in_(ids), col(Delivery.claimed_by).is_not(None))
         ).all()
         for delivery in rest:
-            _apply(session, delivery, Outcome(DeliveryStatus.DEFERRED, str(error)))
+            _apply(session, delivery, Outcome(DeliveryStatus.DEFERRED, error.sentence))
         session.flush()
         for message_id in {d.message_id for d in rest}:
             _settle_message(session, session.get_one(Message, message_id, with_for_update=True))
@@ -289,8 +297,15 @@ def _defer_rest(house: House, account: Account, deliveries: Sequence[Delivery], 
 def _account_broken(session: Session, account: Account, error: ConnectError) -> None:
     row = session.get_one(Account, account.id)
     if row.state != "broken" or row.state_detail != str(error):
-        ring(session, row.user_id, f"account:{row.id}", "problem", now(), detail=f"{row.address}: {error}")
-    row.state, row.state_detail, row.checked_at = "broken", str(error), now()
+        ring(
+            session,
+            row.user_id,
+            f"account:{row.id}",
+            "problem",
+            now(),
+            detail=Sentence("%(address)s: %(problem)s", address=row.address, problem=error.sentence),
+        )
+    row.state, row.state_detail, row.checked_at = "broken", error.sentence, now()
     session.add(row)
 
 

@@ -35,6 +35,7 @@ from tracker.outgoing.rewrite import FoundLink
 from tracker.outgoing.rewriting import find_links, snippet_of
 from tracker.outgoing.submitted_text import files
 from tracker.recipients import find_or_make
+from tracker.sentences import Sentence
 
 __all__ = ["Draft", "OutgoingFile", "Planned", "SendError", "accept", "cancel", "plan", "take_in"]
 
@@ -109,9 +110,11 @@ def _account(session: Session, user: User, draft: Draft) -> Account:
         mine = mine.where(Account.id == draft.account_id)
     account = session.exec(mine).first()
     if account is None and draft.account_id is not None:
-        raise SendError("account", "not_found", "This account does not exist any more. Choose another one.")
+        raise SendError("account", "not_found", Sentence("This account does not exist any more. Choose another one."))
     if account is None:
-        raise SendError("account", "none", "No account to send from. Connect your mail account in the settings first.")
+        raise SendError(
+            "account", "none", Sentence("No account to send from. Connect your mail account in the settings first.")
+        )
     return account
 
 
@@ -133,7 +136,9 @@ def _build(account: Account, draft: Draft, message_id: str) -> bytes:
             )
         )
     except ValueError as error:
-        raise SendError("message", "cannot_build", f"This message cannot be put together: {error}") from None
+        raise SendError(
+            "message", "cannot_build", Sentence("This message cannot be put together: %(problem)s", problem=str(error))
+        ) from None
 
 
 def _fill(message: Message, user: User, account: Account, draft: Draft, planned: Sequence[Planned]) -> None:

@@ -34,7 +34,7 @@ def append_due(house: House) -> int:
         _note(house, message, "done", "")
     except (ConnectError, OSError, IMAPClientError, imaplib.IMAP4.error) as error:
         log.warning("message %s: no copy in Sent yet (%s)", message.public_id, type(error).__name__)
-        _later(house, message, str(error))
+        _later(house, message, error.sentence if isinstance(error, ConnectError) else str(error)[:500])
     return 1
 
 
@@ -71,7 +71,7 @@ def _append(client: IMAPClient, account: Account, message: Message, raw: bytes) 
 def _note(house: House, message: Message, state: str, detail: str) -> None:
     with house.database.session_scope() as session:
         row = session.get_one(Message, message.id)
-        row.sent_copy, row.sent_copy_detail = state, detail[:500]
+        row.sent_copy, row.sent_copy_detail = state, detail
         session.add(row)
         announce(session, row.user_id, "message", row.public_id)
 
@@ -82,6 +82,6 @@ def _later(house: House, message: Message, detail: str) -> None:
         row = session.get_one(Message, message.id)
         row.sent_copy_tries += 1
         row.sent_copy = "failed" if given_up else "wanted"
-        row.sent_copy_detail = detail[:500]
+        row.sent_copy_detail = detail
         row.sent_copy_at = now() + timedelta(minutes=min(2**row.sent_copy_tries, 120))
         session.add(row)

@@ -144,7 +144,7 @@ def _envelope(rcpt_tos: Iterable[str]) -> dict[str, str]:
     try:
         envelope = {lookup_form(address): normalise(address) for address in reversed(list(rcpt_tos))}
     except AddressError as error:
-        raise SendError("to", error.code, str(error)) from None
+        raise SendError("to", error.code, error.sentence) from None
     if not envelope:
         raise SendError("to", "empty", "Nobody to send to. Give at least one address.")
     if len(envelope) > MAX_RECIPIENTS:

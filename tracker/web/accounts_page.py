@@ -14,7 +14,7 @@ from starlette.routing import Route
 from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.locale import gettext as _
-from tracker.locale import ngettext
+from tracker.locale import ngettext, said
 from tracker.models import Account, Message, MessageState, User
 from tracker.outgoing.accounts import CheckResult, check_account, set_secret
 from tracker.outgoing.presets import PRESETS
@@ -94,7 +94,7 @@ def ask_code(request: Request, user: User, _form: FormData) -> Response:
     try:
         send_code(house(request), account)
     except (ConnectError, OSError, smtplib.SMTPException) as error:
-        reason = str(error) if isinstance(error, ConnectError) else type(error).__name__
+        reason = said(error) if isinstance(error, ConnectError) else type(error).__name__
         return redirect(here, _("The code could not be sent: %(reason)s") % {"reason": reason}, kind="problem")
     return redirect(
         f"{here}?code=sent#confirm", _("A code is on its way to %(address)s.") % {"address": account.address}
@@ -169,7 +169,7 @@ def _tested(request: Request, user: User, account: Account) -> Response:
 
 
 def _facts(result: CheckResult) -> str:
-    return result.imap_text if result.imap_ok else ""
+    return said(result.imap_text) if result.imap_ok else ""
 
 
 def _waiting(session: Session, account: Account) -> int:

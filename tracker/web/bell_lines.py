@@ -7,7 +7,7 @@ from datetime import datetime
 from markupsafe import Markup, escape
 from sqlmodel import Session, col, select
 
-from tracker.locale import N_, ngettext
+from tracker.locale import N_, ngettext, said
 from tracker.locale import gettext as _
 from tracker.models import Delivery, Message, Notification
 
@@ -55,14 +55,14 @@ class BellLine:
     def text(self) -> str:
         """The sentence as plain text."""
         if self.kind not in SENTENCES:
-            return self.detail
+            return said(self.detail)
         return _(SENTENCES[self.kind]) % {"who": self.who, "subject": _("“%(subject)s”") % {"subject": self.subject}}
 
     @property
     def html(self) -> Markup:
         """The sentence with who and what marked; hostile names stay text."""
         if self.kind not in SENTENCES:
-            return escape(self.detail)
+            return escape(said(self.detail))
         marks = {"who": Markup("<b>{}</b>").format(self.who), "subject": Markup("<em>{}</em>").format(self.subject)}
         return escape(_(SENTENCES[self.kind])) % marks
 

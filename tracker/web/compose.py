@@ -15,7 +15,7 @@ from starlette.routing import Route
 from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_ATTACHMENT_BYTES
-from tracker.locale import babel_locale, zone
+from tracker.locale import babel_locale, said, zone
 from tracker.locale import gettext as _
 from tracker.models import Message, MessageState, User
 from tracker.outgoing.send import SendError, accept
@@ -112,7 +112,7 @@ def _files(session: Session, message: Message, form: FormData, do: str) -> Error
     try:
         attach(session, message, uploads)
     except SendError as error:
-        return {error.field: str(error)}
+        return {error.field: said(error)}
     return {}
 
 
@@ -127,7 +127,7 @@ def _send(here: House, user: User, typed: Typed, message: Message, confirmed: bo
                 accept(session, here, user, to_send(session, user, typed, row), message=row)
                 _remember_choice(session, user, typed)
     except SendError as error:
-        return {_FIELDS.get(error.field, error.field): str(error)}
+        return {_FIELDS.get(error.field, error.field): said(error)}
     return {}
 
 

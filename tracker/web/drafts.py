@@ -190,7 +190,7 @@ def mailboxes(role: str, text: str) -> tuple[Mailbox, ...]:
     try:
         return tuple(parse_list(text))
     except AddressError as error:
-        raise SendError(role, error.code, str(error)) from None
+        raise SendError(role, error.code, error.sentence) from None
 
 
 def readable(text: str) -> Sequence[Mailbox]:

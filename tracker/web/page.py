@@ -130,4 +130,5 @@ def environment() -> Environment:
     found.globals.update(static_url=static_url, language=locale.language, languages=locale.LANGUAGES)
     for name in ("ago", "when", "full", "relative", "count", "compact"):
         found.filters[name] = getattr(formats, name)
+    found.filters["said"] = locale.said
     return found

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from tracker.addresses import AddressError, parse_list
 from tracker.consent import CHANNELS, N_, MoveError, Purpose, State
 from tracker.locale import gettext as _
+from tracker.locale import said
 from tracker.models import ConsentEntry, Recipient, User
 from tracker.recipients import broken_link, consent_of, find, find_or_make, ledger, record_consent
 from tracker.web.activity_words import CONSENT_WORDS, consent_words
@@ -85,7 +86,7 @@ def recipient_new(request: Request, user: User, form: FormData) -> Response:
     try:
         typed_in = parse_list(typed)
     except AddressError as error:
-        return redirect("/recipients", str(error), kind="problem")
+        return redirect("/recipients", said(error), kind="problem")
     if len(typed_in) != 1:
         return redirect("/recipients", _("Give one address, such as anna@example.com."), kind="problem")
     with house(request).database.session_scope() as session:
@@ -112,7 +113,7 @@ def recipient_consent(request: Request, user: User, form: FormData) -> Response:
     except MoveError as error:
         with here.database.reading() as session:
             person = _person(session, request.path_params["who"])
-            return _show(request, session, user, person, given, {error.field: str(error)})
+            return _show(request, session, user, person, given, {error.field: said(error)})
     return redirect(f"/recipients/{person.public_id}#ledger", _("Recorded in the ledger."))
 
 

@@ -1,0 +1,63 @@
+"""Sentences that every reader gets in a language of their own."""
+
+import pytest
+from sqlmodel import select
+
+from tests.houses import People
+from tests.servers import SmtpSink
+from tracker.addresses import AddressError, normalise
+from tracker.house import House
+from tracker.locale import said, speaking
+from tracker.models import Account
+from tracker.sentences import Sentence, restored, stored, told
+
+
+def test_a_sentence_is_its_english_text() -> None:
+    sentence = Sentence("Nothing listens on %(where)s. Check the port.", where="mail.example:25")
+    assert sentence == "Nothing listens on mail.example:25. Check the port."
+    assert isinstance(sentence, str)
+
+
+def test_it_is_said_again_in_another_language_with_its_values() -> None:
+    sentence = Sentence("Nothing listens on %(where)s. Check the port.", where="mail.example:25")
+    with speaking("ru"):
+        assert said(sentence) == "По адресу mail.example:25 никто не отвечает. Проверьте порт."
+    assert said(sentence) == sentence
+
+
+def test_a_sentence_inside_a_sentence_is_translated_too() -> None:
+    inner = Sentence("Sending works.")
+    assert told(
+        Sentence("%(first)s %(second)s", first=inner, second="x"),
+        lambda text: text.upper() if "works" in text else text,
+    ) == ("SENDING WORKS. x")
+
+
+def test_errors_speak_the_readers_language() -> None:
+    with pytest.raises(AddressError) as refused, speaking("ru"):
+        normalise("anna")
+    assert "has no @" in str(refused.value)
+    with speaking("ru"):
+        assert "нет знака @" in said(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "550 5.1.1 No such user", '{"say": 7}', '{"say": "%(a)s", "with": {}}', '{"say": broken', '{"other": 1}'],
+)
+def test_other_peoples_words_stay_as_they_are(text: str) -> None:
+    assert str(restored(stored(text))) == text or "%(a)s" in text
+
+
+def test_a_row_keeps_the_sentence_whole(house: House, people: People, smtp_sink: SmtpSink) -> None:
+    account = people.account(people.user(), smtp_sink)
+    detail = Sentence("%(address)s: %(problem)s", address="a@b.example", problem=Sentence("Sending works."))
+    with house.database.session_scope() as session:
+        row = session.get_one(Account, account.id)
+        row.state_detail = detail
+        session.add(row)
+    with house.database.reading() as session:
+        kept = session.exec(select(Account.state_detail)).one()
+    assert kept == "a@b.example: Sending works."
+    with speaking("ru"):
+        assert said(kept) == "a@b.example: Отправка работает."

@@ -1,0 +1,71 @@
+"""Sentences for people that keep their words apart, so that each reader gets them in a language of their own. Pure."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Self
+
+
+class Sentence(str):
+    """An English sentence that remembers the message it was made from and its values.
+
+    ``Sentence("%(host)s did not answer.", host="mail.example")`` is the finished English text; :meth:`told` says it again in
+    another language. Values are never secrets: they are stored and shown.
+    """
+
+    msgid: str
+    values: dict[str, str | int]
+
+    def __new__(cls, msgid: str, **values: str | int) -> Self:
+        made = super().__new__(cls, msgid % values if values else msgid)
+        made.msgid, made.values = msgid, values
+        return made
+
+    def told(self, translate: Callable[[str], str]) -> str:
+        """The sentence in the words of ``translate``; values that are sentences themselves are translated too."""
+        text = translate(self.msgid)
+        return text % {name: told(value, translate) for name, value in self.values.items()} if self.values else text
+
+
+def told(text: Any, translate: Callable[[str], str]) -> Any:
+    """``text`` in the words of ``translate`` where it is a :class:`Sentence`, anything else as it is."""
+    return text.told(translate) if isinstance(text, Sentence) else text
+
+
+class Told(ValueError):
+    """An error that carries a sentence for the person who can do something about it: ``sentence``, English as text."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+MARK = '{"say": '
+"""How a stored sentence begins."""
+
+
+def stored(text: str) -> str:
+    """What to keep of a text: a :class:`Sentence` as JSON, with the sentences among its values; anything else as it is."""
+    return json.dumps(_kept(text), ensure_ascii=False) if isinstance(text, Sentence) else text
+
+
+def restored(text: str) -> str:
+    """The text that was :func:`stored`."""
+    if not text.startswith(MARK):
+        return text
+    try:
+        made: str = _made(json.loads(text))
+        return made
+    except (ValueError, KeyError, TypeError):  # somebody else's words that only look like ours
+        return text
+
+
+def _kept(value: Any) -> Any:
+    if not isinstance(value, Sentence):
+        return value
+    return {"say": value.msgid, "with": {name: _kept(inner) for name, inner in value.values.items()}}
+
+
+def _made(kept: Any) -> Any:
+    if not isinstance(kept, dict):
+        return kept
+    return Sentence(str(kept["say"]), **{name: _made(inner) for name, inner in kept["with"].items()})
