@@ -84,6 +84,18 @@ _NOT_FOUND = {
         "Адрес неполон или изменился по дороге. Откройте ссылку из письма ещё раз или попросите её у отправителя.",
     ),
 }
+_NO_PERSON = {
+    "en": (
+        "There is nothing here",
+        "No person can see the link that leads here; it lets the sender tell automatic checks of a message from its reader. "
+        "You can close this page.",
+    ),
+    "ru": (
+        "Здесь ничего нет",
+        "Ссылка на эту страницу не видна людям: по ней отправитель отличает автоматическую проверку письма от читателя. "
+        "Страницу можно закрыть.",
+    ),
+}
 _PAGE = """<!doctype html>
 <html lang="{language}">
 <head>
@@ -100,8 +112,7 @@ body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 15vh a
 """
 
 
-def _not_found(language: str) -> Answer:
-    title, text = _NOT_FOUND[language]
+def _page(status: int, language: str, title: str, text: str) -> Answer:
     headers = [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-language", language.encode("ascii")),
@@ -110,15 +121,25 @@ def _not_found(language: str) -> Answer:
         *_NEVER_CACHED,
         *_PRIVATE,
     ]
-    return Answer(404, headers, _PAGE.format(language=language, title=title, text=text).encode())
+    return Answer(status, headers, _PAGE.format(language=language, title=title, text=text).encode())
 
 
-NOT_FOUND = {language: _not_found(language) for language in _NOT_FOUND}
+NOT_FOUND = {language: _page(404, language, *words) for language, words in _NOT_FOUND.items()}
+NO_PERSON = {language: _page(200, language, *words) for language, words in _NO_PERSON.items()}
 
 
 def not_found(accept_language: bytes) -> Answer:
     """The page for an address that leads nowhere, in the reader's language; repeats nothing of the request."""
-    return NOT_FOUND[preferred_language(accept_language.decode("ascii", "replace"), tuple(NOT_FOUND))]
+    return _in_language(NOT_FOUND, accept_language)
+
+
+def no_person(accept_language: bytes) -> Answer:
+    """The page behind the hidden link: plain, and the same for everybody who comes upon it."""
+    return _in_language(NO_PERSON, accept_language)
+
+
+def _in_language(pages: Mapping[str, Answer], accept_language: bytes) -> Answer:
+    return pages[preferred_language(accept_language.decode("ascii", "replace"), tuple(pages))]
 
 
 def preferred_language(accept_language: str, offered: tuple[str, ...]) -> str:

@@ -21,8 +21,9 @@ from pixel.limits import Limits
 from pixel.proxies import Proxies
 from pixel.settings import EdgeSettings
 from pixel.spool import Spool
-from pixel.tokens import SELF_COOKIE, ClickClaims, OpenClaims, Tokens, token_in_path
+from pixel.tokens import SELF_COOKIE, TRAP_LINK, ClickClaims, OpenClaims, Tokens, TrapClaims, token_in_path
 
+_Claims = OpenClaims | ClickClaims | TrapClaims
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -64,10 +65,20 @@ class Endpoints:
         claims = self._tokens.read_click(found[1]) if found is not None else None
         target = None if claims is None else self._destination(claims)
         if found is None or claims is None or target is None:
-            return answers.not_found(dict(scope["headers"]).get(b"accept-language", b""))
+            return await self._no_destination(scope, found[1] if found is not None else "")
         if scope["method"] == "GET":
             await self._record(scope, "click", found[1], claims)
         return answers.redirect(target)
+
+    async def _no_destination(self, scope: Scope, token: str) -> Answer:
+        """The hidden link has the address of any other link, so that nothing can tell it apart, and leads nowhere."""
+        language = dict(scope["headers"]).get(b"accept-language", b"")
+        trap = self._tokens.read_trap(token)
+        if trap is None:
+            return answers.not_found(language)
+        if scope["method"] == "GET":
+            await self._record(scope, "click", token, trap)
+        return answers.no_person(language)
 
     async def drain(self, scope: Scope) -> Answer:
         """Hits after N as lines of JSON, for who has the drain key. Asking for what comes after N confirms N."""
@@ -100,7 +111,7 @@ class Endpoints:
         }
         return answers.state(200 if writable else 503, facts)
 
-    async def _record(self, scope: Scope, kind: Kind, token: str, claims: OpenClaims | ClickClaims) -> None:
+    async def _record(self, scope: Scope, kind: Kind, token: str, claims: _Claims) -> None:
         """Writes the hit down and returns when it is on disk, or when that cannot be waited for. Never raises."""
         try:
             headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -116,7 +127,7 @@ class Endpoints:
                     kind=kind,
                     token=token,
                     delivery=claims.delivery,
-                    link=claims.link if isinstance(claims, ClickClaims) else None,
+                    link=_link_of(claims),
                     client=client,
                     self_user=self._self_user(headers),
                     scope=scope,
@@ -172,6 +183,12 @@ class Endpoints:
         path = path_of(url).removeprefix(self._tracking_path)
         found = token_in_path(path)
         return self._tokens.read_click(found[1]) if found is not None and found[0] == "click" else None
+
+
+def _link_of(claims: _Claims) -> int | None:
+    if isinstance(claims, ClickClaims):
+        return claims.link
+    return TRAP_LINK if isinstance(claims, TrapClaims) else None
 
 
 def _is_prefetch(headers: Mapping[bytes, bytes]) -> bool:

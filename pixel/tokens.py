@@ -23,13 +23,15 @@ from pixel.destinations import MAX_URL, is_web_address
 
 SELF_COOKIE = "inkling_self"
 MIN_KEY = 32
-MAX_LINK = 0xFFFF
+MAX_LINK = 0xFFFE
+TRAP_LINK = 0xFFFF
+"""The link number in a hit on the hidden link, which no person can see."""
 
 _VERSION = 1
 _OPEN = struct.Struct(">B8s")
 _CLICK = struct.Struct(">B8sH")
 _SIGNATURE = 27
-_OPEN_LENGTH = 12 + _SIGNATURE
+_OPEN_LENGTH = 12 + _SIGNATURE  # of traps as well
 _MAX_CLICK_LENGTH = (_CLICK.size + MAX_URL * 4) * 4 // 3 + 2 + _SIGNATURE
 _MAX_MARK_LENGTH = 120 + _SIGNATURE
 _PUBLIC_ID = re.compile(r"[A-Za-z0-9_-]{11}")
@@ -57,6 +59,13 @@ class ClickClaims:
     url: str
 
 
+@dataclass(frozen=True)
+class TrapClaims:
+    """What the token of a hidden link states."""
+
+    delivery: str
+
+
 def new_public_id() -> str:
     """64 random bits as 11 characters of base64url: a name that cannot be guessed or walked."""
     return _encoded(secrets.token_bytes(8))
@@ -72,6 +81,7 @@ class Tokens:
         check_keys(keys)
         self._open = _Seal(keys, "inkling.pixel.open")
         self._click = _Seal(keys, "inkling.pixel.click")
+        self._trap = _Seal(keys, "inkling.pixel.trap")
         self._mark = _Seal(keys, "inkling.pixel.self")
 
     def open(self, delivery: str) -> str:
@@ -81,7 +91,7 @@ class Tokens:
     def click(self, delivery: str, link: int, url: str) -> str:
         """The token of a delivery's tracked link, 42 + 4/3 of the destination's bytes.
 
-        `link` is its index, 0 to 65,535. ValueError for a destination that the edge would not redirect to.
+        `link` is its index, 0 to 65,534. ValueError for a destination that the edge would not redirect to.
         """
         if not 0 <= link <= MAX_LINK:
             raise ValueError(f"link index {link} is outside 0 to {MAX_LINK}")
@@ -91,11 +101,8 @@ class Tokens:
 
     def read_open(self, token: str) -> OpenClaims | None:
         """The claims of an open token; None for anything else. Never raises."""
-        packed = self._open.read(token) if len(token) == _OPEN_LENGTH else None
-        if packed is None or len(packed) != _OPEN.size:
-            return None
-        version, delivery = _OPEN.unpack(packed)
-        return OpenClaims(_encoded(delivery)) if version == _VERSION else None
+        delivery = _delivery(self._open, token)
+        return OpenClaims(delivery) if delivery is not None else None
 
     def read_click(self, token: str) -> ClickClaims | None:
         """The claims of a click token; None for anything else, and for a destination that is not http or https."""
@@ -107,6 +114,15 @@ class Tokens:
         if version != _VERSION or not is_web_address(url):
             return None
         return ClickClaims(_encoded(delivery), link, url)
+
+    def trap(self, delivery: str) -> str:
+        """The token of a delivery's hidden link, 39 characters. ValueError when `delivery` is not a public id."""
+        return self._trap.sign(_OPEN.pack(_VERSION, _public_id_bytes(delivery)))
+
+    def read_trap(self, token: str) -> TrapClaims | None:
+        """The claims of a hidden link's token; None for anything else. Never raises."""
+        delivery = _delivery(self._trap, token)
+        return TrapClaims(delivery) if delivery is not None else None
 
     def self_mark(self, user_public_id: str) -> str:
         """The value of the cookie `SELF_COOKIE` that tells the edge which of our own people made a hit."""
@@ -180,6 +196,15 @@ class _Seal:
             if hmac.compare_digest(signer.get_signature(text), signature):
                 return _decoded(text)
         return None
+
+
+def _delivery(seal: _Seal, token: str) -> str | None:
+    """The public id in a token that states nothing else."""
+    packed = seal.read(token) if len(token) == _OPEN_LENGTH else None
+    if packed is None or len(packed) != _OPEN.size:
+        return None
+    version, delivery = _OPEN.unpack(packed)
+    return _encoded(delivery) if version == _VERSION else None
 
 
 def _encoded(raw: bytes) -> str:

@@ -13,6 +13,7 @@ DEFAULTS: dict[str, Any] = {
     "policy_reason": "",
     "recipient_limit": 10,
     "leave_text_urls": True,
+    "hidden_link": False,
     "footer": True,
     "set_up": False,
     "setup_code_digest": None,

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlmodel import col
 
-from tracker.engagement.evidence import Evidence, State
+from pixel.tokens import TRAP_LINK
+from tracker.engagement.evidence import Evidence, Link, State
 from tracker.engagement.rules import Rules
 from tracker.house import House
 from tracker.models import Delivery
@@ -68,9 +69,14 @@ def unseal(house: House, rules: Rules, event: Any, handover: Handover) -> Eviden
         seconds_after_send=handover.age(event.at),
         net=rules.net(kept["ip"], kept["rdns"]),
         state=State(recipient_mx=handover.mx_family, **kept["state"]),
-        link=event.link,
+        link=link_of(event.link),
         links_in_message=kept["links"],
     )
+
+
+def link_of(number: int | None) -> Link:
+    """The link of a hit as the judge knows it: the hidden one goes by its name."""
+    return "honeypot" if number == TRAP_LINK else number
 
 
 def address_of(house: House, event: str, sealed: bytes) -> str:

@@ -21,7 +21,7 @@ from tracker.engagement.evidence import Evidence
 from tracker.engagement.evidence import State as Known
 from tracker.engagement.learned import believed_scanners
 from tracker.engagement.rules import Rules
-from tracker.engagement.sealing import Handover, handover_columns
+from tracker.engagement.sealing import Handover, handover_columns, link_of
 from tracker.engagement.source_digests import network_digest, scanner_digest
 from tracker.house import House
 from tracker.mail_exchangers import PUBLIC_DOMAINS, provider
@@ -82,7 +82,7 @@ class Surroundings:
             seconds_after_send=copy.handover.age(hit.received_at),
             net=rules.net(hit.client, None),
             state=self._state(house, hit, copy),
-            link=hit.link,
+            link=link_of(hit.link),
             links_in_message=self.links.get(copy.message_id, 0),
         )
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from tracker.house import House
 from tracker.models import Delivery, TrackedLink
 from tracker.outgoing.compose import Untouched, find_html, replace_html
+from tracker.outgoing.hidden_link import hide
 from tracker.outgoing.rewrite import rewrite
-from tracker.outgoing.rewriting import options_of
+from tracker.outgoing.rewriting import is_own_trap, options_of
 
 log = logging.getLogger(__name__)
 
@@ -25,18 +26,23 @@ class Copy:
     html_bytes_after: int | None = None
 
 
-def make_copy(house: House, raw: bytes, delivery: Delivery, links: Sequence[TrackedLink]) -> Copy:
-    """The copy of one delivery. Never raises: when rewriting fails, the original goes out and ``problem`` says so."""
+def make_copy(
+    house: House, raw: bytes, delivery: Delivery, links: Sequence[TrackedLink], *, hidden_link: bool = False
+) -> Copy:
+    """The copy of one delivery, with a hidden link where the workspace wants one.
+
+    Never raises: when rewriting fails, the original goes out and ``problem`` says so.
+    """
     if not delivery.opens_on and not delivery.clicks_on:
         return Copy(raw)
     try:
-        return _tracked(house, raw, delivery, links)
+        return _tracked(house, raw, delivery, links, hidden_link)
     except Exception as error:  # D18: whatever goes wrong here, the mail goes out
         log.error("delivery %s: rewriting failed (%s)", delivery.public_id, type(error).__name__)
         return Copy(raw, problem="rewriting_failed")
 
 
-def _tracked(house: House, raw: bytes, delivery: Delivery, links: Sequence[TrackedLink]) -> Copy:
+def _tracked(house: House, raw: bytes, delivery: Delivery, links: Sequence[TrackedLink], hidden_link: bool) -> Copy:
     part = find_html(raw)
     if isinstance(part, Untouched):
         return Copy(raw, problem=rule_of(part))
@@ -52,6 +58,8 @@ def _tracked(house: House, raw: bytes, delivery: Delivery, links: Sequence[Track
     # Which links are left was decided when the message was accepted, and stands in the rows.
     leave = options_of(house, leave_text_urls=False, leave_one_time=False)
     rewritten = rewrite(part.html, click_url, pixel, leave=leave)
+    trap = house.trap_url(delivery.public_id) if hidden_link and delivery.clicks_on else None
+    rewritten = hide(rewritten, part.html, trap, lambda url: is_own_trap(house, url))
     return Copy(
         replace_html(raw, part, rewritten.html),
         no_place_for_pixel=pixel is not None and not rewritten.pixel,

@@ -5,7 +5,7 @@ Pure: no input or output, no clock, no settings. Linear in the size of the docum
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tracker.outgoing.href import has_placeholder, no_web_address, resolved, trimmed, web_address
@@ -14,12 +14,24 @@ from tracker.outgoing.links import Link
 from tracker.outgoing.survey import Image, Survey
 from tracker.outgoing.tags import escaped
 
-__all__ = ["CLIPPED_ABOVE", "Edit", "FoundLink", "Leave", "Rewritten", "restore", "rewrite", "unwrap"]
+__all__ = [
+    "CLIPPED_ABOVE",
+    "Edit",
+    "FoundLink",
+    "Leave",
+    "Rewritten",
+    "cut_out",
+    "edited",
+    "emptied",
+    "restore",
+    "rewrite",
+    "unwrap",
+]
 
 CLIPPED_ABOVE = 102_400
 """Bytes of HTML that Gmail shows before it clips a message."""
 
-MAX_INDEX = 0xFFFF
+MAX_INDEX = 0xFFFE
 _TEXT_LENGTH = 200
 _DEFAULT = Leave()
 _UNFINISHED = re.compile(r"(?:<[/!?]?|&[#\w]*)\Z")
@@ -116,6 +128,23 @@ def restore(rewritten: Rewritten) -> str:
     return "".join(pieces)
 
 
+def edited(rewritten: Rewritten, html: str, more: list[Edit]) -> Rewritten:
+    """The same rewriting of `html` with further edits, which lie apart from those it has."""
+    edits = [*rewritten.edits, *more]
+    return replace(rewritten, html=_spliced(html, edits), edits=tuple(edits))
+
+
+def cut_out(html: str, start: int, end: int) -> Edit:
+    """Takes out `start`:`end`. Text that would become a tag or a reference with what follows it is kept apart from it."""
+    joins = _UNFINISHED.search(html, max(0, start - 40), start) is not None
+    return Edit(start, html[start:end], "<!---->" if joins else "")
+
+
+def emptied(html: str, one: Link) -> Edit:
+    """The link keeps its place and leads nowhere."""
+    return _new_href(html, one, "")
+
+
 def unwrap(html: str, original: Callable[[str], str | None], is_own_pixel: Callable[[str], bool]) -> str:
     """A document that we do not hold the edits of, with our pixels taken out and our tracked links turned back."""
     found = Survey(html)
@@ -191,9 +220,7 @@ def _without_stale_pixel(image: Image, leave: Leave, html: str) -> Edit | None:
 
 
 def _taken_out(image: Image, html: str) -> Edit:
-    """Text that would become a tag or a reference with what follows the image is kept apart from it by an empty comment."""
-    joins = _UNFINISHED.search(html, max(0, image.start - 40), image.start) is not None
-    return Edit(image.start, html[image.start : image.end], "<!---->" if joins else "")
+    return cut_out(html, image.start, image.end)
 
 
 def _is_pixel(source: str, is_own_pixel: Callable[[str], bool]) -> bool:

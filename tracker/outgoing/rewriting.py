@@ -35,6 +35,12 @@ def is_own_pixel(house: House, url: str) -> bool:
     return bool(token) and house.tokens.read_open(token.removesuffix(".gif")) is not None
 
 
+def is_own_trap(house: House, url: str) -> bool:
+    """True for a hidden link of ours, on any host we ever had."""
+    token = _token(url, "/c/") if "/c/" in url else ""
+    return bool(token) and house.tokens.read_trap(token) is not None
+
+
 def _token(url: str, mark: str) -> str:
     try:
         path = urlsplit(url).path
@@ -49,9 +55,8 @@ def find_links(session: Session, house: House, html: str | None, untracked: froz
         return ()
     leave = options_of(house, leave_text_urls=preference(session, "leave_text_urls"))
     # What is asked for is only whether the rewriter would take the link, so any address does for an answer.
-    return rewrite(
-        html, lambda url, _: None if url in untracked else "https://example.invalid/", None, leave=leave
-    ).links
+    found = rewrite(html, lambda url, _: None if url in untracked else "https://example.invalid/", None, leave=leave)
+    return tuple(link for link in found.links if not is_own_trap(house, link.url))
 
 
 def snippet_of(html: str | None, text: str | None) -> str:
