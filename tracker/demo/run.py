@@ -22,6 +22,7 @@ from tracker.demo.world import World
 from tracker.front import create_front
 from tracker.house import House, open_house
 from tracker.models import Message
+from tracker.outgoing.gateway import Gateway
 from tracker.settings import read_settings
 
 WINDOW_SCALE = 0.02
@@ -35,12 +36,14 @@ def run_demo(host: str, port: int) -> int:
         with World(folder / "sandbox") as world, _house(folder, port) as house:
             webmail_port = _free_port(host, port + 1)
             house = replace(house, sandbox_url=f"http://localhost:{webmail_port}")
-            seed(house, world)
+            token = seed(house, world)
+            gateway = Gateway(house, host, _free_port(host, 2525))
+            gateway.listen()
             servers = [
-                _server(create_front(house), host, port),
+                _server(create_front(house, gateway), host, port),
                 _server(create_webmail(world, house), host, webmail_port),
             ]
-            _greet(house)
+            _greet(house, f"{host}, port {gateway.port}", token)
             threading.Thread(target=_live, args=(house, world, servers[0]), daemon=True).start()
             asyncio.run(_serve(servers))
             return 0 if all(server.started for server in servers) else 1
@@ -104,7 +107,7 @@ async def _serve(servers: list[uvicorn.Server]) -> None:
     await asyncio.gather(*tasks)
 
 
-def _greet(house: House) -> None:
+def _greet(house: House, gateway: str, token: str) -> None:
     lines = [
         "",
         "  Inkling, with a demo workspace that is thrown away at the end.",
@@ -112,6 +115,8 @@ def _greet(house: House) -> None:
         f"  The product     {house.settings.base_url}",
         *(f"                  {s.email}   {PASSWORD}   ({s.role})" for s in SELLERS),
         f"  The recipients  {house.sandbox_url}   open their mail there, as they would",
+        f"  Mail programs   SMTP at {gateway}, no TLS; login {SELLERS[0].email}",
+        f"                  password {token}",
         "",
         f"  Waiting windows of the verdicts are shortened to {WINDOW_SCALE:.0%}. Ctrl+C ends it.",
         "",

@@ -9,12 +9,12 @@ from tracker.consent import Purpose, State
 from tracker.db import now
 from tracker.demo.world import World
 from tracker.house import House
-from tracker.models import Account, Recipient, User
+from tracker.models import Account, ApiToken, Recipient, User
 from tracker.outgoing.accounts import set_secret
 from tracker.outgoing.send import Draft, accept
 from tracker.preferences import set_preference
 from tracker.recipients import find_or_make, record_consent
-from tracker.secrets import hash_password
+from tracker.secrets import hash_password, new_token, token_digest
 
 PASSWORD = "ink and paper"  # noqa: S105  (a demo's, printed at start)
 SECRET = "sandbox-app-password"  # noqa: S105
@@ -52,8 +52,8 @@ BUYERS = (
 )
 
 
-def seed(house: House, world: World) -> None:
-    """Makes people, mailboxes, accounts and consents, and puts the first mail into the queue."""
+def seed(house: House, world: World) -> str:
+    """Makes people, mailboxes, accounts and consents. Returns the first seller's token for mail programs and the API."""
     for seller in SELLERS:
         world.add_mailbox(seller.email, SECRET, seller.name)
     for buyer in BUYERS:
@@ -76,6 +76,10 @@ def seed(house: House, world: World) -> None:
             session.add(user)
             session.flush()
             session.add(_account(house, world, user))
+        marina = session.exec(select(User).where(User.email == SELLERS[0].email)).one()
+        token = new_token()
+        session.add(ApiToken(user_id=marina.id or 0, name="Demo", token_digest=token_digest(token)))
+    return token
 
 
 def _record(session: Session, recipient: Recipient, state: State) -> None:
