@@ -30,7 +30,9 @@ INSTEAD = {
 JUDGES = (
     "tracker.consent",
     "tracker.addresses",
+    "tracker.attention",
     "tracker.outgoing.rewrite",
+    "tracker.outgoing.hidden_link",
     "tracker.engagement.classify",
     "tracker.engagement.sequence",
     "tracker.engagement.judge_lines",

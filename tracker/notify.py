@@ -1,29 +1,101 @@
 """The bell: one line for one person about one subject, and hints to that person's open pages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import func
+from sqlalchemy import func, or_
+from sqlalchemy import select as columns
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select, update
 
+from tracker.attention import Act, end_of_quiet, judge, preference_of
 from tracker.db import now
-from tracker.models import FeedItem, Notification, User
+from tracker.models import Event, FeedItem, Notification, User
 
 
 def ring(session: Session, user_id: int, subject: str, kind: str, at: datetime, **facts: object) -> Notification:
     """Puts (or renews) the one line of ``user_id`` about ``subject``: unread again, on top, with new facts.
 
-    ``facts`` are columns of :class:`Notification`: message_id, delivery_id, count, opens, clicks, client, detail.
+    ``facts`` are columns of :class:`Notification`: message_id, delivery_id, count, opens, clicks, client, detail, news. What the
+    person wants only counted comes in read, and in quiet hours the line is held until they end.
     """
     line = _line(session, user_id, subject) or _new_line(session, user_id, subject, kind, at)
-    line.kind, line.at, line.read_at = kind, max(at, line.at), None
+    line.kind, line.at = kind, max(at, line.at)
     for name, value in facts.items():
         setattr(line, name, value)
+    _let_ring(session, line)
     session.add(line)
     session.flush()
     announce(session, user_id, "notification", line.public_id)
     return line
+
+
+def tell(session: Session, user_id: int, fresh: Sequence[Any], *, delivery_id: int, **facts: object) -> None:
+    """The line about one copy, after ``fresh`` events (with kind, at and client) were found to be a person's.
+
+    It rings for news that deserve attention; otherwise only its counter grows, and a line that was read stays read.
+    """
+    subject = f"delivery:{delivery_id}"
+    line = _line(session, user_id, subject)
+    told = {news: datetime.fromisoformat(at) for news, at in (line.told or {}).items()} if line else {}
+    news = judge(_acts(session, delivery_id), [Act(event.kind, event.at) for event in fresh], told)
+    newest = max(event.at for event in fresh)
+    facts["delivery_id"] = delivery_id
+    if news is None:
+        if line is not None:  # else the message was muted when there were news
+            _count_on(session, line, newest, facts)
+        return
+    told[news] = max(newest, told.get(news, newest))
+    facts |= {"news": news, "told": {name: at.isoformat() for name, at in told.items()}, "machine": "", "vendor": ""}
+    ring(session, user_id, subject, "click" if news == "click" else "open", newest, **facts)
+
+
+def _acts(session: Session, delivery_id: int) -> list[Act]:
+    seen = columns(col(Event.kind), col(Event.at)).where(col(Event.delivery_id) == delivery_id, col(Event.counted))
+    return [Act(kind, at) for kind, at in session.connection().execute(seen.order_by(col(Event.at)))]
+
+
+def _count_on(session: Session, line: Notification, at: datetime, facts: Mapping[str, object]) -> None:
+    line.at = max(at, line.at)
+    for name, value in facts.items():
+        setattr(line, name, value)
+    session.add(line)
+    announce(session, line.user_id, "notification", line.public_id)
+
+
+def _let_ring(session: Session, line: Notification) -> None:
+    """Unread, unless the person wants this kind only counted; held while it is quiet."""
+    user = session.get_one(User, line.user_id)
+    line.held_until = None
+    if preference_of(line.kind, line.news if line.kind in ("open", "click") else "") in (user.quiet_kinds or ()):
+        line.read_at = line.read_at or now()
+        return
+    line.read_at = None
+    line.held_until = end_of_quiet(now(), zone_of(user), user.quiet_from, user.quiet_until)
+    if line.held_until is not None:
+        user.quiet_ends_at = line.held_until
+        session.add(user)
+
+
+def zone_of(user: User) -> ZoneInfo:
+    try:
+        return ZoneInfo(user.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def end_quiet_hours(session: Session) -> int:
+    """Tells the pages of those whose quiet hours are over to look again. Returns how many people that are."""
+    moment = now()
+    over = session.exec(select(User).where(col(User.quiet_ends_at) <= moment).with_for_update(skip_locked=True)).all()
+    for user in over:
+        user.quiet_ends_at = None
+        session.add(user)
+        assert user.id is not None
+        announce(session, user.id, "notification", "")
+    return len(over)
 
 
 def _new_line(session: Session, user_id: int, subject: str, kind: str, at: datetime) -> Notification:
@@ -39,14 +111,31 @@ def _new_line(session: Session, user_id: int, subject: str, kind: str, at: datet
 
 
 def correct(session: Session, user_id: int, subject: str, **facts: object) -> None:
-    """Changes a line in place after a verdict was revised. A line that was already seen stays seen; nothing vanishes."""
+    """Changes a line in place after a verdict was revised, and notes on it who it was instead. A line that was already seen
+    stays seen; nothing vanishes."""
     line = _line(session, user_id, subject)
     if line is None:
         return
     for name, value in facts.items():
         setattr(line, name, value)
+    line.machine, line.vendor = _who_it_was(session, line.delivery_id)
+    if line.kind == "corrected":
+        line.told = None  # a person's first open is still to come
     session.add(line)
     announce(session, user_id, "notification", line.public_id)
+
+
+def _who_it_was(session: Session, delivery_id: int | None) -> tuple[str, str]:
+    """Class and maker of the newest event that was told as a person's and is none any more; empty when there is none."""
+    revised = columns(col(Event.klass), col(Event.vendor), col(Event.client), col(Event.overruled)).where(
+        col(Event.delivery_id) == delivery_id, col(Event.alerted), ~col(Event.counted), ~col(Event.merged)
+    )
+    found = session.connection().execute(revised.order_by(col(Event.at).desc()).limit(1)).first()
+    if found is None:
+        return "", ""
+    if found.overruled:
+        return "user", ""
+    return found.klass, (found.vendor or (found.client if found.klass == "link_preview" else ""))[:80]
 
 
 def _line(session: Session, user_id: int, subject: str) -> Notification | None:
@@ -72,8 +161,11 @@ def lines(
 
 
 def unread_count(session: Session, user: User) -> int:
+    """What the badge says: unread lines, without those that quiet hours still hold."""
     statement = select(func.count()).select_from(Notification)
-    return session.exec(statement.where(Notification.user_id == user.id, col(Notification.read_at).is_(None))).one()
+    unread = (col(Notification.user_id) == user.id) & col(Notification.read_at).is_(None)
+    held = col(Notification.held_until)
+    return session.exec(statement.where(unread, or_(held.is_(None), held <= now()))).one()
 
 
 def mark_read(session: Session, user: User, public_id: str) -> bool:

@@ -4,14 +4,14 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert
 from sqlalchemy import select as columns
 from sqlmodel import Session, SQLModel, col
 
 from tracker.db import now
+from tracker.engagement.bulk import append_rows
 from tracker.engagement.counters import Counted
 from tracker.models import Delivery, Event, Message
-from tracker.notify import correct, ring
+from tracker.notify import correct, tell
 
 _FEED = SQLModel.metadata.tables["feed_item"]
 
@@ -26,8 +26,7 @@ def ring_for(session: Session, settled: Sequence[Any]) -> None:
             continue
         events = by_delivery[delivery_id]
         newest = max(events, key=lambda event: event.at)
-        kind = "click" if any(event.kind == "click" for event in events) else "open"
-        ring(session, copy.user_id, f"delivery:{delivery_id}", kind, newest.at, **_facts(copy, newest.client))
+        tell(session, copy.user_id, events, **_facts(copy, newest.client))
 
 
 def correct_bell(session: Session, deliveries: Collection[int]) -> None:
@@ -44,8 +43,7 @@ def tell_pages(session: Session, messages: Sequence[Counted]) -> None:
     """Hints to the open pages of their owners that these messages have changed."""
     moment = now()
     hints = [{"user_id": m.user_id, "kind": "message", "subject": m.public_id, "at": moment} for m in messages]
-    if hints:
-        session.connection().execute(insert(_FEED), hints)
+    append_rows(session, _FEED, hints)
 
 
 def _copies(session: Session, deliveries: Collection[int]) -> Mapping[int, Any]:
