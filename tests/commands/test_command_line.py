@@ -121,6 +121,6 @@ def test_a_database_that_is_none(inkling: Inkling) -> None:
 
 def test_migrate_says_where_the_database_is(inkling_on_both: Inkling) -> None:
     for _ in range(2):
-        done = inkling_on_both("migrate")
+        done = inkling_on_both.here("migrate")
         assert (done.code, done.err) == (0, "")
         assert done.text.startswith("The database is at revision ")
