@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Literal
 
-
 News = Literal["first_open", "opened_again", "interest", "click"]
 Told = Mapping[str, datetime]
 """When each kind of news about a copy was told last."""

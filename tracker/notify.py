@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select, update
 
 from tracker.attention import Act, end_of_quiet, judge, preference_of
 from tracker.db import now
+from tracker.house import House
 from tracker.models import Event, FeedItem, Notification, User
 
 
@@ -86,16 +87,20 @@ def zone_of(user: User) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def end_quiet_hours(session: Session) -> int:
+def end_quiet_hours(house: House) -> int:
     """Tells the pages of those whose quiet hours are over to look again. Returns how many people that are."""
-    moment = now()
-    over = session.exec(select(User).where(col(User.quiet_ends_at) <= moment).with_for_update(skip_locked=True)).all()
-    for user in over:
-        user.quiet_ends_at = None
-        session.add(user)
-        assert user.id is not None
-        announce(session, user.id, "notification", "")
-    return len(over)
+    with house.database.reading() as session:
+        if session.exec(select(User.id).where(col(User.quiet_ends_at) <= now()).limit(1)).first() is None:
+            return 0
+    with house.database.session_scope() as session:
+        over = select(User).where(col(User.quiet_ends_at) <= now()).with_for_update(skip_locked=True)
+        people = session.exec(over).all()
+        for user in people:
+            user.quiet_ends_at = None
+            session.add(user)
+            assert user.id is not None
+            announce(session, user.id, "notification", "")
+    return len(people)
 
 
 def _new_line(session: Session, user_id: int, subject: str, kind: str, at: datetime) -> Notification:

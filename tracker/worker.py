@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from tracker.db import now
+from tracker.digest import send_due as send_digest
 from tracker.engagement.ingest import drain, retry_aside
 from tracker.engagement.settling import settle_due
 from tracker.engagement.sources import Source, sources
 from tracker.house import House
 from tracker.models import WorkerBeat
 from tracker.mx import look_up_due
+from tracker.notify import end_quiet_hours
 from tracker.outgoing.queue import release_claims_of_dead, send_due, worker_name
 from tracker.outgoing.sent_copy import append_due
 from tracker.privacy import sweep
@@ -43,6 +45,8 @@ def tasks(house: House) -> list[Task]:
         Task("settle", settle_due, 0.25),
         Task("send", lambda h: send_due(h, name), 0.25),
         Task("mail exchangers", look_up_due, 1.0),
+        Task("quiet hours", end_quiet_hours, 5.0),
+        Task("digest", send_digest, 15.0),
         Task("sent copies", append_due, 1.0),
         Task("sweep", sweep, 600.0),
     ]

@@ -1,0 +1,182 @@
+"""The daily digest: what happened since the last one, as one untracked letter from the person's own account to themselves."""
+
+import logging
+import smtplib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import case, func
+from sqlalchemy import select as columns
+from sqlmodel import Session, col, select, update
+
+from tracker.attention import next_clock
+from tracker.connect import ConnectError, smtp
+from tracker.db import now
+from tracker.digest_letter import Digest, Item, write_letter
+from tracker.house import House
+from tracker.locale import gettext as _
+from tracker.locale import ngettext, speaking
+from tracker.models import Account, Delivery, Event, Message, Notification, User
+from tracker.notify import zone_of
+from tracker.outgoing.accounts import smtp_server
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=10)
+LATER = timedelta(minutes=20)
+"""When the letter could not be handed over it is tried again after so long."""
+DAY = timedelta(days=1)
+
+
+def set_hour(user: User, hour: int | None) -> None:
+    """The person wants the digest at that hour of their day from now on, or none."""
+    user.digest_hour = hour
+    user.digest_at = next_clock(now(), zone_of(user), hour * 60) if hour is not None else None
+    user.digest_since = now() if hour is not None else None
+
+
+def send_due(house: House) -> int:
+    """Sends one digest that is due. Returns 1 when there was one, else 0. Holds no transaction while it is handed over."""
+    claimed = _claim(house)
+    if claimed is None:
+        return 0
+    user_id, since, until = claimed
+    with house.database.reading() as session:
+        user = session.get_one(User, user_id)
+        account = working_account(session, user)
+        with speaking(user.locale, user.timezone):
+            digest = read_digest(session, house, user, since, until)
+            letter = None if account is None or digest.is_empty else write_letter(house, user, account, digest, until)
+    sent = letter is None or account is None or _hand_over(house, user, account, letter)
+    _note(house, user_id, until, sent)
+    return 1
+
+
+def _claim(house: House) -> tuple[int, datetime, datetime] | None:
+    """The next person whose hour has come, put off for the time of the lease, so that no other worker writes too."""
+    moment = now()
+    with house.database.session_scope() as session:
+        due = (col(User.digest_at) <= moment) & col(User.active)
+        user = session.exec(select(User).where(due).order_by(col(User.digest_at)).limit(1)).first()
+        if user is None or user.id is None:
+            return None
+        since = max(user.digest_since or moment - DAY, moment - 7 * DAY)
+        claim = update(User).where(due, col(User.id) == user.id).values(digest_at=moment + LEASE)
+        return (user.id, since, moment) if session.exec(claim).rowcount == 1 else None
+
+
+def _note(house: House, user_id: int, until: datetime, sent: bool) -> None:
+    with house.database.session_scope() as session:
+        user = session.get_one(User, user_id)
+        if user.digest_hour is None:
+            return  # switched off meanwhile
+        if sent:
+            user.digest_since = until
+            user.digest_at = next_clock(now(), zone_of(user), user.digest_hour * 60)
+        else:
+            user.digest_at = now() + LATER
+        session.add(user)
+
+
+def working_account(session: Session, user: User) -> Account | None:
+    """The person's first account whose last test or hand-over went well."""
+    mine = (col(Account.user_id) == user.id) & col(Account.removed_at).is_(None) & (col(Account.state) == "works")
+    return session.exec(select(Account).where(mine).order_by(col(Account.id)).limit(1)).first()
+
+
+def _hand_over(house: House, user: User, account: Account, letter: bytes) -> bool:
+    try:
+        with smtp(house, smtp_server(house, account)) as line:
+            line.sendmail(account.address, [user.email], letter)
+        return True
+    except smtplib.SMTPRecipientsRefused:
+        return True  # for good: tomorrow's digest is another letter
+    except (ConnectError, OSError, smtplib.SMTPException) as error:
+        log.warning("the digest of %s could not be handed over (%s)", user.public_id, type(error).__name__)
+        return False
+
+
+# --- what happened
+
+
+def read_digest(session: Session, house: House, user: User, since: datetime, until: datetime) -> Digest:
+    """Everything about the person's mail from ``since`` up to ``until``, muted messages left out."""
+    lines = _lines(session, user, since, until)
+    return Digest(
+        people=[_person(house, row) for row in _people(session, user, since, until)],
+        answers=[_from_line(house, row, "") for row in lines if row.kind in ("reply", "follow_up")],
+        trouble=[_from_line(house, row, row.detail) for row in lines if row.kind in ("bounce", "rejected", "problem")],
+        corrected=[
+            _from_line(house, row, _("was no person but an automatic check"))
+            for row in lines
+            if row.kind == "corrected"
+        ],
+    )
+
+
+def _people(session: Session, user: User, since: datetime, until: datetime) -> Sequence[Any]:
+    """One row per copy that a person opened or clicked in that time, the newest first."""
+    opens, clicks = (func.sum(case((col(Event.kind) == kind, 1), else_=0)) for kind in ("open", "click"))
+    happened = (col(Event.at) >= since) & (col(Event.at) < until) & col(Event.counted)
+    statement = (
+        columns(
+            col(Delivery.name),
+            col(Delivery.address),
+            col(Message.subject),
+            col(Message.public_id),
+            opens.label("opens"),
+            clicks.label("clicks"),
+        )
+        .join(Delivery, col(Delivery.id) == col(Event.delivery_id))
+        .join(Message, col(Message.id) == col(Event.message_id))
+        .where(happened, col(Message.user_id) == user.id, ~col(Message.muted), col(Event.kind).in_(("open", "click")))
+        .group_by(
+            col(Delivery.id), col(Delivery.name), col(Delivery.address), col(Message.subject), col(Message.public_id)
+        )
+        .order_by(func.max(col(Event.at)).desc())
+    )
+    return session.connection().execute(statement).all()
+
+
+def _lines(session: Session, user: User, since: datetime, until: datetime) -> Sequence[Any]:
+    statement = (
+        columns(
+            col(Notification.kind),
+            col(Notification.detail),
+            col(Delivery.name),
+            col(Delivery.address),
+            col(Message.subject),
+            col(Message.public_id),
+            col(Message.names),
+        )
+        .outerjoin(Delivery, col(Delivery.id) == col(Notification.delivery_id))
+        .outerjoin(Message, col(Message.id) == col(Notification.message_id))
+        .where(col(Notification.user_id) == user.id, col(Notification.at) >= since, col(Notification.at) < until)
+        .order_by(col(Notification.at).desc())
+    )
+    return session.connection().execute(statement).all()
+
+
+def _person(house: House, row: Any) -> Item:
+    counts = []
+    if row.opens:
+        counts.append(ngettext("opened once", "opened %(num)s times", row.opens) % {"num": row.opens})
+    if row.clicks:
+        counts.append(ngettext("one click", "%(num)s clicks", row.clicks) % {"num": row.clicks})
+    return Item(row.name or row.address, _subject(row), ", ".join(counts), _url(house, row))
+
+
+def _from_line(house: House, row: Any, what: str) -> Item:
+    return Item(
+        row.name or row.address or row.names or "", _subject(row) if row.public_id else "", what, _url(house, row)
+    )
+
+
+def _subject(row: Any) -> str:
+    return row.subject or _("(no subject)")
+
+
+def _url(house: House, row: Any) -> str:
+    base = house.settings.base_url
+    return f"{base}/mail/{row.public_id}" if row.public_id else f"{base}/notifications"
