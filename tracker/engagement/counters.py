@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, Update, bindparam, case, func, update
+from sqlalchemy import Table, case, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, SQLModel
+
+from tracker.engagement.bulk import update_rows
 
 _tables = SQLModel.metadata.tables
 EVENT, DELIVERY, MESSAGE, LINK = (_tables[name] for name in ("event", "delivery", "message", "tracked_link"))
@@ -54,7 +56,7 @@ def _recount_deliveries(session: Session, ids: Sequence[int]) -> Rows:
     events = _events_by_delivery(session, ids)
     found = _read(session, DELIVERY, _OF_DELIVERIES, ("message_id", "opens_on"), DELIVERY.c.message_id.in_(ids))
     new = {id_: {**old, **_delivery_counters(events[id_], old["opens_on"])} for id_, old in found.items()}
-    _write(session, _WRITE_DELIVERY, found, new)
+    _write(session, DELIVERY, _OF_DELIVERIES, found, new)
     return new
 
 
@@ -101,7 +103,7 @@ def _recount_links(session: Session, ids: Sequence[int]) -> None:
     of_interest = LINK.c.message_id.in_({message for message, _ in clicks}) | (LINK.c.clicks > 0)
     found = _read(session, LINK, ("clicks",), ("message_id", "position"), LINK.c.message_id.in_(ids) & of_interest)
     new = {id_: {"clicks": clicks.get((old["message_id"], old["position"]), 0)} for id_, old in found.items()}
-    _write(session, _WRITE_LINK, found, new)
+    _write(session, LINK, ("clicks",), found, new)
 
 
 def _recount_messages(session: Session, ids: Sequence[int], deliveries: Rows) -> list[Counted]:
@@ -109,7 +111,7 @@ def _recount_messages(session: Session, ids: Sequence[int], deliveries: Rows) ->
     for delivery in deliveries.values():
         copies[delivery["message_id"]].append(delivery)
     found = _read(session, MESSAGE, _OF_MESSAGES, ("user_id", "public_id"), MESSAGE.c.id.in_(ids))
-    _write(session, _WRITE_MESSAGE, found, {id_: _sum_up(copies[id_]) for id_ in found})
+    _write(session, MESSAGE, _OF_MESSAGES, found, {id_: _sum_up(copies[id_]) for id_ in found})
     return [Counted(id_, row["user_id"], row["public_id"]) for id_, row in found.items()]
 
 
@@ -129,21 +131,10 @@ def _read(session: Session, table: Table, counters: Sequence[str], facts: Sequen
     return {row["id"]: dict(row) for row in session.connection().execute(statement).mappings()}
 
 
-def _write(session: Session, statement: Update, found: Rows, new: Rows) -> None:
+def _write(session: Session, table: Table, counters: Sequence[str], found: Rows, new: Rows) -> None:
     changed = [
-        {"row": id_, **{f"new_{name}": value for name, value in counters.items() if name in _COUNTERS}}
-        for id_, counters in new.items()
-        if any(found[id_][name] != value for name, value in counters.items())
+        {"id": id_, **{name: row[name] for name in counters}}
+        for id_, row in new.items()
+        if any(found[id_][name] != row[name] for name in counters)
     ]
-    if changed:
-        session.connection().execute(statement, changed)
-
-
-def _writing(table: Table, counters: Sequence[str]) -> Update:
-    return update(table).where(table.c.id == bindparam("row")).values({n: bindparam(f"new_{n}") for n in counters})
-
-
-_COUNTERS = {*_OF_DELIVERIES, *_OF_MESSAGES}
-_WRITE_DELIVERY = _writing(DELIVERY, _OF_DELIVERIES)
-_WRITE_MESSAGE = _writing(MESSAGE, _OF_MESSAGES)
-_WRITE_LINK = _writing(LINK, ("clicks",))
+    update_rows(session, table, changed)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, update
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
 from tracker.engagement.addresses import LEFT_OUT, RECIPIENTS, crowds
+from tracker.engagement.bulk import update_rows
 from tracker.engagement.judging import Outcome
 from tracker.engagement.rules import Rules
 from tracker.engagement.source_digests import source_digest, telling_host
@@ -23,7 +23,6 @@ from tracker.models import Delivery, Event, HitEvidence
 
 Crowd = Mapping[str, Any]
 """``recipients`` and ``seconds`` of the sentence, and ``trigger``: the public id of the event that showed it."""
-_MARK = update(EVIDENCE).where(EVIDENCE.c.event_id == bindparam("event")).values(crowd=bindparam("new_crowd"))
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,8 @@ def find_crowds(
             if one.key not in marks and not one.marked:
                 marks[one.key] = {**reason.values, "trigger": None if trigger == one.key else trigger}
                 found.append(one)
-    stored = [{"event": one.event, "new_crowd": marks[one.key]} for one in found if one.event is not None]
-    if stored:
-        session.connection().execute(_MARK, stored)
+    stored = [{"event_id": one.event, "crowd": marks[one.key]} for one in found if one.event is not None]
+    update_rows(session, EVIDENCE, stored, key="event_id")
     return Crowds(marks, frozenset(one.delivery_id for one in found))
 
 

@@ -70,20 +70,26 @@ class Outcome:
         return alertable(self.verdict) and not self.merged
 
     @property
+    def stored(self) -> Stored:
+        """What is stored of a hit that is not new."""
+        assert self.known.stored is not None
+        return self.known.stored
+
+    @property
     def says_more(self) -> bool:
         """The stored verdict differs in class, confidence or rules; figures inside its reasons may have grown."""
-        stored = self.known.stored
-        assert stored is not None
-        codes = [one["code"] for one in stored.reasons or ()]
+        codes = [one["code"] for one in self.stored.reasons or ()]
         now = (self.verdict.klass, self.verdict.confidence, [reason.code for reason in self.verdict.reasons])
-        return (stored.klass, stored.confidence, codes) != now
+        return (self.stored.klass, self.stored.confidence, codes) != now
 
     @property
     def says_otherwise(self) -> bool:
         """The stored verdict differs in anything."""
-        stored = self.known.stored
-        assert stored is not None
-        return self.says_more or stored.reasons != reasons_as_json(self.verdict)
+        return self.says_more or self.stored.reasons != reasons_as_json(self.verdict)
+
+    @property
+    def counts_otherwise(self) -> bool:
+        return (self.stored.merged, self.stored.counted) != (self.merged, self.counted)
 
 
 def judge_delivery(hits: Sequence[Known], rules: Rules) -> list[Outcome]:

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, update
+from sqlalchemy import func
 from sqlalchemy import select as columns
 from sqlmodel import Session, SQLModel
 
 from tracker.db import now
+from tracker.engagement.bulk import append_rows, reserve_ids, update_rows
 from tracker.engagement.classify import client_name
-from tracker.engagement.judging import Known, Outcome, Stored, reasons_as_json
+from tracker.engagement.judging import Outcome, reasons_as_json
 from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import seal
 from tracker.engagement.settle import settle_seconds
@@ -20,33 +21,21 @@ from tracker.house import House
 
 _tables = SQLModel.metadata.tables
 EVENT, VERDICT, EVIDENCE = _tables["event"], _tables["verdict"], _tables["hit_evidence"]
-_RENEW = (
-    update(EVENT)
-    .where(EVENT.c.id == bindparam("event"))
-    .values(
-        {name: bindparam(f"new_{name}") for name in ("klass", "confidence", "vendor", "reasons", "merged", "counted")}
-    )
-)
 
 
 def store_new(
     session: Session, house: House, rules: Rules, edge: str, new: Mapping[str, int], judged: Sequence[Outcome]
 ) -> None:
     """Events, first verdicts and sealed evidence of the hits in ``new``, which says their numbers at the edge by key."""
-    mine = [one for one in judged if one.known.key in new]
-    if not mine:
-        return
-    events = [_event_row(edge, new[one.known.key], one, rules) for one in mine]
-    made = session.connection().execute(insert(EVENT).returning(EVENT.c.public_id, EVENT.c.id), events)
-    ids: dict[str, int] = {row.public_id: row.id for row in made.all()}
+    mine = sorted((one for one in judged if one.known.key in new), key=lambda one: new[one.known.key])
+    ids = reserve_ids(session, EVENT, len(mine))
+    events = [_event_row(id_, edge, new[one.known.key], one, rules) for id_, one in zip(ids, mine, strict=True)]
     moment = now()
-    verdicts = [_verdict_row(ids[one.known.key], 1, one.verdict, rules.name, moment) for one in mine]
-    session.connection().execute(insert(VERDICT), verdicts)
-    sealed = [
-        _evidence_row(house, ids[one.known.key], one, event["settle_at"], moment)
-        for one, event in zip(mine, events, strict=True)
-    ]
-    session.connection().execute(insert(EVIDENCE), sealed)
+    append_rows(session, EVENT, events)
+    verdicts = (_verdict_row(id_, 1, one.verdict, rules.name, moment) for id_, one in zip(ids, mine, strict=True))
+    append_rows(session, VERDICT, list(verdicts))
+    sealed = (_evidence_row(house, event, one, moment) for event, one in zip(events, mine, strict=True))
+    append_rows(session, EVIDENCE, list(sealed))
 
 
 def store_changed(session: Session, rules: Rules, outcomes: Sequence[Outcome], *, exact: bool = False) -> list[Outcome]:
@@ -54,18 +43,10 @@ def store_changed(session: Session, rules: Rules, outcomes: Sequence[Outcome], *
 
     With ``exact`` also where only the figures in the reasons have grown.
     """
-    changed = []
-    verdicts: dict[int, Verdict] = {}
-    for one in outcomes:
-        stored = stored_of(one.known)
-        renewed = one.says_otherwise if exact else one.says_more
-        if renewed:
-            verdicts[stored.id] = one.verdict
-        if renewed or (one.merged, one.counted) != (stored.merged, stored.counted):
-            changed.append(one)
-    append_verdicts(session, verdicts, rules.name)
-    if changed:
-        session.connection().execute(_RENEW, [_renewal(one) for one in changed])
+    renewed = {one.stored.id: one.verdict for one in outcomes if (one.says_otherwise if exact else one.says_more)}
+    append_verdicts(session, renewed, rules.name)
+    changed = [one for one in outcomes if one.stored.id in renewed or one.counts_otherwise]
+    update_rows(session, EVENT, [_renewal(one) for one in changed])
     return changed
 
 
@@ -83,18 +64,14 @@ def append_verdicts(session: Session, verdicts: Mapping[int, Verdict], rule_set:
         _verdict_row(event, versions.get(event, 0) + 1, verdict, rule_set, moment, by)
         for event, verdict in verdicts.items()
     ]
-    session.connection().execute(insert(VERDICT), rows)
+    append_rows(session, VERDICT, rows)
 
 
-def stored_of(known: Known) -> Stored:
-    assert known.stored is not None
-    return known.stored
-
-
-def _event_row(edge: str, number: int, one: Outcome, rules: Rules) -> dict[str, Any]:
+def _event_row(id_: int, edge: str, number: int, one: Outcome, rules: Rules) -> dict[str, Any]:
     known, verdict = one.known, one.verdict
     settle = settle_seconds(known.evidence, verdict, rules.windows)
     return {
+        "id": id_,
         "public_id": known.key,
         "message_id": known.message_id,
         "delivery_id": known.delivery_id,
@@ -132,12 +109,12 @@ def _verdict_row(
     }
 
 
-def _evidence_row(house: House, event: int, one: Outcome, settle_at: datetime, moment: datetime) -> dict[str, Any]:
+def _evidence_row(house: House, event: dict[str, Any], one: Outcome, moment: datetime) -> dict[str, Any]:
     known, days = one.known, house.settings.evidence_days
     # With no days at all it still lives until the verdict has settled: the sequence could not be judged without it.
-    expires = moment + timedelta(days=days) if days else max(moment, settle_at) + timedelta(minutes=1)
+    expires = moment + timedelta(days=days) if days else max(moment, event["settle_at"]) + timedelta(minutes=1)
     return {
-        "event_id": event,
+        "event_id": event["id"],
         "at": known.at,
         "sealed": seal(house, known.key, known.evidence),
         "source": _source(house, one),
@@ -162,11 +139,11 @@ def wants_look_up(one: Outcome) -> bool:
 
 def _renewal(one: Outcome) -> dict[str, Any]:
     return {
-        "event": stored_of(one.known).id,
-        "new_klass": one.verdict.klass,
-        "new_confidence": one.verdict.confidence,
-        "new_vendor": one.verdict.vendor,
-        "new_reasons": reasons_as_json(one.verdict),
-        "new_merged": one.merged,
-        "new_counted": one.counted,
+        "id": one.stored.id,
+        "klass": one.verdict.klass,
+        "confidence": one.verdict.confidence,
+        "vendor": one.verdict.vendor,
+        "reasons": reasons_as_json(one.verdict),
+        "merged": one.merged,
+        "counted": one.counted,
     }

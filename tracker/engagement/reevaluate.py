@@ -1,0 +1,65 @@
+"""Judging again what is still held, with the rules and range files of today: every night, and by command."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select as columns
+from sqlmodel import Session, col
+
+from tracker.db import now
+from tracker.engagement.counters import lock_messages
+from tracker.engagement.intake import tell
+from tracker.engagement.judging import judge_again
+from tracker.engagement.rules import Rules, rules_of
+from tracker.engagement.verdict_rows import store_changed
+from tracker.house import House
+from tracker.models import Event, HitEvidence
+
+SLICE = 300
+
+
+def reevaluate(house: House, days: int | None = None) -> int:
+    """Judges every delivery again that has evidence (of the last so many days). Returns how many verdicts changed.
+
+    Reads without a lock and writes only where something changed, so that it may run while hits come in.
+    """
+    since = now() - timedelta(days=days) if days is not None else None
+    changed, after = 0, 0
+    rules = rules_of(house)
+    while deliveries := _deliveries(house, after, since):
+        after = deliveries[-1]
+        touched = _changing(house, rules, deliveries)
+        changed += _judge(house, rules, touched) if touched else 0
+    return changed
+
+
+def _deliveries(house: House, after: int, since: datetime | None) -> Sequence[int]:
+    held = (
+        columns(col(Event.delivery_id))
+        .join(HitEvidence, col(HitEvidence.event_id) == col(Event.id))
+        .where(col(Event.delivery_id) > after, *([] if since is None else [col(Event.at) >= since]))
+        .distinct()
+        .order_by(col(Event.delivery_id))
+        .limit(SLICE)
+    )
+    with house.database.reading() as session:
+        return [id_ for id_ in session.connection().execute(held).scalars() if id_ is not None]
+
+
+def _changing(house: House, rules: Rules, deliveries: Sequence[int]) -> set[int]:
+    with house.database.reading() as session:
+        outcomes = judge_again(session, house, rules, deliveries, limit=None)
+    return {one.known.delivery_id for one in outcomes if one.says_otherwise or one.counts_otherwise}
+
+
+def _judge(house: House, rules: Rules, deliveries: set[int]) -> int:
+    with house.database.session_scope() as session:
+        lock_messages(session, _messages(session, deliveries))
+        changed = store_changed(session, rules, judge_again(session, house, rules, deliveries, limit=None), exact=True)
+        tell(session, changed)
+    return len(changed)
+
+
+def _messages(session: Session, deliveries: set[int]) -> set[int]:
+    found = columns(col(Event.message_id)).where(col(Event.delivery_id).in_(deliveries)).distinct()
+    return set(session.connection().execute(found).scalars().all())
