@@ -35,7 +35,10 @@ class Habits:
     burst_acts: int = 3
     """So many opens and clicks within that time are interest."""
     fold: timedelta = timedelta(minutes=30)
-    """The same news within that time fold into the counter."""
+    """The same news within that time fold into the counter; a burst folds for as long as a burst may last."""
+
+    def folding(self, news: str) -> timedelta:
+        return max(self.fold, self.burst) if news == "interest" else self.fold
 
 
 def judge(acts: Sequence[Act], fresh: Collection[Act], told: Told, habits: Habits = Habits()) -> News | None:
@@ -56,7 +59,7 @@ def judge(acts: Sequence[Act], fresh: Collection[Act], told: Told, habits: Habit
 
 
 def _told_lately(news: str, at: datetime, told: Told, habits: Habits) -> bool:
-    return news in told and at - told[news] < habits.fold
+    return news in told and at - told[news] < habits.folding(news)
 
 
 def _open_news(
