@@ -11,13 +11,14 @@ from sqlmodel import col, select, update
 from tests.houses import People
 from tests.servers import SmtpSink, free_port, smtp_sink
 from tracker import notify
-from tracker.consent import State
+from tracker.consent import Pack, State
 from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_GIVE_UP_HOURS
 from tracker.models import Account, Delivery, Message, Notification, User
 from tracker.outgoing.accounts import set_secret
 from tracker.outgoing.queue import release_claims_of_dead, retry_now, send_due
+from tracker.preferences import set_policy
 
 
 def send_all(house: House, worker: str = "test:1") -> None:
@@ -250,3 +251,17 @@ def test_a_message_larger_than_the_server_takes_is_refused_for_good(house: House
         send_all(house)
     assert deliveries(house)["anna@client.example"].status == "rejected"
     assert message_of(house, message).state == "failed"
+
+
+def test_tracking_switched_off_while_waiting_is_the_rule_that_decided(
+    house: House, people: People, smtp_sink: SmtpSink
+) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.grant("anna@client.example")
+    people.send(alice, "anna@client.example")
+    with house.database.session_scope() as session:
+        set_policy(session, Pack.OFF, "")
+    send_all(house)
+    assert deliveries(house)["anna@client.example"].opens_rule == "policy_off"
+    assert house.settings.tracking_url.encode() not in smtp_sink.accepted[0].content

@@ -20,7 +20,10 @@ def answer(raw: bytes, author: str, name: str, text: str, at: datetime) -> tuple
         raise ValueError("This letter has neither a From nor a Reply-To address to answer to.")
     reply = EmailMessage(policy=SMTP)
     reply["From"] = formataddr((name, author))
-    reply["To"] = to
+    try:
+        reply["To"] = to
+    except (AttributeError, IndexError):  # the header registry stumbles over some broken addresses
+        raise ValueError("This letter has no address that can be answered.") from None
     reply["Subject"] = _subject(_field(original, "Subject"))
     reply["Date"] = format_datetime(at)
     reply["Message-ID"] = make_msgid(domain=author.partition("@")[2])

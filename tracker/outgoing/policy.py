@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, select
 
 from tracker.addresses import Mailbox, domain_of, lookup_form
-from tracker.consent import Decision, Facts, Purpose, State, decide, may_keep
+from tracker.consent import decide, Decision, Facts, may_keep, Pack, Purpose, State
 from tracker.models import Account, Delivery, Recipient, User
 from tracker.mx import families, fill
 from tracker.outgoing.draft import Draft
@@ -122,5 +122,11 @@ def tighten(session: Session, deliveries: Sequence[Delivery]) -> None:
             never = recipients[delivery.recipient_id].never_track
             if getattr(delivery, f"{prefix}_on") and not may_keep(True, pack, state, never):
                 setattr(delivery, f"{prefix}_on", False)
-                setattr(delivery, f"{prefix}_rule", "never_track" if never else state.value)
+                setattr(delivery, f"{prefix}_rule", _why_not(pack, state, never))
         session.add(delivery)
+
+
+def _why_not(pack: Pack, state: State, never_track: bool) -> str:
+    if pack == Pack.OFF:
+        return "policy_off"
+    return "never_track" if never_track else state.value

@@ -312,6 +312,6 @@ def _has_word(word: str) -> ColumnElement[bool]:
     spellings = {word} if word.isascii() else {word, word.lower(), word.upper(), word.capitalize()}
     columns = (col(Message.subject), col(Message.snippet), col(Message.names))
     found = [column.icontains(spelling, autoescape=True) for column in columns for spelling in sorted(spellings)]
-    people = select(col(Recipient.id)).where(col(Recipient.lookup).contains(word.casefold(), autoescape=True))
+    people = select(col(Recipient.id)).where(col(Recipient.lookup).contains(word.lower(), autoescape=True))
     sent_to = select(col(Delivery.message_id)).where(col(Delivery.recipient_id).in_(people))
     return or_(*found, col(Message.id).in_(sent_to))

@@ -133,7 +133,7 @@ def _search(session: Session, words: str, after: str) -> Sequence[Recipient]:
     for word in words.split():
         spellings = sorted({word, word.lower(), word.upper(), word.capitalize()})
         named = [col(Recipient.name).icontains(spelling, autoescape=True) for spelling in spellings]
-        query = query.where(or_(col(Recipient.lookup).contains(word.casefold(), autoescape=True), *named))
+        query = query.where(or_(col(Recipient.lookup).contains(word.lower(), autoescape=True), *named))
     if after:
         query = query.where(Recipient.lookup > after)
     return session.exec(query).all()

@@ -111,7 +111,7 @@ def list_recipients(call: Caller, query: Annotated[RecipientQuery, Query()]) -> 
     statement = select(Recipient)
     for word in query.q.replace("\0", " ").split():
         name = col(Recipient.name).icontains(word, autoescape=True)
-        statement = statement.where(or_(name, col(Recipient.lookup).contains(word.casefold(), autoescape=True)))
+        statement = statement.where(or_(name, col(Recipient.lookup).contains(word.lower(), autoescape=True)))
     with call.reading() as session:
         rows, after = page(session, statement, Recipient, query)
         states = consent_of(session, [row.id for row in rows])
