@@ -40,7 +40,9 @@ def test_while_nobody_is_there_every_page_leads_to_set_up(visitor: httpx.Client,
     assert "One-time code" in answer.text
 
 
-def test_the_code_makes_the_first_administrator_who_is_signed_in(visitor: httpx.Client, house: House, code: str) -> None:
+def test_the_code_makes_the_first_administrator_who_is_signed_in(
+    visitor: httpx.Client, house: House, code: str
+) -> None:
     answer = set_up(visitor, code)
     assert answer.status_code == 303
     page = visitor.get(answer.headers["location"])
@@ -117,7 +119,9 @@ def test_notice_needs_a_written_reason(visitor: httpx.Client, house: House, code
         assert workspace_pack(session) == Pack.NOTICE
 
 
-def test_where_people_are_there_is_no_code_and_no_page(visitor: httpx.Client, house: House, make_user: MakeUser) -> None:
+def test_where_people_are_there_is_no_code_and_no_page(
+    visitor: httpx.Client, house: House, make_user: MakeUser
+) -> None:
     make_user("alice@example.com")
     assert make_setup_code(house) is None
     assert visitor.get("/set-up").headers["location"] == "/sign-in"

@@ -26,7 +26,9 @@ def anna(make_user: MakeUser, password_hash: str) -> User:
     return make_user("anna@example.com", "Anna", password_hash=password_hash)
 
 
-def sign_in(visitor: httpx.Client, email: str = "anna@example.com", password: str = PASSWORD, **more: str) -> httpx.Response:
+def sign_in(
+    visitor: httpx.Client, email: str = "anna@example.com", password: str = PASSWORD, **more: str
+) -> httpx.Response:
     return visitor.post("/sign-in", data={"email": email, "password": password, **more})
 
 
@@ -97,7 +99,9 @@ def test_many_addresses_from_one_source_are_stopped_and_a_forwarding_header_does
         source = house.ring.digest("attempt from 127.0.0.1")
         session.add_all(SignInFailure(subject=source) for _ in range(30))
     answer = visitor.post(
-        "/sign-in", data={"email": "anna@example.com", "password": PASSWORD}, headers={"x-forwarded-for": "198.51.100.7"}
+        "/sign-in",
+        data={"email": "anna@example.com", "password": PASSWORD},
+        headers={"x-forwarded-for": "198.51.100.7"},
     )
     assert answer.status_code == 429
 
@@ -196,7 +200,9 @@ def test_an_old_visit_is_over_and_so_is_that_of_somebody_switched_off(
     old, off = client_of(anna), client_of(make_user("off@example.com"))
     with house.database.session_scope() as session:
         session.exec(
-            update(UserSession).where(col(UserSession.user_id) == anna.id).values(expires_at=now() - timedelta(seconds=1))
+            update(UserSession)
+            .where(col(UserSession.user_id) == anna.id)
+            .values(expires_at=now() - timedelta(seconds=1))
         )
         session.exec(update(User).where(col(User.email) == "off@example.com").values(active=False))
     assert [client.get("/settings/profile").status_code for client in (old, off)] == [303, 303]
@@ -204,7 +210,15 @@ def test_an_old_visit_is_over_and_so_is_that_of_somebody_switched_off(
 
 @pytest.mark.parametrize(
     "elsewhere",
-    ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "/\tx", "evil", "/%0d%0aX: y\r\nZ: 1"],
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/\tx",
+        "evil",
+        "/%0d%0aX: y\r\nZ: 1",
+    ],
 )
 def test_next_never_leads_to_another_site(visitor: httpx.Client, anna: User, elsewhere: str) -> None:
     assert sign_in(visitor, next=elsewhere).headers["location"] == "/"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, select
 
 from tracker.addresses import Mailbox, domain_of, lookup_form
-from tracker.consent import decide, Decision, Facts, may_keep, Pack, Purpose, State
+from tracker.consent import Decision, Facts, Pack, Purpose, State, decide, may_keep
 from tracker.models import Account, Delivery, Recipient, User
 from tracker.mx import families, fill
 from tracker.outgoing.draft import Draft
