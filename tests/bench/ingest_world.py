@@ -33,8 +33,8 @@ _CLICKS = ((CHROME, "91.13.{}.{}"), (FIREFOX, "84.57.{}.{}"))
 
 
 def send_out(house: House, deliveries: int) -> list[str]:
-    """So many tracked copies, two per message, accepted an hour ago, to people who agreed. Their public ids."""
-    moment = now() - timedelta(hours=1)
+    """So many tracked copies, two per message, accepted four days ago, to people who agreed. Their public ids."""
+    moment = now() - timedelta(days=4)
     with house.database.session_scope() as session:
         user = User(email="seller@seller.example", name="Seller")
         session.add(user)
@@ -94,12 +94,10 @@ def _delivery(number: int, message: int, recipient: int, moment: datetime) -> di
 
 
 def make_hits(deliveries: Sequence[str], count: int) -> list[Hit]:
-    """So many hits in order of time over half an hour, spread at random over the copies."""
+    """So many hits in order of time over three days, spread at random over the copies."""
     chooser = random.Random(1)
-    begin = datetime.now(UTC) - timedelta(minutes=30)
-    return [
-        one_hit(chooser, chooser.choice(deliveries), begin + timedelta(seconds=1800 * n / count)) for n in range(count)
-    ]
+    begin, apart = datetime.now(UTC) - timedelta(days=3), timedelta(days=3) / count
+    return [one_hit(chooser, chooser.choice(deliveries), begin + apart * n) for n in range(count)]
 
 
 def one_hit(chooser: random.Random, delivery: str, at: datetime, *, people_only: bool = False) -> Hit:

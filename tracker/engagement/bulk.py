@@ -5,7 +5,9 @@ SQLite takes them through ``executemany``, PostgreSQL through COPY and through o
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
+from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Dialect, Table, text
@@ -69,9 +71,23 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _values(rows: Iterable[Row], names: Sequence[str], processors: Sequence[Processor | None]) -> list[tuple[Any, ...]]:
-    pairs = list(zip(names, processors, strict=True))
-    return [tuple(row[name] if process is None else process(row[name]) for name, process in pairs) for row in rows]
+def _values(rows: Sequence[Row], names: Sequence[str], processors: Sequence[Processor | None]) -> list[list[Any]]:
+    """The rows as the driver takes them. Times repeat, so each is put into its form once."""
+    pick = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
+    values = [list(pick(row)) for row in rows]
+    for place, process in enumerate(processors):
+        if process is None:
+            continue
+        times: dict[datetime, Any] = {}
+        for row in values:
+            value = row[place]
+            if type(value) is not datetime:
+                row[place] = process(value)
+            elif value in times:
+                row[place] = times[value]
+            else:
+                row[place] = times[value] = process(value)
+    return values
 
 
 @lru_cache(maxsize=256)

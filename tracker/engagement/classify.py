@@ -47,6 +47,8 @@ __all__ = [
     "rule_set",
 ]
 
+PREFETCH_HEADERS = ("sec-purpose", "purpose", "x-moz", "x-purpose")
+
 
 def rule_set(ranges_date: str) -> str:
     """The name stored with each verdict: rules, agents, crawler list, and the date of the range files in use."""
@@ -71,7 +73,11 @@ def classify(
 
 def classify_case(case: Case) -> Verdict:
     """As `classify`, of a hit that was made ready before."""
-    return next(verdict for rule in RULES if (verdict := rule(case)) is not None)
+    for rule in RULES:
+        verdict = rule(case)
+        if verdict is not None:
+            return verdict
+    raise AssertionError("the last rule fits everything")
 
 
 def _sender(case: Case) -> Verdict | None:
@@ -115,7 +121,7 @@ def _method(case: Case) -> Verdict | None:
 
 def _prefetch_header(case: Case) -> Verdict | None:
     """Rule 5."""
-    marks = (case.headers.get(name, "").lower() for name in ("sec-purpose", "purpose", "x-moz", "x-purpose"))
+    marks = [case.headers[name].lower() for name in PREFETCH_HEADERS if name in case.headers]
     if not any(word in mark for mark in marks for word in ("prefetch", "prerender", "preview")):
         return None
     return decide("link_preview", 90, "prefetch_header")

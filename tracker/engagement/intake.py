@@ -10,7 +10,7 @@ from pixel.hits import Hit
 from tracker.engagement.alerts import correct_bell, tell_pages
 from tracker.engagement.counters import lock_messages, recount
 from tracker.engagement.crowds import find_crowds
-from tracker.engagement.judging import Known, Outcome, held_hits, judge_delivery, may_be_renewed
+from tracker.engagement.judging import Known, Outcome, Scope, held_hits, judge_delivery, may_be_renewed
 from tracker.engagement.learned import note_proofs
 from tracker.engagement.rules import Rules, rules_of
 from tracker.engagement.surroundings import Surroundings, surroundings_of
@@ -56,7 +56,8 @@ def _known(house: House, rules: Rules, around: Surroundings, hit: Hit) -> Known:
 def _judge(session: Session, house: House, rules: Rules, new: Sequence[Known]) -> Judged:
     """New hits together with the held ones of their deliveries."""
     sequences: dict[int, list[Known]] = defaultdict(list)
-    for delivery, held in held_hits(session, house, rules, {known.delivery_id for known in new}).items():
+    scope = Scope.around([known.at for known in new], rules)
+    for delivery, held in held_hits(session, house, rules, {known.delivery_id for known in new}, scope).items():
         sequences[delivery] += held
     for known in new:
         sequences[known.delivery_id].append(known)
@@ -70,7 +71,8 @@ def _with_crowds(session: Session, house: House, rules: Rules, around: Surroundi
     if not crowds.marks:
         return judged
     sequences = {delivery: [one.known for one in judged[delivery]] for delivery in crowds.deliveries & judged.keys()}
-    others = held_hits(session, house, rules, crowds.deliveries - judged.keys())
+    scope = Scope.around([one.known.at for one in fresh], rules)
+    others = held_hits(session, house, rules, crowds.deliveries - judged.keys(), scope)
     lock_messages(session, {known.message_id for held in others.values() for known in held})
     again = {
         delivery: judge_delivery(

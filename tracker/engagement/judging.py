@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import func, true
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
@@ -22,6 +22,8 @@ from tracker.models import Delivery, Event, HitEvidence
 
 LOOKED_AT = 300
 """So many of a delivery's newest held hits are judged again when another one comes; a flood costs no more than that."""
+FAR = ("human", "unknown", "security_scanner")
+"""Of the held hits that no window of a new one reaches, only these can still matter: a person's open, a scanner's address."""
 CONTEXT = 50
 """The oldest of them only speak for the others: what spoke for them is out of sight, so their verdicts stay."""
 
@@ -117,14 +119,38 @@ def may_be_renewed(outcomes: Sequence[Outcome], limit: int | None = LOOKED_AT) -
     return [one for one in judged if one.known.stored is not None and not one.known.stored.overruled]
 
 
+@dataclass(frozen=True)
+class Scope:
+    """Which held hits to look at: at most the ``limit`` newest of a delivery, and what the windows around some moments reach."""
+
+    limit: int | None = LOOKED_AT
+    first: datetime | None = None
+    last: datetime | None = None
+
+    @classmethod
+    def around(cls, moments: Collection[datetime], rules: Rules) -> "Scope":
+        reach = timedelta(seconds=max(rules.windows.spread, rules.windows.honeypot_network))
+        return cls(first=min(moments) - reach, last=max(moments) + reach)
+
+    def where(self) -> Any:
+        if self.first is None or self.last is None:
+            return true()
+        # A mail program in Microsoft's network is shown as its proxy, and is a person's open all the same.
+        of_people = (col(Event.klass) == "mail_proxy") & (col(Event.vendor) == "microsoft")
+        return col(Event.at).between(self.first, self.last) | col(Event.klass).in_(FAR) | of_people
+
+
+EVERYTHING = Scope(limit=None)
+
+
 def held_hits(
-    session: Session, house: House, rules: Rules, deliveries: Collection[int], limit: int | None = LOOKED_AT
+    session: Session, house: House, rules: Rules, deliveries: Collection[int], scope: Scope
 ) -> dict[int, list[Known]]:
-    """By delivery, the hits whose evidence is still held, oldest first; at most the ``limit`` newest of each."""
-    flooded = _flooded(session, deliveries, limit) if limit else set()
-    found = _read(session, house, rules, [id_ for id_ in deliveries if id_ not in flooded])
+    """By delivery, the hits whose evidence is still held, oldest first."""
+    flooded = _flooded(session, deliveries, scope.limit) if scope.limit else set()
+    found = _read(session, house, rules, [id_ for id_ in deliveries if id_ not in flooded], scope.where())
     for id_ in flooded:
-        found |= _read(session, house, rules, [id_], limit)
+        found |= _read(session, house, rules, [id_], scope.where(), scope.limit)
     return found
 
 
@@ -135,16 +161,14 @@ def _flooded(session: Session, deliveries: Collection[int], limit: int) -> set[i
 
 
 def _read(
-    session: Session, house: House, rules: Rules, deliveries: Sequence[int], limit: int | None = None
+    session: Session, house: House, rules: Rules, deliveries: Sequence[int], where: Any, limit: int | None = None
 ) -> dict[int, list[Known]]:
-    statement = (
-        _held_columns()
-        .where(col(Event.delivery_id).in_(deliveries))
-        .order_by(col(Event.at).desc(), col(Event.id).desc())
-    )
-    rows = session.connection().execute(statement.limit(limit)).all() if deliveries else ()
+    if not deliveries:
+        return {}
+    held = _held_columns().where(col(Event.delivery_id).in_(deliveries), where)
+    newest = held.order_by(col(Event.at).desc(), col(Event.id).desc()).limit(limit)
     found: dict[int, list[Known]] = defaultdict(list)
-    for row in reversed(rows):
+    for row in reversed(session.connection().execute(newest).all()):
         known = _known(house, rules, row)
         if known is not None:
             found[known.delivery_id].append(known)
@@ -174,11 +198,11 @@ def _known(house: House, rules: Rules, row: Any) -> Known | None:
 
 
 def judge_again(
-    session: Session, house: House, rules: Rules, deliveries: Collection[int], limit: int | None = LOOKED_AT
+    session: Session, house: House, rules: Rules, deliveries: Collection[int], scope: Scope
 ) -> list[Outcome]:
     """The outcomes of every delivery's held hits that may be written over what is stored."""
-    held = held_hits(session, house, rules, deliveries, limit)
-    return [one for hits in held.values() for one in may_be_renewed(judge_delivery(hits, rules), limit)]
+    held = held_hits(session, house, rules, deliveries, scope)
+    return [one for hits in held.values() for one in may_be_renewed(judge_delivery(hits, rules), scope.limit)]
 
 
 def reasons_as_json(verdict: Verdict) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 Nothing is remembered of networks without such a proof. Where a person was ever seen, nothing is believed.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -109,13 +109,11 @@ def _held_of_people(session: Session, after: int) -> list[Any]:
     return list(session.connection().execute(statement).all())
 
 
-def believed_scanners(session: Session, house: House, addresses: Collection[str]) -> frozenset[str]:
-    """Digests of those addresses' networks that are taken for scanners now."""
-    digests = {digest for ip in addresses if (digest := scanner_digest(house, ip)) is not None}
+def believed_scanners(session: Session) -> frozenset[str]:
+    """Digests of the networks that are taken for scanners now; few at any time."""
     believed = select(ScannerNetwork.digest).where(
-        col(ScannerNetwork.digest).in_(digests),
         col(ScannerNetwork.checked_at).is_not(None),
         col(ScannerNetwork.person_at).is_(None),
         col(ScannerNetwork.expires_at) > now(),
     )
-    return frozenset(session.exec(believed)) if digests else frozenset()
+    return frozenset(session.exec(believed))

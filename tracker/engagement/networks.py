@@ -66,6 +66,7 @@ def _bounds(networks: Iterable[Network], version: int) -> tuple[list[int], list[
     return [int(n.network_address) for n in mine], [int(n.broadcast_address) for n in mine]
 
 
+@lru_cache(maxsize=65536)
 def parse_address(ip: str) -> Address | None:
     """The address, with IPv4-mapped IPv6 turned into IPv4 and a zone dropped; None when it is no address."""
     try:

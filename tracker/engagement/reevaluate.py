@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 from tracker.db import now
 from tracker.engagement.counters import lock_messages
 from tracker.engagement.intake import tell
-from tracker.engagement.judging import judge_again
+from tracker.engagement.judging import EVERYTHING, judge_again
 from tracker.engagement.rules import Rules, rules_of
 from tracker.engagement.verdict_rows import store_changed
 from tracker.house import House
@@ -48,14 +48,14 @@ def _deliveries(house: House, after: int, since: datetime | None) -> Sequence[in
 
 def _changing(house: House, rules: Rules, deliveries: Sequence[int]) -> set[int]:
     with house.database.reading() as session:
-        outcomes = judge_again(session, house, rules, deliveries, limit=None)
+        outcomes = judge_again(session, house, rules, deliveries, EVERYTHING)
     return {one.known.delivery_id for one in outcomes if one.says_otherwise or one.counts_otherwise}
 
 
 def _judge(house: House, rules: Rules, deliveries: set[int]) -> int:
     with house.database.session_scope() as session:
         lock_messages(session, _messages(session, deliveries))
-        changed = store_changed(session, rules, judge_again(session, house, rules, deliveries, limit=None), exact=True)
+        changed = store_changed(session, rules, judge_again(session, house, rules, deliveries, EVERYTHING), exact=True)
         tell(session, changed)
     return len(changed)
 

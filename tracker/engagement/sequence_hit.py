@@ -64,4 +64,4 @@ class SequenceHit:
         return self.case.agent.role in ("mail_client", "embedded_engine", "office_discovery")
 
     def is_settled_as(self, *codes: str) -> bool:
-        return any(self.verdict.has(code) for code in codes)
+        return not self.verdict.codes.isdisjoint(codes)

@@ -11,7 +11,7 @@ from tracker.db import now
 from tracker.engagement.alerts import ring_for
 from tracker.engagement.counters import lock_messages
 from tracker.engagement.intake import tell
-from tracker.engagement.judging import Outcome, judge_again
+from tracker.engagement.judging import Outcome, Scope, judge_again
 from tracker.engagement.learned import note_people
 from tracker.engagement.rules import rules_of
 from tracker.engagement.verdict_rows import store_changed
@@ -50,7 +50,8 @@ def _waiting(session: Session, where: Any) -> Sequence[Any]:
 def _judge_once_more(session: Session, house: House, waiting: Sequence[Any]) -> list[Outcome]:
     """What was not known when the hit came may be now: the server's 250, a range file, the recipient's mail exchanger."""
     rules = rules_of(house)
-    outcomes = judge_again(session, house, rules, {e.delivery_id for e in waiting if e.delivery_id is not None})
+    deliveries = {event.delivery_id for event in waiting}
+    outcomes = judge_again(session, house, rules, deliveries, Scope.around([event.at for event in waiting], rules))
     changed = store_changed(session, rules, outcomes, exact=True)
     if changed:
         tell(session, changed)

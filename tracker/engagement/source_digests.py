@@ -2,21 +2,30 @@
 
 from datetime import date
 from functools import lru_cache
-from ipaddress import ip_network
 
-from tracker.engagement.networks import parse_address, same_host_key
+from tracker.engagement.networks import Table, parse_address, parse_networks, same_host_key
 from tracker.house import House
 from tracker.secrets import KeyRing
 
 # Behind these stand proxies that nobody declared, machines of one house, or ourselves: they say nothing about who it was.
-NOBODYS = tuple(
-    map(
-        ip_network,
-        (
-            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
-            *("192.168.0.0/16", "::/127", "fc00::/7", "fe80::/10"),
-        ),
-    )
+NOBODYS = Table(
+    "nobodys",
+    "2026-11-01",
+    "RFC 6890, without the networks for documentation",
+    parse_networks(
+        """
+        0.0.0.0/8
+        10.0.0.0/8
+        100.64.0.0/10
+        127.0.0.0/8
+        169.254.0.0/16
+        172.16.0.0/12
+        192.168.0.0/16
+        ::/127
+        fc00::/7
+        fe80::/10
+        """
+    ),
 )
 
 
@@ -39,7 +48,7 @@ def source_digest(house: House, ip: str, day: date) -> str | None:
 def telling_host(ip: str) -> str | None:
     """The IPv4 address or IPv6 /64 that says who it may have been; None for private networks and for what is no address."""
     address = parse_address(ip)
-    if address is None or any(address in network for network in NOBODYS):
+    if address is None or address in NOBODYS:
         return None
     return same_host_key(ip)
 

@@ -117,7 +117,7 @@ def surroundings_of(session: Session, house: House, hits: Sequence[Hit]) -> Surr
         browsers=_browsers(session, {hit.self_user for hit in hits if hit.self_user}),
         colleagues=_colleagues(session, addresses),
         sessions=_sessions(session, {copy.user_id for copy in copies.values()}),
-        scanners=believed_scanners(session, house, {hit.client for hit in hits}),
+        scanners=believed_scanners(session),
         https=house.settings.tracking_url.startswith("https:"),
     )
 

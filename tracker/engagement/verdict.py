@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from tracker.engagement.reasons import SENTENCES, Translate, as_written
@@ -51,7 +52,11 @@ class Verdict:
     trigger: Hashable | None = None
 
     def has(self, code: str) -> bool:
-        return any(reason.code == code for reason in self.reasons)
+        return code in self.codes
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        return frozenset(reason.code for reason in self.reasons)
 
 
 def alertable(verdict: Verdict) -> bool:
