@@ -38,7 +38,8 @@ def test_a_line_in_one_s_own_language(world: World) -> None:
     rung(world, world.bob, world.sent(world.bob, AT, subject="Offer 12"), delivery_id=1)
     world.bob.call("PATCH", "/me", {"locale": "ru"})
     with speaking("ru"):
-        russian = gettext("%(who)s opened %(subject)s") % {"who": "luc@example.org", "subject": gettext("“%(subject)s”") % {"subject": "Offer 12"}}
+        subject = gettext("“%(subject)s”") % {"subject": "Offer 12"}
+        russian = gettext("%(who)s opened %(subject)s") % {"who": "luc@example.org", "subject": subject}
     assert world.bob.get("/notifications").json()["items"][0]["text"] == russian
 
 
