@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 
 from pixel.hits import Hit
 from tracker.db import now
+from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import take_in
 from tracker.engagement.sources import Source
 from tracker.house import House
@@ -66,7 +67,7 @@ def _place(error: Exception) -> str:
 
 
 def _take_in(house: House, edge: str, hits: Sequence[Hit]) -> None:
-    with house.database.session_scope() as session:
+    with no_collection(), house.database.session_scope() as session:
         cursor = session.exec(select(DrainCursor).where(DrainCursor.edge == edge).with_for_update()).first()
         start = cursor.after if cursor else 0
         fresh = [hit for hit in hits if (hit.id or 0) > start]  # another worker may have been here

@@ -8,6 +8,7 @@ from sqlmodel import Session, col
 
 from tracker.db import now
 from tracker.engagement.counters import lock_messages
+from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import tell
 from tracker.engagement.judging import EVERYTHING, judge_again
 from tracker.engagement.rules import Rules, rules_of
@@ -47,7 +48,7 @@ def _deliveries(house: House, after: int, since: datetime | None) -> Sequence[in
 
 
 def _changing(house: House, rules: Rules, deliveries: Sequence[int]) -> set[int]:
-    with house.database.reading() as session:
+    with no_collection(), house.database.reading() as session:
         outcomes = judge_again(session, house, rules, deliveries, EVERYTHING)
     return {one.known.delivery_id for one in outcomes if one.says_otherwise or one.counts_otherwise}
 

@@ -10,6 +10,7 @@ from sqlmodel import Session, col
 from tracker.db import now
 from tracker.engagement.alerts import ring_for
 from tracker.engagement.counters import lock_messages
+from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import tell
 from tracker.engagement.judging import Outcome, Scope, judge_again
 from tracker.engagement.learned import note_people
@@ -27,7 +28,7 @@ def settle_due(house: House) -> int:
         waiting = _waiting(session, col(Event.settle_at) <= now())
     if not waiting:
         return 0
-    with house.database.session_scope() as session:
+    with no_collection(), house.database.session_scope() as session:
         # Messages first and events after them, as everybody does; another worker may have settled some in between.
         lock_messages(session, {event.message_id for event in waiting})
         outcomes = _judge_once_more(session, house, waiting)
