@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import func, or_
+from sqlalchemy import ColumnElement, func, or_
 from sqlalchemy import select as columns
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select, update
@@ -154,12 +154,20 @@ def announce(session: Session, user_id: int, kind: str, subject: str) -> None:
 
 
 def lines(
-    session: Session, user: User, *, unread_only: bool = False, limit: int = 50, before: datetime | None = None
+    session: Session,
+    user: User,
+    *,
+    unread_only: bool = False,
+    ringing: bool = False,
+    limit: int = 50,
+    before: datetime | None = None,
 ) -> Sequence[Notification]:
-    """The person's bell lines, newest first."""
+    """The person's bell lines, newest first. ``ringing`` are the unread ones that quiet hours do not hold."""
     statement = select(Notification).where(Notification.user_id == user.id)
-    if unread_only:
+    if unread_only or ringing:
         statement = statement.where(col(Notification.read_at).is_(None))
+    if ringing:
+        statement = statement.where(_not_held())
     if before is not None:
         statement = statement.where(Notification.at < before)
     return session.exec(statement.order_by(col(Notification.at).desc(), col(Notification.id).desc()).limit(limit)).all()
@@ -169,8 +177,12 @@ def unread_count(session: Session, user: User) -> int:
     """What the badge says: unread lines, without those that quiet hours still hold."""
     statement = select(func.count()).select_from(Notification)
     unread = (col(Notification.user_id) == user.id) & col(Notification.read_at).is_(None)
+    return session.exec(statement.where(unread, _not_held())).one()
+
+
+def _not_held() -> ColumnElement[bool]:
     held = col(Notification.held_until)
-    return session.exec(statement.where(unread, or_(held.is_(None), held <= now()))).one()
+    return or_(held.is_(None), held <= now())
 
 
 def mark_read(session: Session, user: User, public_id: str) -> bool:

@@ -166,9 +166,24 @@ def through_of(event: Event) -> str:
 
 
 def scanner_of(event: Event) -> str:
-    if event.vendor == "microsoft":
+    return scanner_name(event.vendor)
+
+
+def scanner_name(vendor: str | None) -> str:
+    if vendor == "microsoft":
         return _("Microsoft mail protection")
-    return _VENDORS.get(event.vendor or "", "") or _("mail protection")
+    return _VENDORS.get(vendor or "", "") or _("mail protection")
+
+
+def machine_words(machines: Iterable[tuple[str, str | None]]) -> str:
+    """Machines by class and maker, in a list: "a check by Barracuda, a robot"."""
+    said = (
+        _("a check by %(who)s") % {"who": scanner_name(vendor)}
+        if klass == "security_scanner"
+        else _(_MACHINE_NAMES.get(klass, _MACHINE_NAMES["unknown"]))
+        for klass, vendor in machines
+    )
+    return ", ".join(dict.fromkeys(said))
 
 
 def vendor_of(event: Event) -> str:
@@ -228,6 +243,13 @@ _PLAIN: Mapping[str, str] = {
     "auto_reply": N_("Automatic reply"),
     "bounce": N_("Came back undelivered"),
     "unsubscribe": N_("Unsubscribed"),
+}
+_MACHINE_NAMES: Mapping[str, str] = {
+    "link_preview": N_("a preview in a chat"),
+    "privacy_prefetch": N_("Apple Mail"),
+    "crawler": N_("a robot"),
+    "mail_proxy": N_("a mail service right after sending"),
+    "unknown": N_("somebody who cannot be told from a machine"),
 }
 _TITLES: Mapping[tuple[str, str], str] = {
     ("open", "human"): N_("Opened"),

@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 from tracker.locale import N_, ngettext, said
 from tracker.locale import gettext as _
 from tracker.models import Delivery, Message, Notification
+from tracker.web.activity_words import scanner_name
 
 SENTENCES: Mapping[str, str] = {
     "open": N_("%(who)s opened %(subject)s"),
@@ -20,6 +21,20 @@ SENTENCES: Mapping[str, str] = {
     "corrected": N_("Corrected: not %(who)s but a machine opened %(subject)s"),
     "follow_up": N_("Follow up: %(who)s has not replied to %(subject)s"),
 }
+NEWS: Mapping[str, str] = {
+    "opened_again": N_("%(who)s opened %(subject)s again, after a long silence"),
+    "interest": N_("%(who)s comes back to %(subject)s again and again"),
+}
+"""What deserves more than the sentence of its kind."""
+CORRECTIONS: Mapping[str, str] = {
+    "security_scanner": N_("Corrected: that was not %(who)s but a security check by %(machine)s: %(subject)s"),
+    "privacy_prefetch": N_("Corrected: that was not %(who)s, Apple Mail loaded the pictures by itself: %(subject)s"),
+    "link_preview": N_("Corrected: that was not %(who)s but a preview in a chat: %(subject)s"),
+    "sender_self": N_("Corrected: that was not %(who)s but yourself: %(subject)s"),
+    "crawler": N_("Corrected: that was not %(who)s but a robot: %(subject)s"),
+    "user": N_("Corrected by you: that was not %(who)s: %(subject)s"),
+}
+"""Who it was instead, by class; ``user`` is the person's own word."""
 ICONS: Mapping[str, str] = {
     "open": "eye-solid",
     "click": "link-solid",
@@ -46,6 +61,12 @@ class BellLine:
     detail: str
     at: datetime
     unread: bool
+    news: str = ""
+    machine: str = ""
+    vendor: str = ""
+    held_until: datetime | None = None
+    told_at: str = ""
+    """When news about mail were told last, in ISO 8601."""
 
     @property
     def icon(self) -> str:
@@ -63,8 +84,31 @@ class BellLine:
         """The sentence with who and what marked; hostile names stay text."""
         if self.kind not in SENTENCES:
             return escape(said(self.detail))
-        marks = {"who": Markup("<b>{}</b>").format(self.who), "subject": Markup("<em>{}</em>").format(self.subject)}
-        return escape(_(SENTENCES[self.kind])) % marks
+        marks = {
+            "who": Markup("<b>{}</b>").format(self.who),
+            "subject": Markup("<em>{}</em>").format(self.subject),
+            "machine": escape(scanner_name(self.vendor)),
+        }
+        return escape(_(self._sentence)) % marks
+
+    @property
+    def _sentence(self) -> str:
+        if self.kind == "corrected":
+            return CORRECTIONS.get(self.machine, SENTENCES["corrected"])
+        if self.kind == "open":
+            return NEWS.get(self.news, SENTENCES["open"])
+        return SENTENCES[self.kind]
+
+    @property
+    def note(self) -> str:
+        """What was taken back of a line that stands all the same."""
+        if self.kind not in ("open", "click") or not self.machine:
+            return ""
+        if self.machine == "security_scanner":
+            return _("corrected: a security check by %(machine)s is not counted") % {
+                "machine": scanner_name(self.vendor)
+            }
+        return _("corrected: what was no person is not counted")
 
     @property
     def counter(self) -> str:
@@ -79,8 +123,8 @@ class BellLine:
 
     @property
     def version(self) -> str:
-        """Changes whenever the line has something new to say."""
-        return f"{self.id}:{self.kind}:{self.count}:{self.at.timestamp():.0f}"
+        """Changes whenever the line has something new to say; a counter that grows says nothing new."""
+        return f"{self.id}:{self.kind}:{self.news}:{self.told_at or self.at.isoformat()}"
 
 
 def bell_lines(session: Session, notifications: Sequence[Notification]) -> list[BellLine]:
@@ -103,6 +147,11 @@ def _line(found: Notification, delivery: Delivery | None, message: Message | Non
         detail=found.detail,
         at=found.at,
         unread=found.read_at is None,
+        news=found.news,
+        machine=found.machine,
+        vendor=found.vendor,
+        held_until=found.held_until,
+        told_at=max((found.told or {}).values(), default=""),
     )
 
 

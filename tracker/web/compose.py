@@ -20,7 +20,7 @@ from tracker.locale import gettext as _
 from tracker.models import Message, MessageState, User
 from tracker.outgoing.send import SendError, accept
 from tracker.web.auth import action, page
-from tracker.web.compose_plan import plan_of
+from tracker.web.compose_plan import plan_of, want_exchangers
 from tracker.web.compose_start import answer_to, blank
 from tracker.web.drafts import (
     Typed,
@@ -82,9 +82,10 @@ def compose_act(request: Request, user: User, form: FormData) -> Response:
 
 @action
 def compose_plan(request: Request, user: User, form: FormData) -> Response:
-    """Who will be tracked, for the form as it stands. Keeps nothing."""
+    """Who will be tracked, for the form as it stands. Keeps nothing of it."""
     typed = Typed.from_form(form)
     here = house(request)
+    want_exchangers(here, typed)
     with here.database.reading() as session:
         return render(request, "_compose_plan.html", {"plan": plan_of(session, here, user, typed), "typed": typed})
 

@@ -10,11 +10,13 @@ from tracker.house import House
 from tracker.locale import babel_locale, ngettext
 from tracker.locale import gettext as _
 from tracker.models import User
+from tracker.mx import unknown, want
 from tracker.outgoing.rewrite import FoundLink
 from tracker.outgoing.rewriting import find_links
 from tracker.outgoing.send import Draft, Planned, plan
 from tracker.web.activity_words import rule_words
 from tracker.web.drafts import ROLES, Typed, account_of, plain, readable
+from tracker.web.mx_words import trust_words
 
 _OF_THE_MESSAGE = frozenset(
     {"policy_off", "switched_off", "text_only", "group_too_large", "host_unhealthy", "protected"}
@@ -33,6 +35,8 @@ class PlanLine:
     opens: bool
     clicks: bool
     why: str
+    trust: str = ""
+    """What can be believed of what will be measured, by the mail exchanger of the company."""
 
     @property
     def tone(self) -> str:
@@ -65,6 +69,16 @@ def plan_of(session: Session, house: House, user: User, typed: Typed) -> Compose
     return ComposePlan(
         sentence_of(planned), [_line(one) for one in planned], _links(session, house, typed), _unreadable(typed)
     )
+
+
+def want_exchangers(house: House, typed: Typed) -> None:
+    """Has the mail exchangers of companies that nobody wrote to yet looked up, so that the plan can tell of them soon."""
+    addresses = [mailbox.address for role in ROLES for mailbox in readable(getattr(typed, role))]
+    with house.database.reading() as session:
+        if not unknown(session, addresses):
+            return
+    with house.database.session_scope() as session:
+        want(session, addresses)
 
 
 def sentence_of(planned: Sequence[Planned]) -> str:
@@ -136,6 +150,7 @@ def _line(one: Planned) -> PlanLine:
         opens=one.opens.on,
         clicks=one.clicks.on,
         why=_why(one),
+        trust=trust_words(one.mx_family) if _is_tracked(one) else "",
     )
 
 

@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 
 from tracker.models import Delivery, Event, Message
 from tracker.web.activity_words import PEOPLE, Line, line_of, name_of, rule_words, through_of, tone_of
+from tracker.web.mx_words import trust_words
 
 SHOWN_MACHINES = 5
 
@@ -22,6 +23,8 @@ class PersonLine:
     last: datetime | None
     through: tuple[str, ...]
     why_not: str = ""
+    trust: str = ""
+    """What can be believed of this copy, by the mail exchanger of the company."""
 
 
 @dataclass(frozen=True)
@@ -57,4 +60,6 @@ def _person(delivery: Delivery, events: Sequence[Event], kind: str) -> PersonLin
     else:
         on, rule, count = delivery.clicks_on, delivery.clicks_rule, delivery.clicks
         first, last = delivery.first_clicked_at, delivery.last_clicked_at
-    return PersonLine(name_of(delivery), count, first, last, through, "" if on or count else rule_words(rule))
+    why_not = "" if on or count else rule_words(rule)
+    trust = trust_words(delivery.mx_family) if on and kind == "opens" else ""
+    return PersonLine(name_of(delivery), count, first, last, through, why_not, trust)

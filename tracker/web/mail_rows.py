@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from babel.lists import format_list
 from sqlalchemy import ColumnElement, Integer, case, func, select
 from sqlmodel import Session, col
 
 from tracker.db import now
+from tracker.locale import babel_locale, ngettext
 from tracker.locale import gettext as _
-from tracker.locale import ngettext
 from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, User
+from tracker.web.activity_words import machine_words, rule_words
 from tracker.web.filters import MEASURABLE, PAGE, Cursor, Filter, in_list_order
 
 FIGURE_DAYS = 30
@@ -19,7 +21,8 @@ _NEVER_LEFT = (MessageState.DRAFT, MessageState.CANCELLED, MessageState.FAILED)
 
 @dataclass(frozen=True)
 class Mark:
-    """An icon at the right of a row. ``shape``: hollow (tracked, nothing yet), solid (happened), crossed (we cannot say), none."""
+    """An icon at the right of a row. ``shape``: hollow (tracked, nothing yet), solid (happened), machine (only machines so
+    far), crossed (we cannot say), none. ``label`` names the reason too."""
 
     shape: str
     count: int
@@ -67,7 +70,10 @@ class _Beside:
 
     accounts: Mapping[int, str]
     auto_replies: Mapping[int, int]
-    prefetched: frozenset[int]
+    machines: Mapping[tuple[int, str], Sequence[tuple[str, str | None]]]
+    """Class and maker of the machines that touched a message, by message and kind of event."""
+    rules: Mapping[tuple[int, str], Sequence[str]]
+    """Why nothing is measured, by message and purpose."""
     deferred: frozenset[int]
 
 
@@ -111,7 +117,7 @@ def accounts_of(session: Session, user: User) -> Sequence[Account]:
     return session.scalars(query.order_by(col(Account.id))).all()
 
 
-def eye_of(message: Message, cannot_be_known: bool = False) -> Mark:
+def eye_of(message: Message, machines: Sequence[tuple[str, str | None]] = (), rules: Sequence[str] = ()) -> Mark:
     """What is known about opening: honest before tidy."""
     if message.opens:
         return Mark(
@@ -122,13 +128,15 @@ def eye_of(message: Message, cannot_be_known: bool = False) -> Mark:
     if message.state in _NEVER_LEFT:
         return Mark("none", 0, "")
     if not message.opens_tracked:
-        return Mark("crossed", 0, _("Opening is not tracked"))
-    if cannot_be_known:
-        return Mark("crossed", 0, _("Whether it was opened cannot be known"))
+        return Mark("crossed", 0, _because(_("Opening is not tracked"), rules))
+    if any(klass == "privacy_prefetch" for klass, _vendor in machines):
+        return Mark("crossed", 0, _("Whether it was opened cannot be known: Apple Mail loads every picture by itself"))
+    if machines:
+        return Mark("machine", 0, _("Only machines so far: %(who)s") % {"who": machine_words(machines)})
     return Mark("hollow", 0, _("Not opened yet"))
 
 
-def link_of(message: Message) -> Mark:
+def link_of(message: Message, machines: Sequence[tuple[str, str | None]] = (), rules: Sequence[str] = ()) -> Mark:
     if message.clicks:
         return Mark(
             "solid", message.clicks, ngettext("One click", "%(num)s clicks", message.clicks) % {"num": message.clicks}
@@ -136,8 +144,18 @@ def link_of(message: Message) -> Mark:
     if message.state in _NEVER_LEFT:
         return Mark("none", 0, "")
     if not message.clicks_tracked:
-        return Mark("crossed", 0, _("Links are not tracked"))
+        return Mark("crossed", 0, _because(_("Links are not tracked"), rules))
+    if machines:
+        return Mark("machine", 0, _("Only machines so far: %(who)s") % {"who": machine_words(machines)})
     return Mark("hollow", 0, _("No click yet"))
+
+
+def _because(fact: str, rules: Sequence[str]) -> str:
+    """The fact with its reasons, as far as they are the same for everybody or few."""
+    reasons = list(dict.fromkeys(rule_words(rule) for rule in rules))
+    if not reasons:
+        return fact
+    return _("%(fact)s: %(reasons)s") % {"fact": fact, "reasons": format_list(reasons, "or", locale=babel_locale())}
 
 
 def _sum(condition: ColumnElement[bool]) -> ColumnElement[int]:
@@ -156,12 +174,13 @@ _FIGURES: tuple[ColumnElement[int], ...] = (
 
 def _beside(session: Session, user: User, messages: Sequence[Message]) -> _Beside:
     if not messages:
-        return _Beside({}, {}, frozenset(), frozenset())
+        return _Beside({}, {}, {}, {}, frozenset())
     accounts = select(col(Account.id), col(Account.address)).where(col(Account.user_id) == user.id)
     return _Beside(
         accounts={id_: address for id_, address in session.execute(accounts) if id_ is not None},
         auto_replies=_auto_replies(session, messages),
-        prefetched=_prefetched(session, [m.id for m in messages if m.machine and not m.opens]),
+        machines=_machines(session, [m.id for m in messages if m.machine]),
+        rules=_rules(session, [m.id for m in messages if not m.opens_tracked or not m.clicks_tracked]),
         deferred=_deferred(session, [m.id for m in messages if m.state == MessageState.QUEUED]),
     )
 
@@ -173,10 +192,45 @@ def _auto_replies(session: Session, messages: Sequence[Message]) -> dict[int, in
     return {row[0]: row[1] for row in rows}
 
 
-def _prefetched(session: Session, ids: Sequence[int | None]) -> frozenset[int]:
-    """Messages that Apple's privacy protection has fetched."""
-    query = select(col(Event.message_id)).where(col(Event.message_id).in_(ids), col(Event.klass) == "privacy_prefetch")
-    return frozenset(session.scalars(query)) if ids else frozenset()
+def _machines(session: Session, ids: Sequence[int | None]) -> dict[tuple[int, str], list[tuple[str, str | None]]]:
+    """Who touched these messages without being a person, the makers each once."""
+    if not ids:
+        return {}
+    kept = ~col(Event.counted) & ~col(Event.merged) & (col(Event.klass) != "sender_self")
+    query = (
+        select(col(Event.message_id), col(Event.kind), col(Event.klass), col(Event.vendor))
+        .where(col(Event.message_id).in_(ids), col(Event.kind).in_(("open", "click")), kept)
+        .distinct()
+        .order_by(col(Event.klass), col(Event.vendor))
+    )
+    found: dict[tuple[int, str], list[tuple[str, str | None]]] = {}
+    for message_id, kind, klass, vendor in session.execute(query):
+        found.setdefault((message_id, kind), []).append((klass, vendor))
+    return found
+
+
+def _rules(session: Session, ids: Sequence[int | None]) -> dict[tuple[int, str], list[str]]:
+    """The rules by which copies of these messages are not measured, each once."""
+    if not ids:
+        return {}
+    query = (
+        select(
+            col(Delivery.message_id),
+            col(Delivery.opens_on),
+            col(Delivery.opens_rule),
+            col(Delivery.clicks_on),
+            col(Delivery.clicks_rule),
+        )
+        .where(col(Delivery.message_id).in_(ids))
+        .order_by(col(Delivery.message_id), col(Delivery.position))
+    )
+    found: dict[tuple[int, str], list[str]] = {}
+    for message_id, opens_on, opens_rule, clicks_on, clicks_rule in session.execute(query):
+        for purpose, on, rule in (("opens", opens_on, opens_rule), ("clicks", clicks_on, clicks_rule)):
+            rules = found.setdefault((message_id, purpose), [])
+            if not on and rule and rule not in rules:
+                rules.append(rule)
+    return found
 
 
 def _deferred(session: Session, ids: Sequence[int | None]) -> frozenset[int]:
@@ -195,7 +249,9 @@ def _row(message: Message, beside: _Beside) -> Row:
         else ""
         if message.state == MessageState.SENT
         else message.state,
-        eye=eye_of(message, message.id in beside.prefetched),
-        link=link_of(message),
+        eye=eye_of(message, beside.machines.get((message.id, "open"), ()), beside.rules.get((message.id, "opens"), ())),
+        link=link_of(
+            message, beside.machines.get((message.id, "click"), ()), beside.rules.get((message.id, "clicks"), ())
+        ),
         auto_replies=beside.auto_replies.get(message.id, 0),
     )

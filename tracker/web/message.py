@@ -34,6 +34,7 @@ from tracker.recipients import consent_of
 from tracker.web.activity_words import Line, consent_words, link_reason, rule_words, shown_url, timeline
 from tracker.web.auth import action, page
 from tracker.web.mail_rows import eye_of, link_of
+from tracker.web.mx_words import trust_words
 from tracker.web.own_message import own_message
 from tracker.web.page import house, redirect, render
 from tracker.web.safe_html import SANDBOX, has_remote_images, safe_mail
@@ -84,6 +85,7 @@ def message(request: Request, user: User) -> Response:
         "remote_images": bool(html and has_remote_images(html)),
         "with_images": request.query_params.get("images") == "1",
         "rule_words": rule_words,
+        "trust_words": trust_words,
         "link_reason": link_reason,
         "consent_words": consent_words,
         "shown_url": shown_url,

@@ -10,14 +10,19 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tracker import notify
+from tracker.digest import working_account
+from tracker.locale import gettext as _
+from tracker.locale import ngettext
 from tracker.models import Message, Notification, User
+from tracker.web.alert_form import Alerts, alerts_of, digest_hours, kind_words, save_alerts
 from tracker.web.auth import action, page
-from tracker.web.bell_lines import bell_lines
-from tracker.web.forms import text
+from tracker.web.bell_lines import BellLine, bell_lines
+from tracker.web.forms import Wrong, text
 from tracker.web.page import house, local_path, redirect, render
 
 PANEL_LINES = 20
 PAGE_LINES = 50
+RINGING_LINES = 5
 
 
 @page
@@ -33,19 +38,60 @@ def state(request: Request, user: User) -> Response:
     """The badge, and what a desktop notification would say: the newest unread lines."""
     with house(request).database.reading() as session:
         unread = notify.unread_count(session, user)
-        newest = bell_lines(session, notify.lines(session, user, unread_only=True, limit=5))
-    lines = [{"id": line.id, "version": line.version, "kind": line.kind, "text": line.text} for line in newest]
-    return JSONResponse({"unread": unread, "newest": lines})
+        ringing = bell_lines(session, notify.lines(session, user, ringing=True, limit=PAGE_LINES))
+    ringing = [line for line in ringing if line.kind != "corrected"]  # that is for the eye, not for the ear
+    waited = [line for line in ringing if line.held_until is not None]
+    lines = [_ring(line) for line in ringing if len(waited) < 2 or line.held_until is None][:RINGING_LINES]
+    return JSONResponse({"unread": unread, "newest": [*lines, *([_ring_of_all(waited)] if len(waited) > 1 else [])]})
+
+
+def _ring(line: BellLine) -> dict[str, str]:
+    return {"id": line.id, "version": line.version, "kind": line.kind, "text": line.text}
+
+
+def _ring_of_all(waited: list[BellLine]) -> dict[str, str]:
+    """Everything that quiet hours have held rings once."""
+    ended = max(line.held_until for line in waited if line.held_until is not None)
+    words = ngettext(
+        "While it was quiet: one thing happened", "While it was quiet: %(num)s things happened", len(waited)
+    )
+    version = f"quiet:{ended.timestamp():.0f}"
+    return {"id": "quiet", "version": version, "kind": "quiet", "text": words % {"num": len(waited)}}
 
 
 @page
 def notifications(request: Request, user: User) -> Response:
+    return _page(request, user, alerts_of(user), {})
+
+
+def _page(request: Request, user: User, alerts: Alerts, wrong: Wrong, status: int = 200) -> Response:
     before, unread_only = _moment(request.query_params.get("before")), request.query_params.get("unread") == "true"
     with house(request).database.reading() as session:
         found = notify.lines(session, user, unread_only=unread_only, limit=PAGE_LINES + 1, before=before)
         lines = bell_lines(session, found[:PAGE_LINES])
-    older = lines[-1].at.isoformat() if len(found) > PAGE_LINES else None
-    return render(request, "notifications.html", {"lines": lines, "older": older, "unread_only": unread_only})
+        account = working_account(session, user)
+    context = {
+        "lines": lines,
+        "older": lines[-1].at.isoformat() if len(found) > PAGE_LINES else None,
+        "unread_only": unread_only,
+        "alerts": alerts,
+        "wrong": wrong,
+        "kinds": kind_words(),
+        "digest_hours": digest_hours(),
+        "digest_account": account.address if account else "",
+    }
+    return render(request, "notifications.html", context, status)
+
+
+@action
+def preferences(request: Request, user: User, form: FormData) -> Response:
+    """What may ring, quiet hours and the digest."""
+    alerts, wrong = Alerts.from_form(form)
+    if wrong:
+        return _page(request, user, alerts, wrong, 422)
+    with house(request).database.session_scope() as session:
+        save_alerts(session.get_one(User, user.id), alerts)
+    return redirect("/notifications#ring", _("Saved. This holds from now on."))
 
 
 @action
@@ -87,6 +133,7 @@ routes = [
     Route("/notifications", notifications),
     Route("/notifications/panel", panel),
     Route("/notifications/state", state),
+    Route("/notifications/preferences", preferences, methods=["POST"]),
     Route("/notifications/readings", read_all, methods=["POST"]),
     Route("/notifications/{id}/reading", read, methods=["POST"]),
 ]

@@ -6,9 +6,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tracker.attention import next_clock
+from tracker.db import now
 from tracker.locale import gettext as _
 from tracker.locale import ngettext, speaking
 from tracker.models import User
+from tracker.notify import zone_of
 from tracker.secrets import hash_password, password_fits
 from tracker.web.attempts import TooMany, attempt, succeeded
 from tracker.web.auth import action, page
@@ -41,10 +44,13 @@ def profile(request: Request, user: User) -> Response:
 @action
 def save(request: Request, user: User, form: FormData) -> Response:
     """All of the profile but the password."""
+    zone_before = user.timezone
     _fill(user, form)
     wrong = _wrong(user, form)
     if wrong:
         return _page(request, user, wrong, 422)
+    if user.timezone != zone_before and user.digest_hour is not None:
+        user.digest_at = next_clock(now(), zone_of(user), user.digest_hour * 60)
     with house(request).database.session_scope() as session:
         session.merge(user)
     with speaking(user.locale):

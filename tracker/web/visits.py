@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from pixel.tokens import SELF_COOKIE
 from tracker.db import now
+from tracker.engagement.source_digests import network_digest
 from tracker.house import House
 from tracker.models import User, UserSession
 from tracker.secrets import new_token, token_digest
@@ -37,7 +38,8 @@ def person_of(house: House, request: Request) -> User | None:
         ).first()
     if found is None:
         return None
-    request.state.renew = found[1].seen_at < now() - RENEW_AFTER
+    moved = found[1].address_digest != _network(house, request)
+    request.state.renew = moved or found[1].seen_at < now() - RENEW_AFTER
     return found[0]
 
 
@@ -48,7 +50,9 @@ def begin_visit(house: House, request: Request, response: Response, user: User) 
     with house.database.session_scope() as session:
         _end(session, request.cookies.get(COOKIE))
         session.exec(delete(UserSession).where(col(UserSession.expires_at) < now()))
-        session.add(UserSession(user_id=user.id, token_digest=token_digest(token), expires_at=now() + LIFE))
+        visit = UserSession(user_id=user.id, token_digest=token_digest(token), expires_at=now() + LIFE)
+        visit.address_digest = _network(house, request)
+        session.add(visit)
     _set_cookie(house, response, token)
     mark_browser(house, response, user)
 
@@ -60,9 +64,14 @@ def renew_visit(house: House, request: Request, response: Response) -> None:
         visit = session.exec(select(UserSession).where(UserSession.token_digest == token_digest(token))).first()
         if visit is None:
             return
-        visit.seen_at, visit.expires_at = now(), now() + LIFE
+        visit.seen_at, visit.expires_at, visit.address_digest = now(), now() + LIFE, _network(house, request)
         session.add(visit)
     _set_cookie(house, response, token)
+
+
+def _network(house: House, request: Request) -> str | None:
+    """Where the browser is, as a digest: pixels loaded from there are the sender's own."""
+    return network_digest(house, request.client.host) if request.client else None
 
 
 def end_visit(house: House, request: Request, response: Response) -> None:

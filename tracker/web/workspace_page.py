@@ -1,4 +1,4 @@
-"""The workspace's consent policy, for administrators."""
+"""The workspace's consent policy and its hidden link, for administrators."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +12,9 @@ from starlette.routing import Route
 from tracker.consent import Pack
 from tracker.locale import gettext as _
 from tracker.models import Preference, User
-from tracker.preferences import preference, set_policy, workspace_pack
+from tracker.preferences import preference, set_policy, set_preference, workspace_pack
 from tracker.web.auth import admin_action, admin_page
-from tracker.web.forms import Wrong, text
+from tracker.web.forms import Wrong, text, ticked
 from tracker.web.page import house, redirect, render
 from tracker.web.policy_words import check_policy, policy_name, policy_options
 
@@ -49,10 +49,26 @@ def save(request: Request, user: User, form: FormData) -> Response:
     return redirect(HERE, _("The consent policy is now “%(policy)s”.") % {"policy": policy_name(Pack(chosen))})
 
 
+@admin_action
+def save_hidden_link(request: Request, user: User, form: FormData) -> Response:
+    """Whether mail sent from now on carries the hidden link. Links of mail already sent go on as they are."""
+    on = ticked(form, "hidden_link")
+    with house(request).database.session_scope() as session:
+        set_preference(session, "hidden_link", on, user.id)
+    return redirect(HERE, _("The hidden link is on for mail sent from now on.") if on else _("The hidden link is off."))
+
+
 def _page(request: Request, chosen: str, reason: str, wrong: Wrong, status: int = 200) -> Response:
     with house(request).database.reading() as session:
-        change = _last_change(session)
-    context = {"policies": policy_options(), "chosen": chosen, "reason": reason, "wrong": wrong, "change": change}
+        change, hidden_link = _last_change(session), bool(preference(session, "hidden_link"))
+    context = {
+        "policies": policy_options(),
+        "chosen": chosen,
+        "reason": reason,
+        "wrong": wrong,
+        "change": change,
+        "hidden_link": hidden_link,
+    }
     return render(request, "settings_policy.html", context, status)
 
 
@@ -72,4 +88,5 @@ def _last_change(session: Session) -> Change | None:
 routes = [
     Route(HERE, policy),
     Route(HERE, save, methods=["POST"]),
+    Route("/settings/hidden-link", save_hidden_link, methods=["POST"]),
 ]
