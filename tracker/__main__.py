@@ -59,6 +59,14 @@ def port(text: str) -> int:
     return number
 
 
+def days(text: str) -> int:
+    """A number of days, at least 1."""
+    number = int(text)
+    if not 1 <= number <= 3650:
+        raise ValueError(text)
+    return number
+
+
 def parser() -> argparse.ArgumentParser:
     """The words that Inkling understands."""
     parser = argparse.ArgumentParser(prog="inkling", description="Tells honestly what happened to the mail you sent.")
@@ -136,6 +144,8 @@ def _add_mail(commands: "Commands") -> None:
     _add(commands, "inspect", "mail.inspect_url", "says what one of our URLs says (JSON)").add_argument("url")
     judge = _add(commands, "judge", "mail.judge", "judges hits given as JSON Lines, as the product would")
     judge.add_argument("file", nargs="?", default="-")
+    again = _add(commands, "rejudge", "mail.rejudge", "judges hits again whose evidence is held, by the rules of today")
+    again.add_argument("--since", type=days, metavar="DAYS", help="only copies with hits of the last so many days")
 
 
 def _add_checks(commands: "Commands") -> None:

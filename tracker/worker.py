@@ -10,6 +10,11 @@ from functools import partial
 from tracker.db import now
 from tracker.digest import send_due as send_digest
 from tracker.engagement.ingest import drain, retry_aside
+from tracker.engagement.learned import learn_scanners
+from tracker.engagement.look_ups import LookUps
+from tracker.engagement.nightly import judge_nightly
+from tracker.engagement.range_refresh import refresh_due
+from tracker.engagement.reverse_names import ReverseNames
 from tracker.engagement.settling import settle_due
 from tracker.engagement.sources import Source, sources
 from tracker.house import House
@@ -43,6 +48,10 @@ def tasks(house: House) -> list[Task]:
         *(Task(f"drain {s.name}", partial(_drain, s), 0.25 if s.name == "local" else 1.0) for s in sources(house)),
         Task("hits set aside", retry_aside, 30.0),
         Task("settle", settle_due, 0.25),
+        Task("names of addresses", LookUps(ReverseNames(house)), 0.5),
+        Task("scanner networks", learn_scanners, 60.0),
+        Task("judge again", judge_nightly, 600.0),
+        Task("range files", refresh_due, 600.0),
         Task("send", lambda h: send_due(h, name), 0.25),
         Task("mail exchangers", look_up_due, 1.0),
         Task("quiet hours", end_quiet_hours, 5.0),

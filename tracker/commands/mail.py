@@ -8,8 +8,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pixel.tokens import new_public_id, token_in_path
-from tracker.commands import CommandError, bare_house
+from tracker.commands import CommandError, bare_house, wired_house
 from tracker.engagement.judge_lines import BadLines, judge_lines
+from tracker.engagement.reevaluate import reevaluate
 from tracker.house import House
 from tracker.outgoing.compose import Untouched, find_html, replace_html
 from tracker.outgoing.rewrite import rewrite
@@ -75,4 +76,12 @@ def judge(words: argparse.Namespace) -> int:
         raise CommandError(f"{words.file} is not UTF-8 text: {error.reason} at byte {error.start}.") from None
     except BadLines as error:
         raise CommandError("\n".join(error.sentences)) from None
+    return 0
+
+
+def rejudge(words: argparse.Namespace) -> int:
+    """Judges what is held again; safe while the worker runs. Counters and bell follow."""
+    with wired_house() as house:
+        changed = reevaluate(house, words.since)
+    print(f"{changed} verdict{'' if changed == 1 else 's'} changed.")
     return 0

@@ -31,6 +31,7 @@ FROZEN_FILES = (
     "mailru",
 )
 LARGEST_CHANGE = 3
+WIDEST = {4: 8, 6: 16}
 
 
 @dataclass(frozen=True)
@@ -161,24 +162,39 @@ def accept_new(old: Table, new_text: str, date: str = "") -> Table | Refusal:
     Understands Google's JSON, Microsoft's endpoint JSON and plain or CSV lines that begin with a prefix. Refused when
     it cannot be read, is empty, or holds over three times more or fewer addresses' prefixes than before.
     """
+    new = _readable(old, new_text, date)
+    if isinstance(new, Refusal):
+        return new
+    before, after = len(old.networks), len(new.networks)
+    if before and not before <= after * LARGEST_CHANGE <= before * LARGEST_CHANGE**2:
+        change = f"{before} prefixes before, {after} now, more than {LARGEST_CHANGE}x apart"
+        return Refusal(old.name, f"{old.name}: {change}; the old file stays until somebody has looked")
+    return new
+
+
+def accept_first(about: Table, text: str, fewest: int, most: int) -> Table | Refusal:
+    """The same for a file that was never downloaded before: what ships with the product is condensed and no measure."""
+    new = _readable(about, text, about.date)
+    if isinstance(new, Refusal) or fewest <= len(new.networks) <= most:
+        return new
+    return Refusal(about.name, f"{about.name}: {len(new.networks)} prefixes, not between {fewest} and {most}")
+
+
+def _readable(old: Table, new_text: str, date: str) -> Table | Refusal:
     try:
         networks = parse_networks(new_text)
     except (ValueError, TypeError, RecursionError) as problem:
         return Refusal(old.name, f"{old.name}: the new range file cannot be read ({problem}); the old one stays")
     if not networks:
         return Refusal(old.name, f"{old.name}: the new range file is empty; the old one stays")
-    before, after = len(old.networks), len(networks)
-    if before and not before <= after * LARGEST_CHANGE <= before * LARGEST_CHANGE**2:
-        change = f"{before} prefixes before, {after} now, more than {LARGEST_CHANGE}x apart"
-        return Refusal(old.name, f"{old.name}: {change}; the old file stays until somebody has looked")
-    return Table(old.name, date or _creation_date(new_text) or old.date, old.source, networks)
+    return Table(old.name, _creation_date(new_text) or date or old.date, old.source, networks)
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
     """All prefixes of a range file, collapsed. Raises ValueError for what is no range file."""
     networks = [ip_network(prefix, strict=False) for prefix in _prefixes(text)]
-    if any(n.prefixlen == 0 for n in networks):
-        raise ValueError("a prefix of length 0 covers everybody")
+    if any(n.prefixlen < WIDEST[n.version] for n in networks):
+        raise ValueError(f"a prefix wider than /{WIDEST[4]} (IPv4) or /{WIDEST[6]} (IPv6) covers everybody")
     v4 = collapse_addresses(n for n in networks if isinstance(n, IPv4Network))
     v6 = collapse_addresses(n for n in networks if isinstance(n, IPv6Network))
     return (*v4, *v6)

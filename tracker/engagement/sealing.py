@@ -79,6 +79,11 @@ def link_of(number: int | None) -> Link:
     return "honeypot" if number == TRAP_LINK else number
 
 
+def number_of(link: Link) -> int | None:
+    """The link of a hit as rows and tokens number it."""
+    return TRAP_LINK if link == "honeypot" else link
+
+
 def address_of(house: House, event: str, sealed: bytes) -> str:
     """The address alone of sealed evidence; empty when its key was lost."""
     try:

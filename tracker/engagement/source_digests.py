@@ -2,30 +2,22 @@
 
 from datetime import date
 from functools import lru_cache
+from ipaddress import ip_network
 
-from tracker.engagement.networks import Table, parse_address, parse_networks, same_host_key
+from tracker.engagement.networks import Table, parse_address, same_host_key
 from tracker.house import House
 from tracker.secrets import KeyRing
 
 # Behind these stand proxies that nobody declared, machines of one house, or ourselves: they say nothing about who it was.
+_NOBODYS = """
+    0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16
+    ::/127 fc00::/7 fe80::/10
+"""
 NOBODYS = Table(
     "nobodys",
     "2026-11-01",
     "RFC 6890, without the networks for documentation",
-    parse_networks(
-        """
-        0.0.0.0/8
-        10.0.0.0/8
-        100.64.0.0/10
-        127.0.0.0/8
-        169.254.0.0/16
-        172.16.0.0/12
-        192.168.0.0/16
-        ::/127
-        fc00::/7
-        fe80::/10
-        """
-    ),
+    tuple(map(ip_network, _NOBODYS.split())),
 )
 
 

@@ -13,7 +13,7 @@ from tracker.engagement.bulk import append_rows, reserve_ids, update_rows
 from tracker.engagement.classify import client_name
 from tracker.engagement.judging import Outcome, reasons_as_json
 from tracker.engagement.rules import Rules
-from tracker.engagement.sealing import seal
+from tracker.engagement.sealing import number_of, seal
 from tracker.engagement.settle import settle_seconds
 from tracker.engagement.source_digests import source_digest, telling_host
 from tracker.engagement.verdict import Verdict
@@ -77,7 +77,7 @@ def _event_row(id_: int, edge: str, number: int, one: Outcome, rules: Rules) -> 
         "delivery_id": known.delivery_id,
         "kind": known.evidence.kind,
         "at": known.at,
-        "link": known.evidence.link,
+        "link": number_of(known.evidence.link),
         "edge": edge,
         "hit": number,
         "klass": verdict.klass,

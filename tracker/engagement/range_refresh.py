@@ -1,0 +1,154 @@
+"""The weekly download of the range files that vendors publish. What looks wrong is refused and the last good copy stays.
+
+A machine that is offline loses nothing: the copies that ship with the product are used.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import httpx
+
+from tracker.engagement.networks import Refusal, Table, accept_first, accept_new
+from tracker.engagement.range_files import FOLDER, forget_tables, keep, read_kept
+from tracker.house import House
+
+log = logging.getLogger(__name__)
+
+EVERY = 7 * 86400.0
+AGAIN_AFTER = 86400.0
+"""Seconds until the next try when a file could not be had."""
+FIRST_AFTER = 3600.0
+"""A new installation waits so long: one that is only looked at asks nobody for anything."""
+TIMEOUT = httpx.Timeout(10)
+LONGEST_DOWNLOAD = 120.0
+MEGABYTE = 1024 * 1024
+
+
+def as_published(text: str) -> str:
+    return text
+
+
+def endpoint_sets(*numbers: int) -> Callable[[str], str]:
+    """Of Microsoft's list of endpoints only the sets with these numbers. Raises ValueError for anything else."""
+
+    def pick(text: str) -> str:
+        entries = json.loads(text)
+        if not isinstance(entries, list):
+            raise ValueError("not a list of endpoint sets")
+        return json.dumps([e for e in entries if isinstance(e, dict) and e.get("id") in numbers])
+
+    return pick
+
+
+@dataclass(frozen=True)
+class RangeSource:
+    """Where a range file comes from, how many prefixes it may have when we see it first, and how large it may be."""
+
+    name: str
+    url: str
+    fewest: int
+    most: int
+    pick: Callable[[str], str] = as_published
+    largest: int = 4 * MEGABYTE
+
+
+_GOOGLE = "https://developers.google.com/static/crawling/ipranges"
+# The number in the query is any UUID; Microsoft asks for one per installation, we give the same one for all.
+_MICROSOFT = "https://endpoints.office.com/endpoints/worldwide?clientrequestid=b10c5ed1-bad1-445f-b386-b919946339a7"
+
+SOURCES = (
+    RangeSource("gmail_proxy", f"{_GOOGLE}/user-triggered-fetchers-google.json", 10, 5000),
+    RangeSource("google_special", f"{_GOOGLE}/special-crawlers.json", 10, 5000),
+    RangeSource("google_common", f"{_GOOGLE}/common-crawlers.json", 10, 5000),
+    RangeSource("microsoft_eop", _MICROSOFT, 4, 200, endpoint_sets(9, 10)),
+    RangeSource("exchange_online", _MICROSOFT, 4, 200, endpoint_sets(1)),
+    RangeSource(
+        "apple_relay", "https://mask-api.icloud.com/egress-ip-ranges.csv", 100, 2_000_000, largest=64 * MEGABYTE
+    ),
+)
+
+
+def refresh_due(house: House, sources: Sequence[RangeSource] = SOURCES) -> int:
+    """Downloads every file that is due on this machine. Returns 0: there is never more to do at once."""
+    folder = house.settings.data_dir / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in sources:
+        if _due_at(folder, source) <= time.time():
+            refresh(house, source)
+    return 0
+
+
+def refresh(house: House, source: RangeSource) -> Table | Refusal:
+    """Downloads one file, and keeps it when it is sane. Says in the log why not."""
+    folder = house.settings.data_dir / FOLDER
+    found = _accepted(folder, source)
+    if isinstance(found, Refusal):
+        log.warning("%s", found.sentence)
+    else:
+        keep(folder, found)
+        forget_tables(house.settings.data_dir)
+        log.info("%s: %d prefixes of %s", found.name, len(found.networks), found.date)
+    _set_due(folder, source, time.time() + (AGAIN_AFTER if isinstance(found, Refusal) else EVERY))
+    return found
+
+
+def _accepted(folder: Path, source: RangeSource) -> Table | Refusal:
+    try:
+        text, date = download(source.url, source.largest)
+        text = source.pick(text)
+    except httpx.HTTPError as error:
+        return Refusal(source.name, f"{source.name}: no new range file ({type(error).__name__}); the old one stays")
+    except (ValueError, RecursionError) as error:
+        return Refusal(source.name, f"{source.name}: the new range file cannot be read ({error}); the old one stays")
+    kept = read_kept(folder, source.name)
+    if kept is not None:
+        return accept_new(kept, text, date)
+    return accept_first(Table(source.name, date, source.url, ()), text, source.fewest, source.most)
+
+
+def download(url: str, largest: int) -> tuple[str, str]:
+    """The text at this address and the day it is from (YYYY-MM-DD).
+
+    Raises httpx.HTTPError when it cannot be had in time, ValueError when it is larger than ``largest`` bytes or no text.
+    """
+    begin, body = time.monotonic(), bytearray()
+    with httpx.stream("GET", url, timeout=TIMEOUT, follow_redirects=True) as answer:
+        answer.raise_for_status()
+        for piece in answer.iter_bytes():
+            body += piece
+            if len(body) > largest:
+                raise ValueError(f"larger than {largest:,} bytes")
+            if time.monotonic() - begin > LONGEST_DOWNLOAD:
+                raise httpx.ReadTimeout("the download takes too long")
+        return body.decode("utf-8"), _day(answer.headers.get("last-modified", ""))
+
+
+def _day(last_modified: str) -> str:
+    try:
+        return parsedate_to_datetime(last_modified).astimezone(UTC).date().isoformat()
+    except ValueError:
+        return datetime.now(UTC).date().isoformat()
+
+
+def _due_at(folder: Path, source: RangeSource) -> float:
+    """When to ask next: the time of a mark beside the file. The first look only sets the mark."""
+    mark = folder / f"{source.name}.due"
+    try:
+        return mark.stat().st_mtime
+    except FileNotFoundError:
+        due = time.time() + FIRST_AFTER
+        _set_due(folder, source, due)
+        return due
+
+
+def _set_due(folder: Path, source: RangeSource, moment: float) -> None:
+    mark = folder / f"{source.name}.due"
+    mark.touch()
+    os.utime(mark, (moment, moment))
