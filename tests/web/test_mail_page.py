@@ -62,20 +62,39 @@ def shapes(answer: httpx.Response) -> list[tuple[str, str]]:
             ("solid", "Opened 2 times"),
             ("solid", "One click"),
         ),
-        (Written("x", (LUC,)), ("crossed", "Opening is not tracked"), ("crossed", "Links are not tracked")),
+        (
+            Written("x", (LUC,)),
+            ("crossed", "Opening is not tracked: was never asked"),
+            ("crossed", "Links are not tracked: was never asked"),
+        ),
         (
             Written("x", (ANNA,), (Seen("open", "privacy_prefetch", 9),)),
-            ("crossed", "Whether it was opened cannot be known"),
+            ("crossed", "Whether it was opened cannot be known: Apple Mail loads every picture by itself"),
             ("hollow", "No click yet"),
         ),
         (
             Written("x", (ANNA,), (Seen("open", "security_scanner", 9),)),
-            ("hollow", "Not opened yet"),
+            ("machine", "Only machines so far: a check by mail protection"),
             ("hollow", "No click yet"),
+        ),
+        (
+            Written(
+                "x",
+                (ANNA,),
+                (
+                    Seen("click", "security_scanner", 9, vendor="barracuda", link=0),
+                    Seen("click", "security_scanner", 10, vendor="barracuda", link=1),
+                    Seen("click", "link_preview", 50, link=0),
+                    Seen("click", "sender_self", 60, link=0),
+                ),
+                links=OFFER,
+            ),
+            ("hollow", "Not opened yet"),
+            ("machine", "Only machines so far: a preview in a chat, a check by Barracuda"),
         ),
         (Written("x", (), state=MessageState.DRAFT), ("none", ""), ("none", "")),
     ],
-    ids=["nothing yet", "happened", "untracked", "apple", "scanner", "draft"],
+    ids=["nothing yet", "happened", "untracked", "apple", "scanner", "scanned links", "draft"],
 )
 def test_the_two_icons(
     house: House, client: httpx.Client, alice: User, written: Written, eye: tuple[str, str], link: tuple[str, str]
