@@ -1,132 +1,34 @@
 """From hits to events, counters and bell, on both databases."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlmodel import col, select, update
 
-from pixel.hits import Hit
+from tests.engagement.edge_by_hand import (
+    APPLE,
+    CHROME,
+    GMAIL,
+    Edge,
+    bell,
+    events,
+    message_of,
+    send_all,
+    settle,
+    take_in,
+)
 from tests.houses import People
-from tests.servers import SmtpSink
-from tracker import notify
 from tracker.consent import Pack, State
 from tracker.db import now
-from tracker.engagement.settling import settle_due
-from tracker.engagement.ingest import drain, retry_aside
+from tracker.engagement.ingest import retry_aside
 from tracker.engagement.overrule import overrule
 from tracker.house import House
-from tracker.models import Delivery, DrainCursor, Event, HitAside, HitEvidence, Message, Notification, User
+from tracker.models import Delivery, DrainCursor, Event, HitAside, HitEvidence, Message, User
 from tracker.models import Verdict as VerdictRow
-from tracker.outgoing.queue import send_due
 from tracker.preferences import set_policy
 from tracker.privacy import sweep
-
-CHROME = {
-    "user-agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
-    "accept": "image/avif,image/webp,*/*",
-    "accept-language": "de-DE,de;q=0.9",
-    "sec-fetch-site": "cross-site",
-    "sec-fetch-mode": "no-cors",
-    "sec-fetch-dest": "image",
-    "sec-ch-ua": '"Chromium";v="156", "Google Chrome";v="156"',
-}
-GMAIL = {"user-agent": "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"}
-APPLE = {"user-agent": "Mozilla/5.0"}
-READER = "93.184.10.7"
-
-
-@dataclass
-class Edge:
-    """A source of hits that a test fills by hand; the numbers go on as a spool's would."""
-
-    name: str = "local"
-    hits: list[Hit] = field(default_factory=list)
-    confirmed: int = 0
-
-    def hit(
-        self,
-        delivery: Delivery,
-        kind: str = "open",
-        *,
-        after: float = 600,
-        headers: dict[str, str] | None = None,
-        client: str = READER,
-        link: int | None = None,
-        self_user: str | None = None,
-    ) -> Hit:
-        base = delivery.accepted_at or now()
-        hit = Hit(
-            id=len(self.hits) + 1,
-            received_at=base + timedelta(seconds=after),
-            kind=kind,  # type: ignore[arg-type]
-            token="-",
-            delivery=delivery.public_id,
-            link=link if kind == "click" else None,
-            method="GET",
-            client=client,
-            http_version="1.1",
-            headers=CHROME if headers is None else headers,
-            self_user=self_user,
-        )
-        self.hits.append(hit)
-        return hit
-
-    def after(self, n: int, limit: int) -> Sequence[Hit]:
-        return [hit for hit in self.hits if (hit.id or 0) > n][:limit]
-
-    def confirm(self, n: int) -> None:
-        self.confirmed = n
-
-
-@pytest.fixture
-def alice(people: People, smtp_sink: SmtpSink) -> User:
-    alice = people.user()
-    people.account(alice, smtp_sink)
-    return alice
-
-
-@pytest.fixture
-def sent(house: House, people: People, alice: User) -> Delivery:
-    """One delivery, accepted, tracked."""
-    people.grant("anna@client.example", name="Anna")
-    people.send(alice, "anna@client.example")
-    while send_due(house, "test:1"):
-        pass
-    with house.database.reading() as session:
-        return session.exec(select(Delivery)).one()
-
-
-def take_in(house: House, edge: Edge) -> list[Event]:
-    while drain(house, edge):
-        pass
-    return events(house)
-
-
-def events(house: House) -> list[Event]:
-    with house.database.reading() as session:
-        return list(session.exec(select(Event).order_by(col(Event.at), col(Event.id))))
-
-
-def settle(house: House) -> None:
-    """As if every waiting time were over."""
-    with house.database.session_scope() as session:
-        past = datetime(2000, 1, 1, tzinfo=now().tzinfo)
-        session.exec(update(Event).where(col(Event.settle_at).is_not(None)).values(settle_at=past))
-    while settle_due(house):
-        pass
-
-
-def bell(house: House, user: User) -> list[Notification]:
-    with house.database.reading() as session:
-        return list(notify.lines(session, user))
-
-
-def message_of(house: House) -> Message:
-    with house.database.reading() as session:
-        return session.exec(select(Message)).one()
 
 
 def test_a_person_counts_and_rings_only_after_settling(house: House, alice: User, sent: Delivery) -> None:
@@ -225,8 +127,7 @@ def test_who_never_agreed_or_withdrew_leaves_no_trace(
 ) -> None:
     edge = Edge()
     people.send(alice, "luc@client.example")
-    while send_due(house, "test:1"):
-        pass
+    send_all(house)
     with house.database.reading() as session:
         luc = session.exec(select(Delivery).where(Delivery.address == "luc@client.example")).one()
     edge.hit(luc)
