@@ -13,6 +13,11 @@ _RANDOM = re.compile(data.RANDOM_SEGMENT)
 _WORD = re.compile(data.ONE_TIME_WORD)
 _PARAMETER = re.compile(f"[?&#;](?:(?P<enough>{'|'.join(data.PARAMETERS)})|{data.PROVING_PARAMETER})")
 _PLACE = re.compile(f"https?://(?:{'|'.join(data.PLACES)})")
+# Every sign that suffices begins behind one of these characters.
+_ANY_SIGN = re.compile(
+    rf"[/=?&_\-.#;](?:{data.ONE_TIME_WORD.partition(']')[2]}|(?:{'|'.join(data.PARAMETERS)})|/(?:{'|'.join(data.PLACES)}))",
+    re.MULTILINE,
+)
 _WRITTEN_OUT = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.)\S+", re.IGNORECASE)
 _DOMAIN = re.compile(r"[^\s/@?#]+\.[^\s/@?#.]{2,}(?:[/?#]\S*)?")
 
@@ -36,24 +41,32 @@ class Leave:
     is_own_pixel: Callable[[str], bool] | None = None
 
 
-def reason_to_leave(url: str, text: str, leave: Leave) -> str | None:
-    """Why a web address (canonical) with that visible text is left; None when it may be tracked."""
-    if is_own(url, leave):
+def reason_to_leave(url: str, text: str, leave: Leave, host: str = "", *, one_time: bool = True) -> str | None:
+    """Why a web address (canonical) with that visible text is left; None when it may be tracked.
+
+    `host` is that of the address where it is known and has no port; without `one_time` none of the message's links is one.
+    """
+    if is_own(url, leave, host):
         return "own_host"
     if leave.list_unsubscribe and _is_listed(url, leave.list_unsubscribe):
         return "list_unsubscribe"
-    if leave.leave_one_time and is_one_time(url):
+    if one_time and leave.leave_one_time and is_one_time(url):
         return "one_time"
-    if leave.leave_text_urls and is_written_out(text, url):
+    if leave.leave_text_urls and ("." in text or ":" in text) and is_written_out(text, url):
         return "text_is_url"
     return "too_long" if len(url) > leave.max_url_length else None
 
 
-def is_own(url: str, leave: Leave) -> bool:
+def is_own(url: str, leave: Leave, host: str = "") -> bool:
     """True for an address on a tracking host, and for a tracked URL of ours on any host that we once had."""
-    if leave.own_hosts and host_and_port(url) in leave.own_hosts:
+    if leave.own_hosts and (host or host_and_port(url)) in leave.own_hosts:
         return True
     return leave.original is not None and leave.original(url) is not None
+
+
+def may_be_one_time(values: list[str]) -> bool:
+    """False when none of these addresses is of one use: all together are searched far quicker than each by itself."""
+    return _ANY_SIGN.search("\n".join(values).lower()) is not None
 
 
 def is_one_time(url: str) -> bool:

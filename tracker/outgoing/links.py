@@ -12,20 +12,24 @@ _USUAL = re.compile(
         (?:[\t\n\f\r ]++[a-z][a-z0-9:_-]*+="[^"]*+")*+[\t\n\f\r ]*+>""",
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-_MARKUP = re.compile("[<&]")
+_INLINE_TAG = re.compile(r"</?(?:span|b|i|u|em|strong|font)(?: [^<>\"'=]*+=(?:\"[^\"]*+\"|'[^']*+'))*+>")
 
 
 class Link:
-    """`value` is the decoded href; its characters are `start`:`end` of the document, between quotes of kind `quote`."""
+    """`value` is the decoded href; its characters are `start`:`end` of the document, between quotes of kind `quote`.
 
-    __slots__ = ("end", "marks", "quote", "quoted", "start", "text", "text_end", "text_start", "value")
+    `host` is empty unless the value is a web address that a browser takes as it stands.
+    """
 
-    def __init__(self, value: str, start: int, end: int, quote: str, text_start: int) -> None:
+    __slots__ = ("end", "host", "marks", "quote", "quoted", "start", "text", "text_end", "text_start", "value")
+
+    def __init__(self, value: str, start: int, end: int, quote: str, text_start: int, host: str = "") -> None:
         self.value = value
         self.start = start
         self.end = end
         self.quote = quote
         self.text_start = text_start
+        self.host = host
         self.text_end = -1
         self.text: str | None = None
         self.marks: list[Cut] = []
@@ -36,7 +40,7 @@ class Link:
         text = self.text
         if text is None:
             text = html[self.text_start : self.text_end] if self.text_end >= 0 else ""
-            if _MARKUP.search(text) is not None:
+            if "<" in text or "&" in text:
                 text = _without_markup(text)
         return " ".join(text.split())
 
@@ -60,6 +64,8 @@ def read_link(html: str, start: int) -> Link | None:
 
 
 def _without_markup(text: str) -> str:
+    if "&" not in text and "<" not in (bare := _INLINE_TAG.sub("", text)):
+        return bare
     seen: list[str] = []
     alternative = raw = ""
     text = " ".join(text.splitlines())  # one line, so that a column is an offset

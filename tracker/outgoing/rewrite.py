@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tracker.outgoing.href import has_placeholder, no_web_address, resolved, trimmed, web_address
-from tracker.outgoing.leave_alone import Leave, reason_to_leave
+from tracker.outgoing.leave_alone import Leave, may_be_one_time, reason_to_leave
 from tracker.outgoing.links import Link
 from tracker.outgoing.survey import Image, Survey
 from tracker.outgoing.tags import escaped
@@ -49,8 +49,7 @@ class Edit(NamedTuple):
     new: str
 
 
-@dataclass(frozen=True, slots=True)
-class FoundLink:
+class FoundLink(NamedTuple):
     """An href of the document, in document order.
 
     `url` is the destination that a browser would request, in ASCII, for a web address; else the value without the space
@@ -59,7 +58,7 @@ class FoundLink:
     `relative`, `fragment`, `empty`.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides a method of tuples that nobody needs here
     url: str
     text: str
     tracked: bool
@@ -106,9 +105,13 @@ def rewrite(html: str, link: Callable[[str, int], str | None], pixel: str | None
         return _already(html, found)
     edits = [edit for image in found.images if (edit := _without_stale_pixel(image, leave, html)) is not None]
     edits += [Edit(start, html[start:end], new) for start, end, new in found.marks]
+    one_time = leave.leave_one_time and may_be_one_time([one.value for one in found.links])
     links: list[FoundLink] = []
     for index, one in enumerate(found.links):
-        links.append(_decide(one, index, link, leave, found.base, html, edits))
+        if one.host and not one.quoted and not one.marks:
+            links.append(_decide_usual(one, index, link, leave, one_time, html, edits))
+        else:
+            links.append(_decide(one, index, link, leave, found.base, html, edits))
     placed = pixel is not None and _place_pixel(html, found, pixel, edits)
     return Rewritten(_spliced(html, edits), tuple(links), tuple(edits), placed)
 
@@ -163,6 +166,27 @@ def _already(html: str, found: Survey) -> Rewritten:
         for index, one in enumerate(found.links)
     )
     return Rewritten(html, tuple(links), (), True)
+
+
+def _decide_usual(
+    one: Link,
+    index: int,
+    link: Callable[[str, int], str | None],
+    leave: Leave,
+    one_time: bool,
+    html: str,
+    edits: list[Edit],
+) -> FoundLink:
+    """As `_decide`, for an address that stands in the document as a browser takes it."""
+    url, text = one.value, one.visible_text(html)[:_TEXT_LENGTH]
+    reason = reason_to_leave(url, text, leave, one.host, one_time=one_time)
+    if reason is None and index > MAX_INDEX:
+        reason = "too_many"
+    tracked = link(url, index) if reason is None else None
+    if tracked is None:
+        return FoundLink(index, url, text, False, reason or "refused")
+    edits.append(_new_href(html, one, tracked))
+    return FoundLink(index, url, text, True, None)
 
 
 def _decide(

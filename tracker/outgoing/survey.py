@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from turbohtml import Token, TokenType, tokenize
 
-from tracker.outgoing import quoted
+from tracker.outgoing import quoted, skim
 from tracker.outgoing.links import Link, read_link
-from tracker.outgoing.tags import RAW_TEXT, Cut, first_attribute, read_start_tag, value_of, without
+from tracker.outgoing.tags import RAW_TEXT, Cut, decoded, first_attribute, read_start_tag, value_of, without
 
 VML = frozenset(
     f"v:{shape}"
@@ -21,6 +21,9 @@ LINKS = VML | {"a", "area"}
 NO_TRACK = "data-no-track"
 
 _WATCHED: frozenset[str | None] = LINKS | {"html", "body", "blockquote", "img", "base"}
+_STARTS = LINKS | {"html", "body", "img", "base"}
+_ENDS = LINKS | {"html", "body"}
+_NONE: frozenset[str] = frozenset()
 _HEAD = frozenset({"html", "head", "meta", "link", "base", "basefont", "bgsound", "template", "frameset", *RAW_TEXT})
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
@@ -30,6 +33,7 @@ _UNSEEN = re.compile(
     r"|opacity\s*:\s*0(?![.0-9])",
     re.IGNORECASE,
 )
+_MAY_BE_UNSEEN = re.compile("hid|none|max-height|font-size|opacity|header|preview|&", re.IGNORECASE)
 _PREHEADER = re.compile(r"pre-?header|preview-?text", re.IGNORECASE)
 _CONDITIONAL = re.compile(r"<!--\[if[^\]]*+\]>", re.IGNORECASE)
 _COMMENT_END = re.compile(r"--!?>")
@@ -65,43 +69,117 @@ class Survey:
 
     def __init__(self, html: str, *, images: bool = True) -> None:
         self.html = html
+        self._want_images = images
+        self._begin()
+        if "\0" in html or not self._skim():
+            self._begin()
+            self._read()
+
+    def _begin(self) -> None:
         self.links: list[Link] = []
         self.images: list[Image] = []
         self.marks: list[Cut] = []
         self.base = ""
         self.first_place: int | None = None
         self.last_place: int | None = None
-        self._want_images = images
         self._open: Link | None = None
         self._inside = ""  # the tag of a link, with or without href, that was not closed
         self._quote: _Region | None = None
         self._hidden: _Region | None = None
         self._documents: set[str] = set()
         self._no_place = False
-        self._lines = _Lines(html)
-        self._last_tag = 0
-        lowered = _lowered(html)
-        self._marked = NO_TRACK.encode() in lowered
-        self._quote_marks = quoted.has_marks(lowered)
-        self._watched = _WATCHED | quoted.ELEMENTS if self._quote_marks else _WATCHED
-        if b"<!--[if" in lowered:
-            self._watched |= {None}  # comments have no tag
-        self._read()
+        self._last_tag = -1
+        self._marked = True
+        self._names_no_track = NO_TRACK in self.html
+
+    # --- the quick way, for documents without oddities
+
+    def _skim(self) -> bool:
+        """False when something odd was met: then nothing of what was found holds."""
+        position = self._skim_unseen()
+        if position is None or not self._skim_from(position):
+            return False
+        self._finish()
+        return True
+
+    def _skim_unseen(self) -> int | None:
+        """Where the first text begins that people see, the end of the document without one, None for an oddity."""
+        behind_hidden = False
+        for found in skim.EVERY_PIECE.finditer(self.html):
+            kind, start = found.lastindex, found.start()
+            if behind_hidden:
+                self.first_place, behind_hidden = start, False
+            if kind == skim.TEXT:
+                if self._hidden is None and not _is_blank(found[skim.TEXT]):
+                    self._set_first_place(start)
+                    return start
+            elif kind == skim.OPENING:
+                self._unseen_start(found[skim.OPENING], start, found.end())
+            elif kind == skim.CLOSING:
+                was_hidden = self._hidden is not None
+                self._end(found[skim.CLOSING], start)
+                behind_hidden = was_hidden and self._hidden is None and not self._inside
+            elif kind == skim.CONDITIONAL_COMMENT:
+                self._conditional(start)
+            elif kind is None:
+                return start if start == len(self.html) else None
+        return None
+
+    def _skim_from(self, position: int) -> bool:
+        """From the first text that people see; the pattern changes with every quote that begins or ends."""
+        while True:
+            quote = self._quote
+            for found in _pattern(quote, self.html).finditer(self.html, position):
+                kind = found.lastindex
+                if kind == skim.CLOSED_LINK or kind == skim.ADDRESS or kind == skim.LINK:
+                    self._usual_link(found, kind == skim.CLOSED_LINK)
+                elif kind == skim.END:
+                    self._end(found[skim.END], found.start(skim.END) - 2)
+                elif kind == skim.START:
+                    self._start(found[skim.START], found.start(skim.START) - 1, True)
+                elif kind == skim.CONDITIONAL:
+                    self._conditional(found.start(skim.CONDITIONAL) - 1)
+                else:
+                    return kind == skim.THE_END
+                if self._quote is not quote:
+                    position = found.end()
+                    break
+
+    def _usual_link(self, found: re.Match[str], closed: bool) -> None:
+        """A link whose values stand between double quotes, with its text and end tag where that is simple."""
+        _, address, host, value, text, _ = found.group(1, 2, 3, 4, 5, 6)
+        start, end = found.span(skim.ADDRESS if address is not None else skim.LINK)
+        value = address.replace("&amp;", "&") if address is not None else decoded(value)
+        link = Link(value, start, end, '"', found.end() if text is None else found.start(5), host or "")
+        link.quoted = self._quote is not None
+        if self._inside:
+            self._close_link(found.start(1))
+        if not link.quoted and self._names_no_track:
+            link.marks = _marks(self.html, found.start(1))
+        self.links.append(link)
+        if closed:
+            link.text_end = found.start(6)
+        else:
+            self._inside, self._open = "a", link
+
+    # --- the tokenizer's way
 
     def _read(self) -> None:
+        self._lines = _Lines(self.html)
+        self._last_tag = 0
+        lowered = _lowered(self.html)
+        self._marked = NO_TRACK.encode() in lowered
+        watched = _WATCHED | quoted.ELEMENTS if quoted.has_marks(lowered) else _WATCHED
+        if b"<!--[if" in lowered:
+            watched |= {None}  # comments have no tag
         tokens = tokenize(self.html, capture_attributes=False)
         seen = self._read_unseen(tokens)
-        watched = self._watched
         for token in [token for token in tokens if token.tag in watched]:
             kind = token.type
             if kind is _START:
-                tag = token.tag or ""
-                if tag == "a":
-                    self._link(tag, self._offset(token))
-                else:
-                    self._start(tag, self._offset(token), seen)
+                self._start(token.tag or "", self._offset(token), seen)
             elif kind is _END:
-                self._end(token.tag or "", token)
+                self._end(token.tag or "", self._offset(token))
             elif kind is _COMMENT:
                 self._comment(token)
         self._finish()
@@ -130,7 +208,7 @@ class Survey:
             elif kind is _END:
                 raw = "" if tag == raw else raw
                 was_hidden = self._hidden is not None
-                self._end(tag, token)
+                self._end(tag, self._offset(token))
                 behind_hidden = was_hidden and self._hidden is None and not self._inside
             elif kind is _COMMENT:
                 self._comment(token)
@@ -138,18 +216,18 @@ class Survey:
             self.first_place = len(self.html)
         return False
 
-    def _unseen_start(self, tag: str, start: int) -> None:
+    def _unseen_start(self, tag: str, start: int, end: int | None = None) -> None:
         if self._hidden is not None:
             self._hidden.depth += tag == self._hidden.tag
         elif tag not in _HEAD and tag != "body":
             self._set_first_place(start)
-            if tag not in _VOID and _is_unseen(self.html, start):
+            if tag not in _VOID and _is_unseen(self.html, start, end):
                 self._hidden = _Region(tag)
         elif tag == "body" and not self._inside and (body := read_start_tag(self.html, start)) is not None:
             self.first_place = body.end
         elif tag == "frameset":
             self._no_place = True
-        if tag in self._watched:
+        if tag in _WATCHED or tag in quoted.ELEMENTS:
             self._start(tag, start, False)
 
     def _set_first_place(self, offset: int) -> None:
@@ -232,11 +310,11 @@ class Survey:
 
     # --- end tags
 
-    def _end(self, tag: str, token: Token) -> None:
+    def _end(self, tag: str, start: int) -> None:
         if tag == self._inside:
-            self._close_link(self._offset(token))
+            self._close_link(start)
         elif tag in ("body", "html") and self._quote is None and self.last_place is None:
-            self._set_last_place(self._offset(token))
+            self._set_last_place(start)
         if self._quote is not None and self._quote.tag == tag:
             self._quote.depth -= 1
             self._quote = self._quote if self._quote.depth > 0 else None
@@ -248,9 +326,11 @@ class Survey:
 
     def _comment(self, token: Token) -> None:
         """What a conditional comment holds is markup to the program that understands it (Outlook for Windows)."""
-        if (token.data or "")[:3].lower() != "[if":
-            return
-        opening = _CONDITIONAL.match(self.html, self._offset(token))
+        if (token.data or "")[:3].lower() == "[if":
+            self._conditional(self._offset(token))
+
+    def _conditional(self, start: int) -> None:
+        opening = _CONDITIONAL.match(self.html, start)
         if opening is None:
             return
         closing = _COMMENT_END.search(self.html, opening.end())
@@ -289,6 +369,8 @@ class Survey:
 
     def _ends_in_text(self) -> bool:
         """True when markup appended to the document is read as markup: no open comment, tag or raw text element."""
+        if self._last_tag < 0:
+            return True  # the quick way ends in no other way
         probe = self.html[self._last_tag :]
         found = [one for one in tokenize(probe + "<br>", capture_attributes=False) if one.type is _START]
         return bool(found) and _Lines(probe).offset(found[-1].line, found[-1].col) == len(probe)
@@ -297,10 +379,13 @@ class Survey:
 class _Held(Survey):
     """What a conditional comment holds: links and images, no places and no quotes of its own."""
 
+    def _skim_unseen(self) -> int | None:
+        return 0
+
     def _read_unseen(self, tokens: Iterator[Token]) -> bool:
         return True
 
-    def _comment(self, token: Token) -> None:
+    def _conditional(self, start: int) -> None:
         pass
 
     def _begin_quote(self, tag: str, start: int) -> None:
@@ -340,7 +425,23 @@ def _lowered(html: str) -> bytes:
     return html.encode("utf-8", "surrogatepass").lower()
 
 
-def _is_unseen(html: str, start: int) -> bool:
+def _pattern(quote: _Region | None, html: str) -> re.Pattern[str]:
+    """Of a quote that we are inside of only the end is looked for, and links for the list."""
+    if quote is None:
+        return skim.pieces(_STARTS | {"blockquote"}, _ENDS, quoted.ELEMENTS, styles="3.0pt" in html)
+    region = {quote.tag} if quote.tag else set()
+    return skim.pieces(_STARTS | region, _ENDS | region, _NONE, styles=False)
+
+
+def _is_blank(text: str) -> bool:
+    if "&" in text:
+        text = "".join(token.data or "" for token in tokenize(text))
+    return not text.strip(_BLANK)
+
+
+def _is_unseen(html: str, start: int, end: int | None) -> bool:
+    if end is not None and _MAY_BE_UNSEEN.search(html, start, end) is None:
+        return False
     tag = read_start_tag(html, start)
     for attribute in tag.attributes if tag else ():
         if attribute.name == "hidden":
