@@ -15,6 +15,8 @@ def N_(text: str) -> str:
 
 
 SENTENCES: dict[str, str] = {
+    "user_said_person": N_("You said that this was a person"),
+    "user_said_machine": N_("You said that this was not a person"),
     # the sender
     "app_session": N_("The browser is signed in here as the sender"),
     "own_infrastructure": N_("The request came from our own servers or an excluded network"),
