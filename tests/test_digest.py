@@ -1,0 +1,276 @@
+"""The daily digest: one honest letter to oneself, at one's own hour, never about nothing, never lost and never doubled."""
+
+import email
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.policy import default
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlmodel import select, update
+
+from tests.houses import People
+from tests.servers import SmtpSink
+from tracker import notify
+from tracker.db import now
+from tracker.digest import send_due, set_hour
+from tracker.digest_letter import GUARD, guard_value
+from tracker.house import House
+from tracker.models import Account, Delivery, Event, Message, User
+
+TOKYO = ZoneInfo("Asia/Tokyo")
+
+
+@pytest.fixture
+def alice(house: House, people: People, smtp_sink: SmtpSink) -> User:
+    alice = people.user()
+    people.account(alice, smtp_sink, state="works")
+    return due(house, alice)
+
+
+def due(house: House, user: User, **columns: object) -> User:
+    """The person wants a digest, and its hour has come."""
+    with house.database.session_scope() as session:
+        row = session.get_one(User, user.id)
+        set_hour(row, 7)
+        row.digest_at, row.digest_since = now() - timedelta(seconds=1), now() - timedelta(hours=24)
+        for name, value in columns.items():
+            setattr(row, name, value)
+        session.add(row)
+    return row
+
+
+def read(house: House, user: User) -> User:
+    with house.database.reading() as session:
+        return session.get_one(User, user.id)
+
+
+def act(house: House, message: Message, *kinds: str, ago: timedelta = timedelta(hours=2), counted: bool = True) -> None:
+    with house.database.session_scope() as session:
+        copy = session.exec(select(Delivery).where(Delivery.message_id == message.id)).first()
+        assert copy is not None
+        for kind in kinds:
+            event = Event(
+                message_id=copy.message_id,
+                delivery_id=copy.id,
+                kind=kind,
+                at=now() - ago,
+                klass="human",
+                confidence=0.9,
+            )
+            event.counted = counted
+            session.add(event)
+
+
+def send_all(house: House) -> None:
+    while send_due(house):
+        pass
+
+
+def letters(sink: SmtpSink) -> list[EmailMessage]:
+    found = [email.message_from_bytes(one.content, policy=default) for one in sink.accepted]
+    assert all(isinstance(one, EmailMessage) for one in found)
+    return found
+
+
+def parts(letter: EmailMessage) -> Sequence[str]:
+    plain, html = letter.get_body(("plain",)), letter.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    return plain.get_content(), html.get_content()
+
+
+def test_one_letter_tells_what_people_did(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> None:
+    message = people.send(alice, "anna@client.example", subject="Offer <12>")
+    act(house, message, "open", "open", "click")
+    act(house, message, "open", counted=False)
+    send_all(house)
+    (letter,) = letters(smtp_sink)
+    assert smtp_sink.accepted[0].recipients == (alice.email,)
+    assert letter["To"].addresses[0].addr_spec == alice.email
+    assert letter.get_content_type() == "multipart/alternative"
+    plain, html = parts(letter)
+    assert "- anna@client.example, “Offer <12>”: opened 2 times, one click" in plain
+    assert f"{house.settings.base_url}/mail/{message.public_id}" in plain
+    assert "“Offer &lt;12&gt;”" in html
+    assert "<12>" not in html
+
+
+def test_it_is_not_tracked_and_no_machine_answers_or_counts_it(
+    house: House, people: People, alice: User, smtp_sink: SmtpSink
+) -> None:
+    act(house, people.send(alice, "anna@client.example"), "open")
+    send_all(house)
+    raw = smtp_sink.accepted[0].content
+    assert b"/o/" not in raw
+    assert b"/c/" not in raw
+    assert b"<img" not in raw
+    (letter,) = letters(smtp_sink)
+    assert letter["Auto-Submitted"] == "auto-generated"
+    assert letter[GUARD] == guard_value(house, alice)
+    with house.database.reading() as session:
+        assert len(session.exec(select(Message)).all()) == 1, "it is no message of the workspace"
+
+
+def test_russian_people_read_russian(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> None:
+    due(house, alice, locale="ru")
+    act(house, people.send(alice, "anna@client.example", subject="Договор"), "open")
+    send_all(house)
+    (letter,) = letters(smtp_sink)
+    assert "сводка за" in letter["Subject"]
+    plain, _html = parts(letter)
+    assert "«Договор»: открыто 1 раз" in plain.replace("“", "«").replace("”", "»")
+
+
+@pytest.mark.parametrize("what", ["nothing", "machines only", "muted", "long ago"])
+def test_nothing_is_sent_about_nothing(
+    house: House, people: People, alice: User, smtp_sink: SmtpSink, what: str
+) -> None:
+    message = people.send(alice, "anna@client.example")
+    if what == "machines only":
+        act(house, message, "open", counted=False)
+    elif what == "long ago":
+        act(house, message, "open", ago=timedelta(hours=25))
+    elif what == "muted":
+        act(house, message, "open")
+        with house.database.session_scope() as session:
+            session.exec(update(Message).values(muted=True))
+    send_all(house)
+    assert smtp_sink.accepted == []
+    after = read(house, alice)
+    assert after.digest_at is not None
+    assert after.digest_at > now(), "tomorrow again"
+
+
+def test_the_next_one_begins_where_this_one_ended(
+    house: House, people: People, alice: User, smtp_sink: SmtpSink
+) -> None:
+    message = people.send(alice, "anna@client.example")
+    act(house, message, "open")
+    send_all(house)
+    ended = read(house, alice).digest_since
+    assert ended is not None
+    with house.database.session_scope() as session:
+        session.exec(update(User).values(digest_at=now() - timedelta(seconds=1)))
+    send_all(house)
+    assert len(smtp_sink.accepted) == 1, "what was told is not told again"
+    act(house, message, "click", ago=timedelta(0))
+    with house.database.session_scope() as session:
+        session.exec(update(User).values(digest_at=now() - timedelta(seconds=1)))
+    send_all(house)
+    plain, _html = parts(letters(smtp_sink)[1])
+    assert "click" in plain
+    assert "opened" not in plain.lower().replace("opened or clicked", "")
+
+
+def test_it_comes_at_the_persons_own_hour(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> None:
+    due(house, alice, timezone="Asia/Tokyo")
+    send_all(house)
+    at = read(house, alice).digest_at
+    assert at is not None
+    assert at.astimezone(TOKYO).strftime("%H:%M") == "07:00"
+    assert timedelta(0) < at - datetime.now(UTC) <= timedelta(days=1)
+
+
+def test_refusals_replies_and_corrections_are_in_it(
+    house: House, people: People, alice: User, smtp_sink: SmtpSink
+) -> None:
+    message = people.send(alice, "anna@client.example")
+    with house.database.session_scope() as session:
+        copy = session.exec(select(Delivery)).one()
+        facts = {"message_id": message.id, "delivery_id": copy.id}
+        for number, (kind, detail) in enumerate((("rejected", "550 No such user"), ("reply", ""), ("corrected", ""))):
+            notify.ring(session, alice.id or 0, f"x:{number}", kind, now() - timedelta(hours=1), detail=detail, **facts)
+        notify.ring(
+            session, alice.id or 0, "account:1", "problem", now() - timedelta(hours=1), detail="The login was refused."
+        )
+    send_all(house)
+    plain, _html = parts(letters(smtp_sink)[0])
+    for words in ("550 No such user", "Replies", "was no person but an automatic check", "- The login was refused."):
+        assert words in plain
+
+
+def test_only_the_first_account_that_works_is_used(
+    house: House, people: People, alice: User, smtp_sink: SmtpSink
+) -> None:
+    with house.database.session_scope() as session:
+        session.exec(update(Account).values(state="broken"))
+    people.account(alice, smtp_sink, address="second@seller.example", state="works")
+    people.account(alice, smtp_sink, address="third@seller.example", state="works")
+    act(house, people.send(alice, "anna@client.example"), "open")
+    send_all(house)
+    assert [one.sender for one in smtp_sink.accepted] == ["second@seller.example"]
+
+
+def test_without_a_working_account_there_is_no_letter_and_no_trouble(
+    house: House, people: People, alice: User, smtp_sink: SmtpSink
+) -> None:
+    with house.database.session_scope() as session:
+        session.exec(update(Account).values(state="broken"))
+    act(house, people.send(alice, "anna@client.example"), "open")
+    send_all(house)
+    assert smtp_sink.accepted == []
+
+
+def test_a_line_that_breaks_is_tried_again_with_everything_in_it(
+    house: House, people: People, alice: User, smtp_sink: SmtpSink
+) -> None:
+    smtp_sink.rules.defer_first = 1
+    act(house, people.send(alice, "anna@client.example"), "open")
+    send_all(house)
+    assert smtp_sink.accepted == []
+    later = read(house, alice).digest_at
+    assert later is not None
+    assert timedelta(minutes=19) < later - now() <= timedelta(minutes=20)
+    with house.database.session_scope() as session:
+        session.exec(update(User).values(digest_at=now() - timedelta(seconds=1)))
+    send_all(house)
+    assert "opened once" in parts(letters(smtp_sink)[0])[0]
+
+
+def test_workers_at_once_send_one(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> None:
+    act(house, people.send(alice, "anna@client.example"), "open")
+    start, raised = threading.Barrier(4), []
+
+    def work() -> None:
+        start.wait()
+        try:
+            send_due(house)
+        except Exception as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert raised == []
+    assert len(smtp_sink.accepted) == 1
+
+
+def test_who_was_switched_off_or_does_not_want_it_gets_none(
+    house: House, people: People, alice: User, smtp_sink: SmtpSink
+) -> None:
+    act(house, people.send(alice, "anna@client.example"), "open")
+    with house.database.session_scope() as session:
+        session.exec(update(User).values(active=False))
+    assert send_due(house) == 0
+    with house.database.session_scope() as session:
+        row = session.get_one(User, alice.id)
+        row.active = True
+        set_hour(row, None)
+        session.add(row)
+    assert send_due(house) == 0
+    assert smtp_sink.accepted == []
+
+
+def test_a_very_busy_day_is_told_in_part(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> None:
+    for number in range(52):
+        act(house, people.send(alice, f"buyer{number}@client.example"), "open")
+    send_all(house)
+    plain, html = parts(letters(smtp_sink)[0])
+    assert plain.count("@client.example") == 50
+    assert "and 2 more" in plain
+    assert "and 2 more" in html
