@@ -43,6 +43,9 @@ def _is_poor(hit: SequenceHit) -> bool:
 
 
 def _same_network(one: SequenceHit, other: SequenceHit) -> bool:
+    """An address that nobody knows is not known to be another one either."""
+    if not _version(one) or not _version(other):
+        return True
     if one.neighbourhood == other.neighbourhood or "apple_relay" in one.case.facts & other.case.facts:
         return True
     first, second = one.evidence.net.asn, other.evidence.net.asn
