@@ -43,9 +43,8 @@ def _is_poor(hit: SequenceHit) -> bool:
 
 
 def _same_network(one: SequenceHit, other: SequenceHit) -> bool:
-    """An address that nobody knows is not known to be another one either."""
     if not _version(one) or not _version(other):
-        return True
+        return one.agent == other.agent  # nobody knows the address: the same program may as well be the same person
     if one.neighbourhood == other.neighbourhood or "apple_relay" in one.case.facts & other.case.facts:
         return True
     first, second = one.evidence.net.asn, other.evidence.net.asn
