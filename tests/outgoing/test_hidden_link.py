@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import col, select
 
-from pixel.tokens import TrapClaims
+from pixel.tokens import TRAP_LINK, TrapClaims
+from tests.engagement.edge_by_hand import Edge, bell, message_of, settle, take_in
 from tests.houses import People
 from tests.servers import SmtpSink
 from tracker.consent import Purpose
@@ -263,3 +264,51 @@ def test_an_answer_that_quotes_an_old_one_carries_only_its_own(
     assert newest is not None
     assert traps_in(house, sent_html(house, smtp_sink)["anna@client.example"]) == [TrapClaims(newest.public_id)]
     assert not [url for url in rows if house.tokens.read_trap(url.rpartition("/")[2])]
+
+
+# --- what the judge makes of it
+
+
+def one_styled_copy(house: House, people: People, alice: User) -> Delivery:
+    switch_on(house)
+    people.grant("anna@client.example", name="Anna")
+    people.send(alice, "anna@client.example", html=STYLED)
+    while send_due(house, "test:1"):
+        pass
+    with house.database.reading() as session:
+        return session.exec(select(Delivery)).one()
+
+
+def test_who_follows_it_is_a_machine_and_so_is_what_came_with_it(house: House, people: People, alice: User) -> None:
+    copy, edge = one_styled_copy(house, people, alice), Edge()
+    edge.hit(copy, "click", link=0, after=600)
+    take_in(house, edge)
+    settle(house)
+    assert [(line.kind, line.clicks) for line in bell(house, alice)] == [("click", 1)]
+    edge.hit(copy, "click", link=TRAP_LINK, after=600.2)
+    events = take_in(house, edge)
+    assert [event.klass for event in events] == ["security_scanner"] * 2
+    assert [event.counted for event in events] == [False, False]
+    assert [reason["code"] for reason in events[1].reasons] == ["honeypot"]
+    (line,) = bell(house, alice)
+    assert (line.kind, line.clicks, line.machine) == ("corrected", 0, "security_scanner")
+    assert message_of(house).clicks == 0
+
+
+def test_a_person_who_clicks_an_hour_later_counts(house: House, people: People, alice: User) -> None:
+    copy, edge = one_styled_copy(house, people, alice), Edge()
+    edge.hit(copy, "click", link=TRAP_LINK, after=40, client="198.51.100.9")
+    edge.hit(copy, "click", link=1, after=4000)
+    events = take_in(house, edge)
+    settle(house)
+    assert [(event.klass, event.counted) for event in events] == [("security_scanner", False), ("human", True)]
+    assert [(line.kind, line.clicks) for line in bell(house, alice)] == [("click", 1)]
+
+
+def test_alone_it_never_counts_and_never_rings(house: House, people: People, alice: User) -> None:
+    copy, edge = one_styled_copy(house, people, alice), Edge()
+    edge.hit(copy, "click", link=TRAP_LINK, after=90_000)
+    take_in(house, edge)
+    settle(house)
+    assert bell(house, alice) == []
+    assert (message_of(house).clicks, message_of(house).opens, message_of(house).machine) == (0, 0, 1)
