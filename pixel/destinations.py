@@ -14,6 +14,8 @@ _WEB_ADDRESS = re.compile(
         (?P<rest>(?:[/?\#].*)?)""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+# The usual address, told at once: nothing but printable ASCII, no user, no port.
+_USUAL = re.compile(r"https?://[a-z0-9.-]+(?:[/?#][!-~]*)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # RFC 3986 reserved and unreserved characters, "%" and the rest of printable ASCII stay as they were written.
 _KEEP = "".join(chr(code) for code in range(0x21, 0x7F))
@@ -24,7 +26,11 @@ def is_web_address(url: str) -> bool:
 
     `https:x`, `//x`, `https:\\\\x`, an empty host, a backslash in the authority and control characters are refused.
     """
-    return len(url) <= MAX_URL and _CONTROL.search(url) is None and _WEB_ADDRESS.fullmatch(url) is not None
+    if len(url) > MAX_URL:
+        return False
+    if _USUAL.fullmatch(url) is not None:
+        return True
+    return _CONTROL.search(url) is None and _WEB_ADDRESS.fullmatch(url) is not None
 
 
 def location(url: str, own_hosts: frozenset[str] = frozenset()) -> bytes | None:

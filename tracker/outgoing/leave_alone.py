@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tracker.outgoing import one_time_links as data
 from tracker.outgoing.href import host_and_port, trimmed, web_address
@@ -11,13 +12,10 @@ MAX_URL_LENGTH = 1800
 
 _RANDOM = re.compile(data.RANDOM_SEGMENT)
 _WORD = re.compile(data.ONE_TIME_WORD)
+_WORD_IN_LINE = re.compile(data.ONE_TIME_WORD, re.MULTILINE)
 _PARAMETER = re.compile(f"[?&#;](?:(?P<enough>{'|'.join(data.PARAMETERS)})|{data.PROVING_PARAMETER})")
 _PLACE = re.compile(f"https?://(?:{'|'.join(data.PLACES)})")
-# Every sign that suffices begins behind one of these characters.
-_ANY_SIGN = re.compile(
-    rf"[/=?&_\-.#;](?:{data.ONE_TIME_WORD.partition(']')[2]}|(?:{'|'.join(data.PARAMETERS)})|/(?:{'|'.join(data.PLACES)}))",
-    re.MULTILINE,
-)
+_ENOUGH = re.compile(f"[?&#;](?:{'|'.join(data.PARAMETERS)})")
 _WRITTEN_OUT = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.)\S+", re.IGNORECASE)
 _DOMAIN = re.compile(r"[^\s/@?#]+\.[^\s/@?#.]{2,}(?:[/?#]\S*)?")
 
@@ -64,9 +62,17 @@ def is_own(url: str, leave: Leave, host: str = "") -> bool:
     return leave.original is not None and leave.original(url) is not None
 
 
-def may_be_one_time(values: list[str]) -> bool:
-    """False when none of these addresses is of one use: all together are searched far quicker than each by itself."""
-    return _ANY_SIGN.search("\n".join(values).lower()) is not None
+def may_be_one_time(urls: list[str], hosts: set[str]) -> bool:
+    """False when none of these addresses, on these hosts, is of one use: all together are searched quicker than each alone."""
+    lowered = "\n".join(urls).lower()
+    if _WORD_IN_LINE.search(lowered) is not None or any(map(_may_have_places, hosts)):
+        return True
+    return "=" in lowered and _ENOUGH.search(lowered) is not None
+
+
+@lru_cache(4096)
+def _may_have_places(host: str) -> bool:
+    return any(part in host for part in data.PLACE_HOSTS)
 
 
 def is_one_time(url: str) -> bool:

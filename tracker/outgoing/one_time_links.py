@@ -13,9 +13,11 @@ RANDOM_SEGMENT = r"/(?=[a-z_\-]*[0-9])[0-9a-z_\-=.~]{20,}(?:[/?#]|$)"
 """A part of the path that nobody would type: twenty characters or more, digits among them."""
 
 ONE_TIME_WORD = (
-    r"[/=?&_\-.](?:reset|password|passwort|passwd|pwd|forgot|recover|recovery|unlock|magic|magiclink|login|signin|logon"
-    r"|sign-in|log-in|sign_in|passwordless|otp|sso|one-time|onetime|verify|verification|confirm|confirmation|activate"
-    r"|activation|invite|invitation|invites|accept|auth|authenticate|optin|opt-in|validate)(?=[/?&#=_\-.]|$)"
+    r"[/=?&_\-.](?:"
+    r"a(?:ctivat(?:e|ion)|ccept|uth(?:enticate)?)|confirm(?:ation)?|forgot|invit(?:e|ation|es)"
+    r"|log(?:in|on|-in)|magic(?:link)?|o(?:tp|ne-?time|pt-?in)|p(?:ass(?:word(?:less)?|wort|wd)|wd)|re(?:set|cover(?:y)?)"
+    r"|s(?:ign(?:in|-in|_in)|so)|unlock|v(?:erif(?:y|ication)|alidate)"
+    r")(?=[/?&#=_\-.]|$)"
 )
 """A word of sign-in, reset, confirmation and invitation links; counts together with one of the two above."""
 
@@ -50,3 +52,30 @@ PLACES = (
     r"(?:checkout\.stripe\.com/(?:c/)?pay|(?:invoice|pay)\.stripe\.com/i)/",
 )
 """Hosts with the beginning of their paths that suffice by themselves."""
+
+PLACE_HOSTS = (
+    *(
+        "google.",
+        "calendly.",
+        "outlook.",
+        "cal.com",
+        "zoom.us",
+        "docusign.",
+        "adobe",
+        "echosign.",
+        "hellosign.",
+        "dropbox",
+    ),
+    *(
+        "pandadoc.",
+        "signnow.",
+        "zoho.",
+        "eversign.",
+        "yousign.",
+        "signrequest.",
+        "skribble.",
+        "contractbook.",
+        "stripe.",
+    ),
+)
+"""Parts of which every host in `PLACES` contains one."""

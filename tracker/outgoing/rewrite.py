@@ -6,6 +6,7 @@ Pure: no input or output, no clock, no settings. Linear in the size of the docum
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import NamedTuple
 
 from tracker.outgoing.href import has_placeholder, no_web_address, resolved, trimmed, web_address
@@ -105,7 +106,7 @@ def rewrite(html: str, link: Callable[[str, int], str | None], pixel: str | None
         return _already(html, found)
     edits = [edit for image in found.images if (edit := _without_stale_pixel(image, leave, html)) is not None]
     edits += [Edit(start, html[start:end], new) for start, end, new in found.marks]
-    one_time = leave.leave_one_time and may_be_one_time([one.value for one in found.links])
+    one_time = leave.leave_one_time and _may_be_one_time(found.links)
     links: list[FoundLink] = []
     for index, one in enumerate(found.links):
         if one.host and not one.quoted and not one.marks:
@@ -166,6 +167,11 @@ def _already(html: str, found: Survey) -> Rewritten:
         for index, one in enumerate(found.links)
     )
     return Rewritten(html, tuple(links), (), True)
+
+
+def _may_be_one_time(links: list[Link]) -> bool:
+    usual = [one for one in links if one.host and not one.quoted]
+    return bool(usual) and may_be_one_time([one.value for one in usual], {one.host for one in usual})
 
 
 def _decide_usual(
@@ -272,7 +278,7 @@ def _size(html: str) -> int:
 def _spliced(html: str, edits: list[Edit]) -> str:
     if not edits:
         return html
-    edits.sort(key=lambda edit: (edit.start, len(edit.old)))
+    edits.sort(key=itemgetter(0, 1))  # of two at one place the insertion comes first
     pieces: list[str] = []
     position = 0
     for start, old, new in edits:

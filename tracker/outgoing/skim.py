@@ -8,6 +8,16 @@ left to the tokenizer.
 import re
 from functools import lru_cache
 
+from tracker.outgoing.quoted import ELEMENTS
+
+VML = frozenset(
+    f"v:{shape}"
+    for shape in ("rect", "roundrect", "shape", "oval", "line", "polyline", "arc", "curve", "image", "group")
+)
+LINKS = VML | {"a", "area"}
+_STARTS = LINKS | {"html", "body", "img", "base"}
+_ENDS = LINKS | {"html", "body"}
+
 ADDRESS, LINK, CLOSED_LINK, START, END, CONDITIONAL, THE_END = 2, 4, 6, 7, 8, 9, 10
 """What `pieces` finds, as the number of the last group: 1 `<a`, 2 an address that a browser takes as it stands and 3 its
 host, or 4 any other value, 5 the text and 6 the end tag of a link that holds nothing but text, 7 and 8 names of tags."""
@@ -42,6 +52,9 @@ _ADDRESS = r"https?://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?:[/?#](?:[!#$'-;=?-Z\]
 _OTHERS = rf"""(?:{_SPACE}++(?!href=)[a-z][a-z0-9:_-]*+="[^"]*+")*+"""
 _INLINE = frozenset({"span", "b", "i", "u", "em", "strong", "font"})
 
+IMAGE = re.compile(rf"""<img(?:{_SPACE}++(?!src=)[a-z][a-z0-9-]*+="[^"]*+")*+{_SPACE}++src="([^"]*+)"{_REST}""")
+"""The usual image and its source."""
+
 EVERY_PIECE = re.compile(
     rf"([^<]++)|<(?:({_RAW})|(?!(?:{_RAW_TEXT}){_NAME_END})({_NAME}){_REST}|/({_NAME}){_END_REST}|({_COMMENT})"
     rf"|(!--\[[iI][fF]){_COMMENT_END})|"
@@ -49,6 +62,18 @@ EVERY_PIECE = re.compile(
 
 
 @lru_cache(64)
+def outside(styles: bool) -> re.Pattern[str]:
+    """Finds the pieces that matter outside of quoted history, and what may begin it (by a style only with `styles`)."""
+    return pieces(_STARTS | {"blockquote"}, _ENDS, ELEMENTS, styles=styles)
+
+
+@lru_cache(64)
+def within(tag: str) -> re.Pattern[str]:
+    """Of a quote that we are inside of only the end is looked for, and links for the list."""
+    region = {tag} if tag else set()
+    return pieces(_STARTS | region, _ENDS | region, frozenset(), styles=False)
+
+
 def pieces(started: frozenset[str], ended: frozenset[str], marked: frozenset[str], *, styles: bool) -> re.Pattern[str]:
     """Finds links, the start and end tags of these names, conditional comments, and the end of the document.
 

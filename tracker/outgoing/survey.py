@@ -10,35 +10,21 @@ from dataclasses import dataclass
 from turbohtml import Token, TokenType, tokenize
 
 from tracker.outgoing import quoted, skim
+from tracker.outgoing.lines import Lines, ends_in_text, lowered
 from tracker.outgoing.links import Link, read_link
 from tracker.outgoing.tags import RAW_TEXT, Cut, decoded, first_attribute, read_start_tag, value_of, without
+from tracker.outgoing.unseen import BLANK, is_blank, is_unseen
 
-VML = frozenset(
-    f"v:{shape}"
-    for shape in ("rect", "roundrect", "shape", "oval", "line", "polyline", "arc", "curve", "image", "group")
-)
-LINKS = VML | {"a", "area"}
+LINKS = skim.LINKS
 NO_TRACK = "data-no-track"
 
 _WATCHED: frozenset[str | None] = LINKS | {"html", "body", "blockquote", "img", "base"}
-_STARTS = LINKS | {"html", "body", "img", "base"}
-_ENDS = LINKS | {"html", "body"}
-_NONE: frozenset[str] = frozenset()
 _HEAD = frozenset({"html", "head", "meta", "link", "base", "basefont", "bgsound", "template", "frameset", *RAW_TEXT})
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
 )
-_UNSEEN = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|max-height\s*:\s*0|font-size\s*:\s*[01](?![0-9.])"
-    r"|opacity\s*:\s*0(?![.0-9])",
-    re.IGNORECASE,
-)
-_MAY_BE_UNSEEN = re.compile("hid|none|max-height|font-size|opacity|header|preview|&", re.IGNORECASE)
-_PREHEADER = re.compile(r"pre-?header|preview-?text", re.IGNORECASE)
 _CONDITIONAL = re.compile(r"<!--\[if[^\]]*+\]>", re.IGNORECASE)
 _COMMENT_END = re.compile(r"--!?>")
-_BLANK = "\t\n\f\r \u00a0\u034f\u200b\u200c\u200d\ufeff\u00ad"
-_LINE_END = re.compile(r"\r\n?|\n")
 _TEXT, _START, _END, _COMMENT = TokenType.TEXT, TokenType.START_TAG, TokenType.END_TAG, TokenType.COMMENT
 
 
@@ -110,7 +96,7 @@ class Survey:
             if behind_hidden:
                 self.first_place, behind_hidden = start, False
             if kind == skim.TEXT:
-                if self._hidden is None and not _is_blank(found[skim.TEXT]):
+                if self._hidden is None and not is_blank(found[skim.TEXT]):
                     self._set_first_place(start)
                     return start
             elif kind == skim.OPENING:
@@ -129,7 +115,8 @@ class Survey:
         """From the first text that people see; the pattern changes with every quote that begins or ends."""
         while True:
             quote = self._quote
-            for found in _pattern(quote, self.html).finditer(self.html, position):
+            pattern = skim.outside(":3.0" in self.html) if quote is None else skim.within(quote.tag)
+            for found in pattern.finditer(self.html, position):
                 kind = found.lastindex
                 if kind == skim.CLOSED_LINK or kind == skim.ADDRESS or kind == skim.LINK:
                     self._usual_link(found, kind == skim.CLOSED_LINK)
@@ -165,12 +152,12 @@ class Survey:
     # --- the tokenizer's way
 
     def _read(self) -> None:
-        self._lines = _Lines(self.html)
+        self._lines = Lines(self.html)
         self._last_tag = 0
-        lowered = _lowered(self.html)
-        self._marked = NO_TRACK.encode() in lowered
-        watched = _WATCHED | quoted.ELEMENTS if quoted.has_marks(lowered) else _WATCHED
-        if b"<!--[if" in lowered:
+        octets = lowered(self.html)
+        self._marked = NO_TRACK.encode() in octets
+        watched = _WATCHED | quoted.ELEMENTS if quoted.has_marks(octets) else _WATCHED
+        if b"<!--[if" in octets:
             watched |= {None}  # comments have no tag
         tokens = tokenize(self.html, capture_attributes=False)
         seen = self._read_unseen(tokens)
@@ -199,7 +186,7 @@ class Survey:
             if behind_hidden:
                 self.first_place, behind_hidden = self._offset(token), False
             if kind is _TEXT:
-                if not raw and self._hidden is None and (token.data or "").strip(_BLANK):
+                if not raw and self._hidden is None and (token.data or "").strip(BLANK):
                     self._set_first_place(self._offset(token))
                     return True
             elif kind is _START:
@@ -221,10 +208,10 @@ class Survey:
             self._hidden.depth += tag == self._hidden.tag
         elif tag not in _HEAD and tag != "body":
             self._set_first_place(start)
-            if tag not in _VOID and _is_unseen(self.html, start, end):
+            if tag not in _VOID and is_unseen(self.html, start, end):
                 self._hidden = _Region(tag)
-        elif tag == "body" and not self._inside and (body := read_start_tag(self.html, start)) is not None:
-            self.first_place = body.end
+        elif tag == "body" and not self._inside and (end := end or _end_of_tag(self.html, start)) is not None:
+            self.first_place = end
         elif tag == "frameset":
             self._no_place = True
         if tag in _WATCHED or tag in quoted.ELEMENTS:
@@ -304,7 +291,12 @@ class Survey:
         self._inside = ""
 
     def _image(self, start: int) -> None:
-        if self._want_images and (tag := read_start_tag(self.html, start)) is not None:
+        if not self._want_images:
+            return
+        usual = skim.IMAGE.match(self.html, start)
+        if usual is not None:
+            self.images.append(Image(start, usual.end(), decoded(usual[1]), self._quote is not None))
+        elif (tag := read_start_tag(self.html, start)) is not None:
             source = value_of(self.html, tag.first("src"))
             self.images.append(Image(start, tag.end, source, self._quote is not None))
 
@@ -335,6 +327,7 @@ class Survey:
             return
         closing = _COMMENT_END.search(self.html, opening.end())
         inner = self.html[opening.end() : closing.start() if closing else len(self.html)]
+        inner += ">" if inner.endswith("<![endif]") else ""
         if "<" in inner:
             self._adopt(_Held(inner, images=self._want_images), opening.end())
 
@@ -371,9 +364,7 @@ class Survey:
         """True when markup appended to the document is read as markup: no open comment, tag or raw text element."""
         if self._last_tag < 0:
             return True  # the quick way ends in no other way
-        probe = self.html[self._last_tag :]
-        found = [one for one in tokenize(probe + "<br>", capture_attributes=False) if one.type is _START]
-        return bool(found) and _Lines(probe).offset(found[-1].line, found[-1].col) == len(probe)
+        return ends_in_text(self.html[self._last_tag :])
 
 
 class _Held(Survey):
@@ -398,59 +389,9 @@ class _Held(Survey):
         self._close_open_at(len(self.html))
 
 
-class _Lines:
-    """Offsets from lines and columns, asked for in the order of the document. Lines end as the HTML standard says."""
-
-    def __init__(self, html: str) -> None:
-        self._html = html
-        self._line = 1
-        self._start = 0
-        self._bare_returns = "\r" in html and html.count("\r") != html.count("\r\n")
-
-    def offset(self, line: int, col: int) -> int:
-        while self._line < line:
-            self._start = self._next_line()
-            self._line += 1
-        return self._start + col
-
-    def _next_line(self) -> int:
-        if not self._bare_returns:
-            return self._html.find("\n", self._start) + 1
-        end = _LINE_END.search(self._html, self._start)
-        return end.end() if end else len(self._html)
-
-
-def _lowered(html: str) -> bytes:
-    """The document in lower case as UTF-8: far quicker to make and to search than text with wide characters."""
-    return html.encode("utf-8", "surrogatepass").lower()
-
-
-def _pattern(quote: _Region | None, html: str) -> re.Pattern[str]:
-    """Of a quote that we are inside of only the end is looked for, and links for the list."""
-    if quote is None:
-        return skim.pieces(_STARTS | {"blockquote"}, _ENDS, quoted.ELEMENTS, styles="3.0pt" in html)
-    region = {quote.tag} if quote.tag else set()
-    return skim.pieces(_STARTS | region, _ENDS | region, _NONE, styles=False)
-
-
-def _is_blank(text: str) -> bool:
-    if "&" in text:
-        text = "".join(token.data or "" for token in tokenize(text))
-    return not text.strip(_BLANK)
-
-
-def _is_unseen(html: str, start: int, end: int | None) -> bool:
-    if end is not None and _MAY_BE_UNSEEN.search(html, start, end) is None:
-        return False
+def _end_of_tag(html: str, start: int) -> int | None:
     tag = read_start_tag(html, start)
-    for attribute in tag.attributes if tag else ():
-        if attribute.name == "hidden":
-            return True
-        if attribute.name == "style" and _UNSEEN.search(value_of(html, attribute)):
-            return True
-        if attribute.name in ("class", "id") and _PREHEADER.search(value_of(html, attribute)):
-            return True
-    return False
+    return tag.end if tag is not None else None
 
 
 def _marks(html: str, start: int) -> list[Cut]:
