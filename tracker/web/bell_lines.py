@@ -27,11 +27,11 @@ NEWS: Mapping[str, str] = {
 }
 """What deserves more than the sentence of its kind."""
 CORRECTIONS: Mapping[str, str] = {
-    "security_scanner": N_("Corrected: that was not %(who)s but a security check by %(machine)s: %(subject)s"),
-    "privacy_prefetch": N_("Corrected: that was not %(who)s, Apple Mail loaded the pictures by itself: %(subject)s"),
-    "link_preview": N_("Corrected: that was not %(who)s but a preview in a chat: %(subject)s"),
-    "sender_self": N_("Corrected: that was not %(who)s but yourself: %(subject)s"),
-    "crawler": N_("Corrected: that was not %(who)s but a robot: %(subject)s"),
+    "security_scanner": N_("Corrected: a security check by %(machine)s, not %(who)s: %(subject)s"),
+    "privacy_prefetch": N_("Corrected: Apple Mail loaded the pictures by itself, not %(who)s: %(subject)s"),
+    "link_preview": N_("Corrected: a preview in a chat, not %(who)s: %(subject)s"),
+    "sender_self": N_("Corrected: that was yourself, not %(who)s: %(subject)s"),
+    "crawler": N_("Corrected: a robot, not %(who)s: %(subject)s"),
     "user": N_("Corrected by you: that was not %(who)s: %(subject)s"),
 }
 """Who it was instead, by class; ``user`` is the person's own word."""
