@@ -78,7 +78,6 @@ SOURCES = (
 def refresh_due(house: House, sources: Sequence[RangeSource] = SOURCES) -> int:
     """Downloads every file that is due on this machine. Returns 0: there is never more to do at once."""
     folder = house.settings.data_dir / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
     for source in sources:
         if _due_at(folder, source) <= time.time():
             refresh(house, source)
@@ -150,5 +149,6 @@ def _due_at(folder: Path, source: RangeSource) -> float:
 
 def _set_due(folder: Path, source: RangeSource, moment: float) -> None:
     mark = folder / f"{source.name}.due"
+    folder.mkdir(parents=True, exist_ok=True)
     mark.touch()
     os.utime(mark, (moment, moment))

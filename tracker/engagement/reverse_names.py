@@ -41,17 +41,17 @@ class ReverseNames:
     def of(self, addresses: set[str]) -> dict[str, str]:
         """The confirmed name of each address, empty for those that have none. Asks only for what is not remembered.
 
-        Raises :class:`NoNameServer` when not one question was answered.
+        Raises :class:`NoNameServer` when not one of the first questions was answered.
         """
         found = {ip: name for ip in addresses if (name := self._remembered(ip)) is not None}
         missing = sorted(addresses - found.keys())
         if not missing:
             return found
         resolver = _resolver(self.house)
-        with ThreadPoolExecutor(AT_ONCE, "reverse names") as pool:
-            answers = dict(zip(missing, pool.map(lambda ip: confirmed_name(resolver, ip), missing), strict=True))
+        answers = _ask(resolver, missing[:AT_ONCE])
         if all(answer is None for answer in answers.values()):
             raise NoNameServer
+        answers |= _ask(resolver, missing[AT_ONCE:])
         self._remember(answers)
         return found | {ip: name or "" for ip, name in answers.items()}
 
@@ -69,6 +69,11 @@ class ReverseNames:
                 self._known[ip] = (moment + seconds, name or "")
             for oldest in list(self._known)[: max(0, len(self._known) - MOST)]:
                 del self._known[oldest]
+
+
+def _ask(resolver: Resolver, addresses: list[str]) -> dict[str, str | None]:
+    with ThreadPoolExecutor(AT_ONCE, "reverse names") as pool:
+        return dict(zip(addresses, pool.map(lambda ip: confirmed_name(resolver, ip), addresses), strict=True))
 
 
 def confirmed_name(resolver: Resolver, ip: str) -> str | None:
