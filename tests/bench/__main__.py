@@ -5,12 +5,15 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-BENCHES = ("edge", "rewriter", "gateway", "judge")
+BENCHES = ("edge", "rewriter", "ingest", "gateway", "judge")
 
 
 def main() -> int:
     """Prints one section per bench."""
-    print(f"# Figures of {datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, Python {platform.python_version()}\n", flush=True)
+    print(
+        f"# Figures of {datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, Python {platform.python_version()}\n",
+        flush=True,
+    )
     failed = 0
     for bench in BENCHES:
         print(f"## {bench}\n", flush=True)
