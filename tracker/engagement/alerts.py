@@ -5,15 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select as columns
-from sqlmodel import Session, SQLModel, col
+from sqlmodel import Session, col
 
 from tracker.db import now
 from tracker.engagement.bulk import append_rows
 from tracker.engagement.counters import Counted
+from tracker.engagement.tables import FEED
 from tracker.models import Delivery, Event, Message
 from tracker.notify import correct, tell
-
-_FEED = SQLModel.metadata.tables["feed_item"]
 
 
 def ring_for(session: Session, settled: Sequence[Any]) -> None:
@@ -43,7 +42,7 @@ def tell_pages(session: Session, messages: Sequence[Counted]) -> None:
     """Hints to the open pages of their owners that these messages have changed."""
     moment = now()
     hints = [{"user_id": m.user_id, "kind": "message", "subject": m.public_id, "at": moment} for m in messages]
-    append_rows(session, _FEED, hints)
+    append_rows(session, FEED, hints)
 
 
 def _copies(session: Session, deliveries: Collection[int]) -> Mapping[int, Any]:

@@ -8,12 +8,11 @@ from typing import Any
 
 from sqlalchemy import Table, case, func
 from sqlalchemy import select as columns
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session
 
 from tracker.engagement.bulk import update_rows
+from tracker.engagement.tables import DELIVERY, EVENT, LINK, MESSAGE
 
-_tables = SQLModel.metadata.tables
-EVENT, DELIVERY, MESSAGE, LINK = (_tables[name] for name in ("event", "delivery", "message", "tracked_link"))
 _OF_DELIVERIES = (
     *("opens", "clicks", "machine", "first_opened_at", "last_opened_at", "first_clicked_at", "last_clicked_at"),
 )

@@ -17,7 +17,7 @@ from tracker.engagement.bulk import update_rows
 from tracker.engagement.judging import Outcome
 from tracker.engagement.rules import Rules
 from tracker.engagement.source_digests import source_digest, telling_host
-from tracker.engagement.verdict_rows import EVIDENCE
+from tracker.engagement.tables import EVIDENCE
 from tracker.house import House
 from tracker.models import Delivery, Event, HitEvidence
 

@@ -10,19 +10,19 @@ from typing import Any
 from sqlalchemy import func, update
 from sqlalchemy import select as columns
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, SQLModel, col, select
+from sqlmodel import Session, col, select
 
 from tracker.db import now
 from tracker.engagement.addresses import MESSAGES_TO_LEARN, PROOF
 from tracker.engagement.judging import Outcome
 from tracker.engagement.sealing import address_of
 from tracker.engagement.source_digests import scanner_digest
+from tracker.engagement.tables import SCANNER_NETWORK, SCANNER_PROOF
 from tracker.house import House
 from tracker.models import Event, HitEvidence, ScannerNetwork, ScannerProof
 
 KEPT = timedelta(days=30)
 _SLICE = 2000
-_NETWORK, _PROOF = (SQLModel.metadata.tables[name] for name in ("scanner_network", "scanner_proof"))
 
 
 def note_proofs(session: Session, house: House, outcomes: Iterable[Outcome]) -> None:
@@ -45,14 +45,14 @@ def _write(session: Session, proofs: dict[tuple[str, int], tuple[str, Any]]) -> 
     networks = [
         {"digest": digest, "first_at": moment, "expires_at": moment + KEPT} for digest in sorted({d for d, _ in proofs})
     ]
-    made = insert(_NETWORK)
+    made = insert(SCANNER_NETWORK)
     renewed = made.on_conflict_do_update(index_elements=["digest"], set_={"expires_at": made.excluded.expires_at})
     session.connection().execute(renewed, networks)
     rows = [
         {"network": digest, "message_id": message, "code": code, "at": at}
         for (digest, message), (code, at) in sorted(proofs.items())
     ]
-    session.connection().execute(insert(_PROOF).on_conflict_do_nothing(), rows)
+    session.connection().execute(insert(SCANNER_PROOF).on_conflict_do_nothing(), rows)
 
 
 def note_people(session: Session, house: House, addresses: Iterable[str]) -> None:

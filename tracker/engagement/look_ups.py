@@ -23,7 +23,8 @@ from tracker.engagement.learned import note_proofs
 from tracker.engagement.reverse_names import NoNameServer, ReverseNames
 from tracker.engagement.rules import Rules, rules_of
 from tracker.engagement.sealing import address_of, seal
-from tracker.engagement.verdict_rows import EVIDENCE, store_changed
+from tracker.engagement.tables import EVIDENCE
+from tracker.engagement.verdict_rows import store_changed
 from tracker.house import House
 from tracker.models import Event, HitEvidence
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import func
 from sqlalchemy import select as columns
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session
 
 from tracker.db import now
 from tracker.engagement.bulk import append_rows, reserve_ids, update_rows
@@ -16,11 +16,9 @@ from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import number_of, seal
 from tracker.engagement.settle import settle_seconds
 from tracker.engagement.source_digests import source_digest, telling_host
+from tracker.engagement.tables import EVENT, EVIDENCE, VERDICT
 from tracker.engagement.verdict import Verdict
 from tracker.house import House
-
-_tables = SQLModel.metadata.tables
-EVENT, VERDICT, EVIDENCE = _tables["event"], _tables["verdict"], _tables["hit_evidence"]
 
 
 def store_new(

@@ -1,0 +1,100 @@
+"""After the evidence time no table, no file, no log line and no bell line holds an address or a user agent."""
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select as columns
+from sqlmodel import SQLModel, col, select, update
+
+from tests.engagement.edge_by_hand import CHROME, GMAIL, PAGE, Edge, send_to, settle, take_in
+from tests.engagement.reverse_zone import ReverseZone, served
+from tests.houses import People
+from tracker.db import now
+from tracker.engagement.ingest import retry_aside
+from tracker.engagement.learned import learn_scanners
+from tracker.engagement.look_ups import LookUps
+from tracker.engagement.overrule import overrule
+from tracker.engagement.reevaluate import reevaluate
+from tracker.engagement.reverse_names import ReverseNames
+from tracker.house import House
+from tracker.models import Event, HitAside, HitEvidence, User
+from tracker.privacy import sweep
+
+READERS = ("93.184.10.7", "203.0.113.66", "64.235.150.9", "2001:db8:77:5::19")
+MARK = "Chrome/156.0.0.0"
+NAME = "outbound.ess.barracuda.com"
+SEALED = {("hit_evidence", "sealed"), ("hit_aside", "sealed")}
+
+
+def traces(house: House, *, sealed: bool) -> list[str]:
+    """Where in the database an address, a user agent or a reverse name can be read; and whether sealed rows are left."""
+    found = []
+    with house.database.reading() as session:
+        for table in SQLModel.metadata.tables.values():
+            for row in session.connection().execute(columns(*table.columns)).mappings():
+                found += [f"{table.name}.{name}" for name, value in row.items() if _tells(value)]
+                found += [f"{table.name}.{name}" for name in row if sealed and (table.name, name) in SEALED]
+    return sorted(set(found))
+
+
+def _tells(value: object) -> bool:
+    shown = value if isinstance(value, bytes) else str(value).encode()
+    return any(word.encode() in shown for word in (*READERS, MARK, "2001:db8:77:5", NAME, "Windows NT 10.0"))
+
+
+def live(house: House, people: People, alice: User) -> None:
+    """Everything that can happen to hits: people, machines, crowds, look-ups, trouble, corrections."""
+    copies = send_to(house, people, alice, "anna@one.example", "luc@two.example", "eva@three.example")
+    edge = Edge()
+    for number, copy in enumerate(copies):
+        edge.hit(copy, client=READERS[0], after=600 + 100 * number)
+        edge.hit(copy, "click", link=0, client=READERS[1], after=2000 + 0.1 * number)
+        edge.hit(copy, "click", link=1, client=READERS[1], after=2000.002 + 0.1 * number)
+        edge.hit(copy, "click", link=0, client=READERS[2], headers=PAGE, after=4000 + 100 * number)
+        edge.hit(copy, client=READERS[3], headers=CHROME, after=6000 + 100 * number)
+        edge.hit(copy, headers=GMAIL, client="66.249.84.33", after=7000 + 100 * number)
+    poisoned = edge.hit(copies[0], after=9000)
+    edge.hits[-1] = replace(poisoned, received_at=poisoned.received_at.replace(tzinfo=None))
+    take_in(house, edge)
+    settle(house)
+    learn_scanners(house)
+    with served(ReverseZone({READERS[2]: NAME}, {NAME: READERS[2]})) as zone:
+        asking = replace(house, name_server=zone.address)
+        look_up = LookUps(ReverseNames(asking))
+        while look_up(asking):
+            pass
+    with house.database.session_scope() as session:
+        first = session.exec(select(Event).where(col(Event.kind) == "open")).first()
+        assert first is not None
+        overrule(session, house, first, session.get_one(User, alice.id), human=False)
+    reevaluate(house)
+    settle(house)
+
+
+def test_nothing_tells_who_it_was_once_the_evidence_is_gone(
+    house: House, people: People, alice: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        live(house, people, alice)
+        assert traces(house, sealed=False) == [], "in the open, even before the evidence time is over"
+        assert traces(house, sealed=True) == ["hit_aside.sealed", "hit_evidence.sealed"]
+        with house.database.session_scope() as session:
+            past = now() - timedelta(seconds=1)
+            session.exec(update(HitEvidence).values(expires_at=past, at=now() - timedelta(days=8)))
+            session.exec(update(HitAside).values(expires_at=past))
+        sweep(house)
+        retry_aside(house)
+        settle(house)
+        reevaluate(house)
+    assert traces(house, sealed=True) == []
+    assert not [line for line in caplog.messages if _tells(line)]
+    assert not _tells(caplog.text)
+
+
+def test_no_file_of_the_data_folder_tells_who_it_was(house: House, people: People, alice: User) -> None:
+    live(house, people, alice)
+    files = [path for path in house.settings.data_dir.rglob("*") if path.is_file()]
+    assert files
+    assert [path.name for path in files if _tells(path.read_bytes())] == []
