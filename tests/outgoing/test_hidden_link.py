@@ -168,6 +168,18 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+def test_a_tag_within_the_tag_is_not_taken_for_its_beginning() -> None:
+    html = f"<A x='<a' HREF={OLD}></a><p style='x'>and what follows</p>"
+    assert without_traps(html, is_trap) == "<A x='<a' HREF=\"\"></a><p style='x'>and what follows</p>"
+
+
+def test_another_link_inside_an_old_one_is_not_lost() -> None:
+    html = f"<A x='<a' HREF={OLD}><area href='https://a.example/3'></a>"
+    found = hidden(html)
+    assert f"{HOST}/c/1" in found.html
+    assert restore(found) == html
+
+
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_whatever_the_document_restore_is_exact_and_no_old_one_stays_live(html: str) -> None:
     found = hidden(html)

@@ -18,8 +18,8 @@ _MARKUP = (
 )
 _STYLED_TAGS = frozenset({"style", "table", "font", "center", "img"})
 _STYLED_ATTRIBUTES = frozenset({"style", "bgcolor", "background", "color", "face"})
-_END_TAG = re.compile(r"</a[^>]*>", re.IGNORECASE)
 _LOOK_BACK = 20
+_END_TAG = re.compile(r"</a[^>]*>", re.IGNORECASE)
 
 
 def hide(rewritten: Rewritten, html: str, url: str | None, is_trap: Callable[[str], bool]) -> Rewritten:
@@ -80,18 +80,21 @@ def _old_ones(html: str, links: list[Link], is_trap: Callable[[str], bool]) -> I
         if url is None or not is_trap(url):
             continue
         start, end = _start(html, link), _end(html, link)
-        if start is None or end is None or link.visible_text(html):
+        if start is None or end is None or html[link.text_start : link.text_end].strip():
             yield emptied(html, link)  # something has grown into it: that stays
         else:
             yield cut_out(html, start, end)
 
 
 def _start(html: str, link: Link) -> int | None:
-    at = link.start
+    """Where the link's start tag begins; None when that is not plain, as with a tag inside an attribute of the tag."""
+    found, at = [], link.start
     for _ in range(_LOOK_BACK):
         at = html.rfind("<", 0, at)
-        tag = read_start_tag(html, at) if at >= 0 else None
+        if at < 0:
+            break
+        tag = read_start_tag(html, at)
         href = tag.first("href") if tag else None
         if href is not None and href.value_start == link.start:
-            return at
-    return None
+            found.append(at)
+    return found[0] if len(found) == 1 else None
