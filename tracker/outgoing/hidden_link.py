@@ -80,7 +80,7 @@ def _old_ones(html: str, links: list[Link], is_trap: Callable[[str], bool]) -> I
         if url is None or not is_trap(url):
             continue
         start, end = _start(html, link), _end(html, link)
-        if start is None or end is None or html[link.text_start : link.text_end].strip():
+        if start is None or end is None or _in_comment(html, end) or html[link.text_start : link.text_end].strip():
             yield emptied(html, link)  # something has grown into it: that stays
         else:
             yield cut_out(html, start, end)
