@@ -8,6 +8,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
 from tracker.db import now
+from tracker.engagement.among import among
 from tracker.engagement.bulk import append_rows
 from tracker.engagement.counters import Counted
 from tracker.engagement.tables import FEED
@@ -59,7 +60,7 @@ def _copies(session: Session, deliveries: Collection[int]) -> Mapping[int, Any]:
             col(Message.muted),
         )
         .join(Message, col(Message.id) == col(Delivery.message_id))
-        .where(col(Delivery.id).in_(deliveries))
+        .where(among(session, col(Delivery.id), deliveries))
         .order_by(col(Delivery.id))
     )
     return {row.id: row for row in session.connection().execute(statement)}

@@ -10,6 +10,7 @@ from sqlalchemy import Table, case, func
 from sqlalchemy import select as columns
 from sqlmodel import Session
 
+from tracker.engagement.among import among
 from tracker.engagement.bulk import update_rows
 from tracker.engagement.tables import DELIVERY, EVENT, LINK, MESSAGE
 
@@ -35,7 +36,7 @@ def lock_messages(session: Session, message_ids: Collection[int]) -> None:
     (SQLite: the transaction already holds the only write lock.)
     """
     if session.get_bind().dialect.name != "sqlite" and message_ids:
-        held = columns(MESSAGE.c.id).where(MESSAGE.c.id.in_(message_ids)).order_by(MESSAGE.c.id)
+        held = columns(MESSAGE.c.id).where(among(session, MESSAGE.c.id, message_ids)).order_by(MESSAGE.c.id)
         session.connection().execute(held.with_for_update(key_share=True)).all()
 
 
@@ -53,7 +54,8 @@ def recount(session: Session, message_ids: Iterable[int]) -> Sequence[Counted]:
 
 def _recount_deliveries(session: Session, ids: Sequence[int]) -> Rows:
     events = _events_by_delivery(session, ids)
-    found = _read(session, DELIVERY, _OF_DELIVERIES, ("message_id", "opens_on"), DELIVERY.c.message_id.in_(ids))
+    where = among(session, DELIVERY.c.message_id, ids)
+    found = _read(session, DELIVERY, _OF_DELIVERIES, ("message_id", "opens_on"), where)
     new = {id_: {**old, **_delivery_counters(events[id_], old["opens_on"])} for id_, old in found.items()}
     _write(session, DELIVERY, _OF_DELIVERIES, found, new)
     return new
@@ -84,7 +86,7 @@ def _events_by_delivery(session: Session, ids: Sequence[int]) -> Mapping[int, Ma
             func.min(at),
             func.max(at),
         )
-        .where(EVENT.c.message_id.in_(ids), EVENT.c.kind.in_(("open", "click")))
+        .where(among(session, EVENT.c.message_id, ids), EVENT.c.kind.in_(("open", "click")))
         .group_by(EVENT.c.delivery_id, EVENT.c.kind)
     )
     found: dict[int, dict[str, Any]] = defaultdict(dict)
@@ -95,12 +97,13 @@ def _events_by_delivery(session: Session, ids: Sequence[int]) -> Mapping[int, Ma
 
 def _recount_links(session: Session, ids: Sequence[int]) -> None:
     counted = columns(EVENT.c.message_id, EVENT.c.link, func.count()).where(
-        EVENT.c.message_id.in_(ids), EVENT.c.kind == "click", EVENT.c.counted
+        among(session, EVENT.c.message_id, ids), EVENT.c.kind == "click", EVENT.c.counted
     )
     rows = session.connection().execute(counted.group_by(EVENT.c.message_id, EVENT.c.link))
     clicks = {(message, link): count for message, link, count in rows}
-    of_interest = LINK.c.message_id.in_({message for message, _ in clicks}) | (LINK.c.clicks > 0)
-    found = _read(session, LINK, ("clicks",), ("message_id", "position"), LINK.c.message_id.in_(ids) & of_interest)
+    with_clicks = among(session, LINK.c.message_id, {message for message, _ in clicks}) | (LINK.c.clicks > 0)
+    where = among(session, LINK.c.message_id, ids) & with_clicks
+    found = _read(session, LINK, ("clicks",), ("message_id", "position"), where)
     new = {id_: {"clicks": clicks.get((old["message_id"], old["position"]), 0)} for id_, old in found.items()}
     _write(session, LINK, ("clicks",), found, new)
 
@@ -109,7 +112,7 @@ def _recount_messages(session: Session, ids: Sequence[int], deliveries: Rows) ->
     copies: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for delivery in deliveries.values():
         copies[delivery["message_id"]].append(delivery)
-    found = _read(session, MESSAGE, _OF_MESSAGES, ("user_id", "public_id"), MESSAGE.c.id.in_(ids))
+    found = _read(session, MESSAGE, _OF_MESSAGES, ("user_id", "public_id"), among(session, MESSAGE.c.id, ids))
     _write(session, MESSAGE, _OF_MESSAGES, found, {id_: _sum_up(copies[id_]) for id_ in found})
     return [Counted(id_, row["user_id"], row["public_id"]) for id_, row in found.items()]
 

@@ -13,6 +13,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
 from tracker.engagement.addresses import LEFT_OUT, RECIPIENTS, crowds
+from tracker.engagement.among import among
 from tracker.engagement.bulk import update_rows
 from tracker.engagement.judging import Outcome
 from tracker.engagement.rules import Rules
@@ -97,7 +98,7 @@ def _held(session: Session, house: House, rules: Rules, mine: Sequence[Asked]) -
         .join(Event, col(Event.id) == col(HitEvidence.event_id))
         .join(Delivery, col(Delivery.id) == col(Event.delivery_id))
         .where(
-            col(HitEvidence.source).in_(hosts),
+            among(session, col(HitEvidence.source), hosts),
             col(HitEvidence.at).between(first - window, last + window),
             col(Event.klass).not_in(LEFT_OUT),
         )

@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 
 from pixel.hits import Hit
 from tracker.db import now
+from tracker.engagement.among import among
 from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import take_in
 from tracker.engagement.sources import Source
@@ -78,8 +79,8 @@ def _take_in(house: House, edge: str, hits: Sequence[Hit]) -> None:
 
 def _without_known(session: Session, edge: str, hits: Sequence[Hit]) -> list[Hit]:
     """A cursor can be lost, with a restored backup; events cannot be doubled all the same."""
-    numbers = [hit.id for hit in hits]
-    known = set(session.exec(select(Event.hit).where(Event.edge == edge, col(Event.hit).in_(numbers))))
+    numbers = [hit.id or 0 for hit in hits]
+    known = set(session.exec(select(Event.hit).where(Event.edge == edge, among(session, col(Event.hit), numbers))))
     return [hit for hit in hits if hit.id not in known]
 
 

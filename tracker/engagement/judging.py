@@ -11,6 +11,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
 from tracker.engagement.addresses import crowd_verdict
+from tracker.engagement.among import among
 from tracker.engagement.duplicates import merge_duplicates
 from tracker.engagement.evidence import Evidence
 from tracker.engagement.rules import Rules
@@ -155,7 +156,7 @@ def held_hits(
 
 
 def _flooded(session: Session, deliveries: Collection[int], limit: int) -> set[int]:
-    counts = columns(col(Event.delivery_id)).where(col(Event.delivery_id).in_(deliveries))
+    counts = columns(col(Event.delivery_id)).where(among(session, col(Event.delivery_id), deliveries))
     over = counts.group_by(col(Event.delivery_id)).having(func.count() > limit)
     return {id_ for id_ in session.connection().execute(over).scalars() if id_ is not None}
 
@@ -165,7 +166,7 @@ def _read(
 ) -> dict[int, list[Known]]:
     if not deliveries:
         return {}
-    held = _held_columns().where(col(Event.delivery_id).in_(deliveries), where)
+    held = _held_columns().where(among(session, col(Event.delivery_id), deliveries), where)
     newest = held.order_by(col(Event.at).desc(), col(Event.id).desc()).limit(limit)
     found: dict[int, list[Known]] = defaultdict(list)
     for row in reversed(session.connection().execute(newest).all()):

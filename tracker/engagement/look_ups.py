@@ -15,6 +15,7 @@ from sqlalchemy import update
 from sqlmodel import Session, col
 
 from tracker.db import now
+from tracker.engagement.among import among
 from tracker.engagement.bulk import update_rows
 from tracker.engagement.counters import lock_messages
 from tracker.engagement.intake import tell
@@ -86,14 +87,16 @@ def _note(house: House, names: Mapping[int, str]) -> None:
     """Closes the question for every event; where a name was found, seals it in and judges the delivery again."""
     named = {event: name for event, name in names.items() if name}
     with house.database.session_scope() as session:
-        done = update(HitEvidence).where(col(HitEvidence.event_id).in_(names)).values(look_up_since=None)
+        done = update(HitEvidence).where(among(session, col(HitEvidence.event_id), names)).values(look_up_since=None)
         session.exec(done)
         if named:
             _judge_again(session, house, named)
 
 
 def _judge_again(session: Session, house: House, named: Mapping[int, str]) -> None:
-    about = columns(col(Event.delivery_id), col(Event.message_id), col(Event.at)).where(col(Event.id).in_(named))
+    about = columns(col(Event.delivery_id), col(Event.message_id), col(Event.at)).where(
+        among(session, col(Event.id), named)
+    )
     rows = session.connection().execute(about).all()
     lock_messages(session, {row.message_id for row in rows})
     rules = rules_of(house)

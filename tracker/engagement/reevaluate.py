@@ -7,6 +7,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
 from tracker.db import now
+from tracker.engagement.among import among
 from tracker.engagement.counters import lock_messages
 from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import tell
@@ -62,5 +63,5 @@ def _judge(house: House, rules: Rules, deliveries: set[int]) -> int:
 
 
 def _messages(session: Session, deliveries: set[int]) -> set[int]:
-    found = columns(col(Event.message_id)).where(col(Event.delivery_id).in_(deliveries)).distinct()
+    found = columns(col(Event.message_id)).where(among(session, col(Event.delivery_id), deliveries)).distinct()
     return set(session.connection().execute(found).scalars().all())

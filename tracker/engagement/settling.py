@@ -9,12 +9,14 @@ from sqlmodel import Session, col
 
 from tracker.db import now
 from tracker.engagement.alerts import ring_for
+from tracker.engagement.among import among
 from tracker.engagement.counters import lock_messages
 from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import tell
 from tracker.engagement.judging import Outcome, Scope, judge_again
 from tracker.engagement.learned import note_people
 from tracker.engagement.rules import rules_of
+from tracker.engagement.tables import EVENT
 from tracker.engagement.verdict_rows import store_changed
 from tracker.house import House
 from tracker.models import Event
@@ -32,7 +34,8 @@ def settle_due(house: House) -> int:
         # Messages first and events after them, as everybody does; another worker may have settled some in between.
         lock_messages(session, {event.message_id for event in waiting})
         outcomes = _judge_once_more(session, house, waiting)
-        settled = _waiting(session, col(Event.id).in_([e.id for e in waiting]) & col(Event.settle_at).is_not(None))
+        still = among(session, col(Event.id), [e.id for e in waiting]) & col(Event.settle_at).is_not(None)
+        settled = _waiting(session, still)
         people = [event for event in settled if event.counted]
         _mark(session, settled, settle_at=None)
         _mark(session, people, alerted=True)
@@ -61,4 +64,5 @@ def _judge_once_more(session: Session, house: House, waiting: Sequence[Any]) -> 
 
 def _mark(session: Session, events: Sequence[Any], **values: object) -> None:
     if events:
-        session.exec(update(Event).where(col(Event.id).in_([event.id for event in events])).values(**values))
+        these = among(session, EVENT.c.id, [event.id for event in events])
+        session.connection().execute(update(EVENT).where(these).values(**values))

@@ -17,6 +17,7 @@ from pixel.hits import Hit
 from tracker.addresses import AddressError, domain_of, lookup_form
 from tracker.consent import Purpose, State, may_keep
 from tracker.db import now
+from tracker.engagement.among import among
 from tracker.engagement.evidence import Evidence
 from tracker.engagement.evidence import State as Known
 from tracker.engagement.learned import believed_scanners
@@ -46,6 +47,7 @@ class Copy:
     provider: str | None
     opens_on: bool
     clicks_on: bool
+    never_track: bool
     handover: Handover
 
     @property
@@ -136,32 +138,33 @@ def _copies(session: Session, ids: Collection[str]) -> dict[str, Copy]:
             col(Account.smtp_host),
             col(Delivery.opens_on),
             col(Delivery.clicks_on),
+            col(Recipient.never_track),
             *handover_columns(),
         )
         .join(Message, col(Message.id) == col(Delivery.message_id))
+        .join(Recipient, col(Recipient.id) == col(Delivery.recipient_id))
         .outerjoin(Account, col(Account.id) == col(Message.account_id))
-        .where(col(Delivery.public_id).in_(ids))
+        .where(among(session, col(Delivery.public_id), ids))
     )
     return {row[0]: _copy(row) for row in session.connection().execute(statement)}
 
 
 def _copy(row: Any) -> Copy:
-    _, id_, message, user, recipient, address, sender, preset, host, opens, clicks, accepted_at, mx = row
+    _, id_, message, user, recipient, address, sender, preset, host, opens, clicks, never, accepted_at, mx = row
     service = provider(preset or "", host or "")
     handover = Handover(accepted_at, mx)
-    return Copy(id_, message, user, recipient, address, sender, service, opens, clicks, handover)
+    return Copy(id_, message, user, recipient, address, sender, service, opens, clicks, never, handover)
 
 
 def _allowed(session: Session, copies: Collection[Copy]) -> frozenset[tuple[int, str]]:
     """(delivery, kind of hit) that the frozen policy and consent as it is now both allow to be kept."""
     pack = workspace_pack(session)
     ids = {copy.recipient_id for copy in copies}
-    never = dict(session.exec(select(Recipient.id, Recipient.never_track).where(col(Recipient.id).in_(ids))).all())
     states = consent_of(session, ids)
 
     def keeps(copy: Copy, frozen: bool, purpose: Purpose) -> bool:
         state: State = states[copy.recipient_id][purpose]
-        return may_keep(frozen, pack, state, never[copy.recipient_id])
+        return may_keep(frozen, pack, state, copy.never_track)
 
     opens = {(copy.id, "open") for copy in copies if keeps(copy, copy.opens_on, Purpose.OPENS)}
     clicks = {(copy.id, "click") for copy in copies if keeps(copy, copy.clicks_on, Purpose.CLICKS)}
@@ -170,7 +173,7 @@ def _allowed(session: Session, copies: Collection[Copy]) -> frozenset[tuple[int,
 
 def _link_counts(session: Session, messages: Collection[int]) -> dict[int, int]:
     tracked = select(TrackedLink.message_id, func.count()).where(
-        col(TrackedLink.message_id).in_(messages), col(TrackedLink.tracked)
+        among(session, col(TrackedLink.message_id), messages), col(TrackedLink.tracked)
     )
     return dict(session.exec(tracked.group_by(col(TrackedLink.message_id))).all())
 
@@ -183,7 +186,7 @@ def _browsers(session: Session, marks: Collection[str]) -> dict[str, str]:
 
 def _colleagues(session: Session, addresses: Collection[str]) -> frozenset[str]:
     """Those of the addresses that belong to our own people."""
-    people = session.exec(select(User.email).where(col(User.email).in_(addresses))).all()
+    people = session.exec(select(User.email).where(among(session, col(User.email), addresses))).all()
     sending = select(Account.address).where(col(Account.removed_at).is_(None)).distinct()
     mine = {_lookup(address) for address in session.exec(sending)}
     return frozenset(people) | (mine & set(addresses))

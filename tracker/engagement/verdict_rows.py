@@ -9,6 +9,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session
 
 from tracker.db import now
+from tracker.engagement.among import among
 from tracker.engagement.bulk import append_rows, reserve_ids, update_rows
 from tracker.engagement.classify import client_name
 from tracker.engagement.judging import Outcome, reasons_as_json
@@ -53,7 +54,7 @@ def append_verdicts(session: Session, verdicts: Mapping[int, Verdict], rule_set:
     if not verdicts:
         return
     newest = columns(VERDICT.c.event_id, func.max(VERDICT.c.version).label("version")).where(
-        VERDICT.c.event_id.in_(verdicts)
+        among(session, VERDICT.c.event_id, verdicts)
     )
     found = session.connection().execute(newest.group_by(VERDICT.c.event_id)).all()
     versions: dict[int, int] = {row.event_id: row.version for row in found}
