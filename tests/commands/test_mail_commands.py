@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pixel.tokens import new_public_id
+from pixel.settings import load_or_make_keys
+from pixel.tokens import Tokens, new_public_id
 from tests.commands.inkling import Inkling
 
 HTML = b'<html><body><p>H\xc3\xa9llo <a href="https://shop.example/a?b=1&amp;c=2">offer</a></p></body></html>'
@@ -52,6 +53,14 @@ def test_one_document_by_each_purpose(inkling: Inkling, words: tuple[str, ...], 
     assert [sum(kind in url for url in found) for kind in ("/c/", "/o/")] == [links, pixels]
     if not words:
         assert done.out == HTML
+
+
+def test_a_hidden_link_says_what_it_is(inkling: Inkling) -> None:
+    link = urls(inkling.here("rewrite", "--html", "--links", given=HTML).text)[0]
+    keys = load_or_make_keys(inkling.folder / "data")
+    trap = link.partition("/c/")[0] + "/c/" + Tokens(keys).trap("abcdefghijk")
+    done = inkling.here("inspect", trap)
+    assert (done.code, json.loads(done.text)) == (0, {"kind": "hidden_link", "valid": True, "delivery": "abcdefghijk"})
 
 
 def test_bytes_that_are_no_text_pass_through(inkling: Inkling) -> None:

@@ -51,6 +51,8 @@ def inspect_url(words: argparse.Namespace) -> int:
         said |= {"valid": True, "delivery": opened.delivery}
     if clicked := house.tokens.read_click(token) if kind == "click" else None:
         said |= {"valid": True, "delivery": clicked.delivery, "link": clicked.link, "destination": clicked.url}
+    elif trapped := house.tokens.read_trap(token) if kind == "click" else None:
+        said |= {"kind": "hidden_link", "valid": True, "delivery": trapped.delivery}
     print(json.dumps(said, ensure_ascii=False))
     return 0 if said["valid"] else 1
 
