@@ -9,12 +9,14 @@ from functools import partial
 
 from tracker.db import now
 from tracker.digest import send_due as send_digest
+from tracker.engagement.ingest import BATCH as hits_at_once
 from tracker.engagement.ingest import drain, retry_aside
 from tracker.engagement.learned import learn_scanners
 from tracker.engagement.look_ups import LookUps
 from tracker.engagement.nightly import judge_nightly
 from tracker.engagement.range_refresh import refresh_due
 from tracker.engagement.reverse_names import ReverseNames
+from tracker.engagement.settling import BATCH as settled_at_once
 from tracker.engagement.settling import settle_due
 from tracker.engagement.sources import Source, sources
 from tracker.house import House
@@ -45,9 +47,9 @@ def tasks(house: House) -> list[Task]:
     """Everything a worker does."""
     name = worker_name()
     return [
-        *(Task(f"drain {s.name}", partial(_drain, s), 0.25 if s.name == "local" else 1.0) for s in sources(house)),
+        *(Task(f"drain {s.name}", partial(_drain, s), 0.1 if s.name == "local" else 1.0) for s in sources(house)),
         Task("hits set aside", retry_aside, 30.0),
-        Task("settle", settle_due, 0.25),
+        Task("settle", _settle, 0.1),
         Task("names of addresses", LookUps(ReverseNames(house)), 0.5),
         Task("scanner networks", learn_scanners, 60.0),
         Task("judge again", judge_nightly, 600.0),
@@ -62,7 +64,16 @@ def tasks(house: House) -> list[Task]:
 
 
 def _drain(source: Source, house: House) -> int:
-    return drain(house, source)
+    return _whole(drain(house, source), hits_at_once)
+
+
+def _settle(house: House) -> int:
+    return _whole(settle_due(house), settled_at_once)
+
+
+def _whole(done: int, batch: int) -> int:
+    """A trickle is taken in small lots, not hit by hit: what writes again and again leaves nobody else the database."""
+    return done if done >= batch else 0
 
 
 class Worker:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 
 from sqlmodel import col, func, select
@@ -110,16 +111,21 @@ def fill_spool(house: House, hits: Sequence[Hit]) -> None:
 
 
 def bell_waits(house: House, seconds: float) -> list[float]:
-    """Seconds between the end of a hit's settle time and the moment a page can read its line; one hit per copy."""
-    deliveries = send_out(house, round(RATE * seconds))
+    """Seconds between the end of the settle time of a copy's first open or click and the moment a page can read its line.
+
+    Hits come from another process, four to a copy, a third of them machines'.
+    """
+    deliveries = send_out(house, round(RATE * seconds / HITS_PER_DELIVERY))
     fill_spool(house, ())
     seen: dict[str, float] = {}
     stop = threading.Event()
     watcher = threading.Thread(target=_watch, args=(house, seen, stop))
     worker = Worker(house, [task for task in tasks(house) if task.what in ("drain local", "settle")])
+    readers = get_context("spawn").Process(target=hit_steadily, args=(house.settings.data_dir, deliveries, seconds))
     worker.start()
     watcher.start()
-    _hit_steadily(house, deliveries)
+    readers.start()
+    readers.join()
     time.sleep(3)
     stop.set()
     watcher.join()
@@ -127,37 +133,39 @@ def bell_waits(house: House, seconds: float) -> list[float]:
     return [seen[line] - due for line, due in _due(house) if line in seen]
 
 
-def _hit_steadily(house: House, deliveries: Sequence[str]) -> None:
+def hit_steadily(folder: Path, deliveries: Sequence[str], seconds: float) -> None:
+    """The readers: so many hits a second into the spool, each on disk before the next."""
     chooser = random.Random(1)
     begin = time.perf_counter()
-    with closing(open_for_writing(house.settings.data_dir / "spool.sqlite3")) as spool:
-        for number, delivery in enumerate(deliveries):
+    with closing(open_for_writing(folder / "spool.sqlite3")) as spool:
+        for number in range(round(RATE * seconds)):
             time.sleep(max(0.0, begin + number / RATE - time.perf_counter()))
-            write_hits(spool, [one_hit(chooser, delivery, datetime.now(UTC), people_only=True)])
+            write_hits(spool, [one_hit(chooser, chooser.choice(deliveries), datetime.now(UTC))])
 
 
 def _watch(house: House, seen: dict[str, float], stop: threading.Event) -> None:
-    """Looks for new hints as an open page does, a hundred times a second."""
+    """Looks for new hints as an open page does, fifty times a second."""
     after = 0
-    while not stop.wait(0.01):
+    while not stop.wait(0.02):
         with house.database.reading() as session:
-            hints = session.exec(select(FeedItem).where(col(FeedItem.id) > after).order_by(col(FeedItem.id))).all()
+            new = select(FeedItem.id, FeedItem.subject).where(col(FeedItem.id) > after, FeedItem.kind == "notification")
+            hints = session.exec(new.order_by(col(FeedItem.id))).all()
         moment = time.time()
-        after = max([after, *(hint.id or 0 for hint in hints)])
-        for hint in hints:
-            if hint.kind == "notification":
-                seen.setdefault(hint.subject, moment)
+        for number, line in hints:
+            after = number or after
+            seen.setdefault(line, moment)
 
 
 def _due(house: House) -> list[tuple[str, float]]:
     """Each bell line with the moment at which it could have rung at the earliest."""
     settle = timedelta(seconds=0.005)  # windows.settle_later at this scale
     with house.database.reading() as session:
-        rows = session.exec(
-            select(Notification.public_id, Event.at).join(
-                Event, col(Event.delivery_id) == col(Notification.delivery_id)
-            )
-        ).all()
+        first = (
+            select(Notification.public_id, func.min(Event.at))
+            .join(Event, col(Event.delivery_id) == col(Notification.delivery_id))
+            .where(col(Event.alerted))
+        )
+        rows = session.exec(first.group_by(col(Notification.public_id))).all()
     return [(line, (at + settle).timestamp()) for line, at in rows]
 
 

@@ -9,11 +9,12 @@ from sqlmodel import Session, col
 
 from tracker.db import now
 from tracker.engagement.among import among
+from tracker.engagement.bell import Telling, tell_all
 from tracker.engagement.bulk import append_rows
 from tracker.engagement.counters import Counted
 from tracker.engagement.tables import FEED
 from tracker.models import Delivery, Event, Message
-from tracker.notify import correct, tell
+from tracker.notify import correct
 
 
 def ring_for(session: Session, settled: Sequence[Any]) -> None:
@@ -21,12 +22,13 @@ def ring_for(session: Session, settled: Sequence[Any]) -> None:
     by_delivery: dict[int, list[Any]] = defaultdict(list)
     for event in settled:
         by_delivery[event.delivery_id].append(event)
-    for delivery_id, copy in _copies(session, by_delivery).items():
-        if copy.muted:
-            continue
-        events = by_delivery[delivery_id]
-        newest = max(events, key=lambda event: event.at)
-        tell(session, copy.user_id, events, **_facts(copy, newest.client))
+    copies = _copies(session, by_delivery)
+    tell_all(session, [_telling(copy, by_delivery[id_]) for id_, copy in copies.items() if not copy.muted])
+
+
+def _telling(copy: Any, fresh: Sequence[Any]) -> Telling:
+    newest = max(fresh, key=lambda event: event.at)
+    return Telling(copy.user_id, copy.id, fresh, _facts(copy, newest.client))
 
 
 def correct_bell(session: Session, deliveries: Collection[int]) -> None:
