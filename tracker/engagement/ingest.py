@@ -22,7 +22,7 @@ from tracker.models import DrainCursor, Event, HitAside
 
 log = logging.getLogger(__name__)
 
-BATCH = 1000
+BATCH = 2000
 
 
 def drain(house: House, source: Source) -> int:

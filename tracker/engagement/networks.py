@@ -34,15 +34,15 @@ LARGEST_CHANGE = 3
 WIDEST = {4: 8, 6: 16}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared and hashed as itself: it is asked for with every hit
 class Table:
     """One range file: all its addresses carry the tag `name`. `date` is the day the publisher's data is from."""
 
     name: str
     date: str
     source: str
-    networks: tuple[Network, ...] = field(hash=False)
-    _bounds: dict[int, tuple[list[int], list[int]]] = field(init=False, repr=False, compare=False, hash=False)
+    networks: tuple[Network, ...]
+    _bounds: dict[int, tuple[list[int], list[int]]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_bounds", {version: _bounds(self.networks, version) for version in (4, 6)})
