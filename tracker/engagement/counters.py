@@ -90,7 +90,7 @@ def _events_by_delivery(session: Session, ids: Sequence[int]) -> Mapping[int, Ma
         .group_by(EVENT.c.delivery_id, EVENT.c.kind)
     )
     found: dict[int, dict[str, Any]] = defaultdict(dict)
-    for delivery_id, kind, *figures in session.connection().execute(statement):
+    for delivery_id, kind, *figures in session.connection().execute(statement).all():
         found[delivery_id][kind] = figures
     return found
 
@@ -99,7 +99,7 @@ def _recount_links(session: Session, ids: Sequence[int]) -> None:
     counted = columns(EVENT.c.message_id, EVENT.c.link, func.count()).where(
         among(session, EVENT.c.message_id, ids), EVENT.c.kind == "click", EVENT.c.counted
     )
-    rows = session.connection().execute(counted.group_by(EVENT.c.message_id, EVENT.c.link))
+    rows = session.connection().execute(counted.group_by(EVENT.c.message_id, EVENT.c.link)).all()
     clicks = {(message, link): count for message, link, count in rows}
     with_clicks = among(session, LINK.c.message_id, {message for message, _ in clicks}) | (LINK.c.clicks > 0)
     where = among(session, LINK.c.message_id, ids) & with_clicks
@@ -129,8 +129,9 @@ def _sum_up(copies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _read(session: Session, table: Table, counters: Sequence[str], facts: Sequence[str], where: Any) -> Rows:
-    statement = columns(table.c.id, *(table.c[name] for name in (*counters, *facts))).where(where).order_by(table.c.id)
-    return {row["id"]: dict(row) for row in session.connection().execute(statement).mappings()}
+    names = ("id", *counters, *facts)
+    statement = columns(*(table.c[name] for name in names)).where(where).order_by(table.c.id)
+    return {row[0]: dict(zip(names, row, strict=True)) for row in session.connection().execute(statement).all()}
 
 
 def _write(session: Session, table: Table, counters: Sequence[str], found: Rows, new: Rows) -> None:

@@ -103,7 +103,7 @@ def _held(session: Session, house: House, rules: Rules, mine: Sequence[Asked]) -
             col(Event.klass).not_in(LEFT_OUT),
         )
     )
-    return [_stored(hosts, row) for row in session.connection().execute(statement)]
+    return [_stored(hosts, row) for row in session.connection().execute(statement).all()]
 
 
 def _stored(hosts: Mapping[str, str], row: Any) -> Asked:

@@ -146,7 +146,7 @@ def _copies(session: Session, ids: Collection[str]) -> dict[str, Copy]:
         .outerjoin(Account, col(Account.id) == col(Message.account_id))
         .where(among(session, col(Delivery.public_id), ids))
     )
-    return {row[0]: _copy(row) for row in session.connection().execute(statement)}
+    return {row[0]: _copy(row) for row in session.connection().execute(statement).all()}
 
 
 def _copy(row: Any) -> Copy:
