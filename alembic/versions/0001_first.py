@@ -1,6 +1,6 @@
 """first
 
-Revision 0001, after ; 2026-11-22
+Revision 0001, after ; 2026-11-26
 """
 
 import sqlalchemy as sa
@@ -216,6 +216,32 @@ def upgrade() -> None:
         batch_op.create_index("ix_consent_entry_recipient_purpose", ["recipient_id", "purpose", "number"], unique=False)
 
     op.create_table(
+        "credential",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+        sa.Column("preset", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("protocol", sqlmodel.sql.sqltypes.AutoString(length=4), nullable=False),
+        sa.Column("host", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("port", sa.Integer(), nullable=False),
+        sa.Column("security", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
+        sa.Column("login", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("auth", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=True),
+        sa.Column("grant_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("changed_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["user_account.id"], name=op.f("fk_credential_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_credential")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_credential_public_id")),
+    )
+    with op.batch_alter_table("credential", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_credential_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
         "feed_item",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=False),
@@ -278,6 +304,76 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("user_session", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_user_session_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "mailbox",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("credential_id", sa.Integer(), nullable=True),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+        sa.Column("address", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("canonical", sqlmodel.sql.sqltypes.AutoString(length=600), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("repeat_period_days", sa.Integer(), nullable=False),
+        sa.Column("folders", sa.JSON(), nullable=False),
+        sa.Column("all_folders", sa.Boolean(), nullable=False),
+        sa.Column("first_window", sqlmodel.sql.sqltypes.AutoString(length=10), nullable=False),
+        sa.Column("collect_pause_days", sa.Integer(), nullable=False),
+        sa.Column("only_unread", sa.Boolean(), nullable=False),
+        sa.Column("mark_read", sa.Boolean(), nullable=False),
+        sa.Column("delete_loaded", sa.Boolean(), nullable=False),
+        sa.Column("delete_after_days", sa.Integer(), nullable=False),
+        sa.Column("delete_since", UtcDateTime(), nullable=True),
+        sa.Column("notify_manager", sa.Boolean(), nullable=False),
+        sa.Column("create_customer", sa.Boolean(), nullable=False),
+        sa.Column("notify_skipped", sa.Boolean(), nullable=False),
+        sa.Column("unwrap_forwarded", sa.Boolean(), nullable=False),
+        sa.Column("group", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=True),
+        sa.Column("shop", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=True),
+        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("state_detail", SentenceText(), nullable=False),
+        sa.Column("state_since", UtcDateTime(), nullable=False),
+        sa.Column("found_folders", sa.JSON(), nullable=False),
+        sa.Column("letters_on_server", sa.Integer(), nullable=True),
+        sa.Column("capabilities", sa.JSON(), nullable=False),
+        sa.Column("gmail", sa.Boolean(), nullable=False),
+        sa.Column("checked_at", UtcDateTime(), nullable=True),
+        sa.Column("active_since", UtcDateTime(), nullable=False),
+        sa.Column("paused_at", UtcDateTime(), nullable=True),
+        sa.Column("due_at", UtcDateTime(), nullable=True),
+        sa.Column("sync_wanted", sa.Boolean(), nullable=False),
+        sa.Column("lease_owner", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+        sa.Column("lease_until", UtcDateTime(), nullable=True),
+        sa.Column("run_started_at", UtcDateTime(), nullable=True),
+        sa.Column("run_ended_at", UtcDateTime(), nullable=True),
+        sa.Column("run_problem", SentenceText(), nullable=False),
+        sa.Column("run_loaded", sa.Integer(), nullable=False),
+        sa.Column("good_run_at", UtcDateTime(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("login_failures", sa.Integer(), nullable=False),
+        sa.Column("login_failed_at", UtcDateTime(), nullable=True),
+        sa.Column("broken_at", UtcDateTime(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("removed_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["credential_id"], ["credential.id"], name=op.f("fk_mailbox_credential_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("fk_mailbox_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mailbox")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_mailbox_public_id")),
+    )
+    with op.batch_alter_table("mailbox", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_mailbox_credential_id"), ["credential_id"], unique=False)
+        batch_op.create_index("ix_mailbox_due", ["due_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_mailbox_user_id"), ["user_id"], unique=False)
+        batch_op.create_index(
+            "uq_mailbox_canonical",
+            ["canonical"],
+            unique=True,
+            sqlite_where=sa.text("removed_at IS NULL"),
+            postgresql_where=sa.text("removed_at IS NULL"),
+        )
 
     op.create_table(
         "message",
@@ -390,6 +486,36 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_delivery_recipient_id"), ["recipient_id"], unique=False)
 
     op.create_table(
+        "enquiry_key",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("sender", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("recipient", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"], ["mailbox.id"], name=op.f("fk_enquiry_key_mailbox_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_enquiry_key")),
+        sa.UniqueConstraint("mailbox_id", "sender", "recipient", name="uq_enquiry_key"),
+    )
+    op.create_table(
+        "mailbox_folder",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("raw_name", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
+        sa.Column("delimiter", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=True),
+        sa.Column("uidvalidity", sa.BigInteger(), nullable=True),
+        sa.Column("last_uid", sa.BigInteger(), nullable=False),
+        sa.Column("cut_off", UtcDateTime(), nullable=False),
+        sa.Column("good_run_at", UtcDateTime(), nullable=True),
+        sa.Column("rebuilt_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"], ["mailbox.id"], name=op.f("fk_mailbox_folder_mailbox_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mailbox_folder")),
+        sa.UniqueConstraint("mailbox_id", "raw_name", name="uq_mailbox_folder_mailbox_raw_name"),
+    )
+    op.create_table(
         "message_body",
         sa.Column("message_id", sa.Integer(), nullable=False),
         sa.Column("html", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
@@ -478,6 +604,115 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "fetch_retry",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("folder_id", sa.Integer(), nullable=False),
+        sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
+        sa.Column("uid", sa.BigInteger(), nullable=False),
+        sa.Column("uidl", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("try_at", UtcDateTime(), nullable=False),
+        sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["folder_id"], ["mailbox_folder.id"], name=op.f("fk_fetch_retry_folder_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_fetch_retry")),
+        sa.UniqueConstraint("folder_id", "uidvalidity", "uid", "uidl", name="uq_fetch_retry_place"),
+    )
+    op.create_table(
+        "letter",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("identity", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("message_id", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("content_hash", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("header_hash", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("gmail_id", sa.BigInteger(), nullable=True),
+        sa.Column("in_reply_to", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("references", sa.JSON(), nullable=False),
+        sa.Column("thread", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("received_at", UtcDateTime(), nullable=False),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.Column("loaded_at", UtcDateTime(), nullable=False),
+        sa.Column("sender", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("sender_address", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("sender_name", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+        sa.Column("reply_to", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("recipient", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("to", sa.JSON(), nullable=False),
+        sa.Column("cc", sa.JSON(), nullable=False),
+        sa.Column("subject", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("snippet", sqlmodel.sql.sqltypes.AutoString(length=300), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("has_attachments", sa.Boolean(), nullable=False),
+        sa.Column("server_flags", sa.JSON(), nullable=False),
+        sa.Column("category", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("category_reason", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+        sa.Column("counted", sa.Boolean(), nullable=False),
+        sa.Column("enquiry_key_id", sa.Integer(), nullable=True),
+        sa.Column("repeat_of_id", sa.Integer(), nullable=True),
+        sa.Column("withdrawn_at", UtcDateTime(), nullable=True),
+        sa.Column("in_reply_to_message_id", sa.Integer(), nullable=True),
+        sa.Column("delivery_id", sa.Integer(), nullable=True),
+        sa.Column("reply_rule", sqlmodel.sql.sqltypes.AutoString(length=24), nullable=False),
+        sa.Column("defects", sa.JSON(), nullable=False),
+        sa.Column("flags", sa.JSON(), nullable=False),
+        sa.Column("too_large", sa.Boolean(), nullable=False),
+        sa.Column("unparsed", sa.Boolean(), nullable=False),
+        sa.Column("recovered", sa.Boolean(), nullable=False),
+        sa.Column("backfilled", sa.Boolean(), nullable=False),
+        sa.Column("silent", sa.Boolean(), nullable=False),
+        sa.Column("read_at", UtcDateTime(), nullable=True),
+        sa.Column("deleted_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["delivery_id"], ["delivery.id"], name=op.f("fk_letter_delivery_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["enquiry_key_id"], ["enquiry_key.id"], name=op.f("fk_letter_enquiry_key_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["in_reply_to_message_id"],
+            ["message.id"],
+            name=op.f("fk_letter_in_reply_to_message_id"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(["mailbox_id"], ["mailbox.id"], name=op.f("fk_letter_mailbox_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["repeat_of_id"], ["letter.id"], name=op.f("fk_letter_repeat_of_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("fk_letter_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_letter")),
+        sa.UniqueConstraint("mailbox_id", "identity", name="uq_letter_mailbox_identity"),
+        sa.UniqueConstraint("public_id", name=op.f("uq_letter_public_id")),
+    )
+    with op.batch_alter_table("letter", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_letter_delivery_id"), ["delivery_id"], unique=False)
+        batch_op.create_index(
+            "ix_letter_enquiries",
+            ["user_id", "received_at", "id"],
+            unique=False,
+            sqlite_where=sa.text("counted"),
+            postgresql_where=sa.text("counted"),
+        )
+        batch_op.create_index(
+            "ix_letter_gmail",
+            ["mailbox_id", "gmail_id"],
+            unique=False,
+            sqlite_where=sa.text("gmail_id IS NOT NULL"),
+            postgresql_where=sa.text("gmail_id IS NOT NULL"),
+        )
+        batch_op.create_index(batch_op.f("ix_letter_in_reply_to_message_id"), ["in_reply_to_message_id"], unique=False)
+        batch_op.create_index("ix_letter_key", ["enquiry_key_id", "received_at"], unique=False)
+        batch_op.create_index("ix_letter_mailbox_header_hash", ["mailbox_id", "header_hash"], unique=False)
+        batch_op.create_index("ix_letter_mailbox_list", ["mailbox_id", "received_at", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_letter_repeat_of_id"), ["repeat_of_id"], unique=False)
+        batch_op.create_index("ix_letter_user_list", ["user_id", "received_at", "id"], unique=False)
+        batch_op.create_index("ix_letter_user_message_id", ["user_id", "message_id"], unique=False)
+        batch_op.create_index("ix_letter_user_sender", ["user_id", "sender", "received_at"], unique=False)
+
+    op.create_table(
         "notification",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
@@ -517,6 +752,23 @@ def upgrade() -> None:
         batch_op.create_index("ix_notification_user_at", ["user_id", "at"], unique=False)
 
     op.create_table(
+        "pending_action",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("folder_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
+        sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
+        sa.Column("uid", sa.BigInteger(), nullable=False),
+        sa.Column("uidl", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["folder_id"], ["mailbox_folder.id"], name=op.f("fk_pending_action_folder_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pending_action")),
+        sa.UniqueConstraint("folder_id", "kind", "uidvalidity", "uid", "uidl", name="uq_pending_action_place"),
+    )
+    op.create_table(
         "hit_evidence",
         sa.Column("event_id", sa.Integer(), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
@@ -538,6 +790,129 @@ def upgrade() -> None:
             postgresql_where=sa.text("look_up_since IS NOT NULL"),
         )
         batch_op.create_index("ix_hit_evidence_source_at", ["source", "at"], unique=False)
+
+    op.create_table(
+        "letter_attachment",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("letter_id", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("part", sqlmodel.sql.sqltypes.AutoString(length=100), nullable=False),
+        sa.Column("filename", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("written_name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("content_type", sqlmodel.sql.sqltypes.AutoString(length=127), nullable=False),
+        sa.Column("content_id", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("inline", sa.Boolean(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["letter_id"], ["letter.id"], name=op.f("fk_letter_attachment_letter_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_letter_attachment")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_letter_attachment_public_id")),
+    )
+    with op.batch_alter_table("letter_attachment", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_letter_attachment_letter_id"), ["letter_id"], unique=False)
+
+    op.create_table(
+        "letter_body",
+        sa.Column("letter_id", sa.Integer(), nullable=False),
+        sa.Column("text", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("html", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("headers", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["letter_id"], ["letter.id"], name=op.f("fk_letter_body_letter_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("letter_id", name=op.f("pk_letter_body")),
+    )
+    op.create_table(
+        "letter_copy",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("letter_id", sa.Integer(), nullable=False),
+        sa.Column("folder_id", sa.Integer(), nullable=False),
+        sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
+        sa.Column("uid", sa.BigInteger(), nullable=False),
+        sa.Column("uidl", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("seen_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["folder_id"], ["mailbox_folder.id"], name=op.f("fk_letter_copy_folder_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["letter_id"], ["letter.id"], name=op.f("fk_letter_copy_letter_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_letter_copy")),
+        sa.UniqueConstraint("folder_id", "uidvalidity", "uid", "uidl", name="uq_letter_copy_place"),
+    )
+    with op.batch_alter_table("letter_copy", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_letter_copy_letter_id"), ["letter_id"], unique=False)
+
+    op.create_table(
+        "letter_raw",
+        sa.Column("letter_id", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["letter_id"], ["letter.id"], name=op.f("fk_letter_raw_letter_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("letter_id", "number", name=op.f("pk_letter_raw")),
+    )
+    op.create_table(
+        "mailbox_problem",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("letter_id", sa.Integer(), nullable=True),
+        sa.Column("code", sqlmodel.sql.sqltypes.AutoString(length=24), nullable=False),
+        sa.Column("detail", SentenceText(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("told_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["letter_id"], ["letter.id"], name=op.f("fk_mailbox_problem_letter_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"], ["mailbox.id"], name=op.f("fk_mailbox_problem_mailbox_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mailbox_problem")),
+    )
+    with op.batch_alter_table("mailbox_problem", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_mailbox_problem_letter_id"), ["letter_id"], unique=False)
+        batch_op.create_index("ix_mailbox_problem_mailbox_at", ["mailbox_id", "at"], unique=False)
+        batch_op.create_index(
+            "ix_mailbox_problem_untold",
+            ["mailbox_id"],
+            unique=False,
+            sqlite_where=sa.text("told_at IS NULL"),
+            postgresql_where=sa.text("told_at IS NULL"),
+        )
+
+    op.create_table(
+        "notice",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("event", sqlmodel.sql.sqltypes.AutoString(length=24), nullable=False),
+        sa.Column("subject", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", sa.Integer(), nullable=True),
+        sa.Column("letter_id", sa.Integer(), nullable=True),
+        sa.Column("facts", sa.JSON(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("claimed_until", UtcDateTime(), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("problem", SentenceText(), nullable=False),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["letter_id"], ["letter.id"], name=op.f("fk_notice_letter_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["mailbox_id"], ["mailbox.id"], name=op.f("fk_notice_mailbox_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("fk_notice_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
+        sa.UniqueConstraint("event", "subject", "user_id", name="uq_notice_event_subject_user"),
+    )
+    with op.batch_alter_table("notice", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_notice_due",
+            ["due_at"],
+            unique=False,
+            sqlite_where=sa.text("sent_at IS NULL"),
+            postgresql_where=sa.text("sent_at IS NULL"),
+        )
+        batch_op.create_index(batch_op.f("ix_notice_letter_id"), ["letter_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_notice_user_id"), ["user_id"], unique=False)
 
     op.create_table(
         "verdict",
@@ -564,6 +939,34 @@ def upgrade() -> None:
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
     op.drop_table("verdict")
+    with op.batch_alter_table("notice", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_notice_user_id"))
+        batch_op.drop_index(batch_op.f("ix_notice_letter_id"))
+        batch_op.drop_index(
+            "ix_notice_due", sqlite_where=sa.text("sent_at IS NULL"), postgresql_where=sa.text("sent_at IS NULL")
+        )
+
+    op.drop_table("notice")
+    with op.batch_alter_table("mailbox_problem", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_mailbox_problem_untold",
+            sqlite_where=sa.text("told_at IS NULL"),
+            postgresql_where=sa.text("told_at IS NULL"),
+        )
+        batch_op.drop_index("ix_mailbox_problem_mailbox_at")
+        batch_op.drop_index(batch_op.f("ix_mailbox_problem_letter_id"))
+
+    op.drop_table("mailbox_problem")
+    op.drop_table("letter_raw")
+    with op.batch_alter_table("letter_copy", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_letter_copy_letter_id"))
+
+    op.drop_table("letter_copy")
+    op.drop_table("letter_body")
+    with op.batch_alter_table("letter_attachment", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_letter_attachment_letter_id"))
+
+    op.drop_table("letter_attachment")
     with op.batch_alter_table("hit_evidence", schema=None) as batch_op:
         batch_op.drop_index("ix_hit_evidence_source_at")
         batch_op.drop_index(
@@ -574,11 +977,31 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_hit_evidence_expires_at"))
 
     op.drop_table("hit_evidence")
+    op.drop_table("pending_action")
     with op.batch_alter_table("notification", schema=None) as batch_op:
         batch_op.drop_index("ix_notification_user_at")
         batch_op.drop_index(batch_op.f("ix_notification_message_id"))
 
     op.drop_table("notification")
+    with op.batch_alter_table("letter", schema=None) as batch_op:
+        batch_op.drop_index("ix_letter_user_sender")
+        batch_op.drop_index("ix_letter_user_message_id")
+        batch_op.drop_index("ix_letter_user_list")
+        batch_op.drop_index(batch_op.f("ix_letter_repeat_of_id"))
+        batch_op.drop_index("ix_letter_mailbox_list")
+        batch_op.drop_index("ix_letter_mailbox_header_hash")
+        batch_op.drop_index("ix_letter_key")
+        batch_op.drop_index(batch_op.f("ix_letter_in_reply_to_message_id"))
+        batch_op.drop_index(
+            "ix_letter_gmail",
+            sqlite_where=sa.text("gmail_id IS NOT NULL"),
+            postgresql_where=sa.text("gmail_id IS NOT NULL"),
+        )
+        batch_op.drop_index("ix_letter_enquiries", sqlite_where=sa.text("counted"), postgresql_where=sa.text("counted"))
+        batch_op.drop_index(batch_op.f("ix_letter_delivery_id"))
+
+    op.drop_table("letter")
+    op.drop_table("fetch_retry")
     with op.batch_alter_table("event", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_event_settle",
@@ -596,6 +1019,8 @@ def downgrade() -> None:
 
     op.drop_table("scanner_proof")
     op.drop_table("message_body")
+    op.drop_table("mailbox_folder")
+    op.drop_table("enquiry_key")
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_delivery_recipient_id"))
         batch_op.drop_index("ix_delivery_due")
@@ -612,6 +1037,17 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_message_account_id"))
 
     op.drop_table("message")
+    with op.batch_alter_table("mailbox", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_mailbox_canonical",
+            sqlite_where=sa.text("removed_at IS NULL"),
+            postgresql_where=sa.text("removed_at IS NULL"),
+        )
+        batch_op.drop_index(batch_op.f("ix_mailbox_user_id"))
+        batch_op.drop_index("ix_mailbox_due")
+        batch_op.drop_index(batch_op.f("ix_mailbox_credential_id"))
+
+    op.drop_table("mailbox")
     with op.batch_alter_table("user_session", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_user_session_user_id"))
 
@@ -626,6 +1062,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_feed_item_at"))
 
     op.drop_table("feed_item")
+    with op.batch_alter_table("credential", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_credential_user_id"))
+
+    op.drop_table("credential")
     with op.batch_alter_table("consent_entry", schema=None) as batch_op:
         batch_op.drop_index("ix_consent_entry_recipient_purpose")
 
