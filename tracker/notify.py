@@ -54,7 +54,9 @@ def tell(session: Session, user_id: int, fresh: Sequence[Any], *, delivery_id: i
 
 
 def _acts(session: Session, delivery_id: int) -> list[Act]:
-    seen = columns(col(Event.kind), col(Event.at)).where(col(Event.delivery_id) == delivery_id, col(Event.counted))
+    seen = columns(col(Event.kind), col(Event.at)).where(
+        col(Event.delivery_id) == delivery_id, col(Event.counted), col(Event.kind).in_(("open", "click"))
+    )
     return [Act(kind, at) for kind, at in session.connection().execute(seen.order_by(col(Event.at)))]
 
 

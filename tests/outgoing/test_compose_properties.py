@@ -3,11 +3,11 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.outgoing import quoted_printable
+from tracker.mime import quoted_printable
+from tracker.mime.charset import read, write
+from tracker.mime.quoted_printable import Change
 from tracker.outgoing.changes import changes_between
-from tracker.outgoing.charset import read, write
 from tracker.outgoing.compose import HtmlPart, find_html, replace_html
-from tracker.outgoing.quoted_printable import Change
 from tracker.outgoing.rewrite import rewrite
 
 FIELDS = [

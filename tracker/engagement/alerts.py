@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
+from tracker.counting.among import among
+from tracker.counting.bulk import append_rows
+from tracker.counting.counters import Counted
+from tracker.counting.tables import FEED
 from tracker.db import now
-from tracker.engagement.among import among
 from tracker.engagement.bell import Telling, tell_all
-from tracker.engagement.bulk import append_rows
-from tracker.engagement.counters import Counted
-from tracker.engagement.tables import FEED
 from tracker.models import Delivery, Event, Message
 from tracker.notify import correct
 

@@ -13,10 +13,10 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from tracker.attention import Act, end_of_quiet, judge, preference_of
+from tracker.counting.among import among
+from tracker.counting.bulk import append_rows, update_rows
+from tracker.counting.tables import EVENT, FEED, NOTIFICATION
 from tracker.db import now
-from tracker.engagement.among import among
-from tracker.engagement.bulk import append_rows, update_rows
-from tracker.engagement.tables import EVENT, FEED, NOTIFICATION
 from tracker.models import User
 from tracker.models.people import public_id
 from tracker.notify import zone_of
@@ -108,7 +108,7 @@ def _lines(session: Session, tellings: Sequence[Telling]) -> dict[str, Line]:
 def _acts(session: Session, deliveries: Collection[int]) -> Mapping[int, list[Act]]:
     """Everything that people did with these copies so far."""
     seen = columns(EVENT.c.delivery_id, EVENT.c.kind, EVENT.c.at).where(
-        among(session, EVENT.c.delivery_id, deliveries), EVENT.c.counted
+        among(session, EVENT.c.delivery_id, deliveries), EVENT.c.counted, EVENT.c.kind.in_(("open", "click"))
     )
     acts: dict[int, list[Act]] = defaultdict(list)
     for delivery, kind, at in session.connection().execute(seen.order_by(EVENT.c.at)):

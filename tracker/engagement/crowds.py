@@ -12,13 +12,13 @@ from typing import Any
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
+from tracker.counting.among import among
+from tracker.counting.bulk import update_rows
+from tracker.counting.tables import EVIDENCE
 from tracker.engagement.addresses import LEFT_OUT, RECIPIENTS, crowds
-from tracker.engagement.among import among
-from tracker.engagement.bulk import update_rows
 from tracker.engagement.judging import Outcome
 from tracker.engagement.rules import Rules
 from tracker.engagement.source_digests import source_digest, telling_host
-from tracker.engagement.tables import EVIDENCE
 from tracker.house import House
 from tracker.models import Delivery, Event, HitEvidence
 

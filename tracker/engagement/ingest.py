@@ -12,8 +12,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session, col, select
 
 from pixel.hits import Hit
+from tracker.counting.among import among
 from tracker.db import now
-from tracker.engagement.among import among
 from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import take_in
 from tracker.engagement.sources import Source

@@ -7,8 +7,8 @@ from dataclasses import replace
 from sqlmodel import Session
 
 from pixel.hits import Hit
+from tracker.counting.counters import lock_messages, recount
 from tracker.engagement.alerts import correct_bell, tell_pages
-from tracker.engagement.counters import lock_messages, recount
 from tracker.engagement.crowds import find_crowds
 from tracker.engagement.judging import Known, Outcome, Scope, held_hits, judge_delivery, may_be_renewed
 from tracker.engagement.learned import note_proofs

@@ -10,8 +10,8 @@ from sqlalchemy import func, true
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
+from tracker.counting.among import among
 from tracker.engagement.addresses import crowd_verdict
-from tracker.engagement.among import among
 from tracker.engagement.duplicates import merge_duplicates
 from tracker.engagement.evidence import Evidence
 from tracker.engagement.rules import Rules

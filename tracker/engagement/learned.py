@@ -12,12 +12,12 @@ from sqlalchemy import select as columns
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
+from tracker.counting.tables import SCANNER_NETWORK, SCANNER_PROOF
 from tracker.db import now
 from tracker.engagement.addresses import MESSAGES_TO_LEARN, PROOF
 from tracker.engagement.judging import Outcome
 from tracker.engagement.sealing import address_of
 from tracker.engagement.source_digests import scanner_digest
-from tracker.engagement.tables import SCANNER_NETWORK, SCANNER_PROOF
 from tracker.house import House
 from tracker.models import Event, HitEvidence, ScannerNetwork, ScannerProof
 

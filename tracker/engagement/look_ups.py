@@ -14,17 +14,17 @@ from sqlalchemy import select as columns
 from sqlalchemy import update
 from sqlmodel import Session, col
 
+from tracker.counting.among import among
+from tracker.counting.bulk import update_rows
+from tracker.counting.counters import lock_messages
+from tracker.counting.tables import EVIDENCE
 from tracker.db import now
-from tracker.engagement.among import among
-from tracker.engagement.bulk import update_rows
-from tracker.engagement.counters import lock_messages
 from tracker.engagement.intake import tell
 from tracker.engagement.judging import Known, Outcome, Scope, held_hits, judge_delivery, may_be_renewed
 from tracker.engagement.learned import note_proofs
 from tracker.engagement.reverse_names import NoNameServer, ReverseNames
 from tracker.engagement.rules import Rules, rules_of
 from tracker.engagement.sealing import address_of, seal
-from tracker.engagement.tables import EVIDENCE
 from tracker.engagement.verdict_rows import store_changed
 from tracker.house import House
 from tracker.models import Event, HitEvidence

@@ -2,8 +2,8 @@
 
 from sqlmodel import Session
 
+from tracker.counting.counters import lock_messages, recount
 from tracker.engagement.alerts import correct_bell, tell_pages
-from tracker.engagement.counters import lock_messages, recount
 from tracker.engagement.judging import reasons_as_json
 from tracker.engagement.learned import note_people
 from tracker.engagement.rules import rules_of

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
+from tracker.counting.among import among
+from tracker.counting.counters import lock_messages
 from tracker.db import now
-from tracker.engagement.among import among
-from tracker.engagement.counters import lock_messages
 from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import tell
 from tracker.engagement.judging import EVERYTHING, judge_again

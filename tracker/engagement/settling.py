@@ -7,16 +7,16 @@ from sqlalchemy import select as columns
 from sqlalchemy import update
 from sqlmodel import Session, col
 
+from tracker.counting.among import among
+from tracker.counting.counters import lock_messages
+from tracker.counting.tables import EVENT
 from tracker.db import now
 from tracker.engagement.alerts import ring_for
-from tracker.engagement.among import among
-from tracker.engagement.counters import lock_messages
 from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import tell
 from tracker.engagement.judging import Outcome, Scope, judge_again
 from tracker.engagement.learned import note_people
 from tracker.engagement.rules import rules_of
-from tracker.engagement.tables import EVENT
 from tracker.engagement.verdict_rows import store_changed
 from tracker.house import House
 from tracker.models import Event

@@ -16,8 +16,8 @@ from sqlmodel import Session, col, select
 from pixel.hits import Hit
 from tracker.addresses import AddressError, domain_of, lookup_form
 from tracker.consent import Purpose, State, may_keep
+from tracker.counting.among import among
 from tracker.db import now
-from tracker.engagement.among import among
 from tracker.engagement.evidence import Evidence
 from tracker.engagement.evidence import State as Known
 from tracker.engagement.learned import believed_scanners

@@ -8,16 +8,16 @@ from sqlalchemy import func
 from sqlalchemy import select as columns
 from sqlmodel import Session
 
+from tracker.counting.among import among
+from tracker.counting.bulk import append_rows, reserve_ids, update_rows
+from tracker.counting.tables import EVENT, EVIDENCE, VERDICT
 from tracker.db import now
-from tracker.engagement.among import among
-from tracker.engagement.bulk import append_rows, reserve_ids, update_rows
 from tracker.engagement.classify import client_name
 from tracker.engagement.judging import Outcome, reasons_as_json
 from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import number_of, seal
 from tracker.engagement.settle import settle_seconds
 from tracker.engagement.source_digests import source_digest, telling_host
-from tracker.engagement.tables import EVENT, EVIDENCE, VERDICT
 from tracker.engagement.verdict import Verdict
 from tracker.house import House
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from turbohtml import PlainText, parse
 
 from tracker.addresses import AddressError, Mailbox, normalise
-from tracker.outgoing.fields import check_text, encoded_words, fold, header_line
+from tracker.mime.fields import check_text, encoded_words, fold, header_line
 
 _POLICY = SMTP.clone(cte_type="7bit")  # quoted-printable or base64, whichever is shorter: any server takes them
 _TEXT_WIDTH = 76

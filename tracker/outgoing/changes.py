@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tracker.outgoing.quoted_printable import Change
+from tracker.mime.quoted_printable import Change
 
 _AHEAD = 8
 

@@ -8,11 +8,11 @@ import binascii
 import re
 from dataclasses import dataclass
 
-from tracker.outgoing import quoted_printable
+from tracker.mime import quoted_printable
+from tracker.mime.charset import codec_of, read, write
+from tracker.mime.fields import add_header, fields, first, list_unsubscribe, normalise_line_ends, remove_header
+from tracker.mime.parts import Part, read_parts
 from tracker.outgoing.changes import changes_between
-from tracker.outgoing.charset import codec_of, read, write
-from tracker.outgoing.fields import add_header, fields, first, list_unsubscribe, normalise_line_ends, remove_header
-from tracker.outgoing.mime_part import Part, read_parts
 
 __all__ = [
     "HtmlPart",

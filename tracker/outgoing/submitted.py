@@ -14,11 +14,11 @@ from tracker.addresses import AddressError, Mailbox, domain_of, lookup_form, nor
 from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_BODY_BYTES, MAX_RECIPIENTS
+from tracker.mime.fields import Field, fields
 from tracker.models import Account, Message, User
 from tracker.outgoing.compose import HtmlPart, Untouched, add_header, find_html, normalise_line_ends, remove_header
 from tracker.outgoing.copies import rule_of
 from tracker.outgoing.draft import Draft, SendError
-from tracker.outgoing.fields import Field, fields
 from tracker.outgoing.send import take_in
 from tracker.outgoing.submitted_text import decoded, has_files, mailboxes, msg_ids, plain_text, storable, values
 

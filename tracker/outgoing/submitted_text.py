@@ -10,10 +10,10 @@ from email.header import decode_header, make_header
 from email.utils import getaddresses
 
 from tracker.addresses import AddressError, Mailbox, normalise, parse_list
-from tracker.outgoing import quoted_printable
-from tracker.outgoing.charset import codec_of, read
-from tracker.outgoing.fields import Field
-from tracker.outgoing.mime_part import Part, read_parts
+from tracker.mime import quoted_printable
+from tracker.mime.charset import codec_of, read
+from tracker.mime.fields import Field
+from tracker.mime.parts import Part, read_parts
 
 _MSG_ID = re.compile(r"<[^<>\s]{1,900}>")
 _NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")

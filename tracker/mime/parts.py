@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from tracker.outgoing.fields import Field, body_start, fields, first, section_end
+from tracker.mime.fields import Field, body_start, fields, first, section_end
 
 MAX_DEPTH = 100
 """Multiparts inside each other beyond this are taken as opaque."""

@@ -10,15 +10,18 @@ from sqlalchemy import Table, case, func
 from sqlalchemy import select as columns
 from sqlmodel import Session
 
-from tracker.engagement.among import among
-from tracker.engagement.bulk import update_rows
-from tracker.engagement.tables import DELIVERY, EVENT, LINK, MESSAGE
+from tracker.counting.among import among
+from tracker.counting.bulk import update_rows
+from tracker.counting.tables import DELIVERY, EVENT, LINK, MESSAGE
 
 _OF_DELIVERIES = (
     *("opens", "clicks", "machine", "first_opened_at", "last_opened_at", "first_clicked_at", "last_clicked_at"),
 )
-_OF_MESSAGES = ("opens", "clicks", "machine", "first_opened_at", "last_activity_at")
+_OF_MESSAGES = ("opens", "clicks", "machine", "replies", "bounces", "first_opened_at", "last_activity_at")
+_KINDS = ("open", "click", "reply", "bounce")
+_NONE = (0, 0, None, None)
 Rows = Mapping[int, Mapping[str, Any]]
+Events = Mapping[tuple[int, int | None], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -47,38 +50,44 @@ def recount(session: Session, message_ids: Iterable[int]) -> Sequence[Counted]:
         return ()
     session.flush()
     lock_messages(session, ids)
-    deliveries = _recount_deliveries(session, ids)
+    events = _events(session, ids)
+    deliveries = _recount_deliveries(session, ids, events)
     _recount_links(session, ids)
-    return _recount_messages(session, ids, deliveries)
+    return _recount_messages(session, ids, deliveries, events)
 
 
-def _recount_deliveries(session: Session, ids: Sequence[int]) -> Rows:
-    events = _events_by_delivery(session, ids)
+def _recount_deliveries(session: Session, ids: Sequence[int], events: Events) -> Rows:
     where = among(session, DELIVERY.c.message_id, ids)
     found = _read(session, DELIVERY, _OF_DELIVERIES, ("message_id", "opens_on"), where)
-    new = {id_: {**old, **_delivery_counters(events[id_], old["opens_on"])} for id_, old in found.items()}
+    new = {
+        id_: {**old, **_delivery_counters(events[old["message_id"], id_], old["opens_on"])}
+        for id_, old in found.items()
+    }
     _write(session, DELIVERY, _OF_DELIVERIES, found, new)
     return new
 
 
 def _delivery_counters(events: Mapping[str, Any], opens_on: bool) -> dict[str, Any]:
-    opens, open_grey, first_open, last_open = events.get("open", (0, 0, None, None))
-    clicks, click_grey, first_click, last_click = events.get("click", (0, 0, None, None))
-    # Somebody who clicked has seen the mail, though pictures were blocked: one open, inferred.
-    if opens_on and clicks and not opens:
-        opens, first_open, last_open = 1, first_click, first_click
+    opens, open_grey, first_open, last_open = events.get("open", _NONE)
+    clicks, click_grey, first_click, last_click = events.get("click", _NONE)
+    first_reply = events.get("reply", _NONE)[2]
+    # Somebody who clicked or answered has seen the mail, though pictures were blocked: one open, inferred.
+    if opens_on and not opens and (clicks or first_reply):
+        opens, first_open = 1, min(moment for moment in (first_click, first_reply) if moment is not None)
+        last_open = first_open
     machine = open_grey + click_grey
     return dict(
         zip(_OF_DELIVERIES, (opens, clicks, machine, first_open, last_open, first_click, last_click), strict=True)
     )
 
 
-def _events_by_delivery(session: Session, ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
-    """By delivery and kind: how many counted, how many grey, the first and the last counted."""
+def _events(session: Session, ids: Sequence[int]) -> Events:
+    """By message, delivery and kind: how many counted, how many grey, the first and the last counted."""
     grey = case((~EVENT.c.counted & ~EVENT.c.merged & (EVENT.c.klass != "sender_self"), 1), else_=0)
     at = case((EVENT.c.counted, EVENT.c.at))
     statement = (
         columns(
+            EVENT.c.message_id,
             EVENT.c.delivery_id,
             EVENT.c.kind,
             func.sum(case((EVENT.c.counted, 1), else_=0)),
@@ -86,12 +95,12 @@ def _events_by_delivery(session: Session, ids: Sequence[int]) -> Mapping[int, Ma
             func.min(at),
             func.max(at),
         )
-        .where(among(session, EVENT.c.message_id, ids), EVENT.c.kind.in_(("open", "click")))
-        .group_by(EVENT.c.delivery_id, EVENT.c.kind)
+        .where(among(session, EVENT.c.message_id, ids), EVENT.c.kind.in_(_KINDS))
+        .group_by(EVENT.c.message_id, EVENT.c.delivery_id, EVENT.c.kind)
     )
-    found: dict[int, dict[str, Any]] = defaultdict(dict)
-    for delivery_id, kind, *figures in session.connection().execute(statement).all():
-        found[delivery_id][kind] = figures
+    found: dict[tuple[int, int | None], dict[str, Any]] = defaultdict(dict)
+    for message_id, delivery_id, kind, *figures in session.connection().execute(statement).all():
+        found[message_id, delivery_id][kind] = figures
     return found
 
 
@@ -108,23 +117,31 @@ def _recount_links(session: Session, ids: Sequence[int]) -> None:
     _write(session, LINK, ("clicks",), found, new)
 
 
-def _recount_messages(session: Session, ids: Sequence[int], deliveries: Rows) -> list[Counted]:
+def _recount_messages(session: Session, ids: Sequence[int], deliveries: Rows, events: Events) -> list[Counted]:
     copies: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for delivery in deliveries.values():
         copies[delivery["message_id"]].append(delivery)
+    letters: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for (message_id, _), kinds in events.items():
+        letters[message_id].append(kinds)
     found = _read(session, MESSAGE, _OF_MESSAGES, ("user_id", "public_id"), among(session, MESSAGE.c.id, ids))
-    _write(session, MESSAGE, _OF_MESSAGES, found, {id_: _sum_up(copies[id_]) for id_ in found})
+    _write(session, MESSAGE, _OF_MESSAGES, found, {id_: _sum_up(copies[id_], letters[id_]) for id_ in found})
     return [Counted(id_, row["user_id"], row["public_id"]) for id_, row in found.items()]
 
 
-def _sum_up(copies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _sum_up(copies: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     def moments(*names: str) -> list[datetime]:
         return [copy[name] for copy in copies for name in names if copy[name] is not None]
 
+    replies = [kinds["reply"] for kinds in events if "reply" in kinds]
+    answered = [last for _, _, _, last in replies if last is not None]
+
     return {
         **{name: sum(copy[name] for copy in copies) for name in ("opens", "clicks", "machine")},
+        "replies": sum(counted for counted, *_ in replies),
+        "bounces": sum(kinds["bounce"][0] > 0 for kinds in events if "bounce" in kinds),
         "first_opened_at": min(moments("first_opened_at"), default=None),
-        "last_activity_at": max(moments("last_opened_at", "last_clicked_at"), default=None),
+        "last_activity_at": max([*moments("last_opened_at", "last_clicked_at"), *answered], default=None),
     }
 
 

@@ -1,0 +1,1 @@
+"""Counters that are recomputed, and the quick ways to rows that recomputing needs."""
