@@ -81,7 +81,9 @@ def _facts(copy: Any, client: str) -> dict[str, Any]:
 
 def _newest_of_people(session: Session, delivery_id: int) -> str | None:
     """The program behind the newest thing a person did; None when no person did anything."""
-    seen = columns(col(Event.client)).where(col(Event.delivery_id) == delivery_id, col(Event.counted))
+    seen = columns(col(Event.client)).where(
+        col(Event.delivery_id) == delivery_id, col(Event.counted), col(Event.kind).in_(("open", "click"))
+    )
     return session.connection().execute(seen.order_by(col(Event.at).desc()).limit(1)).scalar_one_or_none()
 
 

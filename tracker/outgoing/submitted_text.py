@@ -1,35 +1,18 @@
 """What a raw message says about itself, read leniently: names, ids, words. Nothing here raises on bad mail."""
 
-import base64
-import binascii
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from email.errors import MessageError
-from email.header import decode_header, make_header
 from email.utils import getaddresses
 
 from tracker.addresses import AddressError, Mailbox, normalise, parse_list
-from tracker.mime import quoted_printable
 from tracker.mime.charset import codec_of, read
+from tracker.mime.encodings import octets_of
 from tracker.mime.fields import Field
 from tracker.mime.parts import Part, read_parts
+from tracker.mime.text import decoded, storable
 
 _MSG_ID = re.compile(r"<[^<>\s]{1,900}>")
-_NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
-
-
-def storable(text: str) -> str:
-    """The text without what a database cannot hold: NUL and halves of characters."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def decoded(value: str) -> str:
-    """A header value as people read it: encoded-words (RFC 2047) decoded, one line. What is broken stays as it is written."""
-    value = storable(value)
-    with suppress(ValueError, LookupError, MessageError):
-        value = str(make_header(decode_header(value)))
-    return storable(" ".join(value.split()))
 
 
 def values(found: list[Field], name: str) -> list[str]:
@@ -65,7 +48,7 @@ def plain_text(raw: bytes) -> str | None:
     )
     if part is None:
         return None
-    body = _octets(raw[part.body_start : part.body_end], part.header("content-transfer-encoding").strip().lower())
+    body = octets_of(raw[part.body_start : part.body_end], part.header("content-transfer-encoding"))
     codec = codec_of(part.parameters.get("charset", ""), body)
     found = read(body, codec) if codec is not None else None
     return storable(found[0] if found else body.decode("utf-8", "replace"))
@@ -80,7 +63,7 @@ def files(raw: bytes) -> Iterator[tuple[str, str, bytes]]:
     """File name, content type and content of everything attached."""
     for number, part in enumerate(one for one in _leaves(read_parts(raw)) if is_file(one)):
         name = part.disposition_parameters.get("filename") or part.parameters.get("name", "")
-        body = _octets(raw[part.body_start : part.body_end], part.header("content-transfer-encoding").strip().lower())
+        body = octets_of(raw[part.body_start : part.body_end], part.header("content-transfer-encoding"))
         yield decoded(name) or f"file-{number + 1}", part.content_type, body
 
 
@@ -93,14 +76,3 @@ def _leaves(part: Part) -> Iterator[Part]:
         yield part
     for child in part.children:
         yield from _leaves(child)
-
-
-def _octets(text: bytes, encoding: str) -> bytes:
-    if encoding == "quoted-printable":
-        return quoted_printable.decode(text)
-    if encoding != "base64":
-        return text
-    letters = _NO_BASE64.sub(b"", text)
-    with suppress(binascii.Error):
-        return base64.b64decode(letters + b"=" * (-len(letters) % 4))
-    return text
