@@ -15,12 +15,13 @@ from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_BODY_BYTES, MAX_RECIPIENTS
 from tracker.mime.fields import Field, fields
+from tracker.mime.text import decoded, storable
 from tracker.models import Account, Message, User
 from tracker.outgoing.compose import HtmlPart, Untouched, add_header, find_html, normalise_line_ends, remove_header
 from tracker.outgoing.copies import rule_of
 from tracker.outgoing.draft import Draft, SendError
 from tracker.outgoing.send import take_in
-from tracker.outgoing.submitted_text import decoded, has_files, mailboxes, msg_ids, plain_text, storable, values
+from tracker.outgoing.submitted_text import has_files, mailboxes, msg_ids, plain_text, values
 
 CONTROL_HEADER = "X-Inkling-Track"
 _NEVER_SENT = (CONTROL_HEADER, "Bcc", "Resent-Bcc")
