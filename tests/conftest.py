@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.houses import house, people  # noqa: F401  (fixtures)
-from tests.servers import Authority, Dovecot, Pages, Postgresql, SmtpSink
+from tests.servers import AuthorisationServer, Authority, Dovecot, Pages, Postgresql, SmtpSink
+from tests.servers import authorisation_server as start_authorisation_server
 from tests.servers import ca as make_ca
 from tests.servers import chromium as start_chromium
 from tests.servers import dovecot as start_dovecot
@@ -25,6 +26,13 @@ def smtp_sink() -> Iterator[SmtpSink]:
     """A fresh SMTP server that takes everything from everybody, without TLS; others by `tests.servers.smtp_sink(…)`."""
     with start_smtp_sink() as sink:
         yield sink
+
+
+@pytest.fixture
+def authorisation() -> Iterator[AuthorisationServer]:
+    """A fresh authorisation server; its `settings()` make a house trust it as Google or Microsoft."""
+    with start_authorisation_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -12,17 +12,20 @@ from tests.servers_authority import Authority, ca
 from tests.servers_chromium import Pages, chromium
 from tests.servers_dovecot import Dovecot, dovecot
 from tests.servers_ground import free_port, listening, require, unavailable, wait_until
+from tests.servers_oauth import AuthorisationServer, authorisation_server
 from tests.servers_postgresql import Postgresql, postgresql
 from tests.servers_smtp import Accepted, SmtpRules, SmtpSink, silent_server, smtp_sink
 
 __all__ = [
     "Accepted",
+    "AuthorisationServer",
     "Authority",
     "Dovecot",
     "Pages",
     "Postgresql",
     "SmtpRules",
     "SmtpSink",
+    "authorisation_server",
     "ca",
     "chromium",
     "dovecot",

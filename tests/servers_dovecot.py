@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.servers_authority import ca
-from tests.servers_dovecot_configuration import configuration
+from tests.servers_dovecot_configuration import OAUTH_FILE_UNTIL_2_3, configuration
 from tests.servers_ground import (
     Account,
     end,
@@ -115,13 +115,16 @@ class Dovecot:
 
 
 @contextmanager
-def dovecot() -> Iterator[Dovecot]:
-    """Runs until the end of the block, as ourselves or, for root, with mail that belongs to nobody."""
+def dovecot(introspection: str = "") -> Iterator[Dovecot]:
+    """Runs until the end of the block, as ourselves or, for root, with mail that belongs to nobody.
+
+    With the address of an ``introspection`` endpoint it takes access tokens too (XOAUTH2).
+    """
     program = require("dovecot")
     owner = unprivileged()
     with server_folder("dovecot", owner) as folder:
         server = Dovecot(folder, free_port(), free_port(), free_port(), free_port(), owner)
-        _write_configuration(server, _version(program))
+        _write_configuration(server, _version(program), introspection)
         process = subprocess.Popen([program, "-F", "-c", folder / "dovecot.conf"], stdin=subprocess.DEVNULL)
         try:
             wait_until(lambda: process.poll() is not None or all(map(listening, server.ports)), 30)
@@ -137,7 +140,7 @@ def _version(program: Path) -> str:
     return re.split(r"[^\d.]", said)[0]
 
 
-def _write_configuration(server: Dovecot, version: str) -> None:
+def _write_configuration(server: Dovecot, version: str, introspection: str) -> None:
     owner = server.owner
     for name in ("home", "state", "run", "users"):
         folder = server.folder / name
@@ -157,6 +160,10 @@ def _write_configuration(server: Dovecot, version: str) -> None:
         imaps=server.imaps_port,
         pop3=server.pop3_port,
         pop3s=server.pop3s_port,
+        introspection=introspection,
+    )
+    (server.folder / "oauth2.conf").write_text(
+        OAUTH_FILE_UNTIL_2_3.format(introspection=introspection), encoding="utf-8"
     )
     (server.folder / "dovecot.conf").write_text(text, encoding="utf-8")
 

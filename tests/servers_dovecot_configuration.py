@@ -45,6 +45,40 @@ userdb {{
 }}
 """
 
+# Beside passwords: access tokens, of which an authorisation server says whose they are (RFC 7662).
+OAUTH_SINCE_2_4 = """
+auth_mechanisms = plain login xoauth2 oauthbearer
+passdb oauth2 {{
+  mechanisms_filter = xoauth2 oauthbearer
+}}
+oauth2 {{
+  introspection_url = {introspection}
+  introspection_mode = post
+  username_attribute = email
+  active_attribute = active
+  active_value = true
+}}
+"""
+
+OAUTH_UNTIL_2_3 = """
+auth_mechanisms = plain login xoauth2 oauthbearer
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {folder}/oauth2.conf
+}}
+"""
+
+OAUTH_FILE_UNTIL_2_3 = """
+introspection_url = {introspection}
+introspection_mode = post
+username_attribute = email
+active_attribute = active
+active_value = true
+client_id = dovecot
+client_secret = dovecot
+"""
+
 ALWAYS = """
 listen = 127.0.0.1
 base_dir = {folder}/run
@@ -108,6 +142,12 @@ service anvil {{
 
 def configuration(version: str, **values: object) -> str:
     """The text of dovecot.conf for a version such as "2.3.19.1"; `values` fill every name in braces above."""
-    major, minor = (int(part) for part in version.split(".")[:2])
+    newer = is_2_4(version)
+    oauth = (OAUTH_SINCE_2_4 if newer else OAUTH_UNTIL_2_3) if values.get("introspection") else ""
     # the version lines of 2.4 must come first
-    return ((SINCE_2_4 if (major, minor) >= (2, 4) else UNTIL_2_3) + ALWAYS).format(**values)
+    return ((SINCE_2_4 if newer else UNTIL_2_3) + oauth + ALWAYS).format(**values)
+
+
+def is_2_4(version: str) -> bool:
+    major, minor = (int(part) for part in version.split(".")[:2])
+    return (major, minor) >= (2, 4)

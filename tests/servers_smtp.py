@@ -1,10 +1,12 @@
 """A real SMTP server that keeps what it is given and refuses, delays or hangs up when told to."""
 
 import asyncio
+import binascii
 import socket
 import threading
+from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +44,7 @@ class SmtpRules:
 
     login: str | None = None  # with `secret`: nothing is taken without AUTH
     secret: str | None = None
+    tokens: Callable[[str, str], bool] | None = None  # (login, token) → good; offers AUTH XOAUTH2
     refuse: dict[str, str] = field(default_factory=dict)  # recipient → 5yz reply
     defer: dict[str, int] = field(default_factory=dict)  # recipient → how many times 4yz comes first
     defer_first: int = 0  # this many transactions are put off at MAIL FROM
@@ -61,6 +64,7 @@ class SmtpSink:
         self.tls = tls
         self.ca_file: Path = ca().file
         self.logins: Counter[str] = Counter()  # every try, right or wrong
+        self.xoauth2_answers: list[bytes] = []  # what clients said to the reasons of a refusal
         self._lock = threading.Lock()
         self._accepted: list[Accepted] = []
         self._dropped: list[Accepted] = []
@@ -93,14 +97,21 @@ class SmtpSink:
     ) -> list[str]:
         await self._dawdle("EHLO")
         session.host_name = hostname
+        return [line for line in map(self._offer, responses) if line]
+
+    def _offer(self, line: str) -> str:
+        if not line.startswith("250-AUTH"):
+            return line
         # with nobody to log in the library would offer AUTH without a mechanism
-        return [line for line in responses if self.rules.login or not line.startswith("250-AUTH")]
+        by_password = [name for name in line.split()[1:] if name != "XOAUTH2"] if self.rules.login else []
+        mechanisms = [*by_password, *(["XOAUTH2"] if self.rules.tokens else [])]
+        return f"250-AUTH {' '.join(mechanisms)}" if mechanisms else ""
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         await self._dawdle("MAIL")
-        if self.rules.login is not None and not session.authenticated:
+        if (self.rules.login is not None or self.rules.tokens is not None) and not session.authenticated:
             return "530 5.7.0 Authentication required"
         if self.rules.defer_first > 0:
             self.rules.defer_first -= 1
@@ -143,6 +154,19 @@ class SmtpSink:
         self.logins[login] += 1
         right = (login, data.password.decode()) == (self.rules.login, self.rules.secret)
         return AuthResult(success=right, handled=False, auth_data=login)
+
+    async def auth_XOAUTH2(self, server: SMTP, args: list[str]) -> AuthResult:
+        """As Google and Microsoft do it: a wrong token is answered with reasons, and refused after the client's empty answer."""
+        login, token = _xoauth2(args[1] if len(args) > 1 else "")
+        self.logins[login] += 1
+        if self.rules.tokens is not None and self.rules.tokens(login, token):
+            return AuthResult(success=True, auth_data=login)
+        reasons = b64encode(b'{"status":"401","schemes":"bearer"}').decode()
+        await server.push(f"334 {reasons}")
+        answer = await server._reader.readline()
+        self.xoauth2_answers.append(answer)
+        await server.push("535 5.7.8 Username and Password not accepted")
+        return AuthResult(success=False, handled=True)
 
     async def _dawdle(self, verb: str) -> None:
         await asyncio.sleep(self.rules.delay.get(verb, 0))
@@ -217,6 +241,14 @@ def _accepted(session: Session, envelope: Envelope, implicit_tls: bool) -> Accep
         tls=implicit_tls or session.ssl is not None,
         hello=session.host_name or "",
     )
+
+
+def _xoauth2(words: str) -> tuple[str, str]:
+    try:
+        user, bearer, *_ = b64decode(words, validate=True).decode().split("\x01")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return "", ""
+    return user.removeprefix("user="), bearer.removeprefix("auth=Bearer ")
 
 
 @contextmanager

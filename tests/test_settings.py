@@ -2,12 +2,12 @@
 
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import astuple, fields
 from pathlib import Path
 
 import pytest
 
-from tracker.settings import NAMES, SettingError, Settings, read_settings
+from tracker.settings import NAMES, OAuthClient, SettingError, Settings, read_settings
 
 KEY = "k1-0123456789-abcdefghijklmnopqrstuvwxyz"
 OLDER_KEY = "k0-9876543210-zyxwvutsrqponmlkjihgfedcba"
@@ -70,6 +70,22 @@ def _given(folder: Path) -> dict[str, tuple[str, str, object]]:
         "INKLING_WINDOW_SCALE": ("0.02", "window_scale", 0.02),
         "INKLING_HITS_PER_SOURCE": ("0", "hits_per_source", 0),
         "INKLING_HITS_PER_TOKEN": ("12", "hits_per_token", 12),
+        **_given_oauth(),
+    }
+
+
+def _given_oauth() -> dict[str, tuple[str, str, object]]:
+    parts = ("CLIENT_ID", "CLIENT_SECRET", "AUTHORIZE_URL", "TOKEN_URL")
+    clients = {
+        provider: OAuthClient(
+            f"{provider}-id", "s e c", f"https://{provider}.example/a", f"https://{provider}.example/t"
+        )
+        for provider in ("google", "microsoft")
+    }
+    return {
+        f"INKLING_{provider.upper()}_{part}": (value, "oauth_clients", clients)
+        for provider, client in clients.items()
+        for part, value in zip(parts, astuple(client), strict=True)
     }
 
 
@@ -145,6 +161,9 @@ WRONG: list[tuple[str, str]] = [
     ("TRUSTED_PROXIES", "10.0.0.0/8,localhost"),
     ("TRUSTED_PROXIES", "10.0.0.0/33"),
     ("ALLOW_PRIVATE_HOSTS", "everything"),
+    ("GOOGLE_CLIENT_SECRET", "without an id"),
+    ("MICROSOFT_TOKEN_URL", "https://login.example/token"),
+    ("GOOGLE_CLIENT_ID", "with a space"),
     ("SMTP_PORT", "smtp"),
     ("SMTP_PORT", "65536"),
     ("SMTP_PORT", "-1"),

@@ -1,21 +1,27 @@
 """Opening lines to mail servers: address checks, TLS, sign-in, and plain words for what went wrong."""
 
 import imaplib
+import re
 import smtplib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError, LoginError
 
 from tracker.house import House
+from tracker.oauth import OAuthError, access_token
 from tracker.sentences import Sentence, Told
 
 TIMEOUT = 30.0
 """Seconds to wait for any single answer of a mail server."""
+
+
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,8 @@ class Server:
     security: str
     login: str
     secret: str
+    grant: int | None = None
+    """The sign-in at a provider (:class:`tracker.models.OAuthGrant`) to use instead of login and secret."""
 
     def __repr__(self) -> str:
         return f"Server({self.host}:{self.port}, {self.security})"
@@ -66,20 +74,13 @@ def address_of(house: House, server: Server) -> str:
     return allowed[0]
 
 
-def tls_context(house: House) -> ssl.SSLContext:
-    """Certificates are always checked; authorities of one's own come from ``INKLING_CA_FILE``."""
-    context = ssl.create_default_context()
-    if house.settings.ca_file is not None:
-        context.load_verify_locations(house.settings.ca_file)
-    return context
-
-
 class _Smtp(smtplib.SMTP):
     """Connects to the checked address while TLS checks the certificate against the host's name."""
 
     def __init__(self, house: House, server: Server) -> None:
         self._address = address_of(house, server)
-        self._tls = tls_context(house)
+        self._tls = house.tls_context()
+        self._house = house
         self._server = server
         super().__init__(timeout=TIMEOUT)
         # smtplib checks certificates against this name in starttls().
@@ -101,8 +102,17 @@ class _Smtp(smtplib.SMTP):
         if self._server.security == "starttls":
             self.starttls(context=self._tls)
             self.ehlo()
-        if self._server.login:
+        if self._server.grant is not None:
+            _with_token(self._house, self._server, self._sign_in_with)
+        elif self._server.login:
             self.login(self._server.login, self._server.secret)
+
+    def _sign_in_with(self, login: str, token: str) -> None:
+        if "XOAUTH2" not in self.esmtp_features.get("auth", "").upper().split():
+            raise _no_xoauth2(self._server)
+        # The empty answer to the server's reasons is what ends a failed try.
+        first = _xoauth2(login, token)
+        self.auth("XOAUTH2", lambda challenge=None: first if challenge is None else "", initial_response_ok=True)
 
 
 @contextmanager
@@ -164,16 +174,56 @@ def imap(house: House, server: Server) -> Iterator[IMAPClient]:
     client: IMAPClient | None = None
     try:
         try:
-            client = _ImapClient(address_of(house, server), server, tls_context(house))
+            client = _ImapClient(address_of(house, server), server, house.tls_context())
             if server.security == "starttls":
                 client.starttls(client.ssl_context)
-            client.login(server.login, server.secret)
+            if server.grant is not None:
+                _with_token(house, server, partial(_imap_sign_in, client, server))
+            else:
+                client.login(server.login, server.secret)
         except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
             raise explain(server, error) from None
         yield client
     finally:
         if client is not None:
             _log_out(client)
+
+
+def _imap_sign_in(client: IMAPClient, server: Server, login: str, token: str) -> None:
+    if not client.has_capability("AUTH=XOAUTH2"):
+        raise _no_xoauth2(server)
+    answers = iter([_xoauth2(login, token)])
+    client.sasl_login("XOAUTH2", lambda _challenge: next(answers, ""))
+
+
+def _with_token(house: House, server: Server, sign_in: Callable[[str, str], None]) -> None:
+    """Signs in with the kept access token; when the server refuses it, once more with a fresh one. Raises :class:`ConnectError`."""
+    assert server.grant is not None
+    if server.security == "none" and server.host not in _THIS_MACHINE:
+        text = Sentence("A sign-in goes only over TLS. Choose TLS or STARTTLS for %(host)s.", host=server.host)
+        raise ConnectError("tls", text, permanent=True)
+    try:
+        login, token = access_token(house, server.grant)
+        try:
+            sign_in(login, token)
+            return
+        except (smtplib.SMTPAuthenticationError, LoginError):
+            login, token = access_token(house, server.grant, refused=token)
+        sign_in(login, token)
+    except OAuthError as error:
+        raise ConnectError(error.code, error.sentence, permanent=error.permanent) from None
+
+
+def _xoauth2(login: str, token: str) -> str:
+    return f"user={login}\1auth=Bearer {token}\1\1"
+
+
+def _no_xoauth2(server: Server) -> ConnectError:
+    text = Sentence(
+        "%(where)s does not take a sign-in by Google or Microsoft (XOAUTH2). Enter a password instead.",
+        where=f"{server.host}:{server.port}",
+    )
+    return ConnectError("not_supported", text, permanent=True)
 
 
 def _log_out(client: IMAPClient) -> None:
@@ -193,9 +243,9 @@ def explain(server: Server, error: Exception) -> ConnectError:
         case ConnectError():
             return error
         case smtplib.SMTPAuthenticationError():
-            return _login_refused(where, error.smtp_error, permanent=error.smtp_code // 100 == 5)
+            return _login_refused(server, error.smtp_error, permanent=error.smtp_code // 100 == 5)
         case LoginError():
-            return _login_refused(where, str(error), permanent=True)
+            return _login_refused(server, str(error), permanent=True)
         case ssl.SSLCertVerificationError():
             text = Sentence(
                 "The certificate of %(where)s is not valid: %(problem)s. Nothing was sent.",
@@ -240,13 +290,35 @@ def explain(server: Server, error: Exception) -> ConnectError:
             )
 
 
-def _login_refused(where: str, words: bytes | str, *, permanent: bool) -> ConnectError:
+def _login_refused(server: Server, words: bytes | str, *, permanent: bool) -> ConnectError:
+    where, said = f"{server.host}:{server.port}", _clean(words)
+    if server.grant is not None:
+        text = Sentence(
+            "%(where)s does not take the sign-in. Is this protocol switched on for the mailbox? The server said: “%(said)s”",
+            where=where,
+            said=said,
+        )
+        return ConnectError("login_refused", text, permanent=permanent)
+    if _wants_oauth(server.host, said):
+        text = Sentence(
+            "%(where)s takes no passwords (any more). Sign in with Microsoft instead. The server said: “%(said)s”",
+            where=where,
+            said=said,
+        )
+        return ConnectError("needs_oauth", text, permanent=True)
     text = Sentence(
         "%(where)s refused the login or password. Many services want an app password here. The server said: “%(said)s”",
         where=where,
-        said=_clean(words),
+        said=said,
     )
     return ConnectError("login_refused", text, permanent=permanent)
+
+
+def _wants_oauth(host: str, said: str) -> bool:
+    """Microsoft 365 refuses every password on IMAP and POP, in words that sound like a wrong one."""
+    if re.search(r"basic authentication is disabled|5\.7\.139|5\.7\.30\b", said, re.IGNORECASE):
+        return True
+    return host.lower() == "outlook.office365.com"
 
 
 def _clean(words: bytes | str) -> str:

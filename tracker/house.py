@@ -1,5 +1,6 @@
 """The house: what every role of the product shares, wired once at start."""
 
+import ssl
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address
@@ -44,6 +45,13 @@ class House:
         """Whether a mail server may live at this IP address: public, or in a network the operator allowed."""
         ip = ip_address(address)
         return ip.is_global or any(ip in network for network in self.settings.allow_private_hosts)
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Certificates are always checked; authorities of one's own come from ``INKLING_CA_FILE``."""
+        context = ssl.create_default_context()
+        if self.settings.ca_file is not None:
+            context.load_verify_locations(self.settings.ca_file)
+        return context
 
 
 def open_house(settings: Settings) -> House:

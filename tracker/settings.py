@@ -20,6 +20,16 @@ from pixel.tokens import check_keys
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+OAUTH_ENDPOINTS = {
+    "google": ("https://accounts.google.com/o/oauth2/v2/auth", "https://oauth2.googleapis.com/token"),
+    "microsoft": (
+        "https://login.microsoftonline.com/common/oauth2/v2.0/authorize",
+        "https://login.microsoftonline.com/common/oauth2/v2.0/token",
+    ),
+}
+"""Where people sign in, and where tokens come from, as the providers publish them."""
+_OAUTH_PARTS = ("CLIENT_ID", "CLIENT_SECRET", "AUTHORIZE_URL", "TOKEN_URL")
+
 NAMES = (
     "INKLING_DATA_DIR",
     "INKLING_DATABASE_URL",
@@ -39,6 +49,7 @@ NAMES = (
     "INKLING_WINDOW_SCALE",
     "INKLING_HITS_PER_SOURCE",
     "INKLING_HITS_PER_TOKEN",
+    *(f"INKLING_{provider.upper()}_{part}" for provider in OAUTH_ENDPOINTS for part in _OAUTH_PARTS),
 )
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -48,6 +59,16 @@ _MAKE_ONE = "make one with: openssl rand -hex 32"
 
 class SettingError(ValueError):
     """A setting that cannot be used; the text names the variable and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class OAuthClient:
+    """What a provider knows us by. The secret may be empty: a public client, proved by PKCE alone."""
+
+    id: str
+    secret: str = field(repr=False)
+    authorize_url: str
+    token_url: str
 
 
 @dataclass(frozen=True)
@@ -74,6 +95,8 @@ class Settings:
     hits_per_source: int | None = None
     hits_per_token: int | None = None
     """Budgets of the edge, hits per minute (0 for no limit); None leaves the edge its own."""
+    oauth_clients: Mapping[str, OAuthClient] = field(default_factory=dict)
+    """By provider, those that were configured."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -110,6 +133,7 @@ def read_settings(
         window_scale=_number("INKLING_WINDOW_SCALE", given.get("INKLING_WINDOW_SCALE", "1"), 0.001, 100),
         hits_per_source=_budget("INKLING_HITS_PER_SOURCE", given),
         hits_per_token=_budget("INKLING_HITS_PER_TOKEN", given),
+        oauth_clients=_oauth_clients(given),
     )
 
 
@@ -265,6 +289,26 @@ def _certificate(given: Mapping[str, str]) -> tuple[Path | None, Path | None]:
         missing = "INKLING_SMTP_TLS_KEY" if key is None else "INKLING_SMTP_TLS_CERT"
         raise SettingError(f"{missing} is not set; the gateway needs the certificate and its key together")
     return cert, key
+
+
+def _oauth_clients(given: Mapping[str, str]) -> dict[str, OAuthClient]:
+    found = {provider: _oauth_client(provider, given) for provider in OAUTH_ENDPOINTS}
+    return {provider: client for provider, client in found.items() if client is not None}
+
+
+def _oauth_client(provider: str, given: Mapping[str, str]) -> OAuthClient | None:
+    prefix = f"INKLING_{provider.upper()}_"
+    client_id = given.get(f"{prefix}CLIENT_ID")
+    others = [f"{prefix}{part}" for part in _OAUTH_PARTS[1:] if f"{prefix}{part}" in given]
+    if client_id is None:
+        if others:
+            raise SettingError(f"{others[0]} is set but {prefix}CLIENT_ID is not; people cannot sign in without it")
+        return None
+    if not re.fullmatch(r"[!-~]{1,255}", client_id):
+        raise SettingError(f"{prefix}CLIENT_ID must be the id that the provider gave, without spaces")
+    urls = zip(("AUTHORIZE_URL", "TOKEN_URL"), OAUTH_ENDPOINTS[provider], strict=True)
+    authorize, token = (_url(f"{prefix}{part}", given.get(f"{prefix}{part}", usual)) for part, usual in urls)
+    return OAuthClient(client_id, given.get(f"{prefix}CLIENT_SECRET", ""), authorize, token)
 
 
 def _file(name: str, given: Mapping[str, str]) -> Path | None:

@@ -135,39 +135,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("task", name=op.f("pk_worker_beat")),
     )
     op.create_table(
-        "account",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
-        sa.Column("address", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
-        sa.Column("preset", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("smtp_host", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
-        sa.Column("smtp_port", sa.Integer(), nullable=False),
-        sa.Column("smtp_security", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
-        sa.Column("smtp_login", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
-        sa.Column("smtp_secret", sa.LargeBinary(), nullable=True),
-        sa.Column("imap_host", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=True),
-        sa.Column("imap_port", sa.Integer(), nullable=True),
-        sa.Column("imap_security", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=True),
-        sa.Column("imap_login", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=True),
-        sa.Column("imap_secret", sa.LargeBinary(), nullable=True),
-        sa.Column("sent_folder", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=True),
-        sa.Column("files_own_copy", sa.Boolean(), nullable=False),
-        sa.Column("confirmed_at", UtcDateTime(), nullable=True),
-        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
-        sa.Column("state_detail", SentenceText(), nullable=False),
-        sa.Column("checked_at", UtcDateTime(), nullable=True),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("removed_at", UtcDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("fk_account_user_id"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
-        sa.UniqueConstraint("public_id", name=op.f("uq_account_public_id")),
-    )
-    with op.batch_alter_table("account", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_account_user_id"), ["user_id"], unique=False)
-
-    op.create_table(
         "api_token",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
@@ -277,6 +244,45 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_idempotency_key_created_at"), ["created_at"], unique=False)
 
     op.create_table(
+        "oauth_attempt",
+        sa.Column("state_digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("visit_digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("provider", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("verifier", sa.LargeBinary(), nullable=False),
+        sa.Column("purpose", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("subject", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["user_account.id"], name=op.f("fk_oauth_attempt_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("state_digest", name=op.f("pk_oauth_attempt")),
+    )
+    with op.batch_alter_table("oauth_attempt", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_oauth_attempt_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "oauth_grant",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("provider", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("address", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("refresh_token", sa.LargeBinary(), nullable=True),
+        sa.Column("access_token", sa.LargeBinary(), nullable=True),
+        sa.Column("access_expires_at", UtcDateTime(), nullable=True),
+        sa.Column("renewing_until", UtcDateTime(), nullable=True),
+        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("detail", SentenceText(), nullable=False),
+        sa.Column("granted_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["user_account.id"], name=op.f("fk_oauth_grant_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_oauth_grant")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_oauth_grant_public_id")),
+        sa.UniqueConstraint("user_id", "provider", "address", name="uq_oauth_grant_user_provider_address"),
+    )
+    op.create_table(
         "preference",
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("value", sa.JSON(), nullable=False),
@@ -304,6 +310,44 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("user_session", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_user_session_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "account",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+        sa.Column("address", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("preset", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("smtp_host", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("smtp_port", sa.Integer(), nullable=False),
+        sa.Column("smtp_security", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
+        sa.Column("smtp_login", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("smtp_secret", sa.LargeBinary(), nullable=True),
+        sa.Column("imap_host", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=True),
+        sa.Column("imap_port", sa.Integer(), nullable=True),
+        sa.Column("imap_security", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=True),
+        sa.Column("imap_login", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=True),
+        sa.Column("imap_secret", sa.LargeBinary(), nullable=True),
+        sa.Column("oauth_grant_id", sa.Integer(), nullable=True),
+        sa.Column("sent_folder", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=True),
+        sa.Column("files_own_copy", sa.Boolean(), nullable=False),
+        sa.Column("confirmed_at", UtcDateTime(), nullable=True),
+        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("state_detail", SentenceText(), nullable=False),
+        sa.Column("checked_at", UtcDateTime(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("removed_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["oauth_grant_id"], ["oauth_grant.id"], name=op.f("fk_account_oauth_grant_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("fk_account_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_account_public_id")),
+    )
+    with op.batch_alter_table("account", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_account_oauth_grant_id"), ["oauth_grant_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_account_user_id"), ["user_id"], unique=False)
 
     op.create_table(
         "mailbox",
@@ -375,6 +419,36 @@ def upgrade() -> None:
             postgresql_where=sa.text("removed_at IS NULL"),
         )
 
+    op.create_table(
+        "enquiry_key",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("sender", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("recipient", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"], ["mailbox.id"], name=op.f("fk_enquiry_key_mailbox_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_enquiry_key")),
+        sa.UniqueConstraint("mailbox_id", "sender", "recipient", name="uq_enquiry_key"),
+    )
+    op.create_table(
+        "mailbox_folder",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("raw_name", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
+        sa.Column("delimiter", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=True),
+        sa.Column("uidvalidity", sa.BigInteger(), nullable=True),
+        sa.Column("last_uid", sa.BigInteger(), nullable=False),
+        sa.Column("cut_off", UtcDateTime(), nullable=False),
+        sa.Column("good_run_at", UtcDateTime(), nullable=True),
+        sa.Column("rebuilt_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"], ["mailbox.id"], name=op.f("fk_mailbox_folder_mailbox_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mailbox_folder")),
+        sa.UniqueConstraint("mailbox_id", "raw_name", name="uq_mailbox_folder_mailbox_raw_name"),
+    )
     op.create_table(
         "message",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -486,34 +560,20 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_delivery_recipient_id"), ["recipient_id"], unique=False)
 
     op.create_table(
-        "enquiry_key",
+        "fetch_retry",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
-        sa.Column("sender", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
-        sa.Column("recipient", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("folder_id", sa.Integer(), nullable=False),
+        sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
+        sa.Column("uid", sa.BigInteger(), nullable=False),
+        sa.Column("uidl", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("try_at", UtcDateTime(), nullable=False),
+        sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
         sa.ForeignKeyConstraint(
-            ["mailbox_id"], ["mailbox.id"], name=op.f("fk_enquiry_key_mailbox_id"), ondelete="CASCADE"
+            ["folder_id"], ["mailbox_folder.id"], name=op.f("fk_fetch_retry_folder_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_enquiry_key")),
-        sa.UniqueConstraint("mailbox_id", "sender", "recipient", name="uq_enquiry_key"),
-    )
-    op.create_table(
-        "mailbox_folder",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
-        sa.Column("raw_name", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
-        sa.Column("delimiter", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=True),
-        sa.Column("uidvalidity", sa.BigInteger(), nullable=True),
-        sa.Column("last_uid", sa.BigInteger(), nullable=False),
-        sa.Column("cut_off", UtcDateTime(), nullable=False),
-        sa.Column("good_run_at", UtcDateTime(), nullable=True),
-        sa.Column("rebuilt_at", UtcDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["mailbox_id"], ["mailbox.id"], name=op.f("fk_mailbox_folder_mailbox_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_mailbox_folder")),
-        sa.UniqueConstraint("mailbox_id", "raw_name", name="uq_mailbox_folder_mailbox_raw_name"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_fetch_retry")),
+        sa.UniqueConstraint("folder_id", "uidvalidity", "uid", "uidl", name="uq_fetch_retry_place"),
     )
     op.create_table(
         "message_body",
@@ -528,6 +588,23 @@ def upgrade() -> None:
             ["message_id"], ["message.id"], name=op.f("fk_message_body_message_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_message_body")),
+    )
+    op.create_table(
+        "pending_action",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("folder_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
+        sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
+        sa.Column("uid", sa.BigInteger(), nullable=False),
+        sa.Column("uidl", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["folder_id"], ["mailbox_folder.id"], name=op.f("fk_pending_action_folder_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pending_action")),
+        sa.UniqueConstraint("folder_id", "kind", "uidvalidity", "uid", "uidl", name="uq_pending_action_place"),
     )
     op.create_table(
         "scanner_proof",
@@ -603,22 +680,6 @@ def upgrade() -> None:
             postgresql_where=sa.text("settle_at IS NOT NULL"),
         )
 
-    op.create_table(
-        "fetch_retry",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("folder_id", sa.Integer(), nullable=False),
-        sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
-        sa.Column("uid", sa.BigInteger(), nullable=False),
-        sa.Column("uidl", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
-        sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("try_at", UtcDateTime(), nullable=False),
-        sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["folder_id"], ["mailbox_folder.id"], name=op.f("fk_fetch_retry_folder_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_fetch_retry")),
-        sa.UniqueConstraint("folder_id", "uidvalidity", "uid", "uidl", name="uq_fetch_retry_place"),
-    )
     op.create_table(
         "letter",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -751,23 +812,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_notification_message_id"), ["message_id"], unique=False)
         batch_op.create_index("ix_notification_user_at", ["user_id", "at"], unique=False)
 
-    op.create_table(
-        "pending_action",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("folder_id", sa.Integer(), nullable=False),
-        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
-        sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
-        sa.Column("uid", sa.BigInteger(), nullable=False),
-        sa.Column("uidl", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
-        sa.Column("due_at", UtcDateTime(), nullable=False),
-        sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["folder_id"], ["mailbox_folder.id"], name=op.f("fk_pending_action_folder_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_pending_action")),
-        sa.UniqueConstraint("folder_id", "kind", "uidvalidity", "uid", "uidl", name="uq_pending_action_place"),
-    )
     op.create_table(
         "hit_evidence",
         sa.Column("event_id", sa.Integer(), nullable=False),
@@ -977,7 +1021,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_hit_evidence_expires_at"))
 
     op.drop_table("hit_evidence")
-    op.drop_table("pending_action")
     with op.batch_alter_table("notification", schema=None) as batch_op:
         batch_op.drop_index("ix_notification_user_at")
         batch_op.drop_index(batch_op.f("ix_notification_message_id"))
@@ -1001,7 +1044,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_letter_delivery_id"))
 
     op.drop_table("letter")
-    op.drop_table("fetch_retry")
     with op.batch_alter_table("event", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_event_settle",
@@ -1018,9 +1060,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_scanner_proof_at"))
 
     op.drop_table("scanner_proof")
+    op.drop_table("pending_action")
     op.drop_table("message_body")
-    op.drop_table("mailbox_folder")
-    op.drop_table("enquiry_key")
+    op.drop_table("fetch_retry")
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_delivery_recipient_id"))
         batch_op.drop_index("ix_delivery_due")
@@ -1037,6 +1079,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_message_account_id"))
 
     op.drop_table("message")
+    op.drop_table("mailbox_folder")
+    op.drop_table("enquiry_key")
     with op.batch_alter_table("mailbox", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_mailbox_canonical",
@@ -1048,11 +1092,21 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_mailbox_credential_id"))
 
     op.drop_table("mailbox")
+    with op.batch_alter_table("account", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_account_user_id"))
+        batch_op.drop_index(batch_op.f("ix_account_oauth_grant_id"))
+
+    op.drop_table("account")
     with op.batch_alter_table("user_session", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_user_session_user_id"))
 
     op.drop_table("user_session")
     op.drop_table("preference")
+    op.drop_table("oauth_grant")
+    with op.batch_alter_table("oauth_attempt", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_oauth_attempt_user_id"))
+
+    op.drop_table("oauth_attempt")
     with op.batch_alter_table("idempotency_key", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_idempotency_key_created_at"))
 
@@ -1074,10 +1128,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_api_token_user_id"))
 
     op.drop_table("api_token")
-    with op.batch_alter_table("account", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_account_user_id"))
-
-    op.drop_table("account")
     op.drop_table("worker_beat")
     op.drop_table("user_account")
     with op.batch_alter_table("sign_in_failure", schema=None) as batch_op:

@@ -91,7 +91,10 @@ def _broken(session: Session, recipient: Recipient) -> int | None:
 def _accounts(house: House) -> list[Finding]:
     with house.database.reading() as session:
         accounts = session.exec(select(Account).where(col(Account.removed_at).is_(None))).all()
-    return [Finding(f"account {a.address}", a.state != "broken", a.state_detail or a.state) for a in accounts]
+    return [
+        Finding(f"account {a.address}", a.state not in ("broken", "needs_sign_in"), a.state_detail or a.state)
+        for a in accounts
+    ]
 
 
 def _spool(house: House) -> list[Finding]:

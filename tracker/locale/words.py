@@ -19,7 +19,9 @@ _FRAME = (
     *("attempts", "sign_in", "set_up", "bell_lines", "notifications_page", "alert_form", "feed", "health"),
 )
 _SETTINGS = ("profile", "people", "api_tokens", "accounts_page", "account_form", "address_code", "workspace_page")
+_ACCOUNTS = ("tracker/web/oauth_page.py", "tracker/oauth*.py", "templates/settings_oauth.html")
 PARTS: tuple[tuple[str, str], ...] = (
+    *(("accounts", pattern) for pattern in _ACCOUNTS),
     ("api", "tracker/web/api/*"),
     *(("frame", f"tracker/web/{module}.py") for module in _FRAME),
     *(("settings", f"tracker/web/{module}.py") for module in _SETTINGS),

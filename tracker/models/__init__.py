@@ -45,6 +45,7 @@ from tracker.models.mailboxes import (
     Notice,
     PendingAction,
 )
+from tracker.models.oauth import OAuthAttempt, OAuthGrant
 from tracker.models.people import (
     ApiToken,
     ConsentEntry,
@@ -91,6 +92,8 @@ __all__ = [
     "Notice",
     "Notification",
     "PendingAction",
+    "OAuthAttempt",
+    "OAuthGrant",
     "Preference",
     "Recipient",
     "Role",

@@ -29,6 +29,8 @@ class Account(SQLModel, table=True):
     imap_security: str | None = Field(default=None, max_length=8)
     imap_login: str | None = Field(default=None, max_length=254)
     imap_secret: bytes | None = Field(default=None, sa_type=LargeBinary)
+    oauth_grant_id: int | None = Field(default=None, foreign_key="oauth_grant.id", index=True, ondelete="SET NULL")
+    """Signed in at the provider instead of with passwords, on both servers."""
     sent_folder: str | None = Field(default=None, max_length=255)
     files_own_copy: bool = False
     """The provider files a copy of what was submitted (Gmail, Microsoft 365), so we append none."""

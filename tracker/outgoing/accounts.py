@@ -10,7 +10,8 @@ from sqlmodel import Session
 from tracker.connect import ConnectError, Server, imap, smtp
 from tracker.db import now
 from tracker.house import House
-from tracker.models import Account
+from tracker.models import Account, OAuthGrant
+from tracker.oauth import forget_unused
 from tracker.outgoing.presets import PRESETS, SECURITIES, Preset
 from tracker.secrets import Undecryptable
 from tracker.sentences import Sentence
@@ -22,8 +23,11 @@ __all__ = [
     "Preset",
     "check_account",
     "imap_server",
+    "new_by_provider",
     "set_secret",
+    "sign_in_by",
     "smtp_server",
+    "state_after",
 ]
 
 
@@ -35,12 +39,13 @@ class CheckResult:
     smtp_text: str
     imap_ok: bool | None
     imap_text: str
+    needs_sign_in: bool = False
 
     @property
     def problem(self) -> str:
         """What is wrong, on either side or on both; empty when nothing is."""
         wrong = [t for ok, t in ((self.smtp_ok, self.smtp_text), (self.imap_ok, self.imap_text)) if not ok and t]
-        if len(wrong) == 2:
+        if len(wrong) == 2 and wrong[0] != wrong[1]:
             return Sentence("%(first)s %(second)s", first=wrong[0], second=wrong[1])
         return wrong[0] if wrong else ""
 
@@ -55,8 +60,41 @@ def set_secret(house: House, account: Account, kind: str, secret: str | None) ->
     setattr(account, f"{kind}_secret", sealed)
 
 
+def new_by_provider(user_id: int, provider: str, address: str) -> Account:
+    """A new account of the service that this provider signs in to."""
+    name = next(name for name, preset in PRESETS.items() if preset.oauth == provider)
+    preset = PRESETS[name]
+    return Account(
+        user_id=user_id,
+        address=address,
+        preset=name,
+        files_own_copy=preset.files_own_copy,
+        smtp_host=preset.smtp_host,
+        smtp_port=preset.smtp_port,
+        smtp_security=preset.smtp_security,
+        imap_host=preset.imap_host,
+        imap_port=preset.imap_port,
+        imap_security=preset.imap_security,
+    )
+
+
+def sign_in_by(house: House, session: Session, account: Account, grant: OAuthGrant) -> None:
+    """From now on the account signs in with this grant on both servers; its passwords are forgotten."""
+    before, account.oauth_grant_id = account.oauth_grant_id, grant.id
+    for kind in ("smtp", "imap"):
+        set_secret(house, account, kind, None)
+    account.smtp_login = grant.address
+    account.imap_login = grant.address if account.imap_host else None
+    account.state, account.state_detail, account.checked_at = "unchecked", "", None
+    session.add(account)
+    if before != grant.id:
+        forget_unused(session, before)
+
+
 def smtp_server(house: House, account: Account) -> Server:
     """Raises :class:`ConnectError` when the secret is missing or cannot be opened."""
+    if account.oauth_grant_id is not None:
+        return Server(account.smtp_host, account.smtp_port, account.smtp_security, "", "", account.oauth_grant_id)
     secret = _secret(house, account, "smtp") if account.smtp_login else ""
     return Server(account.smtp_host, account.smtp_port, account.smtp_security, account.smtp_login, secret)
 
@@ -65,6 +103,10 @@ def imap_server(house: House, account: Account) -> Server:
     """Raises :class:`ConnectError` when no IMAP is set up or its secret cannot be opened."""
     if not account.imap_host:
         raise ConnectError("no_imap", Sentence("No IMAP server is set up for this account."), permanent=True)
+    if account.oauth_grant_id is not None:
+        return Server(
+            account.imap_host, account.imap_port or 993, account.imap_security or "tls", "", "", account.oauth_grant_id
+        )
     login = account.imap_login or account.smtp_login
     secret = _secret(house, account, "imap")  # never the other server's: a changed host must not be given it
     return Server(account.imap_host, account.imap_port or 993, account.imap_security or "tls", login, secret)
@@ -94,20 +136,20 @@ def check_account(house: House, account_id: int) -> CheckResult:
     """Signs in to the servers of an account and notes on it how that went. Holds no transaction while it waits."""
     with house.database.reading() as session:
         account = session.get_one(Account, account_id)
-    smtp_ok, smtp_text = _try_smtp(house, account)
+    smtp_ok, smtp_text, code = _try_smtp(house, account)
     imap_ok, imap_text, sent_folder = _try_imap(house, account)
-    result = CheckResult(smtp_ok, smtp_text, imap_ok, imap_text)
+    result = CheckResult(smtp_ok, smtp_text, imap_ok, imap_text, needs_sign_in=code == "needs_sign_in")
     with house.database.session_scope() as session:
         _note(session, account_id, result, sent_folder)
     return result
 
 
-def _try_smtp(house: House, account: Account) -> tuple[bool, str]:
+def _try_smtp(house: House, account: Account) -> tuple[bool, str, str]:
     try:
         with smtp(house, smtp_server(house, account)):
-            return True, Sentence("Sending works.")
+            return True, Sentence("Sending works."), ""
     except ConnectError as error:
-        return False, error.sentence
+        return False, error.sentence, error.code
 
 
 def _try_imap(house: House, account: Account) -> tuple[bool | None, str, str | None]:
@@ -125,9 +167,13 @@ def _try_imap(house: House, account: Account) -> tuple[bool | None, str, str | N
     return True, Sentence("The Sent folder is “%(folder)s”.", folder=str(folder)), folder
 
 
+def state_after(needs_sign_in: bool) -> str:
+    return "needs_sign_in" if needs_sign_in else "broken"
+
+
 def _note(session: Session, account_id: int, result: CheckResult, sent_folder: str | None) -> None:
     account = session.get_one(Account, account_id)
-    account.state = "works" if result.ok else "broken"
+    account.state = "works" if result.ok else state_after(result.needs_sign_in)
     account.state_detail = result.problem
     account.checked_at = now()
     account.sent_folder = sent_folder or account.sent_folder

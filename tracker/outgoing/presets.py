@@ -24,6 +24,8 @@ class Preset:
     imap_security: str
     files_own_copy: bool
     help: str
+    oauth: str | None = None
+    """The provider whose sign-in serves instead of a password."""
 
 
 _APP_PASSWORD = N_(
@@ -31,10 +33,11 @@ _APP_PASSWORD = N_(
 )
 
 PRESETS: Mapping[str, Preset] = {
-    "gmail": Preset("Gmail", "smtp.gmail.com", 465, "tls", "imap.gmail.com", 993, "tls", True, _APP_PASSWORD),
+    "gmail": Preset("Gmail", "smtp.gmail.com", 465, "tls", "imap.gmail.com", 993, "tls", True, _APP_PASSWORD, "google"),
     "microsoft": Preset(
         "Microsoft 365, Outlook.com", "smtp.office365.com", 587, "starttls", "outlook.office365.com", 993, "tls", True,
-        N_("Submission with a password must be switched on by the organisation’s administrator."),
+        N_("Passwords are refused by Microsoft, or must be allowed by the organisation’s administrator; sign in with Microsoft."),
+        "microsoft",
     ),
     "yandex": Preset("Yandex", "smtp.yandex.com", 465, "tls", "imap.yandex.com", 993, "tls", False, _APP_PASSWORD),
     "mailru": Preset("Mail.ru", "smtp.mail.ru", 465, "tls", "imap.mail.ru", 993, "tls", False, _APP_PASSWORD),

@@ -30,7 +30,7 @@ from tracker.models import (
     TrackedLink,
 )
 from tracker.notify import announce, ring
-from tracker.outgoing.accounts import smtp_server
+from tracker.outgoing.accounts import smtp_server, state_after
 from tracker.outgoing.copies import Copy, make_copy
 from tracker.outgoing.policy import tighten
 from tracker.preferences import preference
@@ -296,7 +296,8 @@ def _defer_rest(house: House, account: Account, deliveries: Sequence[Delivery], 
 
 def _account_broken(session: Session, account: Account, error: ConnectError) -> None:
     row = session.get_one(Account, account.id)
-    if row.state != "broken" or row.state_detail != str(error):
+    state = state_after(error.code == "needs_sign_in")
+    if row.state != state or row.state_detail != str(error):
         ring(
             session,
             row.user_id,
@@ -305,7 +306,7 @@ def _account_broken(session: Session, account: Account, error: ConnectError) -> 
             now(),
             detail=Sentence("%(address)s: %(problem)s", address=row.address, problem=error.sentence),
         )
-    row.state, row.state_detail, row.checked_at = "broken", error.sentence, now()
+    row.state, row.state_detail, row.checked_at = state, error.sentence, now()
     session.add(row)
 
 

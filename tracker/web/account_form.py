@@ -75,7 +75,8 @@ def wrong_in(typed: AccountForm, account: Account | None) -> Wrong:
     for kind, server in (("smtp", typed.smtp), ("imap", typed.imap)):
         if server is not None:
             _check_server(kind, server, wrong)
-    if typed.smtp.login and not typed.smtp.secret and (account is None or account.smtp_secret is None):
+    known = account is not None and (account.smtp_secret is not None or account.oauth_grant_id is not None)
+    if typed.smtp.login and not typed.smtp.secret and not known:
         wrong["smtp_secret"] = _(
             "The password is missing. Most services want an app password here, made in their security settings."
         )
@@ -92,6 +93,10 @@ def fill(house: House, account: Account, typed: AccountForm) -> None:
         typed.preset,
         PRESETS[typed.preset].files_own_copy,
     )
+    if not _keeps_grant(account, typed):
+        account.oauth_grant_id = None
+    if account.oauth_grant_id is not None:  # the login is the provider's word, and the form does not ask for it
+        typed = _with_login(typed, account.smtp_login)
     _put(house, account, "smtp", typed.smtp)
     if typed.imap is not None:
         same = not typed.imap.secret and account.imap_secret is None
@@ -100,6 +105,20 @@ def fill(house: House, account: Account, typed: AccountForm) -> None:
         account.imap_host = account.imap_port = account.imap_security = account.imap_login = account.sent_folder = None
         set_secret(house, account, "imap", None)
     account.state, account.state_detail, account.checked_at = "unchecked", "", None
+
+
+def _keeps_grant(account: Account, typed: AccountForm) -> bool:
+    """A sign-in at a provider was meant for these servers; it ends with another host, or with a password in its stead."""
+    if typed.smtp.secret or (typed.imap is not None and typed.imap.secret):
+        return False
+    if typed.imap is not None and account.imap_host and typed.imap.host.lower() != account.imap_host:
+        return False
+    return typed.smtp.host.lower() == account.smtp_host
+
+
+def _with_login(typed: AccountForm, login: str) -> AccountForm:
+    imap = replace(typed.imap, login=login) if typed.imap is not None else None
+    return replace(typed, smtp=replace(typed.smtp, login=login), imap=imap)
 
 
 def _put(house: House, account: Account, kind: str, server: ServerForm) -> None:

@@ -11,13 +11,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tracker.addresses import lookup_form
 from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.locale import gettext as _
 from tracker.locale import ngettext, said
-from tracker.models import Account, Message, MessageState, User
-from tracker.outgoing.accounts import CheckResult, check_account, set_secret
+from tracker.models import Account, Message, MessageState, OAuthGrant, User
+from tracker.oauth import OAuthError, forget_unused, keep_grant
+from tracker.oauth_providers import Granted, Provider, configured
+from tracker.outgoing.accounts import CheckResult, check_account, new_by_provider, set_secret, sign_in_by
 from tracker.outgoing.presets import PRESETS
+from tracker.sentences import Sentence
+from tracker.web import oauth_page
 from tracker.web.account_form import AccountForm, fill, form_of, read_form, wrong_in
 from tracker.web.address_code import code_fits, send_code
 from tracker.web.api.budget import Budget
@@ -71,8 +76,11 @@ def save(request: Request, user: User, form: FormData) -> Response:
         account = own_account(session, user, request.path_params["id"])
         wrong = wrong_in(typed, account)
         if not wrong:
+            grant = account.oauth_grant_id
             fill(house(request), account, typed)
             session.add(account)
+            if account.oauth_grant_id != grant:
+                forget_unused(session, grant)
     return _form(request, account, typed, wrong, 422) if wrong else _tested(request, user, account)
 
 
@@ -134,9 +142,48 @@ def remove(request: Request, user: User, _form: FormData) -> Response:
             return redirect(HERE, _waiting_words(waiting), kind="problem")
         for kind in ("smtp", "imap"):
             set_secret(house(request), account, kind, None)
+        grant, account.oauth_grant_id = account.oauth_grant_id, None
         account.removed_at = now()
         session.add(account)
+        forget_unused(session, grant)
     return redirect(HERE, _("%(address)s is removed, and its passwords are forgotten.") % {"address": account.address})
+
+
+def take_grant(request: Request, user: User, provider: Provider, granted: Granted, subject: str) -> Response:
+    """After a sign-in at a provider: the account (a new one when ``subject`` is empty) uses it from now on."""
+    assert user.id is not None
+    here = house(request)
+    with here.database.session_scope() as session:
+        account = own_account(session, user, subject) if subject else None
+        address = granted.address or (account.smtp_login or account.address if account else None)
+        if address is None:
+            text = Sentence("%(provider)s did not say whose mailbox it is.", provider=provider.name)
+            raise OAuthError("needs_sign_in", text)
+        account = account or _account_of(session, user, address) or new_by_provider(user.id, provider.key, address)
+        session.add(account)
+        sign_in_by(here, session, account, keep_grant(here, session, user.id, provider, granted, address))
+        if granted.is_proved and lookup_form(account.address) == lookup_form(address):
+            account.confirmed_at = account.confirmed_at or now()
+    return _tested(request, user, account)
+
+
+def _account_of(session: Session, user: User, address: str) -> Account | None:
+    return next((a for a in _accounts(session, user) if lookup_form(a.address) == lookup_form(address)), None)
+
+
+def _proposed_login(request: Request, user: User, subject: str) -> str:
+    if not subject:
+        return ""
+    with house(request).database.reading() as session:
+        return own_account(session, user, subject).address
+
+
+oauth_page.purpose(
+    "account",
+    finish=take_grant,
+    back=lambda subject: f"{HERE}/{subject or 'new'}",
+    owned=_proposed_login,
+)
 
 
 def own_account(session: Session, user: User, public_id: str) -> Account:
@@ -198,8 +245,24 @@ def _form(request: Request, account: Account | None, typed: AccountForm, wrong: 
         "securities": securities,
         "helps": helps,
     }
+    context["providers"] = _providers(request, account)
+    context["grant"] = _grant(request, account)
     context["code_sent"] = request.query_params.get("code") == "sent"
     return render(request, "settings_account.html", context, status)
+
+
+def _providers(request: Request, account: Account | None) -> list[Provider]:
+    """Where the person may sign in for this account: at the provider of its preset, or anywhere for another server."""
+    preset = account.preset if account else "other"
+    wanted = PRESETS[preset].oauth if preset in PRESETS and preset != "other" else None
+    return [p for p in configured(house(request).settings) if preset == "other" or p.key == wanted]
+
+
+def _grant(request: Request, account: Account | None) -> OAuthGrant | None:
+    if account is None or account.oauth_grant_id is None:
+        return None
+    with house(request).database.reading() as session:
+        return session.get(OAuthGrant, account.oauth_grant_id)
 
 
 routes = [
