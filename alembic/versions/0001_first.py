@@ -183,32 +183,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_consent_entry_recipient_purpose", ["recipient_id", "purpose", "number"], unique=False)
 
     op.create_table(
-        "credential",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
-        sa.Column("preset", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
-        sa.Column("protocol", sqlmodel.sql.sqltypes.AutoString(length=4), nullable=False),
-        sa.Column("host", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
-        sa.Column("port", sa.Integer(), nullable=False),
-        sa.Column("security", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
-        sa.Column("login", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
-        sa.Column("auth", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
-        sa.Column("secret", sa.LargeBinary(), nullable=True),
-        sa.Column("grant_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=True),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("changed_at", UtcDateTime(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["user_account.id"], name=op.f("fk_credential_user_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_credential")),
-        sa.UniqueConstraint("public_id", name=op.f("uq_credential_public_id")),
-    )
-    with op.batch_alter_table("credential", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_credential_user_id"), ["user_id"], unique=False)
-
-    op.create_table(
         "feed_item",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=False),
@@ -350,6 +324,36 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_account_user_id"), ["user_id"], unique=False)
 
     op.create_table(
+        "credential",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+        sa.Column("preset", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("protocol", sqlmodel.sql.sqltypes.AutoString(length=4), nullable=False),
+        sa.Column("host", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("port", sa.Integer(), nullable=False),
+        sa.Column("security", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
+        sa.Column("login", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("auth", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=True),
+        sa.Column("grant_id", sa.Integer(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("changed_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["grant_id"], ["oauth_grant.id"], name=op.f("fk_credential_grant_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["user_account.id"], name=op.f("fk_credential_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_credential")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_credential_public_id")),
+    )
+    with op.batch_alter_table("credential", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_credential_grant_id"), ["grant_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_credential_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
         "mailbox",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
@@ -419,36 +423,6 @@ def upgrade() -> None:
             postgresql_where=sa.text("removed_at IS NULL"),
         )
 
-    op.create_table(
-        "enquiry_key",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
-        sa.Column("sender", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
-        sa.Column("recipient", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["mailbox_id"], ["mailbox.id"], name=op.f("fk_enquiry_key_mailbox_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_enquiry_key")),
-        sa.UniqueConstraint("mailbox_id", "sender", "recipient", name="uq_enquiry_key"),
-    )
-    op.create_table(
-        "mailbox_folder",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
-        sa.Column("raw_name", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
-        sa.Column("delimiter", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=True),
-        sa.Column("uidvalidity", sa.BigInteger(), nullable=True),
-        sa.Column("last_uid", sa.BigInteger(), nullable=False),
-        sa.Column("cut_off", UtcDateTime(), nullable=False),
-        sa.Column("good_run_at", UtcDateTime(), nullable=True),
-        sa.Column("rebuilt_at", UtcDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["mailbox_id"], ["mailbox.id"], name=op.f("fk_mailbox_folder_mailbox_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_mailbox_folder")),
-        sa.UniqueConstraint("mailbox_id", "raw_name", name="uq_mailbox_folder_mailbox_raw_name"),
-    )
     op.create_table(
         "message",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -560,20 +534,34 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_delivery_recipient_id"), ["recipient_id"], unique=False)
 
     op.create_table(
-        "fetch_retry",
+        "enquiry_key",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("folder_id", sa.Integer(), nullable=False),
-        sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
-        sa.Column("uid", sa.BigInteger(), nullable=False),
-        sa.Column("uidl", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
-        sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("try_at", UtcDateTime(), nullable=False),
-        sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
+        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("sender", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
+        sa.Column("recipient", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
         sa.ForeignKeyConstraint(
-            ["folder_id"], ["mailbox_folder.id"], name=op.f("fk_fetch_retry_folder_id"), ondelete="CASCADE"
+            ["mailbox_id"], ["mailbox.id"], name=op.f("fk_enquiry_key_mailbox_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_fetch_retry")),
-        sa.UniqueConstraint("folder_id", "uidvalidity", "uid", "uidl", name="uq_fetch_retry_place"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_enquiry_key")),
+        sa.UniqueConstraint("mailbox_id", "sender", "recipient", name="uq_enquiry_key"),
+    )
+    op.create_table(
+        "mailbox_folder",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("raw_name", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=1000), nullable=False),
+        sa.Column("delimiter", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=True),
+        sa.Column("uidvalidity", sa.BigInteger(), nullable=True),
+        sa.Column("last_uid", sa.BigInteger(), nullable=False),
+        sa.Column("cut_off", UtcDateTime(), nullable=False),
+        sa.Column("good_run_at", UtcDateTime(), nullable=True),
+        sa.Column("rebuilt_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"], ["mailbox.id"], name=op.f("fk_mailbox_folder_mailbox_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mailbox_folder")),
+        sa.UniqueConstraint("mailbox_id", "raw_name", name="uq_mailbox_folder_mailbox_raw_name"),
     )
     op.create_table(
         "message_body",
@@ -588,23 +576,6 @@ def upgrade() -> None:
             ["message_id"], ["message.id"], name=op.f("fk_message_body_message_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_message_body")),
-    )
-    op.create_table(
-        "pending_action",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("folder_id", sa.Integer(), nullable=False),
-        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
-        sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
-        sa.Column("uid", sa.BigInteger(), nullable=False),
-        sa.Column("uidl", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
-        sa.Column("due_at", UtcDateTime(), nullable=False),
-        sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["folder_id"], ["mailbox_folder.id"], name=op.f("fk_pending_action_folder_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_pending_action")),
-        sa.UniqueConstraint("folder_id", "kind", "uidvalidity", "uid", "uidl", name="uq_pending_action_place"),
     )
     op.create_table(
         "scanner_proof",
@@ -680,6 +651,22 @@ def upgrade() -> None:
             postgresql_where=sa.text("settle_at IS NOT NULL"),
         )
 
+    op.create_table(
+        "fetch_retry",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("folder_id", sa.Integer(), nullable=False),
+        sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
+        sa.Column("uid", sa.BigInteger(), nullable=False),
+        sa.Column("uidl", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("try_at", UtcDateTime(), nullable=False),
+        sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["folder_id"], ["mailbox_folder.id"], name=op.f("fk_fetch_retry_folder_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_fetch_retry")),
+        sa.UniqueConstraint("folder_id", "uidvalidity", "uid", "uidl", name="uq_fetch_retry_place"),
+    )
     op.create_table(
         "letter",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -812,6 +799,23 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_notification_message_id"), ["message_id"], unique=False)
         batch_op.create_index("ix_notification_user_at", ["user_id", "at"], unique=False)
 
+    op.create_table(
+        "pending_action",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("folder_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
+        sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
+        sa.Column("uid", sa.BigInteger(), nullable=False),
+        sa.Column("uidl", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["folder_id"], ["mailbox_folder.id"], name=op.f("fk_pending_action_folder_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pending_action")),
+        sa.UniqueConstraint("folder_id", "kind", "uidvalidity", "uid", "uidl", name="uq_pending_action_place"),
+    )
     op.create_table(
         "hit_evidence",
         sa.Column("event_id", sa.Integer(), nullable=False),
@@ -1021,6 +1025,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_hit_evidence_expires_at"))
 
     op.drop_table("hit_evidence")
+    op.drop_table("pending_action")
     with op.batch_alter_table("notification", schema=None) as batch_op:
         batch_op.drop_index("ix_notification_user_at")
         batch_op.drop_index(batch_op.f("ix_notification_message_id"))
@@ -1044,6 +1049,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_letter_delivery_id"))
 
     op.drop_table("letter")
+    op.drop_table("fetch_retry")
     with op.batch_alter_table("event", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_event_settle",
@@ -1060,9 +1066,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_scanner_proof_at"))
 
     op.drop_table("scanner_proof")
-    op.drop_table("pending_action")
     op.drop_table("message_body")
-    op.drop_table("fetch_retry")
+    op.drop_table("mailbox_folder")
+    op.drop_table("enquiry_key")
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_delivery_recipient_id"))
         batch_op.drop_index("ix_delivery_due")
@@ -1079,8 +1085,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_message_account_id"))
 
     op.drop_table("message")
-    op.drop_table("mailbox_folder")
-    op.drop_table("enquiry_key")
     with op.batch_alter_table("mailbox", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_mailbox_canonical",
@@ -1092,6 +1096,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_mailbox_credential_id"))
 
     op.drop_table("mailbox")
+    with op.batch_alter_table("credential", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_credential_user_id"))
+        batch_op.drop_index(batch_op.f("ix_credential_grant_id"))
+
+    op.drop_table("credential")
     with op.batch_alter_table("account", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_account_user_id"))
         batch_op.drop_index(batch_op.f("ix_account_oauth_grant_id"))
@@ -1116,10 +1125,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_feed_item_at"))
 
     op.drop_table("feed_item")
-    with op.batch_alter_table("credential", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_credential_user_id"))
-
-    op.drop_table("credential")
     with op.batch_alter_table("consent_entry", schema=None) as batch_op:
         batch_op.drop_index("ix_consent_entry_recipient_purpose")
 

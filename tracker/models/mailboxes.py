@@ -43,8 +43,8 @@ class Credential(SQLModel, table=True):
     auth: str = Field(default="password", max_length=8)
     """password, oauth: with an access token from the grant ``grant_id``"""
     secret: bytes | None = Field(default=None, sa_type=LargeBinary)
-    grant_id: str | None = Field(default=None, max_length=16)
-    """Public id of the OAuth grant, where ``auth`` is oauth."""
+    grant_id: int | None = Field(default=None, foreign_key="oauth_grant.id", index=True, ondelete="SET NULL")
+    """The sign-in at a provider (:class:`OAuthGrant`), where ``auth`` is oauth: ``connect.Server(…, grant=grant_id)``."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
