@@ -9,6 +9,22 @@ from tracker.engagement.known_agents import known_agent
 
 NAMED_ROLES = ("mail_proxy", "mailru_proxy", "gmail_prefetch", "mpp", "mail_client", "embedded_engine", "preview")
 
+# What the parser tells apart and people do not.
+FAMILIES = {
+    "Mobile Safari": "Safari",
+    "Mobile Safari UI/WKWebView": "App",
+    "Chrome Mobile": "Chrome",
+    "Chrome Mobile iOS": "Chrome",
+    "Chrome Mobile WebView": "Chrome",
+    "Firefox Mobile": "Firefox",
+    "Firefox iOS": "Firefox",
+    "Edge Mobile": "Edge",
+    "Opera Mobile": "Opera",
+    "DuckDuckGo Mobile": "DuckDuckGo",
+    "Electron": "App",
+}
+SYSTEMS = {"Mac OS X": "macOS", "Other": ""}
+
 
 def client_name(headers: Mapping[str, str]) -> str:
     """ "Gmail", "Apple Mail", "Outlook", "Chrome on Windows", …; empty when the hit does not say."""
@@ -22,6 +38,7 @@ def _name(agent: str) -> str:
     if known.role in NAMED_ROLES or (known.name and known.role != "other"):
         return known.name
     parsed = parse(agent)
-    browser = parsed.user_agent.family if parsed.user_agent else ""
-    system = parsed.os.family if parsed.os else ""
+    family = parsed.user_agent.family if parsed.user_agent else ""
+    browser = FAMILIES.get(family, family)
+    system = SYSTEMS.get(parsed.os.family, parsed.os.family) if parsed.os else ""
     return f"{browser} on {system}" if browser and system else browser or system

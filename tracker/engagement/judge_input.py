@@ -11,7 +11,12 @@ from tracker.engagement.evidence import Evidence, Kind, Link, Net, State
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MX_FIELDS = ("recipient_mx", "sender_provider")
 # other words for the same fact
-SAME_AS = {"recipient_internal": ("internal_recipient", "recipient_is_internal")}
+SAME_AS = {
+    "recipient_internal": ("internal_recipient", "recipient_is_internal"),
+    "own_infrastructure": ("own_network", "own_ip", "excluded_ip", "ip_excluded"),
+    "thread_open": ("sender_viewing_thread", "sender_composing", "app_shows_thread"),
+    "learned_scanner": ("learned_address", "known_scanner_ip"),
+}
 SHARED_FIELDS = ("state", "net", "headers")
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
-AGENTS_DATE = "2026-11-01"
+AGENTS_DATE = "2026-11-26"
 CRAWLER_LIST_VERSION = version("crawler-user-agents")
 
 Role = Literal[
@@ -62,15 +62,25 @@ MAIL_PROXIES = (
     (r"OutlookImageProxy", "Outlook", "microsoft"),  # only ever seen in copied lists
 )
 MAILRU_PROXY = r"X11; Linux x86_64.*Chrome/32\.0\.1700\.2(\D|$)"
-SCANNERS = (
+NO_BROWSER = r"^(?!.*(?:Chrome|Safari|Firefox)/).*\b"
+SCANNERS: tuple["_Row", ...] = (
     (r"Google-Safety", "Google-Safety", "google"),
     (r"Barracuda Sentinel", "Barracuda Sentinel", "barracuda"),
     (r"Kaspersky Lab CFR link resolver", "Kaspersky", "kaspersky"),
     (r"s~virustotalcloud", "VirusTotal", "virustotal"),
     (r"CloudflareRadarURLScanner", "Cloudflare Radar", "cloudflare"),
     (r"\burlscan\b", "urlscan", "urlscan"),
-    (r"Mimecast Ltd Scanner", "Mimecast", "mimecast"),  # this and the next: only in lists
-    (r"Proofpoint-URL-Defense", "Proofpoint", "proofpoint"),
+    # A protection that names itself is none of the browsers; the strings of these are only known from lists.
+    (NO_BROWSER + r"Mimecast", "Mimecast", "mimecast"),
+    (NO_BROWSER + r"Proofpoint", "Proofpoint", "proofpoint"),
+    (NO_BROWSER + r"Barracuda", "Barracuda", "barracuda"),
+    (NO_BROWSER + r"Symantec|" + NO_BROWSER + r"MessageLabs", "Symantec", "symantec"),
+    (NO_BROWSER + r"(FireEye|Trellix)", "Trellix", "trellix"),
+    (NO_BROWSER + r"Forti(Mail|Sandbox|Guard|net)", "Fortinet", "fortinet"),
+    (NO_BROWSER + r"Sophos ?(Email|Url|XGS?|UTM)", "Sophos", "sophos"),
+    (NO_BROWSER + r"Trend ?Micro", "Trend Micro", "trendmicro"),
+    (NO_BROWSER + r"IronPort", "Cisco", "cisco"),
+    (NO_BROWSER + r"(Hornetsecurity|Vade ?Secure|Avanan|Cofense|PhishTank)", "Mail protection", None),
 )
 PREVIEWS = (
     (r"Slackbot|Slack-ImgProxy", "Slack", "slack"),
@@ -93,24 +103,38 @@ PREVIEWS = (
     (r"Mattermost-Bot", "Mattermost", "mattermost"),
     (r"Yahoo Link Preview", "Yahoo", "yahoo"),
     (r"kakaotalk-scrap", "KakaoTalk", "kakao"),
+    (r"\bGoogleMessages/", "Google Messages", "google"),
+    (r"\bZulip ?URL ?preview", "Zulip", "zulip"),
+    (r"Pinterestbot", "Pinterest", "pinterest"),
 )
 TOOLS = (
     (r"^Java/\d", "Java"),
     (r"WindowsPowerShell/", "PowerShell"),
+    (r"^Java-http-client/", "Java"),
+    (r"^python-urllib3/", "urllib3"),
+    (r"^PostmanRuntime/", "Postman"),
+    (r"^Guzzle(Http)?/|^Symfony HttpClient", "PHP"),
+    (r"\bWinHttp", "WinHttp"),
+    (r"^Microsoft-CryptoAPI/", "CryptoAPI"),
+    (r"^(node|undici)$", "Node.js"),
+    (r"^Ruby$", "Ruby"),
 )
 OFFICE_DISCOVERY = r"Microsoft Office (Existence|Protocol) Discovery"
 MAIL_CLIENTS = (
     (r"OneOutlook/", "Outlook"),
-    (r"ms-office|Microsoft Office/|Microsoft Outlook|MSOffice \d|MacOutlook/|Outlook-(iOS|Android)", "Outlook"),
+    (
+        r"ms-office|Microsoft Office/|Microsoft Outlook|MSOffice \d|MacOutlook/|Outlook-(iOS|Android)|^microsoft-outlook/",
+        "Outlook",
+    ),
     (r"\bThunderbird/|\bIcedove/|\bBetterbird/", "Thunderbird"),
     (r"\beM ?Client\b", "eM Client"),
-    (r"\bMailbird\b", "Mailbird"),
+    (r"\bMailbird(Client)?\b", "Mailbird"),
     (r"\bMailspring\b", "Mailspring"),
     (r"\bSuperhuman\b", "Superhuman"),
     (r"\bAirmail\b", "Airmail"),
     (r"\bFoxmail\b", "Foxmail"),
     (r"\bThe Bat!", "The Bat!"),
-    (r"\bPostbox/", "Postbox"),
+    (r"\bPostbox(App)?/", "Postbox"),
     (r"\bWindows-?Live-?Mail\b|\bWindows Mail\b|\bWindowsMail\b", "Windows Mail"),
     (r"\b(Lotus|HCL)[- ]Notes\b", "Lotus Notes"),
     (r"\bNAVER\(", "Naver"),
@@ -120,12 +144,22 @@ MAIL_CLIENTS = (
     (r"\bKMail\b|\bKontact\b", "KMail"),
     (r"\bSpark(Desktop)?/\d", "Spark"),
     (r"\bBlueMail\b", "BlueMail"),
-    (r"^(Mobile)?Mail/\S+ CFNetwork/", "Apple Mail"),
+    (r"^(Mobile)?Mail/\S+ CFNetwork/|\(KHTML, like Gecko\) Mail/\d", "Apple Mail"),
+    (r"\bK-9\b", "K-9 Mail"),
+    (r"\bYahooMobileMail/", "Yahoo Mail"),
+    (r"\bProtonMail/", "Proton Mail"),
+    (r"\bEdison ?Mail\b", "Edison Mail"),
+    (r"\bClaws ?Mail\b", "Claws Mail"),
+    (r"\bZimbra Desktop\b", "Zimbra"),
+    (r"\bMailMate/", "MailMate"),
+    (r"\bAqua ?Mail\b", "Aqua Mail"),
+    (r"\bMailMaster\b", "NetEase Mail"),
+    (r"\bTutanota\b", "Tuta"),
 )
 # No name of their own, only an engine without a browser around it; looked up after the crawlers.
 EMBEDDED_ENGINES = (
     (r"\((Macintosh|iPhone|iPad|iPod)[^)]*\) AppleWebKit/[\d.]+ \(KHTML, like Gecko\)( Mobile/\w+)?$", "Apple Mail"),
-    (r"; wv\)", "Android mail app"),
+    (r"; wv\)|^Dalvik/\d", "Android mail app"),
 )
 
 # our class for each tag of crawler-user-agents; the first tag that is listed here decides
@@ -170,7 +204,7 @@ def _exact(agent: str) -> KnownAgent | None:
     return None
 
 
-_Row = tuple[str, str] | tuple[str, str, str]
+_Row = tuple[str, str] | tuple[str, str, str | None]
 _Compiled = Sequence[tuple[re.Pattern[str], str, str | None]]
 
 

@@ -4,6 +4,7 @@ from tracker.engagement.browser_score import SCANNER_FROM, browser_score, is_com
 from tracker.engagement.case import Case, decide
 from tracker.engagement.known_agents import ONE_OUTLOOK
 from tracker.engagement.verdict import Reason, Verdict
+from tracker.mail_exchangers import GATEWAYS, family
 
 CERTAIN = {
     "microsoft_eop": ("Microsoft", "microsoft"),
@@ -11,7 +12,20 @@ CERTAIN = {
     "google_special": ("Google", "google"),
     "spfbl": ("SPFBL", "spfbl"),
 }
-PROBABLE = {"proofpoint": "Proofpoint", "mimecast": "Mimecast", "cisco": "Cisco"}
+PROBABLE = {
+    "proofpoint": "Proofpoint",
+    "mimecast": "Mimecast",
+    "cisco": "Cisco",
+    "barracuda_owner": "Barracuda",
+    "symantec": "Symantec",
+    "trellix": "Trellix",
+    "hornet": "Hornetsecurity",
+    "vade": "Vade",
+    "trendmicro": "Trend Micro",
+    "checkpoint": "Check Point",
+    "sophos": "Sophos",
+    "fortinet": "Fortinet",
+}
 
 
 def certain_network(case: Case) -> Verdict | None:
@@ -36,10 +50,10 @@ def empty_agent(case: Case) -> Verdict | None:
 
 def probable_network(case: Case) -> Verdict | None:
     """Rule 15. Gateways whose browser isolation also carries people, later and with a complete browser."""
-    vendor = next((tag for tag in PROBABLE if tag in case.facts), None)
-    if vendor is None:
+    tag = next((tag for tag in PROBABLE if tag in case.facts), None) or _recipients_own_gateway(case)
+    if tag is None:
         return None
-    name = PROBABLE[vendor]
+    name, vendor = PROBABLE[tag], tag.removesuffix("_owner")
     if case.younger_than(case.windows.probable_network):
         reason = Reason("gateway_early", {"name": name, "seconds": case.shown_age})
         return decide("security_scanner", 85, reason, vendor=vendor)
@@ -48,6 +62,12 @@ def probable_network(case: Case) -> Verdict | None:
     score = browser_score(case)
     reasons = (Reason("gateway_incomplete", {"name": name}), *score.reasons)
     return decide("security_scanner" if score.points >= SCANNER_FROM else "unknown", 55, *reasons, vendor=vendor)
+
+
+def _recipients_own_gateway(case: Case) -> str | None:
+    """The network belongs to the company that filters this recipient's mail; without that MX it says nothing."""
+    owner = family(case.evidence.net.org)
+    return owner if owner in GATEWAYS and owner in PROBABLE and owner == family(case.state.recipient_mx) else None
 
 
 def client_check(case: Case) -> Verdict | None:

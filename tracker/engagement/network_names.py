@@ -5,7 +5,8 @@ import re
 # Numbers of the mail gateways as published by the warmbly catalogue (2026-09); the others are public registry facts.
 ASNS: dict[int, str] = {
     15169: "google",
-    8075: "microsoft",
+    **dict.fromkeys(range(8068, 8076), "microsoft"),
+    12076: "microsoft",
     22843: "proofpoint",
     26211: "proofpoint",
     52129: "proofpoint",
@@ -28,6 +29,18 @@ ASNS: dict[int, str] = {
     14061: "hosting",  # DigitalOcean
     24940: "hosting",  # Hetzner
     213230: "hosting",  # Hetzner
+    # further hosters, whose networks carry hardly anybody's VPN
+    8987: "hosting",  # Amazon
+    20473: "hosting",  # Vultr
+    12876: "hosting",  # Scaleway
+    51167: "hosting",  # Contabo
+    60781: "hosting",  # Leaseweb
+    28753: "hosting",  # Leaseweb
+    132203: "hosting",  # Tencent
+    45090: "hosting",  # Tencent
+    36351: "hosting",  # IBM
+    200350: "hosting",  # Yandex Cloud
+    49505: "hosting",  # Selectel
 }
 # Apple's relay leaves from here, and so do people behind these companies' VPNs: an owner, but no evidence.
 PEOPLE_TOO = {36183, 13335, 54113}
@@ -41,8 +54,13 @@ _ORGS = [
         (r"\bproofpoint\b", "proofpoint"),
         (r"\bmimecast\b", "mimecast"),
         (r"\biron ?port\b", "cisco"),
-        (r"\bmail\.?ru\b", "mailru"),
+        (r"\bbarracuda\b", "barracuda_owner"),
+        (r"\bfireeye\b|\btrellix\b", "trellix"),
+        (r"\bmessagelabs\b", "symantec"),
+        (r"\bhornetsecurity\b", "hornet"),
+        (r"\byandex[ .]cloud\b", "hosting"),
         (r"\byandex\b", "yandex"),
+        (r"\bmail\.?ru\b", "mailru"),
         (r"\bamazon\b|\bamazon-\d+|\bamazon-aes\b|\baws\b", "hosting"),
         (r"\boracle\b|\bovh(cloud)?\b|\balibaba\b|\baliyun\b|\blinode\b|akamai connected cloud", "hosting"),
         (r"\bdigital ?ocean\b|\bhetzner\b|\bcontabo\b|\bvultr\b|\bchoopa\b|\bconstant company\b", "hosting"),
@@ -55,25 +73,37 @@ _HOST_NAMES = [
         (r"^google-proxy-[\d-]+\.google\.com$", "gmail_proxy"),
         (r"^rate-limited-proxy-[\d-]+\.google\.com$", "google_special"),
         (r"(^|\.)googlebot\.com$", "google_common"),
-        (r"(^|\.)barracuda\.com$", "barracuda"),
+        (r"(^|\.)barracuda(networks)?\.com$", "barracuda"),
+        (r"(^|\.)(pphosted|ppe-hosted|proofpoint)\.com$", "proofpoint"),
+        (r"(^|\.)mimecast(-offshore)?\.(com|net|org|co\.za)$", "mimecast"),
+        (r"(^|\.)(iphmx|ironport)\.com$", "cisco"),
+        (r"(^|\.)messagelabs\.(com|net)$", "symantec"),
+        (r"(^|\.)(antispameurope|hornetsecurity)\.com$", "hornet"),
+        (r"(^|\.)vadesecure\.com$", "vade"),
+        (r"(^|\.)(etp\.fireeye|fireeyecloud|trellix)\.com$", "trellix"),
+        (r"(^|\.)tmes\.trendmicro\.(com|eu)$", "trendmicro"),
+        (r"(^|\.)cloud-sec-av\.com$", "checkpoint"),
         (r"(^|\.)spfbl\.net$", "spfbl"),
         (r"(^|\.)yahoo\.(com|net|co\.jp)$", "yahoo"),
-        (r"\.outbound\.protection\.outlook\.com$", "microsoft_eop"),
+        (r"\.protection\.outlook\.com$", "microsoft_eop"),
+        (r"\.prod\.(outlook|exchangelabs)\.com$", "exchange_online"),
         (r"\.cloudapp\.(azure\.com|net)$", "microsoft"),
         (r"\.compute(-1)?\.amazonaws\.com$|\.googleusercontent\.com$", "hosting"),
         (r"\.your-server\.de$|\.linodeusercontent\.com$|\.ovh\.(net|ca|us)$", "hosting"),
+        (r"\.(vultrusercontent\.com|contaboserver\.net|poneytelecom\.eu|kimsufi\.com)$", "hosting"),
     )
 ]
 _SPELLINGS = [
     (re.compile(pattern), tag)
     for pattern, tag in (
-        (r"icloud|(^|_)mpp(_|$)|(apple|private).*(relay|egress)|^relay(_apple)?$|^mask_api", "apple_relay"),
+        (r"icloud|(^|_)mpp(_|$)|(apple|private).*(relay|egress)|^relay(_(apple|egress))?$|^mask_api", "apple_relay"),
         (r"(^|_)tor(_|$)", "tor"),
         (
-            r"(^|_)(eop|defender|safe_?links|detonation|microsoft_scanner)(_|$)|(mail|online|exchange)_protection",
+            r"(^|_)(eop|mdo|defender|safe_?links|detonation|microsoft_scanner)(_|$)|(mail|online|exchange)_protection"
+            r"|(microsoft|outlook|office|ms|o365|m365|ms365).*protection|(o|m|ms|office_?)365.*set_?(9|10)$",
             "microsoft_eop",
         ),
-        (r"(^|_)(exchange|exo|outlook|owa)(_|$)", "exchange_online"),
+        (r"(^|_)(exchange|exo|outlook|owa)(_|$)|(o|m|ms|office_?)365.*set_?1$", "exchange_online"),
         (
             r"google.*(special|rate_limited|safety|scan)|special.*google|^special_crawlers?$|^rate_limited",
             "google_special",
@@ -91,10 +121,11 @@ _SPELLINGS = [
         (r"telegram", "telegram"),
         (r"mail_?ru", "mailru"),
         (r"yahoo", "yahoo"),
+        (r"yandex.*cloud", "hosting"),
         (r"yandex", "yandex"),
-        (r"scanner", "learned_scanner"),
+        (r"scanner|sandbox|security_vendor|(^|_)e?mail_(gateway|security|filter)", "learned_scanner"),
         (
-            r"(^|_)(hosting|hoster|hosted|cloud|data_?cent(er|re)|dc|server|vps|aws|amazon|ec2|ovh|hetzner)(_|$)",
+            r"(^|_)(hosting|hoster|hosted|cloud|data_?cent(er|re)|dc|colo|server|vps|aws|amazon|ec2|ovh|hetzner)(_|$)",
             "hosting",
         ),
         (r"(^|_)(digital_?ocean|linode|oracle|alibaba)(_|$)", "hosting"),

@@ -14,6 +14,7 @@ from tracker.engagement.case import known_age, open_case
 from tracker.engagement.classify import classify_case
 from tracker.engagement.duplicates import merge_duplicates
 from tracker.engagement.evidence import Evidence
+from tracker.engagement.moments import machines_of_a_moment
 from tracker.engagement.networks import Table, same_host_key
 from tracker.engagement.pairs import machines_of_pairs
 from tracker.engagement.sequence_hit import SequenceHit
@@ -43,7 +44,14 @@ TimedHit = tuple[Hashable, float | None, Evidence]
 
 Mark = tuple[Reason, int, Hashable]
 Marks = dict[Hashable, Mark]
-CONFIDENCE = {"near_honeypot": 95, "honeypot_neighbour": 95, "burst": 90, "agent_rotation": 85, "same_address": 85}
+CONFIDENCE = {
+    "near_honeypot": 95,
+    "honeypot_neighbour": 95,
+    "burst": 90,
+    "agent_rotation": 85,
+    "open_and_click": 75,
+    "same_address": 85,
+}
 # What stage 1 knows for certain by the agent or the session is not re-labelled by what others did.
 OPEN_TO_DOUBT = ("human", "unknown", "mail_proxy")
 
@@ -111,7 +119,7 @@ def resolve(hits: Sequence[SequenceHit], windows: Windows = Windows()) -> dict[H
     """The final verdict of every hit of one message to one recipient (rules S1–S5), by key."""
     ordered = sorted(hits, key=lambda hit: (hit.t != hit.t, hit.t))
     marks: Marks = {}
-    for found in (_near_honeypot, _bursts, _rotations):
+    for found in (_near_honeypot, _bursts, _rotations, machines_of_a_moment):
         for key, reason, trigger in found(ordered, windows):
             marks.setdefault(key, (reason, CONFIDENCE[reason.code], trigger))
     for key, reason, trigger in _spread(ordered, marks, windows):
@@ -211,20 +219,31 @@ def _may_rotate(hit: SequenceHit) -> bool:
 
 
 def _spread(ordered: Sequence[SequenceHit], marks: Marks, windows: Windows) -> Found:
-    """S4. Later than the window only the same agent counts: behind an office's address there are people too."""
+    """S4. Later than the window only the same agent counts: behind an office's address there are people too.
+
+    Gateways share their work among neighbours, so a burst speaks for its /24 or /48 as well.
+    """
     by_agent: dict[Hashable, SequenceHit] = {}
-    by_host: dict[Hashable, list[SequenceHit]] = defaultdict(list)
+    by_place: dict[Hashable, list[SequenceHit]] = defaultdict(list)
     for proof in ordered:
         if _proves_its_address(proof, marks):
             by_agent.setdefault((proof.host, proof.agent), proof)
-            # A lone HEAD may be a link checker on the person's own machine: it speaks for its own agent only.
-            by_host[proof.host] += [] if proof.is_settled_as("method") else [proof]
+            for place in _spoken_for(proof, marks):
+                by_place[place].append(proof)
     for hit in ordered if by_agent else ():
-        close = nearest(by_host[hit.host], hit.t, _time)
+        close = nearest(by_place[hit.host] or by_place[hit.neighbourhood], hit.t, _time)
         in_time = close if close is not None and abs(close.t - hit.t) <= windows.spread else None
         shown_by = by_agent.get((hit.host, hit.agent), in_time)
         if shown_by is not None and hit.verdict.klass in ("human", "unknown"):
             yield hit.key, Reason("same_address"), shown_by.key
+
+
+def _spoken_for(proof: SequenceHit, marks: Marks) -> tuple[Hashable, ...]:
+    """A lone HEAD may be a link checker on the person's own machine: it speaks for its own agent only."""
+    if proof.is_settled_as("method"):
+        return ()
+    in_burst = proof.key in marks and marks[proof.key][0].code == "burst"
+    return (proof.host, proof.neighbourhood) if in_burst else (proof.host,)
 
 
 def _proves_its_address(hit: SequenceHit, marks: Marks) -> bool:
@@ -232,4 +251,4 @@ def _proves_its_address(hit: SequenceHit, marks: Marks) -> bool:
     if hit.address_is_shared or hit.verdict.klass not in (*OPEN_TO_DOUBT, "security_scanner"):
         return False
     marked = hit.key in marks and marks[hit.key][0].code != "near_honeypot"
-    return marked or (hit.is_settled_as("honeypot", "method") and not _loads_ahead(hit))
+    return marked or (hit.is_settled_as("honeypot", "method", "scanner_agent") and not _loads_ahead(hit))

@@ -7,11 +7,12 @@ from functools import cached_property
 from tracker.engagement.browser_score import browser_score
 from tracker.engagement.case import Case, open_case
 from tracker.engagement.evidence import Evidence
+from tracker.engagement.known_networks import PROBABLE
 from tracker.engagement.networks import neighbourhood_key, same_host_key
 from tracker.engagement.verdict import Verdict
 
 # People are behind these addresses as well, so nothing may be concluded for everybody there.
-SHARED_ADDRESSES = {"gmail_proxy", "apple_relay", "mailru", "proofpoint", "mimecast", "cisco"}
+SHARED_ADDRESSES = {"gmail_proxy", "apple_relay", "mailru", *PROBABLE}
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ class Windows:
     burst_two: float = 1
     burst_three: float = 10
     rotation: float = 5
+    same_moment: float = 1
+    same_moment_until: float = 1800
     spread: float = 900
     pair: float = 30
     # one address over many messages

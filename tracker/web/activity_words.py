@@ -15,6 +15,7 @@ from tracker.engagement.verdict import Reason
 from tracker.locale import N_, ngettext
 from tracker.locale import gettext as _
 from tracker.models import Delivery, Event, TrackedLink
+from tracker.web.client_words import client_words
 
 PEOPLE = ("human", "mail_proxy")
 _MACHINES = ("security_scanner", "link_preview", "sender_self", "crawler", "mail_proxy")
@@ -23,8 +24,10 @@ _VENDORS: Mapping[str, str] = {
     "apple": "Apple Mail",
     "barracuda": "Barracuda",
     "cisco": "Cisco Secure Email",
+    "checkpoint": "Check Point",
     "fortinet": "FortiMail",
     "google": "Google",
+    "hornet": "Hornetsecurity",
     "kaspersky": "Kaspersky",
     "mailru": "Mail.ru",
     "microsoft": "Microsoft",
@@ -32,7 +35,9 @@ _VENDORS: Mapping[str, str] = {
     "proofpoint": "Proofpoint",
     "sophos": "Sophos",
     "symantec": "Symantec",
+    "trellix": "Trellix",
     "trendmicro": "Trend Micro",
+    "vade": "Vade",
     "virustotal": "VirusTotal",
     "yahoo": "Yahoo",
     "yandex": "Yandex",
@@ -146,12 +151,14 @@ def title_of(event: Event) -> str:
     if event.kind in _PLAIN:
         return _(_PLAIN[event.kind])
     if event.klass == "mail_proxy" and _is_early(event):
-        return _("Picture fetched by %(who)s right after sending") % {"who": event.client or vendor_of(event)}
+        return _("Picture fetched by %(who)s right after sending") % {
+            "who": client_words(event.client) or vendor_of(event)
+        }
     if event.klass == "security_scanner":
         checked = _("Link checked by %(who)s") if event.kind == "click" else _("Checked by %(who)s")
         return checked % {"who": scanner_of(event)}
     if event.klass == "link_preview":
-        return _("Shared in %(where)s") % {"where": event.client or vendor_of(event)}
+        return _("Shared in %(where)s") % {"where": client_words(event.client) or vendor_of(event)}
     return _(_TITLES.get((event.kind, event.klass), _TITLES[("open", "unknown")]))
 
 
@@ -159,7 +166,7 @@ def through_of(event: Event) -> str:
     """The mail program or provider, where it says something about a person."""
     known = event.client not in ("", "Unknown", "unknown")
     return (
-        event.client
+        client_words(event.client)
         if known and event.klass in (*PEOPLE, "sender_self", "unknown") and event.kind in ("open", "click")
         else ""
     )

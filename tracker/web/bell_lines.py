@@ -11,6 +11,7 @@ from tracker.locale import N_, ngettext, said
 from tracker.locale import gettext as _
 from tracker.models import Delivery, Message, Notification
 from tracker.web.activity_words import scanner_name
+from tracker.web.client_words import client_words
 
 SENTENCES: Mapping[str, str] = {
     "open": N_("%(who)s opened %(subject)s"),
@@ -143,7 +144,7 @@ def _line(found: Notification, delivery: Delivery | None, message: Message | Non
         opens=found.opens,
         clicks=found.clicks,
         count=found.count,
-        client=found.client,
+        client=client_words(found.client),
         detail=found.detail,
         at=found.at,
         unread=found.read_at is None,
