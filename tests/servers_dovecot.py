@@ -94,7 +94,8 @@ class Dovecot:
     def _as(self, address: str) -> Iterator[imaplib.IMAP4]:
         imap = imaplib.IMAP4(self.host, self.imap_port)
         try:
-            imap.login(_quoted(address), self._secret(address))
+            # LOGIN speaks ASCII alone
+            imap.authenticate("PLAIN", lambda _: f"\0{address}\0{self._secret(address)}".encode())
             yield imap
         finally:
             imap.logout()

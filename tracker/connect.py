@@ -1,6 +1,7 @@
 """Opening lines to mail servers: address checks, TLS, sign-in, and plain words for what went wrong."""
 
 import imaplib
+import logging
 import re
 import smtplib
 import socket
@@ -14,11 +15,15 @@ from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError, LoginError
 
 from tracker.house import House
+from tracker.limits import MAX_LITERAL_BYTES
 from tracker.oauth import OAuthError, access_token
 from tracker.sentences import Sentence, Told
 
 TIMEOUT = 30.0
 """Seconds to wait for any single answer of a mail server."""
+# At debug level it writes down every line of a talk: letters, and passwords that a server says back.
+logging.getLogger("imapclient").setLevel(logging.WARNING)
+_PLAIN_LOGIN = re.compile(r"[A-Za-z0-9!#$&'+,./:;=?@^_`|~-]+")
 
 
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
@@ -103,15 +108,15 @@ class _Smtp(smtplib.SMTP):
             self.starttls(context=self._tls)
             self.ehlo()
         if self._server.grant is not None:
-            _with_token(self._house, self._server, self._sign_in_with)
+            with_token(self._house, self._server, self._sign_in_with)
         elif self._server.login:
             self.login(self._server.login, self._server.secret)
 
     def _sign_in_with(self, login: str, token: str) -> None:
         if "XOAUTH2" not in self.esmtp_features.get("auth", "").upper().split():
-            raise _no_xoauth2(self._server)
+            raise no_xoauth2(self._server)
         # The empty answer to the server's reasons is what ends a failed try.
-        first = _xoauth2(login, token)
+        first = xoauth2(login, token)
         self.auth("XOAUTH2", lambda challenge=None: first if challenge is None else "", initial_response_ok=True)
 
 
@@ -141,46 +146,74 @@ def _hang_up(line: smtplib.SMTP) -> None:
 class _Imap(imaplib.IMAP4):
     """imaplib on the checked address, with TLS against the host's name."""
 
-    def __init__(self, address: str, server: Server, context: ssl.SSLContext) -> None:
-        self._address, self._server, self._context = address, server, context
-        super().__init__(server.host, server.port, TIMEOUT)
+    def __init__(self, address: str, server: Server, context: ssl.SSLContext, timeout: float, opened: "Opened") -> None:
+        self._address, self._server, self._context, self._opened = address, server, context, opened
+        super().__init__(server.host, server.port, timeout)
+
+    def read(self, size: int) -> bytes:
+        # The memory is taken when a literal is announced, before a byte of it has come.
+        if size > MAX_LITERAL_BYTES:
+            raise self.abort(f"the server announced {size} bytes at once")
+        return super().read(size)
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
-        plain = socket.create_connection((self._address, self._server.port), timeout)
-        if self._server.security != "tls":
-            return plain
-        try:
-            return self._context.wrap_socket(plain, server_hostname=self._server.host)
-        except BaseException:
-            plain.close()
-            raise
+        line = open_socket(self._address, self._server, self._context, timeout)
+        self._opened(line)
+        return line
+
+
+Opened = Callable[[socket.socket], object]
+"""Is told of every line that is opened."""
+
+
+def open_socket(address: str, server: Server, context: ssl.SSLContext, timeout: float | None) -> socket.socket:
+    """A line to the checked ``address``, in TLS at once where the server wants that."""
+    plain = socket.create_connection((address, server.port), timeout)
+    if server.security != "tls":
+        return plain
+    try:
+        return context.wrap_socket(plain, server_hostname=server.host)
+    except BaseException:
+        plain.close()
+        raise
 
 
 class _ImapClient(IMAPClient):  # type: ignore[misc]
     """IMAPClient over :class:`_Imap`."""
 
-    def __init__(self, address: str, server: Server, context: ssl.SSLContext) -> None:
+    def __init__(self, address: str, server: Server, context: ssl.SSLContext, timeout: float, opened: Opened) -> None:
         self._checked = address
         self._about = server
-        super().__init__(server.host, server.port, ssl=server.security == "tls", ssl_context=context, timeout=TIMEOUT)
+        self._seconds = timeout
+        self._opened = opened
+        super().__init__(server.host, server.port, ssl=server.security == "tls", ssl_context=context, timeout=timeout)
 
     def _create_IMAP4(self) -> imaplib.IMAP4:
-        return _Imap(self._checked, self._about, self.ssl_context)
+        return _Imap(self._checked, self._about, self.ssl_context, self._seconds, self._opened)
+
+    def sign_in(self, login: str, secret: str) -> None:
+        """LOGIN is for plain ASCII; AUTHENTICATE PLAIN (RFC 4616) takes anything, in UTF-8."""
+        if _PLAIN_LOGIN.fullmatch(login + secret) or not self.has_capability("AUTH=PLAIN"):
+            self.login(login, secret)
+        else:
+            self.plain_login(login, secret)
 
 
 @contextmanager
-def imap(house: House, server: Server) -> Iterator[IMAPClient]:
+def imap(
+    house: House, server: Server, timeout: float = TIMEOUT, opened: Opened = lambda line: None
+) -> Iterator[IMAPClient]:
     """A signed-in IMAP session. Raises :class:`ConnectError` when it cannot be had."""
     client: IMAPClient | None = None
     try:
         try:
-            client = _ImapClient(address_of(house, server), server, house.tls_context())
+            client = _ImapClient(address_of(house, server), server, house.tls_context(), timeout, opened)
             if server.security == "starttls":
                 client.starttls(client.ssl_context)
             if server.grant is not None:
-                _with_token(house, server, partial(_imap_sign_in, client, server))
+                with_token(house, server, partial(_imap_sign_in, client, server))
             else:
-                client.login(server.login, server.secret)
+                client.sign_in(server.login, server.secret)
         except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
             raise explain(server, error) from None
         yield client
@@ -191,12 +224,12 @@ def imap(house: House, server: Server) -> Iterator[IMAPClient]:
 
 def _imap_sign_in(client: IMAPClient, server: Server, login: str, token: str) -> None:
     if not client.has_capability("AUTH=XOAUTH2"):
-        raise _no_xoauth2(server)
-    answers = iter([_xoauth2(login, token)])
+        raise no_xoauth2(server)
+    answers = iter([xoauth2(login, token)])
     client.sasl_login("XOAUTH2", lambda _challenge: next(answers, ""))
 
 
-def _with_token(house: House, server: Server, sign_in: Callable[[str, str], None]) -> None:
+def with_token(house: House, server: Server, sign_in: Callable[[str, str], None]) -> None:
     """Signs in with the kept access token; when the server refuses it, once more with a fresh one. Raises :class:`ConnectError`."""
     assert server.grant is not None
     if server.security == "none" and server.host not in _THIS_MACHINE:
@@ -214,11 +247,12 @@ def _with_token(house: House, server: Server, sign_in: Callable[[str, str], None
         raise ConnectError(error.code, error.sentence, permanent=error.permanent) from None
 
 
-def _xoauth2(login: str, token: str) -> str:
+def xoauth2(login: str, token: str) -> str:
+    """What the mechanism says first, before base64."""
     return f"user={login}\1auth=Bearer {token}\1\1"
 
 
-def _no_xoauth2(server: Server) -> ConnectError:
+def no_xoauth2(server: Server) -> ConnectError:
     text = Sentence(
         "%(where)s does not take a sign-in by Google or Microsoft (XOAUTH2). Enter a password instead.",
         where=f"{server.host}:{server.port}",

@@ -26,3 +26,15 @@ MAX_MESSAGES_PER_HOUR = 1_000
 
 MAX_WRONG_TOKENS = 10
 """Wrong sign-ins at the gateway, for one login from one address within a quarter of an hour. Ten times as many for all logins."""
+
+MAX_LITERAL_BYTES = 16 * 1024 * 1024
+"""Bytes that an IMAP server may announce in one piece; more is loaded in parts."""
+
+MAX_WHOLE_LETTER = 10 * 1024 * 1024
+"""Bytes of a letter up to which it is loaded in one piece and handled in memory; larger ones go to disk in parts."""
+
+MAX_LETTER = 40 * 1024 * 1024
+"""Bytes of a letter up to which it is loaded at all; of larger ones the beginning alone is."""
+
+MAX_LETTER_BEGINNING = 1024 * 1024
+"""Bytes of that beginning: header section and, nearly always, the first text."""

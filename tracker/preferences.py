@@ -12,6 +12,7 @@ DEFAULTS: dict[str, Any] = {
     "policy": Pack.STRICT.value,
     "policy_reason": "",
     "recipient_limit": 10,
+    "mailbox_limit": 10,
     "leave_text_urls": True,
     "hidden_link": False,
     "footer": True,

@@ -109,7 +109,7 @@ def test_a_preset_brings_its_own_servers_whatever_else_was_typed(
     typed = read_form(FormData(form(smtp_sink, preset="yandex", imap="on", imap_host="evil.example")))
     fill(house, account, typed)
     assert (account.smtp_host, account.smtp_port, account.smtp_security) == ("smtp.yandex.com", 465, "tls")
-    assert (account.imap_host, account.imap_port) == ("imap.yandex.com", 993)
+    assert (account.imap_host, account.imap_port) == ("imap.yandex.ru", 993)
 
 
 def test_an_address_is_confirmed_by_the_code_that_reaches_it(

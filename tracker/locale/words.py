@@ -43,6 +43,7 @@ PARTS: tuple[tuple[str, str], ...] = (
         )
     ),
     ("mail", "templates/*"),
+    ("reading", "tracker/inbound/*"),
     ("words", "tracker/*"),
 )
 

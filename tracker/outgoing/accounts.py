@@ -10,9 +10,9 @@ from sqlmodel import Session
 from tracker.connect import ConnectError, Server, imap, smtp
 from tracker.db import now
 from tracker.house import House
+from tracker.mail_services import PRESETS, SECURITIES, Preset
 from tracker.models import Account, OAuthGrant
 from tracker.oauth import forget_unused
-from tracker.outgoing.presets import PRESETS, SECURITIES, Preset
 from tracker.secrets import Undecryptable
 from tracker.sentences import Sentence
 

@@ -8,9 +8,9 @@ from starlette.datastructures import FormData
 from tracker.addresses import AddressError, normalise
 from tracker.house import House
 from tracker.locale import gettext as _
+from tracker.mail_services import PRESETS, SECURITIES
 from tracker.models import Account
 from tracker.outgoing.accounts import set_secret
-from tracker.outgoing.presets import PRESETS, SECURITIES
 from tracker.web.forms import Wrong, secret, text, ticked
 
 _HOST = re.compile(r"[^\s/@\\:]{1,255}|\[?[0-9A-Fa-f:.]{2,45}\]?")

@@ -16,11 +16,11 @@ from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.locale import gettext as _
 from tracker.locale import ngettext, said
+from tracker.mail_services import PRESETS
 from tracker.models import Account, Message, MessageState, OAuthGrant, User
 from tracker.oauth import OAuthError, forget_unused, keep_grant
 from tracker.oauth_providers import Granted, Provider, configured
 from tracker.outgoing.accounts import CheckResult, check_account, new_by_provider, set_secret, sign_in_by
-from tracker.outgoing.presets import PRESETS
 from tracker.sentences import Sentence
 from tracker.web import oauth_page
 from tracker.web.account_form import AccountForm, fill, form_of, read_form, wrong_in

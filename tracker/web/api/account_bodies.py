@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from tracker.house import House
+from tracker.mail_services import PRESETS
 from tracker.models import Account, User
 from tracker.outgoing.accounts import set_secret
-from tracker.outgoing.presets import PRESETS
 from tracker.web.api.errors import Problem
 from tracker.web.api.fields import Address, Body, Line, Name
 
