@@ -33,6 +33,7 @@ JUDGES = (
     "tracker.attention",
     "tracker.outgoing.rewrite",
     "tracker.outgoing.hidden_link",
+    "tracker.outgoing.footer",
     "tracker.engagement.classify",
     "tracker.engagement.sequence",
     "tracker.engagement.judge_lines",

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pixel.settings import load_or_make_keys
 from pixel.tokens import Tokens
+from tracker.choice_links import ChoiceLink, ChoiceLinks
 from tracker.db import Database
 from tracker.secrets import KeyRing
 from tracker.settings import Settings
@@ -40,6 +41,14 @@ class House:
     def trap_url(self, delivery: str) -> str:
         """The hidden link of a copy; it looks like every other link of ours."""
         return f"{self.settings.tracking_url}/c/{self.tokens.trap(delivery)}"
+
+    @cached_property
+    def choices(self) -> ChoiceLinks:
+        return ChoiceLinks(self.ring.keys)
+
+    def choice_url(self, link: ChoiceLink) -> str:
+        """A recipient's own page. It lives where pixel and links live: that host is open to everybody, the pages need not be."""
+        return f"{self.settings.tracking_url}/r/{self.choices.token(link)}"
 
     def may_connect(self, address: str) -> bool:
         """Whether a mail server may live at this IP address: public, or in a network the operator allowed."""

@@ -16,6 +16,7 @@ DEFAULTS: dict[str, Any] = {
     "leave_text_urls": True,
     "hidden_link": False,
     "footer": True,
+    "footer_words": {},
     "set_up": False,
     "setup_code_digest": None,
 }

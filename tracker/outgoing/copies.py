@@ -1,15 +1,16 @@
 """One recipient's copy: the clean message with pixel and redirects as its frozen policy allows, or exactly as it is."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tracker.house import House
 from tracker.models import Delivery, TrackedLink
 from tracker.outgoing.compose import Untouched, find_html, replace_html
+from tracker.outgoing.footer import Footer, put_footer
 from tracker.outgoing.hidden_link import hide
 from tracker.outgoing.rewrite import rewrite
-from tracker.outgoing.rewriting import is_own_trap, options_of
+from tracker.outgoing.rewriting import choice_mark, is_own_trap, options_of
 
 log = logging.getLogger(__name__)
 
@@ -26,23 +27,40 @@ class Copy:
     html_bytes_after: int | None = None
 
 
+MakeFooter = Callable[[str], Footer | None]
+"""The footer line for a document."""
+
+
 def make_copy(
-    house: House, raw: bytes, delivery: Delivery, links: Sequence[TrackedLink], *, hidden_link: bool = False
+    house: House,
+    raw: bytes,
+    delivery: Delivery,
+    links: Sequence[TrackedLink],
+    *,
+    hidden_link: bool = False,
+    footer: MakeFooter = lambda _html: None,
 ) -> Copy:
-    """The copy of one delivery, with a hidden link where the workspace wants one.
+    """The copy of one delivery, with a hidden link and a footer line where the workspace wants them.
 
     Never raises: when rewriting fails, the original goes out and ``problem`` says so.
     """
     if not delivery.opens_on and not delivery.clicks_on:
         return Copy(raw)
     try:
-        return _tracked(house, raw, delivery, links, hidden_link)
+        return _tracked(house, raw, delivery, links, hidden_link, footer)
     except Exception as error:  # D18: whatever goes wrong here, the mail goes out
         log.error("delivery %s: rewriting failed (%s)", delivery.public_id, type(error).__name__)
         return Copy(raw, problem="rewriting_failed")
 
 
-def _tracked(house: House, raw: bytes, delivery: Delivery, links: Sequence[TrackedLink], hidden_link: bool) -> Copy:
+def _tracked(
+    house: House,
+    raw: bytes,
+    delivery: Delivery,
+    links: Sequence[TrackedLink],
+    hidden_link: bool,
+    footer: MakeFooter,
+) -> Copy:
     part = find_html(raw)
     if isinstance(part, Untouched):
         return Copy(raw, problem=rule_of(part))
@@ -60,6 +78,7 @@ def _tracked(house: House, raw: bytes, delivery: Delivery, links: Sequence[Track
     rewritten = rewrite(part.html, click_url, pixel, leave=leave)
     trap = house.trap_url(delivery.public_id) if hidden_link and delivery.clicks_on else None
     rewritten = hide(rewritten, part.html, trap, lambda url: is_own_trap(house, url))
+    rewritten = put_footer(rewritten, part.html, footer(part.html), lambda url: choice_mark(house, url))
     return Copy(
         replace_html(raw, part, rewritten.html),
         no_place_for_pixel=pixel is not None and not rewritten.pixel,

@@ -57,19 +57,19 @@ def _place(rewritten: Rewritten, html: str, links: list[Link]) -> int | None:
     """Behind the first tracked link that a plain end tag closes, so before the last one; behind the only one."""
     tracked = [link.index for link in rewritten.links if link.tracked]
     for index in tracked[:-1] or tracked:
-        end = _end(html, links[index])
-        if end is not None and not _in_comment(html, end):
+        end = end_of_link(html, links[index])
+        if end is not None and not in_comment(html, end):
             return end
     return None
 
 
-def _end(html: str, link: Link) -> int | None:
+def end_of_link(html: str, link: Link) -> int | None:
     """The offset behind the link's own end tag; None when it has none."""
     found = _END_TAG.match(html, link.text_end) if link.text_end >= 0 else None
     return found.end() if found else None
 
 
-def _in_comment(html: str, offset: int) -> bool:
+def in_comment(html: str, offset: int) -> bool:
     """What Outlook alone reads is no place for what everybody should find."""
     return html.rfind("<!--", 0, offset) > html.rfind("-->", 0, offset)
 
@@ -79,14 +79,14 @@ def _old_ones(html: str, links: list[Link], is_trap: Callable[[str], bool]) -> I
         url = web_address(trimmed(link.value))
         if url is None or not is_trap(url):
             continue
-        start, end = _start(html, link), _end(html, link)
-        if start is None or end is None or _in_comment(html, end) or html[link.text_start : link.text_end].strip():
+        start, end = start_of_link(html, link), end_of_link(html, link)
+        if start is None or end is None or in_comment(html, end) or html[link.text_start : link.text_end].strip():
             yield emptied(html, link)  # something has grown into it: that stays
         else:
             yield cut_out(html, start, end)
 
 
-def _start(html: str, link: Link) -> int | None:
+def start_of_link(html: str, link: Link) -> int | None:
     """Where the link's start tag begins; None when that is not plain, as with a tag inside an attribute of the tag."""
     found, at = [], link.start
     for _ in range(_LOOK_BACK):

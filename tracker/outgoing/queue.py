@@ -32,6 +32,7 @@ from tracker.models import (
 from tracker.notify import announce, ring
 from tracker.outgoing.accounts import smtp_server, state_after
 from tracker.outgoing.copies import Copy, make_copy
+from tracker.outgoing.footer_words import footer_for
 from tracker.outgoing.policy import tighten
 from tracker.preferences import preference
 from tracker.sentences import Sentence
@@ -161,7 +162,14 @@ def _copy_of(house: House, session: Session, delivery: Delivery) -> Copy:
     body = session.get_one(MessageBody, delivery.message_id)
     links = session.exec(select(TrackedLink).where(TrackedLink.message_id == delivery.message_id)).all()
     hidden_link = bool(preference(session, "hidden_link"))
-    copy = make_copy(house, body.raw or b"", delivery, links, hidden_link=hidden_link)
+    copy = make_copy(
+        house,
+        body.raw or b"",
+        delivery,
+        links,
+        hidden_link=hidden_link,
+        footer=lambda html: footer_for(session, house, delivery, html, now().date()),
+    )
     body.html_bytes_before, body.html_bytes_after = copy.html_bytes_before, copy.html_bytes_after
     session.add(body)
     if copy.problem:  # tracking may never block a send: the original goes out, and the row says so

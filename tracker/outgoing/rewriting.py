@@ -41,6 +41,12 @@ def is_own_trap(house: House, url: str) -> bool:
     return bool(token) and house.tokens.read_trap(token) is not None
 
 
+def choice_mark(house: House, url: str) -> str | None:
+    """The mark in the address of a recipient's page, on any host we ever had; None for any other URL."""
+    link = house.choices.read_url(url)
+    return link.mark if link else None
+
+
 def _token(url: str, mark: str) -> str:
     try:
         path = urlsplit(url).path
@@ -56,7 +62,9 @@ def find_links(session: Session, house: House, html: str | None, untracked: froz
     leave = options_of(house, leave_text_urls=preference(session, "leave_text_urls"))
     # What is asked for is only whether the rewriter would take the link, so any address does for an answer.
     found = rewrite(html, lambda url, _: None if url in untracked else "https://example.invalid/", None, leave=leave)
-    return tuple(link for link in found.links if not is_own_trap(house, link.url))
+    return tuple(
+        link for link in found.links if not is_own_trap(house, link.url) and not house.choices.read_url(link.url)
+    )
 
 
 def snippet_of(html: str | None, text: str | None) -> str:

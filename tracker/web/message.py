@@ -26,9 +26,10 @@ from tracker.models import (
     TrackedLink,
     User,
 )
+from tracker.outgoing.footer import without_footers
 from tracker.outgoing.hidden_link import without_traps
 from tracker.outgoing.rewrite import unwrap
-from tracker.outgoing.rewriting import is_own_pixel, is_own_trap, original_of
+from tracker.outgoing.rewriting import choice_mark, is_own_pixel, is_own_trap, original_of
 from tracker.outgoing.send import cancel
 from tracker.recipients import consent_of
 from tracker.web.activity_words import Line, consent_words, link_reason, rule_words, shown_url, timeline
@@ -101,6 +102,7 @@ def message_content(request: Request, user: User) -> Response:
         found = own_message(session, user, request.path_params["id"])
         body = session.get(MessageBody, found.id)
     html = without_traps((body and body.html) or "", lambda url: is_own_trap(here, url))
+    html = without_footers(html, lambda url: choice_mark(here, url))
     html = unwrap(html, lambda url: original_of(here, url), lambda url: is_own_pixel(here, url))
     mail = safe_mail(html, found.subject, pictures_of(body), request.query_params.get("images") == "1")
     return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})

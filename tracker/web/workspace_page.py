@@ -1,4 +1,4 @@
-"""The workspace's consent policy and its hidden link, for administrators."""
+"""The workspace's consent policy, its footer line and its hidden link, for administrators."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tracker.consent import Pack
+from tracker.locale import LANGUAGES, speaking
 from tracker.locale import gettext as _
 from tracker.models import Preference, User
+from tracker.outgoing.footer_words import LONGEST, WHAT
 from tracker.preferences import preference, set_policy, set_preference, workspace_pack
 from tracker.web.auth import admin_action, admin_page
 from tracker.web.forms import Wrong, text, ticked
@@ -58,9 +60,20 @@ def save_hidden_link(request: Request, user: User, form: FormData) -> Response:
     return redirect(HERE, _("The hidden link is on for mail sent from now on.") if on else _("The hidden link is off."))
 
 
+@admin_action
+def save_footer(request: Request, user: User, form: FormData) -> Response:
+    """The footer line of tracked copies: on or off, and a sentence of one's own per language."""
+    words = {language: " ".join(text(form, f"footer_{language}", LONGEST).split()) for language in LANGUAGES}
+    with house(request).database.session_scope() as session:
+        set_preference(session, "footer", ticked(form, "footer"), user.id)
+        set_preference(session, "footer_words", {name: said for name, said in words.items() if said}, user.id)
+    return redirect(HERE, _("The footer line was saved. It stands in copies sent from now on."))
+
+
 def _page(request: Request, chosen: str, reason: str, wrong: Wrong, status: int = 200) -> Response:
     with house(request).database.reading() as session:
         change, hidden_link = _last_change(session), bool(preference(session, "hidden_link"))
+        footer, footer_words = bool(preference(session, "footer")), preference(session, "footer_words")
     context = {
         "policies": policy_options(),
         "chosen": chosen,
@@ -68,8 +81,19 @@ def _page(request: Request, chosen: str, reason: str, wrong: Wrong, status: int 
         "wrong": wrong,
         "change": change,
         "hidden_link": hidden_link,
+        "footer": footer,
+        "footer_words": footer_words,
+        "footer_examples": _footer_examples(),
     }
     return render(request, "settings_policy.html", context, status)
+
+
+def _footer_examples() -> dict[str, str]:
+    found = {}
+    for language in LANGUAGES:
+        with speaking(language):
+            found[language] = _(WHAT[True, True])
+    return found
 
 
 def _last_change(session: Session) -> Change | None:
@@ -88,5 +112,6 @@ def _last_change(session: Session) -> Change | None:
 routes = [
     Route(HERE, policy),
     Route(HERE, save, methods=["POST"]),
+    Route("/settings/footer", save_footer, methods=["POST"]),
     Route("/settings/hidden-link", save_hidden_link, methods=["POST"]),
 ]
