@@ -19,9 +19,11 @@ _FRAME = (
     *("attempts", "sign_in", "set_up", "bell_lines", "notifications_page", "alert_form", "feed", "health"),
 )
 _SETTINGS = ("profile", "people", "api_tokens", "accounts_page", "account_form", "address_code", "workspace_page")
-_RIGHTS = ("tracker/privacy/*", "tracker/compliance/*", "tracker/outgoing/asking*", "tracker/outgoing/footer_words.py")
-_RIGHTS += ("tracker/web/own_page*", "tracker/web/asking*", "tracker/web/privacy_*", "tracker/commands/rights.py")
-_RIGHTS += ("templates/own_*", "templates/asking*", "templates/settings_privacy*", "templates/privacy_*")
+_RIGHTS = (
+    *("tracker/privacy/*", "tracker/compliance/*", "tracker/outgoing/asking*", "tracker/outgoing/footer_words.py"),
+    *("tracker/web/own_page*", "tracker/web/asking*", "tracker/web/privacy_*", "tracker/commands/rights.py"),
+    *("templates/own_*", "templates/asking*", "templates/settings_privacy*", "templates/privacy_*"),
+)
 _ACCOUNTS = ("tracker/web/oauth_page.py", "tracker/oauth*.py", "templates/settings_oauth.html")
 PARTS: tuple[tuple[str, str], ...] = (
     *(("accounts", pattern) for pattern in _ACCOUNTS),
