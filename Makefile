@@ -17,8 +17,9 @@ bench: .venv/ready-bench                  ## figures, side by side with the peer
 	scripts/servers bench
 	.venv/bin/python -m tests.bench
 
-soak: .venv/ready-dev                     ## the crash tests, a hundred rounds of them
+soak: .venv/ready-dev                     ## the crash tests at length: a hundred kills of the edge, 5,000 messages on a bad day
 	.venv/bin/python -m tests.bench.edge --kill 100
+	.venv/bin/python -m tests.bench.soak
 
 translations: .venv/ready-dev             ## collect the words of the pages and bring the Russian catalogue up to date
 	scripts/translations

@@ -54,13 +54,27 @@ def tasks(house: House) -> list[Task]:
         Task("scanner networks", learn_scanners, 60.0),
         Task("judge again", judge_nightly, 600.0),
         Task("range files", refresh_due, 600.0),
-        Task("send", lambda h: send_due(h, name), 0.25),
+        Task("send", _sending(name), 0.25),
         Task("mail exchangers", look_up_due, 1.0),
         Task("quiet hours", end_quiet_hours, 5.0),
         Task("digest", send_digest, 15.0),
         Task("sent copies", append_due, 1.0),
         Task("sweep", sweep, 600.0),
     ]
+
+
+def _sending(name: str) -> Callable[[House], int]:
+    """Sends; at first gives free what a process of this machine held that no longer lives, and tries again if it cannot."""
+    released = False
+
+    def send(house: House) -> int:
+        nonlocal released
+        if not released:
+            release_claims_of_dead(house)
+            released = True
+        return send_due(house, name)
+
+    return send
 
 
 def _drain(source: Source, house: House) -> int:
@@ -86,7 +100,6 @@ class Worker:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        release_claims_of_dead(self._house)
         for task in self._table:
             thread = threading.Thread(target=self._go_on, args=(task,), name=task.what, daemon=True)
             self._threads.append(thread)

@@ -158,6 +158,16 @@ def test_g18_a_person_after_a_machine_makes_it_opened(house: House, sent: Delive
     assert (message_of(house).opens, message_of(house).clicks) == (1, 1)
 
 
+def test_c12_a_click_without_an_open_is_one_open_inferred_and_no_event_is_made_up(house: House, sent: Delivery) -> None:
+    edge = Edge()
+    edge.hit(sent, "click", link=0)
+    take_in(house, edge)
+    settle(house)
+    message = message_of(house)
+    assert (message.opens, message.clicks) == (1, 1)
+    assert [event.kind for event in events(house)] == ["click"], "nobody made up an event"
+
+
 @pytest.mark.parametrize(
     ("headers", "client"),
     [(APPLE, "104.28.30.10"), (CHROME, "209.222.82.7"), ({"user-agent": "Slackbot-LinkExpanding 1.0"}, "3.3.3.3")],

@@ -115,7 +115,7 @@ def test_the_plan_says_who_and_why_without_writing_anything(house: House, people
         assert len(session.exec(select(Recipient)).all()) == 2
 
 
-def test_more_recipients_than_can_have_copies_of_their_own_are_untracked(
+def test_d17_more_recipients_than_can_have_copies_of_their_own_are_untracked(
     house: House, people: People, alice: User
 ) -> None:
     for number in range(11):

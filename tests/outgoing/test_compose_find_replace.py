@@ -70,7 +70,7 @@ def test_d3_d4_what_must_stay_says_why(name: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_only_the_body_of_one_part_changes(name: str) -> None:
+def test_d13_only_the_body_of_one_part_changes(name: str) -> None:
     before = raw(name)
     part = found(before)
     after = tracked(before)
@@ -181,7 +181,7 @@ def test_d1_the_text_part_is_not_touched() -> None:
     assert text in tracked(raw(name))
 
 
-def test_d5_d6_attached_and_sibling_parts_keep_their_links() -> None:
+def test_b44_d5_d6_attached_and_sibling_parts_keep_their_links() -> None:
     for name, urls in {
         "attached_html_and_message_stay": ("attached", "inner", "later"),
         "calendar_and_amp_beside_html": ("amp", "cal"),

@@ -11,13 +11,16 @@ from sqlmodel import col, select, update
 from tests.houses import People
 from tests.servers import SmtpSink, free_port, smtp_sink
 from tracker import notify
+from tracker.addresses import Mailbox
 from tracker.consent import Pack, State
 from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_GIVE_UP_HOURS
-from tracker.models import Account, Delivery, Message, Notification, User
+from tracker.models import Account, Delivery, Message, MessageBody, Notification, TrackedLink, User
 from tracker.outgoing.accounts import set_secret
+from tracker.outgoing.copies import make_copy
 from tracker.outgoing.queue import release_claims_of_dead, retry_now, send_due
+from tracker.outgoing.send import Draft, accept
 from tracker.preferences import set_policy
 
 
@@ -217,7 +220,7 @@ def test_consent_withdrawn_while_waiting_means_an_untouched_copy(
     assert message_of(house, message).opens_tracked == 0
 
 
-def test_when_rewriting_fails_the_original_goes_out_and_the_row_says_so(
+def test_d18_when_rewriting_fails_the_original_goes_out_and_the_row_says_so(
     house: House, people: People, smtp_sink: SmtpSink
 ) -> None:
     alice = people.user()
@@ -265,3 +268,37 @@ def test_tracking_switched_off_while_waiting_is_the_rule_that_decided(
     send_all(house)
     assert deliveries(house)["anna@client.example"].opens_rule == "policy_off"
     assert house.settings.tracking_url.encode() not in smtp_sink.accepted[0].content
+
+
+def test_d12_the_server_gets_what_was_composed_and_sent_what_was_stored(
+    house: House, people: People, smtp_sink: SmtpSink
+) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.grant("anna@client.example")
+    message = people.send(alice, "anna@client.example", "luc@client.example")
+    with house.database.reading() as session:
+        clean = session.get_one(MessageBody, message.id).raw or b""
+        links = session.exec(select(TrackedLink)).all()
+    composed = {d.address: make_copy(house, clean, d, links).raw for d in deliveries(house).values()}
+    send_all(house)
+    assert {a.recipients[0]: a.content for a in smtp_sink.accepted} == composed
+    assert composed["luc@client.example"] == clean != composed["anna@client.example"]
+    with house.database.reading() as session:
+        assert session.get_one(MessageBody, message.id).raw == clean
+
+
+def test_d19_links_that_cannot_be_found_out_keep_no_message_from_being_sent(
+    house: House, people: People, smtp_sink: SmtpSink
+) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.grant("anna@client.example")
+    without_keys = replace(house, tokens=None)  # type: ignore[arg-type]
+    draft = Draft(to=(Mailbox("anna@client.example"),), html='<a href="https://x.example/c/token">x</a>')
+    with house.database.session_scope() as session:
+        accept(session, without_keys, session.get_one(User, alice.id), draft)
+    send_all(house)
+    assert b"https://x.example/c/token" in smtp_sink.accepted[0].content
+    row = deliveries(house)["anna@client.example"]
+    assert (row.status, row.opens_rule, row.clicks_rule) == ("accepted", "rewriting_failed", "rewriting_failed")

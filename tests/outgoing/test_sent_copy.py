@@ -48,7 +48,9 @@ def message_of(house: House, message: Message) -> Message:
         return session.get_one(Message, message.id)
 
 
-def test_one_clean_copy_is_filed_as_read(house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot) -> None:
+def test_d22_one_clean_copy_is_filed_as_read(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot
+) -> None:
     alice = people.user()
     account = account_with_imap(house, people, alice, smtp_sink, dovecot)
     people.grant("anna@client.example")

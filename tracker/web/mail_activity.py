@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
+from tracker.locale import gettext as _
 from tracker.models import Delivery, Event, Message
 from tracker.web.activity_words import PEOPLE, Line, line_of, name_of, rule_words, through_of, tone_of
 from tracker.web.mx_words import trust_words
@@ -57,6 +58,8 @@ def _person(delivery: Delivery, events: Sequence[Event], kind: str) -> PersonLin
     if kind == "opens":
         on, rule, count = delivery.opens_on, delivery.opens_rule, delivery.opens
         first, last = delivery.first_opened_at, delivery.last_opened_at
+        if count and not mine:
+            through = (_("concluded from a click"),)
     else:
         on, rule, count = delivery.clicks_on, delivery.clicks_rule, delivery.clicks
         first, last = delivery.first_clicked_at, delivery.last_clicked_at
