@@ -13,13 +13,14 @@ import pytest
 
 from tests.servers import SmtpSink
 from tracker.addresses import Mailbox
-from tracker.consent import Purpose, State
+from tracker.consent import MEASURED, Proof, Purpose, State
 from tracker.db import now
 from tracker.house import House, open_house
+from tracker.ledger import record_consent
 from tracker.models import Account, Message, User
 from tracker.outgoing.accounts import set_secret
 from tracker.outgoing.send import Draft, accept
-from tracker.recipients import find_or_make, record_consent
+from tracker.recipients import find_or_make
 from tracker.secrets import hash_password
 from tracker.settings import read_settings
 
@@ -114,9 +115,15 @@ class People:
         with self.house.database.session_scope() as session:
             recipient = find_or_make(session, address, name)
             session.flush()
-            for purpose in purposes or tuple(Purpose):
+            for purpose in purposes or MEASURED:
                 record_consent(
-                    session, recipient, purpose, state, actor="subject", channel="web_form", note="ticked both boxes"
+                    session,
+                    recipient,
+                    purpose,
+                    state,
+                    actor="subject",
+                    channel="web_form",
+                    proof=Proof(note="ticked both boxes"),
                 )
 
     def send(self, user: User, *to: str, html: str | None = None, subject: str = "Offer 12", **more: object) -> Message:

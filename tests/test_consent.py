@@ -10,12 +10,16 @@ from tracker.consent import (
     RULES,
     SILENT,
     STRICT_JURISDICTIONS,
+    Event,
     Facts,
     MoveError,
     Pack,
+    Proof,
     State,
+    Terms,
     chain_digest,
     check_move,
+    checked_proof,
     decide,
     grade_of,
     may_keep,
@@ -123,7 +127,7 @@ MOVES = {
     "refused": "granted asked objected blocked",
     "withdrawn": "granted asked objected blocked",
     "objected": "granted blocked",
-    "lapsed": "asked granted refused objected blocked",
+    "lapsed": "asked granted refused withdrawn objected blocked",
     "blocked": "",
 }
 
@@ -132,7 +136,7 @@ MOVES = {
 @pytest.mark.parametrize("old", State)
 def test_every_move(old: State, new: State) -> None:
     def move() -> None:
-        check_move(old, new, at=NOW, now=NOW, channel="web_form", note="", since=LONG_AGO)
+        check_move(old, Event(new, NOW, "subject", "web_form"), now=NOW, since=LONG_AGO, terms=Terms())
 
     if new.value in MOVES[old.value].split():
         move()
@@ -144,9 +148,12 @@ def test_every_move(old: State, new: State) -> None:
 
 def move(old: State, new: State, **facts: object) -> str:
     """The field that is refused, or a blank."""
-    given = {"at": NOW, "now": NOW, "channel": "web_form", "note": "", "since": LONG_AGO} | facts
+    given = {"at": NOW, "channel": "web_form", "note": "", "since": LONG_AGO, "actor": "subject"} | facts
+    terms = Terms(accepted="ABCDE")
+    proof = checked_proof(Proof(note=given["note"]), at=NOW, now=NOW)  # type: ignore[arg-type]
+    event = Event(new, given["at"], given["actor"], given["channel"], proof)  # type: ignore[arg-type]
     try:
-        check_move(old, new, **given)  # type: ignore[arg-type]
+        check_move(old, event, now=NOW, since=given["since"], terms=terms)  # type: ignore[arg-type]
     except MoveError as error:
         return error.field
     return ""
@@ -171,33 +178,63 @@ def test_the_channel_must_be_known() -> None:
 
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_a_consent_that_was_told_needs_its_evidence(channel: str) -> None:
-    acted = grade_of(channel) == "B"  # the person did it, on our page
+    acted = grade_of(channel, "subject", Proof()) == "B"  # the person did it, on our page
     assert move(UNKNOWN, GRANTED, channel=channel) == ("" if acted else "note")
     assert move(UNKNOWN, GRANTED, channel=channel, note=" \n") == ("" if acted else "note")
     assert move(UNKNOWN, GRANTED, channel=channel, note="“yes, please”, by telephone") == ""
     assert move(UNKNOWN, State.REFUSED, channel=channel) == "", "a no needs no evidence"
 
 
-def test_grades() -> None:
-    assert {channel: grade_of(channel) for channel in CHANNELS} == {
-        "web_form": "B",
-        "consent_mail_page": "B",
-        "preference_page": "B",
-        "list_unsubscribe": "B",
-        "objection_header": "B",
-        "reply_text": "C",
-        "contract": "D",
-        "phone_note": "D",
-        "dsr": "D",
-        "demo": "D",
-        "import": "E",
-    }
+NOTED, REFERRED = Proof(note="in his words"), Proof(reference="contract 8")
+CONFIRMED = Proof(double_opt_in=True, confirmed_at=NOW)
+
+# channel, actor, proof → what the evidence is worth
+WORTH: list[tuple[str, str, Proof, str]] = [
+    ("consent_mail_page", "subject", Proof(), "B"),
+    ("web_form", "subject", CONFIRMED, "A"),
+    ("web_form", "api:3", Proof(), "B"),
+    ("web_form", "user:3", Proof(), "F"),
+    ("web_form", "user:3", NOTED, "B"),
+    ("list_unsubscribe", "subject", Proof(), "B"),
+    ("contract", "user:3", REFERRED, "B"),
+    ("contract", "user:3", Proof(attachment_digest="a" * 64), "B"),
+    ("contract", "user:3", NOTED, "C"),
+    ("contract", "user:3", Proof(), "F"),
+    ("reply_text", "user:3", NOTED, "C"),
+    ("reply_text", "user:3", REFERRED, "D"),
+    ("reply_text", "user:3", Proof(), "F"),
+    ("phone_note", "user:3", NOTED, "D"),
+    ("phone_note", "subject", CONFIRMED, "F"),
+    ("dsr", "user:3", NOTED, "D"),
+    ("import", "user:3", NOTED, "E"),
+    ("web_form", "import:3", Proof(source_url="https://shop.example/"), "E"),
+    ("web_form", "import:3", Proof(), "F"),
+]
+
+
+@pytest.mark.parametrize(("channel", "actor", "proof", "grade"), WORTH)
+def test_what_evidence_is_worth(channel: str, actor: str, proof: Proof, grade: str) -> None:
+    assert grade_of(channel, actor, proof) == grade
+
+
+@pytest.mark.parametrize(("channel", "actor", "proof", "grade"), WORTH)
+@pytest.mark.parametrize("least", "CDE")
+def test_a_yes_needs_evidence_that_is_accepted(channel: str, actor: str, proof: Proof, grade: str, least: str) -> None:
+    terms = Terms(accepted="ABCDE"[: "ABCDE".index(least) + 1])
+    for state in (GRANTED, State.REFUSED):
+        event = Event(state, NOW, actor, channel, proof)
+        if state == State.REFUSED or grade <= least:
+            check_move(UNKNOWN, event, now=NOW, since=None, terms=terms)
+            continue
+        with pytest.raises(MoveError) as refused:
+            check_move(UNKNOWN, event, now=NOW, since=None, terms=terms)
+        assert refused.value.field == ("note" if grade == "F" else "channel")
 
 
 @pytest.mark.parametrize("no", [State.REFUSED, State.WITHDRAWN, State.OBJECTED])
 def test_back_from_a_no_by_the_person_alone(no: State) -> None:
-    for channel in ("phone_note", "contract", "import", "dsr"):
-        assert move(no, GRANTED, channel=channel, note="agreed on the telephone") == "channel"
+    for channel in ("phone_note", "import", "dsr"):
+        assert move(no, GRANTED, channel=channel, note="agreed on the telephone", actor="user:1") == "channel"
     for channel in ("web_form", "consent_mail_page", "preference_page", "reply_text"):
         assert move(no, GRANTED, channel=channel, note="“yes, do”") == ""
 

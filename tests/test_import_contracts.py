@@ -42,7 +42,7 @@ JUDGES = (
     "tracker.inbound.repeat",
     "tracker.inbound.bind",
 )
-_HARMLESS = """__future__ base64 binascii bisect codecs collections dataclasses datetime email enum functools hashlib html idna
+_HARMLESS = """__future__ base64 binascii bisect calendar codecs collections dataclasses datetime email enum functools hashlib html idna
 importlib ipaddress itertools json math operator re string struct typing unicodedata urllib
 turbohtml crawleruseragents ua_parser"""
 HARMLESS = set(_HARMLESS.split())

@@ -4,13 +4,16 @@ from typing import Any
 
 from sqlmodel import Session
 
-from tracker.consent import Pack
+from tracker.consent import ASK_AGAIN_AFTER, Pack
 from tracker.db import now
 from tracker.models import Preference
 
 DEFAULTS: dict[str, Any] = {
     "policy": Pack.STRICT.value,
     "policy_reason": "",
+    "accepted_grades": "C",
+    "consent_months": 24,
+    "ask_again_days": ASK_AGAIN_AFTER.days,
     "recipient_limit": 10,
     "mailbox_limit": 10,
     "leave_text_urls": True,

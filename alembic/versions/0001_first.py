@@ -62,6 +62,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_job")),
     )
     op.create_table(
+        "notice_text",
+        sa.Column("digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("text", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("kept_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_notice_text")),
+    )
+    op.create_table(
         "recipient",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
@@ -69,7 +76,10 @@ def upgrade() -> None:
         sa.Column("lookup", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
         sa.Column("jurisdiction", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=True),
+        sa.Column("country", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=True),
         sa.Column("never_track", sa.Boolean(), nullable=False),
+        sa.Column("ledger_entries", sa.Integer(), nullable=False),
+        sa.Column("ledger_digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recipient")),
         sa.UniqueConstraint("lookup", name=op.f("uq_recipient_lookup")),
@@ -167,14 +177,30 @@ def upgrade() -> None:
         sa.Column("actor", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("channel", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
         sa.Column("grade", sqlmodel.sql.sqltypes.AutoString(length=1), nullable=False),
-        sa.Column("note", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("notice", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+        sa.Column("notice_version", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True),
+        sa.Column("notice_language", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=True),
+        sa.Column("notice_digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+        sa.Column("double_opt_in", sa.Boolean(), nullable=False),
+        sa.Column("confirmed_at", UtcDateTime(), nullable=True),
+        sa.Column("jurisdiction", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=True),
+        sa.Column("pack", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
+        sa.Column("pack_version", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("valid_until", UtcDateTime(), nullable=True),
+        sa.Column("note", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("question", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("control", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+        sa.Column("reference", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+        sa.Column("source_url", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("request_message_id", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
+        sa.Column("attachment_digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("evidence", sa.JSON(), nullable=False),
+        sa.Column("salt", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True),
+        sa.Column("proof_digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("erased_at", UtcDateTime(), nullable=True),
         sa.Column("previous_digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["recipient_id"], ["recipient.id"], name=op.f("fk_consent_entry_recipient_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["recipient_id"], ["recipient.id"], name=op.f("fk_consent_entry_recipient_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_consent_entry")),
         sa.UniqueConstraint("public_id", name=op.f("uq_consent_entry_public_id")),
         sa.UniqueConstraint("recipient_id", "number", name="uq_consent_entry_recipient_number"),
@@ -1145,6 +1171,7 @@ def downgrade() -> None:
 
     op.drop_table("scanner_network")
     op.drop_table("recipient")
+    op.drop_table("notice_text")
     op.drop_table("job")
     with op.batch_alter_table("hit_aside", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_hit_aside_try_at"))

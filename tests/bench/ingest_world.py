@@ -56,7 +56,7 @@ def _recipients(session: Session, count: int, moment: datetime) -> list[int]:
 
 def _consent(recipient: int | None, moment: datetime) -> list[dict[str, object]]:
     said = {"state": "granted", "at": moment, "actor": "subject", "channel": "web_form", "grade": "B", "evidence": {}}
-    chain = {"previous_digest": "0" * 64, "digest": "0" * 64}
+    chain = {"previous_digest": "0" * 64, "proof_digest": "0" * 64, "digest": "0" * 64}
     return [
         {"recipient_id": recipient, "number": number, "purpose": purpose, **said, **chain}
         for number, purpose in enumerate(("opens", "clicks"), 1)

@@ -13,8 +13,9 @@ from tests.pixel.edge_server import running_edge
 from tests.servers import free_port
 from tracker.consent import Purpose, State
 from tracker.db import now
+from tracker.ledger import record_consent
 from tracker.models import Account, User, WorkerBeat
-from tracker.recipients import find_or_make, record_consent
+from tracker.recipients import find_or_make
 
 
 def findings(inkling: Inkling, *, code: int, **settings: str) -> dict[str, tuple[str, str]]:

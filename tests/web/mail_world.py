@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlmodel import Session
 
-from tracker.consent import Purpose, State
+from tracker.consent import MEASURED, Proof, Purpose, State
 from tracker.db import now
 from tracker.house import House
+from tracker.ledger import record_consent
 from tracker.models import (
     Account,
     Delivery,
@@ -21,7 +22,7 @@ from tracker.models import (
     TrackedLink,
     User,
 )
-from tracker.recipients import find_or_make, record_consent
+from tracker.recipients import find_or_make
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def agree(
     house: House,
     address: str,
     state: State = State.GRANTED,
-    purposes: Sequence[Purpose] = tuple(Purpose),
+    purposes: Sequence[Purpose] = MEASURED,
     name: str = "",
 ) -> None:
     """Records a consent event about somebody."""
@@ -103,7 +104,13 @@ def agree(
         session.flush()
         for purpose in purposes:
             record_consent(
-                session, person, purpose, state, actor="subject", channel="reply_text", note="“Yes, fine with me.”"
+                session,
+                person,
+                purpose,
+                state,
+                actor="subject",
+                channel="reply_text",
+                proof=Proof(note="“Yes, fine with me.”"),
             )
 
 

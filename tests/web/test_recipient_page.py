@@ -14,8 +14,8 @@ from tracker.models import ConsentEntry, Recipient, User
 AGREED = {
     "purpose": "both",
     "state": "granted",
-    "channel": "phone_note",
-    "note": "“Of course”, on the telephone, 3 March",
+    "channel": "reply_text",
+    "note": "“Of course”, her mail of 3 March",
 }
 HOSTILE = '"><script>alert(1)</script>'
 
@@ -102,8 +102,8 @@ def test_consent_is_recorded_for_both_purposes_by_the_user(house: House, client:
     luc = person(house, "luc@example.org")
     client.post(f"/recipients/{luc.public_id}/consent", data={**AGREED, "at": "2026-03-03T10:00"})
     assert [(e.purpose, e.state, e.actor, e.grade, e.at.day) for e in entries(house)] == [
-        ("opens", "granted", f"user:{alice.id}", "D", 3),
-        ("clicks", "granted", f"user:{alice.id}", "D", 3),
+        ("opens", "granted", f"user:{alice.id}", "C", 3),
+        ("clicks", "granted", f"user:{alice.id}", "C", 3),
     ]
     assert "recorded by Alice" in said(client.get(f"/recipients/{luc.public_id}"), ".recipient-ledger")
 

@@ -12,8 +12,8 @@ from sqlmodel import Session, col, select
 from tracker.commands import bare_house
 from tracker.db import NewerDatabase, now
 from tracker.house import House
+from tracker.ledger import broken_at
 from tracker.models import Account, Recipient, WorkerBeat
-from tracker.recipients import broken_link, ledger
 from tracker.settings import read_settings
 
 
@@ -85,7 +85,7 @@ def _consent(house: House) -> list[Finding]:
 
 
 def _broken(session: Session, recipient: Recipient) -> int | None:
-    return broken_link(ledger(session, recipient))
+    return broken_at(session, recipient)
 
 
 def _accounts(house: House) -> list[Finding]:

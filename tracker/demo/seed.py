@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from sqlmodel import Session, select
 
 from tracker.addresses import Mailbox
-from tracker.consent import Purpose, State
+from tracker.consent import MEASURED, Proof, State
 from tracker.db import now
 from tracker.demo.world import World
 from tracker.house import House
+from tracker.ledger import record_consent
 from tracker.models import Account, ApiToken, Recipient, User
 from tracker.outgoing.accounts import set_secret
 from tracker.outgoing.send import Draft, accept
 from tracker.preferences import set_preference
-from tracker.recipients import find_or_make, record_consent
+from tracker.recipients import find_or_make
 from tracker.secrets import hash_password, new_token, token_digest
 
 PASSWORD = "ink and paper"  # noqa: S105  (a demo's, printed at start)
@@ -83,9 +84,15 @@ def seed(house: House, world: World) -> str:
 
 
 def _record(session: Session, recipient: Recipient, state: State) -> None:
-    for purpose in Purpose:
+    for purpose in MEASURED:
         record_consent(
-            session, recipient, purpose, state, actor="subject", channel="web_form", note="Ticked on the demo’s form"
+            session,
+            recipient,
+            purpose,
+            state,
+            actor="subject",
+            channel="web_form",
+            proof=Proof(note="Ticked on the demo’s form"),
         )
 
 

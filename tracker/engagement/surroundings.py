@@ -25,10 +25,10 @@ from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import Handover, handover_columns, link_of
 from tracker.engagement.source_digests import network_digest, scanner_digest
 from tracker.house import House
+from tracker.ledger import consent_of
 from tracker.mail_exchangers import PUBLIC_DOMAINS, provider
 from tracker.models import Account, Delivery, Message, Recipient, TrackedLink, User, UserSession
 from tracker.preferences import workspace_pack
-from tracker.recipients import consent_of
 
 SESSION_COUNTS = timedelta(hours=6)
 """How long after a sign-in was last seen its address is still the sender's."""

@@ -49,6 +49,7 @@ from tracker.models.oauth import OAuthAttempt, OAuthGrant
 from tracker.models.people import (
     ApiToken,
     ConsentEntry,
+    NoticeText,
     Preference,
     Recipient,
     Role,
@@ -90,6 +91,7 @@ __all__ = [
     "MessageBody",
     "MessageState",
     "Notice",
+    "NoticeText",
     "Notification",
     "OAuthAttempt",
     "OAuthGrant",

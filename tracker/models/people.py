@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from tracker.consent import GENESIS
 from tracker.db import UtcDateTime, now
 
 
@@ -114,14 +115,32 @@ class Recipient(SQLModel, table=True):
     lookup: str = Field(unique=True, max_length=254)
     name: str = Field(default="", max_length=200)
     jurisdiction: str | None = Field(default=None, max_length=8)
+    """As somebody declared it; it goes before :attr:`country`."""
+    country: str | None = Field(default=None, max_length=8)
+    """As the customer records have it."""
     never_track: bool = False
+    ledger_entries: int = 0
+    ledger_digest: str = Field(default=GENESIS, max_length=64)
+    """Where this person's ledger ends: so that nobody can cut off its last entries unseen."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class NoticeText(SQLModel, table=True):
+    """A text that people were shown when they were asked, once for all of them. No person is in it."""
+
+    __tablename__ = "notice_text"
+
+    digest: str = Field(primary_key=True, max_length=64)
+    """SHA-256 of ``text`` as UTF-8."""
+    text: str
+    kept_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
 class ConsentEntry(SQLModel, table=True):
     """One consent event of one recipient and purpose. Append-only: the newest entry is the state; nothing is ever updated.
 
-    ``digest`` chains the entries of a recipient: SHA-256 over the previous entry's digest and this entry's facts.
+    ``digest`` chains the entries of a recipient (:mod:`tracker.consent.chain`). Only erasure changes a row: it blanks what stands
+    below ``note`` together with ``salt``, and the digest still fits. Written by :mod:`tracker.ledger` alone.
     """
 
     __tablename__ = "consent_entry"
@@ -132,17 +151,39 @@ class ConsentEntry(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
-    recipient_id: int = Field(foreign_key="recipient.id", ondelete="CASCADE")
+    recipient_id: int = Field(foreign_key="recipient.id")
     number: int
     purpose: str = Field(max_length=16)
     state: str = Field(max_length=16)
     at: datetime = Field(sa_type=UtcDateTime)
     recorded_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     actor: str = Field(max_length=64)
+    """``subject``, ``user:<id>``, ``api:<id>``, ``import:<batch>`` or ``system``."""
     channel: str = Field(max_length=32)
     grade: str = Field(max_length=1)
-    note: str = ""
     notice: str | None = Field(default=None, max_length=64)
+    notice_version: str | None = Field(default=None, max_length=32)
+    notice_language: str | None = Field(default=None, max_length=16)
+    notice_digest: str | None = Field(default=None, max_length=64)
+    """Of the text shown: :class:`NoticeText`."""
+    double_opt_in: bool = False
+    confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    jurisdiction: str | None = Field(default=None, max_length=8)
+    pack: str = Field(default="", max_length=8)
+    pack_version: str = Field(default="", max_length=32)
+    """The person's jurisdiction, the workspace's policy and the version of the rules, all as they were then."""
+    valid_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    note: str = ""
+    question: str = ""
+    control: str = Field(default="", max_length=200)
+    reference: str = Field(default="", max_length=200)
+    source_url: str = ""
+    request_message_id: str = Field(default="", max_length=255)
+    attachment_digest: str = Field(default="", max_length=64)
     evidence: Any = Field(default=None, sa_type=JSON)
+    salt: str | None = Field(default=None, max_length=32)
+    proof_digest: str = Field(max_length=64)
+    """Of what stands from ``note`` to ``evidence``, with the salt."""
+    erased_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     previous_digest: str = Field(max_length=64)
     digest: str = Field(max_length=64)

@@ -7,11 +7,11 @@ from sqlmodel import Session, col, select
 
 from tracker.addresses import Mailbox, domain_of, lookup_form
 from tracker.consent import Decision, Facts, Pack, Purpose, State, decide, may_keep
+from tracker.ledger import consent_of
 from tracker.models import Account, Delivery, Recipient, User
 from tracker.mx import families, fill
 from tracker.outgoing.draft import Draft
 from tracker.preferences import preference, workspace_pack
-from tracker.recipients import consent_of
 
 
 @dataclass(frozen=True)

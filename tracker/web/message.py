@@ -14,6 +14,7 @@ from starlette.routing import Route
 from tracker import notify
 from tracker.consent import Purpose, State
 from tracker.engagement.overrule import overrule
+from tracker.ledger import consent_of
 from tracker.locale import gettext as _
 from tracker.models import (
     Account,
@@ -31,7 +32,6 @@ from tracker.outgoing.hidden_link import without_traps
 from tracker.outgoing.rewrite import unwrap
 from tracker.outgoing.rewriting import choice_mark, is_own_pixel, is_own_trap, original_of
 from tracker.outgoing.send import cancel
-from tracker.recipients import consent_of
 from tracker.web.activity_words import Line, consent_words, link_reason, rule_words, shown_url, timeline
 from tracker.web.auth import action, page
 from tracker.web.mail_rows import eye_of, link_of

@@ -15,11 +15,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tracker.addresses import AddressError, parse_list
-from tracker.consent import CHANNELS, N_, MoveError, Purpose, State
+from tracker.consent import CHANNELS, MEASURED, N_, MoveError, Proof, Purpose, State
+from tracker.ledger import broken_at, consent_of, ledger, record_consent
 from tracker.locale import gettext as _
 from tracker.locale import said
 from tracker.models import ConsentEntry, Recipient, User
-from tracker.recipients import broken_link, consent_of, find, find_or_make, ledger, record_consent
+from tracker.recipients import find, find_or_make
 from tracker.web.activity_words import CONSENT_WORDS, consent_words
 from tracker.web.auth import action, page
 from tracker.web.filters import Filter
@@ -153,7 +154,7 @@ def _person(session: Session, who: str) -> Recipient:
 
 
 def _record(session: Session, user: User, person: Recipient, given: Mapping[str, str]) -> None:
-    purposes = list(Purpose) if given["purpose"] == "both" else [_purpose(given["purpose"])]
+    purposes = list(MEASURED) if given["purpose"] == "both" else [_purpose(given["purpose"])]
     for purpose in purposes:
         record_consent(
             session,
@@ -162,7 +163,7 @@ def _record(session: Session, user: User, person: Recipient, given: Mapping[str,
             _state(given["state"]),
             actor=f"user:{user.id}",
             channel=given["channel"],
-            note=given["note"][:2000],
+            proof=Proof(note=given["note"][:2000]),
             at=_moment(given["at"], user.timezone),
         )
 
@@ -204,7 +205,7 @@ def _show(
         "person": person,
         "consent": consent_of(session, [person.id])[person.id],
         "story": _story(session, entries),
-        "broken": broken_link(entries),
+        "broken": broken_at(session, person),
         "listing": read_listing(session, user, Filter(recipient=person.public_id), limit=OWN_MAIL),
         "accounts": accounts_of(session, user),
         "more_url": "",

@@ -106,7 +106,7 @@ def test_a_consent_is_an_entry_with_its_proof(world: World, bob: Caller) -> None
         "channel": "contract",
         "note": GRANT["note"],
         "notice": "consent-2026-03",
-        "grade": "D",
+        "grade": "C",
     }
     assert entry["at"] == given_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert entry["actor"] == f"api:{_token_id(world, bob)}"

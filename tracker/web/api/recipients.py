@@ -11,9 +11,10 @@ from sqlmodel import Session, col, or_, select
 from starlette.responses import Response
 
 from tracker.addresses import AddressError
-from tracker.consent import Purpose, State
+from tracker.consent import Proof, Purpose, State
+from tracker.ledger import broken_at, consent_of, ledger, record_consent
 from tracker.models import ConsentEntry, Recipient
-from tracker.recipients import broken_link, consent_of, find, find_or_make, ledger, record_consent
+from tracker.recipients import find, find_or_make
 from tracker.web.api.call import Caller
 from tracker.web.api.door import router
 from tracker.web.api.errors import Problem, not_found
@@ -123,8 +124,9 @@ def list_recipients(call: Caller, query: Annotated[RecipientQuery, Query()]) -> 
 def get_consent(call: Caller, address: str) -> Chain:
     """The whole ledger of one person, oldest entry first."""
     with call.reading() as session:
-        chain = ledger(session, _find(session, address))
-        return Chain(items=[ConsentShape.of(entry) for entry in chain], broken_at=broken_link(chain))
+        recipient = _find(session, address)
+        items = [ConsentShape.of(entry) for entry in ledger(session, recipient)]
+        return Chain(items=items, broken_at=broken_at(session, recipient))
 
 
 @recipients.post("/recipients/{address:path}/consent", response_model=ConsentShape, status_code=201)
@@ -140,9 +142,8 @@ def post_consent(call: Caller, address: str, new: NewConsent) -> Response:
             State(new.state),
             actor=call.actor,
             channel=new.channel,
-            note=new.note,
+            proof=Proof(note=new.note, notice=new.notice or ""),
             at=new.at,
-            notice=new.notice,
         )
         return ConsentShape.of(entry)
 

@@ -1,0 +1,213 @@
+"""The consent ledger: one whole chain per person, whoever writes at once and whatever is erased."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import Session, col, update
+
+from tests.houses import People
+from tests.test_recipients import ANNA, at_once, make
+from tracker.consent import MEASURED, MoveError, Proof, Purpose, State
+from tracker.house import House
+from tracker.ledger import broken_at, consent_of, ledger, record_consent
+from tracker.models import ConsentEntry, Recipient
+
+
+def record(session: Session, recipient: Recipient, purpose: Purpose, state: State, **more: object) -> ConsentEntry:
+    note = str(more.pop("note", "ticked the box"))
+    given = {"actor": "subject", "channel": "web_form", "proof": Proof(note=note)} | more
+    return record_consent(session, recipient, purpose, state, **given)  # type: ignore[arg-type]
+
+
+def chain_of(house: House, recipient: Recipient) -> Sequence[ConsentEntry]:
+    with house.database.reading() as session:
+        return ledger(session, recipient)
+
+
+def broken(house: House, recipient: Recipient) -> int | None:
+    with house.database.reading() as session:
+        return broken_at(session, recipient)
+
+
+def test_nothing_recorded_is_unknown(house: House) -> None:
+    anna, luc = make(house), make(house, "luc@client.example")
+    assert anna.id is not None
+    assert luc.id is not None
+    with house.database.session_scope() as session:
+        record(session, anna, Purpose.OPENS, State.GRANTED)
+        record(session, anna, Purpose.OPENS, State.WITHDRAWN)
+        record(session, anna, Purpose.CLICKS, State.GRANTED)
+    with house.database.reading() as session:
+        states = consent_of(session, [anna.id, luc.id])
+        assert states[anna.id] == {
+            Purpose.OPENS: State.WITHDRAWN,
+            Purpose.CLICKS: State.GRANTED,
+            Purpose.DOCUMENTS: State.UNKNOWN,
+        }
+        assert states[luc.id] == dict.fromkeys(Purpose, State.UNKNOWN)
+        assert consent_of(session, []) == {}
+
+
+def test_the_ledger_chains(house: House) -> None:
+    anna = make(house)
+    tokyo = datetime(2026, 3, 1, 9, 30, 0, 123456, tzinfo=timezone(timedelta(hours=9)))
+    with house.database.session_scope() as session:
+        record(session, anna, Purpose.OPENS, State.GRANTED, at=tokyo, proof=Proof(note="  „да“ — ß \n", notice="en-1"))
+        record(session, anna, Purpose.CLICKS, State.ASKED, actor="user:1", channel="phone_note")
+        record(session, anna, Purpose.OPENS, State.WITHDRAWN, note="", channel="list_unsubscribe")
+    chain = chain_of(house, anna)
+    assert [(e.number, e.purpose, e.state) for e in chain] == [
+        (1, "opens", "granted"),
+        (2, "clicks", "asked"),
+        (3, "opens", "withdrawn"),
+    ]
+    assert (chain[0].at, chain[0].note, chain[0].grade) == (tokyo.astimezone(UTC), "„да“ — ß", "B")
+    assert [e.previous_digest for e in chain] == ["0" * 64, chain[0].digest, chain[1].digest]
+    assert broken(house, anna) is None
+    assert broken(house, make(house, "luc@client.example")) is None
+
+
+def _filled(house: House) -> Recipient:
+    anna = make(house)
+    with house.database.session_scope() as session:
+        record(session, anna, Purpose.OPENS, State.REFUSED)
+        record(session, anna, Purpose.OPENS, State.GRANTED)
+        record(session, anna, Purpose.CLICKS, State.REFUSED)
+    assert broken(house, anna) is None
+    return anna
+
+
+TAMPERING: dict[str, object] = {
+    "public_id": "x" * 11,
+    "purpose": "clicks",
+    "state": "granted",
+    "at": datetime(2020, 1, 1, tzinfo=UTC),
+    "recorded_at": datetime(2020, 1, 1, tzinfo=UTC),
+    "actor": "user:7",
+    "channel": "contract",
+    "grade": "A",
+    "notice": "en-2",
+    "notice_version": "2",
+    "notice_language": "ru",
+    "notice_digest": "f" * 64,
+    "double_opt_in": True,
+    "confirmed_at": datetime(2020, 1, 1, tzinfo=UTC),
+    "jurisdiction": "US",
+    "pack": "notice",
+    "pack_version": "another",
+    "valid_until": datetime(2090, 1, 1, tzinfo=UTC),
+    "note": "ticked the box ",
+    "question": "May we?",
+    "control": "a ticked box",
+    "reference": "contract 8",
+    "source_url": "https://other.example/",
+    "request_message_id": "<other@seller.example>",
+    "attachment_digest": "f" * 64,
+    "evidence": {"form": 7},
+    "salt": "0" * 32,
+    "proof_digest": "f" * 64,
+    "previous_digest": "f" * 64,
+    "digest": "f" * 64,
+}
+
+
+def test_tampering_is_found(house: House) -> None:
+    anna = _filled(house)
+    first = (col(ConsentEntry.recipient_id) == anna.id) & (col(ConsentEntry.number) == 1)
+    for column, value in TAMPERING.items():
+        with house.database.session_scope() as session:
+            assert session.exec(update(ConsentEntry).where(first).values({column: value})).rowcount == 1
+            assert broken_at(session, anna) == 1, column
+            session.rollback()
+    kept_out = {"id", "recipient_id", "number", "erased_at"}
+    assert set(ConsentEntry.model_fields) == set(TAMPERING) | kept_out, (
+        "say of every column whether the digest covers it"
+    )
+
+
+def test_a_missing_entry_is_found(house: House) -> None:
+    anna = _filled(house)
+    with house.database.session_scope() as session:
+        session.execute(text("DELETE FROM consent_entry WHERE number = 2"))
+    assert broken(house, anna) == 2
+    with house.database.session_scope() as session:
+        session.execute(text("UPDATE consent_entry SET number = 2 WHERE number = 3"))
+    assert broken(house, anna) == 2
+
+
+def test_one_persons_chain_does_not_fit_another(house: House) -> None:
+    anna, luc = _filled(house), make(house, "luc@client.example")
+    with house.database.session_scope() as session:
+        session.exec(update(ConsentEntry).values(recipient_id=luc.id))
+    assert broken(house, luc) == 1
+    assert chain_of(house, anna) == []
+
+
+def test_what_may_not_be_recorded_leaves_no_trace(house: House) -> None:
+    anna = make(house)
+    wrong: list[tuple[State, dict[str, object], str]] = [
+        (State.WITHDRAWN, {}, "state"),
+        (State.GRANTED, {"channel": "phone_note", "note": " "}, "note"),
+        (State.GRANTED, {"channel": "hearsay"}, "channel"),
+        (State.GRANTED, {"at": datetime.now(UTC) + timedelta(days=1)}, "at"),
+    ]
+    with house.database.session_scope() as session:
+        for state, more, field in wrong:
+            with pytest.raises(MoveError) as refused:
+                record(session, anna, Purpose.OPENS, state, **more)
+            assert refused.value.field == field
+    assert chain_of(house, anna) == []
+
+
+def test_a_consent_found_late_does_not_undo_a_withdrawal(house: House, people: People) -> None:
+    anna = make(house)
+    with house.database.session_scope() as session:
+        record(session, anna, Purpose.OPENS, State.GRANTED, at=datetime(2026, 1, 1, tzinfo=UTC))
+        record(session, anna, Purpose.OPENS, State.WITHDRAWN, at=datetime(2026, 2, 1, tzinfo=UTC))
+        with pytest.raises(MoveError, match="an older word cannot undo a newer one"):
+            record(session, anna, Purpose.OPENS, State.GRANTED, at=datetime(2026, 1, 15, tzinfo=UTC))
+        record(session, anna, Purpose.OPENS, State.GRANTED, at=datetime(2026, 3, 1, tzinfo=UTC))
+    people.consent(ANNA, State.WITHDRAWN, Purpose.OPENS)
+    assert [e.state for e in chain_of(house, anna)] == ["granted", "withdrawn", "granted", "withdrawn"]
+
+
+def test_the_purposes_move_apart(house: House) -> None:
+    anna = make(house)
+    with house.database.session_scope() as session:
+        record(session, anna, Purpose.OPENS, State.BLOCKED)
+        record(session, anna, Purpose.CLICKS, State.GRANTED)
+        with pytest.raises(MoveError):
+            record(session, anna, Purpose.OPENS, State.GRANTED)
+
+
+def test_events_at_once_leave_a_whole_chain(house: House) -> None:
+    anna = make(house)
+
+    def grant(number: int) -> None:
+        with house.database.session_scope() as session:
+            person = session.get_one(Recipient, anna.id)
+            purpose = MEASURED[number % 2]
+            record(session, person, purpose, State.GRANTED, note=f"form {number}")
+
+    assert at_once(8, grant) == []
+    chain = chain_of(house, anna)
+    assert [e.number for e in chain] == list(range(1, 9))
+    assert broken(house, anna) is None
+    assert {e.note for e in chain} == {f"form {number}" for number in range(8)}
+
+
+def test_two_answers_at_once_are_judged_one_after_the_other(house: House) -> None:
+    """Of two withdrawals the second finds it withdrawn already, whichever it is."""
+    anna = make(house)
+    with house.database.session_scope() as session:
+        record(session, anna, Purpose.OPENS, State.GRANTED)
+
+    def withdraw(_number: int) -> None:
+        with house.database.session_scope() as session:
+            record(session, session.get_one(Recipient, anna.id), Purpose.OPENS, State.WITHDRAWN)
+
+    raised = at_once(3, withdraw)
+    assert [type(error) for error in raised] == [MoveError, MoveError]
+    assert [e.state for e in chain_of(house, anna)] == ["granted", "withdrawn"]
