@@ -159,8 +159,8 @@ def _check_confirmation(proof: Proof, at: datetime, now: datetime) -> None:
 def grade_of(channel: str, actor: str, proof: Proof) -> str:
     """What the evidence is worth, from A to F.
 
-    A and B the person acted, C a quoted reply or paper, D asserted by one of us, E imported with an origin, F nothing to show. What the
-    person did on our own page or a program of ours reports needs no further words; what somebody types in does.
+    A and B the person acted, C a quoted reply or paper, D asserted by one of us, E imported with an origin, F nothing to show.
+    What the person did on our own page or a program of ours reports needs no further words; what somebody types in does.
     """
     if channel == "import" or actor.startswith("import:"):
         return "E" if proof.says_something else "F"

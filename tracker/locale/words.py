@@ -25,9 +25,17 @@ _RIGHTS = (
     *("templates/own_*", "templates/asking*", "templates/settings_privacy*", "templates/privacy_*"),
 )
 _ACCOUNTS = ("tracker/web/oauth_page.py", "tracker/oauth*.py", "templates/settings_oauth.html")
+_CONSENT = (
+    "tracker/consent/*",
+    "tracker/ledger.py",
+    "tracker/web/consent_*",
+    "templates/*consent*",
+    "tracker/consent_*",
+)
 PARTS: tuple[tuple[str, str], ...] = (
     *(("accounts", pattern) for pattern in _ACCOUNTS),
     *(("rights", pattern) for pattern in _RIGHTS),
+    *(("consent", pattern) for pattern in _CONSENT),
     ("api", "tracker/web/api/*"),
     *(("frame", f"tracker/web/{module}.py") for module in _FRAME),
     *(("settings", f"tracker/web/{module}.py") for module in _SETTINGS),
