@@ -14,7 +14,7 @@ from tests.servers_ground import free_port
 UPSTREAMS = {"as shipped": (), "HTTP/1.0 upstream": ("proxy_http_version", "keepalive", "Connection")}
 
 
-@pytest.fixture(scope="module", params=UPSTREAMS.values(), ids=UPSTREAMS)
+@pytest.fixture(scope="module", params=list(UPSTREAMS.values()), ids=list(UPSTREAMS))
 def both(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Nginx, RunningEdge]]:
