@@ -50,9 +50,11 @@ def postgresql() -> Iterator[Postgresql]:
 
 
 @pytest.fixture
-def postgresql_url(postgresql: Postgresql) -> str:
+def postgresql_url(postgresql: Postgresql) -> Iterator[str]:
     """An empty database of this test's own."""
-    return postgresql.fresh_database()
+    url = postgresql.fresh_database()
+    yield url
+    postgresql.drop(url)
 
 
 # Per file and not per run: while Playwright is on, its thread counts as running an event loop,

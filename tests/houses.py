@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers import SmtpSink
+from tests.servers import Postgresql, SmtpSink
 from tracker.addresses import Mailbox
 from tracker.consent import MEASURED, Proof, Purpose, State
 from tracker.db import now
@@ -68,11 +68,22 @@ def migrate_postgresql(url: str) -> None:
 @pytest.fixture(params=ENGINES)
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     """A house of this test's own, once on each engine; verdict windows are 100 times shorter."""
-    url = None
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql").fresh_database(migrate_postgresql)
-    with opened_house(tmp_path, url, WINDOW_SCALE="0.01") as made:
+    with database_of(request) as url, opened_house(tmp_path, url, WINDOW_SCALE="0.01") as made:
         yield made
+
+
+@contextmanager
+def database_of(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """The URL of a migrated database for as long as a test lasts, by the engine in its parameter; None is SQLite's file."""
+    if request.param == "sqlite":
+        yield None
+        return
+    cluster: Postgresql = request.getfixturevalue("postgresql")
+    url = cluster.fresh_database(migrate_postgresql)
+    try:
+        yield url
+    finally:
+        cluster.drop(url)
 
 
 @dataclass

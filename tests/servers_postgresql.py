@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -46,16 +46,21 @@ class Postgresql:
             self._templates[prepare] = url.rpartition("/")[2]
         return self._create(self._templates[prepare])
 
+    def drop(self, url: str) -> None:
+        """Gives a database's room back: hundreds of them are gigabytes. Whoever is still connected is cut off."""
+        self._manage("DROP DATABASE {} WITH (FORCE)", url.rpartition("/")[2])
+
     def url(self, database: str) -> str:
         return f"postgresql://{USER}:{SECRET}@127.0.0.1:{self.port}/{database}"
 
     def _create(self, template: str) -> str:
         name = f"fresh_{next(self._numbers)}"
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-            )
+        self._manage("CREATE DATABASE {} TEMPLATE {}", name, template)
         return self.url(name)
+
+    def _manage(self, statement: LiteralString, *names: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 @contextmanager

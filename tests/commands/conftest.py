@@ -1,11 +1,12 @@
 """`inkling("user", "list")` runs a command on an empty folder; `inkling.running("serve")` one that goes on."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.commands.inkling import Inkling
-from tests.houses import ENGINES, migrate_postgresql
+from tests.houses import ENGINES, database_of
 
 
 @pytest.fixture
@@ -15,9 +16,7 @@ def inkling(tmp_path: Path) -> Inkling:
 
 
 @pytest.fixture(params=ENGINES)
-def inkling_on_both(request: pytest.FixtureRequest, tmp_path: Path) -> Inkling:
+def inkling_on_both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Inkling]:
     """Once on each engine; PostgreSQL is migrated."""
-    if request.param == "sqlite":
-        return Inkling(tmp_path)
-    url = request.getfixturevalue("postgresql").fresh_database(migrate_postgresql)
-    return Inkling(tmp_path, {"DATABASE_URL": url})
+    with database_of(request) as url:
+        yield Inkling(tmp_path, {} if url is None else {"DATABASE_URL": url})

@@ -15,8 +15,9 @@ from tracker.outgoing.gateway_session import GatewaySession
 
 log = logging.getLogger(__name__)
 
-SNIFF_SECONDS = 0.3
-"""How long a client may take to begin TLS by itself; then it is greeted in plain. A ClientHello comes within a packet's travel."""
+SNIFF_SECONDS = 1.0
+"""How long a client may take to begin TLS by itself; then it is greeted in plain. A ClientHello is one
+journey of a packet away, and on a mobile line that takes most of a second."""
 PATIENCE = 10.0
 """Seconds that a message in hand has to be committed when the gateway closes."""
 _TLS_HANDSHAKE = b"\x16"  # RFC 8446 section 5.1: the type of the first record
