@@ -81,9 +81,9 @@ def bob(make_user: MakeUser) -> User:
 
 
 @contextmanager
-def server(house: House, extra: Mapping[str, Any] | None = None) -> Iterator[str]:
+def server(house: House, extra: Mapping[str, Any] | None = None, port: int | None = None) -> Iterator[str]:
     """A web server on this house, with `extra` routes by path; gives its address."""
-    port, app = free_port(), create_app(house)
+    port, app = port or free_port(), create_app(house)
     app.router.routes += [Route(path, view) for path, view in (extra or {}).items()]
     config = uvicorn.Config(
         app,

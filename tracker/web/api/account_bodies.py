@@ -143,6 +143,7 @@ def _take_server(house: House, account: Account, kind: str, body: ServerBody) ->
         setattr(account, f"{kind}_port", _PORTS[kind][getattr(account, f"{kind}_security")])
     if "secret" in given:
         set_secret(house, account, kind, body.secret)
+        account.oauth_grant_id = None if body.secret else account.oauth_grant_id
     else:
         _clear_moved(house, account, before)
 
@@ -152,6 +153,9 @@ def _whereabouts(account: Account) -> dict[str, tuple[str | None, str | None]]:
 
 
 def _clear_moved(house: House, account: Account, before: dict[str, tuple[str | None, str | None]]) -> None:
+    hosts = {kind: host for kind, (host, _) in before.items()}
+    if any(hosts[kind] and host != hosts[kind] for kind, (host, _) in _whereabouts(account).items()):
+        account.oauth_grant_id = None  # the sign-in was meant for those servers
     for kind, place in _whereabouts(account).items():
         if place != before[kind]:
             set_secret(house, account, kind, None)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from tracker.db import now
 from tracker.models import Account, Delivery, DeliveryStatus, Message
+from tracker.oauth import forget_unused
 from tracker.outgoing.accounts import check_account, set_secret
 from tracker.web.api.account_bodies import AccountChange, NewAccount, change_account, make_account
 from tracker.web.api.budget import Budget
@@ -35,7 +36,9 @@ class ServerShape(Shape):
 
 
 class AccountShape(Shape):
-    """A sending identity. ``state`` is unchecked, works or broken, with the reason in ``state_detail``."""
+    """A sending identity. ``state`` is unchecked, works, broken or needs_sign_in, with the reason in ``state_detail``.
+
+    ``signed_in``: it uses no passwords but a sign-in at the provider, made in the browser."""
 
     id: str
     name: str
@@ -43,6 +46,7 @@ class AccountShape(Shape):
     preset: str
     smtp: ServerShape
     imap: ServerShape | None
+    signed_in: bool
     files_own_copy: bool
     sent_folder: str | None
     confirmed_at: datetime | None
@@ -57,7 +61,8 @@ class AccountShape(Shape):
             id=account.public_id,
             smtp=_smtp(account),
             imap=_imap(account),
-            **account.model_dump(include=set(cls.model_fields) - {"id", "smtp", "imap"}),
+            signed_in=account.oauth_grant_id is not None,
+            **account.model_dump(include=set(cls.model_fields) - {"id", "smtp", "imap", "signed_in"}),
         )
 
 
@@ -127,8 +132,11 @@ def patch_account(call: Caller, id: str, change: AccountChange) -> Response:
 
     def work(session: Session) -> AccountShape:
         account = find_account(session, call, id)
+        grant = account.oauth_grant_id
         change_account(call.house, account, change)
         session.add(account)
+        if account.oauth_grant_id != grant:
+            forget_unused(session, grant)
         return AccountShape.of(account)
 
     return once(call, work)
@@ -143,8 +151,10 @@ def delete_account(call: Caller, id: str) -> Response:
         _refuse_while_busy(session, account)
         for kind in ("smtp", "imap"):
             set_secret(call.house, account, kind, None)
+        grant, account.oauth_grant_id = account.oauth_grant_id, None
         account.removed_at = now()
         session.add(account)
+        forget_unused(session, grant)
 
     return once(call, work, status=204)
 
