@@ -17,11 +17,14 @@ import dns.rrset
 class NameServer:
     """``mx`` by domain: ``("10 mx.example.", …)``, empty for a name without such records; others do not exist.
 
+    ``records`` hold other kinds, by name and type: ``("example.com", "TXT"): ('"v=spf1 -all"',)``.
+
     ``silent`` names get no answer, ``failing`` ones SERVFAIL. ``asked`` is every question in its order.
     """
 
     address: tuple[str, int]
     mx: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    records: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     failing: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
@@ -36,10 +39,13 @@ class NameServer:
         reply.flags |= dns.flags.RA
         if name in self.failing:
             reply.set_rcode(dns.rcode.SERVFAIL)
-        elif name not in self.mx:
+        elif name not in self.mx and name not in {known for known, _ in self.records}:
             reply.set_rcode(dns.rcode.NXDOMAIN)
-        elif self.mx[name] and question.question[0].rdtype == dns.rdatatype.MX:
-            reply.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", "MX", *self.mx[name]))
+        else:
+            kind = dns.rdatatype.to_text(question.question[0].rdtype)
+            found = self.mx.get(name, ()) if kind == "MX" else self.records.get((name, kind), ())
+            if found:
+                reply.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", kind, *found))
         return reply.to_wire()
 
 

@@ -115,10 +115,10 @@ def _claim(house: House) -> str | None:
 
 def look_up(house: House, domain: str) -> Answer:
     """The mail exchangers of a domain, the preferred one first (RFC 5321 section 5.1). Never raises."""
-    if domain.rpartition(".")[2] in _NEVER_ASKED and house.name_server is None:
+    if is_never_asked(house, domain):
         return Answer(problem="special")
     try:
-        answer = _resolver(house).resolve(f"{domain}.", "MX", search=False)
+        answer = resolver(house).resolve(f"{domain}.", "MX", search=False)
     except NXDOMAIN:
         return Answer(problem="no_domain")
     except NoAnswer:
@@ -129,7 +129,13 @@ def look_up(house: House, domain: str) -> Answer:
     return _read([record for record in answer if isinstance(record, MX)])
 
 
-def _resolver(house: House) -> Resolver:
+def is_never_asked(house: House, domain: str) -> bool:
+    """Whether it is a name that nobody may be asked for."""
+    return domain.rpartition(".")[2] in _NEVER_ASKED and house.name_server is None
+
+
+def resolver(house: House) -> Resolver:
+    """Asks the name server of the house, or of this machine, with little patience."""
     resolver = Resolver(configure=house.name_server is None)
     if house.name_server is not None:
         resolver.nameservers, resolver.port = [house.name_server[0]], house.name_server[1]

@@ -9,11 +9,14 @@ import httpx
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
+from tracker.addresses import domain_of
 from tracker.commands import bare_house
 from tracker.db import NewerDatabase, now
 from tracker.house import House
 from tracker.ledger import broken_at
 from tracker.models import Account, Recipient, WorkerBeat
+from tracker.outgoing.domain_advice import Publish
+from tracker.outgoing.domain_records import advice_for
 from tracker.settings import read_settings
 
 
@@ -35,7 +38,7 @@ def check(_words: argparse.Namespace) -> int:
         Finding("keys", True, f"{len(house.ring.keys)} in the ring"),
         *_database(house),
     ]
-    in_database = (_consent, _accounts, _worker) if findings[-1].ok else ()
+    in_database = (_consent, _accounts, _domains, _worker) if findings[-1].ok else ()
     for look in (*in_database, _spool, _tracking_host):
         findings += look(house)
     for finding in findings:
@@ -95,6 +98,23 @@ def _accounts(house: House) -> list[Finding]:
         Finding(f"account {a.address}", a.state not in ("broken", "needs_sign_in"), a.state_detail or a.state)
         for a in accounts
     ]
+
+
+def _domains(house: House) -> list[Finding]:
+    """DNS of the sending domains, each once. What could be better is a note; what is wrong is wrong."""
+    with house.database.reading() as session:
+        accounts = session.exec(select(Account).where(col(Account.removed_at).is_(None))).all()
+    per_domain = {(domain_of(a.address), a.preset): a for a in accounts}
+    marks = {"good": True, "bad": False}
+    return [
+        Finding(f"{one.topic} of {domain}", marks.get(one.grade), " ".join((one.text, *map(_publish, one.publish))))
+        for (domain, _preset), account in sorted(per_domain.items())
+        for one in advice_for(house, account)
+    ]
+
+
+def _publish(record: Publish) -> str:
+    return f"Publish {record.type} at {record.name}: {record.value}"
 
 
 def _spool(house: House) -> list[Finding]:

@@ -24,13 +24,17 @@ _RIGHTS = (
     *("tracker/web/own_page*", "tracker/web/asking*", "tracker/web/privacy_*", "tracker/commands/rights.py"),
     *("templates/own_*", "templates/asking*", "templates/settings_privacy*", "templates/privacy_*"),
 )
-_ACCOUNTS = ("tracker/web/oauth_page.py", "tracker/oauth*.py", "templates/settings_oauth.html")
 _CONSENT = (
     "tracker/consent/*",
     "tracker/ledger.py",
     "tracker/web/consent_*",
     "templates/*consent*",
     "tracker/consent_*",
+)
+_ACCOUNTS = (
+    *("tracker/web/oauth_page.py", "tracker/web/domain_page.py", "tracker/oauth*.py", "tracker/outgoing/domain_*.py"),
+    *("tracker/outgoing/host_health.py", "tracker/outgoing/rates.py", "tracker/outgoing/sending_services.py"),
+    *("templates/settings_oauth.html", "templates/*settings_domain.html"),
 )
 PARTS: tuple[tuple[str, str], ...] = (
     *(("accounts", pattern) for pattern in _ACCOUNTS),

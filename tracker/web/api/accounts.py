@@ -7,10 +7,12 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 from starlette.responses import Response
 
+from tracker.addresses import domain_of
 from tracker.db import now
 from tracker.models import Account, Delivery, DeliveryStatus, Message
 from tracker.oauth import forget_unused
 from tracker.outgoing.accounts import check_account, set_secret
+from tracker.outgoing.domain_records import advice_for
 from tracker.web.api.account_bodies import AccountChange, NewAccount, change_account, make_account
 from tracker.web.api.budget import Budget
 from tracker.web.api.call import Call, Caller
@@ -23,6 +25,10 @@ from tracker.web.api.paging import Listing, PageQuery, page
 accounts = router("Accounts")
 _tests = Budget(most=10, per_seconds=60)
 """Connection tests per person: each opens lines to servers that the caller names."""
+
+
+_look_ups = Budget(most=20, per_seconds=60)
+"""Look-ups per person: each asks a dozen questions of DNS."""
 
 
 class ServerShape(Shape):
@@ -184,6 +190,53 @@ def post_account_check(call: Caller, id: str) -> Response:
         )
 
     return once(call, work)
+
+
+class PublishShape(Shape):
+    """A DNS record to publish."""
+
+    name: str
+    type: str
+    value: str
+
+
+class AdviceShape(Shape):
+    """One finding about the domain: ``grade`` is good, warn, bad or unknown."""
+
+    topic: str
+    grade: str
+    text: str
+    publish: list[PublishShape]
+
+
+class DomainShape(Shape):
+    """What receivers see of the account’s domain."""
+
+    domain: str
+    looked_up_at: datetime
+    advice: list[AdviceShape]
+
+
+@accounts.get("/accounts/{id}/domain", response_model=DomainShape)
+def get_account_domain(call: Caller, id: str) -> DomainShape:
+    """SPF, DKIM and DMARC of the account’s domain, looked up now, with what to publish. Takes some seconds at the most."""
+    with call.reading() as session:
+        account = find_account(session, call, id)
+    wait = _look_ups.wait(call.user.public_id)
+    if wait:
+        text = f"That were many look-ups. Try again in {wait} seconds."
+        raise Problem(429, text, headers={"Retry-After": str(wait)})
+    found = advice_for(call.house, account)
+    advice = [
+        AdviceShape(
+            topic=one.topic,
+            grade=one.grade,
+            text=one.text,
+            publish=[PublishShape(name=r.name, type=r.type, value=r.value) for r in one.publish],
+        )
+        for one in found
+    ]
+    return DomainShape(domain=domain_of(account.address), looked_up_at=now(), advice=advice)
 
 
 def _mine(call: Call) -> SelectOfScalar[Account]:

@@ -1,0 +1,41 @@
+"""What receivers see of a sending domain: SPF, DKIM and DMARC, looked up when somebody asks."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.addresses import domain_of
+from tracker.locale import gettext as _
+from tracker.models import User
+from tracker.outgoing.domain_records import advice_for
+from tracker.web.accounts_page import HERE, own_account
+from tracker.web.api.budget import Budget
+from tracker.web.auth import page
+from tracker.web.page import house, redirect, render
+
+look_ups = Budget(most=20, per_seconds=60)
+"""Look-ups per person: each asks a dozen questions of DNS."""
+
+
+@page
+def domain(request: Request, user: User) -> Response:
+    with house(request).database.reading() as session:
+        account = own_account(session, user, request.path_params["id"])
+    if look_ups.wait(user.public_id):
+        return redirect(f"{HERE}/{account.public_id}", _("That were many look-ups. Wait a minute."), kind="problem")
+    context = {
+        "account": account,
+        "domain": domain_of(account.address),
+        "advice": advice_for(house(request), account),
+        "grades": {
+            "good": (_("fine"), "good"),
+            "warn": (_("could be better"), "warn"),
+            "bad": (_("wrong"), "bad"),
+            "unknown": (_("not known"), ""),
+        },
+    }
+    part = "part" in request.query_params
+    return render(request, "_settings_domain.html" if part else "settings_domain.html", context)
+
+
+routes = [Route(f"{HERE}/{{id}}/domain", domain)]
