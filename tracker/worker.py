@@ -23,6 +23,7 @@ from tracker.house import House
 from tracker.models import WorkerBeat
 from tracker.mx import look_up_due
 from tracker.notify import end_quiet_hours
+from tracker.outgoing.host_health import check_due
 from tracker.outgoing.queue import release_claims_of_dead, send_due, worker_name
 from tracker.outgoing.sent_copy import append_due
 from tracker.privacy import sweep
@@ -54,7 +55,12 @@ def tasks(house: House) -> list[Task]:
         Task("scanner networks", learn_scanners, 60.0),
         Task("judge again", judge_nightly, 600.0),
         Task("range files", refresh_due, 600.0),
+<<<<<<< HEAD
         Task("send", _sending(name), 0.25),
+=======
+        Task("send", lambda h: send_due(h, name), 0.25),
+        Task("tracking host", check_due, 5.0),
+>>>>>>> eea83ca (An unwell tracking host: mail leaves untracked and says so; the DNS of sending domains in check and API)
         Task("mail exchangers", look_up_due, 1.0),
         Task("quiet hours", end_quiet_hours, 5.0),
         Task("digest", send_digest, 15.0),

@@ -17,6 +17,7 @@ from tracker.ledger import broken_at
 from tracker.models import Account, Recipient, WorkerBeat
 from tracker.outgoing.domain_advice import Publish
 from tracker.outgoing.domain_records import advice_for
+from tracker.outgoing.host_health import problem_of
 from tracker.settings import read_settings
 
 
@@ -140,17 +141,16 @@ def _worker(house: House) -> list[Finding]:
 
 
 def _tracking_host(house: House) -> list[Finding]:
+    """What the task looks at, and the pixel itself: something in front may let one through and not the other."""
+    problem = problem_of(house)
+    if problem:
+        return [Finding("tracking host", False, problem)]
     url = f"{house.settings.tracking_url}/o/check.gif"
     try:
-        answer = httpx.get(url, timeout=5)
+        answer = httpx.get(url, timeout=5, verify=house.tls_context())
     except httpx.HTTPError as error:
-        return [
-            Finding("tracking host", False, f"{house.settings.tracking_url} does not answer ({type(error).__name__})")
-        ]
+        return [Finding("tracking host", False, f"{url} does not answer ({type(error).__name__})")]
     if answer.status_code != 200 or answer.headers.get("content-type") != "image/gif":
-        return [
-            Finding(
-                "tracking host", False, f"{url} gives {answer.status_code}, not the pixel; is something in front of it?"
-            )
-        ]
+        text = f"{url} gives {answer.status_code}, not the pixel; is something in front of it?"
+        return [Finding("tracking host", False, text)]
     return [Finding("tracking host", True, house.settings.tracking_url)]

@@ -205,3 +205,18 @@ class Job(SQLModel, table=True):
 
     name: str = Field(primary_key=True, max_length=64)
     due_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class HostHealth(SQLModel, table=True):
+    """What the last look at the tracking host found; one row."""
+
+    __tablename__ = "host_health"
+
+    id: int = Field(default=1, primary_key=True)
+    url: str = ""
+    healthy: bool = True
+    failures: int = 0
+    """Bad answers in a row."""
+    problem: str = Field(default="", sa_type=SentenceText)
+    checked_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    since: datetime = Field(default_factory=now, sa_type=UtcDateTime)

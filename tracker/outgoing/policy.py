@@ -7,10 +7,15 @@ from sqlmodel import Session, col, select
 
 from tracker.addresses import Mailbox, domain_of, lookup_form
 from tracker.consent import Decision, Facts, Pack, Purpose, State, decide, may_keep
+<<<<<<< HEAD
 from tracker.ledger import consent_of
+=======
+from tracker.db import now
+>>>>>>> eea83ca (An unwell tracking host: mail leaves untracked and says so; the DNS of sending domains in check and API)
 from tracker.models import Account, Delivery, Recipient, User
 from tracker.mx import families, fill
 from tracker.outgoing.draft import Draft
+from tracker.outgoing.host_health import BELIEVED, host_problem
 from tracker.preferences import preference, workspace_pack
 
 
@@ -37,6 +42,7 @@ def plan_policy(session: Session, user: User, draft: Draft, *, untouched: str | 
     known = _known(session, [m.address for _, m in everybody])
     states = consent_of(session, [r.id for r in known.values() if r.id is not None])
     own = _own_addresses(session, user)
+    healthy = _is_later(draft) or not host_problem(session)
     exchangers = families(session, [m.address for _, m in everybody])
     planned = []
     for role, mailbox in everybody:
@@ -53,6 +59,7 @@ def plan_policy(session: Session, user: User, draft: Draft, *, untouched: str | 
                 len(everybody),
                 form in own,
                 untouched,
+                healthy,
             )
             for purpose, wanted in _wanted(user, draft)
         )
@@ -76,6 +83,7 @@ def _decision(
     recipients: int,
     is_sender: bool,
     untouched: str | None,
+    healthy: bool,
 ) -> Decision:
     decision = decide(
         Facts(
@@ -88,9 +96,15 @@ def _decision(
             recipients=recipients,
             recipient_limit=preference(session, "recipient_limit"),
             is_sender=is_sender,
+            host_healthy=healthy,
         )
     )
     return Decision(on=False, rule=untouched) if decision.on and untouched else decision
+
+
+def _is_later(draft: Draft) -> bool:
+    """Mail for later is not judged by how the tracking host is now; it is looked at again when it leaves."""
+    return draft.send_at is not None and draft.send_at > now() + BELIEVED
 
 
 def _known(session: Session, addresses: Sequence[str]) -> dict[str, Recipient]:
@@ -110,7 +124,7 @@ def tighten(session: Session, deliveries: Sequence[Delivery]) -> None:
     Where their mail goes is noted with it: the judge asks for it.
     """
     fill(session, deliveries)
-    pack = workspace_pack(session)
+    pack, unwell = workspace_pack(session), bool(host_problem(session))
     recipients = {
         r.id: r
         for r in session.exec(select(Recipient).where(col(Recipient.id).in_([d.recipient_id for d in deliveries])))
@@ -120,9 +134,14 @@ def tighten(session: Session, deliveries: Sequence[Delivery]) -> None:
         for purpose, prefix in ((Purpose.OPENS, "opens"), (Purpose.CLICKS, "clicks")):
             state = states[delivery.recipient_id][purpose]
             never = recipients[delivery.recipient_id].never_track
-            if getattr(delivery, f"{prefix}_on") and not may_keep(True, pack, state, never):
+            if not getattr(delivery, f"{prefix}_on"):
+                continue
+            if not may_keep(True, pack, state, never):
                 setattr(delivery, f"{prefix}_on", False)
                 setattr(delivery, f"{prefix}_rule", _why_not(pack, state, never))
+            elif unwell:
+                setattr(delivery, f"{prefix}_on", False)
+                setattr(delivery, f"{prefix}_rule", "host_unhealthy")
         session.add(delivery)
 
 

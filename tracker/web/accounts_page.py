@@ -21,6 +21,7 @@ from tracker.models import Account, Message, MessageState, OAuthGrant, User
 from tracker.oauth import OAuthError, forget_unused, keep_grant
 from tracker.oauth_providers import Granted, Provider, configured
 from tracker.outgoing.accounts import CheckResult, check_account, new_by_provider, set_secret, sign_in_by
+from tracker.outgoing.host_health import host_problem
 from tracker.sentences import Sentence
 from tracker.web import oauth_page
 from tracker.web.account_form import AccountForm, fill, form_of, read_form, wrong_in
@@ -40,7 +41,8 @@ _tests = Budget(most=10, per_seconds=60)
 @page
 def accounts(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
-        return render(request, "settings_accounts.html", {"accounts": _accounts(session, user), "presets": PRESETS})
+        context = {"accounts": _accounts(session, user), "presets": PRESETS, "host_problem": host_problem(session)}
+        return render(request, "settings_accounts.html", context)
 
 
 @page

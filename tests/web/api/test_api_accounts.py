@@ -10,8 +10,8 @@ from tests.servers import smtp_sink
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import fields, problem
 from tracker.db import now
-from tracker.models import Account
-from tracker.outgoing.accounts import imap_server, smtp_server
+from tracker.models import Account, OAuthGrant
+from tracker.outgoing.accounts import imap_server, sign_in_by, smtp_server
 
 SMTP = {"host": "smtp.example.com", "port": 587, "security": "starttls", "login": "bob", "secret": "pass-1"}
 IMAP = {"host": "imap.example.com", "port": 993, "security": "tls", "login": "bob", "secret": "pass-2"}
@@ -247,3 +247,48 @@ def test_a_repeated_check_opens_no_line(bob: Caller) -> None:
     first = bob.post(f"/accounts/{id}/check", key="k")
     for _ in range(11):
         assert bob.post(f"/accounts/{id}/check", key="k").json() == first.json()
+
+
+def signed_in(world: World, id: str) -> int:
+    """As after a sign-in at Google in the browser."""
+    with world.house.database.session_scope() as session:
+        account = session.exec(select(Account).where(Account.public_id == id)).one()
+        grant = OAuthGrant(user_id=account.user_id, provider="google", address=account.address, refresh_token=b"sealed")
+        session.add(grant)
+        session.flush()
+        sign_in_by(world.house, session, account, grant)
+        assert grant.id is not None
+        return grant.id
+
+
+def test_a_sign_in_at_a_provider_is_shown_and_its_tokens_are_not(world: World, bob: Caller) -> None:
+    id = made(bob, BODY)["id"]
+    assert bob.get(f"/accounts/{id}").json()["signed_in"] is False
+    signed_in(world, id)
+    answer = bob.get(f"/accounts/{id}")
+    assert (answer.json()["signed_in"], answer.json()["smtp"]["secret_set"]) == (True, False)
+    assert "sealed" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("change", "stays"),
+    [({"name": "x"}, True), ({"smtp": {"secret": "pw"}}, False), ({"smtp": {"host": "elsewhere.example"}}, False)],
+)
+def test_a_password_or_another_host_ends_the_sign_in(
+    world: World, bob: Caller, change: dict[str, Any], stays: bool
+) -> None:
+    id = made(bob, BODY)["id"]
+    grant = signed_in(world, id)
+    assert bob.call("PATCH", f"/accounts/{id}", change).json()["signed_in"] is stays
+    with world.house.database.reading() as session:
+        assert (session.get(OAuthGrant, grant) is not None) is stays
+
+
+def test_the_domain_is_looked_at(bob: Caller) -> None:
+    id = made(bob, {**BODY, "address": "bob@seller.example"})["id"]
+    answer = bob.get(f"/accounts/{id}/domain").json()
+    assert (answer["domain"], [advice["grade"] for advice in answer["advice"]]) == ("seller.example", ["unknown"])
+
+
+def test_somebody_elses_domain_is_not_there(world: World, bob: Caller) -> None:
+    problem(world.charlie.get(f"/accounts/{made(bob, BODY)['id']}/domain"), 404)

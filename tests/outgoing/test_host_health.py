@@ -1,0 +1,215 @@
+"""An unwell tracking host: mail leaves all the same, untracked and saying so; one warning, one word when it is over."""
+
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from sqlmodel import select, update
+
+from tests.houses import People
+from tests.pixel.edge_server import running_edge
+from tests.servers import Authority, SmtpSink, free_port, silent_server
+from tracker.addresses import Mailbox
+from tracker.db import now
+from tracker.house import House
+from tracker.models import Delivery, HostHealth, Message, Notification
+from tracker.outgoing.host_health import check_due, host_problem, problem_of
+from tracker.outgoing.queue import send_due
+from tracker.outgoing.send import Draft, plan
+
+ANNA = "anna@client.example"
+
+
+def at(house: House, url: str, **settings: object) -> House:
+    return replace(house, settings=replace(house.settings, tracking_url=url, **settings))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def away(house: House) -> House:
+    """Nobody listens at its tracking host."""
+    return at(house, f"http://127.0.0.1:{free_port()}")
+
+
+def look(house: House, times: int = 1) -> None:
+    for _ in range(times):
+        with house.database.session_scope() as session:
+            session.exec(update(HostHealth).values(checked_at=now() - timedelta(minutes=2)))
+        check_due(house)
+
+
+def lines(house: House) -> list[str]:
+    with house.database.reading() as session:
+        told = session.exec(select(Notification).where(Notification.subject == "tracking-host")).all()
+    return [line.detail for line in told]
+
+
+def delivery(house: House) -> Delivery:
+    with house.database.reading() as session:
+        return session.exec(select(Delivery)).one()
+
+
+def send(house: House) -> None:
+    while send_due(house, "test:1"):
+        pass
+
+
+def test_a_healthy_edge_is_found_well(house: House, tmp_path: Path) -> None:
+    with running_edge(tmp_path / "edge") as edge:
+        assert problem_of(at(house, f"http://127.0.0.1:{edge.port}")) == ""
+
+
+def test_what_is_wrong_is_said(house: House, away: House) -> None:
+    assert "does not answer (ConnectError)" in problem_of(away)
+    assert "does not resolve" in problem_of(at(house, "http://nowhere.invalid"))
+
+
+def test_an_answer_that_is_not_the_edges(house: House, tmp_path: Path) -> None:
+    with running_edge(tmp_path / "edge") as edge:
+        assert "answers 404" in problem_of(at(house, f"http://127.0.0.1:{edge.port}/elsewhere"))
+
+
+@contextmanager
+def answering(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """A server that says 200 to everything."""
+
+    class Well(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", port), Well)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+def test_a_certificate_that_is_not_valid(house: House, ca: Authority) -> None:
+    with answering(tls=ca.server_context()) as port:
+        url = f"https://localhost:{port}"
+        assert "certificate of https://localhost" in problem_of(at(house, url))
+        assert problem_of(at(house, url, ca_file=ca.file)) == ""
+
+
+def test_nobody_looked_yet_is_well(away: House, people: People, smtp_sink: SmtpSink) -> None:
+    with away.database.reading() as session:
+        assert host_problem(session) == ""
+
+
+def test_one_bad_answer_is_a_restart_two_are_an_outage(away: House, people: People) -> None:
+    people.user()
+    look(away)
+    with away.database.reading() as session:
+        assert host_problem(session) == ""
+    look(away)
+    with away.database.reading() as session:
+        assert "does not answer" in host_problem(session)
+
+
+def test_it_is_told_once_and_once_when_it_is_over(house: House, away: House, people: People) -> None:
+    people.user("Alice")
+    people.user("Bob")
+    look(away, 4)
+    assert len(lines(house)) == 2
+    assert all(line.startswith("New mail is sent untracked for now.") for line in lines(house))
+    port = int(away.settings.tracking_url.rpartition(":")[2])
+    with answering(port):
+        look(away, 3)
+    assert [line.startswith("The tracking host answers again") for line in lines(house)] == [True, True]
+    with house.database.reading() as session:
+        assert host_problem(session) == ""
+
+
+def test_mail_is_sent_untracked_and_says_so(away: House, people: People, smtp_sink: SmtpSink) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.grant(ANNA)
+    look(away, 2)
+    message = people.send(alice, ANNA)
+    send(away)
+    assert away.settings.tracking_url.encode() not in smtp_sink.wait_for(1)[0].content
+    sent = delivery(away)
+    assert (sent.status, sent.opens_on, sent.opens_rule, sent.clicks_rule) == (
+        "accepted",
+        False,
+        "host_unhealthy",
+        "host_unhealthy",
+    )
+    with away.database.reading() as session:
+        assert session.get_one(Message, message.id).opens_tracked == 0
+
+
+def test_what_was_accepted_before_leaves_untracked_too(away: House, people: People, smtp_sink: SmtpSink) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.grant(ANNA)
+    people.send(alice, ANNA)
+    assert delivery(away).opens_on
+    look(away, 2)
+    send(away)
+    assert away.settings.tracking_url.encode() not in smtp_sink.wait_for(1)[0].content
+    assert delivery(away).opens_rule == "host_unhealthy"
+
+
+def test_the_plan_says_so_beforehand_but_not_of_mail_for_next_week(
+    away: House, people: People, smtp_sink: SmtpSink
+) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.grant(ANNA)
+    look(away, 2)
+    with away.database.reading() as session:
+        soon = Draft(to=(Mailbox(ANNA),), subject="s", html="<p>x</p>")
+        later = replace(soon, send_at=now() + timedelta(days=7))
+        assert [p.opens.rule for p in plan(session, away, alice, soon)] == ["host_unhealthy"]
+        assert [p.opens.on for p in plan(session, away, alice, later)] == [True]
+
+
+def test_an_old_note_is_not_believed(away: House, people: People) -> None:
+    people.user()
+    look(away, 2)
+    with away.database.session_scope() as session:
+        session.exec(update(HostHealth).values(checked_at=now() - timedelta(hours=1)))
+        assert host_problem(session) == ""
+
+
+def test_a_host_that_takes_the_line_and_is_silent_blocks_no_send(
+    house: House, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tracker.outgoing.host_health.ANSWER_SECONDS", 1.0)
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.grant(ANNA)
+    with silent_server() as port:
+        silent = at(house, f"http://127.0.0.1:{port}")
+        looking = threading.Thread(target=look, args=(silent, 2))
+        looking.start()
+        people.send(alice, ANNA)
+        send(silent)
+        assert len(smtp_sink.wait_for(1)) == 1
+        looking.join(20)
+    with house.database.reading() as session:
+        assert "ReadTimeout" in host_problem(session)
+
+
+def test_another_tracking_host_starts_afresh(away: House, people: People) -> None:
+    people.user()
+    look(away, 2)
+    moved = at(away, f"http://127.0.0.1:{free_port()}")
+    look(moved)
+    with moved.database.reading() as session:
+        assert host_problem(session) == ""

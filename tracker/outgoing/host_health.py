@@ -1,0 +1,106 @@
+"""Is the tracking host well? A task asks, everybody else reads what it noted; nobody who sends ever waits for it.
+
+Unwell means: the name does not resolve, the certificate is not valid, or the edge's ``/healthz`` does not answer 200. One bad
+answer may be a restart; two in a row switch tracking off, one good answer switches it on again. Each is told once.
+"""
+
+import logging
+import ssl
+from datetime import timedelta
+
+import httpx
+from sqlmodel import Session, col, select
+
+from tracker.db import now
+from tracker.house import House
+from tracker.models import HostHealth, User
+from tracker.notify import ring
+from tracker.sentences import Sentence
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 5.0
+EVERY = timedelta(seconds=60)
+AGAIN_AFTER = timedelta(seconds=10)
+"""When an answer was bad: soon, so that a restart is told from an outage."""
+BAD_IN_A_ROW = 2
+BELIEVED = timedelta(minutes=15)
+"""An older note says nothing: whoever wrote it no longer runs."""
+
+
+def check_due(house: House) -> int:
+    """Asks the tracking host when it is time. Returns 0: there is never more to do at once. Holds no transaction while it waits."""
+    with house.database.reading() as session:
+        last = session.get(HostHealth, 1)
+    if last is not None and last.url == house.settings.tracking_url and now() < last.checked_at + _pause(last):
+        return 0
+    problem = problem_of(house)
+    with house.database.session_scope() as session:
+        _note(session, house.settings.tracking_url, problem)
+    return 0
+
+
+def _pause(last: HostHealth) -> timedelta:
+    return AGAIN_AFTER if last.failures else EVERY
+
+
+def problem_of(house: House) -> str:
+    """What is wrong with the tracking host now; empty when nothing is. Never raises."""
+    url = house.settings.tracking_url
+    try:
+        answer = httpx.get(f"{url}/healthz", timeout=ANSWER_SECONDS, verify=house.tls_context())
+    except httpx.HTTPError as error:
+        return _why(url, error)
+    except (OSError, ValueError) as error:  # a file of authorities that went, an address no client can use
+        return Sentence("%(url)s does not answer (%(error)s).", url=url, error=type(error).__name__)
+    if answer.status_code != 200:
+        return Sentence(
+            "%(url)s answers %(code)s; is something in front of it?", url=f"{url}/healthz", code=answer.status_code
+        )
+    return ""
+
+
+def _why(url: str, error: Exception) -> str:
+    """httpx wraps what really happened; the certificate deserves its own words."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Sentence(
+                "The certificate of %(url)s is not valid: %(problem)s.", url=url, problem=cause.verify_message
+            )
+        cause = cause.__cause__ or cause.__context__
+    text = str(error)
+    if "Name or service not known" in text or "No address associated" in text or "name resolution" in text:
+        return Sentence("The name in %(url)s does not resolve.", url=url)
+    return Sentence("%(url)s does not answer (%(error)s).", url=url, error=type(error).__name__)
+
+
+def _note(session: Session, url: str, problem: str) -> None:
+    row = session.get(HostHealth, 1, with_for_update=True) or HostHealth(id=1, url=url)
+    if row.url != url:  # another host: what was known of the old one says nothing
+        row.url, row.failures, row.healthy = url, 0, True
+    row.failures = row.failures + 1 if problem else 0
+    row.problem, row.checked_at = problem, now()
+    healthy = row.failures < BAD_IN_A_ROW and (row.healthy or not problem)
+    if healthy != row.healthy:
+        row.healthy, row.since = healthy, now()
+        log.warning("the tracking host is %s", "well again" if healthy else f"unwell: {problem}")
+        _tell(session, healthy, problem)
+    session.add(row)
+
+
+def _tell(session: Session, healthy: bool, problem: str) -> None:
+    """One line for everybody who sends; the same line says when it is over."""
+    well = Sentence("The tracking host answers again: new mail is tracked as agreed.")
+    unwell = Sentence("New mail is sent untracked for now. %(problem)s", problem=problem)
+    for user_id in session.exec(select(User.id).where(col(User.active).is_(True))):
+        assert user_id is not None
+        ring(session, user_id, "tracking-host", "problem", now(), detail=well if healthy else unwell)
+
+
+def host_problem(session: Session) -> str:
+    """Why nothing can be tracked at the moment; empty when all is well or nobody knows."""
+    row = session.get(HostHealth, 1)
+    if row is None or row.healthy or row.checked_at < now() - BELIEVED:
+        return ""
+    return row.problem or Sentence("The tracking host does not answer.")
