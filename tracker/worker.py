@@ -55,12 +55,8 @@ def tasks(house: House) -> list[Task]:
         Task("scanner networks", learn_scanners, 60.0),
         Task("judge again", judge_nightly, 600.0),
         Task("range files", refresh_due, 600.0),
-<<<<<<< HEAD
         Task("send", _sending(name), 0.25),
-=======
-        Task("send", lambda h: send_due(h, name), 0.25),
         Task("tracking host", check_due, 5.0),
->>>>>>> eea83ca (An unwell tracking host: mail leaves untracked and says so; the DNS of sending domains in check and API)
         Task("mail exchangers", look_up_due, 1.0),
         Task("quiet hours", end_quiet_hours, 5.0),
         Task("digest", send_digest, 15.0),

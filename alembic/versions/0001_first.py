@@ -56,6 +56,17 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_hit_aside_try_at"), ["try_at"], unique=False)
 
     op.create_table(
+        "host_health",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("url", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("healthy", sa.Boolean(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("problem", SentenceText(), nullable=False),
+        sa.Column("checked_at", UtcDateTime(), nullable=False),
+        sa.Column("since", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_host_health")),
+    )
+    op.create_table(
         "job",
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("due_at", UtcDateTime(), nullable=False),
@@ -1173,6 +1184,7 @@ def downgrade() -> None:
     op.drop_table("recipient")
     op.drop_table("notice_text")
     op.drop_table("job")
+    op.drop_table("host_health")
     with op.batch_alter_table("hit_aside", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_hit_aside_try_at"))
         batch_op.drop_index(batch_op.f("ix_hit_aside_expires_at"))

@@ -7,11 +7,8 @@ from sqlmodel import Session, col, select
 
 from tracker.addresses import Mailbox, domain_of, lookup_form
 from tracker.consent import Decision, Facts, Pack, Purpose, State, decide, may_keep
-<<<<<<< HEAD
-from tracker.ledger import consent_of
-=======
 from tracker.db import now
->>>>>>> eea83ca (An unwell tracking host: mail leaves untracked and says so; the DNS of sending domains in check and API)
+from tracker.ledger import consent_of
 from tracker.models import Account, Delivery, Recipient, User
 from tracker.mx import families, fill
 from tracker.outgoing.draft import Draft
