@@ -68,6 +68,7 @@ def _given(folder: Path) -> dict[str, tuple[str, str, object]]:
         "INKLING_CA_FILE": (str(file), "ca_file", file),
         "INKLING_EVIDENCE_DAYS": ("0", "evidence_days", 0),
         "INKLING_WINDOW_SCALE": ("0.02", "window_scale", 0.02),
+        "INKLING_TRACKING_CEILING": ("strict,opens", "tracking_ceiling", frozenset({"strict", "opens"})),
         "INKLING_HITS_PER_SOURCE": ("0", "hits_per_source", 0),
         "INKLING_HITS_PER_TOKEN": ("12", "hits_per_token", 12),
         **_given_oauth(),
@@ -286,3 +287,14 @@ def test_a_dotenv_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"INKLING_BASE_URL=\xff\n")
     with pytest.raises(SettingError, match=r"\.env cannot be read"):
         read_settings({}, tmp_path / ".env")
+
+
+def test_the_ceiling() -> None:
+    def ceiling(value: str) -> frozenset[str]:
+        return read_settings({"INKLING_TRACKING_CEILING": value}, dotenv=None).tracking_ceiling
+
+    assert ceiling("") == frozenset()
+    assert ceiling(" Strict, opens ") == {"strict", "opens"}
+    for wrong in ("loose", "strict,notice", "opens;clicks"):
+        with pytest.raises(SettingError, match="INKLING_TRACKING_CEILING must hold one of off, strict, notice"):
+            ceiling(wrong)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pixel.settings import load_or_make_keys
 from pixel.tokens import Tokens
 from tracker.choice_links import ChoiceLink, ChoiceLinks
+from tracker.consent import Ceiling, ceiling_of
 from tracker.db import Database
 from tracker.secrets import KeyRing
 from tracker.settings import Settings
@@ -31,6 +32,11 @@ class House:
     def own_hosts(self) -> frozenset[str]:
         """``host`` or ``host:port`` of our own addresses, as they stand in links."""
         return frozenset(urlsplit(url).netloc.lower() for url in (self.settings.base_url, self.settings.tracking_url))
+
+    @cached_property
+    def ceiling(self) -> Ceiling:
+        """What the operator allows at most."""
+        return ceiling_of(self.settings.tracking_ceiling)
 
     def pixel_url(self, delivery: str) -> str:
         return f"{self.settings.tracking_url}/o/{self.tokens.open(delivery)}.gif"

@@ -2,28 +2,33 @@
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func
+from sqlalchemy import select as columns
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select, update
 
+from tracker.addresses import domain_of
 from tracker.consent import (
     GENESIS,
-    STRICT_JURISDICTIONS,
     Event,
-    Pack,
+    Jurisdiction,
     Proof,
     Purpose,
     State,
     Terms,
+    accepted_grades,
     chain_digest,
     check_move,
     checked_proof,
     in_force_until,
+    jurisdiction_of,
     present_state,
     proof_digest,
+    rules_for,
 )
 from tracker.db import now
 from tracker.models import ConsentEntry, NoticeText, Recipient
@@ -66,25 +71,43 @@ CHAINED = (
 """Columns that ``digest`` covers."""
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What the ledger says now of one recipient and purpose, and the grade of the evidence for it."""
+
+    state: State = State.UNKNOWN
+    grade: str = ""
+
+
 def consent_of(session: Session, recipient_ids: Iterable[int]) -> Mapping[int, Mapping[Purpose, State]]:
     """The present state per recipient and purpose; ``unknown`` where nothing was ever recorded, ``lapsed`` where time is over."""
+    found = standing_of(session, recipient_ids)
+    return {id_: {purpose: one.state for purpose, one in mine.items()} for id_, mine in found.items()}
+
+
+def standing_of(session: Session, recipient_ids: Iterable[int]) -> Mapping[int, Mapping[Purpose, Standing]]:
+    """As :func:`consent_of`, with the grades."""
     ids, moment = list(recipient_ids), now()
-    states = {id_: dict.fromkeys(Purpose, State.UNKNOWN) for id_ in ids}
+    found = {id_: dict.fromkeys(Purpose, Standing()) for id_ in ids}
     newest = (
         select(func.max(ConsentEntry.number).label("number"), ConsentEntry.recipient_id, ConsentEntry.purpose)
         .where(col(ConsentEntry.recipient_id).in_(ids))
         .group_by(col(ConsentEntry.recipient_id), col(ConsentEntry.purpose))
         .subquery()
     )
-    rows = session.exec(
-        select(ConsentEntry.recipient_id, ConsentEntry.purpose, ConsentEntry.state, ConsentEntry.valid_until).join(
-            newest,
-            (col(ConsentEntry.recipient_id) == newest.c.recipient_id) & (col(ConsentEntry.number) == newest.c.number),
-        )
+    entry = (
+        col(ConsentEntry.recipient_id),
+        col(ConsentEntry.purpose),
+        col(ConsentEntry.state),
+        col(ConsentEntry.valid_until),
+        col(ConsentEntry.grade),
     )
-    for recipient_id, purpose, state, valid_until in rows:
-        states[recipient_id][Purpose(purpose)] = present_state(State(state), valid_until, moment)
-    return states
+    is_newest = (entry[0] == newest.c.recipient_id) & (col(ConsentEntry.number) == newest.c.number)
+    for recipient_id, purpose, state, until, grade in session.connection().execute(
+        columns(*entry).join(newest, is_newest)
+    ):
+        found[recipient_id][Purpose(purpose)] = Standing(present_state(State(state), until, moment), grade)
+    return found
 
 
 def ledger(session: Session, recipient: Recipient) -> Sequence[ConsentEntry]:
@@ -118,7 +141,7 @@ def record_consent(
     check_move(_old(before, event, moment), event, now=moment, since=before.at if before else None, terms=terms)
     entry = _entry(recipient, purpose, event, moment, head)
     entry.valid_until = in_force_until(state, entry.at, terms)
-    entry.pack, entry.jurisdiction = workspace_pack(session).value, recipient.jurisdiction
+    _note_rules(session, recipient, entry)
     _seal(entry)
     _keep_text(session, proof)
     session.add(entry)
@@ -137,13 +160,24 @@ def _old(before: ConsentEntry | None, event: Event, moment: datetime) -> State:
 
 def terms_for(session: Session, recipient: Recipient) -> Terms:
     """What the workspace asks of this person's consent: in a strict country a noted or imported yes counts by choice alone."""
-    chosen = str(preference(session, "accepted_grades"))
-    strict = workspace_pack(session) != Pack.NOTICE or (recipient.jurisdiction or "") in STRICT_JURISDICTIONS | {""}
+    chosen, strict = str(preference(session, "accepted_grades")), jurisdiction(recipient).is_strict
     return Terms(
-        accepted="ABCDE"[: "ABCDE".index(chosen) + 1] if strict else "ABCDE",
+        accepted=accepted_grades(workspace_pack(session), strict, chosen),
         months=int(preference(session, "consent_months")),
         ask_again_after=timedelta(days=int(preference(session, "ask_again_days"))),
     )
+
+
+def jurisdiction(recipient: Recipient) -> Jurisdiction:
+    """Whose rules this person is under, and how we know."""
+    return jurisdiction_of(recipient.jurisdiction, recipient.country, domain_of(recipient.lookup))
+
+
+def _note_rules(session: Session, recipient: Recipient, entry: ConsentEntry) -> None:
+    code = jurisdiction(recipient).code
+    rules = rules_for(code, entry.recorded_at.date())
+    entry.jurisdiction, entry.pack = code or None, workspace_pack(session).value
+    entry.pack_version = rules.version if rules else ""
 
 
 def _lock(session: Session, recipient: Recipient) -> tuple[int, str]:

@@ -4,15 +4,16 @@ from typing import Any
 
 from sqlmodel import Session
 
-from tracker.consent import ASK_AGAIN_AFTER, Pack
+from tracker.consent import ASK_AGAIN_AFTER, Ceiling, Pack
 from tracker.db import now
-from tracker.models import Preference
+from tracker.models import PolicyChange, Preference
 
 DEFAULTS: dict[str, Any] = {
     "policy": Pack.STRICT.value,
     "policy_reason": "",
     "accepted_grades": "C",
     "consent_months": 24,
+    "role_rules": {},
     "ask_again_days": ASK_AGAIN_AFTER.days,
     "recipient_limit": 10,
     "mailbox_limit": 10,
@@ -42,11 +43,34 @@ def workspace_pack(session: Session) -> Pack:
     return Pack(preference(session, "policy"))
 
 
-def set_policy(session: Session, pack: Pack, reason: str, by: int | None = None) -> None:
-    """Chooses the consent policy. Raises ValueError when one looser than strict is chosen without a written reason."""
+def set_policy(
+    session: Session, pack: Pack, reason: str, by: int | None = None, *, ceiling: Ceiling | None = None
+) -> None:
+    """Chooses the consent policy.
+
+    Raises ValueError when one looser than strict is chosen without a written reason, :class:`tracker.consent.CeilingError` when
+    the operator does not allow it.
+    """
+    (ceiling or Ceiling()).check_policy(pack)
     if pack == Pack.NOTICE and len(reason.strip()) < 10:
         raise ValueError(
             "The policy “notice” needs a written reason of at least ten characters: it is looser than “strict”."
         )
+    same = (workspace_pack(session), preference(session, "policy_reason")) == (pack, reason.strip())
+    if not same or session.get(Preference, "policy") is None:
+        _note_change(session, "policy", pack.value, reason.strip(), by)
     set_preference(session, "policy", pack.value, by)
     set_preference(session, "policy_reason", reason.strip(), by)
+
+
+def change_rule(session: Session, name: str, value: Any, reason: str = "", by: int | None = None) -> None:
+    """Changes one of the other rules of consent, and notes it in their history when it is different."""
+    if preference(session, name) != value:
+        _note_change(session, name, value, reason, by)
+        set_preference(session, name, value, by)
+
+
+def _note_change(session: Session, name: str, value: Any, reason: str, by: int | None) -> None:
+    session.add(
+        PolicyChange(name=name, before=preference(session, name), after=value, reason=reason, changed_by=by, at=now())
+    )

@@ -47,11 +47,14 @@ NAMES = (
     "INKLING_CA_FILE",
     "INKLING_EVIDENCE_DAYS",
     "INKLING_WINDOW_SCALE",
+    "INKLING_TRACKING_CEILING",
     "INKLING_HITS_PER_SOURCE",
     "INKLING_HITS_PER_TOKEN",
     *(f"INKLING_{provider.upper()}_{part}" for provider in OAUTH_ENDPOINTS for part in _OAUTH_PARTS),
 )
 
+CEILING_POLICIES = ("off", "strict", "notice")
+CEILING_PURPOSES = ("opens", "clicks", "documents")
 DEFAULT_URL = "http://127.0.0.1:8000"
 MIN_DRAIN_KEY = 24  # the edge asks for as many
 _MAKE_ONE = "make one with: openssl rand -hex 32"
@@ -92,6 +95,8 @@ class Settings:
     ca_file: Path | None = None
     evidence_days: int = 7
     window_scale: float = 1.0
+    tracking_ceiling: frozenset[str] = frozenset()
+    """The loosest policy and the purposes that may be chosen; what they mean is settled in :mod:`tracker.consent.ceiling`."""
     hits_per_source: int | None = None
     hits_per_token: int | None = None
     """Budgets of the edge, hits per minute (0 for no limit); None leaves the edge its own."""
@@ -131,6 +136,7 @@ def read_settings(
         ca_file=_file("INKLING_CA_FILE", given),
         evidence_days=_whole("INKLING_EVIDENCE_DAYS", given.get("INKLING_EVIDENCE_DAYS", "7"), 0, 30),
         window_scale=_number("INKLING_WINDOW_SCALE", given.get("INKLING_WINDOW_SCALE", "1"), 0.001, 100),
+        tracking_ceiling=_ceiling(given.get("INKLING_TRACKING_CEILING", "")),
         hits_per_source=_budget("INKLING_HITS_PER_SOURCE", given),
         hits_per_token=_budget("INKLING_HITS_PER_TOKEN", given),
         oauth_clients=_oauth_clients(given),
@@ -277,6 +283,16 @@ def _whole(name: str, value: str, least: int, most: int) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", value):
         raise SettingError(f"{name} must be a whole number, not {value!r}")
     return int(_number(name, value, least, most))
+
+
+def _ceiling(value: str) -> frozenset[str]:
+    words = frozenset(word.lower() for word in _words(value))
+    if words - {*CEILING_POLICIES, *CEILING_PURPOSES} or len(words & set(CEILING_POLICIES)) > 1:
+        raise SettingError(
+            f"INKLING_TRACKING_CEILING must hold one of {', '.join(CEILING_POLICIES)}, or some of "
+            f"{', '.join(CEILING_PURPOSES)}, or both, divided by commas, such as strict,opens; not {value!r}"
+        )
+    return words
 
 
 def _budget(name: str, given: Mapping[str, str]) -> int | None:

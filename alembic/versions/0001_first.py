@@ -294,6 +294,23 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_id", "provider", "address", name="uq_oauth_grant_user_provider_address"),
     )
     op.create_table(
+        "policy_change",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("before", sa.JSON(), nullable=False),
+        sa.Column("after", sa.JSON(), nullable=False),
+        sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("changed_by", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["changed_by"], ["user_account.id"], name=op.f("fk_policy_change_changed_by"), ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_policy_change")),
+    )
+    with op.batch_alter_table("policy_change", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_policy_change_at"), ["at"], unique=False)
+
+    op.create_table(
         "preference",
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("value", sa.JSON(), nullable=False),
@@ -341,6 +358,8 @@ def upgrade() -> None:
         sa.Column("imap_login", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=True),
         sa.Column("imap_secret", sa.LargeBinary(), nullable=True),
         sa.Column("oauth_grant_id", sa.Integer(), nullable=True),
+        sa.Column("measure_opens", sa.Boolean(), nullable=False),
+        sa.Column("measure_clicks", sa.Boolean(), nullable=False),
         sa.Column("sent_folder", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=True),
         sa.Column("files_own_copy", sa.Boolean(), nullable=False),
         sa.Column("confirmed_at", UtcDateTime(), nullable=True),
@@ -543,6 +562,7 @@ def upgrade() -> None:
         sa.Column("opens_rule", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
         sa.Column("clicks_on", sa.Boolean(), nullable=False),
         sa.Column("clicks_rule", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
+        sa.Column("pack_version", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
         sa.Column("mx_family", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True),
         sa.Column("status", sqlmodel.sql.sqltypes.AutoString(length=10), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
@@ -1148,6 +1168,10 @@ def downgrade() -> None:
 
     op.drop_table("user_session")
     op.drop_table("preference")
+    with op.batch_alter_table("policy_change", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_policy_change_at"))
+
+    op.drop_table("policy_change")
     op.drop_table("oauth_grant")
     with op.batch_alter_table("oauth_attempt", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_oauth_attempt_user_id"))

@@ -147,7 +147,7 @@ def test_the_policy_is_changed_with_name_time_and_reason(client: httpx.Client, h
     )
     client.post("/settings/policy", data={"policy": "notice", "reason": "existing customers, § 7 (3)"})
     page = client.get("/settings/policy").text
-    assert "Last change" in page
+    assert "History of changes" in page
     assert "Alice" in page
     assert "existing customers, § 7 (3)" in page
     with house.database.reading() as session:

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 
 from tracker.addresses import AddressError, lookup_form
 from tracker.commands import CommandError, wired_house
-from tracker.consent import Pack
+from tracker.consent import CeilingError, Pack
 from tracker.db import now
 from tracker.models import Account, ApiToken, User, UserSession
 from tracker.preferences import set_policy as choose_policy
@@ -97,7 +97,9 @@ def set_policy(words: argparse.Namespace) -> int:
     """Chooses the consent policy of the workspace."""
     with wired_house() as house, house.database.session_scope() as session:
         try:
-            choose_policy(session, Pack(words.policy), words.reason)
+            choose_policy(session, Pack(words.policy), words.reason, ceiling=house.ceiling)
+        except CeilingError as error:
+            raise CommandError(str(error)) from None
         except ValueError as error:
             raise CommandError(f"{error} Give it with --reason.") from None
     print(f"The consent policy is “{words.policy}”.")

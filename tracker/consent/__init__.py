@@ -4,10 +4,13 @@ The stricter wins, and unknown means no. A *policy* says per delivery and purpos
 is frozen when the message is sent and may only tighten afterwards.
 """
 
+from tracker.consent.ceiling import Ceiling, CeilingError, ceiling_of
 from tracker.consent.chain import GENESIS, chain_digest, proof_digest
-from tracker.consent.moves import Event, Terms, check_move, in_force_until, present_state
+from tracker.consent.jurisdiction import Jurisdiction, jurisdiction_of
+from tracker.consent.moves import Event, Terms, accepted_grades, check_move, in_force_until, present_state
+from tracker.consent.packs import looser_points, rules_for
 from tracker.consent.proof import CHANNELS, GRADES, MoveError, Proof, checked_proof, grade_of, text_digest
-from tracker.consent.resolution import RULES, Decision, Facts, decide, may_keep
+from tracker.consent.resolution import BASES, RULES, Decision, Facts, decide, forbidden_by, may_keep
 from tracker.consent.states import (
     ASK_AGAIN_AFTER,
     MEASURED,
@@ -22,6 +25,7 @@ from tracker.consent.states import (
 
 __all__ = [
     "ASK_AGAIN_AFTER",
+    "BASES",
     "CHANNELS",
     "GENESIS",
     "GRADES",
@@ -31,23 +35,32 @@ __all__ = [
     "SAID_NO",
     "SILENT",
     "STRICT_JURISDICTIONS",
+    "Ceiling",
+    "CeilingError",
     "Decision",
     "Event",
     "Facts",
+    "Jurisdiction",
     "MoveError",
     "Pack",
     "Proof",
     "Purpose",
     "State",
     "Terms",
+    "accepted_grades",
+    "ceiling_of",
     "chain_digest",
     "check_move",
     "checked_proof",
     "decide",
+    "forbidden_by",
     "grade_of",
     "in_force_until",
+    "jurisdiction_of",
+    "looser_points",
     "may_keep",
     "present_state",
     "proof_digest",
+    "rules_for",
     "text_digest",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tracker.consent.proof import CHANNELS, GRADES, MoveError, Proof, grade_of
-from tracker.consent.states import ASK_AGAIN_AFTER, SAID_NO, State
+from tracker.consent.states import ASK_AGAIN_AFTER, SAID_NO, Pack, State
 from tracker.sentences import Sentence
 
 _ANYTHING = frozenset(State)
@@ -48,6 +48,12 @@ class Event:
     @property
     def grade(self) -> str:
         return grade_of(self.channel, self.actor, self.proof)
+
+
+def accepted_grades(pack: Pack, is_strict: bool, chosen: str) -> str:
+    """The grades a yes may have: up to the chosen one, unless both policy and country are content with a notice. Never F."""
+    least = chosen if is_strict or pack != Pack.NOTICE else "E"
+    return "ABCDE"[: "ABCDE".index(least) + 1]
 
 
 def check_move(old: State, event: Event, *, now: datetime, since: datetime | None, terms: Terms) -> None:

@@ -12,8 +12,21 @@ class Facts:
 
     pack: Pack
     state: State
-    never_track: bool = False
+    grade: str = "A"
+    """Of the evidence behind ``state``."""
+    accepted: str = "ABC"
+    """Grades that count for a yes."""
     jurisdiction: str | None = None
+    ceiling: bool = True
+    """The operator allows this purpose to be measured."""
+    role: bool = True
+    """People in the sender's role may measure it."""
+    account: bool = True
+    """It may be measured in mail of the sending account."""
+    never_track: bool = False
+    notice_given: bool = True
+    """The copy tells the person what is measured and how to object."""
+    is_sender: bool = False
     wanted: bool = True
     """The message's own switch."""
     measurable: bool = True
@@ -21,7 +34,6 @@ class Facts:
     host_healthy: bool = True
     recipients: int = 1
     recipient_limit: int = 10
-    is_sender: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,15 +45,20 @@ class Decision:
 
 
 RULES: Mapping[str, str] = {
+    "ceiling": N_("the operator does not allow it to be measured"),
     "policy_off": N_("tracking is switched off for the workspace"),
+    "role": N_("your role does not measure"),
+    "account": N_("mail from this account is not measured"),
     "never_track": N_("is on the never-track list"),
     "refused": N_("refused"),
     "withdrawn": N_("withdrew consent"),
     "objected": N_("objected"),
     "blocked": N_("must never be tracked"),
     "lapsed": N_("consent has lapsed"),
+    "weak_evidence": N_("agreed, but the evidence is not enough"),
     "asked": N_("was asked and has not answered"),
     "unknown": N_("was never asked"),
+    "no_notice": N_("would not be told: the footer is switched off"),
     "switched_off": N_("switched off for this message"),
     "text_only": N_("text only: cannot be measured"),
     "group_too_large": N_("too many recipients for separate copies"),
@@ -53,40 +70,62 @@ RULES: Mapping[str, str] = {
     "notice": N_("informed by the notice, no objection"),
 }
 
+BASES: Mapping[str, str] = {"granted": "consent_5_3", "notice": "li_notice"}
+"""The lawful basis of what is measured, by the rule that allowed it; ``none`` for every other rule."""
+
 
 def decide(facts: Facts) -> Decision:
     """The policy for one recipient and purpose: the strictest rule that applies decides."""
-    for applies, rule in _refusals(facts):
+    for applies, rule in (*_standing(facts), *_of_the_message(facts)):
         if applies:
             return Decision(on=False, rule=rule)
     return Decision(on=True, rule="granted" if facts.state == State.GRANTED else "notice")
 
 
-def _refusals(facts: Facts) -> list[tuple[bool, str]]:
-    """Strictest first: what the workspace forbids, what the person said, what the sender chose, what is possible."""
-    jurisdiction = (facts.jurisdiction or "").strip().upper()
-    in_notice = facts.pack == Pack.NOTICE and jurisdiction not in STRICT_JURISDICTIONS | {""}
-    noticed = in_notice and facts.state == State.UNKNOWN
+def forbidden_by(facts: Facts) -> str | None:
+    """The rule that forbids measuring this person at all, whatever the message; None when nothing does.
+
+    What is asked again before every hand-over and of every hit: the answer may have become a no since the message was frozen.
+    """
+    return next((rule for applies, rule in _standing(facts) if applies), None)
+
+
+def may_keep(frozen_on: bool, facts: Facts) -> bool:
+    """Whether a hit may be kept: it was allowed when sent, and nothing said or decided since forbids it."""
+    return frozen_on and forbidden_by(facts) is None
+
+
+def _standing(facts: Facts) -> list[tuple[bool, str]]:
+    """Strictest first: what the operator and the workspace forbid, then what the person said."""
+    noticed = _by_notice(facts)
     open_question = facts.state in (State.UNKNOWN, State.ASKED, State.LAPSED)
     return [
+        (not facts.ceiling, "ceiling"),
         (facts.pack == Pack.OFF, "policy_off"),
-        (facts.state == State.BLOCKED, "blocked"),
+        (not facts.role, "role"),
+        (not facts.account, "account"),
         (facts.never_track, "never_track"),
+        (facts.state == State.BLOCKED, "blocked"),
         (facts.is_sender, "own_address"),
         (facts.state in SILENT and facts.state != State.LAPSED, facts.state.value),
         (open_question and not noticed, facts.state.value),
+        (noticed and not facts.notice_given, "no_notice"),
+        (facts.state == State.GRANTED and facts.grade not in facts.accepted, "weak_evidence"),
+    ]
+
+
+def _by_notice(facts: Facts) -> bool:
+    """Nobody asked, the policy is content with a notice, and so are the rules of the person's country."""
+    jurisdiction = (facts.jurisdiction or "").strip().upper()
+    mild = facts.pack == Pack.NOTICE and jurisdiction not in STRICT_JURISDICTIONS | {""}
+    return mild and facts.state == State.UNKNOWN
+
+
+def _of_the_message(facts: Facts) -> list[tuple[bool, str]]:
+    """What the sender chose, and what is possible."""
+    return [
         (not facts.wanted, "switched_off"),
         (not facts.measurable, "text_only"),
         (facts.recipients > facts.recipient_limit, "group_too_large"),
         (not facts.host_healthy, "host_unhealthy"),
     ]
-
-
-def may_keep(frozen_on: bool, pack: Pack, state: State, never_track: bool) -> bool:
-    """Whether a hit may be kept: it was allowed when sent, and nothing said or decided since forbids it.
-
-    The stricter wins: without a consent in force a hit is kept only where the notice alone allowed it and still does. Somebody
-    who withdrew and was asked again has not agreed.
-    """
-    allowed = {State.GRANTED, State.UNKNOWN} if pack == Pack.NOTICE else {State.GRANTED}
-    return frozen_on and pack != Pack.OFF and state in allowed and not never_track

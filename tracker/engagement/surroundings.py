@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 
 from pixel.hits import Hit
 from tracker.addresses import AddressError, domain_of, lookup_form
-from tracker.consent import Purpose, State, may_keep
+from tracker.consent import Purpose, may_keep
 from tracker.counting.among import among
 from tracker.db import now
 from tracker.engagement.evidence import Evidence
@@ -25,10 +25,10 @@ from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import Handover, handover_columns, link_of
 from tracker.engagement.source_digests import network_digest, scanner_digest
 from tracker.house import House
-from tracker.ledger import consent_of
+from tracker.ledger import standing_of
 from tracker.mail_exchangers import PUBLIC_DOMAINS, provider
 from tracker.models import Account, Delivery, Message, Recipient, TrackedLink, User, UserSession
-from tracker.preferences import workspace_pack
+from tracker.standing import Person, Sender, allowed, workspace
 
 SESSION_COUNTS = timedelta(hours=6)
 """How long after a sign-in was last seen its address is still the sender's."""
@@ -47,7 +47,8 @@ class Copy:
     provider: str | None
     opens_on: bool
     clicks_on: bool
-    never_track: bool
+    person: Person
+    by: Sender
     handover: Handover
 
     @property
@@ -114,7 +115,7 @@ def surroundings_of(session: Session, house: House, hits: Sequence[Hit]) -> Surr
     addresses = {_lookup(copy.address) for copy in copies.values()}
     return Surroundings(
         copies=copies,
-        allowed=_allowed(session, copies.values()),
+        allowed=_allowed(session, house, copies.values()),
         links=_link_counts(session, {copy.message_id for copy in copies.values()}),
         browsers=_browsers(session, {hit.self_user for hit in hits if hit.self_user}),
         colleagues=_colleagues(session, addresses),
@@ -139,9 +140,16 @@ def _copies(session: Session, ids: Collection[str]) -> dict[str, Copy]:
             col(Delivery.opens_on),
             col(Delivery.clicks_on),
             col(Recipient.never_track),
+            col(Recipient.jurisdiction),
+            col(Recipient.country),
+            col(Recipient.lookup),
+            col(User.role),
+            col(Account.measure_opens),
+            col(Account.measure_clicks),
             *handover_columns(),
         )
         .join(Message, col(Message.id) == col(Delivery.message_id))
+        .join(User, col(User.id) == col(Message.user_id))
         .join(Recipient, col(Recipient.id) == col(Delivery.recipient_id))
         .outerjoin(Account, col(Account.id) == col(Message.account_id))
         .where(among(session, col(Delivery.public_id), ids))
@@ -150,21 +158,24 @@ def _copies(session: Session, ids: Collection[str]) -> dict[str, Copy]:
 
 
 def _copy(row: Any) -> Copy:
-    _, id_, message, user, recipient, address, sender, preset, host, opens, clicks, never, accepted_at, mx = row
+    _, id_, message, user, recipient, address, sender, preset, host, opens, clicks, *standing, accepted_at, mx = row
+    never, declared, country, lookup, role, may_open, may_click = standing
+    person = Person(domain_of(lookup), declared, country, never)
+    by = Sender(role, allowed(may_open, may_click))
     service = provider(preset or "", host or "")
     handover = Handover(accepted_at, mx)
-    return Copy(id_, message, user, recipient, address, sender, service, opens, clicks, never, handover)
+    return Copy(id_, message, user, recipient, address, sender, service, opens, clicks, person, by, handover)
 
 
-def _allowed(session: Session, copies: Collection[Copy]) -> frozenset[tuple[int, str]]:
+def _allowed(session: Session, house: House, copies: Collection[Copy]) -> frozenset[tuple[int, str]]:
     """(delivery, kind of hit) that the frozen policy and consent as it is now both allow to be kept."""
-    pack = workspace_pack(session)
-    ids = {copy.recipient_id for copy in copies}
-    states = consent_of(session, ids)
+    rules = workspace(session, house)
+    standings = standing_of(session, {copy.recipient_id for copy in copies})
 
     def keeps(copy: Copy, frozen: bool, purpose: Purpose) -> bool:
-        state: State = states[copy.recipient_id][purpose]
-        return may_keep(frozen, pack, state, copy.never_track)
+        standing = standings[copy.recipient_id][purpose]
+        # the notice stood in the copy when it was sent, or it would not have been tracked
+        return may_keep(frozen, rules.facts(purpose, copy.person, standing, copy.by, notice_given=True))
 
     opens = {(copy.id, "open") for copy in copies if keeps(copy, copy.opens_on, Purpose.OPENS)}
     clicks = {(copy.id, "click") for copy in copies if keeps(copy, copy.clicks_on, Purpose.CLICKS)}

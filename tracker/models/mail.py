@@ -31,6 +31,9 @@ class Account(SQLModel, table=True):
     imap_secret: bytes | None = Field(default=None, sa_type=LargeBinary)
     oauth_grant_id: int | None = Field(default=None, foreign_key="oauth_grant.id", index=True, ondelete="SET NULL")
     """Signed in at the provider instead of with passwords, on both servers."""
+    measure_opens: bool = True
+    measure_clicks: bool = True
+    """Whether mail from this account may be measured at all, whatever its messages ask for."""
     sent_folder: str | None = Field(default=None, max_length=255)
     files_own_copy: bool = False
     """The provider files a copy of what was submitted (Gmail, Microsoft 365), so we append none."""
@@ -159,6 +162,8 @@ class Delivery(SQLModel, table=True):
     opens_rule: str = Field(default="", max_length=40)
     clicks_on: bool = False
     clicks_rule: str = Field(default="", max_length=40)
+    pack_version: str = Field(default="", max_length=32)
+    """The version of the country's rules that was looked at; frozen with the two rules above."""
     mx_family: str | None = Field(default=None, max_length=32)
     status: str = Field(default=DeliveryStatus.QUEUED, max_length=10)
     tries: int = 0

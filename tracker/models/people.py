@@ -106,6 +106,22 @@ class Preference(SQLModel, table=True):
     changed_by: int | None = Field(default=None, foreign_key="user_account.id", ondelete="SET NULL")
 
 
+class PolicyChange(SQLModel, table=True):
+    """One change of the rules of consent: which, from what to what, by whom and why. Never changed, never thrown away."""
+
+    __tablename__ = "policy_change"
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    name: str = Field(max_length=64)
+    """The preference that was changed."""
+    before: Any = Field(default=None, sa_type=JSON)
+    after: Any = Field(default=None, sa_type=JSON)
+    reason: str = ""
+    changed_by: int | None = Field(default=None, foreign_key="user_account.id", ondelete="SET NULL")
+    """None for the operator on the command line."""
+
+
 class Recipient(SQLModel, table=True):
     """A person's address that we send to. ``lookup`` (look-up form) says who it is, ``address`` how it was written first."""
 

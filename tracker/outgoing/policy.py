@@ -1,19 +1,22 @@
 """Who of the addressees will be tracked, and by which rule not: consent brought to a message."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlmodel import Session, col, select
 
 from tracker.addresses import Mailbox, domain_of, lookup_form
-from tracker.consent import Decision, Facts, Pack, Purpose, State, decide, may_keep
+from tracker.consent import MEASURED, CeilingError, Decision, Purpose, decide, forbidden_by, jurisdiction_of, rules_for
 from tracker.db import now
-from tracker.ledger import consent_of
+from tracker.house import House
+from tracker.ledger import Standing, standing_of
 from tracker.models import Account, Delivery, Recipient, User
 from tracker.mx import families, fill
-from tracker.outgoing.draft import Draft
+from tracker.outgoing.draft import Draft, SendError
 from tracker.outgoing.host_health import BELIEVED, host_problem
-from tracker.preferences import preference, workspace_pack
+from tracker.preferences import preference
+from tracker.standing import Person, Sender, Workspace, measured_by, senders_of, workspace
 
 
 @dataclass(frozen=True)
@@ -28,75 +31,99 @@ class Planned:
     clicks: Decision
     mx_family: str | None = None
     """Where the recipient's domain gets its mail, as far as that is known."""
+    pack_version: str = ""
+    """Which version of the rules of the recipient's country was looked at."""
 
 
-def plan_policy(session: Session, user: User, draft: Draft, *, untouched: str | None = None) -> list[Planned]:
+def check_wishes(house: House, draft: Draft) -> None:
+    """Raises :class:`SendError` when the message asks for more than the operator allows: it is not quietly lowered."""
+    for field, purpose, wanted in (
+        ("track.opens", Purpose.OPENS, draft.track_opens),
+        ("track.links", Purpose.CLICKS, draft.track_links),
+    ):
+        try:
+            if wanted:
+                house.ceiling.check_wish(purpose)
+        except CeilingError as error:
+            raise SendError(field, "above_ceiling", error.sentence) from None
+
+
+def plan_policy(
+    session: Session,
+    house: House,
+    user: User,
+    draft: Draft,
+    *,
+    account: Account | None = None,
+    untouched: str | None = None,
+) -> list[Planned]:
     """The policy of every addressee, as it would be frozen now. ``untouched`` is why no copy can be changed, if so.
 
     Raises :class:`tracker.outgoing.draft.SendError` for an address that cannot be used.
     """
     everybody = draft.addressees()
     known = _known(session, [m.address for _, m in everybody])
-    states = consent_of(session, [r.id for r in known.values() if r.id is not None])
-    own = _own_addresses(session, user)
-    healthy = _is_later(draft) or not host_problem(session)
     exchangers = families(session, [m.address for _, m in everybody])
+    table = _Table(
+        rules=workspace(session, house),
+        standings=standing_of(session, [r.id for r in known.values() if r.id is not None]),
+        sender=Sender(user.role, measured_by(account)),
+        own=_own_addresses(session, user),
+        wanted=_wanted(user, draft),
+        message={
+            "measurable": bool(draft.html) or untouched is not None,
+            "recipients": len(everybody),
+            "host_healthy": _is_later(draft) or not host_problem(session),
+            "recipient_limit": preference(session, "recipient_limit"),
+        },
+        untouched=untouched,
+    )
     planned = []
     for role, mailbox in everybody:
         form = lookup_form(mailbox.address)
         recipient = known.get(form)
-        consent = states.get(recipient.id or 0, {}) if recipient else {}
-        opens, clicks = (
-            _decision(
-                session,
-                draft,
-                wanted,
-                recipient,
-                consent.get(purpose, State.UNKNOWN),
-                len(everybody),
-                form in own,
-                untouched,
-                healthy,
-            )
-            for purpose, wanted in _wanted(user, draft)
-        )
+        opens, clicks = (table.decide(purpose, form, recipient) for purpose in MEASURED)
         mx_family = exchangers.get(domain_of(mailbox.address))
-        planned.append(Planned(mailbox, role, recipient, opens, clicks, mx_family))
+        planned.append(Planned(mailbox, role, recipient, opens, clicks, mx_family, _version(form, recipient)))
     return planned
 
 
-def _wanted(user: User, draft: Draft) -> list[tuple[Purpose, bool]]:
+@dataclass(frozen=True)
+class _Table:
+    """What is the same for all addressees of a message."""
+
+    rules: Workspace
+    standings: Mapping[int, Mapping[Purpose, Standing]]
+    sender: Sender
+    own: set[str]
+    wanted: Mapping[Purpose, bool]
+    message: Mapping[str, Any]
+    untouched: str | None
+
+    def decide(self, purpose: Purpose, form: str, recipient: Recipient | None) -> Decision:
+        standing = self.standings[recipient.id or 0][purpose] if recipient else Standing()
+        of_copy = {**self.message, "is_sender": form in self.own, "wanted": self.wanted[purpose]}
+        decision = decide(self.rules.facts(purpose, _person(form, recipient), standing, self.sender, **of_copy))
+        return Decision(on=False, rule=self.untouched) if decision.on and self.untouched else decision
+
+
+def _person(form: str, recipient: Recipient | None) -> Person:
+    if recipient is None:
+        return Person(domain_of(form))
+    return Person(domain_of(form), recipient.jurisdiction, recipient.country, recipient.never_track)
+
+
+def _version(form: str, recipient: Recipient | None) -> str:
+    """Which rules were looked at; empty where the country has none of its own."""
+    person = _person(form, recipient)
+    rules = rules_for(jurisdiction_of(person.declared, person.country, person.domain).code, now().date())
+    return rules.version if rules else ""
+
+
+def _wanted(user: User, draft: Draft) -> Mapping[Purpose, bool]:
     opens = user.track_opens if draft.track_opens is None else draft.track_opens
     links = user.track_links if draft.track_links is None else draft.track_links
-    return [(Purpose.OPENS, opens), (Purpose.CLICKS, links)]
-
-
-def _decision(
-    session: Session,
-    draft: Draft,
-    wanted: bool,
-    recipient: Recipient | None,
-    state: State,
-    recipients: int,
-    is_sender: bool,
-    untouched: str | None,
-    healthy: bool,
-) -> Decision:
-    decision = decide(
-        Facts(
-            pack=workspace_pack(session),
-            state=state,
-            never_track=recipient is not None and recipient.never_track,
-            jurisdiction=recipient.jurisdiction if recipient else None,
-            wanted=wanted,
-            measurable=bool(draft.html) or untouched is not None,
-            recipients=recipients,
-            recipient_limit=preference(session, "recipient_limit"),
-            is_sender=is_sender,
-            host_healthy=healthy,
-        )
-    )
-    return Decision(on=False, rule=untouched) if decision.on and untouched else decision
+    return {Purpose.OPENS: opens, Purpose.CLICKS: links}
 
 
 def _is_later(draft: Draft) -> bool:
@@ -115,34 +142,27 @@ def _own_addresses(session: Session, user: User) -> set[str]:
     return {lookup_form(address) for address in accounts} | {user.email}
 
 
-def tighten(session: Session, deliveries: Sequence[Delivery]) -> None:
+def tighten(session: Session, house: House, deliveries: Sequence[Delivery]) -> None:
     """Checks queued copies against consent as it is now: what was allowed may have been forbidden since, never the reverse.
 
     Where their mail goes is noted with it: the judge asks for it.
     """
     fill(session, deliveries)
-    pack, unwell = workspace_pack(session), bool(host_problem(session))
+    rules, unwell = workspace(session, house), bool(host_problem(session))
+    senders = senders_of(session, {delivery.message_id for delivery in deliveries})
     recipients = {
         r.id: r
         for r in session.exec(select(Recipient).where(col(Recipient.id).in_([d.recipient_id for d in deliveries])))
     }
-    states = consent_of(session, [id_ for id_ in recipients if id_ is not None])
+    standings = standing_of(session, [id_ for id_ in recipients if id_ is not None])
     for delivery in deliveries:
-        for purpose, prefix in ((Purpose.OPENS, "opens"), (Purpose.CLICKS, "clicks")):
-            state = states[delivery.recipient_id][purpose]
-            never = recipients[delivery.recipient_id].never_track
-            if not getattr(delivery, f"{prefix}_on"):
-                continue
-            if not may_keep(True, pack, state, never):
-                setattr(delivery, f"{prefix}_on", False)
-                setattr(delivery, f"{prefix}_rule", _why_not(pack, state, never))
-            elif unwell:
-                setattr(delivery, f"{prefix}_on", False)
-                setattr(delivery, f"{prefix}_rule", "host_unhealthy")
+        recipient = recipients[delivery.recipient_id]
+        for purpose in MEASURED:
+            standing, sender = standings[delivery.recipient_id][purpose], senders[delivery.message_id]
+            facts = rules.facts(purpose, _person(recipient.lookup, recipient), standing, sender)
+            if getattr(delivery, f"{purpose}_on") and (
+                rule := forbidden_by(facts) or ("host_unhealthy" if unwell else None)
+            ):
+                setattr(delivery, f"{purpose}_on", False)
+                setattr(delivery, f"{purpose}_rule", rule)
         session.add(delivery)
-
-
-def _why_not(pack: Pack, state: State, never_track: bool) -> str:
-    if pack == Pack.OFF:
-        return "policy_off"
-    return "never_track" if never_track else state.value

@@ -143,7 +143,7 @@ def _compose(house: House, ids: Sequence[int]) -> tuple[Account | None, list[tup
     """The claimed copies as they go out. The policy is tightened by consent as it is now, and then frozen."""
     with house.database.session_scope() as session:
         deliveries = session.exec(select(Delivery).where(col(Delivery.id).in_(ids)).order_by(col(Delivery.id))).all()
-        tighten(session, deliveries)
+        tighten(session, house, deliveries)
         messages = {
             m.id: m
             for m in session.exec(select(Message).where(col(Message.id).in_({d.message_id for d in deliveries})))

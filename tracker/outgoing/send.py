@@ -30,7 +30,7 @@ from tracker.mx import want
 from tracker.notify import announce
 from tracker.outgoing.build import NewMessage, build_message
 from tracker.outgoing.draft import Draft, OutgoingFile, SendError, check
-from tracker.outgoing.policy import Planned, plan_policy
+from tracker.outgoing.policy import Planned, check_wishes, plan_policy
 from tracker.outgoing.rewrite import FoundLink
 from tracker.outgoing.rewriting import find_links, snippet_of
 from tracker.outgoing.submitted_text import files
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 def plan(session: Session, house: House, user: User, draft: Draft) -> list[Planned]:
     """Before sending: who will be tracked, who not, and why. Raises :class:`SendError` for an unusable address."""
-    return plan_policy(session, user, draft)
+    return plan_policy(session, house, user, draft, account=_sending(session, user, draft))
 
 
 def accept(session: Session, house: House, user: User, draft: Draft, *, message: Message | None = None) -> Message:
@@ -53,6 +53,7 @@ def accept(session: Session, house: House, user: User, draft: Draft, *, message:
     ``message`` is the draft's row, when there is one. Raises :class:`SendError`; then nothing was changed.
     """
     check(draft)
+    check_wishes(house, draft)
     account = _account(session, user, draft)
     if message is None:
         message = Message(user_id=user.id or 0, message_id=make_msgid(domain=domain_of(account.address)))
@@ -77,7 +78,12 @@ def take_in(
     """
     links = _links(session, house, draft)
     planned = plan_policy(
-        session, user, draft, untouched=untouched or (None if links is not None else "rewriting_failed")
+        session,
+        house,
+        user,
+        draft,
+        account=account,
+        untouched=untouched or (None if links is not None else "rewriting_failed"),
     )
     _fill(message, user, account, draft, planned)
     session.add(message)
@@ -99,6 +105,14 @@ def _links(session: Session, house: House, draft: Draft) -> Sequence[FoundLink] 
         raise
     except Exception as error:
         log.error("the links of a message cannot be found (%s); it is sent untracked", type(error).__name__)
+        return None
+
+
+def _sending(session: Session, user: User, draft: Draft) -> Account | None:
+    """The account it would go out by, if there is one."""
+    try:
+        return _account(session, user, draft)
+    except SendError:
         return None
 
 
@@ -210,6 +224,7 @@ def _add_deliveries(session: Session, message: Message, planned: Sequence[Planne
                 opens_rule=one.opens.rule,
                 clicks_on=one.clicks.on,
                 clicks_rule=one.clicks.rule,
+                pack_version=one.pack_version,
                 status=DeliveryStatus.QUEUED,
                 next_try_at=message.send_at,
             )

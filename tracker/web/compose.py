@@ -21,7 +21,7 @@ from tracker.models import Message, MessageState, User
 from tracker.outgoing.send import SendError, accept
 from tracker.web.auth import action, page
 from tracker.web.compose_plan import plan_of, want_exchangers
-from tracker.web.compose_start import answer_to, blank
+from tracker.web.compose_start import answer_to, blank, under_ceiling
 from tracker.web.drafts import (
     Typed,
     attach,
@@ -46,7 +46,9 @@ Errors = dict[str, str]
 def compose(request: Request, user: User) -> Response:
     """An empty form; with ``reply`` an answer to a message, with ``to`` a recipient. Nothing is kept before something is typed."""
     with house(request).database.reading() as session:
-        typed = _start(session, user, request.query_params.get("reply", ""), request.query_params.get("to", ""))
+        typed = _start(
+            session, house(request), user, request.query_params.get("reply", ""), request.query_params.get("to", "")
+        )
         return _form(request, session, user, typed, None)
 
 
@@ -90,13 +92,13 @@ def compose_plan(request: Request, user: User, form: FormData) -> Response:
         return render(request, "_compose_plan.html", {"plan": plan_of(session, here, user, typed), "typed": typed})
 
 
-def _start(session: Session, user: User, reply: str, to: str) -> Typed:
+def _start(session: Session, here: House, user: User, reply: str, to: str) -> Typed:
     if reply:
         original = find_draft(session, user, reply)
         if original is None or original.state == MessageState.DRAFT:
             raise HTTPException(404)
-        return answer_to(session, user, original)
-    return replace(blank(user), to=to[:254])
+        return under_ceiling(here.ceiling, answer_to(session, user, original))
+    return under_ceiling(here.ceiling, replace(blank(user), to=to[:254]))
 
 
 def _own_draft(session: Session, user: User, public_id: str) -> Message:
@@ -132,7 +134,13 @@ def _send(here: House, user: User, typed: Typed, message: Message, confirmed: bo
     return {}
 
 
-_FIELDS: Mapping[str, str] = {"html": "text", "message": "text", "attachment": "attachments"}
+_FIELDS: Mapping[str, str] = {
+    "html": "text",
+    "message": "text",
+    "attachment": "attachments",
+    "track.opens": "track",
+    "track.links": "track",
+}
 
 
 def _remember_choice(session: Session, user: User, typed: Typed) -> None:

@@ -7,19 +7,31 @@ from babel.lists import format_list
 from sqlmodel import Session
 
 from tracker.house import House
-from tracker.locale import babel_locale, ngettext
+from tracker.locale import babel_locale, ngettext, said
 from tracker.locale import gettext as _
 from tracker.models import User
 from tracker.mx import unknown, want
+from tracker.outgoing.policy import check_wishes
 from tracker.outgoing.rewrite import FoundLink
 from tracker.outgoing.rewriting import find_links
-from tracker.outgoing.send import Draft, Planned, plan
+from tracker.outgoing.send import Draft, Planned, SendError, plan
 from tracker.web.activity_words import rule_words
 from tracker.web.drafts import ROLES, Typed, account_of, plain, readable
 from tracker.web.mx_words import trust_words
 
 _OF_THE_MESSAGE = frozenset(
-    {"policy_off", "switched_off", "text_only", "group_too_large", "host_unhealthy", "protected"}
+    {
+        "ceiling",
+        "policy_off",
+        "role",
+        "account",
+        "no_notice",
+        "switched_off",
+        "text_only",
+        "group_too_large",
+        "host_unhealthy",
+        "protected",
+    }
 )
 """Rules that hold for everybody alike and are said once."""
 
@@ -49,6 +61,8 @@ class ComposePlan:
     lines: Sequence[PlanLine]
     links: Sequence[FoundLink]
     unreadable: Sequence[str]
+    above: Sequence[str] = ()
+    """What the switches ask for and the operator does not allow."""
 
 
 def plan_of(session: Session, house: House, user: User, typed: Typed) -> ComposePlan:
@@ -67,8 +81,20 @@ def plan_of(session: Session, house: House, user: User, typed: Typed) -> Compose
     )
     planned = plan(session, house, user, draft)
     return ComposePlan(
-        sentence_of(planned), [_line(one) for one in planned], _links(session, house, typed), _unreadable(typed)
+        sentence_of(planned),
+        [_line(one) for one in planned],
+        _links(session, house, typed),
+        _unreadable(typed),
+        _above(house, draft),
     )
+
+
+def _above(house: House, draft: Draft) -> Sequence[str]:
+    try:
+        check_wishes(house, draft)
+    except SendError as error:
+        return [said(error)]
+    return []
 
 
 def want_exchangers(house: House, typed: Typed) -> None:

@@ -2,11 +2,13 @@
 
 import html as entities
 from collections.abc import Sequence
+from dataclasses import replace
 
 from babel.dates import format_datetime
 from sqlmodel import Session, col, select
 
 from tracker.addresses import Mailbox
+from tracker.consent import Ceiling, Purpose
 from tracker.locale import babel_locale, zone
 from tracker.locale import gettext as _
 from tracker.models import Account, Delivery, Message, MessageBody, User
@@ -17,6 +19,12 @@ def blank(user: User) -> Typed:
     """An empty message with the signature, and the switches as they were last set."""
     html = signature_html(user.signature)
     return Typed(html=html, text=plain(html), track_opens=user.track_opens, track_links=user.track_links)
+
+
+def under_ceiling(ceiling: Ceiling, typed: Typed) -> Typed:
+    """What a new message begins with asks for no more than the operator allows."""
+    opens, links = ceiling.allows(Purpose.OPENS), ceiling.allows(Purpose.CLICKS)
+    return replace(typed, track_opens=typed.track_opens and opens, track_links=typed.track_links and links)
 
 
 def answer_to(session: Session, user: User, original: Message) -> Typed:

@@ -7,9 +7,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tracker.attention import next_clock
+from tracker.consent import Ceiling, CeilingError, Purpose
 from tracker.db import now
 from tracker.locale import gettext as _
-from tracker.locale import ngettext, speaking
+from tracker.locale import ngettext, said, speaking
 from tracker.models import User
 from tracker.notify import zone_of
 from tracker.secrets import hash_password, password_fits
@@ -46,7 +47,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
     """All of the profile but the password."""
     zone_before = user.timezone
     _fill(user, form)
-    wrong = _wrong(user, form)
+    wrong = _wrong(user, form, house(request).ceiling)
     if wrong:
         return _page(request, user, wrong, 422)
     if user.timezone != zone_before and user.digest_hour is not None:
@@ -106,7 +107,7 @@ def _fill(user: User, form: FormData) -> None:
     user.signature = text(form, "signature", SIGNATURE_LIMIT + 1).replace("\r\n", "\n")
 
 
-def _wrong(user: User, form: FormData) -> Wrong:
+def _wrong(user: User, form: FormData, ceiling: Ceiling) -> Wrong:
     wrong: Wrong = {}
     check_name(user.name, wrong)
     check_locale(user.locale, wrong)
@@ -117,6 +118,12 @@ def _wrong(user: User, form: FormData) -> Wrong:
         wrong["undo_seconds"] = _("Choose one of the list.")
     if len(user.signature) > SIGNATURE_LIMIT:
         wrong["signature"] = _("The signature is too long. Use 5,000 characters or fewer.")
+    for purpose, field in ((Purpose.OPENS, "track_opens"), (Purpose.CLICKS, "track_links")):
+        try:
+            if ticked(form, field):
+                ceiling.check_wish(purpose)
+        except CeilingError as error:
+            wrong[field] = said(error)
     return wrong
 
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tracker.addresses import AddressError, lookup_form
-from tracker.consent import Pack
+from tracker.consent import Ceiling, Pack
 from tracker.house import House
 from tracker.locale import gettext as _
 from tracker.locale import language
@@ -57,7 +57,7 @@ def set_up(request: Request, form: FormData) -> Response:
     except TooMany as wait:
         return _page(request, values, {"code": waiting_words(wait)}, 429)
     password = secret(form, "password")
-    wrong = _wrong(values, password)
+    wrong = _wrong(values, password, house(request).ceiling)
     if not _code_fits(here, values["code"]):
         wrong["code"] = _(
             "This code is not right. It was printed where Inkling was started; a restart prints a new one."
@@ -77,7 +77,7 @@ def _page(request: Request, values: dict[str, str], wrong: Wrong, status: int = 
     return render(request, "set_up.html", context, status)
 
 
-def _wrong(values: dict[str, str], password: str) -> Wrong:
+def _wrong(values: dict[str, str], password: str, ceiling: Ceiling) -> Wrong:
     wrong: Wrong = {}
     check_name(values["name"], wrong)
     try:
@@ -87,7 +87,7 @@ def _wrong(values: dict[str, str], password: str) -> Wrong:
     check_password(password, wrong)
     check_locale(values["locale"], wrong)
     check_zone(values["timezone"], wrong)
-    check_policy(values["policy"], values["reason"], wrong)
+    check_policy(values["policy"], values["reason"], wrong, ceiling)
     return wrong
 
 
@@ -115,7 +115,7 @@ def _first_person(here: House, values: dict[str, str], password: str) -> User | 
         session.flush()
         set_preference(session, "setup_code_digest", None, user.id)
         set_preference(session, "set_up", True, user.id)
-        set_policy(session, Pack(values["policy"]), values["reason"], user.id)
+        set_policy(session, Pack(values["policy"]), values["reason"], user.id, ceiling=here.ceiling)
     return user
 
 

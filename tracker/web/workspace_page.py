@@ -1,9 +1,5 @@
 """The workspace's consent policy, its footer line and its hidden link, for administrators."""
 
-from dataclasses import dataclass
-from datetime import datetime
-
-from sqlmodel import Session
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,25 +8,16 @@ from starlette.routing import Route
 from tracker.consent import Pack
 from tracker.locale import LANGUAGES, speaking
 from tracker.locale import gettext as _
-from tracker.models import Preference, User
+from tracker.models import User
 from tracker.outgoing.footer_words import LONGEST, WHAT
-from tracker.preferences import preference, set_policy, set_preference, workspace_pack
+from tracker.preferences import change_rule, preference, set_policy, set_preference, workspace_pack
 from tracker.web.auth import admin_action, admin_page
+from tracker.web.consent_rules import rules_context
 from tracker.web.forms import Wrong, text, ticked
 from tracker.web.page import house, redirect, render
 from tracker.web.policy_words import check_policy, policy_name, policy_options
 
 HERE = "/settings/policy"
-
-
-@dataclass(frozen=True)
-class Change:
-    """The last change: what it was set to, by whom, why."""
-
-    policy: str
-    at: datetime
-    by: str
-    reason: str
 
 
 @admin_page
@@ -43,11 +30,11 @@ def policy(request: Request, _user: User) -> Response:
 @admin_action
 def save(request: Request, user: User, form: FormData) -> Response:
     chosen, reason, wrong = text(form, "policy"), text(form, "reason", 2000), Wrong()
-    check_policy(chosen, reason, wrong)
+    check_policy(chosen, reason, wrong, house(request).ceiling)
     if wrong:
         return _page(request, chosen, reason, wrong, 422)
     with house(request).database.session_scope() as session:
-        set_policy(session, Pack(chosen), reason, user.id)
+        set_policy(session, Pack(chosen), reason, user.id, ceiling=house(request).ceiling)
     return redirect(HERE, _("The consent policy is now “%(policy)s”.") % {"policy": policy_name(Pack(chosen))})
 
 
@@ -65,21 +52,22 @@ def save_footer(request: Request, user: User, form: FormData) -> Response:
     """The footer line of tracked copies: on or off, and a sentence of one's own per language."""
     words = {language: " ".join(text(form, f"footer_{language}", LONGEST).split()) for language in LANGUAGES}
     with house(request).database.session_scope() as session:
-        set_preference(session, "footer", ticked(form, "footer"), user.id)
+        change_rule(session, "footer", ticked(form, "footer"), by=user.id)
         set_preference(session, "footer_words", {name: said for name, said in words.items() if said}, user.id)
     return redirect(HERE, _("The footer line was saved. It stands in copies sent from now on."))
 
 
 def _page(request: Request, chosen: str, reason: str, wrong: Wrong, status: int = 200) -> Response:
     with house(request).database.reading() as session:
-        change, hidden_link = _last_change(session), bool(preference(session, "hidden_link"))
+        rules, hidden_link = rules_context(session), bool(preference(session, "hidden_link"))
         footer, footer_words = bool(preference(session, "footer")), preference(session, "footer_words")
     context = {
         "policies": policy_options(),
         "chosen": chosen,
         "reason": reason,
         "wrong": wrong,
-        "change": change,
+        "ceiling": house(request).ceiling,
+        **rules,
         "hidden_link": hidden_link,
         "footer": footer,
         "footer_words": footer_words,
@@ -94,19 +82,6 @@ def _footer_examples() -> dict[str, str]:
         with speaking(language):
             found[language] = _(WHAT[True, True])
     return found
-
-
-def _last_change(session: Session) -> Change | None:
-    row = session.get(Preference, "policy")
-    if row is None:
-        return None
-    person = session.get(User, row.changed_by) if row.changed_by else None
-    return Change(
-        policy=policy_name(workspace_pack(session)),
-        at=row.changed_at,
-        by=person.name if person else _("the operator, on the command line"),
-        reason=str(preference(session, "policy_reason")),
-    )
 
 
 routes = [

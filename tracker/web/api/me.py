@@ -7,9 +7,11 @@ from pydantic import AfterValidator, Field
 from sqlmodel import Session
 from starlette.responses import Response
 
+from tracker.consent import CeilingError, Purpose
 from tracker.models import User
-from tracker.web.api.call import Caller
+from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
+from tracker.web.api.errors import Problem
 from tracker.web.api.fields import Body, Name, Shape, Text
 from tracker.web.api.idempotency import once
 
@@ -88,11 +90,21 @@ def patch_me(call: Caller, change: PersonChange) -> Response:
 
     def work(session: Session) -> Person:
         user = session.get_one(User, call.user.id)
+        _check_ceiling(call, change)
         _change(user, change)
         session.add(user)
         return Person.of(user)
 
     return once(call, work)
+
+
+def _check_ceiling(call: Call, change: PersonChange) -> None:
+    for field, purpose in (("opens", Purpose.OPENS), ("links", Purpose.CLICKS)):
+        try:
+            if getattr(change.track, field):
+                call.house.ceiling.check_wish(purpose)
+        except CeilingError as error:
+            raise Problem(422, str(error), field=f"track.{field}", code="above_ceiling") from None
 
 
 def _change(user: User, change: PersonChange) -> None:
