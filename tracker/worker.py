@@ -23,6 +23,7 @@ from tracker.house import House
 from tracker.models import WorkerBeat
 from tracker.mx import look_up_due
 from tracker.notify import end_quiet_hours
+from tracker.outgoing.follow_up import remind_due
 from tracker.outgoing.host_health import check_due
 from tracker.outgoing.queue import release_claims_of_dead, send_due, worker_name
 from tracker.outgoing.sent_copy import append_due
@@ -61,6 +62,7 @@ def tasks(house: House) -> list[Task]:
         Task("quiet hours", end_quiet_hours, 5.0),
         Task("digest", send_digest, 15.0),
         Task("sent copies", append_due, 1.0),
+        Task("reminders", remind_due, 5.0),
         Task("sweep", sweep, 600.0),
     ]
 

@@ -86,6 +86,7 @@ def upgrade() -> None:
         sa.Column("address", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
         sa.Column("lookup", sqlmodel.sql.sqltypes.AutoString(length=254), nullable=False),
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+        sa.Column("company", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
         sa.Column("jurisdiction", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=True),
         sa.Column("country", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=True),
         sa.Column("never_track", sa.Boolean(), nullable=False),
@@ -255,6 +256,26 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_idempotency_key_created_at"), ["created_at"], unique=False)
 
     op.create_table(
+        "message_template",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=100), nullable=False),
+        sa.Column("subject", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
+        sa.Column("html", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("shared", sa.Boolean(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("changed_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["user_account.id"], name=op.f("fk_message_template_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_message_template")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_message_template_public_id")),
+    )
+    with op.batch_alter_table("message_template", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_message_template_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
         "oauth_attempt",
         sa.Column("state_digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=False),
@@ -366,6 +387,7 @@ def upgrade() -> None:
         sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
         sa.Column("state_detail", SentenceText(), nullable=False),
         sa.Column("checked_at", UtcDateTime(), nullable=True),
+        sa.Column("signature", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("removed_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -493,6 +515,7 @@ def upgrade() -> None:
         sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=12), nullable=False),
         sa.Column("track_opens", sa.Boolean(), nullable=False),
         sa.Column("track_links", sa.Boolean(), nullable=False),
+        sa.Column("template_id", sa.Integer(), nullable=True),
         sa.Column("in_reply_to", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=True),
         sa.Column("thread", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=False),
         sa.Column("follow_up_at", UtcDateTime(), nullable=True),
@@ -520,6 +543,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["account_id"], ["account.id"], name=op.f("fk_message_account_id"), ondelete="SET NULL"
         ),
+        sa.ForeignKeyConstraint(
+            ["template_id"], ["message_template.id"], name=op.f("fk_message_template_id"), ondelete="SET NULL"
+        ),
         sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("fk_message_user_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_message")),
         sa.UniqueConstraint("public_id", name=op.f("uq_message_public_id")),
@@ -527,6 +553,7 @@ def upgrade() -> None:
     with op.batch_alter_table("message", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_message_account_id"), ["account_id"], unique=False)
         batch_op.create_index("ix_message_message_id", ["message_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_message_template_id"), ["template_id"], unique=False)
         batch_op.create_index("ix_message_thread", ["user_id", "thread"], unique=False)
         batch_op.create_index("ix_message_user_list", ["user_id", "listed_at", "id"], unique=False)
 
@@ -539,6 +566,7 @@ def upgrade() -> None:
         sa.Column("content_type", sqlmodel.sql.sqltypes.AutoString(length=127), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("cid", sqlmodel.sql.sqltypes.AutoString(length=80), nullable=True),
         sa.ForeignKeyConstraint(
             ["message_id"], ["message.id"], name=op.f("fk_attachment_message_id"), ondelete="CASCADE"
         ),
@@ -1138,6 +1166,7 @@ def downgrade() -> None:
     with op.batch_alter_table("message", schema=None) as batch_op:
         batch_op.drop_index("ix_message_user_list")
         batch_op.drop_index("ix_message_thread")
+        batch_op.drop_index(batch_op.f("ix_message_template_id"))
         batch_op.drop_index("ix_message_message_id")
         batch_op.drop_index(batch_op.f("ix_message_account_id"))
 
@@ -1177,6 +1206,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_oauth_attempt_user_id"))
 
     op.drop_table("oauth_attempt")
+    with op.batch_alter_table("message_template", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_message_template_user_id"))
+
+    op.drop_table("message_template")
     with op.batch_alter_table("idempotency_key", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_idempotency_key_created_at"))
 

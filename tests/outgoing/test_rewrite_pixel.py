@@ -11,7 +11,7 @@ DATA = Path(__file__).parent.parent / "data" / "rewrite"
 PIXEL = "https://track.example/o/abc.gif?x=1&y=2"
 MARKUP = (
     '<img src="https://track.example/o/abc.gif?x=1&amp;y=2" width="1" height="1" alt="" role="presentation" aria-hidden="true"'
-    ' style="display:block;width:1px;height:1px;border:0;margin:0;padding:0" />'
+    ' style="display:block;position:absolute;width:1px;height:1px;border:0;margin:0;padding:0" />'
 )
 LEAVE = Leave(is_own_pixel=lambda url: url.startswith("https://track.example/o/"))
 

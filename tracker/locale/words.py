@@ -36,7 +36,20 @@ _ACCOUNTS = (
     *("tracker/outgoing/host_health.py", "tracker/outgoing/rates.py", "tracker/outgoing/sending_services.py"),
     *("templates/settings_oauth.html", "templates/*settings_domain.html"),
 )
+_COMPOSE = (
+    "templates_page",
+    "signatures_page",
+    "pictures",
+    "merge",
+    "compose",
+    "compose_plan",
+    "compose_start",
+    "drafts",
+)
+_COMPOSE_PAGES = ("_editor", "_compose*", "compose", "settings_template*", "settings_signatures")
 PARTS: tuple[tuple[str, str], ...] = (
+    *(("compose", f"tracker/web/{module}.py") for module in _COMPOSE),
+    *(("compose", f"templates/{name}.html") for name in _COMPOSE_PAGES),
     *(("accounts", pattern) for pattern in _ACCOUNTS),
     *(("rights", pattern) for pattern in _RIGHTS),
     *(("consent", pattern) for pattern in _CONSENT),

@@ -59,6 +59,7 @@ from tracker.models.people import (
     User,
     UserSession,
 )
+from tracker.models.templates import Template
 
 __all__ = [
     "Account",
@@ -106,6 +107,7 @@ __all__ = [
     "ScannerNetwork",
     "ScannerProof",
     "SignInFailure",
+    "Template",
     "TrackedLink",
     "User",
     "UserSession",

@@ -41,6 +41,8 @@ class Account(SQLModel, table=True):
     state: str = Field(default="unchecked", max_length=16)
     state_detail: str = Field(default="", sa_type=SentenceText)
     checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    signature: str = ""
+    """HTML; empty means the person's own."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
@@ -76,6 +78,7 @@ class Message(SQLModel, table=True):
     state: str = Field(default=MessageState.DRAFT, max_length=12)
     track_opens: bool = False
     track_links: bool = False
+    template_id: int | None = Field(default=None, foreign_key="message_template.id", index=True, ondelete="SET NULL")
     in_reply_to: str | None = Field(default=None, max_length=255)
     thread: str = Field(default="", max_length=255)
     follow_up_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -132,6 +135,8 @@ class Attachment(SQLModel, table=True):
     content_type: str = Field(max_length=127)
     size: int
     content: bytes = Field(sa_type=LargeBinary)
+    cid: str | None = Field(default=None, max_length=80)
+    """Content-ID of a picture inside the text (RFC 2392); None for what is attached."""
 
 
 class DeliveryStatus(StrEnum):

@@ -130,6 +130,8 @@ class Recipient(SQLModel, table=True):
     address: str = Field(max_length=254)
     lookup: str = Field(unique=True, max_length=254)
     name: str = Field(default="", max_length=200)
+    company: str = Field(default="", max_length=200)
+    """As a sender typed it for a placeholder."""
     jurisdiction: str | None = Field(default=None, max_length=8)
     """As somebody declared it; it goes before :attr:`country`."""
     country: str | None = Field(default=None, max_length=8)

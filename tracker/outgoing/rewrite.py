@@ -38,7 +38,7 @@ _DEFAULT = Leave()
 _UNFINISHED = re.compile(r"(?:<[/!?]?|&[#\w]*)\Z")
 _PIXEL = (
     '<img src="{}" width="1" height="1" alt="" role="presentation" aria-hidden="true"'
-    ' style="display:block;width:1px;height:1px;border:0;margin:0;padding:0" />'
+    ' style="display:block;position:absolute;width:1px;height:1px;border:0;margin:0;padding:0" />'
 )
 
 

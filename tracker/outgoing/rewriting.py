@@ -8,7 +8,8 @@ from sqlmodel import Session
 from turbohtml import parse
 
 from tracker.house import House
-from tracker.outgoing.rewrite import FoundLink, Leave, rewrite
+from tracker.outgoing.hidden_link import without_traps
+from tracker.outgoing.rewrite import FoundLink, Leave, rewrite, unwrap
 from tracker.preferences import preference
 
 
@@ -53,6 +54,21 @@ def _token(url: str, mark: str) -> str:
     except ValueError:
         return ""
     return path.partition(mark)[2].partition("/")[0]
+
+
+def without_ours(house: House, html: str | None) -> str | None:
+    """What was written, pasted or quoted without our pixels and hidden links, and our tracked links turned back."""
+    if not html or not any(mark in html for mark in ("/o/", "/c/")):
+        return html
+    html = without_traps(html, lambda url: is_own_trap(house, url))
+    return unwrap(html, lambda url: original_of(house, url), lambda url: is_own_pixel(house, url))
+
+
+def unmarked(html: str | None) -> str | None:
+    """The document without the marks of links that are to be left alone: they are for us, not for the recipient."""
+    if not html or "data-no-track" not in html.lower():
+        return html
+    return rewrite(html, lambda _url, _index: None, None).html
 
 
 def find_links(session: Session, house: House, html: str | None, untracked: frozenset[str]) -> Sequence[FoundLink]:

@@ -6,6 +6,7 @@ Nothing is sent before this has committed, and nothing sent can be without a row
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import make_msgid
 
@@ -32,7 +33,7 @@ from tracker.outgoing.build import NewMessage, build_message
 from tracker.outgoing.draft import Draft, OutgoingFile, SendError, check
 from tracker.outgoing.policy import Planned, check_wishes, plan_policy
 from tracker.outgoing.rewrite import FoundLink
-from tracker.outgoing.rewriting import find_links, snippet_of
+from tracker.outgoing.rewriting import find_links, snippet_of, unmarked, without_ours
 from tracker.outgoing.submitted_text import files
 from tracker.recipients import find_or_make
 from tracker.sentences import Sentence
@@ -54,6 +55,7 @@ def accept(session: Session, house: House, user: User, draft: Draft, *, message:
     """
     check(draft)
     check_wishes(house, draft)
+    draft = replace(draft, html=without_ours(house, draft.html))
     account = _account(session, user, draft)
     if message is None:
         message = Message(user_id=user.id or 0, message_id=make_msgid(domain=domain_of(account.address)))
@@ -140,7 +142,7 @@ def _build(account: Account, draft: Draft, message_id: str) -> bytes:
                 to=draft.to,
                 cc=draft.cc,
                 subject=draft.subject,
-                html=draft.html or None,
+                html=unmarked(draft.html) or None,
                 text=draft.text or None,
                 attachments=draft.attachments,
                 message_id=message_id,
@@ -170,7 +172,7 @@ def _fill(message: Message, user: User, account: Account, draft: Draft, planned:
     message.follow_up_at = leaves_at + timedelta(days=draft.follow_up_days) if draft.follow_up_days else None
     message.send_at = message.listed_at = leaves_at
     message.names = ", ".join(p.mailbox.name or p.mailbox.address for p in planned)[:300]
-    message.has_attachments = bool(draft.attachments)
+    message.has_attachments = any(not file.cid for file in draft.attachments)
     message.opens_tracked = sum(p.opens.on for p in planned)
     message.clicks_tracked = sum(p.clicks.on for p in planned)
     message.sent_copy = _sent_copy(account)
@@ -201,6 +203,7 @@ def _keep_attachments(session: Session, message: Message, draft: Draft) -> None:
                 content_type=file.content_type[:127],
                 size=len(file.content),
                 content=file.content,
+                cid=file.cid,
             )
         )
 

@@ -23,6 +23,8 @@ from tracker.web import (
     recipient,
     set_up,
     sign_in,
+    signatures_page,
+    templates_page,
     workspace_page,
 )
 from tracker.web.api import create_api
@@ -46,6 +48,8 @@ ROUTES: list[BaseRoute] = [
     *accounts_page.routes,
     *oauth_page.routes,
     *domain_page.routes,
+    *templates_page.routes,
+    *signatures_page.routes,
     *api_tokens.routes,
     *people.routes,
     *workspace_page.routes,

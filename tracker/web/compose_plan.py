@@ -7,6 +7,7 @@ from babel.lists import format_list
 from sqlmodel import Session
 
 from tracker.house import House
+from tracker.limits import GMAIL_CLIPS_AT
 from tracker.locale import babel_locale, ngettext, said
 from tracker.locale import gettext as _
 from tracker.models import User
@@ -15,8 +16,10 @@ from tracker.outgoing.policy import check_wishes
 from tracker.outgoing.rewrite import FoundLink
 from tracker.outgoing.rewriting import find_links
 from tracker.outgoing.send import Draft, Planned, SendError, plan
-from tracker.web.activity_words import rule_words
+from tracker.outgoing.sending_services import link_rewriter
+from tracker.web.activity_words import link_reason, rule_words
 from tracker.web.drafts import ROLES, Typed, account_of, plain, readable
+from tracker.web.merge import Merged, merge
 from tracker.web.mx_words import trust_words
 
 _OF_THE_MESSAGE = frozenset(
@@ -56,36 +59,65 @@ class PlanLine:
 
 
 @dataclass(frozen=True)
+class PlanLink:
+    """A link of the text: ``why`` it is left alone as it stands, empty for one that would be tracked or was switched off here."""
+
+    url: str
+    text: str
+    why: str
+
+
+@dataclass(frozen=True)
 class ComposePlan:
     sentence: str
     lines: Sequence[PlanLine]
-    links: Sequence[FoundLink]
+    links: Sequence[PlanLink]
     unreadable: Sequence[str]
+    merged: Merged
     above: Sequence[str] = ()
     """What the switches ask for and the operator does not allow."""
+    service: str = ""
+    """The submission service that may put redirects of its own into links, so that a click would pass through two."""
+    size: int = 0
+    """Bytes of HTML after rewriting, where a mail service would hide a part of it; 0 while all is shown."""
+
+    @property
+    def tracked_links(self) -> Sequence[PlanLink]:
+        return [link for link in self.links if not link.why]
+
+    @property
+    def links_left(self) -> Sequence[PlanLink]:
+        return [link for link in self.links if link.why]
 
 
 def plan_of(session: Session, house: House, user: User, typed: Typed) -> ComposePlan:
     """The plan for the form as it stands; what cannot be read as an address (yet) is left out and named."""
     account = account_of(session, user, typed.account)
+    merged = merge(session, user, typed)
+    filled = merged.typed
     draft = Draft(
         account_id=account.id if account else None,
         to=tuple(readable(typed.to)),
         cc=tuple(readable(typed.cc)),
         bcc=tuple(readable(typed.bcc)),
         subject=typed.subject,
-        html=typed.html if plain(typed.html).strip() else " ",  # nothing written yet is no plain text
+        html=filled.html if plain(filled.html).strip() else " ",  # nothing written yet is no plain text
         track_opens=typed.track_opens,
         track_links=typed.track_links,
         untracked_links=typed.leave,
     )
     planned = plan(session, house, user, draft)
+    found = find_links(session, house, filled.html, frozenset())
+    any_clicks = any(one.clicks.on for one in planned)
     return ComposePlan(
         sentence_of(planned),
         [_line(one) for one in planned],
-        _links(session, house, typed),
+        _links(found),
         _unreadable(typed),
+        merged,
         _above(house, draft),
+        service=(link_rewriter(account.smtp_host) or "") if account and any_clicks else "",
+        size=_size(house, filled.html, found) if any(_is_tracked(one) for one in planned) else 0,
     )
 
 
@@ -188,10 +220,22 @@ def _why(one: Planned) -> str:
     return _("opens: %(opens)s; clicks: %(clicks)s") % parts
 
 
-def _links(session: Session, house: House, typed: Typed) -> Sequence[FoundLink]:
-    """Links the sender may leave alone: those that would be tracked, and those left alone already. Each address once."""
-    found = find_links(session, house, typed.html, frozenset())
-    return list({link.url: link for link in found if link.tracked}.values())
+def _links(found: Sequence[FoundLink]) -> Sequence[PlanLink]:
+    """Every link with why it is left alone, each address once; those of the text before those of what it quotes."""
+    each = {(link.url, link.reason): link for link in found if link.reason not in ("quoted", "empty", "fragment")}
+    return [PlanLink(one.url, one.text, "" if one.tracked else link_reason(one.reason)) for one in each.values()]
+
+
+def _size(house: House, html: str, found: Sequence[FoundLink]) -> int:
+    """How large the text gets, where it gets larger than Gmail shows at once."""
+    delivery = "A" * 11
+    grown = sum(len(house.click_url(delivery, 0, link.url)) - len(link.url) for link in found if link.tracked)
+    size = len(html.encode("utf-8", "surrogatepass")) + grown + PIXEL_BYTES
+    return size if size > GMAIL_CLIPS_AT else 0
+
+
+PIXEL_BYTES = 300
+"""About what the pixel's tag takes."""
 
 
 def _unreadable(typed: Typed) -> Sequence[str]:

@@ -1,6 +1,7 @@
 """What a new message begins with: the person's own choices and signature, or the message it answers."""
 
 import html as entities
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,13 +12,15 @@ from tracker.addresses import Mailbox
 from tracker.consent import Ceiling, Purpose
 from tracker.locale import babel_locale, zone
 from tracker.locale import gettext as _
-from tracker.models import Account, Delivery, Message, MessageBody, User
-from tracker.web.drafts import Typed, formatted, plain
+from tracker.models import Account, Delivery, Message, MessageBody, Template, User
+from tracker.web.drafts import Typed, account_of, formatted, plain
+from tracker.web.safe_html import with_own_pictures
+from tracker.web.sent_parts import pictures_of
 
 
-def blank(user: User) -> Typed:
+def blank(session: Session, user: User) -> Typed:
     """An empty message with the signature, and the switches as they were last set."""
-    html = signature_html(user.signature)
+    html = signature_html(signature_of(user, account_of(session, user, "")))
     return Typed(html=html, text=plain(html), track_opens=user.track_opens, track_links=user.track_links)
 
 
@@ -27,6 +30,28 @@ def under_ceiling(ceiling: Ceiling, typed: Typed) -> Typed:
     return replace(typed, track_opens=typed.track_opens and opens, track_links=typed.track_links and links)
 
 
+def with_template(typed: Typed, template: Template) -> Typed:
+    """The template's words above what is there; its subject where there is none yet."""
+    html = template.html + typed.html
+    subject = typed.subject or template.subject
+    return replace(typed, subject=subject, html=html, text=plain(html), template=template.public_id)
+
+
+def as_template(typed: Typed, user: User) -> Template:
+    """What was written, without signature and quoted text, as a template of this person's."""
+    html = _SIGNED.sub("", typed.html)
+    name = (typed.subject or " ".join(plain(html).split()) or _("Template"))[:100]
+    return Template(user_id=user.id or 0, name=name, subject=typed.subject[:500], html=html)
+
+
+_SIGNED = re.compile(r"""(?:<div><br></div>)?<div class="signature">.*|<blockquote type="cite">.*""", re.DOTALL)
+
+
+def signature_of(user: User, account: Account | None) -> str:
+    """The account's own signature, else the person's."""
+    return (account.signature if account else "") or user.signature
+
+
 def answer_to(session: Session, user: User, original: Message) -> Typed:
     """Another message in the same conversation: to the same people, quoting what was written."""
     deliveries = session.exec(
@@ -34,7 +59,8 @@ def answer_to(session: Session, user: User, original: Message) -> Typed:
     ).all()
     body = session.get(MessageBody, original.id)
     account = session.get(Account, original.account_id) if original.account_id else None
-    html = "<div><br></div>" + signature_html(user.signature) + _quoted(original, body)
+    signature = signature_html(signature_of(user, account))
+    html = "<div><br></div>" + signature + _quoted(original, body)
     return Typed(
         account=account.public_id if account else "",
         to=_addresses(deliveries, "to"),
@@ -58,14 +84,21 @@ def reply_subject(subject: str) -> str:
 
 def signature_html(signature: str) -> str:
     """The signature under the customary two dashes, as HTML; it may be plain text or HTML."""
+    inner = signature_inner(signature)
+    return f'<div><br></div><div class="signature"><div>-- </div>{inner}</div>' if inner else ""
+
+
+def signature_inner(signature: str) -> str:
+    """The signature alone as HTML."""
     if not signature.strip():
         return ""
-    inner = signature if "</" in signature else formatted(signature.strip())
-    return f'<div><br></div><div class="signature"><div>-- </div>{inner}</div>'
+    return signature if "</" in signature or "<img" in signature else formatted(signature.strip())
 
 
 def _quoted(original: Message, body: MessageBody | None) -> str:
     written = (body.html or formatted(body.text or "")) if body else ""
+    if "cid:" in written:
+        written = with_own_pictures(written, pictures_of(body))
     at = format_datetime((original.sent_at or original.listed_at).astimezone(zone()), "medium", locale=babel_locale())
     who = original.from_name or original.from_address
     head = _("On %(at)s %(who)s wrote:") % {"at": at, "who": who}

@@ -3,14 +3,14 @@
 import html as entities
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import make_msgid
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, delete, or_, select
 from starlette.datastructures import FormData, UploadFile
 from turbohtml import PlainText, parse
 from turbohtml.clean import linkify
@@ -18,8 +18,9 @@ from turbohtml.clean import linkify
 from tracker.addresses import AddressError, Mailbox, parse_list
 from tracker.db import now
 from tracker.locale import gettext as _
-from tracker.models import Account, Attachment, Message, MessageBody, User
+from tracker.models import Account, Attachment, Message, MessageBody, Template, User
 from tracker.outgoing.draft import check_attachment_sizes
+from tracker.outgoing.placeholders import NAMES
 from tracker.outgoing.rewriting import snippet_of
 from tracker.outgoing.send import Draft, OutgoingFile, SendError
 
@@ -50,6 +51,10 @@ class Typed:
     follow_up_days: int = 0
     reply: str = ""
     """Public id of the message that this one answers."""
+    template: str = ""
+    """Public id of the template that it began with."""
+    fill: Mapping[str, str] = field(default_factory=dict)
+    """What was typed for placeholders that have no value of their own."""
 
     @classmethod
     def from_form(cls, form: FormData) -> "Typed":
@@ -71,6 +76,8 @@ class Typed:
             send_at=_text(form, "send_at"),
             follow_up_days=_number(_text(form, "follow_up_days")),
             reply=_text(form, "reply"),
+            template=_text(form, "template"),
+            fill={name: value for name in NAMES if (value := _text(form, f"fill_{name}")[:200])},
         )
 
     @property
@@ -130,6 +137,8 @@ def read_draft(session: Session, message: Message, zone: str) -> Typed:
         send_at=str(kept.get("send_at", "")),
         follow_up_days=int(kept.get("follow_up_days", 0)),
         reply=str(kept.get("reply", "")),
+        template=_template_of(session, message),
+        fill=dict(kept.get("fill") or {}),
     )
 
 
@@ -143,6 +152,7 @@ def save_draft(session: Session, user: User, typed: Typed, message: Message | No
     message.names = ", ".join(one.name or one.address for role in ROLES for one in readable(getattr(typed, role)))[:300]
     message.track_opens, message.track_links = typed.track_opens, typed.track_links
     message.listed_at = now()
+    message.template_id = _template_id(session, user, typed)
     _answer(session, user, typed, message)
     session.add(message)
     session.flush()
@@ -157,8 +167,8 @@ def discard(session: Session, message: Message) -> None:
     session.delete(message)
 
 
-def to_send(session: Session, user: User, typed: Typed, message: Message) -> Draft:
-    """The message to send. Raises :class:`SendError` naming the field that is wrong."""
+def to_send(session: Session, user: User, typed: Typed, message: Message, files: Sequence[Attachment]) -> Draft:
+    """The message to send with these files. Raises :class:`SendError` naming the field that is wrong."""
     account = account_of(session, user, typed.account)
     text = plain(typed.html)
     html = typed.html if text.strip() or "<img" in typed.html.lower() else None
@@ -170,9 +180,7 @@ def to_send(session: Session, user: User, typed: Typed, message: Message) -> Dra
         subject=typed.subject,
         html=html,
         text=text if html else None,
-        attachments=tuple(
-            OutgoingFile(f.filename, f.content_type, f.content) for f in files_of_draft(session, message)
-        ),
+        attachments=tuple(OutgoingFile(f.filename, f.content_type, f.content, f.cid) for f in files),
         track_opens=typed.track_opens,
         track_links=typed.track_links,
         untracked_links=typed.leave,
@@ -233,6 +241,7 @@ def account_of(session: Session, user: User, public_id: str) -> Account | None:
 
 
 def files_of_draft(session: Session, message: Message) -> Sequence[Attachment]:
+    """Everything kept with it: what is attached, and the pictures of its text."""
     query = select(Attachment).where(Attachment.message_id == message.id).order_by(col(Attachment.id))
     return session.exec(query).all()
 
@@ -253,7 +262,7 @@ def attach(session: Session, message: Message, uploads: Sequence[UploadFile]) ->
                 content=content,
             )
         )
-    message.has_attachments = bool(kept or uploads)
+    message.has_attachments = bool(uploads) or any(not file.cid for file in kept)
     session.add(message)
 
 
@@ -261,8 +270,20 @@ def detach(session: Session, message: Message, public_id: str) -> None:
     """Takes a file out of the draft; one that is not there is out already."""
     mine = (col(Attachment.message_id) == message.id) & (col(Attachment.public_id) == public_id)
     session.exec(delete(Attachment).where(mine))
-    message.has_attachments = bool(files_of_draft(session, message))
+    message.has_attachments = any(not file.cid for file in files_of_draft(session, message))
     session.add(message)
+
+
+def _template_of(session: Session, message: Message) -> str:
+    template = session.get(Template, message.template_id) if message.template_id else None
+    return template.public_id if template else ""
+
+
+def _template_id(session: Session, user: User, typed: Typed) -> int | None:
+    if not typed.template:
+        return None
+    query = select(Template.id).where(Template.public_id == typed.template)
+    return session.exec(query.where(or_(col(Template.user_id) == user.id, col(Template.shared)))).first()
 
 
 def _answer(session: Session, user: User, typed: Typed, message: Message) -> None:
@@ -283,6 +304,7 @@ def _keep(typed: Typed) -> str:
         "follow_up_days": typed.follow_up_days,
         "reply": typed.reply,
         "leave": sorted(typed.leave),
+        "fill": dict(typed.fill),
     }
     return json.dumps({**kept, **{name: value for name, value in more.items() if value}}, ensure_ascii=False)
 

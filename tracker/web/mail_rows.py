@@ -103,6 +103,18 @@ def read_figures(session: Session, user: User, chosen: Filter) -> Figures:
     return Figures(sent, measurable, opened, links, clicked, replied, days)
 
 
+def figures_by_template(session: Session, user: User) -> dict[int, Figures]:
+    """What this person's messages that began with a template achieved, of all time."""
+    sent = (col(Message.user_id) == user.id) & (col(Message.state) == MessageState.SENT)
+    query = select(col(Message.template_id), *_FIGURES).where(sent, col(Message.template_id).is_not(None))
+    rows = session.execute(query.group_by(col(Message.template_id))).all()
+    found: dict[int, Figures] = {}
+    for template, *counts in rows:
+        sent_, measurable, opened, links, clicked, replied = (int(n or 0) for n in counts)
+        found[template] = Figures(sent_, measurable, opened, links, clicked, replied, None)
+    return found
+
+
 def has_any(session: Session, user: User) -> bool:
     return session.scalar(select(col(Message.id)).where(col(Message.user_id) == user.id).limit(1)) is not None
 

@@ -85,7 +85,7 @@ class SafeMail:
 
 def safe_mail(html: str, title: str, pictures: Mapping[str, tuple[str, bytes]], remote_images: bool) -> SafeMail:
     """`pictures` are the message's own parts by Content-ID (RFC 2392), as (content type, bytes). Never raises."""
-    body = _SANITIZER.sanitize(_with_own_pictures(html, pictures))
+    body = _SANITIZER.sanitize(with_own_pictures(html, pictures))
     return SafeMail(_PAGE.format(title=entities.escape(title), body=body), content_security_policy(remote_images))
 
 
@@ -114,7 +114,8 @@ def has_remote_images(html: str) -> bool:
     return "<img" in lowered and ("http://" in lowered or "https://" in lowered or 'src="//' in lowered)
 
 
-def _with_own_pictures(html: str, pictures: Mapping[str, tuple[str, bytes]]) -> str:
+def with_own_pictures(html: str, pictures: Mapping[str, tuple[str, bytes]]) -> str:
+    """The HTML with `cid:` pictures as data inside it; `pictures` are (content type, bytes) by Content-ID."""
     for cid, (content_type, content) in pictures.items():
         if cid and content_type in _SHOWN_INLINE:
             data = f"data:{content_type};base64,{base64.b64encode(content).decode()}"

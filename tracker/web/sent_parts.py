@@ -27,7 +27,8 @@ def files_of(session: Session, message: Message, body: MessageBody | None) -> Se
     query = select(Attachment).where(Attachment.message_id == message.id).order_by(col(Attachment.id))
     rows = session.exec(query).all()
     if rows or body is None or body.raw is None:
-        return [SentFile(n, row.filename, row.content_type, row.size, row.content) for n, row in enumerate(rows)]
+        shown = [row for row in rows if not row.cid]
+        return [SentFile(n, row.filename, row.content_type, row.size, row.content) for n, row in enumerate(shown)]
     found = [
         (part.get_filename() or "", part.get_content_type(), _bytes(part))
         for part in _parts(body.raw)

@@ -8,15 +8,25 @@ const words = form.dataset, saved = form.querySelector("[data-saved]");
 const picker = form.querySelector("[data-file]");
 form.classList.add("has-scripts");
 
-const editor = makeEditor(form, changed);
+const { upload } = takeFiles(form, { save, formData, say: (text) => { saved.textContent = text; }, editor: () => editor });
+const editor = makeEditor(form, changed, upload);
 const chips = [...form.querySelectorAll("[data-chips]")].map((input) => chipsFor(input, changed, words.wordRemove));
-const formData = (more = {}) => {
+function formData(more = {}) {
   editor?.write();
   const data = new FormData(form);
   data.delete("files");
   for (const [name, value] of Object.entries(more)) data.set(name, value);
   return data;
-};
+}
+if (form.querySelector("#to").value === "" && !form.querySelector(".person") && !form.querySelector("[data-html]").value.includes("blockquote")) form.querySelector("#to").focus();
+
+// --- each account signs in its own way
+form.querySelector("#account")?.addEventListener("change", ({ target }) => {
+  const signed = editor?.place.querySelector(".signature"), signature = target.selectedOptions[0].dataset.signature;
+  if (!signed || !signature) return;
+  signed.replaceChildren(signed.firstElementChild, DOMPurify.sanitize(signature, { RETURN_DOM_FRAGMENT: true }));
+  changed();
+});
 
 // --- drafts save themselves, one save at a time
 let dirty = false, saving = null, timer, planTimer, gone = false;
@@ -56,20 +66,23 @@ function post(act, part, more) {
 // --- who will be tracked
 async function plan() {
   const place = form.querySelector("[data-plan]");
-  const answer = await fetch("/compose/plan", { method: "POST", body: formData() }).catch(() => null);
+  const sent = formData();
+  const answer = await fetch("/compose/plan", { method: "POST", body: sent }).catch(() => null);
   if (!answer?.ok) return;
-  const focused = place.contains(document.activeElement) ? document.activeElement.name : "";
+  const active = place.contains(document.activeElement) ? document.activeElement : null;
+  const focused = active?.name ?? "", caret = active?.type === "text" ? active.selectionStart : null;
+  if (caret !== null && active.value !== sent.get(focused)) return;  // typed on while we asked
   const open = place.querySelector("details")?.open;
   place.innerHTML = await answer.text();
   if (open) place.querySelector("details")?.setAttribute("open", "");
-  if (focused) place.querySelector(`[name="${focused}"]`)?.focus();
+  const again = focused ? place.querySelector(`[name="${focused}"]`) : null;
+  again?.focus();
+  if (caret !== null) again?.setSelectionRange(caret, caret);
   dressChips(chips, place);
 }
 dressChips(chips, form.querySelector("[data-plan]"));
 form.addEventListener("input", (event) => { if (event.target !== picker) changed(); });
 form.addEventListener("change", (event) => { if (event.target !== picker && event.target.type !== "text") changed(); });
-
-takeFiles(form, { save, post, formData, say: (text) => { saved.textContent = text; } });
 
 // --- sending: the last save must be through, so that nothing saves a message that is gone
 form.addEventListener("submit", (event) => {

@@ -1,10 +1,12 @@
 // The rich text editor: Squire with a toolbar that works by keyboard. Without it the plain box stays.
 const MADE_OF = { bold: ["B", "removeBold", "bold"], italic: ["I", "removeItalic", "italic"], underline: ["U", "removeUnderline", "underline"],
   bullets: ["UL", "removeList", "makeUnorderedList"], numbers: ["OL", "removeList", "makeOrderedList"] };
+const LARGEST_DATA = 150_000;
 
-export function makeEditor(form, changed) {
+// `upload` gives the address of a picture file; without it pictures stay inside the text as data.
+export function makeEditor(form, changed, upload = asData) {
   const place = form.querySelector("[data-editor]"), tools = form.querySelector("[data-tools]");
-  const plain = form.querySelector("[data-text]"), html = form.querySelector("[data-html]");
+  const plain = form.querySelector("[data-text]"), html = form.querySelector("[data-html]"), picker = tools.querySelector("[data-picture]");
   if (!globalThis.Squire || !globalThis.DOMPurify) return null;
   plain.hidden = true;
   place.hidden = tools.hidden = false;
@@ -12,14 +14,15 @@ export function makeEditor(form, changed) {
   const editor = new Squire(place, { blockTag: "DIV" });
   editor.setHTML(html.value);
   editor.moveCursorToStart();
-  if (form.querySelector("#to").closest(".compose-value").querySelector("input").value === "" && !html.value.includes("blockquote")) form.querySelector("#to").focus();
   const buttons = [...tools.querySelectorAll("[data-tool]")];
 
   function act(tool) {
     const [tag, off, on] = MADE_OF[tool] ?? [];
+    if (tool === "picture") { picker.click(); return; }
     if (tag) editor[editor.hasFormat(tag) ? off : on]();
     else if (tool === "quote") editor.increaseQuoteLevel();
     else if (tool === "plain") editor.removeAllFormatting();
+    else if (tool === "untracked") leaveAlone();
     else link();
     editor.focus();
     mark();
@@ -31,13 +34,35 @@ export function makeEditor(form, changed) {
     editor.setSelection(range);
     editor.makeLink(/^[a-z][a-z\d+.-]*:/i.test(typed) ? typed : typed.includes("@") ? `mailto:${typed}` : `https://${typed}`);
   }
+  function linkAtCursor() {
+    const node = editor.getSelection().startContainer, from = node.nodeType === 1 ? node.childNodes[editor.getSelection().startOffset] ?? node : node;
+    const found = (from.nodeType === 1 ? from : from.parentElement)?.closest("a") ?? (node.nodeType === 1 ? node : node.parentElement)?.closest("a");
+    return found && place.contains(found) ? found : null;
+  }
+  function leaveAlone() {  // a mark on the link itself: it goes out as it was written
+    const found = linkAtCursor();
+    if (!found) return;
+    editor.saveUndoState();
+    found.toggleAttribute("data-no-track");
+    changed();
+  }
   function mark() {
-    for (const button of buttons)
-      if (MADE_OF[button.dataset.tool] || button.dataset.tool === "link")
-        button.setAttribute("aria-pressed", editor.hasFormat(MADE_OF[button.dataset.tool]?.[0] ?? "A"));
+    const here = linkAtCursor();
+    for (const button of buttons) {
+      const tool = button.dataset.tool;
+      if (tool === "untracked") { button.setAttribute("aria-pressed", Boolean(here?.hasAttribute("data-no-track"))); button.setAttribute("aria-disabled", !here); }
+      else if (MADE_OF[tool] || tool === "link") button.setAttribute("aria-pressed", editor.hasFormat(MADE_OF[tool]?.[0] ?? "A"));
+    }
+  }
+  async function insertPictures(files) {
+    for (const file of files) {
+      const src = await upload(file);
+      if (src) editor.insertImage(src, { alt: file.name.replace(/\.[^.]*$/, ""), style: "max-width:100%" });
+    }
+    changed();
   }
 
-  tools.addEventListener("mousedown", (event) => event.preventDefault());  // the selection stays
+  tools.addEventListener("mousedown", (event) => { if (event.target !== picker) event.preventDefault(); });  // the selection stays
   tools.addEventListener("click", (event) => { const button = event.target.closest("[data-tool]"); if (button) act(button.dataset.tool); });
   tools.addEventListener("keydown", (event) => {  // one stop of Tab, arrows inside (ARIA toolbar)
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -46,12 +71,27 @@ export function makeEditor(form, changed) {
     buttons.forEach((button) => { button.tabIndex = button === next ? 0 : -1; });
     next.focus();
   });
+  picker.addEventListener("change", () => { insertPictures([...picker.files]); picker.value = ""; });
+  editor.addEventListener("pasteImage", ({ detail }) => insertPictures([...detail.clipboardData.files].filter((file) => file.type.startsWith("image/"))));
   const isMac = navigator.platform.startsWith("Mac"), mod = isMac ? "Meta" : "Ctrl";
   editor.setKeyHandler(`${mod}-k`, (self, event) => { event.preventDefault(); act("link"); });
+  editor.setKeyHandler(`${mod}-Shift-k`, (self, event) => { event.preventDefault(); act("untracked"); });
   editor.setKeyHandler("Tab", null);
   editor.setKeyHandler("Shift-Tab", null);
   editor.addEventListener("pathChange", mark);
+  editor.addEventListener("select", mark);
   editor.addEventListener("input", changed);
   form.addEventListener("formdata", ({ formData }) => formData.set("html", editor.getHTML()));
-  return { write() { html.value = editor.getHTML(); } };
+  return { place, insertPictures, focus: () => editor.focus(), write() { html.value = editor.getHTML(); },
+    insertText(text) { editor.insertPlainText(text, false); editor.focus(); } };
+}
+
+function asData(file) {
+  if (file.size > LARGEST_DATA) { alert(`${file.name}: ${Math.ceil(file.size / 1024)} KB > ${Math.floor(LARGEST_DATA / 1024)} KB`); return null; }
+  return new Promise((done) => {
+    const reader = new FileReader();
+    reader.onload = () => done(reader.result);
+    reader.onerror = () => done(null);
+    reader.readAsDataURL(file);
+  });
 }
