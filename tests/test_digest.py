@@ -16,8 +16,8 @@ from tests.servers import SmtpSink
 from tracker import notify
 from tracker.db import now
 from tracker.digest import send_due, set_hour
-from tracker.digest_letter import GUARD, guard_value
 from tracker.house import House
+from tracker.message_ids import NOTICE_HEADER, is_notice
 from tracker.models import Account, Delivery, Event, Message, User
 
 TOKYO = ZoneInfo("Asia/Tokyo")
@@ -109,7 +109,7 @@ def test_it_is_not_tracked_and_no_machine_answers_or_counts_it(
     assert b"<img" not in raw
     (letter,) = letters(smtp_sink)
     assert letter["Auto-Submitted"] == "auto-generated"
-    assert letter[GUARD] == guard_value(house, alice)
+    assert is_notice(house.ring, letter["Message-ID"], letter[NOTICE_HEADER])
     with house.database.reading() as session:
         assert len(session.exec(select(Message)).all()) == 1, "it is no message of the workspace"
 

@@ -41,6 +41,10 @@ JUDGES = (
     "tracker.inbound.category",
     "tracker.inbound.repeat",
     "tracker.inbound.bind",
+    "tracker.inbound.parse",
+    "tracker.inbound.bounce",
+    "tracker.inbound.answers",
+    "tracker.inbound.dates",
 )
 _HARMLESS = """__future__ base64 binascii bisect calendar codecs collections dataclasses datetime email enum functools hashlib
 html idna importlib ipaddress itertools json math operator re string struct typing unicodedata urllib

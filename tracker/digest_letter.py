@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import make_msgid
 
 from babel.dates import format_date
 from markupsafe import Markup
@@ -12,14 +11,13 @@ from tracker.addresses import Mailbox, domain_of
 from tracker.house import House
 from tracker.locale import babel_locale, ngettext, zone
 from tracker.locale import gettext as _
+from tracker.message_ids import NOTICE_HEADER, new_id, notice_mark
 from tracker.models import Account, User
+from tracker.models.people import public_id
 from tracker.outgoing.build import NewMessage, build_message
 
 LONGEST = 50
 """So many lines of a kind are written out; more are counted."""
-
-GUARD = "X-Inkling-Notification"
-"""Marks our own letters, so that no mailbox that we read takes one for an enquiry: a kind and a keyed digest."""
 
 
 @dataclass(frozen=True)
@@ -61,25 +59,21 @@ class Digest:
         return [(title, items) for title, items in named if items]
 
 
-def guard_value(house: House, user: User) -> str:
-    """What the guard's header says in a letter to this person."""
-    return f"digest {house.ring.digest(f'notification to {user.public_id}')}"
-
-
 def write_letter(house: House, user: User, account: Account, digest: Digest, at: datetime) -> bytes:
     """The digest in wire form, in the language and zone being spoken."""
     day = format_date(at.astimezone(zone()), "d MMMM", locale=babel_locale())
+    message_id = new_id(house.ring, "n", public_id(), domain_of(account.address))
     return build_message(
         NewMessage(
             sender=Mailbox(account.address, "Inkling"),
             to=(Mailbox(user.email, user.name),),
             subject=_("Your mail in Inkling up to %(day)s") % {"day": day},
-            message_id=make_msgid(domain=domain_of(account.address)),
+            message_id=message_id,
             date=at,
             html=_html(house, digest),
             text=_text(house, digest),
             # RFC 3834: no machine answers it
-            headers=(("Auto-Submitted", "auto-generated"), (GUARD, guard_value(house, user))),
+            headers=(("Auto-Submitted", "auto-generated"), (NOTICE_HEADER, notice_mark(house.ring, message_id))),
         )
     )
 

@@ -49,7 +49,11 @@ class KeyRing:
 
     def digest(self, value: str) -> str:
         """A keyed digest (HMAC-SHA-256, hexadecimal) under the newest key."""
-        return hmac.new(self._digest_keys[0], value.encode(), hashlib.sha256).hexdigest()
+        return self.digests(value)[0]
+
+    def digests(self, value: str) -> list[str]:
+        """The keyed digest under every key, the newest first: to recognise what was made before the keys were changed."""
+        return [hmac.new(key, value.encode(), hashlib.sha256).hexdigest() for key in self._digest_keys]
 
 
 def _derive(key: str, purpose: bytes) -> bytes:

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from email.utils import make_msgid
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, delete, select
@@ -16,6 +15,7 @@ from sqlmodel import Session, col, delete, select
 from tracker.addresses import Mailbox, domain_of
 from tracker.db import now
 from tracker.house import House
+from tracker.message_ids import new_id
 from tracker.models import (
     Account,
     Attachment,
@@ -58,7 +58,8 @@ def accept(session: Session, house: House, user: User, draft: Draft, *, message:
     draft = replace(draft, html=without_ours(house, draft.html))
     account = _account(session, user, draft)
     if message is None:
-        message = Message(user_id=user.id or 0, message_id=make_msgid(domain=domain_of(account.address)))
+        message = Message(user_id=user.id or 0, message_id="")
+    message.message_id = new_id(house.ring, "m", message.public_id, domain_of(account.address))
     raw = _build(account, draft, message.message_id)
     return take_in(session, house, user, account, draft, raw, message)
 

@@ -1,0 +1,91 @@
+"""Which message a letter may answer, and whose copy; trap K8: Message-IDs of ours that nobody else can make."""
+
+import pytest
+
+from tests.inbound.corpus import simple
+from tracker.inbound.answers import Copy, Whose, bare_subject, candidates, is_answer_by_subject, quoted_urls, whose
+from tracker.inbound.parse import parse
+from tracker.message_ids import is_notice, new_id, notice_mark, read_id
+from tracker.secrets import KeyRing
+
+RING = KeyRing(("first key of this test",))
+
+
+def test_the_likeliest_comes_first() -> None:
+    letter = parse(simple("In-Reply-To: <c@x.example>", "References: <a@x.example> <b@x.example> <c@x.example>"))
+    assert candidates(letter) == ("c@x.example", "b@x.example", "a@x.example")
+
+
+def test_k8_only_our_own_ids_are_genuine() -> None:
+    ours = new_id(RING, "m", "Ab-_c12xyz9", "seller.example")
+    assert ours.endswith("@seller.example>")
+    found = read_id(RING, ours)
+    assert found is not None
+    assert (found.kind, found.id, found.genuine) == ("m", "Ab-_c12xyz9", True)
+    forged = read_id(RING, ours.replace("Ab-_c12xyz9", "Ab-_c12xyz8"))
+    assert forged is not None
+    assert not forged.genuine
+    assert read_id(RING, "<CAF123@mail.gmail.com>") is None
+
+
+def test_ids_outlive_a_change_of_keys() -> None:
+    ours = new_id(RING, "m", "Ab-_c12xyz9", "seller.example")
+    changed = read_id(KeyRing(("a new key", *RING.keys)), ours.strip("<>"))
+    assert changed is not None
+    assert changed.genuine
+
+
+def test_k12_a_notice_is_known_by_its_mark_alone_and_only_with_its_own_id() -> None:
+    mark = notice_mark(RING, "<n-1@x.example>")
+    assert is_notice(RING, "n-1@x.example", mark)
+    assert not is_notice(RING, "n-2@x.example", mark)
+    assert not is_notice(RING, "n-1@x.example", "")
+    assert not is_notice(RING, "n-1@x.example", "é")
+
+
+@pytest.mark.parametrize(
+    ("sender", "marked", "expected"),
+    [
+        ("anna@a.example", None, Whose(1, "recipient")),
+        ("anna@a.example", 2, Whose(1, "recipient")),
+        ("boris+crm@b.example", None, Whose(2, "tag")),
+        ("carl@a.example", 2, Whose(2, "token")),
+        ("carl@a.example", 9, Whose(None, "other")),
+        ("carl@a.example", None, Whose(None, "other")),
+        ("", None, Whose(None, "other")),
+    ],
+)
+def test_whose_copy(sender: str, marked: int | None, expected: Whose) -> None:
+    assert whose(sender, [Copy(1, "anna@a.example"), Copy(2, "boris@b.example")], marked) == expected
+
+
+def test_a_single_copy_that_somebody_else_answers() -> None:
+    answer = whose("carl@a.example", [Copy(1, "anna@a.example")])
+    assert answer == Whose(1, "other")
+    assert not answer.by_a_recipient
+
+
+@pytest.mark.parametrize(
+    ("subject", "bare"),
+    [
+        ("Re: RE: Fwd: Offer 12", "offer 12"),
+        ("AW: [EXT] Re[2]: Offer 12", "offer 12"),
+        ("Отв: HA: Offer 12", "ha: offer 12"),
+        ("Пересл: Re: Предложение", "предложение"),
+        ("Rehearsal", "rehearsal"),
+    ],
+)
+def test_subjects_without_their_prefixes(subject: str, bare: str) -> None:
+    assert bare_subject(subject) == bare
+
+
+def test_a_subject_answers_only_when_it_says_so() -> None:
+    assert is_answer_by_subject("Re: Offer 12")
+    assert not is_answer_by_subject("Offer 12")
+    assert not is_answer_by_subject("Fwd: Offer 12")
+    assert not is_answer_by_subject("Re: hi")
+
+
+def test_addresses_in_quoted_html() -> None:
+    html = "<a href='https://t.example/c/x?a=1&amp;b=2'>x</a><img src=https://t.example/o/y.gif>"
+    assert list(quoted_urls(html)) == ["https://t.example/c/x?a=1&b=2", "https://t.example/o/y.gif"]

@@ -1,0 +1,110 @@
+"""What a letter is: the table of classes, and traps K1 to K7, K11, K12."""
+
+import pytest
+
+from tests.inbound.corpus import raw, simple
+from tracker.inbound.answers import is_forwarded
+from tracker.inbound.bounce import Failure, read_report
+from tracker.inbound.category import judge
+from tracker.inbound.parse import parse
+
+OWN = frozenset({"info@site.example", "marina@seller.example"})
+
+
+def category(letter: bytes) -> str:
+    return judge(parse(letter), OWN, False).category
+
+
+@pytest.mark.parametrize(
+    ("letter", "expected"),
+    [
+        (simple("Subject: chairs"), "human"),
+        (simple("Auto-Submitted: no"), "human"),
+        (simple("Auto-Submitted: No (a person)"), "human"),
+        (simple("X-Auto-Response-Suppress: All"), "human"),
+        (simple("Auto-Submitted: auto-replied; owner-email=x"), "auto_reply"),
+        (simple("Auto-Submitted: auto-generated"), "auto_generated"),
+        (simple("X-Autoreply: yes"), "auto_reply"),
+        (simple("Precedence: auto_reply"), "auto_reply"),
+        (simple("Subject: Автоответ: в отпуске"), "auto_reply"),
+        (simple("Subject: Out of Office"), "auto_reply"),
+        (simple("Subject: OOO: back on Monday"), "auto_reply"),
+        (simple("Subject: OOO Romashka asks for a price"), "human"),
+        (simple("Subject: Re: Automatic reply: chairs"), "human"),
+        (simple("List-Unsubscribe: <https://news.example/u>"), "bulk"),
+        (simple("List-Id: <n.example>", "Precedence: list"), "bulk"),
+        (simple("List-Id: <info.site.example>", "List-Post: <mailto:info@site.example>", "Precedence: list"), "human"),
+        (simple(sender="Marina <Marina@Seller.example>"), "own_outgoing"),
+        (simple("Reply-To: anna@client.example", sender="info@site.example"), "human"),
+        (simple("Reply-To: info@site.example", sender="info@site.example"), "own_outgoing"),
+        (raw("k04-out-of-office"), "auto_reply"),
+        (raw("k05-two-recipients-failed-and-delayed"), "bounce"),
+        (raw("k06-report-without-original"), "bounce"),
+        (raw("k07-postmaster-is-a-person"), "human"),
+        (simple("Return-Path: <>", "Subject: failure notice", sender="MAILER-DAEMON@mx.example"), "bounce"),
+        (simple("Subject: Undeliverable chairs?"), "human"),
+        (simple("Content-Type: multipart/report; report-type=disposition-notification; boundary=x"), "mdn"),
+    ],
+)  # fmt: skip
+def test_categories(letter: bytes, expected: str) -> None:
+    judged = judge(parse(letter), OWN, False)
+    assert judged.category == expected
+    assert judged.reason
+
+
+def test_k12_our_signed_header_comes_before_everything() -> None:
+    assert judge(parse(raw("k05-two-recipients-failed-and-delayed")), OWN, True).category == "own_notification"
+
+
+def test_k5_each_recipient_has_his_own_result() -> None:
+    report = read_report(raw("k05-two-recipients-failed-and-delayed"))
+    assert report.failures == (
+        Failure("gone@buyer.example", "failed", "5.1.1", "550 5.1.1 no such user"),
+        Failure("slow@buyer.example", "delayed", "4.4.1", "451 4.4.1 try later"),
+    )
+    assert report.message_id == "m-abc@seller.example"
+
+
+def test_k6_without_the_original_nothing_is_guessed() -> None:
+    report = read_report(raw("k06-report-without-original"))
+    assert [one.address for one in report.failures] == ["full@buyer.example"]
+    assert report.message_id == ""
+
+
+def test_original_recipient_comes_before_final() -> None:
+    letter = raw("k06-report-without-original").replace(
+        b"Final-Recipient:", b"Original-Recipient: rfc822;Info@Buyer.example\r\nFinal-Recipient:"
+    )
+    assert read_report(letter).failures[0].address == "info@buyer.example"
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "outcome"),
+    [
+        (b"failed", b"5.1.1", "failed"),
+        (b"failed", b"4.4.7", "failed"),
+        (b"delayed", b"4.4.1", "delayed"),
+        (b"relayed", b"2.0.0", "delivered"),
+        (b"", b"4.2.2", "delayed"),
+        (b"", b"", "failed"),
+    ],
+)
+def test_outcomes(action: bytes, status: bytes, outcome: str) -> None:
+    letter = raw("k06-report-without-original").replace(b"Action: failed", b"Action: " + action)
+    letter = letter.replace(b"Status: 5.2.2", b"Status: " + status).replace(b"552 mailbox full", b"mailbox full")
+    assert read_report(letter).failures[0].outcome == outcome
+
+
+def test_reports_for_people_name_the_recipient_in_a_header() -> None:
+    letter = simple("X-Failed-Recipients: gone@buyer.example, a@b.example", sender="mailer-daemon@mx.example")
+    assert [one.address for one in read_report(letter).failures] == ["gone@buyer.example", "a@b.example"]
+
+
+def test_k11_forwarded_is_a_flag() -> None:
+    forwarded = parse(raw("k11-forwarded-by-a-colleague"))
+    assert is_forwarded(forwarded)
+    assert forwarded.sender is not None
+    assert forwarded.sender.address == "anna@client.example"
+    assert not is_forwarded(parse(simple("Subject: Re: forward planning")))
+    assert is_forwarded(parse(simple("Subject: x", body="hi\r\n-------- Пересылаемое сообщение --------\r\n")))
+    assert is_forwarded(parse(simple("Resent-From: a@b.example")))

@@ -1,0 +1,66 @@
+"""When a letter was sent and when it was received, out of fields that may say anything. Pure: the moment is handed in."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import parsedate_tz
+
+_PLAUSIBLE = timedelta(days=7)
+_AHEAD = timedelta(minutes=5)
+_OLD = timedelta(days=7)
+_YEAR_NOUGHT = re.compile(r"[A-Za-z]{3,9}[ -]+0000\b")
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """When a letter was received, and by which word: internal_date, received, date, fetched. ``backfilled``: old mail that was
+    put into its folder lately."""
+
+    at: datetime
+    by: str
+    backfilled: bool = False
+
+
+def read_date(value: str) -> datetime | None:
+    """A Date field in UTC; None for one that is missing or makes no sense. A missing or unknown zone is UTC (RFC 5322 4.3)."""
+    value = value[:200]
+    parsed = _parsed(value)
+    if parsed is None or parsed[0] < 1980 or _YEAR_NOUGHT.search(value):
+        return None
+    offset = parsed[9] or 0
+    if abs(offset) > 14 * 3600:
+        return None
+    try:
+        return datetime(*parsed[:6], tzinfo=timezone(timedelta(seconds=offset))).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _parsed(value: str) -> tuple[int, int, int, int, int, int, int, int, int, int | None] | None:
+    try:
+        return parsedate_tz(value)
+    except Exception:  # the library stumbles over odd numbers in more than one way
+        return None
+
+
+def received_date(field: str) -> datetime | None:
+    """The moment in a Received field: what stands behind its last semicolon."""
+    return read_date(field.rpartition(";")[2].strip()) if ";" in field else None
+
+
+def receipt(
+    internal_date: datetime | None, received: Sequence[str], date: datetime | None, fetched_at: datetime
+) -> Receipt:
+    """INTERNALDATE; else the topmost Received; else Date if within seven days of now; else the moment of fetching. Never ahead."""
+    top = next((moment for field in received[:5] if (moment := received_date(field)) is not None), None)
+    if internal_date is not None:
+        found, by = internal_date, "internal_date"
+    elif top is not None:
+        found, by = top, "received"
+    elif date is not None and abs(date - fetched_at) <= _PLAUSIBLE:
+        found, by = date, "date"
+    else:
+        found, by = fetched_at, "fetched"
+    backfilled = by == "internal_date" and top is not None and found - top > _OLD
+    return Receipt(fetched_at if found > fetched_at + _AHEAD else found, by, backfilled)

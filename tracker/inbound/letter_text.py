@@ -1,0 +1,70 @@
+"""The words of a letter: text out of HTML, what its writer wrote above what is quoted, and the line that lists show. Pure."""
+
+import re
+
+from turbohtml import PlainText, parse
+
+_PLAIN = PlainText(width=0, links="none", images=False)
+_MOST_HTML = 2_000_000
+_SNIPPET = 300
+_MARKERS = re.compile(
+    r"^\s*(?:"
+    r"-{2,}\s*(?:original message|исходное сообщение|ursprüngliche nachricht|message d'origine|mensaje original"
+    r"|forwarded message|пересылаемое сообщение|пересылаемое письмо|пересланное сообщение)\s*-{2,}"
+    r"|_{10,}"
+    r"|begin forwarded message:|начало переадресованного сообщения:"
+    r"|on .{5,200}wrote:|am .{5,200}schrieb.{0,100}:|le .{5,200}a écrit\s*:|el .{5,200}escribió:"
+    r"|(?:\d{1,2}[./]\d{1,2}[./]\d{2,4}|(?:пн|вт|ср|чт|пт|сб|вс|понедельник|вторник|среда|четверг|пятница|суббота|воскресенье),?)"
+    r".{0,200}(?:пишет|написал(?:а|\(а\))?|писал(?:а)?|wrote):"
+    r")\s*$",
+    re.IGNORECASE,
+)
+_HEADS = re.compile(r"^\s*\*?(?:from|от|von|de|from:|отправитель)\s*:\*?\s.*", re.IGNORECASE)
+_NEXT_HEADS = re.compile(
+    r"^\s*\*?(?:sent|date|to|subject|отправлено|дата|кому|тема|gesendet|an|betreff|envoyé|à|objet)\s*:", re.IGNORECASE
+)
+_ATTRIBUTION = re.compile(r"[:：]\s*$")
+_INVISIBLE = re.compile("[\u00ad\u034f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
+
+
+def text_from_html(html: str) -> str:
+    """The text of a document as lines; empty when it cannot be had. Never raises."""
+    try:
+        return parse(html[:_MOST_HTML]).to_text(_PLAIN).replace("\0", "").strip()
+    except Exception:  # a document that the parser refuses has no text for us
+        return ""
+
+
+def own_words(text: str) -> str:
+    """What the writer of a letter wrote: without quoted lines and without the older message below."""
+    kept: list[str] = []
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if _begins_older(lines, number):
+            break
+        if not line.lstrip().startswith(">"):
+            kept.append(line)
+        elif kept and _ATTRIBUTION.search(kept[-1]) and len(kept[-1]) < 300:
+            kept.pop()  # "Anna wrote:"
+    return "\n".join(kept).strip()
+
+
+def _begins_older(lines: list[str], number: int) -> bool:
+    line = lines[number]
+    if len(line) > 400:
+        return False
+    joined = f"{line} {lines[number + 1]}" if number + 1 < len(lines) and len(lines[number + 1]) < 200 else line
+    if _MARKERS.match(line) or (_wrapped(line) and _MARKERS.match(joined)):
+        return True
+    return bool(_HEADS.match(line)) and any(_NEXT_HEADS.match(after) for after in lines[number + 1 : number + 4])
+
+
+def _wrapped(line: str) -> bool:
+    """A line that may go on below: programs wrap "On Monday, Anna Berg <…> wrote:" """
+    return bool(re.match(r"\s*(?:on|am|le|el|\d{1,2}[./]|пн|вт|ср|чт|пт|сб|вс)", line, re.IGNORECASE))
+
+
+def snippet(text: str) -> str:
+    """The beginning of what was written, on one line."""
+    written = own_words(text[:20_000]) or text[:20_000]
+    return " ".join(_INVISIBLE.sub("", written).split())[:_SNIPPET]

@@ -1,0 +1,118 @@
+"""The repeat period: whether a letter counts as an enquiry, and under which enquiry it is folded if not. Pure.
+
+    counts(m)  ⇔  no counted letter c of the same key has |received(m) - received(c)| < period
+
+Counted letters alone are looked at, on both sides of the letter, so a decision is never reversed by one that arrives later.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tracker.addresses import AddressError, lookup_form
+
+
+@dataclass(frozen=True)
+class Enquiry:
+    """A letter of the key that counts and was not withdrawn."""
+
+    id: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Decision:
+    """``repeat_of`` is the enquiry it is folded under when it does not count."""
+
+    counts: bool
+    repeat_of: int | None = None
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A letter to decide again, in the order of receipt."""
+
+    id: int
+    at: datetime
+    key: str
+    """Letters of one key are compared; an empty one stands by itself."""
+    withdrawn: bool = False
+
+
+def length(period_days: int) -> timedelta:
+    """A day is exactly 86 400 seconds, whatever the clocks do."""
+    return timedelta(days=period_days)
+
+
+def decide(received_at: datetime, enquiries: Iterable[Enquiry], period_days: int) -> Decision:
+    """``enquiries`` are those of the same key, at least all within the period on either side. Exactly the period counts."""
+    near = [one for one in enquiries if abs(received_at - one.at) < length(period_days)]
+    if not near:
+        return Decision(True)
+    before = [one for one in near if one.at <= received_at]
+    chosen = max(before, key=lambda one: (one.at, one.id)) if before else min(near, key=lambda one: (one.at, one.id))
+    return Decision(False, chosen.id)
+
+
+def replay(letters: Sequence[Replayed], period_days: int) -> Mapping[int, Decision]:
+    """What would have been decided had this period been in force from the beginning. ``letters`` in order of receipt.
+
+    A withdrawn letter counts nothing and is seen by nobody, but keeps its place under nothing.
+    """
+    last: dict[str, Enquiry] = {}
+    decisions: dict[int, Decision] = {}
+    for letter in letters:
+        if letter.withdrawn:
+            decisions[letter.id] = Decision(False)
+            continue
+        anchor = [last[letter.key]] if letter.key in last else []
+        decided = decide(letter.at, anchor, period_days) if letter.key else Decision(True)
+        if decided.counts and letter.key:
+            last[letter.key] = Enquiry(letter.id, letter.at)
+        decisions[letter.id] = decided
+    return decisions
+
+
+def sender_of(sender: str, reply_to: Sequence[str], own: Collection[str], robots: Collection[str] = ()) -> str:
+    """The sender as the repeat period sees it: From, or Reply-To where From is one of ours or a form's robot.
+
+    Plus tags and dots are kept. Empty when nobody can be told. All in look-up form.
+    """
+    if sender and (sender in own or sender in robots):
+        return next((one for one in reply_to if one and one not in own), sender)
+    return sender
+
+
+def recipient_of(
+    named: Sequence[str], traced: Sequence[str], base: str, static: Collection[str] = (), pool: Collection[str] = ()
+) -> str:
+    """The address of ours it was written to: the first of ours in To and Cc (``named``), else the most specific in the delivery
+    fields (``traced``), else the mailbox itself.
+
+    A tag on the base address and the addresses of a pool fold to the base; a static address is a recipient of its own.
+    """
+    forms = [_ours(address, base, static, pool) for address in named]
+    if found := next((form for form in forms if form), ""):
+        return found
+    delivered = [form for address in traced if (form := _ours(address, base, static, pool))]
+    return next((form for form in delivered if form in static), delivered[0] if delivered else base)
+
+
+def _ours(address: str, base: str, static: Collection[str], pool: Collection[str]) -> str:
+    if address in static:
+        return address
+    return base if address in pool or without_tag(address) == without_tag(base) else ""
+
+
+def without_tag(address: str) -> str:
+    """``info+0011@site.example`` is ``info@site.example`` (RFC 5233)."""
+    local, at, domain = address.rpartition("@")
+    return f"{local.partition('+')[0]}{at}{domain}"
+
+
+def form_of(address: str) -> str:
+    """Look-up form; empty for what is no address."""
+    try:
+        return lookup_form(address)
+    except AddressError:
+        return ""
