@@ -89,7 +89,7 @@ def preference_of(kind: str, news: str = "") -> str:
         return "trouble"
     if news:
         return news
-    return {"open": "first_open"}.get(kind, kind)
+    return {"open": "first_open", "answered": "reply"}.get(kind, kind)
 
 
 def end_of_quiet(moment: datetime, zone: tzinfo, start: int | None, end: int | None) -> datetime | None:

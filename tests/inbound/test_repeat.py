@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.inbound.repeat import Decision, Enquiry, Replayed, decide, recipient_of, replay, sender_of
+from tracker.inbound.repeat import Decision, Enquiry, decide, recipient_of, sender_of
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -56,28 +56,6 @@ def test_a_repeat_is_folded_under_the_enquiry_before_it_and_else_the_one_after()
 def test_counted_letters_are_never_closer_than_the_period(hours: list[int], days: int) -> None:
     counted = sorted(hour for hour, counts in zip(hours, taken_in([*hours], days), strict=True) if counts)
     assert all(later - earlier >= 24 * days for earlier, later in pairwise(counted))
-
-
-@given(st.lists(st.integers(0, 400), max_size=60).map(sorted), st.integers(0, 5))
-def test_a_replay_decides_as_letters_in_their_order_did(hours: list[int], days: int) -> None:
-    letters = [Replayed(number, at(hour), "a") for number, hour in enumerate(hours)]
-    replayed = replay(letters, days)
-    assert [replayed[number].counts for number in range(len(hours))] == taken_in([*hours], days)
-
-
-def test_a_replay_keeps_keys_apart_and_withdrawn_letters_out() -> None:
-    letters = [
-        Replayed(1, at(0), "a", withdrawn=True),
-        Replayed(2, at(1), "a"),
-        Replayed(3, at(2), "b"),
-        Replayed(4, at(3), "a"),
-        Replayed(5, at(3), ""),
-        Replayed(6, at(4), ""),
-    ]
-    decisions = replay(letters, 1)
-    assert [decisions[n].counts for n in range(1, 7)] == [False, True, True, False, True, True]
-    assert decisions[4].repeat_of == 2
-    assert decisions[1].repeat_of is None
 
 
 def test_the_sender_is_reply_to_when_a_form_writes_in_our_name() -> None:

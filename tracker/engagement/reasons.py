@@ -17,6 +17,10 @@ def N_(text: str) -> str:
 SENTENCES: dict[str, str] = {
     "user_said_person": N_("You said that this was a person"),
     "user_said_machine": N_("You said that this was not a person"),
+    # letters that came in
+    "answered_by_other": N_("It was answered by %(name)s, to whom it was not sent"),
+    "server_said": N_("The server said: %(said)s"),
+    "delivery_delayed": N_("It is still being tried: %(said)s"),
     # the sender
     "app_session": N_("The browser is signed in here as the sender"),
     "own_infrastructure": N_("The request came from our own servers or an excluded network"),

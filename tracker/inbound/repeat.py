@@ -5,7 +5,7 @@
 Counted letters alone are looked at, on both sides of the letter, so a decision is never reversed by one that arrives later.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,17 +28,6 @@ class Decision:
     repeat_of: int | None = None
 
 
-@dataclass(frozen=True)
-class Replayed:
-    """A letter to decide again, in the order of receipt."""
-
-    id: int
-    at: datetime
-    key: str
-    """Letters of one key are compared; an empty one stands by itself."""
-    withdrawn: bool = False
-
-
 def length(period_days: int) -> timedelta:
     """A day is exactly 86 400 seconds, whatever the clocks do."""
     return timedelta(days=period_days)
@@ -52,25 +41,6 @@ def decide(received_at: datetime, enquiries: Iterable[Enquiry], period_days: int
     before = [one for one in near if one.at <= received_at]
     chosen = max(before, key=lambda one: (one.at, one.id)) if before else min(near, key=lambda one: (one.at, one.id))
     return Decision(False, chosen.id)
-
-
-def replay(letters: Sequence[Replayed], period_days: int) -> Mapping[int, Decision]:
-    """What would have been decided had this period been in force from the beginning. ``letters`` in order of receipt.
-
-    A withdrawn letter counts nothing and is seen by nobody, but keeps its place under nothing.
-    """
-    last: dict[str, Enquiry] = {}
-    decisions: dict[int, Decision] = {}
-    for letter in letters:
-        if letter.withdrawn:
-            decisions[letter.id] = Decision(False)
-            continue
-        anchor = [last[letter.key]] if letter.key in last else []
-        decided = decide(letter.at, anchor, period_days) if letter.key else Decision(True)
-        if decided.counts and letter.key:
-            last[letter.key] = Enquiry(letter.id, letter.at)
-        decisions[letter.id] = decided
-    return decisions
 
 
 def sender_of(sender: str, reply_to: Sequence[str], own: Collection[str], robots: Collection[str] = ()) -> str:

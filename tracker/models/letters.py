@@ -62,6 +62,9 @@ class Letter(SQLModel, table=True):
         Index("ix_letter_user_message_id", "user_id", "message_id"),
         Index("ix_letter_user_sender", "user_id", "sender", "received_at"),
         Index("ix_letter_key", "enquiry_key_id", "received_at"),
+        Index(
+            "ix_letter_key_counted", "enquiry_key_id", "received_at", sqlite_where=_COUNTED, postgresql_where=_COUNTED
+        ),
         Index("ix_letter_enquiries", "user_id", "received_at", "id", sqlite_where=_COUNTED, postgresql_where=_COUNTED),
     )
 

@@ -138,7 +138,7 @@ def line_of(event: Event, delivery: Delivery | None, url: str | None = None) -> 
 
 def tone_of(event: Event) -> str:
     if event.kind == "bounce":
-        return "trouble"
+        return "trouble" if event.counted else "unsure"
     if event.kind not in ("open", "click"):
         return "machine" if event.kind == "auto_reply" else "person"
     if event.klass in PEOPLE and not _is_early(event):
@@ -148,6 +148,8 @@ def tone_of(event: Event) -> str:
 
 def title_of(event: Event) -> str:
     """What happened, in a few words that fit every gender and number."""
+    if event.kind == "bounce" and not event.counted:
+        return _("Delivery is delayed")
     if event.kind in _PLAIN:
         return _(_PLAIN[event.kind])
     if event.klass == "mail_proxy" and _is_early(event):

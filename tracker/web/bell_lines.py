@@ -40,6 +40,7 @@ ICONS: Mapping[str, str] = {
     "open": "eye-solid",
     "click": "link-solid",
     "reply": "reply",
+    "answered": "reply",
     "bounce": "bounce",
     "rejected": "bounce",
     "corrected": "machine",

@@ -1,0 +1,190 @@
+"""Which message of ours a letter answers, and what that changes: the event, the counters, the reminder, the bell."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from sqlmodel import Session, col, select
+
+from tracker.counting.counters import lock_messages, recount
+from tracker.house import House
+from tracker.inbound.answers import (
+    Copy,
+    Whose,
+    bare_subject,
+    candidates,
+    is_answer_by_subject,
+    quoted_urls,
+    whose,
+)
+from tracker.inbound.repeat import form_of
+from tracker.inbound.storing import Arrived
+from tracker.message_ids import read_id
+from tracker.models import Category, Delivery, Event, Letter, Message, MessageState, Recipient
+from tracker.notify import announce, ring
+from tracker.sentences import Sentence
+
+log = logging.getLogger(__name__)
+
+SUBJECT_WITHIN = timedelta(days=30)
+_SENT = (MessageState.SENT.value, MessageState.QUEUED.value, MessageState.FAILED.value)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The message that is answered, whose copy, and the rule by which that was found."""
+
+    message: Message
+    whose: Whose
+    rule: str
+
+    @property
+    def marks(self) -> bool:
+        """Whether the message counts as answered by this: not by its subject alone."""
+        return self.rule != "subject"
+
+
+def answer_of(session: Session, house: House, arrived: Arrived, letter: Letter) -> Answer | None:
+    """The message of this person's that the letter answers; None when it answers none."""
+    marked = quoted_copy(session, house, letter.user_id, arrived.parsed.html)
+    found, rule = by_ids(session, house, letter.user_id, candidates(arrived.parsed)), "message_id"
+    if found is None and marked is not None:
+        found, rule = session.get(Message, marked.message_id), "quoted_token"
+    if found is None:
+        found, rule = _by_subject(session, letter), "subject"
+    if found is None:
+        return None
+    copy = whose(letter.sender, copies_of(session, found), marked.id if marked else None)
+    return Answer(found, copy, rule)
+
+
+def by_ids(session: Session, house: House, user_id: int, ids: Sequence[str]) -> Message | None:
+    """The first of these msg-ids that is a message of the person's. One of our form with a wrong signature is not believed."""
+    genuine, others = {}, []
+    for one in ids:
+        ours = read_id(house.ring, one)
+        if ours is None:
+            others.append(f"<{one}>")
+        elif ours.genuine and ours.kind == "m":
+            genuine[one] = ours.id
+        else:
+            log.info("a letter names a Message-ID of our form that is not ours")
+    mine = select(Message).where(Message.user_id == user_id, col(Message.state).in_(_SENT))
+    named = col(Message.public_id).in_(genuine.values()) | col(Message.message_id).in_(others)
+    rows = session.exec(mine.where(named)).all() if ids else []
+    by_id = {row.public_id: row for row in rows} | {row.message_id: row for row in rows}
+    found = (by_id.get(genuine.get(one, f"<{one}>")) for one in ids)
+    return next((row for row in found if row is not None), None)
+
+
+def quoted_copy(session: Session, house: House, user_id: int, html: str | None) -> Delivery | None:
+    """The person's copy whose signed tokens stand in the quoted HTML: known however a provider rewrote its Message-ID."""
+    for url in quoted_urls(html):
+        delivery = _delivery_in(house, url)
+        if delivery is not None:
+            mine = select(Delivery).join(Message, col(Message.id) == col(Delivery.message_id))
+            return session.exec(mine.where(Delivery.public_id == delivery, Message.user_id == user_id)).first()
+    return None
+
+
+def _delivery_in(house: House, url: str) -> str | None:
+    if "/c/" not in url and "/o/" not in url:
+        return None
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return None
+    kind, _, token = path.rpartition("/")[0][-2:], "", path.rpartition("/")[2]
+    if kind == "/o":
+        opened = house.tokens.read_open(token.removesuffix(".gif"))
+        return opened.delivery if opened else None
+    claims = house.tokens.read_click(token) or house.tokens.read_trap(token)
+    return claims.delivery if claims else None
+
+
+def copies_of(session: Session, message: Message) -> list[Copy]:
+    rows = session.exec(select(Delivery).where(Delivery.message_id == message.id).order_by(col(Delivery.position)))
+    return [Copy(row.id or 0, form_of(row.address)) for row in rows]
+
+
+def _by_subject(session: Session, letter: Letter) -> Message | None:
+    """The newest message to this sender, within thirty days, whose subject the letter's subject answers."""
+    if not letter.sender or not is_answer_by_subject(letter.subject):
+        return None
+    wanted = bare_subject(letter.subject)
+    sent = select(Message).join(Delivery, col(Delivery.message_id) == col(Message.id))
+    recent = sent.join(Recipient, col(Recipient.id) == col(Delivery.recipient_id)).where(
+        Recipient.lookup == letter.sender,
+        Message.user_id == letter.user_id,
+        Message.state == MessageState.SENT,
+        col(Message.listed_at) > letter.received_at - SUBJECT_WITHIN,
+        col(Message.listed_at) <= letter.received_at,
+    )
+    newest = recent.order_by(col(Message.listed_at).desc()).limit(50)
+    return next((row for row in session.exec(newest) if bare_subject(row.subject) == wanted), None)
+
+
+def note_answer(session: Session, letter: Letter, answer: Answer, *, rings: bool) -> None:
+    """Ties the letter to the message, and lets the message know. Counted are answers of its recipients alone."""
+    message, copy = answer.message, answer.whose.copy
+    letter.in_reply_to_message_id, letter.delivery_id, letter.reply_rule = message.id, copy, answer.rule
+    letter.thread = message.thread or message.message_id
+    if not answer.whose.by_a_recipient and letter.category == Category.HUMAN:
+        letter.flags = [*letter.flags, "sender_differs"]
+    session.add(letter)
+    if not answer.marks or _came_before(session, letter):
+        return
+    lock_messages(session, [message.id or 0])
+    counts = letter.category == Category.HUMAN and answer.whose.by_a_recipient
+    session.add(_event(letter, answer, counts))
+    if counts:
+        session.refresh(message)
+        message.follow_up_at = None
+        session.add(message)
+    recount(session, [message.id or 0])
+    if rings and letter.category == Category.HUMAN and not message.muted:
+        _ring(session, letter, answer)
+    announce(session, message.user_id, "message", message.public_id)
+
+
+def _came_before(session: Session, letter: Letter) -> bool:
+    """The same letter in another mailbox of the person's has told the message already."""
+    same = (Letter.user_id == letter.user_id, Letter.in_reply_to_message_id == letter.in_reply_to_message_id)
+    other = (Letter.content_hash == letter.content_hash, col(Letter.id) != letter.id)
+    return session.exec(select(Letter.id).where(*same, *other).limit(1)).first() is not None
+
+
+def _event(letter: Letter, answer: Answer, counts: bool) -> Event:
+    person = letter.category == Category.HUMAN
+    who = letter.sender_name or letter.sender_address
+    other = [] if counts or not person else [{"code": "answered_by_other", "values": {"name": who}}]
+    return Event(
+        message_id=answer.message.id or 0,
+        delivery_id=answer.whose.copy,
+        kind="reply" if person else "auto_reply",
+        at=letter.received_at,
+        klass="human" if person else "unknown",
+        confidence=1.0 if counts or not person else 0.5,
+        reasons=other,
+        counted=counts,
+        alerted=counts,
+    )
+
+
+def _ring(session: Session, letter: Letter, answer: Answer) -> None:
+    """One line per copy: whoever answers again makes its counter grow."""
+    message = answer.message
+    facts: dict[str, object] = {"message_id": message.id, "delivery_id": answer.whose.copy, "client": ""}
+    if answer.whose.by_a_recipient:
+        same = (Letter.delivery_id == answer.whose.copy, Letter.category == Category.HUMAN)
+        count = len(session.exec(select(Letter.id).where(*same, col(Letter.reply_rule) != "subject")).all())
+        ring(session, message.user_id, f"reply:{answer.whose.copy}", "reply", letter.received_at, count=count, **facts)
+        return
+    facts["detail"] = Sentence(
+        "%(who)s answered “%(subject)s”, which was sent to somebody else",
+        who=letter.sender_name or letter.sender_address,
+        subject=message.subject[:200],
+    )
+    ring(session, message.user_id, f"answered:{letter.id}", "answered", letter.received_at, **facts)

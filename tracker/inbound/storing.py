@@ -1,0 +1,233 @@
+"""A letter as rows: itself, its words, its raw bytes in pieces, its files, and the places where it lies."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select
+
+from tracker.addresses import Mailbox as Person
+from tracker.inbound.category import Judged
+from tracker.inbound.dates import Receipt
+from tracker.inbound.fetched import Fetched, Place
+from tracker.inbound.letter_text import snippet
+from tracker.inbound.parse import Parsed
+from tracker.inbound.repeat import form_of, recipient_of, sender_of
+from tracker.mime.text import decoded
+from tracker.models import Letter, LetterAttachment, LetterBody, LetterCopy, LetterRaw, Mailbox
+
+PIECE = 1024 * 1024
+"""Bytes of a raw letter in one row, before compression."""
+_LONGEST_ID = 255
+_SENT_AHEAD = timedelta(days=2)
+_TRACED = (
+    *("x-original-to", "delivered-to", "x-envelope-to", "envelope-to", "x-forwarded-to", "x-forwarded-for"),
+    *("x-gm-original-to", "resent-to"),
+)
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A letter that was understood, on its way into the database."""
+
+    mailbox: Mailbox
+    fetched: Fetched
+    raw: bytes
+    parsed: Parsed
+    own: frozenset[str]
+    judged: Judged
+    receipt: Receipt
+    content_hash: str
+    identity: str
+    flags: list[str]
+
+
+def known_copy(session: Session, place: Place) -> Letter | None:
+    """The letter that lies at this place, if we have it."""
+    if not (place.uid or place.uidl):
+        return None
+    found = select(Letter).join(LetterCopy, col(LetterCopy.letter_id) == col(Letter.id))
+    return session.exec(found.where(*_at(place))).first()
+
+
+def keep_copy(session: Session, letter: Letter, place: Place, seen_at: datetime) -> None:
+    """Notes the place; a server without numbering has none."""
+    if not (place.uid or place.uidl) or session.exec(select(LetterCopy.id).where(*_at(place))).first():
+        return
+    session.add(
+        LetterCopy(
+            letter_id=letter.id or 0,
+            folder_id=place.folder_id,
+            uidvalidity=place.uidvalidity,
+            uid=place.uid,
+            uidl=place.uidl,
+            seen_at=seen_at,
+        )
+    )
+    session.flush()
+
+
+def _at(place: Place) -> tuple[Any, ...]:
+    return (
+        LetterCopy.folder_id == place.folder_id,
+        LetterCopy.uidvalidity == place.uidvalidity,
+        LetterCopy.uid == place.uid,
+        LetterCopy.uidl == place.uidl,
+    )
+
+
+def make_letter(session: Session, arrived: Arrived) -> tuple[Letter, bool]:
+    """The letter's row, and whether it is new: the database decides between two who bring the same one."""
+    return _insert_or_keep(session, _row(arrived))
+
+
+def store_letter(session: Session, letter: Letter, arrived: Arrived) -> None:
+    """Words, raw bytes and files of a new letter."""
+    parsed = arrived.parsed
+    if parsed.message_id and _has_namesake(session, letter):
+        letter.flags = [*letter.flags, "duplicate_message_id"]
+    session.add(LetterBody(letter_id=letter.id or 0, text=parsed.text, html=parsed.html, headers=parsed.headers_text))
+    session.add_all(_files(letter, parsed))
+    session.flush()
+    _keep_raw(session, letter, arrived.raw)
+
+
+def store_unread(session: Session, mailbox: Mailbox, fetched: Fetched, raw: bytes, digest: str) -> tuple[Letter, bool]:
+    """A letter that could not be understood: its bytes, and nothing that was read out of them."""
+    letter = Letter(
+        user_id=mailbox.user_id,
+        mailbox_id=mailbox.id or 0,
+        identity=f"gmail:{fetched.gmail_id}" if fetched.gmail_id is not None else digest,
+        content_hash=digest,
+        header_hash=fetched.header_hash,
+        gmail_id=fetched.gmail_id,
+        received_at=min(fetched.internal_date or fetched.fetched_at, fetched.fetched_at),
+        recipient=form_of(mailbox.address),
+        size=fetched.size,
+        server_flags=sorted(fetched.flags),
+        category_reason="unparsed",
+        defects=[fetched.unparsed[:200]],
+        flags=sorted(fetched.tags),
+        too_large=fetched.too_large,
+        unparsed=True,
+        recovered=fetched.recovered,
+        silent=fetched.silent,
+    )
+    letter, is_new = _insert_or_keep(session, letter)
+    if is_new:
+        _keep_raw(session, letter, raw)
+    return letter, is_new
+
+
+def _insert_or_keep(session: Session, letter: Letter) -> tuple[Letter, bool]:
+    same = select(Letter).where(Letter.mailbox_id == letter.mailbox_id, Letter.identity == letter.identity)
+    found = session.exec(same).first()
+    if found is not None:
+        return found, False
+    try:
+        with session.begin_nested():
+            session.add(letter)
+        return letter, True
+    except IntegrityError:  # another worker brought it between our look and our insert
+        return session.exec(same).one(), False
+
+
+def _row(arrived: Arrived) -> Letter:
+    parsed, fetched, mailbox = arrived.parsed, arrived.fetched, arrived.mailbox
+    person = _writer(arrived)
+    return Letter(
+        user_id=mailbox.user_id,
+        mailbox_id=mailbox.id or 0,
+        identity=arrived.identity,
+        message_id=parsed.message_id[:_LONGEST_ID],
+        content_hash=arrived.content_hash,
+        header_hash=fetched.header_hash,
+        gmail_id=fetched.gmail_id,
+        in_reply_to=next(iter(parsed.in_reply_to), "")[:_LONGEST_ID],
+        references=[one[:_LONGEST_ID] for one in parsed.references],
+        thread=_thread(parsed),
+        received_at=arrived.receipt.at,
+        sent_at=_plausible(parsed.sent_at, fetched.fetched_at),
+        sender=form_of(person.address) if person else "",
+        sender_address=person.address if person else "",
+        sender_name=person.name if person else "",
+        reply_to=next((one.address for one in parsed.reply_to), ""),
+        recipient=_recipient(arrived),
+        to=[[one.address, one.name] for one in parsed.to],
+        cc=[[one.address, one.name] for one in parsed.cc],
+        subject=parsed.subject,
+        snippet=snippet(parsed.text),
+        size=fetched.size,
+        has_attachments=any(not file.inline for file in parsed.files),
+        server_flags=sorted(fetched.flags),
+        category=arrived.judged.category,
+        category_reason=arrived.judged.reason,
+        defects=list(parsed.defects),
+        flags=arrived.flags,
+        too_large=fetched.too_large,
+        recovered=fetched.recovered,
+        backfilled=arrived.receipt.backfilled and not fetched.recovered,
+        silent=fetched.silent,
+    )
+
+
+def _writer(arrived: Arrived) -> Person | None:
+    """Who wrote: From, or Reply-To of a form that writes in our own name."""
+    sender = arrived.parsed.sender
+    if sender is None:
+        return None
+    replies = {form_of(one.address): one for one in arrived.parsed.reply_to}
+    form = sender_of(form_of(sender.address), list(replies), arrived.own)
+    return sender if form == form_of(sender.address) else replies[form]
+
+
+def _recipient(arrived: Arrived) -> str:
+    named = [form_of(one.address) for one in (*arrived.parsed.to, *arrived.parsed.cc)]
+    traced = [
+        form_of(decoded(value).strip("<> ")) for name in _TRACED for value in arrived.parsed.values(name)[:10] if value
+    ]
+    base = form_of(arrived.mailbox.address) or arrived.mailbox.address
+    return recipient_of(named, traced, base)
+
+
+def _thread(parsed: Parsed) -> str:
+    """The first letter of the conversation, as far as this one knows it; written as messages of ours write it."""
+    root = next(iter((*parsed.references, *parsed.in_reply_to, parsed.message_id)), "")
+    return f"<{root}>"[:_LONGEST_ID] if root else ""
+
+
+def _plausible(sent_at: datetime | None, fetched_at: datetime) -> datetime | None:
+    return sent_at if sent_at is not None and sent_at <= fetched_at + _SENT_AHEAD else None
+
+
+def _has_namesake(session: Session, letter: Letter) -> bool:
+    same = (Letter.user_id == letter.user_id, Letter.message_id == letter.message_id)
+    other = (Letter.mailbox_id == letter.mailbox_id, col(Letter.id) != letter.id)
+    return session.exec(select(Letter.id).where(*same, *other).limit(1)).first() is not None
+
+
+def _files(letter: Letter, parsed: Parsed) -> Iterator[LetterAttachment]:
+    for position, file in enumerate(parsed.files):
+        yield LetterAttachment(
+            letter_id=letter.id or 0,
+            position=position,
+            part=file.part,
+            filename=file.filename,
+            written_name=file.written_name,
+            content_type=file.content_type,
+            content_id=file.content_id,
+            inline=file.inline,
+            size=file.size,
+            digest=file.digest,
+        )
+
+
+def _keep_raw(session: Session, letter: Letter, raw: bytes) -> None:
+    """One row at a time, so that a great letter is never in memory twice."""
+    for number, start in enumerate(range(0, len(raw), PIECE)):
+        row = {"letter_id": letter.id, "number": number, "content": zlib.compress(raw[start : start + PIECE], 1)}
+        session.execute(insert(LetterRaw), row)

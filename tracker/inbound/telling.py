@@ -1,0 +1,55 @@
+"""Who is told of a letter, and when nobody is: notices are rows written with it, and told after the commit."""
+
+import hashlib
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col, func, select
+
+from tracker.inbound.fetched import Fetched
+from tracker.models import Letter, Mailbox, MailboxProblem, Notice
+
+LOOP_LETTERS = 20
+LOOP_WITHIN = timedelta(minutes=120)
+
+
+def is_loop(session: Session, letter: Letter) -> bool:
+    """More than twenty letters of one sender within two hours: a machine answers our machine. It is stored, and nobody is told."""
+    if not letter.sender:
+        return False
+    since = letter.received_at - LOOP_WITHIN
+    lately = (col(Letter.received_at) > since) & (col(Letter.received_at) <= letter.received_at)
+    some = select(Letter.id).where(Letter.user_id == letter.user_id, Letter.sender == letter.sender, lately)
+    return session.exec(select(func.count()).select_from(some.limit(LOOP_LETTERS + 1).subquery())).one() > LOOP_LETTERS
+
+
+def tell(session: Session, mailbox: Mailbox, letter: Letter, *, loops: bool, told: bool) -> None:
+    """A new enquiry is told to the mailbox's person, once; repeats, first loads and what the bell has told already are not."""
+    if loops:
+        _alert_loop(session, mailbox, letter)
+    elif letter.counted and mailbox.notify_manager and not (letter.silent or told):
+        notice(session, "letter", f"letter:{letter.id}", mailbox, letter)
+
+
+def _alert_loop(session: Session, mailbox: Mailbox, letter: Letter) -> None:
+    sender = hashlib.sha256(letter.sender.encode()).hexdigest()[:16]
+    notice(session, "loop", f"loop:{mailbox.id}:{sender}:{letter.received_at:%Y-%m-%d}", mailbox, letter)
+
+
+def notice(session: Session, event: str, subject: str, mailbox: Mailbox, letter: Letter) -> None:
+    """Writes the notice unless it is there: each event is told to each person once."""
+    insert: Any = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    row = Notice(
+        event=event, subject=subject, user_id=letter.user_id, mailbox_id=mailbox.id, letter_id=letter.id
+    ).model_dump(exclude={"id"})
+    session.execute(insert(Notice).values(row).on_conflict_do_nothing())
+
+
+def note_problems(session: Session, letter: Letter, fetched: Fetched) -> None:
+    """What its person should know of a letter that is not whole; told in a digest."""
+    codes = [code for code, is_so in (("unparsed", letter.unparsed), ("too_large", letter.too_large)) if is_so]
+    for code in codes:
+        problem = MailboxProblem(mailbox_id=letter.mailbox_id, letter_id=letter.id, code=code)
+        problem.detail = fetched.unparsed[:500] if code == "unparsed" else letter.subject[:200]
+        session.add(problem)
