@@ -3,11 +3,13 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Index, LargeBinary, UniqueConstraint
+from sqlalchemy import Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from tracker.db import SentenceText, UtcDateTime, now
 from tracker.models.people import public_id
+
+_REMINDED = text("follow_up_at IS NOT NULL")
 
 
 class Account(SQLModel, table=True):
@@ -63,6 +65,7 @@ class Message(SQLModel, table=True):
         Index("ix_message_user_list", "user_id", "listed_at", "id"),
         Index("ix_message_message_id", "message_id"),
         Index("ix_message_thread", "user_id", "thread"),
+        Index("ix_message_follow_up", "follow_up_at", sqlite_where=_REMINDED, postgresql_where=_REMINDED),
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -1,0 +1,97 @@
+"""Letters that arrive in a mailbox of a house, without a server: what the engine would hand over, given straight to accept."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from tests.houses import People
+from tests.inbound.corpus import simple
+from tracker.db import now
+from tracker.house import House
+from tracker.inbound.accept import accept
+from tracker.inbound.fetched import Accepted, Fetched, Place
+from tracker.models import Letter, Mailbox, MailboxFolder, User
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+
+def at(hours: float) -> datetime:
+    return NOON + timedelta(hours=hours)
+
+
+@dataclass
+class Arrivals:
+    """One mailbox; ``arrive`` takes a letter in, in a transaction of its own."""
+
+    house: House
+    mailbox: Mailbox
+    folder: MailboxFolder
+    _uids: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def fetched(self, raw: bytes, hours: float = 0, **facts: Any) -> Fetched:
+        given: dict[str, Any] = {
+            "place": Place(self.folder.id or 0, 1, next(self._uids)),
+            "content": raw,
+            "path": None,
+            "size": len(raw),
+            "internal_date": at(hours),
+            "fetched_at": at(24 * 400),
+            **facts,
+        }
+        return Fetched(**given)
+
+    def take(self, fetched: Fetched) -> Accepted:
+        with self.house.database.session_scope() as session:
+            return accept(session, self.house, session.get_one(Mailbox, self.mailbox.id), fetched)
+
+    def arrive(self, raw: bytes, hours: float = 0, **facts: Any) -> Letter:
+        """The letter as it is after it was taken in."""
+        done = self.take(self.fetched(raw, hours, **facts))
+        assert done.letter_id is not None
+        return self.letter(done.letter_id)
+
+    def enquiry(self, hours: float, text: str = "", sender: str = "anna@client.example", **facts: Any) -> Letter:
+        """A letter of a person, unlike any other."""
+        return self.arrive(simple(body=text or f"How much are chairs? {hours}", sender=sender), hours, **facts)
+
+    def letter(self, id_: int) -> Letter:
+        with self.house.database.reading() as session:
+            return session.get_one(Letter, id_)
+
+    def letters(self) -> list[Letter]:
+        with self.house.database.reading() as session:
+            mine = select(Letter).where(Letter.mailbox_id == self.mailbox.id)
+            return list(session.exec(mine.order_by(Letter.received_at, Letter.id)))  # type: ignore[arg-type]
+
+    def change(self, **facts: object) -> None:
+        with self.house.database.session_scope() as session:
+            mailbox = session.get_one(Mailbox, self.mailbox.id)
+            for name, value in facts.items():
+                setattr(mailbox, name, value)
+            session.add(mailbox)
+
+
+def connected(house: House, user: User, address: str = "info@site.example") -> Arrivals:
+    """A connected mailbox of this person's, with an INBOX."""
+    with house.database.session_scope() as session:
+        mailbox = Mailbox(user_id=user.id or 0, address=address, canonical=address, state="active")
+        session.add(mailbox)
+        session.flush()
+        folder = MailboxFolder(mailbox_id=mailbox.id or 0, raw_name="INBOX", name="INBOX", cut_off=now())
+        session.add(folder)
+    return Arrivals(house, mailbox, folder)
+
+
+@pytest.fixture
+def alice(people: People) -> User:
+    return people.user()
+
+
+@pytest.fixture
+def inbox(house: House, alice: User) -> Arrivals:
+    return connected(house, alice)

@@ -1,0 +1,1 @@
+from tests.inbound.arrivals import alice, inbox  # noqa: F401  (fixtures)
