@@ -46,7 +46,8 @@ def notice_mark(ring: KeyRing, message_id: str) -> str:
 def is_notice(ring: KeyRing, message_id: str, mark: str) -> bool:
     """Whether a letter with this Message-ID and mark was sent by the product itself."""
     return any(
-        hmac.compare_digest(mark.strip().encode(), one[:32].encode()) for one in ring.digests(_notice(message_id))
+        hmac.compare_digest(mark.strip().encode("utf-8", "replace"), one[:32].encode())
+        for one in ring.digests(_notice(message_id))
     )
 
 

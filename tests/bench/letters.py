@@ -1,0 +1,184 @@
+"""Letters: `python -m tests.bench.letters [--letters N] [--engine sqlite|postgresql]`. Figures, never asserted.
+
+Per engine, on a mailbox that holds a million letters: milliseconds to decide whether one more counts, for an ordinary sender and
+for one who wrote 100,000 of them within the period; to take a letter in whole; for pages of the letter list.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from sqlmodel import Session
+
+from tests.bench.ingest import bench_house
+from tests.inbound.arrivals import NOON, Arrivals, at, connected
+from tests.inbound.corpus import simple
+from tracker.counting.bulk import append_rows
+from tracker.house import House
+from tracker.inbound.enquiry import decide_enquiry
+from tracker.inbound.parse import parse
+from tracker.models import Letter, Mailbox, User
+from tracker.models.people import public_id
+
+PER_SENDER = 10
+ROBOT = "robot@machine.example"
+ROBOT_LETTERS = 100_000
+BATCH = 50_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--letters", type=int, default=1_000_000)
+    parser.add_argument("--engine", choices=("sqlite", "postgresql"), action="append")
+    words = parser.parse_args()
+    print(f"{parsed_per_second():,.0f} letters of 6 KB understood per second\n", flush=True)
+    for engine in words.engine or ("sqlite", "postgresql"):
+        with bench_house(engine) as house:
+            inbox = filled(house, words.letters)
+            tell(engine, "decide: ordinary sender", decisions(inbox, ordinary(words.letters)))
+            tell(engine, "decide: 100,000 in the period", decisions(inbox, lambda: ROBOT, rounds=100))
+            tell(engine, "take a letter in, whole", arrivals(inbox))
+            for name, page in pages(inbox):
+                tell(engine, f"list: {name}", page)
+
+
+def tell(engine: str, what: str, seconds: Sequence[float]) -> None:
+    ordered = sorted(seconds)
+    half, most = (ordered[round((len(ordered) - 1) * part)] * 1000 for part in (0.5, 0.99))
+    print(f"{engine:11} {what:32} {half:9.2f} ms, p99 {most:9.2f} ms  ({len(ordered):,} times)", flush=True)
+
+
+def parsed_per_second() -> float:
+    letter = simple("Subject: =?utf-8?B?0JfQsNC60LDQtw==?=", body="How much are forty chairs? " * 220)
+    began = time.perf_counter()
+    for _ in range(500):
+        parse(letter)
+    return 500 / (time.perf_counter() - began)
+
+
+def filled(house: House, letters: int) -> Arrivals:
+    """A mailbox with so many letters: ten per sender, days apart, every fourth a repeat; and those of the robot."""
+    with house.database.session_scope() as session:
+        user = User(email="seller@seller.example", name="Seller")
+        session.add(user)
+    inbox = connected(house, user)
+    keys = Letter.__table__.metadata.tables["enquiry_key"]  # type: ignore[attr-defined]
+    senders = [*(sender(n) for n in range(letters // PER_SENDER)), ROBOT]
+    facts = {"mailbox_id": inbox.mailbox.id, "recipient": "info@site.example"}
+    with house.database.session_scope() as session:
+        append_rows(session, keys, [{"id": n, "sender": one, **facts} for n, one in enumerate(senders, 1)])
+    for start in range(0, letters, BATCH):
+        rows = [_letter(inbox, n, senders) for n in range(start, min(start + BATCH, letters))]
+        with house.database.session_scope() as session:
+            append_rows(session, Letter.__table__, rows)  # type: ignore[attr-defined]
+    with house.database.session_scope() as session:
+        session.connection().exec_driver_sql("ANALYZE")
+        if session.get_bind().dialect.name == "postgresql":
+            session.connection().exec_driver_sql(
+                "SELECT setval('enquiry_key_id_seq', (SELECT max(id) FROM enquiry_key))"
+            )
+            session.connection().exec_driver_sql("SELECT setval('letter_id_seq', (SELECT max(id) FROM letter))")
+    return inbox
+
+
+def sender(number: int) -> str:
+    return f"reader{number}@company{number % 500}.example"
+
+
+def _letter(inbox: Arrivals, number: int, senders: Sequence[str]) -> dict[str, Any]:
+    is_robot = number < ROBOT_LETTERS
+    place = len(senders) - 1 if is_robot else number % (len(senders) - 1)
+    came = NOON - timedelta(seconds=number / 2 if is_robot else number * 31)
+    facts = {
+        "id": number + 1,
+        "public_id": f"bench-{number:09d}",
+        "identity": f"{number:064d}",
+        "message_id": f"{number}@company.example",
+        "content_hash": f"{number:064d}",
+        "received_at": came,
+        "loaded_at": came,
+        "sender": senders[place],
+        "sender_address": senders[place],
+        "subject": f"Chairs {number}",
+        "enquiry_key_id": place + 1,
+        "counted": number % 4 != 0 and not is_robot,
+    }
+    return _template(inbox.mailbox.user_id, inbox.mailbox.id or 0) | facts
+
+
+@cache
+def _template(user_id: int, mailbox_id: int) -> dict[str, Any]:
+    """The columns that are the same in every letter: making each by the model would take longer than the bench."""
+    letter = Letter(
+        user_id=user_id,
+        mailbox_id=mailbox_id,
+        identity="",
+        received_at=NOON,
+        recipient="info@site.example",
+        snippet="How much are forty chairs?",
+    )
+    return letter.model_dump()
+
+
+def ordinary(letters: int) -> Callable[[], str]:
+    chooser = random.Random(1)
+    return lambda: sender(chooser.randrange(letters // PER_SENDER))
+
+
+def decisions(inbox: Arrivals, who: Callable[[], str], rounds: int = 2000) -> list[float]:
+    """Lock, look and decide; the transaction is rolled back."""
+    seconds = []
+    inbox.change(repeat_period_days=30)
+    with Session(inbox.house.database.engine) as session:
+        arrived: Any = _arrived(session, inbox)
+        for _ in range(rounds):
+            letter = Letter(
+                user_id=inbox.mailbox.user_id,
+                mailbox_id=inbox.mailbox.id or 0,
+                identity=public_id(),
+                received_at=at(-1),
+                sender=who(),
+                recipient="info@site.example",
+            )
+            session.add(letter)
+            session.flush()
+            began = time.perf_counter()
+            decide_enquiry(session, arrived, letter)
+            seconds.append(time.perf_counter() - began)
+            session.rollback()
+    return seconds
+
+
+def _arrived(session: Session, inbox: Arrivals) -> Any:
+    class Given:
+        mailbox = session.get_one(Mailbox, inbox.mailbox.id)
+
+    session.expunge(Given.mailbox)
+    return Given()
+
+
+def arrivals(inbox: Arrivals) -> list[float]:
+    seconds = []
+    for number in range(300):
+        fetched = inbox.fetched(simple(f"Message-ID: <bench-{number}@x.example>", body=f"{number} " * 500), number)
+        began = time.perf_counter()
+        inbox.take(fetched)
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def pages(inbox: Arrivals) -> Iterator[tuple[str, list[float]]]:
+    """The list as its page asks for it, where that page is."""
+    with suppress(ModuleNotFoundError):
+        filters: Any = import_module("tracker.web.letter_filter")
+        yield from filters.bench_pages(inbox) if hasattr(filters, "bench_pages") else ()
+
+
+if __name__ == "__main__":
+    main()
