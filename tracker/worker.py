@@ -25,7 +25,6 @@ from tracker.mx import look_up_due
 from tracker.notify import end_quiet_hours
 from tracker.outgoing.follow_up import remind_due
 from tracker.outgoing.host_health import check_due
-from tracker.outgoing.follow_ups import remind_due
 from tracker.outgoing.queue import release_claims_of_dead, send_due, worker_name
 from tracker.outgoing.sent_copy import append_due
 from tracker.privacy import sweep
