@@ -552,6 +552,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("message", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_message_account_id"), ["account_id"], unique=False)
+        batch_op.create_index(
+            "ix_message_follow_up",
+            ["follow_up_at"],
+            unique=False,
+            sqlite_where=sa.text("follow_up_at IS NOT NULL"),
+            postgresql_where=sa.text("follow_up_at IS NOT NULL"),
+        )
         batch_op.create_index("ix_message_message_id", ["message_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_message_template_id"), ["template_id"], unique=False)
         batch_op.create_index("ix_message_thread", ["user_id", "thread"], unique=False)
@@ -838,6 +845,13 @@ def upgrade() -> None:
         )
         batch_op.create_index(batch_op.f("ix_letter_in_reply_to_message_id"), ["in_reply_to_message_id"], unique=False)
         batch_op.create_index("ix_letter_key", ["enquiry_key_id", "received_at"], unique=False)
+        batch_op.create_index(
+            "ix_letter_key_counted",
+            ["enquiry_key_id", "received_at"],
+            unique=False,
+            sqlite_where=sa.text("counted"),
+            postgresql_where=sa.text("counted"),
+        )
         batch_op.create_index("ix_letter_mailbox_header_hash", ["mailbox_id", "header_hash"], unique=False)
         batch_op.create_index("ix_letter_mailbox_list", ["mailbox_id", "received_at", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_letter_repeat_of_id"), ["repeat_of_id"], unique=False)
@@ -1123,6 +1137,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_letter_repeat_of_id"))
         batch_op.drop_index("ix_letter_mailbox_list")
         batch_op.drop_index("ix_letter_mailbox_header_hash")
+        batch_op.drop_index(
+            "ix_letter_key_counted", sqlite_where=sa.text("counted"), postgresql_where=sa.text("counted")
+        )
         batch_op.drop_index("ix_letter_key")
         batch_op.drop_index(batch_op.f("ix_letter_in_reply_to_message_id"))
         batch_op.drop_index(
@@ -1168,6 +1185,11 @@ def downgrade() -> None:
         batch_op.drop_index("ix_message_thread")
         batch_op.drop_index(batch_op.f("ix_message_template_id"))
         batch_op.drop_index("ix_message_message_id")
+        batch_op.drop_index(
+            "ix_message_follow_up",
+            sqlite_where=sa.text("follow_up_at IS NOT NULL"),
+            postgresql_where=sa.text("follow_up_at IS NOT NULL"),
+        )
         batch_op.drop_index(batch_op.f("ix_message_account_id"))
 
     op.drop_table("message")
