@@ -73,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_serving(commands)
     _add_people(commands)
+    _add_rights(commands)
     _add_mail(commands)
     _add_checks(commands)
     return parser
@@ -132,6 +133,16 @@ def _add_people(commands: "Commands") -> None:
     choose.add_argument("--reason", default="", help="why; needed for “notice”")
     accounts = _group(commands, "account", "sending addresses")
     _add(accounts, "confirm", "people.confirm_account", "vouches for a sending address").add_argument("address")
+
+
+def _add_rights(commands: "Commands") -> None:
+    people = _group(commands, "recipient", "the rights of those you write to")
+    export = _add(people, "export", "rights.export_recipient", "everything held about somebody, as a ZIP file")
+    export.add_argument("email")
+    export.add_argument("--language", choices=("en", "ru"), default="en", help="of the page in it")
+    _add(people, "erase", "rights.erase_recipient", "erases somebody and prints the receipt").add_argument("email")
+    replay = _add(people, "replay", "rights.replay_erasures", "erases again whom a restored backup brought back")
+    replay.add_argument("file", nargs="?", help="a list of erasures; else the one in the data folder")
 
 
 def _add_mail(commands: "Commands") -> None:

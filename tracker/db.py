@@ -29,6 +29,8 @@ SQLModel.metadata.naming_convention = {
 
 BUSY_SECONDS = 15
 """How long a writer waits for the other writers of an SQLite file."""
+SMALL_PAGES = 100_000
+"""Pages of a file (of 4 KB) that is small enough to be written anew while others wait."""
 _MIGRATION_LOCK = 7_140_042  # any number, the same in every process of ours
 
 
@@ -82,19 +84,21 @@ class Database:
         if self.is_sqlite:
             settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.engine = _engine(settings.database_url)
+        self.info: dict[Any, Any] = {}
+        """What every session carries along."""
         self._reading = self.engine.execution_options(inkling_reads=True, postgresql_readonly=True)
 
     @contextmanager
     def session_scope(self) -> Iterator[Session]:
         """A session that commits when the block ends and rolls back when it raises. Everything that writes goes through here."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with Session(self.engine, expire_on_commit=False, info=self.info) as session:
             yield session
             session.commit()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that only reads: on SQLite it takes no write lock and sees one consistent state. Writing raises an error."""
-        with Session(self._reading, expire_on_commit=False, autoflush=False) as session:
+        with Session(self._reading, expire_on_commit=False, autoflush=False, info=self.info) as session:
             yield session
 
     def migrate(self) -> None:
@@ -150,6 +154,16 @@ class Database:
         here = MigrationContext.configure(connection).get_current_revision()
         return here is not None and here not in {script.revision for script in _scripts().walk_revisions()}
 
+    def scrub(self) -> None:
+        """Makes sure that what was deleted is not left in the file's free space. (PostgreSQL's own vacuum sees to its rows.)"""
+        if not self.is_sqlite:
+            return
+        with self.engine.connect() as connection:
+            raw: Any = connection.connection.driver_connection
+            if raw.execute("PRAGMA page_count").fetchone()[0] < SMALL_PAGES:
+                raw.execute("VACUUM")
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -185,7 +199,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver's own transaction handling commits before DDL; ours must not.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     _use_wal(cursor)
     cursor.close()

@@ -73,4 +73,6 @@ def open_house(settings: Settings) -> House:
     """Wires the house. Makes the data folder and the key file where they are missing."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys = settings.secret_keys or tuple(load_or_make_keys(settings.data_dir))
-    return House(settings=settings, database=Database(settings), ring=KeyRing(keys), tokens=Tokens(keys))
+    database, ring = Database(settings), KeyRing(keys)
+    database.info["suppressions"] = ring.suppressions
+    return House(settings=settings, database=database, ring=ring, tokens=Tokens(keys))

@@ -1,7 +1,9 @@
-"""Recipients: one row per person, however the address is spelled."""
+"""Recipients: one row per person, however the address is spelled. An erased one is known again by its digest."""
+
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from tracker.addresses import lookup_form, normalise
 from tracker.models import Recipient
@@ -9,7 +11,23 @@ from tracker.models import Recipient
 
 def find(session: Session, address: str) -> Recipient | None:
     """The recipient with this address, however it is spelled. Raises :class:`tracker.addresses.AddressError`."""
-    return session.exec(select(Recipient).where(Recipient.lookup == lookup_form(address))).first()
+    return find_all(session, [address]).get(lookup_form(address))
+
+
+def find_all(session: Session, addresses: Iterable[str]) -> Mapping[str, Recipient]:
+    """The recipients among these addresses, by their look-up forms; erased ones too, whose rows tell of nobody.
+
+    Raises :class:`tracker.addresses.AddressError`.
+    """
+    form_of = {name: form for form in map(lookup_form, addresses) for name in (form, *suppressions(session, form))}
+    rows = session.exec(select(Recipient).where(col(Recipient.lookup).in_(form_of))).all()
+    return {form_of[row.lookup]: row for row in rows}
+
+
+def suppressions(session: Session, form: str) -> list[str]:
+    """What stands in ``lookup`` of a recipient with this address who was erased."""
+    names: list[str] = session.info["suppressions"](form)
+    return names
 
 
 def find_or_make(session: Session, address: str, name: str = "") -> Recipient:
@@ -18,7 +36,7 @@ def find_or_make(session: Session, address: str, name: str = "") -> Recipient:
     Raises :class:`tracker.addresses.AddressError`.
     """
     found = find(session, address) or _insert(session, address, name)
-    if name and not found.name:
+    if name and not found.name and found.erased_at is None:
         found.name = name[:200]
         session.add(found)
     return found

@@ -31,6 +31,7 @@ class KeyRing:
             raise ValueError("a key ring needs at least one key")
         self.keys = keys
         self._ciphers = [AESGCM(_derive(key, b"inkling credentials")) for key in keys]
+        self._suppression_keys = [_derive(key, b"inkling suppression") for key in keys]
         self._digest_keys = [_derive(key, b"inkling digests") for key in keys]
 
     def encrypt(self, plain: bytes, record: str) -> bytes:
@@ -54,6 +55,11 @@ class KeyRing:
     def digests(self, value: str) -> list[str]:
         """The keyed digest under every key, the newest first: to recognise what was made before the keys were changed."""
         return [hmac.new(key, value.encode(), hashlib.sha256).hexdigest() for key in self._digest_keys]
+
+    def suppressions(self, lookup: str) -> list[str]:
+        """Under which name an erased address is remembered, under every key, the newest first: good for recognising it alone."""
+        digests = [hmac.new(key, lookup.encode(), hashlib.sha256).hexdigest() for key in self._suppression_keys]
+        return [f"erased:{digest[:40]}" for digest in digests]
 
 
 def _derive(key: str, purpose: bytes) -> bytes:

@@ -39,6 +39,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("edge", name=op.f("pk_drain_cursor")),
     )
     op.create_table(
+        "erasure",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
+        sa.Column("digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("actor", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("text", sqlmodel.sql.sqltypes.AutoString(length=8), nullable=False),
+        sa.Column("done", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_erasure")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_erasure_public_id")),
+    )
+    with op.batch_alter_table("erasure", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_erasure_digest"), ["digest"], unique=False)
+
+    op.create_table(
         "hit_aside",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("edge", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
@@ -92,6 +107,8 @@ def upgrade() -> None:
         sa.Column("never_track", sa.Boolean(), nullable=False),
         sa.Column("ledger_entries", sa.Integer(), nullable=False),
         sa.Column("ledger_digest", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("restricted_at", UtcDateTime(), nullable=True),
+        sa.Column("erased_at", UtcDateTime(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recipient")),
         sa.UniqueConstraint("lookup", name=op.f("uq_recipient_lookup")),
@@ -343,6 +360,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_preference")),
     )
     op.create_table(
+        "tracking_view",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("recipient_id", sa.Integer(), nullable=False),
+        sa.Column("what", sqlmodel.sql.sqltypes.AutoString(length=12), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["recipient_id"], ["recipient.id"], name=op.f("fk_tracking_view_recipient_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["user_account.id"], name=op.f("fk_tracking_view_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tracking_view")),
+        sa.UniqueConstraint("user_id", "recipient_id", "what", "day", name="uq_tracking_view"),
+    )
+    with op.batch_alter_table("tracking_view", schema=None) as batch_op:
+        batch_op.create_index("ix_tracking_view_recipient", ["recipient_id", "day"], unique=False)
+
+    op.create_table(
         "user_session",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=False),
@@ -535,6 +571,7 @@ def upgrade() -> None:
         sa.Column("bounces", sa.Integer(), nullable=False),
         sa.Column("first_opened_at", UtcDateTime(), nullable=True),
         sa.Column("last_activity_at", UtcDateTime(), nullable=True),
+        sa.Column("personal_link", sqlmodel.sql.sqltypes.AutoString(length=4), nullable=False),
         sa.Column("note", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("sent_copy", sqlmodel.sql.sqltypes.AutoString(length=12), nullable=False),
         sa.Column("sent_copy_detail", SentenceText(), nullable=False),
@@ -598,6 +635,7 @@ def upgrade() -> None:
         sa.Column("clicks_on", sa.Boolean(), nullable=False),
         sa.Column("clicks_rule", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
         sa.Column("pack_version", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
+        sa.Column("frozen", sa.Boolean(), nullable=False),
         sa.Column("mx_family", sqlmodel.sql.sqltypes.AutoString(length=32), nullable=True),
         sa.Column("status", sqlmodel.sql.sqltypes.AutoString(length=10), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
@@ -722,6 +760,7 @@ def upgrade() -> None:
         sa.Column("merged", sa.Boolean(), nullable=False),
         sa.Column("counted", sa.Boolean(), nullable=False),
         sa.Column("overruled", sa.Boolean(), nullable=False),
+        sa.Column("summed", sa.Integer(), nullable=False),
         sa.Column("settle_at", UtcDateTime(), nullable=True),
         sa.Column("alerted", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -1218,6 +1257,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_user_session_user_id"))
 
     op.drop_table("user_session")
+    with op.batch_alter_table("tracking_view", schema=None) as batch_op:
+        batch_op.drop_index("ix_tracking_view_recipient")
+
+    op.drop_table("tracking_view")
     op.drop_table("preference")
     with op.batch_alter_table("policy_change", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_policy_change_at"))
@@ -1269,6 +1312,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_hit_aside_expires_at"))
 
     op.drop_table("hit_aside")
+    with op.batch_alter_table("erasure", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_erasure_digest"))
+
+    op.drop_table("erasure")
     op.drop_table("drain_cursor")
     with op.batch_alter_table("domain_profile", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_domain_profile_due_at"))

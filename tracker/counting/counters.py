@@ -52,15 +52,15 @@ def recount(session: Session, message_ids: Iterable[int]) -> Sequence[Counted]:
     lock_messages(session, ids)
     events = _events(session, ids)
     deliveries = _recount_deliveries(session, ids, events)
-    _recount_links(session, ids)
+    _recount_links(session, ids, [id_ for id_, row in deliveries.items() if row["frozen"]])
     return _recount_messages(session, ids, deliveries, events)
 
 
 def _recount_deliveries(session: Session, ids: Sequence[int], events: Events) -> Rows:
     where = among(session, DELIVERY.c.message_id, ids)
-    found = _read(session, DELIVERY, _OF_DELIVERIES, ("message_id", "opens_on"), where)
+    found = _read(session, DELIVERY, _OF_DELIVERIES, ("message_id", "opens_on", "frozen"), where)
     new = {
-        id_: {**old, **_delivery_counters(events[old["message_id"], id_], old["opens_on"])}
+        id_: {**old, **_delivery_counters({} if old["frozen"] else events[old["message_id"], id_], old["opens_on"])}
         for id_, old in found.items()
     }
     _write(session, DELIVERY, _OF_DELIVERIES, found, new)
@@ -104,10 +104,11 @@ def _events(session: Session, ids: Sequence[int]) -> Events:
     return found
 
 
-def _recount_links(session: Session, ids: Sequence[int]) -> None:
+def _recount_links(session: Session, ids: Sequence[int], frozen: Sequence[int]) -> None:
     counted = columns(EVENT.c.message_id, EVENT.c.link, func.count()).where(
         among(session, EVENT.c.message_id, ids), EVENT.c.kind == "click", EVENT.c.counted
     )
+    counted = counted.where(EVENT.c.delivery_id.not_in(frozen)) if frozen else counted
     rows = session.connection().execute(counted.group_by(EVENT.c.message_id, EVENT.c.link)).all()
     clicks = {(message, link): count for message, link, count in rows}
     with_clicks = among(session, LINK.c.message_id, {message for message, _ in clicks}) | (LINK.c.clicks > 0)

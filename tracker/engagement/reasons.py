@@ -21,6 +21,7 @@ SENTENCES: dict[str, str] = {
     "answered_by_other": N_("It was answered by %(name)s, to whom it was not sent"),
     "server_said": N_("The server said: %(said)s"),
     "delivery_delayed": N_("It is still being tried: %(said)s"),
+    "struck": N_("Struck, because it was not this person: %(note)s"),
     # the sender
     "app_session": N_("The browser is signed in here as the sender"),
     "own_infrastructure": N_("The request came from our own servers or an excluded network"),

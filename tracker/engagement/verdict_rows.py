@@ -87,6 +87,7 @@ def _event_row(id_: int, edge: str, number: int, one: Outcome, rules: Rules) -> 
         "merged": one.merged,
         "counted": one.counted,
         "overruled": False,
+        "summed": 0,
         "settle_at": known.at + timedelta(seconds=settle),
         "alerted": False,
     }

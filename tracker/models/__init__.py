@@ -59,6 +59,7 @@ from tracker.models.people import (
     User,
     UserSession,
 )
+from tracker.models.privacy import Erasure, TrackingView
 from tracker.models.templates import Template
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "DomainProfile",
     "DrainCursor",
     "EnquiryKey",
+    "Erasure",
     "Event",
     "FeedItem",
     "FetchRetry",
@@ -109,6 +111,7 @@ __all__ = [
     "SignInFailure",
     "Template",
     "TrackedLink",
+    "TrackingView",
     "User",
     "UserSession",
     "Verdict",

@@ -45,6 +45,8 @@ class Event(SQLModel, table=True):
     """A person did this: the newest verdict may ring, and it is no repeat. Counters are sums of this."""
     overruled: bool = False
     """A user has said who it was; rules do not touch it again."""
+    summed: int = 0
+    """0 as it happened; 1 only its day and link are left; 2 only that it happened: see :mod:`tracker.privacy.retention`."""
     settle_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     """When its verdict is final enough to ring; None once that was done."""
     alerted: bool = False

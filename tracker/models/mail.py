@@ -104,6 +104,8 @@ class Message(SQLModel, table=True):
     bounces: int = 0
     first_opened_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_activity_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    personal_link: str = Field(default="", max_length=4)
+    """``ask`` or ``own``: each copy gets its recipient's own link at hand-over, and nothing else ever holds it."""
     note: str = ""
     """What went otherwise than asked, as a code with a sentence behind it (untracked as a whole, rewriting failed …)."""
     sent_copy: str = Field(default="none", max_length=12)
@@ -172,6 +174,8 @@ class Delivery(SQLModel, table=True):
     clicks_rule: str = Field(default="", max_length=40)
     pack_version: str = Field(default="", max_length=32)
     """The version of the country's rules that was looked at; frozen with the two rules above."""
+    frozen: bool = False
+    """Its recipient wants nothing of it shown or counted: see :attr:`tracker.models.people.Recipient.restricted_at`."""
     mx_family: str | None = Field(default=None, max_length=32)
     status: str = Field(default=DeliveryStatus.QUEUED, max_length=10)
     tries: int = 0

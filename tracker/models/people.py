@@ -140,6 +140,10 @@ class Recipient(SQLModel, table=True):
     ledger_entries: int = 0
     ledger_digest: str = Field(default=GENESIS, max_length=64)
     """Where this person's ledger ends: so that nobody can cut off its last entries unseen."""
+    restricted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """Frozen at the person's wish: nothing new is kept, and what is held is neither shown nor counted."""
+    erased_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """Then ``address`` and ``lookup`` are the suppression digest, and the ledger tells of nobody."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 

@@ -16,6 +16,7 @@ from tracker.mx import families, fill
 from tracker.outgoing.draft import Draft, SendError
 from tracker.outgoing.host_health import BELIEVED, host_problem
 from tracker.preferences import preference
+from tracker.recipients import find_all
 from tracker.standing import Person, Sender, Workspace, measured_by, senders_of, workspace
 
 
@@ -62,7 +63,7 @@ def plan_policy(
     Raises :class:`tracker.outgoing.draft.SendError` for an address that cannot be used.
     """
     everybody = draft.addressees()
-    known = _known(session, [m.address for _, m in everybody])
+    known = find_all(session, [m.address for _, m in everybody])
     exchangers = families(session, [m.address for _, m in everybody])
     table = _Table(
         rules=workspace(session, house),
@@ -129,12 +130,6 @@ def _wanted(user: User, draft: Draft) -> Mapping[Purpose, bool]:
 def _is_later(draft: Draft) -> bool:
     """Mail for later is not judged by how the tracking host is now; it is looked at again when it leaves."""
     return draft.send_at is not None and draft.send_at > now() + BELIEVED
-
-
-def _known(session: Session, addresses: Sequence[str]) -> dict[str, Recipient]:
-    forms = [lookup_form(address) for address in addresses]
-    rows = session.exec(select(Recipient).where(col(Recipient.lookup).in_(forms)))
-    return {row.lookup: row for row in rows}
 
 
 def _own_addresses(session: Session, user: User) -> set[str]:

@@ -32,6 +32,7 @@ from tracker.outgoing.hidden_link import without_traps
 from tracker.outgoing.rewrite import unwrap
 from tracker.outgoing.rewriting import choice_mark, is_own_pixel, is_own_trap, original_of
 from tracker.outgoing.send import cancel
+from tracker.privacy.views import measured, note_view
 from tracker.web.activity_words import Line, consent_words, link_reason, rule_words, shown_url, timeline
 from tracker.web.auth import action, page
 from tracker.web.mail_rows import eye_of, link_of
@@ -75,6 +76,7 @@ def message(request: Request, user: User) -> Response:
         if found.state == MessageState.DRAFT:
             return redirect(f"/compose/{found.public_id}")
         shown = _shown(session, found)
+    note_view(house(request), user, "message", measured(shown.deliveries))
     template = "_message_live.html" if request.query_params.get("part") == "live" else "message.html"
     html = shown.body.html if shown.body else None
     context = {
@@ -205,7 +207,8 @@ def _shown(session: Session, found: Message) -> Shown:
     links = session.exec(
         select(TrackedLink).where(TrackedLink.message_id == mine).order_by(col(TrackedLink.position))
     ).all()
-    events = session.exec(select(Event).where(Event.message_id == mine)).all()
+    frozen = [d.id for d in deliveries if d.frozen]
+    events = [e for e in session.exec(select(Event).where(Event.message_id == mine)) if e.delivery_id not in frozen]
     body = session.get(MessageBody, mine)
     return Shown(
         message=found,

@@ -24,7 +24,8 @@ CALLS = {
     "/notifications/{id}/reading": {"post"},
     "/feed": {"get"},
     "/recipients": {"get"},
-    "/recipients/{address}": {"get", "put"},
+    "/recipients/{address}": {"get", "put", "delete"},
+    "/recipients/{address}/export": {"get"},
     "/recipients/{address}/consent": {"get", "post"},
 }
 

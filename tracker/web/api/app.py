@@ -16,8 +16,9 @@ from tracker.web.api.me import me
 from tracker.web.api.messages import messages
 from tracker.web.api.notifications import notifications
 from tracker.web.api.recipients import recipients
+from tracker.web.api.rights import rights
 
-RESOURCES = (me, accounts, messages, events, notifications, feed, recipients)
+RESOURCES = (me, accounts, messages, events, notifications, feed, rights, recipients)
 _ABOUT = "Sends tracked one-to-one mail and tells what happened to it. Every call needs `Authorization: Bearer TOKEN`."
 
 

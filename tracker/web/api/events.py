@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import Field
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from tracker.engagement.verdict import Reason
 from tracker.models import Delivery, Event, Message, TrackedLink
+from tracker.privacy.views import measured, note_view
 from tracker.web.api.call import Caller
 from tracker.web.api.door import router
 from tracker.web.api.fields import Shape
@@ -66,9 +67,14 @@ def list_events(call: Caller, id: str, paged: PageQuery) -> Listing[EventShape]:
     """What happened to a message, newest first. Repeats right after one another are one event."""
     with call.reading() as session:
         message = find_message(session, call, id)
+        copies = session.exec(select(Delivery).where(Delivery.message_id == message.id)).all()
         query = select(Event).where(Event.message_id == message.id, col(Event.merged).is_(False))
+        if frozen := [copy.id for copy in copies if copy.frozen]:
+            query = query.where(or_(col(Event.delivery_id).is_(None), col(Event.delivery_id).not_in(frozen)))
         rows, after = page(session, query, Event, paged, at="at")
-        return Listing(items=_shapes(session, message, rows), next=after)
+        listing = Listing(items=_shapes(session, message, rows), next=after)
+    note_view(call.house, call.user, "message", measured(copies))
+    return listing
 
 
 def _shapes(session: Session, message: Message, events: Any) -> list[EventShape]:

@@ -124,7 +124,7 @@ def list_recipients(call: Caller, query: Annotated[RecipientQuery, Query()]) -> 
 def get_consent(call: Caller, address: str) -> Chain:
     """The whole ledger of one person, oldest entry first."""
     with call.reading() as session:
-        recipient = _find(session, address)
+        recipient = find_recipient(session, address)
         items = [ConsentShape.of(entry) for entry in ledger(session, recipient)]
         return Chain(items=items, broken_at=broken_at(session, recipient))
 
@@ -134,7 +134,7 @@ def post_consent(call: Caller, address: str, new: NewConsent) -> Response:
     """Records what a person said, with its evidence. Makes the recipient when there is none."""
 
     def work(session: Session) -> ConsentShape:
-        recipient = find_or_make(session, _printable(address))
+        recipient = find_or_make(session, printable(address))
         entry = record_consent(
             session,
             recipient,
@@ -154,7 +154,7 @@ def post_consent(call: Caller, address: str, new: NewConsent) -> Response:
 def get_recipient(call: Caller, address: str) -> RecipientShape:
     """A person's name, jurisdiction and consent, by any spelling of the address."""
     with call.reading() as session:
-        return _shape_of(session, _find(session, address))
+        return _shape_of(session, find_recipient(session, address))
 
 
 @recipients.put("/recipients/{address:path}", response_model=RecipientShape)
@@ -162,8 +162,10 @@ def put_recipient(call: Caller, address: str, body: RecipientBody) -> Response:
     """Makes or changes a recipient."""
 
     def work(session: Session) -> RecipientShape:
-        row = find_or_make(session, _printable(address))
+        row = find_or_make(session, printable(address))
         session.flush()
+        if row.erased_at is not None:
+            raise Problem(409, "This person was erased: nothing is kept about them any more, and nothing can be.")
         for name in body.model_fields_set - {"consent"}:
             setattr(row, name, getattr(body, name))
         session.add(row)
@@ -176,9 +178,10 @@ def put_recipient(call: Caller, address: str, body: RecipientBody) -> Response:
     return once(call, work)
 
 
-def _find(session: Session, address: str) -> Recipient:
+def find_recipient(session: Session, address: str) -> Recipient:
+    """The recipient with this address. Raises :class:`Problem` 404."""
     try:
-        found = find(session, _printable(address))
+        found = find(session, printable(address))
     except AddressError:
         found = None
     if found is None:
@@ -186,7 +189,8 @@ def _find(session: Session, address: str) -> Recipient:
     return found
 
 
-def _printable(address: str) -> str:
+def printable(address: str) -> str:
+    """The address, when it can be one. Raises :class:`tracker.addresses.AddressError`."""
     if not address.isprintable():
         raise AddressError("space", "The address holds a character that addresses cannot have.")
     return address

@@ -1,4 +1,4 @@
-"""Retention: what is thrown away, and when."""
+"""What serves for hours or days and is thrown away whatever a workspace prefers."""
 
 from datetime import datetime, timedelta
 
@@ -28,8 +28,8 @@ SCANNER_PROOFS_KEPT = timedelta(days=30)
 SCANNER_PROOFS_NEEDED = 3
 
 
-def sweep(house: House) -> int:
-    """Throws away what has served its time. Returns 0: there is never more to do at once."""
+def sweep_short_lived(house: House) -> None:
+    """Throws away what has served its time."""
     moment = now()
     with house.database.session_scope() as session:
         session.exec(delete(HitEvidence).where(col(HitEvidence.expires_at) < moment))
@@ -43,7 +43,6 @@ def sweep(house: House) -> int:
         unseen = (col(UserSession.seen_at) < moment - SOURCES_KEPT) & col(UserSession.address_digest).is_not(None)
         session.exec(update(UserSession).where(unseen).values(address_digest=None))
         _doubt_old_scanners(session, moment)
-    return 0
 
 
 def _doubt_old_scanners(session: Session, moment: datetime) -> None:

@@ -1,0 +1,250 @@
+"""Erasure: everything that tells of one person goes.
+
+What stays is a digest that is good for recognising the address alone, and a receipt.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import or_
+from sqlmodel import Session, col, delete, select, update
+
+from pixel.hits import Hit
+from tracker.addresses import domain_of, lookup_form, normalise
+from tracker.consent import Purpose, State
+from tracker.counting.counters import recount
+from tracker.db import now
+from tracker.house import House
+from tracker.ledger import consent_of, erase_proof, record_consent
+from tracker.models import (
+    Delivery,
+    DeliveryStatus,
+    DomainProfile,
+    Erasure,
+    Event,
+    HitAside,
+    IdempotencyKey,
+    Message,
+    MessageBody,
+    MessageState,
+    Notification,
+    Recipient,
+    TrackedLink,
+)
+from tracker.notify import announce
+from tracker.preferences import preference
+from tracker.privacy.erase_letters import erase_letters
+from tracker.privacy.redact import GONE, Redactor, redact_everywhere
+from tracker.privacy.replay import came_back, list_path, remember, remembered
+from tracker.recipients import find_or_make, suppressions
+from tracker.secrets import Undecryptable
+
+REPLAY = "replay"
+_WAITING = (DeliveryStatus.QUEUED.value, DeliveryStatus.DEFERRED.value)
+
+
+@dataclass
+class Subject:
+    """One person's rows, and what they are known by."""
+
+    recipient: Recipient
+    form: str
+    copies: Sequence[Delivery]
+    redactor: Redactor
+    done: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def copy_ids(self) -> list[int]:
+        return [copy.id for copy in self.copies if copy.id is not None]
+
+    @property
+    def message_ids(self) -> set[int]:
+        return {copy.message_id for copy in self.copies}
+
+
+def erase(house: House, address: str, actor: str) -> Erasure:
+    """Erases whoever has this address, known or not, and returns the receipt. Doing it again is safe.
+
+    Raises :class:`tracker.addresses.AddressError`.
+    """
+    with house.database.session_scope() as session:
+        receipt = erase_rows(session, house, address, actor)
+    house.database.scrub()
+    if actor != REPLAY:
+        remember(house, receipt)
+    return receipt
+
+
+def erase_again(house: House, digests: set[str] | None = None) -> int:
+    """Erases whoever a restored backup brought back, by the list beside the database or the one given. Returns how many."""
+    if digests is None:
+        path = list_path(house)
+        digests = remembered(path.read_text("utf-8").splitlines()) if path.is_file() else set()
+    back = came_back(house, digests)
+    for address in back:
+        erase(house, address, REPLAY)
+    return len(back)
+
+
+def erase_rows(session: Session, house: House, address: str, actor: str) -> Erasure:
+    """The rows of :func:`erase`; the caller commits, and cares for the file and the replay list."""
+    subject = _subject(session, address)
+    _close_ledger(session, subject, actor)
+    _hits(session, house, subject)
+    erase_letters(session, subject.form, subject.copy_ids, subject.redactor, subject.done)
+    text = str(preference(session, "erasure_text"))
+    _messages(session, subject, text)
+    _answers(session, subject)
+    subject.done.update(redact_everywhere(session, subject.redactor))
+    _domain(session, subject)
+    return _tombstone(session, subject, actor, text)
+
+
+def _subject(session: Session, address: str) -> Subject:
+    recipient = find_or_make(session, address)
+    session.flush()
+    copies = session.exec(select(Delivery).where(Delivery.recipient_id == recipient.id)).all()
+    form = lookup_form(address)
+    addresses = {form, normalise(address), *(copy.address for copy in copies)}
+    addresses |= {recipient.address} if recipient.erased_at is None else set()
+    names = {recipient.name, *(copy.name for copy in copies)} - {""}
+    return Subject(recipient, form, copies, Redactor(frozenset(addresses), frozenset(names)))
+
+
+def _close_ledger(session: Session, subject: Subject, actor: str) -> None:
+    """The last entries say that nobody asks or measures again; the words of all of them go, and the chain still fits."""
+    assert subject.recipient.id is not None
+    states = consent_of(session, [subject.recipient.id])[subject.recipient.id]
+    for purpose in Purpose:
+        if states[purpose] != State.BLOCKED:
+            record_consent(session, subject.recipient, purpose, State.BLOCKED, actor=_known(actor), channel="dsr")
+    subject.done["consent_entry"] += erase_proof(session, subject.recipient)
+
+
+def _known(actor: str) -> str:
+    return "system" if actor == REPLAY else actor
+
+
+def _hits(session: Session, house: House, subject: Subject) -> None:
+    """Events with their verdicts and evidence, bell lines, and hits that were set aside."""
+    ids = subject.copy_ids
+    subject.done["event"] += session.exec(delete(Event).where(col(Event.delivery_id).in_(ids))).rowcount
+    about_all = col(Notification.message_id).in_(subject.message_ids) & col(Notification.delivery_id).is_(None)
+    lines = delete(Notification).where(or_(col(Notification.delivery_id).in_(ids), about_all))
+    subject.done["notification"] += session.exec(lines).rowcount
+    theirs = {copy.public_id for copy in subject.copies}
+    for aside in session.exec(select(HitAside)).all():
+        if _delivery_of(house, aside) in theirs:
+            session.delete(aside)
+            subject.done["hit_aside"] += 1
+
+
+def _delivery_of(house: House, aside: HitAside) -> str:
+    try:
+        plain = house.ring.decrypt(aside.sealed, f"aside:{aside.edge}:{aside.hit}")
+        return Hit.from_json(plain.decode()).delivery
+    except (Undecryptable, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _messages(session: Session, subject: Subject, text: str) -> None:
+    """Messages to this person alone go or stay by the operator's mail policy; in all others only the person goes."""
+    for message in session.exec(select(Message).where(col(Message.id).in_(subject.message_ids))).all():
+        others = session.exec(
+            select(Delivery).where(Delivery.message_id == message.id, Delivery.recipient_id != subject.recipient.id)
+        ).all()
+        if text == "delete" and not others:
+            session.delete(message)
+            subject.done["message deleted"] += 1
+        else:
+            _blank(session, subject, message, others)
+            subject.done["message blanked"] += 1
+        announce(session, message.user_id, "message", message.public_id)
+    session.flush()
+    left = session.exec(select(Message.id).where(col(Message.id).in_(subject.message_ids))).all()
+    recount(session, [id_ for id_ in left if id_ is not None])
+
+
+def _blank(session: Session, subject: Subject, message: Message, others: Sequence[Delivery]) -> None:
+    """Address and names leave the row, the text and the copy; what was still to be sent to them is not sent."""
+    for copy in subject.copies:
+        if copy.message_id == message.id:
+            _blank_copy(copy)
+            session.add(copy)
+    message.names = ", ".join(one.name or one.address for one in others)[:300] or GONE
+    message.subject, message.snippet = subject.redactor.text(message.subject), subject.redactor.text(message.snippet)
+    if all(one.status not in _WAITING for one in others):
+        if message.state in (MessageState.QUEUED, MessageState.SCHEDULED):
+            message.state = MessageState.SENT if message.sent_at else MessageState.CANCELLED
+        message.sent_copy = "none" if message.sent_copy in ("wanted", "later") else message.sent_copy
+        _blank_body(session, subject, message)
+    for link in session.exec(select(TrackedLink).where(TrackedLink.message_id == message.id)):
+        link.url, link.text = subject.redactor.text(link.url), subject.redactor.text(link.text)
+    session.add(message)
+
+
+def _blank_copy(copy: Delivery) -> None:
+    copy.address, copy.name, copy.reply, copy.mx_family = "", "", "", None
+    if copy.status in _WAITING:
+        copy.status, copy.next_try_at = DeliveryStatus.CANCELLED, None
+
+
+def _blank_body(session: Session, subject: Subject, message: Message) -> None:
+    body = session.get(MessageBody, message.id)
+    if body is not None:
+        body.html = subject.redactor.text(body.html) if body.html else body.html
+        body.text = subject.redactor.text(body.text) if body.text else body.text
+        body.raw = None  # encoded, it could not be searched; the sender's mailbox has it
+        session.add(body)
+
+
+def _answers(session: Session, subject: Subject) -> None:
+    """Answers of the API that are kept for a day to be given again, and are not changed but dropped."""
+    for answer in session.exec(select(IdempotencyKey)).all():
+        if any(spelling in f"{answer.path} {answer.body}".lower() for spelling in subject.redactor.spellings):
+            session.delete(answer)
+            subject.done["idempotency_key"] += 1
+
+
+def _domain(session: Session, subject: Subject) -> None:
+    """A domain that nobody else of ours has may be a person's own."""
+    domain = domain_of(subject.form)
+    here = col(Recipient.lookup).endswith(f"@{domain}", autoescape=True)
+    others = select(Recipient.id).where(here, Recipient.id != subject.recipient.id)
+    if session.exec(others.limit(1)).first() is None:
+        session.exec(delete(DomainProfile).where(col(DomainProfile.domain) == domain))
+
+
+def _tombstone(session: Session, subject: Subject, actor: str, text: str) -> Erasure:
+    mark = suppressions(session, subject.form)[0]
+    row = subject.recipient
+    blank = {
+        "address": mark,
+        "lookup": mark,
+        "name": "",
+        "company": "",
+        "jurisdiction": None,
+        "country": None,
+        "restricted_at": None,
+    }
+    session.exec(
+        update(Recipient).where(col(Recipient.id) == row.id).values(**blank, never_track=False, erased_at=now())
+    )
+    session.expire(row)
+    receipt = Erasure(digest=mark, actor=actor, text=text, done={k: n for k, n in sorted(subject.done.items()) if n})
+    session.add(receipt)
+    session.flush()
+    return receipt
+
+
+def drop_raw_of_erased(session: Session, erased: Collection[int] | None = None) -> int:
+    """Of messages that had still to be sent to others when somebody was erased: the raw bytes go once they are sent."""
+    waiting = select(Delivery.message_id).where(col(Delivery.status).in_(_WAITING))
+    theirs = (
+        select(Delivery.message_id).join(Recipient).where(col(Recipient.erased_at).is_not(None), Delivery.address == "")
+    )
+    filed = select(Message.id).where(col(Message.sent_copy).in_(("wanted", "later")))
+    here = col(MessageBody.message_id)
+    due = here.in_(theirs) & here.not_in(waiting) & here.not_in(filed) & col(MessageBody.raw).is_not(None)
+    return session.exec(update(MessageBody).where(due).values(raw=None)).rowcount

@@ -1,0 +1,62 @@
+"""Erasure among letters: those from the person become tombstones, in those of others the person goes."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import or_
+from sqlmodel import Session, col, delete, select, update
+
+from tracker.db import now
+from tracker.models import (
+    EnquiryKey,
+    Letter,
+    LetterAttachment,
+    LetterBody,
+    LetterRaw,
+    MailboxProblem,
+    Notice,
+)
+from tracker.privacy.redact import Redactor
+
+_BLANK: dict[str, Any] = {
+    **dict.fromkeys(("sender", "sender_address", "sender_name", "reply_to", "subject", "snippet", "message_id"), ""),
+    **dict.fromkeys(("in_reply_to", "thread", "category_reason"), ""),
+    **{name: [] for name in ("to", "cc", "references")},
+}
+
+
+def erase_letters(session: Session, form: str, copies: Sequence[int], redactor: Redactor, done: Counter[str]) -> None:
+    """Letters of the sender ``form`` and answers to these copies lose their content, and are not loaded again."""
+    theirs = or_(
+        col(Letter.sender) == form, col(Letter.reply_to).in_(redactor.addresses), col(Letter.delivery_id).in_(copies)
+    )
+    ids = session.exec(select(Letter.id).where(theirs)).all()
+    for table in (LetterBody, LetterRaw, LetterAttachment):
+        session.exec(delete(table).where(col(table.letter_id).in_(ids)))
+    for about in (MailboxProblem, Notice):
+        session.exec(delete(about).where(col(about.letter_id).in_(ids)))
+    blank = update(Letter).where(col(Letter.id).in_(ids)).values(**_BLANK, deleted_at=now(), has_attachments=False)
+    done["letter"] += session.exec(blank).rowcount
+    _forget_key(session, form)
+    _mentioned(session, redactor, done)
+
+
+def _forget_key(session: Session, form: str) -> None:
+    """The lock rows of the repeat period; a letter without one that counts again makes another."""
+    keys = select(EnquiryKey.id).where(EnquiryKey.sender == form)
+    session.exec(update(Letter).where(col(Letter.enquiry_key_id).in_(keys)).values(enquiry_key_id=None))
+    session.exec(delete(EnquiryKey).where(col(EnquiryKey.sender) == form))
+
+
+def _mentioned(session: Session, redactor: Redactor, done: Counter[str]) -> None:
+    """Letters of others in which the address stands: their words stay without it, their raw bytes cannot."""
+    found = [
+        column.icontains(spelling, autoescape=True)
+        for column in (col(LetterBody.text), col(LetterBody.html), col(LetterBody.headers))
+        for spelling in sorted(redactor.spellings)
+    ]
+    ids = session.exec(select(LetterBody.letter_id).where(or_(*found))).all()
+    for table in (LetterRaw, LetterAttachment):
+        session.exec(delete(table).where(col(table.letter_id).in_(ids)))
+    done["letter of others"] += len(ids)

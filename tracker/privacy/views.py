@@ -1,0 +1,47 @@
+"""Who of ours has seen whose tracking data, by the day; kept for a year."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from sqlalchemy import select as columns
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select
+
+from tracker.db import now
+from tracker.house import House
+from tracker.models import Delivery, Recipient, TrackingView, User
+
+
+def note_view(house: House, user: User, what: str, recipients: Iterable[int]) -> None:
+    """``user`` was shown tracking data of these recipients (``what``: message, recipient, export). Written once a day."""
+    assert user.id is not None
+    day, wanted = now().date(), set(recipients)
+    if not wanted:
+        return
+    seen = select(TrackingView.recipient_id).where(
+        TrackingView.user_id == user.id, TrackingView.what == what, TrackingView.day == day
+    )
+    with house.database.reading() as session:
+        known = session.exec(seen.where(col(TrackingView.recipient_id).in_(wanted))).all()
+    for recipient in sorted(wanted - set(known)):
+        try:
+            with house.database.session_scope() as session:
+                session.add(TrackingView(user_id=user.id, recipient_id=recipient, what=what, day=day))
+        except IntegrityError:  # another window noted it at the same moment
+            pass
+
+
+def measured(deliveries: Iterable[Delivery]) -> set[int]:
+    """The recipients of these copies of whom something is measured."""
+    return {copy.recipient_id for copy in deliveries if copy.opens_on or copy.clicks_on}
+
+
+def views_of(session: Session, recipient: Recipient) -> Sequence[tuple[date, str, str]]:
+    """Day, what, and the name of who looked; the newest first."""
+    found = (
+        columns(col(TrackingView.day), col(TrackingView.what), col(User.name))
+        .join(User, col(User.id) == col(TrackingView.user_id))
+        .where(col(TrackingView.recipient_id) == recipient.id)
+        .order_by(col(TrackingView.day).desc(), col(User.name))
+    )
+    return [(day, what, name) for day, what, name in session.connection().execute(found)]
