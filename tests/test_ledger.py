@@ -5,19 +5,20 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import text
-from sqlmodel import Session, col, update
+from sqlmodel import Session, col, select, update
 
 from tests.houses import People
 from tests.test_recipients import ANNA, at_once, make
 from tracker.consent import MEASURED, MoveError, Proof, Purpose, State
 from tracker.house import House
-from tracker.ledger import broken_at, consent_of, ledger, record_consent
-from tracker.models import ConsentEntry, Recipient
+from tracker.ledger import broken_at, consent_of, erase_proof, ledger, record_consent
+from tracker.ledger_audit import broken_chains, lapse
+from tracker.models import ConsentEntry, NoticeText, Recipient
 
 
 def record(session: Session, recipient: Recipient, purpose: Purpose, state: State, **more: object) -> ConsentEntry:
-    note = str(more.pop("note", "ticked the box"))
-    given = {"actor": "subject", "channel": "web_form", "proof": Proof(note=note)} | more
+    proof = Proof(note=str(more.pop("note", "ticked the box")))
+    given = {"actor": "subject", "channel": "web_form", "proof": proof} | more
     return record_consent(session, recipient, purpose, state, **given)  # type: ignore[arg-type]
 
 
@@ -211,3 +212,128 @@ def test_two_answers_at_once_are_judged_one_after_the_other(house: House) -> Non
     raised = at_once(3, withdraw)
     assert [type(error) for error in raised] == [MoveError, MoveError]
     assert [e.state for e in chain_of(house, anna)] == ["granted", "withdrawn"]
+
+
+def test_the_end_of_a_chain_cannot_be_cut_off(house: House) -> None:
+    """The withdrawal is what somebody might like to see gone."""
+    anna = make(house)
+    with house.database.session_scope() as session:
+        record(session, anna, Purpose.OPENS, State.GRANTED)
+        record(session, anna, Purpose.OPENS, State.WITHDRAWN)
+    with house.database.session_scope() as session:
+        session.execute(text("DELETE FROM consent_entry WHERE number = 2"))
+    assert broken(house, anna) == 2
+    with house.database.session_scope() as session:
+        session.execute(text("DELETE FROM consent_entry"))
+    assert broken(house, anna) == 1
+    with house.database.reading() as session:
+        assert list(broken_chains(session)) == [(anna.public_id, 1)]
+
+
+def test_the_whole_evidence_is_kept(house: House) -> None:
+    anna = make(house)
+    moment = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+    given = Proof(
+        note="two ticks",
+        notice="footer",
+        notice_version="3",
+        notice_language="en",
+        shown="We would like to see whether you read this.",
+        question="May we?",
+        control="two unticked boxes",
+        reference="form 12",
+        source_url="https://user:pass@shop.example/contact?mail=anna#x",
+        request_message_id="<1@seller.example>",
+        double_opt_in=True,
+        confirmed_at=moment + timedelta(hours=1),
+        attachment_digest="AB" * 32,
+        more={"boxes": [True, True]},
+    )
+    with house.database.session_scope() as session:
+        record(session, anna, Purpose.OPENS, State.GRANTED, at=moment, proof=given)
+        record(session, anna, Purpose.CLICKS, State.GRANTED, at=moment, proof=given)
+    entry = chain_of(house, anna)[0]
+    assert (entry.grade, entry.source_url, entry.attachment_digest) == ("A", "https://shop.example/contact", "ab" * 32)
+    assert (entry.jurisdiction, entry.pack, entry.pack_version) == (None, "strict", "EEA-2024-10-07")
+    assert (entry.notice, entry.notice_version, entry.notice_language) == ("footer", "3", "en")
+    assert entry.valid_until == datetime(2028, 3, 1, 9, 30, tzinfo=UTC)
+    with house.database.reading() as session:
+        shown = session.exec(select(NoticeText)).one()
+    assert (shown.digest, shown.text) == (entry.notice_digest, given.shown)
+    assert broken(house, anna) is None
+
+
+@pytest.mark.parametrize(
+    ("proof", "field"),
+    [
+        (Proof(note="x", source_url="shop.example"), "source_url"),
+        (Proof(note="x", source_url="javascript:alert(1)"), "source_url"),
+        (Proof(note="x", attachment_digest="abc"), "attachment_digest"),
+        (Proof(note="x", shown="one", notice_digest="0" * 64), "notice_digest"),
+        (Proof(note="x", double_opt_in=True), "confirmed_at"),
+        (Proof(note="x", double_opt_in=True, confirmed_at=datetime(2199, 1, 1, tzinfo=UTC)), "confirmed_at"),
+        (Proof(note="x" * 4001), "note"),
+        (Proof(note="x\0"), "note"),
+    ],
+)
+def test_evidence_that_cannot_be(house: House, proof: Proof, field: str) -> None:
+    anna = make(house)
+    with house.database.session_scope() as session, pytest.raises(MoveError) as refused:
+        record(session, anna, Purpose.OPENS, State.GRANTED, proof=proof)
+    assert refused.value.field == field
+    assert chain_of(house, anna) == []
+
+
+def test_after_erasure_the_words_are_gone_and_the_chain_still_fits(house: House) -> None:
+    anna = _filled(house)
+    before = [entry.digest for entry in chain_of(house, anna)]
+    with house.database.session_scope() as session:
+        assert erase_proof(session, anna) == 3
+        session.exec(update(Recipient).values(address="erased", lookup="erased", name=""))
+    chain = chain_of(house, anna)
+    assert [entry.digest for entry in chain] == before
+    assert {(entry.note, entry.salt, entry.evidence) for entry in chain} == {("", None, None)}
+    assert broken(house, anna) is None
+    with house.database.session_scope() as session:
+        session.exec(update(ConsentEntry).where(col(ConsentEntry.number) == 2).values(note="agreed to everything"))
+    assert broken(house, anna) == 2, "nothing can be put in place of what was erased"
+
+
+def _long_ago(house: House, recipient: Recipient) -> None:
+    with house.database.session_scope() as session:
+        record(session, recipient, Purpose.OPENS, State.GRANTED, at=datetime(2020, 2, 29, tzinfo=UTC))
+        record(session, recipient, Purpose.CLICKS, State.GRANTED)
+
+
+def test_a_consent_lapses_by_itself_and_it_is_written_down(house: House) -> None:
+    anna = make(house)
+    _long_ago(house, anna)
+    assert anna.id is not None
+    with house.database.reading() as session:
+        assert consent_of(session, [anna.id])[anna.id][Purpose.OPENS] == State.LAPSED, "from the moment on"
+    assert (lapse(house), lapse(house)) == (1, 0)
+    last = chain_of(house, anna)[-1]
+    assert (last.purpose, last.state, last.actor, last.at) == (
+        "opens",
+        "lapsed",
+        "system",
+        datetime(2022, 2, 28, tzinfo=UTC),
+    )
+    assert broken(house, anna) is None
+
+
+def test_what_was_renewed_does_not_lapse(house: House) -> None:
+    anna = make(house)
+    _long_ago(house, anna)
+    with house.database.session_scope() as session:
+        record(session, anna, Purpose.OPENS, State.GRANTED)
+    assert lapse(house) == 0
+    assert [entry.state for entry in chain_of(house, anna)] == ["granted"] * 3
+
+
+def test_two_workers_write_a_lapse_down_once(house: House) -> None:
+    anna = make(house)
+    _long_ago(house, anna)
+    assert at_once(4, lambda _number: print(lapse(house))) == []
+    assert [entry.state for entry in chain_of(house, anna)].count("lapsed") == 1
+    assert broken(house, anna) is None

@@ -131,6 +131,9 @@ def _add_people(commands: "Commands") -> None:
     choose = _add(policy, "set", "people.set_policy", "chooses the policy")
     choose.add_argument("policy", choices=[p.value for p in Pack])
     choose.add_argument("--reason", default="", help="why; needed for “notice”")
+    consents = _group(commands, "consent", "what recipients agreed to")
+    take = _add(consents, "import", "consents.import_file", "records the consents of a CSV file, row by row")
+    take.add_argument("file", help="the file; - for standard input")
     accounts = _group(commands, "account", "sending addresses")
     _add(accounts, "confirm", "people.confirm_account", "vouches for a sending address").add_argument("address")
 

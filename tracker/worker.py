@@ -20,6 +20,7 @@ from tracker.engagement.settling import BATCH as settled_at_once
 from tracker.engagement.settling import settle_due
 from tracker.engagement.sources import Source, sources
 from tracker.house import House
+from tracker.ledger_audit import lapse
 from tracker.models import WorkerBeat
 from tracker.mx import look_up_due
 from tracker.notify import end_quiet_hours
@@ -63,6 +64,7 @@ def tasks(house: House) -> list[Task]:
         Task("digest", send_digest, 15.0),
         Task("sent copies", append_due, 1.0),
         Task("reminders", remind_due, 5.0),
+        Task("consents over", lapse, 60.0),
         Task("sweep", sweep, 600.0),
     ]
 

@@ -65,7 +65,7 @@ def check_move(old: State, event: Event, *, now: datetime, since: datetime | Non
         raise MoveError("at", Sentence("“at” needs its time zone."))
     if event.at > now:
         raise MoveError("at", Sentence("“at” lies in the future; consent can only be recorded once it was given."))
-    if event.channel not in CHANNELS:
+    if event.channel not in CHANNELS and (event.actor, event.channel) != ("system", "time"):
         raise MoveError("channel", Sentence("“channel” must be one of %(channels)s.", channels=", ".join(CHANNELS)))
     if event.state == State.GRANTED:
         _check_grade(event, terms)
@@ -73,7 +73,7 @@ def check_move(old: State, event: Event, *, now: datetime, since: datetime | Non
         raise MoveError(
             "state", Sentence("“state” cannot go from %(old)s to %(new)s.", old=old.value, new=event.state.value)
         )
-    if event.state in (State.GRANTED, State.ASKED):
+    if event.state in (State.GRANTED, State.ASKED, State.LAPSED):
         _check_after_last_word(old, event, since, terms)
 
 

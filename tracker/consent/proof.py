@@ -87,7 +87,8 @@ class Proof:
 
     @property
     def says_something(self) -> bool:
-        return any((self.note, self.reference, self.source_url, self.attachment_digest, self.notice_digest, self.more))
+        said = (self.note, self.reference, self.source_url, self.attachment_digest, self.notice, self.notice_digest)
+        return any(said)
 
 
 def checked_proof(proof: Proof, *, at: datetime, now: datetime) -> Proof:

@@ -194,7 +194,7 @@ class ConsentEntry(SQLModel, table=True):
     pack: str = Field(default="", max_length=8)
     pack_version: str = Field(default="", max_length=32)
     """The person's jurisdiction, the workspace's policy and the version of the rules, all as they were then."""
-    valid_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    valid_until: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     note: str = ""
     question: str = ""
     control: str = Field(default="", max_length=200)

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tracker.house import House
 from tracker.web.api.accounts import accounts
+from tracker.web.api.consents import consents
 from tracker.web.api.docs import docs
 from tracker.web.api.errors import install
 from tracker.web.api.events import events
@@ -18,7 +19,7 @@ from tracker.web.api.notifications import notifications
 from tracker.web.api.recipients import recipients
 from tracker.web.api.rights import rights
 
-RESOURCES = (me, accounts, messages, events, notifications, feed, rights, recipients)
+RESOURCES = (me, accounts, messages, events, notifications, feed, consents, rights, recipients)
 _ABOUT = "Sends tracked one-to-one mail and tells what happened to it. Every call needs `Authorization: Bearer TOKEN`."
 
 

@@ -1,0 +1,28 @@
+"""`inkling consent import FILE`: consents out of a CSV file, with the result of each row that was not taken."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tracker.commands import CommandError, wired_house
+from tracker.consent_import import UnreadableFile, import_consents
+
+
+def import_file(words: argparse.Namespace) -> int:
+    """One line per refused row on standard output, then the sum. Exit code 1 when any was refused."""
+    try:
+        content = sys.stdin.buffer.read() if words.file == "-" else Path(words.file).read_bytes()
+    except OSError as error:
+        raise CommandError(f"{words.file} cannot be read: {error.strerror}.") from None
+    recorded = refused = rows = 0
+    try:
+        with wired_house() as house:
+            for result in import_consents(house, content, by="system"):
+                rows, recorded = rows + 1, recorded + result.recorded
+                if result.problem:
+                    refused += 1
+                    print(f"line {result.line}\t{result.address}\t{result.field or '-'}\t{result.problem}")
+    except UnreadableFile as error:
+        raise CommandError(str(error)) from None
+    print(f"{rows} rows read, {recorded} entries recorded, {refused} rows refused.")
+    return 1 if refused else 0

@@ -1,0 +1,77 @@
+"""Looking after the whole ledger: is every chain whole, and what has lapsed."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import exists
+from sqlalchemy import select as columns
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, func, select
+
+from tracker.consent import MoveError, Purpose, State
+from tracker.db import now
+from tracker.house import House
+from tracker.ledger import CHAINED, PROOF, first_broken, record_consent
+from tracker.models import ConsentEntry, Recipient
+
+LAPSED_AT_ONCE = 100
+_READ = 2000
+_NEEDED = (*CHAINED, *PROOF, "salt", "erased_at", "previous_digest", "digest")
+
+
+def broken_chains(session: Session) -> Iterator[tuple[str, int]]:
+    """Every recipient (by public id) whose chain does not fit, with the number of the first entry that does not.
+
+    Reads the ledger once from end to end, whatever its length.
+    """
+    heads = {
+        id_: (public, entries, digest)
+        for id_, public, entries, digest in session.exec(
+            select(Recipient.id, Recipient.public_id, Recipient.ledger_entries, Recipient.ledger_digest)
+        )
+    }
+    entry = [getattr(ConsentEntry, name) for name in _NEEDED]
+    statement = columns(*entry).order_by(col(ConsentEntry.recipient_id), col(ConsentEntry.number))
+    rows = session.connection().execution_options(yield_per=_READ).execute(statement)
+    for recipient, chain in groupby(rows, key=lambda row: row.recipient_id):
+        public, entries, digest = heads.pop(recipient)
+        if number := first_broken(list(chain), entries, digest):
+            yield public, number
+    yield from ((public, 1) for public, entries, _ in heads.values() if entries)
+
+
+def ledger_length(session: Session) -> int:
+    return session.exec(select(func.count()).select_from(ConsentEntry)).one()
+
+
+def lapse(house: House) -> int:
+    """Writes down of some consents and questions that their time is over; they counted no more from that moment on anyway.
+
+    Returns how many.
+    """
+    with house.database.session_scope() as session:
+        return sum(_lapse(session, entry) for entry in _due(session))
+
+
+def _lapse(session: Session, entry: ConsentEntry) -> int:
+    person = session.get_one(Recipient, entry.recipient_id)
+    try:
+        record_consent(
+            session, person, Purpose(entry.purpose), State.LAPSED, actor="system", channel="time", at=entry.valid_until
+        )
+        return 1
+    except MoveError:  # renewed, withdrawn or written down by somebody else since we looked
+        return 0
+
+
+def _due(session: Session) -> Sequence[ConsentEntry]:
+    """Entries whose time is over and that are the last word on their purpose."""
+    later: Any = aliased(ConsentEntry)
+    superseded = exists().where(
+        later.recipient_id == col(ConsentEntry.recipient_id),
+        later.purpose == col(ConsentEntry.purpose),
+        later.number > col(ConsentEntry.number),
+    )
+    over = select(ConsentEntry).where(col(ConsentEntry.valid_until) <= now(), ~superseded)
+    return session.exec(over.order_by(col(ConsentEntry.id)).limit(LAPSED_AT_ONCE)).all()
