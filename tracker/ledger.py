@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import func
@@ -247,16 +248,15 @@ def _move_head(session: Session, recipient: Recipient, entry: ConsentEntry) -> N
 
 def proof_facts(entry: Any) -> dict[str, Any]:
     """What may speak of the person, as its digest covers it."""
-    return {name: getattr(entry, name) for name in PROOF}
+    return dict(zip(PROOF, _proof_of(entry), strict=True))
 
 
 def chained_facts(entry: Any) -> dict[str, Any]:
     """The facts of an entry that its digest covers: everything but row number, words and the digests themselves."""
-    return {name: _plain(getattr(entry, name)) for name in CHAINED}
+    return dict(zip(CHAINED, _chained_of(entry), strict=True))
 
 
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
+_proof_of, _chained_of = attrgetter(*PROOF), attrgetter(*CHAINED)
 
 
 def broken_at(session: Session, recipient: Recipient) -> int | None:

@@ -236,6 +236,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("consent_entry", schema=None) as batch_op:
         batch_op.create_index("ix_consent_entry_recipient_purpose", ["recipient_id", "purpose", "number"], unique=False)
+        batch_op.create_index(batch_op.f("ix_consent_entry_valid_until"), ["valid_until"], unique=False)
 
     op.create_table(
         "feed_item",
@@ -1285,6 +1286,7 @@ def downgrade() -> None:
 
     op.drop_table("feed_item")
     with op.batch_alter_table("consent_entry", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_consent_entry_valid_until"))
         batch_op.drop_index("ix_consent_entry_recipient_purpose")
 
     op.drop_table("consent_entry")

@@ -8,6 +8,7 @@ fits, and nobody can guess the words from it.
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 GENESIS = "0" * 64
@@ -25,4 +26,11 @@ def proof_digest(salt: str, proof: Mapping[str, Any]) -> str:
 
 
 def _canonical(facts: Mapping[str, Any]) -> str:
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return _WRITER.encode(facts)
+
+
+def _written(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+_WRITER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_written)
