@@ -61,7 +61,7 @@ class Soak:
         return whole and not self.lost and not self.mixed_up and self.doubled <= self.kills
 
 
-def soak(messages: int, kills: int, *, chance: float = 0.04, seed: int = SEED, minutes: float = 30) -> Soak:
+def soak(messages: int, kills: int, *, chance: float = 0.04, seed: int = SEED, minutes: float = 240) -> Soak:
     """Runs it in a folder of its own, on SQLite. Returns when everything was handed over, or time is up."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, opened_house(Path(folder)) as house, flaky_sink(chance, seed) as sink:

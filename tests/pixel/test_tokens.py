@@ -1,13 +1,16 @@
 """Tokens: nobody can make one, change one, or make reading one fail."""
 
 import base64
+import hmac
 import re
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from itsdangerous.signer import Signer
 
-from pixel.tokens import ClickClaims, OpenClaims, Tokens, click_path, open_path, token_in_path
+from pixel.tokens import ClickClaims, OpenClaims, Tokens, _Seal, click_path, open_path, token_in_path
 from tests.pixel.edge_server import KEY, OLDER_KEY
 
 TOKENS = Tokens([KEY])
@@ -37,6 +40,13 @@ def test_click_tokens_read_back_exactly_and_are_short(delivery: str, link: int, 
     assert TOKENS.read_click(token) == ClickClaims(delivery, link, url)
     assert len(token) <= 60 + len(url.encode()) * 4 / 3
     assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
+
+
+@given(st.binary(max_size=300))
+def test_the_signature_is_the_hmac_of_the_standard_library_cut_to_160_bits(packed: bytes) -> None:
+    key = Signer(KEY, "salt", key_derivation="hmac", digest_method=sha256).derive_key()
+    text, signature = (part.encode() for part in (lambda t: (t[:-27], t[-27:]))(_Seal([KEY], "salt").sign(packed)))
+    assert base64.urlsafe_b64encode(hmac.digest(key, text, "sha256")[:20]).rstrip(b"=") == signature
 
 
 @given(st.text())

@@ -116,14 +116,14 @@ def test_files_are_attached_and_too_large_ones_refused_before_they_travel(
 ) -> None:
     page = open_as(sender, "/compose")
     page.set_input_files("[data-file]", FilePayload(name="offer.pdf", mimeType="application/pdf", buffer=b"x" * 3000))
-    expect(page.locator(".compose-files li")).to_contain_text("offer.pdf")
+    expect(page.locator(".compose-files li[data-size]")).to_contain_text("offer.pdf")
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if "part=files" in request.url else None)
     page.set_input_files("[data-file]", FilePayload(name="big.bin", mimeType="a/b", buffer=b"x" * 26_300_000))
     expect(page.locator(".compose-files .wrong")).to_contain_text("25 MB is what mail servers take")
     assert sent == []
     page.evaluate(DROP)
-    expect(page.locator(".compose-files li")).to_have_count(2)
+    expect(page.locator(".compose-files li[data-size]")).to_have_count(2)
     page.get_by_role("button", name="Remove offer.pdf").click()
     expect(page.locator(".compose-files li")).to_have_count(1)
     with house.database.reading() as session:

@@ -22,6 +22,8 @@ CALLS = {
     "/notifications": {"get"},
     "/notifications/readings": {"post"},
     "/notifications/{id}/reading": {"post"},
+    "/templates": {"get", "post"},
+    "/templates/{id}": {"get", "patch", "delete"},
     "/feed": {"get"},
     "/recipients": {"get"},
     "/recipients/{address}": {"get", "put", "delete"},

@@ -18,8 +18,9 @@ from tracker.web.api.messages import messages
 from tracker.web.api.notifications import notifications
 from tracker.web.api.recipients import recipients
 from tracker.web.api.rights import rights
+from tracker.web.api.templates import templates
 
-RESOURCES = (me, accounts, messages, events, notifications, feed, consents, rights, recipients)
+RESOURCES = (me, accounts, messages, templates, events, notifications, feed, consents, rights, recipients)
 _ABOUT = "Sends tracked one-to-one mail and tells what happened to it. Every call needs `Authorization: Bearer TOKEN`."
 
 

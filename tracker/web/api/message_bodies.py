@@ -12,6 +12,7 @@ from tracker.addresses import Mailbox
 from tracker.limits import MAX_RECIPIENTS
 from tracker.models import Message
 from tracker.outgoing.draft import Draft, OutgoingFile
+from tracker.outgoing.href import web_address
 from tracker.web.api.accounts import find_account
 from tracker.web.api.call import Call
 from tracker.web.api.errors import Problem
@@ -45,6 +46,9 @@ class FileBody(Body):
     filename: Annotated[Line, Field(max_length=255), AfterValidator(_filename)]
     content_type: Annotated[str, AfterValidator(_media_type)] = "application/octet-stream"
     content_base64: str = Field(description="RFC 4648 section 4; line breaks are passed over.")
+    content_id: Annotated[str, Field(pattern=r"^[!#-'*+\-./0-9=?@A-Z^_`a-z{|}~]{1,80}$")] | None = Field(
+        default=None, description="Of a picture that the HTML shows as “cid:” and this (RFC 2392)."
+    )
 
 
 class TrackBody(Body):
@@ -72,6 +76,9 @@ class NewMessage(Body):
     send_at: Moment | None = None
     in_reply_to: Line | None = Field(default=None, description="Message-ID, or the id of a message of one’s own.")
     follow_up_days: int | None = Field(default=None, ge=1, le=365)
+    untracked_links: Annotated[list[Line], Field(max_length=MAX_FILES)] = Field(
+        default=[], description="Links to leave alone, as written in the HTML; “data-no-track” on a link does the same."
+    )
 
 
 def draft_of(session: Session, call: Call, new: NewMessage) -> Draft:
@@ -93,6 +100,7 @@ def draft_of(session: Session, call: Call, new: NewMessage) -> Draft:
         in_reply_to=answers,
         references=references,
         follow_up_days=new.follow_up_days,
+        untracked_links=frozenset(web_address(url) or url for url in new.untracked_links),
     )
 
 
@@ -115,7 +123,7 @@ def _file(number: int, file: FileBody) -> OutgoingFile:
     except (binascii.Error, ValueError):
         field = f"attachments.{number}.content_base64"
         raise Problem(422, f"“{field}” is not base64 (RFC 4648).", field=field, code="base64") from None
-    return OutgoingFile(file.filename, file.content_type, content)
+    return OutgoingFile(file.filename, file.content_type, content, file.content_id)
 
 
 def _thread(session: Session, call: Call, answered: str | None) -> tuple[str | None, tuple[str, ...]]:

@@ -75,7 +75,7 @@ export function makeEditor(form, changed, upload = asData) {
   editor.addEventListener("pasteImage", ({ detail }) => insertPictures([...detail.clipboardData.files].filter((file) => file.type.startsWith("image/"))));
   const isMac = navigator.platform.startsWith("Mac"), mod = isMac ? "Meta" : "Ctrl";
   editor.setKeyHandler(`${mod}-k`, (self, event) => { event.preventDefault(); act("link"); });
-  editor.setKeyHandler(`${mod}-Shift-k`, (self, event) => { event.preventDefault(); act("untracked"); });
+  editor.setKeyHandler(`${mod}-Shift-K`, (self, event) => { event.preventDefault(); act("untracked"); });
   editor.setKeyHandler("Tab", null);
   editor.setKeyHandler("Shift-Tab", null);
   editor.addEventListener("pathChange", mark);
