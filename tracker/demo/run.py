@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 from sqlmodel import col, select
 
+from tracker.demo.incoming import deliver_answers, deliver_enquiries, hurry
 from tracker.demo.seed import PASSWORD, SELLERS, seed, send_first_mail
 from tracker.demo.visitors import VISITORS, visit
 from tracker.demo.webmail import create_webmail
@@ -27,6 +28,8 @@ from tracker.settings import read_settings
 
 WINDOW_SCALE = 0.02
 """A minute of waiting becomes 1.2 seconds."""
+HURRY_SECONDS = 3.0
+"""Mailboxes are read so often, instead of every ten minutes."""
 
 
 def run_demo(host: str, port: int) -> int:
@@ -125,10 +128,12 @@ def _greet(house: House, gateway: str, token: str) -> None:
 
 
 def _live(house: House, world: World, server: uvicorn.Server) -> None:
-    """Some mail leaves, and some of it is come upon, so that the first page is not empty."""
+    """Some mail leaves, is come upon and answered, and an enquiry arrives, so that the first pages are not empty."""
     while not server.started and not server.should_exit:
         time.sleep(0.1)
     send_first_mail(house)
+    threading.Thread(target=_read_often, args=(house, server), daemon=True).start()
+    threading.Thread(target=_answer, args=(world, server), daemon=True).start()
     for _ in range(100):
         if server.should_exit or _handed_over(house) >= 4:
             break
@@ -141,6 +146,18 @@ def _live(house: House, world: World, server: uvicorn.Server) -> None:
         time.sleep(pause)
         for letter in world.mailbox(address).letters():
             visit(VISITORS[visitor], letter.raw)
+
+
+def _answer(world: World, server: uvicorn.Server) -> None:
+    deliver_enquiries(world, SELLERS[0].email)
+    deliver_answers(world, lambda: server.should_exit)
+
+
+def _read_often(house: House, server: uvicorn.Server) -> None:
+    """So that a reply of the visitor's is there at once."""
+    while not server.should_exit:
+        hurry(house)
+        time.sleep(HURRY_SECONDS)
 
 
 def _handed_over(house: House) -> int:

@@ -7,6 +7,7 @@ from sqlmodel import Session, select
 from tracker.addresses import Mailbox
 from tracker.consent import MEASURED, Proof, State
 from tracker.db import now
+from tracker.demo.incoming import connect
 from tracker.demo.world import World
 from tracker.house import House
 from tracker.ledger import record_consent
@@ -77,6 +78,7 @@ def seed(house: House, world: World) -> str:
             session.add(user)
             session.flush()
             session.add(_account(house, world, user))
+            connect(session, house, world, user, SECRET)
         marina = session.exec(select(User).where(User.email == SELLERS[0].email)).one()
         token = new_token()
         session.add(ApiToken(user_id=marina.id or 0, name="Demo", token_digest=token_digest(token)))
