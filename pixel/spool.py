@@ -40,6 +40,7 @@ _MAX_BATCH = 1024
 _MAX_WAITING = 10_000
 _PRUNE_SLICE = 2_000
 _NOTE_PERIOD = 2.0
+_BUSY_PERIOD = 60.0
 
 
 @dataclass
@@ -91,7 +92,8 @@ class Spool:
         self._failing = False
         self._closed = False
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._note_read_at = 0.0
+        self._note_read_at = self._forgot_at = 0.0
+        self._deleted = False
         self._thread = threading.Thread(target=self._write_until_closed, name="spool", daemon=True)
         self._thread.start()
 
@@ -220,7 +222,7 @@ class Spool:
             try:
                 return self._jobs.get(timeout=_NOTE_PERIOD)
             except Empty:
-                continue
+                self._forget()
 
     def _write(self, batch: _Batch) -> None:
         try:
@@ -262,8 +264,20 @@ class Spool:
             ).rowcount
         except sqlite3.Error:
             return  # whoever drains next confirms again
+        self._deleted = self._deleted or gone > 0
         if gone == _PRUNE_SLICE:
             self.prune(n)
+        elif time.monotonic() - self._forgot_at > _BUSY_PERIOD:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Deleted rows leave the write-ahead file as well: there their first writing would stand until it is written over."""
+        if not self._deleted:
+            return
+        self._forgot_at = time.monotonic()
+        with suppress(sqlite3.Error):  # somebody reads: next time
+            (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._deleted = bool(busy)
 
     def _try(self, tried: threading.Event) -> None:
         """Leaves out one id: the smallest change that has to reach the disk."""

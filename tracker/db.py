@@ -101,6 +101,17 @@ class Database:
         with Session(self._reading, expire_on_commit=False, autoflush=False, info=self.info) as session:
             yield session
 
+    def forget_deleted(self) -> None:
+        """Takes what was deleted out of SQLite's write-ahead file, where it stands until it is written over by chance.
+
+        (In the database file itself deleted rows are overwritten at once. PostgreSQL does its own vacuuming.) When somebody
+        reads just then, what is left waits for the next call.
+        """
+        if self.is_sqlite:
+            with self.engine.connect() as connection:
+                raw: Any = connection.connection.driver_connection
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def migrate(self) -> None:
         """Brings the database to the newest revision. Safe when several processes do it at once.
 
@@ -162,7 +173,7 @@ class Database:
             raw: Any = connection.connection.driver_connection
             if raw.execute("PRAGMA page_count").fetchone()[0] < SMALL_PAGES:
                 raw.execute("VACUUM")
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self.forget_deleted()
 
     def close(self) -> None:
         self.engine.dispose()

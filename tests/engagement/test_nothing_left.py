@@ -98,3 +98,25 @@ def test_no_file_of_the_data_folder_tells_who_it_was(house: House, people: Peopl
     files = [path for path in house.settings.data_dir.rglob("*") if path.is_file()]
     assert files
     assert [path.name for path in files if _tells(path.read_bytes())] == []
+
+
+def test_no_sealed_byte_is_left_in_the_files_either(house: House, people: People, alice: User) -> None:
+    """Sealed evidence opens with keys that stay: so it must leave free pages and the write-ahead file as well."""
+    if not house.database.is_sqlite:
+        pytest.skip("PostgreSQL's files are its own; it vacuums by itself")
+    live(house, people, alice)
+    with house.database.reading() as session:
+        sealed = [*session.exec(select(HitEvidence.sealed)), *session.exec(select(HitAside.sealed))]
+    telling = [bytes(blob)[20:44] for blob in sealed]
+    assert files_that_hold(house, telling), "they are there before"
+    with house.database.session_scope() as session:
+        past = now() - timedelta(seconds=1)
+        session.exec(update(HitEvidence).values(expires_at=past))
+        session.exec(update(HitAside).values(expires_at=past))
+    sweep(house)
+    assert files_that_hold(house, telling) == []
+
+
+def files_that_hold(house: House, telling: list[bytes]) -> list[str]:
+    files = [path for path in house.settings.data_dir.rglob("*") if path.is_file()]
+    return [path.name for path in files if any(part in path.read_bytes() for part in telling)]

@@ -280,3 +280,24 @@ def test_one_impossible_row_does_not_stop_the_line(spool: Spool, caplog: pytest.
     assert asyncio.run(append_all(spool, a_hit("\ud800"))) == [False]
     assert "UnicodeEncodeError" in caplog.text
     assert asyncio.run(append_all(spool, a_hit("next"))) == [True]
+
+
+def test_pruned_hits_leave_every_file_of_the_spool(path: Path) -> None:
+    """Deleting a row leaves its bytes in free pages and in the write-ahead file; here it must not."""
+    spool = Spool(path)
+    for number in range(3):
+        assert asyncio.run(append_all(spool, *(a_hit(f"telltale-{number}-{n}") for n in range(40)))) == [True] * 40
+    assert telltales(path), "what is looked for is found while it is there"
+    spool.prune(spool.last_id() - 1)
+    wait_until(lambda: len(spool.after(0)) == 1)
+    wait_until(lambda: telltales(path) == {path.name: 1})
+    spool.prune(spool.last_id())
+    wait_until(lambda: not telltales(path))
+    assert asyncio.run(append_all(spool, a_hit("still-working"))) == [True]
+    spool.close()
+
+
+def telltales(path: Path) -> dict[str, int]:
+    """How often what must go stands in each file beside the spool."""
+    counts = {file.name: file.read_bytes().count(b"telltale-") for file in path.parent.iterdir() if file.is_file()}
+    return {name: count for name, count in counts.items() if count}

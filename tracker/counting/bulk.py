@@ -3,18 +3,19 @@
 SQLite takes them through ``executemany``, PostgreSQL through COPY and through one UPDATE over arrays.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from datetime import datetime
-from functools import lru_cache
-from operator import itemgetter
+from datetime import UTC
 from typing import Any
 
-from sqlalchemy import Dialect, Table, text
+from sqlalchemy import JSON, Dialect, LargeBinary, Table, text
+from sqlalchemy.types import TypeEngine
 from sqlmodel import Session
 
+from tracker.db import UtcDateTime
+
 Row = Mapping[str, Any]
-Processor = Callable[[Any], Any]
 
 
 def reserve_ids(session: Session, table: Table, count: int) -> range | list[int]:
@@ -32,7 +33,7 @@ def append_rows(session: Session, table: Table, rows: Sequence[Row]) -> None:
         return
     names = tuple(rows[0])
     dialect = session.get_bind().dialect
-    values = _values(rows, names, _processors(table, names, dialect))
+    values = zip(*_by_column(table, names, rows, dialect), strict=True)
     with _cursor(session) as cursor:
         if dialect.name == "sqlite":
             marks = ", ".join("?" * len(names))
@@ -49,14 +50,14 @@ def update_rows(session: Session, table: Table, rows: Sequence[Row], key: str = 
         return
     names = tuple(name for name in rows[0] if name != key)
     dialect = session.get_bind().dialect
-    values = _values(rows, (*names, key), _processors(table, (*names, key), dialect))
+    by_column = _by_column(table, (*names, key), rows, dialect)
     with _cursor(session) as cursor:
         if dialect.name == "sqlite":
             sets = ", ".join(f'"{name}" = ?' for name in names)
+            values = zip(*by_column, strict=True)
             cursor.executemany(f"UPDATE {table.name} SET {sets} WHERE {key} = ?", values)  # noqa: S608
         else:
-            by_column = [list(column) for column in zip(*values, strict=True)]
-            cursor.execute(_update_over_arrays(table, names, key, dialect), by_column)
+            cursor.execute(_update_over_arrays(table, names, key, dialect), [array_literal(one) for one in by_column])
 
 
 def _update_over_arrays(table: Table, names: tuple[str, ...], key: str, dialect: Dialect) -> str:
@@ -67,33 +68,56 @@ def _update_over_arrays(table: Table, names: tuple[str, ...], key: str, dialect:
     return f"UPDATE {table.name} SET {sets} FROM {source} WHERE {table.name}.{key} = new.{key}"  # noqa: S608
 
 
+def array_literal(values: Iterable[Any]) -> str:
+    """PostgreSQL's own way to write an array (manual, 8.15.2); several times faster than the driver's."""
+    return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, (bool, int, float)):
+        return str(value)
+    if isinstance(value, bytes):
+        return f'"\\\\x{value.hex()}"'
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _values(rows: Sequence[Row], names: Sequence[str], processors: Sequence[Processor | None]) -> list[list[Any]]:
-    """The rows as the driver takes them. Times repeat, so each is put into its form once."""
-    pick = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
-    values = [list(pick(row)) for row in rows]
-    for place, process in enumerate(processors):
-        if process is None:
-            continue
-        times: dict[datetime, Any] = {}
-        for row in values:
-            value = row[place]
-            if type(value) is not datetime:
-                row[place] = process(value)
-            elif value in times:
-                row[place] = times[value]
-            else:
-                row[place] = times[value] = process(value)
-    return values
+def _by_column(table: Table, names: Sequence[str], rows: Sequence[Row], dialect: Dialect) -> list[list[Any]]:
+    """The values column by column, as the driver takes them."""
+    return [_as_sent(table.c[name].type, [row[name] for row in rows], dialect) for name in names]
 
 
-@lru_cache(maxsize=256)
-def _processors(table: Table, names: tuple[str, ...], dialect: Dialect) -> tuple[Processor | None, ...]:
-    """How each column's values go to the driver: times, JSON."""
-    return tuple(table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names)
+def _as_sent(kind: TypeEngine[Any], values: list[Any], dialect: Dialect) -> list[Any]:
+    if isinstance(kind, UtcDateTime):
+        return _times(kind, values, dialect)
+    if isinstance(kind, JSON):
+        return [None if value is None and kind.none_as_null else json.dumps(value) for value in values]
+    if isinstance(kind, LargeBinary):
+        return values  # both drivers take bytes as they are
+    process = kind.dialect_impl(dialect).bind_processor(dialect)
+    return values if process is None else [process(value) for value in values]
+
+
+def _times(kind: UtcDateTime, values: list[Any], dialect: Dialect) -> list[Any]:
+    """Times are many and mostly in UTC; those go the short way. What is no such time is refused by the column's type."""
+    process = kind.dialect_impl(dialect).bind_processor(dialect)
+    assert process is not None
+    as_text = dialect.name == "sqlite"
+    sent: list[Any] = []
+    for value in values:
+        if value is None:
+            sent.append(None)
+        elif value.tzinfo is not UTC:
+            sent.append(process(value))
+        else:
+            sent.append(value.isoformat(" ", "microseconds")[:26] if as_text else value)
+    return sent
 
 
 def _cursor(session: Session) -> Any:

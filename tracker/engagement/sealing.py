@@ -15,6 +15,7 @@ from tracker.house import House
 from tracker.models import Delivery
 from tracker.secrets import Undecryptable
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 # The server's 250 is noted a moment after it was said; a gateway may have followed the links by then.
 _CLOCK_SLACK = 60.0
 # The recipient's MX may become known after the hit, so it is asked for again; what the judge works out itself is not kept.
@@ -52,7 +53,7 @@ def seal(house: House, event: str, evidence: Evidence) -> bytes:
         "rdns": evidence.net.rdns,
         "state": state,
     }
-    return house.ring.encrypt(json.dumps(kept, separators=(",", ":")).encode(), _record(event))
+    return house.ring.encrypt(_compact(kept).encode(), _record(event))
 
 
 def unseal(house: House, rules: Rules, event: Any, handover: Handover) -> Evidence | None:

@@ -34,12 +34,12 @@ class SequenceHit:
     def is_link(self) -> bool:
         return self.evidence.kind != "open"
 
-    @property
+    @cached_property
     def host(self) -> Hashable:
         """Equal for hits of one address; an address that nobody knows equals no other."""
         return same_host_key(self.evidence.ip) or ("unknown", self.key)
 
-    @property
+    @cached_property
     def neighbourhood(self) -> Hashable:
         return neighbourhood_key(self.evidence.ip) or ("unknown", self.key)
 
@@ -47,9 +47,9 @@ class SequenceHit:
     def agent(self) -> str:
         return self.case.user_agent
 
-    @property
+    @cached_property
     def address_is_shared(self) -> bool:
-        return bool(self.case.facts & SHARED_ADDRESSES) or self.verdict.klass == "mail_proxy"
+        return not SHARED_ADDRESSES.isdisjoint(self.case.facts) or self.verdict.klass == "mail_proxy"
 
     @cached_property
     def header_points(self) -> int:

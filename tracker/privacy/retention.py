@@ -42,6 +42,7 @@ def sweep(house: House) -> int:
         session.exec(delete(TrackingView).where(_old_views(days, moment)))
         erase_words(session, _ended(days, moment))
         drop_raw_of_erased(session)
+    house.database.forget_deleted()
     return 0
 
 
