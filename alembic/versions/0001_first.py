@@ -420,6 +420,9 @@ def upgrade() -> None:
         sa.Column("measure_clicks", sa.Boolean(), nullable=False),
         sa.Column("sent_folder", sqlmodel.sql.sqltypes.AutoString(length=255), nullable=True),
         sa.Column("files_own_copy", sa.Boolean(), nullable=False),
+        sa.Column("replaces_copy", sa.Boolean(), nullable=False),
+        sa.Column("per_minute", sa.Integer(), nullable=True),
+        sa.Column("per_day", sa.Integer(), nullable=True),
         sa.Column("confirmed_at", UtcDateTime(), nullable=True),
         sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
         sa.Column("state_detail", SentenceText(), nullable=False),
@@ -661,6 +664,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("public_id", name=op.f("uq_delivery_public_id")),
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
+        batch_op.create_index("ix_delivery_accepted", ["accepted_at"], unique=False)
         batch_op.create_index("ix_delivery_due", ["status", "next_try_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_delivery_recipient_id"), ["recipient_id"], unique=False)
 
@@ -1214,6 +1218,7 @@ def downgrade() -> None:
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_delivery_recipient_id"))
         batch_op.drop_index("ix_delivery_due")
+        batch_op.drop_index("ix_delivery_accepted")
 
     op.drop_table("delivery")
     with op.batch_alter_table("attachment", schema=None) as batch_op:

@@ -5,8 +5,9 @@ import subprocess
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
-from sqlmodel import col, select, update
+from sqlmodel import Session, col, select, update
 
 from tests.houses import People
 from tests.servers import SmtpSink, free_port, smtp_sink
@@ -17,9 +18,11 @@ from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_GIVE_UP_HOURS
 from tracker.models import Account, Delivery, Message, MessageBody, Notification, TrackedLink, User
-from tracker.outgoing.accounts import set_secret
+from tracker.outgoing.accounts import check_account, set_secret
 from tracker.outgoing.copies import make_copy
-from tracker.outgoing.queue import release_claims_of_dead, retry_now, send_due
+from tracker.outgoing.footer import Footer
+from tracker.outgoing.footer_words import footer_for
+from tracker.outgoing.queue import release_claims_of_dead, send_due
 from tracker.outgoing.send import Draft, accept
 from tracker.preferences import set_policy
 
@@ -115,7 +118,8 @@ def test_a_wrong_password_keeps_the_mail_and_says_so_once(house: House, people: 
             row = session.get_one(Account, account.id)
             set_secret(house, row, "smtp", "right")
             session.add(row)
-            retry_now(session, row)
+        assert account.id is not None
+        assert check_account(house, account.id).ok  # as the page does on saving; what waits is due at once
         send_all(house)
         assert len(sink.accepted) == 1
     with house.database.reading() as session:
@@ -270,6 +274,10 @@ def test_tracking_switched_off_while_waiting_is_the_rule_that_decided(
     assert house.settings.tracking_url.encode() not in smtp_sink.accepted[0].content
 
 
+def footer_of(session: Session, house: House, delivery: Delivery, html: str) -> Footer | None:
+    return footer_for(session, house, delivery, html, now().date())
+
+
 def test_d12_the_server_gets_what_was_composed_and_sent_what_was_stored(
     house: House, people: People, smtp_sink: SmtpSink
 ) -> None:
@@ -280,7 +288,10 @@ def test_d12_the_server_gets_what_was_composed_and_sent_what_was_stored(
     with house.database.reading() as session:
         clean = session.get_one(MessageBody, message.id).raw or b""
         links = session.exec(select(TrackedLink)).all()
-    composed = {d.address: make_copy(house, clean, d, links).raw for d in deliveries(house).values()}
+        composed = {
+            d.address: make_copy(house, clean, d, links, footer=partial(footer_of, session, house, d)).raw
+            for d in deliveries(house).values()
+        }
     send_all(house)
     assert {a.recipients[0]: a.content for a in smtp_sink.accepted} == composed
     assert composed["luc@client.example"] == clean != composed["anna@client.example"]

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from imapclient import imap_utf7
 from sqlmodel import col, update
 
 from tests.houses import People, opened_house
 from tests.servers import Authority, Dovecot, SmtpSink
+from tracker.connect import Server, imap
 from tracker.db import now
 from tracker.house import House
-from tracker.models import Account, Message, User
+from tracker.mail_folders import folder_for
+from tracker.models import Account, Message, MessageBody, User
 from tracker.outgoing.accounts import check_account, set_secret
 from tracker.outgoing.queue import send_due
 from tracker.outgoing.sent_copy import append_due
@@ -128,3 +131,140 @@ def test_the_connection_test_tells_each_side_apart(
     assert "not-the-secret" not in bad.imap_text
     with house.database.reading() as session:
         assert session.get_one(Account, account.id).state == "broken"
+
+
+@pytest.fixture
+def replaced(house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot) -> tuple[User, str]:
+    """Alice, whose service files what was submitted, and who wants that replaced; with her login."""
+    alice = people.user()
+    account = account_with_imap(house, people, alice, smtp_sink, dovecot, files_own_copy=True, replaces_copy=True)
+    people.grant("anna@client.example")
+    return alice, account.imap_login or ""
+
+
+def file_as_the_service(dovecot: Dovecot, login: str, sink: SmtpSink) -> None:
+    """What Gmail and Microsoft do with everything that is submitted; with a header field of their own."""
+    for accepted in sink.accepted:
+        dovecot.append(login, b"X-Service: filed\r\n" + accepted.content, dovecot.sent_folder, flags="(\\Seen)")
+
+
+def due_again(house: House) -> None:
+    with house.database.session_scope() as session:
+        session.exec(update(Message).values(sent_copy_at=now()))
+
+
+def test_the_services_copy_is_replaced_by_the_clean_one(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot, replaced: tuple[User, str]
+) -> None:
+    alice, login = replaced
+    message = people.send(alice, "anna@client.example")
+    send_due(house, "test:1")
+    file_as_the_service(dovecot, login, smtp_sink)
+    assert house.settings.tracking_url.encode() in dovecot.messages(login, dovecot.sent_folder)[0]
+    send_all(house)
+    assert message_of(house, message).sent_copy == "done"
+    (copy,) = dovecot.messages(login, dovecot.sent_folder)
+    assert house.settings.tracking_url.encode() not in copy
+    assert message.message_id.encode() in copy
+
+
+def test_the_services_copy_that_is_late_is_waited_for_and_then_replaced(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot, replaced: tuple[User, str]
+) -> None:
+    alice, login = replaced
+    message = people.send(alice, "anna@client.example")
+    send_all(house)
+    waiting = message_of(house, message)
+    assert (waiting.sent_copy, "has not filed its copy yet" in waiting.sent_copy_detail) == ("wanted", True)
+    assert dovecot.messages(login, dovecot.sent_folder) == []
+    file_as_the_service(dovecot, login, smtp_sink)
+    due_again(house)
+    send_all(house)
+    (copy,) = dovecot.messages(login, dovecot.sent_folder)
+    assert house.settings.tracking_url.encode() not in copy
+
+
+def test_a_service_that_files_none_after_all_gets_ours(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot, replaced: tuple[User, str]
+) -> None:
+    alice, login = replaced
+    message = people.send(alice, "anna@client.example")
+    for _ in range(6):
+        due_again(house)
+        send_all(house)
+    assert message_of(house, message).sent_copy == "done"
+    assert len(dovecot.messages(login, dovecot.sent_folder)) == 1
+
+
+def test_a_crash_between_filing_ours_and_removing_theirs_ends_with_one(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot, replaced: tuple[User, str]
+) -> None:
+    alice, login = replaced
+    message = people.send(alice, "anna@client.example")
+    send_due(house, "test:1")
+    with house.database.reading() as session:
+        body = session.get_one(MessageBody, message.id)
+    dovecot.append(login, body.raw or b"", dovecot.sent_folder)
+    file_as_the_service(dovecot, login, smtp_sink)
+    send_all(house)
+    (copy,) = dovecot.messages(login, dovecot.sent_folder)
+    assert house.settings.tracking_url.encode() not in copy
+
+
+def test_an_untracked_messages_copy_is_left_as_the_service_filed_it(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot, replaced: tuple[User, str]
+) -> None:
+    alice, login = replaced
+    message = people.send(alice, "luc@client.example")
+    send_due(house, "test:1")
+    file_as_the_service(dovecot, login, smtp_sink)
+    send_all(house)
+    assert message_of(house, message).sent_copy == "done"
+    (copy,) = dovecot.messages(login, dovecot.sent_folder)
+    assert copy.startswith(b"X-Service: filed")
+
+
+def test_other_messages_marked_as_deleted_stay(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot, replaced: tuple[User, str]
+) -> None:
+    alice, login = replaced
+    dovecot.append(login, b"Subject: mine\r\n\r\nkeep", dovecot.sent_folder, flags="(\\Deleted)")
+    people.send(alice, "anna@client.example")
+    send_due(house, "test:1")
+    file_as_the_service(dovecot, login, smtp_sink)
+    send_all(house)
+    assert [b"keep" in raw for raw in dovecot.messages(login, dovecot.sent_folder)].count(True) == 1
+
+
+def test_a_group_of_copies_becomes_one(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot, replaced: tuple[User, str]
+) -> None:
+    alice, login = replaced
+    people.grant("luc@client.example")
+    people.send(alice, "anna@client.example", "luc@client.example")
+    send_due(house, "test:1")
+    file_as_the_service(dovecot, login, smtp_sink)
+    send_all(house)
+    assert len(dovecot.messages(login, dovecot.sent_folder)) == 1
+
+
+@pytest.mark.parametrize("name", ["Отправленные", "Gesendete Elemente", "Éléments envoyés", "Archive/Sent Mail"])
+def test_a_sent_folder_is_known_by_its_name_in_many_languages(house: House, name: str) -> None:
+    class Unmarked:
+        """An IMAP server without SPECIAL-USE, as Yandex is: only its LIST answer matters here."""
+
+        folder_encode = True
+
+        def list_folders(self) -> list[tuple[tuple[bytes, ...], bytes, bytes]]:
+            return [((), b"/", imap_utf7.encode(folder)) for folder in ("INBOX", "Sentences", name, "Old/Sent/x")]
+
+    assert folder_for(Unmarked(), "sent") == name
+
+
+def test_the_folder_that_the_server_marks_goes_before_one_that_is_called_so(dovecot: Dovecot, house: House) -> None:
+    login = f"alice{next(_numbers)}@seller.example"
+    dovecot.add_user(login, "imap-secret")
+    dovecot.append(login, b"Subject: x\r\n\r\n", "Sent")
+    with imap(house, Server("localhost", dovecot.imaps_port, "tls", login, "imap-secret")) as client:
+        assert folder_for(client, "sent") == dovecot.sent_folder
+        assert folder_for(client, "trash") is None

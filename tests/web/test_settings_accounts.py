@@ -86,6 +86,10 @@ def test_another_host_or_login_forgets_the_secret(client: httpx.Client, house: H
         ("smtp_port", "٣", "number from 1 to 65535"),
         ("smtp_security", "ssl", "Choose one of the list"),
         ("smtp_login", "alice", "The password is missing"),
+        ("per_minute", "fast", "Use a whole number up to 1000"),
+        ("per_minute", "-1", "Use a whole number up to 1000"),
+        ("per_day", "100001", "Use a whole number up to 100000"),
+        ("per_day", "٣", "Use a whole number up to 100000"),
     ],
 )
 def test_what_does_not_fit_is_said_at_its_field(
@@ -177,3 +181,37 @@ def test_an_account_is_its_owners_alone(
         his.post(f"/settings/accounts/{account.public_id}{deed}", data=form(smtp_sink, name="Bob")).status_code == 404
     )
     assert only_account(house) == account
+
+
+def test_how_fast_an_account_may_send_is_kept_and_shown(
+    client: httpx.Client, house: House, smtp_sink: SmtpSink
+) -> None:
+    client.post("/settings/accounts", data=form(smtp_sink, per_minute="5", per_day="0"))
+    account = only_account(house)
+    assert (account.per_minute, account.per_day) == (5, 0)
+    page = client.get(f"/settings/accounts/{account.public_id}").text
+    assert 'name="per_minute" type="text" value="5"' in page
+    client.post(f"/settings/accounts/{account.public_id}", data=form(smtp_sink))
+    assert (only_account(house).per_minute, only_account(house).per_day) == (None, None)
+
+
+def test_replacing_the_services_copy_is_only_for_services_that_file_one(
+    client: httpx.Client, house: House, smtp_sink: SmtpSink
+) -> None:
+    with house.database.session_scope() as session:
+        user = session.exec(select(User)).one()
+        assert user.id is not None
+        account = Account(user_id=user.id, address="a@b.example", smtp_host="x", smtp_port=1, smtp_security="none")
+        session.add(account)
+    for preset, imap, expected in (("gmail", "on", True), ("gmail", "", False), ("yandex", "on", False)):
+        fill(house, account, read_form(FormData(form(smtp_sink, preset=preset, imap=imap, replaces_copy="on"))))
+        assert account.replaces_copy is expected, preset
+
+
+def test_a_service_that_rewrites_links_itself_is_named(client: httpx.Client, house: House, smtp_sink: SmtpSink) -> None:
+    client.post("/settings/accounts", data=form(smtp_sink))
+    account = only_account(house)
+    with house.database.session_scope() as session:
+        session.get_one(Account, account.id).smtp_host = "smtp.sendgrid.net"
+    page = client.get(f"/settings/accounts/{account.public_id}").text
+    assert "SendGrid can put links and a pixel of its own into mail" in page

@@ -18,6 +18,7 @@ from tracker.models import Account, WorkerBeat
 from tracker.outgoing.domain_advice import Publish
 from tracker.outgoing.domain_records import advice_for
 from tracker.outgoing.host_health import problem_of
+from tracker.outgoing.sending_services import link_rewriter
 from tracker.settings import read_settings
 
 
@@ -39,7 +40,7 @@ def check(_words: argparse.Namespace) -> int:
         Finding("keys", True, f"{len(house.ring.keys)} in the ring"),
         *_database(house),
     ]
-    in_database = (_consent, _accounts, _domains, _worker) if findings[-1].ok else ()
+    in_database = (_consent, _accounts, _rewriters, _domains, _worker) if findings[-1].ok else ()
     for look in (*in_database, _spool, _tracking_host):
         findings += look(house)
     for finding in findings:
@@ -96,6 +97,15 @@ def _accounts(house: House) -> list[Finding]:
         Finding(f"account {a.address}", a.state not in ("broken", "needs_sign_in"), a.state_detail or a.state)
         for a in accounts
     ]
+
+
+def _rewriters(house: House) -> list[Finding]:
+    """Services that may put links of their own into what they send (a second redirect)."""
+    with house.database.reading() as session:
+        hosts = session.exec(select(Account.smtp_host).where(col(Account.removed_at).is_(None)).distinct()).all()
+    text = "can rewrite links itself; switch its click and open tracking off"
+    names = {name for name in map(link_rewriter, hosts) if name}
+    return [Finding(f"service {name}", None, text) for name in sorted(names)]
 
 
 def _domains(house: House) -> list[Finding]:

@@ -39,6 +39,11 @@ class Account(SQLModel, table=True):
     sent_folder: str | None = Field(default=None, max_length=255)
     files_own_copy: bool = False
     """The provider files a copy of what was submitted (Gmail, Microsoft 365), so we append none."""
+    replaces_copy: bool = False
+    """The copy that the provider files is replaced by the clean one."""
+    per_minute: int | None = None
+    per_day: int | None = None
+    """How many copies may leave; None is what the service takes, 0 no limit."""
     confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     state: str = Field(default="unchecked", max_length=16)
     state_detail: str = Field(default="", sa_type=SentenceText)
@@ -109,7 +114,7 @@ class Message(SQLModel, table=True):
     note: str = ""
     """What went otherwise than asked, as a code with a sentence behind it (untracked as a whole, rewriting failed …)."""
     sent_copy: str = Field(default="none", max_length=12)
-    """none, wanted, done, provider, failed"""
+    """none, later (once it is sent), wanted, done, provider, failed"""
     sent_copy_detail: str = Field(default="", sa_type=SentenceText)
     sent_copy_tries: int = 0
     sent_copy_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -158,6 +163,7 @@ class Delivery(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("message_id", "position", name="uq_delivery_message_position"),
         Index("ix_delivery_due", "status", "next_try_at"),
+        Index("ix_delivery_accepted", "accepted_at"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

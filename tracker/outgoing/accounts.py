@@ -4,14 +4,14 @@ import imaplib
 from dataclasses import dataclass
 
 from imapclient.exceptions import IMAPClientError
-from imapclient.imapclient import SENT
-from sqlmodel import Session
+from sqlmodel import Session, col, select, update
 
 from tracker.connect import ConnectError, Server, imap, smtp
 from tracker.db import now
 from tracker.house import House
+from tracker.mail_folders import folder_for
 from tracker.mail_services import PRESETS, SECURITIES, Preset
-from tracker.models import Account, OAuthGrant
+from tracker.models import Account, Delivery, DeliveryStatus, Message, OAuthGrant
 from tracker.oauth import forget_unused
 from tracker.secrets import Undecryptable
 from tracker.sentences import Sentence
@@ -157,7 +157,7 @@ def _try_imap(house: House, account: Account) -> tuple[bool | None, str, str | N
         return None, "", None
     try:
         with imap(house, imap_server(house, account)) as client:
-            folder = client.find_special_folder(SENT)
+            folder = folder_for(client, "sent")
     except ConnectError as error:
         return False, error.sentence, None
     except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
@@ -178,3 +178,12 @@ def _note(session: Session, account_id: int, result: CheckResult, sent_folder: s
     account.checked_at = now()
     account.sent_folder = sent_folder or account.sent_folder
     session.add(account)
+    if result.smtp_ok:
+        _retry_now(session, account)
+
+
+def _retry_now(session: Session, account: Account) -> None:
+    """After the account was mended: what waits for it is due at once."""
+    of_account = select(Message.id).where(Message.account_id == account.id)
+    waits = (col(Delivery.status) == DeliveryStatus.DEFERRED.value) & col(Delivery.message_id).in_(of_account)
+    session.exec(update(Delivery).where(waits).values(next_try_at=now()))

@@ -34,6 +34,7 @@ from tracker.outgoing.accounts import smtp_server, state_after
 from tracker.outgoing.copies import Copy, make_copy
 from tracker.outgoing.footer_words import footer_for
 from tracker.outgoing.policy import tighten
+from tracker.outgoing.rates import Room, put_off, room
 from tracker.preferences import preference
 from tracker.sentences import Sentence
 
@@ -78,20 +79,24 @@ def send_due(house: House, worker: str) -> int:
 
 
 def _claim(house: House, worker: str) -> list[int]:
-    """The ids of due deliveries of one account, now ours for the time of the lease."""
+    """The ids of due deliveries of one account, now ours for the time of the lease. An account that has sent enough for now is
+    put off, and the next one looked at."""
     with house.database.session_scope() as session:
         moment = now()
-        first = session.exec(_due(moment).limit(1)).first()
-        if first is None:
-            return []
-        same_account = select(Message.account_id).where(Message.id == first.message_id).scalar_subquery()
-        ids = session.exec(
-            _due_ids(moment)
-            .join(Message)
-            .where(col(Message.account_id).is_not_distinct_from(same_account))
-            .limit(BATCH)
-        ).all()
-        return [id_ for id_ in ids if id_ is not None and _claim_one(session, id_, worker, moment)]
+        while (first := session.exec(_due(moment).limit(1)).first()) is not None:
+            account_id = session.exec(select(Message.account_id).where(Message.id == first.message_id)).one()
+            found = Room(BATCH) if account_id is None else room(session, account_id, moment, BATCH)
+            if found.copies:
+                return _claim_of(session, account_id, worker, moment, found.copies)
+            assert account_id is not None
+            put_off(session, account_id, moment, found)
+        return []
+
+
+def _claim_of(session: Session, account_id: int | None, worker: str, moment: datetime, most: int) -> list[int]:
+    of_account = col(Message.account_id).is_not_distinct_from(account_id)
+    ids = session.exec(_due_ids(moment).join(Message).where(of_account).limit(most)).all()
+    return [id_ for id_ in ids if id_ is not None and _claim_one(session, id_, worker, moment)]
 
 
 def _is_due(moment: datetime):  # type: ignore[no-untyped-def]
@@ -100,11 +105,11 @@ def _is_due(moment: datetime):  # type: ignore[no-untyped-def]
 
 
 def _due(moment: datetime):  # type: ignore[no-untyped-def]
-    return select(Delivery).where(_is_due(moment)).order_by(col(Delivery.next_try_at))
+    return select(Delivery).where(_is_due(moment)).order_by(col(Delivery.next_try_at), col(Delivery.id))
 
 
 def _due_ids(moment: datetime):  # type: ignore[no-untyped-def]
-    return select(Delivery.id).where(_is_due(moment)).order_by(col(Delivery.next_try_at))
+    return select(Delivery.id).where(_is_due(moment)).order_by(col(Delivery.next_try_at), col(Delivery.id))
 
 
 def _claim_one(session: Session, id_: int, worker: str, moment: datetime) -> bool:
@@ -325,13 +330,6 @@ def _account_works(house: House, account: Account) -> None:
         row = session.get_one(Account, account.id)
         row.state, row.state_detail, row.checked_at = "works", "", now()
         session.add(row)
-
-
-def retry_now(session: Session, account: Account) -> None:
-    """After the account was mended: what waits for it is due at once."""
-    of_account = select(Message.id).where(Message.account_id == account.id)
-    waits = (col(Delivery.status) == DeliveryStatus.DEFERRED.value) & col(Delivery.message_id).in_(of_account)
-    session.exec(update(Delivery).where(waits).values(next_try_at=now()))
 
 
 def _give_back(house: House, ids: Sequence[int], text: str) -> None:

@@ -187,7 +187,7 @@ def _leaves_at(user: User, draft: Draft, moment: datetime) -> datetime:
 
 
 def _sent_copy(account: Account) -> str:
-    if account.files_own_copy:
+    if account.files_own_copy and not account.replaces_copy:
         return "provider"
     return "later" if account.imap_host else "none"
 

@@ -1,4 +1,8 @@
-"""The one clean copy in the sender's Sent folder: no pixel, original links, so that the sender's own reading never counts."""
+"""The one clean copy in the sender's Sent folder: no pixel, original links, so that the sender's own reading never counts.
+
+Where the service files a copy of what was submitted (Gmail, Microsoft 365) there is none of ours, unless the person wants that
+copy replaced: then ours is filed first and theirs removed after, so that a crash in between loses nothing.
+"""
 
 import imaplib
 import logging
@@ -6,20 +10,27 @@ from datetime import timedelta
 
 from imapclient import SEEN, IMAPClient
 from imapclient.exceptions import IMAPClientError
-from imapclient.imapclient import SENT
 from sqlmodel import col, select, update
 
 from tracker.connect import ConnectError, imap
 from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_GIVE_UP_HOURS
+from tracker.mail_folders import folder_for
 from tracker.models import Account, Message, MessageBody
 from tracker.notify import announce
 from tracker.outgoing.accounts import imap_server
+from tracker.sentences import Sentence, Told
 
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=5)
+TRIES_FOR_THEIRS = 4
+"""So often, half an hour in all, the service's copy is waited for; then ours is filed without."""
+
+
+class _Waits(Told):
+    """Not now, and nobody's fault."""
 
 
 def append_due(house: House) -> int:
@@ -30,8 +41,10 @@ def append_due(house: House) -> int:
     message, account, raw = claimed
     try:
         with imap(house, imap_server(house, account)) as client:
-            _append(client, account, message, raw)
+            _file(client, account, message, raw)
         _note(house, message, "done", "")
+    except _Waits as wait:
+        _later(house, message, wait.sentence)
     except (ConnectError, OSError, IMAPClientError, imaplib.IMAP4.error) as error:
         log.warning("message %s: no copy in Sent yet (%s)", message.public_id, type(error).__name__)
         _later(house, message, error.sentence if isinstance(error, ConnectError) else str(error)[:500])
@@ -58,14 +71,52 @@ def _claim(house: House) -> tuple[Message, Account, bytes] | None:
         return message, account, body.raw
 
 
-def _append(client: IMAPClient, account: Account, message: Message, raw: bytes) -> None:
-    folder = account.sent_folder or client.find_special_folder(SENT)
+def _file(client: IMAPClient, account: Account, message: Message, raw: bytes) -> None:
+    folder = account.sent_folder or folder_for(client, "sent")
     if folder is None:
-        raise IMAPClientError("No folder for sent mail was found. Make one named “Sent” in your mail program.")
+        raise _Waits(Sentence("No folder for sent mail was found. Make one named “Sent” in your mail program."))
     client.select_folder(folder)
     # After a crash between APPEND and our commit the copy is there already.
-    if not client.search(["HEADER", "Message-ID", message.message_id]):
+    there = client.search(["HEADER", "Message-ID", message.message_id])
+    if account.files_own_copy:
+        _replace(client, folder, message, raw, there)
+    elif not there:
         client.append(folder, raw, flags=(SEEN,), msg_time=message.sent_at)
+
+
+def _replace(client: IMAPClient, folder: str, message: Message, raw: bytes, there: list[int]) -> None:
+    """Ours in the place of those that the service filed. One that is as it was written is left alone."""
+    copies = {uid: client.fetch([uid], ["BODY.PEEK[]"])[uid].get(b"BODY[]", b"") for uid in there}
+    theirs = [uid for uid, copy in copies.items() if not _same_body(copy, raw)]
+    if not copies and message.sent_copy_tries < TRIES_FOR_THEIRS:
+        raise _Waits(Sentence("The service has not filed its copy yet."))
+    if len(theirs) == len(copies):
+        client.append(folder, raw, flags=(SEEN,), msg_time=message.sent_at)
+    if theirs:
+        _remove(client, theirs, message.message_id)
+
+
+def _same_body(copy: bytes, raw: bytes) -> bool:
+    """Services add header fields of their own; what was rewritten for tracking is in the body."""
+    return _body(copy) == _body(raw)
+
+
+def _body(raw: bytes) -> bytes:
+    return raw.replace(b"\r\n", b"\n").partition(b"\n\n")[2].rstrip()
+
+
+def _remove(client: IMAPClient, uids: list[int], message_id: str) -> None:
+    """For good. Gmail only archives what is deleted in a folder, except in its bin; elsewhere without UIDPLUS an EXPUNGE would
+    take what others marked, so the mark must do."""
+    bin_ = folder_for(client, "trash") if client.has_capability("X-GM-EXT-1") else None
+    if bin_ is not None and client.has_capability("MOVE"):
+        client.move(uids, bin_)
+        client.select_folder(bin_)
+        uids = client.search(["HEADER", "Message-ID", message_id])
+    if uids:
+        client.delete_messages(uids)
+        if client.has_capability("UIDPLUS"):
+            client.uid_expunge(uids)
 
 
 def _note(house: House, message: Message, state: str, detail: str) -> None:

@@ -36,6 +36,9 @@ class AccountForm:
     preset: str
     smtp: ServerForm
     imap: ServerForm | None
+    replaces_copy: bool = False
+    per_minute: str = ""
+    per_day: str = ""
 
 
 def read_form(form: FormData) -> AccountForm:
@@ -43,7 +46,10 @@ def read_form(form: FormData) -> AccountForm:
     preset = text(form, "preset") if text(form, "preset") in PRESETS else "other"
     smtp = _server(form, "smtp", preset)
     imap = _server(form, "imap", preset) if ticked(form, "imap") else None
-    return AccountForm(text(form, "name"), text(form, "address"), preset, smtp, imap)
+    rates = text(form, "per_minute", 10), text(form, "per_day", 10)
+    return AccountForm(
+        text(form, "name"), text(form, "address"), preset, smtp, imap, ticked(form, "replaces_copy"), *rates
+    )
 
 
 def form_of(account: Account | None) -> AccountForm:
@@ -60,7 +66,9 @@ def form_of(account: Account | None) -> AccountForm:
         account.imap_login or "",
         "",
     )
-    return AccountForm(account.name, account.address, account.preset, smtp, imap if account.imap_host else None)
+    rates = ("" if rate is None else str(rate) for rate in (account.per_minute, account.per_day))
+    shown = imap if account.imap_host else None
+    return AccountForm(account.name, account.address, account.preset, smtp, shown, account.replaces_copy, *rates)
 
 
 def wrong_in(typed: AccountForm, account: Account | None) -> Wrong:
@@ -75,6 +83,12 @@ def wrong_in(typed: AccountForm, account: Account | None) -> Wrong:
     for kind, server in (("smtp", typed.smtp), ("imap", typed.imap)):
         if server is not None:
             _check_server(kind, server, wrong)
+    for name, most in (("per_minute", 1000), ("per_day", 100_000)):
+        rate = getattr(typed, name)
+        if rate and not (rate.isascii() and rate.isdigit() and int(rate) <= most):
+            wrong[name] = _("Use a whole number up to %(most)d; 0 for no limit, empty for what the service takes.") % {
+                "most": most
+            }
     known = account is not None and (account.smtp_secret is not None or account.oauth_grant_id is not None)
     if typed.smtp.login and not typed.smtp.secret and not known:
         wrong["smtp_secret"] = _(
@@ -93,6 +107,8 @@ def fill(house: House, account: Account, typed: AccountForm) -> None:
         typed.preset,
         PRESETS[typed.preset].files_own_copy,
     )
+    account.replaces_copy = typed.replaces_copy and account.files_own_copy and typed.imap is not None
+    account.per_minute, account.per_day = (int(r) if r else None for r in (typed.per_minute, typed.per_day))
     if not _keeps_grant(account, typed):
         account.oauth_grant_id = None
     if account.oauth_grant_id is not None:  # the login is the provider's word, and the form does not ask for it

@@ -22,6 +22,7 @@ from tracker.oauth import OAuthError, forget_unused, keep_grant
 from tracker.oauth_providers import Granted, Provider, configured
 from tracker.outgoing.accounts import CheckResult, check_account, new_by_provider, set_secret, sign_in_by
 from tracker.outgoing.host_health import host_problem
+from tracker.outgoing.sending_services import link_rewriter
 from tracker.sentences import Sentence
 from tracker.web import oauth_page
 from tracker.web.account_form import AccountForm, fill, form_of, read_form, wrong_in
@@ -247,6 +248,8 @@ def _form(request: Request, account: Account | None, typed: AccountForm, wrong: 
         "securities": securities,
         "helps": helps,
     }
+    context["own_copy"] = [key for key, preset in PRESETS.items() if preset.files_own_copy]
+    context["rewriter"] = link_rewriter(account.smtp_host) if account else None
     context["providers"] = _providers(request, account)
     context["grant"] = _grant(request, account)
     context["code_sent"] = request.query_params.get("code") == "sent"

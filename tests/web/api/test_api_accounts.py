@@ -292,3 +292,24 @@ def test_the_domain_is_looked_at(bob: Caller) -> None:
 
 def test_somebody_elses_domain_is_not_there(world: World, bob: Caller) -> None:
     problem(world.charlie.get(f"/accounts/{made(bob, BODY)['id']}/domain"), 404)
+
+
+def test_rates_and_the_replaced_copy(bob: Caller) -> None:
+    body = {
+        "address": "bob@gmail.com",
+        "preset": "gmail",
+        "smtp": {"secret": "x"},
+        "per_minute": 5,
+        "replaces_copy": True,
+    }
+    account = made(bob, body)
+    assert (account["per_minute"], account["per_day"], account["replaces_copy"]) == (5, None, True)
+    changed = bob.call("PATCH", f"/accounts/{account['id']}", {"per_minute": None, "per_day": 0}).json()
+    assert (changed["per_minute"], changed["per_day"], changed["state"]) == (None, 0, account["state"])
+    assert fields(bob.post("/accounts", {**body, "per_minute": -1, "per_day": 10**6})) == ["per_minute", "per_day"]
+
+
+def test_a_service_that_rewrites_links_is_named(bob: Caller) -> None:
+    assert made(bob, BODY)["rewrites_links"] is None
+    there = {**BODY, "smtp": {**SMTP, "host": "smtp.sendgrid.net"}}
+    assert made(bob, there)["rewrites_links"] == "SendGrid"

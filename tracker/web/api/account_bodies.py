@@ -58,6 +58,15 @@ class AccountChange(Body):
     preset: Annotated[str, AfterValidator(_preset)] = Field(default_factory=lambda: "other")
     smtp: ServerBody = Field(default_factory=ServerBody)
     imap: ServerBody | None = Field(default_factory=lambda: None)
+    replaces_copy: bool = Field(
+        default=False, description="Where the service files a copy of its own: replace it by the clean one."
+    )
+    per_minute: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        default=None, description="Copies a minute; null is what the service takes, 0 no limit."
+    )
+    per_day: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
+        default=None, description="Copies a day; null is what the service takes, 0 no limit."
+    )
 
 
 class NewAccount(AccountChange):
@@ -80,6 +89,7 @@ def make_account(house: House, user: User, new: NewAccount) -> Account:
     _take_preset(
         account, new.preset, ("smtp",) if "imap" in new.model_fields_set and new.imap is None else ("smtp", "imap")
     )
+    _take_choices(account, new)
     account.smtp_login = account.address if new.smtp.secret else ""
     _take_server(house, account, "smtp", new.smtp)
     if new.imap is not None:
@@ -101,12 +111,18 @@ def change_account(house: House, account: Account, change: AccountChange) -> Non
         before = _whereabouts(account)
         _take_preset(account, change.preset, ("smtp", "imap") if account.imap_host else ("smtp",))
         _clear_moved(house, account, before)
+    _take_choices(account, change)
     if "smtp" in given:
         _take_server(house, account, "smtp", change.smtp)
     if "imap" in given:
         _take_imap(house, account, change.imap)
     if given & {"smtp", "imap", "preset"}:
         account.state, account.state_detail, account.checked_at = "unchecked", "", None
+
+
+def _take_choices(account: Account, change: AccountChange) -> None:
+    for name in change.model_fields_set & {"replaces_copy", "per_minute", "per_day"}:
+        setattr(account, name, getattr(change, name))
 
 
 def _take_preset(account: Account, name: str, kinds: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ from tracker.models import Account, Delivery, DeliveryStatus, Message
 from tracker.oauth import forget_unused
 from tracker.outgoing.accounts import check_account, set_secret
 from tracker.outgoing.domain_records import advice_for
+from tracker.outgoing.sending_services import link_rewriter
 from tracker.web.api.account_bodies import AccountChange, NewAccount, change_account, make_account
 from tracker.web.api.budget import Budget
 from tracker.web.api.call import Call, Caller
@@ -29,6 +30,9 @@ _tests = Budget(most=10, per_seconds=60)
 
 _look_ups = Budget(most=20, per_seconds=60)
 """Look-ups per person: each asks a dozen questions of DNS."""
+
+
+_MADE = {"id", "smtp", "imap", "signed_in", "rewrites_links"}
 
 
 class ServerShape(Shape):
@@ -54,6 +58,11 @@ class AccountShape(Shape):
     imap: ServerShape | None
     signed_in: bool
     files_own_copy: bool
+    replaces_copy: bool
+    per_minute: int | None
+    per_day: int | None
+    rewrites_links: str | None
+    """The service, where it may put links of its own into what it sends: switch that off there."""
     sent_folder: str | None
     confirmed_at: datetime | None
     state: str
@@ -68,7 +77,8 @@ class AccountShape(Shape):
             smtp=_smtp(account),
             imap=_imap(account),
             signed_in=account.oauth_grant_id is not None,
-            **account.model_dump(include=set(cls.model_fields) - {"id", "smtp", "imap", "signed_in"}),
+            rewrites_links=link_rewriter(account.smtp_host),
+            **account.model_dump(include=set(cls.model_fields) - _MADE),
         )
 
 

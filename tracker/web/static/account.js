@@ -6,6 +6,7 @@ const helps = JSON.parse(form.dataset.presets);
 function show() {
   for (const part of form.querySelectorAll("[data-for-other]")) part.hidden = preset.value !== "other";
   form.querySelector("[data-for-imap]").hidden = !imap.checked;
+  form.querySelector("[data-for-own-copy]").hidden = !form.dataset.ownCopy.split(" ").includes(preset.value);
   document.getElementById("preset-hint").textContent = helps[preset.value];
 }
 form.addEventListener("change", show);
