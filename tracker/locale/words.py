@@ -34,6 +34,7 @@ _CONSENT = (
 _ACCOUNTS = (
     *("tracker/web/oauth_page.py", "tracker/web/domain_page.py", "tracker/oauth*.py", "tracker/outgoing/domain_*.py"),
     *("tracker/outgoing/host_health.py", "tracker/outgoing/rates.py", "tracker/outgoing/sending_services.py"),
+    *("tracker/outgoing/self_test.py", "tracker/web/test_mail_page.py", "templates/*settings_test_mail.html"),
     *("templates/settings_oauth.html", "templates/*settings_domain.html"),
 )
 _COMPOSE = (

@@ -26,6 +26,7 @@ from tracker.web import (
     sign_in,
     signatures_page,
     templates_page,
+    test_mail_page,
     workspace_page,
 )
 from tracker.web.api import create_api
@@ -50,6 +51,7 @@ ROUTES: list[BaseRoute] = [
     *accounts_page.routes,
     *oauth_page.routes,
     *domain_page.routes,
+    *test_mail_page.routes,
     *templates_page.routes,
     *signatures_page.routes,
     *api_tokens.routes,

@@ -27,15 +27,20 @@ def domain(request: Request, user: User) -> Response:
         "account": account,
         "domain": domain_of(account.address),
         "advice": advice_for(house(request), account),
-        "grades": {
-            "good": (_("fine"), "good"),
-            "warn": (_("could be better"), "warn"),
-            "bad": (_("wrong"), "bad"),
-            "unknown": (_("not known"), ""),
-        },
+        "grades": grades(),
     }
     part = "part" in request.query_params
     return render(request, "_settings_domain.html" if part else "settings_domain.html", context)
+
+
+def grades() -> dict[str, tuple[str, str]]:
+    """The grades of advice: the word for people, and the tone of its badge."""
+    return {
+        "good": (_("fine"), "good"),
+        "warn": (_("could be better"), "warn"),
+        "bad": (_("wrong"), "bad"),
+        "unknown": (_("not known"), ""),
+    }
 
 
 routes = [Route(f"{HERE}/{{id}}/domain", domain)]

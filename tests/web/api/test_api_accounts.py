@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from tests.servers import smtp_sink
+from tests.servers import Dovecot, smtp_sink
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import fields, problem
 from tracker.db import now
@@ -313,3 +313,26 @@ def test_a_service_that_rewrites_links_is_named(bob: Caller) -> None:
     assert made(bob, BODY)["rewrites_links"] is None
     there = {**BODY, "smtp": {**SMTP, "host": "smtp.sendgrid.net"}}
     assert made(bob, there)["rewrites_links"] == "SendGrid"
+
+
+def test_a_test_mail_is_sent_and_what_became_of_it_read(bob: Caller, dovecot: Dovecot) -> None:
+    dovecot.add_user("bob-test@seller.example", "pass-2")
+    with smtp_sink() as sink:
+        plain = {"host": sink.host, "port": sink.port, "security": "none"}
+        imap = {"host": "127.0.0.1", "port": dovecot.imap_port, "security": "none", "login": "bob-test@seller.example"}
+        body = {"address": "bob-test@seller.example", "smtp": plain, "imap": {**imap, "secret": "pass-2"}}
+        here = f"/accounts/{made(bob, body)['id']}/test-mail"
+        sent = bob.post(here)
+        assert sent.status_code == 202, sent.text
+        test_id = sent.json()["id"]
+        assert bob.get(f"{here}/{test_id}").json()["arrived"] is False
+        dovecot.append("bob-test@seller.example", sink.wait_for(1)[0].content)
+    found = bob.get(f"{here}/{test_id}").json()
+    assert found["arrived"] is True
+    assert [(a["topic"], a["grade"]) for a in found["advice"]][:2] == [("Arrival", "good"), ("Links", "good")]
+    problem(bob.get(f"{here}/nonsense"), 404)
+
+
+def test_without_imap_there_is_no_test_mail(bob: Caller) -> None:
+    account = made(bob, {"address": "bob@seller.example", "smtp": SMTP})
+    problem(bob.post(f"/accounts/{account['id']}/test-mail"), 409)

@@ -1,5 +1,7 @@
 """``/accounts``: sending identities and their connection test. Secrets go in and never come out."""
 
+import smtplib
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import func
@@ -8,11 +10,14 @@ from sqlmodel.sql.expression import SelectOfScalar
 from starlette.responses import Response
 
 from tracker.addresses import domain_of
+from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.models import Account, Delivery, DeliveryStatus, Message
 from tracker.oauth import forget_unused
 from tracker.outgoing.accounts import check_account, set_secret
+from tracker.outgoing.domain_advice import Advice
 from tracker.outgoing.domain_records import advice_for
+from tracker.outgoing.self_test import TEST_ID, has_arrived, read_test, send_test
 from tracker.outgoing.sending_services import link_rewriter
 from tracker.web.api.account_bodies import AccountChange, NewAccount, change_account, make_account
 from tracker.web.api.budget import Budget
@@ -236,8 +241,57 @@ def get_account_domain(call: Caller, id: str) -> DomainShape:
     if wait:
         text = f"That were many look-ups. Try again in {wait} seconds."
         raise Problem(429, text, headers={"Retry-After": str(wait)})
-    found = advice_for(call.house, account)
-    advice = [
+    advice = _shapes(advice_for(call.house, account))
+    return DomainShape(domain=domain_of(account.address), looked_up_at=now(), advice=advice)
+
+
+class TestMailShape(Shape):
+    """A test from the account to itself: its ``id``, whether it has arrived, and what it tells."""
+
+    id: str
+    arrived: bool
+    advice: list[AdviceShape]
+
+
+@accounts.post("/accounts/{id}/test-mail", response_model=TestMailShape, status_code=202)
+def post_account_test_mail(call: Caller, id: str) -> Response:
+    """Sends a test from the account to itself. Read what became of it with ``GET …/test-mail/{test}``; that needs IMAP."""
+    if (first := replayed(call)) is not None:
+        return first
+    with call.reading() as session:
+        account = find_account(session, call, id)
+    if not account.imap_host:
+        raise Problem(409, "The test is read over IMAP, which is not set up for this account.")
+    _take(_tests, call)
+    try:
+        test_id = send_test(call.house, account)
+    except (ConnectError, OSError, smtplib.SMTPException) as error:
+        reason = error.sentence if isinstance(error, ConnectError) else type(error).__name__
+        raise Problem(502, f"The test could not be sent: {reason}") from None
+    return once(call, lambda _session: TestMailShape(id=test_id, arrived=False, advice=[]), status=202)
+
+
+@accounts.get("/accounts/{id}/test-mail/{test}", response_model=TestMailShape)
+def get_account_test_mail(call: Caller, id: str, test: str) -> TestMailShape:
+    """What the mailbox holds of the test: are links as they were written, is there a pixel, what does the receiver say."""
+    with call.reading() as session:
+        account = find_account(session, call, id)
+    if not TEST_ID.fullmatch(test):
+        raise not_found("There is no such test.")
+    _take(_look_ups, call)
+    found = read_test(call.house, account, test)
+    return TestMailShape(id=test, arrived=has_arrived(found), advice=_shapes(found))
+
+
+def _take(budget: Budget, call: Call) -> None:
+    wait = budget.wait(call.user.public_id)
+    if wait:
+        text = f"That were many tests. Try again in {wait} seconds."
+        raise Problem(429, text, headers={"Retry-After": str(wait)})
+
+
+def _shapes(found: Iterable[Advice]) -> list[AdviceShape]:
+    return [
         AdviceShape(
             topic=one.topic,
             grade=one.grade,
@@ -246,7 +300,6 @@ def get_account_domain(call: Caller, id: str) -> DomainShape:
         )
         for one in found
     ]
-    return DomainShape(domain=domain_of(account.address), looked_up_at=now(), advice=advice)
 
 
 def _mine(call: Call) -> SelectOfScalar[Account]:
