@@ -1,6 +1,7 @@
 """The people of the demo: two who sell, some they write to, and what these agreed to."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlmodel import Session, select
 
@@ -54,6 +55,21 @@ BUYERS = (
 )
 
 
+FORM = Proof(
+    notice="order-form",
+    notice_version="2",
+    notice_language="en",
+    shown=(
+        "May we see when you open our mail and follow its links? We use it to call at a good moment, and for nothing else. "
+        "You can take it back at any time, below every message."
+    ),
+    question="May we see that you opened it? May we see which links you followed?",
+    control="two unticked boxes",
+    reference="Order form of the demo",
+    source_url="https://shop.example/order",
+)
+
+
 def seed(house: House, world: World) -> str:
     """Makes people, mailboxes, accounts and consents. Returns the first seller's token for mail programs and the API."""
     for seller in SELLERS:
@@ -94,7 +110,8 @@ def _record(session: Session, recipient: Recipient, state: State) -> None:
             state,
             actor="subject",
             channel="web_form",
-            proof=Proof(note="Ticked on the demo’s form"),
+            proof=FORM,
+            at=now() - timedelta(days=40),
         )
 
 

@@ -24,6 +24,7 @@ from tracker.models import (
     Message,
     MessageBody,
     MessageState,
+    Recipient,
     TrackedLink,
     User,
 )
@@ -51,6 +52,8 @@ class Shown:
     account: Account | None
     deliveries: Sequence[Delivery]
     consent: Mapping[int, Mapping[Purpose, State]]
+    never: frozenset[int]
+    """Recipients on the never-track list."""
     links: Sequence[TrackedLink]
     lines: Sequence[Line]
     body: MessageBody | None
@@ -215,11 +218,17 @@ def _shown(session: Session, found: Message) -> Shown:
         account=session.get(Account, found.account_id) if found.account_id else None,
         deliveries=deliveries,
         consent=consent_of(session, [d.recipient_id for d in deliveries]),
+        never=_never(session, deliveries),
         links=links,
         lines=timeline(events, deliveries, links),
         body=body,
         files=files_of(session, found, body),
     )
+
+
+def _never(session: Session, deliveries: Sequence[Delivery]) -> frozenset[int]:
+    theirs = (col(Recipient.id).in_([d.recipient_id for d in deliveries]), col(Recipient.never_track))
+    return frozenset(id_ for id_ in session.exec(select(Recipient.id).where(*theirs)) if id_ is not None)
 
 
 routes = [

@@ -1,8 +1,8 @@
 """Recipients: who they are, what they agreed to and how we know, and one's own mail to them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -15,14 +15,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tracker.addresses import AddressError, parse_list
-from tracker.consent import CHANNELS, MEASURED, N_, MoveError, Proof, Purpose, State
-from tracker.ledger import broken_at, consent_of, ledger, record_consent
+from tracker.consent import MEASURED, MoveError, Proof, Purpose, State
+from tracker.ledger import broken_at, consent_of, jurisdiction, ledger, record_consent
 from tracker.locale import gettext as _
 from tracker.locale import said
-from tracker.models import ConsentEntry, Recipient, User
+from tracker.models import Recipient, User
 from tracker.recipients import find, find_or_make
 from tracker.web.activity_words import CONSENT_WORDS, consent_words
 from tracker.web.auth import action, page
+from tracker.web.consent_story import CHANNEL_WORDS, story_of
 from tracker.web.filters import Filter
 from tracker.web.mail_rows import accounts_of, read_listing
 from tracker.web.page import house, redirect, render
@@ -30,41 +31,10 @@ from tracker.web.page import house, redirect, render
 PAGE = 50
 OWN_MAIL = 20
 
-CHANNEL_WORDS: Mapping[str, str] = {
-    "web_form": N_("a form on a website"),
-    "consent_mail_page": N_("the page our mail linked to"),
-    "reply_text": N_("a written reply"),
-    "contract": N_("a contract"),
-    "phone_note": N_("a talk, on the telephone or in person"),
-    "import": N_("an import"),
-    "preference_page": N_("their own choice page"),
-    "list_unsubscribe": N_("the unsubscribe button"),
-    "dsr": N_("a request under data protection law"),
-    "objection_header": N_("an automatic objection"),
-    "demo": N_("the demo"),
-}
+_FIELDS = ("purpose", "state", "channel", "note", "at")
 _BY_HAND = ("reply_text", "phone_note", "contract", "web_form", "dsr")
-_PURPOSES: Mapping[str, str] = {"opens": N_("Opens"), "clicks": N_("Clicks")}
-_GRADES: Mapping[str, str] = {
-    "A": N_("the person acted on our page and confirmed it"),
-    "B": N_("the person acted themselves"),
-    "C": N_("a written reply, quoted"),
-    "D": N_("noted by one of us"),
-    "E": N_("imported, with its origin"),
-    "F": N_("imported, without origin"),
-}
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """One consent event as a sentence of the story."""
-
-    entry: ConsentEntry
-    purpose: str
-    state: str
-    channel: str
-    by: str
-    grade: str
+EVIDENCE = ("reference", "source_url", "question", "control", "shown", "notice", "notice_version")
+"""What the form asks for besides the words."""
 
 
 @page
@@ -104,8 +74,8 @@ def recipient(request: Request, user: User) -> Response:
 
 @action
 def recipient_consent(request: Request, user: User, form: FormData) -> Response:
-    """Records a consent event: ``purpose`` (opens, clicks or both), ``state``, ``channel``, ``note``, ``at``."""
-    given = {name: str(form.get(name, "")).strip() for name in ("purpose", "state", "channel", "note", "at")}
+    """Records a consent event: ``purpose`` (opens, clicks or both), ``state``, ``channel``, ``note``, ``at``, evidence."""
+    given = {name: str(form.get(name, "")).strip() for name in (*_FIELDS, *EVIDENCE)}
     here = house(request)
     try:
         with here.database.session_scope() as session:
@@ -120,11 +90,17 @@ def recipient_consent(request: Request, user: User, form: FormData) -> Response:
 
 @action
 def recipient_change(request: Request, user: User, form: FormData) -> Response:
-    """Name and the never-track switch."""
+    """Name, jurisdiction and the never-track switch."""
+    code = str(form.get("jurisdiction", "")).strip().upper()
+    if code and not (code.isascii() and code.isalpha() and 2 <= len(code) <= 3):
+        here = f"/recipients/{request.path_params['who']}"
+        return redirect(here, _("A jurisdiction is a country code such as FR, or UK or EEA."), kind="problem")
     with house(request).database.session_scope() as session:
         person = _person(session, request.path_params["who"])
         person.name = " ".join(str(form.get("name", "")).split())[:200]
         person.never_track = "never_track" in form
+        if "jurisdiction" in form:
+            person.jurisdiction = code or None
         session.add(person)
     return redirect(f"/recipients/{person.public_id}", _("Saved."))
 
@@ -163,9 +139,14 @@ def _record(session: Session, user: User, person: Recipient, given: Mapping[str,
             _state(given["state"]),
             actor=f"user:{user.id}",
             channel=given["channel"],
-            proof=Proof(note=given["note"][:2000]),
+            proof=_proof(given),
             at=_moment(given["at"], user.timezone),
         )
+
+
+def _proof(given: Mapping[str, str]) -> Proof:
+    evidence: dict[str, Any] = {name: given[name] for name in EVIDENCE}
+    return Proof(note=given["note"], **evidence)
 
 
 def _purpose(text: str) -> Purpose:
@@ -204,7 +185,9 @@ def _show(
     context = {
         "person": person,
         "consent": consent_of(session, [person.id])[person.id],
-        "story": _story(session, entries),
+        "story": story_of(session, entries),
+        "whose": jurisdiction(person),
+        "documents": any(entry.purpose == Purpose.DOCUMENTS for entry in entries),
         "broken": broken_at(session, person),
         "listing": read_listing(session, user, Filter(recipient=person.public_id), limit=OWN_MAIL),
         "accounts": accounts_of(session, user),
@@ -216,30 +199,6 @@ def _show(
         "consent_words": consent_words,
     }
     return render(request, "recipient.html", context, 422 if errors else 200)
-
-
-def _story(session: Session, entries: Sequence[ConsentEntry]) -> list[Chapter]:
-    ids = {int(e.actor.partition(":")[2]) for e in entries if e.actor.startswith("user:") and e.actor[5:].isdigit()}
-    names = {user.id: user.name for user in session.exec(select(User).where(col(User.id).in_(ids)))}
-    return [_chapter(entry, names) for entry in reversed(entries)]
-
-
-def _chapter(entry: ConsentEntry, names: Mapping[int | None, str]) -> Chapter:
-    return Chapter(
-        entry=entry,
-        purpose=_(_PURPOSES.get(entry.purpose, entry.purpose)),
-        state=consent_words(entry.state),
-        channel=_(CHANNEL_WORDS[entry.channel]) if entry.channel in CHANNELS else entry.channel,
-        by=_actor(entry.actor, names),
-        grade=_(_GRADES[entry.grade]) if entry.grade in _GRADES else entry.grade,
-    )
-
-
-def _actor(actor: str, names: Mapping[int | None, str]) -> str:
-    kind, _colon, number = actor.partition(":")
-    if kind == "user" and number.isdigit():
-        return names.get(int(number)) or _("somebody who has left")
-    return {"subject": _("the person"), "api": _("a program over the API"), "system": "Inkling"}.get(kind, actor)
 
 
 routes = [

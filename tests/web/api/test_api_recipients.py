@@ -10,6 +10,7 @@ from tests.houses import house  # noqa: F401  (on both engines)
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import fields, problem
 from tracker.db import now
+from tracker.models import Role, User
 from tracker.secrets import token_digest
 
 ANNA = "/recipients/anna@example.org"
@@ -26,7 +27,7 @@ def test_a_recipient_is_made_and_found_in_any_spelling(bob: Caller) -> None:
         "FR",
         False,
     )
-    assert anna["consent"] == {"opens": "unknown", "clicks": "unknown"}
+    assert anna["consent"] == {"opens": "unknown", "clicks": "unknown", "documents": "unknown"}
     assert bob.get("/recipients/aNNa@EXAMPLE.org").json() == anna
 
 
@@ -86,7 +87,7 @@ def test_the_list(world: World, bob: Caller) -> None:
     bob.post(f"{ANNA}/consent", GRANT)
     listed = world.charlie.get("/recipients").json()["items"]
     assert [one["name"] for one in listed] == ["Marina", "Luc", "Anna"]
-    assert listed[2]["consent"] == {"opens": "granted", "clicks": "unknown"}
+    assert listed[2]["consent"] == {"opens": "granted", "clicks": "unknown", "documents": "unknown"}
     assert listed[2] == bob.get(ANNA).json()
     assert [one["name"] for one in bob.get("/recipients", q="LUC").json()["items"]] == ["Luc"]
     first = bob.get("/recipients", limit=2).json()
@@ -110,7 +111,7 @@ def test_a_consent_is_an_entry_with_its_proof(world: World, bob: Caller) -> None
     }
     assert entry["at"] == given_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert entry["actor"] == f"api:{_token_id(world, bob)}"
-    assert bob.get(ANNA).json()["consent"] == {"opens": "granted", "clicks": "unknown"}
+    assert bob.get(ANNA).json()["consent"] == {"opens": "granted", "clicks": "unknown", "documents": "unknown"}
 
 
 def _token_id(world: World, caller: Caller) -> str:
@@ -155,3 +156,40 @@ def test_the_chain(world: World, bob: Caller) -> None:
 def test_what_cannot_be_recorded(bob: Caller, change: dict[str, Any], field: str) -> None:
     assert fields(bob.post(f"{ANNA}/consent", {**GRANT, **change})) == [field]
     problem(bob.get(ANNA), 404)
+
+
+def test_the_whole_evidence_by_the_api(bob: Caller) -> None:
+    given = {
+        "purpose": "clicks",
+        "state": "granted",
+        "channel": "web_form",
+        "at": "2026-03-01T10:00:00Z",
+        "notice": "order-form",
+        "notice_version": "2",
+        "shown": "We see which links you follow.",
+        "question": "May we?",
+        "control": "an unticked box",
+        "source_url": "https://shop.example/order?who=anna",
+        "double_opt_in": True,
+        "confirmed_at": "2026-03-01T10:05:00Z",
+    }
+    entry = bob.post(f"{ANNA}/consent", given).json()
+    assert (entry["grade"], entry["source_url"], entry["valid_until"]) == (
+        "A",
+        "https://shop.example/order",
+        "2028-03-01T10:00:00Z",
+    )
+    assert len(entry["notice_digest"]) == 64
+    wrong = bob.post(f"{ANNA}/consent", {**given, "source_url": "ftp://x"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "source_url")
+
+
+def test_consents_from_a_file_by_the_api(bob: Caller, alice: Caller, world: World) -> None:
+    body = {"csv": "address,purpose,state\nanna@example.org,both,refused\nluc@example.org,nothing,refused\n"}
+    assert bob.post("/consents/imports", body).status_code == 403
+    with world.house.database.session_scope() as session:
+        session.get_one(User, alice.user.id).role = Role.ADMIN
+    answer = alice.post("/consents/imports", body).json()
+    assert (answer["recorded"], answer["refused"]) == (2, 1)
+    assert [(row["line"], row["field"]) for row in answer["rows"]] == [(2, ""), (3, "purpose")]
+    assert alice.post("/consents/imports", {"csv": "nonsense"}).status_code == 422

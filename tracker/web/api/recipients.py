@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from pydantic import AfterValidator, Field
@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from tracker.addresses import AddressError
 from tracker.consent import Proof, Purpose, State
-from tracker.ledger import broken_at, consent_of, ledger, record_consent
+from tracker.ledger import broken_at, consent_of, jurisdiction, ledger, record_consent
 from tracker.models import ConsentEntry, Recipient
 from tracker.recipients import find, find_or_make
 from tracker.web.api.call import Caller
@@ -37,18 +37,24 @@ class Consent(Shape):
 
     opens: str
     clicks: str
+    documents: str
 
 
 class ConsentSaid(Body):
     opens: str
     clicks: str
+    documents: str = "unknown"
 
 
 class RecipientShape(Shape):
+    """``jurisdiction`` as declared, ``country`` as the customer records have it; ``rules_of``: whose rules hold, empty: unknown."""
+
     id: str
     address: str
     name: str
     jurisdiction: str | None
+    country: str | None
+    rules_of: str
     never_track: bool
     consent: Consent
     created_at: datetime
@@ -59,6 +65,7 @@ class RecipientBody(Body):
 
     name: Name = Field(default_factory=str)
     jurisdiction: Annotated[str, AfterValidator(_jurisdiction)] | None = Field(default_factory=lambda: None)
+    country: Annotated[str, AfterValidator(_jurisdiction)] | None = Field(default_factory=lambda: None)
     never_track: bool = Field(default_factory=bool)
     consent: ConsentSaid | None = None
 
@@ -68,14 +75,34 @@ class RecipientQuery(Paged):
 
 
 class NewConsent(Body):
-    """What a person said about being measured. ``at``: when (now, if left out); ``notice``: which text they had seen."""
+    """What a person said about being measured, with the evidence. ``at``: when (now, if left out).
 
-    purpose: Literal["opens", "clicks"]
+    ``notice``, ``notice_version``, ``notice_language``: which text they had seen; ``shown``: that text (kept once, the entry
+    holds its SHA-256) or ``notice_digest`` alone. ``source_url`` is kept without query. ``double_opt_in`` needs ``confirmed_at``.
+    """
+
+    purpose: Literal["opens", "clicks", "documents"]
     state: Literal["asked", "granted", "refused", "withdrawn", "objected", "lapsed", "blocked"]
     channel: Line
     note: Annotated[Text, Field(max_length=4000)] = ""
     at: Moment | None = None
     notice: Annotated[Line, Field(max_length=64)] | None = None
+    notice_version: Annotated[Line, Field(max_length=32)] = ""
+    notice_language: Annotated[Line, Field(max_length=16)] = ""
+    notice_digest: Annotated[Line, Field(max_length=64)] = ""
+    shown: Annotated[Text, Field(max_length=20_000)] = ""
+    question: Annotated[Text, Field(max_length=2000)] = ""
+    control: Annotated[Line, Field(max_length=200)] = ""
+    reference: Annotated[Line, Field(max_length=200)] = ""
+    source_url: Annotated[Line, Field(max_length=2000)] = ""
+    request_message_id: Annotated[Line, Field(max_length=255)] = ""
+    attachment_digest: Annotated[Line, Field(max_length=64)] = ""
+    double_opt_in: bool = False
+    confirmed_at: Moment | None = None
+
+    def proof(self) -> Proof:
+        given: dict[str, Any] = self.model_dump(exclude={"purpose", "state", "channel", "at", "notice"})
+        return Proof(**given, notice=self.notice or "")
 
 
 class ConsentShape(Shape):
@@ -92,6 +119,23 @@ class ConsentShape(Shape):
     grade: str
     note: str
     notice: str | None
+    notice_version: str | None
+    notice_language: str | None
+    notice_digest: str | None
+    question: str
+    control: str
+    reference: str
+    source_url: str
+    request_message_id: str
+    attachment_digest: str
+    double_opt_in: bool
+    confirmed_at: datetime | None
+    jurisdiction: str | None
+    pack: str
+    pack_version: str
+    valid_until: datetime | None
+    erased_at: datetime | None
+    proof_digest: str
     previous_digest: str
     digest: str
 
@@ -142,7 +186,7 @@ def post_consent(call: Caller, address: str, new: NewConsent) -> Response:
             State(new.state),
             actor=call.actor,
             channel=new.channel,
-            proof=Proof(note=new.note, notice=new.notice or ""),
+            proof=new.proof(),
             at=new.at,
         )
         return ConsentShape.of(entry)
@@ -170,7 +214,8 @@ def put_recipient(call: Caller, address: str, body: RecipientBody) -> Response:
             setattr(row, name, getattr(body, name))
         session.add(row)
         shape = _shape_of(session, row)
-        if body.consent is not None and body.consent.model_dump() != shape.consent.model_dump():
+        said = body.consent.model_dump(exclude_unset=True) if body.consent else {}
+        if said.items() - shape.consent.model_dump().items():
             text = f"“consent” is not changed here: record it, with its evidence, by POST /recipients/{row.address}/consent."
             raise Problem(422, text, field="consent", code="read_only")
         return shape
@@ -202,6 +247,7 @@ def _shape_of(session: Session, row: Recipient) -> RecipientShape:
 
 
 def _shape(row: Recipient, states: Mapping[Purpose, State]) -> RecipientShape:
-    plain = set(RecipientShape.model_fields) - {"id", "consent"}
-    consent = Consent(opens=states[Purpose.OPENS].value, clicks=states[Purpose.CLICKS].value)
-    return RecipientShape(id=row.public_id, consent=consent, **row.model_dump(include=plain))
+    plain = set(RecipientShape.model_fields) - {"id", "consent", "rules_of"}
+    consent = Consent(**{purpose.value: state.value for purpose, state in states.items()})
+    code = jurisdiction(row).code
+    return RecipientShape(id=row.public_id, consent=consent, rules_of=code, **row.model_dump(include=plain))

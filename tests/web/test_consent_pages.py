@@ -1,0 +1,124 @@
+"""The pages of consent: the story with its evidence, the import, the rules and their history."""
+
+import httpx
+import pytest
+from sqlmodel import col, select
+
+from tests.web.conftest import ClientOf, MakeUser
+from tests.web.mail_world import agree
+from tests.web.reading import every, said, words
+from tracker.consent import State
+from tracker.house import House
+from tracker.models import ConsentEntry, PolicyChange, Recipient
+from tracker.preferences import preference
+
+WHOLE = {
+    "purpose": "both",
+    "state": "granted",
+    "channel": "web_form",
+    "note": "",
+    "reference": "form 12",
+    "source_url": "https://shop.example/contact?mail=anna",
+    "question": "May we?",
+    "control": "two unticked boxes",
+    "shown": "We see whether you open our mail.",
+    "notice": "order-form",
+    "notice_version": "2",
+}
+FILE = "address,purpose,state,at\nluc@example.org,opens,refused,\neve@example.org,everything,refused,\n"
+
+
+def person(house: House, address: str = "anna@example.org") -> Recipient:
+    with house.database.reading() as session:
+        return session.exec(select(Recipient).where(Recipient.lookup == address)).one()
+
+
+@pytest.fixture
+def anna(house: House) -> Recipient:
+    agree(house, "anna@example.org", State.REFUSED, name="Anna Petit")
+    return person(house)
+
+
+def test_the_evidence_of_a_consent_is_recorded_and_told(house: House, client: httpx.Client, anna: Recipient) -> None:
+    assert client.post(f"/recipients/{anna.public_id}/consent", data=WHOLE).status_code == 303
+    page = client.get(f"/recipients/{anna.public_id}")
+    assert "4 entries, nothing changed or missing" in said(page, ".consent-whole")
+    newest = words(every(page, ".recipient-ledger li")[0])
+    for told in (
+        "May we?",
+        "two unticked boxes",
+        "form 12",
+        "https://shop.example/contact",
+        "order-form 2",
+        "EEA-2024-10-07",
+    ):
+        assert told in newest
+    assert "mail=anna" not in newest
+    assert "We see whether you open our mail." in newest, "the text that was shown, word for word"
+    with house.database.reading() as session:
+        entry = session.exec(select(ConsentEntry).order_by(col(ConsentEntry.number).desc())).first()
+    assert entry is not None
+    assert (entry.grade, entry.previous_digest != entry.digest) == ("B", True)
+
+
+def test_a_consent_without_evidence_is_refused_and_nothing_is_lost(client: httpx.Client, anna: Recipient) -> None:
+    bare = {"purpose": "both", "state": "granted", "channel": "web_form", "question": "May we?"}
+    answer = client.post(f"/recipients/{anna.public_id}/consent", data=bare)
+    assert (answer.status_code, "needs its evidence" in said(answer, "#note-wrong")) == (422, True)
+    assert "May we?" in answer.text
+    noted = {**WHOLE, "channel": "phone_note", "note": "“yes”"}
+    answer = client.post(f"/recipients/{anna.public_id}/consent", data=noted)
+    assert "accepted is A–C" in said(answer, "#channel-wrong")
+
+
+def test_whose_rules_hold_is_said_and_can_be_declared(house: House, client: httpx.Client) -> None:
+    agree(house, "luc@example.fr")
+    luc = person(house, "luc@example.fr").public_id
+    assert "Rules of FR · by the address" in said(client.get(f"/recipients/{luc}"), ".consent-whose")
+    client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": "us"})
+    assert "Rules of US · as noted here" in said(client.get(f"/recipients/{luc}"), ".consent-whose")
+    client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": "F1"})
+    assert person(house, "luc@example.fr").jurisdiction == "US"
+    client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": ""})
+    assert person(house, "luc@example.fr").jurisdiction is None
+
+
+def test_an_import_says_what_became_of_each_row(house: House, client: httpx.Client) -> None:
+    page = client.post("/recipients/import", files={"file": ("x.csv", FILE.encode(), "text/csv")})
+    assert "2 rows read, one entry recorded, one row refused" in said(page, ".consent-result")
+    assert [words(one)[:6] for one in every(page, ".consent-refused li")] == ["Line 3"]
+    assert person(house, "luc@example.org").ledger_entries == 1
+    for files in ({}, {"file": ("x.csv", b"\xff\xff", "text/csv")}):
+        answer = client.post("/recipients/import", files=files or None, data={"a": "b"})
+        assert answer.status_code == 422
+        assert said(answer, "#file-wrong")
+
+
+def test_members_import_nothing_and_change_no_rules(client_of: ClientOf, make_user: MakeUser, house: House) -> None:
+    bob = client_of(make_user("bob@example.com"))
+    assert bob.get("/recipients/import").status_code == 403
+    assert bob.post("/recipients/import", files={"file": ("x.csv", FILE.encode())}).status_code == 403
+    assert bob.post("/settings/consent-rules", data={}).status_code == 403
+    assert "Import consents" not in bob.get("/recipients").text
+    with house.database.reading() as session:
+        assert session.exec(select(Recipient)).all() == []
+
+
+def test_the_rules_are_changed_and_every_change_is_told(house: House, client: httpx.Client) -> None:
+    rules = {
+        "accepted_grades": "D",
+        "consent_months": "12",
+        "ask_again_days": "182",
+        "admin_opens": "on",
+        "admin_clicks": "on",
+    }
+    client.post("/settings/consent-rules", data={**rules, "member_opens": "on"})
+    told = [words(one) for one in every(client.get("/settings/policy"), ".consent-history li")]
+    assert len(told) == 3
+    assert "Who measures: everybody measures everything → Members: Opens" in told[0]
+    assert "Evidence that counts: A–C → A–D" in told[2]
+    assert "Alice" in told[0]
+    client.post("/settings/consent-rules", data={**rules, "consent_months": "120"})
+    with house.database.reading() as session:
+        assert preference(session, "consent_months") == 12
+        assert len(session.exec(select(PolicyChange)).all()) == 3
