@@ -12,7 +12,7 @@ News = Literal["first_open", "opened_again", "interest", "click"]
 Told = Mapping[str, datetime]
 """When each kind of news about a copy was told last."""
 
-KINDS = ("first_open", "opened_again", "interest", "click", "reply", "follow_up", "trouble")
+KINDS = ("first_open", "opened_again", "interest", "click", "reply", "enquiry", "follow_up", "trouble")
 """What a person may let ring or only count."""
 TROUBLE = ("bounce", "rejected", "problem")
 

@@ -216,6 +216,14 @@ def mark_message_read(session: Session, user: User, message_id: int) -> None:
         announce(session, user.id, "notification", "")
 
 
+def mark_subject_read(session: Session, user_id: int, subject: str) -> None:
+    """Looking at what a line is about reads it."""
+    unread = (col(Notification.user_id) == user_id) & col(Notification.read_at).is_(None)
+    about_it = col(Notification.subject) == subject
+    if session.exec(update(Notification).where(unread & about_it).values(read_at=now())).rowcount:
+        announce(session, user_id, "notification", "")
+
+
 def feed_after(session: Session, user_id: int | None, after_id: int, limit: int = 500) -> Sequence[FeedItem]:
     """Hints after a number, oldest first; of one person, or of all (None)."""
     statement = select(FeedItem).where(col(FeedItem.id) > after_id)

@@ -23,6 +23,8 @@ from tracker.house import House
 from tracker.ledger_audit import lapse
 from tracker.models import WorkerBeat
 from tracker.mx import look_up_due
+from tracker.notices.gathering import gather
+from tracker.notices.outbox import tell_due
 from tracker.notify import end_quiet_hours
 from tracker.outgoing.follow_up import remind_due
 from tracker.outgoing.host_health import check_due
@@ -62,6 +64,8 @@ def tasks(house: House) -> list[Task]:
         Task("mail exchangers", look_up_due, 1.0),
         Task("quiet hours", end_quiet_hours, 5.0),
         Task("digest", send_digest, 15.0),
+        Task("notices", tell_due, 1.0),
+        Task("gathered notices", gather, 15.0),
         Task("sent copies", append_due, 1.0),
         Task("reminders", remind_due, 5.0),
         Task("consents over", lapse, 60.0),

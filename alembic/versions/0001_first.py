@@ -877,7 +877,7 @@ def upgrade() -> None:
             "ix_letter_enquiries",
             ["user_id", "received_at", "id"],
             unique=False,
-            sqlite_where=sa.text("counted"),
+            sqlite_where=sa.text("counted = 1"),
             postgresql_where=sa.text("counted"),
         )
         batch_op.create_index(
@@ -893,15 +893,37 @@ def upgrade() -> None:
             "ix_letter_key_counted",
             ["enquiry_key_id", "received_at"],
             unique=False,
-            sqlite_where=sa.text("counted"),
+            sqlite_where=sa.text("counted = 1"),
+            postgresql_where=sa.text("counted"),
+        )
+        batch_op.create_index(
+            "ix_letter_mailbox_enquiries",
+            ["mailbox_id", "received_at", "id"],
+            unique=False,
+            sqlite_where=sa.text("counted = 1"),
             postgresql_where=sa.text("counted"),
         )
         batch_op.create_index("ix_letter_mailbox_header_hash", ["mailbox_id", "header_hash"], unique=False)
         batch_op.create_index("ix_letter_mailbox_list", ["mailbox_id", "received_at", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_letter_repeat_of_id"), ["repeat_of_id"], unique=False)
+        batch_op.create_index(
+            "ix_letter_repeats",
+            ["user_id", "received_at", "id"],
+            unique=False,
+            sqlite_where=sa.text("repeat_of_id IS NOT NULL"),
+            postgresql_where=sa.text("repeat_of_id IS NOT NULL"),
+        )
+        batch_op.create_index("ix_letter_user_category", ["user_id", "category", "received_at", "id"], unique=False)
         batch_op.create_index("ix_letter_user_list", ["user_id", "received_at", "id"], unique=False)
         batch_op.create_index("ix_letter_user_message_id", ["user_id", "message_id"], unique=False)
         batch_op.create_index("ix_letter_user_sender", ["user_id", "sender", "received_at"], unique=False)
+        batch_op.create_index(
+            "ix_letter_withdrawn",
+            ["user_id", "received_at", "id"],
+            unique=False,
+            sqlite_where=sa.text("withdrawn_at IS NOT NULL"),
+            postgresql_where=sa.text("withdrawn_at IS NOT NULL"),
+        )
 
     op.create_table(
         "notification",
@@ -1175,14 +1197,28 @@ def downgrade() -> None:
 
     op.drop_table("notification")
     with op.batch_alter_table("letter", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_letter_withdrawn",
+            sqlite_where=sa.text("withdrawn_at IS NOT NULL"),
+            postgresql_where=sa.text("withdrawn_at IS NOT NULL"),
+        )
         batch_op.drop_index("ix_letter_user_sender")
         batch_op.drop_index("ix_letter_user_message_id")
         batch_op.drop_index("ix_letter_user_list")
+        batch_op.drop_index("ix_letter_user_category")
+        batch_op.drop_index(
+            "ix_letter_repeats",
+            sqlite_where=sa.text("repeat_of_id IS NOT NULL"),
+            postgresql_where=sa.text("repeat_of_id IS NOT NULL"),
+        )
         batch_op.drop_index(batch_op.f("ix_letter_repeat_of_id"))
         batch_op.drop_index("ix_letter_mailbox_list")
         batch_op.drop_index("ix_letter_mailbox_header_hash")
         batch_op.drop_index(
-            "ix_letter_key_counted", sqlite_where=sa.text("counted"), postgresql_where=sa.text("counted")
+            "ix_letter_mailbox_enquiries", sqlite_where=sa.text("counted = 1"), postgresql_where=sa.text("counted")
+        )
+        batch_op.drop_index(
+            "ix_letter_key_counted", sqlite_where=sa.text("counted = 1"), postgresql_where=sa.text("counted")
         )
         batch_op.drop_index("ix_letter_key")
         batch_op.drop_index(batch_op.f("ix_letter_in_reply_to_message_id"))
@@ -1191,7 +1227,9 @@ def downgrade() -> None:
             sqlite_where=sa.text("gmail_id IS NOT NULL"),
             postgresql_where=sa.text("gmail_id IS NOT NULL"),
         )
-        batch_op.drop_index("ix_letter_enquiries", sqlite_where=sa.text("counted"), postgresql_where=sa.text("counted"))
+        batch_op.drop_index(
+            "ix_letter_enquiries", sqlite_where=sa.text("counted = 1"), postgresql_where=sa.text("counted")
+        )
         batch_op.drop_index(batch_op.f("ix_letter_delivery_id"))
 
     op.drop_table("letter")

@@ -12,7 +12,8 @@ from starlette.datastructures import QueryParams
 from tests.web.mail_world import ANNA, LUC, OFFER, Seen, To, Written, make_account, write
 from tracker.house import House
 from tracker.models import Message, MessageState, User
-from tracker.web.filters import STATES, Cursor, Filter, FilterError, in_list_order
+from tracker.web.filter_values import FilterError
+from tracker.web.filters import STATES, Cursor, Filter, in_list_order
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40).map(lambda text: " ".join(text.split()))
 DAYS = st.none() | st.dates() | st.datetimes(timezones=st.just(UTC))

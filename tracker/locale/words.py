@@ -48,6 +48,8 @@ _COMPOSE = (
     "drafts",
 )
 _COMPOSE_PAGES = ("_editor", "_compose*", "compose", "settings_template*", "settings_signatures")
+_LETTERS = ("enquiries", "letter", "letter_*", "mailbox_*", "mailboxes_page", "own_mailbox")
+_LETTER_PAGES = ("enquiries", "letter", "_letter_*", "mailbox*", "_mailbox*", "_repeat_example")
 PARTS: tuple[tuple[str, str], ...] = (
     *(("compose", f"tracker/web/{module}.py") for module in _COMPOSE),
     *(("compose", f"templates/{name}.html") for name in _COMPOSE_PAGES),
@@ -57,6 +59,8 @@ PARTS: tuple[tuple[str, str], ...] = (
     ("api", "tracker/web/api/*"),
     *(("frame", f"tracker/web/{module}.py") for module in _FRAME),
     *(("settings", f"tracker/web/{module}.py") for module in _SETTINGS),
+    *(("letters", f"tracker/web/{module}.py") for module in _LETTERS),
+    *(("letters", f"templates/{name}.html") for name in _LETTER_PAGES),
     ("mail", "tracker/web/*"),
     ("settings", "templates/settings*"),
     *(
@@ -75,6 +79,7 @@ PARTS: tuple[tuple[str, str], ...] = (
         )
     ),
     ("mail", "templates/*"),
+    ("letters", "tracker/notices/*"),
     ("reading", "tracker/inbound/*"),
     ("words", "tracker/*"),
 )

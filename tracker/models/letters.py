@@ -15,14 +15,22 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Index, LargeBinary, TextClause, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from tracker.db import UtcDateTime, now
 from tracker.models.people import public_id
 
 _COUNTED = text("counted")
+_COUNTED_IN_SQLITE = text("counted = 1")  # as the query says it: SQLite uses a partial index for the very same words
+_REPEATS = text("repeat_of_id IS NOT NULL")
+_WITHDRAWN = text("withdrawn_at IS NOT NULL")
 _GMAIL = text("gmail_id IS NOT NULL")
+
+
+def _list_of(name: str, where: TextClause, in_sqlite: TextClause, whose: str = "user_id") -> Index:
+    """An index for one kind of letter in the order of the list."""
+    return Index(f"ix_letter_{name}", whose, "received_at", "id", sqlite_where=in_sqlite, postgresql_where=where)
 
 
 class Category(StrEnum):
@@ -63,9 +71,16 @@ class Letter(SQLModel, table=True):
         Index("ix_letter_user_sender", "user_id", "sender", "received_at"),
         Index("ix_letter_key", "enquiry_key_id", "received_at"),
         Index(
-            "ix_letter_key_counted", "enquiry_key_id", "received_at", sqlite_where=_COUNTED, postgresql_where=_COUNTED
+            "ix_letter_key_counted",
+            *("enquiry_key_id", "received_at"),
+            sqlite_where=_COUNTED_IN_SQLITE,
+            postgresql_where=_COUNTED,
         ),
-        Index("ix_letter_enquiries", "user_id", "received_at", "id", sqlite_where=_COUNTED, postgresql_where=_COUNTED),
+        Index("ix_letter_user_category", "user_id", "category", "received_at", "id"),
+        _list_of("enquiries", _COUNTED, _COUNTED_IN_SQLITE),
+        _list_of("repeats", _REPEATS, _REPEATS),
+        _list_of("withdrawn", _WITHDRAWN, _WITHDRAWN),
+        _list_of("mailbox_enquiries", _COUNTED, _COUNTED_IN_SQLITE, "mailbox_id"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

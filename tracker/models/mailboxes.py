@@ -106,7 +106,8 @@ class Mailbox(SQLModel, table=True):
     """When deletion was switched on: letters loaded before stay."""
     notify_manager: bool = True
     create_customer: bool = False
-    notify_skipped: bool = False
+    notify_skipped: bool = True
+    """Tell of letters that could not be loaded whole."""
     unwrap_forwarded: bool = False
     group: str | None = Field(default=None, max_length=16)
     shop: str | None = Field(default=None, max_length=16)

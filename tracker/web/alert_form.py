@@ -80,6 +80,7 @@ def kind_words() -> Sequence[tuple[str, str, str]]:
         ("interest", _("Interest"), _("Three opens or clicks within an hour.")),
         ("click", _("Clicks"), _("Somebody follows a link.")),
         ("reply", _("Replies"), ""),
+        ("enquiry", _("Enquiries"), _("Somebody writes to one of your mailboxes.")),
         ("follow_up", _("Reminders"), _("No reply came in the time you chose.")),
         ("trouble", _("Problems with delivery"), _("Refused or returned mail, an account that does not work.")),
     )

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from tracker.locale import N_, ngettext, said
 from tracker.locale import gettext as _
-from tracker.models import Delivery, Message, Notification
+from tracker.models import Delivery, Letter, Message, Notification
 from tracker.web.activity_words import scanner_name
 from tracker.web.client_words import client_words
 
@@ -21,6 +21,7 @@ SENTENCES: Mapping[str, str] = {
     "rejected": N_("Refused for %(who)s: %(subject)s"),
     "corrected": N_("Corrected: not %(who)s but a machine opened %(subject)s"),
     "follow_up": N_("Follow up: %(who)s has not replied to %(subject)s"),
+    "enquiry": N_("%(who)s wrote: %(subject)s"),
 }
 NEWS: Mapping[str, str] = {
     "opened_again": N_("%(who)s opened %(subject)s again, after a long silence"),
@@ -45,6 +46,8 @@ ICONS: Mapping[str, str] = {
     "rejected": "bounce",
     "corrected": "machine",
     "follow_up": "clock",
+    "enquiry": "inbox",
+    "mailbox": "mailbox",
 }
 
 
@@ -130,18 +133,27 @@ class BellLine:
 
 
 def bell_lines(session: Session, notifications: Sequence[Notification]) -> list[BellLine]:
-    """The lines with the names they need, in three queries however many they are."""
+    """The lines with the names they need, in four queries however many they are."""
     deliveries = _deliveries(session, [n.delivery_id for n in notifications])
     messages = _messages(session, [n.message_id for n in notifications])
-    return [_line(n, deliveries.get(n.delivery_id or 0), messages.get(n.message_id or 0)) for n in notifications]
+    letters = _letters(session, notifications)
+    return [
+        _line(n, deliveries.get(n.delivery_id or 0), messages.get(n.message_id or 0), letters.get(n.subject))
+        for n in notifications
+    ]
 
 
-def _line(found: Notification, delivery: Delivery | None, message: Message | None) -> BellLine:
+def _line(
+    found: Notification, delivery: Delivery | None, message: Message | None, letter: Letter | None = None
+) -> BellLine:
+    who, subject = (delivery.name or delivery.address) if delivery else (message.names if message else ""), ""
+    if letter is not None:
+        who, subject = letter.sender_name or letter.sender_address or _("(no sender)"), letter.subject
     return BellLine(
         id=found.public_id,
         kind=found.kind,
-        who=(delivery.name or delivery.address) if delivery else (message.names if message else ""),
-        subject=(message.subject if message else "") or _("(no subject)"),
+        who=who,
+        subject=subject or (message.subject if message else "") or _("(no subject)"),
         opens=found.opens,
         clicks=found.clicks,
         count=found.count,
@@ -164,6 +176,13 @@ def _deliveries(session: Session, ids: Iterable[int | None]) -> dict[int, Delive
         if wanted
         else {}
     )
+
+
+def _letters(session: Session, notifications: Sequence[Notification]) -> dict[str, Letter]:
+    """The letters that lines are about, by the subject of the line."""
+    wanted = [int(n.subject.partition(":")[2]) for n in notifications if n.kind == "enquiry"]
+    found = session.exec(select(Letter).where(col(Letter.id).in_(wanted))) if wanted else ()
+    return {f"letter:{letter.id}": letter for letter in found}
 
 
 def _messages(session: Session, ids: Iterable[int | None]) -> dict[int, Message]:

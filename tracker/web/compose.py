@@ -24,6 +24,7 @@ from tracker.web.auth import action, page
 from tracker.web.compose_plan import plan_of, want_exchangers
 from tracker.web.compose_start import (
     answer_to,
+    answer_to_letter,
     as_template,
     blank,
     signature_inner,
@@ -44,6 +45,7 @@ from tracker.web.drafts import (
 )
 from tracker.web.mail_rows import accounts_of
 from tracker.web.merge import merge, remember_company, without_holes
+from tracker.web.own_letter import own_letter
 from tracker.web.page import house, redirect, render
 from tracker.web.pictures import (
     address_of,
@@ -65,9 +67,8 @@ Errors = dict[str, str]
 
 @page
 def compose(request: Request, user: User) -> Response:
-    """An empty form; with ``reply`` an answer to a message, with ``to`` a recipient, with ``template`` a template's words.
-
-    Nothing is kept before something is typed."""
+    """An empty form; with ``reply`` an answer to a message, with ``letter`` to a letter, with ``to`` a recipient, with ``template``
+    a template's words. Nothing is kept before something is typed."""
     with house(request).database.reading() as session:
         typed = under_ceiling(house(request).ceiling, _start(session, user, request.query_params))
         return _form(request, session, user, typed, None)
@@ -155,6 +156,8 @@ def _picture(session: Session, message: Message, form: FormData) -> Response:
 
 
 def _start(session: Session, user: User, query: QueryParams) -> Typed:
+    if "letter" in query:
+        return answer_to_letter(session, user, own_letter(session, user, query["letter"]))
     reply = query.get("reply", "")
     if reply:
         original = find_draft(session, user, reply)

@@ -4,6 +4,7 @@ import html as entities
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from babel.dates import format_datetime
 from sqlmodel import Session, col, select
@@ -12,9 +13,10 @@ from tracker.addresses import Mailbox
 from tracker.consent import Ceiling, Purpose
 from tracker.locale import babel_locale, zone
 from tracker.locale import gettext as _
-from tracker.models import Account, Delivery, Message, MessageBody, Template, User
+from tracker.models import Account, Delivery, Letter, LetterBody, Message, MessageBody, Template, User
+from tracker.models import Mailbox as IncomingMailbox
 from tracker.web.drafts import Typed, account_of, formatted, plain
-from tracker.web.safe_html import with_own_pictures
+from tracker.web.safe_html import clean, with_own_pictures, without_remote_images
 from tracker.web.sent_parts import pictures_of
 
 
@@ -74,6 +76,38 @@ def answer_to(session: Session, user: User, original: Message) -> Typed:
     )
 
 
+def answer_to_letter(session: Session, user: User, letter: Letter) -> Typed:
+    """An answer to somebody who wrote to us: to them, from the account of the address they wrote to, quoting what they wrote."""
+    account = _account_for(session, user, letter)
+    signature = signature_html(signature_of(user, account or account_of(session, user, "")))
+    html = "<div><br></div>" + signature + _quoted_letter(letter, session.get(LetterBody, letter.id))
+    to = letter.reply_to or letter.sender_address
+    return Typed(
+        account=account.public_id if account else "",
+        to=str(Mailbox(to, "" if letter.reply_to else letter.sender_name)),
+        subject=reply_subject(letter.subject),
+        html=html,
+        text=plain(html),
+        track_opens=user.track_opens,
+        track_links=user.track_links,
+        reply=f"letter:{letter.public_id}",
+    )
+
+
+def _account_for(session: Session, user: User, letter: Letter) -> Account | None:
+    """The account that writes from the address they wrote to, else that of the mailbox; None for the person's first."""
+    mailbox = session.get_one(IncomingMailbox, letter.mailbox_id)
+    mine = select(Account).where(Account.user_id == user.id, col(Account.removed_at).is_(None))
+    accounts = {account.address.lower(): account for account in session.exec(mine)}
+    return accounts.get(letter.recipient) or accounts.get(mailbox.address.lower())
+
+
+def _quoted_letter(letter: Letter, body: LetterBody | None) -> str:
+    """Cleaned, and without its pictures from elsewhere: the editor would load them."""
+    written = without_remote_images(clean(body.html)) if body and body.html else formatted(body.text if body else "")
+    return _quote(letter.received_at, letter.sender_name or letter.sender_address, written)
+
+
 def reply_subject(subject: str) -> str:
     """One Re: and no more (RFC 5322 section 3.6.5)."""
     bare = subject.strip()
@@ -99,8 +133,11 @@ def _quoted(original: Message, body: MessageBody | None) -> str:
     written = (body.html or formatted(body.text or "")) if body else ""
     if "cid:" in written:
         written = with_own_pictures(written, pictures_of(body))
-    at = format_datetime((original.sent_at or original.listed_at).astimezone(zone()), "medium", locale=babel_locale())
-    who = original.from_name or original.from_address
+    return _quote(original.sent_at or original.listed_at, original.from_name or original.from_address, written)
+
+
+def _quote(when: datetime, who: str, written: str) -> str:
+    at = format_datetime(when.astimezone(zone()), "medium", locale=babel_locale())
     head = _("On %(at)s %(who)s wrote:") % {"at": at, "who": who}
     return f'<div><br></div><div>{entities.escape(head)}</div><blockquote type="cite">{written}</blockquote>'
 

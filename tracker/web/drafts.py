@@ -18,13 +18,14 @@ from turbohtml.clean import linkify
 from tracker.addresses import AddressError, Mailbox, parse_list
 from tracker.db import now
 from tracker.locale import gettext as _
-from tracker.models import Account, Attachment, Message, MessageBody, Template, User
+from tracker.models import Account, Attachment, Letter, Message, MessageBody, Template, User
 from tracker.outgoing.draft import check_attachment_sizes
 from tracker.outgoing.placeholders import NAMES
 from tracker.outgoing.rewriting import snippet_of
 from tracker.outgoing.send import Draft, OutgoingFile, SendError
 
 ROLES = ("to", "cc", "bcc")
+MOST_REFERENCES = 20
 # The editor writes every line as a div; left as blocks, each would stand apart by an empty line.
 _LINE = re.compile(
     r"<div\b[^>]*>((?:(?!</?(?:div|p|ul|ol|li|table|blockquote|h[1-6]|pre|hr)\b).)*+)</div>", re.IGNORECASE | re.DOTALL
@@ -50,7 +51,7 @@ class Typed:
     """As a ``datetime-local`` field writes it, in the person's zone."""
     follow_up_days: int = 0
     reply: str = ""
-    """Public id of the message that this one answers."""
+    """Public id of the message that this one answers; ``letter:`` and that of a letter when it answers one."""
     template: str = ""
     """Public id of the template that it began with."""
     fill: Mapping[str, str] = field(default_factory=dict)
@@ -186,9 +187,7 @@ def to_send(session: Session, user: User, typed: Typed, message: Message, files:
         untracked_links=typed.leave,
         send_at=moment_of(typed.send_at, user.timezone),
         in_reply_to=message.in_reply_to,
-        references=tuple(dict.fromkeys(r for r in (message.thread, message.in_reply_to) if r))
-        if message.in_reply_to
-        else (),
+        references=_references(session, user, typed, message),
         follow_up_days=typed.follow_up_days or None,
     )
 
@@ -287,9 +286,43 @@ def _template_id(session: Session, user: User, typed: Typed) -> int | None:
 
 
 def _answer(session: Session, user: User, typed: Typed, message: Message) -> None:
-    original = find_draft(session, user, typed.reply) if typed.reply else None
+    letter = answered_letter(session, user, typed.reply)
+    if letter is not None and letter.message_id:
+        ids = letter_ids(letter)
+        message.in_reply_to, message.thread = ids[-1], _thread(session, letter) or ids[0]
+    original = find_draft(session, user, typed.reply) if typed.reply and letter is None else None
     if original is not None:
         message.in_reply_to, message.thread = original.message_id, original.thread or original.message_id
+
+
+def _references(session: Session, user: User, typed: Typed, message: Message) -> tuple[str, ...]:
+    """The conversation so far, its root first (RFC 5322 section 3.6.4)."""
+    if not message.in_reply_to:
+        return ()
+    letter = answered_letter(session, user, typed.reply)
+    between = letter_ids(letter) if letter is not None else ()
+    return tuple(dict.fromkeys(r for r in (message.thread, *between, message.in_reply_to) if r))
+
+
+def answered_letter(session: Session, user: User, reply: str) -> Letter | None:
+    """The letter of one's own that a reply is to; None when it answers a message, or nothing."""
+    kind, _colon, public_id = reply.partition(":")
+    if kind != "letter" or not public_id:
+        return None
+    query = select(Letter).where(Letter.user_id == user.id, Letter.public_id == public_id)
+    return session.exec(query.where(col(Letter.deleted_at).is_(None))).first()
+
+
+def letter_ids(letter: Letter) -> tuple[str, ...]:
+    """The Message-IDs of the letter's conversation in angle brackets, its own last; over-long ones left out."""
+    known = [*(letter.references or ())[-MOST_REFERENCES:], letter.message_id]
+    return tuple(f"<{one}>" for one in known if one and len(one) <= 250)
+
+
+def _thread(session: Session, letter: Letter) -> str:
+    """The conversation of our own message that the letter answers; empty when it answers none."""
+    answers = session.get(Message, letter.in_reply_to_message_id) if letter.in_reply_to_message_id else None
+    return (answers.thread or answers.message_id) if answers else ""
 
 
 def _file_name(name: str) -> str:

@@ -6,9 +6,9 @@ message's own life (draft, queued, sent …) widen: a message is in one of them 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -21,11 +21,22 @@ from tracker.db import UtcDateTime
 from tracker.locale import N_
 from tracker.locale import gettext as _
 from tracker.models import Account, Delivery, Event, Message, MessageState, Recipient, User
+from tracker.web.filter_values import (
+    FilterError,
+    as_text,
+    chosen,
+    first_moment,
+    moment,
+    next_day,
+    spellings,
+    values,
+    words,
+    yes_or_no,
+)
 
 Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
 
 PAGE = 50
-MAX_WORDS = 200
 
 CANNOT_BE_KNOWN = ("text_only", "group_too_large", "host_unhealthy", "rewriting_failed", "protected")
 """Rules that left a copy unmeasured for what it is, not for what anybody wished."""
@@ -53,15 +64,6 @@ STATES: Mapping[str, str] = {
 """Every value of ``state`` with the name that its chip and its tick box carry."""
 
 
-class FilterError(ValueError):
-    """A filter value that cannot be understood; ``field`` is its name in the address bar."""
-
-    def __init__(self, field: str, text: str) -> None:
-        super().__init__(text)
-        self.field = field
-        self.text = text
-
-
 @dataclass(frozen=True)
 class Filter:
     """What of one's own mail to show. Everything empty is everything."""
@@ -80,20 +82,20 @@ class Filter:
         """The filter in an address. ``state`` may be repeated or hold several divided by commas; names that are not
         ours are left to others. Raises :class:`FilterError`."""
         return cls(
-            states=_states(_values(query, "state")),
-            tracked=_yes_or_no("tracked", query.get("tracked", "")),
-            account=_words("account", query.get("account", "")),
-            recipient=_words("recipient", query.get("recipient", "")),
-            since=_moment("since", query.get("since", "")),
-            until=_moment("until", query.get("until", "")),
-            q=_words("q", query.get("q", "")),
-            thread=_words("thread", query.get("thread", "")),
+            states=chosen("state", values(query, "state"), STATES),
+            tracked=yes_or_no("tracked", query.get("tracked", "")),
+            account=words("account", query.get("account", "")),
+            recipient=words("recipient", query.get("recipient", "")),
+            since=moment("since", query.get("since", "")),
+            until=moment("until", query.get("until", "")),
+            q=words("q", query.get("q", "")),
+            thread=words("thread", query.get("thread", "")),
         )
 
     def to_query(self) -> str:
         """The address bar's form, without the question mark; the same filter always gives the same text."""
         pairs = [("state", state) for state in self.states]
-        pairs += [(name, text) for name in _SINGLE if (text := _as_text(getattr(self, name)))]
+        pairs += [(name, text) for name in _SINGLE if (text := as_text(getattr(self, name)))]
         return urlencode(pairs)
 
     def without(self, name: str, value: str = "") -> "Filter":
@@ -104,7 +106,7 @@ class Filter:
         return replace(self, **emptied)
 
     def with_state(self, state: str) -> "Filter":
-        return replace(self, states=_states([*self.states, state]))
+        return replace(self, states=chosen("state", [*self.states, state], STATES))
 
     @property
     def is_empty(self) -> bool:
@@ -112,7 +114,7 @@ class Filter:
 
     def values(self) -> list[tuple[str, str]]:
         """Each value that is set, as (name, text): one chip each."""
-        single = [(name, _as_text(getattr(self, name))) for name in _SINGLE]
+        single = [(name, as_text(getattr(self, name))) for name in _SINGLE]
         return [("state", state) for state in self.states] + [(name, text) for name, text in single if text]
 
     def apply(self, query: Query, user: User) -> Query:
@@ -137,11 +139,11 @@ class Filter:
     def _period(self, zone: ZoneInfo) -> list[ColumnElement[bool]]:
         found = []
         if self.since is not None:
-            found.append(col(Message.listed_at) >= _first_moment(self.since, zone))
+            found.append(col(Message.listed_at) >= first_moment(self.since, zone))
         if isinstance(self.until, datetime):
             found.append(col(Message.listed_at) <= self.until)
         elif self.until is not None:
-            found.append(col(Message.listed_at) < _first_moment(_next_day(self.until), zone))
+            found.append(col(Message.listed_at) < first_moment(next_day(self.until), zone))
         return found
 
 
@@ -171,15 +173,17 @@ class Cursor:
         return f"{micro}.{self.id}"
 
 
-def in_list_order(query: Query, after: Cursor | None = None, limit: int = PAGE) -> Query:
+def in_list_order(
+    query: Query, after: Cursor | None = None, limit: int = PAGE, at: Any = Message.listed_at, number: Any = Message.id
+) -> Query:
     """Newest first, after a place, one row more than asked for so that "is there more?" needs no count.
 
-    Reads the index ``ix_message_user_list`` from the place on, however deep in the list it lies.
+    Reads an index such as ``ix_message_user_list`` from the place on, however deep in the list it lies.
     """
     if after is not None:
         place = tuple_(literal(after.at, UtcDateTime), literal(after.id))
-        query = query.where(tuple_(col(Message.listed_at), col(Message.id)) < place)
-    return query.order_by(col(Message.listed_at).desc(), col(Message.id).desc()).limit(limit + 1)
+        query = query.where(tuple_(col(at), col(number)) < place)
+    return query.order_by(col(at).desc(), col(number).desc()).limit(limit + 1)
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Filter)}
@@ -219,71 +223,6 @@ _FACTS: Mapping[str, ColumnElement[bool]] = {
 }
 
 
-def _values(query: Mapping[str, str], name: str) -> list[str]:
-    getlist = getattr(query, "getlist", None)
-    return [str(text) for text in getlist(name)] if getlist else [query.get(name, "")]
-
-
-def _states(texts: Iterable[str]) -> tuple[str, ...]:
-    wanted = {state for text in texts for state in text.split(",") if state}
-    for state in wanted - STATES.keys():
-        text = _("“state” cannot be “%(value)s”; it is one of %(values)s.") % {
-            "value": state[:40],
-            "values": ", ".join(STATES),
-        }
-        raise FilterError("state", text)
-    return tuple(state for state in STATES if state in wanted)
-
-
-def _yes_or_no(name: str, text: str) -> bool | None:
-    if text not in ("", "true", "false"):
-        raise FilterError(name, _("“%(name)s” is true or false.") % {"name": name})
-    return None if not text else text == "true"
-
-
-def _words(name: str, text: str) -> str:
-    words = " ".join(text.replace("\0", " ").split())
-    if len(words) > MAX_WORDS:
-        raise FilterError(
-            name, _("“%(name)s” is longer than %(limit)s characters.") % {"name": name, "limit": MAX_WORDS}
-        )
-    return words
-
-
-def _moment(name: str, text: str) -> date | datetime | None:
-    text = text.strip()
-    if not text:
-        return None
-    try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-            return date.fromisoformat(text)
-        at = datetime.fromisoformat(text)
-        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise FilterError(name, _("“%(name)s” is not a day; write it as 2026-03-31.") % {"name": name}) from None
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, date):  # a point of time is a date too
-        return value.isoformat()
-    return str(value or "")
-
-
-def _first_moment(day: date | datetime, zone: ZoneInfo) -> datetime:
-    if isinstance(day, datetime):
-        return day
-    try:
-        return datetime.combine(day, time.min, zone).astimezone(UTC)
-    except OverflowError:  # the first and the last day there is, seen from the other side of the world
-        return datetime.combine(day, time.min, UTC)
-
-
-def _next_day(day: date) -> date:
-    return day if day == date.max else day + timedelta(days=1)
-
-
 def _from_account(account: str) -> ColumnElement[bool]:
     """By address or public id."""
     named = select(col(Account.id)).where(
@@ -305,13 +244,9 @@ def _to_recipient(recipient: str) -> ColumnElement[bool]:
 
 
 def _has_word(word: str) -> ColumnElement[bool]:
-    """The word stands in the subject, the snippet, a recipient's name or address.
-
-    SQLite folds the case of ASCII letters only, so other scripts are looked for in the spellings that people use.
-    """
-    spellings = {word} if word.isascii() else {word, word.lower(), word.upper(), word.capitalize()}
+    """The word stands in the subject, the snippet, a recipient's name or address."""
     columns = (col(Message.subject), col(Message.snippet), col(Message.names))
-    found = [column.icontains(spelling, autoescape=True) for column in columns for spelling in sorted(spellings)]
+    found = [column.icontains(spelling, autoescape=True) for column in columns for spelling in spellings(word)]
     people = select(col(Recipient.id)).where(col(Recipient.lookup).contains(word.lower(), autoescape=True))
     sent_to = select(col(Delivery.message_id)).where(col(Delivery.recipient_id).in_(people))
     return or_(*found, col(Message.id).in_(sent_to))

@@ -1,6 +1,6 @@
 """Times and numbers as the reader writes them: in the language and zone that are being spoken (:mod:`tracker.locale`)."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from babel.dates import format_date, format_datetime, format_skeleton, format_time, format_timedelta
 from babel.numbers import format_compact_decimal, format_decimal
@@ -43,6 +43,13 @@ def full(at: datetime) -> str:
     """Day and time to the second with the zone's name, for tooltips and details."""
     here = at.astimezone(zone())
     return f"{format_datetime(here, 'medium', tzinfo=zone(), locale=babel_locale())} ({zone().key}, {here:%Z})"
+
+
+def day(written: str) -> str:
+    """A day or a point of time in ISO 8601 as a day with its month in words."""
+    is_day = len(written) == len("2026-03-31")
+    at = date.fromisoformat(written) if is_day else datetime.fromisoformat(written).astimezone(zone())
+    return format_date(at, "long", locale=babel_locale())
 
 
 def count(number: float) -> str:

@@ -1,20 +1,20 @@
 """The mail list: filter, rows, figures, and what the two icons of a row tell."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
 
-from babel.dates import format_date
 from babel.lists import format_list
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tracker.locale import N_, babel_locale, zone
+from tracker.locale import N_, babel_locale
 from tracker.locale import gettext as _
 from tracker.models import User
 from tracker.web.auth import page
-from tracker.web.filters import STATES, Cursor, Filter, FilterError
+from tracker.web.filter_values import FilterError
+from tracker.web.filters import STATES, Cursor, Filter
+from tracker.web.formats import day
 from tracker.web.mail_activity import activity_of
 from tracker.web.mail_rows import accounts_of, has_account, has_any, read_figures, read_listing
 from tracker.web.own_message import own_message
@@ -128,7 +128,7 @@ def _chip(name: str, value: str) -> str:
         "q": _("“%(what)s”"),
         "thread": _("One conversation"),
     }
-    return labels[name] % {"what": _day_text(value) if name in ("since", "until") else value}
+    return labels[name] % {"what": day(value) if name in ("since", "until") else value}
 
 
 def _clause(name: str, value: str, chosen: Filter) -> str:
@@ -142,16 +142,7 @@ def _clause(name: str, value: str, chosen: Filter) -> str:
         "q": _("with the words “%(what)s”"),
         "thread": _("of one conversation"),
     }
-    return clauses[name] % {"what": _day_text(value) if name in ("since", "until") else value}
-
-
-def _day_text(value: str) -> str:
-    day = (
-        date.fromisoformat(value)
-        if len(value) == len("2026-03-31")
-        else datetime.fromisoformat(value).astimezone(zone())
-    )
-    return format_date(day, "long", locale=babel_locale())
+    return clauses[name] % {"what": day(value) if name in ("since", "until") else value}
 
 
 routes = [

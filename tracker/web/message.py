@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
+from datetime import datetime
 
 from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
@@ -36,7 +36,9 @@ from tracker.outgoing.send import cancel
 from tracker.privacy.views import measured, note_view
 from tracker.web.activity_words import Line, consent_words, link_reason, rule_words, shown_url, timeline
 from tracker.web.auth import action, page
+from tracker.web.download import download
 from tracker.web.mail_rows import eye_of, link_of
+from tracker.web.message_answers import Answer, answers_to
 from tracker.web.mx_words import trust_words
 from tracker.web.own_message import own_message
 from tracker.web.page import house, redirect, render
@@ -58,6 +60,8 @@ class Shown:
     lines: Sequence[Line]
     body: MessageBody | None
     files: Sequence[SentFile]
+    letters: Mapping[datetime, Answer]
+    """What came in answer, by when it came."""
 
     @property
     def can_be_cancelled(self) -> bool:
@@ -122,9 +126,7 @@ def message_file(request: Request, user: User) -> Response:
     number = request.path_params["number"]
     if number >= len(files):
         raise HTTPException(404)
-    disposition = f"attachment; filename*=UTF-8''{quote(files[number].filename, safe='')}"
-    headers = {"Content-Disposition": disposition, "Content-Security-Policy": "sandbox; default-src 'none'"}
-    return Response(files[number].content, media_type="application/octet-stream", headers=headers)
+    return download(files[number].content, files[number].filename)
 
 
 @action
@@ -223,6 +225,7 @@ def _shown(session: Session, found: Message) -> Shown:
         lines=timeline(events, deliveries, links),
         body=body,
         files=files_of(session, found, body),
+        letters=answers_to(session, mine),
     )
 
 

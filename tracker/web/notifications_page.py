@@ -13,7 +13,7 @@ from tracker import notify
 from tracker.digest import working_account
 from tracker.locale import gettext as _
 from tracker.locale import ngettext
-from tracker.models import Message, Notification, User
+from tracker.models import Letter, Mailbox, Message, Notification, User
 from tracker.web.alert_form import Alerts, alerts_of, digest_hours, kind_words, save_alerts
 from tracker.web.auth import action, page
 from tracker.web.bell_lines import BellLine, bell_lines
@@ -100,10 +100,7 @@ def read(request: Request, user: User, _form: FormData) -> Response:
     with house(request).database.session_scope() as session:
         line = _own_line(session, user, request.path_params["id"])
         notify.mark_read(session, user, line.public_id)
-        message = session.get(Message, line.message_id) if line.message_id else None
-    if message is not None:
-        return redirect(f"/mail/{message.public_id}")
-    return redirect("/settings/accounts" if line.kind == "problem" else "/notifications")
+        return redirect(_about(session, line))
 
 
 @action
@@ -119,6 +116,21 @@ def _own_line(session: Session, user: User, public_id: str) -> Notification:
     if line is None:
         raise HTTPException(404)
     return line
+
+
+def _about(session: Session, line: Notification) -> str:
+    """The page of what a line is about."""
+    message = session.get(Message, line.message_id) if line.message_id else None
+    if message is not None:
+        return f"/mail/{message.public_id}"
+    kind, _colon, rest = line.subject.partition(":")
+    number = rest.partition(":")[0]
+    if kind == "letter" and number.isdigit() and (letter := session.get(Letter, int(number))) and not letter.deleted_at:
+        return f"/letters/{letter.public_id}"
+    if kind == "mailbox" and number.isdigit() and (mailbox := session.get(Mailbox, int(number))):
+        # of somebody else's mailbox an administrator learns only that it is broken
+        return f"/mailboxes/{mailbox.public_id}" if mailbox.user_id == line.user_id else "/notifications"
+    return "/settings/accounts" if line.kind == "problem" else "/notifications"
 
 
 def _moment(value: str | None) -> datetime | None:

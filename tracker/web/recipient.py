@@ -25,11 +25,14 @@ from tracker.web.activity_words import CONSENT_WORDS, consent_words
 from tracker.web.auth import action, page
 from tracker.web.consent_story import CHANNEL_WORDS, story_of
 from tracker.web.filters import Filter
+from tracker.web.letter_filter import LetterFilter
+from tracker.web.letter_rows import read_letters
 from tracker.web.mail_rows import accounts_of, read_listing
 from tracker.web.page import house, redirect, render
 
 PAGE = 50
 OWN_MAIL = 20
+OWN_LETTERS = 10
 
 _FIELDS = ("purpose", "state", "channel", "note", "at")
 _BY_HAND = ("reply_text", "phone_note", "contract", "web_form", "dsr")
@@ -191,6 +194,7 @@ def _show(
         "broken": broken_at(session, person),
         "listing": read_listing(session, user, Filter(recipient=person.public_id), limit=OWN_MAIL),
         "accounts": accounts_of(session, user),
+        "letters": read_letters(session, user, LetterFilter(show="letters", sender=person.address), limit=OWN_LETTERS),
         "more_url": "",
         "given": given or {},
         "errors": errors or {},

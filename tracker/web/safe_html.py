@@ -19,6 +19,7 @@ _RUNS = re.compile(
     r"<\s*(script|iframe|object|embed|applet|form|meta|base|svg|math|template)\b|[\s/\"'`]on[a-z]+\s*=|(java|vb)script\s*:",
     re.IGNORECASE,
 )
+_REMOTE_IMAGE = re.compile(r"<img\b[^>]*\bsrc\s*=\s*[\"']?+(?!data:)[^>]*>", re.IGNORECASE)
 _TAG_NAMES = """
 address article aside big caption center cite col colgroup dd del details dfn div dl dt figcaption figure font footer
 h1 h2 h3 h4 h5 h6 header hr img ins kbd main mark p pre q s samp section small span strike style sub summary sup table
@@ -112,6 +113,11 @@ def has_remote_images(html: str) -> bool:
     """Whether showing pictures would tell somebody outside."""
     lowered = html.lower()
     return "<img" in lowered and ("http://" in lowered or "https://" in lowered or 'src="//' in lowered)
+
+
+def without_remote_images(html: str) -> str:
+    """Without the pictures that lie elsewhere: loading them would tell somebody."""
+    return _REMOTE_IMAGE.sub("", html)
 
 
 def with_own_pictures(html: str, pictures: Mapping[str, tuple[str, bytes]]) -> str:

@@ -29,6 +29,15 @@ CALLS = {
     "/recipients/{address}": {"get", "put", "delete"},
     "/recipients/{address}/export": {"get"},
     "/recipients/{address}/consent": {"get", "post"},
+    "/credentials": {"get", "post"},
+    "/credentials/{id}": {"get", "patch", "delete"},
+    "/mailboxes": {"get", "post"},
+    "/mailboxes/{id}": {"get", "patch", "delete"},
+    "/mailboxes/{id}/check": {"post"},
+    "/mailboxes/{id}/sync": {"post"},
+    "/letters": {"get"},
+    "/letters/{id}": {"get"},
+    "/enquiries": {"get"},
 }
 
 

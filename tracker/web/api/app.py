@@ -13,6 +13,8 @@ from tracker.web.api.docs import docs
 from tracker.web.api.errors import install
 from tracker.web.api.events import events
 from tracker.web.api.feed import feed
+from tracker.web.api.letters import letters
+from tracker.web.api.mailboxes import mailboxes
 from tracker.web.api.me import me
 from tracker.web.api.messages import messages
 from tracker.web.api.notifications import notifications
@@ -38,7 +40,7 @@ def create_api(house: House) -> FastAPI:
     )
     api.state.house = house
     install(api)
-    for resource in RESOURCES:
+    for resource in (*RESOURCES, mailboxes, letters):
         api.include_router(resource)
     api.include_router(docs)
     return api

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from tracker.addresses import AddressError
 from tracker.consent import MoveError
 from tracker.outgoing.draft import SendError
-from tracker.web.filters import FilterError
+from tracker.web.filter_values import FilterError
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,171 @@
+"""Enquiries, letters and mailboxes in a real browser: fit for everybody, quick by keyboard, usable without scripts."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Page, expect
+from sqlmodel import select
+
+from tests.servers import Dovecot
+from tests.web.browsing import OpenAs, signed_in_browser
+from tests.web.letters_world import GALLERY, Came, make_mailbox, receive
+from tests.web.mail_world import ANNA, Seen, Written, make_account, write
+from tracker.db import now
+from tracker.house import House
+from tracker.models import Letter, LetterBody, Mailbox, MailboxProblem, User
+from tracker.notify import announce
+from tracker.sentences import Sentence
+
+__all__ = ["signed_in_browser"]
+pytestmark = pytest.mark.browser
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+LOOKS = (
+    ("en", "light", (1280, 800)),
+    ("en", "dark", (360, 740)),
+    ("ru", "light", (360, 740)),
+    ("ru", "dark", (1280, 800)),
+)
+
+
+def furnish(house: House, user: User) -> list[str]:
+    """Something on every page; gives their addresses."""
+    make_account(house, user, "info@shop.example")
+    answered = Seen("reply", "human", 60)
+    (offer,) = write(house, user, Written("Offer 12", (ANNA,), (answered,)))
+    asks = "%(host)s asks for a pause; Inkling tries again by itself. The server said: “%(said)s”"
+    trouble = Sentence(asks, host="imap.x", said="no")
+    box = make_mailbox(house, user, run_loaded=2, due_at=now() + timedelta(minutes=5), letters_on_server=12)
+    make_mailbox(
+        house,
+        user,
+        "sales@shop.example",
+        state="throttled",
+        state_detail=trouble,
+        good_run_at=now() - timedelta(hours=2),
+    )
+    letters = receive(house, box, *GALLERY)
+    with house.database.session_scope() as session:
+        first = session.get_one(Letter, letters[0].id)
+        first.in_reply_to_message_id, first.flags, first.defects = offer.id, ["forwarded"], ["date_missing"]
+        body = session.get_one(LetterBody, letters[0].id)
+        body.html = '<p>In <b>oak</b>?</p><img src="https://pictures.example/a.png">'
+        session.add_all(
+            [first, body, MailboxProblem(mailbox_id=box.id or 0, letter_id=letters[3].id, code="too_large")]
+        )
+    return [
+        "/enquiries", "/enquiries?show=letters&q=a", "/enquiries?show=withdrawn", f"/letters/{letters[0].public_id}",
+        "/mailboxes", "/mailboxes/new", f"/mailboxes/{box.public_id}", f"/mailboxes/{box.public_id}/recount",
+        f"/mail/{offer.public_id}", "/recipients/anna.petit@atelier-petit.example",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "theme", "size"), LOOKS)
+def test_pages_are_fit_to_be_seen(
+    house: House, alice: User, open_as: OpenAs, language: str, theme: str, size: tuple[int, int]
+) -> None:
+    with house.database.session_scope() as session:
+        row = session.get_one(User, alice.id)
+        row.locale, row.theme = language, theme
+        session.add(row)
+    paths = furnish(house, alice)
+    page = open_as(alice, "/enquiries", viewport=size)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    for path in paths:
+        page.goto(path)
+        page.evaluate(
+            "document.querySelectorAll('main details:not(.menu, .mail-filter)').forEach(one => { one.open = true })"
+        )
+        violations = Axe().run(page, options=RULES).response["violations"]
+        assert [(v["id"], [n["html"][:160] for n in v["nodes"]]) for v in violations] == [], path
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than the window"
+    assert [one for one in said if "pictures.example" not in one] == []
+
+
+def test_keys_move_open_and_answer(house: House, alice: User, open_as: OpenAs) -> None:
+    letters = receive(house, make_mailbox(house, alice), *GALLERY)
+    page = open_as(alice, "/enquiries")
+    focused = page.locator(".mail-open:focus")
+    page.keyboard.press("j")
+    expect(focused).to_contain_text("Twelve oak chairs")
+    page.keyboard.press("j")
+    expect(focused).to_contain_text("Прайс-лист")
+    page.keyboard.press("k")
+    page.keyboard.press("o")
+    page.wait_for_url(f"**/letters/{letters[0].public_id}")
+    page.wait_for_function("document.querySelector('.letter-facts')")
+    page.keyboard.press("r")
+    page.wait_for_url(f"**/compose?letter={letters[0].public_id}")
+
+
+def test_older_letters_come_by_themselves(house: House, alice: User, open_as: OpenAs) -> None:
+    box = make_mailbox(house, alice)
+    receive(house, box, *(Came(f"n{n}", f"p{n}@x.example", ago=timedelta(minutes=n)) for n in range(90)))
+    page = open_as(alice, "/enquiries")
+    expect(page.locator(".mail-row")).to_have_count(50)
+    page.locator(".mail-row").last.scroll_into_view_if_needed()
+    expect(page.locator(".mail-row")).to_have_count(90)
+
+
+def test_a_letter_that_arrives_shows_itself(house: House, alice: User, open_as: OpenAs) -> None:
+    box = make_mailbox(house, alice)
+    receive(house, box, Came("first", ago=timedelta(hours=2)))
+    page = open_as(alice, "/enquiries")
+    expect(page.locator(".mail-row")).to_have_count(1)
+    (new,) = receive(house, box, Came("second", "ken@northwind.example"))
+    with house.database.session_scope() as session:
+        announce(session, alice.id or 0, "letter", new.public_id)
+    expect(page.locator(".mail-row").first).to_contain_text("second")
+
+
+def test_nothing_of_a_letter_runs_and_nothing_is_fetched(house: House, alice: User, open_as: OpenAs) -> None:
+    html = """<p>Hello</p><script>parent.document.title='owned'</script><img src="https://pictures.example/p.png" onerror="x">"""
+    (letter,) = receive(house, make_mailbox(house, alice), Came("x", html=html))
+    page = open_as(alice, "/enquiries")
+    answered: list[str] = []
+    page.on("response", lambda response: answered.append(response.url))
+    refused: list[str] = []
+    page.on("requestfailed", lambda request: refused.append(f"{request.url} {request.failure}"))
+    page.goto(f"/letters/{letter.public_id}")
+    expect(page.frame_locator("iframe").locator("p")).to_have_text("Hello")
+    assert "owned" not in page.title()
+    assert [url for url in answered if "pictures.example" in url] == []
+    assert all("csp" in one for one in refused if "pictures.example" in one)
+    with page.expect_response("**/reading"):
+        page.reload()
+
+
+def test_without_scripts_repeats_unfold_and_a_mailbox_is_connected(
+    house: House, alice: User, open_as: OpenAs, dovecot: Dovecot
+) -> None:
+    """In well under a minute, by somebody who knows an address and a password."""
+    login = f"{uuid4().hex[:12]}@shop.example"
+    dovecot.add_user(login, "app password")
+    page = open_as(alice, "/enquiries", scripts=False)
+    page.get_by_role("link", name="Connect a mailbox").click()
+    _fill(page, login, dovecot)
+    page.get_by_role("button", name="Save and test").click()
+    expect(page.locator("[data-flash]")).to_contain_text("The integration works")
+    with house.database.reading() as session:
+        box = session.exec(select(Mailbox)).one()
+    receive(house, box, *GALLERY)
+    page.get_by_role("link", name="Enquiries", exact=True).click()
+    folded = page.get_by_role("link", name="Re: Twelve oak chairs")
+    expect(folded).to_be_hidden()
+    page.get_by_text("1 repeat").click()
+    expect(folded).to_be_visible()
+
+
+def _fill(page: Page, login: str, dovecot: Dovecot) -> None:
+    expect(page.get_by_label("Server", exact=True)).to_be_hidden()
+    page.get_by_label("Mail service").select_option("yandex")
+    expect(page.locator('[data-help="yandex"]')).to_be_visible()
+    expect(page.locator('[data-help="gmail"]')).to_be_hidden()
+    page.get_by_label("Mail service").select_option("other")
+    page.get_by_label("Address", exact=True).fill(login)
+    page.get_by_label("Server", exact=True).fill(dovecot.host)
+    page.get_by_label("Port").fill(str(dovecot.imap_port))
+    page.get_by_label("Security").select_option("none")
+    page.get_by_label("App password").fill("app password")

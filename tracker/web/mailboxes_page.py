@@ -1,0 +1,240 @@
+"""Mailboxes: connect, see how they go, change, read at once, remove."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlmodel import Session
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.inbound.credentials import (
+    MailboxError,
+    can_sign_in,
+    change_credential,
+    delete_credential,
+    make_credential,
+)
+from tracker.inbound.mailboxes import change_mailbox, connect_mailbox, credential_changed, remove_mailbox, sync_now
+from tracker.inbound.recount import preview, recount
+from tracker.locale import gettext as _
+from tracker.locale import ngettext, said
+from tracker.mail_services import PRESETS
+from tracker.models import Credential, Mailbox, User
+from tracker.oauth_providers import configured
+from tracker.preferences import preference, set_preference
+from tracker.web import mailbox_oauth, mailbox_words
+from tracker.web.auth import action, admin_action, page
+from tracker.web.forms import Wrong, text
+from tracker.web.mailbox_form import FIRST_WINDOWS, MailboxForm
+from tracker.web.mailbox_rows import RECENT_DAYS, figures_of, problem_counts, problems_of
+from tracker.web.mailbox_services import BY_ADDRESS
+from tracker.web.mailbox_test import HERE, tested
+from tracker.web.own_mailbox import connected, credential_of, own_credential, own_mailbox, unused_credentials
+from tracker.web.page import house, redirect, render
+
+__all__ = ["mailbox_oauth", "routes"]
+
+
+MOST_MAILBOXES = 1000
+
+
+@page
+def mailboxes(request: Request, user: User) -> Response:
+    with house(request).database.reading() as session:
+        found = connected(session, user)
+        context = {
+            "mailboxes": found,
+            "figures": figures_of(session, found),
+            "problems": problem_counts(session, found),
+            "words": mailbox_words,
+            "days": RECENT_DAYS,
+            "limit": preference(session, "mailbox_limit"),
+            "most": MOST_MAILBOXES,
+        }
+    return render(request, "mailboxes.html", context)
+
+
+@page
+def new(request: Request, user: User) -> Response:
+    return _form(request, user, None, MailboxForm(), {})
+
+
+@page
+def edit(request: Request, user: User) -> Response:
+    with house(request).database.reading() as session:
+        mailbox = own_mailbox(session, user, request.path_params["id"])
+        typed = MailboxForm.of(mailbox, credential_of(session, mailbox))
+    return _form(request, user, mailbox, typed, {})
+
+
+@action
+def add(request: Request, user: User, form: FormData) -> Response:
+    typed, wrong, here = MailboxForm.read(form), Wrong(), house(request)
+    choices = typed.choices(wrong)
+    facts = {} if typed.credential else typed.server(here, wrong)
+    if not typed.credential and not typed.secret:
+        wrong["secret"] = _("The password is missing. See above how to make one for your service.")
+    if wrong:
+        return _form(request, user, None, typed, wrong, 422)
+    assert user.id is not None
+    try:
+        with here.database.session_scope() as session:
+            if typed.credential:
+                credential = own_credential(session, user, typed.credential)
+            else:
+                credential = make_credential(session, here, user.id, typed.secret, name=typed.name, **facts)
+            mailbox = connect_mailbox(session, user.id, credential, **choices)
+    except MailboxError as error:
+        return _form(request, user, None, typed, _wrong(error), 409 if error.code == "duplicate" else 422)
+    return tested(request, user, mailbox)
+
+
+@action
+def save(request: Request, user: User, form: FormData) -> Response:
+    typed, wrong, here = MailboxForm.read(form), Wrong(), house(request)
+    choices, facts = typed.choices(wrong), typed.server(here, wrong)
+    with here.database.reading() as session:
+        mailbox = own_mailbox(session, user, request.path_params["id"])
+    if wrong:
+        return _form(request, user, mailbox, typed, wrong, 422)
+    try:
+        with here.database.session_scope() as session:
+            mailbox = own_mailbox(session, user, mailbox.public_id)
+            credential = _credential_for(session, request, mailbox, typed, facts)
+            change_mailbox(session, mailbox, credential, **choices)
+            ready = can_sign_in(credential)
+    except MailboxError as error:
+        return _form(request, user, mailbox, typed, _wrong(error), 409 if error.code == "duplicate" else 422)
+    if not ready:
+        told = _("Saved. The server or login is another one now, so the password was forgotten: enter it again.")
+        return redirect(f"{HERE}/{mailbox.public_id}#secret", told, kind="problem")
+    if not mailbox.active:
+        return redirect(HERE, _("Saved. %(address)s is switched off.") % {"address": mailbox.address})
+    return tested(request, user, mailbox)
+
+
+@action
+def check(request: Request, user: User, _form: FormData) -> Response:
+    with house(request).database.reading() as session:
+        mailbox = own_mailbox(session, user, request.path_params["id"])
+    return tested(request, user, mailbox)
+
+
+@action
+def sync(request: Request, user: User, _form: FormData) -> Response:
+    with house(request).database.session_scope() as session:
+        mailbox = own_mailbox(session, user, request.path_params["id"])
+        wanted = sync_now(mailbox)
+        session.add(mailbox)
+    if wanted:
+        return redirect(HERE, _("%(address)s is read now.") % {"address": mailbox.address})
+    return redirect(HERE, _("Switch the mailbox on first, and give it a password."), kind="problem")
+
+
+@action
+def removal(request: Request, user: User, form: FormData) -> Response:
+    """Disconnects it. Letters stay; with ``forget`` the credentials go, too."""
+    with house(request).database.session_scope() as session:
+        mailbox = own_mailbox(session, user, request.path_params["id"])
+        unused = remove_mailbox(session, mailbox)
+        if unused is not None and form.get("forget") == "on":
+            mailbox.credential_id = None
+            session.flush()
+            delete_credential(session, unused)
+    told = _("%(address)s is disconnected. Its letters stay, and come back to it when you connect it again.")
+    return redirect(HERE, told % {"address": mailbox.address})
+
+
+@page
+def recount_preview(request: Request, user: User) -> Response:
+    """What counting again under the present period would change, before anything is changed."""
+    with house(request).database.reading() as session:
+        mailbox = own_mailbox(session, user, request.path_params["id"])
+        context = {"mailbox": mailbox, "difference": preview(session, mailbox)}
+    return render(request, "mailbox_recount.html", context)
+
+
+@action
+def recount_now(request: Request, user: User, _form: FormData) -> Response:
+    with house(request).database.session_scope() as session:
+        mailbox = own_mailbox(session, user, request.path_params["id"])
+        done = recount(session, mailbox)
+    told = ngettext("Counted again: %(num)d enquiry now.", "Counted again: %(num)d enquiries now.", done.after) % {
+        "num": done.after
+    }
+    return redirect(f"{HERE}/{mailbox.public_id}", told)
+
+
+@admin_action
+def limit(request: Request, user: User, form: FormData) -> Response:
+    """How many mailboxes each person may connect."""
+    typed = text(form, "limit", 6)
+    if not (typed.isascii() and typed.isdigit() and 1 <= int(typed) <= MOST_MAILBOXES):
+        return redirect(HERE, _("Give a whole number from 1 to %(most)s.") % {"most": MOST_MAILBOXES}, kind="problem")
+    with house(request).database.session_scope() as session:
+        set_preference(session, "mailbox_limit", int(typed), user.id)
+    return redirect(HERE, _("Saved."))
+
+
+def _credential_for(
+    session: Session, request: Request, mailbox: Mailbox, typed: MailboxForm, facts: dict[str, Any]
+) -> Credential:
+    """The mailbox's own credentials with what was typed, or new ones where it has none. Raises :class:`MailboxError`."""
+    here, credential = house(request), credential_of(session, mailbox)
+    if credential is None:
+        return make_credential(session, here, mailbox.user_id, typed.secret, **facts)
+    if typed.secret:  # a password takes the place of a sign-in at the provider
+        facts["auth"], credential.grant_id = "password", None
+    change_credential(session, here, credential, typed.secret or None, **facts)
+    credential_changed(session, credential)
+    return credential
+
+
+def _wrong(error: MailboxError) -> Wrong:
+    return {_FIELDS.get(error.field, error.field) or "form": said(error.sentence)}
+
+
+_FIELDS: Mapping[str, str] = {"login": "address"}
+
+
+def _form(
+    request: Request, user: User, mailbox: Mailbox | None, typed: MailboxForm, wrong: Wrong, status: int = 200
+) -> Response:
+    with house(request).database.reading() as session:
+        free = unused_credentials(session, user)
+        credential = credential_of(session, mailbox) if mailbox else None
+        problems = problems_of(session, mailbox)
+    reading = {key: preset for key, preset in PRESETS.items() if preset.imap_host or key == "other"}
+    context = {
+        "mailbox": mailbox,
+        "credential": credential,
+        "free": free,
+        "typed": typed,
+        "wrong": wrong,
+        "presets": reading,
+        "by_address": BY_ADDRESS,
+        "services": [*([] if mailbox else [(BY_ADDRESS, _("Found by my address"))])]
+        + [(key, _(preset.name)) for key, preset in reading.items()],
+        "first_windows": [(key, _(name), _(hint) if hint else "") for key, (name, hint) in FIRST_WINDOWS.items()],
+        "problems": problems,
+        "providers": configured(house(request).settings),
+        "words": mailbox_words,
+    }
+    return render(request, "mailbox.html", context, status)
+
+
+routes = [
+    Route(HERE, mailboxes),
+    Route(HERE, add, methods=["POST"]),
+    Route(f"{HERE}/new", new),
+    Route(f"{HERE}/limit", limit, methods=["POST"]),
+    Route(f"{HERE}/{{id}}", edit),
+    Route(f"{HERE}/{{id}}", save, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/check", check, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/sync", sync, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/removal", removal, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/recount", recount_preview),
+    Route(f"{HERE}/{{id}}/recount", recount_now, methods=["POST"]),
+]
