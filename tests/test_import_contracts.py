@@ -45,6 +45,7 @@ JUDGES = (
     "tracker.inbound.bounce",
     "tracker.inbound.answers",
     "tracker.inbound.dates",
+    "tracker.inbound.forwarded",
 )
 _HARMLESS = """__future__ base64 binascii bisect calendar codecs collections contextlib dataclasses datetime email enum functools
 hashlib html idna importlib ipaddress itertools json math operator re string struct typing unicodedata urllib

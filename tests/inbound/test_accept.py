@@ -259,3 +259,15 @@ def test_many_workers_never_count_two_within_the_period(inbox: Arrivals, house: 
     letters = inbox.letters()
     assert [letter.counted for letter in letters].count(True) == 1
     assert len({letter.repeat_of_id for letter in letters if not letter.counted}) == 1
+
+
+def test_k11_a_colleagues_letter_is_unwrapped_only_where_that_is_asked_for(inbox: Arrivals, people: People) -> None:
+    people.user("Carol")
+    octets = raw("k11-forwarded-by-a-colleague")
+    by_carol = octets.replace(b"anna@client.example", b"carol@seller.example")
+    assert inbox.arrive(by_carol).sender == "carol@seller.example"
+    inbox.change(unwrap_forwarded=True)
+    unwrapped = inbox.arrive(by_carol + b"again")
+    assert (unwrapped.sender, unwrapped.sender_name) == ("eve@buyer.example", "Eve")
+    assert "forwarded" in unwrapped.flags
+    assert inbox.arrive(octets).sender == "anna@client.example"

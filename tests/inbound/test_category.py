@@ -3,9 +3,10 @@
 import pytest
 
 from tests.inbound.corpus import raw, simple
-from tracker.inbound.answers import is_forwarded
+from tracker.addresses import Mailbox
 from tracker.inbound.bounce import Failure, read_report
 from tracker.inbound.category import judge
+from tracker.inbound.forwarded import inner_sender, is_forwarded
 from tracker.inbound.parse import parse
 
 OWN = frozenset({"info@site.example", "marina@seller.example"})
@@ -105,6 +106,7 @@ def test_k11_forwarded_is_a_flag() -> None:
     assert is_forwarded(forwarded)
     assert forwarded.sender is not None
     assert forwarded.sender.address == "anna@client.example"
+    assert inner_sender(raw("k11-forwarded-by-a-colleague"), forwarded) == Mailbox("eve@buyer.example", "Eve")
     assert not is_forwarded(parse(simple("Subject: Re: forward planning")))
     assert is_forwarded(parse(simple("Subject: x", body="hi\r\n-------- Пересылаемое сообщение --------\r\n")))
     assert is_forwarded(parse(simple("Resent-From: a@b.example")))

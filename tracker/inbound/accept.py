@@ -11,16 +11,17 @@ import logging
 
 from sqlmodel import Session
 
+from tracker.addresses import Mailbox as Person
 from tracker.house import House
 from tracker.inbound.answering import answer_of, note_answer
-from tracker.inbound.answers import is_forwarded
 from tracker.inbound.bounce import read_report
 from tracker.inbound.category import Judged, judge
 from tracker.inbound.dates import receipt
 from tracker.inbound.enquiry import decide_enquiry
 from tracker.inbound.fetched import Accepted, Fetched
+from tracker.inbound.forwarded import inner_sender, is_forwarded
 from tracker.inbound.identity import content_hash, identity
-from tracker.inbound.own import own_addresses
+from tracker.inbound.own import is_colleague, own_addresses
 from tracker.inbound.parse import Parsed, parse
 from tracker.inbound.returned import note_returned
 from tracker.inbound.storing import Arrived, keep_copy, known_copy, make_letter, store_letter, store_unread
@@ -80,6 +81,7 @@ def _understood(session: Session, house: House, mailbox: Mailbox, fetched: Fetch
     judged = judge(parsed, own, False)
     came = receipt(fetched.internal_date, parsed.values("received"), parsed.sent_at, fetched.fetched_at)
     content = content_hash(parsed)
+    flags = _flags(parsed, judged, fetched)
     return Arrived(
         mailbox=mailbox,
         fetched=fetched,
@@ -90,13 +92,21 @@ def _understood(session: Session, house: House, mailbox: Mailbox, fetched: Fetch
         receipt=came,
         content_hash=content,
         identity=identity(fetched.gmail_id, parsed.message_id, content),
-        flags=_flags(parsed, judged, fetched),
+        flags=flags,
+        inner=_inner(session, mailbox, raw, parsed) if "forwarded" in flags else None,
     )
 
 
 def _flags(parsed: Parsed, judged: Judged, fetched: Fetched) -> list[str]:
     forwarded = judged.category == Category.HUMAN and is_forwarded(parsed)
     return sorted({*fetched.tags, *(["forwarded"] if forwarded else [])})
+
+
+def _inner(session: Session, mailbox: Mailbox, raw: bytes, parsed: Parsed) -> Person | None:
+    """Whose letter a colleague hands on, where the mailbox asks for it; the sender otherwise stays who sent it."""
+    if not mailbox.unwrap_forwarded or parsed.sender is None or not is_colleague(session, parsed.sender.address):
+        return None
+    return inner_sender(raw, parsed)
 
 
 def _follow(session: Session, house: House, arrived: Arrived, letter: Letter) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tracker.inbound.forwarded import is_forward_subject
 from tracker.inbound.parse import Parsed
 from tracker.inbound.repeat import without_tag
 
@@ -12,12 +13,6 @@ _PREFIX = re.compile(
     r"^\s*(?:(?:re|fwd?|fw|aw|antw|wg|sv|vs|tr|rv|res|odp|ответ|отв|на|пересл|перенапр)\s*(?:\[\d{1,3}\]|\(\d{1,3}\))?\s*:"
     r"|\[(?:ext(?:ernal)?|внешн\w*)\])\s*",
     re.IGNORECASE,
-)
-_FORWARD = re.compile(r"^\s*(?:\[[^\]]{1,40}\]\s*)?(?:fwd?|fw|tr|wg|пересл|перенапр|rv|vs)\s*:", re.IGNORECASE)
-_FORWARD_BLOCK = re.compile(
-    r"^[ \t>*]*(?:-{2,}[ \t]*)?(?:forwarded message|пересылаемое сообщение|пересылаемое письмо|пересланное сообщение"
-    r"|begin forwarded message|начало переадресованного сообщения|weitergeleitete nachricht)(?:\s*-{2,}|\s*:|\s*$)",
-    re.IGNORECASE | re.MULTILINE,
 )
 _HREF = re.compile(r"""(?:href|src)\s*=\s*["']?(https?://[^"'\s>]{1,4000})""", re.IGNORECASE)
 
@@ -72,16 +67,7 @@ def bare_subject(subject: str) -> str:
 
 def is_answer_by_subject(subject: str) -> bool:
     """The subject says that it answers something, and more than that."""
-    return bool(_PREFIX.match(subject)) and not _FORWARD.match(subject) and len(bare_subject(subject)) > 3
-
-
-def is_forwarded(letter: Parsed) -> bool:
-    """Somebody hands on what somebody else wrote. A flag; the sender stays who sent it."""
-    if _FORWARD.match(letter.subject) or "message/rfc822" in letter.part_types:
-        return True
-    if any(name.startswith("resent-") for name, _ in letter.fields):
-        return True
-    return bool(_FORWARD_BLOCK.search(letter.text[:20_000]))
+    return bool(_PREFIX.match(subject)) and not is_forward_subject(subject) and len(bare_subject(subject)) > 3
 
 
 def quoted_urls(html: str | None, most: int = 500) -> Iterator[str]:

@@ -44,6 +44,8 @@ class Arrived:
     content_hash: str
     identity: str
     flags: list[str]
+    inner: Person | None = None
+    """Who wrote what a colleague handed on."""
 
 
 def known_copy(session: Session, place: Place) -> Letter | None:
@@ -176,10 +178,10 @@ def _row(arrived: Arrived) -> Letter:
 
 
 def _writer(arrived: Arrived) -> Person | None:
-    """Who wrote: From, or Reply-To of a form that writes in our own name."""
+    """Who wrote: From, or Reply-To of a form that writes in our own name, or who stands inside a forwarded letter."""
     sender = arrived.parsed.sender
-    if sender is None:
-        return None
+    if sender is None or arrived.inner is not None:
+        return arrived.inner
     replies = {form_of(one.address): one for one in arrived.parsed.reply_to}
     form = sender_of(form_of(sender.address), list(replies), arrived.own)
     return sender if form == form_of(sender.address) else replies[form]
