@@ -245,18 +245,19 @@ def test_f35_many_workers_with_one_letter_store_one(inbox: Arrivals, house: Hous
 @pytest.mark.parametrize("house", ["postgresql"], indirect=True)
 def test_many_workers_never_count_two_within_the_period(inbox: Arrivals, house: House) -> None:
     """Each holds its transaction open after deciding, so that without the lock both would count."""
-    barrier = threading.Barrier(8)
+    assert inbox.enquiry(-1000).counted  # the row that is held is there, so that making it does not already queue them
+    barrier = threading.Barrier(4)
 
     def bring(number: int) -> None:
         fetched = inbox.fetched(simple(body=f"letter {number}"), number / 100)
         with house.database.session_scope() as session:
             barrier.wait()
             accept(session, house, session.get_one(Mailbox, inbox.mailbox.id), fetched)
-            threading.Event().wait(0.05)
+            threading.Event().wait(0.5)
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(bring, range(8)))
-    letters = inbox.letters()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(bring, range(4)))
+    letters = inbox.letters()[1:]
     assert [letter.counted for letter in letters].count(True) == 1
     assert len({letter.repeat_of_id for letter in letters if not letter.counted}) == 1
 
