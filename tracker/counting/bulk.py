@@ -10,6 +10,7 @@ from datetime import UTC
 from typing import Any
 
 from sqlalchemy import JSON, Dialect, LargeBinary, Table, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Session
 
@@ -25,6 +26,12 @@ def reserve_ids(session: Session, table: Table, count: int) -> range | list[int]
         return range(newest + 1, newest + 1 + count)
     statement = text("SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)")
     return list(session.connection().execute(statement, {"name": table.name, "count": count}).scalars())
+
+
+def insert_or_keep(session: Session, model: Any) -> Any:
+    """An INSERT for one row that leaves a row that is there already as it is."""
+    dialect: Any = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    return dialect.insert(model).on_conflict_do_nothing()
 
 
 def append_rows(session: Session, table: Table, rows: Sequence[Row]) -> None:

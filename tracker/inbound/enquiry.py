@@ -1,10 +1,8 @@
 """Whether a letter counts as an enquiry, decided under a lock per sender and recipient."""
 
-from typing import Any
-
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
+from tracker.counting.bulk import insert_or_keep
 from tracker.inbound.repeat import Decision, Enquiry, decide, length
 from tracker.inbound.storing import Arrived
 from tracker.models import EnquiryKey, Letter
@@ -28,10 +26,11 @@ def decide_enquiry(session: Session, arrived: Arrived, letter: Letter) -> Decisi
 def hold_key(session: Session, mailbox_id: int, sender: str, recipient: str) -> int:
     """The row of this sender and recipient, made when there is none, and held until the commit: of two workers one waits."""
     names = {"mailbox_id": mailbox_id, "sender": sender, "recipient": recipient}
-    insert: Any = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    session.execute(insert(EnquiryKey).values(names).on_conflict_do_nothing())
     wanted = select(EnquiryKey.id).where(*(getattr(EnquiryKey, name) == value for name, value in names.items()))
-    found = session.exec(wanted.with_for_update()).one()
+    found = session.exec(wanted.with_for_update()).first()
+    if found is None:
+        session.execute(insert_or_keep(session, EnquiryKey).values(names))
+        found = session.exec(wanted.with_for_update()).one()
     assert found is not None
     return found
 

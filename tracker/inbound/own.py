@@ -1,6 +1,8 @@
 """Which addresses are a person's own, and which are those of colleagues."""
 
-from sqlmodel import Session, func, select
+from sqlalchemy import select as columns
+from sqlalchemy import union_all
+from sqlmodel import Session, col, func, select
 
 from tracker.inbound.repeat import form_of
 from tracker.models import Account, Mailbox, User
@@ -8,10 +10,13 @@ from tracker.models import Account, Mailbox, User
 
 def own_addresses(session: Session, mailbox: Mailbox) -> frozenset[str]:
     """The addresses that the person of this mailbox writes from and is written to, in look-up form."""
-    found = {mailbox.address}
-    found |= set(session.exec(select(Mailbox.address).where(Mailbox.user_id == mailbox.user_id)))
-    found |= set(session.exec(select(Account.address).where(Account.user_id == mailbox.user_id)))
-    found |= set(session.exec(select(User.email).where(User.id == mailbox.user_id)))
+    person = mailbox.user_id
+    listed = union_all(
+        columns(col(Mailbox.address)).where(col(Mailbox.user_id) == person),
+        columns(col(Account.address)).where(col(Account.user_id) == person),
+        columns(col(User.email)).where(col(User.id) == person),
+    )
+    found = [mailbox.address, *session.connection().execute(listed).scalars()]
     return frozenset(form for address in found if (form := form_of(address)))
 
 

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from tracker.addresses import Mailbox as Person
+from tracker.counting.bulk import insert_or_keep
 from tracker.inbound.category import Judged
 from tracker.inbound.dates import Receipt
 from tracker.inbound.fetched import Fetched, Place
@@ -58,19 +59,9 @@ def known_copy(session: Session, place: Place) -> Letter | None:
 
 def keep_copy(session: Session, letter: Letter, place: Place, seen_at: datetime) -> None:
     """Notes the place; a server without numbering has none."""
-    if not (place.uid or place.uidl) or session.exec(select(LetterCopy.id).where(*_at(place))).first():
-        return
-    session.add(
-        LetterCopy(
-            letter_id=letter.id or 0,
-            folder_id=place.folder_id,
-            uidvalidity=place.uidvalidity,
-            uid=place.uid,
-            uidl=place.uidl,
-            seen_at=seen_at,
-        )
-    )
-    session.flush()
+    if place.uid or place.uidl:
+        row = {"letter_id": letter.id, "seen_at": seen_at, **asdict(place)}
+        session.execute(insert_or_keep(session, LetterCopy).values(row))
 
 
 def _at(place: Place) -> tuple[Any, ...]:
@@ -127,14 +118,11 @@ def store_unread(session: Session, mailbox: Mailbox, fetched: Fetched, raw: byte
 
 def _insert_or_keep(session: Session, letter: Letter) -> tuple[Letter, bool]:
     same = select(Letter).where(Letter.mailbox_id == letter.mailbox_id, Letter.identity == letter.identity)
-    found = session.exec(same).first()
-    if found is not None:
-        return found, False
     try:
         with session.begin_nested():
             session.add(letter)
         return letter, True
-    except IntegrityError:  # another worker brought it between our look and our insert
+    except IntegrityError:  # it is here already, or another worker has just brought it
         return session.exec(same).one(), False
 
 

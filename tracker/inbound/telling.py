@@ -2,11 +2,10 @@
 
 import hashlib
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, func, select
 
+from tracker.counting.bulk import insert_or_keep
 from tracker.inbound.fetched import Fetched
 from tracker.models import Letter, Mailbox, MailboxProblem, Notice
 
@@ -39,11 +38,10 @@ def _alert_loop(session: Session, mailbox: Mailbox, letter: Letter) -> None:
 
 def notice(session: Session, event: str, subject: str, mailbox: Mailbox, letter: Letter) -> None:
     """Writes the notice unless it is there: each event is told to each person once."""
-    insert: Any = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     row = Notice(
         event=event, subject=subject, user_id=letter.user_id, mailbox_id=mailbox.id, letter_id=letter.id
     ).model_dump(exclude={"id"})
-    session.execute(insert(Notice).values(row).on_conflict_do_nothing())
+    session.execute(insert_or_keep(session, Notice).values(row))
 
 
 def note_problems(session: Session, letter: Letter, fetched: Fetched) -> None:
