@@ -5,7 +5,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-BENCHES = ("edge", "rewriter", "ingest", "gateway", "judge")
+BENCHES = ("edge", "rewriter", "ingest", "gateway", "judge", "letters")
 
 
 def main() -> int:
