@@ -1,6 +1,7 @@
 """People, tokens, policy and sending addresses from the command line, on both databases."""
 
 import re
+from pathlib import Path
 
 import pytest
 from sqlmodel import col, select
@@ -147,3 +148,24 @@ def test_the_operator_vouches_for_an_address(inkling: Inkling) -> None:
         confirmed = {a.address for a in session.exec(select(Account)) if a.confirmed_at}
     assert confirmed == {"Sales@Seller.example"}
     house.database.close()
+
+
+def test_consents_come_from_a_file(inkling: Inkling, tmp_path: Path) -> None:
+    file = tmp_path / "consents.csv"
+    file.write_text("address,purpose,state\nanna@client.example,both,refused\nluc@client.example,nothing,refused\n")
+    done = inkling.here("consent", "import", str(file))
+    assert (done.code, done.text.splitlines()) == (
+        1,
+        [
+            "line 3\tluc@client.example\tpurpose\t“purpose” must be one of opens, clicks, documents, both, not “nothing”.",
+            "Read 2 rows: recorded 2 entries, refused 1 of the rows.",
+        ],
+    )
+    file.write_text("anna@client.example\n")
+    assert "must name the columns" in inkling.here("consent", "import", str(file)).sentence
+    assert "cannot be read" in inkling.here("consent", "import", str(tmp_path / "none.csv")).sentence
+
+
+def test_a_policy_above_the_ceiling_is_refused(inkling: Inkling) -> None:
+    done = inkling("policy", "set", "notice", "--reason", "All our clients know us.", TRACKING_CEILING="strict")
+    assert (done.code, "allows the policy “strict” at the most" in done.sentence) == (1, True)

@@ -9,7 +9,7 @@ from tests.web.mail_world import agree
 from tests.web.reading import every, said, words
 from tracker.consent import State
 from tracker.house import House
-from tracker.models import ConsentEntry, PolicyChange, Recipient
+from tracker.models import Account, ConsentEntry, PolicyChange, Recipient, User
 from tracker.preferences import preference
 
 WHOLE = {
@@ -122,3 +122,19 @@ def test_the_rules_are_changed_and_every_change_is_told(house: House, client: ht
     with house.database.reading() as session:
         assert preference(session, "consent_months") == 12
         assert len(session.exec(select(PolicyChange)).all()) == 3
+
+
+def test_an_account_says_what_its_mail_measures(house: House, client: httpx.Client, alice: User, bob: User) -> None:
+    with house.database.session_scope() as session:
+        mine, his = (
+            Account(user_id=u.id or 0, address=u.email, smtp_host="h", smtp_port=25, smtp_security="none")
+            for u in (alice, bob)
+        )
+        session.add_all((mine, his))
+    page = f"/settings/accounts/{mine.public_id}"
+    assert "What mail from this account measures" in client.get(page).text
+    assert client.post(f"{page}/measuring", data={"measure_clicks": "on"}).status_code == 303
+    assert client.post(f"/settings/accounts/{his.public_id}/measuring", data={}).status_code == 404
+    with house.database.reading() as session:
+        told = {a.address: (a.measure_opens, a.measure_clicks) for a in session.exec(select(Account))}
+    assert told == {alice.email: (False, True), bob.email: (True, True)}

@@ -24,5 +24,5 @@ def import_file(words: argparse.Namespace) -> int:
                     print(f"line {result.line}\t{result.address}\t{result.field or '-'}\t{result.problem}")
     except UnreadableFile as error:
         raise CommandError(str(error)) from None
-    print(f"{rows} rows read, {recorded} entries recorded, {refused} rows refused.")
+    print(f"Read {rows} rows: recorded {recorded} entries, refused {refused} of the rows.")
     return 1 if refused else 0

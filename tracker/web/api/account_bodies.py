@@ -67,6 +67,11 @@ class AccountChange(Body):
     per_day: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
         default=None, description="Copies a day; null is what the service takes, 0 no limit."
     )
+    measure_opens: bool = Field(
+        default=True,
+        description="Whether opens of mail from this account may be measured, whatever its messages ask for.",
+    )
+    measure_clicks: bool = Field(default=True, description="The same of clicks.")
 
 
 class NewAccount(AccountChange):
@@ -121,7 +126,7 @@ def change_account(house: House, account: Account, change: AccountChange) -> Non
 
 
 def _take_choices(account: Account, change: AccountChange) -> None:
-    for name in change.model_fields_set & {"replaces_copy", "per_minute", "per_day"}:
+    for name in change.model_fields_set & {"replaces_copy", "per_minute", "per_day", "measure_opens", "measure_clicks"}:
         setattr(account, name, getattr(change, name))
 
 

@@ -66,6 +66,9 @@ class AccountShape(Shape):
     replaces_copy: bool
     per_minute: int | None
     per_day: int | None
+    measure_opens: bool
+    measure_clicks: bool
+    """Whether mail from this account may be measured at all, whatever its messages ask for."""
     rewrites_links: str | None
     """The service, where it may put links of its own into what it sends: switch that off there."""
     sent_folder: str | None
