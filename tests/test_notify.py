@@ -141,8 +141,19 @@ def test_lines_come_in_pages(house: House, alice: User) -> None:
     for number in range(5):
         ring(house, alice, f"delivery:{number}", minute=number)
     first = bell(house, alice, limit=2)
-    then = bell(house, alice, limit=2, before=first[-1].at)
+    then = bell(house, alice, limit=2, before=(first[-1].at, first[-1].id))
     assert [line.subject for line in [*first, *then]] == ["delivery:4", "delivery:3", "delivery:2", "delivery:1"]
+
+
+def test_lines_of_one_moment_are_in_pages_too(house: House, alice: User) -> None:
+    for number in range(5):
+        ring(house, alice, f"delivery:{number}", minute=1)
+    seen: list[str] = []
+    before = None
+    while page := bell(house, alice, limit=2, before=before):
+        seen += [line.subject for line in page]
+        before = (page[-1].at, page[-1].id)
+    assert seen == [f"delivery:{number}" for number in (4, 3, 2, 1, 0)]
 
 
 def test_workers_that_ring_at_once_leave_one_line(house: House, alice: User) -> None:

@@ -162,16 +162,19 @@ def lines(
     unread_only: bool = False,
     ringing: bool = False,
     limit: int = 50,
-    before: datetime | None = None,
+    before: tuple[datetime, int] | None = None,
 ) -> Sequence[Notification]:
-    """The person's bell lines, newest first. ``ringing`` are the unread ones that quiet hours do not hold."""
+    """The person's bell lines, newest first. ``before`` is time and number of the last line of the page above: many
+    lines may bear one time. ``ringing`` are the unread ones that quiet hours do not hold."""
     statement = select(Notification).where(Notification.user_id == user.id)
     if unread_only or ringing:
         statement = statement.where(col(Notification.read_at).is_(None))
     if ringing:
         statement = statement.where(_not_held())
     if before is not None:
-        statement = statement.where(Notification.at < before)
+        at, number = before
+        same_time = (col(Notification.at) == at) & (col(Notification.id) < number)
+        statement = statement.where((col(Notification.at) < at) | same_time)
     return session.exec(statement.order_by(col(Notification.at).desc(), col(Notification.id).desc()).limit(limit)).all()
 
 

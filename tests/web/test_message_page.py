@@ -315,3 +315,11 @@ def test_a_verdict_on_somebody_elses_event_is_not_there(
         event = session.exec(select(Event)).one()
     answer = client_of(bob).post(f"/mail/{mine.public_id}/events/{event.public_id}/verdict", data={"human": "no"})
     assert answer.status_code == 404
+
+
+def test_g33_g34_the_timeline_says_at_least_and_who_may_hold_the_copy(
+    house: House, client: httpx.Client, alice: User
+) -> None:
+    page = client.get(f"/mail/{the_offer(house, alice).public_id}").text
+    assert "Opens are counted at least" in page
+    assert "Whoever has this copy counts as its recipient, also after forwarding." in page

@@ -65,14 +65,14 @@ def notifications(request: Request, user: User) -> Response:
 
 
 def _page(request: Request, user: User, alerts: Alerts, wrong: Wrong, status: int = 200) -> Response:
-    before, unread_only = _moment(request.query_params.get("before")), request.query_params.get("unread") == "true"
+    before, unread_only = _place(request.query_params.get("before")), request.query_params.get("unread") == "true"
     with house(request).database.reading() as session:
         found = notify.lines(session, user, unread_only=unread_only, limit=PAGE_LINES + 1, before=before)
         lines = bell_lines(session, found[:PAGE_LINES])
         account = working_account(session, user)
     context = {
         "lines": lines,
-        "older": lines[-1].at.isoformat() if len(found) > PAGE_LINES else None,
+        "older": f"{found[-2].at.isoformat()}~{found[-2].id}" if len(found) > PAGE_LINES else None,
         "unread_only": unread_only,
         "alerts": alerts,
         "wrong": wrong,
@@ -133,12 +133,16 @@ def _about(session: Session, line: Notification) -> str:
     return "/settings/accounts" if line.kind == "problem" else "/notifications"
 
 
-def _moment(value: str | None) -> datetime | None:
+def _place(value: str | None) -> tuple[datetime, int] | None:
+    """Where the page above ended; None for the first page and for what is no such place."""
+    moment, _tilde, number = (value or "").partition("~")
+    if not number.isascii() or not number.isdecimal() or len(number) > 18:
+        return None
     try:
-        found = datetime.fromisoformat(value) if value else None
+        found = datetime.fromisoformat(moment)
     except ValueError:
         return None
-    return found if found is not None and found.tzinfo is not None else None
+    return (found, int(number)) if found.tzinfo is not None else None
 
 
 routes = [
