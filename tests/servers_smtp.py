@@ -46,6 +46,7 @@ class SmtpRules:
     secret: str | None = None
     tokens: Callable[[str, str], bool] | None = None  # (login, token) → good; offers AUTH XOAUTH2
     refuse: dict[str, str] = field(default_factory=dict)  # recipient → 5yz reply
+    refuse_sender: dict[str, str] = field(default_factory=dict)  # MAIL FROM → reply
     defer: dict[str, int] = field(default_factory=dict)  # recipient → how many times 4yz comes first
     defer_first: int = 0  # this many transactions are put off at MAIL FROM
     refuse_content: str | None = None  # reply to the whole message after DATA
@@ -113,6 +114,8 @@ class SmtpSink:
         await self._dawdle("MAIL")
         if (self.rules.login is not None or self.rules.tokens is not None) and not session.authenticated:
             return "530 5.7.0 Authentication required"
+        if address in self.rules.refuse_sender:
+            return self.rules.refuse_sender[address]
         if self.rules.defer_first > 0:
             self.rules.defer_first -= 1
             return DEFERRED

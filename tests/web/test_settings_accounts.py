@@ -62,6 +62,25 @@ def test_a_server_that_is_not_there_is_said_to_be_not_there(client: httpx.Client
     assert f"Nothing listens on 127.0.0.1:{port}" in client.get(answer.headers["location"]).text
 
 
+def test_a_server_that_wants_a_login_is_not_said_to_work_without(client: httpx.Client, house: House) -> None:
+    with smtp_sink(login="alice", secret="right") as sink:
+        answer = client.post("/settings/accounts", data=form(sink))
+    assert only_account(house).state == "broken"
+    assert "The server wants a login and password" in client.get(answer.headers["location"]).text
+
+
+def test_a_server_that_does_not_let_us_send_as_this_address_says_so(
+    client: httpx.Client, house: House, smtp_sink: SmtpSink
+) -> None:
+    smtp_sink.rules.refuse_sender["Alice@seller.example"] = "553 5.7.1 Sender address rejected: not owned by user"
+    answer = client.post("/settings/accounts", data=form(smtp_sink))
+    assert "does not let this login send as Alice@seller.example" in client.get(answer.headers["location"]).text
+    smtp_sink.rules.refuse_sender["Alice@seller.example"] = "451 4.7.1 Greylisted"
+    client.post(f"/settings/accounts/{only_account(house).public_id}/check")
+    assert only_account(house).state == "works"
+    assert smtp_sink.accepted == []
+
+
 @pytest.mark.parametrize(("field", "value"), [("smtp_host", "127.0.0.2"), ("smtp_login", "other")])
 def test_another_host_or_login_forgets_the_secret(client: httpx.Client, house: House, field: str, value: str) -> None:
     with smtp_sink(login="alice", secret=SECRET) as sink:

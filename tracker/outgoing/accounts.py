@@ -1,6 +1,7 @@
 """Sending accounts: secrets and the connection test."""
 
 import imaplib
+import smtplib
 from dataclasses import dataclass
 
 from imapclient.exceptions import IMAPClientError
@@ -146,10 +147,31 @@ def check_account(house: House, account_id: int) -> CheckResult:
 
 def _try_smtp(house: House, account: Account) -> tuple[bool, str, str]:
     try:
-        with smtp(house, smtp_server(house, account)):
-            return True, Sentence("Sending works."), ""
+        with smtp(house, smtp_server(house, account)) as line:
+            refusal = _sender_refused(line, account)
     except ConnectError as error:
         return False, error.sentence, error.code
+    except (OSError, smtplib.SMTPException) as error:
+        return False, Sentence("The line broke during the test: %(problem)s", problem=type(error).__name__), ""
+    return (False, refusal, "") if refusal else (True, Sentence("Sending works."), "")
+
+
+def _sender_refused(line: smtplib.SMTP, account: Account) -> str:
+    """Whether the server would take mail from this address: asked, and taken back. Empty when it would, or does not know now."""
+    if not account.address.isascii():
+        return ""
+    code, said = line.mail(account.address)
+    line.rset()
+    if code // 100 != 5:
+        return ""
+    words = " ".join(said.decode(errors="replace").split())[:300]
+    if code == 530 and not account.smtp_login and account.oauth_grant_id is None:
+        return Sentence("The server wants a login and password. It said: “%(said)s”", said=words)
+    return Sentence(
+        "The server does not let this login send as %(address)s. It said: “%(said)s”",
+        address=account.address,
+        said=words,
+    )
 
 
 def _try_imap(house: House, account: Account) -> tuple[bool | None, str, str | None]:

@@ -1,5 +1,6 @@
 """Between the pure rewriter and the house: which hosts are ours, how our own links are read back, what a message holds."""
 
+import logging
 import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from tracker.house import House
 from tracker.outgoing.hidden_link import without_traps
 from tracker.outgoing.rewrite import FoundLink, Leave, rewrite, unwrap
 from tracker.preferences import preference
+
+log = logging.getLogger(__name__)
 
 
 def options_of(house: House, *, leave_text_urls: bool = True, leave_one_time: bool = True) -> Leave:
@@ -57,11 +60,18 @@ def _token(url: str, mark: str) -> str:
 
 
 def without_ours(house: House, html: str | None) -> str | None:
-    """What was written, pasted or quoted without our pixels and hidden links, and our tracked links turned back."""
+    """What was written, pasted or quoted without our pixels and hidden links, and our tracked links turned back.
+
+    Never raises: what cannot be cleaned goes out as it was written (D19).
+    """
     if not html or not any(mark in html for mark in ("/o/", "/c/")):
         return html
-    html = without_traps(html, lambda url: is_own_trap(house, url))
-    return unwrap(html, lambda url: original_of(house, url), lambda url: is_own_pixel(house, url))
+    try:
+        cleaned = without_traps(html, lambda url: is_own_trap(house, url))
+        return unwrap(cleaned, lambda url: original_of(house, url), lambda url: is_own_pixel(house, url))
+    except Exception as error:
+        log.error("a message could not be cleaned of our own links (%s)", type(error).__name__)
+        return html
 
 
 def unmarked(html: str | None) -> str | None:
