@@ -23,6 +23,7 @@ TIMEOUT = 30.0
 """Seconds to wait for any single answer of a mail server."""
 # At debug level it writes down every line of a talk: letters, and passwords that a server says back.
 logging.getLogger("imapclient").setLevel(logging.WARNING)
+_LITERAL = re.compile(rb"~?\{(\d+)\+?\}\r\n\Z")
 _PLAIN_LOGIN = re.compile(r"[A-Za-z0-9!#$&'+,./:;=?@^_`|~-]+")
 
 
@@ -150,6 +151,10 @@ class _Imap(imaplib.IMAP4):
         self._address, self._server, self._context, self._opened = address, server, context, opened
         super().__init__(server.host, server.port, timeout)
 
+    def readline(self) -> bytes:
+        # imaplib knows {n} alone; RFC 3516 has ~{n}, and some servers answer with the client's {n+}.
+        return _LITERAL.sub(rb"{\1}\r\n", super().readline())
+
     def read(self, size: int) -> bytes:
         # The memory is taken when a literal is announced, before a byte of it has come.
         if size > MAX_LITERAL_BYTES:
@@ -193,10 +198,12 @@ class _ImapClient(IMAPClient):  # type: ignore[misc]
 
     def sign_in(self, login: str, secret: str) -> None:
         """LOGIN is for plain ASCII; AUTHENTICATE PLAIN (RFC 4616) takes anything, in UTF-8."""
-        if _PLAIN_LOGIN.fullmatch(login + secret) or not self.has_capability("AUTH=PLAIN"):
-            self.login(login, secret)
-        else:
+        if not _PLAIN_LOGIN.fullmatch(login + secret) and self.has_capability("AUTH=PLAIN"):
             self.plain_login(login, secret)
+            return
+        # RFC 9051 section 4.3 has UTF-8 in quoted strings; older servers take it or refuse the login.
+        self._imap._encoding = "utf-8"
+        self.login(login, secret)
 
 
 @contextmanager

@@ -3,21 +3,29 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, SQLModel, col, select
 
 from tests.servers import Dovecot
 from tests.servers_nasty import NastyImap
+from tests.servers_nasty_pop3 import NastyPop3
 from tracker.db import now
 from tracker.house import House
+from tracker.inbound.accept import accept
 from tracker.inbound.check import check_mailbox
 from tracker.inbound.credentials import make_credential
 from tracker.inbound.mailboxes import connect_mailbox
-from tracker.models import Credential, Letter, Mailbox, User
+from tracker.inbound.sync import sync_mailbox
+from tracker.inbound.taking import Take
+from tracker.inbound.timetable import Claim, claim_due
+from tracker.models import Credential, Letter, Mailbox, MailboxFolder, Notice, User
 
 SECRET = "pässword “with” quotes\\"
+
+
+Row = TypeVar("Row", bound=SQLModel)
 
 
 @dataclass
@@ -49,18 +57,50 @@ class Post:
     def subjects(self) -> list[str]:
         return [letter.subject for letter in self.letters()]
 
+    def sync(self, *, take: Take = accept) -> int:
+        """Runs over the mailbox at once, as the worker does. Gives how many letters are new."""
+        before = len(self.letters())
+        self.change(due_at=now(), lease_until=None)
+        claim = self.claim()
+        assert claim is not None, self.mailbox
+        sync_mailbox(self.house, claim, take)
+        return len(self.letters()) - before
+
+    def claim(self) -> Claim | None:
+        return claim_due(self.house, f"test:{uuid4().hex[:8]}")
+
+    def folder(self, name: str = "INBOX") -> MailboxFolder:
+        with self.house.database.reading() as session:
+            found = select(MailboxFolder).where(MailboxFolder.mailbox_id == self.mailbox_id, MailboxFolder.name == name)
+            return session.exec(found).one()
+
+    def told(self) -> list[str]:
+        """What was said of the mailbox itself, apart from its letters."""
+        return [notice.event for notice in self.rows(Notice) if notice.event != "letter"]
+
+    def rows(self, table: type[Row]) -> list[Row]:
+        with self.house.database.reading() as session:
+            return list(session.exec(select(table)).all())
+
 
 def fresh_address(name: str = "info") -> str:
     return f"{name}-{uuid4().hex[:10]}@firm.example"
 
 
 def mailbox_on(
-    house: House, user: User, server: Dovecot | NastyImap, login: str, *, protocol: str = "imap", **choices: Any
+    house: House,
+    user: User,
+    server: Dovecot | NastyImap | NastyPop3,
+    login: str,
+    *,
+    protocol: str = "imap",
+    **choices: Any,
 ) -> Post:
     """Connects ``login`` on the server, unchecked."""
-    port = (
-        server.port if isinstance(server, NastyImap) else server.imap_port if protocol == "imap" else server.pop3_port
-    )
+    if isinstance(server, NastyImap | NastyPop3):
+        port = server.port
+    else:
+        port = server.imap_port if protocol == "imap" else server.pop3_port
     assert user.id is not None
     with house.database.session_scope() as session:
         credential = make_credential(
@@ -98,9 +138,9 @@ def letter(
         "Message-ID": f"<{uuid4().hex}@client.example>",
         "MIME-Version": "1.0",
         "Content-Type": "text/plain; charset=utf-8",
-        **more,
+        **{name.replace("_", "-"): value for name, value in more.items()},
     }
-    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"{head}\r\n{body}\r\n".encode()
 
 

@@ -89,7 +89,7 @@ def _open(client: IMAPClient, folder: Folder) -> int | None:
         answer = client.select_folder(folder.raw, readonly=True)
     except imaplib.IMAP4.abort:
         raise
-    except (IMAPClientError, imaplib.IMAP4.error):
+    except (IMAPClientError, imaplib.IMAP4.error, ValueError):
         return None
     return int(answer.get(b"EXISTS", 0))
 

@@ -15,7 +15,7 @@ from tracker.inbound.dates import read_date
 from tracker.inbound.file_names import safe_name
 from tracker.inbound.letter_text import text_from_html
 from tracker.inbound.senders import Found, read_mailboxes
-from tracker.mime.encodings import octets_of
+from tracker.mime.encodings import measured, octets_of
 from tracker.mime.fields import Field
 from tracker.mime.parts import Part, read_parts
 from tracker.mime.text import decoded, readable, storable
@@ -260,7 +260,7 @@ def _files(raw: bytes, leaves: Sequence[tuple[str, Part]], odd: list[str]) -> It
 
 
 def _file(raw: bytes, place: str, part: Part, number: int) -> ParsedFile:
-    octets = _octets(raw, part)
+    size, digest = measured(raw, part.body_start, part.body_end, part.header("content-transfer-encoding"))
     written = decoded((part.disposition_parameters.get("filename") or part.parameters.get("name", ""))[:4000])
     content_id = storable(part.header("content-id")).strip().strip("<>")[:255]
     return ParsedFile(
@@ -270,6 +270,6 @@ def _file(raw: bytes, place: str, part: Part, number: int) -> ParsedFile:
         content_type=storable(part.content_type)[:127],
         content_id=content_id,
         inline=part.disposition != "attachment" and bool(content_id) and part.content_type.startswith("image/"),
-        size=len(octets),
-        digest=hashlib.sha256(octets).hexdigest(),
+        size=size,
+        digest=digest,
     )

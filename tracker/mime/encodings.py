@@ -2,11 +2,13 @@
 
 import base64
 import binascii
+import hashlib
 import re
 from contextlib import suppress
 
 from tracker.mime import quoted_printable
 
+PIECE = 1024 * 1024
 _NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} [^\r\n]*\r?\n", re.MULTILINE)
 
@@ -21,6 +23,25 @@ def octets_of(text: bytes, encoding: str) -> bytes:
     if encoding in ("x-uuencode", "uuencode", "x-uue", "uue"):
         return _uu(text)
     return text
+
+
+def measured(raw: bytes, start: int, end: int, encoding: str) -> tuple[int, str]:
+    """Length and SHA-256 of the octets that a part of ``raw`` stands for. Large base64 is never whole in memory."""
+    if encoding.strip().lower() != "base64" or end - start <= PIECE:
+        octets = octets_of(raw[start:end], encoding)
+        return len(octets), hashlib.sha256(octets).hexdigest()
+    digest, size, left = hashlib.sha256(), 0, b""
+    for at in range(start, end, PIECE):
+        letters = left + _NO_BASE64.sub(b"", raw[at : min(at + PIECE, end)])
+        whole = len(letters) - len(letters) % 4
+        octets, left = binascii.a2b_base64(letters[:whole]), letters[whole:]
+        digest.update(octets)
+        size += len(octets)
+    if len(left) > 1:
+        octets = base64.b64decode(left + b"=" * (4 - len(left)))
+        digest.update(octets)
+        size += len(octets)
+    return size, digest.hexdigest()
 
 
 def base64_octets(text: bytes) -> bytes:

@@ -177,7 +177,10 @@ class MailboxFolder(SQLModel, table=True):
 
 
 class FetchRetry(SQLModel, table=True):
-    """A letter that could not be taken in, tried again: next run, an hour later, a day later; then stored unparsed."""
+    """A letter that could not be taken in, tried again: next run, an hour later, a day later; then stored unparsed.
+
+    With no tries and a time that never comes: a letter of a POP3 mailbox that is not wanted.
+    """
 
     __tablename__ = "fetch_retry"
     __table_args__ = (UniqueConstraint("folder_id", "uidvalidity", "uid", "uidl", name="uq_fetch_retry_place"),)

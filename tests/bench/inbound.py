@@ -1,0 +1,253 @@
+"""Prints what reading mail costs: `python -m tests.bench.inbound [--letters N]`. Figures, never asserted.
+
+First load of N letters from a local Dovecot, with parsing and storing, beside mbsync on the same mailbox in the same run; a poll of
+100 mailboxes without news; memory while a letter of 40 MB comes in.
+"""
+
+import argparse
+import resource
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlmodel import col, func, select, update
+
+from tests.bench.ingest import bench_house
+from tests.houses import People
+from tests.inbound.mail_world import Post, fresh_address, letter, mailbox_on
+from tests.servers import Dovecot, dovecot
+from tests.servers_ground import free_port
+from tracker.db import now
+from tracker.house import House
+from tracker.inbound.accept import accept
+from tracker.inbound.credentials import set_secret
+from tracker.inbound.fetching import Mailboxes, sync_due
+from tracker.models import Credential, Letter, Mailbox, User
+from tracker.preferences import set_preference
+
+PLAIN_SECRET = "plain-secret"
+BODY = "How much are forty chairs, and when could they be here?\r\n" * 80
+MAILBOXES = 100
+MEGABYTE = 1024 * 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--letters", type=int, default=10_000)
+    parser.add_argument("--engine", choices=("sqlite", "postgresql"), action="append")
+    words = parser.parse_args()
+    with dovecot() as server:
+        address = filled(server, words.letters)
+        seconds, size = mbsync(server, address)
+        print(f"{words.letters:,} letters of {size / words.letters / 1024:.1f} KB, {size / MEGABYTE:.0f} MB in all\n")
+        print("| | seconds | letters per second |\n|---|---|---|")
+        print(f"| mbsync | {seconds:.1f} | {words.letters / seconds:,.0f} |", flush=True)
+        for engine in words.engine or ("sqlite", "postgresql"):
+            with bench_house(engine) as house:
+                user = People(house).user()
+                seconds, processor = first_load(house, user, server, address, words.letters)
+                print(
+                    f"| Inkling, {engine} | {seconds:.1f} | {words.letters / seconds:,.0f} | {processor:.1f} s of processor",
+                    flush=True,
+                )
+                polls(house, user, server)
+        with bench_house("sqlite") as house:
+            large(house, People(house).user(), server)
+
+
+def filled(server: Dovecot, letters: int) -> str:
+    """A mailbox with so many letters of today, put straight into its Maildir."""
+    address = fresh_address("bench")
+    server.add_user(address, PLAIN_SECRET)
+    server.append(address, letter("first", body=BODY))
+    home = server.folder / "home" / address / "Maildir" / "cur"
+    (first,) = [path for part in ("new", "cur") for path in (home.parent / part).iterdir()]
+    owner = first.stat()
+    for number in range(1, letters):
+        path = home / f"{int(time.time())}.M{number}.bench:2,"
+        path.write_bytes(
+            letter(f"Offer {number}", f"Client {number} <client{number % 3000}@client.example>", body=BODY)
+        )
+        shutil.chown(path, owner.st_uid, owner.st_gid)
+    return address
+
+
+def mbsync(server: Dovecot, address: str) -> tuple[float, int]:
+    """Seconds that mbsync takes to copy the mailbox into a Maildir, and the bytes of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        (here / "copy").mkdir()
+        (here / "mbsyncrc").write_text(
+            f"IMAPAccount bench\nHost 127.0.0.1\nPort {server.imap_port}\nUser {address}\nPass {PLAIN_SECRET}\n"
+            "SSLType None\nAuthMechs PLAIN\n\nIMAPStore far\nAccount bench\n\n"
+            f"MaildirStore near\nInbox {here}/copy/INBOX\n\n"
+            f"Channel bench\nFar :far:\nNear :near:\nPatterns INBOX\nCreate Near\nSync Pull\nSyncState *\n"
+        )
+        began = time.perf_counter()
+        subprocess.run(["mbsync", "-q", "-c", here / "mbsyncrc", "-a"], check=True)
+        seconds = time.perf_counter() - began
+        return seconds, sum(path.stat().st_size for path in (here / "copy").rglob("*") if path.is_file())
+
+
+def first_load(house: House, user: User, server: Dovecot, address: str, letters: int) -> tuple[float, float]:
+    post = _mailbox(house, user, server, address)
+    began, worked = time.perf_counter(), time.process_time()
+    while len_of(post) < letters and sync_due(house, "bench", accept):
+        pass
+    seconds = time.perf_counter() - began
+    assert len_of(post) == letters, (len_of(post), post.mailbox)
+    post.change(due_at=None)
+    return seconds, time.process_time() - worked
+
+
+def len_of(post: Post) -> int:
+    with post.house.database.reading() as session:
+        count = select(func.count()).select_from(Letter).where(Letter.mailbox_id == post.mailbox_id)
+        return session.exec(count).one()
+
+
+def _mailbox(house: House, user: User, server: Dovecot, address: str) -> Post:
+    post = mailbox_on(house, user, server, address)
+    with house.database.session_scope() as session:
+        credential = session.get_one(Credential, post.mailbox.credential_id)
+        set_secret(house, credential, PLAIN_SECRET)
+        session.add(credential)
+    return post
+
+
+def polls(house: House, user: User, server: Dovecot) -> None:
+    """A hundred mailboxes, each with ten letters that are known already."""
+    with house.database.session_scope() as session:
+        set_preference(session, "mailbox_limit", 1000)
+    posts = []
+    with counted(server) as line:
+        for number in range(MAILBOXES):
+            address = fresh_address(f"poll{number}")
+            server.add_user(address, PLAIN_SECRET)
+            server.append(address, letter("known"), received_at=now())
+            posts.append(_mailbox(house, user, line.server, address))
+        while sync_due(house, "bench", accept):
+            pass
+        _all_due(house)
+        line.bytes = 0
+        began = time.perf_counter()
+        pool = Mailboxes("bench:1", accept)
+        while any(post.mailbox.due_at is not None and post.mailbox.due_at <= now() for post in posts[-3:]) or pool.busy:
+            pool(house)
+            time.sleep(0.05)
+        seconds = time.perf_counter() - began
+    print(
+        f"\n100 mailboxes without news: {seconds:.1f} s, {line.bytes / MAILBOXES / 1024:.1f} KB each on the line\n",
+        flush=True,
+    )
+
+
+def _all_due(house: House) -> None:
+    with house.database.session_scope() as session:
+        session.exec(update(Mailbox).where(col(Mailbox.due_at).is_not(None)).values(due_at=now()))
+
+
+def large(house: House, user: User, server: Dovecot) -> None:
+    """The most memory while a letter of 40 MB, and one larger than is loaded, come in."""
+    address = fresh_address("large")
+    server.add_user(address, PLAIN_SECRET)
+    piece = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU2Nzg5QUJDREVGR0hJSktMTU5PUFFSU1Q=\r\n"
+    body = "--b\r\nContent-Type: text/plain\r\n\r\nSee the file.\r\n--b\r\nContent-Type: application/pdf\r\n"
+    body += "Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=plan.pdf\r\n\r\n"
+    body += piece * (39 * MEGABYTE // len(piece)) + "--b--\r\n"
+    raw = letter("plan", body=body, Content_Type='multipart/mixed; boundary="b"')
+    server.append(address, raw, received_at=now())
+    size = len(raw)
+    del raw, body
+    post = _mailbox(house, user, server, address)
+    idle = _resident()
+    with watched() as most:
+        while sync_due(house, "bench", accept):
+            pass
+    assert len(post.letters()) == 1
+    print(f"A letter of {size / MEGABYTE:.0f} MB: {most.megabytes - idle:.0f} MB of memory over idle ({idle:.0f} MB)")
+
+
+@dataclass
+class Most:
+    megabytes: float = 0.0
+
+
+@contextmanager
+def watched() -> Iterator[Most]:
+    """The highest resident size while the block runs, looked at every few milliseconds."""
+    most, over = Most(), threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            most.megabytes = max(most.megabytes, _resident())
+            over.wait(0.005)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield most
+    finally:
+        over.set()
+        thread.join()
+
+
+def _resident() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / MEGABYTE
+
+
+@dataclass
+class CountedLine:
+    """Stands between us and Dovecot and counts what passes."""
+
+    server: Dovecot
+    bytes: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def carry(self, source: socket.socket, target: socket.socket) -> None:
+        try:
+            while piece := source.recv(65_536):
+                with self.lock:
+                    self.bytes += len(piece)
+                target.sendall(piece)
+        except OSError:
+            pass
+        finally:
+            target.close()
+
+
+@contextmanager
+def counted(server: Dovecot) -> Iterator[CountedLine]:
+    port = free_port()
+    listener = socket.create_server(("127.0.0.1", port))
+    line = CountedLine(
+        Dovecot(server.folder, port, server.imaps_port, server.pop3_port, server.pop3s_port, server.owner)
+    )
+
+    def serve() -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", server.imap_port))
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=line.carry, args=pair, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield line
+    finally:
+        listener.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""When mailboxes are due, and how many are read at once."""
+
+import socket
+import subprocess
+import time
+from datetime import timedelta
+
+from tests.houses import People
+from tests.inbound.mail_world import SECRET, fresh_address, letter, mailbox_on
+from tests.servers import Dovecot, wait_until
+from tests.servers_nasty import nasty_imap
+from tracker.db import now
+from tracker.house import House
+from tracker.inbound.accept import accept
+from tracker.inbound.fetching import Mailboxes
+from tracker.inbound.timetable import AT_ONCE_PER_HOST, back_off, claim_due, next_run, release_leases_of_dead
+from tracker.preferences import set_preference
+
+
+def test_the_next_run_counts_from_when_this_one_was_planned() -> None:
+    moment = now()
+    for _ in range(100):
+        due = next_run(moment - timedelta(minutes=2), moment) - moment
+        assert timedelta(minutes=7, seconds=30) <= due <= timedelta(minutes=8, seconds=30)
+        missed = next_run(moment - timedelta(hours=3), moment) - moment
+        assert timedelta(minutes=9, seconds=30) <= missed <= timedelta(minutes=10, seconds=30)
+
+
+def test_pauses_grow_to_an_hour() -> None:
+    minutes = [back_off(failures).total_seconds() / 60 for failures in (1, 2, 3, 4, 5, 6, 50)]
+    for pause, expected in zip(minutes, (1, 2, 5, 10, 30, 60, 60), strict=True):
+        assert expected * 0.9 <= pause <= expected * 1.1
+
+
+def test_forty_mailboxes_on_one_host_come_in_gently(house: House, people: People) -> None:
+    """F39: two at once, and a pause between logins."""
+    with house.database.session_scope() as session:
+        set_preference(session, "mailbox_limit", 100)
+    user, logins, open_lines, most = people.user(), [], [0], [0]
+
+    def script(_server: object, _tag: bytes, command: bytes) -> None:
+        if command.startswith((b"LOGIN", b"AUTHENTICATE")):
+            logins.append(time.monotonic())
+            open_lines[0] += 1
+            most[0] = max(most[0], open_lines[0])
+            time.sleep(0.3)
+        elif command.startswith(b"LOGOUT"):
+            open_lines[0] -= 1
+
+    with nasty_imap(script=script) as server:
+        server.put(letter())
+        posts = [mailbox_on(house, user, server, fresh_address(), active=True) for _ in range(6)]
+        for post in posts:
+            post.change(state="active")
+        pool = Mailboxes("test:1", accept)
+        deadline = time.monotonic() + 30
+        while not all(post.mailbox.good_run_at for post in posts) and time.monotonic() < deadline:
+            pool(house)
+            time.sleep(0.05)
+        pool.join()
+        assert all(post.mailbox.good_run_at for post in posts)
+    assert most[0] <= AT_ONCE_PER_HOST
+    assert logins[-1] - logins[0] > 1.2
+
+
+def test_a_mailbox_of_a_dead_process_is_free_at_once(house: House, people: People, dovecot: Dovecot) -> None:
+    post = mailbox_on(house, people.user(), dovecot, fresh_address())
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert claim_due(house, f"{socket.gethostname()}:{gone.pid}:1") is not None
+    assert post.claim() is None
+    release_leases_of_dead(house)
+    assert post.claim() is not None
+
+
+def test_the_worker_starts_what_is_due(house: House, people: People, dovecot: Dovecot) -> None:
+    address = fresh_address()
+    dovecot.add_user(address, SECRET)
+    dovecot.append(address, letter("a"), received_at=now())
+    post = mailbox_on(house, people.user(), dovecot, address)
+    pool = Mailboxes("test:1", accept)
+    assert pool(house) == 0
+    wait_until(lambda: post.mailbox.good_run_at is not None, 20)
+    pool.join()
+    assert post.subjects() == ["a"]
+    assert pool(house) == 0
+    assert pool.busy == 0

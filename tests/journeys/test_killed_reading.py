@@ -1,0 +1,60 @@
+"""`kill -9` of the whole product in the middle of a first load: no letter is lost, none comes twice."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from sqlmodel import func, select
+
+from tests.houses import People, opened_house
+from tests.inbound.mail_world import SECRET, Post, fresh_address, letter, mailbox_on
+from tests.journeys.test_killed import serving
+from tests.servers import Dovecot, free_port, wait_until
+from tracker.db import now
+from tracker.house import House
+from tracker.models import Letter, LetterBody, LetterCopy, LetterRaw, PendingAction
+
+LETTERS = 200
+
+
+@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+def test_nothing_is_lost_or_doubled_when_the_product_is_killed_while_reading(
+    tmp_path: Path, dovecot: Dovecot, protocol: str
+) -> None:
+    port, address = free_port(), fresh_address()
+    dovecot.add_user(address, SECRET)
+    with dovecot._as(address) as imap:
+        for number in range(LETTERS):
+            imap.append("INBOX", None, None, letter(f"Offer {number}", f"c{number}@client.example", body="x" * 2000))
+    with opened_house(tmp_path) as house:
+        more = {"mark_read": True} if protocol == "imap" else {}
+        post = mailbox_on(house, People(house).user(), dovecot, address, protocol=protocol, **more)
+        for loaded in (10, 40, 90):
+            with serving(tmp_path, port) as product:
+                wait_until(lambda n=loaded: _count(house) >= n, 60)  # type: ignore[misc]
+                product.send_signal(signal.SIGKILL)
+                product.wait()
+        assert _count(house) < LETTERS
+        with serving(tmp_path, port):
+            wait_until(lambda: post.mailbox.good_run_at is not None, 100)
+            dovecot.append(address, letter("After all that"), received_at=now())
+            _ask(post)
+            wait_until(lambda: _count(house) == LETTERS + 1, 60)
+            wait_until(lambda: not post.rows(PendingAction), 60)
+        time.sleep(0.1)
+        subjects = sorted(post.subjects())
+        assert subjects == sorted([*(f"Offer {number}" for number in range(LETTERS)), "After all that"])
+        for rows in (post.rows(LetterBody), post.rows(LetterRaw), post.rows(LetterCopy)):
+            assert len({row.letter_id for row in rows}) == LETTERS + 1
+    if protocol == "imap":
+        assert all("\\Seen" in flags for flags in dovecot.flags(address).values())
+
+
+def _ask(post: Post) -> None:
+    post.change(sync_wanted=True, due_at=now())
+
+
+def _count(house: House) -> int:
+    with house.database.reading() as session:
+        return session.exec(select(func.count()).select_from(Letter)).one()

@@ -1,0 +1,301 @@
+"""Reading one IMAP mailbox, folder by folder, in order, as far as its time goes.
+
+open read-only → numbered as before? → which letters are new → what is known of them → load them, one transaction each
+→ what is to be done on the server
+"""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from tempfile import NamedTemporaryFile
+from typing import IO
+
+from imapclient import IMAPClient
+
+from tracker.db import now
+from tracker.house import House
+from tracker.inbound import cursor, imap
+from tracker.inbound.actions import act
+from tracker.inbound.fetched import Fetched, Place
+from tracker.inbound.folders import Folder, folders_of, watched
+from tracker.inbound.header_hash import MOST, header_hash
+from tracker.inbound.imap import Meta, Opened
+from tracker.inbound.line import Line, Refused
+from tracker.inbound.refusals import Refusal
+from tracker.inbound.taking import Taking
+from tracker.limits import MAX_LETTER, MAX_LETTER_BEGINNING
+from tracker.models import FirstWindow, Mailbox, MailboxFolder, MailboxProblem, MailboxState
+from tracker.sentences import Sentence
+
+MANY = 100
+"""More new letters than that at once are told in one summary."""
+
+
+class TimeOver(Exception):
+    """The run took its time; what is left comes in the next one."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the letters of one folder are taken: under which numbering, and whether the cursor follows."""
+
+    row: MailboxFolder
+    uidvalidity: int
+    moves: bool
+    rebuilt: bool = False
+    silent: bool = False
+    again: bool = False
+    """These letters are in the retry list: what was found wanted once is wanted still."""
+
+
+@dataclass
+class ImapRun:
+    """One run; ``mailbox`` as it was at its beginning."""
+
+    house: House
+    mailbox: Mailbox
+    line: Line
+    taking: Taking
+    deadline: float
+    found: list[Folder] = field(default_factory=list)
+
+    def read(self) -> bool:
+        """Reads every watched folder. False when the time was over before that."""
+        self.found = self.line.asked(folders_of)
+        self._note_server()
+        mine = watched(self.found, self.mailbox.folders, everything=self.mailbox.all_folders)
+        if not mine:
+            text = Sentence("None of the chosen folders is there any more. Choose one of the folders found.")
+            raise Refused(Refusal(MailboxState.FOLDER_MISSING, text))
+        try:
+            for folder in mine:
+                self._folder(folder)
+        except TimeOver:
+            return False
+        return True
+
+    def _note_server(self) -> None:
+        names, capabilities = [folder.name for folder in self.found][:1000], self.line.capabilities
+        self.mailbox.gmail = "X-GM-EXT-1" in capabilities
+        if (names, capabilities) == (self.mailbox.found_folders, self.mailbox.capabilities):
+            return
+        with self.house.database.session_scope() as session:
+            mailbox = self.taking.ours(session)
+            mailbox.found_folders, mailbox.capabilities, mailbox.gmail = names, capabilities, self.mailbox.gmail
+            session.add(mailbox)
+
+    def _folder(self, folder: Folder) -> None:
+        opened = self.line.open(folder.raw_name)
+        with self.house.database.session_scope() as session:
+            row = cursor.folder_row(session, self.taking.ours(session), folder)
+        started = now()
+        if opened.uidvalidity is None:
+            self._by_identity(row, opened)
+        elif row.uidvalidity is None:
+            self._first(row, opened, opened.uidvalidity)
+        elif self._is_rebuilt(row, opened, opened.uidvalidity):
+            self._recover(row, opened, opened.uidvalidity)
+        else:
+            self._news(row, opened)
+        with self.house.database.session_scope() as session:
+            self.taking.ours(session)
+            session.get_one(MailboxFolder, row.id).good_run_at = started
+        act(self.house, self.line, row, self.found)
+
+    def _first(self, row: MailboxFolder, opened: Opened, uidvalidity: int) -> None:
+        """The first window; from the first wanted letter on, the cursor takes over, so that a long load can be continued."""
+        all_unread = self.mailbox.first_window == FirstWindow.ALL_UNREAD
+        day = None if all_unread else cursor.search_day(row.cut_off).date()
+        uids = self.line.asked(lambda client: imap.uids_since(client, day, opened, unseen=all_unread))
+        last = self.line.asked(lambda client: imap.highest_uid(client, opened))
+        with self.house.database.session_scope() as session:
+            self.taking.ours(session)
+            fresh = session.get_one(MailboxFolder, row.id)
+            fresh.uidvalidity, fresh.last_uid = uidvalidity, uids[0] - 1 if uids else last
+        self._take(uids, Plan(fresh, uidvalidity, moves=True, silent=True))
+
+    def _news(self, row: MailboxFolder, opened: Opened) -> None:
+        assert row.uidvalidity is not None
+        self._again(row, row.uidvalidity)
+        # UIDNEXT would save this question, but not every server's can be believed.
+        uids = self.line.asked(lambda client: imap.uids_after(client, row.last_uid, opened))
+        begun_anew = self.mailbox.good_run_at is None  # the first load was interrupted
+        self._take(uids, Plan(row, row.uidvalidity, moves=True, silent=begun_anew or len(uids) > MANY))
+
+    def _again(self, row: MailboxFolder, uidvalidity: int) -> None:
+        """Letters of the retry list whose time has come."""
+        with self.house.database.reading() as session:
+            due = cursor.due_retries(session, row, self.taking.failed)
+        if due:
+            self._take(sorted(due), Plan(row, uidvalidity, moves=False, again=True))
+
+    def _by_identity(self, row: MailboxFolder, opened: Opened) -> None:
+        """A server without a numbering that lasts: the last two days, told apart by what the letters are."""
+        begin = max(row.cut_off, now() - cursor.UNNUMBERED_WINDOW)
+        day = cursor.search_day(begin).date()
+        uids = self.line.asked(lambda client: imap.uids_since(client, day, opened))
+        self._take(uids, Plan(row, 0, moves=False, silent=row.good_run_at is None), headers=True)
+
+    def _is_rebuilt(self, row: MailboxFolder, opened: Opened, uidvalidity: int) -> bool:
+        """Whether our places are void. A lower UIDVALIDITY or UIDNEXT may be a server's mistake: two letters tell."""
+        assert row.uidvalidity is not None
+        if uidvalidity == row.uidvalidity:
+            fell_back = opened.uidnext is not None and opened.uidnext <= row.last_uid
+            return fell_back and not self._keeps_its_letters(row)
+        if uidvalidity > row.uidvalidity or not self._keeps_its_letters(row):
+            return True
+        with self.house.database.session_scope() as session:
+            self.taking.ours(session)
+            cursor.renumber(session, session.get_one(MailboxFolder, row.id), uidvalidity)
+        row.uidvalidity = uidvalidity
+        return False
+
+    def _keeps_its_letters(self, row: MailboxFolder) -> bool:
+        with self.house.database.reading() as session:
+            known = cursor.newest_places(session, row)
+        if not known:
+            return False
+        metas = self._metadata([uid for uid, _ in known], headers=True)
+        seen = {meta.uid: meta for meta in metas}
+        return all(uid in seen and seen[uid].header_hash == letter.header_hash for uid, letter in known)
+
+    def _recover(self, row: MailboxFolder, opened: Opened, uidvalidity: int) -> None:
+        """The folder was rebuilt: its recent letters are recognised where they lie now; nothing is told twice."""
+        begin = cursor.recovery_begin(row, now())
+        day = cursor.search_day(begin).date()
+        uids = self.line.asked(lambda client: imap.uids_since(client, day, opened))
+        last = self.line.asked(lambda client: imap.highest_uid(client, opened))
+        if uidvalidity == row.uidvalidity:
+            with self.house.database.session_scope() as session:
+                self.taking.ours(session)
+                cursor.void_places(session, row)
+        self._take(uids, Plan(row, uidvalidity, moves=False, rebuilt=True), headers=True)
+        with self.house.database.session_scope() as session:
+            self.taking.ours(session)
+            cursor.rebuilt(session, session.get_one(MailboxFolder, row.id), uidvalidity, last)
+            text = Sentence("The mailbox was rebuilt on the server (%(folder)s).", folder=row.name)
+            assert self.mailbox.id is not None
+            session.add(MailboxProblem(mailbox_id=self.mailbox.id, code="rebuilt", detail=text))
+
+    def _take(self, uids: Sequence[int], plan: Plan, *, headers: bool = False) -> None:
+        """Takes the wanted ones of these letters in, ascending; afterwards all of them are done or in the retry list."""
+        for begin in range(0, len(uids), imap.METADATA_AT_ONCE):
+            some = uids[begin : begin + imap.METADATA_AT_ONCE]
+            if plan.rebuilt:
+                some = self._not_placed(some, plan)
+            metas = self._metadata(some, headers=headers, plan=plan)
+            for uid in set(some) - {meta.uid for meta in metas} - self.taking.failed if plan.again else ():
+                self.taking.vanished(self._place(uid, plan))
+            wanted = [meta for meta in metas if plan.again or cursor.is_wanted(meta, self.mailbox, plan.row)]
+            for group in imap.groups(self._unknown(wanted, plan)):
+                if time.monotonic() > self.deadline:
+                    raise TimeOver
+                self._load(group, plan)
+            if plan.moves and some:
+                assert plan.row.id is not None
+                self.taking.passed(plan.row.id, some[-1])
+
+    def _not_placed(self, uids: Sequence[int], plan: Plan) -> list[int]:
+        with self.house.database.reading() as session:
+            here = cursor.placed(session, plan.row, plan.uidvalidity, uids)
+        return [uid for uid in uids if uid not in here]
+
+    def _metadata(self, uids: Sequence[int], *, headers: bool, plan: Plan | None = None) -> list[Meta]:
+        gmail = self.mailbox.gmail
+        if not uids:
+            return []
+        answers, failed = self.line.each(
+            uids, lambda client, some: imap.metadata(client, some, headers=headers, gmail=gmail)
+        )
+        for uid, problem in failed:
+            if plan is not None:
+                self._put_aside(uid, plan, problem)
+        return [meta for answer in answers for meta in answer]
+
+    def _unknown(self, metas: Iterable[Meta], plan: Plan) -> list[Meta]:
+        """Without those that need not be loaded: their new places are noted."""
+        unknown = []
+        for meta in metas:
+            known = None
+            if meta.gmail_id is not None or meta.header_hash:
+                with self.house.database.reading() as session:
+                    known = cursor.known_letter(session, self.taking.mailbox_id, meta)
+            if known is None:
+                unknown.append(meta)
+            else:
+                self.taking.known(known, self._place(meta.uid, plan))
+        return unknown
+
+    def _load(self, group: Sequence[Meta], plan: Plan) -> None:
+        if imap.goes_to_disk(group):
+            self._load_large(group[0], plan)
+            return
+        answers, failed = self.line.each([meta.uid for meta in group], imap.bodies)
+        bodies = {uid: body for answer in answers for uid, body in answer.items()}
+        problems = dict(failed)
+        for meta in group:
+            if meta.uid in problems:
+                self._put_aside(meta.uid, plan, problems[meta.uid])
+            elif meta.uid in bodies:  # else it vanished
+                self._letter(meta, plan, content=bodies.pop(meta.uid))
+
+    def _load_large(self, meta: Meta, plan: Plan) -> None:
+        most = MAX_LETTER if meta.size <= MAX_LETTER else MAX_LETTER_BEGINNING - 1
+        with self._file() as file:
+
+            def load(client: IMAPClient, uids: Sequence[int]) -> int | None:
+                file.seek(0)
+                file.truncate()
+                return imap.load_into(client, uids[0], file, most)
+
+            answers, failed = self.line.each([meta.uid], load)
+            if failed:
+                self._put_aside(meta.uid, plan, failed[0][1])
+            elif answers[0] is not None:
+                file.flush()
+                self._letter(meta, plan, file=file, length=answers[0])
+
+    def _file(self) -> "IO[bytes]":
+        folder = self.house.settings.data_dir / "loading"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return NamedTemporaryFile(dir=folder)
+
+    def _letter(
+        self, meta: Meta, plan: Plan, *, content: bytes | None = None, file: "IO[bytes] | None" = None, length: int = 0
+    ) -> None:
+        too_large = meta.size > MAX_LETTER or length > MAX_LETTER
+        if file is not None and too_large:
+            os.truncate(file.fileno(), min(length, MAX_LETTER_BEGINNING))
+        beginning = content if content is not None else _beginning(file)
+        recovered = plan.rebuilt and not cursor.is_new_after(plan.row, meta.internal_date)
+        fetched = Fetched(
+            place=self._place(meta.uid, plan),
+            content=content,
+            path=None if file is None else self.house.settings.data_dir / "loading" / os.path.basename(file.name),
+            size=meta.size or length or len(content or b""),
+            internal_date=meta.internal_date,
+            fetched_at=now(),
+            flags=meta.flags,
+            gmail_id=meta.gmail_id,
+            header_hash=header_hash(beginning),
+            too_large=too_large,
+            recovered=recovered,
+            silent=plan.silent or recovered,
+        )
+        self.taking.letter(fetched, meta.uid if plan.moves else None, again=plan.again)
+
+    def _put_aside(self, uid: int, plan: Plan, problem: Exception) -> None:
+        self.taking.put_aside(
+            self._place(uid, plan), f"{type(problem).__name__}: {problem}", uid if plan.moves else None
+        )
+
+    def _place(self, uid: int, plan: Plan) -> Place:
+        assert plan.row.id is not None
+        return Place(plan.row.id, plan.uidvalidity, uid) if plan.uidvalidity else Place(plan.row.id)
+
+
+def _beginning(file: "IO[bytes] | None") -> bytes:
+    assert file is not None
+    file.seek(0)
+    return file.read(MOST)

@@ -1,0 +1,128 @@
+"""A run over one mailbox: claimed, read, and noted how it ended. What is new comes in, once, whatever happens on the way."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
+
+from tracker.connect import ConnectError, Server
+from tracker.db import now
+from tracker.house import House
+from tracker.inbound.check import TROUBLE, check_mailbox, meaning
+from tracker.inbound.credentials import server_of
+from tracker.inbound.imap_run import ImapRun
+from tracker.inbound.line import Line, Refused
+from tracker.inbound.patience import Patience, patience
+from tracker.inbound.pop3_run import Pop3Run
+from tracker.inbound.refusals import Refusal
+from tracker.inbound.taking import Stopped, Take, Taking
+from tracker.inbound.timetable import Claim, back_off, ended_badly, ended_well, let_go
+from tracker.models import Credential, Mailbox, MailboxState, Notice
+from tracker.sentences import Sentence
+
+log = logging.getLogger(__name__)
+
+RUN_SECONDS = 15 * 60.0
+CUT_SECONDS = 20 * 60.0
+"""When the lines of a run are cut, whatever it is waiting for."""
+
+
+def sync_mailbox(house: House, claim: Claim, take: Take) -> int:
+    """Runs over a claimed mailbox. Returns how many letters are new. Raises only what the database raises."""
+    if claim.checking and not _works(house, claim):
+        return 0
+    taking = Taking(house, claim.mailbox_id, claim.owner, take)
+    try:
+        complete, refusal = _read(house, claim, taking)
+    except Stopped:
+        _note(house, claim, taking, lambda mailbox, session: let_go(mailbox))
+        return taking.loaded
+    except SQLAlchemyError:
+        raise
+    except Exception as error:  # a mistake of ours in one mailbox must not hold up the others, nor this one for ever
+        log.exception("mailbox %s: the run failed", claim.mailbox_id)
+        text = Sentence("Something went wrong inside Inkling: %(problem)s", problem=type(error).__name__)
+        complete, refusal = False, Refusal(MailboxState.CONNECTION_ERROR, text)
+    if refusal is not None:
+        log.info("mailbox %s: %s", claim.mailbox_id, refusal.state)
+    _note(house, claim, taking, lambda m, s: _ended(m, s, claim, refusal, complete))
+    return taking.loaded
+
+
+def _works(house: House, claim: Claim) -> bool:
+    """The check before the first run, and after credentials changed."""
+    finding = check_mailbox(house, claim.mailbox_id)
+
+    def ended(mailbox: Mailbox, _session: Session) -> None:
+        let_go(mailbox)
+        if finding.state == MailboxState.THROTTLED:
+            mailbox.due_at = now() + back_off(2)
+
+    works = finding.state == MailboxState.ACTIVE
+    if not works:
+        _note(house, claim, None, ended)
+    return works
+
+
+def _read(house: House, claim: Claim, taking: Taking) -> tuple[bool, Refusal | None]:
+    """Whether the run came to its end, and why it failed if it did."""
+    with house.database.reading() as session:
+        mailbox = session.get_one(Mailbox, claim.mailbox_id)
+        credential = session.get(Credential, mailbox.credential_id) if mailbox.credential_id else None
+    if credential is None:
+        raise Stopped
+    server: Server | None = None
+    try:
+        server = server_of(house, credential)
+        with patience(CUT_SECONDS) as watch:
+            if credential.protocol == "pop3":
+                return Pop3Run(house, mailbox, server, taking, _end_of_run()).read(watch), None
+            return _read_imap(house, mailbox, server, taking, watch), None
+    except Refused as error:
+        return False, error.refusal
+    except (ConnectError, *TROUBLE) as error:
+        return False, meaning(server, error)
+
+
+def _read_imap(house: House, mailbox: Mailbox, server: Server, taking: Taking, watch: Patience) -> bool:
+    line = Line(house, server, watch)
+    try:
+        return ImapRun(house, mailbox, line, taking, _end_of_run()).read()
+    finally:
+        line.close()
+
+
+def _end_of_run() -> float:
+    return time.monotonic() + RUN_SECONDS
+
+
+def _note(house: House, claim: Claim, taking: Taking | None, ended: Callable[[Mailbox, Session], None]) -> None:
+    with house.database.session_scope() as session:
+        mailbox = session.get_one(Mailbox, claim.mailbox_id)
+        if taking is not None and taking.silent:
+            session.add(_summary(mailbox, taking.silent))
+        if mailbox.lease_owner == claim.owner:
+            mailbox.run_loaded = taking.loaded if taking is not None else 0
+            ended(mailbox, session)
+            session.add(mailbox)
+
+
+def _ended(mailbox: Mailbox, session: Session, claim: Claim, refusal: Refusal | None, complete: bool) -> None:
+    if not mailbox.active or mailbox.removed_at is not None:
+        let_go(mailbox)
+    elif refusal is not None:
+        ended_badly(mailbox, session, refusal)
+    else:
+        ended_well(mailbox, claim, session, complete=complete)
+
+
+def _summary(mailbox: Mailbox, letters: int) -> Notice:
+    """One word about the many letters of a first load."""
+    moment = now()
+    return Notice(
+        event="first_load", subject=f"mailbox:{mailbox.id}:{moment:%Y-%m-%dT%H:%M:%S.%f}", user_id=mailbox.user_id,
+        mailbox_id=mailbox.id, facts={"letters": letters}, due_at=moment + timedelta(seconds=1),
+    )  # fmt: skip

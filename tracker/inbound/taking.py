@@ -1,0 +1,219 @@
+"""One letter at a time into the database: the letter, its place, the cursor, what is to be done on the server, in one
+transaction. What fails is put aside and tried again, and in the end stored as it came."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlmodel import Session, col, delete, select, update
+
+from tracker.db import now
+from tracker.house import House
+from tracker.inbound.fetched import Accepted, Fetched, Place
+from tracker.inbound.timetable import still_ours
+from tracker.models import FetchRetry, LetterCopy, Mailbox, MailboxFolder, MailboxProblem, PendingAction
+from tracker.sentences import Sentence
+
+log = logging.getLogger(__name__)
+
+Take = Callable[[Session, House, Mailbox, Fetched], Accepted]
+"""Understands and stores a letter and its place inside the transaction it is given: :func:`tracker.inbound.accept.accept`."""
+RETRY_AFTER = (timedelta(0), timedelta(hours=1), timedelta(hours=24))
+"""Pauses before the second try, the third, and every one after that."""
+TRIES = 3
+NEVER = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+class Stopped(Exception):
+    """The mailbox was switched off, removed, or taken over by another worker: the run ends where it is."""
+
+
+@dataclass
+class Taking:
+    """The letters of one run on their way in. Knows nothing of servers."""
+
+    house: House
+    mailbox_id: int
+    owner: str
+    take: Take
+    loaded: int = 0
+    silent: int = 0
+    failed: set[int] = field(default_factory=set)
+
+    def letter(self, fetched: Fetched, cursor: int | None = None, *, again: bool = False) -> bool:
+        """Takes one letter in and moves the folder's cursor. False when it failed: then it is in the retry list (``again``: it
+        was already).
+
+        Raises :class:`Stopped`, and what the database raises when it is away.
+        """
+        try:
+            self._take(fetched, cursor, again)
+            return True
+        except Stopped:
+            raise
+        except DBAPIError as error:
+            # the database as a whole has trouble; the letter has not
+            if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+                raise
+            self._failed(fetched, cursor, error)
+        except Exception as error:  # whatever is wrong with one letter, the others go on
+            self._failed(fetched, cursor, error)
+        return False
+
+    def _take(self, fetched: Fetched, cursor: int | None, again: bool) -> None:
+        with self.house.database.session_scope() as session:
+            mailbox = self.ours(session)
+            accepted = self.take(session, self.house, mailbox, fetched)
+            if again:
+                forget_retry(session, fetched.place)
+            if accepted.outcome == "new" and accepted.touch and not fetched.unparsed:
+                self._plan_actions(session, mailbox, fetched.place)
+            self._move(session, fetched.place, cursor)
+            if accepted.outcome == "dropped" and fetched.place.uidl:
+                pass_by(session, fetched.place)
+        if accepted.outcome == "new":
+            self.loaded += 1
+            self.silent += fetched.silent
+
+    def known(self, letter_id: int, place: Place, cursor: int | None = None) -> None:
+        """Another copy of a letter that we have: its place is noted, nothing else."""
+        with self.house.database.session_scope() as session:
+            self.ours(session)
+            keep_place(session, letter_id, place)
+            self._move(session, place, cursor)
+
+    def passed(self, folder_id: int, cursor: int) -> None:
+        """Everything up to the cursor is done or not wanted."""
+        with self.house.database.session_scope() as session:
+            self.ours(session)
+            self._move(session, Place(folder_id), cursor)
+
+    def put_aside(self, place: Place, problem: str, cursor: int | None = None) -> None:
+        """A letter that the server does not give: tried again later."""
+        with self.house.database.session_scope() as session:
+            mailbox = self.ours(session)
+            if _note_failure(session, place, problem) == TRIES:
+                session.add(_exhausted(mailbox, problem))
+            self._move(session, place, cursor)
+        self.failed.add(place.uid)
+
+    def vanished(self, place: Place) -> None:
+        """A letter of the retry list is no longer there."""
+        with self.house.database.session_scope() as session:
+            self.ours(session)
+            forget_retry(session, place)
+
+    def not_wanted(self, place: Place) -> None:
+        """A letter that is known by its UIDL and never to be loaded: noted as a try that never comes."""
+        with self.house.database.session_scope() as session:
+            self.ours(session)
+            pass_by(session, place)
+
+    def ours(self, session: Session) -> Mailbox:
+        mailbox = session.get_one(Mailbox, self.mailbox_id)
+        if not still_ours(session, mailbox, self.owner):
+            raise Stopped
+        return mailbox
+
+    def _failed(self, fetched: Fetched, cursor: int | None, error: Exception) -> None:
+        problem = f"{type(error).__name__}: {error}"[:500].replace("\0", "")  # PostgreSQL takes no NUL
+        log.warning("mailbox %s: a letter could not be taken in: %s", self.mailbox_id, type(error).__name__)
+        log.debug("letter at %s", fetched.place, exc_info=error)
+        with self.house.database.session_scope() as session:
+            mailbox = self.ours(session)
+            tries = _note_failure(session, fetched.place, problem)
+            self._move(session, fetched.place, cursor)
+            if fetched.unparsed:
+                session.add(_exhausted(mailbox, problem))
+        self.failed.add(fetched.place.uid)
+        if tries >= TRIES and not fetched.unparsed:
+            self.letter(replace(fetched, unparsed=problem), cursor, again=True)
+
+    def _move(self, session: Session, place: Place, cursor: int | None) -> None:
+        if cursor is not None:
+            behind = (col(MailboxFolder.id) == place.folder_id, col(MailboxFolder.last_uid) < cursor)
+            session.exec(update(MailboxFolder).where(*behind).values(last_uid=cursor))
+
+    def _plan_actions(self, session: Session, mailbox: Mailbox, place: Place) -> None:
+        if place.uid and mailbox.mark_read:
+            session.add(_action("seen", place, timedelta(0)))
+        if (place.uid or place.uidl) and mailbox.delete_loaded:
+            session.add(_action("delete", place, timedelta(days=mailbox.delete_after_days)))
+
+
+def _action(kind: str, place: Place, after: timedelta) -> PendingAction:
+    return PendingAction(
+        folder_id=place.folder_id, kind=kind, uidvalidity=place.uidvalidity, uid=place.uid, uidl=place.uidl,
+        due_at=now() + after,
+    )  # fmt: skip
+
+
+def keep_place(session: Session, letter_id: int, place: Place) -> None:
+    """Notes where a copy of the letter lies; nothing where the server numbers nothing."""
+    if not (place.uid or place.uidl):
+        return
+    copy = session.exec(select(LetterCopy).where(*_at(LetterCopy, place))).first()
+    if copy is None:
+        copy = LetterCopy(
+            letter_id=letter_id,
+            folder_id=place.folder_id,
+            uidvalidity=place.uidvalidity,
+            uid=place.uid,
+            uidl=place.uidl,
+        )
+    copy.letter_id, copy.seen_at = letter_id, now()
+    session.add(copy)
+
+
+def forget_retry(session: Session, place: Place) -> None:
+    session.exec(delete(FetchRetry).where(*_at(FetchRetry, place)))
+
+
+def pass_by(session: Session, place: Place) -> None:
+    session.add(
+        FetchRetry(
+            folder_id=place.folder_id,
+            uidvalidity=place.uidvalidity,
+            uid=place.uid,
+            uidl=place.uidl,
+            tries=0,
+            try_at=NEVER,
+        )
+    )
+
+
+def _note_failure(session: Session, place: Place, problem: str) -> int:
+    """Counts a failed try and gives how many there were."""
+    row = session.exec(select(FetchRetry).where(*_at(FetchRetry, place))).first()
+    if row is None:
+        row = FetchRetry(
+            folder_id=place.folder_id,
+            uidvalidity=place.uidvalidity,
+            uid=place.uid,
+            uidl=place.uidl,
+            tries=0,
+            try_at=now(),
+        )
+    row.tries += 1
+    row.problem = problem[:500].replace("\0", "")
+    row.try_at = now() + RETRY_AFTER[min(row.tries, len(RETRY_AFTER)) - 1]
+    session.add(row)
+    return row.tries
+
+
+def _at(table: type[LetterCopy] | type[FetchRetry], place: Place) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(table.folder_id) == place.folder_id,
+        col(table.uidvalidity) == place.uidvalidity,
+        col(table.uid) == place.uid,
+        col(table.uidl) == place.uidl,
+    )
+
+
+def _exhausted(mailbox: Mailbox, problem: str) -> MailboxProblem:
+    text = Sentence("A letter cannot be loaded; Inkling goes on trying once a day: %(problem)s", problem=problem)
+    assert mailbox.id is not None
+    return MailboxProblem(mailbox_id=mailbox.id, code="retry_exhausted", detail=text)
