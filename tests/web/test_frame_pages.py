@@ -25,6 +25,7 @@ PAGES = (
     "/settings/tokens",
     "/settings/people",
     "/settings/policy",
+    "/asking",
     "/notifications",
     "/no-such-page",
 )

@@ -20,7 +20,13 @@ _FRAME = (
 )
 _SETTINGS = ("profile", "people", "api_tokens", "accounts_page", "account_form", "address_code", "workspace_page")
 _RIGHTS = (
-    *("tracker/privacy/*", "tracker/compliance/*", "tracker/outgoing/asking*", "tracker/outgoing/footer_words.py"),
+    *(
+        "tracker/notices.py",
+        "tracker/privacy/*",
+        "tracker/compliance/*",
+        "tracker/outgoing/asking*",
+        "tracker/outgoing/footer_words.py",
+    ),
     *("tracker/web/own_page*", "tracker/web/asking*", "tracker/web/privacy_*", "tracker/commands/rights.py"),
     *("templates/own_*", "templates/asking*", "templates/settings_privacy*", "templates/privacy_*"),
 )

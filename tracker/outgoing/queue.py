@@ -31,6 +31,7 @@ from tracker.models import (
 )
 from tracker.notify import announce, ring
 from tracker.outgoing.accounts import smtp_server, state_after
+from tracker.outgoing.asking import personal_copy
 from tracker.outgoing.copies import Copy, make_copy
 from tracker.outgoing.footer_words import footer_for
 from tracker.outgoing.policy import tighten
@@ -165,6 +166,9 @@ def _compose(house: House, ids: Sequence[int]) -> tuple[Account | None, list[tup
 
 def _copy_of(house: House, session: Session, delivery: Delivery) -> Copy:
     body = session.get_one(MessageBody, delivery.message_id)
+    message = session.get_one(Message, delivery.message_id)
+    if message.personal_link:
+        return Copy(personal_copy(session, house, message, body, delivery))
     links = session.exec(select(TrackedLink).where(TrackedLink.message_id == delivery.message_id)).all()
     hidden_link = bool(preference(session, "hidden_link"))
     copy = make_copy(

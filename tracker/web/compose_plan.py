@@ -50,6 +50,7 @@ class PlanLine:
     opens: bool
     clicks: bool
     why: str
+    can_be_asked: bool = False
     trust: str = ""
     """What can be believed of what will be measured, by the mail exchanger of the company."""
 
@@ -80,6 +81,11 @@ class ComposePlan:
     """The submission service that may put redirects of its own into links, so that a click would pass through two."""
     size: int = 0
     """Bytes of HTML after rewriting, where a mail service would hide a part of it; 0 while all is shown."""
+
+    @property
+    def askable(self) -> Sequence[str]:
+        """Whoever was never asked, or whose answer has grown old."""
+        return [line.address for line in self.lines if line.can_be_asked]
 
     @property
     def tracked_links(self) -> Sequence[PlanLink]:
@@ -208,6 +214,7 @@ def _line(one: Planned) -> PlanLine:
         opens=one.opens.on,
         clicks=one.clicks.on,
         why=_why(one),
+        can_be_asked=bool({one.opens.rule, one.clicks.rule} & {"unknown", "lapsed"}),
         trust=trust_words(one.mx_family) if _is_tracked(one) else "",
     )
 

@@ -1,0 +1,85 @@
+"""A withdrawal reaches mail already delivered: by the real page, edge and worker, measured."""
+
+import re
+import time
+
+import httpx
+import pytest
+from sqlalchemy import select as columns
+from sqlmodel import SQLModel, col, select
+
+from tests.houses import People, opened_house
+from tests.journeys.test_send_and_track import CHROME, html_of, running, send_all
+from tests.servers import SmtpSink, free_port, wait_until
+from tracker.consent import State
+from tracker.house import House
+from tracker.ledger import broken_at, ledger
+from tracker.models import DrainCursor, Event
+from tracker.recipients import find
+
+ANNA = "anna@client.example"
+MARK = "Trace/424242"
+
+
+def traces(house: House) -> list[str]:
+    found = []
+    with house.database.reading() as session:
+        for table in SQLModel.metadata.tables.values():
+            for row in session.connection().execute(columns(*table.columns)).mappings():
+                found += [f"{table.name}.{name}" for name, value in row.items() if MARK in str(value)]
+    return found
+
+
+def taken_in(house: House) -> int:
+    with house.database.reading() as session:
+        cursor = session.get(DrainCursor, "local")
+        return cursor.after if cursor else 0
+
+
+def test_under_a_second_from_the_persons_word_to_silence(
+    tmp_path: object, smtp_sink: SmtpSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with opened_house(tmp_path, BASE_URL=url, TRACKING_URL=url, WINDOW_SCALE="0.01") as house:  # type: ignore[arg-type]
+        people = People(house)
+        alice = people.user()
+        people.account(alice, smtp_sink)
+        people.grant(ANNA)
+        people.send(alice, ANNA)
+        with running(house), httpx.Client(headers=CHROME) as anna:
+            send_all(house)
+            html = html_of(smtp_sink.wait_for(1)[0].content)
+            pixel, click, own = (re.search(rf'"([^"]+/{kind}/[^"]+)"', html)[1] for kind in "ocr")  # type: ignore[index]
+            anna.get(pixel)
+            wait_until(lambda: taken_in(house) >= 1)
+            with house.database.reading() as session:
+                before = [event.public_id for event in session.exec(select(Event))]
+            assert before
+
+            known = taken_in(house)
+            assert "agreed" in anna.get(own).text, "the page has been looked at"
+            began = time.monotonic()
+            assert httpx.post(own, data={"do": "stop"}).status_code == 200
+            silent_after = time.monotonic() - began
+            for _ in range(3):
+                assert anna.get(pixel, headers={"user-agent": MARK}).content[:6] == b"GIF89a"
+                answer = anna.get(click, headers={"user-agent": MARK})
+                assert (answer.status_code, answer.headers["location"]) == (302, "https://shop.example/offer?a=1&b=2")
+            wait_until(lambda: taken_in(house) > known)
+            time.sleep(1.0)  # and all of them
+
+            assert silent_after < 1.0
+            with house.database.reading() as session:
+                assert [event.public_id for event in session.exec(select(Event).order_by(col(Event.id)))] == before
+                person = find(session, ANNA)
+                assert person is not None
+                assert {entry.state for entry in ledger(session, person)} == {State.GRANTED, State.WITHDRAWN}
+                assert broken_at(session, person) is None
+            assert traces(house) == []
+            wait_until(lambda: in_files(house) == [], 20)
+    assert MARK not in caplog.text
+
+
+def in_files(house: House) -> list[str]:
+    files = [path for path in house.settings.data_dir.rglob("*") if path.is_file()]
+    return [path.name for path in files if MARK.encode() in path.read_bytes()]

@@ -1,0 +1,225 @@
+"""A recipient's own page: what is measured of them, two switches, and the way to everything that is held. No login, no scripts.
+
+A GET changes nothing, whoever fetches it. No is one POST; yes needs a value that the page made. See DECISIONS 45 for which link
+opens what.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, select
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from tracker.choice_links import LinkKind
+from tracker.consent import MEASURED, MoveError
+from tracker.db import now
+from tracker.locale import LANGUAGES, language, said, speaking
+from tracker.locale import gettext as _
+from tracker.models import Delivery, Event, Message, TrackedLink
+from tracker.notices import controller, notice
+from tracker.outgoing.asking import send_own_link
+from tracker.privacy.archive import archive_name, archive_of
+from tracker.privacy.periods import periods
+from tracker.privacy.restrict import strike
+from tracker.web.activity_words import CONSENT_WORDS, Line, timeline
+from tracker.web.auth import public_action, public_page
+from tracker.web.forms import text
+from tracker.web.own_choices import Visitor, is_on, purposes_in, say_no, say_yes, states_of, visitor_of
+from tracker.web.page import house, render
+
+SHOWN = 200
+
+
+@dataclass(frozen=True)
+class OwnCopy:
+    """One message that was sent to this person, and what was measured of it."""
+
+    message: Message
+    delivery: Delivery
+    lines: Sequence[Line]
+
+
+@public_page
+def own_page(request: Request) -> Response:
+    with speaking(_language(request, request.query_params.get("lang", "")), "UTC"):
+        return _show(request)
+
+
+@public_action
+def own_choice(request: Request, form: FormData) -> Response:
+    """``do``: save (the two switches), stop (everything), object. Boxes that are not sent are a no."""
+    with speaking(_language(request, text(form, "lang")), "UTC"):
+        try:
+            return _decide(request, form)
+        except MoveError as error:
+            return _show(request, problem=said(error), status=409)
+
+
+def _decide(request: Request, form: FormData) -> Response:
+    here, do = house(request), text(form, "do")
+    with here.database.session_scope() as session:
+        visitor = visitor_of(session, here, request.path_params["token"])
+        channel = "consent_mail_page" if visitor.link.kind == LinkKind.ASK else "preference_page"
+        wanted = purposes_in([name for name in form if name in {p.value for p in MEASURED}]) if do == "save" else []
+        states = states_of(session, visitor.recipient)
+        new = [purpose for purpose in wanted if not is_on(session, states[purpose])]
+        if new:
+            refusal = _why_no_yes(request, visitor, text(form, "value", 400))
+            if refusal:
+                return _show(request, problem=refusal, status=409)
+        others = [purpose for purpose in MEASURED if purpose not in wanted]
+        said_no = say_no(session, visitor, others, channel, objecting=do == "object")
+        said_yes = say_yes(session, here, visitor, new, language())
+    return _show(request, done=_thanks(said_no, said_yes))
+
+
+def _why_no_yes(request: Request, visitor: Visitor, value: str) -> str:
+    """Why a yes cannot be taken here; empty when it can. Nothing was changed then."""
+    if getattr(request.state, "user", None) is not None:
+        return _(
+            "You are signed in here as somebody who sends mail, so you cannot agree for a recipient. Nothing was changed."
+        )
+    if not visitor.may_agree:
+        return _(
+            "By this link one can say no at any time, but not yes. Have a fresh link mailed to you below. Nothing was changed."
+        )
+    if not house(request).choices.made_by_page(value, visitor.token, visitor.recipient.ledger_entries):
+        return _(
+            "This page was open for long, or something was said meanwhile. Look at it again and choose. Nothing was changed."
+        )
+    return ""
+
+
+def _thanks(said_no: int, said_yes: int) -> str:
+    if said_yes:
+        return _("Thank you. Your choice was recorded; you can change it at any time.")
+    if said_no:
+        return _("Done. Nothing is measured of it any more, in messages you already have either. Links go on working.")
+    return _("Nothing had to be changed: it was like that already.")
+
+
+@public_action
+def one_click(request: Request, form: FormData) -> Response:
+    """Everything off by one POST without a page, for programs (as RFC 8058 has it for unsubscribing)."""
+    here = house(request)
+    with here.database.session_scope() as session:
+        visitor = visitor_of(session, here, request.path_params["token"])
+        say_no(session, visitor, MEASURED, "objection_header")
+    return PlainTextResponse(
+        _("Done. Nothing is measured of it any more, in messages you already have either. Links go on working.")
+    )
+
+
+@public_action
+def own_archive(request: Request, form: FormData) -> Response:
+    here = house(request)
+    with here.database.reading() as session:
+        visitor = visitor_of(session, here, request.path_params["token"])
+    _needs_everything(visitor)
+    content = archive_of(here, visitor.recipient, _language(request, text(form, "lang")))
+    headers = {"Content-Disposition": f'attachment; filename="{archive_name(now())}"'}
+    return Response(content, media_type="application/zip", headers=headers)
+
+
+@public_action
+def own_struck(request: Request, form: FormData) -> Response:
+    """“That was not me.”"""
+    here = house(request)
+    with speaking(_language(request, text(form, "lang")), "UTC"):
+        with here.database.session_scope() as session:
+            visitor = visitor_of(session, here, request.path_params["token"])
+            _needs_everything(visitor)
+            theirs = select(Delivery.id).where(Delivery.recipient_id == visitor.recipient.id)
+            found = select(Event).where(
+                Event.public_id == request.path_params["event"], col(Event.delivery_id).in_(theirs)
+            )
+            event = session.exec(found).first()
+            if event is None:
+                raise HTTPException(404)
+            strike(session, event, text(form, "note", 500) or _("says: that was not me"), None)
+        return _show(request, done=_("Struck. It counts no longer."))
+
+
+@public_action
+def own_mailed_link(request: Request, form: FormData) -> Response:
+    """Mails the link that opens everything: to the address, whoever asks."""
+    here = house(request)
+    with speaking(_language(request, text(form, "lang")), "UTC"):
+        with here.database.session_scope() as session:
+            visitor = visitor_of(session, here, request.path_params["token"])
+            send_own_link(session, here, visitor.recipient, language())
+        return _show(request, done=_("A link is on its way to your address, unless one was sent within the last hour."))
+
+
+def _needs_everything(visitor: Visitor) -> None:
+    if not visitor.sees_everything:
+        raise HTTPException(
+            403, _("This needs the link that we mail to you; it is good for a week. Have one sent from your page.")
+        )
+
+
+def _language(request: Request, chosen: str) -> str:
+    return chosen if chosen in LANGUAGES else language()
+
+
+def _show(request: Request, *, done: str = "", problem: str = "", status: int = 200) -> Response:
+    here = house(request)
+    with here.database.reading() as session:
+        visitor = visitor_of(session, here, request.path_params["token"])
+        states = states_of(session, visitor.recipient)
+        context = {
+            "visitor": visitor,
+            "here": f"/r/{visitor.token}",
+            "erased": visitor.recipient.erased_at is not None,
+            "asking": visitor.link.kind == LinkKind.ASK and visitor.is_fresh,
+            "controller": controller(session, here),
+            "notice": notice(session, here, language()),
+            "on": {purpose.value: is_on(session, states[purpose]) for purpose in MEASURED},
+            "state_words": {p.value: _(CONSENT_WORDS[states[p]]) for p in MEASURED},
+            "may_agree": visitor.may_agree and getattr(request.state, "user", None) is None,
+            "value": here.choices.page_value(visitor.token, visitor.recipient.ledger_entries)
+            if visitor.may_agree
+            else "",
+            "copies": _copies(session, visitor),
+            "periods": periods(session),
+            "evidence_days": here.settings.evidence_days,
+            "done": done,
+            "problem": problem,
+        }
+    response = render(request, "own_page.html", context, status)
+    response.headers["X-Robots-Tag"] = "noindex, nofollow"
+    return response
+
+
+def _copies(session: Session, visitor: Visitor) -> list[OwnCopy]:
+    """All of this person's tracked copies by the link that opens everything; else the one that carried the link."""
+    found = (
+        select(Message, Delivery)
+        .join(Delivery, col(Delivery.message_id) == col(Message.id))
+        .where(Delivery.recipient_id == visitor.recipient.id, col(Delivery.opens_on) | col(Delivery.clicks_on))
+        .order_by(col(Message.id).desc())
+        .limit(SHOWN)
+    )
+    if not visitor.sees_everything:
+        found = found.where(Delivery.public_id == visitor.link.copy)
+    return [_copy(session, message, delivery) for message, delivery in session.exec(found).all()]
+
+
+def _copy(session: Session, message: Message, delivery: Delivery) -> OwnCopy:
+    events = session.exec(select(Event).where(Event.delivery_id == delivery.id)).all() if not delivery.frozen else []
+    links = session.exec(select(TrackedLink).where(TrackedLink.message_id == message.id)).all()
+    return OwnCopy(message, delivery, timeline(events, [delivery], links))
+
+
+routes = [
+    Route("/r/{token}", own_page),
+    Route("/r/{token}", own_choice, methods=["POST"]),
+    Route("/r/{token}/one-click", one_click, methods=["POST"]),
+    Route("/r/{token}/archive", own_archive, methods=["POST"]),
+    Route("/r/{token}/mailed-link", own_mailed_link, methods=["POST"]),
+    Route("/r/{token}/events/{event}/struck", own_struck, methods=["POST"]),
+]
