@@ -126,6 +126,7 @@ def impact_assessment(facts: Facts) -> str:
         _("Data protection impact assessment (Art. 35 GDPR), draft"),
         facts,
         {
+            _("Controller"): _whole(facts.who),
             _("What is done"): _(
                 "An invisible image and redirected links in copies to people who agreed; hits are judged as"
                 " person or machine and shown to the sender. Measuring host: %(url)s."
