@@ -21,7 +21,7 @@ _FRAME = (
 _SETTINGS = ("profile", "people", "api_tokens", "accounts_page", "account_form", "address_code", "workspace_page")
 _RIGHTS = (
     *(
-        "tracker/notices.py",
+        "tracker/consent_notice.py",
         "tracker/privacy/*",
         "tracker/compliance/*",
         "tracker/outgoing/asking*",

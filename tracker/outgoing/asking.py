@@ -13,13 +13,13 @@ from sqlmodel import Session, col, select
 from tracker.addresses import Mailbox
 from tracker.choice_links import ChoiceLink, LinkKind
 from tracker.consent import MEASURED, MoveError, Proof, State
+from tracker.consent_notice import NOTICE, VERSION, controller, notice
 from tracker.db import now
 from tracker.house import House
 from tracker.ledger import consent_of, record_consent
 from tracker.locale import gettext as _
 from tracker.locale import speaking
 from tracker.models import Account, Delivery, Message, MessageBody, Recipient, User
-from tracker.notices import NOTICE, VERSION, controller, notice
 from tracker.outgoing.build import NewMessage, build_message
 from tracker.outgoing.draft import Draft, SendError
 from tracker.outgoing.send import accept

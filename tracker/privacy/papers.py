@@ -14,11 +14,11 @@ from sqlmodel import Session
 
 from tracker.consent import Pack, looser_points, rules_for
 from tracker.consent.packs import Point
+from tracker.consent_notice import VERSION, Controller, controller, notice
 from tracker.db import now
 from tracker.house import House
 from tracker.locale import LANGUAGES, N_, speaking
 from tracker.locale import gettext as _
-from tracker.notices import VERSION, Controller, controller, notice
 from tracker.preferences import DEFAULTS as PREFERENCES
 from tracker.preferences import preference, workspace_pack
 from tracker.privacy.deadlines import DEADLINES

@@ -10,10 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tracker.addresses import AddressError, parse_list
+from tracker.consent_notice import notice
 from tracker.locale import LANGUAGES, language, ngettext, said
 from tracker.locale import gettext as _
 from tracker.models import User
-from tracker.notices import notice
 from tracker.outgoing.asking import Asked, ask
 from tracker.outgoing.draft import SendError
 from tracker.web.auth import action, page

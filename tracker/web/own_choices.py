@@ -9,11 +9,11 @@ from starlette.exceptions import HTTPException
 
 from tracker.choice_links import ChoiceLink, LinkKind
 from tracker.consent import MEASURED, Pack, Proof, Purpose, State
+from tracker.consent_notice import CONTROL, NOTICE, VERSION, notice
 from tracker.db import now
 from tracker.house import House
 from tracker.ledger import consent_of, record_consent
 from tracker.models import Recipient
-from tracker.notices import CONTROL, NOTICE, VERSION, notice
 from tracker.preferences import workspace_pack
 
 GOOD_FOR: Mapping[LinkKind, timedelta] = {LinkKind.ASK: timedelta(days=60), LinkKind.OWN: timedelta(days=7)}

@@ -16,11 +16,11 @@ from starlette.routing import Route
 
 from tracker.choice_links import LinkKind
 from tracker.consent import MEASURED, MoveError
+from tracker.consent_notice import controller, notice
 from tracker.db import now
 from tracker.locale import LANGUAGES, language, said, speaking
 from tracker.locale import gettext as _
 from tracker.models import Delivery, Event, Message, TrackedLink
-from tracker.notices import controller, notice
 from tracker.outgoing.asking import send_own_link
 from tracker.privacy.archive import archive_name, archive_of
 from tracker.privacy.periods import periods
