@@ -8,10 +8,8 @@ import argparse
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 from sqlmodel import Session
@@ -25,6 +23,9 @@ from tracker.inbound.enquiry import decide_enquiry
 from tracker.inbound.parse import parse
 from tracker.models import Letter, Mailbox, User
 from tracker.models.people import public_id
+from tracker.web.filters import Cursor
+from tracker.web.letter_filter import LetterFilter
+from tracker.web.letter_rows import read_letters
 
 PER_SENDER = 10
 ROBOT = "robot@machine.example"
@@ -108,6 +109,7 @@ def _letter(inbox: Arrivals, number: int, senders: Sequence[str]) -> dict[str, A
         "subject": f"Chairs {number}",
         "enquiry_key_id": place + 1,
         "counted": number % 4 != 0 and not is_robot,
+        "repeat_of_id": number if number % 4 == 0 and number > ROBOT_LETTERS else None,
     }
     return _template(inbox.mailbox.user_id, inbox.mailbox.id or 0) | facts
 
@@ -174,10 +176,27 @@ def arrivals(inbox: Arrivals) -> list[float]:
 
 
 def pages(inbox: Arrivals) -> Iterator[tuple[str, list[float]]]:
-    """The list as its page asks for it, where that page is."""
-    with suppress(ModuleNotFoundError):
-        filters: Any = import_module("tracker.web.letter_filter")
-        yield from filters.bench_pages(inbox) if hasattr(filters, "bench_pages") else ()
+    """The list as its page reads it: the first page, one deep down, of one sender, and by a word that few letters have."""
+    reader = inbox.mailbox.user_id
+    with inbox.house.database.reading() as session:
+        user = session.get_one(User, reader)
+    deep = Cursor(NOON - timedelta(days=200), 0)
+    for name, asked, after in (
+        ("enquiries, first page", {}, None),
+        ("enquiries, deep down", {}, deep),
+        ("everything, first page", {"show": "letters"}, None),
+        ("of one sender", {"sender": sender(7)}, None),
+        ("with a word", {"q": "Chairs 777"}, None),
+    ):
+        chosen = LetterFilter.from_query(asked)
+        yield name, [_page(inbox, user, chosen, after) for _ in range(20)]
+
+
+def _page(inbox: Arrivals, user: User, chosen: LetterFilter, after: Cursor | None) -> float:
+    began = time.perf_counter()
+    with inbox.house.database.reading() as session:
+        read_letters(session, user, chosen, after)
+    return time.perf_counter() - began
 
 
 if __name__ == "__main__":
