@@ -12,7 +12,7 @@ from tests.test_recipients import ANNA, at_once, make
 from tracker.consent import MEASURED, MoveError, Proof, Purpose, State
 from tracker.house import House
 from tracker.ledger import broken_at, consent_of, erase_proof, ledger, record_consent
-from tracker.ledger_audit import broken_chains, lapse
+from tracker.ledger_audit import broken_chains, lapse, retire_notice
 from tracker.models import ConsentEntry, NoticeText, Recipient
 
 
@@ -329,6 +329,20 @@ def test_what_was_renewed_does_not_lapse(house: House) -> None:
         record(session, anna, Purpose.OPENS, State.GRANTED)
     assert lapse(house) == 0
     assert [entry.state for entry in chain_of(house, anna)] == ["granted"] * 3
+
+
+def test_a_notice_that_was_replaced(house: House) -> None:
+    anna, luc = make(house), make(house, "luc@client.example")
+    with house.database.session_scope() as session:
+        for person, version in ((anna, "1"), (luc, "2")):
+            for purpose in MEASURED:
+                proof = Proof(note="two ticks", notice="order-form", notice_version=version)
+                record(session, person, purpose, State.GRANTED, proof=proof)
+        record(session, anna, Purpose.CLICKS, State.WITHDRAWN)
+    assert (retire_notice(house, "order-form", "2"), retire_notice(house, "order-form", "2")) == (1, 0)
+    assert [entry.state for entry in chain_of(house, anna)] == ["granted", "granted", "withdrawn", "lapsed"]
+    assert [entry.state for entry in chain_of(house, luc)] == ["granted", "granted"]
+    assert (broken(house, anna), broken(house, luc)) == (None, None)
 
 
 def test_two_workers_write_a_lapse_down_once(house: House) -> None:

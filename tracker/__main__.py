@@ -134,6 +134,11 @@ def _add_people(commands: "Commands") -> None:
     consents = _group(commands, "consent", "what recipients agreed to")
     take = _add(consents, "import", "consents.import_file", "records the consents of a CSV file, row by row")
     take.add_argument("file", help="the file; - for standard input")
+    retire = _add(
+        consents, "retire", "consents.retire_notice", "lapses the consents given to other versions of a notice"
+    )
+    retire.add_argument("notice")
+    retire.add_argument("--keep", required=True, metavar="VERSION", help="the version that goes on to count")
     accounts = _group(commands, "account", "sending addresses")
     _add(accounts, "confirm", "people.confirm_account", "vouches for a sending address").add_argument("address")
 

@@ -1,6 +1,7 @@
 """Looking after the whole ledger: is every chain whole, and what has lapsed."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy import select as columns
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
-from tracker.consent import MoveError, Purpose, State
+from tracker.consent import MoveError, Proof, Purpose, State
 from tracker.db import now
 from tracker.house import House
 from tracker.ledger import CHAINED, PROOF, first_broken, record_consent
@@ -51,14 +52,26 @@ def lapse(house: House) -> int:
     Returns how many.
     """
     with house.database.session_scope() as session:
-        return sum(_lapse(session, entry) for entry in _due(session))
+        return sum(_lapse(session, entry, entry.valid_until) for entry in _due(session))
 
 
-def _lapse(session: Session, entry: ConsentEntry) -> int:
-    person = session.get_one(Recipient, entry.recipient_id)
+def retire_notice(house: House, notice: str, kept_version: str) -> int:
+    """Consents given to another version of this notice lapse: what they agreed to is no longer what is done. Returns how many."""
+    done = 0
+    while True:
+        with house.database.session_scope() as session:
+            given = _given_to_others(session, notice, kept_version)
+            lapsed = sum(_lapse(session, entry, None, f"{notice}: only {kept_version} holds") for entry in given)
+        done += lapsed
+        if not lapsed:
+            return done
+
+
+def _lapse(session: Session, entry: ConsentEntry, at: datetime | None, why: str = "") -> int:
+    person, purpose = session.get_one(Recipient, entry.recipient_id), Purpose(entry.purpose)
     try:
         record_consent(
-            session, person, Purpose(entry.purpose), State.LAPSED, actor="system", channel="time", at=entry.valid_until
+            session, person, purpose, State.LAPSED, actor="system", channel="time", proof=Proof(note=why), at=at
         )
         return 1
     except MoveError:  # renewed, withdrawn or written down by somebody else since we looked
@@ -67,11 +80,21 @@ def _lapse(session: Session, entry: ConsentEntry) -> int:
 
 def _due(session: Session) -> Sequence[ConsentEntry]:
     """Entries whose time is over and that are the last word on their purpose."""
+    return _last_words(session, col(ConsentEntry.valid_until) <= now())
+
+
+def _given_to_others(session: Session, notice: str, kept_version: str) -> Sequence[ConsentEntry]:
+    other = func.coalesce(col(ConsentEntry.notice_version), "") != kept_version
+    agreed = col(ConsentEntry.state) == State.GRANTED.value
+    return _last_words(session, agreed & (col(ConsentEntry.notice) == notice) & other)
+
+
+def _last_words(session: Session, condition: Any) -> Sequence[ConsentEntry]:
     later: Any = aliased(ConsentEntry)
     superseded = exists().where(
         later.recipient_id == col(ConsentEntry.recipient_id),
         later.purpose == col(ConsentEntry.purpose),
         later.number > col(ConsentEntry.number),
     )
-    over = select(ConsentEntry).where(col(ConsentEntry.valid_until) <= now(), ~superseded)
+    over = select(ConsentEntry).where(condition, ~superseded)
     return session.exec(over.order_by(col(ConsentEntry.id)).limit(LAPSED_AT_ONCE)).all()

@@ -1,4 +1,4 @@
-"""`inkling consent import FILE`: consents out of a CSV file, with the result of each row that was not taken."""
+"""`inkling consent`: consents out of a CSV file, with the result of each row that was not taken; and a notice replaced."""
 
 import argparse
 import sys
@@ -6,6 +6,15 @@ from pathlib import Path
 
 from tracker.commands import CommandError, wired_house
 from tracker.consent_import import UnreadableFile, import_consents
+from tracker.ledger_audit import retire_notice as retire
+
+
+def retire_notice(words: argparse.Namespace) -> int:
+    """Consents given to other versions of a notice lapse, because it was replaced by a materially different one."""
+    with wired_house() as house:
+        count = retire(house, words.notice, words.keep)
+    print(f"Lapsed: {count}. Their people may be asked again.")
+    return 0
 
 
 def import_file(words: argparse.Namespace) -> int:
