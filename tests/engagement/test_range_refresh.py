@@ -13,9 +13,10 @@ import pytest
 from sqlmodel import col, select
 
 from tests.engagement.edge_by_hand import PAGE, Edge, events, message_of, take_in
-from tracker.engagement.networks import Refusal, Table, frozen_tables
+from tracker.engagement.evidence import Net
+from tracker.engagement.networks import HOSTERS, Refusal, Table, facts, frozen_tables, look_up, parse_networks
 from tracker.engagement.range_files import FOLDER, forget_tables, tables_in_use
-from tracker.engagement.range_refresh import SOURCES, RangeSource, endpoint_sets, refresh, refresh_due
+from tracker.engagement.range_refresh import SOURCES, RangeSource, amazon, endpoint_sets, refresh, refresh_due
 from tracker.engagement.reevaluate import reevaluate
 from tracker.house import House
 from tracker.models import Delivery, Verdict
@@ -230,3 +231,27 @@ def test_a_range_that_becomes_known_changes_old_verdicts_and_is_named_in_them(
 def test_every_published_list_has_its_place() -> None:
     assert len({one.name for one in SOURCES}) == len(SOURCES)
     assert all(one.url.startswith("https://") for one in SOURCES)
+
+
+def test_amazons_own_form_is_read_and_anything_else_refused() -> None:
+    published = {
+        "syncToken": "1",
+        "prefixes": [{"ip_prefix": "3.5.140.0/22", "region": "ap-northeast-2"}, {"ip_prefix": "52.94.76.0/22"}],
+        "ipv6_prefixes": [{"ipv6_prefix": "2600:1f14::/35"}],
+    }
+    assert [str(one) for one in parse_networks(amazon(json.dumps(published)))] == [
+        *("3.5.140.0/22", "52.94.76.0/22", "2600:1f14::/35"),
+    ]
+    for other in ("[]", "{}", '{"prefixes": 1}'):
+        with pytest.raises(ValueError, match="Amazon"):
+            amazon(other)
+
+
+def test_a_known_owner_beats_the_list_of_blocks() -> None:
+    assert facts(look_up("95.216.1.2")) == {"hosting"}
+    assert facts(look_up("95.216.1.2", Net(asn=3320, org="Deutsche Telekom AG"))) == frozenset()
+
+
+@pytest.mark.parametrize("name", sorted(HOSTERS))
+def test_every_hosters_table_says_hosting(name: str) -> None:
+    assert facts(Net(tags=frozenset({name}))) == {"hosting"}

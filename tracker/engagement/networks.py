@@ -29,7 +29,11 @@ FROZEN_FILES = (
     "barracuda",
     "telegram",
     "mailru",
+    "proofpoint",
+    "mimecast",
+    "hosting",
 )
+HOSTERS = frozenset({"hosting", "aws", "google_cloud", "digital_ocean", "linode"})
 LARGEST_CHANGE = 3
 WIDEST = {4: 8, 6: 16}
 
@@ -116,7 +120,10 @@ def look_up(ip: str, net: Net = Net(), tables: Sequence[Table] | None = None) ->
     """`net` with the range tags of this address added; with no tables at all it has them already."""
     if tables is not None and not tables:
         return net
-    return Net(net.asn, net.org, net.rdns, net.tags | tags(ip, tables))
+    found = tags(ip, tables)
+    if net.asn is not None or net.org:
+        found -= HOSTERS  # whoever knows the owner knows better than a list of large blocks
+    return Net(net.asn, net.org, net.rdns, net.tags | found)
 
 
 @lru_cache(maxsize=65536)

@@ -47,6 +47,16 @@ def endpoint_sets(*numbers: int) -> Callable[[str], str]:
     return pick
 
 
+def amazon(text: str) -> str:
+    """The prefixes of Amazon's own form of JSON, one a line. Raises ValueError for anything else."""
+    data = json.loads(text)
+    if not isinstance(data, dict) or not isinstance(data.get("prefixes"), list):
+        raise ValueError("not Amazon's list of ranges")
+    entries = [*data["prefixes"], *(data.get("ipv6_prefixes") or [])]
+    found = (entry.get("ip_prefix") or entry.get("ipv6_prefix") for entry in entries if isinstance(entry, dict))
+    return "\n".join(str(prefix) for prefix in found if prefix)
+
+
 @dataclass(frozen=True)
 class RangeSource:
     """Where a range file comes from, how many prefixes it may have when we see it first, and how large it may be."""
@@ -72,6 +82,11 @@ SOURCES = (
     RangeSource(
         "apple_relay", "https://mask-api.icloud.com/egress-ip-ranges.csv", 100, 2_000_000, largest=64 * MEGABYTE
     ),
+    # Hosters: a mark of a machine that never decides alone.
+    RangeSource("aws", "https://ip-ranges.amazonaws.com/ip-ranges.json", 500, 50_000, amazon, 16 * MEGABYTE),
+    RangeSource("google_cloud", "https://www.gstatic.com/ipranges/cloud.json", 100, 20_000),
+    RangeSource("digital_ocean", "https://digitalocean.com/geo/google.csv", 100, 20_000),
+    RangeSource("linode", "https://geoip.linode.com/", 100, 50_000),
 )
 
 
