@@ -9,6 +9,7 @@ from sqlmodel import Session
 from turbohtml import parse
 
 from tracker.house import House
+from tracker.outgoing.footer import without_footers
 from tracker.outgoing.hidden_link import without_traps
 from tracker.outgoing.rewrite import FoundLink, Leave, rewrite, unwrap
 from tracker.preferences import preference
@@ -60,14 +61,15 @@ def _token(url: str, mark: str) -> str:
 
 
 def without_ours(house: House, html: str | None) -> str | None:
-    """What was written, pasted or quoted without our pixels and hidden links, and our tracked links turned back.
+    """What was written, pasted or quoted without our pixels, hidden links and footers, and our tracked links turned back.
 
     Never raises: what cannot be cleaned goes out as it was written (D19).
     """
-    if not html or not any(mark in html for mark in ("/o/", "/c/")):
+    if not html or not any(mark in html for mark in ("/o/", "/c/", "/r/")):
         return html
     try:
         cleaned = without_traps(html, lambda url: is_own_trap(house, url))
+        cleaned = without_footers(cleaned, lambda url: choice_mark(house, url))
         return unwrap(cleaned, lambda url: original_of(house, url), lambda url: is_own_pixel(house, url))
     except Exception as error:
         log.error("a message could not be cleaned of our own links (%s)", type(error).__name__)

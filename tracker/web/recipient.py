@@ -20,6 +20,7 @@ from tracker.ledger import broken_at, consent_of, jurisdiction, ledger, record_c
 from tracker.locale import gettext as _
 from tracker.locale import said
 from tracker.models import Recipient, User
+from tracker.privacy.views import note_view
 from tracker.recipients import find, find_or_make
 from tracker.web.activity_words import CONSENT_WORDS, consent_words
 from tracker.web.auth import action, page
@@ -72,7 +73,9 @@ def recipient_new(request: Request, user: User, form: FormData) -> Response:
 def recipient(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
         person = _person(session, request.path_params["who"])
-        return _show(request, session, user, person)
+        shown = _show(request, session, user, person)
+    note_view(house(request), user, "recipient", [person.id] if person.id else [])
+    return shown
 
 
 @action
