@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from tracker.consent import ASK_AGAIN_AFTER, Ceiling, Pack
 from tracker.db import now
@@ -28,16 +28,21 @@ DEFAULTS: dict[str, Any] = {
     "setup_code_digest": None,
 }
 
+_READ = "preferences"
+
 
 def preference(session: Session, name: str) -> Any:
-    """The value of a preference, or its default."""
-    row = session.get(Preference, name)
-    return DEFAULTS[name] if row is None else row.value
+    """The value of a preference, or its default. All are read at once, since a session that asks for one asks for more."""
+    kept: dict[str, Any] | None = session.info.get(_READ)
+    if kept is None:
+        kept = session.info[_READ] = {row.name: row.value for row in session.exec(select(Preference))}
+    return kept.get(name, DEFAULTS[name])
 
 
 def set_preference(session: Session, name: str, value: Any, by: int | None = None) -> None:
     if name not in DEFAULTS:
         raise KeyError(name)
+    session.info.pop(_READ, None)
     session.merge(Preference(name=name, value=value, changed_at=now(), changed_by=by))
 
 

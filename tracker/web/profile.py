@@ -24,7 +24,6 @@ from tracker.web.visits import COOKIE, end_all_visits
 HERE = "/settings/profile"
 THEMES = ("auto", "light", "dark")
 UNDO_SECONDS = (0, 5, 10, 20, 30)
-SIGNATURE_LIMIT = 5000
 
 
 @page
@@ -104,7 +103,6 @@ def _fill(user: User, form: FormData) -> None:
     user.track_opens = ticked(form, "track_opens")
     user.track_links = ticked(form, "track_links")
     user.undo_seconds = int(text(form, "undo_seconds")) if text(form, "undo_seconds").isdigit() else -1
-    user.signature = text(form, "signature", SIGNATURE_LIMIT + 1).replace("\r\n", "\n")
 
 
 def _wrong(user: User, form: FormData, ceiling: Ceiling) -> Wrong:
@@ -116,8 +114,6 @@ def _wrong(user: User, form: FormData, ceiling: Ceiling) -> Wrong:
         wrong["theme"] = _("Choose one of the three.")
     if user.undo_seconds not in UNDO_SECONDS:
         wrong["undo_seconds"] = _("Choose one of the list.")
-    if len(user.signature) > SIGNATURE_LIMIT:
-        wrong["signature"] = _("The signature is too long. Use 5,000 characters or fewer.")
     for purpose, field in ((Purpose.OPENS, "track_opens"), (Purpose.CLICKS, "track_links")):
         try:
             if ticked(form, field):
