@@ -220,3 +220,11 @@ def test_unwrap_takes_out_whatever_was_put_in(html: str) -> None:
     again = rewrite(back, lambda url, index: None, None).links
     assert [one.url for one in again] == [one.url for one in result.links]
     assert PIXEL not in back
+
+
+@given(documents)
+@settings(max_examples=200)
+def test_it_grows_by_the_links_and_the_pixel_alone(html: str) -> None:
+    result = everything(html)
+    longest = len(f"{T}99?a&amp;b") + 2
+    assert result.size - result.size_before <= len(result.links) * longest + 400

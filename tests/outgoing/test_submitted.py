@@ -268,3 +268,17 @@ def test_the_mail_program_has_a_minute_to_file_its_own_copy(
     assert row.sent_copy == "wanted"
     assert row.sent_copy_at is not None
     assert row.sent_copy_at > now() + timedelta(seconds=30)
+
+
+def test_a43_the_address_of_list_unsubscribe_is_left_in_the_body_too(house: House, people: People, alice: User) -> None:
+    people.grant("anna@client.example")
+    raw = (
+        b"From: alice@seller.example\r\nTo: anna@client.example\r\nSubject: News\r\nMIME-Version: 1.0\r\n"
+        b"List-Unsubscribe: <mailto:off@seller.example>,\r\n <https://lists.example/off?id=1&x=2>\r\n"
+        b"Content-Type: text/html\r\n\r\n"
+        b'<a href="https://lists.example/off?id=1&amp;x=2">stop</a> <a href="https://shop.example/">shop</a>\r\n'
+    )
+    submit(house, alice, raw)
+    with house.database.reading() as session:
+        links = session.exec(select(TrackedLink).order_by(col(TrackedLink.position))).all()
+    assert [(link.tracked, link.reason) for link in links] == [(False, "list_unsubscribe"), (True, None)]

@@ -323,3 +323,17 @@ def test_g33_g34_the_timeline_says_at_least_and_who_may_hold_the_copy(
     page = client.get(f"/mail/{the_offer(house, alice).public_id}").text
     assert "Opens are counted at least" in page
     assert "Whoever has this copy counts as its recipient, also after forwarding." in page
+
+
+def test_a_reminder_is_set_changed_and_taken_back(
+    house: House, client: httpx.Client, alice: User, bob: User, client_of: ClientOf
+) -> None:
+    (one,) = write(house, alice, GALLERY[2])
+    path = f"/mail/{one.public_id}"
+    client.post(f"{path}/reminder", data={"days": "3"})
+    assert "You will be reminded" in said(client.get(path), ".message-people")
+    assert client_of(bob).post(f"{path}/reminder", data={"days": "3"}).status_code == 404
+    for nonsense in ("", "-1", "x", "366", "99999999999999999999"):
+        assert client.post(f"{path}/reminder", data={"days": nonsense}).status_code == 400
+    client.post(f"{path}/reminder", data={"days": "0"})
+    assert "You will be reminded" not in said(client.get(path), ".message-people")

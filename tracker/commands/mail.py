@@ -12,7 +12,7 @@ from tracker.commands import CommandError, bare_house, wired_house
 from tracker.engagement.judge_lines import BadLines, judge_lines
 from tracker.engagement.reevaluate import reevaluate
 from tracker.house import House
-from tracker.outgoing.compose import Untouched, find_html, replace_html
+from tracker.outgoing.compose import Untouched, find_html, list_unsubscribe, replace_html
 from tracker.outgoing.rewrite import rewrite
 from tracker.outgoing.rewriting import options_of
 from tracker.settings import read_settings
@@ -31,15 +31,16 @@ def rewrite_message(words: argparse.Namespace) -> int:
         print(f"left untouched: {part.reason}", file=sys.stderr)
         sys.stdout.buffer.write(given)
         return 0
-    sys.stdout.buffer.write(replace_html(given, part, _rewritten(house, part.html, words)))
+    rewritten = _rewritten(house, part.html, words, list_unsubscribe(given))
+    sys.stdout.buffer.write(replace_html(given, part, rewritten))
     return 0
 
 
-def _rewritten(house: House, html: str, words: argparse.Namespace) -> str:
+def _rewritten(house: House, html: str, words: argparse.Namespace, unsubscribe: frozenset[str] = frozenset()) -> str:
     delivery = new_public_id()
     pixel = house.pixel_url(delivery) if words.opens else None
     link = (lambda url, index: house.click_url(delivery, index, url)) if words.links else (lambda _url, _index: None)
-    return rewrite(html, link, pixel, leave=options_of(house)).html
+    return rewrite(html, link, pixel, leave=options_of(house, unsubscribe=unsubscribe)).html
 
 
 def inspect_url(words: argparse.Namespace) -> int:

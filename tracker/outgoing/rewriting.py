@@ -17,10 +17,17 @@ from tracker.preferences import preference
 log = logging.getLogger(__name__)
 
 
-def options_of(house: House, *, leave_text_urls: bool = True, leave_one_time: bool = True) -> Leave:
-    """What the rewriter leaves alone in this house."""
+def options_of(
+    house: House,
+    *,
+    leave_text_urls: bool = True,
+    leave_one_time: bool = True,
+    unsubscribe: frozenset[str] = frozenset(),
+) -> Leave:
+    """What the rewriter leaves alone in this house; ``unsubscribe`` are the addresses of the message's List-Unsubscribe."""
     return Leave(
         own_hosts=house.own_hosts,
+        list_unsubscribe=unsubscribe,
         leave_text_urls=leave_text_urls,
         leave_one_time=leave_one_time,
         original=lambda url: original_of(house, url),
@@ -83,11 +90,17 @@ def unmarked(html: str | None) -> str | None:
     return rewrite(html, lambda _url, _index: None, None).html
 
 
-def find_links(session: Session, house: House, html: str | None, untracked: frozenset[str]) -> Sequence[FoundLink]:
+def find_links(
+    session: Session,
+    house: House,
+    html: str | None,
+    untracked: frozenset[str],
+    unsubscribe: frozenset[str] = frozenset(),
+) -> Sequence[FoundLink]:
     """Every link of a message and whether it would be tracked; ``untracked`` are the ones the sender switched off."""
     if not html:
         return ()
-    leave = options_of(house, leave_text_urls=preference(session, "leave_text_urls"))
+    leave = options_of(house, leave_text_urls=preference(session, "leave_text_urls"), unsubscribe=unsubscribe)
     # What is asked for is only whether the rewriter would take the link, so any address does for an answer.
     found = rewrite(html, lambda url, _: None if url in untracked else "https://example.invalid/", None, leave=leave)
     return tuple(

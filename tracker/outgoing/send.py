@@ -16,6 +16,7 @@ from tracker.addresses import Mailbox, domain_of
 from tracker.db import now
 from tracker.house import House
 from tracker.message_ids import new_id
+from tracker.mime.fields import list_unsubscribe
 from tracker.models import (
     Account,
     Attachment,
@@ -79,7 +80,7 @@ def take_in(
 
     ``untouched`` is the rule by which no copy of it may be changed, if there is one.
     """
-    links = _links(session, house, draft)
+    links = _links(session, house, draft, raw)
     planned = plan_policy(
         session,
         house,
@@ -100,10 +101,10 @@ def take_in(
     return message
 
 
-def _links(session: Session, house: House, draft: Draft) -> Sequence[FoundLink] | None:
+def _links(session: Session, house: House, draft: Draft, raw: bytes) -> Sequence[FoundLink] | None:
     """The links of the message; None when they cannot be found out, which must not keep it from being sent."""
     try:
-        return find_links(session, house, draft.html, draft.untracked_links)
+        return find_links(session, house, draft.html, draft.untracked_links, list_unsubscribe(raw))
     except SQLAlchemyError:
         raise
     except Exception as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from tracker import notify
 from tracker.consent import Purpose, State
+from tracker.db import now
 from tracker.engagement.overrule import overrule
 from tracker.ledger import consent_of
 from tracker.locale import gettext as _
@@ -44,6 +45,8 @@ from tracker.web.own_message import own_message
 from tracker.web.page import house, redirect, render
 from tracker.web.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.web.sent_parts import SentFile, files_of, pictures_of
+
+MAX_REMINDER_DAYS = 365
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,22 @@ def message_tracking_end(request: Request, user: User, form: FormData) -> Respon
 
 
 @action
+def message_reminder(request: Request, user: User, form: FormData) -> Response:
+    """Rings when no reply came in ``days`` days from now; 0 takes the reminder back."""
+    days = str(form.get("days", ""))
+    if not days.isdigit() or int(days) > MAX_REMINDER_DAYS:
+        raise HTTPException(400)
+    with house(request).database.session_scope() as session:
+        found = own_message(session, user, request.path_params["id"])
+        found.follow_up_at = now() + timedelta(days=int(days)) if int(days) else None
+        session.add(found)
+        notify.announce(session, found.user_id, "message", found.public_id)
+    if not int(days):
+        return redirect(f"/mail/{found.public_id}", _("No reminder any more."))
+    return redirect(f"/mail/{found.public_id}", _("You will be reminded if no reply comes."))
+
+
+@action
 def message_reading(request: Request, user: User, form: FormData) -> Response:
     """The person has the message before them: the bell's lines about it are read."""
     with house(request).database.session_scope() as session:
@@ -241,6 +260,7 @@ routes = [
     Route("/mail/{id}/cancellation", message_cancellation, methods=["POST"]),
     Route("/mail/{id}/mute", message_mute, methods=["POST"]),
     Route("/mail/{id}/tracking-end", message_tracking_end, methods=["POST"]),
+    Route("/mail/{id}/reminder", message_reminder, methods=["POST"]),
     Route("/mail/{id}/reading", message_reading, methods=["POST"]),
     Route("/mail/{id}/events/{event}/verdict", event_verdict, methods=["POST"]),
 ]
