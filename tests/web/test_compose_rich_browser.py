@@ -168,3 +168,26 @@ def test_pages_are_for_everybody_and_fit(
         found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
         assert found.violations_count == 0, f"{path}: {found.generate_report()}"
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+def test_a_message_is_written_and_sent_by_keyboard_alone(house: House, sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose")
+    page.keyboard.type("anna@example.org,")
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "subject":
+            break
+    page.keyboard.type("Offer")
+    page.keyboard.press("Tab")  # the toolbar is one stop
+    for _ in range(9):
+        page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name="Remove formatting")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.type("Hello Anna")
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="Remove formatting")).to_be_focused()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/mail/*")
+    with house.database.reading() as session:
+        assert session.exec(select(Message)).one().subject == "Offer"
+    assert "Hello Anna" in html_of(house)

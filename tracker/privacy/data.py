@@ -145,7 +145,8 @@ DATA: Mapping[str, Columns] = {
         staff="user_id name address smtp_login imap_login signature",
         plain="id measure_opens measure_clicks replaces_copy per_minute per_day public_id "
         "preset smtp_host smtp_port smtp_security smtp_secret imap_host imap_port imap_security imap_secret "
-        "oauth_grant_id sent_folder files_own_copy confirmed_at state state_detail checked_at created_at removed_at",
+        "oauth_grant_id sent_folder files_own_copy replaces_copy "
+        "per_minute per_day confirmed_at state state_detail checked_at created_at removed_at",
     ),
     "credential": _columns(
         staff="user_id name login",

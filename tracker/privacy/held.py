@@ -66,6 +66,7 @@ def _subject(recipient: Recipient) -> dict[str, Any]:
     return {
         "address": recipient.address,
         "name": recipient.name,
+        "company": recipient.company,
         "jurisdiction": recipient.jurisdiction or recipient.country,
         "never_track": recipient.never_track,
         "frozen_since": _at(recipient.restricted_at),
