@@ -137,6 +137,17 @@ def test_nothing_of_a_letter_runs_and_nothing_is_fetched(house: House, alice: Us
         page.reload()
 
 
+def test_a_mailbox_that_is_being_checked_shows_when_it_works(house: House, alice: User, open_as: OpenAs) -> None:
+    box = make_mailbox(house, alice, state="checking")
+    page = open_as(alice, "/mailboxes")
+    expect(page.locator(".mailbox .badge")).to_have_text("being checked")
+    with house.database.session_scope() as session:
+        row = session.get_one(Mailbox, box.id)
+        row.state = "active"
+        session.add(row)
+    expect(page.locator(".mailbox .badge")).to_have_text("works", timeout=10_000)
+
+
 def test_without_scripts_repeats_unfold_and_a_mailbox_is_connected(
     house: House, alice: User, open_as: OpenAs, dovecot: Dovecot
 ) -> None:

@@ -48,6 +48,14 @@ def is_late(mailbox: Mailbox) -> bool:
     return lag is not None and lag > LATE
 
 
+def is_busy(mailbox: Mailbox) -> bool:
+    """Whether its state will change in a moment: it is being checked or read, or waits for a worker to do so."""
+    if not mailbox.active:
+        return False
+    read = mailbox.lease_until is not None and mailbox.lease_until > now()
+    return read or mailbox.sync_wanted or mailbox.state == MailboxState.CHECKING
+
+
 def next_words(mailbox: Mailbox) -> str:
     """When it is read next; empty when that is not planned."""
     if mailbox.lease_until is not None and mailbox.lease_until > now():
