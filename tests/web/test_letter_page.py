@@ -15,6 +15,7 @@ from tracker.house import House
 from tracker.inbound.parse import parse as understood
 from tracker.models import Letter, LetterAttachment, LetterBody, Message, MessageBody, Notification, User
 from tracker.notify import ring
+from tracker.web.letter_words import excerpt
 
 EVIL = """<p onclick="alert(1)">Hello</p><script>alert(2)</script><form action="https://evil.example"><input name="p"></form>
 <img src="https://tracker.example/pixel.gif"><a href="javascript:alert(3)">here</a><iframe src="https://evil.example"></iframe>"""
@@ -265,3 +266,23 @@ def test_a_bounce_cannot_be_answered(client: httpx.Client, house: House, alice: 
     page = client.get(f"/letters/{bounce.public_id}")
     assert every(page, "a[href^='/compose?letter']") == []
     assert parse(page.text)
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "> old words",
+        "On Tuesday Marina wrote:\n> old words",
+        "Marina Volkova <marina@inkling.example>:\n> old words",
+        "Во вторник Марина написала:\nold words",
+        "-----Original Message-----\nold words",
+        "From: Marina <marina@inkling.example>\nold words",
+    ],
+)
+def test_the_timeline_shows_what_is_new_in_an_answer(quoted: str) -> None:
+    assert excerpt(f"Yes, Thursday fits.\n\n{quoted}") == "Yes, Thursday fits."
+
+
+def test_a_long_answer_is_cut_and_one_without_quotes_is_whole() -> None:
+    assert excerpt("Fine: see you") == "Fine: see you"
+    assert len(excerpt("word " * 1000)) < 620

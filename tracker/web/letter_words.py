@@ -12,6 +12,7 @@ LONGEST_EXCERPT = 600
 _QUOTE = re.compile(
     r"^(?:>|-{2,} ?(?:original message|исходное сообщение|forwarded message|пересылаемое)|_{10,}$"
     r"|(?:on|am|le|el|il) .{4,120}(?:wrote|schrieb|écrit|escribió|scritto)\s*:"
+    r"|.{0,120}<[^<>@\s]+@[^<>\s]+>\s*:$"
     r"|.{4,120}(?:пишет|написал\w*)\s*:|(?:from|от|von|de): .{2,200}$)",
     re.IGNORECASE | re.MULTILINE,
 )
