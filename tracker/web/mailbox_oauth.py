@@ -5,7 +5,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.house import House
-from tracker.inbound.credentials import MailboxError, change_credential, mailboxes_of, make_credential
+from tracker.inbound.credentials import (
+    MailboxError,
+    change_credential,
+    mailboxes_of,
+    make_credential,
+    sign_in_by,
+)
 from tracker.inbound.mailboxes import check_soon, connect_mailbox, credential_changed
 from tracker.models import Credential, Mailbox, User
 from tracker.oauth import OAuthError, keep_grant
@@ -47,7 +53,7 @@ def _connect(
         credential = make_credential(session, here, user.id, **facts)
     else:
         change_credential(session, here, credential, **facts)
-    credential.grant_id, credential.secret = grant.id, None
+    sign_in_by(credential, grant)
     session.add(credential)
     session.flush()
     if mailbox is None:
