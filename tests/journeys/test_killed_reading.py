@@ -18,6 +18,7 @@ from tracker.models import Letter, LetterBody, LetterCopy, LetterRaw, PendingAct
 LETTERS = 200
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])
 def test_nothing_is_lost_or_doubled_when_the_product_is_killed_while_reading(
     tmp_path: Path, dovecot: Dovecot, protocol: str
@@ -32,16 +33,16 @@ def test_nothing_is_lost_or_doubled_when_the_product_is_killed_while_reading(
         post = mailbox_on(house, People(house).user(), dovecot, address, protocol=protocol, **more)
         for loaded in (10, 40, 90):
             with serving(tmp_path, port) as product:
-                wait_until(lambda n=loaded: _count(house) >= n, 60)  # type: ignore[misc]
+                wait_until(lambda n=loaded: _count(house) >= n, 120)  # type: ignore[misc]
                 product.send_signal(signal.SIGKILL)
                 product.wait()
         assert _count(house) < LETTERS
         with serving(tmp_path, port):
-            wait_until(lambda: post.mailbox.good_run_at is not None, 100)
+            wait_until(lambda: post.mailbox.good_run_at is not None, 200)
             dovecot.append(address, letter("After all that"), received_at=now())
             _ask(post)
-            wait_until(lambda: _count(house) == LETTERS + 1, 60)
-            wait_until(lambda: not post.rows(PendingAction), 60)
+            wait_until(lambda: _count(house) == LETTERS + 1, 120)
+            wait_until(lambda: not post.rows(PendingAction), 120)
         time.sleep(0.1)
         subjects = sorted(post.subjects())
         assert subjects == sorted([*(f"Offer {number}" for number in range(LETTERS)), "After all that"])
