@@ -1,21 +1,14 @@
 """Letters in words: what they are and why, what was odd about them, and what became of them."""
 
-import re
 from collections.abc import Mapping
 
+from tracker.inbound.letter_text import own_words
 from tracker.locale import N_
 from tracker.locale import gettext as _
 from tracker.models import Letter
 from tracker.web.letter_filter import CATEGORIES
 
 LONGEST_EXCERPT = 600
-_QUOTE = re.compile(
-    r"^(?:>|-{2,} ?(?:original message|исходное сообщение|forwarded message|пересылаемое)|_{10,}$"
-    r"|(?:on|am|le|el|il) .{4,120}(?:wrote|schrieb|écrit|escribió|scritto)\s*:"
-    r"|.{0,120}<[^<>@\s]+@[^<>\s]+>\s*:$"
-    r"|.{4,120}(?:пишет|написал\w*)\s*:|(?:from|от|von|de): .{2,200}$)",
-    re.IGNORECASE | re.MULTILINE,
-)
 
 STANDINGS: Mapping[str, str] = {
     "enquiry": N_("counts as an enquiry"),
@@ -50,9 +43,8 @@ def standing_words(letter: Letter) -> str:
 
 
 def excerpt(text: str) -> str:
-    """What is new in an answer: its text up to where it quotes, and no more than fits a timeline."""
-    quoted = _QUOTE.search(text)
-    fresh = (text[: quoted.start()] if quoted else text).strip()
+    """What is new in an answer: what its writer wrote, and no more than fits a timeline."""
+    fresh = own_words(text)
     return fresh if len(fresh) <= LONGEST_EXCERPT else f"{fresh[:LONGEST_EXCERPT].rstrip()} …"
 
 
