@@ -1,6 +1,7 @@
 """The way of a reply: tracked mail leaves over real SMTP, the answer appears in a real Dovecot, the worker reads it, the message is
 replied and the bell rings. Nothing here is called by hand but the two people."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -29,6 +30,9 @@ def working(house: House) -> Iterator[None]:
         yield
     finally:
         worker.stop(patience=60.0)
+        for thread in threading.enumerate():
+            if thread.name.startswith("mailbox "):
+                thread.join(60)
 
 
 @pytest.fixture
