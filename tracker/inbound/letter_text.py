@@ -12,6 +12,8 @@ _MARKERS = re.compile(
     r"-{2,}\s*(?:original message|исходное сообщение|ursprüngliche nachricht|message d'origine|mensaje original"
     r"|forwarded message|пересылаемое сообщение|пересылаемое письмо|пересланное сообщение)\s*-{2,}"
     r"|_{10,}"
+    r"|.{4,120}(?:пишет|написал(?:а|\(а\))?)\s*:"
+    r"|(?:from|от|von|de)\s*:.{0,120}[^\s<>@]{1,64}@[^\s<>]{1,255}>?"
     r"|.{0,120}<[^<>@\s]{1,64}@[^<>\s]{1,255}>\s*:"
     r"|begin forwarded message:|начало переадресованного сообщения:"
     r"|on .{5,200}wrote:|am .{5,200}schrieb.{0,100}:|le .{5,200}a écrit\s*:|el .{5,200}escribió:|il .{5,200}ha scritto:"
