@@ -114,6 +114,13 @@ def test_recipients_with_policy_and_the_servers_words(house: House, client: http
     assert "not tracked: was never asked" in offer
 
 
+def test_a_copy_that_came_back_says_so_beside_its_recipient(house: House, client: httpx.Client, alice: User) -> None:
+    accepted = Written("Came back", (To("anna@client.example", "Anna"), LUC), (Seen("bounce", "human", 3),))
+    (message,) = write(house, alice, accepted)
+    people = client.get(f"/mail/{message.public_id}").text.split('class="message-person"')[1:]
+    assert ["came back" in person.partition("</section>")[0] for person in people] == [True, False]
+
+
 def test_a_link_with_a_password_is_shown_without_it(house: House, client: httpx.Client, alice: User) -> None:
     written = Written(
         "x", (ANNA,), (Seen("click", "human", 9, link=0),), links=(("https://u:secret@x.example/a", "a"),)

@@ -65,6 +65,8 @@ class Shown:
     files: Sequence[SentFile]
     letters: Mapping[datetime, Answer]
     """What came in answer, by when it came."""
+    returned: frozenset[int]
+    """Deliveries that came back undelivered."""
 
     @property
     def can_be_cancelled(self) -> bool:
@@ -245,6 +247,7 @@ def _shown(session: Session, found: Message) -> Shown:
         body=body,
         files=files_of(session, found, body),
         letters=answers_to(session, mine),
+        returned=frozenset(e.delivery_id for e in events if e.kind == "bounce" and e.counted and e.delivery_id),
     )
 
 
