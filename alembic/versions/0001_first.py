@@ -731,6 +731,26 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_scanner_proof_message_id"), ["message_id"], unique=False)
 
     op.create_table(
+        "submission",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("mark", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("message_id", sa.Integer(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["message_id"], ["message.id"], name=op.f("fk_submission_message_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["user_account.id"], name=op.f("fk_submission_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_submission")),
+        sa.UniqueConstraint("user_id", "mark", name="uq_submission_user_mark"),
+    )
+    with op.batch_alter_table("submission", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_submission_created_at"), ["created_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_submission_message_id"), ["message_id"], unique=False)
+
+    op.create_table(
         "tracked_link",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("message_id", sa.Integer(), nullable=False),
@@ -1245,6 +1265,11 @@ def downgrade() -> None:
 
     op.drop_table("event")
     op.drop_table("tracked_link")
+    with op.batch_alter_table("submission", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_submission_message_id"))
+        batch_op.drop_index(batch_op.f("ix_submission_created_at"))
+
+    op.drop_table("submission")
     with op.batch_alter_table("scanner_proof", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_scanner_proof_message_id"))
         batch_op.drop_index(batch_op.f("ix_scanner_proof_at"))

@@ -203,8 +203,8 @@ def test_messages_per_hour_are_limited_for_each_person(smtp_sink: SmtpSink, tmp_
     with opened_house(tmp_path) as house, opened_world(house, smtp_sink, tmp_path, limits) as world:
         bob = world.people.user("Bob")
         world.people.account(bob, smtp_sink)
-        for _ in range(2):
-            world.programs.curl(ALICE, [ANNA], plain())
+        for number in range(2):
+            world.programs.curl(ALICE, [ANNA], plain(f"Message-ID: <{number}@laptop.local>"))
         with world.line(signed_in=True) as line:
             assert line.says(f"MAIL FROM:<{ALICE}>").startswith("451 4.7.1")
             with house.database.session_scope() as session:

@@ -65,11 +65,12 @@ def test_the_content_is_the_same_however_its_bytes_arrive(small_world: GatewayWo
 
 def test_dots_behind_bare_line_feeds_are_given_back_as_the_program_meant_them(small_world: GatewayWorld) -> None:
     doubled = plain(body="\n..\n..a\n....\n").replace(b"\r\n", b"\n")
-    not_doubled = plain(body="\n.\n.a\n...\n").replace(b"\r\n", b"\n")
+    not_doubled = plain("Message-ID: <two@laptop.local>", body="\n.\n.a\n...\n").replace(b"\r\n", b"\n")
     for content in (doubled, not_doubled):
         with small_world.line(signed_in=True) as line:
             line.says(f"MAIL FROM:<{ALICE}>", f"RCPT TO:<{ANNA}>", "DATA")
             assert line.says(content + b"\r\n.").startswith("250")
+    assert len(small_world.queued()) == 2
     for message in small_world.queued():
         assert small_world.raw(message).endswith(b"\r\n.\r\n.a\r\n...\r\n\r\n")
 
@@ -77,7 +78,8 @@ def test_dots_behind_bare_line_feeds_are_given_back_as_the_program_meant_them(sm
 def test_everything_at_once_in_a_pipeline(small_world: GatewayWorld) -> None:
     one = f"MAIL FROM:<{ALICE}>\r\nRCPT TO:<{ANNA}>\r\nDATA\r\n".encode()
     with small_world.line(signed_in=True) as line:
-        line.socket.sendall((one + plain() + b".\r\n") * 3 + b"QUIT\r\n")
+        three = b"".join(one + plain(f"Message-ID: <{n}@laptop.local>") + b".\r\n" for n in range(3))
+        line.socket.sendall(three + b"QUIT\r\n")
         replies = [line.reply()[:3] for _ in range(13)]
     assert replies == ["250", "250", "354", "250"] * 3 + ["221"]
     assert len(small_world.queued()) == 3

@@ -60,6 +60,7 @@ from tracker.models.people import (
     UserSession,
 )
 from tracker.models.privacy import Erasure, TrackingView
+from tracker.models.submission import Submission
 from tracker.models.templates import Template
 
 __all__ = [
@@ -109,6 +110,7 @@ __all__ = [
     "ScannerNetwork",
     "ScannerProof",
     "SignInFailure",
+    "Submission",
     "Template",
     "TrackedLink",
     "TrackingView",

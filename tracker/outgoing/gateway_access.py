@@ -14,6 +14,7 @@ from tracker.house import House
 from tracker.limits import MAX_MESSAGES_PER_HOUR, MAX_SUBMITTED_BYTES, MAX_WRONG_TOKENS
 from tracker.models import ApiToken, Message, MessageState, SignInFailure, User
 from tracker.outgoing.draft import SendError
+from tracker.outgoing.resubmission import accepted_before, mark_of, note_accepted
 from tracker.outgoing.submitted import accept_raw, confirmed_accounts, form_of
 from tracker.secrets import token_digest
 
@@ -153,12 +154,22 @@ def _within_an_hour(session: Session, user_id: int) -> int:
 
 
 def submit(house: House, submitter: Submitter, mail_from: str, rcpt_tos: Sequence[str], raw: bytes) -> str:
-    """Commits a message and its deliveries and returns its public id. Raises :class:`Refused`; then nothing was kept."""
+    """Commits a message and its deliveries and returns its public id; of a second try, that of the message from the first.
+
+    Raises :class:`Refused`; then nothing was kept.
+    """
+    mark = mark_of(house, rcpt_tos, raw)
     try:
         with house.database.session_scope() as session:
             user = _user_of(session, submitter)
-            message = accept_raw(session, house, user, mail_from, rcpt_tos, raw)
+            message = accepted_before(session, user, mark) if mark else None
+            is_new = message is None
+            if message is None:
+                message = accept_raw(session, house, user, mail_from, rcpt_tos, raw)
+                if mark:
+                    note_accepted(session, user, mark, message)
     except SendError as error:
         raise Refused(_REPLIES.get(error.code, "554 5.6.0 This message cannot be sent")) from None
-    log.info("message %s submitted: %d recipients, %d bytes", message.public_id, len(rcpt_tos), len(raw))
+    what = "submitted" if is_new else "submitted again: kept once"
+    log.info("message %s %s: %d recipients, %d bytes", message.public_id, what, len(rcpt_tos), len(raw))
     return message.public_id

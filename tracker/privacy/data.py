@@ -121,6 +121,7 @@ DATA: Mapping[str, Columns] = {
     ),
     # --- answers and errors that may repeat any of it
     "idempotency_key": _columns(words="path body", staff="user_id", plain="id key request_digest status created_at"),
+    "submission": _columns(staff="user_id", plain="id mark message_id created_at"),
     "mailbox_problem": _columns(words="detail", plain="id mailbox_id letter_id code at told_at"),
     "fetch_retry": _columns(words="problem", plain="id folder_id uidvalidity uid uidl tries try_at"),
     "pending_action": _columns(words="problem", plain="id folder_id kind uidvalidity uid uidl due_at tries"),

@@ -16,11 +16,13 @@ from tracker.models import (
     ScannerNetwork,
     ScannerProof,
     SignInFailure,
+    Submission,
     UserSession,
 )
 
 FEED_KEPT = timedelta(days=1)
 IDEMPOTENCY_KEPT = timedelta(days=1)
+SUBMISSIONS_KEPT = timedelta(days=1)
 SIGN_IN_FAILURES_KEPT = timedelta(days=1)
 SOURCES_KEPT = timedelta(hours=24)
 """Digests of where somebody came from: a reader's hit, a sign-in."""
@@ -38,6 +40,7 @@ def sweep_short_lived(house: House) -> None:
         session.exec(delete(HitAside).where(col(HitAside.expires_at) < moment))
         session.exec(delete(FeedItem).where(col(FeedItem.at) < moment - FEED_KEPT))
         session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.created_at) < moment - IDEMPOTENCY_KEPT))
+        session.exec(delete(Submission).where(col(Submission.created_at) < moment - SUBMISSIONS_KEPT))
         session.exec(delete(SignInFailure).where(col(SignInFailure.at) < moment - SIGN_IN_FAILURES_KEPT))
         session.exec(delete(UserSession).where(col(UserSession.expires_at) < moment))
         unseen = (col(UserSession.seen_at) < moment - SOURCES_KEPT) & col(UserSession.address_digest).is_not(None)
