@@ -53,6 +53,9 @@ POLICIES: dict[str, tuple[Facts, bool, str]] = {
     "notice, lapsed": (Facts(Pack.NOTICE, State.LAPSED, jurisdiction="US"), False, "lapsed"),
     "notice, refused": (Facts(Pack.NOTICE, State.REFUSED, jurisdiction="US"), False, "refused"),
     "notice, objected": (Facts(Pack.NOTICE, State.OBJECTED, jurisdiction="US"), False, "objected"),
+    "paused, agreed": (Facts(Pack.STRICT, GRANTED, paused=True), False, "paused"),
+    "paused, under a notice": (Facts(Pack.NOTICE, UNKNOWN, jurisdiction="US", paused=True), False, "paused"),
+    "paused, said no already": (Facts(Pack.STRICT, State.WITHDRAWN, paused=True), False, "withdrawn"),
     "off beats a consent": (Facts(Pack.OFF, GRANTED), False, "policy_off"),
     "off beats everything": (
         Facts(Pack.OFF, State.BLOCKED, never_track=True, wanted=False, measurable=False),

@@ -22,6 +22,7 @@ class Person:
     declared: str | None = None
     country: str | None = None
     never_track: bool = False
+    paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Workspace:
             role=purpose.value in self.roles.get(sender.role, (purpose.value,)),
             account=purpose in sender.account,
             never_track=person.never_track,
+            paused=person.paused,
             **{"notice_given": self.footer, **message},
         )
 

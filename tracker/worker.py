@@ -32,6 +32,7 @@ from tracker.outgoing.follow_up import remind_due
 from tracker.outgoing.host_health import check_due
 from tracker.outgoing.queue import release_claims_of_dead, send_due, worker_name
 from tracker.outgoing.sent_copy import append_due
+from tracker.pauses import remind_undecided
 from tracker.privacy import sweep
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ def tasks(house: House) -> list[Task]:
         Task("mailboxes", Mailboxes(name, accept), 1.0),
         Task("reminders", remind_due, 5.0),
         Task("consents over", lapse, 60.0),
+        Task("undecided pauses", remind_undecided, 60.0),
         Task("sweep", sweep, 600.0),
     ]
 

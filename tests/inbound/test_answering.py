@@ -19,8 +19,8 @@ from tracker.outgoing.queue import send_due
 ANNA, BORIS = "anna@client.example", "boris@client.example"
 
 
-@pytest.fixture
-def sent(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> Message:
+@pytest.fixture(name="sent")
+def sent_message(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> Message:
     """A message to Anna and Boris that has left; Anna agreed to tracking."""
     people.account(alice, smtp_sink)
     people.grant(ANNA)

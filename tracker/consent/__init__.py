@@ -7,7 +7,7 @@ is frozen when the message is sent and may only tighten afterwards.
 from tracker.consent.ceiling import Ceiling, CeilingError, ceiling_of
 from tracker.consent.chain import GENESIS, chain_digest, proof_digest
 from tracker.consent.jurisdiction import Jurisdiction, jurisdiction_of
-from tracker.consent.moves import Event, Terms, accepted_grades, check_move, in_force_until, present_state
+from tracker.consent.moves import Event, Terms, accepted_grades, check_move, in_force_until, no_after, present_state
 from tracker.consent.packs import looser_points, rules_for
 from tracker.consent.proof import CHANNELS, GRADES, MoveError, Proof, checked_proof, grade_of, text_digest
 from tracker.consent.resolution import BASES, RULES, Decision, Facts, decide, forbidden_by, may_keep
@@ -22,6 +22,7 @@ from tracker.consent.states import (
     Purpose,
     State,
 )
+from tracker.consent.withdrawal_words import asks_not_to_be_tracked
 
 __all__ = [
     "ASK_AGAIN_AFTER",
@@ -48,6 +49,7 @@ __all__ = [
     "State",
     "Terms",
     "accepted_grades",
+    "asks_not_to_be_tracked",
     "ceiling_of",
     "chain_digest",
     "check_move",
@@ -59,6 +61,7 @@ __all__ = [
     "jurisdiction_of",
     "looser_points",
     "may_keep",
+    "no_after",
     "present_state",
     "proof_digest",
     "rules_for",

@@ -135,6 +135,19 @@ def _months_later(at: datetime, months: int) -> datetime:
     return at.replace(year=year, month=month + 1, day=min(at.day, calendar.monthrange(year, month + 1)[1]))
 
 
+def no_after(state: State, pack: Pack, *, objecting: bool = False) -> State | None:
+    """What a no is called after ``state``; None where it is a no already."""
+    if state in (State.BLOCKED, State.OBJECTED):
+        return None
+    if objecting:
+        return State.OBJECTED
+    if state in (State.GRANTED, State.LAPSED):
+        return State.WITHDRAWN
+    if state == State.UNKNOWN and pack == Pack.NOTICE:
+        return State.OBJECTED
+    return State.REFUSED if state in (State.UNKNOWN, State.ASKED) else None
+
+
 def present_state(state: State, valid_until: datetime | None, now: datetime) -> State:
     """What the newest entry says now: a yes or a question whose time is over has lapsed, recorded or not."""
     return State.LAPSED if valid_until is not None and valid_until <= now else state

@@ -24,6 +24,8 @@ class Facts:
     account: bool = True
     """It may be measured in mail of the sending account."""
     never_track: bool = False
+    paused: bool = False
+    """A reply asks not to be tracked, and whether that is a withdrawal has not been decided yet."""
     notice_given: bool = True
     """The copy tells the person what is measured and how to object."""
     is_sender: bool = False
@@ -54,6 +56,7 @@ RULES: Mapping[str, str] = {
     "withdrawn": N_("withdrew consent"),
     "objected": N_("objected"),
     "blocked": N_("must never be tracked"),
+    "paused": N_("paused until somebody has decided about a reply"),
     "lapsed": N_("consent has lapsed"),
     "weak_evidence": N_("agreed, but the evidence is not enough"),
     "asked": N_("was asked and has not answered"),
@@ -108,6 +111,7 @@ def _standing(facts: Facts) -> list[tuple[bool, str]]:
         (facts.state == State.BLOCKED, "blocked"),
         (facts.is_sender, "own_address"),
         (facts.state in SILENT and facts.state != State.LAPSED, facts.state.value),
+        (facts.paused, "paused"),
         (open_question and not noticed, facts.state.value),
         (noticed and not facts.notice_given, "no_notice"),
         (facts.state == State.GRANTED and facts.grade not in facts.accepted, "weak_evidence"),

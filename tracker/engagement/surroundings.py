@@ -143,6 +143,7 @@ def _copies(session: Session, ids: Collection[str]) -> dict[str, Copy]:
             col(Recipient.jurisdiction),
             col(Recipient.country),
             col(Recipient.lookup),
+            col(Recipient.paused_at),
             col(User.role),
             col(Account.measure_opens),
             col(Account.measure_clicks),
@@ -159,8 +160,8 @@ def _copies(session: Session, ids: Collection[str]) -> dict[str, Copy]:
 
 def _copy(row: Any) -> Copy:
     _, id_, message, user, recipient, address, sender, preset, host, opens, clicks, *standing, accepted_at, mx = row
-    never, declared, country, lookup, role, may_open, may_click = standing
-    person = Person(domain_of(lookup), declared, country, never)
+    never, declared, country, lookup, paused_at, role, may_open, may_click = standing
+    person = Person(domain_of(lookup), declared, country, never, paused_at is not None)
     by = Sender(role, allowed(may_open, may_click))
     service = provider(preset or "", host or "")
     handover = Handover(accepted_at, mx)

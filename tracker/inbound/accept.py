@@ -1,7 +1,8 @@
 """The journey of an arriving letter, from the bytes that a server gave to everything they change. One transaction: the caller's.
 
     copy seen?  →  understood  →  our own notice?  →  identity known?  →  stored
-    →  what does it answer, or what came back?  →  does it count as an enquiry?  →  who is told
+    →  what does it answer, or what came back?  →  does it ask not to be tracked?
+    →  does it count as an enquiry?  →  who is told
 
 Nothing that a letter holds can make this raise; what does raise (a database that is away) leaves nothing behind and is tried again.
 """
@@ -14,6 +15,7 @@ from sqlmodel import Session
 from tracker.addresses import Mailbox as Person
 from tracker.house import House
 from tracker.inbound.answering import answer_of, note_answer
+from tracker.inbound.asked_to_stop import pause_if_asked
 from tracker.inbound.bounce import read_report
 from tracker.inbound.category import Judged, judge
 from tracker.inbound.dates import receipt
@@ -120,6 +122,8 @@ def _follow(session: Session, house: House, arrived: Arrived, letter: Letter) ->
             note_answer(session, letter, answers, rings=not (quiet or loops))
     elif letter.category == Category.BOUNCE:
         note_returned(session, house, letter, read_report(arrived.raw), rings=not quiet)
+    if letter.category == Category.HUMAN and (answers is not None or not quiet):
+        pause_if_asked(session, arrived, letter, answers)
     if letter.category == Category.HUMAN and not quiet:
         decide_enquiry(session, arrived, letter)
     note_problems(session, letter, arrived.fetched)

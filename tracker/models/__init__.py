@@ -47,6 +47,7 @@ from tracker.models.mailboxes import (
     PendingAction,
 )
 from tracker.models.oauth import OAuthAttempt, OAuthGrant
+from tracker.models.pauses import TrackingPause
 from tracker.models.people import (
     ApiToken,
     ConsentEntry,
@@ -113,6 +114,7 @@ __all__ = [
     "Submission",
     "Template",
     "TrackedLink",
+    "TrackingPause",
     "TrackingView",
     "User",
     "UserSession",

@@ -137,6 +137,8 @@ class Recipient(SQLModel, table=True):
     country: str | None = Field(default=None, max_length=8)
     """As the customer records have it."""
     never_track: bool = False
+    paused_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """Asked in a reply not to be tracked, and nobody has decided yet: see :mod:`tracker.pauses`."""
     ledger_entries: int = 0
     ledger_digest: str = Field(default=GENESIS, max_length=64)
     """Where this person's ledger ends: so that nobody can cut off its last entries unseen."""

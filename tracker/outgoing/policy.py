@@ -111,7 +111,8 @@ class _Table:
 def _person(form: str, recipient: Recipient | None) -> Person:
     if recipient is None:
         return Person(domain_of(form))
-    return Person(domain_of(form), recipient.jurisdiction, recipient.country, recipient.never_track)
+    paused = recipient.paused_at is not None
+    return Person(domain_of(form), recipient.jurisdiction, recipient.country, recipient.never_track, paused)
 
 
 def _version(form: str, recipient: Recipient | None) -> str:

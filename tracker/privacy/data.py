@@ -39,7 +39,7 @@ DATA: Mapping[str, Columns] = {
     # --- the people we write to
     "recipient": _columns(
         person="address lookup name company",
-        about="jurisdiction country never_track restricted_at ledger_entries",
+        about="jurisdiction country never_track paused_at restricted_at ledger_entries",
         plain="id public_id ledger_digest created_at erased_at",
     ),
     "consent_entry": _columns(
@@ -49,6 +49,12 @@ DATA: Mapping[str, Columns] = {
         staff="actor",
         plain="id public_id recipient_id number pack pack_version attachment_digest salt proof_digest erased_at previous_digest "
         "digest",
+    ),
+    "tracking_pause": _columns(
+        about="recipient_id said_at began_at due_at decided_at decision",
+        words="words",
+        staff="user_id",
+        plain="id public_id letter_id content_hash",
     ),
     "notice_text": _columns(plain="digest text kept_at"),
     "erasure": _columns(staff="actor", plain="id public_id digest at text done"),

@@ -31,6 +31,7 @@ from tracker.models import (
     Notification,
     Recipient,
     TrackedLink,
+    TrackingPause,
 )
 from tracker.notify import announce
 from tracker.preferences import preference
@@ -120,6 +121,16 @@ def _close_ledger(session: Session, subject: Subject, actor: str) -> None:
         if states[purpose] != State.BLOCKED:
             record_consent(session, subject.recipient, purpose, State.BLOCKED, actor=_known(actor), channel="dsr")
     subject.done["consent_entry"] += erase_proof(session, subject.recipient)
+    _pauses(session, subject)
+
+
+def _pauses(session: Session, subject: Subject) -> None:
+    """The words of replies, and the bell lines that quote them."""
+    theirs = select(TrackingPause.id).where(TrackingPause.recipient_id == subject.recipient.id)
+    lines = [f"pause:{id_}" for id_ in session.exec(theirs)]
+    session.exec(delete(Notification).where(col(Notification.subject).in_(lines)))
+    gone = session.exec(delete(TrackingPause).where(col(TrackingPause.recipient_id) == subject.recipient.id))
+    subject.done["tracking_pause"] += gone.rowcount
 
 
 def _known(actor: str) -> str:
@@ -227,6 +238,7 @@ def _tombstone(session: Session, subject: Subject, actor: str, text: str) -> Era
         "jurisdiction": None,
         "country": None,
         "restricted_at": None,
+        "paused_at": None,
     }
     session.exec(
         update(Recipient).where(col(Recipient.id) == row.id).values(**blank, never_track=False, erased_at=now())

@@ -22,6 +22,7 @@ from tracker.models import (
     Notification,
     Recipient,
     TrackedLink,
+    TrackingPause,
 )
 from tracker.privacy.periods import periods
 from tracker.privacy.views import views_of
@@ -41,6 +42,7 @@ def held_about(session: Session, house: House, recipient: Recipient, of_user: in
             purpose.value: state.value for purpose, state in consent_of(session, [recipient.id])[recipient.id].items()
         },
         "ledger": [_entry(session, entry) for entry in ledger(session, recipient)],
+        "asked_in_replies": _pauses(session, recipient, of_user),
         "ledger_is_whole": broken_at(session, recipient) is None,
         "copies": [copy_facts(session, delivery, message) for delivery, message in copies],
         "alerts": _alerts(session, [delivery.id or 0 for delivery, _ in copies]),
@@ -70,8 +72,18 @@ def _subject(recipient: Recipient) -> dict[str, Any]:
         "jurisdiction": recipient.jurisdiction or recipient.country,
         "never_track": recipient.never_track,
         "frozen_since": _at(recipient.restricted_at),
+        "paused_since": _at(recipient.paused_at),
         "known_since": _at(recipient.created_at),
     }
+
+
+def _pauses(session: Session, recipient: Recipient, of_user: int | None) -> list[dict[str, Any]]:
+    found = select(TrackingPause).where(TrackingPause.recipient_id == recipient.id)
+    mine = found if of_user is None else found.where(TrackingPause.user_id == of_user)
+    return [
+        {"words": one.words, "said_at": _at(one.said_at), "decision": one.decision, "decided_at": _at(one.decided_at)}
+        for one in session.exec(mine.order_by(col(TrackingPause.id)))
+    ]
 
 
 def _entry(session: Session, entry: ConsentEntry) -> dict[str, Any]:

@@ -48,6 +48,7 @@ ICONS: Mapping[str, str] = {
     "follow_up": "clock",
     "enquiry": "inbox",
     "mailbox": "mailbox",
+    "withdrawal": "shield",
 }
 
 

@@ -13,7 +13,7 @@ from tracker import notify
 from tracker.digest import working_account
 from tracker.locale import gettext as _
 from tracker.locale import ngettext
-from tracker.models import Letter, Mailbox, Message, Notification, User
+from tracker.models import Letter, Mailbox, Message, Notification, Recipient, TrackingPause, User
 from tracker.web.alert_form import Alerts, alerts_of, digest_hours, kind_words, save_alerts
 from tracker.web.auth import action, page
 from tracker.web.bell_lines import BellLine, bell_lines
@@ -127,6 +127,8 @@ def _about(session: Session, line: Notification) -> str:
     number = rest.partition(":")[0]
     if kind == "letter" and number.isdigit() and (letter := session.get(Letter, int(number))) and not letter.deleted_at:
         return f"/letters/{letter.public_id}"
+    if kind == "pause" and number.isdigit() and (pause := session.get(TrackingPause, int(number))):
+        return f"/recipients/{session.get_one(Recipient, pause.recipient_id).public_id}#pause"
     if kind == "mailbox" and number.isdigit() and (mailbox := session.get(Mailbox, int(number))):
         # of somebody else's mailbox an administrator learns only that it is broken
         return f"/mailboxes/{mailbox.public_id}" if mailbox.user_id == line.user_id else "/notifications"

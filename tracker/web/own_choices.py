@@ -8,7 +8,7 @@ from sqlmodel import Session, select
 from starlette.exceptions import HTTPException
 
 from tracker.choice_links import ChoiceLink, LinkKind
-from tracker.consent import MEASURED, Pack, Proof, Purpose, State
+from tracker.consent import MEASURED, Pack, Proof, Purpose, State, no_after
 from tracker.consent_notice import CONTROL, NOTICE, VERSION, notice
 from tracker.db import now
 from tracker.house import House
@@ -69,7 +69,7 @@ def say_no(
     states = states_of(session, visitor.recipient)
     said = 0
     for purpose in purposes:
-        state = _no_after(session, states[purpose], objecting)
+        state = no_after(states[purpose], workspace_pack(session), objecting=objecting)
         if state is not None:
             proof = Proof(
                 control="a button" if objecting else "a switch", source_url="", more={"link": visitor.link.kind.name}
@@ -77,18 +77,6 @@ def say_no(
             record_consent(session, visitor.recipient, purpose, state, actor="subject", channel=channel, proof=proof)
             said += 1
     return said
-
-
-def _no_after(session: Session, state: State, objecting: bool) -> State | None:
-    if state in (State.BLOCKED, State.OBJECTED):
-        return None
-    if objecting:
-        return State.OBJECTED
-    if state in (State.GRANTED, State.LAPSED):
-        return State.WITHDRAWN
-    if state == State.UNKNOWN and workspace_pack(session) == Pack.NOTICE:
-        return State.OBJECTED
-    return State.REFUSED if state in (State.UNKNOWN, State.ASKED) else None
 
 
 def say_yes(session: Session, house: House, visitor: Visitor, purposes: Collection[Purpose], language: str) -> int:

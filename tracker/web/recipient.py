@@ -30,6 +30,7 @@ from tracker.web.letter_filter import LetterFilter
 from tracker.web.letter_rows import read_letters
 from tracker.web.mail_rows import accounts_of, read_listing
 from tracker.web.page import house, redirect, render
+from tracker.web.recipient_pause import questions, recipient_pause
 
 PAGE = 50
 OWN_MAIL = 20
@@ -190,6 +191,7 @@ def _show(
     entries = ledger(session, person)
     context = {
         "person": person,
+        "pauses": questions(session, person, user),
         "consent": consent_of(session, [person.id])[person.id],
         "story": story_of(session, entries),
         "whose": jurisdiction(person),
@@ -214,4 +216,5 @@ routes = [
     Route("/recipients/{who}", recipient),
     Route("/recipients/{who}", recipient_change, methods=["POST"]),
     Route("/recipients/{who}/consent", recipient_consent, methods=["POST"]),
+    Route("/recipients/{who}/pauses/{pause}", recipient_pause, methods=["POST"]),
 ]

@@ -1,0 +1,49 @@
+"""Tracking of a person that is paused until somebody has decided what a reply meant."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from tracker.db import UtcDateTime, now
+from tracker.models.people import public_id
+
+_OPEN = text("decided_at IS NULL")
+
+
+class TrackingPause(SQLModel, table=True):
+    """Words of a letter that ask not to be tracked, and what the person who got them has decided. Nobody else sees the words.
+
+    While one is open, :attr:`tracker.models.people.Recipient.paused_at` is set. Written by :mod:`tracker.pauses` alone.
+    """
+
+    __tablename__ = "tracking_pause"
+    __table_args__ = (
+        UniqueConstraint("user_id", "recipient_id", "content_hash", name="uq_tracking_pause_letter"),
+        Index(
+            "uq_tracking_pause_open",
+            "recipient_id",
+            "user_id",
+            unique=True,
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
+        Index("ix_tracking_pause_due", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
+    recipient_id: int = Field(foreign_key="recipient.id")
+    user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
+    """Whose letter it is: they decide."""
+    letter_id: int | None = Field(default=None, foreign_key="letter.id", index=True, ondelete="SET NULL")
+    content_hash: str = Field(max_length=64)
+    """Of the letter: a copy of it in another mailbox asks nothing new."""
+    words: str = ""
+    said_at: datetime = Field(sa_type=UtcDateTime)
+    began_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    due_at: datetime = Field(sa_type=UtcDateTime)
+    """Until when it should be decided; then the person is told again, and the pause stays."""
+    decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    decision: str = Field(default="", max_length=12)
+    """withdrawn, continued"""
