@@ -52,7 +52,9 @@ def normalise(text: str) -> str:
     if not address:
         raise AddressError("empty", Sentence("The address is empty."))
     local, at, domain = address.rpartition("@")
-    if any(_is_unfit(c) for c in address if c != " ") or (" " in address and not _QUOTED.fullmatch(local)):
+    plain = address.isascii() and address.isprintable()  # nearly all of them, and asked in one go
+    unfit = not plain and any(_is_unfit(c) for c in address if c != " ")
+    if unfit or (" " in address and not _QUOTED.fullmatch(local)):
         raise AddressError(
             "space", Sentence("“%(address)s” holds a space or a control character.", address=_show(address))
         )
@@ -108,7 +110,8 @@ def lookup_form(address: str) -> str:
     RFC 5321 section 2.4 lets local-parts differ by case; no provider in use does. Nothing more is folded: ß and ss are two
     people. Raises :class:`AddressError`.
     """
-    return normalise(unicodedata.normalize("NFC", normalise(address).lower()))
+    lower = normalise(address).lower()
+    return lower if lower.isascii() else normalise(unicodedata.normalize("NFC", lower))
 
 
 def domain_of(address: str) -> str:

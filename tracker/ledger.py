@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -31,9 +30,11 @@ from tracker.consent import (
     proof_digest,
     rules_for,
 )
+from tracker.counting.among import among
 from tracker.db import now
 from tracker.models import ConsentEntry, NoticeText, Recipient
 from tracker.preferences import preference, workspace_pack
+from tracker.values import value
 
 PROOF = (
     "note",
@@ -72,7 +73,7 @@ CHAINED = (
 """Columns that ``digest`` covers."""
 
 
-@dataclass(frozen=True)
+@value
 class Standing:
     """What the ledger says now of one recipient and purpose, and the grade of the evidence for it."""
 
@@ -89,10 +90,11 @@ def consent_of(session: Session, recipient_ids: Iterable[int]) -> Mapping[int, M
 def standing_of(session: Session, recipient_ids: Iterable[int]) -> Mapping[int, Mapping[Purpose, Standing]]:
     """As :func:`consent_of`, with the grades."""
     ids, moment = list(recipient_ids), now()
-    found = {id_: dict.fromkeys(Purpose, Standing()) for id_ in ids}
+    unknown = dict.fromkeys(Purpose, Standing())
+    found = {id_: unknown.copy() for id_ in ids}
     newest = (
         select(func.max(ConsentEntry.number).label("number"), ConsentEntry.recipient_id, ConsentEntry.purpose)
-        .where(col(ConsentEntry.recipient_id).in_(ids))
+        .where(among(session, col(ConsentEntry.recipient_id), ids))
         .group_by(col(ConsentEntry.recipient_id), col(ConsentEntry.purpose))
         .subquery()
     )

@@ -12,9 +12,10 @@ from tracker.house import House
 from tracker.ledger import Standing
 from tracker.models import Account, Message, User
 from tracker.preferences import preference, workspace_pack
+from tracker.values import value
 
 
-@dataclass(frozen=True)
+@value
 class Person:
     """What is known of a recipient besides the ledger."""
 
@@ -25,7 +26,7 @@ class Person:
     paused: bool = False
 
 
-@dataclass(frozen=True)
+@value
 class Sender:
     """Who sends, and what may be measured in mail of the account it goes out by."""
 

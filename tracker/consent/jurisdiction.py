@@ -1,9 +1,9 @@
 """Whose rules a person is under: declared, else the customer record's country, else the domain's; never a hit's address. Pure."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from tracker.consent.states import STRICT_JURISDICTIONS
+from tracker.values import value
 
 
 class Source(StrEnum):
@@ -15,7 +15,7 @@ class Source(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
+@value
 class Jurisdiction:
     """``code`` is empty when nothing is known."""
 

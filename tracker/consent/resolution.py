@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tracker.consent.states import N_, SILENT, STRICT_JURISDICTIONS, Pack, State
+from tracker.values import value
 
 
-@dataclass(frozen=True)
+@value
 class Facts:
     """What the policy of one recipient and purpose is decided from."""
 

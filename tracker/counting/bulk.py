@@ -9,9 +9,9 @@ from contextlib import closing
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import JSON, Dialect, LargeBinary, Table, text
+from sqlalchemy import JSON, ColumnElement, Dialect, LargeBinary, Table, text, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import NULLTYPE, TypeEngine
 from sqlmodel import Session
 
 from tracker.db import UtcDateTime
@@ -100,6 +100,11 @@ def _by_column(table: Table, names: Sequence[str], rows: Sequence[Row], dialect:
     return [_as_sent(table.c[name].type, [row[name] for row in rows], dialect) for name in names]
 
 
+def as_stored(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The column as the driver gives it: times that are only compared and written back need not become Python's."""
+    return type_coerce(column, NULLTYPE) if isinstance(column.type, UtcDateTime) else column
+
+
 def _as_sent(kind: TypeEngine[Any], values: list[Any], dialect: Dialect) -> list[Any]:
     if isinstance(kind, UtcDateTime):
         return _times(kind, values, dialect)
@@ -118,8 +123,8 @@ def _times(kind: UtcDateTime, values: list[Any], dialect: Dialect) -> list[Any]:
     as_text = dialect.name == "sqlite"
     sent: list[Any] = []
     for value in values:
-        if value is None:
-            sent.append(None)
+        if value is None or isinstance(value, str):  # a text is what SQLite itself gave: see `as_stored`
+            sent.append(value)
         elif value.tzinfo is not UTC:
             sent.append(process(value))
         else:

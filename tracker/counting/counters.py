@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Table, case, func
@@ -11,7 +10,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session
 
 from tracker.counting.among import among
-from tracker.counting.bulk import update_rows
+from tracker.counting.bulk import as_stored, update_rows
 from tracker.counting.tables import DELIVERY, EVENT, LINK, MESSAGE
 
 _OF_DELIVERIES = (
@@ -92,8 +91,8 @@ def _events(session: Session, ids: Sequence[int]) -> Events:
             EVENT.c.kind,
             func.sum(case((EVENT.c.counted, 1), else_=0)),
             func.sum(grey),
-            func.min(at),
-            func.max(at),
+            as_stored(func.min(at)),
+            as_stored(func.max(at)),
         )
         .where(among(session, EVENT.c.message_id, ids), EVENT.c.kind.in_(_KINDS))
         .group_by(EVENT.c.message_id, EVENT.c.delivery_id, EVENT.c.kind)
@@ -131,7 +130,7 @@ def _recount_messages(session: Session, ids: Sequence[int], deliveries: Rows, ev
 
 
 def _sum_up(copies: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    def moments(*names: str) -> list[datetime]:
+    def moments(*names: str) -> list[Any]:
         return [copy[name] for copy in copies for name in names if copy[name] is not None]
 
     replies = [kinds["reply"] for kinds in events if "reply" in kinds]
@@ -148,7 +147,7 @@ def _sum_up(copies: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, A
 
 def _read(session: Session, table: Table, counters: Sequence[str], facts: Sequence[str], where: Any) -> Rows:
     names = ("id", *counters, *facts)
-    statement = columns(*(table.c[name] for name in names)).where(where).order_by(table.c.id)
+    statement = columns(*(as_stored(table.c[name]) for name in names)).where(where).order_by(table.c.id)
     return {row[0]: dict(zip(names, row, strict=True)) for row in session.connection().execute(statement).all()}
 
 

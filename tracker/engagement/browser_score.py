@@ -1,18 +1,18 @@
 """How much a request that calls itself a browser looks like a machine, in hundredths."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tracker.engagement.case import Case
 from tracker.engagement.verdict import Reason
 from tracker.mail_exchangers import GATEWAYS, family
+from tracker.values import value
 
 SCANNER_FROM = 55
 UNKNOWN_FROM = 30
 STALE_AFTER_MAJORS = 36
 
 
-@dataclass(frozen=True)
+@value
 class Score:
     """`points` may be below zero: earlier opens, a Referer and user activation speak for a person."""
 

@@ -1,7 +1,7 @@
 """One hit made ready for the rules: the same evidence with what everybody asks about it worked out once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tracker.engagement.browsers import RELEASES, Browser, Releases, browser
 from tracker.engagement.evidence import Evidence, State
@@ -9,11 +9,12 @@ from tracker.engagement.known_agents import KnownAgent, known_agent
 from tracker.engagement.networks import Table, facts, look_up
 from tracker.engagement.verdict import Klass, Reason, Verdict
 from tracker.engagement.windows import Windows
+from tracker.values import value
 
 LONGEST_AGE = 1e12
 
 
-@dataclass(frozen=True)
+@value
 class Case:
     """`age` is seconds after send, None when unknown; `is_link` covers clicks and beacons."""
 

@@ -21,12 +21,13 @@ from tracker.engagement.rules import Rules
 from tracker.engagement.source_digests import source_digest, telling_host
 from tracker.house import House
 from tracker.models import Delivery, Event, HitEvidence
+from tracker.values import value
 
 Crowd = Mapping[str, Any]
 """``recipients`` and ``seconds`` of the sentence, and ``trigger``: the public id of the event that showed it."""
 
 
-@dataclass(frozen=True)
+@value
 class Asked:
     """A hit as far as crowds need it; ``event`` is its number when it is stored, ``marked`` says it was in a crowd before."""
 

@@ -1,14 +1,16 @@
 """One hit as plain values: everything a judge may look at, and nothing else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from tracker.values import value
 
 Kind = Literal["open", "click", "beacon"]
 Link = int | Literal["honeypot"] | None
 
 
-@dataclass(frozen=True)
+@value
 class Net:
     """What look-ups said about the address. `asn` is the bare number; `rdns` a forward-confirmed host name.
 
@@ -21,7 +23,7 @@ class Net:
     tags: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
+@value
 class State:
     """What the product knew when the hit came in.
 
@@ -45,7 +47,7 @@ class State:
     https: bool | None = None
 
 
-@dataclass(frozen=True)
+@value
 class Evidence:
     """One hit. `headers` has lower-case names. `seconds_after_send` counts from the server's 250; None is unknown."""
 

@@ -20,6 +20,7 @@ from tracker.engagement.sequence import SequenceHit, judged_hits
 from tracker.engagement.verdict import Reason, Verdict, alertable
 from tracker.house import House
 from tracker.models import Delivery, Event, HitEvidence
+from tracker.values import value
 
 LOOKED_AT = 300
 """So many of a delivery's newest held hits are judged again when another one comes; a flood costs no more than that."""
@@ -29,7 +30,7 @@ CONTEXT = 50
 """The oldest of them only speak for the others: what spoke for them is out of sight, so their verdicts stay."""
 
 
-@dataclass(frozen=True)
+@value
 class Stored:
     """What the event of a held hit says now."""
 
@@ -43,7 +44,7 @@ class Stored:
     alerted: bool
 
 
-@dataclass(frozen=True)
+@value
 class Known:
     """One hit of a delivery with its evidence; ``stored`` is None for a new one. ``key`` is the event's public id."""
 
@@ -56,7 +57,7 @@ class Known:
     stored: Stored | None = None
 
 
-@dataclass(frozen=True)
+@value
 class Outcome:
     """What the judge says of a hit now. ``hit`` is the hit as the sequence rules see it."""
 

@@ -98,7 +98,8 @@ def _prefix(ip: str, bits4: int, bits6: int) -> str | None:
     if address is None:
         return None
     bits = bits4 if address.version == 4 else bits6
-    return str(ip_network((address, bits), strict=False))
+    spare = address.max_prefixlen - bits
+    return f"{type(address)(int(address) >> spare << spare)}/{bits}"
 
 
 def tags(ip: str, tables: Sequence[Table] | None = None) -> frozenset[str]:

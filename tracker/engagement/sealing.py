@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from tracker.engagement.rules import Rules
 from tracker.house import House
 from tracker.models import Delivery
 from tracker.secrets import Undecryptable
+from tracker.values import value
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 # The server's 250 is noted a moment after it was said; a gateway may have followed the links by then.
@@ -22,7 +23,7 @@ _CLOCK_SLACK = 60.0
 _KEPT = tuple(f for f in fields(State) if f.name not in ("recipient_mx", "prior_human_open_same_ip"))
 
 
-@dataclass(frozen=True)
+@value
 class Handover:
     """When a copy was handed over, as far as it is known, and where it went."""
 

@@ -1,7 +1,7 @@
 """One judged hit of a message, and what the sequence rules ask about it."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 from tracker.engagement.browser_score import browser_score
@@ -10,12 +10,13 @@ from tracker.engagement.evidence import Evidence
 from tracker.engagement.known_networks import PROBABLE
 from tracker.engagement.networks import neighbourhood_key, same_host_key
 from tracker.engagement.verdict import Verdict
+from tracker.values import value
 
 # People are behind these addresses as well, so nothing may be concluded for everybody there.
 SHARED_ADDRESSES = {"gmail_proxy", "apple_relay", "mailru", *PROBABLE}
 
 
-@dataclass(frozen=True)
+@value
 class SequenceHit:
     """`t` is in seconds on one clock for all hits, `verdict` is stage 1's. `key` is whatever the caller wants it back under."""
 

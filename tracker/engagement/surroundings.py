@@ -6,7 +6,7 @@ One query per table and batch, whatever the number of hits.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import func
@@ -25,16 +25,17 @@ from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import Handover, handover_columns, link_of
 from tracker.engagement.source_digests import network_digest, scanner_digest
 from tracker.house import House
-from tracker.ledger import standing_of
+from tracker.ledger import Standing, standing_of
 from tracker.mail_exchangers import PUBLIC_DOMAINS, provider
 from tracker.models import Account, Delivery, Message, Recipient, TrackedLink, User, UserSession
 from tracker.standing import Person, Sender, allowed, workspace
+from tracker.values import value
 
 SESSION_COUNTS = timedelta(hours=6)
 """How long after a sign-in was last seen its address is still the sender's."""
 
 
-@dataclass(frozen=True)
+@value
 class Copy:
     """One delivery with what a judge must know of it."""
 
@@ -173,14 +174,17 @@ def _allowed(session: Session, house: House, copies: Collection[Copy]) -> frozen
     rules = workspace(session, house)
     standings = standing_of(session, {copy.recipient_id for copy in copies})
 
-    def keeps(copy: Copy, frozen: bool, purpose: Purpose) -> bool:
-        standing = standings[copy.recipient_id][purpose]
+    @cache  # many people of one company, asked in one way, by one sender
+    def keeps(frozen: bool, purpose: Purpose, person: Person, standing: Standing, by: Sender) -> bool:
         # the notice stood in the copy when it was sent, or it would not have been tracked
-        return may_keep(frozen, rules.facts(purpose, copy.person, standing, copy.by, notice_given=True))
+        return may_keep(frozen, rules.facts(purpose, person, standing, by, notice_given=True))
 
-    opens = {(copy.id, "open") for copy in copies if keeps(copy, copy.opens_on, Purpose.OPENS)}
-    clicks = {(copy.id, "click") for copy in copies if keeps(copy, copy.clicks_on, Purpose.CLICKS)}
-    return frozenset(opens | clicks)
+    return frozenset(
+        (copy.id, kind)
+        for copy in copies
+        for kind, purpose, frozen in (("open", Purpose.OPENS, copy.opens_on), ("click", Purpose.CLICKS, copy.clicks_on))
+        if keeps(frozen, purpose, copy.person, standings[copy.recipient_id][purpose], copy.by)
+    )
 
 
 def _link_counts(session: Session, messages: Collection[int]) -> dict[int, int]:

@@ -1,11 +1,12 @@
 """The verdict on one hit: a class, how sure we are, and why in words."""
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Literal
 
 from tracker.engagement.reasons import SENTENCES, Translate, as_written
+from tracker.values import value
 
 Klass = Literal[
     "human",
@@ -25,7 +26,7 @@ class _Blank(dict[str, str | int | float]):
         return "?"
 
 
-@dataclass(frozen=True)
+@value
 class Reason:
     """A stable `code` and the `values` of its sentence; both are stored, the sentence is made when shown."""
 
@@ -38,7 +39,7 @@ class Reason:
         return translate(msgid) % _Blank(self.values) if msgid else self.code.replace("_", " ")
 
 
-@dataclass(frozen=True)
+@value
 class Verdict:
     """`confidence` is 0–1 in hundredths. `vendor` names whose machine it was ("google", "barracuda", …) if known.
 
