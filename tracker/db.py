@@ -29,6 +29,7 @@ SQLModel.metadata.naming_convention = {
 
 BUSY_SECONDS = 15
 """How long a writer waits for the other writers of an SQLite file."""
+_LOOK_AGAIN = 0.002
 SMALL_PAGES = 100_000
 """Pages of a file (of 4 KB) that is small enough to be written anew while others wait."""
 _MIGRATION_LOCK = 7_140_042  # any number, the same in every process of ours
@@ -238,5 +239,31 @@ def _use_wal(cursor: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that begins as a reader and writes later fails at once when another wrote in between; so writers lock first.
     reads = connection.get_execution_options().get("inkling_reads", False)
-    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    raw: Any = connection.connection.driver_connection
+    raw.execute(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
+    if reads:
+        raw.execute("BEGIN")
+        return
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        _take_turn(raw)
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    if not raw.in_transaction:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # what is wrong is told in SQLAlchemy's terms
+
+
+def _take_turn(raw: Any) -> None:
+    """Begins as soon as no other writer is there, or not at all.
+
+    SQLite's own waiting sleeps longer every time, up to a tenth of a second, while one writer after the other slips in.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                return
+            time.sleep(_LOOK_AGAIN)
