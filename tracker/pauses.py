@@ -28,6 +28,7 @@ def begin(session: Session, recipient: Recipient, letter: Letter, words: str) ->
     One question per person and recipient is open at a time; the same letter in another mailbox asks nothing again.
     """
     assert recipient.id is not None
+    _hold(session, recipient.id)
     states = consent_of(session, [recipient.id])[recipient.id]
     if all(no_after(states[purpose], workspace_pack(session)) is None for purpose in MEASURED):
         return False
@@ -51,6 +52,11 @@ def begin(session: Session, recipient: Recipient, letter: Letter, words: str) ->
     session.exec(update(Recipient).where(unpaused).values(paused_at=moment))
     _tell(session, session.get_one(TrackingPause, made[0]), moment)
     return True
+
+
+def _hold(session: Session, recipient_id: int) -> None:
+    """Whoever begins or ends a pause of this person waits for the other, so that an open one always has its mark."""
+    session.exec(select(Recipient.id).where(Recipient.id == recipient_id).with_for_update(key_share=True)).one()
 
 
 def _tell(session: Session, pause: TrackingPause, at: datetime) -> None:
@@ -84,6 +90,7 @@ def decide(session: Session, pause: TrackingPause, user: User, *, withdrawn: boo
 
     A withdrawal answers what others were asked about the same recipient; otherwise their pauses go on.
     """
+    _hold(session, pause.recipient_id)
     decided = {"decided_at": now(), "decision": "withdrawn" if withdrawn else "continued"}
     undecided = col(TrackingPause.decided_at).is_(None)
     claim = update(TrackingPause).where(col(TrackingPause.id) == pause.id, undecided).values(decided)
@@ -101,7 +108,6 @@ def decide(session: Session, pause: TrackingPause, user: User, *, withdrawn: boo
     _drop_lines(session, ended)
     if session.exec(theirs.limit(1)).first() is None:
         session.exec(update(Recipient).where(col(Recipient.id) == recipient.id).values(paused_at=None))
-    session.expire_all()
     return True
 
 

@@ -11,10 +11,11 @@ from sqlalchemy import text
 from tests.commands.inkling import Inkling
 from tests.pixel.edge_server import running_edge
 from tests.servers import free_port
-from tracker.consent import Purpose, State
+from tracker.consent import Pack, Purpose, State
 from tracker.db import now
 from tracker.ledger import record_consent
 from tracker.models import Account, User, WorkerBeat
+from tracker.preferences import set_policy
 from tracker.recipients import find_or_make
 
 
@@ -90,6 +91,19 @@ def test_a_ledger_somebody_wrote_in(tracked: Inkling) -> None:
         luc = find_or_make(session, "luc@client.example").public_id
     assert findings(tracked, code=1)["consent ledger"] == ("WRONG", f"was changed: recipient {luc}, entry 1")
     house.database.close()
+
+
+def test_a_policy_above_the_ceiling_is_told_with_what_is_in_force(tracked: Inkling) -> None:
+    findings(tracked, code=1)
+    house = tracked.house()
+    with house.database.session_scope() as session:
+        set_policy(session, Pack.NOTICE, "our customers know us")
+    house.database.close()
+    assert findings(tracked, code=1)["consent policy"] == ("ok", "notice")
+    mark, text = findings(tracked, code=1, TRACKING_CEILING="strict,opens")["consent policy"]
+    assert mark == "note"
+    assert "“notice” was chosen and lies above INKLING_TRACKING_CEILING; “strict” is in force" in text
+    assert findings(tracked, code=1, TRACKING_CEILING="opens")["consent policy"] == ("ok", "notice"), "no policy named"
 
 
 def test_a_worker_with_a_problem_and_one_that_is_gone(tracked: Inkling) -> None:

@@ -19,6 +19,7 @@ from tracker.outgoing.domain_advice import Publish
 from tracker.outgoing.domain_records import advice_for
 from tracker.outgoing.host_health import problem_of
 from tracker.outgoing.sending_services import link_rewriter
+from tracker.preferences import workspace_pack
 from tracker.settings import read_settings
 
 
@@ -40,7 +41,7 @@ def check(_words: argparse.Namespace) -> int:
         Finding("keys", True, f"{len(house.ring.keys)} in the ring"),
         *_database(house),
     ]
-    in_database = (_consent, _accounts, _rewriters, _domains, _worker) if findings[-1].ok else ()
+    in_database = (_policy, _consent, _accounts, _rewriters, _domains, _worker) if findings[-1].ok else ()
     for look in (*in_database, _spool, _tracking_host):
         findings += look(house)
     for finding in findings:
@@ -77,6 +78,17 @@ def _database(house: House) -> list[Finding]:
     if here != newest:
         return [Finding("database", False, f"is at revision {here}, this version needs {newest}. Run: inkling migrate")]
     return [Finding("database", True, f"{'SQLite' if house.database.is_sqlite else 'PostgreSQL'}, revision {here}")]
+
+
+def _policy(house: House) -> list[Finding]:
+    """A policy that was chosen before the ceiling was set still stands in the database, and is lowered wherever it is used."""
+    with house.database.reading() as session:
+        chosen = workspace_pack(session)
+    in_force = house.ceiling.lowered(chosen)
+    if in_force == chosen:
+        return [Finding("consent policy", True, chosen.value)]
+    text = f"“{chosen}” was chosen and lies above INKLING_TRACKING_CEILING; “{in_force}” is in force. Choose it in the settings too"
+    return [Finding("consent policy", None, text)]
 
 
 def _consent(house: House) -> list[Finding]:
