@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy import ColumnElement, func, insert, or_
 from sqlalchemy import select as columns
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select, update
@@ -14,6 +14,8 @@ from tracker.attention import Act, end_of_quiet, judge, preference_of
 from tracker.db import now
 from tracker.house import House
 from tracker.models import Event, FeedItem, Notification, User
+
+_HINT = insert(FeedItem)  # made once: making a statement costs more than running it
 
 
 def ring(session: Session, user_id: int, subject: str, kind: str, at: datetime, **facts: object) -> Notification:
@@ -152,7 +154,7 @@ def _line(session: Session, user_id: int, subject: str) -> Notification | None:
 
 def announce(session: Session, user_id: int, kind: str, subject: str) -> None:
     """Leaves a hint for the person's open pages: ``notification``, ``message`` or ``letter``, and which."""
-    session.add(FeedItem(user_id=user_id, kind=kind, subject=subject))
+    session.connection().execute(_HINT, {"user_id": user_id, "kind": kind, "subject": subject, "at": now()})
 
 
 def lines(

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC
+from functools import cache
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Dialect, LargeBinary, Table, text, type_coerce
@@ -32,6 +33,20 @@ def insert_or_keep(session: Session, model: Any) -> Any:
     """An INSERT for one row that leaves a row that is there already as it is."""
     dialect: Any = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
     return dialect.insert(model).on_conflict_do_nothing()
+
+
+def add_or_keep(session: Session, table: Table, row: Row) -> int | None:
+    """Inserts one row past the ORM, unless it is there. Gives the number of a new one; None when there was one before."""
+    statement = _add_or_keep(session.get_bind().dialect.name, table)
+    number: int | None = session.connection().execute(statement, row).scalar()
+    return number
+
+
+@cache
+def _add_or_keep(dialect: str, table: Table) -> Any:
+    """Made once: making a statement costs more than running it."""
+    made: Any = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    return made.on_conflict_do_nothing().returning(table.c.id)
 
 
 def append_rows(session: Session, table: Table, rows: Sequence[Row]) -> None:

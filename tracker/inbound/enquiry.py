@@ -1,50 +1,64 @@
 """Whether a letter counts as an enquiry, decided under a lock per sender and recipient."""
 
-from sqlmodel import Session, col, select
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlmodel import Session
 
-from tracker.counting.bulk import insert_or_keep
+from tracker.counting.bulk import add_or_keep
+from tracker.counting.tables import ENQUIRY_KEY, LETTER
 from tracker.inbound.repeat import Decision, Enquiry, decide, length
 from tracker.inbound.storing import Arrived
-from tracker.models import EnquiryKey, Letter
+from tracker.models import Letter
+
+# Statements are made once: making one costs more than running it.
+_KEY = (
+    select(ENQUIRY_KEY.c.id)
+    .where(*(ENQUIRY_KEY.c[name] == bindparam(name) for name in ("mailbox_id", "sender", "recipient")))
+    .with_for_update()
+)
+_NEAR = select(LETTER.c.id, LETTER.c.received_at).where(
+    LETTER.c.enquiry_key_id == bindparam("key"),
+    LETTER.c.counted,
+    LETTER.c.received_at > bindparam("after"),
+    LETTER.c.received_at < bindparam("before"),
+    LETTER.c.withdrawn_at.is_(None),
+    LETTER.c.id != bindparam("letter"),
+)
+_STANDS = (
+    update(LETTER)
+    .where(LETTER.c.id == bindparam("letter"))
+    .values({name: bindparam(name) for name in ("enquiry_key_id", "counted", "repeat_of_id")})
+)
 
 
 def decide_enquiry(session: Session, arrived: Arrived, letter: Letter) -> Decision:
     """Counts the letter, or folds it under the enquiry it repeats. A letter without a usable sender stands by itself."""
     if not letter.sender:
-        letter.counted = True
-        session.add(letter)
-        return Decision(True)
+        return _stands(session, letter, None, Decision(True))
     key = hold_key(session, letter.mailbox_id, letter.sender, letter.recipient)
     decision = decide(letter.received_at, _near(session, key, letter, arrived), arrived.mailbox.repeat_period_days)
-    letter.enquiry_key_id = key
-    letter.counted, letter.repeat_of_id = decision.counts, decision.repeat_of
-    session.add(letter)
-    session.flush()
+    return _stands(session, letter, key, decision)
+
+
+def _stands(session: Session, letter: Letter, key: int | None, decision: Decision) -> Decision:
+    standing = {"enquiry_key_id": key, "counted": decision.counts, "repeat_of_id": decision.repeat_of}
+    session.connection().execute(_STANDS, {"letter": letter.id, **standing})
+    for name, value in standing.items():
+        set_committed_value(letter, name, value)
     return decision
 
 
 def hold_key(session: Session, mailbox_id: int, sender: str, recipient: str) -> int:
     """The row of this sender and recipient, made when there is none, and held until the commit: of two workers one waits."""
     names = {"mailbox_id": mailbox_id, "sender": sender, "recipient": recipient}
-    wanted = select(EnquiryKey.id).where(*(getattr(EnquiryKey, name) == value for name, value in names.items()))
-    found = session.exec(wanted.with_for_update()).first()
-    if found is None:
-        session.execute(insert_or_keep(session, EnquiryKey).values(names))
-        found = session.exec(wanted.with_for_update()).one()
-    assert found is not None
-    return found
+    connection = session.connection()
+    found = connection.execute(_KEY, names).scalar() or add_or_keep(session, ENQUIRY_KEY, names)
+    # None: somebody made it between the two questions
+    return found if found is not None else int(connection.execute(_KEY, names).scalar_one())
 
 
 def _near(session: Session, key: int, letter: Letter, arrived: Arrived) -> list[Enquiry]:
     """The counted letters of the key within the period on either side, read through an index of those alone."""
-    period = length(arrived.mailbox.repeat_period_days)
-    at = col(Letter.received_at)
-    query = select(Letter.id, Letter.received_at).where(
-        Letter.enquiry_key_id == key,
-        col(Letter.counted),
-        at > letter.received_at - period,
-        at < letter.received_at + period,
-        col(Letter.withdrawn_at).is_(None),
-        col(Letter.id) != letter.id,
-    )
-    return [Enquiry(id_ or 0, moment) for id_, moment in session.exec(query)]
+    period, at = length(arrived.mailbox.repeat_period_days), letter.received_at
+    around = {"key": key, "after": at - period, "before": at + period, "letter": letter.id}
+    return [Enquiry(number, moment) for number, moment in session.connection().execute(_NEAR, around)]

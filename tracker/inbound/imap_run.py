@@ -234,11 +234,15 @@ class ImapRun:
         answers, failed = self.line.each([meta.uid for meta in group], imap.bodies)
         bodies = {uid: body for answer in answers for uid, body in answer.items()}
         problems = dict(failed)
+        if plan.silent and plan.moves and not problems:
+            here = [meta for meta in group if meta.uid in bodies]
+            self.taking.letters([self._fetched(meta, plan, content=bodies.pop(meta.uid)) for meta in here])
+            return
         for meta in group:
             if meta.uid in problems:
                 self._put_aside(meta.uid, plan, problems[meta.uid])
             elif meta.uid in bodies:  # else it vanished
-                self._letter(meta, plan, content=bodies.pop(meta.uid))
+                self._letter(self._fetched(meta, plan, content=bodies.pop(meta.uid)), plan)
 
     def _load_large(self, meta: Meta, plan: Plan) -> None:
         most = MAX_LETTER if meta.size <= MAX_LETTER else MAX_LETTER_BEGINNING - 1
@@ -254,22 +258,25 @@ class ImapRun:
                 self._put_aside(meta.uid, plan, failed[0][1])
             elif answers[0] is not None:
                 file.flush()
-                self._letter(meta, plan, file=file, length=answers[0])
+                self._letter(self._fetched(meta, plan, file=file, length=answers[0]), plan)
 
     def _file(self) -> "IO[bytes]":
         folder = self.house.settings.data_dir / "loading"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return NamedTemporaryFile(dir=folder)
 
-    def _letter(
+    def _letter(self, fetched: Fetched, plan: Plan) -> None:
+        self.taking.letter(fetched, fetched.place.uid if plan.moves else None, again=plan.again)
+
+    def _fetched(
         self, meta: Meta, plan: Plan, *, content: bytes | None = None, file: "IO[bytes] | None" = None, length: int = 0
-    ) -> None:
+    ) -> Fetched:
         too_large = meta.size > MAX_LETTER or length > MAX_LETTER
         if file is not None and too_large:
             os.truncate(file.fileno(), min(length, MAX_LETTER_BEGINNING))
         beginning = content if content is not None else _beginning(file)
         recovered = plan.rebuilt and not cursor.is_new_after(plan.row, meta.internal_date)
-        fetched = Fetched(
+        return Fetched(
             place=self._place(meta.uid, plan),
             content=content,
             path=None if file is None else self.house.settings.data_dir / "loading" / os.path.basename(file.name),
@@ -283,7 +290,6 @@ class ImapRun:
             recovered=recovered,
             silent=plan.silent or recovered,
         )
-        self.taking.letter(fetched, meta.uid if plan.moves else None, again=plan.again)
 
     def _put_aside(self, uid: int, plan: Plan, problem: Exception) -> None:
         self.taking.put_aside(

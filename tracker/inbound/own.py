@@ -9,7 +9,15 @@ from tracker.models import Account, Mailbox, User
 
 
 def own_addresses(session: Session, mailbox: Mailbox) -> frozenset[str]:
-    """The addresses that the person of this mailbox writes from and is written to, in look-up form."""
+    """The addresses that the person of this mailbox writes from and is written to, in look-up form. Read once in a
+    session."""
+    known: dict[tuple[int, str], frozenset[str]] = session.info.setdefault("own_addresses", {})
+    if (mailbox.user_id, mailbox.address) not in known:
+        known[mailbox.user_id, mailbox.address] = _own_addresses(session, mailbox)
+    return known[mailbox.user_id, mailbox.address]
+
+
+def _own_addresses(session: Session, mailbox: Mailbox) -> frozenset[str]:
     person = mailbox.user_id
     listed = union_all(
         columns(col(Mailbox.address)).where(col(Mailbox.user_id) == person),

@@ -4,14 +4,15 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import insert
-from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, select
+from sqlalchemy import bindparam, insert, select
+from sqlalchemy.orm import make_transient_to_detached
+from sqlmodel import Session
+from sqlmodel import select as rows
 
 from tracker.addresses import Mailbox as Person
-from tracker.counting.bulk import insert_or_keep
+from tracker.counting.bulk import add_or_keep
+from tracker.counting.tables import LETTER, LETTER_BODY, LETTER_COPY, LETTER_RAW
 from tracker.inbound.category import Judged
 from tracker.inbound.dates import Receipt
 from tracker.inbound.fetched import Fetched, Place
@@ -19,7 +20,7 @@ from tracker.inbound.letter_text import snippet
 from tracker.inbound.parse import Parsed
 from tracker.inbound.repeat import form_of, recipient_of, sender_of
 from tracker.mime.text import decoded
-from tracker.models import Letter, LetterAttachment, LetterBody, LetterCopy, LetterRaw, Mailbox
+from tracker.models import Letter, LetterAttachment, Mailbox
 
 PIECE = 1024 * 1024
 """Bytes of a raw letter in one row, before compression."""
@@ -29,6 +30,23 @@ _TRACED = (
     *("x-original-to", "delivered-to", "x-envelope-to", "envelope-to", "x-forwarded-to", "x-forwarded-for"),
     *("x-gm-original-to", "resent-to"),
 )
+# Statements are made once: making one costs more than running it.
+_COLUMNS = tuple(column.name for column in LETTER.c if column.name != "id")
+_LIES_AT = select(LETTER_COPY.c.letter_id).where(
+    *(LETTER_COPY.c[name] == bindparam(name) for name in ("folder_id", "uidvalidity", "uid", "uidl"))
+)
+_NAMESAKE = (
+    select(LETTER.c.id)
+    .where(
+        LETTER.c.user_id == bindparam("person"),
+        LETTER.c.message_id == bindparam("name"),
+        LETTER.c.mailbox_id == bindparam("mailbox"),
+        LETTER.c.id != bindparam("letter"),
+    )
+    .limit(1)
+)
+_WORDS = insert(LETTER_BODY)
+_RAW = insert(LETTER_RAW)
 
 
 @dataclass(frozen=True)
@@ -53,24 +71,14 @@ def known_copy(session: Session, place: Place) -> Letter | None:
     """The letter that lies at this place, if we have it."""
     if not (place.uid or place.uidl):
         return None
-    found = select(Letter).join(LetterCopy, col(LetterCopy.letter_id) == col(Letter.id))
-    return session.exec(found.where(*_at(place))).first()
+    number = session.connection().execute(_LIES_AT, asdict(place)).scalar()
+    return None if number is None else session.get_one(Letter, number)
 
 
 def keep_copy(session: Session, letter: Letter, place: Place, seen_at: datetime) -> None:
     """Notes the place; a server without numbering has none."""
     if place.uid or place.uidl:
-        row = {"letter_id": letter.id, "seen_at": seen_at, **asdict(place)}
-        session.execute(insert_or_keep(session, LetterCopy).values(row))
-
-
-def _at(place: Place) -> tuple[Any, ...]:
-    return (
-        LetterCopy.folder_id == place.folder_id,
-        LetterCopy.uidvalidity == place.uidvalidity,
-        LetterCopy.uid == place.uid,
-        LetterCopy.uidl == place.uidl,
-    )
+        add_or_keep(session, LETTER_COPY, {"letter_id": letter.id, "seen_at": seen_at, **asdict(place)})
 
 
 def make_letter(session: Session, arrived: Arrived) -> tuple[Letter, bool]:
@@ -83,9 +91,9 @@ def store_letter(session: Session, letter: Letter, arrived: Arrived) -> None:
     parsed = arrived.parsed
     if parsed.message_id and _has_namesake(session, letter):
         letter.flags = [*letter.flags, "duplicate_message_id"]
-    session.add(LetterBody(letter_id=letter.id or 0, text=parsed.text, html=parsed.html, headers=parsed.headers_text))
+    words = {"letter_id": letter.id, "text": parsed.text, "html": parsed.html, "headers": parsed.headers_text}
+    session.connection().execute(_WORDS, words)
     session.add_all(_files(letter, parsed))
-    session.flush()
     _keep_raw(session, letter, arrived.raw)
 
 
@@ -117,13 +125,13 @@ def store_unread(session: Session, mailbox: Mailbox, fetched: Fetched, raw: byte
 
 
 def _insert_or_keep(session: Session, letter: Letter) -> tuple[Letter, bool]:
-    same = select(Letter).where(Letter.mailbox_id == letter.mailbox_id, Letter.identity == letter.identity)
-    try:
-        with session.begin_nested():
-            session.add(letter)
-        return letter, True
-    except IntegrityError:  # it is here already, or another worker has just brought it
+    letter.id = add_or_keep(session, LETTER, {name: getattr(letter, name) for name in _COLUMNS})
+    if letter.id is None:  # it is here already, or another worker has just brought it
+        same = rows(Letter).where(Letter.mailbox_id == letter.mailbox_id, Letter.identity == letter.identity)
         return session.exec(same).one(), False
+    make_transient_to_detached(letter)
+    session.add(letter)
+    return letter, True
 
 
 def _row(arrived: Arrived) -> Letter:
@@ -195,9 +203,8 @@ def _plausible(sent_at: datetime | None, fetched_at: datetime) -> datetime | Non
 
 
 def _has_namesake(session: Session, letter: Letter) -> bool:
-    same = (Letter.user_id == letter.user_id, Letter.message_id == letter.message_id)
-    other = (Letter.mailbox_id == letter.mailbox_id, col(Letter.id) != letter.id)
-    return session.exec(select(Letter.id).where(*same, *other).limit(1)).first() is not None
+    facts = {"person": letter.user_id, "name": letter.message_id, "mailbox": letter.mailbox_id, "letter": letter.id}
+    return session.connection().execute(_NAMESAKE, facts).first() is not None
 
 
 def _files(letter: Letter, parsed: Parsed) -> Iterator[LetterAttachment]:
@@ -220,4 +227,4 @@ def _keep_raw(session: Session, letter: Letter, raw: bytes) -> None:
     """One row at a time, so that a great letter is never in memory twice."""
     for number, start in enumerate(range(0, len(raw), PIECE)):
         row = {"letter_id": letter.id, "number": number, "content": zlib.compress(raw[start : start + PIECE], 1)}
-        session.execute(insert(LetterRaw), row)
+        session.connection().execute(_RAW, row)

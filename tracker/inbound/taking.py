@@ -1,8 +1,9 @@
-"""One letter at a time into the database: the letter, its place, the cursor, what is to be done on the server, in one
-transaction. What fails is put aside and tried again, and in the end stored as it came."""
+"""Letters into the database: each with its place, the cursor and what is to be done on the server in one transaction; of a first
+load some share one. What fails is put aside and tried again, and in the end stored as it came."""
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +25,8 @@ Take = Callable[[Session, House, Mailbox, Fetched], Accepted]
 RETRY_AFTER = (timedelta(0), timedelta(hours=1), timedelta(hours=24))
 """Pauses before the second try, the third, and every one after that."""
 TRIES = 3
+TOGETHER_SECONDS = 0.25
+"""How long letters that share a transaction may keep other writers waiting."""
 NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -63,17 +66,55 @@ class Taking:
             self._failed(fetched, cursor, error)
         return False
 
+    def letters(self, some: Sequence[Fetched]) -> None:
+        """Takes letters of an ascending load in and moves the cursor with them: as many in one transaction as its time allows.
+        When anything goes wrong in it nothing of it stays, and each letter is taken alone."""
+        while some:
+            done = self._together(some)
+            if not done:
+                for fetched in some:
+                    self.letter(fetched, fetched.place.uid)
+                return
+            some = some[done:]
+
+    def _together(self, some: Sequence[Fetched]) -> int:
+        """How many of the letters were taken in; none when they have to be taken one by one."""
+        taken: list[Accepted] = []
+        until = time.monotonic() + TOGETHER_SECONDS
+        try:
+            with self.house.database.session_scope() as session:
+                mailbox = self.ours(session, hold=True)
+                for fetched in some:
+                    taken.append(self._accepted(session, mailbox, fetched))
+                    if time.monotonic() > until or not still_ours(session, mailbox, self.owner):
+                        break
+                self._move(session, fetched.place, fetched.place.uid)
+        except Stopped:
+            raise
+        except Exception as error:  # one bad letter, or two runs that wait for each other
+            log.info("mailbox %s: letters are taken one by one: %s", self.mailbox_id, type(error).__name__)
+            return 0
+        for fetched, accepted in zip(some, taken, strict=False):
+            self._count(fetched, accepted)
+        return len(taken)
+
     def _take(self, fetched: Fetched, cursor: int | None, again: bool) -> None:
         with self.house.database.session_scope() as session:
-            mailbox = self.ours(session)
-            accepted = self.take(session, self.house, mailbox, fetched)
+            accepted = self._accepted(session, self.ours(session), fetched)
             if again:
                 forget_retry(session, fetched.place)
-            if accepted.outcome == "new" and accepted.touch and not fetched.unparsed:
-                self._plan_actions(session, mailbox, fetched.place)
             self._move(session, fetched.place, cursor)
-            if accepted.outcome == "dropped" and fetched.place.uidl:
-                pass_by(session, fetched.place)
+        self._count(fetched, accepted)
+
+    def _accepted(self, session: Session, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+        accepted = self.take(session, self.house, mailbox, fetched)
+        if accepted.outcome == "new" and accepted.touch and not fetched.unparsed:
+            self._plan_actions(session, mailbox, fetched.place)
+        if accepted.outcome == "dropped" and fetched.place.uidl:
+            pass_by(session, fetched.place)
+        return accepted
+
+    def _count(self, fetched: Fetched, accepted: Accepted) -> None:
         if accepted.outcome == "new":
             self.loaded += 1
             self.silent += fetched.silent
@@ -112,8 +153,9 @@ class Taking:
             self.ours(session)
             pass_by(session, place)
 
-    def ours(self, session: Session) -> Mailbox:
-        mailbox = session.get_one(Mailbox, self.mailbox_id)
+    def ours(self, session: Session, *, hold: bool = False) -> Mailbox:
+        """The mailbox, while it is ours. With ``hold`` whoever switches it off waits for the end of the transaction."""
+        mailbox = session.get_one(Mailbox, self.mailbox_id, with_for_update={"key_share": True} if hold else None)
         if not still_ours(session, mailbox, self.owner):
             raise Stopped
         return mailbox

@@ -3,14 +3,27 @@
 import hashlib
 from datetime import timedelta
 
-from sqlmodel import Session, col, func, select
+from sqlalchemy import bindparam, func, select
+from sqlmodel import Session
 
 from tracker.counting.bulk import insert_or_keep
+from tracker.counting.tables import LETTER
 from tracker.inbound.fetched import Fetched
 from tracker.models import Letter, Mailbox, MailboxProblem, Notice
 
 LOOP_LETTERS = 20
 LOOP_WITHIN = timedelta(minutes=120)
+_LATELY = select(func.count()).select_from(
+    select(LETTER.c.id)
+    .where(
+        LETTER.c.user_id == bindparam("person"),
+        LETTER.c.sender == bindparam("sender"),
+        LETTER.c.received_at > bindparam("since"),
+        LETTER.c.received_at <= bindparam("until"),
+    )
+    .limit(LOOP_LETTERS + 1)
+    .subquery()
+)
 
 
 def is_loop(session: Session, letter: Letter) -> bool:
@@ -18,9 +31,8 @@ def is_loop(session: Session, letter: Letter) -> bool:
     if not letter.sender:
         return False
     since = letter.received_at - LOOP_WITHIN
-    lately = (col(Letter.received_at) > since) & (col(Letter.received_at) <= letter.received_at)
-    some = select(Letter.id).where(Letter.user_id == letter.user_id, Letter.sender == letter.sender, lately)
-    return session.exec(select(func.count()).select_from(some.limit(LOOP_LETTERS + 1).subquery())).one() > LOOP_LETTERS
+    facts = {"person": letter.user_id, "sender": letter.sender, "until": letter.received_at, "since": since}
+    return int(session.connection().execute(_LATELY, facts).scalar_one()) > LOOP_LETTERS
 
 
 def tell(session: Session, mailbox: Mailbox, letter: Letter, *, loops: bool, told: bool) -> None:
