@@ -62,6 +62,8 @@ def answer_of(session: Session, house: House, arrived: Arrived, letter: Letter) 
 
 def by_ids(session: Session, house: House, user_id: int, ids: Sequence[str]) -> Message | None:
     """The first of these msg-ids that is a message of the person's. One of our form with a wrong signature is not believed."""
+    if not ids:
+        return None
     genuine, others = {}, []
     for one in ids:
         ours = read_id(house.ring, one)
@@ -73,7 +75,7 @@ def by_ids(session: Session, house: House, user_id: int, ids: Sequence[str]) -> 
             log.info("a letter names a Message-ID of our form that is not ours")
     mine = select(Message).where(Message.user_id == user_id, col(Message.state).in_(_SENT))
     named = col(Message.public_id).in_(genuine.values()) | col(Message.message_id).in_(others)
-    rows = session.exec(mine.where(named)).all() if ids else []
+    rows = session.exec(mine.where(named)).all()
     by_id = {row.public_id: row for row in rows} | {row.message_id: row for row in rows}
     found = (by_id.get(genuine.get(one, f"<{one}>")) for one in ids)
     return next((row for row in found if row is not None), None)

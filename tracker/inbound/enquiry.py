@@ -35,8 +35,9 @@ def decide_enquiry(session: Session, arrived: Arrived, letter: Letter) -> Decisi
     """Counts the letter, or folds it under the enquiry it repeats. A letter without a usable sender stands by itself."""
     if not letter.sender:
         return _stands(session, letter, None, Decision(True))
-    key = hold_key(session, letter.mailbox_id, letter.sender, letter.recipient)
-    decision = decide(letter.received_at, _near(session, key, letter, arrived), arrived.mailbox.repeat_period_days)
+    key, is_new = hold_key(session, letter.mailbox_id, letter.sender, letter.recipient)
+    near = [] if is_new else _near(session, key, letter, arrived)
+    decision = decide(letter.received_at, near, arrived.mailbox.repeat_period_days)
     return _stands(session, letter, key, decision)
 
 
@@ -48,13 +49,15 @@ def _stands(session: Session, letter: Letter, key: int | None, decision: Decisio
     return decision
 
 
-def hold_key(session: Session, mailbox_id: int, sender: str, recipient: str) -> int:
-    """The row of this sender and recipient, made when there is none, and held until the commit: of two workers one waits."""
+def hold_key(session: Session, mailbox_id: int, sender: str, recipient: str) -> tuple[int, bool]:
+    """The row of this sender and recipient, and whether it was made just now; held until the commit: of two workers one waits."""
     names = {"mailbox_id": mailbox_id, "sender": sender, "recipient": recipient}
     connection = session.connection()
-    found = connection.execute(_KEY, names).scalar() or add_or_keep(session, ENQUIRY_KEY, names)
-    # None: somebody made it between the two questions
-    return found if found is not None else int(connection.execute(_KEY, names).scalar_one())
+    if (found := connection.execute(_KEY, names).scalar()) is not None:
+        return found, False
+    if (made := add_or_keep(session, ENQUIRY_KEY, names)) is not None:
+        return made, True
+    return connection.execute(_KEY, names).scalar_one(), False  # somebody made it between the two questions
 
 
 def _near(session: Session, key: int, letter: Letter, arrived: Arrived) -> list[Enquiry]:

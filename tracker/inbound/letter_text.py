@@ -26,6 +26,7 @@ _HEADS = re.compile(r"^\s*\*?(?:from|от|von|de|from:|отправитель)\s
 _NEXT_HEADS = re.compile(
     r"^\s*\*?(?:sent|date|to|subject|отправлено|дата|кому|тема|gesendet|an|betreff|envoyé|à|objet)\s*:", re.IGNORECASE
 )
+_WRAPPED = re.compile(r"\s*(?:on|am|le|el|\d{1,2}[./]|пн|вт|ср|чт|пт|сб|вс)", re.IGNORECASE)
 _ATTRIBUTION = re.compile(r"[:：]\s*$")
 _INVISIBLE = re.compile("[\u00ad\u034f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 
@@ -64,7 +65,7 @@ def _begins_older(lines: list[str], number: int) -> bool:
 
 def _wrapped(line: str) -> bool:
     """A line that may go on below: programs wrap "On Monday, Anna Berg <…> wrote:" """
-    return bool(re.match(r"\s*(?:on|am|le|el|\d{1,2}[./]|пн|вт|ср|чт|пт|сб|вс)", line, re.IGNORECASE))
+    return bool(_WRAPPED.match(line))
 
 
 def snippet(text: str) -> str:
