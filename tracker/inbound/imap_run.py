@@ -1,6 +1,6 @@
 """Reading one IMAP mailbox, folder by folder, in order, as far as its time goes.
 
-open read-only → numbered as before? → which letters are new → what is known of them → load them, one transaction each
+open read-only → numbered as before? → which letters are new → what is known of them → load them, each wholly or not
 → what is to be done on the server
 """
 

@@ -1,0 +1,120 @@
+"""A first load is quick because letters share a transaction (decision 32); what holds for each letter alone holds all the same."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event
+from sqlmodel import Session
+
+from tests.houses import People
+from tests.inbound.mail_world import SECRET, Post, fresh_address, letter, mailbox_on
+from tests.servers import Dovecot
+from tracker.db import now
+from tracker.house import House
+from tracker.inbound.accept import accept
+from tracker.inbound.fetched import Accepted, Fetched
+from tracker.inbound.sync import sync_mailbox
+from tracker.models import FetchRetry, LetterCopy, Mailbox, Notice
+
+LETTERS = 30
+
+
+@pytest.fixture
+def post(house: House, people: People, dovecot: Dovecot) -> Post:
+    """A mailbox with thirty letters that were never loaded."""
+    address = fresh_address()
+    dovecot.add_user(address, SECRET)
+    for number in range(LETTERS):
+        dovecot.append(address, letter(f"n {number}"), received_at=now())
+    return mailbox_on(house, people.user(), dovecot, address)
+
+
+ALL = [f"n {number}" for number in range(LETTERS)]
+
+
+@contextmanager
+def counted_commits(house: House) -> Iterator[list[int]]:
+    commits: list[int] = []
+
+    def note(_connection: object) -> None:
+        commits.append(1)
+
+    event.listen(house.database.engine, "commit", note)
+    try:
+        yield commits
+    finally:
+        event.remove(house.database.engine, "commit", note)
+
+
+def test_letters_of_a_first_load_share_transactions(house: House, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracker.inbound.taking.TOGETHER_SECONDS", 60.0)
+    with counted_commits(house) as commits:
+        assert post.sync() == LETTERS
+    assert len(commits) < LETTERS
+    assert post.subjects() == ALL
+    assert len(post.rows(LetterCopy)) == LETTERS
+    (told,) = [notice for notice in post.rows(Notice) if notice.event == "first_load"]
+    assert told.facts == {"letters": LETTERS}
+
+
+def test_a_slow_transaction_ends_after_the_letter_in_hand(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other writers of an SQLite file wait no longer than that."""
+    monkeypatch.setattr("tracker.inbound.taking.TOGETHER_SECONDS", 0.0)
+    with counted_commits(post.house) as commits:
+        assert post.sync() == LETTERS
+    assert len(commits) > LETTERS
+    assert post.subjects() == ALL
+
+
+def test_killed_within_a_shared_transaction_nothing_of_it_stays(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracker.inbound.taking.TOGETHER_SECONDS", 60.0)
+    seen = []
+
+    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+        seen.append(fetched.place.uid)
+        if len(seen) == 28:
+            raise KeyboardInterrupt
+        return accept(session, house, mailbox, fetched)
+
+    claim = post.claim()
+    assert claim is not None
+    with pytest.raises(KeyboardInterrupt):
+        sync_mailbox(post.house, claim, take)
+    assert post.subjects() == ALL[:25]
+    assert post.folder().last_uid == 25
+    assert post.sync() == LETTERS - 25
+    assert post.subjects() == ALL
+    assert post.rows(FetchRetry) == []
+
+
+def test_one_bad_letter_takes_none_of_its_company_with_it(post: Post) -> None:
+    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+        accepted = accept(session, house, mailbox, fetched)
+        if b"Subject: n 7\r" in fetched.read():
+            raise ValueError("what a letter")
+        return accepted
+
+    assert post.sync(take=take) == LETTERS - 1
+    assert post.subjects() == [subject for subject in ALL if subject != "n 7"]
+    (retry,) = post.rows(FetchRetry)
+    assert (retry.uid, retry.tries) == (8, 1)
+    assert post.folder().last_uid == LETTERS
+
+
+def test_the_same_letter_twice_in_one_transaction_is_one(post: Post, dovecot: Dovecot) -> None:
+    twice = letter("twice")
+    for _ in range(2):
+        dovecot.append(post.address, twice, received_at=now())
+    assert post.sync() == LETTERS + 1
+    assert post.subjects() == [*ALL, "twice"]
+    assert len(post.rows(LetterCopy)) == LETTERS + 2
+
+
+def test_enquiries_of_one_sender_in_one_transaction_see_each_other(post: Post) -> None:
+    """All thirty come from one person: the first counts, the others are its repeats."""
+    post.sync()
+    first, *others = post.letters()
+    assert first.counted
+    assert {other.repeat_of_id for other in others} == {first.id}
+    assert not any(other.counted for other in others)
