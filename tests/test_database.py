@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 from sqlmodel import Session, SQLModel, select
 
 from tests.houses import ENGINES, People
@@ -253,6 +253,21 @@ def test_writers_wait_for_each_other(house: House) -> None:
     assert raised == []
     with house.database.reading() as session:
         assert len(session.exec(select(FeedItem)).all()) == 60
+
+
+def test_a_writer_whose_turn_never_comes_is_told_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In SQLAlchemy's terms, by which tasks know that the same may be tried again; the connection is as good as before."""
+    if not house.database.is_sqlite:
+        pytest.skip("PostgreSQL's writers wait for rows, not for the file")
+    monkeypatch.setattr("tracker.db.BUSY_SECONDS", 0.05)
+    with house.database.session_scope() as first:
+        set_preference(first, "footer", False)
+        first.flush()
+        with pytest.raises(OperationalError), house.database.session_scope() as second:
+            set_preference(second, "footer", True)
+    with house.database.session_scope() as third:
+        assert preference(third, "footer") is False
+        set_preference(third, "footer", True)
 
 
 def test_a_reader_does_not_wait_for_a_writer(house: House) -> None:

@@ -247,10 +247,10 @@ def _begin_sqlite(connection: Connection) -> None:
     raw.execute("PRAGMA busy_timeout=0")
     try:
         _take_turn(raw)
+        if not raw.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # what is wrong is told in SQLAlchemy's terms
     finally:
-        raw.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
-    if not raw.in_transaction:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # what is wrong is told in SQLAlchemy's terms
+        raw.execute(f"PRAGMA busy_timeout={round(BUSY_SECONDS * 1000)}")
 
 
 def _take_turn(raw: Any) -> None:

@@ -50,16 +50,19 @@ class KeyRing:
 
     def digest(self, value: str) -> str:
         """A keyed digest (HMAC-SHA-256, hexadecimal) under the newest key."""
-        return self.digests(value)[0]
+        return _keyed(self._digest_keys[0], value)
 
     def digests(self, value: str) -> list[str]:
         """The keyed digest under every key, the newest first: to recognise what was made before the keys were changed."""
-        return [hmac.new(key, value.encode(), hashlib.sha256).hexdigest() for key in self._digest_keys]
+        return [_keyed(key, value) for key in self._digest_keys]
 
     def suppressions(self, lookup: str) -> list[str]:
         """Under which name an erased address is remembered, under every key, the newest first: good for recognising it alone."""
-        digests = [hmac.new(key, lookup.encode(), hashlib.sha256).hexdigest() for key in self._suppression_keys]
-        return [f"erased:{digest[:40]}" for digest in digests]
+        return [f"erased:{_keyed(key, lookup)[:40]}" for key in self._suppression_keys]
+
+
+def _keyed(key: bytes, value: str) -> str:
+    return hmac.digest(key, value.encode(), "sha256").hex()
 
 
 def _derive(key: str, purpose: bytes) -> bytes:

@@ -137,13 +137,17 @@ def _times(kind: UtcDateTime, values: list[Any], dialect: Dialect) -> list[Any]:
     assert process is not None
     as_text = dialect.name == "sqlite"
     sent: list[Any] = []
+    before = None
     for value in values:
-        if value is None or isinstance(value, str):  # a text is what SQLite itself gave: see `as_stored`
+        if value is before and sent:
+            sent.append(sent[-1])
+        elif value is None or isinstance(value, str):  # a text is what SQLite itself gave: see `as_stored`
             sent.append(value)
         elif value.tzinfo is not UTC:
             sent.append(process(value))
         else:
             sent.append(value.isoformat(" ", "microseconds")[:26] if as_text else value)
+        before = value
     return sent
 
 

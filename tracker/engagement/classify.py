@@ -1,6 +1,7 @@
 """Stage 1: who made this one hit? The first rule that fires decides. Pure: no clock, no look-ups, no database."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from tracker.engagement.browser_score import SCANNER_FROM, UNKNOWN_FROM, browser_score, is_complete_browser
 from tracker.engagement.browsers import RELEASES, Releases
@@ -16,7 +17,7 @@ from tracker.engagement.fetchers import (
     preview,
     scanner_agent,
 )
-from tracker.engagement.known_agents import AGENTS_DATE, CRAWLER_LIST_VERSION
+from tracker.engagement.known_agents import AGENTS_DATE, CRAWLER_LIST_VERSION, Role
 from tracker.engagement.known_networks import (
     certain_network,
     client_check,
@@ -73,7 +74,7 @@ def classify(
 
 def classify_case(case: Case) -> Verdict:
     """As `classify`, of a hit that was made ready before."""
-    for rule in RULES:
+    for rule in _rules_for(case.agent.role):
         verdict = rule(case)
         if verdict is not None:
             return verdict
@@ -197,3 +198,18 @@ RULES: tuple[Callable[[Case], Verdict | None], ...] = (
     _odd_request,
     _browser,
 )
+
+OF_ONE_ROLE: Mapping[Callable[[Case], Verdict | None], Role] = {
+    mail_proxy: "mail_proxy",
+    mailru_proxy: "mailru_proxy",
+    apple_privacy: "mpp",
+    preview: "preview",
+    scanner_agent: "scanner",
+    empty_agent: "empty",
+}
+"""Rules that speak of one kind of agent alone; of the others they need not be asked."""
+
+
+@cache
+def _rules_for(role: Role) -> Sequence[Callable[[Case], Verdict | None]]:
+    return [rule for rule in RULES if OF_ONE_ROLE.get(rule, role) == role]

@@ -82,9 +82,10 @@ class Outcome:
     @property
     def says_more(self) -> bool:
         """The stored verdict differs in class, confidence or rules; figures inside its reasons may have grown."""
-        codes = [one["code"] for one in self.stored.reasons or ()]
-        now = (self.verdict.klass, self.verdict.confidence, [reason.code for reason in self.verdict.reasons])
-        return (self.stored.klass, self.stored.confidence, codes) != now
+        stored, verdict = self.stored, self.verdict
+        if (stored.klass, stored.confidence) != (verdict.klass, verdict.confidence):
+            return True
+        return [one["code"] for one in stored.reasons or ()] != [reason.code for reason in verdict.reasons]
 
     @property
     def says_otherwise(self) -> bool:
@@ -178,10 +179,12 @@ def _read(
 
 
 def _held_columns() -> Any:
-    names = "id public_id delivery_id message_id kind link at klass confidence reasons merged counted overruled alerted"
+    of_event = (
+        "id klass confidence reasons merged counted overruled alerted public_id delivery_id message_id kind link at"
+    )
     return (
         columns(
-            *(getattr(Event, name) for name in names.split()),
+            *(getattr(Event, name) for name in of_event.split()),
             col(HitEvidence.sealed),
             col(HitEvidence.crowd),
             *handover_columns(),
@@ -195,8 +198,7 @@ def _known(house: House, rules: Rules, row: Any) -> Known | None:
     evidence = unseal(house, rules, row, Handover(*row[-2:]))
     if evidence is None:
         return None
-    stored = Stored(row.id, row.klass, row.confidence, row.reasons, row.merged, row.counted, row.overruled, row.alerted)
-    return Known(row.public_id, row.delivery_id, row.message_id, row.at, evidence, row.crowd, stored)
+    return Known(row.public_id, row.delivery_id, row.message_id, row.at, evidence, row.crowd, Stored(*row[:8]))
 
 
 def judge_again(
