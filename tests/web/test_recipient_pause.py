@@ -56,7 +56,7 @@ def test_whoever_got_the_letter_sees_the_words_and_answers_from_the_bell(
     shown = client.get(page)
     assert WORDS in said(shown, "#pause blockquote")
     assert "<script>alert" not in shown.text
-    assert "decide by" in said(shown, "#pause")
+    assert "please by" in said(shown, "#pause")
     answered = client.post(f"{page}/pauses/{pause.public_id}", data={"decision": "withdrawn"})
     assert answered.status_code == 303
     assert every(client.get(page), "#pause") == []
