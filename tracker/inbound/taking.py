@@ -100,9 +100,10 @@ class Taking:
 
     def _take(self, fetched: Fetched, cursor: int | None, again: bool) -> None:
         with self.house.database.session_scope() as session:
-            accepted = self._accepted(session, self.ours(session), fetched)
+            mailbox = self.ours(session)
             if again:
                 forget_retry(session, fetched.place)
+            accepted = self._accepted(session, mailbox, fetched)
             self._move(session, fetched.place, cursor)
         self._count(fetched, accepted)
 
