@@ -122,8 +122,9 @@ def collect() -> dict[Key, Word]:
         ):
             key = (context or "", id_ if isinstance(id_, str) else id_[0])
             word = words.setdefault(key, Word(id_, context, part_of(place)))
-            if not isinstance(id_, str):
-                word.id = id_
+            if isinstance(word.id, str) is not isinstance(id_, str):
+                # A catalogue holds one entry for both, and the plain one would be said with the plural's words.
+                raise ValueError(f"{place}:{line}: {key[1]!r} is said alone and counted; write one of them otherwise")
             word.places.append((place, line))
     return words
 

@@ -42,7 +42,7 @@ def test_erasure_is_an_administrators_and_final(alice: Caller, bob: Caller) -> N
     assert done.json()["digest"].startswith("erased:")
     assert "anna" not in done.text
     after = bob.get(ANNA).json()
-    assert after["consent"] == {"opens": "blocked", "clicks": "blocked"}
+    assert set(after["consent"].values()) == {"blocked"}
     assert "anna" not in after["address"]
     assert bob.get(f"{ANNA}/consent").json()["items"][0]["note"] == ""
     assert bob.get(f"{ANNA}/consent").json()["broken_at"] is None
