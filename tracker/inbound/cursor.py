@@ -38,9 +38,9 @@ def is_wanted(meta: Meta, mailbox: Mailbox, row: MailboxFolder) -> bool:
     flags = meta.lower_flags
     if flags & {"\\deleted", "\\draft"}:
         return False
-    if meta.internal_date is not None and meta.internal_date < row.cut_off:
-        return False
     # INTERNALDATE has whole seconds: what came in the second of the beginning is not old
+    if meta.internal_date is not None and meta.internal_date < row.cut_off.replace(microsecond=0):
+        return False
     old = meta.internal_date is not None and meta.internal_date < mailbox.active_since.replace(microsecond=0)
     only_unread = mailbox.only_unread or (mailbox.first_window == FirstWindow.ALL_UNREAD and old)
     return not (only_unread and meta.is_seen)
