@@ -51,14 +51,22 @@ _RU = (
     r"\bотз(?:ываю|ываем|овите)\s+(?:сво[её]\s+|мо[её]\s+|наше\s+|данное\s+)?(?:ранее\s+\S+\s+)?согласи[ея]",
 )
 PHRASES = tuple(re.compile(phrase, re.IGNORECASE) for phrase in (*_EN, *_RU))
+_SUBJECT = re.compile(
+    r"track|spy|read(?:ing)?[-\s]+receipt|pixel|beacon|web[-\s]*link|consent|отсле|трек|след|слеж|шпион|пиксел|согласи",
+    re.IGNORECASE,
+)
+"""One of these is in every phrase; nearly every letter has none, and its sentences need no closer look."""
 _ENDS = re.compile(r"(?<=[.!?…])\s+|\n\s*\n|;\s|(?<=\w)\s*\n(?=\s*[-*•])")
 
 
 def asks_not_to_be_tracked(text: str) -> str | None:
     """The sentence that says so, as it was written; None where none does. ``text`` is what the writer wrote, without quotations."""
-    for sentence in _ENDS.split(text[:_MOST_TEXT]):
+    text = text[:_MOST_TEXT]
+    if not _SUBJECT.search(text):
+        return None
+    for sentence in _ENDS.split(text):
         words = " ".join(sentence.split())
         plain = words.replace("’", "'").replace("ʼ", "'")
-        if any(phrase.search(plain) for phrase in PHRASES):
+        if _SUBJECT.search(plain) and any(phrase.search(plain) for phrase in PHRASES):
             return words[:LONGEST_QUOTE]
     return None
