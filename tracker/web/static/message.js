@@ -1,20 +1,6 @@
-// One message: the frame is as tall as its mail, news come by themselves, and what is looked at counts as read.
+// One message: news come by themselves, and what is looked at counts as read.
 const page = document.querySelector("[data-message]");
 const live = page.querySelector("[data-live]");
-const frame = page.querySelector("[data-mail-frame]");
-
-function fit() {
-  const inside = frame.contentDocument?.documentElement;
-  if (!inside?.querySelector("body")) return;
-  frame.style.height = "80px";
-  frame.style.height = `${Math.min(Math.max(inside.scrollHeight, 80) + 2, 20_000)}px`;
-}
-if (frame) {
-  frame.addEventListener("load", fit);
-  new ResizeObserver((() => { let width = 0; return () => { if (frame.clientWidth !== width) { width = frame.clientWidth; fit(); } }; })()).observe(frame);
-  if (frame.contentDocument?.readyState === "complete") fit();
-}
-
 const read = () => fetch(`${page.dataset.message}/reading`, { method: "POST", body: new URLSearchParams() });
 
 async function refresh() {
