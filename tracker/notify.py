@@ -152,9 +152,12 @@ def _line(session: Session, user_id: int, subject: str) -> Notification | None:
     return session.exec(statement.with_for_update()).first()
 
 
-def announce(session: Session, user_id: int, kind: str, subject: str) -> None:
-    """Leaves a hint for the person's open pages: ``notification``, ``message`` or ``letter``, and which."""
-    session.connection().execute(_HINT, {"user_id": user_id, "kind": kind, "subject": subject, "at": now()})
+def announce(session: Session, user_id: int, kind: str, *subjects: str) -> None:
+    """Leaves hints for the person's open pages: ``notification``, ``message`` or ``letter``, and which."""
+    moment = now()
+    hints = [{"user_id": user_id, "kind": kind, "subject": subject, "at": moment} for subject in subjects]
+    if hints:
+        session.connection().execute(_HINT, hints)
 
 
 def lines(

@@ -20,7 +20,7 @@ from tracker.engagement.settling import BATCH as settled_at_once
 from tracker.engagement.settling import settle_due
 from tracker.engagement.sources import Source, sources
 from tracker.house import House
-from tracker.inbound.accept import accept
+from tracker.inbound.accept import accept_all
 from tracker.inbound.fetching import Mailboxes
 from tracker.ledger_audit import lapse
 from tracker.models import WorkerBeat
@@ -70,7 +70,7 @@ def tasks(house: House) -> list[Task]:
         Task("notices", tell_due, 1.0),
         Task("gathered notices", gather, 15.0),
         Task("sent copies", append_due, 1.0),
-        Task("mailboxes", Mailboxes(name, accept), 1.0),
+        Task("mailboxes", Mailboxes(name, accept_all), 1.0),
         Task("reminders", remind_due, 5.0),
         Task("consents over", lapse, 60.0),
         Task("undecided pauses", remind_undecided, 60.0),

@@ -26,7 +26,7 @@ from tests.servers import Dovecot, dovecot
 from tests.servers_ground import free_port
 from tracker.db import now
 from tracker.house import House
-from tracker.inbound.accept import accept
+from tracker.inbound.accept import accept_all
 from tracker.inbound.credentials import set_secret
 from tracker.inbound.fetching import Mailboxes, sync_due
 from tracker.models import Credential, Letter, Mailbox, User
@@ -99,7 +99,7 @@ def mbsync(server: Dovecot, address: str) -> tuple[float, int]:
 def first_load(house: House, user: User, server: Dovecot, address: str, letters: int) -> tuple[float, float]:
     post = _mailbox(house, user, server, address)
     began, worked = time.perf_counter(), time.process_time()
-    while len_of(post) < letters and sync_due(house, "bench", accept):
+    while len_of(post) < letters and sync_due(house, "bench", accept_all):
         pass
     seconds = time.perf_counter() - began
     assert len_of(post) == letters, (len_of(post), post.mailbox)
@@ -133,12 +133,12 @@ def polls(house: House, user: User, server: Dovecot) -> None:
             server.add_user(address, PLAIN_SECRET)
             server.append(address, letter("known"), received_at=now())
             posts.append(_mailbox(house, user, line.server, address))
-        while sync_due(house, "bench", accept):
+        while sync_due(house, "bench", accept_all):
             pass
         _all_due(house)
         line.bytes = 0
         began = time.perf_counter()
-        pool = Mailboxes("bench:1", accept)
+        pool = Mailboxes("bench:1", accept_all)
         while any(post.mailbox.due_at is not None and post.mailbox.due_at <= now() for post in posts[-3:]) or pool.busy:
             pool(house)
             time.sleep(0.05)
@@ -169,7 +169,7 @@ def large(house: House, user: User, server: Dovecot) -> None:
     post = _mailbox(house, user, server, address)
     idle = _resident()
     with watched() as most:
-        while sync_due(house, "bench", accept):
+        while sync_due(house, "bench", accept_all):
             pass
     assert len(post.letters()) == 1
     print(f"A letter of {size / MEGABYTE:.0f} MB: {most.megabytes - idle:.0f} MB of memory over idle ({idle:.0f} MB)")

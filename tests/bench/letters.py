@@ -19,7 +19,7 @@ from tests.inbound.arrivals import NOON, Arrivals, at, connected
 from tests.inbound.corpus import simple
 from tracker.counting.bulk import append_rows
 from tracker.house import House
-from tracker.inbound.enquiry import decide_enquiry
+from tracker.inbound.enquiry import decide_enquiries
 from tracker.inbound.parse import parse
 from tracker.models import Letter, Mailbox, User
 from tracker.models.people import public_id
@@ -138,7 +138,8 @@ def decisions(inbox: Arrivals, who: Callable[[], str], rounds: int = 2000) -> li
     seconds = []
     inbox.change(repeat_period_days=30)
     with Session(inbox.house.database.engine) as session:
-        arrived: Any = _arrived(session, inbox)
+        mailbox = session.get_one(Mailbox, inbox.mailbox.id)
+        session.expunge(mailbox)
         for _ in range(rounds):
             letter = Letter(
                 user_id=inbox.mailbox.user_id,
@@ -151,18 +152,10 @@ def decisions(inbox: Arrivals, who: Callable[[], str], rounds: int = 2000) -> li
             session.add(letter)
             session.flush()
             began = time.perf_counter()
-            decide_enquiry(session, arrived, letter)
+            decide_enquiries(session, mailbox, [letter])
             seconds.append(time.perf_counter() - began)
             session.rollback()
     return seconds
-
-
-def _arrived(session: Session, inbox: Arrivals) -> Any:
-    class Given:
-        mailbox = session.get_one(Mailbox, inbox.mailbox.id)
-
-    session.expunge(Given.mailbox)
-    return Given()
 
 
 def arrivals(inbox: Arrivals) -> list[float]:

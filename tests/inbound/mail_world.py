@@ -1,5 +1,6 @@
 """Makes credentials, mailboxes and letters for tests of the reading side."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
@@ -13,9 +14,10 @@ from tests.servers_nasty import NastyImap
 from tests.servers_nasty_pop3 import NastyPop3
 from tracker.db import now
 from tracker.house import House
-from tracker.inbound.accept import accept
+from tracker.inbound.accept import accept_all
 from tracker.inbound.check import check_mailbox
 from tracker.inbound.credentials import make_credential
+from tracker.inbound.fetched import Accepted, Fetched
 from tracker.inbound.mailboxes import connect_mailbox
 from tracker.inbound.sync import sync_mailbox
 from tracker.inbound.taking import Take
@@ -25,7 +27,17 @@ from tracker.models import Credential, Letter, Mailbox, MailboxFolder, Notice, U
 SECRET = "pässword “with” quotes\\"
 
 
+TakeOne = Callable[[Session, House, Mailbox, Fetched], Accepted]
 Row = TypeVar("Row", bound=SQLModel)
+
+
+def each(take: TakeOne) -> Take:
+    """Takes letters in one after the other, so that a test can put something between them."""
+
+    def take_all(session: Session, house: House, mailbox: Mailbox, some: Sequence[Fetched]) -> list[Accepted]:
+        return [take(session, house, mailbox, one) for one in some]
+
+    return take_all
 
 
 @dataclass
@@ -57,13 +69,13 @@ class Post:
     def subjects(self) -> list[str]:
         return [letter.subject for letter in self.letters()]
 
-    def sync(self, *, take: Take = accept) -> int:
+    def sync(self, *, take: TakeOne | None = None) -> int:
         """Runs over the mailbox at once, as the worker does. Gives how many letters are new."""
         before = len(self.letters())
         self.change(due_at=now(), lease_until=None)
         claim = self.claim()
         assert claim is not None, self.mailbox
-        sync_mailbox(self.house, claim, take)
+        sync_mailbox(self.house, claim, each(take) if take else accept_all)
         return len(self.letters()) - before
 
     def claim(self) -> Claim | None:

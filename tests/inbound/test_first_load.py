@@ -8,7 +8,7 @@ from sqlalchemy import event
 from sqlmodel import Session
 
 from tests.houses import People
-from tests.inbound.mail_world import SECRET, Post, fresh_address, letter, mailbox_on
+from tests.inbound.mail_world import SECRET, Post, each, fresh_address, letter, mailbox_on
 from tests.servers import Dovecot
 from tracker.db import now
 from tracker.house import House
@@ -47,8 +47,7 @@ def counted_commits(house: House) -> Iterator[list[int]]:
         event.remove(house.database.engine, "commit", note)
 
 
-def test_letters_of_a_first_load_share_transactions(house: House, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracker.inbound.taking.TOGETHER_SECONDS", 60.0)
+def test_letters_of_a_first_load_share_transactions(house: House, post: Post) -> None:
     with counted_commits(house) as commits:
         assert post.sync() == LETTERS
     assert len(commits) < LETTERS
@@ -58,17 +57,18 @@ def test_letters_of_a_first_load_share_transactions(house: House, post: Post, mo
     assert told.facts == {"letters": LETTERS}
 
 
-def test_a_slow_transaction_ends_after_the_letter_in_hand(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("most", [{"TOGETHER": 2}, {"TOGETHER_BYTES": 1000}])
+def test_few_letters_share_one_transaction(post: Post, monkeypatch: pytest.MonkeyPatch, most: dict[str, int]) -> None:
     """Other writers of an SQLite file wait no longer than that."""
-    monkeypatch.setattr("tracker.inbound.taking.TOGETHER_SECONDS", 0.0)
+    for name, value in most.items():
+        monkeypatch.setattr(f"tracker.inbound.taking.{name}", value)
     with counted_commits(post.house) as commits:
         assert post.sync() == LETTERS
-    assert len(commits) > LETTERS
+    assert len(commits) > LETTERS / 2
     assert post.subjects() == ALL
 
 
-def test_killed_within_a_shared_transaction_nothing_of_it_stays(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracker.inbound.taking.TOGETHER_SECONDS", 60.0)
+def test_killed_within_a_shared_transaction_nothing_of_it_stays(post: Post) -> None:
     seen = []
 
     def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
@@ -80,7 +80,7 @@ def test_killed_within_a_shared_transaction_nothing_of_it_stays(post: Post, monk
     claim = post.claim()
     assert claim is not None
     with pytest.raises(KeyboardInterrupt):
-        sync_mailbox(post.house, claim, take)
+        sync_mailbox(post.house, claim, each(take))
     assert post.subjects() == ALL[:25]
     assert post.folder().last_uid == 25
     assert post.sync() == LETTERS - 25

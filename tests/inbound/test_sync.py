@@ -11,11 +11,11 @@ from imapclient import imap_utf7
 from sqlmodel import Session, col, select
 
 from tests.houses import People, opened_house
-from tests.inbound.mail_world import SECRET, Post, fresh_address, hours_ago, letter, mailbox_on
+from tests.inbound.mail_world import SECRET, Post, each, fresh_address, hours_ago, letter, mailbox_on
 from tests.servers import Dovecot
 from tracker.db import now
 from tracker.house import House
-from tracker.inbound.accept import accept
+from tracker.inbound.accept import accept, accept_all
 from tracker.inbound.credentials import make_credential
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.inbound.mailboxes import change_mailbox, connect_mailbox, remove_mailbox, sync_now
@@ -133,13 +133,10 @@ def test_marking_read_happens_after_the_commit(post: Post, dovecot: Dovecot) -> 
     claim = post.claim()
     assert claim is not None
 
-    def die_after(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
-        return accept(session, house, mailbox, fetched)
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tracker.inbound.imap_run.act", _die)
         with pytest.raises(KeyboardInterrupt):
-            sync_mailbox(post.house, claim, die_after)
+            sync_mailbox(post.house, claim, accept_all)
     assert "\\Seen" not in dovecot.flags(post.address)[uid]
     assert len(post.rows(PendingAction)) == 1
     assert post.sync() == 0
@@ -158,7 +155,7 @@ def test_a_crash_before_the_commit_loads_the_letter_again_once(post: Post, dovec
     claim = post.claim()
     assert claim is not None
     with pytest.raises(KeyboardInterrupt):
-        sync_mailbox(post.house, claim, _die_taking)
+        sync_mailbox(post.house, claim, each(_die_taking))
     assert post.subjects() == []
     post.sync()
     assert post.subjects() == ["a"]
@@ -406,6 +403,7 @@ def test_a_large_letter_goes_to_disk_and_a_giant_is_cut(post: Post, dovecot: Dov
 
 def test_switched_off_in_the_middle_the_run_stops_at_the_next_letter(post: Post, dovecot: Dovecot) -> None:
     """C19."""
+    post.sync()
     for number in range(5):
         put(dovecot, post, f"n {number}")
 
@@ -419,6 +417,21 @@ def test_switched_off_in_the_middle_the_run_stops_at_the_next_letter(post: Post,
     mailbox = post.mailbox
     assert (mailbox.state, mailbox.due_at, mailbox.lease_owner) == ("paused", None, None)
     assert post.folder().last_uid == 3
+
+
+def test_a_first_load_stops_after_the_letters_that_share_the_transaction(post: Post, dovecot: Dovecot) -> None:
+    """C19."""
+    for number in range(30):
+        put(dovecot, post, f"n {number}")
+
+    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+        if b"Subject: n 2\r" in fetched.read():
+            mailbox.active, mailbox.paused_at, mailbox.due_at, mailbox.state = False, now(), None, "paused"
+        return accept(session, house, mailbox, fetched)
+
+    assert post.sync(take=take) == 25
+    assert post.mailbox.state == "paused"
+    assert post.folder().last_uid == 25
 
 
 def test_letters_of_a_pause_are_not_collected_unless_asked_for(post: Post, dovecot: Dovecot) -> None:
@@ -458,7 +471,7 @@ def test_two_workers_never_read_one_mailbox_at_once(post: Post, dovecot: Dovecot
         claim = post.claim()
         if claim is not None:
             taken.append(claim)
-            sync_mailbox(post.house, claim, accept)
+            sync_mailbox(post.house, claim, accept_all)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -471,6 +484,7 @@ def test_two_workers_never_read_one_mailbox_at_once(post: Post, dovecot: Dovecot
 
 def test_a_lost_lease_ends_the_run(post: Post, dovecot: Dovecot) -> None:
     """A worker that slept for an hour does not go on where another has taken over."""
+    post.sync()
     for number in range(3):
         put(dovecot, post, f"n {number}")
 

@@ -11,7 +11,7 @@ from tests.servers import Dovecot, wait_until
 from tests.servers_nasty import nasty_imap
 from tracker.db import now
 from tracker.house import House
-from tracker.inbound.accept import accept
+from tracker.inbound.accept import accept_all
 from tracker.inbound.fetching import Mailboxes
 from tracker.inbound.timetable import AT_ONCE_PER_HOST, back_off, claim_due, next_run, release_leases_of_dead
 from tracker.preferences import set_preference
@@ -52,7 +52,7 @@ def test_forty_mailboxes_on_one_host_come_in_gently(house: House, people: People
         posts = [mailbox_on(house, user, server, fresh_address(), active=True) for _ in range(6)]
         for post in posts:
             post.change(state="active")
-        pool = Mailboxes("test:1", accept)
+        pool = Mailboxes("test:1", accept_all)
         deadline = time.monotonic() + 30
         while not all(post.mailbox.good_run_at for post in posts) and time.monotonic() < deadline:
             pool(house)
@@ -78,7 +78,7 @@ def test_the_worker_starts_what_is_due(house: House, people: People, dovecot: Do
     dovecot.add_user(address, SECRET)
     dovecot.append(address, letter("a"), received_at=now())
     post = mailbox_on(house, people.user(), dovecot, address)
-    pool = Mailboxes("test:1", accept)
+    pool = Mailboxes("test:1", accept_all)
     assert pool(house) == 0
     wait_until(lambda: post.mailbox.good_run_at is not None, 20)
     pool.join()

@@ -170,11 +170,20 @@ class EdgeProcess(Asker):
 
 
 @contextmanager
-def edge_process(data_dir: Path, environment: Mapping[str, str] | None = None) -> Iterator[EdgeProcess]:
-    """Starts the edge and waits until it answers; kills it at the end when it still runs."""
+def edge_process(
+    data_dir: Path, environment: Mapping[str, str] | None = None, *, patience: float | None = None
+) -> Iterator[EdgeProcess]:
+    """Starts the edge and waits until it answers; kills it at the end when it still runs.
+
+    Where the disk keeps a commit waiting, the edge answers after `pixel.spool.PATIENCE` and counts the hit as lost. A test of what
+    is on disk gives it more ``patience`` (seconds), so that a busy machine is not taken for a mistake.
+    """
     port = free_port()
+    patient = (
+        f"import pixel.spool, pixel.__main__ as edge; pixel.spool.PATIENCE = {patience}; raise SystemExit(edge.main())"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "pixel", "--port", str(port)],
+        [sys.executable, *(["-m", "pixel"] if patience is None else ["-c", patient]), "--port", str(port)],
         cwd=ROOT,
         env=edge_environment(data_dir, environment),
         stdout=subprocess.PIPE,

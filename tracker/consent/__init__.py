@@ -22,7 +22,7 @@ from tracker.consent.states import (
     Purpose,
     State,
 )
-from tracker.consent.withdrawal_words import asks_not_to_be_tracked
+from tracker.consent.withdrawal_words import asks_not_to_be_tracked, may_ask
 
 __all__ = [
     "ASK_AGAIN_AFTER",
@@ -60,6 +60,7 @@ __all__ = [
     "in_force_until",
     "jurisdiction_of",
     "looser_points",
+    "may_ask",
     "may_keep",
     "no_after",
     "present_state",

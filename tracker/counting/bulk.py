@@ -10,7 +10,7 @@ from datetime import UTC
 from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Dialect, LargeBinary, Table, text, type_coerce
+from sqlalchemy import JSON, Column, ColumnElement, Dialect, LargeBinary, Table, text, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import NULLTYPE, TypeEngine
 from sqlmodel import Session
@@ -42,11 +42,25 @@ def add_or_keep(session: Session, table: Table, row: Row) -> int | None:
     return number
 
 
+def add_or_keep_all(session: Session, table: Table, rows: Sequence[Row], *named: Column[Any]) -> dict[Any, int]:
+    """Inserts rows past the ORM, except those that are there. Gives the numbers of the new ones, by the columns named: a value
+    for one, a tuple for several."""
+    if not rows:
+        return {}
+    connection = session.connection()
+    if not named:
+        connection.execute(_add_or_keep(session.get_bind().dialect.name, table, None), rows)
+        return {}
+    added = connection.execute(_add_or_keep(session.get_bind().dialect.name, table, named), rows)
+    return {tuple(names) if len(named) > 1 else names[0]: number for number, *names in added}
+
+
 @cache
-def _add_or_keep(dialect: str, table: Table) -> Any:
-    """Made once: making a statement costs more than running it."""
+def _add_or_keep(dialect: str, table: Table, named: tuple[Column[Any], ...] | None = ()) -> Any:
+    """Made once: making a statement costs more than running it. ``named`` are columns that it gives besides the number."""
     made: Any = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-    return made.on_conflict_do_nothing().returning(table.c.id)
+    made = made.on_conflict_do_nothing()
+    return made if named is None else made.returning(table.c.id, *named)
 
 
 def append_rows(session: Session, table: Table, rows: Sequence[Row]) -> None:

@@ -1,6 +1,6 @@
-"""The journey of an arriving letter, from the bytes that a server gave to everything they change. One transaction: the caller's.
+"""The journey of arriving letters, from the bytes that a server gave to everything they change. One transaction: the caller's.
 
-    copy seen?  →  understood  →  our own notice?  →  identity known?  →  stored
+    place known?  →  understood  →  our own notice?  →  identity known?  →  stored
     →  what does it answer, or what came back?  →  does it ask not to be tracked?
     →  does it count as an enquiry?  →  who is told
 
@@ -9,25 +9,27 @@ Nothing that a letter holds can make this raise; what does raise (a database tha
 
 import hashlib
 import logging
+from collections.abc import Sequence
 
 from sqlmodel import Session
 
 from tracker.addresses import Mailbox as Person
 from tracker.house import House
-from tracker.inbound.answering import answer_of, note_answer
+from tracker.inbound.answering import Answer, answer_of, note_answer
+from tracker.inbound.arrived import Arrived
 from tracker.inbound.asked_to_stop import pause_if_asked
 from tracker.inbound.bounce import read_report
 from tracker.inbound.category import Judged, judge
 from tracker.inbound.dates import receipt
-from tracker.inbound.enquiry import decide_enquiry
+from tracker.inbound.enquiry import decide_enquiries
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.inbound.forwarded import inner_sender, is_forwarded
 from tracker.inbound.identity import content_hash, identity
 from tracker.inbound.own import is_colleague, own_addresses
 from tracker.inbound.parse import Parsed, parse
 from tracker.inbound.returned import note_returned
-from tracker.inbound.storing import Arrived, keep_copy, known_copy, make_letter, store_letter, store_unread
-from tracker.inbound.telling import is_loop, note_problems, tell
+from tracker.inbound.storing import keep_places, known_places, make_letters, store_letters, store_unread
+from tracker.inbound.telling import loops, note_problems, tell
 from tracker.message_ids import NOTICE_HEADER, is_notice
 from tracker.models import Category, Letter, Mailbox
 from tracker.notify import announce
@@ -36,45 +38,69 @@ log = logging.getLogger(__name__)
 
 
 def accept(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
-    """Takes a letter of ``mailbox`` in, once, however often and from wherever it is fetched. The caller commits.
+    """Takes one letter in: :func:`accept_all`."""
+    return accept_all(session, house, mailbox, [fetched])[0]
+
+
+def accept_all(session: Session, house: House, mailbox: Mailbox, some: Sequence[Fetched]) -> list[Accepted]:
+    """Takes letters of one folder of ``mailbox`` in, each once, however often and from wherever it is fetched. What became of
+    each, in their order. The caller commits.
 
     Two workers with the same letter make one: the second waits for the first's commit, then adds its copy.
     """
-    known = known_copy(session, fetched.place)
-    if known is not None:
-        return _known(known)
-    raw = fetched.read()
-    if fetched.unparsed:
-        return _unread(session, mailbox, fetched, raw)
-    arrived = _understood(session, house, mailbox, fetched, raw)
-    if arrived is None:
-        return Accepted("dropped", touch=False)
-    letter, is_new = make_letter(session, arrived)
-    keep_copy(session, letter, fetched.place, fetched.fetched_at)
-    if not is_new:
-        return _known(letter)
-    store_letter(session, letter, arrived)
-    _follow(session, house, arrived, letter)
-    announce(session, letter.user_id, "letter", letter.public_id)
-    return Accepted("new", letter.id, touch=True)
+    known = known_places(session, [fetched.place for fetched in some])
+    became = {place: _known(letter) for place, letter in known.items()}
+    arrived: list[Arrived] = []
+    done: list[Accepted | None] = []
+    for fetched in some:
+        became_of_it = became.get(fetched.place)
+        if became_of_it is None and fetched.unparsed:
+            became_of_it = _unread(session, mailbox, fetched)
+        if became_of_it is None:
+            one = _understood(session, house, mailbox, fetched)
+            if one is None:
+                became_of_it = Accepted("dropped", touch=False)
+            else:
+                arrived.append(one)
+        done.append(became_of_it)
+    stored = iter(_stored(session, house, mailbox, arrived))
+    return [one or next(stored) for one in done]
+
+
+def _stored(session: Session, house: House, mailbox: Mailbox, arrived: Sequence[Arrived]) -> list[Accepted]:
+    """Letters that were understood: their rows, and everything that new ones change."""
+    if not arrived:
+        return []
+    made = make_letters(session, arrived)
+    lying = [
+        (letter, one.fetched.place, one.fetched.fetched_at) for (letter, _), one in zip(made, arrived, strict=True)
+    ]
+    keep_places(session, lying)
+    new = [(letter, one) for (letter, is_new), one in zip(made, arrived, strict=True) if is_new]
+    store_letters(session, new)
+    _follow(session, house, mailbox, new)
+    announce(session, mailbox.user_id, "letter", *(letter.public_id for letter, _ in new))
+    return [Accepted("new", letter.id, touch=True) if is_new else _known(letter) for letter, is_new in made]
 
 
 def _known(letter: Letter) -> Accepted:
     return Accepted("deleted" if letter.deleted_at else "known", letter.id, touch=not letter.unparsed)
 
 
-def _unread(session: Session, mailbox: Mailbox, fetched: Fetched, raw: bytes) -> Accepted:
+def _unread(session: Session, mailbox: Mailbox, fetched: Fetched) -> Accepted:
     """Understanding it failed again and again: its bytes are kept, and its person is told."""
+    raw = fetched.read()
     letter, is_new = store_unread(session, mailbox, fetched, raw, hashlib.sha256(raw).hexdigest())
-    keep_copy(session, letter, fetched.place, fetched.fetched_at)
+    keep_places(session, [(letter, fetched.place, fetched.fetched_at)])
     if is_new:
         note_problems(session, letter, fetched)
         announce(session, letter.user_id, "letter", letter.public_id)
     return Accepted("new" if is_new else "known", letter.id, touch=False)
 
 
-def _understood(session: Session, house: House, mailbox: Mailbox, fetched: Fetched, raw: bytes) -> Arrived | None:
+def _understood(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Arrived | None:
     """The letter with what it is and when it came; None for our own notice."""
+    raw = fetched.read()
     parsed = parse(raw)
     mark = parsed.value(NOTICE_HEADER.lower())
     if mark and is_notice(house.ring, parsed.message_id, mark):
@@ -111,21 +137,36 @@ def _inner(session: Session, mailbox: Mailbox, raw: bytes, parsed: Parsed) -> Pe
     return inner_sender(raw, parsed)
 
 
-def _follow(session: Session, house: House, arrived: Arrived, letter: Letter) -> None:
-    """What the letter means for our messages, for the count, and for people."""
-    quiet = letter.recovered or letter.backfilled
-    loops = is_loop(session, letter)
+def _follow(session: Session, house: House, mailbox: Mailbox, new: Sequence[tuple[Letter, Arrived]]) -> None:
+    """What new letters mean for our messages, for the count, and for people."""
+    looping = loops(session, [letter for letter, _ in new])
+    told = set()
+    for letter, arrived in new:
+        answers = _answers(session, house, arrived, letter, rings=not (_is_quiet(letter) or letter.id in looping))
+        if answers is not None and answers.marks:
+            told.add(letter.id)
+    human = [letter for letter, _ in new if letter.category == Category.HUMAN and not _is_quiet(letter)]
+    decide_enquiries(session, mailbox, human)
+    for letter, arrived in new:
+        note_problems(session, letter, arrived.fetched)
+        if not _is_quiet(letter):
+            tell(session, mailbox, letter, loop=letter.id in looping, told=letter.id in told)
+
+
+def _is_quiet(letter: Letter) -> bool:
+    """Old mail that was met today: stored without counting and without a word."""
+    return letter.recovered or letter.backfilled
+
+
+def _answers(session: Session, house: House, arrived: Arrived, letter: Letter, *, rings: bool) -> Answer | None:
+    """What the letter answers, or what came back with it; and whether it asks not to be tracked."""
     answers = None
     if letter.category in (Category.HUMAN, Category.AUTO_REPLY):
         answers = answer_of(session, house, arrived, letter)
         if answers is not None:
-            note_answer(session, letter, answers, rings=not (quiet or loops))
+            note_answer(session, letter, answers, rings=rings)
     elif letter.category == Category.BOUNCE:
-        note_returned(session, house, letter, read_report(arrived.raw), rings=not quiet)
-    if letter.category == Category.HUMAN and (answers is not None or not quiet):
+        note_returned(session, house, letter, read_report(arrived.raw), rings=not _is_quiet(letter))
+    if letter.category == Category.HUMAN and (answers is not None or not _is_quiet(letter)):
         pause_if_asked(session, arrived, letter, answers)
-    if letter.category == Category.HUMAN and not quiet:
-        decide_enquiry(session, arrived, letter)
-    note_problems(session, letter, arrived.fetched)
-    if not quiet:
-        tell(session, arrived.mailbox, letter, loops=loops, told=answers is not None and answers.marks)
+    return answers

@@ -19,8 +19,8 @@ from tracker.inbound.answers import (
     quoted_urls,
     whose,
 )
+from tracker.inbound.arrived import Arrived
 from tracker.inbound.repeat import form_of
-from tracker.inbound.storing import Arrived
 from tracker.message_ids import read_id
 from tracker.models import Category, Delivery, Event, Letter, Message, MessageState, Recipient
 from tracker.notify import announce, ring

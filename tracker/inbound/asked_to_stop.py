@@ -2,10 +2,10 @@
 
 from sqlmodel import Session, select
 
-from tracker.consent import asks_not_to_be_tracked
+from tracker.consent import asks_not_to_be_tracked, may_ask
 from tracker.inbound.answering import Answer
+from tracker.inbound.arrived import Arrived
 from tracker.inbound.letter_text import own_words
-from tracker.inbound.storing import Arrived
 from tracker.models import Delivery, Letter, Recipient
 from tracker.pauses import begin
 
@@ -14,7 +14,8 @@ _MOST_TEXT = 20_000
 
 def pause_if_asked(session: Session, arrived: Arrived, letter: Letter, answer: Answer | None) -> bool:
     """Pauses tracking of the writer when the new text of the letter asks for it. Quotations do not count."""
-    words = asks_not_to_be_tracked(own_words(arrived.parsed.text[:_MOST_TEXT]))
+    text = arrived.parsed.text[:_MOST_TEXT]
+    words = asks_not_to_be_tracked(own_words(text)) if may_ask(text) else None
     recipient = _writer(session, letter, answer) if words else None
     if words is None or recipient is None or recipient.erased_at is not None:
         return False

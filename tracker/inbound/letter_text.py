@@ -1,6 +1,7 @@
 """The words of a letter: text out of HTML, what its writer wrote above what is quoted, and the line that lists show. Pure."""
 
 import re
+from collections.abc import Iterable, Iterator
 
 from turbohtml import PlainText, parse
 
@@ -22,6 +23,8 @@ _MARKERS = re.compile(
     r")\s*$",
     re.IGNORECASE,
 )
+_MAY_MARK = re.compile(r"[:@]|[-_]\s*$")
+"""One of these is in every line that begins an older message, or in the next one; most lines need no closer look."""
 _HEADS = re.compile(r"^\s*\*?(?:from|от|von|de|from:|отправитель)\s*:\*?\s.*", re.IGNORECASE)
 _NEXT_HEADS = re.compile(
     r"^\s*\*?(?:sent|date|to|subject|отправлено|дата|кому|тема|gesendet|an|betreff|envoyé|à|objet)\s*:", re.IGNORECASE
@@ -41,21 +44,28 @@ def text_from_html(html: str) -> str:
 
 def own_words(text: str) -> str:
     """What the writer of a letter wrote: without quoted lines and without the older message below."""
-    kept: list[str] = []
+    return "\n".join(_own_lines(text)).strip()
+
+
+def _own_lines(text: str) -> Iterator[str]:
     lines = text.splitlines()
+    waiting: str | None = None
     for number, line in enumerate(lines):
         if _begins_older(lines, number):
             break
         if not line.lstrip().startswith(">"):
-            kept.append(line)
-        elif kept and _ATTRIBUTION.search(kept[-1]) and len(kept[-1]) < 300:
-            kept.pop()  # "Anna wrote:"
-    return "\n".join(kept).strip()
+            if waiting is not None:
+                yield waiting
+            waiting = line
+        elif waiting is not None and _ATTRIBUTION.search(waiting) and len(waiting) < 300:
+            waiting = None  # "Anna wrote:"
+    if waiting is not None:
+        yield waiting
 
 
 def _begins_older(lines: list[str], number: int) -> bool:
     line = lines[number]
-    if len(line) > 400:
+    if len(line) > 400 or not any(_MAY_MARK.search(one) for one in lines[number : number + 2]):
         return False
     joined = f"{line} {lines[number + 1]}" if number + 1 < len(lines) and len(lines[number + 1]) < 200 else line
     if _MARKERS.match(line) or (_wrapped(line) and _MARKERS.match(joined)):
@@ -70,5 +80,17 @@ def _wrapped(line: str) -> bool:
 
 def snippet(text: str) -> str:
     """The beginning of what was written, on one line."""
-    written = own_words(text[:20_000]) or text[:20_000]
-    return " ".join(_INVISIBLE.sub("", written).split())[:_SNIPPET]
+    text = text[:20_000]
+    return _beginning(_own_lines(text)) or _beginning(text.splitlines())
+
+
+def _beginning(lines: Iterable[str]) -> str:
+    words: list[str] = []
+    length = 0
+    for line in lines:
+        some = _INVISIBLE.sub("", line).split()
+        words += some
+        length += sum(map(len, some)) + len(some)
+        if length > _SNIPPET:
+            break
+    return " ".join(words)[:_SNIPPET]

@@ -2,8 +2,7 @@
 load some share one. What fails is put aside and tried again, and in the end stored as it came."""
 
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -20,13 +19,14 @@ from tracker.sentences import Sentence
 
 log = logging.getLogger(__name__)
 
-Take = Callable[[Session, House, Mailbox, Fetched], Accepted]
-"""Understands and stores a letter and its place inside the transaction it is given: :func:`tracker.inbound.accept.accept`."""
+Take = Callable[[Session, House, Mailbox, Sequence[Fetched]], list[Accepted]]
+"""Understands and stores letters and their places inside the transaction it is given: :func:`tracker.inbound.accept.accept_all`."""
 RETRY_AFTER = (timedelta(0), timedelta(hours=1), timedelta(hours=24))
 """Pauses before the second try, the third, and every one after that."""
 TRIES = 3
-TOGETHER_SECONDS = 0.25
-"""How long letters that share a transaction may keep other writers waiting."""
+TOGETHER = 25
+TOGETHER_BYTES = 512 * 1024
+"""The most letters that share a transaction: how long other writers of an SQLite file wait for it."""
 NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -67,58 +67,50 @@ class Taking:
         return False
 
     def letters(self, some: Sequence[Fetched]) -> None:
-        """Takes letters of an ascending load in and moves the cursor with them: as many in one transaction as its time allows.
-        When anything goes wrong in it nothing of it stays, and each letter is taken alone."""
-        while some:
-            done = self._together(some)
-            if not done:
-                for fetched in some:
+        """Takes letters of an ascending load in and moves the cursor with them: some in each transaction. When anything goes
+        wrong in one nothing of it stays, and each of its letters is taken alone."""
+        for together in _shares(some):
+            if not self._together(together):
+                for fetched in together:
                     self.letter(fetched, fetched.place.uid)
-                return
-            some = some[done:]
 
-    def _together(self, some: Sequence[Fetched]) -> int:
-        """How many of the letters were taken in; none when they have to be taken one by one."""
-        taken: list[Accepted] = []
-        until = time.monotonic() + TOGETHER_SECONDS
+    def _together(self, some: Sequence[Fetched]) -> bool:
+        """False when they have to be taken one by one."""
         try:
             with self.house.database.session_scope() as session:
                 mailbox = self.ours(session, hold=True)
-                for fetched in some:
-                    taken.append(self._accepted(session, mailbox, fetched))
-                    if time.monotonic() > until or not still_ours(session, mailbox, self.owner):
-                        break
-                self._move(session, fetched.place, fetched.place.uid)
+                taken = self._accepted(session, mailbox, some)
+                self._move(session, some[-1].place, some[-1].place.uid)
         except Stopped:
             raise
         except Exception as error:  # one bad letter, or two runs that wait for each other
             log.info("mailbox %s: letters are taken one by one: %s", self.mailbox_id, type(error).__name__)
-            return 0
-        for fetched, accepted in zip(some, taken, strict=False):
-            self._count(fetched, accepted)
-        return len(taken)
+            return False
+        self._count(some, taken)
+        return True
 
     def _take(self, fetched: Fetched, cursor: int | None, again: bool) -> None:
         with self.house.database.session_scope() as session:
             mailbox = self.ours(session)
             if again:
                 forget_retry(session, fetched.place)
-            accepted = self._accepted(session, mailbox, fetched)
+            taken = self._accepted(session, mailbox, [fetched])
             self._move(session, fetched.place, cursor)
-        self._count(fetched, accepted)
+        self._count([fetched], taken)
 
-    def _accepted(self, session: Session, mailbox: Mailbox, fetched: Fetched) -> Accepted:
-        accepted = self.take(session, self.house, mailbox, fetched)
-        if accepted.outcome == "new" and accepted.touch and not fetched.unparsed:
-            self._plan_actions(session, mailbox, fetched.place)
-        if accepted.outcome == "dropped" and fetched.place.uidl:
-            pass_by(session, fetched.place)
-        return accepted
+    def _accepted(self, session: Session, mailbox: Mailbox, some: Sequence[Fetched]) -> list[Accepted]:
+        taken = self.take(session, self.house, mailbox, some)
+        for fetched, accepted in zip(some, taken, strict=True):
+            if accepted.outcome == "new" and accepted.touch and not fetched.unparsed:
+                self._plan_actions(session, mailbox, fetched.place)
+            if accepted.outcome == "dropped" and fetched.place.uidl:
+                pass_by(session, fetched.place)
+        return taken
 
-    def _count(self, fetched: Fetched, accepted: Accepted) -> None:
-        if accepted.outcome == "new":
-            self.loaded += 1
-            self.silent += fetched.silent
+    def _count(self, some: Sequence[Fetched], taken: Sequence[Accepted]) -> None:
+        new = [fetched for fetched, accepted in zip(some, taken, strict=True) if accepted.outcome == "new"]
+        self.loaded += len(new)
+        self.silent += sum(fetched.silent for fetched in new)
 
     def known(self, letter_id: int, place: Place, cursor: int | None = None) -> None:
         """Another copy of a letter that we have: its place is noted, nothing else."""
@@ -185,6 +177,19 @@ class Taking:
             session.add(_action("seen", place, timedelta(0)))
         if (place.uid or place.uidl) and mailbox.delete_loaded:
             session.add(_action("delete", place, timedelta(days=mailbox.delete_after_days)))
+
+
+def _shares(some: Sequence[Fetched]) -> Iterator[list[Fetched]]:
+    share: list[Fetched] = []
+    size = 0
+    for fetched in some:
+        if share and (len(share) == TOGETHER or size + fetched.size > TOGETHER_BYTES):
+            yield share
+            share, size = [], 0
+        share.append(fetched)
+        size += fetched.size
+    if share:
+        yield share
 
 
 def _action(kind: str, place: Place, after: timedelta) -> PendingAction:

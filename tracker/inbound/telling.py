@@ -1,6 +1,7 @@
 """Who is told of a letter, and when nobody is: notices are rows written with it, and told after the commit."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import bindparam, func, select
@@ -24,20 +25,51 @@ _LATELY = select(func.count()).select_from(
     .limit(LOOP_LETTERS + 1)
     .subquery()
 )
+_BUSY = (
+    select(LETTER.c.sender)
+    .where(
+        LETTER.c.user_id == bindparam("person"),
+        LETTER.c.sender.in_(bindparam("senders", expanding=True)),
+        LETTER.c.received_at > bindparam("since"),
+        LETTER.c.received_at <= bindparam("until"),
+    )
+    .group_by(LETTER.c.sender)
+    .having(func.count() > LOOP_LETTERS)
+)
 
 
-def is_loop(session: Session, letter: Letter) -> bool:
-    """More than twenty letters of one sender within two hours: a machine answers our machine. It is stored, and nobody is told."""
-    if not letter.sender:
-        return False
+def loops(session: Session, letters: Sequence[Letter]) -> set[int]:
+    """Numbers of those letters of one person's that are more than twenty of their sender's within two hours: a machine answers our
+    machine. They are stored, and nobody is told."""
+    named = [letter for letter in letters if letter.sender]
+    if len(named) > 1:
+        busy = _busy(session, named)
+        named = [letter for letter in named if letter.sender in busy]
+    return {letter.id or 0 for letter in named if _is_loop(session, letter)}
+
+
+def _busy(session: Session, letters: Sequence[Letter]) -> set[str]:
+    """The senders who wrote more than that around all of these letters: one question for nearly every load."""
+    moments = [letter.received_at for letter in letters]
+    senders = list({letter.sender for letter in letters})
+    facts = {
+        "person": letters[0].user_id,
+        "senders": senders,
+        "since": min(moments) - LOOP_WITHIN,
+        "until": max(moments),
+    }
+    return set(session.connection().execute(_BUSY, facts).scalars())
+
+
+def _is_loop(session: Session, letter: Letter) -> bool:
     since = letter.received_at - LOOP_WITHIN
     facts = {"person": letter.user_id, "sender": letter.sender, "until": letter.received_at, "since": since}
     return int(session.connection().execute(_LATELY, facts).scalar_one()) > LOOP_LETTERS
 
 
-def tell(session: Session, mailbox: Mailbox, letter: Letter, *, loops: bool, told: bool) -> None:
+def tell(session: Session, mailbox: Mailbox, letter: Letter, *, loop: bool, told: bool) -> None:
     """A new enquiry is told to the mailbox's person, once; repeats, first loads and what the bell has told already are not."""
-    if loops:
+    if loop:
         _alert_loop(session, mailbox, letter)
     elif letter.counted and mailbox.notify_manager and not (letter.silent or told):
         notice(session, "letter", f"letter:{letter.id}", mailbox, letter)
