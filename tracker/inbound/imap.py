@@ -16,7 +16,7 @@ from tracker.inbound.header_hash import MOST, header_hash
 from tracker.limits import MAX_WHOLE_LETTER
 
 METADATA_AT_ONCE = 100
-LETTERS_AT_ONCE = 25
+LETTERS_AT_ONCE = 100
 BYTES_AT_ONCE = 2 * 1024 * 1024
 PIECE = 1024 * 1024
 UIDS_AT_ONCE = 50_000

@@ -24,7 +24,7 @@ Take = Callable[[Session, House, Mailbox, Sequence[Fetched]], list[Accepted]]
 RETRY_AFTER = (timedelta(0), timedelta(hours=1), timedelta(hours=24))
 """Pauses before the second try, the third, and every one after that."""
 TRIES = 3
-TOGETHER = 25
+TOGETHER = 50
 TOGETHER_BYTES = 512 * 1024
 """The most letters that share a transaction: how long other writers of an SQLite file wait for it."""
 NEVER = datetime(9000, 1, 1, tzinfo=UTC)
