@@ -21,6 +21,7 @@ _LATELY = select(func.count()).select_from(
         LETTER.c.sender == bindparam("sender"),
         LETTER.c.received_at > bindparam("since"),
         LETTER.c.received_at <= bindparam("until"),
+        LETTER.c.id <= bindparam("letter"),  # those that share its load and come after it are not there yet
     )
     .limit(LOOP_LETTERS + 1)
     .subquery()
@@ -63,7 +64,8 @@ def _busy(session: Session, letters: Sequence[Letter]) -> set[str]:
 
 def _is_loop(session: Session, letter: Letter) -> bool:
     since = letter.received_at - LOOP_WITHIN
-    facts = {"person": letter.user_id, "sender": letter.sender, "until": letter.received_at, "since": since}
+    span = {"since": since, "until": letter.received_at}
+    facts = {"person": letter.user_id, "sender": letter.sender, "letter": letter.id, **span}
     return int(session.connection().execute(_LATELY, facts).scalar_one()) > LOOP_LETTERS
 
 
