@@ -14,7 +14,7 @@ from tests.servers import free_port
 from tracker.consent import Pack, Purpose, State
 from tracker.db import now
 from tracker.ledger import record_consent
-from tracker.models import Account, User, WorkerBeat
+from tracker.models import Account, Mailbox, User, WorkerBeat
 from tracker.preferences import set_policy
 from tracker.recipients import find_or_make
 
@@ -136,6 +136,26 @@ def test_an_account_that_is_broken(tracked: Inkling) -> None:
     found = findings(tracked, code=1)
     assert found["account alice@seller.example"] == ("WRONG", "h:1 refused the login")
     assert found["account sales@seller.example"] == ("ok", "works")
+
+
+def test_a_mailbox_that_cannot_be_read(tracked: Inkling) -> None:
+    findings(tracked, code=1)
+    house = tracked.house()
+    with house.database.session_scope() as session:
+        alice = User(email="alice@seller.example", name="Alice")
+        session.add(alice)
+        session.flush()
+        states = (("info", "auth_error", "refused"), ("sales", "active", ""), ("old", "paused", ""))
+        for name, state, detail in states:
+            address = f"{name}@site.example"
+            mailbox = Mailbox(user_id=alice.id or 0, address=address, canonical=address, state=state)
+            mailbox.state_detail = detail
+            session.add(mailbox)
+    house.database.close()
+    found = findings(tracked, code=1)
+    assert found["mailbox info@site.example"] == ("WRONG", "refused")
+    assert found["mailbox sales@site.example"] == ("ok", "active")
+    assert found["mailbox old@site.example"] == ("note", "paused")
 
 
 def test_a_spool_that_cannot_be_read(tracked: Inkling, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Probes and figures: who may see them and when they say no."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -7,10 +8,11 @@ import httpx
 import pytest
 
 from pixel.spool import Spool
+from tests.houses import People
 from tests.web.conftest import server
 from tracker.db import now
 from tracker.house import House
-from tracker.models import ApiToken, Role, User, WorkerBeat
+from tracker.models import ApiToken, Mailbox, Role, User, WorkerBeat
 from tracker.secrets import token_digest
 
 
@@ -69,6 +71,22 @@ def test_figures_are_text_for_prometheus(visitor: httpx.Client, house: House) ->
     assert 'inkling_worker_task_failing{task="drain \\"local\\""} 1\n' in answer.text
     assert "# TYPE inkling_messages gauge\n" in answer.text
     assert 'inkling_info{version="' in answer.text
+
+
+def test_figures_of_mailboxes(visitor: httpx.Client, house: House, people: People) -> None:
+    alice = people.user()
+    hour_ago = now() - timedelta(hours=1)
+    with house.database.session_scope() as session:
+        for name, state, read in (("a", "active", now()), ("b", "active", hour_ago), ("c", "auth_error", None)):
+            address = f"{name}@site.example"
+            session.add(
+                Mailbox(user_id=alice.id or 0, address=address, canonical=address, state=state, good_run_at=read)
+            )
+    told = visitor.get("/metrics").text
+    assert 'inkling_mailboxes{state="active"} 2\n' in told
+    assert 'inkling_mailboxes{state="auth_error"} 1\n' in told
+    (lag,) = re.findall(r"^inkling_mailbox_lag_seconds (\S+)$", told, re.MULTILINE)
+    assert 3600 <= float(lag) < 3700
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip"])

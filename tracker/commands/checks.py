@@ -14,7 +14,7 @@ from tracker.commands import bare_house
 from tracker.db import NewerDatabase, now
 from tracker.house import House
 from tracker.ledger_audit import broken_chains, ledger_length
-from tracker.models import Account, WorkerBeat
+from tracker.models import Account, Mailbox, MailboxState, WorkerBeat
 from tracker.outgoing.domain_advice import Publish
 from tracker.outgoing.domain_records import advice_for
 from tracker.outgoing.host_health import problem_of
@@ -41,7 +41,7 @@ def check(_words: argparse.Namespace) -> int:
         Finding("keys", True, f"{len(house.ring.keys)} in the ring"),
         *_database(house),
     ]
-    in_database = (_policy, _consent, _accounts, _rewriters, _domains, _worker) if findings[-1].ok else ()
+    in_database = (_policy, _consent, _accounts, _mailboxes, _rewriters, _domains, _worker) if findings[-1].ok else ()
     for look in (*in_database, _spool, _tracking_host):
         findings += look(house)
     for finding in findings:
@@ -108,6 +108,24 @@ def _accounts(house: House) -> list[Finding]:
     return [
         Finding(f"account {a.address}", a.state not in ("broken", "needs_sign_in"), a.state_detail or a.state)
         for a in accounts
+    ]
+
+
+def _mailboxes(house: House) -> list[Finding]:
+    """How reading each mailbox goes; one that was switched off is worth knowing."""
+    with house.database.reading() as session:
+        mailboxes = session.exec(select(Mailbox).where(col(Mailbox.removed_at).is_(None))).all()
+    marks = {
+        MailboxState.ACTIVE: True,
+        MailboxState.CHECKING: None,
+        MailboxState.PAUSED: None,
+        MailboxState.THROTTLED: None,
+    }
+    return [
+        Finding(
+            f"mailbox {m.address}", marks.get(MailboxState(m.state), False), m.state_detail or m.run_problem or m.state
+        )
+        for m in mailboxes
     ]
 
 

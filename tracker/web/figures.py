@@ -8,7 +8,16 @@ from importlib.metadata import PackageNotFoundError, version
 from sqlmodel import Session, col, func, select
 
 from tracker.db import now
-from tracker.models import Delivery, DrainCursor, Event, Message, UserSession, WorkerBeat
+from tracker.models import (
+    Delivery,
+    DrainCursor,
+    Event,
+    Mailbox,
+    MailboxState,
+    Message,
+    UserSession,
+    WorkerBeat,
+)
 
 Sample = tuple[Mapping[str, str], float]
 
@@ -36,6 +45,10 @@ def figures(session: Session) -> list[Figure]:
         Figure("messages", "Messages by state.", [({"state": state}, count) for state, count in states]),
         Figure("deliveries", "Deliveries by status.", [({"status": status}, count) for status, count in statuses]),
         Figure("events_last_day", "Events of the last 24 hours by kind and class.", _events(session)),
+        Figure("mailboxes", "Mailboxes by state.", _mailboxes(session)),
+        Figure(
+            "mailbox_lag_seconds", "Since the last whole run over the active mailbox that waits longest.", _lag(session)
+        ),
         Figure("visits", "Browsers signed in.", [({}, visits)]),
         Figure("worker_beat_age_seconds", "Since each task of the worker last ran.", ages),
         Figure("worker_task_failing", "1 when the last run of a task failed.", failing),
@@ -69,6 +82,19 @@ def _events(session: Session) -> list[Sample]:
     recent = select(Event.kind, Event.klass, func.count()).where(Event.at > now() - timedelta(days=1))
     rows = session.exec(recent.group_by(col(Event.kind), col(Event.klass)))
     return [({"kind": kind, "class": klass}, count) for kind, klass, count in rows]
+
+
+def _mailboxes(session: Session) -> list[Sample]:
+    kept = select(Mailbox.state, func.count()).where(col(Mailbox.removed_at).is_(None))
+    return [({"state": state}, count) for state, count in session.exec(kept.group_by(col(Mailbox.state)))]
+
+
+def _lag(session: Session) -> list[Sample]:
+    read = select(func.min(Mailbox.good_run_at)).where(
+        Mailbox.state == MailboxState.ACTIVE, col(Mailbox.removed_at).is_(None)
+    )
+    oldest = session.exec(read).one()
+    return [] if oldest is None else [({}, (now() - oldest).total_seconds())]
 
 
 def _version() -> str:
