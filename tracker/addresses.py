@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import idna
 
@@ -104,6 +105,7 @@ def _domain(domain: str, address: str) -> str:
     return ".".join(labels)
 
 
+@lru_cache(2048)
 def lookup_form(address: str) -> str:
     """The form under which two spellings are one person: normal form, composed (NFC), in lower case.
 

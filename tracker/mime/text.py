@@ -25,6 +25,7 @@ _ALIASES = {
 }
 _SHAPE = re.compile(r"=\?([^?*\s]{1,60})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?\r\n]*)\?=")
 _BLANK = re.compile(r"[ \t\r\n]*")
+_CONTROLS = {**dict.fromkeys(range(32), " "), 0x7F: " "}
 
 
 def storable(text: str) -> str:
@@ -52,7 +53,7 @@ def decoded(value: str) -> str:
     A character that was split over two encoded-words is put together; raw octets of an unknown charset are guessed.
     """
     text = "".join(_pieces(value))
-    return storable(" ".join("".join(c if c >= " " and c != "\x7f" else " " for c in text).split()))
+    return storable(" ".join(text.translate(_CONTROLS).split()))
 
 
 def _pieces(value: str) -> Iterator[str]:
