@@ -82,7 +82,7 @@ def test_russian_counts_in_three_forms(n: int, words: str) -> None:
 def test_an_unknown_language_or_zone_falls_back() -> None:
     with speaking("tlh", "Mars/Olympus"):
         assert gettext("Settings") == "Settings"
-        assert "(UTC, UTC)" in formats.full(datetime(2026, 3, 1, 12, tzinfo=UTC))
+        assert "(UTC)" in formats.full(datetime(2026, 3, 1, 12, tzinfo=UTC))
 
 
 def test_times_are_the_readers_with_the_zone_in_the_tooltip() -> None:

@@ -54,6 +54,7 @@ def test_whoever_got_the_letter_sees_the_words_and_answers_from_the_bell(
     page = f"/recipients/{anna_of(house).public_id}"
     assert reading.headers["location"] == f"{page}#pause"
     shown = client.get(page)
+    assert every(shown, 'a[href^="/asking"]') == [], "whoever asked to be left alone is not asked"
     assert WORDS in said(shown, "#pause blockquote")
     assert "<script>alert" not in shown.text
     assert "please by" in said(shown, "#pause")

@@ -150,7 +150,7 @@ DATA: Mapping[str, Columns] = {
     ),
     "account": _columns(
         staff="user_id name address smtp_login imap_login signature",
-        plain="id measure_opens measure_clicks replaces_copy per_minute per_day public_id "
+        plain="id measure_opens measure_clicks public_id "
         "preset smtp_host smtp_port smtp_security smtp_secret imap_host imap_port imap_security imap_secret "
         "oauth_grant_id sent_folder files_own_copy replaces_copy "
         "per_minute per_day confirmed_at state state_detail checked_at created_at removed_at",

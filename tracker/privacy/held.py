@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from tracker.consent import BASES
 from tracker.house import House
 from tracker.ledger import broken_at, consent_of, ledger
 from tracker.models import (
@@ -27,8 +28,6 @@ from tracker.models import (
 from tracker.privacy.periods import periods
 from tracker.privacy.views import views_of
 
-BASES: Mapping[str, str] = {"granted": "consent_5_3", "notice": "li_notice"}
-"""Lawful basis by the rule that decided; ``none`` where nothing is measured."""
 _PRIVATE = ("id", "recipient_id", "salt")
 
 

@@ -42,7 +42,8 @@ def short(at: datetime) -> str:
 def full(at: datetime) -> str:
     """Day and time to the second with the zone's name, for tooltips and details."""
     here = at.astimezone(zone())
-    return f"{format_datetime(here, 'medium', tzinfo=zone(), locale=babel_locale())} ({zone().key}, {here:%Z})"
+    name = zone().key if f"{here:%Z}" == zone().key else f"{zone().key}, {here:%Z}"
+    return f"{format_datetime(here, 'medium', tzinfo=zone(), locale=babel_locale())} ({name})"
 
 
 def day(written: str) -> str:

@@ -1,16 +1,17 @@
 """`/recipients` and the consent ledger."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlmodel import update
 
 from tests.houses import house  # noqa: F401  (on both engines)
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import fields, problem
 from tracker.db import now
-from tracker.models import Role, User
+from tracker.models import Recipient, Role, User
 from tracker.secrets import token_digest
 
 ANNA = "/recipients/anna@example.org"
@@ -29,6 +30,14 @@ def test_a_recipient_is_made_and_found_in_any_spelling(bob: Caller) -> None:
     )
     assert anna["consent"] == {"opens": "unknown", "clicks": "unknown", "documents": "unknown"}
     assert bob.get("/recipients/aNNa@EXAMPLE.org").json() == anna
+
+
+def test_a_pause_is_seen_and_not_written(bob: Caller, world: World) -> None:
+    assert bob.call("PUT", ANNA, {"name": "Anna"}).json()["paused_at"] is None
+    with world.house.database.session_scope() as session:
+        session.exec(update(Recipient).values(paused_at=datetime(2026, 11, 27, 10, tzinfo=UTC)))
+    assert bob.get(ANNA).json()["paused_at"].startswith("2026-11-27T10:00:00")
+    assert fields(bob.call("PUT", ANNA, {"paused_at": None}), 422) == ["paused_at"]
 
 
 def test_what_is_left_out_stays(bob: Caller) -> None:

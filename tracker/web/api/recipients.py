@@ -47,7 +47,8 @@ class ConsentSaid(Body):
 
 
 class RecipientShape(Shape):
-    """``jurisdiction`` as declared, ``country`` as the customer records have it; ``rules_of``: whose rules hold, empty: unknown."""
+    """``jurisdiction`` as declared, ``country`` as the customer records have it; ``rules_of``: whose rules hold, empty: unknown.
+    ``paused_at``: since when nothing is measured because they asked for that in a reply, until somebody decides what it meant."""
 
     id: str
     address: str
@@ -56,6 +57,7 @@ class RecipientShape(Shape):
     country: str | None
     rules_of: str
     never_track: bool
+    paused_at: datetime | None
     consent: Consent
     created_at: datetime
 
