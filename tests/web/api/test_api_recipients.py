@@ -198,7 +198,10 @@ def test_consents_from_a_file_by_the_api(bob: Caller, alice: Caller, world: Worl
     assert bob.post("/consents/imports", body).status_code == 403
     with world.house.database.session_scope() as session:
         session.get_one(User, alice.user.id).role = Role.ADMIN
-    answer = alice.post("/consents/imports", body).json()
+    answer = alice.post("/consents/imports", body, key="k").json()
+    again = alice.post("/consents/imports", body, key="k")
+    assert (again.json(), again.headers["idempotency-replayed"]) == (answer, "true")
+    assert alice.post("/consents/imports", body).json()["recorded"] == 0
     assert (answer["recorded"], answer["refused"]) == (2, 1)
     assert [(row["line"], row["field"]) for row in answer["rows"]] == [(2, ""), (3, "purpose")]
     assert alice.post("/consents/imports", {"csv": "nonsense"}).status_code == 422

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from pydantic import Field
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from tracker.consent_import import UnreadableFile, import_consents
 from tracker.models import Role
@@ -11,6 +11,7 @@ from tracker.web.api.call import Caller
 from tracker.web.api.door import router
 from tracker.web.api.errors import Problem
 from tracker.web.api.fields import Body, Shape
+from tracker.web.api.idempotency import once, replayed
 
 consents = router("Recipients")
 
@@ -42,6 +43,8 @@ def post_import(call: Caller, body: ConsentFile) -> Response:
     """Records what can be recorded and says of every row what became of it. The same file may be given again."""
     if call.user.role != Role.ADMIN:
         raise Problem(403, "Only an administrator imports consents.")
+    if (first := replayed(call)) is not None:
+        return first
     try:
         results = list(import_consents(call.house, body.csv.encode("utf-8", "replace"), by=call.actor))
     except UnreadableFile as error:
@@ -51,4 +54,4 @@ def post_import(call: Caller, body: ConsentFile) -> Response:
         for r in results
     ]
     answer = Imported(recorded=sum(r.recorded for r in rows), refused=sum(1 for r in rows if r.problem), rows=rows)
-    return JSONResponse(answer.model_dump())
+    return once(call, lambda _session: answer)
