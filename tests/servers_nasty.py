@@ -39,6 +39,15 @@ class NastyImap:
     commands: list[bytes] = field(default_factory=list)
     lines: int = 0
     host: str = "127.0.0.1"
+    idling: list[socket.socket] = field(default_factory=list)
+    """Lines that are in IDLE."""
+
+    def tell(self, octets: bytes) -> None:
+        """Says this at every line that is in IDLE; cuts them after it when it ends in :data:`CUT`."""
+        for line in list(self.idling):
+            line.sendall(octets.removesuffix(CUT))
+            if octets.endswith(CUT):
+                line.shutdown(socket.SHUT_RDWR)
 
     def put(self, raw: bytes, uid: int | None = None, **more: object) -> int:
         number = uid or max(self.letters, default=0) + 1
@@ -51,6 +60,8 @@ class NastyImap:
     def usual(self, tag: bytes, command: bytes) -> bytes:
         words = command.split()
         name = words[0].upper()
+        if name == b"IDLE":
+            return b"+ idling\r\n"
         if name == b"UID":
             return self._uid(tag, words[1].upper(), command)
         before = {
@@ -154,8 +165,11 @@ def _talk(line: socket.socket, server: NastyImap) -> None:
     try:
         with line, line.makefile("rb") as reader:
             line.sendall(server.greeting)
+            idle_tag = b""
             for row in reader:
                 tag, _, command = row.strip().partition(b" ")
+                if tag.upper() == b"DONE":
+                    tag, command = idle_tag, b"DONE"
                 if not command:
                     continue
                 if command.upper().startswith(b"AUTHENTICATE"):
@@ -165,10 +179,18 @@ def _talk(line: socket.socket, server: NastyImap) -> None:
                 answer = server.script(server, tag, command)
                 answer = server.usual(tag, command) if answer is None else answer
                 line.sendall(answer.removesuffix(CUT))
+                if command.upper() == b"IDLE":
+                    idle_tag = tag
+                    server.idling.append(line)
+                elif command == b"DONE" and line in server.idling:
+                    server.idling.remove(line)
                 if answer.endswith(CUT) or command.upper().startswith(b"LOGOUT"):
                     return
     except OSError:
         return
+    finally:
+        if line in server.idling:
+            server.idling.remove(line)
 
 
 def drip(line: bytes = b"* OK", pause: float = 0.2) -> Answer:

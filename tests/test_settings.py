@@ -66,6 +66,7 @@ def _given(folder: Path) -> dict[str, tuple[str, str, object]]:
         "INKLING_SMTP_TLS_KEY": (str(file), "smtp_tls_key", file),
         "INKLING_ALLOW_PRIVATE_HOSTS": ("10.0.0.0/8,::1", "allow_private_hosts", networks),
         "INKLING_CA_FILE": (str(file), "ca_file", file),
+        "INKLING_LISTENED_MAILBOXES": ("0", "listened_mailboxes", 0),
         "INKLING_EVIDENCE_DAYS": ("0", "evidence_days", 0),
         "INKLING_WINDOW_SCALE": ("0.02", "window_scale", 0.02),
         "INKLING_TRACKING_CEILING": ("strict,opens", "tracking_ceiling", frozenset({"strict", "opens"})),

@@ -38,3 +38,9 @@ MAX_LETTER = 40 * 1024 * 1024
 
 MAX_LETTER_BEGINNING = 1024 * 1024
 """Bytes of that beginning: header section and, nearly always, the first text."""
+
+LISTENED_MAILBOXES = 100
+"""Mailboxes that one worker listens to at once unless the operator says otherwise: a connection and a file descriptor each."""
+
+MOST_LISTENED_MAILBOXES = 500
+"""What the operator may say at most: below half of the 1,024 file descriptors that a process has as a rule."""

@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from pixel.tokens import check_keys
+from tracker.limits import LISTENED_MAILBOXES, MOST_LISTENED_MAILBOXES
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -45,6 +46,7 @@ NAMES = (
     "INKLING_SMTP_TLS_KEY",
     "INKLING_ALLOW_PRIVATE_HOSTS",
     "INKLING_CA_FILE",
+    "INKLING_LISTENED_MAILBOXES",
     "INKLING_EVIDENCE_DAYS",
     "INKLING_WINDOW_SCALE",
     "INKLING_TRACKING_CEILING",
@@ -93,6 +95,7 @@ class Settings:
     smtp_tls_key: Path | None = None
     allow_private_hosts: tuple[Network, ...] = ()
     ca_file: Path | None = None
+    listened_mailboxes: int = LISTENED_MAILBOXES
     evidence_days: int = 7
     window_scale: float = 1.0
     tracking_ceiling: frozenset[str] = frozenset()
@@ -134,6 +137,12 @@ def read_settings(
         smtp_tls_key=key,
         allow_private_hosts=_networks("INKLING_ALLOW_PRIVATE_HOSTS", given),
         ca_file=_file("INKLING_CA_FILE", given),
+        listened_mailboxes=_whole(
+            "INKLING_LISTENED_MAILBOXES",
+            given.get("INKLING_LISTENED_MAILBOXES", str(LISTENED_MAILBOXES)),
+            0,
+            MOST_LISTENED_MAILBOXES,
+        ),
         evidence_days=_whole("INKLING_EVIDENCE_DAYS", given.get("INKLING_EVIDENCE_DAYS", "7"), 0, 30),
         window_scale=_number("INKLING_WINDOW_SCALE", given.get("INKLING_WINDOW_SCALE", "1"), 0.001, 100),
         tracking_ceiling=_ceiling(given.get("INKLING_TRACKING_CEILING", "")),

@@ -22,6 +22,7 @@ from tracker.engagement.sources import Source, sources
 from tracker.house import House
 from tracker.inbound.accept import accept_all
 from tracker.inbound.fetching import Mailboxes
+from tracker.inbound.listener import Listener
 from tracker.ledger_audit import lapse
 from tracker.models import WorkerBeat
 from tracker.mx import look_up_due
@@ -49,11 +50,14 @@ class Task:
     function: Callable[[House], int]
     period: float
     """Seconds between two looks when there is nothing to do."""
+    end: Callable[[House, float], None] | None = None
+    """Ends what the function has started beside itself, within so many seconds; called once the worker is to stop."""
 
 
 def tasks(house: House) -> list[Task]:
     """Everything a worker does."""
     name = worker_name()
+    mailboxes, listener = Mailboxes(name, accept_all), Listener(name, house.settings.listened_mailboxes)
     return [
         *(Task(f"drain {s.name}", partial(_drain, s), 0.1 if s.name == "local" else 1.0) for s in sources(house)),
         Task("hits set aside", retry_aside, 30.0),
@@ -70,7 +74,8 @@ def tasks(house: House) -> list[Task]:
         Task("notices", tell_due, 1.0),
         Task("gathered notices", gather, 15.0),
         Task("sent copies", append_due, 1.0),
-        Task("mailboxes", Mailboxes(name, accept_all), 1.0),
+        Task("mailboxes", mailboxes, 1.0, mailboxes.end),
+        Task("new mail", listener, 1.0, listener.end),
         Task("reminders", remind_due, 5.0),
         Task("consents over", lapse, 60.0),
         Task("undecided pauses", remind_undecided, 60.0),
@@ -112,6 +117,7 @@ class Worker:
         self._house = house
         self._table = tasks(house) if table is None else table
         self._stopping = threading.Event()
+        self._deadline = 0.0
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -121,11 +127,14 @@ class Worker:
             thread.start()
 
     def stop(self, patience: float = 10.0) -> None:
-        """Lets every task end what it has in hand, for ``patience`` seconds in all."""
+        """Lets every task end what it has in hand, for ``patience`` seconds in all: mailboxes that are being read, too."""
+        self._deadline = time.monotonic() + patience
         self._stopping.set()
-        deadline = time.monotonic() + patience
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(self._left())
+
+    def _left(self) -> float:
+        return max(0.0, self._deadline - time.monotonic())
 
     def run_until(self, stop: threading.Event) -> None:
         """Works until ``stop`` is set."""
@@ -142,6 +151,16 @@ class Worker:
             failures = failures + 1 if problem else 0
             if not done:
                 self._stopping.wait(pause(task.period, failures))
+        self._end(task)
+
+    def _end(self, task: Task) -> None:
+        if task.end is None:
+            return
+        try:
+            # A little less than is left, so that whoever waits for us sees us end.
+            task.end(self._house, self._left() * 0.9)
+        except Exception as error:  # the process ends all the same
+            log.error("%s could not be ended: %s: %s", task.what, type(error).__name__, error)
 
     def _once(self, task: Task) -> tuple[str, int]:
         try:

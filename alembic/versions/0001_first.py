@@ -1,6 +1,6 @@
 """first
 
-Revision 0001, after ; 2026-11-26
+Revision 0001, after ; 2026-11-27
 """
 
 import sqlalchemy as sa
@@ -700,6 +700,22 @@ def upgrade() -> None:
         sa.UniqueConstraint("mailbox_id", "raw_name", name="uq_mailbox_folder_mailbox_raw_name"),
     )
     op.create_table(
+        "mailbox_listening",
+        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("owner", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+        sa.Column("until", UtcDateTime(), nullable=True),
+        sa.Column("since", UtcDateTime(), nullable=True),
+        sa.Column("not_before", UtcDateTime(), nullable=True),
+        sa.Column("refused_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"], ["mailbox.id"], name=op.f("fk_mailbox_listening_mailbox_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("mailbox_id", name=op.f("pk_mailbox_listening")),
+    )
+    with op.batch_alter_table("mailbox_listening", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_mailbox_listening_owner"), ["owner"], unique=False)
+
+    op.create_table(
         "message_body",
         sa.Column("message_id", sa.Integer(), nullable=False),
         sa.Column("html", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
@@ -1333,6 +1349,10 @@ def downgrade() -> None:
 
     op.drop_table("scanner_proof")
     op.drop_table("message_body")
+    with op.batch_alter_table("mailbox_listening", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_mailbox_listening_owner"))
+
+    op.drop_table("mailbox_listening")
     op.drop_table("mailbox_folder")
     op.drop_table("enquiry_key")
     with op.batch_alter_table("delivery", schema=None) as batch_op:

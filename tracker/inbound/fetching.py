@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 
 from tracker.house import House
+from tracker.inbound.stopping import Stopping
 from tracker.inbound.sync import sync_mailbox
 from tracker.inbound.taking import Take
 from tracker.inbound.timetable import Claim, claim_due, release_leases_of_dead
@@ -28,6 +29,7 @@ class Mailboxes:
         self._last_login: dict[str, float] = {}
         self._number = 0
         self._begun = False
+        self._stopping = Stopping()
 
     def __call__(self, house: House) -> int:
         """Starts reading what is due and can be started now. Returns 0: it is asked again after the pause of its task."""
@@ -59,6 +61,15 @@ class Mailboxes:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
+    def end(self, _house: House, seconds: float) -> None:
+        """Lets the runs in hand end at their next letter; after half of the time, those that wait for a server are cut off. Their
+        mailboxes are free for the next worker at once, but for one that is just being checked, which may take longer."""
+        self._stopping.want()
+        self.join(seconds / 2)
+        if self.busy:
+            self._stopping.cut()
+            self.join(seconds / 2)
+
     def _claim(self, house: House) -> Claim | None:
         # Each run has a name of its own, so that a lease that this worker lost and took again is seen to be another's.
         self._number += 1
@@ -72,7 +83,7 @@ class Mailboxes:
 
     def _run(self, house: House, claim: Claim) -> None:
         try:
-            sync_mailbox(house, claim, self._take)
+            sync_mailbox(house, claim, self._take, self._stopping)
         except Exception as error:  # the database is away: the lease ends by itself, and the run is done again
             log.error("mailbox %s: %s: %s", claim.mailbox_id, type(error).__name__, error)
 

@@ -18,6 +18,7 @@ from tracker.inbound.line import Line, Refused
 from tracker.inbound.patience import Patience, patience
 from tracker.inbound.pop3_run import Pop3Run
 from tracker.inbound.refusals import Refusal
+from tracker.inbound.stopping import Stopping
 from tracker.inbound.taking import Stopped, Take, Taking
 from tracker.inbound.timetable import Claim, back_off, ended_badly, ended_well, let_go
 from tracker.models import Credential, Mailbox, MailboxState, Notice
@@ -30,11 +31,14 @@ CUT_SECONDS = 20 * 60.0
 """When the lines of a run are cut, whatever it is waiting for."""
 
 
-def sync_mailbox(house: House, claim: Claim, take: Take) -> int:
-    """Runs over a claimed mailbox. Returns how many letters are new. Raises only what the database raises."""
+def sync_mailbox(house: House, claim: Claim, take: Take, stopping: Stopping | None = None) -> int:
+    """Runs over a claimed mailbox, until ``stopping`` wants an end: then the mailbox is given free, and stays due.
+
+    Returns how many letters are new. Raises only what the database raises.
+    """
     if claim.checking and not _works(house, claim):
         return 0
-    taking = Taking(house, claim.mailbox_id, claim.owner, take)
+    taking = Taking(house, claim.mailbox_id, claim.owner, take, stopping or Stopping())
     try:
         complete, refusal = _read(house, claim, taking)
     except Stopped:
@@ -72,18 +76,20 @@ def _read(house: House, claim: Claim, taking: Taking) -> tuple[bool, Refusal | N
     with house.database.reading() as session:
         mailbox = session.get_one(Mailbox, claim.mailbox_id)
         credential = session.get(Credential, mailbox.credential_id) if mailbox.credential_id else None
-    if credential is None:
+    if credential is None or taking.stopping.wanted:
         raise Stopped
     server: Server | None = None
     try:
         server = server_of(house, credential)
-        with patience(CUT_SECONDS) as watch:
+        with patience(CUT_SECONDS) as watch, taking.stopping.watching(watch):
             if credential.protocol == "pop3":
                 return Pop3Run(house, mailbox, server, taking, _end_of_run()).read(watch), None
             return _read_imap(house, mailbox, server, taking, watch), None
     except Refused as error:
         return False, error.refusal
     except (ConnectError, *TROUBLE) as error:
+        if taking.stopping.wanted:  # it was we who cut the line
+            raise Stopped from None
         return False, meaning(server, error)
 
 

@@ -13,6 +13,7 @@ from sqlmodel import Session, col, delete, select, update
 from tracker.db import now
 from tracker.house import House
 from tracker.inbound.fetched import Accepted, Fetched, Place
+from tracker.inbound.stopping import Stopping
 from tracker.inbound.timetable import still_ours
 from tracker.models import FetchRetry, LetterCopy, Mailbox, MailboxFolder, MailboxProblem, PendingAction
 from tracker.sentences import Sentence
@@ -31,7 +32,7 @@ NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class Stopped(Exception):
-    """The mailbox was switched off, removed, or taken over by another worker: the run ends where it is."""
+    """The mailbox was switched off, removed, or taken over by another worker, or this worker ends: the run ends where it is."""
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Taking:
     mailbox_id: int
     owner: str
     take: Take
+    stopping: Stopping = field(default_factory=Stopping)
     loaded: int = 0
     silent: int = 0
     failed: set[int] = field(default_factory=set)
@@ -149,9 +151,12 @@ class Taking:
     def ours(self, session: Session, *, hold: bool = False) -> Mailbox:
         """The mailbox, while it is ours. With ``hold`` whoever switches it off waits for the end of the transaction."""
         mailbox = session.get_one(Mailbox, self.mailbox_id, with_for_update={"key_share": True} if hold else None)
-        if not still_ours(session, mailbox, self.owner):
+        if not self._may_go_on(session, mailbox):
             raise Stopped
         return mailbox
+
+    def _may_go_on(self, session: Session, mailbox: Mailbox) -> bool:
+        return not self.stopping.wanted and still_ours(session, mailbox, self.owner)
 
     def _failed(self, fetched: Fetched, cursor: int | None, error: Exception) -> None:
         problem = f"{type(error).__name__}: {error}"[:500].replace("\0", "")  # PostgreSQL takes no NUL

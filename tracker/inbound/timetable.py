@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -172,13 +173,18 @@ def _tell(session: Session, mailbox: Mailbox, event: str) -> None:
 
 def release_leases_of_dead(house: House) -> None:
     """At start: gives free what a process of this machine held that no longer lives."""
-    here = f"{socket.gethostname()}:"[:60]
     with house.database.session_scope() as session:
         held = select(Mailbox.lease_owner).where(col(Mailbox.lease_owner).is_not(None)).distinct()
-        dead = [owner for owner in session.exec(held).all() if owner and owner.startswith(here) and not _lives(owner)]
+        dead = dead_among(session.exec(held).all())
         if dead:
             free = update(Mailbox).where(col(Mailbox.lease_owner).in_(dead))
             session.exec(free.values(lease_owner=None, lease_until=None, due_at=now()))
+
+
+def dead_among(owners: Iterable[str | None]) -> list[str]:
+    """Those that were processes of this machine and no longer live. Of other machines nothing is known."""
+    here = f"{socket.gethostname()}:"[:60]
+    return [owner for owner in owners if owner and owner.startswith(here) and not _lives(owner)]
 
 
 def _lives(owner: str) -> bool:

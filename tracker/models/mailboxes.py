@@ -7,6 +7,8 @@ What was decided here:
   same address again, which revives the row. Among those not removed the canonical address is unique in the whole installation.
 * A row of :class:`MailboxFolder` is the cursor of one folder; a POP3 mailbox has one, whose letters are known by UIDL.
 * A run holds the mailbox by ``lease_owner`` and ``lease_until``, taken by conditional update.
+* Listening has leases of its own, in :class:`MailboxListening`: they are renewed again and again, beside whatever a run or a person
+  does with the mailbox's row.
 * What is to be done on a server (mark read, delete) is a row written in the letter's own transaction, and done afterwards.
 """
 
@@ -130,7 +132,7 @@ class Mailbox(SQLModel, table=True):
     due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     """When the next run is planned; None while nothing is to be fetched."""
     sync_wanted: bool = False
-    """Somebody pressed “sync now”: the next run comes at once, whatever the pause."""
+    """Somebody pressed “sync now”, or the server announced a letter: the next run comes at once, before others that are due."""
     lease_owner: str | None = Field(default=None, max_length=64)
     lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     run_started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -150,6 +152,23 @@ class Mailbox(SQLModel, table=True):
     """Since when it needs its person; None while it does not."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class MailboxListening(SQLModel, table=True):
+    """Who listens to a mailbox for the server's word of new mail (IDLE), and when that may be tried again."""
+
+    __tablename__ = "mailbox_listening"
+
+    mailbox_id: int = Field(primary_key=True, foreign_key="mailbox.id", ondelete="CASCADE")
+    owner: str | None = Field(default=None, max_length=64, index=True)
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """The lease: a worker that dies is followed by another one after it."""
+    since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When the server began to tell us of new mail; None while it does not."""
+    not_before: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """Left alone until then: the server ended too many lines, or asks for fewer."""
+    refused_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """A sign-in was refused then: no other is tried before a run has begun later and ended well."""
 
 
 class MailboxFolder(SQLModel, table=True):

@@ -167,6 +167,7 @@ DATA: Mapping[str, Columns] = {
         "active_since paused_at due_at sync_wanted lease_owner lease_until run_started_at run_ended_at run_problem run_loaded "
         "good_run_at failures login_failures login_failed_at broken_at created_at removed_at",
     ),
+    "mailbox_listening": _columns(plain="mailbox_id owner until since not_before refused_at"),
     "mailbox_folder": _columns(
         plain="id mailbox_id raw_name name delimiter uidvalidity last_uid cut_off good_run_at rebuilt_at"
     ),

@@ -1,0 +1,328 @@
+"""Listening beside the poll: servers that offer IDLE tell of a new letter, and its mailbox is read at once, by an ordinary run.
+
+The listener loads nothing and decides nothing about a mailbox. Whatever happens to its lines, the poll goes on: a line that drops
+is no failure of the mailbox, and is opened again after growing pauses; a server that drops many, or wants fewer, is left alone for
+hours; a refused sign-in is not tried again before a run has worked.
+
+One thread waits at all lines with a selector: a line says something a few times an hour, and a thread for each would cost more
+memory than all the rest of it. Only opening takes time, so a few threads do that, and each ends with it.
+"""
+
+import logging
+import random
+import selectors
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from queue import Empty, SimpleQueue
+
+from tracker.connect import ConnectError, Server
+from tracker.house import House
+from tracker.inbound import listening
+from tracker.inbound.check import TROUBLE, meaning
+from tracker.inbound.credentials import server_of
+from tracker.inbound.ear import Ear, NoIdle, open_ear
+from tracker.inbound.imap import Opened
+from tracker.inbound.listening import Target
+from tracker.inbound.refusals import Refusal, of_words
+from tracker.models import MailboxState
+
+log = logging.getLogger(__name__)
+
+OPENING_AT_ONCE = 4
+TAKEN_AT_ONCE = 20
+_REFUSED = (MailboxState.AUTH_ERROR, MailboxState.NEEDS_OAUTH, MailboxState.NO_CREDENTIALS)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds, unless it says otherwise."""
+
+    round: float = 0.5
+    look: float = 5.0
+    """Between two looks at the rows: who switched a mailbox off or changed it is heard of."""
+    lease: float = 20.0
+    """Between two renewals of the leases."""
+    renew: float = 9 * 60.0
+    """IDLE is said again after so long: RFC 2177 asks for it within 29 minutes, routers forget a silent line sooner."""
+    answer: float = 30.0
+    """A server that answers no later is taken to be gone."""
+    gather: float = 1.0
+    """A burst of letters makes one run."""
+    between_runs: float = 15.0
+    between_logins: float = 1.0
+    """At one host."""
+    pause: float = 5.0
+    longest_pause: float = 300.0
+    """After the first drop, tripled with each that follows, up to the longest."""
+    most_drops: int = 10
+    lately: float = 3600.0
+    """So many drops within that time, and the mailbox is left alone."""
+    rest: float = 6 * 3600.0
+    refused_rest: float = 3600.0
+    goodbye: float = 1.0
+
+
+@dataclass
+class Listened:
+    """A mailbox that is ours to listen to: with its line, or between two."""
+
+    target: Target
+    ear: Ear | None = None
+    is_opening: bool = False
+    try_at: float = 0.0
+    drops: deque[float] = field(default_factory=deque)
+    opened: Opened | None = None
+    """The folder as it was found last."""
+    news_at: float | None = None
+    """Since when there is news that no run was asked for."""
+    asked_at: float = float("-inf")
+    is_noted: bool = False
+    """The row says that we hear."""
+
+
+class Listener:
+    """Called again and again by the worker; each time it waits a moment for news. At most ``most`` mailboxes; 0 is off."""
+
+    def __init__(self, worker: str, most: int, pace: Pace | None = None) -> None:
+        self._owner, self._most, self._pace = worker[:64], most, pace or Pace()
+        self._selector = selectors.DefaultSelector()
+        self._all: dict[int, Listened] = {}
+        self._leaving: dict[Ear, float] = {}
+        self._opened: SimpleQueue[tuple[Listened, Ear | Refusal | None]] = SimpleQueue()
+        self._opening = 0
+        self._next_login: dict[str, float] = {}
+        self._look_at = self._renew_at = 0.0
+        self._begun = self._ended = False
+
+    def __call__(self, house: House) -> int:
+        """One round. Returns how many mailboxes are listened to."""
+        if not self._most:
+            return 0
+        if time.monotonic() >= self._look_at:
+            self._look(house)
+        self._open(house)
+        self._wait(self._pace.round if self._all or self._leaving else 0.0)
+        self._take_opened(house)
+        for listened in list(self._all.values()):
+            self._mind(house, listened)
+        self._note(house)
+        return len(self._all)
+
+    def end(self, house: House, _seconds: float) -> None:
+        """Says goodbye at every line, and lets other workers listen at once."""
+        self._ended = True
+        for listened in list(self._all.values()):
+            self._leave(listened)
+        while self._leaving:
+            self._wait(0.1)
+        self._take_opened(house)
+        self._selector.close()
+        listening.leave_all(house, self._owner)
+
+    def _look(self, house: House) -> None:
+        """What is ours still, and what is to be had. Raises what the database raises; then the lines simply go on."""
+        moment = time.monotonic()
+        if not self._begun:
+            listening.take_over_from_dead(house, self._owner)
+            self._begun = True
+        if moment >= self._renew_at:
+            listening.renew(house, self._owner)
+            self._renew_at = moment + self._pace.lease
+        mine = listening.still_mine(house, self._owner)
+        for number in mine.keys() - self._all.keys():  # left while the database was away
+            listening.let_go(house, self._owner, number)
+        for number, listened in list(self._all.items()):
+            if mine.get(number) == listened.target:
+                listened.target = mine[number]  # read further, perhaps
+            else:
+                paused = listening.asks_for_pause(house, number)
+                self._let_go(house, listened, rest=self._pace.rest if paused else 0.0)
+        room = min(self._most - len(self._all), TAKEN_AT_ONCE)
+        if room > 0:
+            for number, target in listening.take(house, self._owner, room).items():
+                self._all[number] = Listened(target)
+        self._look_at = moment + self._pace.look
+
+    def _open(self, house: House) -> None:
+        """Begins to open lines whose time has come, gently with their hosts."""
+        moment = time.monotonic()
+        for listened in self._all.values():
+            host = listened.target.credential.host
+            if self._opening >= OPENING_AT_ONCE:
+                return
+            if listened.ear or listened.is_opening or moment < max(listened.try_at, self._next_login.get(host, 0.0)):
+                continue
+            self._next_login[host] = moment + self._pace.between_logins
+            self._opening += 1
+            listened.is_opening = True
+            name = f"listening {listened.target.mailbox_id}"
+            threading.Thread(target=self._open_one, args=(house, listened), name=name, daemon=True).start()
+
+    def _open_one(self, house: House, listened: Listened) -> None:
+        """In a thread of its own."""
+        opened = opened_ear(house, listened.target)
+        if isinstance(opened, Ear) and self._ended:
+            opened.close()
+        else:
+            self._opened.put((listened, opened))
+
+    def _take_opened(self, house: House) -> None:
+        while True:
+            try:
+                listened, opened = self._opened.get_nowait()
+            except Empty:
+                return
+            self._opening -= 1
+            listened.is_opening = False
+            is_ours = self._all.get(listened.target.mailbox_id) is listened and not self._ended
+            if isinstance(opened, Ear):
+                if is_ours:
+                    self._begin(listened, opened)
+                else:
+                    opened.close()
+            elif is_ours:
+                self._not_opened(house, listened, opened)
+
+    def _begin(self, listened: Listened, ear: Ear) -> None:
+        """What came while nobody listened is news as well."""
+        if _has_news(ear.opened, listened.opened, listened.target.last_uid):
+            listened.news_at = listened.news_at or time.monotonic()
+        listened.ear, listened.opened = ear, ear.opened
+        self._selector.register(ear.socket, selectors.EVENT_READ, ear)
+        ear.begin()
+        ear.hear()
+
+    def _not_opened(self, house: House, listened: Listened, refusal: Refusal | None) -> None:
+        if refusal is None:
+            self._let_go(house, listened, rest=self._pace.rest)
+        elif refusal.state in _REFUSED:
+            self._let_go(house, listened, rest=self._pace.refused_rest, refused=True)
+        elif refusal.state == MailboxState.THROTTLED:
+            self._let_go(house, listened, rest=max(self._pace.rest, refusal.wait))
+        else:
+            self._dropped(house, listened)
+
+    def _wait(self, seconds: float) -> None:
+        """For news at any line; those of TLS may have some that the selector does not see."""
+        ears = {listened.ear for listened in self._all.values() if listened.ear} | self._leaving.keys()
+        more = {ear for ear in ears if ear.has_more}
+        if not ears:
+            time.sleep(seconds)
+            return
+        ready = {key.data for key, _ in self._selector.select(0.0 if more else seconds)}
+        for ear in ready | more:
+            ear.hear()
+        for ear, until in list(self._leaving.items()):
+            if ear.has_ended or time.monotonic() > until:
+                del self._leaving[ear]
+                self._close(ear)
+
+    def _mind(self, house: House, listened: Listened) -> None:
+        moment, ear = time.monotonic(), listened.ear
+        if ear is not None:
+            ear.keep_up(self._pace.renew, self._pace.answer)
+            if ear.idle.news:
+                ear.idle.news = False
+                listened.opened = None  # it is another folder than it was found
+                listened.news_at = listened.news_at or moment
+        if listened.news_at is not None and moment >= max(
+            listened.news_at + self._pace.gather, listened.asked_at + self._pace.between_runs
+        ):
+            self._ask(house, listened)
+        if ear is not None and ear.idle.over:
+            self._over(house, listened, ear)
+
+    def _ask(self, house: House, listened: Listened) -> None:
+        if listening.want_run(house, listened.target.mailbox_id):
+            listened.news_at, listened.asked_at = None, time.monotonic()
+        else:
+            listened.news_at = time.monotonic()
+
+    def _over(self, house: House, listened: Listened, ear: Ear) -> None:
+        host, idle = listened.target.credential.host, ear.idle
+        log.info("mailbox %s: no more listening at %s (%s)", listened.target.mailbox_id, host, idle.over)
+        asked = of_words(host, idle.said, login=False) if idle.said else None
+        if idle.over == "refused" or asked is not None:
+            self._let_go(house, listened, rest=max(self._pace.rest, asked.wait if asked else 0.0))
+        else:
+            self._dropped(house, listened)
+
+    def _dropped(self, house: House, listened: Listened) -> None:
+        """The next try later, or not for hours when there were many."""
+        moment, drops = time.monotonic(), listened.drops
+        if listened.ear is not None:
+            self._close(listened.ear)
+            listened.ear = None
+        drops.append(moment)
+        while drops[0] < moment - self._pace.lately:
+            drops.popleft()
+        if len(drops) >= self._pace.most_drops:
+            self._let_go(house, listened, rest=self._pace.rest)
+            return
+        pause = min(self._pace.pause * 3.0 ** (len(drops) - 1), self._pace.longest_pause)
+        listened.try_at = moment + pause * random.uniform(0.9, 1.1)  # noqa: S311
+
+    def _let_go(self, house: House, listened: Listened, *, rest: float = 0.0, refused: bool = False) -> None:
+        self._leave(listened)
+        number = listened.target.mailbox_id
+        listening.let_go(house, self._owner, number, rest=timedelta(seconds=rest), refused=refused)
+
+    def _leave(self, listened: Listened) -> None:
+        self._all.pop(listened.target.mailbox_id, None)
+        ear, listened.ear = listened.ear, None
+        if ear is None:
+            return
+        if ear.idle.over:
+            self._close(ear)
+            return
+        ear.leave()
+        self._leaving[ear] = time.monotonic() + self._pace.goodbye
+
+    def _close(self, ear: Ear) -> None:
+        self._selector.unregister(ear.socket)
+        ear.close()
+
+    def _note(self, house: House) -> None:
+        """Tells in the rows where we hear, and where no more."""
+        for hears in (True, False):
+            changed = [one for one in self._all.values() if one.is_noted != hears and _hears(one, hears)]
+            self._note_some(house, changed, hears=hears)
+
+    def _note_some(self, house: House, some: Iterable[Listened], *, hears: bool) -> None:
+        listening.note_hears(house, self._owner, [one.target.mailbox_id for one in some], hears=hears)
+        for one in some:
+            one.is_noted = hears
+
+
+def _has_news(opened: Opened, before: Opened | None, last_uid: int) -> bool:
+    """Whether the folder may have other letters than when it was found or read last. A run in vain is harmless."""
+    if before is None:
+        return opened.uidnext is not None and opened.uidnext > last_uid + 1
+    numbering = (opened.uidvalidity, opened.uidnext) != (before.uidvalidity, before.uidnext)
+    return numbering or opened.letters > before.letters
+
+
+def _hears(listened: Listened, hears: bool) -> bool:
+    """Between two IDLEs nothing has changed."""
+    return (listened.ear is not None and listened.ear.idle.hears) if hears else listened.ear is None
+
+
+def opened_ear(house: House, target: Target) -> Ear | Refusal | None:
+    """The line, or why there is none; None when the server offers no IDLE. Never raises."""
+    server: Server | None = None
+    try:
+        server = server_of(house, target.credential)
+        return open_ear(house, target, server)
+    except NoIdle:
+        return None
+    except (ConnectError, *TROUBLE) as error:
+        refusal = meaning(server, error)
+        log.info("mailbox %s: cannot be listened to now (%s)", target.mailbox_id, refusal.state)
+        return refusal
+    except Exception as error:  # a mistake of ours, or the database is away: the poll goes on
+        log.exception("mailbox %s: listening failed", target.mailbox_id)
+        return meaning(server, error)
