@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 Answer = Callable[["NastyImap", bytes, bytes], bytes | None]
@@ -47,7 +47,8 @@ class NastyImap:
         for line in list(self.idling):
             line.sendall(octets.removesuffix(CUT))
             if octets.endswith(CUT):
-                line.shutdown(socket.SHUT_RDWR)
+                with suppress(OSError):  # the other end was quicker
+                    line.shutdown(socket.SHUT_RDWR)
 
     def put(self, raw: bytes, uid: int | None = None, **more: object) -> int:
         number = uid or max(self.letters, default=0) + 1

@@ -14,7 +14,7 @@ from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.reading import attribute, every, only, said
 from tracker.db import now
 from tracker.house import House
-from tracker.models import Credential, Letter, Mailbox, MailboxProblem, User
+from tracker.models import Credential, Letter, Mailbox, MailboxListening, MailboxProblem, User
 from tracker.preferences import preference, set_preference
 
 SECRET = "s3cret app pässword"
@@ -249,6 +249,21 @@ def test_somebody_elses_credentials_cannot_be_picked(client: httpx.Client, house
     assert answer.status_code == 422
     assert "his@example.com" not in answer.text
     assert mailboxes(house) == []
+
+
+def test_it_says_how_soon_new_mail_is_noticed(client: httpx.Client, house: House, alice: User) -> None:
+    box = make_mailbox(house, alice)
+    there = f"/mailboxes/{box.public_id}"
+    assert "is looked for every ten minutes" in client.get(there).text
+    for until, expected in ((1, "is noticed at once"), (-1, "is looked for every ten minutes")):
+        with house.database.session_scope() as session:
+            lease = now() + timedelta(minutes=until)
+            session.merge(MailboxListening(mailbox_id=box.id or 0, owner="a worker", since=now(), until=lease))
+        assert expected in client.get(there).text
+    with house.database.session_scope() as session:
+        session.merge(MailboxListening(mailbox_id=box.id or 0, owner="a worker", until=now() + timedelta(minutes=1)))
+        session.get_one(Mailbox, box.id).state = "paused"
+    assert "New mail" not in client.get(there).text
 
 
 def test_a_recount_shows_its_difference_before_it_does_anything(

@@ -17,7 +17,7 @@ class Idle:
     """One folder that was opened with ``letters`` in it.
 
     ``news``: a letter came; whoever reads this sets it back. ``hears``: the server is telling us. ``over``: why there is nothing
-    more to hope for, empty while there is: ``refused`` (it does no IDLE), ``bye``, ``ended`` or ``nonsense``; ``said`` are its words.
+    more to hope for, empty while there is: ``refused`` (it does no IDLE), ``bye``, ``ended``, ``nonsense``; ``said`` has its words.
     """
 
     def __init__(self, letters: int) -> None:

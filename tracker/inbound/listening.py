@@ -187,5 +187,5 @@ def want_run(house: House, mailbox_id: int) -> bool:
 
 def is_heard(session: Session, mailbox: Mailbox) -> bool:
     """Whether new mail of the mailbox is noticed at once just now."""
-    row = session.get(MailboxListening, mailbox.id)
+    row = session.get(MailboxListening, mailbox.id) if mailbox.active and mailbox.state == MailboxState.ACTIVE else None
     return row is not None and row.since is not None and row.until is not None and row.until > now()

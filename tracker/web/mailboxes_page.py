@@ -16,6 +16,7 @@ from tracker.inbound.credentials import (
     delete_credential,
     make_credential,
 )
+from tracker.inbound.listening import is_heard
 from tracker.inbound.mailboxes import change_mailbox, connect_mailbox, credential_changed, remove_mailbox, sync_now
 from tracker.inbound.recount import preview, recount
 from tracker.locale import gettext as _
@@ -206,6 +207,7 @@ def _form(
         free = unused_credentials(session, user)
         credential = credential_of(session, mailbox) if mailbox else None
         problems = problems_of(session, mailbox)
+        at_once = mailbox is not None and is_heard(session, mailbox)
     reading = {key: preset for key, preset in PRESETS.items() if preset.imap_host or key == "other"}
     context = {
         "mailbox": mailbox,
@@ -219,6 +221,7 @@ def _form(
         + [(key, _(preset.name)) for key, preset in reading.items()],
         "first_windows": [(key, _(name), _(hint) if hint else "") for key, (name, hint) in FIRST_WINDOWS.items()],
         "problems": problems,
+        "at_once": at_once,
         "providers": configured(house(request).settings),
         "words": mailbox_words,
     }

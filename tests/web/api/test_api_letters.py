@@ -123,6 +123,7 @@ def test_a_mailbox_is_connected_checked_and_read_over_http(world: World, alice: 
     assert (made.json()["state"], made.json()["repeat_period_days"]) == ("checking", 30)
     checked = alice.post(f"/mailboxes/{id}/check").json()
     assert (checked["state"], checked["state_detail"], checked["letters_on_server"]) == ("active", "", 0)
+    assert checked["noticed_at_once"] is False, "nobody listens yet"
     assert alice.post(f"/mailboxes/{id}/sync").status_code == 202
     changed = alice.call("PATCH", f"/mailboxes/{id}", {"active": False, "mark_read": True}).json()
     assert (changed["active"], changed["mark_read"], changed["state"]) == (False, True, "paused")

@@ -121,7 +121,8 @@ class RunShape(Shape):
 
 class MailboxShape(Shape):
     """A connected mailbox. ``state`` is active, no_credentials, duplicate, auth_error, checking, connection_error,
-    folder_missing, throttled, needs_oauth or paused, with the reason in ``state_detail``."""
+    folder_missing, throttled, needs_oauth or paused, with the reason in ``state_detail``. ``noticed_at_once`` says whether its
+    server tells of new mail just now; it is looked for every ten minutes in any case."""
 
     id: str
     credentials: str | None
@@ -152,15 +153,17 @@ class MailboxShape(Shape):
     last_run: RunShape | None
     good_run_at: datetime | None
     due_at: datetime | None
+    noticed_at_once: bool
     created_at: datetime
 
     @classmethod
-    def of(cls, mailbox: Mailbox, credential: Credential | None) -> "MailboxShape":
-        same = mailbox.model_dump(include=set(cls.model_fields) - {"id", "credentials", "last_run"})
+    def of(cls, mailbox: Mailbox, credential: Credential | None, *, noticed_at_once: bool) -> "MailboxShape":
+        same = mailbox.model_dump(include=set(cls.model_fields) - {"id", "credentials", "last_run", "noticed_at_once"})
         return cls(
             id=mailbox.public_id,
             credentials=credential.public_id if credential else None,
             last_run=_run(mailbox),
+            noticed_at_once=noticed_at_once,
             **same,
         )
 

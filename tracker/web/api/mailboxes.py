@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from tracker.inbound.check import check_mailbox
 from tracker.inbound.credentials import MailboxError, change_credential, delete_credential, make_credential
+from tracker.inbound.listening import is_heard
 from tracker.inbound.mailboxes import change_mailbox, connect_mailbox, credential_changed, remove_mailbox, sync_now
 from tracker.models import Credential, Mailbox
 from tracker.web.api.budget import Budget
@@ -196,7 +197,8 @@ def _made(session: Session, call: Call, new: NewCredentials) -> Credential:
 
 
 def _shape(session: Session, mailbox: Mailbox) -> MailboxShape:
-    return MailboxShape.of(mailbox, session.get(Credential, mailbox.credential_id) if mailbox.credential_id else None)
+    credential = session.get(Credential, mailbox.credential_id) if mailbox.credential_id else None
+    return MailboxShape.of(mailbox, credential, noticed_at_once=is_heard(session, mailbox))
 
 
 def _once(call: Call, work: Callable[[Session], BaseModel | None], **more: Any) -> Response:

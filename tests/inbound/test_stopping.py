@@ -1,0 +1,123 @@
+"""A worker that is told to stop: runs end at their next letter, their mailboxes are free at once, nothing is lost or doubled."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.houses import People
+from tests.inbound.mail_world import Post, checked, fresh_address, letter, mailbox_on
+from tests.servers import wait_until
+from tests.servers_nasty import NastyImap, nasty_imap
+from tracker.db import now
+from tracker.house import House
+from tracker.inbound.accept import accept
+from tracker.inbound.fetching import Mailboxes
+from tracker.models import FetchRetry, MailboxProblem
+from tracker.worker import Task, Worker
+
+LETTERS = 120
+
+
+@pytest.fixture
+def server() -> Iterator[NastyImap]:
+    with nasty_imap() as server:
+        for number in range(LETTERS):
+            server.put(letter(f"n {number}"))
+        yield server
+
+
+@pytest.fixture
+def post(house: House, people: People, server: NastyImap) -> Post:
+    post = mailbox_on(house, people.user(), server, fresh_address(), first_window="all_unread")
+    assert checked(post) == "active"
+    return post
+
+
+def working(house: House) -> Worker:
+    runs = Mailboxes("test:1", accept)
+    worker = Worker(house, [Task("runs", runs, 0.05, runs.end)])
+    worker.start()
+    return worker
+
+
+def runs_in_hand() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("mailbox ")]
+
+
+def assert_free_and_due(post: Post) -> None:
+    mailbox = post.mailbox
+    assert (mailbox.lease_owner, mailbox.lease_until) == (None, None)
+    assert (mailbox.state, mailbox.failures, mailbox.run_problem) == ("active", 0, "")
+    assert mailbox.due_at is not None
+    assert mailbox.due_at <= now()
+    assert post.rows(FetchRetry) == []
+    assert post.rows(MailboxProblem) == []
+    assert post.told() in ([], ["first_load"])
+
+
+def finish(post: Post) -> None:
+    """The next worker goes on at once, and ends it."""
+    worker = working(post.house)
+    try:
+        wait_until(lambda: post.mailbox.good_run_at is not None, 60)
+    finally:
+        worker.stop()
+    assert sorted(post.subjects()) == sorted(f"n {number}" for number in range(LETTERS))
+
+
+@pytest.mark.parametrize("first_load", [True, False], ids=["first load", "ordinary run"])
+def test_a_run_ends_at_its_next_letter(house: House, post: Post, server: NastyImap, first_load: bool) -> None:
+    if not first_load:
+        held, server.letters = server.letters, {}
+        post.sync()
+        server.letters = held
+        post.change(due_at=now(), good_run_at=None)
+
+    def slowly(_server: NastyImap, _tag: bytes, command: bytes) -> None:
+        if b"BODY.PEEK[]" in command:
+            time.sleep(0.3)
+
+    server.script = slowly
+    worker = working(house)
+    wait_until(lambda: 0 < len(post.letters()) < LETTERS, 30)
+    started = time.monotonic()
+    worker.stop()
+    assert time.monotonic() - started < 5
+    assert runs_in_hand() == []
+    assert 0 < len(post.letters()) < LETTERS
+    assert_free_and_due(post)
+    server.script = lambda server, tag, command: None
+    finish(post)
+
+
+def test_a_run_that_waits_for_its_server_is_cut_off(house: House, post: Post, server: NastyImap) -> None:
+    """And it is no failure of the mailbox: it was we who cut the line."""
+    silent = threading.Event()
+
+    def script(_server: NastyImap, _tag: bytes, command: bytes) -> None:
+        if b"BODY.PEEK[]" in command:
+            silent.wait(60)
+
+    server.script = script
+    worker = working(house)
+    wait_until(lambda: server.said(rb"BODY\.PEEK\[\]"), 30)
+    started = time.monotonic()
+    worker.stop(patience=4.0)
+    assert time.monotonic() - started < 4
+    assert runs_in_hand() == []
+    assert_free_and_due(post)
+    server.script = lambda server, tag, command: None
+    silent.set()
+    finish(post)
+
+
+def test_nothing_begins_once_it_is_to_stop(house: House, post: Post, server: NastyImap) -> None:
+    runs = Mailboxes("test:1", accept)
+    runs.end(house, 1.0)
+    before = server.lines
+    runs(house)
+    runs.join()
+    assert server.lines == before
+    assert_free_and_due(post)
