@@ -17,14 +17,14 @@ from tracker.inbound.fetching import Mailboxes
 from tracker.models import FetchRetry, MailboxProblem
 from tracker.worker import Task, Worker
 
-LETTERS = 120
+LETTERS = 90
 
 
 @pytest.fixture
 def server() -> Iterator[NastyImap]:
     with nasty_imap() as server:
         for number in range(LETTERS):
-            server.put(letter(f"n {number}"))
+            server.put(letter(f"n {number}", f"c{number}@client.example"))
         yield server
 
 
@@ -54,14 +54,14 @@ def assert_free_and_due(post: Post) -> None:
     assert mailbox.due_at <= now()
     assert post.rows(FetchRetry) == []
     assert post.rows(MailboxProblem) == []
-    assert post.told() in ([], ["first_load"])
+    assert set(post.told()) <= {"first_load"}
 
 
 def finish(post: Post) -> None:
     """The next worker goes on at once, and ends it."""
     worker = working(post.house)
     try:
-        wait_until(lambda: post.mailbox.good_run_at is not None, 60)
+        wait_until(lambda: len(post.letters()) == LETTERS and post.mailbox.lease_owner is None, 60)
     finally:
         worker.stop()
     assert sorted(post.subjects()) == sorted(f"n {number}" for number in range(LETTERS))
@@ -73,7 +73,7 @@ def test_a_run_ends_at_its_next_letter(house: House, post: Post, server: NastyIm
         held, server.letters = server.letters, {}
         post.sync()
         server.letters = held
-        post.change(due_at=now(), good_run_at=None)
+        post.change(due_at=now())
 
     def slowly(_server: NastyImap, _tag: bytes, command: bytes) -> None:
         if b"BODY.PEEK[]" in command:
