@@ -19,7 +19,7 @@ from tests.servers_nasty import CUT, NastyImap, nasty_imap
 from tests.test_worker import worker_process
 from tracker.db import now
 from tracker.house import House
-from tracker.inbound.accept import accept
+from tracker.inbound.accept import accept_all
 from tracker.inbound.credentials import change_credential, make_credential
 from tracker.inbound.fetching import Mailboxes
 from tracker.inbound.listener import Listener, Pace
@@ -36,7 +36,7 @@ IDLING = "IMAP4rev1 UIDPLUS ID AUTH=PLAIN IDLE"
 
 @contextmanager
 def working(house: House, name: str = "test:1", pace: Pace = QUICK, most: int = 100) -> Iterator[None]:
-    runs, listener = Mailboxes(name, accept), Listener(name, most, pace)
+    runs, listener = Mailboxes(name, accept_all), Listener(name, most, pace)
     worker = Worker(house, [Task("runs", runs, 0.1, runs.end), Task("new mail", listener, 0.1, listener.end)])
     worker.start()
     try:
