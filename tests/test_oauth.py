@@ -10,12 +10,16 @@ from imapclient.exceptions import LoginError
 from sqlmodel import select, update
 
 from tests.houses import People, opened_house
-from tests.servers import AuthorisationServer, Authority, Dovecot, SmtpSink, smtp_sink
+from tests.servers import AuthorisationServer, Authority, Dovecot, SmtpSink, smtp_sink, wait_until
 from tests.servers import dovecot as start_dovecot
 from tracker.connect import ConnectError, Server, explain, imap, smtp
 from tracker.db import now
 from tracker.house import House
-from tracker.models import OAuthGrant, User
+from tracker.inbound.ear import Ear
+from tracker.inbound.listener import opened_ear
+from tracker.inbound.listening import Target
+from tracker.inbound.refusals import Refusal
+from tracker.models import Credential, OAuthGrant, User
 from tracker.oauth import OAuthError, access_token, forget_unused, keep_grant
 from tracker.oauth_providers import PROVIDERS, BadAnswer, Granted, read_answer
 
@@ -234,6 +238,28 @@ def test_dovecot_takes_the_token_and_wants_a_fresh_one_once(
         with pytest.raises(ConnectError) as error, imap(house, server):
             pass
         assert error.value.code == "needs_sign_in"
+
+
+def test_a_mailbox_is_listened_to_by_the_grant(house: House, grant: int, authorisation: AuthorisationServer) -> None:
+    with start_dovecot(f"{authorisation.url}/introspect") as dovecot:
+        facts = {"host": "localhost", "port": dovecot.imaps_port, "security": "tls", "login": LOGIN}
+        credential = Credential.model_validate({"user_id": 1, "auth": "oauth", "grant_id": grant, **facts})
+        target = Target(1, credential, (), "INBOX", 0)
+        ear = opened_ear(house, target)
+        assert isinstance(ear, Ear)
+        ear.begin()
+        wait_until(lambda: hears(ear))
+        ear.close()
+        lapse(house)
+        authorisation.revoke()
+        refused = opened_ear(house, target)
+        assert isinstance(refused, Refusal)
+        assert refused.state == "needs_oauth"
+
+
+def hears(ear: Ear) -> bool:
+    ear.hear()
+    return ear.idle.hears
 
 
 def check_imap(house: House, server: Server) -> None:
