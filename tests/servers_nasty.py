@@ -62,7 +62,7 @@ class NastyImap:
         words = command.split()
         name = words[0].upper()
         if name == b"IDLE":
-            return b"+ idling\r\n"
+            return b"* %d EXISTS\r\n+ idling\r\n" % len(self.letters)
         if name == b"UID":
             return self._uid(tag, words[1].upper(), command)
         before = {

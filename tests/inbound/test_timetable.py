@@ -6,14 +6,17 @@ import time
 from datetime import timedelta
 
 from tests.houses import People
-from tests.inbound.mail_world import SECRET, fresh_address, letter, mailbox_on
+from tests.inbound.mail_world import SECRET, Post, checked, credential_of, fresh_address, letter, mailbox_on
 from tests.servers import Dovecot, wait_until
-from tests.servers_nasty import nasty_imap
+from tests.servers_nasty import NastyImap, nasty_imap
 from tracker.db import now
 from tracker.house import House
 from tracker.inbound.accept import accept_all
+from tracker.inbound.credentials import change_credential
 from tracker.inbound.fetching import Mailboxes
+from tracker.inbound.mailboxes import credential_changed, remove_mailbox
 from tracker.inbound.timetable import AT_ONCE_PER_HOST, back_off, claim_due, next_run, release_leases_of_dead
+from tracker.models import Mailbox
 from tracker.preferences import set_preference
 
 
@@ -85,3 +88,34 @@ def test_the_worker_starts_what_is_due(house: House, people: People, dovecot: Do
     assert post.subjects() == ["a"]
     assert pool(house) == 0
     assert pool.busy == 0
+
+
+def test_what_is_changed_during_a_run_is_checked_after_it(house: House, people: People) -> None:
+    """The end of the run says nothing about the new password, neither good nor bad."""
+    for refused in (False, True):
+        with nasty_imap() as server:
+            post = mailbox_on(house, people.user(f"Alice{refused}"), server, fresh_address())
+            assert checked(post) == "active"
+
+            def script(_server: NastyImap, tag: bytes, command: bytes, post: Post = post) -> bytes | None:
+                if b"LIST" not in command:
+                    return None
+                with house.database.session_scope() as session:
+                    credential = credential_of(session, post)
+                    change_credential(session, house, credential, "another")
+                    credential_changed(session, credential)
+                return tag + b" NO [LIMIT] throttled\r\n" if refused else None  # noqa: B023
+
+            server.script = script
+            post.sync()
+            mailbox = post.mailbox
+            assert (mailbox.state, mailbox.failures, mailbox.run_problem) == ("checking", 0, "")
+            assert (mailbox.lease_owner, mailbox.lease_until) == (None, None)
+            assert mailbox.due_at is not None
+            assert mailbox.due_at <= now()
+            remove(post)
+
+
+def remove(post: Post) -> None:
+    with post.house.database.session_scope() as session:
+        remove_mailbox(session, session.get_one(Mailbox, post.mailbox_id))

@@ -107,7 +107,8 @@ def _end_of_run() -> float:
 
 def _note(house: House, claim: Claim, taking: Taking | None, ended: Callable[[Mailbox, Session], None]) -> None:
     with house.database.session_scope() as session:
-        mailbox = session.get_one(Mailbox, claim.mailbox_id)
+        # Held, so that nobody's change comes between our look and what we write.
+        mailbox = session.get_one(Mailbox, claim.mailbox_id, with_for_update={"key_share": True})
         if taking is not None and taking.silent:
             session.add(_summary(mailbox, taking.silent))
         if mailbox.lease_owner == claim.owner:
@@ -117,7 +118,7 @@ def _note(house: House, claim: Claim, taking: Taking | None, ended: Callable[[Ma
 
 
 def _ended(mailbox: Mailbox, session: Session, claim: Claim, refusal: Refusal | None, complete: bool) -> None:
-    if not mailbox.active or mailbox.removed_at is not None:
+    if not mailbox.active or mailbox.removed_at is not None or mailbox.state == MailboxState.CHECKING:
         let_go(mailbox)
     elif refusal is not None:
         ended_badly(mailbox, session, refusal)
