@@ -41,6 +41,8 @@ class NastyImap:
     host: str = "127.0.0.1"
     idling: list[socket.socket] = field(default_factory=list)
     """Lines that are in IDLE."""
+    idled_in: list[bytes] = field(default_factory=list)
+    """The folder that was open at each IDLE."""
 
     def tell(self, octets: bytes) -> None:
         """Says this at every line that is in IDLE; cuts them after it when it ends in :data:`CUT`."""
@@ -166,7 +168,7 @@ def _talk(line: socket.socket, server: NastyImap) -> None:
     try:
         with line, line.makefile("rb") as reader:
             line.sendall(server.greeting)
-            idle_tag = b""
+            idle_tag = folder = b""
             for row in reader:
                 tag, _, command = row.strip().partition(b" ")
                 if tag.upper() == b"DONE":
@@ -180,8 +182,11 @@ def _talk(line: socket.socket, server: NastyImap) -> None:
                 answer = server.script(server, tag, command)
                 answer = server.usual(tag, command) if answer is None else answer
                 line.sendall(answer.removesuffix(CUT))
+                if command.upper().startswith((b"EXAMINE", b"SELECT")):
+                    folder = command.split()[1].strip(b'"')
                 if command.upper() == b"IDLE":
                     idle_tag = tag
+                    server.idled_in.append(folder)
                     server.idling.append(line)
                 elif command == b"DONE" and line in server.idling:
                     server.idling.remove(line)
