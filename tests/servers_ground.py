@@ -124,9 +124,9 @@ def unprivileged(*preferred: str) -> Account:
 
 
 @contextmanager
-def server_folder(name: str, owner: Account) -> Iterator[Path]:
+def server_folder(name: str, owner: Account, ground: Path | None = None) -> Iterator[Path]:
     """A temporary folder owned by `owner`, which other users may enter (pytest's own are closed to them)."""
-    folder = Path(tempfile.mkdtemp(prefix=f"inkling-{name}-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"inkling-{name}-", dir=ground))
     try:
         folder.chmod(0o755)
         if not owner.is_me:
@@ -134,6 +134,14 @@ def server_folder(name: str, owner: Account) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def memory_ground(room: int) -> Path | None:
+    """Where files are kept in memory alone, if this machine has such a place with `room` bytes to spare."""
+    ground = Path("/dev/shm")
+    if not os.access(ground, os.W_OK) or shutil.disk_usage(ground).free < room:
+        return None
+    return ground
 
 
 def forever_folder(name: str) -> Path:
