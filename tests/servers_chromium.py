@@ -24,11 +24,11 @@ FLAGS = [
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """One browser until the end of the block.
+    """One browser until the end of the block: the one without windows, or that with windows, which takes three times as long.
 
     Within the block the calling thread counts as running an event loop: asyncio.run() there must move to a thread.
     """
-    program = require("chromium")
+    program = require("chromium-headless-shell", "chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         try:

@@ -28,23 +28,30 @@ PROGRAMS = {
     "dovecot": ("/usr/sbin", "dovecot-imapd dovecot-pop3d"),
     "doveconf": ("/usr/bin", "dovecot-core"),
     "initdb": ("/usr/lib/postgresql/*/bin", "postgresql"),
+    "chromium-headless-shell": ("/usr/bin", "chromium-headless-shell"),
     "chromium": ("/usr/bin", "chromium"),
     "nginx": ("/usr/sbin", "nginx-light"),
     "curl": ("/usr/bin", "curl"),
 }
 
 
-def require(name: str) -> Path:
-    """The program called `name`. Missing: fails in CI (env CI=true), elsewhere skips; names the package."""
-    folder, package = PROGRAMS[name]
+def require(*names: str) -> Path:
+    """The first of these programs that is here. None is: fails in CI (env CI=true), elsewhere skips; names the package."""
+    found = next(filter(None, map(_program, names)), None)
+    if found is None:
+        packages = " or ".join(PROGRAMS[name][1] for name in names)
+        unavailable(f"{names[-1]} is not installed; install the package(s) {packages}")
+    return found
+
+
+def _program(name: str) -> Path | None:
+    folder, _package = PROGRAMS[name]
     # the distribution's own first: a stray one on PATH may be of another make
     for candidate in sorted(Path("/").glob(f"{folder[1:]}/{name}"), reverse=True):
         if os.access(candidate, os.X_OK):
             return candidate
     found = shutil.which(name)
-    if not found:
-        unavailable(f"{name} is not installed; install the package(s) {package}")
-    return Path(found)
+    return Path(found) if found else None
 
 
 def unavailable(reason: str) -> NoReturn:
