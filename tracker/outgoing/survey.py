@@ -113,9 +113,10 @@ class Survey:
 
     def _skim_from(self, position: int) -> bool:
         """From the first text that people see; the pattern changes with every quote that begins or ends."""
+        outside = skim.outside(":3.0" in self.html)  # once: quotes may begin again and again in a long document
         while True:
             quote = self._quote
-            pattern = skim.outside(":3.0" in self.html) if quote is None else skim.within(quote.tag)
+            pattern = outside if quote is None else skim.within(quote.tag)
             for found in pattern.finditer(self.html, position):
                 kind = found.lastindex
                 if kind == skim.CLOSED_LINK or kind == skim.ADDRESS or kind == skim.LINK:
