@@ -10,11 +10,8 @@ from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError
-
 from tracker.commands import CommandError
 from tracker.consent import Pack
-from tracker.db import NewerDatabase
 from tracker.settings import SettingError
 
 Command = Callable[[argparse.Namespace], int]
@@ -31,17 +28,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         return command_of(words.command)(words)
-    except (SettingError, CommandError, NewerDatabase) as error:
+    except (SettingError, CommandError) as error:
         print(error, file=sys.stderr)
-    except DBAPIError as error:
-        print(f"The database cannot be used: {' '.join(str(error.orig).split())}", file=sys.stderr)
     except BrokenPipeError:
         sys.stderr.close()
     except OSError as error:
         print(f"{error.filename or 'Inkling'}: {error.strerror or error}", file=sys.stderr)
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        sentence = _trouble_with_the_database(error)
+        if sentence is None:
+            raise
+        print(sentence, file=sys.stderr)
     return 1
+
+
+def _trouble_with_the_database(error: Exception) -> str | None:
+    from sqlalchemy.exc import DBAPIError  # not at the top: a command without a database does not wait for it
+
+    from tracker.db import NewerDatabase
+
+    if isinstance(error, NewerDatabase):
+        return str(error)
+    if isinstance(error, DBAPIError):
+        return f"The database cannot be used: {' '.join(str(error.orig).split())}"
+    return None
 
 
 def command_of(name: str) -> Command:
@@ -96,8 +108,8 @@ def _add_serving(commands: "Commands") -> None:
             "serving.serve",
             "edge, web, worker and gateway in one process; brings a SQLite file up to date first",
         ),
-        ("demo", "serving.demo", "as serve, on a throw-away folder with people, mailboxes and mail; prints the logins"),
-        ("edge", "serving.edge", "the public edge alone: pixel, links, spool"),
+        ("demo", "demo.demo", "as serve, on a throw-away folder with people, mailboxes and mail; prints the logins"),
+        ("edge", "edge.edge", "the public edge alone: pixel, links, spool"),
         ("web", "serving.web", "the pages and the API alone"),
     ):
         parser = _add(commands, name, command, text)
@@ -105,10 +117,10 @@ def _add_serving(commands: "Commands") -> None:
         parser.add_argument("--port", type=port, default=8000)
         if name == "serve":
             parser.add_argument("--smtp-port", type=port, help="where mail programs submit (2525); 0 for nowhere")
-    parser = _add(commands, "gateway", "serving.gateway", "the SMTP gateway alone: mail programs submit through it")
+    parser = _add(commands, "gateway", "gateway.gateway", "the SMTP gateway alone: mail programs submit through it")
     parser.add_argument("--host")
     parser.add_argument("--port", type=port)
-    _add(commands, "worker", "serving.worker", "drains edges, judges, sends, sweeps")
+    _add(commands, "worker", "worker.worker", "drains edges, judges, sends, sweeps")
     _add(commands, "migrate", "checks.migrate", "brings the database to the newest revision")
 
 
@@ -161,9 +173,11 @@ def _add_mail(commands: "Commands") -> None:
     parser.add_argument("--opens", action="store_true", help="put the pixel in")
     parser.add_argument("--links", action="store_true", help="put redirects in")
     _add(commands, "inspect", "mail.inspect_url", "says what one of our URLs says (JSON)").add_argument("url")
-    judge = _add(commands, "judge", "mail.judge", "judges hits given as JSON Lines, as the product would")
+    judge = _add(commands, "judge", "judging.judge", "judges hits given as JSON Lines, as the product would")
     judge.add_argument("file", nargs="?", default="-")
-    again = _add(commands, "rejudge", "mail.rejudge", "judges hits again whose evidence is held, by the rules of today")
+    again = _add(
+        commands, "rejudge", "rejudging.rejudge", "judges hits again whose evidence is held, by the rules of today"
+    )
     again.add_argument("--since", type=days, metavar="DAYS", help="only copies with hits of the last so many days")
 
 

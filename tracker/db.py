@@ -5,20 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, DateTime, Engine, Text, TypeDecorator, create_engine, event, text
 from sqlmodel import Session, SQLModel
 
 from tracker.sentences import restored, stored
 from tracker.settings import Settings
 
-_ROOT = Path(__file__).resolve().parent.parent
 # Constraints get names that are the same everywhere, so that migrations can speak of them.
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -124,10 +118,12 @@ class Database:
 
         Raises :class:`NewerDatabase`.
         """
+        from tracker.revisions import upgrade
+
         with self.migrating() as connection:
             if self._is_newer(connection):
                 raise NewerDatabase
-            command.upgrade(alembic_config(connection), "head")
+            upgrade(connection)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
@@ -155,9 +151,10 @@ class Database:
 
     def revision(self) -> tuple[str | None, str | None]:
         """The revision of the database and the newest one we know."""
+        from tracker.revisions import newest_revision, revision_of
+
         with self._reading.connect() as connection:
-            here = MigrationContext.configure(connection).get_current_revision()
-        return here, _scripts().get_current_head()
+            return revision_of(connection), newest_revision()
 
     def is_current(self) -> bool:
         here, newest = self.revision()
@@ -169,8 +166,10 @@ class Database:
             return self._is_newer(connection)
 
     def _is_newer(self, connection: Connection) -> bool:
-        here = MigrationContext.configure(connection).get_current_revision()
-        return here is not None and here not in {script.revision for script in _scripts().walk_revisions()}
+        from tracker.revisions import is_known, revision_of
+
+        here = revision_of(connection)
+        return here is not None and not is_known(here)
 
     def scrub(self) -> None:
         """Makes sure that what was deleted is not left in the file's free space. (PostgreSQL's own vacuum sees to its rows.)"""
@@ -184,19 +183,6 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
-
-
-def alembic_config(connection: Connection | None = None) -> Config:
-    """Alembic's configuration; with a connection, migrations run on it and inside its transaction."""
-    config = Config()
-    inside = _ROOT / "alembic"
-    config.set_main_option("script_location", str(inside if inside.is_dir() else Path(__file__).parent / "_alembic"))
-    config.attributes["connection"] = connection
-    return config
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(alembic_config())
 
 
 def now() -> datetime:

@@ -13,8 +13,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from pixel.tokens import check_keys
 from tracker.limits import LISTENED_MAILBOXES, MOST_LISTENED_MAILBOXES
@@ -265,6 +263,9 @@ def _database_url(value: str | None, data_dir: Path) -> str:
 
 
 def _is_database_url(url: str) -> bool:
+    from sqlalchemy.engine import make_url  # the edge reads these settings too, and has no use for a database
+    from sqlalchemy.exc import ArgumentError
+
     try:
         return bool(make_url(url).database)
     except (ArgumentError, ValueError):

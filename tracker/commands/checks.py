@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
 from tracker.addresses import domain_of
-from tracker.commands import bare_house
+from tracker.commands.houses import bare_house
 from tracker.db import NewerDatabase, now
 from tracker.house import House
 from tracker.ledger_audit import broken_chains, ledger_length

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from tracker.commands import CommandError, wired_house
+from tracker.commands import CommandError
+from tracker.commands.houses import wired_house
 from tracker.consent_import import UnreadableFile, import_consents
 from tracker.ledger_audit import retire_notice as retire
 

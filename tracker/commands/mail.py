@@ -1,16 +1,13 @@
-"""Looking at one message, one URL, one hit, with the same code as in production."""
+"""Looking at one message, one URL, with the same code as in production."""
 
 import argparse
 import json
 import sys
-from contextlib import nullcontext
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pixel.tokens import new_public_id, token_in_path
-from tracker.commands import CommandError, bare_house, wired_house
-from tracker.engagement.judge_lines import BadLines, judge_lines
-from tracker.engagement.reevaluate import reevaluate
+from tracker.commands import CommandError
+from tracker.commands.houses import bare_house
 from tracker.house import House
 from tracker.outgoing.compose import Untouched, find_html, list_unsubscribe, replace_html
 from tracker.outgoing.rewrite import rewrite
@@ -63,28 +60,3 @@ def _path(url: str) -> str:
         return unquote(urlsplit(url).path)
     except ValueError:
         raise CommandError(f"{url} is no URL.") from None
-
-
-def judge(words: argparse.Namespace) -> int:
-    """One verdict per event as JSON Lines. A line that cannot be read is named on standard error; the others are judged."""
-    try:
-        with nullcontext(sys.stdin.buffer) if words.file == "-" else Path(words.file).open("rb") as lines:
-            for verdict in judge_lines(line.decode() for line in lines):
-                print(verdict)
-    except BrokenPipeError:  # of our own output
-        raise
-    except OSError as error:
-        raise CommandError(f"{words.file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{words.file} is not UTF-8 text: {error.reason} at byte {error.start}.") from None
-    except BadLines as error:
-        raise CommandError("\n".join(error.sentences)) from None
-    return 0
-
-
-def rejudge(words: argparse.Namespace) -> int:
-    """Judges what is held again; safe while the worker runs. Counters and bell follow."""
-    with wired_house() as house:
-        changed = reevaluate(house, words.since)
-    print(f"{changed} verdict{'' if changed == 1 else 's'} changed.")
-    return 0

@@ -7,7 +7,8 @@ import sys
 from sqlmodel import Session, col, select
 
 from tracker.addresses import AddressError, lookup_form
-from tracker.commands import CommandError, wired_house
+from tracker.commands import CommandError
+from tracker.commands.houses import wired_house
 from tracker.consent import CeilingError, Pack
 from tracker.db import now
 from tracker.models import Account, ApiToken, User, UserSession

@@ -5,6 +5,7 @@ it alone. So a phrase may be broad, but it must not be about parcels.
 """
 
 import re
+from functools import cache
 
 LONGEST_QUOTE = 300
 _MOST_TEXT = 20_000
@@ -50,7 +51,6 @@ _RU = (
     rf"\b(?:отключите|выключите|уберите|удалите|отмените|снимите)\s+(?:меня\s+с\s+|пожалуйста,?\s+|это\s+|ваш[еу]?\s+|свой\s+)*(?:отслеживани[ея]|трекинга?|слежку|(?:трекинговый\s+|следящий\s+)?пиксель){_NO_THING}",
     r"\bотз(?:ываю|ываем|овите)\s+(?:сво[её]\s+|мо[её]\s+|наше\s+|данное\s+)?(?:ранее\s+\S+\s+)?согласи[ея]",
 )
-PHRASES = tuple(re.compile(phrase, re.IGNORECASE) for phrase in (*_EN, *_RU))
 _SUBJECT = re.compile(
     r"track|spy|read(?:ing)?[-\s]+receipt|pixel|beacon|web[-\s]*link|consent|отсле|трек|след|слеж|шпион|пиксел|согласи",
     re.IGNORECASE,
@@ -90,6 +90,12 @@ def asks_not_to_be_tracked(text: str) -> str | None:
     for sentence in _ENDS.split(text):
         words = " ".join(sentence.split())
         plain = words.replace("’", "'").replace("ʼ", "'")
-        if _SUBJECT.search(plain) and any(phrase.search(plain) for phrase in PHRASES):
+        if _SUBJECT.search(plain) and any(phrase.search(plain) for phrase in _phrases()):
             return words[:LONGEST_QUOTE]
     return None
+
+
+@cache
+def _phrases() -> tuple[re.Pattern[str], ...]:
+    """Compiled when the first sentence asks for them: that takes longer than all the rest of this package."""
+    return tuple(re.compile(phrase, re.IGNORECASE) for phrase in (*_EN, *_RU))

@@ -1,0 +1,41 @@
+"""Running the gateway for mail programs: alone, or opened beside the pages."""
+
+import argparse
+import sys
+
+from tracker.commands import CommandError
+from tracker.commands.houses import wired_house
+from tracker.commands.running import start_logging, until_signal
+from tracker.house import House
+from tracker.outgoing.gateway import Gateway
+
+
+def gateway(words: argparse.Namespace) -> int:
+    """The SMTP gateway for mail programs, until it is told to stop."""
+    start_logging()
+    stop = until_signal()
+    with wired_house() as house:
+        port = house.settings.smtp_port if words.port is None else words.port
+        alone = open_gateway(house, words.host or house.settings.smtp_host, port, "--port")
+        alone.start()
+        stop.wait()
+        alone.stop()
+    return 0
+
+
+def open_gateway(house: House, host: str, port: int, option: str) -> Gateway:
+    """A gateway that holds its port and waits to be started. Raises :class:`CommandError` naming the option."""
+    try:
+        made = Gateway(house, host, port)
+    except OSError as error:
+        text = f"INKLING_SMTP_TLS_CERT and INKLING_SMTP_TLS_KEY cannot be used together: {error}."
+        raise CommandError(text) from None
+    try:
+        made.listen()
+    except (OSError, OverflowError):
+        raise CommandError(
+            f"The port {port} of {host} cannot be used for mail programs; it may be taken. Choose another with {option}."
+        ) from None
+    how = "with TLS" if made.from_elsewhere else "from this machine only: without INKLING_SMTP_TLS_CERT there is no TLS"
+    print(f"Mail programs submit to {host}:{made.port} ({how})", file=sys.stderr)
+    return made

@@ -1,0 +1,18 @@
+"""Running a worker alone."""
+
+import argparse
+import sys
+
+from tracker.commands.houses import wired_house
+from tracker.commands.running import start_logging, until_signal
+from tracker.worker import Worker
+
+
+def worker(_words: argparse.Namespace) -> int:
+    """Works until it is told to stop."""
+    start_logging()
+    stop = until_signal()
+    with wired_house() as house:
+        print("The worker runs.", file=sys.stderr)
+        Worker(house).run_until(stop)
+    return 0
