@@ -2,8 +2,9 @@
 
 import ssl
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pixel.settings import load_or_make_keys
@@ -62,11 +63,23 @@ class House:
         return ip.is_global or any(ip in network for network in self.settings.allow_private_hosts)
 
     def tls_context(self) -> ssl.SSLContext:
-        """Certificates are always checked; authorities of one's own come from ``INKLING_CA_FILE``."""
-        context = ssl.create_default_context()
-        if self.settings.ca_file is not None:
-            context.load_verify_locations(self.settings.ca_file)
-        return context
+        """For mail servers. Certificates are always checked; authorities of one's own come from ``INKLING_CA_FILE``."""
+        return _tls_for_mail(self.settings.ca_file)
+
+    def web_tls_context(self) -> ssl.SSLContext:
+        """The same for a web server. It is made anew for each client: those write into it which protocols they speak."""
+        return _tls_context(self.settings.ca_file)
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+_tls_for_mail = cache(_tls_context)
+"""Once per process: reading a system's authorities takes longer than handing in a message."""
 
 
 def open_house(settings: Settings) -> House:

@@ -184,7 +184,7 @@ def _ask(house: House, provider: Provider, words: dict[str, str]) -> Granted:
         )
     data = {**words, "client_id": client.id, **({"client_secret": client.secret} if client.secret else {})}
     try:
-        answer = httpx.post(client.token_url, data=data, timeout=ANSWER_SECONDS, verify=house.tls_context())
+        answer = httpx.post(client.token_url, data=data, timeout=ANSWER_SECONDS, verify=house.web_tls_context())
         content = answer.json() if answer.status_code < 500 and answer.status_code != 429 else None
     except (httpx.HTTPError, ValueError, RecursionError):
         content = None

@@ -184,7 +184,7 @@ def _tracking_host(house: House) -> list[Finding]:
         return [Finding("tracking host", False, problem)]
     url = f"{house.settings.tracking_url}/o/check.gif"
     try:
-        answer = httpx.get(url, timeout=5, verify=house.tls_context())
+        answer = httpx.get(url, timeout=5, verify=house.web_tls_context())
     except httpx.HTTPError as error:
         return [Finding("tracking host", False, f"{url} does not answer ({type(error).__name__})")]
     if answer.status_code != 200 or answer.headers.get("content-type") != "image/gif":

@@ -48,7 +48,7 @@ def problem_of(house: House) -> str:
     """What is wrong with the tracking host now; empty when nothing is. Never raises."""
     url = house.settings.tracking_url
     try:
-        answer = httpx.get(f"{url}/healthz", timeout=ANSWER_SECONDS, verify=house.tls_context())
+        answer = httpx.get(f"{url}/healthz", timeout=ANSWER_SECONDS, verify=house.web_tls_context())
     except httpx.HTTPError as error:
         return _why(url, error)
     except (OSError, ValueError) as error:  # a file of authorities that went, an address no client can use
