@@ -10,11 +10,12 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
+from sqlalchemy.util import LRUCache
 
 from tests.servers import Postgresql, SmtpSink
 from tracker.addresses import Mailbox
 from tracker.consent import MEASURED, Proof, Purpose, State
-from tracker.db import now
+from tracker.db import Database, now
 from tracker.house import House, open_house
 from tracker.ledger import record_consent
 from tracker.models import Account, Message, User
@@ -39,6 +40,7 @@ def opened_house(folder: Path, url: str | None = None, **settings: str) -> Itera
     if url is not None:
         environ["INKLING_DATABASE_URL"] = url
     house = open_house(read_settings(environ, dotenv=None))
+    share_compiled(house.database)
     try:
         if house.database.is_sqlite:
             house.database.close()
@@ -46,6 +48,30 @@ def opened_house(folder: Path, url: str | None = None, **settings: str) -> Itera
         yield house
     finally:
         house.database.close()
+
+
+class _Compiled(LRUCache[Any, Any]):
+    """Compiled statements by what they say and for which make of database, whichever engine compiled them."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(_for_any_engine(key), default)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(_for_any_engine(key), value)
+
+
+def _for_any_engine(key: Any) -> Any:
+    dialect, *rest = key
+    return dialect.name, *rest
+
+
+_compiled = _Compiled(2000)
+
+
+def share_compiled(database: Database) -> None:
+    """A house that stands for long compiles each statement once. Those of the tests are many and short-lived: they share."""
+    for engine in (database.engine, database._reading):
+        engine.update_execution_options(compiled_cache=_compiled)
 
 
 @cache
