@@ -10,6 +10,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
+from sqlalchemy import Dialect
 from sqlalchemy.util import LRUCache
 
 from tests.servers import Postgresql, SmtpSink
@@ -40,38 +41,41 @@ def opened_house(folder: Path, url: str | None = None, **settings: str) -> Itera
     if url is not None:
         environ["INKLING_DATABASE_URL"] = url
     house = open_house(read_settings(environ, dotenv=None))
-    share_compiled(house.database)
     try:
         if house.database.is_sqlite:
             house.database.close()
             shutil.copyfile(_migrated_sqlite(), folder / "inkling.sqlite3")
+        _stand_as_before(house.database)
         yield house
     finally:
         house.database.close()
 
 
-class _Compiled(LRUCache[Any, Any]):
-    """Compiled statements by what they say and for which make of database, whichever engine compiled them."""
+@dataclass
+class _Standing:
+    """What a house that stands for long has got of SQLAlchemy: it compiles each statement once."""
 
-    def get(self, key: Any, default: Any = None) -> Any:
-        return super().get(_for_any_engine(key), default)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(_for_any_engine(key), value)
+    dialect: Dialect
+    compiled: LRUCache[Any, Any]
 
 
-def _for_any_engine(key: Any) -> Any:
-    dialect, *rest = key
-    return dialect.name, *rest
+_standing: dict[str, _Standing] = {}
 
 
-_compiled = _Compiled(2000)
+def _stand(database: Database) -> None:
+    """The next houses on this make of database are as if this one, which has been connected, still stood."""
+    dialect = database.engine.dialect
+    _standing.setdefault(dialect.name, _Standing(dialect, LRUCache(2000)))
 
 
-def share_compiled(database: Database) -> None:
-    """A house that stands for long compiles each statement once. Those of the tests are many and short-lived: they share."""
+def _stand_as_before(database: Database) -> None:
+    """The houses of the tests are many and short-lived: compiling their statements took half of their time."""
+    standing = _standing.get(database.engine.dialect.name)
+    if standing is None:
+        return
     for engine in (database.engine, database._reading):
-        engine.update_execution_options(compiled_cache=_compiled)
+        engine.dialect = standing.dialect
+        engine.update_execution_options(compiled_cache=standing.compiled)
 
 
 @cache
@@ -79,6 +83,7 @@ def _migrated_sqlite() -> Path:
     folder = Path(mkdtemp(prefix="inkling-template-"))
     house = open_house(read_settings({"INKLING_DATA_DIR": str(folder)}, dotenv=None))
     house.database.migrate()
+    _stand(house.database)
     house.database.close()
     return folder / "inkling.sqlite3"
 
@@ -88,6 +93,7 @@ def migrate_postgresql(url: str) -> None:
     folder = mkdtemp(prefix="inkling-template-")
     house = open_house(read_settings({"INKLING_DATA_DIR": folder, "INKLING_DATABASE_URL": url}, dotenv=None))
     house.database.migrate()
+    _stand(house.database)
     house.database.close()
 
 

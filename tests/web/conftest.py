@@ -7,6 +7,7 @@ Requests go over a real socket to a real server. `server(house)` gives the addre
 """
 
 import os
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -28,6 +29,9 @@ from tracker.models import Role, User, UserSession
 from tracker.secrets import new_token, token_digest
 from tracker.web.app import create_app
 from tracker.web.visits import COOKIE, LIFE
+
+# Nothing here goes over TLS, and a client that reads a system's authorities at its beginning takes as long as ten requests.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @pytest.fixture
@@ -114,7 +118,7 @@ def address(house: House) -> Iterator[str]:
 @pytest.fixture
 def visitor(address: str) -> Iterator[httpx.Client]:
     """Somebody who is not signed in. Follows no redirect by itself."""
-    with httpx.Client(base_url=address) as client:
+    with httpx.Client(base_url=address, verify=PLAIN) as client:
         yield client
 
 
@@ -124,7 +128,7 @@ def client_of(house: House, address: str) -> Iterator[ClientOf]:
     with ExitStack() as stack:
 
         def make(user: User, **options: object) -> httpx.Client:
-            client = stack.enter_context(httpx.Client(base_url=address, **options))  # type: ignore[arg-type]
+            client = stack.enter_context(httpx.Client(base_url=address, verify=PLAIN, **options))  # type: ignore[arg-type]
             client.cookies.set(COOKIE, session_token(house, user))
             return client
 
