@@ -27,8 +27,23 @@ userdb static {{
 }}
 """
 
+# One process serves many connections: a new one for each is for servers that strangers reach.
 UNTIL_2_3 = """
 mail_home = {folder}/home/%u
+service imap-login {{
+  service_count = 0
+}}
+service imap {{
+  service_count = 100
+  process_limit = 100
+}}
+service pop3-login {{
+  service_count = 0
+}}
+service pop3 {{
+  service_count = 100
+  process_limit = 100
+}}
 mail_location = maildir:~/Maildir
 auth_username_format = %Lu
 disable_plaintext_auth = no
