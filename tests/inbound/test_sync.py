@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from tests.houses import People, opened_house
 from tests.inbound.mail_world import SECRET, Post, each, fresh_address, hours_ago, letter, mailbox_on
-from tests.servers import Dovecot
+from tests.servers import Dovecot, wait_until
 from tracker.db import now
 from tracker.house import House
 from tracker.inbound.accept import accept, accept_all
@@ -350,7 +350,10 @@ def test_unknown_old_letters_of_a_rebuilt_folder_come_in_silently(post: Post, do
 
 def _rebuild(dovecot: Dovecot, post: Post, letters: list[bytes]) -> None:
     """Gives INBOX a new UIDVALIDITY, and these letters."""
-    time.sleep(1.1)  # Dovecot's UIDVALIDITY is the second in which a folder was made
+    before = post.folder().uidvalidity or 0
+    wait_until(
+        lambda: int(time.time()) > before
+    )  # Dovecot's UIDVALIDITY is about the second in which a folder was made
     home = dovecot.folder / "home" / post.address / "Maildir"
     for part in ("cur", "new"):
         for path in (home / part).iterdir():

@@ -59,14 +59,14 @@ def test_a_picture_given_to_the_text_becomes_part_of_it(house: House, sender: Us
     page.evaluate(GIVE, [kind, b64encode(PNG).decode()])
     image = page.locator("[data-editor] img")
     expect(image).to_have_attribute("src", re.compile("/compose/.+/pictures/"))
-    page.wait_for_function("document.querySelector('[data-editor] img').naturalWidth === 1")
+    expect(image).to_have_js_property("naturalWidth", 1)
     saved(page)
     assert 'src="cid:' in html_of(house)
     expect(page.locator(".compose-files li")).to_have_count(0)
     with house.database.reading() as session:
         assert session.exec(select(Attachment)).one().content == PNG
     page.reload()
-    page.wait_for_function("document.querySelector('[data-editor] img').naturalWidth === 1")
+    expect(image).to_have_js_property("naturalWidth", 1)
 
 
 def test_an_upload_shows_its_progress_and_can_be_stopped(house: House, sender: User, open_as: OpenAs) -> None:

@@ -95,7 +95,7 @@ def test_keys_move_open_and_answer(house: House, alice: User, open_as: OpenAs) -
     page.keyboard.press("k")
     page.keyboard.press("o")
     page.wait_for_url(f"**/letters/{letters[0].public_id}")
-    page.wait_for_function("document.querySelector('.letter-facts')")
+    page.locator(".letter-facts").first.wait_for(state="attached")
     page.keyboard.press("r")
     page.wait_for_url(f"**/compose?letter={letters[0].public_id}")
 
