@@ -18,7 +18,7 @@ from tracker.inbound.accept import accept_all
 from tracker.inbound.check import check_mailbox
 from tracker.inbound.credentials import make_credential
 from tracker.inbound.fetched import Accepted, Fetched
-from tracker.inbound.mailboxes import connect_mailbox
+from tracker.inbound.mailboxes import change_mailbox, connect_mailbox
 from tracker.inbound.sync import sync_mailbox
 from tracker.inbound.taking import Take
 from tracker.inbound.timetable import Claim, claim_due
@@ -53,6 +53,11 @@ class Post:
     def mailbox(self) -> Mailbox:
         with self.house.database.reading() as session:
             return session.get_one(Mailbox, self.mailbox_id)
+
+    def choose(self, **choices: object) -> None:
+        """What its person chooses on its page."""
+        with self.house.database.session_scope() as session:
+            change_mailbox(session, session.get_one(Mailbox, self.mailbox_id), None, **choices)
 
     def change(self, **columns: Any) -> None:
         with self.house.database.session_scope() as session:
