@@ -148,6 +148,7 @@ def nasty_imap(**facts: object) -> Iterator[NastyImap]:
     try:
         yield server
     finally:
+        listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
         listener.close()
         for line in open_lines:
             line.close()

@@ -51,6 +51,7 @@ def nasty_pop3() -> Iterator[NastyPop3]:
     try:
         yield server
     finally:
+        listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
         listener.close()
 
 

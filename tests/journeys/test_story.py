@@ -21,6 +21,8 @@ pytestmark = pytest.mark.browser
 
 PASSWORD = "correct horse battery"
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+BRANDS = {"sec-ch-ua": '"Not:A-Brand";v="8", "Chromium";v="156", "Google Chrome";v="156"'}
+"""A person's browser; that of the tests, which has no window, says so of itself, and is judged a machine."""
 
 
 @dataclass
@@ -120,7 +122,7 @@ def test_the_story(words: Words, tmp_path: Path, ca: Authority, dovecot: Dovecot
         shop() as shop_url,
         serving(tmp_path, ca) as product,
         browser.new_context(locale=words.locale, viewport={"width": 1280, "height": 800}) as own,
-        browser.new_context(user_agent=BROWSER, locale="de-DE") as annas,
+        browser.new_context(user_agent=BROWSER, extra_http_headers=BRANDS, locale="de-DE") as annas,
     ):
         page = own.new_page()
         problems: list[str] = []
