@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, Engine, Text, TypeDecorator, create_engine, event, text
+from sqlalchemy import Connection, DateTime, Engine, Table, Text, TypeDecorator, create_engine, event, text
 from sqlmodel import Session, SQLModel
 
 from tracker.sentences import restored, stored
@@ -112,6 +112,13 @@ class Database:
             with self.engine.connect() as connection:
                 raw: Any = connection.connection.driver_connection
                 raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def learn(self, *tables: Table) -> None:
+        """Tells PostgreSQL's planner how large tables have become that grew many times over in a moment; it would find out by
+        itself a minute later. SQLite plans by its rules, whatever the size."""
+        if not self.is_sqlite:
+            with self.engine.connect() as connection, connection.begin():
+                connection.exec_driver_sql(f"ANALYZE {', '.join(table.name for table in tables)}")
 
     def migrate(self) -> None:
         """Brings the database to the newest revision. Safe when several processes do it at once.

@@ -7,10 +7,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC
-from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, Column, ColumnElement, Dialect, LargeBinary, Table, text, type_coerce
+from sqlalchemy import JSON, ColumnElement, Dialect, LargeBinary, String, Table, text, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import NULLTYPE, TypeEngine
 from sqlmodel import Session
@@ -35,32 +34,31 @@ def insert_or_keep(session: Session, model: Any) -> Any:
     return dialect.insert(model).on_conflict_do_nothing()
 
 
-def add_or_keep(session: Session, table: Table, row: Row) -> int | None:
-    """Inserts one row past the ORM, unless it is there. Gives the number of a new one; None when there was one before."""
-    statement = _add_or_keep(session.get_bind().dialect.name, table)
-    number: int | None = session.connection().execute(statement, row).scalar()
-    return number
-
-
-def add_or_keep_all(session: Session, table: Table, rows: Sequence[Row], *named: Column[Any]) -> dict[Any, int]:
-    """Inserts rows past the ORM, except those that are there. Gives the numbers of the new ones, by the columns named: a value
-    for one, a tuple for several."""
+def add_or_keep_all(session: Session, table: Table, rows: Sequence[Row], *named: str) -> dict[Any, int]:
+    """Inserts rows, except those that are there; all have the same columns. Gives the numbers of the new ones by the columns
+    named: a value for one, a tuple for several, nothing for none."""
     if not rows:
         return {}
-    connection = session.connection()
-    if not named:
-        connection.execute(_add_or_keep(session.get_bind().dialect.name, table, None), rows)
-        return {}
-    added = connection.execute(_add_or_keep(session.get_bind().dialect.name, table, named), rows)
-    return {tuple(names) if len(named) > 1 else names[0]: number for number, *names in added}
-
-
-@cache
-def _add_or_keep(dialect: str, table: Table, named: tuple[Column[Any], ...] | None = ()) -> Any:
-    """Made once: making a statement costs more than running it. ``named`` are columns that it gives besides the number."""
-    made: Any = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-    made = made.on_conflict_do_nothing()
-    return made if named is None else made.returning(table.c.id, *named)
+    names = tuple(rows[0])
+    dialect = session.get_bind().dialect
+    by_column = _by_column(table, names, rows, dialect)
+    returned = _listed(("id", *named))
+    with _cursor(session) as cursor:
+        if dialect.name == "sqlite":
+            values = f"VALUES ({', '.join('?' * len(names))})"
+            statement = (
+                f"INSERT INTO {table.name} ({_listed(names)}) {values} ON CONFLICT DO NOTHING RETURNING {returned}"
+            )
+            found = [cursor.execute(statement, row).fetchone() for row in zip(*by_column, strict=True)]
+            added = [row for row in found if row is not None]
+        else:
+            source = f"SELECT {_listed(names)} FROM {_over_arrays(table, names, dialect)}"  # noqa: S608
+            statement = (
+                f"INSERT INTO {table.name} ({_listed(names)}) {source} ON CONFLICT DO NOTHING RETURNING {returned}"
+            )
+            cursor.execute(statement, [array_literal(one) for one in by_column])
+            added = cursor.fetchall()
+    return {tuple(values) if len(named) > 1 else values[0]: number for number, *values in added} if named else {}
 
 
 def append_rows(session: Session, table: Table, rows: Sequence[Row]) -> None:
@@ -97,11 +95,16 @@ def update_rows(session: Session, table: Table, rows: Sequence[Row], key: str = 
 
 
 def _update_over_arrays(table: Table, names: tuple[str, ...], key: str, dialect: Dialect) -> str:
-    columns = (*names, key)
-    arrays = ", ".join(f"%s::{table.c[name].type.compile(dialect)}[]" for name in columns)
     sets = ", ".join(f'"{name}" = new."{name}"' for name in names)
-    source = f"unnest({arrays}) AS new ({_listed(columns)})"
+    source = _over_arrays(table, (*names, key), dialect)
     return f"UPDATE {table.name} SET {sets} FROM {source} WHERE {table.name}.{key} = new.{key}"  # noqa: S608
+
+
+def _over_arrays(table: Table, names: tuple[str, ...], dialect: Dialect) -> str:
+    """Rows that come as one array for each column. Texts as such: a cast to a shorter type would cut them without a word."""
+    kinds = (table.c[name].type for name in names)
+    types = ("TEXT" if isinstance(kind, String) else kind.compile(dialect) for kind in kinds)
+    return f"unnest({', '.join(f'%s::{kind}[]' for kind in types)}) AS new ({_listed(names)})"
 
 
 def array_literal(values: Iterable[Any]) -> str:

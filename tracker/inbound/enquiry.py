@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import bindparam, select, tuple_, update
+from sqlalchemy import bindparam, select, tuple_
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session
 
-from tracker.counting.bulk import add_or_keep_all
+from tracker.counting.bulk import add_or_keep_all, update_rows
 from tracker.counting.tables import ENQUIRY_KEY, LETTER
 from tracker.inbound.repeat import Decision, Enquiry, decide, length
 from tracker.models import Letter, Mailbox
@@ -31,11 +31,6 @@ _NEAR = select(LETTER.c.enquiry_key_id, LETTER.c.id, LETTER.c.received_at).where
     LETTER.c.received_at < bindparam("before"),
     LETTER.c.withdrawn_at.is_(None),
 )
-_STANDS = (
-    update(LETTER)
-    .where(LETTER.c.id == bindparam("letter"))
-    .values({name: bindparam(name) for name in ("enquiry_key_id", "counted", "repeat_of_id")})
-)
 
 
 @dataclass
@@ -58,8 +53,7 @@ def decide_enquiries(session: Session, mailbox: Mailbox, letters: Sequence[Lette
             key.near.append(Enquiry(letter.id or 0, letter.received_at))
         decisions.append(decision)
     standings = [_standing(keys, letter, decision) for letter, decision in zip(letters, decisions, strict=True)]
-    if standings:
-        session.connection().execute(_STANDS, standings)
+    update_rows(session, LETTER, standings)
     return decisions
 
 
@@ -72,7 +66,7 @@ def _standing(keys: dict[Pair, Key], letter: Letter, decision: Decision) -> dict
     }
     for name, value in standing.items():
         set_committed_value(letter, name, value)
-    return {"letter": letter.id, **standing}
+    return {"id": letter.id, **standing}
 
 
 def _held(session: Session, mailbox: Mailbox, letters: Sequence[Letter]) -> dict[Pair, Key]:
@@ -83,7 +77,7 @@ def _held(session: Session, mailbox: Mailbox, letters: Sequence[Letter]) -> dict
     known = _find(session, mailbox, pairs)
     missing = [pair for pair in pairs if pair not in known]
     new = [{"mailbox_id": mailbox.id, "sender": sender, "recipient": recipient} for sender, recipient in missing]
-    made = add_or_keep_all(session, ENQUIRY_KEY, new, ENQUIRY_KEY.c.sender, ENQUIRY_KEY.c.recipient)
+    made = add_or_keep_all(session, ENQUIRY_KEY, new, "sender", "recipient")
     if len(made) < len(missing):  # somebody made some between the two questions
         known |= _find(session, mailbox, [pair for pair in missing if pair not in made])
     by_id = {number: Key(number) for number in known.values()}

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import bindparam, func, insert, inspect, select
+from sqlalchemy import bindparam, func, inspect, select
 from sqlalchemy.orm import make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_dict
 from sqlmodel import Session, col
 from sqlmodel import select as rows
 
-from tracker.counting.bulk import add_or_keep_all
+from tracker.counting.bulk import add_or_keep_all, append_rows
 from tracker.counting.tables import LETTER, LETTER_BODY, LETTER_COPY, LETTER_FILE, LETTER_RAW
 from tracker.inbound.arrived import Arrived, row_of
 from tracker.inbound.fetched import Fetched, Place
@@ -42,7 +42,6 @@ _NAMESAKES = (
     )
     .group_by(LETTER.c.message_id)
 )
-_WORDS, _FILE, _RAW = insert(LETTER_BODY), insert(LETTER_FILE), insert(LETTER_RAW)
 
 
 def known_places(session: Session, places: Sequence[Place]) -> dict[Place, Letter]:
@@ -76,11 +75,8 @@ def store_letters(session: Session, new: Sequence[tuple[Letter, Arrived]]) -> No
     if not new:
         return
     _mark_namesakes(session, [letter for letter, _ in new])
-    connection = session.connection()
-    connection.execute(_WORDS, [_words(letter, arrived) for letter, arrived in new])
-    files = [row for letter, arrived in new for row in _files(letter, arrived)]
-    if files:
-        connection.execute(_FILE, files)
+    append_rows(session, LETTER_BODY, [_words(letter, arrived) for letter, arrived in new])
+    append_rows(session, LETTER_FILE, [row for letter, arrived in new for row in _files(letter, arrived)])
     _keep_raw(session, [(letter, arrived.raw) for letter, arrived in new])
 
 
@@ -114,7 +110,7 @@ def store_unread(session: Session, mailbox: Mailbox, fetched: Fetched, raw: byte
 def _insert_or_keep(session: Session, some: Sequence[dict[str, Any]]) -> list[tuple[Letter, bool]]:
     """Of rows with one identity the first is the letter, unless it is here already or another worker has just brought it."""
     whole = [_DEFAULTS | {name: make() for name, make in _FACTORIES.items()} | facts for facts in some]
-    added = add_or_keep_all(session, LETTER, whole, LETTER.c.identity)
+    added = add_or_keep_all(session, LETTER, whole, "identity")
     letters: dict[str, Letter] = {}
     made = []
     for row in whole:
@@ -178,7 +174,6 @@ def _keep_raw(session: Session, letters: Sequence[tuple[Letter, bytes]]) -> None
             waiting.append({"letter_id": letter.id, "number": number, "content": zlib.compress(piece, 1)})
             size += len(piece)
             if size >= PIECE:
-                session.connection().execute(_RAW, waiting)
+                append_rows(session, LETTER_RAW, waiting)
                 waiting, size = [], 0
-    if waiting:
-        session.connection().execute(_RAW, waiting)
+    append_rows(session, LETTER_RAW, waiting)

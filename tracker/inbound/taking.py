@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlmodel import Session, col, delete, select, update
 
+from tracker.counting.tables import ENQUIRY_KEY, LETTER, LETTER_COPY
 from tracker.db import now
 from tracker.house import House
 from tracker.inbound.fetched import Accepted, Fetched, Place
@@ -46,6 +47,8 @@ class Taking:
     stopping: Stopping = field(default_factory=Stopping)
     loaded: int = 0
     silent: int = 0
+    learn_at: int = 500
+    """After so many letters of one load the database looks at its tables anew, and again after ten times as many."""
     failed: set[int] = field(default_factory=set)
 
     def letter(self, fetched: Fetched, cursor: int | None = None, *, again: bool = False) -> bool:
@@ -75,6 +78,9 @@ class Taking:
             if not self._together(together):
                 for fetched in together:
                     self.letter(fetched, fetched.place.uid)
+            if self.loaded >= self.learn_at:
+                self.house.database.learn(LETTER, LETTER_COPY, ENQUIRY_KEY)
+                self.learn_at *= 10
 
     def _together(self, some: Sequence[Fetched]) -> bool:
         """False when they have to be taken one by one."""

@@ -26,16 +26,22 @@ _LATELY = select(func.count()).select_from(
     .limit(LOOP_LETTERS + 1)
     .subquery()
 )
-_BUSY = (
-    select(LETTER.c.sender)
+_ONE = LETTER.alias("one")
+_AROUND = (
+    select(LETTER.c.id)
     .where(
         LETTER.c.user_id == bindparam("person"),
-        LETTER.c.sender.in_(bindparam("senders", expanding=True)),
+        LETTER.c.sender == _ONE.c.sender,
         LETTER.c.received_at > bindparam("since"),
         LETTER.c.received_at <= bindparam("until"),
     )
-    .group_by(LETTER.c.sender)
-    .having(func.count() > LOOP_LETTERS)
+    .limit(LOOP_LETTERS + 1)
+    .correlate(_ONE)
+    .subquery()
+)
+_BUSY = select(_ONE.c.sender).where(
+    _ONE.c.id.in_(bindparam("letters", expanding=True)),
+    select(func.count()).select_from(_AROUND).scalar_subquery() > LOOP_LETTERS,
 )
 
 
@@ -52,13 +58,9 @@ def loops(session: Session, letters: Sequence[Letter]) -> set[int]:
 def _busy(session: Session, letters: Sequence[Letter]) -> set[str]:
     """The senders who wrote more than that around all of these letters: one question for nearly every load."""
     moments = [letter.received_at for letter in letters]
-    senders = list({letter.sender for letter in letters})
-    facts = {
-        "person": letters[0].user_id,
-        "senders": senders,
-        "since": min(moments) - LOOP_WITHIN,
-        "until": max(moments),
-    }
+    one_of_each = {letter.sender: letter.id for letter in letters}
+    span = {"since": min(moments) - LOOP_WITHIN, "until": max(moments)}
+    facts = {"person": letters[0].user_id, "letters": list(one_of_each.values()), **span}
     return set(session.connection().execute(_BUSY, facts).scalars())
 
 
