@@ -1,16 +1,18 @@
 """Rows past the ORM: what is written comes back, whatever stands in it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlmodel import select
 
 from tests.houses import People
-from tracker.counting.bulk import append_rows, array_literal, update_rows
+from tracker.counting.bulk import add_or_keep_all, append_rows, array_literal, update_rows
 from tracker.house import House
-from tracker.models import DrainCursor, User
+from tracker.models import DrainCursor, Notice, User
 
 CURSOR = DrainCursor.__table__  # type: ignore[attr-defined]
+NOTICE = Notice.__table__  # type: ignore[attr-defined]
 USER = User.__table__  # type: ignore[attr-defined]
 
 ODD = ("", "NULL", "{a,b}", 'a "quoted" word', r"back\slash", "two\nlines\tand a tab", "имя", "'; DROP TABLE event; --")
@@ -51,3 +53,41 @@ def test_a_time_of_another_zone_is_kept_as_the_same_moment(house: House) -> None
 def test_a_time_without_a_zone_is_refused(house: House) -> None:
     with house.database.session_scope() as session, pytest.raises(ValueError, match="naive"):
         append_rows(session, CURSOR, [{"edge": "a", "after": 1, "read_at": datetime.now(UTC).replace(tzinfo=None)}])
+
+
+def notices(user: User, subjects: Sequence[str]) -> list[dict[str, object]]:
+    """Rows with times, JSON and columns without a value."""
+    made = (
+        Notice(event="letter", subject=subject, user_id=user.id or 0, facts={"said": subject}) for subject in subjects
+    )
+    return [one.model_dump(exclude={"id"}) for one in made]
+
+
+def test_what_is_there_is_kept_and_the_rest_is_added(house: House, people: People) -> None:
+    alice = people.user()
+    with house.database.session_scope() as session:
+        first = add_or_keep_all(session, NOTICE, notices(alice, ODD[:3]), "subject")
+    with house.database.session_scope() as session:
+        added = add_or_keep_all(session, NOTICE, [*notices(alice, ODD), *notices(alice, ODD[-1:])], "event", "subject")
+    assert set(first) == set(ODD[:3])
+    assert set(added) == {("letter", subject) for subject in ODD[3:]}
+    with house.database.reading() as session:
+        rows = session.exec(select(Notice)).all()
+    assert {row.subject: row.facts for row in rows} == {subject: {"said": subject} for subject in ODD}
+    assert {row.subject: row.id for row in rows} == first | {subject: number for (_, subject), number in added.items()}
+    assert all(row.due_at.tzinfo is not None and row.mailbox_id is None for row in rows)
+
+
+def test_nothing_is_added_and_no_columns_are_named(house: House, people: People) -> None:
+    with house.database.session_scope() as session:
+        assert add_or_keep_all(session, NOTICE, [], "subject") == {}
+        assert add_or_keep_all(session, NOTICE, notices(people.user(), ["a"])) == {}
+    with house.database.reading() as session:
+        assert len(session.exec(select(Notice)).all()) == 1
+
+
+@pytest.mark.parametrize("house", ["postgresql"], indirect=True)
+def test_a_text_that_is_too_long_is_refused_and_not_cut(house: House, people: People) -> None:
+    row = notices(people.user(), ["a"])[0] | {"event": "x" * 1000}
+    with pytest.raises(Exception, match="too long"), house.database.session_scope() as session:
+        add_or_keep_all(session, NOTICE, [row])

@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Dialect, LargeBinary, String, Table, text, type_coerce
+from sqlalchemy import JSON, ColumnElement, Dialect, LargeBinary, Table, text, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import NULLTYPE, TypeEngine
 from sqlmodel import Session
@@ -102,9 +102,9 @@ def _update_over_arrays(table: Table, names: tuple[str, ...], key: str, dialect:
 
 def _over_arrays(table: Table, names: tuple[str, ...], dialect: Dialect) -> str:
     """Rows that come as one array for each column. Texts as such: a cast to a shorter type would cut them without a word."""
-    kinds = (table.c[name].type for name in names)
-    types = ("TEXT" if isinstance(kind, String) else kind.compile(dialect) for kind in kinds)
-    return f"unnest({', '.join(f'%s::{kind}[]' for kind in types)}) AS new ({_listed(names)})"
+    types = (table.c[name].type.compile(dialect) for name in names)
+    arrays = ", ".join(f"%s::{'TEXT' if kind.startswith('VARCHAR') else kind}[]" for kind in types)
+    return f"unnest({arrays}) AS new ({_listed(names)})"
 
 
 def array_literal(values: Iterable[Any]) -> str:
