@@ -1,6 +1,7 @@
 """The worker: a table of tasks, each in its own thread at its own pace, until a signal."""
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -110,6 +111,10 @@ def _whole(done: int, batch: int) -> int:
     return done if done >= batch else 0
 
 
+TURN_SECONDS = 0.0005
+"""How long a thread keeps the interpreter: threads that wait for a database ask for it back thousands of times a second."""
+
+
 class Worker:
     """Runs every task until :meth:`stop`. A task that fails says so, waits longer and goes on."""
 
@@ -121,6 +126,7 @@ class Worker:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
+        sys.setswitchinterval(TURN_SECONDS)
         for task in self._table:
             thread = threading.Thread(target=self._go_on, args=(task,), name=task.what, daemon=True)
             self._threads.append(thread)

@@ -9,6 +9,7 @@ import resource
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -31,6 +32,7 @@ from tracker.inbound.credentials import set_secret
 from tracker.inbound.fetching import Mailboxes, sync_due
 from tracker.models import Credential, Letter, Mailbox, User
 from tracker.preferences import set_preference
+from tracker.worker import TURN_SECONDS
 
 PLAIN_SECRET = "plain-secret"
 BODY = "How much are forty chairs, and when could they be here?\r\n" * 80
@@ -43,6 +45,7 @@ def main() -> None:
     parser.add_argument("--letters", type=int, default=10_000)
     parser.add_argument("--engine", choices=("sqlite", "postgresql"), action="append")
     words = parser.parse_args()
+    sys.setswitchinterval(TURN_SECONDS)  # as a worker has it
     with dovecot() as server:
         address = filled(server, words.letters)
         seconds, size = mbsync(server, address)

@@ -1,9 +1,11 @@
 """A first load is quick because letters share a transaction (decision 32); what holds for each letter alone holds all the same."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
+from imapclient import IMAPClient
 from sqlalchemy import event
 from sqlmodel import Session
 
@@ -12,6 +14,7 @@ from tests.inbound.mail_world import SECRET, Post, each, fresh_address, letter, 
 from tests.servers import Dovecot
 from tracker.db import now
 from tracker.house import House
+from tracker.inbound import imap
 from tracker.inbound.accept import accept
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.inbound.sync import sync_mailbox
@@ -119,3 +122,44 @@ def test_enquiries_of_one_sender_in_one_transaction_see_each_other(post: Post) -
     assert first.counted
     assert {other.repeat_of_id for other in others} == {first.id}
     assert not any(other.counted for other in others)
+
+
+def test_while_letters_are_stored_the_next_ones_come(
+    post: Post, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second question is asked before the letters of the first are stored; they end up in their order all the same."""
+    monkeypatch.setattr("tracker.inbound.imap.METADATA_AT_ONCE", 10)
+    asked = threading.Event()
+    bodies = imap.bodies
+    told: list[bool] = []
+
+    def ask(client: IMAPClient, uids: Sequence[int]) -> dict[int, bytes]:
+        if uids[0] > 10:
+            asked.set()
+        return bodies(client, uids)
+
+    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+        if fetched.place.uid == 1:
+            told.append(asked.wait(20))
+        return accept(session, house, mailbox, fetched)
+
+    monkeypatch.setattr("tracker.inbound.imap_run.imap.bodies", ask)
+    assert post.sync(take=take) == LETTERS
+    assert told == [True]
+    assert post.subjects() == ALL
+    assert post.folder().last_uid == LETTERS
+
+
+def test_the_lease_is_lost_while_the_next_letters_come(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was handed in behind the letters that found it lost is not done."""
+    monkeypatch.setattr("tracker.inbound.imap.METADATA_AT_ONCE", 10)
+
+    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+        if fetched.place.uid == 5:
+            mailbox.lease_owner = "another"
+        return accept(session, house, mailbox, fetched)
+
+    assert post.sync(take=take) == 10
+    assert post.subjects() == ALL[:10]
+    assert post.folder().last_uid == 10
+    assert post.mailbox.lease_owner == "another"

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from tempfile import NamedTemporaryFile
 from typing import IO
 
@@ -17,6 +18,7 @@ from tracker.db import now
 from tracker.house import House
 from tracker.inbound import cursor, imap
 from tracker.inbound.actions import act
+from tracker.inbound.behind import Behind
 from tracker.inbound.fetched import Fetched, Place
 from tracker.inbound.folders import Folder, folders_of, watched
 from tracker.inbound.header_hash import MOST, header_hash
@@ -59,6 +61,7 @@ class ImapRun:
     taking: Taking
     deadline: float
     found: list[Folder] = field(default_factory=list)
+    behind: Behind = field(default_factory=Behind)
 
     def read(self) -> bool:
         """Reads every watched folder. False when the time was over before that."""
@@ -68,11 +71,13 @@ class ImapRun:
         if not mine:
             text = Sentence("None of the chosen folders is there any more. Choose one of the folders found.")
             raise Refused(Refusal(MailboxState.FOLDER_MISSING, text))
-        try:
-            for folder in mine:
-                self._folder(folder)
-        except TimeOver:
-            return False
+        with self.behind:
+            try:
+                for folder in mine:
+                    self._folder(folder)
+            except TimeOver:
+                self.behind.wait()
+                return False
         return True
 
     def _note_server(self) -> None:
@@ -194,7 +199,8 @@ class ImapRun:
                 self._load(group, plan)
             if plan.moves and some:
                 assert plan.row.id is not None
-                self.taking.passed(plan.row.id, some[-1])
+                self.behind.do(partial(self.taking.passed, plan.row.id, some[-1]))
+        self.behind.wait()
 
     def _not_placed(self, uids: Sequence[int], plan: Plan) -> list[int]:
         with self.house.database.reading() as session:
@@ -224,6 +230,7 @@ class ImapRun:
             if known is None:
                 unknown.append(meta)
             else:
+                self.behind.wait()
                 self.taking.known(known, self._place(meta.uid, plan))
         return unknown
 
@@ -236,7 +243,8 @@ class ImapRun:
         problems = dict(failed)
         if plan.silent and plan.moves and not problems:
             here = [meta for meta in group if meta.uid in bodies]
-            self.taking.letters([self._fetched(meta, plan, content=bodies.pop(meta.uid)) for meta in here])
+            fetched = [self._fetched(meta, plan, content=bodies.pop(meta.uid)) for meta in here]
+            self.behind.do(partial(self.taking.letters, fetched))
             return
         for meta in group:
             if meta.uid in problems:
@@ -266,6 +274,7 @@ class ImapRun:
         return NamedTemporaryFile(dir=folder)
 
     def _letter(self, fetched: Fetched, plan: Plan) -> None:
+        self.behind.wait()
         self.taking.letter(fetched, fetched.place.uid if plan.moves else None, again=plan.again)
 
     def _fetched(
@@ -292,6 +301,7 @@ class ImapRun:
         )
 
     def _put_aside(self, uid: int, plan: Plan, problem: Exception) -> None:
+        self.behind.wait()
         self.taking.put_aside(
             self._place(uid, plan), f"{type(problem).__name__}: {problem}", uid if plan.moves else None
         )
