@@ -1,6 +1,6 @@
 """Prints what reading mail costs: `python -m tests.bench.inbound [--letters N]`. Figures, never asserted.
 
-First load of N letters from a local Dovecot, with parsing and storing, beside mbsync on the same mailbox in the same run; a poll of
+First load of N letters from a local Dovecot, with parsing and storing, beside mbsync (the best of three) on the same mailbox; a poll of
 100 mailboxes without news; memory while a letter of 40 MB comes in.
 """
 
@@ -48,7 +48,7 @@ def main() -> None:
     sys.setswitchinterval(TURN_SECONDS)  # as a worker has it
     with dovecot() as server:
         address = filled(server, words.letters)
-        seconds, size = mbsync(server, address)
+        seconds, size = min(mbsync(server, address) for _ in range(3))
         print(f"{words.letters:,} letters of {size / words.letters / 1024:.1f} KB, {size / MEGABYTE:.0f} MB in all\n")
         print("| | seconds | letters per second |\n|---|---|---|")
         print(f"| mbsync | {seconds:.1f} | {words.letters / seconds:,.0f} |", flush=True)
