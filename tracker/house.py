@@ -63,7 +63,8 @@ class House:
         return ip.is_global or any(ip in network for network in self.settings.allow_private_hosts)
 
     def tls_context(self) -> ssl.SSLContext:
-        """For mail servers. Certificates are always checked; authorities of one's own come from ``INKLING_CA_FILE``."""
+        """For mail servers. Certificates are always checked; authorities of one's own come from ``INKLING_CA_FILE``, which is read
+        once in a process."""
         return _tls_for_mail(self.settings.ca_file)
 
     def web_tls_context(self) -> ssl.SSLContext:
