@@ -1,7 +1,7 @@
 """Prints what reading mail costs: `python -m tests.bench.inbound [--letters N]`. Figures, never asserted.
 
-First load of N letters from a local Dovecot, with parsing and storing, beside mbsync (the best of three) on the same mailbox; a poll of
-100 mailboxes without news; memory while a letter of 40 MB comes in.
+First load of N letters from a local Dovecot, with parsing and storing, beside mbsync (the best of three) on the same mailbox; a
+poll of 100 mailboxes without news; memory while a letter of 40 MB comes in.
 """
 
 import argparse
