@@ -260,6 +260,7 @@ def test_it_says_how_soon_new_mail_is_noticed(client: httpx.Client, house: House
             lease = now() + timedelta(minutes=until)
             session.merge(MailboxListening(mailbox_id=box.id or 0, owner="a worker", since=now(), until=lease))
         assert expected in client.get(there).text
+        assert ("new mail is noticed at once" in client.get("/mailboxes").text) == (until > 0)
     with house.database.session_scope() as session:
         session.merge(MailboxListening(mailbox_id=box.id or 0, owner="a worker", until=now() + timedelta(minutes=1)))
         session.get_one(Mailbox, box.id).state = "paused"

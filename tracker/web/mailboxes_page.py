@@ -49,6 +49,7 @@ def mailboxes(request: Request, user: User) -> Response:
             "mailboxes": found,
             "figures": figures_of(session, found),
             "problems": problem_counts(session, found),
+            "heard": {mailbox.id for mailbox in found if is_heard(session, mailbox)},
             "words": mailbox_words,
             "days": RECENT_DAYS,
             "limit": preference(session, "mailbox_limit"),
