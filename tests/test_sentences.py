@@ -9,7 +9,7 @@ from tracker.addresses import AddressError, normalise
 from tracker.house import House
 from tracker.locale import said, speaking
 from tracker.models import Account
-from tracker.sentences import Sentence, restored, stored, told
+from tracker.sentences import Sentence, restored, server_words, stored, told
 
 
 def test_a_sentence_is_its_english_text() -> None:
@@ -61,3 +61,19 @@ def test_a_row_keeps_the_sentence_whole(house: House, people: People, smtp_sink:
     assert kept == "a@b.example: Sending works."
     with speaking("ru"):
         assert said(kept) == "a@b.example: Отправка работает."
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("b'[AUTHENTICATIONFAILED] Authentication failed.'", "[AUTHENTICATIONFAILED] Authentication failed."),
+        ('b"Don\'t do that"', "Don't do that"),
+        ("b'caf\\xe9 ferm\\xe9\\r\\n'", "caf\ufffd ferm\ufffd"),
+        (b"5.7.8 no\r\n 5.7.8 really", "5.7.8 no 5.7.8 really"),
+        ("by then", "by then"),
+        ("b'", "b'"),
+        ("x" * 1000, "x" * 300),
+    ],
+)
+def test_what_a_server_said_is_shown_without_pythons_marks(words: bytes | str, said: str) -> None:
+    assert server_words(words) == said

@@ -17,7 +17,7 @@ from imapclient.exceptions import IMAPClientError, LoginError
 from tracker.house import House
 from tracker.limits import MAX_LITERAL_BYTES
 from tracker.oauth import OAuthError, access_token
-from tracker.sentences import Sentence, Told
+from tracker.sentences import Sentence, Told, server_words
 
 TIMEOUT = 30.0
 """Seconds to wait for any single answer of a mail server."""
@@ -313,7 +313,7 @@ def explain(server: Server, error: Exception) -> ConnectError:
             text = Sentence(
                 "%(where)s does not offer what was asked for: %(problem)s. Check the security setting.",
                 where=where,
-                problem=_clean(str(error)),
+                problem=server_words(str(error)),
             )
             return ConnectError("not_supported", text)
         case smtplib.SMTPServerDisconnected():
@@ -322,17 +322,17 @@ def explain(server: Server, error: Exception) -> ConnectError:
             )
             return ConnectError("disconnected", text)
         case smtplib.SMTPResponseException():
-            said = f"{error.smtp_code} {_clean(error.smtp_error)}".strip()
+            said = f"{error.smtp_code} {server_words(error.smtp_error)}".strip()
             return ConnectError("smtp", Sentence("%(where)s answered: %(said)s", where=where, said=said))
         case _:
-            problem = _clean(str(error) or type(error).__name__)
+            problem = server_words(str(error) or type(error).__name__)
             return ConnectError(
                 "line", Sentence("The line to %(where)s failed: %(problem)s.", where=where, problem=problem)
             )
 
 
 def _login_refused(server: Server, words: bytes | str, *, permanent: bool) -> ConnectError:
-    where, said = f"{server.host}:{server.port}", _clean(words)
+    where, said = f"{server.host}:{server.port}", server_words(words)
     if server.grant is not None:
         text = Sentence(
             "%(where)s does not take the sign-in. Is this protocol switched on for the mailbox? The server said: “%(said)s”",
@@ -360,8 +360,3 @@ def _wants_oauth(host: str, said: str) -> bool:
     if re.search(r"basic authentication is disabled|5\.7\.139|5\.7\.30\b", said, re.IGNORECASE):
         return True
     return host.lower() == "outlook.office365.com"
-
-
-def _clean(words: bytes | str) -> str:
-    text = words.decode(errors="replace") if isinstance(words, bytes) else words
-    return " ".join(text.split())[:300]

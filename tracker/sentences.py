@@ -1,8 +1,11 @@
 """Sentences for people that keep their words apart, so that each reader gets them in a language of their own. Pure."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Self
+
+_OCTETS = re.compile(r"""b(["'])(.*)\1""", re.DOTALL)
 
 
 class Sentence(str):
@@ -69,3 +72,11 @@ def _made(kept: Any) -> Any:
     if not isinstance(kept, dict):
         return kept
     return Sentence(str(kept["say"]), **{name: _made(inner) for name, inner in kept["with"].items()})
+
+
+def server_words(words: bytes | str) -> str:
+    """What a server said, on one line, for use in a sentence. Libraries show octets as Python does (``b'…'``); people do not."""
+    text = words.decode(errors="replace") if isinstance(words, bytes) else words
+    if shown := _OCTETS.fullmatch(text.strip()):
+        text = re.sub(r"\\x[0-9a-f]{2}", "\ufffd", shown[2]).replace("\\r", " ").replace("\\n", " ").replace("\\'", "'")
+    return " ".join(text.split())[:300]

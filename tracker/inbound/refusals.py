@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from tracker.sentences import Sentence
+from tracker.sentences import Sentence, server_words
 
 
 def N_(text: str) -> str:
@@ -87,4 +87,4 @@ def _hint(host: str, words: str) -> str:
 
 
 def _said(msgid: str, host: str, words: str) -> Sentence:
-    return Sentence(msgid, host=host, said=" ".join(words.split())[:300])
+    return Sentence(msgid, host=host, said=server_words(words))
