@@ -167,3 +167,8 @@ def hours_ago(hours: float) -> datetime:
 
 def imap_date(moment: datetime) -> str:
     return moment.strftime("%d-%b-%Y %H:%M:%S +0000")
+
+
+def put(dovecot: Dovecot, post: Post, subject: str, at: datetime | None = None, **more: str) -> int:
+    """A letter that the server has in the mailbox, from now on. Gives its UID."""
+    return dovecot.append(post.address, letter(subject), received_at=at or now(), **more)

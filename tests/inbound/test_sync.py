@@ -1,12 +1,11 @@
 """Reading a real Dovecot: what is new comes in, once; nothing on the server changes unless it was asked for."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlmodel import Session, select
 
-from tests.houses import People
-from tests.inbound.mail_world import SECRET, Post, each, fresh_address, hours_ago, letter, mailbox_on
+from tests.inbound.mail_world import Post, each, hours_ago, letter, mailbox_on, put
 from tests.servers import Dovecot
 from tracker.db import now
 from tracker.house import House
@@ -23,17 +22,6 @@ from tracker.models import (
     PendingAction,
     User,
 )
-
-
-@pytest.fixture
-def post(house: House, people: People, dovecot: Dovecot) -> Post:
-    address = fresh_address()
-    dovecot.add_user(address, SECRET)
-    return mailbox_on(house, people.user(), dovecot, address)
-
-
-def put(dovecot: Dovecot, post: Post, subject: str, at: datetime | None = None, **more: str) -> int:
-    return dovecot.append(post.address, letter(subject), received_at=at or now(), **more)
 
 
 def test_the_first_run_loads_the_last_day_and_the_next_what_is_new(post: Post, dovecot: Dovecot) -> None:

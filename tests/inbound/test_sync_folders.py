@@ -2,34 +2,19 @@
 
 import shutil
 import time
-from datetime import datetime
 
-import pytest
 from imapclient import imap_utf7
 from sqlmodel import col, select
 
-from tests.houses import People
-from tests.inbound.mail_world import SECRET, Post, fresh_address, hours_ago, letter, mailbox_on
+from tests.inbound.mail_world import Post, hours_ago, letter
 from tests.servers import Dovecot, wait_until
 from tracker.db import now
-from tracker.house import House
 from tracker.models import (
     Letter,
     LetterCopy,
     MailboxFolder,
     MailboxProblem,
 )
-
-
-@pytest.fixture
-def post(house: House, people: People, dovecot: Dovecot) -> Post:
-    address = fresh_address()
-    dovecot.add_user(address, SECRET)
-    return mailbox_on(house, people.user(), dovecot, address)
-
-
-def put(dovecot: Dovecot, post: Post, subject: str, at: datetime | None = None, **more: str) -> int:
-    return dovecot.append(post.address, letter(subject), received_at=at or now(), **more)
 
 
 def test_other_folders_by_their_real_names(post: Post, dovecot: Dovecot) -> None:

@@ -1,14 +1,14 @@
 """Runs over a real Dovecot: ended in the middle, one at a time, too long, caught up."""
 
 import threading
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlmodel import Session
 
 from tests.houses import People, opened_house
-from tests.inbound.mail_world import SECRET, Post, fresh_address, hours_ago, letter, mailbox_on
+from tests.inbound.mail_world import SECRET, Post, fresh_address, hours_ago, put
 from tests.servers import Dovecot
 from tracker.db import now
 from tracker.house import House
@@ -21,17 +21,6 @@ from tracker.models import (
     Mailbox,
     MailboxFolder,
 )
-
-
-@pytest.fixture
-def post(house: House, people: People, dovecot: Dovecot) -> Post:
-    address = fresh_address()
-    dovecot.add_user(address, SECRET)
-    return mailbox_on(house, people.user(), dovecot, address)
-
-
-def put(dovecot: Dovecot, post: Post, subject: str, at: datetime | None = None, **more: str) -> int:
-    return dovecot.append(post.address, letter(subject), received_at=at or now(), **more)
 
 
 def test_switched_off_in_the_middle_the_run_stops_at_the_next_letter(post: Post, dovecot: Dovecot) -> None:

@@ -5,7 +5,7 @@ import argparse
 from pixel.app import create_app
 from pixel.settings import EdgeSettings
 from tracker.commands import CommandError
-from tracker.commands.listening import run_server
+from tracker.commands.port import run_server
 from tracker.commands.running import start_logging
 from tracker.settings import read_settings, read_values
 

@@ -6,7 +6,7 @@ import sys
 from tracker.commands import CommandError
 from tracker.commands.gateway import open_gateway
 from tracker.commands.houses import wired_house
-from tracker.commands.listening import run_server
+from tracker.commands.port import run_server
 from tracker.commands.running import start_logging
 from tracker.front import create_front
 from tracker.house import House

@@ -51,11 +51,6 @@ _RU = (
     rf"\b(?:отключите|выключите|уберите|удалите|отмените|снимите)\s+(?:меня\s+с\s+|пожалуйста,?\s+|это\s+|ваш[еу]?\s+|свой\s+)*(?:отслеживани[ея]|трекинга?|слежку|(?:трекинговый\s+|следящий\s+)?пиксель){_NO_THING}",
     r"\bотз(?:ываю|ываем|овите)\s+(?:сво[её]\s+|мо[её]\s+|наше\s+|данное\s+)?(?:ранее\s+\S+\s+)?согласи[ея]",
 )
-_SUBJECT = re.compile(
-    r"track|spy|read(?:ing)?[-\s]+receipt|pixel|beacon|web[-\s]*link|consent|отсле|трек|след|слеж|шпион|пиксел|согласи",
-    re.IGNORECASE,
-)
-"""One of these is in every phrase; nearly every letter has none, and its sentences need no closer look."""
 _STEMS = (
     "track",
     "spy",
@@ -72,7 +67,7 @@ _STEMS = (
     "пиксел",
     "согласи",
 )
-"""As above, to be found in letters of many thousand characters in no time."""
+"""One of these is in every phrase; nearly every letter has none, and its sentences need no closer look."""
 _ENDS = re.compile(r"(?<=[.!?…])\s+|\n\s*\n|;\s|(?<=\w)\s*\n(?=\s*[-*•])")
 
 
@@ -85,12 +80,12 @@ def may_ask(text: str) -> bool:
 def asks_not_to_be_tracked(text: str) -> str | None:
     """The sentence that says so, as it was written; None where none does. ``text`` is what the writer wrote, without quotations."""
     text = text[:_MOST_TEXT]
-    if not may_ask(text) or not _SUBJECT.search(text):
+    if not may_ask(text):
         return None
     for sentence in _ENDS.split(text):
         words = " ".join(sentence.split())
         plain = words.replace("’", "'").replace("ʼ", "'")
-        if _SUBJECT.search(plain) and any(phrase.search(plain) for phrase in _phrases()):
+        if may_ask(plain) and any(phrase.search(plain) for phrase in _phrases()):
             return words[:LONGEST_QUOTE]
     return None
 

@@ -15,7 +15,7 @@ from sqlmodel import Session, and_, col, or_, select, update
 from tracker.counting.bulk import insert_or_keep
 from tracker.db import now
 from tracker.house import House
-from tracker.inbound.timetable import dead_among
+from tracker.inbound.timetable import dead_among, is_free
 from tracker.models import Credential, Mailbox, MailboxFolder, MailboxListening, MailboxState
 
 LEASE = timedelta(seconds=60)
@@ -85,7 +85,7 @@ def _take(house: House, owner: str, mailbox_id: int) -> bool:
     with house.database.session_scope() as session:
         session.execute(insert_or_keep(session, MailboxListening).values(mailbox_id=mailbox_id))
         free = update(MailboxListening).where(col(MailboxListening.mailbox_id) == mailbox_id)
-        free = free.where(or_(col(MailboxListening.owner).is_(None), col(MailboxListening.until) < moment))
+        free = free.where(_is_free(moment))
         return session.exec(free.values(owner=owner, until=moment + LEASE, since=None)).rowcount == 1
 
 
@@ -105,13 +105,16 @@ def _healthy() -> tuple[ColumnElement[bool], ...]:
     )  # fmt: skip
 
 
+def _is_free(moment: datetime) -> ColumnElement[bool]:
+    return or_(col(MailboxListening.owner).is_(None), col(MailboxListening.until) < moment)
+
+
 def _may_be_taken(moment: datetime) -> ColumnElement[bool]:
     """A refused sign-in is not tried again before a run has shown that it works: a provider may lock the account."""
-    free = or_(col(MailboxListening.owner).is_(None), col(MailboxListening.until) < moment)
     refused = col(MailboxListening.refused_at)
     renewed = col(Credential.changed_at) > refused
     rested = or_(col(MailboxListening.not_before).is_(None), col(MailboxListening.not_before) <= moment, renewed)
-    return and_(free, rested, or_(refused.is_(None), refused < col(Mailbox.good_run_at)))
+    return and_(_is_free(moment), rested, or_(refused.is_(None), refused < col(Mailbox.good_run_at)))
 
 
 def _targets(session: Session, query: Any) -> dict[int, Target]:
@@ -176,9 +179,8 @@ def want_run(house: House, mailbox_id: int) -> bool:
     Where runs fail or the mailbox is off nothing happens: their pauses are not ours to shorten.
     """
     moment = now()
-    free = or_(col(Mailbox.lease_until).is_(None), col(Mailbox.lease_until) < moment)
     with house.database.session_scope() as session:
-        due = update(Mailbox).where(col(Mailbox.id) == mailbox_id, *_healthy(), free)
+        due = update(Mailbox).where(col(Mailbox.id) == mailbox_id, *_healthy(), is_free(moment))
         if session.exec(due.values(sync_wanted=True, due_at=moment)).rowcount == 1:
             return True
         mailbox = session.get(Mailbox, mailbox_id)

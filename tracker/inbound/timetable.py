@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select, update
 
 from tracker.db import now
@@ -54,8 +55,7 @@ def claim_due(house: House, owner: str) -> Claim | None:
         for mailbox, host in _due(session, moment):
             if _held(session, host, moment) >= AT_ONCE_PER_HOST:
                 continue
-            free = or_(col(Mailbox.lease_until).is_(None), col(Mailbox.lease_until) < moment)
-            take = update(Mailbox).where(col(Mailbox.id) == mailbox.id, col(Mailbox.due_at) <= moment, free)
+            take = update(Mailbox).where(col(Mailbox.id) == mailbox.id, col(Mailbox.due_at) <= moment, is_free(moment))
             held = take.values(
                 lease_owner=owner, lease_until=moment + LEASE, sync_wanted=False, run_started_at=moment, run_loaded=0
             )
@@ -66,10 +66,14 @@ def claim_due(house: House, owner: str) -> Claim | None:
     return None
 
 
+def is_free(moment: datetime) -> ColumnElement[bool]:
+    """No run holds the mailbox at this moment."""
+    return or_(col(Mailbox.lease_until).is_(None), col(Mailbox.lease_until) < moment)
+
+
 def _due(session: Session, moment: datetime) -> list[tuple[Mailbox, str]]:
-    free = or_(col(Mailbox.lease_until).is_(None), col(Mailbox.lease_until) < moment)
     due = select(Mailbox, Credential.host).join(Credential, col(Credential.id) == col(Mailbox.credential_id))
-    due = due.where(col(Mailbox.due_at) <= moment, free, col(Mailbox.removed_at).is_(None))
+    due = due.where(col(Mailbox.due_at) <= moment, is_free(moment), col(Mailbox.removed_at).is_(None))
     return list(session.exec(due.order_by(col(Mailbox.sync_wanted).desc(), col(Mailbox.due_at)).limit(50)).all())
 
 

@@ -37,7 +37,7 @@ from tracker.outgoing.footer_words import footer_for
 from tracker.outgoing.policy import tighten
 from tracker.outgoing.rates import Room, put_off, room
 from tracker.preferences import preference
-from tracker.sentences import Sentence
+from tracker.sentences import Sentence, server_words
 
 log = logging.getLogger(__name__)
 
@@ -218,10 +218,8 @@ def _hand_over(line: smtplib.SMTP, sender: str, recipient: str, copy: Copy) -> O
     except smtplib.SMTPResponseException as error:
         return _refusal(error.smtp_code, error.smtp_error)
     except (OSError, smtplib.SMTPException) as error:
-        problem = " ".join(str(error).split())[:300]
-        raise ConnectError(
-            "line", Sentence("The line broke during the hand-over: %(problem)s", problem=problem)
-        ) from None
+        text = Sentence("The line broke during the hand-over: %(problem)s", problem=server_words(str(error)))
+        raise ConnectError("line", text) from None
     return Outcome(DeliveryStatus.ACCEPTED, "")
 
 

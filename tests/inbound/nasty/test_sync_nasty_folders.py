@@ -1,29 +1,15 @@
 """Servers that count, search and name their folders in their own way."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from sqlmodel import select
 
-from tests.houses import People
-from tests.inbound.mail_world import Post, fresh_address, hours_ago, imap_date, letter, mailbox_on
-from tests.inbound.nasty_answers import BODY, always, put
-from tests.servers_nasty import Held, NastyImap, nasty_imap
+from tests.inbound.mail_world import Post, hours_ago, imap_date, letter
+from tests.inbound.nasty.answers import BODY, always, put
+from tests.servers_nasty import Held, NastyImap
 from tracker.db import now
-from tracker.house import House
 from tracker.models import LetterCopy, MailboxFolder, MailboxProblem, PendingAction
-
-
-@pytest.fixture
-def server() -> Iterator[NastyImap]:
-    with nasty_imap() as server:
-        yield server
-
-
-@pytest.fixture
-def post(house: House, people: People, server: NastyImap) -> Post:
-    return mailbox_on(house, people.user(), server, fresh_address())
 
 
 def test_a_folder_with_very_many_letters_is_searched_in_pieces(server: NastyImap, post: Post) -> None:

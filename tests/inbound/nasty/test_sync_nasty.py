@@ -2,29 +2,15 @@
 
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 from sqlmodel import select
 
-from tests.houses import People
-from tests.inbound.mail_world import Post, fresh_address, letter, mailbox_on
-from tests.inbound.nasty_answers import BODY, always, once, put
-from tests.servers_nasty import CUT, NastyImap, nasty_imap
+from tests.inbound.mail_world import Post, letter
+from tests.inbound.nasty.answers import BODY, always, once, put
+from tests.servers_nasty import CUT, NastyImap
 from tracker.db import now
-from tracker.house import House
 from tracker.models import FetchRetry, MailboxProblem
-
-
-@pytest.fixture
-def server() -> Iterator[NastyImap]:
-    with nasty_imap() as server:
-        yield server
-
-
-@pytest.fixture
-def post(house: House, people: People, server: NastyImap) -> Post:
-    return mailbox_on(house, people.user(), server, fresh_address())
 
 
 def test_a_range_to_the_end_gives_the_last_letter_again_and_it_is_not_fetched(server: NastyImap, post: Post) -> None:

@@ -1,29 +1,15 @@
 """Servers that have had enough, or try our patience."""
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
-from tests.houses import People
-from tests.inbound.mail_world import Post, fresh_address, hours_ago, mailbox_on
-from tests.inbound.nasty_answers import BODY, always, put
-from tests.servers_nasty import CUT, NastyImap, nasty_imap
+from tests.inbound.mail_world import Post, hours_ago
+from tests.inbound.nasty.answers import BODY, always, put
+from tests.servers_nasty import CUT, NastyImap
 from tracker.db import now
-from tracker.house import House
 from tracker.models import FetchRetry
-
-
-@pytest.fixture
-def server() -> Iterator[NastyImap]:
-    with nasty_imap() as server:
-        yield server
-
-
-@pytest.fixture
-def post(house: House, people: People, server: NastyImap) -> Post:
-    return mailbox_on(house, people.user(), server, fresh_address())
 
 
 def test_the_day_is_spent(server: NastyImap, post: Post) -> None:

@@ -1,0 +1,207 @@
+"""Which worker listens to a mailbox, until when, and how it goes beside the runs."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.houses import People
+from tests.inbound.listening.world import (
+    QUICK,
+    arrives,
+    assert_untouched,
+    heard,
+    left_alone,
+    logins,
+    read_once,
+    row,
+    stays,
+    working,
+)
+from tests.inbound.mail_world import Post, credential_of, fresh_address, mailbox_on
+from tests.servers import wait_until
+from tests.servers_nasty import CUT, NastyImap, nasty_imap
+from tests.test_worker import worker_process
+from tracker.db import now
+from tracker.house import House
+from tracker.inbound.credentials import change_credential
+from tracker.inbound.listening import want_run
+from tracker.inbound.mailboxes import change_mailbox, credential_changed, remove_mailbox
+from tracker.models import Mailbox, MailboxListening
+
+
+def test_two_workers_one_listener(house: House, post: Post, server: NastyImap) -> None:
+    with working(house, "test:2"):
+        with working(house, "test:1"):
+            wait_until(lambda: heard(post) and server.idling)
+            stays(lambda: len(server.idling) <= 1)
+            first = row(post).owner
+        # One of them has gone, politely.
+        wait_until(lambda: heard(post) and server.idling, 5)
+        assert row(post).owner == "test:2"
+        assert first in ("test:1", "test:2")
+    assert (row(post).owner, row(post).until) == (None, None)
+
+
+def held_by(owner: str, post: Post, seconds: float) -> MailboxListening:
+    until = now() + timedelta(seconds=seconds)
+    return MailboxListening(mailbox_id=post.mailbox_id, owner=owner, since=now(), until=until)
+
+
+def test_a_worker_elsewhere_is_followed_after_its_lease(house: House, post: Post, server: NastyImap) -> None:
+    with house.database.session_scope() as session:
+        session.add(held_by("elsewhere:1", post, seconds=2))
+    with working(house):
+        stays(lambda: not server.idling, 0.8)
+        wait_until(lambda: row(post).owner == "test:1" and heard(post), 10)
+
+
+def test_a_worker_that_lost_its_lease_leaves(house: House, post: Post, server: NastyImap) -> None:
+    with working(house):
+        wait_until(lambda: heard(post) and server.idling)
+        with house.database.session_scope() as session:
+            listened = session.get_one(MailboxListening, post.mailbox_id)
+            listened.owner, listened.until = "elsewhere:1", now() + timedelta(minutes=1)
+        wait_until(lambda: not server.idling)
+        assert server.said(rb"^LOGOUT")
+    assert row(post).owner == "elsewhere:1"
+
+
+@pytest.mark.timeout(180)
+def test_killed_while_listening_the_next_one_listens(house: House, post: Post, server: NastyImap) -> None:
+    with worker_process(house) as process:
+        wait_until(lambda: heard(post), 60)
+        assert row(post).owner == f"{socket.gethostname()}:{process.pid}"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert heard(post), "nobody has said that it ended"
+    with worker_process(house):
+        wait_until(lambda: len(server.idling) == 1 and heard(post), 30)
+        arrives(server, "Still heard")
+        wait_until(lambda: post.subjects() == ["Still heard"], 20)
+
+
+def test_other_pid_namespaces_do_not_hold_our_own_name(house: House, post: Post) -> None:
+    """In a container that started again we have the number that we had before."""
+    with house.database.session_scope() as session:
+        session.add(held_by("test:1", post, seconds=300))
+    with working(house):
+        wait_until(lambda: heard(post))
+
+
+def switch_off(post: Post) -> None:
+    with post.house.database.session_scope() as session:
+        change_mailbox(session, session.get_one(Mailbox, post.mailbox_id), credential_of(session, post), active=False)
+
+
+def remove(post: Post) -> None:
+    with post.house.database.session_scope() as session:
+        remove_mailbox(session, session.get_one(Mailbox, post.mailbox_id))
+
+
+def change_password(post: Post) -> None:
+    with post.house.database.session_scope() as session:
+        credential = credential_of(session, post)
+        change_credential(session, post.house, credential, "another")
+        credential_changed(session, credential)
+
+
+def change_folders(post: Post) -> None:
+    with post.house.database.session_scope() as session:
+        mailbox = session.get_one(Mailbox, post.mailbox_id)
+        change_mailbox(session, mailbox, credential_of(session, post), folders=["Sales"])
+
+
+@pytest.mark.parametrize("change", [switch_off, remove, change_password, change_folders])
+def test_changes_end_the_line(house: House, post: Post, server: NastyImap, change: Callable[[Post], None]) -> None:
+    with working(house):
+        wait_until(lambda: heard(post) and server.idling)
+        (line,) = server.idling
+        change(post)
+        wait_until(lambda: line not in server.idling, 3)
+        assert server.said(rb"^LOGOUT")
+        if change is not change_password:  # then the mailbox is tested, and listened to again
+            wait_until(lambda: not heard(post))
+
+
+def test_it_listens_to_the_folder_that_is_read_now(house: House, post: Post, server: NastyImap) -> None:
+    server.folders += (b'* LIST () "/" Sales\r\n',)
+    with working(house):
+        wait_until(lambda: heard(post) and server.idling)
+        change_folders(post)
+        wait_until(lambda: server.idled_in[-1] == b"Sales" and heard(post), 10)
+        with house.database.session_scope() as session:
+            mailbox = session.get_one(Mailbox, post.mailbox_id)
+            change_mailbox(session, mailbox, credential_of(session, post), folders=["Sales", "Inbox"])
+        wait_until(lambda: server.idled_in[-1] == b"INBOX" and heard(post), 10)
+
+
+def test_a_server_without_idle_is_never_asked(house: House, people: People) -> None:
+    with nasty_imap() as server:
+        post = read_once(mailbox_on(house, people.user(), server, fresh_address()))
+        before = server.lines
+        with working(house):
+            stays(lambda: server.lines == before)
+            assert post.rows(MailboxListening) == []
+            post.change(capabilities=["IDLE", "IMAP4REV1"])  # it had it once
+            wait_until(lambda: left_alone(post), 10)
+        assert server.said(rb"^IDLE") == []
+    assert_untouched(post)
+
+
+def test_a_refused_sign_in_is_not_tried_again(house: House, post: Post, server: NastyImap) -> None:
+    """The password was changed at the provider, which may lock the account of whoever tries on."""
+    with working(house, pace=replace(QUICK, refused_rest=0.1)):
+        wait_until(lambda: heard(post) and server.idling)
+        refuse = b" NO [AUTHENTICATIONFAILED] Invalid credentials\r\n"
+        server.script = lambda server, tag, command: tag + refuse if command.startswith(b"AUTHENTICATE") else None
+        before = logins(server)
+        server.tell(CUT)
+        wait_until(lambda: row(post).refused_at is not None)
+        stays(lambda: logins(server) == before + 1)
+        assert_untouched(post)
+        server.script = lambda server, tag, command: None
+        stays(lambda: logins(server) == before + 1, 0.5)
+        post.change(due_at=now())  # an ordinary run finds that it works
+        wait_until(lambda: heard(post), 10)
+        assert row(post).refused_at is None
+        assert logins(server) == before + 3
+
+
+def test_no_more_than_the_operator_allows(house: House, people: People, post: Post, server: NastyImap) -> None:
+    other = read_once(mailbox_on(house, people.user("Bob"), server, fresh_address()))
+    with working(house, most=0):
+        stays(lambda: not server.idling and post.rows(MailboxListening) == [], 0.5)
+    with working(house, most=1):
+        wait_until(lambda: heard(post) and server.idling)
+        stays(lambda: len(server.idling) == 1, 0.5)
+        switch_off(post)
+        wait_until(lambda: heard(other), 5)
+
+
+def test_pauses_of_runs_are_not_shortened(house: House, post: Post) -> None:
+    later = now() + timedelta(minutes=5)
+    for trouble in ({"failures": 1}, {"login_failures": 1}, {"state": "throttled"}, {"active": False}):
+        post.change(due_at=later, **trouble)
+        assert want_run(house, post.mailbox_id)
+        assert (post.mailbox.due_at, post.mailbox.sync_wanted) == (later, False)
+        post.change(failures=0, login_failures=0, state="active", active=True)
+    post.change(lease_owner="a run", lease_until=later)
+    assert not want_run(house, post.mailbox_id), "it is being read"
+    assert (post.mailbox.due_at, post.mailbox.sync_wanted) == (later, False)
+    post.change(lease_until=None)
+    assert want_run(house, post.mailbox_id)
+    assert post.mailbox.sync_wanted
+
+
+def test_news_during_a_run_makes_another(house: House, post: Post, server: NastyImap) -> None:
+    with working(house):
+        wait_until(lambda: heard(post) and server.idling)
+        post.change(lease_owner="a run", lease_until=now() + timedelta(seconds=1.5))
+        arrives(server, "Just missed")
+        stays(lambda: not post.subjects(), 0.8)
+        wait_until(lambda: post.subjects() == ["Just missed"], 10)
