@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Self
 
 _OCTETS = re.compile(r"""b(["'])(.*)\1""", re.DOTALL)
 
@@ -40,6 +40,36 @@ class Told(ValueError):
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+
+
+ActionCode = Literal["invalid", "not_found", "forbidden", "conflict", "too_large", "too_many"]
+
+
+class ActionError(Told):
+    """Something a person asked for cannot be done, whichever way they asked: page, API, command line or mail program.
+
+    ``code`` is the kind of refusal, ``field`` the input that is wrong (empty: none in particular), ``fields`` every input that is
+    wrong with its sentence, and ``retry_after`` the seconds after which ``too_many`` ends. ``detail_code`` is what programs may
+    read of it, where ``code`` is not enough.
+    """
+
+    def __init__(
+        self, code: ActionCode, sentence: str, field: str = "", *, detail_code: str = "", retry_after: int = 0
+    ) -> None:
+        super().__init__(sentence)
+        self.code: ActionCode = code
+        self.field = field
+        self.fields: Mapping[str, str] = {field: sentence} if field else {}
+        self.detail_code = detail_code or code
+        self.retry_after = retry_after
+
+    @classmethod
+    def of_fields(cls, fields: Mapping[str, str]) -> "ActionError":
+        """Several inputs are wrong; the first one's sentence stands for all."""
+        field, sentence = next(iter(fields.items()))
+        error = ActionError("invalid", sentence, field)
+        error.fields = dict(fields)
+        return error
 
 
 MARK = '{"say": '

@@ -6,6 +6,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 
 from tracker.house import House
+from tracker.sentences import ActionError
 from tracker.web import (
     accounts_page,
     api_tokens,
@@ -39,7 +40,7 @@ from tracker.web import (
 )
 from tracker.web.api import create_api
 from tracker.web.cross_origin import CrossOriginProtection
-from tracker.web.errors import on_crash, on_http_error, refuse_cross_origin
+from tracker.web.errors import on_action_error, on_crash, on_http_error, refuse_cross_origin
 from tracker.web.forwarded import Forwarded
 from tracker.web.security_headers import SecurityHeaders
 from tracker.web.static_files import Static
@@ -90,7 +91,7 @@ def create_app(house: House) -> Starlette:
             Middleware(SecurityHeaders, https=house.settings.base_url.startswith("https:")),
             Middleware(CrossOriginProtection, base_url=house.settings.base_url, refuse=refuse_cross_origin),
         ],
-        exception_handlers={HTTPException: on_http_error, Exception: on_crash},
+        exception_handlers={HTTPException: on_http_error, ActionError: on_action_error, Exception: on_crash},
         max_body_size=MAX_BODY,
     )
     app.state.house = house

@@ -6,8 +6,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tracker.locale import N_, speaking
+from tracker.locale import N_, said, speaking
 from tracker.locale import gettext as _
+from tracker.sentences import ActionError
+from tracker.web.api.errors import STATUS
 from tracker.web.auth import words_of
 from tracker.web.page import house, render
 from tracker.web.security_headers import HEADERS
@@ -21,6 +23,7 @@ SENTENCES: Mapping[int, tuple[str, str]] = {
     ),
     403: (N_("This is not open to you"), N_("Ask an administrator of your workspace if you need it.")),
     404: (N_("There is nothing here"), N_("The page was moved or removed, or it belongs to somebody else.")),
+    409: (N_("This cannot be done now"), N_("Go back, reload the page and try again.")),
     405: (N_("This address is not for that"), N_("Go back, reload the page and try again.")),
     413: (N_("That is too large"), N_("Send less at once: smaller or fewer files.")),
     422: (N_("Something in the form does not fit"), N_("Go back and check what you entered.")),
@@ -57,6 +60,17 @@ def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     detail = error.detail if error.detail.endswith((".", "!", "?")) else ""
     return error_page(request, error.status_code, detail, error.headers)
+
+
+def on_action_error(request: Request, error: Exception) -> Response:
+    """For an :class:`ActionError` that no form shows beside its field."""
+    assert isinstance(error, ActionError)
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+    if not hasattr(request.state, "user"):
+        request.state.user = _person(request)
+    with speaking(*words_of(request)):
+        detail = said(error)
+    return error_page(request, STATUS[error.code], detail, headers)
 
 
 def on_crash(request: Request, _error: Exception) -> Response:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from tracker.addresses import AddressError
 from tracker.consent import MoveError
 from tracker.outgoing.draft import SendError
+from tracker.sentences import ActionError
 from tracker.web.filter_values import FilterError
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ def install(api: FastAPI) -> None:
     """Makes every error of the application a problem document."""
     answers: Mapping[Any, Callable[[Any], Response]] = {
         Problem: lambda e: problem(e.status, e.detail, e.errors, e.headers),
+        ActionError: _action_error,
         HTTPException: _http_error,
         RequestValidationError: _validation_error,
         FilterError: lambda e: _field_problem(e.field, "invalid", str(e)),
@@ -86,6 +88,14 @@ def install(api: FastAPI) -> None:
 
 
 _TOO_LARGE = {"too_large": 413}
+STATUS = {"invalid": 422, "not_found": 404, "forbidden": 403, "conflict": 409, "too_large": 413, "too_many": 429}
+"""How the web says each code of :class:`ActionError`."""
+
+
+def _action_error(error: ActionError) -> Response:
+    errors = [FieldError(field=field, code=error.detail_code, detail=text) for field, text in error.fields.items()]
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+    return problem(STATUS[error.code], str(error), errors, headers)
 
 
 def _handler(answer: Callable[[Any], Response]) -> Callable[[Request, Exception], Awaitable[Response]]:
