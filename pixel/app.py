@@ -9,9 +9,6 @@ from pixel.endpoints import Endpoints, Receive, Scope, Send
 from pixel.settings import EdgeSettings
 from pixel.spool import Spool
 
-PATHS = ("/o/", "/c/", "/drain", "/healthz", "/robots.txt")
-"""How the paths begin that the edge answers."""
-
 _NOT_READING = answers.method_not_allowed(b"GET, HEAD")
 _NOT_DRAINING = answers.method_not_allowed(b"GET")
 
@@ -20,7 +17,7 @@ class EdgeApp:
     """Plain ASGI, with no middleware between the server and the answer.
 
     Alone it opens and closes its spool with the server's lifespan. Inside another application that one calls
-    `start` and `stop`, and hands over the requests for `PATHS`.
+    `start` and `stop`, and hands over the requests that the edge `handles`.
     """
 
     def __init__(self, settings: EdgeSettings) -> None:
@@ -30,8 +27,10 @@ class EdgeApp:
         self._prefix = urlsplit(settings.tracking_url).path
 
     def handles(self, path: str) -> bool:
-        """True for a path (of the tracking address, prefix included) that belongs to the edge."""
-        return path.removeprefix(self._prefix).startswith(PATHS)
+        """True for a path that the edge must answer inside another application. The path of the tracking address may stand
+        before it or was taken off by a proxy; a `/healthz` without it is about that application."""
+        own = path.removeprefix(self._prefix)
+        return own.startswith(("/o/", "/c/")) or own in ("/drain", "/robots.txt") or (own == "/healthz" != path)
 
     async def start(self) -> None:
         """Opens the spool. Raises SpoolError when it cannot be written, or another process writes it."""

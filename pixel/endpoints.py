@@ -46,7 +46,6 @@ class Endpoints:
         self._own_hosts = settings.own_hosts
         self._own_origin = origin_of(settings.base_url)
         self._own_name = (host_of(settings.base_url) or "").encode("ascii")
-        self._own_path = path_of(settings.base_url) + "/"
         self._tracking_path = path_of(settings.tracking_url)
         self.over_budget = 0
         self.unwritten = 0
@@ -155,7 +154,7 @@ class Endpoints:
         if referer is None or self._own_name not in referer.lower():
             return False
         url = referer[:2048].decode("ascii", "replace")
-        return origin_of(url) == self._own_origin and (path_of(url) + "/").startswith(self._own_path)
+        return origin_of(url) == self._own_origin
 
     def _self_user(self, headers: Mapping[bytes, bytes]) -> str | None:
         cookie = headers.get(b"cookie", b"")

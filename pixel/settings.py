@@ -24,7 +24,7 @@ class EdgeSettings:
     """What the edge needs to know.
 
     `keys` sign and verify tokens, newest first. `tracking_url` is where pixels and links live, `base_url` where people
-    use the product; both without a slash at the end. `own_hosts` are the hosts of both.
+    use the product, which has no path; both without a slash at the end. `own_hosts` are the hosts of both.
     """
 
     data_dir: Path
@@ -51,6 +51,8 @@ class EdgeSettings:
         """
         data_dir = Path(_value(environ, "INKLING_DATA_DIR") or "data")
         base_url = _url(environ, "INKLING_BASE_URL", DEFAULT_URL)
+        if urlsplit(base_url).path:
+            raise ValueError(f"INKLING_BASE_URL: {base_url!r} has a path; the pages need a host of their own")
         return cls(
             data_dir=data_dir,
             keys=_keys(environ, data_dir),

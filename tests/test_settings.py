@@ -147,6 +147,7 @@ WRONG: list[tuple[str, str]] = [
     ("BASE_URL", "https://mail.example.com:eighty"),
     ("BASE_URL", "https://mail.example.com:99999"),
     ("BASE_URL", "https://mail.example.com/?a=1"),
+    ("BASE_URL", "https://mail.example.com/inkling"),
     ("BASE_URL", "https://mail.example.com/#top"),
     ("BASE_URL", "https://user:secret@mail.example.com"),
     ("BASE_URL", "https://:secret@mail.example.com"),

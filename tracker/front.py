@@ -14,8 +14,6 @@ from tracker.settings import Settings
 from tracker.web.app import create_app
 from tracker.worker import Worker
 
-_EDGE_PATHS = ("/o/", "/c/", "/drain", "/robots.txt")
-
 
 class Front:
     """Plain ASGI in front of edge and web, so that a pixel passes no middleware."""
@@ -26,7 +24,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"].startswith(_EDGE_PATHS):
+        elif scope["type"] == "http" and self.edge.handles(scope["path"]):
             await self.edge(scope, receive, send)
         else:
             await self.web(scope, receive, send)

@@ -105,6 +105,11 @@ class Settings:
     """By provider, those that were configured."""
 
     @property
+    def tracking_path(self) -> str:
+        """What stands before the paths of pixels, links and recipients' pages; mostly nothing."""
+        return urlsplit(self.tracking_url).path
+
+    @property
     def is_sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
 
@@ -119,6 +124,8 @@ def read_settings(
     given = read_values(environ, dotenv)
     data_dir = _data_dir(given.get("INKLING_DATA_DIR", "./data"))
     base_url = _url("INKLING_BASE_URL", given.get("INKLING_BASE_URL", default_url))
+    if urlsplit(base_url).path:
+        raise SettingError(f"INKLING_BASE_URL must have no path, not {base_url!r}; the pages need a host of their own")
     cert, key = _certificate(given)
     return Settings(
         data_dir=data_dir,

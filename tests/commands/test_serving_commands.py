@@ -1,17 +1,26 @@
 """The roles as processes: they start, serve, stop on a signal, and refuse with a sentence what cannot be."""
 
+import json
+import re
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urljoin
 
 import httpx
 import pytest
 from sqlmodel import select
 
+from pixel.tokens import new_public_id
 from tests.commands.inkling import Inkling
 from tests.servers import free_port, wait_until
+from tracker.choice_links import ChoiceLink, LinkKind
+from tracker.db import now
+from tracker.house import House
 from tracker.models import WorkerBeat
+from tracker.outgoing.host_health import problem_of
+from tracker.recipients import find_or_make
 
 
 @contextmanager
@@ -36,6 +45,43 @@ def test_everything_in_one_process(inkling: Inkling) -> None:
     assert (inkling.folder / "data" / "inkling.sqlite3").is_file()
     assert (inkling.folder / "data").stat().st_mode & 0o777 == 0o700
     assert (inkling.folder / "data" / "secret-keys").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("pages", ["127.0.0.1", "localhost"], ids=["beside the pages", "on a host of its own"])
+def test_a_tracking_address_with_a_path_works_in_one_process(inkling: Inkling, pages: str) -> None:
+    port, key = free_port(), "drain-0123456789-abcdefghijk"
+    tracking = f"http://127.0.0.1:{port}/t"
+    inkling.settings |= {"TRACKING_URL": tracking, "BASE_URL": f"http://{pages}:{port}", "DRAIN_KEY": key}
+    with inkling.running("serve", "--port", str(port), "--smtp-port", "0") as running:
+        running.wait_for_ports(port)
+        house = inkling.house()
+        delivery = new_public_id()
+        assert httpx.get(house.pixel_url(delivery)).headers["content-type"] == "image/gif"
+        click = httpx.get(house.click_url(delivery, 1, "https://shop.example/offer"))
+        assert (click.status_code, click.headers["location"]) == (302, "https://shop.example/offer")
+        assert "Disallow" in httpx.get(f"{tracking}/robots.txt").text
+        hits = httpx.get(f"{tracking}/drain", params={"after": 0}, headers={"Authorization": f"Bearer {key}"})
+        assert [json.loads(line)["kind"] for line in hits.text.splitlines()] == ["open", "click"]
+        assert problem_of(house) == "", "the tracking host is as it should be"
+        assert httpx.get(f"http://{pages}:{port}/sign-in", follow_redirects=True).status_code == 200
+        assert httpx.get(f"{tracking}/sign-in").status_code == 404, "only what recipients use lives there"
+        _look_at_own_page(house, tracking)
+        house.database.close()
+
+
+def _look_at_own_page(house: House, tracking: str) -> None:
+    """All that the page names lives under the tracking address; its form answers there too."""
+    with house.database.session_scope() as session:
+        anna = find_or_make(session, "anna@client.example", "Anna")
+    url = house.choice_url(ChoiceLink(LinkKind.OWN, anna.public_id, "", now().date()))
+    page = httpx.get(url)
+    assert page.status_code == 200
+    named = {urljoin(url, name) for name in re.findall(r'(?:href|src|action)="([^"#][^"]*)"', page.text)}
+    assert {name for name in named if not name.startswith(f"{tracking}/")} == set()
+    for name in named:
+        if "/static/" in name or "?lang=" in name:
+            assert httpx.get(name).status_code == 200, name
+    assert httpx.post(url, data={"do": "stop"}).status_code == 200
 
 
 def test_pages_alone(inkling_on_both: Inkling) -> None:

@@ -22,8 +22,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             "INKLING_SECRET_KEYS": f"{KEY}, {OLDER_KEY}",
             "INKLING_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1,2001:db8::/32",
             "INKLING_DRAIN_KEY": DRAIN_KEY,
-            "INKLING_TRACKING_URL": "https://Track.example.com/",
-            "INKLING_BASE_URL": "https://crm.example.com/inkling/",
+            "INKLING_TRACKING_URL": "https://Track.example.com/t/",
+            "INKLING_BASE_URL": "https://crm.example.com/",
             "INKLING_HITS_PER_SOURCE": "50",
             "INKLING_HITS_PER_TOKEN": "0",
         }
@@ -33,8 +33,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         keys=(KEY, OLDER_KEY),
         trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("192.0.2.1"), ip_network("2001:db8::/32")),
         drain_key=DRAIN_KEY,
-        tracking_url="https://Track.example.com",
-        base_url="https://crm.example.com/inkling",
+        tracking_url="https://Track.example.com/t",
+        base_url="https://crm.example.com",
         budgets=Budgets(per_source=50, per_token=0),
     )
     assert settings.own_hosts == {"track.example.com", "crm.example.com"}
@@ -77,6 +77,7 @@ def test_values_can_come_from_files(tmp_path: Path) -> None:
         ("INKLING_TRACKING_URL", "https://h/?x=1"),
         ("INKLING_BASE_URL", "http://[broken"),
         ("INKLING_BASE_URL", "http://h h/"),
+        ("INKLING_BASE_URL", "http://h/inkling/"),
         ("INKLING_HITS_PER_SOURCE", "-1"),
         ("INKLING_HITS_PER_TOKEN", "many"),
     ],

@@ -154,25 +154,24 @@ def test_e17_robots_are_told_to_stay_away(edge: RunningEdge) -> None:
 
 OWN_PAGES = [
     {"Sec_Fetch_Site": "same-origin"},
-    {"Referer": "https://crm.example/inkling/messages/7"},
-    {"Referer": "https://crm.example:443/inkling"},
-    {"Referer": "HTTPS://CRM.example/inkling?x=1"},
+    {"Referer": "https://crm.example/messages/7"},
+    {"Referer": "https://crm.example:443/messages"},
+    {"Referer": "HTTPS://CRM.example/messages?x=1"},
 ]
 OTHER_PAGES = [
     {"Sec_Fetch_Site": "cross-site"},
     {"Sec_Fetch_Site": "same-site"},
     {"Referer": "https://mail.example/"},
-    {"Referer": "https://crm.example/webmail/"},
-    {"Referer": "https://crm.example:8443/inkling/"},
-    {"Referer": "https://crm.example.evil/inkling/"},
-    {"Referer": "https://evil/?https://crm.example/inkling/"},
+    {"Referer": "https://crm.example:8443/messages/"},
+    {"Referer": "https://crm.example.evil/messages/"},
+    {"Referer": "https://evil/?https://crm.example/messages/"},
     {"Referer": "[::broken"},
 ]
 
 
 @pytest.mark.parametrize(("headers", "hits"), [(h, 0) for h in OWN_PAGES] + [(h, 1) for h in OTHER_PAGES])
 def test_e18_our_own_pages_make_no_hits(tmp_path: Path, headers: dict[str, str], hits: int) -> None:
-    with running_edge(tmp_path, base_url="https://crm.example/inkling") as edge:
+    with running_edge(tmp_path, base_url="https://crm.example") as edge:
         assert edge.ask(open_path(edge.open_token()), **headers).body == PIXEL
         assert edge.ask(f"/c/{edge.click_token('https://example.org/')}", **headers).status == 302
         assert len(edge.hits()) == 2 * hits
@@ -245,8 +244,8 @@ def test_f29_prefix_of_the_tracking_address_is_understood_with_and_without(tmp_p
         assert edge.ask(open_path(token)).body == PIXEL
         assert edge.ask("/t/robots.txt").status == 200
         assert len(edge.hits()) == 2
-        assert edge.app.handles("/t/o/x")
-        assert not edge.app.handles("/t/messages")
+        assert all(edge.app.handles(path) for path in ("/t/o/x", "/o/x", "/t/drain", "/t/robots.txt", "/t/healthz"))
+        assert not any(edge.app.handles(path) for path in ("/t/messages", "/t", "/to/x", "/healthz", "/t/drainage"))
 
 
 def test_ids_rise_and_times_are_in_order(edge: RunningEdge) -> None:

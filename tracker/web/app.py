@@ -48,6 +48,7 @@ from tracker.web.static_files import Static
 MAX_BODY = 48 * 1024 * 1024
 """No request may have more bytes, wherever it goes: attachments of 25 MB in base64, and their letter."""
 
+_STATIC = Mount("/static", Static(), name="static")
 ROUTES: list[BaseRoute] = [
     *mail.routes,
     *message.routes,
@@ -78,14 +79,14 @@ ROUTES: list[BaseRoute] = [
     *health.routes,
     *sign_in.routes,
     *set_up.routes,
-    Mount("/static", Static(), name="static"),
+    _STATIC,
 ]
 
 
 def create_app(house: House) -> Starlette:
     """The web application on a wired house. The database must be at its newest revision."""
     app = Starlette(
-        routes=[*ROUTES, Mount("/api/v1", create_api(house))],
+        routes=[*ROUTES, Mount("/api/v1", create_api(house)), *_under_the_tracking_path(house.settings.tracking_path)],
         middleware=[
             Middleware(Forwarded, proxies=house.settings.trusted_proxies),
             Middleware(SecurityHeaders, https=house.settings.base_url.startswith("https:")),
@@ -96,3 +97,8 @@ def create_app(house: House) -> Starlette:
     )
     app.state.house = house
     return app
+
+
+def _under_the_tracking_path(path: str) -> list[BaseRoute]:
+    """Recipients' pages once more where their links lead when the tracking address has a path."""
+    return [Mount(path, routes=[*own_page.routes, _STATIC])] if path else []

@@ -173,7 +173,8 @@ def _show(request: Request, *, done: str = "", problem: str = "", status: int = 
         states = states_of(session, visitor.recipient)
         context = {
             "visitor": visitor,
-            "here": f"/r/{visitor.token}",
+            "tracking_path": here.settings.tracking_path,
+            "here": f"{here.settings.tracking_path}/r/{visitor.token}",
             "erased": visitor.recipient.erased_at is not None,
             "asking": visitor.link.kind == LinkKind.ASK and visitor.is_fresh,
             "controller": controller(session, here),
