@@ -17,9 +17,10 @@ from tracker.house import House
 from tracker.limits import MAX_ATTACHMENT_BYTES
 from tracker.locale import babel_locale, said, zone
 from tracker.locale import gettext as _
-from tracker.models import Attachment, Message, MessageState, User
+from tracker.models import Attachment, Letter, Message, MessageState, User
 from tracker.outgoing.rewriting import without_ours
 from tracker.outgoing.send import SendError, accept
+from tracker.ownership import find_owned, owned
 from tracker.web.auth import action, page
 from tracker.web.compose_plan import plan_of, want_exchangers
 from tracker.web.compose_start import (
@@ -38,14 +39,12 @@ from tracker.web.drafts import (
     detach,
     discard,
     files_of_draft,
-    find_draft,
     read_draft,
     save_draft,
     to_send,
 )
 from tracker.web.mail_rows import accounts_of
 from tracker.web.merge import merge, remember_company, without_holes
-from tracker.web.own_letter import own_letter
 from tracker.web.page import house, redirect, render
 from tracker.web.pictures import (
     address_of,
@@ -157,10 +156,10 @@ def _picture(session: Session, message: Message, form: FormData) -> Response:
 
 def _start(session: Session, user: User, query: QueryParams) -> Typed:
     if "letter" in query:
-        return answer_to_letter(session, user, own_letter(session, user, query["letter"]))
+        return answer_to_letter(session, user, owned(session, Letter, user, query["letter"]))
     reply = query.get("reply", "")
     if reply:
-        original = find_draft(session, user, reply)
+        original = find_owned(session, Message, user, reply)
         if original is None or original.state == MessageState.DRAFT:
             raise HTTPException(404)
         return answer_to(session, user, original)
@@ -170,7 +169,7 @@ def _start(session: Session, user: User, query: QueryParams) -> Typed:
 
 
 def _own_draft(session: Session, user: User, public_id: str) -> Message:
-    message = find_draft(session, user, public_id)
+    message = find_owned(session, Message, user, public_id)
     if message is None:
         raise HTTPException(404)
     return message

@@ -23,6 +23,7 @@ from tracker.outgoing.draft import check_attachment_sizes
 from tracker.outgoing.placeholders import NAMES
 from tracker.outgoing.rewriting import snippet_of
 from tracker.outgoing.send import Draft, OutgoingFile, SendError
+from tracker.ownership import find_owned, owned_rows
 
 ROLES = ("to", "cc", "bcc")
 MOST_REFERENCES = 20
@@ -111,11 +112,6 @@ def without_scripts(html: str) -> str:
     from tracker.web.safe_html import clean, runs_something
 
     return clean(html) if runs_something(html) else html
-
-
-def find_draft(session: Session, user: User, public_id: str) -> Message | None:
-    query = select(Message).where(Message.public_id == public_id, Message.user_id == user.id)
-    return session.exec(query).first()
 
 
 def read_draft(session: Session, message: Message, zone: str) -> Typed:
@@ -232,11 +228,8 @@ def moment_of(text: str, zone: str) -> datetime | None:
 
 def account_of(session: Session, user: User, public_id: str) -> Account | None:
     """The account chosen, else the person's first."""
-    mine = (
-        select(Account).where(Account.user_id == user.id, col(Account.removed_at).is_(None)).order_by(col(Account.id))
-    )
-    chosen = session.exec(mine.where(Account.public_id == public_id)).first() if public_id else None
-    return chosen or session.exec(mine).first()
+    chosen = find_owned(session, Account, user, public_id)
+    return chosen or session.exec(owned_rows(Account, user).order_by(col(Account.id))).first()
 
 
 def files_of_draft(session: Session, message: Message) -> Sequence[Attachment]:
@@ -290,7 +283,7 @@ def _answer(session: Session, user: User, typed: Typed, message: Message) -> Non
     if letter is not None and letter.message_id:
         ids = letter_ids(letter)
         message.in_reply_to, message.thread = ids[-1], _thread(session, letter) or ids[0]
-    original = find_draft(session, user, typed.reply) if typed.reply and letter is None else None
+    original = find_owned(session, Message, user, typed.reply) if typed.reply and letter is None else None
     if original is not None:
         message.in_reply_to, message.thread = original.message_id, original.thread or original.message_id
 
@@ -307,10 +300,7 @@ def _references(session: Session, user: User, typed: Typed, message: Message) ->
 def answered_letter(session: Session, user: User, reply: str) -> Letter | None:
     """The letter of one's own that a reply is to; None when it answers a message, or nothing."""
     kind, _colon, public_id = reply.partition(":")
-    if kind != "letter" or not public_id:
-        return None
-    query = select(Letter).where(Letter.user_id == user.id, Letter.public_id == public_id)
-    return session.exec(query.where(col(Letter.deleted_at).is_(None))).first()
+    return find_owned(session, Letter, user, public_id) if kind == "letter" else None
 
 
 def letter_ids(letter: Letter) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from tracker.house import House
 from tracker.inbound.withdrawal import take_back, withdraw
 from tracker.locale import N_, babel_locale, zone
 from tracker.locale import gettext as _
-from tracker.models import User
+from tracker.models import Letter, User
+from tracker.ownership import owned
 from tracker.web.auth import action, page
 from tracker.web.csv_export import csv_response
 from tracker.web.filter_values import FilterError
@@ -24,7 +25,6 @@ from tracker.web.formats import day
 from tracker.web.letter_filter import CATEGORIES, SHOWS, LetterFilter
 from tracker.web.letter_rows import LetterRow, mailboxes_of, read_letters
 from tracker.web.letter_words import STANDINGS, category_words, standing_of, standing_words
-from tracker.web.own_letter import own_letter
 from tracker.web.page import house, local_path, redirect, render
 
 _PARTS = {"rows": "_letter_list.html", "more": "_letter_rows.html"}
@@ -94,7 +94,7 @@ def withdrawal(request: Request, user: User, form: FormData) -> Response:
     """Takes an enquiry out as spam; ``back`` is the page to return to. Can be undone."""
     back = local_path(str(form.get("back", "")), "/enquiries")
     with house(request).database.session_scope() as session:
-        letter = own_letter(session, user, request.path_params["id"])
+        letter = owned(session, Letter, user, request.path_params["id"])
         withdraw(session, letter)
     undo = f"/letters/{letter.public_id}/withdrawal-end?back={quote(back)}"
     return redirect(back, _("Withdrawn as spam. It counts no more."), action=undo, action_label=_("Undo"))
@@ -105,7 +105,7 @@ def withdrawal_end(request: Request, user: User, form: FormData) -> Response:
     """Undoes a withdrawal. What counted meanwhile stays: then the letter becomes its repeat."""
     back = local_path(str(form.get("back", "")) or request.query_params.get("back"), "/enquiries")
     with house(request).database.session_scope() as session:
-        letter = own_letter(session, user, request.path_params["id"])
+        letter = owned(session, Letter, user, request.path_params["id"])
         take_back(session, letter)
     if letter.counted:
         return redirect(back, _("It counts as an enquiry again."))

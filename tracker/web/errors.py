@@ -63,13 +63,13 @@ def on_http_error(request: Request, error: Exception) -> Response:
 
 
 def on_action_error(request: Request, error: Exception) -> Response:
-    """For an :class:`ActionError` that no form shows beside its field."""
+    """For an :class:`ActionError` that no form shows beside its field. What is not there gets the page of every 404."""
     assert isinstance(error, ActionError)
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
     if not hasattr(request.state, "user"):
         request.state.user = _person(request)
     with speaking(*words_of(request)):
-        detail = said(error)
+        detail = said(error) if error.code != "not_found" else ""
     return error_page(request, STATUS[error.code], detail, headers)
 
 

@@ -22,10 +22,10 @@ from tracker.outgoing.footer import without_footers
 from tracker.outgoing.hidden_link import without_traps
 from tracker.outgoing.rewrite import unwrap
 from tracker.outgoing.rewriting import choice_mark, is_own_pixel, is_own_trap, original_of
+from tracker.ownership import owned
 from tracker.web.auth import action, page
 from tracker.web.download import download
 from tracker.web.letter_words import category_words, oddities, reason_words, standing_of, standing_words
-from tracker.web.own_letter import own_letter
 from tracker.web.page import house, redirect, render
 from tracker.web.safe_html import SANDBOX, has_remote_images, safe_mail
 
@@ -67,7 +67,7 @@ _ANSWERABLE = ("human", "auto_reply", "auto_generated", "bulk")
 @page
 def letter(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
-        shown = _shown(session, own_letter(session, user, request.path_params["id"]))
+        shown = _shown(session, owned(session, Letter, user, request.path_params["id"]))
     html = shown.body.html if shown.body else None
     context = {
         "shown": shown,
@@ -89,7 +89,7 @@ def letter_content(request: Request, user: User) -> Response:
     """The letter itself, for the sandboxed frame: sanitised, our own pixels and redirects taken out of what it quotes."""
     here = house(request)
     with here.database.reading() as session:
-        found = own_letter(session, user, request.path_params["id"])
+        found = owned(session, Letter, user, request.path_params["id"])
         body = session.get(LetterBody, found.id)
         pictures = _pictures(session, found, (body and body.html) or "")
     html = without_traps((body and body.html) or "", lambda url: is_own_trap(here, url))
@@ -103,7 +103,7 @@ def letter_content(request: Request, user: User) -> Response:
 def letter_file(request: Request, user: User) -> Response:
     """An attachment, always as a download."""
     with house(request).database.reading() as session:
-        found = own_letter(session, user, request.path_params["id"])
+        found = owned(session, Letter, user, request.path_params["id"])
         wanted = (LetterAttachment.letter_id == found.id, LetterAttachment.public_id == request.path_params["file"])
         file = session.exec(select(LetterAttachment).where(*wanted)).first()
         content = content_of(raw_of(session, found), file.part) if file else None
@@ -116,7 +116,7 @@ def letter_file(request: Request, user: User) -> Response:
 def letter_raw(request: Request, user: User) -> Response:
     """The letter as it came, for a mail program."""
     with house(request).database.reading() as session:
-        found = own_letter(session, user, request.path_params["id"])
+        found = owned(session, Letter, user, request.path_params["id"])
         content = raw_of(session, found)
     return download(content, f"{found.subject[:80] or 'letter'}.eml")
 
@@ -125,7 +125,7 @@ def letter_raw(request: Request, user: User) -> Response:
 def letter_reading(request: Request, user: User, _form: FormData) -> Response:
     """The person has the letter before them."""
     with house(request).database.session_scope() as session:
-        found = own_letter(session, user, request.path_params["id"])
+        found = owned(session, Letter, user, request.path_params["id"])
         if found.read_at is None:
             found.read_at = now()
             session.add(found)
@@ -137,7 +137,7 @@ def letter_reading(request: Request, user: User, _form: FormData) -> Response:
 def letter_removal(request: Request, user: User, _form: FormData) -> Response:
     """Throws the letter away here; on the server it stays, and it is not loaded again."""
     with house(request).database.session_scope() as session:
-        remove_letter(session, own_letter(session, user, request.path_params["id"]))
+        remove_letter(session, owned(session, Letter, user, request.path_params["id"]))
     return redirect("/enquiries", _("The letter is deleted here. It stays on the mail server."))
 
 

@@ -10,14 +10,14 @@ from starlette.routing import Route
 
 from tracker.locale import N_, babel_locale
 from tracker.locale import gettext as _
-from tracker.models import User
+from tracker.models import Message, User
+from tracker.ownership import owned
 from tracker.web.auth import page
 from tracker.web.filter_values import FilterError
 from tracker.web.filters import STATES, Cursor, Filter
 from tracker.web.formats import day
 from tracker.web.mail_activity import activity_of
-from tracker.web.mail_rows import accounts_of, has_account, has_any, read_figures, read_listing
-from tracker.web.own_message import own_message
+from tracker.web.mail_rows import accounts_of, has_account, read_figures, read_listing
 from tracker.web.page import house, render
 
 _PARTS = {"rows": "_mail_list.html", "more": "_mail_rows.html"}
@@ -62,7 +62,6 @@ def mail(request: Request, user: User) -> Response:
             "sentence": sentence_of(chosen),
             "states": STATES,
             "accounts": accounts_of(session, user),
-            "has_any": not empty or has_any(session, user),
             "has_account": not empty or has_account(session, user),
             "first_page": after is None,
             "more_url": address(chosen, cursor=str(listing.next)) if listing.next else "",
@@ -78,7 +77,7 @@ def mail_activity(request: Request, user: User) -> Response:
     if kind not in ("opens", "clicks"):
         raise HTTPException(404)
     with house(request).database.reading() as session:
-        message = own_message(session, user, request.path_params["id"])
+        message = owned(session, Message, user, request.path_params["id"])
         context = {"message": message, "kind": kind, "activity": activity_of(session, message, kind)}
     return render(request, "_mail_activity.html", context)
 

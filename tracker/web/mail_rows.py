@@ -12,6 +12,7 @@ from tracker.db import now
 from tracker.locale import babel_locale, ngettext
 from tracker.locale import gettext as _
 from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, User
+from tracker.ownership import owned_rows
 from tracker.web.activity_words import machine_words, rule_words
 from tracker.web.filters import MEASURABLE, PAGE, Cursor, Filter, in_list_order
 
@@ -115,18 +116,12 @@ def figures_by_template(session: Session, user: User) -> dict[int, Figures]:
     return found
 
 
-def has_any(session: Session, user: User) -> bool:
-    return session.scalar(select(col(Message.id)).where(col(Message.user_id) == user.id).limit(1)) is not None
-
-
 def has_account(session: Session, user: User) -> bool:
-    query = select(col(Account.id)).where(col(Account.user_id) == user.id, col(Account.removed_at).is_(None))
-    return session.scalar(query.limit(1)) is not None
+    return session.exec(owned_rows(Account, user).limit(1)).first() is not None
 
 
 def accounts_of(session: Session, user: User) -> Sequence[Account]:
-    query = select(Account).where(col(Account.user_id) == user.id, col(Account.removed_at).is_(None))
-    return session.scalars(query.order_by(col(Account.id))).all()
+    return session.exec(owned_rows(Account, user).order_by(col(Account.id))).all()
 
 
 def eye_of(message: Message, machines: Sequence[tuple[str, str | None]] = (), rules: Sequence[str] = ()) -> Mark:

@@ -34,6 +34,7 @@ from tracker.outgoing.hidden_link import without_traps
 from tracker.outgoing.rewrite import unwrap
 from tracker.outgoing.rewriting import choice_mark, is_own_pixel, is_own_trap, original_of
 from tracker.outgoing.send import cancel
+from tracker.ownership import owned
 from tracker.privacy.views import measured, note_view
 from tracker.web.activity_words import Line, consent_words, link_reason, rule_words, shown_url, timeline
 from tracker.web.auth import action, page
@@ -41,7 +42,6 @@ from tracker.web.download import download
 from tracker.web.mail_rows import eye_of, link_of
 from tracker.web.message_answers import Answer, answers_to
 from tracker.web.mx_words import trust_words
-from tracker.web.own_message import own_message
 from tracker.web.page import house, redirect, render
 from tracker.web.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.web.sent_parts import SentFile, files_of, pictures_of
@@ -84,7 +84,7 @@ class Shown:
 def message(request: Request, user: User) -> Response:
     """The page; with ``part=live`` only what changes while one looks."""
     with house(request).database.reading() as session:
-        found = own_message(session, user, request.path_params["id"])
+        found = owned(session, Message, user, request.path_params["id"])
         if found.state == MessageState.DRAFT:
             return redirect(f"/compose/{found.public_id}")
         shown = _shown(session, found)
@@ -113,7 +113,7 @@ def message_content(request: Request, user: User) -> Response:
     """The mail itself, for the sandboxed frame: our own pixels and redirects taken out of what it quotes."""
     here = house(request)
     with here.database.reading() as session:
-        found = own_message(session, user, request.path_params["id"])
+        found = owned(session, Message, user, request.path_params["id"])
         body = session.get(MessageBody, found.id)
     html = without_traps((body and body.html) or "", lambda url: is_own_trap(here, url))
     html = without_footers(html, lambda url: choice_mark(here, url))
@@ -126,7 +126,7 @@ def message_content(request: Request, user: User) -> Response:
 def message_file(request: Request, user: User) -> Response:
     """An attachment, always as a download: nothing somebody attached is ever shown as a page of ours."""
     with house(request).database.reading() as session:
-        found = own_message(session, user, request.path_params["id"])
+        found = owned(session, Message, user, request.path_params["id"])
         files = files_of(session, found, session.get(MessageBody, found.id))
     number = request.path_params["number"]
     if number >= len(files):
@@ -138,7 +138,7 @@ def message_file(request: Request, user: User) -> Response:
 def message_cancellation(request: Request, user: User, form: FormData) -> Response:
     """Takes the message back while it is not handed over; it is a draft again."""
     with house(request).database.session_scope() as session:
-        found = own_message(session, user, request.path_params["id"])
+        found = owned(session, Message, user, request.path_params["id"])
         done = cancel(session, found)
     if done:
         return redirect(f"/compose/{found.public_id}", _("Not sent. Your message is a draft again."))
@@ -151,7 +151,7 @@ def message_cancellation(request: Request, user: User, form: FormData) -> Respon
 def message_mute(request: Request, user: User, form: FormData) -> Response:
     """``muted`` is yes or no."""
     with house(request).database.session_scope() as session:
-        found = own_message(session, user, request.path_params["id"])
+        found = owned(session, Message, user, request.path_params["id"])
         found.muted = form.get("muted") == "yes"
         session.add(found)
         notify.announce(session, found.user_id, "message", found.public_id)
@@ -165,7 +165,7 @@ def message_mute(request: Request, user: User, form: FormData) -> Response:
 def message_tracking_end(request: Request, user: User, form: FormData) -> Response:
     """Stops tracking: what comes from now on is answered and forgotten; what is known stays."""
     with house(request).database.session_scope() as session:
-        found = own_message(session, user, request.path_params["id"])
+        found = owned(session, Message, user, request.path_params["id"])
         stop_tracking(session, found)
         notify.announce(session, found.user_id, "message", found.public_id)
     return redirect(f"/mail/{found.public_id}", _("This message is not tracked any more. Its links go on working."))
@@ -178,7 +178,7 @@ def message_reminder(request: Request, user: User, form: FormData) -> Response:
     if not days.isdigit() or int(days) > MAX_REMINDER_DAYS:
         raise HTTPException(400)
     with house(request).database.session_scope() as session:
-        found = own_message(session, user, request.path_params["id"])
+        found = owned(session, Message, user, request.path_params["id"])
         found.follow_up_at = now() + timedelta(days=int(days)) if int(days) else None
         session.add(found)
         notify.announce(session, found.user_id, "message", found.public_id)
@@ -191,7 +191,7 @@ def message_reminder(request: Request, user: User, form: FormData) -> Response:
 def message_reading(request: Request, user: User, form: FormData) -> Response:
     """The person has the message before them: the bell's lines about it are read."""
     with house(request).database.session_scope() as session:
-        found = own_message(session, user, request.path_params["id"])
+        found = owned(session, Message, user, request.path_params["id"])
         assert found.id is not None
         notify.mark_message_read(session, user, found.id)
     return Response(status_code=204)
@@ -202,7 +202,7 @@ def event_verdict(request: Request, user: User, form: FormData) -> Response:
     """``human`` is yes or no: the user knows better."""
     here = house(request)
     with here.database.session_scope() as session:
-        found = own_message(session, user, request.path_params["id"])
+        found = owned(session, Message, user, request.path_params["id"])
         query = select(Event).where(Event.public_id == request.path_params["event"], Event.message_id == found.id)
         event = session.exec(query).first()
         if event is None or event.kind not in ("open", "click"):

@@ -1,7 +1,6 @@
 """Errors of the API as ``application/problem+json`` (RFC 9457). No error ever repeats what the caller sent as a value."""
 
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +15,7 @@ from starlette.responses import Response
 from tracker.addresses import AddressError
 from tracker.consent import MoveError
 from tracker.outgoing.draft import SendError
+from tracker.ownership import is_public_id
 from tracker.sentences import ActionError
 from tracker.web.filter_values import FilterError
 
@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
-_PUBLIC_ID = re.compile(r"[A-Za-z0-9_-]{1,16}")
 
 
 class FieldError(BaseModel):
@@ -64,7 +63,7 @@ def not_found(what: str = "There is nothing here.") -> Problem:
 
 def known(id: str) -> str:
     """A public id out of a path. Raises 404 for what can be none: PostgreSQL would stumble over NUL."""
-    if not _PUBLIC_ID.fullmatch(id):
+    if not is_public_id(id):
         raise not_found()
     return id
 

@@ -9,11 +9,11 @@ from sqlmodel import Session, col, or_, select
 
 from tracker.engagement.verdict import Reason
 from tracker.models import Delivery, Event, Message, TrackedLink
+from tracker.ownership import owned
 from tracker.privacy.views import measured, note_view
 from tracker.web.api.call import Caller
 from tracker.web.api.door import router
 from tracker.web.api.fields import Shape
-from tracker.web.api.messages import find_message
 from tracker.web.api.paging import Listing, PageQuery, page
 
 events = router("Messages")
@@ -66,7 +66,7 @@ class EventShape(Shape):
 def list_events(call: Caller, id: str, paged: PageQuery) -> Listing[EventShape]:
     """What happened to a message, newest first. Repeats right after one another are one event."""
     with call.reading() as session:
-        message = find_message(session, call, id)
+        message = owned(session, Message, call.user, id)
         copies = session.exec(select(Delivery).where(Delivery.message_id == message.id)).all()
         query = select(Event).where(Event.message_id == message.id, col(Event.merged).is_(False))
         if frozen := [copy.id for copy in copies if copy.frozen]:

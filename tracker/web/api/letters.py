@@ -10,9 +10,9 @@ from sqlalchemy import select
 from sqlmodel import Session, col
 
 from tracker.models import Letter, LetterAttachment, LetterBody, Mailbox, Message
+from tracker.ownership import owned
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
-from tracker.web.api.errors import known, not_found
 from tracker.web.api.fields import Shape
 from tracker.web.api.paging import Listing, Paged
 from tracker.web.filter_values import yes_or_no
@@ -137,7 +137,7 @@ def list_letters(call: Caller, query: Annotated[LetterQuery, Query()]) -> Listin
 def get_letter(call: Caller, id: str) -> LetterShape:
     """A letter with its text and the names of its attachments."""
     with call.reading() as session:
-        letter = find_letter(session, call, id)
+        letter = owned(session, Letter, call.user, id)
         (facts,) = _facts(session, rows_of(session, call.user, [letter]))
         body = session.get(LetterBody, letter.id)
         return LetterShape(
@@ -160,15 +160,6 @@ def list_enquiries(call: Caller, query: Annotated[EnquiryQuery, Query()]) -> Lis
         facts = zip(_facts(session, rows), rows, strict=True)
         items = [EnquiryLine(**one, repeats=row.repeated, attribution=None) for one, row in facts]
         return Listing(items=items, next=after)
-
-
-def find_letter(session: Session, call: Call, id: str) -> Letter:
-    """The caller's own letter; raises :class:`Problem` 404, for somebody else's too."""
-    mine = select(Letter).where(col(Letter.user_id) == call.user.id, col(Letter.public_id) == known(id))
-    found = session.scalars(mine.where(col(Letter.deleted_at).is_(None))).first()
-    if found is None:
-        raise not_found("There is no such letter.")
-    return found
 
 
 def _page(session: Session, call: Call, chosen: LetterFilter, paged: Paged) -> tuple[Sequence[LetterRow], str | None]:

@@ -6,13 +6,14 @@ from base64 import b64decode
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
-from sqlmodel import Session, select
+from sqlmodel import Session
 
 from tracker.addresses import Mailbox
 from tracker.limits import MAX_RECIPIENTS
 from tracker.models import Message
 from tracker.outgoing.draft import Draft, OutgoingFile
 from tracker.outgoing.href import web_address
+from tracker.ownership import find_owned, owned_rows
 from tracker.web.api.accounts import find_account
 from tracker.web.api.call import Call
 from tracker.web.api.errors import Problem
@@ -130,12 +131,11 @@ def _thread(session: Session, call: Call, answered: str | None) -> tuple[str | N
     """In-Reply-To and References (RFC 5322 section 3.6.4). One of our own messages brings its thread along."""
     if not answered:
         return None, ()
-    mine = select(Message).where(Message.user_id == call.user.id)
     by_header = answered if answered.startswith("<") else f"<{answered}>"
     if "@" not in answered:
-        own = session.exec(mine.where(Message.public_id == answered)).first()
+        own = find_owned(session, Message, call.user, answered)
     elif _MESSAGE_ID.fullmatch(by_header):
-        own = session.exec(mine.where(Message.message_id == by_header)).first()
+        own = session.exec(owned_rows(Message, call.user).where(Message.message_id == by_header)).first()
     else:
         own = None
     if own is not None:

@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from tracker.models import Message
 from tracker.outgoing.send import accept, cancel
+from tracker.ownership import owned
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import LARGEST_MESSAGE, router
-from tracker.web.api.errors import Problem, known, not_found
+from tracker.web.api.errors import Problem
 from tracker.web.api.idempotency import once
 from tracker.web.api.message_bodies import NewMessage, draft_of
 from tracker.web.api.message_shapes import MessageLine, MessageShape, message_lines, message_shape
@@ -75,7 +76,7 @@ def list_messages(call: Caller, query: Annotated[MessageQuery, Query()]) -> List
 def get_message(call: Caller, id: str) -> MessageShape:
     """A message with its copies, links and counts."""
     with call.reading() as session:
-        return message_shape(session, find_message(session, call, id))
+        return message_shape(session, owned(session, Message, call.user, id))
 
 
 @messages.post("/messages/{id}/cancellation", response_model=MessageShape)
@@ -83,7 +84,7 @@ def post_cancellation(call: Caller, id: str) -> Response:
     """Takes a message back while nothing of it was handed over; it is a draft again. 409 when it is too late."""
 
     def work(session: Session) -> MessageShape:
-        message = find_message(session, call, id)
+        message = owned(session, Message, call.user, id)
         if not cancel(session, message):
             raise Problem(409, "This message cannot be taken back: it was handed over already, or was never queued.")
         session.flush()
@@ -106,18 +107,9 @@ def delete_mute(call: Caller, id: str) -> Response:
 
 def _mute(call: Call, id: str, muted: bool) -> Response:
     def work(session: Session) -> MessageShape:
-        message = find_message(session, call, id)
+        message = owned(session, Message, call.user, id)
         message.muted = muted
         session.add(message)
         return message_shape(session, message)
 
     return once(call, work)
-
-
-def find_message(session: Session, call: Call, id: str) -> Message:
-    """The caller's own message; raises :class:`Problem` 404, for somebody else's too."""
-    mine = select(Message).where(Message.user_id == call.user.id, Message.public_id == known(id))
-    found = session.exec(mine).first()
-    if found is None:
-        raise not_found("There is no such message.")
-    return found
