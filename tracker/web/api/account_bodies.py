@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from tracker.fields import Address, Body, Line, Name
 from tracker.house import House
 from tracker.mail_services import PRESETS
 from tracker.models import Account, User
 from tracker.outgoing.accounts import set_secret
 from tracker.web.api.errors import Problem
-from tracker.web.api.fields import Address, Body, Line, Name
 
 _HOST = re.compile(r"[^\s/@\\\x00-\x20\x7f]+")
 _PORTS = {

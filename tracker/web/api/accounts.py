@@ -12,6 +12,7 @@ from starlette.responses import Response
 from tracker.addresses import domain_of
 from tracker.connect import ConnectError
 from tracker.db import now
+from tracker.fields import Shape
 from tracker.models import Account, Delivery, DeliveryStatus, Message
 from tracker.oauth import forget_unused
 from tracker.outgoing.accounts import check_account, set_secret
@@ -24,7 +25,6 @@ from tracker.web.api.budget import Budget
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
 from tracker.web.api.errors import Problem, known, not_found
-from tracker.web.api.fields import Shape
 from tracker.web.api.idempotency import once, replayed
 from tracker.web.api.paging import Listing, PageQuery, page
 

@@ -6,11 +6,11 @@ from pydantic import Field
 from starlette.responses import Response
 
 from tracker.consent_import import UnreadableFile, import_consents
+from tracker.fields import Body, Shape
 from tracker.models import Role
 from tracker.web.api.call import Caller
 from tracker.web.api.door import router
 from tracker.web.api.errors import Problem
-from tracker.web.api.fields import Body, Shape
 from tracker.web.api.idempotency import once, replayed
 
 consents = router("Recipients")

@@ -17,6 +17,7 @@ from tracker.consent import MoveError
 from tracker.outgoing.draft import SendError
 from tracker.ownership import is_public_id
 from tracker.sentences import ActionError
+from tracker.web.field_errors import named, sentence_of
 from tracker.web.filter_values import FilterError
 
 log = logging.getLogger(__name__)
@@ -143,40 +144,10 @@ def _validation_error(error: RequestValidationError) -> Response:
     return problem(422, errors[0].detail, errors)
 
 
-def _field_error(found: Mapping[str, Any]) -> FieldError:
-    path = [str(part) for part in found["loc"][1:]] or ["body"]
-    field = ".".join(path)[:120]
-    sentence = _SENTENCES.get(found["type"], _otherwise)(f"“{field}”", found.get("ctx", {}), found["msg"])
-    return FieldError(field=field, code=found["type"], detail=sentence)
-
-
-_Sentence = Callable[[str, Mapping[str, Any], str], str]
-
-
-def _otherwise(field: str, context: Mapping[str, Any], message: str) -> str:
-    return f"{field}: {message}."
-
-
-_SENTENCES: Mapping[str, _Sentence] = {
-    "missing": lambda f, c, m: (
-        f"{f} is missing." if f != "“body”" else "The body is missing; it must be a JSON object."
-    ),
-    "extra_forbidden": lambda f, c, m: f"{f} is not a field of this call. Check its spelling, or leave it out.",
-    "string_type": lambda f, c, m: f"{f} must be a text.",
-    "string_unicode": lambda f, c, m: f"{f} holds half a character (a lone surrogate).",
-    "bool_type": lambda f, c, m: f"{f} must be true or false.",
-    "int_type": lambda f, c, m: f"{f} must be a whole number.",
-    "int_parsing": lambda f, c, m: f"{f} must be a whole number.",
-    "int_parsing_size": lambda f, c, m: f"{f} is too large a number.",
-    "list_type": lambda f, c, m: f"{f} must be a list.",
-    "dict_type": lambda f, c, m: f"{f} must be a JSON object.",
-    "model_type": lambda f, c, m: f"{f} must be a JSON object.",
-    "model_attributes_type": lambda f, c, m: f"{f} must be a JSON object.",
-    "literal_error": lambda f, c, m: f"{f} must be one of {c['expected']}.",
-    "greater_than_equal": lambda f, c, m: f"{f} must be {c['ge']} or more.",
-    "less_than_equal": lambda f, c, m: f"{f} must be {c['le']} or less.",
-    "string_too_short": lambda f, c, m: f"{f} is empty.",
-    "string_too_long": lambda f, c, m: f"{f} is longer than {c['max_length']} characters.",
-    "too_long": lambda f, c, m: f"{f} has more than {c['max_length']} entries.",
-    "value_error": lambda f, c, m: f"{f}: {c['error']}",
-}
+def _field_error(error: Mapping[str, Any]) -> FieldError:
+    field = ".".join(str(part) for part in error["loc"][1:])[:120]
+    if not field:
+        missing = error["type"] == "missing"
+        text = "The body is missing; it must be a JSON object." if missing else named("body", sentence_of(error))
+        return FieldError(field="body", code=error["type"], detail=text)
+    return FieldError(field=field, code=error["type"], detail=named(field, sentence_of(error)))

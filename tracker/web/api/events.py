@@ -8,12 +8,12 @@ from pydantic import Field
 from sqlmodel import Session, col, or_, select
 
 from tracker.engagement.verdict import Reason
+from tracker.fields import Shape
 from tracker.models import Delivery, Event, Message, TrackedLink
 from tracker.ownership import owned
 from tracker.privacy.views import measured, note_view
 from tracker.web.api.call import Caller
 from tracker.web.api.door import router
-from tracker.web.api.fields import Shape
 from tracker.web.api.paging import Listing, PageQuery, page
 
 events = router("Messages")

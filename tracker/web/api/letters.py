@@ -9,11 +9,11 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlmodel import Session, col
 
+from tracker.fields import Shape
 from tracker.models import Letter, LetterAttachment, LetterBody, Mailbox, Message
 from tracker.ownership import owned
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
-from tracker.web.api.fields import Shape
 from tracker.web.api.paging import Listing, Paged
 from tracker.web.filter_values import yes_or_no
 from tracker.web.filters import Cursor

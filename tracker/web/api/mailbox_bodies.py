@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from tracker.fields import Address, Body, Line, Name, Shape
 from tracker.inbound.credentials import MailboxError
 from tracker.mail_services import PRESETS
 from tracker.models import Credential, Mailbox
 from tracker.web.api.errors import Problem
-from tracker.web.api.fields import Address, Body, Line, Name, Shape
 
 
 def _preset(name: str) -> str:

@@ -8,11 +8,11 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from tracker.consent import CeilingError, Purpose
+from tracker.fields import Body, Name, Shape, Text
 from tracker.models import User
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
 from tracker.web.api.errors import Problem
-from tracker.web.api.fields import Body, Name, Shape, Text
 from tracker.web.api.idempotency import once
 
 me = router("Me")

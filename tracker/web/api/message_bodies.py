@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from sqlmodel import Session
 
 from tracker.addresses import Mailbox
+from tracker.fields import Address, Body, Line, Moment, Name, Text
 from tracker.limits import MAX_RECIPIENTS
 from tracker.models import Message
 from tracker.outgoing.draft import Draft, OutgoingFile
@@ -17,7 +18,6 @@ from tracker.ownership import find_owned, owned_rows
 from tracker.web.api.accounts import find_account
 from tracker.web.api.call import Call
 from tracker.web.api.errors import Problem
-from tracker.web.api.fields import Address, Body, Line, Moment, Name, Text
 
 MAX_FILES = 100
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}")  # RFC 6838 section 4.2

@@ -6,8 +6,8 @@ from pydantic import Field
 from sqlmodel import Session, col, select
 
 from tracker.consent import RULES
+from tracker.fields import Shape
 from tracker.models import Account, Delivery, Message, TrackedLink
-from tracker.web.api.fields import Shape
 
 
 class MailboxShape(Shape):

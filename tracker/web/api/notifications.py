@@ -9,13 +9,13 @@ from pydantic import Field
 from sqlmodel import Session, col, select
 from starlette.responses import Response
 
+from tracker.fields import Shape
 from tracker.locale import speaking
 from tracker.models import Delivery, Message, Notification
 from tracker.notify import mark_all_read, mark_read, unread_count
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
 from tracker.web.api.errors import known, not_found
-from tracker.web.api.fields import Shape
 from tracker.web.api.idempotency import once
 from tracker.web.api.paging import Listing, Paged, page
 from tracker.web.bell_lines import bell_lines

@@ -10,7 +10,7 @@ from sqlalchemy import and_, or_
 from sqlmodel import Session, col
 from sqlmodel.sql.expression import SelectOfScalar
 
-from tracker.web.api.fields import Shape
+from tracker.fields import Shape
 from tracker.web.filters import Cursor
 
 MOST = 200

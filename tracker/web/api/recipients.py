@@ -12,13 +12,13 @@ from starlette.responses import Response
 
 from tracker.addresses import AddressError
 from tracker.consent import Proof, Purpose, State
+from tracker.fields import Body, Line, Moment, Name, Shape, Text
 from tracker.ledger import broken_at, consent_of, jurisdiction, ledger, record_consent
 from tracker.models import ConsentEntry, Recipient
 from tracker.recipients import find, find_or_make
 from tracker.web.api.call import Caller
 from tracker.web.api.door import router
 from tracker.web.api.errors import Problem, not_found
-from tracker.web.api.fields import Body, Line, Moment, Name, Shape, Text
 from tracker.web.api.idempotency import once
 from tracker.web.api.paging import Listing, Paged, page
 

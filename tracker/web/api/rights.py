@@ -5,6 +5,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from tracker.fields import Shape
 from tracker.models import Role
 from tracker.privacy.archive import archive_name, archive_of
 from tracker.privacy.erase import erase
@@ -12,7 +13,6 @@ from tracker.privacy.views import note_view
 from tracker.web.api.call import Caller
 from tracker.web.api.door import router
 from tracker.web.api.errors import Problem
-from tracker.web.api.fields import Shape
 from tracker.web.api.recipients import find_recipient, printable
 
 rights = router("Recipients")

@@ -8,12 +8,12 @@ from sqlmodel import Session, select
 from starlette.responses import Response
 
 from tracker.db import now
+from tracker.fields import Body, Line, Shape, Text
 from tracker.models import Template
 from tracker.outgoing.placeholders import NAMES, used
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
 from tracker.web.api.errors import Problem, known, not_found
-from tracker.web.api.fields import Body, Line, Shape, Text
 from tracker.web.api.idempotency import once
 from tracker.web.api.paging import Listing
 from tracker.web.drafts import without_scripts

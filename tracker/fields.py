@@ -1,4 +1,4 @@
-"""What the fields of bodies may hold: strict types that no later layer has to doubt."""
+"""What the fields of inputs may hold: strict types that no later layer has to doubt. Forms are read by them, too, laxly."""
 
 import re
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from tracker.addresses import normalise
+from tracker.sentences import Sentence, Told
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
@@ -25,25 +26,25 @@ class Shape(BaseModel):
 
 def _text(text: str) -> str:
     if "\0" in text:
-        raise ValueError("A text cannot hold the character NUL.")
+        raise Told(Sentence("A text cannot hold the character NUL."))
     return text
 
 
 def _line(text: str) -> str:
     if any(ord(c) < 32 or ord(c) in (127, 0x85, 0x2028, 0x2029) for c in text):
-        raise ValueError("This must be one line, without control characters.")
+        raise Told(Sentence("This must be one line, without control characters."))
     return text.strip()
 
 
 def _moment(value: Any) -> Any:
     if not isinstance(value, str):
-        raise ValueError("A time is a text as in RFC 3339, such as 2026-03-31T09:30:00Z.")
+        raise Told(Sentence("A time is a text as in RFC 3339, such as 2026-03-31T09:30:00Z."))
     if not _RFC_3339.fullmatch(value):
-        raise ValueError("This is not a time with its zone; write it as 2026-03-31T09:30:00Z (RFC 3339).")
+        raise Told(Sentence("This is not a time with its zone; write it as 2026-03-31T09:30:00Z (RFC 3339)."))
     try:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError("There is no such time.") from None
+        raise Told(Sentence("There is no such time.")) from None
 
 
 Text = Annotated[str, AfterValidator(_text)]
