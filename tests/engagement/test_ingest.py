@@ -22,13 +22,14 @@ from tests.engagement.edge_by_hand import (
 from tests.houses import People
 from tracker.consent import Pack, State
 from tracker.db import now
-from tracker.engagement.ingest import retry_aside
+from tracker.engagement.ingest import retry_aside, set_aside
 from tracker.engagement.overrule import overrule
 from tracker.house import House
 from tracker.models import Delivery, DrainCursor, Event, HitAside, HitEvidence, Message, User
 from tracker.models import Verdict as VerdictRow
 from tracker.preferences import set_policy
 from tracker.privacy import sweep
+from tracker.secrets import KeyRing
 
 
 def test_a_person_counts_and_rings_only_after_settling(house: House, alice: User, sent: Delivery) -> None:
@@ -207,6 +208,39 @@ def test_a_poisoned_hit_is_set_aside_the_line_goes_on_and_nothing_is_lost(house:
     assert {e.hit for e in events(house)} == {1, 2}
     with house.database.reading() as session:
         assert session.exec(select(HitAside)).all() == []
+
+
+def test_a_hit_whose_key_was_lost_holds_up_no_other_that_was_set_aside(house: House, sent: Delivery) -> None:
+    edge = Edge()
+    lost = edge.hit(sent)
+    readable = edge.hit(sent, after=900)
+    set_aside(house, "local", lost, "TypeError")
+    set_aside(house, "local", readable, "TypeError")
+    foreign = KeyRing(("k9-of-another-house-0123456789-abcdefgh",))
+    with house.database.session_scope() as session:
+        sealed = foreign.encrypt(lost.to_json().encode(), f"aside:local:{lost.id}")
+        session.exec(update(HitAside).where(col(HitAside.hit) == lost.id).values(sealed=sealed))
+        session.exec(update(HitAside).values(try_at=now() - timedelta(minutes=1)))
+    assert [retry_aside(house) for _ in range(3)] == [1, 1, 0], "each was tried once, then nothing is due"
+    assert [e.hit for e in events(house)] == [readable.id]
+    with house.database.reading() as session:
+        (aside,) = session.exec(select(HitAside)).all()
+    assert (aside.hit, aside.problem, aside.tries) == (lost.id, "Undecryptable", 2)
+    assert aside.try_at > now()
+
+
+def test_what_waits_longest_is_tried_first(house: House, sent: Delivery) -> None:
+    edge = Edge()
+    for wait in (1, 3, 2):
+        hit = edge.hit(sent, after=wait)
+        set_aside(house, "local", hit, "TypeError")
+        with house.database.session_scope() as session:
+            due = now() - timedelta(minutes=wait)
+            session.exec(update(HitAside).where(col(HitAside.hit) == hit.id).values(try_at=due))
+    order = []
+    while retry_aside(house):
+        order += [e.hit for e in events(house) if e.hit not in order]
+    assert order == [2, 3, 1]
 
 
 def test_a_muted_message_counts_but_does_not_ring(house: House, alice: User, sent: Delivery) -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from traceback import extract_tb
 
 from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, delete, select
 
 from pixel.hits import Hit
 from tracker.counting.among import among
@@ -93,30 +93,39 @@ def advance(session: Session, edge: str, after: int) -> None:
 
 def set_aside(house: House, edge: str, hit: Hit, problem: str) -> None:
     """Keeps a hit that could not be taken in, encrypted, for as long as evidence is kept."""
-    moment = now()
     with house.database.session_scope() as session:
         aside = session.exec(select(HitAside).where(HitAside.edge == edge, HitAside.hit == hit.id)).first()
         if aside is None:
             sealed = house.ring.encrypt(hit.to_json().encode(), f"aside:{edge}:{hit.id}")
-            expires = moment + timedelta(days=max(1, house.settings.evidence_days))
-            aside = HitAside(edge=edge, hit=hit.id or 0, sealed=sealed, tries=0, try_at=moment, expires_at=expires)
-        aside.tries += 1
-        aside.problem, aside.try_at = problem, moment + timedelta(minutes=2**aside.tries)
-        session.add(aside)
+            expires = now() + timedelta(days=max(1, house.settings.evidence_days))
+            aside = HitAside(edge=edge, hit=hit.id or 0, sealed=sealed, tries=0, try_at=now(), expires_at=expires)
+            session.add(aside)
+        _try_later(aside, problem)
         advance(session, edge, hit.id or 0)
 
 
+def _try_later(aside: HitAside, problem: str) -> None:
+    aside.tries += 1
+    aside.problem, aside.try_at = problem, now() + timedelta(minutes=2**aside.tries)
+
+
 def retry_aside(house: House) -> int:
-    """Tries one hit again that was set aside. Returns 1 when there was one due, else 0."""
+    """Tries the hit again that was set aside and has been due for longest. Returns 1 when there was one due, else 0."""
+    due = (
+        select(HitAside).where(col(HitAside.try_at) <= now()).order_by(col(HitAside.try_at), col(HitAside.id)).limit(1)
+    )
     with house.database.reading() as session:
-        aside = session.exec(select(HitAside).where(col(HitAside.try_at) <= now()).limit(1)).first()
+        aside = session.exec(due).first()
     if aside is None:
         return 0
-    hit = Hit.from_json(house.ring.decrypt(aside.sealed, f"aside:{aside.edge}:{aside.hit}").decode())
     try:
+        hit = Hit.from_json(house.ring.decrypt(aside.sealed, f"aside:{aside.edge}:{aside.hit}").decode())
         with house.database.session_scope() as session:
-            take_in(session, house, aside.edge, [hit])
-            session.delete(session.get_one(HitAside, aside.id))
+            if session.exec(delete(HitAside).where(col(HitAside.id) == aside.id)).rowcount:
+                take_in(session, house, aside.edge, [hit])
+    except (OperationalError, InterfaceError):
+        raise
     except Exception as error:
-        set_aside(house, aside.edge, hit, type(error).__name__)
+        with house.database.session_scope() as session:
+            _try_later(session.get_one(HitAside, aside.id), type(error).__name__)
     return 1
