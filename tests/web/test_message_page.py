@@ -15,6 +15,7 @@ from tracker.house import House
 from tracker.models import Delivery, Event, Message, MessageBody, MessageState, Notification, User, Verdict
 from tracker.notify import ring
 from tracker.outgoing.send import Draft, OutgoingFile, accept
+from tracker.outgoing.submitted import accept_raw
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
@@ -229,6 +230,31 @@ def test_attachments_come_down_as_files_never_as_pages(house: House, client: htt
     assert answer.headers["content-disposition"].startswith("attachment; ")
     assert "filename*=UTF-8''%D1%86" in answer.headers["content-disposition"]
     assert client.get(f"/mail/{message.public_id}/files/1").status_code == 404
+
+
+SUBMITTED = b"""\
+From: alice@sales.example\r\nTo: anna@example.org\r\nSubject: Files\r\nMIME-Version: 1.0\r
+Content-Type: multipart/mixed; boundary=m\r\n\r
+--m\r\nContent-Type: text/html\r\n\r\n<p>See <img src="cid:logo@x"></p>\r
+--m\r\nContent-Type: image/png\r\nContent-ID: <logo@x>\r\nContent-Disposition: inline; filename=logo.png\r\n\r\nPNG\r
+--m\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\nContent-Type: application/zip; name=in.zip\r\n\r\nPK\r
+--m\r\nContent-Type: application/pdf; name="=?utf-8?q?=D1=86?=.pdf"\r\nContent-ID: <1@x>\r\n\r\n%PDF\r
+--m--\r
+"""
+
+
+def test_a_submitted_message_lists_what_is_attached_and_no_picture_of_its_text(
+    house: House, client: httpx.Client, alice: User
+) -> None:
+    account = make_account(house, alice)
+    with house.database.session_scope() as session:
+        raw = SUBMITTED.replace(b"alice@sales.example", account.address.encode())
+        message = accept_raw(session, house, alice, account.address, ["anna@example.org"], raw)
+    assert message.has_attachments
+    page = client.get(f"/mail/{message.public_id}")
+    assert [words(one) for one in every(page, ".message-files span")] == ["file-1", "ц.pdf"]
+    assert client.get(f"/mail/{message.public_id}/files/0").content.startswith(b"Subject: inner")
+    assert client.get(f"/mail/{message.public_id}/files/1").content == b"%PDF"
 
 
 # --- what may be done

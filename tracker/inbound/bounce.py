@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from tracker.addresses import AddressError, lookup_form
 from tracker.inbound.parse import message_ids
 from tracker.inbound.senders import read_mailboxes
-from tracker.mime.encodings import octets_of
+from tracker.mime.encodings import octets_in
 from tracker.mime.fields import fields
-from tracker.mime.parts import Part, read_parts
+from tracker.mime.parts import leaves, read_parts
 from tracker.mime.text import decoded, readable
 
 _STATUS = re.compile(r"\b([245])\.\d{1,3}\.\d{1,3}\b")
@@ -43,28 +43,15 @@ class Report:
 
 def read_report(raw: bytes) -> Report:
     """Reads what a bounce says. Nothing is guessed: without an attached original there is no Message-ID. Never raises."""
-    parts = list(_leaves(read_parts(raw)))
-    failures = [one for part in parts if part.content_type in _REPORTS for one in _failures(_content(raw, part))]
-    original = next((_content(raw, part) for part in parts if part.content_type in _ORIGINALS), b"")
+    parts = [part for _, part in leaves(read_parts(raw))]
+    reports = [octets_in(raw, part, _MOST_BYTES) for part in parts if part.content_type in _REPORTS]
+    failures = [failure for report in reports for failure in _failures(report)]
+    original = next((octets_in(raw, part, _MOST_BYTES) for part in parts if part.content_type in _ORIGINALS), b"")
     return Report(
         failures=tuple(failures[:_MOST_RECIPIENTS]) or tuple(_named_in_header(raw)),
         message_id=next(iter(message_ids(_field(original, "message-id"))), "") if original else "",
         original=original,
     )
-
-
-def _leaves(part: Part) -> Iterator[Part]:
-    waiting = [part]
-    while waiting:
-        one = waiting.pop()
-        if not one.children:
-            yield one
-        waiting.extend(reversed(one.children))
-
-
-def _content(raw: bytes, part: Part) -> bytes:
-    text = raw[part.body_start : part.body_end][:_MOST_BYTES]
-    return octets_of(text, part.header("content-transfer-encoding"))
 
 
 def _field(raw: bytes, name: str) -> str:

@@ -9,15 +9,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from tracker.addresses import Mailbox
 from tracker.inbound.dates import read_date
 from tracker.inbound.file_names import safe_name
 from tracker.inbound.letter_text import text_from_html
 from tracker.inbound.senders import Found, read_mailboxes
-from tracker.mime.encodings import measured, octets_of
+from tracker.mime.encodings import measured, octets_in
 from tracker.mime.fields import Field
-from tracker.mime.parts import Part, read_parts
+from tracker.mime.parts import Part, leaves, read_parts
 from tracker.mime.text import decoded, readable, storable
 
 MOST_HEADER_BYTES = 256 * 1024
@@ -96,8 +97,8 @@ def parse(raw: bytes) -> Parsed:
     odd: list[str] = []
     root = read_parts(raw)
     fields = _fields(root.fields, root.header_end, odd)
-    leaves = _leaves(root, odd)
-    text, html = _bodies(raw, leaves, odd)
+    parts = _parts(root, odd)
+    text, html = _bodies(raw, parts, odd)
     addresses = {name: _mailboxes(name, fields, odd) for name in ("from", "reply-to", "to", "cc")}
     return Parsed(
         fields=fields,
@@ -114,8 +115,8 @@ def parse(raw: bytes) -> Parsed:
         sent_at=_sent_at(fields, odd),
         text=text,
         html=html,
-        files=tuple(_files(raw, leaves, odd)),
-        part_types=frozenset(part.content_type for _, part in leaves) | {root.content_type},
+        files=tuple(_files(raw, parts, odd)),
+        part_types=frozenset(part.content_type for _, part in parts) | {root.content_type},
         defects=tuple(dict.fromkeys(odd)),
     )
 
@@ -131,8 +132,8 @@ def message_ids(value: str) -> list[str]:
 
 def content_of(raw: bytes, part: str) -> bytes | None:
     """The bytes of the file at this place of the tree of parts; None when there is none."""
-    found = next((one for place, one in _walk(read_parts(raw)) if place == part), None)
-    return None if found is None else _octets(raw, found)
+    found = next((one for place, one in leaves(read_parts(raw)) if place == part), None)
+    return None if found is None else octets_in(raw, found)
 
 
 def _fields(found: Sequence[Field], header_end: int, odd: list[str]) -> tuple[tuple[str, str], ...]:
@@ -183,54 +184,36 @@ def _sent_at(fields: Sequence[tuple[str, str]], odd: list[str]) -> datetime | No
     return found
 
 
-def _walk(part: Part, place: str = "") -> Iterator[tuple[str, Part]]:
-    """The parts without children, with their places: ``1`` for the only part of a letter."""
-    waiting = [(place, part)]
-    while waiting:
-        here, one = waiting.pop()
-        if not one.children:
-            yield here or "1", one
-        numbered = [(f"{here}.{number}".lstrip("."), child) for number, child in enumerate(one.children, 1)]
-        waiting.extend(reversed(numbered))
+def _parts(root: Part, odd: list[str]) -> list[tuple[str, Part]]:
+    """The parts that hold something, with their places."""
+    found = list(islice(leaves(root), MOST_PARTS + 1))
+    if len(found) > MOST_PARTS:
+        odd.append("too_many_parts")
+    odd.extend("multipart_without_parts" for _, part in found[:MOST_PARTS] if part.multipart)
+    return found[:MOST_PARTS]
 
 
-def _leaves(root: Part, odd: list[str]) -> list[tuple[str, Part]]:
-    leaves: list[tuple[str, Part]] = []
-    for place, part in _walk(root):
-        if len(leaves) == MOST_PARTS:
-            odd.append("too_many_parts")
-            break
-        if part.multipart:
-            odd.append("multipart_without_parts")
-        leaves.append((place, part))
-    return leaves
-
-
-def _octets(raw: bytes, part: Part) -> bytes:
-    return octets_of(raw[part.body_start : part.body_end], part.header("content-transfer-encoding"))
-
-
-def _bodies(raw: bytes, leaves: Sequence[tuple[str, Part]], odd: list[str]) -> tuple[str, str | None]:
+def _bodies(raw: bytes, parts: Sequence[tuple[str, Part]], odd: list[str]) -> tuple[str, str | None]:
     """Plain text and HTML; text is derived where there is only HTML."""
-    texts = [_text(raw, part, MOST_TEXT, odd) for _, part in leaves if _is_body(part, "text/plain")][:20]
-    htmls = [_text(raw, part, MOST_HTML, odd) for _, part in leaves if _is_body(part, "text/html")][:1]
-    others = [] if texts or htmls else [_text(raw, p, MOST_TEXT, odd) for _, p in leaves if _is_other_text(p)][:1]
+    texts = [_text(raw, part, MOST_TEXT, odd) for _, part in parts if _is_body(part, "text/plain")][:20]
+    htmls = [_text(raw, part, MOST_HTML, odd) for _, part in parts if _is_body(part, "text/html")][:1]
+    others = [] if texts or htmls else [_text(raw, p, MOST_TEXT, odd) for _, p in parts if _is_other_text(p)][:1]
     html = htmls[0] if htmls and htmls[0].strip() else None
     text = "\n\n".join(one.strip() for one in (*texts, *others) if one.strip())[:MOST_TEXT]
     return text or (text_from_html(html)[:MOST_TEXT] if html else ""), html
 
 
 def _is_body(part: Part, content_type: str) -> bool:
-    return part.content_type == content_type and not _is_file(part)
+    return part.content_type == content_type and not part.is_attachment
 
 
 def _is_other_text(part: Part) -> bool:
     """Enriched text and whatever else calls itself text: better than nothing."""
-    return part.content_type.startswith("text/") and part.content_type != "text/calendar" and not _is_file(part)
+    return part.content_type.startswith("text/") and part.content_type != "text/calendar" and not part.is_attachment
 
 
 def _text(raw: bytes, part: Part, most: int, odd: list[str]) -> str:
-    octets = _octets(raw, part)
+    octets = octets_in(raw, part)
     if len(octets) > 4 * most:
         octets = octets[: 4 * most]
     text = readable(octets, part.parameters.get("charset", ""))
@@ -239,29 +222,23 @@ def _text(raw: bytes, part: Part, most: int, odd: list[str]) -> str:
     return text[:most].replace("\r\n", "\n")
 
 
-def _is_file(part: Part) -> bool:
-    return part.disposition == "attachment" or bool(
-        part.disposition_parameters.get("filename") or part.parameters.get("name")
-    )
+def _files(raw: bytes, parts: Sequence[tuple[str, Part]], odd: list[str]) -> Iterator[ParsedFile]:
+    files = [
+        (place, part) for place, part in parts if part.is_attachment or _is_spare_text(part, alone=len(parts) == 1)
+    ]
+    if len(files) > MOST_FILES:
+        odd.append("too_many_files")
+    return (_file(raw, place, part, number) for number, (place, part) in enumerate(files[:MOST_FILES], 1))
 
 
-def _files(raw: bytes, leaves: Sequence[tuple[str, Part]], odd: list[str]) -> Iterator[ParsedFile]:
-    number = 0
-    for place, part in leaves:
-        if part.content_type in ("text/plain", "text/html") and not _is_file(part):
-            continue
-        if part.multipart or (len(leaves) == 1 and part.content_type.startswith("text/") and not _is_file(part)):
-            continue
-        number += 1
-        if number > MOST_FILES:
-            odd.append("too_many_files")
-            return
-        yield _file(raw, place, part, number)
+def _is_spare_text(part: Part, *, alone: bool) -> bool:
+    """An invitation and other text that is not the body, beside one."""
+    return part.content_type.startswith("text/") and part.content_type not in ("text/plain", "text/html") and not alone
 
 
 def _file(raw: bytes, place: str, part: Part, number: int) -> ParsedFile:
     size, digest = measured(raw, part.body_start, part.body_end, part.header("content-transfer-encoding"))
-    written = decoded((part.disposition_parameters.get("filename") or part.parameters.get("name", ""))[:4000])
+    written = decoded(part.file_name[:4000])
     content_id = storable(part.header("content-id")).strip().strip("<>")[:255]
     return ParsedFile(
         part=place[:100],
@@ -269,7 +246,7 @@ def _file(raw: bytes, place: str, part: Part, number: int) -> ParsedFile:
         written_name=written[:1000],
         content_type=storable(part.content_type)[:127],
         content_id=content_id,
-        inline=part.disposition != "attachment" and bool(content_id) and part.content_type.startswith("image/"),
+        inline=part.is_inline_picture,
         size=size,
         digest=digest,
     )

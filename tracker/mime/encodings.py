@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 
 from tracker.mime import quoted_printable
+from tracker.mime.parts import Part
 
 PIECE = 1024 * 1024
 _NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
@@ -23,6 +24,12 @@ def octets_of(text: bytes, encoding: str) -> bytes:
     if encoding in ("x-uuencode", "uuencode", "x-uue", "uue"):
         return _uu(text)
     return text
+
+
+def octets_in(raw: bytes, part: Part, most: int | None = None) -> bytes:
+    """The octets that this part of ``raw`` stands for; those of its first ``most`` encoded ones."""
+    body = raw[part.body_start : part.body_end]
+    return octets_of(body[:most], part.header("content-transfer-encoding"))
 
 
 def measured(raw: bytes, start: int, end: int, encoding: str) -> tuple[int, str]:

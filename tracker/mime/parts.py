@@ -1,6 +1,7 @@
 """The parts of a raw MIME message as offsets (RFC 2045, 2046); nothing is decoded and nothing is printed again."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
@@ -31,6 +32,8 @@ class Part:
     disposition: str
     disposition_parameters: dict[str, str]
     children: list["Part"] = field(default_factory=list)
+    is_alternative: bool = False
+    """One form of the body among others (RFC 2046 section 5.1.4)."""
 
     def header(self, name: str) -> str:
         """The unfolded value of the first field of that name, empty when there is none."""
@@ -40,6 +43,27 @@ class Part:
     @property
     def multipart(self) -> bool:
         return self.content_type.startswith("multipart/")
+
+    @property
+    def file_name(self) -> str:
+        """As it is written, empty when there is none."""
+        return self.disposition_parameters.get("filename") or self.parameters.get("name", "")
+
+    @property
+    def is_attachment(self) -> bool:
+        """A file: declared one, or with a name, or no text. Of a form of the body the name of its type says nothing."""
+        declared = self.disposition == "attachment" or bool(self.disposition_parameters.get("filename"))
+        named = bool(self.file_name) and not self.is_alternative
+        return not self.multipart and (declared or named or not self.content_type.startswith("text/"))
+
+    @property
+    def is_inline_picture(self) -> bool:
+        """A file that belongs into the HTML, which shows it by its Content-ID (RFC 2392)."""
+        return (
+            self.disposition != "attachment"
+            and self.content_type.startswith("image/")
+            and bool(self.header("content-id"))
+        )
 
 
 def read_parts(raw: bytes) -> Part:
@@ -61,6 +85,24 @@ def read_parts(raw: bytes) -> Part:
         at = _next_delimiter(raw, max(line_end - 1, at))
     _close(raw, open_parts, 0, len(raw), to_the_end=True)
     return root
+
+
+def walk(root: Part) -> Iterator[tuple[str, Part]]:
+    """Every part in the order of the message with its place such as `1.2`, empty for the root.
+
+    What an attached message holds is not among them.
+    """
+    waiting = [("", root)]
+    while waiting:
+        place, part = waiting.pop()
+        yield place, part
+        numbered = [(f"{place}.{number}".lstrip("."), child) for number, child in enumerate(part.children, 1)]
+        waiting += reversed(numbered)
+
+
+def leaves(root: Part) -> Iterator[tuple[str, Part]]:
+    """The parts without parts of their own; the only part of a message has the place `1`."""
+    return ((place or "1", part) for place, part in walk(root) if not part.children)
 
 
 def split_value(value: str) -> tuple[str, dict[str, str]]:
@@ -149,6 +191,7 @@ def _close(raw: bytes, open_parts: list[Part], depth: int, at: int, *, to_the_en
 def _open_child(raw: bytes, open_parts: list[Part], start: int) -> None:
     parent = open_parts[-1]
     child = _begin(raw, start, "message/rfc822" if parent.content_type == "multipart/digest" else "text/plain")
+    child.is_alternative = parent.content_type == "multipart/alternative"
     parent.children.append(child)
     if _boundary(child) and len(open_parts) < MAX_DEPTH:
         open_parts.append(child)

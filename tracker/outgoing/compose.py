@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tracker.mime import quoted_printable
 from tracker.mime.charset import codec_of, read, write
 from tracker.mime.fields import add_header, fields, first, list_unsubscribe, normalise_line_ends, remove_header
-from tracker.mime.parts import Part, read_parts
+from tracker.mime.parts import Part, read_parts, walk
 from tracker.outgoing.changes import changes_between
 
 __all__ = [
@@ -59,12 +59,12 @@ class Untouched:
 
 def find_html(raw: bytes) -> HtmlPart | Untouched:
     """The first text/html part that is shown as the body of the message. Never raises."""
-    parts = _all_parts(read_parts(raw))
+    parts = [part for _, part in walk(read_parts(raw))]
     sealed = _sealed(parts) or ("inline_pgp" if _armoured(raw, parts) else None)
     if sealed is not None:
         return Untouched(sealed)
     for part in parts:
-        if part.content_type == "text/html" and not part.children and not _attached(part):
+        if part.content_type == "text/html" and not part.children and not part.is_attachment:
             return _read(raw, part)
     return Untouched("text_only")
 
@@ -92,21 +92,6 @@ def replace_html(raw: bytes, part: HtmlPart, html: str) -> bytes:
     return b"".join((raw[: part.start], header, raw[part.header_end : part.body_start], body, raw[part.body_end :]))
 
 
-def _all_parts(root: Part) -> list[Part]:
-    """Every part in the order of the message; what an attached message holds is not among them."""
-    found: list[Part] = []
-    waiting = [root]
-    while waiting:
-        part = waiting.pop()
-        found.append(part)
-        waiting += reversed(part.children)
-    return found
-
-
-def _attached(part: Part) -> bool:
-    return part.disposition == "attachment" or bool(part.disposition_parameters.get("filename"))
-
-
 def _sealed(parts: list[Part]) -> str | None:
     for part in parts:
         if part.content_type in _SIGNED:
@@ -121,7 +106,7 @@ def _sealed(parts: list[Part]) -> str | None:
 def _armoured(raw: bytes, parts: list[Part]) -> bool:
     return any(
         part.content_type.startswith("text/")
-        and not _attached(part)
+        and not part.is_attachment
         and _ARMOUR.search(_decoded(raw[part.body_start : part.body_end], _encoding(part)) or b"") is not None
         for part in parts
     )

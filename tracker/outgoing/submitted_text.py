@@ -7,9 +7,9 @@ from email.utils import getaddresses
 
 from tracker.addresses import AddressError, Mailbox, normalise, parse_list
 from tracker.mime.charset import codec_of, read
-from tracker.mime.encodings import octets_of
+from tracker.mime.encodings import octets_in
 from tracker.mime.fields import Field
-from tracker.mime.parts import Part, read_parts
+from tracker.mime.parts import leaves, read_parts
 from tracker.mime.text import decoded, storable
 
 _MSG_ID = re.compile(r"<[^<>\s]{1,900}>")
@@ -43,36 +43,25 @@ def _mailboxes(value: str) -> Iterator[Mailbox]:
 
 def plain_text(raw: bytes) -> str | None:
     """The first text/plain part that is shown as the body, decoded; None when there is none."""
-    part = next(
-        (one for one in _leaves(read_parts(raw)) if one.content_type == "text/plain" and not is_file(one)), None
+    texts = (
+        part for _, part in leaves(read_parts(raw)) if part.content_type == "text/plain" and not part.is_attachment
     )
+    part = next(texts, None)
     if part is None:
         return None
-    body = octets_of(raw[part.body_start : part.body_end], part.header("content-transfer-encoding"))
+    body = octets_in(raw, part)
     codec = codec_of(part.parameters.get("charset", ""), body)
     found = read(body, codec) if codec is not None else None
     return storable(found[0] if found else body.decode("utf-8", "replace"))
 
 
 def has_files(raw: bytes) -> bool:
-    """Whether something is attached."""
-    return any(is_file(part) and not part.header("content-id") for part in _leaves(read_parts(raw)))
+    """Whether something is attached beside the pictures of the text."""
+    return any(part.is_attachment and not part.is_inline_picture for _, part in leaves(read_parts(raw)))
 
 
 def files(raw: bytes) -> Iterator[tuple[str, str, bytes]]:
-    """File name, content type and content of everything attached."""
-    for number, part in enumerate(one for one in _leaves(read_parts(raw)) if is_file(one)):
-        name = part.disposition_parameters.get("filename") or part.parameters.get("name", "")
-        body = octets_of(raw[part.body_start : part.body_end], part.header("content-transfer-encoding"))
-        yield decoded(name) or f"file-{number + 1}", part.content_type, body
-
-
-def is_file(part: Part) -> bool:
-    return part.disposition == "attachment" or bool(part.disposition_parameters.get("filename"))
-
-
-def _leaves(part: Part) -> Iterator[Part]:
-    if not part.children:
-        yield part
-    for child in part.children:
-        yield from _leaves(child)
+    """File name, content type and content of everything attached, pictures of the text included."""
+    attached = [part for _, part in leaves(read_parts(raw)) if part.is_attachment]
+    for number, part in enumerate(attached, 1):
+        yield decoded(part.file_name) or f"file-{number}", part.content_type, octets_in(raw, part)
