@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tracker.commands import CommandError
 from tracker.consent import Pack
+from tracker.sentences import ActionError
 from tracker.settings import SettingError
 
 Command = Callable[[argparse.Namespace], int]
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         return command_of(words.command)(words)
-    except (SettingError, CommandError) as error:
+    except (SettingError, CommandError, ActionError) as error:
         print(error, file=sys.stderr)
     except BrokenPipeError:
         sys.stderr.close()

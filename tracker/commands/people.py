@@ -6,31 +6,24 @@ import sys
 
 from sqlmodel import Session, col, select
 
+from tracker import users
 from tracker.addresses import AddressError, lookup_form
 from tracker.commands import CommandError
 from tracker.commands.houses import wired_house
 from tracker.consent import CeilingError, Pack
 from tracker.db import now
-from tracker.models import Account, ApiToken, User, UserSession
+from tracker.models import Account, ApiToken, User
 from tracker.preferences import set_policy as choose_policy
 from tracker.preferences import set_preference
-from tracker.secrets import hash_password, new_token, token_digest
-
-MIN_PASSWORD = 10
 
 
 def add_user(words: argparse.Namespace) -> int:
     """Adds a person; the password comes from standard input or is asked for."""
-    email, name = _address(words.email), _label(words.name, 200)
-    password = _password(f"Password for {email}: ", words.password_stdin)
-    if len(password) < MIN_PASSWORD:
-        raise CommandError(f"The password must have {MIN_PASSWORD} characters or more.")
+    password = _password(f"Password for {words.email}: ", words.password_stdin)
     with wired_house() as house, house.database.session_scope() as session:
-        if session.exec(select(User).where(User.email == email)).first():
-            raise CommandError(f"{email} is here already.")
-        session.add(User(email=email, name=name, role=words.role, password_hash=hash_password(password)))
+        user = users.add(session, email=words.email, name=words.name, role=words.role, password=password)
         set_preference(session, "set_up", True)
-    print(f"Added {email}.")
+    print(f"Added {user.email}.")
     return 0
 
 
@@ -46,28 +39,15 @@ def disable_user(words: argparse.Namespace) -> int:
     """Ends a person's access at once: sign-ins and tokens too. Mail and tracking data stay theirs."""
     with wired_house() as house, house.database.session_scope() as session:
         user = _user(session, words.email)
-        user.active = False
-        session.add(user)
-        for sign_in in session.exec(select(UserSession).where(UserSession.user_id == user.id)):
-            session.delete(sign_in)
-        for token in session.exec(
-            select(ApiToken).where(ApiToken.user_id == user.id, col(ApiToken.revoked_at).is_(None))
-        ):
-            token.revoked_at = now()
-            session.add(token)
+        users.disable(session, user)
     print(f"Disabled {user.email}.")
     return 0
 
 
 def add_token(words: argparse.Namespace) -> int:
     """Prints a new token: the only time anybody sees it."""
-    token, name = new_token(), _label(words.name, 100)
     with wired_house() as house, house.database.session_scope() as session:
-        user = _user(session, words.user)
-        if not user.active:
-            raise CommandError(f"{user.email} is disabled; a token would open nothing.")
-        assert user.id is not None
-        session.add(ApiToken(user_id=user.id, name=name, token_digest=token_digest(token)))
+        _row, token = users.add_token(session, _user(session, words.user), words.name)
     print(token)
     return 0
 
@@ -88,8 +68,7 @@ def revoke_token(words: argparse.Namespace) -> int:
         token = session.exec(select(ApiToken).where(ApiToken.public_id == words.id)).first()
         if token is None:
             raise CommandError(f"There is no token {words.id}. See: inkling token list")
-        token.revoked_at = token.revoked_at or now()
-        session.add(token)
+        users.revoke_token(session, token)
     print(f"Revoked {words.id}.")
     return 0
 
@@ -125,13 +104,6 @@ def confirm_account(words: argparse.Namespace) -> int:
     return 0
 
 
-def _label(text: str, longest: int) -> str:
-    label = " ".join(text.split())
-    if not label or len(label) > longest or not label.isprintable():
-        raise CommandError(f"--name must be one line of 1 to {longest} characters.")
-    return label
-
-
 def _password(prompt: str, from_input: bool) -> str:
     try:
         return sys.stdin.buffer.readline().decode().rstrip("\r\n") if from_input else getpass.getpass(prompt)
@@ -147,7 +119,7 @@ def _address(text: str) -> str:
 
 
 def _user(session: Session, email: str) -> User:
-    user = session.exec(select(User).where(User.email == _address(email))).first()
+    user = users.find_by_email(session, email)
     if user is None:
         raise CommandError(f"Nobody here has the address {email}. See: inkling user list")
     return user

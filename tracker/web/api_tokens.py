@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 from sqlmodel import col, select
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tracker.db import now
+from tracker import users
 from tracker.locale import gettext as _
 from tracker.models import ApiToken, User
-from tracker.secrets import new_token, token_digest
+from tracker.ownership import owned
+from tracker.sentences import ActionError
 from tracker.web.auth import action, page
-from tracker.web.forms import Wrong, text
+from tracker.web.forms import Wrong, text, wrong_of
 from tracker.web.page import house, redirect, render
 
 HERE = "/settings/tokens"
@@ -28,29 +28,19 @@ def tokens(request: Request, user: User) -> Response:
 @action
 def add(request: Request, user: User, form: FormData) -> Response:
     """Makes a token and shows it on the very page that answers: nowhere else, never again."""
-    name, wrong = text(form, "name"), Wrong()
-    if not name:
-        wrong["name"] = _("The name is missing. Call it after the program that will use it.")
-    elif len(name) > 100:
-        wrong["name"] = _("The name is too long. Use 100 characters or fewer.")
-    if wrong:
-        return _page(request, user, wrong, status=422)
-    token = new_token()
-    assert user.id is not None
-    with house(request).database.session_scope() as session:
-        session.add(ApiToken(user_id=user.id, name=name, token_digest=token_digest(token)))
-    return _page(request, user, made=token, made_name=name)
+    try:
+        with house(request).database.session_scope() as session:
+            row, token = users.add_token(session, user, text(form, "name"))
+    except ActionError as error:
+        return _page(request, user, wrong_of(error), status=422)
+    return _page(request, user, made=token, made_name=row.name)
 
 
 @action
 def revoke(request: Request, user: User, _form: FormData) -> Response:
     with house(request).database.session_scope() as session:
-        mine = select(ApiToken).where(ApiToken.user_id == user.id, ApiToken.public_id == request.path_params["id"])
-        token = session.exec(mine).first()
-        if token is None:
-            raise HTTPException(404)
-        token.revoked_at = token.revoked_at or now()
-        session.add(token)
+        token = owned(session, ApiToken, user, request.path_params["id"])
+        users.revoke_token(session, token)
     return redirect(HERE, _("The token “%(name)s” no longer works.") % {"name": token.name})
 
 

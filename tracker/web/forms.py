@@ -4,18 +4,16 @@ from collections.abc import Collection, Mapping
 from functools import cache
 from types import MappingProxyType, NoneType
 from typing import Any, TypeVar, get_args
-from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from starlette.datastructures import FormData, UploadFile
 
-from tracker.locale import LANGUAGES, said
-from tracker.locale import gettext as _
+from tracker.locale import said
 from tracker.sentences import ActionError
+from tracker.users import MAX_PASSWORD, zone_names
 from tracker.web.field_errors import sentences_of
 
-LEAST_PASSWORD = 10
 Schema = TypeVar("Schema", bound=BaseModel)
 Wrong = dict[str, str]
 """What does not fit, by the name of the field."""
@@ -28,9 +26,9 @@ def text(form: FormData, name: str, limit: int = 1000) -> str:
 
 
 def secret(form: FormData, name: str) -> str:
-    """A password as typed, spaces and all."""
+    """A password as typed, spaces and all; of a longer one as much as shows that it is too long."""
     value = form.get(name, "")
-    return "" if isinstance(value, UploadFile) else value[:1000]
+    return "" if isinstance(value, UploadFile) else value[: MAX_PASSWORD + 1]
 
 
 def ticked(form: FormData, name: str) -> bool:
@@ -87,36 +85,6 @@ def _value(name: str, value: Any, field: FieldInfo, is_secret: bool) -> dict[str
     return {name: ""} if field.annotation is str else {}
 
 
-def check_name(name: str, wrong: Wrong) -> None:
-    if not name:
-        wrong["name"] = _("The name is missing. Recipients and colleagues see it.")
-    elif len(name) > 200:
-        wrong["name"] = _("The name is too long. Use 200 characters or fewer.")
-
-
-def check_password(password: str, wrong: Wrong, field: str = "password") -> None:
-    if len(password) < LEAST_PASSWORD:
-        wrong[field] = _(
-            "The password is too short. Use %(least)d characters or more; a short sentence is easy to remember."
-        ) % {"least": LEAST_PASSWORD}
-
-
-def check_locale(locale: str, wrong: Wrong) -> None:
-    if locale not in LANGUAGES:
-        wrong["locale"] = _("This language is not there. Choose one of the list.")
-
-
-def check_zone(zone: str, wrong: Wrong) -> None:
-    if zone not in _all_zones():
-        wrong["timezone"] = _("This time zone is not known. Choose one of the list, such as Europe/Berlin.")
-
-
-@cache
-def _all_zones() -> frozenset[str]:
-    """Reading the list takes milliseconds, and it does not change while we run."""
-    return frozenset(available_timezones())
-
-
 @cache
 def zones() -> list[tuple[str, str]]:
     """The time zones that people know (those of a region and a city, and UTC), each with how it reads."""
@@ -132,5 +100,5 @@ def zones() -> list[tuple[str, str]]:
         "Indian/",
         "Pacific/",
     )
-    names = sorted(name for name in _all_zones() if name.startswith(regions))
+    names = sorted(name for name in zone_names() if name.startswith(regions))
     return [(name, name.replace("_", " ")) for name in ("UTC", *names)]

@@ -1,30 +1,29 @@
 """People of the workspace, for its administrators: add, switch off and on, give a new way in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
-from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tracker.addresses import AddressError, lookup_form
+from tracker import users
 from tracker.house import House
 from tracker.locale import gettext as _
+from tracker.locale import said
 from tracker.models import Role, User
 from tracker.secrets import token_digest
+from tracker.sentences import ActionError, Sentence
 from tracker.web.attempts import TooMany, attempt, succeeded
 from tracker.web.auth import admin_action, admin_page, public_action, public_page
-from tracker.web.forms import Wrong, check_locale, check_name, check_password, secret, text
+from tracker.web.forms import Wrong, secret, text, wrong_of
 from tracker.web.page import house, redirect, render
-from tracker.web.profile import set_password
 from tracker.web.sign_in import waiting_words
-from tracker.web.visits import begin_visit, end_all_visits
+from tracker.web.visits import begin_visit
 
 HERE = "/settings/people"
 LINK_LIFE = timedelta(days=3)
@@ -38,14 +37,12 @@ def people(request: Request, user: User) -> Response:
 @admin_action
 def add(request: Request, user: User, form: FormData) -> Response:
     """A new person without a password, and the one-time link to choose one."""
-    values, wrong = {name: text(form, name) for name in ("name", "email", "role", "locale")}, Wrong()
-    check_name(values["name"], wrong)
-    check_locale(values["locale"], wrong)
-    if values["role"] not in set(Role):
-        wrong["role"] = _("Choose one of the two.")
-    made = _make(house(request), values, wrong)
-    if made is None:
-        return _page(request, user, wrong, values, status=422)
+    values = {name: text(form, name) for name in ("name", "email", "role", "locale")}
+    try:
+        with house(request).database.session_scope() as session:
+            made = users.add(session, **values)
+    except ActionError as error:
+        return _page(request, user, wrong_of(error), values, status=422)
     return _page(request, user, link_for=made)
 
 
@@ -53,65 +50,47 @@ def add(request: Request, user: User, form: FormData) -> Response:
 def new_link(request: Request, user: User, _form: FormData) -> Response:
     """A one-time link for somebody who forgot. The old password works until the link is used."""
     with house(request).database.reading() as session:
-        other = _person(session, request)
+        other = users.find(session, request.path_params["id"])
     return _page(request, user, link_for=other)
 
 
 @admin_action
 def type_password(request: Request, user: User, form: FormData) -> Response:
-    wrong: Wrong = {}
-    check_password(secret(form, "password"), wrong)
-    if wrong:
-        return redirect(HERE, wrong["password"], kind="problem")
-    with house(request).database.session_scope() as session:
-        other = _person(session, request)
-        set_password(session, other, secret(form, "password"))
-    return redirect(HERE, _("%(name)s has a new password and is signed out everywhere.") % {"name": other.name})
+    done = _("%(name)s has a new password and is signed out everywhere.")
+    return _change(request, lambda session, other: users.set_password(session, other, secret(form, "password")), done)
 
 
 @admin_action
 def disable(request: Request, user: User, _form: FormData) -> Response:
-    """Ends every visit; tokens and accounts rest. Nothing of theirs is lost."""
-    with house(request).database.session_scope() as session:
-        other = _person(session, request)
-        if other.id == user.id:
-            return redirect(HERE, _("You cannot switch yourself off. Ask another administrator."), kind="problem")
-        other.active = False
-        session.add(other)
-        end_all_visits(session, other)
-    return redirect(
-        HERE,
-        _("%(name)s can no longer come in.") % {"name": other.name},
-        action=f"{HERE}/{other.public_id}/return",
-        action_label=_("Undo"),
-    )
+    undo = {"action": f"{HERE}/{request.path_params['id']}/return", "action_label": _("Undo")}
+    done = _("%(name)s can no longer come in, and their API tokens are revoked.")
+    return _change(request, lambda session, other: users.disable(session, other, by=user), done, **undo)
 
 
 @admin_action
 def enable(request: Request, _user: User, _form: FormData) -> Response:
-    with house(request).database.session_scope() as session:
-        other = _person(session, request)
-        other.active = True
-        session.add(other)
-    return redirect(HERE, _("%(name)s may come in again.") % {"name": other.name})
+    return _change(request, users.enable, _("%(name)s may come in again."))
 
 
 @admin_action
 def change_role(request: Request, user: User, form: FormData) -> Response:
     role = text(form, "role")
-    if role not in set(Role):
-        raise HTTPException(422)
-    with house(request).database.session_scope() as session:
-        other = _person(session, request)
-        other.role = role
-        session.add(other)
-        session.flush()
-        if _admins(session) == 0:
-            session.rollback()
-            return redirect(
-                HERE, _("A workspace needs an administrator. Make somebody else one first."), kind="problem"
-            )
-    return redirect(HERE, _("%(name)s has a new role.") % {"name": other.name})
+    return _change(
+        request, lambda session, other: users.change_role(session, other, role), _("%(name)s has a new role.")
+    )
+
+
+def _change(request: Request, change: Callable[[Session, User], None], done: str, **undo: str) -> Response:
+    """Changes the person of the address and says so, or why not."""
+    try:
+        with house(request).database.session_scope() as session:
+            other = users.find(session, request.path_params["id"])
+            change(session, other)
+    except ActionError as error:
+        if error.code == "not_found":
+            raise
+        return redirect(HERE, said(error), kind="problem")
+    return redirect(HERE, done % {"name": other.name}, **undo)
 
 
 @public_page
@@ -127,13 +106,13 @@ def new_password(request: Request, form: FormData) -> Response:
         attempt(here, request, "new password")
     except TooMany as wait:
         return render(request, "new_password.html", {"wrong": {"code": waiting_words(wait)}, "code": code}, 429)
-    check_password(secret(form, "password"), wrong)
-    with here.database.session_scope() as session:
-        user = person_of_link(here, session, code)
-        if user is None:
-            wrong["code"] = _("This link has been used or is too old. Ask your administrator for a new one.")
-        elif not wrong:
-            set_password(session, user, secret(form, "password"))
+    user = None
+    try:
+        with here.database.session_scope() as session:
+            user = person_of_link(here, session, code)
+            users.set_password(session, user, secret(form, "password"))
+    except ActionError as error:
+        wrong = wrong_of(error)
     if user is not None:
         succeeded(here, request, "new password")
     if wrong or user is None:
@@ -148,14 +127,17 @@ def link_of(here: House, user: User) -> str:
     return f"{here.settings.base_url}/new-password#{_seal(here).dumps([user.public_id, _stamp(user)])}"
 
 
-def person_of_link(here: House, session: Session, code: str) -> User | None:
+def person_of_link(here: House, session: Session, code: str) -> User:
     """Whose link this is. It ends with its use, because it names the password it was made to replace."""
+    ended = Sentence("This link has been used or is too old. Ask your administrator for a new one.")
     try:
         public_id, stamp = _seal(here).loads(code, max_age=int(LINK_LIFE.total_seconds()))
     except (BadData, ValueError, TypeError):
-        return None
+        raise ActionError("invalid", ended, "code") from None
     user = session.exec(select(User).where(User.public_id == str(public_id)).with_for_update()).first()
-    return user if user is not None and user.active and _stamp(user) == stamp else None
+    if user is None or not user.active or _stamp(user) != stamp:
+        raise ActionError("invalid", ended, "code")
+    return user
 
 
 def _stamp(user: User) -> str:
@@ -164,36 +146,6 @@ def _stamp(user: User) -> str:
 
 def _seal(here: House) -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(list(reversed(here.ring.keys)), salt="inkling.web.new-password")
-
-
-def _make(here: House, values: dict[str, str], wrong: Wrong) -> User | None:
-    try:
-        email = lookup_form(values["email"])
-    except AddressError:
-        wrong["email"] = _("This is not an e-mail address. Write it like anna@example.com.")
-    if wrong:
-        return None
-    try:
-        with here.database.session_scope() as session:
-            user = User(email=email, name=values["name"], role=values["role"], locale=values["locale"])
-            session.add(user)
-        return user
-    except IntegrityError:
-        wrong["email"] = _("Somebody with this address is already here. Look in the list below.")
-        return None
-
-
-def _person(session: Session, request: Request) -> User:
-    user = session.exec(select(User).where(User.public_id == request.path_params["id"])).first()
-    if user is None:
-        raise HTTPException(404)
-    return user
-
-
-def _admins(session: Session) -> int:
-    return session.exec(
-        select(func.count()).select_from(User).where(User.role == Role.ADMIN, col(User.active).is_(True))
-    ).one()
 
 
 def _people(request: Request) -> Sequence[User]:

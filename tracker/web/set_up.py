@@ -8,17 +8,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tracker.addresses import AddressError, lookup_form
+from tracker import users
 from tracker.consent import Ceiling, Pack
 from tracker.house import House
 from tracker.locale import gettext as _
-from tracker.locale import language
+from tracker.locale import language, said
 from tracker.models import Preference, Role, User
 from tracker.preferences import preference, set_policy, set_preference
-from tracker.secrets import hash_password, new_code
+from tracker.secrets import new_code
 from tracker.web.attempts import TooMany, attempt, succeeded
 from tracker.web.auth import has_people, public_action, public_page
-from tracker.web.forms import Wrong, check_locale, check_name, check_password, check_zone, secret, text, zones
+from tracker.web.forms import Wrong, secret, text, zones
 from tracker.web.page import house, redirect, render
 from tracker.web.policy_words import check_policy, policy_options
 from tracker.web.sign_in import waiting_words
@@ -78,15 +78,8 @@ def _page(request: Request, values: dict[str, str], wrong: Wrong, status: int = 
 
 
 def _wrong(values: dict[str, str], password: str, ceiling: Ceiling) -> Wrong:
-    wrong: Wrong = {}
-    check_name(values["name"], wrong)
-    try:
-        lookup_form(values["email"])
-    except AddressError:
-        wrong["email"] = _("This is not an e-mail address. Write it like anna@example.com.")
-    check_password(password, wrong)
-    check_locale(values["locale"], wrong)
-    check_zone(values["timezone"], wrong)
+    wrong_values = users.wrong_fields({**values, "password": password})
+    wrong = {field: said(sentence) for field, sentence in wrong_values.items()}
     check_policy(values["policy"], values["reason"], wrong, ceiling)
     return wrong
 
@@ -103,16 +96,8 @@ def _first_person(here: House, values: dict[str, str], password: str) -> User | 
         code = session.exec(select(Preference).where(Preference.name == "setup_code_digest").with_for_update()).first()
         if code is None or code.value is None:
             return None
-        user = User(
-            email=lookup_form(values["email"]),
-            name=values["name"],
-            role=Role.ADMIN,
-            password_hash=hash_password(password),
-            locale=values["locale"],
-            timezone=values["timezone"],
-        )
-        session.add(user)
-        session.flush()
+        facts = {name: values[name] for name in ("email", "name", "locale", "timezone")}
+        user = users.add(session, **facts, role=Role.ADMIN, password=password)
         set_preference(session, "setup_code_digest", None, user.id)
         set_preference(session, "set_up", True, user.id)
         set_policy(session, Pack(values["policy"]), values["reason"], user.id, ceiling=here.ceiling)

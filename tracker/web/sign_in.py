@@ -1,12 +1,11 @@
 """Signing in and out."""
 
-from sqlmodel import Session, select
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tracker.addresses import AddressError, lookup_form
+from tracker import users
 from tracker.house import House
 from tracker.locale import gettext as _
 from tracker.locale import ngettext
@@ -70,16 +69,9 @@ def waiting_words(wait: TooMany) -> str:
 
 def _user_with(here: House, email: str, password: str) -> User | None:
     with here.database.reading() as session:
-        user = _user(session, email)
+        user = users.find_by_email(session, email)
     fits = password_fits(user.password_hash if user is not None and user.active else None, password[:1000])
     return user if fits else None
-
-
-def _user(session: Session, email: str) -> User | None:
-    try:
-        return session.exec(select(User).where(User.email == lookup_form(email))).first()
-    except AddressError:
-        return None
 
 
 routes = [

@@ -81,14 +81,6 @@ def end_visit(house: House, request: Request, response: Response) -> None:
     response.delete_cookie(COOKIE, **cookie_rules(house))
 
 
-def end_all_visits(session: Session, user: User, except_token: str | None = None) -> None:
-    """Signs the person out everywhere (else)."""
-    others = delete(UserSession).where(col(UserSession.user_id) == user.id)
-    if except_token:
-        others = others.where(col(UserSession.token_digest) != token_digest(except_token))
-    session.exec(others)
-
-
 def mark_browser(house: House, response: Response, user: User) -> None:
     """The sender's own mark: lets the edge on the same host know this browser when a pixel is loaded inside some webmail."""
     secure = house.settings.base_url.startswith("https:")

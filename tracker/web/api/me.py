@@ -1,18 +1,19 @@
 """``/me``: the person behind the token."""
 
-from typing import Annotated, Literal
-from zoneinfo import available_timezones
+from typing import Any
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from sqlmodel import Session
 from starlette.responses import Response
 
-from tracker.consent import CeilingError, Purpose
-from tracker.fields import Body, Name, Shape, Text
+from tracker import users
+from tracker.fields import Body, Line, Shape, Text
+from tracker.locale import LANGUAGES
 from tracker.models import User
-from tracker.web.api.call import Call, Caller
+from tracker.sentences import ActionError
+from tracker.users import STATUSES, UNDO_SECONDS
+from tracker.web.api.call import Caller
 from tracker.web.api.door import router
-from tracker.web.api.errors import Problem
 from tracker.web.api.idempotency import once
 
 me = router("Me")
@@ -55,12 +56,6 @@ class Person(Shape):
         )
 
 
-def _zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError("There is no such time zone; write it as Europe/Paris (IANA name).")
-    return name
-
-
 class TrackChange(Body):
     opens: bool = Field(default_factory=bool)
     links: bool = Field(default_factory=bool)
@@ -69,13 +64,18 @@ class TrackChange(Body):
 class PersonChange(Body):
     """What to change; what is left out stays."""
 
-    name: Name = Field(default_factory=str, min_length=1)
-    locale: Literal["en", "ru"] = Field(default_factory=lambda: "en")
-    timezone: Annotated[str, AfterValidator(_zone)] = Field(default_factory=str)
-    status: Literal["free", "busy", "lunch", "break"] = Field(default_factory=lambda: "free")
+    name: Line = Field(default_factory=str)
+    locale: str = Field(default_factory=str, json_schema_extra={"enum": list(LANGUAGES)})
+    timezone: str = Field(default_factory=str)
+    status: str = Field(default_factory=str, json_schema_extra={"enum": list(STATUSES)})
     track: TrackChange = Field(default_factory=TrackChange)
-    undo_seconds: int = Field(default_factory=int, ge=0, le=30)
+    undo_seconds: int = Field(default_factory=int, json_schema_extra={"enum": list(UNDO_SECONDS)})
     signature: Text = Field(default_factory=str, max_length=20_000)
+
+    def columns(self) -> dict[str, Any]:
+        """What to change, by column of :class:`tracker.models.User`."""
+        track = {f"track_{name}": value for name, value in self.track.model_dump(exclude_unset=True).items()}
+        return self.model_dump(exclude_unset=True, exclude={"track"}) | track
 
 
 @me.get("/me", response_model=Person)
@@ -90,25 +90,11 @@ def patch_me(call: Caller, change: PersonChange) -> Response:
 
     def work(session: Session) -> Person:
         user = session.get_one(User, call.user.id)
-        _check_ceiling(call, change)
-        _change(user, change)
-        session.add(user)
+        try:
+            users.change_profile(session, user, change.columns(), call.house.ceiling)
+        except ActionError as error:
+            error.fields = {field.replace("track_", "track."): sentence for field, sentence in error.fields.items()}
+            raise
         return Person.of(user)
 
     return once(call, work)
-
-
-def _check_ceiling(call: Call, change: PersonChange) -> None:
-    for field, purpose in (("opens", Purpose.OPENS), ("links", Purpose.CLICKS)):
-        try:
-            if getattr(change.track, field):
-                call.house.ceiling.check_wish(purpose)
-        except CeilingError as error:
-            raise Problem(422, str(error), field=f"track.{field}", code="above_ceiling") from None
-
-
-def _change(user: User, change: PersonChange) -> None:
-    for name in change.model_fields_set - {"track"}:
-        setattr(user, name, getattr(change, name))
-    for name in change.track.model_fields_set if "track" in change.model_fields_set else ():
-        setattr(user, f"track_{name}", getattr(change.track, name))

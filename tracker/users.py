@@ -1,0 +1,230 @@
+"""People who sell: who may come in, how each is called, and their API tokens. What holds of them is decided here, whoever asks.
+
+Actions raise :class:`tracker.sentences.ActionError`.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, delete, select, update
+
+from tracker.addresses import AddressError, lookup_form
+from tracker.attention import next_clock
+from tracker.consent import Ceiling, CeilingError, Purpose
+from tracker.db import now
+from tracker.locale import LANGUAGES, N_
+from tracker.models import ApiToken, Role, User, UserSession
+from tracker.notify import zone_of
+from tracker.ownership import is_public_id
+from tracker.secrets import hash_password, new_token, password_fits, token_digest
+from tracker.sentences import ActionError, Sentence
+
+MIN_PASSWORD, MAX_PASSWORD = 10, 1000
+MAX_NAME = 200
+MAX_TOKEN_NAME = 100
+THEMES = ("auto", "light", "dark")
+STATUSES = ("free", "busy", "lunch", "break")
+UNDO_SECONDS = (0, 5, 10, 20, 30)
+_MEASURED = {"track_opens": Purpose.OPENS, "track_links": Purpose.CLICKS}
+
+
+def wrong_fields(values: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with those of a person's values that are named here, by field, as sentences."""
+    sentences = {field: _RULES[field](value) for field, value in values.items() if field in _RULES}
+    return {field: sentence for field, sentence in sentences.items() if sentence is not None}
+
+
+def add(session: Session, *, email: str, name: str, password: str | None = None, **facts: Any) -> User:
+    """A new person; ``facts`` are role, locale and time zone. Who has no password yet chooses one by a one-time link."""
+    values: dict[str, Any] = {"email": email, "name": name, **facts}
+    _refuse(wrong_fields(values if password is None else {**values, "password": password}))
+    user = User(**{**values, "email": lookup_form(email)})
+    user.password_hash = None if password is None else hash_password(password)
+    try:
+        with session.begin_nested():
+            session.add(user)
+    except IntegrityError:
+        raise ActionError("invalid", Sentence("Somebody with this address is already here."), "email") from None
+    return user
+
+
+def find(session: Session, public_id: str) -> User:
+    user = session.exec(select(User).where(User.public_id == public_id)).first() if is_public_id(public_id) else None
+    if user is None:
+        raise ActionError("not_found", Sentence("There is no such person."))
+    return user
+
+
+def find_by_email(session: Session, email: str) -> User | None:
+    try:
+        return session.exec(select(User).where(User.email == lookup_form(email))).first()
+    except AddressError:
+        return None
+
+
+def disable(session: Session, user: User, by: User | None = None) -> None:
+    """Ends every session and token at once. Mail and tracking data stay theirs. ``by`` is None for the operator."""
+    if by is not None and by.id == user.id:
+        raise ActionError("conflict", Sentence("You cannot switch yourself off. Ask another administrator."))
+    _keep_an_administrator(session, user)
+    user.active = False
+    session.add(user)
+    end_sessions(session, user)
+    valid = (col(ApiToken.user_id) == user.id) & col(ApiToken.revoked_at).is_(None)
+    session.exec(update(ApiToken).where(valid).values(revoked_at=now()))
+
+
+def enable(session: Session, user: User) -> None:
+    user.active = True
+    session.add(user)
+
+
+def change_role(session: Session, user: User, role: str) -> None:
+    _refuse(wrong_fields({"role": role}))
+    if role != Role.ADMIN:
+        _keep_an_administrator(session, user)
+    user.role = role
+    session.add(user)
+
+
+def _keep_an_administrator(session: Session, user: User) -> None:
+    """Refuses to take away the last one. The rows are held, so that two cannot go at the same moment."""
+    active = select(User.id).where(User.role == Role.ADMIN, col(User.active)).order_by(col(User.id))
+    if list(session.exec(active.with_for_update())) == [user.id]:
+        raise ActionError("conflict", Sentence("A workspace needs an administrator. Make somebody else one first."))
+
+
+def set_password(session: Session, user: User, password: str, keep_session: str | None = None) -> None:
+    """A new password; whoever signed in with the old one is signed out, but for the session with this token."""
+    _refuse(wrong_fields({"password": password}))
+    user.password_hash = hash_password(password)
+    session.add(user)
+    end_sessions(session, user, keep_session)
+
+
+def change_password(session: Session, user: User, present: str, password: str, keep_session: str | None) -> None:
+    """The same by the person themselves, who has to know the present one."""
+    wrong = wrong_fields({"password": password})
+    if not password_fits(user.password_hash, present):
+        wrong["present"] = Sentence("This is not your present password.")
+    _refuse(wrong)
+    set_password(session, user, password, keep_session)
+
+
+def end_sessions(session: Session, user: User, keep_session: str | None = None) -> None:
+    """Signs the person out everywhere (else)."""
+    others = delete(UserSession).where(col(UserSession.user_id) == user.id)
+    if keep_session:
+        others = others.where(col(UserSession.token_digest) != token_digest(keep_session))
+    session.exec(others)
+
+
+def change_profile(session: Session, user: User, changes: Mapping[str, Any], ceiling: Ceiling) -> None:
+    """Changes what is named: columns of :class:`User`. What is due by the clock moves with the time zone."""
+    _refuse(wrong_fields(changes))
+    _refuse(_above_ceiling(changes, ceiling), "above_ceiling")
+    zone_before = user.timezone
+    for name, value in changes.items():
+        setattr(user, name, value)
+    if user.timezone != zone_before and user.digest_hour is not None:
+        user.digest_at = next_clock(now(), zone_of(user), user.digest_hour * 60)
+    session.add(user)
+
+
+def _above_ceiling(changes: Mapping[str, Any], ceiling: Ceiling) -> dict[str, str]:
+    wrong = {}
+    for field, purpose in _MEASURED.items():
+        try:
+            if changes.get(field):
+                ceiling.check_wish(purpose)
+        except CeilingError as error:
+            wrong[field] = error.sentence
+    return wrong
+
+
+def add_token(session: Session, user: User, name: str) -> tuple[ApiToken, str]:
+    """A new API token and what to show of it once: the token itself is not kept."""
+    if not user.active:
+        sentence = Sentence("%(email)s is disabled; a token would open nothing.", email=user.email)
+        raise ActionError("conflict", sentence)
+    if wrong := _wrong_line(
+        name, MAX_TOKEN_NAME, N_("The name is missing. Call it after the program that will use it.")
+    ):
+        raise ActionError("invalid", wrong, "name")
+    assert user.id is not None
+    token = new_token()
+    row = ApiToken(user_id=user.id, name=name, token_digest=token_digest(token))
+    session.add(row)
+    return row, token
+
+
+def revoke_token(session: Session, token: ApiToken) -> None:
+    """Ends it for good; once more is nothing."""
+    token.revoked_at = token.revoked_at or now()
+    session.add(token)
+
+
+def _refuse(wrong: Mapping[str, str], detail_code: str = "invalid") -> None:
+    if wrong:
+        error = ActionError.of_fields(wrong)
+        error.detail_code = detail_code
+        raise error
+
+
+@cache
+def zone_names() -> frozenset[str]:
+    """Reading the list takes milliseconds, and it does not change while we run."""
+    return frozenset(available_timezones())
+
+
+def _wrong_email(email: str) -> Sentence | None:
+    try:
+        lookup_form(email)
+    except AddressError:
+        return Sentence("This is not an e-mail address. Write it like anna@example.com.")
+    return None
+
+
+def _wrong_line(text: str, longest: int, missing: str) -> Sentence | None:
+    if not text.strip():
+        return Sentence(missing)
+    if len(text) > longest:
+        return Sentence("The name is too long. Use %(most)d characters or fewer.", most=longest)
+    return None if text.isprintable() else Sentence("The name must be one line, without control characters.")
+
+
+def _wrong_name(name: str) -> Sentence | None:
+    return _wrong_line(name, MAX_NAME, N_("The name is missing. Recipients and colleagues see it."))
+
+
+def _wrong_password(password: str) -> Sentence | None:
+    if len(password) < MIN_PASSWORD:
+        return Sentence(
+            "The password is too short. Use %(least)d characters or more; a short sentence is easy to remember.",
+            least=MIN_PASSWORD,
+        )
+    if len(password) > MAX_PASSWORD:
+        return Sentence("The password is too long. Use %(most)d characters or fewer.", most=MAX_PASSWORD)
+    return None
+
+
+def _one_of(values: Any, sentence: str) -> Callable[[Any], Sentence | None]:
+    return lambda value: None if value in values else Sentence(sentence)
+
+
+_RULES: Mapping[str, Callable[[Any], Sentence | None]] = {
+    "email": _wrong_email,
+    "name": _wrong_name,
+    "password": _wrong_password,
+    "role": _one_of(set(Role), N_("Choose one of the two.")),
+    "locale": _one_of(LANGUAGES, N_("This language is not there. Choose one of the list.")),
+    "timezone": lambda zone: _one_of(
+        zone_names(), N_("This time zone is not known. Choose one of the list, such as Europe/Berlin.")
+    )(zone),
+    "theme": _one_of(THEMES, N_("Choose one of the three.")),
+    "status": _one_of(STATUSES, N_("Choose one of the list.")),
+    "undo_seconds": _one_of(UNDO_SECONDS, N_("Choose one of the list.")),
+}
