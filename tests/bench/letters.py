@@ -23,7 +23,7 @@ from tracker.inbound.enquiry import decide_enquiries
 from tracker.inbound.parse import parse
 from tracker.models import Letter, Mailbox, User
 from tracker.models.people import public_id
-from tracker.web.filters import Cursor
+from tracker.paging import Cursor
 from tracker.web.letter_filter import LetterFilter
 from tracker.web.letter_rows import read_letters
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from babel.lists import format_list
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,15 +12,14 @@ from starlette.routing import Route
 
 from tracker.house import House
 from tracker.inbound.withdrawal import take_back, withdraw
-from tracker.locale import N_, babel_locale, zone
 from tracker.locale import gettext as _
+from tracker.locale import said, zone
 from tracker.models import Letter, User
 from tracker.ownership import owned
+from tracker.paging import Cursor
+from tracker.sentences import ActionError
 from tracker.web.auth import action, page
 from tracker.web.csv_export import csv_response
-from tracker.web.filter_values import FilterError
-from tracker.web.filters import Cursor
-from tracker.web.formats import day
 from tracker.web.letter_filter import CATEGORIES, SHOWS, LetterFilter
 from tracker.web.letter_rows import LetterRow, mailboxes_of, read_letters
 from tracker.web.letter_words import STANDINGS, category_words, standing_of, standing_words
@@ -30,38 +28,26 @@ from tracker.web.page import house, local_path, redirect, render
 _PARTS = {"rows": "_letter_list.html", "more": "_letter_rows.html"}
 _EXPORT_PAGE = 500
 
-_SENTENCE: Mapping[str, str] = {
-    "enquiries": N_("Enquiries"),
-    "repeats": N_("Repeats"),
-    "withdrawn": N_("Letters withdrawn as spam"),
-    "uncounted": N_("Letters that do not count"),
-    "letters": N_("All letters"),
-}
-
 
 @page
 def enquiries(request: Request, user: User) -> Response:
     """The list, or with ``part`` a piece of it: ``rows`` the list alone, ``more`` the rows after a place."""
     part = request.query_params.get("part", "")
-    cursor, problem = request.query_params.get("cursor", ""), ""
-    try:
-        chosen, after = LetterFilter.from_query(request.query_params), Cursor.parse(cursor) if cursor else None
-    except FilterError as error:
-        chosen, after, problem = LetterFilter(), None, error.text
+    chosen, after, problem = LetterFilter.from_request(request)
     with house(request).database.reading() as session:
         listing = read_letters(session, user, chosen, after)
         mailboxes = mailboxes_of(session, user)
         context = {
             "listing": listing,
             "chosen": chosen,
-            "chips": chips_of(chosen),
-            "sentence": sentence_of(chosen),
+            "chips": chosen.chips(),
+            "sentence": chosen.sentence(),
             "shows": SHOWS,
             "categories": CATEGORIES,
             "mailboxes": mailboxes,
             "first_page": after is None,
-            "more_url": address(chosen, cursor=str(listing.next)) if listing.next else "",
-            "export_url": address(chosen).replace("/enquiries", "/enquiries/export", 1),
+            "more_url": chosen.address(cursor=str(listing.next)) if listing.next else "",
+            "export_url": chosen.address().replace("/enquiries", "/enquiries/export", 1),
             "category_words": category_words,
             "standing_words": standing_words,
             "problem": problem,
@@ -74,8 +60,8 @@ def export(request: Request, user: User) -> Response:
     """Everything that passes the filter as a CSV file, however much it is."""
     try:
         chosen = LetterFilter.from_query(request.query_params)
-    except FilterError as error:
-        return redirect("/enquiries", error.text, kind="problem")
+    except ActionError as error:
+        return redirect("/enquiries", said(error), kind="problem")
     head = [
         _("Received"), _("Sender"), _("Sender’s name"), _("Recipient"), _("Subject"), _("Mailbox"), _("Category"),
         _("Standing"), _("Attachments"), _("Address in Inkling"),
@@ -112,61 +98,6 @@ def withdrawal_end(request: Request, user: User, form: FormData) -> Response:
     return redirect(
         back, _("No longer withdrawn. Another letter of this sender counts meanwhile, so it is its repeat.")
     )
-
-
-def address(chosen: LetterFilter, **more: str) -> str:
-    """The list's address with a filter."""
-    query = "&".join(part for part in (chosen.to_query(), *(f"{name}={value}" for name, value in more.items())) if part)
-    return f"/enquiries?{query}" if query else "/enquiries"
-
-
-def chips_of(chosen: LetterFilter) -> list[dict[str, str]]:
-    """One chip per value: its words, and the address without it."""
-    return [
-        {"text": _chip(name, value), "without": address(chosen.without(name, value))} for name, value in chosen.values()
-    ]
-
-
-def sentence_of(chosen: LetterFilter) -> str:
-    """The filter as one sentence in the reader's language."""
-    parts = [_clause(name, value) for name, value in chosen.values() if name not in ("show", "category")]
-    if chosen.categories:
-        kinds = [_small(category_words(one)) for one in chosen.categories]
-        parts.insert(0, format_list(kinds, "or", locale=babel_locale()))
-    shown = _(_SENTENCE[chosen.show])
-    if not parts:
-        return f"{shown}."
-    return _("%(shown)s: %(conditions)s.") % {"shown": shown, "conditions": format_list(parts, locale=babel_locale())}
-
-
-def _small(words: str) -> str:
-    return words[:1].lower() + words[1:]
-
-
-def _chip(name: str, value: str) -> str:
-    if name == "show":
-        return _(SHOWS[value])
-    if name == "category":
-        return category_words(value)
-    labels = {
-        "mailbox": _("In: %(what)s"),
-        "sender": _("From: %(what)s"),
-        "since": _("Since %(what)s"),
-        "until": _("Until %(what)s"),
-        "q": _("“%(what)s”"),
-    }
-    return labels[name] % {"what": day(value) if name in ("since", "until") else value}
-
-
-def _clause(name: str, value: str) -> str:
-    clauses = {
-        "mailbox": _("in %(what)s"),
-        "sender": _("from %(what)s"),
-        "since": _("since %(what)s"),
-        "until": _("until %(what)s"),
-        "q": _("with the words “%(what)s”"),
-    }
-    return clauses[name] % {"what": day(value) if name in ("since", "until") else value}
 
 
 @dataclass(frozen=True)

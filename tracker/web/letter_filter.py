@@ -1,24 +1,19 @@
-"""The filter of incoming mail: address bar ↔ value ↔ query ↔ sentence, as :mod:`tracker.web.filters` is for outgoing mail.
-
-By default it shows enquiries: letters that count and were not withdrawn. Days are days in the reader's zone.
-"""
+"""The filter of incoming mail. By default it shows enquiries: letters that count and were not withdrawn."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, TypeVar
-from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, false, or_, select, true
+from sqlalchemy import ColumnElement, false, or_, select, true
 from sqlmodel import col
 
 from tracker.addresses import AddressError, lookup_form
 from tracker.locale import N_
+from tracker.locale import gettext as _
 from tracker.models import Category, Letter, Mailbox, User
-from tracker.web.filter_values import as_text, chosen, first_moment, moment, next_day, spellings, values, words
-
-Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
+from tracker.web import list_filter
+from tracker.web.list_filter import ListFilter, listed
+from tracker.word_search import has_word
 
 SHOWS: Mapping[str, str] = {
     "enquiries": N_("Enquiries"),
@@ -41,92 +36,63 @@ CATEGORIES: Mapping[str, str] = {
 }
 
 
+_SHOW_CLAUSES: Mapping[str, str] = {
+    "enquiries": N_("Enquiries"),
+    "repeats": N_("Repeats"),
+    "withdrawn": N_("Letters withdrawn as spam"),
+    "uncounted": N_("Letters that do not count"),
+    "letters": N_("All letters"),
+}
+
+
 @dataclass(frozen=True)
-class LetterFilter:
-    """Which of one's own letters to show. The default is every enquiry."""
+class LetterFilter(ListFilter):
+    """Which of one's own letters to show. The default is every enquiry; tombstones are never shown."""
+
+    PATH = "/enquiries"
+    LABELS = {
+        **list_filter.LABELS,
+        "show": SHOWS,
+        "category": CATEGORIES,
+        "mailbox": N_("In: %(what)s"),
+        "sender": N_("From: %(what)s"),
+    }
+    CLAUSES = {
+        **list_filter.CLAUSES,
+        "show": _SHOW_CLAUSES,
+        "category": CATEGORIES,
+        "mailbox": N_("in %(what)s"),
+        "sender": N_("from %(what)s"),
+    }
 
     show: str = "enquiries"
-    categories: tuple[str, ...] = ()
+    category: tuple[str, ...] = ()
     mailbox: str = ""
     sender: str = ""
     since: date | datetime | None = None
     until: date | datetime | None = None
     q: str = ""
 
-    @classmethod
-    def from_query(cls, query: Mapping[str, str], show: str = "enquiries") -> "LetterFilter":
-        """The filter in an address; ``show`` is what a bare address shows.
-
-        Raises :class:`~tracker.web.filter_values.FilterError`.
-        """
-        asked = chosen("show", [query.get("show", "")], SHOWS)
-        return cls(
-            show=asked[0] if asked else show,
-            categories=chosen("category", values(query, "category"), CATEGORIES),
-            mailbox=words("mailbox", query.get("mailbox", "")),
-            sender=words("sender", query.get("sender", "")),
-            since=moment("since", query.get("since", "")),
-            until=moment("until", query.get("until", "")),
-            q=words("q", query.get("q", "")),
-        )
-
-    def to_query(self) -> str:
-        """The address bar's form, without the question mark; the default is nothing."""
-        pairs = [("category", one) for one in self.categories]
-        shown = [("show", self.show)] if self.show != "enquiries" else []
-        return urlencode(shown + pairs + [(name, text) for name, text in self._single() if text])
-
-    def without(self, name: str, value: str = "") -> "LetterFilter":
-        """Itself with one value less."""
-        if name == "category":
-            return replace(self, categories=tuple(one for one in self.categories if one != value))
-        emptied: dict[str, Any] = {name: _DEFAULTS[name]}
-        return replace(self, **emptied)
-
-    @property
-    def is_empty(self) -> bool:
-        return self == LetterFilter()
-
-    def values(self) -> list[tuple[str, str]]:
-        """Each value that differs from the default, as (name, text): one chip each."""
-        shown = [("show", self.show)] if self.show != "enquiries" else []
-        return (
-            shown
-            + [("category", one) for one in self.categories]
-            + [(name, text) for name, text in self._single() if text]
-        )
-
-    def apply(self, query: Query, user: User) -> Query:
-        """Narrows a query over :class:`Letter` to this user's own letters that pass. Tombstones never do."""
-        mine = (col(Letter.user_id) == user.id, col(Letter.deleted_at).is_(None))
-        return query.where(*mine, *self.conditions(user))
+    def sentence(self) -> str:
+        clauses = [text for name, text in self.clauses() if name not in ("show", "category")]
+        if categories := [text[:1].lower() + text[1:] for name, text in self.clauses() if name == "category"]:
+            clauses.insert(0, listed(categories, "or"))
+        shown = _(_SHOW_CLAUSES[self.show])
+        if not clauses:
+            return f"{shown}."
+        return _("%(shown)s: %(conditions)s.") % {"shown": shown, "conditions": listed(clauses)}
 
     def conditions(self, user: User) -> list[ColumnElement[bool]]:
-        """What a letter must fulfil, without whose it is."""
-        found = list(_SHOWN[self.show])
-        if self.categories:
-            found.append(col(Letter.category).in_(self.categories))
+        conditions = [col(Letter.user_id) == user.id, col(Letter.deleted_at).is_(None), *_SHOWN[self.show]]
+        if self.category:
+            conditions.append(col(Letter.category).in_(self.category))
         if self.mailbox:
-            found.append(_in_mailbox(self.mailbox, user))
+            conditions.append(_in_mailbox(self.mailbox, user))
         if self.sender:
-            found.append(_from_sender(self.sender))
-        return found + self._period(ZoneInfo(user.timezone)) + [_has_word(word) for word in self.q.split()]
+            conditions.append(_from_sender(self.sender))
+        conditions += self.period(Letter.received_at, user)
+        return conditions + [_has_word(word) for word in self.q.split()]
 
-    def _single(self) -> list[tuple[str, str]]:
-        return [(name, as_text(getattr(self, name))) for name in ("mailbox", "sender", "since", "until", "q")]
-
-    def _period(self, zone: ZoneInfo) -> list[ColumnElement[bool]]:
-        found = []
-        if self.since is not None:
-            found.append(col(Letter.received_at) >= first_moment(self.since, zone))
-        if isinstance(self.until, datetime):
-            found.append(col(Letter.received_at) <= self.until)
-        elif self.until is not None:
-            found.append(col(Letter.received_at) < first_moment(next_day(self.until), zone))
-        return found
-
-
-_DEFAULTS = {field.name: field.default for field in fields(LetterFilter)}
 
 _ENQUIRY: tuple[ColumnElement[bool], ...] = (col(Letter.counted) == true(), col(Letter.withdrawn_at).is_(None))
 _SHOWN: Mapping[str, tuple[ColumnElement[bool], ...]] = {
@@ -158,6 +124,4 @@ def _from_sender(sender: str) -> ColumnElement[bool]:
 
 def _has_word(word: str) -> ColumnElement[bool]:
     """The word stands in the subject, the beginning, or the sender's name or address."""
-    columns = (col(Letter.subject), col(Letter.snippet), col(Letter.sender_name))
-    found = [column.icontains(spelling, autoescape=True) for column in columns for spelling in spellings(word)]
-    return or_(*found, col(Letter.sender).contains(word.lower(), autoescape=True))
+    return has_word(word, (Letter.subject, Letter.snippet, Letter.sender_name), [Letter.sender])

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from tracker.models import Letter, Mailbox, Message, User
-from tracker.web.filters import PAGE, Cursor, in_list_order
+from tracker.paging import PAGE, Cursor, read_page
 from tracker.web.letter_filter import LetterFilter
 
 FOLDED = 5
@@ -37,11 +37,9 @@ def read_letters(
     session: Session, user: User, chosen: LetterFilter, after: Cursor | None = None, limit: int = PAGE
 ) -> LetterListing:
     """The page of the user's letters that pass the filter and come after a place."""
-    query = in_list_order(chosen.apply(select(Letter), user), after, limit, Letter.received_at, Letter.id)
-    letters = session.scalars(query).all()
-    shown, more = letters[:limit], len(letters) > limit
-    last = Cursor(shown[-1].received_at, shown[-1].id or 0) if more else None
-    return LetterListing(rows_of(session, user, shown), last)
+    query = chosen.apply(select(Letter), user)
+    letters, place = read_page(session, query, (Letter.received_at, Letter.id), after, limit)
+    return LetterListing(rows_of(session, user, letters), Cursor(*place) if place else None)
 
 
 def rows_of(session: Session, user: User, letters: Sequence[Letter]) -> list[LetterRow]:

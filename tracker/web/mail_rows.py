@@ -13,8 +13,9 @@ from tracker.locale import babel_locale, ngettext
 from tracker.locale import gettext as _
 from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, User
 from tracker.ownership import owned_rows
+from tracker.paging import PAGE, Cursor, read_page
 from tracker.web.activity_words import machine_words, rule_words
-from tracker.web.filters import MEASURABLE, PAGE, Cursor, Filter, in_list_order
+from tracker.web.filters import MEASURABLE, Filter
 
 FIGURE_DAYS = 30
 _NEVER_LEFT = (MessageState.DRAFT, MessageState.CANCELLED, MessageState.FAILED)
@@ -82,11 +83,10 @@ def read_listing(
     session: Session, user: User, chosen: Filter, after: Cursor | None = None, limit: int = PAGE
 ) -> Listing:
     """The page of the user's messages that pass the filter and come after a place."""
-    query = in_list_order(chosen.apply(select(Message), user), after, limit)
-    messages = session.scalars(query).all()
-    shown, more = messages[:limit], len(messages) > limit
-    beside = _beside(session, user, shown)
-    return Listing([_row(message, beside) for message in shown], Cursor.of(shown[-1]) if more else None)
+    query = chosen.apply(select(Message), user)
+    messages, place = read_page(session, query, (Message.listed_at, Message.id), after, limit)
+    beside = _beside(session, user, messages)
+    return Listing([_row(message, beside) for message in messages], Cursor(*place) if place else None)
 
 
 def read_figures(session: Session, user: User, chosen: Filter) -> Figures:

@@ -18,7 +18,6 @@ from tracker.outgoing.draft import SendError
 from tracker.ownership import is_public_id
 from tracker.sentences import ActionError
 from tracker.web.field_errors import named, sentence_of
-from tracker.web.filter_values import FilterError
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +75,6 @@ def install(api: FastAPI) -> None:
         ActionError: _action_error,
         HTTPException: _http_error,
         RequestValidationError: _validation_error,
-        FilterError: lambda e: _field_problem(e.field, "invalid", str(e)),
         SendError: lambda e: _field_problem(e.field, e.code, str(e), _TOO_LARGE.get(e.code, 422)),
         MoveError: lambda e: _field_problem(e.field, "invalid", str(e)),
         AddressError: lambda e: _field_problem("address", e.code, str(e)),

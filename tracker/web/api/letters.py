@@ -15,10 +15,9 @@ from tracker.ownership import owned
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
 from tracker.web.api.paging import Listing, Paged
-from tracker.web.filter_values import yes_or_no
-from tracker.web.filters import Cursor
 from tracker.web.letter_filter import LetterFilter
 from tracker.web.letter_rows import LetterRow, read_letters, rows_of
+from tracker.web.list_filter import one_of
 
 letters = router("Letters")
 
@@ -100,7 +99,7 @@ class EnquiryQuery(Paged):
     until: Annotated[str, Field(description="The same; a day counts to its end.")] = ""
 
     def filter(self) -> LetterFilter:
-        """Raises :class:`tracker.web.filter_values.FilterError`."""
+        """Raises :class:`tracker.sentences.ActionError`."""
         return LetterFilter.from_query(self._single())
 
     def _single(self) -> dict[str, str]:
@@ -120,9 +119,9 @@ class LetterQuery(EnquiryQuery):
     counted: Annotated[str, Field(description="true: enquiries only; false: only what is none.")] = ""
 
     def filter(self) -> LetterFilter:
-        counted = yes_or_no("counted", self.counted)
-        show = "letters" if counted is None else "enquiries" if counted else "uncounted"
-        return LetterFilter.from_query({**self._single(), "category": ",".join(self.category)}, show)
+        shows = {"": "letters", "true": "enquiries", "false": "uncounted"}
+        show = shows[one_of("counted", self.counted, shows)]
+        return LetterFilter.from_query({**self._single(), "category": ",".join(self.category), "show": show})
 
 
 @letters.get("/letters", response_model=Listing[LetterLine])
@@ -163,8 +162,7 @@ def list_enquiries(call: Caller, query: Annotated[EnquiryQuery, Query()]) -> Lis
 
 
 def _page(session: Session, call: Call, chosen: LetterFilter, paged: Paged) -> tuple[Sequence[LetterRow], str | None]:
-    place = Cursor.parse(paged.cursor) if paged.cursor else None
-    listing = read_letters(session, call.user, chosen, place, paged.limit)
+    listing = read_letters(session, call.user, chosen, paged.after, paged.limit)
     return listing.rows, str(listing.next) if listing.next else None
 
 

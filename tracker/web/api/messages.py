@@ -16,8 +16,8 @@ from tracker.web.api.errors import Problem
 from tracker.web.api.idempotency import once
 from tracker.web.api.message_bodies import NewMessage, draft_of
 from tracker.web.api.message_shapes import MessageLine, MessageShape, message_lines, message_shape
-from tracker.web.api.paging import Listing, Paged, cut
-from tracker.web.filters import Cursor, Filter, in_list_order
+from tracker.web.api.paging import Listing, Paged, page
+from tracker.web.filters import Filter
 
 messages = router("Messages")
 
@@ -41,7 +41,7 @@ class MessageQuery(Paged):
     until: Annotated[str, Field(description="The same; a day counts to its end.")] = ""
 
     def filter(self) -> Filter:
-        """Raises :class:`tracker.web.filters.FilterError`."""
+        """Raises :class:`tracker.sentences.ActionError`."""
         single = {
             name: getattr(self, name) for name in type(self).model_fields if name not in ("limit", "cursor", "state")
         }
@@ -65,10 +65,9 @@ def post_message(call: Caller, new: NewMessage) -> Response:
 @messages.get("/messages", response_model=Listing[MessageLine])
 def list_messages(call: Caller, query: Annotated[MessageQuery, Query()]) -> Listing[MessageLine]:
     """My messages, newest first."""
-    place = Cursor.parse(query.cursor) if query.cursor else None
-    statement = in_list_order(query.filter().apply(select(Message), call.user), place, query.limit)
+    statement = query.filter().apply(select(Message), call.user)
     with call.reading() as session:
-        rows, after = cut(session.exec(statement).all(), query.limit, Cursor.of)
+        rows, after = page(session, statement, Message, query, at="listed_at")
         return Listing(items=message_lines(session, list(rows)), next=after)
 
 

@@ -1,20 +1,18 @@
 """Lists: ``{"items": […], "next": cursor or null}``. A cursor is the place after the last item seen, so that what arrives in
 between neither repeats nor hides anything."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import and_, or_
-from sqlmodel import Session, col
+from sqlmodel import Session
 from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.fields import Shape
-from tracker.web.filters import Cursor
+from tracker.paging import PAGE, Cursor, read_page
 
 MOST = 200
-USUAL = 50
 
 T = TypeVar("T")
 
@@ -31,8 +29,13 @@ class Paged(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: Annotated[int, Field(ge=1, le=MOST, description=f"Items per page, 1 to {MOST}.")] = USUAL
+    limit: Annotated[int, Field(ge=1, le=MOST, description=f"Items per page, 1 to {MOST}.")] = PAGE
     cursor: Annotated[str | None, Field(description="“next” of the page before.")] = None
+
+    @property
+    def after(self) -> Cursor | None:
+        """Raises :class:`tracker.sentences.ActionError` for a cursor that is not ours."""
+        return Cursor.parse(self.cursor) if self.cursor else None
 
 
 PageQuery = Annotated[Paged, Query()]
@@ -47,22 +50,7 @@ def page(
     at: str = "created_at",
     newest_first: bool = True,
 ) -> tuple[Sequence[Any], str | None]:
-    """One page of the rows of ``model`` in ``query``, ordered by the time ``at``, and the next cursor.
-
-    Raises :class:`tracker.web.filters.FilterError` for a cursor that is not ours.
-    """
-    moment, number = col(getattr(model, at)), col(model.id)
-    if paged.cursor:
-        place = Cursor.parse(paged.cursor)
-        later, same = (moment < place.at, number < place.id) if newest_first else (moment > place.at, number > place.id)
-        query = query.where(or_(later, and_(moment == place.at, same)))
-    order = (moment.desc(), number.desc()) if newest_first else (moment.asc(), number.asc())
-    rows = session.exec(query.order_by(*order).limit(paged.limit + 1)).all()
-    return cut(rows, paged.limit, lambda row: Cursor(getattr(row, at), row.id))
-
-
-def cut(rows: Sequence[T], limit: int, cursor: Callable[[T], Cursor]) -> tuple[Sequence[T], str | None]:
-    """A page out of rows of which one more than ``limit`` was asked for."""
-    if len(rows) <= limit:
-        return rows, None
-    return rows[:limit], str(cursor(rows[limit - 1]))
+    """One page of the rows of ``model`` in ``query``, ordered by the time ``at``, and the next cursor."""
+    order = (getattr(model, at), model.id)
+    rows, place = read_page(session, query, order, paged.after, paged.limit, newest_first=newest_first)
+    return rows, str(Cursor(*place)) if place else None
