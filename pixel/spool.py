@@ -19,17 +19,30 @@ from typing import Any
 
 from pixel.hits import Hit
 from pixel.spool_file import (
+    WAKE_FOLDER,
+    WRITTEN,
     SpoolError,
     SpoolReader,
     file_identity,
     insert,
     note_path,
+    notify_processes,
     open_for_writing,
     read,
+    socket_address,
     sole_writer,
 )
 
-__all__ = ["PATIENCE", "Spool", "SpoolError", "SpoolMetrics", "SpoolReader"]
+__all__ = [
+    "PATIENCE",
+    "WAKE_FOLDER",
+    "Spool",
+    "SpoolError",
+    "SpoolMetrics",
+    "SpoolReader",
+    "notify_processes",
+    "socket_address",
+]
 
 PATIENCE = 0.1
 """Seconds after which a hit is answered without being on disk."""
@@ -239,6 +252,7 @@ class Spool:
             self.metrics.written += len(batch.entries)
             self.metrics.commits += 1
             self._tell_loop(self._written, batch)
+            notify_processes(self.path.parent, WRITTEN)
 
     def _keep_in_place(self) -> None:
         """Makes a new file when ours was deleted or replaced, with what the old one still held."""

@@ -3,11 +3,12 @@
 import fcntl
 import json
 import os
+import socket
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,12 @@ from pixel.hits import Hit
 _LOCK_PATIENCE_MS = 50
 _MAX_ROWS = 64
 _FORMAT = 1
+WAKE_FOLDER = "wake"
+"""In the data folder: a socket for each process that wants to hear of news on it."""
+WRITTEN = b"edge:spool"
+"""What the edge tells those processes after hits are on disk."""
+_LONGEST_ADDRESS = 100
+"""Bytes that a path may have as a socket's address (unix(7): 108)."""
 
 _COLUMNS = "received_at, kind, token, delivery, link, method, client, http_version, headers, self_user"
 _VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -219,3 +226,39 @@ def file_identity(path: Path) -> tuple[int, int] | None:
 
 def note_path(path: Path) -> Path:
     return path.with_name(path.name + ".confirmed")
+
+
+@contextmanager
+def socket_address(path: Path) -> Iterator[str]:
+    """The path as a socket's address; where it is too long for one, by way of its open folder (Linux)."""
+    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def notify_processes(data_dir: Path, message: bytes) -> None:
+    """Sends a datagram to every process that listens on this data folder. Never waits, never raises: it is a hint.
+
+    The socket of a process that was killed is removed.
+    """
+    try:
+        names = os.listdir(data_dir / WAKE_FOLDER)
+    except OSError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        for name in names:
+            path = data_dir / WAKE_FOLDER / name
+            try:
+                with socket_address(path) as address:
+                    sender.sendto(message, address)
+            except ConnectionRefusedError:
+                with suppress(OSError):
+                    path.unlink()
+            except OSError:
+                continue

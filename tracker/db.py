@@ -1,17 +1,19 @@
 """The main database: engine, the one scope that commits, migrations."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, Engine, Table, Text, TypeDecorator, create_engine, event, text
+from sqlalchemy import Connection, DateTime, Engine, Table, Text, TypeDecorator, UpdateBase, create_engine, event, text
 from sqlmodel import Session, SQLModel
 
 from tracker.sentences import restored, stored
 from tracker.settings import Settings
+from tracker.wakeup import CHANNEL, WakeUps
 
 # Constraints get names that are the same everywhere, so that migrations can speak of them.
 SQLModel.metadata.naming_convention = {
@@ -27,6 +29,17 @@ _LOOK_AGAIN = 0.002
 SMALL_PAGES = 100_000
 """Pages of a file (of 4 KB) that is small enough to be written anew while others wait."""
 _MIGRATION_LOCK = 7_140_042  # any number, the same in every process of ours
+
+
+_NOTIFY = text("SELECT pg_notify(:channel, :message)")
+WATCHED = frozenset(
+    {
+        *("account", "consent_entry", "delivery", "domain_profile", "event", "feed_item", "hit_aside", "hit_evidence"),
+        *("credential", "mailbox", "mailbox_listening", "mailbox_problem", "message", "notice", "scanner_proof"),
+        *("tracking_pause", "user_account"),
+    }
+)
+"""The tables whose changes somebody waits for; of the others nobody is told."""
 
 
 class NewerDatabase(Exception):
@@ -85,16 +98,46 @@ class Database:
         if self.is_sqlite:
             settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.engine = _engine(settings.database_url)
-        self.info: dict[Any, Any] = {}
+        event.listen(self.engine, "before_execute", self._note_write)
+        listened = self.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self.wakeups = WakeUps(settings.data_dir, None if self.is_sqlite else listened)
+        self._written = threading.local()
+        self.info: dict[Any, Any] = {"written": self.note_written}
         """What every session carries along."""
         self._reading = self.engine.execution_options(inkling_reads=True, postgresql_readonly=True)
 
     @contextmanager
     def session_scope(self) -> Iterator[Session]:
-        """A session that commits when the block ends and rolls back when it raises. Everything that writes goes through here."""
-        with Session(self.engine, expire_on_commit=False, info=self.info) as session:
-            yield session
-            session.commit()
+        """A session that commits when the block ends and rolls back when it raises. Everything that writes goes through here.
+
+        After the commit everybody is woken who waits for changes of the tables that were written.
+        """
+        outer, tables = getattr(self._written, "tables", None), set[str]()
+        self._written.tables = tables
+        try:
+            with Session(self.engine, expire_on_commit=False, info=self.info) as session:
+                yield session
+                session.flush()
+                if tables and not self.is_sqlite:
+                    message = self.wakeups.message(tables)
+                    session.execute(_NOTIFY, {"channel": CHANNEL, "message": message})
+                session.commit()
+        finally:
+            self._written.tables = outer
+        if tables:
+            self.wakeups.changed(tables)
+            if self.is_sqlite:
+                self.wakeups.tell_folder(tables)
+
+    def _note_write(self, _connection: Connection, statement: object, *_: object) -> None:
+        if isinstance(statement, UpdateBase):
+            self.note_written(getattr(statement.table, "name", ""))
+
+    def note_written(self, table: str) -> None:
+        """The transaction of this thread writes a table in a way that SQLAlchemy does not see."""
+        tables: set[str] | None = getattr(self._written, "tables", None)
+        if tables is not None and table in WATCHED:
+            tables.add(table)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -189,6 +232,7 @@ class Database:
         self.forget_deleted()
 
     def close(self) -> None:
+        self.wakeups.close()
         self.engine.dispose()
 
 

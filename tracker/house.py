@@ -12,6 +12,7 @@ from pixel.tokens import Tokens
 from tracker.choice_links import ChoiceLink, ChoiceLinks
 from tracker.consent import Ceiling, ceiling_of
 from tracker.db import Database
+from tracker.lease import Leases
 from tracker.secrets import KeyRing
 from tracker.settings import Settings
 
@@ -24,6 +25,7 @@ class House:
     database: Database
     ring: KeyRing
     tokens: Tokens
+    leases: Leases
     sandbox_url: str | None = None
     """Where the recipients of a demo read their mail."""
     name_server: tuple[str, int] | None = None
@@ -89,4 +91,5 @@ def open_house(settings: Settings) -> House:
     keys = settings.secret_keys or tuple(load_or_make_keys(settings.data_dir))
     database, ring = Database(settings), KeyRing(keys)
     database.info["suppressions"] = ring.suppressions
-    return House(settings=settings, database=database, ring=ring, tokens=Tokens(keys))
+    leases = Leases(database.wakeups.process)
+    return House(settings=settings, database=database, ring=ring, tokens=Tokens(keys), leases=leases)

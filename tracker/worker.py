@@ -1,12 +1,23 @@
-"""The worker: a table of tasks, each in its own thread at its own pace, until a signal."""
+"""The worker: a table of tasks, each in its own thread, until a signal.
+
+A task looks when a transaction has changed what it works on, when the moment comes that it said is the next, and in any case after
+its period: that is only the safety net.
+"""
 
 import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+from typing import Any
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session, col, func, select
 
 from tracker.db import now
 from tracker.digest import send_due as send_digest
@@ -25,7 +36,19 @@ from tracker.inbound.accept import accept_all
 from tracker.inbound.fetching import Mailboxes
 from tracker.inbound.listener import Listener
 from tracker.ledger_audit import lapse
-from tracker.models import WorkerBeat
+from tracker.models import (
+    ConsentEntry,
+    Delivery,
+    DomainProfile,
+    Event,
+    HitAside,
+    Job,
+    Mailbox,
+    Message,
+    Notice,
+    TrackingPause,
+    User,
+)
 from tracker.mx import look_up_due
 from tracker.notices.gathering import gather
 from tracker.notices.outbox import tell_due
@@ -36,11 +59,15 @@ from tracker.outgoing.queue import release_claims_of_dead, send_due, worker_name
 from tracker.outgoing.sent_copy import append_due
 from tracker.pauses import remind_undecided
 from tracker.privacy import sweep
+from tracker.processes import HEARTBEAT, heartbeat, leave, register
+from tracker.wakeup import Subscription
 
 log = logging.getLogger(__name__)
 
-BEAT_SECONDS = 10.0
-"""How often a task that works says that it lives."""
+NET_SECONDS = 30.0
+"""A task that is woken by changes looks by itself so often, in case that a wake-up was lost."""
+GAP_SECONDS = 0.05
+"""Between two looks of a task: a trickle is taken in small lots, not one by one."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +76,16 @@ class Task:
 
     what: str
     function: Callable[[House], int]
-    period: float
-    """Seconds between two looks when there is nothing to do."""
+    period: float = NET_SECONDS
+    """Seconds between two looks when nothing wakes it."""
+    watches: tuple[str, ...] = ()
+    """The tables whose changes wake it."""
+    due: Callable[[Session], datetime | None] | None = None
+    """When there will be something to do, as far as is known now."""
     end: Callable[[House, float], None] | None = None
     """Ends what the function has started beside itself, within so many seconds; called once the worker is to stop."""
+    interrupt: Callable[[], None] | None = None
+    """Makes a function that waits come back; called from another thread once the worker is to stop."""
 
 
 def tasks(house: House) -> list[Task]:
@@ -60,28 +93,49 @@ def tasks(house: House) -> list[Task]:
     name = worker_name()
     mailboxes, listener = Mailboxes(name, accept_all), Listener(name, house.settings.listened_mailboxes)
     return [
-        *(Task(f"drain {s.name}", partial(_drain, s), 0.1 if s.name == "local" else 1.0) for s in sources(house)),
-        Task("hits set aside", retry_aside, 30.0),
-        Task("settle", _settle, 0.1),
-        Task("names of addresses", LookUps(ReverseNames(house)), 0.5),
-        Task("scanner networks", learn_scanners, 60.0),
-        Task("judge again", judge_nightly, 600.0),
+        *(_draining(source) for source in sources(house)),
+        Task("hits set aside", retry_aside, watches=("hit_aside",), due=_first(HitAside.try_at)),
+        Task("settle", _settle, watches=("event",), due=_first(Event.settle_at)),
+        Task("names of addresses", LookUps(ReverseNames(house)), watches=("hit_evidence",)),
+        Task("scanner networks", learn_scanners, watches=("scanner_proof",)),
+        Task("judge again", judge_nightly, 600.0, due=_first(Job.due_at)),
         Task("range files", refresh_due, 600.0),
-        Task("send", _sending(name), 0.25),
+        Task("send", _sending(name), watches=("delivery",), due=_first(Delivery.next_try_at)),
         Task("tracking host", check_due, 5.0),
-        Task("mail exchangers", look_up_due, 1.0),
-        Task("quiet hours", end_quiet_hours, 5.0),
-        Task("digest", send_digest, 15.0),
-        Task("notices", tell_due, 1.0),
-        Task("gathered notices", gather, 15.0),
-        Task("sent copies", append_due, 1.0),
-        Task("mailboxes", mailboxes, 1.0, mailboxes.end),
-        Task("new mail", listener, 1.0, listener.end),
-        Task("reminders", remind_due, 5.0),
-        Task("consents over", lapse, 60.0),
-        Task("undecided pauses", remind_undecided, 60.0),
+        Task("mail exchangers", look_up_due, watches=("domain_profile",), due=_first(DomainProfile.due_at)),
+        Task("quiet hours", end_quiet_hours, watches=("user_account",), due=_first(User.quiet_ends_at)),
+        Task("digest", send_digest, watches=("user_account",), due=_first(User.digest_at, col(User.active).is_(True))),
+        Task("notices", tell_due, watches=("notice",), due=_first(Notice.due_at, col(Notice.sent_at).is_(None))),
+        Task("gathered notices", gather, watches=("mailbox_problem",)),
+        Task(
+            "sent copies",
+            append_due,
+            watches=("message",),
+            due=_first(Message.sent_copy_at, col(Message.sent_copy) == "wanted"),
+        ),
+        Task("mailboxes", mailboxes, 1.0, watches=("mailbox",), due=_first(Mailbox.due_at), end=mailboxes.end),
+        Task("new mail", listener, 1.0, end=listener.end),
+        Task("reminders", remind_due, watches=("message",), due=_first(Message.follow_up_at)),
+        Task("consents over", lapse, watches=("consent_entry",), due=_first(ConsentEntry.valid_until)),
+        Task(
+            "undecided pauses",
+            remind_undecided,
+            watches=("tracking_pause",),
+            due=_first(TrackingPause.due_at, col(TrackingPause.decided_at).is_(None)),
+        ),
         Task("sweep", sweep, 600.0),
     ]
+
+
+def _first(column: Any, *conditions: ColumnElement[bool]) -> Callable[[Session], datetime | None]:
+    """The earliest time in a column."""
+    first = select(func.min(column)).where(col(column).is_not(None), *conditions)
+    return lambda session: session.exec(first).one()
+
+
+def _draining(source: Source) -> Task:
+    watches = ("spool",) if source.name == "local" else ()
+    return Task(f"drain {source.name}", partial(_drain, source), NET_SECONDS if watches else 1.0, watches=watches)
 
 
 def _sending(name: str) -> Callable[[House], int]:
@@ -111,6 +165,8 @@ def _whole(done: int, batch: int) -> int:
     return done if done >= batch else 0
 
 
+OVERDUE_SECONDS = 1.0
+"""Until the next look at what is due and yet cannot be done, because another worker holds it."""
 TURN_SECONDS = 0.0005
 """How long a thread keeps the interpreter: threads that wait for a database ask for it back thousands of times a second."""
 
@@ -124,20 +180,42 @@ class Worker:
         self._stopping = threading.Event()
         self._deadline = 0.0
         self._threads: list[threading.Thread] = []
+        self._subscriptions: list[Subscription] = []
+        self._heartbeat_wanted = threading.Event()
+        self._problems = {task.what[:64]: "" for task in self._table}
 
     def start(self) -> None:
         sys.setswitchinterval(TURN_SECONDS)
+        with suppress(DBAPIError):  # the database is away: the heartbeat registers as well
+            register(self._house)
         for task in self._table:
-            thread = threading.Thread(target=self._go_on, args=(task,), name=task.what, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            subscription = self._house.database.wakeups.subscribe(task.watches)
+            self._subscriptions.append(subscription)
+            self._begin(task.what, self._go_on, task, subscription)
+        self._begin("heartbeat", self._live)
 
-    def stop(self, patience: float = 10.0) -> None:
-        """Lets every task end what it has in hand, for ``patience`` seconds in all: mailboxes that are being read, too."""
-        self._deadline = time.monotonic() + patience
+    def _begin(self, name: str, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Lets every task end what it has in hand, for ``timeout`` seconds in all: mailboxes that are being read, too."""
+        self._deadline = time.monotonic() + timeout
         self._stopping.set()
+        self._heartbeat_wanted.set()
+        for subscription in self._subscriptions:
+            subscription.wake()
+        for task in self._table:
+            if task.interrupt is not None:
+                task.interrupt()
         for thread in self._threads:
             thread.join(self._left())
+        for subscription in self._subscriptions:
+            self._house.database.wakeups.unsubscribe(subscription)
+        self._subscriptions.clear()
+        with suppress(DBAPIError):  # then the next process frees what we held
+            leave(self._house)
 
     def _left(self) -> float:
         return max(0.0, self._deadline - time.monotonic())
@@ -148,16 +226,37 @@ class Worker:
         stop.wait()
         self.stop()
 
-    def _go_on(self, task: Task) -> None:
+    def _go_on(self, task: Task, subscription: Subscription) -> None:
         failures = 0
-        last_beat = 0.0
         while not self._stopping.is_set():
+            subscription.clear()
+            if self._stopping.is_set():  # said between the two lines above
+                break
+            looked_at = time.monotonic()
             problem, done = self._once(task)
-            last_beat = self._beat(task, problem, 0.0 if failures else last_beat)
+            self._note(task, problem)
             failures = failures + 1 if problem else 0
-            if not done:
-                self._stopping.wait(pause(task.period, failures))
+            if problem:
+                self._stopping.wait(pause(failures))
+            elif not done:
+                subscription.wait(self._until_due(task))
+                self._stopping.wait(max(0.0, looked_at + GAP_SECONDS - time.monotonic()))
         self._end(task)
+
+    def _until_due(self, task: Task) -> float:
+        """Seconds until the task has to look again, if nothing wakes it."""
+        if task.due is None:
+            return task.period
+        try:
+            with self._house.database.reading() as session:
+                moment = task.due(session)
+        except Exception as error:  # the database is away; the task itself will say so
+            log.debug("%s: %s", task.what, type(error).__name__)
+            return min(task.period, OVERDUE_SECONDS)
+        if moment is None:
+            return task.period
+        left = (moment - now()).total_seconds()
+        return min(task.period, left if left > 0 else OVERDUE_SECONDS)
 
     def _end(self, task: Task) -> None:
         if task.end is None:
@@ -176,18 +275,25 @@ class Worker:
             log.debug("%s", task.what, exc_info=True)
             return f"{type(error).__name__}: {error}"[:500], 0
 
-    def _beat(self, task: Task, problem: str, last: float) -> float:
-        moment = now()
-        if not problem and moment.timestamp() - last < BEAT_SECONDS:
-            return last
-        try:
-            with self._house.database.session_scope() as session:
-                session.merge(WorkerBeat(task=task.what[:64], at=moment, problem=problem))
-        except Exception as error:
-            log.error("the beat of %s could not be written: %s", task.what, type(error).__name__)
-        return moment.timestamp()
+    def _note(self, task: Task, problem: str) -> None:
+        """What has changed about a task is said at once."""
+        name = task.what[:64]
+        if self._problems[name] != problem:
+            self._problems[name] = problem
+            self._heartbeat_wanted.set()
+
+    def _live(self) -> None:
+        """Says that this process lives, and prolongs what it holds."""
+        while not self._stopping.is_set():
+            self._heartbeat_wanted.clear()
+            try:
+                heartbeat(self._house, self._problems)
+                self._house.leases.renew(self._house.database)
+            except Exception as error:
+                log.error("the heartbeat could not be written: %s", type(error).__name__)
+            self._heartbeat_wanted.wait(HEARTBEAT.total_seconds())
 
 
-def pause(period: float, failures: int) -> float:
-    """Seconds until a task's next look: doubled with every failure in a row, but at most a minute more than usual."""
-    return min(period * 2.0 ** min(failures, 16), period + 60.0)
+def pause(failures: int) -> float:
+    """Seconds until the next try of a task that failed so often in a row: doubled every time, a minute at most."""
+    return min(0.25 * 2.0 ** min(failures, 16), 60.0)

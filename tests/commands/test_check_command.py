@@ -14,7 +14,7 @@ from tests.servers import free_port
 from tracker.consent import Pack, Purpose, State
 from tracker.db import now
 from tracker.ledger import record_consent
-from tracker.models import Account, Mailbox, User, WorkerBeat
+from tracker.models import Account, Mailbox, Process, User
 from tracker.preferences import set_policy
 from tracker.recipients import find_or_make
 
@@ -110,13 +110,13 @@ def test_a_worker_with_a_problem_and_one_that_is_gone(tracked: Inkling) -> None:
     findings(tracked, code=1)
     house = tracked.house()
     with house.database.session_scope() as session:
-        session.add(WorkerBeat(task="send", at=now()))
+        session.add(Process(id="a", place="", number=1, started=1, tasks={"send": ""}))
     assert findings(tracked, code=1)["worker"][0] == "ok"
     with house.database.session_scope() as session:
-        session.merge(WorkerBeat(task="send", at=now() - timedelta(hours=2)))
+        session.merge(Process(id="a", place="", number=1, started=1, at=now() - timedelta(hours=2)))
     assert findings(tracked, code=1)["worker"][0] == "note"
     with house.database.session_scope() as session:
-        session.merge(WorkerBeat(task="settle", at=now(), problem="LookupError: x"))
+        session.merge(Process(id="b", place="", number=2, started=1, tasks={"settle": "LookupError: x"}))
     assert findings(tracked, code=1)["worker, settle"] == ("WRONG", "LookupError: x")
     house.database.close()
 

@@ -18,7 +18,7 @@ from tests.servers import free_port, wait_until
 from tracker.choice_links import ChoiceLink, LinkKind
 from tracker.db import now
 from tracker.house import House
-from tracker.models import WorkerBeat
+from tracker.models import Process
 from tracker.outgoing.host_health import problem_of
 from tracker.recipients import find_or_make
 
@@ -124,7 +124,7 @@ def _beats(inkling: Inkling) -> set[str]:
     house = inkling.house()
     try:
         with house.database.reading() as session:
-            return set(session.exec(select(WorkerBeat.task)))
+            return {task for process in session.exec(select(Process)) for task in process.tasks}
     finally:
         house.database.close()
 

@@ -47,7 +47,7 @@ def slowly(session: Session, house: House, mailbox: Mailbox, some: Sequence[Fetc
 
 def working(house: House, take: Take = accept_all) -> Worker:
     runs = Mailboxes("test:1", take)
-    worker = Worker(house, [Task("runs", runs, 0.05, runs.end)])
+    worker = Worker(house, [Task("runs", runs, 0.05, end=runs.end)])
     worker.start()
     return worker
 
@@ -108,7 +108,7 @@ def test_a_run_that_waits_for_its_server_is_cut_off(house: House, post: Post, se
     worker = working(house)
     wait_until(lambda: server.said(rb"BODY\.PEEK\[\]"), 30)
     started = time.monotonic()
-    worker.stop(patience=4.0)
+    worker.stop(timeout=4.0)
     assert time.monotonic() - started < 4
     assert runs_in_hand() == []
     assert_free_and_due(post)

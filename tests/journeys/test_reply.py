@@ -29,7 +29,7 @@ def working(house: House) -> Iterator[None]:
     try:
         yield
     finally:
-        worker.stop(patience=60.0)
+        worker.stop(timeout=60.0)
         for thread in threading.enumerate():
             if thread.name.startswith("mailbox "):
                 thread.join(60)

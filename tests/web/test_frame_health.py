@@ -12,13 +12,14 @@ from tests.houses import People
 from tests.web.conftest import server
 from tracker.db import now
 from tracker.house import House
-from tracker.models import ApiToken, Mailbox, Role, User, WorkerBeat
+from tracker.models import ApiToken, Mailbox, Process, Role, User
 from tracker.secrets import token_digest
 
 
 def beat(house: House, ago: timedelta = timedelta(), problem: str = "") -> None:
     with house.database.session_scope() as session:
-        session.add(WorkerBeat(task='drain "local"', at=now() - ago, problem=problem))
+        tasks = {'drain "local"': problem}
+        session.add(Process(id="a", place="", number=1, started=1, at=now() - ago, tasks=tasks))
 
 
 def token(house: House, role: Role, *, active: bool = True) -> str:

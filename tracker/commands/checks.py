@@ -14,12 +14,13 @@ from tracker.commands.houses import bare_house
 from tracker.db import NewerDatabase, now
 from tracker.house import House
 from tracker.ledger_audit import broken_chains, ledger_length
-from tracker.models import Account, Mailbox, MailboxState, WorkerBeat
+from tracker.models import Account, Mailbox, MailboxState, Process
 from tracker.outgoing.domain_advice import Publish
 from tracker.outgoing.domain_records import advice_for
 from tracker.outgoing.host_health import problem_of
 from tracker.outgoing.sending_services import link_rewriter
 from tracker.preferences import workspace_pack
+from tracker.processes import GONE_AFTER
 from tracker.settings import read_settings
 
 
@@ -169,12 +170,18 @@ def _spool(house: House) -> list[Finding]:
 
 def _worker(house: House) -> list[Finding]:
     with house.database.reading() as session:
-        beats = session.exec(select(WorkerBeat)).all()
-    if not beats:
-        return [Finding("worker", None, "has not run yet")]
-    problems = [Finding(f"worker, {b.task}", False, b.problem) for b in beats if b.problem]
-    age = (now() - max(b.at for b in beats)).total_seconds()
-    return problems or [Finding("worker", True if age < 120 else None, f"last seen {age:.0f} seconds ago")]
+        processes = session.exec(select(Process)).all()
+    if not processes:
+        return [Finding("worker", None, "does not run")]
+    problems = [
+        Finding(f"worker, {task}", False, problem)
+        for process in processes
+        for task, problem in process.tasks.items()
+        if problem
+    ]
+    age = now() - max(process.at for process in processes)
+    text = f"last heard of {age.total_seconds():.0f} seconds ago"
+    return problems or [Finding("worker", True if age < GONE_AFTER else None, text)]
 
 
 def _tracking_host(house: House) -> list[Finding]:

@@ -43,7 +43,7 @@ def add_or_keep_all(session: Session, table: Table, rows: Sequence[Row], *named:
     dialect = session.get_bind().dialect
     by_column = _by_column(table, names, rows, dialect)
     returned = _listed(("id", *named))
-    with _cursor(session) as cursor:
+    with _cursor(session, table) as cursor:
         if dialect.name == "sqlite":
             values = f"VALUES ({', '.join('?' * len(names))})"
             statement = (
@@ -68,7 +68,7 @@ def append_rows(session: Session, table: Table, rows: Sequence[Row]) -> None:
     names = tuple(rows[0])
     dialect = session.get_bind().dialect
     values = zip(*_by_column(table, names, rows, dialect), strict=True)
-    with _cursor(session) as cursor:
+    with _cursor(session, table) as cursor:
         if dialect.name == "sqlite":
             marks = ", ".join("?" * len(names))
             cursor.executemany(f"INSERT INTO {table.name} ({_listed(names)}) VALUES ({marks})", values)  # noqa: S608
@@ -85,7 +85,7 @@ def update_rows(session: Session, table: Table, rows: Sequence[Row], key: str = 
     names = tuple(name for name in rows[0] if name != key)
     dialect = session.get_bind().dialect
     by_column = _by_column(table, (*names, key), rows, dialect)
-    with _cursor(session) as cursor:
+    with _cursor(session, table) as cursor:
         if dialect.name == "sqlite":
             sets = ", ".join(f'"{name}" = ?' for name in names)
             values = zip(*by_column, strict=True)
@@ -168,6 +168,7 @@ def _times(kind: UtcDateTime, values: list[Any], dialect: Dialect) -> list[Any]:
     return sent
 
 
-def _cursor(session: Session) -> Any:
-    """The driver's own cursor, closed in the end."""
+def _cursor(session: Session, table: Table) -> Any:
+    """The driver's own cursor for writing to a table, closed in the end."""
+    session.info["written"](table.name)
     return closing(session.connection().connection.cursor())

@@ -7,12 +7,10 @@ from tracker.models.activity import (
     HitAside,
     HitEvidence,
     HostHealth,
-    Job,
     Notification,
     ScannerNetwork,
     ScannerProof,
     Verdict,
-    WorkerBeat,
 )
 from tracker.models.idempotency import IdempotencyKey
 from tracker.models.letters import (
@@ -62,6 +60,7 @@ from tracker.models.people import (
     UserSession,
 )
 from tracker.models.privacy import Erasure, TrackingView
+from tracker.models.running import Job, Lease, Process
 from tracker.models.submission import Submission
 from tracker.models.templates import Template
 
@@ -87,6 +86,7 @@ __all__ = [
     "HostHealth",
     "IdempotencyKey",
     "Job",
+    "Lease",
     "Letter",
     "LetterAttachment",
     "LetterBody",
@@ -108,6 +108,7 @@ __all__ = [
     "PendingAction",
     "PolicyChange",
     "Preference",
+    "Process",
     "Recipient",
     "Role",
     "ScannerNetwork",
@@ -121,5 +122,4 @@ __all__ = [
     "User",
     "UserSession",
     "Verdict",
-    "WorkerBeat",
 ]

@@ -21,6 +21,7 @@ class Event(SQLModel, table=True):
         Index("ix_event_message_at", "message_id", "at"),
         Index("ix_event_delivery_at", "delivery_id", "at"),
         Index("ix_event_settle", "settle_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index("ix_event_detail", "summed", "at"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -156,9 +157,9 @@ class Notification(SQLModel, table=True):
     subject: str = Field(max_length=64)
     """What the line is about, such as ``delivery:17``."""
     message_id: int | None = Field(default=None, foreign_key="message.id", index=True, ondelete="CASCADE")
-    delivery_id: int | None = Field(default=None, foreign_key="delivery.id", ondelete="CASCADE")
+    delivery_id: int | None = Field(default=None, foreign_key="delivery.id", index=True, ondelete="CASCADE")
     kind: str = Field(max_length=16)
-    """open, click, reply, bounce, rejected, corrected, problem"""
+    """open, click, reply, bounce, rejected, corrected, follow_up, consent, enquiry, mailbox, problem"""
     count: int = 1
     opens: int = 0
     clicks: int = 0
@@ -190,23 +191,6 @@ class FeedItem(SQLModel, table=True):
     """notification, message, letter"""
     subject: str = Field(max_length=16)
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
-
-
-class WorkerBeat(SQLModel, table=True):
-    """When each task of a worker last ran, and how that ended."""
-
-    __tablename__ = "worker_beat"
-
-    task: str = Field(primary_key=True, max_length=64)
-    at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    problem: str = ""
-
-
-class Job(SQLModel, table=True):
-    """A task that is done once in its period, however many workers there are: whoever moves ``due_at`` on does it."""
-
-    name: str = Field(primary_key=True, max_length=64)
-    due_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class HostHealth(SQLModel, table=True):

@@ -10,6 +10,8 @@ from tracker.db import SentenceText, UtcDateTime, now
 from tracker.models.people import public_id
 
 _REMINDED = text("follow_up_at IS NOT NULL")
+_WANTS_COPY = text("sent_copy = 'wanted'")
+_WAITS = text("next_try_at IS NOT NULL")
 
 
 class Account(SQLModel, table=True):
@@ -71,6 +73,7 @@ class Message(SQLModel, table=True):
         Index("ix_message_message_id", "message_id"),
         Index("ix_message_thread", "user_id", "thread"),
         Index("ix_message_follow_up", "follow_up_at", sqlite_where=_REMINDED, postgresql_where=_REMINDED),
+        Index("ix_message_sent_copy", "sent_copy_at", sqlite_where=_WANTS_COPY, postgresql_where=_WANTS_COPY),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -162,7 +165,9 @@ class Delivery(SQLModel, table=True):
 
     __table_args__ = (
         UniqueConstraint("message_id", "position", name="uq_delivery_message_position"),
-        Index("ix_delivery_due", "status", "next_try_at"),
+        Index("ix_delivery_due", "next_try_at", sqlite_where=_WAITS, postgresql_where=_WAITS),
+        Index("ix_delivery_account_due", "account_id", "next_try_at", sqlite_where=_WAITS, postgresql_where=_WAITS),
+        Index("ix_delivery_account_accepted", "account_id", "accepted_at"),
         Index("ix_delivery_accepted", "accepted_at"),
     )
 
@@ -170,6 +175,8 @@ class Delivery(SQLModel, table=True):
     public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     message_id: int = Field(foreign_key="message.id", ondelete="CASCADE")
     recipient_id: int = Field(foreign_key="recipient.id", index=True)
+    account_id: int | None = None
+    """The account of its message, beside it so that what an account has sent and has to send is counted by an index."""
     position: int
     role: str = Field(max_length=3)
     address: str = Field(max_length=254)

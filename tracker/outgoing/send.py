@@ -221,6 +221,7 @@ def _add_deliveries(session: Session, message: Message, planned: Sequence[Planne
             Delivery(
                 message_id=message.id,
                 recipient_id=recipient.id,
+                account_id=message.account_id,
                 position=position,
                 role=one.role,
                 address=one.mailbox.address,

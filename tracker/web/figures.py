@@ -15,8 +15,8 @@ from tracker.models import (
     Mailbox,
     MailboxState,
     Message,
+    Process,
     UserSession,
-    WorkerBeat,
 )
 
 Sample = tuple[Mapping[str, str], float]
@@ -35,11 +35,14 @@ def figures(session: Session) -> list[Figure]:
     """What is so at this moment."""
     states = session.exec(select(Message.state, func.count()).group_by(col(Message.state)))
     statuses = session.exec(select(Delivery.status, func.count()).group_by(col(Delivery.status)))
-    beats = session.exec(select(WorkerBeat)).all()
+    processes = session.exec(select(Process)).all()
     visits = session.exec(select(func.count()).select_from(UserSession).where(UserSession.expires_at > now())).one()
     edges = session.exec(select(DrainCursor)).all()
-    ages = [({"task": beat.task}, (now() - beat.at).total_seconds()) for beat in beats]
-    failing = [({"task": beat.task}, float(bool(beat.problem))) for beat in beats]
+    ages = [({"process": each.id}, (now() - each.at).total_seconds()) for each in processes]
+    problems: dict[str, bool] = {}
+    for task, problem in (item for each in processes for item in each.tasks.items()):
+        problems[task] = problems.get(task, False) or bool(problem)
+    failing = [({"task": task}, float(fails)) for task, fails in problems.items()]
     return [
         Figure("info", "The version that runs.", [({"version": _version()}, 1)]),
         Figure("messages", "Messages by state.", [({"state": state}, count) for state, count in states]),
@@ -50,8 +53,8 @@ def figures(session: Session) -> list[Figure]:
             "mailbox_lag_seconds", "Since the last whole run over the active mailbox that waits longest.", _lag(session)
         ),
         Figure("visits", "Browsers signed in.", [({}, visits)]),
-        Figure("worker_beat_age_seconds", "Since each task of the worker last ran.", ages),
-        Figure("worker_task_failing", "1 when the last run of a task failed.", failing),
+        Figure("worker_beat_age_seconds", "Since each worker last said that it lives.", ages),
+        Figure("worker_task_failing", "1 when the last run of a task failed in any worker.", failing),
         Figure(
             "drained_hits", "How far each edge has been read.", [({"edge": edge.edge}, edge.after) for edge in edges]
         ),

@@ -1,7 +1,6 @@
 """Is it alive, is it ready, how is it doing: for probes and for Prometheus. No page, no sign-in."""
 
 import sqlite3
-from datetime import timedelta
 from ipaddress import ip_address
 
 from sqlalchemy import text as sql
@@ -14,14 +13,12 @@ from starlette.routing import Route
 from pixel.spool import SpoolError, SpoolReader
 from tracker.db import now
 from tracker.house import House
-from tracker.models import ApiToken, Role, User, WorkerBeat
+from tracker.models import ApiToken, Process, Role, User
+from tracker.processes import GONE_AFTER
 from tracker.secrets import token_digest
 from tracker.web.figures import figures, prometheus
 from tracker.web.forwarded import plain
 from tracker.web.page import house
-
-BEAT_LIMIT = timedelta(minutes=2)
-"""A worker that has not run any task for longer is not there."""
 
 
 async def healthz(_request: Request) -> Response:
@@ -72,10 +69,11 @@ def _spool(here: House) -> str:
 def _worker(here: House) -> str:
     try:
         with here.database.reading() as session:
-            last = session.exec(select(func.max(WorkerBeat.at))).one()
+            last = session.exec(select(func.max(Process.at))).one()
     except Exception:
         return "unknown"
-    return "" if last is not None and last > now() - BEAT_LIMIT else "no beat for two minutes: is a worker running?"
+    is_there = last is not None and last > now() - GONE_AFTER
+    return "" if is_there else "no heartbeat for three minutes: is a worker running?"
 
 
 def _may_see(here: House, request: Request) -> bool:

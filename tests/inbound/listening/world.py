@@ -25,7 +25,7 @@ IDLING = "IMAP4rev1 UIDPLUS ID AUTH=PLAIN IDLE"
 @contextmanager
 def working(house: House, name: str = "test:1", pace: Pace = QUICK, most: int = 100) -> Iterator[None]:
     runs, listener = Mailboxes(name, accept_all), Listener(name, most, pace)
-    worker = Worker(house, [Task("runs", runs, 0.1, runs.end), Task("new mail", listener, 0.1, listener.end)])
+    worker = Worker(house, [Task("runs", runs, 0.1, end=runs.end), Task("new mail", listener, 0.1, end=listener.end)])
     worker.start()
     try:
         yield

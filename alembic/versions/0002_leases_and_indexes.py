@@ -1,0 +1,61 @@
+"""Leases in a table of their own, processes instead of beats, and an index for every statement that recurs
+
+Revision 0002, after 0001; 2026-11-29
+"""
+
+import sqlalchemy as sa
+import sqlmodel
+from alembic import op
+
+from tracker.db import UtcDateTime
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+_WANTS_COPY = sa.text("sent_copy = 'wanted'")
+_WAITS = sa.text("next_try_at IS NOT NULL")
+
+
+def upgrade() -> None:
+    """What was claimed is free: nobody works while the database is migrated."""
+    op.create_table(
+        "lease",
+        sa.Column("kind", sqlmodel.AutoString(length=32), nullable=False),
+        sa.Column("subject", sqlmodel.AutoString(length=255), nullable=False),
+        sa.Column("token", sqlmodel.AutoString(length=16), nullable=False),
+        sa.Column("process", sqlmodel.AutoString(length=16), nullable=False),
+        sa.Column("until", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "subject", name=op.f("pk_lease")),
+    )
+    op.create_index(op.f("ix_lease_process"), "lease", ["process"])
+    op.create_table(
+        "process",
+        sa.Column("id", sqlmodel.AutoString(length=16), nullable=False),
+        sa.Column("place", sqlmodel.AutoString(length=100), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("started", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", UtcDateTime(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("tasks", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_process")),
+    )
+    op.drop_table("worker_beat")
+    op.add_column("delivery", sa.Column("account_id", sa.Integer(), nullable=True))
+    op.execute(
+        "UPDATE delivery SET account_id = (SELECT account_id FROM message WHERE message.id = delivery.message_id)"
+    )
+    waits = {"sqlite_where": _WAITS, "postgresql_where": _WAITS}
+    op.drop_index("ix_delivery_due", "delivery")
+    op.create_index("ix_delivery_due", "delivery", ["next_try_at"], **waits)
+    op.create_index("ix_delivery_account_due", "delivery", ["account_id", "next_try_at"], **waits)
+    op.create_index("ix_delivery_account_accepted", "delivery", ["account_id", "accepted_at"])
+    wants_copy = {"sqlite_where": _WANTS_COPY, "postgresql_where": _WANTS_COPY}
+    op.create_index("ix_message_sent_copy", "message", ["sent_copy_at"], **wants_copy)
+    op.create_index(op.f("ix_notification_delivery_id"), "notification", ["delivery_id"])
+    op.create_index("ix_event_detail", "event", ["summed", "at"])
+
+
+def downgrade() -> None:
+    raise NotImplementedError("restore a backup of before")
