@@ -14,12 +14,12 @@ from tracker.consent import Purpose, State
 from tracker.db import now
 from tracker.house import House
 from tracker.ledger import broken_at, ledger
-from tracker.models import Delivery, Event, Message, Notification, Recipient, TrackedLink, TrackingView, User, Verdict
+from tracker.models import Event, Message, Notification, Recipient, TrackedLink, TrackingView, User, Verdict
 from tracker.privacy import sweep
 from tracker.privacy.periods import DEFAULTS, PeriodError, checked, periods, set_periods
 from tracker.privacy.restrict import freeze, strike, unfreeze
 from tracker.privacy.retention import preview
-from tracker.privacy.views import measured, note_view, views_of
+from tracker.privacy.views import note_message_view, note_view, views_of
 from tracker.recipients import find
 
 
@@ -180,11 +180,11 @@ def test_what_was_somebody_else_is_struck_with_a_note(house: House, people: Peop
 def test_who_looked_is_noted_once_a_day(house: House, people: People, alice: User) -> None:
     copies = a_life(house, people, alice)
     bob = people.user("Bob")
+    with house.database.reading() as session:
+        message = session.get_one(Message, copies[0].message_id)
     for user in (alice, alice, bob):
-        note_view(house, user, "message", measured(copies))
-    note_view(
-        house, alice, "message", measured([Delivery(message_id=1, recipient_id=99, position=0, role="to", address="x")])
-    )
+        note_message_view(house, user, message)
+    note_message_view(house, alice, Message(id=99, user_id=alice.id or 0, message_id="<x@example.com>"))
     with house.database.reading() as session:
         assert [(what, who) for _, what, who in views_of(session, anna_of(house))] == [
             ("message", "Alice"),

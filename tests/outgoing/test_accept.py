@@ -15,6 +15,7 @@ from tracker.models import Attachment, Delivery, Message, MessageBody, Recipient
 from tracker.outgoing.queue import send_due
 from tracker.outgoing.send import Draft, OutgoingFile, SendError, accept, cancel, plan
 from tracker.preferences import set_policy
+from tracker.sentences import ActionError
 
 
 @pytest.fixture
@@ -167,7 +168,7 @@ def test_what_waits_can_be_taken_back_whole(house: House, people: People, alice:
         message = accept(session, house, alice, Draft(to=ANNA, html=HTML, attachments=(file,), undo_seconds=30))
     assert send_due(house, "test:1") == 0
     with house.database.session_scope() as session:
-        assert cancel(session, session.get_one(Message, message.id)) is True
+        cancel(session, session.get_one(Message, message.id))
     assert send_due(house, "test:1") == 0
     assert smtp_sink.accepted == []
     with house.database.reading() as session:
@@ -180,8 +181,8 @@ def test_what_waits_can_be_taken_back_whole(house: House, people: People, alice:
 def test_what_left_cannot_be_taken_back(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> None:
     message = people.send(alice, "anna@client.example")
     send_due(house, "test:1")
-    with house.database.session_scope() as session:
-        assert cancel(session, session.get_one(Message, message.id)) is False
+    with house.database.session_scope() as session, pytest.raises(ActionError, match="Too late"):
+        cancel(session, session.get_one(Message, message.id))
     with house.database.reading() as session:
         assert session.get_one(Message, message.id).state == "sent"
 

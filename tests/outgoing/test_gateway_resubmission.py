@@ -134,7 +134,7 @@ def test_what_will_not_be_sent_is_no_answer_to_a_retry(world: GatewayWorld, end:
     with world.house.database.session_scope() as session:
         message = session.exec(select(Message).where(Message.public_id == first)).one()
         if end == "taken back":
-            assert cancel(session, message)
+            cancel(session, message)
         else:
             message.state = MessageState.FAILED
             session.add(message)

@@ -367,6 +367,6 @@ def test_a_reminder_is_set_changed_and_taken_back(
     assert "You will be reminded" in said(client.get(path), ".message-people")
     assert client_of(bob).post(f"{path}/reminder", data={"days": "3"}).status_code == 404
     for nonsense in ("", "-1", "x", "366", "99999999999999999999"):
-        assert client.post(f"{path}/reminder", data={"days": nonsense}).status_code == 400
+        assert client.post(f"{path}/reminder", data={"days": nonsense}).status_code == 422
     client.post(f"{path}/reminder", data={"days": "0"})
     assert "You will be reminded" not in said(client.get(path), ".message-people")

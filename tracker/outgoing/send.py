@@ -37,7 +37,7 @@ from tracker.outgoing.rewrite import FoundLink
 from tracker.outgoing.rewriting import find_links, snippet_of, unmarked, without_ours
 from tracker.outgoing.submitted_text import files
 from tracker.recipients import find_or_make
-from tracker.sentences import Sentence
+from tracker.sentences import ActionError, Sentence
 
 __all__ = ["Draft", "OutgoingFile", "Planned", "SendError", "accept", "cancel", "plan", "take_in"]
 
@@ -253,15 +253,17 @@ def _add_links(session: Session, message: Message, links: Sequence[FoundLink]) -
         )
 
 
-def cancel(session: Session, message: Message) -> bool:
-    """Takes back what was not handed over yet: the message is a draft again. False when some of it is already on its way."""
+def cancel(session: Session, message: Message) -> None:
+    """Takes back what was not handed over yet: the message is a draft again.
+
+    Raises :class:`ActionError` ``conflict`` when some of it is already on its way, or nothing ever was.
+    """
     deliveries = session.exec(select(Delivery).where(Delivery.message_id == message.id).with_for_update()).all()
     untouched = all(d.status == DeliveryStatus.QUEUED and d.claimed_by is None and d.tries == 0 for d in deliveries)
     if not deliveries or not untouched:
-        return False
+        raise ActionError("conflict", Sentence("Too late: the message has already been handed over."))
     _back_to_draft(session, message, deliveries)
     announce(session, message.user_id, "message", message.public_id)
-    return True
 
 
 def _back_to_draft(session: Session, message: Message, deliveries: Sequence[Delivery]) -> None:

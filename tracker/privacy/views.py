@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+from sqlalchemy import or_
 from sqlalchemy import select as columns
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from tracker.db import now
 from tracker.house import House
-from tracker.models import Delivery, Recipient, TrackingView, User
+from tracker.models import Delivery, Message, Recipient, TrackingView, User
 
 
 def note_view(house: House, user: User, what: str, recipients: Iterable[int]) -> None:
@@ -31,9 +32,13 @@ def note_view(house: House, user: User, what: str, recipients: Iterable[int]) ->
             pass
 
 
-def measured(deliveries: Iterable[Delivery]) -> set[int]:
-    """The recipients of these copies of whom something is measured."""
-    return {copy.recipient_id for copy in deliveries if copy.opens_on or copy.clicks_on}
+def note_message_view(house: House, user: User, message: Message) -> None:
+    """``user`` was shown what happened to a message: noted for the recipients of whom something is measured."""
+    measured = or_(col(Delivery.opens_on), col(Delivery.clicks_on))
+    query = select(Delivery.recipient_id).where(Delivery.message_id == message.id, measured)
+    with house.database.reading() as session:
+        recipients = session.exec(query).all()
+    note_view(house, user, "message", recipients)
 
 
 def views_of(session: Session, recipient: Recipient) -> Sequence[tuple[date, str, str]]:

@@ -18,10 +18,7 @@ from tracker.inbound.stored import raw_of
 from tracker.locale import gettext as _
 from tracker.models import Letter, LetterAttachment, LetterBody, Mailbox, Message, Recipient, User
 from tracker.notify import mark_subject_read
-from tracker.outgoing.footer import without_footers
-from tracker.outgoing.hidden_link import without_traps
-from tracker.outgoing.rewrite import unwrap
-from tracker.outgoing.rewriting import choice_mark, is_own_pixel, is_own_trap, original_of
+from tracker.outgoing.rewriting import without_ours
 from tracker.ownership import owned
 from tracker.web.auth import action, page
 from tracker.web.download import download
@@ -92,9 +89,7 @@ def letter_content(request: Request, user: User) -> Response:
         found = owned(session, Letter, user, request.path_params["id"])
         body = session.get(LetterBody, found.id)
         pictures = _pictures(session, found, (body and body.html) or "")
-    html = without_traps((body and body.html) or "", lambda url: is_own_trap(here, url))
-    html = without_footers(html, lambda url: choice_mark(here, url))
-    html = unwrap(html, lambda url: original_of(here, url), lambda url: is_own_pixel(here, url))
+    html = without_ours(here, body.html if body else None) or ""
     mail = safe_mail(html, found.subject, pictures, request.query_params.get("images") == "1")
     return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
 

@@ -7,6 +7,7 @@ from starlette.routing import Route
 
 from tracker.models import Message, User
 from tracker.ownership import owned
+from tracker.privacy.views import note_message_view
 from tracker.web.auth import page
 from tracker.web.filters import STATES, Filter
 from tracker.web.mail_activity import activity_of
@@ -50,6 +51,7 @@ def mail_activity(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
         message = owned(session, Message, user, request.path_params["id"])
         context = {"message": message, "kind": kind, "activity": activity_of(session, message, kind)}
+    note_message_view(house(request), user, message)
     return render(request, "_mail_activity.html", context)
 
 

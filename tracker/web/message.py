@@ -1,8 +1,8 @@
 """The message page: the mail as sent, its recipients, its links, and the timeline of what happened to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
@@ -13,10 +13,10 @@ from starlette.routing import Route
 
 from tracker import notify
 from tracker.consent import Purpose, State
-from tracker.db import now
 from tracker.engagement.overrule import overrule
 from tracker.ledger import consent_of
 from tracker.locale import gettext as _
+from tracker.locale import said
 from tracker.models import (
     Account,
     Delivery,
@@ -29,13 +29,12 @@ from tracker.models import (
     TrackedLink,
     User,
 )
-from tracker.outgoing.footer import without_footers
-from tracker.outgoing.hidden_link import without_traps
-from tracker.outgoing.rewrite import unwrap
-from tracker.outgoing.rewriting import choice_mark, is_own_pixel, is_own_trap, original_of
+from tracker.outgoing.messages import mute, remind, stop_tracking
+from tracker.outgoing.rewriting import without_ours
 from tracker.outgoing.send import cancel
 from tracker.ownership import owned
-from tracker.privacy.views import measured, note_view
+from tracker.privacy.views import note_message_view
+from tracker.sentences import ActionError
 from tracker.web.activity_words import Line, consent_words, link_reason, rule_words, shown_url, timeline
 from tracker.web.auth import action, page
 from tracker.web.download import download
@@ -45,8 +44,6 @@ from tracker.web.mx_words import trust_words
 from tracker.web.page import house, redirect, render
 from tracker.web.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.web.sent_parts import SentFile, files_of, pictures_of
-
-MAX_REMINDER_DAYS = 365
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ def message(request: Request, user: User) -> Response:
         if found.state == MessageState.DRAFT:
             return redirect(f"/compose/{found.public_id}")
         shown = _shown(session, found)
-    note_view(house(request), user, "message", measured(shown.deliveries))
+    note_message_view(house(request), user, found)
     template = "_message_live.html" if request.query_params.get("part") == "live" else "message.html"
     html = shown.body.html if shown.body else None
     context = {
@@ -115,9 +112,7 @@ def message_content(request: Request, user: User) -> Response:
     with here.database.reading() as session:
         found = owned(session, Message, user, request.path_params["id"])
         body = session.get(MessageBody, found.id)
-    html = without_traps((body and body.html) or "", lambda url: is_own_trap(here, url))
-    html = without_footers(html, lambda url: choice_mark(here, url))
-    html = unwrap(html, lambda url: original_of(here, url), lambda url: is_own_pixel(here, url))
+    html = without_ours(here, body.html if body else None) or ""
     mail = safe_mail(html, found.subject, pictures_of(body), request.query_params.get("images") == "1")
     return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
 
@@ -137,54 +132,45 @@ def message_file(request: Request, user: User) -> Response:
 @action
 def message_cancellation(request: Request, user: User, form: FormData) -> Response:
     """Takes the message back while it is not handed over; it is a draft again."""
-    with house(request).database.session_scope() as session:
-        found = owned(session, Message, user, request.path_params["id"])
-        done = cancel(session, found)
-    if done:
-        return redirect(f"/compose/{found.public_id}", _("Not sent. Your message is a draft again."))
-    return redirect(
-        f"/mail/{found.public_id}", _("Too late: the message has already been handed over."), kind="problem"
-    )
+    try:
+        message = _change(request, user, cancel)
+    except ActionError as error:
+        if error.code != "conflict":
+            raise
+        return redirect(f"/mail/{request.path_params['id']}", said(error), kind="problem")
+    return redirect(f"/compose/{message.public_id}", _("Not sent. Your message is a draft again."))
 
 
 @action
 def message_mute(request: Request, user: User, form: FormData) -> Response:
     """``muted`` is yes or no."""
-    with house(request).database.session_scope() as session:
-        found = owned(session, Message, user, request.path_params["id"])
-        found.muted = form.get("muted") == "yes"
-        session.add(found)
-        notify.announce(session, found.user_id, "message", found.public_id)
-    said = (
-        _("The bell stays silent about this message.") if found.muted else _("The bell rings for this message again.")
-    )
-    return redirect(f"/mail/{found.public_id}", said)
+    muted = form.get("muted") == "yes"
+    message = _change(request, user, lambda session, message: mute(session, message, muted))
+    done = _("The bell stays silent about this message.") if muted else _("The bell rings for this message again.")
+    return redirect(f"/mail/{message.public_id}", done)
 
 
 @action
 def message_tracking_end(request: Request, user: User, form: FormData) -> Response:
-    """Stops tracking: what comes from now on is answered and forgotten; what is known stays."""
-    with house(request).database.session_scope() as session:
-        found = owned(session, Message, user, request.path_params["id"])
-        stop_tracking(session, found)
-        notify.announce(session, found.user_id, "message", found.public_id)
-    return redirect(f"/mail/{found.public_id}", _("This message is not tracked any more. Its links go on working."))
+    message = _change(request, user, stop_tracking)
+    return redirect(f"/mail/{message.public_id}", _("This message is not tracked any more. Its links go on working."))
 
 
 @action
 def message_reminder(request: Request, user: User, form: FormData) -> Response:
-    """Rings when no reply came in ``days`` days from now; 0 takes the reminder back."""
-    days = str(form.get("days", ""))
-    if not days.isdigit() or int(days) > MAX_REMINDER_DAYS:
-        raise HTTPException(400)
+    """``days`` from now; 0 takes the reminder back."""
+    typed = str(form.get("days", ""))
+    days = int(typed) if typed.isdecimal() and typed.isascii() else -1
+    message = _change(request, user, lambda session, message: remind(session, message, days))
+    done = _("You will be reminded if no reply comes.") if days else _("No reminder any more.")
+    return redirect(f"/mail/{message.public_id}", done)
+
+
+def _change(request: Request, user: User, action: Callable[[Session, Message], None]) -> Message:
     with house(request).database.session_scope() as session:
-        found = owned(session, Message, user, request.path_params["id"])
-        found.follow_up_at = now() + timedelta(days=int(days)) if int(days) else None
-        session.add(found)
-        notify.announce(session, found.user_id, "message", found.public_id)
-    if not int(days):
-        return redirect(f"/mail/{found.public_id}", _("No reminder any more."))
-    return redirect(f"/mail/{found.public_id}", _("You will be reminded if no reply comes."))
+        message = owned(session, Message, user, request.path_params["id"])
+        action(session, message)
+    return message
 
 
 @action
@@ -209,19 +195,6 @@ def event_verdict(request: Request, user: User, form: FormData) -> Response:
             raise HTTPException(404)
         overrule(session, here, event, user, form.get("human") == "yes")
     return redirect(f"/mail/{found.public_id}#timeline", _("Noted. The counts follow your word."))
-
-
-def stop_tracking(session: Session, found: Message) -> None:
-    """Switches both purposes off on every copy, with the rule that says so."""
-    for delivery in session.exec(select(Delivery).where(Delivery.message_id == found.id)):
-        if delivery.opens_on:
-            delivery.opens_on, delivery.opens_rule = False, "switched_off"
-        if delivery.clicks_on:
-            delivery.clicks_on, delivery.clicks_rule = False, "switched_off"
-        session.add(delivery)
-    found.track_opens = found.track_links = False
-    found.opens_tracked = found.clicks_tracked = 0
-    session.add(found)
 
 
 def _shown(session: Session, found: Message) -> Shown:

@@ -11,7 +11,7 @@ from tracker.engagement.verdict import Reason
 from tracker.fields import Shape
 from tracker.models import Delivery, Event, Message, TrackedLink
 from tracker.ownership import owned
-from tracker.privacy.views import measured, note_view
+from tracker.privacy.views import note_message_view
 from tracker.web.api.call import Caller
 from tracker.web.api.door import router
 from tracker.web.api.paging import Listing, PageQuery, page
@@ -73,7 +73,7 @@ def list_events(call: Caller, id: str, paged: PageQuery) -> Listing[EventShape]:
             query = query.where(or_(col(Event.delivery_id).is_(None), col(Event.delivery_id).not_in(frozen)))
         rows, after = page(session, query, Event, paged, at="at")
         listing = Listing(items=_shapes(session, message, rows), next=after)
-    note_view(call.house, call.user, "message", measured(copies))
+    note_message_view(call.house, call.user, message)
     return listing
 
 

@@ -1,5 +1,6 @@
 """``/messages``: sending, the list, one message, taking back, muting."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Query
@@ -8,11 +9,12 @@ from sqlmodel import Session, select
 from starlette.responses import Response
 
 from tracker.models import Message
+from tracker.outgoing.messages import mute
 from tracker.outgoing.send import accept, cancel
-from tracker.ownership import owned
+from tracker.ownership import find_owned, owned
+from tracker.privacy.views import note_message_view
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import LARGEST_MESSAGE, router
-from tracker.web.api.errors import Problem
 from tracker.web.api.idempotency import once
 from tracker.web.api.message_bodies import NewMessage, draft_of
 from tracker.web.api.message_shapes import MessageLine, MessageShape, message_lines, message_shape
@@ -75,40 +77,40 @@ def list_messages(call: Caller, query: Annotated[MessageQuery, Query()]) -> List
 def get_message(call: Caller, id: str) -> MessageShape:
     """A message with its copies, links and counts."""
     with call.reading() as session:
-        return message_shape(session, owned(session, Message, call.user, id))
+        message = owned(session, Message, call.user, id)
+        shape = message_shape(session, message)
+    note_message_view(call.house, call.user, message)
+    return shape
 
 
 @messages.post("/messages/{id}/cancellation", response_model=MessageShape)
 def post_cancellation(call: Caller, id: str) -> Response:
     """Takes a message back while nothing of it was handed over; it is a draft again. 409 when it is too late."""
-
-    def work(session: Session) -> MessageShape:
-        message = owned(session, Message, call.user, id)
-        if not cancel(session, message):
-            raise Problem(409, "This message cannot be taken back: it was handed over already, or was never queued.")
-        session.flush()
-        return message_shape(session, message)
-
-    return once(call, work)
+    return _change(call, id, cancel)
 
 
 @messages.post("/messages/{id}/mute", response_model=MessageShape)
 def post_mute(call: Caller, id: str) -> Response:
     """Rings no more about this message."""
-    return _mute(call, id, True)
+    return _change(call, id, mute)
 
 
 @messages.delete("/messages/{id}/mute", response_model=MessageShape)
 def delete_mute(call: Caller, id: str) -> Response:
     """Rings again."""
-    return _mute(call, id, False)
+    return _change(call, id, lambda session, message: mute(session, message, False))
 
 
-def _mute(call: Call, id: str, muted: bool) -> Response:
+def _change(call: Call, id: str, action: Callable[[Session, Message], None]) -> Response:
     def work(session: Session) -> MessageShape:
         message = owned(session, Message, call.user, id)
-        message.muted = muted
-        session.add(message)
+        action(session, message)
+        session.flush()
         return message_shape(session, message)
 
-    return once(call, work)
+    response = once(call, work)
+    with call.reading() as session:
+        shown = find_owned(session, Message, call.user, id)
+    if shown is not None:
+        note_message_view(call.house, call.user, shown)
+    return response
