@@ -6,7 +6,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tracker.addresses import AddressError, Mailbox, display_domain, domain_of, lookup_form, normalise, parse_list
+from tracker.addresses import (
+    AddressError,
+    AddressField,
+    Mailbox,
+    display_domain,
+    domain_of,
+    lookup_form,
+    lookup_or_none,
+    normalise,
+    parse_list,
+    read_field,
+)
 
 LOCAL_64 = "l" * 64
 LONG_DOMAIN = ".".join(["d" * 60] * 3)  # 182 characters
@@ -178,7 +189,7 @@ def test_lists(typed: str, found: list[Mailbox]) -> None:
         ("anna@client.example>", "local_part"),
         ("Anna <>", "empty"),
         ("alice@client.example)luc@client.example", "local_part"),
-        ('"Anna <anna@client.example>, luc@client.example', "local_part"),
+        ('"Anna <anna@client.example>, luc@client.example', "brackets"),
     ],
 )
 def test_a_list_with_a_wrong_one_is_refused_whole(typed: str, code: str) -> None:
@@ -245,3 +256,37 @@ NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=20).map
 @example([Mailbox("a@b.example", 'Doe; "J" \\, Esq. (x) <y>:')], ", ")
 def test_what_is_written_is_read_again(mailboxes: list[Mailbox], divider: str) -> None:
     assert parse_list(divider.join(str(mailbox) for mailbox in mailboxes)) == mailboxes
+
+
+AT_ANNA, AT_LUC = "anna@client.example", "luc@client.example"
+
+
+@pytest.mark.parametrize(
+    ("written", "mailboxes", "odd"),
+    [
+        ('"Weber, Anna" <anna@client.example>, luc@client.example', [(AT_ANNA, "Weber, Anna"), (AT_LUC, "")], ()),
+        ("Team: anna@client.example; luc@client.example", [(AT_ANNA, ""), (AT_LUC, "")], ()),
+        ("=?utf-8?q?=C3=84nne?= <anna@client.example>", [(AT_ANNA, "Änne")], ()),
+        ("anna@client.example (Anna)", [(AT_ANNA, "Anna")], ()),
+        ('"Anna <anna@client.example>, luc@client.example', [(AT_ANNA, "Anna"), (AT_LUC, "")], ()),
+        ("<@relay.example:anna@client.example>", [(AT_ANNA, "")], ()),
+        ("Anna anna@client.example", [(AT_ANNA, "Anna")], ("address_by_pattern",)),
+        ("undisclosed recipients, luc@client.example", [(AT_LUC, "")], ("address_unusable",)),
+        ("", [], ()),
+    ],
+)
+def test_a_field_of_any_mail_gives_whatever_can_be_used(
+    written: str, mailboxes: list[tuple[str, str]], odd: tuple[str, ...]
+) -> None:
+    assert read_field(written) == AddressField(tuple(Mailbox(*mailbox) for mailbox in mailboxes), odd)
+
+
+@given(ANYTHING)
+def test_a_field_never_raises_and_gives_usable_addresses_alone(text: str) -> None:
+    for mailbox in read_field(text).mailboxes:
+        assert normalise(mailbox.address) == mailbox.address
+
+
+def test_no_address_has_no_look_up_form() -> None:
+    assert lookup_or_none(" Anna@Client.EXAMPLE ") == AT_ANNA
+    assert lookup_or_none("anna") is None

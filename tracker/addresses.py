@@ -1,13 +1,15 @@
-"""Addr-specs (RFC 5322 section 3.4.1): parsing, normal form, look-up form. Pure."""
+"""Addr-specs (RFC 5322 section 3.4.1) and lists of them: normal form, look-up form, what people typed and what mail says. Pure."""
 
 import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 import idna
 
+from tracker.mime.text import decoded
 from tracker.sentences import Sentence, Told
 
 MAX_LENGTH = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
@@ -18,7 +20,14 @@ _DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\- ]+")
-_GROUP = re.compile(r'\A[^"<@(]*:')
+_GROUP = re.compile(r'\A[^"<@(:]{0,200}:')
+MOST_IN_FIELD = 500
+"""Mailboxes of one field that are kept; nobody reads more."""
+_LONGEST_FIELD = 200_000
+_BRACKETED = re.compile(r"<([^<>]*)>")
+_LIKE_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"]{1,64}@[^\s<>()\[\],;:\"]{1,255}")
+_ROUTE = re.compile(r"^@[^:]*:")
+_COMMENT = re.compile(r"\(((?:[^()\\]|\\.)*)\)")
 
 
 class AddressError(Told):
@@ -116,55 +125,127 @@ def lookup_form(address: str) -> str:
     return lower if lower.isascii() else normalise(unicodedata.normalize("NFC", lower))
 
 
+def lookup_or_none(address: str) -> str | None:
+    """The look-up form; None for what is no address."""
+    try:
+        return lookup_form(address)
+    except AddressError:
+        return None
+
+
 def domain_of(address: str) -> str:
     return address.rpartition("@")[2].lower()
 
 
 def parse_list(text: str) -> list[Mailbox]:
-    """The mailboxes in what a person typed or a header says, divided by commas, semicolons or line ends.
+    """The mailboxes in what a person typed, divided by commas, semicolons or line ends.
 
     Names may be quoted, or stand behind the address in brackets; the name of a group (``Team: …;``) is left out.
     Raises :class:`AddressError` for the first one that cannot be used.
     """
-    pieces = (_GROUP.sub("", piece.strip()) for piece in _pieces(text))
-    return [_mailbox(piece.strip()) for piece in pieces if piece.strip()]
-
-
-def _pieces(text: str) -> Iterator[str]:
-    begin, in_angle = 0, False
-    for index, character in _unquoted(text):
-        in_angle = character == "<" or (in_angle and character != ">")
-        if character in "\r\n" or (character in ",;" and not in_angle):
-            yield text[begin:index]
-            begin, in_angle = index + 1, False
-    yield text[begin:]
-
-
-def _unquoted(text: str) -> Iterator[tuple[int, str]]:
-    """The characters outside quoted strings and comments, with their places."""
-    quoted, depth, escaped = False, 0, False
-    for index, character in enumerate(text):
-        if escaped or (character == "\\" and (quoted or depth)):
-            escaped = not escaped
-        elif character == '"' and not depth:
-            quoted = not quoted
-        elif character in "()" and not quoted:
-            depth = max(0, depth + (1 if character == "(" else -1))
-        elif not quoted and not depth:
-            yield index, character
+    return [_mailbox(piece) for piece in _pieces(text, ",;\r\n")]
 
 
 def _mailbox(piece: str) -> Mailbox:
-    opening = [index for index, character in _unquoted(piece) if character == "<"]
-    if not opening:
+    marks = [index for index, character in _unquoted(piece) if character in '<"']  # a quote that nothing closes
+    if all(piece[index] != "<" for index in marks):
         comment = re.fullmatch(r"(.*?)\s*\((.*)\)", piece, re.DOTALL)
         return Mailbox(normalise(comment[1]), _name(comment[2])) if comment else Mailbox(normalise(piece))
-    if len(opening) > 1 or not piece.endswith(">"):
+    if len(marks) > 1 or not piece.endswith(">"):
         raise AddressError(
             "brackets",
             Sentence("“%(address)s” is not one address: write Name <name@example.com>.", address=_show(piece)),
         )
-    return Mailbox(normalise(piece[opening[0] + 1 : -1]), _name(piece[: opening[0]]))
+    return Mailbox(normalise(piece[marks[0] + 1 : -1]), _name(piece[: marks[0]]))
+
+
+@dataclass(frozen=True)
+class AddressField:
+    """The mailboxes of a field, in their order, and codes of what was odd about it."""
+
+    mailboxes: tuple[Mailbox, ...]
+    odd: tuple[str, ...] = ()
+
+
+def read_field(value: str) -> AddressField:
+    """Every usable address of a field such as From or To, with its decoded name. What stands in angle brackets wins over what
+    looks like an address in the name beside it. Never raises."""
+    odd = ["field_cut"] if len(value) > _LONGEST_FIELD else []
+    mailboxes: list[Mailbox] = []
+    for piece in _pieces(value[:_LONGEST_FIELD], ",;"):
+        if len(mailboxes) == MOST_IN_FIELD:
+            odd.append("too_many_addresses")
+            break
+        mailbox, code = _mailbox_in(piece)
+        odd += [code] if code else []
+        mailboxes += [mailbox] if mailbox else []
+    return AddressField(tuple(mailboxes), tuple(dict.fromkeys(odd)))
+
+
+def _mailbox_in(piece: str) -> tuple[Mailbox | None, str]:
+    brackets = list(_BRACKETED.finditer(_QUOTED.sub(lambda quoted: " " * len(quoted[0]), piece)))
+    for bracket in reversed(brackets):
+        address = _usable(piece[bracket.start() + 1 : bracket.end() - 1])
+        if address:
+            return Mailbox(address, _decoded_name(piece[: bracket.start()])), ""
+    plain = _COMMENT.sub("", piece).strip()
+    if not brackets and not re.search(r"\s", plain) and (address := _usable(plain)):
+        comment = _COMMENT.search(piece)
+        return Mailbox(address, _decoded_name(comment[1]) if comment else ""), ""
+    return _by_pattern(piece)
+
+
+def _by_pattern(piece: str) -> tuple[Mailbox | None, str]:
+    """The last thing that looks like an address; what stands before it is the name."""
+    for like in reversed(list(_LIKE_ADDRESS.finditer(piece[:2000]))):
+        address = _usable(like[0].strip(".'"))
+        if address:
+            return Mailbox(address, _decoded_name(piece[: like.start()])), "address_by_pattern"
+    return None, "address_unusable"
+
+
+def _usable(text: str) -> str:
+    text = _ROUTE.sub("", text.strip()).removeprefix("mailto:").strip("'\" ")
+    text = re.sub(r"[\s\u200b-\u200f\ufeff]", "", text)
+    try:
+        return normalise(text)
+    except (AddressError, UnicodeError, ValueError):
+        return ""
+
+
+def _decoded_name(written: str) -> str:
+    return decoded(_name(written.strip().rstrip("<"))[:2000]).strip("\"' ")[:200]
+
+
+def _pieces(text: str, dividers: str) -> Iterator[str]:
+    """What stands between dividers outside quotes, comments and brackets; blank pieces and names of groups are left out."""
+    begin, in_angle, last_angle = 0, False, text.rfind(">")
+    for index, character in chain(_unquoted(text), [(len(text), "")]):
+        in_angle = (character == "<" and index < last_angle) or (in_angle and character != ">")
+        if index == len(text) or (character in dividers and (not in_angle or character in "\r\n")):
+            piece = _GROUP.sub("", text[begin:index].strip()).strip()
+            begin, in_angle = index + 1, False
+            if piece:
+                yield piece
+
+
+def _unquoted(text: str) -> Iterator[tuple[int, str]]:
+    """The characters outside quoted strings and comments, with their places. A quote that nothing closes is a character."""
+    last_quote, last_paren = text.rfind('"'), text.rfind(")")
+    quoted, depth, escaped = False, 0, False
+    for index, character in enumerate(text):
+        if escaped or (character == "\\" and (quoted or depth)):
+            escaped = not escaped
+        elif character == '"' and not depth and (quoted or index < last_quote):
+            quoted = not quoted
+        elif quoted:
+            continue
+        elif character == "(" and index < last_paren:
+            depth += 1
+        elif character == ")" and depth:
+            depth -= 1
+        elif not depth:
+            yield index, character
 
 
 def _name(written: str) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from pixel.hits import Hit
-from tracker.addresses import AddressError, domain_of, lookup_form
+from tracker.addresses import domain_of, lookup_or_none
 from tracker.consent import Purpose, may_keep
 from tracker.counting.among import among
 from tracker.db import now
@@ -220,7 +220,4 @@ def _sessions(session: Session, users: Collection[int]) -> frozenset[tuple[int, 
 
 @lru_cache(maxsize=65536)
 def _lookup(address: str) -> str:
-    try:
-        return lookup_form(address)
-    except AddressError:
-        return address.lower()
+    return lookup_or_none(address) or address.lower()

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from sqlmodel import Session, col, select
 
+from tracker.addresses import lookup_or_none
 from tracker.counting.counters import lock_messages, recount
 from tracker.house import House
 from tracker.inbound.answers import (
@@ -20,7 +21,6 @@ from tracker.inbound.answers import (
     whose,
 )
 from tracker.inbound.arrived import Arrived
-from tracker.inbound.repeat import form_of
 from tracker.message_ids import read_id
 from tracker.models import Category, Delivery, Event, Letter, Message, MessageState, Recipient
 from tracker.notify import announce, ring
@@ -108,7 +108,7 @@ def _delivery_in(house: House, url: str) -> str | None:
 
 def copies_of(session: Session, message: Message) -> list[Copy]:
     rows = session.exec(select(Delivery).where(Delivery.message_id == message.id).order_by(col(Delivery.position)))
-    return [Copy(row.id or 0, form_of(row.address)) for row in rows]
+    return [Copy(row.id or 0, lookup_or_none(row.address) or "") for row in rows]
 
 
 def _by_subject(session: Session, letter: Letter) -> Message | None:

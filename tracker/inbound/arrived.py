@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tracker.addresses import Mailbox as Person
+from tracker.addresses import lookup_or_none
 from tracker.inbound.category import Judged
 from tracker.inbound.dates import Receipt
 from tracker.inbound.fetched import Fetched
 from tracker.inbound.letter_text import snippet
 from tracker.inbound.parse import Parsed
-from tracker.inbound.repeat import form_of, recipient_of, sender_of
+from tracker.inbound.repeat import recipient_of, sender_of
 from tracker.mime.text import decoded
 from tracker.models import Mailbox
 
@@ -57,7 +58,7 @@ def row_of(arrived: Arrived) -> dict[str, Any]:
         "thread": _thread(parsed),
         "received_at": arrived.receipt.at,
         "sent_at": _plausible(parsed.sent_at, fetched.fetched_at),
-        "sender": form_of(person.address) if person else "",
+        "sender": (lookup_or_none(person.address) or "") if person else "",
         "sender_address": person.address if person else "",
         "sender_name": person.name if person else "",
         "reply_to": next((one.address for one in parsed.reply_to), ""),
@@ -85,18 +86,17 @@ def _writer(arrived: Arrived) -> Person | None:
     sender = arrived.parsed.sender
     if sender is None or arrived.inner is not None:
         return arrived.inner
-    replies = {form_of(one.address): one for one in arrived.parsed.reply_to}
-    form = sender_of(form_of(sender.address), list(replies), arrived.own)
-    return sender if form == form_of(sender.address) else replies[form]
+    replies = {lookup_or_none(one.address) or "": one for one in arrived.parsed.reply_to}
+    written = lookup_or_none(sender.address) or ""
+    form = sender_of(written, list(replies), arrived.own)
+    return sender if form == written else replies[form]
 
 
 def _recipient(arrived: Arrived) -> str:
-    named = [form_of(one.address) for one in (*arrived.parsed.to, *arrived.parsed.cc)]
-    traced = [
-        form_of(decoded(value).strip("<> ")) for name in _TRACED for value in arrived.parsed.values(name)[:10] if value
-    ]
-    base = form_of(arrived.mailbox.address) or arrived.mailbox.address
-    return recipient_of(named, traced, base)
+    named = [one.address for one in (*arrived.parsed.to, *arrived.parsed.cc)]
+    traced = [decoded(value).strip("<> ") for name in _TRACED for value in arrived.parsed.values(name)[:10]]
+    base = lookup_or_none(arrived.mailbox.address) or arrived.mailbox.address
+    return recipient_of([*filter(None, map(lookup_or_none, named))], [*filter(None, map(lookup_or_none, traced))], base)
 
 
 def _thread(parsed: Parsed) -> str:

@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tracker.addresses import AddressError, lookup_form
+from tracker.addresses import lookup_or_none, read_field
 from tracker.inbound.parse import message_ids
-from tracker.inbound.senders import read_mailboxes
 from tracker.mime.encodings import octets_in
 from tracker.mime.fields import fields
 from tracker.mime.parts import leaves, read_parts
@@ -90,14 +89,11 @@ def _outcome(action: str, digit: str) -> str:
 def _address(value: str) -> str:
     """``rfc822;someone@example.com``, the type being left out by some."""
     kind, _, address = value.partition(";")
-    found = read_mailboxes((address or kind).strip()).mailboxes
-    try:
-        return lookup_form(found[0].address) if found else ""
-    except AddressError:
-        return ""
+    mailboxes = read_field(address or kind).mailboxes
+    return (lookup_or_none(mailboxes[0].address) or "") if mailboxes else ""
 
 
 def _named_in_header(raw: bytes) -> Iterator[Failure]:
     """What Exim and Gmail add to reports that are for people alone."""
-    for mailbox in read_mailboxes(_field(raw, "x-failed-recipients")).mailboxes[:_MOST_RECIPIENTS]:
+    for mailbox in read_field(_field(raw, "x-failed-recipients")).mailboxes[:_MOST_RECIPIENTS]:
         yield Failure(_address(mailbox.address), "failed", "", "")

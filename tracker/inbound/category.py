@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from tracker.addresses import AddressError, lookup_form
+from tracker.addresses import lookup_or_none
 from tracker.inbound.parse import Parsed
 from tracker.mime.text import storable
 
@@ -105,13 +105,13 @@ def _bulk(letter: Parsed, own: Collection[str]) -> str | None:
 def _is_our_list(letter: Parsed, own: Collection[str]) -> bool:
     """A group address of ours, such as info@ at a provider's groups, hands people's letters on as a list."""
     posts = re.findall(r"mailto:([^>?\s]+)", letter.value("list-post"))
-    return any(_form(address) in own for address in posts)
+    return any(lookup_or_none(address) in own for address in posts)
 
 
 def _own_outgoing(letter: Parsed, own: Collection[str]) -> str | None:
-    if letter.sender is None or _form(letter.sender.address) not in own:
+    if letter.sender is None or lookup_or_none(letter.sender.address) not in own:
         return None
-    foreign = [one for one in letter.reply_to if _form(one.address) not in own]
+    foreign = [one for one in letter.reply_to if lookup_or_none(one.address) not in own]
     return None if foreign else "from_own_address"
 
 
@@ -133,10 +133,3 @@ def _auto_submitted(letter: Parsed) -> str:
 
 def _precedence(letter: Parsed) -> str:
     return letter.value("precedence").strip().lower().replace("-", "_")[:40]
-
-
-def _form(address: str) -> str:
-    try:
-        return lookup_form(address)
-    except AddressError:
-        return ""

@@ -2,9 +2,8 @@
 
 import re
 
-from tracker.addresses import Mailbox
+from tracker.addresses import Mailbox, read_field
 from tracker.inbound.parse import Parsed, content_of, parse
-from tracker.inbound.senders import read_mailboxes
 
 _FORWARD = re.compile(r"^\s*(?:\[[^\]]{1,40}\]\s*)?(?:fwd?|fw|tr|wg|пересл|перенапр|rv|vs)\s*:", re.IGNORECASE)
 _FORWARD_BLOCK = re.compile(
@@ -40,4 +39,4 @@ def inner_sender(raw: bytes, letter: Parsed) -> Mailbox | None:
     if begins is None:
         return None
     found = _INNER_FROM.search(letter.text, begins.end(), begins.end() + _WITHIN)
-    return next(iter(read_mailboxes(found[1]).mailboxes), None) if found else None
+    return next(iter(read_field(found[1]).mailboxes), None) if found else None

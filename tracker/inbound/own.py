@@ -4,7 +4,7 @@ from sqlalchemy import select as columns
 from sqlalchemy import union_all
 from sqlmodel import Session, col, func, select
 
-from tracker.inbound.repeat import form_of
+from tracker.addresses import lookup_or_none
 from tracker.models import Account, Mailbox, User
 
 
@@ -25,12 +25,12 @@ def _own_addresses(session: Session, mailbox: Mailbox) -> frozenset[str]:
         columns(col(User.email)).where(col(User.id) == person),
     )
     found = [mailbox.address, *session.connection().execute(listed).scalars()]
-    return frozenset(form for address in found if (form := form_of(address)))
+    return frozenset(form for address in found if (form := lookup_or_none(address)))
 
 
 def is_colleague(session: Session, address: str) -> bool:
     """Somebody of this installation writes from this address."""
-    form = form_of(address)
+    form = lookup_or_none(address)
     tables = (User.email, Account.address, Mailbox.address)
     return bool(form) and any(
         session.exec(select(column).where(func.lower(column) == form).limit(1)).first() is not None for column in tables

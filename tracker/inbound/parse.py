@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from tracker.addresses import Mailbox
+from tracker.addresses import AddressField, Mailbox, read_field
 from tracker.inbound.dates import read_date
 from tracker.inbound.file_names import safe_name
 from tracker.inbound.letter_text import text_from_html
-from tracker.inbound.senders import Found, read_mailboxes
 from tracker.mime.encodings import measured, octets_in
 from tracker.mime.fields import Field
 from tracker.mime.parts import Part, leaves, read_parts
@@ -159,12 +158,12 @@ def _mailboxes(name: str, fields: Sequence[tuple[str, str]], odd: list[str]) -> 
     values = [value for found, value in fields if found == name]
     if name in ("from", "reply-to"):
         values = values[:1]
-    found = [read_mailboxes(value) for value in values[:20]]
+    found = [read_field(value) for value in values[:20]]
     odd.extend(f"{name}_{code}".replace("-", "_") for one in found for code in one.odd)
     return tuple(_unique(found))
 
 
-def _unique(found: Sequence[Found]) -> Iterator[Mailbox]:
+def _unique(found: Sequence[AddressField]) -> Iterator[Mailbox]:
     seen = set()
     for mailbox in (mailbox for one in found for mailbox in one.mailboxes):
         if mailbox.address not in seen:

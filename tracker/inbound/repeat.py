@@ -9,8 +9,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tracker.addresses import AddressError, lookup_form
-
 
 @dataclass(frozen=True)
 class Enquiry:
@@ -78,11 +76,3 @@ def without_tag(address: str) -> str:
     """``info+0011@site.example`` is ``info@site.example`` (RFC 5233)."""
     local, at, domain = address.rpartition("@")
     return f"{local.partition('+')[0]}{at}{domain}"
-
-
-def form_of(address: str) -> str:
-    """Look-up form; empty for what is no address."""
-    try:
-        return lookup_form(address)
-    except AddressError:
-        return ""

@@ -15,11 +15,11 @@ from sqlalchemy.orm.attributes import instance_dict
 from sqlmodel import Session, col
 from sqlmodel import select as rows
 
+from tracker.addresses import lookup_or_none
 from tracker.counting.bulk import add_or_keep_all, append_rows
 from tracker.counting.tables import LETTER, LETTER_BODY, LETTER_COPY, LETTER_FILE, LETTER_RAW
 from tracker.inbound.arrived import Arrived, row_of
 from tracker.inbound.fetched import Fetched, Place
-from tracker.inbound.repeat import form_of
 from tracker.models import Letter, Mailbox
 from tracker.models.people import public_id
 
@@ -90,7 +90,7 @@ def store_unread(session: Session, mailbox: Mailbox, fetched: Fetched, raw: byte
         "header_hash": fetched.header_hash,
         "gmail_id": fetched.gmail_id,
         "received_at": min(fetched.internal_date or fetched.fetched_at, fetched.fetched_at),
-        "recipient": form_of(mailbox.address),
+        "recipient": lookup_or_none(mailbox.address) or "",
         "size": fetched.size,
         "server_flags": sorted(fetched.flags),
         "category_reason": "unparsed",

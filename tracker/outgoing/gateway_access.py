@@ -9,13 +9,14 @@ from ipaddress import ip_address, ip_network
 from sqlalchemy import ColumnElement, func, or_
 from sqlmodel import Session, col, delete, select, update
 
+from tracker.addresses import lookup_or_none
 from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_MESSAGES_PER_HOUR, MAX_SUBMITTED_BYTES, MAX_WRONG_TOKENS
 from tracker.models import ApiToken, Message, MessageState, SignInFailure, User
 from tracker.outgoing.draft import SendError
 from tracker.outgoing.resubmission import accepted_before, mark_of, note_accepted
-from tracker.outgoing.submitted import accept_raw, confirmed_accounts, form_of
+from tracker.outgoing.submitted import accept_raw, confirmed_accounts
 from tracker.secrets import token_digest
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def sign_in(house: House, login: str, token: str, source: str, limits: GatewayLi
 
 
 def _token_of(house: House, login: str, token: str) -> ApiToken | None:
-    form = form_of(login)
+    form = lookup_or_none(login)
     digest = token_digest(token)
     with house.database.reading() as session:
         found = _valid(session, ApiToken.token_digest == digest)
@@ -123,7 +124,7 @@ def check_sender(house: House, submitter: Submitter, mail_from: str, limits: Gat
     """Whether this person may begin a message with this reverse-path now. Raises :class:`Refused`."""
     with house.database.reading() as session:
         _user_of(session, submitter)
-        if form_of(mail_from) not in confirmed_accounts(session, submitter.user_id):
+        if lookup_or_none(mail_from) not in confirmed_accounts(session, submitter.user_id):
             raise Refused(NOT_YOURS)
         if _within_an_hour(session, submitter.user_id) >= limits.messages_per_hour:
             raise Refused(TOO_MANY_MESSAGES)

@@ -17,12 +17,11 @@ from urllib.parse import urlsplit
 from aiosmtpd.smtp import MISSING, SMTP, Envelope, Session
 from sqlalchemy.exc import SQLAlchemyError
 
-from tracker.addresses import AddressError, normalise
+from tracker.addresses import AddressError, lookup_or_none, normalise
 from tracker.house import House
 from tracker.limits import MAX_RECIPIENTS
 from tracker.outgoing.gateway_access import GatewayLimits, Refused, Submitter, check_sender, sign_in, submit
 from tracker.outgoing.gateway_content import read_content
-from tracker.outgoing.submitted import form_of
 
 T = TypeVar("T")
 
@@ -109,7 +108,7 @@ class GatewaySession(SMTP):
             normal = normalise(address)
         except AddressError:
             return "553 5.1.3 This is not an address that mail can be sent to"
-        if form_of(normal) in {form_of(known) for known in envelope.rcpt_tos}:
+        if lookup_or_none(normal) in {lookup_or_none(known) for known in envelope.rcpt_tos}:
             return "250 2.1.5 Recipient taken already"
         if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
             return f"452 4.5.3 Too many recipients; {MAX_RECIPIENTS} are allowed for one message"

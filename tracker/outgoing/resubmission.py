@@ -6,13 +6,13 @@ from datetime import timedelta
 
 from sqlmodel import Session, col, delete, select
 
+from tracker.addresses import lookup_or_none
 from tracker.counting.bulk import insert_or_keep
 from tracker.db import now
 from tracker.house import House
 from tracker.mime.fields import fields
 from tracker.models import Message, MessageState, Submission, User
 from tracker.outgoing.compose import normalise_line_ends
-from tracker.outgoing.submitted import form_of
 from tracker.outgoing.submitted_text import values
 
 KNOWN_FOR = timedelta(hours=24)
@@ -25,7 +25,7 @@ def mark_of(house: House, rcpt_tos: Sequence[str], raw: bytes) -> str | None:
     if not any(values(list(fields(raw)), "message-id")):
         return None
     seen = hashlib.sha256(raw).hexdigest()
-    recipients = sorted({form_of(address) or address for address in rcpt_tos})
+    recipients = sorted({lookup_or_none(address) or address for address in rcpt_tos})
     return house.ring.digest("\n".join(["submission", seen, *recipients]))
 
 

@@ -10,7 +10,7 @@ from email.utils import format_datetime, make_msgid
 
 from sqlmodel import Session, col, select
 
-from tracker.addresses import AddressError, Mailbox, domain_of, lookup_form, normalise
+from tracker.addresses import AddressError, Mailbox, domain_of, lookup_form, lookup_or_none, normalise
 from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_BODY_BYTES, MAX_RECIPIENTS
@@ -61,14 +61,6 @@ def confirmed_accounts(session: Session, user_id: int | None) -> dict[str, Accou
     return {lookup_form(account.address): account for account in newest_first}
 
 
-def form_of(address: str) -> str | None:
-    """The look-up form, None for what is no address."""
-    try:
-        return lookup_form(address)
-    except AddressError:
-        return None
-
-
 def _account(session: Session, user: User, mail_from: str, found: list[Field]) -> tuple[Account, Mailbox]:
     """The account of the From address. Envelope and header are both checked: either could name somebody else."""
     mine = confirmed_accounts(session, user.id)
@@ -76,7 +68,7 @@ def _account(session: Session, user: User, mail_from: str, found: list[Field]) -
     if len(values(found, "from")) != 1 or len(senders) != 1:
         raise SendError("from", "not_yours", "The message needs one From field with one address in it, yours.")
     account = mine.get(lookup_form(senders[0].address))
-    if account is None or form_of(mail_from) not in mine:
+    if account is None or lookup_or_none(mail_from) not in mine:
         text = "This sending address is not one of yours that are confirmed. Add and confirm it in the settings."
         raise SendError("from", "not_yours", text)
     return account, senders[0]

@@ -2,10 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
-from email.utils import getaddresses
 
-from tracker.addresses import AddressError, Mailbox, normalise, parse_list
+from tracker.addresses import Mailbox, read_field
 from tracker.mime.charset import codec_of, read
 from tracker.mime.encodings import octets_in
 from tracker.mime.fields import Field
@@ -27,18 +25,7 @@ def msg_ids(found: list[Field], name: str) -> list[str]:
 
 def mailboxes(found: list[Field], name: str) -> list[Mailbox]:
     """The mailboxes of an address field; those that cannot be used are left out."""
-    return [
-        Mailbox(one.address, decoded(one.name)) for value in values(found, name) for one in _mailboxes(storable(value))
-    ]
-
-
-def _mailboxes(value: str) -> Iterator[Mailbox]:
-    try:
-        yield from parse_list(value)
-    except AddressError:
-        for name, address in getaddresses([value]):
-            with suppress(AddressError):
-                yield Mailbox(normalise(address), name)
+    return [mailbox for value in values(found, name) for mailbox in read_field(storable(value)).mailboxes]
 
 
 def plain_text(raw: bytes) -> str | None:
