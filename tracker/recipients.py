@@ -1,12 +1,77 @@
 """Recipients: one row per person, however the address is spelled. An erased one is known again by its digest."""
 
+import re
 from collections.abc import Iterable, Mapping
+from typing import Annotated
 
+from pydantic import AfterValidator, Field
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
-from tracker.addresses import lookup_form, normalise
+from tracker.addresses import AddressError, lookup_form, normalise
+from tracker.fields import Body, Name
 from tracker.models import Recipient
+from tracker.ownership import is_public_id
+from tracker.sentences import ActionError, Sentence, Told
+from tracker.word_search import has_word, split_words
+
+
+def _country_code(text: str) -> str:
+    code = text.upper()
+    if not re.fullmatch(r"[A-Z]{2,3}", code):
+        raise Told(Sentence("A jurisdiction is a country code such as FR, or UK or EEA."))
+    return code
+
+
+CountryCode = Annotated[str, AfterValidator(_country_code)]
+
+
+class RecipientChange(Body):
+    """What is left out stays."""
+
+    name: Name = Field(default_factory=str)
+    jurisdiction: CountryCode | None = Field(default_factory=lambda: None)
+    country: CountryCode | None = Field(default_factory=lambda: None)
+    never_track: bool = Field(default_factory=bool)
+
+
+def change(session: Session, recipient: Recipient, changes: RecipientChange) -> None:
+    """Changes what is set. Raises :class:`ActionError` ``conflict`` for somebody who was erased."""
+    if recipient.erased_at is not None:
+        sentence = Sentence("This person was erased: nothing is kept about them any more, and nothing can be.")
+        raise ActionError("conflict", sentence)
+    for name in changes.model_fields_set & set(RecipientChange.model_fields):
+        setattr(recipient, name, getattr(changes, name))
+    session.add(recipient)
+
+
+def look_up(session: Session, who: str) -> Recipient:
+    """By address, however it is spelled, or by public id. Raises :class:`ActionError` ``not_found``."""
+    recipient = None
+    if is_public_id(who):
+        recipient = session.exec(select(Recipient).where(Recipient.public_id == who)).first()
+    elif "@" in who:
+        try:
+            recipient = find(session, printable(who))
+        except AddressError:
+            recipient = None
+    if recipient is None:
+        raise ActionError("not_found", Sentence("There is no such recipient."))
+    return recipient
+
+
+def matching(text: str) -> SelectOfScalar[Recipient]:
+    """The query of those in whose name or address every word of ``text`` stands; of all of them without words."""
+    words = [has_word(word, [Recipient.name], [Recipient.lookup]) for word in split_words(text)]
+    return select(Recipient).where(*words)
+
+
+def printable(address: str) -> str:
+    """The address, when it can be one. Raises :class:`tracker.addresses.AddressError`."""
+    if not address.isprintable():
+        raise AddressError("space", Sentence("The address holds a character that addresses cannot have."))
+    return address
 
 
 def find(session: Session, address: str) -> Recipient | None:

@@ -1,8 +1,6 @@
 """What can be done for one recipient's rights: archive, link to their page, freezing, erasure."""
 
-from sqlmodel import Session, select
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,23 +14,16 @@ from tracker.privacy.archive import archive_name, archive_of
 from tracker.privacy.erase import erase
 from tracker.privacy.restrict import freeze, unfreeze
 from tracker.privacy.views import note_view, views_of
+from tracker.recipients import look_up
 from tracker.web.auth import action, admin_action, page
 from tracker.web.forms import text
 from tracker.web.page import house, redirect, render
 
 
-def person_with(session: Session, public_id: str) -> Recipient:
-    """Raises 404."""
-    person = session.exec(select(Recipient).where(Recipient.public_id == public_id)).first()
-    if person is None:
-        raise HTTPException(404)
-    return person
-
-
 @page
 def rights(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
-        person = person_with(session, request.path_params["who"])
+        person = look_up(session, request.path_params["who"])
         views = views_of(session, person)[:50]
     return _page(request, person, views, "")
 
@@ -42,7 +33,7 @@ def archive(request: Request, user: User) -> Response:
     """The ledger and one's own mail with this person; what colleagues wrote goes to the person alone."""
     here = house(request)
     with here.database.reading() as session:
-        person = person_with(session, request.path_params["who"])
+        person = look_up(session, request.path_params["who"])
     assert person.id is not None
     note_view(here, user, "export", [person.id])
     headers = {"Content-Disposition": f'attachment; filename="{archive_name(now())}"'}
@@ -52,7 +43,7 @@ def archive(request: Request, user: User) -> Response:
 @action
 def mail_link(request: Request, user: User, form: FormData) -> Response:
     with house(request).database.session_scope() as session:
-        person = person_with(session, request.path_params["who"])
+        person = look_up(session, request.path_params["who"])
         sent = send_own_link(session, house(request), person, language())
     sentence = (
         _("The link to their page is on its way.")
@@ -66,7 +57,7 @@ def mail_link(request: Request, user: User, form: FormData) -> Response:
 def restriction(request: Request, user: User, form: FormData) -> Response:
     """``frozen`` on or off."""
     with house(request).database.session_scope() as session:
-        person = person_with(session, request.path_params["who"])
+        person = look_up(session, request.path_params["who"])
         if "frozen" in form:
             freeze(session, person)
         else:
@@ -84,7 +75,7 @@ def erasure(request: Request, user: User, form: FormData) -> Response:
     """Needs the address typed again, so that nobody is erased by a slip."""
     here = house(request)
     with here.database.reading() as session:
-        person = person_with(session, request.path_params["who"])
+        person = look_up(session, request.path_params["who"])
         views = views_of(session, person)[:50]
     if text(form, "address", 254).lower() != person.address.lower() or person.erased_at is not None:
         return _page(request, person, views, _("Type the address exactly as it stands above. Nothing was erased."), 422)

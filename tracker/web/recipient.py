@@ -1,15 +1,13 @@
 """Recipients: who they are, what they agreed to and how we know, and one's own mail to them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import or_
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -20,12 +18,15 @@ from tracker.ledger import broken_at, consent_of, jurisdiction, ledger, record_c
 from tracker.locale import gettext as _
 from tracker.locale import said
 from tracker.models import Recipient, User
+from tracker.paging import read_page
 from tracker.privacy.views import note_view
-from tracker.recipients import find, find_or_make
+from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching
+from tracker.sentences import ActionError
 from tracker.web.activity_words import CONSENT_WORDS, consent_words
 from tracker.web.auth import action, page
 from tracker.web.consent_story import CHANNEL_WORDS, story_of
 from tracker.web.filters import Filter
+from tracker.web.forms import parse
 from tracker.web.letter_filter import LetterFilter
 from tracker.web.letter_rows import read_letters
 from tracker.web.mail_rows import accounts_of, read_listing
@@ -47,10 +48,10 @@ def recipients(request: Request, user: User) -> Response:
     """The people of the workspace, by name or address; ``after`` is the address the last page ended with."""
     words, after = request.query_params.get("q", "").strip()[:200], request.query_params.get("after", "")
     with house(request).database.reading() as session:
-        found = _search(session, words, after)
-        shown = found[:PAGE]
+        order, place = [Recipient.lookup], [after] if after else None
+        shown, last = read_page(session, matching(words), order, place, PAGE, newest_first=False)
         consent = consent_of(session, [one.id for one in shown if one.id is not None])
-    more = f"/recipients?q={quote(words)}&after={quote(shown[-1].lookup)}" if len(found) > PAGE else ""
+    more = f"/recipients?q={quote(words)}&after={quote(str(last[0]))}" if last else ""
     context = {"people": shown, "consent": consent, "q": words, "more": more, "consent_words": consent_words}
     return render(request, "recipients.html", context)
 
@@ -73,7 +74,7 @@ def recipient_new(request: Request, user: User, form: FormData) -> Response:
 @page
 def recipient(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
-        person = _person(session, request.path_params["who"])
+        person = look_up(session, request.path_params["who"])
         shown = _show(request, session, user, person)
     note_view(house(request), user, "recipient", [person.id] if person.id else [])
     return shown
@@ -86,11 +87,11 @@ def recipient_consent(request: Request, user: User, form: FormData) -> Response:
     here = house(request)
     try:
         with here.database.session_scope() as session:
-            person = _person(session, request.path_params["who"])
+            person = look_up(session, request.path_params["who"])
             _record(session, user, person, given)
     except MoveError as error:
         with here.database.reading() as session:
-            person = _person(session, request.path_params["who"])
+            person = look_up(session, request.path_params["who"])
             return _show(request, session, user, person, given, {error.field: said(error)})
     return redirect(f"/recipients/{person.public_id}#ledger", _("Recorded in the ledger."))
 
@@ -98,42 +99,17 @@ def recipient_consent(request: Request, user: User, form: FormData) -> Response:
 @action
 def recipient_change(request: Request, user: User, form: FormData) -> Response:
     """Name, jurisdiction and the never-track switch."""
-    code = str(form.get("jurisdiction", "")).strip().upper()
-    if code and not (code.isascii() and code.isalpha() and 2 <= len(code) <= 3):
-        here = f"/recipients/{request.path_params['who']}"
-        return redirect(here, _("A jurisdiction is a country code such as FR, or UK or EEA."), kind="problem")
-    with house(request).database.session_scope() as session:
-        person = _person(session, request.path_params["who"])
-        person.name = " ".join(str(form.get("name", "")).split())[:200]
-        person.never_track = "never_track" in form
-        if "jurisdiction" in form:
-            person.jurisdiction = code or None
-        session.add(person)
+    who = request.path_params["who"]
+    try:
+        changes = parse(RecipientChange, form, boxes=("never_track",))
+        with house(request).database.session_scope() as session:
+            person = look_up(session, who)
+            change(session, person, changes)
+    except ActionError as error:
+        if error.code != "invalid":
+            raise
+        return redirect(f"/recipients/{quote(who)}", said(error), kind="problem")
     return redirect(f"/recipients/{person.public_id}", _("Saved."))
-
-
-def _search(session: Session, words: str, after: str) -> Sequence[Recipient]:
-    query = select(Recipient).order_by(col(Recipient.lookup)).limit(PAGE + 1)
-    for word in words.split():
-        spellings = sorted({word, word.lower(), word.upper(), word.capitalize()})
-        named = [col(Recipient.name).icontains(spelling, autoescape=True) for spelling in spellings]
-        query = query.where(or_(col(Recipient.lookup).contains(word.lower(), autoescape=True), *named))
-    if after:
-        query = query.where(Recipient.lookup > after)
-    return session.exec(query).all()
-
-
-def _person(session: Session, who: str) -> Recipient:
-    """By address or public id. Raises 404."""
-    person = session.exec(select(Recipient).where(Recipient.public_id == who)).first()
-    if person is None and "@" in who:
-        try:
-            person = find(session, who)
-        except AddressError:
-            person = None
-    if person is None:
-        raise HTTPException(404)
-    return person
 
 
 def _record(session: Session, user: User, person: Recipient, given: Mapping[str, str]) -> None:

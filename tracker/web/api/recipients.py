@@ -1,35 +1,26 @@
 """``/recipients``: the people we write to, and what each agreed to. Shared by the workspace, which is the controller."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
-from pydantic import AfterValidator, Field
-from sqlmodel import Session, col, or_, select
+from pydantic import Field
+from sqlmodel import Session
 from starlette.responses import Response
 
-from tracker.addresses import AddressError
 from tracker.consent import Proof, Purpose, State
-from tracker.fields import Body, Line, Moment, Name, Shape, Text
+from tracker.fields import Body, Line, Moment, Shape, Text
 from tracker.ledger import broken_at, consent_of, jurisdiction, ledger, record_consent
 from tracker.models import ConsentEntry, Recipient
-from tracker.recipients import find, find_or_make
+from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching, printable
 from tracker.web.api.call import Caller
 from tracker.web.api.door import router
-from tracker.web.api.errors import Problem, not_found
+from tracker.web.api.errors import Problem
 from tracker.web.api.idempotency import once
 from tracker.web.api.paging import Listing, Paged, page
 
 recipients = router("Recipients")
-
-
-def _jurisdiction(text: str) -> str:
-    code = text.upper()
-    if not re.fullmatch(r"[A-Z]{2,3}", code):
-        raise ValueError("A jurisdiction is a country code such as FR, or UK or EEA.")
-    return code
 
 
 class Consent(Shape):
@@ -62,13 +53,9 @@ class RecipientShape(Shape):
     created_at: datetime
 
 
-class RecipientBody(Body):
+class RecipientBody(RecipientChange):
     """What is left out stays. ``consent`` may be given back as it was read, but is changed by its own call, with evidence."""
 
-    name: Name = Field(default_factory=str)
-    jurisdiction: Annotated[str, AfterValidator(_jurisdiction)] | None = Field(default_factory=lambda: None)
-    country: Annotated[str, AfterValidator(_jurisdiction)] | None = Field(default_factory=lambda: None)
-    never_track: bool = Field(default_factory=bool)
     consent: ConsentSaid | None = None
 
 
@@ -155,12 +142,8 @@ class Chain(Listing[ConsentShape]):
 @recipients.get("/recipients", response_model=Listing[RecipientShape])
 def list_recipients(call: Caller, query: Annotated[RecipientQuery, Query()]) -> Listing[RecipientShape]:
     """Everybody this workspace writes to, the newest first."""
-    statement = select(Recipient)
-    for word in query.q.replace("\0", " ").split():
-        name = col(Recipient.name).icontains(word, autoescape=True)
-        statement = statement.where(or_(name, col(Recipient.lookup).contains(word.lower(), autoescape=True)))
     with call.reading() as session:
-        rows, after = page(session, statement, Recipient, query)
+        rows, after = page(session, matching(query.q), Recipient, query)
         states = consent_of(session, [row.id for row in rows])
         return Listing(items=[_shape(row, states[row.id]) for row in rows], next=after)
 
@@ -170,7 +153,7 @@ def list_recipients(call: Caller, query: Annotated[RecipientQuery, Query()]) -> 
 def get_consent(call: Caller, address: str) -> Chain:
     """The whole ledger of one person, oldest entry first."""
     with call.reading() as session:
-        recipient = find_recipient(session, address)
+        recipient = look_up(session, address)
         items = [ConsentShape.of(entry) for entry in ledger(session, recipient)]
         return Chain(items=items, broken_at=broken_at(session, recipient))
 
@@ -200,7 +183,7 @@ def post_consent(call: Caller, address: str, new: NewConsent) -> Response:
 def get_recipient(call: Caller, address: str) -> RecipientShape:
     """A person's name, jurisdiction and consent, by any spelling of the address."""
     with call.reading() as session:
-        return _shape_of(session, find_recipient(session, address))
+        return _shape_of(session, look_up(session, address))
 
 
 @recipients.put("/recipients/{address:path}", response_model=RecipientShape)
@@ -210,11 +193,7 @@ def put_recipient(call: Caller, address: str, body: RecipientBody) -> Response:
     def work(session: Session) -> RecipientShape:
         row = find_or_make(session, printable(address))
         session.flush()
-        if row.erased_at is not None:
-            raise Problem(409, "This person was erased: nothing is kept about them any more, and nothing can be.")
-        for name in body.model_fields_set - {"consent"}:
-            setattr(row, name, getattr(body, name))
-        session.add(row)
+        change(session, row, body)
         shape = _shape_of(session, row)
         said = body.consent.model_dump(exclude_unset=True) if body.consent else {}
         if said.items() - shape.consent.model_dump().items():
@@ -223,24 +202,6 @@ def put_recipient(call: Caller, address: str, body: RecipientBody) -> Response:
         return shape
 
     return once(call, work)
-
-
-def find_recipient(session: Session, address: str) -> Recipient:
-    """The recipient with this address. Raises :class:`Problem` 404."""
-    try:
-        found = find(session, printable(address))
-    except AddressError:
-        found = None
-    if found is None:
-        raise not_found("There is no such recipient.")
-    return found
-
-
-def printable(address: str) -> str:
-    """The address, when it can be one. Raises :class:`tracker.addresses.AddressError`."""
-    if not address.isprintable():
-        raise AddressError("space", "The address holds a character that addresses cannot have.")
-    return address
 
 
 def _shape_of(session: Session, row: Recipient) -> RecipientShape:

@@ -10,10 +10,10 @@ from tracker.models import Role
 from tracker.privacy.archive import archive_name, archive_of
 from tracker.privacy.erase import erase
 from tracker.privacy.views import note_view
+from tracker.recipients import look_up, printable
 from tracker.web.api.call import Caller
 from tracker.web.api.door import router
 from tracker.web.api.errors import Problem
-from tracker.web.api.recipients import find_recipient, printable
 
 rights = router("Recipients")
 _ZIP: dict[int | str, dict[str, Any]] = {200: {"description": "The archive.", "content": {"application/zip": {}}}}
@@ -36,7 +36,7 @@ def export_recipient(call: Caller, address: str) -> Response:
     What colleagues wrote is not in it; the person gets everything on their own page, the operator by ``inkling recipient export``.
     """
     with call.reading() as session:
-        recipient = find_recipient(session, address)
+        recipient = look_up(session, address)
     assert recipient.id is not None
     content = archive_of(call.house, recipient, call.user.locale, call.user.id)
     note_view(call.house, call.user, "export", [recipient.id])
