@@ -2,13 +2,16 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from tracker.addresses import normalise
+from tracker.mail_services import PRESETS
 from tracker.sentences import Sentence, Told
 
+HOST_MISSING = Sentence("The name of the server is missing or cannot be used. It looks like mail.example.com.")
+_HOST = re.compile(r"[^\s/@\\:\x00-\x20\x7f]{1,255}|\[?[0-9A-Fa-f:.]{2,45}\]?")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 
@@ -47,6 +50,25 @@ def _moment(value: Any) -> Any:
         raise Told(Sentence("There is no such time.")) from None
 
 
+def _host(text: str) -> str:
+    host = text.strip().lower()
+    if not _HOST.fullmatch(host):
+        raise Told(HOST_MISSING)
+    return host
+
+
+def _secret(text: str) -> str:
+    if any(c in text for c in "\0\r\n"):
+        raise Told(Sentence("A password cannot hold line breaks."))
+    return text
+
+
+def _preset(name: str) -> str:
+    if name not in PRESETS:
+        raise Told(Sentence("There is no such service. Choose one of %(choices)s.", choices=", ".join(PRESETS)))
+    return name
+
+
 Text = Annotated[str, AfterValidator(_text)]
 """Any text without NUL, which PostgreSQL cannot store."""
 Line = Annotated[str, AfterValidator(_line)]
@@ -56,3 +78,11 @@ Address = Annotated[str, AfterValidator(normalise)]
 """An addr-spec, brought to its normal form."""
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 """A point of time in RFC 3339 with its zone, as UTC."""
+Host = Annotated[str, AfterValidator(_host)]
+"""The name or IP address of a server, without scheme or port, in lower case."""
+Port = Annotated[int, Field(ge=1, le=65535)]
+Security = Literal["tls", "starttls", "none"]
+Preset = Annotated[str, AfterValidator(_preset)]
+"""The key of a mail service."""
+Secret = Annotated[str, AfterValidator(_secret)]
+"""A password or token."""

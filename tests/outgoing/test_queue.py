@@ -18,7 +18,8 @@ from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_GIVE_UP_HOURS
 from tracker.models import Account, Delivery, Message, MessageBody, Notification, TrackedLink, User
-from tracker.outgoing.accounts import check_account, set_secret
+from tracker.outgoing.account_check import check_account
+from tracker.outgoing.accounts import set_secret
 from tracker.outgoing.copies import make_copy
 from tracker.outgoing.footer import Footer
 from tracker.outgoing.footer_words import footer_for

@@ -14,7 +14,8 @@ from tracker.db import now
 from tracker.house import House
 from tracker.mail_folders import folder_for
 from tracker.models import Account, Message, MessageBody, User
-from tracker.outgoing.accounts import check_account, set_secret
+from tracker.outgoing.account_check import check_account
+from tracker.outgoing.accounts import set_secret
 from tracker.outgoing.queue import send_due
 from tracker.outgoing.sent_copy import append_due
 

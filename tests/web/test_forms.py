@@ -9,7 +9,7 @@ from pydantic import Field
 from tracker.fields import Address, Body, Line
 from tracker.locale import speaking
 from tracker.sentences import ActionError
-from tracker.web.forms import parse, part, wrong_of
+from tracker.web.forms import parse, wrong_of
 
 
 class Server(Body):
@@ -56,10 +56,10 @@ def test_a_box_that_the_form_has_not_is_left_out() -> None:
 
 
 def test_a_nested_model_is_read_from_the_fields_with_its_prefix() -> None:
-    form = {**GOOD, "home_host": "a.example", "home_port": "26"}
-    assert parse(Pet, {**form, "home": part(form, "home_")}).home == Server(host="a.example", port=26)
-    form["home_port"] = "0"
-    assert wrong({"home": part(form, "home_")}) == {"home_port": "This must be 1 or more."}
+    form = {**GOOD, "home": "on", "home_host": "a.example", "home_port": "26"}
+    assert parse(Pet, form).home == Server(host="a.example", port=26)
+    assert parse(Pet, {**form, "home": None}).home is None
+    assert wrong({**form, "home_port": "0"}) == {"home_port": "This must be 1 or more."}
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,16 @@ from tests.web.conftest import ClientOf
 from tests.web.letters_world import make_mailbox
 from tests.web.reading import said
 from tests.web.test_oauth_sign_in import LOGIN, address, allow, grants, house, port
+from tests.web.test_settings_accounts import use_up_tests
 from tracker.house import House
 from tracker.models import Credential, Mailbox, User
-from tracker.web import mailbox_test
 
 __all__ = ["address", "house", "port"]
 
 
 def sign_in(client: httpx.Client, alice: User, subject: str = "") -> httpx.Response:
     """There and back; the provider's mail servers are not asked, for the tests of this person are used up."""
-    while not mailbox_test._tests.wait(alice.public_id):
-        pass
+    use_up_tests(alice)
     answer = client.post("/settings/oauth/google", data={"purpose": "mailbox", "subject": subject})
     assert answer.status_code == 200, answer.text
     return client.get(allow(answer.headers["refresh"].removeprefix("0; url=")))

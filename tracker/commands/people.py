@@ -11,8 +11,8 @@ from tracker.addresses import AddressError, lookup_form
 from tracker.commands import CommandError
 from tracker.commands.houses import wired_house
 from tracker.consent import CeilingError, Pack
-from tracker.db import now
-from tracker.models import Account, ApiToken, User
+from tracker.models import ApiToken, User
+from tracker.outgoing.accounts import confirm_accounts
 from tracker.preferences import set_policy as choose_policy
 from tracker.preferences import set_preference
 
@@ -90,16 +90,8 @@ def confirm_account(words: argparse.Namespace) -> int:
     """The operator vouches for a sending address."""
     form = _address(words.address)
     with wired_house() as house, house.database.session_scope() as session:
-        accounts = [
-            a
-            for a in session.exec(select(Account).where(col(Account.removed_at).is_(None)))
-            if lookup_form(a.address) == form
-        ]
-        if not accounts:
+        if not confirm_accounts(session, form):
             raise CommandError(f"No account sends as {form}.")
-        for account in accounts:
-            account.confirmed_at = account.confirmed_at or now()
-            session.add(account)
     print(f"Confirmed {form}.")
     return 0
 

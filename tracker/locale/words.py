@@ -15,10 +15,10 @@ Key = tuple[str, str]
 
 # The first part whose pattern fits has the word; so the particular stands before the general.
 _FRAME = (
-    *("app", "page", "auth", "cross_origin", "errors", "formats", "forms", "field_errors", "policy_words"),
+    *("app", "page", "auth", "cross_origin", "errors", "formats", "forms", "field_errors", "throttle", "policy_words"),
     *("attempts", "sign_in", "set_up", "bell_lines", "notifications_page", "alert_form", "feed", "health"),
 )
-_SETTINGS = ("profile", "people", "api_tokens", "accounts_page", "account_form", "address_code", "workspace_page")
+_SETTINGS = ("profile", "people", "api_tokens", "accounts_page", "workspace_page")
 _RIGHTS = (
     *(
         "tracker/consent_notice.py",

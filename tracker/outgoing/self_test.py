@@ -6,6 +6,7 @@ DMARC (RFC 8601). Nothing is stored; the test's Message-ID is all that must be r
 
 import imaplib
 import re
+import smtplib
 from email import message_from_bytes
 from email.message import EmailMessage, Message
 from email.utils import formatdate
@@ -22,7 +23,7 @@ from tracker.mail_folders import folder_for
 from tracker.models import Account
 from tracker.outgoing.accounts import imap_server, smtp_server
 from tracker.outgoing.domain_advice import Advice
-from tracker.sentences import Sentence
+from tracker.sentences import ActionError, Sentence
 
 TEST_ID = re.compile(r"[0-9a-f]{24}")
 _HREF = re.compile(r"<a\b[^>]*\bhref\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
@@ -33,8 +34,9 @@ ARRIVAL, LINKS = Sentence("Arrival"), Sentence("Links")
 
 
 def send_test(house: House, account: Account) -> str:
-    """Sends the test through the account to its own address; gives its id. Raises :class:`ConnectError`, ``OSError`` or
-    :class:`smtplib.SMTPException`."""
+    """Sends the test through the account to its own address; gives its id. Raises :class:`ActionError` when that cannot be."""
+    if not account.imap_host:
+        raise ActionError("conflict", Sentence("The test is read over IMAP, which is not set up for this account."))
     test_id = token_hex(12)
     mail = EmailMessage()
     mail["From"] = mail["To"] = account.address
@@ -45,8 +47,12 @@ def send_test(house: House, account: Account) -> str:
     mail.set_content(f"A test. You can delete it.\n{_link(house, test_id)}\n")
     html = f'<html><body>\n<p>A test. You can delete it.</p>\n<p><a href="{_link(house, test_id)}">A link</a></p>\n</body></html>'
     mail.add_alternative(html, subtype="html")
-    with smtp(house, smtp_server(house, account)) as line:
-        line.send_message(mail)
+    try:
+        with smtp(house, smtp_server(house, account)) as line:
+            line.send_message(mail)
+    except (ConnectError, OSError, smtplib.SMTPException) as error:
+        reason = error.sentence if isinstance(error, ConnectError) else type(error).__name__
+        raise ActionError("conflict", Sentence("The test could not be sent: %(reason)s", reason=reason)) from None
     return test_id
 
 

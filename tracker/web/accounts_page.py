@@ -1,112 +1,111 @@
 """Sending accounts: add, change, test, confirm, remove."""
 
-import smtplib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from sqlmodel import Session, col, func, select
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tracker.addresses import lookup_form
-from tracker.connect import ConnectError
-from tracker.db import now
 from tracker.locale import gettext as _
-from tracker.locale import ngettext, said
+from tracker.locale import said
 from tracker.mail_services import PRESETS
-from tracker.models import Account, Message, MessageState, OAuthGrant, User
-from tracker.oauth import OAuthError, forget_unused, keep_grant
+from tracker.models import Account, OAuthGrant, User
 from tracker.oauth_providers import Granted, Provider, configured
-from tracker.outgoing.accounts import CheckResult, check_account, new_by_provider, set_secret, sign_in_by
+from tracker.outgoing.account_check import check_account
+from tracker.outgoing.account_input import AccountChange, NewAccount
+from tracker.outgoing.accounts import accounts_of, change_account, create_account, remove_account, sign_in_account
+from tracker.outgoing.address_code import confirm_account, send_code
 from tracker.outgoing.host_health import host_problem
 from tracker.outgoing.sending_services import link_rewriter
-from tracker.sentences import Sentence
+from tracker.ownership import owned
+from tracker.sentences import ActionError, Sentence
 from tracker.web import oauth_page
-from tracker.web.account_form import AccountForm, fill, form_of, read_form, wrong_in
-from tracker.web.address_code import code_fits, send_code
-from tracker.web.api.budget import Budget
 from tracker.web.attempts import TooMany, attempt
 from tracker.web.auth import action, page
-from tracker.web.forms import Wrong, text
+from tracker.web.forms import Schema, Wrong, parse, text, wrong_of
 from tracker.web.page import house, redirect, render
 from tracker.web.sign_in import waiting_words
+from tracker.web.throttle import connection_tests
 
 HERE = "/settings/accounts"
-_tests = Budget(most=10, per_seconds=60)
-"""Connection tests and code mails per person: each opens lines to servers that the person names."""
+_PORT = Sentence("The port must be a number from 1 to 65535, such as 587 or 993.")
+_CHOOSE = Sentence("Choose one of the list.")
+_SENTENCES = {
+    "address": Sentence("This is not an e-mail address. Write it like anna@example.com."),
+    **{f"{kind}.port": _PORT for kind in ("smtp", "imap")},
+    **{f"{kind}.security": _CHOOSE for kind in ("smtp", "imap")},
+    "per_minute": Sentence(
+        "Use a whole number up to %(most)d; 0 for no limit, empty for what the service takes.", most=1000
+    ),
+    "per_day": Sentence(
+        "Use a whole number up to %(most)d; 0 for no limit, empty for what the service takes.", most=100_000
+    ),
+}
 
 
 @page
 def accounts(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
-        context = {"accounts": _accounts(session, user), "presets": PRESETS, "host_problem": host_problem(session)}
+        context = {
+            "accounts": accounts_of(session, user),
+            "presets": PRESETS,
+            "host_problem": host_problem(session),
+        }
         return render(request, "settings_accounts.html", context)
 
 
 @page
 def new(request: Request, _user: User) -> Response:
-    return _form(request, None, form_of(None), {})
+    return _form(request, None, _texts(None), {})
 
 
 @page
 def edit(request: Request, user: User) -> Response:
-    with house(request).database.reading() as session:
-        account = own_account(session, user, request.path_params["id"])
-    return _form(request, account, form_of(account), {})
+    account = own_account(request, user)
+    return _form(request, account, _texts(account), {})
 
 
 @action
 def add(request: Request, user: User, form: FormData) -> Response:
-    typed = read_form(form)
-    wrong = wrong_in(typed, None)
-    if wrong:
-        return _form(request, None, typed, wrong, 422)
-    assert user.id is not None
-    with house(request).database.session_scope() as session:
-        account = Account(user_id=user.id, address="", smtp_host="", smtp_port=0, smtp_security="")
-        fill(house(request), account, typed)
-        session.add(account)
+    try:
+        new = _parse(NewAccount, form)
+        with house(request).database.session_scope() as session:
+            account = create_account(house(request), session, user, new)
+    except ActionError as error:
+        return _form(request, None, _typed(form), wrong_of(error), 422)
     return _tested(request, user, account)
 
 
 @action
 def save(request: Request, user: User, form: FormData) -> Response:
-    typed = read_form(form)
-    with house(request).database.session_scope() as session:
-        account = own_account(session, user, request.path_params["id"])
-        wrong = wrong_in(typed, account)
-        if not wrong:
-            grant = account.oauth_grant_id
-            fill(house(request), account, typed)
-            session.add(account)
-            if account.oauth_grant_id != grant:
-                forget_unused(session, grant)
-    return _form(request, account, typed, wrong, 422) if wrong else _tested(request, user, account)
+    account = own_account(request, user)
+    try:
+        change = _parse(AccountChange, form)
+        with house(request).database.session_scope() as session:
+            account = owned(session, Account, user, account.public_id)
+            change_account(house(request), session, account, change)
+    except ActionError as error:
+        return _form(request, own_account(request, user), _typed(form), wrong_of(error), 422)
+    return _tested(request, user, account)
 
 
 @action
 def check(request: Request, user: User, _form: FormData) -> Response:
-    with house(request).database.reading() as session:
-        account = own_account(session, user, request.path_params["id"])
-    return _tested(request, user, account)
+    return _tested(request, user, own_account(request, user))
 
 
 @action
 def ask_code(request: Request, user: User, _form: FormData) -> Response:
     """Sends the code that proves the address; the page then asks for it."""
-    with house(request).database.reading() as session:
-        account = own_account(session, user, request.path_params["id"])
+    account = own_account(request, user)
     here = f"{HERE}/{account.public_id}"
-    if _tests.wait(user.public_id):
-        return redirect(here, _("That were many tests. Wait a minute."), kind="problem")
     try:
+        connection_tests.take(user)
         send_code(house(request), account)
-    except (ConnectError, OSError, smtplib.SMTPException) as error:
-        reason = said(error) if isinstance(error, ConnectError) else type(error).__name__
-        return redirect(here, _("The code could not be sent: %(reason)s") % {"reason": reason}, kind="problem")
+    except ActionError as error:
+        return redirect(here, said(error), kind="problem")
     return redirect(
         f"{here}?code=sent#confirm", _("A code is on its way to %(address)s.") % {"address": account.address}
     )
@@ -114,71 +113,42 @@ def ask_code(request: Request, user: User, _form: FormData) -> Response:
 
 @action
 def confirm(request: Request, user: User, form: FormData) -> Response:
-    here = house(request)
-    with here.database.reading() as session:
-        account = own_account(session, user, request.path_params["id"])
+    here, account = house(request), own_account(request, user)
     back = f"{HERE}/{account.public_id}?code=sent#confirm"
     try:
         attempt(here, request, f"code of {account.public_id}")
+        with here.database.session_scope() as session:
+            account = owned(session, Account, user, account.public_id)
+            confirm_account(here, session, account, text(form, "code"))
     except TooMany as wait:
         return redirect(back, waiting_words(wait), kind="problem")
-    if not code_fits(here, account, text(form, "code")):
-        return redirect(
-            back,
-            _("This is not the code, or it is older than an hour. Look at the newest mail from Inkling."),
-            kind="problem",
-        )
-    with here.database.session_scope() as session:
-        account = own_account(session, user, account.public_id)
-        account.confirmed_at = now()
-        session.add(account)
+    except ActionError as error:
+        return redirect(back, said(error), kind="problem")
     return redirect(HERE, _("%(address)s is confirmed as yours.") % {"address": account.address})
 
 
 @action
 def remove(request: Request, user: User, _form: FormData) -> Response:
-    """Forgets the secrets for good. What was sent from the account stays."""
-    with house(request).database.session_scope() as session:
-        account = own_account(session, user, request.path_params["id"])
-        waiting = _waiting(session, account)
-        if waiting:
-            return redirect(HERE, _waiting_words(waiting), kind="problem")
-        for kind in ("smtp", "imap"):
-            set_secret(house(request), account, kind, None)
-        grant, account.oauth_grant_id = account.oauth_grant_id, None
-        account.removed_at = now()
-        session.add(account)
-        forget_unused(session, grant)
+    account = own_account(request, user)
+    try:
+        with house(request).database.session_scope() as session:
+            remove_account(house(request), session, owned(session, Account, user, account.public_id))
+    except ActionError as error:
+        return redirect(HERE, said(error), kind="problem")
     return redirect(HERE, _("%(address)s is removed, and its passwords are forgotten.") % {"address": account.address})
 
 
 def take_grant(request: Request, user: User, provider: Provider, granted: Granted, subject: str) -> Response:
     """After a sign-in at a provider: the account (a new one when ``subject`` is empty) uses it from now on."""
-    assert user.id is not None
     here = house(request)
     with here.database.session_scope() as session:
-        account = own_account(session, user, subject) if subject else None
-        address = granted.address or (account.smtp_login or account.address if account else None)
-        if address is None:
-            text = Sentence("%(provider)s did not say whose mailbox it is.", provider=provider.name)
-            raise OAuthError("needs_sign_in", text)
-        account = account or _account_of(session, user, address) or new_by_provider(user.id, provider.key, address)
-        session.add(account)
-        sign_in_by(here, session, account, keep_grant(here, session, user.id, provider, granted, address))
-        if granted.is_proved and lookup_form(account.address) == lookup_form(address):
-            account.confirmed_at = account.confirmed_at or now()
+        account = owned(session, Account, user, subject) if subject else None
+        account = sign_in_account(here, session, user, provider, granted, account)
     return _tested(request, user, account)
 
 
-def _account_of(session: Session, user: User, address: str) -> Account | None:
-    return next((a for a in _accounts(session, user) if lookup_form(a.address) == lookup_form(address)), None)
-
-
 def _proposed_login(request: Request, user: User, subject: str) -> str:
-    if not subject:
-        return ""
-    with house(request).database.reading() as session:
-        return own_account(session, user, subject).address
+    return own_account(request, user, subject).address if subject else ""
 
 
 oauth_page.purpose(
@@ -189,54 +159,64 @@ oauth_page.purpose(
 )
 
 
-def own_account(session: Session, user: User, public_id: str) -> Account:
-    """404 for an account that is somebody else's, removed, or none."""
-    mine = select(Account).where(
-        Account.user_id == user.id, Account.public_id == public_id, col(Account.removed_at).is_(None)
-    )
-    account = session.exec(mine).first()
-    if account is None:
-        raise HTTPException(404)
-    return account
-
-
-def _accounts(session: Session, user: User) -> Sequence[Account]:
-    mine = select(Account).where(Account.user_id == user.id, col(Account.removed_at).is_(None))
-    return session.exec(mine.order_by(col(Account.id))).all()
+def own_account(request: Request, user: User, public_id: str = "") -> Account:
+    """The account of the address (or the one with ``public_id``). Raises :class:`ActionError` ``not_found``."""
+    with house(request).database.reading() as session:
+        return owned(session, Account, user, public_id or request.path_params["id"])
 
 
 def _tested(request: Request, user: User, account: Account) -> Response:
     """Signs in to the servers and says how that went: on the list when it works, else where it can be mended."""
     assert account.id is not None
-    if _tests.wait(user.public_id):
-        return redirect(HERE, _("Saved, but not tested: that were many tests. Wait a minute."), kind="problem")
+    try:
+        connection_tests.take(user)
+    except ActionError as error:
+        return redirect(HERE, _("Saved, but not tested. %(reason)s") % {"reason": said(error)}, kind="problem")
     result = check_account(house(request), account.id)
     if result.ok:
-        return redirect(HERE, _("%(address)s works. %(facts)s") % {"address": account.address, "facts": _facts(result)})
+        facts = said(result.imap_text) if result.imap_ok else ""
+        return redirect(HERE, _("%(address)s works. %(facts)s") % {"address": account.address, "facts": facts})
     return redirect(
         f"{HERE}/{account.public_id}", _("Saved, but it does not work yet. See below what is wrong."), kind="problem"
     )
 
 
-def _facts(result: CheckResult) -> str:
-    return said(result.imap_text) if result.imap_ok else ""
+def _parse(schema: type[Schema], form: FormData) -> Schema:
+    """A known service has its own servers, whatever was typed before it was chosen, and may file no copy to be replaced."""
+    values: dict[str, Any] = {**form, "imap": form.get("imap") or None}
+    preset = PRESETS.get(text(form, "preset"), PRESETS["other"])
+    if preset.smtp_host:
+        values = {name: value for name, value in values.items() if not name.endswith(("_host", "_port", "_security"))}
+    if values["imap"] is None or not preset.files_own_copy:
+        values.pop("replaces_copy", None)
+    return parse(schema, values, boxes=["replaces_copy"], sentences=_SENTENCES)
 
 
-def _waiting(session: Session, account: Account) -> int:
-    on_their_way = (MessageState.QUEUED, MessageState.SCHEDULED)
-    count = select(func.count()).select_from(Message).where(Message.account_id == account.id)
-    return session.exec(count.where(col(Message.state).in_(on_their_way))).one()
+_BLANK: Mapping[str, Any] = {
+    **dict.fromkeys(Account.model_fields, ""),
+    "preset": "gmail",
+    "smtp_port": 587,
+    "smtp_security": "starttls",
+    "imap_port": 993,
+    "imap_security": "tls",
+}
 
 
-def _waiting_words(waiting: int) -> str:
-    return ngettext(
-        "%(num)d message still waits to be sent from this account. Cancel it or let it leave first.",
-        "%(num)d messages still wait to be sent from this account. Cancel them or let them leave first.",
-        waiting,
-    ) % {"num": waiting}
+def _texts(account: Account | None) -> Mapping[str, Any]:
+    """What the form shows before anything was typed. Secrets are never shown."""
+    if account is None:
+        return {**_BLANK, "imap": True}
+    texts = account.model_dump(exclude_none=True, exclude={"smtp_secret", "imap_secret"})
+    return {**_BLANK, "imap": account.imap_host, **texts}
 
 
-def _form(request: Request, account: Account | None, typed: AccountForm, wrong: Wrong, status: int = 200) -> Response:
+def _typed(form: FormData) -> Mapping[str, Any]:
+    return {**_BLANK, "imap": "", **form}
+
+
+def _form(
+    request: Request, account: Account | None, typed: Mapping[str, Any], wrong: Wrong, status: int = 200
+) -> Response:
     presets = [(key, _(preset.name)) for key, preset in PRESETS.items()]
     securities = [("tls", _("TLS")), ("starttls", _("STARTTLS")), ("none", _("None (unsafe)"))]
     helps = {key: _(preset.help) for key, preset in PRESETS.items()}

@@ -6,20 +6,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tracker.locale import gettext as _
-from tracker.models import User
-from tracker.web.accounts_page import own_account
+from tracker.models import Account, User
+from tracker.outgoing.account_input import AccountChange
+from tracker.outgoing.accounts import change_account
+from tracker.ownership import owned
 from tracker.web.auth import action
-from tracker.web.forms import ticked
+from tracker.web.forms import parse
 from tracker.web.page import house, redirect
 
 
 @action
 def save(request: Request, user: User, form: FormData) -> Response:
     """Works at once, also on mail already sent: what is switched off is no longer recorded."""
+    change = parse(AccountChange, form, boxes=["measure_opens", "measure_clicks"])
     with house(request).database.session_scope() as session:
-        account = own_account(session, user, request.path_params["id"])
-        account.measure_opens, account.measure_clicks = ticked(form, "measure_opens"), ticked(form, "measure_clicks")
-        session.add(account)
+        account = owned(session, Account, user, request.path_params["id"])
+        change_account(house(request), session, account, change)
     return redirect(f"/settings/accounts/{account.public_id}#measuring", _("Saved."))
 
 

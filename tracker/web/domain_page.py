@@ -6,23 +6,23 @@ from starlette.routing import Route
 
 from tracker.addresses import domain_of
 from tracker.locale import gettext as _
+from tracker.locale import said
 from tracker.models import User
 from tracker.outgoing.domain_records import advice_for
+from tracker.sentences import ActionError
 from tracker.web.accounts_page import HERE, own_account
-from tracker.web.api.budget import Budget
 from tracker.web.auth import page
 from tracker.web.page import house, redirect, render
-
-look_ups = Budget(most=20, per_seconds=60)
-"""Look-ups per person: each asks a dozen questions of DNS."""
+from tracker.web.throttle import domain_look_ups
 
 
 @page
 def domain(request: Request, user: User) -> Response:
-    with house(request).database.reading() as session:
-        account = own_account(session, user, request.path_params["id"])
-    if look_ups.wait(user.public_id):
-        return redirect(f"{HERE}/{account.public_id}", _("That were many look-ups. Wait a minute."), kind="problem")
+    account = own_account(request, user)
+    try:
+        domain_look_ups.take(user)
+    except ActionError as error:
+        return redirect(f"{HERE}/{account.public_id}", said(error), kind="problem")
     context = {
         "account": account,
         "domain": domain_of(account.address),

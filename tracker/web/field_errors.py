@@ -17,8 +17,8 @@ def sentence_of(error: Mapping[str, Any]) -> str:
 
 
 def sentences_of(errors: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The sentences by field; the parts of a path are joined by an underscore, as the fields of a form are named."""
-    return {"_".join(str(part) for part in error["loc"]): sentence_of(error) for error in errors}
+    """The sentences by the path of the field."""
+    return {".".join(str(part) for part in error["loc"]): sentence_of(error) for error in errors}
 
 
 def named(field: str, sentence: str) -> str:

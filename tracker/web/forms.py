@@ -46,36 +46,51 @@ def parse(
     """The form as the schema that the API takes. Texts are trimmed and converted; what is no field of the schema is passed over.
 
     What is empty is None where the field may be None, stays an empty text where it is a text, and counts as left out elsewhere.
-    A secret is taken as typed, and left out when empty. ``boxes`` are the tick boxes of the form: absent means not ticked. A list
-    or a nested model is put into ``form`` by the caller, as :func:`part` gives it.
+    A secret is taken as typed, and left out when empty. ``boxes`` are the tick boxes of the form: absent means not ticked. The
+    fields of a nested model ``smtp`` are named ``smtp_host`` and so on. What is no text in ``form`` is taken as it is: so the
+    caller gives lists, or None instead of a nested model.
 
-    Raises :class:`ActionError` with a sentence for each field that does not fit, that of ``sentences`` where it has one. The
-    fields of a nested model are named by their path, joined by an underscore.
+    Raises :class:`ActionError` with a sentence for each field that does not fit, that of ``sentences`` where it has one, by the
+    path of the field (``smtp.host``).
     """
-    values: dict[str, Any] = {name: form.get(name) == "on" for name in boxes}
-    for name, field in schema.model_fields.items():
-        if name in form and name not in boxes:
-            values |= _value(name, form[name], field, name in secrets)
+    values = {name: form.get(name) == "on" for name in boxes}
     try:
-        return schema.model_validate(values, strict=False)
+        return schema.model_validate({**_values(schema, form, secrets), **values}, strict=False)
     except ValidationError as error:
         wrong = sentences_of(error.errors(include_url=False))
         raise ActionError.of_fields({name: sentences.get(name, text) for name, text in wrong.items()}) from None
 
 
-def part(form: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """The fields of a form whose names begin with ``prefix``, without it; empty ones are left out."""
-    return {name.removeprefix(prefix): value for name, value in form.items() if name.startswith(prefix) and value}
-
-
 def wrong_of(error: ActionError) -> Wrong:
-    """What does not fit, in the reader's language, to be shown beside the fields; ``form`` is for what is about none of them."""
-    return {field or "form": said(text) for field, text in (error.fields or {"": error.sentence}).items()}
+    """What does not fit, in the reader's language, by the names of the form; ``form`` is for what is about none of its fields."""
+    return {
+        field.replace(".", "_") or "form": said(text) for field, text in (error.fields or {"": error.sentence}).items()
+    }
 
 
-def _value(name: str, value: Any, field: FieldInfo, is_secret: bool) -> dict[str, Any]:
-    if not isinstance(value, str):
-        return {} if isinstance(value, UploadFile) else {name: value}
+def _values(
+    schema: type[BaseModel], form: Mapping[str, Any], secrets: Collection[str], prefix: str = ""
+) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, field in schema.model_fields.items():
+        key, model = prefix + name, _model_of(field)
+        value = form.get(key)
+        if key in form and not isinstance(value, str | UploadFile):
+            values[name] = value
+        elif model is not None:
+            nested = _values(model, form, secrets, f"{key}_")
+            values |= {name: nested} if nested or key in form else {}
+        elif isinstance(value, str):
+            values |= _value(name, value, field, name in secrets)
+    return values
+
+
+def _model_of(field: FieldInfo) -> type[BaseModel] | None:
+    parts = get_args(field.annotation) or (field.annotation,)
+    return next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), None)
+
+
+def _value(name: str, value: str, field: FieldInfo, is_secret: bool) -> dict[str, Any]:
     if is_secret:
         return {name: value} if value else {}
     if text := value.strip():

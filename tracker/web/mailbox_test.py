@@ -7,20 +7,21 @@ from tracker.inbound.check import check_mailbox
 from tracker.locale import gettext as _
 from tracker.locale import said
 from tracker.models import Mailbox, MailboxState, User
-from tracker.web.api.budget import Budget
+from tracker.sentences import ActionError
 from tracker.web.page import house, redirect
+from tracker.web.throttle import connection_tests
 
 HERE = "/mailboxes"
-_tests = Budget(most=10, per_seconds=60)
-"""Connection tests per person: each opens lines to servers that the person names."""
 
 
 def tested(request: Request, user: User, mailbox: Mailbox) -> Response:
     """Signs in and says how that went: on the list when it works, else where it can be mended."""
     assert mailbox.id is not None
     there = f"{HERE}/{mailbox.public_id}"
-    if _tests.wait(user.public_id):
-        return redirect(HERE, _("Saved. That were many tests; this one follows in a minute."), kind="problem")
+    try:
+        connection_tests.take(user)
+    except ActionError:
+        return redirect(HERE, _("Saved. Too many tests; this one follows in a minute."), kind="problem")
     finding = check_mailbox(house(request), mailbox.id)
     if finding.state == MailboxState.ACTIVE:
         told = _("The integration works: %(address)s is connected, and its letters are being loaded.")

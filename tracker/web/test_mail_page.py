@@ -1,42 +1,31 @@
 """How my mail arrives: a test to oneself is sent, and read again while the page waits."""
 
-import smtplib
-
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tracker.connect import ConnectError
-from tracker.locale import gettext as _
 from tracker.locale import said
 from tracker.models import User
 from tracker.outgoing.self_test import TEST_ID, has_arrived, read_test, send_test
+from tracker.sentences import ActionError
 from tracker.web.accounts_page import HERE, own_account
-from tracker.web.api.budget import Budget
 from tracker.web.auth import action, page
 from tracker.web.domain_page import grades
 from tracker.web.page import house, redirect, render
-
-_sent = Budget(most=5, per_seconds=300)
-_looks = Budget(most=60, per_seconds=300)
+from tracker.web.throttle import test_mail_look_ups, test_mails
 
 
 @action
 def send(request: Request, user: User, _form: FormData) -> Response:
-    with house(request).database.reading() as session:
-        account = own_account(session, user, request.path_params["id"])
+    account = own_account(request, user)
     back = f"{HERE}/{account.public_id}"
-    if not account.imap_host:
-        return redirect(back, _("The test is read over IMAP, which is not set up for this account."), kind="problem")
-    if _sent.wait(user.public_id):
-        return redirect(back, _("That were many tests. Wait some minutes."), kind="problem")
     try:
+        test_mails.take(user)
         test_id = send_test(house(request), account)
-    except (ConnectError, OSError, smtplib.SMTPException) as error:
-        reason = said(error.sentence) if isinstance(error, ConnectError) else type(error).__name__
-        return redirect(back, _("The test could not be sent: %(reason)s") % {"reason": reason}, kind="problem")
+    except ActionError as error:
+        return redirect(back, said(error), kind="problem")
     return redirect(f"{back}/test-mail/{test_id}")
 
 
@@ -46,12 +35,13 @@ def look(request: Request, user: User) -> Response:
     test_id = request.path_params["test"]
     if not TEST_ID.fullmatch(test_id):
         raise HTTPException(404)
-    with house(request).database.reading() as session:
-        account = own_account(session, user, request.path_params["id"])
-    wanted = {"part", "look"} & set(request.query_params)
-    if wanted and _looks.wait(user.public_id):
-        return redirect(f"{HERE}/{account.public_id}", _("That were many tests. Wait some minutes."), kind="problem")
-    advice = read_test(house(request), account, test_id) if wanted else None
+    account, advice = own_account(request, user), None
+    if {"part", "look"} & set(request.query_params):
+        try:
+            test_mail_look_ups.take(user)
+        except ActionError as error:
+            return redirect(f"{HERE}/{account.public_id}", said(error), kind="problem")
+        advice = read_test(house(request), account, test_id)
     context = {
         "account": account,
         "here": request.url.path,

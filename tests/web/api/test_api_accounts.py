@@ -184,7 +184,7 @@ def test_removal(world: World, bob: Caller) -> None:
 def test_removal_waits_for_the_queue(world: World, bob: Caller) -> None:
     account = world.account(bob, "bob@example.com")
     message = bob.post("/messages", {"to": [{"address": "luc@example.org"}], "subject": "x", "text": "y"}).json()
-    assert "1 messages" in problem(bob.call("DELETE", f"/accounts/{account.public_id}"), 409)["detail"]
+    assert "1 message still waits" in problem(bob.call("DELETE", f"/accounts/{account.public_id}"), 409)["detail"]
     bob.post(f"/messages/{message['id']}/cancellation")
     assert bob.call("DELETE", f"/accounts/{account.public_id}").status_code == 204
 

@@ -1,42 +1,31 @@
 """``/accounts``: sending identities and their connection test. Secrets go in and never come out."""
 
-import smtplib
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import func
-from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import SelectOfScalar
+from sqlmodel import Session
 from starlette.responses import Response
 
 from tracker.addresses import domain_of
-from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.fields import Shape
-from tracker.models import Account, Delivery, DeliveryStatus, Message
-from tracker.oauth import forget_unused
-from tracker.outgoing.accounts import check_account, set_secret
+from tracker.models import Account
+from tracker.outgoing.account_check import check_account
+from tracker.outgoing.account_input import AccountChange, NewAccount
+from tracker.outgoing.accounts import change_account, create_account, remove_account
 from tracker.outgoing.domain_advice import Advice
 from tracker.outgoing.domain_records import advice_for
 from tracker.outgoing.self_test import TEST_ID, has_arrived, read_test, send_test
 from tracker.outgoing.sending_services import link_rewriter
-from tracker.web.api.account_bodies import AccountChange, NewAccount, change_account, make_account
-from tracker.web.api.budget import Budget
+from tracker.ownership import owned, owned_rows
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
-from tracker.web.api.errors import Problem, known, not_found
+from tracker.web.api.errors import not_found
 from tracker.web.api.idempotency import once, replayed
 from tracker.web.api.paging import Listing, PageQuery, page
+from tracker.web.throttle import connection_tests, domain_look_ups, test_mail_look_ups, test_mails
 
 accounts = router("Accounts")
-_tests = Budget(most=10, per_seconds=60)
-"""Connection tests per person: each opens lines to servers that the caller names."""
-
-
-_look_ups = Budget(most=20, per_seconds=60)
-"""Look-ups per person: each asks a dozen questions of DNS."""
-
-
 _MADE = {"id", "smtp", "imap", "signed_in", "rewrites_links"}
 
 
@@ -125,28 +114,20 @@ def _imap(account: Account) -> ServerShape | None:
 def list_accounts(call: Caller, paged: PageQuery) -> Listing[AccountShape]:
     """My accounts, the oldest first: that one is used when a message names none."""
     with call.reading() as session:
-        rows, after = page(session, _mine(call), Account, paged, newest_first=False)
+        rows, after = page(session, owned_rows(Account, call.user), Account, paged, newest_first=False)
         return Listing(items=[AccountShape.of(row) for row in rows], next=after)
 
 
 @accounts.post("/accounts", response_model=AccountShape, status_code=201)
 def post_account(call: Caller, new: NewAccount) -> Response:
     """Adds an account. Test it with ``POST /accounts/{id}/check``."""
-
-    def work(session: Session) -> AccountShape:
-        account = make_account(call.house, call.user, new)
-        session.add(account)
-        session.flush()
-        return AccountShape.of(account)
-
-    return once(call, work, status=201)
+    return once(call, lambda session: AccountShape.of(create_account(call.house, session, call.user, new)), status=201)
 
 
 @accounts.get("/accounts/{id}", response_model=AccountShape)
 def get_account(call: Caller, id: str) -> AccountShape:
     """One account."""
-    with call.reading() as session:
-        return AccountShape.of(find_account(session, call, id))
+    return AccountShape.of(_own(call, id))
 
 
 @accounts.patch("/accounts/{id}", response_model=AccountShape)
@@ -155,12 +136,8 @@ def patch_account(call: Caller, id: str, change: AccountChange) -> Response:
     confirmed again."""
 
     def work(session: Session) -> AccountShape:
-        account = find_account(session, call, id)
-        grant = account.oauth_grant_id
-        change_account(call.house, account, change)
-        session.add(account)
-        if account.oauth_grant_id != grant:
-            forget_unused(session, grant)
+        account = owned(session, Account, call.user, id)
+        change_account(call.house, session, account, change)
         return AccountShape.of(account)
 
     return once(call, work)
@@ -169,18 +146,11 @@ def patch_account(call: Caller, id: str, change: AccountChange) -> Response:
 @accounts.delete("/accounts/{id}", status_code=204, response_class=Response)
 def delete_account(call: Caller, id: str) -> Response:
     """Removes the account and forgets its secrets. What was sent from it stays."""
-
-    def work(session: Session) -> None:
-        account = find_account(session, call, id)
-        _refuse_while_busy(session, account)
-        for kind in ("smtp", "imap"):
-            set_secret(call.house, account, kind, None)
-        grant, account.oauth_grant_id = account.oauth_grant_id, None
-        account.removed_at = now()
-        session.add(account)
-        forget_unused(session, grant)
-
-    return once(call, work, status=204)
+    return once(
+        call,
+        lambda session: remove_account(call.house, session, owned(session, Account, call.user, id)),
+        status=204,
+    )
 
 
 @accounts.post("/accounts/{id}/check", response_model=CheckShape)
@@ -188,17 +158,13 @@ def post_account_check(call: Caller, id: str) -> Response:
     """Signs in to the account’s servers and says how that went. May take a minute when a server does not answer."""
     if (first := replayed(call)) is not None:
         return first
-    with call.reading() as session:
-        account = find_account(session, call, id)
+    account = _own(call, id)
     assert account.id is not None
-    wait = _tests.wait(call.user.public_id)
-    if wait:
-        text = f"That were many connection tests. Try again in {wait} seconds."
-        raise Problem(429, text, headers={"Retry-After": str(wait)})
+    connection_tests.take(call.user)
     result = check_account(call.house, account.id)
 
     def work(session: Session) -> CheckShape:
-        checked = AccountShape.of(find_account(session, call, id))
+        checked = AccountShape.of(owned(session, Account, call.user, id))
         return CheckShape(
             **dict(checked),
             smtp_ok=result.smtp_ok,
@@ -238,12 +204,8 @@ class DomainShape(Shape):
 @accounts.get("/accounts/{id}/domain", response_model=DomainShape)
 def get_account_domain(call: Caller, id: str) -> DomainShape:
     """SPF, DKIM and DMARC of the account’s domain, looked up now, with what to publish. Takes some seconds at the most."""
-    with call.reading() as session:
-        account = find_account(session, call, id)
-    wait = _look_ups.wait(call.user.public_id)
-    if wait:
-        text = f"That were many look-ups. Try again in {wait} seconds."
-        raise Problem(429, text, headers={"Retry-After": str(wait)})
+    account = _own(call, id)
+    domain_look_ups.take(call.user)
     advice = _shapes(advice_for(call.house, account))
     return DomainShape(domain=domain_of(account.address), looked_up_at=now(), advice=advice)
 
@@ -261,36 +223,21 @@ def post_account_test_mail(call: Caller, id: str) -> Response:
     """Sends a test from the account to itself. Read what became of it with ``GET …/test-mail/{test}``; that needs IMAP."""
     if (first := replayed(call)) is not None:
         return first
-    with call.reading() as session:
-        account = find_account(session, call, id)
-    if not account.imap_host:
-        raise Problem(409, "The test is read over IMAP, which is not set up for this account.")
-    _take(_tests, call)
-    try:
-        test_id = send_test(call.house, account)
-    except (ConnectError, OSError, smtplib.SMTPException) as error:
-        reason = error.sentence if isinstance(error, ConnectError) else type(error).__name__
-        raise Problem(502, f"The test could not be sent: {reason}") from None
+    account = _own(call, id)
+    test_mails.take(call.user)
+    test_id = send_test(call.house, account)
     return once(call, lambda _session: TestMailShape(id=test_id, arrived=False, advice=[]), status=202)
 
 
 @accounts.get("/accounts/{id}/test-mail/{test}", response_model=TestMailShape)
 def get_account_test_mail(call: Caller, id: str, test: str) -> TestMailShape:
     """What the mailbox holds of the test: are links as they were written, is there a pixel, what does the receiver say."""
-    with call.reading() as session:
-        account = find_account(session, call, id)
+    account = _own(call, id)
     if not TEST_ID.fullmatch(test):
         raise not_found("There is no such test.")
-    _take(_look_ups, call)
+    test_mail_look_ups.take(call.user)
     found = read_test(call.house, account, test)
     return TestMailShape(id=test, arrived=has_arrived(found), advice=_shapes(found))
-
-
-def _take(budget: Budget, call: Call) -> None:
-    wait = budget.wait(call.user.public_id)
-    if wait:
-        text = f"That were many tests. Try again in {wait} seconds."
-        raise Problem(429, text, headers={"Retry-After": str(wait)})
 
 
 def _shapes(found: Iterable[Advice]) -> list[AdviceShape]:
@@ -305,21 +252,6 @@ def _shapes(found: Iterable[Advice]) -> list[AdviceShape]:
     ]
 
 
-def _mine(call: Call) -> SelectOfScalar[Account]:
-    return select(Account).where(Account.user_id == call.user.id, col(Account.removed_at).is_(None))
-
-
-def find_account(session: Session, call: Call, id: str) -> Account:
-    """The caller's own account; raises :class:`Problem` 404."""
-    found = session.exec(_mine(call).where(Account.public_id == known(id))).first()
-    if found is None:
-        raise not_found("There is no such account.")
-    return found
-
-
-def _refuse_while_busy(session: Session, account: Account) -> None:
-    waiting = (DeliveryStatus.QUEUED, DeliveryStatus.DEFERRED)
-    of_it = select(func.count(func.distinct(Message.id))).join(Delivery).where(Message.account_id == account.id)
-    count = session.exec(of_it.where(col(Delivery.status).in_(waiting))).one()
-    if count:
-        raise Problem(409, f"{count} messages wait to be sent from this account. Cancel them or let them leave first.")
+def _own(call: Call, id: str) -> Account:
+    with call.reading() as session:
+        return owned(session, Account, call.user, id)

@@ -13,7 +13,6 @@ from tracker.inbound.credentials import MailboxError, change_credential, delete_
 from tracker.inbound.listening import is_heard
 from tracker.inbound.mailboxes import change_mailbox, connect_mailbox, credential_changed, remove_mailbox, sync_now
 from tracker.models import Credential, Mailbox
-from tracker.web.api.budget import Budget
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
 from tracker.web.api.errors import Problem, known, not_found
@@ -28,10 +27,9 @@ from tracker.web.api.mailbox_bodies import (
     refused,
 )
 from tracker.web.api.paging import Listing, PageQuery, page
+from tracker.web.throttle import connection_tests
 
 mailboxes = router("Mailboxes")
-_tests = Budget(most=10, per_seconds=60)
-"""Connection tests per person: each opens lines to servers that the caller names."""
 
 
 @mailboxes.get("/credentials", response_model=Listing[CredentialsShape])
@@ -141,10 +139,7 @@ def post_mailbox_check(call: Caller, id: str) -> Response:
     with call.reading() as session:
         mailbox = find_mailbox(session, call, id)
     assert mailbox.id is not None
-    wait = _tests.wait(call.user.public_id)
-    if wait:
-        text = f"That were many connection tests. Try again in {wait} seconds."
-        raise Problem(429, text, headers={"Retry-After": str(wait)})
+    connection_tests.take(call.user)
     check_mailbox(call.house, mailbox.id)
     return once(call, lambda session: _shape(session, find_mailbox(session, call, id)))
 

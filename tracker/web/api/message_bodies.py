@@ -11,11 +11,10 @@ from sqlmodel import Session
 from tracker.addresses import Mailbox
 from tracker.fields import Address, Body, Line, Moment, Name, Text
 from tracker.limits import MAX_RECIPIENTS
-from tracker.models import Message
+from tracker.models import Account, Message
 from tracker.outgoing.draft import Draft, OutgoingFile
 from tracker.outgoing.href import web_address
 from tracker.ownership import find_owned, owned_rows
-from tracker.web.api.accounts import find_account
 from tracker.web.api.call import Call
 from tracker.web.api.errors import Problem
 
@@ -112,10 +111,10 @@ def _mailboxes(people: list[MailboxBody]) -> tuple[Mailbox, ...]:
 def _account_id(session: Session, call: Call, id: str | None) -> int | None:
     if id is None:
         return None
-    try:
-        return find_account(session, call, id).id
-    except Problem:
-        raise Problem(422, "“account” is none of your accounts.", field="account", code="not_found") from None
+    account = find_owned(session, Account, call.user, id)
+    if account is None:
+        raise Problem(422, "“account” is none of your accounts.", field="account", code="not_found")
+    return account.id
 
 
 def _file(number: int, file: FileBody) -> OutgoingFile:
