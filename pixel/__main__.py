@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import uvicorn
 
 from pixel.app import create_app
+from pixel.environment import SettingError
 from pixel.settings import EdgeSettings
 
 
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         settings = EdgeSettings.from_environment(os.environ)
-    except ValueError as error:
+    except SettingError as error:
         print(error, file=sys.stderr)
         return 1
     sys.setswitchinterval(0.001)  # the writing thread waits this long for its turn, and every client behind it

@@ -4,7 +4,6 @@ What people change while Inkling runs lives in the database and is called *prefe
 """
 
 import difflib
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -14,10 +13,12 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-from pixel.tokens import check_keys
+from pixel import environment
 from tracker.limits import LISTENED_MAILBOXES, MOST_LISTENED_MAILBOXES
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Network = environment.Network
+SettingError = environment.SettingError
+DEFAULT_URL = environment.DEFAULT_URL
 
 OAUTH_ENDPOINTS = {
     "google": ("https://accounts.google.com/o/oauth2/v2/auth", "https://oauth2.googleapis.com/token"),
@@ -55,13 +56,6 @@ NAMES = (
 
 CEILING_POLICIES = ("off", "strict", "notice")
 CEILING_PURPOSES = ("opens", "clicks", "documents")
-DEFAULT_URL = "http://127.0.0.1:8000"
-MIN_DRAIN_KEY = 24  # the edge asks for as many
-_MAKE_ONE = "make one with: openssl rand -hex 32"
-
-
-class SettingError(ValueError):
-    """A setting that cannot be used; the text names the variable and what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -123,33 +117,26 @@ def read_settings(
     """
     given = read_values(environ, dotenv)
     data_dir = _data_dir(given.get("INKLING_DATA_DIR", "./data"))
-    base_url = _url("INKLING_BASE_URL", given.get("INKLING_BASE_URL", default_url))
-    if urlsplit(base_url).path:
-        raise SettingError(f"INKLING_BASE_URL must have no path, not {base_url!r}; the pages need a host of their own")
+    base_url = environment.base_url("INKLING_BASE_URL", given.get("INKLING_BASE_URL", default_url))
     cert, key = _certificate(given)
     return Settings(
         data_dir=data_dir,
         database_url=_database_url(given.get("INKLING_DATABASE_URL"), data_dir),
-        secret_keys=_keys(given.get("INKLING_SECRET_KEYS", "")),
+        secret_keys=_secret_keys(given),
         base_url=base_url,
-        tracking_url=_url("INKLING_TRACKING_URL", given.get("INKLING_TRACKING_URL", base_url)),
+        tracking_url=environment.url("INKLING_TRACKING_URL", given.get("INKLING_TRACKING_URL", base_url)),
         trusted_proxies=_networks("INKLING_TRUSTED_PROXIES", given),
-        edge_urls=tuple(_url("INKLING_EDGE_URLS", url) for url in _words(given.get("INKLING_EDGE_URLS", ""))),
-        drain_key=_drain_key(given),
+        edge_urls=_edge_urls(given),
+        drain_key=environment.drain_key("INKLING_DRAIN_KEY", given.get("INKLING_DRAIN_KEY", "")),
         smtp_host=given.get("INKLING_SMTP_HOST", "127.0.0.1"),
-        smtp_port=_whole("INKLING_SMTP_PORT", given.get("INKLING_SMTP_PORT", "2525"), 0, 65535),
+        smtp_port=_whole("INKLING_SMTP_PORT", given, 2525, 65535),
         smtp_tls_cert=cert,
         smtp_tls_key=key,
         allow_private_hosts=_networks("INKLING_ALLOW_PRIVATE_HOSTS", given),
         ca_file=_file("INKLING_CA_FILE", given),
-        listened_mailboxes=_whole(
-            "INKLING_LISTENED_MAILBOXES",
-            given.get("INKLING_LISTENED_MAILBOXES", str(LISTENED_MAILBOXES)),
-            0,
-            MOST_LISTENED_MAILBOXES,
-        ),
-        evidence_days=_whole("INKLING_EVIDENCE_DAYS", given.get("INKLING_EVIDENCE_DAYS", "7"), 0, 30),
-        window_scale=_number("INKLING_WINDOW_SCALE", given.get("INKLING_WINDOW_SCALE", "1"), 0.001, 100),
+        listened_mailboxes=_whole("INKLING_LISTENED_MAILBOXES", given, LISTENED_MAILBOXES, MOST_LISTENED_MAILBOXES),
+        evidence_days=_whole("INKLING_EVIDENCE_DAYS", given, 7, 30),
+        window_scale=environment.number("INKLING_WINDOW_SCALE", given.get("INKLING_WINDOW_SCALE", "1"), 0.001, 100),
         tracking_ceiling=_ceiling(given.get("INKLING_TRACKING_CEILING", "")),
         hits_per_source=_budget("INKLING_HITS_PER_SOURCE", given),
         hits_per_token=_budget("INKLING_HITS_PER_TOKEN", given),
@@ -174,18 +161,12 @@ def _dotenv(path: Path | None) -> dict[str, str]:
 
 def _given(values: Mapping[str, str]) -> dict[str, str]:
     """One source's word on each setting. A blank says: as if nothing stood in the file ``.env``."""
-    given: dict[str, str] = {}
-    for name, value in values.items():
-        if not name.startswith("INKLING_"):
-            continue
-        known = _known(name)
-        if known == name:
-            given[name] = value.strip() or given.get(name, "")
-        elif value.strip():
-            if values.get(known, "").strip():
-                raise SettingError(f"{known} and {name} are both set; keep one of them.")
-            given[known] = _read(name, value.strip())
-    return given
+    names = {_known(name) for name in values if name.startswith("INKLING_")}
+    return {name: environment.value(values, name) for name in names if _is_given(values, name)}
+
+
+def _is_given(values: Mapping[str, str], name: str) -> bool:
+    return name in values or bool(values[f"{name}_FILE"].strip())
 
 
 def _known(name: str) -> str:
@@ -197,16 +178,35 @@ def _known(name: str) -> str:
     return known
 
 
-def _read(name: str, path: str) -> str:
-    try:
-        return Path(path).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{name} names a file that cannot be read: {path} ({error})") from None
+def _secret_keys(given: Mapping[str, str]) -> tuple[str, ...]:
+    return (
+        environment.secret_keys("INKLING_SECRET_KEYS", given["INKLING_SECRET_KEYS"])
+        if "INKLING_SECRET_KEYS" in given
+        else ()
+    )
 
 
-def _words(value: str) -> list[str]:
-    """A list divided by commas or, as in files, by line ends."""
-    return [word.strip() for word in re.split(r"[,\r\n]", value) if word.strip()]
+def _edge_urls(given: Mapping[str, str]) -> tuple[str, ...]:
+    urls = tuple(
+        environment.url("INKLING_EDGE_URLS", url) for url in environment.words(given.get("INKLING_EDGE_URLS", ""))
+    )
+    if urls and "INKLING_DRAIN_KEY" not in given:
+        raise SettingError(
+            "INKLING_EDGE_URLS is set but INKLING_DRAIN_KEY is not; remote edges give their hits only for that key"
+        )
+    return urls
+
+
+def _networks(name: str, given: Mapping[str, str]) -> tuple[Network, ...]:
+    return environment.networks(name, given.get(name, ""))
+
+
+def _whole(name: str, given: Mapping[str, str], default: int, most: int) -> int:
+    return environment.whole(name, given.get(name, str(default)), 0, most)
+
+
+def _budget(name: str, given: Mapping[str, str]) -> int | None:
+    return environment.hits_per_minute(name, given.get(name, ""))
 
 
 def _data_dir(value: str) -> Path:
@@ -214,40 +214,6 @@ def _data_dir(value: str) -> Path:
     if path.exists() and not path.is_dir():
         raise SettingError(f"INKLING_DATA_DIR names a file where a folder is needed: {path}")
     return path
-
-
-def _keys(value: str) -> tuple[str, ...]:
-    keys = tuple(_words(value))
-    try:
-        if keys:
-            check_keys(keys)
-    except ValueError as error:
-        raise SettingError(f"INKLING_SECRET_KEYS: {error}; {_MAKE_ONE}") from None
-    return keys
-
-
-def _drain_key(given: Mapping[str, str]) -> str | None:
-    key = given.get("INKLING_DRAIN_KEY")
-    if key is not None and not re.fullmatch(rf"[!-~]{{{MIN_DRAIN_KEY},}}", key):
-        raise SettingError(
-            f"INKLING_DRAIN_KEY must have {MIN_DRAIN_KEY} or more ASCII characters without spaces; {_MAKE_ONE}"
-        )
-    if given.get("INKLING_EDGE_URLS") and key is None:
-        raise SettingError(
-            "INKLING_EDGE_URLS is set but INKLING_DRAIN_KEY is not; remote edges give their hits only for that key"
-        )
-    return key
-
-
-def _url(name: str, value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable or not re.fullmatch(r"[!-~]+", value) or re.search(r"[?#@]", value):
-        raise SettingError(f"{name} must be an address like https://mail.example.com, not {value!r}")
-    return value.rstrip("/")
 
 
 def _database_url(value: str | None, data_dir: Path) -> str:
@@ -279,41 +245,14 @@ def _is_database_url(url: str) -> bool:
         return False
 
 
-def _networks(name: str, given: Mapping[str, str]) -> tuple[Network, ...]:
-    try:
-        return tuple(ipaddress.ip_network(word, strict=False) for word in _words(given.get(name, "")))
-    except ValueError as error:
-        raise SettingError(f"{name} must be addresses or networks, divided by commas: {error}") from None
-
-
-def _number(name: str, value: str, least: float, most: float) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise SettingError(f"{name} must be a number, not {value!r}") from None
-    if not least <= number <= most:
-        raise SettingError(f"{name} must lie between {least:g} and {most:g}, not {value}")
-    return number
-
-
-def _whole(name: str, value: str, least: int, most: int) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]{1,18}", value):
-        raise SettingError(f"{name} must be a whole number, not {value!r}")
-    return int(_number(name, value, least, most))
-
-
 def _ceiling(value: str) -> frozenset[str]:
-    words = frozenset(word.lower() for word in _words(value))
+    words = frozenset(word.lower() for word in environment.words(value))
     if words - {*CEILING_POLICIES, *CEILING_PURPOSES} or len(words & set(CEILING_POLICIES)) > 1:
         raise SettingError(
             f"INKLING_TRACKING_CEILING must hold one of {', '.join(CEILING_POLICIES)}, or some of "
             f"{', '.join(CEILING_PURPOSES)}, or both, divided by commas, such as strict,opens; not {value!r}"
         )
     return words
-
-
-def _budget(name: str, given: Mapping[str, str]) -> int | None:
-    return _whole(name, given[name], 0, 1_000_000_000) if name in given else None
 
 
 def _certificate(given: Mapping[str, str]) -> tuple[Path | None, Path | None]:
@@ -340,7 +279,7 @@ def _oauth_client(provider: str, given: Mapping[str, str]) -> OAuthClient | None
     if not re.fullmatch(r"[!-~]{1,255}", client_id):
         raise SettingError(f"{prefix}CLIENT_ID must be the id that the provider gave, without spaces")
     urls = zip(("AUTHORIZE_URL", "TOKEN_URL"), OAUTH_ENDPOINTS[provider], strict=True)
-    authorize, token = (_url(f"{prefix}{part}", given.get(f"{prefix}{part}", usual)) for part, usual in urls)
+    authorize, token = (environment.url(f"{prefix}{part}", given.get(f"{prefix}{part}", usual)) for part, usual in urls)
     return OAuthClient(client_id, given.get(f"{prefix}CLIENT_SECRET", ""), authorize, token)
 
 

@@ -141,9 +141,13 @@ def test_programs_that_start_together_get_the_same_keys(tmp_path: Path) -> None:
     [
         (
             {"INKLING_SECRET_KEYS": "short"},
-            "INKLING_SECRET_KEYS: a secret key has 5 characters, at least 32 are needed",
+            "INKLING_SECRET_KEYS: a secret key has 5 characters, at least 32 are needed; make one with: openssl rand -hex 32",
         ),
-        ({"INKLING_TRUSTED_PROXIES": "x"}, "INKLING_TRUSTED_PROXIES: 'x' is not an address or network like 10.0.0.0/8"),
+        (
+            {"INKLING_TRUSTED_PROXIES": "x"},
+            "INKLING_TRUSTED_PROXIES must be addresses or networks, divided by commas: "
+            "'x' does not appear to be an IPv4 or IPv6 network",
+        ),
     ],
 )
 def test_f07_the_program_refuses_to_start_with_one_sentence(

@@ -4,7 +4,6 @@ import argparse
 
 from pixel.app import create_app
 from pixel.settings import EdgeSettings
-from tracker.commands import CommandError
 from tracker.commands.port import run_server
 from tracker.commands.running import start_logging
 from tracker.settings import read_settings, read_values
@@ -14,8 +13,4 @@ def edge(words: argparse.Namespace) -> int:
     """The public edge; it needs no database."""
     start_logging()
     read_settings()  # an unknown or wrong setting stops every role alike
-    try:
-        settings = EdgeSettings.from_environment(read_values())
-    except ValueError as error:
-        raise CommandError(str(error)) from None
-    return run_server(create_app(settings), words.host, words.port)
+    return run_server(create_app(EdgeSettings.from_environment(read_values())), words.host, words.port)
