@@ -1,7 +1,9 @@
 """The ground of every page: headers, error pages, static files, and requests that other sites make."""
 
 import re
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -82,6 +84,34 @@ def test_a_form_that_is_too_large_is_refused_before_it_is_read(client: httpx.Cli
     answer = client.post("/settings/tokens", data={"name": "x" * 1_200_000})
     assert answer.status_code == 413
     assert "That is too large" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/settings/tokens", "/settings/people", "/sign-in"])
+def test_a_form_that_is_too_large_is_refused_though_it_does_not_say_how_large_it_is(
+    client: httpx.Client, path: str
+) -> None:
+    status = post_in_chunks(client, path, files=40, size=32_000)
+    assert status == 413
+
+
+def test_a_message_with_files_may_be_large_however_it_comes(client: httpx.Client) -> None:
+    assert post_in_chunks(client, "/compose", files=100, size=32_000) != 413
+
+
+def post_in_chunks(client: httpx.Client, path: str, files: int, size: int) -> int:
+    """The status of a POST over a bare connection (RFC 9112 section 7.1): a form of so many files that announces no length."""
+    cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {client.base_url.netloc.decode()}\r\nCookie: {cookies}\r\n"
+        "Content-Type: multipart/form-data; boundary=edge\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    )
+    part = b'--edge\r\nContent-Disposition: form-data; name="files"; filename="a.bin"\r\n\r\n' + b"x" * size + b"\r\n"
+    with socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=30) as connection:
+        with suppress(ConnectionError):  # an answer before the end closes the way in
+            connection.sendall(head.encode())
+            for chunk in [*[part] * files, b"--edge--\r\n", b""]:
+                connection.sendall(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+        return int(connection.makefile("rb").readline().split()[1])
 
 
 def test_a_broken_form_is_a_400_and_not_a_crash(client: httpx.Client) -> None:

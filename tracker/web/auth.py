@@ -24,6 +24,7 @@ from starlette.responses import RedirectResponse, Response
 from tracker.house import House
 from tracker.locale import best_language, speaking
 from tracker.models import Role, User
+from tracker.web.body_limit import limited
 from tracker.web.flash import put_flash
 from tracker.web.page import house
 from tracker.web.visits import person_of, renew_visit
@@ -122,8 +123,12 @@ def _door(view: Callable[..., Response], enter: Callable[[Request], Response]) -
 def _form_door(view: Callable[..., Response], enter: Callable[[Request, FormData], Response], max_bytes: int) -> Door:
     @wraps(view)
     async def door(request: Request) -> Response:
-        async with await _form(request, max_bytes) as form:
-            return await run_in_threadpool(_pass, request, lambda: enter(request, form))
+        try:
+            # a field may be as long as the whole form
+            async with limited(request, max_bytes).form(max_part_size=max_bytes) as form:
+                return await run_in_threadpool(_pass, request, lambda: enter(request, form))
+        except ClientDisconnect:
+            raise HTTPException(400) from None
 
     return door
 
@@ -147,27 +152,3 @@ def _finish(here: House, request: Request, response: Response) -> None:
         put_flash(here, response, flash)
     if getattr(request.state, "renew", False):
         renew_visit(here, request, response)
-
-
-class _Form:
-    """A form that forgets its uploaded files in the end."""
-
-    def __init__(self, form: FormData) -> None:
-        self._form = form
-
-    async def __aenter__(self) -> FormData:
-        return self._form
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._form.close()
-
-
-async def _form(request: Request, max_bytes: int) -> _Form:
-    """The form of a request. 413 for one that announces more than ``max_bytes``; the app's own limit stops the silent ones."""
-    announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > max_bytes:
-        raise HTTPException(413)
-    try:
-        return _Form(await request.form(max_part_size=max_bytes))
-    except ClientDisconnect:
-        raise HTTPException(400) from None

@@ -1,4 +1,4 @@
-"""Who calls, and with what: made once per request before its body is looked at."""
+"""Who calls, and with what."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from tracker.models import ApiToken, User
 from tracker.secrets import token_digest
 from tracker.web.api.errors import Problem
 
+MAX_KEY = 255
 USED_EVERY = timedelta(minutes=1)
 
 
@@ -25,10 +26,10 @@ class Call:
     house: House
     user: User
     token: str
-    method: str = "GET"
-    path: str = ""
-    key: str | None = None
-    body: bytes = b""
+    method: str
+    path: str
+    key: str | None
+    body: bytes
 
     @property
     def actor(self) -> str:
@@ -43,11 +44,29 @@ class Call:
 
 
 async def _present_call(request: Request) -> Call:
-    call: Call = request.state.call
-    return call
+    """Raises :class:`Problem` 415, or 422 for an Idempotency-Key that can be none."""
+    user, token = request.state.caller
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    body = await request.body()
+    if body and not _is_json(request.headers.get("content-type", "")):
+        raise Problem(415, "Send the body as JSON with the header “Content-Type: application/json”.")
+    return Call(request.app.state.house, user, token, request.method, path, _key(request), body)
 
 
 Caller = Annotated[Call, Depends(_present_call)]
+
+
+def _is_json(content_type: str) -> bool:
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
+
+
+def _key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key") if request.method == "POST" else None
+    if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
+        text = f"“Idempotency-Key” must have 1 to {MAX_KEY} printable ASCII characters."
+        raise Problem(422, text, field="Idempotency-Key")
+    return key
 
 
 def recognise(house: House, authorization: str | None) -> tuple[User, str]:

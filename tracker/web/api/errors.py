@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from tracker.addresses import AddressError
 from tracker.consent import MoveError
+from tracker.limits import MAX_ATTACHMENT_BYTES
 from tracker.outgoing.draft import SendError
 from tracker.ownership import is_public_id
 from tracker.sentences import ActionError
@@ -119,7 +120,7 @@ _WORDS = {
     400: "The request could not be read.",
     404: "There is nothing at this address. The calls are listed at /api/v1/docs.",
     405: "This address does not answer to that method; the header Allow names those it does.",
-    413: "The body is larger than any call takes.",
+    413: f"The body is too large. Files may have {MAX_ATTACHMENT_BYTES // 2**20} MB together; send links to larger ones.",
     429: "That is more at once than one person may have. Try again later.",
 }
 
