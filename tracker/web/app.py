@@ -42,7 +42,7 @@ from tracker.web.api import create_api
 from tracker.web.cross_origin import CrossOriginProtection
 from tracker.web.errors import on_action_error, on_crash, on_http_error, refuse_cross_origin
 from tracker.web.forwarded import Forwarded
-from tracker.web.security_headers import SecurityHeaders
+from tracker.web.security_headers import HEADERS, STRICT_TRANSPORT, DefaultHeaders
 from tracker.web.static_files import Static
 
 MAX_BODY = 48 * 1024 * 1024
@@ -85,11 +85,12 @@ ROUTES: list[BaseRoute] = [
 
 def create_app(house: House) -> Starlette:
     """The web application on a wired house. The database must be at its newest revision."""
+    headers = HEADERS | STRICT_TRANSPORT if house.settings.base_url.startswith("https:") else HEADERS
     app = Starlette(
         routes=[*ROUTES, Mount("/api/v1", create_api(house)), *_under_the_tracking_path(house.settings.tracking_path)],
         middleware=[
             Middleware(Forwarded, proxies=house.settings.trusted_proxies),
-            Middleware(SecurityHeaders, https=house.settings.base_url.startswith("https:")),
+            Middleware(DefaultHeaders, headers=headers),
             Middleware(CrossOriginProtection, base_url=house.settings.base_url, refuse=refuse_cross_origin),
         ],
         exception_handlers={HTTPException: on_http_error, ActionError: on_action_error, Exception: on_crash},

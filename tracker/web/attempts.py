@@ -10,7 +10,6 @@ from starlette.requests import Request
 from tracker.db import now
 from tracker.house import House
 from tracker.models import SignInFailure
-from tracker.web.forwarded import plain
 
 WINDOW = timedelta(minutes=15)
 PER_TARGET = 5
@@ -69,7 +68,7 @@ def _target(house: House, target: str) -> str:
 
 def _source(house: House, request: Request) -> str:
     """A single address, or of IPv6 the network that one customer has (RFC 6177)."""
-    address = plain(request.client.host) if request.client else None
+    address = request.client.host if request.client else None
     if address is not None and ip_address(address).version == 6:
         address = str(ip_network(f"{address}/64", strict=False))
     return house.ring.digest(f"attempt from {address}")

@@ -17,7 +17,6 @@ from tracker.models import ApiToken, Process, Role, User
 from tracker.processes import GONE_AFTER
 from tracker.secrets import token_digest
 from tracker.web.figures import figures, prometheus
-from tracker.web.forwarded import plain
 from tracker.web.page import house
 
 
@@ -81,7 +80,7 @@ def _may_see(here: House, request: Request) -> bool:
     if scheme.lower() == "bearer" and token:
         with here.database.reading() as session:
             return _is_admin_token(session, token.strip())
-    address = plain(request.client.host) if request.client else None
+    address = request.client.host if request.client else None
     # A proxy on this machine that we were not told of also comes from loopback; its visitors do not.
     forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip"))
     return address is not None and ip_address(address).is_loopback and not forwarded

@@ -26,7 +26,7 @@ def policy(**changes: str) -> str:
     return "; ".join(f"{name} {value}".strip() for name, value in {**_DIRECTIVES, **changed}.items())
 
 
-HEADERS: Mapping[str, str] = {
+HEADERS = {
     "Content-Security-Policy": policy(),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -35,22 +35,25 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-STRICT_TRANSPORT = "max-age=31536000"
+NEVER_STORED = {name: HEADERS[name] for name in ("Cache-Control", "X-Content-Type-Options")}
+"""For programs: answers are one person's, and of this moment."""
+STRICT_TRANSPORT = {"Strict-Transport-Security": "max-age=31536000"}
+"""Beside the others when we are reached by HTTPS (RFC 6797)."""
 
 
-class SecurityHeaders:
-    """ASGI middleware; ``https`` adds Strict-Transport-Security (RFC 6797)."""
+class DefaultHeaders:
+    """ASGI middleware: puts ``headers`` on every answer that has none of that name."""
 
-    def __init__(self, app: ASGIApp, https: bool) -> None:
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
         self._app = app
-        self._defaults = {**HEADERS, **({"Strict-Transport-Security": STRICT_TRANSPORT} if https else {})}
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in self._defaults.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, guarded if scope["type"] == "http" else send)
+        await self._app(scope, receive, send_with_headers)

@@ -1,10 +1,7 @@
 """Wiring of the API: every resource, errors, the machine-readable and the readable description."""
 
-from typing import Any
-
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tracker.house import House
 from tracker.web.api.accounts import accounts
@@ -21,6 +18,7 @@ from tracker.web.api.notifications import notifications
 from tracker.web.api.recipients import recipients
 from tracker.web.api.rights import rights
 from tracker.web.api.templates import templates
+from tracker.web.security_headers import NEVER_STORED, DefaultHeaders
 
 RESOURCES = (me, accounts, messages, templates, events, notifications, feed, consents, rights, recipients)
 _ABOUT = "Sends tracked one-to-one mail and tells what happened to it. Every call needs `Authorization: Bearer TOKEN`."
@@ -36,7 +34,7 @@ def create_api(house: House) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
         redirect_slashes=False,
-        middleware=[Middleware(NeverStored)],
+        middleware=[Middleware(DefaultHeaders, headers=NEVER_STORED)],
     )
     api.state.house = house
     install(api)
@@ -44,26 +42,3 @@ def create_api(house: House) -> FastAPI:
         api.include_router(resource)
     api.include_router(docs)
     return api
-
-
-class NeverStored:
-    """Answers are one person's, and of this moment."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": _with_defaults(message.get("headers", []))}
-            await send(message)
-
-        await self.app(scope, receive, sending)
-
-
-_DEFAULTS = {b"cache-control": b"no-store", b"x-content-type-options": b"nosniff"}
-
-
-def _with_defaults(headers: Any) -> list[tuple[bytes, bytes]]:
-    given = {name.lower() for name, _ in headers}
-    return [*headers, *(pair for pair in _DEFAULTS.items() if pair[0] not in given)]
