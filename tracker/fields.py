@@ -33,8 +33,12 @@ def _text(text: str) -> str:
     return text
 
 
+def _is_one_line(text: str) -> bool:
+    return not any(ord(c) < 32 or ord(c) in (127, 0x85, 0x2028, 0x2029) for c in text)
+
+
 def _line(text: str) -> str:
-    if any(ord(c) < 32 or ord(c) in (127, 0x85, 0x2028, 0x2029) for c in text):
+    if not _is_one_line(text):
         raise Told(Sentence("This must be one line, without control characters."))
     return text.strip()
 
@@ -86,3 +90,12 @@ Preset = Annotated[str, AfterValidator(_preset)]
 """The key of a mail service."""
 Secret = Annotated[str, AfterValidator(_secret)]
 """A password or token."""
+
+
+def line_problem(text: str, longest: int, missing: str) -> Sentence | None:
+    """What is wrong with a name: nothing, too long, or not one line; ``missing`` says that there is none."""
+    if not text.strip():
+        return Sentence(missing)
+    if len(text) > longest:
+        return Sentence("The name is too long. Use %(most)d characters or fewer.", most=longest)
+    return None if _is_one_line(text) else Sentence("The name must be one line, without control characters.")

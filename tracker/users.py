@@ -15,6 +15,7 @@ from tracker.addresses import AddressError, lookup_form
 from tracker.attention import next_clock
 from tracker.consent import Ceiling, CeilingError, Purpose
 from tracker.db import now
+from tracker.fields import line_problem
 from tracker.locale import LANGUAGES, N_
 from tracker.models import ApiToken, Role, User, UserSession
 from tracker.notify import zone_of
@@ -39,7 +40,7 @@ def wrong_fields(values: Mapping[str, Any]) -> dict[str, str]:
 
 def add(session: Session, *, email: str, name: str, password: str | None = None, **facts: Any) -> User:
     """A new person; ``facts`` are role, locale and time zone. Who has no password yet chooses one by a one-time link."""
-    values: dict[str, Any] = {"email": email, "name": name, **facts}
+    values: dict[str, Any] = {"email": email, "name": name.strip(), **facts}
     _refuse(wrong_fields(values if password is None else {**values, "password": password}))
     user = User(**{**values, "email": lookup_form(email)})
     user.password_hash = None if password is None else hash_password(password)
@@ -150,13 +151,13 @@ def add_token(session: Session, user: User, name: str) -> tuple[ApiToken, str]:
     if not user.active:
         sentence = Sentence("%(email)s is disabled; a token would open nothing.", email=user.email)
         raise ActionError("conflict", sentence)
-    if wrong := _wrong_line(
+    if wrong := line_problem(
         name, MAX_TOKEN_NAME, N_("The name is missing. Call it after the program that will use it.")
     ):
         raise ActionError("invalid", wrong, "name")
     assert user.id is not None
     token = new_token()
-    row = ApiToken(user_id=user.id, name=name, token_digest=token_digest(token))
+    row = ApiToken(user_id=user.id, name=name.strip(), token_digest=token_digest(token))
     session.add(row)
     return row, token
 
@@ -188,16 +189,8 @@ def _wrong_email(email: str) -> Sentence | None:
     return None
 
 
-def _wrong_line(text: str, longest: int, missing: str) -> Sentence | None:
-    if not text.strip():
-        return Sentence(missing)
-    if len(text) > longest:
-        return Sentence("The name is too long. Use %(most)d characters or fewer.", most=longest)
-    return None if text.isprintable() else Sentence("The name must be one line, without control characters.")
-
-
 def _wrong_name(name: str) -> Sentence | None:
-    return _wrong_line(name, MAX_NAME, N_("The name is missing. Recipients and colleagues see it."))
+    return line_problem(name, MAX_NAME, N_("The name is missing. Recipients and colleagues see it."))
 
 
 def _wrong_password(password: str) -> Sentence | None:

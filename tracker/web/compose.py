@@ -20,6 +20,7 @@ from tracker.locale import gettext as _
 from tracker.models import Attachment, Letter, Message, MessageState, User
 from tracker.outgoing.rewriting import without_ours
 from tracker.outgoing.send import SendError, accept
+from tracker.outgoing.templates import find_usable, usable
 from tracker.ownership import find_owned, owned
 from tracker.web.auth import action, page
 from tracker.web.compose_plan import plan_of, want_exchangers
@@ -33,16 +34,7 @@ from tracker.web.compose_start import (
     under_ceiling,
     with_template,
 )
-from tracker.web.drafts import (
-    Typed,
-    attach,
-    detach,
-    discard,
-    files_of_draft,
-    read_draft,
-    save_draft,
-    to_send,
-)
+from tracker.web.drafts import Typed, attach, detach, discard, files_of_draft, read_draft, save_draft, to_send
 from tracker.web.mail_rows import accounts_of
 from tracker.web.merge import merge, remember_company, without_holes
 from tracker.web.page import house, redirect, render
@@ -57,7 +49,6 @@ from tracker.web.pictures import (
     take_pictures,
 )
 from tracker.web.security_headers import policy
-from tracker.web.templates_page import find_usable, usable
 
 FORM_BYTES = MAX_ATTACHMENT_BYTES + 12 * 1024 * 1024
 

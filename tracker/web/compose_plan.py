@@ -15,10 +15,11 @@ from tracker.mx import unknown, want
 from tracker.outgoing.policy import check_wishes
 from tracker.outgoing.rewrite import FoundLink
 from tracker.outgoing.rewriting import find_links
+from tracker.outgoing.rich_text import plain
 from tracker.outgoing.send import Draft, Planned, SendError, plan
 from tracker.outgoing.sending_services import link_rewriter
 from tracker.web.activity_words import link_reason, rule_words
-from tracker.web.drafts import ROLES, Typed, account_of, plain, readable
+from tracker.web.drafts import ROLES, Typed, account_of, readable
 from tracker.web.merge import Merged, merge
 from tracker.web.mx_words import trust_words
 

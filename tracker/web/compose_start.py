@@ -15,8 +15,9 @@ from tracker.locale import babel_locale, zone
 from tracker.locale import gettext as _
 from tracker.models import Account, Delivery, Letter, LetterBody, Message, MessageBody, Template, User
 from tracker.models import Mailbox as IncomingMailbox
-from tracker.web.drafts import Typed, account_of, formatted, plain
-from tracker.web.safe_html import clean, with_own_pictures, without_remote_images
+from tracker.outgoing.rich_text import formatted, plain
+from tracker.safe_html import clean, with_own_pictures, without_remote_images
+from tracker.web.drafts import Typed, account_of
 from tracker.web.sent_parts import pictures_of
 
 

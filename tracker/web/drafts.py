@@ -1,8 +1,6 @@
 """Drafts: what stands in the compose form, kept in the row and turned into a message to send. Nothing typed is ever lost."""
 
-import html as entities
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,8 +10,6 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, delete, or_, select
 from starlette.datastructures import FormData, UploadFile
-from turbohtml import PlainText, parse
-from turbohtml.clean import linkify
 
 from tracker.addresses import AddressError, Mailbox, parse_list
 from tracker.db import now
@@ -22,15 +18,12 @@ from tracker.models import Account, Attachment, Letter, Message, MessageBody, Te
 from tracker.outgoing.draft import check_attachment_sizes
 from tracker.outgoing.placeholders import NAMES
 from tracker.outgoing.rewriting import snippet_of
+from tracker.outgoing.rich_text import formatted, plain, without_scripts
 from tracker.outgoing.send import Draft, OutgoingFile, SendError
 from tracker.ownership import find_owned, owned_rows
 
 ROLES = ("to", "cc", "bcc")
 MOST_REFERENCES = 20
-# The editor writes every line as a div; left as blocks, each would stand apart by an empty line.
-_LINE = re.compile(
-    r"<div\b[^>]*>((?:(?!</?(?:div|p|ul|ol|li|table|blockquote|h[1-6]|pre|hr)\b).)*+)</div>", re.IGNORECASE | re.DOTALL
-)
 
 
 @dataclass(frozen=True)
@@ -85,33 +78,6 @@ class Typed:
     @property
     def is_blank(self) -> bool:
         return not (self.to or self.cc or self.bcc or self.subject or plain(self.html).strip())
-
-
-def plain(html: str) -> str:
-    """Formatted text as the plain box shows it and as the text alternative: a line is a line, links behind their text."""
-    if not html:
-        return ""
-    page = parse(_LINE.sub(lambda line: line[1].removesuffix("<br>") + "<br>", html))
-    for link in page.select("a[href]"):
-        href = str(link.attrs.get("href") or "").strip()
-        if not href.lower().startswith(("http:", "https:")) or link.text.strip() == href:
-            del link.attrs["href"]
-    return page.to_text(PlainText(links="inline", images=True)).strip("\n")
-
-
-def formatted(text: str) -> str:
-    """Plain text as simple HTML: a line is a line, an address becomes a link."""
-    if not text.strip():
-        return ""
-    lines = [f"<div>{entities.escape(line) or '<br>'}</div>" for line in text.split("\n")]
-    return linkify("".join(lines))
-
-
-def without_scripts(html: str) -> str:
-    """What was typed, untouched; only if it holds something that runs is it cleaned."""
-    from tracker.web.safe_html import clean, runs_something
-
-    return clean(html) if runs_something(html) else html
 
 
 def read_draft(session: Session, message: Message, zone: str) -> Typed:

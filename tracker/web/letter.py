@@ -20,11 +20,11 @@ from tracker.models import Letter, LetterAttachment, LetterBody, Mailbox, Messag
 from tracker.notify import mark_subject_read
 from tracker.outgoing.rewriting import without_ours
 from tracker.ownership import owned
+from tracker.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.web.auth import action, page
 from tracker.web.download import download
 from tracker.web.letter_words import category_words, oddities, reason_words, standing_of, standing_words
 from tracker.web.page import house, redirect, render
-from tracker.web.safe_html import SANDBOX, has_remote_images, safe_mail
 
 MOST_PICTURES = 12 * 1024 * 1024
 """Bytes of pictures that are shown inside one letter; more are only to be saved."""

@@ -34,6 +34,7 @@ from tracker.outgoing.rewriting import without_ours
 from tracker.outgoing.send import cancel
 from tracker.ownership import owned
 from tracker.privacy.views import note_message_view
+from tracker.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.sentences import ActionError
 from tracker.web.activity_words import Line, consent_words, link_reason, rule_words, shown_url, timeline
 from tracker.web.auth import action, page
@@ -42,7 +43,6 @@ from tracker.web.mail_rows import eye_of, link_of
 from tracker.web.message_answers import Answer, answers_to
 from tracker.web.mx_words import trust_words
 from tracker.web.page import house, redirect, render
-from tracker.web.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.web.sent_parts import SentFile, files_of, pictures_of
 
 

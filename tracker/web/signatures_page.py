@@ -3,23 +3,26 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlmodel import Session, select
+from sqlmodel import Session
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from tracker.locale import gettext as _
+from tracker.locale import said
 from tracker.models import Account, User
+from tracker.outgoing.rich_text import plain
+from tracker.outgoing.signatures import change_signature
+from tracker.ownership import owned
+from tracker.sentences import ActionError
 from tracker.web.auth import action, page
 from tracker.web.compose_start import signature_inner
-from tracker.web.drafts import Typed, plain
+from tracker.web.drafts import Typed
 from tracker.web.mail_rows import accounts_of
 from tracker.web.page import house, redirect, render
 
 HERE = "/settings/signatures"
-MAX_HTML = 200_000
 FORM_BYTES = 2 * 1024 * 1024
 
 
@@ -48,15 +51,13 @@ def save(request: Request, user: User, form: FormData) -> Response:
     """``of`` says whose; an empty one of an account means the person's own."""
     html, of = Typed.from_form(form).html, str(form.get("of", ""))
     with house(request).database.session_scope() as session:
-        if len(html) > MAX_HTML:
-            wrong = {of: _("The signature is too large. Use a smaller picture.")}
-            return render(request, "settings_signatures.html", {"forms": _forms(session, user, wrong)}, 422)
-        kept = html if plain(html).strip() or "<img" in html.lower() else ""
-        if of:
-            _account(session, user, of).signature = kept
-        else:
-            session.get_one(User, user.id).signature = kept
-    return redirect(HERE, _("The signature is saved.") if kept else _("The signature is gone."))
+        owner = owned(session, Account, user, of) if of else session.get_one(User, user.id)
+        try:
+            change_signature(session, owner, html)
+        except ActionError as error:
+            context = {"forms": _forms(session, user, {of: said(error)})}
+            return render(request, "settings_signatures.html", context, 422)
+    return redirect(HERE, _("The signature is saved.") if owner.signature else _("The signature is gone."))
 
 
 def _forms(session: Session, user: User, wrong: Mapping[str, str] | None = None) -> Sequence[SignatureForm]:
@@ -67,13 +68,6 @@ def _forms(session: Session, user: User, wrong: Mapping[str, str] | None = None)
         SignatureForm(one.public_id, one.address, signature_inner(one.signature), wrong.get(one.public_id, ""))
         for one in accounts
     ]
-
-
-def _account(session: Session, user: User, public_id: str) -> Account:
-    found = session.exec(select(Account).where(Account.public_id == public_id, Account.user_id == user.id)).first()
-    if found is None:
-        raise HTTPException(404)
-    return found
 
 
 routes = [

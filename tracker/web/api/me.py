@@ -10,6 +10,7 @@ from tracker import users
 from tracker.fields import Body, Line, Shape, Text
 from tracker.locale import LANGUAGES
 from tracker.models import User
+from tracker.outgoing.signatures import change_signature
 from tracker.sentences import ActionError
 from tracker.users import STATUSES, UNDO_SECONDS
 from tracker.web.api.call import Caller
@@ -70,12 +71,12 @@ class PersonChange(Body):
     status: str = Field(default_factory=str, json_schema_extra={"enum": list(STATUSES)})
     track: TrackChange = Field(default_factory=TrackChange)
     undo_seconds: int = Field(default_factory=int, json_schema_extra={"enum": list(UNDO_SECONDS)})
-    signature: Text = Field(default_factory=str, max_length=20_000)
+    signature: Text = Field(default_factory=str)
 
     def columns(self) -> dict[str, Any]:
         """What to change, by column of :class:`tracker.models.User`."""
         track = {f"track_{name}": value for name, value in self.track.model_dump(exclude_unset=True).items()}
-        return self.model_dump(exclude_unset=True, exclude={"track"}) | track
+        return self.model_dump(exclude_unset=True, exclude={"track", "signature"}) | track
 
 
 @me.get("/me", response_model=Person)
@@ -95,6 +96,8 @@ def patch_me(call: Caller, change: PersonChange) -> Response:
         except ActionError as error:
             error.fields = {field.replace("track_", "track."): sentence for field, sentence in error.fields.items()}
             raise
+        if "signature" in change.model_fields_set:
+            change_signature(session, user, change.signature)
         return Person.of(user)
 
     return once(call, work)

@@ -1,24 +1,23 @@
 """``/templates``: what messages begin with, and what each achieved."""
 
 from datetime import datetime
-from typing import Annotated
 
 from pydantic import Field
-from sqlmodel import Session, select
+from sqlmodel import Session
 from starlette.responses import Response
 
-from tracker.db import now
 from tracker.fields import Body, Line, Shape, Text
+from tracker.limits import MAX_SUBJECT
 from tracker.models import Template
-from tracker.outgoing.placeholders import NAMES, used
+from tracker.outgoing.placeholders import used
+from tracker.outgoing.templates import MAX_HTML, MAX_NAME, find_usable, save, usable
+from tracker.ownership import owned
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
-from tracker.web.api.errors import Problem, known, not_found
+from tracker.web.api.errors import not_found
 from tracker.web.api.idempotency import once
 from tracker.web.api.paging import Listing
-from tracker.web.drafts import without_scripts
 from tracker.web.mail_rows import Figures, figures_by_template
-from tracker.web.templates_page import MAX_HTML, usable
 
 templates = router("Templates")
 
@@ -49,18 +48,18 @@ class TemplateShape(Shape):
 class NewTemplate(Body):
     """Subject and text may hold placeholders such as ``{{first_name}}`` or ``{{company|your company}}``."""
 
-    name: Annotated[Line, Field(min_length=1, max_length=100)]
-    subject: Annotated[Line, Field(max_length=500)] = ""
-    html: Annotated[Text, Field(min_length=1, max_length=MAX_HTML)]
+    name: Line = Field(json_schema_extra={"maxLength": MAX_NAME})
+    subject: Line = Field("", json_schema_extra={"maxLength": MAX_SUBJECT})
+    html: Text = Field(json_schema_extra={"maxLength": MAX_HTML})
     shared: bool = False
 
 
 class TemplateChanges(Body):
     """What is left out stays."""
 
-    name: Annotated[Line, Field(min_length=1, max_length=100)] | None = None
-    subject: Annotated[Line, Field(max_length=500)] | None = None
-    html: Annotated[Text, Field(min_length=1, max_length=MAX_HTML)] | None = None
+    name: Line | None = None
+    subject: Line | None = None
+    html: Text | None = None
     shared: bool | None = None
 
 
@@ -77,7 +76,7 @@ def post_template(call: Caller, new: NewTemplate) -> Response:
 
     def work(session: Session) -> TemplateShape:
         made = Template(user_id=call.user.id or 0, name=new.name)
-        return _changed(session, call, made, new.model_dump())
+        return _saved(session, call, made, new.model_dump())
 
     return once(call, work, status=201)
 
@@ -93,41 +92,26 @@ def get_template(call: Caller, id: str) -> TemplateShape:
 def patch_template(call: Caller, id: str, changes: TemplateChanges) -> TemplateShape:
     """Changes a template of mine."""
     with call.writing() as session:
-        return _changed(session, call, _own(session, call, id), changes.model_dump(exclude_none=True))
+        return _saved(session, call, owned(session, Template, call.user, id), changes.model_dump(exclude_none=True))
 
 
 @templates.delete("/templates/{id}", status_code=204)
 def delete_template(call: Caller, id: str) -> Response:
     """Removes a template of mine. Mail that was sent with it stays."""
     with call.writing() as session:
-        session.delete(_own(session, call, id))
+        session.delete(owned(session, Template, call.user, id))
     return Response(status_code=204)
 
 
 def usable_template(session: Session, call: Call, id: str) -> Template:
-    found = next((one for one in usable(session, call.user) if one.public_id == known(id)), None)
-    if found is None:
+    template = find_usable(session, call.user, id)
+    if template is None:
         raise not_found("There is no such template.")
-    return found
+    return template
 
 
-def _own(session: Session, call: Call, id: str) -> Template:
-    query = select(Template).where(Template.public_id == known(id), Template.user_id == call.user.id)
-    found = session.exec(query).first()
-    if found is None:
-        raise not_found("There is no such template.")
-    return found
-
-
-def _changed(session: Session, call: Call, template: Template, values: dict[str, object]) -> TemplateShape:
-    for name, value in values.items():
-        setattr(template, name, without_scripts(str(value)) if name == "html" else value)
-    unknown = [name for name in used(template.subject, template.html) if name not in NAMES]
-    if unknown:
-        text = f"“{{{{{unknown[0]}}}}}” is no placeholder. These are: {', '.join(NAMES)}."
-        raise Problem(422, text, field="html", code="placeholder_unknown")
-    template.changed_at = now()
-    session.add(template)
+def _saved(session: Session, call: Call, template: Template, values: dict[str, object]) -> TemplateShape:
+    save(session, template, values)
     session.flush()
     return _shape(session, call, template)
 
