@@ -195,22 +195,18 @@ class _Seal:
 class _Mac:
     """HMAC-SHA-256 cut to 160 bits, as RFC 2104 section 5 allows; shorter addresses break less in mail programs.
 
-    The state behind the padded key is kept (section 4): a third of the time of a fresh HMAC for texts as short as these.
+    The state behind the key is kept (section 4): less than half the time of a fresh HMAC for texts as short as these.
     """
 
-    __slots__ = ("_inner", "_outer")
+    __slots__ = ("_keyed",)
 
     def __init__(self, key: bytes) -> None:
-        assert len(key) <= sha256().block_size
-        padded = key.ljust(sha256().block_size, b"\0")
-        self._inner = sha256(bytes(octet ^ 0x36 for octet in padded))
-        self._outer = sha256(bytes(octet ^ 0x5C for octet in padded))
+        self._keyed = hmac.new(key, digestmod=sha256)
 
     def of(self, text: bytes) -> bytes:
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(text)
-        outer.update(inner.digest())
-        return base64_encode(outer.digest()[:20])
+        mac = self._keyed.copy()
+        mac.update(text)
+        return base64_encode(mac.digest()[:20])
 
 
 def _delivery(seal: _Seal, token: str) -> str | None:

@@ -7,9 +7,7 @@ publish them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-
-def N_(text: str) -> str:
-    return text
+from tracker.sentences import N_
 
 
 @dataclass(frozen=True)

@@ -134,12 +134,12 @@ def is_never_asked(house: House, domain: str) -> bool:
     return domain.rpartition(".")[2] in _NEVER_ASKED and house.name_server is None
 
 
-def resolver(house: House) -> Resolver:
-    """Asks the name server of the house, or of this machine, with little patience."""
+def resolver(house: House, answer_seconds: float = ANSWER_SECONDS, all_seconds: float = ALL_SECONDS) -> Resolver:
+    """Asks the name server of the house, or of this machine; each server may take so long, and all of them together."""
     resolver = Resolver(configure=house.name_server is None)
     if house.name_server is not None:
         resolver.nameservers, resolver.port = [house.name_server[0]], house.name_server[1]
-    resolver.timeout, resolver.lifetime = ANSWER_SECONDS, ALL_SECONDS
+    resolver.timeout, resolver.lifetime = answer_seconds, all_seconds
     return resolver
 
 

@@ -8,6 +8,11 @@ from typing import Any, Literal, Self
 _OCTETS = re.compile(r"""b(["'])(.*)\1""", re.DOTALL)
 
 
+def N_(text: str) -> str:
+    """Marks a text for translation and gives it back as it is."""
+    return text
+
+
 class Sentence(str):
     """An English sentence that remembers the message it was made from and its values.
 

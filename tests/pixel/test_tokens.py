@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous.signer import Signer
 
-from pixel.tokens import ClickClaims, OpenClaims, Tokens, _Seal, click_path, open_path, token_in_path
+from pixel.tokens import ClickClaims, OpenClaims, Tokens, TrapClaims, _Seal, click_path, open_path, token_in_path
 from tests.pixel.edge_server import KEY, OLDER_KEY
 
 TOKENS = Tokens([KEY])
@@ -24,6 +24,17 @@ urls = st.builds(
     lambda scheme, host, tail: f"{scheme}://{host}/{tail}", st.sampled_from(["http", "https"]), hosts, tails
 )
 public_ids = st.binary(min_size=8, max_size=8).map(lambda raw: base64.urlsafe_b64encode(raw).decode().rstrip("="))
+
+
+def test_tokens_in_mail_that_was_sent_long_ago_are_valid() -> None:
+    tokens = Tokens(("k1-0123456789-abcdefghijklmnopqrstuvwxyz",))
+    delivery, url = "AAAAAAAAAAE", "https://shop.example/a?b=1"
+    opening, trap = "AQAAAAAAAAABY-Uph_MUV7WMAU39J48IkATXxpU", "AQAAAAAAAAABxucwfwlypZhY70hxgKArPgFpOik"
+    click = "AQAAAAAAAAABAANodHRwczovL3Nob3AuZXhhbXBsZS9hP2I9MQ8usrKbFbFPl3Af_csy7OvFpLX0A"
+    assert tokens.read_open(opening) == OpenClaims(delivery)
+    assert tokens.read_click(click) == ClickClaims(delivery, 3, url)
+    assert tokens.read_trap(trap) == TrapClaims(delivery)
+    assert (tokens.open(delivery), tokens.click(delivery, 3, url), tokens.trap(delivery)) == (opening, click, trap)
 
 
 @given(public_ids)

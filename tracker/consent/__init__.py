@@ -14,7 +14,6 @@ from tracker.consent.resolution import BASES, RULES, Decision, Facts, decide, fo
 from tracker.consent.states import (
     ASK_AGAIN_AFTER,
     MEASURED,
-    N_,
     SAID_NO,
     SILENT,
     STRICT_JURISDICTIONS,
@@ -31,7 +30,6 @@ __all__ = [
     "GENESIS",
     "GRADES",
     "MEASURED",
-    "N_",
     "RULES",
     "SAID_NO",
     "SILENT",

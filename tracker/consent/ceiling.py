@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from tracker.consent.states import N_, Pack, Purpose
-from tracker.sentences import Sentence, Told
+from tracker.consent.states import Pack, Purpose
+from tracker.sentences import N_, Sentence, Told
 
 _LOOSENESS = (Pack.OFF, Pack.STRICT, Pack.NOTICE)
 

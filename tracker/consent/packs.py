@@ -7,7 +7,8 @@ from datetime import date
 from importlib.resources import files
 from typing import Any
 
-from tracker.consent.states import N_, STRICT_JURISDICTIONS, Pack
+from tracker.consent.states import STRICT_JURISDICTIONS, Pack
+from tracker.sentences import N_
 
 
 @dataclass(frozen=True)

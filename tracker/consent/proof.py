@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from tracker.consent.states import N_
-from tracker.sentences import Sentence, Told
+from tracker.sentences import N_, Sentence, Told
 
 CHANNELS = (
     "web_form",

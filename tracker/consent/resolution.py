@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tracker.consent.states import N_, SILENT, STRICT_JURISDICTIONS, Pack, State
+from tracker.consent.states import SILENT, STRICT_JURISDICTIONS, Pack, State
+from tracker.sentences import N_
 from tracker.values import value
 
 

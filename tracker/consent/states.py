@@ -4,10 +4,6 @@ from datetime import timedelta
 from enum import StrEnum
 
 
-def N_(text: str) -> str:
-    return text
-
-
 class Purpose(StrEnum):
     """What consent is asked for."""
 

@@ -11,13 +11,11 @@ from html import unescape
 
 import httpx
 
+from tracker.sentences import N_
+
 _CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 )
-
-
-def N_(text: str) -> str:
-    return text
 
 
 @dataclass(frozen=True)

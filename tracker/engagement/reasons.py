@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 
+from tracker.sentences import N_
+
 Translate = Callable[[str], str]
 
 
 def as_written(text: str) -> str:
-    return text
-
-
-def N_(text: str) -> str:
-    """Marks a sentence for translation without translating it here."""
     return text
 
 

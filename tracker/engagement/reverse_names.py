@@ -13,6 +13,7 @@ from dns.reversename import from_address
 
 from tracker.engagement.networks import parse_address
 from tracker.house import House
+from tracker.mx import resolver
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +48,11 @@ class ReverseNames:
         missing = sorted(addresses - found.keys())
         if not missing:
             return found
-        resolver = _resolver(self.house)
-        answers = _ask(resolver, missing[:AT_ONCE])
+        asking = _resolver(self.house)
+        answers = _ask(asking, missing[:AT_ONCE])
         if all(answer is None for answer in answers.values()):
             raise NoNameServer
-        answers |= _ask(resolver, missing[AT_ONCE:])
+        answers |= _ask(asking, missing[AT_ONCE:])
         self._remember(answers)
         return found | {ip: name or "" for ip, name in answers.items()}
 
@@ -103,10 +104,6 @@ def _leads_back(resolver: Resolver, name: str, address: IPv4Address | IPv6Addres
 
 def _resolver(house: House) -> Resolver:
     try:
-        resolver = Resolver(configure=house.name_server is None)
+        return resolver(house, ANSWER_SECONDS, ALL_SECONDS)
     except (DNSException, OSError):
         raise NoNameServer from None
-    if house.name_server is not None:
-        resolver.nameservers, resolver.port = [house.name_server[0]], house.name_server[1]
-    resolver.timeout, resolver.lifetime = ANSWER_SECONDS, ALL_SECONDS
-    return resolver

@@ -3,11 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from tracker.sentences import Sentence, server_words
-
-
-def N_(text: str) -> str:
-    return text
+from tracker.sentences import N_, Sentence, server_words
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
 
+from tracker import sentences
 from tracker.locale.catalogue import read_catalogue
 from tracker.sentences import Told, told
+
+N_ = sentences.N_
 
 LANGUAGES = {"en": "English", "ru": "Русский"}
 """What people may choose, each by its own name."""
@@ -71,11 +74,6 @@ def npgettext(context: str, singular: str, plural: str, n: int) -> str:
 def said(text: str | Told) -> str:
     """A sentence, or that of an error, in the language being spoken; any other text as it is."""
     return str(told(text.sentence if isinstance(text, Told) else text, gettext))
-
-
-def N_(message: str) -> str:
-    """Marks a string for translation and gives it back as it is."""
-    return message
 
 
 def best_language(accept_language: str) -> str:

@@ -39,6 +39,9 @@ _NEIGHBOURS = {"iso2022_jp": ("iso2022_jp_ext", "iso2022_jp_3"), "cp932": ("shif
 _NO_TEXT = frozenset({"utf-7", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
 _META = re.compile(rb"<meta[^>]{0,300}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:\-]+)", re.IGNORECASE)
 _META_WITHIN = 4096
+_GUESSED_WITHIN = 64 * 1024
+_WORD = re.compile(rb"[A-Za-z\x80-\xff]+")
+_CYRILLIC_WORD = re.compile(rb"[\xa8\xb8\xc0-\xff]+")
 OCTETS, SHIFTED = "octets", "shifted"
 """Names of the readings that know ASCII alone: every other octet becomes a lone surrogate of its own, with SHIFTED also every
 octet between escape sequences (ISO 2022, HZ). Markup is found in them, nothing else is understood; they always turn back."""
@@ -119,7 +122,7 @@ def codec_of(label: str, body: bytes) -> str | None:
     marked = _byte_order(body)
     name = _known(label)
     if name == "":
-        return marked or _from_meta(body) or _guessed(body)
+        return marked or _from_meta(body) or guessed(body)
     if name is None:
         return None
     if name.startswith("utf-16"):
@@ -127,7 +130,7 @@ def codec_of(label: str, body: bytes) -> str | None:
     if name.startswith("utf-32"):
         return None
     if label.strip().lower() in ("us-ascii", "ascii", "ansi_x3.4-1968") and not body.isascii():
-        return _from_meta(body) or _guessed(body)  # a label that is plainly wrong
+        return _from_meta(body) or guessed(body)  # a label that is plainly wrong
     return name
 
 
@@ -170,9 +173,13 @@ def _from_meta(body: bytes) -> str | None:
     return name if name and not name.startswith("utf-16") else None
 
 
-def _guessed(body: bytes) -> str:
+def guessed(body: bytes) -> str:
+    """The codec of octets that nothing usable is said about: UTF-8, else windows-1251 where most words above ASCII have no
+    ASCII letter, as Cyrillic ones, else windows-1252."""
     try:
         body.decode("utf-8")
+        return "utf-8"
     except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
+        words = [word for word in _WORD.findall(body, 0, _GUESSED_WITHIN) if not word.isascii() and len(word) > 1]
+    cyrillic = sum(_CYRILLIC_WORD.fullmatch(word) is not None for word in words)
+    return "cp1251" if cyrillic * 2 > len(words) else "cp1252"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from tracker.mime import quoted_printable
-from tracker.mime.charset import codec_of
+from tracker.mime.charset import codec_of, guessed
 from tracker.mime.encodings import base64_octets
 
 _ALIASES = {
@@ -34,7 +34,7 @@ def storable(text: str) -> str:
 
 
 def readable(octets: bytes, label: str = "") -> str:
-    """The octets as text: by their label when it names a codec, else as UTF-8, else as windows-1251, else with gaps."""
+    """The octets as text: by their label when it names a codec, else as UTF-8, else by the look of its words, else with gaps."""
     label = label.strip().strip("\"'").lower()
     label = _ALIASES.get(label, label)
     if label == "utf-7":
@@ -94,10 +94,7 @@ def _is_codec(label: str) -> bool:
 
 
 def _guessed(octets: bytes) -> str:
-    for codec in ("utf-8-sig" if octets.startswith(codecs.BOM_UTF8) else "utf-8", "cp1251"):
-        if (text := _decoded(octets, codec)) is not None:
-            return text
-    return octets.decode("cp1251", "replace")
+    return octets.decode("utf-8-sig" if octets.startswith(codecs.BOM_UTF8) else guessed(octets), "replace")
 
 
 def _decoded(octets: bytes, codec: str) -> str | None:

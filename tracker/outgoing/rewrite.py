@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import NamedTuple
 
+from tracker.limits import GMAIL_CLIPS_AT
 from tracker.outgoing.href import has_placeholder, no_web_address, resolved, trimmed, web_address
 from tracker.outgoing.leave_alone import Leave, may_be_one_time, reason_to_leave
 from tracker.outgoing.links import Link
@@ -29,8 +30,7 @@ __all__ = [
     "unwrap",
 ]
 
-CLIPPED_ABOVE = 102_400
-"""Bytes of HTML that Gmail shows before it clips a message."""
+CLIPPED_ABOVE = GMAIL_CLIPS_AT
 
 MAX_INDEX = 0xFFFE
 _TEXT_LENGTH = 200

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tracker.consent import MEASURED, N_, Pack
+from tracker.consent import MEASURED, Pack
+from tracker.locale import N_, ngettext
 from tracker.locale import gettext as _
-from tracker.locale import ngettext
 from tracker.models import PolicyChange, Role, User
 from tracker.preferences import change_rule, preference
 from tracker.web.auth import admin_action

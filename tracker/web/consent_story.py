@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from tracker.consent import GRADES, N_
+from tracker.consent import GRADES
+from tracker.locale import N_
 from tracker.locale import gettext as _
 from tracker.models import ApiToken, ConsentEntry, NoticeText, User
 from tracker.web.activity_words import consent_words
