@@ -20,7 +20,7 @@ from tracker.paging import Cursor
 from tracker.sentences import ActionError
 from tracker.web.auth import action, page
 from tracker.web.csv_export import csv_response
-from tracker.web.letter_filter import CATEGORIES, SHOWS, LetterFilter
+from tracker.web.letter_filter import CATEGORIES, LetterFilter
 from tracker.web.letter_rows import LetterRow, mailboxes_of, read_letters
 from tracker.web.letter_words import STANDINGS, category_words, standing_of, standing_words
 from tracker.web.page import house, local_path, redirect, render
@@ -40,10 +40,6 @@ def enquiries(request: Request, user: User) -> Response:
         context = {
             "listing": listing,
             "chosen": chosen,
-            "chips": chosen.chips(),
-            "sentence": chosen.sentence(),
-            "shows": SHOWS,
-            "categories": CATEGORIES,
             "mailboxes": mailboxes,
             "first_page": after is None,
             "more_url": chosen.address(cursor=str(listing.next)) if listing.next else "",

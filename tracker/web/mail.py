@@ -9,7 +9,7 @@ from tracker.models import Message, User
 from tracker.ownership import owned
 from tracker.privacy.views import note_message_view
 from tracker.web.auth import page
-from tracker.web.filters import STATES, Filter
+from tracker.web.filters import Filter
 from tracker.web.mail_activity import activity_of
 from tracker.web.mail_rows import accounts_of, has_account, read_figures, read_listing
 from tracker.web.page import house, render
@@ -30,9 +30,6 @@ def mail(request: Request, user: User) -> Response:
         context = {
             "listing": listing,
             "chosen": chosen,
-            "chips": chosen.chips(),
-            "sentence": chosen.sentence(),
-            "states": STATES,
             "accounts": accounts_of(session, user),
             "has_account": not empty or has_account(session, user),
             "first_page": after is None,
