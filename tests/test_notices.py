@@ -6,7 +6,7 @@ from email.policy import default
 from typing import Any
 
 import pytest
-from sqlmodel import col, select
+from sqlmodel import col, select, update
 
 from tests.houses import People
 from tests.servers import SmtpSink, smtp_sink
@@ -17,7 +17,8 @@ from tracker.inbound.accept import accept
 from tracker.inbound.fetched import Fetched, Place
 from tracker.models import Letter, Mailbox, MailboxFolder, MailboxProblem, Notice, Notification, User
 from tracker.notices.gathering import gather
-from tracker.notices.outbox import MOST_TRIES, add_notice, tell_due
+from tracker.notices.outbox import MOST_TRIES, tell_due
+from tracker.notify import add_notice
 from tracker.sentences import Sentence
 
 
@@ -31,9 +32,8 @@ def alice(people: People, smtp_sink: SmtpSink) -> User:
 
 def write(house: House, event: str, mailbox: Mailbox, user: User | None = None, **facts: Any) -> Notice:
     with house.database.session_scope() as session:
-        add_notice(
-            session, event, f"mailbox:{mailbox.id}", user.id if user and user.id else mailbox.user_id, mailbox.id, facts
-        )
+        person = user.id if user and user.id else mailbox.user_id
+        add_notice(session, event, f"mailbox:{mailbox.id}", person, mailbox.id, facts=facts)
     return notices(house)[-1]
 
 
@@ -170,6 +170,21 @@ def test_a_server_that_is_away_gets_it_later_and_the_bell_does_not_ring_again(ho
     assert notices(house)[0].sent_at is not None, "after so many tries the bell has to do"
     with house.database.reading() as session:
         assert session.exec(select(Notification)).one().read_at is not None
+
+
+def test_a_notice_that_cannot_be_told_holds_up_no_other_and_is_given_up_in_the_end(house: House, alice: User) -> None:
+    box = make_mailbox(house, alice)
+    write(house, "problems", box, codes={"unparsed": "many"})
+    write(house, "first_load", box, letters=240)
+    tell_all(house)
+    bad, good = notices(house)
+    assert (bad.problem, bad.sent_at, bad.rung_at, good.sent_at is not None) == ("ValueError", None, None, True)
+    assert bad.due_at > now() + timedelta(minutes=5)
+    with house.database.session_scope() as session:
+        session.exec(update(Notice).where(col(Notice.id) == bad.id).values(tries=MOST_TRIES, due_at=now()))
+    tell_all(house)
+    assert notices(house)[0].sent_at is not None
+    assert bell(house, alice) == ["mailbox: Letters loaded from info@shop.example: 240"]
 
 
 def test_b28_what_was_for_somebody_who_left_goes_to_the_administrators(

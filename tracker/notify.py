@@ -1,19 +1,19 @@
-"""The bell: one line for one person about one subject, and hints to that person's open pages."""
+"""The bell: one line for one person about one subject, hints to that person's open pages, and notices for later."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import ColumnElement, func, insert, or_
+from sqlalchemy import ColumnElement, ScalarResult, func, insert, or_
 from sqlalchemy import select as columns
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select, update
 
 from tracker.attention import Act, end_of_quiet, judge, preference_of
+from tracker.counting.bulk import insert_or_keep
 from tracker.db import now
 from tracker.house import House
-from tracker.models import Event, FeedItem, Notification, User
+from tracker.models import Event, FeedItem, Notice, Notification, User
 
 _HINT = insert(FeedItem)  # made once: making a statement costs more than running it
 
@@ -24,7 +24,9 @@ def ring(session: Session, user_id: int, subject: str, kind: str, at: datetime, 
     ``facts`` are columns of :class:`Notification`: message_id, delivery_id, count, opens, clicks, client, detail, news. What the
     person wants only counted comes in read, and in quiet hours the line is held until they end.
     """
-    line = _line(session, user_id, subject) or _new_line(session, user_id, subject, kind, at)
+    line = Notification(user_id=user_id, subject=subject, kind=kind, first_at=at, at=at)
+    session.execute(insert_or_keep(session, Notification).values(line.model_dump(exclude={"id"})))
+    line = _line(session, user_id, subject).one()
     line.kind, line.at = kind, max(at, line.at)
     for name, value in facts.items():
         setattr(line, name, value)
@@ -41,7 +43,7 @@ def tell(session: Session, user_id: int, fresh: Sequence[Any], *, delivery_id: i
     It rings for news that deserve attention; otherwise only its counter grows, and a line that was read stays read.
     """
     subject = f"delivery:{delivery_id}"
-    line = _line(session, user_id, subject)
+    line = _line(session, user_id, subject).first()
     told = {news: datetime.fromisoformat(at) for news, at in (line.told or {}).items()} if line else {}
     news = judge(_acts(session, delivery_id), [Act(event.kind, event.at) for event in fresh], told)
     newest = max(event.at for event in fresh)
@@ -107,22 +109,10 @@ def end_quiet_hours(house: House) -> int:
     return len(people)
 
 
-def _new_line(session: Session, user_id: int, subject: str, kind: str, at: datetime) -> Notification:
-    try:
-        with session.begin_nested():
-            made = Notification(user_id=user_id, subject=subject, kind=kind, first_at=at, at=at)
-            session.add(made)
-        return made
-    except IntegrityError:  # another worker rang about the same between our look and our insert
-        found = _line(session, user_id, subject)
-        assert found is not None
-        return found
-
-
 def correct(session: Session, user_id: int, subject: str, **facts: object) -> None:
     """Changes a line in place after a verdict was revised, and notes on it who it was instead. A line that was already seen
     stays seen; nothing vanishes."""
-    line = _line(session, user_id, subject)
+    line = _line(session, user_id, subject).first()
     if line is None:
         return
     for name, value in facts.items():
@@ -147,9 +137,9 @@ def _who_it_was(session: Session, delivery_id: int | None) -> tuple[str, str]:
     return found.klass, (found.vendor or (found.client if found.klass == "link_preview" else ""))[:80]
 
 
-def _line(session: Session, user_id: int, subject: str) -> Notification | None:
+def _line(session: Session, user_id: int, subject: str) -> ScalarResult[Notification]:
     statement = select(Notification).where(Notification.user_id == user_id, Notification.subject == subject)
-    return session.exec(statement.with_for_update()).first()
+    return session.exec(statement.with_for_update())
 
 
 def announce(session: Session, user_id: int, kind: str, *subjects: str) -> None:
@@ -158,6 +148,28 @@ def announce(session: Session, user_id: int, kind: str, *subjects: str) -> None:
     hints = [{"user_id": user_id, "kind": kind, "subject": subject, "at": moment} for subject in subjects]
     if hints:
         session.connection().execute(_HINT, hints)
+
+
+def add_notice(
+    session: Session,
+    event: str,
+    subject: str,
+    user_id: int,
+    mailbox_id: int | None,
+    *,
+    letter_id: int | None = None,
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """Puts a notice into the outbox, to be told after the commit; keeps one of this event, subject and person that is there."""
+    notice = Notice(
+        event=event,
+        subject=subject,
+        user_id=user_id,
+        mailbox_id=mailbox_id,
+        letter_id=letter_id,
+        facts=dict(facts or {}),
+    )
+    session.execute(insert_or_keep(session, Notice).values(notice.model_dump(exclude={"id"})))
 
 
 def lines(

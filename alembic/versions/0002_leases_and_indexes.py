@@ -42,6 +42,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_process")),
     )
     op.drop_table("worker_beat")
+    op.add_column("notice", sa.Column("rung_at", UtcDateTime(), nullable=True))
+    op.execute("UPDATE notice SET rung_at = coalesce(sent_at, claimed_until) WHERE tries > 0")
+    op.drop_column("notice", "claimed_until")
     op.add_column("delivery", sa.Column("account_id", sa.Integer(), nullable=True))
     op.execute(
         "UPDATE delivery SET account_id = (SELECT account_id FROM message WHERE message.id = delivery.message_id)"

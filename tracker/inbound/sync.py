@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
@@ -21,7 +20,8 @@ from tracker.inbound.refusals import Refusal
 from tracker.inbound.stopping import Stopping
 from tracker.inbound.taking import Stopped, Take, Taking
 from tracker.inbound.timetable import Claim, back_off, ended_badly, ended_well, let_go
-from tracker.models import Credential, Mailbox, MailboxState, Notice
+from tracker.models import Credential, Mailbox, MailboxState
+from tracker.notify import add_notice
 from tracker.sentences import Sentence
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,9 @@ def _note(house: House, claim: Claim, taking: Taking | None, ended: Callable[[Ma
         # Held, so that nobody's change comes between our look and what we write.
         mailbox = session.get_one(Mailbox, claim.mailbox_id, with_for_update={"key_share": True})
         if taking is not None and taking.silent:
-            session.add(_summary(mailbox, taking.silent))
+            subject = f"mailbox:{mailbox.id}:{now():%Y-%m-%dT%H:%M:%S.%f}"
+            facts = {"letters": taking.silent}
+            add_notice(session, "first_load", subject, mailbox.user_id, mailbox.id, facts=facts)
         if mailbox.lease_owner == claim.owner:
             mailbox.run_loaded = taking.loaded if taking is not None else 0
             ended(mailbox, session)
@@ -124,12 +126,3 @@ def _ended(mailbox: Mailbox, session: Session, claim: Claim, refusal: Refusal | 
         ended_badly(mailbox, session, refusal)
     else:
         ended_well(mailbox, claim, session, complete=complete)
-
-
-def _summary(mailbox: Mailbox, letters: int) -> Notice:
-    """One word about the many letters of a first load."""
-    moment = now()
-    return Notice(
-        event="first_load", subject=f"mailbox:{mailbox.id}:{moment:%Y-%m-%dT%H:%M:%S.%f}", user_id=mailbox.user_id,
-        mailbox_id=mailbox.id, facts={"letters": letters}, due_at=moment + timedelta(seconds=1),
-    )  # fmt: skip

@@ -7,10 +7,10 @@ from datetime import timedelta
 from sqlalchemy import bindparam, func, select
 from sqlmodel import Session
 
-from tracker.counting.bulk import insert_or_keep
 from tracker.counting.tables import LETTER
 from tracker.inbound.fetched import Fetched
-from tracker.models import Letter, Mailbox, MailboxProblem, Notice
+from tracker.models import Letter, Mailbox, MailboxProblem
+from tracker.notify import add_notice
 
 LOOP_LETTERS = 20
 LOOP_WITHIN = timedelta(minutes=120)
@@ -74,22 +74,11 @@ def _is_loop(session: Session, letter: Letter) -> bool:
 def tell(session: Session, mailbox: Mailbox, letter: Letter, *, loop: bool, told: bool) -> None:
     """A new enquiry is told to the mailbox's person, once; repeats, first loads and what the bell has told already are not."""
     if loop:
-        _alert_loop(session, mailbox, letter)
+        sender = hashlib.sha256(letter.sender.encode()).hexdigest()[:16]
+        subject = f"loop:{mailbox.id}:{sender}:{letter.received_at:%Y-%m-%d}"
+        add_notice(session, "loop", subject, letter.user_id, mailbox.id, letter_id=letter.id)
     elif letter.counted and mailbox.notify_manager and not (letter.silent or told):
-        notice(session, "letter", f"letter:{letter.id}", mailbox, letter)
-
-
-def _alert_loop(session: Session, mailbox: Mailbox, letter: Letter) -> None:
-    sender = hashlib.sha256(letter.sender.encode()).hexdigest()[:16]
-    notice(session, "loop", f"loop:{mailbox.id}:{sender}:{letter.received_at:%Y-%m-%d}", mailbox, letter)
-
-
-def notice(session: Session, event: str, subject: str, mailbox: Mailbox, letter: Letter) -> None:
-    """Writes the notice unless it is there: each event is told to each person once."""
-    row = Notice(
-        event=event, subject=subject, user_id=letter.user_id, mailbox_id=mailbox.id, letter_id=letter.id
-    ).model_dump(exclude={"id"})
-    session.execute(insert_or_keep(session, Notice).values(row))
+        add_notice(session, "letter", f"letter:{letter.id}", letter.user_id, mailbox.id, letter_id=letter.id)
 
 
 def note_problems(session: Session, letter: Letter, fetched: Fetched) -> None:

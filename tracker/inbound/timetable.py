@@ -14,7 +14,8 @@ from tracker.db import now
 from tracker.house import House
 from tracker.inbound.mailboxes import set_state
 from tracker.inbound.refusals import Refusal
-from tracker.models import Credential, Mailbox, MailboxState, Notice
+from tracker.models import Credential, Mailbox, MailboxState
+from tracker.notify import add_notice
 
 EVERY = timedelta(minutes=10)
 JITTER = 30.0
@@ -164,15 +165,9 @@ def back_off(failures: int) -> timedelta:
 
 def _tell(session: Session, mailbox: Mailbox, event: str) -> None:
     assert mailbox.broken_at is not None
-    session.add(
-        Notice(
-            event=event,
-            subject=f"mailbox:{mailbox.id}:{mailbox.broken_at:%Y-%m-%dT%H:%M:%S}",
-            user_id=mailbox.user_id,
-            mailbox_id=mailbox.id,
-            facts={"state": mailbox.state, "since": mailbox.broken_at.isoformat()},
-        )
-    )
+    subject = f"mailbox:{mailbox.id}:{mailbox.broken_at:%Y-%m-%dT%H:%M:%S}"
+    facts = {"state": mailbox.state, "since": mailbox.broken_at.isoformat()}
+    add_notice(session, event, subject, mailbox.user_id, mailbox.id, facts=facts)
 
 
 def release_leases_of_dead(house: House) -> None:

@@ -159,7 +159,7 @@ class Notification(SQLModel, table=True):
     message_id: int | None = Field(default=None, foreign_key="message.id", index=True, ondelete="CASCADE")
     delivery_id: int | None = Field(default=None, foreign_key="delivery.id", index=True, ondelete="CASCADE")
     kind: str = Field(max_length=16)
-    """open, click, reply, bounce, rejected, corrected, follow_up, consent, enquiry, mailbox, problem"""
+    """open, click, corrected; reply, answered, bounce, rejected, follow_up; enquiry, withdrawal; mailbox, problem"""
     count: int = 1
     opens: int = 0
     clicks: int = 0

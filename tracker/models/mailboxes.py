@@ -254,7 +254,11 @@ class MailboxProblem(SQLModel, table=True):
 
 
 class Notice(SQLModel, table=True):
-    """Something to tell one person by mail or bell, exactly once: written with what it is about, told after the commit."""
+    """Something to tell one person: written with what it is about, told after the commit.
+
+    Its bell line is written once. The mail of those that are mailed may go out twice when we die between the server's 250 and our
+    note of it, with the same Message-ID.
+    """
 
     __table_args__ = (
         UniqueConstraint("event", "subject", "user_id", name="uq_notice_event_subject_user"),
@@ -263,7 +267,7 @@ class Notice(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     event: str = Field(max_length=24)
-    """letter, first_load, problems, broken, recovered, rebuilt, loop"""
+    """letter, first_load, problems, broken, broken_long, recovered, loop"""
     subject: str = Field(max_length=64)
     """What it is about, such as ``letter:17`` or ``mailbox:3:2026-11-26T10``."""
     user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")
@@ -272,7 +276,9 @@ class Notice(SQLModel, table=True):
     facts: Any = Field(default_factory=dict, sa_type=JSON)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     due_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    rung_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When its bell line was written, in the same transaction; or it turned out that none was needed."""
     tries: int = 0
+    """Hand-overs to a mail server that were begun."""
     problem: str = Field(default="", sa_type=SentenceText)
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

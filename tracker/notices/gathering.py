@@ -8,7 +8,8 @@ from sqlmodel import Session, col, func, select, update
 from tracker.db import now
 from tracker.house import House
 from tracker.models import Letter, Mailbox, MailboxProblem, Notice
-from tracker.notices.outbox import add_notice, admins
+from tracker.notices.outbox import admins
+from tracker.notify import add_notice
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(hours=24)
@@ -58,9 +59,8 @@ def _digest(session: Session, mailbox: Mailbox, moment: datetime) -> None:
     ids = [problem.letter_id for problem in told if problem.letter_id is not None][:LINKED]
     letters = session.exec(select(Letter.public_id).where(col(Letter.id).in_(ids))).all() if ids else []
     facts: dict[str, object] = {"codes": dict(Counter(problem.code for problem in told)), "letters_of": list(letters)}
-    add_notice(
-        session, "problems", f"mailbox:{mailbox.id}:{moment:%Y-%m-%dT%H:%M:%S.%f}", mailbox.user_id, mailbox.id, facts
-    )
+    subject = f"mailbox:{mailbox.id}:{moment:%Y-%m-%dT%H:%M:%S.%f}"
+    add_notice(session, "problems", subject, mailbox.user_id, mailbox.id, facts=facts)
 
 
 def _tell_admins(session: Session, mailbox: Mailbox, moment: datetime) -> None:
@@ -70,4 +70,4 @@ def _tell_admins(session: Session, mailbox: Mailbox, moment: datetime) -> None:
     subject = f"mailbox:{mailbox.id}:{mailbox.broken_at:%Y-%m-%dT%H:%M:%S}"
     facts: dict[str, object] = {"state": mailbox.state, "since": mailbox.broken_at.isoformat()}
     for admin in admins(session):
-        add_notice(session, "broken_long", subject, admin, mailbox.id, facts)
+        add_notice(session, "broken_long", subject, admin, mailbox.id, facts=facts)

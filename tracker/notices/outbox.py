@@ -8,83 +8,104 @@ account that works. Nothing is mailed to an address that is itself a connected m
 import logging
 import smtplib
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import or_
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.connect import ConnectError, smtp
 from tracker.db import now
 from tracker.digest import working_account
 from tracker.house import House
 from tracker.inbound.canonical import canonical
+from tracker.lease import HeldLease, is_free
 from tracker.locale import speaking
 from tracker.models import Account, Letter, Mailbox, Notice, Role, User
 from tracker.notices.letter import write_notice
 from tracker.notices.words import MAILED, bell_words
-from tracker.notify import ring
+from tracker.notify import add_notice, ring
 from tracker.outgoing.accounts import smtp_server
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=5)
 LATER = timedelta(minutes=10)
 MOST_TRIES = 6
 """After so many hand-overs that failed, the bell has to do."""
 
 
+class _Mail(NamedTuple):
+    """What the mail of a notice is written from."""
+
+    person: User
+    account: Account
+    notice: Notice
+    mailbox: Mailbox
+    letter: Letter | None
+
+
 def tell_due(house: House) -> int:
     """Tells one notice that is due. Returns 1 when there was one, else 0. Holds no transaction while it is handed over."""
-    claimed = _claim(house)
-    if claimed is None:
+    lease = _claim(house)
+    if lease is None:
         return 0
-    with house.database.session_scope() as session:
-        notice = session.get_one(Notice, claimed)
-        if _redirected(session, notice):
-            return 1
-        if notice.tries == 1:
-            _ring(session, notice)
-        account = _mails_from(session, notice)
-        if account is None:
-            notice.sent_at = now()
-        session.add(notice)
-    if account is not None:
-        _mail(house, claimed, account)
+    try:
+        mail = _ring(house, lease)
+        if mail is not None:
+            _end(house, lease, _hand_over(house, mail))
+    except Exception as error:  # a mistake in one notice must not hold up the others
+        log.exception("notice %s could not be told", lease.subject)
+        _end(house, lease, type(error).__name__)
     return 1
 
 
-def _claim(house: House) -> int | None:
-    """The next notice that is due, held for the time of the lease, so that no other worker tells it too."""
+def _claim(house: House) -> HeldLease | None:
+    """The next notice that is due, held so that no other worker tells it too."""
     with house.database.reading() as session:
-        if _next(session, now()) is None:
+        if session.exec(_due(now())).first() is None:
             return None
     with house.database.session_scope() as session:
-        moment = now()
-        notice = _next(session, moment)
-        if notice is None:
+        notice = session.exec(_due(now()).with_for_update(skip_locked=True)).first()
+        lease = None if notice is None else house.leases.claim(session, "notice", notice.id)
+        if notice is not None and lease is not None:
+            notice.tries += 1
+            session.add(notice)
+        return lease
+
+
+def _due(moment: datetime) -> SelectOfScalar[Notice]:
+    due = select(Notice).where(col(Notice.sent_at).is_(None), col(Notice.due_at) <= moment)
+    return due.where(is_free("notice", col(Notice.id), moment)).order_by(col(Notice.due_at), col(Notice.id)).limit(1)
+
+
+def _ring(house: House, lease: HeldLease) -> _Mail | None:
+    """Writes the bell line and, in the same transaction, that it was written. Gives what is left to mail, if anything."""
+    with house.database.session_scope() as session:
+        if not house.leases.holds(session, lease):
             return None
-        free = or_(col(Notice.claimed_until).is_(None), col(Notice.claimed_until) < moment)
-        claim = update(Notice).where(col(Notice.id) == notice.id, col(Notice.sent_at).is_(None), free)
-        held = claim.values(claimed_until=moment + LEASE, tries=Notice.tries + 1)
-        return notice.id if session.exec(held).rowcount == 1 else None
+        notice = session.get_one(Notice, int(lease.subject))
+        session.add(notice)
+        person = session.get(User, notice.user_id)
+        mailbox = session.get(Mailbox, notice.mailbox_id) if notice.mailbox_id else None
+        letter = session.get(Letter, notice.letter_id) if notice.letter_id else None
+        if person is None or not person.active:
+            _redirect(session, notice)
+        else:
+            if notice.rung_at is None:
+                _write_line(session, notice, mailbox, letter)
+                notice.rung_at = now()
+            account = _account_for(session, notice, person)
+            if account is not None and mailbox is not None:
+                return _Mail(person, account, notice, mailbox, letter)
+        notice.sent_at = now()
+        house.leases.release(session, lease)
+    return None
 
 
-def _next(session: Session, moment: datetime) -> Notice | None:
-    free = or_(col(Notice.claimed_until).is_(None), col(Notice.claimed_until) < moment)
-    due = select(Notice).where(col(Notice.sent_at).is_(None), col(Notice.due_at) <= moment, free)
-    return session.exec(due.order_by(col(Notice.due_at), col(Notice.id)).limit(1)).first()
-
-
-def _redirected(session: Session, notice: Notice) -> bool:
+def _redirect(session: Session, notice: Notice) -> None:
     """What was meant for somebody who has left goes to the administrators."""
-    person = session.get(User, notice.user_id)
-    if person is not None and person.active:
-        return False
     if notice.event != "letter":
         for admin in admins(session):
-            add_notice(session, notice.event, notice.subject, admin, notice.mailbox_id, notice.facts)
-    notice.sent_at = now()
-    session.add(notice)
-    return True
+            add_notice(session, notice.event, notice.subject, admin, notice.mailbox_id, facts=notice.facts)
 
 
 def admins(session: Session) -> list[int]:
@@ -92,32 +113,19 @@ def admins(session: Session) -> list[int]:
     return [id_ for id_ in session.exec(people) if id_ is not None]
 
 
-def add_notice(
-    session: Session, event: str, subject: str, user_id: int, mailbox_id: int | None, facts: dict[str, object]
-) -> None:
-    """Puts a notice into the outbox unless one of this event, subject and person is there."""
-    same = select(Notice.id).where(Notice.event == event, Notice.subject == subject, Notice.user_id == user_id)
-    if session.exec(same).first() is None:
-        session.add(Notice(event=event, subject=subject, user_id=user_id, mailbox_id=mailbox_id, facts=facts))
-
-
-def _ring(session: Session, notice: Notice) -> None:
-    mailbox = session.get(Mailbox, notice.mailbox_id) if notice.mailbox_id else None
-    letter = session.get(Letter, notice.letter_id) if notice.letter_id else None
+def _write_line(session: Session, notice: Notice, mailbox: Mailbox | None, letter: Letter | None) -> None:
     if notice.event == "letter":
         if letter is not None and letter.deleted_at is None and letter.read_at is None:
             ring(session, notice.user_id, f"letter:{letter.id}", "enquiry", letter.received_at)
-        return
-    if mailbox is not None:
-        kind, about = ("problem", ":problems") if notice.event in ("problems", "loop") else ("mailbox", "")
-        kind = "problem" if notice.event in ("broken", "broken_long") else kind
+    elif mailbox is not None:
+        kind = "problem" if notice.event in ("broken", "broken_long", "problems", "loop") else "mailbox"
+        about = ":problems" if notice.event in ("problems", "loop") else ""
         words = bell_words(notice, mailbox, letter)
         ring(session, notice.user_id, f"mailbox:{mailbox.id}{about}", kind, notice.created_at, detail=words)
 
 
-def _mails_from(session: Session, notice: Notice) -> Account | None:
+def _account_for(session: Session, notice: Notice, person: User) -> Account | None:
     """The account to mail it from; None when the bell is enough, or all there is."""
-    person = session.get_one(User, notice.user_id)
     if notice.event not in MAILED or notice.tries > MOST_TRIES or is_connected(session, person.email):
         return None
     return working_account(session, person)
@@ -129,30 +137,29 @@ def is_connected(session: Session, address: str) -> bool:
     return session.exec(select(Mailbox.id).where(*same)).first() is not None
 
 
-def _mail(house: House, notice_id: int, account: Account) -> None:
-    with house.database.reading() as session:
-        notice = session.get_one(Notice, notice_id)
-        person = session.get_one(User, notice.user_id)
-        mailbox = session.get(Mailbox, notice.mailbox_id) if notice.mailbox_id else None
-        letter = session.get(Letter, notice.letter_id) if notice.letter_id else None
-        with speaking(person.locale, person.timezone):
-            raw = write_notice(house, person, account, notice, mailbox, letter) if mailbox else None
-    problem = _hand_over(house, account, person, raw) if raw else ""
+def _end(house: House, lease: HeldLease, problem: str) -> None:
+    """Notes what became of it, unless another worker has taken it over."""
     with house.database.session_scope() as session:
-        notice = session.get_one(Notice, notice_id)
-        notice.problem, notice.claimed_until = problem, None
-        notice.sent_at, notice.due_at = (None, now() + LATER * notice.tries) if problem else (now(), notice.due_at)
-        session.add(notice)
+        if house.leases.release(session, lease):
+            notice = session.get_one(Notice, int(lease.subject))
+            notice.problem = problem
+            if problem and notice.tries <= MOST_TRIES:
+                notice.due_at = now() + LATER * notice.tries
+            else:
+                notice.sent_at = now()
+            session.add(notice)
 
 
-def _hand_over(house: House, account: Account, person: User, raw: bytes) -> str:
+def _hand_over(house: House, mail: _Mail) -> str:
     """Empty when it was taken, or refused for good."""
+    with speaking(mail.person.locale, mail.person.timezone):
+        raw = write_notice(house, *mail)
     try:
-        with smtp(house, smtp_server(house, account)) as line:
-            line.sendmail(account.address, [person.email], raw)
+        with smtp(house, smtp_server(house, mail.account)) as line:
+            line.sendmail(mail.account.address, [mail.person.email], raw)
         return ""
     except smtplib.SMTPRecipientsRefused:
         return ""
     except (ConnectError, OSError, smtplib.SMTPException) as error:
-        log.warning("a notice to %s could not be handed over (%s)", person.public_id, type(error).__name__)
+        log.warning("a notice to %s could not be handed over (%s)", mail.person.public_id, type(error).__name__)
         return error.sentence if isinstance(error, ConnectError) else type(error).__name__

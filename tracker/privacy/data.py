@@ -123,7 +123,7 @@ DATA: Mapping[str, Columns] = {
     "notice": _columns(
         words="facts subject",
         staff="user_id",
-        plain="id event mailbox_id letter_id created_at due_at claimed_until tries problem sent_at",
+        plain="id event mailbox_id letter_id created_at due_at rung_at tries problem sent_at",
     ),
     # --- answers and errors that may repeat any of it
     "idempotency_key": _columns(words="path body", staff="user_id", plain="id key request_digest status created_at"),

@@ -1,0 +1,134 @@
+"""Notices when the process that tells them dies between any two steps: the bell line is written once, the mail not lost."""
+
+import json
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+from sqlmodel import select, update
+
+from tests.houses import People
+from tests.servers import SmtpSink, wait_until
+from tests.web.letters_world import make_mailbox
+from tracker.db import now
+from tracker.house import House
+from tracker.lease import Leases
+from tracker.models import FeedItem, Lease, Mailbox, Notice, Notification, User
+from tracker.notices.outbox import tell_due
+from tracker.notify import add_notice
+
+_DIE = """
+import json, os, sys
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+from tracker.house import open_house
+from tracker.notices.outbox import tell_due
+from tracker.settings import read_settings
+
+moment, number = sys.argv[2], int(sys.argv[3])
+commits = []
+
+def count(session):
+    commits.append(session)
+    if len(commits) == number:
+        os._exit(9)
+
+house = open_house(read_settings(json.loads(sys.argv[1]), dotenv=None))
+event.listen(Session, moment, count)
+tell_due(house)
+"""
+
+
+@pytest.fixture
+def alice(people: People, smtp_sink: SmtpSink) -> User:
+    alice = people.user("Alice")
+    people.account(alice, smtp_sink, state="works")
+    return alice
+
+
+@pytest.fixture
+def box(house: House, alice: User) -> Mailbox:
+    """Broken, and a notice of it is due."""
+    box = make_mailbox(house, alice)
+    with house.database.session_scope() as session:
+        add_notice(session, "broken", f"mailbox:{box.id}", box.user_id, box.id)
+    return box
+
+
+def die(house: House, moment: str, number: int) -> None:
+    """Another process tells the notice and dies before or after its commit of that number."""
+    environ = {
+        "INKLING_DATA_DIR": str(house.settings.data_dir),
+        "INKLING_DATABASE_URL": house.settings.database_url,
+        "INKLING_ALLOW_PRIVATE_HOSTS": "127.0.0.0/8,::1",
+    }
+    if house.database.is_sqlite:
+        del environ["INKLING_DATABASE_URL"]
+    command = [sys.executable, "-c", _DIE, json.dumps(environ), moment, str(number)]
+    root = Path(__file__).resolve().parent.parent
+    assert subprocess.run(command, check=False, cwd=root, timeout=60).returncode == 9
+
+
+def tell_all(house: House) -> None:
+    while tell_due(house):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("moment", "number", "mails"),
+    [
+        ("before_commit", 1, 1),
+        ("after_commit", 1, 1),  # claimed
+        ("before_commit", 2, 1),
+        ("after_commit", 2, 1),  # bell line written
+        ("before_commit", 3, 2),  # the server has said 250, and nobody has noted it: this alone is repeated
+        ("after_commit", 3, 1),  # result noted
+    ],
+)
+def test_the_bell_line_is_written_once_wherever_the_process_dies(
+    house: House, box: Mailbox, smtp_sink: SmtpSink, moment: str, number: int, mails: int
+) -> None:
+    die(house, moment, number)
+    assert tell_due(house) == 0 or (moment, number) == ("before_commit", 1), "the dead process still holds it"
+    expire_leases(house)
+    tell_all(house)
+    with house.database.reading() as session:
+        assert session.exec(select(Notice)).one().sent_at is not None
+        line = session.exec(select(Notification)).one()
+        assert len(session.exec(select(FeedItem).where(FeedItem.subject == line.public_id)).all()) == 1
+        assert session.exec(select(Lease)).all() == []
+    ids = [message_from_bytes(mail.content)["Message-ID"] for mail in smtp_sink.accepted]
+    assert (len(ids), len(set(ids))) == (mails, 1)
+
+
+def test_whoever_lost_the_notice_to_another_worker_notes_nothing(
+    house: House, box: Mailbox, smtp_sink: SmtpSink
+) -> None:
+    smtp_sink.rules.delay["DATA"] = 1.0
+    smtp_sink.rules.refuse_content = "451 4.3.0 Try again later"
+    slow = threading.Thread(target=tell_due, args=(house,))
+    slow.start()
+    wait_until(lambda: held(house) == [house.leases.process])
+    expire_leases(house)
+    with house.database.session_scope() as session:
+        assert Leases("other").claim(session, "notice", session.exec(select(Notice.id)).one()) is not None
+    slow.join()
+    with house.database.reading() as session:
+        notice = session.exec(select(Notice)).one()
+    assert (notice.problem, notice.sent_at) == ("", None)
+    assert notice.due_at < now(), "the other one decides when it is tried again"
+    assert held(house) == ["other"]
+
+
+def expire_leases(house: House) -> None:
+    with house.database.session_scope() as session:
+        session.exec(update(Lease).values(until=now() - timedelta(seconds=1)))
+
+
+def held(house: House) -> list[str]:
+    with house.database.reading() as session:
+        return list(session.exec(select(Lease.process)))
