@@ -34,6 +34,8 @@ JUDGES = (
     "tracker.outgoing.rewrite",
     "tracker.outgoing.hidden_link",
     "tracker.outgoing.footer",
+    "tracker.outgoing.document",
+    "tracker.outgoing.html_scan",
     "tracker.engagement.classify",
     "tracker.engagement.sequence",
     "tracker.engagement.judge_lines",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.outgoing.edits import restore
 from tracker.outgoing.compose import HtmlPart, Untouched, find_html, replace_html
-from tracker.outgoing.rewrite import restore, rewrite
+from tracker.outgoing.rewrite import rewrite
 
 DATA = Path(__file__).parent.parent / "data" / "mime"
 TRACKED = "https://track.example/c/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -101,7 +102,7 @@ def test_d21_the_original_document_makes_the_original_message(name: str) -> None
     part = found(before)
     result = rewrite(part.html, lambda url, index: TRACKED, PIXEL)
     after = replace_html(before, part, result.html)
-    back = replace_html(after, found(after), restore(result))
+    back = replace_html(after, found(after), restore(result, part.html))
     assert found(back).html == part.html
     assert replace_html(before, part, part.html) is before
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sqlmodel import select
 
 from tests.houses import HTML, People
+from tests.outgoing.edits import restore
 from tests.outgoing.test_rewrite_quoted import DATA, LEAVE, MARKS, PIXEL, read, tracked
 from tests.servers import SmtpSink
 from tracker.choice_links import LinkKind
@@ -18,9 +19,10 @@ from tracker.models import Delivery, MessageBody, Recipient, User
 from tracker.outgoing.compose import Untouched, find_html
 from tracker.outgoing.footer import Footer, mark_of, put_footer, without_footers
 from tracker.outgoing.footer_words import language_of
+from tracker.outgoing.html_scan import scan
 from tracker.outgoing.queue import send_due
-from tracker.outgoing.rewrite import Rewritten, restore, rewrite
-from tracker.outgoing.rewriting import choice_mark, find_links
+from tracker.outgoing.rewrite import Rewritten, rewrite, track
+from tracker.outgoing.rewriting import find_links, without_ours
 from tracker.preferences import set_preference
 
 WORDS, LABEL = "The sender can see whether this is opened & read.", "Your <choice>"
@@ -33,12 +35,20 @@ def choice(url: str) -> str | None:
 
 
 def with_footer(html: str, pixel: str | None = PIXEL, footer: Footer | None = FOOTER) -> Rewritten:
-    return put_footer(rewrite(html, tracked, pixel, LEAVE), html, footer, choice)
+    document = scan(html)
+    links, edits, placed = track(document, tracked, pixel, LEAVE)
+    edits += put_footer(document, footer, choice)
+    return Rewritten(document.spliced(edits), links, edits, placed)
+
+
+def cleaned(html: str) -> str:
+    document = scan(html)
+    return document.spliced(without_footers(document, choice))
 
 
 def footer_block(rewritten: Rewritten) -> str:
     (edit,) = [edit for edit in rewritten.edits if FOOTER.url in edit.new]
-    assert edit.old == ""
+    assert edit.start == edit.end
     return edit.new
 
 
@@ -56,7 +66,7 @@ def test_b40_b41_twice_is_once_and_there_is_a_way_back(name: str, pixel: str | N
     html = read(name)
     once = with_footer(html, pixel)
     assert with_footer(once.html, pixel).html is once.html
-    assert restore(once) == html
+    assert restore(once, html) == html
     plain = rewrite(html, tracked, pixel, LEAVE).html
     assert once.html.replace(footer_block(once), "") == plain, "every other character is as without it"
 
@@ -72,7 +82,7 @@ def test_b38_it_stands_before_the_quote(mark: str) -> None:
 def test_b39_the_footer_of_a_quoted_message_goes(mark: str) -> None:
     old = with_footer("<p>before</p>", None).html
     quoted = "<div>Anna, yes</div>" + mark.format(old)
-    assert without_footers(quoted, choice) == "<div>Anna, yes</div>" + mark.format("<p>before</p>")
+    assert cleaned(quoted) == "<div>Anna, yes</div>" + mark.format("<p>before</p>")
     newer = Footer(WORDS, LABEL, f"https://track.example/r/NEWER-{MARK}")
     html = with_footer(quoted, PIXEL, newer).html
     assert html.count("/r/") == 1
@@ -82,19 +92,19 @@ def test_b39_the_footer_of_a_quoted_message_goes(mark: str) -> None:
 def test_what_grew_into_an_old_one_stays_and_only_its_link_goes() -> None:
     old = with_footer("<p>before</p>", None).html
     edited = old.replace("The sender", "I do not want this! The sender")
-    left = without_footers(edited, choice)
+    left = cleaned(edited)
     assert "I do not want this!" in left
     assert "/r/" not in left
     wrapped = old.replace('<div style="margin', '<p class=MsoNormal><span style="margin').replace(
         "</a></div>", "</a></span></p>"
     )
-    assert "/r/" not in without_footers(wrapped, choice)
-    assert WORDS.replace("&", "&amp;") in without_footers(wrapped, choice)
+    assert "/r/" not in cleaned(wrapped)
+    assert WORDS.replace("&", "&amp;") in cleaned(wrapped)
 
 
 def test_links_of_others_named_alike_stay() -> None:
     html = '<div>See <a href="https://other.example/r/NEW-12345678">this</a></div>'
-    assert without_footers(html, choice) is html
+    assert cleaned(html) is html
 
 
 @pytest.mark.parametrize(
@@ -102,7 +112,7 @@ def test_links_of_others_named_alike_stay() -> None:
 )
 def test_where_there_is_no_safe_place_it_is_put_first_or_nowhere(html: str) -> None:
     found = with_footer(html)
-    assert restore(found) == html
+    assert restore(found, html) == html
     assert found.html.count(FOOTER.url) == (0 if "frameset" in html else 1)
 
 
@@ -116,7 +126,7 @@ def test_where_there_is_no_safe_place_it_is_put_first_or_nowhere(html: str) -> N
 def test_any_markup_comes_back(pieces: list[str]) -> None:
     html = "".join(pieces)
     once = with_footer(html)
-    assert restore(once) == html
+    assert restore(once, html) == html
     assert with_footer(once.html).html == once.html
 
 
@@ -210,4 +220,4 @@ def test_an_answer_to_an_answer_carries_only_its_own(
     assert second.index("/r/") < second.index("<blockquote")
     with house.database.reading() as session:
         assert not [link for link in find_links(session, house, quoting, frozenset()) if "/r/" in link.url]
-    assert "/r/" not in without_footers(second, lambda url: choice_mark(house, url))
+    assert "/r/" not in (without_ours(house, second) or "")

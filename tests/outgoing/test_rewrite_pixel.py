@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import turbohtml
 
-from tracker.outgoing.rewrite import CLIPPED_ABOVE, Leave, Rewritten, restore, rewrite
+from tests.outgoing.edits import restore
+from tracker.limits import GMAIL_CLIPS_AT
+from tracker.outgoing.rewrite import Leave, Rewritten, rewrite
 
 DATA = Path(__file__).parent.parent / "data" / "rewrite"
 PIXEL = "https://track.example/o/abc.gif?x=1&y=2"
@@ -18,7 +20,7 @@ LEAVE = Leave(is_own_pixel=lambda url: url.startswith("https://track.example/o/"
 
 def with_pixel(html: str) -> Rewritten:
     result = rewrite(html, lambda url, index: None, PIXEL, LEAVE)
-    assert restore(result) == html
+    assert restore(result, html) == html
     assert result.html == rewrite(result.html, lambda url, index: None, PIXEL, LEAVE).html
     return result
 
@@ -93,8 +95,7 @@ def test_c1_c3_a_long_message_has_its_pixel_early_but_behind_the_preview_text(hi
     html = f"<html><head><style>p{{}}</style></head><body class=b>{hidden}<table><tr><td>{text}</td></tr></table></body></html>"
     result = with_pixel(html)
     assert result.html == html.replace(hidden, hidden + MARKUP)
-    assert len(result.html[: result.html.index(MARKUP)].encode()) < CLIPPED_ABOVE
-    assert result.clipped
+    assert len(result.html[: result.html.index(MARKUP)].encode()) < GMAIL_CLIPS_AT
 
 
 @pytest.mark.parametrize(
@@ -107,16 +108,14 @@ def test_c1_a_long_message_without_preview_text(beginning: str) -> None:
 
 
 def test_c1_visible_text_is_not_mistaken_for_a_preview() -> None:
-    html = '<body><p>Hi</p><div style="display:none">p</div>' + "x" * CLIPPED_ABOVE
+    html = '<body><p>Hi</p><div style="display:none">p</div>' + "x" * GMAIL_CLIPS_AT
     assert with_pixel(html).html == html.replace("<body>", "<body>" + MARKUP)
 
 
 def test_c2_growth_over_the_limit_is_reported_and_the_pixel_comes_first() -> None:
     html = "<body><p>Hi</p>" + '<a href="https://x.example/">x</a> ' * 2000 + "x" * 30_000 + "</body>"
     result = rewrite(html, lambda url, index: f"https://track.example/c/{index}", PIXEL)
-    assert (result.size_before, result.size) == (len(html), len(result.html))
-    assert result.size_before <= CLIPPED_ABOVE < result.size
-    assert result.clipped
+    assert len(html) <= GMAIL_CLIPS_AT < len(result.html)
     assert result.html.startswith("<body>" + MARKUP)
 
 
@@ -131,7 +130,7 @@ def test_c4_to_c9_markup() -> None:
 
 
 def test_c7_the_pixel_is_never_in_a_link() -> None:
-    html = '<body><a href="https://x.example/"><div style="display:none">p</div>' + "x" * CLIPPED_ABOVE
+    html = '<body><a href="https://x.example/"><div style="display:none">p</div>' + "x" * GMAIL_CLIPS_AT
     result = with_pixel(html)
     assert result.html == html.replace("<body>", "<body>" + MARKUP)
 

@@ -1,10 +1,14 @@
 """Older messages inside a document: theirs are left alone, our own become what they were before we sent them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tracker.outgoing.rewrite import Leave, restore, rewrite, unwrap
+from tests.outgoing.edits import restore
+from tracker.outgoing import quoted
+from tracker.outgoing.html_scan import scan
+from tracker.outgoing.rewrite import Leave, rewrite, unwrap
 
 DATA = Path(__file__).parent.parent / "data" / "rewrite"
 PIXEL = "https://track.example/o/NEW.gif"
@@ -23,6 +27,11 @@ LEAVE = Leave(own_hosts=frozenset({"track.example"}), original=original, is_own_
 
 def tracked(url: str, index: int) -> str:
     return f"https://track.example/c/NEW{index}"
+
+
+def unwrapped(html: str, original: Callable[[str], str | None]) -> str:
+    document = scan(html)
+    return document.spliced(unwrap(document, original, is_own_pixel))
 
 
 def read(name: str) -> str:
@@ -45,7 +54,7 @@ def test_b38_links_of_the_older_message_are_left(name: str) -> None:
         assert link.tracked == link.url.startswith("https://shop.example/") or link.reason == "quoted", link
         assert link.tracked or link.reason == "quoted", link
     assert any(link.tracked for link in result.links)
-    assert restore(result) == read(name)
+    assert restore(result, read(name)) == read(name)
 
 
 MARKS = [
@@ -71,6 +80,14 @@ def test_b38_marks_of_mail_programs(mark: str) -> None:
     assert result.html.startswith("<div>Hi</div><img ")
 
 
+@pytest.mark.parametrize("mark", quoted.WITHIN + quoted.FROM_HERE)
+def test_every_mark_of_quoted_history_is_seen(mark: str) -> None:
+    name = "style" if ":" in mark else "class"
+    for value in (mark, mark.upper(), f"x {mark}"):
+        html = f'<p>new</p><div {name}="{value}"><a href="https://x.example/">old</a></div>'
+        assert scan(html).links[0].quoted is True
+
+
 def test_b38_our_words_after_the_quote_are_ours() -> None:
     html = '<div class=gmail_quote><div>a</div></div><div><a href="https://x.example/">x</a></div>'
     assert rewrite(html, tracked, None).links[0].tracked
@@ -86,7 +103,7 @@ def test_b39_our_own_earlier_message_becomes_what_it_was() -> None:
     expected = html.replace("https://track.example/c/OLD?x=1&amp;y=2", "https://shop.example/offer?a=1&amp;b=2")
     expected = expected.replace('<img src="https://track.example/o/OLD.gif" width="1" height="1" alt="">', "")
     assert rewrite(html, lambda url, index: None, None, LEAVE).html == expected
-    assert unwrap(html, original, is_own_pixel) == expected
+    assert unwrapped(html, original) == expected
 
 
 def test_b39_an_old_pixel_counts_for_nothing_and_goes() -> None:
@@ -94,7 +111,7 @@ def test_b39_an_old_pixel_counts_for_nothing_and_goes() -> None:
     result = rewrite(html, tracked, PIXEL, LEAVE)
     assert result.html.count("<img ") == 1
     assert "OLD" not in result.html
-    assert restore(result) == html
+    assert restore(result, html) == html
 
 
 def test_b39_an_old_pixel_outside_a_recognised_quote_goes_too() -> None:
@@ -128,7 +145,7 @@ def test_b40_b41_twice_is_once_and_there_is_a_way_back(name: str) -> None:
     twice = rewrite(once.html, tracked, PIXEL, LEAVE)
     assert twice.html is once.html
     assert len(twice.links) == len(once.links)
-    assert restore(once) == html
+    assert restore(once, html) == html
 
 
 def test_b41_unwrap_without_a_record_gives_the_document_back() -> None:
@@ -145,9 +162,9 @@ def test_b41_unwrap_without_a_record_gives_the_document_back() -> None:
         return urls[int(url.rpartition("/")[2])] if url.startswith("https://track.example/c/") else None
 
     assert len(urls) == 3
-    assert unwrap(result.html, back, is_own_pixel) == html
+    assert unwrapped(result.html, back) == html
 
 
 def test_unwrap_leaves_a_document_without_anything_of_ours() -> None:
     html = read("outlook_button.html")
-    assert unwrap(html, original, is_own_pixel) is html
+    assert unwrapped(html, original) is html

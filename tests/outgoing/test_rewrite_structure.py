@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tracker.outgoing.rewrite import Leave, restore, rewrite
+from tests.outgoing.edits import restore
+from tracker.outgoing.rewrite import Leave, rewrite
 
 T = "https://track.example/c/"
 X = "https://x.example/"
@@ -76,7 +77,7 @@ def test_link_is_tracked_and_every_other_byte_kept(name: str, marked: str) -> No
     expected = re.sub("«.*?»", lambda _: f'"{T}{next(numbers)}"', expected)
     result = rewrite(html, tracked, None)
     assert result.html == expected
-    assert restore(result) == html
+    assert restore(result, html) == html
 
 
 LEFT = [
@@ -151,7 +152,7 @@ def test_b32_b33_a_hostile_megabyte_is_read_before_the_test_times_out(name: str,
     """One that grew with the square of the size would be at it for hours."""
     html = beginning + piece * (1_000_000 // len(piece))
     result = rewrite(html, tracked, f"{T}p.gif", Leave(is_own_pixel=lambda url: False))
-    assert restore(result) == html
+    assert restore(result, html) == html
 
 
 def test_b32_five_megabytes() -> None:

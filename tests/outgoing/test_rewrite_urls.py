@@ -4,8 +4,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from tests.outgoing.edits import restore
 from tracker.outgoing.href import host_and_port, web_address
-from tracker.outgoing.rewrite import FoundLink, Leave, Rewritten, restore, rewrite
+from tracker.outgoing.rewrite import FoundLink, Leave, Rewritten, rewrite
 
 HOST = "track.example"
 LEAVE = Leave(own_hosts=frozenset({HOST}))
@@ -19,7 +20,7 @@ def tracked(url: str, index: int) -> str:
 
 def one_link(html: str, leave: Leave = LEAVE) -> tuple[Rewritten, FoundLink]:
     result = rewrite(html, tracked, None, leave)
-    assert restore(result) == html
+    assert restore(result, html) == html
     assert len(result.links) == 1
     return result, result.links[0]
 
@@ -252,7 +253,7 @@ def test_a44_a_marked_link_is_left_and_the_mark_taken_out(html: str, without: st
 def test_a45_the_mark_goes_even_when_nothing_is_tracked(html: str, without: str) -> None:
     result = rewrite(html, lambda url, index: None, None)
     assert result.html == without
-    assert restore(result) == html
+    assert restore(result, html) == html
 
 
 def test_a45_the_mark_of_an_anchor_without_href_goes_too() -> None:

@@ -9,7 +9,8 @@ from tracker.models import Delivery, TrackedLink
 from tracker.outgoing.compose import Untouched, find_html, replace_html
 from tracker.outgoing.footer import Footer, put_footer
 from tracker.outgoing.hidden_link import hide
-from tracker.outgoing.rewrite import rewrite
+from tracker.outgoing.html_scan import scan
+from tracker.outgoing.rewrite import byte_size, track
 from tracker.outgoing.rewriting import choice_mark, is_own_trap, options_of
 
 log = logging.getLogger(__name__)
@@ -75,15 +76,17 @@ def _tracked(
     pixel = house.pixel_url(delivery.public_id) if delivery.opens_on else None
     # Which links are left was decided when the message was accepted, and stands in the rows.
     leave = options_of(house, leave_text_urls=False, leave_one_time=False)
-    rewritten = rewrite(part.html, click_url, pixel, leave=leave)
+    document = scan(part.html)
+    tracking = track(document, click_url, pixel, leave)
     trap = house.trap_url(delivery.public_id) if hidden_link and delivery.clicks_on else None
-    rewritten = hide(rewritten, part.html, trap, lambda url: is_own_trap(house, url))
-    rewritten = put_footer(rewritten, part.html, footer(part.html), lambda url: choice_mark(house, url))
+    edits = tracking.edits + hide(document, tracking.links, trap, lambda url: is_own_trap(house, url))
+    edits += put_footer(document, footer(part.html), lambda url: choice_mark(house, url))
+    html = document.spliced(edits)
     return Copy(
-        replace_html(raw, part, rewritten.html),
-        no_place_for_pixel=pixel is not None and not rewritten.pixel,
-        html_bytes_before=rewritten.size_before,
-        html_bytes_after=rewritten.size,
+        replace_html(raw, part, html),
+        no_place_for_pixel=pixel is not None and not tracking.pixel,
+        html_bytes_before=byte_size(part.html),
+        html_bytes_after=byte_size(html),
     )
 
 

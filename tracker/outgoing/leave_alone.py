@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from tracker.outgoing import one_time_links as data
 from tracker.outgoing.href import host_and_port, trimmed, web_address
@@ -12,10 +11,8 @@ MAX_URL_LENGTH = 1800
 
 _RANDOM = re.compile(data.RANDOM_SEGMENT)
 _WORD = re.compile(data.ONE_TIME_WORD)
-_WORD_IN_LINE = re.compile(data.ONE_TIME_WORD, re.MULTILINE)
 _PARAMETER = re.compile(f"[?&#;](?:(?P<enough>{'|'.join(data.PARAMETERS)})|{data.PROVING_PARAMETER})")
 _PLACE = re.compile(f"https?://(?:{'|'.join(data.PLACES)})")
-_ENOUGH = re.compile(f"[?&#;](?:{'|'.join(data.PARAMETERS)})")
 _WRITTEN_OUT = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.)\S+", re.IGNORECASE)
 _DOMAIN = re.compile(r"[^\s/@?#]+\.[^\s/@?#.]{2,}(?:[/?#]\S*)?")
 
@@ -39,40 +36,24 @@ class Leave:
     is_own_pixel: Callable[[str], bool] | None = None
 
 
-def reason_to_leave(url: str, text: str, leave: Leave, host: str = "", *, one_time: bool = True) -> str | None:
-    """Why a web address (canonical) with that visible text is left; None when it may be tracked.
-
-    `host` is that of the address where it is known and has no port; without `one_time` none of the message's links is one.
-    """
-    if is_own(url, leave, host):
+def reason_to_leave(url: str, text: str, leave: Leave) -> str | None:
+    """Why a web address (canonical) with that visible text is left; None when it may be tracked."""
+    if is_own(url, leave):
         return "own_host"
     if leave.list_unsubscribe and _is_listed(url, leave.list_unsubscribe):
         return "list_unsubscribe"
-    if one_time and leave.leave_one_time and is_one_time(url):
+    if leave.leave_one_time and is_one_time(url):
         return "one_time"
     if leave.leave_text_urls and ("." in text or ":" in text) and is_written_out(text, url):
         return "text_is_url"
     return "too_long" if len(url) > leave.max_url_length else None
 
 
-def is_own(url: str, leave: Leave, host: str = "") -> bool:
+def is_own(url: str, leave: Leave) -> bool:
     """True for an address on a tracking host, and for a tracked URL of ours on any host that we once had."""
-    if leave.own_hosts and (host or host_and_port(url)) in leave.own_hosts:
+    if leave.own_hosts and host_and_port(url) in leave.own_hosts:
         return True
     return leave.original is not None and leave.original(url) is not None
-
-
-def may_be_one_time(urls: list[str], hosts: set[str]) -> bool:
-    """False when none of these addresses, on these hosts, is of one use: all together are searched quicker than each alone."""
-    lowered = "\n".join(urls).lower()
-    if _WORD_IN_LINE.search(lowered) is not None or any(map(_may_have_places, hosts)):
-        return True
-    return "=" in lowered and _ENOUGH.search(lowered) is not None
-
-
-@lru_cache(4096)
-def _may_have_places(host: str) -> bool:
-    return any(part in host for part in data.PLACE_HOSTS)
 
 
 def is_one_time(url: str) -> bool:

@@ -14,13 +14,23 @@ class Lines:
         self._html = html
         self._line = 1
         self._start = 0
-        self._bare_returns = "\r" in html and html.count("\r") != html.count("\r\n")
+        returns = html.count("\r")
+        self._pairs = html.count("\r\n") if returns else 0
+        self._bare_returns = returns != self._pairs
 
     def offset(self, line: int, col: int) -> int:
         while self._line < line:
             self._start = self._next_line()
             self._line += 1
         return self._start + col
+
+    def end(self, start: int, source: str) -> int:
+        """Where a tag ends that begins at `start`; the tokenizer gives its source with every line end as one character."""
+        end = start + len(source)
+        if self._pairs and "\n" in source:
+            while (wanted := start + len(source) + self._html.count("\r\n", start, end)) > end:
+                end = wanted
+        return end
 
     def _next_line(self) -> int:
         if not self._bare_returns:

@@ -52,30 +52,3 @@ PLACES = (
     r"(?:checkout\.stripe\.com/(?:c/)?pay|(?:invoice|pay)\.stripe\.com/i)/",
 )
 """Hosts with the beginning of their paths that suffice by themselves."""
-
-PLACE_HOSTS = (
-    *(
-        "google.",
-        "calendly.",
-        "outlook.",
-        "cal.com",
-        "zoom.us",
-        "docusign.",
-        "adobe",
-        "echosign.",
-        "hellosign.",
-        "dropbox",
-    ),
-    *(
-        "pandadoc.",
-        "signnow.",
-        "zoho.",
-        "eversign.",
-        "yousign.",
-        "signrequest.",
-        "skribble.",
-        "contractbook.",
-        "stripe.",
-    ),
-)
-"""Parts of which every host in `PLACES` contains one."""

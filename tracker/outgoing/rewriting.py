@@ -11,6 +11,7 @@ from turbohtml import parse
 from tracker.house import House
 from tracker.outgoing.footer import without_footers
 from tracker.outgoing.hidden_link import without_traps
+from tracker.outgoing.html_scan import scan
 from tracker.outgoing.rewrite import FoundLink, Leave, rewrite, unwrap
 from tracker.preferences import preference
 
@@ -75,9 +76,11 @@ def without_ours(house: House, html: str | None) -> str | None:
     if not html or not any(mark in html for mark in ("/o/", "/c/", "/r/")):
         return html
     try:
-        cleaned = without_traps(html, lambda url: is_own_trap(house, url))
-        cleaned = without_footers(cleaned, lambda url: choice_mark(house, url))
-        return unwrap(cleaned, lambda url: original_of(house, url), lambda url: is_own_pixel(house, url))
+        document = scan(html)
+        edits = without_traps(document, lambda url: is_own_trap(house, url))
+        edits += without_footers(document, lambda url: choice_mark(house, url))
+        edits += unwrap(document, lambda url: original_of(house, url), lambda url: is_own_pixel(house, url))
+        return document.spliced(edits)
     except Exception as error:
         log.error("a message could not be cleaned of our own links (%s)", type(error).__name__)
         return html
@@ -87,7 +90,8 @@ def unmarked(html: str | None) -> str | None:
     """The document without the marks of links that are to be left alone: they are for us, not for the recipient."""
     if not html or "data-no-track" not in html.lower():
         return html
-    return rewrite(html, lambda _url, _index: None, None).html
+    document = scan(html)
+    return document.spliced(document.marks)
 
 
 def find_links(

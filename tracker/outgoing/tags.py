@@ -3,8 +3,6 @@
 import re
 from typing import NamedTuple
 
-from turbohtml import TokenType, tokenize
-
 RAW_TEXT = frozenset(
     {"script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript", "plaintext"}
 )
@@ -22,10 +20,6 @@ _QUOTES = ("", "", '"', "'", "")  # of the groups of _ATTRIBUTE: none, name, dou
 _SPACE = "\t\n\f\r "
 _LOWER = {code: code + 32 for code in range(0x41, 0x5B)}
 _UNSAFE = re.compile("[&<> '\"]")
-
-
-Cut = tuple[int, int, str]
-"""The characters `start`:`end` give way to the text."""
 
 
 class Attribute(NamedTuple):
@@ -79,28 +73,6 @@ def first_attribute(html: str, start: int, name: str) -> Attribute | None:
     return None
 
 
-def value_of(html: str, attribute: Attribute | None) -> str:
-    """The decoded value of an attribute; empty when it is absent or has none."""
-    if attribute is None or attribute.value_start < 0:
-        return ""
-    return decoded(html[attribute.value_start : attribute.value_end])
-
-
-def decoded(value: str) -> str:
-    """An attribute's value with its character references decoded once, by the rule for attributes (`&copy=` stays)."""
-    if "\0" in value:
-        value = value.replace("\0", "\ufffd")
-    ampersands = value.count("&")
-    if ampersands == 0:
-        return value
-    if ampersands == value.count("&amp;"):
-        return value.replace("&amp;", "&")
-    for token in tokenize('<a b="' + value.replace('"', "&quot;") + '">'):
-        if token.type is TokenType.START_TAG and token.attrs:
-            return token.attrs[0][1]
-    return value
-
-
 def escaped(value: str, quote: str = '"') -> str:
     """A value that may stand between quotes of that kind: no raw `&`, `<`, `>`, space or closing quote."""
     if _UNSAFE.search(value) is None:
@@ -109,7 +81,7 @@ def escaped(value: str, quote: str = '"') -> str:
     return value.replace("'", "&#39;") if quote == "'" else value.replace('"', "&quot;")
 
 
-def without(html: str, attribute: Attribute) -> Cut:
+def without(html: str, attribute: Attribute) -> tuple[int, int, str]:
     """The edit (start, end, replacement) that takes an attribute out and keeps its neighbours apart."""
     start = attribute.start
     while html[start - 1] in _SPACE:
