@@ -4,10 +4,12 @@ from typing import Any
 
 from sqlmodel import Session, select
 
-from tracker.consent import ASK_AGAIN_AFTER, Ceiling, Pack
+from tracker.consent import ASK_AGAIN_AFTER, Ceiling, CeilingError, Pack
 from tracker.db import now
 from tracker.models import PolicyChange, Preference
+from tracker.sentences import ActionError, Sentence
 
+MIN_REASON = 10
 DEFAULTS: dict[str, Any] = {
     "policy": Pack.STRICT.value,
     "policy_reason": "",
@@ -51,19 +53,29 @@ def workspace_pack(session: Session) -> Pack:
     return Pack(preference(session, "policy"))
 
 
-def set_policy(
-    session: Session, pack: Pack, reason: str, by: int | None = None, *, ceiling: Ceiling | None = None
-) -> None:
-    """Chooses the consent policy.
-
-    Raises ValueError when one looser than strict is chosen without a written reason, :class:`tracker.consent.CeilingError` when
-    the operator does not allow it.
-    """
-    (ceiling or Ceiling()).check_policy(pack)
-    if pack == Pack.NOTICE and len(reason.strip()) < 10:
-        raise ValueError(
-            "The policy “notice” needs a written reason of at least ten characters: it is looser than “strict”."
+def policy_problems(policy: str, reason: str, ceiling: Ceiling) -> dict[str, str]:
+    """Why this policy cannot be chosen, by field: none of ours, looser than strict without a written reason, above the ceiling."""
+    if policy not in set(Pack):
+        return {"policy": Sentence("Choose one of the three policies.")}
+    if policy == Pack.NOTICE and len(reason.strip()) < MIN_REASON:
+        sentence = Sentence(
+            "The reason is missing. Write in ten characters or more on what ground you measure people who were not asked."
         )
+        return {"reason": sentence}
+    try:
+        ceiling.check_policy(Pack(policy))
+    except CeilingError as error:
+        return {"policy": error.sentence}
+    return {}
+
+
+def set_policy(
+    session: Session, policy: str, reason: str, by: int | None = None, *, ceiling: Ceiling | None = None
+) -> None:
+    """Chooses the consent policy. Raises :class:`ActionError` with :func:`policy_problems`."""
+    if problems := policy_problems(policy, reason, ceiling or Ceiling()):
+        raise ActionError.of_fields(problems)
+    pack = Pack(policy)
     same = (workspace_pack(session), preference(session, "policy_reason")) == (pack, reason.strip())
     if not same or session.get(Preference, "policy") is None:
         _note_change(session, "policy", pack.value, reason.strip(), by)

@@ -66,6 +66,10 @@ class Workspace:
         program.headers["Authorization"] = f"Bearer {token}"
         return Person(user, browser, program)
 
+    def visitor(self) -> httpx.Client:
+        """The browser of somebody who is not signed in."""
+        return self._client()
+
     def _client(self) -> httpx.Client:
         client = httpx.Client(base_url=self.url, verify=PLAIN)
         self.clients.append(client)
@@ -100,14 +104,14 @@ class Workspace:
             session.add(_copy(message, recipient))
         return message
 
+    def session(self) -> Session:
+        return Session(self.house.database.engine)
+
     def announced(self, owner: Person) -> list[tuple[str, str]]:
         """The hints for the person's open pages, oldest first."""
         with self.house.database.reading() as session:
             hints = session.exec(select(FeedItem).where(FeedItem.user_id == owner.id).order_by(col(FeedItem.id)))
             return [(hint.kind, hint.subject) for hint in hints]
-
-    def session(self) -> Session:
-        return Session(self.house.database.engine)
 
 
 def _copy(message: Message, recipient: Recipient) -> Delivery:

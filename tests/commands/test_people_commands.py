@@ -115,7 +115,7 @@ def test_the_policy_is_chosen_with_its_reason(inkling: Inkling) -> None:
     for words in (("notice",), ("notice", "--reason", " " * 40)):
         refused = inkling("policy", "set", *words)
         assert refused.code == 1
-        assert refused.sentence.endswith("Give it with --reason.")
+        assert refused.sentence.startswith("The reason is missing.")
     house = inkling.house()
     with house.database.reading() as session:
         assert workspace_pack(session) == Pack.STRICT

@@ -7,13 +7,14 @@ from sqlmodel import select
 
 from tests.houses import People
 from tests.servers import SmtpSink
-from tracker.consent import CeilingError, Pack, Proof, Purpose, State
+from tracker.consent import Pack, Proof, Purpose, State
 from tracker.house import House
 from tracker.ledger import record_consent
 from tracker.models import Account, Delivery, Message, PolicyChange, Recipient, User
 from tracker.outgoing.policy import tighten
 from tracker.outgoing.send import SendError
 from tracker.preferences import change_rule, set_policy
+from tracker.sentences import ActionError
 
 ANNA = "anna@client.example"
 
@@ -45,7 +46,7 @@ def test_what_is_above_the_ceiling_is_refused_and_not_quietly_lowered(people: Pe
     assert (refused.value.field, refused.value.code) == ("track.opens", "above_ceiling")
     assert rules_of(people.house, low.send(alice, ANNA, track_opens=False, track_links=True)) == ("ceiling", "granted")
     assert rules_of(people.house, low.send(alice, ANNA)) == ("ceiling", "granted"), "a default is no wish"
-    with people.house.database.session_scope() as session, pytest.raises(CeilingError):
+    with people.house.database.session_scope() as session, pytest.raises(ActionError, match="INKLING_TRACKING_CEILING"):
         set_policy(session, Pack.NOTICE, "our customers know us", ceiling=low.house.ceiling)
 
 

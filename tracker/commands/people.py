@@ -10,7 +10,6 @@ from tracker import users
 from tracker.addresses import AddressError, lookup_form
 from tracker.commands import CommandError
 from tracker.commands.houses import wired_house
-from tracker.consent import CeilingError, Pack
 from tracker.models import ApiToken, User
 from tracker.outgoing.accounts import confirm_accounts
 from tracker.preferences import set_policy as choose_policy
@@ -76,12 +75,7 @@ def revoke_token(words: argparse.Namespace) -> int:
 def set_policy(words: argparse.Namespace) -> int:
     """Chooses the consent policy of the workspace."""
     with wired_house() as house, house.database.session_scope() as session:
-        try:
-            choose_policy(session, Pack(words.policy), words.reason, ceiling=house.ceiling)
-        except CeilingError as error:
-            raise CommandError(str(error)) from None
-        except ValueError as error:
-            raise CommandError(f"{error} Give it with --reason.") from None
+        choose_policy(session, words.policy, words.reason, ceiling=house.ceiling)
     print(f"The consent policy is “{words.policy}”.")
     return 0
 

@@ -22,13 +22,23 @@ from tracker.locale import LANGUAGES, language, said, speaking
 from tracker.locale import gettext as _
 from tracker.models import Delivery, Event, Message, TrackedLink
 from tracker.outgoing.asking import send_own_link
+from tracker.preference_choices import (
+    LinkHolder,
+    check_sees_everything,
+    choose,
+    holder_of,
+    is_on,
+    purposes_in,
+    refuse,
+    states_of,
+)
 from tracker.privacy.archive import archive_name, archive_of
 from tracker.privacy.periods import periods
 from tracker.privacy.restrict import strike
+from tracker.sentences import ActionError
 from tracker.web.activity_words import CONSENT_WORDS, Line, timeline
 from tracker.web.auth import public_action, public_page
 from tracker.web.forms import text
-from tracker.web.own_choices import Visitor, is_on, purposes_in, say_no, say_yes, states_of, visitor_of
 from tracker.web.page import house, render
 
 SHOWN = 200
@@ -57,47 +67,33 @@ def own_choice(request: Request, form: FormData) -> Response:
             return _decide(request, form)
         except MoveError as error:
             return _show(request, problem=said(error), status=409)
+        except ActionError as error:
+            if error.code != "conflict":
+                raise
+            return _show(request, problem=said(error), status=409)
 
 
 def _decide(request: Request, form: FormData) -> Response:
     here, do = house(request), text(form, "do")
     with here.database.session_scope() as session:
-        visitor = visitor_of(session, here, request.path_params["token"])
-        channel = "consent_mail_page" if visitor.link.kind == LinkKind.ASK else "preference_page"
-        wanted = purposes_in([name for name in form if name in {p.value for p in MEASURED}]) if do == "save" else []
-        states = states_of(session, visitor.recipient)
-        new = [purpose for purpose in wanted if not is_on(session, states[purpose])]
-        if new:
-            refusal = _why_no_yes(request, visitor, text(form, "value", 400))
-            if refusal:
-                return _show(request, problem=refusal, status=409)
-        others = [purpose for purpose in MEASURED if purpose not in wanted]
-        said_no = say_no(session, visitor, others, channel, objecting=do == "object")
-        said_yes = say_yes(session, here, visitor, new, language())
-    return _show(request, done=_thanks(said_no, said_yes))
-
-
-def _why_no_yes(request: Request, visitor: Visitor, value: str) -> str:
-    """Why a yes cannot be taken here; empty when it can. Nothing was changed then."""
-    if getattr(request.state, "user", None) is not None:
-        return _(
-            "You are signed in here as somebody who sends mail, so you cannot agree for a recipient. Nothing was changed."
+        holder = holder_of(session, here, request.path_params["token"])
+        refused, granted = choose(
+            session,
+            here,
+            holder,
+            purposes_in([name for name in form if do == "save"]),
+            page_value=text(form, "value", 400),
+            is_sender=getattr(request.state, "user", None) is not None,
+            language=language(),
+            objecting=do == "object",
         )
-    if not visitor.may_agree:
-        return _(
-            "By this link one can say no at any time, but not yes. Have a fresh link mailed to you below. Nothing was changed."
-        )
-    if not house(request).choices.made_by_page(value, visitor.token, visitor.recipient.ledger_entries):
-        return _(
-            "This page was open for long, or something was said meanwhile. Look at it again and choose. Nothing was changed."
-        )
-    return ""
+    return _show(request, done=_thanks(refused, granted))
 
 
-def _thanks(said_no: int, said_yes: int) -> str:
-    if said_yes:
+def _thanks(refused: int, granted: int) -> str:
+    if granted:
         return _("Thank you. Your choice was recorded; you can change it at any time.")
-    if said_no:
+    if refused:
         return _("Done. Nothing is measured of it any more, in messages you already have either. Links go on working.")
     return _("Nothing had to be changed: it was like that already.")
 
@@ -107,8 +103,8 @@ def one_click(request: Request, form: FormData) -> Response:
     """Everything off by one POST without a page, for programs (as RFC 8058 has it for unsubscribing)."""
     here = house(request)
     with here.database.session_scope() as session:
-        visitor = visitor_of(session, here, request.path_params["token"])
-        say_no(session, visitor, MEASURED, "objection_header")
+        holder = holder_of(session, here, request.path_params["token"])
+        refuse(session, holder, MEASURED, "objection_header")
     return PlainTextResponse(
         _("Done. Nothing is measured of it any more, in messages you already have either. Links go on working.")
     )
@@ -118,9 +114,9 @@ def one_click(request: Request, form: FormData) -> Response:
 def own_archive(request: Request, form: FormData) -> Response:
     here = house(request)
     with here.database.reading() as session:
-        visitor = visitor_of(session, here, request.path_params["token"])
-    _needs_everything(visitor)
-    content = archive_of(here, visitor.recipient, _language(request, text(form, "lang")))
+        holder = holder_of(session, here, request.path_params["token"])
+    check_sees_everything(holder)
+    content = archive_of(here, holder.recipient, _language(request, text(form, "lang")))
     headers = {"Content-Disposition": f'attachment; filename="{archive_name(now())}"'}
     return Response(content, media_type="application/zip", headers=headers)
 
@@ -131,9 +127,9 @@ def own_struck(request: Request, form: FormData) -> Response:
     here = house(request)
     with speaking(_language(request, text(form, "lang")), "UTC"):
         with here.database.session_scope() as session:
-            visitor = visitor_of(session, here, request.path_params["token"])
-            _needs_everything(visitor)
-            theirs = select(Delivery.id).where(Delivery.recipient_id == visitor.recipient.id)
+            holder = holder_of(session, here, request.path_params["token"])
+            check_sees_everything(holder)
+            theirs = select(Delivery.id).where(Delivery.recipient_id == holder.recipient.id)
             found = select(Event).where(
                 Event.public_id == request.path_params["event"], col(Event.delivery_id).in_(theirs)
             )
@@ -150,16 +146,9 @@ def own_mailed_link(request: Request, form: FormData) -> Response:
     here = house(request)
     with speaking(_language(request, text(form, "lang")), "UTC"):
         with here.database.session_scope() as session:
-            visitor = visitor_of(session, here, request.path_params["token"])
-            send_own_link(session, here, visitor.recipient, language())
+            holder = holder_of(session, here, request.path_params["token"])
+            send_own_link(session, here, holder.recipient, language())
         return _show(request, done=_("A link is on its way to your address, unless one was sent within the last hour."))
-
-
-def _needs_everything(visitor: Visitor) -> None:
-    if not visitor.sees_everything:
-        raise HTTPException(
-            403, _("This needs the link that we mail to you; it is good for a week. Have one sent from your page.")
-        )
 
 
 def _language(request: Request, chosen: str) -> str:
@@ -169,23 +158,21 @@ def _language(request: Request, chosen: str) -> str:
 def _show(request: Request, *, done: str = "", problem: str = "", status: int = 200) -> Response:
     here = house(request)
     with here.database.reading() as session:
-        visitor = visitor_of(session, here, request.path_params["token"])
-        states = states_of(session, visitor.recipient)
+        holder = holder_of(session, here, request.path_params["token"])
+        states = states_of(session, holder.recipient)
         context = {
-            "visitor": visitor,
+            "holder": holder,
             "tracking_path": here.settings.tracking_path,
-            "here": f"{here.settings.tracking_path}/r/{visitor.token}",
-            "erased": visitor.recipient.erased_at is not None,
-            "asking": visitor.link.kind == LinkKind.ASK and visitor.is_fresh,
+            "here": f"{here.settings.tracking_path}/r/{holder.token}",
+            "erased": holder.recipient.erased_at is not None,
+            "asking": holder.link.kind == LinkKind.ASK and holder.is_fresh,
             "controller": controller(session, here),
             "notice": notice(session, here, language()),
             "on": {purpose.value: is_on(session, states[purpose]) for purpose in MEASURED},
             "state_words": {p.value: _(CONSENT_WORDS[states[p]]) for p in MEASURED},
-            "may_agree": visitor.may_agree and getattr(request.state, "user", None) is None,
-            "value": here.choices.page_value(visitor.token, visitor.recipient.ledger_entries)
-            if visitor.may_agree
-            else "",
-            "copies": _copies(session, visitor),
+            "may_agree": holder.may_agree and getattr(request.state, "user", None) is None,
+            "value": here.choices.page_value(holder.token, holder.recipient.ledger_entries) if holder.may_agree else "",
+            "copies": _copies(session, holder),
             "periods": periods(session),
             "evidence_days": here.settings.evidence_days,
             "done": done,
@@ -196,17 +183,17 @@ def _show(request: Request, *, done: str = "", problem: str = "", status: int = 
     return response
 
 
-def _copies(session: Session, visitor: Visitor) -> list[OwnCopy]:
+def _copies(session: Session, holder: LinkHolder) -> list[OwnCopy]:
     """All of this person's tracked copies by the link that opens everything; else the one that carried the link."""
     found = (
         select(Message, Delivery)
         .join(Delivery, col(Delivery.message_id) == col(Message.id))
-        .where(Delivery.recipient_id == visitor.recipient.id, col(Delivery.opens_on) | col(Delivery.clicks_on))
+        .where(Delivery.recipient_id == holder.recipient.id, col(Delivery.opens_on) | col(Delivery.clicks_on))
         .order_by(col(Message.id).desc())
         .limit(SHOWN)
     )
-    if not visitor.sees_everything:
-        found = found.where(Delivery.public_id == visitor.link.copy)
+    if not holder.sees_everything:
+        found = found.where(Delivery.public_id == holder.link.copy)
     return [_copy(session, message, delivery) for message, delivery in session.exec(found).all()]
 
 

@@ -1,11 +1,7 @@
 """The consent policies of a workspace in plain words."""
 
-from tracker.consent import Ceiling, CeilingError, Pack
+from tracker.consent import Pack
 from tracker.locale import gettext as _
-from tracker.locale import said
-from tracker.web.forms import Wrong
-
-LEAST_REASON = 10
 
 
 def policy_options() -> list[tuple[str, str, str]]:
@@ -34,17 +30,3 @@ def policy_options() -> list[tuple[str, str, str]]:
 
 def policy_name(pack: Pack) -> str:
     return next(name for value, name, _meaning in policy_options() if value == pack.value)
-
-
-def check_policy(policy: str, reason: str, wrong: Wrong, ceiling: Ceiling) -> None:
-    if policy not in set(Pack):
-        wrong["policy"] = _("Choose one of the three policies.")
-    elif policy == Pack.NOTICE and len(reason) < LEAST_REASON:
-        wrong["reason"] = _(
-            "The reason is missing. Write in ten characters or more on what ground you measure people who were not asked."
-        )
-    else:
-        try:
-            ceiling.check_policy(Pack(policy))
-        except CeilingError as error:
-            wrong["policy"] = said(error)

@@ -14,13 +14,13 @@ from tracker.house import House
 from tracker.locale import gettext as _
 from tracker.locale import language, said
 from tracker.models import Preference, Role, User
-from tracker.preferences import preference, set_policy, set_preference
+from tracker.preferences import policy_problems, preference, set_policy, set_preference
 from tracker.secrets import new_code
 from tracker.web.attempts import TooMany, attempt, succeeded
 from tracker.web.auth import has_people, public_action, public_page
 from tracker.web.forms import Wrong, secret, text, zones
 from tracker.web.page import house, redirect, render
-from tracker.web.policy_words import check_policy, policy_options
+from tracker.web.policy_words import policy_options
 from tracker.web.sign_in import waiting_words
 from tracker.web.visits import begin_visit
 
@@ -78,10 +78,9 @@ def _page(request: Request, values: dict[str, str], wrong: Wrong, status: int = 
 
 
 def _wrong(values: dict[str, str], password: str, ceiling: Ceiling) -> Wrong:
-    wrong_values = users.wrong_fields({**values, "password": password})
-    wrong = {field: said(sentence) for field, sentence in wrong_values.items()}
-    check_policy(values["policy"], values["reason"], wrong, ceiling)
-    return wrong
+    problems = users.wrong_fields({**values, "password": password})
+    problems |= policy_problems(values["policy"], values["reason"], ceiling)
+    return {field: said(sentence) for field, sentence in problems.items()}
 
 
 def _code_fits(here: House, code: str) -> bool:
@@ -100,7 +99,7 @@ def _first_person(here: House, values: dict[str, str], password: str) -> User | 
         user = users.add(session, **facts, role=Role.ADMIN, password=password)
         set_preference(session, "setup_code_digest", None, user.id)
         set_preference(session, "set_up", True, user.id)
-        set_policy(session, Pack(values["policy"]), values["reason"], user.id, ceiling=here.ceiling)
+        set_policy(session, values["policy"], values["reason"], user.id, ceiling=here.ceiling)
     return user
 
 

@@ -11,11 +11,12 @@ from tracker.locale import gettext as _
 from tracker.models import User
 from tracker.outgoing.footer_words import LONGEST, WHAT
 from tracker.preferences import change_rule, preference, set_policy, set_preference, workspace_pack
+from tracker.sentences import ActionError
 from tracker.web.auth import admin_action, admin_page
 from tracker.web.consent_rules import rules_context
-from tracker.web.forms import Wrong, text, ticked
+from tracker.web.forms import Wrong, text, ticked, wrong_of
 from tracker.web.page import house, redirect, render
-from tracker.web.policy_words import check_policy, policy_name, policy_options
+from tracker.web.policy_words import policy_name, policy_options
 
 HERE = "/settings/policy"
 
@@ -29,12 +30,12 @@ def policy(request: Request, _user: User) -> Response:
 
 @admin_action
 def save(request: Request, user: User, form: FormData) -> Response:
-    chosen, reason, wrong = text(form, "policy"), text(form, "reason", 2000), Wrong()
-    check_policy(chosen, reason, wrong, house(request).ceiling)
-    if wrong:
-        return _page(request, chosen, reason, wrong, 422)
-    with house(request).database.session_scope() as session:
-        set_policy(session, Pack(chosen), reason, user.id, ceiling=house(request).ceiling)
+    chosen, reason, here = text(form, "policy"), text(form, "reason", 2000), house(request)
+    try:
+        with here.database.session_scope() as session:
+            set_policy(session, chosen, reason, user.id, ceiling=here.ceiling)
+    except ActionError as error:
+        return _page(request, chosen, reason, wrong_of(error), 422)
     return redirect(HERE, _("The consent policy is now “%(policy)s”.") % {"policy": policy_name(Pack(chosen))})
 
 
