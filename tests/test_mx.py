@@ -8,7 +8,8 @@ import pytest
 from sqlmodel import col, select, update
 
 from tests.houses import People
-from tests.servers import SmtpSink
+from tests.leases import hold, holder
+from tests.servers import SmtpSink, wait_until
 from tests.servers_dns import NameServer, name_server
 from tracker import mx
 from tracker.db import now
@@ -166,11 +167,10 @@ def families(house: House) -> dict[str, str | None]:
 
 def test_only_one_worker_asks(asking: House, dns: NameServer) -> None:
     want(asking, "anna@client.com")
-    assert mx._claim(asking) == "client.com"
-    assert mx._claim(asking) is None, "it is leased"
-    with asking.database.session_scope() as session:
-        session.exec(update(DomainProfile).values(due_at=now() - timedelta(seconds=1)))
-    assert mx._claim(asking) == "client.com", "the lease ran out: its holder died"
+    hold(asking, "mx", "client.com", seconds=1)
+    assert mx.look_up_due(asking) == 0
+    wait_until(lambda: mx.look_up_due(asking), 5)
+    assert holder(asking, "mx", "client.com") is None
 
 
 def test_wanting_the_same_twice_at_once_is_no_mistake(house: House) -> None:

@@ -10,6 +10,7 @@ from imapclient.exceptions import LoginError
 from sqlmodel import select, update
 
 from tests.houses import People, opened_house
+from tests.leases import hold, holder
 from tests.servers import AuthorisationServer, Authority, Dovecot, SmtpSink, smtp_sink, wait_until
 from tests.servers import dovecot as start_dovecot
 from tracker.connect import ConnectError, Server, explain, imap, smtp
@@ -163,7 +164,7 @@ def check_away(house: House, sink: SmtpSink, grant: int) -> None:
         open_smtp(house, by_grant(sink, grant))
     assert (error.value.code, error.value.permanent) == ("token_server", False)
     row = row_of(house, grant)
-    assert (row.state, row.renewing_until) == ("works", None)
+    assert (row.state, holder(house, "oauth", grant)) == ("works", None)
     assert sink.logins[LOGIN] == 0
 
 
@@ -208,8 +209,7 @@ def test_many_at_once_fetch_one_token(house: House, grant: int, authorisation: A
 
 def test_a_process_that_died_while_renewing_does_not_block_for_ever(house: House, grant: int) -> None:
     lapse(house)
-    with house.database.session_scope() as session:
-        session.exec(update(OAuthGrant).values(renewing_until=now() + timedelta(seconds=1)))
+    hold(house, "oauth", grant, seconds=1)
     assert access_token(house, grant)[0] == LOGIN
 
 

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Table, cast, delete, exists, select, update
+from sqlalchemy import ColumnElement, String, Table, cast, delete, exists, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 
 from tracker.db import Database, now
 from tracker.models import Lease
@@ -47,14 +47,23 @@ class Leases:
         """Until when each is renewed, by token, in seconds of the monotonic clock."""
         self._renewed_at = time.monotonic()
 
-    def claim(self, session: Session, kind: str, subject: object, *, longest: timedelta = LONGEST) -> HeldLease | None:
-        """Takes a subject, or gives None when another claim holds it. It is held once the transaction commits.
+    def claim(
+        self,
+        session: Session,
+        kind: str,
+        subject: object,
+        *,
+        duration: timedelta = DURATION,
+        longest: timedelta = LONGEST,
+    ) -> HeldLease | None:
+        """Takes a subject, or gives None when another claim holds it. It is held once the transaction commits, for ``duration``
+        unless it is renewed.
 
         Look afterwards, in the same transaction, whether the work is still to be done: somebody may just have done it.
         """
         moment = now()
         lease = HeldLease(kind, str(subject), token_hex(8))
-        row = {"token": lease.token, "process": self.process, "until": moment + DURATION}
+        row = {"token": lease.token, "process": self.process, "until": moment + duration}
         dialect: Any = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
         insert = dialect.insert(_LEASE).values(kind=kind, subject=lease.subject, **row)
         take = insert.on_conflict_do_update(index_elements=["kind", "subject"], set_=row, where=_LEASE.c.until < moment)
@@ -68,8 +77,7 @@ class Leases:
 
     def holds(self, session: Session, lease: HeldLease) -> bool:
         """Whether the subject is still ours; if so nobody takes it before the transaction ends."""
-        ours = select(_LEASE.c.token).where(*_is(lease)).with_for_update()
-        return session.connection().execute(ours).first() is not None
+        return session.exec(select(Lease.token).where(*_is(lease)).with_for_update()).first() is not None
 
     def release(self, session: Session, lease: HeldLease) -> bool:
         """Gives the subject back. False when it was not ours any more: then nothing of the work may be written."""
@@ -101,6 +109,16 @@ class Leases:
 def free_leases_of(session: Session, processes: Iterable[str]) -> int:
     """Frees what processes hold that work no more. Returns how many leases that are."""
     return session.connection().execute(delete(_LEASE).where(_LEASE.c.process.in_(list(processes)))).rowcount
+
+
+def free_subject(session: Session, kind: str, subject: object) -> None:
+    """Takes the subject from whoever holds it: what they do with it is not wanted any more."""
+    session.exec(delete(Lease).where(col(Lease.kind) == kind, col(Lease.subject) == str(subject)))
+
+
+def held_subjects(session: Session, kind: str) -> set[str]:
+    """What is being worked at now."""
+    return set(session.exec(select(Lease.subject).where(Lease.kind == kind, col(Lease.until) >= now())))
 
 
 def is_free(kind: str, subject: ColumnElement[Any] | Any, moment: datetime) -> ColumnElement[bool]:

@@ -15,6 +15,7 @@ from sqlmodel import Session, col, select, update
 from tracker.addresses import domain_of
 from tracker.db import now
 from tracker.house import House
+from tracker.lease import HeldLease, is_free
 from tracker.mail_exchangers import KNOWN, family
 from tracker.models import Delivery, DomainProfile
 
@@ -22,7 +23,6 @@ log = logging.getLogger(__name__)
 
 KEPT = timedelta(days=7)
 """How long an answer is believed, the answer that there is nothing too."""
-LEASE = timedelta(minutes=2)
 ANSWER_SECONDS = 2.0
 ALL_SECONDS = 5.0
 """How long one server, and all of them together, may take."""
@@ -93,24 +93,31 @@ def fill(session: Session, deliveries: Iterable[Delivery]) -> None:
 
 def look_up_due(house: House) -> int:
     """Looks up one domain that is due. Returns 1 when there was one, else 0. Holds no transaction while it waits."""
-    domain = _claim(house)
-    if domain is None:
+    lease = _claim(house)
+    if lease is None:
         return 0
-    answer = look_up(house, domain)
+    answer = look_up(house, lease.subject)
     with house.database.session_scope() as session:
-        _note(session, domain, answer)
+        if house.leases.release(session, lease):
+            _note(session, lease.subject, answer)
     return 1
 
 
-def _claim(house: House) -> str | None:
+def _claim(house: House) -> HeldLease | None:
+    due = col(DomainProfile.due_at) <= now()
+    following = select(DomainProfile.domain).where(due, is_free("mx", col(DomainProfile.domain), now()))
+    following = following.order_by(col(DomainProfile.due_at)).limit(1)
+    with house.database.reading() as session:
+        domain = session.exec(following).first()
+    if domain is None:
+        return None
     with house.database.session_scope() as session:
-        due = select(DomainProfile.domain).where(col(DomainProfile.due_at) <= now()).order_by(col(DomainProfile.due_at))
-        domain = session.exec(due.limit(1)).first()
-        if domain is None:
+        lease = house.leases.claim(session, "mx", domain)
+        still_due = select(DomainProfile.domain).where(DomainProfile.domain == domain, due)
+        if lease is not None and session.exec(still_due).first() is None:  # another worker has just looked it up
+            house.leases.release(session, lease)
             return None
-        still_due = (col(DomainProfile.domain) == domain) & (col(DomainProfile.due_at) <= now())
-        claim = update(DomainProfile).where(still_due).values(due_at=now() + LEASE)
-        return domain if session.exec(claim).rowcount == 1 else None
+        return lease
 
 
 def look_up(house: House, domain: str) -> Answer:

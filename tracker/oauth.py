@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-from sqlalchemy import or_
-from sqlmodel import Session, SQLModel, col, select, update
+from sqlmodel import Session, SQLModel, col, select
 
 from tracker.db import now
 from tracker.house import House
+from tracker.lease import HeldLease
 from tracker.models import OAuthGrant
 from tracker.oauth_providers import PROVIDERS, BadAnswer, Granted, Provider, read_answer
 from tracker.secrets import Undecryptable
@@ -83,8 +83,8 @@ def access_token(house: House, grant_id: int, *, refused: str | None = None) -> 
         token = _kept_token(house, grant)
         if token is not None and token != refused:
             return grant.address, token
-        if _claim(house, grant):
-            return grant.address, _renew(house, grant)
+        if (lease := _claim(house, grant)) is not None:
+            return grant.address, _renew(house, grant, lease)
         if time.monotonic() > deadline:
             raise OAuthError("token_server", _no_answer(PROVIDERS[grant.provider]))
         time.sleep(0.1)
@@ -119,25 +119,28 @@ def _kept_token(house: House, grant: OAuthGrant) -> str | None:
         return None
 
 
-def _claim(house: House, grant: OAuthGrant) -> bool:
-    """Whether it is on us to renew this very token: nobody does, and nobody has since we looked."""
-    moment = now()
-    free = or_(col(OAuthGrant.renewing_until).is_(None), col(OAuthGrant.renewing_until) < moment)
-    same = col(OAuthGrant.access_token).is_not_distinct_from(grant.access_token)
-    claim = update(OAuthGrant).where(col(OAuthGrant.id) == grant.id, free, same).values(renewing_until=moment + LEASE)
+def _claim(house: House, grant: OAuthGrant) -> HeldLease | None:
+    """Given when it is on us to renew this very token: nobody does, and nobody has since we looked."""
     with house.database.session_scope() as session:
-        return session.exec(claim).rowcount == 1
+        lease = house.leases.claim(session, "oauth", grant.id, duration=LEASE)
+        same = select(OAuthGrant.id).where(OAuthGrant.id == grant.id)
+        same = same.where(col(OAuthGrant.access_token).is_not_distinct_from(grant.access_token))
+        if lease is not None and session.exec(same).first() is None:
+            house.leases.release(session, lease)
+            return None
+        return lease
 
 
-def _renew(house: House, grant: OAuthGrant) -> str:
+def _renew(house: House, grant: OAuthGrant, lease: HeldLease) -> str:
     provider = PROVIDERS[grant.provider]
     try:
         refresh_token = house.ring.decrypt(grant.refresh_token or b"", _record(grant, "refresh")).decode()
         granted = _ask(house, provider, {"grant_type": "refresh_token", "refresh_token": refresh_token})
     except (OAuthError, Undecryptable) as error:
-        _note_failure(house, grant, error)
+        _note_failure(house, grant, lease, error)
         raise error if isinstance(error, OAuthError) else _sign_in_again(grant) from None
     with house.database.session_scope() as session:
+        house.leases.release(session, lease)  # a token that works is kept, whoever fetched it
         row = session.get(OAuthGrant, grant.id, with_for_update=True)
         if row is not None:
             _put_tokens(house, row, granted)
@@ -145,13 +148,12 @@ def _renew(house: House, grant: OAuthGrant) -> str:
     return granted.access_token
 
 
-def _note_failure(house: House, grant: OAuthGrant, error: Told) -> None:
+def _note_failure(house: House, grant: OAuthGrant, lease: HeldLease, error: Told) -> None:
     """Only the provider's own no ends a grant; a line that broke says nothing about it."""
     with house.database.session_scope() as session:
         row = session.get(OAuthGrant, grant.id, with_for_update=True)
-        if row is None:
+        if row is None or not house.leases.release(session, lease):
             return
-        row.renewing_until = None
         # Somebody may have signed in again while the old token was being refused.
         if row.refresh_token == grant.refresh_token and not (isinstance(error, OAuthError) and not error.permanent):
             row.state, row.detail = "needs_sign_in", error.sentence
@@ -164,7 +166,6 @@ def _put_tokens(house: House, grant: OAuthGrant, granted: Granted) -> None:
     grant.access_expires_at = now() + timedelta(seconds=granted.seconds)
     if granted.refresh_token is not None:  # else the old one stays good (RFC 6749 section 6)
         grant.refresh_token = house.ring.encrypt(granted.refresh_token.encode(), _record(grant, "refresh"))
-    grant.renewing_until = None
     grant.state, grant.detail = "works", ""
 
 

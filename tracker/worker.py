@@ -91,7 +91,7 @@ class Task:
 def tasks(house: House) -> list[Task]:
     """Everything a worker does."""
     name = worker_name()
-    mailboxes, listener = Mailboxes(name, accept_all), Listener(name, house.settings.listened_mailboxes)
+    mailboxes, listener = Mailboxes(accept_all), Listener(house.settings.listened_mailboxes)
     return [
         *(_draining(source) for source in sources(house)),
         Task("hits set aside", retry_aside, watches=("hit_aside",), due=_first(HitAside.try_at)),

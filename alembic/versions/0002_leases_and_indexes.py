@@ -45,6 +45,15 @@ def upgrade() -> None:
     op.add_column("notice", sa.Column("rung_at", UtcDateTime(), nullable=True))
     op.execute("UPDATE notice SET rung_at = coalesce(sent_at, claimed_until) WHERE tries > 0")
     op.drop_column("notice", "claimed_until")
+    with op.batch_alter_table("mailbox") as batch_op:
+        batch_op.drop_column("lease_owner")
+        batch_op.drop_column("lease_until")
+    with op.batch_alter_table("mailbox_listening") as batch_op:
+        batch_op.drop_index(op.f("ix_mailbox_listening_owner"))
+        batch_op.drop_column("owner")
+        batch_op.drop_column("until")
+    with op.batch_alter_table("oauth_grant") as batch_op:
+        batch_op.drop_column("renewing_until")
     op.add_column("delivery", sa.Column("account_id", sa.Integer(), nullable=True))
     op.execute(
         "UPDATE delivery SET account_id = (SELECT account_id FROM message WHERE message.id = delivery.message_id)"

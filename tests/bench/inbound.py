@@ -102,7 +102,7 @@ def mbsync(server: Dovecot, address: str) -> tuple[float, int]:
 def first_load(house: House, user: User, server: Dovecot, address: str, letters: int) -> tuple[float, float]:
     post = _mailbox(house, user, server, address)
     began, worked = time.perf_counter(), time.process_time()
-    while len_of(post) < letters and sync_due(house, "bench", accept_all):
+    while len_of(post) < letters and sync_due(house, accept_all):
         pass
     seconds = time.perf_counter() - began
     assert len_of(post) == letters, (len_of(post), post.mailbox)
@@ -136,12 +136,12 @@ def polls(house: House, user: User, server: Dovecot) -> None:
             server.add_user(address, PLAIN_SECRET)
             server.append(address, letter("known"), received_at=now())
             posts.append(_mailbox(house, user, line.server, address))
-        while sync_due(house, "bench", accept_all):
+        while sync_due(house, accept_all):
             pass
         _all_due(house)
         line.bytes = 0
         began = time.perf_counter()
-        pool = Mailboxes("bench:1", accept_all)
+        pool = Mailboxes(accept_all)
         while any(post.mailbox.due_at is not None and post.mailbox.due_at <= now() for post in posts[-3:]) or pool.busy:
             pool(house)
             time.sleep(0.05)
@@ -172,7 +172,7 @@ def large(house: House, user: User, server: Dovecot) -> None:
     post = _mailbox(house, user, server, address)
     idle = _resident()
     with watched() as most:
-        while sync_due(house, "bench", accept_all):
+        while sync_due(house, accept_all):
             pass
     assert len(post.letters()) == 1
     print(f"A letter of {size / MEGABYTE:.0f} MB: {most.megabytes - idle:.0f} MB of memory over idle ({idle:.0f} MB)")

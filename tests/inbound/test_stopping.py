@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from tests.houses import People
 from tests.inbound.mail_world import Post, checked, fresh_address, letter, mailbox_on
+from tests.leases import holder
 from tests.servers import wait_until
 from tests.servers_nasty import NastyImap, nasty_imap
 from tracker.db import now
@@ -46,7 +47,7 @@ def slowly(session: Session, house: House, mailbox: Mailbox, some: Sequence[Fetc
 
 
 def working(house: House, take: Take = accept_all) -> Worker:
-    runs = Mailboxes("test:1", take)
+    runs = Mailboxes(take)
     worker = Worker(house, [Task("runs", runs, 0.05, end=runs.end)])
     worker.start()
     return worker
@@ -58,7 +59,7 @@ def runs_in_hand() -> list[threading.Thread]:
 
 def assert_free_and_due(post: Post) -> None:
     mailbox = post.mailbox
-    assert (mailbox.lease_owner, mailbox.lease_until) == (None, None)
+    assert holder(post.house, "mailbox", post.mailbox_id) is None
     assert (mailbox.state, mailbox.failures, mailbox.run_problem) == ("active", 0, "")
     assert mailbox.due_at is not None
     assert mailbox.due_at <= now()
@@ -71,7 +72,9 @@ def finish(post: Post) -> None:
     """The next worker goes on at once, and ends it."""
     worker = working(post.house)
     try:
-        wait_until(lambda: len(post.letters()) == LETTERS and post.mailbox.lease_owner is None, 60)
+        wait_until(
+            lambda: len(post.letters()) == LETTERS and holder(post.house, "mailbox", post.mailbox_id) is None, 60
+        )
     finally:
         worker.stop()
     assert sorted(post.subjects()) == sorted(f"n {number}" for number in range(LETTERS))
@@ -118,7 +121,7 @@ def test_a_run_that_waits_for_its_server_is_cut_off(house: House, post: Post, se
 
 
 def test_nothing_begins_once_it_is_to_stop(house: House, post: Post, server: NastyImap) -> None:
-    runs = Mailboxes("test:1", accept_all)
+    runs = Mailboxes(accept_all)
     runs.end(house, 1.0)
     before = server.lines
     runs(house)

@@ -1,22 +1,22 @@
 """When mailboxes are due, and how many are read at once."""
 
-import socket
-import subprocess
 import time
 from datetime import timedelta
 
 from tests.houses import People
 from tests.inbound.mail_world import SECRET, Post, checked, credential_of, fresh_address, letter, mailbox_on
+from tests.leases import holder, other_process
 from tests.servers import Dovecot, wait_until
 from tests.servers_nasty import NastyImap, nasty_imap
+from tracker import processes
 from tracker.db import now
 from tracker.house import House
 from tracker.inbound.accept import accept_all
 from tracker.inbound.credentials import change_credential
 from tracker.inbound.fetching import Mailboxes
 from tracker.inbound.mailboxes import credential_changed, remove_mailbox
-from tracker.inbound.timetable import AT_ONCE_PER_HOST, back_off, claim_due, next_run, release_leases_of_dead
-from tracker.models import Mailbox
+from tracker.inbound.timetable import AT_ONCE_PER_HOST, back_off, claim_due, next_run
+from tracker.models import Mailbox, Process
 from tracker.preferences import set_preference
 
 
@@ -55,7 +55,7 @@ def test_forty_mailboxes_on_one_host_come_in_gently(house: House, people: People
         posts = [mailbox_on(house, user, server, fresh_address(), active=True) for _ in range(6)]
         for post in posts:
             post.change(state="active")
-        pool = Mailboxes("test:1", accept_all)
+        pool = Mailboxes(accept_all)
         deadline = time.monotonic() + 30
         while not all(post.mailbox.good_run_at for post in posts) and time.monotonic() < deadline:
             pool(house)
@@ -68,11 +68,12 @@ def test_forty_mailboxes_on_one_host_come_in_gently(house: House, people: People
 
 def test_a_mailbox_of_a_dead_process_is_free_at_once(house: House, people: People, dovecot: Dovecot) -> None:
     post = mailbox_on(house, people.user(), dovecot, fresh_address())
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    assert claim_due(house, f"{socket.gethostname()}:{gone.pid}:1") is not None
+    dead = other_process(house)
+    with house.database.session_scope() as session:
+        session.add(Process(id=dead.leases.process, place=processes._place(), number=1, started=0))
+    assert claim_due(dead) is not None
     assert post.claim() is None
-    release_leases_of_dead(house)
+    processes.register(house)
     assert post.claim() is not None
 
 
@@ -81,7 +82,7 @@ def test_the_worker_starts_what_is_due(house: House, people: People, dovecot: Do
     dovecot.add_user(address, SECRET)
     dovecot.append(address, letter("a"), received_at=now())
     post = mailbox_on(house, people.user(), dovecot, address)
-    pool = Mailboxes("test:1", accept_all)
+    pool = Mailboxes(accept_all)
     assert pool(house) == 0
     wait_until(lambda: post.mailbox.good_run_at is not None, 20)
     pool.join()
@@ -110,7 +111,7 @@ def test_what_is_changed_during_a_run_is_checked_after_it(house: House, people: 
             post.sync()
             mailbox = post.mailbox
             assert (mailbox.state, mailbox.failures, mailbox.run_problem) == ("checking", 0, "")
-            assert (mailbox.lease_owner, mailbox.lease_until) == (None, None)
+            assert holder(house, "mailbox", post.mailbox_id) is None
             assert mailbox.due_at is not None
             assert mailbox.due_at <= now()
             remove(post)

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from sqlmodel import select
 
+from tests.leases import hold_in
 from tests.servers import Dovecot
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import Came, make_mailbox, receive
@@ -257,12 +258,12 @@ def test_it_says_how_soon_new_mail_is_noticed(client: httpx.Client, house: House
     assert "is looked for every ten minutes" in client.get(there).text
     for until, expected in ((1, "is noticed at once"), (-1, "is looked for every ten minutes")):
         with house.database.session_scope() as session:
-            lease = now() + timedelta(minutes=until)
-            session.merge(MailboxListening(mailbox_id=box.id or 0, owner="a worker", since=now(), until=lease))
+            session.merge(MailboxListening(mailbox_id=box.id or 0, since=now()))
+            hold_in(session, "listening", box.id, 60.0 * until)
         assert expected in client.get(there).text
         assert ("new mail is noticed at once" in client.get("/mailboxes").text) == (until > 0)
     with house.database.session_scope() as session:
-        session.merge(MailboxListening(mailbox_id=box.id or 0, owner="a worker", until=now() + timedelta(minutes=1)))
+        hold_in(session, "listening", box.id)
         session.get_one(Mailbox, box.id).state = "paused"
     assert "New mail" not in client.get(there).text
 

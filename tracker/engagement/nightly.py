@@ -2,10 +2,9 @@
 
 from datetime import timedelta
 
-from sqlalchemy import update
-from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col
+from sqlmodel import Session
 
+from tracker.counting.bulk import insert_or_keep
 from tracker.db import now
 from tracker.engagement.reevaluate import reevaluate
 from tracker.house import House
@@ -17,27 +16,32 @@ EVERY = timedelta(days=1)
 
 def judge_nightly(house: House) -> int:
     """Judges everything again when a day has passed. Returns 0: there is never more to do at once."""
+    with house.database.reading() as session:
+        job = session.get(Job, NAME)
+    if job is None:  # the first look of all only sets the date
+        with house.database.session_scope() as session:
+            session.execute(insert_or_keep(session, Job).values(name=NAME, due_at=now() + EVERY))
+        return 0
+    if not _is_due(job):
+        return 0
     with house.database.session_scope() as session:
-        mine = _claim(session)
-    if mine:
+        lease = house.leases.claim(session, "job", NAME)
+        still_due = _is_due(session.get_one(Job, NAME))
+    if lease is None:
+        return 0
+    if still_due:
         reevaluate(house)
+    with house.database.session_scope() as session:
+        if house.leases.release(session, lease) and still_due:
+            _done(session)
     return 0
 
 
-def _claim(session: Session) -> bool:
-    """Whether it is due, and ours to do. The first look of all only sets the date."""
-    moment = now()
-    due = update(Job).where(col(Job.name) == NAME, col(Job.due_at) <= moment).values(due_at=moment + EVERY)
-    if session.exec(due).rowcount == 1:
-        return True
-    if session.get(Job, NAME) is None:
-        _begin(session)
-    return False
+def _is_due(job: Job) -> bool:
+    return job.due_at <= now()
 
 
-def _begin(session: Session) -> None:
-    try:
-        with session.begin_nested():
-            session.add(Job(name=NAME, due_at=now() + EVERY))
-    except IntegrityError:  # another worker began at this moment
-        return
+def _done(session: Session) -> None:
+    job = session.get_one(Job, NAME)
+    job.due_at = now() + EVERY
+    session.add(job)

@@ -9,7 +9,7 @@ from tracker.house import House
 from tracker.inbound.stopping import Stopping
 from tracker.inbound.sync import sync_mailbox
 from tracker.inbound.taking import Take
-from tracker.inbound.timetable import Claim, claim_due, release_leases_of_dead
+from tracker.inbound.timetable import Claim, claim_due
 
 log = logging.getLogger(__name__)
 
@@ -23,23 +23,21 @@ OLD_FILE_SECONDS = 3600.0
 class Mailboxes:
     """Called again and again by the worker; starts what is due and comes back at once."""
 
-    def __init__(self, worker: str, take: Take, at_once: int = AT_ONCE) -> None:
-        self._worker, self._take, self._at_once = worker, take, at_once
+    def __init__(self, take: Take, at_once: int = AT_ONCE) -> None:
+        self._take, self._at_once = take, at_once
         self._threads: list[threading.Thread] = []
         self._last_login: dict[str, float] = {}
-        self._number = 0
         self._begun = False
         self._stopping = Stopping()
 
     def __call__(self, house: House) -> int:
         """Starts reading what is due and can be started now. Returns 0: it is asked again after the pause of its task."""
         if not self._begun:
-            release_leases_of_dead(house)
             _clear_loading(house)
             self._begun = True
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         while len(self._threads) < self._at_once:
-            claim = self._claim(house)
+            claim = claim_due(house)
             if claim is None:
                 return 0
             self._pause(claim.host)
@@ -70,11 +68,6 @@ class Mailboxes:
             self._stopping.cut()
             self.join(seconds / 2)
 
-    def _claim(self, house: House) -> Claim | None:
-        # Each run has a name of its own, so that a lease that this worker lost and took again is seen to be another's.
-        self._number += 1
-        return claim_due(house, f"{self._worker}:{self._number}"[-64:])
-
     def _pause(self, host: str) -> None:
         wait = self._last_login.get(host, 0.0) + BETWEEN_LOGINS - time.monotonic()
         if wait > 0:
@@ -88,9 +81,9 @@ class Mailboxes:
             log.error("mailbox %s: %s: %s", claim.mailbox_id, type(error).__name__, error)
 
 
-def sync_due(house: House, worker: str, take: Take) -> int:
+def sync_due(house: House, take: Take) -> int:
     """Reads one mailbox that is due, here and now. Returns how many that were."""
-    claim = claim_due(house, worker)
+    claim = claim_due(house)
     if claim is None:
         return 0
     sync_mailbox(house, claim, take)

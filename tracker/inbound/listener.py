@@ -28,6 +28,7 @@ from tracker.inbound.ear import Ear, NoIdle, open_ear
 from tracker.inbound.imap import Opened
 from tracker.inbound.listening import Target
 from tracker.inbound.refusals import Refusal, of_words
+from tracker.lease import HeldLease
 from tracker.models import MailboxState
 
 log = logging.getLogger(__name__)
@@ -44,8 +45,6 @@ class Pace:
     round: float = 0.5
     look: float = 5.0
     """Between two looks at the rows: who switched a mailbox off or changed it is heard of."""
-    lease: float = 20.0
-    """Between two renewals of the leases."""
     renew: float = 9 * 60.0
     """IDLE is said again after so long: RFC 2177 asks for it within 29 minutes, routers forget a silent line sooner."""
     answer: float = 30.0
@@ -71,6 +70,7 @@ class Listened:
     """A mailbox that is ours to listen to: with its line, or between two."""
 
     target: Target
+    lease: HeldLease
     ear: Ear | None = None
     is_opening: bool = False
     try_at: float = 0.0
@@ -87,16 +87,16 @@ class Listened:
 class Listener:
     """Called again and again by the worker; each time it waits a moment for news. At most ``most`` mailboxes; 0 is off."""
 
-    def __init__(self, worker: str, most: int, pace: Pace | None = None) -> None:
-        self._owner, self._most, self._pace = worker[:64], most, pace or Pace()
+    def __init__(self, most: int, pace: Pace | None = None) -> None:
+        self._most, self._pace = most, pace or Pace()
         self._selector = selectors.DefaultSelector()
         self._all: dict[int, Listened] = {}
         self._leaving: dict[Ear, float] = {}
         self._opened: SimpleQueue[tuple[Listened, Ear | Refusal | None]] = SimpleQueue()
         self._opening = 0
         self._next_login: dict[str, float] = {}
-        self._look_at = self._renew_at = 0.0
-        self._begun = self._ended = False
+        self._look_at = 0.0
+        self._ended = False
 
     def __call__(self, house: House) -> int:
         """One round. Returns how many mailboxes are listened to."""
@@ -115,26 +115,20 @@ class Listener:
     def end(self, house: House, _seconds: float) -> None:
         """Says goodbye at every line, and lets other workers listen at once."""
         self._ended = True
-        for listened in list(self._all.values()):
+        ours = list(self._all.values())
+        for listened in ours:
             self._leave(listened)
         while self._leaving:
             self._wait(0.1)
         self._take_opened(house)
         self._selector.close()
-        listening.leave_all(house, self._owner)
+        for listened in ours:
+            listening.let_go(house, listened.lease)
 
     def _look(self, house: House) -> None:
         """What is ours still, and what is to be had. Raises what the database raises; then the lines simply go on."""
         moment = time.monotonic()
-        if not self._begun:
-            listening.take_over_from_dead(house, self._owner)
-            self._begun = True
-        if moment >= self._renew_at:
-            listening.renew(house, self._owner)
-            self._renew_at = moment + self._pace.lease
-        mine = listening.still_mine(house, self._owner)
-        for number in mine.keys() - self._all.keys():  # left while the database was away
-            listening.let_go(house, self._owner, number)
+        mine = listening.still_held(house, [listened.lease for listened in self._all.values()])
         for number, listened in list(self._all.items()):
             if mine.get(number) == listened.target:
                 listened.target = mine[number]  # read further, perhaps
@@ -143,8 +137,8 @@ class Listener:
                 self._let_go(house, listened, rest=self._pace.rest if paused else 0.0)
         room = min(self._most - len(self._all), TAKEN_AT_ONCE)
         if room > 0:
-            for number, target in listening.take(house, self._owner, room).items():
-                self._all[number] = Listened(target)
+            for lease, target in listening.take(house, room).items():
+                self._all[target.mailbox_id] = Listened(target, lease)
         self._look_at = moment + self._pace.look
 
     def _open(self, house: House) -> None:
@@ -268,8 +262,7 @@ class Listener:
 
     def _let_go(self, house: House, listened: Listened, *, rest: float = 0.0, refused: bool = False) -> None:
         self._leave(listened)
-        number = listened.target.mailbox_id
-        listening.let_go(house, self._owner, number, rest=timedelta(seconds=rest), refused=refused)
+        listening.let_go(house, listened.lease, rest=timedelta(seconds=rest), refused=refused)
 
     def _leave(self, listened: Listened) -> None:
         self._all.pop(listened.target.mailbox_id, None)
@@ -293,7 +286,7 @@ class Listener:
             self._note_some(house, changed, hears=hears)
 
     def _note_some(self, house: House, some: Iterable[Listened], *, hears: bool) -> None:
-        listening.note_hears(house, self._owner, [one.target.mailbox_id for one in some], hears=hears)
+        listening.note_hears(house, [one.lease for one in some], hears=hears)
         for one in some:
             one.is_noted = hears
 

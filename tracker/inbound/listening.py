@@ -15,11 +15,12 @@ from sqlmodel import Session, and_, col, or_, select, update
 from tracker.counting.bulk import insert_or_keep
 from tracker.db import now
 from tracker.house import House
-from tracker.inbound.timetable import dead_among, is_free
-from tracker.models import Credential, Mailbox, MailboxFolder, MailboxListening, MailboxState
+from tracker.inbound.timetable import being_read
+from tracker.inbound.timetable import is_free as is_not_read
+from tracker.lease import HeldLease, is_free, is_held
+from tracker.models import Credential, Lease, Mailbox, MailboxFolder, MailboxListening, MailboxState
 
-LEASE = timedelta(seconds=60)
-"""How long after a worker's last sign of life another one listens in its place."""
+LEASE = "listening"
 
 
 @dataclass(frozen=True)
@@ -38,55 +39,35 @@ class Target:
 _SIGN_IN = ("id", "host", "port", "security", "login", "auth", "secret", "grant_id")
 
 
-def take_over_from_dead(house: House, owner: str) -> None:
-    """At start: gives free what a process of this machine held that no longer lives, or that had our name before us."""
-    with house.database.session_scope() as session:
-        owners = session.exec(select(MailboxListening.owner).distinct()).all()
-        for gone in {*dead_among(owners), owner}.intersection(filter(None, owners)):
-            _free(session, gone)
-
-
-def leave_all(house: House, owner: str) -> None:
-    """At the end: the next worker may listen at once."""
-    with house.database.session_scope() as session:
-        _free(session, owner)
-
-
-def _free(session: Session, owner: str) -> None:
-    theirs = update(MailboxListening).where(col(MailboxListening.owner) == owner)
-    session.exec(theirs.values(owner=None, until=None, since=None))
-
-
-def renew(house: House, owner: str) -> None:
-    """Prolongs every lease of ours that nobody else has taken."""
-    with house.database.session_scope() as session:
-        mine = update(MailboxListening).where(col(MailboxListening.owner) == owner)
-        session.exec(mine.values(until=now() + LEASE))
-
-
-def still_mine(house: House, owner: str) -> dict[int, Target]:
-    """The mailboxes that we hold and that are to be listened to as before, as they are now."""
+def still_held(house: House, leases: Iterable[HeldLease]) -> dict[int, Target]:
+    """The mailboxes among these leases that are ours still and to be listened to as before, as they are now."""
+    ours = {int(lease.subject): lease for lease in leases}
     with house.database.reading() as session:
-        held = _wanted().join(MailboxListening, col(MailboxListening.mailbox_id) == col(Mailbox.id))
-        return _targets(session, held.where(col(MailboxListening.owner) == owner, col(MailboxListening.until) > now()))
+        held = select(Lease.token).where(col(Lease.kind) == LEASE, col(Lease.until) > now())
+        tokens = set(session.exec(held))
+        numbers = [number for number, lease in ours.items() if lease.token in tokens]
+        return _targets(session, _wanted().where(col(Mailbox.id).in_(numbers))) if numbers else {}
 
 
-def take(house: House, owner: str, most: int) -> dict[int, Target]:
+def take(house: House, most: int) -> dict[HeldLease, Target]:
     """Some mailboxes that nobody listens to, ours from now on. Writes nothing in vain."""
-    with house.database.reading() as session:
-        found = _wanted().outerjoin(MailboxListening, col(MailboxListening.mailbox_id) == col(Mailbox.id))
-        free = or_(col(MailboxListening.mailbox_id).is_(None), _may_be_taken(now()))
-        targets = _targets(session, found.where(free).order_by(col(Mailbox.id)).limit(most))
-    return {number: target for number, target in targets.items() if _take(house, owner, number)}
-
-
-def _take(house: House, owner: str, mailbox_id: int) -> bool:
     moment = now()
+    with house.database.reading() as session:
+        wanted = _wanted().outerjoin(MailboxListening, col(MailboxListening.mailbox_id) == col(Mailbox.id))
+        wanted = wanted.where(_may_be_taken(moment)).order_by(col(Mailbox.id)).limit(most)
+        targets = _targets(session, wanted)
+    leases = {number: _take(house, number) for number in targets}
+    return {lease: targets[number] for number, lease in leases.items() if lease is not None}
+
+
+def _take(house: House, mailbox_id: int) -> HeldLease | None:
     with house.database.session_scope() as session:
-        session.execute(insert_or_keep(session, MailboxListening).values(mailbox_id=mailbox_id))
-        free = update(MailboxListening).where(col(MailboxListening.mailbox_id) == mailbox_id)
-        free = free.where(_is_free(moment))
-        return session.exec(free.values(owner=owner, until=moment + LEASE, since=None)).rowcount == 1
+        lease = house.leases.claim(session, LEASE, mailbox_id)
+        if lease is not None:
+            session.execute(insert_or_keep(session, MailboxListening).values(mailbox_id=mailbox_id))
+            ours = update(MailboxListening).where(col(MailboxListening.mailbox_id) == mailbox_id)
+            session.exec(ours.values(since=None))
+        return lease
 
 
 def _wanted() -> Any:
@@ -105,16 +86,13 @@ def _healthy() -> tuple[ColumnElement[bool], ...]:
     )  # fmt: skip
 
 
-def _is_free(moment: datetime) -> ColumnElement[bool]:
-    return or_(col(MailboxListening.owner).is_(None), col(MailboxListening.until) < moment)
-
-
 def _may_be_taken(moment: datetime) -> ColumnElement[bool]:
     """A refused sign-in is not tried again before a run has shown that it works: a provider may lock the account."""
     refused = col(MailboxListening.refused_at)
     renewed = col(Credential.changed_at) > refused
     rested = or_(col(MailboxListening.not_before).is_(None), col(MailboxListening.not_before) <= moment, renewed)
-    return and_(_is_free(moment), rested, or_(refused.is_(None), refused < col(Mailbox.good_run_at)))
+    allowed = or_(refused.is_(None), refused < col(Mailbox.good_run_at))
+    return and_(is_free(LEASE, col(Mailbox.id), moment), rested, allowed)
 
 
 def _targets(session: Session, query: Any) -> dict[int, Target]:
@@ -143,14 +121,14 @@ def _same(name: str) -> str:
     return "INBOX" if name.upper() == "INBOX" else name
 
 
-def note_hears(house: House, owner: str, mailbox_ids: Collection[int], *, hears: bool) -> None:
+def note_hears(house: House, leases: Collection[HeldLease], *, hears: bool) -> None:
     """Whether the server tells us of new mail; said on the mailbox's page."""
-    if not mailbox_ids:
+    if not leases:
         return
     values: dict[str, Any] = {"since": now(), "refused_at": None, "not_before": None} if hears else {"since": None}
     with house.database.session_scope() as session:
-        mine = update(MailboxListening).where(col(MailboxListening.mailbox_id).in_(mailbox_ids))
-        session.exec(mine.where(col(MailboxListening.owner) == owner).values(**values))
+        ours = [int(lease.subject) for lease in leases if house.leases.holds(session, lease)]
+        session.exec(update(MailboxListening).where(col(MailboxListening.mailbox_id).in_(ours)).values(**values))
 
 
 def asks_for_pause(house: House, mailbox_id: int) -> bool:
@@ -160,17 +138,18 @@ def asks_for_pause(house: House, mailbox_id: int) -> bool:
         return mailbox is not None and mailbox.state == MailboxState.THROTTLED
 
 
-def let_go(house: House, owner: str, mailbox_id: int, *, rest: timedelta = timedelta(0), refused: bool = False) -> None:
+def let_go(house: House, lease: HeldLease, *, rest: timedelta = timedelta(0), refused: bool = False) -> None:
     """Somebody may listen again, after ``rest``; after a refused sign-in only once a run has worked."""
     moment = now()
-    values: dict[str, Any] = {"owner": None, "until": None, "since": None}
+    values: dict[str, Any] = {"since": None}
     if rest:
         values["not_before"] = moment + rest
     if refused:
         values["refused_at"] = moment
     with house.database.session_scope() as session:
-        mine = update(MailboxListening).where(col(MailboxListening.mailbox_id) == mailbox_id)
-        session.exec(mine.where(col(MailboxListening.owner) == owner).values(**values))
+        if house.leases.release(session, lease):
+            row = update(MailboxListening).where(col(MailboxListening.mailbox_id) == int(lease.subject))
+            session.exec(row.values(**values))
 
 
 def want_run(house: House, mailbox_id: int) -> bool:
@@ -180,14 +159,16 @@ def want_run(house: House, mailbox_id: int) -> bool:
     """
     moment = now()
     with house.database.session_scope() as session:
-        due = update(Mailbox).where(col(Mailbox.id) == mailbox_id, *_healthy(), is_free(moment))
+        due = update(Mailbox).where(col(Mailbox.id) == mailbox_id, *_healthy(), is_not_read(moment))
         if session.exec(due.values(sync_wanted=True, due_at=moment)).rowcount == 1:
             return True
-        mailbox = session.get(Mailbox, mailbox_id)
-        return mailbox is None or mailbox.lease_until is None or mailbox.lease_until < moment
+        return mailbox_id not in being_read(session)
 
 
 def is_heard(session: Session, mailbox: Mailbox) -> bool:
     """Whether new mail of the mailbox is noticed at once just now."""
-    row = session.get(MailboxListening, mailbox.id) if mailbox.active and mailbox.state == MailboxState.ACTIVE else None
-    return row is not None and row.since is not None and row.until is not None and row.until > now()
+    if not mailbox.active or mailbox.state != MailboxState.ACTIVE:
+        return False
+    hears = (col(MailboxListening.mailbox_id) == mailbox.id) & col(MailboxListening.since).is_not(None)
+    held = is_held(LEASE, col(MailboxListening.mailbox_id), now())
+    return session.exec(select(MailboxListening.mailbox_id).where(hears, held)).first() is not None

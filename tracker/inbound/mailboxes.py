@@ -10,6 +10,7 @@ from tracker.addresses import AddressError, normalise
 from tracker.db import now
 from tracker.inbound.canonical import canonical
 from tracker.inbound.credentials import MailboxError, can_sign_in, mailboxes_of
+from tracker.lease import free_subject
 from tracker.models import Credential, FirstWindow, Mailbox, MailboxFolder, MailboxState, User
 from tracker.preferences import preference
 from tracker.sentences import Sentence
@@ -195,8 +196,8 @@ def _revive(session: Session, mailbox: Mailbox) -> None:
     """As if it were new, but for its letters: what is on the server is looked at by identity again."""
     mailbox.removed_at, mailbox.active, mailbox.active_since = None, True, now()
     mailbox.good_run_at = mailbox.broken_at = mailbox.paused_at = None
-    mailbox.lease_owner = mailbox.lease_until = None
     if mailbox.id is not None:
+        free_subject(session, "mailbox", mailbox.id)
         fresh = update(MailboxFolder).where(col(MailboxFolder.mailbox_id) == mailbox.id)
         session.exec(fresh.values(uidvalidity=None, last_uid=0, good_run_at=None, cut_off=first_cut_off(mailbox)))
 

@@ -19,7 +19,7 @@ from tracker.inbound.pop3_run import Pop3Run
 from tracker.inbound.refusals import Refusal
 from tracker.inbound.stopping import Stopping
 from tracker.inbound.taking import Stopped, Take, Taking
-from tracker.inbound.timetable import Claim, back_off, ended_badly, ended_well, let_go
+from tracker.inbound.timetable import Claim, back_off, ended_badly, ended_well
 from tracker.models import Credential, Mailbox, MailboxState
 from tracker.notify import add_notice
 from tracker.sentences import Sentence
@@ -38,11 +38,11 @@ def sync_mailbox(house: House, claim: Claim, take: Take, stopping: Stopping | No
     """
     if claim.checking and not _works(house, claim):
         return 0
-    taking = Taking(house, claim.mailbox_id, claim.owner, take, stopping or Stopping())
+    taking = Taking(house, claim.mailbox_id, claim.lease, take, stopping or Stopping())
     try:
         complete, refusal = _read(house, claim, taking)
     except Stopped:
-        _note(house, claim, taking, lambda mailbox, session: let_go(mailbox))
+        _note(house, claim, taking, lambda mailbox, session: None)
         return taking.loaded
     except SQLAlchemyError:
         raise
@@ -61,7 +61,6 @@ def _works(house: House, claim: Claim) -> bool:
     finding = check_mailbox(house, claim.mailbox_id)
 
     def ended(mailbox: Mailbox, _session: Session) -> None:
-        let_go(mailbox)
         if finding.state == MailboxState.THROTTLED:
             mailbox.due_at = now() + back_off(2)
 
@@ -113,7 +112,7 @@ def _note(house: House, claim: Claim, taking: Taking | None, ended: Callable[[Ma
             subject = f"mailbox:{mailbox.id}:{now():%Y-%m-%dT%H:%M:%S.%f}"
             facts = {"letters": taking.silent}
             add_notice(session, "first_load", subject, mailbox.user_id, mailbox.id, facts=facts)
-        if mailbox.lease_owner == claim.owner:
+        if house.leases.release(session, claim.lease):
             mailbox.run_loaded = taking.loaded if taking is not None else 0
             ended(mailbox, session)
             session.add(mailbox)
@@ -121,8 +120,8 @@ def _note(house: House, claim: Claim, taking: Taking | None, ended: Callable[[Ma
 
 def _ended(mailbox: Mailbox, session: Session, claim: Claim, refusal: Refusal | None, complete: bool) -> None:
     if not mailbox.active or mailbox.removed_at is not None or mailbox.state == MailboxState.CHECKING:
-        let_go(mailbox)
-    elif refusal is not None:
+        return  # it was switched off or changed meanwhile: nothing is said about it
+    if refusal is not None:
         ended_badly(mailbox, session, refusal)
     else:
         ended_well(mailbox, claim, session, complete=complete)

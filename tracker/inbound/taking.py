@@ -15,7 +15,8 @@ from tracker.db import now
 from tracker.house import House
 from tracker.inbound.fetched import Accepted, Fetched, Place
 from tracker.inbound.stopping import Stopping
-from tracker.inbound.timetable import still_ours
+from tracker.inbound.timetable import may_go_on
+from tracker.lease import HeldLease
 from tracker.models import FetchRetry, LetterCopy, Mailbox, MailboxFolder, MailboxProblem, PendingAction
 from tracker.sentences import Sentence
 
@@ -42,7 +43,7 @@ class Taking:
 
     house: House
     mailbox_id: int
-    owner: str
+    lease: HeldLease
     take: Take
     stopping: Stopping = field(default_factory=Stopping)
     loaded: int = 0
@@ -162,7 +163,7 @@ class Taking:
         return mailbox
 
     def _may_go_on(self, session: Session, mailbox: Mailbox) -> bool:
-        return not self.stopping.wanted and still_ours(session, mailbox, self.owner)
+        return not self.stopping.wanted and may_go_on(session, self.house, mailbox, self.lease)
 
     def _failed(self, fetched: Fetched, cursor: int | None, error: Exception) -> None:
         problem = f"{type(error).__name__}: {error}"[:500].replace("\0", "")  # PostgreSQL takes no NUL

@@ -1,26 +1,24 @@
-"""When a mailbox is due, who holds it, and what the end of a run makes of its state."""
+"""When a mailbox is due, who reads it, and what the end of a run makes of its state."""
 
-import os
 import random
-import socket
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement
-from sqlmodel import Session, col, func, or_, select, update
+from sqlmodel import Session, col, func, select, update
 
 from tracker.db import now
 from tracker.house import House
 from tracker.inbound.mailboxes import set_state
 from tracker.inbound.refusals import Refusal
+from tracker.lease import HeldLease, held_subjects
+from tracker.lease import is_free as lease_is_free
 from tracker.models import Credential, Mailbox, MailboxState
 from tracker.notify import add_notice
 
 EVERY = timedelta(minutes=10)
 JITTER = 30.0
-LEASE = timedelta(minutes=5)
-"""How long a run may be silent before another worker takes its mailbox."""
+LEASE = "mailbox"
 AT_ONCE_PER_HOST = 2
 BACK_OFF = tuple(timedelta(minutes=m) for m in (1, 2, 5, 10, 30, 60))
 TROUBLED_AFTER = 3
@@ -40,58 +38,59 @@ class Claim:
     """A mailbox that is ours for a run. ``planned`` is when it was due."""
 
     mailbox_id: int
-    owner: str
+    lease: HeldLease
     host: str
     planned: datetime
     checking: bool
 
 
-def claim_due(house: House, owner: str) -> Claim | None:
-    """The next mailbox that is due and free, held for :data:`LEASE`; None when there is none. Writes nothing in vain."""
+def claim_due(house: House) -> Claim | None:
+    """The next mailbox that is due and free, held by a lease; None when there is none. Writes nothing in vain."""
     with house.database.reading() as session:
-        if not _due(session, now()):
+        if _next_due(session, now()) is None:
             return None
     with house.database.session_scope() as session:
         moment = now()
-        for mailbox, host in _due(session, moment):
-            if _held(session, host, moment) >= AT_ONCE_PER_HOST:
-                continue
-            take = update(Mailbox).where(col(Mailbox.id) == mailbox.id, col(Mailbox.due_at) <= moment, is_free(moment))
-            held = take.values(
-                lease_owner=owner, lease_until=moment + LEASE, sync_wanted=False, run_started_at=moment, run_loaded=0
-            )
-            if session.exec(held).rowcount == 1:
-                assert mailbox.id is not None
-                assert mailbox.due_at is not None
-                return Claim(mailbox.id, owner, host, mailbox.due_at, mailbox.state == MailboxState.CHECKING)
-    return None
+        following = _next_due(session, moment)
+        lease = following and house.leases.claim(session, LEASE, following[0].id)
+        if not following or not lease:
+            return None
+        mailbox, host = following
+        start = update(Mailbox).where(col(Mailbox.id) == mailbox.id, col(Mailbox.due_at) <= moment)
+        if session.exec(start.values(sync_wanted=False, run_started_at=moment, run_loaded=0)).rowcount != 1:
+            house.leases.release(session, lease)  # another worker has just read it
+            return None
+        assert mailbox.id is not None
+        assert mailbox.due_at is not None
+        return Claim(mailbox.id, lease, host, mailbox.due_at, mailbox.state == MailboxState.CHECKING)
 
 
 def is_free(moment: datetime) -> ColumnElement[bool]:
     """No run holds the mailbox at this moment."""
-    return or_(col(Mailbox.lease_until).is_(None), col(Mailbox.lease_until) < moment)
+    return lease_is_free(LEASE, col(Mailbox.id), moment)
 
 
-def _due(session: Session, moment: datetime) -> list[tuple[Mailbox, str]]:
+def being_read(session: Session) -> set[int]:
+    """The mailboxes that runs hold now."""
+    return {int(subject) for subject in held_subjects(session, LEASE)}
+
+
+def _next_due(session: Session, moment: datetime) -> tuple[Mailbox, str] | None:
+    """The mailbox that waits longest, one that its person wants read before all others; a host has few at once."""
     due = select(Mailbox, Credential.host).join(Credential, col(Credential.id) == col(Mailbox.credential_id))
     due = due.where(col(Mailbox.due_at) <= moment, is_free(moment), col(Mailbox.removed_at).is_(None))
-    return list(session.exec(due.order_by(col(Mailbox.sync_wanted).desc(), col(Mailbox.due_at)).limit(50)).all())
+    waiting = session.exec(due.order_by(col(Mailbox.sync_wanted).desc(), col(Mailbox.due_at)).limit(50)).all()
+    return next((each for each in waiting if _runs_at(session, each[1], moment) < AT_ONCE_PER_HOST), None)
 
 
-def _held(session: Session, host: str, moment: datetime) -> int:
+def _runs_at(session: Session, host: str, moment: datetime) -> int:
     held = select(func.count()).select_from(Mailbox).join(Credential, col(Credential.id) == col(Mailbox.credential_id))
-    return session.exec(held.where(col(Credential.host) == host, col(Mailbox.lease_until) >= moment)).one()
+    return session.exec(held.where(col(Credential.host) == host, ~is_free(moment))).one()
 
 
-def still_ours(session: Session, mailbox: Mailbox, owner: str) -> bool:
-    """Whether the run may go on: the lease is ours and nobody switched off. Prolongs the lease."""
-    moment = now()
-    if mailbox.lease_owner != owner or not mailbox.active or mailbox.removed_at is not None:
-        return False
-    if mailbox.lease_until is None or mailbox.lease_until - moment < LEASE - timedelta(minutes=1):
-        mailbox.lease_until = moment + LEASE
-        session.add(mailbox)
-    return True
+def may_go_on(session: Session, house: House, mailbox: Mailbox, lease: HeldLease) -> bool:
+    """Whether the run may go on: the mailbox is still ours, and nobody switched it off."""
+    return mailbox.active and mailbox.removed_at is None and house.leases.holds(session, lease)
 
 
 def ended_well(mailbox: Mailbox, claim: Claim, session: Session, *, complete: bool) -> None:
@@ -128,11 +127,6 @@ def ended_badly(mailbox: Mailbox, session: Session, refusal: Refusal) -> None:
     _release(mailbox, due)
 
 
-def let_go(mailbox: Mailbox) -> None:
-    """The run ended because its mailbox was switched off, removed or taken over: nothing is said about it."""
-    mailbox.lease_owner = mailbox.lease_until = None
-
-
 def _refused(mailbox: Mailbox, refusal: Refusal, moment: datetime) -> datetime | None:
     """Refused logins that are too close together are one: servers have moments."""
     if mailbox.login_failed_at is None or moment - mailbox.login_failed_at >= REFUSALS_APART:
@@ -146,7 +140,6 @@ def _refused(mailbox: Mailbox, refusal: Refusal, moment: datetime) -> datetime |
 
 def _release(mailbox: Mailbox, due: datetime | None) -> None:
     mailbox.run_ended_at = now()
-    mailbox.lease_owner = mailbox.lease_until = None
     # Somebody may have pressed the button while we ran.
     mailbox.due_at = now() if mailbox.sync_wanted else due
 
@@ -168,29 +161,3 @@ def _tell(session: Session, mailbox: Mailbox, event: str) -> None:
     subject = f"mailbox:{mailbox.id}:{mailbox.broken_at:%Y-%m-%dT%H:%M:%S}"
     facts = {"state": mailbox.state, "since": mailbox.broken_at.isoformat()}
     add_notice(session, event, subject, mailbox.user_id, mailbox.id, facts=facts)
-
-
-def release_leases_of_dead(house: House) -> None:
-    """At start: gives free what a process of this machine held that no longer lives."""
-    with house.database.session_scope() as session:
-        held = select(Mailbox.lease_owner).where(col(Mailbox.lease_owner).is_not(None)).distinct()
-        dead = dead_among(session.exec(held).all())
-        if dead:
-            free = update(Mailbox).where(col(Mailbox.lease_owner).in_(dead))
-            session.exec(free.values(lease_owner=None, lease_until=None, due_at=now()))
-
-
-def dead_among(owners: Iterable[str | None]) -> list[str]:
-    """Those that were processes of this machine and no longer live. Of other machines nothing is known."""
-    here = f"{socket.gethostname()}:"[:60]
-    return [owner for owner in owners if owner and owner.startswith(here) and not _lives(owner)]
-
-
-def _lives(owner: str) -> bool:
-    try:
-        os.kill(int(owner.split(":")[1]), 0)
-    except (ProcessLookupError, ValueError, IndexError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

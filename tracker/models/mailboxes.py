@@ -6,9 +6,7 @@ What was decided here:
 * A mailbox that is removed stays as a row with ``removed_at``: its letters and tombstones wait until the same person connects the
   same address again, which revives the row. Among those not removed the canonical address is unique in the whole installation.
 * A row of :class:`MailboxFolder` is the cursor of one folder; a POP3 mailbox has one, whose letters are known by UIDL.
-* A run holds the mailbox by ``lease_owner`` and ``lease_until``, taken by conditional update.
-* Listening has leases of its own, in :class:`MailboxListening`: they are renewed again and again, beside whatever a run or a person
-  does with the mailbox's row.
+* A run holds the mailbox by a lease (:mod:`tracker.lease`); so does, by one of its own, whoever listens to it.
 * What is to be done on a server (mark read, delete) is a row written in the letter's own transaction, and done afterwards.
 """
 
@@ -133,8 +131,6 @@ class Mailbox(SQLModel, table=True):
     """When the next run is planned; None while nothing is to be fetched."""
     sync_wanted: bool = False
     """Somebody pressed “sync now”, or the server announced a letter: the next run comes at once, before others that are due."""
-    lease_owner: str | None = Field(default=None, max_length=64)
-    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     run_started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     run_ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     run_problem: str = Field(default="", sa_type=SentenceText)
@@ -160,9 +156,6 @@ class MailboxListening(SQLModel, table=True):
     __tablename__ = "mailbox_listening"
 
     mailbox_id: int = Field(primary_key=True, foreign_key="mailbox.id", ondelete="CASCADE")
-    owner: str | None = Field(default=None, max_length=64, index=True)
-    until: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    """The lease: a worker that dies is followed by another one after it."""
     since: datetime | None = Field(default=None, sa_type=UtcDateTime)
     """When the server began to tell us of new mail; None while it does not."""
     not_before: datetime | None = Field(default=None, sa_type=UtcDateTime)

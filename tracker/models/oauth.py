@@ -24,8 +24,6 @@ class OAuthGrant(SQLModel, table=True):
     refresh_token: bytes | None = Field(default=None, sa_type=LargeBinary)
     access_token: bytes | None = Field(default=None, sa_type=LargeBinary)
     access_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    renewing_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    """Somebody is fetching a new access token; whoever else needs one waits for it."""
     state: str = Field(default="works", max_length=16)
     """works, or needs_sign_in when the provider takes the refresh token no more"""
     detail: str = Field(default="", sa_type=SentenceText)

@@ -146,7 +146,7 @@ DATA: Mapping[str, Columns] = {
     ),
     "oauth_grant": _columns(
         staff="user_id address",
-        plain="id public_id provider refresh_token access_token access_expires_at renewing_until state detail granted_at",
+        plain="id public_id provider refresh_token access_token access_expires_at state detail granted_at",
     ),
     "account": _columns(
         staff="user_id name address smtp_login imap_login signature",
@@ -164,10 +164,10 @@ DATA: Mapping[str, Columns] = {
         plain="id public_id credential_id active repeat_period_days folders all_folders first_window collect_pause_days "
         "only_unread mark_read delete_loaded delete_after_days delete_since notify_manager create_customer notify_skipped "
         "unwrap_forwarded group shop state state_detail state_since found_folders letters_on_server capabilities gmail checked_at "
-        "active_since paused_at due_at sync_wanted lease_owner lease_until run_started_at run_ended_at run_problem run_loaded "
+        "active_since paused_at due_at sync_wanted run_started_at run_ended_at run_problem run_loaded "
         "good_run_at failures login_failures login_failed_at broken_at created_at removed_at",
     ),
-    "mailbox_listening": _columns(plain="mailbox_id owner until since not_before refused_at"),
+    "mailbox_listening": _columns(plain="mailbox_id since not_before refused_at"),
     "mailbox_folder": _columns(
         plain="id mailbox_id raw_name name delimiter uidvalidity last_uid cut_off good_run_at rebuilt_at"
     ),

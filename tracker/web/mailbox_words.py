@@ -1,6 +1,6 @@
 """Mailboxes in words: how they stand, and how far behind they are."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 from tracker.db import now
@@ -48,17 +48,16 @@ def is_late(mailbox: Mailbox) -> bool:
     return lag is not None and lag > LATE
 
 
-def is_busy(mailbox: Mailbox) -> bool:
+def is_busy(mailbox: Mailbox, being_read: Collection[int]) -> bool:
     """Whether its state will change in a moment: it is being checked or read, or waits for a worker to do so."""
     if not mailbox.active:
         return False
-    read = mailbox.lease_until is not None and mailbox.lease_until > now()
-    return read or mailbox.sync_wanted or mailbox.state == MailboxState.CHECKING
+    return mailbox.id in being_read or mailbox.sync_wanted or mailbox.state == MailboxState.CHECKING
 
 
-def next_words(mailbox: Mailbox) -> str:
+def next_words(mailbox: Mailbox, being_read: Collection[int]) -> str:
     """When it is read next; empty when that is not planned."""
-    if mailbox.lease_until is not None and mailbox.lease_until > now():
+    if mailbox.id in being_read:
         return _("being read now")
     if mailbox.due_at is None or not mailbox.active:
         return ""

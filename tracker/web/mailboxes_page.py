@@ -19,6 +19,7 @@ from tracker.inbound.credentials import (
 from tracker.inbound.listening import is_heard
 from tracker.inbound.mailboxes import change_mailbox, connect_mailbox, credential_changed, remove_mailbox, sync_now
 from tracker.inbound.recount import preview, recount
+from tracker.inbound.timetable import being_read
 from tracker.locale import gettext as _
 from tracker.locale import ngettext, said
 from tracker.mail_services import PRESETS
@@ -50,6 +51,7 @@ def mailboxes(request: Request, user: User) -> Response:
             "figures": figures_of(session, found),
             "problems": problem_counts(session, found),
             "heard": {mailbox.id for mailbox in found if is_heard(session, mailbox)},
+            "being_read": being_read(session),
             "words": mailbox_words,
             "days": RECENT_DAYS,
             "limit": preference(session, "mailbox_limit"),
@@ -209,6 +211,7 @@ def _form(
         credential = credential_of(session, mailbox) if mailbox else None
         problems = problems_of(session, mailbox)
         at_once = mailbox is not None and is_heard(session, mailbox)
+        read_now = being_read(session)
     reading = {key: preset for key, preset in PRESETS.items() if preset.imap_host or key == "other"}
     context = {
         "mailbox": mailbox,
@@ -223,6 +226,7 @@ def _form(
         "first_windows": [(key, _(name), _(hint) if hint else "") for key, (name, hint) in FIRST_WINDOWS.items()],
         "problems": problems,
         "at_once": at_once,
+        "being_read": read_now,
         "providers": configured(house(request).settings),
         "words": mailbox_words,
     }

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +15,7 @@ from tests.inbound.listening.world import (
     assert_untouched,
     heard,
     left_alone,
+    listener_of,
     logins,
     read_once,
     row,
@@ -23,6 +23,7 @@ from tests.inbound.listening.world import (
     working,
 )
 from tests.inbound.mail_world import Post, credential_of, fresh_address, mailbox_on
+from tests.leases import free, hold, other_process
 from tests.servers import wait_until
 from tests.servers_nasty import CUT, NastyImap, nasty_imap
 from tests.test_worker import worker_process
@@ -35,47 +36,38 @@ from tracker.models import Mailbox, MailboxListening
 
 
 def test_two_workers_one_listener(house: House, post: Post, server: NastyImap) -> None:
-    with working(house, "test:2"):
-        with working(house, "test:1"):
+    ours, theirs = house.leases.process, "theirs"
+    with working(house):
+        with working(other_process(house, theirs)):
             wait_until(lambda: heard(post) and server.idling)
             stays(lambda: len(server.idling) <= 1)
-            first = row(post).owner
+            assert listener_of(post) in (ours, theirs)
         # One of them has gone, politely.
         wait_until(lambda: heard(post) and server.idling, 5)
-        assert row(post).owner == "test:2"
-        assert first in ("test:1", "test:2")
-    assert (row(post).owner, row(post).until) == (None, None)
-
-
-def held_by(owner: str, post: Post, seconds: float) -> MailboxListening:
-    until = now() + timedelta(seconds=seconds)
-    return MailboxListening(mailbox_id=post.mailbox_id, owner=owner, since=now(), until=until)
+        assert listener_of(post) == ours
+    assert listener_of(post) is None
 
 
 def test_a_worker_elsewhere_is_followed_after_its_lease(house: House, post: Post, server: NastyImap) -> None:
-    with house.database.session_scope() as session:
-        session.add(held_by("elsewhere:1", post, seconds=2))
+    hold(house, "listening", post.mailbox_id, seconds=2)
     with working(house):
         stays(lambda: not server.idling, 0.8)
-        wait_until(lambda: row(post).owner == "test:1" and heard(post), 10)
+        wait_until(lambda: listener_of(post) == house.leases.process and heard(post), 10)
 
 
 def test_a_worker_that_lost_its_lease_leaves(house: House, post: Post, server: NastyImap) -> None:
     with working(house):
         wait_until(lambda: heard(post) and server.idling)
-        with house.database.session_scope() as session:
-            listened = session.get_one(MailboxListening, post.mailbox_id)
-            listened.owner, listened.until = "elsewhere:1", now() + timedelta(minutes=1)
+        hold(house, "listening", post.mailbox_id)
         wait_until(lambda: not server.idling)
         assert server.said(rb"^LOGOUT")
-    assert row(post).owner == "elsewhere:1"
+    assert listener_of(post) == "elsewhere"
 
 
 @pytest.mark.timeout(180)
 def test_killed_while_listening_the_next_one_listens(house: House, post: Post, server: NastyImap) -> None:
     with worker_process(house) as process:
         wait_until(lambda: heard(post), 60)
-        assert row(post).owner == f"{socket.gethostname()}:{process.pid}"
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert heard(post), "nobody has said that it ended"
@@ -83,14 +75,6 @@ def test_killed_while_listening_the_next_one_listens(house: House, post: Post, s
         wait_until(lambda: len(server.idling) == 1 and heard(post), 30)
         arrives(server, "Still heard")
         wait_until(lambda: post.subjects() == ["Still heard"], 20)
-
-
-def test_other_pid_namespaces_do_not_hold_our_own_name(house: House, post: Post) -> None:
-    """In a container that started again we have the number that we had before."""
-    with house.database.session_scope() as session:
-        session.add(held_by("test:1", post, seconds=300))
-    with working(house):
-        wait_until(lambda: heard(post))
 
 
 def switch_off(post: Post) -> None:
@@ -190,10 +174,10 @@ def test_pauses_of_runs_are_not_shortened(house: House, post: Post) -> None:
         assert want_run(house, post.mailbox_id)
         assert (post.mailbox.due_at, post.mailbox.sync_wanted) == (later, False)
         post.change(failures=0, login_failures=0, state="active", active=True)
-    post.change(lease_owner="a run", lease_until=later)
+    hold(house, "mailbox", post.mailbox_id)
     assert not want_run(house, post.mailbox_id), "it is being read"
     assert (post.mailbox.due_at, post.mailbox.sync_wanted) == (later, False)
-    post.change(lease_until=None)
+    free(house, "mailbox", post.mailbox_id)
     assert want_run(house, post.mailbox_id)
     assert post.mailbox.sync_wanted
 
@@ -201,7 +185,7 @@ def test_pauses_of_runs_are_not_shortened(house: House, post: Post) -> None:
 def test_news_during_a_run_makes_another(house: House, post: Post, server: NastyImap) -> None:
     with working(house):
         wait_until(lambda: heard(post) and server.idling)
-        post.change(lease_owner="a run", lease_until=now() + timedelta(seconds=1.5))
+        hold(house, "mailbox", post.mailbox_id, seconds=1.5)
         arrives(server, "Just missed")
         stays(lambda: not post.subjects(), 0.8)
         wait_until(lambda: post.subjects() == ["Just missed"], 10)

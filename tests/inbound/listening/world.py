@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from tests.inbound.mail_world import Post, checked, letter
+from tests.leases import holder
 from tests.servers_nasty import NastyImap
 from tracker.db import now
 from tracker.house import House
@@ -17,14 +18,14 @@ from tracker.models import MailboxListening
 from tracker.worker import Task, Worker
 
 QUICK = Pace(
-    round=0.05, look=0.1, lease=0.3, gather=0.2, between_runs=0.5, between_logins=0.0, pause=0.05, longest_pause=0.1
+    round=0.05, look=0.1, gather=0.2, between_runs=0.5, between_logins=0.0, pause=0.05, longest_pause=0.1
 )  # fmt: skip
 IDLING = "IMAP4rev1 UIDPLUS ID AUTH=PLAIN IDLE"
 
 
 @contextmanager
-def working(house: House, name: str = "test:1", pace: Pace = QUICK, most: int = 100) -> Iterator[None]:
-    runs, listener = Mailboxes(name, accept_all), Listener(name, most, pace)
+def working(house: House, pace: Pace = QUICK, most: int = 100) -> Iterator[None]:
+    runs, listener = Mailboxes(accept_all), Listener(most, pace)
     worker = Worker(house, [Task("runs", runs, 0.1, end=runs.end), Task("new mail", listener, 0.1, end=listener.end)])
     worker.start()
     try:
@@ -44,6 +45,11 @@ def read_once(post: Post) -> Post:
 def row(post: Post) -> MailboxListening:
     (found,) = (row for row in post.rows(MailboxListening) if row.mailbox_id == post.mailbox_id)
     return found
+
+
+def listener_of(post: Post) -> str | None:
+    """The process that listens."""
+    return holder(post.house, "listening", post.mailbox_id)
 
 
 def heard(post: Post) -> bool:
@@ -79,4 +85,5 @@ def assert_untouched(post: Post) -> None:
 def left_alone(post: Post) -> bool:
     soon = now() + timedelta(hours=5)
     rows = [row for row in post.rows(MailboxListening) if row.mailbox_id == post.mailbox_id]
-    return any(row.owner is None and row.not_before is not None and row.not_before > soon for row in rows)
+    rests = any(row.not_before is not None and row.not_before > soon for row in rows)
+    return rests and listener_of(post) is None
