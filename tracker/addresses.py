@@ -254,14 +254,5 @@ def _name(written: str) -> str:
     return "".join(c for c in " ".join(plain.split()) if unicodedata.category(c) not in ("Cc", "Cs")).strip()
 
 
-def display_domain(address: str) -> str:
-    """The domain as people write it (U-labels, RFC 5890)."""
-    domain = domain_of(address)
-    try:
-        return idna.decode(domain) if "xn--" in domain else domain
-    except UnicodeError:
-        return domain
-
-
 def _show(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "…"

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pixel.settings import load_or_make_keys
-from pixel.tokens import Tokens
+from pixel.tokens import Tokens, click_path, open_path
 from tracker.choice_links import ChoiceLink, ChoiceLinks
 from tracker.consent import Ceiling, ceiling_of
 from tracker.db import Database
@@ -42,14 +42,14 @@ class House:
         return ceiling_of(self.settings.tracking_ceiling)
 
     def pixel_url(self, delivery: str) -> str:
-        return f"{self.settings.tracking_url}/o/{self.tokens.open(delivery)}.gif"
+        return self.settings.tracking_url + open_path(self.tokens.open(delivery))
 
     def click_url(self, delivery: str, link: int, url: str) -> str:
-        return f"{self.settings.tracking_url}/c/{self.tokens.click(delivery, link, url)}"
+        return self.settings.tracking_url + click_path(self.tokens.click(delivery, link, url))
 
     def trap_url(self, delivery: str) -> str:
         """The hidden link of a copy; it looks like every other link of ours."""
-        return f"{self.settings.tracking_url}/c/{self.tokens.trap(delivery)}"
+        return self.settings.tracking_url + click_path(self.tokens.trap(delivery))
 
     @cached_property
     def choices(self) -> ChoiceLinks:

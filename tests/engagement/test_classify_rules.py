@@ -6,9 +6,12 @@ import pytest
 
 from tests.engagement.hit_makers import CHROME, GMAIL_PROXY, OUTLOOK, click, opened
 from tracker.engagement.browsers import RELEASES, Releases
-from tracker.engagement.classify import RULE_SET, Net, State, Verdict, Windows, alertable, classify, client_name
+from tracker.engagement.classify import RULE_SET, classify
+from tracker.engagement.client_names import client_name
+from tracker.engagement.evidence import Net, State
 from tracker.engagement.networks import newest_date
-from tracker.engagement.verdict import Reason
+from tracker.engagement.verdict import Reason, Verdict, alertable
+from tracker.engagement.windows import Windows
 
 AT_GOOGLE = Net(15169, "Google LLC")
 AT_MICROSOFT = Net(8075, "Microsoft Corporation")

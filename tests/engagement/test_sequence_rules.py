@@ -5,18 +5,15 @@ from dataclasses import replace
 import pytest
 
 from tests.engagement.hit_makers import CHROME, ELSEWHERE, FIREFOX, GMAIL_PROXY, HOME, OUTLOOK, click, opened
-from tracker.engagement.classify import Evidence, Net, State, Verdict, Windows, classify
-from tracker.engagement.sequence import (
-    AddressHit,
-    SequenceHit,
-    is_read,
-    judge_sequence,
-    learned_addresses,
-    merge_duplicates,
-    resolve,
-    resolve_addresses,
-    settle_seconds,
-)
+from tracker.engagement.addresses import AddressHit, learned_addresses, resolve_addresses
+from tracker.engagement.classify import classify
+from tracker.engagement.duplicates import merge_duplicates
+from tracker.engagement.evidence import Evidence, Net, State
+from tracker.engagement.sequence import is_read, judge_sequence, resolve
+from tracker.engagement.sequence_hit import SequenceHit
+from tracker.engagement.settle import settle_seconds
+from tracker.engagement.verdict import Verdict
+from tracker.engagement.windows import Windows
 
 
 def classes(*hits: Evidence) -> list[str]:

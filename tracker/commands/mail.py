@@ -9,7 +9,8 @@ from pixel.tokens import new_public_id, token_in_path
 from tracker.commands import CommandError
 from tracker.commands.houses import bare_house
 from tracker.house import House
-from tracker.outgoing.compose import Untouched, find_html, list_unsubscribe, replace_html
+from tracker.mime.fields import list_unsubscribe
+from tracker.outgoing.compose import Untouched, find_html, replace_html
 from tracker.outgoing.rewrite import rewrite
 from tracker.outgoing.rewriting import options_of
 from tracker.settings import read_settings

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
+from tracker.demo.sandbox_imap import StoredLetter
 from tracker.demo.visitors import VISITORS, html_of, visit
-from tracker.demo.world import SandboxMailbox, StoredLetter, World
+from tracker.demo.world import SandboxMailbox, World
 from tracker.house import House
 from tracker.locale import best_language, speaking
 from tracker.web.page import environment

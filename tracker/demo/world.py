@@ -21,8 +21,6 @@ from tracker.demo.loop_thread import LoopThread
 from tracker.demo.sandbox_imap import SandboxImap, StoredLetter
 from tracker.demo.sandbox_smtp import SandboxSmtp
 
-__all__ = ["SandboxMailbox", "StoredLetter", "World"]
-
 
 @dataclass(frozen=True)
 class SandboxMailbox:

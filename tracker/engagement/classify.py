@@ -6,8 +6,7 @@ from functools import cache
 from tracker.engagement.browser_score import SCANNER_FROM, UNKNOWN_FROM, browser_score, is_complete_browser
 from tracker.engagement.browsers import RELEASES, Releases
 from tracker.engagement.case import Case, decide, open_case
-from tracker.engagement.client_names import client_name
-from tracker.engagement.evidence import Evidence, Kind, Link, Net, State
+from tracker.engagement.evidence import Evidence
 from tracker.engagement.fetchers import (
     apple_privacy,
     crawler_list,
@@ -27,26 +26,8 @@ from tracker.engagement.known_networks import (
     provider_link,
 )
 from tracker.engagement.networks import Table, newest_date
-from tracker.engagement.verdict import Klass, Reason, Verdict, alertable
+from tracker.engagement.verdict import Reason, Verdict
 from tracker.engagement.windows import Windows
-
-__all__ = [
-    "RULE_SET",
-    "Evidence",
-    "Kind",
-    "Klass",
-    "Link",
-    "Net",
-    "Reason",
-    "State",
-    "Verdict",
-    "Windows",
-    "alertable",
-    "classify",
-    "classify_case",
-    "client_name",
-    "rule_set",
-]
 
 PREFETCH_HEADERS = ("sec-purpose", "purpose", "x-moz", "x-purpose")
 

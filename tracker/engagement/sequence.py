@@ -8,34 +8,17 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from tracker.engagement.addresses import AddressHit, LearnedAddress, learned_addresses, resolve_addresses
 from tracker.engagement.browsers import RELEASES, Releases
 from tracker.engagement.case import known_age, open_case
 from tracker.engagement.classify import classify_case
-from tracker.engagement.duplicates import merge_duplicates
 from tracker.engagement.evidence import Evidence
 from tracker.engagement.moments import machines_of_a_moment
 from tracker.engagement.networks import Table, same_host_key
 from tracker.engagement.pairs import machines_of_pairs
 from tracker.engagement.sequence_hit import SequenceHit
-from tracker.engagement.settle import settle_seconds
 from tracker.engagement.stretches import nearest, stretches
 from tracker.engagement.verdict import Reason, Verdict
 from tracker.engagement.windows import Windows
-
-__all__ = [
-    "AddressHit",
-    "LearnedAddress",
-    "SequenceHit",
-    "is_read",
-    "judge_sequence",
-    "judged_hits",
-    "learned_addresses",
-    "merge_duplicates",
-    "resolve",
-    "resolve_addresses",
-    "settle_seconds",
-]
 
 # Compares false with every window, so a hit without a time is near nothing.
 UNKNOWN_TIME = float("nan")

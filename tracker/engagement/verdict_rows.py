@@ -12,7 +12,7 @@ from tracker.counting.among import among
 from tracker.counting.bulk import append_rows, reserve_ids, update_rows
 from tracker.counting.tables import EVENT, EVIDENCE, VERDICT
 from tracker.db import now
-from tracker.engagement.classify import client_name
+from tracker.engagement.client_names import client_name
 from tracker.engagement.judging import Outcome, reasons_as_json
 from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import number_of, seal

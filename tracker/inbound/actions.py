@@ -14,9 +14,9 @@ from sqlmodel import delete as delete_rows
 
 from tracker.db import now
 from tracker.house import House
-from tracker.inbound.folders import Folder
 from tracker.inbound.imap import searched
 from tracker.inbound.line import DROPPED, REFUSED, Line
+from tracker.mail_folders import Folder
 from tracker.models import MailboxFolder, PendingAction
 
 log = logging.getLogger(__name__)

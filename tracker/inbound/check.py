@@ -11,11 +11,11 @@ from tracker.connect import ConnectError, Server, imap
 from tracker.db import now
 from tracker.house import House
 from tracker.inbound.credentials import server_of
-from tracker.inbound.folders import Folder, folders_of
 from tracker.inbound.mailboxes import set_state
 from tracker.inbound.patience import patience
 from tracker.inbound.pop3 import pop3
 from tracker.inbound.refusals import Refusal, of_words
+from tracker.mail_folders import Folder, folders_of
 from tracker.models import Credential, Mailbox, MailboxState
 from tracker.sentences import Sentence
 

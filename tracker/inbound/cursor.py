@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, col, delete, select, update
 
 from tracker.db import now
-from tracker.inbound.folders import Folder
 from tracker.inbound.imap import Meta
 from tracker.inbound.mailboxes import first_cut_off
+from tracker.mail_folders import Folder
 from tracker.models import FetchRetry, FirstWindow, Letter, LetterCopy, Mailbox, MailboxFolder, PendingAction
 
 CLOCKS_APART = timedelta(days=2)

@@ -20,13 +20,13 @@ from tracker.inbound import cursor, imap
 from tracker.inbound.actions import act
 from tracker.inbound.behind import Behind
 from tracker.inbound.fetched import Fetched, Place
-from tracker.inbound.folders import Folder, folders_of, watched
 from tracker.inbound.header_hash import MOST, header_hash
 from tracker.inbound.imap import Meta, Opened
 from tracker.inbound.line import Line, Refused
 from tracker.inbound.refusals import Refusal
 from tracker.inbound.taking import Taking
 from tracker.limits import MAX_LETTER, MAX_LETTER_BEGINNING
+from tracker.mail_folders import Folder, folders_of, watched
 from tracker.models import FirstWindow, Mailbox, MailboxFolder, MailboxProblem, MailboxState
 from tracker.sentences import Sentence
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
-from tracker.connect import ConnectError, Server, imap
+from tracker.connect import Server, imap
 from tracker.house import House
 from tracker.inbound.imap import Opened, examine, introduce
 from tracker.inbound.patience import Patience
@@ -128,6 +128,3 @@ class Line:
         session, self._session, self._client = self._session, None, None
         if session is not None:
             session.__exit__(None, None, None)
-
-
-__all__ = ["DROPPED", "REFUSED", "ConnectError", "Line", "Refused"]

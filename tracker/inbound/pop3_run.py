@@ -16,12 +16,12 @@ from tracker.db import now
 from tracker.house import House
 from tracker.inbound import cursor
 from tracker.inbound.fetched import Fetched, Place
-from tracker.inbound.folders import Folder
 from tracker.inbound.header_hash import MOST, header_hash
 from tracker.inbound.patience import Patience
 from tracker.inbound.pop3 import Pop3, pop3
 from tracker.inbound.taking import Taking, pass_by
 from tracker.limits import MAX_LETTER, MAX_WHOLE_LETTER
+from tracker.mail_folders import Folder
 from tracker.models import FetchRetry, FirstWindow, LetterCopy, Mailbox, MailboxFolder, PendingAction
 
 OLDER_IN_A_ROW = 50

@@ -149,12 +149,6 @@ class Taking:
             self.ours(session)
             forget_retry(session, place)
 
-    def not_wanted(self, place: Place) -> None:
-        """A letter that is known by its UIDL and never to be loaded: noted as a try that never comes."""
-        with self.house.database.session_scope() as session:
-            self.ours(session)
-            pass_by(session, place)
-
     def ours(self, session: Session, *, hold: bool = False) -> Mailbox:
         """The mailbox, while it is ours. With ``hold`` whoever switches it off waits for the end of the transaction."""
         mailbox = session.get_one(Mailbox, self.mailbox_id, with_for_update={"key_share": True} if hold else None)

@@ -23,7 +23,6 @@ _RIGHTS = (
     *(
         "tracker/consent_notice.py",
         "tracker/privacy/*",
-        "tracker/compliance/*",
         "tracker/outgoing/asking*",
         "tracker/outgoing/footer_words.py",
     ),

@@ -10,20 +10,9 @@ from dataclasses import dataclass
 
 from tracker.mime import quoted_printable
 from tracker.mime.charset import codec_of, read, write
-from tracker.mime.fields import add_header, fields, first, list_unsubscribe, normalise_line_ends, remove_header
+from tracker.mime.fields import fields, first
 from tracker.mime.parts import Part, read_parts, walk
 from tracker.outgoing.changes import changes_between
-
-__all__ = [
-    "HtmlPart",
-    "Untouched",
-    "add_header",
-    "find_html",
-    "list_unsubscribe",
-    "normalise_line_ends",
-    "remove_header",
-    "replace_html",
-]
 
 MAX_LINE = 998
 """Octets of a line without its CRLF (RFC 5322 section 2.1.1)."""

@@ -19,8 +19,6 @@ class Dmarc:
 
     problem: str = ""
     policy: str = ""
-    strict_spf: bool = False
-    strict_dkim: bool = False
     reports: bool = False
 
 
@@ -44,8 +42,7 @@ def parse_dmarc(values: Sequence[str], *, inherited: bool = False) -> Dmarc:
         policy = tags["sp"].lower()
     if policy not in ("none", "quarantine", "reject"):
         return Dmarc("broken")
-    strict = [tags.get(tag, "r").lower() == "s" for tag in ("aspf", "adkim")]
-    return Dmarc("", policy, strict[0], strict[1], bool(tags.get("rua")))
+    return Dmarc("", policy, bool(tags.get("rua")))
 
 
 def parse_dkim(value: str) -> DkimKey:

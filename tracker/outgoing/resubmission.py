@@ -10,9 +10,8 @@ from tracker.addresses import lookup_or_none
 from tracker.counting.bulk import insert_or_keep
 from tracker.db import now
 from tracker.house import House
-from tracker.mime.fields import fields
+from tracker.mime.fields import fields, normalise_line_ends
 from tracker.models import Message, MessageState, Submission, User
-from tracker.outgoing.compose import normalise_line_ends
 from tracker.outgoing.submitted_text import values
 
 KNOWN_FOR = timedelta(hours=24)

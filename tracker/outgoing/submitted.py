@@ -14,10 +14,10 @@ from tracker.addresses import AddressError, Mailbox, domain_of, lookup_form, loo
 from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_BODY_BYTES, MAX_RECIPIENTS
-from tracker.mime.fields import Field, fields
+from tracker.mime.fields import Field, add_header, fields, normalise_line_ends, remove_header
 from tracker.mime.text import decoded, storable
 from tracker.models import Account, Message, User
-from tracker.outgoing.compose import HtmlPart, Untouched, add_header, find_html, normalise_line_ends, remove_header
+from tracker.outgoing.compose import HtmlPart, Untouched, find_html
 from tracker.outgoing.copies import rule_of
 from tracker.outgoing.draft import Draft, SendError
 from tracker.outgoing.send import take_in

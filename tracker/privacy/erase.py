@@ -4,7 +4,7 @@ What stays is a digest that is good for recognising the address alone, and a rec
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import or_
@@ -250,7 +250,7 @@ def _tombstone(session: Session, subject: Subject, actor: str, text: str) -> Era
     return receipt
 
 
-def drop_raw_of_erased(session: Session, erased: Collection[int] | None = None) -> int:
+def drop_raw_of_erased(session: Session) -> int:
     """Of messages that had still to be sent to others when somebody was erased: the raw bytes go once they are sent."""
     waiting = select(Delivery.message_id).where(col(Delivery.status).in_(_WAITING))
     theirs = (

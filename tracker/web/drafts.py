@@ -75,10 +75,6 @@ class Typed:
             fill={name: value for name in NAMES if (value := _text(form, f"fill_{name}")[:200])},
         )
 
-    @property
-    def is_blank(self) -> bool:
-        return not (self.to or self.cc or self.bcc or self.subject or plain(self.html).strip())
-
 
 def read_draft(session: Session, message: Message, zone: str) -> Typed:
     """The form as it was left."""

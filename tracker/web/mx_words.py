@@ -40,8 +40,3 @@ def trust_words(mx_family: str | None) -> str:
     """One quiet sentence; empty where nothing is known."""
     sentence = _GATEWAY if mx_family in GATEWAYS else _SENTENCES.get(mx_family or "", "")
     return _(sentence) % {"name": NAMES.get(mx_family or "", mx_family)} if sentence else ""
-
-
-def opens_are_trusted(mx_family: str | None) -> bool:
-    """False for the mail of a company whose gateway may load every picture."""
-    return mx_family not in GATEWAYS

@@ -4,12 +4,9 @@ const list = document.querySelector("[data-keys]");
 const choice = list?.querySelector("[data-keys-switch]");
 const isOn = () => localStorage.getItem("inkling-keys") !== "off";
 
-export const isTyping = (event) =>
+const isTyping = (event) =>
   event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing
   || event.target.closest?.("input, textarea, select, [contenteditable], dialog") !== null && event.target.closest !== undefined;
-
-// For scripts of pages that have keys of their own: true when a single key may act now.
-export const keysAct = (event) => isOn() && !isTyping(event);
 
 document.addEventListener("keydown", (event) => {
   if (isTyping(event)) return;
