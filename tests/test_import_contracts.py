@@ -30,7 +30,7 @@ INSTEAD = {
 JUDGES = (
     "tracker.consent",
     "tracker.addresses",
-    "tracker.attention",
+    "tracker.notification_rules",
     "tracker.outgoing.rewrite",
     "tracker.outgoing.hidden_link",
     "tracker.outgoing.footer",

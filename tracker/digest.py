@@ -10,7 +10,6 @@ from sqlalchemy import case, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select, update
 
-from tracker.attention import next_clock
 from tracker.connect import ConnectError, smtp
 from tracker.db import now
 from tracker.digest_letter import Digest, Item, write_letter
@@ -18,6 +17,7 @@ from tracker.house import House
 from tracker.locale import gettext as _
 from tracker.locale import ngettext, speaking
 from tracker.models import Account, Delivery, Event, Message, Notification, User
+from tracker.notification_rules import next_clock
 from tracker.notify import zone_of
 from tracker.outgoing.accounts import smtp_server
 

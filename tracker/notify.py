@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import ColumnElement, ScalarResult, func, insert, or_
-from sqlalchemy import select as columns
 from sqlmodel import Session, col, select, update
 
-from tracker.attention import Act, end_of_quiet, judge, preference_of
 from tracker.counting.bulk import insert_or_keep
 from tracker.db import now
 from tracker.house import House
-from tracker.models import Event, FeedItem, Notice, Notification, User
+from tracker.models import FeedItem, Notice, Notification, User
+from tracker.notification_rules import end_of_quiet, preference_of
 
 _HINT = insert(FeedItem)  # made once: making a statement costs more than running it
 
@@ -28,62 +26,23 @@ def ring(session: Session, user_id: int, subject: str, kind: str, at: datetime, 
     session.execute(insert_or_keep(session, Notification).values(line.model_dump(exclude={"id"})))
     line = _line(session, user_id, subject).one()
     line.kind, line.at = kind, max(at, line.at)
-    for name, value in facts.items():
-        setattr(line, name, value)
-    _let_ring(session, line)
+    _set(line, facts)
+    _set(line, visibility(session.get_one(User, user_id), kind, line.news, line.read_at))
     session.add(line)
     session.flush()
     announce(session, user_id, "notification", line.public_id)
     return line
 
 
-def tell(session: Session, user_id: int, fresh: Sequence[Any], *, delivery_id: int, **facts: object) -> None:
-    """The line about one copy, after ``fresh`` events (with kind, at and client) were found to be a person's.
-
-    It rings for news that deserve attention; otherwise only its counter grows, and a line that was read stays read.
-    """
-    subject = f"delivery:{delivery_id}"
-    line = _line(session, user_id, subject).first()
-    told = {news: datetime.fromisoformat(at) for news, at in (line.told or {}).items()} if line else {}
-    news = judge(_acts(session, delivery_id), [Act(event.kind, event.at) for event in fresh], told)
-    newest = max(event.at for event in fresh)
-    facts["delivery_id"] = delivery_id
-    if news is None:
-        if line is not None:  # else the message was muted when there were news
-            _count_on(session, line, newest, facts)
-        return
-    told[news] = max(newest, told.get(news, newest))
-    facts |= {"news": news, "told": {name: at.isoformat() for name, at in told.items()}, "machine": "", "vendor": ""}
-    ring(session, user_id, subject, "click" if news == "click" else "open", newest, **facts)
-
-
-def _acts(session: Session, delivery_id: int) -> list[Act]:
-    seen = columns(col(Event.kind), col(Event.at)).where(
-        col(Event.delivery_id) == delivery_id, col(Event.counted), col(Event.kind).in_(("open", "click"))
-    )
-    return [Act(kind, at) for kind, at in session.connection().execute(seen.order_by(col(Event.at)))]
-
-
-def _count_on(session: Session, line: Notification, at: datetime, facts: Mapping[str, object]) -> None:
-    line.at = max(at, line.at)
-    for name, value in facts.items():
-        setattr(line, name, value)
-    session.add(line)
-    announce(session, line.user_id, "notification", line.public_id)
-
-
-def _let_ring(session: Session, line: Notification) -> None:
-    """Unread, unless the person wants this kind only counted; held while it is quiet."""
-    user = session.get_one(User, line.user_id)
-    line.held_until = None
-    if preference_of(line.kind, line.news if line.kind in ("open", "click") else "") in (user.quiet_kinds or ()):
-        line.read_at = line.read_at or now()
-        return
-    line.read_at = None
-    line.held_until = end_of_quiet(now(), zone_of(user), user.quiet_from, user.quiet_until)
-    if line.held_until is not None:
-        user.quiet_ends_at = line.held_until
-        session.add(user)
+def visibility(user: User, kind: str, news: str, read_at: datetime | None) -> dict[str, datetime | None]:
+    """Columns of a line that has something new to say: unread, unless the person wants this kind only counted; held while it
+    is quiet."""
+    if preference_of(kind, news) in (user.quiet_kinds or ()):
+        return {"read_at": read_at or now(), "held_until": None}
+    quiet = end_of_quiet(now(), zone_of(user), user.quiet_from, user.quiet_until)
+    if quiet is not None:
+        user.quiet_ends_at = quiet
+    return {"read_at": None, "held_until": quiet}
 
 
 def zone_of(user: User) -> ZoneInfo:
@@ -110,36 +69,25 @@ def end_quiet_hours(house: House) -> int:
 
 
 def correct(session: Session, user_id: int, subject: str, **facts: object) -> None:
-    """Changes a line in place after a verdict was revised, and notes on it who it was instead. A line that was already seen
-    stays seen; nothing vanishes."""
+    """Changes a line in place after a verdict was revised. A line that was already seen stays seen; nothing vanishes."""
     line = _line(session, user_id, subject).first()
     if line is None:
         return
-    for name, value in facts.items():
-        setattr(line, name, value)
-    line.machine, line.vendor = _who_it_was(session, line.delivery_id)
+    _set(line, facts)
     if line.kind == "corrected":
         line.told = None  # a person's first open is still to come
     session.add(line)
     announce(session, user_id, "notification", line.public_id)
 
 
-def _who_it_was(session: Session, delivery_id: int | None) -> tuple[str, str]:
-    """Class and maker of the newest event that was told as a person's and is none any more; empty when there is none."""
-    revised = columns(col(Event.klass), col(Event.vendor), col(Event.client), col(Event.overruled)).where(
-        col(Event.delivery_id) == delivery_id, col(Event.alerted), ~col(Event.counted), ~col(Event.merged)
-    )
-    found = session.connection().execute(revised.order_by(col(Event.at).desc()).limit(1)).first()
-    if found is None:
-        return "", ""
-    if found.overruled:
-        return "user", ""
-    return found.klass, (found.vendor or (found.client if found.klass == "link_preview" else ""))[:80]
-
-
 def _line(session: Session, user_id: int, subject: str) -> ScalarResult[Notification]:
     statement = select(Notification).where(Notification.user_id == user_id, Notification.subject == subject)
     return session.exec(statement.with_for_update())
+
+
+def _set(line: Notification, columns: Mapping[str, object]) -> None:
+    for name, value in columns.items():
+        setattr(line, name, value)
 
 
 def announce(session: Session, user_id: int, kind: str, *subjects: str) -> None:

@@ -12,12 +12,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, select, update
 
 from tracker.addresses import AddressError, lookup_form
-from tracker.attention import next_clock
 from tracker.consent import Ceiling, CeilingError, Purpose
 from tracker.db import now
 from tracker.fields import line_problem
 from tracker.locale import LANGUAGES, N_
 from tracker.models import ApiToken, Role, User, UserSession
+from tracker.notification_rules import next_clock
 from tracker.notify import zone_of
 from tracker.ownership import is_public_id
 from tracker.secrets import hash_password, new_token, password_fits, token_digest

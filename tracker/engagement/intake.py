@@ -8,8 +8,8 @@ from sqlmodel import Session
 
 from pixel.hits import Hit
 from tracker.counting.counters import lock_messages, recount
-from tracker.engagement.alerts import correct_bell, tell_pages
 from tracker.engagement.crowds import find_crowds
+from tracker.engagement.delivery_notifications import announce_messages, correct_notifications
 from tracker.engagement.judging import Known, Outcome, Scope, held_hits, judge_delivery, may_be_renewed
 from tracker.engagement.learned import note_proofs
 from tracker.engagement.rules import Rules, rules_of
@@ -44,8 +44,10 @@ def take_in(session: Session, house: House, edge: str, hits: Sequence[Hit]) -> N
 def tell(session: Session, outcomes: Sequence[Outcome]) -> None:
     """Counters of the messages, lines of the bell, and a hint to the open pages, after events were made or judged otherwise."""
     messages = recount(session, {one.known.message_id for one in outcomes})
-    correct_bell(session, {one.known.delivery_id for one in outcomes if one.known.stored and one.known.stored.alerted})
-    tell_pages(session, messages)
+    correct_notifications(
+        session, {one.known.delivery_id for one in outcomes if one.known.stored and one.known.stored.alerted}
+    )
+    announce_messages(session, messages)
 
 
 def _known(house: House, rules: Rules, around: Surroundings, hit: Hit) -> Known:

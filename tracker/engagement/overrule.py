@@ -3,7 +3,7 @@
 from sqlmodel import Session
 
 from tracker.counting.counters import lock_messages, recount
-from tracker.engagement.alerts import correct_bell, tell_pages
+from tracker.engagement.delivery_notifications import announce_messages, correct_notifications
 from tracker.engagement.judging import reasons_as_json
 from tracker.engagement.learned import note_people
 from tracker.engagement.rules import rules_of
@@ -26,10 +26,10 @@ def overrule(session: Session, house: House, event: Event, user: User, human: bo
     session.add(event)
     messages = recount(session, [event.message_id])
     if event.alerted and event.delivery_id is not None:
-        correct_bell(session, {event.delivery_id})
+        correct_notifications(session, {event.delivery_id})
     if human:
         _remember_the_person(session, house, event)
-    tell_pages(session, messages)
+    announce_messages(session, messages)
 
 
 def _remember_the_person(session: Session, house: House, event: Event) -> None:

@@ -11,7 +11,7 @@ from tracker.counting.among import among
 from tracker.counting.counters import lock_messages
 from tracker.counting.tables import EVENT
 from tracker.db import now
-from tracker.engagement.alerts import ring_for
+from tracker.engagement.delivery_notifications import notify_settled
 from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import tell
 from tracker.engagement.judging import Outcome, Scope, judge_again
@@ -39,7 +39,7 @@ def settle_due(house: House) -> int:
         people = [event for event in settled if event.counted]
         _mark(session, settled, settle_at=None)
         _mark(session, people, alerted=True)
-        ring_for(session, people)
+        notify_settled(session, people)
         seen = {event.public_id for event in people}
         note_people(session, house, {one.known.evidence.ip for one in outcomes if one.known.key in seen})
     return len(settled)

@@ -43,7 +43,7 @@ class User(SQLModel, table=True):
     undo_seconds: int = 5
     signature: str = ""
     quiet_kinds: Any = Field(default_factory=list, sa_type=JSON)
-    """What only counts for this person and never rings: kinds of :data:`tracker.attention.KINDS`."""
+    """What only counts for this person and never rings: kinds of :data:`tracker.notification_rules.KINDS`."""
     quiet_from: int | None = None
     quiet_until: int | None = None
     """Quiet hours in the person's zone, as minutes after midnight; None for none."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from starlette.datastructures import FormData
 
-from tracker.attention import KINDS
 from tracker.digest import set_hour
 from tracker.locale import gettext as _
 from tracker.models import User
+from tracker.notification_rules import KINDS
 from tracker.web.forms import Wrong, text, ticked
 
 USUAL = ("20:00", "08:00")

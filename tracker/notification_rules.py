@@ -14,80 +14,67 @@ Told = Mapping[str, datetime]
 
 KINDS = ("first_open", "opened_again", "interest", "click", "reply", "enquiry", "follow_up", "trouble")
 """What a person may let ring or only count."""
+SILENCE = timedelta(hours=24)
+"""An open after so long is told again."""
+BURST = timedelta(hours=1)
+BURST_COUNT = 3
+"""So many opens and clicks within that time are interest."""
+FOLD = timedelta(minutes=30)
+"""The same news within that time fold into the counter."""
 TROUBLE = ("bounce", "rejected", "problem")
 
 
 @dataclass(frozen=True)
-class Act:
+class Activity:
     """One thing a person did: ``kind`` is open or click."""
 
     kind: str
     at: datetime
 
 
-@dataclass(frozen=True)
-class Habits:
-    """When news are news."""
+def news_of(activities: Sequence[Activity], fresh: Collection[Activity], told: Told) -> News | None:
+    """The news in ``fresh``, which are among ``activities``; None when only the counter grows.
 
-    silence: timedelta = timedelta(hours=24)
-    """An open after so long is told again."""
-    burst: timedelta = timedelta(hours=1)
-    burst_acts: int = 3
-    """So many opens and clicks within that time are interest."""
-    fold: timedelta = timedelta(minutes=30)
-    """The same news within that time fold into the counter; a burst folds for as long as a burst may last."""
-
-    def folding(self, news: str) -> timedelta:
-        return max(self.fold, self.burst) if news == "interest" else self.fold
-
-
-def judge(acts: Sequence[Act], fresh: Collection[Act], told: Told, habits: Habits = Habits()) -> News | None:
-    """The news in ``fresh``, which are among ``acts``; None when only the counter grows.
-
-    ``acts`` is everything that people did with the copy so far, ``told`` what was said of it.
+    ``activities`` is everything that people did with the copy so far, ``told`` what was said of it.
     """
     if not fresh:
         return None
-    newest = max(fresh, key=lambda act: act.at)
-    clicks = [act for act in fresh if act.kind == "click"]
-    if clicks and not _told_lately("click", max(act.at for act in clicks), told, habits):
+    newest = max(activity.at for activity in fresh)
+    clicks = [activity.at for activity in fresh if activity.kind == "click"]
+    if clicks and not _told_lately("click", max(clicks), told):
         return "click"
-    if told and newest.at <= max(told.values()):
+    if told and newest <= max(told.values()):
         return None  # it comes late: what happened after it was told already
-    found = _open_news(acts, fresh, newest, told, habits)
-    return found if found is not None and not _told_lately(found, newest.at, told, habits) else None
+    news = _open_news([activity.at for activity in activities], min(activity.at for activity in fresh), newest, told)
+    return news if news is not None and not _told_lately(news, newest, told) else None
 
 
-def _told_lately(news: str, at: datetime, told: Told, habits: Habits) -> bool:
-    return news in told and at - told[news] < habits.folding(news)
+def _told_lately(news: News, at: datetime, told: Told) -> bool:
+    """A burst folds for as long as a burst may last."""
+    return news in told and at - told[news] < (max(FOLD, BURST) if news == "interest" else FOLD)
 
 
-def _open_news(
-    acts: Sequence[Act], fresh: Collection[Act], newest: Act, told: Told, habits: Habits
-) -> Literal["first_open", "opened_again", "interest"] | None:
-    if _is_interest(acts, newest, told, habits):
+def _open_news(times: Sequence[datetime], first: datetime, newest: datetime, told: Told) -> News | None:
+    if _is_interest(times, newest, told):
         return "interest"
-    first_fresh = min(act.at for act in fresh)
-    before = [act.at for act in acts if act.at < first_fresh]
+    before = [at for at in times if at < first]
     if not before:
         return None if told else "first_open"
-    return "opened_again" if first_fresh - max(before) >= habits.silence else None
+    return "opened_again" if first - max(before) >= SILENCE else None
 
 
-def _is_interest(acts: Sequence[Act], newest: Act, told: Told, habits: Habits) -> bool:
+def _is_interest(times: Sequence[datetime], newest: datetime, told: Told) -> bool:
     """A burst that was not told yet: what a told click or burst was made of does not count again."""
     since = max((told[news] for news in ("click", "interest") if news in told), default=None)
-    within = [
-        act for act in acts if newest.at - habits.burst <= act.at <= newest.at and (since is None or act.at > since)
-    ]
-    return len(within) >= habits.burst_acts
+    burst = [at for at in times if newest - BURST <= at <= newest and (since is None or at > since)]
+    return len(burst) >= BURST_COUNT
 
 
 def preference_of(kind: str, news: str = "") -> str:
     """Which of :data:`KINDS` decides about a bell line."""
     if kind in TROUBLE:
         return "trouble"
-    if news:
+    if news and kind in ("open", "click"):
         return news
     return {"open": "first_open", "answered": "reply"}.get(kind, kind)
 

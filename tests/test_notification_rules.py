@@ -10,10 +10,11 @@ from sqlmodel import select
 from tests.houses import People
 from tests.servers import SmtpSink
 from tracker import notify
-from tracker.attention import Act, Told, end_of_quiet, judge, next_clock, preference_of
 from tracker.db import now
+from tracker.engagement.delivery_notifications import DeliveryNotification, correct_notifications, notify_many
 from tracker.house import House
 from tracker.models import Delivery, Event, FeedItem, Message, Notification, User
+from tracker.notification_rules import Activity, Told, end_of_quiet, news_of, next_clock, preference_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -21,13 +22,13 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 def story(*acts: tuple[str, float]) -> list[str | None]:
     """The news of each act in turn, at these minutes, as the bell would tell them."""
-    done: list[Act] = []
+    done: list[Activity] = []
     told: dict[str, datetime] = {}
     news: list[str | None] = []
     for kind, minute in acts:
-        act = Act(kind, NOON + timedelta(minutes=minute))
+        act = Activity(kind, NOON + timedelta(minutes=minute))
         done.append(act)
-        found = judge(done, [act], told)
+        found = news_of(done, [act], told)
         if found is not None:
             told[found] = act.at
         news.append(found)
@@ -65,21 +66,21 @@ def test_stories(acts: Sequence[tuple[str, float]], news: list[str | None]) -> N
 
 
 def test_many_at_once_are_one_piece_of_news() -> None:
-    acts = [Act("open", NOON + timedelta(minutes=m)) for m in (0, 3, 9)]
-    assert judge(acts, acts, {}) == "interest"
-    assert judge([*acts, Act("click", NOON)], [Act("click", NOON), *acts], {}) == "click", (
+    acts = [Activity("open", NOON + timedelta(minutes=m)) for m in (0, 3, 9)]
+    assert news_of(acts, acts, {}) == "interest"
+    assert news_of([*acts, Activity("click", NOON)], [Activity("click", NOON), *acts], {}) == "click", (
         "the certain before the probable"
     )
-    assert judge(acts[:2], acts[:2], {}) == "first_open"
-    assert judge([], [], {}) is None
+    assert news_of(acts[:2], acts[:2], {}) == "first_open"
+    assert news_of([], [], {}) is None
 
 
 def test_what_comes_late_is_no_news() -> None:
     told: Told = {"opened_again": NOON}
-    late = Act("open", NOON - timedelta(hours=1))
-    assert judge([late, Act("open", NOON)], [late], told) is None
-    click = Act("click", NOON - timedelta(hours=1))
-    assert judge([click], [click], told) == "click", "a first click is news whenever it is heard of"
+    late = Activity("open", NOON - timedelta(hours=1))
+    assert news_of([late, Activity("open", NOON)], [late], told) is None
+    click = Activity("click", NOON - timedelta(hours=1))
+    assert news_of([click], [click], told) == "click", "a first click is news whenever it is heard of"
 
 
 @pytest.mark.parametrize(
@@ -159,10 +160,9 @@ def act(house: House, copy: Delivery, kind: str = "open", minute: float = 0) -> 
         session.flush()
         happened = session.exec(select(Event.kind).where(Event.delivery_id == copy.id)).all()
         opens, clicks = happened.count("open"), happened.count("click")
-        notify.tell(
-            session, message.user_id, [event], delivery_id=copy.id or 0, message_id=copy.message_id,
-            opens=opens, clicks=clicks, count=opens + clicks, client="Chrome",
-        )  # fmt: skip
+        facts = {"delivery_id": copy.id, "message_id": copy.message_id, "opens": opens, "clicks": clicks}
+        more = {"count": opens + clicks, "client": "Chrome"}
+        notify_many(session, [DeliveryNotification(message.user_id, copy.id or 0, [event], {**facts, **more})])
     return line_of(house)
 
 
@@ -290,7 +290,7 @@ def test_a_correction_says_who_it_was_and_a_later_first_open_is_news(
                 setattr(event, name, value)
             session.add(event)
         session.flush()
-        notify.correct(session, alice.id or 0, f"delivery:{copy.id}", kind="corrected", opens=0, clicks=0)
+        correct_notifications(session, [copy.id or 0])
     line = line_of(house)
     assert line is not None
     assert (line.kind, line.machine, line.vendor, line.read_at is None) == ("corrected", machine, vendor, False)

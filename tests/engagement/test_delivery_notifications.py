@@ -1,4 +1,4 @@
-"""The bell's bulk way says of many copies what `notify.tell` says of one."""
+"""What people did with many copies is told as if each were the only one."""
 
 import random
 from collections.abc import Sequence
@@ -11,10 +11,9 @@ from sqlmodel import Session, col, select, update
 from tests.engagement.edge_by_hand import send_to
 from tests.houses import People
 from tracker.db import now
-from tracker.engagement.bell import Telling, tell_all
+from tracker.engagement.delivery_notifications import DeliveryNotification, notify_many
 from tracker.house import House
 from tracker.models import Delivery, Event, FeedItem, Notification, User
-from tracker.notify import tell
 
 _COLUMNS = "kind at first_at held_until news told machine vendor count opens clicks client detail"
 
@@ -30,10 +29,12 @@ def act(session: Session, copies: Sequence[Delivery], kind: str, at: datetime) -
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_bulk_way_and_the_single_way_leave_the_same_lines(
+def test_many_at_once_leave_the_same_lines_as_one_after_another(
     house: House, people: People, alice: User, seed: int
 ) -> None:
-    one, other = send_to(house, people, alice, "anna@client.example", "luc@client.example")
+    """Two copies are told of alone, and their twins, to which the same happens, together."""
+    addresses = [f"{name}@client.example" for name in ("anna", "luc", "twin.anna", "twin.luc")]
+    anna, luc, *twins = send_to(house, people, alice, *addresses)
     chooser = random.Random(seed)
     at = now() - timedelta(days=20)
     quiet = {"quiet_from": 0, "quiet_until": 23 * 60 + 59} if seed % 2 else {"quiet_kinds": ["opened_again", "click"]}
@@ -41,20 +42,30 @@ def test_the_bulk_way_and_the_single_way_leave_the_same_lines(
         session.exec(update(User).where(col(User.id) == alice.id).values(**quiet))
     for step in range(1, 25):
         at += timedelta(minutes=chooser.choice((1, 5, 40, 70, 60 * 25)))
-        facts = {"opens": step, "clicks": 1, "count": step + 1, "client": "Outlook"}
         with house.database.session_scope() as session:
-            fresh = act(session, (one, other), chooser.choice(("open", "open", "click")), at)
-            tell(session, alice.id or 0, fresh, message_id=one.message_id, delivery_id=one.id or 0, **facts)
-            about = {"message_id": other.message_id, "delivery_id": other.id, **facts}
-            tell_all(session, [Telling(alice.id or 0, other.id or 0, fresh, about)])
+            pairs = [(anna, twins[0]), (luc, twins[1])][: chooser.choice((1, 2))]
+            together = []
+            for single, twin in pairs:
+                fresh = act(session, (single, twin), chooser.choice(("open", "open", "click")), at)
+                notify_many(session, [notification(alice, single, fresh, step)])
+                together.append(notification(alice, twin, fresh, step))
+            notify_many(session, together)
             if chooser.random() < 0.3:
                 session.exec(update(Notification).values(read_at=at))
-        first, second = lines(house, one, other)
-        assert [getattr(first, name) for name in _COLUMNS.split()] == [
-            getattr(second, name) for name in _COLUMNS.split()
-        ]
-        assert (first.read_at is None) == (second.read_at is None)
-    assert hints(house, first) == hints(house, second) > 5
+        for single, twin in pairs:
+            first, second = lines(house, single, twin)
+            assert [getattr(first, name) for name in _COLUMNS.split()] == [
+                getattr(second, name) for name in _COLUMNS.split()
+            ]
+            assert (first.read_at is None) == (second.read_at is None)
+    for single, twin in zip((anna, luc), twins, strict=True):
+        first, second = lines(house, single, twin)
+        assert hints(house, first) == hints(house, second) > 5
+
+
+def notification(user: User, copy: Delivery, fresh: Sequence[object], step: int) -> DeliveryNotification:
+    facts = {"message_id": copy.message_id, "delivery_id": copy.id, "opens": step, "clicks": 1, "count": step + 1}
+    return DeliveryNotification(user.id or 0, copy.id or 0, fresh, {**facts, "client": "Outlook"})
 
 
 def lines(house: House, *copies: Delivery) -> list[Notification]:
@@ -76,15 +87,7 @@ def test_nothing_is_said_of_an_older_act_without_a_line(house: House, people: Pe
     with house.database.session_scope() as session:
         act(session, [copy], "open", now() - timedelta(hours=2))
         fresh = act(session, [copy], "open", now() - timedelta(hours=1))
-        about = {
-            "message_id": copy.message_id,
-            "delivery_id": copy.id,
-            "opens": 2,
-            "clicks": 0,
-            "count": 2,
-            "client": "",
-        }
-        tell_all(session, [Telling(alice.id or 0, copy.id or 0, fresh, about)])
-        tell_all(session, [])
+        notify_many(session, [notification(alice, copy, fresh, 2)])
+        notify_many(session, [])
     with house.database.reading() as session:
         assert session.exec(select(Notification)).all() == []
