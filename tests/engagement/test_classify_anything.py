@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 from tests.engagement.hit_makers import CHROME, FIREFOX, GMAIL_PROXY, OUTLOOK
 from tracker.engagement.classify import classify
 from tracker.engagement.client_names import client_name
-from tracker.engagement.duplicates import merge_duplicates
 from tracker.engagement.evidence import Evidence, Kind, Net, State
 from tracker.engagement.judge_lines import BadLines, judge_lines
-from tracker.engagement.sequence import judge_sequence
+from tracker.engagement.sequence import judge_sequence, merge_duplicates
 from tracker.engagement.sequence_hit import SequenceHit
-from tracker.engagement.settle import settle_seconds
-from tracker.engagement.verdict import Klass, Verdict, alertable
+from tracker.engagement.verdict import Klass, Verdict, alertable, settle_seconds
 
 AGENTS = [CHROME, FIREFOX, OUTLOOK, GMAIL_PROXY, "Mozilla/5.0", "", "curl/8", "Chrome/" + "9" * 40]
 HEADERS = [

@@ -7,12 +7,10 @@ import pytest
 from tests.engagement.hit_makers import CHROME, ELSEWHERE, FIREFOX, GMAIL_PROXY, HOME, OUTLOOK, click, opened
 from tracker.engagement.addresses import AddressHit, learned_addresses, resolve_addresses
 from tracker.engagement.classify import classify
-from tracker.engagement.duplicates import merge_duplicates
 from tracker.engagement.evidence import Evidence, Net, State
-from tracker.engagement.sequence import is_read, judge_sequence, resolve
+from tracker.engagement.sequence import is_read, judge_sequence, merge_duplicates, resolve
 from tracker.engagement.sequence_hit import SequenceHit
-from tracker.engagement.settle import settle_seconds
-from tracker.engagement.verdict import Verdict
+from tracker.engagement.verdict import Verdict, settle_seconds
 from tracker.engagement.windows import Windows
 
 

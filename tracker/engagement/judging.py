@@ -12,11 +12,10 @@ from sqlmodel import Session, col
 
 from tracker.counting.among import among
 from tracker.engagement.addresses import crowd_verdict
-from tracker.engagement.duplicates import merge_duplicates
 from tracker.engagement.evidence import Evidence
 from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import Handover, handover_columns, unseal
-from tracker.engagement.sequence import judged_hits
+from tracker.engagement.sequence import judged_hits, merge_duplicates
 from tracker.engagement.sequence_hit import SequenceHit
 from tracker.engagement.verdict import Reason, Verdict, alertable
 from tracker.house import House

@@ -12,11 +12,10 @@ from tracker.engagement.browsers import RELEASES, Releases
 from tracker.engagement.case import known_age, open_case
 from tracker.engagement.classify import classify_case
 from tracker.engagement.evidence import Evidence
-from tracker.engagement.moments import machines_of_a_moment
 from tracker.engagement.networks import Table, same_host_key
 from tracker.engagement.pairs import machines_of_pairs
 from tracker.engagement.sequence_hit import SequenceHit
-from tracker.engagement.stretches import nearest, stretches
+from tracker.engagement.stretches import nearest, pairs, stretches
 from tracker.engagement.verdict import Reason, Verdict
 from tracker.engagement.windows import Windows
 
@@ -235,3 +234,56 @@ def _proves_its_address(hit: SequenceHit, marks: Marks) -> bool:
         return False
     marked = hit.key in marks and marks[hit.key][0].code != "near_honeypot"
     return marked or (hit.is_settled_as("honeypot", "method", "scanner_agent") and not _loads_ahead(hit))
+
+
+def machines_of_a_moment(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
+    """Pixel and link from one address by one browser within a second, soon after sending and where nobody had opened.
+
+    Who had opened before may well click while the mail is drawn again; a Referer says that a page was on a screen.
+    """
+    by_host: dict[Hashable, list[SequenceHit]] = defaultdict(list)
+    for hit in filter(_may_take_all, ordered):
+        by_host[hit.host].append(hit)
+    for hits in by_host.values():
+        for one, other in pairs(hits[:2], lambda hit: hit.t, windows.same_moment):
+            if _of_one_program(one, other) and one.case.younger_than(windows.same_moment_until):
+                reason = Reason("open_and_click", {"seconds": round(other.t - one.t, 1)})
+                yield one.key, reason, other.key
+                yield other.key, reason, one.key
+
+
+def _may_take_all(hit: SequenceHit) -> bool:
+    judged = hit.verdict.klass in ("human", "unknown", "security_scanner")
+    return judged and not hit.in_a_mail_program and not hit.address_is_shared
+
+
+def _of_one_program(one: SequenceHit, other: SequenceHit) -> bool:
+    opened, clicked = (other, one) if one.is_link else (one, other)
+    if opened.is_link or not clicked.is_link or one.agent != other.agent or not one.agent:
+        return False
+    return not opened.evidence.state.prior_human_open_same_ip and not clicked.case.headers.get("referer")
+
+
+def merge_duplicates(hits: Sequence[SequenceHit], windows: Windows = Windows()) -> dict[Hashable, Hashable]:
+    """Exact duplicates: one act of one person that made several requests. The key of every repeat, with the key of the hit
+    that it repeats; for display and alerts only.
+
+    Same link, address and agent within 10 s of the one before; the same pixel within 30 s of it, from any address
+    (Gmail re-fetches through several proxies). Only hits of one class are merged, so classify first.
+    """
+    repeats: dict[Hashable, Hashable] = {}
+    newest: dict[Hashable, tuple[float, Hashable]] = {}
+    for hit in sorted(hits, key=lambda hit: hit.t):
+        window = windows.duplicate_click if hit.is_link else windows.duplicate_open
+        what = _what(hit)
+        before, first = newest.get(what, (float("-inf"), hit.key))
+        if hit.t - before <= window:
+            repeats[hit.key] = first
+        newest[what] = (hit.t, repeats.get(hit.key, hit.key))
+    return repeats
+
+
+def _what(hit: SequenceHit) -> Hashable:
+    if not hit.is_link:
+        return (hit.evidence.kind, hit.verdict.klass)
+    return (hit.evidence.kind, hit.verdict.klass, hit.evidence.link, hit.host, hit.agent)

@@ -5,7 +5,9 @@ from dataclasses import field
 from functools import cached_property
 from typing import Literal
 
+from tracker.engagement.evidence import Evidence
 from tracker.engagement.reasons import SENTENCES, Translate, as_written
+from tracker.engagement.windows import Windows
 from tracker.values import value
 
 Klass = Literal[
@@ -69,3 +71,16 @@ def alertable(verdict: Verdict) -> bool:
     if verdict.klass not in ("human", "mail_proxy") or verdict.has("proxy_early"):
         return False
     return verdict.confidence >= ALERT_CONFIDENCE
+
+
+def settle_seconds(evidence: Evidence, verdict: Verdict, windows: Windows = Windows()) -> float:
+    """Seconds to wait before alerting: 60 for an open soon after sending, 15 for a click, else 5.
+
+    What is not alertable at all (Apple's prefetch, a proxy that came too early) waits the shortest time.
+    """
+    age = evidence.seconds_after_send
+    if age is None or not alertable(verdict):
+        return windows.settle_later
+    if evidence.kind == "open":
+        return windows.settle_open if age < windows.settle_open_until else windows.settle_later
+    return windows.settle_click if age < windows.settle_click_until else windows.settle_later

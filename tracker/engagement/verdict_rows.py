@@ -16,9 +16,8 @@ from tracker.engagement.client_names import client_name
 from tracker.engagement.judging import Outcome, reasons_as_json
 from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import number_of, seal
-from tracker.engagement.settle import settle_seconds
 from tracker.engagement.source_digests import source_digest, telling_host
-from tracker.engagement.verdict import Verdict
+from tracker.engagement.verdict import Verdict, settle_seconds
 from tracker.house import House
 
 

@@ -11,13 +11,13 @@ import hashlib
 import logging
 from collections.abc import Sequence
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from tracker.addresses import Mailbox as Person
+from tracker.consent import asks_not_to_be_tracked, may_ask
 from tracker.house import House
 from tracker.inbound.answering import Answer, answer_of, note_answer
 from tracker.inbound.arrived import Arrived
-from tracker.inbound.asked_to_stop import pause_if_asked
 from tracker.inbound.bounce import read_report
 from tracker.inbound.category import Judged, judge
 from tracker.inbound.dates import receipt
@@ -25,16 +25,19 @@ from tracker.inbound.enquiry import decide_enquiries
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.inbound.forwarded import inner_sender, is_forwarded
 from tracker.inbound.identity import content_hash, identity
+from tracker.inbound.letter_text import own_words
 from tracker.inbound.own import is_colleague, own_addresses
 from tracker.inbound.parse import Parsed, parse
 from tracker.inbound.returned import note_returned
 from tracker.inbound.storing import keep_places, known_places, make_letters, store_letters, store_unread
 from tracker.inbound.telling import loops, note_problems, tell
 from tracker.message_ids import NOTICE_HEADER, is_notice
-from tracker.models import Category, Letter, Mailbox
+from tracker.models import Category, Delivery, Letter, Mailbox, Recipient
 from tracker.notify import announce
+from tracker.pauses import begin
 
 log = logging.getLogger(__name__)
+_MOST_ASKED_IN = 20_000
 
 
 def accept(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
@@ -168,5 +171,22 @@ def _answers(session: Session, house: House, arrived: Arrived, letter: Letter, *
     elif letter.category == Category.BOUNCE:
         note_returned(session, house, letter, read_report(arrived.raw), rings=not _is_quiet(letter))
     if letter.category == Category.HUMAN and (answers is not None or not _is_quiet(letter)):
-        pause_if_asked(session, arrived, letter, answers)
+        _pause_if_asked(session, arrived, letter, answers)
     return answers
+
+
+def _pause_if_asked(session: Session, arrived: Arrived, letter: Letter, answer: Answer | None) -> bool:
+    """Pauses tracking of the writer when the new text of the letter asks for it. Quotations do not count."""
+    text = arrived.parsed.text[:_MOST_ASKED_IN]
+    words = asks_not_to_be_tracked(own_words(text)) if may_ask(text) else None
+    recipient = _writer(session, letter, answer) if words else None
+    if words is None or recipient is None or recipient.erased_at is not None:
+        return False
+    return begin(session, recipient, letter, words)
+
+
+def _writer(session: Session, letter: Letter, answer: Answer | None) -> Recipient | None:
+    """Whose copy is answered, else whoever we know by this address."""
+    if answer is not None and answer.whose.by_a_recipient and answer.whose.copy is not None:
+        return session.get_one(Recipient, session.get_one(Delivery, answer.whose.copy).recipient_id)
+    return session.exec(select(Recipient).where(Recipient.lookup == letter.sender)).first() if letter.sender else None

@@ -12,15 +12,16 @@ from typing import Any, cast
 from sqlalchemy import bindparam, func, inspect, select
 from sqlalchemy.orm import make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_dict
-from sqlmodel import Session, col
+from sqlmodel import Session, col, delete
 from sqlmodel import select as rows
 
 from tracker.addresses import lookup_or_none
 from tracker.counting.bulk import add_or_keep_all, append_rows
 from tracker.counting.tables import LETTER, LETTER_BODY, LETTER_COPY, LETTER_FILE, LETTER_RAW
+from tracker.db import now
 from tracker.inbound.arrived import Arrived, row_of
 from tracker.inbound.fetched import Fetched, Place
-from tracker.models import Letter, Mailbox
+from tracker.models import Letter, LetterAttachment, LetterBody, LetterRaw, Mailbox
 from tracker.models.people import public_id
 
 PIECE = 1024 * 1024
@@ -177,3 +178,21 @@ def _keep_raw(session: Session, letters: Sequence[tuple[Letter, bytes]]) -> None
                 append_rows(session, LETTER_RAW, waiting)
                 waiting, size = [], 0
     append_rows(session, LETTER_RAW, waiting)
+
+
+def raw_of(session: Session, letter: Letter) -> bytes:
+    """All bytes that were loaded; empty when the letter was thrown away."""
+    pieces = rows(LetterRaw.content).where(LetterRaw.letter_id == letter.id).order_by(col(LetterRaw.number))
+    return b"".join(zlib.decompress(piece) for piece in session.exec(pieces))
+
+
+def remove_letter(session: Session, letter: Letter) -> None:
+    """Throws its content away. A tombstone stays, so that it is not loaded again, and whether it counted: a deleted enquiry
+    still holds back its repeats."""
+    for table in (LetterBody, LetterRaw, LetterAttachment):
+        session.exec(delete(table).where(col(table.letter_id) == letter.id))
+    letter.deleted_at = now()
+    letter.subject = letter.snippet = letter.sender_name = letter.category_reason = ""
+    letter.to, letter.cc, letter.defects = [], [], []
+    letter.has_attachments = False
+    session.add(letter)

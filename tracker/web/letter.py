@@ -13,8 +13,7 @@ from starlette.routing import Route
 
 from tracker.db import now
 from tracker.inbound.parse import content_of
-from tracker.inbound.removal import remove_letter
-from tracker.inbound.stored import raw_of
+from tracker.inbound.storing import raw_of, remove_letter
 from tracker.locale import gettext as _
 from tracker.models import Letter, LetterAttachment, LetterBody, Mailbox, Message, Recipient, User
 from tracker.notify import mark_subject_read
