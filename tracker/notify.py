@@ -12,6 +12,7 @@ from tracker.db import now
 from tracker.house import House
 from tracker.models import FeedItem, Notice, Notification, User
 from tracker.notification_rules import end_of_quiet, preference_of
+from tracker.paging import in_order
 
 _HINT = insert(FeedItem)  # made once: making a statement costs more than running it
 
@@ -136,11 +137,7 @@ def lines(
         statement = statement.where(col(Notification.read_at).is_(None))
     if ringing:
         statement = statement.where(_not_held())
-    if before is not None:
-        at, number = before
-        same_time = (col(Notification.at) == at) & (col(Notification.id) < number)
-        statement = statement.where((col(Notification.at) < at) | same_time)
-    return session.exec(statement.order_by(col(Notification.at).desc(), col(Notification.id).desc()).limit(limit)).all()
+    return session.scalars(in_order(statement, (Notification.at, Notification.id), before).limit(limit)).all()
 
 
 def unread_count(session: Session, user: User) -> int:

@@ -8,7 +8,7 @@ from email.utils import make_msgid
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlmodel import Session, col, delete, or_, select
+from sqlmodel import Session, col, delete, select
 from starlette.datastructures import FormData, UploadFile
 
 from tracker.addresses import AddressError, Mailbox, parse_list
@@ -20,6 +20,7 @@ from tracker.outgoing.placeholders import NAMES
 from tracker.outgoing.rewriting import snippet_of
 from tracker.outgoing.rich_text import formatted, plain, without_scripts
 from tracker.outgoing.send import Draft, OutgoingFile, SendError
+from tracker.outgoing.templates import find_usable
 from tracker.ownership import find_owned, owned_rows
 
 ROLES = ("to", "cc", "bcc")
@@ -234,10 +235,8 @@ def _template_of(session: Session, message: Message) -> str:
 
 
 def _template_id(session: Session, user: User, typed: Typed) -> int | None:
-    if not typed.template:
-        return None
-    query = select(Template.id).where(Template.public_id == typed.template)
-    return session.exec(query.where(or_(col(Template.user_id) == user.id, col(Template.shared)))).first()
+    template = find_usable(session, user, typed.template)
+    return template.id if template else None
 
 
 def _answer(session: Session, user: User, typed: Typed, message: Message) -> None:

@@ -1,10 +1,7 @@
 """The bell: its panel, its page, and the reading of lines."""
 
-from datetime import datetime
-
-from sqlmodel import Session, select
+from sqlmodel import Session
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -14,6 +11,9 @@ from tracker.digest import working_account
 from tracker.locale import gettext as _
 from tracker.locale import ngettext
 from tracker.models import Letter, Mailbox, Message, Notification, Recipient, TrackingPause, User
+from tracker.ownership import owned
+from tracker.paging import Cursor
+from tracker.sentences import ActionError
 from tracker.web.alert_form import Alerts, alerts_of, digest_hours, kind_words, save_alerts
 from tracker.web.auth import action, page
 from tracker.web.bell_lines import BellLine, bell_lines
@@ -65,14 +65,14 @@ def notifications(request: Request, user: User) -> Response:
 
 
 def _page(request: Request, user: User, alerts: Alerts, wrong: Wrong, status: int = 200) -> Response:
-    before, unread_only = _place(request.query_params.get("before")), request.query_params.get("unread") == "true"
+    before, unread_only = _place(request.query_params.get("before", "")), request.query_params.get("unread") == "true"
     with house(request).database.reading() as session:
         found = notify.lines(session, user, unread_only=unread_only, limit=PAGE_LINES + 1, before=before)
         lines = bell_lines(session, found[:PAGE_LINES])
         account = working_account(session, user)
     context = {
         "lines": lines,
-        "older": f"{found[-2].at.isoformat()}~{found[-2].id}" if len(found) > PAGE_LINES else None,
+        "older": Cursor(found[-2].at, found[-2].id or 0) if len(found) > PAGE_LINES else None,
         "unread_only": unread_only,
         "alerts": alerts,
         "wrong": wrong,
@@ -98,7 +98,7 @@ def preferences(request: Request, user: User, form: FormData) -> Response:
 def read(request: Request, user: User, _form: FormData) -> Response:
     """Marks the line as read and goes on to what it is about."""
     with house(request).database.session_scope() as session:
-        line = _own_line(session, user, request.path_params["id"])
+        line = owned(session, Notification, user, request.path_params["id"])
         notify.mark_read(session, user, line.public_id)
         return redirect(_about(session, line))
 
@@ -108,14 +108,6 @@ def read_all(request: Request, user: User, form: FormData) -> Response:
     with house(request).database.session_scope() as session:
         notify.mark_all_read(session, user)
     return redirect(local_path(text(form, "back"), "/notifications"))
-
-
-def _own_line(session: Session, user: User, public_id: str) -> Notification:
-    mine = select(Notification).where(Notification.user_id == user.id, Notification.public_id == public_id)
-    line = session.exec(mine).first()
-    if line is None:
-        raise HTTPException(404)
-    return line
 
 
 def _about(session: Session, line: Notification) -> str:
@@ -135,16 +127,12 @@ def _about(session: Session, line: Notification) -> str:
     return "/settings/accounts" if line.kind == "problem" else "/notifications"
 
 
-def _place(value: str | None) -> tuple[datetime, int] | None:
+def _place(text: str) -> Cursor | None:
     """Where the page above ended; None for the first page and for what is no such place."""
-    moment, _tilde, number = (value or "").partition("~")
-    if not number.isascii() or not number.isdecimal() or len(number) > 18:
-        return None
     try:
-        found = datetime.fromisoformat(moment)
-    except ValueError:
+        return Cursor.parse(text)
+    except ActionError:
         return None
-    return (found, int(number)) if found.tzinfo is not None else None
 
 
 routes = [

@@ -13,9 +13,9 @@ from tracker.fields import Shape
 from tracker.locale import speaking
 from tracker.models import Delivery, Message, Notification
 from tracker.notify import mark_all_read, mark_read, unread_count
+from tracker.ownership import owned, owned_rows
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
-from tracker.web.api.errors import known, not_found
 from tracker.web.api.idempotency import once
 from tracker.web.api.paging import Listing, Paged, page
 from tracker.web.bell_lines import bell_lines
@@ -53,7 +53,7 @@ class Unread(Shape):
 @notifications.get("/notifications", response_model=Listing[NotificationShape])
 def list_notifications(call: Caller, query: Annotated[NotificationQuery, Query()]) -> Listing[NotificationShape]:
     """My lines, newest first."""
-    mine = select(Notification).where(Notification.user_id == call.user.id)
+    mine = owned_rows(Notification, call.user)
     if query.unread:
         mine = mine.where(col(Notification.read_at).is_(None))
     with call.reading() as session:
@@ -77,11 +77,9 @@ def post_reading(call: Caller, id: str) -> Response:
     """Marks one line as read."""
 
     def work(session: Session) -> NotificationShape:
-        if not mark_read(session, call.user, known(id)):
-            raise not_found("There is no such notification.")
-        session.flush()
-        rows = session.exec(select(Notification).where(Notification.public_id == id)).all()
-        return notification_shapes(session, call, rows)[0]
+        line = owned(session, Notification, call.user, id)
+        mark_read(session, call.user, line.public_id)
+        return notification_shapes(session, call, [line])[0]
 
     return once(call, work)
 
