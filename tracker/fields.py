@@ -21,6 +21,17 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for field in schema.get("properties", {}).values():
+        field.pop("default", None)
+
+
+class Change(Body):
+    """What a caller wants changed: what is left out stays (``model_fields_set`` tells), so no default is described."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+
 class Shape(BaseModel):
     """What we answer."""
 

@@ -96,4 +96,6 @@ PRESETS: Mapping[str, Preset] = {
     ),
 }  # fmt: skip
 
+BY_PROVIDER: Mapping[str, str] = {preset.oauth: key for key, preset in PRESETS.items() if preset.oauth}
+"""The preset that each provider signs in to."""
 SECURITIES = ("tls", "starttls", "none")

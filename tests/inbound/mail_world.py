@@ -19,6 +19,7 @@ from tracker.inbound.accept import accept_all
 from tracker.inbound.check import check_mailbox
 from tracker.inbound.credentials import make_credential
 from tracker.inbound.fetched import Accepted, Fetched
+from tracker.inbound.mailbox_input import MailboxChange, NewCredentials
 from tracker.inbound.mailboxes import change_mailbox, connect_mailbox
 from tracker.inbound.sync import sync_mailbox
 from tracker.inbound.taking import Take
@@ -55,10 +56,10 @@ class Post:
         with self.house.database.reading() as session:
             return session.get_one(Mailbox, self.mailbox_id)
 
-    def choose(self, **choices: object) -> None:
+    def choose(self, **choices: Any) -> None:
         """What its person chooses on its page."""
         with self.house.database.session_scope() as session:
-            change_mailbox(session, session.get_one(Mailbox, self.mailbox_id), None, **choices)
+            change_mailbox(session, session.get_one(Mailbox, self.mailbox_id), None, MailboxChange(**choices))
 
     def change(self, **columns: Any) -> None:
         with self.house.database.session_scope() as session:
@@ -122,11 +123,9 @@ def mailbox_on(
         port = server.imap_port if protocol == "imap" else server.pop3_port
     assert user.id is not None
     with house.database.session_scope() as session:
-        credential = make_credential(
-            session, house, user.id, secret=SECRET, preset="other", protocol=protocol, host=server.host, port=port,
-            security="none", login=login,
-        )  # fmt: skip
-        mailbox = connect_mailbox(session, user.id, credential, **choices)
+        place: Any = {"protocol": protocol, "host": server.host, "port": port, "security": "none", "login": login}
+        credential = make_credential(session, house, user.id, NewCredentials(secret=SECRET, **place))
+        mailbox = connect_mailbox(session, user.id, credential, MailboxChange(**choices))
     assert mailbox.id is not None
     return Post(house, user, mailbox.id, login)
 

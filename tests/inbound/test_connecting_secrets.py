@@ -14,14 +14,15 @@ from tests.servers_nasty import NastyImap, nasty_imap
 from tracker.house import House
 from tracker.inbound.check import check_mailbox
 from tracker.inbound.credentials import (
-    MailboxError,
     change_credential,
     delete_credential,
     make_credential,
     server_of,
 )
+from tracker.inbound.mailbox_input import CredentialsChange, NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox, credential_changed
 from tracker.models import Credential
+from tracker.sentences import ActionError
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "10.0.0.5", "localhost"])
@@ -45,9 +46,9 @@ def test_another_place_forgets_the_secret(
     post = mailbox_on(house, people.user(), dovecot, fresh_address())
     with house.database.session_scope() as session:
         credential = credential_of(session, post)
-        change_credential(session, house, credential, name="Another name")
+        change_credential(session, house, credential, CredentialsChange(name="Another name"))
         kept = credential.secret
-        change_credential(session, house, credential, **change)
+        change_credential(session, house, credential, CredentialsChange(**change))
         credential_changed(session, credential)
     assert kept is not None
     with house.database.reading() as session:
@@ -60,7 +61,7 @@ def test_a_new_secret_may_come_with_the_new_place(house: House, people: People, 
     post = mailbox_on(house, people.user(), dovecot, fresh_address())
     with house.database.session_scope() as session:
         credential = credential_of(session, post)
-        change_credential(session, house, credential, host="other.example", secret="new")
+        change_credential(session, house, credential, CredentialsChange(host="other.example", secret="new"))
         assert server_of(house, credential).secret == "new"
 
 
@@ -79,7 +80,7 @@ def test_the_secret_shows_nowhere(
         user = people.user()
         post = mailbox_on(house, user, server, fresh_address())
         with house.database.session_scope() as session:
-            change_credential(session, house, credential_of(session, post), secret="swordfish-77")
+            change_credential(session, house, credential_of(session, post), CredentialsChange(secret="swordfish-77"))
         finding = check_mailbox(house, post.mailbox_id)
         assert server.said(b"swordfish-77")
     with house.database.reading() as session:
@@ -112,7 +113,7 @@ def test_old_keys_open_old_secrets_and_new_saves_use_the_new_key(tmp_path: Path,
             credential = credential_of(session, post)
             assert server_of(house, credential).secret == SECRET
             if again:
-                change_credential(session, house, credential, secret=SECRET)
+                change_credential(session, house, credential, CredentialsChange(secret=SECRET))
 
 
 def test_no_password_goes_out_before_starttls(house: House, people: People) -> None:
@@ -122,9 +123,13 @@ def test_no_password_goes_out_before_starttls(house: House, people: People) -> N
         assert user.id is not None
         with house.database.session_scope() as session:
             credential = make_credential(
-                session, house, user.id, "secret", preset="other", host=server.host, port=server.port, security="starttls",
-                login=fresh_address(),
-            )  # fmt: skip
+                session,
+                house,
+                user.id,
+                NewCredentials(
+                    secret="secret", host=server.host, port=server.port, security="starttls", login=fresh_address()
+                ),
+            )
             mailbox = connect_mailbox(session, user.id, credential)
         assert mailbox.id is not None
         assert check_mailbox(house, mailbox.id).state == "connection_error"
@@ -147,11 +152,7 @@ def test_a_certificate_must_be_vouched_for(
                 session,
                 house,
                 user.id,
-                SECRET,
-                preset="other",
-                host="localhost",
-                port=dovecot.imaps_port,
-                login=address,
+                NewCredentials(secret=SECRET, host="localhost", port=dovecot.imaps_port, login=address),
             )
             mailbox = connect_mailbox(session, user.id, credential)
         assert mailbox.id is not None
@@ -162,29 +163,25 @@ def test_a_certificate_must_be_vouched_for(
 
 def test_credentials_in_use_stay(house: House, people: People, dovecot: Dovecot) -> None:
     post = mailbox_on(house, people.user(), dovecot, fresh_address())
-    with house.database.session_scope() as session, pytest.raises(MailboxError) as refused:
+    with house.database.session_scope() as session, pytest.raises(ActionError) as refused:
         delete_credential(session, credential_of(session, post))
-    assert refused.value.code == "in_use"
+    assert refused.value.detail_code == "in_use"
 
 
 @pytest.mark.parametrize(
     ("field", "facts"),
     [
-        ("host", {"preset": "other", "host": "", "login": "a@b.example"}),
-        ("host", {"preset": "other", "host": "a b", "login": "a@b.example"}),
-        ("port", {"preset": "other", "host": "h.example", "port": 0, "login": "a@b.example"}),
-        ("security", {"preset": "other", "host": "h.example", "port": 1, "security": "ssl", "login": "a@b.example"}),
+        ("host", {"login": "a@b.example", "port": 993}),
+        ("port", {"login": "a@b.example", "host": "h.example"}),
         ("login", {"preset": "gmail", "login": ""}),
-        ("preset", {"preset": "hotbird", "login": "a@b.example"}),
         ("protocol", {"preset": "icloud", "protocol": "pop3", "login": "a@icloud.com"}),
-        ("secret", {"preset": "gmail", "login": "a@gmail.com", "secret": "x" * 1001}),
     ],
 )
 def test_credentials_that_cannot_be_are_named(house: House, people: People, field: str, facts: dict[str, Any]) -> None:
     alice = people.user()
     assert alice.id is not None
-    with pytest.raises(MailboxError) as refused, house.database.session_scope() as session:
-        make_credential(session, house, alice.id, **facts)
+    with pytest.raises(ActionError) as refused, house.database.session_scope() as session:
+        make_credential(session, house, alice.id, NewCredentials(**facts))
     assert refused.value.field == field
     with house.database.reading() as session:
         assert session.exec(select(func.count()).select_from(Credential)).one() == 0

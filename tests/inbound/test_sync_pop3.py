@@ -4,6 +4,7 @@ import poplib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 from sqlmodel import Session, select
@@ -16,6 +17,7 @@ from tracker.db import now
 from tracker.house import House
 from tracker.inbound.accept import accept
 from tracker.inbound.fetched import Accepted, Fetched
+from tracker.inbound.mailbox_input import MailboxChange
 from tracker.inbound.mailboxes import change_mailbox
 from tracker.inbound.pop3 import Pop3
 from tracker.limits import MAX_WHOLE_LETTER
@@ -74,9 +76,11 @@ def test_letters_of_a_pause_are_passed_by(post: Post, dovecot: Dovecot) -> None:
     assert post.subjects() == ["now"]
 
 
-def _choose(post: Post, **choices: object) -> None:
+def _choose(post: Post, **choices: Any) -> None:
     with post.house.database.session_scope() as session:
-        change_mailbox(session, session.get_one(Mailbox, post.mailbox_id), credential_of(session, post), **choices)
+        change_mailbox(
+            session, session.get_one(Mailbox, post.mailbox_id), credential_of(session, post), MailboxChange(**choices)
+        )
 
 
 def test_numbers_change_and_uidls_stay(post: Post, dovecot: Dovecot) -> None:

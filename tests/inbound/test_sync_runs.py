@@ -3,6 +3,7 @@
 import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlmodel import Session
@@ -16,6 +17,7 @@ from tracker.house import House
 from tracker.inbound.accept import accept, accept_all
 from tracker.inbound.credentials import make_credential
 from tracker.inbound.fetched import Accepted, Fetched
+from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox, remove_mailbox, sync_now
 from tracker.inbound.sync import sync_mailbox
 from tracker.models import (
@@ -127,7 +129,7 @@ def test_sync_now_during_a_run_makes_another_one(post: Post, dovecot: Dovecot) -
     put(dovecot, post, "a")
 
     def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
-        assert sync_now(mailbox)
+        sync_now(session, mailbox)
         return accept(session, house, mailbox, fetched)
 
     post.sync(take=take)
@@ -158,9 +160,8 @@ def test_it_works_over_tls_too(tmp_path: Path, dovecot: Dovecot) -> None:
         assert user.id is not None
         for security, port in (("tls", dovecot.imaps_port), ("starttls", dovecot.imap_port)):
             with house.database.session_scope() as session:
-                credential = make_credential(
-                    session, house, user.id, SECRET, host="localhost", port=port, security=security, login=address
-                )
+                server: Any = {"host": "localhost", "port": port, "security": security, "login": address}
+                credential = make_credential(session, house, user.id, NewCredentials(secret=SECRET, **server))
                 mailbox = connect_mailbox(session, user.id, credential)
             assert mailbox.id is not None
             post = Post(house, user, mailbox.id, address)

@@ -14,6 +14,7 @@ from tracker.house import House
 from tracker.inbound.accept import accept_all
 from tracker.inbound.credentials import change_credential
 from tracker.inbound.fetching import Mailboxes
+from tracker.inbound.mailbox_input import CredentialsChange
 from tracker.inbound.mailboxes import credential_changed, remove_mailbox
 from tracker.inbound.timetable import AT_ONCE_PER_HOST, back_off, claim_due, next_run
 from tracker.models import Mailbox, Process
@@ -103,7 +104,7 @@ def test_what_is_changed_during_a_run_is_checked_after_it(house: House, people: 
                     return None
                 with house.database.session_scope() as session:
                     credential = credential_of(session, post)
-                    change_credential(session, house, credential, "another")
+                    change_credential(session, house, credential, CredentialsChange(secret="another"))
                     credential_changed(session, credential)
                 return tag + b" NO [LIMIT] throttled\r\n" if refused else None  # noqa: B023
 

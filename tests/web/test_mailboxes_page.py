@@ -108,7 +108,7 @@ def test_c5_one_more_than_the_limit_is_refused_and_the_limit_named(
     for n in range(2):
         make_mailbox(house, alice, f"box{n}@shop.example")
     answer = client.post("/mailboxes", data=form(dovecot, box))
-    assert answer.status_code == 422
+    assert answer.status_code == 409
     assert "You have 2 mailboxes, and that is the limit" in said(answer, ".notice")
 
 

@@ -14,6 +14,7 @@ from tracker.demo.answer import answer
 from tracker.demo.world import World
 from tracker.house import House
 from tracker.inbound.credentials import make_credential
+from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox, sync_now
 from tracker.models import Mailbox, User
 
@@ -33,9 +34,10 @@ _NEWS = ("Office Trends <news@trends.example>", "trends.example")
 
 def connect(session: Session, house: House, world: World, user: User, secret: str) -> Mailbox:
     """The seller's own mailbox, read from now on."""
-    facts = {"preset": "other", "host": world.host, "port": world.imap_port, "security": "none", "login": user.email}
-    credential = make_credential(session, house, user.id or 0, secret, name="Sandbox", **facts)
-    return connect_mailbox(session, user.id or 0, credential)
+    server = NewCredentials(
+        name="Sandbox", host=world.host, port=world.imap_port, security="none", login=user.email, secret=secret
+    )
+    return connect_mailbox(session, user.id or 0, make_credential(session, house, user.id or 0, server))
 
 
 def deliver_enquiries(world: World, to: str) -> None:
@@ -62,8 +64,8 @@ def hurry(house: House) -> None:
     """Nobody in a demo waits ten minutes: every mailbox that works is read now."""
     with house.database.session_scope() as session:
         for mailbox in session.exec(select(Mailbox).where(col(Mailbox.removed_at).is_(None))):
-            if mailbox.state == "active" and sync_now(mailbox):
-                session.add(mailbox)
+            if mailbox.state == "active" and mailbox.active:
+                sync_now(session, mailbox)
 
 
 def _letter(who: tuple[str, str], to: str, subject: str, text: str) -> bytes:

@@ -1,61 +1,44 @@
 """Credentials: made, changed, and what becomes of their secret then."""
 
-import re
 from typing import Any
 
 from sqlmodel import Session, col, select
 
 from tracker.connect import ConnectError, Server
 from tracker.db import now
+from tracker.fields import HOST_MISSING
 from tracker.house import House
-from tracker.mail_services import PRESETS, SECURITIES
-from tracker.models import Credential, Mailbox, OAuthGrant
+from tracker.inbound.mailbox_input import CredentialsChange, NewCredentials
+from tracker.mail_services import PRESETS
+from tracker.models import Credential, Mailbox, OAuthGrant, User
+from tracker.ownership import find_owned, owned_rows
 from tracker.secrets import Undecryptable
-from tracker.sentences import Sentence, Told
+from tracker.sentences import ActionError, Sentence
 
-PROTOCOLS = ("imap", "pop3")
-MAX_SECRET = 1_000
-_HOST = re.compile(r"[^\s/@\\:]{1,255}|\[?[0-9A-Fa-f:.]{2,45}\]?")
 _WHEREABOUTS = ("protocol", "host", "port", "security", "login")
-_FACTS = ("name", "preset", "auth", *_WHEREABOUTS)
 
 
-class MailboxError(Told):
-    """What was asked of credentials or a mailbox cannot be: ``code`` is stable, ``field`` is what to look at (or empty)."""
-
-    def __init__(self, code: str, field: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = code
-        self.field = field
-
-
-def make_credential(
-    session: Session, house: House, user_id: int, secret: str | None = None, **facts: Any
-) -> Credential:
-    """New credentials. ``facts``: name, preset, protocol, host, port, security, login, auth; the preset fills in the servers.
-
-    Raises :class:`MailboxError` naming the field.
-    """
+def make_credential(session: Session, house: House, user_id: int, new: NewCredentials) -> Credential:
+    """New credentials; the preset fills in the servers. Raises :class:`ActionError` naming the field."""
     credential = Credential(user_id=user_id, host="", port=0, login="")
-    _take(credential, facts)
+    _take(credential, new)
     session.add(credential)
     session.flush()
-    set_secret(house, credential, secret)
+    set_secret(house, credential, new.secret)
     return credential
 
 
-def change_credential(
-    session: Session, house: House, credential: Credential, secret: str | None = None, **facts: Any
-) -> None:
+def change_credential(session: Session, house: House, credential: Credential, change: CredentialsChange) -> None:
     """Changes what is given. Another protocol, host, port, security or login forgets the stored secret and the grant, unless a new
-    secret comes with it: they were meant for the old place. Mailboxes that use the credentials are checked again.
+    secret comes with it: they were meant for the old place. A secret takes the place of a sign-in at the provider.
 
-    Raises :class:`MailboxError`; also when the new login is a mailbox that is connected already.
+    Raises :class:`ActionError`.
     """
     before = _whereabouts(credential)
-    _take(credential, facts)
-    if secret:
-        set_secret(house, credential, secret)
+    _take(credential, change)
+    if change.secret:
+        set_secret(house, credential, change.secret)
+        credential.auth, credential.grant_id = "password", None
     elif _whereabouts(credential) != before:
         credential.secret = credential.grant_id = None
     credential.changed_at = now()
@@ -63,10 +46,10 @@ def change_credential(
 
 
 def delete_credential(session: Session, credential: Credential) -> None:
-    """Raises :class:`MailboxError` while a mailbox uses them."""
+    """Raises :class:`ActionError` ``conflict`` while a mailbox uses them."""
     if mailboxes_of(session, credential):
         text = Sentence("A mailbox uses these credentials. Remove it first, or give it others.")
-        raise MailboxError("in_use", "", text)
+        raise ActionError("conflict", text, "mailbox", detail_code="in_use")
     session.delete(credential)
 
 
@@ -76,11 +59,27 @@ def mailboxes_of(session: Session, credential: Credential) -> list[Mailbox]:
     return list(session.exec(used).all())
 
 
+def chosen_credential(session: Session, user: User, public_id: str) -> Credential:
+    """A person's own credentials, named in the field ``credentials``. Raises :class:`ActionError`."""
+    credential = find_owned(session, Credential, user, public_id)
+    if credential is None:
+        text = Sentence("These credentials are not there any more. Choose others.")
+        raise ActionError("invalid", text, "credentials", detail_code="not_found")
+    return credential
+
+
+def credential_of(session: Session, mailbox: Mailbox) -> Credential | None:
+    return session.get(Credential, mailbox.credential_id) if mailbox.credential_id else None
+
+
+def unused_credentials(session: Session, user: User) -> list[Credential]:
+    """The person's credentials that no connected mailbox uses."""
+    mine = session.exec(owned_rows(Credential, user).order_by(col(Credential.id)))
+    return [credential for credential in mine if not mailboxes_of(session, credential)]
+
+
 def set_secret(house: House, credential: Credential, secret: str | None) -> None:
     """Keeps the secret encrypted and bound to these credentials; None forgets it."""
-    if secret and len(secret) > MAX_SECRET:
-        text = Sentence("The password is longer than %(most)s characters.", most=MAX_SECRET)
-        raise MailboxError("too_long", "secret", text)
     credential.secret = house.ring.encrypt(secret.encode(), _record(credential)) if secret else None
 
 
@@ -117,21 +116,18 @@ def _whereabouts(credential: Credential) -> tuple[Any, ...]:
     return tuple(getattr(credential, name) for name in _WHEREABOUTS)
 
 
-def _take(credential: Credential, facts: dict[str, Any]) -> None:
-    given = {name: value for name, value in facts.items() if name in _FACTS and value is not None}
-    for name in ("name", "preset", "protocol", "auth"):
-        if name in given:
-            setattr(credential, name, given[name].strip())
-    _check_choices(credential)
-    if credential.preset != "other" and (given.keys() & {"preset", "protocol"} or not credential.host):
-        _take_preset(credential)
+def _take(credential: Credential, change: CredentialsChange) -> None:
+    given = change.model_fields_set
+    for name in given & {"name", "preset", "protocol"}:
+        setattr(credential, name, getattr(change, name))
     if credential.preset == "other":
-        for name in ("host", "port", "security"):
-            if name in given:
-                setattr(credential, name, given[name])
-        credential.host = credential.host.strip().lower()
-    credential.login = str(given.get("login", credential.login)).strip()
-    _check_server(credential)
+        for name in given & {"host", "port", "security"}:
+            setattr(credential, name, getattr(change, name))
+    elif given & {"preset", "protocol"} or not credential.host:
+        _take_preset(credential)
+    if given & {"login", "address"}:
+        credential.login = change.login if "login" in given else change.address
+    _check(credential)
 
 
 def _take_preset(credential: Credential) -> None:
@@ -141,30 +137,16 @@ def _take_preset(credential: Credential) -> None:
     credential.security = getattr(preset, f"{kind}_security")
     if not credential.host:
         text = Sentence("%(service)s offers no POP3. Choose IMAP.", service=preset.name)
-        raise MailboxError("no_pop3", "protocol", text)
+        raise ActionError("invalid", text, "protocol", detail_code="no_pop3")
 
 
-def _check_choices(credential: Credential) -> None:
-    if len(credential.name) > 200:
-        raise MailboxError("too_long", "name", Sentence("The name is too long. Use 200 characters or fewer."))
-    if credential.preset not in PRESETS:
-        text = Sentence("There is no such service. Choose one of %(choices)s.", choices=", ".join(PRESETS))
-        raise MailboxError("unknown", "preset", text)
-    if credential.protocol not in PROTOCOLS:
-        raise MailboxError("unknown", "protocol", Sentence("The protocol must be imap or pop3."))
-    if credential.auth not in ("password", "oauth"):
-        raise MailboxError("unknown", "auth", Sentence("The way to sign in must be password or oauth."))
-
-
-def _check_server(credential: Credential) -> None:
-    if not _HOST.fullmatch(credential.host):
-        text = Sentence("The name of the server is missing or cannot be used. It looks like imap.example.com.")
-        raise MailboxError("host", "host", text)
-    if not 1 <= credential.port <= 65_535:
-        text = Sentence("The port must be a number from 1 to 65535, such as 993 or 995.")
-        raise MailboxError("port", "port", text)
-    if credential.security not in SECURITIES:
-        raise MailboxError("unknown", "security", Sentence("The security must be tls, starttls or none."))
-    if not 1 <= len(credential.login) <= 254 or any(ord(c) < 32 for c in credential.login):
-        text = Sentence("The login is missing or cannot be used. With most services it is your address.")
-        raise MailboxError("login", "login", text)
+def _check(credential: Credential) -> None:
+    wrong: dict[str, str] = {}
+    if not credential.host:
+        wrong["host"] = HOST_MISSING
+    if not credential.port:
+        wrong["port"] = Sentence("The port must be a number from 1 to 65535, such as 993 or 995.")
+    if not credential.login:
+        wrong["login"] = Sentence("The login is missing or cannot be used. With most services it is your address.")
+    if wrong:
+        raise ActionError.of_fields(wrong)

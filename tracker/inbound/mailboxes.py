@@ -1,35 +1,41 @@
 """Mailboxes: connected, changed, switched, removed. What they load is the engine's business."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, func, select, update
 
 from tracker.addresses import AddressError, normalise
 from tracker.db import now
+from tracker.house import House
 from tracker.inbound.canonical import canonical
-from tracker.inbound.credentials import MailboxError, can_sign_in, mailboxes_of
-from tracker.lease import free_subject
-from tracker.models import Credential, FirstWindow, Mailbox, MailboxFolder, MailboxState, User
-from tracker.preferences import preference
-from tracker.sentences import Sentence
-
-LONGEST_PERIOD = 365
-CHOICES = frozenset(
-    {
-        *("name", "address", "active", "repeat_period_days", "folders", "all_folders", "first_window"),
-        *("collect_pause_days", "only_unread", "mark_read", "delete_loaded", "delete_after_days", "notify_manager"),
-        *("create_customer", "notify_skipped", "unwrap_forwarded", "group", "shop"),
-    }
+from tracker.inbound.credentials import (
+    can_sign_in,
+    change_credential,
+    credential_of,
+    mailboxes_of,
+    make_credential,
+    sign_in_by,
+    unused_credentials,
 )
-"""What a person may choose about a mailbox."""
+from tracker.inbound.mailbox_input import MailboxChange, NewCredentials
+from tracker.lease import free_subject
+from tracker.mail_services import BY_PROVIDER
+from tracker.models import Credential, FirstWindow, Mailbox, MailboxFolder, MailboxState, User
+from tracker.oauth import OAuthError, keep_grant
+from tracker.oauth_providers import Granted, Provider
+from tracker.ownership import owned_rows
+from tracker.preferences import preference
+from tracker.sentences import ActionError, Sentence
 
 
-def connect_mailbox(session: Session, user_id: int, credential: Credential, **choices: Any) -> Mailbox:
+def connect_mailbox(
+    session: Session, user_id: int, credential: Credential, choices: MailboxChange | None = None
+) -> Mailbox:
     """A new connection, to be checked and fetched at once. One that its person had removed comes back with all its letters.
 
-    Raises :class:`MailboxError`: over the limit, connected already (``duplicate``), or a choice that cannot be.
+    Raises :class:`ActionError`: over the limit, connected already (``duplicate``), or a choice that cannot be.
     """
     # One by one, so that the limit holds; not FOR UPDATE, which would wait for every new row that names the person.
     session.exec(select(User.id).where(User.id == user_id).with_for_update(key_share=True)).one()
@@ -43,33 +49,65 @@ def connect_mailbox(session: Session, user_id: int, credential: Credential, **ch
     _revive(session, mailbox)
     mailbox.address = ""
     _use(session, mailbox, credential)
-    choose(mailbox, credential, **choices)
+    _choose(mailbox, credential, choices or MailboxChange())
     check_soon(mailbox, credential)
     return mailbox
 
 
-def change_mailbox(session: Session, mailbox: Mailbox, credential: Credential | None, **choices: Any) -> None:
-    """Changes what is given. ``credential`` is the one it uses from now on. Raises :class:`MailboxError`."""
+def change_mailbox(session: Session, mailbox: Mailbox, credential: Credential | None, change: MailboxChange) -> None:
+    """Changes what is given. ``credential`` is the one it uses from now on. Raises :class:`ActionError`."""
     was_active = mailbox.active
     if credential is not None and credential.id != mailbox.credential_id:
         _use(session, mailbox, credential)
         check_soon(mailbox, credential)
-    choose(mailbox, credential, **choices)
+    _choose(mailbox, credential, change)
     if mailbox.active and not was_active:
         _switch_on(session, mailbox, credential)
     if was_active and not mailbox.active:
         _switch_off(mailbox)
-    if choices.keys() & {"folders", "all_folders"} and mailbox.active:
+    if change.model_fields_set & {"folders", "all_folders"} and mailbox.active:
         check_soon(mailbox, credential)
     session.add(mailbox)
 
 
 def credential_changed(session: Session, credential: Credential) -> None:
-    """After :func:`change_credential`: its mailboxes may be others now, and are checked again. Raises :class:`MailboxError`."""
+    """After :func:`change_credential`: its mailboxes may be others now, and are checked again. Raises :class:`ActionError`."""
     for mailbox in mailboxes_of(session, credential):
         _use(session, mailbox, credential)
         check_soon(mailbox, credential)
         session.add(mailbox)
+
+
+def sign_in_mailbox(
+    house: House, session: Session, user: User, provider: Provider, granted: Granted, mailbox: Mailbox | None
+) -> Mailbox:
+    """The mailbox signs in with what a provider granted from now on. Without one, a new one is connected.
+
+    Raises :class:`OAuthError` when the provider does not say whose mailbox it is, and :class:`ActionError` as
+    :func:`connect_mailbox` does.
+    """
+    assert user.id is not None
+    credential = credential_of(session, mailbox) if mailbox is not None else None
+    address = granted.address or (credential.login if credential is not None else None)
+    if address is None:
+        text = Sentence("%(provider)s did not say whose mailbox it is.", provider=provider.name)
+        raise OAuthError("needs_sign_in", text)
+    grant = keep_grant(house, session, user.id, provider, granted, address)
+    new = NewCredentials(preset=BY_PROVIDER[provider.key], login=address, protocol="imap")
+    credential = credential or next((c for c in unused_credentials(session, user) if c.login == address), None)
+    if credential is None:
+        credential = make_credential(session, house, user.id, new)
+    else:
+        change_credential(session, house, credential, new)
+    sign_in_by(credential, grant)
+    session.add(credential)
+    session.flush()
+    if mailbox is None:
+        return connect_mailbox(session, user.id, credential)
+    credential_changed(session, credential)
+    check_soon(mailbox, credential)
+    session.add(mailbox)
+    return mailbox
 
 
 def remove_mailbox(session: Session, mailbox: Mailbox) -> Credential | None:
@@ -85,12 +123,20 @@ def remove_mailbox(session: Session, mailbox: Mailbox) -> Credential | None:
     return credential if credential is not None and not mailboxes_of(session, credential) else None
 
 
-def sync_now(mailbox: Mailbox) -> bool:
-    """Fetches at once, whatever pause there is. False when the mailbox is switched off or has nothing to sign in with."""
+def sync_now(session: Session, mailbox: Mailbox) -> None:
+    """Fetches at once, whatever pause there is.
+
+    Raises :class:`ActionError` ``conflict`` when the mailbox is switched off or has nothing to sign in with.
+    """
     if not mailbox.active or mailbox.removed_at is not None or mailbox.state == MailboxState.NO_CREDENTIALS:
-        return False
+        raise ActionError("conflict", Sentence("Switch the mailbox on first, and give it a password."))
     mailbox.sync_wanted, mailbox.due_at = True, now()
-    return True
+    session.add(mailbox)
+
+
+def connected_mailboxes(session: Session, user: User) -> Sequence[Mailbox]:
+    """The person's mailboxes that are not removed, in the order they were connected."""
+    return session.exec(owned_rows(Mailbox, user).order_by(col(Mailbox.id))).all()
 
 
 def check_soon(mailbox: Mailbox, credential: Credential | None) -> None:
@@ -107,48 +153,17 @@ def set_state(mailbox: Mailbox, state: str, detail: str = "") -> None:
     mailbox.state, mailbox.state_detail = state, detail
 
 
-def choose(mailbox: Mailbox, credential: Credential | None, **choices: Any) -> None:
-    """Puts a person's choices onto the row. Raises :class:`MailboxError` naming the one that cannot be."""
-    for name, value in choices.items():
-        if name not in CHOICES:
-            raise MailboxError("unknown", name, Sentence("A mailbox has no “%(name)s”.", name=name))
-        setattr(mailbox, name, value)
-    if "delete_loaded" in choices:
+def _choose(mailbox: Mailbox, credential: Credential | None, change: MailboxChange) -> None:
+    for name in change.model_fields_set - {"credentials"}:
+        setattr(mailbox, name, getattr(change, name))
+    if "delete_loaded" in change.model_fields_set:
         mailbox.delete_since = (mailbox.delete_since or now()) if mailbox.delete_loaded else None
-    _check(mailbox)
     if credential is not None and credential.protocol == "pop3":
         if mailbox.mark_read or mailbox.only_unread:
             text = Sentence("POP3 knows no read marks. Choose IMAP for this, or leave it off.")
-            raise MailboxError("pop3", "mark_read" if mailbox.mark_read else "only_unread", text)
+            field = "mark_read" if mailbox.mark_read else "only_unread"
+            raise ActionError("invalid", text, field, detail_code="pop3")
         mailbox.folders, mailbox.all_folders = ["INBOX"], False
-
-
-def _check(mailbox: Mailbox) -> None:
-    _check_days(mailbox, "repeat_period_days", LONGEST_PERIOD)
-    _check_days(mailbox, "collect_pause_days", LONGEST_PERIOD)
-    _check_days(mailbox, "delete_after_days", LONGEST_PERIOD)
-    if mailbox.first_window not in tuple(FirstWindow):
-        text = Sentence("The first window must be one of %(choices)s.", choices=", ".join(FirstWindow))
-        raise MailboxError("unknown", "first_window", text)
-    names = mailbox.folders
-    if not isinstance(names, list) or not names or len(names) > 100 or not all(_is_name(name) for name in names):
-        text = Sentence("Name at least one folder, such as INBOX, and at most 100.")
-        raise MailboxError("folders", "folders", text)
-    if mailbox.address:
-        try:
-            mailbox.address = normalise(mailbox.address)
-        except AddressError as error:
-            raise MailboxError("address", "address", error.sentence) from None
-
-
-def _check_days(mailbox: Mailbox, field: str, most: int) -> None:
-    value = getattr(mailbox, field)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise MailboxError("days", field, Sentence("Give whole days from 0 to %(most)s.", most=most))
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and 0 < len(name) <= 500 and not any(ord(c) < 32 for c in name)
 
 
 def _check_limit(session: Session, user_id: int) -> None:
@@ -161,7 +176,7 @@ def _check_limit(session: Session, user_id: int) -> None:
             "You have %(most)s mailboxes, and that is the limit. Remove one first; an administrator can raise the limit.",
             most=most,
         )
-        raise MailboxError("limit", "", text)
+        raise ActionError("conflict", text, "mailbox", detail_code="limit")
 
 
 def _use(session: Session, mailbox: Mailbox, credential: Credential) -> None:
@@ -184,12 +199,12 @@ def _address(login: str) -> str:
         return ""
 
 
-def _duplicate(credential: Credential) -> MailboxError:
+def _duplicate(credential: Credential) -> ActionError:
     text = Sentence(
         "The mailbox %(login)s is connected to Inkling already. A mailbox can be connected only once.",
         login=credential.login,
     )
-    return MailboxError("duplicate", "login", text)
+    return ActionError("conflict", text, "login", detail_code="duplicate")
 
 
 def _revive(session: Session, mailbox: Mailbox) -> None:

@@ -53,7 +53,7 @@ _COMPOSE = (
     "drafts",
 )
 _COMPOSE_PAGES = ("_editor", "_compose*", "compose", "settings_template*", "settings_signatures")
-_LETTERS = ("enquiries", "letter", "letter_*", "mailbox_*", "mailboxes_page", "own_mailbox")
+_LETTERS = ("enquiries", "letter", "letter_*", "mailbox_*", "mailboxes_page")
 _LETTER_PAGES = ("enquiries", "letter", "_letter_*", "mailbox*", "_mailbox*", "_repeat_example")
 PARTS: tuple[tuple[str, str], ...] = (
     *(("compose", f"tracker/web/{module}.py") for module in _COMPOSE),

@@ -4,29 +4,29 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tracker.fields import Address, Body, Host, Line, Name, Port, Preset, Secret, Security
+from tracker.fields import Address, Change, Host, Line, Name, Port, Preset, Secret, Security
 
 
-class ServerChange(Body):
+class ServerChange(Change):
     """A mail server. What is left out comes from the preset, from the security (port), or stays as it was."""
 
-    host: Host = Field(default_factory=str)
-    port: Port = Field(default_factory=int)
-    security: Security = Field(default_factory=lambda: "starttls")
-    login: Line = Field(default_factory=str, max_length=254)
+    host: Host = ""
+    port: Port = 0
+    security: Security = "starttls"
+    login: Annotated[Line, Field(max_length=254)] = ""
     secret: Annotated[Secret, Field(max_length=8192)] | None = Field(
         default=None, description="Password, app password or token. Written, never shown; null or empty forgets it."
     )
 
 
-class AccountChange(Body):
+class AccountChange(Change):
     """What to change; what is left out stays. ``imap: null`` files no copies in the Sent folder."""
 
-    name: Name = Field(default_factory=str)
-    address: Address = Field(default_factory=str)
-    preset: Preset = Field(default_factory=lambda: "other")
-    smtp: ServerChange = Field(default_factory=ServerChange)
-    imap: ServerChange | None = Field(default_factory=lambda: None)
+    name: Name = ""
+    address: Address = ""
+    preset: Preset = "other"
+    smtp: ServerChange = ServerChange()
+    imap: ServerChange | None = None
     replaces_copy: bool = Field(
         default=False, description="Where the service files a copy of its own: replace it by the clean one."
     )

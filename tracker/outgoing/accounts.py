@@ -10,7 +10,7 @@ from tracker.connect import ConnectError, Server
 from tracker.db import now
 from tracker.fields import HOST_MISSING
 from tracker.house import House
-from tracker.mail_services import PRESETS
+from tracker.mail_services import BY_PROVIDER, PRESETS
 from tracker.models import Account, Delivery, DeliveryStatus, Message, MessageState, OAuthGrant, User
 from tracker.oauth import OAuthError, forget_unused, keep_grant
 from tracker.oauth_providers import Granted, Provider
@@ -96,8 +96,8 @@ def sign_in_account(
         raise OAuthError("needs_sign_in", text)
     account = account or next((a for a in accounts_of(session, user) if _is_of(a, address)), None)
     if account is None:
-        preset = next(name for name, preset in PRESETS.items() if preset.oauth == provider.key)
-        account = create_account(house, session, user, NewAccount(address=address, preset=preset, name=""))
+        new = NewAccount(address=address, preset=BY_PROVIDER[provider.key], name="")
+        account = create_account(house, session, user, new)
     sign_in_by(house, session, account, keep_grant(house, session, user.id, provider, granted, address))
     if granted.is_proved and _is_of(account, address):
         account.confirmed_at = account.confirmed_at or now()

@@ -17,8 +17,8 @@ def sentence_of(error: Mapping[str, Any]) -> str:
 
 
 def sentences_of(errors: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The sentences by the path of the field."""
-    return {".".join(str(part) for part in error["loc"]): sentence_of(error) for error in errors}
+    """The sentences by the path of the field; an entry of a list is the list's affair."""
+    return {".".join(part for part in error["loc"] if isinstance(part, str)): sentence_of(error) for error in errors}
 
 
 def named(field: str, sentence: str) -> str:
@@ -55,6 +55,7 @@ _SENTENCES: Mapping[str, Callable[[_Context], str]] = {
     "less_than_equal": lambda c: Sentence("This must be %(most)s or less.", most=c["le"]),
     "string_too_short": lambda c: Sentence("This is empty."),
     "string_too_long": lambda c: Sentence("This is longer than %(most)s characters.", most=c["max_length"]),
+    "too_short": lambda c: Sentence("This is empty."),
     "too_long": lambda c: Sentence("This has more than %(most)s entries.", most=c["max_length"]),
     "value_error": _value_error,
 }

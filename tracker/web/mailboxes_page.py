@@ -9,15 +9,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tracker.house import House
 from tracker.inbound.credentials import (
-    MailboxError,
     can_sign_in,
     change_credential,
+    chosen_credential,
+    credential_of,
     delete_credential,
     make_credential,
+    unused_credentials,
 )
 from tracker.inbound.listening import is_heard
-from tracker.inbound.mailboxes import change_mailbox, connect_mailbox, credential_changed, remove_mailbox, sync_now
+from tracker.inbound.mailbox_input import NewCredentials
+from tracker.inbound.mailboxes import (
+    change_mailbox,
+    connect_mailbox,
+    connected_mailboxes,
+    credential_changed,
+    remove_mailbox,
+    sync_now,
+)
 from tracker.inbound.recount import preview, recount
 from tracker.inbound.timetable import being_read
 from tracker.locale import gettext as _
@@ -25,15 +36,17 @@ from tracker.locale import ngettext, said
 from tracker.mail_services import PRESETS
 from tracker.models import Credential, Mailbox, User
 from tracker.oauth_providers import configured
+from tracker.ownership import owned
 from tracker.preferences import preference, set_preference
+from tracker.sentences import ActionError
 from tracker.web import mailbox_oauth, mailbox_words
+from tracker.web.api.errors import STATUS
 from tracker.web.auth import action, admin_action, page
-from tracker.web.forms import Wrong, text
-from tracker.web.mailbox_form import FIRST_WINDOWS, MailboxForm
+from tracker.web.forms import Wrong, text, wrong_of
+from tracker.web.mailbox_form import BLANK, FIRST_WINDOWS, read_form, texts_of, typed
 from tracker.web.mailbox_rows import RECENT_DAYS, figures_of, problem_counts, problems_of
 from tracker.web.mailbox_services import BY_ADDRESS
 from tracker.web.mailbox_test import HERE, tested
-from tracker.web.own_mailbox import connected, credential_of, own_credential, own_mailbox, unused_credentials
 from tracker.web.page import house, redirect, render
 
 __all__ = ["mailbox_oauth", "routes"]
@@ -45,7 +58,7 @@ MOST_MAILBOXES = 1000
 @page
 def mailboxes(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
-        found = connected(session, user)
+        found = connected_mailboxes(session, user)
         context = {
             "mailboxes": found,
             "figures": figures_of(session, found),
@@ -62,55 +75,46 @@ def mailboxes(request: Request, user: User) -> Response:
 
 @page
 def new(request: Request, user: User) -> Response:
-    return _form(request, user, None, MailboxForm(), {})
+    return _form(request, user, None, BLANK, {})
 
 
 @page
 def edit(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
-        mailbox = own_mailbox(session, user, request.path_params["id"])
-        typed = MailboxForm.of(mailbox, credential_of(session, mailbox))
-    return _form(request, user, mailbox, typed, {})
+        mailbox = owned(session, Mailbox, user, request.path_params["id"])
+        texts = texts_of(mailbox, credential_of(session, mailbox))
+    return _form(request, user, mailbox, texts, {})
 
 
 @action
 def add(request: Request, user: User, form: FormData) -> Response:
-    typed, wrong, here = MailboxForm.read(form), Wrong(), house(request)
-    choices = typed.choices(wrong)
-    facts = {} if typed.credential else typed.server(here, wrong)
-    if not typed.credential and not typed.secret:
-        wrong["secret"] = _("The password is missing. See above how to make one for your service.")
-    if wrong:
-        return _form(request, user, None, typed, wrong, 422)
+    here = house(request)
     assert user.id is not None
     try:
+        choices, server = read_form(here, form, is_new=True)
         with here.database.session_scope() as session:
-            if typed.credential:
-                credential = own_credential(session, user, typed.credential)
+            if picked := text(form, "credential"):
+                credential = chosen_credential(session, user, picked)
             else:
-                credential = make_credential(session, here, user.id, typed.secret, name=typed.name, **facts)
-            mailbox = connect_mailbox(session, user.id, credential, **choices)
-    except MailboxError as error:
-        return _form(request, user, None, typed, _wrong(error), 409 if error.code == "duplicate" else 422)
+                credential = make_credential(session, here, user.id, server)
+            mailbox = connect_mailbox(session, user.id, credential, choices)
+    except ActionError as error:
+        return _refused(request, user, None, form, error)
     return tested(request, user, mailbox)
 
 
 @action
 def save(request: Request, user: User, form: FormData) -> Response:
-    typed, wrong, here = MailboxForm.read(form), Wrong(), house(request)
-    choices, facts = typed.choices(wrong), typed.server(here, wrong)
-    with here.database.reading() as session:
-        mailbox = own_mailbox(session, user, request.path_params["id"])
-    if wrong:
-        return _form(request, user, mailbox, typed, wrong, 422)
+    here, mailbox = house(request), _own(request, user)
     try:
+        choices, server = read_form(here, form, is_new=False)
         with here.database.session_scope() as session:
-            mailbox = own_mailbox(session, user, mailbox.public_id)
-            credential = _credential_for(session, request, mailbox, typed, facts)
-            change_mailbox(session, mailbox, credential, **choices)
+            mailbox = owned(session, Mailbox, user, mailbox.public_id)
+            credential = _credential_for(session, here, mailbox, server)
+            change_mailbox(session, mailbox, credential, choices)
             ready = can_sign_in(credential)
-    except MailboxError as error:
-        return _form(request, user, mailbox, typed, _wrong(error), 409 if error.code == "duplicate" else 422)
+    except ActionError as error:
+        return _refused(request, user, _own(request, user), form, error)
     if not ready:
         told = _("Saved. The server or login is another one now, so the password was forgotten: enter it again.")
         return redirect(f"{HERE}/{mailbox.public_id}#secret", told, kind="problem")
@@ -121,27 +125,27 @@ def save(request: Request, user: User, form: FormData) -> Response:
 
 @action
 def check(request: Request, user: User, _form: FormData) -> Response:
-    with house(request).database.reading() as session:
-        mailbox = own_mailbox(session, user, request.path_params["id"])
-    return tested(request, user, mailbox)
+    return tested(request, user, _own(request, user))
 
 
 @action
 def sync(request: Request, user: User, _form: FormData) -> Response:
-    with house(request).database.session_scope() as session:
-        mailbox = own_mailbox(session, user, request.path_params["id"])
-        wanted = sync_now(mailbox)
-        session.add(mailbox)
-    if wanted:
-        return redirect(HERE, _("%(address)s is read now.") % {"address": mailbox.address})
-    return redirect(HERE, _("Switch the mailbox on first, and give it a password."), kind="problem")
+    try:
+        with house(request).database.session_scope() as session:
+            mailbox = owned(session, Mailbox, user, request.path_params["id"])
+            sync_now(session, mailbox)
+    except ActionError as error:
+        if error.code != "conflict":
+            raise
+        return redirect(HERE, said(error), kind="problem")
+    return redirect(HERE, _("%(address)s is read now.") % {"address": mailbox.address})
 
 
 @action
 def removal(request: Request, user: User, form: FormData) -> Response:
     """Disconnects it. Letters stay; with ``forget`` the credentials go, too."""
     with house(request).database.session_scope() as session:
-        mailbox = own_mailbox(session, user, request.path_params["id"])
+        mailbox = owned(session, Mailbox, user, request.path_params["id"])
         unused = remove_mailbox(session, mailbox)
         if unused is not None and form.get("forget") == "on":
             mailbox.credential_id = None
@@ -155,7 +159,7 @@ def removal(request: Request, user: User, form: FormData) -> Response:
 def recount_preview(request: Request, user: User) -> Response:
     """What counting again under the present period would change, before anything is changed."""
     with house(request).database.reading() as session:
-        mailbox = own_mailbox(session, user, request.path_params["id"])
+        mailbox = owned(session, Mailbox, user, request.path_params["id"])
         context = {"mailbox": mailbox, "difference": preview(session, mailbox)}
     return render(request, "mailbox_recount.html", context)
 
@@ -163,7 +167,7 @@ def recount_preview(request: Request, user: User) -> Response:
 @action
 def recount_now(request: Request, user: User, _form: FormData) -> Response:
     with house(request).database.session_scope() as session:
-        mailbox = own_mailbox(session, user, request.path_params["id"])
+        mailbox = owned(session, Mailbox, user, request.path_params["id"])
         done = recount(session, mailbox)
     told = ngettext("Counted again: %(num)d enquiry now.", "Counted again: %(num)d enquiries now.", done.after) % {
         "num": done.after
@@ -182,29 +186,32 @@ def limit(request: Request, user: User, form: FormData) -> Response:
     return redirect(HERE, _("Saved."))
 
 
-def _credential_for(
-    session: Session, request: Request, mailbox: Mailbox, typed: MailboxForm, facts: dict[str, Any]
-) -> Credential:
-    """The mailbox's own credentials with what was typed, or new ones where it has none. Raises :class:`MailboxError`."""
-    here, credential = house(request), credential_of(session, mailbox)
+def _own(request: Request, user: User) -> Mailbox:
+    with house(request).database.reading() as session:
+        return owned(session, Mailbox, user, request.path_params["id"])
+
+
+def _credential_for(session: Session, here: House, mailbox: Mailbox, change: NewCredentials) -> Credential:
+    """The mailbox's own credentials with what was typed, or new ones where it has none. Raises :class:`ActionError`."""
+    credential = credential_of(session, mailbox)
     if credential is None:
-        return make_credential(session, here, mailbox.user_id, typed.secret, **facts)
-    if typed.secret:  # a password takes the place of a sign-in at the provider
-        facts["auth"], credential.grant_id = "password", None
-    change_credential(session, here, credential, typed.secret or None, **facts)
+        return make_credential(session, here, mailbox.user_id, change)
+    change_credential(session, here, credential, change)
     credential_changed(session, credential)
     return credential
 
 
-def _wrong(error: MailboxError) -> Wrong:
-    return {_FIELDS.get(error.field, error.field) or "form": said(error.sentence)}
+_FIELDS: Mapping[str, str] = {"login": "address", "mailbox": "form", "credentials": "credential"}
+"""Where the form shows what an action says of another field."""
 
 
-_FIELDS: Mapping[str, str] = {"login": "address"}
+def _refused(request: Request, user: User, mailbox: Mailbox | None, form: FormData, error: ActionError) -> Response:
+    wrong = {_FIELDS.get(field, field): text for field, text in wrong_of(error).items()}
+    return _form(request, user, mailbox, typed(form), wrong, STATUS[error.code])
 
 
 def _form(
-    request: Request, user: User, mailbox: Mailbox | None, typed: MailboxForm, wrong: Wrong, status: int = 200
+    request: Request, user: User, mailbox: Mailbox | None, texts: Mapping[str, Any], wrong: Wrong, status: int = 200
 ) -> Response:
     with house(request).database.reading() as session:
         free = unused_credentials(session, user)
@@ -217,7 +224,7 @@ def _form(
         "mailbox": mailbox,
         "credential": credential,
         "free": free,
-        "typed": typed,
+        "typed": texts,
         "wrong": wrong,
         "presets": reading,
         "by_address": BY_ADDRESS,

@@ -24,6 +24,7 @@ from tracker.models import OAuthAttempt, User
 from tracker.oauth import OAuthError, exchange
 from tracker.oauth_providers import PROVIDERS, Granted, Provider, authorisation_url, configured
 from tracker.secrets import new_token, token_digest
+from tracker.sentences import ActionError
 from tracker.web.auth import action, page
 from tracker.web.forms import text
 from tracker.web.page import house, redirect, render
@@ -109,8 +110,8 @@ def come_back(request: Request, user: User) -> Response:
         return found.finish(request, user, provider, granted, attempt.subject)
     except _Refused as refused:
         return redirect(found.back(attempt.subject), str(refused), kind="problem")
-    except OAuthError as error:
-        return redirect(found.back(attempt.subject), said(error.sentence), kind="problem")
+    except (OAuthError, ActionError) as error:
+        return redirect(found.back(attempt.subject), said(error), kind="problem")
 
 
 class _Refused(Exception):

@@ -4,6 +4,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from tests.servers_nasty import CUT, NastyImap
 from tracker.db import now
 from tracker.house import House
 from tracker.inbound.credentials import make_credential
+from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox
 from tracker.worker import Worker
 
@@ -56,8 +58,8 @@ def test_it_listens_over_tls(tmp_path: Path, dovecot: Dovecot, security: str) ->
         user = People(house).user()
         assert user.id is not None
         with house.database.session_scope() as session:
-            facts = {"host": "localhost", "port": port, "security": security, "login": address}
-            credential = make_credential(session, house, user.id, SECRET, **facts)
+            facts: Any = {"host": "localhost", "port": port, "security": security, "login": address}
+            credential = make_credential(session, house, user.id, NewCredentials(secret=SECRET, **facts))
             mailbox = connect_mailbox(session, user.id, credential)
         assert mailbox.id is not None
         post = read_once(Post(house, user, mailbox.id, address))

@@ -31,6 +31,7 @@ from tracker.db import now
 from tracker.house import House
 from tracker.inbound.credentials import change_credential
 from tracker.inbound.listening import want_run
+from tracker.inbound.mailbox_input import CredentialsChange, MailboxChange
 from tracker.inbound.mailboxes import change_mailbox, credential_changed, remove_mailbox
 from tracker.models import Mailbox, MailboxListening
 
@@ -79,7 +80,12 @@ def test_killed_while_listening_the_next_one_listens(house: House, post: Post, s
 
 def switch_off(post: Post) -> None:
     with post.house.database.session_scope() as session:
-        change_mailbox(session, session.get_one(Mailbox, post.mailbox_id), credential_of(session, post), active=False)
+        change_mailbox(
+            session,
+            session.get_one(Mailbox, post.mailbox_id),
+            credential_of(session, post),
+            MailboxChange(active=False),
+        )
 
 
 def remove(post: Post) -> None:
@@ -90,14 +96,14 @@ def remove(post: Post) -> None:
 def change_password(post: Post) -> None:
     with post.house.database.session_scope() as session:
         credential = credential_of(session, post)
-        change_credential(session, post.house, credential, "another")
+        change_credential(session, post.house, credential, CredentialsChange(secret="another"))
         credential_changed(session, credential)
 
 
 def change_folders(post: Post) -> None:
     with post.house.database.session_scope() as session:
         mailbox = session.get_one(Mailbox, post.mailbox_id)
-        change_mailbox(session, mailbox, credential_of(session, post), folders=["Sales"])
+        change_mailbox(session, mailbox, credential_of(session, post), MailboxChange(folders=["Sales"]))
 
 
 @pytest.mark.parametrize("change", [switch_off, remove, change_password, change_folders])
@@ -120,7 +126,7 @@ def test_it_listens_to_the_folder_that_is_read_now(house: House, post: Post, ser
         wait_until(lambda: server.idled_in[-1] == b"Sales" and heard(post), 10)
         with house.database.session_scope() as session:
             mailbox = session.get_one(Mailbox, post.mailbox_id)
-            change_mailbox(session, mailbox, credential_of(session, post), folders=["Sales", "Inbox"])
+            change_mailbox(session, mailbox, credential_of(session, post), MailboxChange(folders=["Sales", "Inbox"]))
         wait_until(lambda: server.idled_in[-1] == b"INBOX" and heard(post), 10)
 
 

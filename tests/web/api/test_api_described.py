@@ -67,7 +67,7 @@ def test_errors_are_described_as_problems(described: dict[str, Any]) -> None:
 
 def test_secrets_are_only_written(described: dict[str, Any]) -> None:
     schemas = described["components"]["schemas"]
-    assert "secret" in schemas["ServerBody"]["properties"]
+    assert "secret" in schemas["ServerChange"]["properties"]
     assert "secret" not in schemas["ServerShape"]["properties"]
 
 

@@ -181,7 +181,7 @@ def test_c1_c3_the_same_mailbox_twice_is_a_conflict(world: World, alice: Caller,
         ({"credentials": {"preset": "gmail", "login": "a@gmail.com"}, "first_window": "ever"}, "first_window"),
         ({"credentials": {"preset": "gmail", "login": "a@gmail.com"}, "folders": []}, "folders"),
         ({"credentials": {"preset": "gmail", "login": "a@gmail.com"}, "colour": 1}, "colour"),
-        ({"credentials": {"host": "two words", "login": "a@b.example"}}, "host"),
+        ({"credentials": {"host": "two words", "login": "a@b.example"}}, "credentials.host"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_fields_name(

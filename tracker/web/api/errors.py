@@ -144,7 +144,7 @@ def _validation_error(error: RequestValidationError) -> Response:
 
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:
-    field = ".".join(str(part) for part in error["loc"][1:])[:120]
+    field = ".".join(str(part) for part in error["loc"][1:] if part != "")[:120]
     if not field:
         missing = error["type"] == "missing"
         text = "The body is missing; it must be a JSON object." if missing else named("body", sentence_of(error))

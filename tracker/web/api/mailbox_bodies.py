@@ -1,53 +1,9 @@
-"""What callers say of credentials and mailboxes, and what is answered about them."""
+"""What is answered about credentials and mailboxes."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
-
-from tracker.fields import Address, Body, Line, Name, Shape
-from tracker.inbound.credentials import MailboxError
-from tracker.mail_services import PRESETS
+from tracker.fields import Shape
 from tracker.models import Credential, Mailbox
-from tracker.web.api.errors import Problem
-
-
-def _preset(name: str) -> str:
-    if name not in PRESETS:
-        raise ValueError(f"There is no such preset; known are {', '.join(PRESETS)}.")
-    return name
-
-
-def _secret(secret: str) -> str:
-    if any(c in secret for c in "\0\r\n"):
-        raise ValueError("A secret cannot hold line breaks.")
-    return secret
-
-
-class CredentialsChange(Body):
-    """What to change; what is left out stays. Another host, port, protocol or login without its secret forgets the stored one."""
-
-    name: Name = Field(default_factory=str)
-    preset: Annotated[str, AfterValidator(_preset)] = Field(default_factory=lambda: "other")
-    protocol: Literal["imap", "pop3"] = Field(default_factory=lambda: "imap")
-    host: Annotated[Line, Field(max_length=255)] = Field(default_factory=str)
-    port: int = Field(default_factory=lambda: 993, ge=1, le=65535)
-    security: Literal["tls", "starttls", "none"] = Field(default_factory=lambda: "tls")
-    login: Annotated[Line, Field(max_length=254)] = Field(default_factory=str)
-    address: Address = Field(default_factory=str, description="The same as “login”, where that is an address.")
-    secret: Annotated[str, Field(max_length=1000), AfterValidator(_secret)] | None = Field(
-        default=None, description="App password. Written, never shown."
-    )
-
-    def facts(self) -> dict[str, Any]:
-        """What was given, without the secret."""
-        given = {name: getattr(self, name) for name in self.model_fields_set - {"secret", "address"}}
-        return {"login": self.address, **given} if "address" in self.model_fields_set else given
-
-
-class NewCredentials(CredentialsChange):
-    """How to sign in to a mailbox. With a ``preset`` the server is known."""
 
 
 class CredentialsShape(Shape):
@@ -69,45 +25,6 @@ class CredentialsShape(Shape):
     def of(cls, credential: Credential) -> "CredentialsShape":
         same = credential.model_dump(include=set(cls.model_fields) - {"id", "secret_set"})
         return cls(id=credential.public_id, secret_set=credential.secret is not None, **same)
-
-
-_Days = Annotated[int, Field(ge=0, le=365)]
-
-
-class MailboxChange(Body):
-    """What to change of a mailbox; what is left out stays."""
-
-    credentials: Annotated[Line, Field(max_length=16)] = Field(default_factory=str)
-    name: Name = Field(default_factory=str)
-    address: Address = Field(default_factory=str)
-    active: bool = Field(default_factory=lambda: True)
-    repeat_period_days: _Days = Field(default_factory=lambda: 1)
-    folders: Annotated[list[Annotated[Line, Field(max_length=500)]], Field(min_length=1, max_length=100)] = Field(
-        default_factory=lambda: ["INBOX"]
-    )
-    all_folders: bool = Field(default_factory=bool)
-    first_window: Literal["last_24h", "all_unread", "from_now"] = Field(default_factory=lambda: "last_24h")
-    collect_pause_days: _Days = Field(default_factory=int)
-    only_unread: bool = Field(default_factory=bool)
-    mark_read: bool = Field(default_factory=bool)
-    delete_loaded: bool = Field(default_factory=bool)
-    delete_after_days: _Days = Field(default_factory=int)
-    notify_manager: bool = Field(default_factory=lambda: True)
-    create_customer: bool = Field(default_factory=bool)
-    notify_skipped: bool = Field(default_factory=lambda: True)
-    unwrap_forwarded: bool = Field(default_factory=bool)
-    group: Annotated[Line, Field(max_length=16)] | None = Field(default_factory=lambda: None)
-    shop: Annotated[Line, Field(max_length=16)] | None = Field(default_factory=lambda: None)
-
-    def choices(self) -> dict[str, Any]:
-        """What was given about the mailbox itself."""
-        return {name: getattr(self, name) for name in self.model_fields_set - {"credentials"}}
-
-
-class NewMailbox(MailboxChange):
-    """A mailbox to connect. ``credentials`` are the id of stored ones, or new ones."""
-
-    credentials: Annotated[Line, Field(max_length=16)] | NewCredentials  # type: ignore[assignment]
 
 
 class RunShape(Shape):
@@ -177,11 +94,3 @@ def _run(mailbox: Mailbox) -> RunShape | None:
         problem=str(mailbox.run_problem),
         loaded=mailbox.run_loaded,
     )
-
-
-_STATUS: Mapping[str, int] = {"duplicate": 409, "limit": 409, "in_use": 409}
-
-
-def refused(error: MailboxError) -> Problem:
-    """The error as an answer: what is taken or full is a conflict, the rest a field that is off."""
-    return Problem(_STATUS.get(error.code, 422), str(error), field=error.field or "mailbox", code=error.code)
