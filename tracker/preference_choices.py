@@ -1,5 +1,5 @@
 """What a recipient says on their preference page, as entries of the ledger. No is taken from any link; yes needs a page made for
-it. Actions raise :class:`tracker.sentences.ActionError`; the ledger raises :class:`tracker.consent.MoveError`."""
+it. Actions raise :class:`tracker.sentences.ActionError`."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

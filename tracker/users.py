@@ -14,7 +14,7 @@ from sqlmodel import Session, col, delete, select, update
 from tracker.addresses import AddressError, lookup_form
 from tracker.consent import Ceiling, CeilingError, Purpose
 from tracker.db import now
-from tracker.fields import line_problem
+from tracker.fields import Body, Line, line_problem
 from tracker.locale import LANGUAGES, N_
 from tracker.models import ApiToken, Role, User, UserSession
 from tracker.notification_rules import next_clock
@@ -123,8 +123,22 @@ def end_sessions(session: Session, user: User, keep_session: str | None = None) 
     session.exec(others)
 
 
-def change_profile(session: Session, user: User, changes: Mapping[str, Any], ceiling: Ceiling) -> None:
-    """Changes what is named: columns of :class:`User`. What is due by the clock moves with the time zone."""
+class ProfileChange(Body):
+    """How a person is called and spoken to, and what new messages start with. What is left out stays."""
+
+    name: Line = ""
+    locale: str = ""
+    timezone: str = ""
+    theme: str = ""
+    status: str = ""
+    track_opens: bool = True
+    track_links: bool = True
+    undo_seconds: int = 0
+
+
+def change_profile(session: Session, user: User, change: ProfileChange, ceiling: Ceiling) -> None:
+    """Changes what is set. What is due by the clock moves with the time zone."""
+    changes = change.model_dump(exclude_unset=True)
     _refuse(wrong_fields(changes))
     _refuse(_above_ceiling(changes, ceiling), "above_ceiling")
     zone_before = user.timezone

@@ -4,13 +4,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from tracker.consent.states import Pack, Purpose
-from tracker.sentences import N_, Sentence, Told
+from tracker.sentences import N_, ActionError, Sentence
 
 _LOOSENESS = (Pack.OFF, Pack.STRICT, Pack.NOTICE)
 
 
-class CeilingError(Told):
+class CeilingError(ActionError):
     """Something above the ceiling was asked for. It is refused, never quietly lowered."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__("invalid", sentence, detail_code="above_ceiling")
 
 
 @dataclass(frozen=True)

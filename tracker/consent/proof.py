@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from tracker.sentences import N_, Sentence, Told
+from tracker.sentences import N_, ActionError, Sentence
 
 CHANNELS = (
     "web_form",
@@ -48,12 +48,11 @@ _LIMITS = {
 }
 
 
-class MoveError(Told):
+class MoveError(ActionError):
     """A consent event that cannot be recorded; ``field`` names what is wrong."""
 
     def __init__(self, field: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.field = field
+        super().__init__("invalid", sentence, field)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from tracker.choice_links import LinkKind
-from tracker.consent import MEASURED, MoveError
+from tracker.consent import MEASURED
 from tracker.consent_notice import controller, notice
 from tracker.db import now
 from tracker.locale import LANGUAGES, language, said, speaking
@@ -65,10 +65,8 @@ def own_choice(request: Request, form: FormData) -> Response:
     with speaking(_language(request, text(form, "lang")), "UTC"):
         try:
             return _decide(request, form)
-        except MoveError as error:
-            return _show(request, problem=said(error), status=409)
         except ActionError as error:
-            if error.code != "conflict":
+            if error.code not in ("conflict", "invalid"):
                 raise
             return _show(request, problem=said(error), status=409)
 

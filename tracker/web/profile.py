@@ -1,7 +1,5 @@
 """The profile: how a person is called and spoken to, what new messages start with, and the password."""
 
-from typing import Any
-
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,16 +9,17 @@ from tracker import users
 from tracker.locale import gettext as _
 from tracker.locale import ngettext, speaking
 from tracker.models import User
-from tracker.sentences import ActionError
-from tracker.users import UNDO_SECONDS
+from tracker.sentences import ActionError, Sentence
+from tracker.users import UNDO_SECONDS, ProfileChange
 from tracker.web.attempts import TooMany, attempt, succeeded
 from tracker.web.auth import action, page
-from tracker.web.forms import Wrong, secret, text, ticked, wrong_of, zones
+from tracker.web.forms import Wrong, parse, secret, text, ticked, wrong_of, zones
 from tracker.web.page import house, redirect, render
 from tracker.web.sign_in import waiting_words
 from tracker.web.visits import COOKIE
 
 HERE = "/settings/profile"
+TRACK = ("track_opens", "track_links")
 
 
 @page
@@ -41,15 +40,20 @@ def profile(request: Request, user: User) -> Response:
 @action
 def save(request: Request, user: User, form: FormData) -> Response:
     """All of the profile but the password."""
-    changes, here = _changes(form), house(request)
+    here = house(request)
     try:
+        change = parse(
+            ProfileChange, form, boxes=TRACK, sentences={"undo_seconds": Sentence("Choose one of the list.")}
+        )
         with here.database.session_scope() as session:
-            users.change_profile(session, session.get_one(User, user.id), changes, here.ceiling)
+            users.change_profile(session, session.get_one(User, user.id), change, here.ceiling)
     except ActionError as error:
-        for name, value in changes.items():
-            setattr(user, name, value)
+        for name in ("name", "locale", "timezone", "theme"):
+            setattr(user, name, text(form, name))
+        for name in TRACK:
+            setattr(user, name, ticked(form, name))
         return _page(request, user, wrong_of(error), 422)
-    with speaking(changes["locale"]):
+    with speaking(change.locale):
         return redirect(HERE, _("Your profile is saved."))
 
 
@@ -84,15 +88,6 @@ def _page(request: Request, user: User, wrong: Wrong, status: int = 200) -> Resp
 
 def _undo_words(seconds: int) -> str:
     return ngettext("%(num)d second", "%(num)d seconds", seconds) % {"num": seconds} if seconds else _("No delay")
-
-
-def _changes(form: FormData) -> dict[str, Any]:
-    seconds = text(form, "undo_seconds")
-    return {
-        **{name: text(form, name) for name in ("name", "locale", "timezone", "theme")},
-        **{name: ticked(form, name) for name in ("track_opens", "track_links")},
-        "undo_seconds": int(seconds) if seconds.isdecimal() else -1,
-    }
 
 
 routes = [

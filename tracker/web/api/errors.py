@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from tracker.addresses import AddressError
-from tracker.consent import MoveError
 from tracker.limits import MAX_ATTACHMENT_BYTES
 from tracker.outgoing.draft import SendError
 from tracker.ownership import is_public_id
@@ -77,7 +76,6 @@ def install(api: FastAPI) -> None:
         HTTPException: _http_error,
         RequestValidationError: _validation_error,
         SendError: lambda e: _field_problem(e.field, e.code, str(e), _TOO_LARGE.get(e.code, 422)),
-        MoveError: lambda e: _field_problem(e.field, "invalid", str(e)),
         AddressError: lambda e: _field_problem("address", e.code, str(e)),
         OperationalError: _database_busy,
         Exception: lambda e: problem(500, "Something went wrong on our side. It was written to the log."),

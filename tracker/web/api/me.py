@@ -1,7 +1,5 @@
 """``/me``: the person behind the token."""
 
-from typing import Any
-
 from pydantic import Field
 from sqlmodel import Session
 from starlette.responses import Response
@@ -12,7 +10,7 @@ from tracker.locale import LANGUAGES
 from tracker.models import User
 from tracker.outgoing.signatures import change_signature
 from tracker.sentences import ActionError
-from tracker.users import STATUSES, UNDO_SECONDS
+from tracker.users import STATUSES, UNDO_SECONDS, ProfileChange
 from tracker.web.api.call import Caller
 from tracker.web.api.door import router
 from tracker.web.api.idempotency import once
@@ -73,10 +71,9 @@ class PersonChange(Body):
     undo_seconds: int = Field(default_factory=int, json_schema_extra={"enum": list(UNDO_SECONDS)})
     signature: Text = Field(default_factory=str)
 
-    def columns(self) -> dict[str, Any]:
-        """What to change, by column of :class:`tracker.models.User`."""
+    def profile(self) -> ProfileChange:
         track = {f"track_{name}": value for name, value in self.track.model_dump(exclude_unset=True).items()}
-        return self.model_dump(exclude_unset=True, exclude={"track", "signature"}) | track
+        return ProfileChange(**self.model_dump(exclude_unset=True, exclude={"track", "signature"}), **track)
 
 
 @me.get("/me", response_model=Person)
@@ -92,7 +89,7 @@ def patch_me(call: Caller, change: PersonChange) -> Response:
     def work(session: Session) -> Person:
         user = session.get_one(User, call.user.id)
         try:
-            users.change_profile(session, user, change.columns(), call.house.ceiling)
+            users.change_profile(session, user, change.profile(), call.house.ceiling)
         except ActionError as error:
             error.fields = {field.replace("track_", "track."): sentence for field, sentence in error.fields.items()}
             raise
