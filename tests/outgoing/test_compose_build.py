@@ -221,7 +221,7 @@ def test_what_is_built_can_be_tracked() -> None:
     part = find_html(raw)
     assert isinstance(part, HtmlPart)
     result = rewrite(part.html, lambda url, index: "https://track.example/c/1", "https://track.example/o/1")
-    assert "https://track.example/c/1" in body(read(replace_html(raw, part, result.html)), "html")
+    assert "https://track.example/c/1" in body(read(replace_html(raw, part, result.html, result.edits)), "html")
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.outgoing.edits import restore
 from tracker.outgoing.compose import HtmlPart, Untouched, find_html, replace_html
-from tracker.outgoing.rewrite import rewrite
+from tracker.outgoing.document import Edit
+from tracker.outgoing.rewrite import Rewritten, rewrite
 
 DATA = Path(__file__).parent.parent / "data" / "mime"
 TRACKED = "https://track.example/c/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -45,9 +45,17 @@ def found(message: bytes) -> HtmlPart:
     return part
 
 
+def replaced(message: bytes, part: HtmlPart, rewritten: Rewritten) -> bytes:
+    return replace_html(message, part, rewritten.html, rewritten.edits)
+
+
+def whole(old: str, new: str) -> list[Edit]:
+    return [Edit(0, len(old), new)]
+
+
 def tracked(message: bytes) -> bytes:
     part = found(message)
-    return replace_html(message, part, rewrite(part.html, lambda url, index: TRACKED, PIXEL).html)
+    return replaced(message, part, rewrite(part.html, lambda url, index: TRACKED, PIXEL))
 
 
 def leaves(message: bytes) -> list[Message]:
@@ -90,7 +98,7 @@ def test_the_new_document_is_read_as_it_was_written(name: str) -> None:
     part = found(before)
     assert URL.split("?")[0].split("/offer")[0] in part.html or "s.example" in part.html
     result = rewrite(part.html, lambda url, index: TRACKED, PIXEL)
-    again = found(replace_html(before, part, result.html))
+    again = found(replaced(before, part, result))
     assert again.html == result.html
     assert result.html.count(PIXEL) == 1
     assert TRACKED in result.html
@@ -101,10 +109,10 @@ def test_d21_the_original_document_makes_the_original_message(name: str) -> None
     before = raw(name)
     part = found(before)
     result = rewrite(part.html, lambda url, index: TRACKED, PIXEL)
-    after = replace_html(before, part, result.html)
-    back = replace_html(after, found(after), restore(result, part.html))
+    after = replaced(before, part, result)
+    back = replace_html(after, found(after), part.html, whole(result.html, part.html))
     assert found(back).html == part.html
-    assert replace_html(before, part, part.html) is before
+    assert replace_html(before, part, part.html, []) is before
 
 
 @pytest.mark.parametrize("name", FOUND)
@@ -172,7 +180,9 @@ def test_d7_markup_between_escape_sequences_is_text() -> None:
 def test_a_character_that_the_charset_lacks_becomes_a_reference() -> None:
     before = raw("koi8_r_quoted_printable")
     part = found(before)
-    after = replace_html(before, part, part.html.replace("</body>", "日</body>"))
+    place = part.html.index("</body>")
+    html = part.html.replace("</body>", "日</body>")
+    after = replace_html(before, part, html, [Edit(place, place, "日")])
     assert found(after).html == part.html.replace("</body>", "&#26085;</body>")
 
 
@@ -231,7 +241,8 @@ def test_d11_a_part_that_can_no_longer_travel_bare_becomes_quoted_printable(name
 def test_an_octet_that_7bit_forbids_makes_the_part_quoted_printable() -> None:
     before = raw("alternative_text_and_html")
     part = found(before)
-    after = replace_html(before, part, part.html.replace("Hello", "Grüß Gott"))
+    html = part.html.replace("Hello", "Grüß Gott")
+    after = replace_html(before, part, html, whole(part.html, html))
     assert after.isascii()
     assert found(after).encoding == "quoted-printable"
 
@@ -245,10 +256,10 @@ def test_long_documents_in_every_encoding() -> None:
         before = raw(name)
         part = found(before)
         html = part.html.replace("</p>", "\r\n".join(["</p><p>x <a href='https://shop.example/'>y</a>"] * 3000))
-        long = replace_html(before, part, html)
+        long = replace_html(before, part, html, whole(part.html, html))
         result = rewrite(found(long).html, lambda url, index: TRACKED, PIXEL)
         assert len([link for link in result.links if link.tracked]) == 3001
-        assert found(replace_html(long, found(long), result.html)).html == result.html
+        assert found(replaced(long, found(long), result)).html == result.html
 
 
 def test_multiparts_without_end() -> None:

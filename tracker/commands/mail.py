@@ -11,7 +11,7 @@ from tracker.commands.houses import bare_house
 from tracker.house import House
 from tracker.mime.fields import list_unsubscribe
 from tracker.outgoing.compose import Untouched, find_html, replace_html
-from tracker.outgoing.rewrite import rewrite
+from tracker.outgoing.rewrite import Rewritten, rewrite
 from tracker.outgoing.rewriting import options_of
 from tracker.settings import read_settings
 
@@ -22,7 +22,7 @@ def rewrite_message(words: argparse.Namespace) -> int:
     given = sys.stdin.buffer.read()
     if words.html:
         html = given.decode("utf-8", "surrogateescape")
-        sys.stdout.buffer.write(_rewritten(house, html, words).encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.write(_rewritten(house, html, words).html.encode("utf-8", "surrogateescape"))
         return 0
     part = find_html(given)
     if isinstance(part, Untouched):
@@ -30,15 +30,17 @@ def rewrite_message(words: argparse.Namespace) -> int:
         sys.stdout.buffer.write(given)
         return 0
     rewritten = _rewritten(house, part.html, words, list_unsubscribe(given))
-    sys.stdout.buffer.write(replace_html(given, part, rewritten))
+    sys.stdout.buffer.write(replace_html(given, part, rewritten.html, rewritten.edits))
     return 0
 
 
-def _rewritten(house: House, html: str, words: argparse.Namespace, unsubscribe: frozenset[str] = frozenset()) -> str:
+def _rewritten(
+    house: House, html: str, words: argparse.Namespace, unsubscribe: frozenset[str] = frozenset()
+) -> Rewritten:
     delivery = new_public_id()
     pixel = house.pixel_url(delivery) if words.opens else None
     link = (lambda url, index: house.click_url(delivery, index, url)) if words.links else (lambda _url, _index: None)
-    return rewrite(html, link, pixel, leave=options_of(house, unsubscribe=unsubscribe)).html
+    return rewrite(html, link, pixel, leave=options_of(house, unsubscribe=unsubscribe))
 
 
 def inspect_url(words: argparse.Namespace) -> int:

@@ -6,13 +6,15 @@ Nothing but that part's body changes, and its Content-Transfer-Encoding where th
 import base64
 import binascii
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tracker.mime import quoted_printable
 from tracker.mime.charset import codec_of, read, write
 from tracker.mime.fields import fields, first
 from tracker.mime.parts import Part, read_parts, walk
-from tracker.outgoing.changes import changes_between
+from tracker.mime.quoted_printable import Change
+from tracker.outgoing.document import Edit, in_order
 
 MAX_LINE = 998
 """Octets of a line without its CRLF (RFC 5322 section 2.1.1)."""
@@ -58,8 +60,8 @@ def find_html(raw: bytes) -> HtmlPart | Untouched:
     return Untouched("text_only")
 
 
-def replace_html(raw: bytes, part: HtmlPart, html: str) -> bytes:
-    """The message with `html` as the body of that part; every octet outside that body as it came.
+def replace_html(raw: bytes, part: HtmlPart, html: str, edits: Iterable[Edit]) -> bytes:
+    """The message with `html`, which `edits` make of its own, as the body of that part; every octet outside it as it came.
 
     The charset stays: a character that it lacks becomes a character reference. So does the encoding, unless lines of more
     than 998 octets or octets that 7bit forbids would travel in none: then the part becomes quoted-printable. Lines of
@@ -73,7 +75,7 @@ def replace_html(raw: bytes, part: HtmlPart, html: str) -> bytes:
     if part.encoding == "base64":
         body = _base64(new, text, line_end)
     elif part.encoding == "quoted-printable":
-        body = _quoted_printable(text, old, new, line_end)
+        body = _quoted_printable(text, _changes(part, edits), new, line_end)
     elif _may_travel_bare(old, new, part.encoding):
         body = new
     else:
@@ -141,9 +143,20 @@ def _base64(body: bytes, old: bytes, line_end: bytes) -> bytes:
     return line_end.join(text[at : at + width] for at in range(0, len(text), width)) + old[len(old.rstrip(b"\r\n")) :]
 
 
-def _quoted_printable(text: bytes, old: bytes, new: bytes, line_end: bytes) -> bytes:
+def _changes(part: HtmlPart, edits: Iterable[Edit]) -> list[Change]:
+    """The edits in octets; not true in a charset whose octets depend on those before."""
+    changes: list[Change] = []
+    position = offset = 0
+    for start, end, new in in_order(edits):
+        begin = offset + len(write(part.html[position:start], part.charset))
+        position, offset = end, begin + len(write(part.html[start:end], part.charset))
+        changes.append(Change(begin, offset, write(new, part.charset)))
+    return changes
+
+
+def _quoted_printable(text: bytes, changes: list[Change], new: bytes, line_end: bytes) -> bytes:
     """The old text with its changed lines encoded again; all of it where that would not stand for the new octets."""
-    patched = quoted_printable.changed(text, changes_between(old, new), line_end)
+    patched = quoted_printable.changed(text, changes, line_end)
     if patched is not None and quoted_printable.decode(patched) == new and _longest_line(patched) <= MAX_LINE:
         return patched
     return quoted_printable.encode(new, line_end)

@@ -83,7 +83,7 @@ def _tracked(
     edits += put_footer(document, footer(part.html), lambda url: choice_mark(house, url))
     html = document.spliced(edits)
     return Copy(
-        replace_html(raw, part, html),
+        replace_html(raw, part, html, edits),
         no_place_for_pixel=pixel is not None and not tracking.pixel,
         html_bytes_before=byte_size(part.html),
         html_bytes_after=byte_size(html),

@@ -95,20 +95,29 @@ class Document:
         return Edit(start, end, "<!---->" if joins else "")
 
     def spliced(self, edits: Iterable[Edit]) -> str:
-        """The text with these edits made, in whatever order they come; with none the very object.
-
-        Insertions at one place keep their order. An edit inside of what another one replaces is lost with it; edits that
-        overlap otherwise are a ValueError.
-        """
+        """The text with these edits made, in whatever order they come; with none the very object."""
         pieces: list[str] = []
         position = 0
-        for start, end, new in sorted(edits, key=_outer_first):
-            if start >= position:
-                pieces += (self.html[position:start], new)
-                position = end
-            elif end > position:
-                raise ValueError(f"edits overlap at {start}")
+        for start, end, new in in_order(edits):
+            pieces += (self.html[position:start], new)
+            position = end
         return "".join([*pieces, self.html[position:]]) if pieces else self.html
+
+
+def in_order(edits: Iterable[Edit]) -> list[Edit]:
+    """The edits by their place, apart from each other; insertions at one place keep their order.
+
+    An edit inside of what another one replaces is lost with it; edits that overlap otherwise are a ValueError.
+    """
+    apart: list[Edit] = []
+    position = 0
+    for edit in sorted(edits, key=_outer_first):
+        if edit.start >= position:
+            apart.append(edit)
+            position = edit.end
+        elif edit.end > position:
+            raise ValueError(f"edits overlap at {edit.start}")
+    return apart
 
 
 def _outer_first(edit: Edit) -> tuple[int, bool, int]:
