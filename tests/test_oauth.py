@@ -13,9 +13,11 @@ from tests.houses import People, opened_house
 from tests.leases import hold, holder
 from tests.servers import AuthorisationServer, Authority, Dovecot, SmtpSink, smtp_sink, wait_until
 from tests.servers import dovecot as start_dovecot
-from tracker.connect import ConnectError, Server, explain, imap, smtp
+from tracker.connect import ConnectError, Server
+from tracker.connect_errors import explain
 from tracker.db import now
 from tracker.house import House
+from tracker.imap_session import imap
 from tracker.inbound.ear import Ear
 from tracker.inbound.listener import opened_ear
 from tracker.inbound.listening import Target
@@ -23,6 +25,7 @@ from tracker.inbound.refusals import Refusal
 from tracker.models import Credential, OAuthGrant, User
 from tracker.oauth import OAuthError, access_token, forget_unused, keep_grant
 from tracker.oauth_providers import PROVIDERS, BadAnswer, Granted, read_answer
+from tracker.smtp_submission import smtp
 
 GOOGLE = PROVIDERS["google"]
 LOGIN = "alice@seller.example"

@@ -10,7 +10,7 @@ from sqlalchemy import case, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select, update
 
-from tracker.connect import ConnectError, smtp
+from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.digest_letter import Digest, Item, write_letter
 from tracker.house import House
@@ -20,6 +20,7 @@ from tracker.models import Account, Delivery, Event, Message, Notification, User
 from tracker.notification_rules import next_clock
 from tracker.notify import zone_of
 from tracker.outgoing.accounts import smtp_server
+from tracker.smtp_submission import smtp
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,10 @@ from sqlmodel import col, update
 
 from tests.houses import People, opened_house
 from tests.servers import Authority, Dovecot, SmtpSink
-from tracker.connect import Server, imap
+from tracker.connect import Server
 from tracker.db import now
 from tracker.house import House
+from tracker.imap_session import imap
 from tracker.mail_folders import folder_for
 from tracker.models import Account, Message, MessageBody, User
 from tracker.outgoing.account_check import check_account

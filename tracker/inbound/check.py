@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
-from tracker.connect import ConnectError, Server, imap
+from tracker.connect import ConnectError, Server
 from tracker.db import now
+from tracker.deadline import Deadline
 from tracker.house import House
+from tracker.imap_session import imap
 from tracker.inbound.credentials import server_of
 from tracker.inbound.mailboxes import set_state
-from tracker.inbound.patience import patience
 from tracker.inbound.pop3 import pop3
 from tracker.inbound.refusals import Refusal, of_words
 from tracker.mail_folders import Folder, folders_of
@@ -53,13 +54,13 @@ def try_to_read(house: House, mailbox: Mailbox, credential: Credential | None) -
     server = None
     try:
         server = server_of(house, credential)
-        with patience(WHOLE_SECONDS) as watch:
+        with Deadline(WHOLE_SECONDS) as deadline:
             if credential.protocol == "pop3":
-                with pop3(house, server, STEP_SECONDS, watch.watch) as line:
+                with pop3(house, server, deadline, STEP_SECONDS) as line:
                     finding = Finding(MailboxState.ACTIVE, letters=len(line.uidls()), folders=["INBOX"])
                     line.quit()
                     return finding
-            with imap(house, server, STEP_SECONDS, watch.watch) as client:
+            with imap(house, server, deadline, STEP_SECONDS) as client:
                 return _look(client, mailbox)
     except ConnectError as error:
         refusal = meaning(server, error)

@@ -6,12 +6,12 @@ import time
 from contextlib import suppress
 
 from tracker.connect import Server
+from tracker.deadline import Deadline
 from tracker.house import House
 from tracker.inbound.idle import Idle
 from tracker.inbound.imap import Opened, examine
 from tracker.inbound.line import Line
 from tracker.inbound.listening import Target
-from tracker.inbound.patience import patience
 
 OPENING_SECONDS = 60.0
 AT_ONCE = 16 * 1024
@@ -100,8 +100,8 @@ class Ear:
 
 def open_ear(house: House, target: Target, server: Server) -> Ear:
     """Signs in as a run does, and opens the folder read-only. Takes its time; raises what that raises, and :class:`NoIdle`."""
-    with patience(OPENING_SECONDS) as watch:
-        line = Line(house, server, watch)
+    with Deadline(OPENING_SECONDS) as deadline:
+        line = Line(house, server, deadline)
         try:
             if not line.client.has_capability("IDLE"):
                 raise NoIdle

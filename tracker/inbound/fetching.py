@@ -5,8 +5,8 @@ import threading
 import time
 from contextlib import suppress
 
+from tracker.deadline import Shutdown
 from tracker.house import House
-from tracker.inbound.stopping import Stopping
 from tracker.inbound.sync import sync_mailbox
 from tracker.inbound.taking import Take
 from tracker.inbound.timetable import Claim, claim_due
@@ -28,7 +28,7 @@ class Mailboxes:
         self._threads: list[threading.Thread] = []
         self._last_login: dict[str, float] = {}
         self._begun = False
-        self._stopping = Stopping()
+        self._shutdown = Shutdown()
 
     def __call__(self, house: House) -> int:
         """Starts reading what is due and can be started now. Returns 0: it is asked again after the pause of its task."""
@@ -62,10 +62,10 @@ class Mailboxes:
     def end(self, _house: House, seconds: float) -> None:
         """Lets the runs in hand end at their next letter; after half of the time, those that wait for a server are cut off. Their
         mailboxes are free for the next worker at once, but for one that is just being checked, which may take longer."""
-        self._stopping.want()
+        self._shutdown.request()
         self.join(seconds / 2)
         if self.busy:
-            self._stopping.cut()
+            self._shutdown.cut()
             self.join(seconds / 2)
 
     def _pause(self, host: str) -> None:
@@ -76,7 +76,7 @@ class Mailboxes:
 
     def _run(self, house: House, claim: Claim) -> None:
         try:
-            sync_mailbox(house, claim, self._take, self._stopping)
+            sync_mailbox(house, claim, self._take, self._shutdown)
         except Exception as error:  # the database is away: the lease ends by itself, and the run is done again
             log.error("mailbox %s: %s: %s", claim.mailbox_id, type(error).__name__, error)
 

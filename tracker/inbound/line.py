@@ -11,10 +11,11 @@ from typing import TypeVar
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
-from tracker.connect import Server, imap
+from tracker.connect import Server
+from tracker.deadline import Deadline
 from tracker.house import House
+from tracker.imap_session import imap
 from tracker.inbound.imap import Opened, examine, introduce
-from tracker.inbound.patience import Patience
 from tracker.inbound.refusals import Refusal, of_words
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Line:
 
     house: House
     server: Server
-    watch: Patience
+    deadline: Deadline
     drops: int = 0
     folder: str | None = None
     _session: AbstractContextManager[IMAPClient] | None = None
@@ -54,7 +55,7 @@ class Line:
     @property
     def client(self) -> IMAPClient:
         if self._client is None:
-            self._session = imap(self.house, self.server, LOGIN_SECONDS, self.watch.watch)
+            self._session = imap(self.house, self.server, self.deadline, LOGIN_SECONDS)
             self._client = self._session.__enter__()
             self._client.normalise_times = False
             self._client.folder_encode = False
@@ -117,7 +118,7 @@ class Line:
         self.drops += 1
         log.info("the line to %s dropped (%s)", self.server.host, type(error).__name__)
         self.refused(error)
-        if self.drops > MOST_DROPS or self.watch.over:
+        if self.drops > MOST_DROPS or self.deadline.is_over:
             raise error
         time.sleep(min(0.1 * 2**self.drops, 2.0))
         client = self.client

@@ -10,17 +10,9 @@ from typing import IO
 
 from imapclient.exceptions import LoginError
 
-from tracker.connect import (
-    TIMEOUT,
-    ConnectError,
-    Opened,
-    Server,
-    address_of,
-    explain,
-    open_socket,
-    with_token,
-    xoauth2,
-)
+from tracker.connect import ANSWER_SECONDS, ConnectError, Server, address_of, open_socket, with_token, xoauth2
+from tracker.connect_errors import explain
+from tracker.deadline import Deadline
 from tracker.house import House
 from tracker.sentences import Sentence
 
@@ -31,14 +23,14 @@ MAX_LINE = 1024 * 1024
 class Pop3(poplib.POP3):
     """poplib on the checked address, with lines as long as they are sent, and letters that go to disk as they come."""
 
-    def __init__(self, address: str, server: Server, context: ssl.SSLContext, timeout: float, opened: Opened) -> None:
-        self._address, self._about, self._tls, self._opened = address, server, context, opened
+    def __init__(
+        self, address: str, server: Server, context: ssl.SSLContext, timeout: float, deadline: Deadline
+    ) -> None:
+        self._address, self._about, self._tls, self._deadline = address, server, context, deadline
         super().__init__(server.host, server.port, timeout)
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
-        line = open_socket(self._address, self._about, self._tls, timeout)
-        self._opened(line)
-        return line
+        return open_socket(self._address, self._about, self._tls, timeout, self._deadline)
 
     def _getline(self) -> tuple[bytes, int]:
         line: bytes = self.file.readline(MAX_LINE + 1)
@@ -101,12 +93,12 @@ class Pop3(poplib.POP3):
 
 
 @contextmanager
-def pop3(house: House, server: Server, timeout: float = TIMEOUT, opened: Opened = lambda line: None) -> Iterator[Pop3]:
+def pop3(house: House, server: Server, deadline: Deadline, timeout: float = ANSWER_SECONDS) -> Iterator[Pop3]:
     """A signed-in POP3 session that ends without QUIT: who deletes says QUIT. Raises :class:`ConnectError`."""
     line: Pop3 | None = None
     try:
         try:
-            line = Pop3(address_of(house, server), server, house.tls_context(), timeout, opened)
+            line = Pop3(address_of(house, server), server, house.tls_context(), timeout, deadline)
             line.sign_in(house)
         except poplib.error_proto as error:
             raise _refused(server, error, greeted=line is not None) from None

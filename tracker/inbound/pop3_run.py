@@ -13,11 +13,11 @@ from sqlmodel import Session, col, delete, select
 
 from tracker.connect import Server
 from tracker.db import now
+from tracker.deadline import Deadline
 from tracker.house import House
 from tracker.inbound import cursor
 from tracker.inbound.fetched import Fetched, Place
 from tracker.inbound.header_hash import MOST, header_hash
-from tracker.inbound.patience import Patience
 from tracker.inbound.pop3 import Pop3, pop3
 from tracker.inbound.taking import Taking, pass_by
 from tracker.limits import MAX_LETTER, MAX_WHOLE_LETTER
@@ -40,11 +40,11 @@ class Pop3Run:
     taking: Taking
     deadline: float
 
-    def read(self, watch: Patience) -> bool:
+    def read(self, deadline: Deadline) -> bool:
         """Loads what is not known. False when the time was over before that."""
         with self.house.database.session_scope() as session:
             row = cursor.folder_row(session, self.taking.ours(session), INBOX)
-        with pop3(self.house, self.server, opened=watch.watch) as line:
+        with pop3(self.house, self.server, deadline) as line:
             line.sock.settimeout(120)
             listed = {uidl: number for number, uidl in line.uidls()}
             sizes = line.sizes()

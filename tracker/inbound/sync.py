@@ -9,15 +9,14 @@ from sqlmodel import Session
 
 from tracker.connect import ConnectError, Server
 from tracker.db import now
+from tracker.deadline import Deadline, Shutdown
 from tracker.house import House
 from tracker.inbound.check import TROUBLE, check_mailbox, meaning
 from tracker.inbound.credentials import server_of
 from tracker.inbound.imap_run import ImapRun
 from tracker.inbound.line import Line, Refused
-from tracker.inbound.patience import Patience, patience
 from tracker.inbound.pop3_run import Pop3Run
 from tracker.inbound.refusals import Refusal
-from tracker.inbound.stopping import Stopping
 from tracker.inbound.taking import Stopped, Take, Taking
 from tracker.inbound.timetable import Claim, back_off, ended_badly, ended_well
 from tracker.models import Credential, Mailbox, MailboxState
@@ -31,14 +30,14 @@ CUT_SECONDS = 20 * 60.0
 """When the lines of a run are cut, whatever it is waiting for."""
 
 
-def sync_mailbox(house: House, claim: Claim, take: Take, stopping: Stopping | None = None) -> int:
-    """Runs over a claimed mailbox, until ``stopping`` wants an end: then the mailbox is given free, and stays due.
+def sync_mailbox(house: House, claim: Claim, take: Take, shutdown: Shutdown | None = None) -> int:
+    """Runs over a claimed mailbox, until ``shutdown`` is requested: then the mailbox is given free, and stays due.
 
     Returns how many letters are new. Raises only what the database raises.
     """
     if claim.checking and not _works(house, claim):
         return 0
-    taking = Taking(house, claim.mailbox_id, claim.lease, take, stopping or Stopping())
+    taking = Taking(house, claim.mailbox_id, claim.lease, take, shutdown or Shutdown())
     try:
         complete, refusal = _read(house, claim, taking)
     except Stopped:
@@ -75,25 +74,25 @@ def _read(house: House, claim: Claim, taking: Taking) -> tuple[bool, Refusal | N
     with house.database.reading() as session:
         mailbox = session.get_one(Mailbox, claim.mailbox_id)
         credential = session.get(Credential, mailbox.credential_id) if mailbox.credential_id else None
-    if credential is None or taking.stopping.wanted:
+    if credential is None or taking.shutdown.is_requested:
         raise Stopped
     server: Server | None = None
     try:
         server = server_of(house, credential)
-        with patience(CUT_SECONDS) as watch, taking.stopping.watching(watch):
+        with Deadline(CUT_SECONDS) as deadline, taking.shutdown.watching(deadline):
             if credential.protocol == "pop3":
-                return Pop3Run(house, mailbox, server, taking, _end_of_run()).read(watch), None
-            return _read_imap(house, mailbox, server, taking, watch), None
+                return Pop3Run(house, mailbox, server, taking, _end_of_run()).read(deadline), None
+            return _read_imap(house, mailbox, server, taking, deadline), None
     except Refused as error:
         return False, error.refusal
     except (ConnectError, *TROUBLE) as error:
-        if taking.stopping.wanted:  # it was we who cut the line
+        if taking.shutdown.is_requested:  # it was we who cut the line
             raise Stopped from None
         return False, meaning(server, error)
 
 
-def _read_imap(house: House, mailbox: Mailbox, server: Server, taking: Taking, watch: Patience) -> bool:
-    line = Line(house, server, watch)
+def _read_imap(house: House, mailbox: Mailbox, server: Server, taking: Taking, deadline: Deadline) -> bool:
+    line = Line(house, server, deadline)
     try:
         return ImapRun(house, mailbox, line, taking, _end_of_run()).read()
     finally:

@@ -12,9 +12,9 @@ from sqlmodel import Session, col, delete, select, update
 
 from tracker.counting.tables import ENQUIRY_KEY, LETTER, LETTER_COPY
 from tracker.db import now
+from tracker.deadline import Shutdown
 from tracker.house import House
 from tracker.inbound.fetched import Accepted, Fetched, Place
-from tracker.inbound.stopping import Stopping
 from tracker.inbound.timetable import may_go_on
 from tracker.lease import HeldLease
 from tracker.models import FetchRetry, LetterCopy, Mailbox, MailboxFolder, MailboxProblem, PendingAction
@@ -45,7 +45,7 @@ class Taking:
     mailbox_id: int
     lease: HeldLease
     take: Take
-    stopping: Stopping = field(default_factory=Stopping)
+    shutdown: Shutdown = field(default_factory=Shutdown)
     loaded: int = 0
     silent: int = 0
     learn_at: int = 500
@@ -157,7 +157,7 @@ class Taking:
         return mailbox
 
     def _may_go_on(self, session: Session, mailbox: Mailbox) -> bool:
-        return not self.stopping.wanted and may_go_on(session, self.house, mailbox, self.lease)
+        return not self.shutdown.is_requested and may_go_on(session, self.house, mailbox, self.lease)
 
     def _failed(self, fetched: Fetched, cursor: int | None, error: Exception) -> None:
         problem = f"{type(error).__name__}: {error}"[:500].replace("\0", "")  # PostgreSQL takes no NUL

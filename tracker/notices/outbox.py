@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from tracker.connect import ConnectError, smtp
+from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.digest import working_account
 from tracker.house import House
@@ -25,6 +25,7 @@ from tracker.notices.letter import write_notice
 from tracker.notices.words import MAILED, bell_words
 from tracker.notify import add_notice, ring
 from tracker.outgoing.accounts import smtp_server
+from tracker.smtp_submission import smtp
 
 log = logging.getLogger(__name__)
 

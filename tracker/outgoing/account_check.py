@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from imapclient.exceptions import IMAPClientError
 from sqlmodel import Session, col, select, update
 
-from tracker.connect import ConnectError, imap, smtp
+from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.house import House
+from tracker.imap_session import imap
 from tracker.mail_folders import folder_for
 from tracker.models import Account, Delivery, DeliveryStatus, Message
 from tracker.outgoing.accounts import imap_server, smtp_server, state_after
 from tracker.sentences import Sentence
+from tracker.smtp_submission import SmtpConnection, smtp
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def _try_smtp(house: House, account: Account) -> tuple[bool, str, str]:
     return (False, refusal, "") if refusal else (True, Sentence("Sending works."), "")
 
 
-def _sender_refused(line: smtplib.SMTP, account: Account) -> str:
+def _sender_refused(line: SmtpConnection, account: Account) -> str:
     """Whether the server would take mail from this address: asked, and taken back. Empty when it would, or does not know now."""
     if not account.address.isascii():
         return ""

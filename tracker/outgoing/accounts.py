@@ -18,6 +18,7 @@ from tracker.outgoing.account_input import AccountChange, NewAccount, ServerChan
 from tracker.ownership import owned_rows
 from tracker.secrets import Undecryptable
 from tracker.sentences import ActionError, Sentence
+from tracker.smtp_submission import Outcome, deferred, submit
 
 KINDS = ("smtp", "imap")
 _PORTS = {
@@ -129,6 +130,16 @@ def smtp_server(house: House, account: Account) -> Server:
         return Server(account.smtp_host, account.smtp_port, account.smtp_security, "", "", account.oauth_grant_id)
     secret = _secret(house, account, "smtp") if account.smtp_login else ""
     return Server(account.smtp_host, account.smtp_port, account.smtp_security, account.smtp_login, secret)
+
+
+def submit_from(house: House, account: Account, recipient: str, raw: bytes) -> Outcome:
+    """Hands one message over through the account, on a connection of its own, as :func:`tracker.smtp_submission.submit` does. Never
+    raises: an account that cannot be used puts it off."""
+    try:
+        server = smtp_server(house, account)
+    except ConnectError as error:
+        return deferred(error)
+    return submit(house, server, account.address, recipient, raw)
 
 
 def imap_server(house: House, account: Account) -> Server:

@@ -1,20 +1,19 @@
 """Proof that a sending address is somebody's own: a code sent to it, typed in on the page of the account."""
 
 import hmac
-import smtplib
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 
 from sqlmodel import Session
 
 from tracker.addresses import domain_of
-from tracker.connect import ConnectError, smtp
 from tracker.db import now
 from tracker.house import House
 from tracker.locale import gettext as _
 from tracker.models import Account
-from tracker.outgoing.accounts import smtp_server
+from tracker.outgoing.accounts import submit_from
 from tracker.sentences import ActionError, Sentence
 
 DIGITS = 8
@@ -34,12 +33,9 @@ def send_code(house: House, account: Account) -> None:
             "Type this code on the page of your account in Inkling within an hour. If you did not ask for it, do nothing."
         )
     )
-    try:
-        with smtp(house, smtp_server(house, account)) as line:
-            line.send_message(mail)
-    except (ConnectError, OSError, smtplib.SMTPException) as error:
-        reason = error.sentence if isinstance(error, ConnectError) else type(error).__name__
-        raise ActionError("conflict", Sentence("The code could not be sent: %(reason)s", reason=reason)) from None
+    outcome = submit_from(house, account, account.address, mail.as_bytes(policy=SMTP))
+    if not outcome.is_accepted:
+        raise ActionError("conflict", Sentence("The code could not be sent: %(reason)s", reason=outcome.reply))
 
 
 def confirm_account(house: House, session: Session, account: Account, typed: str) -> None:

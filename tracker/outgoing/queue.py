@@ -6,16 +6,14 @@ leads to one more try with the same Message-ID, never to a lost row.
 
 import logging
 import os
-import smtplib
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, or_
 from sqlmodel import Session, col, delete, select, update
 
-from tracker.connect import ConnectError, smtp
+from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.house import House
 from tracker.limits import MAX_GIVE_UP_HOURS
@@ -37,7 +35,8 @@ from tracker.outgoing.footer_words import footer_for
 from tracker.outgoing.policy import tighten
 from tracker.outgoing.rates import Room, put_off, room
 from tracker.preferences import preference
-from tracker.sentences import Sentence, server_words
+from tracker.sentences import Sentence
+from tracker.smtp_submission import Outcome, smtp
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +51,6 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"[:64]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one hand-over: ``accepted``, ``rejected`` (for good) or ``deferred`` (later again)."""
-
-    status: DeliveryStatus
-    reply: str
-
-
 def send_due(house: House, worker: str) -> int:
     """Hands over what is due for one account. Returns how many copies were tried; 0 means nothing is due."""
     claimed = _claim(house, worker)
@@ -72,7 +63,7 @@ def send_due(house: House, worker: str) -> int:
     try:
         with smtp(house, smtp_server(house, account)) as line:
             for delivery, copy in copies:
-                _note(house, delivery, _hand_over(line, account.address, delivery.address, copy), copy)
+                _note(house, delivery, line.hand_over(account.address, delivery.address, copy.raw), copy)
         _account_works(house, account)
     except ConnectError as error:
         _defer_rest(house, account, [d for d, _ in copies], error)
@@ -201,33 +192,6 @@ def _count_tracked(session: Session, message: Message) -> None:
     message.opens_tracked = sum(d.opens_on for d in deliveries)
     message.clicks_tracked = sum(d.clicks_on for d in deliveries)
     session.add(message)
-
-
-def _hand_over(line: smtplib.SMTP, sender: str, recipient: str, copy: Copy) -> Outcome:
-    """Raises :class:`ConnectError` when the line itself is gone; then this copy and the rest are tried again."""
-    options = ["SMTPUTF8"] if not recipient.isascii() else []
-    if options and not line.has_extn("smtputf8"):
-        text = Sentence("The server does not take addresses with letters beyond ASCII (SMTPUTF8).")
-        return Outcome(DeliveryStatus.REJECTED, text)
-    if not copy.raw.isascii() and line.has_extn("8bitmime"):
-        options.append("BODY=8BITMIME")  # RFC 6152: otherwise a server may take it for seven bits
-    try:
-        line.sendmail(sender, [recipient], copy.raw, mail_options=options)
-    except smtplib.SMTPRecipientsRefused as error:
-        return _refusal(*next(iter(error.recipients.values())))
-    except smtplib.SMTPResponseException as error:
-        return _refusal(error.smtp_code, error.smtp_error)
-    except (OSError, smtplib.SMTPException) as error:
-        text = Sentence("The line broke during the hand-over: %(problem)s", problem=server_words(str(error)))
-        raise ConnectError("line", text) from None
-    return Outcome(DeliveryStatus.ACCEPTED, "")
-
-
-def _refusal(code: int, said: bytes | str) -> Outcome:
-    """4yz is temporary, 5yz permanent (RFC 5321 section 4.2.1). smtplib hangs up after 421, which the next copy notices."""
-    text = said.decode(errors="replace") if isinstance(said, bytes) else said
-    status = DeliveryStatus.REJECTED if code // 100 == 5 else DeliveryStatus.DEFERRED
-    return Outcome(status, f"{code} {' '.join(text.split())}"[:500])
 
 
 def _note(house: House, delivery: Delivery, outcome: Outcome, copy: Copy) -> None:

@@ -6,9 +6,9 @@ DMARC (RFC 8601). Nothing is stored; the test's Message-ID is all that must be r
 
 import imaplib
 import re
-import smtplib
 from email import message_from_bytes
 from email.message import EmailMessage, Message
+from email.policy import SMTP
 from email.utils import formatdate
 from secrets import token_hex
 from urllib.parse import urlsplit
@@ -17,11 +17,12 @@ from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
 from tracker.addresses import domain_of
-from tracker.connect import ConnectError, imap, smtp
+from tracker.connect import ConnectError
 from tracker.house import House
+from tracker.imap_session import imap
 from tracker.mail_folders import folder_for
 from tracker.models import Account
-from tracker.outgoing.accounts import imap_server, smtp_server
+from tracker.outgoing.accounts import imap_server, submit_from
 from tracker.outgoing.domain_advice import Advice
 from tracker.sentences import ActionError, Sentence
 
@@ -47,12 +48,9 @@ def send_test(house: House, account: Account) -> str:
     mail.set_content(f"A test. You can delete it.\n{_link(house, test_id)}\n")
     html = f'<html><body>\n<p>A test. You can delete it.</p>\n<p><a href="{_link(house, test_id)}">A link</a></p>\n</body></html>'
     mail.add_alternative(html, subtype="html")
-    try:
-        with smtp(house, smtp_server(house, account)) as line:
-            line.send_message(mail)
-    except (ConnectError, OSError, smtplib.SMTPException) as error:
-        reason = error.sentence if isinstance(error, ConnectError) else type(error).__name__
-        raise ActionError("conflict", Sentence("The test could not be sent: %(reason)s", reason=reason)) from None
+    outcome = submit_from(house, account, account.address, mail.as_bytes(policy=SMTP))
+    if not outcome.is_accepted:
+        raise ActionError("conflict", Sentence("The test could not be sent: %(reason)s", reason=outcome.reply))
     return test_id
 
 

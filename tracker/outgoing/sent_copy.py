@@ -12,9 +12,10 @@ from imapclient import SEEN, IMAPClient
 from imapclient.exceptions import IMAPClientError
 from sqlmodel import col, select, update
 
-from tracker.connect import ConnectError, imap
+from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.house import House
+from tracker.imap_session import imap
 from tracker.limits import MAX_GIVE_UP_HOURS
 from tracker.mail_folders import folder_for
 from tracker.models import Account, Message, MessageBody

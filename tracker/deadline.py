@@ -1,0 +1,102 @@
+"""An end to every talk with a mail server, however slowly it drips: timeouts of a socket count from its last byte."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Self
+
+
+class Deadline:
+    """Cuts the connections given to :meth:`watch` once its time is over; reading from them then fails.
+
+    It stops watching at the end of its block. Until then it holds each connection by a descriptor of its own, so that TLS may
+    take the socket over meanwhile.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._lock = threading.Lock()
+        self._connections: list[socket.socket] = []
+        self.is_over = False
+        self._start(seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._timer.cancel()
+            connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.close()
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is over."""
+        return max(0.0, self._end - time.monotonic())
+
+    def restart(self, seconds: float) -> None:
+        """So many seconds from now instead. What is over stays over."""
+        with self._lock:
+            self._timer.cancel()
+            if not self.is_over:
+                self._start(seconds)
+
+    def watch(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._connections.append(socket.socket(fileno=os.dup(connection.fileno())))
+        if self.is_over:
+            self.end()
+
+    def end(self) -> None:
+        """Its time is over now."""
+        with self._lock:
+            self.is_over = True
+            for connection in self._connections:
+                with suppress(OSError):  # it ended by itself
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def _start(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self._timer = threading.Timer(seconds, self.end)
+        self._timer.daemon = True
+        self._timer.start()
+
+
+class Shutdown:
+    """The end of a worker as its connections see it: each stops at its next message, and one that waits for a server is cut in
+    time. Nothing happens until :meth:`request`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._deadlines: set[Deadline] = set()
+        self._is_cut = False
+        self.is_requested = False
+
+    def request(self) -> None:
+        """Whoever works ends at the next message from now on."""
+        self.is_requested = True
+
+    def cut(self) -> None:
+        """Ends the connections that are still there: whatever they wait for, they get no more of it."""
+        self.request()
+        with self._lock:
+            self._is_cut, deadlines = True, list(self._deadlines)
+        for deadline in deadlines:
+            deadline.end()
+
+    @contextmanager
+    def watching(self, deadline: Deadline) -> Iterator[None]:
+        """While the block lasts its connections can be cut."""
+        with self._lock:
+            self._deadlines.add(deadline)
+            is_too_late = self._is_cut
+        if is_too_late:
+            deadline.end()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._deadlines.discard(deadline)
