@@ -1,12 +1,13 @@
 """The letter with which a recipient of the sandbox answers what he was sent. Pure."""
 
-import email
-from contextlib import suppress
 from datetime import datetime
-from email.header import decode_header, make_header
-from email.message import EmailMessage, Message
+from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, formataddr, make_msgid, parseaddr
+from email.utils import format_datetime, formataddr, make_msgid
+
+from tracker.mime.fields import fields
+from tracker.mime.text import decoded
+from tracker.outgoing.submitted_text import mailboxes, msg_ids, plain_text, values
 
 
 def answer(raw: bytes, author: str, name: str, text: str, at: datetime) -> tuple[bytes, str]:
@@ -14,43 +15,21 @@ def answer(raw: bytes, author: str, name: str, text: str, at: datetime) -> tuple
 
     ValueError when `raw` names nobody to answer.
     """
-    original = email.message_from_bytes(raw)
-    to = parseaddr(_field(original, "Reply-To") or _field(original, "From"))[1]
-    if "@" not in to:
+    found = list(fields(raw))
+    writers = mailboxes(found, "reply-to") or mailboxes(found, "from")
+    if not writers:
         raise ValueError("This letter has neither a From nor a Reply-To address to answer to.")
     reply = EmailMessage(policy=SMTP)
     reply["From"] = formataddr((name, author))
-    try:
-        reply["To"] = to
-    except (AttributeError, IndexError):  # the header registry stumbles over some broken addresses
-        raise ValueError("This letter has no address that can be answered.") from None
-    reply["Subject"] = _subject(_field(original, "Subject"))
+    reply["To"] = writers[0].address
+    subject = decoded(" ".join(values(found, "subject")[:1]))
+    reply["Subject"] = subject if subject.lower().startswith("re:") else f"Re: {subject}".strip()
     reply["Date"] = format_datetime(at)
     reply["Message-ID"] = make_msgid(domain=author.partition("@")[2])
-    msg_id = _field(original, "Message-ID")
-    if msg_id:
-        reply["In-Reply-To"] = msg_id
-        reply["References"] = f"{_field(original, 'References')} {msg_id}".strip()
-    reply.set_content(f"{text}\n\n{_field(original, 'From')}:\n{_quoted(original)}")
-    return reply.as_bytes(), to
-
-
-def _subject(subject: str) -> str:
-    return subject if subject.lower().startswith("re:") else f"Re: {subject}".strip()
-
-
-def _field(message: Message, name: str) -> str:
-    """One line of readable text; empty when the field is missing."""
-    value = str(message.get(name, ""))
-    with suppress(ValueError, LookupError):  # a broken encoded-word stays as it is written
-        value = str(make_header(decode_header(value)))
-    return " ".join(value.split())
-
-
-def _quoted(message: Message) -> str:
-    for part in message.walk():
-        if part.get_content_type() == "text/plain":
-            payload = part.get_payload(decode=True)
-            text = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
-            return "\n".join(f"> {line}" for line in text.splitlines())
-    return ""
+    answered = msg_ids(found, "message-id")[:1]
+    if answered:
+        reply["In-Reply-To"] = answered[0]
+        reply["References"] = " ".join([*msg_ids(found, "references"), *answered])
+    quoted = "\n".join(f"> {line}" for line in (plain_text(raw) or "").splitlines())
+    reply.set_content(f"{text}\n\n{decoded(' '.join(values(found, 'from')[:1]))}:\n{quoted}")
+    return reply.as_bytes(), writers[0].address
