@@ -102,7 +102,7 @@ def test_releases_go_on_by_four_weeks_and_never_back() -> None:
 
 def test_windows_scale_all_together() -> None:
     small = Windows().scaled(0.1)
-    assert (small.proxy_early, small.settle_click, small.learned) == (6, 1.5, 3 * 86400)
+    assert (small.proxy_early, small.settle_click, small.spread) == (6, 1.5, 90)
     assert alertable(classify(opened(agent=GMAIL_PROXY, seconds=7, net=AT_GOOGLE), small))
 
 

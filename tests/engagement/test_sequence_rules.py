@@ -1,11 +1,11 @@
-"""Edges of the sequence rules, duplicates, settle times, and what is learned about an address."""
+"""Edges of the sequence rules, duplicates, settle times, and one address for many recipients."""
 
 from dataclasses import replace
 
 import pytest
 
 from tests.engagement.hit_makers import CHROME, ELSEWHERE, FIREFOX, GMAIL_PROXY, HOME, OUTLOOK, click, opened
-from tracker.engagement.addresses import AddressHit, learned_addresses, resolve_addresses
+from tracker.engagement.addresses import AddressHit, resolve_addresses
 from tracker.engagement.classify import classify
 from tracker.engagement.evidence import Evidence, Net, State
 from tracker.engagement.sequence import is_read, judge_sequence, merge_duplicates, resolve
@@ -148,7 +148,7 @@ def test_settle_times(hit: Evidence, seconds: float) -> None:
 
 def visits(recipients: list[str], apart: float = 10, ip: str = ELSEWHERE, agent: str = CHROME) -> list[AddressHit]:
     hit = opened(agent=agent, ip=ip)
-    return [AddressHit(at, 1e9 + apart * at, at, who, hit, classify(hit)) for at, who in enumerate(recipients)]
+    return [AddressHit(at, 1e9 + apart * at, who, hit, classify(hit)) for at, who in enumerate(recipients)]
 
 
 def found(hits: list[AddressHit]) -> list[str]:
@@ -175,28 +175,6 @@ def test_an_office_is_no_scanner(hits: list[AddressHit]) -> None:
 def test_gmail_reads_mail_of_everybody() -> None:
     hits = visits(["a@one.example", "b@two.example", "c@three.example"], ip="66.249.84.3", agent=GMAIL_PROXY)
     assert found(hits) == ["mail_proxy"] * 3
-
-
-def proofs(messages: int, ip: str = ELSEWHERE) -> list[AddressHit]:
-    burst = resolve(judged(click(seconds=60, ip=ip), click(seconds=60.5, ip=ip, link=1)))[0]
-    return [AddressHit(n, 1e9 + n * 86400, n, "a@one.example", click(ip=ip), burst) for n in range(messages)]
-
-
-def test_an_address_is_learned_on_three_messages_for_thirty_days() -> None:
-    assert learned_addresses(proofs(2)) == ()
-    (learned,) = learned_addresses(proofs(3))
-    assert (learned.host, learned.until) == ("203.0.113.200/32", 1e9 + 2 * 86400 + 30 * 86400)
-
-
-def test_an_address_with_a_person_is_never_learned() -> None:
-    person = AddressHit("p", 1e9, 99, "a@one.example", opened(ip=ELSEWHERE), Verdict("human", 0.9))
-    assert learned_addresses([*proofs(5), person]) == ()
-
-
-def test_a_relay_is_never_learned() -> None:
-    relay = Net(tags=frozenset({"apple_relay"}))
-    hits = [replace(hit, evidence=replace(hit.evidence, net=relay)) for hit in proofs(5)]
-    assert learned_addresses(hits) == ()
 
 
 def test_a_click_or_a_reply_says_read_whatever_the_opens_were() -> None:

@@ -1,4 +1,4 @@
-"""S6 and S7: one address seen over many messages and recipients. Pure."""
+"""S6: one address seen over the mail of many recipients; and what S7 takes for a proof. Pure."""
 
 import math
 from collections import defaultdict
@@ -27,7 +27,6 @@ class AddressHit:
 
     key: Hashable
     at: float
-    message: Hashable
     recipient: str
     evidence: Evidence
     verdict: Verdict
@@ -35,14 +34,6 @@ class AddressHit:
     @cached_property
     def hit(self) -> SequenceHit:
         return SequenceHit(self.key, self.at, self.evidence, self.verdict)
-
-
-@dataclass(frozen=True)
-class LearnedAddress:
-    """An address (IPv4 address or IPv6 /64) to be taken for a scanner until `until`, on the clock of the hits."""
-
-    host: Hashable
-    until: float
 
 
 def resolve_addresses(hits: Sequence[AddressHit], windows: Windows = Windows()) -> dict[Hashable, Verdict]:
@@ -60,17 +51,6 @@ def crowd_verdict(verdict: Verdict, reason: Reason, trigger: Hashable) -> Verdic
     if verdict.klass not in ("human", "unknown"):
         return verdict
     return Verdict("security_scanner", 0.90, (reason, *verdict.reasons), verdict.vendor, trigger)
-
-
-def learned_addresses(hits: Sequence[AddressHit], windows: Windows = Windows()) -> tuple[LearnedAddress, ...]:
-    """S7: addresses with evidence of S1, S2 or S6 on three messages and no person ever, given final verdicts."""
-    learned = []
-    for host, group in _by_host(hits).items():
-        proofs = [hit for hit in group if any(hit.verdict.has(code) for code in PROOF)]
-        people = any(hit.verdict.klass in ("human", "mail_proxy", "sender_self") for hit in group)
-        if len({hit.message for hit in proofs}) >= MESSAGES_TO_LEARN and not people:
-            learned.append(LearnedAddress(host, max(hit.at for hit in proofs) + windows.learned))
-    return tuple(learned)
 
 
 def _by_host(hits: Iterable[AddressHit]) -> dict[Hashable, list[AddressHit]]:

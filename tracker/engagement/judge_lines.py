@@ -59,9 +59,9 @@ def judge_asked(asked: Asked, windows: Windows = Windows()) -> list[Verdict]:
 
 
 def _address_hit(asked: Asked, event: int, verdict: Verdict) -> AddressHit:
-    evidence, (message, recipient) = asked.events[event], asked.whose[event]
+    evidence, (_message, recipient) = asked.events[event], asked.whose[event]
     age = known_age(evidence)
-    return AddressHit(event, UNKNOWN_TIME if age is None else age, message, recipient, evidence, verdict)
+    return AddressHit(event, UNKNOWN_TIME if age is None else age, recipient, evidence, verdict)
 
 
 def _answer(asked: Asked, event: int, evidence: Evidence, verdict: Verdict) -> str:

@@ -29,9 +29,8 @@ class Windows:
     same_moment_until: float = 1800
     spread: float = 900
     pair: float = 30
-    # one address over many messages
+    # one address over the mail of many recipients
     cross_recipient: float = 60
-    learned: float = 30 * 86400
     # exact duplicates
     duplicate_click: float = 10
     duplicate_open: float = 30

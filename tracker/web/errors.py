@@ -1,6 +1,6 @@
 """Error pages: one sentence of what is wrong and one of the way out, in the reader's language, never a trace."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -34,8 +34,6 @@ SENTENCES: Mapping[int, tuple[str, str]] = {
 CROSS_ORIGIN = N_(
     "Another site’s page tried to do this in your name, so it was refused. Open Inkling itself and do it there."
 )
-
-Handler = Callable[[Request, Exception], Response]
 
 
 def error_page(request: Request, status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Response:
