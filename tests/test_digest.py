@@ -9,16 +9,18 @@ from email.policy import default
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlmodel import select, update
+from sqlmodel import col, select, update
 
+from tests.dying import Moment, die_in, expire_leases
 from tests.houses import People
-from tests.servers import SmtpSink
+from tests.servers import SmtpSink, wait_until
 from tracker import notify
 from tracker.db import now
 from tracker.digest import send_due, set_hour
 from tracker.house import House
+from tracker.lease import Leases
 from tracker.message_ids import NOTICE_HEADER, is_notice
-from tracker.models import Account, Delivery, Event, Message, User
+from tracker.models import Account, Delivery, Event, Lease, Message, User
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 
@@ -248,6 +250,68 @@ def test_workers_at_once_send_one(house: House, people: People, alice: User, smt
         thread.join()
     assert raised == []
     assert len(smtp_sink.accepted) == 1
+
+
+@pytest.mark.parametrize(
+    ("moment", "number", "mails"), [("after_commit", 1, 1), ("before_commit", 2, 2), ("after_commit", 2, 1)]
+)
+def test_a_process_that_dies_loses_no_digest(
+    house: House, people: People, alice: User, smtp_sink: SmtpSink, moment: Moment, number: int, mails: int
+) -> None:
+    """Twice only when it died between the server's 250 and its note of it."""
+    act(house, people.send(alice, "anna@client.example"), "open")
+    die_in(house, "tracker.digest:send_due", moment, number)
+    assert send_due(house) == 0, "the dead process still holds it"
+    expire_leases(house)
+    send_all(house)
+    assert len(smtp_sink.accepted) == mails
+    after = read(house, alice)
+    assert after.digest_at is not None
+    assert after.digest_at > now()
+
+
+def test_whoever_lost_the_digest_to_another_worker_notes_nothing(
+    house: House, people: People, alice: User, smtp_sink: SmtpSink
+) -> None:
+    act(house, people.send(alice, "anna@client.example"), "open")
+    smtp_sink.rules.delay["DATA"] = 1.0
+    slow = threading.Thread(target=send_due, args=(house,))
+    slow.start()
+    wait_until(lambda: held(house) == [house.leases.process])
+    expire_leases(house)
+    with house.database.session_scope() as session:
+        assert Leases("other").claim(session, "digest", alice.id) is not None
+    slow.join()
+    assert read(house, alice).digest_at == alice.digest_at
+    assert held(house) == ["other"]
+
+
+def test_nobody_waits_for_a_writer_while_no_digest_is_due(house: House, alice: User) -> None:
+    due(house, alice, digest_at=now() + timedelta(hours=1))
+    with house.database.session_scope() as session:
+        session.exec(update(User).values(name="Held"))
+        assert send_due(house) == 0
+
+
+def test_a_digest_that_cannot_be_written_holds_up_no_other(
+    house: House, people: People, alice: User, smtp_sink: SmtpSink
+) -> None:
+    bob = due(house, people.user("Bob"))
+    people.account(bob, smtp_sink, state="works")
+    for user in (alice, bob):
+        act(house, people.send(user, f"{user.name}@client.example"), "open")
+    with house.database.session_scope() as session:
+        session.exec(update(Account).where(col(Account.user_id) == alice.id).values(address="no address"))
+    send_all(house)
+    assert [mail.recipients for mail in smtp_sink.accepted] == [(bob.email,)]
+    later = read(house, alice).digest_at
+    assert later is not None
+    assert later > now() + timedelta(minutes=19)
+
+
+def held(house: House) -> list[str]:
+    with house.database.reading() as session:
+        return list(session.exec(select(Lease.process)))
 
 
 def test_who_was_switched_off_or_does_not_want_it_gets_none(

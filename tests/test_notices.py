@@ -1,6 +1,6 @@
 """Notices: told once each, in the bell and where needed by mail, never into a mailbox we read, never taken for a letter."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
 from typing import Any
@@ -16,7 +16,7 @@ from tracker.house import House
 from tracker.inbound.accept import accept
 from tracker.inbound.fetched import Fetched, Place
 from tracker.models import Letter, Mailbox, MailboxFolder, MailboxProblem, Notice, Notification, User
-from tracker.notices.gathering import gather
+from tracker.notices.notice_digest import add_due, next_due
 from tracker.notices.outbox import MOST_TRIES, tell_due
 from tracker.notify import add_notice
 from tracker.sentences import Sentence
@@ -209,9 +209,9 @@ def test_b27_problems_are_one_summary_an_hour_and_mailbox(house: House, alice: U
     problem(house, box, "unparsed")
     problem(house, box, "unparsed")
     problem(house, other, "retry_exhausted")
-    gather(house)
+    add_due(house)
     problem(house, box, "unparsed")
-    gather(house)
+    add_due(house)
     mine = [notice for notice in notices(house) if notice.event == "problems"]
     assert [(notice.mailbox_id, notice.facts["codes"]) for notice in mine] == [
         (box.id, {"too_large": 1, "unparsed": 2}),
@@ -222,20 +222,52 @@ def test_b27_problems_are_one_summary_an_hour_and_mailbox(house: House, alice: U
         row = session.get_one(Notice, mine[0].id)
         row.created_at = now() - timedelta(minutes=61)
         session.add(row)
-    gather(house)
+    add_due(house)
     assert [n.facts["codes"] for n in notices(house) if n.event == "problems"][-1] == {"unparsed": 1}
+
+
+def test_while_problems_wait_for_their_hour_nothing_is_written_and_the_moment_is_known(
+    house: House, alice: User
+) -> None:
+    box = make_mailbox(house, alice)
+    assert moment_due(house) is None
+    problem(house, box, "unparsed")
+    add_due(house)
+    problem(house, box, "unparsed")
+    told_at = notices(house)[0].created_at
+    assert moment_due(house) == told_at + timedelta(hours=1)
+    with house.database.session_scope() as session:
+        session.exec(update(MailboxProblem).values(detail="held"))
+        add_due(house)  # while another one writes
+
+
+def test_when_a_mailbox_will_have_been_broken_for_a_day_is_known(house: House, people: People, alice: User) -> None:
+    people.user("Root", role="admin")
+    since = now() - timedelta(hours=23)
+    box = make_mailbox(house, alice, state="auth_error", broken_at=since)
+    assert moment_due(house) == since + timedelta(days=1)
+    with house.database.session_scope() as session:
+        session.exec(update(Mailbox).values(broken_at=now() - timedelta(hours=25)))
+    add_due(house)
+    assert [(notice.event, notice.mailbox_id) for notice in notices(house)] == [("broken_long", box.id)]
+    assert moment_due(house) is None
+
+
+def moment_due(house: House) -> datetime | None:
+    with house.database.reading() as session:
+        return next_due(session)
 
 
 def test_b26_what_was_skipped_on_purpose_is_no_problem(house: House, alice: User) -> None:
     box = make_mailbox(house, alice)
     problem(house, box, "customer_not_found")
-    gather(house)
+    add_due(house)
     assert [n for n in notices(house) if n.event == "problems"] == []
 
 
 def test_who_does_not_want_to_hear_of_problems_does_not(house: House, alice: User) -> None:
     problem(house, make_mailbox(house, alice, notify_skipped=False), "unparsed")
-    gather(house)
+    add_due(house)
     assert [n for n in notices(house) if n.event == "problems"] == []
 
 
@@ -249,14 +281,14 @@ def test_a_first_load_is_one_line(house: House, alice: User, smtp_sink: SmtpSink
 def test_after_a_day_the_administrators_are_told_once(house: House, people: People, alice: User) -> None:
     admin = people.user("Root", role="admin")
     box = make_mailbox(house, alice, state="auth_error", broken_at=now() - timedelta(hours=23))
-    gather(house)
+    add_due(house)
     assert notices(house) == []
     with house.database.session_scope() as session:
         row = session.get_one(Mailbox, box.id)
         row.broken_at = now() - timedelta(hours=25)
         session.add(row)
-    gather(house)
-    gather(house)
+    add_due(house)
+    add_due(house)
     tell_all(house)
     assert bell(house, admin) == ["problem: The mailbox info@shop.example has not been read for a day"]
     assert bell(house, alice) == []

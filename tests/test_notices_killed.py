@@ -1,16 +1,12 @@
 """Notices when the process that tells them dies between any two steps: the bell line is written once, the mail not lost."""
 
-import json
-import subprocess
-import sys
 import threading
-from datetime import timedelta
 from email import message_from_bytes
-from pathlib import Path
 
 import pytest
-from sqlmodel import select, update
+from sqlmodel import select
 
+from tests.dying import Moment, die_in, expire_leases
 from tests.houses import People
 from tests.servers import SmtpSink, wait_until
 from tests.web.letters_world import make_mailbox
@@ -20,27 +16,6 @@ from tracker.lease import Leases
 from tracker.models import FeedItem, Lease, Mailbox, Notice, Notification, User
 from tracker.notices.outbox import tell_due
 from tracker.notify import add_notice
-
-_DIE = """
-import json, os, sys
-from sqlalchemy import event
-from sqlalchemy.orm import Session
-from tracker.house import open_house
-from tracker.notices.outbox import tell_due
-from tracker.settings import read_settings
-
-moment, number = sys.argv[2], int(sys.argv[3])
-commits = []
-
-def count(session):
-    commits.append(session)
-    if len(commits) == number:
-        os._exit(9)
-
-house = open_house(read_settings(json.loads(sys.argv[1]), dotenv=None))
-event.listen(Session, moment, count)
-tell_due(house)
-"""
 
 
 @pytest.fixture
@@ -57,20 +32,6 @@ def box(house: House, alice: User) -> Mailbox:
     with house.database.session_scope() as session:
         add_notice(session, "broken", f"mailbox:{box.id}", box.user_id, box.id)
     return box
-
-
-def die(house: House, moment: str, number: int) -> None:
-    """Another process tells the notice and dies before or after its commit of that number."""
-    environ = {
-        "INKLING_DATA_DIR": str(house.settings.data_dir),
-        "INKLING_DATABASE_URL": house.settings.database_url,
-        "INKLING_ALLOW_PRIVATE_HOSTS": "127.0.0.0/8,::1",
-    }
-    if house.database.is_sqlite:
-        del environ["INKLING_DATABASE_URL"]
-    command = [sys.executable, "-c", _DIE, json.dumps(environ), moment, str(number)]
-    root = Path(__file__).resolve().parent.parent
-    assert subprocess.run(command, check=False, cwd=root, timeout=60).returncode == 9
 
 
 def tell_all(house: House) -> None:
@@ -90,9 +51,9 @@ def tell_all(house: House) -> None:
     ],
 )
 def test_the_bell_line_is_written_once_wherever_the_process_dies(
-    house: House, box: Mailbox, smtp_sink: SmtpSink, moment: str, number: int, mails: int
+    house: House, box: Mailbox, smtp_sink: SmtpSink, moment: Moment, number: int, mails: int
 ) -> None:
-    die(house, moment, number)
+    die_in(house, "tracker.notices.outbox:tell_due", moment, number)
     assert tell_due(house) == 0 or (moment, number) == ("before_commit", 1), "the dead process still holds it"
     expire_leases(house)
     tell_all(house)
@@ -122,11 +83,6 @@ def test_whoever_lost_the_notice_to_another_worker_notes_nothing(
     assert (notice.problem, notice.sent_at) == ("", None)
     assert notice.due_at < now(), "the other one decides when it is tried again"
     assert held(house) == ["other"]
-
-
-def expire_leases(house: House) -> None:
-    with house.database.session_scope() as session:
-        session.exec(update(Lease).values(until=now() - timedelta(seconds=1)))
 
 
 def held(house: House) -> list[str]:

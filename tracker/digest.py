@@ -4,16 +4,18 @@ import logging
 import smtplib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import case, func
 from sqlalchemy import select as columns
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.digest_letter import Digest, Item, write_letter
 from tracker.house import House
+from tracker.lease import HeldLease, is_free
 from tracker.locale import gettext as _
 from tracker.locale import ngettext, speaking
 from tracker.models import Account, Delivery, Event, Message, Notification, User
@@ -24,7 +26,6 @@ from tracker.smtp_submission import smtp
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=10)
 LATER = timedelta(minutes=20)
 """When the letter could not be handed over it is tried again after so long."""
 DAY = timedelta(days=1)
@@ -37,43 +38,70 @@ def set_hour(user: User, hour: int | None) -> None:
     user.digest_since = now() if hour is not None else None
 
 
+class _Claim(NamedTuple):
+    """A person's digest that is ours to send, and the time that it tells of."""
+
+    lease: HeldLease
+    user_id: int
+    since: datetime
+    until: datetime
+
+
 def send_due(house: House) -> int:
     """Sends one digest that is due. Returns 1 when there was one, else 0. Holds no transaction while it is handed over."""
-    claimed = _claim(house)
-    if claimed is None:
+    claim = _claim(house)
+    if claim is None:
         return 0
-    user_id, since, until = claimed
-    with house.database.reading() as session:
-        user = session.get_one(User, user_id)
-        account = working_account(session, user)
-        with speaking(user.locale, user.timezone):
-            digest = read_digest(session, house, user, since, until)
-            letter = None if account is None or digest.is_empty else write_letter(house, user, account, digest, until)
-    sent = letter is None or account is None or _hand_over(house, user, account, letter)
-    _note(house, user_id, until, sent)
+    try:
+        sent = _send(house, claim)
+    except Exception:  # a mistake in one digest must not hold up the others
+        log.exception("the digest of person %s could not be written", claim.user_id)
+        sent = False
+    _note(house, claim, sent)
     return 1
 
 
-def _claim(house: House) -> tuple[int, datetime, datetime] | None:
-    """The next person whose hour has come, put off for the time of the lease, so that no other worker writes too."""
-    moment = now()
-    with house.database.session_scope() as session:
-        due = (col(User.digest_at) <= moment) & col(User.active)
-        user = session.exec(select(User).where(due).order_by(col(User.digest_at)).limit(1)).first()
-        if user is None or user.id is None:
+def _claim(house: House) -> _Claim | None:
+    """The digest of the next person whose hour has come, held so that no other worker writes it too."""
+    with house.database.reading() as session:
+        if session.exec(_due(now())).first() is None:
             return None
-        since = max(user.digest_since or moment - DAY, moment - 7 * DAY)
-        claim = update(User).where(due, col(User.id) == user.id).values(digest_at=moment + LEASE)
-        return (user.id, since, moment) if session.exec(claim).rowcount == 1 else None
-
-
-def _note(house: House, user_id: int, until: datetime, sent: bool) -> None:
     with house.database.session_scope() as session:
-        user = session.get_one(User, user_id)
+        moment = now()
+        user = session.exec(_due(moment).with_for_update(skip_locked=True, key_share=True)).first()
+        lease = None if user is None else house.leases.claim(session, "digest", user.id)
+        if user is None or user.id is None or lease is None:
+            return None
+        return _Claim(lease, user.id, max(user.digest_since or moment - DAY, moment - 7 * DAY), moment)
+
+
+def _due(moment: datetime) -> SelectOfScalar[User]:
+    due = (col(User.digest_at) <= moment) & col(User.active) & is_free("digest", col(User.id), moment)
+    return select(User).where(due).order_by(col(User.digest_at)).limit(1)
+
+
+def _send(house: House, claim: _Claim) -> bool:
+    """Whether that is done with: the letter was taken or refused for good, or there is none to write."""
+    with house.database.reading() as session:
+        user = session.get_one(User, claim.user_id)
+        account = working_account(session, user)
+        with speaking(user.locale, user.timezone):
+            digest = read_digest(session, house, user, claim.since, claim.until)
+            if account is None or digest.is_empty:
+                return True
+            letter = write_letter(house, user, account, digest, claim.until)
+    return _hand_over(house, user, account, letter)
+
+
+def _note(house: House, claim: _Claim, sent: bool) -> None:
+    with house.database.session_scope() as session:
+        if not house.leases.release(session, claim.lease):
+            return  # another worker has taken it over
+        user = session.get_one(User, claim.user_id)
         if user.digest_hour is None:
             return  # switched off meanwhile
         if sent:
-            user.digest_since = until
+            user.digest_since = claim.until
             user.digest_at = next_clock(now(), zone_of(user), user.digest_hour * 60)
         else:
             user.digest_at = now() + LATER

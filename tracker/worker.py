@@ -50,7 +50,7 @@ from tracker.models import (
     User,
 )
 from tracker.mx import look_up_due
-from tracker.notices.gathering import gather
+from tracker.notices import notice_digest
 from tracker.notices.outbox import tell_due
 from tracker.notify import end_quiet_hours
 from tracker.outgoing.follow_up import remind_due
@@ -106,7 +106,7 @@ def tasks(house: House) -> list[Task]:
         Task("quiet hours", end_quiet_hours, watches=("user_account",), due=_first(User.quiet_ends_at)),
         Task("digest", send_digest, watches=("user_account",), due=_first(User.digest_at, col(User.active).is_(True))),
         Task("notices", tell_due, watches=("notice",), due=_first(Notice.due_at, col(Notice.sent_at).is_(None))),
-        Task("gathered notices", gather, watches=("mailbox_problem",)),
+        Task("gathered notices", notice_digest.add_due, watches=("mailbox_problem",), due=notice_digest.next_due),
         Task(
             "sent copies",
             append_due,

@@ -19,29 +19,38 @@ _SILENT = ("customer_not_found", "backfilled", "rebuilt", "loop")
 """Kept with the mailbox, but no trouble that its person could end: nothing is sent about them."""
 
 
-def gather(house: House) -> int:
+def add_due(house: House) -> int:
     """Writes the notices that are due from what has gathered. Returns 0: there is nothing to do again at once."""
+    moment = now()
     with house.database.reading() as session:
-        wanted = _with_problems(session) + _long_broken(session)
-    for mailbox_id in dict.fromkeys(wanted):
+        due = {mailbox_id for mailbox_id, at in _waiting(session) if at <= moment}
+    for mailbox_id in due:
         with house.database.session_scope() as session:
-            locked = select(Mailbox).where(Mailbox.id == mailbox_id).with_for_update()
-            mailbox = session.exec(locked).one()
-            _digest(session, mailbox, now())
-            _tell_admins(session, mailbox, now())
+            mailbox = session.exec(select(Mailbox).where(Mailbox.id == mailbox_id).with_for_update()).one()
+            _digest(session, mailbox, moment)
+            _tell_admins(session, mailbox, moment)
     return 0
 
 
-def _with_problems(session: Session) -> list[int]:
-    untold = select(MailboxProblem.mailbox_id).where(col(MailboxProblem.told_at).is_(None)).distinct()
-    return list(session.exec(untold))
+def next_due(session: Session) -> datetime | None:
+    """When the next notice will be due, as far as is known now."""
+    return min((at for _, at in _waiting(session)), default=None)
 
 
-def _long_broken(session: Session) -> list[int]:
+def _waiting(session: Session) -> list[tuple[int, datetime]]:
+    """The mailboxes about which there is something to tell, and when that will be."""
+    before = select(func.max(Notice.created_at)).where(
+        Notice.event == "problems", Notice.mailbox_id == MailboxProblem.mailbox_id
+    )
+    problems = select(MailboxProblem.mailbox_id, func.min(MailboxProblem.at), before.scalar_subquery())
+    untold = problems.where(col(MailboxProblem.told_at).is_(None)).group_by(col(MailboxProblem.mailbox_id))
     told = select(Notice.id).where(Notice.event == "broken_long", Notice.mailbox_id == Mailbox.id)
     told = told.where(col(Notice.created_at) >= col(Mailbox.broken_at)).correlate(Mailbox)
-    long = (col(Mailbox.removed_at).is_(None), col(Mailbox.broken_at) <= now() - DAY)
-    return [id_ for id_ in session.exec(select(Mailbox.id).where(*long, ~told.exists())) if id_ is not None]
+    broken = select(Mailbox.id, Mailbox.broken_at).where(col(Mailbox.removed_at).is_(None), ~told.exists())
+    due = [(id_, last + HOUR if last else first) for id_, first, last in session.exec(untold)]
+    if admins(session):
+        due += [(id_ or 0, since + DAY) for id_, since in session.exec(broken) if since is not None]
+    return due
 
 
 def _digest(session: Session, mailbox: Mailbox, moment: datetime) -> None:
