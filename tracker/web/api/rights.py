@@ -5,6 +5,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from tracker.db import now
 from tracker.fields import Shape
 from tracker.models import Role
 from tracker.privacy.archive import archive_name, archive_of
@@ -40,7 +41,7 @@ def export_recipient(call: Caller, address: str) -> Response:
     assert recipient.id is not None
     content = archive_of(call.house, recipient, call.user.locale, call.user.id)
     note_view(call.house, call.user, "export", [recipient.id])
-    name = archive_name(recipient.created_at)
+    name = archive_name(now())
     return Response(
         content, media_type="application/zip", headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )
