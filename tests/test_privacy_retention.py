@@ -15,10 +15,9 @@ from tracker.db import now
 from tracker.house import House
 from tracker.ledger import broken_at, ledger
 from tracker.models import Event, Message, Notification, Recipient, TrackedLink, TrackingView, User, Verdict
-from tracker.privacy import sweep
 from tracker.privacy.periods import DEFAULTS, PeriodError, checked, periods, set_periods
 from tracker.privacy.restrict import freeze, strike, unfreeze
-from tracker.privacy.retention import preview
+from tracker.privacy.retention import preview, sweep
 from tracker.privacy.views import note_message_view, note_view, views_of
 from tracker.recipients import find
 

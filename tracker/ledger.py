@@ -293,12 +293,10 @@ def erase_proof(session: Session, recipient: Recipient) -> int:
 
     Returns how many entries were blanked.
     """
-    return erase_words(session, col(ConsentEntry.recipient_id) == recipient.id)
+    theirs = (col(ConsentEntry.recipient_id) == recipient.id) & col(ConsentEntry.salt).is_not(None)
+    return int(session.exec(update(ConsentEntry).where(theirs).values(**erased_words())).rowcount)
 
 
-def erase_words(session: Session, which: Any) -> int:
-    """The same for the entries that ``which`` (a condition) names."""
-    blank = {name: None if name == "evidence" else "" for name in PROOF}
-    theirs = which & col(ConsentEntry.salt).is_not(None)
-    done = session.exec(update(ConsentEntry).where(theirs).values(**blank, salt=None, erased_at=now()))
-    return int(done.rowcount)
+def erased_words() -> dict[str, object]:
+    """The columns of an entry whose words are to go."""
+    return {**{name: None if name == "evidence" else "" for name in PROOF}, "salt": None, "erased_at": now()}

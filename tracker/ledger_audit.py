@@ -51,6 +51,9 @@ def lapse(house: House) -> int:
 
     Returns how many.
     """
+    with house.database.reading() as session:
+        if not _due(session):
+            return 0
     with house.database.session_scope() as session:
         return sum(_lapse(session, entry, entry.valid_until) for entry in _due(session))
 

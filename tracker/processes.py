@@ -44,16 +44,16 @@ def heartbeat(house: House, tasks: Mapping[str, str]) -> None:
         session.add(process)
 
 
+def is_anybody_working(session: Session) -> bool:
+    """Whether a worker has said lately that it lives."""
+    return session.exec(select(Process.id).where(col(Process.at) > now() - GONE_AFTER).limit(1)).first() is not None
+
+
 def leave(house: House) -> None:
     """At the end: frees what this process holds, and takes its name away."""
     house.leases.release_all(house.database)
     with house.database.session_scope() as session:
         _forget(session, [house.leases.process])
-
-
-def forget_gone(session: Session) -> None:
-    """Takes away the names of processes that have not been heard of for long."""
-    session.exec(delete(Process).where(col(Process.at) < now() - FORGOTTEN_AFTER))
 
 
 def _forget(session: Session, processes: list[str]) -> None:

@@ -54,11 +54,11 @@ from tracker.notices import notice_digest
 from tracker.notices.outbox import tell_due
 from tracker.notify import end_quiet_hours
 from tracker.outgoing.follow_up import remind_due
-from tracker.outgoing.host_health import check_due
+from tracker.outgoing.host_health import HostCheck
 from tracker.outgoing.queue import release_claims_of_dead, send_due, worker_name
 from tracker.outgoing.sent_copy import append_due
 from tracker.pauses import remind_undecided
-from tracker.privacy import sweep
+from tracker.privacy.retention import replay_erasures, sweep
 from tracker.processes import HEARTBEAT, heartbeat, leave, register
 from tracker.wakeup import Subscription
 
@@ -66,6 +66,8 @@ log = logging.getLogger(__name__)
 
 NET_SECONDS = 30.0
 """A task that is woken by changes looks by itself so often, in case that a wake-up was lost."""
+REPLAY_SECONDS = 86_400.0
+"""Whoever was erased is looked for among all recipients when a worker starts, and once a day."""
 GAP_SECONDS = 0.05
 """Between two looks of a task: a trickle is taken in small lots, not one by one."""
 
@@ -92,6 +94,7 @@ def tasks(house: House) -> list[Task]:
     """Everything a worker does."""
     name = worker_name()
     mailboxes, listener = Mailboxes(accept_all), Listener(house.settings.listened_mailboxes)
+    host_check = HostCheck()
     return [
         *(_draining(source) for source in sources(house)),
         Task("hits set aside", retry_aside, watches=("hit_aside",), due=_first(HitAside.try_at)),
@@ -101,7 +104,7 @@ def tasks(house: House) -> list[Task]:
         Task("judge again", judge_nightly, 600.0, due=_first(Job.due_at)),
         Task("range files", refresh_due, 600.0),
         Task("send", _sending(name), watches=("delivery",), due=_first(Delivery.next_try_at)),
-        Task("tracking host", check_due, 5.0),
+        Task("tracking host", host_check, 60.0, due=host_check.due),
         Task("mail exchangers", look_up_due, watches=("domain_profile",), due=_first(DomainProfile.due_at)),
         Task("quiet hours", end_quiet_hours, watches=("user_account",), due=_first(User.quiet_ends_at)),
         Task("digest", send_digest, watches=("user_account",), due=_first(User.digest_at, col(User.active).is_(True))),
@@ -124,6 +127,7 @@ def tasks(house: House) -> list[Task]:
             due=_first(TrackingPause.due_at, col(TrackingPause.decided_at).is_(None)),
         ),
         Task("sweep", sweep, 600.0),
+        Task("erasures of before a restore", replay_erasures, REPLAY_SECONDS),
     ]
 
 

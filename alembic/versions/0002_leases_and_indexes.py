@@ -14,9 +14,6 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-_WANTS_COPY = sa.text("sent_copy = 'wanted'")
-_WAITS = sa.text("next_try_at IS NOT NULL")
-
 
 def upgrade() -> None:
     """What was claimed is free: nobody works while the database is migrated."""
@@ -58,15 +55,23 @@ def upgrade() -> None:
     op.execute(
         "UPDATE delivery SET account_id = (SELECT account_id FROM message WHERE message.id = delivery.message_id)"
     )
-    waits = {"sqlite_where": _WAITS, "postgresql_where": _WAITS}
+    waits = _only("next_try_at IS NOT NULL")
     op.drop_index("ix_delivery_due", "delivery")
     op.create_index("ix_delivery_due", "delivery", ["next_try_at"], **waits)
     op.create_index("ix_delivery_account_due", "delivery", ["account_id", "next_try_at"], **waits)
     op.create_index("ix_delivery_account_accepted", "delivery", ["account_id", "accepted_at"])
-    wants_copy = {"sqlite_where": _WANTS_COPY, "postgresql_where": _WANTS_COPY}
-    op.create_index("ix_message_sent_copy", "message", ["sent_copy_at"], **wants_copy)
+    op.create_index("ix_message_sent_copy", "message", ["sent_copy_at"], **_only("sent_copy = 'wanted'"))
     op.create_index(op.f("ix_notification_delivery_id"), "notification", ["delivery_id"])
     op.create_index("ix_event_detail", "event", ["summed", "at"])
+    op.create_index("ix_hit_evidence_at", "hit_evidence", ["at"], **_only("source IS NOT NULL"))
+    op.create_index("ix_consent_entry_words", "consent_entry", ["at"], **_only("salt IS NOT NULL"))
+    op.create_index("ix_recipient_erased", "recipient", ["erased_at"], **_only("erased_at IS NOT NULL"))
+    op.create_index(op.f("ix_user_session_expires_at"), "user_session", ["expires_at"])
+    op.create_index("ix_tracking_view_day", "tracking_view", ["day"])
+
+
+def _only(condition: str) -> dict[str, sa.TextClause]:
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
 def downgrade() -> None:

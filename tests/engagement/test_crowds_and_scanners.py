@@ -13,7 +13,7 @@ from tracker.engagement.overrule import overrule
 from tracker.engagement.reevaluate import reevaluate
 from tracker.house import House
 from tracker.models import Delivery, Event, HitEvidence, ScannerNetwork, ScannerProof, User, Verdict
-from tracker.privacy import sweep
+from tracker.privacy.retention import sweep
 
 SCANNER = "203.0.113.66"
 # the window of 60 s is 0.6 s in these houses

@@ -28,7 +28,7 @@ from tracker.house import House
 from tracker.models import Delivery, DrainCursor, Event, HitAside, HitEvidence, Message, User
 from tracker.models import Verdict as VerdictRow
 from tracker.preferences import set_policy
-from tracker.privacy import sweep
+from tracker.privacy.retention import sweep
 from tracker.secrets import KeyRing
 
 

@@ -20,7 +20,7 @@ from tracker.engagement.reevaluate import reevaluate
 from tracker.engagement.reverse_names import ReverseNames
 from tracker.house import House
 from tracker.models import Event, HitAside, HitEvidence, User
-from tracker.privacy import sweep
+from tracker.privacy.retention import sweep
 
 READERS = ("93.184.10.7", "203.0.113.66", "64.235.150.9", "2001:db8:77:5::19")
 MARK = "Chrome/156.0.0.0"

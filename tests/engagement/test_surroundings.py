@@ -11,7 +11,7 @@ from tracker.db import now
 from tracker.engagement.source_digests import network_digest, scanner_digest, source_digest
 from tracker.house import House
 from tracker.models import Account, Delivery, User, UserSession
-from tracker.privacy import sweep
+from tracker.privacy.retention import sweep
 
 OFFICE = "203.0.113.20"
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -18,10 +18,11 @@ from tests.servers import Authority, SmtpSink, free_port, silent_server
 from tracker.addresses import Mailbox
 from tracker.db import now
 from tracker.house import House
-from tracker.models import Delivery, HostHealth, Message, Notification
-from tracker.outgoing.host_health import check_due, host_problem, problem_of
+from tracker.models import Delivery, HostHealth, Message, Notification, Process
+from tracker.outgoing.host_health import HostCheck, host_problem, problem_of
 from tracker.outgoing.queue import send_due
 from tracker.outgoing.send import Draft, plan
+from tracker.processes import register
 
 ANNA = "anna@client.example"
 
@@ -37,10 +38,12 @@ def away(house: House) -> House:
 
 
 def look(house: House, times: int = 1) -> None:
+    """A worker looks."""
+    register(house)
     for _ in range(times):
         with house.database.session_scope() as session:
             session.exec(update(HostHealth).values(checked_at=now() - timedelta(minutes=2)))
-        check_due(house)
+        HostCheck()(house)
 
 
 def lines(house: House) -> list[str]:
@@ -179,12 +182,48 @@ def test_the_plan_says_so_beforehand_but_not_of_mail_for_next_week(
         assert [p.opens.on for p in plan(session, away, alice, later)] == [True]
 
 
-def test_an_old_note_is_not_believed(away: House, people: People) -> None:
+def test_a_note_of_a_worker_that_runs_no_more_is_not_believed(away: House, people: People) -> None:
     people.user()
     look(away, 2)
     with away.database.session_scope() as session:
-        session.exec(update(HostHealth).values(checked_at=now() - timedelta(hours=1)))
+        assert host_problem(session) != ""
+        session.exec(update(Process).values(at=now() - timedelta(hours=1)))
         assert host_problem(session) == ""
+
+
+def test_two_workers_that_see_one_bad_moment_see_no_outage(away: House, people: People) -> None:
+    people.user()
+    register(away)
+    for check in (HostCheck(), HostCheck()):
+        check(away)
+    with away.database.reading() as session:
+        assert host_problem(session) == ""
+
+
+def test_a_host_that_is_well_is_asked_and_nothing_is_written(house: House) -> None:
+    with answering() as port:
+        well = at(house, f"http://127.0.0.1:{port}")
+        HostCheck()(well)
+        before = checked_at(well)
+        HostCheck()(well)
+        assert checked_at(well) == before
+
+
+def checked_at(house: House) -> datetime:
+    with house.database.reading() as session:
+        return session.exec(select(HostHealth)).one().checked_at
+
+
+def test_it_is_asked_once_a_minute_and_sooner_after_a_bad_answer(house: House, away: House) -> None:
+    with answering() as port:
+        check = HostCheck()
+        check(at(house, f"http://127.0.0.1:{port}"))
+        with house.database.reading() as session:
+            assert timedelta(seconds=50) < check.due(session) - now() <= timedelta(seconds=60)
+    check = HostCheck()
+    check(away)
+    with house.database.reading() as session:
+        assert check.due(session) - now() <= timedelta(seconds=10)
 
 
 def test_a_host_that_takes_the_line_and_is_silent_blocks_no_send(

@@ -11,6 +11,7 @@ from tracker.models.people import public_id
 
 _WAITING = text("settle_at IS NOT NULL")
 _WANTED = text("look_up_since IS NOT NULL")
+_HAS_SOURCE = text("source IS NOT NULL")
 
 
 class Event(SQLModel, table=True):
@@ -77,6 +78,7 @@ class HitEvidence(SQLModel, table=True):
     __tablename__ = "hit_evidence"
     __table_args__ = (
         Index("ix_hit_evidence_source_at", "source", "at"),
+        Index("ix_hit_evidence_at", "at", sqlite_where=_HAS_SOURCE, postgresql_where=_HAS_SOURCE),
         Index("ix_hit_evidence_look_up", "look_up_since", sqlite_where=_WANTED, postgresql_where=_WANTED),
     )
 

@@ -5,11 +5,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Index, UniqueConstraint
+from sqlalchemy import JSON, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from tracker.consent import GENESIS
 from tracker.db import UtcDateTime, now
+
+_ERASED = text("erased_at IS NOT NULL")
+_HAS_WORDS = text("salt IS NOT NULL")
 
 
 def public_id() -> str:
@@ -67,7 +70,7 @@ class UserSession(SQLModel, table=True):
     token_digest: str = Field(unique=True, max_length=64)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     seen_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    expires_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
     address_digest: str | None = Field(default=None, max_length=32)
     """Keyed digest of the network it was seen from last: the sender's own opens come from there. Gone after a day."""
 
@@ -125,6 +128,8 @@ class PolicyChange(SQLModel, table=True):
 class Recipient(SQLModel, table=True):
     """A person's address that we send to. ``lookup`` (look-up form) says who it is, ``address`` how it was written first."""
 
+    __table_args__ = (Index("ix_recipient_erased", "erased_at", sqlite_where=_ERASED, postgresql_where=_ERASED),)
+
     id: int | None = Field(default=None, primary_key=True)
     public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     address: str = Field(max_length=254)
@@ -171,6 +176,7 @@ class ConsentEntry(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("recipient_id", "number", name="uq_consent_entry_recipient_number"),
         Index("ix_consent_entry_recipient_purpose", "recipient_id", "purpose", "number"),
+        Index("ix_consent_entry_words", "at", sqlite_where=_HAS_WORDS, postgresql_where=_HAS_WORDS),
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -33,6 +33,7 @@ class TrackingView(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("user_id", "recipient_id", "what", "day", name="uq_tracking_view"),
         Index("ix_tracking_view_recipient", "recipient_id", "day"),
+        Index("ix_tracking_view_day", "day"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

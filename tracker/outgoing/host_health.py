@@ -6,7 +6,7 @@ answer may be a restart; two in a row switch tracking off, one good answer switc
 
 import logging
 import ssl
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 from sqlmodel import Session, col, select
@@ -15,6 +15,7 @@ from tracker.db import now
 from tracker.house import House
 from tracker.models import HostHealth, User
 from tracker.notify import ring
+from tracker.processes import is_anybody_working
 from tracker.sentences import Sentence
 
 log = logging.getLogger(__name__)
@@ -24,24 +25,30 @@ EVERY = timedelta(seconds=60)
 AGAIN_AFTER = timedelta(seconds=10)
 """When an answer was bad: soon, so that a restart is told from an outage."""
 BAD_IN_A_ROW = 2
-BELIEVED = timedelta(minutes=15)
-"""An older note says nothing: whoever wrote it no longer runs."""
 
 
-def check_due(house: House) -> int:
-    """Asks the tracking host when it is time. Returns 0: there is never more to do at once. Holds no transaction while it waits."""
-    with house.database.reading() as session:
-        last = session.get(HostHealth, 1)
-    if last is not None and last.url == house.settings.tracking_url and now() < last.checked_at + _pause(last):
+class HostCheck:
+    """The task: asks the tracking host now and then, and writes down only what has changed."""
+
+    def __init__(self) -> None:
+        self._next = now()
+
+    def __call__(self, house: House) -> int:
+        """Asks when it is time. Returns 0: there is never more to do at once. Holds no transaction while it waits."""
+        if now() < self._next:
+            return 0
+        problem, url = problem_of(house), house.settings.tracking_url
+        with house.database.reading() as session:
+            last = session.get(HostHealth, 1)
+        is_news = last is None or last.url != url or bool(problem) or bool(last.failures)
+        if is_news:
+            with house.database.session_scope() as session:
+                _note(session, url, problem)
+        self._next = now() + (AGAIN_AFTER if problem else EVERY)
         return 0
-    problem = problem_of(house)
-    with house.database.session_scope() as session:
-        _note(session, house.settings.tracking_url, problem)
-    return 0
 
-
-def _pause(last: HostHealth) -> timedelta:
-    return AGAIN_AFTER if last.failures else EVERY
+    def due(self, _session: Session) -> datetime:
+        return self._next
 
 
 def problem_of(house: House) -> str:
@@ -79,7 +86,10 @@ def _note(session: Session, url: str, problem: str) -> None:
     row = session.get(HostHealth, 1, with_for_update=True) or HostHealth(id=1, url=url)
     if row.url != url:  # another host: what was known of the old one says nothing
         row.url, row.failures, row.healthy = url, 0, True
-    row.failures = row.failures + 1 if problem else 0
+    if not problem:
+        row.failures = 0
+    elif not row.failures or row.checked_at < now() - AGAIN_AFTER / 2:  # two workers see one bad moment
+        row.failures += 1
     row.problem, row.checked_at = problem, now()
     healthy = row.failures < BAD_IN_A_ROW and (row.healthy or not problem)
     if healthy != row.healthy:
@@ -101,6 +111,6 @@ def _tell(session: Session, healthy: bool, problem: str) -> None:
 def host_problem(session: Session) -> str:
     """Why nothing can be tracked at the moment; empty when all is well or nobody knows."""
     row = session.get(HostHealth, 1)
-    if row is None or row.healthy or row.checked_at < now() - BELIEVED:
+    if row is None or row.healthy or not is_anybody_working(session):  # then nobody would note that it is well again
         return ""
     return row.problem or Sentence("The tracking host does not answer.")

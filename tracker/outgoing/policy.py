@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlmodel import Session, col, select
@@ -14,10 +15,13 @@ from tracker.ledger import Standing, standing_of
 from tracker.models import Account, Delivery, Recipient, User
 from tracker.mx import families, fill
 from tracker.outgoing.draft import Draft, SendError
-from tracker.outgoing.host_health import BELIEVED, host_problem
+from tracker.outgoing.host_health import host_problem
 from tracker.preferences import preference
 from tracker.recipients import find_all
 from tracker.standing import Person, Sender, Workspace, measured_by, senders_of, workspace
+
+SOON = timedelta(minutes=15)
+"""Of mail that leaves later nobody can tell how the tracking host will be."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def _wanted(user: User, draft: Draft) -> Mapping[Purpose, bool]:
 
 def _is_later(draft: Draft) -> bool:
     """Mail for later is not judged by how the tracking host is now; it is looked at again when it leaves."""
-    return draft.send_at is not None and draft.send_at > now() + BELIEVED
+    return draft.send_at is not None and draft.send_at > now() + SOON
 
 
 def _own_addresses(session: Session, user: User) -> set[str]:

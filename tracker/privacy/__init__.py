@@ -1,5 +1,1 @@
 """Rights of the people we write to, and of our own: what is held of whom, the archive, erasure, retention, papers."""
-
-from tracker.privacy.retention import sweep
-
-__all__ = ["sweep"]

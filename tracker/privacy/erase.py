@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import or_
+from sqlalchemy import ColumnElement, exists, or_
 from sqlmodel import Session, col, delete, select, update
 
 from pixel.hits import Hit
@@ -250,13 +250,12 @@ def _tombstone(session: Session, subject: Subject, actor: str, text: str) -> Era
     return receipt
 
 
-def drop_raw_of_erased(session: Session) -> int:
-    """Of messages that had still to be sent to others when somebody was erased: the raw bytes go once they are sent."""
-    waiting = select(Delivery.message_id).where(col(Delivery.status).in_(_WAITING))
-    theirs = (
+def raw_of_erased() -> ColumnElement[bool]:
+    """Bodies of messages that had still to be sent to others when somebody was erased, and now are: their raw bytes may go."""
+    here = col(MessageBody.message_id)
+    of_erased = (
         select(Delivery.message_id).join(Recipient).where(col(Recipient.erased_at).is_not(None), Delivery.address == "")
     )
-    filed = select(Message.id).where(col(Message.sent_copy).in_(("wanted", "later")))
-    here = col(MessageBody.message_id)
-    due = here.in_(theirs) & here.not_in(waiting) & here.not_in(filed) & col(MessageBody.raw).is_not(None)
-    return session.exec(update(MessageBody).where(due).values(raw=None)).rowcount
+    waits = exists().where(col(Delivery.message_id) == here, col(Delivery.status).in_(_WAITING))
+    is_filed_later = exists().where(col(Message.id) == here, col(Message.sent_copy).in_(("wanted", "later")))
+    return here.in_(of_erased) & col(MessageBody.raw).is_not(None) & ~waits & ~is_filed_later

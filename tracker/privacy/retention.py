@@ -18,31 +18,51 @@ from tracker.counting.counters import recount
 from tracker.counting.tables import EVENT
 from tracker.db import now
 from tracker.house import House
-from tracker.ledger import erase_words
-from tracker.models import ConsentEntry, Event, HitEvidence, Message, Notification, TrackingView, Verdict
-from tracker.privacy.erase import drop_raw_of_erased, erase_again
+from tracker.ledger import erased_words
+from tracker.models import (
+    ConsentEntry,
+    Event,
+    HitEvidence,
+    Message,
+    MessageBody,
+    Notification,
+    TrackingView,
+    User,
+    Verdict,
+)
+from tracker.privacy.erase import erase_again, raw_of_erased
 from tracker.privacy.periods import periods
-from tracker.privacy.short_lived import sweep_short_lived
+from tracker.privacy.short_lived import Expiry, expire, sweep_short_lived
 
 BATCH = 1000
 _MEASURED = ("open", "click")
 
 
 def sweep(house: House) -> int:
-    """Throws away what has served its time, and erases again whom a backup brought back. Returns 0: there is never more at once."""
+    """Throws away what has served its time. Returns 0: there is never more at once."""
     sweep_short_lived(house)
-    erase_again(house)
     moment = now()
     with house.database.reading() as session:
         days = periods(session)
+        users = session.exec(select(User.id)).all()
     while _coarsen(house, days, moment):
         pass
-    with house.database.session_scope() as session:
-        session.exec(delete(Notification).where(_old_lines(days, moment)))
-        session.exec(delete(TrackingView).where(_old_views(days, moment)))
-        erase_words(session, _ended(days, moment))
-        drop_raw_of_erased(session)
+    expire(
+        house,
+        [
+            *(Expiry(Notification, (col(Notification.user_id) == user) & _old_lines(days, moment)) for user in users),
+            Expiry(TrackingView, _old_views(days, moment)),
+            Expiry(ConsentEntry, _ended(days, moment) & col(ConsentEntry.salt).is_not(None), erased_words()),
+            Expiry(MessageBody, raw_of_erased(), {"raw": None}),
+        ],
+    )
     house.database.forget_deleted()
+    return 0
+
+
+def replay_erasures(house: House) -> int:
+    """Erases again whom a backup brought back. Returns 0: there is never more at once."""
+    erase_again(house)
     return 0
 
 
@@ -93,14 +113,18 @@ def _ended(days: Mapping[str, int], moment: datetime) -> Any:
         col(later.number) > col(ConsentEntry.number),
         col(later.at) < limit,
     )
-    return superseded | (col(ConsentEntry.valid_until) < limit)
+    return (col(ConsentEntry.at) < limit) & (superseded | (col(ConsentEntry.valid_until) < limit))
 
 
 def _coarsen(house: House, days: Mapping[str, int], moment: datetime) -> int:
     """One batch of hits that grow coarser. Returns how many."""
+    old = [_old_hits(days, moment), _old_sums(days, moment)]
+    with house.database.reading() as session:
+        if not any(session.exec(select(Event.id).where(each).limit(1)).first() for each in old):
+            return 0
     with house.database.session_scope() as session:
-        hits = session.exec(select(Event).where(_old_hits(days, moment)).order_by(col(Event.id)).limit(BATCH)).all()
-        sums = session.exec(select(Event).where(_old_sums(days, moment)).order_by(col(Event.id)).limit(BATCH)).all()
+        hits = session.exec(select(Event).where(_old_hits(days, moment)).order_by(col(Event.at)).limit(BATCH)).all()
+        sums = session.exec(select(Event).where(_old_sums(days, moment)).order_by(col(Event.at)).limit(BATCH)).all()
         sent = _sent_days(session, {event.message_id for event in sums})
         once = {(event.delivery_id, event.kind): event for event in reversed(sums)}
         kept = {event.id for event in once.values()} | {event.id for event in hits if event.counted}

@@ -1,10 +1,13 @@
 """What serves for hours or days and is thrown away whatever a workspace prefers."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import ColumnElement, delete, func, update
 from sqlalchemy import select as columns
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 
 from tracker.db import now
 from tracker.house import House
@@ -13,12 +16,14 @@ from tracker.models import (
     HitAside,
     HitEvidence,
     IdempotencyKey,
+    Process,
     ScannerNetwork,
     ScannerProof,
     SignInFailure,
     Submission,
     UserSession,
 )
+from tracker.processes import FORGOTTEN_AFTER
 
 FEED_KEPT = timedelta(days=1)
 IDEMPOTENCY_KEPT = timedelta(days=1)
@@ -30,29 +35,62 @@ SCANNER_PROOFS_KEPT = timedelta(days=30)
 SCANNER_PROOFS_NEEDED = 3
 
 
+@dataclass(frozen=True)
+class Expiry:
+    """Rows that have served their time: deleted, or with some of their columns changed to ``values``."""
+
+    model: Any
+    over: ColumnElement[bool]
+    values: Mapping[str, object] | None = None
+
+    def is_due(self, session: Session) -> bool:
+        return session.exec(select(1).select_from(self.model).where(self.over).limit(1)).first() is not None
+
+    def carry_out(self, session: Session) -> None:
+        gone: Any = delete(self.model) if self.values is None else update(self.model).values(**self.values)
+        session.exec(gone.where(self.over))
+
+
+def expire(house: House, expiries: Iterable[Expiry]) -> None:
+    """Carries out what is due, in one transaction; writes nothing when nothing is."""
+    with house.database.reading() as session:
+        due = [expiry for expiry in expiries if expiry.is_due(session)]
+    if due:
+        with house.database.session_scope() as session:
+            for expiry in due:
+                expiry.carry_out(session)
+
+
 def sweep_short_lived(house: House) -> None:
     """Throws away what has served its time."""
     moment = now()
-    with house.database.session_scope() as session:
-        session.exec(delete(HitEvidence).where(col(HitEvidence.expires_at) < moment))
-        stale = (col(HitEvidence.at) < moment - SOURCES_KEPT) & col(HitEvidence.source).is_not(None)
-        session.exec(update(HitEvidence).where(stale).values(source=None))
-        session.exec(delete(HitAside).where(col(HitAside.expires_at) < moment))
-        session.exec(delete(FeedItem).where(col(FeedItem.at) < moment - FEED_KEPT))
-        session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.created_at) < moment - IDEMPOTENCY_KEPT))
-        session.exec(delete(Submission).where(col(Submission.created_at) < moment - SUBMISSIONS_KEPT))
-        session.exec(delete(SignInFailure).where(col(SignInFailure.at) < moment - SIGN_IN_FAILURES_KEPT))
-        session.exec(delete(UserSession).where(col(UserSession.expires_at) < moment))
-        unseen = (col(UserSession.seen_at) < moment - SOURCES_KEPT) & col(UserSession.address_digest).is_not(None)
-        session.exec(update(UserSession).where(unseen).values(address_digest=None))
-        _doubt_old_scanners(session, moment)
+    day_ago = moment - SOURCES_KEPT
+    stale = (col(HitEvidence.at) < day_ago) & col(HitEvidence.source).is_not(None)
+    unseen = (col(UserSession.seen_at) < day_ago) & col(UserSession.address_digest).is_not(None)
+    expire(
+        house,
+        [
+            Expiry(HitEvidence, col(HitEvidence.expires_at) < moment),
+            Expiry(HitEvidence, stale, {"source": None}),
+            Expiry(HitAside, col(HitAside.expires_at) < moment),
+            Expiry(FeedItem, col(FeedItem.at) < moment - FEED_KEPT),
+            Expiry(IdempotencyKey, col(IdempotencyKey.created_at) < moment - IDEMPOTENCY_KEPT),
+            Expiry(Submission, col(Submission.created_at) < moment - SUBMISSIONS_KEPT),
+            Expiry(SignInFailure, col(SignInFailure.at) < moment - SIGN_IN_FAILURES_KEPT),
+            Expiry(UserSession, col(UserSession.expires_at) < moment),
+            Expiry(UserSession, unseen, {"address_digest": None}),
+            Expiry(Process, col(Process.at) < moment - FORGOTTEN_AFTER),
+            *_scanners(moment),
+        ],
+    )
 
 
-def _doubt_old_scanners(session: Session, moment: datetime) -> None:
+def _scanners(moment: datetime) -> list[Expiry]:
     """What was learned decays: old proofs go, a network that too few are left of is believed no more, then forgotten."""
-    session.exec(delete(ScannerProof).where(col(ScannerProof.at) < moment - SCANNER_PROOFS_KEPT))
-    session.exec(delete(ScannerNetwork).where(col(ScannerNetwork.expires_at) < moment))
-    proven = columns(col(ScannerProof.network)).group_by(col(ScannerProof.network))
-    enough = proven.having(func.count() >= SCANNER_PROOFS_NEEDED)
-    doubtful = col(ScannerNetwork.digest).not_in(enough) & col(ScannerNetwork.checked_at).is_not(None)
-    session.exec(update(ScannerNetwork).where(doubtful).values(checked_at=None))
+    proofs = columns(func.count()).where(col(ScannerProof.network) == col(ScannerNetwork.digest)).scalar_subquery()
+    doubtful = (proofs < SCANNER_PROOFS_NEEDED) & col(ScannerNetwork.checked_at).is_not(None)
+    return [
+        Expiry(ScannerProof, col(ScannerProof.at) < moment - SCANNER_PROOFS_KEPT),
+        Expiry(ScannerNetwork, col(ScannerNetwork.expires_at) < moment),
+        Expiry(ScannerNetwork, doubtful, {"checked_at": None}),
+    ]

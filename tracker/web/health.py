@@ -4,17 +4,16 @@ import sqlite3
 from ipaddress import ip_address
 
 from sqlalchemy import text as sql
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pixel.spool import SpoolError, SpoolReader
-from tracker.db import now
 from tracker.house import House
-from tracker.models import ApiToken, Process, Role, User
-from tracker.processes import GONE_AFTER
+from tracker.models import ApiToken, Role, User
+from tracker.processes import is_anybody_working
 from tracker.secrets import token_digest
 from tracker.web.figures import figures, prometheus
 from tracker.web.page import house
@@ -68,11 +67,10 @@ def _spool(here: House) -> str:
 def _worker(here: House) -> str:
     try:
         with here.database.reading() as session:
-            last = session.exec(select(func.max(Process.at))).one()
+            works = is_anybody_working(session)
     except Exception:
         return "unknown"
-    is_there = last is not None and last > now() - GONE_AFTER
-    return "" if is_there else "no heartbeat for three minutes: is a worker running?"
+    return "" if works else "no heartbeat for three minutes: is a worker running?"
 
 
 def _may_see(here: House, request: Request) -> bool:
