@@ -67,6 +67,10 @@ def lines(body: bytes) -> Answer:
     return Answer(200, [(b"content-type", b"application/x-ndjson"), *_NEVER_CACHED, *_PRIVATE], body)
 
 
+NO_LINES = lines(b"")
+"""Nothing to tell; a drain may wait for more."""
+
+
 def state(status: int, facts: Mapping[str, Any]) -> Answer:
     """A small JSON object."""
     body = json.dumps(facts).encode("ascii") + b"\n"

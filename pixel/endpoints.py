@@ -9,6 +9,7 @@ import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -31,6 +32,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _log = logging.getLogger("pixel")
 _DRAIN_LIMIT = 1000
 _MAX_DRAIN_LIMIT = 5000
+_MAX_WAIT = 30
 _COOKIE_START = SELF_COOKIE.encode("ascii") + b"="
 
 
@@ -80,7 +82,10 @@ class Endpoints:
         return answers.no_person(language)
 
     async def drain(self, scope: Scope) -> Answer:
-        """Hits after N as lines of JSON, for who has the drain key. Asking for what comes after N confirms N."""
+        """Hits after N as lines of JSON, for who has the drain key. Asking for what comes after N confirms N.
+
+        With ``wait`` the answer comes as soon as there are hits, at the latest after so many seconds.
+        """
         if self._settings.drain_key is None:
             return answers.not_found(b"")
         offered = dict(scope["headers"]).get(b"authorization", b"")
@@ -88,16 +93,27 @@ class Endpoints:
             return answers.plain(401, "The drain key is missing or wrong.", [(b"www-authenticate", b"Bearer")])
         query = parse_qs(scope["query_string"].decode("ascii", "replace"))
         after, limit = _number(query, "after", 0), _number(query, "limit", _DRAIN_LIMIT)
-        if after is None or not limit:
-            return answers.plain(400, "after is a hit's id or 0, limit is at least 1.")
-        return await asyncio.to_thread(self._drain, after, min(limit, _MAX_DRAIN_LIMIT))
+        wait = _number(query, "wait", 0)
+        if after is None or not limit or wait is None:
+            return answers.plain(400, "after is a hit's id or 0, limit is at least 1, wait is a number of seconds.")
+        until = time.monotonic() + min(wait, _MAX_WAIT)
+        while True:
+            news = self._spool.news()
+            answer = await asyncio.to_thread(self._drain, after, min(limit, _MAX_DRAIN_LIMIT))
+            left = until - time.monotonic()
+            if answer is not answers.NO_LINES or left <= 0:
+                news.cancel()
+                return answer
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news, left)
 
     def _drain(self, after: int, limit: int) -> Answer:
         if after > self._spool.last_id():
             return answers.plain(409, "after is above every id of this spool; it belongs to another one.")
         if after:
             self._spool.prune(after)
-        return answers.lines(b"".join(hit.to_json().encode() + b"\n" for hit in self._spool.after(after, limit)))
+        hits = self._spool.after(after, limit)
+        return answers.lines(b"".join(hit.to_json().encode() + b"\n" for hit in hits)) if hits else answers.NO_LINES
 
     async def health(self) -> Answer:
         """200 while the spool accepts writes, 503 otherwise."""

@@ -99,6 +99,7 @@ class Spool:
             os.close(self._lock)
             raise SpoolError(f"{self.path} cannot be used as a spool: {error}") from error
         self._open = _Batch()
+        self._waiters: list[asyncio.Future[None]] = []
         self._writing = False
         self._handing_over: asyncio.Handle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -130,6 +131,12 @@ class Spool:
             self._handing_over = loop.call_soon(self._hand_over)
         return await answer
 
+    def news(self) -> asyncio.Future[None]:
+        """Is done when the next hits are on disk. Whoever waits no more cancels it."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters = [*(each for each in self._waiters if not each.done()), waiter]
+        return waiter
+
     def _hand_over(self) -> None:
         self._handing_over = None
         if self._writing or self._closed or not self._open.entries:
@@ -152,6 +159,10 @@ class Spool:
 
     def _written(self, batch: _Batch) -> None:
         self._writing = False
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
         if batch.overdue is not None:
             batch.overdue.cancel()
         for _, answer in batch.entries:

@@ -86,8 +86,6 @@ class Task:
     """When there will be something to do, as far as is known now."""
     end: Callable[[House, float], None] | None = None
     """Ends what the function has started beside itself, within so many seconds; called once the worker is to stop."""
-    interrupt: Callable[[], None] | None = None
-    """Makes a function that waits come back; called from another thread once the worker is to stop."""
 
 
 def tasks(house: House) -> list[Task]:
@@ -138,8 +136,9 @@ def _first(column: Any, *conditions: ColumnElement[bool]) -> Callable[[Session],
 
 
 def _draining(source: Source) -> Task:
-    watches = ("spool",) if source.name == "local" else ()
-    return Task(f"drain {source.name}", partial(_drain, source), NET_SECONDS if watches else 1.0, watches=watches)
+    is_local = source.name == "local"  # a remote edge holds the question until it has hits
+    period, watches = (NET_SECONDS, ("spool",)) if is_local else (GAP_SECONDS, ())
+    return Task(f"drain {source.name}", partial(_drain, source), period, watches=watches)
 
 
 def _sending(name: str) -> Callable[[House], int]:
@@ -210,9 +209,6 @@ class Worker:
         self._heartbeat_wanted.set()
         for subscription in self._subscriptions:
             subscription.wake()
-        for task in self._table:
-            if task.interrupt is not None:
-                task.interrupt()
         for thread in self._threads:
             thread.join(self._left())
         for subscription in self._subscriptions:

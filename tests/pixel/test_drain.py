@@ -1,5 +1,7 @@
 """The drain: hits in order for who has the key, and confirmed by asking for what comes after."""
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +49,27 @@ def test_many_confirmed_hits_go_in_slices(edge: RunningEdge, monkeypatch: pytest
     kept = edge.hits()[7:]
     _hits(edge.ask(f"/drain?after={(kept[0].id or 0) - 1}", **BEARER))
     wait_until(lambda: edge.hits() == kept)
+
+
+def test_who_waits_gets_the_next_hit_as_soon_as_it_is_on_disk(edge: RunningEdge) -> None:
+    token, replies = edge.open_token(), []
+    waiting = threading.Thread(target=lambda: replies.append(edge.ask("/drain?after=0&wait=20", **BEARER)))
+    started = time.monotonic()
+    waiting.start()
+    waiting.join(0.3)
+    assert waiting.is_alive()
+    edge.ask(open_path(token))
+    waiting.join(10)
+    assert [hit.token for hit in _hits(replies[0])] == [token]
+    assert time.monotonic() - started < 10
+    assert [hit.token for hit in _hits(edge.ask("/drain?after=0&wait=20", **BEARER))] == [token], "it is there already"
+
+
+def test_who_waits_in_vain_is_told_so_in_time(edge: RunningEdge) -> None:
+    started = time.monotonic()
+    assert _hits(edge.ask("/drain?after=0&wait=1", **BEARER)) == []
+    assert 0.9 < time.monotonic() - started < 10
+    assert edge.ask("/drain?after=0&wait=x", **BEARER).status == 400
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Where hits come from: the spool of this machine, and remote edges over HTTP."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -51,20 +52,36 @@ class LocalSpool:
             self._reader.prune(n)
 
 
+WAIT_SECONDS = 5
+"""So long an edge without news holds the question."""
+LEAST_SECONDS = 1.0
+"""An edge that does not hold it is not asked more often than this."""
+
+
 @dataclass(frozen=True)
 class RemoteEdge:
-    """An edge on another machine. Asking for what comes after N confirms everything up to N, so confirming is free."""
+    """An edge on another machine. Asking for what comes after N confirms everything up to N, so confirming is free.
+
+    The edge holds the question until it has hits, or for :data:`WAIT_SECONDS`.
+    """
 
     name: str
     key: str = field(repr=False)
 
     def after(self, n: int, limit: int) -> Sequence[Hit]:
+        asked_at = time.monotonic()
+        hits = self._ask(n, limit)
+        if not hits:
+            time.sleep(max(0.0, asked_at + LEAST_SECONDS - time.monotonic()))
+        return hits
+
+    def _ask(self, n: int, limit: int) -> Sequence[Hit]:
         try:
             answer = httpx.get(
                 f"{self.name}/drain",
-                params={"after": n, "limit": limit},
+                params={"after": n, "limit": limit, "wait": WAIT_SECONDS},
                 headers={"Authorization": f"Bearer {self.key}"},
-                timeout=10,
+                timeout=WAIT_SECONDS + 10,
             )
             answer.raise_for_status()
             return [Hit.from_json(line) for line in answer.text.splitlines() if line]

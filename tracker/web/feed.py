@@ -1,8 +1,8 @@
 """The live feed: hints to a person's open pages, as server-sent events (WHATWG HTML, section 9.2).
 
-A hint only says that something changed; pages fetch the truth again. Each process asks the database for everybody's new
-hints at once, however many pages are open. A listener that cannot keep up, or has stayed some minutes, is sent away
-politely: the browser comes back by itself with ``Last-Event-ID`` and gets what it missed.
+A hint only says that something changed; pages fetch the truth again. When a commit has left hints, each process reads them once
+for everybody, however many pages are open. A listener that cannot keep up, or has stayed some minutes, is sent away politely: the
+browser comes back by itself with ``Last-Event-ID`` and gets what it missed.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from functools import partial
 from weakref import WeakKeyDictionary
 
 from starlette.concurrency import run_in_threadpool
@@ -27,7 +28,10 @@ from tracker.web.visits import person_of
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5
+NET_SECONDS = 10.0
+"""The rows are looked at so often in any case, should a wake-up be lost."""
+GATHER_SECONDS = 0.02
+"""After a change: what a burst of them leaves is read at once."""
 BEAT_SECONDS = 15.0
 STAY_SECONDS = 240.0
 RETRY_MILLISECONDS = 1000
@@ -74,8 +78,21 @@ class Hub:
             self._task = None
 
     async def _run(self) -> None:
+        changed, wakeups = asyncio.Event(), self._house.database.wakeups
+        changed.set()  # for what came before this line
+        call = partial(_set_in, asyncio.get_running_loop(), changed)
+        subscription = wakeups.subscribe(("feed_item",), call)
+        try:
+            await self._read_again_and_again(changed)
+        finally:
+            wakeups.unsubscribe(subscription)
+
+    async def _read_again_and_again(self, changed: asyncio.Event) -> None:
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), NET_SECONDS)
+            await asyncio.sleep(GATHER_SECONDS)
+            changed.clear()
             try:
                 items = await run_in_threadpool(self._read, self._after)
             except Exception:
@@ -105,6 +122,12 @@ class Hub:
             newest = notify.newest_feed_id(session)
             self._seen.extend(item.id or 0 for item in notify.feed_after(session, None, newest - LOOK_BACK, BATCH))
         return max(0, newest - LOOK_BACK)
+
+
+def _set_in(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    """From another thread. A loop that has ended needs to know nothing any more."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(event.set)
 
 
 def _offer(listener: Listener, item: FeedItem) -> None:
