@@ -98,4 +98,3 @@ PRESETS: Mapping[str, Preset] = {
 
 BY_PROVIDER: Mapping[str, str] = {preset.oauth: key for key, preset in PRESETS.items() if preset.oauth}
 """The preset that each provider signs in to."""
-SECURITIES = ("tls", "starttls", "none")

@@ -16,7 +16,7 @@ Key = tuple[str, str]
 # The first part whose pattern fits has the word; so the particular stands before the general.
 _FRAME = (
     *("app", "page", "auth", "cross_origin", "errors", "formats", "forms", "field_errors", "throttle", "policy_words"),
-    *("attempts", "sign_in", "set_up", "bell_lines", "notifications_page", "alert_form", "feed", "health"),
+    *("sign_in", "set_up", "bell_lines", "notifications_page", "alert_form", "feed", "health"),
 )
 _SETTINGS = ("profile", "people", "api_tokens", "accounts_page", "workspace_page")
 _RIGHTS = (

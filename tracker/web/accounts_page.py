@@ -22,12 +22,10 @@ from tracker.outgoing.sending_services import link_rewriter
 from tracker.ownership import owned
 from tracker.sentences import ActionError, Sentence
 from tracker.web import oauth_page
-from tracker.web.attempts import TooMany, attempt
 from tracker.web.auth import action, page
 from tracker.web.forms import Schema, Wrong, parse, text, wrong_of
 from tracker.web.page import house, redirect, render
-from tracker.web.sign_in import waiting_words
-from tracker.web.throttle import connection_tests
+from tracker.web.throttle import attempt, connection_tests
 
 HERE = "/settings/accounts"
 _PORT = Sentence("The port must be a number from 1 to 65535, such as 587 or 993.")
@@ -120,8 +118,6 @@ def confirm(request: Request, user: User, form: FormData) -> Response:
         with here.database.session_scope() as session:
             account = owned(session, Account, user, account.public_id)
             confirm_account(here, session, account, text(form, "code"))
-    except TooMany as wait:
-        return redirect(back, waiting_words(wait), kind="problem")
     except ActionError as error:
         return redirect(back, said(error), kind="problem")
     return redirect(HERE, _("%(address)s is confirmed as yours.") % {"address": account.address})

@@ -18,11 +18,10 @@ from tracker.locale import said
 from tracker.models import Role, User
 from tracker.secrets import token_digest
 from tracker.sentences import ActionError, Sentence
-from tracker.web.attempts import TooMany, attempt, succeeded
 from tracker.web.auth import admin_action, admin_page, public_action, public_page
 from tracker.web.forms import Wrong, secret, text, wrong_of
 from tracker.web.page import house, redirect, render
-from tracker.web.sign_in import waiting_words
+from tracker.web.throttle import attempt, succeeded
 from tracker.web.visits import begin_visit
 
 HERE = "/settings/people"
@@ -104,8 +103,8 @@ def new_password(request: Request, form: FormData) -> Response:
     here, code, wrong = house(request), text(form, "code", 4000).rpartition("#")[2], Wrong()
     try:
         attempt(here, request, "new password")
-    except TooMany as wait:
-        return render(request, "new_password.html", {"wrong": {"code": waiting_words(wait)}, "code": code}, 429)
+    except ActionError as error:
+        return render(request, "new_password.html", {"wrong": {"code": said(error)}, "code": code}, 429)
     user = None
     try:
         with here.database.session_scope() as session:

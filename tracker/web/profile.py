@@ -7,15 +7,14 @@ from starlette.routing import Route
 
 from tracker import users
 from tracker.locale import gettext as _
-from tracker.locale import ngettext, speaking
+from tracker.locale import ngettext, said, speaking
 from tracker.models import User
 from tracker.sentences import ActionError, Sentence
 from tracker.users import UNDO_SECONDS, ProfileChange
-from tracker.web.attempts import TooMany, attempt, succeeded
 from tracker.web.auth import action, page
 from tracker.web.forms import Wrong, parse, secret, text, ticked, wrong_of, zones
 from tracker.web.page import house, redirect, render
-from tracker.web.sign_in import waiting_words
+from tracker.web.throttle import attempt, succeeded
 from tracker.web.visits import COOKIE
 
 HERE = "/settings/profile"
@@ -63,8 +62,8 @@ def change_password(request: Request, user: User, form: FormData) -> Response:
     here, target, wrong = house(request), f"password of {user.public_id}", Wrong()
     try:
         attempt(here, request, target)
-    except TooMany as wait:
-        return _page(request, user, {"present": waiting_words(wait)}, 429)
+    except ActionError as error:
+        return _page(request, user, {"present": said(error)}, 429)
     try:
         with here.database.session_scope() as session:
             person = session.get_one(User, user.id)

@@ -16,12 +16,12 @@ from tracker.locale import language, said
 from tracker.models import Preference, Role, User
 from tracker.preferences import policy_problems, preference, set_policy, set_preference
 from tracker.secrets import new_code
-from tracker.web.attempts import TooMany, attempt, succeeded
+from tracker.sentences import ActionError
 from tracker.web.auth import has_people, public_action, public_page
 from tracker.web.forms import Wrong, secret, text, zones
 from tracker.web.page import house, redirect, render
 from tracker.web.policy_words import policy_options
-from tracker.web.sign_in import waiting_words
+from tracker.web.throttle import attempt, succeeded
 from tracker.web.visits import begin_visit
 
 FIELDS = ("code", "name", "email", "locale", "timezone", "policy", "reason")
@@ -54,8 +54,8 @@ def set_up(request: Request, form: FormData) -> Response:
     values = {name: text(form, name) for name in FIELDS}
     try:
         attempt(here, request, "set-up")
-    except TooMany as wait:
-        return _page(request, values, {"code": waiting_words(wait)}, 429)
+    except ActionError as error:
+        return _page(request, values, {"code": said(error)}, 429)
     password = secret(form, "password")
     wrong = _wrong(values, password, house(request).ceiling)
     if not _code_fits(here, values["code"]):

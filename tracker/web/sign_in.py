@@ -8,13 +8,14 @@ from starlette.routing import Route
 from tracker import users
 from tracker.house import House
 from tracker.locale import gettext as _
-from tracker.locale import ngettext
+from tracker.locale import said
 from tracker.models import User
 from tracker.secrets import password_fits
-from tracker.web.attempts import TooMany, attempt, succeeded
+from tracker.sentences import ActionError
 from tracker.web.auth import has_people, public_action, public_page
 from tracker.web.forms import text
 from tracker.web.page import house, local_path, redirect, render
+from tracker.web.throttle import attempt, succeeded
 from tracker.web.visits import begin_visit, end_visit
 
 
@@ -36,9 +37,9 @@ def sign_in(request: Request, form: FormData) -> Response:
     again = {"email": email, "next": back}
     try:
         attempt(here, request, email.lower())
-    except TooMany as wait:
-        response = render(request, "sign_in.html", {**again, "problem": waiting_words(wait)}, 429)
-        response.headers["Retry-After"] = str(wait.seconds)
+    except ActionError as error:
+        response = render(request, "sign_in.html", {**again, "problem": said(error)}, 429)
+        response.headers["Retry-After"] = str(error.retry_after)
         return response
     user = _user_with(here, email, str(form.get("password", "")))
     if user is None:
@@ -57,14 +58,6 @@ def sign_out(request: Request, _form: FormData) -> Response:
     response = redirect("/sign-in")
     end_visit(house(request), request, response)
     return response
-
-
-def waiting_words(wait: TooMany) -> str:
-    return ngettext(
-        "Too many attempts. Try again in %(num)d minute.",
-        "Too many attempts. Try again in %(num)d minutes.",
-        wait.minutes,
-    ) % {"num": wait.minutes}
 
 
 def _user_with(here: House, email: str, password: str) -> User | None:
