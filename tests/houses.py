@@ -21,7 +21,8 @@ from tracker.house import House, open_house
 from tracker.ledger import record_consent
 from tracker.models import Account, Message, User
 from tracker.outgoing.accounts import set_secret
-from tracker.outgoing.send import Draft, accept
+from tracker.outgoing.draft import Draft
+from tracker.outgoing.send import accept
 from tracker.recipients import find_or_make
 from tracker.secrets import hash_password
 from tracker.settings import read_settings

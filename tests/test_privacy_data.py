@@ -22,8 +22,9 @@ from tracker.engagement.ingest import set_aside
 from tracker.house import House
 from tracker.ledger import broken_at, consent_of, ledger
 from tracker.models import Delivery, Erasure, Event, Message, MessageBody, Recipient, User
+from tracker.outgoing.draft import Draft
 from tracker.outgoing.queue import send_due
-from tracker.outgoing.send import Draft, accept, plan
+from tracker.outgoing.send import accept, plan
 from tracker.preferences import set_preference
 from tracker.privacy.archive import archive_of
 from tracker.privacy.data import DATA

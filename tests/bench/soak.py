@@ -29,7 +29,8 @@ from tracker.addresses import Mailbox
 from tracker.db import now
 from tracker.house import House
 from tracker.models import Delivery, Message, User
-from tracker.outgoing.send import Draft, accept
+from tracker.outgoing.draft import Draft
+from tracker.outgoing.send import accept
 
 SEED = 20261126
 PEOPLE = tuple(f"client{number}@client.example" for number in range(40))

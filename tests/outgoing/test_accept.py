@@ -12,8 +12,9 @@ from tracker.consent import Pack, Purpose, State
 from tracker.db import now
 from tracker.house import House
 from tracker.models import Attachment, Delivery, Message, MessageBody, Recipient, TrackedLink, User
+from tracker.outgoing.draft import Draft, OutgoingFile, SendError
 from tracker.outgoing.queue import send_due
-from tracker.outgoing.send import Draft, OutgoingFile, SendError, accept, cancel, plan
+from tracker.outgoing.send import accept, cancel, plan
 from tracker.preferences import set_policy
 from tracker.sentences import ActionError
 

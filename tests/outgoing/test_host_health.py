@@ -19,9 +19,10 @@ from tracker.addresses import Mailbox
 from tracker.db import now
 from tracker.house import House
 from tracker.models import Delivery, HostHealth, Message, Notification, Process
+from tracker.outgoing.draft import Draft
 from tracker.outgoing.host_health import HostCheck, host_problem, problem_of
 from tracker.outgoing.queue import send_due
-from tracker.outgoing.send import Draft, plan
+from tracker.outgoing.send import plan
 from tracker.processes import register
 
 ANNA = "anna@client.example"

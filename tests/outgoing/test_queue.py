@@ -21,10 +21,11 @@ from tracker.models import Account, Delivery, Message, MessageBody, Notification
 from tracker.outgoing.account_check import check_account
 from tracker.outgoing.accounts import set_secret
 from tracker.outgoing.copies import make_copy
+from tracker.outgoing.draft import Draft
 from tracker.outgoing.footer import Footer
 from tracker.outgoing.footer_words import footer_for
 from tracker.outgoing.queue import release_claims_of_dead, send_due
-from tracker.outgoing.send import Draft, accept
+from tracker.outgoing.send import accept
 from tracker.preferences import set_policy
 
 

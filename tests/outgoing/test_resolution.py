@@ -11,8 +11,8 @@ from tracker.consent import Pack, Proof, Purpose, State
 from tracker.house import House
 from tracker.ledger import record_consent
 from tracker.models import Account, Delivery, Message, PolicyChange, Recipient, User
+from tracker.outgoing.draft import SendError
 from tracker.outgoing.policy import tighten
-from tracker.outgoing.send import SendError
 from tracker.preferences import change_rule, set_policy
 from tracker.sentences import ActionError
 

@@ -14,7 +14,8 @@ from tracker.addresses import Mailbox
 from tracker.house import House
 from tracker.models import Delivery, Event, Message, MessageBody, MessageState, Notification, User, Verdict
 from tracker.notify import ring
-from tracker.outgoing.send import Draft, OutgoingFile, accept
+from tracker.outgoing.draft import Draft, OutgoingFile
+from tracker.outgoing.send import accept
 from tracker.outgoing.submitted import accept_raw
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'

@@ -14,7 +14,8 @@ from tracker.house import House
 from tracker.ledger import record_consent
 from tracker.models import Account, ApiToken, Recipient, User
 from tracker.outgoing.accounts import set_secret
-from tracker.outgoing.send import Draft, accept
+from tracker.outgoing.draft import Draft
+from tracker.outgoing.send import accept
 from tracker.preferences import set_preference
 from tracker.recipients import find_or_make
 from tracker.secrets import hash_password, new_token, token_digest

@@ -39,8 +39,6 @@ from tracker.outgoing.submitted_text import files
 from tracker.recipients import find_or_make
 from tracker.sentences import ActionError, Sentence
 
-__all__ = ["Draft", "OutgoingFile", "Planned", "SendError", "accept", "cancel", "plan", "take_in"]
-
 log = logging.getLogger(__name__)
 
 

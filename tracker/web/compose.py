@@ -18,8 +18,9 @@ from tracker.limits import MAX_ATTACHMENT_BYTES
 from tracker.locale import babel_locale, said, zone
 from tracker.locale import gettext as _
 from tracker.models import Attachment, Letter, Message, MessageState, User
+from tracker.outgoing.draft import SendError
 from tracker.outgoing.rewriting import without_ours
-from tracker.outgoing.send import SendError, accept
+from tracker.outgoing.send import accept
 from tracker.outgoing.templates import find_usable, usable
 from tracker.ownership import find_owned, owned
 from tracker.web.auth import action, page

@@ -12,11 +12,12 @@ from tracker.locale import babel_locale, ngettext, said
 from tracker.locale import gettext as _
 from tracker.models import User
 from tracker.mx import unknown, want
-from tracker.outgoing.policy import check_wishes
+from tracker.outgoing.draft import Draft, SendError
+from tracker.outgoing.policy import Planned, check_wishes
 from tracker.outgoing.rewrite import FoundLink
 from tracker.outgoing.rewriting import find_links
 from tracker.outgoing.rich_text import plain
-from tracker.outgoing.send import Draft, Planned, SendError, plan
+from tracker.outgoing.send import plan
 from tracker.outgoing.sending_services import link_rewriter
 from tracker.web.activity_words import link_reason, rule_words
 from tracker.web.drafts import ROLES, Typed, account_of, readable

@@ -15,11 +15,10 @@ from tracker.addresses import AddressError, Mailbox, parse_list
 from tracker.db import now
 from tracker.locale import gettext as _
 from tracker.models import Account, Attachment, Letter, Message, MessageBody, Template, User
-from tracker.outgoing.draft import check_attachment_sizes
+from tracker.outgoing.draft import Draft, OutgoingFile, SendError, check_attachment_sizes
 from tracker.outgoing.placeholders import NAMES
 from tracker.outgoing.rewriting import snippet_of
 from tracker.outgoing.rich_text import formatted, plain, without_scripts
-from tracker.outgoing.send import Draft, OutgoingFile, SendError
 from tracker.outgoing.templates import find_usable
 from tracker.ownership import find_owned, owned_rows
 

@@ -8,9 +8,9 @@ from sqlmodel import Session, select
 from tracker.addresses import Mailbox, lookup_form
 from tracker.locale import gettext as _
 from tracker.models import Recipient, User
+from tracker.outgoing.draft import SendError
 from tracker.outgoing.placeholders import NAMES, OF_THE_RECIPIENT, fill, fill_html, names_of, own_names_of, used
 from tracker.outgoing.rich_text import plain
-from tracker.outgoing.send import SendError
 from tracker.sentences import Sentence
 from tracker.web.drafts import Typed, account_of, readable
 
