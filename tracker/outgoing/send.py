@@ -36,6 +36,7 @@ from tracker.outgoing.policy import Planned, check_wishes, plan_policy
 from tracker.outgoing.rewrite import FoundLink
 from tracker.outgoing.rewriting import find_links, snippet_of, unmarked, without_ours
 from tracker.outgoing.submitted_text import files
+from tracker.ownership import owned_rows
 from tracker.recipients import find_or_make
 from tracker.sentences import ActionError, Sentence
 
@@ -119,9 +120,7 @@ def _sending(session: Session, user: User, draft: Draft) -> Account | None:
 
 
 def _account(session: Session, user: User, draft: Draft) -> Account:
-    mine = (
-        select(Account).where(Account.user_id == user.id, col(Account.removed_at).is_(None)).order_by(col(Account.id))
-    )
+    mine = owned_rows(Account, user).order_by(col(Account.id))
     if draft.account_id is not None:
         mine = mine.where(Account.id == draft.account_id)
     account = session.exec(mine).first()

@@ -16,6 +16,7 @@ from tracker.locale import gettext as _
 from tracker.models import Account, Delivery, Letter, LetterBody, Message, MessageBody, Template, User
 from tracker.models import Mailbox as IncomingMailbox
 from tracker.outgoing.rich_text import formatted, plain
+from tracker.ownership import owned_rows
 from tracker.safe_html import clean, with_own_pictures, without_remote_images
 from tracker.web.drafts import Typed, account_of
 from tracker.web.sent_parts import pictures_of
@@ -98,8 +99,7 @@ def answer_to_letter(session: Session, user: User, letter: Letter) -> Typed:
 def _account_for(session: Session, user: User, letter: Letter) -> Account | None:
     """The account that writes from the address they wrote to, else that of the mailbox; None for the person's first."""
     mailbox = session.get_one(IncomingMailbox, letter.mailbox_id)
-    mine = select(Account).where(Account.user_id == user.id, col(Account.removed_at).is_(None))
-    accounts = {account.address.lower(): account for account in session.exec(mine)}
+    accounts = {account.address.lower(): account for account in session.exec(owned_rows(Account, user))}
     return accounts.get(letter.recipient) or accounts.get(mailbox.address.lower())
 
 

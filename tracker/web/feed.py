@@ -14,10 +14,11 @@ from contextlib import suppress
 from functools import partial
 from weakref import WeakKeyDictionary
 
+from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from tracker import notify
@@ -151,22 +152,19 @@ async def open_feed(request: Request, user: User) -> Response:
     hub, listener = _hub(request), Listener(user.id)
     if hub.count(user.id) >= MAX_LISTENERS:
         raise HTTPException(429)
-    return StreamingResponse(
-        _events(request, hub, listener, _resume_after(request)),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    events = _events(request, hub, listener, _resume_after(request))
+    return EventSourceResponse(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
-async def _events(request: Request, hub: Hub, listener: Listener, after: int | None) -> AsyncIterator[str]:
+async def _events(request: Request, hub: Hub, listener: Listener, after: int | None) -> AsyncIterator[bytes]:
     sent: set[int] = set()
     newest = after or 0
     await hub.join(listener)
     try:
-        yield f"retry: {RETRY_MILLISECONDS}\n\n"
+        yield format_sse_event(retry=RETRY_MILLISECONDS)
         async for item in _in_order(request, hub, listener, after):
             if item is None:
-                yield ": still here\n\n"
+                yield format_sse_event(comment="still here")
             elif item.id not in sent:
                 sent.add(item.id or 0)
                 newest = max(newest, item.id or 0)
@@ -206,9 +204,9 @@ async def _signed_out(request: Request) -> bool:
     return await run_in_threadpool(person_of, house(request), request) is None
 
 
-def _event(item: FeedItem, number: int) -> str:
+def _event(item: FeedItem, number: int) -> bytes:
     data = json.dumps({"kind": item.kind, "id": item.subject, "at": item.at.isoformat()})
-    return f"id: {number}\nevent: {item.kind}\ndata: {data}\n\n"
+    return format_sse_event(id=str(number), event=item.kind, data_str=data)
 
 
 def _resume_after(request: Request) -> int | None:
