@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -13,20 +12,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tracker.addresses import AddressError, parse_list
-from tracker.consent import MEASURED, MoveError, Proof, Purpose, State
-from tracker.ledger import broken_at, consent_of, jurisdiction, ledger, record_consent
+from tracker.consent import MEASURED, Purpose, State
+from tracker.consent_events import NewConsent, record
+from tracker.ledger import broken_at, consent_of, jurisdiction, ledger
 from tracker.locale import gettext as _
 from tracker.locale import said
 from tracker.models import Recipient, User
 from tracker.paging import read_page
 from tracker.privacy.views import note_view
 from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching
-from tracker.sentences import ActionError
+from tracker.sentences import ActionError, Sentence
 from tracker.web.activity_words import CONSENT_WORDS, consent_words
 from tracker.web.auth import action, page
 from tracker.web.consent_story import CHANNEL_WORDS, story_of
 from tracker.web.filters import Filter
-from tracker.web.forms import parse
+from tracker.web.forms import parse, wrong_of
 from tracker.web.letter_filter import LetterFilter
 from tracker.web.letter_rows import read_letters
 from tracker.web.mail_rows import accounts_of, read_listing
@@ -37,10 +37,7 @@ PAGE = 50
 OWN_MAIL = 20
 OWN_LETTERS = 10
 
-_FIELDS = ("purpose", "state", "channel", "note", "at")
 _BY_HAND = ("reply_text", "phone_note", "contract", "web_form", "dsr")
-EVIDENCE = ("reference", "source_url", "question", "control", "shown", "notice", "notice_version")
-"""What the form asks for besides the words."""
 
 
 @page
@@ -83,16 +80,19 @@ def recipient(request: Request, user: User) -> Response:
 @action
 def recipient_consent(request: Request, user: User, form: FormData) -> Response:
     """Records a consent event: ``purpose`` (opens, clicks or both), ``state``, ``channel``, ``note``, ``at``, evidence."""
-    given = {name: str(form.get(name, "")).strip() for name in (*_FIELDS, *EVIDENCE)}
-    here = house(request)
+    here, who = house(request), request.path_params["who"]
     try:
+        events = _events(form, user.timezone)
         with here.database.session_scope() as session:
-            person = look_up(session, request.path_params["who"])
-            _record(session, user, person, given)
-    except MoveError as error:
+            person = look_up(session, who)
+            for event in events:
+                record(session, person, event, f"user:{user.id}")
+    except ActionError as error:
+        if error.code != "invalid":
+            raise
         with here.database.reading() as session:
-            person = look_up(session, request.path_params["who"])
-            return _show(request, session, user, person, given, {error.field: said(error)})
+            typed = {name: str(value) for name, value in form.items()}
+            return _show(request, session, user, look_up(session, who), typed, wrong_of(error))
     return redirect(f"/recipients/{person.public_id}#ledger", _("Recorded in the ledger."))
 
 
@@ -112,47 +112,23 @@ def recipient_change(request: Request, user: User, form: FormData) -> Response:
     return redirect(f"/recipients/{person.public_id}", _("Saved."))
 
 
-def _record(session: Session, user: User, person: Recipient, given: Mapping[str, str]) -> None:
-    purposes = list(MEASURED) if given["purpose"] == "both" else [_purpose(given["purpose"])]
-    for purpose in purposes:
-        record_consent(
-            session,
-            person,
-            purpose,
-            _state(given["state"]),
-            actor=f"user:{user.id}",
-            channel=given["channel"],
-            proof=_proof(given),
-            at=_moment(given["at"], user.timezone),
-        )
+def _events(form: FormData, zone: str) -> list[NewConsent]:
+    """One for each purpose. The time is typed as the clock of ``zone`` shows it."""
+    purposes = MEASURED if form.get("purpose") == "both" else [form.get("purpose", "")]
+    sentences = {
+        "purpose": Sentence("Choose what was agreed to: opens, clicks, or both."),
+        "state": Sentence("Choose what the person said."),
+        "at": Sentence("This is not a time. Choose a day and an hour, or leave it empty for now."),
+    }
+    typed = {**form, "at": _with_zone(str(form.get("at", "")).strip(), zone)}
+    return [parse(NewConsent, {**typed, "purpose": str(purpose)}, sentences=sentences) for purpose in purposes]
 
 
-def _proof(given: Mapping[str, str]) -> Proof:
-    evidence: dict[str, Any] = {name: given[name] for name in EVIDENCE}
-    return Proof(note=given["note"], **evidence)
-
-
-def _purpose(text: str) -> Purpose:
+def _with_zone(text: str, zone: str) -> str:
     try:
-        return Purpose(text)
-    except ValueError:
-        raise MoveError("purpose", _("Choose what was agreed to: opens, clicks, or both.")) from None
-
-
-def _state(text: str) -> State:
-    try:
-        return State(text)
-    except ValueError:
-        raise MoveError("state", _("Choose what the person said.")) from None
-
-
-def _moment(text: str, zone: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).isoformat()
     except (ValueError, OverflowError):
-        raise MoveError("at", _("This is not a time. Choose a day and an hour, or leave it empty for now.")) from None
+        return text
 
 
 def _show(

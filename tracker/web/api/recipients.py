@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from fastapi import Query
 from pydantic import Field
 from sqlmodel import Session
 from starlette.responses import Response
 
-from tracker.consent import Proof, Purpose, State
-from tracker.fields import Body, Line, Moment, Shape, Text
-from tracker.ledger import broken_at, consent_of, jurisdiction, ledger, record_consent
+from tracker.consent import Purpose, State
+from tracker.consent_events import NewConsent, record
+from tracker.fields import Body, Shape
+from tracker.ledger import broken_at, consent_of, jurisdiction, ledger
 from tracker.models import ConsentEntry, Recipient
 from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching, printable
 from tracker.web.api.call import Caller
@@ -61,37 +62,6 @@ class RecipientBody(RecipientChange):
 
 class RecipientQuery(Paged):
     q: Annotated[str, Field(max_length=200, description="Part of an address or a name.")] = ""
-
-
-class NewConsent(Body):
-    """What a person said about being measured, with the evidence. ``at``: when (now, if left out).
-
-    ``notice``, ``notice_version``, ``notice_language``: which text they had seen; ``shown``: that text (kept once, the entry
-    holds its SHA-256) or ``notice_digest`` alone. ``source_url`` is kept without query. ``double_opt_in`` needs ``confirmed_at``.
-    """
-
-    purpose: Literal["opens", "clicks", "documents"]
-    state: Literal["asked", "granted", "refused", "withdrawn", "objected", "lapsed", "blocked"]
-    channel: Line
-    note: Annotated[Text, Field(max_length=4000)] = ""
-    at: Moment | None = None
-    notice: Annotated[Line, Field(max_length=64)] | None = None
-    notice_version: Annotated[Line, Field(max_length=32)] = ""
-    notice_language: Annotated[Line, Field(max_length=16)] = ""
-    notice_digest: Annotated[Line, Field(max_length=64)] = ""
-    shown: Annotated[Text, Field(max_length=20_000)] = ""
-    question: Annotated[Text, Field(max_length=2000)] = ""
-    control: Annotated[Line, Field(max_length=200)] = ""
-    reference: Annotated[Line, Field(max_length=200)] = ""
-    source_url: Annotated[Line, Field(max_length=2000)] = ""
-    request_message_id: Annotated[Line, Field(max_length=255)] = ""
-    attachment_digest: Annotated[Line, Field(max_length=64)] = ""
-    double_opt_in: bool = False
-    confirmed_at: Moment | None = None
-
-    def proof(self) -> Proof:
-        given: dict[str, Any] = self.model_dump(exclude={"purpose", "state", "channel", "at", "notice"})
-        return Proof(**given, notice=self.notice or "")
 
 
 class ConsentShape(Shape):
@@ -164,16 +134,7 @@ def post_consent(call: Caller, address: str, new: NewConsent) -> Response:
 
     def work(session: Session) -> ConsentShape:
         recipient = find_or_make(session, printable(address))
-        entry = record_consent(
-            session,
-            recipient,
-            Purpose(new.purpose),
-            State(new.state),
-            actor=call.actor,
-            channel=new.channel,
-            proof=new.proof(),
-            at=new.at,
-        )
+        entry = record(session, recipient, new, call.actor)
         return ConsentShape.of(entry)
 
     return once(call, work, status=201)
