@@ -184,8 +184,10 @@ def test_refusals_replies_and_corrections_are_in_it(
         copy = session.exec(select(Delivery)).one()
         facts = {"message_id": message.id, "delivery_id": copy.id}
         for number, (kind, detail) in enumerate((("rejected", "550 No such user"), ("reply", ""), ("corrected", ""))):
-            notify.ring(session, alice.id or 0, f"x:{number}", kind, now() - timedelta(hours=1), detail=detail, **facts)
-        notify.ring(
+            notify.notify(
+                session, alice.id or 0, f"x:{number}", kind, now() - timedelta(hours=1), detail=detail, **facts
+            )
+        notify.notify(
             session, alice.id or 0, "account:1", "problem", now() - timedelta(hours=1), detail="The login was refused."
         )
     send_all(house)

@@ -225,11 +225,11 @@ def test_what_a_person_wants_counted_comes_in_read(house: House, alice: User, co
 def test_a_counted_kind_does_not_read_an_unread_line_away_for_good(house: House, alice: User, copy: Delivery) -> None:
     change(house, alice, quiet_kinds=["trouble"])
     with house.database.session_scope() as session:
-        notify.ring(session, alice.id or 0, "account:1", "problem", NOON, detail="The server does not answer.")
+        notify.notify(session, alice.id or 0, "account:1", "problem", NOON, detail="The server does not answer.")
     assert badge(house, alice) == 0
     change(house, alice, quiet_kinds=[])
     with house.database.session_scope() as session:
-        notify.ring(session, alice.id or 0, "account:1", "problem", NOON, detail="The server does not answer.")
+        notify.notify(session, alice.id or 0, "account:1", "problem", NOON, detail="The server does not answer.")
     assert badge(house, alice) == 1
 
 

@@ -31,7 +31,7 @@ def ring(
 ) -> str:
     assert user.id is not None
     with house.database.session_scope() as session:
-        return notify.ring(session, user.id, subject, kind, NOON + timedelta(minutes=minute), **facts).public_id
+        return notify.notify(session, user.id, subject, kind, NOON + timedelta(minutes=minute), **facts).public_id
 
 
 def bell(house: House, user: User, **more: object) -> Sequence[Notification]:
@@ -204,7 +204,7 @@ def test_an_empty_feed_begins_at_nothing(house: House, alice: User) -> None:
 def test_nothing_rings_when_the_transaction_fails(house: House, alice: User) -> None:
     def fail() -> None:
         with house.database.session_scope() as session:
-            notify.ring(session, alice.id or 0, "delivery:1", "open", NOON)
+            notify.notify(session, alice.id or 0, "delivery:1", "open", NOON)
             raise LookupError
 
     with pytest.raises(LookupError):

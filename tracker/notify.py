@@ -17,7 +17,7 @@ from tracker.paging import in_order
 _HINT = insert(FeedItem)  # made once: making a statement costs more than running it
 
 
-def ring(session: Session, user_id: int, subject: str, kind: str, at: datetime, **facts: object) -> Notification:
+def notify(session: Session, user_id: int, subject: str, kind: str, at: datetime, **facts: object) -> Notification:
     """Puts (or renews) the one line of ``user_id`` about ``subject``: unread again, on top, with new facts.
 
     ``facts`` are columns of :class:`Notification`: message_id, delivery_id, count, opens, clicks, client, detail, news. What the
@@ -110,14 +110,8 @@ def add_notice(
     facts: Mapping[str, object] | None = None,
 ) -> None:
     """Puts a notice into the outbox, to be told after the commit; keeps one of this event, subject and person that is there."""
-    notice = Notice(
-        event=event,
-        subject=subject,
-        user_id=user_id,
-        mailbox_id=mailbox_id,
-        letter_id=letter_id,
-        facts=dict(facts or {}),
-    )
+    notice = Notice(event=event, subject=subject, user_id=user_id, mailbox_id=mailbox_id, letter_id=letter_id)
+    notice.facts = dict(facts or {})
     session.execute(insert_or_keep(session, Notice).values(notice.model_dump(exclude={"id"})))
 
 
@@ -166,26 +160,23 @@ def mark_read(session: Session, user: User, public_id: str) -> bool:
 
 
 def mark_all_read(session: Session, user: User) -> None:
-    unread = (col(Notification.user_id) == user.id) & col(Notification.read_at).is_(None)
-    session.exec(update(Notification).where(unread).values(read_at=now()))
-    assert user.id is not None
-    announce(session, user.id, "notification", "")
+    _mark_read(session, user.id)
 
 
 def mark_message_read(session: Session, user: User, message_id: int) -> None:
     """Opening a message reads the lines about it."""
-    unread = (col(Notification.user_id) == user.id) & col(Notification.read_at).is_(None)
-    about_it = col(Notification.message_id) == message_id
-    if session.exec(update(Notification).where(unread & about_it).values(read_at=now())).rowcount:
-        assert user.id is not None
-        announce(session, user.id, "notification", "")
+    _mark_read(session, user.id, col(Notification.message_id) == message_id)
 
 
 def mark_subject_read(session: Session, user_id: int, subject: str) -> None:
     """Looking at what a line is about reads it."""
-    unread = (col(Notification.user_id) == user_id) & col(Notification.read_at).is_(None)
-    about_it = col(Notification.subject) == subject
-    if session.exec(update(Notification).where(unread & about_it).values(read_at=now())).rowcount:
+    _mark_read(session, user_id, col(Notification.subject) == subject)
+
+
+def _mark_read(session: Session, user_id: int | None, *conditions: ColumnElement[bool]) -> None:
+    assert user_id is not None
+    unread = col(Notification.user_id) == user_id, col(Notification.read_at).is_(None)
+    if session.exec(update(Notification).where(*unread, *conditions).values(read_at=now())).rowcount:
         announce(session, user_id, "notification", "")
 
 

@@ -14,7 +14,7 @@ from tracker.house import House
 from tracker.ledger import consent_of, record_consent
 from tracker.models import Delivery, Letter, Notification, Recipient, TrackingPause, User
 from tracker.models.people import public_id
-from tracker.notify import announce, ring
+from tracker.notify import announce, notify
 from tracker.preferences import workspace_pack
 from tracker.sentences import Sentence
 
@@ -68,7 +68,7 @@ def _tell(session: Session, pause: TrackingPause, at: datetime) -> None:
         words=pause.words,
     )
     delivery = session.exec(copy.where(Letter.id == pause.letter_id)).first()
-    ring(session, pause.user_id, _line(pause), "withdrawal", at, detail=said, delivery_id=delivery)
+    notify(session, pause.user_id, _line(pause), "withdrawal", at, detail=said, delivery_id=delivery)
 
 
 def _line(pause: TrackingPause) -> str:

@@ -13,7 +13,7 @@ from tests.web.conftest import ClientOf, session_token
 from tracker.db import now
 from tracker.house import House
 from tracker.models import Delivery, Message, Notification, User
-from tracker.notify import ring
+from tracker.notify import notify
 from tracker.recipients import find_or_make
 from tracker.web.visits import COOKIE
 
@@ -54,7 +54,7 @@ def opened(
         "client": "Gmail",
     }
     with house.database.session_scope() as session:
-        return ring(
+        return notify(
             session,
             user.id,
             f"delivery:{delivery.id}",
@@ -140,7 +140,7 @@ def test_old_lines_are_a_page_further(client: httpx.Client, house: House, alice:
     assert alice.id is not None
     with house.database.session_scope() as session:
         for number in range(60):
-            ring(
+            notify(
                 session,
                 alice.id,
                 f"account:{number}",

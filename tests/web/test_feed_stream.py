@@ -14,7 +14,7 @@ from tests.web.conftest import ClientOf
 from tracker.db import now
 from tracker.house import House
 from tracker.models import FeedItem, User, UserSession
-from tracker.notify import announce, ring
+from tracker.notify import announce, notify
 from tracker.web import feed
 
 
@@ -72,7 +72,7 @@ def test_a_bell_line_is_announced(client: httpx.Client, house: House, alice: Use
     assert alice.id is not None
     with listening(client) as ear:
         with house.database.session_scope() as session:
-            line = ring(session, alice.id, "account:1", "problem", now(), detail="x")
+            line = notify(session, alice.id, "account:1", "problem", now(), detail="x")
         heard = ear.next()
     assert heard is not None
     assert (heard.event, heard.about) == ("notification", line.public_id)

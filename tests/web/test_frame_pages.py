@@ -11,7 +11,7 @@ from tests.web.conftest import session_token
 from tracker.db import now
 from tracker.house import House
 from tracker.models import Account, ApiToken, User
-from tracker.notify import ring
+from tracker.notify import notify
 from tracker.web.set_up import make_setup_code
 from tracker.web.visits import COOKIE
 
@@ -60,7 +60,7 @@ def furnished(house: House, alice: User, bob: User) -> str:
         )
         session.add_all([broken, works, ApiToken(user_id=alice.id, name="CRM", token_digest="x")])
         for number in range(3):
-            ring(
+            notify(
                 session,
                 alice.id,
                 f"account:{number}",

@@ -14,7 +14,7 @@ from tests.web.reading import attribute, every, only, said
 from tracker.house import House
 from tracker.inbound.parse import parse as understood
 from tracker.models import Letter, LetterAttachment, LetterBody, Message, MessageBody, Notification, User
-from tracker.notify import ring
+from tracker.notify import notify
 from tracker.web.letter_words import excerpt
 
 EVIL = """<p onclick="alert(1)">Hello</p><script>alert(2)</script><form action="https://evil.example"><input name="p"></form>
@@ -178,7 +178,7 @@ def test_a_letter_is_its_persons_alone(
 def test_looking_at_it_reads_it_and_its_bell_line(client: httpx.Client, house: House, alice: User) -> None:
     (letter,) = receive(house, make_mailbox(house, alice), Came("x"))
     with house.database.session_scope() as session:
-        ring(session, alice.id or 0, f"letter:{letter.id}", "enquiry", letter.received_at)
+        notify(session, alice.id or 0, f"letter:{letter.id}", "enquiry", letter.received_at)
     assert "Anna Petit wrote: x" in said(client.get("/notifications"), ".line .what")
     client.get(f"/letters/{letter.public_id}")
     with house.database.reading() as session:
@@ -192,7 +192,7 @@ def test_looking_at_it_reads_it_and_its_bell_line(client: httpx.Client, house: H
 def test_the_bell_line_of_a_letter_leads_to_it(client: httpx.Client, house: House, alice: User) -> None:
     (letter,) = receive(house, make_mailbox(house, alice), Came("x"))
     with house.database.session_scope() as session:
-        line = ring(session, alice.id or 0, f"letter:{letter.id}", "enquiry", letter.received_at)
+        line = notify(session, alice.id or 0, f"letter:{letter.id}", "enquiry", letter.received_at)
     answer = client.post(f"/notifications/{line.public_id}/reading")
     assert answer.headers["location"] == f"/letters/{letter.public_id}"
 

@@ -13,7 +13,7 @@ from tests.web.reading import attribute, every, only, said, words
 from tracker.addresses import Mailbox
 from tracker.house import House
 from tracker.models import Delivery, Event, Message, MessageBody, MessageState, Notification, User, Verdict
-from tracker.notify import ring
+from tracker.notify import notify
 from tracker.outgoing.draft import Draft, OutgoingFile
 from tracker.outgoing.send import accept
 from tracker.outgoing.submitted import accept_raw
@@ -306,7 +306,7 @@ def test_mute_and_unmute(house: House, client: httpx.Client, alice: User) -> Non
 def test_looking_reads_the_bell_but_a_get_changes_nothing(house: House, client: httpx.Client, alice: User) -> None:
     offer = the_offer(house, alice)
     with house.database.session_scope() as session:
-        ring(session, alice.id or 0, "delivery:1", "open", offer.listed_at, message_id=offer.id)
+        notify(session, alice.id or 0, "delivery:1", "open", offer.listed_at, message_id=offer.id)
 
     def unread() -> bool:
         with house.database.reading() as session:

@@ -25,12 +25,12 @@ from tracker.inbound.enquiry import decide_enquiries
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.inbound.forwarded import inner_sender, is_forwarded
 from tracker.inbound.identity import content_hash, identity
+from tracker.inbound.letter_notifications import add_letter_notice, loops, note_problems
 from tracker.inbound.letter_text import own_words
 from tracker.inbound.own import is_colleague, own_addresses
 from tracker.inbound.parse import Parsed, parse
 from tracker.inbound.returned import note_returned
 from tracker.inbound.storing import keep_places, known_places, make_letters, store_letters, store_unread
-from tracker.inbound.telling import loops, note_problems, tell
 from tracker.message_ids import NOTICE_HEADER, is_notice
 from tracker.models import Category, Delivery, Letter, Mailbox, Recipient
 from tracker.notify import announce
@@ -153,7 +153,7 @@ def _follow(session: Session, house: House, mailbox: Mailbox, new: Sequence[tupl
     for letter, arrived in new:
         note_problems(session, letter, arrived.fetched)
         if not _is_quiet(letter):
-            tell(session, mailbox, letter, loop=letter.id in looping, told=letter.id in told)
+            add_letter_notice(session, mailbox, letter, loop=letter.id in looping, told=letter.id in told)
 
 
 def _is_quiet(letter: Letter) -> bool:

@@ -23,7 +23,7 @@ from tracker.inbound.answers import (
 from tracker.inbound.arrived import Arrived
 from tracker.message_ids import read_id
 from tracker.models import Category, Delivery, Event, Letter, Message, MessageState, Recipient
-from tracker.notify import announce, ring
+from tracker.notify import announce, notify
 from tracker.sentences import Sentence
 
 log = logging.getLogger(__name__)
@@ -182,11 +182,13 @@ def _ring(session: Session, letter: Letter, answer: Answer) -> None:
     if answer.whose.by_a_recipient:
         same = (Letter.delivery_id == answer.whose.copy, Letter.category == Category.HUMAN)
         count = len(session.exec(select(Letter.id).where(*same, col(Letter.reply_rule) != "subject")).all())
-        ring(session, message.user_id, f"reply:{answer.whose.copy}", "reply", letter.received_at, count=count, **facts)
+        notify(
+            session, message.user_id, f"reply:{answer.whose.copy}", "reply", letter.received_at, count=count, **facts
+        )
         return
     facts["detail"] = Sentence(
         "%(who)s answered “%(subject)s”, which was sent to somebody else",
         who=letter.sender_name or letter.sender_address,
         subject=message.subject[:200],
     )
-    ring(session, message.user_id, f"answered:{letter.id}", "answered", letter.received_at, **facts)
+    notify(session, message.user_id, f"answered:{letter.id}", "answered", letter.received_at, **facts)

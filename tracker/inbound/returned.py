@@ -12,7 +12,7 @@ from tracker.inbound.bounce import Failure, Report
 from tracker.inbound.parse import parse
 from tracker.inbound.repeat import without_tag
 from tracker.models import Event, Letter, Message
-from tracker.notify import announce, ring
+from tracker.notify import announce, notify
 
 
 def note_returned(session: Session, house: House, letter: Letter, report: Report, *, rings: bool) -> None:
@@ -33,7 +33,7 @@ def note_returned(session: Session, house: House, letter: Letter, report: Report
     for copy, failure in found.items():
         if failure.outcome == "failed" and rings and not message.muted:
             facts = {"message_id": message.id, "delivery_id": copy, "detail": failure.said or failure.status}
-            ring(session, message.user_id, f"bounce:{copy}", "bounce", letter.received_at, **facts)
+            notify(session, message.user_id, f"bounce:{copy}", "bounce", letter.received_at, **facts)
     announce(session, message.user_id, "message", message.public_id)
 
 

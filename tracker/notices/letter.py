@@ -9,8 +9,7 @@ from tracker.locale import gettext as _
 from tracker.locale import said
 from tracker.message_ids import NOTICE_HEADER, new_id, notice_mark
 from tracker.models import Account, Letter, Mailbox, Notice, User
-from tracker.notices.problems import PROBLEMS
-from tracker.notices.words import bell_words
+from tracker.notices.words import PROBLEMS, notice_words
 from tracker.outgoing.build import NewMessage, build_message
 
 
@@ -19,7 +18,7 @@ def write_notice(
 ) -> bytes:
     """The notice in wire form, in the language being spoken. The same notice always has the same Message-ID."""
     message_id = new_id(house.ring, "n", f"{notice.id or 0:08d}", domain_of(account.address))
-    title, lines = said(bell_words(notice, mailbox, letter)), _lines(notice, mailbox)
+    title, lines = said(notice_words(notice, mailbox, letter)), _lines(notice, mailbox)
     url = f"{house.settings.base_url}/mailboxes/{mailbox.public_id}"
     links = [f"{house.settings.base_url}/letters/{one}" for one in notice.facts.get("letters_of", [])]
     return build_message(

@@ -22,8 +22,8 @@ from tracker.lease import HeldLease, is_free
 from tracker.locale import speaking
 from tracker.models import Account, Letter, Mailbox, Notice, Role, User
 from tracker.notices.letter import write_notice
-from tracker.notices.words import MAILED, bell_words
-from tracker.notify import add_notice, ring
+from tracker.notices.words import MAILED, notice_words
+from tracker.notify import add_notice, notify
 from tracker.outgoing.accounts import smtp_server
 from tracker.smtp_submission import smtp
 
@@ -117,12 +117,12 @@ def admins(session: Session) -> list[int]:
 def _write_line(session: Session, notice: Notice, mailbox: Mailbox | None, letter: Letter | None) -> None:
     if notice.event == "letter":
         if letter is not None and letter.deleted_at is None and letter.read_at is None:
-            ring(session, notice.user_id, f"letter:{letter.id}", "enquiry", letter.received_at)
+            notify(session, notice.user_id, f"letter:{letter.id}", "enquiry", letter.received_at)
     elif mailbox is not None:
         kind = "problem" if notice.event in ("broken", "broken_long", "problems", "loop") else "mailbox"
         about = ":problems" if notice.event in ("problems", "loop") else ""
-        words = bell_words(notice, mailbox, letter)
-        ring(session, notice.user_id, f"mailbox:{mailbox.id}{about}", kind, notice.created_at, detail=words)
+        words = notice_words(notice, mailbox, letter)
+        notify(session, notice.user_id, f"mailbox:{mailbox.id}{about}", kind, notice.created_at, detail=words)
 
 
 def _account_for(session: Session, notice: Notice, person: User) -> Account | None:

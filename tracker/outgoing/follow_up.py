@@ -5,7 +5,7 @@ from sqlmodel import col, select
 from tracker.db import now
 from tracker.house import House
 from tracker.models import Message, MessageState
-from tracker.notify import announce, ring
+from tracker.notify import announce, notify
 
 BATCH = 50
 
@@ -22,7 +22,7 @@ def remind_due(house: House) -> int:
         for message in session.exec(query.with_for_update()):
             message.follow_up_at = None
             if message.state == MessageState.SENT and not message.replies:
-                ring(session, message.user_id, f"follow_up:{message.id}", "follow_up", now(), message_id=message.id)
+                notify(session, message.user_id, f"follow_up:{message.id}", "follow_up", now(), message_id=message.id)
             session.add(message)
             announce(session, message.user_id, "message", message.public_id)
     return len(ids)

@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 from tracker.db import now
 from tracker.house import House
 from tracker.models import HostHealth, User
-from tracker.notify import ring
+from tracker.notify import notify
 from tracker.processes import is_anybody_working
 from tracker.sentences import Sentence
 
@@ -105,7 +105,7 @@ def _tell(session: Session, healthy: bool, problem: str) -> None:
     unwell = Sentence("New mail is sent untracked for now. %(problem)s", problem=problem)
     for user_id in session.exec(select(User.id).where(col(User.active).is_(True))):
         assert user_id is not None
-        ring(session, user_id, "tracking-host", "problem", now(), detail=well if healthy else unwell)
+        notify(session, user_id, "tracking-host", "problem", now(), detail=well if healthy else unwell)
 
 
 def host_problem(session: Session) -> str:

@@ -27,7 +27,7 @@ from tracker.models import (
     MessageState,
     TrackedLink,
 )
-from tracker.notify import announce, ring
+from tracker.notify import announce, notify
 from tracker.outgoing.accounts import smtp_server, state_after
 from tracker.outgoing.asking import personal_copy
 from tracker.outgoing.copies import Copy, make_copy
@@ -232,7 +232,7 @@ def _retry_or_give_up(session: Session, delivery: Delivery) -> None:
 def _ring_rejected(session: Session, delivery: Delivery) -> None:
     message = session.get_one(Message, delivery.message_id)
     facts = {"message_id": message.id, "delivery_id": delivery.id, "detail": delivery.reply}
-    ring(session, message.user_id, f"delivery:{delivery.id}", "rejected", now(), **facts)
+    notify(session, message.user_id, f"delivery:{delivery.id}", "rejected", now(), **facts)
 
 
 def _settle_message(session: Session, message: Message) -> None:
@@ -277,7 +277,7 @@ def _account_broken(session: Session, account: Account, error: ConnectError) -> 
     row = session.get_one(Account, account.id)
     state = state_after(error.code == "needs_sign_in")
     if row.state != state or row.state_detail != str(error):
-        ring(
+        notify(
             session,
             row.user_id,
             f"account:{row.id}",

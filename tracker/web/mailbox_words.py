@@ -7,7 +7,7 @@ from tracker.db import now
 from tracker.locale import N_, said
 from tracker.locale import gettext as _
 from tracker.models import Mailbox, MailboxProblem, MailboxState
-from tracker.notices.problems import PROBLEMS
+from tracker.notices.words import PROBLEMS
 from tracker.web.formats import relative
 
 STATES: Mapping[str, tuple[str, str]] = {

@@ -6,7 +6,7 @@ from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import problem
 from tracker.locale import gettext, speaking
 from tracker.models import Message
-from tracker.notify import ring
+from tracker.notify import notify
 
 AT = datetime(2026, 3, 31, 9, 30, tzinfo=UTC)
 
@@ -15,7 +15,7 @@ def rung(world: World, owner: Caller, message: Message, number: int = 0, **facts
     with world.house.database.session_scope() as session:
         assert owner.user.id is not None
         at = AT + timedelta(minutes=number)
-        line = ring(session, owner.user.id, f"delivery:{number}", "open", at, message_id=message.id, **facts)
+        line = notify(session, owner.user.id, f"delivery:{number}", "open", at, message_id=message.id, **facts)
         return line.public_id
 
 

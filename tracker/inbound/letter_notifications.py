@@ -71,7 +71,7 @@ def _is_loop(session: Session, letter: Letter) -> bool:
     return int(session.connection().execute(_LATELY, facts).scalar_one()) > LOOP_LETTERS
 
 
-def tell(session: Session, mailbox: Mailbox, letter: Letter, *, loop: bool, told: bool) -> None:
+def add_letter_notice(session: Session, mailbox: Mailbox, letter: Letter, *, loop: bool, told: bool) -> None:
     """A new enquiry is told to the mailbox's person, once; repeats, first loads and what the bell has told already are not."""
     if loop:
         sender = hashlib.sha256(letter.sender.encode()).hexdigest()[:16]
