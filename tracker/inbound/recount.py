@@ -34,6 +34,10 @@ class Difference:
     before: int
     after: int
 
+    @property
+    def is_nothing(self) -> bool:
+        return not (self.more or self.fewer)
+
 
 def preview(session: Session, mailbox: Mailbox) -> Difference:
     """What :func:`recount` would change. Changes nothing."""
