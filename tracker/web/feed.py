@@ -14,11 +14,10 @@ from contextlib import suppress
 from functools import partial
 from weakref import WeakKeyDictionary
 
-from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from tracker import notify
@@ -152,19 +151,22 @@ async def open_feed(request: Request, user: User) -> Response:
     hub, listener = _hub(request), Listener(user.id)
     if hub.count(user.id) >= MAX_LISTENERS:
         raise HTTPException(429)
-    events = _events(request, hub, listener, _resume_after(request))
-    return EventSourceResponse(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return StreamingResponse(
+        _events(request, hub, listener, _resume_after(request)),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
 
 
-async def _events(request: Request, hub: Hub, listener: Listener, after: int | None) -> AsyncIterator[bytes]:
+async def _events(request: Request, hub: Hub, listener: Listener, after: int | None) -> AsyncIterator[str]:
     sent: set[int] = set()
     newest = after or 0
     await hub.join(listener)
     try:
-        yield format_sse_event(retry=RETRY_MILLISECONDS)
+        yield f"retry: {RETRY_MILLISECONDS}\n\n"
         async for item in _in_order(request, hub, listener, after):
             if item is None:
-                yield format_sse_event(comment="still here")
+                yield ": still here\n\n"
             elif item.id not in sent:
                 sent.add(item.id or 0)
                 newest = max(newest, item.id or 0)
@@ -204,9 +206,9 @@ async def _signed_out(request: Request) -> bool:
     return await run_in_threadpool(person_of, house(request), request) is None
 
 
-def _event(item: FeedItem, number: int) -> bytes:
+def _event(item: FeedItem, number: int) -> str:
     data = json.dumps({"kind": item.kind, "id": item.subject, "at": item.at.isoformat()})
-    return format_sse_event(id=str(number), event=item.kind, data_str=data)
+    return f"id: {number}\nevent: {item.kind}\ndata: {data}\n\n"
 
 
 def _resume_after(request: Request) -> int | None:
