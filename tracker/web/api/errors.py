@@ -15,7 +15,6 @@ from starlette.responses import Response
 from tracker.addresses import AddressError
 from tracker.limits import MAX_ATTACHMENT_BYTES
 from tracker.outgoing.draft import SendError
-from tracker.ownership import is_public_id
 from tracker.sentences import ActionError
 from tracker.web.field_errors import named, sentence_of
 
@@ -59,13 +58,6 @@ class Problem(Exception):
 def not_found(what: str = "There is nothing here.") -> Problem:
     """Also for what exists but is somebody else's: the two look the same."""
     return Problem(404, what)
-
-
-def known(id: str) -> str:
-    """A public id out of a path. Raises 404 for what can be none: PostgreSQL would stumble over NUL."""
-    if not is_public_id(id):
-        raise not_found()
-    return id
 
 
 def install(api: FastAPI) -> None:
