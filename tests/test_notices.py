@@ -172,6 +172,24 @@ def test_a_server_that_is_away_gets_it_later_and_the_bell_does_not_ring_again(ho
         assert session.exec(select(Notification)).one().read_at is not None
 
 
+def test_what_a_server_puts_off_is_tried_again_and_what_it_refuses_for_good_is_not(
+    house: House, alice: User, smtp_sink: SmtpSink
+) -> None:
+    smtp_sink.rules.defer[alice.email] = 1
+    write(house, "broken", make_mailbox(house, alice))
+    tell_all(house)
+    (put_off,) = notices(house)
+    assert put_off.sent_at is None
+    assert "451" in put_off.problem
+    smtp_sink.rules.refuse[alice.email] = "550 5.1.1 No such user here"
+    with house.database.session_scope() as session:
+        session.exec(update(Notice).values(due_at=now()))
+    tell_all(house)
+    (refused,) = notices(house)
+    assert refused.sent_at is not None
+    assert "550" in refused.problem
+
+
 def test_a_notice_that_cannot_be_told_holds_up_no_other_and_is_given_up_in_the_end(house: House, alice: User) -> None:
     box = make_mailbox(house, alice)
     write(house, "problems", box, codes={"unparsed": "many"})

@@ -1,7 +1,6 @@
 """The daily digest: what happened since the last one, as one untracked letter from the person's own account to themselves."""
 
 import logging
-import smtplib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -11,7 +10,6 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.digest_letter import Digest, Item, write_letter
 from tracker.house import House
@@ -21,8 +19,7 @@ from tracker.locale import ngettext, speaking
 from tracker.models import Account, Delivery, Event, Message, Notification, User
 from tracker.notification_rules import next_clock
 from tracker.notify import zone_of
-from tracker.outgoing.accounts import smtp_server
-from tracker.smtp_submission import smtp
+from tracker.outgoing.accounts import submit_from
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +87,10 @@ def _send(house: House, claim: _Claim) -> bool:
             if account is None or digest.is_empty:
                 return True
             letter = write_letter(house, user, account, digest, claim.until)
-    return _hand_over(house, user, account, letter)
+    outcome = submit_from(house, account, user.email, letter)
+    if not outcome.is_accepted:
+        log.warning("the digest of %s was %s", user.public_id, outcome.status)
+    return not outcome.is_deferred  # refused for good: tomorrow's is another letter
 
 
 def _note(house: House, claim: _Claim, sent: bool) -> None:
@@ -112,18 +112,6 @@ def working_account(session: Session, user: User) -> Account | None:
     """The person's first account whose last test or hand-over went well."""
     mine = (col(Account.user_id) == user.id) & col(Account.removed_at).is_(None) & (col(Account.state) == "works")
     return session.exec(select(Account).where(mine).order_by(col(Account.id)).limit(1)).first()
-
-
-def _hand_over(house: House, user: User, account: Account, letter: bytes) -> bool:
-    try:
-        with smtp(house, smtp_server(house, account)) as line:
-            line.sendmail(account.address, [user.email], letter)
-        return True
-    except smtplib.SMTPRecipientsRefused:
-        return True  # for good: tomorrow's digest is another letter
-    except (ConnectError, OSError, smtplib.SMTPException) as error:
-        log.warning("the digest of %s could not be handed over (%s)", user.public_id, type(error).__name__)
-        return False
 
 
 # --- what happened

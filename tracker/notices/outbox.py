@@ -6,26 +6,24 @@ account that works. Nothing is mailed to an address that is itself a connected m
 """
 
 import logging
-import smtplib
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.digest import working_account
 from tracker.house import House
 from tracker.inbound.canonical import canonical
 from tracker.lease import HeldLease, is_free
 from tracker.locale import speaking
-from tracker.models import Account, Letter, Mailbox, Notice, Role, User
+from tracker.models import Account, DeliveryStatus, Letter, Mailbox, Notice, Role, User
 from tracker.notices.letter import write_notice
 from tracker.notices.words import MAILED, notice_words
 from tracker.notify import add_notice, notify
-from tracker.outgoing.accounts import smtp_server
-from tracker.smtp_submission import smtp
+from tracker.outgoing.accounts import submit_from
+from tracker.smtp_submission import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +48,12 @@ def tell_due(house: House) -> int:
     if lease is None:
         return 0
     try:
-        mail = _ring(house, lease)
+        mail = _notify(house, lease)
         if mail is not None:
             _end(house, lease, _hand_over(house, mail))
     except Exception as error:  # a mistake in one notice must not hold up the others
         log.exception("notice %s could not be told", lease.subject)
-        _end(house, lease, type(error).__name__)
+        _end(house, lease, Outcome(DeliveryStatus.DEFERRED, type(error).__name__))
     return 1
 
 
@@ -78,7 +76,7 @@ def _due(moment: datetime) -> SelectOfScalar[Notice]:
     return due.where(is_free("notice", col(Notice.id), moment)).order_by(col(Notice.due_at), col(Notice.id)).limit(1)
 
 
-def _ring(house: House, lease: HeldLease) -> _Mail | None:
+def _notify(house: House, lease: HeldLease) -> _Mail | None:
     """Writes the bell line and, in the same transaction, that it was written. Gives what is left to mail, if anything."""
     with house.database.session_scope() as session:
         if not house.leases.holds(session, lease):
@@ -138,29 +136,22 @@ def is_connected(session: Session, address: str) -> bool:
     return session.exec(select(Mailbox.id).where(*same)).first() is not None
 
 
-def _end(house: House, lease: HeldLease, problem: str) -> None:
-    """Notes what became of it, unless another worker has taken it over."""
+def _hand_over(house: House, mail: _Mail) -> Outcome:
+    with speaking(mail.person.locale, mail.person.timezone):
+        raw = write_notice(house, *mail)
+    return submit_from(house, mail.account, mail.person.email, raw)
+
+
+def _end(house: House, lease: HeldLease, outcome: Outcome) -> None:
+    """Notes what became of it, unless another worker has taken it over. What was refused for good is not tried again."""
     with house.database.session_scope() as session:
         if house.leases.release(session, lease):
             notice = session.get_one(Notice, int(lease.subject))
-            notice.problem = problem
-            if problem and notice.tries <= MOST_TRIES:
+            notice.problem = outcome.reply
+            if outcome.is_deferred and notice.tries <= MOST_TRIES:
                 notice.due_at = now() + LATER * notice.tries
             else:
                 notice.sent_at = now()
             session.add(notice)
-
-
-def _hand_over(house: House, mail: _Mail) -> str:
-    """Empty when it was taken, or refused for good."""
-    with speaking(mail.person.locale, mail.person.timezone):
-        raw = write_notice(house, *mail)
-    try:
-        with smtp(house, smtp_server(house, mail.account)) as line:
-            line.sendmail(mail.account.address, [mail.person.email], raw)
-        return ""
-    except smtplib.SMTPRecipientsRefused:
-        return ""
-    except (ConnectError, OSError, smtplib.SMTPException) as error:
-        log.warning("a notice to %s could not be handed over (%s)", mail.person.public_id, type(error).__name__)
-        return error.sentence if isinstance(error, ConnectError) else type(error).__name__
+    if not outcome.is_accepted:
+        log.warning("the mail of notice %s was %s", lease.subject, outcome.status)
