@@ -10,7 +10,8 @@ from tracker.outgoing.document import Document, Edit
 from tracker.outgoing.footer import Footer, mark_of, put_footer, without_footers
 from tracker.outgoing.hidden_link import hide, without_traps
 from tracker.outgoing.html_scan import scan
-from tracker.outgoing.rewrite import Leave, Rewritten, rewrite, track, unwrap
+from tracker.outgoing.leave_alone import Leave
+from tracker.outgoing.rewrite import Rewritten, rewrite, track, unwrap
 
 HOST = "https://track.example"
 PIXEL, TRAP = f"{HOST}/o/new.gif", f"{HOST}/c/trap-new"

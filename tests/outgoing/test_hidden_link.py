@@ -18,8 +18,9 @@ from tracker.models import Delivery, Message, TrackedLink, User
 from tracker.outgoing.compose import Untouched, find_html
 from tracker.outgoing.hidden_link import hide, is_styled, without_traps
 from tracker.outgoing.html_scan import scan
+from tracker.outgoing.leave_alone import Leave
 from tracker.outgoing.queue import send_due
-from tracker.outgoing.rewrite import Leave, Rewritten, rewrite, track
+from tracker.outgoing.rewrite import Rewritten, rewrite, track
 from tracker.preferences import set_preference
 
 HOST = "https://track.example"

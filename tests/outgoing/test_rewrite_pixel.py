@@ -7,7 +7,8 @@ import turbohtml
 
 from tests.outgoing.edits import restore
 from tracker.limits import GMAIL_CLIPS_AT
-from tracker.outgoing.rewrite import Leave, Rewritten, rewrite
+from tracker.outgoing.leave_alone import Leave
+from tracker.outgoing.rewrite import Rewritten, rewrite
 
 DATA = Path(__file__).parent.parent / "data" / "rewrite"
 PIXEL = "https://track.example/o/abc.gif?x=1&y=2"

@@ -6,7 +6,8 @@ from turbohtml import TokenType, tokenize
 
 from tests.outgoing.edits import restore
 from tracker.outgoing.html_scan import LINKS, scan
-from tracker.outgoing.rewrite import Leave, Rewritten, byte_size, rewrite, unwrap
+from tracker.outgoing.leave_alone import Leave
+from tracker.outgoing.rewrite import Rewritten, byte_size, rewrite, unwrap
 from tracker.outgoing.tags import Attribute, first_attribute, read_start_tag
 
 PIXEL = "https://track.example/o/1.gif"

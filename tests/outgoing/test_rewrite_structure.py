@@ -5,7 +5,8 @@ import re
 import pytest
 
 from tests.outgoing.edits import restore
-from tracker.outgoing.rewrite import Leave, rewrite
+from tracker.outgoing.leave_alone import Leave
+from tracker.outgoing.rewrite import rewrite
 
 T = "https://track.example/c/"
 X = "https://x.example/"

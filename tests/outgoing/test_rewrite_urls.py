@@ -6,7 +6,8 @@ import pytest
 
 from tests.outgoing.edits import restore
 from tracker.outgoing.href import host_and_port, web_address
-from tracker.outgoing.rewrite import FoundLink, Leave, Rewritten, rewrite
+from tracker.outgoing.leave_alone import Leave
+from tracker.outgoing.rewrite import FoundLink, Rewritten, rewrite
 
 HOST = "track.example"
 LEAVE = Leave(own_hosts=frozenset({HOST}))

@@ -4,16 +4,15 @@ The document is cut into tokens by a tokenizer that follows the HTML standard; n
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from turbohtml import Token, TokenType, tokenize
 
 from tracker.outgoing import quoted
 from tracker.outgoing.document import Document, Edit, Image, Link
-from tracker.outgoing.lines import Lines, ends_in_text, lowered
+from tracker.outgoing.lines import Lines, ends_in_text
 from tracker.outgoing.tags import RAW_TEXT, first_attribute, read_start_tag, without
-from tracker.outgoing.unseen import BLANK, is_unseen
 
 LINKS = frozenset({"a", "area"}) | {
     f"v:{shape}"
@@ -29,6 +28,13 @@ _HEAD = frozenset({"html", "head", "meta", "link", "base", "basefont", "bgsound"
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
 )
+_BLANK = "\t\n\f\r \u00a0\u034f\u200b\u200c\u200d\ufeff\u00ad"
+_UNSEEN = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|max-height\s*:\s*0|font-size\s*:\s*[01](?![0-9.])"
+    r"|opacity\s*:\s*0(?![.0-9])",
+    re.IGNORECASE,
+)
+_PREHEADER = re.compile(r"pre-?header|preview-?text", re.IGNORECASE)
 _CONDITIONAL = re.compile(r"<!--\[if[^\]]*+\]>", re.IGNORECASE)
 _COMMENT_END = re.compile(r"--!?>")
 _TEXT, _START, _END, _COMMENT = TokenType.TEXT, TokenType.START_TAG, TokenType.END_TAG, TokenType.COMMENT
@@ -67,7 +73,9 @@ class _Scan:
         self._has_frames = False
 
     def read(self) -> Document:
-        octets = lowered(self.html)
+        octets = self.html.encode(
+            "utf-8", "surrogatepass"
+        ).lower()  # far quicker to search than text with wide characters
         self._may_be_marked = NO_TRACK.encode() in octets
         watched = _WATCHED | quoted.ELEMENTS if quoted.has_marks(octets) else _WATCHED
         if b"<!--[if" in octets:
@@ -103,7 +111,7 @@ class _Scan:
             if behind_hidden:
                 self.document.first_place, behind_hidden = self._offset(token), False
             if kind is _TEXT:
-                if not raw and self._hidden is None and (token.data or "").strip(BLANK):
+                if not raw and self._hidden is None and (token.data or "").strip(_BLANK):
                     self._set_first_place(self._offset(token))
                     self._text_seen = True
                     return
@@ -126,7 +134,7 @@ class _Scan:
             self._hidden.depth += tag == self._hidden.tag
         elif tag not in _HEAD and tag != "body":
             self._set_first_place(start)
-            if tag not in _VOID and is_unseen(token.attrs or []):
+            if tag not in _VOID and _is_unseen(token.attrs or []):
                 self._hidden = _Region(tag)
         elif tag == "body" and not self._inside:
             self.document.first_place = self._end_of(token, start)
@@ -273,3 +281,13 @@ class _Scan:
     def _ends_in_text(self) -> bool:
         """True when markup appended to the document is read as markup: no open comment, tag or raw text element."""
         return ends_in_text(self.html[self._last_tag :])
+
+
+def _is_unseen(attributes: Iterable[tuple[str, str]]) -> bool:
+    """True when a start tag with these attributes hides its element, or names it as the text for previews."""
+    return any(
+        name == "hidden"
+        or (name == "style" and _UNSEEN.search(value) is not None)
+        or (name in ("class", "id") and _PREHEADER.search(value) is not None)
+        for name, value in attributes
+    )

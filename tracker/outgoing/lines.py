@@ -43,8 +43,3 @@ def ends_in_text(probe: str) -> bool:
     """True when markup appended to the text is read as markup: no open comment, tag or raw text element."""
     found = [one for one in tokenize(probe + "<br>", capture_attributes=False) if one.type is TokenType.START_TAG]
     return bool(found) and Lines(probe).offset(found[-1].line, found[-1].col) == len(probe)
-
-
-def lowered(html: str) -> bytes:
-    """The document in lower case as UTF-8: far quicker to make and to search than text with wide characters."""
-    return html.encode("utf-8", "surrogatepass").lower()

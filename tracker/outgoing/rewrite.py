@@ -13,18 +13,6 @@ from tracker.outgoing.html_scan import scan
 from tracker.outgoing.leave_alone import Leave, reason_to_leave
 from tracker.outgoing.tags import escaped
 
-__all__ = [
-    "Edit",
-    "FoundLink",
-    "Leave",
-    "Rewritten",
-    "Tracking",
-    "byte_size",
-    "rewrite",
-    "track",
-    "unwrap",
-]
-
 MAX_INDEX = 0xFFFE
 _TEXT_LENGTH = 200
 _DEFAULT = Leave()

@@ -12,7 +12,8 @@ from tracker.house import House
 from tracker.outgoing.footer import without_footers
 from tracker.outgoing.hidden_link import without_traps
 from tracker.outgoing.html_scan import scan
-from tracker.outgoing.rewrite import FoundLink, Leave, rewrite, unwrap
+from tracker.outgoing.leave_alone import Leave
+from tracker.outgoing.rewrite import FoundLink, rewrite, unwrap
 from tracker.preferences import preference
 
 log = logging.getLogger(__name__)
