@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticKnownError
 
 from tracker.addresses import normalise
 from tracker.mail_services import PRESETS
@@ -38,7 +39,14 @@ class Shape(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+def _refuse_half_characters(text: str) -> None:
+    """JSON may hold lone surrogates; pydantic looks for them only where it limits a length."""
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        raise PydanticKnownError("string_unicode")
+
+
 def _text(text: str) -> str:
+    _refuse_half_characters(text)
     if "\0" in text:
         raise Told(Sentence("A text cannot hold the character NUL."))
     return text
@@ -49,6 +57,7 @@ def _is_one_line(text: str) -> bool:
 
 
 def _line(text: str) -> str:
+    _refuse_half_characters(text)
     if not _is_one_line(text):
         raise Told(Sentence("This must be one line, without control characters."))
     return text.strip()
