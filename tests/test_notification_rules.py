@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select, update
 
 from tests.houses import People
 from tests.servers import SmtpSink
 from tracker import notify
 from tracker.db import now
-from tracker.engagement.delivery_notifications import DeliveryNotification, correct_notifications, notify_many
+from tracker.engagement.delivery_notifications import correct_notifications, notify_settled
 from tracker.house import House
-from tracker.models import Delivery, Event, FeedItem, Message, Notification, User
+from tracker.models import Delivery, Event, FeedItem, Notification, User
 from tracker.notification_rules import Activity, Told, end_of_quiet, news_of, next_clock, preference_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -151,18 +151,16 @@ def copy(house: House, people: People, alice: User) -> Delivery:
 def act(house: House, copy: Delivery, kind: str = "open", minute: float = 0) -> Notification | None:
     """A person does something with the copy, and it has settled."""
     with house.database.session_scope() as session:
-        message = session.get_one(Message, copy.message_id)
         event = Event(
             message_id=copy.message_id, delivery_id=copy.id, kind=kind, at=NOON + timedelta(minutes=minute),
-            klass="human", confidence=0.9, counted=True, alerted=True,
+            klass="human", confidence=0.9, counted=True, alerted=True, client="Chrome",
         )  # fmt: skip
         session.add(event)
         session.flush()
         happened = session.exec(select(Event.kind).where(Event.delivery_id == copy.id)).all()
         opens, clicks = happened.count("open"), happened.count("click")
-        facts = {"delivery_id": copy.id, "message_id": copy.message_id, "opens": opens, "clicks": clicks}
-        more = {"count": opens + clicks, "client": "Chrome"}
-        notify_many(session, [DeliveryNotification(message.user_id, copy.id or 0, [event], {**facts, **more})])
+        session.exec(update(Delivery).where(col(Delivery.id) == copy.id).values(opens=opens, clicks=clicks))
+        notify_settled(session, [event])
     return line_of(house)
 
 

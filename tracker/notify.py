@@ -59,13 +59,10 @@ def end_quiet_hours(house: House) -> int:
         if session.exec(select(User.id).where(col(User.quiet_ends_at) <= now()).limit(1)).first() is None:
             return 0
     with house.database.session_scope() as session:
-        over = select(User).where(col(User.quiet_ends_at) <= now()).with_for_update(skip_locked=True)
-        people = session.exec(over).all()
-        for user in people:
-            user.quiet_ends_at = None
-            session.add(user)
-            assert user.id is not None
-            announce(session, user.id, "notification", "")
+        over = update(User).where(col(User.quiet_ends_at) <= now()).values(quiet_ends_at=None)
+        people = session.execute(over.returning(col(User.id))).scalars().all()
+        for user_id in people:
+            announce(session, user_id or 0, "notification", "")
     return len(people)
 
 

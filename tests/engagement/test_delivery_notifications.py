@@ -1,9 +1,9 @@
 """What people did with many copies is told as if each were the only one."""
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 from sqlmodel import Session, col, select, update
@@ -11,21 +11,24 @@ from sqlmodel import Session, col, select, update
 from tests.engagement.edge_by_hand import send_to
 from tests.houses import People
 from tracker.db import now
-from tracker.engagement.delivery_notifications import DeliveryNotification, notify_many
+from tracker.engagement.delivery_notifications import notify_settled
 from tracker.house import House
 from tracker.models import Delivery, Event, FeedItem, Notification, User
 
 _COLUMNS = "kind at first_at held_until news told machine vendor count opens clicks client detail"
 
 
-def act(session: Session, copies: Sequence[Delivery], kind: str, at: datetime) -> list[SimpleNamespace]:
+def act(session: Session, copies: Sequence[Delivery], kind: str, at: datetime) -> dict[int, list[Event]]:
     """The same thing happens to every copy."""
+    happened: dict[int, list[Event]] = defaultdict(list)
     for copy in copies:
         seen = Event(message_id=copy.message_id, delivery_id=copy.id, kind=kind, at=at, klass="human", confidence=0.9)
+        seen.client = "Outlook"
         seen.counted = True
         session.add(seen)
+        happened[copy.id or 0].append(seen)
     session.flush()
-    return [SimpleNamespace(kind=kind, at=at, client="Outlook")]
+    return happened
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -44,12 +47,13 @@ def test_many_at_once_leave_the_same_lines_as_one_after_another(
         at += timedelta(minutes=chooser.choice((1, 5, 40, 70, 60 * 25)))
         with house.database.session_scope() as session:
             pairs = [(anna, twins[0]), (luc, twins[1])][: chooser.choice((1, 2))]
-            together = []
+            session.exec(update(Delivery).values(opens=step, clicks=1))
+            together: list[Event] = []
             for single, twin in pairs:
-                fresh = act(session, (single, twin), chooser.choice(("open", "open", "click")), at)
-                notify_many(session, [notification(alice, single, fresh, step)])
-                together.append(notification(alice, twin, fresh, step))
-            notify_many(session, together)
+                happened = act(session, (single, twin), chooser.choice(("open", "open", "click")), at)
+                notify_settled(session, happened[single.id or 0])
+                together += happened[twin.id or 0]
+            notify_settled(session, together)
             if chooser.random() < 0.3:
                 session.exec(update(Notification).values(read_at=at))
         for single, twin in pairs:
@@ -61,11 +65,6 @@ def test_many_at_once_leave_the_same_lines_as_one_after_another(
     for single, twin in zip((anna, luc), twins, strict=True):
         first, second = lines(house, single, twin)
         assert hints(house, first) == hints(house, second) > 5
-
-
-def notification(user: User, copy: Delivery, fresh: Sequence[object], step: int) -> DeliveryNotification:
-    facts = {"message_id": copy.message_id, "delivery_id": copy.id, "opens": step, "clicks": 1, "count": step + 1}
-    return DeliveryNotification(user.id or 0, copy.id or 0, fresh, {**facts, "client": "Outlook"})
 
 
 def lines(house: House, *copies: Delivery) -> list[Notification]:
@@ -86,8 +85,8 @@ def test_nothing_is_said_of_an_older_act_without_a_line(house: House, people: Pe
     (copy,) = send_to(house, people, alice, "anna@client.example")
     with house.database.session_scope() as session:
         act(session, [copy], "open", now() - timedelta(hours=2))
-        fresh = act(session, [copy], "open", now() - timedelta(hours=1))
-        notify_many(session, [notification(alice, copy, fresh, 2)])
-        notify_many(session, [])
+        happened = act(session, [copy], "open", now() - timedelta(hours=1))
+        notify_settled(session, happened[copy.id or 0])
+        notify_settled(session, [])
     with house.database.reading() as session:
         assert session.exec(select(Notification)).all() == []

@@ -5,7 +5,6 @@ Many copies at a time, with one query per table. Whoever writes the line of a co
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -26,51 +25,25 @@ Line = Mapping[str, Any]
 _CHANGES = "id public_id kind at read_at held_until news told machine vendor"
 
 
-@dataclass(frozen=True)
-class DeliveryNotification:
-    """What people did with one copy: ``fresh`` events (with kind, at and client), and columns of its line."""
-
-    user_id: int
-    delivery_id: int
-    fresh: Sequence[Any]
-    facts: Mapping[str, Any]
-
-    @property
-    def subject(self) -> str:
-        return f"delivery:{self.delivery_id}"
-
-    @property
-    def newest(self) -> datetime:
-        at: datetime = max(event.at for event in self.fresh)
-        return at
-
-
 def notify_settled(session: Session, settled: Sequence[Any]) -> None:
-    """One line per copy for events that have just settled and count (rows with delivery_id, kind, at and client)."""
-    by_delivery: dict[int, list[Any]] = defaultdict(list)
+    """One line per copy for events that have just settled and count (rows with delivery_id, kind, at and client).
+
+    It rings for news that deserve attention; otherwise only its counter grows, and a line that was read stays read. Of muted
+    messages nothing is said.
+    """
+    fresh: dict[int, list[Any]] = defaultdict(list)
     for event in settled:
-        by_delivery[event.delivery_id].append(event)
-    copies = _copies(session, by_delivery)
-    notify_many(session, [_notification(copy, by_delivery[id_]) for id_, copy in copies.items() if not copy.muted])
-
-
-def _notification(copy: Any, fresh: Sequence[Any]) -> DeliveryNotification:
-    newest = max(fresh, key=lambda event: event.at)
-    return DeliveryNotification(copy.user_id, copy.id, fresh, _facts(copy, newest.client))
-
-
-def notify_many(session: Session, notifications: Sequence[DeliveryNotification]) -> None:
-    """Rings for news that deserve attention; otherwise only a line's counter grows, and one that was read stays read."""
-    if not notifications:
+        fresh[event.delivery_id].append(event)
+    copies = {number: copy for number, copy in _copies(session, fresh).items() if not copy.muted}
+    if not copies:
         return
     session.flush()
-    before = _lines(session, notifications)
-    activities = _activities(session, [each.delivery_id for each in notifications])
-    users = _users(session, {each.user_id for each in notifications})
+    before, activities = _lines(session, copies), _activities(session, copies)
+    users = _users(session, {copy.user_id for copy in copies.values()})
     lines = [
         line
-        for each in notifications
-        if (line := _line(each, before.get(each.subject), activities[each.delivery_id], users[each.user_id]))
+        for number, copy in copies.items()
+        if (line := _line(copy, fresh[number], before.get(number), activities[number], users[copy.user_id]))
     ]
     append_rows(session, NOTIFICATION, [line for line in lines if "id" not in line])
     update_rows(session, NOTIFICATION, [line for line in lines if "id" in line])
@@ -78,37 +51,43 @@ def notify_many(session: Session, notifications: Sequence[DeliveryNotification])
 
 
 def _line(
-    notification: DeliveryNotification, before: Line | None, activities: Sequence[Activity], user: User
+    copy: Any, fresh: Sequence[Any], before: Line | None, activities: Sequence[Activity], user: User
 ) -> Line | None:
     """The line as it is from now on; None when there is nothing to say."""
+    newest = max(fresh, key=lambda event: event.at)
     told = {news: datetime.fromisoformat(at) for news, at in ((before["told"] if before else None) or {}).items()}
-    news = news_of(activities, [Activity(event.kind, event.at) for event in notification.fresh], told)
+    news = news_of(activities, [Activity(event.kind, event.at) for event in fresh], told)
     if news is None and before is None:
         return None  # the message was muted when there were news
-    line = {**(before or _new_line(notification)), **notification.facts}
-    line["at"] = max(line["at"], notification.newest)
+    line = {**(before or _new_line(copy, newest.at)), **_facts(copy, newest.client)}
+    line["at"] = max(line["at"], newest.at)
     if news is not None:
-        told[news] = max(notification.newest, told.get(news, notification.newest))
+        told[news] = max(newest.at, told.get(news, newest.at))
         line |= {"news": news, "told": {name: at.isoformat() for name, at in told.items()}, "machine": "", "vendor": ""}
         line["kind"] = "click" if news == "click" else "open"
         line |= visibility(user, line["kind"], news, line.get("read_at"))
     return line
 
 
-def _new_line(notification: DeliveryNotification) -> dict[str, Any]:
-    who = {"public_id": public_id(), "user_id": notification.user_id, "subject": notification.subject, "detail": ""}
-    return {**who, "at": notification.newest, "first_at": notification.newest}
+def _new_line(copy: Any, at: datetime) -> dict[str, Any]:
+    who = {"public_id": public_id(), "user_id": copy.user_id, "subject": _subject(copy.id), "detail": ""}
+    return {**who, "at": at, "first_at": at}
 
 
-def _lines(session: Session, notifications: Sequence[DeliveryNotification]) -> dict[str, Line]:
-    """The lines there are, by subject."""
+def _subject(delivery_id: int) -> str:
+    return f"delivery:{delivery_id}"
+
+
+def _lines(session: Session, copies: Mapping[int, Any]) -> dict[int, Line]:
+    """The lines that their owners have of these copies, by the number of the copy."""
+    numbers = {_subject(number): number for number in copies}
     statement = columns(*(NOTIFICATION.c[name] for name in (*_CHANGES.split(), "user_id", "subject"))).where(
-        among(session, NOTIFICATION.c.subject, [each.subject for each in notifications]),
-        among(session, NOTIFICATION.c.user_id, {each.user_id for each in notifications}),
+        among(session, NOTIFICATION.c.subject, numbers),
+        among(session, NOTIFICATION.c.user_id, {copy.user_id for copy in copies.values()}),
     )
-    owners = {each.subject: each.user_id for each in notifications}
     rows = session.connection().execute(statement.with_for_update()).mappings().all()
-    return {row["subject"]: dict(row) for row in rows if row["user_id"] == owners[row["subject"]]}
+    lines = {numbers[row["subject"]]: dict(row) for row in rows}
+    return {number: line for number, line in lines.items() if line["user_id"] == copies[number].user_id}
 
 
 def _activities(session: Session, deliveries: Collection[int]) -> Mapping[int, list[Activity]]:
@@ -145,7 +124,7 @@ def correct_notifications(session: Session, deliveries: Collection[int]) -> None
         facts = _facts(copy, newest.client if newest else "") | _who_it_was(session, delivery_id)
         facts["kind"] = "corrected" if newest is None else "click" if copy.clicks else "open"
         facts["detail"] = machine.vendor if newest is None and machine else ""
-        correct(session, copy.user_id, f"delivery:{delivery_id}", **facts)
+        correct(session, copy.user_id, _subject(delivery_id), **facts)
 
 
 def _who_it_was(session: Session, delivery_id: int) -> dict[str, str]:
