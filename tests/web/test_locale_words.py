@@ -1,57 +1,81 @@
 """Words: nothing untranslated, nothing broken by its translation, the right one for each reader."""
 
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from babel.messages.catalog import Message
+from babel.messages.pofile import read_po
 
 from tracker.db import now
-from tracker.locale import best_language, gettext, ngettext, speaking
-from tracker.locale.__main__ import LANGUAGE, missing
-from tracker.locale.catalogue import part_files, read_part
-from tracker.locale.words import collect
+from tracker.locale import best_language, catalogue_of, gettext, ngettext, speaking
 from tracker.web import formats
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+CATALOGUE = catalogue_of("ru")
 PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]|%%|\{\w*\}")
 
 
-def test_every_string_has_its_russian() -> None:
-    gaps = [f"{word.part}.po: {word.id!r} ({word.places[0][0]})" for word in missing(collect())]
-    assert not gaps, "run scripts/translations and translate what is empty:\n" + "\n".join(gaps)
+def translations() -> list[Message]:
+    with CATALOGUE.open("rb") as file:
+        return [message for message in read_po(file) if message.id]
 
 
-def test_translations_keep_the_placeholders() -> None:
-    broken = []
-    for path in part_files(LANGUAGE):
-        for message in read_part(path):
-            originals = [message.id] if isinstance(message.id, str) else list(message.id)
-            wanted = set(PLACEHOLDER.findall(originals[-1]))
-            strings = [message.string] if isinstance(message.string, str) else list(message.string or ())
-            broken += [
-                f"{path.name}: {s!r}" for s in strings if message.id and s and set(PLACEHOLDER.findall(s)) != wanted
-            ]
+def texts(template: Path, *options: str) -> list[Message]:
+    """The texts of templates and code; ``options`` say which calls have them."""
+    pybabel = [sys.executable, "-m", "babel.messages.frontend", "-q"]
+    extract = ["extract", "-F", "pyproject.toml", *options, "-o", str(template), "templates", "tracker"]
+    subprocess.run([*pybabel, *extract], cwd=ROOT, check=True)
+    with template.open("rb") as file:
+        return [message for message in read_po(file) if message.id]
+
+
+def key(message: Message) -> tuple[str | None, str]:
+    return message.context, forms(message.id)[0]
+
+
+def forms(text: str | tuple[str, ...] | list[str] | None) -> list[str]:
+    return [text or ""] if text is None or isinstance(text, str) else list(text)
+
+
+def test_the_catalogue_holds_every_text_and_no_other(tmp_path: Path) -> None:
+    wanted = {key(message) for message in texts(tmp_path / "texts.pot", "-k", "Sentence")}
+    assert {key(message) for message in translations()} == wanted, "run scripts/translations"
+
+
+def test_the_catalogue_is_complete() -> None:
+    missing = [message.id for message in translations() if message.fuzzy or not all(forms(message.string))]
+    assert not missing, f"translate in {CATALOGUE.relative_to(ROOT)}:\n" + "\n".join(map(str, missing))
+
+
+def test_no_text_of_the_catalogue_is_said_alone_and_counted(tmp_path: Path) -> None:
+    """A catalogue holds one entry for both, and the plain one would be said with the plural's words."""
+    keywords = [f"--keyword={keyword}" for keyword in ("_", "gettext", "N_", "Sentence", "pgettext:1c,2")]
+    alone = texts(tmp_path / "alone.pot", "--no-default-keywords", *keywords)
+    assert {key(message) for message in alone} & {key(m) for m in translations() if len(forms(m.id)) > 1} == set()
+
+
+def test_translations_of_the_catalogue_keep_the_placeholders() -> None:
+    broken = [
+        text
+        for message in translations()
+        for text in forms(message.string)
+        if text and set(PLACEHOLDER.findall(text)) != set(PLACEHOLDER.findall(forms(message.id)[-1]))
+    ]
     assert broken == []
 
 
-def test_translations_are_russian() -> None:
+def test_translations_of_the_catalogue_are_russian() -> None:
     """A string of three English words or more that came through unchanged was forgotten."""
     same = [
         message.id
-        for path in part_files(LANGUAGE)
-        for message in read_part(path)
-        if message.id and message.string == message.id and len(re.findall(r"[a-z]{3,}", str(message.id))) >= 3
+        for message in translations()
+        if message.string == message.id and len(re.findall(r"[a-z]{3,}", str(message.id))) >= 3
     ]
     assert same == []
-
-
-def test_no_string_is_translated_twice_in_two_ways() -> None:
-    seen: dict[tuple[str, str], str] = {}
-    for path in part_files(LANGUAGE):
-        for message in read_part(path):
-            if not message.id or not message.string:
-                continue
-            key = (message.context or "", str(message.id))
-            assert seen.setdefault(key, str(message.string)) == str(message.string), f"{path.name}: {message.id}"
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,27 @@
-"""The words of the pages: English in the source, Russian in ``ru/*.po``, chosen per request.
+"""The words of the pages: English in the source, Russian in ``ru/LC_MESSAGES/messages.po``, chosen per request.
 
     with speaking("ru", "Europe/Moscow"):
         gettext("Mail")      # «Почта»
 
 Python says ``from tracker.locale import gettext as _, ngettext, N_``; templates have the same names. Placeholders are
 named (``%(name)s``). In a template write ``_("Hello %(name)s", name=…)`` and ``%%`` for a percent sign.
+``scripts/translations`` brings the catalogue up to date.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from gettext import NullTranslations
+from gettext import GNUTranslations, NullTranslations
+from io import BytesIO
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
 
 from tracker import sentences
-from tracker.locale.catalogue import read_catalogue
 from tracker.sentences import Told, told
 
 N_ = sentences.N_
@@ -109,4 +113,15 @@ def _zone_named(name: str) -> ZoneInfo:
 
 @cache
 def _translations(name: str) -> NullTranslations:
-    return NullTranslations() if name == "en" else read_catalogue(name)
+    if name == "en":
+        return NullTranslations()
+    compiled = BytesIO()
+    with catalogue_of(name).open("rb") as file:
+        write_mo(compiled, read_po(file))
+    compiled.seek(0)
+    return GNUTranslations(compiled)
+
+
+def catalogue_of(name: str) -> Path:
+    """The translations of a language, compiled in memory when it is first spoken: nothing is built or installed."""
+    return Path(__file__).parent / name / "LC_MESSAGES" / "messages.po"
