@@ -139,12 +139,14 @@ class People:
         facts: dict[str, Any] = {
             "address": user.email,
             "name": user.name,
+            "smtp_host": sink.host,
+            "smtp_port": sink.port,
             "smtp_security": "none",
             "confirmed_at": now(),
             **more,
         }
         with self.house.database.session_scope() as session:
-            account = Account(user_id=user.id, smtp_host=sink.host, smtp_port=sink.port, **facts)
+            account = Account(user_id=user.id, **facts)
             if sink.rules.login:
                 account.smtp_login = sink.rules.login
                 set_secret(self.house, account, "smtp", sink.rules.secret)

@@ -47,7 +47,7 @@ def look_up_all(house: House) -> None:
 
 
 def send_all(house: House) -> None:
-    while send_due(house, "test:1"):
+    while send_due(house):
         pass
 
 

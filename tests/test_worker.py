@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,10 +16,12 @@ from sqlmodel import select
 
 from tests.houses import People
 from tests.servers import SmtpSink, wait_until
+from tests.servers_slow_smtp import dripping_smtp
 from tracker.db import now
 from tracker.house import House
-from tracker.models import Delivery, Process
-from tracker.outgoing.queue import release_claims_of_dead
+from tracker.models import Delivery, Lease, Process
+from tracker.outgoing.account_pool import AccountPool
+from tracker.outgoing.queue import accounts_due, send_for_account
 from tracker.worker import Task, Worker, pause, tasks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -166,36 +169,63 @@ def worker_process(house: House) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
+def leases(house: House) -> Sequence[Lease]:
+    with house.database.reading() as session:
+        return session.exec(select(Lease).where(Lease.kind == "delivery")).all()
+
+
 def test_killed_while_sending_the_next_one_sends(house: House, people: People, smtp_sink: SmtpSink) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     smtp_sink.rules.delay = {"DATA": 60}
     people.send(alice, "anna@client.example")
     with worker_process(house) as process:
-        wait_until(lambda: deliveries(house)[0].claimed_by, 30)
-        assert release_claims_of_dead(house) == 0, "it lives"
+        wait_until(lambda: leases(house), 30)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    (held,) = deliveries(house)
-    assert held.status == "queued"
-    assert held.claimed_until is not None
-    assert held.claimed_until > now() + timedelta(minutes=1), "without us it would wait for the end of the lease"
+    (held,) = leases(house)
+    assert deliveries(house)[0].status == "queued"
+    assert held.until > now() + timedelta(minutes=1), "without us it would wait for the end of the lease"
     smtp_sink.rules.delay = {}
     with worker_process(house):
         (accepted,) = smtp_sink.wait_for(1, 30)
         wait_until(lambda: deliveries(house)[0].status == "accepted")
     assert accepted.recipients == ("anna@client.example",)
     assert len(smtp_sink.accepted) == 1
-    assert deliveries(house)[0].claimed_by is None
+    assert not leases(house)
 
 
-def test_claims_of_other_machines_are_left_to_their_lease(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def sending(house: House) -> Worker:
+    pool = AccountPool(accounts_due, send_for_account)
+    worker = Worker(house, [Task("send", pool, 0.1, watches=("delivery",), end=pool.end)])
+    worker.start()
+    return worker
+
+
+def test_a_worker_that_ends_lets_the_message_in_hand_go_out(house: House, people: People, smtp_sink: SmtpSink) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
-    people.send(alice, "anna@client.example")
-    with house.database.session_scope() as session:
-        delivery = session.exec(select(Delivery)).one()
-        delivery.claimed_by, delivery.claimed_until = "elsewhere.example:1", now() + timedelta(minutes=5)
-        session.add(delivery)
-    assert release_claims_of_dead(house) == 0
-    assert deliveries(house)[0].claimed_by == "elsewhere.example:1"
+    smtp_sink.rules.delay = {"DATA": 1}
+    people.send(alice, "anna@client.example", "boris@client.example")
+    worker = sending(house)
+    wait_until(lambda: leases(house))
+    worker.stop()
+    assert sorted(d.status for d in deliveries(house)) == ["accepted", "queued"]
+    assert not leases(house)
+
+
+def test_a_worker_that_ends_cuts_what_takes_too_long_and_frees_it(
+    house: House, people: People, smtp_sink: SmtpSink
+) -> None:
+    alice = people.user()
+    with dripping_smtp("MAIL") as server:
+        people.account(alice, smtp_sink, smtp_port=server.port)
+        people.send(alice, "anna@client.example")
+        worker = sending(house)
+        wait_until(lambda: leases(house))
+        began = time.monotonic()
+        worker.stop(2.0)
+        assert time.monotonic() - began < 4
+    (delivery,) = deliveries(house)
+    assert (delivery.status, delivery.tries) == ("queued", 0)
+    assert not leases(house)

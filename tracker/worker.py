@@ -53,9 +53,10 @@ from tracker.mx import look_up_due
 from tracker.notices import notice_digest
 from tracker.notices.outbox import tell_due
 from tracker.notify import end_quiet_hours
+from tracker.outgoing.account_pool import AccountPool
 from tracker.outgoing.follow_up import remind_due
 from tracker.outgoing.host_health import HostCheck
-from tracker.outgoing.queue import release_claims_of_dead, send_due, worker_name
+from tracker.outgoing.queue import accounts_due, send_for_account
 from tracker.outgoing.sent_copy import append_due
 from tracker.pauses import remind_undecided
 from tracker.privacy.retention import replay_erasures, sweep
@@ -90,7 +91,7 @@ class Task:
 
 def tasks(house: House) -> list[Task]:
     """Everything a worker does."""
-    name = worker_name()
+    sending = AccountPool(accounts_due, send_for_account)
     mailboxes, listener = Mailboxes(accept_all), Listener(house.settings.listened_mailboxes)
     host_check = HostCheck()
     return [
@@ -101,7 +102,7 @@ def tasks(house: House) -> list[Task]:
         Task("scanner networks", learn_scanners, watches=("scanner_proof",)),
         Task("judge again", judge_nightly, 600.0, due=_first(Job.due_at)),
         Task("range files", refresh_due, 600.0),
-        Task("send", _sending(name), watches=("delivery",), due=_first(Delivery.next_try_at)),
+        Task("send", sending, watches=("delivery",), due=_first(Delivery.next_try_at), end=sending.end),
         Task("tracking host", host_check, 60.0, due=host_check.due),
         Task("mail exchangers", look_up_due, watches=("domain_profile",), due=_first(DomainProfile.due_at)),
         Task("quiet hours", end_quiet_hours, watches=("user_account",), due=_first(User.quiet_ends_at)),
@@ -139,20 +140,6 @@ def _draining(source: Source) -> Task:
     is_local = source.name == "local"  # a remote edge holds the question until it has hits
     period, watches = (NET_SECONDS, ("spool",)) if is_local else (GAP_SECONDS, ())
     return Task(f"drain {source.name}", partial(_drain, source), period, watches=watches)
-
-
-def _sending(name: str) -> Callable[[House], int]:
-    """Sends; at first gives free what a process of this machine held that no longer lives, and tries again if it cannot."""
-    released = False
-
-    def send(house: House) -> int:
-        nonlocal released
-        if not released:
-            release_claims_of_dead(house)
-            released = True
-        return send_due(house, name)
-
-    return send
 
 
 def _drain(source: Source, house: House) -> int:

@@ -56,6 +56,8 @@ def upgrade() -> None:
         "UPDATE delivery SET account_id = (SELECT account_id FROM message WHERE message.id = delivery.message_id)"
     )
     waits = _only("next_try_at IS NOT NULL")
+    op.drop_column("delivery", "claimed_by")
+    op.drop_column("delivery", "claimed_until")
     op.drop_index("ix_delivery_due", "delivery")
     op.create_index("ix_delivery_due", "delivery", ["next_try_at"], **waits)
     op.create_index("ix_delivery_account_due", "delivery", ["account_id", "next_try_at"], **waits)

@@ -84,7 +84,7 @@ class World:
 
     def handed_on_per_second(self, seconds: float = 3) -> float:
         begin, count = time.monotonic(), 0
-        while time.monotonic() - begin < seconds and (done := send_due(self.house, "bench:1")):
+        while time.monotonic() - begin < seconds and (done := send_due(self.house)):
             count += done
         return count / (time.monotonic() - begin)
 
@@ -94,7 +94,7 @@ class World:
             begin = time.monotonic()
             line.sendmail(ALICE, [ANNA], raw)
         taken = time.monotonic()
-        send_due(self.house, "bench:1")
+        send_due(self.house)
         self.sink.clear()
         return taken - begin, time.monotonic() - taken
 

@@ -28,6 +28,7 @@ from tests.servers_flaky_smtp import FlakySink, flaky_sink
 from tracker.addresses import Mailbox
 from tracker.db import now
 from tracker.house import House
+from tracker.lease import is_free
 from tracker.models import Delivery, Message, User
 from tracker.outgoing.draft import Draft
 from tracker.outgoing.send import accept
@@ -99,11 +100,11 @@ def _feed(house: House, alice: User, messages: int, chance: random.Random) -> No
 def _impatience(house: House) -> Iterator[None]:
     """What was put off for minutes is due at once: the waiting is not what is tried here."""
     over = threading.Event()
-    waits = (col(Delivery.status) == "deferred") & col(Delivery.claimed_by).is_(None)
 
     def hurry() -> None:
         while not over.wait(0.15):
             with suppress(OperationalError), house.database.session_scope() as session:
+                waits = (col(Delivery.status) == "deferred") & is_free("delivery", col(Delivery.id), now())
                 session.exec(update(Delivery).where(waits).values(next_try_at=now()))
 
     thread = threading.Thread(target=hurry, daemon=True)

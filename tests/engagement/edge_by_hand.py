@@ -76,7 +76,7 @@ class Edge:
 
 
 def send_all(house: House) -> None:
-    while send_due(house, "test:1"):
+    while send_due(house):
         pass
 
 

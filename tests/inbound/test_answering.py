@@ -25,7 +25,7 @@ def sent_message(house: House, people: People, alice: User, smtp_sink: SmtpSink)
     people.account(alice, smtp_sink)
     people.grant(ANNA)
     message = people.send(alice, ANNA, BORIS, follow_up_days=3)
-    while send_due(house, "test:1"):
+    while send_due(house):
         pass
     return fresh(house, message)
 

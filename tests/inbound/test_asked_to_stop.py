@@ -59,7 +59,7 @@ def decided(house: House, user: User, *, withdrawn: bool, number: int = 0) -> bo
 
 def send_again(house: House, people: People, user: User) -> Message:
     message = people.send(user, ANNA, subject="Once more")
-    while send_due(house, "test:1"):
+    while send_due(house):
         pass
     return message
 

@@ -40,7 +40,7 @@ def html_of(raw: bytes) -> str:
 
 
 def send_all(house: House) -> None:
-    while send_due(house, "test:1"):
+    while send_due(house):
         pass
 
 

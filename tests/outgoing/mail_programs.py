@@ -41,7 +41,7 @@ def token_of(house: House, user: User) -> str:
 
 def hand_on(house: House) -> None:
     """What the worker would do: hands over everything that is due."""
-    while send_due(house, "test:1"):
+    while send_due(house):
         pass
 
 

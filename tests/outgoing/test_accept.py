@@ -167,10 +167,10 @@ def test_what_waits_can_be_taken_back_whole(house: House, people: People, alice:
     file = OutgoingFile("offer.pdf", "application/pdf", b"%PDF-1.7 offer")
     with house.database.session_scope() as session:
         message = accept(session, house, alice, Draft(to=ANNA, html=HTML, attachments=(file,), undo_seconds=30))
-    assert send_due(house, "test:1") == 0
+    assert send_due(house) == 0
     with house.database.session_scope() as session:
         cancel(session, session.get_one(Message, message.id))
-    assert send_due(house, "test:1") == 0
+    assert send_due(house) == 0
     assert smtp_sink.accepted == []
     with house.database.reading() as session:
         row = session.get_one(Message, message.id)
@@ -181,7 +181,7 @@ def test_what_waits_can_be_taken_back_whole(house: House, people: People, alice:
 
 def test_what_left_cannot_be_taken_back(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> None:
     message = people.send(alice, "anna@client.example")
-    send_due(house, "test:1")
+    send_due(house)
     with house.database.session_scope() as session, pytest.raises(ActionError, match="Too late"):
         cancel(session, session.get_one(Message, message.id))
     with house.database.reading() as session:
@@ -192,11 +192,11 @@ def test_a_scheduled_message_waits_for_its_time(house: House, people: People, al
     later = now() + timedelta(hours=1)
     message = people.send(alice, "anna@client.example", send_at=later)
     assert (message.state, message.listed_at) == ("scheduled", later)
-    assert send_due(house, "test:1") == 0
+    assert send_due(house) == 0
     with house.database.session_scope() as session:
         for delivery in session.exec(select(Delivery)):
             delivery.next_try_at = now()
             session.add(delivery)
-    assert send_due(house, "test:1") == 1
+    assert send_due(house) == 1
     with house.database.reading() as session:
         assert session.get_one(Message, message.id).state == "sent"

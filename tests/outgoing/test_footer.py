@@ -154,7 +154,7 @@ def alice(people: People, smtp_sink: SmtpSink) -> User:
 
 
 def sent(house: House, sink: SmtpSink) -> dict[str, bytes]:
-    while send_due(house, "test:1"):
+    while send_due(house):
         pass
     return {letter.recipients[0]: letter.content for letter in sink.accepted}
 

@@ -215,7 +215,7 @@ def switch_on(house: House) -> None:
 
 
 def sent_html(house: House, sink: SmtpSink) -> dict[str, str]:
-    while send_due(house, "test:1"):
+    while send_due(house):
         pass
     found = {}
     for letter in sink.accepted:
@@ -295,7 +295,7 @@ def one_styled_copy(house: House, people: People, alice: User) -> Delivery:
     switch_on(house)
     people.grant("anna@client.example", name="Anna")
     people.send(alice, "anna@client.example", html=STYLED)
-    while send_due(house, "test:1"):
+    while send_due(house):
         pass
     with house.database.reading() as session:
         return session.exec(select(Delivery)).one()

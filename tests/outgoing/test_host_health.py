@@ -59,7 +59,7 @@ def delivery(house: House) -> Delivery:
 
 
 def send(house: House) -> None:
-    while send_due(house, "test:1"):
+    while send_due(house):
         pass
 
 

@@ -1,36 +1,39 @@
 """The queue against a real SMTP server that refuses, delays and hangs up."""
 
-import socket
-import subprocess
 import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+import pytest
 from sqlmodel import Session, col, select, update
 
 from tests.houses import People
-from tests.servers import SmtpSink, free_port, smtp_sink
+from tests.servers import SmtpSink, free_port, smtp_sink, wait_until
 from tracker import notify
 from tracker.addresses import Mailbox
 from tracker.consent import Pack, State
 from tracker.db import now
 from tracker.house import House
+from tracker.lease import Leases
 from tracker.limits import MAX_GIVE_UP_HOURS
-from tracker.models import Account, Delivery, Message, MessageBody, Notification, TrackedLink, User
+from tracker.models import Account, Delivery, Lease, Message, MessageBody, Notification, TrackedLink, User
+from tracker.outgoing import queue
 from tracker.outgoing.account_check import check_account
 from tracker.outgoing.accounts import set_secret
-from tracker.outgoing.copies import make_copy
+from tracker.outgoing.copies import Copy, make_copy
 from tracker.outgoing.draft import Draft
 from tracker.outgoing.footer import Footer
 from tracker.outgoing.footer_words import footer_for
-from tracker.outgoing.queue import release_claims_of_dead, send_due
-from tracker.outgoing.send import accept
+from tracker.outgoing.queue import send_due
+from tracker.outgoing.send import accept, cancel
 from tracker.preferences import set_policy
+from tracker.sentences import ActionError
 
 
-def send_all(house: House, worker: str = "test:1") -> None:
-    while send_due(house, worker):
+def send_all(house: House) -> None:
+    while send_due(house):
         pass
 
 
@@ -172,7 +175,7 @@ def test_one_line_serves_all_copies_of_a_message(house: House, people: People, s
     alice = people.user()
     people.account(alice, smtp_sink)
     people.send(alice, "anna@client.example", "boris@client.example", "clara@client.example")
-    assert send_due(house, "test:1") == 3
+    assert send_due(house) == 3
     assert [a.recipients for a in smtp_sink.accepted] == [
         ("anna@client.example",),
         ("boris@client.example",),
@@ -185,7 +188,7 @@ def test_many_workers_hand_every_copy_over_once(house: House, people: People, sm
     people.account(alice, smtp_sink)
     for number in range(15):
         people.send(alice, f"anna{number}@client.example", f"boris{number}@client.example")
-    workers = [threading.Thread(target=send_all, args=(house, f"test:{n}")) for n in range(4)]
+    workers = [threading.Thread(target=send_all, args=(house,)) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -195,20 +198,164 @@ def test_many_workers_hand_every_copy_over_once(house: House, people: People, sm
     assert len(handed_over) == len(set(handed_over)) == 30
 
 
-def test_what_a_dead_process_held_is_free_again(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_what_another_process_holds_is_left_to_it_until_its_lease_ends(
+    house: House, people: People, smtp_sink: SmtpSink
+) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
-    people.send(alice, "anna@client.example")
-    gone = subprocess.Popen(["/bin/true"])
-    gone.wait()
+    people.send(alice, "anna@client.example", "boris@client.example")
     with house.database.session_scope() as session:
-        held = {"claimed_by": f"{socket.gethostname()}:{gone.pid}"[:64], "claimed_until": now() + timedelta(minutes=9)}
-        session.exec(update(Delivery).values(**held))
+        anna = deliveries(house)["anna@client.example"]
+        assert Leases("elsewhere").claim(session, "delivery", anna.id) is not None
     send_all(house)
-    assert smtp_sink.accepted == []
-    assert release_claims_of_dead(house) == 1
+    assert [a.recipients for a in smtp_sink.accepted] == [("boris@client.example",)]
+    expire_leases(house)
     send_all(house)
-    assert len(smtp_sink.accepted) == 1
+    assert len(smtp_sink.accepted) == 2
+
+
+def expire_leases(house: House) -> None:
+    with house.database.session_scope() as session:
+        session.exec(update(Lease).values(until=now() - timedelta(seconds=1)))
+
+
+def test_a_slow_server_gets_each_copy_once_though_the_lease_ended_meanwhile(house: House, people: People) -> None:
+    """A second worker takes it over then; what the first one hears too late is not written over what the second one heard."""
+    alice = people.user()
+    with smtp_sink(delay={"DATA": 1.0}) as sink:
+        people.account(alice, sink)
+        people.send(alice, "anna@client.example", "boris@client.example", "clara@client.example")
+        first = threading.Thread(target=send_all, args=(house,))
+        first.start()
+        wait_until(lambda: held(house))
+        second = replace(house, leases=Leases("second"))
+        while first.is_alive():  # its leases are renewed, as by a worker's heartbeat
+            assert send_due(second) <= 1
+            house.leases._renewed_at = 0.0
+            house.leases.renew(house.database)
+            time.sleep(0.05)
+        recipients = [a.recipients[0] for a in sink.accepted]
+    assert sorted(recipients) == ["anna@client.example", "boris@client.example", "clara@client.example"]
+
+
+def held(house: House) -> set[str]:
+    with house.database.reading() as session:
+        return set(session.exec(select(Lease.subject).where(Lease.kind == "delivery")))
+
+
+def test_an_outcome_that_comes_too_late_is_not_written_over_anothers(house: House, people: People) -> None:
+    alice = people.user()
+    with smtp_sink() as sink:
+        people.account(alice, sink)
+        sink.rules.delay = {"DATA": 1.5}
+        sink.rules.refuse_content = "451 4.7.1 Try again later"
+        people.send(alice, "anna@client.example")
+        slow = threading.Thread(target=send_due, args=(house,))
+        slow.start()
+        wait_until(lambda: held(house))
+        time.sleep(0.5)
+        expire_leases(house)  # the first worker was away: its heartbeat did not come
+        sink.rules.delay = {}
+        with smtp_sink() as other:
+            with house.database.session_scope() as session:
+                session.exec(update(Account).values(smtp_port=other.port))
+            assert send_due(replace(house, leases=Leases("second"))) == 1
+            slow.join()
+            assert len(other.accepted) == 1
+    row = deliveries(house)["anna@client.example"]
+    assert (row.status, row.reply, row.tries) == ("accepted", "", 1)
+    assert held(house) == set()
+
+
+def test_a_250_is_written_down_before_the_next_copy_is_handed_over(house: House, people: People) -> None:
+    alice = people.user()
+    with smtp_sink() as sink:
+        people.account(alice, sink)
+        people.send(alice, "anna@client.example", "boris@client.example")
+        sink.rules.delay = {"MAIL": 0.5}
+        thread = threading.Thread(target=send_due, args=(house,))
+        thread.start()
+        sink.wait_for(1)
+        wait_until(lambda: deliveries(house)["anna@client.example"].status == "accepted", 2)
+        assert deliveries(house)["boris@client.example"].status == "queued"
+        thread.join()
+
+
+def test_copies_are_composed_one_at_a_time(
+    house: House, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, accepted_before = people.user(), []
+
+    def counting(*arguments: object, **more: object) -> object:
+        accepted_before.append(len(smtp_sink.accepted))
+        return make_copy(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(queue, "make_copy", counting)
+    people.account(alice, smtp_sink)
+    people.send(alice, "anna@client.example", "boris@client.example", "clara@client.example")
+    send_all(house)
+    assert accepted_before == [0, 1, 2]
+
+
+def test_a_copy_that_cannot_be_composed_holds_up_no_other(
+    house: House, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(house: House, raw: bytes, delivery: Delivery, *_: object, **__: object) -> Copy:
+        if delivery.address.startswith("anna"):
+            raise LookupError("what nobody thought of")
+        return Copy(raw)
+
+    monkeypatch.setattr(queue, "make_copy", broken)
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.send(alice, "anna@client.example", "boris@client.example")
+    send_all(house)
+    rows = deliveries(house)
+    assert (rows["anna@client.example"].status, rows["boris@client.example"].status) == ("deferred", "accepted")
+    assert rows["anna@client.example"].reply == "Something went wrong inside Inkling: LookupError"
+
+
+def test_what_is_being_handed_over_cannot_be_taken_back(house: House, people: People) -> None:
+    alice = people.user()
+    with smtp_sink(delay={"MAIL": 1.0}) as sink:
+        people.account(alice, sink)
+        message = people.send(alice, "anna@client.example")
+        thread = threading.Thread(target=send_due, args=(house,))
+        thread.start()
+        wait_until(lambda: held(house))
+        with house.database.session_scope() as session, pytest.raises(ActionError, match="already been handed over"):
+            cancel(session, session.get_one(Message, message.id))
+        thread.join()
+        assert len(sink.accepted) == 1
+
+
+def test_an_unreachable_server_is_tried_once_for_all_that_waits(house: House, people: People) -> None:
+    alice, port = people.user(), free_port()
+    with smtp_sink() as sink:
+        people.account(alice, sink, smtp_port=port)
+        for number in range(30):
+            people.send(alice, f"r{number}@client.example")
+        assert send_due(house) == 1
+        assert send_due(house) == 0
+        assert {(d.status, d.tries) for d in deliveries(house).values()} == {("deferred", 1)}
+        (line,) = bell(house, alice)
+        assert line.count == 1
+        with house.database.session_scope() as session:
+            session.exec(update(Account).values(smtp_port=sink.port))
+        make_due(house)
+        send_all(house)
+        assert len(sink.accepted) == 30
+
+
+def test_a_line_that_breaks_over_one_message_costs_the_others_no_try(house: House, people: People) -> None:
+    alice = people.user()
+    with smtp_sink(drop_after_data=1) as sink:
+        people.account(alice, sink)
+        people.send(alice, "anna@client.example", "boris@client.example")
+        send_all(house)
+        rows = deliveries(house)
+        assert (rows["anna@client.example"].status, rows["boris@client.example"].status) == ("deferred", "accepted")
+        assert rows["boris@client.example"].tries == 1
 
 
 def test_consent_withdrawn_while_waiting_means_an_untouched_copy(

@@ -44,7 +44,7 @@ def account_with_imap(
 
 
 def send_all(house: House) -> None:
-    while send_due(house, "test:1") or append_due(house):
+    while send_due(house) or append_due(house):
         pass
 
 
@@ -160,7 +160,7 @@ def test_the_services_copy_is_replaced_by_the_clean_one(
 ) -> None:
     alice, login = replaced
     message = people.send(alice, "anna@client.example")
-    send_due(house, "test:1")
+    send_due(house)
     file_as_the_service(dovecot, login, smtp_sink)
     assert house.settings.tracking_url.encode() in dovecot.messages(login, dovecot.sent_folder)[0]
     send_all(house)
@@ -203,7 +203,7 @@ def test_a_crash_between_filing_ours_and_removing_theirs_ends_with_one(
 ) -> None:
     alice, login = replaced
     message = people.send(alice, "anna@client.example")
-    send_due(house, "test:1")
+    send_due(house)
     with house.database.reading() as session:
         body = session.get_one(MessageBody, message.id)
     dovecot.append(login, body.raw or b"", dovecot.sent_folder)
@@ -218,7 +218,7 @@ def test_an_untracked_messages_copy_is_left_as_the_service_filed_it(
 ) -> None:
     alice, login = replaced
     message = people.send(alice, "luc@client.example")
-    send_due(house, "test:1")
+    send_due(house)
     file_as_the_service(dovecot, login, smtp_sink)
     send_all(house)
     assert message_of(house, message).sent_copy == "done"
@@ -232,7 +232,7 @@ def test_other_messages_marked_as_deleted_stay(
     alice, login = replaced
     dovecot.append(login, b"Subject: mine\r\n\r\nkeep", dovecot.sent_folder, flags="(\\Deleted)")
     people.send(alice, "anna@client.example")
-    send_due(house, "test:1")
+    send_due(house)
     file_as_the_service(dovecot, login, smtp_sink)
     send_all(house)
     assert [b"keep" in raw for raw in dovecot.messages(login, dovecot.sent_folder)].count(True) == 1
@@ -244,7 +244,7 @@ def test_a_group_of_copies_becomes_one(
     alice, login = replaced
     people.grant("luc@client.example")
     people.send(alice, "anna@client.example", "luc@client.example")
-    send_due(house, "test:1")
+    send_due(house)
     file_as_the_service(dovecot, login, smtp_sink)
     send_all(house)
     assert len(dovecot.messages(login, dovecot.sent_folder)) == 1

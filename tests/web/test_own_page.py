@@ -283,7 +283,7 @@ def asker(house: House, alice: User, smtp_sink: SmtpSink) -> User:
 
 
 def deliver(house: House, sink: SmtpSink) -> bytes:
-    while send_due(house, "test:1"):
+    while send_due(house):
         pass
     content: bytes = sink.accepted[-1].content
     return content

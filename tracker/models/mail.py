@@ -193,8 +193,6 @@ class Delivery(SQLModel, table=True):
     status: str = Field(default=DeliveryStatus.QUEUED, max_length=10)
     tries: int = 0
     next_try_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    claimed_by: str | None = Field(default=None, max_length=64)
-    claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     reply: str = Field(default="", sa_type=SentenceText)
     """The server's last words about this recipient."""
     accepted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

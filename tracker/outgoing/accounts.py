@@ -175,6 +175,10 @@ def _record(account: Account, kind: str) -> str:
     return f"account:{account.public_id}:{kind}"
 
 
+TROUBLED = ("broken", "needs_sign_in")
+"""The states of an account that could not be used when it was tried last."""
+
+
 def state_after(needs_sign_in: bool) -> str:
     return "needs_sign_in" if needs_sign_in else "broken"
 

@@ -6,22 +6,24 @@ from datetime import datetime, timedelta
 from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
-from tracker.models import Account, Delivery, DeliveryStatus, Message
+from tracker.lease import held_subjects
+from tracker.models import Account, Delivery, DeliveryStatus
 from tracker.outgoing.sending_services import sending_of
 from tracker.sentences import Sentence
 
+HANDED_OVER = "delivery"
+"""The kind of lease under which one copy is handed over."""
+WAITING = (DeliveryStatus.QUEUED.value, DeliveryStatus.DEFERRED.value)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 LEAST_WAIT = timedelta(seconds=1)
-WAITING = (DeliveryStatus.QUEUED.value, DeliveryStatus.DEFERRED.value)
 
 
 @dataclass(frozen=True)
-class Room:
-    """How many copies may leave now; where that is none, for how long not and why."""
+class SendQuota:
+    """Whether one more copy may leave now: where it may not, for how long and why."""
 
-    copies: int
     wait: timedelta = timedelta()
-    why: str = ""
+    reason: str = ""
 
 
 def limits_of(account: Account) -> tuple[int, int]:
@@ -32,36 +34,41 @@ def limits_of(account: Account) -> tuple[int, int]:
     return minute or 0, day or 0
 
 
-def room(session: Session, account_id: int, moment: datetime, most: int) -> Room:
-    """At most ``most``. The account is held until the transaction ends, so that two workers cannot both take the last place."""
-    account = session.get_one(Account, account_id)
-    minute, day = limits_of(account)
+def send_quota(session: Session, account_id: int, moment: datetime) -> SendQuota:
+    """The account is held until the transaction ends, so that two workers cannot both take the last place."""
+    minute, day = limits_of(session.get_one(Account, account_id))
     if not minute and not day:
-        return Room(most)
-    account = session.get_one(Account, account_id, with_for_update=True, populate_existing=True)
+        return SendQuota()
+    session.get_one(Account, account_id, with_for_update=True)
     minute_text = Sentence("Waits: this account sends at most %(count)s messages a minute.", count=minute)
     day_text = Sentence("Waits: this account sends at most %(count)s messages a day.", count=day)
-    rooms = [Room(most)]
-    for limit, span, why in ((minute, MINUTE, minute_text), (day, DAY, day_text)):
-        if limit:
-            rooms.append(_within(session, account_id, moment, limit, span, why))
-    return min(rooms, key=lambda found: (found.copies, -found.wait))
+    under_way = _under_way(session, account_id)
+    quotas = [
+        SendQuota(_wait(session, account_id, moment, limit - under_way, span), text)
+        for limit, span, text in ((minute, MINUTE, minute_text), (day, DAY, day_text))
+        if limit
+    ]
+    return max(quotas, key=lambda quota: quota.wait)
 
 
-def _within(session: Session, account_id: int, moment: datetime, limit: int, span: timedelta, why: str) -> Room:
-    since = moment - span
-    sent = (col(Message.account_id) == account_id) & (col(Delivery.accepted_at) > since)
-    used, oldest = session.exec(select(func.count(), func.min(Delivery.accepted_at)).join(Message).where(sent)).one()
-    on_the_way = (col(Message.account_id) == account_id) & (col(Delivery.claimed_until) > moment)
-    used += session.exec(select(func.count()).select_from(Delivery).join(Message).where(on_the_way)).one()
+def _under_way(session: Session, account_id: int) -> int:
+    """Copies that are being handed over now."""
+    held = [int(subject) for subject in held_subjects(session, HANDED_OVER)]
+    ours = select(func.count()).where(col(Delivery.id).in_(held), col(Delivery.account_id) == account_id)
+    return session.exec(ours).one() if held else 0
+
+
+def _wait(session: Session, account_id: int, moment: datetime, limit: int, span: timedelta) -> timedelta:
+    """How long until one more copy keeps to ``limit`` within any ``span``."""
+    sent = (col(Delivery.account_id) == account_id) & (col(Delivery.accepted_at) > moment - span)
+    used, oldest = session.exec(select(func.count(), func.min(Delivery.accepted_at)).where(sent)).one()
     if used < limit:
-        return Room(limit - used)
-    return Room(0, max(LEAST_WAIT, oldest - since) if oldest else LEAST_WAIT, why)
+        return timedelta()
+    return max(LEAST_WAIT, oldest + span - moment) if oldest else LEAST_WAIT
 
 
-def put_off(session: Session, account_id: int, moment: datetime, found: Room) -> None:
+def defer(session: Session, account_id: int, moment: datetime, quota: SendQuota) -> None:
     """What is due of this account waits, in its order, and says why."""
-    of_account = select(Message.id).where(Message.account_id == account_id)
-    due = col(Delivery.status).in_(WAITING) & (col(Delivery.next_try_at) <= moment)
-    waits = update(Delivery).where(due, col(Delivery.message_id).in_(of_account))
-    session.exec(waits.values(next_try_at=moment + found.wait, reply=found.why))
+    due = (col(Delivery.account_id) == account_id) & (col(Delivery.next_try_at) <= moment)
+    waits = update(Delivery).where(due, col(Delivery.status).in_(WAITING))
+    session.exec(waits.values(next_try_at=moment + quota.wait, reply=quota.reason))

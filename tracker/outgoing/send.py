@@ -15,6 +15,7 @@ from sqlmodel import Session, col, delete, select
 from tracker.addresses import Mailbox, domain_of
 from tracker.db import now
 from tracker.house import House
+from tracker.lease import held_subjects
 from tracker.message_ids import new_id
 from tracker.mime.fields import list_unsubscribe
 from tracker.models import (
@@ -33,6 +34,7 @@ from tracker.notify import announce
 from tracker.outgoing.build import NewMessage, build_message
 from tracker.outgoing.draft import Draft, OutgoingFile, SendError, check
 from tracker.outgoing.policy import Planned, check_wishes, plan_policy
+from tracker.outgoing.rates import HANDED_OVER
 from tracker.outgoing.rewrite import FoundLink
 from tracker.outgoing.rewriting import find_links, snippet_of, unmarked, without_ours
 from tracker.outgoing.submitted_text import files
@@ -256,11 +258,17 @@ def cancel(session: Session, message: Message) -> None:
     Raises :class:`ActionError` ``conflict`` when some of it is already on its way, or nothing ever was.
     """
     deliveries = session.exec(select(Delivery).where(Delivery.message_id == message.id).with_for_update()).all()
-    untouched = all(d.status == DeliveryStatus.QUEUED and d.claimed_by is None and d.tries == 0 for d in deliveries)
-    if not deliveries or not untouched:
+    untouched = all(d.status == DeliveryStatus.QUEUED and d.tries == 0 for d in deliveries)
+    if not deliveries or not untouched or _is_under_way(session, deliveries):
         raise ActionError("conflict", Sentence("Too late: the message has already been handed over."))
     _back_to_draft(session, message, deliveries)
     announce(session, message.user_id, "message", message.public_id)
+
+
+def _is_under_way(session: Session, deliveries: Sequence[Delivery]) -> bool:
+    """Whether one of them is being handed over. Asked when they are held: whoever claims one looks at it afterwards."""
+    held = held_subjects(session, HANDED_OVER)
+    return any(str(delivery.id) in held for delivery in deliveries)
 
 
 def _back_to_draft(session: Session, message: Message, deliveries: Sequence[Delivery]) -> None:

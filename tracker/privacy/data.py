@@ -77,8 +77,8 @@ DATA: Mapping[str, Columns] = {
         about="frozen opens_on opens_rule clicks_on clicks_rule first_opened_at last_opened_at first_clicked_at last_clicked_at "
         "opens clicks machine",
         words="reply",
-        plain="pack_version id public_id message_id recipient_id position role status "
-        "tries next_try_at claimed_by claimed_until accepted_at",
+        staff="account_id",
+        plain="pack_version id public_id message_id recipient_id position role status tries next_try_at accepted_at",
     ),
     "tracked_link": _columns(words="url text", about="clicks", plain="id message_id position tracked reason"),
     "domain_profile": _columns(person="domain host", plain="mx_family problem tries looked_up_at due_at"),
@@ -131,7 +131,8 @@ DATA: Mapping[str, Columns] = {
     "mailbox_problem": _columns(words="detail", plain="id mailbox_id letter_id code at told_at"),
     "fetch_retry": _columns(words="problem", plain="id folder_id uidvalidity uid uidl tries try_at"),
     "pending_action": _columns(words="problem", plain="id folder_id kind uidvalidity uid uidl due_at tries"),
-    "worker_beat": _columns(words="problem", plain="task at"),
+    "process": _columns(words="tasks", plain="id place number started started_at at"),
+    "lease": _columns(plain="kind subject token process until"),
     # --- our own people, their accounts and mailboxes
     "user_account": _columns(
         staff="email name role password_hash active locale timezone theme status track_opens track_links undo_seconds signature "
