@@ -100,7 +100,7 @@ def filled(house: House, skip: frozenset[str] = frozenset()) -> None:
 
 
 def _is_made(column: Any) -> bool:
-    return column.name == "id" and bool(column.primary_key)
+    return column.name == "id" and bool(column.primary_key) and isinstance(column.type, Integer)
 
 
 def _value(session: Session, table: Table, column: Any) -> Any:
