@@ -13,7 +13,6 @@ from tracker.locale import babel_locale, ngettext, zone
 from tracker.locale import gettext as _
 from tracker.message_ids import NOTICE_HEADER, new_id, notice_mark
 from tracker.models import Account, User
-from tracker.models.people import public_id
 from tracker.outgoing.build import NewMessage, build_message
 
 LONGEST = 50
@@ -60,9 +59,10 @@ class Digest:
 
 
 def write_letter(house: House, user: User, account: Account, digest: Digest, at: datetime) -> bytes:
-    """The digest in wire form, in the language and zone being spoken."""
+    """The digest in wire form, in the language and zone being spoken. One that is repeated has the same Message-ID."""
     day = format_date(at.astimezone(zone()), "d MMMM", locale=babel_locale())
-    message_id = new_id(house.ring, "n", public_id(), domain_of(account.address))
+    unique = house.ring.digest(f"digest:{user.public_id}:{user.digest_since}")[:16]
+    message_id = new_id(house.ring, "n", unique, domain_of(account.address))
     return build_message(
         NewMessage(
             sender=Mailbox(account.address, "Inkling"),
