@@ -5,17 +5,30 @@ import subprocess
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import cast, get_args
 
 import pytest
 from jinja2 import Environment, FileSystemLoader, nodes
 
 from tests.commands.test_command_line import COMMANDS
 from tests.servers_ground import unavailable
+from tracker.consent import GRADES, RULES
+from tracker.engagement.verdict import Klass
+from tracker.house import House
+from tracker.models import Category
+from tracker.privacy.periods import DEFAULTS
 from tracker.settings import NAMES
+from tracker.web.api import create_api
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 README = (ROOT / "README.md").read_text("utf-8")
+GUIDE = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+"""What README.md leads to, by file name."""
+DOCUMENTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+}
+BOTH = "\n".join([README, *GUIDE.values()])
 
 # In pieces, so that this file does not hold what it looks for.
 REGISTRIES = [".".join(name) for name in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"))]
@@ -23,24 +36,46 @@ REGISTRIES += [".".join(name) for name in (("yarnpkg", "com"), ("crates", "io"),
 OUR_PATHS = ["/".join(("", "work", "main")), "/".join(("", "work", "shared")), "/".join(("", "root", ""))]
 
 
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 200, "README.md is for the person who installs; the rest belongs to docs/"
+
+
+@pytest.mark.parametrize("name", GUIDE)
+def test_the_readme_leads_to_every_document(name: str) -> None:
+    assert f"](docs/{name})" in README, f"add docs/{name} to the table at the end of README.md"
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_setting_is_in_the_readme(name: str) -> None:
-    assert re.search(rf"\b{name}\b", README), f"explain {name} in the table of settings of README.md"
+def test_every_setting_is_explained(name: str) -> None:
+    assert re.search(rf"^\| .*`{name}`", GUIDE["settings.md"], re.MULTILINE), f"explain {name} in docs/settings.md"
 
 
-def test_the_readme_speaks_of_settings_that_are() -> None:
-    spoken_of = set(re.findall(r"\bINKLING_[A-Z_]*[A-Z]", README))
-    assert {name for name in spoken_of if name.removesuffix("_FILE") not in NAMES and name not in NAMES} == set()
+def test_the_documents_speak_of_settings_that_are() -> None:
+    named = set(re.findall(r"\bINKLING_[A-Z_]*[A-Z]", BOTH))
+    assert {name for name in named if name.removesuffix("_FILE") not in NAMES and name not in NAMES} == set()
+
+
+def explained_commands() -> dict[str, str]:
+    """The calls in docs/commands.md, by the words of the command."""
+    calls = [
+        call.replace("\\|", "|") for call in re.findall(r"^\| `inkling ([^`]+)`", GUIDE["commands.md"], re.MULTILINE)
+    ]
+    return {command: call for call in calls for command in COMMANDS if f"{call} ".startswith(f"{command} ")}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_is_in_the_readme(command: str) -> None:
-    assert re.search(rf"(\binkling |`){command}\b", README), f"explain `inkling {command}` in README.md"
+def test_every_command_is_explained_with_its_options(command: str) -> None:
+    call = explained_commands().get(command)
+    assert call is not None, f"explain `inkling {command}` in a row of docs/commands.md"
+    options = {option for action in COMMANDS[command]._actions for option in action.option_strings} - {"-h", "--help"}
+    assert set(re.findall(r"--[a-z-]+", call)) == options
 
 
-def test_the_readme_speaks_of_commands_that_are() -> None:
+def test_the_documents_speak_of_commands_that_are() -> None:
     words = {command.partition(" ")[0] for command in COMMANDS}
-    assert set(re.findall(r"(?:`|bin/)inkling ([a-z]+)", README)) <= words
+    assert set(re.findall(r"(?:`|bin/)inkling ([a-z]+)", BOTH)) <= words
+    assert set(explained_commands()) == set(COMMANDS)
+    assert len(re.findall(r"^\| `inkling ", GUIDE["commands.md"], re.MULTILINE)) == len(COMMANDS)
 
 
 def make_targets() -> list[str]:
@@ -49,12 +84,69 @@ def make_targets() -> list[str]:
 
 
 @pytest.mark.parametrize("target", make_targets())
-def test_every_make_target_is_in_the_readme(target: str) -> None:
-    assert re.search(rf"\bmake {target}\b", README), f"explain `make {target}` in README.md"
+def test_every_make_target_is_explained(target: str) -> None:
+    assert f"| `make {target}` |" in GUIDE["commands.md"], f"explain `make {target}` in docs/commands.md"
 
 
-def test_the_readme_speaks_of_targets_that_are() -> None:
-    assert set(re.findall(r"`make ([a-z]+)", README)) <= set(make_targets())
+def test_the_documents_speak_of_targets_that_are() -> None:
+    assert set(re.findall(r"`make ([a-z]+)", BOTH)) <= set(make_targets())
+
+
+def api_calls() -> list[str]:
+    paths = create_api(cast(House, None)).openapi()["paths"]
+    return [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
+
+
+@pytest.mark.parametrize("call", api_calls())
+def test_every_call_of_the_api_is_explained(call: str) -> None:
+    assert f"`{call}`" in GUIDE["api.md"], f"explain {call} in docs/api.md"
+
+
+def test_the_documents_speak_of_calls_that_are() -> None:
+    named = re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`]*)`", BOTH)
+    assert {call.replace(" /api/v1/", " /") for call in named} <= set(api_calls())
+
+
+@pytest.mark.parametrize("name", [*get_args(Klass), *Category])
+def test_every_class_and_category_is_explained(name: str) -> None:
+    assert f"| `{name}` |" in GUIDE["verdicts.md"], f"say in docs/verdicts.md what {name} is, and how it is known"
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_of_consent_is_explained(rule: str) -> None:
+    assert re.search(rf"^\| .*`{rule}`", GUIDE["privacy.md"], re.MULTILINE), (
+        f"explain the rule {rule} in docs/privacy.md"
+    )
+
+
+def test_grades_and_periods_are_those_of_the_product() -> None:
+    rows = re.findall(r"^\| (?:\*\*([A-Z])\*\*|[^|]+) \| *([\d,]*)", GUIDE["privacy.md"], re.MULTILINE)
+    assert [grade for grade, _ in rows if grade] == list(GRADES)
+    assert [int(days.replace(",", "")) for _, days in rows if days][: len(DEFAULTS)] == list(DEFAULTS.values())
+
+
+def links() -> list[tuple[str, str]]:
+    """Every link of a document to another file or heading of ours: where it stands, and where it leads."""
+    named = [(name, link) for name, text in DOCUMENTS.items() for link in re.findall(r"\]\(([^)\s]+)\)", text)]
+    return [(name, link) for name, link in named if not re.match(r"[a-z]+:", link)]
+
+
+@pytest.mark.parametrize(("document", "link"), links())
+def test_links_lead_somewhere(document: str, link: str) -> None:
+    path, _, heading = link.partition("#")
+    file = (ROOT / document).parent / path if path else ROOT / document
+    assert file.exists(), f"{document} links to {link}, which is not there"
+    if heading:
+        headings = re.findall(r"^#+ (.+)$", file.read_text("utf-8"), re.MULTILINE)
+        assert heading in {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_files_that_a_document_names_are_there(document: str) -> None:
+    named = re.findall(
+        r"`((?:tracker|pixel|tests|templates|alembic|deploy|docs|scripts)/[\w./-]*)`", DOCUMENTS[document]
+    )
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_the_changelog_begins_with_a_version() -> None:
