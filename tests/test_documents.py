@@ -125,6 +125,53 @@ def test_grades_and_periods_are_those_of_the_product() -> None:
     assert [int(days.replace(",", "")) for _, days in rows if days][: len(DEFAULTS)] == list(DEFAULTS.values())
 
 
+def test_the_architecture_names_every_package() -> None:
+    table = GUIDE["architecture.md"].partition("## Packages")[2]
+    named = [
+        name.rstrip("/")
+        for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(.+?)`", row)
+    ]
+    there = {f"{top}/{name}" for top in ("tracker", "pixel") for name in parts_of(ROOT / top)}
+    assert set(named) == there, (
+        "put each package and module into the row of docs/architecture.md that says what it holds"
+    )
+    assert len(named) == len(set(named))
+
+
+def parts_of(package: Path) -> list[str]:
+    """The packages and modules at the top of a package, by their names in the file system."""
+    packages = [path.parent.name for path in package.glob("*/__init__.py")]
+    return packages + [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
+
+
+DECISION = re.compile(r"^### (\d+)\. (.+)\n(.+(?:\n.+)*)", re.MULTILINE)
+
+
+def test_decisions_are_numbered_and_say_all_four_things() -> None:
+    decisions = DECISION.findall(DOCUMENTS["DECISIONS.md"])
+    assert [int(number) for number, _, _ in decisions] == list(range(1, DOCUMENTS["DECISIONS.md"].count("\n### ") + 1))
+    for number, _, content in decisions:
+        assert re.findall(r"^\*\*(\w+)\.\*\* .", content, re.MULTILINE) == [
+            "Context",
+            "Decision",
+            "Cost",
+            "Rejected",
+        ], number
+
+
+def test_decisions_are_named_by_their_titles() -> None:
+    """Their numbers change."""
+    titles = [title for _, title, _ in DECISION.findall(DOCUMENTS["DECISIONS.md"])]
+    sources = {name: text for name, text in kept_files() if name.endswith((".py", ".html", ".md"))}
+    named = [
+        title for text in sources.values() for title in re.findall(r"DECISIONS\.md, “([^”]+)”", " ".join(text.split()))
+    ]
+    assert [name for name in named if not any(title.startswith(name) for title in titles)] == []
+    by_number = re.compile(r"DECISIONS(?:\.md)?,? \d|\(decisions? \d", re.IGNORECASE)
+    assert [name for name, text in sources.items() if by_number.search(text)] == [], "name the decision by its title"
+
+
 def links() -> list[tuple[str, str]]:
     """Every link of a document to another file or heading of ours: where it stands, and where it leads."""
     named = [(name, link) for name, text in DOCUMENTS.items() for link in re.findall(r"\]\(([^)\s]+)\)", text)]

@@ -1,4 +1,4 @@
-"""Letters that are taken in together become what they become one by one (decision 32)."""
+"""Letters that are taken in together become what they become one by one (DECISIONS.md, “Small letters share a question”)."""
 
 import random
 from collections.abc import Sequence

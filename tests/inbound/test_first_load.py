@@ -1,4 +1,5 @@
-"""A first load is quick because letters share a transaction (decision 32); what holds for each letter alone holds all the same."""
+"""A first load is quick because letters share a transaction (DECISIONS.md, “Small letters
+share a question”); what holds for each letter alone holds all the same."""
 
 import threading
 from collections.abc import Iterator, Sequence

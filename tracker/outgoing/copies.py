@@ -49,7 +49,7 @@ def make_copy(
         return Copy(raw)
     try:
         return _tracked(house, raw, delivery, links, hidden_link, footer)
-    except Exception as error:  # D18: whatever goes wrong here, the mail goes out
+    except Exception as error:  # whatever goes wrong here, the mail goes out
         log.error("delivery %s: rewriting failed (%s)", delivery.public_id, type(error).__name__)
         return Copy(raw, problem="rewriting_failed")
 

@@ -72,7 +72,7 @@ def _token(url: str, mark: str) -> str:
 def without_ours(house: House, html: str | None) -> str | None:
     """What was written, pasted or quoted without our pixels, hidden links and footers, and our tracked links turned back.
 
-    Never raises: what cannot be cleaned goes out as it was written (D19).
+    Never raises: what cannot be cleaned goes out as it was written.
     """
     if not html or not any(mark in html for mark in ("/o/", "/c/", "/r/")):
         return html

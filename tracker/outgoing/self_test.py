@@ -1,6 +1,6 @@
 """How mail from an account arrives: a test sent to oneself, and read again over IMAP.
 
-It tells what DNS cannot: whether the service rewrites links or adds a pixel (D24), and what a receiver makes of SPF, DKIM and
+It tells what DNS cannot: whether the service rewrites links or adds a pixel, and what a receiver makes of SPF, DKIM and
 DMARC (RFC 8601). Nothing is stored; the test's Message-ID is all that must be remembered.
 """
 

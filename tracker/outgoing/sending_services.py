@@ -66,6 +66,6 @@ _REWRITERS = {
 
 
 def link_rewriter(host: str) -> str | None:
-    """The name of the service at this host, where it may rewrite links itself (D24); None for all others."""
+    """The name of the service at this host, where it may rewrite links itself; None for all others."""
     plain = host.lower().rstrip(".")
     return next((name for end, name in _REWRITERS.items() if plain == end or plain.endswith(f".{end}")), None)

@@ -1,7 +1,7 @@
 """A recipient's own page: what is measured of them, two switches, and the way to everything that is held. No login, no scripts.
 
-A GET changes nothing, whoever fetches it. No is one POST; yes needs a value that the page made. See DECISIONS 45 for which link
-opens what.
+A GET changes nothing, whoever fetches it. No is one POST; yes needs a value that the page made. Which link opens
+what: DECISIONS.md, “The footer's link is the copy's”.
 """
 
 from collections.abc import Sequence
