@@ -10,14 +10,16 @@ from typing import cast, get_args
 import pytest
 from jinja2 import Environment, FileSystemLoader, nodes
 
+from pixel.limits import Budgets
 from tests.commands.test_command_line import COMMANDS
 from tests.servers_ground import unavailable
 from tracker.consent import GRADES, RULES
-from tracker.engagement.verdict import Klass
+from tracker.engagement.verdict import ALERT_CONFIDENCE, Klass
+from tracker.engagement.windows import Windows
 from tracker.house import House
 from tracker.models import Category
 from tracker.privacy.periods import DEFAULTS
-from tracker.settings import NAMES
+from tracker.settings import NAMES, read_settings
 from tracker.web.api import create_api
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +55,26 @@ def test_every_setting_is_explained(name: str) -> None:
 def test_the_documents_speak_of_settings_that_are() -> None:
     named = set(re.findall(r"\bINKLING_[A-Z_]*[A-Z]", BOTH))
     assert {name for name in named if name.removesuffix("_FILE") not in NAMES and name not in NAMES} == set()
+
+
+def documented_defaults() -> dict[str, str]:
+    """What docs/settings.md says of settings that are numbers."""
+    rows = re.findall(r"^\| (`INKLING_[^|]+) \| ([^|]+) \|", GUIDE["settings.md"], re.MULTILINE)
+    pairs = [(re.findall(r"`(\w+)`", names), [*map(str.strip, defaults.split(","))]) for names, defaults in rows]
+    return {
+        name: default
+        for names, defaults in pairs
+        for name, default in zip(names, defaults, strict=False)
+        if default.isdigit()
+    }
+
+
+@pytest.mark.parametrize(("name", "default"), documented_defaults().items())
+def test_defaults_are_those_of_the_product(name: str, default: str, tmp_path: Path) -> None:
+    field = name.removeprefix("INKLING_").lower()
+    budgets = {"hits_per_source": Budgets().per_source, "hits_per_token": Budgets().per_token}
+    settings = read_settings({"INKLING_DATA_DIR": str(tmp_path)}, dotenv=tmp_path / ".env")
+    assert float(default) == budgets.get(field, getattr(settings, field))
 
 
 def explained_commands() -> dict[str, str]:
@@ -110,6 +132,14 @@ def test_the_documents_speak_of_calls_that_are() -> None:
 @pytest.mark.parametrize("name", [*get_args(Klass), *Category])
 def test_every_class_and_category_is_explained(name: str) -> None:
     assert f"| `{name}` |" in GUIDE["verdicts.md"], f"say in docs/verdicts.md what {name} is, and how it is known"
+
+
+def test_waiting_times_are_those_of_the_product() -> None:
+    windows, text = Windows(), " ".join(GUIDE["verdicts.md"].split())
+    assert f"{windows.settle_open:.0f} seconds for an open" in text
+    assert f"{windows.settle_click:.0f} seconds for a click" in text
+    assert f"else {windows.settle_later:.0f} seconds" in text
+    assert f"a confidence of {ALERT_CONFIDENCE} or more" in text
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -188,11 +218,12 @@ def test_links_lead_somewhere(document: str, link: str) -> None:
         assert heading in {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}
 
 
+PATH = re.compile(r"(?<![\w/.])(?:tracker|pixel|tests|templates|alembic|deploy|docs|scripts)/[\w./-]*")
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_files_that_a_document_names_are_there(document: str) -> None:
-    named = re.findall(
-        r"`((?:tracker|pixel|tests|templates|alembic|deploy|docs|scripts)/[\w./-]*)`", DOCUMENTS[document]
-    )
+    named = [path.rstrip(".") for path in PATH.findall(DOCUMENTS[document])]
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
