@@ -57,7 +57,7 @@ from tracker.outgoing.account_pool import AccountPool
 from tracker.outgoing.follow_up import remind_due
 from tracker.outgoing.host_health import HostCheck
 from tracker.outgoing.queue import accounts_due, send_for_account
-from tracker.outgoing.sent_copy import append_due
+from tracker.outgoing.sent_copy import WANTED, accounts_with_copies, file_for_account
 from tracker.pauses import remind_undecided
 from tracker.privacy.retention import replay_erasures, sweep
 from tracker.processes import HEARTBEAT, heartbeat, leave, register
@@ -91,7 +91,7 @@ class Task:
 
 def tasks(house: House) -> list[Task]:
     """Everything a worker does."""
-    sending = AccountPool(accounts_due, send_for_account)
+    sending, filing = AccountPool(accounts_due, send_for_account), AccountPool(accounts_with_copies, file_for_account)
     mailboxes, listener = Mailboxes(accept_all), Listener(house.settings.listened_mailboxes)
     host_check = HostCheck()
     return [
@@ -111,9 +111,10 @@ def tasks(house: House) -> list[Task]:
         Task("gathered notices", notice_digest.add_due, watches=("mailbox_problem",), due=notice_digest.next_due),
         Task(
             "sent copies",
-            append_due,
+            filing,
             watches=("message",),
-            due=_first(Message.sent_copy_at, col(Message.sent_copy) == "wanted"),
+            due=_first(Message.sent_copy_at, WANTED),
+            end=filing.end,
         ),
         Task("mailboxes", mailboxes, 1.0, watches=("mailbox",), due=_first(Mailbox.due_at), end=mailboxes.end),
         Task("new mail", listener, 1.0, end=listener.end),

@@ -5,20 +5,23 @@ from itertools import count
 
 import pytest
 from imapclient import imap_utf7
-from sqlmodel import col, update
+from sqlmodel import col, select, update
 
 from tests.houses import People, opened_house
-from tests.servers import Authority, Dovecot, SmtpSink
+from tests.servers import Authority, Dovecot, SmtpSink, wait_until
+from tests.servers_nasty import drip, nasty_imap
 from tracker.connect import Server
 from tracker.db import now
 from tracker.house import House
 from tracker.imap_session import imap
+from tracker.lease import Leases
 from tracker.mail_folders import folder_for
-from tracker.models import Account, Message, MessageBody, User
+from tracker.models import Account, Lease, Message, MessageBody, User
 from tracker.outgoing.account_check import check_account
+from tracker.outgoing.account_pool import AccountPool
 from tracker.outgoing.accounts import set_secret
 from tracker.outgoing.queue import send_due
-from tracker.outgoing.sent_copy import append_due
+from tracker.outgoing.sent_copy import WANTED, _is_due, accounts_with_copies, append_due, file_for_account
 
 _numbers = count()
 
@@ -270,3 +273,86 @@ def test_the_folder_that_the_server_marks_goes_before_one_that_is_called_so(dove
     with imap(house, Server("localhost", dovecot.imaps_port, "tls", login, "imap-secret")) as client:
         assert folder_for(client, "sent") == dovecot.sent_folder
         assert folder_for(client, "trash") is None
+
+
+def test_nobody_else_files_what_is_being_filed(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot
+) -> None:
+    alice = people.user()
+    account = account_with_imap(house, people, alice, smtp_sink, dovecot)
+    message = people.send(alice, "anna@client.example")
+    send_due(house)
+    with house.database.session_scope() as session:
+        lease = Leases("elsewhere").claim(session, "sent_copy", message.id)
+    assert append_due(house) == 0
+    with house.database.session_scope() as session:
+        assert lease is not None
+        Leases("elsewhere").release(session, lease)
+    assert append_due(house) == 1
+    assert len(dovecot.messages(account.imap_login or "", dovecot.sent_folder)) == 1
+
+
+def test_one_connection_files_all_copies_of_an_account(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot
+) -> None:
+    alice = people.user()
+    account = account_with_imap(house, people, alice, smtp_sink, dovecot)
+    for number in range(3):
+        people.send(alice, f"anna{number}@client.example")
+    send_due(house)
+    assert append_due(house) == 3
+    assert len(dovecot.messages(account.imap_login or "", dovecot.sent_folder)) == 3
+
+
+def test_a_server_that_is_away_is_asked_once_for_all_copies(house: House, people: People, smtp_sink: SmtpSink) -> None:
+    alice = people.user()
+    account = people.account(alice, smtp_sink, imap_host="127.0.0.1", imap_port=1, imap_login="alice")
+    with house.database.session_scope() as session:
+        row = session.get_one(Account, account.id)
+        set_secret(house, row, "imap", "imap-secret")
+        session.add(row)
+    messages = [people.send(alice, f"anna{number}@client.example") for number in range(3)]
+    send_due(house)
+    assert append_due(house) == 1
+    assert append_due(house) == 0
+    assert {message_of(house, message).sent_copy_tries for message in messages} == {1}
+
+
+def test_an_imap_server_that_drips_delays_no_other_accounts_copy(
+    house: House, people: People, smtp_sink: SmtpSink, dovecot: Dovecot
+) -> None:
+    alice, bob = people.user("Alice"), people.user("Bob")
+    with nasty_imap(script=drip()) as tarpit:
+        account = people.account(
+            alice, smtp_sink, imap_host="127.0.0.1", imap_port=tarpit.port, imap_security="none", imap_login="alice"
+        )
+        with house.database.session_scope() as session:
+            row = session.get_one(Account, account.id)
+            set_secret(house, row, "imap", "imap-secret")
+            session.add(row)
+        people.send(alice, "anna@client.example")
+        account_with_imap(house, people, bob, smtp_sink, dovecot)
+        copy = people.send(bob, "boris@client.example")
+        while send_due(house):
+            pass
+        pool = AccountPool(accounts_with_copies, file_for_account)
+        pool(house)
+        wait_until(lambda: message_of(house, copy).sent_copy == "done", 5)
+        pool.end(house, 2.0)
+    with house.database.reading() as session:
+        assert session.exec(select(Lease)).all() == []
+
+
+def test_looking_for_copies_reads_an_index_alone(house: House) -> None:
+    """Many messages, none of which wants its copy."""
+    if not house.database.is_sqlite:
+        pytest.skip("PostgreSQL plans by the size of tables")
+    with house.database.reading() as session:
+        for statement in (
+            select(Message.id).where(_is_due(col(Message.account_id) == 7, now())).order_by(col(Message.sent_copy_at)),
+            select(Message.sent_copy_at).where(WANTED, col(Message.sent_copy_at) <= now()),
+        ):
+            sql = statement.compile(session.connection(), compile_kwargs={"literal_binds": True})
+            plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all()
+            assert "sent_copy" in str(plan)
+            assert "SCAN message" not in str(plan)

@@ -74,6 +74,13 @@ class Message(SQLModel, table=True):
         Index("ix_message_thread", "user_id", "thread"),
         Index("ix_message_follow_up", "follow_up_at", sqlite_where=_REMINDED, postgresql_where=_REMINDED),
         Index("ix_message_sent_copy", "sent_copy_at", sqlite_where=_WANTS_COPY, postgresql_where=_WANTS_COPY),
+        Index(
+            "ix_message_account_sent_copy",
+            "account_id",
+            "sent_copy_at",
+            sqlite_where=_WANTS_COPY,
+            postgresql_where=_WANTS_COPY,
+        ),
     )
 
     id: int | None = Field(default=None, primary_key=True)

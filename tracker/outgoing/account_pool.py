@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 8
 PER_HOST = 2
 PER_PERSON = 2
+TURN_COPIES = 20
+TURN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,18 @@ class WaitingAccount:
     host: str
     is_troubled: bool
     since: datetime
+
+
+class Turn:
+    """How much of one account is done before another has its turn."""
+
+    def __init__(self, shutdown: Shutdown) -> None:
+        self.done = 0
+        self._shutdown, self._end = shutdown, time.monotonic() + TURN_SECONDS
+
+    @property
+    def is_over(self) -> bool:
+        return self.done >= TURN_COPIES or time.monotonic() > self._end or self._shutdown.is_requested
 
 
 FindWaiting = Callable[[Session, datetime], Sequence[WaitingAccount]]

@@ -5,7 +5,6 @@ more try with the same Message-ID, never to a lost row.
 """
 
 import logging
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from tracker.deadline import Deadline, Shutdown
 from tracker.house import House
 from tracker.lease import HeldLease
 from tracker.models import Account, Delivery, DeliveryStatus, Message, MessageBody, TrackedLink
-from tracker.outgoing.account_pool import WaitingAccount
+from tracker.outgoing.account_pool import Turn, WaitingAccount
 from tracker.outgoing.accounts import TROUBLED, smtp_server
 from tracker.outgoing.asking import personal_copy
 from tracker.outgoing.copies import Copy, make_copy
@@ -37,9 +36,6 @@ from tracker.smtp_submission import OPENING_SECONDS, Outcome, SmtpConnection, de
 
 log = logging.getLogger(__name__)
 
-TURN_COPIES = 20
-TURN_SECONDS = 60.0
-"""After so many copies, or so long, another account has its turn."""
 _CANDIDATES = 5
 """Copies looked at for one that no other worker takes at the same moment."""
 
@@ -112,16 +108,16 @@ def _hand_over_in_turn(
 ) -> int:
     assert account.id is not None
     claimed: ClaimedCopy | None = first
-    works, tried, end = account.state == "works", 0, time.monotonic() + TURN_SECONDS
+    works, turn = account.state == "works", Turn(shutdown)
     while claimed is not None:
         problem = _hand_over(house, account, connection, claimed, shutdown)
         if problem is None and not works:
             account_works(house, account.id)
             works = True
-        tried += 1
-        ends = problem is not None or not connection.is_open or shutdown.is_requested
-        claimed = None if ends or tried >= TURN_COPIES or time.monotonic() > end else _claim(house, account.id)
-    return tried
+        turn.done += 1
+        ends = turn.is_over or problem is not None or not connection.is_open
+        claimed = None if ends else _claim(house, account.id)
+    return turn.done
 
 
 def _hand_over(
