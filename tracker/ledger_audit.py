@@ -83,16 +83,16 @@ def _lapse(session: Session, entry: ConsentEntry, at: datetime | None, why: str 
 
 def _due(session: Session) -> Sequence[ConsentEntry]:
     """Entries whose time is over and that are the last word on their purpose."""
-    return _last_words(session, col(ConsentEntry.valid_until) <= now())
+    return _last_words(session, col(ConsentEntry.valid_until) <= now(), ConsentEntry.valid_until)
 
 
 def _given_to_others(session: Session, notice: str, kept_version: str) -> Sequence[ConsentEntry]:
     other = func.coalesce(col(ConsentEntry.notice_version), "") != kept_version
     agreed = col(ConsentEntry.state) == State.GRANTED.value
-    return _last_words(session, agreed & (col(ConsentEntry.notice) == notice) & other)
+    return _last_words(session, agreed & (col(ConsentEntry.notice) == notice) & other, ConsentEntry.id)
 
 
-def _last_words(session: Session, condition: Any) -> Sequence[ConsentEntry]:
+def _last_words(session: Session, condition: Any, order: Any) -> Sequence[ConsentEntry]:
     later: Any = aliased(ConsentEntry)
     superseded = exists().where(
         later.recipient_id == col(ConsentEntry.recipient_id),
@@ -100,4 +100,4 @@ def _last_words(session: Session, condition: Any) -> Sequence[ConsentEntry]:
         later.number > col(ConsentEntry.number),
     )
     over = select(ConsentEntry).where(condition, ~superseded)
-    return session.exec(over.order_by(col(ConsentEntry.id)).limit(LAPSED_AT_ONCE)).all()
+    return session.exec(over.order_by(order).limit(LAPSED_AT_ONCE)).all()

@@ -67,8 +67,8 @@ log = logging.getLogger(__name__)
 
 NET_SECONDS = 30.0
 """A task that is woken by changes looks by itself so often, in case that a wake-up was lost."""
-REPLAY_SECONDS = 86_400.0
-"""Whoever was erased is looked for among all recipients when a worker starts, and once a day."""
+ONCE = threading.TIMEOUT_MAX
+"""The period of what is done when the worker starts, and then no more."""
 GAP_SECONDS = 0.05
 """Between two looks of a task: a trickle is taken in small lots, not one by one."""
 
@@ -83,6 +83,8 @@ class Task:
     """Seconds between two looks when nothing wakes it."""
     watches: tuple[str, ...] = ()
     """The tables whose changes wake it."""
+    wake: Callable[[], None] | None = None
+    """Lets a function that waits by itself come back, when it is woken or the worker is to stop; called from other threads."""
     due: Callable[[Session], datetime | None] | None = None
     """When there will be something to do, as far as is known now."""
     end: Callable[[House, float], None] | None = None
@@ -116,8 +118,8 @@ def tasks(house: House) -> list[Task]:
             due=_first(Message.sent_copy_at, WANTED),
             end=filing.end,
         ),
-        Task("mailboxes", mailboxes, 1.0, watches=("mailbox",), due=_first(Mailbox.due_at), end=mailboxes.end),
-        Task("new mail", listener, 1.0, end=listener.end),
+        Task("mailboxes", mailboxes, watches=("mailbox",), due=_first(Mailbox.due_at), end=mailboxes.end),
+        Task("new mail", listener, watches=("mailbox", "credential"), wake=listener.wake, end=listener.end),
         Task("reminders", remind_due, watches=("message",), due=_first(Message.follow_up_at)),
         Task("consents over", lapse, watches=("consent_entry",), due=_first(ConsentEntry.valid_until)),
         Task(
@@ -127,7 +129,7 @@ def tasks(house: House) -> list[Task]:
             due=_first(TrackingPause.due_at, col(TrackingPause.decided_at).is_(None)),
         ),
         Task("sweep", sweep, 600.0),
-        Task("erasures of before a restore", replay_erasures, REPLAY_SECONDS),
+        Task("erasures of before a restore", replay_erasures, ONCE),
     ]
 
 
@@ -180,7 +182,7 @@ class Worker:
         with suppress(DBAPIError):  # the database is away: the heartbeat registers as well
             register(self._house)
         for task in self._table:
-            subscription = self._house.database.wakeups.subscribe(task.watches)
+            subscription = self._house.database.wakeups.subscribe(task.watches, task.wake)
             self._subscriptions.append(subscription)
             self._begin(task.what, self._go_on, task, subscription)
         self._begin("heartbeat", self._live)

@@ -70,6 +70,7 @@ def upgrade() -> None:
     op.create_index("ix_hit_evidence_at", "hit_evidence", ["at"], **_only("source IS NOT NULL"))
     op.create_index("ix_consent_entry_words", "consent_entry", ["at"], **_only("salt IS NOT NULL"))
     op.create_index("ix_recipient_erased", "recipient", ["erased_at"], **_only("erased_at IS NOT NULL"))
+    op.create_index("ix_user_session_seen", "user_session", ["seen_at"], **_only("address_digest IS NOT NULL"))
     op.create_index(op.f("ix_user_session_expires_at"), "user_session", ["expires_at"])
     op.create_index("ix_tracking_view_day", "tracking_view", ["day"])
 

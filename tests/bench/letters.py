@@ -66,7 +66,7 @@ def parsed_per_second() -> float:
 def filled(house: House, letters: int) -> Arrivals:
     """A mailbox with so many letters: ten per sender, days apart, every fourth a repeat; and those of the robot."""
     with house.database.session_scope() as session:
-        user = User(email="seller@seller.example", name="Seller")
+        user = User(email="inbox@seller.example", name="Seller")
         session.add(user)
     inbox = connected(house, user)
     keys = Letter.__table__.metadata.tables["enquiry_key"]  # type: ignore[attr-defined]

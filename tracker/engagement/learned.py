@@ -80,11 +80,9 @@ def learn_scanners(house: House) -> int:
 
 
 def _candidates() -> Any:
-    enough = columns(col(ScannerProof.network)).group_by(col(ScannerProof.network))
+    proofs = columns(func.count()).where(col(ScannerProof.network) == col(ScannerNetwork.digest)).scalar_subquery()
     return select(ScannerNetwork.digest).where(
-        col(ScannerNetwork.checked_at).is_(None),
-        col(ScannerNetwork.person_at).is_(None),
-        col(ScannerNetwork.digest).in_(enough.having(func.count() >= MESSAGES_TO_LEARN)),
+        col(ScannerNetwork.checked_at).is_(None), col(ScannerNetwork.person_at).is_(None), proofs >= MESSAGES_TO_LEARN
     )
 
 

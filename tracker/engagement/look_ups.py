@@ -78,7 +78,7 @@ def _wanted(session: Session) -> Sequence[Any]:
         columns(col(HitEvidence.event_id), col(Event.public_id), col(HitEvidence.sealed))
         .join(Event, col(Event.id) == col(HitEvidence.event_id))
         .where(col(HitEvidence.look_up_since).is_not(None))
-        .order_by(col(HitEvidence.event_id).desc())
+        .order_by(col(HitEvidence.look_up_since).desc())
     )
     return session.connection().execute(statement.limit(BATCH)).all()
 

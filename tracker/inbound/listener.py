@@ -11,10 +11,12 @@ memory than all the rest of it. Only opening takes time, so a few threads do tha
 import logging
 import random
 import selectors
+import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from queue import Empty, SimpleQueue
@@ -43,8 +45,10 @@ class Pace:
     """Seconds, unless it says otherwise."""
 
     round: float = 0.5
-    look: float = 5.0
-    """Between two looks at the rows: who switched a mailbox off or changed it is heard of."""
+    """While something is going on at a line."""
+    idle_round: float = 5.0
+    look: float = 30.0
+    """Between two looks at the rows when no change of them was heard of."""
     renew: float = 9 * 60.0
     """IDLE is said again after so long: RFC 2177 asks for it within 29 minutes, routers forget a silent line sooner."""
     answer: float = 30.0
@@ -97,15 +101,28 @@ class Listener:
         self._next_login: dict[str, float] = {}
         self._look_at = 0.0
         self._ended = False
+        self._wake_ends: tuple[socket.socket, socket.socket] | None = None
+
+    def wake(self) -> None:
+        """Rows have changed, a line was opened, or it is time to stop: the round that waits ends. From any thread."""
+        if self._wake_ends is not None:
+            with suppress(OSError):
+                self._wake_ends[1].send(b"!")
 
     def __call__(self, house: House) -> int:
         """One round. Returns how many mailboxes are listened to."""
         if not self._most:
             return 0
+        if self._wake_ends is None:
+            self._wake_ends = socket.socketpair()
+            for end in self._wake_ends:
+                end.setblocking(False)
+            self._selector.register(self._wake_ends[0], selectors.EVENT_READ)
         if time.monotonic() >= self._look_at:
             self._look(house)
         self._open(house)
-        self._wait(self._pace.round if self._all or self._leaving else 0.0)
+        if self._all or self._leaving:
+            self._wait(self._pace.round if self._is_busy() else self._pace.idle_round)
         self._take_opened(house)
         for listened in list(self._all.values()):
             self._mind(house, listened)
@@ -122,8 +139,14 @@ class Listener:
             self._wait(0.1)
         self._take_opened(house)
         self._selector.close()
+        for end in self._wake_ends or ():
+            end.close()
         for listened in ours:
             listening.let_go(house, listened.lease)
+
+    def _is_busy(self) -> bool:
+        """Whether some line is not simply waiting for news."""
+        return bool(self._leaving) or any(each.ear is None or each.news_at is not None for each in self._all.values())
 
     def _look(self, house: House) -> None:
         """What is ours still, and what is to be had. Raises what the database raises; then the lines simply go on."""
@@ -163,6 +186,7 @@ class Listener:
             opened.close()
         else:
             self._opened.put((listened, opened))
+            self.wake()
 
     def _take_opened(self, house: House) -> None:
         while True:
@@ -204,10 +228,12 @@ class Listener:
         """For news at any line; those of TLS may have some that the selector does not see."""
         ears = {listened.ear for listened in self._all.values() if listened.ear} | self._leaving.keys()
         more = {ear for ear in ears if ear.has_more}
-        if not ears:
-            time.sleep(seconds)
-            return
         ready = {key.data for key, _ in self._selector.select(0.0 if more else seconds)}
+        if None in ready:
+            ready.discard(None)
+            assert self._wake_ends is not None
+            self._wake_ends[0].recv(4096)
+            self._look_at = 0.0
         for ear in ready | more:
             ear.hear()
         for ear, until in list(self._leaving.items()):

@@ -12,6 +12,7 @@ from tracker.consent import GENESIS
 from tracker.db import UtcDateTime, now
 
 _ERASED = text("erased_at IS NOT NULL")
+_PLACED = text("address_digest IS NOT NULL")
 _HAS_WORDS = text("salt IS NOT NULL")
 
 
@@ -64,6 +65,7 @@ class UserSession(SQLModel, table=True):
     """A sign-in on one browser. The cookie holds the token, we hold its digest."""
 
     __tablename__ = "user_session"
+    __table_args__ = (Index("ix_user_session_seen", "seen_at", sqlite_where=_PLACED, postgresql_where=_PLACED),)
 
     id: int | None = Field(default=None, primary_key=True)
     user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")

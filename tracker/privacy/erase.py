@@ -253,9 +253,8 @@ def _tombstone(session: Session, subject: Subject, actor: str, text: str) -> Era
 def raw_of_erased() -> ColumnElement[bool]:
     """Bodies of messages that had still to be sent to others when somebody was erased, and now are: their raw bytes may go."""
     here = col(MessageBody.message_id)
-    of_erased = (
-        select(Delivery.message_id).join(Recipient).where(col(Recipient.erased_at).is_not(None), Delivery.address == "")
-    )
+    erased = select(Recipient.id).where(col(Recipient.erased_at).is_not(None))
+    of_erased = select(Delivery.message_id).where(col(Delivery.recipient_id).in_(erased), Delivery.address == "")
     waits = exists().where(col(Delivery.message_id) == here, col(Delivery.status).in_(_WAITING))
     is_filed_later = exists().where(col(Message.id) == here, col(Message.sent_copy).in_(("wanted", "later")))
     return here.in_(of_erased) & col(MessageBody.raw).is_not(None) & ~waits & ~is_filed_later

@@ -1,6 +1,6 @@
 """What serves for hours or days and is thrown away whatever a workspace prefers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -51,14 +51,14 @@ class Expiry:
         session.exec(gone.where(self.over))
 
 
-def expire(house: House, expiries: Iterable[Expiry]) -> None:
-    """Carries out what is due, in one transaction; writes nothing when nothing is."""
+def expire(house: House, expiries: Sequence[Expiry]) -> None:
+    """Carries them out in one transaction, in their order, since one may make another due; writes nothing when none is due."""
     with house.database.reading() as session:
-        due = [expiry for expiry in expiries if expiry.is_due(session)]
-    if due:
-        with house.database.session_scope() as session:
-            for expiry in due:
-                expiry.carry_out(session)
+        if not any(expiry.is_due(session) for expiry in expiries):
+            return
+    with house.database.session_scope() as session:
+        for expiry in expiries:
+            expiry.carry_out(session)
 
 
 def sweep_short_lived(house: House) -> None:

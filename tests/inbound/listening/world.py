@@ -18,7 +18,7 @@ from tracker.models import MailboxListening
 from tracker.worker import Task, Worker
 
 QUICK = Pace(
-    round=0.05, look=0.1, gather=0.2, between_runs=0.5, between_logins=0.0, pause=0.05, longest_pause=0.1
+    round=0.05, idle_round=0.2, look=1.0, gather=0.2, between_runs=0.5, between_logins=0.0, pause=0.05, longest_pause=0.1
 )  # fmt: skip
 IDLING = "IMAP4rev1 UIDPLUS ID AUTH=PLAIN IDLE"
 
@@ -26,7 +26,9 @@ IDLING = "IMAP4rev1 UIDPLUS ID AUTH=PLAIN IDLE"
 @contextmanager
 def working(house: House, pace: Pace = QUICK, most: int = 100) -> Iterator[None]:
     runs, listener = Mailboxes(accept_all), Listener(most, pace)
-    worker = Worker(house, [Task("runs", runs, 0.1, end=runs.end), Task("new mail", listener, 0.1, end=listener.end)])
+    changes = ("mailbox", "credential")
+    listening = Task("new mail", listener, 0.1, watches=changes, wake=listener.wake, end=listener.end)
+    worker = Worker(house, [Task("runs", runs, 0.1, end=runs.end), listening])
     worker.start()
     try:
         yield

@@ -1,0 +1,93 @@
+"""At rest: an installation where nothing happens writes nothing, and takes no lock to find that out."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, event
+
+from tests.houses import People
+from tests.inbound.listening.world import IDLING
+from tests.inbound.mail_world import checked, fresh_address, mailbox_on
+from tests.servers import SmtpSink, wait_until
+from tests.servers_nasty import nasty_imap
+from tracker.house import House
+from tracker.web.feed import Hub, Listener
+from tracker.worker import Worker
+
+SECONDS = 8.0
+
+
+class Transactions:
+    """How many transactions began, by whether they may write."""
+
+    def __init__(self) -> None:
+        self.writing = self.reading = 0
+
+    def note(self, connection: Connection) -> None:
+        if connection.get_execution_options().get("inkling_reads", False):
+            self.reading += 1
+        else:
+            self.writing += 1
+
+
+@contextmanager
+def counted(house: House) -> Iterator[Transactions]:
+    transactions = Transactions()
+    event.listen(house.database.engine, "begin", transactions.note)
+    try:
+        yield transactions
+    finally:
+        event.remove(house.database.engine, "begin", transactions.note)
+
+
+@contextmanager
+def open_page(house: House, user_id: int) -> Iterator[None]:
+    """Somebody's page listens to the feed."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    hub, listener = Hub(house), Listener(user_id)
+    asyncio.run_coroutine_threadsafe(hub.join(listener), loop).result(10)
+    try:
+        yield
+    finally:
+
+        async def leave() -> None:
+            hub.leave(listener)
+            await asyncio.sleep(0.1)
+
+        asyncio.run_coroutine_threadsafe(leave(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def is_quiet(house: House, seconds: float = 2.0) -> bool:
+    with counted(house) as transactions:
+        time.sleep(seconds)
+    return transactions.writing == 0
+
+
+def test_an_idle_worker_writes_nothing_but_its_heartbeat(house: House, people: People, smtp_sink: SmtpSink) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    with nasty_imap(capabilities=IDLING) as server:
+        posts = [mailbox_on(house, alice, server, fresh_address()) for _ in range(3)]
+        for post in posts:
+            assert checked(post) == "active"
+            post.sync()
+        worker = Worker(house)
+        worker.start()
+        try:
+            with open_page(house, alice.id or 0):
+                wait_until(lambda: len(server.idling) == 3, 30)
+                wait_until(lambda: is_quiet(house), 60)
+                with counted(house) as transactions:
+                    time.sleep(SECONDS)
+        finally:
+            worker.stop()
+    assert transactions.writing <= 1, "a heartbeat, at most"
+    assert transactions.reading < 40, "looks by the clock are a safety net, seconds apart"
