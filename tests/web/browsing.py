@@ -1,6 +1,6 @@
 """A real browser that is signed in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page
@@ -15,13 +15,16 @@ OpenAs = Callable[..., Page]
 
 
 @pytest.fixture(name="open_as")
-def signed_in_browser(house: House, address: str, open_page: Pages) -> OpenAs:
-    """`open_as(alice, "/mail")`: a page of somebody who is signed in."""
+def signed_in_browser(house: House, address: str, open_page: Pages) -> Iterator[OpenAs]:
+    """`open_as(alice, "/mail")`: a page of somebody who is signed in. No script of ours may fail."""
+    failures: list[str] = []
 
     def open_(user: User, path: str, *, scripts: bool = True, viewport: tuple[int, int] = (1280, 800)) -> Page:
         page = open_page(base_url=address, scripts=scripts, viewport=viewport)
+        page.on("pageerror", lambda error: failures.append(str(error)))
         page.context.add_cookies([{"name": COOKIE, "value": session_token(house, user), "url": address}])
         page.goto(path)
         return page
 
-    return open_
+    yield open_
+    assert failures == []

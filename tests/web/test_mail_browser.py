@@ -1,12 +1,13 @@
 """The list in a real browser: pointing, keys, touch, endless scrolling, and following what happens."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.web.browsing import OpenAs, signed_in_browser
-from tests.web.mail_world import ANNA, GALLERY, Written, write
+from tests.web.mail_world import ANNA, GALLERY, Seen, Written, write
 from tracker.house import House
 from tracker.models import Message, User
 from tracker.notify import announce
@@ -97,13 +98,33 @@ def test_what_happens_shows_itself_and_the_focus_stays(house: House, alice: User
     page = open_as(alice, "/mail")
     page.keyboard.press("j")
     page.keyboard.press("j")
-    with house.database.session_scope() as session:
-        row = session.get_one(Message, first.id)
-        row.opens = 4
-        session.add(row)
-        announce(session, alice.id or 0, "message", row.public_id)
+    happens(house, first, opens=4)
     expect(page.locator(".mark.solid")).to_have_text("4")
     expect(page.locator(".mail-open:focus")).to_contain_text("second")
+
+
+def test_what_is_unfolded_or_being_picked_on_a_message_stays(house: House, alice: User, open_as: OpenAs) -> None:
+    seen = (Seen("open", "human", 60),)
+    (one,) = write(house, alice, Written("x", (ANNA,), seen=seen))
+    page = open_as(alice, f"/mail/{one.public_id}")
+    page.get_by_text("Why we think so").click()
+    happens(house, one, muted=True)
+    expect(page.get_by_role("button", name="Unmute")).to_be_visible()
+    expect(page.get_by_role("button", name="This was not a person")).to_be_visible()
+    page.get_by_text("Remind me").first.click()
+    page.get_by_label("Remind me if there is no reply").select_option("7")
+    page.get_by_label("Remind me if there is no reply").focus()
+    happens(house, one, muted=False)
+    page.wait_for_timeout(1000)
+    expect(page.get_by_label("Remind me if there is no reply")).to_have_value("7")
+
+
+def happens(house: House, message: Message, **changes: Any) -> None:
+    with house.database.session_scope() as session:
+        row = session.get_one(Message, message.id)
+        row.sqlmodel_update(changes)
+        session.add(row)
+        announce(session, row.user_id, "message", row.public_id)
 
 
 def test_the_frame_is_as_tall_as_its_mail_and_runs_nothing(house: House, alice: User, open_as: OpenAs) -> None:

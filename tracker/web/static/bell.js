@@ -3,12 +3,12 @@
 // Pages that want to follow listen on the document:
 //   document.addEventListener("inkling:feed", (event) => event.detail)   // {kind: "notification"|"message"|"letter", id}
 // and after a gap, when anything may have changed: {kind: "gap"}.
+import { refresh as refreshPart } from "./live.js";
 import { isOn, showOnDesktop } from "./ring.js";
 
 const bell = document.querySelector("[data-bell]");
 const badge = document.querySelector("[data-bell-count]");
 const panel = document.querySelector("[data-bell-panel]");
-const page = document.querySelector("[data-bell-page]");
 const title = document.title.replace(/^\(.*?\) /, "");
 const tabs = new BroadcastChannel("inkling-feed");
 let last = document.body.dataset.feedAfter, leads = false;
@@ -24,22 +24,7 @@ async function refresh() {
   bell.setAttribute("aria-label", bell.dataset.label.replace("{}", unread));
   document.title = unread ? `(${short}) ${title}` : title;
   if (leads) showOnDesktop(newest);
-  if (panel.matches(":popover-open")) await fill();
-  if (page) location.search.includes("before") || fillPage();
-}
-
-async function fill() {
-  const answer = await fetch("/notifications/panel");
-  if (!answer.ok) return;
-  const focused = panel.contains(document.activeElement) && document.activeElement.closest("form")?.getAttribute("action");
-  panel.innerHTML = await answer.text();
-  if (focused) panel.querySelector(`form[action="${CSS.escape(focused)}"] button`)?.focus();
-}
-
-async function fillPage() {
-  const answer = await fetch(location.href);
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-bell-page]");
-  if (answer.ok && fresh) page.replaceChildren(...fresh.childNodes);
+  if (panel.matches(":popover-open")) await refreshPart(panel);
 }
 
 let waiting;
@@ -71,7 +56,7 @@ addEventListener("pageshow", (event) => { if (event.persisted) told({ kind: "gap
 bell.addEventListener("click", async (event) => {
   event.preventDefault();
   if (panel.matches(":popover-open")) { panel.hidePopover(); return; }
-  await fill();
+  await refreshPart(panel);
   panel.showPopover();
   panel.querySelector("button")?.focus();
 });
@@ -83,5 +68,5 @@ panel.addEventListener("submit", async (event) => {
   if (!event.target.matches("[data-bell-readings]")) return;
   event.preventDefault();
   await fetch(event.target.action, { method: "POST", body: new URLSearchParams() });
-  await refresh();
+  told({ kind: "gap" });
 });

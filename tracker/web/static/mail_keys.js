@@ -1,14 +1,12 @@
 // The list by keyboard: j and k move, o opens, r replies; and the manners of the filter.
+import { areOn, isTyping } from "./single_keys.js";
+
 const list = document.querySelector("[data-list]");
 const filter = document.querySelector("[data-filter]");
 
-// Single keys act unless somebody types, or has switched them off in the list that "?" opens.
-const keysAct = (event) => localStorage.getItem("inkling-keys") !== "off" && !event.defaultPrevented && !event.isComposing
-  && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest?.("input, textarea, select, [contenteditable], dialog");
-
 // --- j and k move, o opens, r replies
 document.addEventListener("keydown", (event) => {
-  if (!keysAct(event)) return;
+  if (isTyping(event) || !areOn()) return;
   const all = [...list.querySelectorAll("[data-row]")], at = all.findIndex((row) => row.contains(document.activeElement));
   const go = (row) => { row?.querySelector(".mail-open").focus(); row?.scrollIntoView({ block: "nearest" }); };
   if (event.key === "j") go(all[at < 0 ? 0 : at + 1]);

@@ -1,0 +1,59 @@
+// Parts of a page that change by themselves. Without scripts they are as new as the page.
+//   data-part="URL"   where it is served alone; empty: it is taken out of the page
+//   data-when="load"  fetched once the page is there; "feed": whenever something happens
+//   data-every="4"    again after so many seconds while something inside has data-waits,
+//   data-tries="14"   at most so often
+// The focus and what is unfolded stay. A part that has changed says so by the event "inkling:live".
+const waiting = new Map(), stale = new Set();
+
+const isBusy = (part) => document.hidden
+  || part.querySelector("input:focus, select:focus, textarea:focus, [aria-describedby='activity-tip']");
+const itemOf = (details) => details.closest("[data-row]")?.dataset.row ?? details.firstElementChild.textContent;
+
+function soon(part, milliseconds = 300) {
+  clearTimeout(waiting.get(part));
+  waiting.set(part, setTimeout(refresh, milliseconds, part));
+}
+
+export async function refresh(part) {
+  if (isBusy(part)) { stale.add(part); return; }
+  stale.delete(part);
+  const { part: url, tries } = part.dataset;
+  const answer = await fetch(url || location.href, { redirect: "error" }).catch(() => null);
+  if (!answer?.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = url ? page.body : page.querySelector("[data-part='']");
+  if (fresh) replace(part, fresh);
+  if (tries) part.dataset.tries -= 1;
+  if (tries !== "0") again(part);
+}
+
+function again(part) {
+  if (part.dataset.every && part.querySelector("[data-waits]")) soon(part, part.dataset.every * 1000);
+}
+
+function replace(part, fresh) {
+  const focus = part.contains(document.activeElement) && selectorOf(document.activeElement);
+  const open = new Set([...part.querySelectorAll("details[open]")].map(itemOf));
+  if ("isLonger" in part.dataset) {  // older rows were added to it: change rows in their places
+    for (const row of fresh.querySelectorAll("[data-row]"))
+      part.querySelector(`[data-row="${CSS.escape(row.dataset.row)}"]`)?.replaceWith(row);
+  } else part.replaceChildren(...fresh.childNodes);
+  for (const details of part.querySelectorAll("details")) if (open.has(itemOf(details))) details.open = true;
+  if (focus) part.querySelector(focus)?.focus({ preventScroll: true });
+  part.dispatchEvent(new CustomEvent("inkling:live", { bubbles: true }));
+}
+
+// The same element in a fresh copy of the part.
+function selectorOf(element) {
+  const name = ["id", "data-activity", "href"].find((name) => element.hasAttribute(name));
+  if (name) return `[${name}="${CSS.escape(element.getAttribute(name))}"]`;
+  const form = element.closest("form");
+  return form && `form[action="${CSS.escape(form.getAttribute("action"))}"] ${element.localName}`;
+}
+
+const partsOf = (when) => document.querySelectorAll(`[data-part][data-when~="${when}"]`);
+document.addEventListener("inkling:feed", () => partsOf("feed").forEach((part) => soon(part)));
+document.addEventListener("visibilitychange", () => { if (!document.hidden) stale.forEach((part) => soon(part)); });
+partsOf("load").forEach(refresh);
+partsOf("feed").forEach(again);

@@ -1,0 +1,20 @@
+// One mail: what is looked at counts as read, and the frame that shows it is as tall as what is in it.
+const page = document.querySelector("[data-reading]");
+const read = () => { if (!document.hidden) fetch(page.dataset.reading, { method: "POST", body: new URLSearchParams() }); };
+document.addEventListener("visibilitychange", read);
+page.addEventListener("inkling:live", read);
+read();
+
+const frame = document.querySelector("[data-mail-frame]");
+function fit() {
+  const inside = frame.contentDocument?.documentElement;
+  if (!inside?.querySelector("body")) return;
+  frame.style.height = "80px";
+  frame.style.height = `${Math.min(Math.max(inside.scrollHeight, 80) + 2, 20_000)}px`;
+}
+if (frame) {
+  let width = 0;
+  frame.addEventListener("load", fit);
+  new ResizeObserver(() => { if (frame.clientWidth !== width) { width = frame.clientWidth; fit(); } }).observe(frame);
+  if (frame.contentDocument?.readyState === "complete") fit();
+}
