@@ -68,7 +68,6 @@ def letter(request: Request, user: User) -> Response:
     context = {
         "shown": shown,
         "sandbox": SANDBOX,
-        "html": html,
         "remote_images": bool(html and has_remote_images(html)),
         "with_images": request.query_params.get("images") == "1",
         "category_words": category_words,

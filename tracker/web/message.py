@@ -93,7 +93,6 @@ def message(request: Request, user: User) -> Response:
         "sandbox": SANDBOX,
         "eye": eye_of(found),
         "link": link_of(found),
-        "html": html,
         "remote_images": bool(html and has_remote_images(html)),
         "with_images": request.query_params.get("images") == "1",
         "rule_words": rule_words,

@@ -155,8 +155,8 @@ def _show(
         "more_url": "",
         "given": given or {},
         "errors": errors or {},
-        "states": {state: words for state, words in CONSENT_WORDS.items() if state != State.UNKNOWN},
-        "channels": {channel: CHANNEL_WORDS[channel] for channel in _BY_HAND},
+        "states": [(state, _(words)) for state, words in CONSENT_WORDS.items() if state != State.UNKNOWN],
+        "channels": [(channel, _(CHANNEL_WORDS[channel])) for channel in _BY_HAND],
         "consent_words": consent_words,
     }
     return render(request, "recipient.html", context, 422 if errors else 200)
