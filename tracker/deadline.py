@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Self
 
+LOOKS_EVERY = 0.5
+
 
 class Deadline:
     """Cuts the connections given to :meth:`watch` once its time is over; reading from them then fails.
@@ -20,29 +22,23 @@ class Deadline:
         self._lock = threading.Lock()
         self._connections: list[socket.socket] = []
         self.is_over = False
-        self._start(seconds)
+        self._end = time.monotonic() + seconds
+        self._closed = threading.Event()
+        threading.Thread(target=self._wait, name="deadline", daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._timer.cancel()
+            self._closed.set()
             connections, self._connections = self._connections, []
         for connection in connections:
             connection.close()
 
-    @property
-    def left(self) -> float:
-        """Seconds until it is over."""
-        return max(0.0, self._end - time.monotonic())
-
     def restart(self, seconds: float) -> None:
         """So many seconds from now instead. What is over stays over."""
-        with self._lock:
-            self._timer.cancel()
-            if not self.is_over:
-                self._start(seconds)
+        self._end = time.monotonic() + seconds
 
     def watch(self, connection: socket.socket) -> None:
         with self._lock:
@@ -58,11 +54,12 @@ class Deadline:
                 with suppress(OSError):  # it ended by itself
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def _start(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-        self._timer = threading.Timer(seconds, self.end)
-        self._timer.daemon = True
-        self._timer.start()
+    def _wait(self) -> None:
+        """In a thread of its own. It looks now and then: to tell it of each new end would cost more than a hand-over does."""
+        while (left := self._end - time.monotonic()) > 0:
+            if self._closed.wait(min(left, LOOKS_EVERY)):
+                return
+        self.end()
 
 
 class Shutdown:

@@ -49,7 +49,8 @@ def note(house: House, lease: HeldLease, outcome: Outcome, problem: ConnectError
     """
     for pause in (*_WRITE_AGAIN, None):
         try:
-            _note(house, lease, outcome, problem)
+            with house.database.session_scope() as session:
+                write_outcome(house, session, lease, outcome, problem)
             return
         except DBAPIError as error:
             if pause is None:
@@ -58,18 +59,20 @@ def note(house: House, lease: HeldLease, outcome: Outcome, problem: ConnectError
             time.sleep(pause)
 
 
-def _note(house: House, lease: HeldLease, outcome: Outcome, problem: ConnectError | None) -> None:
-    with house.database.session_scope() as session:
-        if not house.leases.release(session, lease):
-            log.warning("delivery %s: another worker has taken it over", lease.subject)
-            return
-        delivery = session.get(Delivery, int(lease.subject), with_for_update=True)
-        if delivery is None:
-            return
-        _apply(session, delivery, outcome)
-        _settle(session, {delivery.message_id})
-        if problem is not None:
-            _account_broken(session, session.get_one(Account, delivery.account_id), problem)
+def write_outcome(
+    house: House, session: Session, lease: HeldLease, outcome: Outcome, problem: ConnectError | None = None
+) -> None:
+    """The same, once, in a transaction that may do more."""
+    if not house.leases.release(session, lease):
+        log.warning("delivery %s: another worker has taken it over", lease.subject)
+        return
+    delivery = session.get(Delivery, int(lease.subject), with_for_update=True)
+    if delivery is None:
+        return
+    _apply(session, delivery, outcome)
+    _settle(session, {delivery.message_id})
+    if problem is not None:
+        _account_broken(session, session.get_one(Account, delivery.account_id), problem)
 
 
 def defer_account(house: House, account: Account, lease: HeldLease, error: ConnectError) -> None:

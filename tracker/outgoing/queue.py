@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import func
 from sqlalchemy import select as columns
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, col, select
 
 from tracker.connect import ConnectError
@@ -27,9 +27,9 @@ from tracker.outgoing.accounts import TROUBLED, smtp_server
 from tracker.outgoing.asking import personal_copy
 from tracker.outgoing.copies import Copy, make_copy
 from tracker.outgoing.footer_words import footer_for
-from tracker.outgoing.outcomes import account_works, defer_account, is_due, is_due_of, note
+from tracker.outgoing.outcomes import account_works, defer_account, is_due, is_due_of, note, write_outcome
 from tracker.outgoing.policy import tighten
-from tracker.outgoing.rates import HANDED_OVER, WAITING, defer, send_quota
+from tracker.outgoing.rates import HANDED_OVER, WAITING, defer, hold_quota, send_quota
 from tracker.preferences import preference
 from tracker.sentences import Sentence
 from tracker.smtp_submission import OPENING_SECONDS, Outcome, SmtpConnection, deferred, smtp
@@ -42,10 +42,12 @@ _CANDIDATES = 5
 
 @dataclass(frozen=True)
 class ClaimedCopy:
-    """A copy that is ours to hand over."""
+    """A copy that is ours to hand over; ``problem`` says why it could not be composed, if so."""
 
     lease: HeldLease
     address: str
+    raw: bytes = b""
+    problem: str = ""
 
 
 def send_due(house: House) -> int:
@@ -78,7 +80,7 @@ def send_for_account(house: House, account_id: int | None, shutdown: Shutdown) -
     """One turn: so many copies over one connection, each composed when its time has come. Returns how many were tried."""
     with house.database.reading() as session:
         account = session.get(Account, account_id) if account_id is not None else None
-    claimed = _claim(house, account_id)
+    claimed = _claim(house, account)
     if claimed is None:
         return 0
     if account is None or account.removed_at is not None:
@@ -110,60 +112,72 @@ def _hand_over_in_turn(
     claimed: ClaimedCopy | None = first
     works, turn = account.state == "works", Turn(shutdown)
     while claimed is not None:
-        problem = _hand_over(house, account, connection, claimed, shutdown)
+        outcome, problem = _hand_over(house, account, connection, claimed)
+        turn.done += 1
+        if problem is not None and shutdown.is_requested:  # it was we who cut the connection
+            _give_back(house, claimed)
+            break
+        if turn.is_over or problem is not None or not connection.is_open:
+            note(house, claimed.lease, outcome, problem)
+            claimed = None
+        else:
+            claimed = _note_and_claim(house, account, claimed, outcome)
         if problem is None and not works:
             account_works(house, account.id)
             works = True
-        turn.done += 1
-        ends = turn.is_over or problem is not None or not connection.is_open
-        claimed = None if ends else _claim(house, account.id)
     return turn.done
 
 
 def _hand_over(
-    house: House, account: Account, connection: SmtpConnection, claimed: ClaimedCopy, shutdown: Shutdown
-) -> ConnectError | None:
-    """Hands one copy over and writes down what became of it. Returns what is wrong with the connection."""
-    problem = None
+    house: House, account: Account, connection: SmtpConnection, claimed: ClaimedCopy
+) -> tuple[Outcome, ConnectError | None]:
+    """What became of one copy, and what is wrong with the connection, if so."""
+    if claimed.problem:
+        return Outcome(DeliveryStatus.DEFERRED, claimed.problem), None
     try:
-        try:
-            outcome = connection.hand_over(account.address, claimed.address, _compose(house, claimed))
-        except ConnectError as error:
-            outcome, problem = deferred(error), error
-        except DBAPIError:
-            raise
-        except Exception as error:  # whatever is wrong with one copy, the others go on
-            log.error("delivery %s: %s: %s", claimed.lease.subject, type(error).__name__, error)
-            text = Sentence("Something went wrong inside Inkling: %(problem)s", problem=type(error).__name__)
-            outcome = Outcome(DeliveryStatus.DEFERRED, text)
-        if problem is not None and shutdown.is_requested:  # it was we who cut the connection
-            _give_back(house, claimed)
-        else:
-            note(house, claimed.lease, outcome, problem)
-        return problem
+        return connection.hand_over(account.address, claimed.address, claimed.raw), None
+    except ConnectError as error:
+        return deferred(error), error
     except BaseException:
         _give_back(house, claimed)
         raise
 
 
-def _claim(house: House, account_id: int | None) -> ClaimedCopy | None:
-    """The next copy of the account; None when there is none, or it has sent enough for now. Writes nothing in vain."""
-    ids = select(Delivery.id).where(is_due_of(account_id, now())).order_by(col(Delivery.next_try_at), col(Delivery.id))
-    with house.database.reading() as session:
-        if session.exec(ids.limit(1)).first() is None:
-            return None
+def _note_and_claim(house: House, account: Account, claimed: ClaimedCopy, outcome: Outcome) -> ClaimedCopy | None:
+    """Writes one outcome down and takes the next copy, in one transaction: each costs the disk as much as a hand-over does."""
+    try:
+        with house.database.session_scope() as session:
+            hold_quota(session, account)
+            write_outcome(house, session, claimed.lease, outcome)
+            session.flush()
+            return _claim_in(house, session, account)
+    except SQLAlchemyError:  # what the server said is written in any case
+        note(house, claimed.lease, outcome)
+        return None
+
+
+def _claim(house: House, account: Account | None) -> ClaimedCopy | None:
+    """The next copy of the account, as it goes out; None when there is none, or it has sent enough for now."""
     with house.database.session_scope() as session:
-        moment = now()
-        if account_id is not None and (quota := send_quota(session, account_id, moment)).wait:
-            defer(session, account_id, moment, quota)
-            return None
-        for id_ in session.exec(ids.limit(_CANDIDATES)).all():
-            if (lease := house.leases.claim(session, HANDED_OVER, id_)) is None:
-                continue
-            delivery = session.get(Delivery, id_, with_for_update=True)
-            if delivery is not None and delivery.status in WAITING and delivery.next_try_at is not None:
-                return ClaimedCopy(lease, delivery.address)
-            house.leases.release(session, lease)  # somebody has just handed it over, or taken it back
+        if account is not None:
+            hold_quota(session, account)
+        return _claim_in(house, session, account)
+
+
+def _claim_in(house: House, session: Session, account: Account | None) -> ClaimedCopy | None:
+    moment, account_id = now(), account.id if account is not None else None
+    if account is not None and (quota := send_quota(session, account, moment)).wait:
+        defer(session, account, moment, quota)
+        return None
+    due = select(Delivery.id).where(is_due_of(account_id, moment))
+    due = due.order_by(col(Delivery.next_try_at), col(Delivery.id)).limit(_CANDIDATES)
+    for id_ in session.exec(due).all():
+        if (lease := house.leases.claim(session, HANDED_OVER, id_)) is None:
+            continue
+        delivery = session.get(Delivery, id_, with_for_update=True)
+        if delivery is not None and delivery.status in WAITING and delivery.next_try_at is not None:
+            return _composed(house, session, lease, delivery)
+        house.leases.release(session, lease)  # somebody has just handed it over, or taken it back
     return None
 
 
@@ -180,16 +194,21 @@ def _first_due(moment: datetime) -> Any:
     return first.correlate(Account).scalar_subquery()
 
 
-def _compose(house: House, claimed: ClaimedCopy) -> bytes:
+def _composed(house: House, session: Session, lease: HeldLease, delivery: Delivery) -> ClaimedCopy:
     """The copy as it goes out. The policy is tightened by consent as it is now, and then frozen."""
-    with house.database.session_scope() as session:
-        delivery = session.get_one(Delivery, int(claimed.lease.subject))
-        before = delivery.opens_on, delivery.clicks_on
+    before = delivery.opens_on, delivery.clicks_on
+    try:
         tighten(session, house, [delivery])
         raw = _copy_of(house, session, delivery).raw
         if (delivery.opens_on, delivery.clicks_on) != before:
             _count_tracked(session, delivery.message_id)
-        return raw
+        return ClaimedCopy(lease, delivery.address, raw)
+    except SQLAlchemyError:
+        raise
+    except Exception as error:  # whatever is wrong with one copy, the others go on
+        log.error("delivery %s: %s: %s", delivery.public_id, type(error).__name__, error)
+        text = Sentence("Something went wrong inside Inkling: %(problem)s", problem=type(error).__name__)
+        return ClaimedCopy(lease, delivery.address, problem=text)
 
 
 def _copy_of(house: House, session: Session, delivery: Delivery) -> Copy:

@@ -34,17 +34,23 @@ def limits_of(account: Account) -> tuple[int, int]:
     return minute or 0, day or 0
 
 
-def send_quota(session: Session, account_id: int, moment: datetime) -> SendQuota:
-    """The account is held until the transaction ends, so that two workers cannot both take the last place."""
-    minute, day = limits_of(session.get_one(Account, account_id))
+def hold_quota(session: Session, account: Account) -> None:
+    """Until the transaction ends no other worker takes a place of a limited account. To be called before anything is written."""
+    if any(limits_of(account)):
+        session.get_one(Account, account.id, with_for_update=True)
+
+
+def send_quota(session: Session, account: Account, moment: datetime) -> SendQuota:
+    """To be asked while :func:`hold_quota` holds."""
+    minute, day = limits_of(account)
     if not minute and not day:
         return SendQuota()
-    session.get_one(Account, account_id, with_for_update=True)
+    assert account.id is not None
     minute_text = Sentence("Waits: this account sends at most %(count)s messages a minute.", count=minute)
     day_text = Sentence("Waits: this account sends at most %(count)s messages a day.", count=day)
-    under_way = _under_way(session, account_id)
+    under_way = _under_way(session, account.id)
     quotas = [
-        SendQuota(_wait(session, account_id, moment, limit - under_way, span), text)
+        SendQuota(_wait(session, account.id, moment, limit - under_way, span), text)
         for limit, span, text in ((minute, MINUTE, minute_text), (day, DAY, day_text))
         if limit
     ]
@@ -67,8 +73,8 @@ def _wait(session: Session, account_id: int, moment: datetime, limit: int, span:
     return max(LEAST_WAIT, oldest + span - moment) if oldest else LEAST_WAIT
 
 
-def defer(session: Session, account_id: int, moment: datetime, quota: SendQuota) -> None:
+def defer(session: Session, account: Account, moment: datetime, quota: SendQuota) -> None:
     """What is due of this account waits, in its order, and says why."""
-    due = (col(Delivery.account_id) == account_id) & (col(Delivery.next_try_at) <= moment)
+    due = (col(Delivery.account_id) == account.id) & (col(Delivery.next_try_at) <= moment)
     waits = update(Delivery).where(due, col(Delivery.status).in_(WAITING))
     session.exec(waits.values(next_try_at=moment + quota.wait, reply=quota.reason))
