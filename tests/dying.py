@@ -11,7 +11,7 @@ from sqlmodel import update
 
 from tracker.db import now
 from tracker.house import House
-from tracker.models import Lease
+from tracker.lease import Lease
 
 Moment = Literal["before_commit", "after_commit"]
 _DIE = """

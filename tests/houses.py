@@ -14,13 +14,13 @@ from sqlalchemy import Dialect
 from sqlalchemy.util import LRUCache
 
 from tests.servers import Postgresql, SmtpSink
+from tracker.account_servers import set_secret
 from tracker.addresses import Mailbox
 from tracker.consent import MEASURED, Proof, Purpose, State
 from tracker.db import Database, now
 from tracker.house import House, open_house
 from tracker.ledger import record_consent
 from tracker.models import Account, Message, User
-from tracker.outgoing.accounts import set_secret
 from tracker.outgoing.draft import Draft
 from tracker.outgoing.send import accept
 from tracker.recipients import find_or_make

@@ -8,8 +8,7 @@ from sqlmodel import Session
 
 from tracker.db import now
 from tracker.house import House
-from tracker.lease import Leases
-from tracker.models import Lease
+from tracker.lease import Lease, Leases
 
 
 def hold(house: House, kind: str, subject: object, seconds: float = 300.0, process: str = "elsewhere") -> None:

@@ -18,9 +18,9 @@ from tracker import notify
 from tracker.db import now
 from tracker.digest import send_due, set_hour
 from tracker.house import House
-from tracker.lease import Leases
+from tracker.lease import Lease, Leases
 from tracker.message_ids import NOTICE_HEADER, is_notice
-from tracker.models import Account, Delivery, Event, Lease, Message, User
+from tracker.models import Account, Delivery, Event, Message, User
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 

@@ -11,8 +11,9 @@ from sqlmodel import select, update
 from tracker import processes
 from tracker.db import now
 from tracker.house import House
-from tracker.lease import RENEWED_EVERY, HeldLease, Leases, is_free
-from tracker.models import Lease, Process, User
+from tracker.lease import RENEWED_EVERY, HeldLease, Lease, Leases, is_free
+from tracker.models import User
+from tracker.processes import Process
 
 
 def claimed(house: House, leases: Leases, subject: object = 7) -> HeldLease | None:

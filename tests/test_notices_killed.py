@@ -12,8 +12,8 @@ from tests.servers import SmtpSink, wait_until
 from tests.web.letters_world import make_mailbox
 from tracker.db import now
 from tracker.house import House
-from tracker.lease import Leases
-from tracker.models import FeedItem, Lease, Mailbox, Notice, Notification, User
+from tracker.lease import Lease, Leases
+from tracker.models import FeedItem, Mailbox, Notice, Notification, User
 from tracker.notices.outbox import tell_due
 from tracker.notify import add_notice
 

@@ -19,9 +19,11 @@ from tests.servers import SmtpSink, wait_until
 from tests.servers_slow_smtp import dripping_smtp
 from tracker.db import now
 from tracker.house import House
-from tracker.models import Delivery, Lease, Process
+from tracker.lease import Lease
+from tracker.models import Delivery
 from tracker.outgoing.account_pool import AccountPool
 from tracker.outgoing.queue import accounts_due, send_for_account
+from tracker.processes import Process
 from tracker.worker import ONCE, Task, Worker, pause, tasks
 
 ROOT = Path(__file__).resolve().parent.parent

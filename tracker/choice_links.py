@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import cache
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from itsdangerous.signer import Signer
+
+from tracker.house import House
 
 PATH = "/r/"
 """How the addresses of these pages begin."""
@@ -92,3 +95,18 @@ class ChoiceLinks:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+@cache
+def links_of(keys: tuple[str, ...]) -> ChoiceLinks:
+    """The links that these keys sign, the newest key first."""
+    return ChoiceLinks(keys)
+
+
+def choice_links(house: House) -> ChoiceLinks:
+    return links_of(tuple(house.ring.keys))
+
+
+def choice_url(house: House, link: ChoiceLink) -> str:
+    """A recipient's own page. It lives where pixel and links live: that host is open to everybody, the pages need not be."""
+    return f"{house.settings.tracking_url}{PATH}{choice_links(house).token(link)}"

@@ -10,16 +10,16 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from tracker.account_servers import submit_from, working_account
 from tracker.db import now
 from tracker.digest_letter import Digest, Item, write_letter
 from tracker.house import House
 from tracker.lease import HeldLease, is_free
 from tracker.locale import gettext as _
 from tracker.locale import ngettext, speaking
-from tracker.models import Account, Delivery, Event, Message, Notification, User
+from tracker.models import Delivery, Event, Message, Notification, User
 from tracker.notification_rules import next_clock
 from tracker.notify import zone_of
-from tracker.outgoing.accounts import submit_from
 
 log = logging.getLogger(__name__)
 
@@ -106,12 +106,6 @@ def _note(house: House, claim: _Claim, sent: bool) -> None:
         else:
             user.digest_at = now() + LATER
         session.add(user)
-
-
-def working_account(session: Session, user: User) -> Account | None:
-    """The person's first account whose last test or hand-over went well."""
-    mine = (col(Account.user_id) == user.id) & col(Account.removed_at).is_(None) & (col(Account.state) == "works")
-    return session.exec(select(Account).where(mine).order_by(col(Account.id)).limit(1)).first()
 
 
 # --- what happened

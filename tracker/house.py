@@ -9,8 +9,6 @@ from urllib.parse import urlsplit
 
 from pixel.settings import load_or_make_keys
 from pixel.tokens import Tokens, click_path, open_path
-from tracker.choice_links import ChoiceLink, ChoiceLinks
-from tracker.consent import Ceiling, ceiling_of
 from tracker.db import Database
 from tracker.lease import Leases
 from tracker.secrets import KeyRing
@@ -36,11 +34,6 @@ class House:
         """``host`` or ``host:port`` of our own addresses, as they stand in links."""
         return frozenset(urlsplit(url).netloc.lower() for url in (self.settings.base_url, self.settings.tracking_url))
 
-    @cached_property
-    def ceiling(self) -> Ceiling:
-        """What the operator allows at most."""
-        return ceiling_of(self.settings.tracking_ceiling)
-
     def pixel_url(self, delivery: str) -> str:
         return self.settings.tracking_url + open_path(self.tokens.open(delivery))
 
@@ -50,14 +43,6 @@ class House:
     def trap_url(self, delivery: str) -> str:
         """The hidden link of a copy; it looks like every other link of ours."""
         return self.settings.tracking_url + click_path(self.tokens.trap(delivery))
-
-    @cached_property
-    def choices(self) -> ChoiceLinks:
-        return ChoiceLinks(self.ring.keys)
-
-    def choice_url(self, link: ChoiceLink) -> str:
-        """A recipient's own page. It lives where pixel and links live: that host is open to everybody, the pages need not be."""
-        return f"{self.settings.tracking_url}/r/{self.choices.token(link)}"
 
     def may_connect(self, address: str) -> bool:
         """Whether a mail server may live at this IP address: public, or in a network the operator allowed."""

@@ -15,16 +15,29 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, String, Table, cast, delete, exists, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, col, select
+from sqlmodel import Field, Session, SQLModel, col, select
 
-from tracker.db import Database, now
-from tracker.models import Lease
+from tracker.db import Database, UtcDateTime, now
 
 DURATION = timedelta(minutes=4)
 """How long after its holder's last sign of life a subject is free again."""
 RENEWED_EVERY = timedelta(minutes=1)
 LONGEST = timedelta(hours=6)
 """After so long a lease is not renewed any more, whatever its holder still does."""
+
+
+class Lease(SQLModel, table=True):
+    """A process works at a subject until a moment, and nobody else does: see :class:`Leases`."""
+
+    kind: str = Field(primary_key=True, max_length=32)
+    """What is done with the subject, such as ``delivery``."""
+    subject: str = Field(primary_key=True, max_length=255)
+    token: str = Field(max_length=16)
+    """Of the holder, another one for every claim."""
+    process: str = Field(max_length=16, index=True)
+    until: datetime = Field(sa_type=UtcDateTime)
+
+
 _LEASE: Table = Lease.__table__  # type: ignore[attr-defined]
 
 

@@ -13,7 +13,6 @@ from sqlmodel import Session, col, select, update
 
 from tracker.addresses import domain_of
 from tracker.consent import (
-    GENESIS,
     Event,
     Jurisdiction,
     Proof,
@@ -33,6 +32,7 @@ from tracker.consent import (
 from tracker.counting.among import among
 from tracker.db import now
 from tracker.models import ConsentEntry, NoticeText, Recipient
+from tracker.models.people import GENESIS
 from tracker.preferences import preference, workspace_pack
 from tracker.values import value
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlmodel import Session, select
 
-from tracker.choice_links import ChoiceLink, LinkKind
+from tracker.choice_links import ChoiceLink, LinkKind, choice_links
 from tracker.consent import MEASURED, Pack, Proof, Purpose, State, no_after
 from tracker.consent_notice import CONTROL, NOTICE, VERSION, notice
 from tracker.db import now
@@ -45,7 +45,7 @@ class LinkHolder:
 
 def holder_of(session: Session, house: House, token: str) -> LinkHolder:
     """Refuses a link that is none of ours or was changed."""
-    link = house.choices.read(token)
+    link = choice_links(house).read(token)
     query = select(Recipient).where(Recipient.public_id == link.recipient) if link else None
     recipient = session.exec(query).first() if query is not None else None
     if link is None or recipient is None:
@@ -97,7 +97,7 @@ def _check_grant(house: House, holder: LinkHolder, page_value: str, is_sender: b
         why_not = Sentence(
             "By this link one can say no at any time, but not yes. Have a fresh link mailed to you below. Nothing was changed."
         )
-    elif not house.choices.made_by_page(page_value, holder.token, holder.recipient.ledger_entries):
+    elif not choice_links(house).made_by_page(page_value, holder.token, holder.recipient.ledger_entries):
         why_not = Sentence(
             "This page was open for long, or something was said meanwhile. Look at it again and choose. Nothing was changed."
         )

@@ -4,8 +4,9 @@ from typing import Any
 
 from sqlmodel import Session, select
 
-from tracker.consent import ASK_AGAIN_AFTER, Ceiling, CeilingError, Pack
+from tracker.consent import ASK_AGAIN_AFTER, Ceiling, CeilingError, Pack, ceiling_of
 from tracker.db import now
+from tracker.house import House
 from tracker.models import PolicyChange, Preference
 from tracker.sentences import ActionError, Sentence
 
@@ -46,6 +47,11 @@ def set_preference(session: Session, name: str, value: Any, by: int | None = Non
         raise KeyError(name)
     session.info.pop(_READ, None)
     session.merge(Preference(name=name, value=value, changed_at=now(), changed_by=by))
+
+
+def operator_ceiling(house: House) -> Ceiling:
+    """What the operator allows at most."""
+    return ceiling_of(house.settings.tracking_ceiling)
 
 
 def workspace_pack(session: Session) -> Pack:

@@ -6,21 +6,38 @@ of hosts are not looked at: containers may bear the same one.
 
 import os
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from sqlmodel import Session, col, delete, select
+from sqlalchemy import JSON, BigInteger
+from sqlmodel import Field, Session, SQLModel, col, delete, select
 
-from tracker.db import now
+from tracker.db import UtcDateTime, now
 from tracker.house import House
 from tracker.lease import free_leases_of
-from tracker.models import Process
 
 HEARTBEAT = timedelta(minutes=1)
 GONE_AFTER = timedelta(minutes=3)
 """A process that has said nothing for so long is not there."""
 FORGOTTEN_AFTER = timedelta(hours=1)
 _PROC = Path("/proc")
+
+
+class Process(SQLModel, table=True):
+    """A process that works, and when it last said that it lives."""
+
+    id: str = Field(primary_key=True, max_length=16)
+    place: str = Field(max_length=100)
+    """The space that its number belongs to: boot and process namespace of a machine; empty where that is not known."""
+    number: int
+    """As the system numbers processes."""
+    started: int = Field(sa_type=BigInteger)
+    """The system's own note of its start, since numbers are given again."""
+    started_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    tasks: Any = Field(default_factory=dict, sa_type=JSON)
+    """What each of its tasks last failed with, by name; empty for those that work."""
 
 
 def register(house: House) -> None:

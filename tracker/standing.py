@@ -11,7 +11,7 @@ from tracker.consent import MEASURED, Ceiling, Facts, Pack, Purpose, accepted_gr
 from tracker.house import House
 from tracker.ledger import Standing
 from tracker.models import Account, Message, User
-from tracker.preferences import preference, workspace_pack
+from tracker.preferences import operator_ceiling, preference, workspace_pack
 from tracker.values import value
 
 
@@ -66,8 +66,8 @@ class Workspace:
 def workspace(session: Session, house: House) -> Workspace:
     """The rules as they are now."""
     return Workspace(
-        ceiling=house.ceiling,
-        pack=house.ceiling.lowered(workspace_pack(session)),
+        ceiling=operator_ceiling(house),
+        pack=operator_ceiling(house).lowered(workspace_pack(session)),
         least_grade=str(preference(session, "accepted_grades")),
         footer=bool(preference(session, "footer")),
         roles=dict(preference(session, "role_rules")),

@@ -14,8 +14,9 @@ from tests.servers import free_port
 from tracker.consent import Pack, Purpose, State
 from tracker.db import now
 from tracker.ledger import record_consent
-from tracker.models import Account, Mailbox, Process, User
+from tracker.models import Account, Mailbox, User
 from tracker.preferences import set_policy
+from tracker.processes import Process
 from tracker.recipients import find_or_make
 
 

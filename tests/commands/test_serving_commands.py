@@ -15,11 +15,11 @@ from sqlmodel import select
 from pixel.tokens import new_public_id
 from tests.commands.inkling import Inkling
 from tests.servers import free_port, wait_until
-from tracker.choice_links import ChoiceLink, LinkKind
+from tracker.choice_links import ChoiceLink, LinkKind, choice_url
 from tracker.db import now
 from tracker.house import House
-from tracker.models import Process
 from tracker.outgoing.host_health import problem_of
+from tracker.processes import Process
 from tracker.recipients import find_or_make
 
 
@@ -73,7 +73,7 @@ def _look_at_own_page(house: House, tracking: str) -> None:
     """All that the page names lives under the tracking address; its form answers there too."""
     with house.database.session_scope() as session:
         anna = find_or_make(session, "anna@client.example", "Anna")
-    url = house.choice_url(ChoiceLink(LinkKind.OWN, anna.public_id, "", now().date()))
+    url = choice_url(house, ChoiceLink(LinkKind.OWN, anna.public_id, "", now().date()))
     page = httpx.get(url)
     assert page.status_code == 200
     named = {urljoin(url, name) for name in re.findall(r'(?:href|src|action)="([^"#][^"]*)"', page.text)}

@@ -17,8 +17,9 @@ from tracker.inbound.fetching import Mailboxes
 from tracker.inbound.mailbox_input import CredentialsChange
 from tracker.inbound.mailboxes import credential_changed, remove_mailbox
 from tracker.inbound.timetable import AT_ONCE_PER_HOST, back_off, claim_due, next_run
-from tracker.models import Mailbox, Process
+from tracker.models import Mailbox
 from tracker.preferences import set_preference
+from tracker.processes import Process
 
 
 def test_the_next_run_counts_from_when_this_one_was_planned() -> None:

@@ -17,7 +17,8 @@ from tracker import smtp_submission
 from tracker.db import now
 from tracker.deadline import Shutdown
 from tracker.house import House
-from tracker.models import Account, Delivery, Lease, Message
+from tracker.lease import Lease
+from tracker.models import Account, Delivery, Message
 from tracker.outgoing.account_pool import AccountPool, WaitingAccount
 from tracker.outgoing.queue import accounts_due, send_for_account
 from tracker.worker import Task, Worker

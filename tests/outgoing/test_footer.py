@@ -12,7 +12,7 @@ from tests.houses import HTML, People
 from tests.outgoing.edits import restore
 from tests.outgoing.test_rewrite_quoted import DATA, LEAVE, MARKS, PIXEL, read, tracked
 from tests.servers import SmtpSink
-from tracker.choice_links import LinkKind
+from tracker.choice_links import LinkKind, choice_links
 from tracker.consent import Purpose
 from tracker.house import House
 from tracker.models import Delivery, MessageBody, Recipient, User
@@ -182,7 +182,7 @@ def test_tracked_copies_have_it_and_untracked_ones_have_nothing(
     assert "see which links of this message are followed" in html_of(copies["kim@client.example"])
     for address in ("anna@client.example", "kim@client.example"):
         url = html_of(copies[address]).partition("/r/")[2].partition('"')[0]
-        link = house.choices.read(url)
+        link = choice_links(house).read(url)
         assert link is not None
         assert (link.kind, link.recipient, link.copy) == (LinkKind.COPY, persons[address], ids[address])
         assert address not in url

@@ -18,12 +18,12 @@ from tests.servers import Authority, SmtpSink, free_port, silent_server
 from tracker.addresses import Mailbox
 from tracker.db import now
 from tracker.house import House
-from tracker.models import Delivery, HostHealth, Message, Notification, Process
+from tracker.models import Delivery, HostHealth, Message, Notification
 from tracker.outgoing.draft import Draft
 from tracker.outgoing.host_health import HostCheck, host_problem, problem_of
 from tracker.outgoing.queue import send_due
 from tracker.outgoing.send import plan
-from tracker.processes import register
+from tracker.processes import Process, register
 
 ANNA = "anna@client.example"
 

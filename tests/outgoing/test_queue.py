@@ -12,16 +12,16 @@ from sqlmodel import Session, col, select, update
 from tests.houses import People
 from tests.servers import SmtpSink, free_port, smtp_sink, wait_until
 from tracker import notify
+from tracker.account_servers import set_secret
 from tracker.addresses import Mailbox
 from tracker.consent import Pack, State
 from tracker.db import now
 from tracker.house import House
-from tracker.lease import Leases
+from tracker.lease import Lease, Leases
 from tracker.limits import MAX_GIVE_UP_HOURS
-from tracker.models import Account, Delivery, Lease, Message, MessageBody, Notification, TrackedLink, User
+from tracker.models import Account, Delivery, Message, MessageBody, Notification, TrackedLink, User
 from tracker.outgoing import queue
 from tracker.outgoing.account_check import check_account
-from tracker.outgoing.accounts import set_secret
 from tracker.outgoing.copies import Copy, make_copy
 from tracker.outgoing.draft import Draft
 from tracker.outgoing.footer import Footer

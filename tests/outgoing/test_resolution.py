@@ -13,7 +13,7 @@ from tracker.ledger import record_consent
 from tracker.models import Account, Delivery, Message, PolicyChange, Recipient, User
 from tracker.outgoing.draft import SendError
 from tracker.outgoing.policy import tighten
-from tracker.preferences import change_rule, set_policy
+from tracker.preferences import change_rule, operator_ceiling, set_policy
 from tracker.sentences import ActionError
 
 ANNA = "anna@client.example"
@@ -47,7 +47,7 @@ def test_what_is_above_the_ceiling_is_refused_and_not_quietly_lowered(people: Pe
     assert rules_of(people.house, low.send(alice, ANNA, track_opens=False, track_links=True)) == ("ceiling", "granted")
     assert rules_of(people.house, low.send(alice, ANNA)) == ("ceiling", "granted"), "a default is no wish"
     with people.house.database.session_scope() as session, pytest.raises(ActionError, match="INKLING_TRACKING_CEILING"):
-        set_policy(session, Pack.NOTICE, "our customers know us", ceiling=low.house.ceiling)
+        set_policy(session, Pack.NOTICE, "our customers know us", ceiling=operator_ceiling(low.house))
 
 
 def test_a_ceiling_that_came_later_lowers_the_policy(people: People, alice: User) -> None:

@@ -10,16 +10,16 @@ from sqlmodel import col, select, update
 from tests.houses import People, opened_house
 from tests.servers import Authority, Dovecot, SmtpSink, wait_until
 from tests.servers_nasty import drip, nasty_imap
+from tracker.account_servers import set_secret
 from tracker.connect import Server
 from tracker.db import now
 from tracker.house import House
 from tracker.imap_session import imap
-from tracker.lease import Leases
+from tracker.lease import Lease, Leases
 from tracker.mail_folders import folder_for
-from tracker.models import Account, Lease, Message, MessageBody, User
+from tracker.models import Account, Message, MessageBody, User
 from tracker.outgoing.account_check import check_account
 from tracker.outgoing.account_pool import AccountPool
-from tracker.outgoing.accounts import set_secret
 from tracker.outgoing.queue import send_due
 from tracker.outgoing.sent_copy import WANTED, _is_due, accounts_with_copies, append_due, file_for_account
 

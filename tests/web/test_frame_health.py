@@ -12,7 +12,8 @@ from tests.houses import People
 from tests.web.conftest import server
 from tracker.db import now
 from tracker.house import House
-from tracker.models import ApiToken, Mailbox, Process, Role, User
+from tracker.models import ApiToken, Mailbox, Role, User
+from tracker.processes import Process
 from tracker.secrets import token_digest
 
 

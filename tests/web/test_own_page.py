@@ -20,7 +20,7 @@ from tests.web.browsing import OpenAs, signed_in_browser  # noqa: F401  (fixture
 from tests.web.conftest import ClientOf
 from tests.web.mail_world import Seen, To, Written, agree, make_account, write
 from tests.web.reading import every, only, said
-from tracker.choice_links import ChoiceLink, LinkKind
+from tracker.choice_links import ChoiceLink, LinkKind, choice_links
 from tracker.consent import MEASURED, State
 from tracker.db import now
 from tracker.house import House
@@ -54,7 +54,7 @@ def path_of(house: House, kind: LinkKind = LinkKind.COPY, age: int = 0, which: i
     link = ChoiceLink(
         kind, anna.public_id, copies[which].public_id if copies else "", now().date() - timedelta(days=age)
     )
-    return f"/r/{house.choices.token(link)}"
+    return f"/r/{choice_links(house).token(link)}"
 
 
 def states(house: House) -> list[State]:

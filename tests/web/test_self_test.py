@@ -7,10 +7,10 @@ import pytest
 
 from tests.servers import Authority, Dovecot, Pages, SmtpSink
 from tests.web.conftest import ClientOf, session_token
+from tracker.account_servers import set_secret
 from tracker.db import now
 from tracker.house import House
 from tracker.models import Account, User
-from tracker.outgoing.accounts import set_secret
 from tracker.outgoing.self_test import has_arrived, read_test, send_test
 from tracker.web.visits import COOKIE
 

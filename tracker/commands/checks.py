@@ -14,13 +14,13 @@ from tracker.commands.houses import bare_house
 from tracker.db import NewerDatabase, now
 from tracker.house import House
 from tracker.ledger_audit import broken_chains, ledger_length
-from tracker.models import Account, Mailbox, MailboxState, Process
+from tracker.models import Account, Mailbox, MailboxState
 from tracker.outgoing.domain_advice import Publish
 from tracker.outgoing.domain_records import advice_for
 from tracker.outgoing.host_health import problem_of
 from tracker.outgoing.sending_services import link_rewriter
-from tracker.preferences import workspace_pack
-from tracker.processes import GONE_AFTER
+from tracker.preferences import operator_ceiling, workspace_pack
+from tracker.processes import GONE_AFTER, Process
 from tracker.settings import read_settings
 
 
@@ -85,7 +85,7 @@ def _policy(house: House) -> list[Finding]:
     """A policy that was chosen before the ceiling was set still stands in the database, and is lowered wherever it is used."""
     with house.database.reading() as session:
         chosen = workspace_pack(session)
-    in_force = house.ceiling.lowered(chosen)
+    in_force = operator_ceiling(house).lowered(chosen)
     if in_force == chosen:
         return [Finding("consent policy", True, chosen.value)]
     text = f"“{chosen}” was chosen and lies above INKLING_TRACKING_CEILING; “{in_force}” is in force. Choose it in the settings too"

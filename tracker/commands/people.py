@@ -12,8 +12,8 @@ from tracker.commands import CommandError
 from tracker.commands.houses import wired_house
 from tracker.models import ApiToken, User
 from tracker.outgoing.accounts import confirm_accounts
+from tracker.preferences import operator_ceiling, set_preference
 from tracker.preferences import set_policy as choose_policy
-from tracker.preferences import set_preference
 
 
 def add_user(words: argparse.Namespace) -> int:
@@ -75,7 +75,7 @@ def revoke_token(words: argparse.Namespace) -> int:
 def set_policy(words: argparse.Namespace) -> int:
     """Chooses the consent policy of the workspace."""
     with wired_house() as house, house.database.session_scope() as session:
-        choose_policy(session, words.policy, words.reason, ceiling=house.ceiling)
+        choose_policy(session, words.policy, words.reason, ceiling=operator_ceiling(house))
     print(f"The consent policy is “{words.policy}”.")
     return 0
 

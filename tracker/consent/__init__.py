@@ -5,7 +5,7 @@ is frozen when the message is sent and may only tighten afterwards.
 """
 
 from tracker.consent.ceiling import Ceiling, CeilingError, ceiling_of
-from tracker.consent.chain import GENESIS, chain_digest, proof_digest
+from tracker.consent.chain import chain_digest, proof_digest
 from tracker.consent.jurisdiction import Jurisdiction, jurisdiction_of
 from tracker.consent.moves import Event, Terms, accepted_grades, check_move, in_force_until, no_after, present_state
 from tracker.consent.packs import looser_points, rules_for
@@ -27,7 +27,6 @@ __all__ = [
     "ASK_AGAIN_AFTER",
     "BASES",
     "CHANNELS",
-    "GENESIS",
     "GRADES",
     "MEASURED",
     "RULES",

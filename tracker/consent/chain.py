@@ -11,9 +11,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-GENESIS = "0" * 64
-"""What stands before the first entry."""
-
 
 def chain_digest(previous: str, facts: Mapping[str, Any]) -> str:
     """SHA-256 over the previous entry's digest and this entry's facts in canonical JSON."""

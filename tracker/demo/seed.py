@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from sqlmodel import Session, select
 
+from tracker.account_servers import set_secret
 from tracker.addresses import Mailbox
 from tracker.consent import MEASURED, Proof, State
 from tracker.db import now
@@ -13,7 +14,6 @@ from tracker.demo.world import World
 from tracker.house import House
 from tracker.ledger import record_consent
 from tracker.models import Account, ApiToken, Recipient, User
-from tracker.outgoing.accounts import set_secret
 from tracker.outgoing.draft import Draft
 from tracker.outgoing.send import accept
 from tracker.preferences import set_preference

@@ -17,8 +17,8 @@ from tracker.db import now
 from tracker.house import House
 from tracker.inbound.timetable import being_read
 from tracker.inbound.timetable import is_free as is_not_read
-from tracker.lease import HeldLease, is_free, is_held
-from tracker.models import Credential, Lease, Mailbox, MailboxFolder, MailboxListening, MailboxState
+from tracker.lease import HeldLease, Lease, is_free, is_held
+from tracker.models import Credential, Mailbox, MailboxFolder, MailboxListening, MailboxState
 
 LEASE = "listening"
 

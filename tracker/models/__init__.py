@@ -1,5 +1,7 @@
 """The rows, by subject. Importing this package registers every table."""
 
+import tracker.lease
+import tracker.processes  # noqa: F401  (their tables)
 from tracker.models.activity import (
     DrainCursor,
     Event,
@@ -60,7 +62,7 @@ from tracker.models.people import (
     UserSession,
 )
 from tracker.models.privacy import Erasure, TrackingView
-from tracker.models.running import Job, Lease, Process
+from tracker.models.running import Job
 from tracker.models.submission import Submission
 from tracker.models.templates import Template
 
@@ -86,7 +88,6 @@ __all__ = [
     "HostHealth",
     "IdempotencyKey",
     "Job",
-    "Lease",
     "Letter",
     "LetterAttachment",
     "LetterBody",
@@ -108,7 +109,6 @@ __all__ = [
     "PendingAction",
     "PolicyChange",
     "Preference",
-    "Process",
     "Recipient",
     "Role",
     "ScannerNetwork",

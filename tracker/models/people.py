@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import JSON, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from tracker.consent import GENESIS
 from tracker.db import UtcDateTime, now
 
 _ERASED = text("erased_at IS NOT NULL")
@@ -19,6 +18,10 @@ _HAS_WORDS = text("salt IS NOT NULL")
 def public_id() -> str:
     """64 random bits as 11 characters of base64url: what the outside may see of a row."""
     return secrets.token_urlsafe(8)
+
+
+GENESIS = "0" * 64
+"""What the first entry of a ledger has before it."""
 
 
 class Role(StrEnum):

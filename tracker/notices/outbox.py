@@ -12,8 +12,8 @@ from typing import NamedTuple
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from tracker.account_servers import submit_from, working_account
 from tracker.db import now
-from tracker.digest import working_account
 from tracker.house import House
 from tracker.inbound.canonical import canonical
 from tracker.lease import HeldLease, is_free
@@ -22,7 +22,6 @@ from tracker.models import Account, DeliveryStatus, Letter, Mailbox, Notice, Rol
 from tracker.notices.letter import write_notice
 from tracker.notices.words import MAILED, notice_words
 from tracker.notify import add_notice, notify
-from tracker.outgoing.accounts import submit_from
 from tracker.smtp_submission import Outcome
 
 log = logging.getLogger(__name__)

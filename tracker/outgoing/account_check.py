@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from imapclient.exceptions import IMAPClientError
 from sqlmodel import Session, col, select, update
 
+from tracker.account_servers import imap_server, smtp_server
 from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.house import House
 from tracker.imap_session import imap
 from tracker.mail_folders import folder_for
 from tracker.models import Account, Delivery, DeliveryStatus, Message
-from tracker.outgoing.accounts import imap_server, smtp_server, state_after
+from tracker.outgoing.accounts import state_after
 from tracker.sentences import Sentence
 from tracker.smtp_submission import SmtpConnection, smtp
 

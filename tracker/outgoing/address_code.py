@@ -8,12 +8,12 @@ from email.utils import formatdate, make_msgid
 
 from sqlmodel import Session
 
+from tracker.account_servers import submit_from
 from tracker.addresses import domain_of
 from tracker.db import now
 from tracker.house import House
 from tracker.locale import gettext as _
 from tracker.models import Account
-from tracker.outgoing.accounts import submit_from
 from tracker.sentences import ActionError, Sentence
 
 DIGITS = 8

@@ -11,7 +11,7 @@ from datetime import timedelta
 from sqlmodel import Session, col, select
 
 from tracker.addresses import Mailbox
-from tracker.choice_links import ChoiceLink, LinkKind
+from tracker.choice_links import ChoiceLink, LinkKind, choice_url
 from tracker.consent import MEASURED, MoveError, Proof, State
 from tracker.consent_notice import NOTICE, VERSION, controller, notice
 from tracker.db import now
@@ -190,7 +190,7 @@ def personal_copy(session: Session, house: House, message: Message, body: Messag
     """The copy of such a message with its recipient's own link in place; everything else as in the row."""
     kind = LinkKind.ASK if message.personal_link == "ask" else LinkKind.OWN
     recipient = session.get_one(Recipient, delivery.recipient_id)
-    url = house.choice_url(ChoiceLink(kind, recipient.public_id, delivery.public_id, now().date()))
+    url = choice_url(house, ChoiceLink(kind, recipient.public_id, delivery.public_id, now().date()))
     return build_message(
         NewMessage(
             sender=Mailbox(message.from_address, message.from_name),

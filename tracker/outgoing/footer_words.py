@@ -6,7 +6,7 @@ from datetime import date
 
 from sqlmodel import Session
 
-from tracker.choice_links import ChoiceLink, LinkKind
+from tracker.choice_links import ChoiceLink, LinkKind, choice_url
 from tracker.house import House
 from tracker.locale import N_, speaking
 from tracker.locale import gettext as _
@@ -38,7 +38,7 @@ def footer_for(session: Session, house: House, delivery: Delivery, html: str, da
         label = _("What is seen, and how to stop it")
     mark = mark_of(f"{words} {label}")
     link = ChoiceLink(LinkKind.COPY, recipient.public_id, delivery.public_id, day, mark)
-    return Footer(words, label, house.choice_url(link))
+    return Footer(words, label, choice_url(house, link))
 
 
 def language_of(html: str) -> str:

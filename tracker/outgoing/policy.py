@@ -16,7 +16,7 @@ from tracker.models import Account, Delivery, Recipient, User
 from tracker.mx import families, fill
 from tracker.outgoing.draft import Draft, SendError
 from tracker.outgoing.host_health import host_problem
-from tracker.preferences import preference
+from tracker.preferences import operator_ceiling, preference
 from tracker.recipients import find_all
 from tracker.standing import Person, Sender, Workspace, measured_by, senders_of, workspace
 
@@ -48,7 +48,7 @@ def check_wishes(house: House, draft: Draft) -> None:
     ):
         try:
             if wanted:
-                house.ceiling.check_wish(purpose)
+                operator_ceiling(house).check_wish(purpose)
         except CeilingError as error:
             raise SendError(field, "above_ceiling", error.sentence) from None
 

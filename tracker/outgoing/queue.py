@@ -16,6 +16,7 @@ from sqlalchemy import select as columns
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, col, select
 
+from tracker.account_servers import smtp_server
 from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.deadline import Deadline, Shutdown
@@ -23,7 +24,7 @@ from tracker.house import House
 from tracker.lease import HeldLease
 from tracker.models import Account, Delivery, DeliveryStatus, Message, MessageBody, TrackedLink
 from tracker.outgoing.account_pool import Turn, WaitingAccount
-from tracker.outgoing.accounts import TROUBLED, smtp_server
+from tracker.outgoing.accounts import TROUBLED
 from tracker.outgoing.asking import personal_copy
 from tracker.outgoing.copies import Copy, make_copy
 from tracker.outgoing.footer_words import footer_for

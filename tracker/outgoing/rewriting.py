@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from sqlmodel import Session
 from turbohtml import parse
 
+from tracker.choice_links import choice_links
 from tracker.house import House
 from tracker.outgoing.footer import without_footers
 from tracker.outgoing.hidden_link import without_traps
@@ -57,7 +58,7 @@ def is_own_trap(house: House, url: str) -> bool:
 
 def choice_mark(house: House, url: str) -> str | None:
     """The mark in the address of a recipient's page, on any host we ever had; None for any other URL."""
-    link = house.choices.read_url(url)
+    link = choice_links(house).read_url(url)
     return link.mark if link else None
 
 
@@ -109,7 +110,7 @@ def find_links(
     # What is asked for is only whether the rewriter would take the link, so any address does for an answer.
     found = rewrite(html, lambda url, _: None if url in untracked else "https://example.invalid/", None, leave=leave)
     return tuple(
-        link for link in found.links if not is_own_trap(house, link.url) and not house.choices.read_url(link.url)
+        link for link in found.links if not is_own_trap(house, link.url) and not choice_links(house).read_url(link.url)
     )
 
 

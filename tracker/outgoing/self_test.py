@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
+from tracker.account_servers import imap_server, submit_from
 from tracker.addresses import domain_of
 from tracker.connect import ConnectError
 from tracker.house import House
 from tracker.imap_session import imap
 from tracker.mail_folders import folder_for
 from tracker.models import Account
-from tracker.outgoing.accounts import imap_server, submit_from
 from tracker.outgoing.domain_advice import Advice
 from tracker.sentences import ActionError, Sentence
 

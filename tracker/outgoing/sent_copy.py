@@ -18,6 +18,7 @@ from sqlalchemy import select as columns
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select, update
 
+from tracker.account_servers import imap_server
 from tracker.connect import ConnectError
 from tracker.db import now
 from tracker.deadline import Deadline, Shutdown
@@ -29,7 +30,7 @@ from tracker.mail_folders import folder_for
 from tracker.models import Account, Message, MessageBody
 from tracker.notify import announce
 from tracker.outgoing.account_pool import Turn, WaitingAccount
-from tracker.outgoing.accounts import TROUBLED, imap_server
+from tracker.outgoing.accounts import TROUBLED
 from tracker.sentences import Sentence, Told
 from tracker.smtp_submission import CONTENT_SECONDS, OPENING_SECONDS, SLOWEST_BYTES
 

@@ -16,14 +16,13 @@ from tracker.models import (
     HitAside,
     HitEvidence,
     IdempotencyKey,
-    Process,
     ScannerNetwork,
     ScannerProof,
     SignInFailure,
     Submission,
     UserSession,
 )
-from tracker.processes import FORGOTTEN_AFTER
+from tracker.processes import FORGOTTEN_AFTER, Process
 
 FEED_KEPT = timedelta(days=1)
 IDEMPOTENCY_KEPT = timedelta(days=1)

@@ -23,6 +23,7 @@ from tracker.outgoing.rewriting import without_ours
 from tracker.outgoing.send import accept
 from tracker.outgoing.templates import find_usable, usable
 from tracker.ownership import find_owned, owned
+from tracker.preferences import operator_ceiling
 from tracker.web.auth import action, page
 from tracker.web.compose_plan import plan_of, want_exchangers
 from tracker.web.compose_start import (
@@ -61,7 +62,7 @@ def compose(request: Request, user: User) -> Response:
     """An empty form; with ``reply`` an answer to a message, with ``letter`` to a letter, with ``to`` a recipient, with ``template``
     a template's words. Nothing is kept before something is typed."""
     with house(request).database.reading() as session:
-        typed = under_ceiling(house(request).ceiling, _start(session, user, request.query_params))
+        typed = under_ceiling(operator_ceiling(house(request)), _start(session, user, request.query_params))
         return _form(request, session, user, typed, None)
 
 

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tracker import notify
-from tracker.digest import working_account
+from tracker.account_servers import working_account
 from tracker.locale import gettext as _
 from tracker.locale import ngettext
 from tracker.models import Letter, Mailbox, Message, Notification, Recipient, TrackingPause, User

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from tracker.choice_links import LinkKind
+from tracker.choice_links import LinkKind, choice_links
 from tracker.consent import MEASURED
 from tracker.consent_notice import controller, notice
 from tracker.db import now
@@ -169,7 +169,9 @@ def _show(request: Request, *, done: str = "", problem: str = "", status: int = 
             "on": {purpose.value: is_on(session, states[purpose]) for purpose in MEASURED},
             "state_words": {p.value: _(CONSENT_WORDS[states[p]]) for p in MEASURED},
             "may_agree": holder.may_agree and getattr(request.state, "user", None) is None,
-            "value": here.choices.page_value(holder.token, holder.recipient.ledger_entries) if holder.may_agree else "",
+            "value": choice_links(here).page_value(holder.token, holder.recipient.ledger_entries)
+            if holder.may_agree
+            else "",
             "copies": _copies(session, holder),
             "periods": periods(session),
             "evidence_days": here.settings.evidence_days,

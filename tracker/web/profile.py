@@ -9,6 +9,7 @@ from tracker import users
 from tracker.locale import gettext as _
 from tracker.locale import ngettext, said, speaking
 from tracker.models import User
+from tracker.preferences import operator_ceiling
 from tracker.sentences import ActionError, Sentence
 from tracker.users import UNDO_SECONDS, ProfileChange
 from tracker.web.auth import action, page
@@ -45,7 +46,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
             ProfileChange, form, boxes=TRACK, sentences={"undo_seconds": Sentence("Choose one of the list.")}
         )
         with here.database.session_scope() as session:
-            users.change_profile(session, session.get_one(User, user.id), change, here.ceiling)
+            users.change_profile(session, session.get_one(User, user.id), change, operator_ceiling(here))
     except ActionError as error:
         for name in ("name", "locale", "timezone", "theme"):
             setattr(user, name, text(form, name))

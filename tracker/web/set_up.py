@@ -14,7 +14,7 @@ from tracker.house import House
 from tracker.locale import gettext as _
 from tracker.locale import language, said
 from tracker.models import Preference, Role, User
-from tracker.preferences import policy_problems, preference, set_policy, set_preference
+from tracker.preferences import operator_ceiling, policy_problems, preference, set_policy, set_preference
 from tracker.secrets import new_code
 from tracker.sentences import ActionError
 from tracker.web.auth import has_people, public_action, public_page
@@ -57,7 +57,7 @@ def set_up(request: Request, form: FormData) -> Response:
     except ActionError as error:
         return _page(request, values, {"code": said(error)}, 429)
     password = secret(form, "password")
-    wrong = _wrong(values, password, house(request).ceiling)
+    wrong = _wrong(values, password, operator_ceiling(house(request)))
     if not _code_fits(here, values["code"]):
         wrong["code"] = _(
             "This code is not right. It was printed where Inkling was started; a restart prints a new one."
@@ -99,7 +99,7 @@ def _first_person(here: House, values: dict[str, str], password: str) -> User | 
         user = users.add(session, **facts, role=Role.ADMIN, password=password)
         set_preference(session, "setup_code_digest", None, user.id)
         set_preference(session, "set_up", True, user.id)
-        set_policy(session, values["policy"], values["reason"], user.id, ceiling=here.ceiling)
+        set_policy(session, values["policy"], values["reason"], user.id, ceiling=operator_ceiling(here))
     return user
 
 

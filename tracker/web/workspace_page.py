@@ -10,7 +10,7 @@ from tracker.locale import LANGUAGES, speaking
 from tracker.locale import gettext as _
 from tracker.models import User
 from tracker.outgoing.footer_words import LONGEST, WHAT
-from tracker.preferences import change_rule, preference, set_policy, set_preference, workspace_pack
+from tracker.preferences import change_rule, operator_ceiling, preference, set_policy, set_preference, workspace_pack
 from tracker.sentences import ActionError
 from tracker.web.auth import admin_action, admin_page
 from tracker.web.consent_rules import rules_context
@@ -33,7 +33,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
     chosen, reason, here = text(form, "policy"), text(form, "reason", 2000), house(request)
     try:
         with here.database.session_scope() as session:
-            set_policy(session, chosen, reason, user.id, ceiling=here.ceiling)
+            set_policy(session, chosen, reason, user.id, ceiling=operator_ceiling(here))
     except ActionError as error:
         return _page(request, chosen, reason, wrong_of(error), 422)
     return redirect(HERE, _("The consent policy is now “%(policy)s”.") % {"policy": policy_name(Pack(chosen))})
@@ -67,7 +67,7 @@ def _page(request: Request, chosen: str, reason: str, wrong: Wrong, status: int 
         "chosen": chosen,
         "reason": reason,
         "wrong": wrong,
-        "ceiling": house(request).ceiling,
+        "ceiling": operator_ceiling(house(request)),
         **rules,
         "hidden_link": hidden_link,
         "footer": footer,

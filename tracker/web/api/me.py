@@ -9,6 +9,7 @@ from tracker.fields import Body, Line, Shape, Text
 from tracker.locale import LANGUAGES
 from tracker.models import User
 from tracker.outgoing.signatures import change_signature
+from tracker.preferences import operator_ceiling
 from tracker.sentences import ActionError
 from tracker.users import STATUSES, UNDO_SECONDS, ProfileChange
 from tracker.web.api.call import Caller
@@ -89,7 +90,7 @@ def patch_me(call: Caller, change: PersonChange) -> Response:
     def work(session: Session) -> Person:
         user = session.get_one(User, call.user.id)
         try:
-            users.change_profile(session, user, change.profile(), call.house.ceiling)
+            users.change_profile(session, user, change.profile(), operator_ceiling(call.house))
         except ActionError as error:
             error.fields = {field.replace("track_", "track."): sentence for field, sentence in error.fields.items()}
             raise
