@@ -1,18 +1,18 @@
-"""Runs migrations on the connection that `tracker.db` hands in, or on the database that the settings name."""
+"""Runs migrations on the connection that `tracker.runtime.database` hands in, or on the database that the settings name."""
 
 from alembic import context
 from sqlmodel import SQLModel
 
 import tracker.models  # noqa: F401  (registers the tables)
-from tracker.db import Database, SentenceText, UtcDateTime
-from tracker.settings import read_settings
+from tracker.runtime.database import Database, SentenceText, UtcDateTime
+from tracker.runtime.settings import read_settings
 
 
 def render_item(kind, thing, autogen_context):
     """Writes our own column type by its name."""
     for ours in (UtcDateTime, SentenceText):
         if kind == "type" and isinstance(thing, ours):
-            autogen_context.imports.add(f"from tracker.db import {ours.__name__}")
+            autogen_context.imports.add(f"from tracker.runtime.database import {ours.__name__}")
             return f"{ours.__name__}()"
     return False
 

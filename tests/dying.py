@@ -9,9 +9,9 @@ from typing import Literal
 
 from sqlmodel import update
 
-from tracker.db import now
-from tracker.house import House
-from tracker.lease import Lease
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.lease import Lease
 
 Moment = Literal["before_commit", "after_commit"]
 _DIE = """
@@ -19,8 +19,8 @@ import json, os, sys
 from importlib import import_module
 from sqlalchemy import event
 from sqlalchemy.orm import Session
-from tracker.house import open_house
-from tracker.settings import read_settings
+from tracker.runtime.context import open_house
+from tracker.runtime.settings import read_settings
 
 environ, work, moment, number = sys.argv[1:]
 commits = []

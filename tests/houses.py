@@ -14,18 +14,18 @@ from sqlalchemy import Dialect
 from sqlalchemy.util import LRUCache
 
 from tests.servers import Postgresql, SmtpSink
-from tracker.account_servers import set_secret
-from tracker.addresses import Mailbox
-from tracker.consent import MEASURED, Proof, Purpose, State
-from tracker.db import Database, now
-from tracker.house import House, open_house
-from tracker.ledger import record_consent
+from tracker.consent.ledger import record_consent
+from tracker.consent.rules import MEASURED, Proof, Purpose, State
+from tracker.mail.account_servers import set_secret
+from tracker.mail.addresses import Mailbox
 from tracker.models import Account, Message, User
-from tracker.outgoing.draft import Draft
-from tracker.outgoing.send import accept
+from tracker.outbound.draft import Draft
+from tracker.outbound.send import accept
 from tracker.recipients import find_or_make
-from tracker.secrets import hash_password
-from tracker.settings import read_settings
+from tracker.runtime.context import House, open_house
+from tracker.runtime.database import Database, now
+from tracker.runtime.keyring import hash_password
+from tracker.runtime.settings import read_settings
 
 ENGINES = ("sqlite", "postgresql")
 PASSWORD = "correct horse battery"

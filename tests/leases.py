@@ -6,9 +6,9 @@ from secrets import token_hex
 
 from sqlmodel import Session
 
-from tracker.db import now
-from tracker.house import House
-from tracker.lease import Lease, Leases
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.lease import Lease, Leases
 
 
 def hold(house: House, kind: str, subject: object, seconds: float = 300.0, process: str = "elsewhere") -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tracker.addresses import (
+from tracker.mail.addresses import (
     AddressError,
     AddressField,
     Mailbox,

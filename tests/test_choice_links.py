@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.choice_links import ChoiceLink, ChoiceLinks, LinkKind
+from tracker.consent.preference_links import ChoiceLink, ChoiceLinks, LinkKind
 
 KEY, OLD = "k" * 40, "o" * 40
 LINK = ChoiceLink(LinkKind.COPY, "abcdefghijk", "ABCDEFGHIJK", date(2026, 11, 26), "0a1b2c3d")

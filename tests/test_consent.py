@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from tracker.consent import (
+from tracker.consent.rules import (
     ASK_AGAIN_AFTER,
     CHANNELS,
     RULES,

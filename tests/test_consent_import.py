@@ -6,13 +6,13 @@ import pytest
 
 from tests.houses import People
 from tests.test_recipients import make
-from tracker.consent import Purpose, State
-from tracker.consent_import import RowResult, UnreadableFile, import_consents
-from tracker.house import House
-from tracker.ledger import consent_of, ledger
-from tracker.ledger_audit import broken_chains
+from tracker.consent.audit import broken_chains
+from tracker.consent.bulk_import import RowResult, UnreadableFile, import_consents
+from tracker.consent.ledger import consent_of, ledger
+from tracker.consent.preferences import change_rule
+from tracker.consent.rules import Purpose, State
 from tracker.models import ConsentEntry
-from tracker.preferences import change_rule
+from tracker.runtime.context import House
 
 HEADING = "address,name,purpose,state,at,note,reference,source_url"
 

@@ -4,9 +4,18 @@ from datetime import date
 
 import pytest
 
-from tracker.consent import Ceiling, CeilingError, Pack, Purpose, ceiling_of, jurisdiction_of, looser_points, rules_for
-from tracker.consent.packs import ALL, POINTS
-from tracker.preferences import DEFAULTS
+from tracker.consent.preferences import DEFAULTS
+from tracker.consent.rules import (
+    Ceiling,
+    CeilingError,
+    Pack,
+    Purpose,
+    ceiling_of,
+    jurisdiction_of,
+    looser_points,
+    rules_for,
+)
+from tracker.consent.rules.country_rules import ALL, POINTS
 
 # declared, the customer record's country, domain → code, how it is known
 WHOSE = [

@@ -19,11 +19,11 @@ from sqlmodel import Session, SQLModel, select
 
 from tests.houses import ENGINES, People
 from tests.servers import SmtpSink
-from tracker.db import Database, NewerDatabase, UtcDateTime, now
-from tracker.house import House
+from tracker.consent.preferences import DEFAULTS, preference, set_preference
 from tracker.models import Account, FeedItem, Preference, User
-from tracker.preferences import DEFAULTS, preference, set_preference
-from tracker.settings import read_settings
+from tracker.runtime.context import House
+from tracker.runtime.database import Database, NewerDatabase, UtcDateTime, now
+from tracker.runtime.settings import read_settings
 
 
 @pytest.fixture(params=ENGINES)
@@ -90,8 +90,8 @@ def test_migrating_twice_changes_nothing(environ: dict[str, str]) -> None:
 
 _MIGRATE = """
 import json, sys
-from tracker.db import Database
-from tracker.settings import read_settings
+from tracker.runtime.database import Database
+from tracker.runtime.settings import read_settings
 database = Database(read_settings(json.loads(sys.argv[1]), dotenv=None))
 print("ready", flush=True)
 sys.stdin.readline()
@@ -259,7 +259,7 @@ def test_a_writer_whose_turn_never_comes_is_told_so(house: House, monkeypatch: p
     """In SQLAlchemy's terms, by which tasks know that the same may be tried again; the connection is as good as before."""
     if not house.database.is_sqlite:
         pytest.skip("PostgreSQL's writers wait for rows, not for the file")
-    monkeypatch.setattr("tracker.db.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("tracker.runtime.database.BUSY_SECONDS", 0.05)
     with house.database.session_scope() as first:
         set_preference(first, "footer", False)
         first.flush()

@@ -14,13 +14,13 @@ from sqlmodel import col, select, update
 from tests.dying import Moment, die_in, expire_leases
 from tests.houses import People
 from tests.servers import SmtpSink, wait_until
-from tracker import notify
-from tracker.db import now
-from tracker.digest import send_due, set_hour
-from tracker.house import House
-from tracker.lease import Lease, Leases
-from tracker.message_ids import NOTICE_HEADER, is_notice
+from tracker.mail.message_ids import NOTICE_HEADER, is_notice
 from tracker.models import Account, Delivery, Event, Message, User
+from tracker.notifications import notify
+from tracker.notifications.digest import send_due, set_hour
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.lease import Lease, Leases
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 
@@ -262,7 +262,7 @@ def test_a_process_that_dies_loses_no_digest(
 ) -> None:
     """Twice only when it died between the server's 250 and its note of it."""
     act(house, people.send(alice, "anna@client.example"), "open")
-    die_in(house, "tracker.digest:send_due", moment, number)
+    die_in(house, "tracker.notifications.digest:send_due", moment, number)
     assert send_due(house) == 0, "the dead process still holds it"
     expire_leases(house)
     send_all(house)

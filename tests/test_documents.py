@@ -13,13 +13,13 @@ from jinja2 import Environment, FileSystemLoader, nodes
 from pixel.limits import Budgets
 from tests.commands.test_command_line import COMMANDS
 from tests.servers_ground import unavailable
-from tracker.consent import GRADES, RULES
+from tracker.consent.rules import GRADES, RULES
 from tracker.engagement.verdict import ALERT_CONFIDENCE, Klass
 from tracker.engagement.windows import Windows
-from tracker.house import House
 from tracker.models import Category
 from tracker.privacy.periods import DEFAULTS
-from tracker.settings import NAMES, read_settings
+from tracker.runtime.context import House
+from tracker.runtime.settings import NAMES, read_settings
 from tracker.web.api import create_api
 
 ROOT = Path(__file__).resolve().parent.parent

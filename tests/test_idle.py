@@ -13,8 +13,8 @@ from tests.inbound.listening.world import IDLING
 from tests.inbound.mail_world import checked, fresh_address, mailbox_on
 from tests.servers import SmtpSink, wait_until
 from tests.servers_nasty import nasty_imap
-from tracker.house import House
-from tracker.web.feed import Hub, Listener
+from tracker.runtime.context import House
+from tracker.web.notifications.feed import Hub, Listener
 from tracker.worker import Worker
 
 SECONDS = 8.0

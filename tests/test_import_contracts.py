@@ -29,13 +29,13 @@ INSTEAD = {
 # The judges, and what of the world outside they may know: nothing with a memory, a line or a clock.
 JUDGES = (
     "tracker.consent",
-    "tracker.addresses",
-    "tracker.notification_rules",
-    "tracker.outgoing.rewrite",
-    "tracker.outgoing.hidden_link",
-    "tracker.outgoing.footer",
-    "tracker.outgoing.document",
-    "tracker.outgoing.html_scan",
+    "tracker.mail.addresses",
+    "tracker.notifications.rules",
+    "tracker.outbound.rewriter.rewriting",
+    "tracker.outbound.rewriter.hidden_link",
+    "tracker.outbound.rewriter.footer",
+    "tracker.outbound.rewriter.document",
+    "tracker.outbound.rewriter.html_scan",
     "tracker.engagement.classify",
     "tracker.engagement.sequence",
     "tracker.engagement.judge_lines",
@@ -91,8 +91,8 @@ def test_all_but_the_three_doors_are_shut(graph: grimp.ImportGraph) -> None:
 
 
 def test_of_the_edges_settings_the_product_takes_the_keys_alone() -> None:
-    """The contract lets tracker.house in for one function; this is it."""
-    tree = ast.parse((ROOT / "tracker/house.py").read_text("utf-8"))
+    """The contract lets tracker.runtime.context in for one function; this is it."""
+    tree = ast.parse((ROOT / "tracker/runtime/context.py").read_text("utf-8"))
     taken = [
         alias.name
         for node in ast.walk(tree)

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 from sqlmodel import select, update
 
-from tracker import processes
-from tracker.db import now
-from tracker.house import House
-from tracker.lease import RENEWED_EVERY, HeldLease, Lease, Leases, is_free
 from tracker.models import User
-from tracker.processes import Process
+from tracker.runtime import processes
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.lease import RENEWED_EVERY, HeldLease, Lease, Leases, is_free
+from tracker.runtime.processes import Process
 
 
 def claimed(house: House, leases: Leases, subject: object = 7) -> HeldLease | None:

@@ -9,11 +9,11 @@ from sqlmodel import Session, col, select, update
 
 from tests.houses import People
 from tests.test_recipients import ANNA, at_once, make
-from tracker.consent import MEASURED, MoveError, Proof, Purpose, State
-from tracker.house import House
-from tracker.ledger import broken_at, consent_of, erase_proof, ledger, record_consent
-from tracker.ledger_audit import broken_chains, lapse, retire_notice
+from tracker.consent.audit import broken_chains, lapse, retire_notice
+from tracker.consent.ledger import broken_at, consent_of, erase_proof, ledger, record_consent
+from tracker.consent.rules import MEASURED, MoveError, Proof, Purpose, State
 from tracker.models import ConsentEntry, NoticeText, Recipient
+from tracker.runtime.context import House
 
 
 def record(session: Session, recipient: Recipient, purpose: Purpose, state: State, **more: object) -> ConsentEntry:

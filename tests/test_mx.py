@@ -11,12 +11,12 @@ from tests.houses import People
 from tests.leases import hold, holder
 from tests.servers import SmtpSink, wait_until
 from tests.servers_dns import NameServer, name_server
-from tracker import mx
-from tracker.db import now
-from tracker.house import House
-from tracker.mail_exchangers import KNOWN
+from tracker.mail import recipient_mx as mx
+from tracker.mail.exchangers import KNOWN
 from tracker.models import Delivery, DomainProfile
-from tracker.outgoing.queue import send_due
+from tracker.outbound.queue import send_due
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 
 @pytest.fixture(scope="module")

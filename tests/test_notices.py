@@ -11,15 +11,15 @@ from sqlmodel import col, select, update
 from tests.houses import People
 from tests.servers import SmtpSink, smtp_sink
 from tests.web.letters_world import Came, make_mailbox, receive
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.accept import accept
 from tracker.inbound.fetched import Fetched, Place
 from tracker.models import Letter, Mailbox, MailboxFolder, MailboxProblem, Notice, Notification, User
-from tracker.notices.notice_digest import add_due, next_due
-from tracker.notices.outbox import MOST_TRIES, tell_due
-from tracker.notify import add_notice
-from tracker.sentences import Sentence
+from tracker.notifications.notice_digest import add_due, next_due
+from tracker.notifications.notices import MOST_TRIES, tell_due
+from tracker.notifications.notify import add_notice
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.sentences import Sentence
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from tests.dying import Moment, die_in, expire_leases
 from tests.houses import People
 from tests.servers import SmtpSink, wait_until
 from tests.web.letters_world import make_mailbox
-from tracker.db import now
-from tracker.house import House
-from tracker.lease import Lease, Leases
 from tracker.models import FeedItem, Mailbox, Notice, Notification, User
-from tracker.notices.outbox import tell_due
-from tracker.notify import add_notice
+from tracker.notifications.notices import tell_due
+from tracker.notifications.notify import add_notice
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.lease import Lease, Leases
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def tell_all(house: House) -> None:
 def test_the_bell_line_is_written_once_wherever_the_process_dies(
     house: House, box: Mailbox, smtp_sink: SmtpSink, moment: Moment, number: int, mails: int
 ) -> None:
-    die_in(house, "tracker.notices.outbox:tell_due", moment, number)
+    die_in(house, "tracker.notifications.notices:tell_due", moment, number)
     assert tell_due(house) == 0 or (moment, number) == ("before_commit", 1), "the dead process still holds it"
     expire_leases(house)
     tell_all(house)

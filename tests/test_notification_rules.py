@@ -9,12 +9,12 @@ from sqlmodel import col, select, update
 
 from tests.houses import People
 from tests.servers import SmtpSink
-from tracker import notify
-from tracker.db import now
 from tracker.engagement.delivery_notifications import correct_notifications, notify_settled
-from tracker.house import House
 from tracker.models import Delivery, Event, FeedItem, Notification, User
-from tracker.notification_rules import Activity, Told, end_of_quiet, news_of, next_clock, preference_of
+from tracker.notifications import notify
+from tracker.notifications.rules import Activity, Told, end_of_quiet, news_of, next_clock, preference_of
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

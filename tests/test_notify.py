@@ -9,9 +9,9 @@ from sqlmodel import select
 
 from tests.houses import People
 from tests.servers import SmtpSink
-from tracker import notify
-from tracker.house import House
 from tracker.models import FeedItem, Message, Notification, User
+from tracker.notifications import notify
+from tracker.runtime.context import House
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

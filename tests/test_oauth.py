@@ -13,19 +13,19 @@ from tests.houses import People, opened_house
 from tests.leases import hold, holder
 from tests.servers import AuthorisationServer, Authority, Dovecot, SmtpSink, smtp_sink, wait_until
 from tests.servers import dovecot as start_dovecot
-from tracker.connect import ConnectError, Server
-from tracker.connect_errors import explain
-from tracker.db import now
-from tracker.house import House
-from tracker.imap_session import imap
 from tracker.inbound.ear import Ear
 from tracker.inbound.listener import opened_ear
 from tracker.inbound.listening import Target
 from tracker.inbound.refusals import Refusal
+from tracker.mail.connection_errors import explain
+from tracker.mail.connections import ConnectError, Server
+from tracker.mail.imap_session import imap
+from tracker.mail.oauth import OAuthError, access_token, forget_unused, keep_grant
+from tracker.mail.oauth_providers import PROVIDERS, BadAnswer, Granted, read_answer
+from tracker.mail.smtp_submission import smtp
 from tracker.models import Credential, OAuthGrant, User
-from tracker.oauth import OAuthError, access_token, forget_unused, keep_grant
-from tracker.oauth_providers import PROVIDERS, BadAnswer, Granted, read_answer
-from tracker.smtp_submission import smtp
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 GOOGLE = PROVIDERS["google"]
 LOGIN = "alice@seller.example"

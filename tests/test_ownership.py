@@ -6,11 +6,11 @@ import pytest
 from sqlmodel import Session
 
 from tests.houses import house  # noqa: F401  (on both engines)
-from tracker.db import now
-from tracker.house import House
 from tracker.models import Account, User
-from tracker.ownership import find_owned, owned, owned_rows
-from tracker.sentences import ActionError
+from tracker.models.ownership import find_owned, owned, owned_rows
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.sentences import ActionError
 
 
 def two_people(session: Session) -> tuple[User, User]:

@@ -7,10 +7,10 @@ import pytest
 from sqlmodel import select
 
 from tests.houses import house  # noqa: F401  (on both engines)
-from tracker.house import House
 from tracker.models import Recipient
-from tracker.paging import read_page
 from tracker.recipients import find_or_make
+from tracker.runtime.context import House
+from tracker.runtime.paging import read_page
 
 ORDERS = {"by address": (Recipient.lookup,), "by time": (Recipient.created_at, Recipient.id)}
 

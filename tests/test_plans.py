@@ -16,11 +16,11 @@ from tests.bench.letters import filled
 from tests.houses import People
 from tests.servers import SmtpSink
 from tests.test_privacy_data import a_life
-from tracker.db import now
-from tracker.house import House
 from tracker.models import Event, Mailbox, Message, Notification, User
-from tracker.notify import feed_after, newest_feed_id
+from tracker.notifications.notify import feed_after, newest_feed_id
 from tracker.privacy.erase import erase
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 from tracker.worker import ONCE, Task, tasks
 
 FEW = frozenset(

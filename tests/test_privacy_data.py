@@ -15,23 +15,23 @@ from sqlmodel import Session, SQLModel, col, select
 from tests.engagement.edge_by_hand import Edge, settle, take_in
 from tests.houses import People
 from tests.servers import SmtpSink
-from tracker.addresses import Mailbox
-from tracker.consent import Purpose, State
-from tracker.db import now
+from tracker.consent.ledger import broken_at, consent_of, ledger
+from tracker.consent.preferences import set_preference
+from tracker.consent.rules import Purpose, State
 from tracker.engagement.ingest import set_aside
-from tracker.house import House
-from tracker.ledger import broken_at, consent_of, ledger
+from tracker.mail.addresses import Mailbox
 from tracker.models import Delivery, Erasure, Event, Message, MessageBody, Recipient, User
-from tracker.outgoing.draft import Draft
-from tracker.outgoing.queue import send_due
-from tracker.outgoing.send import accept, plan
-from tracker.preferences import set_preference
+from tracker.outbound.draft import Draft
+from tracker.outbound.queue import send_due
+from tracker.outbound.send import accept, plan
 from tracker.privacy.archive import archive_of
 from tracker.privacy.data import DATA
 from tracker.privacy.erase import erase, erase_again
 from tracker.privacy.redact import Redactor
 from tracker.privacy.replay import list_path
 from tracker.recipients import find, find_or_make
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 ANNA, NAME = "anna.petrova@client.example", "Anna Petrova-Quill"
 OTHERS = "luc@other.example"

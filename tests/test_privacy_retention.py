@@ -10,16 +10,16 @@ from tests.engagement.edge_by_hand import Edge, bell, settle, take_in
 from tests.houses import People
 from tests.servers import SmtpSink
 from tests.test_privacy_data import ANNA, a_life
-from tracker.consent import Purpose, State
-from tracker.db import now
-from tracker.house import House
-from tracker.ledger import broken_at, ledger
+from tracker.consent.ledger import broken_at, ledger
+from tracker.consent.rules import Purpose, State
 from tracker.models import Event, Message, Notification, Recipient, TrackedLink, TrackingView, User, Verdict
 from tracker.privacy.periods import DEFAULTS, PeriodError, checked, periods, set_periods
 from tracker.privacy.restrict import freeze, strike, unfreeze
 from tracker.privacy.retention import preview, sweep
 from tracker.privacy.views import note_message_view, note_view, views_of
 from tracker.recipients import find
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 
 @pytest.fixture

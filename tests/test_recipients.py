@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 from sqlmodel import select
 
-from tracker.addresses import AddressError
-from tracker.house import House
+from tracker.mail.addresses import AddressError
 from tracker.models import Recipient
 from tracker.recipients import find, find_or_make
+from tracker.runtime.context import House
 
 ANNA = "anna@client.example"
 

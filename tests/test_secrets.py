@@ -7,10 +7,10 @@ from argon2 import extract_parameters
 from argon2.exceptions import VerifyMismatchError
 
 from tests.houses import PASSWORD
-from tracker import secrets
-from tracker.connect import Server
-from tracker.house import House
-from tracker.secrets import (
+from tracker.mail.connections import Server
+from tracker.runtime import keyring as secrets
+from tracker.runtime.context import House
+from tracker.runtime.keyring import (
     KeyRing,
     Undecryptable,
     hash_password,

@@ -5,11 +5,11 @@ from sqlmodel import select
 
 from tests.houses import People
 from tests.servers import SmtpSink
-from tracker.addresses import AddressError, normalise
-from tracker.house import House
 from tracker.locale import said, speaking
+from tracker.mail.addresses import AddressError, normalise
 from tracker.models import Account
-from tracker.sentences import Sentence, restored, server_words, stored, told
+from tracker.runtime.context import House
+from tracker.runtime.sentences import Sentence, restored, server_words, stored, told
 
 
 def test_a_sentence_is_its_english_text() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tracker.settings import NAMES, OAuthClient, SettingError, Settings, read_settings
+from tracker.runtime.settings import NAMES, OAuthClient, SettingError, Settings, read_settings
 
 KEY = "k1-0123456789-abcdefghijklmnopqrstuvwxyz"
 OLDER_KEY = "k0-9876543210-zyxwvutsrqponmlkjihgfedcba"

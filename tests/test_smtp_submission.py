@@ -7,11 +7,11 @@ import pytest
 
 from tests.servers import free_port, silent_server, smtp_sink
 from tests.servers_slow_smtp import Point, dripping_smtp
-from tracker import smtp_submission
-from tracker.connect import ConnectError, Server
-from tracker.deadline import Deadline, Shutdown
-from tracker.house import House
-from tracker.smtp_submission import Outcome, smtp, submit
+from tracker.mail import smtp_submission
+from tracker.mail.connections import ConnectError, Server
+from tracker.mail.smtp_submission import Outcome, smtp, submit
+from tracker.runtime.context import House
+from tracker.runtime.deadline import Deadline, Shutdown
 
 ALICE, ANNA = "alice@seller.example", "anna@client.example"
 RAW = b"Subject: Offer\r\n\r\nHello\r\n"

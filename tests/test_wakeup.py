@@ -14,18 +14,18 @@ from sqlmodel import Session, insert, update
 from pixel.hits import Hit
 from pixel.spool import Spool
 from tests.servers import wait_until
-from tracker.counting.bulk import append_rows, update_rows
-from tracker.db import WATCHED, now
-from tracker.house import House
 from tracker.models import FeedItem, Preference, User
-from tracker.wakeup import Subscription
+from tracker.models.counting.bulk import append_rows, update_rows
+from tracker.runtime.context import House
+from tracker.runtime.database import WATCHED, now
+from tracker.runtime.wakeup import Subscription
 from tracker.worker import tasks
 
 _WRITE = """
 import json, sys
-from tracker.house import open_house
+from tracker.runtime.context import open_house
 from tracker.models import User
-from tracker.settings import read_settings
+from tracker.runtime.settings import read_settings
 house = open_house(read_settings(json.loads(sys.argv[1]), dotenv=None))
 with house.database.session_scope() as session:
     session.add(User(email="b@seller.example", name="B"))

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tracker.consent import asks_not_to_be_tracked
-from tracker.outgoing.footer_words import WHAT
+from tracker.consent.rules import asks_not_to_be_tracked
+from tracker.outbound.footer_words import WHAT
 
 ASKS = [
     "Do not track",

@@ -4,10 +4,10 @@ import pytest
 from sqlmodel import select
 
 from tests.houses import house  # noqa: F401  (on both engines)
-from tracker.house import House
 from tracker.models import Recipient
 from tracker.recipients import find_or_make
-from tracker.word_search import has_word, split_words
+from tracker.runtime.context import House
+from tracker.runtime.word_search import has_word, split_words
 
 PEOPLE = {"ivan@example.com": "Иван Петров", "per_cent@example.com": "100% Élan", "percent@example.com": "Percy"}
 

@@ -17,13 +17,13 @@ from sqlmodel import select
 from tests.houses import People
 from tests.servers import SmtpSink, wait_until
 from tests.servers_slow_smtp import dripping_smtp
-from tracker.db import now
-from tracker.house import House
-from tracker.lease import Lease
 from tracker.models import Delivery
-from tracker.outgoing.account_pool import AccountPool
-from tracker.outgoing.queue import accounts_due, send_for_account
-from tracker.processes import Process
+from tracker.outbound.account_pool import AccountPool
+from tracker.outbound.queue import accounts_due, send_for_account
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.lease import Lease
+from tracker.runtime.processes import Process
 from tracker.worker import ONCE, Task, Worker, pause, tasks
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,9 +11,9 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from tracker.commands import CommandError
-from tracker.consent import Pack
-from tracker.sentences import ActionError
-from tracker.settings import SettingError
+from tracker.consent.rules import Pack
+from tracker.runtime.sentences import ActionError
+from tracker.runtime.settings import SettingError
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _trouble_with_the_database(error: Exception) -> str | None:
     from sqlalchemy.exc import DBAPIError  # not at the top: a command without a database does not wait for it
 
-    from tracker.db import NewerDatabase
+    from tracker.runtime.database import NewerDatabase
 
     if isinstance(error, NewerDatabase):
         return str(error)

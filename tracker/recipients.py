@@ -9,12 +9,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from tracker.addresses import AddressError, lookup_form, normalise
-from tracker.fields import Body, Name
+from tracker.mail.addresses import AddressError, lookup_form, normalise
+from tracker.mail.fields import Body, Name
 from tracker.models import Recipient
-from tracker.ownership import is_public_id
-from tracker.sentences import ActionError, Sentence, Told
-from tracker.word_search import has_word, split_words
+from tracker.models.ownership import is_public_id
+from tracker.runtime.sentences import ActionError, Sentence, Told
+from tracker.runtime.word_search import has_word, split_words
 
 
 def _country_code(text: str) -> str:
@@ -68,21 +68,21 @@ def matching(text: str) -> SelectOfScalar[Recipient]:
 
 
 def printable(address: str) -> str:
-    """The address, when it can be one. Raises :class:`tracker.addresses.AddressError`."""
+    """The address, when it can be one. Raises :class:`tracker.mail.addresses.AddressError`."""
     if not address.isprintable():
         raise AddressError("space", Sentence("The address holds a character that addresses cannot have."))
     return address
 
 
 def find(session: Session, address: str) -> Recipient | None:
-    """The recipient with this address, however it is spelled. Raises :class:`tracker.addresses.AddressError`."""
+    """The recipient with this address, however it is spelled. Raises :class:`tracker.mail.addresses.AddressError`."""
     return find_all(session, [address]).get(lookup_form(address))
 
 
 def find_all(session: Session, addresses: Iterable[str]) -> Mapping[str, Recipient]:
     """The recipients among these addresses, by their look-up forms; erased ones too, whose rows tell of nobody.
 
-    Raises :class:`tracker.addresses.AddressError`.
+    Raises :class:`tracker.mail.addresses.AddressError`.
     """
     form_of = {name: form for form in map(lookup_form, addresses) for name in (form, *suppressions(session, form))}
     rows = session.exec(select(Recipient).where(col(Recipient.lookup).in_(form_of))).all()
@@ -98,7 +98,7 @@ def suppressions(session: Session, form: str) -> list[str]:
 def find_or_make(session: Session, address: str, name: str = "") -> Recipient:
     """The recipient with this address, made when there is none. A name is remembered when none was known.
 
-    Raises :class:`tracker.addresses.AddressError`.
+    Raises :class:`tracker.mail.addresses.AddressError`.
     """
     found = find(session, address) or _insert(session, address, name)
     if name and not found.name and found.erased_at is None:

@@ -1,6 +1,6 @@
 """People who sell: who may come in, how each is called, and their API tokens. What holds of them is decided here, whoever asks.
 
-Actions raise :class:`tracker.sentences.ActionError`.
+Actions raise :class:`tracker.runtime.sentences.ActionError`.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,17 +11,17 @@ from zoneinfo import available_timezones
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, select, update
 
-from tracker.addresses import AddressError, lookup_form
-from tracker.consent import Ceiling, CeilingError, Purpose
-from tracker.db import now
-from tracker.fields import Body, Line, line_problem
+from tracker.consent.rules import Ceiling, CeilingError, Purpose
 from tracker.locale import LANGUAGES, N_
+from tracker.mail.addresses import AddressError, lookup_form
+from tracker.mail.fields import Body, Line, line_problem
 from tracker.models import ApiToken, Role, User, UserSession
-from tracker.notification_rules import next_clock
-from tracker.notify import zone_of
-from tracker.ownership import is_public_id
-from tracker.secrets import hash_password, new_token, password_fits, token_digest
-from tracker.sentences import ActionError, Sentence
+from tracker.models.ownership import is_public_id
+from tracker.notifications.notify import zone_of
+from tracker.notifications.rules import next_clock
+from tracker.runtime.database import now
+from tracker.runtime.keyring import hash_password, new_token, password_fits, token_digest
+from tracker.runtime.sentences import ActionError, Sentence
 
 MIN_PASSWORD, MAX_PASSWORD = 10, 1000
 MAX_NAME = 200

@@ -19,8 +19,8 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, func, select
 
-from tracker.db import now
-from tracker.digest import send_due as send_digest
+from tracker.consent.audit import lapse
+from tracker.consent.pending_opt_outs import remind_undecided
 from tracker.engagement.ingest import BATCH as hits_at_once
 from tracker.engagement.ingest import drain, retry_aside
 from tracker.engagement.learned import learn_scanners
@@ -31,11 +31,10 @@ from tracker.engagement.reverse_names import ReverseNames
 from tracker.engagement.settling import BATCH as settled_at_once
 from tracker.engagement.settling import settle_due
 from tracker.engagement.sources import Source, sources
-from tracker.house import House
 from tracker.inbound.accept import accept_all
 from tracker.inbound.fetching import Mailboxes
 from tracker.inbound.listener import Listener
-from tracker.ledger_audit import lapse
+from tracker.mail.recipient_mx import look_up_due
 from tracker.models import (
     ConsentEntry,
     Delivery,
@@ -49,19 +48,20 @@ from tracker.models import (
     TrackingPause,
     User,
 )
-from tracker.mx import look_up_due
-from tracker.notices import notice_digest
-from tracker.notices.outbox import tell_due
-from tracker.notify import end_quiet_hours
-from tracker.outgoing.account_pool import AccountPool
-from tracker.outgoing.follow_up import remind_due
-from tracker.outgoing.host_health import HostCheck
-from tracker.outgoing.queue import accounts_due, send_for_account
-from tracker.outgoing.sent_copy import WANTED, accounts_with_copies, file_for_account
-from tracker.pauses import remind_undecided
+from tracker.notifications import notice_digest
+from tracker.notifications.digest import send_due as send_digest
+from tracker.notifications.notices import tell_due
+from tracker.notifications.notify import end_quiet_hours
+from tracker.outbound.account_pool import AccountPool
+from tracker.outbound.follow_up import remind_due
+from tracker.outbound.host_health import HostCheck
+from tracker.outbound.queue import accounts_due, send_for_account
+from tracker.outbound.sent_copy import WANTED, accounts_with_copies, file_for_account
 from tracker.privacy.retention import replay_erasures, sweep
-from tracker.processes import HEARTBEAT, heartbeat, leave, register
-from tracker.wakeup import Subscription
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.processes import HEARTBEAT, heartbeat, leave, register
+from tracker.runtime.wakeup import Subscription
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 import sqlmodel
 from alembic import op
 
-from tracker.db import SentenceText, UtcDateTime
+from tracker.runtime.database import SentenceText, UtcDateTime
 
 revision = "0001"
 down_revision = None

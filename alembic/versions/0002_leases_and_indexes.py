@@ -7,7 +7,7 @@ import sqlalchemy as sa
 import sqlmodel
 from alembic import op
 
-from tracker.db import UtcDateTime
+from tracker.runtime.database import UtcDateTime
 
 revision = "0002"
 down_revision = "0001"

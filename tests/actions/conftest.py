@@ -13,12 +13,12 @@ from sqlmodel import Session, SQLModel, col, select
 from tests.commands.inkling import Inkling
 from tests.houses import opened_house
 from tests.web.conftest import PLAIN, server, session_token
-from tracker.db import now
-from tracker.house import House
 from tracker.models import ApiToken, Delivery, FeedItem, Message, Recipient, Role, User
 from tracker.recipients import find_or_make
-from tracker.secrets import hash_password, new_token, token_digest
-from tracker.web.visits import COOKIE
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.keyring import hash_password, new_token, token_digest
+from tracker.web.http.sessions import COOKIE
 
 PASSWORD = "correct horse battery"
 CODES = {422: "invalid", 404: "not_found", 403: "forbidden", 409: "conflict", 413: "too_large", 429: "too_many"}

@@ -8,9 +8,9 @@ import pytest
 
 from tests.actions.conftest import Person, Workspace, refusal
 from tests.servers import free_port
-from tracker.account_servers import imap_server, smtp_server
-from tracker.db import now
+from tracker.mail.account_servers import imap_server, smtp_server
 from tracker.models import Account, Message
+from tracker.runtime.database import now
 
 HERE = "/settings/accounts"
 Input = Mapping[str, Any]

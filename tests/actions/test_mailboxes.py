@@ -8,10 +8,10 @@ import pytest
 
 from tests.actions.conftest import Person, Workspace, refusal
 from tests.servers import free_port
-from tracker.db import now
+from tracker.consent.preferences import set_preference
 from tracker.inbound.credentials import server_of
 from tracker.models import Credential, Mailbox
-from tracker.preferences import set_preference
+from tracker.runtime.database import now
 
 HERE = "/mailboxes"
 Input = Mapping[str, Any]

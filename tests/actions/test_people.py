@@ -8,10 +8,10 @@ import pytest
 from sqlmodel import col, select
 
 from tests.actions.conftest import PASSWORD, Person, Workspace, refusal
-from tracker.db import now
 from tracker.models import ApiToken, User, UserSession
-from tracker.secrets import password_fits
-from tracker.web.people import link_of
+from tracker.runtime.database import now
+from tracker.runtime.keyring import password_fits
+from tracker.web.workspace.people_pages import link_of
 
 PROFILE = {"name": "Bob", "locale": "en", "timezone": "UTC", "theme": "auto", "undo_seconds": "5"}
 

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.actions.conftest import Person, Workspace, refusal
-from tracker.consent import Pack
+from tracker.consent.preferences import preference, workspace_pack
+from tracker.consent.rules import Pack
 from tracker.models import PolicyChange, User
-from tracker.preferences import preference, workspace_pack
-from tracker.web.set_up import make_setup_code
+from tracker.web.workspace.set_up_page import make_setup_code
 
 REASON = "existing customers, § 7 (3)"
 

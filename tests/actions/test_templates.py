@@ -7,8 +7,8 @@ import pytest
 from sqlmodel import select
 
 from tests.actions.conftest import Person, Workspace, refusal
-from tracker.db import now
 from tracker.models import Account, Template
+from tracker.runtime.database import now
 
 OFFER = {"name": "Offer", "subject": "For {{company}}", "html": "<p>Dear {{first_name|colleague}}</p>"}
 Save = Callable[[Person, dict[str, str]], httpx.Response]

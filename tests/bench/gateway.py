@@ -20,10 +20,10 @@ from tests.houses import People, migrate_postgresql, opened_house
 from tests.outgoing.mail_programs import running_gateway, token_of
 from tests.outgoing.submitted_mail import HTML
 from tests.servers import SmtpSink, postgresql, smtp_sink
-from tracker.house import House
-from tracker.outgoing.gateway import Gateway
-from tracker.outgoing.gateway_access import GatewayLimits
-from tracker.outgoing.queue import send_due
+from tracker.outbound.gateway.access import GatewayLimits
+from tracker.outbound.gateway.server import Gateway
+from tracker.outbound.queue import send_due
+from tracker.runtime.context import House
 
 NO_LIMIT = GatewayLimits(messages_per_hour=1_000_000)
 ALICE, ANNA = "alice@seller.example", "anna@client.example"

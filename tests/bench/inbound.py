@@ -25,13 +25,13 @@ from tests.houses import People
 from tests.inbound.mail_world import Post, fresh_address, letter, mailbox_on
 from tests.servers import Dovecot, dovecot
 from tests.servers_ground import free_port
-from tracker.db import now
-from tracker.house import House
+from tracker.consent.preferences import set_preference
 from tracker.inbound.accept import accept_all
 from tracker.inbound.credentials import set_secret
 from tracker.inbound.fetching import Mailboxes, sync_due
 from tracker.models import Credential, Letter, Mailbox, User
-from tracker.preferences import set_preference
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 from tracker.worker import TURN_SECONDS
 
 PLAIN_SECRET = "plain-secret"

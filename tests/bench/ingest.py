@@ -29,8 +29,8 @@ from tests.servers_postgresql import postgresql
 from tracker.engagement.ingest import drain
 from tracker.engagement.reevaluate import reevaluate
 from tracker.engagement.sources import LocalSpool
-from tracker.house import House
 from tracker.models import Event, FeedItem, Notification
+from tracker.runtime.context import House
 from tracker.worker import Worker, tasks
 
 RATE = 500

@@ -9,10 +9,10 @@ from sqlmodel import Session, col
 
 from pixel.hits import Hit
 from tests.engagement.hit_makers import CHROME, FIREFOX, GMAIL_PROXY, OUTLOOK
-from tracker.db import now
-from tracker.house import House
 from tracker.models import ConsentEntry, Delivery, Message, Recipient, TrackedLink, User
 from tracker.models.people import public_id
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 HITS_PER_DELIVERY = 4
 PER_MESSAGE = 2

@@ -17,15 +17,15 @@ from sqlmodel import Session
 from tests.bench.ingest import bench_house
 from tests.inbound.arrivals import NOON, Arrivals, at, connected
 from tests.inbound.corpus import simple
-from tracker.counting.bulk import append_rows
-from tracker.house import House
 from tracker.inbound.enquiry import decide_enquiries
 from tracker.inbound.parse import parse
 from tracker.models import Letter, Mailbox, User
+from tracker.models.counting.bulk import append_rows
 from tracker.models.people import public_id
-from tracker.paging import Cursor
-from tracker.web.letter_filter import LetterFilter
-from tracker.web.letter_rows import read_letters
+from tracker.runtime.context import House
+from tracker.runtime.paging import Cursor
+from tracker.web.inbox.filter import LetterFilter
+from tracker.web.inbox.rows import read_letters
 
 PER_SENDER = 10
 ROBOT = "robot@machine.example"

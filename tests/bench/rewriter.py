@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from statistics import quantiles
 
 from pixel.tokens import Tokens, click_path, new_public_id
-from tracker.outgoing.leave_alone import Leave
-from tracker.outgoing.rewrite import rewrite
+from tracker.outbound.rewriter.leave_alone import Leave
+from tracker.outbound.rewriter.rewriting import rewrite
 
 HOST = "https://track.example.com"
 MESSAGES = 300

@@ -25,13 +25,13 @@ from sqlmodel import col, func, select, update
 
 from tests.houses import HTML, People, opened_house
 from tests.servers_flaky_smtp import FlakySink, flaky_sink
-from tracker.addresses import Mailbox
-from tracker.db import now
-from tracker.house import House
-from tracker.lease import is_free
+from tracker.mail.addresses import Mailbox
 from tracker.models import Delivery, Message, User
-from tracker.outgoing.draft import Draft
-from tracker.outgoing.send import accept
+from tracker.outbound.draft import Draft
+from tracker.outbound.send import accept
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.lease import is_free
 
 SEED = 20261126
 PEOPLE = tuple(f"client{number}@client.example" for number in range(40))

@@ -15,8 +15,8 @@ from unittest.mock import patch
 
 from tests.servers_ground import end, listening, wait_until
 from tracker.__main__ import main
-from tracker.house import House, open_house
-from tracker.settings import read_settings
+from tracker.runtime.context import House, open_house
+from tracker.runtime.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,13 +11,13 @@ from sqlalchemy import text
 from tests.commands.inkling import Inkling
 from tests.pixel.edge_server import running_edge
 from tests.servers import free_port
-from tracker.consent import Pack, Purpose, State
-from tracker.db import now
-from tracker.ledger import record_consent
+from tracker.consent.ledger import record_consent
+from tracker.consent.preferences import set_policy
+from tracker.consent.rules import Pack, Purpose, State
 from tracker.models import Account, Mailbox, User
-from tracker.preferences import set_policy
-from tracker.processes import Process
 from tracker.recipients import find_or_make
+from tracker.runtime.database import now
+from tracker.runtime.processes import Process
 
 
 def findings(inkling: Inkling, *, code: int, **settings: str) -> dict[str, tuple[str, str]]:

@@ -7,11 +7,11 @@ import pytest
 from sqlmodel import col, select
 
 from tests.commands.inkling import Inkling
-from tracker.consent import Pack
-from tracker.db import now
+from tracker.consent.preferences import preference, workspace_pack
+from tracker.consent.rules import Pack
 from tracker.models import Account, ApiToken, User, UserSession
-from tracker.preferences import preference, workspace_pack
-from tracker.secrets import password_fits, token_digest
+from tracker.runtime.database import now
+from tracker.runtime.keyring import password_fits, token_digest
 
 PASSWORD = b"correct horse battery\n"
 

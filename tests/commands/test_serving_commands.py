@@ -15,12 +15,12 @@ from sqlmodel import select
 from pixel.tokens import new_public_id
 from tests.commands.inkling import Inkling
 from tests.servers import free_port, wait_until
-from tracker.choice_links import ChoiceLink, LinkKind, choice_url
-from tracker.db import now
-from tracker.house import House
-from tracker.outgoing.host_health import problem_of
-from tracker.processes import Process
+from tracker.consent.preference_links import ChoiceLink, LinkKind, choice_url
+from tracker.outbound.host_health import problem_of
 from tracker.recipients import find_or_make
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.processes import Process
 
 
 @contextmanager

@@ -7,9 +7,9 @@ import pytest
 from sqlmodel import select
 
 from tests.houses import People
-from tracker.counting.bulk import add_or_keep_all, append_rows, array_literal, update_rows
-from tracker.house import House
 from tracker.models import DrainCursor, Notice, User
+from tracker.models.counting.bulk import add_or_keep_all, append_rows, array_literal, update_rows
+from tracker.runtime.context import House
 
 CURSOR = DrainCursor.__table__  # type: ignore[attr-defined]
 NOTICE = Notice.__table__  # type: ignore[attr-defined]

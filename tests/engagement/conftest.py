@@ -6,8 +6,8 @@ from sqlmodel import select
 from tests.engagement.edge_by_hand import send_all
 from tests.houses import People
 from tests.servers import SmtpSink
-from tracker.house import House
 from tracker.models import Delivery, User
+from tracker.runtime.context import House
 
 
 @pytest.fixture

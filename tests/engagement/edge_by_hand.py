@@ -8,13 +8,13 @@ from sqlmodel import col, select, update
 
 from pixel.hits import Hit
 from tests.houses import People
-from tracker import notify
-from tracker.db import now
 from tracker.engagement.ingest import drain
 from tracker.engagement.settling import settle_due
-from tracker.house import House
 from tracker.models import Delivery, Event, Message, Notification, User
-from tracker.outgoing.queue import send_due
+from tracker.notifications import notify
+from tracker.outbound.queue import send_due
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 CHROME = {
     "user-agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",

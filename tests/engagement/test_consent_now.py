@@ -8,10 +8,10 @@ import pytest
 from sqlmodel import select, update
 
 from tests.engagement.edge_by_hand import Edge, take_in
-from tracker.consent import Pack
-from tracker.house import House
+from tracker.consent.preferences import change_rule, set_policy
+from tracker.consent.rules import Pack
 from tracker.models import Account, ConsentEntry, Delivery, HitEvidence, Recipient
-from tracker.preferences import change_rule, set_policy
+from tracker.runtime.context import House
 
 
 def _ceiling(house: House) -> House:

@@ -20,8 +20,8 @@ from tests.engagement.edge_by_hand import (
 )
 from tests.houses import People
 from tracker.engagement.ingest import drain
-from tracker.house import House
 from tracker.models import Delivery, HitEvidence, Message, User, Verdict
+from tracker.runtime.context import House
 
 YAHOO = {"user-agent": "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html"}
 STRIPPED_WEBKIT = {

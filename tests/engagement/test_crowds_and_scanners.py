@@ -7,13 +7,13 @@ from sqlmodel import col, select, update
 
 from tests.engagement.edge_by_hand import CHROME, Edge, bell, events, send_to, settle, take_in
 from tests.houses import People
-from tracker.db import now
 from tracker.engagement.learned import learn_scanners
 from tracker.engagement.overrule import overrule
 from tracker.engagement.reevaluate import reevaluate
-from tracker.house import House
 from tracker.models import Delivery, Event, HitEvidence, ScannerNetwork, ScannerProof, User, Verdict
 from tracker.privacy.retention import sweep
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 SCANNER = "203.0.113.66"
 # the window of 60 s is 0.6 s in these houses

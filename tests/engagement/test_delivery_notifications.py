@@ -10,10 +10,10 @@ from sqlmodel import Session, col, select, update
 
 from tests.engagement.edge_by_hand import send_to
 from tests.houses import People
-from tracker.db import now
 from tracker.engagement.delivery_notifications import notify_settled
-from tracker.house import House
 from tracker.models import Delivery, Event, FeedItem, Notification, User
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 _COLUMNS = "kind at first_at held_until news told machine vendor count opens clicks client detail"
 

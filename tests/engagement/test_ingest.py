@@ -20,16 +20,16 @@ from tests.engagement.edge_by_hand import (
     take_in,
 )
 from tests.houses import People
-from tracker.consent import Pack, State
-from tracker.db import now
+from tracker.consent.preferences import set_policy
+from tracker.consent.rules import Pack, State
 from tracker.engagement.ingest import retry_aside, set_aside
 from tracker.engagement.overrule import overrule
-from tracker.house import House
 from tracker.models import Delivery, DrainCursor, Event, HitAside, HitEvidence, Message, User
 from tracker.models import Verdict as VerdictRow
-from tracker.preferences import set_policy
 from tracker.privacy.retention import sweep
-from tracker.secrets import KeyRing
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.keyring import KeyRing
 
 
 def test_a_person_counts_and_rings_only_after_settling(house: House, alice: User, sent: Delivery) -> None:

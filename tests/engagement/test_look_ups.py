@@ -8,12 +8,12 @@ from sqlmodel import col, select, update
 
 from tests.engagement.edge_by_hand import GMAIL, Edge, bell, events, message_of, settle, take_in
 from tests.engagement.reverse_zone import ReverseZone, served
-from tracker.db import now
 from tracker.engagement.look_ups import LookUps
 from tracker.engagement.reevaluate import reevaluate
 from tracker.engagement.reverse_names import NoNameServer, ReverseNames
-from tracker.house import House
 from tracker.models import Delivery, HitEvidence, User
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 GATEWAY, GATEWAY6 = "64.235.150.9", "2620:109::9"
 NAME = "outbound.ess.barracuda.com"

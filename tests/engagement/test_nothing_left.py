@@ -11,16 +11,16 @@ from sqlmodel import SQLModel, col, select, update
 from tests.engagement.edge_by_hand import CHROME, GMAIL, PAGE, Edge, send_to, settle, take_in
 from tests.engagement.reverse_zone import ReverseZone, served
 from tests.houses import People
-from tracker.db import now
 from tracker.engagement.ingest import retry_aside
 from tracker.engagement.learned import learn_scanners
 from tracker.engagement.look_ups import LookUps
 from tracker.engagement.overrule import overrule
 from tracker.engagement.reevaluate import reevaluate
 from tracker.engagement.reverse_names import ReverseNames
-from tracker.house import House
 from tracker.models import Event, HitAside, HitEvidence, User
 from tracker.privacy.retention import sweep
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 READERS = ("93.184.10.7", "203.0.113.66", "64.235.150.9", "2001:db8:77:5::19")
 MARK = "Chrome/156.0.0.0"

@@ -18,8 +18,8 @@ from tracker.engagement.networks import HOSTERS, Refusal, Table, facts, frozen_t
 from tracker.engagement.range_files import FOLDER, forget_tables, tables_in_use
 from tracker.engagement.range_refresh import SOURCES, RangeSource, amazon, endpoint_sets, refresh, refresh_due
 from tracker.engagement.reevaluate import reevaluate
-from tracker.house import House
 from tracker.models import Delivery, Verdict
+from tracker.runtime.context import House
 
 
 @dataclass

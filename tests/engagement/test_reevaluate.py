@@ -9,12 +9,12 @@ import pytest
 from sqlmodel import col, delete, select, update
 
 from tests.engagement.edge_by_hand import PAGE, Edge, events, message_of, take_in
-from tracker.db import now
 from tracker.engagement.nightly import judge_nightly
 from tracker.engagement.overrule import overrule
 from tracker.engagement.reevaluate import reevaluate
-from tracker.house import House
 from tracker.models import Delivery, Event, HitEvidence, Job, User, Verdict
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from sqlmodel import col, select, update
 
 from tests.engagement.edge_by_hand import GMAIL, Edge, message_of, send_to, take_in
 from tests.houses import People
-from tracker.db import now
 from tracker.engagement.source_digests import network_digest, scanner_digest, source_digest
-from tracker.house import House
 from tracker.models import Account, Delivery, User, UserSession
 from tracker.privacy.retention import sweep
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 OFFICE = "203.0.113.20"
 

@@ -11,11 +11,11 @@ from sqlmodel import select
 
 from tests.houses import People
 from tests.inbound.corpus import simple
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.accept import accept
 from tracker.inbound.fetched import Accepted, Fetched, Place
 from tracker.models import Letter, Mailbox, MailboxFolder, User
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from tests.houses import People
 from tests.inbound.arrivals import alice, inbox  # noqa: F401  (fixtures)
 from tests.inbound.mail_world import SECRET, Post, fresh_address, mailbox_on
 from tests.servers import Dovecot
-from tracker.house import House
+from tracker.runtime.context import House
 
 
 @pytest.fixture

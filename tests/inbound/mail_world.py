@@ -13,8 +13,6 @@ from tests.leases import free
 from tests.servers import Dovecot
 from tests.servers_nasty import NastyImap
 from tests.servers_nasty_pop3 import NastyPop3
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.accept import accept_all
 from tracker.inbound.check import check_mailbox
 from tracker.inbound.credentials import make_credential
@@ -25,6 +23,8 @@ from tracker.inbound.sync import sync_mailbox
 from tracker.inbound.taking import Take
 from tracker.inbound.timetable import Claim, claim_due
 from tracker.models import Credential, Letter, Mailbox, MailboxFolder, Notice, User
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 SECRET = "pässword “with” quotes\\"
 

@@ -11,10 +11,9 @@ from sqlmodel import Session, col, select
 from tests.houses import People
 from tests.inbound.arrivals import Arrivals, at, connected
 from tests.inbound.corpus import DATA, raw, simple
-from tracker.house import House
 from tracker.inbound.accept import accept
 from tracker.inbound.parse import content_of
-from tracker.message_ids import NOTICE_HEADER, notice_mark
+from tracker.mail.message_ids import NOTICE_HEADER, notice_mark
 from tracker.models import (
     FeedItem,
     Letter,
@@ -27,6 +26,7 @@ from tracker.models import (
     Notice,
     User,
 )
+from tracker.runtime.context import House
 
 
 def count(house: House, table: type) -> int:

@@ -12,10 +12,10 @@ from sqlmodel import Session, col, select
 from tests.houses import People
 from tests.inbound.arrivals import Arrivals, connected
 from tests.inbound.corpus import DATA, simple
-from tracker.house import House
 from tracker.inbound.accept import accept_all
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.models import Letter, LetterAttachment, LetterBody, LetterCopy, LetterRaw, Mailbox, MailboxProblem, Notice
+from tracker.runtime.context import House
 
 SEED = 20261127
 OWN = {"id", "public_id", "user_id", "mailbox_id", "enquiry_key_id", "repeat_of_id"}

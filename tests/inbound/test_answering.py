@@ -11,10 +11,10 @@ from tests.houses import People
 from tests.inbound.arrivals import Arrivals, connected
 from tests.inbound.corpus import raw, simple
 from tests.servers import SmtpSink
-from tracker.db import now
-from tracker.house import House
 from tracker.models import Delivery, Event, Letter, Message, Notice, Notification, User
-from tracker.outgoing.queue import send_due
+from tracker.outbound.queue import send_due
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 ANNA, BORIS = "anna@client.example", "boris@client.example"
 

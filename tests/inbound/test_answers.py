@@ -5,8 +5,8 @@ import pytest
 from tests.inbound.corpus import simple
 from tracker.inbound.answers import Copy, Whose, bare_subject, candidates, is_answer_by_subject, quoted_urls, whose
 from tracker.inbound.parse import parse
-from tracker.message_ids import is_notice, new_id, notice_mark, read_id
-from tracker.secrets import KeyRing
+from tracker.mail.message_ids import is_notice, new_id, notice_mark, read_id
+from tracker.runtime.keyring import KeyRing
 
 RING = KeyRing(("first key of this test",))
 

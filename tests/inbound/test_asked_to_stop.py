@@ -18,14 +18,14 @@ from tests.inbound.test_answering import (
     sent_message,  # noqa: F401  (fixture)
 )
 from tests.servers import SmtpSink
-from tracker.consent import MEASURED, State
-from tracker.db import now
-from tracker.house import House
-from tracker.ledger import broken_at, consent_of, ledger
+from tracker.consent.ledger import broken_at, consent_of, ledger
+from tracker.consent.pending_opt_outs import DECIDE_WITHIN, decide, remind_undecided
+from tracker.consent.rules import MEASURED, State
 from tracker.models import Event, Message, Notification, Recipient, TrackingPause, User
-from tracker.outgoing.queue import send_due
-from tracker.pauses import DECIDE_WITHIN, decide, remind_undecided
+from tracker.outbound.queue import send_due
 from tracker.privacy.erase import erase
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 STOP = "The price is fine. Please don’t track me."
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracker.inbound.canonical import canonical
+from tracker.mail.canonical import canonical
 
 SAME = [
     ("Info@Site.ru", "info@site.ru"),

@@ -3,11 +3,11 @@
 import pytest
 
 from tests.inbound.corpus import raw, simple
-from tracker.addresses import Mailbox
 from tracker.inbound.bounce import Failure, read_report
 from tracker.inbound.category import judge
 from tracker.inbound.forwarded import inner_sender, is_forwarded
 from tracker.inbound.parse import parse
+from tracker.mail.addresses import Mailbox
 
 OWN = frozenset({"info@site.example", "marina@seller.example"})
 

@@ -12,7 +12,7 @@ from tests.houses import People
 from tests.inbound.mail_world import SECRET, Post, checked, credential_of, fresh_address, letter, mailbox_on
 from tests.servers import Dovecot
 from tests.servers_nasty import Held, NastyImap, nasty_imap
-from tracker.house import House
+from tracker.consent.preferences import set_preference
 from tracker.inbound.credentials import (
     delete_credential,
     make_credential,
@@ -20,8 +20,8 @@ from tracker.inbound.credentials import (
 from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import remove_mailbox
 from tracker.models import Letter, Mailbox, User
-from tracker.preferences import set_preference
-from tracker.sentences import ActionError
+from tracker.runtime.context import House
+from tracker.runtime.sentences import ActionError
 
 
 def test_a_mailbox_works(house: House, people: People, dovecot: Dovecot) -> None:

@@ -11,7 +11,6 @@ from tests.houses import People, opened_house
 from tests.inbound.mail_world import SECRET, checked, credential_of, fresh_address, mailbox_on
 from tests.servers import Authority, Dovecot
 from tests.servers_nasty import NastyImap, nasty_imap
-from tracker.house import House
 from tracker.inbound.check import check_mailbox
 from tracker.inbound.credentials import (
     change_credential,
@@ -22,7 +21,8 @@ from tracker.inbound.credentials import (
 from tracker.inbound.mailbox_input import CredentialsChange, NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox, credential_changed
 from tracker.models import Credential
-from tracker.sentences import ActionError
+from tracker.runtime.context import House
+from tracker.runtime.sentences import ActionError
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "10.0.0.5", "localhost"])

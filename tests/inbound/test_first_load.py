@@ -14,13 +14,13 @@ from tests.houses import People
 from tests.inbound.mail_world import SECRET, Post, each, fresh_address, letter, mailbox_on
 from tests.leases import hold_in, holder
 from tests.servers import Dovecot
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound import imap
 from tracker.inbound.accept import accept
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.inbound.sync import sync_mailbox
 from tracker.models import FetchRetry, LetterCopy, Mailbox, Notice
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 LETTERS = 30
 

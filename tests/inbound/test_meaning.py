@@ -2,9 +2,9 @@
 
 import pytest
 
-from tracker.connect import ConnectError, Server
 from tracker.inbound.check import meaning
-from tracker.sentences import Sentence
+from tracker.mail.connections import ConnectError, Server
+from tracker.runtime.sentences import Sentence
 
 PASSWORD = Server("imap.firm.example", 993, "tls", "info@firm.example", "swordfish-77")
 GRANT = Server("outlook.office365.com", 993, "tls", "info@firm.example", "", grant=1)

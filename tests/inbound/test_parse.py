@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.inbound.corpus import DATA, raw, simple
-from tracker.addresses import Mailbox
 from tracker.inbound.bounce import read_report
 from tracker.inbound.category import judge
 from tracker.inbound.dates import receipt
@@ -18,6 +17,7 @@ from tracker.inbound.file_names import LONGEST, safe_name
 from tracker.inbound.identity import content_hash, identity
 from tracker.inbound.letter_text import own_words, snippet
 from tracker.inbound.parse import MOST_REFERENCES, Parsed, content_of, parse
+from tracker.mail.addresses import Mailbox
 
 TEN = datetime(2026, 11, 26, 10, tzinfo=UTC)
 PIECES = [

@@ -12,14 +12,14 @@ from tests.inbound.mail_world import Post, checked, fresh_address, letter, mailb
 from tests.leases import holder
 from tests.servers import wait_until
 from tests.servers_nasty import NastyImap, nasty_imap
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.accept import accept_all
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.inbound.fetching import Mailboxes
 from tracker.inbound.imap_run import MANY
 from tracker.inbound.taking import Take
 from tracker.models import FetchRetry, Mailbox, MailboxProblem
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 from tracker.worker import Task, Worker
 
 LETTERS = 250

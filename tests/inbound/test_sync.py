@@ -7,13 +7,10 @@ from sqlmodel import Session, select
 
 from tests.inbound.mail_world import Post, each, hours_ago, letter, mailbox_on, put
 from tests.servers import Dovecot
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.accept import accept, accept_all
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.inbound.mailboxes import remove_mailbox
 from tracker.inbound.sync import sync_mailbox
-from tracker.limits import MAX_LETTER, MAX_WHOLE_LETTER
 from tracker.models import (
     FetchRetry,
     Letter,
@@ -22,6 +19,9 @@ from tracker.models import (
     PendingAction,
     User,
 )
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.limits import MAX_LETTER, MAX_WHOLE_LETTER
 
 
 def test_the_first_run_loads_the_last_day_and_the_next_what_is_new(post: Post, dovecot: Dovecot) -> None:

@@ -8,13 +8,13 @@ from sqlmodel import col, select
 
 from tests.inbound.mail_world import Post, hours_ago, letter
 from tests.servers import Dovecot, wait_until
-from tracker.db import now
 from tracker.models import (
     Letter,
     LetterCopy,
     MailboxFolder,
     MailboxProblem,
 )
+from tracker.runtime.database import now
 
 
 def test_other_folders_by_their_real_names(post: Post, dovecot: Dovecot) -> None:

@@ -13,15 +13,15 @@ from tests.houses import People
 from tests.inbound.mail_world import SECRET, Post, credential_of, fresh_address, hours_ago, letter, mailbox_on
 from tests.servers import Dovecot
 from tests.servers_nasty_pop3 import NastyPop3, nasty_pop3
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.accept import accept
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.inbound.mailbox_input import MailboxChange
 from tracker.inbound.mailboxes import change_mailbox
 from tracker.inbound.pop3 import Pop3
-from tracker.limits import MAX_WHOLE_LETTER
 from tracker.models import FetchRetry, LetterCopy, Mailbox, PendingAction
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.limits import MAX_WHOLE_LETTER
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ from tests.houses import People, opened_house
 from tests.inbound.mail_world import SECRET, Post, fresh_address, hours_ago, put
 from tests.leases import hold_in, holder
 from tests.servers import Dovecot
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.accept import accept, accept_all
 from tracker.inbound.credentials import make_credential
 from tracker.inbound.fetched import Accepted, Fetched
@@ -24,6 +22,8 @@ from tracker.models import (
     Mailbox,
     MailboxFolder,
 )
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 
 def test_switched_off_in_the_middle_the_run_stops_at_the_next_letter(post: Post, dovecot: Dovecot) -> None:

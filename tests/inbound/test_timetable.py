@@ -8,9 +8,7 @@ from tests.inbound.mail_world import SECRET, Post, checked, credential_of, fresh
 from tests.leases import holder, other_process
 from tests.servers import Dovecot, wait_until
 from tests.servers_nasty import NastyImap, nasty_imap
-from tracker import processes
-from tracker.db import now
-from tracker.house import House
+from tracker.consent.preferences import set_preference
 from tracker.inbound.accept import accept_all
 from tracker.inbound.credentials import change_credential
 from tracker.inbound.fetching import Mailboxes
@@ -18,8 +16,10 @@ from tracker.inbound.mailbox_input import CredentialsChange
 from tracker.inbound.mailboxes import credential_changed, remove_mailbox
 from tracker.inbound.timetable import AT_ONCE_PER_HOST, back_off, claim_due, next_run
 from tracker.models import Mailbox
-from tracker.preferences import set_preference
-from tracker.processes import Process
+from tracker.runtime import processes
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.processes import Process
 
 
 def test_the_next_run_counts_from_when_this_one_was_planned() -> None:

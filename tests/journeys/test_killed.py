@@ -18,8 +18,8 @@ from sqlmodel import func, select
 from tests.houses import People, opened_house
 from tests.journeys.test_send_and_track import CHROME, html_of
 from tests.servers import free_port, smtp_sink, wait_until
-from tracker.house import House
 from tracker.models import Delivery, Event, Message
+from tracker.runtime.context import House
 
 MESSAGES = 40
 

@@ -11,9 +11,9 @@ from tests.houses import People, opened_house
 from tests.inbound.mail_world import SECRET, Post, fresh_address, letter, mailbox_on
 from tests.journeys.test_killed import serving
 from tests.servers import Dovecot, free_port, wait_until
-from tracker.db import now
-from tracker.house import House
 from tracker.models import Letter, LetterBody, LetterCopy, LetterRaw, PendingAction
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 LETTERS = 200
 

@@ -15,8 +15,8 @@ from tests.inbound.corpus import raw
 from tests.inbound.mail_world import SECRET, Post, fresh_address, mailbox_on
 from tests.servers import Dovecot, SmtpSink, wait_until
 from tracker.demo.answer import answer
-from tracker.house import House
 from tracker.models import Event, Letter, Message, Notification, User
+from tracker.runtime.context import House
 from tracker.worker import Worker
 
 ANNA, BORIS = "anna@client.example", "boris@client.example"

@@ -14,13 +14,13 @@ from sqlmodel import col, select
 
 from tests.houses import People
 from tests.servers import SmtpSink, free_port, wait_until
-from tracker import notify
-from tracker.consent import Purpose, State
-from tracker.front import create_front
-from tracker.house import House
+from tracker.consent.rules import Purpose, State
 from tracker.models import Delivery, Event, HitEvidence, Message, Notification, TrackedLink, User
 from tracker.models import Verdict as VerdictRow
-from tracker.outgoing.queue import send_due
+from tracker.notifications import notify
+from tracker.outbound.queue import send_due
+from tracker.runtime.context import House
+from tracker.serve import create_front
 
 CHROME = {
     "user-agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",

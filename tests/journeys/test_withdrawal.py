@@ -11,11 +11,11 @@ from sqlmodel import SQLModel, col, select
 from tests.houses import People, opened_house
 from tests.journeys.test_send_and_track import CHROME, html_of, running, send_all
 from tests.servers import SmtpSink, free_port, wait_until
-from tracker.consent import State
-from tracker.house import House
-from tracker.ledger import broken_at, ledger
+from tracker.consent.ledger import broken_at, ledger
+from tracker.consent.rules import State
 from tracker.models import DrainCursor, Event
 from tracker.recipients import find
+from tracker.runtime.context import House
 
 ANNA = "anna@client.example"
 MARK = "Trace/424242"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tracker.mime.charset import codec_of
-from tracker.mime.text import readable
+from tracker.mail.mime.charset import codec_of
+from tracker.mail.mime.text import readable
 
 WORDS = [
     ("Grüße aus Köln, schöne Straße", "cp1252"),

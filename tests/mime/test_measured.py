@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.mime import encodings
-from tracker.mime.encodings import measured, octets_of
+from tracker.mail.mime import encodings
+from tracker.mail.mime.encodings import measured, octets_of
 
 
 @given(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tracker.mime.encodings import octets_in
-from tracker.mime.parts import leaves, read_parts, walk
+from tracker.mail.mime.encodings import octets_in
+from tracker.mail.mime.parts import leaves, read_parts, walk
 
 DATA = Path(__file__).parents[1] / "data" / "mime"
 

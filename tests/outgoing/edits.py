@@ -1,6 +1,6 @@
 """The way back from a rewritten document, as an oracle: whatever lies outside of the edits is what it was."""
 
-from tracker.outgoing.rewrite import Rewritten
+from tracker.outbound.rewriter.rewriting import Rewritten
 
 
 def restore(rewritten: Rewritten, html: str) -> str:

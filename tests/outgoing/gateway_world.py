@@ -11,10 +11,10 @@ from sqlmodel import select
 from tests.houses import People, opened_house
 from tests.outgoing.mail_programs import HURRIED, Line, MailPrograms, running_gateway, token_of
 from tests.servers import SmtpSink
-from tracker.house import House
 from tracker.models import Delivery, Message, MessageBody, User
-from tracker.outgoing.gateway import Gateway
-from tracker.outgoing.gateway_access import GatewayLimits
+from tracker.outbound.gateway.access import GatewayLimits
+from tracker.outbound.gateway.server import Gateway
+from tracker.runtime.context import House
 
 ALICE = "alice@seller.example"
 ANNA, LUC, BOSS = "anna@client.example", "luc@client.example", "boss@client.example"

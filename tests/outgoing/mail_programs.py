@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers import SmtpSink, unavailable
-from tracker.house import House
 from tracker.models import ApiToken, User
-from tracker.outgoing.gateway import Gateway
-from tracker.outgoing.gateway_access import GatewayLimits
-from tracker.outgoing.queue import send_due
-from tracker.secrets import new_token, token_digest
+from tracker.outbound.gateway.access import GatewayLimits
+from tracker.outbound.gateway.server import Gateway
+from tracker.outbound.queue import send_due
+from tracker.runtime.context import House
+from tracker.runtime.keyring import new_token, token_digest
 
 HURRIED = GatewayLimits(seconds_after_wrong=0)
 

@@ -7,16 +7,16 @@ from sqlmodel import select
 
 from tests.houses import HTML, People
 from tests.servers import SmtpSink
-from tracker.addresses import Mailbox
-from tracker.consent import Pack, Purpose, State
-from tracker.db import now
-from tracker.house import House
+from tracker.consent.preferences import set_policy
+from tracker.consent.rules import Pack, Purpose, State
+from tracker.mail.addresses import Mailbox
 from tracker.models import Attachment, Delivery, Message, MessageBody, Recipient, TrackedLink, User
-from tracker.outgoing.draft import Draft, OutgoingFile, SendError
-from tracker.outgoing.queue import send_due
-from tracker.outgoing.send import accept, cancel, plan
-from tracker.preferences import set_policy
-from tracker.sentences import ActionError
+from tracker.outbound.draft import Draft, OutgoingFile, SendError
+from tracker.outbound.queue import send_due
+from tracker.outbound.send import accept, cancel, plan
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.sentences import ActionError
 
 
 @pytest.fixture

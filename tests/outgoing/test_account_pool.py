@@ -13,14 +13,14 @@ from sqlmodel import Session, update
 from tests.houses import People
 from tests.servers import SmtpSink, wait_until
 from tests.servers_slow_smtp import dripping_smtp
-from tracker import smtp_submission
-from tracker.db import now
-from tracker.deadline import Shutdown
-from tracker.house import House
-from tracker.lease import Lease
+from tracker.mail import smtp_submission
 from tracker.models import Account, Delivery, Message
-from tracker.outgoing.account_pool import AccountPool, WaitingAccount
-from tracker.outgoing.queue import accounts_due, send_for_account
+from tracker.outbound.account_pool import AccountPool, WaitingAccount
+from tracker.outbound.queue import accounts_due, send_for_account
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.deadline import Shutdown
+from tracker.runtime.lease import Lease
 from tracker.worker import Task, Worker
 
 
@@ -52,7 +52,7 @@ def test_a_tarpit_is_given_up_after_its_time_and_its_account_says_why(
     house: House, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smtp_submission, "OPENING_SECONDS", 0.5)
-    monkeypatch.setattr("tracker.outgoing.queue.OPENING_SECONDS", 0.5)
+    monkeypatch.setattr("tracker.outbound.queue.OPENING_SECONDS", 0.5)
     alice = people.user()
     with dripping_smtp("greeting") as tarpit:
         account = people.account(alice, smtp_sink, smtp_port=tarpit.port)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.addresses import Mailbox
-from tracker.outgoing.build import NewMessage, build_message, text_of
-from tracker.outgoing.compose import HtmlPart, find_html, replace_html
-from tracker.outgoing.rewrite import rewrite
+from tracker.mail.addresses import Mailbox
+from tracker.mail.mime.build import NewMessage, build_message, text_of
+from tracker.outbound.mime_patch import HtmlPart, find_html, replace_html
+from tracker.outbound.rewriter.rewriting import rewrite
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.mime.fields import add_header, list_unsubscribe, normalise_line_ends, remove_header
+from tracker.mail.mime.fields import add_header, list_unsubscribe, normalise_line_ends, remove_header
 
 DATA = Path(__file__).parent.parent / "data" / "mime"
 MESSAGE = (

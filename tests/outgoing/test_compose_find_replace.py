@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tracker.outgoing.compose import HtmlPart, Untouched, find_html, replace_html
-from tracker.outgoing.document import Edit
-from tracker.outgoing.rewrite import Rewritten, rewrite
+from tracker.outbound.mime_patch import HtmlPart, Untouched, find_html, replace_html
+from tracker.outbound.rewriter.document import Edit
+from tracker.outbound.rewriter.rewriting import Rewritten, rewrite
 
 DATA = Path(__file__).parent.parent / "data" / "mime"
 TRACKED = "https://track.example/c/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

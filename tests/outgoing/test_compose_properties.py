@@ -3,11 +3,11 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.mime import quoted_printable
-from tracker.mime.charset import read, write
-from tracker.mime.quoted_printable import Change
-from tracker.outgoing.compose import HtmlPart, find_html, replace_html
-from tracker.outgoing.rewrite import rewrite
+from tracker.mail.mime import quoted_printable
+from tracker.mail.mime.charset import read, write
+from tracker.mail.mime.quoted_printable import Change
+from tracker.outbound.mime_patch import HtmlPart, find_html, replace_html
+from tracker.outbound.rewriter.rewriting import rewrite
 
 FIELDS = [
     b"Content-Type: text/html; charset=utf-8\r\n",

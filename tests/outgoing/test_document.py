@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from tests.outgoing.edits import restore
 from tests.outgoing.test_rewrite_properties import PIECES
-from tracker.outgoing.document import Document, Edit
-from tracker.outgoing.footer import Footer, mark_of, put_footer, without_footers
-from tracker.outgoing.hidden_link import hide, without_traps
-from tracker.outgoing.html_scan import scan
-from tracker.outgoing.leave_alone import Leave
-from tracker.outgoing.rewrite import Rewritten, rewrite, track, unwrap
+from tracker.outbound.rewriter.document import Document, Edit
+from tracker.outbound.rewriter.footer import Footer, mark_of, put_footer, without_footers
+from tracker.outbound.rewriter.hidden_link import hide, without_traps
+from tracker.outbound.rewriter.html_scan import scan
+from tracker.outbound.rewriter.leave_alone import Leave
+from tracker.outbound.rewriter.rewriting import Rewritten, rewrite, track, unwrap
 
 HOST = "https://track.example"
 PIXEL, TRAP = f"{HOST}/o/new.gif", f"{HOST}/c/trap-new"

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from tests.houses import People
 from tests.servers import SmtpSink
 from tests.servers_dns import NameServer, name_server
-from tracker.house import House
-from tracker.outgoing import spf
-from tracker.outgoing.dmarc import parse_dkim, parse_dmarc
-from tracker.outgoing.domain_advice import Advice, advise, find
-from tracker.outgoing.domain_records import PATIENCE, advice_for
-from tracker.outgoing.sending_services import SENDING
-from tracker.outgoing.spf import Records
+from tracker.outbound.sending_domain import spf
+from tracker.outbound.sending_domain.advice import Advice, advise, find
+from tracker.outbound.sending_domain.dmarc import parse_dkim, parse_dmarc
+from tracker.outbound.sending_domain.records import PATIENCE, advice_for
+from tracker.outbound.sending_domain.sending_services import SENDING
+from tracker.outbound.sending_domain.spf import Records
+from tracker.runtime.context import House
 
 OURS = "seller.example"
 Zone = Mapping[str, tuple[str, ...] | str]

@@ -7,11 +7,11 @@ from sqlmodel import select
 
 from tests.houses import People
 from tests.servers import SmtpSink
-from tracker.db import now
-from tracker.house import House
 from tracker.models import Message, Notification
-from tracker.outgoing.follow_up import remind_due
-from tracker.outgoing.queue import send_due
+from tracker.outbound.follow_up import remind_due
+from tracker.outbound.queue import send_due
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 
 def rung(house: House) -> list[tuple[str, int]]:

@@ -12,18 +12,18 @@ from tests.houses import HTML, People
 from tests.outgoing.edits import restore
 from tests.outgoing.test_rewrite_quoted import DATA, LEAVE, MARKS, PIXEL, read, tracked
 from tests.servers import SmtpSink
-from tracker.choice_links import LinkKind, choice_links
-from tracker.consent import Purpose
-from tracker.house import House
+from tracker.consent.preference_links import LinkKind, choice_links
+from tracker.consent.preferences import set_preference
+from tracker.consent.rules import Purpose
 from tracker.models import Delivery, MessageBody, Recipient, User
-from tracker.outgoing.compose import Untouched, find_html
-from tracker.outgoing.footer import Footer, mark_of, put_footer, without_footers
-from tracker.outgoing.footer_words import language_of
-from tracker.outgoing.html_scan import scan
-from tracker.outgoing.queue import send_due
-from tracker.outgoing.rewrite import Rewritten, rewrite, track
-from tracker.outgoing.rewriting import find_links, without_ours
-from tracker.preferences import set_preference
+from tracker.outbound.footer_words import language_of
+from tracker.outbound.message_links import find_links, without_ours
+from tracker.outbound.mime_patch import Untouched, find_html
+from tracker.outbound.queue import send_due
+from tracker.outbound.rewriter.footer import Footer, mark_of, put_footer, without_footers
+from tracker.outbound.rewriter.html_scan import scan
+from tracker.outbound.rewriter.rewriting import Rewritten, rewrite, track
+from tracker.runtime.context import House
 
 WORDS, LABEL = "The sender can see whether this is opened & read.", "Your <choice>"
 MARK = mark_of(f"{WORDS} {LABEL}")

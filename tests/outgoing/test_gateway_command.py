@@ -14,8 +14,8 @@ from tests.houses import migrate_postgresql
 from tests.outgoing.mail_programs import content_for
 from tests.outgoing.submitted_mail import MIXED, TO, WITH_CONTROL
 from tests.servers import Authority, Postgresql, SmtpSink, free_port, listening, wait_until
-from tracker.db import now
 from tracker.models import Account, Message, MessageBody, User
+from tracker.runtime.database import now
 
 ALICE = "alice@seller.example"
 

@@ -20,10 +20,10 @@ from tests.outgoing.gateway_world import (
 )
 from tests.outgoing.mail_programs import hand_on
 from tests.outgoing.submitted_mail import plain
-from tracker.db import now
 from tracker.models import Message, MessageState, Submission, User
-from tracker.outgoing.send import cancel
+from tracker.outbound.send import cancel
 from tracker.privacy.short_lived import sweep_short_lived
+from tracker.runtime.database import now
 
 
 @contextmanager

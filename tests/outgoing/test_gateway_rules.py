@@ -22,9 +22,9 @@ from tests.outgoing.gateway_world import (
 from tests.outgoing.mail_programs import HURRIED, Line, token_of
 from tests.outgoing.submitted_mail import plain
 from tests.servers import Authority, SmtpSink
-from tracker.db import now
-from tracker.limits import MAX_RECIPIENTS, MAX_SUBMITTED_BYTES
 from tracker.models import ApiToken, Message, User
+from tracker.runtime.database import now
+from tracker.runtime.limits import MAX_RECIPIENTS, MAX_SUBMITTED_BYTES
 
 
 def b64(text: str) -> str:
@@ -218,7 +218,7 @@ def test_messages_per_hour_are_limited_for_each_person(smtp_sink: SmtpSink, tmp_
 def test_without_a_certificate_nobody_signs_in_from_elsewhere(
     small_world: GatewayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tracker.outgoing.gateway_session.GatewaySession._source", lambda _: "192.0.2.7")
+    monkeypatch.setattr("tracker.outbound.gateway.session.GatewaySession._source", lambda _: "192.0.2.7")
     with small_world.line() as line:
         assert "AUTH" not in line.says("EHLO laptop.example")
         assert line.says(line.plain(ALICE, small_world.token)).startswith("538 5.7.11")

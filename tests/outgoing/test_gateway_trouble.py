@@ -18,7 +18,7 @@ from tests.outgoing.gateway_world import (
 from tests.outgoing.mail_programs import Line, hand_on
 from tests.outgoing.submitted_mail import TO, WITH_CONTROL, plain
 from tests.servers import listening, wait_until
-from tracker.house import House
+from tracker.runtime.context import House
 
 
 def gateway_threads() -> int:

@@ -12,16 +12,16 @@ from tests.engagement.edge_by_hand import Edge, bell, message_of, settle, take_i
 from tests.houses import People
 from tests.outgoing.edits import restore
 from tests.servers import SmtpSink
-from tracker.consent import Purpose
-from tracker.house import House
+from tracker.consent.preferences import set_preference
+from tracker.consent.rules import Purpose
 from tracker.models import Delivery, Message, TrackedLink, User
-from tracker.outgoing.compose import Untouched, find_html
-from tracker.outgoing.hidden_link import hide, is_styled, without_traps
-from tracker.outgoing.html_scan import scan
-from tracker.outgoing.leave_alone import Leave
-from tracker.outgoing.queue import send_due
-from tracker.outgoing.rewrite import Rewritten, rewrite, track
-from tracker.preferences import set_preference
+from tracker.outbound.mime_patch import Untouched, find_html
+from tracker.outbound.queue import send_due
+from tracker.outbound.rewriter.hidden_link import hide, is_styled, without_traps
+from tracker.outbound.rewriter.html_scan import scan
+from tracker.outbound.rewriter.leave_alone import Leave
+from tracker.outbound.rewriter.rewriting import Rewritten, rewrite, track
+from tracker.runtime.context import House
 
 HOST = "https://track.example"
 TRAP = f"{HOST}/c/trap-new"

@@ -15,15 +15,15 @@ from sqlmodel import select, update
 from tests.houses import People
 from tests.pixel.edge_server import running_edge
 from tests.servers import Authority, SmtpSink, free_port, silent_server
-from tracker.addresses import Mailbox
-from tracker.db import now
-from tracker.house import House
+from tracker.mail.addresses import Mailbox
 from tracker.models import Delivery, HostHealth, Message, Notification
-from tracker.outgoing.draft import Draft
-from tracker.outgoing.host_health import HostCheck, host_problem, problem_of
-from tracker.outgoing.queue import send_due
-from tracker.outgoing.send import plan
-from tracker.processes import Process, register
+from tracker.outbound.draft import Draft
+from tracker.outbound.host_health import HostCheck, host_problem, problem_of
+from tracker.outbound.queue import send_due
+from tracker.outbound.send import plan
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.processes import Process, register
 
 ANNA = "anna@client.example"
 
@@ -230,7 +230,7 @@ def test_it_is_asked_once_a_minute_and_sooner_after_a_bad_answer(house: House, a
 def test_a_host_that_takes_the_line_and_is_silent_blocks_no_send(
     house: House, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tracker.outgoing.host_health.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("tracker.outbound.host_health.ANSWER_SECONDS", 1.0)
     alice = people.user()
     people.account(alice, smtp_sink)
     people.grant(ANNA)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from turbohtml import parse
 
-from tracker.outgoing.placeholders import NAMES, Filled, fill, fill_html, first_name, names_of, own_names_of, used
+from tracker.outbound.placeholders import NAMES, Filled, fill, fill_html, first_name, names_of, own_names_of, used
 
 ANNA = names_of("Anna Petit", "anna@petit.example", "Petit & Fils") | own_names_of("", "alice@s.example")
 

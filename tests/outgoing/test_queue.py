@@ -11,25 +11,25 @@ from sqlmodel import Session, col, select, update
 
 from tests.houses import People
 from tests.servers import SmtpSink, free_port, smtp_sink, wait_until
-from tracker import notify
-from tracker.account_servers import set_secret
-from tracker.addresses import Mailbox
-from tracker.consent import Pack, State
-from tracker.db import now
-from tracker.house import House
-from tracker.lease import Lease, Leases
-from tracker.limits import MAX_GIVE_UP_HOURS
+from tracker.consent.preferences import set_policy
+from tracker.consent.rules import Pack, State
+from tracker.mail.account_servers import set_secret
+from tracker.mail.addresses import Mailbox
 from tracker.models import Account, Delivery, Message, MessageBody, Notification, TrackedLink, User
-from tracker.outgoing import queue
-from tracker.outgoing.account_check import check_account
-from tracker.outgoing.copies import Copy, make_copy
-from tracker.outgoing.draft import Draft
-from tracker.outgoing.footer import Footer
-from tracker.outgoing.footer_words import footer_for
-from tracker.outgoing.queue import send_due
-from tracker.outgoing.send import accept, cancel
-from tracker.preferences import set_policy
-from tracker.sentences import ActionError
+from tracker.notifications import notify
+from tracker.outbound import queue
+from tracker.outbound.account_check import check_account
+from tracker.outbound.copies import Copy, make_copy
+from tracker.outbound.draft import Draft
+from tracker.outbound.footer_words import footer_for
+from tracker.outbound.queue import send_due
+from tracker.outbound.rewriter.footer import Footer
+from tracker.outbound.send import accept, cancel
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.lease import Lease, Leases
+from tracker.runtime.limits import MAX_GIVE_UP_HOURS
+from tracker.runtime.sentences import ActionError
 
 
 def send_all(house: House) -> None:

@@ -8,12 +8,12 @@ from sqlmodel import col, select, update
 
 from tests.houses import People
 from tests.servers import SmtpSink
-from tracker.db import now
-from tracker.house import House
 from tracker.models import Account, Delivery, User
-from tracker.outgoing.queue import send_due
-from tracker.outgoing.rates import limits_of
-from tracker.outgoing.sending_services import link_rewriter
+from tracker.outbound.queue import send_due
+from tracker.outbound.send_quota import limits_of
+from tracker.outbound.sending_domain.sending_services import link_rewriter
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 
 def account(house: House, people: People, user: User, sink: SmtpSink, **limits: int) -> Account:

@@ -7,14 +7,14 @@ from sqlmodel import select
 
 from tests.houses import People
 from tests.servers import SmtpSink
-from tracker.consent import Pack, Proof, Purpose, State
-from tracker.house import House
-from tracker.ledger import record_consent
+from tracker.consent.ledger import record_consent
+from tracker.consent.preferences import change_rule, operator_ceiling, set_policy
+from tracker.consent.rules import Pack, Proof, Purpose, State
 from tracker.models import Account, Delivery, Message, PolicyChange, Recipient, User
-from tracker.outgoing.draft import SendError
-from tracker.outgoing.policy import tighten
-from tracker.preferences import change_rule, operator_ceiling, set_policy
-from tracker.sentences import ActionError
+from tracker.outbound.draft import SendError
+from tracker.outbound.policy import tighten
+from tracker.runtime.context import House
+from tracker.runtime.sentences import ActionError
 
 ANNA = "anna@client.example"
 

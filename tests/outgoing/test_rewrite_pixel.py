@@ -6,9 +6,9 @@ import pytest
 import turbohtml
 
 from tests.outgoing.edits import restore
-from tracker.limits import GMAIL_CLIPS_AT
-from tracker.outgoing.leave_alone import Leave
-from tracker.outgoing.rewrite import Rewritten, rewrite
+from tracker.outbound.rewriter.leave_alone import Leave
+from tracker.outbound.rewriter.rewriting import Rewritten, rewrite
+from tracker.runtime.limits import GMAIL_CLIPS_AT
 
 DATA = Path(__file__).parent.parent / "data" / "rewrite"
 PIXEL = "https://track.example/o/abc.gif?x=1&y=2"

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from turbohtml import TokenType, tokenize
 
 from tests.outgoing.edits import restore
-from tracker.outgoing.html_scan import LINKS, scan
-from tracker.outgoing.leave_alone import Leave
-from tracker.outgoing.rewrite import Rewritten, byte_size, rewrite, unwrap
-from tracker.outgoing.tags import Attribute, first_attribute, read_start_tag
+from tracker.outbound.rewriter.html_attributes import Attribute, first_attribute, read_start_tag
+from tracker.outbound.rewriter.html_scan import LINKS, scan
+from tracker.outbound.rewriter.leave_alone import Leave
+from tracker.outbound.rewriter.rewriting import Rewritten, byte_size, rewrite, unwrap
 
 PIXEL = "https://track.example/o/1.gif"
 T = "https://track.example/c/"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.outgoing.edits import restore
-from tracker.outgoing import quoted
-from tracker.outgoing.html_scan import scan
-from tracker.outgoing.leave_alone import Leave
-from tracker.outgoing.rewrite import rewrite, unwrap
+from tracker.outbound.rewriter import quoted
+from tracker.outbound.rewriter.html_scan import scan
+from tracker.outbound.rewriter.leave_alone import Leave
+from tracker.outbound.rewriter.rewriting import rewrite, unwrap
 
 DATA = Path(__file__).parent.parent / "data" / "rewrite"
 PIXEL = "https://track.example/o/NEW.gif"

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tests.outgoing.edits import restore
-from tracker.outgoing.leave_alone import Leave
-from tracker.outgoing.rewrite import rewrite
+from tracker.outbound.rewriter.leave_alone import Leave
+from tracker.outbound.rewriter.rewriting import rewrite
 
 T = "https://track.example/c/"
 X = "https://x.example/"

@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.outgoing.edits import restore
-from tracker.outgoing.href import host_and_port, web_address
-from tracker.outgoing.leave_alone import Leave
-from tracker.outgoing.rewrite import FoundLink, Rewritten, rewrite
+from tracker.outbound.rewriter.href import host_and_port, web_address
+from tracker.outbound.rewriter.leave_alone import Leave
+from tracker.outbound.rewriter.rewriting import FoundLink, Rewritten, rewrite
 
 HOST = "track.example"
 LEAVE = Leave(own_hosts=frozenset({HOST}))

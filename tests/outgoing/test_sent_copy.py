@@ -10,18 +10,18 @@ from sqlmodel import col, select, update
 from tests.houses import People, opened_house
 from tests.servers import Authority, Dovecot, SmtpSink, wait_until
 from tests.servers_nasty import drip, nasty_imap
-from tracker.account_servers import set_secret
-from tracker.connect import Server
-from tracker.db import now
-from tracker.house import House
-from tracker.imap_session import imap
-from tracker.lease import Lease, Leases
-from tracker.mail_folders import folder_for
+from tracker.mail.account_servers import set_secret
+from tracker.mail.connections import Server
+from tracker.mail.folders import folder_for
+from tracker.mail.imap_session import imap
 from tracker.models import Account, Message, MessageBody, User
-from tracker.outgoing.account_check import check_account
-from tracker.outgoing.account_pool import AccountPool
-from tracker.outgoing.queue import send_due
-from tracker.outgoing.sent_copy import WANTED, _is_due, accounts_with_copies, append_due, file_for_account
+from tracker.outbound.account_check import check_account
+from tracker.outbound.account_pool import AccountPool
+from tracker.outbound.queue import send_due
+from tracker.outbound.sent_copy import WANTED, _is_due, accounts_with_copies, append_due, file_for_account
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.lease import Lease, Leases
 
 _numbers = count()
 

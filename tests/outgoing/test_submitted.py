@@ -9,12 +9,12 @@ from tests.houses import People
 from tests.outgoing.mail_programs import content_for, hand_on
 from tests.outgoing.submitted_mail import HTML, MIXED, PDF, TO, WITH_CONTROL, plain
 from tests.servers import SmtpSink
-from tracker.db import now
-from tracker.house import House
 from tracker.models import Account, Attachment, Delivery, Message, MessageBody, TrackedLink, User
-from tracker.outgoing.draft import SendError
-from tracker.outgoing.send import cancel
-from tracker.outgoing.submitted import accept_raw
+from tracker.outbound.draft import SendError
+from tracker.outbound.gateway.submitted import accept_raw
+from tracker.outbound.send import cancel
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 ANNA = ["anna@client.example"]
 

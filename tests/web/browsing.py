@@ -7,9 +7,9 @@ from playwright.sync_api import Page
 
 from tests.servers import Pages
 from tests.web.conftest import session_token
-from tracker.house import House
 from tracker.models import User
-from tracker.web.visits import COOKIE
+from tracker.runtime.context import House
+from tracker.web.http.sessions import COOKIE
 
 OpenAs = Callable[..., Page]
 

@@ -22,13 +22,13 @@ from starlette.routing import Route
 
 from tests.houses import migrate_postgresql, opened_house
 from tests.servers import free_port, wait_until
-from tracker.addresses import lookup_form
-from tracker.db import now
-from tracker.house import House
+from tracker.mail.addresses import lookup_form
 from tracker.models import Role, User, UserSession
-from tracker.secrets import new_token, token_digest
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.keyring import new_token, token_digest
 from tracker.web.app import create_app
-from tracker.web.visits import COOKIE, LIFE
+from tracker.web.http.sessions import COOKIE, LIFE
 
 # Nothing here goes over TLS, and a client that reads a system's authorities at its beginning takes as long as ten requests.
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

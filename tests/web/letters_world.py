@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlmodel import Session, select
 
-from tracker.addresses import lookup_form
-from tracker.db import now
-from tracker.house import House
+from tracker.mail.addresses import lookup_form
 from tracker.models import EnquiryKey, Letter, LetterBody, LetterRaw, Mailbox, MailboxState, User
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 
 @dataclass(frozen=True)

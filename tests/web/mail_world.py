@@ -7,10 +7,8 @@ from typing import Any
 
 from sqlmodel import Session
 
-from tracker.consent import MEASURED, Proof, Purpose, State
-from tracker.db import now
-from tracker.house import House
-from tracker.ledger import record_consent
+from tracker.consent.ledger import record_consent
+from tracker.consent.rules import MEASURED, Proof, Purpose, State
 from tracker.models import (
     Account,
     Delivery,
@@ -23,6 +21,8 @@ from tracker.models import (
     User,
 )
 from tracker.recipients import find_or_make
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 
 @dataclass(frozen=True)

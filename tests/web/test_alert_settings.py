@@ -10,12 +10,12 @@ from sqlmodel import select
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import ANNA, KEN, To, Written, agree, make_account, write
 from tests.web.reading import attribute, every, said, words
-from tracker import notify
-from tracker.db import now
-from tracker.house import House
+from tracker.consent.preferences import preference
 from tracker.models import Delivery, DomainProfile, Notification, User
-from tracker.notification_rules import KINDS
-from tracker.preferences import preference
+from tracker.notifications import notify
+from tracker.notifications.rules import KINDS
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 FORM = {"ring_click": "on", "ring_reply": "on", "quiet_from": "20:00", "quiet_until": "08:00", "digest": ""}
 

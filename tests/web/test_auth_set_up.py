@@ -5,11 +5,11 @@ import pytest
 from sqlmodel import select
 
 from tests.web.conftest import MakeUser
-from tracker.consent import Pack
-from tracker.house import House
+from tracker.consent.preferences import preference, workspace_pack
+from tracker.consent.rules import Pack
 from tracker.models import Preference, Role, User
-from tracker.preferences import preference, workspace_pack
-from tracker.web.set_up import make_setup_code
+from tracker.runtime.context import House
+from tracker.web.workspace.set_up_page import make_setup_code
 
 FORM = {
     "name": "Alice",

@@ -8,10 +8,10 @@ import pytest
 from sqlmodel import col, select, update
 
 from tests.web.conftest import ClientOf, MakeUser, server, session_token
-from tracker.db import now
-from tracker.house import House
 from tracker.models import SignInFailure, User, UserSession
-from tracker.secrets import hash_password, token_digest
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.keyring import hash_password, token_digest
 
 PASSWORD = "correct horse battery"
 

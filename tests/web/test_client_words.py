@@ -4,7 +4,7 @@ import pytest
 
 from tracker.engagement.client_names import client_name
 from tracker.locale import speaking
-from tracker.web.client_words import client_words
+from tracker.web.messages.client_labels import client_words
 
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
 

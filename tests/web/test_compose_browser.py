@@ -9,9 +9,9 @@ from sqlmodel import select
 from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.conftest import MakeUser
 from tests.web.mail_world import agree, make_account
-from tracker.consent import State
-from tracker.house import House
+from tracker.consent.rules import State
 from tracker.models import Attachment, Delivery, Message, MessageBody, MessageState, User
+from tracker.runtime.context import House
 
 __all__ = ["signed_in_browser"]
 pytestmark = pytest.mark.browser

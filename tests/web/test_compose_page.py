@@ -9,11 +9,11 @@ from sqlmodel import col, select
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import GALLERY, agree, make_account, write
 from tests.web.reading import attribute, every, only, said
-from tracker.consent import Purpose, State
-from tracker.db import now
-from tracker.house import House
-from tracker.limits import MAX_ATTACHMENT_BYTES
+from tracker.consent.rules import Purpose, State
 from tracker.models import Attachment, Delivery, Message, MessageBody, MessageState, TrackedLink, User
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.limits import MAX_ATTACHMENT_BYTES
 
 ALL = {"to": "anna@example.org", "subject": "Offer", "text": "Hello Anna", "track_opens": "on", "track_links": "on"}
 

@@ -13,9 +13,9 @@ from tests.web.conftest import ClientOf
 from tests.web.mail_world import To as To_
 from tests.web.mail_world import Written, agree, make_account, write
 from tests.web.reading import every, only, said
-from tracker.house import House
 from tracker.models import Account, Attachment, Delivery, Message, MessageBody, TrackedLink, User
-from tracker.outgoing.copies import make_copy
+from tracker.outbound.copies import make_copy
+from tracker.runtime.context import House
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63fcffff3f0300050001ff6b1b1a5e"

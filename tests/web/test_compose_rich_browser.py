@@ -12,8 +12,8 @@ from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.conftest import MakeUser
 from tests.web.mail_world import agree, make_account
 from tests.web.test_compose_pictures import PNG
-from tracker.house import House
 from tracker.models import Attachment, Message, MessageBody, Template, User
+from tracker.runtime.context import House
 
 __all__ = ["signed_in_browser"]
 pytestmark = pytest.mark.browser

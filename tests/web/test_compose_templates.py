@@ -10,8 +10,8 @@ from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import To as To_
 from tests.web.mail_world import Written, agree, make_account, write
 from tests.web.reading import attribute, every, only, said
-from tracker.house import House
 from tracker.models import Account, Message, MessageBody, MessageState, Recipient, Template, User
+from tracker.runtime.context import House
 
 OFFER = {
     "name": "Offer",

@@ -7,10 +7,10 @@ from sqlmodel import col, select
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import agree
 from tests.web.reading import every, said, words
-from tracker.consent import State
-from tracker.house import House
+from tracker.consent.preferences import preference
+from tracker.consent.rules import State
 from tracker.models import Account, ConsentEntry, PolicyChange, Recipient, User
-from tracker.preferences import preference
+from tracker.runtime.context import House
 
 WHOLE = {
     "purpose": "both",

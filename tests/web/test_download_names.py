@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tracker.web.csv_export import csv_response, harmless
-from tracker.web.download import disposition, download
+from tracker.web.http.csv_export import csv_response, harmless
+from tracker.web.http.download import disposition, download
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from sqlmodel import select
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import GALLERY, Came, make_mailbox, receive
 from tests.web.reading import every, said, words
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.withdrawal import take_back, withdraw
 from tracker.models import Letter, User
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 
 def subjects(client: httpx.Client, query: str = "") -> list[str]:

@@ -10,12 +10,12 @@ from sqlmodel import select
 
 from tests.servers import Pages
 from tests.web.conftest import ClientOf, session_token
-from tracker.db import now
-from tracker.house import House
 from tracker.models import Delivery, Message, Notification, User
-from tracker.notify import notify
+from tracker.notifications.notify import notify
 from tracker.recipients import find_or_make
-from tracker.web.visits import COOKIE
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.web.http.sessions import COOKIE
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 

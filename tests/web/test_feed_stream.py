@@ -11,11 +11,11 @@ from sqlmodel import col, delete, select
 
 from tests.servers import wait_until
 from tests.web.conftest import ClientOf
-from tracker.db import now
-from tracker.house import House
 from tracker.models import FeedItem, User, UserSession
-from tracker.notify import announce, notify
-from tracker.web import feed
+from tracker.notifications.notify import announce, notify
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.web.notifications import feed
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from sqlalchemy import select
 from starlette.datastructures import QueryParams
 
 from tests.web.mail_world import ANNA, LUC, OFFER, Seen, To, Written, make_account, write
-from tracker.house import House
 from tracker.models import Message, MessageState, User
-from tracker.paging import Cursor, in_order, read_page
-from tracker.sentences import ActionError
-from tracker.web.filters import STATES, Filter
+from tracker.runtime.context import House
+from tracker.runtime.paging import Cursor, in_order, read_page
+from tracker.runtime.sentences import ActionError
+from tracker.web.messages.filter import STATES, Filter
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40).map(lambda text: " ".join(text.split()))
 DAYS = st.none() | st.dates() | st.datetimes(timezones=st.just(UTC))

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from tracker.fields import Address, Body, Line
 from tracker.locale import speaking
-from tracker.sentences import ActionError
-from tracker.web.forms import parse, wrong_of
+from tracker.mail.fields import Address, Body, Line
+from tracker.runtime.sentences import ActionError
+from tracker.web.http.forms import parse, wrong_of
 
 
 class Server(Body):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tracker.web.forwarded import Forwarded
+from tracker.web.http.proxy_headers import Forwarded
 
 PROXIES = [ip_network("10.0.0.0/8")]
 

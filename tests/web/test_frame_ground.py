@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tests.web.conftest import ClientOf, server
-from tracker.house import House
 from tracker.models import User
-from tracker.web.auth import public_page
-from tracker.web.page import local_path
-from tracker.web.static_files import FOLDER, static_url
+from tracker.runtime.context import House
+from tracker.web.http.routes import public_page
+from tracker.web.http.static_files import FOLDER, static_url
+from tracker.web.http.templating import local_path
 
 MEMBER_PAGES = (
     "/settings/profile",

@@ -10,11 +10,11 @@ import pytest
 from pixel.spool import Spool
 from tests.houses import People
 from tests.web.conftest import server
-from tracker.db import now
-from tracker.house import House
 from tracker.models import ApiToken, Mailbox, Role, User
-from tracker.processes import Process
-from tracker.secrets import token_digest
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.keyring import token_digest
+from tracker.runtime.processes import Process
 
 
 def beat(house: House, ago: timedelta = timedelta(), problem: str = "") -> None:

@@ -8,12 +8,12 @@ from playwright.sync_api import Page, expect
 
 from tests.servers import Pages
 from tests.web.conftest import session_token
-from tracker.db import now
-from tracker.house import House
 from tracker.models import Account, ApiToken, User
-from tracker.notify import notify
-from tracker.web.set_up import make_setup_code
-from tracker.web.visits import COOKIE
+from tracker.notifications.notify import notify
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.web.http.sessions import COOKIE
+from tracker.web.workspace.set_up_page import make_setup_code
 
 pytestmark = pytest.mark.browser
 

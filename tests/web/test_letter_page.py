@@ -11,11 +11,11 @@ from tests.web.conftest import ClientOf
 from tests.web.letters_world import GALLERY, Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, Written, make_account, write
 from tests.web.reading import attribute, every, only, said
-from tracker.house import House
 from tracker.inbound.parse import parse as understood
 from tracker.models import Letter, LetterAttachment, LetterBody, Message, MessageBody, Notification, User
-from tracker.notify import notify
-from tracker.web.letter_words import excerpt
+from tracker.notifications.notify import notify
+from tracker.runtime.context import House
+from tracker.web.inbox.labels import excerpt
 
 EVIL = """<p onclick="alert(1)">Hello</p><script>alert(2)</script><form action="https://evil.example"><input name="p"></form>
 <img src="https://tracker.example/pixel.gif"><a href="javascript:alert(3)">here</a><iframe src="https://evil.example"></iframe>"""

@@ -12,11 +12,11 @@ from tests.servers import Dovecot
 from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.letters_world import GALLERY, Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, Seen, Written, make_account, write
-from tracker.db import now
-from tracker.house import House
 from tracker.models import Letter, LetterBody, Mailbox, MailboxProblem, User
-from tracker.notify import announce
-from tracker.sentences import Sentence
+from tracker.notifications.notify import announce
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.sentences import Sentence
 
 __all__ = ["signed_in_browser"]
 pytestmark = pytest.mark.browser

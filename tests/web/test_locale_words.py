@@ -10,9 +10,9 @@ import pytest
 from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
 
-from tracker.db import now
 from tracker.locale import best_language, catalogue_of, gettext, ngettext, speaking
-from tracker.web import formats
+from tracker.runtime.database import now
+from tracker.web.http import formats
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CATALOGUE = catalogue_of("ru")

@@ -8,9 +8,9 @@ from playwright.sync_api import expect
 
 from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.mail_world import ANNA, GALLERY, Seen, Written, write
-from tracker.house import House
 from tracker.models import Message, User
-from tracker.notify import announce
+from tracker.notifications.notify import announce
+from tracker.runtime.context import House
 
 __all__ = ["signed_in_browser"]
 pytestmark = pytest.mark.browser

@@ -8,8 +8,8 @@ import pytest
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import ANNA, GALLERY, KEN, LUC, OFFER, Seen, To, Written, make_account, write
 from tests.web.reading import attribute, every, only, said, words
-from tracker.house import House
 from tracker.models import MessageState, User
+from tracker.runtime.context import House
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 

@@ -9,8 +9,8 @@ from tests.web.letters_world import make_mailbox
 from tests.web.reading import said
 from tests.web.test_oauth_sign_in import LOGIN, address, allow, grants, house, port
 from tests.web.test_settings_accounts import use_up_tests
-from tracker.house import House
 from tracker.models import Credential, Mailbox, User
+from tracker.runtime.context import House
 
 __all__ = ["address", "house", "port"]
 

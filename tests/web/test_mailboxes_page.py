@@ -13,10 +13,10 @@ from tests.servers import Dovecot
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.reading import attribute, every, only, said
-from tracker.db import now
-from tracker.house import House
+from tracker.consent.preferences import preference, set_preference
 from tracker.models import Credential, Letter, Mailbox, MailboxListening, MailboxProblem, User
-from tracker.preferences import preference, set_preference
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 SECRET = "s3cret app pässword"
 

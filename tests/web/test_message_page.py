@@ -10,13 +10,13 @@ from sqlmodel import Session, col, select
 from tests.web.conftest import ClientOf
 from tests.web.mail_world import ANNA, GALLERY, LUC, OFFER, Seen, To, Written, make_account, write
 from tests.web.reading import attribute, every, only, said, words
-from tracker.addresses import Mailbox
-from tracker.house import House
+from tracker.mail.addresses import Mailbox
 from tracker.models import Delivery, Event, Message, MessageBody, MessageState, Notification, User, Verdict
-from tracker.notify import notify
-from tracker.outgoing.draft import Draft, OutgoingFile
-from tracker.outgoing.send import accept
-from tracker.outgoing.submitted import accept_raw
+from tracker.notifications.notify import notify
+from tracker.outbound.draft import Draft, OutgoingFile
+from tracker.outbound.gateway.submitted import accept_raw
+from tracker.outbound.send import accept
+from tracker.runtime.context import House
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from turbohtml import parse
 
 from tests.web.reading import every
-from tracker.outgoing.rich_text import formatted, plain, without_scripts
-from tracker.safe_html import clean, content_security_policy, has_remote_images, runs_something, safe_mail
+from tracker.mail.safe_html import clean, content_security_policy, has_remote_images, runs_something, safe_mail
+from tracker.outbound.rich_text import formatted, plain, without_scripts
 
 PIECES = st.sampled_from(
     [

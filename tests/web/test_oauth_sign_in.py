@@ -13,11 +13,11 @@ from sqlmodel import select, update
 from tests.servers import AuthorisationServer, Pages, SmtpSink, free_port, smtp_sink
 from tests.web.conftest import ClientOf, server, session_token
 from tests.web.test_settings_accounts import form, only_account
-from tracker.db import now
-from tracker.house import House
+from tracker.mail.oauth_providers import challenge_of
 from tracker.models import Account, OAuthAttempt, OAuthGrant, User
-from tracker.oauth_providers import challenge_of
-from tracker.web.visits import COOKIE
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.web.http.sessions import COOKIE
 
 LOGIN = "alice@seller.example"
 

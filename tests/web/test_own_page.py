@@ -20,15 +20,15 @@ from tests.web.browsing import OpenAs, signed_in_browser  # noqa: F401  (fixture
 from tests.web.conftest import ClientOf
 from tests.web.mail_world import Seen, To, Written, agree, make_account, write
 from tests.web.reading import every, only, said
-from tracker.choice_links import ChoiceLink, LinkKind, choice_links
-from tracker.consent import MEASURED, State
-from tracker.db import now
-from tracker.house import House
-from tracker.ledger import broken_at, consent_of, ledger
+from tracker.consent.ledger import broken_at, consent_of, ledger
+from tracker.consent.preference_links import ChoiceLink, LinkKind, choice_links
+from tracker.consent.rules import MEASURED, State
 from tracker.models import Delivery, Message, MessageBody, NoticeText, User
-from tracker.outgoing.queue import send_due
+from tracker.outbound.queue import send_due
 from tracker.privacy.erase import erase
 from tracker.recipients import find
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 ANNA = "anna@example.org"
 

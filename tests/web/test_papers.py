@@ -13,13 +13,13 @@ from tests.web.browsing import OpenAs, signed_in_browser  # noqa: F401  (fixture
 from tests.web.conftest import ClientOf
 from tests.web.mail_world import Seen, To, Written, write
 from tests.web.reading import said
-from tracker.consent import Pack
-from tracker.db import now
-from tracker.house import House
+from tracker.consent.preferences import set_policy, set_preference
+from tracker.consent.rules import Pack
 from tracker.models import Event, User
-from tracker.preferences import set_policy, set_preference
 from tracker.privacy.papers import kit, self_check
 from tracker.privacy.periods import DEFAULTS, periods
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 NAMES = ("article-30", "impact-assessment", "notice-to-recipients", "notice-to-staff", "deadlines", "self-check")
 

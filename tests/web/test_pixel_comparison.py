@@ -7,10 +7,10 @@ from playwright.sync_api import Browser, Page
 
 from tests.outgoing.test_compose_find_replace import DATA as MIME
 from tests.outgoing.test_compose_find_replace import FOUND
-from tracker.outgoing.compose import HtmlPart, find_html
-from tracker.outgoing.hidden_link import hide
-from tracker.outgoing.html_scan import scan
-from tracker.outgoing.rewrite import rewrite, track
+from tracker.outbound.mime_patch import HtmlPart, find_html
+from tracker.outbound.rewriter.hidden_link import hide
+from tracker.outbound.rewriter.html_scan import scan
+from tracker.outbound.rewriter.rewriting import rewrite, track
 
 pytestmark = pytest.mark.browser
 

@@ -7,9 +7,9 @@ from sqlmodel import col, select
 from tests.web.conftest import ClientOf
 from tests.web.mail_world import ANNA, Written, agree, write
 from tests.web.reading import attribute, every, only, said, words
-from tracker.consent import Purpose, State
-from tracker.house import House
+from tracker.consent.rules import Purpose, State
 from tracker.models import ConsentEntry, Recipient, User
+from tracker.runtime.context import House
 
 AGREED = {
     "purpose": "both",

@@ -7,11 +7,11 @@ from sqlmodel import col, select
 from tests.web.conftest import ClientOf
 from tests.web.mail_world import agree
 from tests.web.reading import every, said
-from tracker.db import now
-from tracker.house import House
-from tracker.ledger import ledger
+from tracker.consent.ledger import ledger
+from tracker.consent.pending_opt_outs import begin
 from tracker.models import Letter, Mailbox, Notification, Recipient, TrackingPause, User
-from tracker.pauses import begin
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 WORDS = 'Do not track me <script>alert("x")</script>'
 

@@ -7,12 +7,12 @@ import pytest
 
 from tests.servers import Authority, Dovecot, Pages, SmtpSink
 from tests.web.conftest import ClientOf, session_token
-from tracker.account_servers import set_secret
-from tracker.db import now
-from tracker.house import House
+from tracker.mail.account_servers import set_secret
 from tracker.models import Account, User
-from tracker.outgoing.self_test import has_arrived, read_test, send_test
-from tracker.web.visits import COOKIE
+from tracker.outbound.self_test import has_arrived, read_test, send_test
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.web.http.sessions import COOKIE
 
 _numbers = count()
 

@@ -9,10 +9,10 @@ from sqlmodel import select
 
 from tests.servers import SmtpSink, free_port, smtp_sink
 from tests.web.conftest import ClientOf
-from tracker.house import House
 from tracker.models import Account, Message, MessageState, User
-from tracker.sentences import ActionError
-from tracker.web.throttle import connection_tests
+from tracker.runtime.context import House
+from tracker.runtime.sentences import ActionError
+from tracker.web.http.throttle import connection_tests
 
 SECRET = "s3cret app password"
 

@@ -12,9 +12,9 @@ from tests.servers import Pages, SmtpSink
 from tests.servers_dns import NameServer, name_server
 from tests.web.conftest import ClientOf, server, session_token
 from tests.web.test_settings_accounts import form, only_account
-from tracker.house import House
 from tracker.models import User
-from tracker.web.visits import COOKIE
+from tracker.runtime.context import House
+from tracker.web.http.sessions import COOKIE
 
 SPF = ("seller.example", "TXT")
 

@@ -9,12 +9,12 @@ from itsdangerous import TimestampSigner
 from sqlmodel import select
 
 from tests.web.conftest import ClientOf, MakeUser
-from tracker.consent import Pack
-from tracker.house import House
+from tracker.consent.preferences import workspace_pack
+from tracker.consent.rules import Pack
 from tracker.models import User
-from tracker.preferences import workspace_pack
-from tracker.secrets import password_fits
-from tracker.web.people import LINK_LIFE, link_of
+from tracker.runtime.context import House
+from tracker.runtime.keyring import password_fits
+from tracker.web.workspace.people_pages import LINK_LIFE, link_of
 
 NEW = {"name": "Dora", "email": "Dora@Example.com", "role": "member", "locale": "ru"}
 

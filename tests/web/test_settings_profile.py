@@ -7,9 +7,9 @@ import pytest
 from sqlmodel import select
 
 from tests.web.conftest import ClientOf, MakeUser
-from tracker.house import House
 from tracker.models import ApiToken, User
-from tracker.secrets import hash_password, password_fits, token_digest
+from tracker.runtime.context import House
+from tracker.runtime.keyring import hash_password, password_fits, token_digest
 
 PASSWORD = "correct horse battery"
 PROFILE = {

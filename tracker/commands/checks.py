@@ -9,19 +9,19 @@ import httpx
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
-from tracker.addresses import domain_of
 from tracker.commands.houses import bare_house
-from tracker.db import NewerDatabase, now
-from tracker.house import House
-from tracker.ledger_audit import broken_chains, ledger_length
+from tracker.consent.audit import broken_chains, ledger_length
+from tracker.consent.preferences import operator_ceiling, workspace_pack
+from tracker.mail.addresses import domain_of
 from tracker.models import Account, Mailbox, MailboxState
-from tracker.outgoing.domain_advice import Publish
-from tracker.outgoing.domain_records import advice_for
-from tracker.outgoing.host_health import problem_of
-from tracker.outgoing.sending_services import link_rewriter
-from tracker.preferences import operator_ceiling, workspace_pack
-from tracker.processes import GONE_AFTER, Process
-from tracker.settings import read_settings
+from tracker.outbound.host_health import problem_of
+from tracker.outbound.sending_domain.advice import Publish
+from tracker.outbound.sending_domain.records import advice_for
+from tracker.outbound.sending_domain.sending_services import link_rewriter
+from tracker.runtime.context import House
+from tracker.runtime.database import NewerDatabase, now
+from tracker.runtime.processes import GONE_AFTER, Process
+from tracker.runtime.settings import read_settings
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tracker.commands import CommandError
 from tracker.commands.houses import wired_house
-from tracker.consent_import import UnreadableFile, import_consents
-from tracker.ledger_audit import retire_notice as retire
+from tracker.consent.audit import retire_notice as retire
+from tracker.consent.bulk_import import UnreadableFile, import_consents
 
 
 def retire_notice(words: argparse.Namespace) -> int:

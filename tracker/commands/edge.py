@@ -6,7 +6,7 @@ from pixel.app import create_app
 from pixel.settings import EdgeSettings
 from tracker.commands.port import run_server
 from tracker.commands.running import start_logging
-from tracker.settings import read_settings, read_values
+from tracker.runtime.settings import read_settings, read_values
 
 
 def edge(words: argparse.Namespace) -> int:

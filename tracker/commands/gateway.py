@@ -6,8 +6,8 @@ import sys
 from tracker.commands import CommandError
 from tracker.commands.houses import wired_house
 from tracker.commands.running import start_logging, until_signal
-from tracker.house import House
-from tracker.outgoing.gateway import Gateway
+from tracker.outbound.gateway.server import Gateway
+from tracker.runtime.context import House
 
 
 def gateway(words: argparse.Namespace) -> int:

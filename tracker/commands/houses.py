@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tracker.commands import CommandError
-from tracker.db import NewerDatabase
-from tracker.house import House, open_house
-from tracker.settings import Settings, read_settings
+from tracker.runtime.context import House, open_house
+from tracker.runtime.database import NewerDatabase
+from tracker.runtime.settings import Settings, read_settings
 
 
 @contextmanager

@@ -8,12 +8,12 @@ from urllib.parse import unquote, urlsplit
 from pixel.tokens import new_public_id, token_in_path
 from tracker.commands import CommandError
 from tracker.commands.houses import bare_house
-from tracker.house import House
-from tracker.mime.fields import list_unsubscribe
-from tracker.outgoing.compose import Untouched, find_html, replace_html
-from tracker.outgoing.rewrite import Rewritten, rewrite
-from tracker.outgoing.rewriting import options_of
-from tracker.settings import read_settings
+from tracker.mail.mime.fields import list_unsubscribe
+from tracker.outbound.message_links import options_of
+from tracker.outbound.mime_patch import Untouched, find_html, replace_html
+from tracker.outbound.rewriter.rewriting import Rewritten, rewrite
+from tracker.runtime.context import House
+from tracker.runtime.settings import read_settings
 
 
 def rewrite_message(words: argparse.Namespace) -> int:

@@ -7,13 +7,13 @@ import sys
 from sqlmodel import Session, col, select
 
 from tracker import users
-from tracker.addresses import AddressError, lookup_form
 from tracker.commands import CommandError
 from tracker.commands.houses import wired_house
+from tracker.consent.preferences import operator_ceiling, set_preference
+from tracker.consent.preferences import set_policy as choose_policy
+from tracker.mail.addresses import AddressError, lookup_form
 from tracker.models import ApiToken, User
-from tracker.outgoing.accounts import confirm_accounts
-from tracker.preferences import operator_ceiling, set_preference
-from tracker.preferences import set_policy as choose_policy
+from tracker.outbound.accounts import confirm_accounts
 
 
 def add_user(words: argparse.Namespace) -> int:

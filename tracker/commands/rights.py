@@ -5,9 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-from tracker.addresses import AddressError
 from tracker.commands import CommandError
 from tracker.commands.houses import wired_house
+from tracker.mail.addresses import AddressError
 from tracker.privacy.archive import archive_of
 from tracker.privacy.erase import erase, erase_again
 from tracker.privacy.replay import remembered

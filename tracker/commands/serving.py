@@ -8,12 +8,12 @@ from tracker.commands.gateway import open_gateway
 from tracker.commands.houses import wired_house
 from tracker.commands.port import run_server
 from tracker.commands.running import start_logging
-from tracker.front import create_front
-from tracker.house import House
-from tracker.outgoing.gateway import Gateway
-from tracker.settings import DEFAULT_URL, Settings, read_settings
+from tracker.outbound.gateway.server import Gateway
+from tracker.runtime.context import House
+from tracker.runtime.settings import DEFAULT_URL, Settings, read_settings
+from tracker.serve import create_front
 from tracker.web.app import create_app
-from tracker.web.set_up import make_setup_code
+from tracker.web.workspace.set_up_page import make_setup_code
 
 DEFAULT_SMTP_PORT = 2525
 

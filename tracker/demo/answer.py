@@ -5,9 +5,9 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, formataddr, make_msgid
 
-from tracker.mime.fields import fields
-from tracker.mime.text import decoded
-from tracker.outgoing.submitted_text import mailboxes, msg_ids, plain_text, values
+from tracker.mail.mime.fields import fields
+from tracker.mail.mime.text import decoded
+from tracker.outbound.gateway.submitted_text import mailboxes, msg_ids, plain_text, values
 
 
 def answer(raw: bytes, author: str, name: str, text: str, at: datetime) -> tuple[bytes, str]:

@@ -12,11 +12,11 @@ from sqlmodel import Session, col, select
 
 from tracker.demo.answer import answer
 from tracker.demo.world import World
-from tracker.house import House
 from tracker.inbound.credentials import make_credential
 from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox, sync_now
 from tracker.models import Mailbox, User
+from tracker.runtime.context import House
 
 PATIENCE = 30.0
 """Seconds to wait for a letter to be handed over before its answer is given up."""

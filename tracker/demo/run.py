@@ -20,11 +20,11 @@ from tracker.demo.seed import PASSWORD, SELLERS, seed, send_first_mail
 from tracker.demo.visitors import VISITORS, visit
 from tracker.demo.webmail import create_webmail
 from tracker.demo.world import World
-from tracker.front import create_front
-from tracker.house import House, open_house
 from tracker.models import Message
-from tracker.outgoing.gateway import Gateway
-from tracker.settings import read_settings
+from tracker.outbound.gateway.server import Gateway
+from tracker.runtime.context import House, open_house
+from tracker.runtime.settings import read_settings
+from tracker.serve import create_front
 
 WINDOW_SCALE = 0.02
 """A minute of waiting becomes 1.2 seconds."""

@@ -5,20 +5,20 @@ from datetime import timedelta
 
 from sqlmodel import Session, select
 
-from tracker.account_servers import set_secret
-from tracker.addresses import Mailbox
-from tracker.consent import MEASURED, Proof, State
-from tracker.db import now
+from tracker.consent.ledger import record_consent
+from tracker.consent.preferences import set_preference
+from tracker.consent.rules import MEASURED, Proof, State
 from tracker.demo.incoming import connect
 from tracker.demo.world import World
-from tracker.house import House
-from tracker.ledger import record_consent
+from tracker.mail.account_servers import set_secret
+from tracker.mail.addresses import Mailbox
 from tracker.models import Account, ApiToken, Recipient, User
-from tracker.outgoing.draft import Draft
-from tracker.outgoing.send import accept
-from tracker.preferences import set_preference
+from tracker.outbound.draft import Draft
+from tracker.outbound.send import accept
 from tracker.recipients import find_or_make
-from tracker.secrets import hash_password, new_token, token_digest
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.keyring import hash_password, new_token, token_digest
 
 PASSWORD = "ink and paper"  # noqa: S105  (a demo's, printed at start)
 SECRET = "sandbox-app-password"  # noqa: S105

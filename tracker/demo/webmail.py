@@ -16,10 +16,10 @@ from starlette.routing import Mount, Route
 from tracker.demo.sandbox_imap import StoredLetter
 from tracker.demo.visitors import VISITORS, html_of, visit
 from tracker.demo.world import SandboxMailbox, World
-from tracker.house import House
 from tracker.locale import best_language, speaking
-from tracker.web.page import environment
-from tracker.web.static_files import Static
+from tracker.runtime.context import House
+from tracker.web.http.static_files import Static
+from tracker.web.http.templating import environment
 
 _HEADERS = {"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from tracker.engagement.case import Case
 from tracker.engagement.verdict import Reason
-from tracker.mail_exchangers import GATEWAYS, family
-from tracker.values import value
+from tracker.mail.exchangers import GATEWAYS, family
+from tracker.runtime.values import value
 
 SCANNER_FROM = 55
 UNKNOWN_FROM = 30

@@ -9,7 +9,7 @@ from tracker.engagement.known_agents import KnownAgent, known_agent
 from tracker.engagement.networks import Table, facts, look_up
 from tracker.engagement.verdict import Klass, Reason, Verdict
 from tracker.engagement.windows import Windows
-from tracker.values import value
+from tracker.runtime.values import value
 
 LONGEST_AGE = 1e12
 

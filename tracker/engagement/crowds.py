@@ -12,16 +12,16 @@ from typing import Any
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
-from tracker.counting.among import among
-from tracker.counting.bulk import update_rows
-from tracker.counting.tables import EVIDENCE
 from tracker.engagement.addresses import LEFT_OUT, RECIPIENTS, crowds
 from tracker.engagement.judging import Outcome
 from tracker.engagement.rules import Rules
 from tracker.engagement.source_digests import source_digest, telling_host
-from tracker.house import House
 from tracker.models import Delivery, Event, HitEvidence
-from tracker.values import value
+from tracker.models.counting.among import among
+from tracker.models.counting.bulk import update_rows
+from tracker.models.counting.tables import EVIDENCE
+from tracker.runtime.context import House
+from tracker.runtime.values import value
 
 Crowd = Mapping[str, Any]
 """``recipients`` and ``seconds`` of the sentence, and ``trigger``: the public id of the event that showed it."""

@@ -11,15 +11,15 @@ from typing import Any
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
-from tracker.counting.among import among
-from tracker.counting.bulk import append_rows, update_rows
-from tracker.counting.counters import Counted
-from tracker.counting.tables import EVENT, FEED, NOTIFICATION
-from tracker.db import now
 from tracker.models import Delivery, Event, Message, User
+from tracker.models.counting.among import among
+from tracker.models.counting.bulk import append_rows, update_rows
+from tracker.models.counting.counters import Counted
+from tracker.models.counting.tables import EVENT, FEED, NOTIFICATION
 from tracker.models.people import public_id
-from tracker.notification_rules import Activity, news_of
-from tracker.notify import correct, visibility
+from tracker.notifications.notify import correct, visibility
+from tracker.notifications.rules import Activity, news_of
+from tracker.runtime.database import now
 
 Line = Mapping[str, Any]
 _CHANGES = "id public_id kind at read_at held_until news told machine vendor"

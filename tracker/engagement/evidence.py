@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal
 
-from tracker.values import value
+from tracker.runtime.values import value
 
 Kind = Literal["open", "click", "beacon"]
 Link = int | Literal["honeypot"] | None

@@ -3,7 +3,7 @@
 from tracker.engagement.case import Case, decide
 from tracker.engagement.known_agents import GMAIL_CHROME_104
 from tracker.engagement.verdict import Reason, Verdict
-from tracker.mail_exchangers import family
+from tracker.mail.exchangers import family
 
 
 def mail_proxy(case: Case) -> Verdict | None:

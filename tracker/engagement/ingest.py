@@ -12,13 +12,13 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session, col, delete, select
 
 from pixel.hits import Hit
-from tracker.counting.among import among
-from tracker.db import now
 from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import take_in
 from tracker.engagement.sources import Source
-from tracker.house import House
 from tracker.models import DrainCursor, Event, HitAside
+from tracker.models.counting.among import among
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from sqlmodel import Session
 
 from pixel.hits import Hit
-from tracker.counting.counters import lock_messages, recount
 from tracker.engagement.crowds import find_crowds
 from tracker.engagement.delivery_notifications import announce_messages, correct_notifications
 from tracker.engagement.judging import Known, Outcome, Scope, held_hits, judge_delivery, may_be_renewed
@@ -15,8 +14,9 @@ from tracker.engagement.learned import note_proofs
 from tracker.engagement.rules import Rules, rules_of
 from tracker.engagement.surroundings import Surroundings, surroundings_of
 from tracker.engagement.verdict_rows import store_changed, store_new
-from tracker.house import House
+from tracker.models.counting.counters import lock_messages, recount
 from tracker.models.people import public_id
+from tracker.runtime.context import House
 
 Judged = Mapping[int, Sequence[Outcome]]
 """By delivery, what the judge says of all its hits, the new ones among them."""

@@ -10,7 +10,6 @@ from sqlalchemy import func, true
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
-from tracker.counting.among import among
 from tracker.engagement.addresses import crowd_verdict
 from tracker.engagement.evidence import Evidence
 from tracker.engagement.rules import Rules
@@ -18,9 +17,10 @@ from tracker.engagement.sealing import Handover, handover_columns, unseal
 from tracker.engagement.sequence import judged_hits, merge_duplicates
 from tracker.engagement.sequence_hit import SequenceHit
 from tracker.engagement.verdict import Reason, Verdict, alertable
-from tracker.house import House
 from tracker.models import Delivery, Event, HitEvidence
-from tracker.values import value
+from tracker.models.counting.among import among
+from tracker.runtime.context import House
+from tracker.runtime.values import value
 
 LOOKED_AT = 300
 """So many of a delivery's newest held hits are judged again when another one comes; a flood costs no more than that."""

@@ -4,7 +4,7 @@ from tracker.engagement.browser_score import SCANNER_FROM, browser_score, is_com
 from tracker.engagement.case import Case, decide
 from tracker.engagement.known_agents import ONE_OUTLOOK
 from tracker.engagement.verdict import Reason, Verdict
-from tracker.mail_exchangers import GATEWAYS, family
+from tracker.mail.exchangers import GATEWAYS, family
 
 CERTAIN = {
     "microsoft_eop": ("Microsoft", "microsoft"),

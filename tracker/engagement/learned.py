@@ -12,14 +12,14 @@ from sqlalchemy import select as columns
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
-from tracker.counting.tables import SCANNER_NETWORK, SCANNER_PROOF
-from tracker.db import now
 from tracker.engagement.addresses import MESSAGES_TO_LEARN, PROOF
 from tracker.engagement.judging import Outcome
 from tracker.engagement.sealing import address_of
 from tracker.engagement.source_digests import scanner_digest
-from tracker.house import House
 from tracker.models import Event, HitEvidence, ScannerNetwork, ScannerProof
+from tracker.models.counting.tables import SCANNER_NETWORK, SCANNER_PROOF
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 KEPT = timedelta(days=30)
 _SLICE = 2000

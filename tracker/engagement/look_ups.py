@@ -14,11 +14,6 @@ from sqlalchemy import select as columns
 from sqlalchemy import update
 from sqlmodel import Session, col
 
-from tracker.counting.among import among
-from tracker.counting.bulk import update_rows
-from tracker.counting.counters import lock_messages
-from tracker.counting.tables import EVIDENCE
-from tracker.db import now
 from tracker.engagement.intake import tell
 from tracker.engagement.judging import Known, Outcome, Scope, held_hits, judge_delivery, may_be_renewed
 from tracker.engagement.learned import note_proofs
@@ -26,8 +21,13 @@ from tracker.engagement.reverse_names import NoNameServer, ReverseNames
 from tracker.engagement.rules import Rules, rules_of
 from tracker.engagement.sealing import address_of, seal
 from tracker.engagement.verdict_rows import store_changed
-from tracker.house import House
 from tracker.models import Event, HitEvidence
+from tracker.models.counting.among import among
+from tracker.models.counting.bulk import update_rows
+from tracker.models.counting.counters import lock_messages
+from tracker.models.counting.tables import EVIDENCE
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 from sqlmodel import Session
 
-from tracker.counting.bulk import insert_or_keep
-from tracker.db import now
 from tracker.engagement.reevaluate import reevaluate
-from tracker.house import House
 from tracker.models import Job
+from tracker.models.counting.bulk import insert_or_keep
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 NAME = "judge again"
 EVERY = timedelta(days=1)

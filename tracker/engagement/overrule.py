@@ -2,7 +2,6 @@
 
 from sqlmodel import Session
 
-from tracker.counting.counters import lock_messages, recount
 from tracker.engagement.delivery_notifications import announce_messages, correct_notifications
 from tracker.engagement.judging import reasons_as_json
 from tracker.engagement.learned import note_people
@@ -10,8 +9,9 @@ from tracker.engagement.rules import rules_of
 from tracker.engagement.sealing import address_of
 from tracker.engagement.verdict import Klass, Reason, Verdict, alertable
 from tracker.engagement.verdict_rows import append_verdicts
-from tracker.house import House
 from tracker.models import Event, HitEvidence, User
+from tracker.models.counting.counters import lock_messages, recount
+from tracker.runtime.context import House
 
 
 def overrule(session: Session, house: House, event: Event, user: User, human: bool) -> None:

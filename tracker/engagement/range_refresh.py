@@ -17,7 +17,7 @@ import httpx
 
 from tracker.engagement.networks import Refusal, Table, accept_first, accept_new
 from tracker.engagement.range_files import FOLDER, forget_tables, keep, read_kept
-from tracker.house import House
+from tracker.runtime.context import House
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tracker.sentences import N_
+from tracker.runtime.sentences import N_
 
 Translate = Callable[[str], str]
 

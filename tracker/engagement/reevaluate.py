@@ -6,16 +6,16 @@ from datetime import datetime, timedelta
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
-from tracker.counting.among import among
-from tracker.counting.counters import lock_messages
-from tracker.db import now
 from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import tell
 from tracker.engagement.judging import EVERYTHING, judge_again
 from tracker.engagement.rules import Rules, rules_of
 from tracker.engagement.verdict_rows import store_changed
-from tracker.house import House
 from tracker.models import Event, HitEvidence
+from tracker.models.counting.among import among
+from tracker.models.counting.counters import lock_messages
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 SLICE = 300
 

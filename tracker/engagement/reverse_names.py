@@ -12,8 +12,8 @@ from dns.resolver import NXDOMAIN, NoAnswer, NoNameservers, Resolver
 from dns.reversename import from_address
 
 from tracker.engagement.networks import parse_address
-from tracker.house import House
-from tracker.mx import resolver
+from tracker.mail.recipient_mx import resolver
+from tracker.runtime.context import House
 
 log = logging.getLogger(__name__)
 

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tracker.db import now
 from tracker.engagement.browsers import RELEASES, Releases
 from tracker.engagement.classify import rule_set
 from tracker.engagement.evidence import Net
 from tracker.engagement.networks import Table, newest_date, tags
 from tracker.engagement.range_files import tables_in_use
 from tracker.engagement.windows import Windows
-from tracker.house import House
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from sqlmodel import col
 from pixel.tokens import TRAP_LINK
 from tracker.engagement.evidence import Evidence, Link, State
 from tracker.engagement.rules import Rules
-from tracker.house import House
 from tracker.models import Delivery
-from tracker.secrets import Undecryptable
-from tracker.values import value
+from tracker.runtime.context import House
+from tracker.runtime.keyring import Undecryptable
+from tracker.runtime.values import value
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 # The server's 250 is noted a moment after it was said; a gateway may have followed the links by then.

@@ -10,7 +10,7 @@ from tracker.engagement.evidence import Evidence
 from tracker.engagement.known_networks import PROBABLE
 from tracker.engagement.networks import neighbourhood_key, same_host_key
 from tracker.engagement.verdict import Verdict
-from tracker.values import value
+from tracker.runtime.values import value
 
 # People are behind these addresses as well, so nothing may be concluded for everybody there.
 SHARED_ADDRESSES = {"gmail_proxy", "apple_relay", "mailru", *PROBABLE}

@@ -7,10 +7,6 @@ from sqlalchemy import select as columns
 from sqlalchemy import update
 from sqlmodel import Session, col
 
-from tracker.counting.among import among
-from tracker.counting.counters import lock_messages
-from tracker.counting.tables import EVENT
-from tracker.db import now
 from tracker.engagement.delivery_notifications import notify_settled
 from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import tell
@@ -18,8 +14,12 @@ from tracker.engagement.judging import Outcome, Scope, judge_again
 from tracker.engagement.learned import note_people
 from tracker.engagement.rules import rules_of
 from tracker.engagement.verdict_rows import store_changed
-from tracker.house import House
 from tracker.models import Event
+from tracker.models.counting.among import among
+from tracker.models.counting.counters import lock_messages
+from tracker.models.counting.tables import EVENT
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 BATCH = 500
 

@@ -5,8 +5,8 @@ from functools import lru_cache
 from ipaddress import ip_network
 
 from tracker.engagement.networks import Table, parse_address, same_host_key
-from tracker.house import House
-from tracker.secrets import KeyRing
+from tracker.runtime.context import House
+from tracker.runtime.keyring import KeyRing
 
 # Behind these stand proxies that nobody declared, machines of one house, or ourselves: they say nothing about who it was.
 _NOBODYS = """

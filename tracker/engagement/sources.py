@@ -9,7 +9,7 @@ import httpx
 
 from pixel.hits import Hit
 from pixel.spool import SpoolError, SpoolReader
-from tracker.house import House
+from tracker.runtime.context import House
 
 
 class SourceError(Exception):

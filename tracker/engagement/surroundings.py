@@ -14,22 +14,22 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from pixel.hits import Hit
-from tracker.addresses import domain_of, lookup_or_none
-from tracker.consent import Purpose, may_keep
-from tracker.counting.among import among
-from tracker.db import now
+from tracker.consent.ledger import Standing, standing_of
+from tracker.consent.rules import Purpose, may_keep
+from tracker.consent.tracking_facts import Person, Sender, allowed, workspace
 from tracker.engagement.evidence import Evidence
 from tracker.engagement.evidence import State as Known
 from tracker.engagement.learned import believed_scanners
 from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import Handover, handover_columns, link_of
 from tracker.engagement.source_digests import network_digest, scanner_digest
-from tracker.house import House
-from tracker.ledger import Standing, standing_of
-from tracker.mail_exchangers import PUBLIC_DOMAINS, provider
+from tracker.mail.addresses import domain_of, lookup_or_none
+from tracker.mail.exchangers import PUBLIC_DOMAINS, provider
 from tracker.models import Account, Delivery, Message, Recipient, TrackedLink, User, UserSession
-from tracker.standing import Person, Sender, allowed, workspace
-from tracker.values import value
+from tracker.models.counting.among import among
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.values import value
 
 SESSION_COUNTS = timedelta(hours=6)
 """How long after a sign-in was last seen its address is still the sender's."""

@@ -8,7 +8,7 @@ from typing import Literal
 from tracker.engagement.evidence import Evidence
 from tracker.engagement.reasons import SENTENCES, Translate, as_written
 from tracker.engagement.windows import Windows
-from tracker.values import value
+from tracker.runtime.values import value
 
 Klass = Literal[
     "human",

@@ -8,17 +8,17 @@ from sqlalchemy import func
 from sqlalchemy import select as columns
 from sqlmodel import Session
 
-from tracker.counting.among import among
-from tracker.counting.bulk import append_rows, reserve_ids, update_rows
-from tracker.counting.tables import EVENT, EVIDENCE, VERDICT
-from tracker.db import now
 from tracker.engagement.client_names import client_name
 from tracker.engagement.judging import Outcome, reasons_as_json
 from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import number_of, seal
 from tracker.engagement.source_digests import source_digest, telling_host
 from tracker.engagement.verdict import Verdict, settle_seconds
-from tracker.house import House
+from tracker.models.counting.among import among
+from tracker.models.counting.bulk import append_rows, reserve_ids, update_rows
+from tracker.models.counting.tables import EVENT, EVIDENCE, VERDICT
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 
 def store_new(

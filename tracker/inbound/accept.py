@@ -13,9 +13,8 @@ from collections.abc import Sequence
 
 from sqlmodel import Session, select
 
-from tracker.addresses import Mailbox as Person
-from tracker.consent import asks_not_to_be_tracked, may_ask
-from tracker.house import House
+from tracker.consent.pending_opt_outs import begin
+from tracker.consent.rules import asks_not_to_be_tracked, may_ask
 from tracker.inbound.answering import Answer, answer_of, note_answer
 from tracker.inbound.arrived import Arrived
 from tracker.inbound.bounce import read_report
@@ -31,10 +30,11 @@ from tracker.inbound.own import is_colleague, own_addresses
 from tracker.inbound.parse import Parsed, parse
 from tracker.inbound.returned import note_returned
 from tracker.inbound.storing import keep_places, known_places, make_letters, store_letters, store_unread
-from tracker.message_ids import NOTICE_HEADER, is_notice
+from tracker.mail.addresses import Mailbox as Person
+from tracker.mail.message_ids import NOTICE_HEADER, is_notice
 from tracker.models import Category, Delivery, Letter, Mailbox, Recipient
-from tracker.notify import announce
-from tracker.pauses import begin
+from tracker.notifications.notify import announce
+from tracker.runtime.context import House
 
 log = logging.getLogger(__name__)
 _MOST_ASKED_IN = 20_000

@@ -12,12 +12,12 @@ from sqlalchemy import ColumnElement
 from sqlmodel import col, select, update
 from sqlmodel import delete as delete_rows
 
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.imap import searched
 from tracker.inbound.line import DROPPED, REFUSED, Line
-from tracker.mail_folders import Folder
+from tracker.mail.folders import Folder
 from tracker.models import MailboxFolder, PendingAction
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,6 @@ from urllib.parse import urlsplit
 
 from sqlmodel import Session, col, select
 
-from tracker.addresses import lookup_or_none
-from tracker.counting.counters import lock_messages, recount
-from tracker.house import House
 from tracker.inbound.answers import (
     Copy,
     Whose,
@@ -21,10 +18,13 @@ from tracker.inbound.answers import (
     whose,
 )
 from tracker.inbound.arrived import Arrived
-from tracker.message_ids import read_id
+from tracker.mail.addresses import lookup_or_none
+from tracker.mail.message_ids import read_id
 from tracker.models import Category, Delivery, Event, Letter, Message, MessageState, Recipient
-from tracker.notify import announce, notify
-from tracker.sentences import Sentence
+from tracker.models.counting.counters import lock_messages, recount
+from tracker.notifications.notify import announce, notify
+from tracker.runtime.context import House
+from tracker.runtime.sentences import Sentence
 
 log = logging.getLogger(__name__)
 

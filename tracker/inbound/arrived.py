@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from tracker.addresses import Mailbox as Person
-from tracker.addresses import lookup_or_none
 from tracker.inbound.category import Judged
 from tracker.inbound.dates import Receipt
 from tracker.inbound.fetched import Fetched
 from tracker.inbound.letter_text import snippet
 from tracker.inbound.parse import Parsed
 from tracker.inbound.repeat import recipient_of, sender_of
-from tracker.mime.text import decoded
+from tracker.mail.addresses import Mailbox as Person
+from tracker.mail.addresses import lookup_or_none
+from tracker.mail.mime.text import decoded
 from tracker.models import Mailbox
 
 _LONGEST_ID = 255

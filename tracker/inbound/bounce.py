@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tracker.addresses import lookup_or_none, read_field
 from tracker.inbound.parse import message_ids
-from tracker.mime.encodings import octets_in
-from tracker.mime.fields import fields
-from tracker.mime.parts import leaves, read_parts
-from tracker.mime.text import decoded, readable
+from tracker.mail.addresses import lookup_or_none, read_field
+from tracker.mail.mime.encodings import octets_in
+from tracker.mail.mime.fields import fields
+from tracker.mail.mime.parts import leaves, read_parts
+from tracker.mail.mime.text import decoded, readable
 
 _STATUS = re.compile(r"\b([245])\.\d{1,3}\.\d{1,3}\b")
 _REPORTS = ("message/delivery-status", "message/global-delivery-status")

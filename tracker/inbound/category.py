@@ -7,9 +7,9 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from tracker.addresses import lookup_or_none
 from tracker.inbound.parse import Parsed
-from tracker.mime.text import storable
+from tracker.mail.addresses import lookup_or_none
+from tracker.mail.mime.text import storable
 
 _AUTO_FIELDS = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-autoreply-from")
 _AUTO_SUBJECT = re.compile(

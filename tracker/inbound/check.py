@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
-from tracker.connect import ConnectError, Server
-from tracker.db import now
-from tracker.deadline import Deadline
-from tracker.house import House
-from tracker.imap_session import imap
 from tracker.inbound.credentials import server_of
 from tracker.inbound.mailboxes import set_state
 from tracker.inbound.pop3 import pop3
 from tracker.inbound.refusals import Refusal, of_words
-from tracker.mail_folders import Folder, folders_of
+from tracker.mail.connections import ConnectError, Server
+from tracker.mail.folders import Folder, folders_of
+from tracker.mail.imap_session import imap
 from tracker.models import Credential, Mailbox, MailboxState
-from tracker.sentences import Sentence
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.deadline import Deadline
+from tracker.runtime.sentences import Sentence
 
 STEP_SECONDS = 8.0
 WHOLE_SECONDS = 30.0

@@ -4,16 +4,16 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from tracker.connect import ConnectError, Server
-from tracker.db import now
-from tracker.fields import HOST_MISSING
-from tracker.house import House
 from tracker.inbound.mailbox_input import CredentialsChange, NewCredentials
-from tracker.mail_services import PRESETS
+from tracker.mail.connections import ConnectError, Server
+from tracker.mail.fields import HOST_MISSING
+from tracker.mail.services import PRESETS
 from tracker.models import Credential, Mailbox, OAuthGrant, User
-from tracker.ownership import find_owned, owned_rows
-from tracker.secrets import Undecryptable
-from tracker.sentences import ActionError, Sentence
+from tracker.models.ownership import find_owned, owned_rows
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.keyring import Undecryptable
+from tracker.runtime.sentences import ActionError, Sentence
 
 _WHEREABOUTS = ("protocol", "host", "port", "security", "login")
 

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, delete, select, update
 
-from tracker.db import now
 from tracker.inbound.imap import Meta
 from tracker.inbound.mailboxes import first_cut_off
-from tracker.mail_folders import Folder
+from tracker.mail.folders import Folder
 from tracker.models import FetchRetry, FirstWindow, Letter, LetterCopy, Mailbox, MailboxFolder, PendingAction
+from tracker.runtime.database import now
 
 CLOCKS_APART = timedelta(days=2)
 """SINCE compares dates without time and zone (RFC 9051 section 6.4.4): a day for the time, a day for the zone."""

@@ -5,13 +5,13 @@ import ssl
 import time
 from contextlib import suppress
 
-from tracker.connect import Server
-from tracker.deadline import Deadline
-from tracker.house import House
 from tracker.inbound.idle import Idle
 from tracker.inbound.imap import Opened, examine
 from tracker.inbound.line import Line
 from tracker.inbound.listening import Target
+from tracker.mail.connections import Server
+from tracker.runtime.context import House
+from tracker.runtime.deadline import Deadline
 
 OPENING_SECONDS = 60.0
 AT_ONCE = 16 * 1024

@@ -7,10 +7,10 @@ from sqlalchemy import bindparam, select, tuple_
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session
 
-from tracker.counting.bulk import add_or_keep_all, update_rows
-from tracker.counting.tables import ENQUIRY_KEY, LETTER
 from tracker.inbound.repeat import Decision, Enquiry, decide, length
 from tracker.models import Letter, Mailbox
+from tracker.models.counting.bulk import add_or_keep_all, update_rows
+from tracker.models.counting.tables import ENQUIRY_KEY, LETTER
 
 Pair = tuple[str, str]
 """A sender and the recipient it was written to."""

@@ -5,11 +5,11 @@ import threading
 import time
 from contextlib import suppress
 
-from tracker.deadline import Shutdown
-from tracker.house import House
 from tracker.inbound.sync import sync_mailbox
 from tracker.inbound.taking import Take
 from tracker.inbound.timetable import Claim, claim_due
+from tracker.runtime.context import House
+from tracker.runtime.deadline import Shutdown
 
 log = logging.getLogger(__name__)
 

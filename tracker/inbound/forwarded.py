@@ -2,8 +2,8 @@
 
 import re
 
-from tracker.addresses import Mailbox, read_field
 from tracker.inbound.parse import Parsed, content_of, parse
+from tracker.mail.addresses import Mailbox, read_field
 
 _FORWARD = re.compile(r"^\s*(?:\[[^\]]{1,40}\]\s*)?(?:fwd?|fw|tr|wg|пересл|перенапр|rv|vs)\s*:", re.IGNORECASE)
 _FORWARD_BLOCK = re.compile(

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Iterable
 
-from tracker.addresses import Mailbox
 from tracker.inbound.parse import Parsed
+from tracker.mail.addresses import Mailbox
 
 
 def content_hash(letter: Parsed) -> str:

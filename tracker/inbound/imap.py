@@ -13,7 +13,7 @@ from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
 from tracker.inbound.header_hash import MOST, header_hash
-from tracker.limits import MAX_WHOLE_LETTER
+from tracker.runtime.limits import MAX_WHOLE_LETTER
 
 METADATA_AT_ONCE = 100
 LETTERS_AT_ONCE = 100

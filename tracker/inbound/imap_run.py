@@ -14,8 +14,6 @@ from typing import IO
 
 from imapclient import IMAPClient
 
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound import cursor, imap
 from tracker.inbound.actions import act
 from tracker.inbound.behind import Behind
@@ -25,10 +23,12 @@ from tracker.inbound.imap import Meta, Opened
 from tracker.inbound.line import Line, Refused
 from tracker.inbound.refusals import Refusal
 from tracker.inbound.taking import Taking
-from tracker.limits import MAX_LETTER, MAX_LETTER_BEGINNING
-from tracker.mail_folders import Folder, folders_of, watched
+from tracker.mail.folders import Folder, folders_of, watched
 from tracker.models import FirstWindow, Mailbox, MailboxFolder, MailboxProblem, MailboxState
-from tracker.sentences import Sentence
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.limits import MAX_LETTER, MAX_LETTER_BEGINNING
+from tracker.runtime.sentences import Sentence
 
 MANY = 100
 """More new letters than that at once are told in one summary."""

@@ -7,10 +7,10 @@ from datetime import timedelta
 from sqlalchemy import bindparam, func, select
 from sqlmodel import Session
 
-from tracker.counting.tables import LETTER
 from tracker.inbound.fetched import Fetched
 from tracker.models import Letter, Mailbox, MailboxProblem
-from tracker.notify import add_notice
+from tracker.models.counting.tables import LETTER
+from tracker.notifications.notify import add_notice
 
 LOOP_LETTERS = 20
 LOOP_WITHIN = timedelta(minutes=120)

@@ -11,12 +11,12 @@ from typing import TypeVar
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
-from tracker.connect import Server
-from tracker.deadline import Deadline
-from tracker.house import House
-from tracker.imap_session import imap
 from tracker.inbound.imap import Opened, examine, introduce
 from tracker.inbound.refusals import Refusal, of_words
+from tracker.mail.connections import Server
+from tracker.mail.imap_session import imap
+from tracker.runtime.context import House
+from tracker.runtime.deadline import Deadline
 
 log = logging.getLogger(__name__)
 

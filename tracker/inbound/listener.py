@@ -21,8 +21,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 
-from tracker.connect import ConnectError, Server
-from tracker.house import House
 from tracker.inbound import listening
 from tracker.inbound.check import TROUBLE, meaning
 from tracker.inbound.credentials import server_of
@@ -30,8 +28,10 @@ from tracker.inbound.ear import Ear, NoIdle, open_ear
 from tracker.inbound.imap import Opened
 from tracker.inbound.listening import Target
 from tracker.inbound.refusals import Refusal, of_words
-from tracker.lease import HeldLease
+from tracker.mail.connections import ConnectError, Server
 from tracker.models import MailboxState
+from tracker.runtime.context import House
+from tracker.runtime.lease import HeldLease
 
 log = logging.getLogger(__name__)
 

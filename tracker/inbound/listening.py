@@ -12,13 +12,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Text, cast
 from sqlmodel import Session, and_, col, or_, select, update
 
-from tracker.counting.bulk import insert_or_keep
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.timetable import being_read
 from tracker.inbound.timetable import is_free as is_not_read
-from tracker.lease import HeldLease, Lease, is_free, is_held
 from tracker.models import Credential, Mailbox, MailboxFolder, MailboxListening, MailboxState
+from tracker.models.counting.bulk import insert_or_keep
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.lease import HeldLease, Lease, is_free, is_held
 
 LEASE = "listening"
 

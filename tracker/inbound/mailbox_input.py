@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from tracker.fields import Address, Change, Host, Line, Name, Port, Preset, Secret, Security
+from tracker.mail.fields import Address, Change, Host, Line, Name, Port, Preset, Secret, Security
 
 LONGEST_PERIOD = 365
 Days = Annotated[int, Field(ge=0, le=LONGEST_PERIOD)]

@@ -6,10 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, func, select, update
 
-from tracker.addresses import AddressError, normalise
-from tracker.db import now
-from tracker.house import House
-from tracker.inbound.canonical import canonical
+from tracker.consent.preferences import preference
 from tracker.inbound.credentials import (
     can_sign_in,
     change_credential,
@@ -20,14 +17,17 @@ from tracker.inbound.credentials import (
     unused_credentials,
 )
 from tracker.inbound.mailbox_input import MailboxChange, NewCredentials
-from tracker.lease import free_subject
-from tracker.mail_services import BY_PROVIDER
+from tracker.mail.addresses import AddressError, normalise
+from tracker.mail.canonical import canonical
+from tracker.mail.oauth import OAuthError, keep_grant
+from tracker.mail.oauth_providers import Granted, Provider
+from tracker.mail.services import BY_PROVIDER
 from tracker.models import Credential, FirstWindow, Mailbox, MailboxFolder, MailboxState, User
-from tracker.oauth import OAuthError, keep_grant
-from tracker.oauth_providers import Granted, Provider
-from tracker.ownership import owned_rows
-from tracker.preferences import preference
-from tracker.sentences import ActionError, Sentence
+from tracker.models.ownership import owned_rows
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.lease import free_subject
+from tracker.runtime.sentences import ActionError, Sentence
 
 
 def connect_mailbox(

@@ -4,7 +4,7 @@ from sqlalchemy import select as columns
 from sqlalchemy import union_all
 from sqlmodel import Session, col, func, select
 
-from tracker.addresses import lookup_or_none
+from tracker.mail.addresses import lookup_or_none
 from tracker.models import Account, Mailbox, User
 
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from tracker.addresses import AddressField, Mailbox, read_field
 from tracker.inbound.dates import read_date
 from tracker.inbound.file_names import safe_name
 from tracker.inbound.letter_text import text_from_html
-from tracker.mime.encodings import measured, octets_in
-from tracker.mime.fields import Field
-from tracker.mime.parts import Part, leaves, read_parts
-from tracker.mime.text import decoded, readable, storable
+from tracker.mail.addresses import AddressField, Mailbox, read_field
+from tracker.mail.mime.encodings import measured, octets_in
+from tracker.mail.mime.fields import Field
+from tracker.mail.mime.parts import Part, leaves, read_parts
+from tracker.mail.mime.text import decoded, readable, storable
 
 MOST_HEADER_BYTES = 256 * 1024
 MOST_FIELDS = 2_000

@@ -10,11 +10,11 @@ from typing import IO
 
 from imapclient.exceptions import LoginError
 
-from tracker.connect import ANSWER_SECONDS, ConnectError, Server, address_of, open_socket, with_token, xoauth2
-from tracker.connect_errors import explain
-from tracker.deadline import Deadline
-from tracker.house import House
-from tracker.sentences import Sentence
+from tracker.mail.connection_errors import explain
+from tracker.mail.connections import ANSWER_SECONDS, ConnectError, Server, address_of, open_socket, with_token, xoauth2
+from tracker.runtime.context import House
+from tracker.runtime.deadline import Deadline
+from tracker.runtime.sentences import Sentence
 
 MAX_LINE = 1024 * 1024
 """Bytes of one line. RFC 5322 section 2.1.1 allows 998; what programs send is longer."""

@@ -11,18 +11,18 @@ from tempfile import NamedTemporaryFile
 
 from sqlmodel import Session, col, delete, select
 
-from tracker.connect import Server
-from tracker.db import now
-from tracker.deadline import Deadline
-from tracker.house import House
 from tracker.inbound import cursor
 from tracker.inbound.fetched import Fetched, Place
 from tracker.inbound.header_hash import MOST, header_hash
 from tracker.inbound.pop3 import Pop3, pop3
 from tracker.inbound.taking import Taking, pass_by
-from tracker.limits import MAX_LETTER, MAX_WHOLE_LETTER
-from tracker.mail_folders import Folder
+from tracker.mail.connections import Server
+from tracker.mail.folders import Folder
 from tracker.models import FetchRetry, FirstWindow, LetterCopy, Mailbox, MailboxFolder, PendingAction
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.deadline import Deadline
+from tracker.runtime.limits import MAX_LETTER, MAX_WHOLE_LETTER
 
 OLDER_IN_A_ROW = 50
 """So many letters older than the window, newest first, end the search for the first load."""

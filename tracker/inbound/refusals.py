@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from tracker.sentences import N_, Sentence, server_words
+from tracker.runtime.sentences import N_, Sentence, server_words
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 from sqlmodel import Session
 
-from tracker.counting.counters import lock_messages, recount
-from tracker.house import House
 from tracker.inbound.answering import by_ids, copies_of, quoted_copy
 from tracker.inbound.answers import Copy
 from tracker.inbound.bounce import Failure, Report
 from tracker.inbound.parse import parse
 from tracker.inbound.repeat import without_tag
 from tracker.models import Event, Letter, Message
-from tracker.notify import announce, notify
+from tracker.models.counting.counters import lock_messages, recount
+from tracker.notifications.notify import announce, notify
+from tracker.runtime.context import House
 
 
 def note_returned(session: Session, house: House, letter: Letter, report: Report, *, rings: bool) -> None:

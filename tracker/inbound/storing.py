@@ -15,14 +15,14 @@ from sqlalchemy.orm.attributes import instance_dict
 from sqlmodel import Session, col, delete
 from sqlmodel import select as rows
 
-from tracker.addresses import lookup_or_none
-from tracker.counting.bulk import add_or_keep_all, append_rows
-from tracker.counting.tables import LETTER, LETTER_BODY, LETTER_COPY, LETTER_FILE, LETTER_RAW
-from tracker.db import now
 from tracker.inbound.arrived import Arrived, row_of
 from tracker.inbound.fetched import Fetched, Place
+from tracker.mail.addresses import lookup_or_none
 from tracker.models import Letter, LetterAttachment, LetterBody, LetterRaw, Mailbox
+from tracker.models.counting.bulk import add_or_keep_all, append_rows
+from tracker.models.counting.tables import LETTER, LETTER_BODY, LETTER_COPY, LETTER_FILE, LETTER_RAW
 from tracker.models.people import public_id
+from tracker.runtime.database import now
 
 PIECE = 1024 * 1024
 """Bytes of a raw letter in one row, before compression."""

@@ -7,10 +7,6 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
-from tracker.connect import ConnectError, Server
-from tracker.db import now
-from tracker.deadline import Deadline, Shutdown
-from tracker.house import House
 from tracker.inbound.check import TROUBLE, check_mailbox, meaning
 from tracker.inbound.credentials import server_of
 from tracker.inbound.imap_run import ImapRun
@@ -19,9 +15,13 @@ from tracker.inbound.pop3_run import Pop3Run
 from tracker.inbound.refusals import Refusal
 from tracker.inbound.taking import Stopped, Take, Taking
 from tracker.inbound.timetable import Claim, back_off, ended_badly, ended_well
+from tracker.mail.connections import ConnectError, Server
 from tracker.models import Credential, Mailbox, MailboxState
-from tracker.notify import add_notice
-from tracker.sentences import Sentence
+from tracker.notifications.notify import add_notice
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.deadline import Deadline, Shutdown
+from tracker.runtime.sentences import Sentence
 
 log = logging.getLogger(__name__)
 

@@ -10,15 +10,15 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlmodel import Session, col, delete, select, update
 
-from tracker.counting.tables import ENQUIRY_KEY, LETTER, LETTER_COPY
-from tracker.db import now
-from tracker.deadline import Shutdown
-from tracker.house import House
 from tracker.inbound.fetched import Accepted, Fetched, Place
 from tracker.inbound.timetable import may_go_on
-from tracker.lease import HeldLease
 from tracker.models import FetchRetry, LetterCopy, Mailbox, MailboxFolder, MailboxProblem, PendingAction
-from tracker.sentences import Sentence
+from tracker.models.counting.tables import ENQUIRY_KEY, LETTER, LETTER_COPY
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.deadline import Shutdown
+from tracker.runtime.lease import HeldLease
+from tracker.runtime.sentences import Sentence
 
 log = logging.getLogger(__name__)
 

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, select, update
 
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.mailboxes import set_state
 from tracker.inbound.refusals import Refusal
-from tracker.lease import HeldLease, held_subjects
-from tracker.lease import is_free as lease_is_free
 from tracker.models import Credential, Mailbox, MailboxState
-from tracker.notify import add_notice
+from tracker.notifications.notify import add_notice
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.lease import HeldLease, held_subjects
+from tracker.runtime.lease import is_free as lease_is_free
 
 EVERY = timedelta(minutes=10)
 JITTER = 30.0

@@ -6,9 +6,9 @@ two counted letters of one sender are never closer than the repeat period: where
 
 from sqlmodel import Session, col, select, update
 
-from tracker.db import now
 from tracker.inbound.repeat import Enquiry, decide, length
 from tracker.models import EnquiryKey, Letter, Mailbox
+from tracker.runtime.database import now
 
 
 def withdraw(session: Session, letter: Letter) -> None:

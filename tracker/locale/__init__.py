@@ -21,8 +21,8 @@ from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from tracker import sentences
-from tracker.sentences import Told, told
+from tracker.runtime import sentences
+from tracker.runtime.sentences import Told, told
 
 N_ = sentences.N_
 

@@ -1,7 +1,7 @@
 """The rows, by subject. Importing this package registers every table."""
 
-import tracker.lease
-import tracker.processes  # noqa: F401  (their tables)
+import tracker.runtime.lease
+import tracker.runtime.processes  # noqa: F401  (their tables)
 from tracker.models.activity import (
     DrainCursor,
     Event,

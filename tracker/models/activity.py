@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from tracker.db import SentenceText, UtcDateTime, now
 from tracker.models.people import public_id
+from tracker.runtime.database import SentenceText, UtcDateTime, now
 
 _WAITING = text("settle_at IS NOT NULL")
 _WANTED = text("look_up_since IS NOT NULL")

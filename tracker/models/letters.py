@@ -18,8 +18,8 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Index, LargeBinary, TextClause, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from tracker.db import UtcDateTime, now
 from tracker.models.people import public_id
+from tracker.runtime.database import UtcDateTime, now
 
 _COUNTED = text("counted")
 _COUNTED_IN_SQLITE = text("counted = 1")  # as the query says it: SQLite uses a partial index for the very same words

@@ -6,8 +6,8 @@ from enum import StrEnum
 from sqlalchemy import Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from tracker.db import SentenceText, UtcDateTime, now
 from tracker.models.people import public_id
+from tracker.runtime.database import SentenceText, UtcDateTime, now
 
 _REMINDED = text("follow_up_at IS NOT NULL")
 _WANTS_COPY = text("sent_copy = 'wanted'")
@@ -220,7 +220,7 @@ class DomainProfile(SQLModel, table=True):
     domain: str = Field(primary_key=True, max_length=253)
     """A-labels in lower case."""
     mx_family: str | None = Field(default=None, max_length=32)
-    """A family of :mod:`tracker.mail_exchangers`; None when it is none we know, or nothing was found."""
+    """A family of :mod:`tracker.mail.exchangers`; None when it is none we know, or nothing was found."""
     host: str = Field(default="", max_length=255)
     """The preferred mail exchanger; empty when there is none."""
     problem: str = Field(default="", max_length=80)

@@ -6,7 +6,7 @@ What was decided here:
 * A mailbox that is removed stays as a row with ``removed_at``: its letters and tombstones wait until the same person connects the
   same address again, which revives the row. Among those not removed the canonical address is unique in the whole installation.
 * A row of :class:`MailboxFolder` is the cursor of one folder; a POP3 mailbox has one, whose letters are known by UIDL.
-* A run holds the mailbox by a lease (:mod:`tracker.lease`); so does, by one of its own, whoever listens to it.
+* A run holds the mailbox by a lease (:mod:`tracker.runtime.lease`); so does, by one of its own, whoever listens to it.
 * What is to be done on a server (mark read, delete) is a row written in the letter's own transaction, and done afterwards.
 """
 
@@ -17,8 +17,8 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from tracker.db import SentenceText, UtcDateTime, now
 from tracker.models.people import public_id
+from tracker.runtime.database import SentenceText, UtcDateTime, now
 
 _HERE = text("removed_at IS NULL")
 _UNTOLD = text("told_at IS NULL")
@@ -87,7 +87,7 @@ class Mailbox(SQLModel, table=True):
     address: str = Field(default="", max_length=254)
     """The address people write to, in normal form; the login where that is one."""
     canonical: str = Field(max_length=600)
-    """Under which two connections are one mailbox: see :func:`tracker.inbound.canonical.canonical`."""
+    """Under which two connections are one mailbox: see :func:`tracker.mail.canonical.canonical`."""
     active: bool = True
     """The person's switch."""
     repeat_period_days: int = 1

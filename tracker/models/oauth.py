@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from tracker.db import SentenceText, UtcDateTime, now
 from tracker.models.people import public_id
+from tracker.runtime.database import SentenceText, UtcDateTime, now
 
 
 class OAuthGrant(SQLModel, table=True):

@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from tracker.db import UtcDateTime, now
 from tracker.models.people import public_id
+from tracker.runtime.database import UtcDateTime, now
 
 _OPEN = text("decided_at IS NULL")
 
@@ -14,7 +14,7 @@ _OPEN = text("decided_at IS NULL")
 class TrackingPause(SQLModel, table=True):
     """Words of a letter that ask not to be tracked, and what the person who got them has decided. Nobody else sees the words.
 
-    While one is open, :attr:`tracker.models.people.Recipient.paused_at` is set. Written by :mod:`tracker.pauses` alone.
+    While one is open, :attr:`tracker.models.people.Recipient.paused_at` is set. Written by :mod:`tracker.consent.pending_opt_outs` alone.
     """
 
     __tablename__ = "tracking_pause"

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from tracker.db import UtcDateTime, now
+from tracker.runtime.database import UtcDateTime, now
 
 _ERASED = text("erased_at IS NOT NULL")
 _PLACED = text("address_digest IS NOT NULL")
@@ -50,7 +50,7 @@ class User(SQLModel, table=True):
     undo_seconds: int = 5
     signature: str = ""
     quiet_kinds: Any = Field(default_factory=list, sa_type=JSON)
-    """What only counts for this person and never rings: kinds of :data:`tracker.notification_rules.KINDS`."""
+    """What only counts for this person and never rings: kinds of :data:`tracker.notifications.rules.KINDS`."""
     quiet_from: int | None = None
     quiet_until: int | None = None
     """Quiet hours in the person's zone, as minutes after midnight; None for none."""
@@ -148,7 +148,7 @@ class Recipient(SQLModel, table=True):
     """As the customer records have it."""
     never_track: bool = False
     paused_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    """Asked in a reply not to be tracked, and nobody has decided yet: see :mod:`tracker.pauses`."""
+    """Asked in a reply not to be tracked, and nobody has decided yet: see :mod:`tracker.consent.pending_opt_outs`."""
     ledger_entries: int = 0
     ledger_digest: str = Field(default=GENESIS, max_length=64)
     """Where this person's ledger ends: so that nobody can cut off its last entries unseen."""
@@ -173,8 +173,8 @@ class NoticeText(SQLModel, table=True):
 class ConsentEntry(SQLModel, table=True):
     """One consent event of one recipient and purpose. Append-only: the newest entry is the state; nothing is ever updated.
 
-    ``digest`` chains the entries of a recipient (:mod:`tracker.consent.chain`). Only erasure changes a row: it blanks what stands
-    below ``note`` together with ``salt``, and the digest still fits. Written by :mod:`tracker.ledger` alone.
+    ``digest`` chains the entries of a recipient (:mod:`tracker.consent.rules.chain`). Only erasure changes a row: it blanks what stands
+    below ``note`` together with ``salt``, and the digest still fits. Written by :mod:`tracker.consent.ledger` alone.
     """
 
     __tablename__ = "consent_entry"

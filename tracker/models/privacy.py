@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import JSON, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from tracker.db import UtcDateTime, now
 from tracker.models.people import public_id
+from tracker.runtime.database import UtcDateTime, now
 
 
 class Erasure(SQLModel, table=True):
@@ -16,7 +16,7 @@ class Erasure(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     digest: str = Field(index=True, max_length=64)
-    """As :meth:`tracker.secrets.KeyRing.suppressions` makes it."""
+    """As :meth:`tracker.runtime.keyring.KeyRing.suppressions` makes it."""
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     actor: str = Field(max_length=64)
     """``subject``, ``user:<id>``, ``api:<id>``, ``system`` or ``replay``."""

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlmodel import Field, SQLModel
 
-from tracker.db import UtcDateTime
+from tracker.runtime.database import UtcDateTime
 
 
 class Job(SQLModel, table=True):

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from tracker.db import UtcDateTime, now
+from tracker.runtime.database import UtcDateTime, now
 
 
 class Submission(SQLModel, table=True):

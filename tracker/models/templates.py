@@ -4,8 +4,8 @@ from datetime import datetime
 
 from sqlmodel import Field, SQLModel
 
-from tracker.db import UtcDateTime, now
 from tracker.models.people import public_id
+from tracker.runtime.database import UtcDateTime, now
 
 
 class Template(SQLModel, table=True):

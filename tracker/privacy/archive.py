@@ -8,12 +8,12 @@ from io import BytesIO
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from tracker.db import now
-from tracker.house import House
 from tracker.locale import N_, language, speaking
 from tracker.locale import gettext as _
 from tracker.models import Recipient
 from tracker.privacy.held import held_about
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 _HEADINGS: Mapping[str, str] = {
     "subject": N_("Who this is about"),

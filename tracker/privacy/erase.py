@@ -11,12 +11,10 @@ from sqlalchemy import ColumnElement, exists, or_
 from sqlmodel import Session, col, delete, select, update
 
 from pixel.hits import Hit
-from tracker.addresses import domain_of, lookup_form, normalise
-from tracker.consent import Purpose, State
-from tracker.counting.counters import recount
-from tracker.db import now
-from tracker.house import House
-from tracker.ledger import consent_of, erase_proof, record_consent
+from tracker.consent.ledger import consent_of, erase_proof, record_consent
+from tracker.consent.preferences import preference
+from tracker.consent.rules import Purpose, State
+from tracker.mail.addresses import domain_of, lookup_form, normalise
 from tracker.models import (
     Delivery,
     DeliveryStatus,
@@ -33,13 +31,15 @@ from tracker.models import (
     TrackedLink,
     TrackingPause,
 )
-from tracker.notify import announce
-from tracker.preferences import preference
+from tracker.models.counting.counters import recount
+from tracker.notifications.notify import announce
 from tracker.privacy.erase_letters import erase_letters
 from tracker.privacy.redact import GONE, Redactor, redact_everywhere
 from tracker.privacy.replay import came_back, list_path, remember, remembered
 from tracker.recipients import find_or_make, suppressions
-from tracker.secrets import Undecryptable
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.keyring import Undecryptable
 
 REPLAY = "replay"
 _WAITING = (DeliveryStatus.QUEUED.value, DeliveryStatus.DEFERRED.value)
@@ -67,7 +67,7 @@ class Subject:
 def erase(house: House, address: str, actor: str) -> Erasure:
     """Erases whoever has this address, known or not, and returns the receipt. Doing it again is safe.
 
-    Raises :class:`tracker.addresses.AddressError`.
+    Raises :class:`tracker.mail.addresses.AddressError`.
     """
     with house.database.session_scope() as session:
         receipt = erase_rows(session, house, address, actor)

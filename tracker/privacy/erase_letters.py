@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import or_
 from sqlmodel import Session, col, delete, select, update
 
-from tracker.db import now
 from tracker.models import (
     EnquiryKey,
     Letter,
@@ -18,6 +17,7 @@ from tracker.models import (
     Notice,
 )
 from tracker.privacy.redact import Redactor
+from tracker.runtime.database import now
 
 _BLANK: dict[str, Any] = {
     **dict.fromkeys(("sender", "sender_address", "sender_name", "reply_to", "subject", "snippet", "message_id"), ""),

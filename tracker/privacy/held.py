@@ -9,9 +9,8 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from tracker.consent import BASES
-from tracker.house import House
-from tracker.ledger import broken_at, consent_of, ledger
+from tracker.consent.ledger import broken_at, consent_of, ledger
+from tracker.consent.rules import BASES
 from tracker.models import (
     ConsentEntry,
     Delivery,
@@ -27,6 +26,7 @@ from tracker.models import (
 )
 from tracker.privacy.periods import periods
 from tracker.privacy.views import views_of
+from tracker.runtime.context import House
 
 _PRIVATE = ("id", "recipient_id", "salt")
 

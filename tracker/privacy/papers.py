@@ -12,17 +12,17 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from sqlmodel import Session
 
-from tracker.consent import Pack, looser_points, rules_for
-from tracker.consent.packs import Point
-from tracker.consent_notice import VERSION, Controller, controller, notice
-from tracker.db import now
-from tracker.house import House
+from tracker.consent.notice import VERSION, Controller, controller, notice
+from tracker.consent.preferences import DEFAULTS as PREFERENCES
+from tracker.consent.preferences import preference, workspace_pack
+from tracker.consent.rules import Pack, looser_points, rules_for
+from tracker.consent.rules.country_rules import Point
 from tracker.locale import LANGUAGES, N_, speaking
 from tracker.locale import gettext as _
-from tracker.preferences import DEFAULTS as PREFERENCES
-from tracker.preferences import preference, workspace_pack
 from tracker.privacy.deadlines import DEADLINES
 from tracker.privacy.periods import WORDS, periods
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 CODES = ("FR", "IT", "DE", "UK", "EEA")
 

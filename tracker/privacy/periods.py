@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from sqlmodel import Session
 
+from tracker.consent.preferences import preference, set_preference
 from tracker.locale import N_
-from tracker.preferences import preference, set_preference
-from tracker.sentences import Sentence
+from tracker.runtime.sentences import Sentence
 
 DEFAULTS: Mapping[str, int] = {
     "hits_days": 90,

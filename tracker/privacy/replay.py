@@ -8,9 +8,9 @@ from pathlib import Path
 
 from sqlmodel import col, select
 
-from tracker.house import House
 from tracker.models import Erasure, Recipient
 from tracker.recipients import suppressions
+from tracker.runtime.context import House
 
 log = logging.getLogger(__name__)
 

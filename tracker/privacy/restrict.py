@@ -2,10 +2,10 @@
 
 from sqlmodel import Session, col, delete, select, update
 
-from tracker.counting.counters import lock_messages, recount
-from tracker.db import now
 from tracker.models import Delivery, Event, Notification, Recipient, Verdict
-from tracker.notify import announce
+from tracker.models.counting.counters import lock_messages, recount
+from tracker.notifications.notify import announce
+from tracker.runtime.database import now
 
 RULE_SET = "correction"
 LONGEST_NOTE = 500

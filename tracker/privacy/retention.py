@@ -13,12 +13,7 @@ from sqlalchemy import select as columns
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from tracker.counting.bulk import update_rows
-from tracker.counting.counters import recount
-from tracker.counting.tables import EVENT
-from tracker.db import now
-from tracker.house import House
-from tracker.ledger import erased_words
+from tracker.consent.ledger import erased_words
 from tracker.models import (
     ConsentEntry,
     Event,
@@ -30,9 +25,14 @@ from tracker.models import (
     User,
     Verdict,
 )
+from tracker.models.counting.bulk import update_rows
+from tracker.models.counting.counters import recount
+from tracker.models.counting.tables import EVENT
 from tracker.privacy.erase import erase_again, raw_of_erased
 from tracker.privacy.periods import periods
 from tracker.privacy.short_lived import Expiry, expire, sweep_short_lived
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 BATCH = 1000
 _MEASURED = ("open", "click")

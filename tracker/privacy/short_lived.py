@@ -9,8 +9,6 @@ from sqlalchemy import ColumnElement, delete, func, update
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
-from tracker.db import now
-from tracker.house import House
 from tracker.models import (
     FeedItem,
     HitAside,
@@ -22,7 +20,9 @@ from tracker.models import (
     Submission,
     UserSession,
 )
-from tracker.processes import FORGOTTEN_AFTER, Process
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.processes import FORGOTTEN_AFTER, Process
 
 FEED_KEPT = timedelta(days=1)
 IDEMPOTENCY_KEPT = timedelta(days=1)

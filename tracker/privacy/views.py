@@ -8,9 +8,9 @@ from sqlalchemy import select as columns
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from tracker.db import now
-from tracker.house import House
 from tracker.models import Delivery, Message, Recipient, TrackingView, User
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 
 def note_view(house: House, user: User, what: str, recipients: Iterable[int]) -> None:

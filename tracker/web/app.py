@@ -5,45 +5,42 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 
-from tracker.house import House
-from tracker.sentences import ActionError
-from tracker.web import (
-    accounts_page,
-    api_tokens,
-    asking_page,
-    compose,
-    consent_account,
-    consent_import_page,
-    consent_rules,
-    domain_page,
-    enquiries,
-    feed,
-    health,
-    letter,
-    mail,
-    mailboxes_page,
-    message,
-    notifications_page,
-    oauth_page,
-    own_page,
-    people,
-    privacy_person,
-    privacy_settings,
-    profile,
-    recipient,
-    set_up,
-    sign_in,
-    signatures_page,
-    templates_page,
-    test_mail_page,
-    workspace_page,
-)
+from tracker.runtime.context import House
+from tracker.runtime.sentences import ActionError
+from tracker.web import health
+from tracker.web.accounts import consent_page as consent_account
+from tracker.web.accounts import domain_page, oauth_page
+from tracker.web.accounts import pages as accounts_page
+from tracker.web.accounts import self_test_page as test_mail_page
 from tracker.web.api import create_api
-from tracker.web.cross_origin import CrossOriginProtection
-from tracker.web.errors import on_action_error, on_crash, on_http_error, refuse_cross_origin
-from tracker.web.forwarded import Forwarded
-from tracker.web.security_headers import HEADERS, STRICT_TRANSPORT, DefaultHeaders
-from tracker.web.static_files import Static
+from tracker.web.compose import pages as compose
+from tracker.web.compose import signatures_pages as signatures_page
+from tracker.web.compose import templates_pages as templates_page
+from tracker.web.http.cross_origin import CrossOriginProtection
+from tracker.web.http.errors import on_action_error, on_crash, on_http_error, refuse_cross_origin
+from tracker.web.http.proxy_headers import Forwarded
+from tracker.web.http.security_headers import HEADERS, STRICT_TRANSPORT, DefaultHeaders
+from tracker.web.http.static_files import Static
+from tracker.web.inbox import letter_page as letter
+from tracker.web.inbox import pages as enquiries
+from tracker.web.mailboxes import pages as mailboxes_page
+from tracker.web.messages import list_page as mail
+from tracker.web.messages import page as message
+from tracker.web.notifications import feed
+from tracker.web.notifications import pages as notifications_page
+from tracker.web.profile import pages as profile
+from tracker.web.profile import sign_in_page as sign_in
+from tracker.web.profile import tokens_page as api_tokens
+from tracker.web.recipients import consent_request_page as asking_page
+from tracker.web.recipients import import_page as consent_import_page
+from tracker.web.recipients import pages as recipient
+from tracker.web.recipients import preference_page as own_page
+from tracker.web.recipients import privacy_pages as privacy_person
+from tracker.web.workspace import consent_rules_page as consent_rules
+from tracker.web.workspace import people_pages as people
+from tracker.web.workspace import policy_page as workspace_page
+from tracker.web.workspace import privacy_pages as privacy_settings
+from tracker.web.workspace import set_up_page as set_up
 
 MAX_BODY = 48 * 1024 * 1024
 """No request may have more bytes, wherever it goes: attachments of 25 MB in base64, and their letter."""

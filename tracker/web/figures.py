@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from sqlmodel import Session, col, func, select
 
-from tracker.db import now
 from tracker.models import Delivery, DrainCursor, Event, Mailbox, MailboxState, Message, UserSession
-from tracker.processes import Process
+from tracker.runtime.database import now
+from tracker.runtime.processes import Process
 
 Sample = tuple[Mapping[str, str], float]
 

@@ -11,12 +11,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pixel.spool import SpoolError, SpoolReader
-from tracker.house import House
 from tracker.models import ApiToken, Role, User
-from tracker.processes import is_anybody_working
-from tracker.secrets import token_digest
+from tracker.runtime.context import House
+from tracker.runtime.keyring import token_digest
+from tracker.runtime.processes import is_anybody_working
 from tracker.web.figures import figures, prometheus
-from tracker.web.page import house
+from tracker.web.http.templating import house
 
 
 async def healthz(_request: Request) -> Response:

@@ -8,7 +8,7 @@ from tests.houses import People
 from tests.inbound.listening.world import IDLING, read_once
 from tests.inbound.mail_world import Post, fresh_address, mailbox_on
 from tests.servers_nasty import NastyImap, nasty_imap
-from tracker.house import House
+from tracker.runtime.context import House
 
 
 @pytest.fixture

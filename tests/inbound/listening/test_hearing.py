@@ -24,11 +24,11 @@ from tests.inbound.listening.world import (
 from tests.inbound.mail_world import SECRET, Post, fresh_address, letter, mailbox_on
 from tests.servers import Dovecot, wait_until
 from tests.servers_nasty import CUT, NastyImap
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.credentials import make_credential
 from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 from tracker.worker import Worker
 
 

@@ -27,13 +27,13 @@ from tests.leases import free, hold, other_process
 from tests.servers import wait_until
 from tests.servers_nasty import CUT, NastyImap, nasty_imap
 from tests.test_worker import worker_process
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.credentials import change_credential
 from tracker.inbound.listening import want_run
 from tracker.inbound.mailbox_input import CredentialsChange, MailboxChange
 from tracker.inbound.mailboxes import change_mailbox, credential_changed, remove_mailbox
 from tracker.models import Mailbox, MailboxListening
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 
 
 def test_two_workers_one_listener(house: House, post: Post, server: NastyImap) -> None:

@@ -8,13 +8,13 @@ from datetime import timedelta
 from tests.inbound.mail_world import Post, checked, letter
 from tests.leases import holder
 from tests.servers_nasty import NastyImap
-from tracker.db import now
-from tracker.house import House
 from tracker.inbound.accept import accept_all
 from tracker.inbound.fetching import Mailboxes
 from tracker.inbound.listener import Listener, Pace
 from tracker.inbound.listening import is_heard
 from tracker.models import MailboxListening
+from tracker.runtime.context import House
+from tracker.runtime.database import now
 from tracker.worker import Task, Worker
 
 QUICK = Pace(

@@ -4,7 +4,7 @@ import re
 
 from tests.inbound.mail_world import imap_date, letter
 from tests.servers_nasty import Answer, NastyImap
-from tracker.db import now
+from tracker.runtime.database import now
 
 
 def put(server: NastyImap, *subjects: str, **more: object) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.houses import People
 from tests.inbound.mail_world import Post, fresh_address, mailbox_on
 from tests.servers_nasty import NastyImap, nasty_imap
-from tracker.house import House
+from tracker.runtime.context import House
 
 
 @pytest.fixture

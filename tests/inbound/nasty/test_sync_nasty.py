@@ -9,8 +9,8 @@ from sqlmodel import select
 from tests.inbound.mail_world import Post, letter
 from tests.inbound.nasty.answers import BODY, always, once, put
 from tests.servers_nasty import CUT, NastyImap
-from tracker.db import now
 from tracker.models import FetchRetry, MailboxProblem
+from tracker.runtime.database import now
 
 
 def test_a_range_to_the_end_gives_the_last_letter_again_and_it_is_not_fetched(server: NastyImap, post: Post) -> None:

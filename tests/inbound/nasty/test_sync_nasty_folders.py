@@ -8,8 +8,8 @@ from sqlmodel import select
 from tests.inbound.mail_world import Post, hours_ago, imap_date, letter
 from tests.inbound.nasty.answers import BODY, always, put
 from tests.servers_nasty import Held, NastyImap
-from tracker.db import now
 from tracker.models import LetterCopy, MailboxFolder, MailboxProblem, PendingAction
+from tracker.runtime.database import now
 
 
 def test_a_folder_with_very_many_letters_is_searched_in_pieces(server: NastyImap, post: Post) -> None:

@@ -8,8 +8,8 @@ import pytest
 from tests.inbound.mail_world import Post, hours_ago
 from tests.inbound.nasty.answers import BODY, always, put
 from tests.servers_nasty import CUT, NastyImap
-from tracker.db import now
 from tracker.models import FetchRetry
+from tracker.runtime.database import now
 
 
 def test_the_day_is_spent(server: NastyImap, post: Post) -> None:

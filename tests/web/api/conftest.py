@@ -20,10 +20,10 @@ from starlette.routing import Mount
 
 from tests.houses import opened_house
 from tests.servers import free_port, wait_until
-from tracker.house import House
 from tracker.models import Account, ApiToken, Delivery, Event, Message, Recipient, TrackedLink, User
 from tracker.recipients import find_or_make
-from tracker.secrets import new_token, token_digest
+from tracker.runtime.context import House
+from tracker.runtime.keyring import new_token, token_digest
 from tracker.web.api import create_api
 
 MOUNTED_AT = "/api/v1"

@@ -9,10 +9,10 @@ from sqlmodel import select
 from tests.servers import Dovecot, smtp_sink
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import fields, problem
-from tracker.account_servers import imap_server, smtp_server
-from tracker.db import now
+from tracker.mail.account_servers import imap_server, smtp_server
 from tracker.models import Account, OAuthGrant
-from tracker.outgoing.accounts import sign_in_by
+from tracker.outbound.accounts import sign_in_by
+from tracker.runtime.database import now
 
 SMTP = {"host": "smtp.example.com", "port": 587, "security": "starttls", "login": "bob", "secret": "pass-1"}
 IMAP = {"host": "imap.example.com", "port": 993, "security": "tls", "login": "bob", "secret": "pass-2"}

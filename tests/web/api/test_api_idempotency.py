@@ -9,8 +9,8 @@ from sqlmodel import select
 from tests.houses import house  # noqa: F401  (on both engines)
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import fields, problem
-from tracker.db import now
 from tracker.models import IdempotencyKey
+from tracker.runtime.database import now
 
 LETTER = {"to": [{"address": "luc@example.org"}], "subject": "Offer", "text": "Hello"}
 

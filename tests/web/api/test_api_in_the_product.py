@@ -14,9 +14,9 @@ from tests.houses import opened_house
 from tests.servers import free_port, wait_until
 from tests.web.api.conftest import MOUNTED_AT, Caller, World, people_of
 from tests.web.api.test_api_errors import problem
-from tracker.house import House
 from tracker.models import User
-from tracker.notify import announce
+from tracker.notifications.notify import announce
+from tracker.runtime.context import House
 from tracker.web.api import create_api
 from tracker.web.app import MAX_BODY, create_app
 

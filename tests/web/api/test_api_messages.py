@@ -10,9 +10,9 @@ from sqlmodel import select
 from tests.houses import house  # noqa: F401  (on both engines)
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import fields, problem
-from tracker.db import now
-from tracker.limits import MAX_ATTACHMENT_BYTES
 from tracker.models import Delivery, Message, MessageBody
+from tracker.runtime.database import now
+from tracker.runtime.limits import MAX_ATTACHMENT_BYTES
 from tracker.web.api.door import LARGEST_MESSAGE
 
 LUC = {"address": "luc@example.org", "name": "Luc"}

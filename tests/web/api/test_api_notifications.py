@@ -6,7 +6,7 @@ from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import problem
 from tracker.locale import gettext, speaking
 from tracker.models import Message
-from tracker.notify import notify
+from tracker.notifications.notify import notify
 
 AT = datetime(2026, 3, 31, 9, 30, tzinfo=UTC)
 

@@ -10,9 +10,9 @@ from sqlmodel import update
 from tests.houses import house  # noqa: F401  (on both engines)
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import fields, problem
-from tracker.db import now
 from tracker.models import Recipient, Role, User
-from tracker.secrets import token_digest
+from tracker.runtime.database import now
+from tracker.runtime.keyring import token_digest
 
 ANNA = "/recipients/anna@example.org"
 GRANT = {"purpose": "opens", "state": "granted", "channel": "contract", "note": "Order form of 12 March, box ticked"}

@@ -10,8 +10,8 @@ from tests.houses import house  # noqa: F401  (on both engines)
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import problem
 from tests.web.api.test_api_recipients import ANNA, GRANT
-from tracker.db import now
 from tracker.models import TrackingView
+from tracker.runtime.database import now
 
 
 def archive(caller: Caller) -> dict[str, object]:

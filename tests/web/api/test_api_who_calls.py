@@ -7,9 +7,9 @@ import pytest
 from sqlmodel import select
 
 from tests.web.api.conftest import Caller, World
-from tracker.db import now
 from tracker.models import ApiToken, User
-from tracker.secrets import token_digest
+from tracker.runtime.database import now
+from tracker.runtime.keyring import token_digest
 
 
 def refused(response: httpx.Response) -> str:

@@ -3,22 +3,22 @@
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from tracker.house import House
-from tracker.web.api.accounts import accounts
-from tracker.web.api.consents import consents
+from tracker.runtime.context import House
+from tracker.web.accounts.api import accounts
 from tracker.web.api.docs import docs
 from tracker.web.api.errors import install
-from tracker.web.api.events import events
-from tracker.web.api.feed import feed
-from tracker.web.api.letters import letters
-from tracker.web.api.mailboxes import mailboxes
-from tracker.web.api.me import me
-from tracker.web.api.messages import messages
-from tracker.web.api.notifications import notifications
-from tracker.web.api.recipients import recipients
-from tracker.web.api.rights import rights
-from tracker.web.api.templates import templates
-from tracker.web.security_headers import NEVER_STORED, DefaultHeaders
+from tracker.web.compose.templates_api import templates
+from tracker.web.http.security_headers import NEVER_STORED, DefaultHeaders
+from tracker.web.inbox.api import letters
+from tracker.web.mailboxes.api import mailboxes
+from tracker.web.messages.api import messages
+from tracker.web.messages.events_api import events
+from tracker.web.notifications.api import notifications
+from tracker.web.notifications.feed_api import feed
+from tracker.web.profile.api import me
+from tracker.web.recipients.api import recipients
+from tracker.web.recipients.consents_api import consents
+from tracker.web.recipients.rights_api import rights
 
 RESOURCES = (me, accounts, messages, templates, events, notifications, feed, consents, rights, recipients)
 _ABOUT = "Sends tracked one-to-one mail and tells what happened to it. Every call needs `Authorization: Bearer TOKEN`."

@@ -9,10 +9,10 @@ from fastapi import Depends, Request
 from sqlalchemy import or_
 from sqlmodel import Session, col, select, update
 
-from tracker.db import now
-from tracker.house import House
 from tracker.models import ApiToken, User
-from tracker.secrets import token_digest
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.keyring import token_digest
 from tracker.web.api.errors import Problem
 
 MAX_KEY = 255

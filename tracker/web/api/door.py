@@ -9,10 +9,10 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
-from tracker.limits import MAX_ATTACHMENT_BYTES, MAX_BODY_BYTES
+from tracker.runtime.limits import MAX_ATTACHMENT_BYTES, MAX_BODY_BYTES
 from tracker.web.api.call import recognise
 from tracker.web.api.errors import MEDIA_TYPE, ProblemShape
-from tracker.web.body_limit import limited
+from tracker.web.http.body_limit import limited
 
 LARGEST = 1024 * 1024
 """Bytes of an ordinary body."""

@@ -12,11 +12,11 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from tracker.addresses import AddressError
-from tracker.limits import MAX_ATTACHMENT_BYTES
-from tracker.outgoing.draft import SendError
-from tracker.sentences import ActionError
-from tracker.web.field_errors import named, sentence_of
+from tracker.mail.addresses import AddressError
+from tracker.outbound.draft import SendError
+from tracker.runtime.limits import MAX_ATTACHMENT_BYTES
+from tracker.runtime.sentences import ActionError
+from tracker.web.http.field_errors import named, sentence_of
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, select
 from starlette.responses import Response
 
-from tracker.db import now
 from tracker.models import IdempotencyKey
+from tracker.runtime.database import now
 from tracker.web.api.call import Call
 from tracker.web.api.errors import Problem
 

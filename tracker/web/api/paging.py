@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
 from sqlmodel.sql.expression import SelectOfScalar
 
-from tracker.fields import Shape
-from tracker.paging import PAGE, Cursor, read_page
+from tracker.mail.fields import Shape
+from tracker.runtime.paging import PAGE, Cursor, read_page
 
 MOST = 200
 
@@ -34,7 +34,7 @@ class Paged(BaseModel):
 
     @property
     def after(self) -> Cursor | None:
-        """Raises :class:`tracker.sentences.ActionError` for a cursor that is not ours."""
+        """Raises :class:`tracker.runtime.sentences.ActionError` for a cursor that is not ours."""
         return Cursor.parse(self.cursor) if self.cursor else None
 
 

@@ -1,0 +1,246 @@
+"""Consents out of a CSV file: every row is taken or refused by itself, and each has its result."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from sqlmodel import Session
+
+from tracker.consent.ledger import ledger, record_consent
+from tracker.consent.rules import MEASURED, MoveError, Proof, Purpose, State
+from tracker.mail.addresses import AddressError
+from tracker.models import Recipient
+from tracker.models.people import public_id
+from tracker.recipients import find_or_make
+from tracker.runtime.context import House
+from tracker.runtime.sentences import Sentence, Told
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+COLUMNS = (
+    "address",
+    "name",
+    "purpose",
+    "state",
+    "at",
+    "channel",
+    "note",
+    "notice",
+    "notice_version",
+    "notice_language",
+    "question",
+    "control",
+    "reference",
+    "source_url",
+    "request_message_id",
+    "confirmed_at",
+)
+NEEDED = ("address", "purpose", "state")
+MAX_BYTES = 20_000_000
+AT_ONCE = 100
+_STATES = ("granted", "refused", "withdrawn", "objected", "asked", "blocked")
+_PLAIN = (
+    *("note", "notice", "notice_version", "notice_language", "question", "control"),
+    *("reference", "source_url", "request_message_id"),
+)
+
+
+class UnreadableFile(Told):
+    """The file as a whole cannot be read; nothing of it was recorded."""
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """What became of one row. ``line`` is its first line in the file, the heading being line 1."""
+
+    line: int
+    address: str
+    recorded: int = 0
+    """How many entries, one for each purpose; 0 for a row that was refused or says what the ledger says already."""
+    field: str = ""
+    problem: str = ""
+    """Why it was refused, as a sentence; empty when it was not."""
+
+
+def import_consents(house: House, content: bytes, *, by: str) -> Iterator[RowResult]:
+    """Records the consents of a CSV file: a row that is refused leaves nothing and stops no other.
+
+    ``by`` is who imports, such as ``user:3``. Rows are committed a hundred at a time, before their results are given; a file that
+    was mended can be given again, what the ledger says already is passed over. Raises :class:`UnreadableFile` before the first row.
+    """
+    actor = f"import:{public_id()}"
+    for some in _batches(read_rows(content)):
+        with house.database.session_scope() as session:
+            results = [_take(session, row, actor, by) for row in some]
+        yield from results
+
+
+def _batches(rows: Iterator["Row"]) -> Iterator[list["Row"]]:
+    while some := list(islice(rows, AT_ONCE)):
+        yield some
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as the file has it; ``broken`` is what is wrong with the row as a row."""
+
+    line: int
+    given: Mapping[str, str]
+    broken: str = ""
+
+
+def read_rows(content: bytes) -> Iterator[Row]:
+    """The rows under the heading. Raises :class:`UnreadableFile`."""
+    text = _text(content)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    try:
+        heading = [name.strip().lower() for name in next(reader, [])]
+    except csv.Error as error:
+        raise UnreadableFile(Sentence("The heading cannot be read: %(problem)s.", problem=str(error))) from None
+    _check_heading(heading)
+    return _rows(reader, heading)
+
+
+def _text(content: bytes) -> str:
+    if len(content) > MAX_BYTES:
+        raise UnreadableFile(Sentence("The file is larger than %(most)s MB. Divide it.", most=MAX_BYTES // 1_000_000))
+    try:
+        return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableFile(Sentence("The file is not UTF-8 text. Save it as “CSV UTF-8” and try again.")) from None
+
+
+def _delimiter(text: str) -> str:
+    heading = text.partition("\n")[0]
+    return max(",;\t", key=heading.count)
+
+
+def _check_heading(heading: Sequence[str]) -> None:
+    missing = [name for name in NEEDED if name not in heading]
+    unknown = [name for name in heading if name not in COLUMNS]
+    if missing or unknown or len(set(heading)) < len(heading):
+        raise UnreadableFile(
+            Sentence(
+                "The first line must name the columns. Needed are %(needed)s; known are %(known)s. Here it is: %(here)s.",
+                needed=", ".join(NEEDED),
+                known=", ".join(COLUMNS),
+                here=", ".join(heading)[:200] or "–",
+            )
+        )
+
+
+def _rows(reader: "Reader", heading: Sequence[str]) -> Iterator[Row]:
+    while True:
+        line = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            words = Sentence(
+                "Lines %(first)s to %(last)s are no row: %(problem)s.",
+                first=line,
+                last=reader.line_num,
+                problem=str(error),
+            )
+            yield Row(line, {}, words)
+            continue
+        if not any(field.strip() for field in fields):
+            continue
+        given = dict(zip(heading, (field.strip() for field in fields), strict=False))
+        yield Row(line, given, "" if len(fields) == len(heading) else _of_wrong_length(fields, heading))
+
+
+def _of_wrong_length(fields: Sequence[str], heading: Sequence[str]) -> str:
+    return Sentence("The row has %(here)s fields, the heading has %(there)s.", here=len(fields), there=len(heading))
+
+
+def _take(session: Session, row: Row, actor: str, by: str) -> RowResult:
+    address = row.given.get("address", "")[:254]
+    if row.broken:
+        return RowResult(row.line, address, problem=row.broken)
+    try:
+        with session.begin_nested():
+            return RowResult(row.line, address, _record(session, row, actor, by))
+    except AddressError as error:
+        return RowResult(row.line, address, field="address", problem=error.sentence)
+    except MoveError as error:
+        return RowResult(row.line, address, field=error.field, problem=error.sentence)
+
+
+def _record(session: Session, row: Row, actor: str, by: str) -> int:
+    """Both purposes of a row or neither. Returns how many entries were made."""
+    given = row.given
+    if any("\0" in value for value in given.values()):
+        raise MoveError("note", Sentence("The row holds a character that is no text."))
+    purposes, state, at = _purposes(given["purpose"]), _state(given["state"]), _moment("at", given.get("at", ""))
+    if state == State.GRANTED and at is None:
+        raise MoveError("at", Sentence("“at” is missing: say when the consent was given."))
+    person = find_or_make(session, given["address"], given.get("name", ""))
+    session.flush()
+    return sum(_append(session, person, purpose, state, at, _proof(row, by), given, actor) for purpose in purposes)
+
+
+def _append(
+    session: Session,
+    person: Recipient,
+    purpose: Purpose,
+    state: State,
+    at: datetime | None,
+    proof: Proof,
+    given: Mapping[str, str],
+    actor: str,
+) -> int:
+    """Who withdrew elsewhere and never agreed here has said no: that must not be lost."""
+    last = next((entry for entry in reversed(ledger(session, person)) if entry.purpose == purpose), None)
+    if state == State.WITHDRAWN and (last is None or last.state == State.ASKED):
+        state = State.REFUSED
+    if last is not None and last.state == state and (at is None or last.at == at):
+        return 0
+    channel = given.get("channel") or "import"
+    record_consent(session, person, purpose, state, actor=actor, channel=channel, proof=proof, at=at)
+    return 1
+
+
+def _purposes(text: str) -> Sequence[Purpose]:
+    words = text.lower().replace(";", " ").replace("+", " ").split()
+    if words == ["both"]:
+        return MEASURED
+    if not words or set(words) - set(Purpose):
+        known = ", ".join((*Purpose, "both"))
+        raise MoveError(
+            "purpose", Sentence("“purpose” must be one of %(known)s, not “%(here)s”.", known=known, here=text)
+        )
+    return [Purpose(word) for word in dict.fromkeys(words)]
+
+
+def _state(text: str) -> State:
+    if text.lower() not in _STATES:
+        known = ", ".join(_STATES)
+        raise MoveError("state", Sentence("“state” must be one of %(known)s, not “%(here)s”.", known=known, here=text))
+    return State(text.lower())
+
+
+def _moment(field: str, text: str) -> datetime | None:
+    """A day or a moment by ISO 8601; UTC unless it says otherwise."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise MoveError(
+            field, Sentence("“%(field)s” must be written as 2026-03-31 or 2026-03-31T14:00+02:00.", field=field)
+        ) from None
+
+
+def _proof(row: Row, by: str) -> Proof:
+    given = {name: row.given[name] for name in _PLAIN if row.given.get(name)}
+    confirmed = _moment("confirmed_at", row.given.get("confirmed_at", ""))
+    more = {"by": by, "line": row.line}
+    return Proof(**given, confirmed_at=confirmed, double_opt_in=confirmed is not None, more=more)

@@ -1,0 +1,88 @@
+"""The texts by which people are asked, with their version: what was shown is kept with every answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from sqlmodel import Session
+
+from tracker.consent.preferences import preference
+from tracker.locale import gettext as _
+from tracker.locale import speaking
+from tracker.runtime.context import House
+
+NOTICE = "measuring"
+VERSION = "2026-11"
+CONTROL = "two unticked boxes and a button"
+
+
+@dataclass(frozen=True)
+class Controller:
+    """Who answers for the workspace, as the administrator wrote it."""
+
+    name: str
+    address: str = ""
+    contact: str = ""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One text as it is shown: a heading, paragraphs, the question, and what each box says."""
+
+    language: str
+    paragraphs: tuple[str, ...]
+    question: str
+    boxes: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """All of it, as evidence."""
+        return "\n\n".join([*self.paragraphs, self.question, *(f"[ ] {box}" for box in self.boxes.values())])
+
+
+def controller(session: Session, house: House) -> Controller:
+    """Who answers for the workspace; the host's name until somebody has written it down."""
+    given = preference(session, "controller") or {}
+    host = urlsplit(house.settings.base_url).hostname or "Inkling"
+    return Controller(given.get("name") or host, given.get("address", ""), given.get("contact", ""))
+
+
+def notice(session: Session, house: House, language: str) -> Notice:
+    """What somebody reads before saying yes or no, filled from the live settings."""
+    who = controller(session, house)
+    days = (preference(session, "retention") or {}).get("hits_days", 90)
+    facts = {"who": who.name, "days": days, "evidence": house.settings.evidence_days}
+    with speaking(language):
+        return Notice(
+            language=language,
+            paragraphs=(
+                _(
+                    "%(who)s would like to see whether the messages that our people write to you are opened, and "
+                    "which of their links are followed."
+                )
+                % facts,
+                _(
+                    "Opens: a message then holds a picture of one pixel, which your mail program loads from our "
+                    "server. Clicks: links then lead through our server to where they go."
+                ),
+                _(
+                    "We note the time, the kind of mail program, and whether it was probably a person or a machine, "
+                    "for %(days)s days; then only the day. The network address is kept encrypted for %(evidence)s "
+                    "days, to tell people from machines, and nowhere else."
+                )
+                % facts,
+                _(
+                    "Only the person who wrote to you sees it. Nothing is passed on, and nothing is decided by a program."
+                ),
+                _(
+                    "Saying no costs nothing: you get the same messages. You can say yes now and no later, at any "
+                    "time, by the link under each such message; that works at once, for messages you already have as"
+                    " well."
+                ),
+            ),
+            question=_("May we see it?"),
+            boxes={
+                "opens": _("Yes, whether I open messages"),
+                "clicks": _("Yes, which links I follow"),
+            },
+        )

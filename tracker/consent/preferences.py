@@ -1,0 +1,102 @@
+"""Preferences of the workspace: what people change while Inkling runs."""
+
+from typing import Any
+
+from sqlmodel import Session, select
+
+from tracker.consent.rules import ASK_AGAIN_AFTER, Ceiling, CeilingError, Pack, ceiling_of
+from tracker.models import PolicyChange, Preference
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.sentences import ActionError, Sentence
+
+MIN_REASON = 10
+DEFAULTS: dict[str, Any] = {
+    "policy": Pack.STRICT.value,
+    "policy_reason": "",
+    "accepted_grades": "C",
+    "consent_months": 24,
+    "role_rules": {},
+    "ask_again_days": ASK_AGAIN_AFTER.days,
+    "recipient_limit": 10,
+    "mailbox_limit": 10,
+    "leave_text_urls": True,
+    "hidden_link": False,
+    "erasure_text": "delete",
+    "retention": {},
+    "controller": {},
+    "footer": True,
+    "footer_words": {},
+    "set_up": False,
+    "setup_code_digest": None,
+}
+
+_READ = "preferences"
+
+
+def preference(session: Session, name: str) -> Any:
+    """The value of a preference, or its default. All are read at once, since a session that asks for one asks for more."""
+    kept: dict[str, Any] | None = session.info.get(_READ)
+    if kept is None:
+        kept = session.info[_READ] = {row.name: row.value for row in session.exec(select(Preference))}
+    return kept.get(name, DEFAULTS[name])
+
+
+def set_preference(session: Session, name: str, value: Any, by: int | None = None) -> None:
+    if name not in DEFAULTS:
+        raise KeyError(name)
+    session.info.pop(_READ, None)
+    session.merge(Preference(name=name, value=value, changed_at=now(), changed_by=by))
+
+
+def operator_ceiling(house: House) -> Ceiling:
+    """What the operator allows at most."""
+    return ceiling_of(house.settings.tracking_ceiling)
+
+
+def workspace_pack(session: Session) -> Pack:
+    """The consent policy in force."""
+    return Pack(preference(session, "policy"))
+
+
+def policy_problems(policy: str, reason: str, ceiling: Ceiling) -> dict[str, str]:
+    """Why this policy cannot be chosen, by field: none of ours, looser than strict without a written reason, above the ceiling."""
+    if policy not in set(Pack):
+        return {"policy": Sentence("Choose one of the three policies.")}
+    if policy == Pack.NOTICE and len(reason.strip()) < MIN_REASON:
+        sentence = Sentence(
+            "The reason is missing. Write in ten characters or more on what ground you measure people who were not asked."
+        )
+        return {"reason": sentence}
+    try:
+        ceiling.check_policy(Pack(policy))
+    except CeilingError as error:
+        return {"policy": error.sentence}
+    return {}
+
+
+def set_policy(
+    session: Session, policy: str, reason: str, by: int | None = None, *, ceiling: Ceiling | None = None
+) -> None:
+    """Chooses the consent policy. Raises :class:`ActionError` with :func:`policy_problems`."""
+    if problems := policy_problems(policy, reason, ceiling or Ceiling()):
+        raise ActionError.of_fields(problems)
+    pack = Pack(policy)
+    same = (workspace_pack(session), preference(session, "policy_reason")) == (pack, reason.strip())
+    if not same or session.get(Preference, "policy") is None:
+        _note_change(session, "policy", pack.value, reason.strip(), by)
+    set_preference(session, "policy", pack.value, by)
+    set_preference(session, "policy_reason", reason.strip(), by)
+
+
+def change_rule(session: Session, name: str, value: Any, reason: str = "", by: int | None = None) -> None:
+    """Changes one of the other rules of consent, and notes it in their history when it is different."""
+    if preference(session, name) != value:
+        _note_change(session, name, value, reason, by)
+        set_preference(session, name, value, by)
+
+
+def _note_change(session: Session, name: str, value: Any, reason: str, by: int | None) -> None:
+    session.add(
+        PolicyChange(name=name, before=preference(session, name), after=value, reason=reason, changed_by=by, at=now())
+    )

@@ -1,0 +1,93 @@
+"""Rules by country, as versions with their dates, and where a workspace is looser than they ask. Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from importlib.resources import files
+from typing import Any
+
+from tracker.consent.rules.states import STRICT_JURISDICTIONS, Pack
+from tracker.runtime.sentences import N_
+
+
+@dataclass(frozen=True)
+class Rules:
+    """One version of a country's rules: what it asks of a workspace, from when on, and where that is written."""
+
+    code: str
+    version: str
+    since: str
+    """A year, a month or a day, as precise as the source."""
+    policy: Pack
+    source: str
+    asks: Mapping[str, Any]
+    design: tuple[str, ...] = ()
+    """Points of ``asks`` that are Inkling's choice and no authority's."""
+
+    @property
+    def starts(self) -> date:
+        """The first day it can be meant for."""
+        year, month, day = (*(int(part) for part in self.since.split("-")), 1, 1)[:3]
+        return date(year, month, day)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting that is looser than the rules ask."""
+
+    setting: str
+    sentence: str
+    """In English; goes through gettext."""
+    here: Any
+    asked: Any
+    design: bool
+    """Asked by Inkling's own choice, not by an authority."""
+
+
+def _read() -> tuple[Rules, ...]:
+    found = json.loads(files("tracker.consent").joinpath("packs.json").read_text("utf-8"))["packs"]
+    return tuple(Rules(**{**one, "policy": Pack(one["policy"]), "design": tuple(one["design"])}) for one in found)
+
+
+ALL = _read()
+
+
+def rules_for(code: str, on: date) -> Rules | None:
+    """The rules in force that day for a jurisdiction (:mod:`tracker.consent.rules.jurisdiction`), the newest version.
+
+    A country of the EEA without rules of its own has those of the EEA, and so has an unknown one; None for other countries.
+    """
+    own = _newest(code, on)
+    return own or (_newest("EEA", on) if code in STRICT_JURISDICTIONS | {""} else None)
+
+
+def _newest(code: str, on: date) -> Rules | None:
+    started = [rules for rules in ALL if rules.code == code and rules.starts <= on]
+    return max(started, key=lambda rules: rules.starts, default=None)
+
+
+POINTS: Mapping[str, str] = {
+    "policy": N_("people who were not asked are measured"),
+    "accepted_grades": N_("weaker evidence is accepted for a consent"),
+    "consent_months": N_("a consent is taken to be good for longer"),
+    "ask_again_days": N_("people who said no are asked again sooner"),
+    "footer": N_("measured mail does not say so, nor how to stop it"),
+}
+
+
+def looser_points(here: Mapping[str, Any], rules: Rules) -> list[Point]:
+    """Where the workspace's preferences (by their names; others are ignored) are looser than these rules ask."""
+    return [
+        Point(name, POINTS[name], here[name], asked, name in rules.design)
+        for name, asked in rules.asks.items()
+        if name in here and _is_looser(name, here[name], asked)
+    ]
+
+
+def _is_looser(name: str, here: Any, asked: Any) -> bool:
+    if name == "policy":
+        return bool(here == Pack.NOTICE and asked != Pack.NOTICE)
+    if name == "footer":
+        return bool(asked) and not here
+    return bool(here < asked if name == "ask_again_days" else here > asked)

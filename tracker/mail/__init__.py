@@ -1,0 +1,1 @@
+"""What is true of mail everywhere: addresses, MIME, connections to servers, providers."""

@@ -1,0 +1,258 @@
+"""Addr-specs (RFC 5322 section 3.4.1) and lists of them: normal form, look-up form, what people typed and what mail says. Pure."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+
+import idna
+
+from tracker.mail.mime.text import decoded
+from tracker.runtime.sentences import Sentence, Told
+
+MAX_LENGTH = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
+MAX_LOCAL = 64  # RFC 5321 section 4.5.3.1.1
+MAX_DOMAIN = 253
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+"
+_DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\- ]+")
+_GROUP = re.compile(r'\A[^"<@(:]{0,200}:')
+MOST_IN_FIELD = 500
+"""Mailboxes of one field that are kept; nobody reads more."""
+_LONGEST_FIELD = 200_000
+_BRACKETED = re.compile(r"<([^<>]*)>")
+_LIKE_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"]{1,64}@[^\s<>()\[\],;:\"]{1,255}")
+_ROUTE = re.compile(r"^@[^:]*:")
+_COMMENT = re.compile(r"\(((?:[^()\\]|\\.)*)\)")
+
+
+class AddressError(Told):
+    """An address that cannot be used; ``code`` is stable, the sentence is for the person who typed it."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+@dataclass(frozen=True, order=True)
+class Mailbox:
+    """An address with the name beside it. As text it can be given to :func:`parse_list` again."""
+
+    address: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        if not self.name:
+            return self.address
+        escaped = re.sub(r'(["\\])', r"\\\1", self.name)
+        name = self.name if _PLAIN_NAME.fullmatch(self.name) else f'"{escaped}"'
+        return f"{name} <{self.address}>"
+
+
+def normalise(text: str) -> str:
+    """The address in normal form: trimmed, domain as lower-case A-labels (IDNA 2008), local-part as written.
+
+    Raises :class:`AddressError`.
+    """
+    address = text.strip()
+    if not address:
+        raise AddressError("empty", Sentence("The address is empty."))
+    local, at, domain = address.rpartition("@")
+    plain = address.isascii() and address.isprintable()  # nearly all of them, and asked in one go
+    unfit = not plain and any(_is_unfit(c) for c in address if c != " ")
+    if unfit or (" " in address and not _QUOTED.fullmatch(local)):
+        raise AddressError(
+            "space", Sentence("“%(address)s” holds a space or a control character.", address=_show(address))
+        )
+    if not at:
+        raise AddressError(
+            "no_at", Sentence("“%(address)s” has no @. An address looks like name@example.com.", address=_show(address))
+        )
+    if not local or len(local.encode()) > MAX_LOCAL or not (_DOT_ATOM.fullmatch(local) or _QUOTED.fullmatch(local)):
+        raise AddressError(
+            "local_part",
+            Sentence("“%(address)s” is not a valid address: look at the part before the @.", address=_show(address)),
+        )
+    normal = f"{local}@{_domain(domain, address)}"
+    if len(normal.encode()) > MAX_LENGTH:
+        raise AddressError(
+            "too_long",
+            Sentence("“%(address)s” is longer than %(most)s characters.", address=_show(address), most=MAX_LENGTH),
+        )
+    return normal
+
+
+def _is_unfit(character: str) -> bool:
+    """Control and format characters, surrogates, unassigned ones, separators: nothing of them belongs in an address."""
+    return unicodedata.category(character)[0] in "CZ"
+
+
+def _domain(domain: str, address: str) -> str:
+    if len(domain) > MAX_DOMAIN:  # before IDNA, whose work grows faster than the length
+        raise AddressError(
+            "too_long",
+            Sentence("“%(address)s” is longer than %(most)s characters.", address=_show(address), most=MAX_LENGTH),
+        )
+    try:
+        ascii_domain = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
+    except UnicodeError:
+        ascii_domain = ""
+    labels = ascii_domain.lower().split(".")
+    if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
+        raise AddressError(
+            "domain",
+            Sentence(
+                "“%(address)s” is not a valid address: “%(domain)s” is not a domain.",
+                address=_show(address),
+                domain=_show(domain),
+            ),
+        )
+    return ".".join(labels)
+
+
+@lru_cache(2048)
+def lookup_form(address: str) -> str:
+    """The form under which two spellings are one person: normal form, composed (NFC), in lower case.
+
+    RFC 5321 section 2.4 lets local-parts differ by case; no provider in use does. Nothing more is folded: ß and ss are two
+    people. Raises :class:`AddressError`.
+    """
+    lower = normalise(address).lower()
+    return lower if lower.isascii() else normalise(unicodedata.normalize("NFC", lower))
+
+
+def lookup_or_none(address: str) -> str | None:
+    """The look-up form; None for what is no address."""
+    try:
+        return lookup_form(address)
+    except AddressError:
+        return None
+
+
+def domain_of(address: str) -> str:
+    return address.rpartition("@")[2].lower()
+
+
+def parse_list(text: str) -> list[Mailbox]:
+    """The mailboxes in what a person typed, divided by commas, semicolons or line ends.
+
+    Names may be quoted, or stand behind the address in brackets; the name of a group (``Team: …;``) is left out.
+    Raises :class:`AddressError` for the first one that cannot be used.
+    """
+    return [_mailbox(piece) for piece in _pieces(text, ",;\r\n")]
+
+
+def _mailbox(piece: str) -> Mailbox:
+    marks = [index for index, character in _unquoted(piece) if character in '<"']  # a quote that nothing closes
+    if all(piece[index] != "<" for index in marks):
+        comment = re.fullmatch(r"(.*?)\s*\((.*)\)", piece, re.DOTALL)
+        return Mailbox(normalise(comment[1]), _name(comment[2])) if comment else Mailbox(normalise(piece))
+    if len(marks) > 1 or not piece.endswith(">"):
+        raise AddressError(
+            "brackets",
+            Sentence("“%(address)s” is not one address: write Name <name@example.com>.", address=_show(piece)),
+        )
+    return Mailbox(normalise(piece[marks[0] + 1 : -1]), _name(piece[: marks[0]]))
+
+
+@dataclass(frozen=True)
+class AddressField:
+    """The mailboxes of a field, in their order, and codes of what was odd about it."""
+
+    mailboxes: tuple[Mailbox, ...]
+    odd: tuple[str, ...] = ()
+
+
+def read_field(value: str) -> AddressField:
+    """Every usable address of a field such as From or To, with its decoded name. What stands in angle brackets wins over what
+    looks like an address in the name beside it. Never raises."""
+    odd = ["field_cut"] if len(value) > _LONGEST_FIELD else []
+    mailboxes: list[Mailbox] = []
+    for piece in _pieces(value[:_LONGEST_FIELD], ",;"):
+        if len(mailboxes) == MOST_IN_FIELD:
+            odd.append("too_many_addresses")
+            break
+        mailbox, code = _mailbox_in(piece)
+        odd += [code] if code else []
+        mailboxes += [mailbox] if mailbox else []
+    return AddressField(tuple(mailboxes), tuple(dict.fromkeys(odd)))
+
+
+def _mailbox_in(piece: str) -> tuple[Mailbox | None, str]:
+    brackets = list(_BRACKETED.finditer(_QUOTED.sub(lambda quoted: " " * len(quoted[0]), piece)))
+    for bracket in reversed(brackets):
+        address = _usable(piece[bracket.start() + 1 : bracket.end() - 1])
+        if address:
+            return Mailbox(address, _decoded_name(piece[: bracket.start()])), ""
+    plain = _COMMENT.sub("", piece).strip()
+    if not brackets and not re.search(r"\s", plain) and (address := _usable(plain)):
+        comment = _COMMENT.search(piece)
+        return Mailbox(address, _decoded_name(comment[1]) if comment else ""), ""
+    return _by_pattern(piece)
+
+
+def _by_pattern(piece: str) -> tuple[Mailbox | None, str]:
+    """The last thing that looks like an address; what stands before it is the name."""
+    for like in reversed(list(_LIKE_ADDRESS.finditer(piece[:2000]))):
+        address = _usable(like[0].strip(".'"))
+        if address:
+            return Mailbox(address, _decoded_name(piece[: like.start()])), "address_by_pattern"
+    return None, "address_unusable"
+
+
+def _usable(text: str) -> str:
+    text = _ROUTE.sub("", text.strip()).removeprefix("mailto:").strip("'\" ")
+    text = re.sub(r"[\s\u200b-\u200f\ufeff]", "", text)
+    try:
+        return normalise(text)
+    except (AddressError, UnicodeError, ValueError):
+        return ""
+
+
+def _decoded_name(written: str) -> str:
+    return decoded(_name(written.strip().rstrip("<"))[:2000]).strip("\"' ")[:200]
+
+
+def _pieces(text: str, dividers: str) -> Iterator[str]:
+    """What stands between dividers outside quotes, comments and brackets; blank pieces and names of groups are left out."""
+    begin, in_angle, last_angle = 0, False, text.rfind(">")
+    for index, character in chain(_unquoted(text), [(len(text), "")]):
+        in_angle = (character == "<" and index < last_angle) or (in_angle and character != ">")
+        if index == len(text) or (character in dividers and (not in_angle or character in "\r\n")):
+            piece = _GROUP.sub("", text[begin:index].strip()).strip()
+            begin, in_angle = index + 1, False
+            if piece:
+                yield piece
+
+
+def _unquoted(text: str) -> Iterator[tuple[int, str]]:
+    """The characters outside quoted strings and comments, with their places. A quote that nothing closes is a character."""
+    last_quote, last_paren = text.rfind('"'), text.rfind(")")
+    quoted, depth, escaped = False, 0, False
+    for index, character in enumerate(text):
+        if escaped or (character == "\\" and (quoted or depth)):
+            escaped = not escaped
+        elif character == '"' and not depth and (quoted or index < last_quote):
+            quoted = not quoted
+        elif quoted:
+            continue
+        elif character == "(" and index < last_paren:
+            depth += 1
+        elif character == ")" and depth:
+            depth -= 1
+        elif not depth:
+            yield index, character
+
+
+def _name(written: str) -> str:
+    """A display name without its quotes, on one line, without control characters."""
+    plain = _QUOTED.sub(lambda quoted: re.sub(r"\\(.)", r"\1", quoted[0][1:-1]), written)
+    return "".join(c for c in " ".join(plain.split()) if unicodedata.category(c) not in ("Cc", "Cs")).strip()
+
+
+def _show(text: str) -> str:
+    return text if len(text) <= 80 else text[:77] + "…"

@@ -1,0 +1,59 @@
+"""Message-IDs of ours: ``<kind-id-hmac16@domain>``. Nobody else can make one, so an answer that names one answers us.
+
+``kind`` is ``m`` for a message of a person's and ``n`` for a notice of the product's own; ``id`` is the public id of the row.
+"""
+
+import hmac
+import re
+from dataclasses import dataclass
+
+from tracker.runtime.keyring import KeyRing
+
+NOTICE_HEADER = "X-Inkling-Notification"
+"""Stands in every mail that the product sends by itself; its value is signed over the Message-ID."""
+_SHAPE = re.compile(r"<?([a-z])-([A-Za-z0-9_-]{4,32})-([0-9a-f]{16})@[^<>@\s]+>?")
+
+
+@dataclass(frozen=True)
+class OwnId:
+    """What a Message-ID of our form says, and whether its signature is right."""
+
+    kind: str
+    id: str
+    genuine: bool
+
+
+def new_id(ring: KeyRing, kind: str, id: str, domain: str) -> str:
+    """A Message-ID with its angle brackets."""
+    return f"<{kind}-{id}-{ring.digest(_signed(kind, id))[:16]}@{domain}>"
+
+
+def read_id(ring: KeyRing, message_id: str) -> OwnId | None:
+    """What it says; None when it is not of our form."""
+    found = _SHAPE.fullmatch(message_id.strip())
+    if found is None:
+        return None
+    kind, id, given = found.groups()
+    right = [digest[:16] for digest in ring.digests(_signed(kind, id))]
+    return OwnId(kind, id, any(hmac.compare_digest(given, one) for one in right))
+
+
+def notice_mark(ring: KeyRing, message_id: str) -> str:
+    """The value of :data:`NOTICE_HEADER` for the notice with this Message-ID."""
+    return ring.digest(_notice(message_id))[:32]
+
+
+def is_notice(ring: KeyRing, message_id: str, mark: str) -> bool:
+    """Whether a letter with this Message-ID and mark was sent by the product itself."""
+    return any(
+        hmac.compare_digest(mark.strip().encode("utf-8", "replace"), one[:32].encode())
+        for one in ring.digests(_notice(message_id))
+    )
+
+
+def _signed(kind: str, id: str) -> str:
+    return f"message-id:{kind}:{id}"
+
+
+def _notice(message_id: str) -> str:
+    return f"notice:{message_id.strip().strip('<>')}"

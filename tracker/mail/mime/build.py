@@ -1,0 +1,182 @@
+"""A fresh message from the fields of a form."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from typing import Protocol
+
+from turbohtml import PlainText, parse
+
+from tracker.mail.addresses import AddressError, Mailbox, normalise
+from tracker.mail.mime.fields import check_text, encoded_words, fold, header_line
+
+_POLICY = SMTP.clone(cte_type="7bit")  # quoted-printable or base64, whichever is shorter: any server takes them
+_TEXT_WIDTH = 76
+_LONGEST_QUOTED = 400
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
+_MSG_ID = re.compile(r"<[!-;=?-~]{1,900}>")
+_TAKEN = frozenset(
+    {"from", "to", "cc", "bcc", "subject", "date", "message-id", "in-reply-to", "references", "mime-version"}
+)
+_TAKEN |= {"content-type", "content-transfer-encoding", "content-disposition"}
+_NO_MSG_ID = "<none@invalid>"
+_CID = re.compile(r"[!#-'*+\-./0-9=?@A-Z^_`a-z{|}~]{1,200}")
+_CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
+
+
+class File(Protocol):
+    """A file to send along; with `cid` it is an image that the HTML shows as `cid:` and that name."""
+
+    @property
+    def filename(self) -> str: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def content(self) -> bytes: ...
+    @property
+    def cid(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class NewMessage:
+    """What a person filled in, and what the journey of the send adds. There is no Bcc: it is never in a header.
+
+    `message_id`, `in_reply_to` and `references` are msg-ids; `date` knows its time zone; `headers` are further fields.
+    """
+
+    sender: Mailbox
+    to: tuple[Mailbox, ...]
+    subject: str
+    message_id: str
+    date: datetime
+    cc: tuple[Mailbox, ...] = ()
+    html: str | None = None
+    text: str | None = None
+    attachments: Sequence[File] = ()
+    in_reply_to: str | None = None
+    references: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def build_message(draft: NewMessage) -> bytes:
+    """The message in wire form: CRLF, UTF-8, no line over 998 octets.
+
+    With HTML alone a text alternative is derived from it; with text alone there is no HTML. Raises ValueError, naming the
+    field, for a line break or control character in anything that becomes a header.
+    """
+    _check(draft)
+    lines = [*_originator_lines(draft), *_other_lines(draft)]
+    return b"".join(lines) + _body(draft).as_bytes(policy=_POLICY)
+
+
+def text_of(html: str) -> str:
+    """A text/plain alternative: paragraphs, lists and tables laid out, web addresses behind the text of their links."""
+    page = parse(html)
+    for link in page.select("a[href]"):
+        href = str(link.attrs.get("href") or "").strip()
+        if not href.lower().startswith(("http:", "https:")) or link.text.strip() == href:
+            del link.attrs["href"]
+    return page.to_text(PlainText(width=_TEXT_WIDTH, links="inline", images=True)).strip() + "\n"
+
+
+def _originator_lines(draft: NewMessage) -> Iterator[bytes]:
+    yield _address_line("From", (draft.sender,))
+    if draft.to:
+        yield _address_line("To", draft.to)
+    if draft.cc:
+        yield _address_line("Cc", draft.cc)
+
+
+def _other_lines(draft: NewMessage) -> Iterator[bytes]:
+    yield header_line("Subject", draft.subject)
+    yield header_line("Date", format_datetime(draft.date))
+    yield header_line("Message-ID", draft.message_id)
+    if draft.in_reply_to:
+        yield header_line("In-Reply-To", draft.in_reply_to)
+    if known := [one for one in draft.references if _MSG_ID.fullmatch(one)]:
+        yield header_line("References", " ".join(known))
+    for name, value in draft.headers:
+        if name.lower() in _TAKEN:
+            raise ValueError(f"{name}: this header field is not for `headers`")
+        yield header_line(name, value)
+
+
+def _address_line(name: str, mailboxes: Sequence[Mailbox]) -> bytes:
+    return fold(f"{name}: " + ", ".join(_written(name, one) for one in mailboxes)).encode() + b"\r\n"
+
+
+def _written(field: str, mailbox: Mailbox) -> str:
+    name = mailbox.name.strip()
+    check_text(field, name)
+    try:
+        address = normalise(mailbox.address)
+    except AddressError as error:
+        raise ValueError(f"{field}: {error}") from None
+    check_text(field, address)
+    if not name:
+        return address
+    if not name.isascii() or "=?" in name or len(name) > _LONGEST_QUOTED:
+        return f"{encoded_words(name, field)} <{address}>"
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f"{name} <{address}>" if _ATOMS.fullmatch(name) else f'"{quoted}" <{address}>'
+
+
+def _body(draft: NewMessage) -> EmailMessage:
+    message = EmailMessage(policy=_POLICY)
+    html = None if draft.html is None else _encodable(draft.html)
+    message.set_content(_encodable(draft.text) if draft.text is not None else text_of(html or ""))
+    if html is not None:
+        message.add_alternative(html, subtype="html")
+        _add_images(message, [one for one in draft.attachments if one.cid])
+    for one in draft.attachments:
+        if html is None or not one.cid:
+            main, sub = _content_type(one.content_type)
+            message.add_attachment(one.content, maintype=main, subtype=sub, filename=one.filename)
+    return message
+
+
+def _add_images(message: EmailMessage, images: Sequence[File]) -> None:
+    shown = message.get_body(("html",))
+    assert isinstance(shown, EmailMessage)
+    for image in images:
+        main, sub = _content_type(image.content_type)
+        cid = f"<{image.cid}>"
+        shown.add_related(
+            image.content, maintype=main, subtype=sub, cid=cid, disposition="inline", filename=image.filename or None
+        )
+
+
+def _content_type(declared: str) -> tuple[str, str]:
+    """The type to declare; a message or multipart may not be base64 (RFC 2046 5.2.1) and travels as plain octets."""
+    main, _, sub = declared.lower().partition("/")
+    return ("application", "octet-stream") if main in ("message", "multipart") else (main, sub)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _check(draft: NewMessage) -> None:
+    if draft.date.tzinfo is None:
+        raise ValueError("Date: a time zone is needed")
+    for name, value in (("Message-ID", draft.message_id), ("In-Reply-To", draft.in_reply_to or _NO_MSG_ID)):
+        if _MSG_ID.fullmatch(value) is None:
+            raise ValueError(f"{name}: {value[:80]!r} is no msg-id; it must read like <name@example.com>")
+    for file in draft.attachments:
+        _check_file(file)
+
+
+def _check_file(file: File) -> None:
+    check_text("attachment file name", file.filename)
+    if _CONTENT_TYPE.fullmatch(file.content_type) is None:
+        raise ValueError(
+            f"attachment {file.filename[:80]!r}: content type {file.content_type[:80]!r} must read like image/png"
+        )
+    if file.cid and _CID.fullmatch(file.cid) is None:
+        raise ValueError(
+            f"attachment {file.filename[:80]!r}: Content-ID {file.cid[:80]!r} must read like logo@example.com"
+        )

@@ -1,0 +1,207 @@
+"""Handing mail to an SMTP server: the one place where it is done, for queued mail, notices, digests and tests alike.
+
+A server that drips or dawdles ends by a deadline: one for opening the connection, one for each message.
+"""
+
+import smtplib
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import IO, Any
+
+from tracker.mail.connection_errors import explain
+from tracker.mail.connections import (
+    ANSWER_SECONDS,
+    ConnectError,
+    Server,
+    address_of,
+    no_xoauth2,
+    open_socket,
+    with_token,
+    xoauth2,
+)
+from tracker.models import DeliveryStatus
+from tracker.runtime.context import House
+from tracker.runtime.deadline import Deadline
+from tracker.runtime.sentences import Sentence, server_words
+
+OPENING_SECONDS = 60.0
+"""For connecting and signing in together; for the envelope of a message, too."""
+CONTENT_SECONDS = 600.0
+"""For the content and the answer to it: RFC 5321 section 4.5.3.2.6 has ten minutes. Who gives up earlier sends it twice."""
+SLOWEST_BYTES = 50_000
+"""Bytes a second of the slowest line on which a large message still goes out."""
+CLOSING_SECONDS = 5.0
+LONGEST_REPLY = 64 * 1024
+"""Bytes of a reply with all its lines. RFC 5321 section 4.5.3.1.5 has 512 for each."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one hand-over: ``accepted``, ``rejected`` (for good) or ``deferred`` (later again).
+
+    ``reply`` is what the server said, or a sentence about what went wrong; empty when it was accepted.
+    """
+
+    status: DeliveryStatus
+    reply: str = ""
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.status == DeliveryStatus.ACCEPTED
+
+    @property
+    def is_deferred(self) -> bool:
+        return self.status == DeliveryStatus.DEFERRED
+
+
+def submit(house: House, server: Server, sender: str, recipient: str, raw: bytes) -> Outcome:
+    """Hands one message over on a connection of its own.
+
+    Never raises for what the server does or fails to do: without a connection, or when it breaks, the outcome is ``deferred``, with
+    a sentence for people. It takes some minutes at most.
+    """
+    try:
+        with smtp(house, server) as connection:
+            return connection.hand_over(sender, recipient, raw)
+    except ConnectError as error:
+        return deferred(error)
+
+
+def deferred(error: ConnectError) -> Outcome:
+    """Without a connection the message waits."""
+    return Outcome(DeliveryStatus.DEFERRED, error.sentence)
+
+
+@contextmanager
+def smtp(house: House, server: Server, deadline: Deadline | None = None) -> Iterator["SmtpConnection"]:
+    """A signed-in submission session. Raises :class:`ConnectError` when it cannot be had.
+
+    ``deadline`` is the time for the talk, :data:`OPENING_SECONDS` by default; each hand-over starts it anew.
+    """
+    with nullcontext(deadline) if deadline is not None else Deadline(OPENING_SECONDS) as end:
+        connection: SmtpConnection | None = None
+        try:
+            try:
+                connection = SmtpConnection(house, server, end)
+                connection.sign_in()
+            except (OSError, smtplib.SMTPException) as error:
+                raise explain(server, TimeoutError() if end.is_over else error, OPENING_SECONDS) from None
+            yield connection
+        finally:
+            if connection is not None:
+                connection.hang_up()
+
+
+class _Replies:
+    """What a server says, line by line: smtplib takes half a line before the end for a whole one, and replies without end."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.close = file.close
+        self.length = 0
+
+    def readline(self, limit: int) -> bytes:
+        line = self._file.readline(limit)
+        self.length += len(line)
+        if self.length > LONGEST_REPLY:
+            raise OSError(f"the reply is longer than {LONGEST_REPLY} bytes")
+        return line if line.endswith(b"\n") or len(line) >= limit else b""
+
+
+class SmtpConnection(smtplib.SMTP):
+    """Connects to the checked address while TLS checks the certificate against the host's name."""
+
+    def __init__(self, house: House, server: Server, deadline: Deadline) -> None:
+        self._address = address_of(house, server)
+        self._tls = house.tls_context()
+        self._house = house
+        self._server = server
+        self._deadline = deadline
+        super().__init__(timeout=ANSWER_SECONDS)
+        # smtplib checks certificates against this name in starttls().
+        self._host = server.host
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return open_socket(self._address, self._server, self._tls, timeout, self._deadline)
+
+    def sign_in(self) -> None:
+        self.connect(self._server.host, self._server.port)
+        self.ehlo()
+        if self._server.security == "starttls":
+            self.starttls(context=self._tls)
+            self.ehlo()
+        if self._server.grant is not None:
+            with_token(self._house, self._server, self._sign_in_with)
+        elif self._server.login:
+            self.login(self._server.login, self._server.secret)
+
+    def _sign_in_with(self, login: str, token: str) -> None:
+        if "XOAUTH2" not in self.esmtp_features.get("auth", "").upper().split():
+            raise no_xoauth2(self._server)
+        # The empty answer to the server's reasons is what ends a failed try.
+        first = xoauth2(login, token)
+        self.auth("XOAUTH2", lambda challenge=None: first if challenge is None else "", initial_response_ok=True)
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:
+            self.file = _Replies(self.sock.makefile("rb"))
+        if self.file is not None:
+            self.file.length = 0
+        return super().getreply()
+
+    @property
+    def is_open(self) -> bool:
+        """False once the server has hung up, be it politely."""
+        return self.sock is not None
+
+    def hand_over(self, sender: str, recipient: str, raw: bytes) -> Outcome:
+        """Raises :class:`ConnectError` when the connection breaks: nobody knows then what became of the message."""
+        options = ["SMTPUTF8"] if not (sender + recipient).isascii() else []
+        if options and not self.has_extn("smtputf8"):
+            text = Sentence("The server does not take addresses with letters beyond ASCII (SMTPUTF8).")
+            return Outcome(DeliveryStatus.REJECTED, text)
+        if not raw.isascii() and self.has_extn("8bitmime"):
+            options.append("BODY=8BITMIME")  # RFC 6152: otherwise a server may take it for seven bits
+        self._deadline.restart(OPENING_SECONDS)
+        try:
+            self.sendmail(sender, [recipient], raw, mail_options=options)
+        except smtplib.SMTPRecipientsRefused as error:
+            return _refusal(*next(iter(error.recipients.values())))
+        except smtplib.SMTPResponseException as error:
+            return _refusal(error.smtp_code, error.smtp_error)
+        except (OSError, smtplib.SMTPException) as error:
+            raise self._broken(error) from None
+        return Outcome(DeliveryStatus.ACCEPTED)
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        """As smtplib does it, but with time for a large message: a socket's timeout is for all that is sent at once."""
+        seconds = CONTENT_SECONDS + len(msg) / SLOWEST_BYTES
+        self._deadline.restart(seconds)
+        assert self.sock is not None
+        self.sock.settimeout(seconds)
+        answer = super().data(msg)
+        self.sock.settimeout(ANSWER_SECONDS)
+        return answer
+
+    def _broken(self, error: Exception) -> ConnectError:
+        if self._deadline.is_over or isinstance(error, TimeoutError):
+            where = f"{self._server.host}:{self._server.port}"
+            return ConnectError("timeout", Sentence("%(where)s took too long over a message.", where=where))
+        text = Sentence("The line broke during the hand-over: %(problem)s", problem=server_words(str(error)))
+        return ConnectError("line", text)
+
+    def hang_up(self) -> None:
+        self._deadline.restart(CLOSING_SECONDS)
+        try:
+            self.quit()
+        except (OSError, smtplib.SMTPException):
+            self.close()
+
+
+def _refusal(code: int, said: bytes | str) -> Outcome:
+    """4yz is temporary, 5yz permanent (RFC 5321 section 4.2.1). smtplib hangs up after 421."""
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+    status = DeliveryStatus.REJECTED if code // 100 == 5 else DeliveryStatus.DEFERRED
+    return Outcome(status, f"{code} {' '.join(text.split())}"[:500])

@@ -1,0 +1,1 @@
+"""Telling a person something: the bell, notices by mail, the digest."""

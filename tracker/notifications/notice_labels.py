@@ -1,0 +1,47 @@
+"""Notices and problems in words, said in the language of each reader. What was counted is in the notice's facts."""
+
+from collections.abc import Mapping
+
+from tracker.locale import N_
+from tracker.models import Letter, Mailbox, Notice
+from tracker.runtime.sentences import Sentence
+
+MAILED = frozenset({"broken", "broken_long", "recovered", "problems"})
+"""What also goes by mail: it needs doing, or ends what did."""
+
+PROBLEMS: Mapping[str, str] = {
+    "unparsed": N_("A letter could not be understood; it is kept as it came."),
+    "too_large": N_("A letter was too large; only its beginning was loaded."),
+    "attachment": N_("An attachment was not taken."),
+    "retry_exhausted": N_("A letter could not be loaded after several tries."),
+    "rebuilt": N_("The mailbox was rebuilt on its server; its letters were found again."),
+    "backfilled": N_("Old letters were put into the mailbox; they are stored and not counted."),
+    "loop": N_("One sender wrote very often; its letters are stored without notices."),
+    "customer_not_found": N_("A letter was skipped: no such customer."),
+}
+"""What can go wrong with letters, by the code of the problem."""
+
+
+def notice_words(notice: Notice, mailbox: Mailbox, letter: Letter | None) -> Sentence:
+    """The sentence of the bell, and the subject of the mail."""
+    address, facts = mailbox.address, notice.facts
+    match notice.event:
+        case "broken":
+            return Sentence("The mailbox %(address)s cannot be read any more", address=address)
+        case "broken_long":
+            return Sentence("The mailbox %(address)s has not been read for a day", address=address)
+        case "recovered":
+            return Sentence("The mailbox %(address)s is read again", address=address)
+        case "problems":
+            count = sum(map(int, facts.get("codes", {}).values()))
+            return Sentence("%(address)s: trouble with letters (%(count)s)", address=address, count=count)
+        case "first_load":
+            letters = int(facts.get("letters", 0))
+            return Sentence("Letters loaded from %(address)s: %(letters)s", address=address, letters=letters)
+        case "loop":
+            return Sentence(
+                "%(sender)s writes again and again, as a machine does. "
+                "The letters are stored; nobody is told of more of them today",
+                sender=letter.sender if letter is not None else address,
+            )
+    return Sentence("News of the mailbox %(address)s", address=address)

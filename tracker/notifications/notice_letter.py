@@ -1,0 +1,58 @@
+"""The mail of a notice: plain words in two forms, signed so that no mailbox we read takes it for a letter."""
+
+from markupsafe import Markup
+
+from tracker.locale import gettext as _
+from tracker.locale import said
+from tracker.mail.addresses import Mailbox as Person
+from tracker.mail.addresses import domain_of
+from tracker.mail.message_ids import NOTICE_HEADER, new_id, notice_mark
+from tracker.mail.mime.build import NewMessage, build_message
+from tracker.models import Account, Letter, Mailbox, Notice, User
+from tracker.notifications.notice_labels import PROBLEMS, notice_words
+from tracker.runtime.context import House
+
+
+def write_notice(
+    house: House, person: User, account: Account, notice: Notice, mailbox: Mailbox, letter: Letter | None
+) -> bytes:
+    """The notice in wire form, in the language being spoken. The same notice always has the same Message-ID."""
+    message_id = new_id(house.ring, "n", f"{notice.id or 0:08d}", domain_of(account.address))
+    title, lines = said(notice_words(notice, mailbox, letter)), _lines(notice, mailbox)
+    url = f"{house.settings.base_url}/mailboxes/{mailbox.public_id}"
+    links = [f"{house.settings.base_url}/letters/{one}" for one in notice.facts.get("letters_of", [])]
+    return build_message(
+        NewMessage(
+            sender=Person(account.address, "Inkling"),
+            to=(Person(person.email, person.name),),
+            subject=title,
+            message_id=message_id,
+            date=notice.created_at,
+            html=_html(title, lines, [*links, url]),
+            text="\n".join([f"{title}.", "", *lines, *links, "", url, "", "-- ", _closing(), ""]),
+            headers=(
+                ("Auto-Submitted", "auto-generated"),  # RFC 3834: no machine answers it
+                ("X-Loop", account.address),
+                (NOTICE_HEADER, notice_mark(house.ring, message_id)),
+            ),
+        )
+    )
+
+
+def _lines(notice: Notice, mailbox: Mailbox) -> list[str]:
+    if notice.event == "problems":
+        return [f"- {_(PROBLEMS.get(code, code))} ({count})" for code, count in notice.facts.get("codes", {}).items()]
+    return [said(mailbox.state_detail)] if notice.event in ("broken", "broken_long") and mailbox.state_detail else []
+
+
+def _html(title: str, lines: list[str], links: list[str]) -> str:
+    items = Markup("").join(Markup("<p>{}</p>").format(line) for line in lines)
+    hrefs = Markup("").join(Markup('<p><a href="{}">{}</a></p>').format(url, url) for url in links)
+    closing = Markup("<p><small>{}</small></p>").format(_closing())
+    return f"<html><body><h3>{Markup('{}').format(title)}</h3>{items}{hrefs}{closing}</body></html>"
+
+
+def _closing() -> str:
+    return _(
+        "Inkling sent this because the mailbox is yours, or because you look after the workspace. No answer is read."
+    )

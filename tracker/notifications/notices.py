@@ -1,0 +1,156 @@
+"""Notices: what a mailbox has to tell its person, from the outbox to the bell and, for what needs doing, into the mail.
+
+Whoever finds something out writes a row of :class:`Notice` with it, in one transaction; its key makes it unique. Here these rows
+are told once the transaction is over: a new enquiry rings the bell, trouble and recovery also go by mail, where the person has an
+account that works. Nothing is mailed to an address that is itself a connected mailbox.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from tracker.locale import speaking
+from tracker.mail.account_servers import submit_from, working_account
+from tracker.mail.canonical import canonical
+from tracker.mail.smtp_submission import Outcome
+from tracker.models import Account, DeliveryStatus, Letter, Mailbox, Notice, Role, User
+from tracker.notifications.notice_labels import MAILED, notice_words
+from tracker.notifications.notice_letter import write_notice
+from tracker.notifications.notify import add_notice, notify
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.lease import HeldLease, is_free
+
+log = logging.getLogger(__name__)
+
+LATER = timedelta(minutes=10)
+MOST_TRIES = 6
+"""After so many hand-overs that failed, the bell has to do."""
+
+
+class _Mail(NamedTuple):
+    """What the mail of a notice is written from."""
+
+    person: User
+    account: Account
+    notice: Notice
+    mailbox: Mailbox
+    letter: Letter | None
+
+
+def tell_due(house: House) -> int:
+    """Tells one notice that is due. Returns 1 when there was one, else 0. Holds no transaction while it is handed over."""
+    lease = _claim(house)
+    if lease is None:
+        return 0
+    try:
+        mail = _notify(house, lease)
+        if mail is not None:
+            _end(house, lease, _hand_over(house, mail))
+    except Exception as error:  # a mistake in one notice must not hold up the others
+        log.exception("notice %s could not be told", lease.subject)
+        _end(house, lease, Outcome(DeliveryStatus.DEFERRED, type(error).__name__))
+    return 1
+
+
+def _claim(house: House) -> HeldLease | None:
+    """The next notice that is due, held so that no other worker tells it too."""
+    with house.database.reading() as session:
+        if session.exec(_due(now())).first() is None:
+            return None
+    with house.database.session_scope() as session:
+        notice = session.exec(_due(now()).with_for_update(skip_locked=True)).first()
+        lease = None if notice is None else house.leases.claim(session, "notice", notice.id)
+        if notice is not None and lease is not None:
+            notice.tries += 1
+            session.add(notice)
+        return lease
+
+
+def _due(moment: datetime) -> SelectOfScalar[Notice]:
+    due = select(Notice).where(col(Notice.sent_at).is_(None), col(Notice.due_at) <= moment)
+    return due.where(is_free("notice", col(Notice.id), moment)).order_by(col(Notice.due_at), col(Notice.id)).limit(1)
+
+
+def _notify(house: House, lease: HeldLease) -> _Mail | None:
+    """Writes the bell line and, in the same transaction, that it was written. Gives what is left to mail, if anything."""
+    with house.database.session_scope() as session:
+        if not house.leases.holds(session, lease):
+            return None
+        notice = session.get_one(Notice, int(lease.subject))
+        session.add(notice)
+        person = session.get(User, notice.user_id)
+        mailbox = session.get(Mailbox, notice.mailbox_id) if notice.mailbox_id else None
+        letter = session.get(Letter, notice.letter_id) if notice.letter_id else None
+        if person is None or not person.active:
+            _redirect(session, notice)
+        else:
+            if notice.rung_at is None:
+                _write_line(session, notice, mailbox, letter)
+                notice.rung_at = now()
+            account = _account_for(session, notice, person)
+            if account is not None and mailbox is not None:
+                return _Mail(person, account, notice, mailbox, letter)
+        notice.sent_at = now()
+        house.leases.release(session, lease)
+    return None
+
+
+def _redirect(session: Session, notice: Notice) -> None:
+    """What was meant for somebody who has left goes to the administrators."""
+    if notice.event != "letter":
+        for admin in admins(session):
+            add_notice(session, notice.event, notice.subject, admin, notice.mailbox_id, facts=notice.facts)
+
+
+def admins(session: Session) -> list[int]:
+    people = select(User.id).where(User.role == Role.ADMIN, col(User.active))
+    return [id_ for id_ in session.exec(people) if id_ is not None]
+
+
+def _write_line(session: Session, notice: Notice, mailbox: Mailbox | None, letter: Letter | None) -> None:
+    if notice.event == "letter":
+        if letter is not None and letter.deleted_at is None and letter.read_at is None:
+            notify(session, notice.user_id, f"letter:{letter.id}", "enquiry", letter.received_at)
+    elif mailbox is not None:
+        kind = "problem" if notice.event in ("broken", "broken_long", "problems", "loop") else "mailbox"
+        about = ":problems" if notice.event in ("problems", "loop") else ""
+        words = notice_words(notice, mailbox, letter)
+        notify(session, notice.user_id, f"mailbox:{mailbox.id}{about}", kind, notice.created_at, detail=words)
+
+
+def _account_for(session: Session, notice: Notice, person: User) -> Account | None:
+    """The account to mail it from; None when the bell is enough, or all there is."""
+    if notice.event not in MAILED or notice.tries > MOST_TRIES or is_connected(session, person.email):
+        return None
+    return working_account(session, person)
+
+
+def is_connected(session: Session, address: str) -> bool:
+    """Whether the address is itself a mailbox that we read: a notice sent there would come back in."""
+    same = (Mailbox.canonical == canonical(address, ""), col(Mailbox.removed_at).is_(None))
+    return session.exec(select(Mailbox.id).where(*same)).first() is not None
+
+
+def _hand_over(house: House, mail: _Mail) -> Outcome:
+    with speaking(mail.person.locale, mail.person.timezone):
+        raw = write_notice(house, *mail)
+    return submit_from(house, mail.account, mail.person.email, raw)
+
+
+def _end(house: House, lease: HeldLease, outcome: Outcome) -> None:
+    """Notes what became of it, unless another worker has taken it over. What was refused for good is not tried again."""
+    with house.database.session_scope() as session:
+        if house.leases.release(session, lease):
+            notice = session.get_one(Notice, int(lease.subject))
+            notice.problem = outcome.reply
+            if outcome.is_deferred and notice.tries <= MOST_TRIES:
+                notice.due_at = now() + LATER * notice.tries
+            else:
+                notice.sent_at = now()
+            session.add(notice)
+    if not outcome.is_accepted:
+        log.warning("the mail of notice %s was %s", lease.subject, outcome.status)

@@ -1,0 +1,116 @@
+"""The connection test of a sending account."""
+
+import imaplib
+import smtplib
+from dataclasses import dataclass
+
+from imapclient.exceptions import IMAPClientError
+from sqlmodel import Session, col, select, update
+
+from tracker.mail.account_servers import imap_server, smtp_server
+from tracker.mail.connections import ConnectError
+from tracker.mail.folders import folder_for
+from tracker.mail.imap_session import imap
+from tracker.mail.smtp_submission import SmtpConnection, smtp
+from tracker.models import Account, Delivery, DeliveryStatus, Message
+from tracker.outbound.accounts import state_after
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.sentences import Sentence
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """How the connection test went. ``imap_ok`` is None when no IMAP is set up."""
+
+    smtp_ok: bool
+    smtp_text: str
+    imap_ok: bool | None
+    imap_text: str
+    needs_sign_in: bool = False
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, on either side or on both; empty when nothing is."""
+        wrong = [t for ok, t in ((self.smtp_ok, self.smtp_text), (self.imap_ok, self.imap_text)) if not ok and t]
+        if len(wrong) == 2 and wrong[0] != wrong[1]:
+            return Sentence("%(first)s %(second)s", first=wrong[0], second=wrong[1])
+        return wrong[0] if wrong else ""
+
+    @property
+    def ok(self) -> bool:
+        return self.smtp_ok and self.imap_ok is not False
+
+
+def check_account(house: House, account_id: int) -> CheckResult:
+    """Signs in to the servers of an account and notes on it how that went. Holds no transaction while it waits."""
+    with house.database.reading() as session:
+        account = session.get_one(Account, account_id)
+    smtp_ok, smtp_text, code = _try_smtp(house, account)
+    imap_ok, imap_text, sent_folder = _try_imap(house, account)
+    result = CheckResult(smtp_ok, smtp_text, imap_ok, imap_text, needs_sign_in=code == "needs_sign_in")
+    with house.database.session_scope() as session:
+        _note(session, account_id, result, sent_folder)
+    return result
+
+
+def _try_smtp(house: House, account: Account) -> tuple[bool, str, str]:
+    try:
+        with smtp(house, smtp_server(house, account)) as line:
+            refusal = _sender_refused(line, account)
+    except ConnectError as error:
+        return False, error.sentence, error.code
+    except (OSError, smtplib.SMTPException) as error:
+        return False, Sentence("The line broke during the test: %(problem)s", problem=type(error).__name__), ""
+    return (False, refusal, "") if refusal else (True, Sentence("Sending works."), "")
+
+
+def _sender_refused(line: SmtpConnection, account: Account) -> str:
+    """Whether the server would take mail from this address: asked, and taken back. Empty when it would, or does not know now."""
+    if not account.address.isascii():
+        return ""
+    code, said = line.mail(account.address)
+    line.rset()
+    if code // 100 != 5:
+        return ""
+    words = " ".join(said.decode(errors="replace").split())[:300]
+    if code == 530 and not account.smtp_login and account.oauth_grant_id is None:
+        return Sentence("The server wants a login and password. It said: “%(said)s”", said=words)
+    return Sentence(
+        "The server does not let this login send as %(address)s. It said: “%(said)s”",
+        address=account.address,
+        said=words,
+    )
+
+
+def _try_imap(house: House, account: Account) -> tuple[bool | None, str, str | None]:
+    if not account.imap_host:
+        return None, "", None
+    try:
+        with imap(house, imap_server(house, account)) as client:
+            folder = folder_for(client, "sent")
+    except ConnectError as error:
+        return False, error.sentence, None
+    except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
+        return False, Sentence("The list of folders could not be read: %(problem)s", problem=str(error)[:300]), None
+    if folder is None:
+        return False, Sentence("No folder for sent mail was found. Make one named “Sent” in your mail program."), None
+    return True, Sentence("The Sent folder is “%(folder)s”.", folder=str(folder)), folder
+
+
+def _note(session: Session, account_id: int, result: CheckResult, sent_folder: str | None) -> None:
+    account = session.get_one(Account, account_id)
+    account.state = "works" if result.ok else state_after(result.needs_sign_in)
+    account.state_detail = result.problem
+    account.checked_at = now()
+    account.sent_folder = sent_folder or account.sent_folder
+    session.add(account)
+    if result.smtp_ok:
+        _retry_now(session, account)
+
+
+def _retry_now(session: Session, account: Account) -> None:
+    """After the account was mended: what waits for it is due at once."""
+    of_account = select(Message.id).where(Message.account_id == account.id)
+    waits = (col(Delivery.status) == DeliveryStatus.DEFERRED.value) & col(Delivery.message_id).in_(of_account)
+    session.exec(update(Delivery).where(waits).values(next_try_at=now()))

@@ -1,0 +1,205 @@
+"""Mail that carries its recipient's own link: the question whether we may measure, and the way to one's own page.
+
+Such mail is never tracked. Its link is put into the copy at hand-over, so neither the row nor the Sent copy holds one.
+"""
+
+import html as entities
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlmodel import Session, col, select
+
+from tracker.consent.ledger import consent_of, record_consent
+from tracker.consent.notice import NOTICE, VERSION, controller, notice
+from tracker.consent.preference_links import ChoiceLink, LinkKind, choice_url
+from tracker.consent.rules import MEASURED, MoveError, Proof, State
+from tracker.locale import gettext as _
+from tracker.locale import speaking
+from tracker.mail.addresses import Mailbox
+from tracker.mail.mime.build import NewMessage, build_message
+from tracker.models import Account, Delivery, Message, MessageBody, Recipient, User
+from tracker.outbound.draft import Draft, SendError
+from tracker.outbound.send import accept
+from tracker.recipients import find_or_make
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.sentences import Sentence
+
+PLACE = "https://link.invalid/yours"
+"""Stands in the row where each copy has its own link."""
+OWN_LINK_PAUSE = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One person who was to be asked: the message on its way, or the sentence why not."""
+
+    address: str
+    message: Message | None = None
+    problem: str = ""
+
+
+def ask(
+    session: Session, house: House, user: User, people: Sequence[Mailbox], language: str, account_id: int | None = None
+) -> list[Asked]:
+    """Asks each of these people by a mail of their own. Raises :class:`SendError` when nothing can be sent at all."""
+    return [_ask_one(session, house, user, one, language, account_id) for one in people]
+
+
+def _ask_one(session: Session, house: House, user: User, one: Mailbox, language: str, account_id: int | None) -> Asked:
+    recipient = find_or_make(session, one.address, one.name)
+    session.flush()
+    assert recipient.id is not None
+    states = consent_of(session, [recipient.id])[recipient.id]
+    wanted = [purpose for purpose in MEASURED if states[purpose] not in (State.GRANTED, State.BLOCKED)]
+    if recipient.never_track or not wanted:
+        return Asked(one.address, problem=_why_not(recipient, [states[purpose] for purpose in MEASURED]))
+    shown = notice(session, house, language)
+    draft = _question(session, house, user, Mailbox(one.address, one.name or recipient.name), language, account_id)
+    try:
+        with session.begin_nested():
+            message = accept(session, house, user, draft)
+            message.personal_link = "ask"
+            session.add(message)
+            proof = Proof(
+                notice=NOTICE,
+                notice_version=VERSION,
+                notice_language=language,
+                shown=shown.text,
+                question=shown.question,
+                request_message_id=message.message_id,
+            )
+            for purpose in wanted:
+                record_consent(
+                    session,
+                    recipient,
+                    purpose,
+                    State.ASKED,
+                    actor=f"user:{user.id}",
+                    channel="consent_mail_page",
+                    proof=proof,
+                )
+    except MoveError as error:
+        return Asked(one.address, problem=error.sentence)
+    return Asked(one.address, message)
+
+
+def _why_not(recipient: Recipient, states: Sequence[State]) -> str:
+    if State.BLOCKED in states:
+        return Sentence("must never be asked")
+    return Sentence("is on the never-track list") if recipient.never_track else Sentence("has agreed already")
+
+
+def _question(session: Session, house: House, user: User, to: Mailbox, language: str, account_id: int | None) -> Draft:
+    with speaking(language):
+        hello = _("Hello %(name)s,") % {"name": to.name} if to.name else _("Hello,")
+        lines = [
+            hello,
+            _(
+                "I would like to know whether my messages reach you and which links in them are of use to you. I"
+                " see neither unless you agree."
+            ),
+            _("Please say yes or no on this page; it takes a moment, and no is as good an answer:"),
+            PLACE,
+            _("This message itself is not measured. If you do not answer, nothing is."),
+            f"{user.name}\n{controller(session, house).name}",
+        ]
+        return _draft(to, _("May I see whether my messages reach you?"), lines, account_id)
+
+
+def send_own_link(session: Session, house: House, recipient: Recipient, language: str) -> bool:
+    """Mails a recipient the link to their whole page, by the account that wrote to them last.
+
+    Returns False when there is none to send by, or when one was sent within the last hour.
+    """
+    latest = _latest(session, recipient)
+    if latest is None or recipient.erased_at is not None or _sent_lately(session, recipient):
+        return False
+    delivery, message = latest
+    user = session.get_one(User, message.user_id)
+    with speaking(language):
+        lines = [
+            _("Hello,"),
+            _(
+                "by this link you see everything that is held about you, change what may be measured, and "
+                "download it. It is good for a week; please do not pass it on."
+            ),
+            PLACE,
+            _(
+                "Somebody asked for it on the page under a message of ours. If that was not you, you need not do anything."
+            ),
+            controller(session, house).name,
+        ]
+        draft = _draft(Mailbox(delivery.address, delivery.name), _("Your page"), lines, message.account_id)
+    try:
+        with session.begin_nested():
+            made = accept(session, house, user, draft)
+            made.personal_link = "own"
+            session.add(made)
+    except SendError:
+        return False
+    return True
+
+
+def _latest(session: Session, recipient: Recipient) -> tuple[Delivery, Message] | None:
+    usable = select(Account.id).where(col(Account.removed_at).is_(None))
+    found = (
+        select(Delivery, Message)
+        .join(Message, col(Message.id) == col(Delivery.message_id))
+        .where(Delivery.recipient_id == recipient.id, Delivery.address != "", col(Message.account_id).in_(usable))
+        .order_by(col(Message.id).desc())
+    )
+    return session.exec(found).first()
+
+
+def _sent_lately(session: Session, recipient: Recipient) -> bool:
+    found = (
+        select(Message.id)
+        .join(Delivery, col(Delivery.message_id) == col(Message.id))
+        .where(
+            Delivery.recipient_id == recipient.id,
+            Message.personal_link == "own",
+            Message.created_at > now() - OWN_LINK_PAUSE,
+        )
+    )
+    return session.exec(found).first() is not None
+
+
+def _draft(to: Mailbox, subject: str, lines: Sequence[str], account_id: int | None) -> Draft:
+    """Text and HTML of the same words, neither of them tracked."""
+    paragraphs = [
+        f'<p><a href="{PLACE}">{PLACE}</a></p>'
+        if line == PLACE
+        else f"<p>{entities.escape(line).replace(chr(10), '<br>')}</p>"
+        for line in lines
+    ]
+    return Draft(
+        account_id=account_id,
+        to=(to,),
+        subject=subject,
+        html=f"<html><body>{''.join(paragraphs)}</body></html>",
+        text="\n\n".join(lines) + "\n",
+        track_opens=False,
+        track_links=False,
+        undo_seconds=0,
+    )
+
+
+def personal_copy(session: Session, house: House, message: Message, body: MessageBody, delivery: Delivery) -> bytes:
+    """The copy of such a message with its recipient's own link in place; everything else as in the row."""
+    kind = LinkKind.ASK if message.personal_link == "ask" else LinkKind.OWN
+    recipient = session.get_one(Recipient, delivery.recipient_id)
+    url = choice_url(house, ChoiceLink(kind, recipient.public_id, delivery.public_id, now().date()))
+    return build_message(
+        NewMessage(
+            sender=Mailbox(message.from_address, message.from_name),
+            to=(Mailbox(delivery.address, delivery.name),),
+            subject=message.subject,
+            message_id=message.message_id,
+            date=message.send_at or now(),
+            html=(body.html or "").replace(PLACE, url),
+            text=(body.text or "").replace(PLACE, url),
+            headers=(("Auto-Submitted", "auto-generated"),) if kind == LinkKind.OWN else (),
+        )
+    )

@@ -1,0 +1,176 @@
+"""Who may submit what: app tokens, wrong tries, sending addresses, messages per hour. Synchronous; one transaction per call."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address, ip_network
+
+from sqlalchemy import ColumnElement, func, or_
+from sqlmodel import Session, col, delete, select, update
+
+from tracker.mail.addresses import lookup_or_none
+from tracker.models import ApiToken, Message, MessageState, SignInFailure, User
+from tracker.outbound.draft import SendError
+from tracker.outbound.gateway.resubmission import accepted_before, mark_of, note_accepted
+from tracker.outbound.gateway.submitted import accept_raw, confirmed_accounts
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.keyring import token_digest
+from tracker.runtime.limits import MAX_MESSAGES_PER_HOUR, MAX_SUBMITTED_BYTES, MAX_WRONG_TOKENS
+
+log = logging.getLogger(__name__)
+
+WINDOW = timedelta(minutes=15)
+USE_NOTED_EVERY = timedelta(minutes=1)
+NOT_YOURS = "550 5.7.1 This sender address is not one of yours that are confirmed; confirm it in the settings"
+SIGNED_OUT = "530 5.7.0 Authentication required: this token is not valid any more"
+TOO_MANY_WRONG = "454 4.7.0 Too many wrong tries; wait a quarter of an hour"
+TOO_MANY_MESSAGES = "451 4.7.1 Too many messages within one hour; try again later"
+_REPLIES = {
+    "not_yours": NOT_YOURS,
+    "too_many": "452 4.5.3 Too many recipients",
+}
+
+
+@dataclass(frozen=True)
+class GatewayLimits:
+    """What one client may do."""
+
+    message_bytes: int = MAX_SUBMITTED_BYTES
+    messages_per_hour: int = MAX_MESSAGES_PER_HOUR
+    wrong_tokens: int = MAX_WRONG_TOKENS
+    wrong_in_a_row: int = 3
+    """Wrong tries after which the line is cut."""
+    seconds_after_wrong: float = 1.0
+
+
+@dataclass(frozen=True)
+class Submitter:
+    """A signed-in person and the token they came with."""
+
+    user_id: int
+    token_id: int
+
+
+class Refused(Exception):
+    """What the client asks for is not granted; ``reply`` is the SMTP reply with its enhanced status code (RFC 3463)."""
+
+    def __init__(self, reply: str) -> None:
+        super().__init__(reply)
+        self.reply = reply
+
+
+def sign_in(house: House, login: str, token: str, source: str, limits: GatewayLimits) -> Submitter | None:
+    """The person whose address and app token these are; None when they do not belong together.
+
+    A right token is always taken: it has 256 random bits, and somebody else's wrong tries must not lock its owner out.
+    Raises :class:`Refused` for a wrong one when there were too many.
+    """
+    row = _token_of(house, login, token)
+    if row is None:
+        _count_wrong(house, login, source, limits)
+        return None
+    _note_use(house, row)
+    assert row.id is not None
+    return Submitter(row.user_id, row.id)
+
+
+def _token_of(house: House, login: str, token: str) -> ApiToken | None:
+    form = lookup_or_none(login)
+    digest = token_digest(token)
+    with house.database.reading() as session:
+        found = _valid(session, ApiToken.token_digest == digest)
+        if found is None:
+            return None
+        row, user = found
+        return row if form == user.email or form in confirmed_accounts(session, user.id) else None
+
+
+def _count_wrong(house: House, login: str, source: str, limits: GatewayLimits) -> None:
+    """Counts by login and source together, and with ten times the room by source alone."""
+    place = _network(source)
+    subjects = ((f"gateway {login} from {place}", limits.wrong_tokens), (f"gateway {place}", 10 * limits.wrong_tokens))
+    with house.database.session_scope() as session:
+        session.exec(delete(SignInFailure).where(col(SignInFailure.at) < now() - WINDOW))
+        for subject, limit in subjects:
+            digest = house.ring.digest(subject)
+            count = select(func.count()).where(SignInFailure.subject == digest, SignInFailure.at > now() - WINDOW)
+            if session.exec(count).one() >= limit:
+                raise Refused(TOO_MANY_WRONG)
+            session.add(SignInFailure(subject=digest))
+
+
+def _network(source: str) -> str:
+    """A single address, or of IPv6 the network that one customer has (RFC 6177)."""
+    try:
+        address = ip_address(source.partition("%")[0])
+    except ValueError:
+        return source
+    return str(ip_network(f"{address}/64", strict=False)) if address.version == 6 else str(address)
+
+
+def _note_use(house: House, token: ApiToken) -> None:
+    """Remembers when a token was last used, to the minute, so that most sign-ins write nothing."""
+    moment = now()
+    if token.used_at is not None and token.used_at > moment - USE_NOTED_EVERY:
+        return
+    stale = or_(col(ApiToken.used_at).is_(None), col(ApiToken.used_at) <= moment - USE_NOTED_EVERY)
+    with house.database.session_scope() as session:
+        session.exec(update(ApiToken).where(col(ApiToken.id) == token.id, stale).values(used_at=moment))
+
+
+def check_sender(house: House, submitter: Submitter, mail_from: str, limits: GatewayLimits) -> None:
+    """Whether this person may begin a message with this reverse-path now. Raises :class:`Refused`."""
+    with house.database.reading() as session:
+        _user_of(session, submitter)
+        if lookup_or_none(mail_from) not in confirmed_accounts(session, submitter.user_id):
+            raise Refused(NOT_YOURS)
+        if _within_an_hour(session, submitter.user_id) >= limits.messages_per_hour:
+            raise Refused(TOO_MANY_MESSAGES)
+
+
+def _user_of(session: Session, submitter: Submitter) -> User:
+    """The person, as long as the token holds: it may be revoked while the line is open."""
+    found = _valid(session, col(ApiToken.id) == submitter.token_id)
+    if found is None:
+        raise Refused(SIGNED_OUT)
+    return found[1]
+
+
+def _valid(session: Session, which: ColumnElement[bool] | bool) -> tuple[ApiToken, User] | None:
+    valid = select(ApiToken, User).join(User).where(col(ApiToken.revoked_at).is_(None), col(User.active))
+    return session.exec(valid.where(which)).first()
+
+
+def _within_an_hour(session: Session, user_id: int) -> int:
+    since = now() - timedelta(hours=1)
+    count = select(func.count()).where(
+        Message.user_id == user_id,
+        Message.listed_at > since,  # never before created_at, and in an index
+        Message.created_at > since,
+        Message.state != MessageState.DRAFT,
+    )
+    return session.exec(count).one()
+
+
+def submit(house: House, submitter: Submitter, mail_from: str, rcpt_tos: Sequence[str], raw: bytes) -> str:
+    """Commits a message and its deliveries and returns its public id; of a second try, that of the message from the first.
+
+    Raises :class:`Refused`; then nothing was kept.
+    """
+    mark = mark_of(house, rcpt_tos, raw)
+    try:
+        with house.database.session_scope() as session:
+            user = _user_of(session, submitter)
+            message = accepted_before(session, user, mark) if mark else None
+            is_new = message is None
+            if message is None:
+                message = accept_raw(session, house, user, mail_from, rcpt_tos, raw)
+                if mark:
+                    note_accepted(session, user, mark, message)
+    except SendError as error:
+        raise Refused(_REPLIES.get(error.code, "554 5.6.0 This message cannot be sent")) from None
+    what = "submitted" if is_new else "submitted again: kept once"
+    log.info("message %s %s: %d recipients, %d bytes", message.public_id, what, len(rcpt_tos), len(raw))
+    return message.public_id

@@ -1,0 +1,155 @@
+"""Accepting a message that a mail program has written: its bytes stay, what it says about itself is read.
+
+The clean message keeps every byte but our control header and Bcc (RFC 6409 section 8: Message-ID and Date are added when missing).
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from email.utils import format_datetime, make_msgid
+
+from sqlmodel import Session, col, select
+
+from tracker.mail.addresses import AddressError, Mailbox, domain_of, lookup_form, lookup_or_none, normalise
+from tracker.mail.mime.fields import Field, add_header, fields, normalise_line_ends, remove_header
+from tracker.mail.mime.text import decoded, storable
+from tracker.models import Account, Message, User
+from tracker.outbound.copies import rule_of
+from tracker.outbound.draft import Draft, SendError
+from tracker.outbound.gateway.submitted_text import has_files, mailboxes, msg_ids, plain_text, values
+from tracker.outbound.mime_patch import HtmlPart, Untouched, find_html
+from tracker.outbound.send import take_in
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.limits import MAX_BODY_BYTES, MAX_RECIPIENTS
+
+CONTROL_HEADER = "X-Inkling-Track"
+_NEVER_SENT = (CONTROL_HEADER, "Bcc", "Resent-Bcc")
+_LONGEST_ID = 255
+PROGRAM_FILES_ITS_COPY = timedelta(minutes=1)
+"""Mail programs file a copy in Sent by themselves, a moment after sending; ours is appended only when none is there by then."""
+
+
+def accept_raw(
+    session: Session, house: House, user: User, mail_from: str, rcpt_tos: Sequence[str], raw: bytes
+) -> Message:
+    """Takes a submitted message into the queue; once the caller's transaction has committed it will be sent.
+
+    The recipients are those of the envelope. Raises :class:`SendError`, with the code ``not_yours`` when MAIL FROM or From is no
+    confirmed address of this person; then nothing was changed.
+    """
+    raw = normalise_line_ends(raw)
+    found = list(fields(raw))
+    account, sender = _account(session, user, mail_from, found)
+    raw = _clean(raw, found, account)
+    message = Message(user_id=user.id or 0, message_id=_message_id(raw))
+    draft, untouched = _read(raw, found, rcpt_tos)
+    message = take_in(session, house, user, account, draft, raw, message, untouched=untouched)
+    message.from_name = (sender.name or account.name)[:200]
+    message.has_attachments = has_files(raw)
+    message.sent_copy_at = now() + PROGRAM_FILES_ITS_COPY
+    session.add(message)
+    return message
+
+
+def confirmed_accounts(session: Session, user_id: int | None) -> dict[str, Account]:
+    """The accounts that a person may send from, by the look-up form of their addresses."""
+    mine = select(Account).where(
+        Account.user_id == user_id, col(Account.removed_at).is_(None), col(Account.confirmed_at).is_not(None)
+    )
+    newest_first = session.exec(mine.order_by(col(Account.id).desc()))
+    return {lookup_form(account.address): account for account in newest_first}
+
+
+def _account(session: Session, user: User, mail_from: str, found: list[Field]) -> tuple[Account, Mailbox]:
+    """The account of the From address. Envelope and header are both checked: either could name somebody else."""
+    mine = confirmed_accounts(session, user.id)
+    senders = mailboxes(found, "from")
+    if len(values(found, "from")) != 1 or len(senders) != 1:
+        raise SendError("from", "not_yours", "The message needs one From field with one address in it, yours.")
+    account = mine.get(lookup_form(senders[0].address))
+    if account is None or lookup_or_none(mail_from) not in mine:
+        text = "This sending address is not one of yours that are confirmed. Add and confirm it in the settings."
+        raise SendError("from", "not_yours", text)
+    return account, senders[0]
+
+
+def _clean(raw: bytes, found: list[Field], account: Account) -> bytes:
+    for name in _NEVER_SENT:
+        raw = remove_header(raw, name)
+    if not any(values(found, "date")):
+        raw = add_header(remove_header(raw, "Date"), "Date", format_datetime(now()))
+    if not any(values(found, "message-id")):
+        new = make_msgid(domain=domain_of(account.address))
+        raw = add_header(remove_header(raw, "Message-ID"), "Message-ID", new)
+    return raw
+
+
+def _message_id(raw: bytes) -> str:
+    found = list(fields(raw))
+    written = msg_ids(found, "message-id") or [storable(values(found, "message-id")[0])]
+    return written[0][:_LONGEST_ID]
+
+
+def _read(raw: bytes, found: list[Field], rcpt_tos: Iterable[str]) -> tuple[Draft, str | None]:
+    """What the message says, and the rule by which it must stay as it is, if there is one."""
+    part = find_html(raw)
+    to, cc, bcc = _by_role(found, rcpt_tos)
+    track_opens, track_links = _wanted(found)
+    references = [one[:_LONGEST_ID] for one in msg_ids(found, "references")]
+    answered = [one[:_LONGEST_ID] for one in msg_ids(found, "in-reply-to")] or references[-1:]
+    draft = Draft(
+        to=to,
+        cc=cc,
+        bcc=bcc,
+        subject=decoded(next(iter(values(found, "subject")), "")),
+        html=storable(part.html) if isinstance(part, HtmlPart) else None,
+        text=plain_text(raw),
+        track_opens=track_opens,
+        track_links=track_links,
+        in_reply_to=next(iter(answered), None),
+        references=tuple(references),
+        undo_seconds=0,
+    )
+    return draft, _untouched(part)
+
+
+def _untouched(part: HtmlPart | Untouched) -> str | None:
+    if isinstance(part, HtmlPart):
+        return "rewriting_failed" if len(part.html) > MAX_BODY_BYTES else None
+    rule = rule_of(part)
+    return None if rule == "text_only" else rule
+
+
+def _by_role(
+    found: list[Field], rcpt_tos: Iterable[str]
+) -> tuple[tuple[Mailbox, ...], tuple[Mailbox, ...], tuple[Mailbox, ...]]:
+    """The envelope's recipients as To, Cc and those that no header names, in the order of the headers."""
+    envelope = _envelope(rcpt_tos)
+    named = []
+    for name in ("to", "cc"):
+        here = {lookup_form(one.address): one for one in mailboxes(found, name)}
+        named.append(tuple(Mailbox(envelope.pop(form), one.name) for form, one in here.items() if form in envelope))
+    return named[0], named[1], tuple(Mailbox(address) for address in envelope.values())
+
+
+def _envelope(rcpt_tos: Iterable[str]) -> dict[str, str]:
+    try:
+        envelope = {lookup_form(address): normalise(address) for address in reversed(list(rcpt_tos))}
+    except AddressError as error:
+        raise SendError("to", error.code, error.sentence) from None
+    if not envelope:
+        raise SendError("to", "empty", "Nobody to send to. Give at least one address.")
+    if len(envelope) > MAX_RECIPIENTS:
+        text = f"{len(envelope)} recipients are too many; one message may have {MAX_RECIPIENTS}."
+        raise SendError("to", "too_many", text)
+    return dict(reversed(envelope.items()))
+
+
+def _wanted(found: list[Field]) -> tuple[bool | None, bool | None]:
+    """Opens and links as the control header asks for them; the person's defaults (None) without one. The stricter wins."""
+    asked = values(found, CONTROL_HEADER.lower())
+    if not asked:
+        return None, None
+    words = set(re.findall(r"[a-z]+", " ".join(asked).lower()))
+    return "opens" in words and "none" not in words, "links" in words and "none" not in words

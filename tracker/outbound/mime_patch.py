@@ -1,0 +1,177 @@
+"""Find the one text/html part of a raw message, and put another document in its place.
+
+Nothing but that part's body changes, and its Content-Transfer-Encoding where the new body cannot travel in the old one.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tracker.mail.mime import quoted_printable
+from tracker.mail.mime.charset import codec_of, read, write
+from tracker.mail.mime.fields import fields, first
+from tracker.mail.mime.parts import Part, read_parts, walk
+from tracker.mail.mime.quoted_printable import Change
+from tracker.outbound.rewriter.document import Edit, in_order
+
+MAX_LINE = 998
+"""Octets of a line without its CRLF (RFC 5322 section 2.1.1)."""
+
+_COMMENT = re.compile(r"\([^()]*\)")
+_NO_BASE64 = bytes(sorted(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")))
+_ARMOUR = re.compile(rb"(?:^|>)[ \t]*-----BEGIN PGP (?:SIGNED )?MESSAGE-----", re.MULTILINE)
+_SIGNED = ("multipart/signed",)
+_ENCRYPTED = ("multipart/encrypted", "application/pgp-encrypted")
+_PKCS7 = ("application/pkcs7-mime", "application/x-pkcs7-mime")
+
+
+@dataclass(frozen=True)
+class HtmlPart:
+    """The text/html part to rewrite: offsets in the raw message, the codec and encoding it was read with, its text."""
+
+    start: int
+    header_end: int
+    body_start: int
+    body_end: int
+    charset: str
+    encoding: str
+    html: str
+
+
+@dataclass(frozen=True)
+class Untouched:
+    """There is nothing to rewrite. Reasons: `text_only`, `signed`, `encrypted`, `inline_pgp`, `charset`, `encoding`,
+    `malformed`."""
+
+    reason: str
+
+
+def find_html(raw: bytes) -> HtmlPart | Untouched:
+    """The first text/html part that is shown as the body of the message. Never raises."""
+    parts = [part for _, part in walk(read_parts(raw))]
+    sealed = _sealed(parts) or ("inline_pgp" if _armoured(raw, parts) else None)
+    if sealed is not None:
+        return Untouched(sealed)
+    for part in parts:
+        if part.content_type == "text/html" and not part.children and not part.is_attachment:
+            return _read(raw, part)
+    return Untouched("text_only")
+
+
+def replace_html(raw: bytes, part: HtmlPart, html: str, edits: Iterable[Edit]) -> bytes:
+    """The message with `html`, which `edits` make of its own, as the body of that part; every octet outside it as it came.
+
+    The charset stays: a character that it lacks becomes a character reference. So does the encoding, unless lines of more
+    than 998 octets or octets that 7bit forbids would travel in none: then the part becomes quoted-printable. Lines of
+    quoted-printable without a change keep their octets.
+    """
+    if html == part.html:
+        return raw
+    header, text = raw[part.start : part.header_end], raw[part.body_start : part.body_end]
+    line_end = b"\r\n" if b"\r\n" in raw[part.start : part.body_start] else b"\n"
+    old, new = write(part.html, part.charset), write(html, part.charset)
+    if part.encoding == "base64":
+        body = _base64(new, text, line_end)
+    elif part.encoding == "quoted-printable":
+        body = _quoted_printable(text, _changes(part, edits), new, line_end)
+    elif _may_travel_bare(old, new, part.encoding):
+        body = new
+    else:
+        header, body = _with_encoding(header, b"quoted-printable", line_end), quoted_printable.encode(new, line_end)
+    return b"".join((raw[: part.start], header, raw[part.header_end : part.body_start], body, raw[part.body_end :]))
+
+
+def _sealed(parts: list[Part]) -> str | None:
+    for part in parts:
+        if part.content_type in _SIGNED:
+            return "signed"
+        if part.content_type in _ENCRYPTED:
+            return "encrypted"
+        if part.content_type in _PKCS7:
+            return "signed" if part.parameters.get("smime-type", "").lower() == "signed-data" else "encrypted"
+    return None
+
+
+def _armoured(raw: bytes, parts: list[Part]) -> bool:
+    return any(
+        part.content_type.startswith("text/")
+        and not part.is_attachment
+        and _ARMOUR.search(_decoded(raw[part.body_start : part.body_end], _encoding(part)) or b"") is not None
+        for part in parts
+    )
+
+
+def _encoding(part: Part) -> str:
+    return _COMMENT.sub("", part.header("content-transfer-encoding")).strip().lower() or "7bit"
+
+
+def _read(raw: bytes, part: Part) -> HtmlPart | Untouched:
+    if part.body_start == part.header_end:
+        return Untouched("malformed")  # no empty line: there is a header section and no body
+    encoding = _encoding(part)
+    body = _decoded(raw[part.body_start : part.body_end], encoding)
+    if body is None:
+        return Untouched("encoding")
+    codec = codec_of(part.parameters.get("charset", ""), body)
+    found = read(body, codec) if codec is not None else None
+    if found is None:
+        return Untouched("charset")
+    html, charset = found
+    return HtmlPart(part.start, part.header_end, part.body_start, part.body_end, charset, encoding, html)
+
+
+def _decoded(text: bytes, encoding: str) -> bytes | None:
+    """The body's octets; None for an encoding that is not known and for base64 that does not hold together."""
+    if encoding == "quoted-printable":
+        return quoted_printable.decode(text)
+    if encoding != "base64":
+        return text if encoding in ("7bit", "8bit", "binary") else None
+    letters = text.translate(None, _NO_BASE64).rstrip(b"=")
+    try:
+        body = base64.b64decode(letters + b"=" * (-len(letters) % 4))
+    except binascii.Error:
+        return None
+    return body if len(body) == len(letters) * 3 // 4 else None
+
+
+def _base64(body: bytes, old: bytes, line_end: bytes) -> bytes:
+    """Lines as long as the old ones, and the line ends that the old body closed with."""
+    width = max(4, min(76, max(map(len, old.split()), default=76)) // 4 * 4)
+    text = base64.b64encode(body)
+    return line_end.join(text[at : at + width] for at in range(0, len(text), width)) + old[len(old.rstrip(b"\r\n")) :]
+
+
+def _changes(part: HtmlPart, edits: Iterable[Edit]) -> list[Change]:
+    """The edits in octets; not true in a charset whose octets depend on those before."""
+    changes: list[Change] = []
+    position = offset = 0
+    for start, end, new in in_order(edits):
+        begin = offset + len(write(part.html[position:start], part.charset))
+        position, offset = end, begin + len(write(part.html[start:end], part.charset))
+        changes.append(Change(begin, offset, write(new, part.charset)))
+    return changes
+
+
+def _quoted_printable(text: bytes, changes: list[Change], new: bytes, line_end: bytes) -> bytes:
+    """The old text with its changed lines encoded again; all of it where that would not stand for the new octets."""
+    patched = quoted_printable.changed(text, changes, line_end)
+    if patched is not None and quoted_printable.decode(patched) == new and _longest_line(patched) <= MAX_LINE:
+        return patched
+    return quoted_printable.encode(new, line_end)
+
+
+def _may_travel_bare(old: bytes, new: bytes, encoding: str) -> bool:
+    return _longest_line(new) <= MAX_LINE and (encoding != "7bit" or new.isascii() or not old.isascii())
+
+
+def _longest_line(body: bytes) -> int:
+    return max(len(line.rstrip(b"\r")) for line in body.split(b"\n"))
+
+
+def _with_encoding(header: bytes, encoding: bytes, line_end: bytes) -> bytes:
+    """The header section with this Content-Transfer-Encoding in the place of its old one, or at its end."""
+    line = b"Content-Transfer-Encoding: " + encoding + line_end
+    old = first(list(fields(header, 0, len(header))), "content-transfer-encoding")
+    return header + line if old is None else header[: old.start] + line + header[old.end :]

@@ -1,0 +1,177 @@
+"""Who of the addressees will be tracked, and by which rule not: consent brought to a message."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from tracker.consent.ledger import Standing, standing_of
+from tracker.consent.preferences import operator_ceiling, preference
+from tracker.consent.rules import (
+    MEASURED,
+    CeilingError,
+    Decision,
+    Purpose,
+    decide,
+    forbidden_by,
+    jurisdiction_of,
+    rules_for,
+)
+from tracker.consent.tracking_facts import Person, Sender, Workspace, measured_by, senders_of, workspace
+from tracker.mail.addresses import Mailbox, domain_of, lookup_form
+from tracker.mail.recipient_mx import families, fill
+from tracker.models import Account, Delivery, Recipient, User
+from tracker.outbound.draft import Draft, SendError
+from tracker.outbound.host_health import host_problem
+from tracker.recipients import find_all
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+
+SOON = timedelta(minutes=15)
+"""Of mail that leaves later nobody can tell how the tracking host will be."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One addressee and what will happen to the copy."""
+
+    mailbox: Mailbox
+    role: str
+    recipient: Recipient | None
+    """None for somebody we never wrote to."""
+    opens: Decision
+    clicks: Decision
+    mx_family: str | None = None
+    """Where the recipient's domain gets its mail, as far as that is known."""
+    pack_version: str = ""
+    """Which version of the rules of the recipient's country was looked at."""
+
+
+def check_wishes(house: House, draft: Draft) -> None:
+    """Raises :class:`SendError` when the message asks for more than the operator allows: it is not quietly lowered."""
+    for field, purpose, wanted in (
+        ("track.opens", Purpose.OPENS, draft.track_opens),
+        ("track.links", Purpose.CLICKS, draft.track_links),
+    ):
+        try:
+            if wanted:
+                operator_ceiling(house).check_wish(purpose)
+        except CeilingError as error:
+            raise SendError(field, "above_ceiling", error.sentence) from None
+
+
+def plan_policy(
+    session: Session,
+    house: House,
+    user: User,
+    draft: Draft,
+    *,
+    account: Account | None = None,
+    untouched: str | None = None,
+) -> list[Planned]:
+    """The policy of every addressee, as it would be frozen now. ``untouched`` is why no copy can be changed, if so.
+
+    Raises :class:`tracker.outbound.draft.SendError` for an address that cannot be used.
+    """
+    everybody = draft.addressees()
+    known = find_all(session, [m.address for _, m in everybody])
+    exchangers = families(session, [m.address for _, m in everybody])
+    table = _Table(
+        rules=workspace(session, house),
+        standings=standing_of(session, [r.id for r in known.values() if r.id is not None]),
+        sender=Sender(user.role, measured_by(account)),
+        own=_own_addresses(session, user),
+        wanted=_wanted(user, draft),
+        message={
+            "measurable": bool(draft.html) or untouched is not None,
+            "recipients": len(everybody),
+            "host_healthy": _is_later(draft) or not host_problem(session),
+            "recipient_limit": preference(session, "recipient_limit"),
+        },
+        untouched=untouched,
+    )
+    planned = []
+    for role, mailbox in everybody:
+        form = lookup_form(mailbox.address)
+        recipient = known.get(form)
+        opens, clicks = (table.decide(purpose, form, recipient) for purpose in MEASURED)
+        mx_family = exchangers.get(domain_of(mailbox.address))
+        planned.append(Planned(mailbox, role, recipient, opens, clicks, mx_family, _version(form, recipient)))
+    return planned
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What is the same for all addressees of a message."""
+
+    rules: Workspace
+    standings: Mapping[int, Mapping[Purpose, Standing]]
+    sender: Sender
+    own: set[str]
+    wanted: Mapping[Purpose, bool]
+    message: Mapping[str, Any]
+    untouched: str | None
+
+    def decide(self, purpose: Purpose, form: str, recipient: Recipient | None) -> Decision:
+        standing = self.standings[recipient.id or 0][purpose] if recipient else Standing()
+        of_copy = {**self.message, "is_sender": form in self.own, "wanted": self.wanted[purpose]}
+        decision = decide(self.rules.facts(purpose, _person(form, recipient), standing, self.sender, **of_copy))
+        return Decision(on=False, rule=self.untouched) if decision.on and self.untouched else decision
+
+
+def _person(form: str, recipient: Recipient | None) -> Person:
+    if recipient is None:
+        return Person(domain_of(form))
+    paused = recipient.paused_at is not None
+    return Person(domain_of(form), recipient.jurisdiction, recipient.country, recipient.never_track, paused)
+
+
+def _version(form: str, recipient: Recipient | None) -> str:
+    """Which rules were looked at; empty where the country has none of its own."""
+    person = _person(form, recipient)
+    rules = rules_for(jurisdiction_of(person.declared, person.country, person.domain).code, now().date())
+    return rules.version if rules else ""
+
+
+def _wanted(user: User, draft: Draft) -> Mapping[Purpose, bool]:
+    opens = user.track_opens if draft.track_opens is None else draft.track_opens
+    links = user.track_links if draft.track_links is None else draft.track_links
+    return {Purpose.OPENS: opens, Purpose.CLICKS: links}
+
+
+def _is_later(draft: Draft) -> bool:
+    """Mail for later is not judged by how the tracking host is now; it is looked at again when it leaves."""
+    return draft.send_at is not None and draft.send_at > now() + SOON
+
+
+def _own_addresses(session: Session, user: User) -> set[str]:
+    accounts = session.exec(select(Account.address).where(Account.user_id == user.id))
+    return {lookup_form(address) for address in accounts} | {user.email}
+
+
+def tighten(session: Session, house: House, deliveries: Sequence[Delivery]) -> None:
+    """Checks queued copies against consent as it is now: what was allowed may have been forbidden since, never the reverse.
+
+    Where their mail goes is noted with it: the judge asks for it.
+    """
+    fill(session, deliveries)
+    rules, unwell = workspace(session, house), bool(host_problem(session))
+    senders = senders_of(session, {delivery.message_id for delivery in deliveries})
+    recipients = {
+        r.id: r
+        for r in session.exec(select(Recipient).where(col(Recipient.id).in_([d.recipient_id for d in deliveries])))
+    }
+    standings = standing_of(session, [id_ for id_ in recipients if id_ is not None])
+    for delivery in deliveries:
+        recipient = recipients[delivery.recipient_id]
+        for purpose in MEASURED:
+            standing, sender = standings[delivery.recipient_id][purpose], senders[delivery.message_id]
+            facts = rules.facts(purpose, _person(recipient.lookup, recipient), standing, sender)
+            if getattr(delivery, f"{purpose}_on") and (
+                rule := forbidden_by(facts) or ("host_unhealthy" if unwell else None)
+            ):
+                setattr(delivery, f"{purpose}_on", False)
+                setattr(delivery, f"{purpose}_rule", rule)
+        session.add(delivery)

@@ -1,0 +1,1 @@
+"""What receivers see of a sending domain: SPF, DKIM, DMARC."""

@@ -1,0 +1,71 @@
+"""The records of a sending domain, looked up live: all at once, and never for longer than somebody waits for a page."""
+
+import logging
+import time
+
+from dns.exception import DNSException
+from dns.rdtypes.ANY.TXT import TXT
+from dns.resolver import NXDOMAIN, NoAnswer, NoResolverConfiguration
+
+from tracker.mail.addresses import domain_of
+from tracker.mail.recipient_mx import is_never_asked, resolver
+from tracker.models import Account
+from tracker.outbound.sending_domain.advice import Advice, Found, advise, find, is_providers_own
+from tracker.outbound.sending_domain.dmarc import Dmarc
+from tracker.outbound.sending_domain.sending_services import sending_of
+from tracker.outbound.sending_domain.spf import Fetch, Records, Spf
+from tracker.runtime.context import House
+from tracker.runtime.sentences import Sentence
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 6.0
+"""Seconds for everything together; what is not known then counts as not answered."""
+LONGEST = 4096
+
+
+def advice_for(house: House, account: Account) -> list[Advice]:
+    """What to tell about the domain of an account. Never raises; takes some seconds at the most."""
+    domain, service = domain_of(account.address), sending_of(account.preset)
+    if is_providers_own(domain):
+        return advise(domain, service, Found(Spf(), Dmarc("none"), domain), account.address)
+    if is_never_asked(house, domain):
+        text = Sentence("%(domain)s is not a name of the public internet; nothing was looked up.", domain=domain)
+        return [Advice("SPF, DKIM, DMARC", "unknown", text)]
+    return advise(domain, service, find(domain, service, fetcher(house)), account.address)
+
+
+def fetcher(house: House) -> Fetch:
+    """Asks DNS, each question once, until :data:`PATIENCE` is over."""
+    deadline = time.monotonic() + PATIENCE
+    known: dict[tuple[str, str], Records] = {}
+
+    def fetch(name: str, kind: str) -> Records:
+        key = name.lower(), kind
+        if key not in known:
+            known[key] = _ask(house, name, kind, deadline - time.monotonic())
+        return known[key]
+
+    return fetch
+
+
+def _ask(house: House, name: str, kind: str, left: float) -> Records:
+    if left <= 0:
+        return Records(problem="no_answer")
+    try:
+        asking = resolver(house)
+        asking.lifetime = min(asking.lifetime, left)
+        answer = asking.resolve(f"{name}.", kind, search=False)
+    except (NXDOMAIN, NoAnswer):
+        return Records(problem="none")
+    except (DNSException, NoResolverConfiguration, OSError, ValueError) as error:
+        log.info("%s of %s could not be looked up (%s)", kind, name, type(error).__name__)
+        return Records(problem="no_answer")
+    return Records(tuple(_text(record) for record in answer))
+
+
+def _text(record: object) -> str:
+    """Whatever stands there: a TXT record's strings put together (RFC 7208 section 3.3), anything else as it is written."""
+    if isinstance(record, TXT):
+        return b"".join(record.strings).decode("ascii", "replace")[:LONGEST]
+    return str(record)[:LONGEST]

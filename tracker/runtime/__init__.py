@@ -1,0 +1,1 @@
+"""What everything else stands on: settings, database, keys, leases, wake-ups, language."""

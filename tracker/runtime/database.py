@@ -1,0 +1,306 @@
+"""The main database: engine, the one scope that commits, migrations."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, DateTime, Engine, Table, Text, TypeDecorator, UpdateBase, create_engine, event, text
+from sqlmodel import Session, SQLModel
+
+from tracker.runtime.sentences import restored, stored
+from tracker.runtime.settings import Settings
+from tracker.runtime.wakeup import CHANNEL, WakeUps
+
+# Constraints get names that are the same everywhere, so that migrations can speak of them.
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+BUSY_SECONDS = 15
+"""How long a writer waits for the other writers of an SQLite file."""
+_LOOK_AGAIN = 0.002
+SMALL_PAGES = 100_000
+"""Pages of a file (of 4 KB) that is small enough to be written anew while others wait."""
+_MIGRATION_LOCK = 7_140_042  # any number, the same in every process of ours
+
+
+_NOTIFY = text("SELECT pg_notify(:channel, :message)")
+WATCHED = frozenset(
+    {
+        *("account", "consent_entry", "delivery", "domain_profile", "event", "feed_item", "hit_aside", "hit_evidence"),
+        *("credential", "mailbox", "mailbox_listening", "mailbox_problem", "message", "notice", "scanner_proof"),
+        *("tracking_pause", "user_account"),
+    }
+)
+"""The tables whose changes somebody waits for; of the others nobody is told."""
+
+
+class NewerDatabase(Exception):
+    """The database belongs to a newer version of Inkling."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database was migrated by a newer version of Inkling. Install that version, or a backup from before."
+        )
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point of time. Aware UTC in Python; naive UTC in SQLite, ``timestamptz`` in PostgreSQL."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive time cannot be stored; give it a zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        """SQLite's text is read in one step: times are a tenth of everything that a page or a batch reads."""
+        return _time_of_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _time_of_text(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(f"{text}+00:00")
+
+
+class SentenceText(TypeDecorator[str]):
+    """A text column that keeps a :class:`tracker.runtime.sentences.Sentence` whole: JSON in the database, a Sentence in Python."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else stored(value)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else restored(value)
+
+
+class Database:
+    """One engine and its scopes. Safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.is_sqlite = settings.is_sqlite
+        if self.is_sqlite:
+            settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.engine = _engine(settings.database_url)
+        event.listen(self.engine, "before_execute", self._note_write)
+        listened = self.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self.wakeups = WakeUps(settings.data_dir, None if self.is_sqlite else listened)
+        self._written = threading.local()
+        self.info: dict[Any, Any] = {"written": self.note_written}
+        """What every session carries along."""
+        self._reading = self.engine.execution_options(inkling_reads=True, postgresql_readonly=True)
+
+    @contextmanager
+    def session_scope(self) -> Iterator[Session]:
+        """A session that commits when the block ends and rolls back when it raises. Everything that writes goes through here.
+
+        After the commit everybody is woken who waits for changes of the tables that were written.
+        """
+        outer, tables = getattr(self._written, "tables", None), set[str]()
+        self._written.tables = tables
+        try:
+            with Session(self.engine, expire_on_commit=False, info=self.info) as session:
+                yield session
+                session.flush()
+                if tables and not self.is_sqlite:
+                    message = self.wakeups.message(tables)
+                    session.execute(_NOTIFY, {"channel": CHANNEL, "message": message})
+                session.commit()
+        finally:
+            self._written.tables = outer
+        if tables:
+            self.wakeups.changed(tables)
+            if self.is_sqlite:
+                self.wakeups.tell_folder(tables)
+
+    def _note_write(self, _connection: Connection, statement: object, *_: object) -> None:
+        if isinstance(statement, UpdateBase):
+            self.note_written(getattr(statement.table, "name", ""))
+
+    def note_written(self, table: str) -> None:
+        """The transaction of this thread writes a table in a way that SQLAlchemy does not see."""
+        tables: set[str] | None = getattr(self._written, "tables", None)
+        if tables is not None and table in WATCHED:
+            tables.add(table)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that only reads: on SQLite it takes no write lock and sees one consistent state. Writing raises an error."""
+        with Session(self._reading, expire_on_commit=False, autoflush=False, info=self.info) as session:
+            yield session
+
+    def forget_deleted(self) -> None:
+        """Takes what was deleted out of SQLite's write-ahead file, where it stands until it is written over by chance.
+
+        (In the database file itself deleted rows are overwritten at once. PostgreSQL does its own vacuuming.) When somebody
+        reads just then, what is left waits for the next call.
+        """
+        if self.is_sqlite:
+            with self.engine.connect() as connection:
+                raw: Any = connection.connection.driver_connection
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def learn(self, *tables: Table) -> None:
+        """Tells PostgreSQL's planner how large tables have become that grew many times over in a moment; it would find out by
+        itself a minute later. SQLite plans by its rules, whatever the size."""
+        if not self.is_sqlite:
+            with self.engine.connect() as connection, connection.begin():
+                connection.exec_driver_sql(f"ANALYZE {', '.join(table.name for table in tables)}")
+
+    def migrate(self) -> None:
+        """Brings the database to the newest revision. Safe when several processes do it at once.
+
+        Raises :class:`NewerDatabase`.
+        """
+        from tracker.runtime.revisions import upgrade
+
+        with self.migrating() as connection:
+            if self._is_newer(connection):
+                raise NewerDatabase
+            upgrade(connection)
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """A transaction that nobody else migrates in, and in which SQLite tables may be made anew."""
+        with self.engine.connect() as connection, self._foreign_keys_aside(connection), connection.begin():
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            yield connection
+            if self.is_sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()):
+                raise RuntimeError(f"the migration would leave rows that refer to nothing: {broken[:5]}")
+
+    @contextmanager
+    def _foreign_keys_aside(self, connection: Connection) -> Iterator[None]:
+        # SQLite changes a table by making it anew; with foreign keys on, dropping the old one would delete what refers to it.
+        # The pragma does nothing inside a transaction, so it goes to the driver before one begins.
+        raw: Any = connection.connection.driver_connection
+        if not self.is_sqlite:
+            yield
+            return
+        raw.execute("PRAGMA foreign_keys=OFF")
+        try:
+            yield
+        finally:
+            raw.execute("PRAGMA foreign_keys=ON")
+
+    def revision(self) -> tuple[str | None, str | None]:
+        """The revision of the database and the newest one we know."""
+        from tracker.runtime.revisions import newest_revision, revision_of
+
+        with self._reading.connect() as connection:
+            return revision_of(connection), newest_revision()
+
+    def is_current(self) -> bool:
+        here, newest = self.revision()
+        return here == newest
+
+    def is_newer(self) -> bool:
+        """Whether a newer version of Inkling has migrated this database: to a revision we never heard of."""
+        with self._reading.connect() as connection:
+            return self._is_newer(connection)
+
+    def _is_newer(self, connection: Connection) -> bool:
+        from tracker.runtime.revisions import is_known, revision_of
+
+        here = revision_of(connection)
+        return here is not None and not is_known(here)
+
+    def scrub(self) -> None:
+        """Makes sure that what was deleted is not left in the file's free space. (PostgreSQL's own vacuum sees to its rows.)"""
+        if not self.is_sqlite:
+            return
+        with self.engine.connect() as connection:
+            raw: Any = connection.connection.driver_connection
+            if raw.execute("PRAGMA page_count").fetchone()[0] < SMALL_PAGES:
+                raw.execute("VACUUM")
+        self.forget_deleted()
+
+    def close(self) -> None:
+        self.wakeups.close()
+        self.engine.dispose()
+
+
+def now() -> datetime:
+    """This moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver's own transaction handling commits before DDL; ours must not.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    _use_wal(cursor)
+    cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """A new file is told once. While another process is telling it the same, SQLite fails at once instead of waiting."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that begins as a reader and writes later fails at once when another wrote in between; so writers lock first.
+    reads = connection.get_execution_options().get("inkling_reads", False)
+    raw: Any = connection.connection.driver_connection
+    raw.execute(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
+    if reads:
+        raw.execute("BEGIN")
+        return
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        _take_turn(raw)
+        if not raw.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # what is wrong is told in SQLAlchemy's terms
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={round(BUSY_SECONDS * 1000)}")
+
+
+def _take_turn(raw: Any) -> None:
+    """Begins as soon as no other writer is there, or not at all.
+
+    SQLite's own waiting sleeps longer every time, up to a tenth of a second, while one writer after the other slips in.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                return
+            time.sleep(_LOOK_AGAIN)

@@ -1,0 +1,257 @@
+"""``/accounts``: sending identities and their connection test. Secrets go in and never come out."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlmodel import Session
+from starlette.responses import Response
+
+from tracker.mail.addresses import domain_of
+from tracker.mail.fields import Shape
+from tracker.models import Account
+from tracker.models.ownership import owned, owned_rows
+from tracker.outbound.account_check import check_account
+from tracker.outbound.account_input import AccountChange, NewAccount
+from tracker.outbound.accounts import change_account, create_account, remove_account
+from tracker.outbound.self_test import TEST_ID, has_arrived, read_test, send_test
+from tracker.outbound.sending_domain.advice import Advice
+from tracker.outbound.sending_domain.records import advice_for
+from tracker.outbound.sending_domain.sending_services import link_rewriter
+from tracker.runtime.database import now
+from tracker.web.api.call import Call, Caller
+from tracker.web.api.door import router
+from tracker.web.api.errors import not_found
+from tracker.web.api.idempotency import once, replayed
+from tracker.web.api.paging import Listing, PageQuery, page
+from tracker.web.http.throttle import connection_tests, domain_look_ups, test_mail_look_ups, test_mails
+
+accounts = router("Accounts")
+_MADE = {"id", "smtp", "imap", "signed_in", "rewrites_links"}
+
+
+class ServerShape(Shape):
+    """A mail server. ``secret_set`` says whether a secret is stored; the secret itself is never shown."""
+
+    host: str
+    port: int
+    security: str
+    login: str
+    secret_set: bool
+
+
+class AccountShape(Shape):
+    """A sending identity. ``state`` is unchecked, works, broken or needs_sign_in, with the reason in ``state_detail``.
+
+    ``signed_in``: it uses no passwords but a sign-in at the provider, made in the browser."""
+
+    id: str
+    name: str
+    address: str
+    preset: str
+    smtp: ServerShape
+    imap: ServerShape | None
+    signed_in: bool
+    files_own_copy: bool
+    replaces_copy: bool
+    per_minute: int | None
+    per_day: int | None
+    measure_opens: bool
+    measure_clicks: bool
+    """Whether mail from this account may be measured at all, whatever its messages ask for."""
+    rewrites_links: str | None
+    """The service, where it may put links of its own into what it sends: switch that off there."""
+    sent_folder: str | None
+    confirmed_at: datetime | None
+    state: str
+    state_detail: str
+    checked_at: datetime | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, account: Account) -> "AccountShape":
+        return cls(
+            id=account.public_id,
+            smtp=_smtp(account),
+            imap=_imap(account),
+            signed_in=account.oauth_grant_id is not None,
+            rewrites_links=link_rewriter(account.smtp_host),
+            **account.model_dump(include=set(cls.model_fields) - _MADE),
+        )
+
+
+class CheckShape(AccountShape):
+    """The account after its test, and how the test of each server went."""
+
+    smtp_ok: bool
+    smtp_text: str
+    imap_ok: bool | None
+    imap_text: str
+
+
+def _smtp(account: Account) -> ServerShape:
+    return ServerShape(
+        host=account.smtp_host,
+        port=account.smtp_port,
+        security=account.smtp_security,
+        login=account.smtp_login,
+        secret_set=account.smtp_secret is not None,
+    )
+
+
+def _imap(account: Account) -> ServerShape | None:
+    if not account.imap_host:
+        return None
+    return ServerShape(
+        host=account.imap_host,
+        port=account.imap_port or 993,
+        security=account.imap_security or "tls",
+        login=account.imap_login or "",
+        secret_set=account.imap_secret is not None,
+    )
+
+
+@accounts.get("/accounts", response_model=Listing[AccountShape])
+def list_accounts(call: Caller, paged: PageQuery) -> Listing[AccountShape]:
+    """My accounts, the oldest first: that one is used when a message names none."""
+    with call.reading() as session:
+        rows, after = page(session, owned_rows(Account, call.user), Account, paged, newest_first=False)
+        return Listing(items=[AccountShape.of(row) for row in rows], next=after)
+
+
+@accounts.post("/accounts", response_model=AccountShape, status_code=201)
+def post_account(call: Caller, new: NewAccount) -> Response:
+    """Adds an account. Test it with ``POST /accounts/{id}/check``."""
+    return once(call, lambda session: AccountShape.of(create_account(call.house, session, call.user, new)), status=201)
+
+
+@accounts.get("/accounts/{id}", response_model=AccountShape)
+def get_account(call: Caller, id: str) -> AccountShape:
+    """One account."""
+    return AccountShape.of(_own(call, id))
+
+
+@accounts.patch("/accounts/{id}", response_model=AccountShape)
+def patch_account(call: Caller, id: str, change: AccountChange) -> Response:
+    """Changes what is given. Another host or login without its secret clears the stored one; another address must be
+    confirmed again."""
+
+    def work(session: Session) -> AccountShape:
+        account = owned(session, Account, call.user, id)
+        change_account(call.house, session, account, change)
+        return AccountShape.of(account)
+
+    return once(call, work)
+
+
+@accounts.delete("/accounts/{id}", status_code=204, response_class=Response)
+def delete_account(call: Caller, id: str) -> Response:
+    """Removes the account and forgets its secrets. What was sent from it stays."""
+    return once(
+        call,
+        lambda session: remove_account(call.house, session, owned(session, Account, call.user, id)),
+        status=204,
+    )
+
+
+@accounts.post("/accounts/{id}/check", response_model=CheckShape)
+def post_account_check(call: Caller, id: str) -> Response:
+    """Signs in to the account’s servers and says how that went. May take a minute when a server does not answer."""
+    if (first := replayed(call)) is not None:
+        return first
+    account = _own(call, id)
+    assert account.id is not None
+    connection_tests.take(call.user)
+    result = check_account(call.house, account.id)
+
+    def work(session: Session) -> CheckShape:
+        checked = AccountShape.of(owned(session, Account, call.user, id))
+        return CheckShape(
+            **dict(checked),
+            smtp_ok=result.smtp_ok,
+            smtp_text=result.smtp_text,
+            imap_ok=result.imap_ok,
+            imap_text=result.imap_text,
+        )
+
+    return once(call, work)
+
+
+class PublishShape(Shape):
+    """A DNS record to publish."""
+
+    name: str
+    type: str
+    value: str
+
+
+class AdviceShape(Shape):
+    """One finding about the domain: ``grade`` is good, warn, bad or unknown."""
+
+    topic: str
+    grade: str
+    text: str
+    publish: list[PublishShape]
+
+
+class DomainShape(Shape):
+    """What receivers see of the account’s domain."""
+
+    domain: str
+    looked_up_at: datetime
+    advice: list[AdviceShape]
+
+
+@accounts.get("/accounts/{id}/domain", response_model=DomainShape)
+def get_account_domain(call: Caller, id: str) -> DomainShape:
+    """SPF, DKIM and DMARC of the account’s domain, looked up now, with what to publish. Takes some seconds at the most."""
+    account = _own(call, id)
+    domain_look_ups.take(call.user)
+    advice = _shapes(advice_for(call.house, account))
+    return DomainShape(domain=domain_of(account.address), looked_up_at=now(), advice=advice)
+
+
+class TestMailShape(Shape):
+    """A test from the account to itself: its ``id``, whether it has arrived, and what it tells."""
+
+    id: str
+    arrived: bool
+    advice: list[AdviceShape]
+
+
+@accounts.post("/accounts/{id}/test-mail", response_model=TestMailShape, status_code=202)
+def post_account_test_mail(call: Caller, id: str) -> Response:
+    """Sends a test from the account to itself. Read what became of it with ``GET …/test-mail/{test}``; that needs IMAP."""
+    if (first := replayed(call)) is not None:
+        return first
+    account = _own(call, id)
+    test_mails.take(call.user)
+    test_id = send_test(call.house, account)
+    return once(call, lambda _session: TestMailShape(id=test_id, arrived=False, advice=[]), status=202)
+
+
+@accounts.get("/accounts/{id}/test-mail/{test}", response_model=TestMailShape)
+def get_account_test_mail(call: Caller, id: str, test: str) -> TestMailShape:
+    """What the mailbox holds of the test: are links as they were written, is there a pixel, what does the receiver say."""
+    account = _own(call, id)
+    if not TEST_ID.fullmatch(test):
+        raise not_found("There is no such test.")
+    test_mail_look_ups.take(call.user)
+    found = read_test(call.house, account, test)
+    return TestMailShape(id=test, arrived=has_arrived(found), advice=_shapes(found))
+
+
+def _shapes(found: Iterable[Advice]) -> list[AdviceShape]:
+    return [
+        AdviceShape(
+            topic=one.topic,
+            grade=one.grade,
+            text=one.text,
+            publish=[PublishShape(name=r.name, type=r.type, value=r.value) for r in one.publish],
+        )
+        for one in found
+    ]
+
+
+def _own(call: Call, id: str) -> Account:
+    with call.reading() as session:
+        return owned(session, Account, call.user, id)

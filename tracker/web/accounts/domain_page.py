@@ -1,0 +1,46 @@
+"""What receivers see of a sending domain: SPF, DKIM and DMARC, looked up when somebody asks."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.locale import gettext as _
+from tracker.locale import said
+from tracker.mail.addresses import domain_of
+from tracker.models import User
+from tracker.outbound.sending_domain.records import advice_for
+from tracker.runtime.sentences import ActionError
+from tracker.web.accounts.pages import HERE, own_account
+from tracker.web.http.routes import page
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.throttle import domain_look_ups
+
+
+@page
+def domain(request: Request, user: User) -> Response:
+    account = own_account(request, user)
+    try:
+        domain_look_ups.take(user)
+    except ActionError as error:
+        return redirect(f"{HERE}/{account.public_id}", said(error), kind="problem")
+    context = {
+        "account": account,
+        "domain": domain_of(account.address),
+        "advice": advice_for(house(request), account),
+        "grades": grades(),
+    }
+    part = "part" in request.query_params
+    return render(request, "_settings_domain.html" if part else "settings_domain.html", context)
+
+
+def grades() -> dict[str, tuple[str, str]]:
+    """The grades of advice: the word for people, and the tone of its badge."""
+    return {
+        "good": (_("fine"), "good"),
+        "warn": (_("could be better"), "warn"),
+        "bad": (_("wrong"), "bad"),
+        "unknown": (_("not known"), ""),
+    }
+
+
+routes = [Route(f"{HERE}/{{id}}/domain", domain)]

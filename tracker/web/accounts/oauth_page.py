@@ -1,0 +1,175 @@
+"""Signing in at Google or Microsoft: the way there and the way back. What for is the affair of who registered a purpose.
+
+purpose("account", finish=…, back=…)         when the module of those pages is loaded
+<form method="post" action="/settings/oauth/google"> purpose, subject
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from secrets import token_urlsafe
+
+from sqlmodel import col, delete, select
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.locale import gettext as _
+from tracker.locale import said
+from tracker.mail.oauth import OAuthError, exchange
+from tracker.mail.oauth_providers import PROVIDERS, Granted, Provider, authorisation_url, configured
+from tracker.models import OAuthAttempt, User
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.keyring import new_token, token_digest
+from tracker.runtime.sentences import ActionError
+from tracker.web.http.forms import text
+from tracker.web.http.routes import action, page
+from tracker.web.http.sessions import COOKIE
+from tracker.web.http.templating import house, redirect, render
+
+HERE = "/settings/oauth"
+SPAN = timedelta(minutes=15)
+"""How long a person may take at the provider."""
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """``finish`` takes over what was granted and may raise :class:`OAuthError`; ``back`` is the page of a subject (empty: a
+    new one); ``owned`` says whether the subject is this person's, and what address to propose; it raises 404 otherwise."""
+
+    finish: Callable[[Request, User, Provider, Granted, str], Response]
+    back: Callable[[str], str]
+    owned: Callable[[Request, User, str], str]
+
+
+_purposes: dict[str, Purpose] = {}
+
+
+def purpose(
+    name: str,
+    *,
+    finish: Callable[[Request, User, Provider, Granted, str], Response],
+    back: Callable[[str], str],
+    owned: Callable[[Request, User, str], str],
+) -> None:
+    """Registers what a sign-in may be for."""
+    _purposes[name] = Purpose(finish, back, owned)
+
+
+def callback_url(house: House, provider: Provider) -> str:
+    """One address per provider, so that one's answer cannot pass for the other's (RFC 9207 names the attack)."""
+    return f"{house.settings.base_url}{HERE}/{provider.key}/callback"
+
+
+@action
+def go(request: Request, user: User, form: FormData) -> Response:
+    """Remembers the attempt and leads the person to the provider. By a page, not a redirect: browsers hold a form's redirects
+    to our Content-Security-Policy, wherever the provider may send people on."""
+    here, provider = house(request), _provider(request)
+    wanted, subject = text(form, "purpose"), text(form, "subject", 16)
+    if wanted not in _purposes:
+        raise HTTPException(404)
+    hint = _purposes[wanted].owned(request, user, subject)
+    state, verifier = new_token(), token_urlsafe(64)
+    assert user.id is not None
+    attempt = OAuthAttempt(
+        state_digest=token_digest(state), user_id=user.id, visit_digest=_visit(request), provider=provider.key,
+        verifier=b"", purpose=wanted, subject=subject, expires_at=now() + SPAN,
+    )  # fmt: skip
+    _remember(here, attempt, verifier)
+    url = authorisation_url(
+        provider,
+        here.settings.oauth_clients[provider.key],
+        redirect_uri=callback_url(here, provider),
+        state=state,
+        verifier=verifier,
+        hint=hint,
+    )
+    response = render(request, "settings_oauth.html", {"provider": provider, "url": url})
+    response.headers["Refresh"] = f"0; url={url}"
+    return response
+
+
+@page
+def come_back(request: Request, user: User) -> Response:
+    """The provider's answer. A GET that changes something, as the protocol has it: good once, on the visit that asked."""
+    here, provider = house(request), _provider(request)
+    attempt = _take(here, request, user, provider)
+    if attempt is None:
+        gone = _("This sign-in has lapsed or was used already. Nothing was changed; start again.")
+        return redirect("/settings/accounts", gone, kind="problem")
+    found = _purposes[attempt.purpose]
+    try:
+        granted = exchange(
+            here, provider, code=_code(request, provider), verifier=_verifier(here, attempt),
+            redirect_uri=callback_url(here, provider),
+        )  # fmt: skip
+        return found.finish(request, user, provider, granted, attempt.subject)
+    except _Refused as refused:
+        return redirect(found.back(attempt.subject), str(refused), kind="problem")
+    except (OAuthError, ActionError) as error:
+        return redirect(found.back(attempt.subject), said(error), kind="problem")
+
+
+class _Refused(Exception):
+    """The provider, or the person there, said no."""
+
+
+def _code(request: Request, provider: Provider) -> str:
+    error, code = request.query_params.get("error", ""), request.query_params.get("code", "")
+    if error == "access_denied":
+        raise _Refused(
+            _("You did not let Inkling in at %(provider)s. Nothing was changed.") % {"provider": provider.name}
+        )
+    if error or not 0 < len(code) <= 4096:
+        words = {"provider": provider.name, "error": error[:100] or "no code"}
+        raise _Refused(_("%(provider)s broke the sign-in off (%(error)s). Nothing was changed.") % words)
+    return code
+
+
+def _provider(request: Request) -> Provider:
+    found = PROVIDERS.get(request.path_params["provider"])
+    if found is None or found not in configured(house(request).settings):
+        raise HTTPException(404)
+    return found
+
+
+def _visit(request: Request) -> str:
+    return token_digest(request.cookies.get(COOKIE, ""))
+
+
+def _remember(here: House, attempt: OAuthAttempt, verifier: str) -> None:
+    attempt.verifier = here.ring.encrypt(verifier.encode(), _record(attempt))
+    with here.database.session_scope() as session:
+        session.exec(delete(OAuthAttempt).where(col(OAuthAttempt.expires_at) < now()))
+        session.add(attempt)
+
+
+def _take(here: House, request: Request, user: User, provider: Provider) -> OAuthAttempt | None:
+    """The attempt of this state, which is gone from now on; None unless it is this person's, of this visit and provider."""
+    digest = token_digest(request.query_params.get("state", "")[:200])
+    with here.database.session_scope() as session:
+        attempt = session.exec(select(OAuthAttempt).where(OAuthAttempt.state_digest == digest)).first()
+        if attempt is None:
+            return None
+        session.expunge(attempt)
+        once = session.exec(delete(OAuthAttempt).where(col(OAuthAttempt.state_digest) == digest)).rowcount == 1
+    fits = (attempt.user_id, attempt.visit_digest, attempt.provider) == (user.id, _visit(request), provider.key)
+    return attempt if once and fits and attempt.expires_at > now() and attempt.purpose in _purposes else None
+
+
+def _verifier(here: House, attempt: OAuthAttempt) -> str:
+    return here.ring.decrypt(attempt.verifier, _record(attempt)).decode()
+
+
+def _record(attempt: OAuthAttempt) -> str:
+    return f"oauth-attempt:{attempt.state_digest}"
+
+
+routes = [
+    Route(f"{HERE}/{{provider}}", go, methods=["POST"]),
+    Route(f"{HERE}/{{provider}}/callback", come_back),
+]

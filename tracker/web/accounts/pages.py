@@ -1,0 +1,259 @@
+"""Sending accounts: add, change, test, confirm, remove."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.locale import gettext as _
+from tracker.locale import said
+from tracker.mail.oauth_providers import Granted, Provider, configured
+from tracker.mail.services import PRESETS
+from tracker.models import Account, OAuthGrant, User
+from tracker.models.ownership import owned
+from tracker.outbound.account_check import check_account
+from tracker.outbound.account_input import AccountChange, NewAccount
+from tracker.outbound.accounts import accounts_of, change_account, create_account, remove_account, sign_in_account
+from tracker.outbound.address_code import confirm_account, send_code
+from tracker.outbound.host_health import host_problem
+from tracker.outbound.sending_domain.sending_services import link_rewriter
+from tracker.runtime.sentences import ActionError, Sentence
+from tracker.web.accounts import oauth_page
+from tracker.web.http.forms import Schema, Wrong, parse, text, wrong_of
+from tracker.web.http.routes import action, page
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.throttle import attempt, connection_tests
+
+HERE = "/settings/accounts"
+_PORT = Sentence("The port must be a number from 1 to 65535, such as 587 or 993.")
+_CHOOSE = Sentence("Choose one of the list.")
+_SENTENCES = {
+    "address": Sentence("This is not an e-mail address. Write it like anna@example.com."),
+    **{f"{kind}.port": _PORT for kind in ("smtp", "imap")},
+    **{f"{kind}.security": _CHOOSE for kind in ("smtp", "imap")},
+    "per_minute": Sentence(
+        "Use a whole number up to %(most)d; 0 for no limit, empty for what the service takes.", most=1000
+    ),
+    "per_day": Sentence(
+        "Use a whole number up to %(most)d; 0 for no limit, empty for what the service takes.", most=100_000
+    ),
+}
+
+
+@page
+def accounts(request: Request, user: User) -> Response:
+    with house(request).database.reading() as session:
+        context = {
+            "accounts": accounts_of(session, user),
+            "presets": PRESETS,
+            "host_problem": host_problem(session),
+        }
+        return render(request, "settings_accounts.html", context)
+
+
+@page
+def new(request: Request, _user: User) -> Response:
+    return _form(request, None, _texts(None), {})
+
+
+@page
+def edit(request: Request, user: User) -> Response:
+    account = own_account(request, user)
+    return _form(request, account, _texts(account), {})
+
+
+@action
+def add(request: Request, user: User, form: FormData) -> Response:
+    try:
+        new = _parse(NewAccount, form)
+        with house(request).database.session_scope() as session:
+            account = create_account(house(request), session, user, new)
+    except ActionError as error:
+        return _form(request, None, _typed(form), wrong_of(error), 422)
+    return _tested(request, user, account)
+
+
+@action
+def save(request: Request, user: User, form: FormData) -> Response:
+    account = own_account(request, user)
+    try:
+        change = _parse(AccountChange, form)
+        with house(request).database.session_scope() as session:
+            account = owned(session, Account, user, account.public_id)
+            change_account(house(request), session, account, change)
+    except ActionError as error:
+        return _form(request, own_account(request, user), _typed(form), wrong_of(error), 422)
+    return _tested(request, user, account)
+
+
+@action
+def check(request: Request, user: User, _form: FormData) -> Response:
+    return _tested(request, user, own_account(request, user))
+
+
+@action
+def ask_code(request: Request, user: User, _form: FormData) -> Response:
+    """Sends the code that proves the address; the page then asks for it."""
+    account = own_account(request, user)
+    here = f"{HERE}/{account.public_id}"
+    try:
+        connection_tests.take(user)
+        send_code(house(request), account)
+    except ActionError as error:
+        return redirect(here, said(error), kind="problem")
+    return redirect(
+        f"{here}?code=sent#confirm", _("A code is on its way to %(address)s.") % {"address": account.address}
+    )
+
+
+@action
+def confirm(request: Request, user: User, form: FormData) -> Response:
+    here, account = house(request), own_account(request, user)
+    back = f"{HERE}/{account.public_id}?code=sent#confirm"
+    try:
+        attempt(here, request, f"code of {account.public_id}")
+        with here.database.session_scope() as session:
+            account = owned(session, Account, user, account.public_id)
+            confirm_account(here, session, account, text(form, "code"))
+    except ActionError as error:
+        return redirect(back, said(error), kind="problem")
+    return redirect(HERE, _("%(address)s is confirmed as yours.") % {"address": account.address})
+
+
+@action
+def remove(request: Request, user: User, _form: FormData) -> Response:
+    account = own_account(request, user)
+    try:
+        with house(request).database.session_scope() as session:
+            remove_account(house(request), session, owned(session, Account, user, account.public_id))
+    except ActionError as error:
+        return redirect(HERE, said(error), kind="problem")
+    return redirect(HERE, _("%(address)s is removed, and its passwords are forgotten.") % {"address": account.address})
+
+
+def take_grant(request: Request, user: User, provider: Provider, granted: Granted, subject: str) -> Response:
+    """After a sign-in at a provider: the account (a new one when ``subject`` is empty) uses it from now on."""
+    here = house(request)
+    with here.database.session_scope() as session:
+        account = owned(session, Account, user, subject) if subject else None
+        account = sign_in_account(here, session, user, provider, granted, account)
+    return _tested(request, user, account)
+
+
+def _proposed_login(request: Request, user: User, subject: str) -> str:
+    return own_account(request, user, subject).address if subject else ""
+
+
+oauth_page.purpose(
+    "account",
+    finish=take_grant,
+    back=lambda subject: f"{HERE}/{subject or 'new'}",
+    owned=_proposed_login,
+)
+
+
+def own_account(request: Request, user: User, public_id: str = "") -> Account:
+    """The account of the address (or the one with ``public_id``). Raises :class:`ActionError` ``not_found``."""
+    with house(request).database.reading() as session:
+        return owned(session, Account, user, public_id or request.path_params["id"])
+
+
+def _tested(request: Request, user: User, account: Account) -> Response:
+    """Signs in to the servers and says how that went: on the list when it works, else where it can be mended."""
+    assert account.id is not None
+    try:
+        connection_tests.take(user)
+    except ActionError as error:
+        return redirect(HERE, _("Saved, but not tested. %(reason)s") % {"reason": said(error)}, kind="problem")
+    result = check_account(house(request), account.id)
+    if result.ok:
+        facts = said(result.imap_text) if result.imap_ok else ""
+        return redirect(HERE, _("%(address)s works. %(facts)s") % {"address": account.address, "facts": facts})
+    return redirect(
+        f"{HERE}/{account.public_id}", _("Saved, but it does not work yet. See below what is wrong."), kind="problem"
+    )
+
+
+def _parse(schema: type[Schema], form: FormData) -> Schema:
+    """A known service has its own servers, whatever was typed before it was chosen, and may file no copy to be replaced."""
+    values: dict[str, Any] = {**form, "imap": form.get("imap") or None}
+    preset = PRESETS.get(text(form, "preset"), PRESETS["other"])
+    if preset.smtp_host:
+        values = {name: value for name, value in values.items() if not name.endswith(("_host", "_port", "_security"))}
+    if values["imap"] is None or not preset.files_own_copy:
+        values.pop("replaces_copy", None)
+    return parse(schema, values, boxes=["replaces_copy"], sentences=_SENTENCES)
+
+
+_BLANK: Mapping[str, Any] = {
+    **dict.fromkeys(Account.model_fields, ""),
+    "preset": "gmail",
+    "smtp_port": 587,
+    "smtp_security": "starttls",
+    "imap_port": 993,
+    "imap_security": "tls",
+}
+
+
+def _texts(account: Account | None) -> Mapping[str, Any]:
+    """What the form shows before anything was typed. Secrets are never shown."""
+    if account is None:
+        return {**_BLANK, "imap": True}
+    texts = account.model_dump(exclude_none=True, exclude={"smtp_secret", "imap_secret"})
+    return {**_BLANK, "imap": account.imap_host, **texts}
+
+
+def _typed(form: FormData) -> Mapping[str, Any]:
+    return {**_BLANK, "imap": "", **form}
+
+
+def _form(
+    request: Request, account: Account | None, typed: Mapping[str, Any], wrong: Wrong, status: int = 200
+) -> Response:
+    presets = [(key, _(preset.name)) for key, preset in PRESETS.items()]
+    securities = [("tls", _("TLS")), ("starttls", _("STARTTLS")), ("none", _("None (unsafe)"))]
+    helps = {key: _(preset.help) for key, preset in PRESETS.items()}
+    context: dict[str, Any] = {
+        "account": account,
+        "typed": typed,
+        "wrong": wrong,
+        "presets": presets,
+        "securities": securities,
+        "helps": helps,
+    }
+    context["own_copy"] = [key for key, preset in PRESETS.items() if preset.files_own_copy]
+    context["rewriter"] = link_rewriter(account.smtp_host) if account else None
+    context["providers"] = _providers(request, account)
+    context["grant"] = _grant(request, account)
+    context["code_sent"] = request.query_params.get("code") == "sent"
+    return render(request, "settings_account.html", context, status)
+
+
+def _providers(request: Request, account: Account | None) -> list[Provider]:
+    """Where the person may sign in for this account: at the provider of its preset, or anywhere for another server."""
+    preset = account.preset if account else "other"
+    wanted = PRESETS[preset].oauth if preset in PRESETS and preset != "other" else None
+    return [p for p in configured(house(request).settings) if preset == "other" or p.key == wanted]
+
+
+def _grant(request: Request, account: Account | None) -> OAuthGrant | None:
+    if account is None or account.oauth_grant_id is None:
+        return None
+    with house(request).database.reading() as session:
+        return session.get(OAuthGrant, account.oauth_grant_id)
+
+
+routes = [
+    Route(HERE, accounts),
+    Route(HERE, add, methods=["POST"]),
+    Route(f"{HERE}/new", new),
+    Route(f"{HERE}/{{id}}", edit),
+    Route(f"{HERE}/{{id}}", save, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/check", check, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/code", ask_code, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/confirmation", confirm, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/removal", remove, methods=["POST"]),
+]

@@ -1,0 +1,59 @@
+"""How my mail arrives: a test to oneself is sent, and read again while the page waits."""
+
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.locale import said
+from tracker.models import User
+from tracker.outbound.self_test import TEST_ID, has_arrived, read_test, send_test
+from tracker.runtime.sentences import ActionError
+from tracker.web.accounts.domain_page import grades
+from tracker.web.accounts.pages import HERE, own_account
+from tracker.web.http.routes import action, page
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.throttle import test_mail_look_ups, test_mails
+
+
+@action
+def send(request: Request, user: User, _form: FormData) -> Response:
+    account = own_account(request, user)
+    back = f"{HERE}/{account.public_id}"
+    try:
+        test_mails.take(user)
+        test_id = send_test(house(request), account)
+    except ActionError as error:
+        return redirect(back, said(error), kind="problem")
+    return redirect(f"{back}/test-mail/{test_id}")
+
+
+@page
+def look(request: Request, user: User) -> Response:
+    """The page at once; what the mailbox says only when it is asked for, by the page's script or by the link."""
+    test_id = request.path_params["test"]
+    if not TEST_ID.fullmatch(test_id):
+        raise HTTPException(404)
+    account, advice = own_account(request, user), None
+    if {"part", "look"} & set(request.query_params):
+        try:
+            test_mail_look_ups.take(user)
+        except ActionError as error:
+            return redirect(f"{HERE}/{account.public_id}", said(error), kind="problem")
+        advice = read_test(house(request), account, test_id)
+    context = {
+        "account": account,
+        "here": request.url.path,
+        "advice": advice,
+        "grades": grades(),
+        "waits": advice is None or not has_arrived(advice),
+    }
+    part = "part" in request.query_params
+    return render(request, "_settings_test_mail.html" if part else "settings_test_mail.html", context)
+
+
+routes = [
+    Route(f"{HERE}/{{id}}/test-mail", send, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/test-mail/{{test}}", look),
+]

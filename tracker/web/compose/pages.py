@@ -1,0 +1,292 @@
+"""Writing a message: drafts that save themselves, who will be tracked, and sending."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from babel.dates import format_datetime
+from sqlmodel import Session
+from starlette.datastructures import FormData, QueryParams, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tracker.consent.preferences import operator_ceiling
+from tracker.locale import babel_locale, said, zone
+from tracker.locale import gettext as _
+from tracker.models import Attachment, Letter, Message, MessageState, User
+from tracker.models.ownership import find_owned, owned
+from tracker.outbound.draft import SendError
+from tracker.outbound.message_links import without_ours
+from tracker.outbound.send import accept
+from tracker.outbound.templates import find_usable, usable
+from tracker.runtime.context import House
+from tracker.runtime.database import now
+from tracker.runtime.limits import MAX_ATTACHMENT_BYTES
+from tracker.web.compose.drafts import Typed, attach, detach, discard, files_of_draft, read_draft, save_draft, to_send
+from tracker.web.compose.pictures import (
+    address_of,
+    as_sent,
+    as_shown,
+    find_picture,
+    keep_picture,
+    kind_of,
+    needed,
+    take_pictures,
+)
+from tracker.web.compose.placeholders import merge, remember_company, without_holes
+from tracker.web.compose.plan import plan_of, want_exchangers
+from tracker.web.compose.start import (
+    answer_to,
+    answer_to_letter,
+    as_template,
+    blank,
+    signature_inner,
+    signature_of,
+    under_ceiling,
+    with_template,
+)
+from tracker.web.http.routes import action, page
+from tracker.web.http.security_headers import policy
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.messages.rows import accounts_of
+
+FORM_BYTES = MAX_ATTACHMENT_BYTES + 12 * 1024 * 1024
+
+Errors = dict[str, str]
+
+
+@page
+def compose(request: Request, user: User) -> Response:
+    """An empty form; with ``reply`` an answer to a message, with ``letter`` to a letter, with ``to`` a recipient, with ``template``
+    a template's words. Nothing is kept before something is typed."""
+    with house(request).database.reading() as session:
+        typed = under_ceiling(operator_ceiling(house(request)), _start(session, user, request.query_params))
+        return _form(request, session, user, typed, None)
+
+
+@page
+def compose_draft(request: Request, user: User) -> Response:
+    with house(request).database.reading() as session:
+        message = _own_draft(session, user, request.path_params["draft"])
+        if message.state != MessageState.DRAFT:
+            return redirect(f"/mail/{message.public_id}")
+        return _form(request, session, user, read_draft(session, message, user.timezone), message)
+
+
+@action(max_bytes=FORM_BYTES)
+def compose_act(request: Request, user: User, form: FormData) -> Response:
+    """What the form's button says in ``do``: save, attach, ``detach:<file>``, picture, ``template:<id>``, keep-template, send,
+    discard. The form is saved first, whatever it is. ``part`` asks for an answer to a script: ``saved`` and ``picture``
+    (JSON) or ``files`` (the list of files)."""
+    typed = _typed(house(request), form)
+    do = str(form.get("do", "save"))
+    with house(request).database.session_scope() as session:
+        found = _own_draft(session, user, request.path_params["draft"]) if "draft" in request.path_params else None
+        if found is not None and found.state != MessageState.DRAFT:
+            return _already_sent(request, found)
+        if do == "discard":
+            return _discard(session, found)
+        typed = _from_template(session, user, typed, do)
+        message = save_draft(session, user, typed, found)
+        typed, errors = _files(session, message, typed, form, do)
+        if do == "picture" and not errors:
+            return _picture(session, message, form)
+    if do == "send" and not errors:
+        errors = _send(house(request), user, typed, message, confirmed="subject_confirmed" in form)
+        if not errors:
+            return _sent(user, typed, message)
+    return _answer(request, user, typed, message, do, errors)
+
+
+@action(max_bytes=FORM_BYTES)
+def compose_plan(request: Request, user: User, form: FormData) -> Response:
+    """Who will be tracked, for the form as it stands. Keeps nothing of it."""
+    here = house(request)
+    typed = _typed(here, form)
+    want_exchangers(here, typed)
+    with here.database.reading() as session:
+        return render(request, "_compose_plan.html", {"plan": plan_of(session, here, user, typed), "typed": typed})
+
+
+@page
+def compose_picture(request: Request, user: User) -> Response:
+    """A picture of the text, for the editor alone: it goes out inside the message."""
+    with house(request).database.reading() as session:
+        message = _own_draft(session, user, request.path_params["draft"])
+        found = find_picture(session, message, request.path_params["picture"])
+    kind = kind_of(found.content) if found else None
+    if found is None or kind is None:
+        raise HTTPException(404)
+    headers = {"Content-Security-Policy": "sandbox; default-src 'none'", "Cache-Control": "private, max-age=86400"}
+    return Response(found.content, media_type=kind, headers=headers)
+
+
+def _typed(here: House, form: FormData) -> Typed:
+    """The form with its text as it would go out: pictures by their Content-ID, nothing of ours in what was pasted or quoted."""
+    typed = Typed.from_form(form)
+    return replace(typed, html=without_ours(here, as_sent(typed.html)) or "")
+
+
+def _from_template(session: Session, user: User, typed: Typed, do: str) -> Typed:
+    if do == "keep-template":
+        session.add(as_template(typed, user))
+    chosen = find_usable(session, user, do.removeprefix("template:")) if do.startswith("template:") else None
+    return with_template(typed, chosen) if chosen else typed
+
+
+def _picture(session: Session, message: Message, form: FormData) -> Response:
+    given = form.get("picture")
+    if not isinstance(given, UploadFile):
+        raise HTTPException(400)
+    try:
+        picture = keep_picture(session, message, given.filename or "picture", given.file.read())
+    except SendError as error:
+        return JSONResponse({"error": said(error)}, 422)
+    return JSONResponse({"src": address_of(message, picture)})
+
+
+def _start(session: Session, user: User, query: QueryParams) -> Typed:
+    if "letter" in query:
+        return answer_to_letter(session, user, owned(session, Letter, user, query["letter"]))
+    reply = query.get("reply", "")
+    if reply:
+        original = find_owned(session, Message, user, reply)
+        if original is None or original.state == MessageState.DRAFT:
+            raise HTTPException(404)
+        return answer_to(session, user, original)
+    typed = replace(blank(session, user), to=query.get("to", "")[:254])
+    template = find_usable(session, user, query.get("template", ""))
+    return with_template(typed, template) if template else typed
+
+
+def _own_draft(session: Session, user: User, public_id: str) -> Message:
+    message = find_owned(session, Message, user, public_id)
+    if message is None:
+        raise HTTPException(404)
+    return message
+
+
+def _files(session: Session, message: Message, typed: Typed, form: FormData, do: str) -> tuple[Typed, Errors]:
+    uploads = [one for one in form.getlist("files") if isinstance(one, UploadFile) and one.filename]
+    if do.startswith("detach:"):
+        detach(session, message, do.removeprefix("detach:"))
+    try:
+        attach(session, message, uploads)
+        return take_pictures(session, message, typed), {}
+    except SendError as error:
+        return typed, {error.field: said(error)}
+
+
+def _send(here: House, user: User, typed: Typed, message: Message, confirmed: bool) -> Errors:
+    """Queues the draft; or says at which field it cannot be."""
+    if not typed.subject and not confirmed:
+        return {"subject": _("The subject is empty. Write one, or press Send again to send it without.")}
+    try:
+        with here.database.session_scope() as session:
+            row = session.get_one(Message, message.id, with_for_update=True)
+            if row.state == MessageState.DRAFT:
+                filled = without_holes(merge(session, user, typed))
+                files = needed(filled.html, files_of_draft(session, row))
+                accept(session, here, user, to_send(session, user, filled, row, files), message=row)
+                _remember_choice(session, user, typed)
+                remember_company(session, typed)
+    except SendError as error:
+        return {_FIELDS.get(error.field, error.field): said(error)}
+    return {}
+
+
+_FIELDS: Mapping[str, str] = {
+    "html": "text",
+    "message": "text",
+    "attachment": "attachments",
+    "track.opens": "track",
+    "track.links": "track",
+}
+
+
+def _remember_choice(session: Session, user: User, typed: Typed) -> None:
+    """The last choice becomes the person's default."""
+    row = session.get_one(User, user.id)
+    row.track_opens, row.track_links = typed.track_opens, typed.track_links
+    session.add(row)
+
+
+def _sent(user: User, typed: Typed, message: Message) -> Response:
+    undo = {"action": f"/mail/{message.public_id}/cancellation", "action_label": _("Undo")}
+    said = _("On its way in a moment.") if user.undo_seconds else _("Handed to the queue.")
+    if typed.send_at:
+        said = _("Scheduled. It waits until its time.")
+    return redirect(f"/mail/{message.public_id}", said, **undo)
+
+
+def _discard(session: Session, message: Message | None) -> Response:
+    if message is not None:
+        discard(session, message)
+    return redirect("/mail", _("The draft is gone."))
+
+
+def _already_sent(request: Request, message: Message) -> Response:
+    if request.query_params.get("part"):
+        return JSONResponse({"gone": f"/mail/{message.public_id}"}, 409)
+    return redirect(f"/mail/{message.public_id}", _("This message has been sent already."), kind="problem")
+
+
+def _answer(request: Request, user: User, typed: Typed, message: Message, do: str, errors: Errors) -> Response:
+    part = request.query_params.get("part", "")
+    with house(request).database.reading() as session:
+        row = session.get_one(Message, message.id)
+        if part == "saved":
+            return JSONResponse(
+                {"draft": row.public_id, "at": format_datetime(now(), "HH:mm", tzinfo=zone(), locale=babel_locale())}
+            )
+        if part == "files":
+            context = {"files": _attached(session, row), "error": errors.get("attachments", "")}
+            return render(request, "_compose_files.html", context, 422 if errors else 200)
+        if errors:
+            return _form(request, session, user, typed, row, errors)
+    if do == "keep-template":
+        return redirect(f"/compose/{message.public_id}", _("Kept as a template. You find it in the settings."))
+    if do in ("save", "send"):
+        return redirect(f"/compose/{message.public_id}", _("Saved."))
+    if do.startswith("template:"):
+        return redirect(f"/compose/{message.public_id}")
+    return redirect(f"/compose/{message.public_id}#files")
+
+
+def _form(
+    request: Request, session: Session, user: User, typed: Typed, message: Message | None, errors: Errors | None = None
+) -> Response:
+    accounts = accounts_of(session, user)
+    context: dict[str, Any] = {
+        "typed": typed,
+        "shown_html": as_shown(typed.html, message),
+        "templates": usable(session, user),
+        "signatures": {one.public_id: signature_inner(signature_of(user, one)) for one in accounts},
+        "draft": message,
+        "errors": errors or {},
+        "accounts": accounts,
+        "files": _attached(session, message) if message else (),
+        "plan": plan_of(session, house(request), user, typed),
+        "max_bytes": MAX_ATTACHMENT_BYTES,
+        "zone": user.timezone,
+    }
+    response = render(request, "compose.html", context, 422 if errors else 200)
+    # What is quoted keeps its colours in the editor; nothing else of our pages' policy is loosened.
+    response.headers["Content-Security-Policy"] = policy(style_src_attr="'unsafe-inline'")
+    return response
+
+
+def _attached(session: Session, message: Message) -> list[Attachment]:
+    return [file for file in files_of_draft(session, message) if not file.cid]
+
+
+routes = [
+    Route("/compose", compose),
+    Route("/compose", compose_act, methods=["POST"]),
+    Route("/compose/plan", compose_plan, methods=["POST"]),
+    Route("/compose/{draft}/pictures/{picture}", compose_picture),
+    Route("/compose/{draft}", compose_draft),
+    Route("/compose/{draft}", compose_act, methods=["POST"]),
+]

@@ -1,0 +1,261 @@
+"""Who will be tracked and who not, and why: as one sentence, and person by person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from babel.lists import format_list
+from sqlmodel import Session
+
+from tracker.locale import babel_locale, ngettext, said
+from tracker.locale import gettext as _
+from tracker.mail.recipient_mx import unknown, want
+from tracker.models import User
+from tracker.outbound.draft import Draft, SendError
+from tracker.outbound.message_links import find_links
+from tracker.outbound.policy import Planned, check_wishes
+from tracker.outbound.rewriter.rewriting import FoundLink
+from tracker.outbound.rich_text import plain
+from tracker.outbound.send import plan
+from tracker.outbound.sending_domain.sending_services import link_rewriter
+from tracker.runtime.context import House
+from tracker.runtime.limits import GMAIL_CLIPS_AT
+from tracker.web.compose.drafts import ROLES, Typed, account_of, readable
+from tracker.web.compose.placeholders import Merged, merge
+from tracker.web.messages.activity_labels import link_reason, rule_words
+from tracker.web.messages.reliability_labels import trust_words
+
+_OF_THE_MESSAGE = frozenset(
+    {
+        "ceiling",
+        "policy_off",
+        "role",
+        "account",
+        "no_notice",
+        "switched_off",
+        "text_only",
+        "group_too_large",
+        "host_unhealthy",
+        "protected",
+    }
+)
+"""Rules that hold for everybody alike and are said once."""
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """One recipient: what will be measured of them, and why not."""
+
+    address: str
+    name: str
+    role: str
+    recipient: str
+    opens: bool
+    clicks: bool
+    why: str
+    can_be_asked: bool = False
+    trust: str = ""
+    """What can be believed of what will be measured, by the mail exchanger of the company."""
+
+    @property
+    def tone(self) -> str:
+        return "good" if self.opens or self.clicks else "quiet"
+
+
+@dataclass(frozen=True)
+class PlanLink:
+    """A link of the text: ``why`` it is left alone as it stands, empty for one that would be tracked or was switched off here."""
+
+    url: str
+    text: str
+    why: str
+
+
+@dataclass(frozen=True)
+class ComposePlan:
+    sentence: str
+    lines: Sequence[PlanLine]
+    links: Sequence[PlanLink]
+    unreadable: Sequence[str]
+    merged: Merged
+    above: Sequence[str] = ()
+    """What the switches ask for and the operator does not allow."""
+    service: str = ""
+    """The submission service that may put redirects of its own into links, so that a click would pass through two."""
+    size: int = 0
+    """Bytes of HTML after rewriting, where a mail service would hide a part of it; 0 while all is shown."""
+
+    @property
+    def askable(self) -> Sequence[str]:
+        """Whoever was never asked, or whose answer has grown old."""
+        return [line.address for line in self.lines if line.can_be_asked]
+
+    @property
+    def tracked_links(self) -> Sequence[PlanLink]:
+        return [link for link in self.links if not link.why]
+
+    @property
+    def links_left(self) -> Sequence[PlanLink]:
+        return [link for link in self.links if link.why]
+
+
+def plan_of(session: Session, house: House, user: User, typed: Typed) -> ComposePlan:
+    """The plan for the form as it stands; what cannot be read as an address (yet) is left out and named."""
+    account = account_of(session, user, typed.account)
+    merged = merge(session, user, typed)
+    filled = merged.typed
+    draft = Draft(
+        account_id=account.id if account else None,
+        to=tuple(readable(typed.to)),
+        cc=tuple(readable(typed.cc)),
+        bcc=tuple(readable(typed.bcc)),
+        subject=typed.subject,
+        html=filled.html if plain(filled.html).strip() else " ",  # nothing written yet is no plain text
+        track_opens=typed.track_opens,
+        track_links=typed.track_links,
+        untracked_links=typed.leave,
+    )
+    planned = plan(session, house, user, draft)
+    found = find_links(session, house, filled.html, frozenset())
+    any_clicks = any(one.clicks.on for one in planned)
+    return ComposePlan(
+        sentence_of(planned),
+        [_line(one) for one in planned],
+        _links(found),
+        _unreadable(typed),
+        merged,
+        _above(house, draft),
+        service=(link_rewriter(account.smtp_host) or "") if account and any_clicks else "",
+        size=_size(house, filled.html, found) if any(_is_tracked(one) for one in planned) else 0,
+    )
+
+
+def _above(house: House, draft: Draft) -> Sequence[str]:
+    try:
+        check_wishes(house, draft)
+    except SendError as error:
+        return [said(error)]
+    return []
+
+
+def want_exchangers(house: House, typed: Typed) -> None:
+    """Has the mail exchangers of companies that nobody wrote to yet looked up, so that the plan can tell of them soon."""
+    addresses = [mailbox.address for role in ROLES for mailbox in readable(getattr(typed, role))]
+    with house.database.reading() as session:
+        if not unknown(session, addresses):
+            return
+    with house.database.session_scope() as session:
+        want(session, addresses)
+
+
+def sentence_of(planned: Sequence[Planned]) -> str:
+    """ "2 of 5 will be tracked: Anna refused, Luc was never asked." Empty while there is nobody."""
+    if not planned:
+        return ""
+    tracked = [one for one in planned if _is_tracked(one)]
+    if len(tracked) == len(planned):
+        return _everybody(planned)
+    reasons = list(dict.fromkeys(_why_not(one) for one in planned if not _is_tracked(one)))
+    reasons += [_in_part(one) for one in tracked if _is_partly(one)]
+    if not tracked:
+        return _nobody(planned, reasons)
+    counts = {"tracked": len(tracked), "all": len(planned), "reasons": _joined(reasons)}
+    return _("%(tracked)s of %(all)s will be tracked: %(reasons)s.") % counts
+
+
+def _everybody(planned: Sequence[Planned]) -> str:
+    if len(planned) == 1:
+        return _("%(name)s will be tracked: %(what)s.") % {"name": _name(planned[0]), "what": _what(planned[0])}
+    same = {(one.opens.on, one.clicks.on) for one in planned}
+    what = _what(planned[0]) if len(same) == 1 else _("opens and clicks as each agreed")
+    sentence = ngettext(
+        "The recipient will be tracked: %(what)s.", "All %(num)s recipients will be tracked: %(what)s.", len(planned)
+    )
+    return sentence % {"num": len(planned), "what": what}
+
+
+def _nobody(planned: Sequence[Planned], reasons: Sequence[str]) -> str:
+    return _("Nobody will be tracked: %(reasons)s.") % {"reasons": _joined(reasons)}
+
+
+def _what(one: Planned) -> str:
+    if one.opens.on and one.clicks.on:
+        return _("opens and clicks")
+    return _("opens only") if one.opens.on else _("clicks only")
+
+
+def _why_not(one: Planned) -> str:
+    rule = one.opens.rule if one.opens.rule != "switched_off" else one.clicks.rule
+    if rule in _OF_THE_MESSAGE:
+        return rule_words(rule)
+    return _("%(name)s %(why)s") % {"name": _name(one), "why": rule_words(rule)}
+
+
+def _is_partly(one: Planned) -> bool:
+    """Only one of the two, and not because the sender switched the other off."""
+    off = one.clicks if one.opens.on else one.opens
+    return not off.on and off.rule != "switched_off"
+
+
+def _in_part(one: Planned) -> str:
+    return _("%(name)s: %(what)s") % {"name": _name(one), "what": _what(one)}
+
+
+def _joined(reasons: Sequence[str]) -> str:
+    if len(reasons) > 6:
+        more = ngettext("one more", "%(num)s more", len(reasons) - 5) % {"num": len(reasons) - 5}
+        reasons = [*reasons[:5], more]
+    return format_list(reasons, locale=babel_locale())
+
+
+def _line(one: Planned) -> PlanLine:
+    return PlanLine(
+        address=one.mailbox.address,
+        name=_name(one),
+        role=one.role,
+        recipient=one.recipient.public_id if one.recipient else "",
+        opens=one.opens.on,
+        clicks=one.clicks.on,
+        why=_why(one),
+        can_be_asked=bool({one.opens.rule, one.clicks.rule} & {"unknown", "lapsed"}),
+        trust=trust_words(one.mx_family) if _is_tracked(one) else "",
+    )
+
+
+def _why(one: Planned) -> str:
+    """The rule that decided; both of them where opens and clicks were decided differently."""
+    if one.opens.rule == one.clicks.rule:
+        return rule_words(one.opens.rule)
+    parts = {"opens": rule_words(one.opens.rule), "clicks": rule_words(one.clicks.rule)}
+    return _("opens: %(opens)s; clicks: %(clicks)s") % parts
+
+
+def _links(found: Sequence[FoundLink]) -> Sequence[PlanLink]:
+    """Every link with why it is left alone, each address once; those of the text before those of what it quotes."""
+    each = {(link.url, link.reason): link for link in found if link.reason not in ("quoted", "empty", "fragment")}
+    return [PlanLink(one.url, one.text, "" if one.tracked else link_reason(one.reason)) for one in each.values()]
+
+
+def _size(house: House, html: str, found: Sequence[FoundLink]) -> int:
+    """How large the text gets, where it gets larger than Gmail shows at once."""
+    delivery = "A" * 11
+    grown = sum(len(house.click_url(delivery, 0, link.url)) - len(link.url) for link in found if link.tracked)
+    size = len(html.encode("utf-8", "surrogatepass")) + grown + PIXEL_BYTES
+    return size if size > GMAIL_CLIPS_AT else 0
+
+
+PIXEL_BYTES = 300
+"""About what the pixel's tag takes."""
+
+
+def _unreadable(typed: Typed) -> Sequence[str]:
+    """Pieces that have an @ and are still no address; what has none may be half typed."""
+    pieces = [p.strip() for role in ROLES for p in getattr(typed, role).replace(";", ",").split(",")]
+    return [piece for piece in pieces if "@" in piece and '"' not in piece and not readable(piece)]
+
+
+def _is_tracked(one: Planned) -> bool:
+    return one.opens.on or one.clicks.on
+
+
+def _name(one: Planned) -> str:
+    return one.mailbox.name or (one.recipient.name if one.recipient else "") or one.mailbox.address

@@ -1,0 +1,76 @@
+"""Signatures: one of a person's own, and another one for any account that wants it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlmodel import Session
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.locale import gettext as _
+from tracker.locale import said
+from tracker.models import Account, User
+from tracker.models.ownership import owned
+from tracker.outbound.rich_text import plain
+from tracker.outbound.signatures import change_signature
+from tracker.runtime.sentences import ActionError
+from tracker.web.compose.drafts import Typed
+from tracker.web.compose.start import signature_inner
+from tracker.web.http.routes import action, page
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.messages.rows import accounts_of
+
+HERE = "/settings/signatures"
+FORM_BYTES = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class SignatureForm:
+    """One signature as its form shows it; ``of`` is the account's public id, empty for the person's own."""
+
+    of: str
+    title: str
+    html: str
+    wrong: str = ""
+
+    @property
+    def text(self) -> str:
+        return plain(self.html)
+
+
+@page
+def signatures(request: Request, user: User) -> Response:
+    with house(request).database.reading() as session:
+        return render(request, "settings_signatures.html", {"forms": _forms(session, user)})
+
+
+@action(max_bytes=FORM_BYTES)
+def save(request: Request, user: User, form: FormData) -> Response:
+    """``of`` says whose; an empty one of an account means the person's own."""
+    html, of = Typed.from_form(form).html, str(form.get("of", ""))
+    with house(request).database.session_scope() as session:
+        owner = owned(session, Account, user, of) if of else session.get_one(User, user.id)
+        try:
+            change_signature(session, owner, html)
+        except ActionError as error:
+            context = {"forms": _forms(session, user, {of: said(error)})}
+            return render(request, "settings_signatures.html", context, 422)
+    return redirect(HERE, _("The signature is saved.") if owner.signature else _("The signature is gone."))
+
+
+def _forms(session: Session, user: User, wrong: Mapping[str, str] | None = None) -> Sequence[SignatureForm]:
+    wrong, accounts = wrong or {}, accounts_of(session, user)
+    own = session.get_one(User, user.id).signature
+    forms = [SignatureForm("", _("For every account"), signature_inner(own), wrong.get("", ""))]
+    return forms + [
+        SignatureForm(one.public_id, one.address, signature_inner(one.signature), wrong.get(one.public_id, ""))
+        for one in accounts
+    ]
+
+
+routes = [
+    Route(HERE, signatures),
+    Route(HERE, save, methods=["POST"]),
+]

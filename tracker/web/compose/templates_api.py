@@ -1,0 +1,127 @@
+"""``/templates``: what messages begin with, and what each achieved."""
+
+from datetime import datetime
+
+from pydantic import Field
+from sqlmodel import Session
+from starlette.responses import Response
+
+from tracker.mail.fields import Body, Line, Shape, Text
+from tracker.models import Template
+from tracker.models.ownership import owned
+from tracker.outbound.placeholders import used
+from tracker.outbound.templates import MAX_HTML, MAX_NAME, find_usable, save, usable
+from tracker.runtime.limits import MAX_SUBJECT
+from tracker.web.api.call import Call, Caller
+from tracker.web.api.door import router
+from tracker.web.api.errors import not_found
+from tracker.web.api.idempotency import once
+from tracker.web.api.paging import Listing
+from tracker.web.messages.rows import Figures, figures_by_template
+
+templates = router("Templates")
+
+
+class FiguresShape(Shape):
+    """Counts of one’s own messages. Honest rates: opened of ``measurable``, clicked of ``links``, replied of ``sent``."""
+
+    sent: int
+    measurable: int
+    opened: int
+    links: int
+    clicked: int
+    replied: int
+
+
+class TemplateShape(Shape):
+    id: str
+    name: str
+    subject: str
+    html: str
+    shared: bool
+    own: bool
+    placeholders: list[str]
+    figures: FiguresShape
+    changed_at: datetime
+
+
+class NewTemplate(Body):
+    """Subject and text may hold placeholders such as ``{{first_name}}`` or ``{{company|your company}}``."""
+
+    name: Line = Field(json_schema_extra={"maxLength": MAX_NAME})
+    subject: Line = Field("", json_schema_extra={"maxLength": MAX_SUBJECT})
+    html: Text = Field(json_schema_extra={"maxLength": MAX_HTML})
+    shared: bool = False
+
+
+class TemplateChanges(Body):
+    """What is left out stays."""
+
+    name: Line | None = None
+    subject: Line | None = None
+    html: Text | None = None
+    shared: bool | None = None
+
+
+@templates.get("/templates", response_model=Listing[TemplateShape])
+def list_templates(call: Caller) -> Listing[TemplateShape]:
+    """My templates and those that colleagues share, by name."""
+    with call.reading() as session:
+        return Listing(items=[_shape(session, call, one) for one in usable(session, call.user)], next=None)
+
+
+@templates.post("/templates", response_model=TemplateShape, status_code=201)
+def post_template(call: Caller, new: NewTemplate) -> Response:
+    """A new template."""
+
+    def work(session: Session) -> TemplateShape:
+        made = Template(user_id=call.user.id or 0, name=new.name)
+        return _saved(session, call, made, new.model_dump())
+
+    return once(call, work, status=201)
+
+
+@templates.get("/templates/{id}", response_model=TemplateShape)
+def get_template(call: Caller, id: str) -> TemplateShape:
+    """One of my templates, or one that a colleague shares."""
+    with call.reading() as session:
+        return _shape(session, call, usable_template(session, call, id))
+
+
+@templates.patch("/templates/{id}", response_model=TemplateShape)
+def patch_template(call: Caller, id: str, changes: TemplateChanges) -> TemplateShape:
+    """Changes a template of mine."""
+    with call.writing() as session:
+        return _saved(session, call, owned(session, Template, call.user, id), changes.model_dump(exclude_none=True))
+
+
+@templates.delete("/templates/{id}", status_code=204)
+def delete_template(call: Caller, id: str) -> Response:
+    """Removes a template of mine. Mail that was sent with it stays."""
+    with call.writing() as session:
+        session.delete(owned(session, Template, call.user, id))
+    return Response(status_code=204)
+
+
+def usable_template(session: Session, call: Call, id: str) -> Template:
+    template = find_usable(session, call.user, id)
+    if template is None:
+        raise not_found("There is no such template.")
+    return template
+
+
+def _saved(session: Session, call: Call, template: Template, values: dict[str, object]) -> TemplateShape:
+    save(session, template, values)
+    session.flush()
+    return _shape(session, call, template)
+
+
+def _shape(session: Session, call: Call, template: Template) -> TemplateShape:
+    figures = figures_by_template(session, call.user).get(template.id or 0, Figures(0, 0, 0, 0, 0, 0, None))
+    return TemplateShape(
+        id=template.public_id,
+        own=template.user_id == call.user.id,
+        placeholders=list(used(template.subject, template.html)),
+        figures=FiguresShape(**{name: getattr(figures, name) for name in FiguresShape.model_fields}),
+        **template.model_dump(include={"name", "subject", "html", "shared", "changed_at"}),
+    )

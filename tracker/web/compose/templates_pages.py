@@ -1,0 +1,119 @@
+"""Templates: the list with what each achieved, and writing one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, select
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.locale import gettext as _
+from tracker.models import Template, User
+from tracker.models.ownership import owned
+from tracker.outbound.placeholders import NAMES
+from tracker.outbound.rich_text import plain
+from tracker.outbound.templates import save as save_template
+from tracker.outbound.templates import usable
+from tracker.runtime.sentences import ActionError
+from tracker.web.compose.drafts import Typed
+from tracker.web.compose.placeholders import label_of
+from tracker.web.http.forms import text, ticked, wrong_of
+from tracker.web.http.routes import action, page
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.messages.rows import Figures, figures_by_template
+
+HERE = "/settings/templates"
+FORM_BYTES = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class TemplateLine:
+    """A template in the list; ``own`` says whether this person may change it."""
+
+    template: Template
+    figures: Figures
+    own: bool
+    owner: str
+
+
+@page
+def templates(request: Request, user: User) -> Response:
+    with house(request).database.reading() as session:
+        return render(request, "settings_templates.html", {"lines": _lines(session, user)})
+
+
+@page
+def template(request: Request, user: User) -> Response:
+    with house(request).database.reading() as session:
+        found = owned(session, Template, user, request.path_params["template"])
+    return _form(request, found, {})
+
+
+@page
+def new_template(request: Request, user: User) -> Response:
+    return _form(request, Template(user_id=user.id or 0, name=""), {})
+
+
+@action(max_bytes=FORM_BYTES)
+def save(request: Request, user: User, form: FormData) -> Response:
+    """A new template, or one's own changed. What is wrong stands at its field, and nothing typed is lost."""
+    public_id, typed = request.path_params.get("template"), Typed.from_form(form)
+    values = {
+        "name": text(form, "name"),
+        "subject": typed.subject,
+        "html": typed.html,
+        "shared": ticked(form, "shared"),
+    }
+    with house(request).database.session_scope() as session:
+        found = owned(session, Template, user, public_id) if public_id else Template(user_id=user.id or 0, name="")
+        try:
+            save_template(session, found, values)
+        except ActionError as error:
+            session.expunge_all()
+            wrong = wrong_of(error)
+            return _form(request, found, {**wrong, "text": wrong.get("html", "")}, 422)
+    return redirect(HERE, _("The template “%(name)s” is saved.") % {"name": found.name})
+
+
+@action
+def remove(request: Request, user: User, form: FormData) -> Response:
+    """What was sent with it stays, without the figures."""
+    with house(request).database.session_scope() as session:
+        found = owned(session, Template, user, request.path_params["template"])
+        session.delete(found)
+    return redirect(HERE, _("The template “%(name)s” is gone.") % {"name": found.name})
+
+
+def _lines(session: Session, user: User) -> list[TemplateLine]:
+    found = usable(session, user)
+    figures = figures_by_template(session, user)
+    owners = {
+        one.id: one.name for one in session.exec(select(User).where(col(User.id).in_({t.user_id for t in found})))
+    }
+    none = Figures(0, 0, 0, 0, 0, 0, None)
+    return [
+        TemplateLine(one, figures.get(one.id or 0, none), one.user_id == user.id, owners.get(one.user_id, ""))
+        for one in found
+    ]
+
+
+def _form(request: Request, found: Template, wrong: Mapping[str, str], status: int = 200) -> Response:
+    context = {
+        "template": found,
+        "text": plain(found.html),
+        "wrong": wrong,
+        "placeholders": [(name, label_of(name)) for name in NAMES],
+    }
+    return render(request, "settings_template.html", context, status)
+
+
+routes = [
+    Route(HERE, templates),
+    Route(f"{HERE}/new", new_template),
+    Route(f"{HERE}/new", save, methods=["POST"]),
+    Route(HERE + "/{template}", template),
+    Route(HERE + "/{template}", save, methods=["POST"]),
+    Route(HERE + "/{template}/removal", remove, methods=["POST"]),
+]

@@ -1,0 +1,52 @@
+"""One sentence that outlives a redirect: signed, in a cookie, shown once."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tracker.runtime.context import House
+
+COOKIE = "inkling_flash"
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Flash:
+    """``kind`` is ``done`` or ``problem``. With ``action`` (a path of ours) there is a button that POSTs to it."""
+
+    text: str
+    kind: str = "done"
+    action: str = ""
+    action_label: str = ""
+
+
+def put_flash(house: House, response: Response, flash: Flash) -> None:
+    response.set_cookie(COOKIE, _seal(house).dumps(asdict(flash)), max_age=SECONDS, **cookie_rules(house))
+
+
+def take_flash(house: House, request: Request) -> Flash | None:
+    """What the page before wanted to say. The caller also has to :func:`forget_flash` on its answer."""
+    value = request.cookies.get(COOKIE)
+    if value is None:
+        return None
+    try:
+        return Flash(**_seal(house).loads(value, max_age=SECONDS))
+    except (BadData, TypeError):
+        return None
+
+
+def forget_flash(house: House, response: Response) -> None:
+    response.delete_cookie(COOKIE, **cookie_rules(house))
+
+
+def cookie_rules(house: House) -> dict[str, Any]:
+    """How our own cookies are set: not for scripts, not from other sites, over TLS where there is TLS."""
+    secure = house.settings.base_url.startswith("https:")
+    return {"httponly": True, "samesite": "lax", "secure": secure, "path": "/"}
+
+
+def _seal(house: House) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(list(reversed(house.ring.keys)), salt="inkling.web.flash")

@@ -1,0 +1,70 @@
+"""Times and numbers as the reader writes them: in the language and zone that are being spoken (:mod:`tracker.locale`)."""
+
+from datetime import date, datetime, timedelta
+
+from babel.dates import format_date, format_datetime, format_skeleton, format_time, format_timedelta
+from babel.numbers import format_compact_decimal, format_decimal
+from markupsafe import Markup
+
+from tracker.locale import babel_locale, zone
+from tracker.locale import gettext as _
+from tracker.runtime.database import now
+
+
+def ago(at: datetime | None) -> Markup:
+    """``4 min ago`` in a ``<time>`` element that carries the full time; nothing for None."""
+    return Markup("") if at is None else _time(at, relative(at), live=True)
+
+
+def when(at: datetime | None) -> Markup:
+    """``14:03`` today, ``12 Mar`` this year, ``12 Mar 2025`` else, in a ``<time>`` element; nothing for None."""
+    return Markup("") if at is None else _time(at, short(at), live=False)
+
+
+def relative(at: datetime) -> str:
+    """The distance from this moment in words; ``just now`` under a minute."""
+    distance = at - now()
+    if abs(distance) < timedelta(minutes=1):
+        return _("just now")
+    return format_timedelta(distance, add_direction=True, format="short", threshold=0.99, locale=babel_locale())
+
+
+def short(at: datetime) -> str:
+    """A time as short as it can be told from this moment."""
+    here, today = at.astimezone(zone()), now().astimezone(zone())
+    if here.date() == today.date():
+        return format_time(here, "HH:mm", locale=babel_locale())
+    if here.year == today.year:
+        return format_skeleton("MMMd", here, locale=babel_locale())
+    return format_date(here, "medium", locale=babel_locale())
+
+
+def full(at: datetime) -> str:
+    """Day and time to the second with the zone's name, for tooltips and details."""
+    here = at.astimezone(zone())
+    name = zone().key if f"{here:%Z}" == zone().key else f"{zone().key}, {here:%Z}"
+    return f"{format_datetime(here, 'medium', tzinfo=zone(), locale=babel_locale())} ({name})"
+
+
+def day(written: str) -> str:
+    """A day or a point of time in ISO 8601 as a day with its month in words."""
+    is_day = len(written) == len("2026-03-31")
+    at = date.fromisoformat(written) if is_day else datetime.fromisoformat(written).astimezone(zone())
+    return format_date(at, "long", locale=babel_locale())
+
+
+def count(number: float) -> str:
+    """A number with the reader's separators."""
+    return str(format_decimal(number, locale=babel_locale()))
+
+
+def compact(number: int) -> str:
+    """A number of at most four characters or so: ``999``, ``12K``."""
+    return str(format_compact_decimal(number, locale=babel_locale())) if number >= 10_000 else count(number)
+
+
+def _time(at: datetime, text: str, *, live: bool) -> Markup:
+    mark = Markup(" data-ago") if live else Markup("")
+    return Markup('<time datetime="{}" title="{}"{}>{}</time>').format(
+        at.isoformat(timespec="seconds"), full(at), mark, text
+    )

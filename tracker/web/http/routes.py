@@ -1,0 +1,154 @@
+"""The doors: who may come in, in which language they are spoken to, and how forms are taken.
+
+    @page          def mail(request, user) -> Response                GET, signed-in people; others go to the sign-in page
+    @action        def send(request, user, form) -> Response          POST, the form read before
+    @admin_page    @admin_action                                      the same for admins; 403 for others
+    @public_page   def sign_in(request) -> Response                   GET, anybody
+    @public_action def sign_in(request, form) -> Response             POST, anybody
+
+The decorated functions are synchronous and run in the thread pool. A form may have a megabyte; ``@action(max_bytes=…)`` says more.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import overload
+from urllib.parse import quote
+
+from sqlmodel import select
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+
+from tracker.locale import best_language, speaking
+from tracker.models import Role, User
+from tracker.runtime.context import House
+from tracker.web.http.body_limit import limited
+from tracker.web.http.flash import put_flash
+from tracker.web.http.sessions import person_of, renew_visit
+from tracker.web.http.templating import house
+
+MEGABYTE = 1024 * 1024
+Door = Callable[[Request], Awaitable[Response]]
+PublicPage = Callable[[Request], Response]
+Page = Callable[[Request, User], Response]
+PublicAction = Callable[[Request, FormData], Response]
+Action = Callable[[Request, User, FormData], Response]
+
+
+def page(view: Page) -> Door:
+    return _door(view, lambda request: view(request, signed_in(request)))
+
+
+def admin_page(view: Page) -> Door:
+    return _door(view, lambda request: view(request, signed_in_admin(request)))
+
+
+def public_page(view: PublicPage) -> Door:
+    return _door(view, view)
+
+
+@overload
+def action(view: Action) -> Door: ...
+@overload
+def action(*, max_bytes: int) -> Callable[[Action], Door]: ...
+def action(view: Action | None = None, *, max_bytes: int = MEGABYTE) -> Callable[[Action], Door] | Door:
+    def decorate(view: Action) -> Door:
+        return _form_door(view, lambda request, form: view(request, signed_in(request), form), max_bytes)
+
+    return decorate if view is None else decorate(view)
+
+
+def admin_action(view: Action) -> Door:
+    return _form_door(view, lambda request, form: view(request, signed_in_admin(request), form), MEGABYTE)
+
+
+def public_action(view: PublicAction) -> Door:
+    return _form_door(view, view, MEGABYTE)
+
+
+class _Elsewhere(Exception):
+    """The visitor has to go through another page first."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+
+def signed_in(request: Request) -> User:
+    """The person of this request; everybody else is sent to sign in (or to set up, while there is nobody)."""
+    user: User | None = request.state.user
+    if user is not None:
+        return user
+    if not has_people(request):
+        raise _Elsewhere(RedirectResponse("/set-up", 303))
+    if request.headers.get("sec-fetch-dest") == "empty":  # a script's call: it cannot show the sign-in page
+        raise HTTPException(401)
+    back = request.url.path + (f"?{request.url.query}" if request.url.query else "") if request.method == "GET" else "/"
+    raise _Elsewhere(RedirectResponse("/sign-in" if back == "/" else f"/sign-in?next={quote(back)}", 303))
+
+
+def signed_in_admin(request: Request) -> User:
+    user = signed_in(request)
+    if user.role != Role.ADMIN:
+        raise HTTPException(403)
+    return user
+
+
+def has_people(request: Request) -> bool:
+    """Whether anybody is there at all. Once true it stays true: people are switched off, never deleted."""
+    state = request.app.state
+    if not getattr(state, "has_people", False):
+        with house(request).database.reading() as session:
+            state.has_people = session.exec(select(User.id).limit(1)).first() is not None
+    return bool(state.has_people)
+
+
+def words_of(request: Request) -> tuple[str, str]:
+    """Language and zone to speak in: the person's, else what the browser asks for."""
+    user: User | None = getattr(request.state, "user", None)
+    if user is not None:
+        return user.locale, user.timezone
+    return best_language(request.headers.get("accept-language", "")), "UTC"
+
+
+def _door(view: Callable[..., Response], enter: Callable[[Request], Response]) -> Door:
+    @wraps(view)
+    async def door(request: Request) -> Response:
+        return await run_in_threadpool(_pass, request, lambda: enter(request))
+
+    return door
+
+
+def _form_door(view: Callable[..., Response], enter: Callable[[Request, FormData], Response], max_bytes: int) -> Door:
+    @wraps(view)
+    async def door(request: Request) -> Response:
+        try:
+            # a field may be as long as the whole form
+            async with limited(request, max_bytes).form(max_part_size=max_bytes) as form:
+                return await run_in_threadpool(_pass, request, lambda: enter(request, form))
+        except ClientDisconnect:
+            raise HTTPException(400) from None
+
+    return door
+
+
+def _pass(request: Request, enter: Callable[[], Response]) -> Response:
+    """The way every request goes: who is it, which language, the page, and what the browser must remember."""
+    here = house(request)
+    request.state.user = person_of(here, request)
+    with speaking(*words_of(request)):
+        try:
+            response = enter()
+        except _Elsewhere as elsewhere:
+            response = elsewhere.response
+    _finish(here, request, response)
+    return response
+
+
+def _finish(here: House, request: Request, response: Response) -> None:
+    flash = getattr(response, "flash", None)
+    if flash is not None:
+        put_flash(here, response, flash)
+    if getattr(request.state, "renew", False):
+        renew_visit(here, request, response)

@@ -1,0 +1,135 @@
+"""Making pages: templates with everything the frame around them needs, and redirects with a sentence."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.datastructures import URL
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from tracker import locale
+from tracker.models import User
+from tracker.notifications import notify
+from tracker.runtime.context import House
+from tracker.web.http import formats
+from tracker.web.http.flash import Flash, forget_flash, take_flash
+from tracker.web.http.static_files import static_url
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def house(request: Request) -> House:
+    """The house this request came to."""
+    found: House = request.app.state.house
+    return found
+
+
+def render(request: Request, template: str, context: Mapping[str, Any] | None = None, status: int = 200) -> Response:
+    """A page or partial. Beside ``context`` the template knows ``user``, ``request``, ``frame`` and :func:`environment`."""
+    frame = _frame(request)
+    text = (
+        environment()
+        .get_template(template)
+        .render({"request": request, "user": frame.user, "frame": frame, **(context or {})})
+    )
+    response = HTMLResponse(text, status)
+    if frame.took_flash:
+        forget_flash(house(request), response)
+    return response
+
+
+def redirect(
+    path: str, message: str | None = None, *, kind: str = "done", action: str = "", action_label: str = ""
+) -> Response:
+    """To another page of ours (303), which shows ``message`` once. ``kind`` is ``done`` or ``problem``.
+
+    With ``action`` the sentence has a button that POSTs to that path (such as Undo).
+    """
+    response = RedirectResponse(path, 303)
+    if message:
+        # The door that lets this answer out signs it into a cookie.
+        response.flash = Flash(message, kind, action, action_label)  # type: ignore[attr-defined]
+    return response
+
+
+def local_path(value: str | None, default: str = "/") -> str:
+    """``value`` when it is a path on this host, else ``default``: never the way to somebody else's site."""
+    if not value or not value.startswith("/") or value.startswith("//") or "\\" in value or any(c < " " for c in value):
+        return default
+    url = URL(value)
+    return value if not url.netloc and not url.scheme else default
+
+
+class _Frame:
+    """What the frame around a page shows; each looked up only when the template asks."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.user: User | None = getattr(request.state, "user", None)
+        self.path = request.url.path
+        self.took_flash = False
+        self._bell: tuple[int, int] | None = None
+
+    @property
+    def unread(self) -> int:
+        return self._counts()[0]
+
+    @property
+    def feed_after(self) -> int:
+        """The newest hint this page already shows."""
+        return self._counts()[1]
+
+    @property
+    def sandbox_url(self) -> str | None:
+        """Where the recipients of a demo read their mail."""
+        return house(self._request).sandbox_url
+
+    def flash(self) -> Flash | None:
+        self.took_flash = "inkling_flash" in self._request.cookies
+        return take_flash(house(self._request), self._request)
+
+    def is_in(self, prefix: str) -> bool:
+        return self.path == prefix or self.path.startswith(f"{prefix}/")
+
+    def _counts(self) -> tuple[int, int]:
+        if self.user is None:
+            return 0, 0
+        if self._bell is None:
+            with house(self._request).database.reading() as session:
+                self._bell = notify.unread_count(session, self.user), notify.newest_feed_id(session)
+        return self._bell
+
+
+def _frame(request: Request) -> _Frame:
+    if not hasattr(request.state, "frame"):
+        request.state.frame = _Frame(request)
+    found: _Frame = request.state.frame
+    return found
+
+
+@cache
+def environment() -> Environment:
+    """The template engine.
+
+    Functions ``_``, ``ngettext``, ``language()``, ``static_url()``; filters ``ago``, ``when``, ``full``, ``count``, ``compact``.
+    """
+    inside = _ROOT.parent / "templates"
+    found = Environment(
+        loader=FileSystemLoader(inside if inside.is_dir() else _ROOT / "_templates"),
+        autoescape=select_autoescape(default=True),
+        extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.install_gettext_callables(  # type: ignore[attr-defined]
+        locale.gettext, locale.ngettext, newstyle=True, pgettext=locale.pgettext, npgettext=locale.npgettext
+    )
+    found.globals.update(static_url=static_url, language=locale.language, languages=locale.LANGUAGES)
+    for name in ("ago", "when", "full", "relative", "count", "compact"):
+        found.filters[name] = getattr(formats, name)
+    found.filters["said"] = locale.said
+    return found

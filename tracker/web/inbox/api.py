@@ -1,0 +1,211 @@
+"""``/letters`` and ``/enquiries``: what came in."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import Field
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from tracker.mail.fields import Shape
+from tracker.models import Letter, LetterAttachment, LetterBody, Mailbox, Message
+from tracker.models.ownership import owned
+from tracker.web.api.call import Call, Caller
+from tracker.web.api.door import router
+from tracker.web.api.paging import Listing, Paged
+from tracker.web.http.list_filter import one_of
+from tracker.web.inbox.filter import LetterFilter
+from tracker.web.inbox.rows import LetterRow, read_letters, rows_of
+
+letters = router("Letters")
+
+
+class BoundShape(Shape):
+    """What a letter was bound to, and by which rule."""
+
+    kind: str
+    id: str
+    rule: str
+
+
+class LetterLine(Shape):
+    """One incoming message. ``counted`` letters are enquiries; ``repeat_of`` is the enquiry that a repeat is folded under."""
+
+    id: str
+    mailbox: str
+    received_at: datetime
+    sent_at: datetime | None
+    sender: str
+    sender_name: str
+    recipient: str
+    subject: str
+    snippet: str
+    category: str
+    category_reason: str
+    counted: bool
+    repeat_of: str | None
+    withdrawn_at: datetime | None
+    bound: BoundShape | None
+    in_reply_to_message: str | None
+    has_attachments: bool
+    read_at: datetime | None
+
+
+class EnquiryLine(LetterLine):
+    """A letter that counts, with how many repeats are folded under it."""
+
+    repeats: int
+    attribution: None
+
+
+class AttachmentShape(Shape):
+    """``written_name`` is the name as the letter has it; ``filename`` is safe."""
+
+    id: str
+    filename: str
+    written_name: str
+    content_type: str
+    size: int
+    inline: bool
+
+
+class LetterShape(LetterLine):
+    """A letter with its text. ``html`` is as it came: sanitise it before you show it."""
+
+    message_id: str
+    reply_to: str
+    to: list[list[str]]
+    cc: list[list[str]]
+    size: int
+    text: str
+    html: str | None
+    headers: str
+    attachments: list[AttachmentShape]
+    defects: list[str]
+    flags: list[str]
+    unparsed: bool
+    too_large: bool
+
+
+class EnquiryQuery(Paged):
+    """Which enquiries."""
+
+    mailbox: Annotated[str, Field(description="The id or the address of a mailbox.")] = ""
+    sender: Annotated[str, Field(description="An address, or a domain as @example.com.")] = ""
+    q: Annotated[str, Field(description="Words of subject, beginning, sender’s name and address.")] = ""
+    since: Annotated[str, Field(description="A day in one’s own zone, or a time in RFC 3339.")] = ""
+    until: Annotated[str, Field(description="The same; a day counts to its end.")] = ""
+
+    def filter(self) -> LetterFilter:
+        """Raises :class:`tracker.runtime.sentences.ActionError`."""
+        return LetterFilter.from_query(self._single())
+
+    def _single(self) -> dict[str, str]:
+        return {name: getattr(self, name) for name in EnquiryQuery.model_fields if name not in ("limit", "cursor")}
+
+
+class LetterQuery(EnquiryQuery):
+    """Which letters; all of them unless something is asked for."""
+
+    category: Annotated[
+        list[str],
+        Field(
+            description="human, bounce, mdn, auto_reply, auto_generated, bulk, own_notification, own_outgoing. "
+            "May be repeated or divided by commas."
+        ),
+    ] = []
+    counted: Annotated[str, Field(description="true: enquiries only; false: only what is none.")] = ""
+
+    def filter(self) -> LetterFilter:
+        shows = {"": "letters", "true": "enquiries", "false": "uncounted"}
+        show = shows[one_of("counted", self.counted, shows)]
+        return LetterFilter.from_query({**self._single(), "category": ",".join(self.category), "show": show})
+
+
+@letters.get("/letters", response_model=Listing[LetterLine])
+def list_letters(call: Caller, query: Annotated[LetterQuery, Query()]) -> Listing[LetterLine]:
+    """My letters, newest first."""
+    with call.reading() as session:
+        rows, after = _page(session, call, query.filter(), query)
+        return Listing(items=[LetterLine(**facts) for facts in _facts(session, rows)], next=after)
+
+
+@letters.get("/letters/{id}", response_model=LetterShape)
+def get_letter(call: Caller, id: str) -> LetterShape:
+    """A letter with its text and the names of its attachments."""
+    with call.reading() as session:
+        letter = owned(session, Letter, call.user, id)
+        (facts,) = _facts(session, rows_of(session, call.user, [letter]))
+        body = session.get(LetterBody, letter.id)
+        return LetterShape(
+            **facts,
+            text=body.text if body else "",
+            html=body.html if body else None,
+            headers=body.headers if body else "",
+            attachments=_attachments(session, letter),
+            **letter.model_dump(
+                include={"message_id", "reply_to", "to", "cc", "size", "defects", "flags", "unparsed", "too_large"}
+            ),
+        )
+
+
+@letters.get("/enquiries", response_model=Listing[EnquiryLine])
+def list_enquiries(call: Caller, query: Annotated[EnquiryQuery, Query()]) -> Listing[EnquiryLine]:
+    """My enquiries: letters that count and were not withdrawn, newest first."""
+    with call.reading() as session:
+        rows, after = _page(session, call, query.filter(), query)
+        facts = zip(_facts(session, rows), rows, strict=True)
+        items = [EnquiryLine(**one, repeats=row.repeated, attribution=None) for one, row in facts]
+        return Listing(items=items, next=after)
+
+
+def _page(session: Session, call: Call, chosen: LetterFilter, paged: Paged) -> tuple[Sequence[LetterRow], str | None]:
+    listing = read_letters(session, call.user, chosen, paged.after, paged.limit)
+    return listing.rows, str(listing.next) if listing.next else None
+
+
+def _facts(session: Session, rows: Sequence[LetterRow]) -> list[dict[str, Any]]:
+    boxes = _public_ids(session, Mailbox, (row.letter.mailbox_id for row in rows))
+    enquiries = _public_ids(session, Letter, (row.letter.repeat_of_id for row in rows))
+    return [
+        {
+            "id": row.letter.public_id,
+            "mailbox": boxes.get(row.letter.mailbox_id),
+            "repeat_of": enquiries.get(row.letter.repeat_of_id or 0),
+            "in_reply_to_message": row.answers.public_id if row.answers else None,
+            "bound": _bound(row),
+            "counted": row.letter.counted and row.letter.withdrawn_at is None,
+            **row.letter.model_dump(include=_SAME),
+        }
+        for row in rows
+    ]
+
+
+_SAME = set(LetterLine.model_fields) - {"id", "mailbox", "repeat_of", "in_reply_to_message", "bound", "counted"}
+
+
+def _bound(row: LetterRow) -> BoundShape | None:
+    if row.answers is None:
+        return None
+    return BoundShape(kind="message", id=row.answers.public_id, rule=row.letter.reply_rule)
+
+
+def _public_ids(
+    session: Session, model: type[Mailbox] | type[Letter] | type[Message], ids: Iterable[int | None]
+) -> dict[int, str]:
+    wanted = {id_ for id_ in ids if id_ is not None}
+    query = select(col(model.id), col(model.public_id)).where(col(model.id).in_(wanted))
+    return {row[0]: row[1] for row in session.execute(query)} if wanted else {}
+
+
+def _attachments(session: Session, letter: Letter) -> list[AttachmentShape]:
+    query = select(LetterAttachment).where(col(LetterAttachment.letter_id) == letter.id)
+    return [
+        AttachmentShape(
+            id=file.public_id,
+            **file.model_dump(include={"filename", "written_name", "content_type", "size", "inline"}),
+        )
+        for file in session.scalars(query.order_by(col(LetterAttachment.position)))
+    ]

@@ -1,0 +1,127 @@
+"""The filter of incoming mail. By default it shows enquiries: letters that count and were not withdrawn."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, false, or_, select, true
+from sqlmodel import col
+
+from tracker.locale import N_
+from tracker.locale import gettext as _
+from tracker.mail.addresses import AddressError, lookup_form
+from tracker.models import Category, Letter, Mailbox, User
+from tracker.runtime.word_search import has_word
+from tracker.web.http import list_filter
+from tracker.web.http.list_filter import ListFilter, listed
+
+SHOWS: Mapping[str, str] = {
+    "enquiries": N_("Enquiries"),
+    "repeats": N_("Repeats"),
+    "withdrawn": N_("Withdrawn as spam"),
+    "uncounted": N_("Not counted"),
+    "letters": N_("All letters"),
+}
+"""What is looked at: first the default, ``uncounted`` is everything that is no enquiry, for whatever reason."""
+
+CATEGORIES: Mapping[str, str] = {
+    Category.HUMAN: N_("From a person"),
+    Category.BOUNCE: N_("Undeliverable"),
+    Category.MDN: N_("Read receipt"),
+    Category.AUTO_REPLY: N_("Automatic reply"),
+    Category.AUTO_GENERATED: N_("Sent by a program"),
+    Category.BULK: N_("Newsletter"),
+    Category.OWN_NOTIFICATION: N_("Notice from Inkling"),
+    Category.OWN_OUTGOING: N_("Written by ourselves"),
+}
+
+
+_SHOW_CLAUSES: Mapping[str, str] = {
+    "enquiries": N_("Enquiries"),
+    "repeats": N_("Repeats"),
+    "withdrawn": N_("Letters withdrawn as spam"),
+    "uncounted": N_("Letters that do not count"),
+    "letters": N_("All letters"),
+}
+
+
+@dataclass(frozen=True)
+class LetterFilter(ListFilter):
+    """Which of one's own letters to show. The default is every enquiry; tombstones are never shown."""
+
+    PATH = "/enquiries"
+    LABELS = {
+        **list_filter.LABELS,
+        "show": SHOWS,
+        "category": CATEGORIES,
+        "mailbox": N_("In: %(what)s"),
+        "sender": N_("From: %(what)s"),
+    }
+    CLAUSES = {
+        **list_filter.CLAUSES,
+        "show": _SHOW_CLAUSES,
+        "category": CATEGORIES,
+        "mailbox": N_("in %(what)s"),
+        "sender": N_("from %(what)s"),
+    }
+
+    show: str = "enquiries"
+    category: tuple[str, ...] = ()
+    mailbox: str = ""
+    sender: str = ""
+    since: date | datetime | None = None
+    until: date | datetime | None = None
+    q: str = ""
+
+    def sentence(self) -> str:
+        clauses = [text for name, text in self.clauses() if name not in ("show", "category")]
+        if categories := [text[:1].lower() + text[1:] for name, text in self.clauses() if name == "category"]:
+            clauses.insert(0, listed(categories, "or"))
+        shown = _(_SHOW_CLAUSES[self.show])
+        if not clauses:
+            return f"{shown}."
+        return _("%(shown)s: %(conditions)s.") % {"shown": shown, "conditions": listed(clauses)}
+
+    def conditions(self, user: User) -> list[ColumnElement[bool]]:
+        conditions = [col(Letter.user_id) == user.id, col(Letter.deleted_at).is_(None), *_SHOWN[self.show]]
+        if self.category:
+            conditions.append(col(Letter.category).in_(self.category))
+        if self.mailbox:
+            conditions.append(_in_mailbox(self.mailbox, user))
+        if self.sender:
+            conditions.append(_from_sender(self.sender))
+        conditions += self.period(Letter.received_at, user)
+        return conditions + [_has_word(word) for word in self.q.split()]
+
+
+_ENQUIRY: tuple[ColumnElement[bool], ...] = (col(Letter.counted) == true(), col(Letter.withdrawn_at).is_(None))
+_SHOWN: Mapping[str, tuple[ColumnElement[bool], ...]] = {
+    "enquiries": _ENQUIRY,
+    "repeats": (col(Letter.repeat_of_id).is_not(None), col(Letter.withdrawn_at).is_(None)),
+    "withdrawn": (col(Letter.withdrawn_at).is_not(None),),
+    "uncounted": (or_(~col(Letter.counted), col(Letter.withdrawn_at).is_not(None)),),
+    "letters": (),
+}
+
+
+def _in_mailbox(mailbox: str, user: User) -> ColumnElement[bool]:
+    """By public id or address; removed ones too, for their letters stay."""
+    named = or_(col(Mailbox.public_id) == mailbox, col(Mailbox.address).in_([mailbox, mailbox.lower()]))
+    # One number, not a set: then the list of that mailbox is read in its order.
+    found = select(col(Mailbox.id)).where(col(Mailbox.user_id) == user.id, named).order_by(col(Mailbox.id)).limit(1)
+    return col(Letter.mailbox_id) == found.scalar_subquery()
+
+
+def _from_sender(sender: str) -> ColumnElement[bool]:
+    """By address in any spelling, or by a domain written as ``@example.com``."""
+    if sender.startswith("@"):
+        return col(Letter.sender).endswith(sender.lower(), autoescape=True)
+    try:
+        return col(Letter.sender) == lookup_form(sender)
+    except AddressError:
+        return false()
+
+
+def _has_word(word: str) -> ColumnElement[bool]:
+    """The word stands in the subject, the beginning, or the sender's name or address."""
+    return has_word(word, (Letter.subject, Letter.snippet, Letter.sender_name), [Letter.sender])

@@ -1,0 +1,174 @@
+"""The letter page: what came in, shown safely, with what it is and why, and what it answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from sqlmodel import Session, col, select
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from tracker.inbound.parse import content_of
+from tracker.inbound.storing import raw_of, remove_letter
+from tracker.locale import gettext as _
+from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail
+from tracker.models import Letter, LetterAttachment, LetterBody, Mailbox, Message, Recipient, User
+from tracker.models.ownership import owned
+from tracker.notifications.notify import mark_subject_read
+from tracker.outbound.message_links import without_ours
+from tracker.runtime.database import now
+from tracker.web.http.download import download
+from tracker.web.http.routes import action, page
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.inbox.labels import category_words, oddities, reason_words, standing_of, standing_words
+
+MOST_PICTURES = 12 * 1024 * 1024
+"""Bytes of pictures that are shown inside one letter; more are only to be saved."""
+SHOWN_REPEATS = 50
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Everything the page shows of one letter."""
+
+    letter: Letter
+    mailbox: Mailbox
+    body: LetterBody | None
+    files: Sequence[LetterAttachment]
+    enquiry: Letter | None
+    """The enquiry it is folded under."""
+    repeats: Sequence[Letter]
+    answers: Message | None
+    person: Recipient | None
+    """The sender, where somebody of ours wrote to them."""
+
+    @property
+    def listed(self) -> Sequence[LetterAttachment]:
+        """The files to offer: without the pictures that the text itself shows."""
+        html = (self.body and self.body.html) or ""
+        return [file for file in self.files if not (file.inline and f"cid:{file.content_id}" in html)]
+
+    @property
+    def can_be_answered(self) -> bool:
+        """Never to the null reverse-path, never to ourselves (RFC 5321 section 4.5.5, RFC 3834)."""
+        return bool(self.letter.reply_to or self.letter.sender_address) and self.letter.category in _ANSWERABLE
+
+
+_ANSWERABLE = ("human", "auto_reply", "auto_generated", "bulk")
+
+
+@page
+def letter(request: Request, user: User) -> Response:
+    with house(request).database.reading() as session:
+        shown = _shown(session, owned(session, Letter, user, request.path_params["id"]))
+    html = shown.body.html if shown.body else None
+    context = {
+        "shown": shown,
+        "sandbox": SANDBOX,
+        "remote_images": bool(html and has_remote_images(html)),
+        "with_images": request.query_params.get("images") == "1",
+        "category_words": category_words,
+        "reason_words": reason_words,
+        "oddities": oddities(shown.letter),
+        "standing": standing_of(shown.letter),
+        "standing_words": standing_words,
+    }
+    return render(request, "letter.html", context)
+
+
+@page
+def letter_content(request: Request, user: User) -> Response:
+    """The letter itself, for the sandboxed frame: sanitised, our own pixels and redirects taken out of what it quotes."""
+    here = house(request)
+    with here.database.reading() as session:
+        found = owned(session, Letter, user, request.path_params["id"])
+        body = session.get(LetterBody, found.id)
+        pictures = _pictures(session, found, (body and body.html) or "")
+    html = without_ours(here, body.html if body else None) or ""
+    mail = safe_mail(html, found.subject, pictures, request.query_params.get("images") == "1")
+    return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
+
+
+@page
+def letter_file(request: Request, user: User) -> Response:
+    """An attachment, always as a download."""
+    with house(request).database.reading() as session:
+        found = owned(session, Letter, user, request.path_params["id"])
+        wanted = (LetterAttachment.letter_id == found.id, LetterAttachment.public_id == request.path_params["file"])
+        file = session.exec(select(LetterAttachment).where(*wanted)).first()
+        content = content_of(raw_of(session, found), file.part) if file else None
+    if file is None or content is None:
+        raise HTTPException(404)
+    return download(content, file.filename)
+
+
+@page
+def letter_raw(request: Request, user: User) -> Response:
+    """The letter as it came, for a mail program."""
+    with house(request).database.reading() as session:
+        found = owned(session, Letter, user, request.path_params["id"])
+        content = raw_of(session, found)
+    return download(content, f"{found.subject[:80] or 'letter'}.eml")
+
+
+@action
+def letter_reading(request: Request, user: User, _form: FormData) -> Response:
+    """The person has the letter before them."""
+    with house(request).database.session_scope() as session:
+        found = owned(session, Letter, user, request.path_params["id"])
+        if found.read_at is None:
+            found.read_at = now()
+            session.add(found)
+        mark_subject_read(session, found.user_id, f"letter:{found.id}")
+    return Response(status_code=204)
+
+
+@action
+def letter_removal(request: Request, user: User, _form: FormData) -> Response:
+    """Throws the letter away here; on the server it stays, and it is not loaded again."""
+    with house(request).database.session_scope() as session:
+        remove_letter(session, owned(session, Letter, user, request.path_params["id"]))
+    return redirect("/enquiries", _("The letter is deleted here. It stays on the mail server."))
+
+
+def _shown(session: Session, found: Letter) -> Shown:
+    repeats = select(Letter).where(Letter.repeat_of_id == found.id, col(Letter.deleted_at).is_(None))
+    return Shown(
+        letter=found,
+        mailbox=session.get_one(Mailbox, found.mailbox_id),
+        body=session.get(LetterBody, found.id),
+        files=session.exec(
+            select(LetterAttachment)
+            .where(LetterAttachment.letter_id == found.id)
+            .order_by(col(LetterAttachment.position))
+        ).all(),
+        enquiry=session.get(Letter, found.repeat_of_id) if found.repeat_of_id else None,
+        repeats=session.exec(repeats.order_by(col(Letter.received_at).desc()).limit(SHOWN_REPEATS)).all(),
+        answers=session.get(Message, found.in_reply_to_message_id) if found.in_reply_to_message_id else None,
+        person=session.exec(select(Recipient).where(Recipient.lookup == found.sender)).first()
+        if found.sender
+        else None,
+    )
+
+
+def _pictures(session: Session, found: Letter, html: str) -> Mapping[str, tuple[str, bytes]]:
+    """The pictures that the HTML names by Content-ID, as far as they are not too much."""
+    query = select(LetterAttachment).where(LetterAttachment.letter_id == found.id, LetterAttachment.content_id != "")
+    files = [f for f in session.exec(query) if f"cid:{f.content_id}" in html or f"cid:{escape(f.content_id)}" in html]
+    if not files or sum(file.size for file in files) > MOST_PICTURES:
+        return {}
+    raw = raw_of(session, found)
+    return {file.content_id: (file.content_type, content_of(raw, file.part) or b"") for file in files}
+
+
+routes = [
+    Route("/letters/{id}", letter),
+    Route("/letters/{id}/content", letter_content),
+    Route("/letters/{id}/files/{file}", letter_file),
+    Route("/letters/{id}/raw", letter_raw),
+    Route("/letters/{id}/reading", letter_reading, methods=["POST"]),
+    Route("/letters/{id}/removal", letter_removal, methods=["POST"]),
+]

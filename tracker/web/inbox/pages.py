@@ -1,0 +1,141 @@
+"""The enquiries page: letters that count, with their repeats folded under them; filters, export, and taking spam out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.inbound.withdrawal import take_back, withdraw
+from tracker.locale import gettext as _
+from tracker.locale import said, zone
+from tracker.models import Letter, User
+from tracker.models.ownership import owned
+from tracker.runtime.context import House
+from tracker.runtime.paging import Cursor
+from tracker.runtime.sentences import ActionError
+from tracker.web.http.csv_export import csv_response
+from tracker.web.http.routes import action, page
+from tracker.web.http.templating import house, local_path, redirect, render
+from tracker.web.inbox.filter import CATEGORIES, LetterFilter
+from tracker.web.inbox.labels import STANDINGS, category_words, standing_of, standing_words
+from tracker.web.inbox.rows import LetterRow, mailboxes_of, read_letters
+
+_PARTS = {"rows": "_letter_list.html", "more": "_letter_rows.html"}
+_EXPORT_PAGE = 500
+
+
+@page
+def enquiries(request: Request, user: User) -> Response:
+    """The list, or with ``part`` a piece of it: ``rows`` the list alone, ``more`` the rows after a place."""
+    part = request.query_params.get("part", "")
+    chosen, after, problem = LetterFilter.from_request(request)
+    with house(request).database.reading() as session:
+        listing = read_letters(session, user, chosen, after)
+        mailboxes = mailboxes_of(session, user)
+        context = {
+            "listing": listing,
+            "chosen": chosen,
+            "mailboxes": mailboxes,
+            "first_page": after is None,
+            "more_url": chosen.address(cursor=str(listing.next)) if listing.next else "",
+            "export_url": chosen.address().replace("/enquiries", "/enquiries/export", 1),
+            "category_words": category_words,
+            "standing_words": standing_words,
+            "problem": problem,
+        }
+    return render(request, _PARTS.get(part, "enquiries.html"), context, 400 if problem else 200)
+
+
+@page
+def export(request: Request, user: User) -> Response:
+    """Everything that passes the filter as a CSV file, however much it is."""
+    try:
+        chosen = LetterFilter.from_query(request.query_params)
+    except ActionError as error:
+        return redirect("/enquiries", said(error), kind="problem")
+    head = [
+        _("Received"), _("Sender"), _("Sender’s name"), _("Recipient"), _("Subject"), _("Mailbox"), _("Category"),
+        _("Standing"), _("Attachments"), _("Address in Inkling"),
+    ]  # fmt: skip
+    # Words and zone are the reader's now; the rows are made later, when nobody is being spoken to any more.
+    speech = Speech(
+        {category: category_words(category) for category in CATEGORIES},
+        {standing: _(words) for standing, words in STANDINGS.items()},
+        zone(),
+    )
+    return csv_response(_("enquiries") + ".csv", head, _export_rows(house(request), user, chosen, speech))
+
+
+@action
+def withdrawal(request: Request, user: User, form: FormData) -> Response:
+    """Takes an enquiry out as spam; ``back`` is the page to return to. Can be undone."""
+    back = local_path(str(form.get("back", "")), "/enquiries")
+    with house(request).database.session_scope() as session:
+        letter = owned(session, Letter, user, request.path_params["id"])
+        withdraw(session, letter)
+    undo = f"/letters/{letter.public_id}/withdrawal-end?back={quote(back)}"
+    return redirect(back, _("Withdrawn as spam. It counts no more."), action=undo, action_label=_("Undo"))
+
+
+@action
+def withdrawal_end(request: Request, user: User, form: FormData) -> Response:
+    """Undoes a withdrawal. What counted meanwhile stays: then the letter becomes its repeat."""
+    back = local_path(str(form.get("back", "")) or request.query_params.get("back"), "/enquiries")
+    with house(request).database.session_scope() as session:
+        letter = owned(session, Letter, user, request.path_params["id"])
+        take_back(session, letter)
+    if letter.counted:
+        return redirect(back, _("It counts as an enquiry again."))
+    return redirect(
+        back, _("No longer withdrawn. Another letter of this sender counts meanwhile, so it is its repeat.")
+    )
+
+
+@dataclass(frozen=True)
+class Speech:
+    """How the rows of an export speak."""
+
+    categories: Mapping[str, str]
+    standings: Mapping[str, str]
+    zone: ZoneInfo
+
+
+def _export_rows(here: House, user: User, chosen: LetterFilter, speech: Speech) -> Iterator[list[str]]:
+    """Page by page, each in a short transaction, so that a long download holds nothing up."""
+    after: Cursor | None = None
+    while True:
+        with here.database.reading() as session:
+            listing = read_letters(session, user, chosen, after, _EXPORT_PAGE)
+        yield from (_export_row(here, row, speech) for row in listing.rows)
+        after = listing.next
+        if after is None:
+            return
+
+
+def _export_row(here: House, row: LetterRow, speech: Speech) -> list[str]:
+    letter = row.letter
+    return [
+        f"{letter.received_at.astimezone(speech.zone):%Y-%m-%d %H:%M:%S}",
+        letter.sender_address or letter.sender,
+        letter.sender_name,
+        letter.recipient,
+        letter.subject,
+        row.mailbox,
+        speech.categories.get(letter.category, letter.category),
+        speech.standings[standing_of(letter)],
+        "x" if letter.has_attachments else "",
+        f"{here.settings.base_url}/letters/{letter.public_id}",
+    ]
+
+
+routes = [
+    Route("/enquiries", enquiries),
+    Route("/enquiries/export", export),
+    Route("/letters/{id}/withdrawal", withdrawal, methods=["POST"]),
+    Route("/letters/{id}/withdrawal-end", withdrawal_end, methods=["POST"]),
+]

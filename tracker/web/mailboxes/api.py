@@ -1,0 +1,160 @@
+"""``/credentials`` and ``/mailboxes``: how to sign in, and what is read. Secrets go in and never come out."""
+
+from sqlmodel import Session
+from starlette.responses import Response
+
+from tracker.inbound.check import check_mailbox
+from tracker.inbound.credentials import (
+    change_credential,
+    chosen_credential,
+    credential_of,
+    delete_credential,
+    make_credential,
+)
+from tracker.inbound.listening import is_heard
+from tracker.inbound.mailbox_input import CredentialsChange, MailboxChange, NewCredentials, NewMailbox
+from tracker.inbound.mailboxes import change_mailbox, connect_mailbox, credential_changed, remove_mailbox, sync_now
+from tracker.models import Credential, Mailbox
+from tracker.models.ownership import owned, owned_rows
+from tracker.web.api.call import Call, Caller
+from tracker.web.api.door import router
+from tracker.web.api.idempotency import once, replayed
+from tracker.web.api.paging import Listing, PageQuery, page
+from tracker.web.http.throttle import connection_tests
+from tracker.web.mailboxes.responses import CredentialsShape, MailboxShape
+
+mailboxes = router("Mailboxes")
+
+
+@mailboxes.get("/credentials", response_model=Listing[CredentialsShape])
+def list_credentials(call: Caller, paged: PageQuery) -> Listing[CredentialsShape]:
+    """My credentials, the oldest first."""
+    with call.reading() as session:
+        rows, after = page(session, owned_rows(Credential, call.user), Credential, paged, newest_first=False)
+        return Listing(items=[CredentialsShape.of(row) for row in rows], next=after)
+
+
+@mailboxes.post("/credentials", response_model=CredentialsShape, status_code=201)
+def post_credentials(call: Caller, new: NewCredentials) -> Response:
+    """Keeps credentials; name them in ``POST /mailboxes``."""
+    return once(call, lambda session: CredentialsShape.of(_make(session, call, new)), status=201)
+
+
+@mailboxes.get("/credentials/{id}", response_model=CredentialsShape)
+def get_credentials(call: Caller, id: str) -> CredentialsShape:
+    """One record of credentials."""
+    with call.reading() as session:
+        return CredentialsShape.of(owned(session, Credential, call.user, id))
+
+
+@mailboxes.patch("/credentials/{id}", response_model=CredentialsShape)
+def patch_credentials(call: Caller, id: str, change: CredentialsChange) -> Response:
+    """Changes what is given. Mailboxes that use them are checked again."""
+
+    def work(session: Session) -> CredentialsShape:
+        credential = owned(session, Credential, call.user, id)
+        change_credential(session, call.house, credential, change)
+        credential_changed(session, credential)
+        return CredentialsShape.of(credential)
+
+    return once(call, work)
+
+
+@mailboxes.delete("/credentials/{id}", status_code=204, response_class=Response)
+def delete_credentials(call: Caller, id: str) -> Response:
+    """Forgets credentials that no mailbox uses; 409 else."""
+    return once(call, lambda session: delete_credential(session, owned(session, Credential, call.user, id)), status=204)
+
+
+@mailboxes.get("/mailboxes", response_model=Listing[MailboxShape])
+def list_mailboxes(call: Caller, paged: PageQuery) -> Listing[MailboxShape]:
+    """My mailboxes, the oldest first."""
+    with call.reading() as session:
+        rows, after = page(session, owned_rows(Mailbox, call.user), Mailbox, paged, newest_first=False)
+        return Listing(items=[_shape(session, row) for row in rows], next=after)
+
+
+@mailboxes.post("/mailboxes", response_model=MailboxShape, status_code=201)
+def post_mailbox(call: Caller, new: NewMailbox) -> Response:
+    """Connects a mailbox. It is tested and read at once; ``POST /mailboxes/{id}/check`` waits for the outcome."""
+
+    def work(session: Session) -> MailboxShape:
+        given = new.credentials
+        if isinstance(given, NewCredentials):
+            credential = _make(session, call, given)
+        else:
+            credential = chosen_credential(session, call.user, given)
+        assert call.user.id is not None
+        mailbox = connect_mailbox(session, call.user.id, credential, new)
+        session.flush()
+        return _shape(session, mailbox)
+
+    return once(call, work, status=201)
+
+
+@mailboxes.get("/mailboxes/{id}", response_model=MailboxShape)
+def get_mailbox(call: Caller, id: str) -> MailboxShape:
+    """One mailbox with its state and last run."""
+    with call.reading() as session:
+        return _shape(session, owned(session, Mailbox, call.user, id))
+
+
+@mailboxes.patch("/mailboxes/{id}", response_model=MailboxShape)
+def patch_mailbox(call: Caller, id: str, change: MailboxChange) -> Response:
+    """Changes what is given."""
+
+    def work(session: Session) -> MailboxShape:
+        mailbox = owned(session, Mailbox, call.user, id)
+        credential = credential_of(session, mailbox)
+        if "credentials" in change.model_fields_set:
+            credential = chosen_credential(session, call.user, change.credentials)
+        change_mailbox(session, mailbox, credential, change)
+        session.flush()
+        return _shape(session, mailbox)
+
+    return once(call, work)
+
+
+@mailboxes.delete("/mailboxes/{id}", status_code=204, response_class=Response)
+def delete_mailbox(call: Caller, id: str) -> Response:
+    """Disconnects a mailbox. Its letters stay, and come back to it when it is connected again."""
+
+    def work(session: Session) -> None:
+        remove_mailbox(session, owned(session, Mailbox, call.user, id))
+
+    return once(call, work, status=204)
+
+
+@mailboxes.post("/mailboxes/{id}/check", response_model=MailboxShape)
+def post_mailbox_check(call: Caller, id: str) -> Response:
+    """Signs in to the mailbox and says how that went, in ``state`` and ``state_detail``. May take half a minute."""
+    if (first := replayed(call)) is not None:
+        return first
+    with call.reading() as session:
+        mailbox = owned(session, Mailbox, call.user, id)
+    assert mailbox.id is not None
+    connection_tests.take(call.user)
+    check_mailbox(call.house, mailbox.id)
+    return once(call, lambda session: _shape(session, owned(session, Mailbox, call.user, id)))
+
+
+@mailboxes.post("/mailboxes/{id}/sync", response_model=MailboxShape, status_code=202)
+def post_mailbox_sync(call: Caller, id: str) -> Response:
+    """Reads the mailbox as soon as a worker is free. 409 while it is switched off."""
+
+    def work(session: Session) -> MailboxShape:
+        mailbox = owned(session, Mailbox, call.user, id)
+        sync_now(session, mailbox)
+        return _shape(session, mailbox)
+
+    return once(call, work, status=202)
+
+
+def _make(session: Session, call: Call, new: NewCredentials) -> Credential:
+    assert call.user.id is not None
+    return make_credential(session, call.house, call.user.id, new)
+
+
+def _shape(session: Session, mailbox: Mailbox) -> MailboxShape:
+    heard = is_heard(session, mailbox)
+    return MailboxShape.of(mailbox, credential_of(session, mailbox), noticed_at_once=heard)

@@ -1,0 +1,256 @@
+"""Mailboxes: connect, see how they go, change, read at once, remove."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlmodel import Session
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.consent.preferences import preference, set_preference
+from tracker.inbound.credentials import (
+    can_sign_in,
+    change_credential,
+    chosen_credential,
+    credential_of,
+    delete_credential,
+    make_credential,
+    unused_credentials,
+)
+from tracker.inbound.listening import is_heard
+from tracker.inbound.mailbox_input import NewCredentials
+from tracker.inbound.mailboxes import (
+    change_mailbox,
+    connect_mailbox,
+    connected_mailboxes,
+    credential_changed,
+    remove_mailbox,
+    sync_now,
+)
+from tracker.inbound.recount import preview, recount
+from tracker.inbound.timetable import being_read
+from tracker.locale import gettext as _
+from tracker.locale import ngettext, said
+from tracker.mail.oauth_providers import configured
+from tracker.mail.services import PRESETS
+from tracker.models import Credential, Mailbox, User
+from tracker.models.ownership import owned
+from tracker.runtime.context import House
+from tracker.runtime.sentences import ActionError
+from tracker.web.api.errors import STATUS
+from tracker.web.http.forms import Wrong, text, wrong_of
+from tracker.web.http.routes import action, admin_action, page
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.mailboxes import labels as mailbox_words
+from tracker.web.mailboxes import oauth as mailbox_oauth
+from tracker.web.mailboxes.connection_check import HERE, tested
+from tracker.web.mailboxes.form import BLANK, FIRST_WINDOWS, read_form, texts_of, typed
+from tracker.web.mailboxes.rows import RECENT_DAYS, figures_of, problem_counts, problems_of
+from tracker.web.mailboxes.services import BY_ADDRESS
+
+__all__ = ["mailbox_oauth", "routes"]
+
+
+MOST_MAILBOXES = 1000
+
+
+@page
+def mailboxes(request: Request, user: User) -> Response:
+    with house(request).database.reading() as session:
+        found = connected_mailboxes(session, user)
+        context = {
+            "mailboxes": found,
+            "figures": figures_of(session, found),
+            "problems": problem_counts(session, found),
+            "heard": {mailbox.id for mailbox in found if is_heard(session, mailbox)},
+            "being_read": being_read(session),
+            "words": mailbox_words,
+            "days": RECENT_DAYS,
+            "limit": preference(session, "mailbox_limit"),
+            "most": MOST_MAILBOXES,
+        }
+    return render(request, "mailboxes.html", context)
+
+
+@page
+def new(request: Request, user: User) -> Response:
+    return _form(request, user, None, BLANK, {})
+
+
+@page
+def edit(request: Request, user: User) -> Response:
+    with house(request).database.reading() as session:
+        mailbox = owned(session, Mailbox, user, request.path_params["id"])
+        texts = texts_of(mailbox, credential_of(session, mailbox))
+    return _form(request, user, mailbox, texts, {})
+
+
+@action
+def add(request: Request, user: User, form: FormData) -> Response:
+    here = house(request)
+    assert user.id is not None
+    try:
+        choices, server = read_form(here, form, is_new=True)
+        with here.database.session_scope() as session:
+            if picked := text(form, "credential"):
+                credential = chosen_credential(session, user, picked)
+            else:
+                credential = make_credential(session, here, user.id, server)
+            mailbox = connect_mailbox(session, user.id, credential, choices)
+    except ActionError as error:
+        return _refused(request, user, None, form, error)
+    return tested(request, user, mailbox)
+
+
+@action
+def save(request: Request, user: User, form: FormData) -> Response:
+    here, mailbox = house(request), _own(request, user)
+    try:
+        choices, server = read_form(here, form, is_new=False)
+        with here.database.session_scope() as session:
+            mailbox = owned(session, Mailbox, user, mailbox.public_id)
+            credential = _credential_for(session, here, mailbox, server)
+            change_mailbox(session, mailbox, credential, choices)
+            ready = can_sign_in(credential)
+    except ActionError as error:
+        return _refused(request, user, _own(request, user), form, error)
+    if not ready:
+        told = _("Saved. The server or login is another one now, so the password was forgotten: enter it again.")
+        return redirect(f"{HERE}/{mailbox.public_id}#secret", told, kind="problem")
+    if not mailbox.active:
+        return redirect(HERE, _("Saved. %(address)s is switched off.") % {"address": mailbox.address})
+    return tested(request, user, mailbox)
+
+
+@action
+def check(request: Request, user: User, _form: FormData) -> Response:
+    return tested(request, user, _own(request, user))
+
+
+@action
+def sync(request: Request, user: User, _form: FormData) -> Response:
+    try:
+        with house(request).database.session_scope() as session:
+            mailbox = owned(session, Mailbox, user, request.path_params["id"])
+            sync_now(session, mailbox)
+    except ActionError as error:
+        if error.code != "conflict":
+            raise
+        return redirect(HERE, said(error), kind="problem")
+    return redirect(HERE, _("%(address)s is read now.") % {"address": mailbox.address})
+
+
+@action
+def removal(request: Request, user: User, form: FormData) -> Response:
+    """Disconnects it. Letters stay; with ``forget`` the credentials go, too."""
+    with house(request).database.session_scope() as session:
+        mailbox = owned(session, Mailbox, user, request.path_params["id"])
+        unused = remove_mailbox(session, mailbox)
+        if unused is not None and form.get("forget") == "on":
+            mailbox.credential_id = None
+            session.flush()
+            delete_credential(session, unused)
+    told = _("%(address)s is disconnected. Its letters stay, and come back to it when you connect it again.")
+    return redirect(HERE, told % {"address": mailbox.address})
+
+
+@page
+def recount_preview(request: Request, user: User) -> Response:
+    """What counting again under the present period would change, before anything is changed."""
+    with house(request).database.reading() as session:
+        mailbox = owned(session, Mailbox, user, request.path_params["id"])
+        context = {"mailbox": mailbox, "difference": preview(session, mailbox)}
+    return render(request, "mailbox_recount.html", context)
+
+
+@action
+def recount_now(request: Request, user: User, _form: FormData) -> Response:
+    with house(request).database.session_scope() as session:
+        mailbox = owned(session, Mailbox, user, request.path_params["id"])
+        done = recount(session, mailbox)
+    told = ngettext("Counted again: %(num)d enquiry now.", "Counted again: %(num)d enquiries now.", done.after) % {
+        "num": done.after
+    }
+    return redirect(f"{HERE}/{mailbox.public_id}", told)
+
+
+@admin_action
+def limit(request: Request, user: User, form: FormData) -> Response:
+    """How many mailboxes each person may connect."""
+    typed = text(form, "limit", 6)
+    if not (typed.isascii() and typed.isdigit() and 1 <= int(typed) <= MOST_MAILBOXES):
+        return redirect(HERE, _("Give a whole number from 1 to %(most)s.") % {"most": MOST_MAILBOXES}, kind="problem")
+    with house(request).database.session_scope() as session:
+        set_preference(session, "mailbox_limit", int(typed), user.id)
+    return redirect(HERE, _("Saved."))
+
+
+def _own(request: Request, user: User) -> Mailbox:
+    with house(request).database.reading() as session:
+        return owned(session, Mailbox, user, request.path_params["id"])
+
+
+def _credential_for(session: Session, here: House, mailbox: Mailbox, change: NewCredentials) -> Credential:
+    """The mailbox's own credentials with what was typed, or new ones where it has none. Raises :class:`ActionError`."""
+    credential = credential_of(session, mailbox)
+    if credential is None:
+        return make_credential(session, here, mailbox.user_id, change)
+    change_credential(session, here, credential, change)
+    credential_changed(session, credential)
+    return credential
+
+
+_FIELDS: Mapping[str, str] = {"login": "address", "mailbox": "form", "credentials": "credential"}
+"""Where the form shows what an action says of another field."""
+
+
+def _refused(request: Request, user: User, mailbox: Mailbox | None, form: FormData, error: ActionError) -> Response:
+    wrong = {_FIELDS.get(field, field): text for field, text in wrong_of(error).items()}
+    return _form(request, user, mailbox, typed(form), wrong, STATUS[error.code])
+
+
+def _form(
+    request: Request, user: User, mailbox: Mailbox | None, texts: Mapping[str, Any], wrong: Wrong, status: int = 200
+) -> Response:
+    with house(request).database.reading() as session:
+        free = unused_credentials(session, user)
+        credential = credential_of(session, mailbox) if mailbox else None
+        problems = problems_of(session, mailbox)
+        at_once = mailbox is not None and is_heard(session, mailbox)
+        read_now = being_read(session)
+    reading = {key: preset for key, preset in PRESETS.items() if preset.imap_host or key == "other"}
+    context = {
+        "mailbox": mailbox,
+        "credential": credential,
+        "free": free,
+        "typed": texts,
+        "wrong": wrong,
+        "presets": reading,
+        "by_address": BY_ADDRESS,
+        "services": [*([] if mailbox else [(BY_ADDRESS, _("Found by my address"))])]
+        + [(key, _(preset.name)) for key, preset in reading.items()],
+        "first_windows": [(key, _(name), _(hint) if hint else "") for key, (name, hint) in FIRST_WINDOWS.items()],
+        "problems": problems,
+        "at_once": at_once,
+        "being_read": read_now,
+        "providers": configured(house(request).settings),
+        "words": mailbox_words,
+    }
+    return render(request, "mailbox.html", context, status)
+
+
+routes = [
+    Route(HERE, mailboxes),
+    Route(HERE, add, methods=["POST"]),
+    Route(f"{HERE}/new", new),
+    Route(f"{HERE}/limit", limit, methods=["POST"]),
+    Route(f"{HERE}/{{id}}", edit),
+    Route(f"{HERE}/{{id}}", save, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/check", check, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/sync", sync, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/removal", removal, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/recount", recount_preview),
+    Route(f"{HERE}/{{id}}/recount", recount_now, methods=["POST"]),
+]

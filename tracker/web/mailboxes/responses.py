@@ -1,0 +1,96 @@
+"""What is answered about credentials and mailboxes."""
+
+from datetime import datetime
+
+from tracker.mail.fields import Shape
+from tracker.models import Credential, Mailbox
+
+
+class CredentialsShape(Shape):
+    """Credentials. ``secret_set`` says whether a secret is stored; the secret itself is never shown."""
+
+    id: str
+    name: str
+    preset: str
+    protocol: str
+    host: str
+    port: int
+    security: str
+    login: str
+    auth: str
+    secret_set: bool
+    created_at: datetime
+
+    @classmethod
+    def of(cls, credential: Credential) -> "CredentialsShape":
+        same = credential.model_dump(include=set(cls.model_fields) - {"id", "secret_set"})
+        return cls(id=credential.public_id, secret_set=credential.secret is not None, **same)
+
+
+class RunShape(Shape):
+    """The last run. ``problem`` is empty when it went well."""
+
+    started_at: datetime | None
+    ended_at: datetime | None
+    problem: str
+    loaded: int
+
+
+class MailboxShape(Shape):
+    """A connected mailbox. ``state`` is active, no_credentials, duplicate, auth_error, checking, connection_error,
+    folder_missing, throttled, needs_oauth or paused, with the reason in ``state_detail``. ``noticed_at_once`` says whether its
+    server tells of new mail just now; it is looked for every ten minutes in any case."""
+
+    id: str
+    credentials: str | None
+    name: str
+    address: str
+    active: bool
+    repeat_period_days: int
+    folders: list[str]
+    all_folders: bool
+    first_window: str
+    collect_pause_days: int
+    only_unread: bool
+    mark_read: bool
+    delete_loaded: bool
+    delete_after_days: int
+    notify_manager: bool
+    create_customer: bool
+    notify_skipped: bool
+    unwrap_forwarded: bool
+    group: str | None
+    shop: str | None
+    state: str
+    state_detail: str
+    state_since: datetime
+    found_folders: list[str]
+    letters_on_server: int | None
+    checked_at: datetime | None
+    last_run: RunShape | None
+    good_run_at: datetime | None
+    due_at: datetime | None
+    noticed_at_once: bool
+    created_at: datetime
+
+    @classmethod
+    def of(cls, mailbox: Mailbox, credential: Credential | None, *, noticed_at_once: bool) -> "MailboxShape":
+        same = mailbox.model_dump(include=set(cls.model_fields) - {"id", "credentials", "last_run", "noticed_at_once"})
+        return cls(
+            id=mailbox.public_id,
+            credentials=credential.public_id if credential else None,
+            last_run=_run(mailbox),
+            noticed_at_once=noticed_at_once,
+            **same,
+        )
+
+
+def _run(mailbox: Mailbox) -> RunShape | None:
+    if mailbox.run_started_at is None and mailbox.run_ended_at is None:
+        return None
+    return RunShape(
+        started_at=mailbox.run_started_at,
+        ended_at=mailbox.run_ended_at,
+        problem=str(mailbox.run_problem),
+        loaded=mailbox.run_loaded,
+    )

@@ -1,0 +1,68 @@
+"""What one icon of a row tells, person by person: opens or clicks, first and last, through what, and the machines in grey."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from tracker.locale import gettext as _
+from tracker.models import Delivery, Event, Message
+from tracker.web.messages.activity_labels import PEOPLE, Line, line_of, name_of, rule_words, through_of, tone_of
+from tracker.web.messages.reliability_labels import trust_words
+
+SHOWN_MACHINES = 5
+
+
+@dataclass(frozen=True)
+class PersonLine:
+    """One recipient's copy: how often, since when, through what; or why it is not measured."""
+
+    name: str
+    count: int
+    first: datetime | None
+    last: datetime | None
+    through: tuple[str, ...]
+    why_not: str = ""
+    trust: str = ""
+    """What can be believed of this copy, by the mail exchanger of the company."""
+
+
+@dataclass(frozen=True)
+class Activity:
+    people: Sequence[PersonLine]
+    machines: Sequence[Line]
+    more_machines: int
+
+
+def activity_of(session: Session, message: Message, kind: str) -> Activity:
+    """``kind`` is opens or clicks."""
+    deliveries = session.exec(
+        select(Delivery).where(Delivery.message_id == message.id).order_by(col(Delivery.position))
+    ).all()
+    event_kind = "open" if kind == "opens" else "click"
+    events = session.exec(
+        select(Event)
+        .where(Event.message_id == message.id, Event.kind == event_kind, col(Event.merged).is_(False))
+        .order_by(col(Event.at))
+    ).all()
+    by_id = {delivery.id: delivery for delivery in deliveries}
+    machines = [line_of(event, by_id.get(event.delivery_id)) for event in events if tone_of(event) != "person"]
+    people = [_person(delivery, events, kind) for delivery in deliveries]
+    return Activity(people, machines[:SHOWN_MACHINES], max(0, len(machines) - SHOWN_MACHINES))
+
+
+def _person(delivery: Delivery, events: Sequence[Event], kind: str) -> PersonLine:
+    mine = [event for event in events if event.delivery_id == delivery.id and event.klass in PEOPLE]
+    through = tuple(dict.fromkeys(text for event in mine if (text := through_of(event))))
+    if kind == "opens":
+        on, rule, count = delivery.opens_on, delivery.opens_rule, delivery.opens
+        first, last = delivery.first_opened_at, delivery.last_opened_at
+        if count and not mine:
+            through = (_("concluded from a click"),)
+    else:
+        on, rule, count = delivery.clicks_on, delivery.clicks_rule, delivery.clicks
+        first, last = delivery.first_clicked_at, delivery.last_clicked_at
+    why_not = "" if on or count else rule_words(rule)
+    trust = trust_words(delivery.mx_family) if on and kind == "opens" else ""
+    return PersonLine(name_of(delivery), count, first, last, through, why_not, trust)

@@ -1,0 +1,292 @@
+"""Events in words: what happened, by whom as far as we can know, through what, and why we think so. Pure but for the language.
+
+Honest wording throughout: only a click or a reply is certain; a picture loaded by a provider is "probably opened"; a machine is
+named as one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from tracker.consent.rules import RULES, State
+from tracker.engagement.verdict import Reason
+from tracker.locale import N_, ngettext
+from tracker.locale import gettext as _
+from tracker.models import Delivery, Event, TrackedLink
+from tracker.web.messages.client_labels import client_words
+
+PEOPLE = ("human", "mail_proxy")
+_MACHINES = ("security_scanner", "link_preview", "sender_self", "crawler", "mail_proxy")
+
+_VENDORS: Mapping[str, str] = {
+    "apple": "Apple Mail",
+    "barracuda": "Barracuda",
+    "cisco": "Cisco Secure Email",
+    "checkpoint": "Check Point",
+    "fortinet": "FortiMail",
+    "google": "Google",
+    "hornet": "Hornetsecurity",
+    "kaspersky": "Kaspersky",
+    "mailru": "Mail.ru",
+    "microsoft": "Microsoft",
+    "mimecast": "Mimecast",
+    "proofpoint": "Proofpoint",
+    "sophos": "Sophos",
+    "symantec": "Symantec",
+    "trellix": "Trellix",
+    "trendmicro": "Trend Micro",
+    "vade": "Vade",
+    "virustotal": "VirusTotal",
+    "yahoo": "Yahoo",
+    "yandex": "Yandex",
+}
+
+LINK_REASONS: Mapping[str, str] = {
+    "own_host": N_("it leads to Inkling itself"),
+    "one_time": N_("it looks like a one-time link; a redirect could use it up"),
+    "text_is_url": N_("its text shows the address"),
+    "list_unsubscribe": N_("it unsubscribes"),
+    "marked": N_("you left it alone"),
+    "too_long": N_("its address is too long"),
+    "too_many": N_("the message has too many links"),
+    "quoted": N_("it stands in quoted text"),
+    "placeholder": N_("its address has an unfilled placeholder"),
+    "not_http": N_("it is not a web address"),
+    "bad_url": N_("its address is faulty"),
+    "relative": N_("its address is incomplete"),
+    "fragment": N_("it leads to a place in the message"),
+    "empty": N_("it leads nowhere"),
+    "refused": N_("it was left alone"),
+    "nobody_tracked": N_("no recipient’s clicks are tracked"),
+}
+
+CONSENT_WORDS: Mapping[str, str] = {
+    State.UNKNOWN: N_("never asked"),
+    State.ASKED: N_("asked"),
+    State.GRANTED: N_("agreed"),
+    State.REFUSED: N_("refused"),
+    State.WITHDRAWN: N_("withdrew"),
+    State.OBJECTED: N_("objected"),
+    State.LAPSED: N_("lapsed"),
+    State.BLOCKED: N_("blocked"),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a timeline. ``tone`` says how loud: person, machine, unsure or trouble."""
+
+    kind: str
+    tone: str
+    title: str
+    at: datetime
+    who: str = ""
+    through: str = ""
+    reasons: tuple[str, ...] = ()
+    url: str = ""
+    event: str = ""
+    klass: str = ""
+    decided_by_hand: bool = False
+    repeats: tuple[datetime, ...] = field(default=())
+    """When the same happened again right after: shown folded, counted nowhere."""
+
+    @property
+    def can_be_overruled(self) -> bool:
+        return self.kind in ("open", "click")
+
+    @property
+    def is_person(self) -> bool:
+        return self.klass in PEOPLE
+
+
+def timeline(events: Iterable[Event], deliveries: Sequence[Delivery], links: Sequence[TrackedLink]) -> list[Line]:
+    """The events of a message as lines, newest first, repeats folded into the line they repeat."""
+    people = {delivery.id: delivery for delivery in deliveries}
+    urls = {link.position: link.url for link in links}
+    lines: list[Line] = []
+    newest: dict[tuple[object, ...], int] = {}
+    for event in sorted(events, key=lambda event: (event.at, event.id or 0)):
+        same = (event.delivery_id, event.kind, event.link)
+        if event.merged and same in newest:
+            place = newest[same]
+            lines[place] = replace(lines[place], repeats=(*lines[place].repeats, event.at))
+            continue
+        newest[same] = len(lines)
+        lines.append(
+            line_of(event, people.get(event.delivery_id), urls.get(event.link if event.link is not None else -1))
+        )
+    return lines[::-1]
+
+
+def line_of(event: Event, delivery: Delivery | None, url: str | None = None) -> Line:
+    return Line(
+        kind=event.kind,
+        tone=tone_of(event),
+        title=title_of(event),
+        at=event.at,
+        who=name_of(delivery) if delivery else "",
+        through=through_of(event),
+        reasons=reasons_of(event, delivery),
+        url=shown_url(url) if url else "",
+        event=event.public_id,
+        klass=event.klass,
+        decided_by_hand=event.overruled,
+    )
+
+
+def tone_of(event: Event) -> str:
+    if event.kind == "bounce":
+        return "trouble" if event.counted else "unsure"
+    if event.kind not in ("open", "click"):
+        return "machine" if event.kind == "auto_reply" else "person"
+    if event.klass in PEOPLE and not _is_early(event):
+        return "person"
+    return "machine" if event.klass in _MACHINES else "unsure"
+
+
+def title_of(event: Event) -> str:
+    """What happened, in a few words that fit every gender and number."""
+    if event.kind == "bounce" and not event.counted:
+        return _("Delivery is delayed")
+    if event.kind in _PLAIN:
+        return _(_PLAIN[event.kind])
+    if event.klass == "mail_proxy" and _is_early(event):
+        return _("Picture fetched by %(who)s right after sending") % {
+            "who": client_words(event.client) or vendor_of(event)
+        }
+    if event.klass == "security_scanner":
+        checked = _("Link checked by %(who)s") if event.kind == "click" else _("Checked by %(who)s")
+        return checked % {"who": scanner_of(event)}
+    if event.klass == "link_preview":
+        return _("Shared in %(where)s") % {"where": client_words(event.client) or vendor_of(event)}
+    return _(_TITLES.get((event.kind, event.klass), _TITLES[("open", "unknown")]))
+
+
+def through_of(event: Event) -> str:
+    """The mail program or provider, where it says something about a person."""
+    known = event.client not in ("", "Unknown", "unknown")
+    return (
+        client_words(event.client)
+        if known and event.klass in (*PEOPLE, "sender_self", "unknown") and event.kind in ("open", "click")
+        else ""
+    )
+
+
+def scanner_of(event: Event) -> str:
+    return scanner_name(event.vendor)
+
+
+def scanner_name(vendor: str | None) -> str:
+    if vendor == "microsoft":
+        return _("Microsoft mail protection")
+    return _VENDORS.get(vendor or "", "") or _("mail protection")
+
+
+def machine_words(machines: Iterable[tuple[str, str | None]]) -> str:
+    """Machines by class and maker, in a list: "a check by Barracuda, a robot"."""
+    said = (
+        _("a check by %(who)s") % {"who": scanner_name(vendor)}
+        if klass == "security_scanner"
+        else _(_MACHINE_NAMES.get(klass, _MACHINE_NAMES["unknown"]))
+        for klass, vendor in machines
+    )
+    return ", ".join(dict.fromkeys(said))
+
+
+def vendor_of(event: Event) -> str:
+    return _VENDORS.get(event.vendor or "", "") or (event.vendor or _("another program")).capitalize()
+
+
+def reasons_of(event: Event, delivery: Delivery | None = None) -> tuple[str, ...]:
+    """The reasons of the verdict, and for machines how long after sending they came."""
+    said = [Reason(code, values).sentence(_) for code, values in _stored(event.reasons)]
+    if tone_of(event) != "person" and event.kind in ("open", "click") and delivery and delivery.accepted_at:
+        said.append(
+            _("%(delay)s after sending") % {"delay": duration((event.at - delivery.accepted_at).total_seconds())}
+        )
+    return tuple(text for text in said if text)
+
+
+def duration(seconds: float) -> str:
+    """A span of time in its largest fitting unit: 43 s, 5 min, 3 h, 2 days."""
+    if seconds < 120:
+        return _("%(n)s s") % {"n": max(0, round(seconds))}
+    if seconds < 7200:
+        return _("%(n)s min") % {"n": int(seconds // 60)}
+    if seconds < 172_800:
+        return _("%(n)s h") % {"n": int(seconds // 3600)}
+    days = int(seconds // 86_400)
+    return ngettext("%(n)s day", "%(n)s days", days) % {"n": days}
+
+
+def rule_words(rule: str) -> str:
+    """The sentence of a policy rule, as it follows a name: "Anna refused"."""
+    return _(RULES[rule]) if rule in RULES else rule.replace("_", " ")
+
+
+def link_reason(reason: str | None) -> str:
+    return _(LINK_REASONS[reason]) if reason and reason in LINK_REASONS else (reason or "").replace("_", " ")
+
+
+def consent_words(state: str) -> str:
+    return _(CONSENT_WORDS[state]) if state in CONSENT_WORDS else state
+
+
+def name_of(delivery: Delivery) -> str:
+    return delivery.name or delivery.address
+
+
+def shown_url(url: str) -> str:
+    """A link as it may be shown: without the name and password that some carry."""
+    try:
+        parts = urlsplit(url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else url
+    except ValueError:
+        return url
+
+
+_PLAIN: Mapping[str, str] = {
+    "reply": N_("Reply arrived"),
+    "auto_reply": N_("Automatic reply"),
+    "bounce": N_("Came back undelivered"),
+    "unsubscribe": N_("Unsubscribed"),
+}
+_MACHINE_NAMES: Mapping[str, str] = {
+    "link_preview": N_("a preview in a chat"),
+    "privacy_prefetch": N_("Apple Mail"),
+    "crawler": N_("a robot"),
+    "mail_proxy": N_("a mail service right after sending"),
+    "unknown": N_("somebody who cannot be told from a machine"),
+}
+_TITLES: Mapping[tuple[str, str], str] = {
+    ("open", "human"): N_("Opened"),
+    ("open", "mail_proxy"): N_("Probably opened"),
+    ("open", "privacy_prefetch"): N_("Delivered to Apple Mail; whether it was read cannot be known"),
+    ("open", "sender_self"): N_("Opened by yourself; not counted"),
+    ("open", "crawler"): N_("Fetched by a robot"),
+    ("open", "unknown"): N_("Fetched, but it is not clear by whom"),
+    ("click", "human"): N_("Clicked"),
+    ("click", "mail_proxy"): N_("Clicked"),
+    ("click", "sender_self"): N_("Clicked by yourself; not counted"),
+    ("click", "crawler"): N_("Link followed by a robot"),
+    ("click", "privacy_prefetch"): N_("Link followed by Apple Mail"),
+    ("click", "unknown"): N_("Link followed, but it is not clear by whom"),
+}
+
+
+def _is_early(event: Event) -> bool:
+    return any(code == "proxy_early" for code, _values in _stored(event.reasons))
+
+
+def _stored(reasons: Any) -> list[tuple[str, Mapping[str, str | int | float]]]:
+    """Reasons as the row keeps them, a list of ``{"code", "values"}``; anything else in it is passed over."""
+    found: list[tuple[str, Mapping[str, str | int | float]]] = []
+    for one in reasons if isinstance(reasons, list) else []:
+        if isinstance(one, str):
+            found.append((one, {}))
+        elif isinstance(one, dict) and isinstance(one.get("code"), str):
+            values = one.get("values")
+            found.append((one["code"], values if isinstance(values, dict) else {}))
+    return found

@@ -1,0 +1,177 @@
+"""The filter of the mail list.
+
+Several states narrow each other, except that the stages of a message's own life (draft, queued, sent …) widen: a message is in
+one of them only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, and_, exists, false, or_, select
+from sqlmodel import col
+
+from tracker.locale import N_
+from tracker.locale import gettext as _
+from tracker.mail.addresses import AddressError, lookup_form
+from tracker.models import Account, Delivery, Event, Message, MessageState, Recipient, User
+from tracker.runtime.word_search import has_word
+from tracker.web.http import list_filter
+from tracker.web.http.list_filter import ListFilter, listed
+
+CANNOT_BE_KNOWN = ("text_only", "group_too_large", "host_unhealthy", "rewriting_failed", "protected")
+"""Rules that left a copy unmeasured for what it is, not for what anybody wished."""
+
+LIFE = ("draft", "scheduled", "queued", "sent", "failed", "cancelled")
+
+STATES: Mapping[str, str] = {
+    "tracked": N_("Tracked"),
+    "opened": N_("Opened"),
+    "not_opened": N_("Not opened"),
+    "clicked": N_("Clicked"),
+    "replied": N_("Replied"),
+    "no_reply": N_("No reply"),
+    "bounced": N_("Bounced"),
+    "machine_only": N_("Machine only"),
+    "unmeasurable": N_("Cannot be known"),
+    "untracked": N_("Untracked"),
+    "draft": N_("Drafts"),
+    "scheduled": N_("Scheduled"),
+    "queued": N_("Queued"),
+    "sent": N_("Sent"),
+    "failed": N_("Failed"),
+    "cancelled": N_("Cancelled"),
+}
+"""Every value of ``state`` with the name that its chip and its tick box carry."""
+
+_STATE_CLAUSES: Mapping[str, str] = {
+    "tracked": N_("tracked"),
+    "opened": N_("opened"),
+    "not_opened": N_("not opened although that could be seen"),
+    "clicked": N_("with a click"),
+    "replied": N_("answered"),
+    "no_reply": N_("without a reply"),
+    "bounced": N_("come back undelivered"),
+    "machine_only": N_("touched by machines only"),
+    "unmeasurable": N_("whose opening cannot be known"),
+    "untracked": N_("not tracked"),
+    "draft": N_("in draft"),
+    "scheduled": N_("scheduled"),
+    "queued": N_("waiting in the queue"),
+    "sent": N_("sent"),
+    "failed": N_("failed"),
+    "cancelled": N_("cancelled"),
+}
+
+
+@dataclass(frozen=True)
+class Filter(ListFilter):
+    """What of one's own mail to show. Everything empty is everything."""
+
+    PATH = "/mail"
+    LABELS = {
+        **list_filter.LABELS,
+        "state": STATES,
+        "tracked": {"true": N_("Tracked"), "false": N_("Untracked")},
+        "account": N_("From: %(what)s"),
+        "recipient": N_("To: %(what)s"),
+        "thread": N_("One conversation"),
+    }
+    CLAUSES = {
+        **list_filter.CLAUSES,
+        "state": _STATE_CLAUSES,
+        "tracked": {"true": N_("tracked"), "false": N_("not tracked")},
+        "account": N_("sent from %(what)s"),
+        "recipient": N_("to %(what)s"),
+        "thread": N_("of one conversation"),
+    }
+
+    state: tuple[str, ...] = ()
+    tracked: str = ""
+    account: str = ""
+    recipient: str = ""
+    since: date | datetime | None = None
+    until: date | datetime | None = None
+    q: str = ""
+    thread: str = ""
+
+    def sentence(self) -> str:
+        clauses = [text for _name, text in self.clauses()]
+        return _("Mail: %(conditions)s.") % {"conditions": listed(clauses)} if clauses else _("All mail.")
+
+    def conditions(self, user: User) -> list[ColumnElement[bool]]:
+        conditions = [col(Message.user_id) == user.id]
+        conditions += [_FACTS[state] for state in self.state if state not in LIFE]
+        if stages := [state for state in self.state if state in LIFE]:
+            conditions.append(col(Message.state).in_(stages))
+        if self.tracked:
+            conditions.append(_TRACKED if self.tracked == "true" else ~_TRACKED)
+        if self.account:
+            conditions.append(_from_account(self.account))
+        if self.recipient:
+            conditions.append(_to_recipient(self.recipient))
+        if self.thread:
+            conditions.append(col(Message.thread) == self.thread)
+        conditions += self.period(Message.listed_at, user)
+        return conditions + [_has_word(word) for word in self.q.split()]
+
+
+_SENT = col(Message.state) == MessageState.SENT
+_LEFT_DRAFTS = col(Message.state).not_in([MessageState.DRAFT, MessageState.CANCELLED])
+_TRACKED = or_(col(Message.opens_tracked) > 0, col(Message.clicks_tracked) > 0)
+_UNKNOWABLE = and_(
+    _LEFT_DRAFTS,
+    col(Message.opens) == 0,
+    or_(
+        and_(
+            col(Message.machine) > 0,
+            exists().where(col(Event.message_id) == col(Message.id), col(Event.klass) == "privacy_prefetch"),
+        ),
+        and_(
+            col(Message.opens_tracked) == 0,
+            exists().where(col(Delivery.message_id) == col(Message.id), col(Delivery.opens_rule).in_(CANNOT_BE_KNOWN)),
+        ),
+    ),
+)
+MEASURABLE = and_(col(Message.opens_tracked) > 0, ~_UNKNOWABLE)
+"""Messages whose opening can be known: the ground of every honest rate."""
+
+_FACTS: Mapping[str, ColumnElement[bool]] = {
+    "tracked": and_(_LEFT_DRAFTS, _TRACKED),
+    "untracked": and_(_LEFT_DRAFTS, ~_TRACKED),
+    "opened": col(Message.opens) > 0,
+    "not_opened": and_(_SENT, MEASURABLE, col(Message.opens) == 0),
+    "clicked": col(Message.clicks) > 0,
+    "replied": col(Message.replies) > 0,
+    "no_reply": and_(_SENT, col(Message.replies) == 0),
+    "bounced": col(Message.bounces) > 0,
+    "machine_only": and_(col(Message.machine) > 0, col(Message.opens) == 0, col(Message.clicks) == 0),
+    "unmeasurable": _UNKNOWABLE,
+}
+
+
+def _from_account(account: str) -> ColumnElement[bool]:
+    """By address or public id."""
+    named = select(col(Account.id)).where(
+        or_(col(Account.public_id) == account, col(Account.address).in_([account, account.lower()]))
+    )
+    return col(Message.account_id).in_(named)
+
+
+def _to_recipient(recipient: str) -> ColumnElement[bool]:
+    """By address in any spelling, or public id."""
+    named: ColumnElement[bool] = col(Recipient.public_id) == recipient
+    if "@" in recipient:
+        try:
+            named = col(Recipient.lookup) == lookup_form(recipient)
+        except AddressError:
+            named = false()
+    people = select(col(Recipient.id)).where(named)
+    return col(Message.id).in_(select(col(Delivery.message_id)).where(col(Delivery.recipient_id).in_(people)))
+
+
+def _has_word(word: str) -> ColumnElement[bool]:
+    """The word stands in the subject, the snippet, a recipient's name or address."""
+    people = select(col(Recipient.id)).where(has_word(word, (), [Recipient.lookup]))
+    sent_to = select(col(Delivery.message_id)).where(col(Delivery.recipient_id).in_(people))
+    return or_(has_word(word, (Message.subject, Message.snippet, Message.names)), col(Message.id).in_(sent_to))

@@ -1,0 +1,64 @@
+"""The mail list: filter, rows, figures, and what the two icons of a row tell."""
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.models import Message, User
+from tracker.models.ownership import owned
+from tracker.privacy.views import note_message_view
+from tracker.web.http.routes import page
+from tracker.web.http.templating import house, render
+from tracker.web.messages.activity import activity_of
+from tracker.web.messages.filter import Filter
+from tracker.web.messages.rows import accounts_of, has_account, read_figures, read_listing
+
+_PARTS = {"rows": "_mail_list.html", "more": "_mail_rows.html"}
+
+
+@page
+def mail(request: Request, user: User) -> Response:
+    """The list, or with ``part`` a piece of it: ``rows`` the list alone, ``more`` the rows after a place, ``figures``."""
+    part = request.query_params.get("part", "")
+    chosen, after, problem = Filter.from_request(request)
+    if part == "figures":
+        return _figures(request, user, chosen)
+    with house(request).database.reading() as session:
+        listing = read_listing(session, user, chosen, after)
+        empty = not listing.rows
+        context = {
+            "listing": listing,
+            "chosen": chosen,
+            "accounts": accounts_of(session, user),
+            "has_account": not empty or has_account(session, user),
+            "first_page": after is None,
+            "more_url": chosen.address(cursor=str(listing.next)) if listing.next else "",
+            "problem": problem,
+        }
+    return render(request, _PARTS.get(part, "mail.html"), context, 400 if problem else 200)
+
+
+@page
+def mail_activity(request: Request, user: User) -> Response:
+    """What one icon of a row tells: who, when, through what."""
+    kind = request.path_params["kind"]
+    if kind not in ("opens", "clicks"):
+        raise HTTPException(404)
+    with house(request).database.reading() as session:
+        message = owned(session, Message, user, request.path_params["id"])
+        context = {"message": message, "kind": kind, "activity": activity_of(session, message, kind)}
+    note_message_view(house(request), user, message)
+    return render(request, "_mail_activity.html", context)
+
+
+def _figures(request: Request, user: User, chosen: Filter) -> Response:
+    with house(request).database.reading() as session:
+        figures = read_figures(session, user, chosen)
+    return render(request, "_mail_figures.html", {"figures": figures, "chosen": chosen})
+
+
+routes = [
+    Route("/mail", mail),
+    Route("/mail/{id}/activity/{kind}", mail_activity),
+]

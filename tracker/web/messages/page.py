@@ -1,0 +1,241 @@
+"""The message page: the mail as sent, its recipients, its links, and the timeline of what happened to it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from tracker.consent.ledger import consent_of
+from tracker.consent.rules import Purpose, State
+from tracker.engagement.overrule import overrule
+from tracker.locale import gettext as _
+from tracker.locale import said
+from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail
+from tracker.models import (
+    Account,
+    Delivery,
+    DeliveryStatus,
+    Event,
+    Message,
+    MessageBody,
+    MessageState,
+    Recipient,
+    TrackedLink,
+    User,
+)
+from tracker.models.ownership import owned
+from tracker.notifications import notify
+from tracker.outbound.message_links import without_ours
+from tracker.outbound.messages import mute, remind, stop_tracking
+from tracker.outbound.send import cancel
+from tracker.privacy.views import note_message_view
+from tracker.runtime.sentences import ActionError
+from tracker.web.http.download import download
+from tracker.web.http.routes import action, page
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.messages.activity_labels import Line, consent_words, link_reason, rule_words, shown_url, timeline
+from tracker.web.messages.answers import Answer, answers_to
+from tracker.web.messages.reliability_labels import trust_words
+from tracker.web.messages.rows import eye_of, link_of
+from tracker.web.messages.sent_parts import SentFile, files_of, pictures_of
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Everything the page shows of one message."""
+
+    message: Message
+    account: Account | None
+    deliveries: Sequence[Delivery]
+    consent: Mapping[int, Mapping[Purpose, State]]
+    never: frozenset[int]
+    """Recipients on the never-track list."""
+    links: Sequence[TrackedLink]
+    lines: Sequence[Line]
+    body: MessageBody | None
+    files: Sequence[SentFile]
+    letters: Mapping[datetime, Answer]
+    """What came in answer, by when it came."""
+    returned: frozenset[int]
+    """Deliveries that came back undelivered."""
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        return self.message.state in (MessageState.QUEUED, MessageState.SCHEDULED) and all(
+            d.tries == 0 for d in self.deliveries
+        )
+
+    @property
+    def is_tracked(self) -> bool:
+        alive = [d for d in self.deliveries if d.status not in (DeliveryStatus.REJECTED, DeliveryStatus.CANCELLED)]
+        return any(d.opens_on or d.clicks_on for d in alive)
+
+
+@page
+def message(request: Request, user: User) -> Response:
+    """The page; with ``part=live`` only what changes while one looks."""
+    with house(request).database.reading() as session:
+        found = owned(session, Message, user, request.path_params["id"])
+        if found.state == MessageState.DRAFT:
+            return redirect(f"/compose/{found.public_id}")
+        shown = _shown(session, found)
+    note_message_view(house(request), user, found)
+    template = "_message_live.html" if request.query_params.get("part") == "live" else "message.html"
+    html = shown.body.html if shown.body else None
+    context = {
+        "shown": shown,
+        "sandbox": SANDBOX,
+        "eye": eye_of(found),
+        "link": link_of(found),
+        "remote_images": bool(html and has_remote_images(html)),
+        "with_images": request.query_params.get("images") == "1",
+        "rule_words": rule_words,
+        "trust_words": trust_words,
+        "link_reason": link_reason,
+        "consent_words": consent_words,
+        "shown_url": shown_url,
+    }
+    return render(request, template, context)
+
+
+@page
+def message_content(request: Request, user: User) -> Response:
+    """The mail itself, for the sandboxed frame: our own pixels and redirects taken out of what it quotes."""
+    here = house(request)
+    with here.database.reading() as session:
+        found = owned(session, Message, user, request.path_params["id"])
+        body = session.get(MessageBody, found.id)
+    html = without_ours(here, body.html if body else None) or ""
+    mail = safe_mail(html, found.subject, pictures_of(body), request.query_params.get("images") == "1")
+    return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
+
+
+@page
+def message_file(request: Request, user: User) -> Response:
+    """An attachment, always as a download: nothing somebody attached is ever shown as a page of ours."""
+    with house(request).database.reading() as session:
+        found = owned(session, Message, user, request.path_params["id"])
+        files = files_of(session, found, session.get(MessageBody, found.id))
+    number = request.path_params["number"]
+    if number >= len(files):
+        raise HTTPException(404)
+    return download(files[number].content, files[number].filename)
+
+
+@action
+def message_cancellation(request: Request, user: User, form: FormData) -> Response:
+    """Takes the message back while it is not handed over; it is a draft again."""
+    try:
+        message = _change(request, user, cancel)
+    except ActionError as error:
+        if error.code != "conflict":
+            raise
+        return redirect(f"/mail/{request.path_params['id']}", said(error), kind="problem")
+    return redirect(f"/compose/{message.public_id}", _("Not sent. Your message is a draft again."))
+
+
+@action
+def message_mute(request: Request, user: User, form: FormData) -> Response:
+    """``muted`` is yes or no."""
+    muted = form.get("muted") == "yes"
+    message = _change(request, user, lambda session, message: mute(session, message, muted))
+    done = _("The bell stays silent about this message.") if muted else _("The bell rings for this message again.")
+    return redirect(f"/mail/{message.public_id}", done)
+
+
+@action
+def message_tracking_end(request: Request, user: User, form: FormData) -> Response:
+    message = _change(request, user, stop_tracking)
+    return redirect(f"/mail/{message.public_id}", _("This message is not tracked any more. Its links go on working."))
+
+
+@action
+def message_reminder(request: Request, user: User, form: FormData) -> Response:
+    """``days`` from now; 0 takes the reminder back."""
+    typed = str(form.get("days", ""))
+    days = int(typed) if typed.isdecimal() and typed.isascii() else -1
+    message = _change(request, user, lambda session, message: remind(session, message, days))
+    done = _("You will be reminded if no reply comes.") if days else _("No reminder any more.")
+    return redirect(f"/mail/{message.public_id}", done)
+
+
+def _change(request: Request, user: User, action: Callable[[Session, Message], None]) -> Message:
+    with house(request).database.session_scope() as session:
+        message = owned(session, Message, user, request.path_params["id"])
+        action(session, message)
+    return message
+
+
+@action
+def message_reading(request: Request, user: User, form: FormData) -> Response:
+    """The person has the message before them: the bell's lines about it are read."""
+    with house(request).database.session_scope() as session:
+        found = owned(session, Message, user, request.path_params["id"])
+        assert found.id is not None
+        notify.mark_message_read(session, user, found.id)
+    return Response(status_code=204)
+
+
+@action
+def event_verdict(request: Request, user: User, form: FormData) -> Response:
+    """``human`` is yes or no: the user knows better."""
+    here = house(request)
+    with here.database.session_scope() as session:
+        found = owned(session, Message, user, request.path_params["id"])
+        query = select(Event).where(Event.public_id == request.path_params["event"], Event.message_id == found.id)
+        event = session.exec(query).first()
+        if event is None or event.kind not in ("open", "click"):
+            raise HTTPException(404)
+        overrule(session, here, event, user, form.get("human") == "yes")
+    return redirect(f"/mail/{found.public_id}#timeline", _("Noted. The counts follow your word."))
+
+
+def _shown(session: Session, found: Message) -> Shown:
+    assert found.id is not None
+    mine = found.id
+    deliveries = session.exec(
+        select(Delivery).where(Delivery.message_id == mine).order_by(col(Delivery.position))
+    ).all()
+    links = session.exec(
+        select(TrackedLink).where(TrackedLink.message_id == mine).order_by(col(TrackedLink.position))
+    ).all()
+    frozen = [d.id for d in deliveries if d.frozen]
+    events = [e for e in session.exec(select(Event).where(Event.message_id == mine)) if e.delivery_id not in frozen]
+    body = session.get(MessageBody, mine)
+    return Shown(
+        message=found,
+        account=session.get(Account, found.account_id) if found.account_id else None,
+        deliveries=deliveries,
+        consent=consent_of(session, [d.recipient_id for d in deliveries]),
+        never=_never(session, deliveries),
+        links=links,
+        lines=timeline(events, deliveries, links),
+        body=body,
+        files=files_of(session, found, body),
+        letters=answers_to(session, mine),
+        returned=frozenset(e.delivery_id for e in events if e.kind == "bounce" and e.counted and e.delivery_id),
+    )
+
+
+def _never(session: Session, deliveries: Sequence[Delivery]) -> frozenset[int]:
+    theirs = (col(Recipient.id).in_([d.recipient_id for d in deliveries]), col(Recipient.never_track))
+    return frozenset(id_ for id_ in session.exec(select(Recipient.id).where(*theirs)) if id_ is not None)
+
+
+routes = [
+    Route("/mail/{id}", message),
+    Route("/mail/{id}/content", message_content),
+    Route("/mail/{id}/files/{number:int}", message_file),
+    Route("/mail/{id}/cancellation", message_cancellation, methods=["POST"]),
+    Route("/mail/{id}/mute", message_mute, methods=["POST"]),
+    Route("/mail/{id}/tracking-end", message_tracking_end, methods=["POST"]),
+    Route("/mail/{id}/reminder", message_reminder, methods=["POST"]),
+    Route("/mail/{id}/reading", message_reading, methods=["POST"]),
+    Route("/mail/{id}/events/{event}/verdict", event_verdict, methods=["POST"]),
+]

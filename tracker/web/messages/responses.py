@@ -1,0 +1,150 @@
+"""How messages look from outside."""
+
+from datetime import datetime
+
+from pydantic import Field
+from sqlmodel import Session, col, select
+
+from tracker.consent.rules import RULES
+from tracker.mail.fields import Shape
+from tracker.models import Account, Delivery, Message, TrackedLink
+
+
+class MailboxShape(Shape):
+    address: str
+    name: str
+
+
+class Counts(Shape):
+    """People’s opens and clicks; what machines did; replies and bounces."""
+
+    opens: int
+    clicks: int
+    machine: int
+    replies: int
+    bounces: int
+
+
+class PurposeShape(Shape):
+    """Whether this is tracked, the rule that decided (a stable code), and the rule in words."""
+
+    on: bool
+    reason: str
+    text: str
+
+
+class Tracking(Shape):
+    opens: PurposeShape
+    clicks: PurposeShape
+
+
+class DeliveryShape(Shape):
+    """One recipient’s copy. ``reply`` is the server’s last word about it."""
+
+    id: str
+    address: str
+    name: str
+    role: str
+    status: str
+    tracking: Tracking
+    accepted_at: datetime | None
+    first_opened_at: datetime | None
+    last_opened_at: datetime | None
+    first_clicked_at: datetime | None
+    opens: int
+    clicks: int
+    machine: int
+    reply: str
+
+    @classmethod
+    def of(cls, row: Delivery) -> "DeliveryShape":
+        plain = set(cls.model_fields) - {"id", "tracking"}
+        tracking = Tracking(
+            opens=_purpose(row.opens_on, row.opens_rule), clicks=_purpose(row.clicks_on, row.clicks_rule)
+        )
+        return cls(id=row.public_id, tracking=tracking, **row.model_dump(include=plain))
+
+
+def _purpose(on: bool, rule: str) -> PurposeShape:
+    return PurposeShape(on=on, reason=rule, text=RULES.get(rule, rule.replace("_", " ")))
+
+
+class LinkShape(Shape):
+    """A link of the message; ``reason`` says why it was left alone."""
+
+    index: int
+    url: str
+    text: str
+    tracked: bool
+    reason: str | None
+    clicks: int
+
+    @classmethod
+    def of(cls, row: TrackedLink) -> "LinkShape":
+        return cls(index=row.position, **row.model_dump(include=set(cls.model_fields) - {"index"}))
+
+
+class MessageLine(Shape):
+    """A message as lists show it."""
+
+    id: str
+    message_id: str
+    account: str | None
+    subject: str
+    snippet: str
+    from_: MailboxShape = Field(serialization_alias="from")
+    names: str
+    state: str
+    tracked: bool
+    thread: str
+    in_reply_to: str | None
+    muted: bool
+    has_attachments: bool
+    created_at: datetime
+    send_at: datetime | None
+    sent_at: datetime | None
+    first_opened_at: datetime | None
+    last_activity_at: datetime | None
+    follow_up_at: datetime | None
+    counts: Counts
+
+
+class MessageShape(MessageLine):
+    """A message with its copies and links."""
+
+    deliveries: list[DeliveryShape]
+    links: list[LinkShape]
+
+
+def message_shape(session: Session, row: Message) -> MessageShape:
+    deliveries = session.exec(select(Delivery).where(Delivery.message_id == row.id).order_by(col(Delivery.position)))
+    links = session.exec(
+        select(TrackedLink).where(TrackedLink.message_id == row.id).order_by(col(TrackedLink.position))
+    )
+    return MessageShape(
+        **dict(message_lines(session, [row])[0]),
+        deliveries=[DeliveryShape.of(delivery) for delivery in deliveries],
+        links=[LinkShape.of(link) for link in links],
+    )
+
+
+def message_lines(session: Session, rows: list[Message]) -> list[MessageLine]:
+    ids = {row.account_id for row in rows if row.account_id is not None}
+    accounts = (
+        dict(session.exec(select(Account.id, Account.public_id).where(col(Account.id).in_(ids))).all()) if ids else {}
+    )
+    return [_line(row, accounts.get(row.account_id)) for row in rows]
+
+
+_PLAIN = set(MessageLine.model_fields) - {"id", "account", "from_", "tracked", "counts"}
+
+
+def _line(row: Message, account: str | None) -> MessageLine:
+    return MessageLine(
+        id=row.public_id,
+        account=account,
+        from_=MailboxShape(address=row.from_address, name=row.from_name),
+        tracked=row.opens_tracked > 0 or row.clicks_tracked > 0,
+        counts=Counts(**row.model_dump(include=set(Counts.model_fields))),
+        **row.model_dump(include=_PLAIN),
+    )

@@ -1,0 +1,264 @@
+"""The mail list as values: one page of messages with what their two icons say, and the figures above it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from babel.lists import format_list
+from sqlalchemy import ColumnElement, Integer, case, func, select
+from sqlmodel import Session, col
+
+from tracker.locale import babel_locale, ngettext
+from tracker.locale import gettext as _
+from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, User
+from tracker.models.ownership import owned_rows
+from tracker.runtime.database import now
+from tracker.runtime.paging import PAGE, Cursor, read_page
+from tracker.web.messages.activity_labels import machine_words, rule_words
+from tracker.web.messages.filter import MEASURABLE, Filter
+
+FIGURE_DAYS = 30
+_NEVER_LEFT = (MessageState.DRAFT, MessageState.CANCELLED, MessageState.FAILED)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An icon at the right of a row. ``shape``: hollow (tracked, nothing yet), solid (happened), machine (only machines so
+    far), crossed (we cannot say), none. ``label`` names the reason too."""
+
+    shape: str
+    count: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One message as the list shows it."""
+
+    message: Message
+    account: str
+    state: str
+    """draft, scheduled, queued, deferred, failed, cancelled; empty once it is sent."""
+    eye: Mark
+    link: Mark
+    auto_replies: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of the list. ``next`` is where the following page begins, None on the last."""
+
+    rows: Sequence[Row]
+    next: Cursor | None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Counts of sent mail in a period; rates only over what could be measured."""
+
+    sent: int
+    measurable: int
+    opened: int
+    links: int
+    clicked: int
+    replied: int
+    days: int | None
+    """Days looked back; None when the filter names a period itself."""
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What rows need that is not on the message."""
+
+    accounts: Mapping[int, str]
+    auto_replies: Mapping[int, int]
+    machines: Mapping[tuple[int, str], Sequence[tuple[str, str | None]]]
+    """Class and maker of the machines that touched a message, by message and kind of event."""
+    rules: Mapping[tuple[int, str], Sequence[str]]
+    """Why nothing is measured, by message and purpose."""
+    deferred: frozenset[int]
+
+
+def read_listing(
+    session: Session, user: User, chosen: Filter, after: Cursor | None = None, limit: int = PAGE
+) -> Listing:
+    """The page of the user's messages that pass the filter and come after a place."""
+    query = chosen.apply(select(Message), user)
+    messages, place = read_page(session, query, (Message.listed_at, Message.id), after, limit)
+    beside = _beside(session, user, messages)
+    return Listing([_row(message, beside) for message in messages], Cursor(*place) if place else None)
+
+
+def read_figures(session: Session, user: User, chosen: Filter) -> Figures:
+    """Counts over the filter's account, recipient, words and period, by default the last 30 days. States would make
+    every rate 0 or 100 %, so they are left out."""
+    scope = Filter(
+        account=chosen.account, recipient=chosen.recipient, since=chosen.since, until=chosen.until, q=chosen.q
+    )
+    counted = select(*_FIGURES).select_from(Message)
+    query = scope.apply(counted, user).where(col(Message.state) == MessageState.SENT)
+    days = None if chosen.since or chosen.until else FIGURE_DAYS
+    if days:
+        query = query.where(col(Message.listed_at) >= now() - timedelta(days=days))
+    sent, measurable, opened, links, clicked, replied = (int(n or 0) for n in session.execute(query).one())
+    return Figures(sent, measurable, opened, links, clicked, replied, days)
+
+
+def figures_by_template(session: Session, user: User) -> dict[int, Figures]:
+    """What this person's messages that began with a template achieved, of all time."""
+    sent = (col(Message.user_id) == user.id) & (col(Message.state) == MessageState.SENT)
+    query = select(col(Message.template_id), *_FIGURES).where(sent, col(Message.template_id).is_not(None))
+    rows = session.execute(query.group_by(col(Message.template_id))).all()
+    found: dict[int, Figures] = {}
+    for template, *counts in rows:
+        sent_, measurable, opened, links, clicked, replied = (int(n or 0) for n in counts)
+        found[template] = Figures(sent_, measurable, opened, links, clicked, replied, None)
+    return found
+
+
+def has_account(session: Session, user: User) -> bool:
+    return session.exec(owned_rows(Account, user).limit(1)).first() is not None
+
+
+def accounts_of(session: Session, user: User) -> Sequence[Account]:
+    return session.exec(owned_rows(Account, user).order_by(col(Account.id))).all()
+
+
+def eye_of(message: Message, machines: Sequence[tuple[str, str | None]] = (), rules: Sequence[str] = ()) -> Mark:
+    """What is known about opening: honest before tidy."""
+    if message.opens:
+        return Mark(
+            "solid",
+            message.opens,
+            ngettext("Opened once", "Opened %(num)s times", message.opens) % {"num": message.opens},
+        )
+    if message.state in _NEVER_LEFT:
+        return Mark("none", 0, "")
+    if not message.opens_tracked:
+        return Mark("crossed", 0, _because(_("Opening is not tracked"), rules))
+    if any(klass == "privacy_prefetch" for klass, _vendor in machines):
+        return Mark("crossed", 0, _("Whether it was opened cannot be known: Apple Mail loads every picture by itself"))
+    if machines:
+        return Mark("machine", 0, _("Only machines so far: %(who)s") % {"who": machine_words(machines)})
+    return Mark("hollow", 0, _("Not opened yet"))
+
+
+def link_of(message: Message, machines: Sequence[tuple[str, str | None]] = (), rules: Sequence[str] = ()) -> Mark:
+    if message.clicks:
+        return Mark(
+            "solid", message.clicks, ngettext("One click", "%(num)s clicks", message.clicks) % {"num": message.clicks}
+        )
+    if message.state in _NEVER_LEFT:
+        return Mark("none", 0, "")
+    if not message.clicks_tracked:
+        return Mark("crossed", 0, _because(_("Links are not tracked"), rules))
+    if machines:
+        return Mark("machine", 0, _("Only machines so far: %(who)s") % {"who": machine_words(machines)})
+    return Mark("hollow", 0, _("No click yet"))
+
+
+def _because(fact: str, rules: Sequence[str]) -> str:
+    """The fact with its reasons, as far as they are the same for everybody or few."""
+    reasons = list(dict.fromkeys(rule_words(rule) for rule in rules))
+    if not reasons:
+        return fact
+    return _("%(fact)s: %(reasons)s") % {"fact": fact, "reasons": format_list(reasons, "or", locale=babel_locale())}
+
+
+def _sum(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((condition, 1), else_=0), type_=Integer)
+
+
+_FIGURES: tuple[ColumnElement[int], ...] = (
+    func.count(),
+    _sum(MEASURABLE),
+    _sum(MEASURABLE & (col(Message.opens) > 0)),
+    _sum(col(Message.clicks_tracked) > 0),
+    _sum((col(Message.clicks_tracked) > 0) & (col(Message.clicks) > 0)),
+    _sum(col(Message.replies) > 0),
+)
+
+
+def _beside(session: Session, user: User, messages: Sequence[Message]) -> _Beside:
+    if not messages:
+        return _Beside({}, {}, {}, {}, frozenset())
+    accounts = select(col(Account.id), col(Account.address)).where(col(Account.user_id) == user.id)
+    return _Beside(
+        accounts={id_: address for id_, address in session.execute(accounts) if id_ is not None},
+        auto_replies=_auto_replies(session, messages),
+        machines=_machines(session, [m.id for m in messages if m.machine]),
+        rules=_rules(session, [m.id for m in messages if not m.opens_tracked or not m.clicks_tracked]),
+        deferred=_deferred(session, [m.id for m in messages if m.state == MessageState.QUEUED]),
+    )
+
+
+def _auto_replies(session: Session, messages: Sequence[Message]) -> dict[int, int]:
+    mine = col(Event.message_id).in_([message.id for message in messages])
+    counted = select(col(Event.message_id), func.count()).where(mine, col(Event.kind) == "auto_reply")
+    rows = session.execute(counted.group_by(col(Event.message_id))).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def _machines(session: Session, ids: Sequence[int | None]) -> dict[tuple[int, str], list[tuple[str, str | None]]]:
+    """Who touched these messages without being a person, the makers each once."""
+    if not ids:
+        return {}
+    kept = ~col(Event.counted) & ~col(Event.merged) & (col(Event.klass) != "sender_self")
+    query = (
+        select(col(Event.message_id), col(Event.kind), col(Event.klass), col(Event.vendor))
+        .where(col(Event.message_id).in_(ids), col(Event.kind).in_(("open", "click")), kept)
+        .distinct()
+        .order_by(col(Event.klass), col(Event.vendor))
+    )
+    found: dict[tuple[int, str], list[tuple[str, str | None]]] = {}
+    for message_id, kind, klass, vendor in session.execute(query):
+        found.setdefault((message_id, kind), []).append((klass, vendor))
+    return found
+
+
+def _rules(session: Session, ids: Sequence[int | None]) -> dict[tuple[int, str], list[str]]:
+    """The rules by which copies of these messages are not measured, each once."""
+    if not ids:
+        return {}
+    query = (
+        select(
+            col(Delivery.message_id),
+            col(Delivery.opens_on),
+            col(Delivery.opens_rule),
+            col(Delivery.clicks_on),
+            col(Delivery.clicks_rule),
+        )
+        .where(col(Delivery.message_id).in_(ids))
+        .order_by(col(Delivery.message_id), col(Delivery.position))
+    )
+    found: dict[tuple[int, str], list[str]] = {}
+    for message_id, opens_on, opens_rule, clicks_on, clicks_rule in session.execute(query):
+        for purpose, on, rule in (("opens", opens_on, opens_rule), ("clicks", clicks_on, clicks_rule)):
+            rules = found.setdefault((message_id, purpose), [])
+            if not on and rule and rule not in rules:
+                rules.append(rule)
+    return found
+
+
+def _deferred(session: Session, ids: Sequence[int | None]) -> frozenset[int]:
+    waits = col(Delivery.status) == DeliveryStatus.DEFERRED
+    query = select(col(Delivery.message_id)).where(col(Delivery.message_id).in_(ids), waits)
+    return frozenset(session.scalars(query)) if ids else frozenset()
+
+
+def _row(message: Message, beside: _Beside) -> Row:
+    assert message.id is not None
+    return Row(
+        message=message,
+        account=beside.accounts.get(message.account_id or 0, ""),
+        state="deferred"
+        if message.id in beside.deferred
+        else ""
+        if message.state == MessageState.SENT
+        else message.state,
+        eye=eye_of(message, beside.machines.get((message.id, "open"), ()), beside.rules.get((message.id, "opens"), ())),
+        link=link_of(
+            message, beside.machines.get((message.id, "click"), ()), beside.rules.get((message.id, "clicks"), ())
+        ),
+        auto_replies=beside.auto_replies.get(message.id, 0),
+    )

@@ -1,0 +1,109 @@
+"""``/notifications``: the bell."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import Field
+from sqlmodel import Session, col, select
+from starlette.responses import Response
+
+from tracker.locale import speaking
+from tracker.mail.fields import Shape
+from tracker.models import Delivery, Message, Notification
+from tracker.models.ownership import owned, owned_rows
+from tracker.notifications.notify import mark_all_read, mark_read, unread_count
+from tracker.web.api.call import Call, Caller
+from tracker.web.api.door import router
+from tracker.web.api.idempotency import once
+from tracker.web.api.paging import Listing, Paged, page
+from tracker.web.notifications.lines import bell_lines
+
+notifications = router("Notifications")
+
+
+class NotificationQuery(Paged):
+    unread: Annotated[bool, Field(description="Only what was not read yet.")] = False
+
+
+class NotificationShape(Shape):
+    """One line of the bell: one subject, with a counter. ``message`` is an id, ``recipient`` an address."""
+
+    id: str
+    kind: str
+    text: str
+    message: str | None
+    recipient: str | None
+    count: int
+    opens: int
+    clicks: int
+    client: str
+    first_at: datetime
+    at: datetime
+    read_at: datetime | None
+
+
+class Unread(Shape):
+    """How many lines are still unread."""
+
+    unread: int
+
+
+@notifications.get("/notifications", response_model=Listing[NotificationShape])
+def list_notifications(call: Caller, query: Annotated[NotificationQuery, Query()]) -> Listing[NotificationShape]:
+    """My lines, newest first."""
+    mine = owned_rows(Notification, call.user)
+    if query.unread:
+        mine = mine.where(col(Notification.read_at).is_(None))
+    with call.reading() as session:
+        rows, after = page(session, mine, Notification, query, at="at")
+        return Listing(items=notification_shapes(session, call, rows), next=after)
+
+
+@notifications.post("/notifications/readings", response_model=Unread)
+def post_readings(call: Caller) -> Response:
+    """Marks everything as read."""
+
+    def work(session: Session) -> Unread:
+        mark_all_read(session, call.user)
+        return Unread(unread=unread_count(session, call.user))
+
+    return once(call, work)
+
+
+@notifications.post("/notifications/{id}/reading", response_model=NotificationShape)
+def post_reading(call: Caller, id: str) -> Response:
+    """Marks one line as read."""
+
+    def work(session: Session) -> NotificationShape:
+        line = owned(session, Notification, call.user, id)
+        mark_read(session, call.user, line.public_id)
+        return notification_shapes(session, call, [line])[0]
+
+    return once(call, work)
+
+
+def notification_shapes(session: Session, call: Call, rows: Sequence[Notification]) -> list[NotificationShape]:
+    """The lines as the bell shows them, in the person's language."""
+    with speaking(call.user.locale, call.user.timezone):
+        texts = [f"{line.text} · {line.counter}" if line.counter else line.text for line in bell_lines(session, rows)]
+    messages = _by_id(session, Message.id, Message.public_id, {row.message_id for row in rows})
+    addresses = _by_id(session, Delivery.id, Delivery.address, {row.delivery_id for row in rows})
+    return [
+        NotificationShape(
+            id=row.public_id,
+            text=text,
+            message=messages.get(row.message_id),
+            recipient=addresses.get(row.delivery_id),
+            **row.model_dump(include=_PLAIN),
+        )
+        for row, text in zip(rows, texts, strict=True)
+    ]
+
+
+_PLAIN = set(NotificationShape.model_fields) - {"id", "text", "message", "recipient"}
+
+
+def _by_id(session: Session, id: Any, value: Any, ids: set[int | None]) -> dict[int | None, str]:
+    return dict(session.exec(select(id, value).where(col(id).in_(ids - {None}))).all())

@@ -1,0 +1,193 @@
+"""Bell lines as people read them: who did what with which message, how often, when, through what."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from markupsafe import Markup, escape
+from sqlmodel import Session, col, select
+
+from tracker.locale import N_, ngettext, said
+from tracker.locale import gettext as _
+from tracker.models import Delivery, Letter, Message, Notification
+from tracker.web.messages.activity_labels import scanner_name
+from tracker.web.messages.client_labels import client_words
+
+SENTENCES: Mapping[str, str] = {
+    "open": N_("%(who)s opened %(subject)s"),
+    "click": N_("%(who)s followed a link in %(subject)s"),
+    "reply": N_("%(who)s replied to %(subject)s"),
+    "bounce": N_("Could not be delivered to %(who)s: %(subject)s"),
+    "rejected": N_("Refused for %(who)s: %(subject)s"),
+    "corrected": N_("Corrected: not %(who)s but a machine opened %(subject)s"),
+    "follow_up": N_("Follow up: %(who)s has not replied to %(subject)s"),
+    "enquiry": N_("%(who)s wrote: %(subject)s"),
+}
+NEWS: Mapping[str, str] = {
+    "opened_again": N_("%(who)s opened %(subject)s again, after a long silence"),
+    "interest": N_("%(who)s comes back to %(subject)s again and again"),
+}
+"""What deserves more than the sentence of its kind."""
+CORRECTIONS: Mapping[str, str] = {
+    "security_scanner": N_("Corrected: a security check by %(machine)s, not %(who)s: %(subject)s"),
+    "privacy_prefetch": N_("Corrected: Apple Mail loaded the pictures by itself, not %(who)s: %(subject)s"),
+    "link_preview": N_("Corrected: a preview in a chat, not %(who)s: %(subject)s"),
+    "sender_self": N_("Corrected: that was yourself, not %(who)s: %(subject)s"),
+    "crawler": N_("Corrected: a robot, not %(who)s: %(subject)s"),
+    "user": N_("Corrected by you: that was not %(who)s: %(subject)s"),
+}
+"""Who it was instead, by class; ``user`` is the person's own word."""
+ICONS: Mapping[str, str] = {
+    "open": "eye-solid",
+    "click": "link-solid",
+    "reply": "reply",
+    "answered": "reply",
+    "bounce": "bounce",
+    "rejected": "bounce",
+    "corrected": "machine",
+    "follow_up": "clock",
+    "enquiry": "inbox",
+    "mailbox": "mailbox",
+    "withdrawal": "shield",
+}
+
+
+@dataclass(frozen=True)
+class BellLine:
+    """A notification with the names that its sentence needs."""
+
+    id: str
+    kind: str
+    who: str
+    subject: str
+    opens: int
+    clicks: int
+    count: int
+    client: str
+    detail: str
+    at: datetime
+    unread: bool
+    news: str = ""
+    machine: str = ""
+    vendor: str = ""
+    held_until: datetime | None = None
+    told_at: str = ""
+    """When news about mail were told last, in ISO 8601."""
+
+    @property
+    def icon(self) -> str:
+        return ICONS.get(self.kind, "alert")
+
+    @property
+    def text(self) -> str:
+        """The sentence as plain text."""
+        if self.kind not in SENTENCES:
+            return said(self.detail)
+        return _(SENTENCES[self.kind]) % {"who": self.who, "subject": _("“%(subject)s”") % {"subject": self.subject}}
+
+    @property
+    def html(self) -> Markup:
+        """The sentence with who and what marked; hostile names stay text."""
+        if self.kind not in SENTENCES:
+            return escape(said(self.detail))
+        marks = {
+            "who": Markup("<b>{}</b>").format(self.who),
+            "subject": Markup("<em>{}</em>").format(self.subject),
+            "machine": escape(scanner_name(self.vendor)),
+        }
+        return escape(_(self._sentence)) % marks
+
+    @property
+    def _sentence(self) -> str:
+        if self.kind == "corrected":
+            return CORRECTIONS.get(self.machine, SENTENCES["corrected"])
+        if self.kind == "open":
+            return NEWS.get(self.news, SENTENCES["open"])
+        return SENTENCES[self.kind]
+
+    @property
+    def note(self) -> str:
+        """What was taken back of a line that stands all the same."""
+        if self.kind not in ("open", "click") or not self.machine:
+            return ""
+        if self.machine == "security_scanner":
+            return _("corrected: a security check by %(machine)s is not counted") % {
+                "machine": scanner_name(self.vendor)
+            }
+        return _("corrected: what was no person is not counted")
+
+    @property
+    def counter(self) -> str:
+        """``3×``, or both counts when there were opens and clicks; empty when it happened once."""
+        if self.kind not in ("open", "click"):
+            return ""
+        if self.opens and self.clicks:
+            opens = ngettext("%(num)d open", "%(num)d opens", self.opens) % {"num": self.opens}
+            clicks = ngettext("%(num)d click", "%(num)d clicks", self.clicks) % {"num": self.clicks}
+            return f"{opens}, {clicks}"
+        return f"{self.count}×" if self.count > 1 else ""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the line has something new to say; a counter that grows says nothing new."""
+        return f"{self.id}:{self.kind}:{self.news}:{self.told_at or self.at.isoformat()}"
+
+
+def bell_lines(session: Session, notifications: Sequence[Notification]) -> list[BellLine]:
+    """The lines with the names they need, in four queries however many they are."""
+    deliveries = _deliveries(session, [n.delivery_id for n in notifications])
+    messages = _messages(session, [n.message_id for n in notifications])
+    letters = _letters(session, notifications)
+    return [
+        _line(n, deliveries.get(n.delivery_id or 0), messages.get(n.message_id or 0), letters.get(n.subject))
+        for n in notifications
+    ]
+
+
+def _line(
+    found: Notification, delivery: Delivery | None, message: Message | None, letter: Letter | None = None
+) -> BellLine:
+    who, subject = (delivery.name or delivery.address) if delivery else (message.names if message else ""), ""
+    if letter is not None:
+        who, subject = letter.sender_name or letter.sender_address or _("(no sender)"), letter.subject
+    return BellLine(
+        id=found.public_id,
+        kind=found.kind,
+        who=who,
+        subject=subject or (message.subject if message else "") or _("(no subject)"),
+        opens=found.opens,
+        clicks=found.clicks,
+        count=found.count,
+        client=client_words(found.client),
+        detail=found.detail,
+        at=found.at,
+        unread=found.read_at is None,
+        news=found.news,
+        machine=found.machine,
+        vendor=found.vendor,
+        held_until=found.held_until,
+        told_at=max((found.told or {}).values(), default=""),
+    )
+
+
+def _deliveries(session: Session, ids: Iterable[int | None]) -> dict[int, Delivery]:
+    wanted = {id_ for id_ in ids if id_ is not None}
+    return (
+        {row.id or 0: row for row in session.exec(select(Delivery).where(col(Delivery.id).in_(wanted)))}
+        if wanted
+        else {}
+    )
+
+
+def _letters(session: Session, notifications: Sequence[Notification]) -> dict[str, Letter]:
+    """The letters that lines are about, by the subject of the line."""
+    wanted = [int(n.subject.partition(":")[2]) for n in notifications if n.kind == "enquiry"]
+    found = session.exec(select(Letter).where(col(Letter.id).in_(wanted))) if wanted else ()
+    return {f"letter:{letter.id}": letter for letter in found}
+
+
+def _messages(session: Session, ids: Iterable[int | None]) -> dict[int, Message]:
+    wanted = {id_ for id_ in ids if id_ is not None}
+    return (
+        {row.id or 0: row for row in session.exec(select(Message).where(col(Message.id).in_(wanted)))} if wanted else {}
+    )

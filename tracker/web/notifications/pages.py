@@ -1,0 +1,145 @@
+"""The bell: its panel, its page, and the reading of lines."""
+
+from sqlmodel import Session
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tracker.locale import gettext as _
+from tracker.locale import ngettext
+from tracker.mail.account_servers import working_account
+from tracker.models import Letter, Mailbox, Message, Notification, Recipient, TrackingPause, User
+from tracker.models.ownership import owned
+from tracker.notifications import notify
+from tracker.runtime.paging import Cursor
+from tracker.runtime.sentences import ActionError
+from tracker.web.http.forms import Wrong, text
+from tracker.web.http.routes import action, page
+from tracker.web.http.templating import house, local_path, redirect, render
+from tracker.web.notifications.lines import BellLine, bell_lines
+from tracker.web.notifications.settings_form import Alerts, alerts_of, digest_hours, kind_words, save_alerts
+
+PANEL_LINES = 20
+PAGE_LINES = 50
+RINGING_LINES = 5
+
+
+@page
+def panel(request: Request, user: User) -> Response:
+    """The partial that the bell opens, and fetches again after each hint."""
+    with house(request).database.reading() as session:
+        lines = bell_lines(session, notify.lines(session, user, limit=PANEL_LINES))
+    return render(request, "_bell_panel.html", {"lines": lines})
+
+
+@page
+def state(request: Request, user: User) -> Response:
+    """The badge, and what a desktop notification would say: the newest unread lines."""
+    with house(request).database.reading() as session:
+        unread = notify.unread_count(session, user)
+        ringing = bell_lines(session, notify.lines(session, user, ringing=True, limit=PAGE_LINES))
+    ringing = [line for line in ringing if line.kind != "corrected"]  # that is for the eye, not for the ear
+    waited = [line for line in ringing if line.held_until is not None]
+    lines = [_ring(line) for line in ringing if len(waited) < 2 or line.held_until is None][:RINGING_LINES]
+    return JSONResponse({"unread": unread, "newest": [*lines, *([_ring_of_all(waited)] if len(waited) > 1 else [])]})
+
+
+def _ring(line: BellLine) -> dict[str, str]:
+    return {"id": line.id, "version": line.version, "kind": line.kind, "text": line.text}
+
+
+def _ring_of_all(waited: list[BellLine]) -> dict[str, str]:
+    """Everything that quiet hours have held rings once."""
+    ended = max(line.held_until for line in waited if line.held_until is not None)
+    words = ngettext(
+        "While it was quiet: one thing happened", "While it was quiet: %(num)s things happened", len(waited)
+    )
+    version = f"quiet:{ended.timestamp():.0f}"
+    return {"id": "quiet", "version": version, "kind": "quiet", "text": words % {"num": len(waited)}}
+
+
+@page
+def notifications(request: Request, user: User) -> Response:
+    return _page(request, user, alerts_of(user), {})
+
+
+def _page(request: Request, user: User, alerts: Alerts, wrong: Wrong, status: int = 200) -> Response:
+    before, unread_only = _place(request.query_params.get("before", "")), request.query_params.get("unread") == "true"
+    with house(request).database.reading() as session:
+        found = notify.lines(session, user, unread_only=unread_only, limit=PAGE_LINES + 1, before=before)
+        lines = bell_lines(session, found[:PAGE_LINES])
+        account = working_account(session, user)
+    context = {
+        "lines": lines,
+        "older": Cursor(found[-2].at, found[-2].id or 0) if len(found) > PAGE_LINES else None,
+        "unread_only": unread_only,
+        "alerts": alerts,
+        "wrong": wrong,
+        "kinds": kind_words(),
+        "digest_hours": digest_hours(),
+        "digest_account": account.address if account else "",
+    }
+    return render(request, "notifications.html", context, status)
+
+
+@action
+def preferences(request: Request, user: User, form: FormData) -> Response:
+    """What may ring, quiet hours and the digest."""
+    alerts, wrong = Alerts.from_form(form)
+    if wrong:
+        return _page(request, user, alerts, wrong, 422)
+    with house(request).database.session_scope() as session:
+        save_alerts(session.get_one(User, user.id), alerts)
+    return redirect("/notifications#ring", _("Saved. This holds from now on."))
+
+
+@action
+def read(request: Request, user: User, _form: FormData) -> Response:
+    """Marks the line as read and goes on to what it is about."""
+    with house(request).database.session_scope() as session:
+        line = owned(session, Notification, user, request.path_params["id"])
+        notify.mark_read(session, user, line.public_id)
+        return redirect(_about(session, line))
+
+
+@action
+def read_all(request: Request, user: User, form: FormData) -> Response:
+    with house(request).database.session_scope() as session:
+        notify.mark_all_read(session, user)
+    return redirect(local_path(text(form, "back"), "/notifications"))
+
+
+def _about(session: Session, line: Notification) -> str:
+    """The page of what a line is about."""
+    message = session.get(Message, line.message_id) if line.message_id else None
+    if message is not None:
+        return f"/mail/{message.public_id}"
+    kind, _colon, rest = line.subject.partition(":")
+    number = rest.partition(":")[0]
+    if kind == "letter" and number.isdigit() and (letter := session.get(Letter, int(number))) and not letter.deleted_at:
+        return f"/letters/{letter.public_id}"
+    if kind == "pause" and number.isdigit() and (pause := session.get(TrackingPause, int(number))):
+        return f"/recipients/{session.get_one(Recipient, pause.recipient_id).public_id}#pause"
+    if kind == "mailbox" and number.isdigit() and (mailbox := session.get(Mailbox, int(number))):
+        # of somebody else's mailbox an administrator learns only that it is broken
+        return f"/mailboxes/{mailbox.public_id}" if mailbox.user_id == line.user_id else "/notifications"
+    return "/settings/accounts" if line.kind == "problem" else "/notifications"
+
+
+def _place(text: str) -> Cursor | None:
+    """Where the page above ended; None for the first page and for what is no such place."""
+    try:
+        return Cursor.parse(text)
+    except ActionError:
+        return None
+
+
+routes = [
+    Route("/notifications", notifications),
+    Route("/notifications/panel", panel),
+    Route("/notifications/state", state),
+    Route("/notifications/preferences", preferences, methods=["POST"]),
+    Route("/notifications/readings", read_all, methods=["POST"]),
+    Route("/notifications/{id}/reading", read, methods=["POST"]),
+]

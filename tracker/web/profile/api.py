@@ -1,0 +1,101 @@
+"""``/me``: the person behind the token."""
+
+from pydantic import Field
+from sqlmodel import Session
+from starlette.responses import Response
+
+from tracker import users
+from tracker.consent.preferences import operator_ceiling
+from tracker.locale import LANGUAGES
+from tracker.mail.fields import Body, Line, Shape, Text
+from tracker.models import User
+from tracker.outbound.signatures import change_signature
+from tracker.runtime.sentences import ActionError
+from tracker.users import STATUSES, UNDO_SECONDS, ProfileChange
+from tracker.web.api.call import Caller
+from tracker.web.api.door import router
+from tracker.web.api.idempotency import once
+
+me = router("Me")
+
+
+class TrackDefaults(Shape):
+    """What new messages start with."""
+
+    opens: bool
+    links: bool
+
+
+class Person(Shape):
+    """Somebody who sells."""
+
+    id: str
+    email: str
+    name: str
+    role: str
+    locale: str
+    timezone: str
+    status: str
+    track: TrackDefaults
+    undo_seconds: int
+    signature: str
+
+    @classmethod
+    def of(cls, user: User) -> "Person":
+        return cls(
+            id=user.public_id,
+            email=user.email,
+            name=user.name,
+            role=user.role,
+            locale=user.locale,
+            timezone=user.timezone,
+            status=user.status,
+            track=TrackDefaults(opens=user.track_opens, links=user.track_links),
+            undo_seconds=user.undo_seconds,
+            signature=user.signature,
+        )
+
+
+class TrackChange(Body):
+    opens: bool = Field(default_factory=bool)
+    links: bool = Field(default_factory=bool)
+
+
+class PersonChange(Body):
+    """What to change; what is left out stays."""
+
+    name: Line = Field(default_factory=str)
+    locale: str = Field(default_factory=str, json_schema_extra={"enum": list(LANGUAGES)})
+    timezone: str = Field(default_factory=str)
+    status: str = Field(default_factory=str, json_schema_extra={"enum": list(STATUSES)})
+    track: TrackChange = Field(default_factory=TrackChange)
+    undo_seconds: int = Field(default_factory=int, json_schema_extra={"enum": list(UNDO_SECONDS)})
+    signature: Text = Field(default_factory=str)
+
+    def profile(self) -> ProfileChange:
+        track = {f"track_{name}": value for name, value in self.track.model_dump(exclude_unset=True).items()}
+        return ProfileChange(**self.model_dump(exclude_unset=True, exclude={"track", "signature"}), **track)
+
+
+@me.get("/me", response_model=Person)
+def get_me(call: Caller) -> Person:
+    """Who I am, and my defaults."""
+    return Person.of(call.user)
+
+
+@me.patch("/me", response_model=Person)
+def patch_me(call: Caller, change: PersonChange) -> Response:
+    """Changes what is given."""
+
+    def work(session: Session) -> Person:
+        user = session.get_one(User, call.user.id)
+        try:
+            users.change_profile(session, user, change.profile(), operator_ceiling(call.house))
+        except ActionError as error:
+            error.fields = {field.replace("track_", "track."): sentence for field, sentence in error.fields.items()}
+            raise
+        if "signature" in change.model_fields_set:
+            change_signature(session, user, change.signature)
+        return Person.of(user)
+
+    return once(call, work)

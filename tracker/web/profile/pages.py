@@ -1,0 +1,99 @@
+"""The profile: how a person is called and spoken to, what new messages start with, and the password."""
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker import users
+from tracker.consent.preferences import operator_ceiling
+from tracker.locale import gettext as _
+from tracker.locale import ngettext, said, speaking
+from tracker.models import User
+from tracker.runtime.sentences import ActionError, Sentence
+from tracker.users import UNDO_SECONDS, ProfileChange
+from tracker.web.http.forms import Wrong, parse, secret, text, ticked, wrong_of, zones
+from tracker.web.http.routes import action, page
+from tracker.web.http.sessions import COOKIE
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.throttle import attempt, succeeded
+
+HERE = "/settings/profile"
+TRACK = ("track_opens", "track_links")
+
+
+@page
+def first_page(_request: Request, _user: User) -> Response:
+    return redirect("/mail")
+
+
+@page
+def settings(_request: Request, _user: User) -> Response:
+    return redirect(HERE)
+
+
+@page
+def profile(request: Request, user: User) -> Response:
+    return _page(request, user, {})
+
+
+@action
+def save(request: Request, user: User, form: FormData) -> Response:
+    """All of the profile but the password."""
+    here = house(request)
+    try:
+        change = parse(
+            ProfileChange, form, boxes=TRACK, sentences={"undo_seconds": Sentence("Choose one of the list.")}
+        )
+        with here.database.session_scope() as session:
+            users.change_profile(session, session.get_one(User, user.id), change, operator_ceiling(here))
+    except ActionError as error:
+        for name in ("name", "locale", "timezone", "theme"):
+            setattr(user, name, text(form, name))
+        for name in TRACK:
+            setattr(user, name, ticked(form, name))
+        return _page(request, user, wrong_of(error), 422)
+    with speaking(change.locale):
+        return redirect(HERE, _("Your profile is saved."))
+
+
+@action
+def change_password(request: Request, user: User, form: FormData) -> Response:
+    """Needs the present password; ends every other session of this person."""
+    here, target, wrong = house(request), f"password of {user.public_id}", Wrong()
+    try:
+        attempt(here, request, target)
+    except ActionError as error:
+        return _page(request, user, {"present": said(error)}, 429)
+    try:
+        with here.database.session_scope() as session:
+            person = session.get_one(User, user.id)
+            this_one = request.cookies.get(COOKIE)
+            users.change_password(session, person, secret(form, "present"), secret(form, "password"), this_one)
+    except ActionError as error:
+        wrong = wrong_of(error)
+    if "present" not in wrong:
+        succeeded(here, request, target)
+    if wrong:
+        return _page(request, user, wrong, 422)
+    return redirect(HERE, _("Your password is changed. You are signed out everywhere else."))
+
+
+def _page(request: Request, user: User, wrong: Wrong, status: int = 200) -> Response:
+    undo = [(str(seconds), _undo_words(seconds)) for seconds in UNDO_SECONDS]
+    themes = [("auto", _("As the system")), ("light", _("Light")), ("dark", _("Dark"))]
+    context = {"wrong": wrong, "zones": zones(), "undo": undo, "themes": themes, "profile": user}
+    return render(request, "settings_profile.html", context, status)
+
+
+def _undo_words(seconds: int) -> str:
+    return ngettext("%(num)d second", "%(num)d seconds", seconds) % {"num": seconds} if seconds else _("No delay")
+
+
+routes = [
+    Route("/", first_page),
+    Route("/settings", settings),
+    Route(HERE, profile),
+    Route(HERE, save, methods=["POST"]),
+    Route("/settings/password", change_password, methods=["POST"]),
+]

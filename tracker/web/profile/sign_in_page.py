@@ -1,0 +1,74 @@
+"""Signing in and out."""
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker import users
+from tracker.locale import gettext as _
+from tracker.locale import said
+from tracker.models import User
+from tracker.runtime.context import House
+from tracker.runtime.keyring import password_fits
+from tracker.runtime.sentences import ActionError
+from tracker.web.http.forms import text
+from tracker.web.http.routes import has_people, public_action, public_page
+from tracker.web.http.sessions import begin_visit, end_visit
+from tracker.web.http.templating import house, local_path, redirect, render
+from tracker.web.http.throttle import attempt, succeeded
+
+
+@public_page
+def form(request: Request) -> Response:
+    if not has_people(request):
+        return redirect("/set-up")
+    if request.state.user is not None:
+        return redirect(local_path(request.query_params.get("next")))
+    return render(
+        request, "sign_in.html", {"email": "", "next": local_path(request.query_params.get("next")), "problem": ""}
+    )
+
+
+@public_action
+def sign_in(request: Request, form: FormData) -> Response:
+    """The same answer after the same time, whether the address is unknown, switched off, or the password wrong."""
+    here, email, back = house(request), text(form, "email"), local_path(text(form, "next"))
+    again = {"email": email, "next": back}
+    try:
+        attempt(here, request, email.lower())
+    except ActionError as error:
+        response = render(request, "sign_in.html", {**again, "problem": said(error)}, 429)
+        response.headers["Retry-After"] = str(error.retry_after)
+        return response
+    user = _user_with(here, email, str(form.get("password", "")))
+    if user is None:
+        problem = _(
+            "This address and password do not belong together. Check both; an administrator can set a new password."
+        )
+        return render(request, "sign_in.html", {**again, "problem": problem}, 422)
+    succeeded(here, request, email.lower())
+    response = redirect(back)
+    begin_visit(here, request, response, user)
+    return response
+
+
+@public_action
+def sign_out(request: Request, _form: FormData) -> Response:
+    response = redirect("/sign-in")
+    end_visit(house(request), request, response)
+    return response
+
+
+def _user_with(here: House, email: str, password: str) -> User | None:
+    with here.database.reading() as session:
+        user = users.find_by_email(session, email)
+    fits = password_fits(user.password_hash if user is not None and user.active else None, password[:1000])
+    return user if fits else None
+
+
+routes = [
+    Route("/sign-in", form),
+    Route("/sign-in", sign_in, methods=["POST"]),
+    Route("/sign-out", sign_out, methods=["POST"]),
+]

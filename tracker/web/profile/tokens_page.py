@@ -1,0 +1,65 @@
+"""API tokens: shown once, kept as digests, revoked for good."""
+
+from collections.abc import Sequence
+
+from sqlmodel import col, select
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker import users
+from tracker.locale import gettext as _
+from tracker.models import ApiToken, User
+from tracker.models.ownership import owned
+from tracker.runtime.sentences import ActionError
+from tracker.web.http.forms import Wrong, text, wrong_of
+from tracker.web.http.routes import action, page
+from tracker.web.http.templating import house, redirect, render
+
+HERE = "/settings/tokens"
+
+
+@page
+def tokens(request: Request, user: User) -> Response:
+    return _page(request, user)
+
+
+@action
+def add(request: Request, user: User, form: FormData) -> Response:
+    """Makes a token and shows it on the very page that answers: nowhere else, never again."""
+    try:
+        with house(request).database.session_scope() as session:
+            row, token = users.add_token(session, user, text(form, "name"))
+    except ActionError as error:
+        return _page(request, user, wrong_of(error), status=422)
+    return _page(request, user, made=token, made_name=row.name)
+
+
+@action
+def revoke(request: Request, user: User, _form: FormData) -> Response:
+    with house(request).database.session_scope() as session:
+        token = owned(session, ApiToken, user, request.path_params["id"])
+        users.revoke_token(session, token)
+    return redirect(HERE, _("The token “%(name)s” no longer works.") % {"name": token.name})
+
+
+def _page(
+    request: Request, user: User, wrong: Wrong | None = None, made: str = "", made_name: str = "", status: int = 200
+) -> Response:
+    context = {"tokens": _tokens(request, user), "wrong": wrong or {}, "made": made, "made_name": made_name}
+    context["base_url"] = house(request).settings.base_url
+    return render(request, "settings_tokens.html", context, status)
+
+
+def _tokens(request: Request, user: User) -> Sequence[ApiToken]:
+    with house(request).database.reading() as session:
+        mine = select(ApiToken).where(ApiToken.user_id == user.id, col(ApiToken.revoked_at).is_(None))
+        return session.exec(mine.order_by(col(ApiToken.id).desc())).all()
+
+
+routes = [
+    Route(HERE, tokens),
+    Route(HERE, add, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/revocation", revoke, methods=["POST"]),
+]

@@ -1,0 +1,84 @@
+"""Asking recipients for consent: the text they will get, and one mail for each of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlmodel import Session
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.consent.notice import notice
+from tracker.locale import LANGUAGES, language, ngettext, said
+from tracker.locale import gettext as _
+from tracker.mail.addresses import AddressError, parse_list
+from tracker.models import User
+from tracker.outbound.consent_request import Asked, ask
+from tracker.outbound.draft import SendError
+from tracker.web.http.forms import text
+from tracker.web.http.routes import action, page
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.messages.rows import accounts_of
+
+AT_ONCE = 20
+
+
+@page
+def asking(request: Request, user: User) -> Response:
+    """``to``: the addresses to ask; nothing is sent before the form is."""
+    with house(request).database.reading() as session:
+        return _form(request, session, user, request.query_params.get("to", "")[:4000], "")
+
+
+@action
+def send(request: Request, user: User, form: FormData) -> Response:
+    typed, chosen = text(form, "to", 4000), text(form, "language")
+    here = house(request)
+    asked: Sequence[Asked] = ()
+    try:
+        people = parse_list(typed)
+        problem = "" if 0 < len(people) <= AT_ONCE else _("Give one to %(most)s addresses.") % {"most": AT_ONCE}
+        if not problem:
+            with here.database.session_scope() as session:
+                own = session.get_one(User, user.id)
+                asked = ask(session, here, own, people, chosen if chosen in LANGUAGES else language())
+    except (AddressError, SendError) as error:
+        problem = said(error)
+    if problem:
+        with here.database.reading() as session:
+            return _form(request, session, user, typed, problem, 422)
+    return _told(asked)
+
+
+def _told(asked: Sequence[Asked]) -> Response:
+    sent = [one for one in asked if one.message is not None]
+    refused = [f"{one.address} {_word(one.problem)}" for one in asked if one.message is None]
+    words = ngettext("One question is on its way.", "%(num)s questions are on their way.", len(sent)) % {
+        "num": len(sent)
+    }
+    sentence = " ".join([words] * bool(sent) + [_("Not asked: %(who)s.") % {"who": "; ".join(refused)}] * bool(refused))
+    return redirect("/recipients", sentence, kind="done" if sent else "problem")
+
+
+def _word(problem: str) -> str:
+    return said(problem).rstrip(".")
+
+
+def _form(request: Request, session: Session, user: User, to: str, problem: str, status: int = 200) -> Response:
+    chosen = request.query_params.get("language", "")
+    chosen = chosen if chosen in LANGUAGES else language()
+    context: dict[str, Any] = {
+        "to": to,
+        "problem": problem,
+        "chosen": chosen,
+        "notice": notice(session, house(request), chosen),
+        "accounts": accounts_of(session, user),
+    }
+    return render(request, "asking.html", context, status)
+
+
+routes = [
+    Route("/asking", asking),
+    Route("/asking", send, methods=["POST"]),
+]

@@ -1,0 +1,60 @@
+"""Importing consents from a CSV file, for administrators: what became of each row stands on the page that answers."""
+
+from collections.abc import Sequence
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.consent.bulk_import import COLUMNS, NEEDED, RowResult, UnreadableFile, import_consents
+from tracker.consent.preferences import preference
+from tracker.locale import gettext as _
+from tracker.locale import said
+from tracker.models import User
+from tracker.web.http.routes import admin_action, admin_page
+from tracker.web.http.templating import house, render
+
+HERE = "/recipients/import"
+LARGEST = 900_000
+SHOWN = 500
+
+
+@admin_page
+def import_form(request: Request, _user: User) -> Response:
+    return _page(request)
+
+
+@admin_action
+def import_file(request: Request, user: User, form: FormData) -> Response:
+    """Takes what can be taken; refused rows are listed with the reason, to be mended and given again."""
+    upload = form.get("file")
+    if not isinstance(upload, UploadFile) or not upload.filename:
+        return _page(request, wrong=_("Choose a CSV file first."))
+    try:
+        results = list(import_consents(house(request), upload.file.read(LARGEST + 1), by=f"user:{user.id}"))
+    except UnreadableFile as error:
+        return _page(request, wrong=said(error))
+    return _page(request, results=results)
+
+
+def _page(request: Request, results: Sequence[RowResult] | None = None, wrong: str = "") -> Response:
+    with house(request).database.reading() as session:
+        accepted = str(preference(session, "accepted_grades"))
+    refused = [row for row in results or () if row.problem]
+    context = {
+        "columns": COLUMNS,
+        "needed": NEEDED,
+        "imports_count": accepted == "E",
+        "done": results is not None,
+        "rows": len(results or ()),
+        "recorded": sum(row.recorded for row in results or ()),
+        "refused": refused[:SHOWN],
+        "more": max(0, len(refused) - SHOWN),
+        "said_of": said,
+        "wrong": wrong,
+    }
+    return render(request, "consent_import.html", context, 422 if wrong else 200)
+
+
+routes = [Route(HERE, import_form), Route(HERE, import_file, methods=["POST"])]

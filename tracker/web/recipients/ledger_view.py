@@ -1,0 +1,122 @@
+"""The consent ledger of a person as a story: who said what, when, how we know, and what text they were shown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from tracker.consent.rules import GRADES
+from tracker.locale import N_
+from tracker.locale import gettext as _
+from tracker.models import ApiToken, ConsentEntry, NoticeText, User
+from tracker.web.http.formats import full
+from tracker.web.messages.activity_labels import consent_words
+
+CHANNEL_WORDS: Mapping[str, str] = {
+    "web_form": N_("a form on a website"),
+    "consent_mail_page": N_("the page our mail linked to"),
+    "reply_text": N_("a written reply"),
+    "contract": N_("a contract"),
+    "phone_note": N_("a talk, on the telephone or in person"),
+    "import": N_("an import"),
+    "preference_page": N_("their own choice page"),
+    "list_unsubscribe": N_("the unsubscribe button"),
+    "dsr": N_("a request under data protection law"),
+    "objection_header": N_("an automatic objection"),
+    "demo": N_("the demo"),
+    "time": N_("the calendar"),
+}
+PURPOSE_WORDS: Mapping[str, str] = {"opens": N_("Opens"), "clicks": N_("Clicks"), "documents": N_("Documents")}
+_PACKS: Mapping[str, str] = {
+    "strict": N_("ask first"),
+    "notice": N_("tell and let object"),
+    "off": N_("nobody is measured"),
+}
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One consent event as a sentence of the story, and its evidence as label and value."""
+
+    entry: ConsentEntry
+    purpose: str
+    state: str
+    channel: str
+    by: str
+    grade: str
+    shown: str
+    """The text the person saw, when it was kept."""
+    proof: Sequence[tuple[str, str]]
+
+
+def story_of(session: Session, entries: Sequence[ConsentEntry]) -> list[Chapter]:
+    """The events of a person, the newest first."""
+    names = _names(session, {entry.actor for entry in entries})
+    digests = {entry.notice_digest for entry in entries if entry.notice_digest}
+    texts = {
+        row.digest: row.text for row in session.exec(select(NoticeText).where(col(NoticeText.digest).in_(digests)))
+    }
+    return [_chapter(entry, names, texts.get(entry.notice_digest or "", "")) for entry in reversed(entries)]
+
+
+def _names(session: Session, actors: set[str]) -> Mapping[str, str]:
+    """Who stands behind ``user:<id>`` and ``api:<token>``."""
+    users = [int(actor[5:]) for actor in actors if actor.startswith("user:") and actor[5:].isdigit()]
+    tokens = [actor[4:] for actor in actors if actor.startswith("api:")]
+    people = session.exec(select(User).where(col(User.id).in_(users)))
+    programs = session.exec(select(ApiToken).where(col(ApiToken.public_id).in_(tokens)))
+    named = {f"user:{person.id}": person.name for person in people}
+    return named | {f"api:{token.public_id}": _("the program “%(name)s”") % {"name": token.name} for token in programs}
+
+
+def _chapter(entry: ConsentEntry, names: Mapping[str, str], shown: str) -> Chapter:
+    return Chapter(
+        entry=entry,
+        purpose=_(PURPOSE_WORDS.get(entry.purpose, entry.purpose)),
+        state=consent_words(entry.state),
+        channel=_(CHANNEL_WORDS[entry.channel]) if entry.channel in CHANNEL_WORDS else entry.channel,
+        by=names.get(entry.actor) or _actor(entry.actor),
+        grade=_(GRADES[entry.grade]) if entry.grade in GRADES else entry.grade,
+        shown=shown,
+        proof=[(label, value) for label, value in _proof(entry) if value],
+    )
+
+
+def _actor(actor: str) -> str:
+    kind = actor.partition(":")[0]
+    known = {
+        "subject": _("the person"),
+        "user": _("somebody who has left"),
+        "api": _("a program over the API"),
+        "import": _("an import"),
+        "system": "Inkling",
+    }
+    return known.get(kind, actor)
+
+
+def _proof(entry: ConsentEntry) -> list[tuple[str, str]]:
+    return [
+        (_("Question"), entry.question),
+        (_("Answered by"), entry.control),
+        (_("Form or contract"), entry.reference),
+        (_("Page"), entry.source_url),
+        (_("Asked in"), entry.request_message_id),
+        (_("Confirmed"), _moment(entry.confirmed_at)),
+        (_("File (SHA-256)"), entry.attachment_digest),
+        (_("Notice"), " ".join(part for part in (entry.notice, entry.notice_version, entry.notice_language) if part)),
+        (_("Text shown (SHA-256)"), entry.notice_digest or ""),
+        (_("Rules then"), _rules(entry)),
+        (_("Good until"), _moment(entry.valid_until)),
+        (_("Entry"), entry.digest),
+    ]
+
+
+def _rules(entry: ConsentEntry) -> str:
+    pack = _(_PACKS[entry.pack]) if entry.pack in _PACKS else ""
+    where = entry.jurisdiction or _("country unknown")
+    return " · ".join(part for part in (pack, where, entry.pack_version) if part)
+
+
+def _moment(at: datetime | None) -> str:
+    return full(at) if at else ""

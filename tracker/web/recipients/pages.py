@@ -1,0 +1,172 @@
+"""Recipients: who they are, what they agreed to and how we know, and one's own mail to them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from sqlmodel import Session
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.consent.events import NewConsent, record
+from tracker.consent.ledger import broken_at, consent_of, jurisdiction, ledger
+from tracker.consent.rules import MEASURED, Purpose, State
+from tracker.locale import gettext as _
+from tracker.locale import said
+from tracker.mail.addresses import AddressError, parse_list
+from tracker.models import Recipient, User
+from tracker.privacy.views import note_view
+from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching
+from tracker.runtime.paging import read_page
+from tracker.runtime.sentences import ActionError, Sentence
+from tracker.web.http.forms import parse, wrong_of
+from tracker.web.http.routes import action, page
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.inbox.filter import LetterFilter
+from tracker.web.inbox.rows import read_letters
+from tracker.web.messages.activity_labels import CONSENT_WORDS, consent_words
+from tracker.web.messages.filter import Filter
+from tracker.web.messages.rows import accounts_of, read_listing
+from tracker.web.recipients.ledger_view import CHANNEL_WORDS, story_of
+from tracker.web.recipients.opt_out_question import questions, recipient_pause
+
+PAGE = 50
+OWN_MAIL = 20
+OWN_LETTERS = 10
+
+_BY_HAND = ("reply_text", "phone_note", "contract", "web_form", "dsr")
+
+
+@page
+def recipients(request: Request, user: User) -> Response:
+    """The people of the workspace, by name or address; ``after`` is the address the last page ended with."""
+    words, after = request.query_params.get("q", "").strip()[:200], request.query_params.get("after", "")
+    with house(request).database.reading() as session:
+        order, place = [Recipient.lookup], [after] if after else None
+        shown, last = read_page(session, matching(words), order, place, PAGE, newest_first=False)
+        consent = consent_of(session, [one.id for one in shown if one.id is not None])
+    more = f"/recipients?q={quote(words)}&after={quote(str(last[0]))}" if last else ""
+    context = {"people": shown, "consent": consent, "q": words, "more": more, "consent_words": consent_words}
+    return render(request, "recipients.html", context)
+
+
+@action
+def recipient_new(request: Request, user: User, form: FormData) -> Response:
+    """Notes somebody before the first mail, so that consent can be recorded."""
+    typed = str(form.get("address", ""))
+    try:
+        typed_in = parse_list(typed)
+    except AddressError as error:
+        return redirect("/recipients", said(error), kind="problem")
+    if len(typed_in) != 1:
+        return redirect("/recipients", _("Give one address, such as anna@example.com."), kind="problem")
+    with house(request).database.session_scope() as session:
+        made = find_or_make(session, typed_in[0].address, typed_in[0].name)
+    return redirect(f"/recipients/{made.public_id}")
+
+
+@page
+def recipient(request: Request, user: User) -> Response:
+    with house(request).database.reading() as session:
+        person = look_up(session, request.path_params["who"])
+        shown = _show(request, session, user, person)
+    note_view(house(request), user, "recipient", [person.id] if person.id else [])
+    return shown
+
+
+@action
+def recipient_consent(request: Request, user: User, form: FormData) -> Response:
+    """Records a consent event: ``purpose`` (opens, clicks or both), ``state``, ``channel``, ``note``, ``at``, evidence."""
+    here, who = house(request), request.path_params["who"]
+    try:
+        events = _events(form, user.timezone)
+        with here.database.session_scope() as session:
+            person = look_up(session, who)
+            for event in events:
+                record(session, person, event, f"user:{user.id}")
+    except ActionError as error:
+        if error.code != "invalid":
+            raise
+        with here.database.reading() as session:
+            typed = {name: str(value) for name, value in form.items()}
+            return _show(request, session, user, look_up(session, who), typed, wrong_of(error))
+    return redirect(f"/recipients/{person.public_id}#ledger", _("Recorded in the ledger."))
+
+
+@action
+def recipient_change(request: Request, user: User, form: FormData) -> Response:
+    """Name, jurisdiction and the never-track switch."""
+    who = request.path_params["who"]
+    try:
+        changes = parse(RecipientChange, form, boxes=("never_track",))
+        with house(request).database.session_scope() as session:
+            person = look_up(session, who)
+            change(session, person, changes)
+    except ActionError as error:
+        if error.code != "invalid":
+            raise
+        return redirect(f"/recipients/{quote(who)}", said(error), kind="problem")
+    return redirect(f"/recipients/{person.public_id}", _("Saved."))
+
+
+def _events(form: FormData, zone: str) -> list[NewConsent]:
+    """One for each purpose. The time is typed as the clock of ``zone`` shows it."""
+    purposes = MEASURED if form.get("purpose") == "both" else [form.get("purpose", "")]
+    sentences = {
+        "purpose": Sentence("Choose what was agreed to: opens, clicks, or both."),
+        "state": Sentence("Choose what the person said."),
+        "at": Sentence("This is not a time. Choose a day and an hour, or leave it empty for now."),
+    }
+    typed = {**form, "at": _with_zone(str(form.get("at", "")).strip(), zone)}
+    return [parse(NewConsent, {**typed, "purpose": str(purpose)}, sentences=sentences) for purpose in purposes]
+
+
+def _with_zone(text: str, zone: str) -> str:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).isoformat()
+    except (ValueError, OverflowError):
+        return text
+
+
+def _show(
+    request: Request,
+    session: Session,
+    user: User,
+    person: Recipient,
+    given: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+) -> Response:
+    assert person.id is not None
+    entries = ledger(session, person)
+    context = {
+        "person": person,
+        "pauses": questions(session, person, user),
+        "consent": consent_of(session, [person.id])[person.id],
+        "story": story_of(session, entries),
+        "whose": jurisdiction(person),
+        "documents": any(entry.purpose == Purpose.DOCUMENTS for entry in entries),
+        "broken": broken_at(session, person),
+        "listing": read_listing(session, user, Filter(recipient=person.public_id), limit=OWN_MAIL),
+        "accounts": accounts_of(session, user),
+        "letters": read_letters(session, user, LetterFilter(show="letters", sender=person.address), limit=OWN_LETTERS),
+        "more_url": "",
+        "given": given or {},
+        "errors": errors or {},
+        "states": [(state, _(words)) for state, words in CONSENT_WORDS.items() if state != State.UNKNOWN],
+        "channels": [(channel, _(CHANNEL_WORDS[channel])) for channel in _BY_HAND],
+        "consent_words": consent_words,
+    }
+    return render(request, "recipient.html", context, 422 if errors else 200)
+
+
+routes = [
+    Route("/recipients", recipients),
+    Route("/recipients", recipient_new, methods=["POST"]),
+    Route("/recipients/{who}", recipient),
+    Route("/recipients/{who}", recipient_change, methods=["POST"]),
+    Route("/recipients/{who}/consent", recipient_consent, methods=["POST"]),
+    Route("/recipients/{who}/pauses/{pause}", recipient_pause, methods=["POST"]),
+]

@@ -1,0 +1,186 @@
+"""People of the workspace, for its administrators: add, switch off and on, give a new way in."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+from sqlmodel import Session, col, select
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker import users
+from tracker.locale import gettext as _
+from tracker.locale import said
+from tracker.models import Role, User
+from tracker.runtime.context import House
+from tracker.runtime.keyring import token_digest
+from tracker.runtime.sentences import ActionError, Sentence
+from tracker.web.http.forms import Wrong, secret, text, wrong_of
+from tracker.web.http.routes import admin_action, admin_page, public_action, public_page
+from tracker.web.http.sessions import begin_visit
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.throttle import attempt, succeeded
+
+HERE = "/settings/people"
+LINK_LIFE = timedelta(days=3)
+
+
+@admin_page
+def people(request: Request, user: User) -> Response:
+    return _page(request, user)
+
+
+@admin_action
+def add(request: Request, user: User, form: FormData) -> Response:
+    """A new person without a password, and the one-time link to choose one."""
+    values = {name: text(form, name) for name in ("name", "email", "role", "locale")}
+    try:
+        with house(request).database.session_scope() as session:
+            made = users.add(session, **values)
+    except ActionError as error:
+        return _page(request, user, wrong_of(error), values, status=422)
+    return _page(request, user, link_for=made)
+
+
+@admin_action
+def new_link(request: Request, user: User, _form: FormData) -> Response:
+    """A one-time link for somebody who forgot. The old password works until the link is used."""
+    with house(request).database.reading() as session:
+        other = users.find(session, request.path_params["id"])
+    return _page(request, user, link_for=other)
+
+
+@admin_action
+def type_password(request: Request, user: User, form: FormData) -> Response:
+    done = _("%(name)s has a new password and is signed out everywhere.")
+    return _change(request, lambda session, other: users.set_password(session, other, secret(form, "password")), done)
+
+
+@admin_action
+def disable(request: Request, user: User, _form: FormData) -> Response:
+    undo = {"action": f"{HERE}/{request.path_params['id']}/return", "action_label": _("Undo")}
+    done = _("%(name)s can no longer come in, and their API tokens are revoked.")
+    return _change(request, lambda session, other: users.disable(session, other, by=user), done, **undo)
+
+
+@admin_action
+def enable(request: Request, _user: User, _form: FormData) -> Response:
+    return _change(request, users.enable, _("%(name)s may come in again."))
+
+
+@admin_action
+def change_role(request: Request, user: User, form: FormData) -> Response:
+    role = text(form, "role")
+    return _change(
+        request, lambda session, other: users.change_role(session, other, role), _("%(name)s has a new role.")
+    )
+
+
+def _change(request: Request, change: Callable[[Session, User], None], done: str, **undo: str) -> Response:
+    """Changes the person of the address and says so, or why not."""
+    try:
+        with house(request).database.session_scope() as session:
+            other = users.find(session, request.path_params["id"])
+            change(session, other)
+    except ActionError as error:
+        if error.code == "not_found":
+            raise
+        return redirect(HERE, said(error), kind="problem")
+    return redirect(HERE, done % {"name": other.name}, **undo)
+
+
+@public_page
+def new_password_form(request: Request) -> Response:
+    """The link carries its code behind a `#`, which browsers never send: so it is in no log of any server."""
+    return render(request, "new_password.html", {"wrong": {}, "code": ""})
+
+
+@public_action
+def new_password(request: Request, form: FormData) -> Response:
+    here, code, wrong = house(request), text(form, "code", 4000).rpartition("#")[2], Wrong()
+    try:
+        attempt(here, request, "new password")
+    except ActionError as error:
+        return render(request, "new_password.html", {"wrong": {"code": said(error)}, "code": code}, 429)
+    user = None
+    try:
+        with here.database.session_scope() as session:
+            user = person_of_link(here, session, code)
+            users.set_password(session, user, secret(form, "password"))
+    except ActionError as error:
+        wrong = wrong_of(error)
+    if user is not None:
+        succeeded(here, request, "new password")
+    if wrong or user is None:
+        return render(request, "new_password.html", {"wrong": wrong, "code": code}, 422)
+    response = redirect("/", _("Welcome! Your password is set."))
+    begin_visit(here, request, response, user)
+    return response
+
+
+def link_of(here: House, user: User) -> str:
+    """Where a person chooses a password: once, within three days."""
+    return f"{here.settings.base_url}/new-password#{_seal(here).dumps([user.public_id, _stamp(user)])}"
+
+
+def person_of_link(here: House, session: Session, code: str) -> User:
+    """Whose link this is. It ends with its use, because it names the password it was made to replace."""
+    ended = Sentence("This link has been used or is too old. Ask your administrator for a new one.")
+    try:
+        public_id, stamp = _seal(here).loads(code, max_age=int(LINK_LIFE.total_seconds()))
+    except (BadData, ValueError, TypeError):
+        raise ActionError("invalid", ended, "code") from None
+    user = session.exec(select(User).where(User.public_id == str(public_id)).with_for_update()).first()
+    if user is None or not user.active or _stamp(user) != stamp:
+        raise ActionError("invalid", ended, "code")
+    return user
+
+
+def _stamp(user: User) -> str:
+    return token_digest(f"{user.public_id} {user.password_hash}")[:16]
+
+
+def _seal(here: House) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(list(reversed(here.ring.keys)), salt="inkling.web.new-password")
+
+
+def _people(request: Request) -> Sequence[User]:
+    with house(request).database.reading() as session:
+        return session.exec(select(User).order_by(col(User.active).desc(), col(User.name), col(User.id))).all()
+
+
+def _page(
+    request: Request,
+    user: User,
+    wrong: Wrong | None = None,
+    values: dict[str, str] | None = None,
+    link_for: User | None = None,
+    status: int = 200,
+) -> Response:
+    roles = [(Role.MEMBER.value, _("Member")), (Role.ADMIN.value, _("Administrator"))]
+    empty = {"name": "", "email": "", "role": Role.MEMBER.value, "locale": user.locale}
+    context: dict[str, Any] = {
+        "people": _people(request),
+        "roles": roles,
+        "wrong": wrong or {},
+        "values": values or empty,
+        "link_for": link_for,
+    }
+    context["link"] = link_of(house(request), link_for) if link_for else ""
+    return render(request, "settings_people.html", context, status)
+
+
+routes = [
+    Route(HERE, people),
+    Route(HERE, add, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/link", new_link, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/password", type_password, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/role", change_role, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/leave", disable, methods=["POST"]),
+    Route(f"{HERE}/{{id}}/return", enable, methods=["POST"]),
+    Route("/new-password", new_password_form),
+    Route("/new-password", new_password, methods=["POST"]),
+]

@@ -1,0 +1,100 @@
+"""The workspace's consent policy, its footer line and its hidden link, for administrators."""
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.consent.preferences import (
+    change_rule,
+    operator_ceiling,
+    preference,
+    set_policy,
+    set_preference,
+    workspace_pack,
+)
+from tracker.consent.rules import Pack
+from tracker.locale import LANGUAGES, speaking
+from tracker.locale import gettext as _
+from tracker.models import User
+from tracker.outbound.footer_words import LONGEST, WHAT
+from tracker.runtime.sentences import ActionError
+from tracker.web.http.forms import Wrong, text, ticked, wrong_of
+from tracker.web.http.routes import admin_action, admin_page
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.workspace.consent_rules_page import rules_context
+from tracker.web.workspace.policy_labels import policy_name, policy_options
+
+HERE = "/settings/policy"
+
+
+@admin_page
+def policy(request: Request, _user: User) -> Response:
+    with house(request).database.reading() as session:
+        chosen, reason = workspace_pack(session).value, str(preference(session, "policy_reason"))
+    return _page(request, chosen, reason, {})
+
+
+@admin_action
+def save(request: Request, user: User, form: FormData) -> Response:
+    chosen, reason, here = text(form, "policy"), text(form, "reason", 2000), house(request)
+    try:
+        with here.database.session_scope() as session:
+            set_policy(session, chosen, reason, user.id, ceiling=operator_ceiling(here))
+    except ActionError as error:
+        return _page(request, chosen, reason, wrong_of(error), 422)
+    return redirect(HERE, _("The consent policy is now “%(policy)s”.") % {"policy": policy_name(Pack(chosen))})
+
+
+@admin_action
+def save_hidden_link(request: Request, user: User, form: FormData) -> Response:
+    """Whether mail sent from now on carries the hidden link. Links of mail already sent go on as they are."""
+    on = ticked(form, "hidden_link")
+    with house(request).database.session_scope() as session:
+        set_preference(session, "hidden_link", on, user.id)
+    return redirect(HERE, _("The hidden link is on for mail sent from now on.") if on else _("The hidden link is off."))
+
+
+@admin_action
+def save_footer(request: Request, user: User, form: FormData) -> Response:
+    """The footer line of tracked copies: on or off, and a sentence of one's own per language."""
+    words = {language: " ".join(text(form, f"footer_{language}", LONGEST).split()) for language in LANGUAGES}
+    with house(request).database.session_scope() as session:
+        change_rule(session, "footer", ticked(form, "footer"), by=user.id)
+        set_preference(session, "footer_words", {name: said for name, said in words.items() if said}, user.id)
+    return redirect(HERE, _("The footer line was saved. It stands in copies sent from now on."))
+
+
+def _page(request: Request, chosen: str, reason: str, wrong: Wrong, status: int = 200) -> Response:
+    with house(request).database.reading() as session:
+        rules, hidden_link = rules_context(session), bool(preference(session, "hidden_link"))
+        footer, footer_words = bool(preference(session, "footer")), preference(session, "footer_words")
+    context = {
+        "policies": policy_options(),
+        "chosen": chosen,
+        "reason": reason,
+        "wrong": wrong,
+        "ceiling": operator_ceiling(house(request)),
+        **rules,
+        "hidden_link": hidden_link,
+        "footer": footer,
+        "footer_words": footer_words,
+        "footer_examples": _footer_examples(),
+    }
+    return render(request, "settings_policy.html", context, status)
+
+
+def _footer_examples() -> dict[str, str]:
+    found = {}
+    for language in LANGUAGES:
+        with speaking(language):
+            found[language] = _(WHAT[True, True])
+    return found
+
+
+routes = [
+    Route(HERE, policy),
+    Route(HERE, save, methods=["POST"]),
+    Route("/settings/footer", save_footer, methods=["POST"]),
+    Route("/settings/hidden-link", save_hidden_link, methods=["POST"]),
+]

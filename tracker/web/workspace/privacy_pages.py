@@ -1,0 +1,97 @@
+"""Periods, who answers for the workspace, what erasure does, and the papers: for administrators."""
+
+from collections.abc import Mapping
+
+from sqlmodel import Session, col, select
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker.consent.preferences import preference, set_preference
+from tracker.locale import gettext as _
+from tracker.locale import said
+from tracker.models import Erasure, User
+from tracker.privacy.papers import facts_of, kit, self_check
+from tracker.privacy.periods import DEFAULTS, LEAST, WORDS, PeriodError, checked, periods, set_periods
+from tracker.privacy.retention import preview
+from tracker.runtime.database import now
+from tracker.web.http.forms import text
+from tracker.web.http.routes import admin_action, admin_page
+from tracker.web.http.templating import house, redirect, render
+
+HERE = "/settings/privacy"
+
+
+@admin_page
+def privacy(request: Request, _user: User) -> Response:
+    return _page(request)
+
+
+@admin_action
+def save_periods(request: Request, user: User, form: FormData) -> Response:
+    """With ``do=preview`` nothing is changed: the page says what would go."""
+    given = {name: text(form, name, 10) for name in DEFAULTS}
+    try:
+        days = checked(given)
+    except PeriodError as error:
+        return _page(request, given=given, wrong={error.field: said(error.sentence)}, status=422)
+    if text(form, "do") == "preview":
+        return _page(request, given=given, would_go=days)
+    with house(request).database.session_scope() as session:
+        set_periods(session, days, user.id)
+    return redirect(HERE, _("The periods were saved. What is older goes within ten minutes."))
+
+
+@admin_action
+def save_controller(request: Request, user: User, form: FormData) -> Response:
+    given = {name: text(form, name, 300) for name in ("name", "address", "contact")}
+    with house(request).database.session_scope() as session:
+        set_preference(session, "controller", given, user.id)
+        set_preference(session, "erasure_text", "keep" if text(form, "erasure_text") == "keep" else "delete", user.id)
+    return redirect(HERE, _("Saved."))
+
+
+@admin_page
+def download(request: Request, _user: User) -> Response:
+    with house(request).database.reading() as session:
+        content = kit(session, house(request))
+    headers = {"Content-Disposition": f'attachment; filename="data-protection-{now():%Y-%m-%d}.zip"'}
+    return Response(content, media_type="application/zip", headers=headers)
+
+
+def _page(
+    request: Request,
+    *,
+    given: Mapping[str, str] | None = None,
+    wrong: Mapping[str, str] | None = None,
+    would_go: Mapping[str, int] | None = None,
+    status: int = 200,
+) -> Response:
+    here = house(request)
+    with here.database.reading() as session:
+        context = {
+            "periods": {name: (given or {}).get(name, str(days)) for name, days in periods(session).items()},
+            "words": WORDS,
+            "longest": DEFAULTS,
+            "least": LEAST,
+            "wrong": wrong or {},
+            "going": preview(session, would_go, now()) if would_go else None,
+            "facts": facts_of(session, here),
+            "controller": preference(session, "controller") or {},
+            "check": self_check(session, now().date()),
+            "receipts": _receipts(session),
+        }
+    return render(request, "settings_privacy.html", context, status)
+
+
+def _receipts(session: Session) -> list[Erasure]:
+    return list(session.exec(select(Erasure).order_by(col(Erasure.id).desc()).limit(20)))
+
+
+routes = [
+    Route(HERE, privacy),
+    Route(f"{HERE}/periods", save_periods, methods=["POST"]),
+    Route(f"{HERE}/controller", save_controller, methods=["POST"]),
+    Route(f"{HERE}/papers", download),
+]

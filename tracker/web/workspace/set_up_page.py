@@ -1,0 +1,114 @@
+"""The first start: while there is nobody, a one-time code makes the first person and chooses the consent policy."""
+
+import hmac
+
+from sqlmodel import select
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tracker import users
+from tracker.consent.preferences import operator_ceiling, policy_problems, preference, set_policy, set_preference
+from tracker.consent.rules import Ceiling, Pack
+from tracker.locale import gettext as _
+from tracker.locale import language, said
+from tracker.models import Preference, Role, User
+from tracker.runtime.context import House
+from tracker.runtime.keyring import new_code
+from tracker.runtime.sentences import ActionError
+from tracker.web.http.forms import Wrong, secret, text, zones
+from tracker.web.http.routes import has_people, public_action, public_page
+from tracker.web.http.sessions import begin_visit
+from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.throttle import attempt, succeeded
+from tracker.web.workspace.policy_labels import policy_options
+
+FIELDS = ("code", "name", "email", "locale", "timezone", "policy", "reason")
+
+
+def make_setup_code(house: House) -> str | None:
+    """A new one-time code to print at start, of which the database keeps a digest; None once somebody is there."""
+    with house.database.session_scope() as session:
+        if session.exec(select(User.id).limit(1)).first() is not None:
+            return None
+        code = new_code()
+        set_preference(session, "setup_code_digest", house.ring.digest(_plain(code)))
+    return code
+
+
+@public_page
+def form(request: Request) -> Response:
+    if has_people(request):
+        return redirect("/sign-in")
+    values = {**dict.fromkeys(FIELDS, ""), "locale": language(), "timezone": "UTC", "policy": Pack.STRICT.value}
+    values["code"] = request.query_params.get("code", "")[:40]
+    return _page(request, values, {})
+
+
+@public_action
+def set_up(request: Request, form: FormData) -> Response:
+    here = house(request)
+    if has_people(request):
+        return redirect("/sign-in")
+    values = {name: text(form, name) for name in FIELDS}
+    try:
+        attempt(here, request, "set-up")
+    except ActionError as error:
+        return _page(request, values, {"code": said(error)}, 429)
+    password = secret(form, "password")
+    wrong = _wrong(values, password, operator_ceiling(house(request)))
+    if not _code_fits(here, values["code"]):
+        wrong["code"] = _(
+            "This code is not right. It was printed where Inkling was started; a restart prints a new one."
+        )
+    else:
+        succeeded(here, request, "set-up")
+    user = None if wrong else _first_person(here, values, password)
+    if user is None:
+        return _page(request, values, wrong, 422)
+    response = redirect("/settings/accounts", _("Welcome! Add the address you send from, and you are ready."))
+    begin_visit(here, request, response, user)
+    return response
+
+
+def _page(request: Request, values: dict[str, str], wrong: Wrong, status: int = 200) -> Response:
+    context = {"values": values, "wrong": wrong, "zones": zones(), "policies": policy_options()}
+    return render(request, "set_up.html", context, status)
+
+
+def _wrong(values: dict[str, str], password: str, ceiling: Ceiling) -> Wrong:
+    problems = users.wrong_fields({**values, "password": password})
+    problems |= policy_problems(values["policy"], values["reason"], ceiling)
+    return {field: said(sentence) for field, sentence in problems.items()}
+
+
+def _code_fits(here: House, code: str) -> bool:
+    with here.database.reading() as session:
+        digest = preference(session, "setup_code_digest")
+    return digest is not None and hmac.compare_digest(digest, here.ring.digest(_plain(code)))
+
+
+def _first_person(here: House, values: dict[str, str], password: str) -> User | None:
+    """The first administrator; None when somebody else was quicker with the same code."""
+    with here.database.session_scope() as session:
+        code = session.exec(select(Preference).where(Preference.name == "setup_code_digest").with_for_update()).first()
+        if code is None or code.value is None:
+            return None
+        facts = {name: values[name] for name in ("email", "name", "locale", "timezone")}
+        user = users.add(session, **facts, role=Role.ADMIN, password=password)
+        set_preference(session, "setup_code_digest", None, user.id)
+        set_preference(session, "set_up", True, user.id)
+        set_policy(session, values["policy"], values["reason"], user.id, ceiling=operator_ceiling(here))
+    return user
+
+
+def _plain(code: str) -> str:
+    """As people type it: small letters, spaces and missing dashes do no harm."""
+    return "".join(c for c in code.upper() if c.isalnum())
+
+
+routes = [
+    Route("/set-up", form),
+    Route("/set-up", set_up, methods=["POST"]),
+]
