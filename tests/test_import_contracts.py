@@ -20,15 +20,16 @@ INSTEAD = {
     "pixel/hits.py, or let the worker do it after the drain.",
     "three-doors": "The product may use pixel.tokens, pixel.hits and pixel.spool. Move what it needs behind one of these doors, or "
     "put it into the hit.",
-    "layers": "Import only downwards. Outgoing, engagement and inbound meet in the models and in notify: move what both need down "
-    "there, or pass it in as a plain value from the layer above. A new module of tracker needs its place in the layers.",
+    "layers": "Import only downwards. Outbound, engagement and inbound meet in models, mail and notifications: move what both need "
+    "down there, or pass it in as a plain value from the layer above. A new package of tracker needs its place in the layers.",
+    "foundations": "Rows know nothing of mail, and what runs knows nothing of rows: move what you need down, or hand it in.",
     "pure-judges": "A judge takes plain values and returns a verdict. Read rows, clock and network in the journey that calls it "
     "(ingest, send, accept) and hand the values in.",
 }
 
 # The judges, and what of the world outside they may know: nothing with a memory, a line or a clock.
 JUDGES = (
-    "tracker.consent",
+    "tracker.consent.rules",
     "tracker.mail.addresses",
     "tracker.notifications.rules",
     "tracker.outbound.rewriter.rewriting",

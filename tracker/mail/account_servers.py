@@ -31,8 +31,8 @@ def smtp_server(house: House, account: Account) -> Server:
 
 
 def submit_from(house: House, account: Account, recipient: str, raw: bytes) -> Outcome:
-    """Hands one message over through the account, on a connection of its own, as :func:`tracker.mail.smtp_submission.submit` does. Never
-    raises: an account that cannot be used puts it off."""
+    """Hands one message over through the account, on a connection of its own, as
+    :func:`tracker.mail.smtp_submission.submit` does. Never raises: an account that cannot be used puts it off."""
     try:
         server = smtp_server(house, account)
     except ConnectError as error:

@@ -14,7 +14,8 @@ _OPEN = text("decided_at IS NULL")
 class TrackingPause(SQLModel, table=True):
     """Words of a letter that ask not to be tracked, and what the person who got them has decided. Nobody else sees the words.
 
-    While one is open, :attr:`tracker.models.people.Recipient.paused_at` is set. Written by :mod:`tracker.consent.pending_opt_outs` alone.
+    While one is open, :attr:`tracker.models.people.Recipient.paused_at` is set. Written by
+    :mod:`tracker.consent.pending_opt_outs` alone.
     """
 
     __tablename__ = "tracking_pause"

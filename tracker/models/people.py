@@ -173,8 +173,8 @@ class NoticeText(SQLModel, table=True):
 class ConsentEntry(SQLModel, table=True):
     """One consent event of one recipient and purpose. Append-only: the newest entry is the state; nothing is ever updated.
 
-    ``digest`` chains the entries of a recipient (:mod:`tracker.consent.rules.chain`). Only erasure changes a row: it blanks what stands
-    below ``note`` together with ``salt``, and the digest still fits. Written by :mod:`tracker.consent.ledger` alone.
+    ``digest`` chains the entries of a recipient (:mod:`tracker.consent.rules.chain`). Only erasure changes a row: it blanks
+    what stands below ``note`` together with ``salt``, and the digest still fits. Written by :mod:`tracker.consent.ledger` alone.
     """
 
     __tablename__ = "consent_entry"

@@ -1,6 +1,7 @@
 """What a person does with a message that was sent: silence its bell, be reminded of it, end its tracking.
 
-Open pages are told. Actions raise :class:`tracker.runtime.sentences.ActionError`. What waits is taken back in :mod:`tracker.outbound.send`.
+Open pages are told. Actions raise :class:`tracker.runtime.sentences.ActionError`. What waits is taken back in
+:mod:`tracker.outbound.send`.
 """
 
 from datetime import timedelta

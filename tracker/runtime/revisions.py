@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def upgrade(connection: Connection) -> None:
@@ -41,6 +41,6 @@ def _config(connection: Connection | None = None) -> Config:
     """Alembic's configuration; with a connection, migrations run on it and inside its transaction."""
     config = Config()
     inside = _ROOT / "alembic"
-    config.set_main_option("script_location", str(inside if inside.is_dir() else Path(__file__).parent / "_alembic"))
+    config.set_main_option("script_location", str(inside if inside.is_dir() else _ROOT / "tracker" / "_alembic"))
     config.attributes["connection"] = connection
     return config

@@ -46,7 +46,7 @@ class Point:
 
 
 def _read() -> tuple[Rules, ...]:
-    found = json.loads(files("tracker.consent").joinpath("packs.json").read_text("utf-8"))["packs"]
+    found = json.loads(files("tracker.consent.rules").joinpath("packs.json").read_text("utf-8"))["packs"]
     return tuple(Rules(**{**one, "policy": Pack(one["policy"]), "design": tuple(one["design"])}) for one in found)
 
 

@@ -18,7 +18,7 @@ from tracker.web.http import formats
 from tracker.web.http.flash import Flash, forget_flash, take_flash
 from tracker.web.http.static_files import static_url
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def house(request: Request) -> House:
