@@ -60,7 +60,7 @@ def upgrade() -> None:
     op.drop_column("delivery", "claimed_until")
     op.drop_index("ix_delivery_due", "delivery")
     op.create_index("ix_delivery_due", "delivery", ["next_try_at"], **waits)
-    op.create_index("ix_delivery_account_due", "delivery", ["account_id", "next_try_at"], **waits)
+    op.create_index("ix_delivery_account_due", "delivery", ["account_id", "next_try_at", "id"], **waits)
     op.create_index("ix_delivery_account_accepted", "delivery", ["account_id", "accepted_at"])
     wants_copy = _only("sent_copy = 'wanted'")
     op.create_index("ix_message_sent_copy", "message", ["sent_copy_at"], **wants_copy)

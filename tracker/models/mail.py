@@ -173,7 +173,9 @@ class Delivery(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("message_id", "position", name="uq_delivery_message_position"),
         Index("ix_delivery_due", "next_try_at", sqlite_where=_WAITS, postgresql_where=_WAITS),
-        Index("ix_delivery_account_due", "account_id", "next_try_at", sqlite_where=_WAITS, postgresql_where=_WAITS),
+        Index(
+            "ix_delivery_account_due", "account_id", "next_try_at", "id", sqlite_where=_WAITS, postgresql_where=_WAITS
+        ),
         Index("ix_delivery_account_accepted", "account_id", "accepted_at"),
         Index("ix_delivery_accepted", "accepted_at"),
     )
