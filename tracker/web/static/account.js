@@ -1,4 +1,4 @@
-// The account form: server fields only for "another server", IMAP fields only when wanted, the login follows the address.
+// Accounts: server fields only for "another server", IMAP fields only when wanted; the login follows the address.
 const form = document.querySelector("form[data-presets]");
 const preset = form.querySelector("[data-preset]"), imap = form.querySelector("[data-imap]");
 const helps = JSON.parse(form.dataset.presets);

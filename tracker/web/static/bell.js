@@ -1,7 +1,8 @@
 // The live bell. One tab of a browser listens for all of them; each hint makes every tab fetch the truth again.
 //
 // Pages that want to follow listen on the document:
-//   document.addEventListener("inkling:feed", (event) => event.detail)   // {kind: "notification"|"message"|"letter", id}
+//   document.addEventListener("inkling:feed", (event) => event.detail)
+// {kind: "notification"|"message"|"letter", id}
 // and after a gap, when anything may have changed: {kind: "gap"}.
 import { refresh as refreshPart } from "./live.js";
 import { isOn, showOnDesktop } from "./ring.js";
@@ -18,7 +19,8 @@ async function refresh() {
   if (answer.status === 401) { location.reload(); return; }
   if (!answer.ok) return;
   const { unread, newest } = await answer.json();
-  const short = unread.toLocaleString(document.documentElement.lang, { notation: unread < 10_000 ? "standard" : "compact" });
+  const notation = unread < 10_000 ? "standard" : "compact";
+  const short = unread.toLocaleString(document.documentElement.lang, { notation });
   badge.textContent = short;
   badge.hidden = !unread;
   bell.setAttribute("aria-label", bell.dataset.label.replace("{}", unread));
@@ -62,7 +64,8 @@ bell.addEventListener("click", async (event) => {
 });
 panel.addEventListener("toggle", (event) => {
   bell.setAttribute("aria-expanded", event.newState === "open");
-  if (event.newState === "closed" && (document.activeElement === document.body || panel.contains(document.activeElement))) bell.focus();
+  const focus = document.activeElement;
+  if (event.newState === "closed" && (focus === document.body || panel.contains(focus))) bell.focus();
 });
 panel.addEventListener("submit", async (event) => {
   if (!event.target.matches("[data-bell-readings]")) return;

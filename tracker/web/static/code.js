@@ -1,4 +1,4 @@
-// <input data-code-from-link>: the code behind the # of a one-time link, which no server ever gets to see in an address.
+// <input data-code-from-link>: the code behind the # of a one-time link, which no server ever sees in an address.
 const field = document.querySelector("[data-code-from-link]");
 if (field && location.hash.length > 1) {
   field.value = location.hash.slice(1);

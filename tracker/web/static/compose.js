@@ -1,4 +1,4 @@
-// Writing: drafts that save themselves, who will be tracked, sending by keys. Editor, chips and files have files of their own.
+// Writing: drafts that save themselves, who will be tracked, sending by keys. Editor, chips and files are elsewhere.
 import { chipsFor, dressChips } from "./compose_chips.js";
 import { makeEditor } from "./compose_editor.js";
 import { takeFiles } from "./compose_files.js";
@@ -8,7 +8,8 @@ const words = form.dataset, saved = form.querySelector("[data-saved]");
 const picker = form.querySelector("[data-file]");
 form.classList.add("has-scripts");
 
-const { upload } = takeFiles(form, { save, formData, say: (text) => { saved.textContent = text; }, editor: () => editor });
+const say = (text) => { saved.textContent = text; };
+const { upload } = takeFiles(form, { save, formData, say, editor: () => editor });
 const editor = makeEditor(form, changed, upload);
 const chips = [...form.querySelectorAll("[data-chips]")].map((input) => chipsFor(input, changed, words.wordRemove));
 function formData(more = {}) {
@@ -18,7 +19,8 @@ function formData(more = {}) {
   for (const [name, value] of Object.entries(more)) data.set(name, value);
   return data;
 }
-if (form.querySelector("#to").value === "" && !form.querySelector(".person") && !form.querySelector("[data-html]").value.includes("blockquote")) form.querySelector("#to").focus();
+const to = form.querySelector("#to"), answers = form.querySelector("[data-html]").value.includes("blockquote");
+if (to.value === "" && !form.querySelector(".person") && !answers) to.focus();
 
 // --- each account signs in its own way
 form.querySelector("#account")?.addEventListener("change", ({ target }) => {
@@ -93,7 +95,8 @@ form.addEventListener("submit", (event) => {
   editor?.write();
   chips.forEach((one) => one.commit());
   const again = () => { gone = true; dirty = false; by ? form.requestSubmit(by) : form.submit(); };
-  (saving ?? Promise.resolve()).finally(() => setTimeout(again));  // a form that is just being submitted ignores requestSubmit()
+  // Later: a form that is just being submitted ignores requestSubmit().
+  (saving ?? Promise.resolve()).finally(() => setTimeout(again));
 });
 form.addEventListener("keydown", (event) => {
   if (event.key !== "Enter") return;

@@ -1,11 +1,15 @@
 // Addresses as chips, each with what its person agreed to. The field itself stays the truth: chips write into it.
-const split = (text) => text.match(/(?:"(?:[^"\\]|\\.)*"|<[^>]*>|[^,;\n"<])+/g)?.map((one) => one.trim()).filter(Boolean) ?? [];
+import { make } from "./make.js";
+
+const ADDRESSES = /(?:"(?:[^"\\]|\\.)*"|<[^>]*>|[^,;\n"<])+/g;
+const split = (text) => text.match(ADDRESSES)?.map((one) => one.trim()).filter(Boolean) ?? [];
 const addressOf = (text) => (text.match(/<([^>]+)>/)?.[1] ?? text).trim().toLowerCase();
-const nameOf = (text) => text.replace(/<[^>]*>/, "").replaceAll('"', "").replace(/\\(.)/g, "$1").trim() || addressOf(text);
+const nameOf = (text) =>
+  text.replace(/<[^>]*>/, "").replaceAll('"', "").replace(/\\(.)/g, "$1").trim() || addressOf(text);
 
 export function chipsFor(input, changed, removeWord) {
   const box = input.parentElement;
-  const kept = Object.assign(document.createElement("input"), { type: "hidden", name: input.name });
+  const kept = make("input", { type: "hidden", name: input.name });
   input.removeAttribute("name");
   box.append(kept);
   let all = [];
@@ -14,10 +18,10 @@ export function chipsFor(input, changed, removeWord) {
   function draw() {
     box.querySelectorAll(".person").forEach((one) => one.remove());
     for (const text of all) {
-      const chip = Object.assign(document.createElement("span"), { className: "person", title: addressOf(text) });
+      const chip = make("span", { className: "person", title: addressOf(text) });
       chip.dataset.address = addressOf(text);
-      chip.append(Object.assign(document.createElement("span"), { className: "person-name", textContent: nameOf(text) }));
-      const off = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
+      chip.append(make("span", { className: "person-name", textContent: nameOf(text) }));
+      const off = make("button", { type: "button", textContent: "×" });
       off.setAttribute("aria-label", removeWord.replace("{address}", nameOf(text)));
       off.addEventListener("click", () => { all = all.filter((one) => one !== text); input.focus(); done(); });
       chip.append(off);
@@ -35,9 +39,15 @@ export function chipsFor(input, changed, removeWord) {
   input.addEventListener("blur", commit);
   input.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) { event.preventDefault(); commit(); }
-    if (event.key === "Backspace" && !input.value && all.length) { event.preventDefault(); input.value = all.pop(); done(); }
+    if (event.key === "Backspace" && !input.value && all.length) {
+      event.preventDefault();
+      input.value = all.pop();
+      done();
+    }
   });
-  input.addEventListener("paste", () => setTimeout(() => { if (input.value.includes("@") && /[,;\n]/.test(input.value)) commit(); }));
+  input.addEventListener("paste", () => setTimeout(() => {
+    if (input.value.includes("@") && /[,;\n]/.test(input.value)) commit();
+  }));
   box.addEventListener("click", (event) => { if (event.target === box) input.focus(); });
   all = split(input.value);
   input.value = "";

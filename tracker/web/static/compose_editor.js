@@ -1,12 +1,18 @@
 // The rich text editor: Squire with a toolbar that works by keyboard. Without it the plain box stays.
-const MADE_OF = { bold: ["B", "removeBold", "bold"], italic: ["I", "removeItalic", "italic"], underline: ["U", "removeUnderline", "underline"],
-  bullets: ["UL", "removeList", "makeUnorderedList"], numbers: ["OL", "removeList", "makeOrderedList"] };
+const MADE_OF = {
+  bold: ["B", "removeBold", "bold"],
+  italic: ["I", "removeItalic", "italic"],
+  underline: ["U", "removeUnderline", "underline"],
+  bullets: ["UL", "removeList", "makeUnorderedList"],
+  numbers: ["OL", "removeList", "makeOrderedList"],
+};
 const LARGEST_DATA = 150_000;
 
 // `upload` gives the address of a picture file; without it pictures stay inside the text as data.
 export function makeEditor(form, changed, upload = asData) {
   const place = form.querySelector("[data-editor]"), tools = form.querySelector("[data-tools]");
-  const plain = form.querySelector("[data-text]"), html = form.querySelector("[data-html]"), picker = tools.querySelector("[data-picture]");
+  const plain = form.querySelector("[data-text]"), html = form.querySelector("[data-html]");
+  const picker = tools.querySelector("[data-picture]");
   if (!globalThis.Squire || !globalThis.DOMPurify) return null;
   plain.hidden = true;
   place.hidden = tools.hidden = false;
@@ -32,12 +38,14 @@ export function makeEditor(form, changed, upload = asData) {
     const range = editor.getSelection(), typed = prompt(form.dataset.wordLink, "https://")?.trim();
     if (!typed || typed === "https://") return;
     editor.setSelection(range);
-    editor.makeLink(/^[a-z][a-z\d+.-]*:/i.test(typed) ? typed : typed.includes("@") ? `mailto:${typed}` : `https://${typed}`);
+    const scheme = /^[a-z][a-z\d+.-]*:/i.test(typed) ? "" : typed.includes("@") ? "mailto:" : "https://";
+    editor.makeLink(scheme + typed);
   }
   function linkAtCursor() {
-    const node = editor.getSelection().startContainer, from = node.nodeType === 1 ? node.childNodes[editor.getSelection().startOffset] ?? node : node;
-    const found = (from.nodeType === 1 ? from : from.parentElement)?.closest("a") ?? (node.nodeType === 1 ? node : node.parentElement)?.closest("a");
-    return found && place.contains(found) ? found : null;
+    const { startContainer, startOffset } = editor.getSelection();
+    const linkOf = (node) => (node.nodeType === Node.ELEMENT_NODE ? node : node.parentElement)?.closest("a");
+    const link = linkOf(startContainer.childNodes[startOffset] ?? startContainer) ?? linkOf(startContainer);
+    return link && place.contains(link) ? link : null;
   }
   function leaveAlone() {  // a mark on the link itself: it goes out as it was written
     const found = linkAtCursor();
@@ -50,8 +58,11 @@ export function makeEditor(form, changed, upload = asData) {
     const here = linkAtCursor();
     for (const button of buttons) {
       const tool = button.dataset.tool;
-      if (tool === "untracked") { button.setAttribute("aria-pressed", Boolean(here?.hasAttribute("data-no-track"))); button.setAttribute("aria-disabled", !here); }
-      else if (MADE_OF[tool] || tool === "link") button.setAttribute("aria-pressed", editor.hasFormat(MADE_OF[tool]?.[0] ?? "A"));
+      if (tool === "untracked") {
+        button.setAttribute("aria-pressed", Boolean(here?.hasAttribute("data-no-track")));
+        button.setAttribute("aria-disabled", !here);
+      } else if (MADE_OF[tool] || tool === "link")
+        button.setAttribute("aria-pressed", editor.hasFormat(MADE_OF[tool]?.[0] ?? "A"));
     }
   }
   async function insertPictures(files) {
@@ -62,8 +73,12 @@ export function makeEditor(form, changed, upload = asData) {
     changed();
   }
 
-  tools.addEventListener("mousedown", (event) => { if (event.target !== picker) event.preventDefault(); });  // the selection stays
-  tools.addEventListener("click", (event) => { const button = event.target.closest("[data-tool]"); if (button) act(button.dataset.tool); });
+  // The selection stays.
+  tools.addEventListener("mousedown", (event) => { if (event.target !== picker) event.preventDefault(); });
+  tools.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-tool]");
+    if (button) act(button.dataset.tool);
+  });
   tools.addEventListener("keydown", (event) => {  // one stop of Tab, arrows inside (ARIA toolbar)
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
@@ -72,7 +87,9 @@ export function makeEditor(form, changed, upload = asData) {
     next.focus();
   });
   picker.addEventListener("change", () => { insertPictures([...picker.files]); picker.value = ""; });
-  editor.addEventListener("pasteImage", ({ detail }) => insertPictures([...detail.clipboardData.files].filter((file) => file.type.startsWith("image/"))));
+  editor.addEventListener("pasteImage", ({ detail }) => {
+    insertPictures([...detail.clipboardData.files].filter((file) => file.type.startsWith("image/")));
+  });
   const isMac = navigator.platform.startsWith("Mac"), mod = isMac ? "Meta" : "Ctrl";
   editor.setKeyHandler(`${mod}-k`, (self, event) => { event.preventDefault(); act("link"); });
   editor.setKeyHandler(`${mod}-Shift-K`, (self, event) => { event.preventDefault(); act("untracked"); });
@@ -87,7 +104,10 @@ export function makeEditor(form, changed, upload = asData) {
 }
 
 function asData(file) {
-  if (file.size > LARGEST_DATA) { alert(`${file.name}: ${Math.ceil(file.size / 1024)} KB > ${Math.floor(LARGEST_DATA / 1024)} KB`); return null; }
+  if (file.size > LARGEST_DATA) {
+    alert(`${file.name}: ${Math.ceil(file.size / 1024)} KB > ${Math.floor(LARGEST_DATA / 1024)} KB`);
+    return null;
+  }
   return new Promise((done) => {
     const reader = new FileReader();
     reader.onload = () => done(reader.result);

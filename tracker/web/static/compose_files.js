@@ -1,4 +1,6 @@
 // Files: by the button or dragged in, with progress and a way to stop; too large ones are refused before they travel.
+import { make } from "./make.js";
+
 export function takeFiles(form, { save, formData, say, editor }) {
   const words = form.dataset, files = form.querySelector("[data-files]"), picker = form.querySelector("[data-file]");
 
@@ -6,7 +8,8 @@ export function takeFiles(form, { save, formData, say, editor }) {
     const kept = [...files.querySelectorAll("[data-size]")].reduce((sum, li) => sum + Number(li.dataset.size), 0);
     const total = [...list].reduce((sum, file) => sum + file.size, kept), limit = Number(words.maxBytes);
     if (total <= limit) return true;
-    complain(words.wordLarge.replace("{size}", Math.ceil(total / 1048576)).replace("{limit}", Math.floor(limit / 1048576)));
+    const size = Math.ceil(total / 1048576), most = Math.floor(limit / 1048576);
+    complain(words.wordLarge.replace("{size}", size).replace("{limit}", most));
     return false;
   }
   async function attach(list) {
@@ -30,7 +33,9 @@ export function takeFiles(form, { save, formData, say, editor }) {
     return new Promise((done) => {
       const request = new XMLHttpRequest();
       request.open("POST", `${form.getAttribute("action")}?part=${part}`);
-      request.upload.addEventListener("progress", ({ loaded, total }) => { if (line) line.bar.value = loaded / total; });
+      request.upload.addEventListener("progress", ({ loaded, total }) => {
+        if (line) line.bar.value = loaded / total;
+      });
       request.addEventListener("load", () => done({ status: request.status, text: request.responseText }));
       request.addEventListener("error", () => done({ status: 0, text: "" }));
       request.addEventListener("abort", () => done({ status: -1, text: "" }));
@@ -41,11 +46,11 @@ export function takeFiles(form, { save, formData, say, editor }) {
   }
   function progressLine(name) {
     const list = files.querySelector("ul") ?? files.appendChild(document.createElement("ul"));
-    const item = list.appendChild(Object.assign(document.createElement("li"), { className: "is-uploading" }));
-    item.append(Object.assign(document.createElement("span"), { className: "compose-file-name", textContent: name }));
-    const bar = item.appendChild(Object.assign(document.createElement("progress"), { max: 1, value: 0 }));
+    const item = list.appendChild(make("li", { className: "is-uploading" }));
+    item.append(make("span", { className: "compose-file-name", textContent: name }));
+    const bar = item.appendChild(make("progress", { max: 1, value: 0 }));
     bar.setAttribute("aria-label", `${words.wordUploading} ${name}`);
-    const stop = item.appendChild(Object.assign(document.createElement("button"), { type: "button", className: "button quiet bare", textContent: "×" }));
+    const stop = item.appendChild(make("button", { type: "button", className: "button quiet bare", textContent: "×" }));
     stop.setAttribute("aria-label", words.wordStop.replace("{what}", name));
     const line = { item, bar, stop, stopped: false };
     stop.addEventListener("click", () => { line.stopped = true; });
@@ -66,7 +71,7 @@ export function takeFiles(form, { save, formData, say, editor }) {
   }
   function complain(text) {
     files.querySelector(".wrong")?.remove();
-    const line = files.appendChild(Object.assign(document.createElement("p"), { className: "wrong", textContent: text }));
+    const line = files.appendChild(make("p", { className: "wrong", textContent: text }));
     line.setAttribute("role", "alert");
   }
   picker.addEventListener("change", () => { attach([...picker.files]); picker.value = ""; });

@@ -10,7 +10,8 @@ function age(time) {
 }
 setInterval(() => document.querySelectorAll("time[data-ago]").forEach(age), 30_000);
 
-// <form data-once data-busy="Testing …">: the second click on a slow day does nothing, and the button says what goes on. <form data-confirm="Really?">: asks.
+// <form data-once data-busy="Testing …">: the second click on a slow day does nothing, and the button says what goes on.
+// <form data-confirm="Really?">: asks.
 document.addEventListener("submit", (event) => {
   const form = event.target, ask = event.submitter?.dataset.confirm ?? form.dataset.confirm;
   if (ask && !confirm(ask)) { event.preventDefault(); return; }

@@ -1,4 +1,4 @@
-// A list: older rows come by themselves when the end comes near. What happens shows itself by live.js; keys are in mail_keys.js.
+// A list: older rows come by themselves when the end comes near. What happens comes by live.js; keys are in mail_keys.js.
 const list = document.querySelector("[data-list]");
 
 const near = new IntersectionObserver(async ([entry]) => {

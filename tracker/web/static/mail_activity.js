@@ -1,12 +1,20 @@
 // Eye and link tell more when they are pointed at, focused or tapped: who, when, through what.
-const tip = document.querySelector("main").appendChild(Object.assign(document.createElement("div"), { className: "activity-tip", popover: "manual", id: "activity-tip" }));
+import { make } from "./make.js";
+
+const tip = make("div", { className: "activity-tip", popover: "manual", id: "activity-tip" });
+document.querySelector("main").append(tip);
 tip.role = "tooltip";
 const told = new Map();
 let at = null, timer;
 
 async function show(mark) {
   const url = mark.dataset.activity;
-  if (!told.has(url)) told.set(url, fetch(url).then((answer) => (answer.ok ? answer.text() : Promise.reject(answer.status))));
+  const fetchText = async () => {
+    const answer = await fetch(url);
+    if (!answer.ok) throw new Error(answer.status);
+    return answer.text();
+  };
+  if (!told.has(url)) told.set(url, fetchText());
   try {
     const html = await told.get(url);
     if (at !== mark || !mark.isConnected) return;
@@ -50,7 +58,9 @@ document.addEventListener("focusin", (event) => { const mark = markOf(event); ma
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
 document.addEventListener("click", (event) => {
   const mark = markOf(event);
-  if (event.pointerType === "touch" && mark && !tip.matches(":popover-open")) { event.preventDefault(); point(mark, 0); }
-  else if (!mark && !tip.contains(event.target)) hide();
+  if (event.pointerType === "touch" && mark && !tip.matches(":popover-open")) {
+    event.preventDefault();
+    point(mark, 0);
+  } else if (!mark && !tip.contains(event.target)) hide();
 });
 addEventListener("scroll", (event) => { if (!tip.contains(event.target)) hide(); }, { passive: true, capture: true });

@@ -7,7 +7,8 @@ const filter = document.querySelector("[data-filter]");
 // --- j and k move, o opens, r replies
 document.addEventListener("keydown", (event) => {
   if (isTyping(event) || !areOn()) return;
-  const all = [...list.querySelectorAll("[data-row]")], at = all.findIndex((row) => row.contains(document.activeElement));
+  const all = [...list.querySelectorAll("[data-row]")];
+  const at = all.findIndex((row) => row.contains(document.activeElement));
   const go = (row) => { row?.querySelector(".mail-open").focus(); row?.scrollIntoView({ block: "nearest" }); };
   if (event.key === "j") go(all[at < 0 ? 0 : at + 1]);
   else if (event.key === "k") go(all[at < 0 ? 0 : Math.max(0, at - 1)]);
@@ -24,7 +25,9 @@ filter.addEventListener("keydown", (event) => {
   filter.querySelector("summary").focus();
 });
 filter.addEventListener("toggle", () => { if (filter.open) filter.querySelector("input").focus(); });
-document.addEventListener("click", (event) => { if (filter.open && !filter.contains(event.target)) filter.open = false; });
+document.addEventListener("click", (event) => {
+  if (filter.open && !filter.contains(event.target)) filter.open = false;
+});
 filter.querySelector("[data-filter-form]").addEventListener("formdata", ({ formData }) => {
   for (const [name, value] of [...formData]) if (!value) formData.delete(name);
 });

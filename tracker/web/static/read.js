@@ -1,6 +1,8 @@
 // One mail: what is looked at counts as read, and the frame that shows it is as tall as what is in it.
 const page = document.querySelector("[data-reading]");
-const read = () => { if (!document.hidden) fetch(page.dataset.reading, { method: "POST", body: new URLSearchParams() }); };
+function read() {
+  if (!document.hidden) fetch(page.dataset.reading, { method: "POST", body: new URLSearchParams() });
+}
 document.addEventListener("visibilitychange", read);
 page.addEventListener("inkling:live", read);
 read();

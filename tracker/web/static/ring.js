@@ -2,7 +2,8 @@
 const read = (key) => JSON.parse(localStorage.getItem(key) ?? "null");
 const write = (key, value) => localStorage.setItem(key, JSON.stringify(value));
 
-export const isOn = () => Boolean(read("inkling-ring")?.on) && "Notification" in window && Notification.permission === "granted";
+export const isOn = () =>
+  Boolean(read("inkling-ring")?.on) && "Notification" in window && Notification.permission === "granted";
 
 // What was shown once is not shown again, in whichever tab; `silently` only remembers.
 export function showOnDesktop(lines, silently = false) {

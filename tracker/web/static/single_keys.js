@@ -1,4 +1,5 @@
 // Single keys act unless somebody types, or has switched them off in the list that "?" opens (WCAG 2.1.4).
 export const areOn = () => localStorage.getItem("inkling-keys") !== "off";
-export const isTyping = (event) => event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey
+export const isTyping = (event) => event.defaultPrevented || event.isComposing
+  || event.ctrlKey || event.metaKey || event.altKey
   || Boolean(event.target.closest?.("input, textarea, select, [contenteditable], dialog"));
