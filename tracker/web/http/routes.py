@@ -9,7 +9,7 @@
 The decorated functions are synchronous and run in the thread pool. A form may have a megabyte; ``@action(max_bytes=…)`` says more.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import wraps
 from typing import overload
 from urllib.parse import quote
@@ -126,6 +126,7 @@ def _form_door(view: Callable[..., Response], enter: Callable[[Request, FormData
         try:
             # a field may be as long as the whole form
             async with limited(request, max_bytes).form(max_part_size=max_bytes) as form:
+                _refuse_nul(str(value) for _, value in form.multi_items())
                 return await run_in_threadpool(_pass, request, lambda: enter(request, form))
         except ClientDisconnect:
             raise HTTPException(400) from None
@@ -136,6 +137,7 @@ def _form_door(view: Callable[..., Response], enter: Callable[[Request, FormData
 def _pass(request: Request, enter: Callable[[], Response]) -> Response:
     """The way every request goes: who is it, which language, the page, and what the browser must remember."""
     here = house(request)
+    _refuse_nul((*request.path_params.values(), *request.query_params.values()))
     request.state.user = person_of(here, request)
     with speaking(*words_of(request)):
         try:
@@ -144,6 +146,12 @@ def _pass(request: Request, enter: Callable[[], Response]) -> Response:
             response = elsewhere.response
     _finish(here, request, response)
     return response
+
+
+def _refuse_nul(values: Iterable[str]) -> None:
+    """No browser sends a NUL by itself, and PostgreSQL takes none."""
+    if any("\0" in value for value in values):
+        raise HTTPException(400)
 
 
 def _finish(here: House, request: Request, response: Response) -> None:
