@@ -169,3 +169,8 @@ def test_b41_unwrap_without_a_record_gives_the_document_back() -> None:
 def test_unwrap_leaves_a_document_without_anything_of_ours() -> None:
     html = read("outlook_button.html")
     assert unwrapped(html, original) is html
+
+
+def test_a_mark_written_with_character_references_begins_a_quote_too() -> None:
+    html = '<p>Mine <a href="https://a.example/">a</a></p><div class="gmail&#95;quote"><a href="https://b.example/">b</a></div>'
+    assert [link.reason for link in rewrite(html, tracked, None, LEAVE).links] == [None, "quoted"]

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 _WIDTH = 76
 _TRAILING_SPACE = re.compile(rb"[ \t]+(?=\r?\n|\Z)")
-_PLAIN = frozenset({*range(0x20, 0x7F), 0x09} - {0x3D})
-_ESCAPED = [bytes([code]) if code in _PLAIN else b"=%02X" % code for code in range(256)]
+_ESCAPED = re.compile(rb"[^\t -<>-~]+")
 
 
 class Change(NamedTuple):
@@ -69,20 +68,21 @@ def _line(last: bytes, decoded: bytes, changes: list[Change], start: int, line_e
 
 def _soft_wrapped(line: bytes, line_end: bytes) -> bytes:
     """One line of the body, without its line end, in lines of text. Never a line that could be read as a boundary."""
-    units = [_ESCAPED[code] for code in line]
-    if units and units[-1] in (b" ", b"\t"):
-        units[-1] = b"=%02X" % line[-1]
+    text = _ESCAPED.sub(_escape, line)
+    if line.endswith((b" ", b"\t")):
+        text = text[:-1] + b"=%02X" % line[-1]
     lines: list[bytes] = []
-    current: list[bytes] = []
-    width = 0
-    for at, unit in enumerate(units):
-        room = _WIDTH if at == len(units) - 1 else _WIDTH - 1
-        if width + len(unit) > room:
-            lines.append(b"".join(current) + b"=")
-            current, width = [], 0
-        if width == 0 and unit == b"-" and line[at : at + 2] == b"--":
-            unit = b"=2D"
-        current.append(unit)
-        width += len(unit)
-    lines.append(b"".join(current))
-    return line_end.join(lines)
+    position = 0
+    while True:
+        first = b"=2D" if text.startswith(b"--", position) else text[position : position + 1]
+        if len(first) + len(text) - position - 1 <= _WIDTH:
+            return line_end.join([*lines, first + text[position + 1 :]])
+        end = position + _WIDTH - len(first)
+        escape = text.rfind(b"=", end - 2, end)  # no line ends inside of one
+        end = escape if escape >= 0 else end
+        lines.append(first + text[position + 1 : end] + b"=")
+        position = end
+
+
+def _escape(octets: re.Match[bytes]) -> bytes:
+    return b"=" + octets[0].hex("=").upper().encode()

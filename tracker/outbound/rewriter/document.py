@@ -33,11 +33,11 @@ class Image(NamedTuple):
 
 @dataclass(slots=True)
 class Link:
-    """`value` is the decoded href; its characters are `start`:`end` of the document, between quotes of kind `quote`.
+    """`value` is the decoded href, in which a tab may stand for a line end.
 
-    `tag_start` and `text_start` are where its start tag begins and ends. `text_end` is where its text ends and `tag_end`
-    where its own end tag ends, -1 without one. `text` is the replacement text of an area. `conditional` are links that
-    Outlook alone reads.
+    Its characters are `start`:`end` of the document, between quotes of kind `quote`. `tag_start` and `text_start` are
+    where its start tag begins and ends. `text_end` is where its text ends and `tag_end` where its own end tag ends, -1
+    without one. `text` is the replacement text of an area. `conditional` are links that Outlook alone reads.
     """
 
     value: str
@@ -55,12 +55,20 @@ class Link:
 
     def visible_text(self, html: str) -> str:
         """What people see, in one line; the replacement text of an image where there is nothing else."""
-        text = self.text
-        if text is None:
-            text = html[self.text_start : self.text_end] if self.text_end >= 0 else ""
-            if "<" in text or "&" in text:
-                text = _without_markup(text)
+        text = self._content(html)
+        if self.text is None and ("<" in text or "&" in text):
+            text = _without_markup(text)
         return " ".join(text.split())
+
+    def may_show_address(self, html: str) -> bool:
+        """False when the visible text has neither a dot nor a colon, as far as can be said without reading its markup."""
+        text = self._content(html)
+        return "." in text or ":" in text or "&" in text
+
+    def _content(self, html: str) -> str:
+        if self.text is not None:
+            return self.text
+        return html[self.text_start : self.text_end] if self.text_end >= 0 else ""
 
     def element(self) -> tuple[int, int] | None:
         """From its start tag to its end tag; None where it has none, and for a link that Outlook alone reads."""

@@ -5,6 +5,8 @@ from urllib.parse import quote, unquote, urljoin
 
 # The usual address: lower-case scheme and host, nothing that a browser would change.
 _PLAIN = re.compile(r"https?://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(:[0-9]{1,4})?(?:[/?#][!-\[\]-~]*)?")
+# Such an address without a port, and without anything that may be a template's placeholder.
+_USUAL = re.compile(r"https?://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?:[/?#](?:[!-$&-;=?-Z\]-z~]++|%(?![%7]))*+)?")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _ABSOLUTE = re.compile(
     r"https?:[/\\]{2,}(?P<authority>[^/\\?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL
@@ -23,6 +25,12 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 def trimmed(value: str) -> str:
     """A decoded value as the URL standard (4.4) begins: no control or space around it, no tab or line break in it."""
     return value.strip(_STRIPPED).translate(_REMOVED) if _BLANK.search(value) is not None else value
+
+
+def usual_host(value: str) -> str | None:
+    """The host of a decoded value that is a canonical web address, without port or placeholder; None for any other."""
+    usual = _USUAL.fullmatch(value)
+    return usual[1] if usual is not None else None
 
 
 def web_address(value: str) -> str | None:

@@ -9,12 +9,14 @@ RAW_TEXT = frozenset(
 """Elements whose content is text, whatever it looks like."""
 
 _NAME = re.compile(r"<[A-Za-z][^\t\n\f\r />]*+")
-_ATTRIBUTE = re.compile(
-    r"""[\t\n\f\r /]*+
-        ([^\t\n\f\r />][^\t\n\f\r /=>]*+)
-        (?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"([^"]*+)"|'([^']*+)'|([^\t\n\f\r >]*+)))?""",
-    re.VERBOSE,
-)
+_GAP = r"[\t\n\f\r /]*+"
+_IS = r"[\t\n\f\r ]*+=[\t\n\f\r ]*+"
+_VALUE = r"""(?:"([^"]*+)"|'([^']*+)'|([^\t\n\f\r >]*+))"""
+_ATTRIBUTE_NAME = r"[^\t\n\f\r />][^\t\n\f\r /=>]*+"
+_ATTRIBUTE = re.compile(rf"{_GAP}({_ATTRIBUTE_NAME})(?:{_IS}{_VALUE})?")
+_OTHER_VALUE = r"""(?:"[^"]*+"|'[^']*+'|[^\t\n\f\r >]*+)"""
+_OTHER = rf"(?!(?i:href)[\t\n\f\r /=>]){_ATTRIBUTE_NAME}(?:{_IS}{_OTHER_VALUE})?+"
+_HREF = re.compile(rf"{_NAME.pattern}(?:{_GAP}{_OTHER})*+{_GAP}(?i:href){_IS}{_VALUE}")
 _END = re.compile(r"[\t\n\f\r /]*+>")
 _QUOTES = ("", "", '"', "'", "")  # of the groups of _ATTRIBUTE: none, name, double-quoted, single-quoted, bare value
 _SPACE = "\t\n\f\r "
@@ -64,13 +66,11 @@ def read_start_tag(html: str, start: int) -> StartTag | None:
     return None if end is None else StartTag(end.end(), attributes)
 
 
-def first_attribute(html: str, start: int, name: str) -> Attribute | None:
-    """The first attribute of that name in the complete start tag whose `<` is at `start`; what follows it is not read."""
-    found = _NAME.match(html, start)
-    while found is not None and (found := _ATTRIBUTE.match(html, found.end())) is not None:
-        if len(found[1]) == len(name) and found[1].lower() == name:
-            return _attribute(found, name)
-    return None
+def find_href(html: str, start: int) -> tuple[int, int, str] | None:
+    """Start, end and quote of the href of the complete start tag whose `<` is at `start`; None without one or its value."""
+    found = _HREF.match(html, start)
+    group = found.lastindex if found is not None else None
+    return (*found.span(group), _QUOTES[group + 1]) if found is not None and group is not None else None
 
 
 def escaped(value: str, quote: str = '"') -> str:

@@ -4,15 +4,16 @@ The document is cut into tokens by a tokenizer that follows the HTML standard; n
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
+from operator import attrgetter
 
 from turbohtml import Token, TokenType, tokenize
 
-from tracker.outbound.plain_text_lines import Lines, ends_in_text
 from tracker.outbound.rewriter import quoted
 from tracker.outbound.rewriter.document import Document, Edit, Image, Link
-from tracker.outbound.rewriter.html_attributes import RAW_TEXT, first_attribute, read_start_tag, without
+from tracker.outbound.rewriter.html_attributes import RAW_TEXT, find_href, read_start_tag, without
 
 LINKS = frozenset({"a", "area"}) | {
     f"v:{shape}"
@@ -23,7 +24,11 @@ LINKS = frozenset({"a", "area"}) | {
 NO_TRACK = "data-no-track"
 
 _CONDITIONAL_WATCHED = LINKS | {"img"}
-_WATCHED: frozenset[str | None] = _CONDITIONAL_WATCHED | {"html", "body", "blockquote", "base"}
+_TAGS = _CONDITIONAL_WATCHED | {"html", "body", "blockquote", "base"}
+_WATCHED, _WATCHED_IN_QUOTES = (
+    re.compile(rf"</?(?:{'|'.join(sorted(tags))})(?=[\t\n\f\r />])|<!--\[if")
+    for tags in (_TAGS, _TAGS | quoted.ELEMENTS)
+)
 _HEAD = frozenset({"html", "head", "meta", "link", "base", "basefont", "bgsound", "template", "frameset", *RAW_TEXT})
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
@@ -37,6 +42,7 @@ _UNSEEN = re.compile(
 _PREHEADER = re.compile(r"pre-?header|preview-?text", re.IGNORECASE)
 _CONDITIONAL = re.compile(r"<!--\[if[^\]]*+\]>", re.IGNORECASE)
 _COMMENT_END = re.compile(r"--!?>")
+_SOURCE = attrgetter("source")
 _TEXT, _START, _END, _COMMENT = TokenType.TEXT, TokenType.START_TAG, TokenType.END_TAG, TokenType.COMMENT
 
 
@@ -62,7 +68,6 @@ class _Scan:
     def __init__(self, html: str) -> None:
         self.html = html
         self.document = Document(html)
-        self._lines = Lines(html)
         self._last_tag = 0
         self._link: Link | None = None  # whose text we are in
         self._inside = ""  # the tag of a link, with or without href, that was not closed
@@ -73,32 +78,28 @@ class _Scan:
         self._has_frames = False
 
     def read(self) -> Document:
-        octets = self.html.encode(
-            "utf-8", "surrogatepass"
-        ).lower()  # far quicker to search than text with wide characters
-        self._may_be_marked = NO_TRACK.encode() in octets
-        watched = _WATCHED | quoted.ELEMENTS if quoted.has_marks(octets) else _WATCHED
-        if b"<!--[if" in octets:
-            watched |= {None}  # comments have no tag
-        tokens = tokenize(self.html, capture_source=True)
+        tokens = _tokens(self.html)
         self._read_unseen(tokens)
-        for token in [token for token in tokens if token.tag in watched]:
-            kind = token.type
-            if kind is _START:
-                self._start(token, self._offset(token))
-            elif kind is _END:
-                self._end(token, self._offset(token))
-            elif kind is _COMMENT:
-                self._comment(token)
+        self._read_seen(list(tokens))
         self._finish()
         return self.document
 
-    def _offset(self, token: Token) -> int:
-        offset = self._last_tag = self._lines.offset(token.line, token.col)
-        return offset
-
-    def _end_of(self, token: Token, start: int) -> int:
-        return self._lines.end(start, token.source or "")
+    def _read_seen(self, tokens: Sequence[Token]) -> None:
+        """The same few tags come again and again: what their sources say is looked at once each."""
+        sources = list(map(_SOURCE, tokens))
+        each = {source: source.lower() for source in set(sources) if source is not None}
+        marked = {source for source, lowered in each.items() if quoted.MAY_BEGIN.match(lowered) is not None}
+        watched = _WATCHED_IN_QUOTES if marked or self._quote is not None else _WATCHED
+        matter = {source for source, lowered in each.items() if watched.match(lowered) is not None}
+        for token in compress(tokens, map(matter.__contains__, sources)):
+            kind, tag = token.type, token.tag or ""
+            if kind is _START:
+                if tag not in quoted.ELEMENTS or (self._quote.tag == tag if self._quote else token.source in marked):
+                    self._start(token, tag)
+            elif kind is _END:
+                self._end(token, tag)
+            elif kind is _COMMENT:
+                self._comment(token)
 
     # --- up to the first text that people see
 
@@ -109,10 +110,10 @@ class _Scan:
         for token in tokens:
             kind, tag = token.type, token.tag or ""
             if behind_hidden:
-                self.document.first_place, behind_hidden = self._offset(token), False
+                self.document.first_place, behind_hidden = token.col, False
             if kind is _TEXT:
                 if not raw and self._hidden is None and (token.data or "").strip(_BLANK):
-                    self._set_first_place(self._offset(token))
+                    self._set_first_place(token.col)
                     self._text_seen = True
                     return
             elif kind is _START:
@@ -121,7 +122,7 @@ class _Scan:
             elif kind is _END:
                 raw = "" if tag == raw else raw
                 was_hidden = self._hidden is not None
-                self._end(token, self._offset(token))
+                self._end(token, tag)
                 behind_hidden = was_hidden and self._hidden is None and not self._inside
             elif kind is _COMMENT:
                 self._comment(token)
@@ -129,19 +130,18 @@ class _Scan:
             self.document.first_place = len(self.html)
 
     def _unseen_start(self, token: Token, tag: str) -> None:
-        start = self._offset(token)
         if self._hidden is not None:
             self._hidden.depth += tag == self._hidden.tag
         elif tag not in _HEAD and tag != "body":
-            self._set_first_place(start)
+            self._set_first_place(token.col)
             if tag not in _VOID and _is_unseen(token.attrs or []):
                 self._hidden = _Region(tag)
         elif tag == "body" and not self._inside:
-            self.document.first_place = self._end_of(token, start)
+            self.document.first_place = _end_of(token)
         elif tag == "frameset":
             self._has_frames = True
-        if tag in _WATCHED or tag in quoted.ELEMENTS:
-            self._start(token, start)
+        if tag in _TAGS or tag in quoted.ELEMENTS:
+            self._start(token, tag)
 
     def _set_first_place(self, offset: int) -> None:
         if self.document.first_place is None:
@@ -149,18 +149,18 @@ class _Scan:
 
     # --- start tags
 
-    def _start(self, token: Token, start: int) -> None:
-        tag = token.tag or ""
+    def _start(self, token: Token, tag: str) -> None:
+        self._last_tag = token.col
         if self._quote is not None and self._quote.tag == tag:
             self._quote.depth += 1
         if tag in _CONDITIONAL_WATCHED:
-            self._link_or_image(token, tag, start)
+            self._link_or_image(token, tag)
         elif tag in ("html", "body"):
-            self._begin_document(tag, start)
+            self._begin_document(tag, token.col)
         elif tag == "base":
             self.document.base = self.document.base or token.attr("href") or ""
         elif self._quote is None:
-            self._begin_quote(token, tag, start)
+            self._begin_quote(token, tag)
 
     def _begin_document(self, tag: str, start: int) -> None:
         """A second html or body tag after text is the beginning of somebody else's document."""
@@ -171,14 +171,14 @@ class _Scan:
                 self._quote = _Region(tag)
         self._documents.add(tag)
 
-    def _begin_quote(self, token: Token, tag: str, start: int) -> None:
+    def _begin_quote(self, token: Token, tag: str) -> None:
         values = " ".join(value for name, value in token.attrs or () if name in quoted.ATTRIBUTES).lower()
         if tag != "blockquote" and quoted.begins_from_here(values):
             self._quote = _Region("")
         elif tag == "blockquote" or quoted.begins_within(values):
             self._quote = _Region(tag)
         if self._quote is not None:
-            self._set_last_place(start)
+            self._set_last_place(token.col)
 
     def _set_last_place(self, offset: int) -> None:
         """The first call decides; a place inside a link or an element nobody sees is no place."""
@@ -187,22 +187,20 @@ class _Scan:
 
     # --- links and images
 
-    def _link_or_image(self, token: Token, tag: str, start: int) -> None:
+    def _link_or_image(self, token: Token, tag: str, shift: int = 0) -> None:
+        start, end = shift + token.col, shift + _end_of(token)
         if tag == "img":
-            self.document.images.append(Image(start, self._end_of(token, start), token.attr("src") or ""))
+            self.document.images.append(Image(start, end, token.attr("src") or ""))
             return
         if tag != "area":
             self._close_link(start)
             self._inside = tag
-        marks = self._marks(start) if self._may_be_marked and self._quote is None else []
+        marks = self._marks(start) if self._quote is None and token.attr(NO_TRACK) is not None else []
         self.document.marks += marks
-        href = first_attribute(self.html, start, "href")
-        if href is None or href.value_start < 0:
+        href = find_href(self.html, start)
+        if href is None:
             return
-        link = Link(
-            token.attr("href") or "", href.value_start, href.value_end, href.quote, start, self._end_of(token, start)
-        )
-        link.quoted, link.marked = self._quote is not None, bool(marks)
+        link = Link(token.attr("href") or "", *href, start, end, quoted=self._quote is not None, marked=bool(marks))
         self.document.links.append(link)
         if tag == "area":
             link.text = token.attr("alt") or ""
@@ -221,14 +219,14 @@ class _Scan:
 
     # --- end tags
 
-    def _end(self, token: Token, start: int) -> None:
-        tag = token.tag or ""
+    def _end(self, token: Token, tag: str) -> None:
+        self._last_tag = token.col
         if tag == self._inside:
             if self._link is not None:
-                self._link.tag_end = self._end_of(token, start)
-            self._close_link(start)
+                self._link.tag_end = _end_of(token)
+            self._close_link(token.col)
         elif tag in ("body", "html") and self._quote is None:
-            self._set_last_place(start)
+            self._set_last_place(token.col)
         if self._quote is not None:
             self._quote = self._quote.open_after(tag)
         if self._hidden is not None:
@@ -240,7 +238,8 @@ class _Scan:
         """What a conditional comment holds is markup to the program that understands it (Outlook for Windows)."""
         if (token.data or "")[:3].lower() != "[if":
             return
-        opening = _CONDITIONAL.match(self.html, self._offset(token))
+        self._last_tag = token.col
+        opening = _CONDITIONAL.match(self.html, token.col)
         if opening is None:
             return
         closing = _COMMENT_END.search(self.html, opening.end())
@@ -252,14 +251,13 @@ class _Scan:
 
     def _read_conditional(self, held: str, shift: int) -> None:
         """Links and images alone: there are no places and no quotes."""
-        lines, first = Lines(held), len(self.document.links)
+        first = len(self.document.links)
         whole = held + ">" if held.endswith("<![endif]") else held
-        for token in [t for t in tokenize(whole, capture_source=True) if t.tag in _CONDITIONAL_WATCHED]:
-            start = shift + lines.offset(token.line, token.col)
+        for token in [t for t in _tokens(whole) if t.tag in _CONDITIONAL_WATCHED]:
             if token.type is _START:
-                self._link_or_image(token, token.tag or "", start)
+                self._link_or_image(token, token.tag or "", shift)
             elif token.tag == self._inside:
-                self._close_link(start)
+                self._close_link(shift + token.col)
         self._close_link(shift + len(held))
         for link in self.document.links[first:]:
             link.conditional = True
@@ -280,7 +278,21 @@ class _Scan:
 
     def _ends_in_text(self) -> bool:
         """True when markup appended to the document is read as markup: no open comment, tag or raw text element."""
-        return ends_in_text(self.html[self._last_tag :])
+        probe = self.html[self._last_tag :]
+        starts = [token for token in _tokens(probe + "<br>") if token.type is _START]
+        return bool(starts) and starts[-1].col == len(probe)
+
+
+def _tokens(html: str) -> Iterator[Token]:
+    """Tokens whose columns are offsets in the text: as one line, with a tab for every character of a line end.
+
+    In markup a tab is what a line end is, and of an address both are left out.
+    """
+    return tokenize(html.replace("\r", "\t").replace("\n", "\t"), capture_source=True)
+
+
+def _end_of(token: Token) -> int:
+    return token.col + len(token.source or "")
 
 
 def _is_unseen(attributes: Iterable[tuple[str, str]]) -> bool:

@@ -1,18 +1,19 @@
 """Which links stay as their author wrote them, and the reason that is kept for each."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tracker.outbound.rewriter import one_time_links as data
 from tracker.outbound.rewriter.href import host_and_port, trimmed, web_address
 
 MAX_URL_LENGTH = 1800
 
-_RANDOM = re.compile(data.RANDOM_SEGMENT)
+_RANDOM_OR_PROVING = re.compile(f"{data.RANDOM_SEGMENT}|[?&#;]{data.PROVING_PARAMETER}")
 _WORD = re.compile(data.ONE_TIME_WORD)
-_PARAMETER = re.compile(f"[?&#;](?:(?P<enough>{'|'.join(data.PARAMETERS)})|{data.PROVING_PARAMETER})")
-_PLACE = re.compile(f"https?://(?:{'|'.join(data.PLACES)})")
+_SUFFICIENT = re.compile(f"[?&#;](?!utm_)(?:{'|'.join(data.PARAMETERS)})")
+_HOST = re.compile(r"https?://([^/?#]*)/")
 _WRITTEN_OUT = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.)\S+", re.IGNORECASE)
 _DOMAIN = re.compile(r"[^\s/@?#]+\.[^\s/@?#.]{2,}(?:[/?#]\S*)?")
 
@@ -36,9 +37,12 @@ class Leave:
     is_own_pixel: Callable[[str], bool] | None = None
 
 
-def reason_to_leave(url: str, text: str, leave: Leave) -> str | None:
-    """Why a web address (canonical) with that visible text is left; None when it may be tracked."""
-    if is_own(url, leave):
+def reason_to_leave(url: str, text: str, leave: Leave, host: str | None) -> str | None:
+    """Why a web address (canonical) with that visible text is left; None when it may be tracked.
+
+    `host` is that of the address where it is known and has no port.
+    """
+    if is_own(url, leave, host):
         return "own_host"
     if leave.list_unsubscribe and _is_listed(url, leave.list_unsubscribe):
         return "list_unsubscribe"
@@ -49,9 +53,9 @@ def reason_to_leave(url: str, text: str, leave: Leave) -> str | None:
     return "too_long" if len(url) > leave.max_url_length else None
 
 
-def is_own(url: str, leave: Leave) -> bool:
+def is_own(url: str, leave: Leave, host: str | None) -> bool:
     """True for an address on a tracking host, and for a tracked URL of ours on any host that we once had."""
-    if leave.own_hosts and host_and_port(url) in leave.own_hosts:
+    if leave.own_hosts and (host or host_and_port(url)) in leave.own_hosts:
         return True
     return leave.original is not None and leave.original(url) is not None
 
@@ -59,12 +63,17 @@ def is_own(url: str, leave: Leave) -> bool:
 def is_one_time(url: str) -> bool:
     """True for sign-in, reset, confirmation and pre-signed addresses: following one may use it up."""
     lowered = url.lower()
-    if _PLACE.match(lowered) is not None:
+    host = _HOST.match(lowered)
+    if host is not None and any(path.match(lowered, host.end()) is not None for path in _one_time_paths(host[1])):
         return True
-    parameters = list(_PARAMETER.finditer(lowered)) if "=" in lowered else []
-    if any(parameter["enough"] for parameter in parameters):
+    if _SUFFICIENT.search(lowered) is not None:
         return True
-    return bool(parameters or _RANDOM.search(lowered)) and _WORD.search(lowered) is not None
+    return _WORD.search(lowered) is not None and _RANDOM_OR_PROVING.search(lowered) is not None
+
+
+@lru_cache(4096)
+def _one_time_paths(host: str) -> Sequence[re.Pattern[str]]:
+    return [re.compile(path) for hosts, path in data.PLACES if re.fullmatch(hosts, host) is not None]
 
 
 def is_written_out(text: str, url: str) -> bool:

@@ -35,20 +35,26 @@ PARAMETERS = (
 
 PLACES = (
     # Calendar: answers to an invitation, a guest's own booking, a private feed, a guest's own way into a meeting.
-    r"(?:calendar|www)\.google\.[a-z.]+/calendar/event\?.*\baction=respond",
-    r"calendar\.google\.com/calendar/ical/.*/private-",
-    r"calendly\.com/(?:cancellations|reschedulings|invitees)/",
-    r"outlook\.(?:office|office365|live)\.com/(?:calendar|owa)/.*(?:reject|accept|tentative|rsvp)",
-    r"(?:[a-z0-9\-]+\.)?cal\.com/(?:booking|reschedule)/",
-    r"(?:[a-z0-9\-]+\.)?zoom\.us/w/",
+    (r"(?:calendar|www)\.google\.[a-z.]+", r"calendar/event\?.*\baction=respond"),
+    (r"calendar\.google\.com", r"calendar/ical/.*/private-"),
+    (r"calendly\.com", r"(?:cancellations|reschedulings|invitees)/"),
+    (r"outlook\.(?:office|office365|live)\.com", r"(?:calendar|owa)/.*(?:reject|accept|tentative|rsvp)"),
+    (r"(?:[a-z0-9\-]+\.)?cal\.com", r"(?:booking|reschedule)/"),
+    (r"(?:[a-z0-9\-]+\.)?zoom\.us", r"w/"),
     # Signatures on documents.
-    r"(?:[a-z0-9\-]+\.)*docusign\.(?:net|com)/(?:signing|member|envelopes|documents)",
-    r"(?:[a-z0-9\-]+\.)*(?:adobesign|echosign|documents\.adobe)\.com/",
-    r"app\.(?:hellosign|dropboxsign)\.com/(?:sign|editor|t)/",
-    r"(?:sign|app)\.dropbox\.com/sign/",
-    r"(?:app\.pandadoc\.com/(?:document|s)|(?:app\.)?signnow\.com/s|sign\.zoho\.[a-z.]+|(?:app\.)?eversign\.com"
-    r"|app\.yousign\.com|(?:app\.)?signrequest\.com|app\.skribble\.com|app\.contractbook\.com)/",
+    (r"(?:[a-z0-9\-]+\.)*docusign\.(?:net|com)", r"(?:signing|member|envelopes|documents)"),
+    (r"(?:[a-z0-9\-]+\.)*(?:adobesign|echosign|documents\.adobe)\.com", ""),
+    (r"app\.(?:hellosign|dropboxsign)\.com", r"(?:sign|editor|t)/"),
+    (r"(?:sign|app)\.dropbox\.com", r"sign/"),
+    (r"app\.pandadoc\.com", r"(?:document|s)/"),
+    (r"(?:app\.)?signnow\.com", r"s/"),
+    (
+        r"sign\.zoho\.[a-z.]+|(?:app\.)?eversign\.com|app\.yousign\.com|(?:app\.)?signrequest\.com|app\.skribble\.com"
+        r"|app\.contractbook\.com",
+        "",
+    ),
     # A payment page made for one customer.
-    r"(?:checkout\.stripe\.com/(?:c/)?pay|(?:invoice|pay)\.stripe\.com/i)/",
+    (r"checkout\.stripe\.com", r"(?:c/)?pay/"),
+    (r"(?:invoice|pay)\.stripe\.com", r"i/"),
 )
-"""Hosts with the beginning of their paths that suffice by themselves."""
+"""Hosts, each with the beginning of the paths behind `/` that suffice by themselves."""

@@ -3,6 +3,8 @@
 Class names, ids and styles are those that mail programs give to the older message when they answer or forward.
 """
 
+import re
+
 WITHIN = (
     "gmail_quote",
     "yahoo_quote",
@@ -37,13 +39,10 @@ ELEMENTS = frozenset({"div", "span", "p", "hr", "table", "td", "section"})
 ATTRIBUTES = frozenset({"class", "id", "name", "style", "data-marker"})
 
 
-# What the marks have in common is looked for once.
-_OCTETS = tuple({b"_quote" if "_quote" in mark else mark[-17:].encode() for mark in WITHIN + FROM_HERE})
-
-
-def has_marks(lowered: bytes) -> bool:
-    """False when no element of the document, given in lower case, can carry a mark: then none need be looked at."""
-    return any(mark in lowered for mark in _OCTETS)
+# What the marks have in common is looked for once; a character reference may hide one.
+_COMMON = {"_quote" if "_quote" in mark else re.escape(mark[-17:]) for mark in WITHIN + FROM_HERE} | {"&"}
+MAY_BEGIN = re.compile(rf"<(?:{'|'.join(sorted(ELEMENTS))})[\t\n\f\r /].*(?:{'|'.join(sorted(_COMMON))})", re.DOTALL)
+"""Matches the start tag, in lower case, of an element that may carry a mark."""
 
 
 def begins_within(values: str) -> bool:

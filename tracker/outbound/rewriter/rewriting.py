@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tracker.outbound.rewriter.document import Document, Edit, Image, Link
-from tracker.outbound.rewriter.href import has_placeholder, no_web_address, resolved, trimmed, web_address
+from tracker.outbound.rewriter.href import has_placeholder, no_web_address, resolved, trimmed, usual_host, web_address
 from tracker.outbound.rewriter.html_attributes import escaped
 from tracker.outbound.rewriter.html_scan import scan
 from tracker.outbound.rewriter.leave_alone import Leave, reason_to_leave
@@ -33,9 +33,18 @@ class FoundLink(NamedTuple):
 
     index: int  # type: ignore[assignment]  # hides a method of tuples that nobody needs here
     url: str
-    text: str
-    tracked: bool
     reason: str | None
+    link: Link
+    html: str
+
+    @property
+    def tracked(self) -> bool:
+        return self.reason is None
+
+    @property
+    def text(self) -> str:
+        """The beginning of what people see, in one line."""
+        return _text(self.link, self.html)
 
 
 class Tracking(NamedTuple):
@@ -106,7 +115,7 @@ def _already(document: Document) -> Tracking:
     links = []
     for index, link in enumerate(document.links):
         value = trimmed(link.value)
-        links.append(FoundLink(index, web_address(value) or value, _text(document, link), False, "own_host"))
+        links.append(FoundLink(index, web_address(value) or value, "own_host", link, document.html))
     return Tracking(tuple(links), [], True)
 
 
@@ -118,11 +127,17 @@ def _decide(
     leave: Leave,
     edits: list[Edit],
 ) -> FoundLink:
-    value, text = trimmed(link.value), _text(document, link)
-    url = web_address(value)
-    reason = _reason(link, index, value, url, text, leave)
+    value = link.value
+    host = usual_host(value)
+    if host is not None:
+        url: str | None = value
+    else:
+        value = trimmed(value)
+        url = web_address(value)
+    reason = _reason(document.html, link, index, value, url, host, leave)
     if url is None:
-        return FoundLink(index, resolved(value, document.base) if reason == "relative" else value, text, False, reason)
+        shown = resolved(value, document.base) if reason == "relative" else value
+        return FoundLink(index, shown, reason, link, document.html)
     if reason == "quoted":
         new = leave.original(url) if leave.original is not None else None
         url = new or url
@@ -131,23 +146,26 @@ def _decide(
         reason = reason or ("refused" if new is None else None)
     if new is not None:
         edits.append(document.new_href(link, new))
-    return FoundLink(index, url, text, reason is None, reason)
+    return FoundLink(index, url, reason, link, document.html)
 
 
-def _reason(link: Link, index: int, value: str, url: str | None, text: str, leave: Leave) -> str | None:
+def _reason(
+    html: str, link: Link, index: int, value: str, url: str | None, host: str | None, leave: Leave
+) -> str | None:
     if link.quoted:
         return "quoted"
     if link.marked:
         return "marked"
-    if has_placeholder(value):
+    if host is None and has_placeholder(value):
         return "placeholder"
     if url is None:
         return no_web_address(value)
-    return reason_to_leave(url, text, leave) or ("too_many" if index > MAX_INDEX else None)
+    text = _text(link, html) if leave.leave_text_urls and link.may_show_address(html) else ""
+    return reason_to_leave(url, text, leave, host) or ("too_many" if index > MAX_INDEX else None)
 
 
-def _text(document: Document, link: Link) -> str:
-    return link.visible_text(document.html)[:_TEXT_LENGTH]
+def _text(link: Link, html: str) -> str:
+    return link.visible_text(html)[:_TEXT_LENGTH]
 
 
 def _pixel_cuts(document: Document, is_own_pixel: Callable[[str], bool]) -> list[Edit]:
