@@ -137,7 +137,7 @@ def _form_door(view: Callable[..., Response], enter: Callable[[Request, FormData
 def _pass(request: Request, enter: Callable[[], Response]) -> Response:
     """The way every request goes: who is it, which language, the page, and what the browser must remember."""
     here = house(request)
-    _refuse_nul((*request.path_params.values(), *request.query_params.values()))
+    _refuse_nul(map(str, (*request.path_params.values(), *request.query_params.values())))
     request.state.user = person_of(here, request)
     with speaking(*words_of(request)):
         try:
