@@ -149,8 +149,8 @@ def test_what_does_not_fit_is_refused_at_the_same_field(
     assert workspace.rows(Credential) == []
 
 
-NOT_BESIDE = {"mark_read", "only_unread", "first_window"}
-"""Their words stand below the switch or the choice."""
+NOT_BESIDE = {"first_window"}
+"""Its words stand below the choice."""
 
 
 def _named(path: str) -> str:

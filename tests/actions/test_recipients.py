@@ -62,7 +62,8 @@ def test_what_is_changed_is_stored_alike(workspace: Workspace, bob: Person, chan
 def test_what_a_recipient_cannot_be(workspace: Workspace, bob: Person, change: Change, wrong: dict[str, str]) -> None:
     ivan = workspace.recipient(ADDRESS, "Ivan")
     answer = change(bob, ivan, {"name": "Ivan", **wrong})
-    assert answer.status_code == 303 or refusal(answer) == ("invalid", list(wrong))
+    nul_in_a_form = change is by_page and "\0" in wrong.get("name", "")
+    assert answer.status_code == 303 or refusal(answer) == ("invalid", [] if nul_in_a_form else list(wrong))
     assert workspace.read(ivan) == ivan
 
 

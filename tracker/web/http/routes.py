@@ -126,7 +126,7 @@ def _form_door(view: Callable[..., Response], enter: Callable[[Request, FormData
         try:
             # a field may be as long as the whole form
             async with limited(request, max_bytes).form(max_part_size=max_bytes) as form:
-                _refuse_nul(str(value) for _, value in form.multi_items())
+                _refuse_nul((str(value) for _, value in form.multi_items()), 422)
                 return await run_in_threadpool(_pass, request, lambda: enter(request, form))
         except ClientDisconnect:
             raise HTTPException(400) from None
@@ -137,7 +137,8 @@ def _form_door(view: Callable[..., Response], enter: Callable[[Request, FormData
 def _pass(request: Request, enter: Callable[[], Response]) -> Response:
     """The way every request goes: who is it, which language, the page, and what the browser must remember."""
     here = house(request)
-    _refuse_nul(map(str, (*request.path_params.values(), *request.query_params.values())))
+    _refuse_nul(map(str, request.path_params.values()), 404)
+    _refuse_nul(request.query_params.values(), 400)
     request.state.user = person_of(here, request)
     with speaking(*words_of(request)):
         try:
@@ -148,10 +149,10 @@ def _pass(request: Request, enter: Callable[[], Response]) -> Response:
     return response
 
 
-def _refuse_nul(values: Iterable[str]) -> None:
+def _refuse_nul(values: Iterable[str], status: int) -> None:
     """No browser sends a NUL by itself, and PostgreSQL takes none."""
     if any("\0" in value for value in values):
-        raise HTTPException(400)
+        raise HTTPException(status)
 
 
 def _finish(here: House, request: Request, response: Response) -> None:
