@@ -25,10 +25,9 @@ NO_TRACK = "data-no-track"
 
 _CONDITIONAL_WATCHED = LINKS | {"img"}
 _TAGS = _CONDITIONAL_WATCHED | {"html", "body", "blockquote", "base"}
-_WATCHED, _WATCHED_IN_QUOTES = (
-    re.compile(rf"</?(?:{'|'.join(sorted(tags))})(?=[\t\n\f\r />])|<!--\[if")
-    for tags in (_TAGS, _TAGS | quoted.ELEMENTS)
-)
+_NAME_END = r"(?=[\t\n\f\r />])"
+_WATCHED = re.compile(rf"</?(?:{'|'.join(sorted(_TAGS))}){_NAME_END}|<!--\[if|({quoted.MAY_BEGIN})", re.DOTALL)
+_ELEMENT = re.compile(rf"</?(?:{'|'.join(sorted(quoted.ELEMENTS))}){_NAME_END}")
 _HEAD = frozenset({"html", "head", "meta", "link", "base", "basefont", "bgsound", "template", "frameset", *RAW_TEXT})
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
@@ -88,9 +87,11 @@ class _Scan:
         """The same few tags come again and again: what their sources say is looked at once each."""
         sources = list(map(_SOURCE, tokens))
         each = {source: source.lower() for source in set(sources) if source is not None}
-        marked = {source for source, lowered in each.items() if quoted.MAY_BEGIN.match(lowered) is not None}
-        watched = _WATCHED_IN_QUOTES if marked or self._quote is not None else _WATCHED
-        matter = {source for source, lowered in each.items() if watched.match(lowered) is not None}
+        watched = {source: match for source, lowered in each.items() if (match := _WATCHED.match(lowered)) is not None}
+        marked = {source for source, match in watched.items() if match.lastindex is not None}
+        matter = set(watched)
+        if marked or self._quote is not None:
+            matter |= {source for source, lowered in each.items() if _ELEMENT.match(lowered) is not None}
         for token in compress(tokens, map(matter.__contains__, sources)):
             kind, tag = token.type, token.tag or ""
             if kind is _START:
@@ -188,19 +189,23 @@ class _Scan:
     # --- links and images
 
     def _link_or_image(self, token: Token, tag: str, shift: int = 0) -> None:
-        start, end = shift + token.col, shift + _end_of(token)
+        start = shift + token.col
+        end = start + len(token.source or "")
         if tag == "img":
             self.document.images.append(Image(start, end, token.attr("src") or ""))
             return
         if tag != "area":
             self._close_link(start)
             self._inside = tag
-        marks = self._marks(start) if self._quote is None and token.attr(NO_TRACK) is not None else []
-        self.document.marks += marks
+        marks = self._marks(start) if self._quote is None and token.attr(NO_TRACK) is not None else None
+        if marks:
+            self.document.marks += marks
         href = find_href(self.html, start)
         if href is None:
             return
-        link = Link(token.attr("href") or "", *href, start, end, quoted=self._quote is not None, marked=bool(marks))
+        value_start, value_end, quote = href
+        link = Link(token.attr("href") or "", value_start, value_end, quote, start, end)
+        link.quoted, link.marked = self._quote is not None, bool(marks)
         self.document.links.append(link)
         if tag == "area":
             link.text = token.attr("alt") or ""

@@ -41,8 +41,8 @@ ATTRIBUTES = frozenset({"class", "id", "name", "style", "data-marker"})
 
 # What the marks have in common is looked for once; a character reference may hide one.
 _COMMON = {"_quote" if "_quote" in mark else re.escape(mark[-17:]) for mark in WITHIN + FROM_HERE} | {"&"}
-MAY_BEGIN = re.compile(rf"<(?:{'|'.join(sorted(ELEMENTS))})[\t\n\f\r /].*(?:{'|'.join(sorted(_COMMON))})", re.DOTALL)
-"""Matches the start tag, in lower case, of an element that may carry a mark."""
+MAY_BEGIN = rf"<(?:{'|'.join(sorted(ELEMENTS))})[\t\n\f\r /].*(?:{'|'.join(sorted(_COMMON))})"
+"""A pattern for the start tag, in lower case, of an element that may carry a mark."""
 
 
 def begins_within(values: str) -> bool:
