@@ -71,6 +71,7 @@ def test_a_reply_finds_its_message(
         assert message_from_bytes(sent[ANNA], policy=policy.default)["Message-ID"] == message.message_id
         reply, to = answer(sent[ANNA], ANNA, "Anna", "Yes, please!", datetime.now(UTC))
         assert to == post.address
+        wait_until(lambda: post.mailbox.good_run_at, 30)  # else the reply belongs to what a first load finds
         dovecot.append(post.address, reply)
         hurry(post)
         wait_until(lambda: message_of(house, message).replies == 1, 30)
