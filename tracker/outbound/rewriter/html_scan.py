@@ -6,7 +6,7 @@ The document is cut into tokens by a tokenizer that follows the HTML standard; n
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import compress, islice
 from operator import attrgetter
 
 from turbohtml import Token, TokenType, tokenize
@@ -41,6 +41,7 @@ _UNSEEN = re.compile(
 _PREHEADER = re.compile(r"pre-?header|preview-?text", re.IGNORECASE)
 _CONDITIONAL = re.compile(r"<!--\[if[^\]]*+\]>", re.IGNORECASE)
 _COMMENT_END = re.compile(r"--!?>")
+_BATCH = 1000  # tokens that are held at a time: more of them are slower to reach
 _SOURCE = attrgetter("source")
 _TEXT, _START, _END, _COMMENT = TokenType.TEXT, TokenType.START_TAG, TokenType.END_TAG, TokenType.COMMENT
 
@@ -79,7 +80,8 @@ class _Scan:
     def read(self) -> Document:
         tokens = _tokens(self.html)
         self._read_unseen(tokens)
-        self._read_seen(list(tokens))
+        while batch := list(islice(tokens, _BATCH)):
+            self._read_seen(batch)
         self._finish()
         return self.document
 
