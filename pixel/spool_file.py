@@ -241,14 +241,17 @@ def socket_address(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def notify_processes(data_dir: Path, message: bytes) -> None:
-    """Sends a datagram to every process that listens on this data folder. Never waits, never raises: it is a hint.
+def notify_processes(data_dir: Path, message: bytes, but: str = "") -> None:
+    """Sends a datagram to every process that listens on this data folder, ``but`` one socket. Never waits, never raises: it is a
+    hint.
 
     The socket of a process that was killed is removed.
     """
     try:
-        names = os.listdir(data_dir / WAKE_FOLDER)
+        names = [name for name in os.listdir(data_dir / WAKE_FOLDER) if name != but]
     except OSError:
+        return
+    if not names:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)

@@ -125,7 +125,7 @@ class WakeUps:
 
     def tell_folder(self, tables: Iterable[str]) -> None:
         """Tells the other processes on the data folder."""
-        notify_processes(self._data_dir, self.message(tables).encode())
+        notify_processes(self._data_dir, self.message(tables).encode(), but=self.process)
 
     def heard(self, message: str) -> None:
         """What another process, or this one, told."""
