@@ -49,6 +49,7 @@ JUDGES = (
     "tracker.inbound.answers",
     "tracker.inbound.dates",
     "tracker.inbound.forwarded",
+    "tracker.inbound.description",
 )
 _HARMLESS = """__future__ base64 binascii bisect calendar codecs collections contextlib dataclasses datetime email enum functools
 hashlib html idna importlib ipaddress itertools json math operator re string struct typing unicodedata urllib

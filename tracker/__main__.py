@@ -174,6 +174,12 @@ def _add_mail(commands: "Commands") -> None:
     parser.add_argument("--opens", action="store_true", help="put the pixel in")
     parser.add_argument("--links", action="store_true", help="put redirects in")
     _add(commands, "inspect", "mail.inspect_url", "says what one of our URLs says (JSON)").add_argument("url")
+    read = _add(commands, "read", "reading.read", "says what incoming messages are, without storing them (JSON Lines)")
+    read.add_argument("file", nargs="*", help="messages; - or nothing for one on standard input")
+    read.add_argument("--own", action="append", default=[], metavar="ADDRESS", help="an address of ours")
+    read.add_argument(
+        "--form-robot", action="append", default=[], metavar="ADDRESS", help="an address that writes for a web form"
+    )
     judge = _add(commands, "judge", "judging.judge", "judges hits given as JSON Lines, as the product would")
     judge.add_argument("file", nargs="?", default="-")
     again = _add(
