@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from sqlmodel import Session, col, func, select
 
-from tracker.models import Delivery, DrainCursor, Event, Mailbox, MailboxState, Message, UserSession
+from tracker.models import Delivery, DrainCursor, Event, Mailbox, MailboxState, Message, User, UserSession
 from tracker.runtime.database import now
 from tracker.runtime.processes import Process
 
@@ -25,8 +25,12 @@ class Figure:
 
 def figures(session: Session) -> list[Figure]:
     """What is so at this moment."""
-    states = session.exec(select(Message.state, func.count()).group_by(col(Message.state)))
-    statuses = session.exec(select(Delivery.status, func.count()).group_by(col(Delivery.status)))
+    day_ago = now() - timedelta(days=1)
+    listed = col(Message.user_id).in_(select(User.id)) & (col(Message.listed_at) > day_ago)
+    states = session.exec(select(Message.state, func.count()).where(listed).group_by(col(Message.state)))
+    waiting = select(Delivery.status, func.count()).where(col(Delivery.next_try_at).is_not(None))
+    statuses = session.exec(waiting.group_by(col(Delivery.status))).all()
+    accepted = session.exec(select(func.count()).where(col(Delivery.accepted_at) > day_ago)).one()
     processes = session.exec(select(Process)).all()
     visits = session.exec(select(func.count()).select_from(UserSession).where(UserSession.expires_at > now())).one()
     edges = session.exec(select(DrainCursor)).all()
@@ -37,8 +41,16 @@ def figures(session: Session) -> list[Figure]:
     failing = [({"task": task}, float(fails)) for task, fails in problems.items()]
     return [
         Figure("info", "The version that runs.", [({"version": _version()}, 1)]),
-        Figure("messages", "Messages by state.", [({"state": state}, count) for state, count in states]),
-        Figure("deliveries", "Deliveries by status.", [({"status": status}, count) for status, count in statuses]),
+        Figure(
+            "messages",
+            "Messages that were sent or changed in the last 24 hours, or leave later, by state.",
+            [({"state": state}, count) for state, count in states],
+        ),
+        Figure(
+            "deliveries",
+            "Deliveries that wait, by status, and those accepted in the last 24 hours.",
+            [({"status": status}, count) for status, count in (*statuses, ("accepted", accepted))],
+        ),
         Figure("events_last_day", "Events of the last 24 hours by kind and class.", _events(session)),
         Figure("mailboxes", "Mailboxes by state.", _mailboxes(session)),
         Figure(
@@ -74,7 +86,9 @@ def _escaped(value: str) -> str:
 
 
 def _events(session: Session) -> list[Sample]:
-    recent = select(Event.kind, Event.klass, func.count()).where(Event.at > now() - timedelta(days=1))
+    recent = select(Event.kind, Event.klass, func.count()).where(
+        Event.summed == 0, Event.at > now() - timedelta(days=1)
+    )
     rows = session.exec(recent.group_by(col(Event.kind), col(Event.klass)))
     return [({"kind": kind, "class": klass}, count) for kind, klass, count in rows]
 
