@@ -21,8 +21,8 @@ from pathlib import Path
 from sqlmodel import col, func, select
 
 from pixel.hits import Hit
+from pixel.spool_file import WRITTEN, notify_processes, open_for_writing
 from pixel.spool_file import insert as write_hits
-from pixel.spool_file import open_for_writing
 from tests.bench.ingest_world import HITS_PER_DELIVERY, make_hits, one_hit, send_out
 from tests.houses import migrate_postgresql, opened_house
 from tests.servers_postgresql import postgresql
@@ -144,6 +144,7 @@ def hit_steadily(folder: Path, deliveries: Sequence[str], seconds: float) -> Non
         for number in range(round(RATE * seconds)):
             time.sleep(max(0.0, begin + number / RATE - time.perf_counter()))
             write_hits(spool, [one_hit(chooser, chooser.choice(deliveries), datetime.now(UTC))])
+            notify_processes(folder, WRITTEN)
 
 
 def _watch(house: House, seen: dict[str, float], stop: threading.Event) -> None:
