@@ -54,6 +54,14 @@ Serve = Callable[[House, int | None, Shutdown], int]
 """One turn of an account; returns how much was done. It ends early once a shutdown is requested."""
 
 
+def serve_longest_waiting(house: House, find: FindWaiting, serve: Serve) -> int:
+    """One turn of the account that has waited longest, here and now. Returns how much was done; 0 means nothing is due."""
+    with house.database.reading() as session:
+        waiting = find(session, now())
+    turns = (serve(house, account.account_id, Shutdown()) for account in sorted(waiting, key=lambda each: each.since))
+    return next(filter(None, turns), 0)
+
+
 class AccountPool:
     """A task of the worker. Called again and again; starts what can be started now and comes back at once."""
 

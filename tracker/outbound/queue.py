@@ -21,7 +21,7 @@ from tracker.mail.account_servers import smtp_server
 from tracker.mail.connections import ConnectError
 from tracker.mail.smtp_submission import OPENING_SECONDS, Outcome, SmtpConnection, deferred, smtp
 from tracker.models import Account, Delivery, DeliveryStatus, Message, MessageBody, TrackedLink
-from tracker.outbound.account_pool import Turn, WaitingAccount
+from tracker.outbound.account_pool import Turn, WaitingAccount, serve_longest_waiting
 from tracker.outbound.accounts import TROUBLED
 from tracker.outbound.consent_request import personal_copy
 from tracker.outbound.copies import Copy, make_copy
@@ -53,12 +53,7 @@ class ClaimedCopy:
 
 def send_due(house: House) -> int:
     """One turn of the account whose mail has waited longest. Returns how many copies were tried; 0 means nothing is due."""
-    with house.database.reading() as session:
-        waiting = accounts_due(session, now())
-    for account in sorted(waiting, key=lambda each: each.since):
-        if tried := send_for_account(house, account.account_id, Shutdown()):
-            return tried
-    return 0
+    return serve_longest_waiting(house, accounts_due, send_for_account)
 
 
 def accounts_due(session: Session, moment: datetime) -> list[WaitingAccount]:

@@ -25,7 +25,7 @@ from tracker.mail.imap_session import imap
 from tracker.mail.smtp_submission import CONTENT_SECONDS, OPENING_SECONDS, SLOWEST_BYTES
 from tracker.models import Account, Message, MessageBody
 from tracker.notifications.notify import announce
-from tracker.outbound.account_pool import Turn, WaitingAccount
+from tracker.outbound.account_pool import Turn, WaitingAccount, serve_longest_waiting
 from tracker.outbound.accounts import TROUBLED
 from tracker.runtime.context import House
 from tracker.runtime.database import now
@@ -62,12 +62,7 @@ class ClaimedCopy:
 
 def append_due(house: House) -> int:
     """One turn of the account whose copies have waited longest. Returns how many were tried; 0 means nothing is due."""
-    with house.database.reading() as session:
-        waiting = accounts_with_copies(session, now())
-    for account in sorted(waiting, key=lambda each: each.since):
-        if tried := file_for_account(house, account.account_id, Shutdown()):
-            return tried
-    return 0
+    return serve_longest_waiting(house, accounts_with_copies, file_for_account)
 
 
 def accounts_with_copies(session: Session, moment: datetime) -> list[WaitingAccount]:
