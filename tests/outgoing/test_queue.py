@@ -4,27 +4,20 @@ import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 
 import pytest
-from sqlmodel import Session, col, select, update
+from sqlmodel import col, select, update
 
 from tests.houses import People
 from tests.servers import SmtpSink, free_port, smtp_sink, wait_until
-from tracker.consent.preferences import set_policy
-from tracker.consent.rules import Pack, State
 from tracker.mail.account_servers import set_secret
-from tracker.mail.addresses import Mailbox
-from tracker.models import Account, Delivery, Message, MessageBody, Notification, TrackedLink, User
+from tracker.models import Account, Delivery, Message, Notification, User
 from tracker.notifications import notify
 from tracker.outbound import queue
 from tracker.outbound.account_check import check_account
 from tracker.outbound.copies import Copy, make_copy
-from tracker.outbound.draft import Draft
-from tracker.outbound.footer_words import footer_for
 from tracker.outbound.queue import send_due
-from tracker.outbound.rewriter.footer import Footer
-from tracker.outbound.send import accept, cancel
+from tracker.outbound.send import cancel
 from tracker.runtime.context import House
 from tracker.runtime.database import now
 from tracker.runtime.lease import Lease, Leases
@@ -356,109 +349,3 @@ def test_a_line_that_breaks_over_one_message_costs_the_others_no_try(house: Hous
         rows = deliveries(house)
         assert (rows["anna@client.example"].status, rows["boris@client.example"].status) == ("deferred", "accepted")
         assert rows["boris@client.example"].tries == 1
-
-
-def test_consent_withdrawn_while_waiting_means_an_untouched_copy(
-    house: House, people: People, smtp_sink: SmtpSink
-) -> None:
-    alice = people.user()
-    people.account(alice, smtp_sink)
-    people.grant("anna@client.example")
-    message = people.send(alice, "anna@client.example")
-    people.consent("anna@client.example", State.WITHDRAWN)
-    send_all(house)
-    assert house.settings.tracking_url.encode() not in smtp_sink.accepted[0].content
-    row = deliveries(house)["anna@client.example"]
-    assert (row.opens_on, row.opens_rule, row.clicks_on, row.clicks_rule) == (False, "withdrawn", False, "withdrawn")
-    assert message_of(house, message).opens_tracked == 0
-
-
-def test_d18_when_rewriting_fails_the_original_goes_out_and_the_row_says_so(
-    house: House, people: People, smtp_sink: SmtpSink
-) -> None:
-    alice = people.user()
-    people.account(alice, smtp_sink)
-    people.grant("anna@client.example")
-    people.send(alice, "anna@client.example")
-    without_keys = replace(house, tokens=None)  # type: ignore[arg-type]
-    send_all(without_keys)
-    assert b"shop.example/offer" in smtp_sink.accepted[0].content
-    row = deliveries(house)["anna@client.example"]
-    assert (row.status, row.opens_on, row.opens_rule) == ("accepted", False, "rewriting_failed")
-
-
-def test_an_address_beyond_ascii_needs_a_server_that_takes_it(house: House, people: People) -> None:
-    alice = people.user()
-    with smtp_sink(utf8=False) as sink:
-        people.account(alice, sink)
-        people.send(alice, "анна@client.example", "boris@client.example")
-        send_all(house)
-        rows = deliveries(house)
-        assert rows["анна@client.example"].status == "rejected"
-        assert "SMTPUTF8" in rows["анна@client.example"].reply
-        assert rows["boris@client.example"].status == "accepted"
-
-
-def test_a_message_larger_than_the_server_takes_is_refused_for_good(house: House, people: People) -> None:
-    alice = people.user()
-    with smtp_sink(max_size=2000) as sink:
-        people.account(alice, sink)
-        message = people.send(alice, "anna@client.example", html="<p>" + "words " * 1000)
-        send_all(house)
-    assert deliveries(house)["anna@client.example"].status == "rejected"
-    assert message_of(house, message).state == "failed"
-
-
-def test_tracking_switched_off_while_waiting_is_the_rule_that_decided(
-    house: House, people: People, smtp_sink: SmtpSink
-) -> None:
-    alice = people.user()
-    people.account(alice, smtp_sink)
-    people.grant("anna@client.example")
-    people.send(alice, "anna@client.example")
-    with house.database.session_scope() as session:
-        set_policy(session, Pack.OFF, "")
-    send_all(house)
-    assert deliveries(house)["anna@client.example"].opens_rule == "policy_off"
-    assert house.settings.tracking_url.encode() not in smtp_sink.accepted[0].content
-
-
-def footer_of(session: Session, house: House, delivery: Delivery, html: str) -> Footer | None:
-    return footer_for(session, house, delivery, html, now().date())
-
-
-def test_d12_the_server_gets_what_was_composed_and_sent_what_was_stored(
-    house: House, people: People, smtp_sink: SmtpSink
-) -> None:
-    alice = people.user()
-    people.account(alice, smtp_sink)
-    people.grant("anna@client.example")
-    message = people.send(alice, "anna@client.example", "luc@client.example")
-    with house.database.reading() as session:
-        clean = session.get_one(MessageBody, message.id).raw or b""
-        links = session.exec(select(TrackedLink)).all()
-        composed = {
-            d.address: make_copy(house, clean, d, links, footer=partial(footer_of, session, house, d)).raw
-            for d in deliveries(house).values()
-        }
-    send_all(house)
-    assert {a.recipients[0]: a.content for a in smtp_sink.accepted} == composed
-    assert composed["luc@client.example"] == clean != composed["anna@client.example"]
-    with house.database.reading() as session:
-        assert session.get_one(MessageBody, message.id).raw == clean
-
-
-def test_d19_links_that_cannot_be_found_out_keep_no_message_from_being_sent(
-    house: House, people: People, smtp_sink: SmtpSink
-) -> None:
-    alice = people.user()
-    people.account(alice, smtp_sink)
-    people.grant("anna@client.example")
-    without_keys = replace(house, tokens=None)  # type: ignore[arg-type]
-    draft = Draft(to=(Mailbox("anna@client.example"),), html='<a href="https://x.example/c/token">x</a>')
-    with house.database.session_scope() as session:
-        accept(session, without_keys, session.get_one(User, alice.id), draft)
-    send_all(house)
-    assert b"https://x.example/c/token" in smtp_sink.accepted[0].content
-    row = deliveries(house)["anna@client.example"]
-    assert (row.status, row.opens_rule, row.clicks_rule) == ("accepted", "rewriting_failed", "rewriting_failed")
