@@ -9,7 +9,7 @@ Requests go over a real socket to a real server. `server(house)` gives the addre
 import os
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
 from tests.houses import migrate_postgresql, opened_house
 from tests.servers import free_port, wait_until
@@ -85,10 +85,10 @@ def bob(make_user: MakeUser) -> User:
 
 
 @contextmanager
-def server(house: House, extra: Mapping[str, Any] | None = None, port: int | None = None) -> Iterator[str]:
-    """A web server on this house, with `extra` routes by path; gives its address."""
+def server(house: House, extra: Sequence[BaseRoute] = (), port: int | None = None) -> Iterator[str]:
+    """A web server on this house, with `extra` routes; gives its address."""
     port, app = port or free_port(), create_app(house)
-    app.router.routes += [Route(path, view) for path, view in (extra or {}).items()]
+    app.router.routes += extra
     config = uvicorn.Config(
         app,
         port=port,

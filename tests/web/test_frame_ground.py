@@ -13,7 +13,7 @@ from starlette.responses import Response
 from tests.web.conftest import ClientOf, server
 from tracker.models import User
 from tracker.runtime.context import House
-from tracker.web.http.routes import public_page
+from tracker.web.http.routes import Routes
 from tracker.web.http.static_files import FOLDER, static_url
 from tracker.web.http.templating import local_path
 
@@ -119,13 +119,16 @@ def test_a_broken_form_is_a_400_and_not_a_crash(client: httpx.Client) -> None:
     assert answer.status_code == 400
 
 
-@public_page
+routes = Routes()
+
+
+@routes.public_page("/crash")
 def crash(_request: Request) -> Response:
     raise RuntimeError("password=hunter2")
 
 
 def test_a_crash_shows_no_trace_and_keeps_the_headers(house: House, alice: User) -> None:
-    with server(house, extra={"/crash": crash}) as address:
+    with server(house, extra=routes) as address:
         answer = httpx.get(f"{address}/crash", headers={"accept-language": "ru"})
     assert answer.status_code == 500
     assert "Что-то сломалось на нашей стороне" in answer.text

@@ -3,7 +3,6 @@
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.locale import gettext as _
 from tracker.models import Account, User
@@ -11,11 +10,13 @@ from tracker.models.ownership import owned
 from tracker.outbound.account_input import AccountChange
 from tracker.outbound.accounts import change_account
 from tracker.web.http.forms import parse
-from tracker.web.http.routes import action
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect
 
+routes = Routes()
 
-@action
+
+@routes.action("/settings/accounts/{id}/measuring")
 def save(request: Request, user: User, form: FormData) -> Response:
     """Works at once, also on mail already sent: what is switched off is no longer recorded."""
     change = parse(AccountChange, form, boxes=["measure_opens", "measure_clicks"])
@@ -23,6 +24,3 @@ def save(request: Request, user: User, form: FormData) -> Response:
         account = owned(session, Account, user, request.path_params["id"])
         change_account(house(request), session, account, change)
     return redirect(f"/settings/accounts/{account.public_id}#measuring", _("Saved."))
-
-
-routes = [Route("/settings/accounts/{id}/measuring", save, methods=["POST"])]

@@ -2,7 +2,6 @@
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.locale import gettext as _
 from tracker.locale import said
@@ -11,12 +10,14 @@ from tracker.models import User
 from tracker.outbound.sending_domain.records import advice_for
 from tracker.runtime.sentences import ActionError
 from tracker.web.accounts.pages import HERE, own_account
-from tracker.web.http.routes import page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.http.throttle import domain_look_ups
 
+routes = Routes()
 
-@page
+
+@routes.page(f"{HERE}/{{id}}/domain")
 def domain(request: Request, user: User) -> Response:
     account = own_account(request, user)
     try:
@@ -41,6 +42,3 @@ def grades() -> dict[str, tuple[str, str]]:
         "bad": (_("wrong"), "bad"),
         "unknown": (_("not known"), ""),
     }
-
-
-routes = [Route(f"{HERE}/{{id}}/domain", domain)]

@@ -14,7 +14,6 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.locale import gettext as _
 from tracker.locale import said
@@ -26,10 +25,11 @@ from tracker.runtime.database import now
 from tracker.runtime.keyring import new_token, token_digest
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import text
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import COOKIE
 from tracker.web.http.templating import house, redirect, render
 
+routes = Routes()
 HERE = "/settings/oauth"
 SPAN = timedelta(minutes=15)
 """How long a person may take at the provider."""
@@ -64,7 +64,7 @@ def callback_url(house: House, provider: Provider) -> str:
     return f"{house.settings.base_url}{HERE}/{provider.key}/callback"
 
 
-@action
+@routes.action(f"{HERE}/{{provider}}")
 def go(request: Request, user: User, form: FormData) -> Response:
     """Remembers the attempt and leads the person to the provider. By a page, not a redirect: browsers hold a form's redirects
     to our Content-Security-Policy, wherever the provider may send people on."""
@@ -93,7 +93,7 @@ def go(request: Request, user: User, form: FormData) -> Response:
     return response
 
 
-@page
+@routes.page(f"{HERE}/{{provider}}/callback")
 def come_back(request: Request, user: User) -> Response:
     """The provider's answer. A GET that changes something, as the protocol has it: good once, on the visit that asked."""
     here, provider = house(request), _provider(request)
@@ -167,9 +167,3 @@ def _verifier(here: House, attempt: OAuthAttempt) -> str:
 
 def _record(attempt: OAuthAttempt) -> str:
     return f"oauth-attempt:{attempt.state_digest}"
-
-
-routes = [
-    Route(f"{HERE}/{{provider}}", go, methods=["POST"]),
-    Route(f"{HERE}/{{provider}}/callback", come_back),
-]

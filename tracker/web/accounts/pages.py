@@ -6,7 +6,6 @@ from typing import Any
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.locale import gettext as _
 from tracker.locale import said
@@ -23,10 +22,11 @@ from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.sentences import ActionError, Sentence
 from tracker.web.accounts import oauth_page
 from tracker.web.http.forms import Schema, Wrong, parse, text, wrong_of
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.http.throttle import attempt, connection_tests
 
+routes = Routes()
 HERE = "/settings/accounts"
 _PORT = Sentence("The port must be a number from 1 to 65535, such as 587 or 993.")
 _CHOOSE = Sentence("Choose one of the list.")
@@ -43,7 +43,7 @@ _SENTENCES = {
 }
 
 
-@page
+@routes.page(HERE)
 def accounts(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
         context = {
@@ -54,18 +54,18 @@ def accounts(request: Request, user: User) -> Response:
         return render(request, "settings_accounts.html", context)
 
 
-@page
+@routes.page(f"{HERE}/new")
 def new(request: Request, _user: User) -> Response:
     return _form(request, None, _texts(None), {})
 
 
-@page
+@routes.page(f"{HERE}/{{id}}")
 def edit(request: Request, user: User) -> Response:
     account = own_account(request, user)
     return _form(request, account, _texts(account), {})
 
 
-@action
+@routes.action(HERE)
 def add(request: Request, user: User, form: FormData) -> Response:
     try:
         new = _parse(NewAccount, form)
@@ -76,7 +76,7 @@ def add(request: Request, user: User, form: FormData) -> Response:
     return _tested(request, user, account)
 
 
-@action
+@routes.action(f"{HERE}/{{id}}")
 def save(request: Request, user: User, form: FormData) -> Response:
     account = own_account(request, user)
     try:
@@ -89,12 +89,12 @@ def save(request: Request, user: User, form: FormData) -> Response:
     return _tested(request, user, account)
 
 
-@action
+@routes.action(f"{HERE}/{{id}}/check")
 def check(request: Request, user: User, _form: FormData) -> Response:
     return _tested(request, user, own_account(request, user))
 
 
-@action
+@routes.action(f"{HERE}/{{id}}/code")
 def ask_code(request: Request, user: User, _form: FormData) -> Response:
     """Sends the code that proves the address; the page then asks for it."""
     account = own_account(request, user)
@@ -109,7 +109,7 @@ def ask_code(request: Request, user: User, _form: FormData) -> Response:
     )
 
 
-@action
+@routes.action(f"{HERE}/{{id}}/confirmation")
 def confirm(request: Request, user: User, form: FormData) -> Response:
     here, account = house(request), own_account(request, user)
     back = f"{HERE}/{account.public_id}?code=sent#confirm"
@@ -123,7 +123,7 @@ def confirm(request: Request, user: User, form: FormData) -> Response:
     return redirect(HERE, _("%(address)s is confirmed as yours.") % {"address": account.address})
 
 
-@action
+@routes.action(f"{HERE}/{{id}}/removal")
 def remove(request: Request, user: User, _form: FormData) -> Response:
     account = own_account(request, user)
     try:
@@ -244,16 +244,3 @@ def _grant(request: Request, account: Account | None) -> OAuthGrant | None:
         return None
     with house(request).database.reading() as session:
         return session.get(OAuthGrant, account.oauth_grant_id)
-
-
-routes = [
-    Route(HERE, accounts),
-    Route(HERE, add, methods=["POST"]),
-    Route(f"{HERE}/new", new),
-    Route(f"{HERE}/{{id}}", edit),
-    Route(f"{HERE}/{{id}}", save, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/check", check, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/code", ask_code, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/confirmation", confirm, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/removal", remove, methods=["POST"]),
-]

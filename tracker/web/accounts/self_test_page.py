@@ -4,7 +4,6 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.locale import said
 from tracker.models import User
@@ -12,12 +11,14 @@ from tracker.outbound.self_test import TEST_ID, has_arrived, read_test, send_tes
 from tracker.runtime.sentences import ActionError
 from tracker.web.accounts.domain_page import grades
 from tracker.web.accounts.pages import HERE, own_account
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.http.throttle import test_mail_look_ups, test_mails
 
+routes = Routes()
 
-@action
+
+@routes.action(f"{HERE}/{{id}}/test-mail")
 def send(request: Request, user: User, _form: FormData) -> Response:
     account = own_account(request, user)
     back = f"{HERE}/{account.public_id}"
@@ -29,7 +30,7 @@ def send(request: Request, user: User, _form: FormData) -> Response:
     return redirect(f"{back}/test-mail/{test_id}")
 
 
-@page
+@routes.page(f"{HERE}/{{id}}/test-mail/{{test}}")
 def look(request: Request, user: User) -> Response:
     """The page at once; what the mailbox says only when it is asked for, by the page's script or by the link."""
     test_id = request.path_params["test"]
@@ -51,9 +52,3 @@ def look(request: Request, user: User) -> Response:
     }
     part = "part" in request.query_params
     return render(request, "_settings_test_mail.html" if part else "settings_test_mail.html", context)
-
-
-routes = [
-    Route(f"{HERE}/{{id}}/test-mail", send, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/test-mail/{{test}}", look),
-]

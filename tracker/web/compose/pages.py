@@ -10,7 +10,6 @@ from starlette.datastructures import FormData, QueryParams, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from tracker.consent.preferences import operator_ceiling
 from tracker.locale import babel_locale, said, zone
@@ -47,17 +46,18 @@ from tracker.web.compose.start import (
     under_ceiling,
     with_template,
 )
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.security_headers import policy
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.messages.rows import accounts_of
 
+routes = Routes()
 FORM_BYTES = MAX_ATTACHMENT_BYTES + 12 * 1024 * 1024
 
 Errors = dict[str, str]
 
 
-@page
+@routes.page("/compose")
 def compose(request: Request, user: User) -> Response:
     """An empty form; with ``reply`` an answer to a message, with ``letter`` to a letter, with ``to`` a recipient, with ``template``
     a template's words. Nothing is kept before something is typed."""
@@ -66,7 +66,7 @@ def compose(request: Request, user: User) -> Response:
         return _form(request, session, user, typed, None)
 
 
-@page
+@routes.page("/compose/{draft}")
 def compose_draft(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
         message = _own_draft(session, user, request.path_params["draft"])
@@ -75,7 +75,18 @@ def compose_draft(request: Request, user: User) -> Response:
         return _form(request, session, user, read_draft(session, message, user.timezone), message)
 
 
-@action(max_bytes=FORM_BYTES)
+@routes.action("/compose/plan", max_bytes=FORM_BYTES)
+def compose_plan(request: Request, user: User, form: FormData) -> Response:
+    """Who will be tracked, for the form as it stands. Keeps nothing of it."""
+    here = house(request)
+    typed = _typed(here, form)
+    want_exchangers(here, typed)
+    with here.database.reading() as session:
+        return render(request, "_compose_plan.html", {"plan": plan_of(session, here, user, typed), "typed": typed})
+
+
+@routes.action("/compose/{draft}", max_bytes=FORM_BYTES)
+@routes.action("/compose", max_bytes=FORM_BYTES)
 def compose_act(request: Request, user: User, form: FormData) -> Response:
     """What the form's button says in ``do``: save, attach, ``detach:<file>``, picture, ``template:<id>``, keep-template, send,
     discard. The form is saved first, whatever it is. ``part`` asks for an answer to a script: ``saved`` and ``picture``
@@ -100,17 +111,7 @@ def compose_act(request: Request, user: User, form: FormData) -> Response:
     return _answer(request, user, typed, message, do, errors)
 
 
-@action(max_bytes=FORM_BYTES)
-def compose_plan(request: Request, user: User, form: FormData) -> Response:
-    """Who will be tracked, for the form as it stands. Keeps nothing of it."""
-    here = house(request)
-    typed = _typed(here, form)
-    want_exchangers(here, typed)
-    with here.database.reading() as session:
-        return render(request, "_compose_plan.html", {"plan": plan_of(session, here, user, typed), "typed": typed})
-
-
-@page
+@routes.page("/compose/{draft}/pictures/{picture}")
 def compose_picture(request: Request, user: User) -> Response:
     """A picture of the text, for the editor alone: it goes out inside the message."""
     with house(request).database.reading() as session:
@@ -280,13 +281,3 @@ def _form(
 
 def _attached(session: Session, message: Message) -> list[Attachment]:
     return [file for file in files_of_draft(session, message) if not file.cid]
-
-
-routes = [
-    Route("/compose", compose),
-    Route("/compose", compose_act, methods=["POST"]),
-    Route("/compose/plan", compose_plan, methods=["POST"]),
-    Route("/compose/{draft}/pictures/{picture}", compose_picture),
-    Route("/compose/{draft}", compose_draft),
-    Route("/compose/{draft}", compose_act, methods=["POST"]),
-]

@@ -7,7 +7,6 @@ from sqlmodel import Session
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.locale import gettext as _
 from tracker.locale import said
@@ -18,10 +17,11 @@ from tracker.outbound.signatures import change_signature
 from tracker.runtime.sentences import ActionError
 from tracker.web.compose.drafts import Typed
 from tracker.web.compose.start import signature_inner
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.messages.rows import accounts_of
 
+routes = Routes()
 HERE = "/settings/signatures"
 FORM_BYTES = 2 * 1024 * 1024
 
@@ -40,13 +40,13 @@ class SignatureForm:
         return plain(self.html)
 
 
-@page
+@routes.page(HERE)
 def signatures(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
         return render(request, "settings_signatures.html", {"forms": _forms(session, user)})
 
 
-@action(max_bytes=FORM_BYTES)
+@routes.action(HERE, max_bytes=FORM_BYTES)
 def save(request: Request, user: User, form: FormData) -> Response:
     """``of`` says whose; an empty one of an account means the person's own."""
     html, of = Typed.from_form(form).html, str(form.get("of", ""))
@@ -68,9 +68,3 @@ def _forms(session: Session, user: User, wrong: Mapping[str, str] | None = None)
         SignatureForm(one.public_id, one.address, signature_inner(one.signature), wrong.get(one.public_id, ""))
         for one in accounts
     ]
-
-
-routes = [
-    Route(HERE, signatures),
-    Route(HERE, save, methods=["POST"]),
-]

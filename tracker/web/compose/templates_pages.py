@@ -7,7 +7,6 @@ from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.locale import gettext as _
 from tracker.models import Template, User
@@ -20,10 +19,11 @@ from tracker.runtime.sentences import ActionError
 from tracker.web.compose.drafts import Typed
 from tracker.web.compose.placeholders import label_of
 from tracker.web.http.forms import text, ticked, wrong_of
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.messages.rows import Figures, figures_by_template
 
+routes = Routes()
 HERE = "/settings/templates"
 FORM_BYTES = 2 * 1024 * 1024
 
@@ -38,25 +38,26 @@ class TemplateLine:
     owner: str
 
 
-@page
+@routes.page(HERE)
 def templates(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
         return render(request, "settings_templates.html", {"lines": _lines(session, user)})
 
 
-@page
+@routes.page(f"{HERE}/new")
+def new_template(request: Request, user: User) -> Response:
+    return _form(request, Template(user_id=user.id or 0, name=""), {})
+
+
+@routes.page(HERE + "/{template}")
 def template(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
         found = owned(session, Template, user, request.path_params["template"])
     return _form(request, found, {})
 
 
-@page
-def new_template(request: Request, user: User) -> Response:
-    return _form(request, Template(user_id=user.id or 0, name=""), {})
-
-
-@action(max_bytes=FORM_BYTES)
+@routes.action(HERE + "/{template}", max_bytes=FORM_BYTES)
+@routes.action(f"{HERE}/new", max_bytes=FORM_BYTES)
 def save(request: Request, user: User, form: FormData) -> Response:
     """A new template, or one's own changed. What is wrong stands at its field, and nothing typed is lost."""
     public_id, typed = request.path_params.get("template"), Typed.from_form(form)
@@ -77,7 +78,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
     return redirect(HERE, _("The template “%(name)s” is saved.") % {"name": found.name})
 
 
-@action
+@routes.action(HERE + "/{template}/removal")
 def remove(request: Request, user: User, form: FormData) -> Response:
     """What was sent with it stays, without the figures."""
     with house(request).database.session_scope() as session:
@@ -107,13 +108,3 @@ def _form(request: Request, found: Template, wrong: Mapping[str, str], status: i
         "placeholders": [(name, label_of(name)) for name in NAMES],
     }
     return render(request, "settings_template.html", context, status)
-
-
-routes = [
-    Route(HERE, templates),
-    Route(f"{HERE}/new", new_template),
-    Route(f"{HERE}/new", save, methods=["POST"]),
-    Route(HERE + "/{template}", template),
-    Route(HERE + "/{template}", save, methods=["POST"]),
-    Route(HERE + "/{template}/removal", remove, methods=["POST"]),
-]

@@ -1,17 +1,19 @@
 """The doors: who may come in, in which language they are spoken to, and how forms are taken.
 
-    @page          def mail(request, user) -> Response                GET, signed-in people; others go to the sign-in page
-    @action        def send(request, user, form) -> Response          POST, the form read before
-    @admin_page    @admin_action                                      the same for admins; 403 for others
-    @public_page   def sign_in(request) -> Response                   GET, anybody
-    @public_action def sign_in(request, form) -> Response             POST, anybody
+    routes = Routes()
 
-The decorated functions are synchronous and run in the thread pool. A form may have a megabyte; ``@action(max_bytes=…)`` says more.
+    @routes.page("/mail")             def mail(request, user) -> Response         GET, signed-in people; others are sent to sign in
+    @routes.action("/mail/{id}")      def send(request, user, form) -> Response   POST, the form read before
+    @routes.admin_page  .admin_action                                             the same for admins; 403 for others
+    @routes.public_page("/sign-in")   def form(request) -> Response               GET, anybody
+    @routes.public_action("/sign-in") def sign_in(request, form) -> Response      POST, anybody
+
+The decorated functions are synchronous and run in the thread pool. A form may have a megabyte; ``max_bytes=…`` says more.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import overload
+from typing import TypeVar
 from urllib.parse import quote
 
 from sqlmodel import select
@@ -20,6 +22,7 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from tracker.locale import best_language, speaking
 from tracker.models import Role, User
@@ -30,42 +33,63 @@ from tracker.web.http.sessions import person_of, renew_visit
 from tracker.web.http.templating import house
 
 MEGABYTE = 1024 * 1024
-Door = Callable[[Request], Awaitable[Response]]
+View = TypeVar("View", bound=Callable[..., Response])
 PublicPage = Callable[[Request], Response]
 Page = Callable[[Request, User], Response]
 PublicAction = Callable[[Request, FormData], Response]
 Action = Callable[[Request, User, FormData], Response]
 
 
-def page(view: Page) -> Door:
-    return _door(view, lambda request: view(request, signed_in(request)))
+class Routes(list[BaseRoute]):
+    """The addresses of one subject, in the order in which they are tried."""
 
+    def page(self, path: str) -> Callable[[Page], Page]:
+        return self._page(path, lambda view, request: view(request, signed_in(request)))
 
-def admin_page(view: Page) -> Door:
-    return _door(view, lambda request: view(request, signed_in_admin(request)))
+    def admin_page(self, path: str) -> Callable[[Page], Page]:
+        return self._page(path, lambda view, request: view(request, signed_in_admin(request)))
 
+    def public_page(self, path: str) -> Callable[[PublicPage], PublicPage]:
+        return self._page(path, lambda view, request: view(request))
 
-def public_page(view: PublicPage) -> Door:
-    return _door(view, view)
+    def action(self, path: str, *, max_bytes: int = MEGABYTE) -> Callable[[Action], Action]:
+        return self._action(path, lambda view, request, form: view(request, signed_in(request), form), max_bytes)
 
+    def admin_action(self, path: str) -> Callable[[Action], Action]:
+        return self._action(path, lambda view, request, form: view(request, signed_in_admin(request), form))
 
-@overload
-def action(view: Action) -> Door: ...
-@overload
-def action(*, max_bytes: int) -> Callable[[Action], Door]: ...
-def action(view: Action | None = None, *, max_bytes: int = MEGABYTE) -> Callable[[Action], Door] | Door:
-    def decorate(view: Action) -> Door:
-        return _form_door(view, lambda request, form: view(request, signed_in(request), form), max_bytes)
+    def public_action(self, path: str) -> Callable[[PublicAction], PublicAction]:
+        return self._action(path, lambda view, request, form: view(request, form))
 
-    return decorate if view is None else decorate(view)
+    def _page(self, path: str, call: Callable[[View, Request], Response]) -> Callable[[View], View]:
+        def add(view: View) -> View:
+            @wraps(view)
+            async def answer(request: Request) -> Response:
+                return await run_in_threadpool(_pass, request, lambda: call(view, request))
 
+            self.append(Route(path, answer))
+            return view
 
-def admin_action(view: Action) -> Door:
-    return _form_door(view, lambda request, form: view(request, signed_in_admin(request), form), MEGABYTE)
+        return add
 
+    def _action(
+        self, path: str, call: Callable[[View, Request, FormData], Response], max_bytes: int = MEGABYTE
+    ) -> Callable[[View], View]:
+        def add(view: View) -> View:
+            @wraps(view)
+            async def answer(request: Request) -> Response:
+                try:
+                    # a field may be as long as the whole form
+                    async with limited(request, max_bytes).form(max_part_size=max_bytes) as form:
+                        _refuse_nul((str(value) for _, value in form.multi_items()), 422)
+                        return await run_in_threadpool(_pass, request, lambda: call(view, request, form))
+                except ClientDisconnect:
+                    raise HTTPException(400) from None
 
-def public_action(view: PublicAction) -> Door:
-    return _form_door(view, view, MEGABYTE)
+            self.append(Route(path, answer, methods=["POST"]))
+            return view
+
+        return add
 
 
 class _Elsewhere(Exception):
@@ -110,28 +134,6 @@ def words_of(request: Request) -> tuple[str, str]:
     if user is not None:
         return user.locale, user.timezone
     return best_language(request.headers.get("accept-language", "")), "UTC"
-
-
-def _door(view: Callable[..., Response], enter: Callable[[Request], Response]) -> Door:
-    @wraps(view)
-    async def door(request: Request) -> Response:
-        return await run_in_threadpool(_pass, request, lambda: enter(request))
-
-    return door
-
-
-def _form_door(view: Callable[..., Response], enter: Callable[[Request, FormData], Response], max_bytes: int) -> Door:
-    @wraps(view)
-    async def door(request: Request) -> Response:
-        try:
-            # a field may be as long as the whole form
-            async with limited(request, max_bytes).form(max_part_size=max_bytes) as form:
-                _refuse_nul((str(value) for _, value in form.multi_items()), 422)
-                return await run_in_threadpool(_pass, request, lambda: enter(request, form))
-        except ClientDisconnect:
-            raise HTTPException(400) from None
-
-    return door
 
 
 def _pass(request: Request, enter: Callable[[], Response]) -> Response:

@@ -9,7 +9,6 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
 from tracker.inbound.parse import content_of
 from tracker.inbound.storing import raw_of, remove_letter
@@ -21,10 +20,11 @@ from tracker.notifications.notify import mark_subject_read
 from tracker.outbound.message_links import without_ours
 from tracker.runtime.database import now
 from tracker.web.http.download import download
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.inbox.labels import category_words, oddities, reason_words, standing_of, standing_words
 
+routes = Routes()
 MOST_PICTURES = 12 * 1024 * 1024
 """Bytes of pictures that are shown inside one letter; more are only to be saved."""
 SHOWN_REPEATS = 50
@@ -60,7 +60,7 @@ class Shown:
 _ANSWERABLE = ("human", "auto_reply", "auto_generated", "bulk")
 
 
-@page
+@routes.page("/letters/{id}")
 def letter(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
         shown = _shown(session, owned(session, Letter, user, request.path_params["id"]))
@@ -79,7 +79,7 @@ def letter(request: Request, user: User) -> Response:
     return render(request, "letter.html", context)
 
 
-@page
+@routes.page("/letters/{id}/content")
 def letter_content(request: Request, user: User) -> Response:
     """The letter itself, for the sandboxed frame: sanitised, our own pixels and redirects taken out of what it quotes."""
     here = house(request)
@@ -92,7 +92,7 @@ def letter_content(request: Request, user: User) -> Response:
     return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
 
 
-@page
+@routes.page("/letters/{id}/files/{file}")
 def letter_file(request: Request, user: User) -> Response:
     """An attachment, always as a download."""
     with house(request).database.reading() as session:
@@ -105,7 +105,7 @@ def letter_file(request: Request, user: User) -> Response:
     return download(content, file.filename)
 
 
-@page
+@routes.page("/letters/{id}/raw")
 def letter_raw(request: Request, user: User) -> Response:
     """The letter as it came, for a mail program."""
     with house(request).database.reading() as session:
@@ -114,7 +114,7 @@ def letter_raw(request: Request, user: User) -> Response:
     return download(content, f"{found.subject[:80] or 'letter'}.eml")
 
 
-@action
+@routes.action("/letters/{id}/reading")
 def letter_reading(request: Request, user: User, _form: FormData) -> Response:
     """The person has the letter before them."""
     with house(request).database.session_scope() as session:
@@ -126,7 +126,7 @@ def letter_reading(request: Request, user: User, _form: FormData) -> Response:
     return Response(status_code=204)
 
 
-@action
+@routes.action("/letters/{id}/removal")
 def letter_removal(request: Request, user: User, _form: FormData) -> Response:
     """Throws the letter away here; on the server it stays, and it is not loaded again."""
     with house(request).database.session_scope() as session:
@@ -162,13 +162,3 @@ def _pictures(session: Session, found: Letter, html: str) -> Mapping[str, tuple[
         return {}
     raw = raw_of(session, found)
     return {file.content_id: (file.content_type, content_of(raw, file.part) or b"") for file in files}
-
-
-routes = [
-    Route("/letters/{id}", letter),
-    Route("/letters/{id}/content", letter_content),
-    Route("/letters/{id}/files/{file}", letter_file),
-    Route("/letters/{id}/raw", letter_raw),
-    Route("/letters/{id}/reading", letter_reading, methods=["POST"]),
-    Route("/letters/{id}/removal", letter_removal, methods=["POST"]),
-]

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.inbound.withdrawal import take_back, withdraw
 from tracker.locale import gettext as _
@@ -19,17 +18,18 @@ from tracker.runtime.context import House
 from tracker.runtime.paging import Cursor
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.csv_export import csv_response
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, local_path, redirect, render
 from tracker.web.inbox.filter import CATEGORIES, LetterFilter
 from tracker.web.inbox.labels import STANDINGS, category_words, standing_of, standing_words
 from tracker.web.inbox.rows import LetterRow, mailboxes_of, read_letters
 
+routes = Routes()
 _PARTS = {"rows": "_letter_list.html", "more": "_letter_rows.html"}
 _EXPORT_PAGE = 500
 
 
-@page
+@routes.page("/enquiries")
 def enquiries(request: Request, user: User) -> Response:
     """The list, or with ``part`` a piece of it: ``rows`` the list alone, ``more`` the rows after a place."""
     part = request.query_params.get("part", "")
@@ -51,7 +51,7 @@ def enquiries(request: Request, user: User) -> Response:
     return render(request, _PARTS.get(part, "enquiries.html"), context, 400 if problem else 200)
 
 
-@page
+@routes.page("/enquiries/export")
 def export(request: Request, user: User) -> Response:
     """Everything that passes the filter as a CSV file, however much it is."""
     try:
@@ -71,7 +71,7 @@ def export(request: Request, user: User) -> Response:
     return csv_response(_("enquiries") + ".csv", head, _export_rows(house(request), user, chosen, speech))
 
 
-@action
+@routes.action("/letters/{id}/withdrawal")
 def withdrawal(request: Request, user: User, form: FormData) -> Response:
     """Takes an enquiry out as spam; ``back`` is the page to return to. Can be undone."""
     back = local_path(str(form.get("back", "")), "/enquiries")
@@ -82,7 +82,7 @@ def withdrawal(request: Request, user: User, form: FormData) -> Response:
     return redirect(back, _("Withdrawn as spam. It counts no more."), action=undo, action_label=_("Undo"))
 
 
-@action
+@routes.action("/letters/{id}/withdrawal-end")
 def withdrawal_end(request: Request, user: User, form: FormData) -> Response:
     """Undoes a withdrawal. What counted meanwhile stays: then the letter becomes its repeat."""
     back = local_path(str(form.get("back", "")) or request.query_params.get("back"), "/enquiries")
@@ -131,11 +131,3 @@ def _export_row(here: House, row: LetterRow, speech: Speech) -> list[str]:
         "x" if letter.has_attachments else "",
         f"{here.settings.base_url}/letters/{letter.public_id}",
     ]
-
-
-routes = [
-    Route("/enquiries", enquiries),
-    Route("/enquiries/export", export),
-    Route("/letters/{id}/withdrawal", withdrawal, methods=["POST"]),
-    Route("/letters/{id}/withdrawal-end", withdrawal_end, methods=["POST"]),
-]

@@ -7,7 +7,6 @@ from sqlmodel import Session
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.consent.preferences import preference, set_preference
 from tracker.inbound.credentials import (
@@ -41,7 +40,7 @@ from tracker.runtime.context import House
 from tracker.runtime.sentences import ActionError
 from tracker.web.api.errors import STATUS
 from tracker.web.http.forms import Wrong, text, wrong_of
-from tracker.web.http.routes import action, admin_action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.mailboxes import labels as mailbox_words
 from tracker.web.mailboxes import oauth as mailbox_oauth
@@ -50,13 +49,14 @@ from tracker.web.mailboxes.form import BLANK, FIRST_WINDOWS, read_form, texts_of
 from tracker.web.mailboxes.rows import RECENT_DAYS, figures_of, problem_counts, problems_of
 from tracker.web.mailboxes.services import BY_ADDRESS
 
+routes = Routes()
 __all__ = ["mailbox_oauth", "routes"]
 
 
 MOST_MAILBOXES = 1000
 
 
-@page
+@routes.page(HERE)
 def mailboxes(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
         found = connected_mailboxes(session, user)
@@ -74,12 +74,12 @@ def mailboxes(request: Request, user: User) -> Response:
     return render(request, "mailboxes.html", context)
 
 
-@page
+@routes.page(f"{HERE}/new")
 def new(request: Request, user: User) -> Response:
     return _form(request, user, None, BLANK, {})
 
 
-@page
+@routes.page(f"{HERE}/{{id}}")
 def edit(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
         mailbox = owned(session, Mailbox, user, request.path_params["id"])
@@ -87,7 +87,7 @@ def edit(request: Request, user: User) -> Response:
     return _form(request, user, mailbox, texts, {})
 
 
-@action
+@routes.action(HERE)
 def add(request: Request, user: User, form: FormData) -> Response:
     here = house(request)
     assert user.id is not None
@@ -104,7 +104,18 @@ def add(request: Request, user: User, form: FormData) -> Response:
     return tested(request, user, mailbox)
 
 
-@action
+@routes.admin_action(f"{HERE}/limit")
+def limit(request: Request, user: User, form: FormData) -> Response:
+    """How many mailboxes each person may connect."""
+    typed = text(form, "limit", 6)
+    if not (typed.isascii() and typed.isdigit() and 1 <= int(typed) <= MOST_MAILBOXES):
+        return redirect(HERE, _("Give a whole number from 1 to %(most)s.") % {"most": MOST_MAILBOXES}, kind="problem")
+    with house(request).database.session_scope() as session:
+        set_preference(session, "mailbox_limit", int(typed), user.id)
+    return redirect(HERE, _("Saved."))
+
+
+@routes.action(f"{HERE}/{{id}}")
 def save(request: Request, user: User, form: FormData) -> Response:
     here, mailbox = house(request), _own(request, user)
     try:
@@ -124,12 +135,12 @@ def save(request: Request, user: User, form: FormData) -> Response:
     return tested(request, user, mailbox)
 
 
-@action
+@routes.action(f"{HERE}/{{id}}/check")
 def check(request: Request, user: User, _form: FormData) -> Response:
     return tested(request, user, _own(request, user))
 
 
-@action
+@routes.action(f"{HERE}/{{id}}/sync")
 def sync(request: Request, user: User, _form: FormData) -> Response:
     try:
         with house(request).database.session_scope() as session:
@@ -142,7 +153,7 @@ def sync(request: Request, user: User, _form: FormData) -> Response:
     return redirect(HERE, _("%(address)s is read now.") % {"address": mailbox.address})
 
 
-@action
+@routes.action(f"{HERE}/{{id}}/removal")
 def removal(request: Request, user: User, form: FormData) -> Response:
     """Disconnects it. Letters stay; with ``forget`` the credentials go, too."""
     with house(request).database.session_scope() as session:
@@ -156,7 +167,7 @@ def removal(request: Request, user: User, form: FormData) -> Response:
     return redirect(HERE, told % {"address": mailbox.address})
 
 
-@page
+@routes.page(f"{HERE}/{{id}}/recount")
 def recount_preview(request: Request, user: User) -> Response:
     """What counting again under the present period would change, before anything is changed."""
     with house(request).database.reading() as session:
@@ -165,7 +176,7 @@ def recount_preview(request: Request, user: User) -> Response:
     return render(request, "mailbox_recount.html", context)
 
 
-@action
+@routes.action(f"{HERE}/{{id}}/recount")
 def recount_now(request: Request, user: User, _form: FormData) -> Response:
     with house(request).database.session_scope() as session:
         mailbox = owned(session, Mailbox, user, request.path_params["id"])
@@ -174,17 +185,6 @@ def recount_now(request: Request, user: User, _form: FormData) -> Response:
         "num": done.after
     }
     return redirect(f"{HERE}/{mailbox.public_id}", told)
-
-
-@admin_action
-def limit(request: Request, user: User, form: FormData) -> Response:
-    """How many mailboxes each person may connect."""
-    typed = text(form, "limit", 6)
-    if not (typed.isascii() and typed.isdigit() and 1 <= int(typed) <= MOST_MAILBOXES):
-        return redirect(HERE, _("Give a whole number from 1 to %(most)s.") % {"most": MOST_MAILBOXES}, kind="problem")
-    with house(request).database.session_scope() as session:
-        set_preference(session, "mailbox_limit", int(typed), user.id)
-    return redirect(HERE, _("Saved."))
 
 
 def _own(request: Request, user: User) -> Mailbox:
@@ -239,18 +239,3 @@ def _form(
         "words": mailbox_words,
     }
     return render(request, "mailbox.html", context, status)
-
-
-routes = [
-    Route(HERE, mailboxes),
-    Route(HERE, add, methods=["POST"]),
-    Route(f"{HERE}/new", new),
-    Route(f"{HERE}/limit", limit, methods=["POST"]),
-    Route(f"{HERE}/{{id}}", edit),
-    Route(f"{HERE}/{{id}}", save, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/check", check, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/sync", sync, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/removal", removal, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/recount", recount_preview),
-    Route(f"{HERE}/{{id}}/recount", recount_now, methods=["POST"]),
-]

@@ -3,21 +3,21 @@
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.models import Message, User
 from tracker.models.ownership import owned
 from tracker.privacy.views import note_message_view
-from tracker.web.http.routes import page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, render
 from tracker.web.messages.activity import activity_of
 from tracker.web.messages.filter import Filter
 from tracker.web.messages.rows import accounts_of, has_account, read_figures, read_listing
 
+routes = Routes()
 _PARTS = {"rows": "_mail_list.html", "more": "_mail_rows.html"}
 
 
-@page
+@routes.page("/mail")
 def mail(request: Request, user: User) -> Response:
     """The list, or with ``part`` a piece of it: ``rows`` the list alone, ``more`` the rows after a place, ``figures``."""
     part = request.query_params.get("part", "")
@@ -39,7 +39,7 @@ def mail(request: Request, user: User) -> Response:
     return render(request, _PARTS.get(part, "mail.html"), context, 400 if problem else 200)
 
 
-@page
+@routes.page("/mail/{id}/activity/{kind}")
 def mail_activity(request: Request, user: User) -> Response:
     """What one icon of a row tells: who, when, through what."""
     kind = request.path_params["kind"]
@@ -56,9 +56,3 @@ def _figures(request: Request, user: User, chosen: Filter) -> Response:
     with house(request).database.reading() as session:
         figures = read_figures(session, user, chosen)
     return render(request, "_mail_figures.html", {"figures": figures, "chosen": chosen})
-
-
-routes = [
-    Route("/mail", mail),
-    Route("/mail/{id}/activity/{kind}", mail_activity),
-]

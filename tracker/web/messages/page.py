@@ -9,7 +9,6 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
 from tracker.consent.ledger import consent_of
 from tracker.consent.rules import Purpose, State
@@ -37,13 +36,15 @@ from tracker.outbound.send import cancel
 from tracker.privacy.views import note_message_view
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.download import download
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.messages.activity_labels import Line, consent_words, link_reason, rule_words, shown_url, timeline
 from tracker.web.messages.answers import Answer, answers_to
 from tracker.web.messages.reliability_labels import trust_words
 from tracker.web.messages.rows import eye_of, link_of
 from tracker.web.messages.sent_parts import SentFile, files_of, pictures_of
+
+routes = Routes()
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Shown:
         return any(d.opens_on or d.clicks_on for d in alive)
 
 
-@page
+@routes.page("/mail/{id}")
 def message(request: Request, user: User) -> Response:
     """The page; with ``part=live`` only what changes while one looks."""
     with house(request).database.reading() as session:
@@ -104,7 +105,7 @@ def message(request: Request, user: User) -> Response:
     return render(request, template, context)
 
 
-@page
+@routes.page("/mail/{id}/content")
 def message_content(request: Request, user: User) -> Response:
     """The mail itself, for the sandboxed frame: our own pixels and redirects taken out of what it quotes."""
     here = house(request)
@@ -116,7 +117,7 @@ def message_content(request: Request, user: User) -> Response:
     return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
 
 
-@page
+@routes.page("/mail/{id}/files/{number:int}")
 def message_file(request: Request, user: User) -> Response:
     """An attachment, always as a download: nothing somebody attached is ever shown as a page of ours."""
     with house(request).database.reading() as session:
@@ -128,7 +129,7 @@ def message_file(request: Request, user: User) -> Response:
     return download(files[number].content, files[number].filename)
 
 
-@action
+@routes.action("/mail/{id}/cancellation")
 def message_cancellation(request: Request, user: User, form: FormData) -> Response:
     """Takes the message back while it is not handed over; it is a draft again."""
     try:
@@ -140,7 +141,7 @@ def message_cancellation(request: Request, user: User, form: FormData) -> Respon
     return redirect(f"/compose/{message.public_id}", _("Not sent. Your message is a draft again."))
 
 
-@action
+@routes.action("/mail/{id}/mute")
 def message_mute(request: Request, user: User, form: FormData) -> Response:
     """``muted`` is yes or no."""
     muted = form.get("muted") == "yes"
@@ -149,13 +150,13 @@ def message_mute(request: Request, user: User, form: FormData) -> Response:
     return redirect(f"/mail/{message.public_id}", done)
 
 
-@action
+@routes.action("/mail/{id}/tracking-end")
 def message_tracking_end(request: Request, user: User, form: FormData) -> Response:
     message = _change(request, user, stop_tracking)
     return redirect(f"/mail/{message.public_id}", _("This message is not tracked any more. Its links go on working."))
 
 
-@action
+@routes.action("/mail/{id}/reminder")
 def message_reminder(request: Request, user: User, form: FormData) -> Response:
     """``days`` from now; 0 takes the reminder back."""
     typed = str(form.get("days", ""))
@@ -172,7 +173,7 @@ def _change(request: Request, user: User, action: Callable[[Session, Message], N
     return message
 
 
-@action
+@routes.action("/mail/{id}/reading")
 def message_reading(request: Request, user: User, form: FormData) -> Response:
     """The person has the message before them: the bell's lines about it are read."""
     with house(request).database.session_scope() as session:
@@ -182,7 +183,7 @@ def message_reading(request: Request, user: User, form: FormData) -> Response:
     return Response(status_code=204)
 
 
-@action
+@routes.action("/mail/{id}/events/{event}/verdict")
 def event_verdict(request: Request, user: User, form: FormData) -> Response:
     """``human`` is yes or no: the user knows better."""
     here = house(request)
@@ -226,16 +227,3 @@ def _shown(session: Session, found: Message) -> Shown:
 def _never(session: Session, deliveries: Sequence[Delivery]) -> frozenset[int]:
     theirs = (col(Recipient.id).in_([d.recipient_id for d in deliveries]), col(Recipient.never_track))
     return frozenset(id_ for id_ in session.exec(select(Recipient.id).where(*theirs)) if id_ is not None)
-
-
-routes = [
-    Route("/mail/{id}", message),
-    Route("/mail/{id}/content", message_content),
-    Route("/mail/{id}/files/{number:int}", message_file),
-    Route("/mail/{id}/cancellation", message_cancellation, methods=["POST"]),
-    Route("/mail/{id}/mute", message_mute, methods=["POST"]),
-    Route("/mail/{id}/tracking-end", message_tracking_end, methods=["POST"]),
-    Route("/mail/{id}/reminder", message_reminder, methods=["POST"]),
-    Route("/mail/{id}/reading", message_reading, methods=["POST"]),
-    Route("/mail/{id}/events/{event}/verdict", event_verdict, methods=["POST"]),
-]

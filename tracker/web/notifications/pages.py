@@ -4,7 +4,6 @@ from sqlmodel import Session
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from tracker.locale import gettext as _
 from tracker.locale import ngettext
@@ -15,17 +14,18 @@ from tracker.notifications import notify
 from tracker.runtime.paging import Cursor
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import Wrong, text
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, local_path, redirect, render
 from tracker.web.notifications.lines import BellLine, bell_lines
 from tracker.web.notifications.settings_form import Alerts, alerts_of, digest_hours, kind_words, save_alerts
 
+routes = Routes()
 PANEL_LINES = 20
 PAGE_LINES = 50
 RINGING_LINES = 5
 
 
-@page
+@routes.page("/notifications/panel")
 def panel(request: Request, user: User) -> Response:
     """The partial that the bell opens, and fetches again after each hint."""
     with house(request).database.reading() as session:
@@ -33,7 +33,7 @@ def panel(request: Request, user: User) -> Response:
     return render(request, "_bell_panel.html", {"lines": lines})
 
 
-@page
+@routes.page("/notifications/state")
 def state(request: Request, user: User) -> Response:
     """The badge, and what a desktop notification would say: the newest unread lines."""
     with house(request).database.reading() as session:
@@ -59,7 +59,7 @@ def _ring_of_all(waited: list[BellLine]) -> dict[str, str]:
     return {"id": "quiet", "version": version, "kind": "quiet", "text": words % {"num": len(waited)}}
 
 
-@page
+@routes.page("/notifications")
 def notifications(request: Request, user: User) -> Response:
     return _page(request, user, alerts_of(user), {})
 
@@ -83,7 +83,7 @@ def _page(request: Request, user: User, alerts: Alerts, wrong: Wrong, status: in
     return render(request, "notifications.html", context, status)
 
 
-@action
+@routes.action("/notifications/preferences")
 def preferences(request: Request, user: User, form: FormData) -> Response:
     """What may ring, quiet hours and the digest."""
     alerts, wrong = Alerts.from_form(form)
@@ -94,7 +94,7 @@ def preferences(request: Request, user: User, form: FormData) -> Response:
     return redirect("/notifications#ring", _("Saved. This holds from now on."))
 
 
-@action
+@routes.action("/notifications/{id}/reading")
 def read(request: Request, user: User, _form: FormData) -> Response:
     """Marks the line as read and goes on to what it is about."""
     with house(request).database.session_scope() as session:
@@ -103,7 +103,7 @@ def read(request: Request, user: User, _form: FormData) -> Response:
         return redirect(_about(session, line))
 
 
-@action
+@routes.action("/notifications/readings")
 def read_all(request: Request, user: User, form: FormData) -> Response:
     with house(request).database.session_scope() as session:
         notify.mark_all_read(session, user)
@@ -133,13 +133,3 @@ def _place(text: str) -> Cursor | None:
         return Cursor.parse(text)
     except ActionError:
         return None
-
-
-routes = [
-    Route("/notifications", notifications),
-    Route("/notifications/panel", panel),
-    Route("/notifications/state", state),
-    Route("/notifications/preferences", preferences, methods=["POST"]),
-    Route("/notifications/readings", read_all, methods=["POST"]),
-    Route("/notifications/{id}/reading", read, methods=["POST"]),
-]

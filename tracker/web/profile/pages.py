@@ -3,7 +3,6 @@
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker import users
 from tracker.consent.preferences import operator_ceiling
@@ -13,31 +12,32 @@ from tracker.models import User
 from tracker.runtime.sentences import ActionError, Sentence
 from tracker.users import UNDO_SECONDS, ProfileChange
 from tracker.web.http.forms import Wrong, parse, secret, text, ticked, wrong_of, zones
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import COOKIE
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.http.throttle import attempt, succeeded
 
+routes = Routes()
 HERE = "/settings/profile"
 TRACK = ("track_opens", "track_links")
 
 
-@page
+@routes.page("/")
 def first_page(_request: Request, _user: User) -> Response:
     return redirect("/mail")
 
 
-@page
+@routes.page("/settings")
 def settings(_request: Request, _user: User) -> Response:
     return redirect(HERE)
 
 
-@page
+@routes.page(HERE)
 def profile(request: Request, user: User) -> Response:
     return _page(request, user, {})
 
 
-@action
+@routes.action(HERE)
 def save(request: Request, user: User, form: FormData) -> Response:
     """All of the profile but the password."""
     here = house(request)
@@ -57,7 +57,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
         return redirect(HERE, _("Your profile is saved."))
 
 
-@action
+@routes.action("/settings/password")
 def change_password(request: Request, user: User, form: FormData) -> Response:
     """Needs the present password; ends every other session of this person."""
     here, target, wrong = house(request), f"password of {user.public_id}", Wrong()
@@ -88,12 +88,3 @@ def _page(request: Request, user: User, wrong: Wrong, status: int = 200) -> Resp
 
 def _undo_words(seconds: int) -> str:
     return ngettext("%(num)d second", "%(num)d seconds", seconds) % {"num": seconds} if seconds else _("No delay")
-
-
-routes = [
-    Route("/", first_page),
-    Route("/settings", settings),
-    Route(HERE, profile),
-    Route(HERE, save, methods=["POST"]),
-    Route("/settings/password", change_password, methods=["POST"]),
-]

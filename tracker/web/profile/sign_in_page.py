@@ -3,7 +3,6 @@
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker import users
 from tracker.locale import gettext as _
@@ -13,13 +12,15 @@ from tracker.runtime.context import House
 from tracker.runtime.keyring import password_fits
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import text
-from tracker.web.http.routes import has_people, public_action, public_page
+from tracker.web.http.routes import Routes, has_people
 from tracker.web.http.sessions import begin_visit, end_visit
 from tracker.web.http.templating import house, local_path, redirect, render
 from tracker.web.http.throttle import attempt, succeeded
 
+routes = Routes()
 
-@public_page
+
+@routes.public_page("/sign-in")
 def form(request: Request) -> Response:
     if not has_people(request):
         return redirect("/set-up")
@@ -30,7 +31,7 @@ def form(request: Request) -> Response:
     )
 
 
-@public_action
+@routes.public_action("/sign-in")
 def sign_in(request: Request, form: FormData) -> Response:
     """The same answer after the same time, whether the address is unknown, switched off, or the password wrong."""
     here, email, back = house(request), text(form, "email"), local_path(text(form, "next"))
@@ -53,7 +54,7 @@ def sign_in(request: Request, form: FormData) -> Response:
     return response
 
 
-@public_action
+@routes.public_action("/sign-out")
 def sign_out(request: Request, _form: FormData) -> Response:
     response = redirect("/sign-in")
     end_visit(house(request), request, response)
@@ -65,10 +66,3 @@ def _user_with(here: House, email: str, password: str) -> User | None:
         user = users.find_by_email(session, email)
     fits = password_fits(user.password_hash if user is not None and user.active else None, password[:1000])
     return user if fits else None
-
-
-routes = [
-    Route("/sign-in", form),
-    Route("/sign-in", sign_in, methods=["POST"]),
-    Route("/sign-out", sign_out, methods=["POST"]),
-]

@@ -6,7 +6,6 @@ from sqlmodel import col, select
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker import users
 from tracker.locale import gettext as _
@@ -14,18 +13,19 @@ from tracker.models import ApiToken, User
 from tracker.models.ownership import owned
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import Wrong, text, wrong_of
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 
+routes = Routes()
 HERE = "/settings/tokens"
 
 
-@page
+@routes.page(HERE)
 def tokens(request: Request, user: User) -> Response:
     return _page(request, user)
 
 
-@action
+@routes.action(HERE)
 def add(request: Request, user: User, form: FormData) -> Response:
     """Makes a token and shows it on the very page that answers: nowhere else, never again."""
     try:
@@ -36,7 +36,7 @@ def add(request: Request, user: User, form: FormData) -> Response:
     return _page(request, user, made=token, made_name=row.name)
 
 
-@action
+@routes.action(f"{HERE}/{{id}}/revocation")
 def revoke(request: Request, user: User, _form: FormData) -> Response:
     with house(request).database.session_scope() as session:
         token = owned(session, ApiToken, user, request.path_params["id"])
@@ -56,10 +56,3 @@ def _tokens(request: Request, user: User) -> Sequence[ApiToken]:
     with house(request).database.reading() as session:
         mine = select(ApiToken).where(ApiToken.user_id == user.id, col(ApiToken.revoked_at).is_(None))
         return session.exec(mine.order_by(col(ApiToken.id).desc())).all()
-
-
-routes = [
-    Route(HERE, tokens),
-    Route(HERE, add, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/revocation", revoke, methods=["POST"]),
-]

@@ -7,7 +7,6 @@ from sqlmodel import Session
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.consent.notice import notice
 from tracker.locale import LANGUAGES, language, ngettext, said
@@ -17,21 +16,22 @@ from tracker.models import User
 from tracker.outbound.consent_request import Asked, ask
 from tracker.outbound.draft import SendError
 from tracker.web.http.forms import text
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.messages.rows import accounts_of
 
+routes = Routes()
 AT_ONCE = 20
 
 
-@page
+@routes.page("/asking")
 def asking(request: Request, user: User) -> Response:
     """``to``: the addresses to ask; nothing is sent before the form is."""
     with house(request).database.reading() as session:
         return _form(request, session, user, request.query_params.get("to", "")[:4000], "")
 
 
-@action
+@routes.action("/asking")
 def send(request: Request, user: User, form: FormData) -> Response:
     typed, chosen = text(form, "to", 4000), text(form, "language")
     here = house(request)
@@ -76,9 +76,3 @@ def _form(request: Request, session: Session, user: User, to: str, problem: str,
         "accounts": accounts_of(session, user),
     }
     return render(request, "asking.html", context, status)
-
-
-routes = [
-    Route("/asking", asking),
-    Route("/asking", send, methods=["POST"]),
-]

@@ -5,27 +5,27 @@ from collections.abc import Sequence
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.consent.bulk_import import COLUMNS, NEEDED, RowResult, UnreadableFile, import_consents
 from tracker.consent.preferences import preference
 from tracker.locale import gettext as _
 from tracker.locale import said
 from tracker.models import User
-from tracker.web.http.routes import admin_action, admin_page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, render
 
+routes = Routes()
 HERE = "/recipients/import"
 LARGEST = 900_000
 SHOWN = 500
 
 
-@admin_page
+@routes.admin_page(HERE)
 def import_form(request: Request, _user: User) -> Response:
     return _page(request)
 
 
-@admin_action
+@routes.admin_action(HERE)
 def import_file(request: Request, user: User, form: FormData) -> Response:
     """Takes what can be taken; refused rows are listed with the reason, to be mended and given again."""
     upload = form.get("file")
@@ -55,6 +55,3 @@ def _page(request: Request, results: Sequence[RowResult] | None = None, wrong: s
         "wrong": wrong,
     }
     return render(request, "consent_import.html", context, 422 if wrong else 200)
-
-
-routes = [Route(HERE, import_form), Route(HERE, import_file, methods=["POST"])]

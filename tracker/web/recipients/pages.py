@@ -5,25 +5,26 @@ from datetime import datetime
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.consent.events import NewConsent, record
 from tracker.consent.ledger import broken_at, consent_of, jurisdiction, ledger
+from tracker.consent.pending_opt_outs import decide, open_pauses
 from tracker.consent.rules import MEASURED, Purpose, State
 from tracker.locale import gettext as _
 from tracker.locale import said
 from tracker.mail.addresses import AddressError, parse_list
-from tracker.models import Recipient, User
+from tracker.models import Letter, Recipient, TrackingPause, User
 from tracker.privacy.views import note_view
 from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching
 from tracker.runtime.paging import read_page
 from tracker.runtime.sentences import ActionError, Sentence
 from tracker.web.http.forms import parse, wrong_of
-from tracker.web.http.routes import action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.inbox.filter import LetterFilter
 from tracker.web.inbox.rows import read_letters
@@ -31,8 +32,8 @@ from tracker.web.messages.activity_labels import CONSENT_WORDS, consent_words
 from tracker.web.messages.filter import Filter
 from tracker.web.messages.rows import accounts_of, read_listing
 from tracker.web.recipients.ledger_view import CHANNEL_WORDS, story_of
-from tracker.web.recipients.opt_out_question import questions, recipient_pause
 
+routes = Routes()
 PAGE = 50
 OWN_MAIL = 20
 OWN_LETTERS = 10
@@ -40,7 +41,7 @@ OWN_LETTERS = 10
 _BY_HAND = ("reply_text", "phone_note", "contract", "web_form", "dsr")
 
 
-@page
+@routes.page("/recipients")
 def recipients(request: Request, user: User) -> Response:
     """The people of the workspace, by name or address; ``after`` is the address the last page ended with."""
     words, after = request.query_params.get("q", "").strip()[:200], request.query_params.get("after", "")
@@ -53,7 +54,7 @@ def recipients(request: Request, user: User) -> Response:
     return render(request, "recipients.html", context)
 
 
-@action
+@routes.action("/recipients")
 def recipient_new(request: Request, user: User, form: FormData) -> Response:
     """Notes somebody before the first mail, so that consent can be recorded."""
     typed = str(form.get("address", ""))
@@ -68,7 +69,7 @@ def recipient_new(request: Request, user: User, form: FormData) -> Response:
     return redirect(f"/recipients/{made.public_id}")
 
 
-@page
+@routes.page("/recipients/{who}")
 def recipient(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
         person = look_up(session, request.path_params["who"])
@@ -77,7 +78,7 @@ def recipient(request: Request, user: User) -> Response:
     return shown
 
 
-@action
+@routes.action("/recipients/{who}/consent")
 def recipient_consent(request: Request, user: User, form: FormData) -> Response:
     """Records a consent event: ``purpose`` (opens, clicks or both), ``state``, ``channel``, ``note``, ``at``, evidence."""
     here, who = house(request), request.path_params["who"]
@@ -96,7 +97,7 @@ def recipient_consent(request: Request, user: User, form: FormData) -> Response:
     return redirect(f"/recipients/{person.public_id}#ledger", _("Recorded in the ledger."))
 
 
-@action
+@routes.action("/recipients/{who}")
 def recipient_change(request: Request, user: User, form: FormData) -> Response:
     """Name, jurisdiction and the never-track switch."""
     who = request.path_params["who"]
@@ -110,6 +111,28 @@ def recipient_change(request: Request, user: User, form: FormData) -> Response:
             raise
         return redirect(f"/recipients/{quote(who)}", said(error), kind="problem")
     return redirect(f"/recipients/{person.public_id}", _("Saved."))
+
+
+@routes.action("/recipients/{who}/pauses/{pause}")
+def recipient_pause(request: Request, user: User, form: FormData) -> Response:
+    """``decision``: ``withdrawn`` or ``continued``. Only whoever got the letter is asked."""
+    decision = str(form.get("decision", ""))
+    with house(request).database.session_scope() as session:
+        found = select(TrackingPause, Recipient).join(Recipient).where(TrackingPause.user_id == user.id)
+        row = session.exec(found.where(TrackingPause.public_id == request.path_params["pause"])).first()
+        if row is None or row[1].public_id != request.path_params["who"]:
+            raise HTTPException(404)
+        here = f"/recipients/{row[1].public_id}"
+        if decision not in ("withdrawn", "continued"):
+            return redirect(f"{here}#pause", _("Choose whether this was a withdrawal."), kind="problem")
+        done = decide(session, row[0], user, withdrawn=decision == "withdrawn")
+    if not done:
+        return redirect(here, _("This was decided already."))
+    said = {
+        "withdrawn": _("Recorded as a withdrawal, with the words as its proof."),
+        "continued": _("Noted: it was no withdrawal."),
+    }
+    return redirect(here, said[decision])
 
 
 def _events(form: FormData, zone: str) -> list[NewConsent]:
@@ -143,7 +166,7 @@ def _show(
     entries = ledger(session, person)
     context = {
         "person": person,
-        "pauses": questions(session, person, user),
+        "pauses": _questions(session, person, user),
         "consent": consent_of(session, [person.id])[person.id],
         "story": story_of(session, entries),
         "whose": jurisdiction(person),
@@ -162,11 +185,10 @@ def _show(
     return render(request, "recipient.html", context, 422 if errors else 200)
 
 
-routes = [
-    Route("/recipients", recipients),
-    Route("/recipients", recipient_new, methods=["POST"]),
-    Route("/recipients/{who}", recipient),
-    Route("/recipients/{who}", recipient_change, methods=["POST"]),
-    Route("/recipients/{who}/consent", recipient_consent, methods=["POST"]),
-    Route("/recipients/{who}/pauses/{pause}", recipient_pause, methods=["POST"]),
-]
+def _questions(session: Session, person: Recipient, user: User) -> list[tuple[TrackingPause, Letter | None]]:
+    """What the user has to decide, with the letters it stands in as far as they are still there."""
+    found = [
+        (one, session.get(Letter, one.letter_id) if one.letter_id else None)
+        for one in open_pauses(session, person, user)
+    ]
+    return [(pause, letter if letter is not None and letter.deleted_at is None else None) for pause, letter in found]

@@ -12,7 +12,6 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from tracker.consent.notice import controller, notice
 from tracker.consent.preference_choices import (
@@ -37,10 +36,11 @@ from tracker.privacy.restrict import strike
 from tracker.runtime.database import now
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import text
-from tracker.web.http.routes import public_action, public_page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, render
 from tracker.web.messages.activity_labels import CONSENT_WORDS, Line, timeline
 
+routes = Routes()
 SHOWN = 200
 
 
@@ -53,13 +53,13 @@ class OwnCopy:
     lines: Sequence[Line]
 
 
-@public_page
+@routes.public_page("/r/{token}")
 def own_page(request: Request) -> Response:
     with speaking(_language(request, request.query_params.get("lang", "")), "UTC"):
         return _show(request)
 
 
-@public_action
+@routes.public_action("/r/{token}")
 def own_choice(request: Request, form: FormData) -> Response:
     """``do``: save (the two switches), stop (everything), object. Boxes that are not sent are a no."""
     with speaking(_language(request, text(form, "lang")), "UTC"):
@@ -96,7 +96,7 @@ def _thanks(refused: int, granted: int) -> str:
     return _("Nothing had to be changed: it was like that already.")
 
 
-@public_action
+@routes.public_action("/r/{token}/one-click")
 def one_click(request: Request, form: FormData) -> Response:
     """Everything off by one POST without a page, for programs (as RFC 8058 has it for unsubscribing)."""
     here = house(request)
@@ -108,7 +108,7 @@ def one_click(request: Request, form: FormData) -> Response:
     )
 
 
-@public_action
+@routes.public_action("/r/{token}/archive")
 def own_archive(request: Request, form: FormData) -> Response:
     here = house(request)
     with here.database.reading() as session:
@@ -119,7 +119,7 @@ def own_archive(request: Request, form: FormData) -> Response:
     return Response(content, media_type="application/zip", headers=headers)
 
 
-@public_action
+@routes.public_action("/r/{token}/events/{event}/struck")
 def own_struck(request: Request, form: FormData) -> Response:
     """“That was not me.”"""
     here = house(request)
@@ -138,7 +138,7 @@ def own_struck(request: Request, form: FormData) -> Response:
         return _show(request, done=_("Struck. It counts no longer."))
 
 
-@public_action
+@routes.public_action("/r/{token}/mailed-link")
 def own_mailed_link(request: Request, form: FormData) -> Response:
     """Mails the link that opens everything: to the address, whoever asks."""
     here = house(request)
@@ -201,13 +201,3 @@ def _copy(session: Session, message: Message, delivery: Delivery) -> OwnCopy:
     events = session.exec(select(Event).where(Event.delivery_id == delivery.id)).all() if not delivery.frozen else []
     links = session.exec(select(TrackedLink).where(TrackedLink.message_id == message.id)).all()
     return OwnCopy(message, delivery, timeline(events, [delivery], links))
-
-
-routes = [
-    Route("/r/{token}", own_page),
-    Route("/r/{token}", own_choice, methods=["POST"]),
-    Route("/r/{token}/one-click", one_click, methods=["POST"]),
-    Route("/r/{token}/archive", own_archive, methods=["POST"]),
-    Route("/r/{token}/mailed-link", own_mailed_link, methods=["POST"]),
-    Route("/r/{token}/events/{event}/struck", own_struck, methods=["POST"]),
-]

@@ -3,7 +3,6 @@
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.locale import gettext as _
 from tracker.locale import language
@@ -16,11 +15,13 @@ from tracker.privacy.views import note_view, views_of
 from tracker.recipients import look_up
 from tracker.runtime.database import now
 from tracker.web.http.forms import text
-from tracker.web.http.routes import action, admin_action, page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 
+routes = Routes()
 
-@page
+
+@routes.page("/recipients/{who}/rights")
 def rights(request: Request, user: User) -> Response:
     with house(request).database.reading() as session:
         person = look_up(session, request.path_params["who"])
@@ -28,7 +29,7 @@ def rights(request: Request, user: User) -> Response:
     return _page(request, person, views, "")
 
 
-@page
+@routes.page("/recipients/{who}/archive")
 def archive(request: Request, user: User) -> Response:
     """The ledger and one's own mail with this person; what colleagues wrote goes to the person alone."""
     here = house(request)
@@ -40,7 +41,7 @@ def archive(request: Request, user: User) -> Response:
     return Response(archive_of(here, person, language(), user.id), media_type="application/zip", headers=headers)
 
 
-@action
+@routes.action("/recipients/{who}/own-link")
 def mail_link(request: Request, user: User, form: FormData) -> Response:
     with house(request).database.session_scope() as session:
         person = look_up(session, request.path_params["who"])
@@ -53,7 +54,7 @@ def mail_link(request: Request, user: User, form: FormData) -> Response:
     return redirect(_here(person), sentence, kind="done" if sent else "problem")
 
 
-@action
+@routes.action("/recipients/{who}/restriction")
 def restriction(request: Request, user: User, form: FormData) -> Response:
     """``frozen`` on or off."""
     with house(request).database.session_scope() as session:
@@ -70,7 +71,7 @@ def restriction(request: Request, user: User, form: FormData) -> Response:
     return redirect(_here(person), done)
 
 
-@admin_action
+@routes.admin_action("/recipients/{who}/erasure")
 def erasure(request: Request, user: User, form: FormData) -> Response:
     """Needs the address typed again, so that nobody is erased by a slip."""
     here = house(request)
@@ -89,12 +90,3 @@ def _here(person: Recipient) -> str:
 
 def _page(request: Request, person: Recipient, views: object, wrong: str, status: int = 200) -> Response:
     return render(request, "privacy_person.html", {"person": person, "views": views, "wrong": wrong}, status)
-
-
-routes = [
-    Route("/recipients/{who}/rights", rights),
-    Route("/recipients/{who}/archive", archive),
-    Route("/recipients/{who}/own-link", mail_link, methods=["POST"]),
-    Route("/recipients/{who}/restriction", restriction, methods=["POST"]),
-    Route("/recipients/{who}/erasure", erasure, methods=["POST"]),
-]

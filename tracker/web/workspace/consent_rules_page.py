@@ -9,7 +9,6 @@ from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.consent.preferences import change_rule, preference
 from tracker.consent.rules import MEASURED, Pack
@@ -17,10 +16,11 @@ from tracker.locale import N_, ngettext
 from tracker.locale import gettext as _
 from tracker.models import PolicyChange, Role, User
 from tracker.web.http.forms import text, ticked
-from tracker.web.http.routes import admin_action
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect
 from tracker.web.workspace.policy_labels import policy_name
 
+routes = Routes()
 HERE = "/settings/policy"
 GRADES = (
     ("C", N_("Only what people did or wrote themselves (A–C)")),
@@ -52,7 +52,7 @@ class Change:
     reason: str
 
 
-@admin_action
+@routes.admin_action("/settings/consent-rules")
 def save_rules(request: Request, user: User, form: FormData) -> Response:
     """Everything of this form at once; what does not differ leaves no trace in the history."""
     grades, months, days = text(form, "accepted_grades"), text(form, "consent_months"), text(form, "ask_again_days")
@@ -145,6 +145,3 @@ def _role(role: str) -> str:
 
 def _purpose(purpose: str) -> str:
     return {"opens": _("Opens"), "clicks": _("Clicks")}.get(purpose, purpose)
-
-
-routes = [Route("/settings/consent-rules", save_rules, methods=["POST"])]

@@ -9,7 +9,6 @@ from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker import users
 from tracker.locale import gettext as _
@@ -19,21 +18,22 @@ from tracker.runtime.context import House
 from tracker.runtime.keyring import token_digest
 from tracker.runtime.sentences import ActionError, Sentence
 from tracker.web.http.forms import Wrong, secret, text, wrong_of
-from tracker.web.http.routes import admin_action, admin_page, public_action, public_page
+from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import begin_visit
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.http.throttle import attempt, succeeded
 
+routes = Routes()
 HERE = "/settings/people"
 LINK_LIFE = timedelta(days=3)
 
 
-@admin_page
+@routes.admin_page(HERE)
 def people(request: Request, user: User) -> Response:
     return _page(request, user)
 
 
-@admin_action
+@routes.admin_action(HERE)
 def add(request: Request, user: User, form: FormData) -> Response:
     """A new person without a password, and the one-time link to choose one."""
     values = {name: text(form, name) for name in ("name", "email", "role", "locale")}
@@ -45,7 +45,7 @@ def add(request: Request, user: User, form: FormData) -> Response:
     return _page(request, user, link_for=made)
 
 
-@admin_action
+@routes.admin_action(f"{HERE}/{{id}}/link")
 def new_link(request: Request, user: User, _form: FormData) -> Response:
     """A one-time link for somebody who forgot. The old password works until the link is used."""
     with house(request).database.reading() as session:
@@ -53,25 +53,25 @@ def new_link(request: Request, user: User, _form: FormData) -> Response:
     return _page(request, user, link_for=other)
 
 
-@admin_action
+@routes.admin_action(f"{HERE}/{{id}}/password")
 def type_password(request: Request, user: User, form: FormData) -> Response:
     done = _("%(name)s has a new password and is signed out everywhere.")
     return _change(request, lambda session, other: users.set_password(session, other, secret(form, "password")), done)
 
 
-@admin_action
+@routes.admin_action(f"{HERE}/{{id}}/leave")
 def disable(request: Request, user: User, _form: FormData) -> Response:
     undo = {"action": f"{HERE}/{request.path_params['id']}/return", "action_label": _("Undo")}
     done = _("%(name)s can no longer come in, and their API tokens are revoked.")
     return _change(request, lambda session, other: users.disable(session, other, by=user), done, **undo)
 
 
-@admin_action
+@routes.admin_action(f"{HERE}/{{id}}/return")
 def enable(request: Request, _user: User, _form: FormData) -> Response:
     return _change(request, users.enable, _("%(name)s may come in again."))
 
 
-@admin_action
+@routes.admin_action(f"{HERE}/{{id}}/role")
 def change_role(request: Request, user: User, form: FormData) -> Response:
     role = text(form, "role")
     return _change(
@@ -92,13 +92,13 @@ def _change(request: Request, change: Callable[[Session, User], None], done: str
     return redirect(HERE, done % {"name": other.name}, **undo)
 
 
-@public_page
+@routes.public_page("/new-password")
 def new_password_form(request: Request) -> Response:
     """The link carries its code behind a `#`, which browsers never send: so it is in no log of any server."""
     return render(request, "new_password.html", {"wrong": {}, "code": ""})
 
 
-@public_action
+@routes.public_action("/new-password")
 def new_password(request: Request, form: FormData) -> Response:
     here, code, wrong = house(request), text(form, "code", 4000).rpartition("#")[2], Wrong()
     try:
@@ -171,16 +171,3 @@ def _page(
     }
     context["link"] = link_of(house(request), link_for) if link_for else ""
     return render(request, "settings_people.html", context, status)
-
-
-routes = [
-    Route(HERE, people),
-    Route(HERE, add, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/link", new_link, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/password", type_password, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/role", change_role, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/leave", disable, methods=["POST"]),
-    Route(f"{HERE}/{{id}}/return", enable, methods=["POST"]),
-    Route("/new-password", new_password_form),
-    Route("/new-password", new_password, methods=["POST"]),
-]

@@ -3,7 +3,6 @@
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.consent.preferences import (
     change_rule,
@@ -20,22 +19,23 @@ from tracker.models import User
 from tracker.outbound.footer_words import LONGEST, WHAT
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import Wrong, text, ticked, wrong_of
-from tracker.web.http.routes import admin_action, admin_page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.workspace.consent_rules_page import rules_context
 from tracker.web.workspace.policy_labels import policy_name, policy_options
 
+routes = Routes()
 HERE = "/settings/policy"
 
 
-@admin_page
+@routes.admin_page(HERE)
 def policy(request: Request, _user: User) -> Response:
     with house(request).database.reading() as session:
         chosen, reason = workspace_pack(session).value, str(preference(session, "policy_reason"))
     return _page(request, chosen, reason, {})
 
 
-@admin_action
+@routes.admin_action(HERE)
 def save(request: Request, user: User, form: FormData) -> Response:
     chosen, reason, here = text(form, "policy"), text(form, "reason", 2000), house(request)
     try:
@@ -46,7 +46,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
     return redirect(HERE, _("The consent policy is now “%(policy)s”.") % {"policy": policy_name(Pack(chosen))})
 
 
-@admin_action
+@routes.admin_action("/settings/hidden-link")
 def save_hidden_link(request: Request, user: User, form: FormData) -> Response:
     """Whether mail sent from now on carries the hidden link. Links of mail already sent go on as they are."""
     on = ticked(form, "hidden_link")
@@ -55,7 +55,7 @@ def save_hidden_link(request: Request, user: User, form: FormData) -> Response:
     return redirect(HERE, _("The hidden link is on for mail sent from now on.") if on else _("The hidden link is off."))
 
 
-@admin_action
+@routes.admin_action("/settings/footer")
 def save_footer(request: Request, user: User, form: FormData) -> Response:
     """The footer line of tracked copies: on or off, and a sentence of one's own per language."""
     words = {language: " ".join(text(form, f"footer_{language}", LONGEST).split()) for language in LANGUAGES}
@@ -90,11 +90,3 @@ def _footer_examples() -> dict[str, str]:
         with speaking(language):
             found[language] = _(WHAT[True, True])
     return found
-
-
-routes = [
-    Route(HERE, policy),
-    Route(HERE, save, methods=["POST"]),
-    Route("/settings/footer", save_footer, methods=["POST"]),
-    Route("/settings/hidden-link", save_hidden_link, methods=["POST"]),
-]

@@ -6,7 +6,6 @@ from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker.consent.preferences import preference, set_preference
 from tracker.locale import gettext as _
@@ -17,18 +16,19 @@ from tracker.privacy.periods import DEFAULTS, LEAST, WORDS, PeriodError, checked
 from tracker.privacy.retention import preview
 from tracker.runtime.database import now
 from tracker.web.http.forms import text
-from tracker.web.http.routes import admin_action, admin_page
+from tracker.web.http.routes import Routes
 from tracker.web.http.templating import house, redirect, render
 
+routes = Routes()
 HERE = "/settings/privacy"
 
 
-@admin_page
+@routes.admin_page(HERE)
 def privacy(request: Request, _user: User) -> Response:
     return _page(request)
 
 
-@admin_action
+@routes.admin_action(f"{HERE}/periods")
 def save_periods(request: Request, user: User, form: FormData) -> Response:
     """With ``do=preview`` nothing is changed: the page says what would go."""
     given = {name: text(form, name, 10) for name in DEFAULTS}
@@ -43,7 +43,7 @@ def save_periods(request: Request, user: User, form: FormData) -> Response:
     return redirect(HERE, _("The periods were saved. What is older goes within ten minutes."))
 
 
-@admin_action
+@routes.admin_action(f"{HERE}/controller")
 def save_controller(request: Request, user: User, form: FormData) -> Response:
     given = {name: text(form, name, 300) for name in ("name", "address", "contact")}
     with house(request).database.session_scope() as session:
@@ -52,7 +52,7 @@ def save_controller(request: Request, user: User, form: FormData) -> Response:
     return redirect(HERE, _("Saved."))
 
 
-@admin_page
+@routes.admin_page(f"{HERE}/papers")
 def download(request: Request, _user: User) -> Response:
     with house(request).database.reading() as session:
         content = kit(session, house(request))
@@ -87,11 +87,3 @@ def _page(
 
 def _receipts(session: Session) -> list[Erasure]:
     return list(session.exec(select(Erasure).order_by(col(Erasure.id).desc()).limit(20)))
-
-
-routes = [
-    Route(HERE, privacy),
-    Route(f"{HERE}/periods", save_periods, methods=["POST"]),
-    Route(f"{HERE}/controller", save_controller, methods=["POST"]),
-    Route(f"{HERE}/papers", download),
-]

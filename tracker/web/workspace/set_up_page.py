@@ -6,7 +6,6 @@ from sqlmodel import select
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tracker import users
 from tracker.consent.preferences import operator_ceiling, policy_problems, preference, set_policy, set_preference
@@ -18,12 +17,13 @@ from tracker.runtime.context import House
 from tracker.runtime.keyring import new_code
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import Wrong, secret, text, zones
-from tracker.web.http.routes import has_people, public_action, public_page
+from tracker.web.http.routes import Routes, has_people
 from tracker.web.http.sessions import begin_visit
 from tracker.web.http.templating import house, redirect, render
 from tracker.web.http.throttle import attempt, succeeded
 from tracker.web.workspace.policy_labels import policy_options
 
+routes = Routes()
 FIELDS = ("code", "name", "email", "locale", "timezone", "policy", "reason")
 
 
@@ -37,7 +37,7 @@ def make_setup_code(house: House) -> str | None:
     return code
 
 
-@public_page
+@routes.public_page("/set-up")
 def form(request: Request) -> Response:
     if has_people(request):
         return redirect("/sign-in")
@@ -46,7 +46,7 @@ def form(request: Request) -> Response:
     return _page(request, values, {})
 
 
-@public_action
+@routes.public_action("/set-up")
 def set_up(request: Request, form: FormData) -> Response:
     here = house(request)
     if has_people(request):
@@ -106,9 +106,3 @@ def _first_person(here: House, values: dict[str, str], password: str) -> User | 
 def _plain(code: str) -> str:
     """As people type it: small letters, spaces and missing dashes do no harm."""
     return "".join(c for c in code.upper() if c.isalnum())
-
-
-routes = [
-    Route("/set-up", form),
-    Route("/set-up", set_up, methods=["POST"]),
-]
