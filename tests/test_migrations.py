@@ -13,7 +13,7 @@ from tracker.runtime.database import Database
 from tracker.runtime.revisions import _config
 
 MOMENT = datetime(2026, 11, 28, 12, 30, tzinfo=UTC)
-GONE = {"worker_beat", "alembic_version"}
+GONE = {"worker_beat", "sign_in_failure", "alembic_version"}
 
 
 def migrate_to(database: Database, revision: str) -> None:

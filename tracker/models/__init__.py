@@ -1,7 +1,8 @@
 """The rows, by subject. Importing this package registers every table."""
 
 import tracker.runtime.lease
-import tracker.runtime.processes  # noqa: F401  (their tables)
+import tracker.runtime.processes
+import tracker.runtime.throttle  # noqa: F401  (their tables)
 from tracker.models.activity import (
     DrainCursor,
     Event,
@@ -57,7 +58,6 @@ from tracker.models.people import (
     Preference,
     Recipient,
     Role,
-    SignInFailure,
     User,
     UserSession,
 )
@@ -113,7 +113,6 @@ __all__ = [
     "Role",
     "ScannerNetwork",
     "ScannerProof",
-    "SignInFailure",
     "Submission",
     "Template",
     "TrackedLink",

@@ -95,16 +95,6 @@ class ApiToken(SQLModel, table=True):
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class SignInFailure(SQLModel, table=True):
-    """A failed sign-in, kept for the minutes that the limit looks back. ``subject`` is a keyed digest of address or source."""
-
-    __tablename__ = "sign_in_failure"
-
-    id: int | None = Field(default=None, primary_key=True)
-    subject: str = Field(index=True, max_length=64)
-    at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
-
-
 class Preference(SQLModel, table=True):
     """One preference of the workspace, by name. The value is any JSON."""
 

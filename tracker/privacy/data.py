@@ -140,7 +140,7 @@ DATA: Mapping[str, Columns] = {
         plain="id public_id created_at",
     ),
     "user_session": _columns(staff="user_id token_digest created_at seen_at expires_at address_digest", plain="id"),
-    "sign_in_failure": _columns(staff="subject at", plain="id"),
+    "sign_in_failure": _columns(staff="subject at", plain="failures"),
     "api_token": _columns(staff="user_id name token_digest used_at", plain="id public_id created_at revoked_at"),
     "oauth_attempt": _columns(
         staff="user_id visit_digest subject", plain="state_digest provider verifier purpose expires_at"

@@ -16,13 +16,13 @@ from tracker.models import (
     IdempotencyKey,
     ScannerNetwork,
     ScannerProof,
-    SignInFailure,
     Submission,
     UserSession,
 )
 from tracker.runtime.context import House
 from tracker.runtime.database import now
 from tracker.runtime.processes import FORGOTTEN_AFTER, Process
+from tracker.runtime.throttle import SignInFailure
 
 FEED_KEPT = timedelta(days=1)
 IDEMPOTENCY_KEPT = timedelta(days=1)

@@ -25,7 +25,7 @@ MAX_MESSAGES_PER_HOUR = 1_000
 """Messages that one person may hand in by the gateway within an hour: far beyond one-to-one mail, short of a stolen token's use."""
 
 MAX_WRONG_TOKENS = 10
-"""Wrong sign-ins at the gateway, for one login from one address within a quarter of an hour. Ten times as many for all logins."""
+"""Wrong sign-ins at the gateway, for one login from one address, that go without a pause. Ten times as many for all logins."""
 
 MAX_LITERAL_BYTES = 16 * 1024 * 1024
 """Bytes that an IMAP server may announce in one piece; more is loaded in parts."""

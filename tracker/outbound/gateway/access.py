@@ -4,13 +4,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address, ip_network
 
 from sqlalchemy import ColumnElement, func, or_
-from sqlmodel import Session, col, delete, select, update
+from sqlmodel import Session, col, select, update
 
 from tracker.mail.addresses import lookup_or_none
-from tracker.models import ApiToken, Message, MessageState, SignInFailure, User
+from tracker.models import ApiToken, Message, MessageState, User
 from tracker.outbound.draft import SendError
 from tracker.outbound.gateway.resubmission import accepted_before, mark_of, note_accepted
 from tracker.outbound.gateway.submitted import accept_raw, confirmed_accounts
@@ -18,14 +17,15 @@ from tracker.runtime.context import House
 from tracker.runtime.database import now
 from tracker.runtime.keyring import token_digest
 from tracker.runtime.limits import MAX_MESSAGES_PER_HOUR, MAX_SUBMITTED_BYTES, MAX_WRONG_TOKENS
+from tracker.runtime.sentences import ActionError
+from tracker.runtime.throttle import count_try, network_of
 
 log = logging.getLogger(__name__)
 
-WINDOW = timedelta(minutes=15)
 USE_NOTED_EVERY = timedelta(minutes=1)
 NOT_YOURS = "550 5.7.1 This sender address is not one of yours that are confirmed; confirm it in the settings"
 SIGNED_OUT = "530 5.7.0 Authentication required: this token is not valid any more"
-TOO_MANY_WRONG = "454 4.7.0 Too many wrong tries; wait a quarter of an hour"
+TOO_MANY_WRONG = "454 4.7.0 Too many wrong tries; wait half a minute"
 TOO_MANY_MESSAGES = "451 4.7.1 Too many messages within one hour; try again later"
 _REPLIES = {
     "not_yours": NOT_YOURS,
@@ -88,26 +88,13 @@ def _token_of(house: House, login: str, token: str) -> ApiToken | None:
 
 
 def _count_wrong(house: House, login: str, source: str, limits: GatewayLimits) -> None:
-    """Counts by login and source together, and with ten times the room by source alone."""
-    place = _network(source)
-    subjects = ((f"gateway {login} from {place}", limits.wrong_tokens), (f"gateway {place}", 10 * limits.wrong_tokens))
-    with house.database.session_scope() as session:
-        session.exec(delete(SignInFailure).where(col(SignInFailure.at) < now() - WINDOW))
-        for subject, limit in subjects:
-            digest = house.ring.digest(subject)
-            count = select(func.count()).where(SignInFailure.subject == digest, SignInFailure.at > now() - WINDOW)
-            if session.exec(count).one() >= limit:
-                raise Refused(TOO_MANY_WRONG)
-            session.add(SignInFailure(subject=digest))
-
-
-def _network(source: str) -> str:
-    """A single address, or of IPv6 the network that one customer has (RFC 6177)."""
+    """Counts by login, however it is written, and source together, and with ten times the room by source alone."""
+    place, form = network_of(source), lookup_or_none(login) or "nobody"
+    free_tries = {f"gateway {form} from {place}": limits.wrong_tokens, f"gateway {place}": 10 * limits.wrong_tokens}
     try:
-        address = ip_address(source.partition("%")[0])
-    except ValueError:
-        return source
-    return str(ip_network(f"{address}/64", strict=False)) if address.version == 6 else str(address)
+        count_try(house, free_tries)
+    except ActionError:
+        raise Refused(TOO_MANY_WRONG) from None
 
 
 def _note_use(house: House, token: ApiToken) -> None:

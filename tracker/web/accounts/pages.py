@@ -114,7 +114,7 @@ def confirm(request: Request, user: User, form: FormData) -> Response:
     here, account = house(request), own_account(request, user)
     back = f"{HERE}/{account.public_id}?code=sent#confirm"
     try:
-        attempt(here, request, f"code of {account.public_id}")
+        attempt(here, f"code of {account.public_id}")
         with here.database.session_scope() as session:
             account = owned(session, Account, user, account.public_id)
             confirm_account(here, session, account, text(form, "code"))

@@ -3,23 +3,23 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
 from math import ceil
 from threading import Lock
 
-from sqlmodel import Session, col, delete, select
 from starlette.requests import Request
 
+from pixel.tokens import SELF_COOKIE
 from tracker.locale import N_
-from tracker.models import SignInFailure, User
+from tracker.mail.addresses import lookup_or_none
+from tracker.models import User
 from tracker.runtime.context import House
-from tracker.runtime.database import now
 from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.throttle import count_try, network_of, uncount_try
 
-WINDOW = timedelta(minutes=15)
-PER_TARGET = 5
-PER_SOURCE = 30
+FREE_TRIES = 5
+FREE_TRIES_OF_ACCOUNT = 20
+FREE_TRIES_OF_SOURCE = 30
+"""Wrong tries without a pause: of one account from one source, of one account, from one source."""
 
 
 class RateLimiter:
@@ -63,52 +63,41 @@ domain_look_ups = RateLimiter(20, 60, N_("Too many look-ups. Try again in %(seco
 """Each asks a dozen questions of DNS."""
 
 
-def attempt(house: House, request: Request, target: str) -> None:
-    """Counts an attempt on ``target``. It counts before it is known whether it succeeds, so that many at once are no way around.
+def attempt(house: House, what: str) -> None:
+    """Counts a try of a secret that the signed-in person of this request guards, such as their present password.
 
-    Raises :class:`ActionError` ``too_many``; such an attempt is not counted, so that waiting helps.
+    Raises :class:`ActionError` ``too_many`` while it has to pause.
     """
-    subjects = ((_target(house, target), PER_TARGET), (_source(house, request), PER_SOURCE))
-    with house.database.session_scope() as session:
-        session.exec(delete(SignInFailure).where(col(SignInFailure.at) < now() - WINDOW))
-        for subject, limit in subjects:
-            _check(session, subject, limit)
-        session.add_all(SignInFailure(subject=subject) for subject, _limit in subjects)
+    count_try(house, {what: FREE_TRIES})
 
 
-def succeeded(house: House, request: Request, target: str) -> None:
-    """Forgets the attempts on ``target``, and this one of the source."""
-    with house.database.session_scope() as session:
-        session.exec(delete(SignInFailure).where(col(SignInFailure.subject) == _target(house, target)))
-        mine = select(SignInFailure).where(SignInFailure.subject == _source(house, request))
-        newest = session.exec(mine.order_by(col(SignInFailure.id).desc())).first()
-        if newest is not None:
-            session.delete(newest)
+def succeeded(house: House, what: str) -> None:
+    """Forgets the tries of it."""
+    uncount_try(house, {what: FREE_TRIES}, forget=what)
 
 
-def _check(session: Session, subject: str, limit: int) -> None:
-    statement = select(SignInFailure.at).where(SignInFailure.subject == subject, SignInFailure.at > now() - WINDOW)
-    times = sorted(session.exec(statement))
-    if len(times) >= limit:
-        raise _too_many_attempts(times[-limit] + WINDOW)
+class SignInTry:
+    """One try to sign in, counted when this is made, before the password is looked at. Raises :class:`ActionError` ``too_many``.
 
+    It counts for the account that is looked up, whatever the spelling, together with where it comes from; with more room also for
+    each of the two. On a browser that signed in to this account before nothing of that counts, only what was tried there: strangers
+    cannot make its owner wait.
+    """
 
-def _too_many_attempts(until: datetime) -> ActionError:
-    seconds = max(1, ceil((until - now()).total_seconds()))
-    minutes = ceil(seconds / 60)
-    text = Sentence("Too many attempts. Try again in %(minutes)s minutes.", minutes=minutes)
-    if minutes == 1:
-        text = Sentence("Too many attempts. Try again in a minute.")
-    return ActionError("too_many", text, retry_after=seconds)
+    def __init__(self, house: House, request: Request, email: str, user: User | None) -> None:
+        self._house = house
+        if user is not None and house.tokens.read_self_mark(request.cookies.get(SELF_COOKIE, "")) == user.public_id:
+            self._own = f"sign-in to {user.email} from a browser of its owner"
+            self._free = {self._own: FREE_TRIES}
+        else:
+            account, source = lookup_or_none(email) or "nobody", network_of(request.client and request.client.host)
+            self._own = f"sign-in to {account} from {source}"
+            self._free = {
+                self._own: FREE_TRIES,
+                f"sign-in to {account}": FREE_TRIES_OF_ACCOUNT,
+                f"sign-in from {source}": FREE_TRIES_OF_SOURCE,
+            }
+        count_try(house, self._free)
 
-
-def _target(house: House, target: str) -> str:
-    return house.ring.digest(f"attempt on {target}")
-
-
-def _source(house: House, request: Request) -> str:
-    """A single address, or of IPv6 the network that one customer has (RFC 6177)."""
-    address = request.client.host if request.client else None
-    if address is not None and ip_address(address).version == 6:
-        address = str(ip_network(f"{address}/64", strict=False))
-    return house.ring.digest(f"attempt from {address}")
+    def succeeded(self) -> None:
+        uncount_try(self._house, self._free, forget=self._own)

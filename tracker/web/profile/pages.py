@@ -62,7 +62,7 @@ def change_password(request: Request, user: User, form: FormData) -> Response:
     """Needs the present password; ends every other session of this person."""
     here, target, wrong = house(request), f"password of {user.public_id}", Wrong()
     try:
-        attempt(here, request, target)
+        attempt(here, target)
     except ActionError as error:
         return _page(request, user, {"present": said(error)}, 429)
     try:
@@ -73,7 +73,7 @@ def change_password(request: Request, user: User, form: FormData) -> Response:
     except ActionError as error:
         wrong = wrong_of(error)
     if "present" not in wrong:
-        succeeded(here, request, target)
+        succeeded(here, target)
     if wrong:
         return _page(request, user, wrong, 422)
     return redirect(HERE, _("Your password is changed. You are signed out everywhere else."))

@@ -8,14 +8,13 @@ from tracker import users
 from tracker.locale import gettext as _
 from tracker.locale import said
 from tracker.models import User
-from tracker.runtime.context import House
 from tracker.runtime.keyring import password_fits
 from tracker.runtime.sentences import ActionError
-from tracker.web.http.forms import text
+from tracker.web.http.forms import secret, text
 from tracker.web.http.routes import Routes, has_people
 from tracker.web.http.sessions import begin_visit, end_visit
 from tracker.web.http.templating import house, local_path, redirect, render
-from tracker.web.http.throttle import attempt, succeeded
+from tracker.web.http.throttle import SignInTry
 
 routes = Routes()
 
@@ -36,19 +35,20 @@ def sign_in(request: Request, form: FormData) -> Response:
     """The same answer after the same time, whether the address is unknown, switched off, or the password wrong."""
     here, email, back = house(request), text(form, "email"), local_path(text(form, "next"))
     again = {"email": email, "next": back}
+    with here.database.reading() as session:
+        user = users.find_by_email(session, email)
     try:
-        attempt(here, request, email.lower())
+        this_try = SignInTry(here, request, email, user)
     except ActionError as error:
         response = render(request, "sign_in.html", {**again, "problem": said(error)}, 429)
         response.headers["Retry-After"] = str(error.retry_after)
         return response
-    user = _user_with(here, email, str(form.get("password", "")))
-    if user is None:
+    if not _fits(user, secret(form, "password")) or user is None:
         problem = _(
             "This address and password do not belong together. Check both; an administrator can set a new password."
         )
         return render(request, "sign_in.html", {**again, "problem": problem}, 422)
-    succeeded(here, request, email.lower())
+    this_try.succeeded()
     response = redirect(back)
     begin_visit(here, request, response, user)
     return response
@@ -61,8 +61,5 @@ def sign_out(request: Request, _form: FormData) -> Response:
     return response
 
 
-def _user_with(here: House, email: str, password: str) -> User | None:
-    with here.database.reading() as session:
-        user = users.find_by_email(session, email)
-    fits = password_fits(user.password_hash if user is not None and user.active else None, password[:1000])
-    return user if fits else None
+def _fits(user: User | None, password: str) -> bool:
+    return password_fits(user.password_hash if user is not None and user.active else None, password)

@@ -21,7 +21,6 @@ from tracker.web.http.forms import Wrong, secret, text, wrong_of
 from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import begin_visit
 from tracker.web.http.templating import house, redirect, render
-from tracker.web.http.throttle import attempt, succeeded
 
 routes = Routes()
 HERE = "/settings/people"
@@ -101,10 +100,6 @@ def new_password_form(request: Request) -> Response:
 @routes.public_action("/new-password")
 def new_password(request: Request, form: FormData) -> Response:
     here, code, wrong = house(request), text(form, "code", 4000).rpartition("#")[2], Wrong()
-    try:
-        attempt(here, request, "new password")
-    except ActionError as error:
-        return render(request, "new_password.html", {"wrong": {"code": said(error)}, "code": code}, 429)
     user = None
     try:
         with here.database.session_scope() as session:
@@ -112,8 +107,6 @@ def new_password(request: Request, form: FormData) -> Response:
             users.set_password(session, user, secret(form, "password"))
     except ActionError as error:
         wrong = wrong_of(error)
-    if user is not None:
-        succeeded(here, request, "new password")
     if wrong or user is None:
         return render(request, "new_password.html", {"wrong": wrong, "code": code}, 422)
     response = redirect("/", _("Welcome! Your password is set."))

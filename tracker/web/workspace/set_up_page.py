@@ -15,12 +15,10 @@ from tracker.locale import language, said
 from tracker.models import Preference, Role, User
 from tracker.runtime.context import House
 from tracker.runtime.keyring import new_code
-from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import Wrong, secret, text, zones
 from tracker.web.http.routes import Routes, has_people
 from tracker.web.http.sessions import begin_visit
 from tracker.web.http.templating import house, redirect, render
-from tracker.web.http.throttle import attempt, succeeded
 from tracker.web.workspace.policy_labels import policy_options
 
 routes = Routes()
@@ -52,18 +50,12 @@ def set_up(request: Request, form: FormData) -> Response:
     if has_people(request):
         return redirect("/sign-in")
     values = {name: text(form, name) for name in FIELDS}
-    try:
-        attempt(here, request, "set-up")
-    except ActionError as error:
-        return _page(request, values, {"code": said(error)}, 429)
     password = secret(form, "password")
     wrong = _wrong(values, password, operator_ceiling(house(request)))
     if not _code_fits(here, values["code"]):
         wrong["code"] = _(
             "This code is not right. It was printed where Inkling was started; a restart prints a new one."
         )
-    else:
-        succeeded(here, request, "set-up")
     user = None if wrong else _first_person(here, values, password)
     if user is None:
         return _page(request, values, wrong, 422)
