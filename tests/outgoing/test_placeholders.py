@@ -55,13 +55,63 @@ def test_a_value_that_looks_like_a_placeholder_is_not_filled_again() -> None:
         ("Petit, Anna", "Anna"),
         ("Dr. Anna Petit", "Anna"),
         ("Анна", "Анна"),
-        ("Dr.", "Dr."),
-        ("", ""),
-        ("Petit,", "Petit"),
+        ("Prof. Dr. Dr. h.c. Max Muster", "Max"),
+        ("Dr. med. Anna Petit", "Anna"),
+        ("Anna Petit, PhD", "Anna"),
+        ("John Smith, Jr.", "John"),
+        ("Smith, John, Jr.", "John"),
+        ("John Smith CPA", "John"),
+        ("Dipl.-Ing. Karl Braun", "Karl"),
+        ("Ing. Jan Novák, CSc.", "Jan"),
+        ("MUDr. Petr Novák", "Petr"),
+        ("prof. zw. dr hab. Jan Kowalski", "Jan"),
+        ("Sig.ra Maria Rossi", "Maria"),
+        ("Sr. Juan Pérez", "Juan"),
+        ("Mme Claire Dupont", "Claire"),
+        ("van der Berg, Jan", "Jan"),
+        ("Jean-Luc Picard", "Jean-Luc"),
+        ("O'Brien, Pat", "Pat"),
+        ("'Anna Petit'", "Anna"),
+        ("Anna Petit (ACME)", "Anna"),
+        ("Иванова Мария Петровна", "Мария"),
+        ("Мария Петровна Иванова", "Мария"),
+        *((name, "") for name in ("Dr.", "", "Petit,", "Smith, Jr.", "Petit, PhD", "Smith, Esq.", "Herr Müller")),
+        *((name, "") for name in ("Frau Dr. Schmidt", "M. Dupont", "г-н Петров", "A. Petit", "J. R. R. Tolkien")),
+        *((name, "") for name in ("anna@client.example", "<anna@client.example>", "info", "ACME GmbH", "Sales Team")),
+        *((name, "") for name in ("Mr. & Mrs. Smith", "Support via Zendesk", "Отдел продаж", "12 Anna")),
     ],
 )
 def test_first_names(name: str, first: str) -> None:
     assert first_name(name) == first
+
+
+def test_an_address_is_no_name() -> None:
+    assert names_of("anna@petit.example", "anna@petit.example", "")["name"] == ""
+
+
+QUOTES = {
+    "blockquote": '<blockquote type="cite"><div>Dear {{name}}</div></blockquote>',
+    "inside a quote": "<blockquote><blockquote>{{name}}</blockquote>{{name}}</blockquote>",
+    "gmail": '<div class="gmail_quote">On Monday {{name}}:<blockquote>{{name}}</blockquote></div>',
+    "outlook": '<div id="divRplyFwdMsg">From: x</div><div>{{name}}</div>',
+    "never closed": "<blockquote><p>{{name}}",
+    "plain box": "<div>&gt; Dear {{name}}</div><div>&gt;&gt; {{name}}</div>",
+    "in a link": '<blockquote><a href="https://x.example/{{name}}">x</a></blockquote>',
+}
+
+
+@pytest.mark.parametrize("quote", QUOTES.values(), ids=QUOTES)
+def test_what_is_quoted_is_not_filled(quote: str) -> None:
+    assert fill_html(f"<p>{{{{name}}}}</p>{quote}", ANNA).text == f"<p>Anna Petit</p>{quote}"
+
+
+def test_after_a_quotation_it_goes_on() -> None:
+    html = "<p>{{name}}</p><blockquote>{{name}}</blockquote><p>{{name}}</p>"
+    assert fill_html(html, ANNA).text == "<p>Anna Petit</p><blockquote>{{name}}</blockquote><p>Anna Petit</p>"
+
+
+def test_braces_that_no_template_put_there_are_words() -> None:
+    assert fill("{{name}} {{company}} {{x}}", ANNA, {"name"}) == Filled("Anna Petit {{company}} {{x}}", unknown=("x",))
 
 
 def test_used_names_each_once_in_order() -> None:

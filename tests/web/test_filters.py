@@ -1,5 +1,6 @@
 """The filter: address bar and back, and what each value lets pass."""
 
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from starlette.datastructures import QueryParams
 
-from tests.web.mail_world import ANNA, LUC, OFFER, Seen, To, Written, make_account, write
+from tests.web.mail_world import ANNA, LUC, OFFER, Seen, To, Written, agree, make_account, write
 from tracker.models import Message, MessageState, User
 from tracker.runtime.context import House
+from tracker.runtime.database import now
 from tracker.runtime.paging import Cursor, in_order, read_page
 from tracker.runtime.sentences import ActionError
 from tracker.web.messages.filter import STATES, Filter
@@ -104,6 +106,8 @@ def found(house: House, alice: User) -> Callable[..., list[str]]:
     return subjects
 
 
+REFUSED = To("gone@x.example", opens=False, clicks=False, rule="granted", status="rejected")
+WAITING = To("grey@x.example", opens=False, clicks=False, rule="granted", status="deferred")
 ONE_OF_EACH = (
     Written("opened", (ANNA,), (Seen("open", "human", 60),)),
     Written("clicked", (ANNA,), (Seen("open", "mail_proxy", 60), Seen("click", "human", 70, link=0)), links=OFFER),
@@ -118,21 +122,26 @@ ONE_OF_EACH = (
     Written("bounced", (ANNA,), (Seen("bounce", "human", 5),)),
     Written("draft", (), state=MessageState.DRAFT),
     Written("queued", (ANNA,), state=MessageState.QUEUED),
-    Written("failed", (ANNA,), state=MessageState.FAILED),
+    Written("failed", (REFUSED,), state=MessageState.FAILED),
+    Written("refused for one", (ANNA, REFUSED)),
+    Written("waits for one", (ANNA, WAITING), state=MessageState.QUEUED, columns={"sent_at": now()}),
+    Written("refused for one, waits for another", (REFUSED, WAITING), state=MessageState.QUEUED),
 )
 WANTED = {
     "opened": {"opened", "clicked", "apple and opened"},
     "clicked": {"clicked"},
-    "not_opened": {"nothing yet", "machines", "answered", "bounced"},
+    "not_opened": {"nothing yet", "machines", "answered", "bounced", "refused for one", "waits for one"},
     "machine_only": {"machines", "apple"},
     "unmeasurable": {"apple", "text only"},
-    "untracked": {"untracked", "text only"},
+    "untracked": {"untracked", "text only", "failed", "refused for one, waits for another"},
     "replied": {"answered"},
-    "bounced": {"bounced"},
+    "bounced": {"bounced", "refused for one", "refused for one, waits for another"},
     "draft": {"draft"},
-    "queued": {"queued"},
+    "queued": {"queued", "waits for one", "refused for one, waits for another"},
     "failed": {"failed"},
-    "draft,queued": {"draft", "queued"},
+    "draft,queued": {"draft", "queued", "waits for one", "refused for one, waits for another"},
+    "sent,bounced": {"bounced", "refused for one"},
+    "sent,opened": {"opened", "clicked", "apple and opened"},
     "opened,clicked": {"clicked"},
     "opened,not_opened": set(),
 }
@@ -161,6 +170,40 @@ def test_one_sees_ones_own_mail_only(house: House, alice: User, bob: User, found
     assert found(user=bob) == ["of Bob"]
     assert found(user=bob, recipient=ANNA.address) == ["of Bob"]
     assert found(user=bob, q="Alice") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Quandt",
+        "zacharias",
+        "ZACHARIAS quandt",
+        "Müller",
+        unicodedata.normalize("NFD", "Müller"),
+        "müller",
+        "bücher",
+        "jörg@bücher.example",
+        "JÖRG@BÜCHER.example",
+        "@bücher.example",
+        unicodedata.normalize("NFD", "jörg@bücher.example"),
+        "xn--bcher-kva",
+        "пример.рф",
+        "ПРИМЕР.РФ",
+        "größe",
+        unicodedata.normalize("NFD", "größe"),
+        "Größe",
+        "façade",
+    ],
+)
+def test_somebody_is_found_by_a_known_name_and_every_spelling(
+    house: House, alice: User, found: Callable[..., list[str]], words: str
+) -> None:
+    agree(house, "jörg@bücher.example", name="Zacharias Quandt-Müller")
+    agree(house, "info@пример.рф")
+    to = (To("jörg@xn--bcher-kva.example"), To("info@пример.рф"))
+    subject = "Größe und " + unicodedata.normalize("NFD", "façade")
+    write(house, alice, Written(subject, to), Written("nothing of it", (ANNA,), snippet=""))
+    assert found(q=words) == [subject]
 
 
 def test_account_recipient_and_words(house: House, alice: User, found: Callable[..., list[str]]) -> None:

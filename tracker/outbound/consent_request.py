@@ -20,6 +20,7 @@ from tracker.mail.addresses import Mailbox
 from tracker.mail.mime.build import NewMessage, build_message
 from tracker.models import Account, Delivery, Message, MessageBody, Recipient, User
 from tracker.outbound.draft import Draft, SendError
+from tracker.outbound.draft_form import written_mailboxes
 from tracker.outbound.send import accept
 from tracker.recipients import find_or_make
 from tracker.runtime.context import House
@@ -56,7 +57,7 @@ def _ask_one(session: Session, house: House, user: User, one: Mailbox, language:
     if recipient.never_track or not wanted:
         return Asked(one.address, problem=_why_not(recipient, [states[purpose] for purpose in MEASURED]))
     shown = notice(session, house, language)
-    draft = _question(session, house, user, Mailbox(one.address, one.name or recipient.name), language, account_id)
+    draft = _question(session, house, user, one, language, account_id)
     try:
         with session.begin_nested():
             message = accept(session, house, user, draft)
@@ -131,7 +132,7 @@ def send_own_link(session: Session, house: House, recipient: Recipient, language
             ),
             controller(session, house).name,
         ]
-        draft = _draft(Mailbox(delivery.address, delivery.name), _("Your page"), lines, message.account_id)
+        draft = _draft(Mailbox(delivery.address), _("Your page"), lines, message.account_id)
     try:
         with session.begin_nested():
             made = accept(session, house, user, draft)
@@ -194,7 +195,7 @@ def personal_copy(session: Session, house: House, message: Message, body: Messag
     return build_message(
         NewMessage(
             sender=Mailbox(message.from_address, message.from_name),
-            to=(Mailbox(delivery.address, delivery.name),),
+            to=tuple(written_mailboxes(body, "to", [delivery.address])),
             subject=message.subject,
             message_id=message.message_id,
             date=message.send_at or now(),

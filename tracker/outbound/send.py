@@ -3,7 +3,6 @@
 Nothing is sent before this has committed, and nothing sent can be without a row.
 """
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,6 +30,7 @@ from tracker.models import (
 from tracker.models.ownership import owned_rows
 from tracker.notifications.notify import announce
 from tracker.outbound.draft import Draft, OutgoingFile, SendError, check
+from tracker.outbound.draft_form import ROLES, form_before_sending, form_text, read_form
 from tracker.outbound.gateway.submitted_text import files
 from tracker.outbound.message_links import find_links, snippet_of, unmarked, without_ours
 from tracker.outbound.policy import Planned, check_wishes, plan_policy
@@ -90,11 +90,12 @@ def take_in(
         account=account,
         untouched=untouched or (None if links is not None else "rewriting_failed"),
     )
+    form = form_before_sending(user, draft, message, session.get(MessageBody, message.id) if message.id else None)
     _fill(message, user, account, draft, planned)
     session.add(message)
     session.flush()
     assert message.id is not None
-    session.merge(MessageBody(message_id=message.id, html=draft.html, text=draft.text, raw=raw))
+    session.merge(MessageBody(message_id=message.id, html=draft.html, text=draft.text, raw=raw, recipients=form))
     _keep_attachments(session, message, draft)
     _add_deliveries(session, message, planned)
     _add_links(session, message, links or ())
@@ -172,11 +173,15 @@ def _fill(message: Message, user: User, account: Account, draft: Draft, planned:
     message.thread = draft.references[0] if draft.references else draft.in_reply_to or message.message_id
     message.follow_up_at = leaves_at + timedelta(days=draft.follow_up_days) if draft.follow_up_days else None
     message.send_at = message.listed_at = leaves_at
-    message.names = ", ".join(p.mailbox.name or p.mailbox.address for p in planned)[:300]
+    message.names = ", ".join(map(_known_as, planned))[:300]
     message.has_attachments = any(not file.cid for file in draft.attachments)
     message.opens_tracked = sum(p.opens.on for p in planned)
     message.clicks_tracked = sum(p.clicks.on for p in planned)
     message.sent_copy = _sent_copy(account)
+
+
+def _known_as(planned: Planned) -> str:
+    return planned.mailbox.name or (planned.recipient.name if planned.recipient else "") or planned.mailbox.address
 
 
 def _leaves_at(user: User, draft: Draft, moment: datetime) -> datetime:
@@ -273,12 +278,13 @@ def _is_under_way(session: Session, deliveries: Sequence[Delivery]) -> bool:
 
 def _back_to_draft(session: Session, message: Message, deliveries: Sequence[Delivery]) -> None:
     body = session.get_one(MessageBody, message.id)
-    typed = {
-        role: ", ".join(str(Mailbox(d.address, d.name)) for d in deliveries if d.role == role)
-        for role in ("to", "cc", "bcc")
-    }
+    form = read_form(body) or {role: ", ".join(d.address for d in deliveries if d.role == role) for role in ROLES}
     _keep_submitted_files(session, message, body)
-    body.recipients, body.raw = json.dumps(typed, ensure_ascii=False), None
+    if html := form.pop("html", ""):
+        body.html, body.text = html, None
+    message.subject = form.pop("subject", "") or message.subject
+    message.snippet = snippet_of(body.html, body.text)
+    body.recipients, body.raw = form_text(form), None
     session.exec(delete(TrackedLink).where(col(TrackedLink.message_id) == message.id))
     session.exec(delete(Delivery).where(col(Delivery.message_id) == message.id))
     message.state, message.listed_at, message.send_at = MessageState.DRAFT, now(), None

@@ -81,7 +81,7 @@ class Document:
 
     `marks` take out every `data-no-track` of our own part. `last_place` and `first_place` are offsets for a pixel, None
     where none is safe: the end of our own part, before quoted history; and its beginning, behind what only the preview of
-    a mailbox shows.
+    a mailbox shows. `quotes` are the elements that hold an older message, from where to where.
     """
 
     html: str
@@ -91,6 +91,7 @@ class Document:
     base: str = ""
     first_place: int | None = None
     last_place: int | None = None
+    quotes: list[tuple[int, int]] = field(default_factory=list)
 
     def new_href(self, link: Link, url: str) -> Edit:
         """The link leads to `url`; to nowhere with an empty one."""

@@ -72,6 +72,7 @@ class _Scan:
         self._link: Link | None = None  # whose text we are in
         self._inside = ""  # the tag of a link, with or without href, that was not closed
         self._quote: _Region | None = None
+        self._quote_start = 0
         self._hidden: _Region | None = None
         self._documents: set[str] = set()
         self._text_seen = False
@@ -171,7 +172,7 @@ class _Scan:
             self._set_last_place(start)
             first = not self._documents or (tag == "body" and tag not in self._documents)
             if self._quote is None and not first:
-                self._quote = _Region(tag)
+                self._quote, self._quote_start = _Region(tag), start
         self._documents.add(tag)
 
     def _begin_quote(self, token: Token, tag: str) -> None:
@@ -181,6 +182,7 @@ class _Scan:
         elif tag == "blockquote" or quoted.begins_within(values):
             self._quote = _Region(tag)
         if self._quote is not None:
+            self._quote_start = token.col
             self._set_last_place(token.col)
 
     def _set_last_place(self, offset: int) -> None:
@@ -236,6 +238,8 @@ class _Scan:
             self._set_last_place(token.col)
         if self._quote is not None:
             self._quote = self._quote.open_after(tag)
+            if self._quote is None:
+                self.document.quotes.append((self._quote_start, _end_of(token)))
         if self._hidden is not None:
             self._hidden = self._hidden.open_after(tag)
 
@@ -273,6 +277,8 @@ class _Scan:
 
     def _finish(self) -> None:
         document, end = self.document, len(self.html)
+        if self._quote is not None:
+            document.quotes.append((self._quote_start, end))
         if self._link is not None:  # nobody closed it: it stays open, and no pixel is put behind it
             self._link.text_end = end
         if (document.last_place is None or document.first_place is None) and self._ends_in_text():

@@ -1,13 +1,13 @@
 """Drafts: what stands in the compose form, kept in the row and turned into a message to send. Nothing typed is ever lost."""
 
-import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import make_msgid
-from typing import Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, select
 from starlette.datastructures import FormData, UploadFile
 
@@ -15,15 +15,17 @@ from tracker.locale import gettext as _
 from tracker.mail.addresses import AddressError, Mailbox, parse_list
 from tracker.models import Account, Attachment, Letter, Message, MessageBody, Template, User
 from tracker.models.ownership import find_owned, owned_rows
+from tracker.models.people import public_id
 from tracker.outbound.draft import Draft, OutgoingFile, SendError, check_attachment_sizes
+from tracker.outbound.draft_form import ROLES, form_text, read_form
 from tracker.outbound.message_links import snippet_of
 from tracker.outbound.placeholders import NAMES
 from tracker.outbound.rich_text import formatted, plain, without_scripts
 from tracker.outbound.templates import find_usable
 from tracker.runtime.database import now
 
-ROLES = ("to", "cc", "bcc")
 MOST_REFERENCES = 20
+_FORM_KEY = re.compile(r"[A-Za-z0-9_-]{11}")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Typed:
     """Public id of the message that this one answers; ``letter:`` and that of a letter when it answers one."""
     template: str = ""
     """Public id of the template that it began with."""
+    placeholders: frozenset[str] = field(default_factory=frozenset)
+    """Names that templates put into the text, and into the subject as ``subject:`` and the name; all other braces are words."""
     fill: Mapping[str, str] = field(default_factory=dict)
     """What was typed for placeholders that have no value of their own."""
 
@@ -72,6 +76,7 @@ class Typed:
             follow_up_days=_number(_text(form, "follow_up_days")),
             reply=_text(form, "reply"),
             template=_text(form, "template"),
+            placeholders=frozenset(_text(form, "placeholders").split()),
             fill={name: value for name in NAMES if (value := _text(form, f"fill_{name}")[:200])},
         )
 
@@ -79,7 +84,7 @@ class Typed:
 def read_draft(session: Session, message: Message, zone: str) -> Typed:
     """The form as it was left."""
     body = session.get(MessageBody, message.id) or MessageBody(message_id=message.id or 0)
-    kept = _kept(body.recipients)
+    kept = read_form(body)
     account = session.get(Account, message.account_id) if message.account_id else None
     html = body.html or formatted(body.text or "")
     return Typed(
@@ -97,15 +102,43 @@ def read_draft(session: Session, message: Message, zone: str) -> Typed:
         follow_up_days=int(kept.get("follow_up_days", 0)),
         reply=str(kept.get("reply", "")),
         template=_template_of(session, message),
+        placeholders=frozenset(str(name) for name in kept.get("placeholders", ())),
         fill=dict(kept.get("fill") or {}),
     )
 
 
-def save_draft(session: Session, user: User, typed: Typed, message: Message | None = None) -> Message:
-    """Writes the form into its row, or into a new one."""
+def made_by(session: Session, user: User, key: str) -> Message | None:
+    """The message that a form with this key has made; None when there is none yet."""
+    return find_owned(session, Message, user, key) if _FORM_KEY.fullmatch(key) else None
+
+
+def new_or_made_by(session: Session, user: User, key: str) -> Message:
+    """The message of the form with this key, a new row for the first one: of two that post it at once the second finds it."""
+    if (found := made_by(session, user, key)) is not None:
+        return found
+    try:
+        with session.begin_nested():
+            message = Message(user_id=user.id or 0, message_id="")
+            message.public_id = key if _FORM_KEY.fullmatch(key) else message.public_id
+            session.add(message)
+        return message
+    except IntegrityError:
+        return made_by(session, user, key) or new_or_made_by(session, user, public_id())
+
+
+def says_the_same(session: Session, typed: Typed, message: Message) -> bool:
+    """Whether the form is the one that was sent as this message: then it is the same form once more."""
+    body = session.get(MessageBody, message.id)
+    form = read_form(body)
+    html, subject = form.pop("html", None) or (body.html if body else ""), form.pop("subject", "") or message.subject
+    return (form_text(form), html, subject) == (_keep(typed), typed.html, typed.subject)
+
+
+def save_draft(session: Session, user: User, typed: Typed, message: Message) -> Message:
+    """Writes the form into its row."""
     account = account_of(session, user, typed.account)
-    domain = account.address.rpartition("@")[2] if account else "localhost"
-    message = message or Message(user_id=user.id or 0, message_id=make_msgid(domain=domain))
+    if not message.message_id:
+        message.message_id = make_msgid(domain=account.address.rpartition("@")[2] if account else "localhost")
     message.account_id = account.id if account else None
     message.subject, message.snippet = typed.subject[:500], snippet_of(typed.html, None)[:300]
     message.names = ", ".join(one.name or one.address for role in ROLES for one in readable(getattr(typed, role)))[:300]
@@ -203,10 +236,13 @@ def files_of_draft(session: Session, message: Message) -> Sequence[Attachment]:
 def attach(session: Session, message: Message, uploads: Sequence[UploadFile]) -> None:
     """Keeps files in the draft. Raises :class:`SendError` when they are too large together; then none is kept."""
     kept = files_of_draft(session, message)
+    there = {(file.filename, file.content) for file in kept}
     check_attachment_sizes([*(f.size for f in kept), *(u.size or 0 for u in uploads)])
     assert message.id is not None
     for upload in uploads:
         content = upload.file.read()
+        if (_file_name(upload.filename or ""), content) in there:
+            continue  # the same form once more
         session.add(
             Attachment(
                 message_id=message.id,
@@ -281,23 +317,15 @@ def _file_name(name: str) -> str:
 
 
 def _keep(typed: Typed) -> str:
-    kept = {role: getattr(typed, role) for role in ROLES}
     more = {
         "send_at": typed.send_at,
         "follow_up_days": typed.follow_up_days,
         "reply": typed.reply,
         "leave": sorted(typed.leave),
+        "placeholders": sorted(typed.placeholders),
         "fill": dict(typed.fill),
     }
-    return json.dumps({**kept, **{name: value for name, value in more.items() if value}}, ensure_ascii=False)
-
-
-def _kept(text: str) -> dict[str, Any]:
-    try:
-        kept = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return kept if isinstance(kept, dict) else {}
+    return form_text({**{role: getattr(typed, role) for role in ROLES}, **more})
 
 
 def _text(form: FormData, name: str) -> str:

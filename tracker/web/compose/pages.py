@@ -16,6 +16,7 @@ from tracker.locale import babel_locale, said, zone
 from tracker.locale import gettext as _
 from tracker.models import Attachment, Letter, Message, MessageState, User
 from tracker.models.ownership import find_owned, owned
+from tracker.models.people import public_id
 from tracker.outbound.draft import SendError
 from tracker.outbound.message_links import without_ours
 from tracker.outbound.send import accept
@@ -23,7 +24,19 @@ from tracker.outbound.templates import find_usable, usable
 from tracker.runtime.context import House
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_ATTACHMENT_BYTES
-from tracker.web.compose.drafts import Typed, attach, detach, discard, files_of_draft, read_draft, save_draft, to_send
+from tracker.web.compose.drafts import (
+    Typed,
+    attach,
+    detach,
+    discard,
+    files_of_draft,
+    made_by,
+    new_or_made_by,
+    read_draft,
+    save_draft,
+    says_the_same,
+    to_send,
+)
 from tracker.web.compose.pictures import (
     address_of,
     as_sent,
@@ -94,9 +107,17 @@ def compose_act(request: Request, user: User, form: FormData) -> Response:
     typed = _typed(house(request), form)
     do = str(form.get("do", "save"))
     with house(request).database.session_scope() as session:
-        found = _own_draft(session, user, request.path_params["draft"]) if "draft" in request.path_params else None
-        if found is not None and found.state != MessageState.DRAFT:
-            return _already_sent(request, found)
+        if "draft" in request.path_params:
+            found = _own_draft(session, user, request.path_params["draft"])
+        elif do == "discard":
+            return _discard(session, made_by(session, user, str(form.get("key", ""))))
+        else:
+            found = new_or_made_by(session, user, str(form.get("key", "")))
+        session.refresh(found, with_for_update=True)
+        if found.state != MessageState.DRAFT:
+            if "draft" in request.path_params or says_the_same(session, typed, found):
+                return _already_sent(request, found)
+            found = new_or_made_by(session, user, public_id())  # another message, written in a page gone back to
         if do == "discard":
             return _discard(session, found)
         typed = _from_template(session, user, typed, do)
@@ -223,7 +244,7 @@ def _sent(user: User, typed: Typed, message: Message) -> Response:
 
 
 def _discard(session: Session, message: Message | None) -> Response:
-    if message is not None:
+    if message is not None and message.state == MessageState.DRAFT:
         discard(session, message)
     return redirect("/mail", _("The draft is gone."))
 
@@ -266,6 +287,7 @@ def _form(
         "templates": usable(session, user),
         "signatures": {one.public_id: signature_inner(signature_of(user, one)) for one in accounts},
         "draft": message,
+        "form_key": public_id(),
         "errors": errors or {},
         "accounts": accounts,
         "files": _attached(session, message) if message else (),

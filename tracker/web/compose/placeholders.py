@@ -9,7 +9,16 @@ from tracker.locale import gettext as _
 from tracker.mail.addresses import Mailbox, lookup_form
 from tracker.models import Recipient, User
 from tracker.outbound.draft import SendError
-from tracker.outbound.placeholders import NAMES, OF_THE_RECIPIENT, fill, fill_html, names_of, own_names_of, used
+from tracker.outbound.placeholders import (
+    NAMES,
+    OF_THE_RECIPIENT,
+    fill,
+    fill_html,
+    names_of,
+    own_names_of,
+    used,
+    used_in_html,
+)
 from tracker.outbound.rich_text import plain
 from tracker.runtime.sentences import Sentence
 from tracker.web.compose.drafts import Typed, account_of, readable
@@ -37,23 +46,26 @@ class Merged:
 
 
 def merge(session: Session, user: User, typed: Typed) -> Merged:
-    """Fills subject and text. Nothing in it is a placeholder: the very same form."""
-    names = used(typed.subject, typed.html)
-    if not names:
+    """Fills in subject and text what templates put there. Where they put nothing: the very same form."""
+    in_text = {name for name in typed.placeholders if ":" not in name}
+    in_subject = {name.removeprefix("subject:") for name in typed.placeholders if ":" in name}
+    present = used_in_html(typed.html)
+    names = in_text & set(present) | in_subject & set(used(typed.subject))
+    if not names and not (typed.placeholders and present):
         return Merged(typed)
     people = readable(typed.to)
-    of_one = OF_THE_RECIPIENT & set(names)
+    of_one = OF_THE_RECIPIENT & names
     if of_one and len(people) > 1:
         return Merged(typed, crowd=len(people))
     values = _values(session, user, typed, people[0] if people else None)
-    subject, text = fill(typed.subject, values), fill_html(typed.html, values)
+    subject, text = fill(typed.subject, values, in_subject), fill_html(typed.html, values, in_text)
     missing = dict.fromkeys((*subject.missing, *text.missing))
     # What was typed stays in its field while it is needed.
     asked = [name for name in NAMES if name in missing or (name in typed.fill and name in names)]
     return Merged(
         replace(typed, subject=subject.text, html=text.text, text=plain(text.text)),
         tuple(Hole(name, label_of(name), typed.fill.get(name, "")) for name in asked) if people else (),
-        tuple(dict.fromkeys((*subject.unknown, *text.unknown))) if typed.template else (),
+        text.unknown,
         who=(people[0].name or people[0].address) if people else "",
     )
 

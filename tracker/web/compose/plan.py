@@ -11,6 +11,7 @@ from tracker.locale import gettext as _
 from tracker.mail.recipient_mx import unknown, want
 from tracker.models import User
 from tracker.outbound.draft import Draft, SendError
+from tracker.outbound.draft_form import ROLES
 from tracker.outbound.message_links import find_links
 from tracker.outbound.policy import Planned, check_wishes
 from tracker.outbound.rewriter.rewriting import FoundLink
@@ -19,7 +20,7 @@ from tracker.outbound.send import plan
 from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.context import House
 from tracker.runtime.limits import GMAIL_CLIPS_AT
-from tracker.web.compose.drafts import ROLES, Typed, account_of, readable
+from tracker.web.compose.drafts import Typed, account_of, readable
 from tracker.web.compose.placeholders import Merged, merge
 from tracker.web.messages.activity_labels import link_reason, rule_words
 from tracker.web.messages.reliability_labels import trust_words

@@ -17,6 +17,8 @@ from tracker.mail.safe_html import clean, with_own_pictures, without_remote_imag
 from tracker.models import Account, Delivery, Letter, LetterBody, Message, MessageBody, Template, User
 from tracker.models import Mailbox as IncomingMailbox
 from tracker.models.ownership import owned_rows
+from tracker.outbound.draft_form import written_mailboxes
+from tracker.outbound.placeholders import used, used_in_html
 from tracker.outbound.rich_text import formatted, plain
 from tracker.web.compose.drafts import Typed, account_of
 from tracker.web.messages.sent_parts import pictures_of
@@ -37,8 +39,17 @@ def under_ceiling(ceiling: Ceiling, typed: Typed) -> Typed:
 def with_template(typed: Typed, template: Template) -> Typed:
     """The template's words above what is there; its subject where there is none yet."""
     html = template.html + typed.html
-    subject = typed.subject or template.subject
-    return replace(typed, subject=subject, html=html, text=plain(html), template=template.public_id)
+    names = {*typed.placeholders, *used_in_html(template.html)}
+    if not typed.subject:
+        names |= {f"subject:{name}" for name in used(template.subject)}
+    return replace(
+        typed,
+        subject=typed.subject or template.subject,
+        html=html,
+        text=plain(html),
+        template=template.public_id,
+        placeholders=frozenset(names),
+    )
 
 
 def as_template(typed: Typed, user: User) -> Template:
@@ -67,8 +78,8 @@ def answer_to(session: Session, user: User, original: Message) -> Typed:
     html = "<div><br></div>" + signature + _quoted(original, body)
     return Typed(
         account=account.public_id if account else "",
-        to=_addresses(deliveries, "to"),
-        cc=_addresses(deliveries, "cc"),
+        to=_addresses(body, deliveries, "to"),
+        cc=_addresses(body, deliveries, "cc"),
         subject=reply_subject(original.subject),
         html=html,
         text=plain(html),
@@ -143,5 +154,5 @@ def _quote(when: datetime, who: str, written: str) -> str:
     return f'<div><br></div><div>{entities.escape(head)}</div><blockquote type="cite">{written}</blockquote>'
 
 
-def _addresses(deliveries: Sequence[Delivery], role: str) -> str:
-    return ", ".join(str(Mailbox(d.address, d.name)) for d in deliveries if d.role == role)
+def _addresses(body: MessageBody | None, deliveries: Sequence[Delivery], role: str) -> str:
+    return ", ".join(map(str, written_mailboxes(body, role, [d.address for d in deliveries if d.role == role])))

@@ -14,8 +14,8 @@ from sqlmodel import col
 from tracker.locale import N_
 from tracker.locale import gettext as _
 from tracker.mail.addresses import AddressError, lookup_form
-from tracker.models import Account, Delivery, Event, Message, MessageState, Recipient, User
-from tracker.runtime.word_search import has_word
+from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, Recipient, User
+from tracker.runtime.word_search import has_word, split_words
 from tracker.web.http import list_filter
 from tracker.web.http.list_filter import ListFilter, listed
 
@@ -102,8 +102,8 @@ class Filter(ListFilter):
     def conditions(self, user: User) -> list[ColumnElement[bool]]:
         conditions = [col(Message.user_id) == user.id]
         conditions += [_FACTS[state] for state in self.state if state not in LIFE]
-        if stages := [state for state in self.state if state in LIFE]:
-            conditions.append(col(Message.state).in_(stages))
+        if stages := [_STAGES[state] for state in self.state if state in LIFE]:
+            conditions.append(or_(*stages))
         if self.tracked:
             conditions.append(_TRACKED if self.tracked == "true" else ~_TRACKED)
         if self.account:
@@ -113,10 +113,20 @@ class Filter(ListFilter):
         if self.thread:
             conditions.append(col(Message.thread) == self.thread)
         conditions += self.period(Message.listed_at, user)
-        return conditions + [_has_word(word) for word in self.q.split()]
+        return conditions + [_has_word(word) for word in split_words(self.q)]
 
 
-_SENT = col(Message.state) == MessageState.SENT
+SENT = or_(
+    col(Message.state) == MessageState.SENT,
+    and_(col(Message.state) == MessageState.QUEUED, col(Message.sent_at).is_not(None)),
+)
+"""Left, be it that some of its recipients still wait for their copy."""
+_STAGES: Mapping[str, ColumnElement[bool]] = {state: col(Message.state) == state for state in LIFE} | {"sent": SENT}
+_REFUSED = and_(
+    col(Message.state).in_([MessageState.SENT, MessageState.QUEUED]),
+    exists().where(col(Delivery.message_id) == col(Message.id), col(Delivery.status) == DeliveryStatus.REJECTED),
+)
+"""Refused for some of its recipients; refused for all of them, it has failed."""
 _LEFT_DRAFTS = col(Message.state).not_in([MessageState.DRAFT, MessageState.CANCELLED])
 _TRACKED = or_(col(Message.opens_tracked) > 0, col(Message.clicks_tracked) > 0)
 _UNKNOWABLE = and_(
@@ -140,11 +150,11 @@ _FACTS: Mapping[str, ColumnElement[bool]] = {
     "tracked": and_(_LEFT_DRAFTS, _TRACKED),
     "untracked": and_(_LEFT_DRAFTS, ~_TRACKED),
     "opened": col(Message.opens) > 0,
-    "not_opened": and_(_SENT, MEASURABLE, col(Message.opens) == 0),
+    "not_opened": and_(SENT, MEASURABLE, col(Message.opens) == 0),
     "clicked": col(Message.clicks) > 0,
     "replied": col(Message.replies) > 0,
-    "no_reply": and_(_SENT, col(Message.replies) == 0),
-    "bounced": col(Message.bounces) > 0,
+    "no_reply": and_(SENT, col(Message.replies) == 0),
+    "bounced": or_(col(Message.bounces) > 0, _REFUSED),
     "machine_only": and_(col(Message.machine) > 0, col(Message.opens) == 0, col(Message.clicks) == 0),
     "unmeasurable": _UNKNOWABLE,
 }
@@ -172,6 +182,6 @@ def _to_recipient(recipient: str) -> ColumnElement[bool]:
 
 def _has_word(word: str) -> ColumnElement[bool]:
     """The word stands in the subject, the snippet, a recipient's name or address."""
-    people = select(col(Recipient.id)).where(has_word(word, (), [Recipient.lookup]))
+    people = select(col(Recipient.id)).where(has_word(word, [Recipient.name], [Recipient.lookup]))
     sent_to = select(col(Delivery.message_id)).where(col(Delivery.recipient_id).in_(people))
     return or_(has_word(word, (Message.subject, Message.snippet, Message.names)), col(Message.id).in_(sent_to))

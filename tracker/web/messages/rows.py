@@ -1,6 +1,6 @@
 """The mail list as values: one page of messages with what their two icons say, and the figures above it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from tracker.models.ownership import owned_rows
 from tracker.runtime.database import now
 from tracker.runtime.paging import PAGE, Cursor, read_page
 from tracker.web.messages.activity_labels import machine_words, rule_words
-from tracker.web.messages.filter import MEASURABLE, Filter
+from tracker.web.messages.filter import MEASURABLE, SENT, Filter
 
 FIGURE_DAYS = 30
 _NEVER_LEFT = (MessageState.DRAFT, MessageState.CANCELLED, MessageState.FAILED)
@@ -38,7 +38,8 @@ class Row:
     message: Message
     account: str
     state: str
-    """draft, scheduled, queued, deferred, failed, cancelled; empty once it is sent."""
+    """draft, scheduled, queued, deferred, partly_sent (the rest waits), partly_failed (refused for some), failed, cancelled; empty
+    once it is sent."""
     eye: Mark
     link: Mark
     auto_replies: int
@@ -77,6 +78,8 @@ class _Beside:
     rules: Mapping[tuple[int, str], Sequence[str]]
     """Why nothing is measured, by message and purpose."""
     deferred: frozenset[int]
+    refused: frozenset[int]
+    """Refused for some of its recipients, or for all."""
 
 
 def read_listing(
@@ -96,7 +99,7 @@ def read_figures(session: Session, user: User, chosen: Filter) -> Figures:
         account=chosen.account, recipient=chosen.recipient, since=chosen.since, until=chosen.until, q=chosen.q
     )
     counted = select(*_FIGURES).select_from(Message)
-    query = scope.apply(counted, user).where(col(Message.state) == MessageState.SENT)
+    query = scope.apply(counted, user).where(SENT)
     days = None if chosen.since or chosen.until else FIGURE_DAYS
     if days:
         query = query.where(col(Message.listed_at) >= now() - timedelta(days=days))
@@ -106,7 +109,7 @@ def read_figures(session: Session, user: User, chosen: Filter) -> Figures:
 
 def figures_by_template(session: Session, user: User) -> dict[int, Figures]:
     """What this person's messages that began with a template achieved, of all time."""
-    sent = (col(Message.user_id) == user.id) & (col(Message.state) == MessageState.SENT)
+    sent = (col(Message.user_id) == user.id) & SENT
     query = select(col(Message.template_id), *_FIGURES).where(sent, col(Message.template_id).is_not(None))
     rows = session.execute(query.group_by(col(Message.template_id))).all()
     found: dict[int, Figures] = {}
@@ -181,14 +184,15 @@ _FIGURES: tuple[ColumnElement[int], ...] = (
 
 def _beside(session: Session, user: User, messages: Sequence[Message]) -> _Beside:
     if not messages:
-        return _Beside({}, {}, {}, {}, frozenset())
+        return _Beside({}, {}, {}, {}, frozenset(), frozenset())
     accounts = select(col(Account.id), col(Account.address)).where(col(Account.user_id) == user.id)
     return _Beside(
         accounts={id_: address for id_, address in session.execute(accounts) if id_ is not None},
         auto_replies=_auto_replies(session, messages),
         machines=_machines(session, [m.id for m in messages if m.machine]),
         rules=_rules(session, [m.id for m in messages if not m.opens_tracked or not m.clicks_tracked]),
-        deferred=_deferred(session, [m.id for m in messages if m.state == MessageState.QUEUED]),
+        deferred=_with_copy(session, messages, (MessageState.QUEUED,), DeliveryStatus.DEFERRED),
+        refused=_with_copy(session, messages, (MessageState.QUEUED, MessageState.SENT), DeliveryStatus.REJECTED),
     )
 
 
@@ -240,10 +244,23 @@ def _rules(session: Session, ids: Sequence[int | None]) -> dict[tuple[int, str],
     return found
 
 
-def _deferred(session: Session, ids: Sequence[int | None]) -> frozenset[int]:
-    waits = col(Delivery.status) == DeliveryStatus.DEFERRED
-    query = select(col(Delivery.message_id)).where(col(Delivery.message_id).in_(ids), waits)
+def _with_copy(
+    session: Session, messages: Sequence[Message], states: Collection[str], status: DeliveryStatus
+) -> frozenset[int]:
+    """Those of these messages, in one of these states, that have a copy in this status."""
+    ids = [message.id for message in messages if message.state in states]
+    query = select(col(Delivery.message_id)).where(col(Delivery.message_id).in_(ids), col(Delivery.status) == status)
     return frozenset(session.scalars(query)) if ids else frozenset()
+
+
+def _state(message: Message, beside: _Beside) -> str:
+    if message.id in beside.refused:
+        return "partly_failed"
+    if message.state == MessageState.QUEUED and message.sent_at is not None:
+        return "partly_sent"
+    if message.id in beside.deferred:
+        return "deferred"
+    return "" if message.state == MessageState.SENT else message.state
 
 
 def _row(message: Message, beside: _Beside) -> Row:
@@ -251,11 +268,7 @@ def _row(message: Message, beside: _Beside) -> Row:
     return Row(
         message=message,
         account=beside.accounts.get(message.account_id or 0, ""),
-        state="deferred"
-        if message.id in beside.deferred
-        else ""
-        if message.state == MessageState.SENT
-        else message.state,
+        state=_state(message, beside),
         eye=eye_of(message, beside.machines.get((message.id, "open"), ()), beside.rules.get((message.id, "opens"), ())),
         link=link_of(
             message, beside.machines.get((message.id, "click"), ()), beside.rules.get((message.id, "clicks"), ())
