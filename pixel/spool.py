@@ -1,7 +1,7 @@
 """The spool: the edge's own append-only file of hits, one SQLite table in WAL mode with one writer.
 
 Hits that arrive together share one commit: while the writing thread waits for the disk, the event loop collects the
-next batch. A hit is answered when its batch is on disk, or after `PATIENCE`, whichever comes first.
+next batch. A hit is answered when its batch is on disk, or after `ANSWER_SECONDS`, whichever comes first.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from pixel.spool_file import (
 )
 
 __all__ = [
-    "PATIENCE",
+    "ANSWER_SECONDS",
     "WAKE_FOLDER",
     "Spool",
     "SpoolError",
@@ -44,7 +44,7 @@ __all__ = [
     "socket_address",
 ]
 
-PATIENCE = 0.1
+ANSWER_SECONDS = 0.1
 """Seconds after which a hit is answered without being on disk."""
 
 _RETRY_AFTER = 0.25
@@ -114,7 +114,7 @@ class Spool:
     # the event loop's side
 
     async def append(self, hit: Hit) -> bool:
-        """True when the hit is on disk; False when that could not be had within `PATIENCE` and the loss is counted."""
+        """True when the hit is on disk; False when that could not be had within `ANSWER_SECONDS` and the loss is counted."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self._handing_over, self._writing = loop, None, False
@@ -125,7 +125,7 @@ class Spool:
         answer: asyncio.Future[bool] = loop.create_future()
         batch.entries.append((hit, answer))
         if batch.overdue is None:
-            batch.overdue = loop.call_later(PATIENCE, self._give_answers, batch)
+            batch.overdue = loop.call_later(ANSWER_SECONDS, self._give_answers, batch)
         if not self._writing and self._handing_over is None:
             # not at once: whoever is ready in this turn of the loop joins the batch
             self._handing_over = loop.call_soon(self._hand_over)
@@ -145,7 +145,7 @@ class Spool:
         if len(batch.entries) > _MAX_BATCH:
             self._open.entries = batch.entries[_MAX_BATCH:]
             del batch.entries[_MAX_BATCH:]
-            self._open.overdue = self._in(PATIENCE, self._give_answers, self._open)
+            self._open.overdue = self._in(ANSWER_SECONDS, self._give_answers, self._open)
         self._writing = True
         self._jobs.put(lambda: self._write(batch))
 
@@ -207,7 +207,7 @@ class Spool:
         """Confirms every hit up to `n`; they are deleted in slices between the commits of new ones."""
         self._jobs.put(lambda: self._prune(n))
 
-    def writable(self, patience: float = PATIENCE) -> bool:
+    def writable(self, timeout: float = ANSWER_SECONDS) -> bool:
         """True when a commit can be had now: the last one succeeded, or a fresh try does within `patience` seconds."""
         if self._closed or not self._thread.is_alive():
             return False
@@ -215,7 +215,7 @@ class Spool:
             return True
         tried = threading.Event()
         self._jobs.put(lambda: self._try(tried))
-        return tried.wait(patience) and not self._failing
+        return tried.wait(timeout) and not self._failing
 
     def close(self) -> None:
         """Writes what still waits, gives up the file. Later appends are lost and counted."""

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from pixel.hits import Hit
 
-_LOCK_PATIENCE_MS = 50
+_LOCK_TIMEOUT_MS = 50
 _MAX_ROWS = 64
 _FORMAT = 1
 WAKE_FOLDER = "wake"
@@ -141,7 +141,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=_MAX_ROWS + 16)
-    connection.execute(f"PRAGMA busy_timeout = {_LOCK_PATIENCE_MS}")
+    connection.execute(f"PRAGMA busy_timeout = {_LOCK_TIMEOUT_MS}")
     return connection
 
 

@@ -1,11 +1,11 @@
-"""Fixtures that start the real servers of `tests/servers.py`, each only when a test asks for it."""
+"""Fixtures that start the real servers of `tests/servers/__init__.py`, each only when a test asks for it."""
 
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.houses import house, people  # noqa: F401  (fixtures)
+from tests.fixtures.contexts import context, people  # noqa: F401  (fixtures)
 from tests.servers import AuthorisationServer, Authority, Dovecot, Pages, Postgresql, SmtpSink
 from tests.servers import authorisation_server as start_authorisation_server
 from tests.servers import ca as make_ca
@@ -30,7 +30,7 @@ def smtp_sink() -> Iterator[SmtpSink]:
 
 @pytest.fixture
 def authorisation() -> Iterator[AuthorisationServer]:
-    """A fresh authorisation server; its `settings()` make a house trust it as Google or Microsoft."""
+    """A fresh authorisation server; its `settings()` make a context trust it as Google or Microsoft."""
     with start_authorisation_server() as server:
         yield server
 

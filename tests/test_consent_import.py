@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.test_recipients import make
 from tracker.consent.audit import broken_chains
 from tracker.consent.bulk_import import RowResult, UnreadableFile, import_consents
@@ -12,23 +12,23 @@ from tracker.consent.ledger import consent_of, ledger
 from tracker.consent.preferences import change_rule
 from tracker.consent.rules import Purpose, State
 from tracker.models import ConsentEntry
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 HEADING = "address,name,purpose,state,at,note,reference,source_url"
 
 
-def take(house: House, *rows: str, heading: str = HEADING, accepted: str = "E") -> list[RowResult]:
-    with house.database.session_scope() as session:
+def take(context: AppContext, *rows: str, heading: str = HEADING, accepted: str = "E") -> list[RowResult]:
+    with context.database.session_scope() as session:
         change_rule(session, "accepted_grades", accepted)
-    results = list(import_consents(house, "\n".join((heading, *rows)).encode(), by="user:1"))
-    with house.database.reading() as session:
+    results = list(import_consents(context, "\n".join((heading, *rows)).encode(), by="user:1"))
+    with context.database.reading() as session:
         assert list(broken_chains(session)) == []
     return results
 
 
-def entries(house: House, address: str) -> list[ConsentEntry]:
-    person = make(house, address)
-    with house.database.reading() as session:
+def entries(context: AppContext, address: str) -> list[ConsentEntry]:
+    person = make(context, address)
+    with context.database.reading() as session:
         return list(ledger(session, person))
 
 
@@ -36,10 +36,10 @@ def refused(results: list[RowResult]) -> dict[int, str]:
     return {row.line: row.field for row in results if row.problem}
 
 
-def test_every_row_has_its_answer(house: House) -> None:
+def test_every_row_has_its_answer(context: AppContext) -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
     results = take(
-        house,
+        context,
         "anna@client.example,Anna Berg,both,granted,2026-03-31,,form 12,https://shop.example/f?mail=anna",
         "luc@client.example,,opens,refused,,,,",
         f"eve@client.example,,opens,granted,{tomorrow},,form 12,",
@@ -66,52 +66,52 @@ def test_every_row_has_its_answer(house: House) -> None:
         13: "",
     }
     assert [row.recorded for row in results if not row.problem] == [2, 1, 1]
-    first = entries(house, "anna@client.example")[0]
+    first = entries(context, "anna@client.example")[0]
     assert (first.state, first.grade, first.channel, first.reference) == ("granted", "E", "import", "form 12")
     assert (first.at, first.source_url) == (datetime(2026, 3, 31, tzinfo=UTC), "https://shop.example/f")
     assert first.actor.startswith("import:")
     assert first.evidence == {"by": "user:1", "line": 2}
-    assert entries(house, "eve@client.example") == []
+    assert entries(context, "eve@client.example") == []
 
 
-def test_what_is_not_accepted_is_refused_and_a_no_is_not(house: House) -> None:
+def test_what_is_not_accepted_is_refused_and_a_no_is_not(context: AppContext) -> None:
     results = take(
-        house,
+        context,
         "anna@client.example,,both,granted,2026-03-31,,form 12,",
         "luc@client.example,,both,refused,2026-03-31,,,",
         accepted="C",
     )
     assert refused(results) == {2: "channel"}
     assert "accepted is A–C" in str(results[0].problem)
-    assert len(entries(house, "luc@client.example")) == 2
+    assert len(entries(context, "luc@client.example")) == 2
 
 
-def test_a_no_is_not_overwritten(house: House, people: People) -> None:
+def test_a_no_is_not_overwritten(context: AppContext, people: People) -> None:
     people.consent("anna@client.example", State.REFUSED)
     people.grant("luc@client.example")
     people.consent("luc@client.example", State.WITHDRAWN)
     results = take(
-        house,
+        context,
         "anna@client.example,,both,granted,2026-03-31,,form 12,",
         f"luc@client.example,,both,granted,{datetime.now(UTC).isoformat()},,form 12,",
     )
     assert refused(results) == {2: "at", 3: "channel"}
-    with house.database.reading() as session:
-        ids = [make(house, f"{name}@client.example").id or 0 for name in ("anna", "luc")]
+    with context.database.reading() as session:
+        ids = [make(context, f"{name}@client.example").id or 0 for name in ("anna", "luc")]
         states = consent_of(session, ids)
     assert [states[id_][Purpose.OPENS] for id_ in ids] == [State.REFUSED, State.WITHDRAWN]
 
 
-def test_a_withdrawal_from_elsewhere_is_not_lost(house: House) -> None:
-    results = take(house, "anna@client.example,,both,withdrawn,2026-03-31,,,")
+def test_a_withdrawal_from_elsewhere_is_not_lost(context: AppContext) -> None:
+    results = take(context, "anna@client.example,,both,withdrawn,2026-03-31,,,")
     assert refused(results) == {}
-    assert {entry.state for entry in entries(house, "anna@client.example")} == {"refused"}
+    assert {entry.state for entry in entries(context, "anna@client.example")} == {"refused"}
 
 
-def test_the_same_file_again_adds_nothing(house: House) -> None:
+def test_the_same_file_again_adds_nothing(context: AppContext) -> None:
     rows = ("anna@client.example,,both,granted,2026-03-31,,form 12,", "luc@client.example,,opens,refused,,,,")
-    assert [row.recorded for row in take(house, *rows)] == [2, 1]
-    assert [(row.recorded, row.problem) for row in take(house, *rows)] == [(0, ""), (0, "")]
+    assert [row.recorded for row in take(context, *rows)] == [2, 1]
+    assert [(row.recorded, row.problem) for row in take(context, *rows)] == [(0, ""), (0, "")]
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,13 @@ def test_the_same_file_again_adds_nothing(house: House) -> None:
         (b"\xff\xffaddress", "not UTF-8"),
     ],
 )
-def test_a_file_that_is_none(house: House, content: bytes, says: str) -> None:
+def test_a_file_that_is_none(context: AppContext, content: bytes, says: str) -> None:
     with pytest.raises(UnreadableFile, match=says):
-        list(import_consents(house, content, by="user:1"))
+        list(import_consents(context, content, by="user:1"))
 
 
-def test_the_files_that_offices_write(house: House) -> None:
+def test_the_files_that_offices_write(context: AppContext) -> None:
     text = 'Address;Purpose;State;Note\r\nмария@пример.рф;clicks;refused;"«нет; спасибо»"\r\n'
     for content in (text.encode("utf-8-sig"), text.encode("utf-16")):
-        assert [row.problem for row in import_consents(house, content, by="user:1")] == [""]
-    assert [entry.note for entry in entries(house, "мария@пример.рф")] == ["«нет; спасибо»"]
+        assert [row.problem for row in import_consents(context, content, by="user:1")] == [""]
+    assert [entry.note for entry in entries(context, "мария@пример.рф")] == ["«нет; спасибо»"]

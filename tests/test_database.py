@@ -17,11 +17,11 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 from sqlmodel import Session, SQLModel, select
 
-from tests.houses import ENGINES, People
+from tests.fixtures.contexts import ENGINES, People
 from tests.servers import SmtpSink
 from tracker.consent.preferences import DEFAULTS, preference, set_preference
 from tracker.models import Account, FeedItem, Preference, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import Database, NewerDatabase, UtcDateTime, now
 from tracker.runtime.settings import read_settings
 
@@ -115,72 +115,72 @@ def test_processes_that_migrate_at_once(environ: dict[str, str]) -> None:
         assert differences(connection) == []
 
 
-def test_a_database_of_a_newer_version_is_left_alone(house: House) -> None:
-    assert not house.database.is_newer()
-    with house.database.session_scope() as session:
+def test_a_database_of_a_newer_version_is_left_alone(context: AppContext) -> None:
+    assert not context.database.is_newer()
+    with context.database.session_scope() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    assert house.database.is_newer()
-    assert not house.database.is_current()
+    assert context.database.is_newer()
+    assert not context.database.is_current()
     with pytest.raises(NewerDatabase, match="newer version of Inkling"):
-        house.database.migrate()
-    assert house.database.revision()[0] == "9999"
+        context.database.migrate()
+    assert context.database.revision()[0] == "9999"
 
 
-def test_a_table_made_anew_keeps_what_refers_to_it(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_a_table_made_anew_keeps_what_refers_to_it(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     """SQLite changes a table by copying it and dropping the old one, which must not cascade."""
     people.account(people.user(), smtp_sink)
-    with house.database.migrating() as connection:
+    with context.database.migrating() as connection:
         operations = Operations(MigrationContext.configure(connection))
         with operations.batch_alter_table(
-            "user_account", recreate="always" if house.database.is_sqlite else "auto"
+            "user_account", recreate="always" if context.database.is_sqlite else "auto"
         ) as table:
             table.alter_column("name", nullable=True)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert len(session.exec(select(Account)).all()) == 1
-    assert _cascades(house), "foreign keys are on again"
+    assert _cascades(context), "foreign keys are on again"
 
 
-def _cascades(house: House) -> bool:
-    with house.database.session_scope() as session:
+def _cascades(context: AppContext) -> bool:
+    with context.database.session_scope() as session:
         session.delete(session.exec(select(User)).one())
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         return session.exec(select(Account)).all() == []
 
 
-def test_a_migration_that_fails_leaves_everything_as_it_was(house: House) -> None:
+def test_a_migration_that_fails_leaves_everything_as_it_was(context: AppContext) -> None:
     def fail() -> None:
-        with house.database.migrating() as connection:
+        with context.database.migrating() as connection:
             connection.execute(text("CREATE TABLE half_done (id INTEGER)"))
             raise LookupError
 
     with pytest.raises(LookupError):
         fail()
-    with house.database.engine.connect() as connection:
+    with context.database.engine.connect() as connection:
         assert "half_done" not in inspect(connection).get_table_names()
 
 
 # times
 
 
-def test_times_come_back_as_they_went_in(house: House) -> None:
+def test_times_come_back_as_they_went_in(context: AppContext) -> None:
     tokyo = datetime(2026, 3, 29, 3, 30, 0, 123456, tzinfo=timezone(timedelta(hours=9)))
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.add(Preference(name="moment", value=None, changed_at=tokyo))
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         read = session.get_one(Preference, "moment").changed_at
         assert (read, read.utcoffset()) == (tokyo, timedelta(0))
         assert session.exec(select(Preference).where(Preference.changed_at == tokyo)).all()
         assert not session.exec(select(Preference).where(Preference.changed_at > tokyo)).all()
 
 
-def test_a_time_without_a_zone_is_refused(house: House) -> None:
+def test_a_time_without_a_zone_is_refused(context: AppContext) -> None:
     naive = datetime(2026, 3, 29, 3, 30)  # noqa: DTZ001
     with (
         pytest.raises(StatementError, match="a naive time cannot be stored"),
-        house.database.session_scope() as session,
+        context.database.session_scope() as session,
     ):
         session.add(Preference(name="moment", value=None, changed_at=naive))
-    with pytest.raises(StatementError, match="a naive time cannot be stored"), house.database.reading() as session:
+    with pytest.raises(StatementError, match="a naive time cannot be stored"), context.database.reading() as session:
         session.exec(select(Preference).where(Preference.changed_at > naive)).all()
 
 
@@ -197,16 +197,16 @@ def test_every_time_in_the_models_has_its_zone() -> None:
 # scopes
 
 
-def test_a_scope_commits_whole_or_not_at_all(house: House) -> None:
+def test_a_scope_commits_whole_or_not_at_all(context: AppContext) -> None:
     def fail() -> None:
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             set_preference(session, "recipient_limit", 4)
             session.flush()
             raise LookupError
 
     with pytest.raises(LookupError):
         fail()
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert preference(session, "recipient_limit") == DEFAULTS["recipient_limit"]
 
 
@@ -219,18 +219,18 @@ def test_a_scope_commits_whole_or_not_at_all(house: House) -> None:
     ],
     ids=["statement", "flush", "commit"],
 )
-def test_reading_never_writes(house: House, write: Callable[[Session], object]) -> None:
-    with pytest.raises(DBAPIError, match=r"(?i)read-?only"), house.database.reading() as session:
+def test_reading_never_writes(context: AppContext, write: Callable[[Session], object]) -> None:
+    with pytest.raises(DBAPIError, match=r"(?i)read-?only"), context.database.reading() as session:
         write(session)
-    with house.database.session_scope() as session:  # on the same connection of the pool
+    with context.database.session_scope() as session:  # on the same connection of the pool
         set_preference(session, "footer", False)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert [row.name for row in session.exec(select(Preference))] == ["footer"]
 
 
-def test_writers_wait_for_each_other(house: House) -> None:
+def test_writers_wait_for_each_other(context: AppContext) -> None:
     """Each reads before it writes: were the lock taken only at the write, SQLite would refuse it ("database is locked")."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         user = User(email="alice@seller.example", name="Alice")
         session.add(user)
     start, raised = threading.Barrier(4), []
@@ -239,7 +239,7 @@ def test_writers_wait_for_each_other(house: House) -> None:
         start.wait()
         try:
             for _ in range(15):
-                with house.database.session_scope() as session:
+                with context.database.session_scope() as session:
                     assert session.get_one(User, user.id).active
                     session.add(FeedItem(user_id=user.id or 0, kind="message", subject="a"))
         except Exception as error:
@@ -251,32 +251,32 @@ def test_writers_wait_for_each_other(house: House) -> None:
     for thread in threads:
         thread.join()
     assert raised == []
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert len(session.exec(select(FeedItem)).all()) == 60
 
 
-def test_a_writer_whose_turn_never_comes_is_told_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_whose_turn_never_comes_is_told_so(context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """In SQLAlchemy's terms, by which tasks know that the same may be tried again; the connection is as good as before."""
-    if not house.database.is_sqlite:
+    if not context.database.is_sqlite:
         pytest.skip("PostgreSQL's writers wait for rows, not for the file")
     monkeypatch.setattr("tracker.runtime.database.BUSY_SECONDS", 0.05)
-    with house.database.session_scope() as first:
+    with context.database.session_scope() as first:
         set_preference(first, "footer", False)
         first.flush()
-        with pytest.raises(OperationalError), house.database.session_scope() as second:
+        with pytest.raises(OperationalError), context.database.session_scope() as second:
             set_preference(second, "footer", True)
-    with house.database.session_scope() as third:
+    with context.database.session_scope() as third:
         assert preference(third, "footer") is False
         set_preference(third, "footer", True)
 
 
-def test_a_reader_does_not_wait_for_a_writer(house: House) -> None:
-    with house.database.session_scope() as writer:
+def test_a_reader_does_not_wait_for_a_writer(context: AppContext) -> None:
+    with context.database.session_scope() as writer:
         set_preference(writer, "footer", False)
         writer.flush()
-        with house.database.reading() as reader:
+        with context.database.reading() as reader:
             assert preference(reader, "footer") is True, "what is not committed is not seen"
-    with house.database.reading() as reader:
+    with context.database.reading() as reader:
         assert preference(reader, "footer") is False
 
 

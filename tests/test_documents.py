@@ -12,13 +12,13 @@ from jinja2 import Environment, FileSystemLoader, nodes
 
 from pixel.limits import Budgets
 from tests.commands.test_command_line import COMMANDS
-from tests.servers_ground import unavailable
+from tests.servers.processes import unavailable
 from tracker.consent.rules import GRADES, RULES
 from tracker.engagement.verdict import ALERT_CONFIDENCE, Klass
 from tracker.engagement.windows import Windows
 from tracker.models import Category
 from tracker.privacy.periods import DEFAULTS
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.settings import NAMES, read_settings
 from tracker.web.api import create_api
 
@@ -115,7 +115,7 @@ def test_the_documents_speak_of_targets_that_are() -> None:
 
 
 def api_calls() -> list[str]:
-    paths = create_api(cast(House, None)).openapi()["paths"]
+    paths = create_api(cast(AppContext, None)).openapi()["paths"]
     return [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
 
 

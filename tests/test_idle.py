@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, event
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.inbound.listening.world import IDLING
 from tests.inbound.mail_world import checked, fresh_address, mailbox_on
 from tests.servers import SmtpSink, wait_until
-from tests.servers_nasty import nasty_imap
-from tracker.runtime.context import House
+from tests.servers.nasty import nasty_imap
+from tracker.runtime.context import AppContext
 from tracker.web.notifications.feed import Hub, Listener
 from tracker.worker import Worker
 
@@ -34,22 +34,22 @@ class Transactions:
 
 
 @contextmanager
-def counted(house: House) -> Iterator[Transactions]:
+def counted(context: AppContext) -> Iterator[Transactions]:
     transactions = Transactions()
-    event.listen(house.database.engine, "begin", transactions.note)
+    event.listen(context.database.engine, "begin", transactions.note)
     try:
         yield transactions
     finally:
-        event.remove(house.database.engine, "begin", transactions.note)
+        event.remove(context.database.engine, "begin", transactions.note)
 
 
 @contextmanager
-def open_page(house: House, user_id: int) -> Iterator[None]:
+def open_page(context: AppContext, user_id: int) -> Iterator[None]:
     """Somebody's page listens to the feed."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    hub, listener = Hub(house), Listener(user_id)
+    hub, listener = Hub(context), Listener(user_id)
     asyncio.run_coroutine_threadsafe(hub.join(listener), loop).result(10)
     try:
         yield
@@ -65,27 +65,29 @@ def open_page(house: House, user_id: int) -> Iterator[None]:
         loop.close()
 
 
-def is_quiet(house: House, seconds: float = 2.0) -> bool:
-    with counted(house) as transactions:
+def is_quiet(context: AppContext, seconds: float = 2.0) -> bool:
+    with counted(context) as transactions:
         time.sleep(seconds)
     return transactions.writing == 0
 
 
-def test_an_idle_worker_writes_nothing_but_its_heartbeat(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_an_idle_worker_writes_nothing_but_its_heartbeat(
+    context: AppContext, people: People, smtp_sink: SmtpSink
+) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     with nasty_imap(capabilities=IDLING) as server:
-        posts = [mailbox_on(house, alice, server, fresh_address()) for _ in range(3)]
+        posts = [mailbox_on(context, alice, server, fresh_address()) for _ in range(3)]
         for post in posts:
             assert checked(post) == "active"
             post.sync()
-        worker = Worker(house)
+        worker = Worker(context)
         worker.start()
         try:
-            with open_page(house, alice.id or 0):
+            with open_page(context, alice.id or 0):
                 wait_until(lambda: len(server.idling) == 3, 30)
-                wait_until(lambda: is_quiet(house), 60)
-                with counted(house) as transactions:
+                wait_until(lambda: is_quiet(context), 60)
+                with counted(context) as transactions:
                     time.sleep(SECONDS)
         finally:
             worker.stop()

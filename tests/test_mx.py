@@ -7,15 +7,15 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, select, update
 
-from tests.houses import People
-from tests.leases import hold, holder
+from tests.fixtures.contexts import People
+from tests.fixtures.leases import hold, holder
 from tests.servers import SmtpSink, wait_until
-from tests.servers_dns import NameServer, name_server
+from tests.servers.dns import NameServer, name_server
 from tracker.mail import recipient_mx as mx
 from tracker.mail.exchangers import KNOWN
 from tracker.models import Delivery, DomainProfile
 from tracker.outbound.queue import send_due
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 
@@ -26,28 +26,28 @@ def dns() -> Iterator[NameServer]:
 
 
 @pytest.fixture
-def asking(house: House, dns: NameServer) -> House:
+def asking(context: AppContext, dns: NameServer) -> AppContext:
     dns.asked.clear()
-    return replace(house, name_server=dns.address)
+    return replace(context, name_server=dns.address)
 
 
-def profile(house: House, domain: str) -> DomainProfile:
-    with house.database.reading() as session:
+def profile(context: AppContext, domain: str) -> DomainProfile:
+    with context.database.reading() as session:
         return session.get_one(DomainProfile, domain)
 
 
-def want(house: House, *addresses: str) -> None:
-    with house.database.session_scope() as session:
+def want(context: AppContext, *addresses: str) -> None:
+    with context.database.session_scope() as session:
         mx.want(session, addresses)
 
 
-def look_up_all(house: House) -> None:
-    while mx.look_up_due(house):
+def look_up_all(context: AppContext) -> None:
+    while mx.look_up_due(context):
         pass
 
 
-def send_all(house: House) -> None:
-    while send_due(house):
+def send_all(context: AppContext) -> None:
+    while send_due(context):
         pass
 
 
@@ -69,7 +69,9 @@ def send_all(house: House) -> None:
         (("10 mail.client.com.",), None),
     ],
 )
-def test_families_from_records(asking: House, dns: NameServer, records: tuple[str, ...], family: str | None) -> None:
+def test_families_from_records(
+    asking: AppContext, dns: NameServer, records: tuple[str, ...], family: str | None
+) -> None:
     dns.mx["client.com"] = records
     answer = mx.look_up(asking, "client.com")
     assert (answer.mx_family, answer.problem) == (family, "")
@@ -77,7 +79,7 @@ def test_families_from_records(asking: House, dns: NameServer, records: tuple[st
 
 
 def test_the_preferred_exchanger_decides_and_an_unknown_one_does_not_hide_the_next(
-    asking: House, dns: NameServer
+    asking: AppContext, dns: NameServer
 ) -> None:
     dns.mx["client.com"] = ("20 client-com.mail.protection.outlook.com.", "10 mx.pphosted.com.")
     assert mx.look_up(asking, "client.com") == mx.Answer("proofpoint", "mx.pphosted.com")
@@ -85,7 +87,7 @@ def test_the_preferred_exchanger_decides_and_an_unknown_one_does_not_hide_the_ne
     assert mx.look_up(asking, "client.com") == mx.Answer("microsoft", "relay.client.com")
 
 
-def test_what_has_no_exchanger(asking: House, dns: NameServer) -> None:
+def test_what_has_no_exchanger(asking: AppContext, dns: NameServer) -> None:
     dns.mx |= {"null.com": ("0 .",), "bare.com": ()}
     assert mx.look_up(asking, "null.com") == mx.Answer(problem="no_mail")
     assert mx.look_up(asking, "bare.com") == mx.Answer(problem="no_mx")
@@ -93,7 +95,7 @@ def test_what_has_no_exchanger(asking: House, dns: NameServer) -> None:
 
 
 def test_a_server_without_an_answer_is_asked_again_later_and_what_was_known_stays(
-    asking: House, dns: NameServer, monkeypatch: pytest.MonkeyPatch
+    asking: AppContext, dns: NameServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mx, "ANSWER_SECONDS", 0.05)
     monkeypatch.setattr(mx, "ALL_SECONDS", 0.1)
@@ -115,7 +117,7 @@ def test_a_server_without_an_answer_is_asked_again_later_and_what_was_known_stay
     dns.silent, dns.failing = set(), set()
 
 
-def test_an_answer_is_believed_for_a_week_and_so_is_that_there_is_none(asking: House, dns: NameServer) -> None:
+def test_an_answer_is_believed_for_a_week_and_so_is_that_there_is_none(asking: AppContext, dns: NameServer) -> None:
     dns.mx["client.com"] = ("10 mx.mimecast.com.",)
     for _ in range(3):
         want(asking, "anna@Client.com", "luc@client.com", "x@nobody.com")
@@ -134,13 +136,13 @@ def test_an_answer_is_believed_for_a_week_and_so_is_that_there_is_none(asking: H
     assert len(dns.asked) == 4
 
 
-def test_names_that_never_exist_are_never_asked_for(house: House) -> None:
+def test_names_that_never_exist_are_never_asked_for(context: AppContext) -> None:
     for domain in ("client.example", "printer.local", "a.onion", "box.localhost", "x.test", "y.invalid"):
-        assert mx.look_up(house, domain) == mx.Answer(problem="special")
+        assert mx.look_up(context, domain) == mx.Answer(problem="special")
 
 
 def test_a_copy_carries_the_family_when_it_leaves(
-    asking: House, dns: NameServer, people: People, smtp_sink: SmtpSink
+    asking: AppContext, dns: NameServer, people: People, smtp_sink: SmtpSink
 ) -> None:
     dns.mx |= {"first.com": ("10 mx.pphosted.com.",), "later.com": ("10 eu-smtp-inbound-1.mimecast.com.",)}
     alice = people.user()
@@ -160,12 +162,12 @@ def test_a_copy_carries_the_family_when_it_leaves(
     assert families(asking)["x@client.example"] is None
 
 
-def families(house: House) -> dict[str, str | None]:
-    with house.database.reading() as session:
+def families(context: AppContext) -> dict[str, str | None]:
+    with context.database.reading() as session:
         return dict(session.exec(select(Delivery.address, Delivery.mx_family)).all())
 
 
-def test_only_one_worker_asks(asking: House, dns: NameServer) -> None:
+def test_only_one_worker_asks(asking: AppContext, dns: NameServer) -> None:
     want(asking, "anna@client.com")
     hold(asking, "mx", "client.com", seconds=1)
     assert mx.look_up_due(asking) == 0
@@ -173,12 +175,12 @@ def test_only_one_worker_asks(asking: House, dns: NameServer) -> None:
     assert holder(asking, "mx", "client.com") is None
 
 
-def test_wanting_the_same_twice_at_once_is_no_mistake(house: House) -> None:
-    with house.database.session_scope() as session:
+def test_wanting_the_same_twice_at_once_is_no_mistake(context: AppContext) -> None:
+    with context.database.session_scope() as session:
         mx.want(session, ["anna@client.com"])
         session.flush()
         mx._add(session, "client.com")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert len(session.exec(select(DomainProfile).where(col(DomainProfile.domain) == "client.com")).all()) == 1
 
 

@@ -6,14 +6,14 @@ from email import message_from_bytes
 import pytest
 from sqlmodel import select
 
-from tests.dying import Moment, die_in, expire_leases
-from tests.houses import People
+from tests.fixtures.contexts import People
+from tests.fixtures.killed_process import Moment, die_in, expire_leases
 from tests.servers import SmtpSink, wait_until
 from tests.web.letters_world import make_mailbox
 from tracker.models import FeedItem, Mailbox, Notice, Notification, User
 from tracker.notifications.notices import tell_due
 from tracker.notifications.notify import add_notice
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import Lease, Leases
 
@@ -26,16 +26,16 @@ def alice(people: People, smtp_sink: SmtpSink) -> User:
 
 
 @pytest.fixture
-def box(house: House, alice: User) -> Mailbox:
+def box(context: AppContext, alice: User) -> Mailbox:
     """Broken, and a notice of it is due."""
-    box = make_mailbox(house, alice)
-    with house.database.session_scope() as session:
+    box = make_mailbox(context, alice)
+    with context.database.session_scope() as session:
         add_notice(session, "broken", f"mailbox:{box.id}", box.user_id, box.id)
     return box
 
 
-def tell_all(house: House) -> None:
-    while tell_due(house):
+def tell_all(context: AppContext) -> None:
+    while tell_due(context):
         pass
 
 
@@ -51,13 +51,13 @@ def tell_all(house: House) -> None:
     ],
 )
 def test_the_bell_line_is_written_once_wherever_the_process_dies(
-    house: House, box: Mailbox, smtp_sink: SmtpSink, moment: Moment, number: int, mails: int
+    context: AppContext, box: Mailbox, smtp_sink: SmtpSink, moment: Moment, number: int, mails: int
 ) -> None:
-    die_in(house, "tracker.notifications.notices:tell_due", moment, number)
-    assert tell_due(house) == 0 or (moment, number) == ("before_commit", 1), "the dead process still holds it"
-    expire_leases(house)
-    tell_all(house)
-    with house.database.reading() as session:
+    die_in(context, "tracker.notifications.notices:tell_due", moment, number)
+    assert tell_due(context) == 0 or (moment, number) == ("before_commit", 1), "the dead process still holds it"
+    expire_leases(context)
+    tell_all(context)
+    with context.database.reading() as session:
         assert session.exec(select(Notice)).one().sent_at is not None
         line = session.exec(select(Notification)).one()
         assert len(session.exec(select(FeedItem).where(FeedItem.subject == line.public_id)).all()) == 1
@@ -67,24 +67,24 @@ def test_the_bell_line_is_written_once_wherever_the_process_dies(
 
 
 def test_whoever_lost_the_notice_to_another_worker_notes_nothing(
-    house: House, box: Mailbox, smtp_sink: SmtpSink
+    context: AppContext, box: Mailbox, smtp_sink: SmtpSink
 ) -> None:
     smtp_sink.rules.delay["DATA"] = 1.0
     smtp_sink.rules.refuse_content = "451 4.3.0 Try again later"
-    slow = threading.Thread(target=tell_due, args=(house,))
+    slow = threading.Thread(target=tell_due, args=(context,))
     slow.start()
-    wait_until(lambda: held(house) == [house.leases.process])
-    expire_leases(house)
-    with house.database.session_scope() as session:
+    wait_until(lambda: held(context) == [context.leases.process])
+    expire_leases(context)
+    with context.database.session_scope() as session:
         assert Leases("other").claim(session, "notice", session.exec(select(Notice.id)).one()) is not None
     slow.join()
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         notice = session.exec(select(Notice)).one()
     assert (notice.problem, notice.sent_at) == ("", None)
     assert notice.due_at < now(), "the other one decides when it is tried again"
-    assert held(house) == ["other"]
+    assert held(context) == ["other"]
 
 
-def held(house: House) -> list[str]:
-    with house.database.reading() as session:
+def held(context: AppContext) -> list[str]:
+    with context.database.reading() as session:
         return list(session.exec(select(Lease.process)))

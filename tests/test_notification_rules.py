@@ -7,13 +7,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlmodel import col, select, update
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tracker.engagement.delivery_notifications import correct_notifications, notify_settled
 from tracker.models import Delivery, Event, FeedItem, Notification, User
 from tracker.notifications import notify
 from tracker.notifications.rules import Activity, Told, end_of_quiet, news_of, next_clock, preference_of
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -142,15 +142,15 @@ def alice(people: People, smtp_sink: SmtpSink) -> User:
 
 
 @pytest.fixture
-def copy(house: House, people: People, alice: User) -> Delivery:
+def copy(context: AppContext, people: People, alice: User) -> Delivery:
     people.send(alice, "anna@client.example")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         return session.exec(select(Delivery)).one()
 
 
-def act(house: House, copy: Delivery, kind: str = "open", minute: float = 0) -> Notification | None:
+def act(context: AppContext, copy: Delivery, kind: str = "open", minute: float = 0) -> Notification | None:
     """A person does something with the copy, and it has settled."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         event = Event(
             message_id=copy.message_id, delivery_id=copy.id, kind=kind, at=NOON + timedelta(minutes=minute),
             klass="human", confidence=0.9, counted=True, alerted=True, client="Chrome",
@@ -161,111 +161,115 @@ def act(house: House, copy: Delivery, kind: str = "open", minute: float = 0) -> 
         opens, clicks = happened.count("open"), happened.count("click")
         session.exec(update(Delivery).where(col(Delivery.id) == copy.id).values(opens=opens, clicks=clicks))
         notify_settled(session, [event])
-    return line_of(house)
+    return line_of(context)
 
 
-def line_of(house: House) -> Notification | None:
-    with house.database.reading() as session:
+def line_of(context: AppContext) -> Notification | None:
+    with context.database.reading() as session:
         return session.exec(select(Notification)).first()
 
 
-def change(house: House, user: User, **columns: object) -> None:
-    with house.database.session_scope() as session:
+def change(context: AppContext, user: User, **columns: object) -> None:
+    with context.database.session_scope() as session:
         row = session.get_one(User, user.id)
         for name, value in columns.items():
             setattr(row, name, value)
         session.add(row)
 
 
-def read_all(house: House, user: User) -> None:
-    with house.database.session_scope() as session:
+def read_all(context: AppContext, user: User) -> None:
+    with context.database.session_scope() as session:
         notify.mark_all_read(session, user)
 
 
-def badge(house: House, user: User) -> int:
-    with house.database.reading() as session:
+def badge(context: AppContext, user: User) -> int:
+    with context.database.reading() as session:
         return notify.unread_count(session, user)
 
 
-def test_what_is_no_news_makes_the_counter_grow_and_nothing_else(house: House, alice: User, copy: Delivery) -> None:
-    first = act(house, copy)
+def test_what_is_no_news_makes_the_counter_grow_and_nothing_else(
+    context: AppContext, alice: User, copy: Delivery
+) -> None:
+    first = act(context, copy)
     assert first is not None
-    assert (first.news, first.kind, badge(house, alice)) == ("first_open", "open", 1)
-    read_all(house, alice)
-    then = act(house, copy, minute=3)
+    assert (first.news, first.kind, badge(context, alice)) == ("first_open", "open", 1)
+    read_all(context, alice)
+    then = act(context, copy, minute=3)
     assert then is not None
-    assert (then.count, then.at, badge(house, alice)) == (2, NOON + timedelta(minutes=3), 0), (
+    assert (then.count, then.at, badge(context, alice)) == (2, NOON + timedelta(minutes=3), 0), (
         "counted, not unread again"
     )
-    more = act(house, copy, minute=6)
+    more = act(context, copy, minute=6)
     assert more is not None
-    assert (more.news, more.count, badge(house, alice)) == ("interest", 3, 1)
+    assert (more.news, more.count, badge(context, alice)) == ("interest", 3, 1)
     assert more.told == {"first_open": NOON.isoformat(), "interest": (NOON + timedelta(minutes=6)).isoformat()}
 
 
-def test_a_click_stays_a_click_while_opens_fold_into_it(house: House, alice: User, copy: Delivery) -> None:
-    act(house, copy, "click")
-    line = act(house, copy, "open", 5)
+def test_a_click_stays_a_click_while_opens_fold_into_it(context: AppContext, alice: User, copy: Delivery) -> None:
+    act(context, copy, "click")
+    line = act(context, copy, "open", 5)
     assert line is not None
     assert (line.kind, line.news, line.opens, line.clicks) == ("click", "click", 1, 1)
 
 
-def test_what_a_person_wants_counted_comes_in_read(house: House, alice: User, copy: Delivery) -> None:
-    change(house, alice, quiet_kinds=["first_open", "interest"])
-    line = act(house, copy)
+def test_what_a_person_wants_counted_comes_in_read(context: AppContext, alice: User, copy: Delivery) -> None:
+    change(context, alice, quiet_kinds=["first_open", "interest"])
+    line = act(context, copy)
     assert line is not None
     assert line.read_at is not None
-    assert badge(house, alice) == 0
-    assert act(house, copy, "click", 2) is not None
-    assert badge(house, alice) == 1, "clicks may ring"
+    assert badge(context, alice) == 0
+    assert act(context, copy, "click", 2) is not None
+    assert badge(context, alice) == 1, "clicks may ring"
 
 
-def test_a_counted_kind_does_not_read_an_unread_line_away_for_good(house: House, alice: User, copy: Delivery) -> None:
-    change(house, alice, quiet_kinds=["trouble"])
-    with house.database.session_scope() as session:
+def test_a_counted_kind_does_not_read_an_unread_line_away_for_good(
+    context: AppContext, alice: User, copy: Delivery
+) -> None:
+    change(context, alice, quiet_kinds=["trouble"])
+    with context.database.session_scope() as session:
         notify.notify(session, alice.id or 0, "account:1", "problem", NOON, detail="The server does not answer.")
-    assert badge(house, alice) == 0
-    change(house, alice, quiet_kinds=[])
-    with house.database.session_scope() as session:
+    assert badge(context, alice) == 0
+    change(context, alice, quiet_kinds=[])
+    with context.database.session_scope() as session:
         notify.notify(session, alice.id or 0, "account:1", "problem", NOON, detail="The server does not answer.")
-    assert badge(house, alice) == 1
+    assert badge(context, alice) == 1
 
 
-def test_quiet_hours_hold_the_line_and_tell_once_at_their_end(house: House, alice: User, copy: Delivery) -> None:
+def test_quiet_hours_hold_the_line_and_tell_once_at_their_end(context: AppContext, alice: User, copy: Delivery) -> None:
     local = now().astimezone(BERLIN)
     minute = local.hour * 60 + local.minute
-    change(house, alice, timezone="Europe/Berlin", quiet_from=minute, quiet_until=(minute + 90) % 1440)
-    line = act(house, copy)
+    change(context, alice, timezone="Europe/Berlin", quiet_from=minute, quiet_until=(minute + 90) % 1440)
+    line = act(context, copy)
     assert line is not None
     assert line.held_until is not None
     assert timedelta(minutes=88) < line.held_until - now() <= timedelta(minutes=90)
-    assert (line.read_at, badge(house, alice)) == (None, 0), "it is there, unread, and does not ring"
-    assert notify.end_quiet_hours(house) == 0
-    with house.database.session_scope() as session:
+    assert (line.read_at, badge(context, alice)) == (None, 0), "it is there, unread, and does not ring"
+    assert notify.end_quiet_hours(context) == 0
+    with context.database.session_scope() as session:
         for row in session.exec(select(Notification)):
             row.held_until = now() - timedelta(seconds=1)
             session.add(row)
-    change(house, alice, quiet_ends_at=now() - timedelta(seconds=1), quiet_from=None)
-    with house.database.reading() as session:
+    change(context, alice, quiet_ends_at=now() - timedelta(seconds=1), quiet_from=None)
+    with context.database.reading() as session:
         before = notify.newest_feed_id(session)
-    assert notify.end_quiet_hours(house) == 1
-    assert notify.end_quiet_hours(house) == 0
-    with house.database.reading() as session:
+    assert notify.end_quiet_hours(context) == 1
+    assert notify.end_quiet_hours(context) == 0
+    with context.database.reading() as session:
         hints = session.exec(select(FeedItem).where(FeedItem.user_id == alice.id)).all()
     assert [hint.kind for hint in hints if (hint.id or 0) > before] == ["notification"]
-    assert badge(house, alice) == 1
+    assert badge(context, alice) == 1
 
 
-def test_a_line_that_rings_again_by_day_is_held_no_longer(house: House, alice: User, copy: Delivery) -> None:
+def test_a_line_that_rings_again_by_day_is_held_no_longer(context: AppContext, alice: User, copy: Delivery) -> None:
     local = now().astimezone(UTC)
     minute = local.hour * 60 + local.minute
-    change(house, alice, quiet_from=minute, quiet_until=(minute + 90) % 1440)
-    act(house, copy)
-    change(house, alice, quiet_from=None, quiet_until=None)
-    line = act(house, copy, "click", 1)
+    change(context, alice, quiet_from=minute, quiet_until=(minute + 90) % 1440)
+    act(context, copy)
+    change(context, alice, quiet_from=None, quiet_until=None)
+    line = act(context, copy, "click", 1)
     assert line is not None
     assert line.held_until is None
-    assert badge(house, alice) == 1
+    assert badge(context, alice) == 1
 
 
 @pytest.mark.parametrize(
@@ -277,11 +281,11 @@ def test_a_line_that_rings_again_by_day_is_held_no_longer(house: House, alice: U
     ],
 )
 def test_a_correction_says_who_it_was_and_a_later_first_open_is_news(
-    house: House, alice: User, copy: Delivery, facts: dict[str, object], machine: str, vendor: str
+    context: AppContext, alice: User, copy: Delivery, facts: dict[str, object], machine: str, vendor: str
 ) -> None:
-    act(house, copy, "click")
-    read_all(house, alice)
-    with house.database.session_scope() as session:
+    act(context, copy, "click")
+    read_all(context, alice)
+    with context.database.session_scope() as session:
         for event in session.exec(select(Event)):
             event.counted = False
             for name, value in facts.items():
@@ -289,16 +293,16 @@ def test_a_correction_says_who_it_was_and_a_later_first_open_is_news(
             session.add(event)
         session.flush()
         correct_notifications(session, [copy.id or 0])
-    line = line_of(house)
+    line = line_of(context)
     assert line is not None
     assert (line.kind, line.machine, line.vendor, line.read_at is None) == ("corrected", machine, vendor, False)
-    line = act(house, copy, "open", 10)
+    line = act(context, copy, "open", 10)
     assert line is not None
-    assert (line.kind, line.news, line.machine, badge(house, alice)) == ("open", "first_open", "", 1)
+    assert (line.kind, line.news, line.machine, badge(context, alice)) == ("open", "first_open", "", 1)
 
 
-def test_an_unmuted_message_is_not_told_of_as_if_it_were_new(house: House, alice: User, copy: Delivery) -> None:
-    with house.database.session_scope() as session:
+def test_an_unmuted_message_is_not_told_of_as_if_it_were_new(context: AppContext, alice: User, copy: Delivery) -> None:
+    with context.database.session_scope() as session:
         session.add(
             Event(
                 message_id=copy.message_id,
@@ -310,7 +314,7 @@ def test_an_unmuted_message_is_not_told_of_as_if_it_were_new(house: House, alice
                 counted=True,
             )
         )
-    assert act(house, copy, minute=5) is None
-    line = act(house, copy, minute=3000)
+    assert act(context, copy, minute=5) is None
+    line = act(context, copy, minute=3000)
     assert line is not None
     assert line.news == "opened_again"

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlmodel import select
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tracker.models import FeedItem, Message, Notification, User
 from tracker.notifications import notify
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -27,142 +27,144 @@ def bob(people: People) -> User:
 
 
 def ring(
-    house: House, user: User, subject: str = "delivery:1", kind: str = "open", minute: int = 0, **facts: object
+    context: AppContext, user: User, subject: str = "delivery:1", kind: str = "open", minute: int = 0, **facts: object
 ) -> str:
     assert user.id is not None
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         return notify.notify(session, user.id, subject, kind, NOON + timedelta(minutes=minute), **facts).public_id
 
 
-def bell(house: House, user: User, **more: object) -> Sequence[Notification]:
-    with house.database.reading() as session:
+def bell(context: AppContext, user: User, **more: object) -> Sequence[Notification]:
+    with context.database.reading() as session:
         return notify.lines(session, user, **more)  # type: ignore[arg-type]
 
 
-def unread(house: House, user: User) -> int:
-    with house.database.reading() as session:
+def unread(context: AppContext, user: User) -> int:
+    with context.database.reading() as session:
         return notify.unread_count(session, user)
 
 
-def hints(house: House, user: User | None = None, after: int = 0, limit: int = 500) -> list[tuple[str, str]]:
-    with house.database.reading() as session:
+def hints(context: AppContext, user: User | None = None, after: int = 0, limit: int = 500) -> list[tuple[str, str]]:
+    with context.database.reading() as session:
         found = notify.feed_after(session, user.id if user else None, after, limit)
         return [(item.kind, item.subject) for item in found]
 
 
-def test_one_line_per_subject_with_a_counter(house: House, alice: User) -> None:
-    first = ring(house, alice, count=1, opens=1, client="Apple Mail")
-    again = ring(house, alice, kind="click", minute=5, count=3, opens=2, clicks=1, client="Chrome")
+def test_one_line_per_subject_with_a_counter(context: AppContext, alice: User) -> None:
+    first = ring(context, alice, count=1, opens=1, client="Apple Mail")
+    again = ring(context, alice, kind="click", minute=5, count=3, opens=2, clicks=1, client="Chrome")
     assert first == again
-    (line,) = bell(house, alice)
+    (line,) = bell(context, alice)
     assert (line.kind, line.count, line.opens, line.clicks, line.client) == ("click", 3, 2, 1, "Chrome")
     assert (line.first_at, line.at) == (NOON, NOON + timedelta(minutes=5))
-    ring(house, alice, "delivery:2", minute=1)
-    assert [line.subject for line in bell(house, alice)] == ["delivery:1", "delivery:2"], "the newest is on top"
+    ring(context, alice, "delivery:2", minute=1)
+    assert [line.subject for line in bell(context, alice)] == ["delivery:1", "delivery:2"], "the newest is on top"
 
 
-def test_a_read_line_is_unread_again_when_something_happens(house: House, alice: User) -> None:
-    public_id = ring(house, alice)
-    with house.database.session_scope() as session:
+def test_a_read_line_is_unread_again_when_something_happens(context: AppContext, alice: User) -> None:
+    public_id = ring(context, alice)
+    with context.database.session_scope() as session:
         assert notify.mark_read(session, alice, public_id)
-    assert unread(house, alice) == 0
-    ring(house, alice, minute=2)
-    assert (unread(house, alice), len(bell(house, alice))) == (1, 1)
+    assert unread(context, alice) == 0
+    ring(context, alice, minute=2)
+    assert (unread(context, alice), len(bell(context, alice))) == (1, 1)
 
 
-def test_news_that_come_late_do_not_move_a_line_back(house: House, alice: User) -> None:
-    ring(house, alice, minute=30)
-    ring(house, alice, minute=10)
-    assert [line.at for line in bell(house, alice)] == [NOON + timedelta(minutes=30)]
+def test_news_that_come_late_do_not_move_a_line_back(context: AppContext, alice: User) -> None:
+    ring(context, alice, minute=30)
+    ring(context, alice, minute=10)
+    assert [line.at for line in bell(context, alice)] == [NOON + timedelta(minutes=30)]
 
 
-def test_a_correction_stays_in_its_place(house: House, alice: User) -> None:
+def test_a_correction_stays_in_its_place(context: AppContext, alice: User) -> None:
     """What was seen stays seen, and nothing vanishes: a person would look for it."""
     assert alice.id is not None
-    corrected = ring(house, alice, opens=2)
-    ring(house, alice, "delivery:2", minute=9)
-    with house.database.session_scope() as session:
+    corrected = ring(context, alice, opens=2)
+    ring(context, alice, "delivery:2", minute=9)
+    with context.database.session_scope() as session:
         notify.mark_read(session, alice, corrected)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         notify.correct(session, alice.id, "delivery:1", opens=0, kind="corrected")
         notify.correct(session, alice.id, "delivery:77", opens=0)
-    newest, line = bell(house, alice)
+    newest, line = bell(context, alice)
     assert newest.subject == "delivery:2"
     assert (line.kind, line.opens, line.at, line.read_at is None) == ("corrected", 0, NOON, False)
-    assert unread(house, alice) == 1
-    assert hints(house)[-1] == ("notification", corrected)
+    assert unread(context, alice) == 1
+    assert hints(context)[-1] == ("notification", corrected)
 
 
-def test_reading_one_line(house: House, alice: User) -> None:
-    one, other = ring(house, alice), ring(house, alice, "delivery:2")
-    with house.database.session_scope() as session:
+def test_reading_one_line(context: AppContext, alice: User) -> None:
+    one, other = ring(context, alice), ring(context, alice, "delivery:2")
+    with context.database.session_scope() as session:
         assert notify.mark_read(session, alice, one)
-    (before,) = [line.read_at for line in bell(house, alice) if line.public_id == one]
-    with house.database.session_scope() as session:
+    (before,) = [line.read_at for line in bell(context, alice) if line.public_id == one]
+    with context.database.session_scope() as session:
         assert notify.mark_read(session, alice, one), "reading it again is no mistake"
         assert not notify.mark_read(session, alice, "no such line")
-    assert [line.public_id for line in bell(house, alice, unread_only=True)] == [other]
-    (after,) = [line.read_at for line in bell(house, alice) if line.public_id == one]
+    assert [line.public_id for line in bell(context, alice, unread_only=True)] == [other]
+    (after,) = [line.read_at for line in bell(context, alice) if line.public_id == one]
     assert after == before, "when it was first read"
 
 
-def test_reading_all_and_reading_a_message(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> None:
+def test_reading_all_and_reading_a_message(
+    context: AppContext, people: People, alice: User, smtp_sink: SmtpSink
+) -> None:
     people.account(alice, smtp_sink)
     message: Message = people.send(alice, "anna@client.example", "luc@client.example")
     for number in (1, 2):
-        ring(house, alice, f"delivery:{number}", message_id=message.id)
-    ring(house, alice, "delivery:3")
+        ring(context, alice, f"delivery:{number}", message_id=message.id)
+    ring(context, alice, "delivery:3")
     assert message.id is not None
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         notify.mark_message_read(session, alice, message.id)
-    assert [line.subject for line in bell(house, alice, unread_only=True)] == ["delivery:3"]
-    with house.database.session_scope() as session:
+    assert [line.subject for line in bell(context, alice, unread_only=True)] == ["delivery:3"]
+    with context.database.session_scope() as session:
         notify.mark_all_read(session, alice)
-    assert unread(house, alice) == 0
-    assert len(bell(house, alice)) == 3
+    assert unread(context, alice) == 0
+    assert len(bell(context, alice)) == 3
 
 
-def test_another_persons_line_is_not_touched(house: House, alice: User, bob: User) -> None:
+def test_another_persons_line_is_not_touched(context: AppContext, alice: User, bob: User) -> None:
     assert alice.id is not None
-    hers, his = ring(house, alice, message_id=None), ring(house, bob)
+    hers, his = ring(context, alice, message_id=None), ring(context, bob)
     assert hers != his
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         assert not notify.mark_read(session, alice, his)
         notify.mark_all_read(session, alice)
         notify.mark_message_read(session, alice, 1)
         notify.correct(session, alice.id, "delivery:1", opens=7)
-    (line,) = bell(house, bob)
+    (line,) = bell(context, bob)
     assert (line.public_id, line.read_at, line.opens) == (his, None, 0)
-    assert (unread(house, alice), unread(house, bob)) == (0, 1)
-    assert {subject for _, subject in hints(house, bob)} == {his}
+    assert (unread(context, alice), unread(context, bob)) == (0, 1)
+    assert {subject for _, subject in hints(context, bob)} == {his}
 
 
-def test_lines_come_in_pages(house: House, alice: User) -> None:
+def test_lines_come_in_pages(context: AppContext, alice: User) -> None:
     for number in range(5):
-        ring(house, alice, f"delivery:{number}", minute=number)
-    first = bell(house, alice, limit=2)
-    then = bell(house, alice, limit=2, before=(first[-1].at, first[-1].id))
+        ring(context, alice, f"delivery:{number}", minute=number)
+    first = bell(context, alice, limit=2)
+    then = bell(context, alice, limit=2, before=(first[-1].at, first[-1].id))
     assert [line.subject for line in [*first, *then]] == ["delivery:4", "delivery:3", "delivery:2", "delivery:1"]
 
 
-def test_lines_of_one_moment_are_in_pages_too(house: House, alice: User) -> None:
+def test_lines_of_one_moment_are_in_pages_too(context: AppContext, alice: User) -> None:
     for number in range(5):
-        ring(house, alice, f"delivery:{number}", minute=1)
+        ring(context, alice, f"delivery:{number}", minute=1)
     seen: list[str] = []
     before = None
-    while page := bell(house, alice, limit=2, before=before):
+    while page := bell(context, alice, limit=2, before=before):
         seen += [line.subject for line in page]
         before = (page[-1].at, page[-1].id)
     assert seen == [f"delivery:{number}" for number in (4, 3, 2, 1, 0)]
 
 
-def test_workers_that_ring_at_once_leave_one_line(house: House, alice: User) -> None:
+def test_workers_that_ring_at_once_leave_one_line(context: AppContext, alice: User) -> None:
     start, raised = threading.Barrier(5), []
 
     def work() -> None:
         start.wait()
         try:
-            ring(house, alice)
+            ring(context, alice)
         except Exception as error:
             raised.append(error)
 
@@ -172,41 +174,41 @@ def test_workers_that_ring_at_once_leave_one_line(house: House, alice: User) -> 
     for thread in threads:
         thread.join()
     assert raised == []
-    assert len(bell(house, alice)) == 1
-    assert len(hints(house, alice)) == 5
+    assert len(bell(context, alice)) == 1
+    assert len(hints(context, alice)) == 5
 
 
-def test_a_page_gets_what_it_missed(house: House, alice: User, bob: User) -> None:
+def test_a_page_gets_what_it_missed(context: AppContext, alice: User, bob: User) -> None:
     assert alice.id is not None
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         for number in range(3):
             notify.announce(session, alice.id, "message", f"m{number}")
         notify.announce(session, bob.id or 0, "letter", "b0")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         newest = notify.newest_feed_id(session)
         ids = [item.id or 0 for item in notify.feed_after(session, alice.id, 0)]
     assert ids == sorted(ids)
-    assert hints(house, alice) == [("message", "m0"), ("message", "m1"), ("message", "m2")]
-    assert hints(house, alice, after=ids[0]) == [("message", "m1"), ("message", "m2")]
-    assert hints(house, alice, limit=2) == [("message", "m0"), ("message", "m1")], (
+    assert hints(context, alice) == [("message", "m0"), ("message", "m1"), ("message", "m2")]
+    assert hints(context, alice, after=ids[0]) == [("message", "m1"), ("message", "m2")]
+    assert hints(context, alice, limit=2) == [("message", "m0"), ("message", "m1")], (
         "the oldest first, so that none is left out"
     )
-    assert hints(house, after=ids[-1]) == [("letter", "b0")]
-    assert hints(house, after=newest) == []
+    assert hints(context, after=ids[-1]) == [("letter", "b0")]
+    assert hints(context, after=newest) == []
 
 
-def test_an_empty_feed_begins_at_nothing(house: House, alice: User) -> None:
-    with house.database.reading() as session:
+def test_an_empty_feed_begins_at_nothing(context: AppContext, alice: User) -> None:
+    with context.database.reading() as session:
         assert notify.newest_feed_id(session) == 0
         assert session.exec(select(FeedItem)).all() == []
 
 
-def test_nothing_rings_when_the_transaction_fails(house: House, alice: User) -> None:
+def test_nothing_rings_when_the_transaction_fails(context: AppContext, alice: User) -> None:
     def fail() -> None:
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             notify.notify(session, alice.id or 0, "delivery:1", "open", NOON)
             raise LookupError
 
     with pytest.raises(LookupError):
         fail()
-    assert (bell(house, alice), hints(house)) == ([], [])
+    assert (bell(context, alice), hints(context)) == ([], [])

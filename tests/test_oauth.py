@@ -9,8 +9,8 @@ import pytest
 from imapclient.exceptions import LoginError
 from sqlmodel import select, update
 
-from tests.houses import People, opened_house
-from tests.leases import hold, holder
+from tests.fixtures.contexts import People, opened_context
+from tests.fixtures.leases import hold, holder
 from tests.servers import AuthorisationServer, Authority, Dovecot, SmtpSink, smtp_sink, wait_until
 from tests.servers import dovecot as start_dovecot
 from tracker.inbound.ear import Ear
@@ -24,7 +24,7 @@ from tracker.mail.oauth import OAuthError, access_token, forget_unused, keep_gra
 from tracker.mail.oauth_providers import PROVIDERS, BadAnswer, Granted, read_answer
 from tracker.mail.smtp_submission import smtp
 from tracker.models import Credential, OAuthGrant, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 GOOGLE = PROVIDERS["google"]
@@ -32,8 +32,8 @@ LOGIN = "alice@seller.example"
 
 
 @pytest.fixture
-def house(tmp_path, ca: Authority, authorisation: AuthorisationServer) -> Iterator[House]:  # type: ignore[no-untyped-def]
-    with opened_house(tmp_path, CA_FILE=str(ca.file), **authorisation.settings()) as made:
+def context(tmp_path, ca: Authority, authorisation: AuthorisationServer) -> Iterator[AppContext]:  # type: ignore[no-untyped-def]
+    with opened_context(tmp_path, CA_FILE=str(ca.file), **authorisation.settings()) as made:
         yield made
 
 
@@ -51,19 +51,19 @@ def alice(people: People) -> User:
 
 
 @pytest.fixture
-def grant(house: House, authorisation: AuthorisationServer, alice: User) -> int:
+def grant(context: AppContext, authorisation: AuthorisationServer, alice: User) -> int:
     """As after a sign-in."""
     answer = authorisation._tokens()
     granted = Granted(answer["access_token"], answer["expires_in"], answer["refresh_token"], LOGIN, True)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         assert alice.id is not None
-        row = keep_grant(house, session, alice.id, GOOGLE, granted, LOGIN)
+        row = keep_grant(context, session, alice.id, GOOGLE, granted, LOGIN)
     assert row.id is not None
     return row.id
 
 
-def row_of(house: House, grant: int) -> OAuthGrant:
-    with house.database.reading() as session:
+def row_of(context: AppContext, grant: int) -> OAuthGrant:
+    with context.database.reading() as session:
         return session.get_one(OAuthGrant, grant)
 
 
@@ -71,26 +71,26 @@ def by_grant(sink: SmtpSink, grant: int) -> Server:
     return Server(sink.host, sink.port, "none", "", "", grant)
 
 
-def open_smtp(house: House, server: Server) -> None:
-    with smtp(house, server) as line:
+def open_smtp(context: AppContext, server: Server) -> None:
+    with smtp(context, server) as line:
         line.noop()
 
 
-def lapse(house: House) -> None:
+def lapse(context: AppContext) -> None:
     """As an hour later."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.exec(update(OAuthGrant).values(access_expires_at=now() - timedelta(seconds=1)))
 
 
-def test_a_line_is_signed_in_by_the_kept_token(house: House, sink: SmtpSink, grant: int) -> None:
-    open_smtp(house, by_grant(sink, grant))
+def test_a_line_is_signed_in_by_the_kept_token(context: AppContext, sink: SmtpSink, grant: int) -> None:
+    open_smtp(context, by_grant(sink, grant))
     assert sink.logins[LOGIN] == 1
 
 
 def test_neither_token_is_readable_in_the_database(
-    house: House, authorisation: AuthorisationServer, grant: int
+    context: AppContext, authorisation: AuthorisationServer, grant: int
 ) -> None:
-    row = row_of(house, grant)
+    row = row_of(context, grant)
     for sealed in (row.access_token, row.refresh_token):
         assert sealed is not None
         assert b"at-" not in sealed
@@ -98,9 +98,9 @@ def test_neither_token_is_readable_in_the_database(
     assert "at-" not in repr(row)
 
 
-def test_a_sealed_token_moved_to_another_record_opens_nothing(house: House, people: People, grant: int) -> None:
+def test_a_sealed_token_moved_to_another_record_opens_nothing(context: AppContext, people: People, grant: int) -> None:
     bob = people.user("Bob")
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         alices = session.get_one(OAuthGrant, grant)
         assert bob.id is not None
         stolen = OAuthGrant(user_id=bob.id, provider="google", address=LOGIN, refresh_token=alices.refresh_token)
@@ -108,98 +108,98 @@ def test_a_sealed_token_moved_to_another_record_opens_nothing(house: House, peop
         session.add(stolen)
     assert stolen.id is not None
     with pytest.raises(OAuthError) as error:
-        access_token(house, stolen.id)
+        access_token(context, stolen.id)
     assert error.value.code == "needs_sign_in"
 
 
 def test_a_token_that_ends_is_renewed_before_it_is_used(
-    house: House, sink: SmtpSink, grant: int, authorisation: AuthorisationServer
+    context: AppContext, sink: SmtpSink, grant: int, authorisation: AuthorisationServer
 ) -> None:
-    lapse(house)
-    open_smtp(house, by_grant(sink, grant))
+    lapse(context)
+    open_smtp(context, by_grant(sink, grant))
     assert [words["grant_type"] for words in authorisation.asked] == ["refresh_token"]
     assert sink.logins[LOGIN] == 1
 
 
 def test_C20_a_token_that_expired_in_the_middle_means_one_refresh_and_one_retry(
-    house: House, sink: SmtpSink, grant: int, authorisation: AuthorisationServer
+    context: AppContext, sink: SmtpSink, grant: int, authorisation: AuthorisationServer
 ) -> None:
     authorisation.expire()
-    open_smtp(house, by_grant(sink, grant))
+    open_smtp(context, by_grant(sink, grant))
     assert (len(authorisation.asked), sink.logins[LOGIN]) == (1, 2)
     assert sink.xoauth2_answers == [b"\r\n"]  # the reasons were answered by nothing, not by the token again
 
 
 def test_C20_no_third_try_when_the_fresh_token_is_refused_too(
-    house: House, sink: SmtpSink, grant: int, authorisation: AuthorisationServer
+    context: AppContext, sink: SmtpSink, grant: int, authorisation: AuthorisationServer
 ) -> None:
     sink.rules.tokens = lambda login, token: False
     with pytest.raises(ConnectError) as error:
-        open_smtp(house, by_grant(sink, grant))
+        open_smtp(context, by_grant(sink, grant))
     assert (error.value.code, error.value.permanent) == ("login_refused", True)
     assert "protocol switched on" in str(error.value)
     assert (len(authorisation.asked), sink.logins[LOGIN]) == (1, 2)
-    assert row_of(house, grant).state == "works"  # the grant itself is good
+    assert row_of(context, grant).state == "works"  # the grant itself is good
 
 
 @pytest.mark.parametrize("how", ["502", "garbage", "list", "cut off"])
 def test_C20_a_token_server_that_is_away_is_no_authentication_failure(
-    house: House, sink: SmtpSink, grant: int, authorisation: AuthorisationServer, how: str
+    context: AppContext, sink: SmtpSink, grant: int, authorisation: AuthorisationServer, how: str
 ) -> None:
-    lapse(house)
+    lapse(context)
     authorisation.down = how == "502"
     authorisation.raw_answer = {"garbage": b"{", "list": b"[]", "cut off": b""}.get(how)
-    check_away(house, sink, grant)
+    check_away(context, sink, grant)
     authorisation.down, authorisation.raw_answer = False, None
-    open_smtp(house, by_grant(sink, grant))
+    open_smtp(context, by_grant(sink, grant))
 
 
 def test_C20_nor_is_one_that_nobody_listens_at(
-    house: House, sink: SmtpSink, grant: int, authorisation: AuthorisationServer
+    context: AppContext, sink: SmtpSink, grant: int, authorisation: AuthorisationServer
 ) -> None:
-    lapse(house)
-    google = replace(house.settings.oauth_clients["google"], token_url="http://127.0.0.1:1/token")
-    check_away(replace(house, settings=replace(house.settings, oauth_clients={"google": google})), sink, grant)
+    lapse(context)
+    google = replace(context.settings.oauth_clients["google"], token_url="http://127.0.0.1:1/token")
+    check_away(replace(context, settings=replace(context.settings, oauth_clients={"google": google})), sink, grant)
 
 
-def check_away(house: House, sink: SmtpSink, grant: int) -> None:
+def check_away(context: AppContext, sink: SmtpSink, grant: int) -> None:
     with pytest.raises(ConnectError) as error:
-        open_smtp(house, by_grant(sink, grant))
+        open_smtp(context, by_grant(sink, grant))
     assert (error.value.code, error.value.permanent) == ("token_server", False)
-    row = row_of(house, grant)
-    assert (row.state, holder(house, "oauth", grant)) == ("works", None)
+    row = row_of(context, grant)
+    assert (row.state, holder(context, "oauth", grant)) == ("works", None)
     assert sink.logins[LOGIN] == 0
 
 
 def test_a_revoked_grant_wants_a_new_sign_in_and_the_server_is_not_asked_again(
-    house: House, sink: SmtpSink, grant: int, authorisation: AuthorisationServer
+    context: AppContext, sink: SmtpSink, grant: int, authorisation: AuthorisationServer
 ) -> None:
     authorisation.revoke()
     for _ in range(2):
         with pytest.raises(ConnectError) as error:
-            open_smtp(house, by_grant(sink, grant))
+            open_smtp(context, by_grant(sink, grant))
         assert (error.value.code, error.value.permanent) == ("needs_sign_in", True)
     assert len(authorisation.asked) == 1
-    assert row_of(house, grant).state == "needs_sign_in"
+    assert row_of(context, grant).state == "needs_sign_in"
 
 
 def test_a_client_id_that_is_not_taken_is_the_operators_affair(
-    house: House, grant: int, authorisation: AuthorisationServer
+    context: AppContext, grant: int, authorisation: AuthorisationServer
 ) -> None:
-    lapse(house)
+    lapse(context)
     authorisation.client_secret = "another"
     with pytest.raises(OAuthError) as error:
-        access_token(house, grant)
+        access_token(context, grant)
     assert (error.value.code, error.value.permanent) == ("oauth_client", False)
     assert "Tell whoever runs Inkling" in str(error.value)
-    assert row_of(house, grant).state == "works"
+    assert row_of(context, grant).state == "works"
 
 
-def test_many_at_once_fetch_one_token(house: House, grant: int, authorisation: AuthorisationServer) -> None:
+def test_many_at_once_fetch_one_token(context: AppContext, grant: int, authorisation: AuthorisationServer) -> None:
     """Refresh tokens rotate: two renewals at once would end the grant."""
-    lapse(house)
+    lapse(context)
     found: list[tuple[str, str]] = []
-    threads = [threading.Thread(target=lambda: found.append(access_token(house, grant))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(access_token(context, grant))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -207,55 +207,57 @@ def test_many_at_once_fetch_one_token(house: House, grant: int, authorisation: A
     assert len(found) == 8
     assert len(set(found)) == 1
     assert len(authorisation.asked) == 1
-    assert row_of(house, grant).state == "works"
+    assert row_of(context, grant).state == "works"
 
 
-def test_a_process_that_died_while_renewing_does_not_block_for_ever(house: House, grant: int) -> None:
-    lapse(house)
-    hold(house, "oauth", grant, seconds=1)
-    assert access_token(house, grant)[0] == LOGIN
+def test_a_process_that_died_while_renewing_does_not_block_for_ever(context: AppContext, grant: int) -> None:
+    lapse(context)
+    hold(context, "oauth", grant, seconds=1)
+    assert access_token(context, grant)[0] == LOGIN
 
 
-def test_a_token_never_goes_over_a_plain_line_to_another_machine(house: House, grant: int) -> None:
-    with pytest.raises(ConnectError) as error, smtp(house, Server("127.0.0.2", 1, "none", "", "", grant)):
+def test_a_token_never_goes_over_a_plain_line_to_another_machine(context: AppContext, grant: int) -> None:
+    with pytest.raises(ConnectError) as error, smtp(context, Server("127.0.0.2", 1, "none", "", "", grant)):
         pass
     assert error.value.code in ("refused", "tls")
 
 
-def test_a_server_without_xoauth2_is_said_to_have_none(house: House, grant: int) -> None:
+def test_a_server_without_xoauth2_is_said_to_have_none(context: AppContext, grant: int) -> None:
     with smtp_sink(login="alice", secret="s") as sink, pytest.raises(ConnectError) as error:
-        open_smtp(house, by_grant(sink, grant))
+        open_smtp(context, by_grant(sink, grant))
     assert error.value.code == "not_supported"
 
 
 def test_dovecot_takes_the_token_and_wants_a_fresh_one_once(
-    house: House, grant: int, authorisation: AuthorisationServer
+    context: AppContext, grant: int, authorisation: AuthorisationServer
 ) -> None:
     with start_dovecot(f"{authorisation.url}/introspect") as dovecot:
         server = Server("localhost", dovecot.imaps_port, "tls", "", "", grant)
-        check_imap(house, server)
+        check_imap(context, server)
         authorisation.expire()
-        check_imap(house, server)
+        check_imap(context, server)
         assert len(authorisation.asked) == 1
         authorisation.revoke()
-        with pytest.raises(ConnectError) as error, imap(house, server):
+        with pytest.raises(ConnectError) as error, imap(context, server):
             pass
         assert error.value.code == "needs_sign_in"
 
 
-def test_a_mailbox_is_listened_to_by_the_grant(house: House, grant: int, authorisation: AuthorisationServer) -> None:
+def test_a_mailbox_is_listened_to_by_the_grant(
+    context: AppContext, grant: int, authorisation: AuthorisationServer
+) -> None:
     with start_dovecot(f"{authorisation.url}/introspect") as dovecot:
         facts = {"host": "localhost", "port": dovecot.imaps_port, "security": "tls", "login": LOGIN}
         credential = Credential.model_validate({"user_id": 1, "auth": "oauth", "grant_id": grant, **facts})
         target = Target(1, credential, (), "INBOX", 0)
-        ear = opened_ear(house, target)
+        ear = opened_ear(context, target)
         assert isinstance(ear, Ear)
         ear.begin()
         wait_until(lambda: hears(ear))
         ear.close()
-        lapse(house)
+        lapse(context)
         authorisation.revoke()
-        refused = opened_ear(house, target)
+        refused = opened_ear(context, target)
         assert isinstance(refused, Refusal)
         assert refused.state == "needs_oauth"
 
@@ -265,19 +267,19 @@ def hears(ear: Ear) -> bool:
     return ear.idle.hears
 
 
-def check_imap(house: House, server: Server) -> None:
-    with imap(house, server) as client:
+def check_imap(context: AppContext, server: Server) -> None:
+    with imap(context, server) as client:
         assert client.select_folder("INBOX", readonly=True)[b"EXISTS"] == 0
 
 
-def test_imap_without_xoauth2(house: House, grant: int, dovecot: Dovecot) -> None:
+def test_imap_without_xoauth2(context: AppContext, grant: int, dovecot: Dovecot) -> None:
     server = Server("localhost", dovecot.imaps_port, "tls", "", "", grant)
-    with pytest.raises(ConnectError) as error, imap(house, server):
+    with pytest.raises(ConnectError) as error, imap(context, server):
         pass
     assert error.value.code == "not_supported"
 
 
-def test_C13_microsofts_refusal_of_passwords_is_told_from_a_wrong_one(house: House) -> None:
+def test_C13_microsofts_refusal_of_passwords_is_told_from_a_wrong_one(context: AppContext) -> None:
     outlook = Server("outlook.office365.com", 993, "tls", "a@b.example", "x")
     for said in ("LOGIN failed.", "AUTHENTICATE failed. Basic authentication is disabled."):
         assert explain(outlook, LoginError(said)).code == "needs_oauth"
@@ -311,12 +313,14 @@ def test_odd_claims_and_spans_do_not_stop_a_sign_in(id_token: object, expires: o
     assert 0 <= granted.seconds <= 86_400
 
 
-def test_a_grant_goes_with_its_last_user(house: House, people: People, alice: User, sink: SmtpSink, grant: int) -> None:
+def test_a_grant_goes_with_its_last_user(
+    context: AppContext, people: People, alice: User, sink: SmtpSink, grant: int
+) -> None:
     account = people.account(alice, sink, oauth_grant_id=grant)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         forget_unused(session, grant)
         assert session.get(OAuthGrant, grant) is not None
         session.delete(session.merge(account))
         forget_unused(session, grant)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(OAuthGrant)).first() is None

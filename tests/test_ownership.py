@@ -5,10 +5,10 @@ from datetime import datetime
 import pytest
 from sqlmodel import Session
 
-from tests.houses import house  # noqa: F401  (on both engines)
+from tests.fixtures.contexts import context  # noqa: F401  (on both engines)
 from tracker.models import Account, User
 from tracker.models.ownership import find_owned, owned, owned_rows
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.sentences import ActionError
 
@@ -35,8 +35,8 @@ def account_of(session: Session, user: User, removed_at: datetime | None = None)
     return account
 
 
-def test_ones_own_is_there_and_somebody_elses_is_not(house: House) -> None:  # noqa: F811
-    with house.database.session_scope() as session:
+def test_ones_own_is_there_and_somebody_elses_is_not(context: AppContext) -> None:  # noqa: F811
+    with context.database.session_scope() as session:
         alice, bob = two_people(session)
         account = account_of(session, alice)
         assert owned(session, Account, alice, account.public_id) is account
@@ -45,8 +45,8 @@ def test_ones_own_is_there_and_somebody_elses_is_not(house: House) -> None:  # n
         assert refusal.value.code == "not_found"
 
 
-def test_what_was_removed_is_not_there_any_more(house: House) -> None:  # noqa: F811
-    with house.database.session_scope() as session:
+def test_what_was_removed_is_not_there_any_more(context: AppContext) -> None:  # noqa: F811
+    with context.database.session_scope() as session:
         alice, _bob = two_people(session)
         account = account_of(session, alice, removed_at=now())
         assert find_owned(session, Account, alice, account.public_id) is None
@@ -54,7 +54,7 @@ def test_what_was_removed_is_not_there_any_more(house: House) -> None:  # noqa: 
 
 
 @pytest.mark.parametrize("public_id", ["", "\0", "a\0b", "a" * 17, "id with spaces", "café"])
-def test_what_can_be_no_public_id_is_not_looked_for(house: House, public_id: str) -> None:  # noqa: F811
-    with house.database.session_scope() as session:
+def test_what_can_be_no_public_id_is_not_looked_for(context: AppContext, public_id: str) -> None:  # noqa: F811
+    with context.database.session_scope() as session:
         alice, _bob = two_people(session)
         assert find_owned(session, Account, alice, public_id) is None

@@ -13,13 +13,13 @@ from sqlmodel import SQLModel, col, select
 from tests.bench.ingest import fill_spool
 from tests.bench.ingest_world import make_hits, send_out
 from tests.bench.letters import filled
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tests.test_privacy_data import a_life
 from tracker.models import Event, Mailbox, Message, Notification, User
 from tracker.notifications.notify import feed_after, newest_feed_id
 from tracker.privacy.erase import erase
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.web.figures import figures
 from tracker.worker import ONCE, Task, tasks
@@ -46,26 +46,26 @@ class Statements:
 
 
 @contextmanager
-def noted(house: House) -> Iterator[Statements]:
+def noted(context: AppContext) -> Iterator[Statements]:
     statements = Statements()
-    event.listen(house.database.engine, "before_cursor_execute", statements.note)
+    event.listen(context.database.engine, "before_cursor_execute", statements.note)
     try:
         yield statements
     finally:
-        event.remove(house.database.engine, "before_cursor_execute", statements.note)
+        event.remove(context.database.engine, "before_cursor_execute", statements.note)
 
 
 @pytest.fixture
-def grown(house: House, people: People, smtp_sink: SmtpSink) -> House:
+def grown(context: AppContext, people: People, smtp_sink: SmtpSink) -> AppContext:
     """Thousands of copies with their hits, letters, a person who was erased, and something due for most tasks."""
     alice = people.user()
     account = people.account(alice, smtp_sink)
-    fill_spool(house, make_hits(send_out(house, COPIES), 300))
-    a_life(house, people, alice)
-    erase(house, "anna@client.example", f"user:{alice.id}")
+    fill_spool(context, make_hits(send_out(context, COPIES), 300))
+    a_life(context, people, alice)
+    erase(context, "anna@client.example", f"user:{alice.id}")
     people.send(alice, "luc@other.example")
-    filled(house, 2000)
-    with house.database.session_scope() as session:
+    filled(context, 2000)
+    with context.database.session_scope() as session:
         past = now() - timedelta(minutes=1)
         session.execute(update(User).where(col(User.id) == alice.id).values(digest_at=past, quiet_ends_at=past))
         session.execute(update(Mailbox).values(due_at=past, broken_at=past))
@@ -75,12 +75,12 @@ def grown(house: House, people: People, smtp_sink: SmtpSink) -> House:
         newest.sent_copy, newest.account_id = "wanted", account.id
         session.add(newest)
         # SQLite keeps figures of its tables only where somebody asked for them, and none of ours do.
-        session.connection().exec_driver_sql("DELETE FROM sqlite_stat1" if house.database.is_sqlite else "ANALYZE")
-    house.database.engine.dispose()
-    return house
+        session.connection().exec_driver_sql("DELETE FROM sqlite_stat1" if context.database.is_sqlite else "ANALYZE")
+    context.database.engine.dispose()
+    return context
 
 
-def test_no_task_reads_a_growing_table_from_end_to_end(grown: House) -> None:
+def test_no_task_reads_a_growing_table_from_end_to_end(grown: AppContext) -> None:
     table = [task for task in tasks(grown) if task.period < ONCE]
     with noted(grown) as statements:
         for task in table:
@@ -100,28 +100,28 @@ def test_no_task_reads_a_growing_table_from_end_to_end(grown: House) -> None:
     assert not whole, "\n".join(whole)
 
 
-def _run(house: House, task: Task) -> None:
+def _run(context: AppContext, task: Task) -> None:
     for _ in range(3):
-        if not task.function(house):
+        if not task.function(context):
             break
     if task.due is not None:
-        with house.database.reading() as session:
+        with context.database.reading() as session:
             task.due(session)
 
 
-def _make_old(house: House) -> None:
-    with house.database.session_scope() as session:
+def _make_old(context: AppContext) -> None:
+    with context.database.session_scope() as session:
         long_ago = now() - timedelta(days=4000)
         session.execute(update(Event).values(at=long_ago, settle_at=None))
         session.execute(update(Notification).values(at=long_ago))
 
 
-def _whole(house: House, statement: str, values: Any) -> list[str]:
+def _whole(context: AppContext, statement: str, values: Any) -> list[str]:
     """The tables that grow and that the statement would read from end to end."""
     if not statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH")):
         return []
-    with house.database.engine.connect() as connection, connection.begin() as transaction:
-        plan = _sqlite_plan if house.database.is_sqlite else _postgresql_plan
+    with context.database.engine.connect() as connection, connection.begin() as transaction:
+        plan = _sqlite_plan if context.database.is_sqlite else _postgresql_plan
         tables = plan(connection, statement, values)
         transaction.rollback()
     return [f"{table}: {' '.join(statement.split())[:300]}" for table in tables if table not in FEW]

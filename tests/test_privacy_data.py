@@ -13,12 +13,12 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, SQLModel, col, select
 
 from tests.engagement.edge_by_hand import Edge, settle, take_in
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tracker.consent.ledger import broken_at, consent_of, ledger
 from tracker.consent.preferences import set_preference
 from tracker.consent.rules import Purpose, State
-from tracker.engagement.ingest import set_aside
+from tracker.engagement.ingest import quarantine
 from tracker.mail.addresses import Mailbox
 from tracker.models import Delivery, Erasure, Event, Message, MessageBody, Recipient, User
 from tracker.outbound.draft import Draft
@@ -30,7 +30,7 @@ from tracker.privacy.erase import erase, erase_again
 from tracker.privacy.redact import Redactor
 from tracker.privacy.replay import list_path
 from tracker.recipients import find, find_or_make
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 ANNA, NAME = "anna.petrova@client.example", "Anna Petrova-Quill"
@@ -72,10 +72,10 @@ def alice(people: People, smtp_sink: SmtpSink) -> User:
     return user
 
 
-def traces(house: House, *marks: str) -> list[str]:
+def traces(context: AppContext, *marks: str) -> list[str]:
     """Where in the database one of the marks can be read, in whatever spelling or encoding."""
     found = set()
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         for table in SQLModel.metadata.tables.values():
             for row in session.connection().execute(columns(*table.columns)).mappings():
                 found |= {f"{table.name}.{name}" for name, value in row.items() if _tells(value, marks)}
@@ -90,9 +90,9 @@ def _tells(value: object, marks: tuple[str, ...]) -> bool:
     )
 
 
-def filled(house: House, skip: frozenset[str] = frozenset()) -> None:
+def filled(context: AppContext, skip: frozenset[str] = frozenset()) -> None:
     """A row in every table, with the address in each column that may name the person or hold words about them."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         for table in SQLModel.metadata.sorted_tables:
             if table.name not in skip:
                 values = {c.name: _value(session, table, c) for c in table.columns if not _is_made(c)}
@@ -132,17 +132,17 @@ def _value(session: Session, table: Table, column: Any) -> Any:
 
 
 def test_a_row_in_every_table_and_nothing_is_left_of_the_address(
-    house: House, caplog: pytest.LogCaptureFixture
+    context: AppContext, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        filled(house)
-        assert len(traces(house, ANNA)) > 25, "the test fills what it looks for"
-        erase(house, ANNA, "system")
-    assert traces(house, ANNA, "client.example") == []
+        filled(context)
+        assert len(traces(context, ANNA)) > 25, "the test fills what it looks for"
+        erase(context, ANNA, "system")
+    assert traces(context, ANNA, "client.example") == []
     assert ANNA not in caplog.text
 
 
-def a_life(house: House, people: People, alice: User) -> list[Delivery]:
+def a_life(context: AppContext, people: People, alice: User) -> list[Delivery]:
     """Anna is asked, agrees, is written to alone and together with Luc, opens, clicks; a hit of hers is set aside."""
     people.grant(ANNA, name=NAME)
     people.grant(OTHERS, name="Luc")
@@ -152,32 +152,32 @@ def a_life(house: House, people: People, alice: User) -> list[Delivery]:
         draft = Draft(
             to=tuple(Mailbox(a, NAME if a == ANNA else "Luc") for a in to), subject=f"Offer for {NAME}", html=html
         )
-        with house.database.session_scope() as session:
-            accept(session, house, session.get_one(User, alice.id), draft)
-    while send_due(house):
+        with context.database.session_scope() as session:
+            accept(session, context, session.get_one(User, alice.id), draft)
+    while send_due(context):
         pass
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         copies = list(session.exec(select(Delivery).where(Delivery.address == ANNA).order_by(col(Delivery.id))))
     edge = Edge()
     for number, copy in enumerate(copies):
         edge.hit(copy, after=600 + 100 * number)
         edge.hit(copy, "click", link=0, after=900 + 100 * number)
-    take_in(house, edge)
-    settle(house)
+    take_in(context, edge)
+    settle(context)
     late = edge.hit(copies[0], after=5000)
-    set_aside(house, "test", late, "Trouble")
+    quarantine(context, "test", late, "Trouble")
     return copies
 
 
 def test_after_a_whole_life_nothing_tells_of_her_and_everything_of_luc_stays(
-    house: House, people: People, alice: User, caplog: pytest.LogCaptureFixture
+    context: AppContext, people: People, alice: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        a_life(house, people, alice)
-        assert {"event.client", "recipient.name"} & set(traces(house, NAME, "Gmail", "Chrome"))
-        receipt = erase(house, ANNA, f"user:{alice.id}")
-    assert traces(house, ANNA, NAME, "client.example") == []
-    with house.database.reading() as session:
+        a_life(context, people, alice)
+        assert {"event.client", "recipient.name"} & set(traces(context, NAME, "Gmail", "Chrome"))
+        receipt = erase(context, ANNA, f"user:{alice.id}")
+    assert traces(context, ANNA, NAME, "client.example") == []
+    with context.database.reading() as session:
         assert session.exec(select(Event)).all() == []
         (message,) = session.exec(select(Message)).all()
         assert (message.names, message.subject, message.opens) == ("Luc", "Offer for [erased]", 0)
@@ -189,7 +189,7 @@ def test_after_a_whole_life_nothing_tells_of_her_and_everything_of_luc_stays(
     assert receipt.public_id == kept.public_id
     assert kept.done["message deleted"] == 1
     assert kept.done["hit_aside"] == 1
-    for path in house.settings.data_dir.rglob("*"):
+    for path in context.settings.data_dir.rglob("*"):
         if path.is_file():
             assert not _tells(path.read_bytes(), (ANNA, NAME, "client.example")), path.name
     said = [f"{r.name} {r.getMessage()} {r.exc_text}" for r in caplog.records if not r.name.startswith("mail.log")]
@@ -197,11 +197,11 @@ def test_after_a_whole_life_nothing_tells_of_her_and_everything_of_luc_stays(
 
 
 def test_the_ledger_alone_tells_the_auditor_the_story_and_still_verifies(
-    house: House, people: People, alice: User
+    context: AppContext, people: People, alice: User
 ) -> None:
-    a_life(house, people, alice)
-    erase(house, ANNA, f"user:{alice.id}")
-    with house.database.reading() as session:
+    a_life(context, people, alice)
+    erase(context, ANNA, f"user:{alice.id}")
+    with context.database.reading() as session:
         tombstone = session.exec(select(Recipient).where(col(Recipient.erased_at).is_not(None))).one()
         entries = ledger(session, tombstone)
         assert broken_at(session, tombstone) is None
@@ -212,58 +212,60 @@ def test_the_ledger_alone_tells_the_auditor_the_story_and_still_verifies(
 
 @pytest.mark.parametrize("spelling", [ANNA, ANNA.upper().replace("CLIENT", "client")])
 def test_met_again_she_is_never_asked_and_never_measured(
-    house: House, people: People, alice: User, smtp_sink: SmtpSink, spelling: str
+    context: AppContext, people: People, alice: User, smtp_sink: SmtpSink, spelling: str
 ) -> None:
-    a_life(house, people, alice)
-    erase(house, ANNA, "system")
+    a_life(context, people, alice)
+    erase(context, ANNA, "system")
     smtp_sink.clear()
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         planned = plan(
-            session, house, session.get_one(User, alice.id), Draft(to=(Mailbox(ANNA, NAME),), html="<p>x</p>")
+            session, context, session.get_one(User, alice.id), Draft(to=(Mailbox(ANNA, NAME),), html="<p>x</p>")
         )
         assert [(p.opens.rule, p.clicks.rule) for p in planned] == [("blocked", "blocked")]
     people.send(alice, ANNA)
-    while send_due(house):
+    while send_due(context):
         pass
     assert b"/o/" not in smtp_sink.accepted[0].content
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         again = find_or_make(session, ANNA, NAME)
         assert again.id is not None
         assert (again.name, again.erased_at is not None) == ("", True)
         assert set(consent_of(session, [again.id])[again.id].values()) == {State.BLOCKED}
 
 
-def test_the_operator_may_keep_the_text_of_messages(house: House, people: People, alice: User) -> None:
-    with house.database.session_scope() as session:
+def test_the_operator_may_keep_the_text_of_messages(context: AppContext, people: People, alice: User) -> None:
+    with context.database.session_scope() as session:
         set_preference(session, "erasure_text", "keep")
-    a_life(house, people, alice)
-    erase(house, ANNA, "system")
-    assert traces(house, ANNA, NAME) == []
-    with house.database.reading() as session:
+    a_life(context, people, alice)
+    erase(context, ANNA, "system")
+    assert traces(context, ANNA, NAME) == []
+    with context.database.reading() as session:
         assert sorted(m.names for m in session.exec(select(Message))) == ["Luc", "[erased]"]
 
 
-def test_a_copy_that_still_waits_is_not_sent(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> None:
+def test_a_copy_that_still_waits_is_not_sent(
+    context: AppContext, people: People, alice: User, smtp_sink: SmtpSink
+) -> None:
     people.grant(ANNA)
     people.send(alice, ANNA, OTHERS)
-    erase(house, ANNA, "system")
-    while send_due(house):
+    erase(context, ANNA, "system")
+    while send_due(context):
         pass
     assert [mail.recipients for mail in smtp_sink.accepted] == [(OTHERS,)]
 
 
-def test_an_older_backup_brings_nobody_back(house: House, people: People, alice: User) -> None:
-    a_life(house, people, alice)
-    erase(house, ANNA, "system")
-    digests = {json.loads(line)["digest"] for line in list_path(house).read_text().splitlines()}
-    with house.database.session_scope() as session:  # as a backup from before would have it
+def test_an_older_backup_brings_nobody_back(context: AppContext, people: People, alice: User) -> None:
+    a_life(context, people, alice)
+    erase(context, ANNA, "system")
+    digests = {json.loads(line)["digest"] for line in list_path(context).read_text().splitlines()}
+    with context.database.session_scope() as session:  # as a backup from before would have it
         back = session.exec(select(Recipient).where(col(Recipient.erased_at).is_not(None))).one()
         back.address = back.lookup = ANNA
         back.name, back.erased_at = NAME, None
         session.add(back)
-    assert erase_again(house, digests) == 1
-    assert traces(house, ANNA, NAME) == []
-    assert erase_again(house) == 0
+    assert erase_again(context, digests) == 1
+    assert traces(context, ANNA, NAME) == []
+    assert erase_again(context) == 0
 
 
 def test_an_address_inside_another_is_another() -> None:
@@ -282,12 +284,12 @@ def test_an_address_inside_another_is_another() -> None:
 # --- the archive
 
 
-def test_the_archive_holds_all_of_hers_and_nothing_of_others(house: House, people: People, alice: User) -> None:
-    a_life(house, people, alice)
-    with house.database.reading() as session:
+def test_the_archive_holds_all_of_hers_and_nothing_of_others(context: AppContext, people: People, alice: User) -> None:
+    a_life(context, people, alice)
+    with context.database.reading() as session:
         anna = find(session, ANNA)
     assert anna is not None
-    with ZipFile(BytesIO(archive_of(house, anna, "ru"))) as packed:
+    with ZipFile(BytesIO(archive_of(context, anna, "ru"))) as packed:
         data, page = json.loads(packed.read("data.json")), packed.read("index.html").decode()
     assert data["subject"]["address"] == ANNA
     assert data["consent"] == {
@@ -308,8 +310,8 @@ def test_the_archive_holds_all_of_hers_and_nothing_of_others(house: House, peopl
     assert ANNA in page
 
 
-def test_a_name_that_is_markup_stays_text(house: House) -> None:
-    with house.database.session_scope() as session:
+def test_a_name_that_is_markup_stays_text(context: AppContext) -> None:
+    with context.database.session_scope() as session:
         made = find_or_make(session, ANNA, "<script>alert(1)</script>")
-    with ZipFile(BytesIO(archive_of(house, made))) as packed:
+    with ZipFile(BytesIO(archive_of(context, made))) as packed:
         assert "<script>" not in packed.read("index.html").decode()

@@ -7,7 +7,7 @@ import pytest
 from sqlmodel import col, select, update
 
 from tests.engagement.edge_by_hand import Edge, bell, settle, take_in
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tests.test_privacy_data import ANNA, a_life
 from tracker.consent.ledger import broken_at, ledger
@@ -18,7 +18,7 @@ from tracker.privacy.restrict import freeze, strike, unfreeze
 from tracker.privacy.retention import preview, sweep
 from tracker.privacy.views import note_message_view, note_view, views_of
 from tracker.recipients import find
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 
@@ -29,85 +29,85 @@ def alice(people: People, smtp_sink: SmtpSink) -> User:
     return user
 
 
-def counted(house: House) -> list[tuple[int, int]]:
-    with house.database.reading() as session:
+def counted(context: AppContext) -> list[tuple[int, int]]:
+    with context.database.reading() as session:
         return [(m.opens, m.clicks) for m in session.exec(select(Message).order_by(col(Message.id)))]
 
 
-def events(house: House) -> list[Event]:
-    with house.database.reading() as session:
+def events(context: AppContext) -> list[Event]:
+    with context.database.reading() as session:
         return list(session.exec(select(Event).order_by(col(Event.id))))
 
 
-def grow_old(house: House, days: int) -> None:
+def grow_old(context: AppContext, days: int) -> None:
     past = now() - timedelta(days=days)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.exec(update(Event).values(at=past))
         session.exec(update(Notification).values(at=past))
         session.exec(update(TrackingView).values(day=past.date()))
 
 
-def in_session(house: House, act: Callable[..., None], *about: object) -> None:
-    with house.database.session_scope() as session:
+def in_session(context: AppContext, act: Callable[..., None], *about: object) -> None:
+    with context.database.session_scope() as session:
         act(session, *about)
 
 
-def anna_of(house: House) -> Recipient:
-    with house.database.reading() as session:
+def anna_of(context: AppContext) -> Recipient:
+    with context.database.reading() as session:
         found = find(session, ANNA)
     assert found is not None
     return found
 
 
-def test_hits_grow_coarser_and_the_counters_of_people_stay(house: House, people: People, alice: User) -> None:
-    a_life(house, people, alice)
-    before = counted(house)
+def test_hits_grow_coarser_and_the_counters_of_people_stay(context: AppContext, people: People, alice: User) -> None:
+    a_life(context, people, alice)
+    before = counted(context)
     assert sum(map(sum, before)) > 2
-    sweep(house)
-    assert {event.summed for event in events(house)} == {0}
-    grow_old(house, DEFAULTS["hits_days"] + 1)
-    sweep(house)
-    assert counted(house) == before
-    assert {(e.summed, e.client, str(e.reasons), e.at.hour, e.at.second) for e in events(house)} == {
+    sweep(context)
+    assert {event.summed for event in events(context)} == {0}
+    grow_old(context, DEFAULTS["hits_days"] + 1)
+    sweep(context)
+    assert counted(context) == before
+    assert {(e.summed, e.client, str(e.reasons), e.at.hour, e.at.second) for e in events(context)} == {
         (1, "", "[]", 0, 0)
     }
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(Verdict)).all() == []
         assert sum(session.exec(select(TrackedLink.clicks)).all()) == sum(clicks for _, clicks in before)
-    grow_old(house, DEFAULTS["summary_days"] + 1)
-    sweep(house)
-    assert {(event.summed, event.link) for event in events(house)} == {(2, None)}
-    assert [(min(o, 1), min(c, 1)) for o, c in before] == counted(house)
-    sweep(house)
-    assert counted(house) == [(min(o, 1), min(c, 1)) for o, c in before]
+    grow_old(context, DEFAULTS["summary_days"] + 1)
+    sweep(context)
+    assert {(event.summed, event.link) for event in events(context)} == {(2, None)}
+    assert [(min(o, 1), min(c, 1)) for o, c in before] == counted(context)
+    sweep(context)
+    assert counted(context) == [(min(o, 1), min(c, 1)) for o, c in before]
 
 
-def test_what_counted_as_nobody_goes(house: House, people: People, alice: User) -> None:
-    a_life(house, people, alice)
-    with house.database.session_scope() as session:
+def test_what_counted_as_nobody_goes(context: AppContext, people: People, alice: User) -> None:
+    a_life(context, people, alice)
+    with context.database.session_scope() as session:
         session.exec(update(Event).values(counted=False, klass="security_scanner"))
-    grow_old(house, 91)
-    sweep(house)
-    assert events(house) == []
+    grow_old(context, 91)
+    sweep(context)
+    assert events(context) == []
 
 
-def test_the_preview_counts_what_the_sweep_then_takes(house: House, people: People, alice: User) -> None:
-    a_life(house, people, alice)
-    note_view(house, alice, "recipient", [anna_of(house).id or 0])
-    grow_old(house, 100)
-    with house.database.reading() as session:
+def test_the_preview_counts_what_the_sweep_then_takes(context: AppContext, people: People, alice: User) -> None:
+    a_life(context, people, alice)
+    note_view(context, alice, "recipient", [anna_of(context).id or 0])
+    grow_old(context, 100)
+    with context.database.reading() as session:
         found = preview(session, DEFAULTS, now())
         lines = len(session.exec(select(Notification)).all())
         short = preview(session, {**DEFAULTS, "views_days": 30}, now())
-    assert found["hits_days"] == len(events(house)) > 0
+    assert found["hits_days"] == len(events(context)) > 0
     assert found["alerts_days"] == lines > 0
     assert (found["views_days"], short["views_days"]) == (0, 1)
-    sweep(house)
-    with house.database.reading() as session:
+    sweep(context)
+    with context.database.reading() as session:
         assert not any(preview(session, DEFAULTS, now()).values())
 
 
-def test_periods_go_down_only(house: House, alice: User) -> None:
+def test_periods_go_down_only(context: AppContext, alice: User) -> None:
     with pytest.raises(PeriodError) as wrong:
         checked({"hits_days": "91"})
     assert wrong.value.field == "hits_days"
@@ -116,24 +116,24 @@ def test_periods_go_down_only(house: House, alice: User) -> None:
             checked({"alerts_days": text})
     with pytest.raises(PeriodError):
         checked({"proof_days": "30"})
-    in_session(house, set_periods, checked({"hits_days": "30"}), alice.id)
-    with house.database.reading() as session:
+    in_session(context, set_periods, checked({"hits_days": "30"}), alice.id)
+    with context.database.reading() as session:
         assert periods(session) == {**DEFAULTS, "hits_days": 30}
 
 
 def test_words_of_a_consent_go_five_years_after_its_end_and_the_ledger_verifies(
-    house: House, people: People, alice: User, monkeypatch: pytest.MonkeyPatch
+    context: AppContext, people: People, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people.grant(ANNA, Purpose.OPENS)
     people.consent(ANNA, State.WITHDRAWN, Purpose.OPENS)
     monkeypatch.setattr("tracker.privacy.retention.now", lambda: now() + timedelta(days=DEFAULTS["proof_days"] - 1))
-    sweep(house)
-    anna = anna_of(house)
-    with house.database.reading() as session:
+    sweep(context)
+    anna = anna_of(context)
+    with context.database.reading() as session:
         assert [entry.note for entry in ledger(session, anna)] == ["ticked both boxes"] * 2
     monkeypatch.setattr("tracker.privacy.retention.now", lambda: now() + timedelta(days=DEFAULTS["proof_days"] + 1))
-    sweep(house)
-    with house.database.reading() as session:
+    sweep(context)
+    with context.database.reading() as session:
         granted, withdrawn = ledger(session, anna)
         assert (granted.note, granted.state) == ("", "granted")
         assert withdrawn.note, "the marker stays until it is superseded"
@@ -144,48 +144,48 @@ def test_words_of_a_consent_go_five_years_after_its_end_and_the_ledger_verifies(
 
 
 def test_frozen_nothing_is_shown_counted_or_kept_and_thawed_it_is_back(
-    house: House, people: People, alice: User
+    context: AppContext, people: People, alice: User
 ) -> None:
-    copies = a_life(house, people, alice)
-    before, known = counted(house), len(events(house))
-    in_session(house, freeze, anna_of(house))
-    assert counted(house) == [(0, 0), (0, 0)]
-    assert bell(house, alice) == []
+    copies = a_life(context, people, alice)
+    before, known = counted(context), len(events(context))
+    in_session(context, freeze, anna_of(context))
+    assert counted(context) == [(0, 0), (0, 0)]
+    assert bell(context, alice) == []
     edge = Edge()
     edge.hit(copies[0], after=9000)
-    take_in(house, edge)
-    assert len(events(house)) == known
-    in_session(house, unfreeze, anna_of(house))
-    assert counted(house) == before
-    assert anna_of(house).never_track, "measured again only when somebody says so"
+    take_in(context, edge)
+    assert len(events(context)) == known
+    in_session(context, unfreeze, anna_of(context))
+    assert counted(context) == before
+    assert anna_of(context).never_track, "measured again only when somebody says so"
 
 
-def test_what_was_somebody_else_is_struck_with_a_note(house: House, people: People, alice: User) -> None:
-    a_life(house, people, alice)
-    first = next(event for event in events(house) if event.counted and event.kind == "click")
-    before = sum(clicks for _, clicks in counted(house))
-    in_session(house, strike, first, "  my assistant\nread it ", None)
-    assert sum(clicks for _, clicks in counted(house)) == before - 1
-    with house.database.reading() as session:
+def test_what_was_somebody_else_is_struck_with_a_note(context: AppContext, people: People, alice: User) -> None:
+    a_life(context, people, alice)
+    first = next(event for event in events(context) if event.counted and event.kind == "click")
+    before = sum(clicks for _, clicks in counted(context))
+    in_session(context, strike, first, "  my assistant\nread it ", None)
+    assert sum(clicks for _, clicks in counted(context)) == before - 1
+    with context.database.reading() as session:
         verdict = session.exec(select(Verdict).order_by(col(Verdict.id).desc())).first()
         struck = session.get_one(Event, first.id)
     assert verdict is not None
     assert verdict.reasons == [{"code": "struck", "values": {"note": "my assistant read it"}}]
     assert (struck.counted, struck.overruled) == (False, True)
-    settle(house)
-    assert sum(clicks for _, clicks in counted(house)) == before - 1
+    settle(context)
+    assert sum(clicks for _, clicks in counted(context)) == before - 1
 
 
-def test_who_looked_is_noted_once_a_day(house: House, people: People, alice: User) -> None:
-    copies = a_life(house, people, alice)
+def test_who_looked_is_noted_once_a_day(context: AppContext, people: People, alice: User) -> None:
+    copies = a_life(context, people, alice)
     bob = people.user("Bob")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         message = session.get_one(Message, copies[0].message_id)
     for user in (alice, alice, bob):
-        note_message_view(house, user, message)
-    note_message_view(house, alice, Message(id=99, user_id=alice.id or 0, message_id="<x@example.com>"))
-    with house.database.reading() as session:
-        assert [(what, who) for _, what, who in views_of(session, anna_of(house))] == [
+        note_message_view(context, user, message)
+    note_message_view(context, alice, Message(id=99, user_id=alice.id or 0, message_id="<x@example.com>"))
+    with context.database.reading() as session:
+        assert [(what, who) for _, what, who in views_of(session, anna_of(context))] == [
             ("message", "Alice"),
             ("message", "Bob"),
         ]

@@ -1,4 +1,4 @@
-"""The key ring, passwords and tokens: what opens, what must not, and what must not be seen."""
+"""The keyring, passwords and tokens: what opens, what must not, and what must not be seen."""
 
 import re
 
@@ -6,12 +6,12 @@ import pytest
 from argon2 import extract_parameters
 from argon2.exceptions import VerifyMismatchError
 
-from tests.houses import PASSWORD
+from tests.fixtures.contexts import PASSWORD
 from tracker.mail.connections import Server
 from tracker.runtime import keyring as secrets
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import (
-    KeyRing,
+    Keyring,
     Undecryptable,
     hash_password,
     new_code,
@@ -24,72 +24,72 @@ OLD, NEW, FOREIGN = (f"{name}-0123456789-abcdefghijklmnopqrstuvwxyz" for name in
 
 
 def test_what_was_sealed_opens_again() -> None:
-    ring = KeyRing((NEW,))
-    assert ring.decrypt(ring.encrypt(b"pass\0word", "account:17:smtp"), "account:17:smtp") == b"pass\0word"
-    assert ring.decrypt(ring.encrypt(b"", "account:17:smtp"), "account:17:smtp") == b""
+    keyring = Keyring((NEW,))
+    assert keyring.decrypt(keyring.encrypt(b"pass\0word", "account:17:smtp"), "account:17:smtp") == b"pass\0word"
+    assert keyring.decrypt(keyring.encrypt(b"", "account:17:smtp"), "account:17:smtp") == b""
 
 
 def test_a_secret_is_bound_to_its_record() -> None:
     """Copied to another row, to another field or to the bin of another person, it stays shut."""
-    ring = KeyRing((NEW,))
-    sealed = ring.encrypt(b"hush", "account:17:smtp")
+    keyring = Keyring((NEW,))
+    sealed = keyring.encrypt(b"hush", "account:17:smtp")
     for record in ("account:18:smtp", "account:17:imap", "account:1:7:smtp", ""):
         with pytest.raises(Undecryptable):
-            ring.decrypt(sealed, record)
+            keyring.decrypt(sealed, record)
 
 
 def test_no_two_ciphertexts_are_alike() -> None:
-    ring = KeyRing((NEW,))
-    assert len({ring.encrypt(b"hush", "a") for _ in range(100)}) == 100
+    keyring = Keyring((NEW,))
+    assert len({keyring.encrypt(b"hush", "a") for _ in range(100)}) == 100
 
 
 def test_keys_rotate() -> None:
     """What the old key sealed opens while it is in the ring; what is sealed now needs the new one."""
-    sealed = KeyRing((OLD,)).encrypt(b"hush", "a")
-    both = KeyRing((NEW, OLD))
+    sealed = Keyring((OLD,)).encrypt(b"hush", "a")
+    both = Keyring((NEW, OLD))
     assert both.decrypt(sealed, "a") == b"hush"
     sealed_now = both.encrypt(b"hush", "a")
-    assert KeyRing((NEW,)).decrypt(sealed_now, "a") == b"hush"
+    assert Keyring((NEW,)).decrypt(sealed_now, "a") == b"hush"
     with pytest.raises(Undecryptable):
-        KeyRing((OLD,)).decrypt(sealed_now, "a")
+        Keyring((OLD,)).decrypt(sealed_now, "a")
     with pytest.raises(Undecryptable):
-        KeyRing((NEW,)).decrypt(sealed, "a")
+        Keyring((NEW,)).decrypt(sealed, "a")
 
 
 def test_a_wrong_key_says_what_to_do_and_shows_nothing() -> None:
-    sealed = KeyRing((FOREIGN,)).encrypt(b"hush", "account:17:smtp")
+    sealed = Keyring((FOREIGN,)).encrypt(b"hush", "account:17:smtp")
     with pytest.raises(Undecryptable, match="Enter it again") as refused:
-        KeyRing((NEW, OLD)).decrypt(sealed, "account:17:smtp")
+        Keyring((NEW, OLD)).decrypt(sealed, "account:17:smtp")
     assert "hush" not in str(refused.value)
     assert NEW not in str(refused.value)
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 11, 12, 13, 27])
 def test_cut_ciphertext_is_only_undecryptable(length: int) -> None:
-    ring = KeyRing((NEW,))
+    keyring = Keyring((NEW,))
     with pytest.raises(Undecryptable):
-        ring.decrypt(ring.encrypt(b"hush", "a")[:length], "a")
+        keyring.decrypt(keyring.encrypt(b"hush", "a")[:length], "a")
 
 
 def test_a_changed_byte_anywhere_is_noticed() -> None:
-    ring = KeyRing((NEW,))
-    sealed = ring.encrypt(b"hush", "a")
+    keyring = Keyring((NEW,))
+    sealed = keyring.encrypt(b"hush", "a")
     for index in range(len(sealed)):
         changed = sealed[:index] + bytes([sealed[index] ^ 1]) + sealed[index + 1 :]
         with pytest.raises(Undecryptable):
-            ring.decrypt(changed, "a")
+            keyring.decrypt(changed, "a")
 
 
 def test_a_ring_needs_a_key() -> None:
     with pytest.raises(ValueError, match="at least one key"):
-        KeyRing(())
+        Keyring(())
 
 
 def test_digests_are_keyed() -> None:
-    assert KeyRing((NEW, OLD)).digest("anna") == KeyRing((NEW,)).digest("anna")
-    assert KeyRing((NEW,)).digest("anna") != KeyRing((OLD,)).digest("anna")
-    assert KeyRing((NEW,)).digest("anna") != KeyRing((NEW,)).digest("luc")
-    assert re.fullmatch("[0-9a-f]{64}", KeyRing((NEW,)).digest("anna"))
+    assert Keyring((NEW, OLD)).digest("anna") == Keyring((NEW,)).digest("anna")
+    assert Keyring((NEW,)).digest("anna") != Keyring((OLD,)).digest("anna")
+    assert Keyring((NEW,)).digest("anna") != Keyring((NEW,)).digest("luc")
+    assert re.fullmatch("[0-9a-f]{64}", Keyring((NEW,)).digest("anna"))
 
 
 def test_passwords() -> None:
@@ -140,8 +140,10 @@ def test_codes_hold_no_look_alikes() -> None:
     assert all(re.fullmatch(r"[A-HJ-NP-Z2-9]{4}(-[A-HJ-NP-Z2-9]{4}){2}", code) for code in codes)
 
 
-def test_nothing_secret_shows_in_a_representation(house: House) -> None:
+def test_nothing_secret_shows_in_a_representation(context: AppContext) -> None:
     server = Server("mail.example", 587, "starttls", "anna", "hush")
-    shown = "\n".join(f"{thing!r} {thing}" for thing in (house, house.ring, house.tokens, house.settings, server))
-    for secret in (*house.ring.keys, "hush", "sandbox@"):  # the last: the password of the test database
+    shown = "\n".join(
+        f"{thing!r} {thing}" for thing in (context, context.keyring, context.tokens, context.settings, server)
+    )
+    for secret in (*context.keyring.keys, "hush", "sandbox@"):  # the last: the password of the test database
         assert secret not in shown

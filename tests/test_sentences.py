@@ -3,12 +3,12 @@
 import pytest
 from sqlmodel import select
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tracker.locale import said, speaking
 from tracker.mail.addresses import AddressError, normalise
 from tracker.models import Account
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.sentences import Sentence, restored, server_words, stored, told
 
 
@@ -49,14 +49,14 @@ def test_other_peoples_words_stay_as_they_are(text: str) -> None:
     assert str(restored(stored(text))) == text or "%(a)s" in text
 
 
-def test_a_row_keeps_the_sentence_whole(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_a_row_keeps_the_sentence_whole(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     account = people.account(people.user(), smtp_sink)
     detail = Sentence("%(address)s: %(problem)s", address="a@b.example", problem=Sentence("Sending works."))
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         row = session.get_one(Account, account.id)
         row.state_detail = detail
         session.add(row)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         kept = session.exec(select(Account.state_detail)).one()
     assert kept == "a@b.example: Sending works."
     with speaking("ru"):

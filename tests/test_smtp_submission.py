@@ -6,11 +6,11 @@ import time
 import pytest
 
 from tests.servers import free_port, silent_server, smtp_sink
-from tests.servers_slow_smtp import Point, dripping_smtp
+from tests.servers.slow_smtp import Point, dripping_smtp
 from tracker.mail import smtp_submission
 from tracker.mail.connections import ConnectError, Server
 from tracker.mail.smtp_submission import Outcome, smtp, submit
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline, Shutdown
 
 ALICE, ANNA = "alice@seller.example", "anna@client.example"
@@ -21,53 +21,53 @@ def server_at(port: int, security: str = "none") -> Server:
     return Server("127.0.0.1", port, security, "", "")
 
 
-def handed_over(house: House, port: int, recipient: str = ANNA, raw: bytes = RAW) -> tuple[str, str]:
-    outcome = submit(house, server_at(port), ALICE, recipient, raw)
+def handed_over(context: AppContext, port: int, recipient: str = ANNA, raw: bytes = RAW) -> tuple[str, str]:
+    outcome = submit(context, server_at(port), ALICE, recipient, raw)
     return outcome.status.value, outcome.reply
 
 
-def test_a_message_that_is_taken(house: House) -> None:
+def test_a_message_that_is_taken(context: AppContext) -> None:
     with smtp_sink() as sink:
-        assert submit(house, server_at(sink.port), ALICE, ANNA, RAW) == Outcome(status="accepted")  # type: ignore[arg-type]
+        assert submit(context, server_at(sink.port), ALICE, ANNA, RAW) == Outcome(status="accepted")  # type: ignore[arg-type]
         (accepted,) = sink.accepted
     assert (accepted.sender, accepted.recipients, accepted.content) == (ALICE, (ANNA,), RAW)
 
 
-def test_4yz_is_for_later_and_5yz_for_good(house: House) -> None:
+def test_4yz_is_for_later_and_5yz_for_good(context: AppContext) -> None:
     with smtp_sink(refuse={ANNA: "550 5.1.1 No such\tuser"}, defer={"b@client.example": 1}) as sink:
-        assert handed_over(house, sink.port) == ("rejected", "550 5.1.1 No such user")
-        assert handed_over(house, sink.port, "b@client.example") == ("deferred", "451 4.7.1 Try again later")
+        assert handed_over(context, sink.port) == ("rejected", "550 5.1.1 No such user")
+        assert handed_over(context, sink.port, "b@client.example") == ("deferred", "451 4.7.1 Try again later")
         sink.rules.refuse_sender = {ALICE: "553 5.7.1 Not yours"}
-        assert handed_over(house, sink.port, "c@client.example") == ("rejected", "553 5.7.1 Not yours")
+        assert handed_over(context, sink.port, "c@client.example") == ("rejected", "553 5.7.1 Not yours")
         sink.rules.refuse_sender, sink.rules.refuse_content = {}, "554 5.7.1 Spam"
-        assert handed_over(house, sink.port, "c@client.example") == ("rejected", "554 5.7.1 Spam")
+        assert handed_over(context, sink.port, "c@client.example") == ("rejected", "554 5.7.1 Spam")
 
 
-def test_without_a_connection_it_waits_and_says_why(house: House) -> None:
+def test_without_a_connection_it_waits_and_says_why(context: AppContext) -> None:
     port = free_port()
     reply = f"Nothing listens on 127.0.0.1:{port}. Check the port."
-    assert handed_over(house, port) == ("deferred", reply)
+    assert handed_over(context, port) == ("deferred", reply)
 
 
-def test_letters_beyond_ascii_on_either_side_need_a_server_that_takes_them(house: House) -> None:
+def test_letters_beyond_ascii_on_either_side_need_a_server_that_takes_them(context: AppContext) -> None:
     with smtp_sink(utf8=False) as sink:
         for sender, recipient in ((ALICE, "анна@client.example"), ("алиса@seller.example", ANNA)):
-            outcome = submit(house, server_at(sink.port), sender, recipient, RAW)
+            outcome = submit(context, server_at(sink.port), sender, recipient, RAW)
             assert outcome.status == "rejected"
             assert "SMTPUTF8" in outcome.reply
     with smtp_sink() as sink:
-        assert submit(house, server_at(sink.port), "алиса@seller.example", ANNA, RAW).is_accepted
+        assert submit(context, server_at(sink.port), "алиса@seller.example", ANNA, RAW).is_accepted
 
 
 @pytest.mark.parametrize("point", ["greeting", "EHLO", "MAIL", "DATA", "content"])
 def test_a_server_that_drips_is_cut_by_the_deadline(
-    house: House, monkeypatch: pytest.MonkeyPatch, point: Point
+    context: AppContext, monkeypatch: pytest.MonkeyPatch, point: Point
 ) -> None:
     monkeypatch.setattr(smtp_submission, "OPENING_SECONDS", 0.5)
     monkeypatch.setattr(smtp_submission, "CONTENT_SECONDS", 0.5)
     with dripping_smtp(point) as server:
         began = time.monotonic()
-        status, reply = handed_over(house, server.port)
+        status, reply = handed_over(context, server.port)
         assert time.monotonic() - began < 5
     assert status == "deferred"
     assert f"127.0.0.1:{server.port} " in reply
@@ -76,49 +76,51 @@ def test_a_server_that_drips_is_cut_by_the_deadline(
     ) in reply
 
 
-def test_a_server_that_drips_inside_the_tls_handshake_is_cut_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_drips_inside_the_tls_handshake_is_cut_too(
+    context: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(smtp_submission, "OPENING_SECONDS", 0.5)
     with silent_server() as port:
         began = time.monotonic()
-        assert submit(house, server_at(port, "tls"), ALICE, ANNA, RAW).is_deferred
+        assert submit(context, server_at(port, "tls"), ALICE, ANNA, RAW).is_deferred
         assert time.monotonic() - began < 5
 
 
-def test_a_reply_without_end_fills_no_memory(house: House) -> None:
+def test_a_reply_without_end_fills_no_memory(context: AppContext) -> None:
     with dripping_smtp("EHLO", floods=True) as server:
-        status, reply = handed_over(house, server.port)
+        status, reply = handed_over(context, server.port)
     assert (status, "ended the connection" in reply) == ("deferred", True)
 
 
-def test_the_deadline_holds_on_after_starttls(house: House) -> None:
+def test_the_deadline_holds_on_after_starttls(context: AppContext) -> None:
     """TLS takes the socket over: the old one is closed then."""
     with smtp_sink(tls="starttls") as sink:
-        house.settings.__dict__["ca_file"] = sink.ca_file
+        context.settings.__dict__["ca_file"] = sink.ca_file
         server = Server("localhost", sink.port, "starttls", "", "")
-        with Deadline(30) as deadline, smtp(house, server, deadline) as connection:
+        with Deadline(30) as deadline, smtp(context, server, deadline) as connection:
             deadline.end()
             assert connection.sock is not None
             assert connection.sock.recv(1) == b""
 
 
-def test_a_large_message_over_a_slow_line_has_its_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_message_over_a_slow_line_has_its_time(context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """The timeout of a socket is for everything that is sent at once: it must not be that of an answer."""
     monkeypatch.setattr(smtp_submission, "ANSWER_SECONDS", 0.5)
     with smtp_sink(delay={"DATA": 1.5}) as sink:
-        assert handed_over(house, sink.port)[0] == "accepted"
+        assert handed_over(context, sink.port)[0] == "accepted"
 
 
-def test_every_message_of_a_connection_has_its_own_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_message_of_a_connection_has_its_own_time(context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smtp_submission, "OPENING_SECONDS", 1.0)
-    with smtp_sink(delay={"MAIL": 0.4}) as sink, smtp(house, server_at(sink.port)) as connection:
+    with smtp_sink(delay={"MAIL": 0.4}) as sink, smtp(context, server_at(sink.port)) as connection:
         assert [connection.hand_over(ALICE, ANNA, RAW).status for _ in range(4)] == ["accepted"] * 4
 
 
-def test_a_worker_that_ends_cuts_its_connections(house: House) -> None:
+def test_a_worker_that_ends_cuts_its_connections(context: AppContext) -> None:
     shutdown = Shutdown()
     with dripping_smtp("greeting") as server:
         threading.Timer(0.3, shutdown.cut).start()
         with Deadline(30) as deadline, shutdown.watching(deadline), pytest.raises(ConnectError, match="did not answer"):
-            smtp(house, server_at(server.port), deadline).__enter__()
+            smtp(context, server_at(server.port), deadline).__enter__()
         with Deadline(30) as late, shutdown.watching(late):
             assert late.is_over

@@ -16,27 +16,27 @@ from pixel.spool import Spool
 from tests.servers import wait_until
 from tracker.models import FeedItem, Preference, User
 from tracker.models.counting.bulk import append_rows, update_rows
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import WATCHED, now
 from tracker.runtime.wakeup import Subscription
 from tracker.worker import tasks
 
 _WRITE = """
 import json, sys
-from tracker.runtime.context import open_house
+from tracker.runtime.context import create_context
 from tracker.models import User
 from tracker.runtime.settings import read_settings
-house = open_house(read_settings(json.loads(sys.argv[1]), dotenv=None))
-with house.database.session_scope() as session:
+context = create_context(read_settings(json.loads(sys.argv[1]), dotenv=None))
+with context.database.session_scope() as session:
     session.add(User(email="b@seller.example", name="B"))
-house.database.close()
+context.database.close()
 """
 
 
-def subscription(house: House, *tables: str) -> Subscription:
+def subscription(context: AppContext, *tables: str) -> Subscription:
     """One that has just looked; other processes are heard by then."""
-    made = house.database.wakeups.subscribe(tables)
-    wait_until(lambda: _listens(house))
+    made = context.database.wakeups.subscribe(tables)
+    wait_until(lambda: _listens(context))
     made.clear()
     return made
 
@@ -48,9 +48,9 @@ def user(session: Session) -> User:
     return made
 
 
-def test_a_commit_wakes_those_who_wait_for_its_tables(house: House) -> None:
-    users, feed = subscription(house, "user_account", "notice"), subscription(house, "feed_item")
-    with house.database.session_scope() as session:
+def test_a_commit_wakes_those_who_wait_for_its_tables(context: AppContext) -> None:
+    users, feed = subscription(context, "user_account", "notice"), subscription(context, "feed_item")
+    with context.database.session_scope() as session:
         user(session)
         session.flush()
         assert not users.wait(0), "nothing is committed yet"
@@ -59,14 +59,14 @@ def test_a_commit_wakes_those_who_wait_for_its_tables(house: House) -> None:
 
 
 @pytest.mark.parametrize("kind", ["orm", "insert", "update", "append", "update rows"])
-def test_every_way_of_writing_wakes(house: House, kind: str) -> None:
-    with house.database.session_scope() as session:
+def test_every_way_of_writing_wakes(context: AppContext, kind: str) -> None:
+    with context.database.session_scope() as session:
         someone = user(session)
     row: dict[str, Any] = {"user_id": someone.id, "kind": "message", "subject": "x", "at": now()}
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.add(FeedItem(**row))
-    feed = subscription(house, "feed_item")
-    with house.database.session_scope() as session:
+    feed = subscription(context, "feed_item")
+    with context.database.session_scope() as session:
         table = FeedItem.__table__  # type: ignore[attr-defined]
         if kind == "orm":
             session.add(FeedItem(**row))
@@ -81,59 +81,62 @@ def test_every_way_of_writing_wakes(house: House, kind: str) -> None:
     assert feed.wait(0), kind
 
 
-def test_neither_reading_nor_a_rollback_nor_other_tables_wake(house: House) -> None:
-    everything = subscription(house, *WATCHED)
-    with house.database.reading() as session:
+def test_neither_reading_nor_a_rollback_nor_other_tables_wake(context: AppContext) -> None:
+    everything = subscription(context, *WATCHED)
+    with context.database.reading() as session:
         session.get(User, 1)
-    with suppress(LookupError), house.database.session_scope() as session:
+    with suppress(LookupError), context.database.session_scope() as session:
         user(session)
         raise LookupError
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.add(Preference(name="set_up", value=True))
     assert not everything.wait(0)
 
 
-def test_another_process_is_heard(house: House) -> None:
-    users = subscription(house, "user_account")
-    environ = {"INKLING_DATA_DIR": str(house.settings.data_dir), "INKLING_DATABASE_URL": house.settings.database_url}
-    if house.database.is_sqlite:
+def test_another_process_is_heard(context: AppContext) -> None:
+    users = subscription(context, "user_account")
+    environ = {
+        "INKLING_DATA_DIR": str(context.settings.data_dir),
+        "INKLING_DATABASE_URL": context.settings.database_url,
+    }
+    if context.database.is_sqlite:
         del environ["INKLING_DATABASE_URL"]
     root = Path(__file__).resolve().parent.parent
     subprocess.run([sys.executable, "-c", _WRITE, json.dumps(environ)], check=True, cwd=root, timeout=60)
     assert users.wait(10)
 
 
-def _listens(house: House) -> bool:
-    if house.database.is_sqlite:
-        return any((house.settings.data_dir / "wake").iterdir())
-    with house.database.engine.connect() as connection:
+def _listens(context: AppContext) -> bool:
+    if context.database.is_sqlite:
+        return any((context.settings.data_dir / "wake").iterdir())
+    with context.database.engine.connect() as connection:
         sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'inkling wake-ups'"
         listening = f"{sql} AND query LIKE 'LISTEN%%' AND state = 'idle'"
         return bool(connection.exec_driver_sql(listening).scalar_one())
 
 
-def test_a_listener_whose_connection_broke_comes_back_and_wakes_everybody(house: House) -> None:
-    if house.database.is_sqlite:
+def test_a_listener_whose_connection_broke_comes_back_and_wakes_everybody(context: AppContext) -> None:
+    if context.database.is_sqlite:
         return
-    users = subscription(house, "user_account")
-    with house.database.engine.connect() as connection:
+    users = subscription(context, "user_account")
+    with context.database.engine.connect() as connection:
         sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'inkling wake-ups'"
         connection.exec_driver_sql(sql)
     assert users.wait(20), "something may have been missed"
 
 
-def test_who_waits_no_more_leaves_no_socket_and_no_thread(house: House) -> None:
-    waiting = subscription(house, "user_account")
-    house.database.wakeups.unsubscribe(waiting)
-    assert list((house.settings.data_dir / "wake").iterdir()) == []
-    with house.database.session_scope() as session:
+def test_who_waits_no_more_leaves_no_socket_and_no_thread(context: AppContext) -> None:
+    waiting = subscription(context, "user_account")
+    context.database.wakeups.unsubscribe(waiting)
+    assert list((context.settings.data_dir / "wake").iterdir()) == []
+    with context.database.session_scope() as session:
         user(session)
     assert not waiting.wait(0)
 
 
-def test_hits_on_disk_wake_who_drains_them(house: House) -> None:
-    waiting = subscription(house, "spool")
-    spool = Spool(house.settings.data_dir / "spool.sqlite3")
+def test_hits_on_disk_wake_who_drains_them(context: AppContext) -> None:
+    waiting = subscription(context, "spool")
+    spool = Spool(context.settings.data_dir / "spool.sqlite3")
     hit = Hit(id=None, received_at=now(), kind="open", token="t", delivery="d", link=None, method="GET", client="192.0.2.1",
               http_version="1.1", headers={}, self_user=None)  # fmt: skip
     assert asyncio.run(spool.append(hit))
@@ -141,29 +144,29 @@ def test_hits_on_disk_wake_who_drains_them(house: House) -> None:
     spool.close()
 
 
-def test_the_socket_of_a_killed_process_is_taken_away(house: House) -> None:
-    folder = house.settings.data_dir / "wake"
+def test_the_socket_of_a_killed_process_is_taken_away(context: AppContext) -> None:
+    folder = context.settings.data_dir / "wake"
     code = "import socket,sys,os; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); s.bind(sys.argv[1]); os._exit(0)"
     folder.mkdir(mode=0o700, exist_ok=True)
     subprocess.run([sys.executable, "-c", code, "dead"], check=True, cwd=folder, timeout=30)
-    waiting = subscription(house, "user_account")
-    with house.database.session_scope() as session:
+    waiting = subscription(context, "user_account")
+    with context.database.session_scope() as session:
         user(session)
-    if house.database.is_sqlite:
+    if context.database.is_sqlite:
         assert "dead" not in {path.name for path in folder.iterdir()}
-    house.database.wakeups.unsubscribe(waiting)
+    context.database.wakeups.unsubscribe(waiting)
 
 
-def test_what_tasks_watch_is_told(house: House) -> None:
-    watched = {table for task in tasks(house) for table in task.watches}
+def test_what_tasks_watch_is_told(context: AppContext) -> None:
+    watched = {table for task in tasks(context) for table in task.watches}
     assert watched <= WATCHED | {"spool"}
 
 
-def test_two_commits_before_anybody_looked_wake_once(house: House) -> None:
-    users = subscription(house, "user_account")
-    with house.database.session_scope() as session:
+def test_two_commits_before_anybody_looked_wake_once(context: AppContext) -> None:
+    users = subscription(context, "user_account")
+    with context.database.session_scope() as session:
         user(session)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.exec(update(User).values(name="C"))
     assert users.wait(0)
     users.clear()

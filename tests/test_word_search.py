@@ -3,10 +3,10 @@
 import pytest
 from sqlmodel import select
 
-from tests.houses import house  # noqa: F401  (on both engines)
+from tests.fixtures.contexts import context  # noqa: F401  (on both engines)
 from tracker.models import Recipient
 from tracker.recipients import find_or_make
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.word_search import has_word, split_words
 
 PEOPLE = {"ivan@example.com": "Иван Петров", "per_cent@example.com": "100% Élan", "percent@example.com": "Percy"}
@@ -27,10 +27,10 @@ PEOPLE = {"ivan@example.com": "Иван Петров", "per_cent@example.com": "
         ("иван percy", set()),
     ],
 )
-def test_every_word_must_stand_in_a_name_or_an_address(house: House, words: str, addresses: set[str]) -> None:  # noqa: F811
-    with house.database.session_scope() as session:
+def test_every_word_must_stand_in_a_name_or_an_address(context: AppContext, words: str, addresses: set[str]) -> None:  # noqa: F811
+    with context.database.session_scope() as session:
         for address, name in PEOPLE.items():
             find_or_make(session, address, name)
     conditions = [has_word(word, [Recipient.name], [Recipient.lookup]) for word in split_words(words)]
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert {row.address for row in session.exec(select(Recipient).where(*conditions))} == addresses

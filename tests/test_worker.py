@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink, wait_until
-from tests.servers_slow_smtp import dripping_smtp
+from tests.servers.slow_smtp import dripping_smtp
 from tracker.models import Delivery
 from tracker.outbound.account_pool import AccountPool
 from tracker.outbound.queue import accounts_due, send_for_account
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import Lease
 from tracker.runtime.processes import Process
@@ -30,8 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
-def working(house: House, *table: Task) -> Iterator[Worker]:
-    worker = Worker(house, table)
+def working(context: AppContext, *table: Task) -> Iterator[Worker]:
+    worker = Worker(context, table)
     worker.start()
     try:
         yield worker
@@ -39,69 +39,69 @@ def working(house: House, *table: Task) -> Iterator[Worker]:
         worker.stop()
 
 
-def beats(house: House) -> dict[str, str]:
-    with house.database.reading() as session:
+def beats(context: AppContext) -> dict[str, str]:
+    with context.database.reading() as session:
         return {task: text for process in session.exec(select(Process)) for task, text in process.tasks.items()}
 
 
-def deliveries(house: House) -> Sequence[Delivery]:
-    with house.database.reading() as session:
+def deliveries(context: AppContext) -> Sequence[Delivery]:
+    with context.database.reading() as session:
         return session.exec(select(Delivery)).all()
 
 
-def test_a_task_that_fails_stops_no_other(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_task_that_fails_stops_no_other(context: AppContext, caplog: pytest.LogCaptureFixture) -> None:
     calls = {"good": 0, "bad": 0}
 
-    def good(_house: House) -> int:
+    def good(_context: AppContext) -> int:
         calls["good"] += 1
         return 0
 
-    def bad(_house: House) -> int:
+    def bad(_context: AppContext) -> int:
         calls["bad"] += 1
         raise LookupError("no such thing")
 
-    with working(house, Task("good", good, 0.01), Task("bad", bad, 0.01)):
+    with working(context, Task("good", good, 0.01), Task("bad", bad, 0.01)):
         wait_until(lambda: calls["good"] > 20 and calls["bad"] > 2)
-        wait_until(lambda: beats(house) == {"good": "", "bad": "LookupError: no such thing"})
-    assert beats(house) == {}, "a worker that has ended is not there any more"
+        wait_until(lambda: beats(context) == {"good": "", "bad": "LookupError: no such thing"})
+    assert beats(context) == {}, "a worker that has ended is not there any more"
     assert "bad failed: LookupError: no such thing" in caplog.text
     assert "Traceback" not in caplog.text
 
 
-def test_a_task_that_recovers_says_so_at_once(house: House) -> None:
+def test_a_task_that_recovers_says_so_at_once(context: AppContext) -> None:
     """Not a minute later: until then `inkling check` would call it wrong."""
     answers = iter([LookupError("not yet"), LookupError("not yet")])
     seen: list[dict[str, str]] = []
 
-    def task(_house: House) -> int:
-        seen.append(beats(house))
+    def task(_context: AppContext) -> int:
+        seen.append(beats(context))
         if error := next(answers, None):
             raise error
         return 0
 
-    with working(house, Task("task", task, 0.01)):
-        wait_until(lambda: beats(house) == {"task": ""})
+    with working(context, Task("task", task, 0.01)):
+        wait_until(lambda: beats(context) == {"task": ""})
     assert {"task": "LookupError: not yet"} in seen
 
 
-def test_a_long_problem_is_cut_to_what_the_beat_holds(house: House) -> None:
-    def task(_house: House) -> int:
+def test_a_long_problem_is_cut_to_what_the_beat_holds(context: AppContext) -> None:
+    def task(_context: AppContext) -> int:
         raise LookupError("x" * 5000)
 
-    with working(house, Task("t" * 100, task, 0.01)):
-        wait_until(lambda: {(len(name), len(text)) for name, text in beats(house).items()} == {(64, 500)})
+    with working(context, Task("t" * 100, task, 0.01)):
+        wait_until(lambda: {(len(name), len(text)) for name, text in beats(context).items()} == {(64, 500)})
 
 
-def test_work_that_is_left_is_done_without_a_pause(house: House) -> None:
+def test_work_that_is_left_is_done_without_a_pause(context: AppContext) -> None:
     left = list(range(200))
 
-    def task(_house: House) -> int:
+    def task(_context: AppContext) -> int:
         if left:
             left.pop()
             return 1
         return 0
 
-    with working(house, Task("task", task, 3600.0)):
+    with working(context, Task("task", task, 3600.0)):
         wait_until(lambda: not left)
 
 
@@ -111,17 +111,17 @@ def test_pauses_grow_with_failures_and_end_growing() -> None:
     assert pause(5000) == 60.0, "after a night without a database"
 
 
-def test_it_stops_promptly(house: House) -> None:
+def test_it_stops_promptly(context: AppContext) -> None:
     """In the midst of a pause of an hour, and after what was in hand is done."""
     begun, finish, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def slow(_house: House) -> int:
+    def slow(_context: AppContext) -> int:
         begun.set()
         finish.wait(10)
         ended.set()
         return 1
 
-    worker = Worker(house, [Task("idle", lambda _house: 0, 3600.0), Task("slow", slow, 3600.0)])
+    worker = Worker(context, [Task("idle", lambda _context: 0, 3600.0), Task("slow", slow, 3600.0)])
     worker.start()
     begun.wait(10)
     threading.Timer(0.1, finish.set).start()
@@ -130,10 +130,10 @@ def test_it_stops_promptly(house: House) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name in ("idle", "slow")]
 
 
-def test_a_task_that_never_ends_does_not_hold_the_end_up(house: House) -> None:
+def test_a_task_that_never_ends_does_not_hold_the_end_up(context: AppContext) -> None:
     finish = threading.Event()
-    table = [Task(f"stuck {number}", lambda _house: int(finish.wait(20)), 3600.0) for number in range(3)]
-    worker = Worker(house, table)
+    table = [Task(f"stuck {number}", lambda _context: int(finish.wait(20)), 3600.0) for number in range(3)]
+    worker = Worker(context, table)
     worker.start()
     worker.stop(0.1)
     stuck = [thread for thread in threading.enumerate() if thread.name.startswith("stuck")]
@@ -145,24 +145,24 @@ def test_a_task_that_never_ends_does_not_hold_the_end_up(house: House) -> None:
         thread.join()
 
 
-def test_the_table_of_tasks(house: House) -> None:
-    table = tasks(house)
+def test_the_table_of_tasks(context: AppContext) -> None:
+    table = tasks(context)
     names = [task.what for task in table]
     assert len(set(names)) == len(names)
     assert {"drain local", "settle", "send", "sent copies", "sweep"} <= set(names)
     assert all(0 < task.period <= 3600 or task.period == ONCE for task in table)
-    assert all(task.function(house) == 0 for task in table), "in an empty house there is nothing to do"
+    assert all(task.function(context) == 0 for task in table), "in an empty house there is nothing to do"
     for task in table:
         if task.end is not None:
-            task.end(house, 1.0)
+            task.end(context, 1.0)
 
 
 @contextmanager
-def worker_process(house: House) -> Iterator[subprocess.Popen[str]]:
+def worker_process(context: AppContext) -> Iterator[subprocess.Popen[str]]:
     environ = {
         "PATH": os.environ["PATH"],
-        "INKLING_DATA_DIR": str(house.settings.data_dir),
-        "INKLING_DATABASE_URL": house.settings.database_url,
+        "INKLING_DATA_DIR": str(context.settings.data_dir),
+        "INKLING_DATABASE_URL": context.settings.database_url,
         "INKLING_ALLOW_PRIVATE_HOSTS": "127.0.0.0/8",
     }
     command = [sys.executable, "-W", "error::ResourceWarning", "-m", "tracker", "worker"]
@@ -174,63 +174,65 @@ def worker_process(house: House) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def leases(house: House) -> Sequence[Lease]:
-    with house.database.reading() as session:
+def leases(context: AppContext) -> Sequence[Lease]:
+    with context.database.reading() as session:
         return session.exec(select(Lease).where(Lease.kind == "delivery")).all()
 
 
-def test_killed_while_sending_the_next_one_sends(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_killed_while_sending_the_next_one_sends(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     smtp_sink.rules.delay = {"DATA": 60}
     people.send(alice, "anna@client.example")
-    with worker_process(house) as process:
-        wait_until(lambda: leases(house), 30)
+    with worker_process(context) as process:
+        wait_until(lambda: leases(context), 30)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    (held,) = leases(house)
-    assert deliveries(house)[0].status == "queued"
+    (held,) = leases(context)
+    assert deliveries(context)[0].status == "queued"
     assert held.until > now() + timedelta(minutes=1), "without us it would wait for the end of the lease"
     smtp_sink.rules.delay = {}
-    with worker_process(house):
+    with worker_process(context):
         (accepted,) = smtp_sink.wait_for(1, 30)
-        wait_until(lambda: deliveries(house)[0].status == "accepted")
+        wait_until(lambda: deliveries(context)[0].status == "accepted")
     assert accepted.recipients == ("anna@client.example",)
     assert len(smtp_sink.accepted) == 1
-    assert not leases(house)
+    assert not leases(context)
 
 
-def sending(house: House) -> Worker:
+def sending(context: AppContext) -> Worker:
     pool = AccountPool(accounts_due, send_for_account)
-    worker = Worker(house, [Task("send", pool, 0.1, watches=("delivery",), end=pool.end)])
+    worker = Worker(context, [Task("send", pool, 0.1, watches=("delivery",), end=pool.end)])
     worker.start()
     return worker
 
 
-def test_a_worker_that_ends_lets_the_message_in_hand_go_out(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_a_worker_that_ends_lets_the_message_in_hand_go_out(
+    context: AppContext, people: People, smtp_sink: SmtpSink
+) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     smtp_sink.rules.delay = {"DATA": 1}
     people.send(alice, "anna@client.example", "boris@client.example")
-    worker = sending(house)
-    wait_until(lambda: leases(house))
+    worker = sending(context)
+    wait_until(lambda: leases(context))
     worker.stop()
-    assert sorted(d.status for d in deliveries(house)) == ["accepted", "queued"]
-    assert not leases(house)
+    assert sorted(d.status for d in deliveries(context)) == ["accepted", "queued"]
+    assert not leases(context)
 
 
 def test_a_worker_that_ends_cuts_what_takes_too_long_and_frees_it(
-    house: House, people: People, smtp_sink: SmtpSink
+    context: AppContext, people: People, smtp_sink: SmtpSink
 ) -> None:
     alice = people.user()
     with dripping_smtp("MAIL") as server:
         people.account(alice, smtp_sink, smtp_port=server.port)
         people.send(alice, "anna@client.example")
-        worker = sending(house)
-        wait_until(lambda: leases(house))
+        worker = sending(context)
+        wait_until(lambda: leases(context))
         began = time.monotonic()
         worker.stop(2.0)
         assert time.monotonic() - began < 4
-    (delivery,) = deliveries(house)
+    (delivery,) = deliveries(context)
     assert (delivery.status, delivery.tries) == ("queued", 0)
-    assert not leases(house)
+    assert not leases(context)

@@ -183,7 +183,7 @@ def _add_mail(commands: "Commands") -> None:
     judge = _add(commands, "judge", "judging.judge", "judges hits given as JSON Lines, as the product would")
     judge.add_argument("file", nargs="?", default="-")
     again = _add(
-        commands, "rejudge", "rejudging.rejudge", "judges hits again whose evidence is held, by the rules of today"
+        commands, "rejudge", "rejudge.rejudge", "judges hits again whose evidence is held, by the rules of today"
     )
     again.add_argument("--since", type=days, metavar="DAYS", help="only copies with hits of the last so many days")
 

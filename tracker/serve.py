@@ -9,13 +9,13 @@ from pixel.app import EdgeApp
 from pixel.limits import Budgets
 from pixel.settings import EdgeSettings
 from tracker.outbound.gateway.server import Gateway
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.settings import Settings
 from tracker.web.app import create_app
 from tracker.worker import Worker
 
 
-class Front:
+class CombinedApp:
     """Plain ASGI in front of edge and web, so that a pixel passes no middleware."""
 
     def __init__(self, edge: EdgeApp, web: ASGIApp, worker: Worker, gateway: Gateway | None = None) -> None:
@@ -49,19 +49,19 @@ class Front:
         await self.web(scope, receive, sending)
 
 
-def create_front(house: House, gateway: Gateway | None = None) -> Front:
+def create_combined_app(context: AppContext, gateway: Gateway | None = None) -> CombinedApp:
     """The application of `inkling serve`; the gateway lives as long as it does."""
-    settings = house.settings
+    settings = context.settings
     edge = EdgeSettings(
         data_dir=settings.data_dir,
-        keys=house.ring.keys,
+        keys=context.keyring.keys,
         trusted_proxies=settings.trusted_proxies,
         drain_key=settings.drain_key,
         tracking_url=settings.tracking_url,
         base_url=settings.base_url,
         budgets=_budgets(settings),
     )
-    return Front(EdgeApp(edge), create_app(house), Worker(house), gateway)
+    return CombinedApp(EdgeApp(edge), create_app(context), Worker(context), gateway)
 
 
 def _budgets(settings: Settings) -> Budgets:

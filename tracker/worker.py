@@ -22,10 +22,10 @@ from sqlmodel import Session, col, func, select
 from tracker.consent.audit import lapse
 from tracker.consent.pending_opt_outs import remind_undecided
 from tracker.engagement.ingest import BATCH as hits_at_once
-from tracker.engagement.ingest import drain, retry_aside
+from tracker.engagement.ingest import drain, retry_quarantined
 from tracker.engagement.learned import learn_scanners
 from tracker.engagement.look_ups import LookUps
-from tracker.engagement.nightly import judge_nightly
+from tracker.engagement.nightly_rejudge import rejudge_nightly
 from tracker.engagement.range_refresh import refresh_due
 from tracker.engagement.reverse_names import ReverseNames
 from tracker.engagement.settling import BATCH as settled_at_once
@@ -40,11 +40,11 @@ from tracker.models import (
     Delivery,
     DomainProfile,
     Event,
-    HitAside,
     Job,
     Mailbox,
     Message,
     Notice,
+    QuarantinedHit,
     TrackingPause,
     User,
 )
@@ -58,7 +58,7 @@ from tracker.outbound.host_health import HostCheck
 from tracker.outbound.queue import accounts_due, send_for_account
 from tracker.outbound.sent_copy import WANTED, accounts_with_copies, file_for_account
 from tracker.privacy.retention import replay_erasures, sweep
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.processes import HEARTBEAT, heartbeat, leave, register
 from tracker.runtime.wakeup import Subscription
@@ -78,7 +78,7 @@ class Task:
     """One thing to do again and again. ``function`` returns how much it did; while that is not 0 it is called again at once."""
 
     what: str
-    function: Callable[[House], int]
+    function: Callable[[AppContext], int]
     period: float = NET_SECONDS
     """Seconds between two looks when nothing wakes it."""
     watches: tuple[str, ...] = ()
@@ -87,22 +87,22 @@ class Task:
     """Lets a function that waits by itself come back, when it is woken or the worker is to stop; called from other threads."""
     due: Callable[[Session], datetime | None] | None = None
     """When there will be something to do, as far as is known now."""
-    end: Callable[[House, float], None] | None = None
+    end: Callable[[AppContext, float], None] | None = None
     """Ends what the function has started beside itself, within so many seconds; called once the worker is to stop."""
 
 
-def tasks(house: House) -> list[Task]:
+def tasks(context: AppContext) -> list[Task]:
     """Everything a worker does."""
     sending, filing = AccountPool(accounts_due, send_for_account), AccountPool(accounts_with_copies, file_for_account)
-    mailboxes, listener = Mailboxes(accept_all), Listener(house.settings.listened_mailboxes)
+    mailboxes, listener = Mailboxes(accept_all), Listener(context.settings.listened_mailboxes)
     host_check = HostCheck()
     return [
-        *(_draining(source) for source in sources(house)),
-        Task("hits set aside", retry_aside, watches=("hit_aside",), due=_first(HitAside.try_at)),
+        *(_draining(source) for source in sources(context)),
+        Task("hits set aside", retry_quarantined, watches=("hit_aside",), due=_first(QuarantinedHit.try_at)),
         Task("settle", _settle, watches=("event",), due=_first(Event.settle_at)),
-        Task("names of addresses", LookUps(ReverseNames(house)), watches=("hit_evidence",)),
+        Task("names of addresses", LookUps(ReverseNames(context)), watches=("hit_evidence",)),
         Task("scanner networks", learn_scanners, watches=("scanner_proof",)),
-        Task("judge again", judge_nightly, 600.0, due=_first(Job.due_at)),
+        Task("judge again", rejudge_nightly, 600.0, due=_first(Job.due_at)),
         Task("range files", refresh_due, 600.0),
         Task("send", sending, watches=("delivery",), due=_first(Delivery.next_try_at), end=sending.end),
         Task("tracking host", host_check, 60.0, due=host_check.due),
@@ -145,12 +145,12 @@ def _draining(source: Source) -> Task:
     return Task(f"drain {source.name}", partial(_drain, source), period, watches=watches)
 
 
-def _drain(source: Source, house: House) -> int:
-    return _whole(drain(house, source), hits_at_once)
+def _drain(source: Source, context: AppContext) -> int:
+    return _whole(drain(context, source), hits_at_once)
 
 
-def _settle(house: House) -> int:
-    return _whole(settle_due(house), settled_at_once)
+def _settle(context: AppContext) -> int:
+    return _whole(settle_due(context), settled_at_once)
 
 
 def _whole(done: int, batch: int) -> int:
@@ -167,10 +167,10 @@ TURN_SECONDS = 0.0005
 class Worker:
     """Runs every task until :meth:`stop`. A task that fails says so, waits longer and goes on."""
 
-    def __init__(self, house: House, table: Sequence[Task] | None = None) -> None:
-        self._house = house
-        self._table = tasks(house) if table is None else table
-        self._stopping = threading.Event()
+    def __init__(self, context: AppContext, table: Sequence[Task] | None = None) -> None:
+        self._context = context
+        self._table = tasks(context) if table is None else table
+        self._shutdown = threading.Event()
         self._deadline = 0.0
         self._threads: list[threading.Thread] = []
         self._subscriptions: list[Subscription] = []
@@ -180,9 +180,9 @@ class Worker:
     def start(self) -> None:
         sys.setswitchinterval(TURN_SECONDS)
         with suppress(DBAPIError):  # the database is away: the heartbeat registers as well
-            register(self._house)
+            register(self._context)
         for task in self._table:
-            subscription = self._house.database.wakeups.subscribe(task.watches, task.wake)
+            subscription = self._context.database.wakeups.subscribe(task.watches, task.wake)
             self._subscriptions.append(subscription)
             self._begin(task.what, self._go_on, task, subscription)
         self._begin("heartbeat", self._live)
@@ -195,17 +195,17 @@ class Worker:
     def stop(self, timeout: float = 10.0) -> None:
         """Lets every task end what it has in hand, for ``timeout`` seconds in all: mailboxes that are being read, too."""
         self._deadline = time.monotonic() + timeout
-        self._stopping.set()
+        self._shutdown.set()
         self._heartbeat_wanted.set()
         for subscription in self._subscriptions:
             subscription.wake()
         for thread in self._threads:
             thread.join(self._left())
         for subscription in self._subscriptions:
-            self._house.database.wakeups.unsubscribe(subscription)
+            self._context.database.wakeups.unsubscribe(subscription)
         self._subscriptions.clear()
         with suppress(DBAPIError):  # then the next process frees what we held
-            leave(self._house)
+            leave(self._context)
 
     def _left(self) -> float:
         return max(0.0, self._deadline - time.monotonic())
@@ -218,19 +218,19 @@ class Worker:
 
     def _go_on(self, task: Task, subscription: Subscription) -> None:
         failures = 0
-        while not self._stopping.is_set():
+        while not self._shutdown.is_set():
             subscription.clear()
-            if self._stopping.is_set():  # said between the two lines above
+            if self._shutdown.is_set():  # said between the two lines above
                 break
             looked_at = time.monotonic()
             problem, done = self._once(task)
             self._note(task, problem)
             failures = failures + 1 if problem else 0
             if problem:
-                self._stopping.wait(pause(failures))
+                self._shutdown.wait(pause(failures))
             elif not done:
                 subscription.wait(self._until_due(task))
-                self._stopping.wait(max(0.0, looked_at + GAP_SECONDS - time.monotonic()))
+                self._shutdown.wait(max(0.0, looked_at + GAP_SECONDS - time.monotonic()))
         self._end(task)
 
     def _until_due(self, task: Task) -> float:
@@ -238,7 +238,7 @@ class Worker:
         if task.due is None:
             return task.period
         try:
-            with self._house.database.reading() as session:
+            with self._context.database.reading() as session:
                 moment = task.due(session)
         except Exception as error:  # the database is away; the task itself will say so
             log.debug("%s: %s", task.what, type(error).__name__)
@@ -253,13 +253,13 @@ class Worker:
             return
         try:
             # A little less than is left, so that whoever waits for us sees us end.
-            task.end(self._house, self._left() * 0.9)
+            task.end(self._context, self._left() * 0.9)
         except Exception as error:  # the process ends all the same
             log.error("%s could not be ended: %s: %s", task.what, type(error).__name__, error)
 
     def _once(self, task: Task) -> tuple[str, int]:
         try:
-            return "", task.function(self._house)
+            return "", task.function(self._context)
         except Exception as error:  # whatever it is, the other tasks and the next try go on
             log.error("%s failed: %s: %s", task.what, type(error).__name__, error)
             log.debug("%s", task.what, exc_info=True)
@@ -274,11 +274,11 @@ class Worker:
 
     def _live(self) -> None:
         """Says that this process lives, and prolongs what it holds."""
-        while not self._stopping.is_set():
+        while not self._shutdown.is_set():
             self._heartbeat_wanted.clear()
             try:
-                heartbeat(self._house, self._problems)
-                self._house.leases.renew(self._house.database)
+                heartbeat(self._context, self._problems)
+                self._context.leases.renew(self._context.database)
             except Exception as error:
                 log.error("the heartbeat could not be written: %s", type(error).__name__)
             self._heartbeat_wanted.wait(HEARTBEAT.total_seconds())

@@ -11,11 +11,11 @@ import pytest
 from sqlmodel import Session, SQLModel, col, select
 
 from tests.commands.inkling import Inkling
-from tests.houses import opened_house
+from tests.fixtures.contexts import opened_context
 from tests.web.conftest import PLAIN, server, session_token
 from tracker.models import ApiToken, Delivery, FeedItem, Message, Recipient, Role, User
 from tracker.recipients import find_or_make
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import hash_password, new_token, token_digest
 from tracker.web.http.sessions import COOKIE
@@ -48,20 +48,20 @@ class Person:
 class Workspace:
     """Alice is an administrator, Bob a member."""
 
-    house: House
+    context: AppContext
     url: str
     inkling: Inkling
     clients: list[httpx.Client] = field(default_factory=list)
 
     def person(self, name: str, **facts: Any) -> Person:
         token = new_token()
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             user = User(email=f"{name.lower()}@example.com", name=name, password_hash=hash_password(PASSWORD), **facts)
             session.add(user)
             session.flush()
             session.add(ApiToken(user_id=user.id or 0, name="test", token_digest=token_digest(token)))
         browser = self._client()
-        browser.cookies.set(COOKIE, session_token(self.house, user))
+        browser.cookies.set(COOKIE, session_token(self.context, user))
         program = self._client()
         program.headers["Authorization"] = f"Bearer {token}"
         return Person(user, browser, program)
@@ -77,15 +77,15 @@ class Workspace:
 
     def read(self, row: Row) -> Row:
         """The row as it is stored now."""
-        with self.house.database.reading() as session:
+        with self.context.database.reading() as session:
             return session.get_one(type(row), row.id)  # type: ignore[attr-defined]
 
     def rows(self, table: type[Row], **values: Any) -> list[Row]:
-        with self.house.database.reading() as session:
+        with self.context.database.reading() as session:
             return list(session.exec(select(table).filter_by(**values)))
 
     def recipient(self, address: str, name: str = "", **facts: Any) -> Recipient:
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             recipient = find_or_make(session, address, name)
             for column, value in facts.items():
                 setattr(recipient, column, value)
@@ -95,7 +95,7 @@ class Workspace:
     def message(self, owner: Person, to: str = "luc@example.org", **facts: Any) -> Message:
         """A message that was sent with one tracked copy."""
         moment = now()
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             columns = {"state": "sent", "sent_at": moment, "listed_at": moment, "opens_tracked": 1, **facts}
             message = Message(user_id=owner.id, message_id=f"<{new_token()}@example.com>", subject="Offer", **columns)
             recipient = find_or_make(session, to)
@@ -105,11 +105,11 @@ class Workspace:
         return message
 
     def session(self) -> Session:
-        return Session(self.house.database.engine)
+        return Session(self.context.database.engine)
 
     def announced(self, owner: Person) -> list[tuple[str, str]]:
         """The hints for the person's open pages, oldest first."""
-        with self.house.database.reading() as session:
+        with self.context.database.reading() as session:
             hints = session.exec(select(FeedItem).where(FeedItem.user_id == owner.id).order_by(col(FeedItem.id)))
             return [(hint.kind, hint.subject) for hint in hints]
 
@@ -142,8 +142,8 @@ def refusal(answer: httpx.Response) -> tuple[str, list[str]]:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     data = tmp_path / "data"
-    with opened_house(data) as house, server(house) as url:
-        workspace = Workspace(house, url, Inkling(tmp_path))
+    with opened_context(data) as context, server(context) as url:
+        workspace = Workspace(context, url, Inkling(tmp_path))
         yield workspace
         for client in workspace.clients:
             client.close()

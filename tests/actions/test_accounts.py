@@ -82,8 +82,8 @@ def facts(workspace: Workspace, account: Account) -> dict[str, Any]:
     open_facts = row.model_dump(
         exclude={"id", "public_id", "created_at", "state", "state_detail", "checked_at", "smtp_secret", "imap_secret"}
     )
-    smtp = smtp_server(workspace.house, row).secret if row.smtp_secret else None
-    imap = imap_server(workspace.house, row).secret if row.imap_secret else None
+    smtp = smtp_server(workspace.context, row).secret if row.smtp_secret else None
+    imap = imap_server(workspace.context, row).secret if row.imap_secret else None
     return {**open_facts, "smtp_secret": smtp, "imap_secret": imap}
 
 

@@ -44,7 +44,7 @@ CANCEL = {"page": page("cancellation"), "api": api("POST", "cancellation")}
 @pytest.mark.parametrize("cancel", CANCEL.values(), ids=CANCEL)
 def test_taking_back_what_waits_makes_a_draft_of_it(workspace: Workspace, bob: Person, cancel: Act) -> None:
     message = workspace.message(bob, state="queued", sent_at=None)
-    with workspace.house.database.session_scope() as session:
+    with workspace.context.database.session_scope() as session:
         session.add(MessageBody(message_id=message.id or 0, text="Hello"))
         session.exec(select(Delivery)).one().status = DeliveryStatus.QUEUED
     assert cancel(bob, message).status_code in (200, 303)
@@ -127,7 +127,7 @@ def test_whoever_is_shown_opens_is_written_down_once_a_day(workspace: Workspace,
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_nothing_is_written_down_of_a_copy_that_is_not_measured(workspace: Workspace, bob: Person, look: Act) -> None:
     message = workspace.message(bob)
-    with workspace.house.database.session_scope() as session:
+    with workspace.context.database.session_scope() as session:
         session.exec(select(Delivery)).one().opens_on = False
     look(bob, message)
     assert workspace.rows(TrackingView) == []

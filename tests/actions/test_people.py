@@ -46,7 +46,7 @@ def test_the_last_administrator_is_disabled_neither_by_page_nor_by_command(works
 def test_every_way_to_choose_a_password_asks_the_same_of_it(
     workspace: Workspace, alice: Person, bob: Person, password: str
 ) -> None:
-    code = link_of(workspace.house, bob.user).partition("#")[2]
+    code = link_of(workspace.context, bob.user).partition("#")[2]
     person = f"/settings/people/{bob.user.public_id}"
     chosen = bob.browser.post("/new-password", data={"code": code, "password": password})
     changed = bob.browser.post("/settings/password", data={"present": PASSWORD, "password": password})
@@ -114,7 +114,7 @@ def _by_api(person: Person) -> httpx.Response:
 def test_the_digest_moves_with_the_time_zone(
     workspace: Workspace, bob: Person, change: Callable[[Person], httpx.Response]
 ) -> None:
-    with workspace.house.database.session_scope() as session:
+    with workspace.context.database.session_scope() as session:
         user = session.get_one(User, bob.id)
         user.digest_hour, user.digest_at = 8, now() + timedelta(days=9)
     assert change(bob).status_code in (200, 303)
@@ -131,7 +131,7 @@ def test_a_token_is_named_alike(workspace: Workspace, bob: Person, name: str, co
     assert done.code == code
     if code:
         assert refusal(page) == ("invalid", ["name"])
-    with workspace.house.database.reading() as session:
+    with workspace.context.database.reading() as session:
         made = session.exec(select(ApiToken).where(ApiToken.user_id == bob.id, col(ApiToken.name) == name)).all()
     assert len(made) == (0 if code else 2)
 

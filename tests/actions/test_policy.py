@@ -12,13 +12,13 @@ REASON = "existing customers, § 7 (3)"
 
 
 def in_force(workspace: Workspace) -> tuple[Pack, str]:
-    with workspace.house.database.reading() as session:
+    with workspace.context.database.reading() as session:
         return workspace_pack(session), preference(session, "policy_reason")
 
 
 def set_up(workspace: Workspace, policy: str, reason: str) -> tuple[str, list[str]] | int:
     form = {"name": "Ann", "email": "ann@example.com", "locale": "en", "timezone": "UTC"}
-    code = make_setup_code(workspace.house)
+    code = make_setup_code(workspace.context)
     values = {**form, "code": code, "password": "long enough for it", "policy": policy, "reason": reason}
     answer = workspace.visitor().post("/set-up", data=values)
     return answer.status_code if answer.status_code == 303 else refusal(answer)

@@ -32,7 +32,7 @@ CHANGES = pytest.mark.parametrize("change", [by_page, by_api])
 @CHANGES
 def test_nothing_is_noted_about_somebody_erased(workspace: Workspace, bob: Person, change: Change) -> None:
     ivan = workspace.recipient(ADDRESS, "Ivan")
-    erase(workspace.house, ADDRESS, "test")
+    erase(workspace.context, ADDRESS, "test")
     before = workspace.read(ivan)
     assert refusal(change(bob, ivan, {"name": "Ivan again"})) == ("conflict", [])
     assert workspace.read(ivan) == before

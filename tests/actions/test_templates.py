@@ -104,14 +104,14 @@ def test_a_signature_that_is_too_large(workspace: Workspace, bob: Person, sign: 
 
 
 def test_the_signature_of_a_removed_account_is_not_there(workspace: Workspace, alice: Person, bob: Person) -> None:
-    with workspace.house.database.session_scope() as session:
+    with workspace.context.database.session_scope() as session:
         server = {"smtp_host": "smtp.example.com", "smtp_port": 587, "smtp_security": "starttls"}
         session.add(Account.model_validate({"user_id": bob.id, "address": "bob@example.com", **server}))
     (account,) = workspace.rows(Account)
     form = {"of": account.public_id, "html": "<div>Bob</div>", "format": "html"}
     assert refusal(alice.browser.post("/settings/signatures", data=form))[0] == "not_found"
     assert bob.browser.post("/settings/signatures", data=form).status_code == 303
-    with workspace.house.database.session_scope() as session:
+    with workspace.context.database.session_scope() as session:
         session.exec(select(Account)).one().removed_at = now()
     assert refusal(bob.browser.post("/settings/signatures", data={**form, "html": "<div>B</div>"}))[0] == "not_found"
     assert workspace.read(account).signature == "<div>Bob</div>"

@@ -23,7 +23,7 @@ from tests.bench.edge_peers import empty_gif
 from tests.bench.edge_peers.kill import kill_rounds
 from tests.bench.edge_peers.load import CONNECTIONS, Load, load
 from tests.pixel.edge_server import KEY, ROOT, edge_environment
-from tests.servers_ground import free_port, listening, wait_until
+from tests.servers.processes import free_port, listening, wait_until
 
 _TOKENS = Tokens([KEY])
 

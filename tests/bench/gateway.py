@@ -16,14 +16,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.houses import People, migrate_postgresql, opened_house
+from tests.fixtures.contexts import People, migrate_postgresql, opened_context
 from tests.outgoing.mail_programs import running_gateway, token_of
 from tests.outgoing.submitted_mail import HTML
 from tests.servers import SmtpSink, postgresql, smtp_sink
 from tracker.outbound.gateway.access import GatewayLimits
 from tracker.outbound.gateway.server import Gateway
 from tracker.outbound.queue import send_due
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 NO_LIMIT = GatewayLimits(messages_per_hour=1_000_000)
 ALICE, ANNA = "alice@seller.example", "anna@client.example"
@@ -53,7 +53,7 @@ def main(seconds: float = 3) -> None:
 class World:
     """A gateway, the token of its one user, and where the mail goes."""
 
-    house: House
+    context: AppContext
     gateway: Gateway
     token: str
     sink: SmtpSink
@@ -84,7 +84,7 @@ class World:
 
     def handed_on_per_second(self, seconds: float = 3) -> float:
         begin, count = time.monotonic(), 0
-        while time.monotonic() - begin < seconds and (done := send_due(self.house)):
+        while time.monotonic() - begin < seconds and (done := send_due(self.context)):
             count += done
         return count / (time.monotonic() - begin)
 
@@ -94,27 +94,27 @@ class World:
             begin = time.monotonic()
             line.sendmail(ALICE, [ANNA], raw)
         taken = time.monotonic()
-        send_due(self.house)
+        send_due(self.context)
         self.sink.clear()
         return taken - begin, time.monotonic() - taken
 
 
 @contextmanager
 def world(engine: str) -> Iterator[World]:
-    """A fresh house with a recipient who agreed."""
+    """A fresh context with a recipient who agreed."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = None
         if engine == "postgresql":
             url = stack.enter_context(postgresql()).fresh_database(migrate_postgresql)
-        house = stack.enter_context(opened_house(folder, url))
+        context = stack.enter_context(opened_context(folder, url))
         sink = stack.enter_context(smtp_sink(max_size=64 * MEGABYTE))
-        people = People(house)
+        people = People(context)
         alice = people.user()
         people.account(alice, sink)
         people.grant(ANNA)
-        gateway = stack.enter_context(running_gateway(house, NO_LIMIT))
-        yield World(house, gateway, token_of(house, alice), sink)
+        gateway = stack.enter_context(running_gateway(context, NO_LIMIT))
+        yield World(context, gateway, token_of(context, alice), sink)
 
 
 def mail(megabytes: float) -> bytes:

@@ -20,17 +20,17 @@ from pathlib import Path
 
 from sqlmodel import col, func, select, update
 
-from tests.bench.ingest import bench_house
-from tests.houses import People
+from tests.bench.ingest import bench_context
+from tests.fixtures.contexts import People
 from tests.inbound.mail_world import Post, fresh_address, letter, mailbox_on
 from tests.servers import Dovecot, dovecot
-from tests.servers_ground import free_port
+from tests.servers.processes import free_port
 from tracker.consent.preferences import set_preference
 from tracker.inbound.accept import accept_all
 from tracker.inbound.credentials import set_secret
 from tracker.inbound.fetching import Mailboxes, sync_due
 from tracker.models import Credential, Letter, Mailbox, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.worker import TURN_SECONDS
 
@@ -53,16 +53,16 @@ def main() -> None:
         print("| | seconds | letters per second |\n|---|---|---|")
         print(f"| mbsync | {seconds:.1f} | {words.letters / seconds:,.0f} |", flush=True)
         for engine in words.engine or ("sqlite", "postgresql"):
-            with bench_house(engine) as house:
-                user = People(house).user()
-                seconds, processor = first_load(house, user, server, address, words.letters)
+            with bench_context(engine) as context:
+                user = People(context).user()
+                seconds, processor = first_load(context, user, server, address, words.letters)
                 print(
                     f"| Inkling, {engine} | {seconds:.1f} | {words.letters / seconds:,.0f} | {processor:.1f} s of processor",
                     flush=True,
                 )
-                polls(house, user, server)
-        with bench_house("sqlite") as house:
-            large(house, People(house).user(), server)
+                polls(context, user, server)
+        with bench_context("sqlite") as context:
+            large(context, People(context).user(), server)
 
 
 def filled(server: Dovecot, letters: int) -> str:
@@ -99,10 +99,10 @@ def mbsync(server: Dovecot, address: str) -> tuple[float, int]:
         return seconds, sum(path.stat().st_size for path in (here / "copy").rglob("*") if path.is_file())
 
 
-def first_load(house: House, user: User, server: Dovecot, address: str, letters: int) -> tuple[float, float]:
-    post = _mailbox(house, user, server, address)
+def first_load(context: AppContext, user: User, server: Dovecot, address: str, letters: int) -> tuple[float, float]:
+    post = _mailbox(context, user, server, address)
     began, worked = time.perf_counter(), time.process_time()
-    while len_of(post) < letters and sync_due(house, accept_all):
+    while len_of(post) < letters and sync_due(context, accept_all):
         pass
     seconds = time.perf_counter() - began
     assert len_of(post) == letters, (len_of(post), post.mailbox)
@@ -111,23 +111,23 @@ def first_load(house: House, user: User, server: Dovecot, address: str, letters:
 
 
 def len_of(post: Post) -> int:
-    with post.house.database.reading() as session:
+    with post.context.database.reading() as session:
         count = select(func.count()).select_from(Letter).where(Letter.mailbox_id == post.mailbox_id)
         return session.exec(count).one()
 
 
-def _mailbox(house: House, user: User, server: Dovecot, address: str) -> Post:
-    post = mailbox_on(house, user, server, address)
-    with house.database.session_scope() as session:
+def _mailbox(context: AppContext, user: User, server: Dovecot, address: str) -> Post:
+    post = mailbox_on(context, user, server, address)
+    with context.database.session_scope() as session:
         credential = session.get_one(Credential, post.mailbox.credential_id)
-        set_secret(house, credential, PLAIN_SECRET)
+        set_secret(context, credential, PLAIN_SECRET)
         session.add(credential)
     return post
 
 
-def polls(house: House, user: User, server: Dovecot) -> None:
+def polls(context: AppContext, user: User, server: Dovecot) -> None:
     """A hundred mailboxes, each with ten letters that are known already."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         set_preference(session, "mailbox_limit", 1000)
     posts = []
     with counted(server) as line:
@@ -135,15 +135,15 @@ def polls(house: House, user: User, server: Dovecot) -> None:
             address = fresh_address(f"poll{number}")
             server.add_user(address, PLAIN_SECRET)
             server.append(address, letter("known"), received_at=now())
-            posts.append(_mailbox(house, user, line.server, address))
-        while sync_due(house, accept_all):
+            posts.append(_mailbox(context, user, line.server, address))
+        while sync_due(context, accept_all):
             pass
-        _all_due(house)
+        _all_due(context)
         line.bytes = 0
         began = time.perf_counter()
         pool = Mailboxes(accept_all)
         while any(post.mailbox.due_at is not None and post.mailbox.due_at <= now() for post in posts[-3:]) or pool.busy:
-            pool(house)
+            pool(context)
             time.sleep(0.05)
         seconds = time.perf_counter() - began
     print(
@@ -152,12 +152,12 @@ def polls(house: House, user: User, server: Dovecot) -> None:
     )
 
 
-def _all_due(house: House) -> None:
-    with house.database.session_scope() as session:
+def _all_due(context: AppContext) -> None:
+    with context.database.session_scope() as session:
         session.exec(update(Mailbox).where(col(Mailbox.due_at).is_not(None)).values(due_at=now()))
 
 
-def large(house: House, user: User, server: Dovecot) -> None:
+def large(context: AppContext, user: User, server: Dovecot) -> None:
     """The most memory while a letter of 40 MB, and one larger than is loaded, come in."""
     address = fresh_address("large")
     server.add_user(address, PLAIN_SECRET)
@@ -169,10 +169,10 @@ def large(house: House, user: User, server: Dovecot) -> None:
     server.append(address, raw, received_at=now())
     size = len(raw)
     del raw, body
-    post = _mailbox(house, user, server, address)
+    post = _mailbox(context, user, server, address)
     idle = _resident()
     with watched() as most:
-        while sync_due(house, accept_all):
+        while sync_due(context, accept_all):
             pass
     assert len(post.letters()) == 1
     print(f"A letter of {size / MEGABYTE:.0f} MB: {most.megabytes - idle:.0f} MB of memory over idle ({idle:.0f} MB)")

@@ -11,7 +11,7 @@ from pixel.hits import Hit
 from tests.engagement.hit_makers import CHROME, FIREFOX, GMAIL_PROXY, OUTLOOK
 from tracker.models import ConsentEntry, Delivery, Message, Recipient, TrackedLink, User
 from tracker.models.people import public_id
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 HITS_PER_DELIVERY = 4
@@ -32,10 +32,10 @@ _OPENS = (
 _CLICKS = ((CHROME, "91.13.{}.{}"), (FIREFOX, "84.57.{}.{}"))
 
 
-def send_out(house: House, deliveries: int) -> list[str]:
+def send_out(context: AppContext, deliveries: int) -> list[str]:
     """So many tracked copies, two per message, accepted four days ago, to people who agreed. Their public ids."""
     moment = now() - timedelta(days=4)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         user = User(email="seller@seller.example", name="Seller")
         session.add(user)
         session.flush()

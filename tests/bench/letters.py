@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from tests.bench.ingest import bench_house
+from tests.bench.ingest import bench_context
 from tests.inbound.arrivals import NOON, Arrivals, at, connected
 from tests.inbound.corpus import simple
 from tracker.inbound.enquiry import decide_enquiries
@@ -22,7 +22,7 @@ from tracker.inbound.parse import parse
 from tracker.models import Letter, Mailbox, User
 from tracker.models.counting.bulk import append_rows
 from tracker.models.people import public_id
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.paging import Cursor
 from tracker.web.inbox.filter import LetterFilter
 from tracker.web.inbox.rows import read_letters
@@ -40,8 +40,8 @@ def main() -> None:
     words = parser.parse_args()
     print(f"{parsed_per_second():,.0f} letters of 6 KB understood per second\n", flush=True)
     for engine in words.engine or ("sqlite", "postgresql"):
-        with bench_house(engine) as house:
-            inbox = filled(house, words.letters)
+        with bench_context(engine) as context:
+            inbox = filled(context, words.letters)
             tell(engine, "decide: ordinary sender", decisions(inbox, ordinary(words.letters)))
             tell(engine, "decide: 100,000 in the period", decisions(inbox, lambda: ROBOT, rounds=100))
             tell(engine, "take a letter in, whole", arrivals(inbox))
@@ -63,22 +63,22 @@ def parsed_per_second() -> float:
     return 500 / (time.perf_counter() - began)
 
 
-def filled(house: House, letters: int) -> Arrivals:
+def filled(context: AppContext, letters: int) -> Arrivals:
     """A mailbox with so many letters: ten per sender, days apart, every fourth a repeat; and those of the robot."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         user = User(email="inbox@seller.example", name="Seller")
         session.add(user)
-    inbox = connected(house, user)
+    inbox = connected(context, user)
     keys = Letter.__table__.metadata.tables["enquiry_key"]  # type: ignore[attr-defined]
     senders = [*(sender(n) for n in range(letters // PER_SENDER)), ROBOT]
     facts = {"mailbox_id": inbox.mailbox.id, "recipient": "info@site.example"}
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         append_rows(session, keys, [{"id": n, "sender": one, **facts} for n, one in enumerate(senders, 1)])
     for start in range(0, letters, BATCH):
         rows = [_letter(inbox, n, senders) for n in range(start, min(start + BATCH, letters))]
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             append_rows(session, Letter.__table__, rows)  # type: ignore[attr-defined]
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.connection().exec_driver_sql("ANALYZE")
         if session.get_bind().dialect.name == "postgresql":
             session.connection().exec_driver_sql(
@@ -137,7 +137,7 @@ def decisions(inbox: Arrivals, who: Callable[[], str], rounds: int = 2000) -> li
     """Lock, look and decide; the transaction is rolled back."""
     seconds = []
     inbox.change(repeat_period_days=30)
-    with Session(inbox.house.database.engine) as session:
+    with Session(inbox.context.database.engine) as session:
         mailbox = session.get_one(Mailbox, inbox.mailbox.id)
         session.expunge(mailbox)
         for _ in range(rounds):
@@ -171,7 +171,7 @@ def arrivals(inbox: Arrivals) -> list[float]:
 def pages(inbox: Arrivals) -> Iterator[tuple[str, list[float]]]:
     """The list as its page reads it: the first page, one deep down, of one sender, and by a word that few letters have."""
     reader = inbox.mailbox.user_id
-    with inbox.house.database.reading() as session:
+    with inbox.context.database.reading() as session:
         user = session.get_one(User, reader)
     deep = Cursor(NOON - timedelta(days=200), 0)
     for name, asked, after in (
@@ -187,7 +187,7 @@ def pages(inbox: Arrivals) -> Iterator[tuple[str, list[float]]]:
 
 def _page(inbox: Arrivals, user: User, chosen: LetterFilter, after: Cursor | None) -> float:
     began = time.perf_counter()
-    with inbox.house.database.reading() as session:
+    with inbox.context.database.reading() as session:
         read_letters(session, user, chosen, after)
     return time.perf_counter() - began
 

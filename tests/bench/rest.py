@@ -18,15 +18,15 @@ from pathlib import Path
 
 import httpx
 
-from tests.houses import PASSWORD, People, migrate_postgresql, opened_house
+from tests.fixtures.contexts import PASSWORD, People, migrate_postgresql, opened_context
 from tests.inbound.listening.world import IDLING
 from tests.inbound.mail_world import checked, fresh_address, mailbox_on
 from tests.servers import postgresql
-from tests.servers_ground import free_port, wait_until
-from tests.servers_nasty import NastyImap, nasty_imap
+from tests.servers.nasty import NastyImap, nasty_imap
+from tests.servers.processes import free_port, wait_until
 from tracker.consent.preferences import set_preference
 from tracker.models import User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 MAILBOXES = 100
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,13 +45,13 @@ def main() -> None:
 
 
 def measure(engine: str, folder: Path, url: str | None, seconds: int) -> None:
-    with opened_house(folder, url) as house, nasty_imap(capabilities=IDLING) as server:
-        user = _connect(house, server)
-        with _serving(house) as (process, address), _open_page(address, user):
+    with opened_context(folder, url) as context, nasty_imap(capabilities=IDLING) as server:
+        user = _connect(context, server)
+        with _serving(context) as (process, address), _open_page(address, user):
             wait_until(lambda: len(server.idling) == MAILBOXES, 300)
             time.sleep(20)
             before = _spent(process)
-            commits = _commits(house, seconds)
+            commits = _commits(context, seconds)
             after = _spent(process)
             cpu, switches = (later - sooner for later, sooner in zip(after, before, strict=True))
             print(
@@ -60,28 +60,28 @@ def measure(engine: str, folder: Path, url: str | None, seconds: int) -> None:
             )
 
 
-def _connect(house: House, server: NastyImap) -> User:
-    user = People(house).user()
-    with house.database.session_scope() as session:
+def _connect(context: AppContext, server: NastyImap) -> User:
+    user = People(context).user()
+    with context.database.session_scope() as session:
         set_preference(session, "mailbox_limit", 1000)
         set_preference(session, "set_up", True)
     for _ in range(MAILBOXES):
-        post = mailbox_on(house, user, server, fresh_address())
+        post = mailbox_on(context, user, server, fresh_address())
         assert checked(post) == "active"
         post.sync()
     return user
 
 
 @contextmanager
-def _serving(house: House) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def _serving(context: AppContext) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     port = free_port()
     environ = {
         "PATH": os.environ["PATH"],
-        "INKLING_DATA_DIR": str(house.settings.data_dir),
+        "INKLING_DATA_DIR": str(context.settings.data_dir),
         "INKLING_ALLOW_PRIVATE_HOSTS": "127.0.0.0/8",
-        "INKLING_SECRET_KEYS": ",".join(house.ring.keys),
+        "INKLING_SECRET_KEYS": ",".join(context.keyring.keys),
         "LOGLEVEL": "ERROR",
-        **({} if house.database.is_sqlite else {"INKLING_DATABASE_URL": house.settings.database_url}),
+        **({} if context.database.is_sqlite else {"INKLING_DATABASE_URL": context.settings.database_url}),
     }
     command = [sys.executable, "-m", "tracker", "serve", "--port", str(port), "--smtp-port", "0"]
     process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.DEVNULL)
@@ -120,14 +120,14 @@ def _spent(process: subprocess.Popen[bytes]) -> tuple[float, float]:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), switches
 
 
-def _commits(house: House, seconds: float) -> int:
+def _commits(context: AppContext, seconds: float) -> int:
     """How many transactions wrote in so many seconds."""
-    if house.database.is_sqlite:
-        with closing(sqlite3.connect(house.settings.data_dir / "inkling.sqlite3")) as watching:
+    if context.database.is_sqlite:
+        with closing(sqlite3.connect(context.settings.data_dir / "inkling.sqlite3")) as watching:
             return _changes(watching, seconds)
-    before = _transaction_number(house)
+    before = _transaction_number(context)
     time.sleep(seconds)
-    return _transaction_number(house) - before
+    return _transaction_number(context) - before
 
 
 def _changes(watching: sqlite3.Connection, seconds: float) -> int:
@@ -140,9 +140,9 @@ def _changes(watching: sqlite3.Connection, seconds: float) -> int:
     return changes
 
 
-def _transaction_number(house: House) -> int:
+def _transaction_number(context: AppContext) -> int:
     """PostgreSQL numbers the transactions that write."""
-    with house.database.engine.connect() as connection:
+    with context.database.engine.connect() as connection:
         sql = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
         return int(connection.exec_driver_sql(sql).scalar_one())
 

@@ -23,13 +23,13 @@ from pathlib import Path
 from sqlalchemy.exc import OperationalError
 from sqlmodel import col, func, select, update
 
-from tests.houses import HTML, People, opened_house
-from tests.servers_flaky_smtp import FlakySink, flaky_sink
+from tests.fixtures.contexts import HTML, People, opened_context
+from tests.servers.flaky_smtp import FlakySink, flaky_sink
 from tracker.mail.addresses import Mailbox
 from tracker.models import Delivery, Message, User
 from tracker.outbound.draft import Draft
 from tracker.outbound.send import accept
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import is_free
 
@@ -66,18 +66,22 @@ class Soak:
 def soak(messages: int, kills: int, *, chance: float = 0.04, seed: int = SEED, minutes: float = 240) -> Soak:
     """Runs it in a folder of its own, on SQLite. Returns when everything was handed over, or time is up."""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, opened_house(Path(folder)) as house, flaky_sink(chance, seed) as sink:
-        alice = _cast(house, sink)
-        feeder = threading.Thread(target=_feed, args=(house, alice, messages, random.Random(seed)), daemon=True)
-        with _impatience(house):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        opened_context(Path(folder)) as context,
+        flaky_sink(chance, seed) as sink,
+    ):
+        alice = _cast(context, sink)
+        feeder = threading.Thread(target=_feed, args=(context, alice, messages, random.Random(seed)), daemon=True)
+        with _impatience(context):
             feeder.start()
-            done = _kill_again_and_again(Path(folder), house, sink, messages, kills, random.Random(seed), minutes)
+            done = _kill_again_and_again(Path(folder), context, sink, messages, kills, random.Random(seed), minutes)
             feeder.join()
-        return _report(house, sink, messages, done, time.monotonic() - began)
+        return _report(context, sink, messages, done, time.monotonic() - began)
 
 
-def _cast(house: House, sink: FlakySink) -> User:
-    people = People(house)
+def _cast(context: AppContext, sink: FlakySink) -> User:
+    people = People(context)
     alice = people.user()
     people.account(alice, sink)
     for address in PEOPLE[::2]:
@@ -85,29 +89,29 @@ def _cast(house: House, sink: FlakySink) -> User:
     return alice
 
 
-def _feed(house: House, alice: User, messages: int, chance: random.Random) -> None:
+def _feed(context: AppContext, alice: User, messages: int, chance: random.Random) -> None:
     """Messages to one, two or three people, in lots, while the worker already sends."""
     for first in range(0, messages, 10):
         time.sleep(0.02)  # whoever takes SQLite's lock again at once leaves it to nobody
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             user = session.get_one(User, alice.id)
             for number in range(first, min(first + 10, messages)):
                 to = tuple(Mailbox(address) for address in chance.sample(PEOPLE, chance.choice((1, 1, 2, 3))))
-                accept(session, house, user, Draft(to=to, subject=f"Offer {number}", html=HTML))
+                accept(session, context, user, Draft(to=to, subject=f"Offer {number}", html=HTML))
 
 
 @contextmanager
-def _impatience(house: House) -> Iterator[None]:
+def _impatience(context: AppContext) -> Iterator[None]:
     """What was put off for minutes is due at once: the waiting is not what is tried here."""
     over = threading.Event()
 
-    def hurry() -> None:
+    def poll_now() -> None:
         while not over.wait(0.15):
-            with suppress(OperationalError), house.database.session_scope() as session:
+            with suppress(OperationalError), context.database.session_scope() as session:
                 waits = (col(Delivery.status) == "deferred") & is_free("delivery", col(Delivery.id), now())
                 session.exec(update(Delivery).where(waits).values(next_try_at=now()))
 
-    thread = threading.Thread(target=hurry, daemon=True)
+    thread = threading.Thread(target=poll_now, daemon=True)
     thread.start()
     try:
         yield
@@ -117,7 +121,7 @@ def _impatience(house: House) -> Iterator[None]:
 
 
 def _kill_again_and_again(
-    folder: Path, house: House, sink: FlakySink, messages: int, kills: int, chance: random.Random, minutes: float
+    folder: Path, context: AppContext, sink: FlakySink, messages: int, kills: int, chance: random.Random, minutes: float
 ) -> int:
     """Each kill comes a moment after another share of the mail has gone. Returns how many hit a worker at work."""
     done, deadline = 0, time.monotonic() + minutes * 60
@@ -132,7 +136,7 @@ def _kill_again_and_again(
             process.wait()
             done += 1
     with _worker(folder):
-        while not _all_sent(house, messages) and time.monotonic() < deadline:
+        while not _all_sent(context, messages) and time.monotonic() < deadline:
             time.sleep(0.1)
     return done
 
@@ -155,13 +159,13 @@ def _worker(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
             process.wait(20)
 
 
-def _all_sent(house: House, messages: int) -> bool:
-    with house.database.reading() as session:
+def _all_sent(context: AppContext, messages: int) -> bool:
+    with context.database.reading() as session:
         return session.exec(select(func.count()).where(Message.state == "sent")).one() == messages
 
 
-def _report(house: House, sink: FlakySink, messages: int, kills: int, seconds: float) -> Soak:
-    with house.database.reading() as session:
+def _report(context: AppContext, sink: FlakySink, messages: int, kills: int, seconds: float) -> Soak:
+    with context.database.reading() as session:
         rows = session.exec(select(Message.message_id, Delivery.address, Delivery.status).join(Delivery)).all()
         sent = session.exec(select(func.count()).where(Message.state == "sent")).one()
     copies: Counter[tuple[str, str]] = Counter()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.inkling import Inkling
-from tests.houses import ENGINES, database_of
+from tests.fixtures.contexts import ENGINES, database_of
 
 
 @pytest.fixture

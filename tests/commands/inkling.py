@@ -13,9 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from unittest.mock import patch
 
-from tests.servers_ground import end, listening, wait_until
+from tests.servers.processes import end, listening, wait_until
 from tracker.__main__ import main
-from tracker.runtime.context import House, open_house
+from tracker.runtime.context import AppContext, create_context
 from tracker.runtime.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,10 +101,10 @@ class Inkling:
             assert process.stderr
             process.stderr.close()
 
-    def house(self) -> House:
-        """The house that the commands work on; close its database."""
+    def context(self) -> AppContext:
+        """The context that the commands work on; close its database."""
         environ = {name: value for name, value in self.environ().items() if name.startswith("INKLING_")}
-        return open_house(read_settings(environ, dotenv=None))
+        return create_context(read_settings(environ, dotenv=None))
 
     def command(self, *words: str) -> list[str]:
         """The words of a process; a warning ends it."""

@@ -68,10 +68,10 @@ def test_a_database_that_was_never_migrated(tracked: Inkling, postgresql_url: st
 
 def test_databases_that_are_behind_ahead_or_away(tracked: Inkling) -> None:
     findings(tracked, code=1)
-    house = tracked.house()
-    with house.database.session_scope() as session:
+    context = tracked.context()
+    with context.database.session_scope() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    house.database.close()
+    context.database.close()
     assert "newer version of Inkling" in findings(tracked, code=1)["database"][1]
     away = findings(tracked, code=1, DATABASE_URL="postgresql://u:hush@127.0.0.1:1/n")["database"]
     assert away[0] == "WRONG"
@@ -80,26 +80,26 @@ def test_databases_that_are_behind_ahead_or_away(tracked: Inkling) -> None:
 
 def test_a_ledger_somebody_wrote_in(tracked: Inkling) -> None:
     findings(tracked, code=1)
-    house = tracked.house()
-    with house.database.session_scope() as session:
+    context = tracked.context()
+    with context.database.session_scope() as session:
         for address in ("anna@client.example", "luc@client.example"):
             recipient = find_or_make(session, address)
             session.flush()
             record_consent(session, recipient, Purpose.OPENS, State.REFUSED, actor="subject", channel="web_form")
     assert findings(tracked, code=1)["consent ledger"] == ("ok", "every chain is whole (2 entries)")
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.execute(text("UPDATE consent_entry SET state = 'granted' WHERE recipient_id = 2"))
         luc = find_or_make(session, "luc@client.example").public_id
     assert findings(tracked, code=1)["consent ledger"] == ("WRONG", f"was changed: recipient {luc}, entry 1")
-    house.database.close()
+    context.database.close()
 
 
 def test_a_policy_above_the_ceiling_is_told_with_what_is_in_force(tracked: Inkling) -> None:
     findings(tracked, code=1)
-    house = tracked.house()
-    with house.database.session_scope() as session:
+    context = tracked.context()
+    with context.database.session_scope() as session:
         set_policy(session, Pack.NOTICE, "our customers know us")
-    house.database.close()
+    context.database.close()
     assert findings(tracked, code=1)["consent policy"] == ("ok", "notice")
     mark, text = findings(tracked, code=1, TRACKING_CEILING="strict,opens")["consent policy"]
     assert mark == "note"
@@ -109,23 +109,23 @@ def test_a_policy_above_the_ceiling_is_told_with_what_is_in_force(tracked: Inkli
 
 def test_a_worker_with_a_problem_and_one_that_is_gone(tracked: Inkling) -> None:
     findings(tracked, code=1)
-    house = tracked.house()
-    with house.database.session_scope() as session:
+    context = tracked.context()
+    with context.database.session_scope() as session:
         session.add(Process(id="a", place="", number=1, started=1, tasks={"send": ""}))
     assert findings(tracked, code=1)["worker"][0] == "ok"
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.merge(Process(id="a", place="", number=1, started=1, at=now() - timedelta(hours=2)))
     assert findings(tracked, code=1)["worker"][0] == "note"
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.merge(Process(id="b", place="", number=2, started=1, tasks={"settle": "LookupError: x"}))
     assert findings(tracked, code=1)["worker, settle"] == ("WRONG", "LookupError: x")
-    house.database.close()
+    context.database.close()
 
 
 def test_an_account_that_is_broken(tracked: Inkling) -> None:
     findings(tracked, code=1)
-    house = tracked.house()
-    with house.database.session_scope() as session:
+    context = tracked.context()
+    with context.database.session_scope() as session:
         alice = User(email="alice@seller.example", name="Alice")
         session.add(alice)
         session.flush()
@@ -133,7 +133,7 @@ def test_an_account_that_is_broken(tracked: Inkling) -> None:
             server = Account(user_id=alice.id or 0, address=address, smtp_host="h", smtp_port=1, smtp_security="tls")
             server.state, server.state_detail = state, "h:1 refused the login" if state == "broken" else ""
             session.add(server)
-    house.database.close()
+    context.database.close()
     found = findings(tracked, code=1)
     assert found["account alice@seller.example"] == ("WRONG", "h:1 refused the login")
     assert found["account sales@seller.example"] == ("ok", "works")
@@ -141,8 +141,8 @@ def test_an_account_that_is_broken(tracked: Inkling) -> None:
 
 def test_a_mailbox_that_cannot_be_read(tracked: Inkling) -> None:
     findings(tracked, code=1)
-    house = tracked.house()
-    with house.database.session_scope() as session:
+    context = tracked.context()
+    with context.database.session_scope() as session:
         alice = User(email="alice@seller.example", name="Alice")
         session.add(alice)
         session.flush()
@@ -152,7 +152,7 @@ def test_a_mailbox_that_cannot_be_read(tracked: Inkling) -> None:
             mailbox = Mailbox(user_id=alice.id or 0, address=address, canonical=address, state=state)
             mailbox.state_detail = detail
             session.add(mailbox)
-    house.database.close()
+    context.database.close()
     found = findings(tracked, code=1)
     assert found["mailbox info@site.example"] == ("WRONG", "refused")
     assert found["mailbox sales@site.example"] == ("ok", "active")
@@ -173,16 +173,16 @@ def test_a_spool_that_cannot_be_read(tracked: Inkling, tmp_path: Path) -> None:
 
 def test_the_dns_of_sending_domains_is_looked_at(tracked: Inkling) -> None:
     """The test's names are not in the public tree, so nothing is asked; what is said of records has tests of its own."""
-    house = tracked.house()
-    house.database.migrate()
-    with house.database.session_scope() as session:
+    context = tracked.context()
+    context.database.migrate()
+    with context.database.session_scope() as session:
         user = User(email="a@seller.example", name="A")
         session.add(user)
         session.flush()
         assert user.id is not None
         for address in ("a@seller.example", "b@seller.example", "c@gmail.com"):
             session.add(Account(user_id=user.id, address=address, smtp_host="h", smtp_port=25, smtp_security="none"))
-    house.database.close()
+    context.database.close()
     found = findings(tracked, code=1)
     assert found["SPF, DKIM, DMARC of seller.example"][0] == "note"
     assert found["SPF, DKIM, DMARC of gmail.com"][0] == "ok"

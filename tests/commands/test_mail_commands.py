@@ -82,22 +82,22 @@ def test_the_addresses_are_those_of_the_tracking_host(inkling: Inkling) -> None:
 
 
 def test_what_a_url_says(inkling: Inkling) -> None:
-    house = inkling.house()
+    context = inkling.context()
     delivery = new_public_id()
-    pixel, link = house.pixel_url(delivery), house.click_url(delivery, 3, "https://пример.example/ж?a=1#b")
+    pixel, link = context.pixel_url(delivery), context.click_url(delivery, 3, "https://пример.example/ж?a=1#b")
     click = {"kind": "click", "valid": True, "delivery": delivery, "link": 3}
     assert json.loads(inkling.here("inspect", pixel).text) == {"kind": "open", "valid": True, "delivery": delivery}
     said = json.loads(inkling.here("inspect", link).text)
     assert said == click | {"destination": "https://пример.example/ж?a=1#b"}
     assert json.loads(inkling.here("inspect", link.replace("127.0.0.1:8000", "old.example")).text) == said
-    house.database.close()
+    context.database.close()
 
 
 def test_urls_that_say_nothing(inkling: Inkling) -> None:
-    house = inkling.house()
+    context = inkling.context()
     delivery = new_public_id()
-    pixel, link = house.pixel_url(delivery), house.click_url(delivery, 0, "https://shop.example/")
-    foreign = Inkling(inkling.folder / "elsewhere").house().pixel_url(delivery)
+    pixel, link = context.pixel_url(delivery), context.click_url(delivery, 0, "https://shop.example/")
+    foreign = Inkling(inkling.folder / "elsewhere").context().pixel_url(delivery)
     forged = link[:-1] + ("A" if link[-1] != "A" else "B")
     swapped = link.replace("/c/", "/o/"), pixel.replace("/o/", "/c/")
     for url, kind in (
@@ -114,7 +114,7 @@ def test_urls_that_say_nothing(inkling: Inkling) -> None:
     ):
         done = inkling.here("inspect", url)
         assert (done.code, json.loads(done.text)) == (1, {"kind": kind, "valid": False}), url
-    house.database.close()
+    context.database.close()
 
 
 def test_a_url_that_is_none(inkling: Inkling) -> None:

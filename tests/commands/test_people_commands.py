@@ -22,12 +22,12 @@ def add_alice(inkling: Inkling, *more: str) -> None:
 
 
 def user_of(inkling: Inkling) -> User:
-    house = inkling.house()
+    context = inkling.context()
     try:
-        with house.database.reading() as session:
+        with context.database.reading() as session:
             return session.exec(select(User)).one()
     finally:
-        house.database.close()
+        context.database.close()
 
 
 def test_people_and_their_tokens_as_processes(inkling_on_both: Inkling) -> None:
@@ -55,16 +55,16 @@ def test_the_life_of_a_user(inkling: Inkling) -> None:
 def test_who_is_disabled_has_no_way_in(inkling: Inkling) -> None:
     add_alice(inkling)
     token = inkling.here("token", "add", "--user", "alice@seller.example", "--name", "CRM").text.strip()
-    house = inkling.house()
-    with house.database.session_scope() as session:
+    context = inkling.context()
+    with context.database.session_scope() as session:
         alice = session.exec(select(User)).one()
         session.add(UserSession(user_id=alice.id or 0, token_digest="d", expires_at=now()))
     inkling.here("user", "disable", "alice@seller.example")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(UserSession)).all() == []
         assert session.exec(select(ApiToken).where(col(ApiToken.revoked_at).is_(None))).all() == []
         assert session.exec(select(ApiToken.token_digest)).one() == token_digest(token)
-    house.database.close()
+    context.database.close()
     refused = inkling.here("token", "add", "--user", "alice@seller.example", "--name", "CRM")
     assert (refused.code, refused.sentence) == (1, "alice@seller.example is disabled; a token would open nothing.")
 
@@ -116,22 +116,22 @@ def test_the_policy_is_chosen_with_its_reason(inkling: Inkling) -> None:
         refused = inkling("policy", "set", *words)
         assert refused.code == 1
         assert refused.sentence.startswith("The reason is missing.")
-    house = inkling.house()
-    with house.database.reading() as session:
+    context = inkling.context()
+    with context.database.reading() as session:
         assert workspace_pack(session) == Pack.STRICT
     done = inkling.here("policy", "set", "notice", "--reason", "All our clients live in Brazil; counsel of 3 March.")
     assert (done.code, done.text) == (0, "The consent policy is “notice”.\n")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert workspace_pack(session) == Pack.NOTICE
         assert preference(session, "policy_reason").startswith("All our clients")
     assert inkling.here("policy", "set", "off").code == 0
-    house.database.close()
+    context.database.close()
 
 
 def test_the_operator_vouches_for_an_address(inkling: Inkling) -> None:
     add_alice(inkling)
-    house = inkling.house()
-    with house.database.session_scope() as session:
+    context = inkling.context()
+    with context.database.session_scope() as session:
         alice = session.exec(select(User)).one()
         for address, removed in (("Sales@Seller.example", None), ("old@seller.example", now())):
             account = Account(
@@ -144,10 +144,10 @@ def test_the_operator_vouches_for_an_address(inkling: Inkling) -> None:
         refused = inkling.here("account", "confirm", address)
         assert (refused.code, refused.sentence) == (1, f"No account sends as {address}.")
     assert inkling.here("account", "confirm", "sales@").code == 1
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         confirmed = {a.address for a in session.exec(select(Account)) if a.confirmed_at}
     assert confirmed == {"Sales@Seller.example"}
-    house.database.close()
+    context.database.close()
 
 
 def test_consents_come_from_a_file(inkling: Inkling, tmp_path: Path) -> None:

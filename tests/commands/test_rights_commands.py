@@ -9,11 +9,11 @@ from tracker.recipients import find_or_make
 
 
 def add(inkling: Inkling, address: str) -> None:
-    house = inkling.house()
-    house.database.migrate()
-    with house.database.session_scope() as session:
+    context = inkling.context()
+    context.database.migrate()
+    with context.database.session_scope() as session:
         find_or_make(session, address, "Anna Petrova")
-    house.database.close()
+    context.database.close()
 
 
 def test_archive_receipt_and_nothing_left(inkling_on_both: Inkling) -> None:

@@ -18,7 +18,7 @@ from tests.servers import free_port, wait_until
 from tracker.consent.preference_links import ChoiceLink, LinkKind, choice_url
 from tracker.outbound.host_health import problem_of
 from tracker.recipients import find_or_make
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.processes import Process
 
@@ -54,26 +54,26 @@ def test_a_tracking_address_with_a_path_works_in_one_process(inkling: Inkling, p
     inkling.settings |= {"TRACKING_URL": tracking, "BASE_URL": f"http://{pages}:{port}", "DRAIN_KEY": key}
     with inkling.running("serve", "--port", str(port), "--smtp-port", "0") as running:
         running.wait_for_ports(port)
-        house = inkling.house()
+        context = inkling.context()
         delivery = new_public_id()
-        assert httpx.get(house.pixel_url(delivery)).headers["content-type"] == "image/gif"
-        click = httpx.get(house.click_url(delivery, 1, "https://shop.example/offer"))
+        assert httpx.get(context.pixel_url(delivery)).headers["content-type"] == "image/gif"
+        click = httpx.get(context.click_url(delivery, 1, "https://shop.example/offer"))
         assert (click.status_code, click.headers["location"]) == (302, "https://shop.example/offer")
         assert "Disallow" in httpx.get(f"{tracking}/robots.txt").text
         hits = httpx.get(f"{tracking}/drain", params={"after": 0}, headers={"Authorization": f"Bearer {key}"})
         assert [json.loads(line)["kind"] for line in hits.text.splitlines()] == ["open", "click"]
-        assert problem_of(house) == "", "the tracking host is as it should be"
+        assert problem_of(context) == "", "the tracking host is as it should be"
         assert httpx.get(f"http://{pages}:{port}/sign-in", follow_redirects=True).status_code == 200
         assert httpx.get(f"{tracking}/sign-in").status_code == 404, "only what recipients use lives there"
-        _look_at_own_page(house, tracking)
-        house.database.close()
+        _look_at_own_page(context, tracking)
+        context.database.close()
 
 
-def _look_at_own_page(house: House, tracking: str) -> None:
+def _look_at_own_page(context: AppContext, tracking: str) -> None:
     """All that the page names lives under the tracking address; its form answers there too."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         anna = find_or_make(session, "anna@client.example", "Anna")
-    url = choice_url(house, ChoiceLink(LinkKind.OWN, anna.public_id, "", now().date()))
+    url = choice_url(context, ChoiceLink(LinkKind.OWN, anna.public_id, "", now().date()))
     page = httpx.get(url)
     assert page.status_code == 200
     named = {urljoin(url, name) for name in re.findall(r'(?:href|src|action)="([^"#][^"]*)"', page.text)}
@@ -111,22 +111,22 @@ def test_the_edge_alone_needs_no_database(inkling: Inkling) -> None:
 
 
 def test_the_worker_alone(inkling_on_both: Inkling) -> None:
-    house = inkling_on_both.house()
+    context = inkling_on_both.context()
     with inkling_on_both.running("worker") as running:
         running.wait_for("The worker runs.")
         wait_until(lambda: _beats(inkling_on_both) >= {"send", "settle", "sweep"}, 30)
         assert running.end(signal.SIGTERM) == 0
     assert "Traceback" not in running.err
-    house.database.close()
+    context.database.close()
 
 
 def _beats(inkling: Inkling) -> set[str]:
-    house = inkling.house()
+    context = inkling.context()
     try:
-        with house.database.reading() as session:
+        with context.database.reading() as session:
             return {task for process in session.exec(select(Process)) for task in process.tasks}
     finally:
-        house.database.close()
+        context.database.close()
 
 
 @pytest.mark.parametrize("role", ["serve", "edge"])
@@ -152,10 +152,10 @@ def test_a_database_that_is_behind_is_refused(inkling: Inkling, postgresql_url: 
 
 def test_a_role_that_cannot_know_the_newer_database_says_so(inkling: Inkling) -> None:
     assert inkling.here("migrate").code == 0
-    house = inkling.house()
-    with house.database.engine.begin() as connection:
+    context = inkling.context()
+    with context.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    house.database.close()
+    context.database.close()
     done = inkling.here("worker")
     assert done.code == 1
     assert done.sentence.startswith("The database was migrated by a newer version of Inkling.")

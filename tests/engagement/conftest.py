@@ -4,10 +4,10 @@ import pytest
 from sqlmodel import select
 
 from tests.engagement.edge_by_hand import send_all
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tracker.models import Delivery, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 
 @pytest.fixture
@@ -18,10 +18,10 @@ def alice(people: People, smtp_sink: SmtpSink) -> User:
 
 
 @pytest.fixture
-def sent(house: House, people: People, alice: User) -> Delivery:
+def sent(context: AppContext, people: People, alice: User) -> Delivery:
     """One delivery, accepted, tracked."""
     people.grant("anna@client.example", name="Anna")
     people.send(alice, "anna@client.example")
-    send_all(house)
-    with house.database.reading() as session:
+    send_all(context)
+    with context.database.reading() as session:
         return session.exec(select(Delivery)).one()

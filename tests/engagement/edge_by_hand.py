@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from sqlmodel import col, select, update
 
 from pixel.hits import Hit
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tracker.engagement.ingest import drain
 from tracker.engagement.settling import settle_due
 from tracker.models import Delivery, Event, Message, Notification, User
 from tracker.notifications import notify
 from tracker.outbound.queue import send_due
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 CHROME = {
@@ -75,47 +75,47 @@ class Edge:
         self.confirmed = n
 
 
-def send_all(house: House) -> None:
-    while send_due(house):
+def send_all(context: AppContext) -> None:
+    while send_due(context):
         pass
 
 
-def send_to(house: House, people: People, user: User, *addresses: str) -> list[Delivery]:
+def send_to(context: AppContext, people: People, user: User, *addresses: str) -> list[Delivery]:
     """One accepted, tracked copy each to people who agreed, every one of a message of its own."""
     for address in addresses:
         people.grant(address)
         people.send(user, address)
-    send_all(house)
-    with house.database.reading() as session:
+    send_all(context)
+    with context.database.reading() as session:
         found = session.exec(select(Delivery).where(col(Delivery.address).in_(addresses)).order_by(col(Delivery.id)))
         return list(found)
 
 
-def take_in(house: House, edge: Edge) -> list[Event]:
-    while drain(house, edge):
+def take_in(context: AppContext, edge: Edge) -> list[Event]:
+    while drain(context, edge):
         pass
-    return events(house)
+    return events(context)
 
 
-def events(house: House) -> list[Event]:
-    with house.database.reading() as session:
+def events(context: AppContext) -> list[Event]:
+    with context.database.reading() as session:
         return list(session.exec(select(Event).order_by(col(Event.at), col(Event.id))))
 
 
-def settle(house: House) -> None:
+def settle(context: AppContext) -> None:
     """As if every waiting time were over."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         past = datetime(2000, 1, 1, tzinfo=now().tzinfo)
         session.exec(update(Event).where(col(Event.settle_at).is_not(None)).values(settle_at=past))
-    while settle_due(house):
+    while settle_due(context):
         pass
 
 
-def bell(house: House, user: User) -> list[Notification]:
-    with house.database.reading() as session:
+def bell(context: AppContext, user: User) -> list[Notification]:
+    with context.database.reading() as session:
         return list(notify.lines(session, user))
 
 
-def message_of(house: House) -> Message:
-    with house.database.reading() as session:
+def message_of(context: AppContext) -> Message:
+    with context.database.reading() as session:
         return session.exec(select(Message)).one()

@@ -11,66 +11,68 @@ from tests.engagement.edge_by_hand import Edge, take_in
 from tracker.consent.preferences import change_rule, set_policy
 from tracker.consent.rules import Pack
 from tracker.models import Account, ConsentEntry, Delivery, HitEvidence, Recipient
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 
-def _ceiling(house: House) -> House:
+def _ceiling(context: AppContext) -> AppContext:
     return dataclasses.replace(
-        house, settings=dataclasses.replace(house.settings, tracking_ceiling=frozenset({"clicks"}))
+        context, settings=dataclasses.replace(context.settings, tracking_ceiling=frozenset({"clicks"}))
     )
 
 
-def _role(house: House) -> House:
-    with house.database.session_scope() as session:
+def _role(context: AppContext) -> AppContext:
+    with context.database.session_scope() as session:
         change_rule(session, "role_rules", {"member": ["clicks"]})
-    return house
+    return context
 
 
-def _account(house: House) -> House:
-    with house.database.session_scope() as session:
+def _account(context: AppContext) -> AppContext:
+    with context.database.session_scope() as session:
         session.exec(update(Account).values(measure_opens=False))
-    return house
+    return context
 
 
-def _never_track(house: House) -> House:
-    with house.database.session_scope() as session:
+def _never_track(context: AppContext) -> AppContext:
+    with context.database.session_scope() as session:
         session.exec(update(Recipient).values(never_track=True))
-    return house
+    return context
 
 
-def _off(house: House) -> House:
-    with house.database.session_scope() as session:
+def _off(context: AppContext) -> AppContext:
+    with context.database.session_scope() as session:
         set_policy(session, Pack.OFF, "")
-    return house
+    return context
 
 
-def _weak(house: House) -> House:
+def _weak(context: AppContext) -> AppContext:
     """What was accepted when it was sent is accepted no more (a grade cannot change otherwise)."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.exec(update(ConsentEntry).values(grade="E"))
-    return house
+    return context
 
 
-def _lapsed(house: House) -> House:
-    with house.database.session_scope() as session:
+def _lapsed(context: AppContext) -> AppContext:
+    with context.database.session_scope() as session:
         session.exec(update(ConsentEntry).values(valid_until=datetime(2026, 1, 1, tzinfo=UTC)))
-    return house
+    return context
 
 
 @pytest.mark.parametrize("say_no", [_ceiling, _role, _account, _never_track, _off, _weak, _lapsed])
 def test_what_is_forbidden_since_leaves_no_trace(
-    house: House, sent: Delivery, say_no: Callable[[House], House]
+    context: AppContext, sent: Delivery, say_no: Callable[[AppContext], AppContext]
 ) -> None:
     edge = Edge()
     edge.hit(sent)
-    house = say_no(house)
-    assert take_in(house, edge) == []
-    with house.database.reading() as session:
+    context = say_no(context)
+    assert take_in(context, edge) == []
+    with context.database.reading() as session:
         assert session.exec(select(HitEvidence)).all() == []
 
 
 @pytest.mark.parametrize("say_no", [_ceiling, _role, _account])
-def test_the_other_purpose_goes_on(house: House, sent: Delivery, say_no: Callable[[House], House]) -> None:
+def test_the_other_purpose_goes_on(
+    context: AppContext, sent: Delivery, say_no: Callable[[AppContext], AppContext]
+) -> None:
     edge = Edge()
     edge.hit(sent, "click", link=0)
-    assert [event.kind for event in take_in(say_no(house), edge)] == ["click"]
+    assert [event.kind for event in take_in(say_no(context), edge)] == ["click"]

@@ -17,9 +17,9 @@ from tracker.engagement.evidence import Net
 from tracker.engagement.networks import HOSTERS, Refusal, Table, facts, frozen_tables, look_up, parse_networks
 from tracker.engagement.range_files import FOLDER, forget_tables, tables_in_use
 from tracker.engagement.range_refresh import SOURCES, RangeSource, amazon, endpoint_sets, refresh, refresh_due
-from tracker.engagement.reevaluate import reevaluate
+from tracker.engagement.rejudge import rejudge_held
 from tracker.models import Delivery, Verdict
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 
 @dataclass
@@ -79,15 +79,15 @@ def source(vendor: Vendor, **changes: object) -> RangeSource:
     return RangeSource(**{**facts, **changes})  # type: ignore[arg-type]
 
 
-def used(house: House, name: str = "gmail_proxy") -> Table | None:
-    return next((table for table in tables_in_use(house.settings.data_dir) if table.name == name), None)
+def used(context: AppContext, name: str = "gmail_proxy") -> Table | None:
+    return next((table for table in tables_in_use(context.settings.data_dir) if table.name == name), None)
 
 
-def test_a_good_file_is_kept_used_and_dated(house: House, vendor: Vendor) -> None:
-    before = used(house)
+def test_a_good_file_is_kept_used_and_dated(context: AppContext, vendor: Vendor) -> None:
+    before = used(context)
     vendor.body = google(40)
-    assert isinstance(refresh(house, source(vendor)), Table)
-    table = used(house)
+    assert isinstance(refresh(context, source(vendor)), Table)
+    table = used(context)
     assert table is not None
     assert (len(table.networks), table.date, table.source) == (40, "2026-11-20", vendor.url)
     assert before != table
@@ -123,45 +123,45 @@ def test_a_good_file_is_kept_used_and_dated(house: House, vendor: Vendor) -> Non
     ],
 )
 def test_a_file_that_looks_wrong_is_refused_and_the_last_good_one_stays(
-    house: House, vendor: Vendor, body: bytes, why: str, caplog: pytest.LogCaptureFixture
+    context: AppContext, vendor: Vendor, body: bytes, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     vendor.body = google(40)
-    refresh(house, source(vendor))
-    good = used(house)
+    refresh(context, source(vendor))
+    good = used(context)
     vendor.body = body
-    refusal = refresh(house, source(vendor))
+    refusal = refresh(context, source(vendor))
     assert isinstance(refusal, Refusal)
     assert why in refusal.sentence
     assert refusal.sentence in caplog.text
-    assert used(house) == good
+    assert used(context) == good
 
 
 def test_three_times_larger_than_the_shipped_copy_is_no_reason_to_refuse_the_first(
-    house: House, vendor: Vendor
+    context: AppContext, vendor: Vendor
 ) -> None:
     shipped = next(table for table in frozen_tables() if table.name == "gmail_proxy")
     vendor.body = google(90)
     assert 3 * len(shipped.networks) < 90
-    assert isinstance(refresh(house, source(vendor)), Table)
-    assert isinstance(refresh(house, source(vendor, name="google_special", most=50)), Refusal)
+    assert isinstance(refresh(context, source(vendor)), Table)
+    assert isinstance(refresh(context, source(vendor, name="google_special", most=50)), Refusal)
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_an_error_keeps_what_is_there(house: House, vendor: Vendor, status: int) -> None:
+def test_an_error_keeps_what_is_there(context: AppContext, vendor: Vendor, status: int) -> None:
     vendor.body, vendor.status = google(40), status
-    assert isinstance(refresh(house, source(vendor)), Refusal)
-    table = used(house)
+    assert isinstance(refresh(context, source(vendor)), Refusal)
+    table = used(context)
     assert table is not None
     assert table.date == "2026-08-01"
 
 
-def test_offline_the_shipped_copies_are_used(house: House) -> None:
+def test_offline_the_shipped_copies_are_used(context: AppContext) -> None:
     nowhere = RangeSource("gmail_proxy", "http://127.0.0.1:9/ranges.json", 10, 100)
-    assert isinstance(refresh(house, nowhere), Refusal)
-    assert set(tables_in_use(house.settings.data_dir)) == set(frozen_tables())
+    assert isinstance(refresh(context, nowhere), Refusal)
+    assert set(tables_in_use(context.settings.data_dir)) == set(frozen_tables())
 
 
-def test_of_microsofts_list_only_the_named_sets_are_taken(house: House, vendor: Vendor) -> None:
+def test_of_microsofts_list_only_the_named_sets_are_taken(context: AppContext, vendor: Vendor) -> None:
     sets = [
         {"id": 1, "ips": ["40.96.0.0/13", "52.96.0.0/14", "13.107.6.152/31", "132.245.0.0/16"]},
         {"id": 9, "ips": ["40.92.0.0/15", "2a01:111:f400::/48"]},
@@ -169,60 +169,60 @@ def test_of_microsofts_list_only_the_named_sets_are_taken(house: House, vendor: 
         {"id": 11, "urls": ["*.example.com"]},
     ]
     vendor.body = json.dumps(sets).encode()
-    eop = refresh(house, source(vendor, name="microsoft_eop", fewest=4, pick=endpoint_sets(9, 10)))
+    eop = refresh(context, source(vendor, name="microsoft_eop", fewest=4, pick=endpoint_sets(9, 10)))
     assert isinstance(eop, Table)
     assert {str(n) for n in eop.networks} == {"40.92.0.0/15", "2a01:111:f400::/48", "104.47.0.0/17", "203.0.113.0/24"}
     assert eop.date == "2026-11-21"
     vendor.body = b'{"error": "try later"}'
-    assert isinstance(refresh(house, source(vendor, name="exchange_online", pick=endpoint_sets(1))), Refusal)
+    assert isinstance(refresh(context, source(vendor, name="exchange_online", pick=endpoint_sets(1))), Refusal)
 
 
-def test_apples_list_is_collapsed(house: House, vendor: Vendor) -> None:
+def test_apples_list_is_collapsed(context: AppContext, vendor: Vendor) -> None:
     lines = [f"104.28.{n // 256}.{n % 256}/32,DE,DE-BE,Berlin," for n in range(1024)]
     vendor.body = "\n".join(lines).encode()
-    table = refresh(house, source(vendor, name="apple_relay", fewest=1, most=2000))
+    table = refresh(context, source(vendor, name="apple_relay", fewest=1, most=2000))
     assert isinstance(table, Table)
     assert [str(network) for network in table.networks] == ["104.28.0.0/22"]
 
 
-def test_a_file_is_asked_for_once_a_week_and_never_at_the_first_look(house: House, vendor: Vendor) -> None:
+def test_a_file_is_asked_for_once_a_week_and_never_at_the_first_look(context: AppContext, vendor: Vendor) -> None:
     vendor.body = google(40)
-    mark = house.settings.data_dir / FOLDER / "gmail_proxy.due"
-    refresh_due(house, [source(vendor)])
+    mark = context.settings.data_dir / FOLDER / "gmail_proxy.due"
+    refresh_due(context, [source(vendor)])
     assert vendor.asked == []
     assert 0 < mark.stat().st_mtime - time.time() <= 3600
     os.utime(mark, (0, 0))
     for _ in range(3):
-        refresh_due(house, [source(vendor)])
+        refresh_due(context, [source(vendor)])
     assert len(vendor.asked) == 1
     assert mark.stat().st_mtime - time.time() > 6 * 86400
     vendor.status = 500
     os.utime(mark, (0, 0))
-    refresh_due(house, [source(vendor)])
+    refresh_due(context, [source(vendor)])
     assert mark.stat().st_mtime - time.time() < 2 * 86400
 
 
-def test_a_kept_file_that_was_damaged_is_passed_over(house: House, vendor: Vendor) -> None:
+def test_a_kept_file_that_was_damaged_is_passed_over(context: AppContext, vendor: Vendor) -> None:
     vendor.body = google(40)
-    refresh(house, source(vendor))
-    (house.settings.data_dir / FOLDER / "gmail_proxy.txt").write_bytes(b"# date: 2026-11-20\nhalf a pre")
-    forget_tables(house.settings.data_dir)
-    assert used(house) in frozen_tables()
+    refresh(context, source(vendor))
+    (context.settings.data_dir / FOLDER / "gmail_proxy.txt").write_bytes(b"# date: 2026-11-20\nhalf a pre")
+    forget_tables(context.settings.data_dir)
+    assert used(context) in frozen_tables()
 
 
 def test_a_range_that_becomes_known_changes_old_verdicts_and_is_named_in_them(
-    house: House, vendor: Vendor, sent: Delivery
+    context: AppContext, vendor: Vendor, sent: Delivery
 ) -> None:
     edge = Edge()
     edge.hit(sent, "click", link=0, headers=PAGE, client="203.0.4.9")
-    (event,) = take_in(house, edge)
+    (event,) = take_in(context, edge)
     assert event.klass == "human"
     vendor.body = google(40)
-    refresh(house, source(vendor, name="google_special"))
-    assert reevaluate(house) == 1
-    assert [e.klass for e in events(house)] == ["security_scanner"]
-    assert message_of(house).clicks == 0
-    with house.database.reading() as session:
+    refresh(context, source(vendor, name="google_special"))
+    assert rejudge_held(context) == 1
+    assert [e.klass for e in events(context)] == ["security_scanner"]
+    assert message_of(context).clicks == 0
+    with context.database.reading() as session:
         newest = session.exec(select(Verdict).order_by(col(Verdict.id).desc())).first()
     assert newest is not None
     assert newest.rule_set.endswith("ranges 2026-11-20")

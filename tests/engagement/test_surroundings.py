@@ -6,22 +6,22 @@ import pytest
 from sqlmodel import col, select, update
 
 from tests.engagement.edge_by_hand import GMAIL, Edge, message_of, send_to, take_in
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tracker.engagement.source_digests import network_digest, scanner_digest, source_digest
 from tracker.models import Account, Delivery, User, UserSession
 from tracker.privacy.retention import sweep
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 OFFICE = "203.0.113.20"
 
 
-def sign_in(house: House, user: User, address: str, ago: timedelta = timedelta()) -> None:
+def sign_in(context: AppContext, user: User, address: str, ago: timedelta = timedelta()) -> None:
     assert user.id is not None
     moment = now() - ago
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         visit = UserSession(user_id=user.id, token_digest=address, seen_at=moment, expires_at=now() + timedelta(days=1))
-        visit.address_digest = network_digest(house, address)
+        visit.address_digest = network_digest(context, address)
         session.add(visit)
 
 
@@ -38,65 +38,65 @@ def sign_in(house: House, user: User, address: str, ago: timedelta = timedelta()
     ],
 )
 def test_who_reads_where_the_sender_is_signed_in_is_the_sender(
-    house: House, alice: User, sent: Delivery, signed_in_at: str, hit_from: str, klass: str
+    context: AppContext, alice: User, sent: Delivery, signed_in_at: str, hit_from: str, klass: str
 ) -> None:
-    sign_in(house, alice, signed_in_at)
+    sign_in(context, alice, signed_in_at)
     edge = Edge()
     edge.hit(sent, client=hit_from)
-    assert [e.klass for e in take_in(house, edge)] == [klass]
+    assert [e.klass for e in take_in(context, edge)] == [klass]
 
 
 def test_a_sign_in_of_yesterday_or_of_somebody_else_says_nothing(
-    house: House, people: People, alice: User, sent: Delivery
+    context: AppContext, people: People, alice: User, sent: Delivery
 ) -> None:
-    sign_in(house, alice, OFFICE, ago=timedelta(hours=7))
-    sign_in(house, people.user("Bob"), "203.0.113.30")
+    sign_in(context, alice, OFFICE, ago=timedelta(hours=7))
+    sign_in(context, people.user("Bob"), "203.0.113.30")
     edge = Edge()
     edge.hit(sent, client=OFFICE)
     edge.hit(sent, client="203.0.113.30", after=700)
-    assert [e.klass for e in take_in(house, edge)] == ["human", "human"]
+    assert [e.klass for e in take_in(context, edge)] == ["human", "human"]
 
 
-def test_colleagues_share_the_office_address_and_are_readers(house: House, people: People, alice: User) -> None:
+def test_colleagues_share_the_office_address_and_are_readers(context: AppContext, people: People, alice: User) -> None:
     bob = people.user("Bob")
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.exec(update(User).where(col(User.id) == bob.id).values(email="bob@elsewhere.example"))
     neighbour = f"carol@{alice.email.partition('@')[2]}"
-    copies = send_to(house, people, alice, "bob@elsewhere.example", neighbour)
-    sign_in(house, alice, OFFICE)
+    copies = send_to(context, people, alice, "bob@elsewhere.example", neighbour)
+    sign_in(context, alice, OFFICE)
     edge = Edge()
     for copy in copies:
         edge.hit(copy, client=OFFICE)
-    assert {e.klass for e in take_in(house, edge)} == {"human"}
+    assert {e.klass for e in take_in(context, edge)} == {"human"}
 
 
-def test_gmails_proxy_for_a_recipient_elsewhere_may_be_the_sender(house: House, sent: Delivery) -> None:
-    with house.database.session_scope() as session:
+def test_gmails_proxy_for_a_recipient_elsewhere_may_be_the_sender(context: AppContext, sent: Delivery) -> None:
+    with context.database.session_scope() as session:
         session.exec(update(Account).values(preset="gmail"))
         session.exec(update(Delivery).values(mx_family="microsoft"))
     edge = Edge()
     edge.hit(sent, headers=GMAIL, client="66.249.84.33")
-    (event,) = take_in(house, edge)
+    (event,) = take_in(context, edge)
     assert (event.klass, event.reasons[0]["code"]) == ("sender_self", "maybe_you")
-    assert message_of(house).opens == 0
+    assert message_of(context).opens == 0
 
 
-def test_digests_of_one_address_cannot_be_joined(house: House) -> None:
+def test_digests_of_one_address_cannot_be_joined(context: AppContext) -> None:
     today = now().date()
     digests = {
-        network_digest(house, OFFICE),
-        scanner_digest(house, OFFICE),
-        source_digest(house, OFFICE, today),
-        source_digest(house, OFFICE, today - timedelta(days=1)),
+        network_digest(context, OFFICE),
+        scanner_digest(context, OFFICE),
+        source_digest(context, OFFICE, today),
+        source_digest(context, OFFICE, today - timedelta(days=1)),
     }
     assert len(digests) == 4
     assert None not in digests
 
 
-def test_where_somebody_signed_in_is_forgotten_after_a_day(house: House, alice: User) -> None:
-    sign_in(house, alice, OFFICE)
-    sign_in(house, alice, "203.0.113.99", ago=timedelta(hours=25))
-    sweep(house)
-    with house.database.reading() as session:
+def test_where_somebody_signed_in_is_forgotten_after_a_day(context: AppContext, alice: User) -> None:
+    sign_in(context, alice, OFFICE)
+    sign_in(context, alice, "203.0.113.99", ago=timedelta(hours=25))
+    sweep(context)
+    with context.database.reading() as session:
         kept = session.exec(select(UserSession.address_digest).order_by(col(UserSession.seen_at).desc())).all()
     assert [digest is not None for digest in kept] == [True, False]

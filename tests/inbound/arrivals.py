@@ -1,4 +1,4 @@
-"""Letters that arrive in a mailbox of a house, without a server: what the engine would hand over, given straight to accept."""
+"""Letters that arrive in a mailbox of a context, without a server: what the engine would hand over, given straight to accept."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.inbound.corpus import simple
 from tracker.inbound.accept import accept
 from tracker.inbound.fetched import Accepted, Fetched, Place
 from tracker.models import Letter, Mailbox, MailboxFolder, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -28,7 +28,7 @@ def at(hours: float) -> datetime:
 class Arrivals:
     """One mailbox; ``arrive`` takes a letter in, in a transaction of its own."""
 
-    house: House
+    context: AppContext
     mailbox: Mailbox
     folder: MailboxFolder
     _uids: Iterator[int] = field(default_factory=lambda: count(1))
@@ -46,8 +46,8 @@ class Arrivals:
         return Fetched(**given)
 
     def take(self, fetched: Fetched) -> Accepted:
-        with self.house.database.session_scope() as session:
-            return accept(session, self.house, session.get_one(Mailbox, self.mailbox.id), fetched)
+        with self.context.database.session_scope() as session:
+            return accept(session, self.context, session.get_one(Mailbox, self.mailbox.id), fetched)
 
     def arrive(self, raw: bytes, hours: float = 0, **facts: Any) -> Letter:
         """The letter as it is after it was taken in."""
@@ -60,31 +60,31 @@ class Arrivals:
         return self.arrive(simple(body=text or f"How much are chairs? {hours}", sender=sender), hours, **facts)
 
     def letter(self, id_: int) -> Letter:
-        with self.house.database.reading() as session:
+        with self.context.database.reading() as session:
             return session.get_one(Letter, id_)
 
     def letters(self) -> list[Letter]:
-        with self.house.database.reading() as session:
+        with self.context.database.reading() as session:
             mine = select(Letter).where(Letter.mailbox_id == self.mailbox.id)
             return list(session.exec(mine.order_by(Letter.received_at, Letter.id)))  # type: ignore[arg-type]
 
     def change(self, **facts: object) -> None:
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             mailbox = session.get_one(Mailbox, self.mailbox.id)
             for name, value in facts.items():
                 setattr(mailbox, name, value)
             session.add(mailbox)
 
 
-def connected(house: House, user: User, address: str = "info@site.example") -> Arrivals:
+def connected(context: AppContext, user: User, address: str = "info@site.example") -> Arrivals:
     """A connected mailbox of this person's, with an INBOX."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         mailbox = Mailbox(user_id=user.id or 0, address=address, canonical=address, state="active")
         session.add(mailbox)
         session.flush()
         folder = MailboxFolder(mailbox_id=mailbox.id or 0, raw_name="INBOX", name="INBOX", cut_off=now())
         session.add(folder)
-    return Arrivals(house, mailbox, folder)
+    return Arrivals(context, mailbox, folder)
 
 
 @pytest.fixture
@@ -93,5 +93,5 @@ def alice(people: People) -> User:
 
 
 @pytest.fixture
-def inbox(house: House, alice: User) -> Arrivals:
-    return connected(house, alice)
+def inbox(context: AppContext, alice: User) -> Arrivals:
+    return connected(context, alice)

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from sqlmodel import Session, SQLModel, col, select
 
-from tests.leases import free
+from tests.fixtures.leases import free
 from tests.servers import Dovecot
-from tests.servers_nasty import NastyImap
-from tests.servers_nasty_pop3 import NastyPop3
+from tests.servers.nasty import NastyImap
+from tests.servers.nasty_pop3 import NastyPop3
 from tracker.inbound.accept import accept_all
 from tracker.inbound.check import check_mailbox
 from tracker.inbound.credentials import make_credential
@@ -23,21 +23,21 @@ from tracker.inbound.sync import sync_mailbox
 from tracker.inbound.taking import Take
 from tracker.inbound.timetable import Claim, claim_due
 from tracker.models import Credential, Letter, Mailbox, MailboxFolder, Notice, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 SECRET = "pässword “with” quotes\\"
 
 
-TakeOne = Callable[[Session, House, Mailbox, Fetched], Accepted]
+TakeOne = Callable[[Session, AppContext, Mailbox, Fetched], Accepted]
 Row = TypeVar("Row", bound=SQLModel)
 
 
 def each(take: TakeOne) -> Take:
     """Takes letters in one after the other, so that a test can put something between them."""
 
-    def take_all(session: Session, house: House, mailbox: Mailbox, some: Sequence[Fetched]) -> list[Accepted]:
-        return [take(session, house, mailbox, one) for one in some]
+    def take_all(session: Session, context: AppContext, mailbox: Mailbox, some: Sequence[Fetched]) -> list[Accepted]:
+        return [take(session, context, mailbox, one) for one in some]
 
     return take_all
 
@@ -46,30 +46,30 @@ def each(take: TakeOne) -> Take:
 class Post:
     """One person's mailbox on a real server, and the product's side of it."""
 
-    house: House
+    context: AppContext
     user: User
     mailbox_id: int
     address: str
 
     @property
     def mailbox(self) -> Mailbox:
-        with self.house.database.reading() as session:
+        with self.context.database.reading() as session:
             return session.get_one(Mailbox, self.mailbox_id)
 
     def choose(self, **choices: Any) -> None:
         """What its person chooses on its page."""
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             change_mailbox(session, session.get_one(Mailbox, self.mailbox_id), None, MailboxChange(**choices))
 
     def change(self, **columns: Any) -> None:
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             row = session.get_one(Mailbox, self.mailbox_id)
             for name, value in columns.items():
                 setattr(row, name, value)
             session.add(row)
 
     def letters(self) -> list[Letter]:
-        with self.house.database.reading() as session:
+        with self.context.database.reading() as session:
             mine = select(Letter).where(Letter.mailbox_id == self.mailbox_id).order_by(col(Letter.id))
             return list(session.exec(mine).all())
 
@@ -79,18 +79,18 @@ class Post:
     def sync(self, *, take: TakeOne | None = None) -> int:
         """Runs over the mailbox at once, as the worker does. Gives how many letters are new."""
         before = len(self.letters())
-        free(self.house, "mailbox", self.mailbox_id)
+        free(self.context, "mailbox", self.mailbox_id)
         self.change(due_at=now())
         claim = self.claim()
         assert claim is not None, self.mailbox
-        sync_mailbox(self.house, claim, each(take) if take else accept_all)
+        sync_mailbox(self.context, claim, each(take) if take else accept_all)
         return len(self.letters()) - before
 
     def claim(self) -> Claim | None:
-        return claim_due(self.house)
+        return claim_due(self.context)
 
     def folder(self, name: str = "INBOX") -> MailboxFolder:
-        with self.house.database.reading() as session:
+        with self.context.database.reading() as session:
             found = select(MailboxFolder).where(MailboxFolder.mailbox_id == self.mailbox_id, MailboxFolder.name == name)
             return session.exec(found).one()
 
@@ -99,7 +99,7 @@ class Post:
         return [notice.event for notice in self.rows(Notice) if notice.event != "letter"]
 
     def rows(self, table: type[Row]) -> list[Row]:
-        with self.house.database.reading() as session:
+        with self.context.database.reading() as session:
             return list(session.exec(select(table)).all())
 
 
@@ -108,7 +108,7 @@ def fresh_address(name: str = "info") -> str:
 
 
 def mailbox_on(
-    house: House,
+    context: AppContext,
     user: User,
     server: Dovecot | NastyImap | NastyPop3,
     login: str,
@@ -122,16 +122,16 @@ def mailbox_on(
     else:
         port = server.imap_port if protocol == "imap" else server.pop3_port
     assert user.id is not None
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         place: Any = {"protocol": protocol, "host": server.host, "port": port, "security": "none", "login": login}
-        credential = make_credential(session, house, user.id, NewCredentials(secret=SECRET, **place))
+        credential = make_credential(session, context, user.id, NewCredentials(secret=SECRET, **place))
         mailbox = connect_mailbox(session, user.id, credential, MailboxChange(**choices))
     assert mailbox.id is not None
-    return Post(house, user, mailbox.id, login)
+    return Post(context, user, mailbox.id, login)
 
 
 def checked(post: Post) -> str:
-    return check_mailbox(post.house, post.mailbox_id).state
+    return check_mailbox(post.context, post.mailbox_id).state
 
 
 def credential_of(session: Session, post: Post) -> Credential:

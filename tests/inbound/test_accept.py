@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.inbound.arrivals import Arrivals, at, connected
 from tests.inbound.corpus import DATA, raw, simple
 from tracker.inbound.accept import accept
@@ -26,11 +26,11 @@ from tracker.models import (
     Notice,
     User,
 )
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 
-def count(house: House, table: type) -> int:
-    with house.database.reading() as session:
+def count(context: AppContext, table: type) -> int:
+    with context.database.reading() as session:
         return session.exec(select(func.count()).select_from(table)).one()
 
 
@@ -39,13 +39,13 @@ def raw_of(session: Session, letter: Letter) -> bytes:
     return b"".join(zlib.decompress(piece) for piece in session.exec(pieces))
 
 
-def test_a_letter_is_stored_whole(inbox: Arrivals, house: House) -> None:
+def test_a_letter_is_stored_whole(inbox: Arrivals, context: AppContext) -> None:
     octets = raw("p21-hostile-file-names")
     letter = inbox.arrive(octets)
     assert (letter.category, letter.counted, letter.sender) == ("human", True, "anna@client.example")
     assert letter.recipient == "info@site.example"
     assert letter.has_attachments
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert raw_of(session, letter) == octets
         assert session.get_one(LetterBody, letter.id).text == "Files."
         files = session.exec(select(LetterAttachment).where(LetterAttachment.letter_id == letter.id)).all()
@@ -54,27 +54,27 @@ def test_a_letter_is_stored_whole(inbox: Arrivals, house: House) -> None:
         assert session.exec(select(FeedItem.kind)).all() == ["letter"]
 
 
-@pytest.mark.parametrize("house", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("context", ["postgresql"], indirect=True)
 def test_every_letter_of_the_corpus_can_be_stored(inbox: Arrivals) -> None:
     for path in sorted(DATA.glob("*.eml")):
         inbox.arrive(path.read_bytes())
         inbox.arrive(path.read_bytes() + b"\0\xff\xfe", 1)
 
 
-def test_a_great_letter_is_kept_in_pieces(inbox: Arrivals, house: House) -> None:
+def test_a_great_letter_is_kept_in_pieces(inbox: Arrivals, context: AppContext) -> None:
     octets = simple(body="chairs and tables\r\n" * 200_000)
     letter = inbox.arrive(octets)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert raw_of(session, letter) == octets
-    assert count(house, LetterRaw) == 4
+    assert count(context, LetterRaw) == 4
 
 
-def test_another_copy_is_the_same_letter(inbox: Arrivals, house: House) -> None:
+def test_another_copy_is_the_same_letter(inbox: Arrivals, context: AppContext) -> None:
     fetched = inbox.fetched(simple("Message-ID: <a@client.example>"))
     first, again = inbox.take(fetched), inbox.take(fetched)
     elsewhere = inbox.take(inbox.fetched(b"Received: from x\r\n" + simple("Message-ID: <a@client.example>")))
     assert [one.outcome for one in (first, again, elsewhere)] == ["new", "known", "known"]
-    assert (count(house, Letter), count(house, LetterCopy)) == (1, 2)
+    assert (count(context, Letter), count(context, LetterCopy)) == (1, 2)
 
 
 def test_p24_the_same_message_id_on_another_letter_is_another_letter(inbox: Arrivals) -> None:
@@ -84,10 +84,10 @@ def test_p24_the_same_message_id_on_another_letter_is_another_letter(inbox: Arri
     assert len(inbox.letters()) == 2
 
 
-def test_f37_a_deleted_letter_does_not_come_back(inbox: Arrivals, house: House) -> None:
+def test_f37_a_deleted_letter_does_not_come_back(inbox: Arrivals, context: AppContext) -> None:
     fetched = inbox.fetched(simple())
     letter = inbox.take(fetched)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         row = session.get_one(Letter, letter.letter_id)
         row.deleted_at = at(1)
         session.add(row)
@@ -95,11 +95,11 @@ def test_f37_a_deleted_letter_does_not_come_back(inbox: Arrivals, house: House) 
     assert inbox.take(inbox.fetched(simple())).outcome == "deleted"
 
 
-def test_k12_our_own_notice_is_dropped_and_a_forged_one_is_not(inbox: Arrivals, house: House) -> None:
-    mark = notice_mark(house.ring, "<n-1@site.example>")
+def test_k12_our_own_notice_is_dropped_and_a_forged_one_is_not(inbox: Arrivals, context: AppContext) -> None:
+    mark = notice_mark(context.keyring, "<n-1@site.example>")
     fields = ("Message-ID: <n-1@site.example>", f"{NOTICE_HEADER}: {mark}")
     assert inbox.take(inbox.fetched(simple(*fields))).outcome == "dropped"
-    assert count(house, Letter) == 0
+    assert count(context, Letter) == 0
     forged = simple("Message-ID: <n-2@site.example>", f"{NOTICE_HEADER}: {mark}")
     assert inbox.take(inbox.fetched(forged)).outcome == "new"
 
@@ -140,10 +140,10 @@ def test_senders_and_recipients_are_counted_apart_and_tags_fold(inbox: Arrivals)
     assert not inbox.arrive(tagged, 3).counted
 
 
-def test_a_withdrawn_letter_is_seen_by_nobody(inbox: Arrivals, house: House) -> None:
+def test_a_withdrawn_letter_is_seen_by_nobody(inbox: Arrivals, context: AppContext) -> None:
     first = inbox.enquiry(0)
     second = inbox.enquiry(1)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         row = session.get_one(Letter, first.id)
         row.withdrawn_at = at(2)
         session.add(row)
@@ -163,72 +163,74 @@ def test_a_form_that_writes_in_our_name_is_its_visitor(inbox: Arrivals) -> None:
     assert letter.counted
 
 
-def test_f33_recovered_and_backfilled_letters_do_not_count_and_are_not_told(inbox: Arrivals, house: House) -> None:
+def test_f33_recovered_and_backfilled_letters_do_not_count_and_are_not_told(
+    inbox: Arrivals, context: AppContext
+) -> None:
     assert not inbox.arrive(simple(body="a"), recovered=True).counted
     old = b"Received: from x by y; Mon, 2 Nov 2026 10:00:00 +0000\r\n" + simple(body="b")
     backfilled = inbox.arrive(old)
     assert backfilled.backfilled
     assert not backfilled.counted
-    assert count(house, Notice) == 0
+    assert count(context, Notice) == 0
     assert inbox.enquiry(0).counted
 
 
-def test_an_enquiry_is_told_once_and_repeats_and_first_loads_are_not(inbox: Arrivals, house: House) -> None:
+def test_an_enquiry_is_told_once_and_repeats_and_first_loads_are_not(inbox: Arrivals, context: AppContext) -> None:
     inbox.enquiry(0)
     inbox.enquiry(1)
     inbox.enquiry(50, silent=True)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         told = session.exec(select(Notice)).all()
     assert [(one.event, one.letter_id) for one in told] == [("letter", inbox.letters()[0].id)]
     inbox.change(notify_manager=False)
     inbox.enquiry(100)
-    assert count(house, Notice) == 1
+    assert count(context, Notice) == 1
 
 
-def test_k13_a_robot_is_stored_and_told_once(inbox: Arrivals, house: House) -> None:
+def test_k13_a_robot_is_stored_and_told_once(inbox: Arrivals, context: AppContext) -> None:
     inbox.change(repeat_period_days=0)
     for number in range(25):
         inbox.enquiry(number / 60)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         events = [one.event for one in session.exec(select(Notice))]
     assert (events.count("letter"), events.count("loop")) == (20, 1)
     assert len(inbox.letters()) == 25
 
 
-def test_k14_each_mailbox_has_its_own(inbox: Arrivals, house: House, alice: User) -> None:
-    other = connected(house, alice, "sales@site.example")
+def test_k14_each_mailbox_has_its_own(inbox: Arrivals, context: AppContext, alice: User) -> None:
+    other = connected(context, alice, "sales@site.example")
     for box in (inbox, other, inbox, other):
         box.arrive(simple("Message-ID: <same@client.example>"))
     assert (len(inbox.letters()), len(other.letters())) == (1, 1)
 
 
-def test_nothing_of_one_person_is_anothers(inbox: Arrivals, house: House, people: People) -> None:
+def test_nothing_of_one_person_is_anothers(inbox: Arrivals, context: AppContext, people: People) -> None:
     bob = people.user("Bob")
-    his = connected(house, bob, "bob@site.example")
+    his = connected(context, bob, "bob@site.example")
     his.enquiry(0)
     assert inbox.enquiry(1).counted
     assert {letter.user_id for letter in his.letters()} == {bob.id}
 
 
-def test_what_cannot_be_understood_is_kept_with_its_bytes(inbox: Arrivals, house: House) -> None:
+def test_what_cannot_be_understood_is_kept_with_its_bytes(inbox: Arrivals, context: AppContext) -> None:
     done = inbox.take(inbox.fetched(b"\xff\0", unparsed="ValueError: it is odd"))
     assert (done.outcome, done.touch) == ("new", False)
     letter = inbox.letter(done.letter_id or 0)
     assert letter.unparsed
     assert not letter.counted
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert raw_of(session, letter) == b"\xff\0"
         assert session.exec(select(MailboxProblem.code)).all() == ["unparsed"]
 
 
-def test_f34_too_large_is_a_problem_to_tell(inbox: Arrivals, house: House) -> None:
+def test_f34_too_large_is_a_problem_to_tell(inbox: Arrivals, context: AppContext) -> None:
     assert inbox.arrive(simple(), too_large=True, size=60_000_000).size == 60_000_000
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(MailboxProblem.code)).all() == ["too_large"]
 
 
-@pytest.mark.parametrize("house", ["postgresql"], indirect=True)
-def test_f35_many_workers_with_one_letter_store_one(inbox: Arrivals, house: House) -> None:
+@pytest.mark.parametrize("context", ["postgresql"], indirect=True)
+def test_f35_many_workers_with_one_letter_store_one(inbox: Arrivals, context: AppContext) -> None:
     barrier = threading.Barrier(6)
 
     def bring(number: int) -> str:
@@ -239,20 +241,20 @@ def test_f35_many_workers_with_one_letter_store_one(inbox: Arrivals, house: Hous
     with ThreadPoolExecutor(6) as pool:
         outcomes = list(pool.map(bring, range(6)))
     assert sorted(outcomes) == ["known"] * 5 + ["new"]
-    assert (count(house, Letter), count(house, LetterCopy)) == (1, 6)
+    assert (count(context, Letter), count(context, LetterCopy)) == (1, 6)
 
 
-@pytest.mark.parametrize("house", ["postgresql"], indirect=True)
-def test_many_workers_never_count_two_within_the_period(inbox: Arrivals, house: House) -> None:
+@pytest.mark.parametrize("context", ["postgresql"], indirect=True)
+def test_many_workers_never_count_two_within_the_period(inbox: Arrivals, context: AppContext) -> None:
     """Each holds its transaction open after deciding, so that without the lock both would count."""
     assert inbox.enquiry(-1000).counted  # the row that is held is there, so that making it does not already queue them
     barrier = threading.Barrier(4)
 
     def bring(number: int) -> None:
         fetched = inbox.fetched(simple(body=f"letter {number}"), number / 100)
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             barrier.wait()
-            accept(session, house, session.get_one(Mailbox, inbox.mailbox.id), fetched)
+            accept(session, context, session.get_one(Mailbox, inbox.mailbox.id), fetched)
             threading.Event().wait(0.5)
 
     with ThreadPoolExecutor(4) as pool:

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import event
 from sqlmodel import Session, col, select
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.inbound.arrivals import Arrivals, connected
 from tests.inbound.corpus import DATA, simple
 from tracker.inbound.accept import accept_all
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.models import Letter, LetterAttachment, LetterBody, LetterCopy, LetterRaw, Mailbox, MailboxProblem, Notice
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 SEED = 20261127
 OWN = {"id", "public_id", "user_id", "mailbox_id", "enquiry_key_id", "repeat_of_id"}
@@ -36,14 +36,14 @@ def load() -> list[tuple[bytes, float]]:
 
 
 def take(inbox: Arrivals, some: Sequence[Fetched]) -> list[Accepted]:
-    with inbox.house.database.session_scope() as session:
-        return accept_all(session, inbox.house, session.get_one(Mailbox, inbox.mailbox.id), some)
+    with inbox.context.database.session_scope() as session:
+        return accept_all(session, inbox.context, session.get_one(Mailbox, inbox.mailbox.id), some)
 
 
 @pytest.fixture
-def two(house: House, people: People) -> list[Arrivals]:
+def two(context: AppContext, people: People) -> list[Arrivals]:
     """Two people's mailboxes that are written to by one name."""
-    boxes = [connected(house, people.user(name), f"{name}@site.example") for name in ("Ivy", "Bob")]
+    boxes = [connected(context, people.user(name), f"{name}@site.example") for name in ("Ivy", "Bob")]
     for box in boxes:
         box.change(address="info@site.example")
     return boxes
@@ -51,7 +51,7 @@ def two(house: House, people: People) -> list[Arrivals]:
 
 def story(inbox: Arrivals) -> list[dict[str, Any]]:
     """Everything that is kept of the mailbox's letters, without numbers."""
-    with inbox.house.database.reading() as session:
+    with inbox.context.database.reading() as session:
         mine = select(Letter).where(Letter.mailbox_id == inbox.mailbox.id).order_by(col(Letter.id))
         letters = session.exec(mine).all()
         names = {letter.id: letter.identity for letter in letters}
@@ -128,8 +128,8 @@ def test_a_load_has_few_statements(inbox: Arrivals) -> None:
             for one in range(number)
         ]
 
-    event.listen(inbox.house.database.engine, "before_cursor_execute", note)
+    event.listen(inbox.context.database.engine, "before_cursor_execute", note)
     try:
         assert counted(fresh(40, 1)) <= counted(fresh(2, 2)) + 2
     finally:
-        event.remove(inbox.house.database.engine, "before_cursor_execute", note)
+        event.remove(inbox.context.database.engine, "before_cursor_execute", note)

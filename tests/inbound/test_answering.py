@@ -7,47 +7,47 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.inbound.arrivals import Arrivals, connected
 from tests.inbound.corpus import raw, simple
 from tests.servers import SmtpSink
 from tracker.models import Delivery, Event, Letter, Message, Notice, Notification, User
 from tracker.outbound.queue import send_due
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 ANNA, BORIS = "anna@client.example", "boris@client.example"
 
 
 @pytest.fixture(name="sent")
-def sent_message(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> Message:
+def sent_message(context: AppContext, people: People, alice: User, smtp_sink: SmtpSink) -> Message:
     """A message to Anna and Boris that has left; Anna agreed to tracking."""
     people.account(alice, smtp_sink)
     people.grant(ANNA)
     message = people.send(alice, ANNA, BORIS, follow_up_days=3)
-    while send_due(house):
+    while send_due(context):
         pass
-    return fresh(house, message)
+    return fresh(context, message)
 
 
-def fresh(house: House, message: Message) -> Message:
-    with house.database.reading() as session:
+def fresh(context: AppContext, message: Message) -> Message:
+    with context.database.reading() as session:
         return session.get_one(Message, message.id)
 
 
-def copy_to(house: House, message: Message, address: str) -> Delivery:
-    with house.database.reading() as session:
+def copy_to(context: AppContext, message: Message, address: str) -> Delivery:
+    with context.database.reading() as session:
         wanted = select(Delivery).where(Delivery.message_id == message.id, Delivery.address == address)
         return session.exec(wanted).one()
 
 
-def events(house: House, message: Message) -> list[Event]:
-    with house.database.reading() as session:
+def events(context: AppContext, message: Message) -> list[Event]:
+    with context.database.reading() as session:
         return list(session.exec(select(Event).where(Event.message_id == message.id).order_by(Event.id)))  # type: ignore[arg-type]
 
 
-def lines(house: House, user: User) -> list[Notification]:
-    with house.database.reading() as session:
+def lines(context: AppContext, user: User) -> list[Notification]:
+    with context.database.reading() as session:
         return list(session.exec(select(Notification).where(Notification.user_id == user.id)))
 
 
@@ -59,72 +59,76 @@ def arrive(inbox: Arrivals, octets: bytes, **facts: Any) -> Letter:
     return inbox.arrive(octets, internal_date=now(), fetched_at=now(), **facts)
 
 
-def test_a_reply_marks_message_and_copy_and_rings(house: House, inbox: Arrivals, sent: Message, alice: User) -> None:
+def test_a_reply_marks_message_and_copy_and_rings(
+    context: AppContext, inbox: Arrivals, sent: Message, alice: User
+) -> None:
     assert sent.follow_up_at is not None
     letter = arrive(inbox, answer(sent))
-    anna = copy_to(house, sent, ANNA)
+    anna = copy_to(context, sent, ANNA)
     assert (letter.in_reply_to_message_id, letter.delivery_id, letter.reply_rule) == (sent.id, anna.id, "message_id")
     assert letter.thread == sent.thread
-    after = fresh(house, sent)
+    after = fresh(context, sent)
     assert (after.replies, after.bounces, after.follow_up_at) == (1, 0, None)
     assert after.last_activity_at == letter.received_at
-    (event,) = events(house, sent)
+    (event,) = events(context, sent)
     assert (event.kind, event.delivery_id, event.klass, event.counted) == ("reply", anna.id, "human", True)
-    (line,) = lines(house, alice)
+    (line,) = lines(context, alice)
     assert (line.kind, line.delivery_id, line.message_id, line.count) == ("reply", anna.id, sent.id, 1)
 
 
 def test_g31_a_reply_is_one_inferred_open_of_a_copy_that_may_be_measured(
-    house: House, inbox: Arrivals, sent: Message
+    context: AppContext, inbox: Arrivals, sent: Message
 ) -> None:
     letter = arrive(inbox, answer(sent))
-    anna = copy_to(house, sent, ANNA)
+    anna = copy_to(context, sent, ANNA)
     assert (anna.opens, anna.first_opened_at) == (1, letter.received_at)
-    assert fresh(house, sent).opens == 1
+    assert fresh(context, sent).opens == 1
     arrive(inbox, answer(sent, sender=BORIS))
-    assert copy_to(house, sent, BORIS).opens == 0
-    assert fresh(house, sent).replies == 2
+    assert copy_to(context, sent, BORIS).opens == 0
+    assert fresh(context, sent).replies == 2
 
 
-def test_a_second_reply_makes_the_same_line_grow(house: House, inbox: Arrivals, sent: Message, alice: User) -> None:
+def test_a_second_reply_makes_the_same_line_grow(
+    context: AppContext, inbox: Arrivals, sent: Message, alice: User
+) -> None:
     arrive(inbox, answer(sent))
     arrive(inbox, answer(sent, body="And chairs?"))
-    (line,) = lines(house, alice)
+    (line,) = lines(context, alice)
     assert line.count == 2
-    assert fresh(house, sent).replies == 2
+    assert fresh(context, sent).replies == 2
 
 
-def test_a_reply_to_our_mail_is_not_told_twice(house: House, inbox: Arrivals, sent: Message) -> None:
+def test_a_reply_to_our_mail_is_not_told_twice(context: AppContext, inbox: Arrivals, sent: Message) -> None:
     assert arrive(inbox, answer(sent)).counted
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(Notice)).all() == []
 
 
 def test_the_same_reply_in_two_mailboxes_is_one_reply(
-    house: House, inbox: Arrivals, sent: Message, alice: User
+    context: AppContext, inbox: Arrivals, sent: Message, alice: User
 ) -> None:
-    other = connected(house, alice, "sales@site.example")
+    other = connected(context, alice, "sales@site.example")
     octets = answer(sent, "Message-ID: <r1@client.example>")
     arrive(inbox, octets)
     assert arrive(other, octets).in_reply_to_message_id == sent.id
-    assert fresh(house, sent).replies == 1
+    assert fresh(context, sent).replies == 1
 
 
-def test_references_count_from_the_last(house: House, inbox: Arrivals, sent: Message) -> None:
+def test_references_count_from_the_last(context: AppContext, inbox: Arrivals, sent: Message) -> None:
     octets = simple(f"References: {sent.message_id} <x@client.example>", "In-Reply-To: <x@client.example>")
     assert arrive(inbox, octets).in_reply_to_message_id == sent.id
 
 
-def test_k8_a_forged_id_is_not_believed(house: House, inbox: Arrivals, sent: Message) -> None:
+def test_k8_a_forged_id_is_not_believed(context: AppContext, inbox: Arrivals, sent: Message) -> None:
     forged = re.sub(r"-[0-9a-f]{16}@", "-0123456789abcdef@", sent.message_id)
     assert forged != sent.message_id
     letter = arrive(inbox, simple(f"In-Reply-To: {forged}"))
     assert letter.in_reply_to_message_id is None
-    assert fresh(house, sent).replies == 0
+    assert fresh(context, sent).replies == 0
 
 
-def test_a_message_id_of_a_mail_program_is_taken_as_it_is(house: House, inbox: Arrivals, sent: Message) -> None:
-    with house.database.session_scope() as session:
+def test_a_message_id_of_a_mail_program_is_taken_as_it_is(context: AppContext, inbox: Arrivals, sent: Message) -> None:
+    with context.database.session_scope() as session:
         row = session.get_one(Message, sent.id)
         row.message_id = "<CAF-17@mail.seller.example>"
         session.add(row)
@@ -132,38 +136,38 @@ def test_a_message_id_of_a_mail_program_is_taken_as_it_is(house: House, inbox: A
 
 
 def test_k9_a_rewritten_id_is_found_by_the_tokens_in_the_quotation(
-    house: House, inbox: Arrivals, sent: Message
+    context: AppContext, inbox: Arrivals, sent: Message
 ) -> None:
-    anna = copy_to(house, sent, ANNA)
-    html = f'<p>Yes</p><blockquote><a href="{house.click_url(anna.public_id, 0, "https://shop.example/")}">x</a></blockquote>'
+    anna = copy_to(context, sent, ANNA)
+    html = f'<p>Yes</p><blockquote><a href="{context.click_url(anna.public_id, 0, "https://shop.example/")}">x</a></blockquote>'
     fields = ("In-Reply-To: <rewritten@provider.example>", "Content-Type: text/html")
     letter = arrive(inbox, simple(*fields, body=html, sender="carl@client.example"))
     assert (letter.in_reply_to_message_id, letter.delivery_id, letter.reply_rule) == (sent.id, anna.id, "quoted_token")
     arrive(inbox, simple(*fields, body=html + "<p>Anna</p>"))
-    assert fresh(house, sent).replies == 1
+    assert fresh(context, sent).replies == 1
 
 
 def test_somebody_elses_answer_is_told_as_such_and_does_not_count(
-    house: House, inbox: Arrivals, sent: Message, alice: User
+    context: AppContext, inbox: Arrivals, sent: Message, alice: User
 ) -> None:
     letter = arrive(inbox, answer(sent, sender="Carl <carl@client.example>"))
     assert "sender_differs" in letter.flags
-    after = fresh(house, sent)
+    after = fresh(context, sent)
     assert (after.replies, after.opens) == (0, 0)
     assert after.follow_up_at is not None
-    (event,) = events(house, sent)
+    (event,) = events(context, sent)
     assert (event.kind, event.counted, event.reasons[0]["code"]) == ("reply", False, "answered_by_other")
-    (line,) = lines(house, alice)
+    (line,) = lines(context, alice)
     assert line.kind == "answered"
     assert "Carl" in line.detail
 
 
-def test_a_subject_links_and_never_marks(house: House, inbox: Arrivals, sent: Message, alice: User) -> None:
+def test_a_subject_links_and_never_marks(context: AppContext, inbox: Arrivals, sent: Message, alice: User) -> None:
     letter = arrive(inbox, simple("Subject: Re: Offer 12"))
     assert (letter.in_reply_to_message_id, letter.reply_rule) == (sent.id, "subject")
-    assert fresh(house, sent).replies == 0
-    assert events(house, sent) == []
-    assert lines(house, alice) == []
+    assert fresh(context, sent).replies == 0
+    assert events(context, sent) == []
+    assert lines(context, alice) == []
 
 
 @pytest.mark.parametrize(
@@ -184,59 +188,61 @@ def test_a_subject_is_believed_for_thirty_days_and_of_recipients_alone(inbox: Ar
 
 
 def test_k4_an_automatic_reply_attaches_and_marks_nothing(
-    house: House, inbox: Arrivals, sent: Message, alice: User
+    context: AppContext, inbox: Arrivals, sent: Message, alice: User
 ) -> None:
     letter = arrive(inbox, answer(sent, "Auto-Submitted: auto-replied"))
-    assert letter.delivery_id == copy_to(house, sent, ANNA).id
-    after = fresh(house, sent)
+    assert letter.delivery_id == copy_to(context, sent, ANNA).id
+    after = fresh(context, sent)
     assert (after.replies, after.opens) == (0, 0)
     assert after.follow_up_at is not None
-    assert [(one.kind, one.counted) for one in events(house, sent)] == [("auto_reply", False)]
-    assert lines(house, alice) == []
+    assert [(one.kind, one.counted) for one in events(context, sent)] == [("auto_reply", False)]
+    assert lines(context, alice) == []
 
 
-def test_k5_a_report_marks_the_copies_that_failed(house: House, inbox: Arrivals, sent: Message, alice: User) -> None:
+def test_k5_a_report_marks_the_copies_that_failed(
+    context: AppContext, inbox: Arrivals, sent: Message, alice: User
+) -> None:
     report = raw("k05-two-recipients-failed-and-delayed").replace(
         b"m-abc@seller.example", sent.message_id.encode()[1:-1]
     )
     report = report.replace(b"gone@buyer.example", ANNA.encode()).replace(b"slow@buyer.example", BORIS.encode())
     letter = arrive(inbox, report)
     assert letter.category == "bounce"
-    assert fresh(house, sent).bounces == 1
-    found = {one.delivery_id: (one.kind, one.counted) for one in events(house, sent)}
-    assert found[copy_to(house, sent, ANNA).id] == ("bounce", True)
-    assert found[copy_to(house, sent, BORIS).id] == ("bounce", False)
-    (line,) = lines(house, alice)
+    assert fresh(context, sent).bounces == 1
+    found = {one.delivery_id: (one.kind, one.counted) for one in events(context, sent)}
+    assert found[copy_to(context, sent, ANNA).id] == ("bounce", True)
+    assert found[copy_to(context, sent, BORIS).id] == ("bounce", False)
+    (line,) = lines(context, alice)
     assert (line.kind, line.detail) == ("bounce", "550 5.1.1 no such user")
-    assert (line.delivery_id, fresh(house, sent).replies) == (copy_to(house, sent, ANNA).id, 0)
+    assert (line.delivery_id, fresh(context, sent).replies) == (copy_to(context, sent, ANNA).id, 0)
 
 
-def test_k6_a_report_without_the_original_is_stored_alone(house: House, inbox: Arrivals, sent: Message) -> None:
+def test_k6_a_report_without_the_original_is_stored_alone(context: AppContext, inbox: Arrivals, sent: Message) -> None:
     letter = arrive(inbox, raw("k06-report-without-original"))
     assert (letter.category, letter.in_reply_to_message_id) == ("bounce", None)
-    assert fresh(house, sent).bounces == 0
+    assert fresh(context, sent).bounces == 0
 
 
-def test_one_person_cannot_mark_anothers_mail(house: House, people: People, sent: Message) -> None:
+def test_one_person_cannot_mark_anothers_mail(context: AppContext, people: People, sent: Message) -> None:
     bob = people.user("Bob")
-    letter = arrive(connected(house, bob, "bob@site.example"), answer(sent))
+    letter = arrive(connected(context, bob, "bob@site.example"), answer(sent))
     assert letter.in_reply_to_message_id is None
-    assert fresh(house, sent).replies == 0
+    assert fresh(context, sent).replies == 0
 
 
-def test_what_is_muted_does_not_ring(house: House, inbox: Arrivals, sent: Message, alice: User) -> None:
-    with house.database.session_scope() as session:
+def test_what_is_muted_does_not_ring(context: AppContext, inbox: Arrivals, sent: Message, alice: User) -> None:
+    with context.database.session_scope() as session:
         row = session.get_one(Message, sent.id)
         row.muted = True
         session.add(row)
     arrive(inbox, answer(sent))
-    assert lines(house, alice) == []
-    assert fresh(house, sent).replies == 1
+    assert lines(context, alice) == []
+    assert fresh(context, sent).replies == 1
 
 
 def test_letters_of_a_rebuilt_server_count_as_replies_without_ringing(
-    house: House, inbox: Arrivals, sent: Message, alice: User
+    context: AppContext, inbox: Arrivals, sent: Message, alice: User
 ) -> None:
     arrive(inbox, answer(sent), recovered=True)
-    assert fresh(house, sent).replies == 1
-    assert lines(house, alice) == []
+    assert fresh(context, sent).replies == 1
+    assert lines(context, alice) == []

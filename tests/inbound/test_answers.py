@@ -6,9 +6,9 @@ from tests.inbound.corpus import simple
 from tracker.inbound.answers import Copy, Whose, bare_subject, candidates, is_answer_by_subject, quoted_urls, whose
 from tracker.inbound.parse import parse
 from tracker.mail.message_ids import is_notice, new_id, notice_mark, read_id
-from tracker.runtime.keyring import KeyRing
+from tracker.runtime.keyring import Keyring
 
-RING = KeyRing(("first key of this test",))
+KEYRING = Keyring(("first key of this test",))
 
 
 def test_the_likeliest_comes_first() -> None:
@@ -17,30 +17,30 @@ def test_the_likeliest_comes_first() -> None:
 
 
 def test_k8_only_our_own_ids_are_genuine() -> None:
-    ours = new_id(RING, "m", "Ab-_c12xyz9", "seller.example")
+    ours = new_id(KEYRING, "m", "Ab-_c12xyz9", "seller.example")
     assert ours.endswith("@seller.example>")
-    found = read_id(RING, ours)
+    found = read_id(KEYRING, ours)
     assert found is not None
     assert (found.kind, found.id, found.genuine) == ("m", "Ab-_c12xyz9", True)
-    forged = read_id(RING, ours.replace("Ab-_c12xyz9", "Ab-_c12xyz8"))
+    forged = read_id(KEYRING, ours.replace("Ab-_c12xyz9", "Ab-_c12xyz8"))
     assert forged is not None
     assert not forged.genuine
-    assert read_id(RING, "<CAF123@mail.gmail.com>") is None
+    assert read_id(KEYRING, "<CAF123@mail.gmail.com>") is None
 
 
 def test_ids_outlive_a_change_of_keys() -> None:
-    ours = new_id(RING, "m", "Ab-_c12xyz9", "seller.example")
-    changed = read_id(KeyRing(("a new key", *RING.keys)), ours.strip("<>"))
+    ours = new_id(KEYRING, "m", "Ab-_c12xyz9", "seller.example")
+    changed = read_id(Keyring(("a new key", *KEYRING.keys)), ours.strip("<>"))
     assert changed is not None
     assert changed.genuine
 
 
 def test_k12_a_notice_is_known_by_its_mark_alone_and_only_with_its_own_id() -> None:
-    mark = notice_mark(RING, "<n-1@x.example>")
-    assert is_notice(RING, "n-1@x.example", mark)
-    assert not is_notice(RING, "n-2@x.example", mark)
-    assert not is_notice(RING, "n-1@x.example", "")
-    assert not is_notice(RING, "n-1@x.example", "é\udcff")
+    mark = notice_mark(KEYRING, "<n-1@x.example>")
+    assert is_notice(KEYRING, "n-1@x.example", mark)
+    assert not is_notice(KEYRING, "n-2@x.example", mark)
+    assert not is_notice(KEYRING, "n-1@x.example", "")
+    assert not is_notice(KEYRING, "n-1@x.example", "é\udcff")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from sqlmodel import col, select, update
 
 from tests.engagement.edge_by_hand import Edge, take_in
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.inbound.arrivals import Arrivals, connected
 from tests.inbound.test_answering import (
     ANNA,
@@ -24,65 +24,65 @@ from tracker.consent.rules import MEASURED, State
 from tracker.models import Event, Message, Notification, Recipient, TrackingPause, User
 from tracker.outbound.queue import send_due
 from tracker.privacy.erase import erase
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 STOP = "The price is fine. Please don’t track me."
 
 
-def person(house: House, address: str = ANNA) -> Recipient:
-    with house.database.reading() as session:
+def person(context: AppContext, address: str = ANNA) -> Recipient:
+    with context.database.reading() as session:
         return session.exec(select(Recipient).where(Recipient.lookup == address)).one()
 
 
-def pauses(house: House) -> list[TrackingPause]:
-    with house.database.reading() as session:
+def pauses(context: AppContext) -> list[TrackingPause]:
+    with context.database.reading() as session:
         return list(session.exec(select(TrackingPause).order_by(col(TrackingPause.id))))
 
 
-def rung(house: House, user: User) -> list[Notification]:
-    return [line for line in lines(house, user) if line.kind == "withdrawal"]
+def rung(context: AppContext, user: User) -> list[Notification]:
+    return [line for line in lines(context, user) if line.kind == "withdrawal"]
 
 
-def states(house: House, address: str = ANNA) -> set[State]:
-    id_ = person(house, address).id or 0
-    with house.database.reading() as session:
+def states(context: AppContext, address: str = ANNA) -> set[State]:
+    id_ = person(context, address).id or 0
+    with context.database.reading() as session:
         said = consent_of(session, [id_])[id_]
     return {said[purpose] for purpose in MEASURED}
 
 
-def decided(house: House, user: User, *, withdrawn: bool, number: int = 0) -> bool:
-    with house.database.session_scope() as session:
-        pause = session.get_one(TrackingPause, pauses(house)[number].id)
+def decided(context: AppContext, user: User, *, withdrawn: bool, number: int = 0) -> bool:
+    with context.database.session_scope() as session:
+        pause = session.get_one(TrackingPause, pauses(context)[number].id)
         return decide(session, pause, session.get_one(User, user.id), withdrawn=withdrawn)
 
 
-def send_again(house: House, people: People, user: User) -> Message:
+def send_again(context: AppContext, people: People, user: User) -> Message:
     message = people.send(user, ANNA, subject="Once more")
-    while send_due(house):
+    while send_due(context):
         pass
     return message
 
 
 def test_it_is_proposed_and_never_recorded_by_itself(
-    house: House,
+    context: AppContext,
     inbox: Arrivals,
     sent: Message,
     alice: User,
 ) -> None:
     letter = arrive(inbox, answer(sent, body=STOP))
-    (pause,) = pauses(house)
+    (pause,) = pauses(context)
     assert (pause.words, pause.letter_id, pause.user_id) == ("Please don’t track me.", letter.id, alice.id)
     assert pause.due_at - pause.began_at == DECIDE_WITHIN == timedelta(hours=72)
-    assert states(house) == {State.GRANTED}
-    assert person(house).paused_at is not None
-    assert person(house, BORIS).paused_at is None
-    (line,) = rung(house, alice)
+    assert states(context) == {State.GRANTED}
+    assert person(context).paused_at is not None
+    assert person(context, BORIS).paused_at is None
+    (line,) = rung(context, alice)
     assert "Please don’t track me." in line.detail
 
 
 def test_meanwhile_new_copies_are_untracked_and_hits_are_not_kept(
-    house: House,
+    context: AppContext,
     people: People,
     inbox: Arrivals,
     sent: Message,
@@ -91,68 +91,68 @@ def test_meanwhile_new_copies_are_untracked_and_hits_are_not_kept(
 ) -> None:
     waiting = people.send(alice, ANNA, subject="Planned before")
     arrive(inbox, answer(sent, body=STOP))
-    new = send_again(house, people, alice)
+    new = send_again(context, people, alice)
     for message in (waiting, new):
-        copy = copy_to(house, message, ANNA)
+        copy = copy_to(context, message, ANNA)
         assert (copy.opens_on, copy.clicks_on, copy.opens_rule, copy.clicks_rule) == (False, False, "paused", "paused")
     assert not any(b"/o/" in mail.content for mail in smtp_sink.accepted[-2:])
     edge = Edge()
-    edge.hit(copy_to(house, sent, ANNA))
-    take_in(house, edge)
-    with house.database.reading() as session:
+    edge.hit(copy_to(context, sent, ANNA))
+    take_in(context, edge)
+    with context.database.reading() as session:
         assert session.exec(select(Event.kind)).all() == ["reply"]
 
 
 def test_yes_is_a_withdrawal_with_the_words_as_proof(
-    house: House,
+    context: AppContext,
     people: People,
     inbox: Arrivals,
     sent: Message,
     alice: User,
 ) -> None:
     letter = arrive(inbox, answer(sent, body=STOP))
-    assert decided(house, alice, withdrawn=True)
-    assert states(house) == {State.WITHDRAWN}
-    with house.database.reading() as session:
-        entries = ledger(session, person(house))[-2:]
-        assert broken_at(session, person(house)) is None
+    assert decided(context, alice, withdrawn=True)
+    assert states(context) == {State.WITHDRAWN}
+    with context.database.reading() as session:
+        entries = ledger(session, person(context))[-2:]
+        assert broken_at(session, person(context)) is None
     assert {(e.state, e.channel, e.grade, e.note, e.actor) for e in entries} == {
         ("withdrawn", "reply_text", "C", "“Please don’t track me.”", f"user:{alice.id}")
     }
     assert all(abs(e.at - letter.received_at) < timedelta(seconds=1) for e in entries)
-    assert person(house).paused_at is None
-    assert rung(house, alice) == []
-    assert copy_to(house, send_again(house, people, alice), ANNA).opens_rule == "withdrawn"
-    assert not decided(house, alice, withdrawn=False), "decided once"
-    assert pauses(house)[0].decision == "withdrawn"
+    assert person(context).paused_at is None
+    assert rung(context, alice) == []
+    assert copy_to(context, send_again(context, people, alice), ANNA).opens_rule == "withdrawn"
+    assert not decided(context, alice, withdrawn=False), "decided once"
+    assert pauses(context)[0].decision == "withdrawn"
 
 
-def test_no_ends_the_pause(house: House, people: People, inbox: Arrivals, sent: Message, alice: User) -> None:
+def test_no_ends_the_pause(context: AppContext, people: People, inbox: Arrivals, sent: Message, alice: User) -> None:
     arrive(inbox, answer(sent, body=STOP))
-    assert decided(house, alice, withdrawn=False)
-    assert (states(house), person(house).paused_at, rung(house, alice)) == ({State.GRANTED}, None, [])
-    assert copy_to(house, send_again(house, people, alice), ANNA).opens_on
+    assert decided(context, alice, withdrawn=False)
+    assert (states(context), person(context).paused_at, rung(context, alice)) == ({State.GRANTED}, None, [])
+    assert copy_to(context, send_again(context, people, alice), ANNA).opens_on
     arrive(inbox, answer(sent, "Message-ID: <new@client.example>", body="I said: do not track me!"))
-    assert person(house).paused_at is not None, "said again, it is asked again"
+    assert person(context).paused_at is not None, "said again, it is asked again"
 
 
 def test_without_a_decision_the_pause_stays_and_is_told_again(
-    house: House,
+    context: AppContext,
     inbox: Arrivals,
     sent: Message,
     alice: User,
 ) -> None:
     arrive(inbox, answer(sent, body=STOP))
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.exec(update(Notification).values(read_at=now()))
-    assert remind_undecided(house) == 0
-    with house.database.session_scope() as session:
+    assert remind_undecided(context) == 0
+    with context.database.session_scope() as session:
         session.exec(update(TrackingPause).values(due_at=now() - timedelta(seconds=1)))
-    assert remind_undecided(house) == 1
-    (line,) = rung(house, alice)
+    assert remind_undecided(context) == 1
+    (line,) = rung(context, alice)
     assert line.read_at is None
-    assert person(house).paused_at is not None
-    assert remind_undecided(house) == 0, "not again before three days are over"
+    assert person(context).paused_at is not None
+    assert remind_undecided(context) == 0, "not again before three days are over"
 
 
 @pytest.mark.parametrize(
@@ -164,25 +164,25 @@ def test_without_a_decision_the_pause_stays_and_is_told_again(
     ],
 )
 def test_only_what_the_writer_says_of_tracking_counts(
-    house: House,
+    context: AppContext,
     inbox: Arrivals,
     sent: Message,
     body: str,
 ) -> None:
     arrive(inbox, answer(sent, body=body))
-    assert (pauses(house), person(house).paused_at) == ([], None)
+    assert (pauses(context), person(context).paused_at) == ([], None)
 
 
-def test_who_never_agreed_refuses(house: House, inbox: Arrivals, sent: Message, alice: User) -> None:
+def test_who_never_agreed_refuses(context: AppContext, inbox: Arrivals, sent: Message, alice: User) -> None:
     arrive(inbox, answer(sent, sender=BORIS, body="Не отслеживайте мои письма"))
-    assert decided(house, alice, withdrawn=True)
-    assert states(house, BORIS) == {State.REFUSED}
+    assert decided(context, alice, withdrawn=True)
+    assert states(context, BORIS) == {State.REFUSED}
     arrive(inbox, answer(sent, sender=BORIS, body="Не отслеживайте!"))
-    assert len(pauses(house)) == 1, "a no already: nothing to ask"
+    assert len(pauses(context)) == 1, "a no already: nothing to ask"
 
 
 def test_one_question_per_person_however_often_and_wherever_it_is_said(
-    house: House,
+    context: AppContext,
     inbox: Arrivals,
     sent: Message,
     alice: User,
@@ -190,16 +190,16 @@ def test_one_question_per_person_however_often_and_wherever_it_is_said(
     octets = answer(sent, "Message-ID: <r1@client.example>", body=STOP)
     arrive(inbox, octets)
     arrive(inbox, answer(sent, body="Stop tracking me!"))
-    other = connected(house, alice, "sales@site.example")
+    other = connected(context, alice, "sales@site.example")
     arrive(other, octets)
-    assert len(pauses(house)) == 1
-    decided(house, alice, withdrawn=False)
-    arrive(connected(house, alice, "third@site.example"), octets)
-    assert len(pauses(house)) == 1, "a copy of what was decided asks nothing new"
+    assert len(pauses(context)) == 1
+    decided(context, alice, withdrawn=False)
+    arrive(connected(context, alice, "third@site.example"), octets)
+    assert len(pauses(context)) == 1, "a copy of what was decided asks nothing new"
 
 
 def test_two_who_were_asked_the_pause_ends_with_the_last_no_or_the_first_yes(
-    house: House,
+    context: AppContext,
     people: People,
     inbox: Arrivals,
     sent: Message,
@@ -207,16 +207,16 @@ def test_two_who_were_asked_the_pause_ends_with_the_last_no_or_the_first_yes(
 ) -> None:
     bob = people.user("Bob")
     arrive(inbox, answer(sent, body=STOP))
-    arrive(connected(house, bob, "bob@site.example"), answer(sent, body="Stop tracking me"))
-    assert [pause.user_id for pause in pauses(house)] == [alice.id, bob.id]
-    assert decided(house, alice, withdrawn=False)
-    assert person(house).paused_at is not None
-    assert len(rung(house, bob)) == 1
-    assert decided(house, bob, withdrawn=True, number=1)
-    assert (person(house).paused_at, states(house)) == (None, {State.WITHDRAWN})
+    arrive(connected(context, bob, "bob@site.example"), answer(sent, body="Stop tracking me"))
+    assert [pause.user_id for pause in pauses(context)] == [alice.id, bob.id]
+    assert decided(context, alice, withdrawn=False)
+    assert person(context).paused_at is not None
+    assert len(rung(context, bob)) == 1
+    assert decided(context, bob, withdrawn=True, number=1)
+    assert (person(context).paused_at, states(context)) == (None, {State.WITHDRAWN})
 
 
-def test_erasure_takes_the_words(house: House, inbox: Arrivals, sent: Message, alice: User) -> None:
+def test_erasure_takes_the_words(context: AppContext, inbox: Arrivals, sent: Message, alice: User) -> None:
     arrive(inbox, answer(sent, body=STOP))
-    erase(house, ANNA, "system")
-    assert (pauses(house), rung(house, alice)) == ([], [])
+    erase(context, ANNA, "system")
+    assert (pauses(context), rung(context, alice)) == ([], [])

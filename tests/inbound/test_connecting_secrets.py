@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlmodel import func, select
 
-from tests.houses import People, opened_house
+from tests.fixtures.contexts import People, opened_context
 from tests.inbound.mail_world import SECRET, checked, credential_of, fresh_address, mailbox_on
 from tests.servers import Authority, Dovecot
-from tests.servers_nasty import NastyImap, nasty_imap
+from tests.servers.nasty import NastyImap, nasty_imap
 from tracker.inbound.check import check_mailbox
 from tracker.inbound.credentials import (
     change_credential,
@@ -21,17 +21,17 @@ from tracker.inbound.credentials import (
 from tracker.inbound.mailbox_input import CredentialsChange, NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox, credential_changed
 from tracker.models import Credential
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.sentences import ActionError
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "10.0.0.5", "localhost"])
 def test_private_hosts_are_refused_unless_the_operator_allows_them(tmp_path: Path, host: str) -> None:
     """C8."""
-    with opened_house(tmp_path, ALLOW_PRIVATE_HOSTS="192.0.2.0/24") as house:
-        user = People(house).user()
+    with opened_context(tmp_path, ALLOW_PRIVATE_HOSTS="192.0.2.0/24") as context:
+        user = People(context).user()
         server = NastyImap(1, host=host)
-        post = mailbox_on(house, user, server, fresh_address())
+        post = mailbox_on(context, user, server, fresh_address())
         assert checked(post) == "connection_error"
         assert "INKLING_ALLOW_PRIVATE_HOSTS" in post.mailbox.state_detail
 
@@ -40,33 +40,33 @@ def test_private_hosts_are_refused_unless_the_operator_allows_them(tmp_path: Pat
     "change", [{"host": "evil.example"}, {"port": 1993}, {"login": "x@y.example"}, {"protocol": "pop3"}]
 )
 def test_another_place_forgets_the_secret(
-    house: House, people: People, dovecot: Dovecot, change: dict[str, Any]
+    context: AppContext, people: People, dovecot: Dovecot, change: dict[str, Any]
 ) -> None:
     """C9."""
-    post = mailbox_on(house, people.user(), dovecot, fresh_address())
-    with house.database.session_scope() as session:
+    post = mailbox_on(context, people.user(), dovecot, fresh_address())
+    with context.database.session_scope() as session:
         credential = credential_of(session, post)
-        change_credential(session, house, credential, CredentialsChange(name="Another name"))
+        change_credential(session, context, credential, CredentialsChange(name="Another name"))
         kept = credential.secret
-        change_credential(session, house, credential, CredentialsChange(**change))
+        change_credential(session, context, credential, CredentialsChange(**change))
         credential_changed(session, credential)
     assert kept is not None
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert credential_of(session, post).secret is None
     assert post.mailbox.state == "no_credentials"
     assert post.mailbox.due_at is None
 
 
-def test_a_new_secret_may_come_with_the_new_place(house: House, people: People, dovecot: Dovecot) -> None:
-    post = mailbox_on(house, people.user(), dovecot, fresh_address())
-    with house.database.session_scope() as session:
+def test_a_new_secret_may_come_with_the_new_place(context: AppContext, people: People, dovecot: Dovecot) -> None:
+    post = mailbox_on(context, people.user(), dovecot, fresh_address())
+    with context.database.session_scope() as session:
         credential = credential_of(session, post)
-        change_credential(session, house, credential, CredentialsChange(host="other.example", secret="new"))
-        assert server_of(house, credential).secret == "new"
+        change_credential(session, context, credential, CredentialsChange(host="other.example", secret="new"))
+        assert server_of(context, credential).secret == "new"
 
 
 def test_the_secret_shows_nowhere(
-    house: House, people: People, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    context: AppContext, people: People, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """C10: not even when the server says it back."""
     caplog.set_level(logging.DEBUG)
@@ -78,24 +78,24 @@ def test_the_secret_shows_nowhere(
 
     with nasty_imap(script=parrot) as server:
         user = people.user()
-        post = mailbox_on(house, user, server, fresh_address())
-        with house.database.session_scope() as session:
-            change_credential(session, house, credential_of(session, post), CredentialsChange(secret="swordfish-77"))
-        finding = check_mailbox(house, post.mailbox_id)
+        post = mailbox_on(context, user, server, fresh_address())
+        with context.database.session_scope() as session:
+            change_credential(session, context, credential_of(session, post), CredentialsChange(secret="swordfish-77"))
+        finding = check_mailbox(context, post.mailbox_id)
         assert server.said(b"swordfish-77")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         credential = credential_of(session, post)
-        shown = [repr(server_of(house, credential)), finding.detail, post.mailbox.state_detail, caplog.text]
+        shown = [repr(server_of(context, credential)), finding.detail, post.mailbox.state_detail, caplog.text]
     assert finding.state == "auth_error"
     assert "****" in finding.detail
     assert "swordfish-77" not in "".join([*shown, *capfd.readouterr()])
 
 
-def test_a_secret_moved_to_another_row_does_not_open(house: House, people: People, dovecot: Dovecot) -> None:
+def test_a_secret_moved_to_another_row_does_not_open(context: AppContext, people: People, dovecot: Dovecot) -> None:
     """C11."""
     alice = people.user()
-    one, other = (mailbox_on(house, alice, dovecot, fresh_address()) for _ in range(2))
-    with house.database.session_scope() as session:
+    one, other = (mailbox_on(context, alice, dovecot, fresh_address()) for _ in range(2))
+    with context.database.session_scope() as session:
         credential_of(session, other).secret = credential_of(session, one).secret
     assert checked(other) == "auth_error"
     assert "Enter it again" in other.mailbox.state_detail
@@ -104,27 +104,27 @@ def test_a_secret_moved_to_another_row_does_not_open(house: House, people: Peopl
 def test_old_keys_open_old_secrets_and_new_saves_use_the_new_key(tmp_path: Path, dovecot: Dovecot) -> None:
     """C12."""
     old, new = "o" * 40, "n" * 40
-    with opened_house(tmp_path, SECRET_KEYS=old) as house:
-        post = mailbox_on(house, People(house).user(), dovecot, fresh_address())
-        url = house.settings.database_url
+    with opened_context(tmp_path, SECRET_KEYS=old) as context:
+        post = mailbox_on(context, People(context).user(), dovecot, fresh_address())
+        url = context.settings.database_url
     for keys, again in ((f"{new},{old}", True), (new, False)):
         folder = tmp_path / keys[:1]
-        with opened_house(folder, url, SECRET_KEYS=keys) as house, house.database.session_scope() as session:
+        with opened_context(folder, url, SECRET_KEYS=keys) as context, context.database.session_scope() as session:
             credential = credential_of(session, post)
-            assert server_of(house, credential).secret == SECRET
+            assert server_of(context, credential).secret == SECRET
             if again:
-                change_credential(session, house, credential, CredentialsChange(secret=SECRET))
+                change_credential(session, context, credential, CredentialsChange(secret=SECRET))
 
 
-def test_no_password_goes_out_before_starttls(house: House, people: People) -> None:
+def test_no_password_goes_out_before_starttls(context: AppContext, people: People) -> None:
     """C16: a server that offers none gets none."""
     with nasty_imap(capabilities="IMAP4rev1 LOGINDISABLED") as server:
         user = people.user()
         assert user.id is not None
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             credential = make_credential(
                 session,
-                house,
+                context,
                 user.id,
                 NewCredentials(
                     secret="secret", host=server.host, port=server.port, security="starttls", login=fresh_address()
@@ -132,7 +132,7 @@ def test_no_password_goes_out_before_starttls(house: House, people: People) -> N
             )
             mailbox = connect_mailbox(session, user.id, credential)
         assert mailbox.id is not None
-        assert check_mailbox(house, mailbox.id).state == "connection_error"
+        assert check_mailbox(context, mailbox.id).state == "connection_error"
         assert server.said(b"(?i)LOGIN|AUTH") == []
 
 
@@ -144,26 +144,26 @@ def test_a_certificate_must_be_vouched_for(
     address = fresh_address()
     dovecot.add_user(address, SECRET)
     settings = {"CA_FILE": str(ca.file)} if trusted else {}
-    with opened_house(tmp_path, **settings) as house:
-        user = People(house).user()
+    with opened_context(tmp_path, **settings) as context:
+        user = People(context).user()
         assert user.id is not None
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             credential = make_credential(
                 session,
-                house,
+                context,
                 user.id,
                 NewCredentials(secret=SECRET, host="localhost", port=dovecot.imaps_port, login=address),
             )
             mailbox = connect_mailbox(session, user.id, credential)
         assert mailbox.id is not None
-        finding = check_mailbox(house, mailbox.id)
+        finding = check_mailbox(context, mailbox.id)
         assert finding.state == state, finding.detail
         assert ("certificate" in finding.detail) is not trusted
 
 
-def test_credentials_in_use_stay(house: House, people: People, dovecot: Dovecot) -> None:
-    post = mailbox_on(house, people.user(), dovecot, fresh_address())
-    with house.database.session_scope() as session, pytest.raises(ActionError) as refused:
+def test_credentials_in_use_stay(context: AppContext, people: People, dovecot: Dovecot) -> None:
+    post = mailbox_on(context, people.user(), dovecot, fresh_address())
+    with context.database.session_scope() as session, pytest.raises(ActionError) as refused:
         delete_credential(session, credential_of(session, post))
     assert refused.value.detail_code == "in_use"
 
@@ -177,11 +177,13 @@ def test_credentials_in_use_stay(house: House, people: People, dovecot: Dovecot)
         ("protocol", {"preset": "icloud", "protocol": "pop3", "login": "a@icloud.com"}),
     ],
 )
-def test_credentials_that_cannot_be_are_named(house: House, people: People, field: str, facts: dict[str, Any]) -> None:
+def test_credentials_that_cannot_be_are_named(
+    context: AppContext, people: People, field: str, facts: dict[str, Any]
+) -> None:
     alice = people.user()
     assert alice.id is not None
-    with pytest.raises(ActionError) as refused, house.database.session_scope() as session:
-        make_credential(session, house, alice.id, NewCredentials(**facts))
+    with pytest.raises(ActionError) as refused, context.database.session_scope() as session:
+        make_credential(session, context, alice.id, NewCredentials(**facts))
     assert refused.value.field == field
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(func.count()).select_from(Credential)).one() == 0

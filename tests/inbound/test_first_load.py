@@ -10,50 +10,50 @@ from imapclient import IMAPClient
 from sqlalchemy import event
 from sqlmodel import Session
 
-from tests.houses import People
+from tests.fixtures.contexts import People
+from tests.fixtures.leases import hold_in, holder
 from tests.inbound.mail_world import SECRET, Post, each, fresh_address, letter, mailbox_on
-from tests.leases import hold_in, holder
 from tests.servers import Dovecot
 from tracker.inbound import imap
 from tracker.inbound.accept import accept
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.inbound.sync import sync_mailbox
 from tracker.models import FetchRetry, LetterCopy, Mailbox, Notice
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 LETTERS = 30
 
 
 @pytest.fixture
-def post(house: House, people: People, dovecot: Dovecot) -> Post:
+def post(context: AppContext, people: People, dovecot: Dovecot) -> Post:
     """A mailbox with thirty letters that were never loaded."""
     address = fresh_address()
     dovecot.add_user(address, SECRET)
     for number in range(LETTERS):
         dovecot.append(address, letter(f"n {number}"), received_at=now())
-    return mailbox_on(house, people.user(), dovecot, address)
+    return mailbox_on(context, people.user(), dovecot, address)
 
 
 ALL = [f"n {number}" for number in range(LETTERS)]
 
 
 @contextmanager
-def counted_commits(house: House) -> Iterator[list[int]]:
+def counted_commits(context: AppContext) -> Iterator[list[int]]:
     commits: list[int] = []
 
     def note(_connection: object) -> None:
         commits.append(1)
 
-    event.listen(house.database.engine, "commit", note)
+    event.listen(context.database.engine, "commit", note)
     try:
         yield commits
     finally:
-        event.remove(house.database.engine, "commit", note)
+        event.remove(context.database.engine, "commit", note)
 
 
-def test_letters_of_a_first_load_share_transactions(house: House, post: Post) -> None:
-    with counted_commits(house) as commits:
+def test_letters_of_a_first_load_share_transactions(context: AppContext, post: Post) -> None:
+    with counted_commits(context) as commits:
         assert post.sync() == LETTERS
     assert len(commits) < LETTERS
     assert post.subjects() == ALL
@@ -67,7 +67,7 @@ def test_few_letters_share_one_transaction(post: Post, monkeypatch: pytest.Monke
     """Other writers of an SQLite file wait no longer than that."""
     for name, value in most.items():
         monkeypatch.setattr(f"tracker.inbound.taking.{name}", value)
-    with counted_commits(post.house) as commits:
+    with counted_commits(post.context) as commits:
         assert post.sync() == LETTERS
     assert len(commits) > LETTERS / 2
     assert post.subjects() == ALL
@@ -77,16 +77,16 @@ def test_killed_within_a_shared_transaction_nothing_of_it_stays(post: Post, monk
     monkeypatch.setattr("tracker.inbound.taking.TOGETHER", 10)
     seen = []
 
-    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
         seen.append(fetched.place.uid)
         if len(seen) == 28:
             raise KeyboardInterrupt
-        return accept(session, house, mailbox, fetched)
+        return accept(session, context, mailbox, fetched)
 
     claim = post.claim()
     assert claim is not None
     with pytest.raises(KeyboardInterrupt):
-        sync_mailbox(post.house, claim, each(take))
+        sync_mailbox(post.context, claim, each(take))
     assert post.subjects() == ALL[:20]
     assert post.folder().last_uid == 20
     assert post.sync() == LETTERS - 20
@@ -95,8 +95,8 @@ def test_killed_within_a_shared_transaction_nothing_of_it_stays(post: Post, monk
 
 
 def test_one_bad_letter_takes_none_of_its_company_with_it(post: Post) -> None:
-    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
-        accepted = accept(session, house, mailbox, fetched)
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+        accepted = accept(session, context, mailbox, fetched)
         if b"Subject: n 7\r" in fetched.read():
             raise ValueError("what a letter")
         return accepted
@@ -140,10 +140,10 @@ def test_while_letters_are_stored_the_next_ones_come(
             asked.set()
         return bodies(client, uids)
 
-    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
         if fetched.place.uid == 1:
             told.append(asked.wait(20))
-        return accept(session, house, mailbox, fetched)
+        return accept(session, context, mailbox, fetched)
 
     monkeypatch.setattr("tracker.inbound.imap_run.imap.bodies", ask)
     assert post.sync(take=take) == LETTERS
@@ -156,12 +156,12 @@ def test_the_lease_is_lost_while_the_next_letters_come(post: Post, monkeypatch: 
     """What was handed in behind the letters that found it lost is not done."""
     monkeypatch.setattr("tracker.inbound.imap.METADATA_AT_ONCE", 10)
 
-    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
         if fetched.place.uid == 5:
             hold_in(session, "mailbox", mailbox.id)
-        return accept(session, house, mailbox, fetched)
+        return accept(session, context, mailbox, fetched)
 
     assert post.sync(take=take) == 10
     assert post.subjects() == ALL[:10]
     assert post.folder().last_uid == 10
-    assert holder(post.house, "mailbox", post.mailbox_id) == "elsewhere"
+    assert holder(post.context, "mailbox", post.mailbox_id) == "elsewhere"

@@ -19,7 +19,7 @@ from tracker.models import (
     PendingAction,
     User,
 )
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_LETTER, MAX_WHOLE_LETTER
 
@@ -115,7 +115,7 @@ def test_marking_read_happens_after_the_commit(post: Post, dovecot: Dovecot) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tracker.inbound.imap_run.act", _die)
         with pytest.raises(KeyboardInterrupt):
-            sync_mailbox(post.house, claim, accept_all)
+            sync_mailbox(post.context, claim, accept_all)
     assert "\\Seen" not in dovecot.flags(post.address)[uid]
     assert len(post.rows(PendingAction)) == 1
     assert post.sync() == 0
@@ -134,14 +134,14 @@ def test_a_crash_before_the_commit_loads_the_letter_again_once(post: Post, dovec
     claim = post.claim()
     assert claim is not None
     with pytest.raises(KeyboardInterrupt):
-        sync_mailbox(post.house, claim, each(_die_taking))
+        sync_mailbox(post.context, claim, each(_die_taking))
     assert post.subjects() == []
     post.sync()
     assert post.subjects() == ["a"]
 
 
-def _die_taking(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
-    accept(session, house, mailbox, fetched)
+def _die_taking(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    accept(session, context, mailbox, fetched)
     raise KeyboardInterrupt
 
 
@@ -150,10 +150,10 @@ def test_one_bad_letter_costs_only_itself(post: Post, dovecot: Dovecot) -> None:
     for subject in ("a", "bad", "b"):
         put(dovecot, post, subject)
 
-    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
         if b"Subject: bad" in fetched.read() and not fetched.unparsed:
             raise ValueError("what a letter\0")
-        return accept(session, house, mailbox, fetched)
+        return accept(session, context, mailbox, fetched)
 
     post.sync(take=take)
     assert post.subjects() == ["a", "b"]
@@ -165,15 +165,15 @@ def test_one_bad_letter_costs_only_itself(post: Post, dovecot: Dovecot) -> None:
     assert timedelta(minutes=55) < retry.try_at - now() < timedelta(minutes=61)
     post.sync(take=take)
     assert post.subjects() == ["a", "b"]
-    _hurry(post)
+    _poll_now(post)
     post.sync(take=take)
     assert post.subjects() == ["a", "b", ""]
     assert post.letters()[-1].unparsed
     assert post.rows(FetchRetry) == []
 
 
-def _hurry(post: Post) -> None:
-    with post.house.database.session_scope() as session:
+def _poll_now(post: Post) -> None:
+    with post.context.database.session_scope() as session:
         for retry in session.exec(select(FetchRetry)).all():
             retry.try_at = now()
             session.add(retry)
@@ -185,7 +185,7 @@ def test_a_letter_to_be_tried_again_may_be_gone(post: Post, dovecot: Dovecot) ->
     folder = post.folder()
     assert folder.id is not None
     assert folder.uidvalidity is not None
-    with post.house.database.session_scope() as session:
+    with post.context.database.session_scope() as session:
         session.add(FetchRetry(folder_id=folder.id, uidvalidity=folder.uidvalidity, uid=4000, try_at=now()))
     post.sync()
     assert post.rows(FetchRetry) == []
@@ -210,8 +210,8 @@ def test_what_was_skipped_stays_on_the_server_unread(post: Post, dovecot: Doveco
     post.choose(delete_loaded=True, mark_read=True)
     uid = put(dovecot, post, "unknown customer")
 
-    def skip(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
-        return Accepted("new", accept(session, house, mailbox, fetched).letter_id, touch=False)
+    def skip(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+        return Accepted("new", accept(session, context, mailbox, fetched).letter_id, touch=False)
 
     post.sync(take=skip)
     assert dovecot.flags(post.address)[uid] - {"\\Recent"} == set()
@@ -222,7 +222,7 @@ def test_deletion_may_wait(post: Post, dovecot: Dovecot) -> None:
     put(dovecot, post, "a")
     post.sync()
     assert len(dovecot.messages(post.address)) == 1
-    with post.house.database.session_scope() as session:
+    with post.context.database.session_scope() as session:
         for action in session.exec(select(PendingAction)).all():
             assert timedelta(days=2.9) < action.due_at - now() < timedelta(days=3.1)
             action.due_at = now()
@@ -235,16 +235,16 @@ def test_what_its_person_deleted_does_not_come_back(post: Post, dovecot: Dovecot
     """F37, and C4: not even after the mailbox was removed and connected again."""
     put(dovecot, post, "unwanted")
     post.sync()
-    with post.house.database.session_scope() as session:
+    with post.context.database.session_scope() as session:
         (row,) = session.exec(select(Letter).where(Letter.mailbox_id == post.mailbox_id)).all()
         row.deleted_at, row.subject = now(), ""
         session.add(row)
         mailbox = session.get_one(Mailbox, post.mailbox_id)
         user_id = mailbox.user_id
         remove_mailbox(session, mailbox)
-    with post.house.database.reading() as session:
+    with post.context.database.reading() as session:
         user = session.get_one(User, user_id)
-    again = mailbox_on(post.house, user, dovecot, post.address)
+    again = mailbox_on(post.context, user, dovecot, post.address)
     assert again.mailbox_id == post.mailbox_id
     put(dovecot, post, "wanted")
     again.sync()
@@ -256,10 +256,10 @@ def test_a_large_letter_goes_to_disk_and_a_giant_is_cut(post: Post, dovecot: Dov
     body = "x" * 78 + "\r\n"
     seen: list[tuple[int, bool, bool]] = []
 
-    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
         if fetched.size > MAX_WHOLE_LETTER:
             seen.append((len(fetched.read()), fetched.path is not None, fetched.too_large))
-        return accept(session, house, mailbox, fetched)
+        return accept(session, context, mailbox, fetched)
 
     large = letter("large", body=body * (MAX_WHOLE_LETTER // 80 + 5000))
     dovecot.append(post.address, letter("first"), received_at=now())
@@ -270,4 +270,4 @@ def test_a_large_letter_goes_to_disk_and_a_giant_is_cut(post: Post, dovecot: Dov
     assert post.subjects() == ["first", "large", "giant", "last"]
     assert [letter.too_large for letter in post.letters()] == [False, False, True, False]
     assert seen == [(len(large), True, False), (1024 * 1024, True, True)]
-    assert list((post.house.settings.data_dir / "loading").iterdir()) == []
+    assert list((post.context.settings.data_dir / "loading").iterdir()) == []

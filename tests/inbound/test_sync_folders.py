@@ -111,7 +111,7 @@ def test_our_database_from_a_backup_doubles_nothing(post: Post, dovecot: Dovecot
     for number in range(110):
         dovecot.append(post.address, letter(f"n {number}"), received_at=now())
     post.sync()
-    with post.house.database.session_scope() as session:
+    with post.context.database.session_scope() as session:
         row = session.exec(select(MailboxFolder).where(MailboxFolder.mailbox_id == post.mailbox_id)).one()
         row.last_uid = 0
         session.add(row)

@@ -9,26 +9,26 @@ from typing import Any
 import pytest
 from sqlmodel import Session, select
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.inbound.mail_world import SECRET, Post, credential_of, fresh_address, hours_ago, letter, mailbox_on
 from tests.servers import Dovecot
-from tests.servers_nasty_pop3 import NastyPop3, nasty_pop3
+from tests.servers.nasty_pop3 import NastyPop3, nasty_pop3
 from tracker.inbound.accept import accept
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.inbound.mailbox_input import MailboxChange
 from tracker.inbound.mailboxes import change_mailbox
 from tracker.inbound.pop3 import Pop3
 from tracker.models import FetchRetry, LetterCopy, Mailbox, PendingAction
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_WHOLE_LETTER
 
 
 @pytest.fixture
-def post(house: House, people: People, dovecot: Dovecot) -> Post:
+def post(context: AppContext, people: People, dovecot: Dovecot) -> Post:
     address = fresh_address()
     dovecot.add_user(address, SECRET)
-    return mailbox_on(house, people.user(), dovecot, address, protocol="pop3")
+    return mailbox_on(context, people.user(), dovecot, address, protocol="pop3")
 
 
 def received(subject: str, at: datetime | None = None, body: str = "Good day") -> bytes:
@@ -52,12 +52,12 @@ def test_the_first_day_comes_in_and_then_what_is_new(post: Post, dovecot: Doveco
     assert len(dovecot.messages(post.address)) == 4
 
 
-def test_the_search_for_the_first_day_ends_after_fifty_older_letters(house: House, people: People) -> None:
+def test_the_search_for_the_first_day_ends_after_fifty_older_letters(context: AppContext, people: People) -> None:
     with nasty_pop3() as server:
         for number in range(200):
             server.put(f"old{number}", received("old", hours_ago(400)))
         server.put("new", received("new"))
-        post = mailbox_on(house, people.user(), server, fresh_address(), protocol="pop3")
+        post = mailbox_on(context, people.user(), server, fresh_address(), protocol="pop3")
         post.sync()
         assert post.subjects() == ["new"]
         assert len(server.said("TOP")) == 51
@@ -77,7 +77,7 @@ def test_letters_of_a_pause_are_passed_by(post: Post, dovecot: Dovecot) -> None:
 
 
 def _choose(post: Post, **choices: Any) -> None:
-    with post.house.database.session_scope() as session:
+    with post.context.database.session_scope() as session:
         change_mailbox(
             session, session.get_one(Mailbox, post.mailbox_id), credential_of(session, post), MailboxChange(**choices)
         )
@@ -125,8 +125,8 @@ def server() -> Iterator[NastyPop3]:
 
 
 @pytest.fixture
-def odd(house: House, people: People, server: NastyPop3) -> Post:
-    return mailbox_on(house, people.user(), server, fresh_address(), protocol="pop3")
+def odd(context: AppContext, people: People, server: NastyPop3) -> Post:
+    return mailbox_on(context, people.user(), server, fresh_address(), protocol="pop3")
 
 
 def test_a_uidl_given_away_again(odd: Post, server: NastyPop3) -> None:
@@ -162,9 +162,9 @@ def test_dots_long_lines_and_odd_bytes_come_through(odd: Post, server: NastyPop3
     server.put("x", raw)
     seen = []
 
-    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
         seen.append(fetched.read())
-        return accept(session, house, mailbox, fetched)
+        return accept(session, context, mailbox, fetched)
 
     odd.sync(take=take)
     assert seen == [raw]
@@ -193,9 +193,9 @@ def test_a_large_letter_goes_to_disk(post: Post, dovecot: Dovecot) -> None:
     put(dovecot, post, "large", body=("x" * 78 + "\r\n") * (MAX_WHOLE_LETTER // 80 + 4000))
     paths = []
 
-    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
         paths.append(fetched.path)
-        return accept(session, house, mailbox, fetched)
+        return accept(session, context, mailbox, fetched)
 
     post.sync(take=take)
     assert post.subjects() == ["large"]
@@ -219,5 +219,5 @@ def test_a_lost_line_keeps_what_was_committed(odd: Post, server: NastyPop3) -> N
 def test_letters_are_waited_for(odd: Post, server: NastyPop3) -> None:
     server.put("a", received("a"))
     odd.sync()
-    with odd.house.database.reading() as session:
+    with odd.context.database.reading() as session:
         assert [copy.uidl for copy in session.exec(select(LetterCopy)).all()] == ["a"]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlmodel import Session
 
-from tests.houses import People, opened_house
+from tests.fixtures.contexts import People, opened_context
+from tests.fixtures.leases import hold_in, holder
 from tests.inbound.mail_world import SECRET, Post, fresh_address, hours_ago, put
-from tests.leases import hold_in, holder
 from tests.servers import Dovecot
 from tracker.inbound.accept import accept, accept_all
 from tracker.inbound.credentials import make_credential
@@ -22,7 +22,7 @@ from tracker.models import (
     Mailbox,
     MailboxFolder,
 )
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 
@@ -32,15 +32,15 @@ def test_switched_off_in_the_middle_the_run_stops_at_the_next_letter(post: Post,
     for number in range(5):
         put(dovecot, post, f"n {number}")
 
-    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
         if b"Subject: n 2" in fetched.read():
             mailbox.active, mailbox.paused_at, mailbox.due_at, mailbox.state = False, now(), None, "paused"
-        return accept(session, house, mailbox, fetched)
+        return accept(session, context, mailbox, fetched)
 
     post.sync(take=take)
     assert post.subjects() == ["n 0", "n 1", "n 2"]
     mailbox = post.mailbox
-    assert (mailbox.state, mailbox.due_at, holder(post.house, "mailbox", mailbox.id)) == ("paused", None, None)
+    assert (mailbox.state, mailbox.due_at, holder(post.context, "mailbox", mailbox.id)) == ("paused", None, None)
     assert post.folder().last_uid == 3
 
 
@@ -52,10 +52,10 @@ def test_a_first_load_stops_after_the_letters_that_share_the_transaction(
     for number in range(6):
         put(dovecot, post, f"n {number}")
 
-    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
         if b"Subject: n 2\r" in fetched.read():
             mailbox.active, mailbox.paused_at, mailbox.due_at, mailbox.state = False, now(), None, "paused"
-        return accept(session, house, mailbox, fetched)
+        return accept(session, context, mailbox, fetched)
 
     assert post.sync(take=take) == 4
     assert post.mailbox.state == "paused"
@@ -78,7 +78,7 @@ def test_letters_of_a_pause_are_not_collected_unless_asked_for(post: Post, dovec
 
 def test_after_an_outage_everything_is_caught_up(post: Post, dovecot: Dovecot) -> None:
     post.sync()
-    with post.house.database.session_scope() as session:
+    with post.context.database.session_scope() as session:
         row = session.get_one(MailboxFolder, post.folder().id)
         row.cut_off = row.good_run_at = hours_ago(200)
         session.add(row)
@@ -99,7 +99,7 @@ def test_two_workers_never_read_one_mailbox_at_once(post: Post, dovecot: Dovecot
         claim = post.claim()
         if claim is not None:
             taken.append(claim)
-            sync_mailbox(post.house, claim, accept_all)
+            sync_mailbox(post.context, claim, accept_all)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -116,21 +116,21 @@ def test_a_lost_lease_ends_the_run(post: Post, dovecot: Dovecot) -> None:
     for number in range(3):
         put(dovecot, post, f"n {number}")
 
-    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
         hold_in(session, "mailbox", mailbox.id)
-        return accept(session, house, mailbox, fetched)
+        return accept(session, context, mailbox, fetched)
 
     post.sync(take=take)
     assert post.subjects() == ["n 0"]
-    assert holder(post.house, "mailbox", post.mailbox_id) == "elsewhere"
+    assert holder(post.context, "mailbox", post.mailbox_id) == "elsewhere"
 
 
 def test_sync_now_during_a_run_makes_another_one(post: Post, dovecot: Dovecot) -> None:
     put(dovecot, post, "a")
 
-    def take(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
         sync_now(session, mailbox)
-        return accept(session, house, mailbox, fetched)
+        return accept(session, context, mailbox, fetched)
 
     post.sync(take=take)
     assert post.mailbox.due_at is not None
@@ -155,19 +155,19 @@ def test_a_run_that_takes_too_long_goes_on_next_time(
 def test_it_works_over_tls_too(tmp_path: Path, dovecot: Dovecot) -> None:
     address = fresh_address()
     dovecot.add_user(address, SECRET)
-    with opened_house(tmp_path, CA_FILE=str(dovecot.ca_file)) as house:
-        user = People(house).user()
+    with opened_context(tmp_path, CA_FILE=str(dovecot.ca_file)) as context:
+        user = People(context).user()
         assert user.id is not None
         for security, port in (("tls", dovecot.imaps_port), ("starttls", dovecot.imap_port)):
-            with house.database.session_scope() as session:
+            with context.database.session_scope() as session:
                 server: Any = {"host": "localhost", "port": port, "security": security, "login": address}
-                credential = make_credential(session, house, user.id, NewCredentials(secret=SECRET, **server))
+                credential = make_credential(session, context, user.id, NewCredentials(secret=SECRET, **server))
                 mailbox = connect_mailbox(session, user.id, credential)
             assert mailbox.id is not None
-            post = Post(house, user, mailbox.id, address)
+            post = Post(context, user, mailbox.id, address)
             put(dovecot, post, security)
             post.sync()
             assert post.mailbox.state == "active", post.mailbox.run_problem
-            with house.database.session_scope() as session:
+            with context.database.session_scope() as session:
                 remove_mailbox(session, session.get_one(Mailbox, mailbox.id))
         assert post.subjects() == ["tls", "starttls"]

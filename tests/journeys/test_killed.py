@@ -15,11 +15,11 @@ from pathlib import Path
 import httpx
 from sqlmodel import func, select
 
-from tests.houses import People, opened_house
+from tests.fixtures.contexts import People, opened_context
 from tests.journeys.test_send_and_track import CHROME, html_of
 from tests.servers import free_port, smtp_sink, wait_until
 from tracker.models import Delivery, Event, Message
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 MESSAGES = 40
 
@@ -60,10 +60,10 @@ def _answers(port: int) -> bool:
 def test_nothing_is_lost_when_the_product_is_killed_while_sending(tmp_path: Path) -> None:
     port = free_port()
     with (
-        opened_house(tmp_path, TRACKING_URL=f"http://127.0.0.1:{port}") as house,
+        opened_context(tmp_path, TRACKING_URL=f"http://127.0.0.1:{port}") as context,
         smtp_sink(delay={"DATA": 0.02}) as sink,
     ):
-        people = People(house)
+        people = People(context)
         alice = people.user()
         people.account(alice, sink)
         people.grant("anna@client.example")
@@ -75,8 +75,8 @@ def test_nothing_is_lost_when_the_product_is_killed_while_sending(tmp_path: Path
                 product.send_signal(signal.SIGKILL)
                 product.wait()
         with serving(tmp_path, port):
-            wait_until(lambda: _count(house, Message, state="sent") == MESSAGES, 60)
-            assert _count(house, Delivery, status="accepted") == MESSAGES
+            wait_until(lambda: _count(context, Message, state="sent") == MESSAGES, 60)
+            assert _count(context, Delivery, status="accepted") == MESSAGES
             copies = Counter(message_from_bytes(a.content)["Message-ID"] for a in sink.accepted)
             assert len(copies) == MESSAGES
             # A kill between the server's 250 and our commit repeats that one copy, with the same Message-ID.
@@ -86,8 +86,8 @@ def test_nothing_is_lost_when_the_product_is_killed_while_sending(tmp_path: Path
 def test_no_answered_hit_is_lost_when_the_product_is_killed(tmp_path: Path) -> None:
     port = free_port()
     tracking = f"http://127.0.0.1:{port}"
-    with opened_house(tmp_path, TRACKING_URL=tracking) as house, smtp_sink() as sink:
-        people = People(house)
+    with opened_context(tmp_path, TRACKING_URL=tracking) as context, smtp_sink() as sink:
+        people = People(context)
         alice = people.user()
         people.account(alice, sink)
         people.grant("anna@client.example")
@@ -98,7 +98,7 @@ def test_no_answered_hit_is_lost_when_the_product_is_killed(tmp_path: Path) -> N
                 pixel = _pixel(sink.wait_for(1)[0].content)
                 answered += _hit_until_killed(product, pixel, hits=60)
         with serving(tmp_path, port):
-            wait_until(lambda: _count(house, Event) >= answered, 30)
+            wait_until(lambda: _count(context, Event) >= answered, 30)
     assert answered == 120
 
 
@@ -117,6 +117,6 @@ def _hit_until_killed(product: "subprocess.Popen[bytes]", pixel: str, hits: int)
     return answered
 
 
-def _count(house: House, model: type[Message] | type[Delivery] | type[Event], **columns: str) -> int:
-    with house.database.reading() as session:
+def _count(context: AppContext, model: type[Message] | type[Delivery] | type[Event], **columns: str) -> int:
+    with context.database.reading() as session:
         return session.exec(select(func.count()).select_from(model).filter_by(**columns)).one()

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from sqlmodel import func, select
 
-from tests.houses import People, opened_house
+from tests.fixtures.contexts import People, opened_context
 from tests.inbound.mail_world import SECRET, Post, fresh_address, letter, mailbox_on
 from tests.journeys.test_killed import serving
 from tests.servers import Dovecot, free_port, wait_until
 from tracker.models import Letter, LetterBody, LetterCopy, LetterRaw, PendingAction
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 LETTERS = 200
@@ -28,20 +28,20 @@ def test_nothing_is_lost_or_doubled_when_the_product_is_killed_while_reading(
     with dovecot._as(address) as imap:
         for number in range(LETTERS):
             imap.append("INBOX", None, None, letter(f"Offer {number}", f"c{number}@client.example", body="x" * 2000))
-    with opened_house(tmp_path) as house:
+    with opened_context(tmp_path) as context:
         more = {"mark_read": True} if protocol == "imap" else {}
-        post = mailbox_on(house, People(house).user(), dovecot, address, protocol=protocol, **more)
+        post = mailbox_on(context, People(context).user(), dovecot, address, protocol=protocol, **more)
         for loaded in (10, 40, 90):
             with serving(tmp_path, port) as product:
-                wait_until(lambda n=loaded: _count(house) >= n, 120)  # type: ignore[misc]
+                wait_until(lambda n=loaded: _count(context) >= n, 120)  # type: ignore[misc]
                 product.send_signal(signal.SIGKILL)
                 product.wait()
-        assert _count(house) < LETTERS
+        assert _count(context) < LETTERS
         with serving(tmp_path, port):
             wait_until(lambda: post.mailbox.good_run_at is not None, 200)
             dovecot.append(address, letter("After all that"), received_at=now())
             _ask(post)
-            wait_until(lambda: _count(house) == LETTERS + 1, 120)
+            wait_until(lambda: _count(context) == LETTERS + 1, 120)
             wait_until(lambda: not post.rows(PendingAction), 120)
         time.sleep(0.1)
         subjects = sorted(post.subjects())
@@ -56,6 +56,6 @@ def _ask(post: Post) -> None:
     post.change(sync_wanted=True, due_at=now())
 
 
-def _count(house: House) -> int:
-    with house.database.reading() as session:
+def _count(context: AppContext) -> int:
+    with context.database.reading() as session:
         return session.exec(select(func.count()).select_from(Letter)).one()

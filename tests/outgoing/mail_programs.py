@@ -14,15 +14,15 @@ from tracker.models import ApiToken, User
 from tracker.outbound.gateway.access import GatewayLimits
 from tracker.outbound.gateway.server import Gateway
 from tracker.outbound.queue import send_due
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import new_token, token_digest
 
 HURRIED = GatewayLimits(seconds_after_wrong=0)
 
 
 @contextmanager
-def running_gateway(house: House, limits: GatewayLimits = HURRIED) -> Iterator[Gateway]:
-    gateway = Gateway(house, "127.0.0.1", 0, limits)
+def running_gateway(context: AppContext, limits: GatewayLimits = HURRIED) -> Iterator[Gateway]:
+    gateway = Gateway(context, "127.0.0.1", 0, limits)
     gateway.start()
     try:
         yield gateway
@@ -30,18 +30,18 @@ def running_gateway(house: House, limits: GatewayLimits = HURRIED) -> Iterator[G
         gateway.stop()
 
 
-def token_of(house: House, user: User) -> str:
+def token_of(context: AppContext, user: User) -> str:
     """A fresh app token of this person."""
     token = new_token()
     assert user.id is not None
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.add(ApiToken(user_id=user.id, name="mail program", token_digest=token_digest(token)))
     return token
 
 
-def hand_on(house: House) -> None:
+def hand_on(context: AppContext) -> None:
     """What the worker would do: hands over everything that is due."""
-    while send_due(house):
+    while send_due(context):
         pass
 
 

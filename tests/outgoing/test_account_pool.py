@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import insert
 from sqlmodel import Session, update
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink, wait_until
-from tests.servers_slow_smtp import dripping_smtp
+from tests.servers.slow_smtp import dripping_smtp
 from tracker.mail import smtp_submission
 from tracker.models import Account, Delivery, Message
 from tracker.outbound.account_pool import AccountPool, WaitingAccount
 from tracker.outbound.queue import accounts_due, send_for_account
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Shutdown
 from tracker.runtime.lease import Lease
@@ -25,9 +25,9 @@ from tracker.worker import Task, Worker
 
 
 @contextmanager
-def sending(house: House, at_once: int = 8) -> Iterator[None]:
+def sending(context: AppContext, at_once: int = 8) -> Iterator[None]:
     pool = AccountPool(accounts_due, send_for_account, at_once)
-    worker = Worker(house, [Task("send", pool, 0.1, watches=("delivery",), end=pool.end)])
+    worker = Worker(context, [Task("send", pool, 0.1, watches=("delivery",), end=pool.end)])
     worker.start()
     try:
         yield
@@ -35,21 +35,21 @@ def sending(house: House, at_once: int = 8) -> Iterator[None]:
         worker.stop(1.0)
 
 
-def test_a_tarpit_delays_nobody_else(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_a_tarpit_delays_nobody_else(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     alice, bob = people.user("Alice"), people.user("Bob")
     with dripping_smtp("greeting") as tarpit:
         for number in range(4):
             people.account(alice, smtp_sink, smtp_port=tarpit.port, address=f"alice{number}@seller.example")
         people.send(alice, "anna@client.example")
         people.account(bob, smtp_sink)
-        with sending(house):
+        with sending(context):
             wait_until(lambda: tarpit.connections)
             people.send(bob, "boris@client.example")
             assert smtp_sink.wait_for(1, 3)[0].recipients == ("boris@client.example",)
 
 
 def test_a_tarpit_is_given_up_after_its_time_and_its_account_says_why(
-    house: House, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    context: AppContext, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smtp_submission, "OPENING_SECONDS", 0.5)
     monkeypatch.setattr("tracker.outbound.queue.OPENING_SECONDS", 0.5)
@@ -57,30 +57,32 @@ def test_a_tarpit_is_given_up_after_its_time_and_its_account_says_why(
     with dripping_smtp("greeting") as tarpit:
         account = people.account(alice, smtp_sink, smtp_port=tarpit.port)
         people.send(alice, "anna@client.example")
-        with sending(house):
-            wait_until(lambda: state_of(house, account) == "broken")
+        with sending(context):
+            wait_until(lambda: state_of(context, account) == "broken")
 
 
-def state_of(house: House, account: Account) -> str:
-    with house.database.reading() as session:
+def state_of(context: AppContext, account: Account) -> str:
+    with context.database.reading() as session:
         return session.get_one(Account, account.id).state
 
 
-def test_a_million_copies_of_one_account_delay_no_other(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_a_million_copies_of_one_account_delay_no_other(
+    context: AppContext, people: People, smtp_sink: SmtpSink
+) -> None:
     """(As many as a test has time to make.)"""
     alice, bob = people.user("Alice"), people.user("Bob")
     people.account(alice, smtp_sink)
     message = people.send(alice, "anna@client.example")
-    many(house, message, 20_000)
+    many(context, message, 20_000)
     people.account(bob, smtp_sink)
-    house.database.learn(Delivery.__table__, Lease.__table__)  # type: ignore[attr-defined]
-    with house.database.reading() as session:
+    context.database.learn(Delivery.__table__, Lease.__table__)  # type: ignore[attr-defined]
+    with context.database.reading() as session:
         began = time.perf_counter()
         assert len(accounts_due(session, now())) == 1
         took = time.perf_counter() - began
     assert took < 0.1
     smtp_sink.rules.delay = {"MAIL": 0.05}
-    with sending(house):
+    with sending(context):
         smtp_sink.wait_for(1)
         before = len(smtp_sink.accepted)
         people.send(bob, "boris@client.example")
@@ -88,36 +90,36 @@ def test_a_million_copies_of_one_account_delay_no_other(house: House, people: Pe
         assert len(smtp_sink.accepted) - before < 40
 
 
-def many(house: House, message: Message, number: int) -> None:
-    with house.database.session_scope() as session:
+def many(context: AppContext, message: Message, number: int) -> None:
+    with context.database.session_scope() as session:
         template = session.get_one(Delivery, 1).model_dump(exclude={"id", "public_id", "position"})
         rows = [{**template, "public_id": f"p{n:015}", "position": n} for n in range(1, number)]
         session.connection().execute(insert(Delivery), rows)
 
 
 @pytest.mark.parametrize("same", ["host", "person"])
-def test_two_places_for_a_host_and_for_a_person(house: House, same: str) -> None:
+def test_two_places_for_a_host_and_for_a_person(context: AppContext, same: str) -> None:
     def account(number: int) -> WaitingAccount:
         host = "one" if same == "host" else f"host{number}"
         return WaitingAccount(number, 1 if same == "person" else number, host, False, now())
 
-    with Turns(house, [account(number) for number in range(5)]) as turns:
+    with Turns(context, [account(number) for number in range(5)]) as turns:
         assert turns.started(2) == [0, 1]
         turns.finish(0)
         assert turns.started(3) == [0, 1, 2]
 
 
-def test_accounts_in_trouble_never_hold_all_places(house: House) -> None:
+def test_accounts_in_trouble_never_hold_all_places(context: AppContext) -> None:
     broken = [WaitingAccount(number, number, f"host{number}", True, now()) for number in range(8)]
     works = WaitingAccount(9, 9, "works", False, now() + timedelta(seconds=1))
-    with Turns(house, [*broken, works]) as turns:
+    with Turns(context, [*broken, works]) as turns:
         assert turns.started(5) == [0, 1, 2, 3, 9]
 
 
-def test_whoever_has_waited_longest_comes_next(house: House) -> None:
+def test_whoever_has_waited_longest_comes_next(context: AppContext) -> None:
     moment = now()
     accounts = [WaitingAccount(n, n, f"host{n}", False, moment - timedelta(seconds=n)) for n in range(3)]
-    with Turns(house, accounts, at_once=1) as turns:
+    with Turns(context, accounts, at_once=1) as turns:
         for number in (2, 1, 0, 2, 1):
             wait_until(lambda n=number: turns.order[-1:] == [n])  # type: ignore[misc]
             turns.finish(number)
@@ -127,15 +129,15 @@ def test_whoever_has_waited_longest_comes_next(house: House) -> None:
 class Turns:
     """A pool whose accounts always have something due; each turn lasts until the test ends it."""
 
-    def __init__(self, house: House, waiting: list[WaitingAccount], at_once: int = 8) -> None:
+    def __init__(self, context: AppContext, waiting: list[WaitingAccount], at_once: int = 8) -> None:
         self.order: list[int] = []
         self._finish = {account.account_id: threading.Semaphore(0) for account in waiting}
         self._over = False
         self._pool = AccountPool(lambda _session, _moment: waiting, self._serve, at_once)
-        self._house = house
+        self._context = context
 
     def __enter__(self) -> "Turns":
-        self._pool(self._house)
+        self._pool(self._context)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -145,7 +147,7 @@ class Turns:
             semaphore.release()
         self._pool.join(10)
 
-    def _serve(self, _house: House, account_id: int | None, _shutdown: Shutdown) -> int:
+    def _serve(self, _context: AppContext, account_id: int | None, _shutdown: Shutdown) -> int:
         assert account_id is not None
         self.order.append(account_id)
         self._finish[account_id].acquire()
@@ -160,31 +162,31 @@ class Turns:
         self._finish[account_id].release()
 
 
-def test_what_stops_a_turn_is_the_problem_of_the_task(house: House) -> None:
-    def broken(_house: House, _account_id: int | None, _shutdown: Shutdown) -> int:
+def test_what_stops_a_turn_is_the_problem_of_the_task(context: AppContext) -> None:
+    def broken(_context: AppContext, _account_id: int | None, _shutdown: Shutdown) -> int:
         raise LookupError("no such thing")
 
     pool = AccountPool(lambda _session, moment: [WaitingAccount(1, 1, "host", False, moment)], broken)
-    pool(house)
+    pool(context)
     pool.join()
     with pytest.raises(LookupError):
-        pool(house)
+        pool(context)
 
 
 def test_looking_writes_nothing_while_another_process_holds_what_is_due(
-    house: House, people: People, smtp_sink: SmtpSink
+    context: AppContext, people: People, smtp_sink: SmtpSink
 ) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     people.send(alice, "anna@client.example")
-    with house.database.session_scope() as session:
-        hold(session, house)
-    with house.database.reading() as session:
+    with context.database.session_scope() as session:
+        hold(session, context)
+    with context.database.reading() as session:
         assert accounts_due(session, now()) == []
         later = now() + timedelta(days=1)
         assert len(accounts_due(session, later)) == 1
 
 
-def hold(session: Session, house: House) -> None:
-    assert house.leases.claim(session, "delivery", 1) is not None
+def hold(session: Session, context: AppContext) -> None:
+    assert context.leases.claim(session, "delivery", 1) is not None
     session.exec(update(Lease).values(until=now() + timedelta(minutes=1)))

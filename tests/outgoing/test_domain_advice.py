@@ -11,16 +11,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
-from tests.servers_dns import NameServer, name_server
+from tests.servers.dns import NameServer, name_server
 from tracker.outbound.sending_domain import spf
 from tracker.outbound.sending_domain.advice import Advice, advise, find
 from tracker.outbound.sending_domain.dmarc import parse_dkim, parse_dmarc
-from tracker.outbound.sending_domain.records import PATIENCE, advice_for
+from tracker.outbound.sending_domain.records import TOTAL_SECONDS, advice_for
 from tracker.outbound.sending_domain.sending_services import SENDING
 from tracker.outbound.sending_domain.spf import Records
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 OURS = "seller.example"
 Zone = Mapping[str, tuple[str, ...] | str]
@@ -254,26 +254,26 @@ def _strings(value: str) -> str:
     return " ".join(f'"{value[i : i + 200]}"' for i in range(0, len(value), 200))
 
 
-def test_asked_of_a_real_dns_server(house: House, people: People, smtp_sink: SmtpSink, dns: NameServer) -> None:
+def test_asked_of_a_real_dns_server(context: AppContext, people: People, smtp_sink: SmtpSink, dns: NameServer) -> None:
     dns.records = quoted(GOOD)
     account = people.account(people.user(), smtp_sink, preset="gmail")
-    found = advice_for(replace(house, name_server=dns.address), account)
+    found = advice_for(replace(context, name_server=dns.address), account)
     assert [(a.topic, a.grade) for a in found] == [("SPF", "good"), ("DKIM", "good"), ("DMARC", "good")]
     assert len(dns.asked) == len(set(dns.asked)) == 4
 
 
 def test_a_dns_server_that_is_silent_keeps_nobody_waiting(
-    house: House, people: People, smtp_sink: SmtpSink, dns: NameServer
+    context: AppContext, people: People, smtp_sink: SmtpSink, dns: NameServer
 ) -> None:
     names = [OURS, f"_dmarc.{OURS}", *(f"{s}._domainkey.{OURS}" for s in SENDING["other"].dkim_selectors)]
     dns.silent = set(names)
     account = people.account(people.user(), smtp_sink)
     began = time.monotonic()
-    found = advice_for(replace(house, name_server=dns.address), account)
-    assert time.monotonic() - began < PATIENCE + 3
+    found = advice_for(replace(context, name_server=dns.address), account)
+    assert time.monotonic() - began < TOTAL_SECONDS + 3
     assert {a.grade for a in found} == {"unknown"}
 
 
-def test_names_that_never_exist_are_not_asked_for(house: House, people: People, smtp_sink: SmtpSink) -> None:
-    (found,) = advice_for(house, people.account(people.user(), smtp_sink))
+def test_names_that_never_exist_are_not_asked_for(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
+    (found,) = advice_for(context, people.account(people.user(), smtp_sink))
     assert (found.grade, "nothing was looked up" in found.text) == ("unknown", True)

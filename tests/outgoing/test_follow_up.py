@@ -5,17 +5,17 @@ from datetime import timedelta
 import pytest
 from sqlmodel import select
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tracker.models import Message, Notification
 from tracker.outbound.follow_up import remind_due
 from tracker.outbound.queue import send_due
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 
-def rung(house: House) -> list[tuple[str, int]]:
-    with house.database.reading() as session:
+def rung(context: AppContext) -> list[tuple[str, int]]:
+    with context.database.reading() as session:
         return [(line.kind, line.count) for line in session.exec(select(Notification))]
 
 
@@ -31,18 +31,18 @@ def rung(house: House) -> list[tuple[str, int]]:
     ids=["nobody answered", "a reply came", "still waiting", "never arrived", "not yet"],
 )
 def test_a_reminder_rings_once_for_what_nobody_answered(
-    house: House, people: People, smtp_sink: SmtpSink, changes: dict[str, object], rings: bool
+    context: AppContext, people: People, smtp_sink: SmtpSink, changes: dict[str, object], rings: bool
 ) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     message = people.send(alice, "anna@client.example", follow_up_days=3)
-    assert send_due(house) == 1
-    with house.database.session_scope() as session:
+    assert send_due(context) == 1
+    with context.database.session_scope() as session:
         row = session.get_one(Message, message.id)
         assert row.follow_up_at is not None
         assert timedelta(days=2, hours=23) < row.follow_up_at - now() <= timedelta(days=3)
         for name, value in {"follow_up_at": now() - timedelta(seconds=1), **changes}.items():
             setattr(row, name, value)
-    remind_due(house)
-    assert remind_due(house) == 0
-    assert rung(house) == ([("follow_up", 1)] if rings else [])
+    remind_due(context)
+    assert remind_due(context) == 0
+    assert rung(context) == ([("follow_up", 1)] if rings else [])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import select
 
-from tests.houses import HTML, People
+from tests.fixtures.contexts import HTML, People
 from tests.outgoing.edits import restore
 from tests.outgoing.test_rewrite_quoted import DATA, LEAVE, MARKS, PIXEL, read, tracked
 from tests.servers import SmtpSink
@@ -23,7 +23,7 @@ from tracker.outbound.queue import send_due
 from tracker.outbound.rewriter.footer import Footer, mark_of, put_footer, without_footers
 from tracker.outbound.rewriter.html_scan import scan
 from tracker.outbound.rewriter.rewriting import Rewritten, rewrite, track
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 WORDS, LABEL = "The sender can see whether this is opened & read.", "Your <choice>"
 MARK = mark_of(f"{WORDS} {LABEL}")
@@ -153,8 +153,8 @@ def alice(people: People, smtp_sink: SmtpSink) -> User:
     return user
 
 
-def sent(house: House, sink: SmtpSink) -> dict[str, bytes]:
-    while send_due(house):
+def sent(context: AppContext, sink: SmtpSink) -> dict[str, bytes]:
+    while send_due(context):
         pass
     return {letter.recipients[0]: letter.content for letter in sink.accepted}
 
@@ -166,13 +166,13 @@ def html_of(raw: bytes) -> str:
 
 
 def test_tracked_copies_have_it_and_untracked_ones_have_nothing(
-    house: House, people: People, alice: User, smtp_sink: SmtpSink
+    context: AppContext, people: People, alice: User, smtp_sink: SmtpSink
 ) -> None:
     people.grant("anna@client.example")
     people.grant("kim@client.example", Purpose.CLICKS)
     message = people.send(alice, "anna@client.example", "kim@client.example", "luc@client.example")
-    copies = sent(house, smtp_sink)
-    with house.database.reading() as session:
+    copies = sent(context, smtp_sink)
+    with context.database.reading() as session:
         body = session.get_one(MessageBody, message.id)
         ids = {d.address: d.public_id for d in session.exec(select(Delivery))}
         persons = {r.address: r.public_id for r in session.exec(select(Recipient))}
@@ -182,7 +182,7 @@ def test_tracked_copies_have_it_and_untracked_ones_have_nothing(
     assert "see which links of this message are followed" in html_of(copies["kim@client.example"])
     for address in ("anna@client.example", "kim@client.example"):
         url = html_of(copies[address]).partition("/r/")[2].partition('"')[0]
-        link = choice_links(house).read(url)
+        link = choice_links(context).read(url)
         assert link is not None
         assert (link.kind, link.recipient, link.copy) == (LinkKind.COPY, persons[address], ids[address])
         assert address not in url
@@ -191,33 +191,33 @@ def test_tracked_copies_have_it_and_untracked_ones_have_nothing(
 
 
 def test_switched_off_there_is_none_and_an_own_sentence_takes_its_place(
-    house: House, people: People, alice: User, smtp_sink: SmtpSink
+    context: AppContext, people: People, alice: User, smtp_sink: SmtpSink
 ) -> None:
     people.grant("anna@client.example")
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         set_preference(session, "footer_words", {"ru": "Видно, открыто ли письмо."})
     people.send(alice, "anna@client.example", html="<p>Здравствуйте, Анна!</p>")
-    html = html_of(sent(house, smtp_sink)["anna@client.example"])
+    html = html_of(sent(context, smtp_sink)["anna@client.example"])
     assert "Видно, открыто ли письмо. <a" in html
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         set_preference(session, "footer", False)
     smtp_sink.clear()
     people.send(alice, "anna@client.example")
-    assert "/r/" not in html_of(sent(house, smtp_sink)["anna@client.example"])
+    assert "/r/" not in html_of(sent(context, smtp_sink)["anna@client.example"])
 
 
 def test_an_answer_to_an_answer_carries_only_its_own(
-    house: House, people: People, alice: User, smtp_sink: SmtpSink
+    context: AppContext, people: People, alice: User, smtp_sink: SmtpSink
 ) -> None:
     people.grant("anna@client.example")
     people.send(alice, "anna@client.example")
-    first = html_of(sent(house, smtp_sink)["anna@client.example"])
+    first = html_of(sent(context, smtp_sink)["anna@client.example"])
     smtp_sink.clear()
     quoting = f"<p>Anna, yes.</p><blockquote>{first}</blockquote>"
     people.send(alice, "anna@client.example", html=quoting)
-    second = html_of(sent(house, smtp_sink)["anna@client.example"])
+    second = html_of(sent(context, smtp_sink)["anna@client.example"])
     assert second.count("/r/") == 1
     assert second.index("/r/") < second.index("<blockquote")
-    with house.database.reading() as session:
-        assert not [link for link in find_links(session, house, quoting, frozenset()) if "/r/" in link.url]
-    assert "/r/" not in (without_ours(house, second) or "")
+    with context.database.reading() as session:
+        assert not [link for link in find_links(session, context, quoting, frozenset()) if "/r/" in link.url]
+    assert "/r/" not in (without_ours(context, second) or "")

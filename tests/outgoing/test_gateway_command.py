@@ -10,7 +10,7 @@ import pytest
 from sqlmodel import select
 
 from tests.commands.inkling import Inkling, Running
-from tests.houses import migrate_postgresql
+from tests.fixtures.contexts import migrate_postgresql
 from tests.outgoing.mail_programs import content_for
 from tests.outgoing.submitted_mail import MIXED, TO, WITH_CONTROL
 from tests.servers import Authority, Postgresql, SmtpSink, free_port, listening, wait_until
@@ -23,13 +23,13 @@ ALICE = "alice@seller.example"
 def make_alice(inkling: Inkling, sink: SmtpSink) -> str:
     """Alice with an account that submits to the sink; her token."""
     inkling.here("user", "add", ALICE, "--name", "Alice", "--password-stdin", given=b"correct horse battery\n")
-    house = inkling.house()
-    with house.database.session_scope() as session:
+    context = inkling.context()
+    with context.database.session_scope() as session:
         alice = session.exec(select(User)).one()
         assert alice.id is not None
         server: dict[str, Any] = {"smtp_host": sink.host, "smtp_port": sink.port, "smtp_security": "none"}
         session.add(Account(user_id=alice.id, address=ALICE, confirmed_at=now(), **server))
-    house.database.close()
+    context.database.close()
     return inkling.here("token", "add", "--user", ALICE, "--name", "laptop").text.split()[-1]
 
 
@@ -76,10 +76,10 @@ def test_the_gateway_alone_only_takes_it(
         running.process.send_signal(signal.SIGKILL)  # after the 250 nothing can be lost
         running.process.wait(30)
     assert smtp_sink.accepted == []
-    house = inkling.house()
-    with house.database.reading() as session:
+    context = inkling.context()
+    with context.database.reading() as session:
         assert [session.get_one(MessageBody, m.id).raw for m in session.exec(select(Message))] == [MIXED]
-    house.database.close()
+    context.database.close()
 
 
 def test_the_gateway_speaks_tls_where_it_is_told_to(tmp_path: Path, smtp_sink: SmtpSink, ca: Authority) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.houses import opened_house
+from tests.fixtures.contexts import opened_context
 from tests.outgoing.gateway_world import ALICE, ANNA, BOSS, LUC, GatewayWorld, gateway_world, opened_world  # noqa: F401
 from tests.outgoing.mail_programs import content_for, hand_on
 from tests.outgoing.submitted_mail import HTML, MIXED, PDF, TO, WITH_CONTROL
@@ -24,13 +24,13 @@ def client(world: GatewayWorld) -> smtplib.SMTP:
 
 def check_arrived(world: GatewayWorld, clean: bytes = MIXED) -> None:
     """Anna's copy is tracked and nothing else in it is changed; the others have the message as it is."""
-    hand_on(world.house)
+    hand_on(world.context)
     assert content_for(world.sink, LUC) == content_for(world.sink, BOSS) == clean
     tracked = content_for(world.sink, ANNA)
     start, end = clean.index(HTML), clean.index(HTML) + len(HTML)
     assert tracked[:start] == clean[:start]
     assert tracked.endswith(clean[end:])
-    ours = world.house.settings.tracking_url.encode()
+    ours = world.context.settings.tracking_url.encode()
     assert (tracked.count(ours + b"/c/"), tracked.count(ours + b"/o/")) == (1, 1)
 
 
@@ -58,8 +58,8 @@ def test_smtplib_send_message(world: GatewayWorld) -> None:
     message.add_attachment(PDF, maintype="application", subtype="pdf", filename="offer ä.pdf")
     with client(world) as line:
         line.send_message(message)
-    hand_on(world.house)
-    ours = world.house.settings.tracking_url.encode()
+    hand_on(world.context)
+    ours = world.context.settings.tracking_url.encode()
     arrived = {to: content_for(world.sink, to) for to in (ANNA, BOSS)}
     assert (arrived[ANNA].count(ours + b"/c/"), arrived[ANNA].count(ours + b"/o/")) == (1, 0)
     assert ours not in arrived[BOSS]
@@ -112,8 +112,8 @@ def test_mutt(world: GatewayWorld) -> None:
         ANNA, "Größe", HTML, "-b", BOSS, "-e", "set content_type=text/html", "-e", "my_hdr X-Inkling-Track: links",
         "-a", "offer.pdf",
     )  # fmt: skip
-    hand_on(world.house)
-    ours = world.house.settings.tracking_url.encode()
+    hand_on(world.context)
+    ours = world.context.settings.tracking_url.encode()
     anna, boss = content_for(world.sink, ANNA), content_for(world.sink, BOSS)
     assert (anna.count(ours + b"/c/"), anna.count(ours + b"/o/"), ours in boss) == (1, 0, False)
     assert BOSS.encode() not in anna + boss
@@ -131,7 +131,7 @@ def test_s_nail(world: GatewayWorld) -> None:
     world.programs.snail(
         ANNA, "Größe", "Liebe Anna, schöne Grüße\n.\n..\n".encode(), "-b", BOSS, "-S", "sendcharsets=utf-8"
     )
-    hand_on(world.house)
+    hand_on(world.context)
     anna, boss = content_for(world.sink, ANNA), content_for(world.sink, BOSS)
     assert anna == boss
     assert BOSS.encode() not in anna
@@ -142,7 +142,7 @@ def test_s_nail(world: GatewayWorld) -> None:
 @pytest.mark.parametrize("how", ["starttls", "tls"])
 def test_tls_either_way_on_the_one_port(tmp_path: Path, ca: Authority, smtp_sink: SmtpSink, how: str) -> None:
     settings = {"SMTP_TLS_CERT": str(ca.cert_file), "SMTP_TLS_KEY": str(ca.key_file)}
-    with opened_house(tmp_path, **settings) as house, opened_world(house, smtp_sink, tmp_path) as world:
+    with opened_context(tmp_path, **settings) as context, opened_world(context, smtp_sink, tmp_path) as world:
         world.people.grant(ANNA)
         with tls_line(world.gateway.port, ca, how) as line:
             line.ehlo()

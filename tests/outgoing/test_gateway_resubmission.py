@@ -72,9 +72,9 @@ def test_the_line_dies_between_acceptance_and_answer_and_the_retry_doubles_nothi
     (kept,) = world.queued()
     assert submit(world, plain(), LUC, ANNA) == kept.public_id
     assert "Queued as " + kept.public_id in world.programs.curl(ALICE, [ANNA, LUC], plain())
-    hand_on(world.house)
+    hand_on(world.context)
     assert submit(world, plain(), ANNA, LUC) == kept.public_id, "sent already is known as well"
-    hand_on(world.house)
+    hand_on(world.context)
     assert sorted(mail.recipients for mail in world.sink.accepted) == [(ANNA,), (LUC,)]
 
 
@@ -109,7 +109,7 @@ def test_line_ends_and_the_spelling_of_the_domain_make_no_other_message(world: G
 def test_another_person_with_the_same_message_is_another(world: GatewayWorld) -> None:
     submit(world, plain())
     bob = world.people.user("Bob")
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         session.exec(update(Submission).values(user_id=bob.id))
     submit(world, plain())
     assert len(world.queued()) == 2
@@ -118,20 +118,20 @@ def test_another_person_with_the_same_message_is_another(world: GatewayWorld) ->
 def test_after_a_day_it_is_a_new_message_and_the_sweep_forgets_it(world: GatewayWorld) -> None:
     first = submit(world, plain())
     long_ago = now() - timedelta(hours=24, seconds=1)
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         session.exec(update(Submission).values(created_at=long_ago))
     assert submit(world, plain()) != first
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         session.exec(update(Submission).values(created_at=long_ago))
-    sweep_short_lived(world.house)
-    with world.house.database.reading() as session:
+    sweep_short_lived(world.context)
+    with world.context.database.reading() as session:
         assert session.exec(select(Submission)).all() == []
 
 
 @pytest.mark.parametrize("end", ["taken back", "failed"])
 def test_what_will_not_be_sent_is_no_answer_to_a_retry(world: GatewayWorld, end: str) -> None:
     first = submit(world, plain())
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         message = session.exec(select(Message).where(Message.public_id == first)).one()
         if end == "taken back":
             cancel(session, message)
@@ -144,13 +144,13 @@ def test_what_will_not_be_sent_is_no_answer_to_a_retry(world: GatewayWorld, end:
 
 
 def test_a_message_that_was_refused_is_tried_anew(world: GatewayWorld) -> None:
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         user = session.get_one(User, world.alice.id)
         user.active = False
         session.add(user)
     with pytest.raises(smtplib.SMTPException):
         submit(world, plain())
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         session.exec(update(User).values(active=True))
     submit(world, plain())
     assert len(world.queued()) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import update
 
-from tests.houses import opened_house
+from tests.fixtures.contexts import opened_context
 from tests.outgoing.gateway_world import (
     ALICE,
     ANNA,
@@ -87,7 +87,7 @@ def test_each_way_to_sign_in(world: GatewayWorld, words: list[str]) -> None:
     with world.line() as line:
         replies = [line.says(word.format(**said)) for word in words]
     assert [reply[:3] for reply in replies] == ["334"] * (len(words) - 1) + ["235"]
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         assert session.get_one(ApiToken, 1).used_at is not None
 
 
@@ -100,9 +100,9 @@ def test_the_address_of_an_account_is_a_login_too(world: GatewayWorld) -> None:
 def test_a_wrong_token_somebody_elses_a_revoked_one_and_one_of_the_disabled_are_refused(world: GatewayWorld) -> None:
     bob = world.people.user("Bob")
     gone = world.people.user("Gone")
-    tokens = {user.name: token_of(world.house, user) for user in (bob, gone)}
-    revoked = token_of(world.house, bob)
-    with world.house.database.session_scope() as session:
+    tokens = {user.name: token_of(world.context, user) for user in (bob, gone)}
+    revoked = token_of(world.context, bob)
+    with world.context.database.session_scope() as session:
         session.get_one(ApiToken, 4).revoked_at = now()
         session.get_one(User, gone.id).active = False
     tries = [(ALICE, "wrong"), (ALICE, tokens["Bob"]), (bob.email, revoked), (gone.email, tokens["Gone"]), ("", "")]
@@ -134,7 +134,7 @@ def test_too_many_wrong_tries_are_put_off_and_the_owner_of_a_right_token_is_not(
 def test_a_token_revoked_while_the_line_is_open_ends_it_there(world: GatewayWorld) -> None:
     with world.line(signed_in=True) as line:
         line.says(f"MAIL FROM:<{ALICE}>", f"RCPT TO:<{ANNA}>", "DATA")
-        with world.house.database.session_scope() as session:
+        with world.context.database.session_scope() as session:
             session.exec(update(ApiToken).values(revoked_at=now()))
         assert line.says(plain() + b".").startswith("530 5.7.0")
         assert line.says(f"MAIL FROM:<{ALICE}>").startswith("530 5.7.0")
@@ -185,7 +185,7 @@ def test_recipients_are_checked_counted_and_taken_once(small_world: GatewayWorld
 
 def test_a_message_that_is_too_large_is_refused_before_or_after_it_is_sent(smtp_sink: SmtpSink, tmp_path: Path) -> None:
     limits = replace(HURRIED, message_bytes=2000)
-    with opened_house(tmp_path) as house, opened_world(house, smtp_sink, tmp_path, limits) as world:
+    with opened_context(tmp_path) as context, opened_world(context, smtp_sink, tmp_path, limits) as world:
         with world.line(signed_in=True) as line:
             assert line.says(f"MAIL FROM:<{ALICE}> SIZE=2001").startswith("552 5.3.4")
             line.says(f"MAIL FROM:<{ALICE}> SIZE=2000", f"RCPT TO:<{ANNA}>", "DATA")
@@ -200,18 +200,18 @@ def test_a_message_that_is_too_large_is_refused_before_or_after_it_is_sent(smtp_
 
 def test_messages_per_hour_are_limited_for_each_person(smtp_sink: SmtpSink, tmp_path: Path) -> None:
     limits = replace(HURRIED, messages_per_hour=2)
-    with opened_house(tmp_path) as house, opened_world(house, smtp_sink, tmp_path, limits) as world:
+    with opened_context(tmp_path) as context, opened_world(context, smtp_sink, tmp_path, limits) as world:
         bob = world.people.user("Bob")
         world.people.account(bob, smtp_sink)
         for number in range(2):
             world.programs.curl(ALICE, [ANNA], plain(f"Message-ID: <{number}@laptop.local>"))
         with world.line(signed_in=True) as line:
             assert line.says(f"MAIL FROM:<{ALICE}>").startswith("451 4.7.1")
-            with house.database.session_scope() as session:
+            with context.database.session_scope() as session:
                 session.exec(update(Message).values(created_at=now() - timedelta(minutes=61)))
             assert line.says(f"MAIL FROM:<{ALICE}>").startswith("250")
         with world.line() as line:
-            line.says(line.plain(bob.email, token_of(house, bob)))
+            line.says(line.plain(bob.email, token_of(context, bob)))
             assert line.says(f"MAIL FROM:<{bob.email}>").startswith("250")
 
 
@@ -228,8 +228,8 @@ def test_without_a_certificate_nobody_signs_in_from_elsewhere(
 def test_what_was_said_before_tls_counts_for_nothing_after(smtp_sink: SmtpSink, tmp_path: Path, ca: Authority) -> None:
     settings = {"SMTP_TLS_CERT": str(ca.cert_file), "SMTP_TLS_KEY": str(ca.key_file)}
     with (
-        opened_house(tmp_path, **settings) as house,
-        opened_world(house, smtp_sink, tmp_path) as world,
+        opened_context(tmp_path, **settings) as context,
+        opened_world(context, smtp_sink, tmp_path) as world,
         smtplib.SMTP("127.0.0.1", world.gateway.port, timeout=30) as line,
     ):
         line.login(ALICE, world.token)

@@ -26,7 +26,7 @@ def test_a_false_end_is_content_and_goes_on_as_content(small_world: GatewayWorld
         assert line.says(message + b".").startswith("250")
         assert line.says("NOOP").startswith("250 2.0.0 OK")
     assert len(small_world.queued()) == 1
-    hand_on(small_world.house)
+    hand_on(small_world.context)
     (arrived,) = small_world.sink.accepted
     assert arrived.recipients == (ANNA,)
     assert b"RCPT TO:<eve@evil.example>" in arrived.content
@@ -83,5 +83,5 @@ def test_everything_at_once_in_a_pipeline(small_world: GatewayWorld) -> None:
         replies = [line.reply()[:3] for _ in range(13)]
     assert replies == ["250", "250", "354", "250"] * 3 + ["221"]
     assert len(small_world.queued()) == 3
-    hand_on(small_world.house)
+    hand_on(small_world.context)
     assert len(small_world.sink.accepted) == 3

@@ -18,7 +18,7 @@ from tests.outgoing.gateway_world import (
 from tests.outgoing.mail_programs import Line, hand_on
 from tests.outgoing.submitted_mail import TO, WITH_CONTROL, plain
 from tests.servers import listening, wait_until
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 
 def gateway_threads() -> int:
@@ -26,15 +26,15 @@ def gateway_threads() -> int:
 
 
 @contextmanager
-def broken_database(house: House) -> Iterator[None]:
+def broken_database(context: AppContext) -> Iterator[None]:
     """A database that has lost a table it needs to take a message."""
     rename = "ALTER TABLE {} RENAME TO {}"
-    with house.database.engine.begin() as connection:
+    with context.database.engine.begin() as connection:
         connection.execute(text(rename.format("delivery", "delivery_away")))
     try:
         yield
     finally:
-        with house.database.engine.begin() as connection:
+        with context.database.engine.begin() as connection:
             connection.execute(text(rename.format("delivery_away", "delivery")))
 
 
@@ -55,14 +55,14 @@ def test_a_client_that_goes_away_before_the_answer_has_sent_its_message_once(wor
     line.socket.sendall(plain() + b".\r\n")
     assert line.reply().startswith("250")  # given, but this client never looks at it
     line.close()
-    hand_on(world.house)
+    hand_on(world.context)
     assert len(world.sink.accepted) == 1
 
 
 def test_trouble_with_the_database_is_temporary_and_nothing_is_half_taken(world: GatewayWorld) -> None:
     with world.line(signed_in=True) as line:
         line.says(f"MAIL FROM:<{ALICE}>", f"RCPT TO:<{ANNA}>", "DATA")
-        with broken_database(world.house):
+        with broken_database(world.context):
             assert line.says(plain() + b".").startswith("451 4.3.0")
         assert world.queued() == []
         line.says(f"MAIL FROM:<{ALICE}>", f"RCPT TO:<{ANNA}>", "DATA")
@@ -75,7 +75,7 @@ def test_a_database_that_is_gone_is_temporary_trouble_too(world: GatewayWorld) -
         raise OSError("connection refused by the server of alice@seller.example")
 
     with world.line() as line, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(world.house.database.engine.pool, "connect", gone)
+        patch.setattr(world.context.database.engine.pool, "connect", gone)
         reply = line.says(line.plain(ALICE, world.token))
         assert reply.startswith("451 4.3.0")
         assert "alice" not in reply
@@ -99,7 +99,7 @@ def test_many_clients_at_once_lose_and_double_nothing(world: GatewayWorld) -> No
         client.join()
     assert [reply[:9] for reply in replies] == ["250 2.0.0"] * 36
     assert len({message.subject for message in world.queued()}) == 36
-    hand_on(world.house)
+    hand_on(world.context)
     arrived = [(message.recipients[0], message.content) for message in world.sink.accepted]
     assert len(arrived) == len(set(arrived)) == 36 * 3
 
@@ -116,7 +116,7 @@ def test_stopping_ends_idle_lines_politely_and_answers_what_is_being_committed(
     world: GatewayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     committing, go_on = threading.Event(), threading.Event()
-    session_scope = type(world.house.database).session_scope
+    session_scope = type(world.context.database).session_scope
 
     @contextmanager
     def slow_scope(database: object) -> Iterator[object]:
@@ -129,7 +129,7 @@ def test_stopping_ends_idle_lines_politely_and_answers_what_is_being_committed(
     for line in (busy, sending):
         line.says(f"MAIL FROM:<{ALICE}>", f"RCPT TO:<{ANNA}>", "DATA")
     sending.socket.sendall(plain())
-    monkeypatch.setattr(type(world.house.database), "session_scope", slow_scope)
+    monkeypatch.setattr(type(world.context.database), "session_scope", slow_scope)
     busy.socket.sendall(plain() + b".\r\n")
     assert committing.wait(20)
     stopping = threading.Thread(target=world.gateway.stop)

@@ -9,7 +9,7 @@ from sqlmodel import col, select
 
 from pixel.tokens import TRAP_LINK, TrapClaims
 from tests.engagement.edge_by_hand import Edge, bell, message_of, settle, take_in
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.outgoing.edits import restore
 from tests.servers import SmtpSink
 from tracker.consent.preferences import set_preference
@@ -21,7 +21,7 @@ from tracker.outbound.rewriter.hidden_link import hide, is_styled, without_traps
 from tracker.outbound.rewriter.html_scan import scan
 from tracker.outbound.rewriter.leave_alone import Leave
 from tracker.outbound.rewriter.rewriting import Rewritten, rewrite, track
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 HOST = "https://track.example"
 TRAP = f"{HOST}/c/trap-new"
@@ -209,13 +209,13 @@ def alice(people: People, smtp_sink: SmtpSink) -> User:
     return alice
 
 
-def switch_on(house: House) -> None:
-    with house.database.session_scope() as session:
+def switch_on(context: AppContext) -> None:
+    with context.database.session_scope() as session:
         set_preference(session, "hidden_link", True)
 
 
-def sent_html(house: House, sink: SmtpSink) -> dict[str, str]:
-    while send_due(house):
+def sent_html(context: AppContext, sink: SmtpSink) -> dict[str, str]:
+    while send_due(context):
         pass
     found = {}
     for letter in sink.accepted:
@@ -225,34 +225,34 @@ def sent_html(house: House, sink: SmtpSink) -> dict[str, str]:
     return found
 
 
-def traps_in(house: House, html: str) -> list[TrapClaims]:
+def traps_in(context: AppContext, html: str) -> list[TrapClaims]:
     links = rewrite(html, lambda url, _: None, None).links
-    return [claims for link in links if (claims := house.tokens.read_trap(link.url.rpartition("/")[2])) is not None]
+    return [claims for link in links if (claims := context.tokens.read_trap(link.url.rpartition("/")[2])) is not None]
 
 
-def test_off_by_default(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> None:
+def test_off_by_default(context: AppContext, people: People, alice: User, smtp_sink: SmtpSink) -> None:
     people.grant("anna@client.example")
     people.send(alice, "anna@client.example", html=STYLED)
-    assert traps_in(house, sent_html(house, smtp_sink)["anna@client.example"]) == []
+    assert traps_in(context, sent_html(context, smtp_sink)["anna@client.example"]) == []
 
 
 def test_switched_on_every_tracked_copy_has_its_own_and_no_row_shows_it(
-    house: House, people: People, alice: User, smtp_sink: SmtpSink
+    context: AppContext, people: People, alice: User, smtp_sink: SmtpSink
 ) -> None:
-    switch_on(house)
+    switch_on(context)
     people.grant("anna@client.example")
     people.grant("kim@client.example")
     people.grant("opens@client.example", Purpose.OPENS)
     message: Message = people.send(
         alice, "anna@client.example", "kim@client.example", "opens@client.example", "luc@client.example", html=STYLED
     )
-    html = sent_html(house, smtp_sink)
-    with house.database.reading() as session:
+    html = sent_html(context, smtp_sink)
+    with context.database.reading() as session:
         copies = {d.address: d.public_id for d in session.exec(select(Delivery))}
         rows = session.exec(select(TrackedLink).where(TrackedLink.message_id == message.id)).all()
     for address in ("anna@client.example", "kim@client.example"):
-        assert traps_in(house, html[address]) == [TrapClaims(copies[address])]
-    assert traps_in(house, html["opens@client.example"]) == [], "without tracked links there is nothing to guard"
+        assert traps_in(context, html[address]) == [TrapClaims(copies[address])]
+    assert traps_in(context, html["opens@client.example"]) == [], "without tracked links there is nothing to guard"
     assert html["luc@client.example"].replace("\r\n", "\n").rstrip() == STYLED, "untracked is untouched"
     assert [row.url for row in rows] == [
         "https://shop.example/offer?a=1&b=2",
@@ -261,76 +261,78 @@ def test_switched_on_every_tracked_copy_has_its_own_and_no_row_shows_it(
     ]
 
 
-def test_plain_mail_goes_without(house: House, people: People, alice: User, smtp_sink: SmtpSink) -> None:
-    switch_on(house)
+def test_plain_mail_goes_without(context: AppContext, people: People, alice: User, smtp_sink: SmtpSink) -> None:
+    switch_on(context)
     people.grant("anna@client.example")
     people.send(alice, "anna@client.example")
-    html = sent_html(house, smtp_sink)["anna@client.example"]
+    html = sent_html(context, smtp_sink)["anna@client.example"]
     assert "/c/" in html
-    assert traps_in(house, html) == []
+    assert traps_in(context, html) == []
 
 
 def test_an_answer_that_quotes_an_old_one_carries_only_its_own(
-    house: House, people: People, alice: User, smtp_sink: SmtpSink
+    context: AppContext, people: People, alice: User, smtp_sink: SmtpSink
 ) -> None:
-    switch_on(house)
+    switch_on(context)
     people.grant("anna@client.example")
     people.send(alice, "anna@client.example", html=STYLED)
-    first = sent_html(house, smtp_sink)["anna@client.example"]
+    first = sent_html(context, smtp_sink)["anna@client.example"]
     smtp_sink.clear()
     quote = f'<p style="x">Anna, <a href="https://shop.example/x">x</a>!</p><blockquote>{first}</blockquote>'
     people.send(alice, "anna@client.example", html=quote)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         newest = session.exec(select(Delivery).order_by(col(Delivery.id).desc())).first()
         rows = session.exec(select(TrackedLink.url).where(TrackedLink.message_id == newest.message_id)).all()  # type: ignore[union-attr]
     assert newest is not None
-    assert traps_in(house, sent_html(house, smtp_sink)["anna@client.example"]) == [TrapClaims(newest.public_id)]
-    assert not [url for url in rows if house.tokens.read_trap(url.rpartition("/")[2])]
+    assert traps_in(context, sent_html(context, smtp_sink)["anna@client.example"]) == [TrapClaims(newest.public_id)]
+    assert not [url for url in rows if context.tokens.read_trap(url.rpartition("/")[2])]
 
 
 # --- what the judge makes of it
 
 
-def one_styled_copy(house: House, people: People, alice: User) -> Delivery:
-    switch_on(house)
+def one_styled_copy(context: AppContext, people: People, alice: User) -> Delivery:
+    switch_on(context)
     people.grant("anna@client.example", name="Anna")
     people.send(alice, "anna@client.example", html=STYLED)
-    while send_due(house):
+    while send_due(context):
         pass
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         return session.exec(select(Delivery)).one()
 
 
-def test_who_follows_it_is_a_machine_and_so_is_what_came_with_it(house: House, people: People, alice: User) -> None:
-    copy, edge = one_styled_copy(house, people, alice), Edge()
+def test_who_follows_it_is_a_machine_and_so_is_what_came_with_it(
+    context: AppContext, people: People, alice: User
+) -> None:
+    copy, edge = one_styled_copy(context, people, alice), Edge()
     edge.hit(copy, "click", link=0, after=600)
-    take_in(house, edge)
-    settle(house)
-    assert [(line.kind, line.clicks) for line in bell(house, alice)] == [("click", 1)]
+    take_in(context, edge)
+    settle(context)
+    assert [(line.kind, line.clicks) for line in bell(context, alice)] == [("click", 1)]
     edge.hit(copy, "click", link=TRAP_LINK, after=600.2)
-    events = take_in(house, edge)
+    events = take_in(context, edge)
     assert [event.klass for event in events] == ["security_scanner"] * 2
     assert [event.counted for event in events] == [False, False]
     assert [reason["code"] for reason in events[1].reasons] == ["honeypot"]
-    (line,) = bell(house, alice)
+    (line,) = bell(context, alice)
     assert (line.kind, line.clicks, line.machine) == ("corrected", 0, "security_scanner")
-    assert message_of(house).clicks == 0
+    assert message_of(context).clicks == 0
 
 
-def test_a_person_who_clicks_an_hour_later_counts(house: House, people: People, alice: User) -> None:
-    copy, edge = one_styled_copy(house, people, alice), Edge()
+def test_a_person_who_clicks_an_hour_later_counts(context: AppContext, people: People, alice: User) -> None:
+    copy, edge = one_styled_copy(context, people, alice), Edge()
     edge.hit(copy, "click", link=TRAP_LINK, after=40, client="198.51.100.9")
     edge.hit(copy, "click", link=1, after=4000)
-    events = take_in(house, edge)
-    settle(house)
+    events = take_in(context, edge)
+    settle(context)
     assert [(event.klass, event.counted) for event in events] == [("security_scanner", False), ("human", True)]
-    assert [(line.kind, line.clicks) for line in bell(house, alice)] == [("click", 1)]
+    assert [(line.kind, line.clicks) for line in bell(context, alice)] == [("click", 1)]
 
 
-def test_alone_it_never_counts_and_never_rings(house: House, people: People, alice: User) -> None:
-    copy, edge = one_styled_copy(house, people, alice), Edge()
+def test_alone_it_never_counts_and_never_rings(context: AppContext, people: People, alice: User) -> None:
+    copy, edge = one_styled_copy(context, people, alice), Edge()
     edge.hit(copy, "click", link=TRAP_LINK, after=90_000)
-    take_in(house, edge)
-    settle(house)
-    assert bell(house, alice) == []
-    assert (message_of(house).clicks, message_of(house).opens, message_of(house).machine) == (0, 0, 1)
+    take_in(context, edge)
+    settle(context)
+    assert bell(context, alice) == []
+    assert (message_of(context).clicks, message_of(context).opens, message_of(context).machine) == (0, 0, 1)

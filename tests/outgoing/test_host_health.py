@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import select, update
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.pixel.edge_server import running_edge
 from tests.servers import Authority, SmtpSink, free_port, silent_server
 from tracker.mail.addresses import Mailbox
@@ -21,61 +21,61 @@ from tracker.outbound.draft import Draft
 from tracker.outbound.host_health import HostCheck, host_problem, problem_of
 from tracker.outbound.queue import send_due
 from tracker.outbound.send import plan
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.processes import Process, register
 
 ANNA = "anna@client.example"
 
 
-def at(house: House, url: str, **settings: object) -> House:
-    return replace(house, settings=replace(house.settings, tracking_url=url, **settings))  # type: ignore[arg-type]
+def at(context: AppContext, url: str, **settings: object) -> AppContext:
+    return replace(context, settings=replace(context.settings, tracking_url=url, **settings))  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def away(house: House) -> House:
+def away(context: AppContext) -> AppContext:
     """Nobody listens at its tracking host."""
-    return at(house, f"http://127.0.0.1:{free_port()}")
+    return at(context, f"http://127.0.0.1:{free_port()}")
 
 
-def look(house: House, times: int = 1) -> None:
+def look(context: AppContext, times: int = 1) -> None:
     """A worker looks."""
-    register(house)
+    register(context)
     for _ in range(times):
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             session.exec(update(HostHealth).values(checked_at=now() - timedelta(minutes=2)))
-        HostCheck()(house)
+        HostCheck()(context)
 
 
-def lines(house: House) -> list[str]:
-    with house.database.reading() as session:
+def lines(context: AppContext) -> list[str]:
+    with context.database.reading() as session:
         told = session.exec(select(Notification).where(Notification.subject == "tracking-host")).all()
     return [line.detail for line in told]
 
 
-def delivery(house: House) -> Delivery:
-    with house.database.reading() as session:
+def delivery(context: AppContext) -> Delivery:
+    with context.database.reading() as session:
         return session.exec(select(Delivery)).one()
 
 
-def send(house: House) -> None:
-    while send_due(house):
+def send(context: AppContext) -> None:
+    while send_due(context):
         pass
 
 
-def test_a_healthy_edge_is_found_well(house: House, tmp_path: Path) -> None:
+def test_a_healthy_edge_is_found_well(context: AppContext, tmp_path: Path) -> None:
     with running_edge(tmp_path / "edge") as edge:
-        assert problem_of(at(house, f"http://127.0.0.1:{edge.port}")) == ""
+        assert problem_of(at(context, f"http://127.0.0.1:{edge.port}")) == ""
 
 
-def test_what_is_wrong_is_said(house: House, away: House) -> None:
+def test_what_is_wrong_is_said(context: AppContext, away: AppContext) -> None:
     assert "does not answer (ConnectError)" in problem_of(away)
-    assert "does not resolve" in problem_of(at(house, "http://nowhere.invalid"))
+    assert "does not resolve" in problem_of(at(context, "http://nowhere.invalid"))
 
 
-def test_an_answer_that_is_not_the_edges(house: House, tmp_path: Path) -> None:
+def test_an_answer_that_is_not_the_edges(context: AppContext, tmp_path: Path) -> None:
     with running_edge(tmp_path / "edge") as edge:
-        assert "answers 404" in problem_of(at(house, f"http://127.0.0.1:{edge.port}/elsewhere"))
+        assert "answers 404" in problem_of(at(context, f"http://127.0.0.1:{edge.port}/elsewhere"))
 
 
 @contextmanager
@@ -102,19 +102,19 @@ def answering(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[int]
         thread.join(10)
 
 
-def test_a_certificate_that_is_not_valid(house: House, ca: Authority) -> None:
+def test_a_certificate_that_is_not_valid(context: AppContext, ca: Authority) -> None:
     with answering(tls=ca.server_context()) as port:
         url = f"https://localhost:{port}"
-        assert "certificate of https://localhost" in problem_of(at(house, url))
-        assert problem_of(at(house, url, ca_file=ca.file)) == ""
+        assert "certificate of https://localhost" in problem_of(at(context, url))
+        assert problem_of(at(context, url, ca_file=ca.file)) == ""
 
 
-def test_nobody_looked_yet_is_well(away: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_nobody_looked_yet_is_well(away: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     with away.database.reading() as session:
         assert host_problem(session) == ""
 
 
-def test_one_bad_answer_is_a_restart_two_are_an_outage(away: House, people: People) -> None:
+def test_one_bad_answer_is_a_restart_two_are_an_outage(away: AppContext, people: People) -> None:
     people.user()
     look(away)
     with away.database.reading() as session:
@@ -124,21 +124,21 @@ def test_one_bad_answer_is_a_restart_two_are_an_outage(away: House, people: Peop
         assert "does not answer" in host_problem(session)
 
 
-def test_it_is_told_once_and_once_when_it_is_over(house: House, away: House, people: People) -> None:
+def test_it_is_told_once_and_once_when_it_is_over(context: AppContext, away: AppContext, people: People) -> None:
     people.user("Alice")
     people.user("Bob")
     look(away, 4)
-    assert len(lines(house)) == 2
-    assert all(line.startswith("New mail is sent untracked for now.") for line in lines(house))
+    assert len(lines(context)) == 2
+    assert all(line.startswith("New mail is sent untracked for now.") for line in lines(context))
     port = int(away.settings.tracking_url.rpartition(":")[2])
     with answering(port):
         look(away, 3)
-    assert [line.startswith("The tracking host answers again") for line in lines(house)] == [True, True]
-    with house.database.reading() as session:
+    assert [line.startswith("The tracking host answers again") for line in lines(context)] == [True, True]
+    with context.database.reading() as session:
         assert host_problem(session) == ""
 
 
-def test_mail_is_sent_untracked_and_says_so(away: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_mail_is_sent_untracked_and_says_so(away: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     people.grant(ANNA)
@@ -157,7 +157,7 @@ def test_mail_is_sent_untracked_and_says_so(away: House, people: People, smtp_si
         assert session.get_one(Message, message.id).opens_tracked == 0
 
 
-def test_what_was_accepted_before_leaves_untracked_too(away: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_what_was_accepted_before_leaves_untracked_too(away: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     people.grant(ANNA)
@@ -170,7 +170,7 @@ def test_what_was_accepted_before_leaves_untracked_too(away: House, people: Peop
 
 
 def test_the_plan_says_so_beforehand_but_not_of_mail_for_next_week(
-    away: House, people: People, smtp_sink: SmtpSink
+    away: AppContext, people: People, smtp_sink: SmtpSink
 ) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
@@ -183,7 +183,7 @@ def test_the_plan_says_so_beforehand_but_not_of_mail_for_next_week(
         assert [p.opens.on for p in plan(session, away, alice, later)] == [True]
 
 
-def test_a_note_of_a_worker_that_runs_no_more_is_not_believed(away: House, people: People) -> None:
+def test_a_note_of_a_worker_that_runs_no_more_is_not_believed(away: AppContext, people: People) -> None:
     people.user()
     look(away, 2)
     with away.database.session_scope() as session:
@@ -192,7 +192,7 @@ def test_a_note_of_a_worker_that_runs_no_more_is_not_believed(away: House, peopl
         assert host_problem(session) == ""
 
 
-def test_two_workers_that_see_one_bad_moment_see_no_outage(away: House, people: People) -> None:
+def test_two_workers_that_see_one_bad_moment_see_no_outage(away: AppContext, people: People) -> None:
     people.user()
     register(away)
     for check in (HostCheck(), HostCheck()):
@@ -201,52 +201,52 @@ def test_two_workers_that_see_one_bad_moment_see_no_outage(away: House, people: 
         assert host_problem(session) == ""
 
 
-def test_a_host_that_is_well_is_asked_and_nothing_is_written(house: House) -> None:
+def test_a_host_that_is_well_is_asked_and_nothing_is_written(context: AppContext) -> None:
     with answering() as port:
-        well = at(house, f"http://127.0.0.1:{port}")
+        well = at(context, f"http://127.0.0.1:{port}")
         HostCheck()(well)
         before = checked_at(well)
         HostCheck()(well)
         assert checked_at(well) == before
 
 
-def checked_at(house: House) -> datetime:
-    with house.database.reading() as session:
+def checked_at(context: AppContext) -> datetime:
+    with context.database.reading() as session:
         return session.exec(select(HostHealth)).one().checked_at
 
 
-def test_it_is_asked_once_a_minute_and_sooner_after_a_bad_answer(house: House, away: House) -> None:
+def test_it_is_asked_once_a_minute_and_sooner_after_a_bad_answer(context: AppContext, away: AppContext) -> None:
     with answering() as port:
         check = HostCheck()
-        check(at(house, f"http://127.0.0.1:{port}"))
-        with house.database.reading() as session:
+        check(at(context, f"http://127.0.0.1:{port}"))
+        with context.database.reading() as session:
             assert timedelta(seconds=50) < check.due(session) - now() <= timedelta(seconds=60)
     check = HostCheck()
     check(away)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert check.due(session) - now() <= timedelta(seconds=10)
 
 
 def test_a_host_that_takes_the_line_and_is_silent_blocks_no_send(
-    house: House, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    context: AppContext, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tracker.outbound.host_health.ANSWER_SECONDS", 1.0)
     alice = people.user()
     people.account(alice, smtp_sink)
     people.grant(ANNA)
     with silent_server() as port:
-        silent = at(house, f"http://127.0.0.1:{port}")
+        silent = at(context, f"http://127.0.0.1:{port}")
         looking = threading.Thread(target=look, args=(silent, 2))
         looking.start()
         people.send(alice, ANNA)
         send(silent)
         assert len(smtp_sink.wait_for(1)) == 1
         looking.join(20)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert "ReadTimeout" in host_problem(session)
 
 
-def test_another_tracking_host_starts_afresh(away: House, people: People) -> None:
+def test_another_tracking_host_starts_afresh(away: AppContext, people: People) -> None:
     people.user()
     look(away, 2)
     moved = at(away, f"http://127.0.0.1:{free_port()}")

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, select, update
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink, free_port, smtp_sink, wait_until
 from tracker.mail.account_servers import set_secret
 from tracker.models import Account, Delivery, Message, Notification, User
@@ -18,157 +18,159 @@ from tracker.outbound.account_check import check_account
 from tracker.outbound.copies import Copy, make_copy
 from tracker.outbound.queue import send_due
 from tracker.outbound.send import cancel
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import Lease, Leases
 from tracker.runtime.limits import MAX_GIVE_UP_HOURS
 from tracker.runtime.sentences import ActionError
 
 
-def send_all(house: House) -> None:
-    while send_due(house):
+def send_all(context: AppContext) -> None:
+    while send_due(context):
         pass
 
 
-def deliveries(house: House) -> dict[str, Delivery]:
-    with house.database.reading() as session:
+def deliveries(context: AppContext) -> dict[str, Delivery]:
+    with context.database.reading() as session:
         return {d.address: d for d in session.exec(select(Delivery))}
 
 
-def message_of(house: House, message: Message) -> Message:
-    with house.database.reading() as session:
+def message_of(context: AppContext, message: Message) -> Message:
+    with context.database.reading() as session:
         return session.get_one(Message, message.id)
 
 
-def bell(house: House, user: User) -> list[Notification]:
-    with house.database.reading() as session:
+def bell(context: AppContext, user: User) -> list[Notification]:
+    with context.database.reading() as session:
         return list(notify.lines(session, user))
 
 
-def make_due(house: House) -> None:
-    with house.database.session_scope() as session:
+def make_due(context: AppContext) -> None:
+    with context.database.session_scope() as session:
         session.exec(update(Delivery).where(col(Delivery.next_try_at).is_not(None)).values(next_try_at=now()))
 
 
-def test_a_temporary_refusal_is_tried_again(house: House, people: People) -> None:
+def test_a_temporary_refusal_is_tried_again(context: AppContext, people: People) -> None:
     alice = people.user()
     with smtp_sink(defer={"anna@client.example": 1}) as sink:
         people.account(alice, sink)
         message = people.send(alice, "anna@client.example")
-        send_all(house)
-        waiting = deliveries(house)["anna@client.example"]
+        send_all(context)
+        waiting = deliveries(context)["anna@client.example"]
         assert (waiting.status, waiting.tries) == ("deferred", 1)
         assert waiting.reply.startswith("451")
         assert waiting.next_try_at is not None
         assert waiting.next_try_at > now() + timedelta(seconds=30)
-        assert message_of(house, message).state == "queued"
-        make_due(house)
-        send_all(house)
+        assert message_of(context, message).state == "queued"
+        make_due(context)
+        send_all(context)
         assert len(sink.accepted) == 1
-    assert deliveries(house)["anna@client.example"].status == "accepted"
-    assert message_of(house, message).state == "sent"
+    assert deliveries(context)["anna@client.example"].status == "accepted"
+    assert message_of(context, message).state == "sent"
 
 
-def test_a_permanent_refusal_is_shown_with_the_servers_words_and_rings(house: House, people: People) -> None:
+def test_a_permanent_refusal_is_shown_with_the_servers_words_and_rings(context: AppContext, people: People) -> None:
     alice = people.user()
     with smtp_sink(refuse={"gone@client.example": "550 5.1.1 No such user here"}) as sink:
         people.account(alice, sink)
         message = people.send(alice, "gone@client.example", "anna@client.example")
-        send_all(house)
-    rows = deliveries(house)
+        send_all(context)
+    rows = deliveries(context)
     assert (rows["gone@client.example"].status, rows["anna@client.example"].status) == ("rejected", "accepted")
     assert "No such user here" in rows["gone@client.example"].reply
-    assert message_of(house, message).state == "sent"
-    assert [(line.kind, line.detail) for line in bell(house, alice)] == [
+    assert message_of(context, message).state == "sent"
+    assert [(line.kind, line.detail) for line in bell(context, alice)] == [
         ("rejected", rows["gone@client.example"].reply)
     ]
 
 
-def test_everybody_refused_means_failed(house: House, people: People) -> None:
+def test_everybody_refused_means_failed(context: AppContext, people: People) -> None:
     alice = people.user()
     with smtp_sink(refuse=["gone@client.example"]) as sink:
         people.account(alice, sink)
         message = people.send(alice, "gone@client.example")
-        send_all(house)
-    assert message_of(house, message).state == "failed"
+        send_all(context)
+    assert message_of(context, message).state == "failed"
 
 
-def test_a_wrong_password_keeps_the_mail_and_says_so_once(house: House, people: People) -> None:
+def test_a_wrong_password_keeps_the_mail_and_says_so_once(context: AppContext, people: People) -> None:
     alice = people.user()
     with smtp_sink(login="alice", secret="right") as sink:
         account = people.account(alice, sink)
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             row = session.get_one(Account, account.id)
-            set_secret(house, row, "smtp", "wrong-secret")
+            set_secret(context, row, "smtp", "wrong-secret")
             session.add(row)
         people.send(alice, "anna@client.example")
-        send_all(house)
-        make_due(house)
-        send_all(house)
-        with house.database.reading() as session:
+        send_all(context)
+        make_due(context)
+        send_all(context)
+        with context.database.reading() as session:
             broken = session.get_one(Account, account.id)
         assert broken.state == "broken"
         assert "refused the login or password" in broken.state_detail
         assert "wrong-secret" not in broken.state_detail
-        (line,) = bell(house, alice)
+        (line,) = bell(context, alice)
         assert (line.kind, line.count) == ("problem", 1)
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             row = session.get_one(Account, account.id)
-            set_secret(house, row, "smtp", "right")
+            set_secret(context, row, "smtp", "right")
             session.add(row)
         assert account.id is not None
-        assert check_account(house, account.id).ok  # as the page does on saving; what waits is due at once
-        send_all(house)
+        assert check_account(context, account.id).ok  # as the page does on saving; what waits is due at once
+        send_all(context)
         assert len(sink.accepted) == 1
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.get_one(Account, account.id).state == "works"
 
 
-def test_an_unreachable_host_keeps_the_mail(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_an_unreachable_host_keeps_the_mail(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     alice = people.user()
     account = people.account(alice, smtp_sink)
     port = free_port()
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.exec(update(Account).where(col(Account.id) == account.id).values(smtp_port=port))
     people.send(alice, "anna@client.example")
-    send_all(house)
-    waiting = deliveries(house)["anna@client.example"]
+    send_all(context)
+    waiting = deliveries(context)["anna@client.example"]
     assert waiting.status == "deferred"
     assert f"Nothing listens on 127.0.0.1:{port}" in waiting.reply
 
 
-def test_after_two_days_it_is_given_up(house: House, people: People) -> None:
+def test_after_two_days_it_is_given_up(context: AppContext, people: People) -> None:
     alice = people.user()
     with smtp_sink(defer={"anna@client.example": 9}) as sink:
         people.account(alice, sink)
         message = people.send(alice, "anna@client.example")
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             long_ago = now() - timedelta(hours=MAX_GIVE_UP_HOURS, minutes=1)
             session.exec(update(Message).where(col(Message.id) == message.id).values(send_at=long_ago))
-        send_all(house)
-    given_up = deliveries(house)["anna@client.example"]
+        send_all(context)
+    given_up = deliveries(context)["anna@client.example"]
     assert given_up.status == "rejected"
     assert "Given up after 48 hours. Last answer: 451" in given_up.reply
 
 
-def test_a_line_cut_before_the_answer_means_one_more_try_of_the_same_message(house: House, people: People) -> None:
+def test_a_line_cut_before_the_answer_means_one_more_try_of_the_same_message(
+    context: AppContext, people: People
+) -> None:
     alice = people.user()
     with smtp_sink(drop_after_data=1) as sink:
         people.account(alice, sink)
         people.send(alice, "anna@client.example")
-        send_all(house)
-        assert deliveries(house)["anna@client.example"].status == "deferred"
-        make_due(house)
-        send_all(house)
+        send_all(context)
+        assert deliveries(context)["anna@client.example"].status == "deferred"
+        make_due(context)
+        send_all(context)
         assert sink.dropped[0].content == sink.accepted[0].content
         assert len(sink.accepted) == 1
 
 
-def test_one_line_serves_all_copies_of_a_message(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_one_line_serves_all_copies_of_a_message(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     people.send(alice, "anna@client.example", "boris@client.example", "clara@client.example")
-    assert send_due(house) == 3
+    assert send_due(context) == 3
     assert [a.recipients for a in smtp_sink.accepted] == [
         ("anna@client.example",),
         ("boris@client.example",),
@@ -176,106 +178,108 @@ def test_one_line_serves_all_copies_of_a_message(house: House, people: People, s
     ]
 
 
-def test_many_workers_hand_every_copy_over_once(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_many_workers_hand_every_copy_over_once(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     for number in range(15):
         people.send(alice, f"anna{number}@client.example", f"boris{number}@client.example")
-    workers = [threading.Thread(target=send_all, args=(house,)) for _ in range(4)]
+    workers = [threading.Thread(target=send_all, args=(context,)) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    send_all(house)
+    send_all(context)
     handed_over = [a.recipients[0] for a in smtp_sink.accepted]
     assert len(handed_over) == len(set(handed_over)) == 30
 
 
 def test_what_another_process_holds_is_left_to_it_until_its_lease_ends(
-    house: House, people: People, smtp_sink: SmtpSink
+    context: AppContext, people: People, smtp_sink: SmtpSink
 ) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     people.send(alice, "anna@client.example", "boris@client.example")
-    with house.database.session_scope() as session:
-        anna = deliveries(house)["anna@client.example"]
+    with context.database.session_scope() as session:
+        anna = deliveries(context)["anna@client.example"]
         assert Leases("elsewhere").claim(session, "delivery", anna.id) is not None
-    send_all(house)
+    send_all(context)
     assert [a.recipients for a in smtp_sink.accepted] == [("boris@client.example",)]
-    expire_leases(house)
-    send_all(house)
+    expire_leases(context)
+    send_all(context)
     assert len(smtp_sink.accepted) == 2
 
 
-def expire_leases(house: House) -> None:
-    with house.database.session_scope() as session:
+def expire_leases(context: AppContext) -> None:
+    with context.database.session_scope() as session:
         session.exec(update(Lease).values(until=now() - timedelta(seconds=1)))
 
 
-def test_a_slow_server_gets_each_copy_once_though_the_lease_ended_meanwhile(house: House, people: People) -> None:
+def test_a_slow_server_gets_each_copy_once_though_the_lease_ended_meanwhile(
+    context: AppContext, people: People
+) -> None:
     """A second worker takes it over then; what the first one hears too late is not written over what the second one heard."""
     alice = people.user()
     with smtp_sink(delay={"DATA": 1.0}) as sink:
         people.account(alice, sink)
         people.send(alice, "anna@client.example", "boris@client.example", "clara@client.example")
-        first = threading.Thread(target=send_all, args=(house,))
+        first = threading.Thread(target=send_all, args=(context,))
         first.start()
-        wait_until(lambda: held(house))
-        second = replace(house, leases=Leases("second"))
+        wait_until(lambda: held(context))
+        second = replace(context, leases=Leases("second"))
         while first.is_alive():  # its leases are renewed, as by a worker's heartbeat
             send_due(second)
-            house.leases._renewed_at = 0.0
-            house.leases.renew(house.database)
+            context.leases._renewed_at = 0.0
+            context.leases.renew(context.database)
             time.sleep(0.05)
         recipients = [a.recipients[0] for a in sink.accepted]
     assert sorted(recipients) == ["anna@client.example", "boris@client.example", "clara@client.example"]
 
 
-def held(house: House) -> set[str]:
-    with house.database.reading() as session:
+def held(context: AppContext) -> set[str]:
+    with context.database.reading() as session:
         return set(session.exec(select(Lease.subject).where(Lease.kind == "delivery")))
 
 
-def test_an_outcome_that_comes_too_late_is_not_written_over_anothers(house: House, people: People) -> None:
+def test_an_outcome_that_comes_too_late_is_not_written_over_anothers(context: AppContext, people: People) -> None:
     alice = people.user()
     with smtp_sink() as sink:
         people.account(alice, sink)
         sink.rules.delay = {"DATA": 1.5}
         sink.rules.refuse_content = "451 4.7.1 Try again later"
         people.send(alice, "anna@client.example")
-        slow = threading.Thread(target=send_due, args=(house,))
+        slow = threading.Thread(target=send_due, args=(context,))
         slow.start()
-        wait_until(lambda: held(house))
+        wait_until(lambda: held(context))
         time.sleep(0.5)
-        expire_leases(house)  # the first worker was away: its heartbeat did not come
+        expire_leases(context)  # the first worker was away: its heartbeat did not come
         sink.rules.delay = {}
         with smtp_sink() as other:
-            with house.database.session_scope() as session:
+            with context.database.session_scope() as session:
                 session.exec(update(Account).values(smtp_port=other.port))
-            assert send_due(replace(house, leases=Leases("second"))) == 1
+            assert send_due(replace(context, leases=Leases("second"))) == 1
             slow.join()
             assert len(other.accepted) == 1
-    row = deliveries(house)["anna@client.example"]
+    row = deliveries(context)["anna@client.example"]
     assert (row.status, row.reply, row.tries) == ("accepted", "", 1)
-    assert held(house) == set()
+    assert held(context) == set()
 
 
-def test_a_250_is_written_down_before_the_next_copy_is_handed_over(house: House, people: People) -> None:
+def test_a_250_is_written_down_before_the_next_copy_is_handed_over(context: AppContext, people: People) -> None:
     alice = people.user()
     with smtp_sink() as sink:
         people.account(alice, sink)
         people.send(alice, "anna@client.example", "boris@client.example")
         sink.rules.delay = {"MAIL": 0.5}
-        thread = threading.Thread(target=send_due, args=(house,))
+        thread = threading.Thread(target=send_due, args=(context,))
         thread.start()
         sink.wait_for(1)
-        wait_until(lambda: deliveries(house)["anna@client.example"].status == "accepted", 2)
-        assert deliveries(house)["boris@client.example"].status == "queued"
+        wait_until(lambda: deliveries(context)["anna@client.example"].status == "accepted", 2)
+        assert deliveries(context)["boris@client.example"].status == "queued"
         thread.join()
 
 
 def test_copies_are_composed_one_at_a_time(
-    house: House, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    context: AppContext, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, accepted_before = people.user(), []
 
@@ -286,14 +290,14 @@ def test_copies_are_composed_one_at_a_time(
     monkeypatch.setattr(queue, "make_copy", counting)
     people.account(alice, smtp_sink)
     people.send(alice, "anna@client.example", "boris@client.example", "clara@client.example")
-    send_all(house)
+    send_all(context)
     assert accepted_before == [0, 1, 2]
 
 
 def test_a_copy_that_cannot_be_composed_holds_up_no_other(
-    house: House, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    context: AppContext, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(house: House, raw: bytes, delivery: Delivery, *_: object, **__: object) -> Copy:
+    def broken(context: AppContext, raw: bytes, delivery: Delivery, *_: object, **__: object) -> Copy:
         if delivery.address.startswith("anna"):
             raise LookupError("what nobody thought of")
         return Copy(raw)
@@ -302,50 +306,50 @@ def test_a_copy_that_cannot_be_composed_holds_up_no_other(
     alice = people.user()
     people.account(alice, smtp_sink)
     people.send(alice, "anna@client.example", "boris@client.example")
-    send_all(house)
-    rows = deliveries(house)
+    send_all(context)
+    rows = deliveries(context)
     assert (rows["anna@client.example"].status, rows["boris@client.example"].status) == ("deferred", "accepted")
     assert rows["anna@client.example"].reply == "Something went wrong inside Inkling: LookupError"
 
 
-def test_what_is_being_handed_over_cannot_be_taken_back(house: House, people: People) -> None:
+def test_what_is_being_handed_over_cannot_be_taken_back(context: AppContext, people: People) -> None:
     alice = people.user()
     with smtp_sink(delay={"MAIL": 1.0}) as sink:
         people.account(alice, sink)
         message = people.send(alice, "anna@client.example")
-        thread = threading.Thread(target=send_due, args=(house,))
+        thread = threading.Thread(target=send_due, args=(context,))
         thread.start()
-        wait_until(lambda: held(house))
-        with house.database.session_scope() as session, pytest.raises(ActionError, match="already been handed over"):
+        wait_until(lambda: held(context))
+        with context.database.session_scope() as session, pytest.raises(ActionError, match="already been handed over"):
             cancel(session, session.get_one(Message, message.id))
         thread.join()
         assert len(sink.accepted) == 1
 
 
-def test_an_unreachable_server_is_tried_once_for_all_that_waits(house: House, people: People) -> None:
+def test_an_unreachable_server_is_tried_once_for_all_that_waits(context: AppContext, people: People) -> None:
     alice, port = people.user(), free_port()
     with smtp_sink() as sink:
         people.account(alice, sink, smtp_port=port)
         for number in range(30):
             people.send(alice, f"r{number}@client.example")
-        assert send_due(house) == 1
-        assert send_due(house) == 0
-        assert {(d.status, d.tries) for d in deliveries(house).values()} == {("deferred", 1)}
-        (line,) = bell(house, alice)
+        assert send_due(context) == 1
+        assert send_due(context) == 0
+        assert {(d.status, d.tries) for d in deliveries(context).values()} == {("deferred", 1)}
+        (line,) = bell(context, alice)
         assert line.count == 1
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             session.exec(update(Account).values(smtp_port=sink.port))
-        make_due(house)
-        send_all(house)
+        make_due(context)
+        send_all(context)
         assert len(sink.accepted) == 30
 
 
-def test_a_line_that_breaks_over_one_message_costs_the_others_no_try(house: House, people: People) -> None:
+def test_a_line_that_breaks_over_one_message_costs_the_others_no_try(context: AppContext, people: People) -> None:
     alice = people.user()
     with smtp_sink(drop_after_data=1) as sink:
         people.account(alice, sink)
         people.send(alice, "anna@client.example", "boris@client.example")
-        send_all(house)
-        rows = deliveries(house)
+        send_all(context)
+        rows = deliveries(context)
         assert (rows["anna@client.example"].status, rows["boris@client.example"].status) == ("deferred", "accepted")
         assert rows["boris@client.example"].tries == 1

@@ -5,7 +5,7 @@ from functools import partial
 
 from sqlmodel import Session, select
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.outgoing.test_queue import deliveries, message_of, send_all
 from tests.servers import SmtpSink, smtp_sink
 from tracker.consent.preferences import set_policy
@@ -17,111 +17,111 @@ from tracker.outbound.draft import Draft
 from tracker.outbound.footer_words import footer_for
 from tracker.outbound.rewriter.footer import Footer
 from tracker.outbound.send import accept
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 
 def test_consent_withdrawn_while_waiting_means_an_untouched_copy(
-    house: House, people: People, smtp_sink: SmtpSink
+    context: AppContext, people: People, smtp_sink: SmtpSink
 ) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     people.grant("anna@client.example")
     message = people.send(alice, "anna@client.example")
     people.consent("anna@client.example", State.WITHDRAWN)
-    send_all(house)
-    assert house.settings.tracking_url.encode() not in smtp_sink.accepted[0].content
-    row = deliveries(house)["anna@client.example"]
+    send_all(context)
+    assert context.settings.tracking_url.encode() not in smtp_sink.accepted[0].content
+    row = deliveries(context)["anna@client.example"]
     assert (row.opens_on, row.opens_rule, row.clicks_on, row.clicks_rule) == (False, "withdrawn", False, "withdrawn")
-    assert message_of(house, message).opens_tracked == 0
+    assert message_of(context, message).opens_tracked == 0
 
 
 def test_d18_when_rewriting_fails_the_original_goes_out_and_the_row_says_so(
-    house: House, people: People, smtp_sink: SmtpSink
+    context: AppContext, people: People, smtp_sink: SmtpSink
 ) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     people.grant("anna@client.example")
     people.send(alice, "anna@client.example")
-    without_keys = replace(house, tokens=None)  # type: ignore[arg-type]
+    without_keys = replace(context, tokens=None)  # type: ignore[arg-type]
     send_all(without_keys)
     assert b"shop.example/offer" in smtp_sink.accepted[0].content
-    row = deliveries(house)["anna@client.example"]
+    row = deliveries(context)["anna@client.example"]
     assert (row.status, row.opens_on, row.opens_rule) == ("accepted", False, "rewriting_failed")
 
 
-def test_an_address_beyond_ascii_needs_a_server_that_takes_it(house: House, people: People) -> None:
+def test_an_address_beyond_ascii_needs_a_server_that_takes_it(context: AppContext, people: People) -> None:
     alice = people.user()
     with smtp_sink(utf8=False) as sink:
         people.account(alice, sink)
         people.send(alice, "анна@client.example", "boris@client.example")
-        send_all(house)
-        rows = deliveries(house)
+        send_all(context)
+        rows = deliveries(context)
         assert rows["анна@client.example"].status == "rejected"
         assert "SMTPUTF8" in rows["анна@client.example"].reply
         assert rows["boris@client.example"].status == "accepted"
 
 
-def test_a_message_larger_than_the_server_takes_is_refused_for_good(house: House, people: People) -> None:
+def test_a_message_larger_than_the_server_takes_is_refused_for_good(context: AppContext, people: People) -> None:
     alice = people.user()
     with smtp_sink(max_size=2000) as sink:
         people.account(alice, sink)
         message = people.send(alice, "anna@client.example", html="<p>" + "words " * 1000)
-        send_all(house)
-    assert deliveries(house)["anna@client.example"].status == "rejected"
-    assert message_of(house, message).state == "failed"
+        send_all(context)
+    assert deliveries(context)["anna@client.example"].status == "rejected"
+    assert message_of(context, message).state == "failed"
 
 
 def test_tracking_switched_off_while_waiting_is_the_rule_that_decided(
-    house: House, people: People, smtp_sink: SmtpSink
+    context: AppContext, people: People, smtp_sink: SmtpSink
 ) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     people.grant("anna@client.example")
     people.send(alice, "anna@client.example")
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         set_policy(session, Pack.OFF, "")
-    send_all(house)
-    assert deliveries(house)["anna@client.example"].opens_rule == "policy_off"
-    assert house.settings.tracking_url.encode() not in smtp_sink.accepted[0].content
+    send_all(context)
+    assert deliveries(context)["anna@client.example"].opens_rule == "policy_off"
+    assert context.settings.tracking_url.encode() not in smtp_sink.accepted[0].content
 
 
-def footer_of(session: Session, house: House, delivery: Delivery, html: str) -> Footer | None:
-    return footer_for(session, house, delivery, html, now().date())
+def footer_of(session: Session, context: AppContext, delivery: Delivery, html: str) -> Footer | None:
+    return footer_for(session, context, delivery, html, now().date())
 
 
 def test_d12_the_server_gets_what_was_composed_and_sent_what_was_stored(
-    house: House, people: People, smtp_sink: SmtpSink
+    context: AppContext, people: People, smtp_sink: SmtpSink
 ) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     people.grant("anna@client.example")
     message = people.send(alice, "anna@client.example", "luc@client.example")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         clean = session.get_one(MessageBody, message.id).raw or b""
         links = session.exec(select(TrackedLink)).all()
         composed = {
-            d.address: make_copy(house, clean, d, links, footer=partial(footer_of, session, house, d)).raw
-            for d in deliveries(house).values()
+            d.address: make_copy(context, clean, d, links, footer=partial(footer_of, session, context, d)).raw
+            for d in deliveries(context).values()
         }
-    send_all(house)
+    send_all(context)
     assert {a.recipients[0]: a.content for a in smtp_sink.accepted} == composed
     assert composed["luc@client.example"] == clean != composed["anna@client.example"]
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.get_one(MessageBody, message.id).raw == clean
 
 
 def test_d19_links_that_cannot_be_found_out_keep_no_message_from_being_sent(
-    house: House, people: People, smtp_sink: SmtpSink
+    context: AppContext, people: People, smtp_sink: SmtpSink
 ) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     people.grant("anna@client.example")
-    without_keys = replace(house, tokens=None)  # type: ignore[arg-type]
+    without_keys = replace(context, tokens=None)  # type: ignore[arg-type]
     draft = Draft(to=(Mailbox("anna@client.example"),), html='<a href="https://x.example/c/token">x</a>')
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         accept(session, without_keys, session.get_one(User, alice.id), draft)
-    send_all(house)
+    send_all(context)
     assert b"https://x.example/c/token" in smtp_sink.accepted[0].content
-    row = deliveries(house)["anna@client.example"]
+    row = deliveries(context)["anna@client.example"]
     assert (row.status, row.opens_rule, row.clicks_rule) == ("accepted", "rewriting_failed", "rewriting_failed")

@@ -6,32 +6,32 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, select, update
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tracker.models import Account, Delivery, User
 from tracker.outbound.queue import send_due
 from tracker.outbound.send_quota import limits_of
 from tracker.outbound.sending_domain.sending_services import link_rewriter
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 
-def account(house: House, people: People, user: User, sink: SmtpSink, **limits: int) -> Account:
+def account(context: AppContext, people: People, user: User, sink: SmtpSink, **limits: int) -> Account:
     return people.account(user, sink, **limits)
 
 
-def send(house: House) -> None:
-    while send_due(house):
+def send(context: AppContext) -> None:
+    while send_due(context):
         pass
 
 
-def deliveries(house: House) -> list[Delivery]:
-    with house.database.reading() as session:
+def deliveries(context: AppContext) -> list[Delivery]:
+    with context.database.reading() as session:
         return list(session.exec(select(Delivery).order_by(col(Delivery.id))).all())
 
 
-def a_minute_later(house: House) -> None:
-    with house.database.session_scope() as session:
+def a_minute_later(context: AppContext) -> None:
+    with context.database.session_scope() as session:
         minute = timedelta(minutes=1)
         for row in session.exec(select(Delivery)):
             row.accepted_at = row.accepted_at and row.accepted_at - minute
@@ -39,64 +39,66 @@ def a_minute_later(house: House) -> None:
             session.add(row)
 
 
-def test_what_is_too_much_for_a_minute_waits_in_its_order(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_what_is_too_much_for_a_minute_waits_in_its_order(
+    context: AppContext, people: People, smtp_sink: SmtpSink
+) -> None:
     alice = people.user()
-    account(house, people, alice, smtp_sink, per_minute=2)
+    account(context, people, alice, smtp_sink, per_minute=2)
     for n in range(5):
         people.send(alice, f"r{n}@client.example")
-    send(house)
-    assert [d.status for d in deliveries(house)] == ["accepted", "accepted", "queued", "queued", "queued"]
-    waiting = deliveries(house)[2]
+    send(context)
+    assert [d.status for d in deliveries(context)] == ["accepted", "accepted", "queued", "queued", "queued"]
+    waiting = deliveries(context)[2]
     assert waiting.reply == "Waits: this account sends at most 2 messages a minute."
     assert waiting.next_try_at is not None
     assert timedelta(seconds=50) < waiting.next_try_at - now() <= timedelta(minutes=1)
     assert waiting.tries == 0
-    a_minute_later(house)
-    send(house)
-    a_minute_later(house)
-    send(house)
+    a_minute_later(context)
+    send(context)
+    a_minute_later(context)
+    send(context)
     assert [m.recipients[0] for m in smtp_sink.accepted] == [f"r{n}@client.example" for n in range(5)]
-    assert {d.reply for d in deliveries(house)} == {""}
+    assert {d.reply for d in deliveries(context)} == {""}
 
 
-def test_a_group_counts_by_its_copies(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_a_group_counts_by_its_copies(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     alice = people.user()
-    account(house, people, alice, smtp_sink, per_minute=2)
+    account(context, people, alice, smtp_sink, per_minute=2)
     people.send(alice, "a@client.example", "b@client.example", "c@client.example")
-    send(house)
+    send(context)
     assert len(smtp_sink.accepted) == 2
 
 
-def test_the_day_counts_too(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_the_day_counts_too(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     alice = people.user()
-    account(house, people, alice, smtp_sink, per_minute=0, per_day=3)
+    account(context, people, alice, smtp_sink, per_minute=0, per_day=3)
     for n in range(4):
         people.send(alice, f"r{n}@client.example")
-    send(house)
-    last = deliveries(house)[3]
+    send(context)
+    last = deliveries(context)[3]
     assert (len(smtp_sink.accepted), last.status) == (3, "queued")
     assert last.reply == "Waits: this account sends at most 3 messages a day."
     assert last.next_try_at is not None
     assert last.next_try_at > now() + timedelta(hours=23)
 
 
-def test_another_account_does_not_wait_for_it(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_another_account_does_not_wait_for_it(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     alice, bob = people.user("Alice"), people.user("Bob")
-    account(house, people, alice, smtp_sink, per_minute=1)
-    account(house, people, bob, smtp_sink)
+    account(context, people, alice, smtp_sink, per_minute=1)
+    account(context, people, bob, smtp_sink)
     for n in range(3):
         people.send(alice, f"a{n}@client.example")
     people.send(bob, "b@client.example")
-    send(house)
+    send(context)
     assert sorted(m.recipients[0] for m in smtp_sink.accepted) == ["a0@client.example", "b@client.example"]
 
 
-def test_several_workers_together_do_not_go_over_it(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_several_workers_together_do_not_go_over_it(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
     alice = people.user()
-    account(house, people, alice, smtp_sink, per_minute=5)
+    account(context, people, alice, smtp_sink, per_minute=5)
     for n in range(12):
         people.send(alice, f"r{n}@client.example")
-    workers = [threading.Thread(target=send_due, args=(house,)) for _ in range(4)]
+    workers = [threading.Thread(target=send_due, args=(context,)) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -104,16 +106,18 @@ def test_several_workers_together_do_not_go_over_it(house: House, people: People
     assert len(smtp_sink.accepted) == 5
 
 
-def test_a_waiting_message_can_be_cancelled_by_its_row(house: House, people: People, smtp_sink: SmtpSink) -> None:
+def test_a_waiting_message_can_be_cancelled_by_its_row(
+    context: AppContext, people: People, smtp_sink: SmtpSink
+) -> None:
     alice = people.user()
-    account(house, people, alice, smtp_sink, per_minute=1)
+    account(context, people, alice, smtp_sink, per_minute=1)
     for n in range(2):
         people.send(alice, f"r{n}@client.example")
-    send(house)
-    with house.database.session_scope() as session:
+    send(context)
+    with context.database.session_scope() as session:
         session.exec(update(Delivery).where(col(Delivery.status) == "queued").values(status="cancelled"))
-    a_minute_later(house)
-    send(house)
+    a_minute_later(context)
+    send(context)
     assert len(smtp_sink.accepted) == 1
 
 

@@ -20,7 +20,7 @@ from pixel.hits import Hit
 from pixel.settings import EdgeSettings
 from pixel.spool import Spool, SpoolReader
 from pixel.tokens import Tokens, new_public_id
-from tests.servers_ground import free_port, wait_until
+from tests.servers.processes import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "k1-0123456789-abcdefghijklmnopqrstuvwxyz"
@@ -171,19 +171,17 @@ class EdgeProcess(Asker):
 
 @contextmanager
 def edge_process(
-    data_dir: Path, environment: Mapping[str, str] | None = None, *, patience: float | None = None
+    data_dir: Path, environment: Mapping[str, str] | None = None, *, timeout: float | None = None
 ) -> Iterator[EdgeProcess]:
     """Starts the edge and waits until it answers; kills it at the end when it still runs.
 
-    Where the disk keeps a commit waiting, the edge answers after `pixel.spool.PATIENCE` and counts the hit as lost. A test of what
-    is on disk gives it more ``patience`` (seconds), so that a busy machine is not taken for a mistake.
+    Where the disk keeps a commit waiting, the edge answers after `pixel.spool.ANSWER_SECONDS` and counts the hit as lost. A test of
+    what is on disk gives it more ``timeout`` (seconds), so that a busy machine is not taken for a mistake.
     """
     port = free_port()
-    patient = (
-        f"import pixel.spool, pixel.__main__ as edge; pixel.spool.PATIENCE = {patience}; raise SystemExit(edge.main())"
-    )
+    patient = f"import pixel.spool, pixel.__main__ as edge; pixel.spool.ANSWER_SECONDS = {timeout}; raise SystemExit(edge.main())"
     process = subprocess.Popen(
-        [sys.executable, *(["-m", "pixel"] if patience is None else ["-c", patient]), "--port", str(port)],
+        [sys.executable, *(["-m", "pixel"] if timeout is None else ["-c", patient]), "--port", str(port)],
         cwd=ROOT,
         env=edge_environment(data_dir, environment),
         stdout=subprocess.PIPE,

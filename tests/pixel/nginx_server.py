@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.pixel.edge_server import ROOT, Reply, read_reply
-from tests.servers_authority import ca
-from tests.servers_ground import free_port, require, wait_until
+from tests.servers.authority import ca
+from tests.servers.processes import free_port, require, wait_until
 
 SHIPPED = ROOT / "deploy" / "nginx.conf"
 TRACKING, PAGES = "t.example.com", "inkling.example.com"

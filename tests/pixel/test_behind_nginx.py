@@ -8,7 +8,7 @@ import pytest
 
 from tests.pixel.edge_server import Asker, RunningEdge, running_edge
 from tests.pixel.nginx_server import CLIENT, PAGES, SHIPPED, TRACKING, Nginx, nginx_before
-from tests.servers_ground import free_port, wait_until
+from tests.servers.processes import free_port, wait_until
 
 # nginx speaks HTTP/1.0 to what stands behind it unless told otherwise, and so do many files that people have
 UPSTREAMS = {"as shipped": (), "HTTP/1.0 upstream": ("proxy_http_version", "keepalive", "Connection")}

@@ -10,7 +10,7 @@ import pytest
 from pixel.hits import Hit
 from pixel.tokens import open_path
 from tests.pixel.edge_server import DRAIN_KEY, Reply, RunningEdge, running_edge
-from tests.servers_ground import wait_until
+from tests.servers.processes import wait_until
 
 BEARER = {"Authorization": f"Bearer {DRAIN_KEY}"}
 

@@ -9,7 +9,7 @@ from pixel.spool import SpoolReader
 from pixel.tokens import Tokens, new_public_id, open_path
 from tests.pixel.edge_client import ask_until_the_end
 from tests.pixel.edge_server import KEY, edge_process
-from tests.servers_ground import wait_until
+from tests.servers.processes import wait_until
 
 CLIENTS = 8
 
@@ -17,7 +17,7 @@ CLIENTS = 8
 @pytest.mark.parametrize("answers_before_the_kill", [1, 40, 400, 1500])
 def test_g27_every_answered_hit_survives_the_kill(tmp_path: Path, answers_before_the_kill: int) -> None:
     answered: list[str] = []
-    with edge_process(tmp_path, {"INKLING_HITS_PER_SOURCE": "0"}, patience=20) as edge:
+    with edge_process(tmp_path, {"INKLING_HITS_PER_SOURCE": "0"}, timeout=20) as edge:
         clients = [
             threading.Thread(target=ask_until_the_end, args=(edge.port, Tokens([KEY]), answered))
             for _ in range(CLIENTS)

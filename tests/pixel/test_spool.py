@@ -18,7 +18,7 @@ from pixel.hits import Hit
 from pixel.spool import Spool, SpoolError, SpoolReader
 from pixel.tokens import new_public_id
 from tests.pixel.edge_server import ROOT
-from tests.servers_ground import wait_until
+from tests.servers.processes import wait_until
 
 
 def a_hit(name: str = "t") -> Hit:

@@ -13,7 +13,7 @@ import pytest
 from pixel.answers import PIXEL
 from pixel.tokens import Tokens, click_path, new_public_id, open_path
 from tests.pixel.edge_server import KEY, EdgeProcess, RunningEdge, edge_process, running_edge
-from tests.servers_ground import wait_until
+from tests.servers.processes import wait_until
 
 
 @contextmanager

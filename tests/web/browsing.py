@@ -8,21 +8,21 @@ from playwright.sync_api import Page
 from tests.servers import Pages
 from tests.web.conftest import session_token
 from tracker.models import User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.web.http.sessions import COOKIE
 
 OpenAs = Callable[..., Page]
 
 
 @pytest.fixture(name="open_as")
-def signed_in_browser(house: House, address: str, open_page: Pages) -> Iterator[OpenAs]:
+def signed_in_browser(context: AppContext, address: str, open_page: Pages) -> Iterator[OpenAs]:
     """`open_as(alice, "/mail")`: a page of somebody who is signed in. No script of ours may fail."""
     failures: list[str] = []
 
     def open_(user: User, path: str, *, scripts: bool = True, viewport: tuple[int, int] = (1280, 800)) -> Page:
         page = open_page(base_url=address, scripts=scripts, viewport=viewport)
         page.on("pageerror", lambda error: failures.append(str(error)))
-        page.context.add_cookies([{"name": COOKIE, "value": session_token(house, user), "url": address}])
+        page.context.add_cookies([{"name": COOKIE, "value": session_token(context, user), "url": address}])
         page.goto(path)
         return page
 

@@ -1,9 +1,9 @@
-"""A really migrated house with Alice (admin), Bob and Charlie, and browsers without scripts that are signed in as them.
+"""A really migrated context with Alice (admin), Bob and Charlie, and browsers without scripts that are signed in as them.
 
     def test_…(client, client_of, make_user): client.get("/settings/profile")        # Alice
         bob = make_user("bob@example.com", "Bob"); client_of(bob).get(…)
 
-Requests go over a real socket to a real server. `server(house)` gives the address for a Chromium.
+Requests go over a real socket to a real server. `server(context)` gives the address for a Chromium.
 """
 
 import os
@@ -20,11 +20,11 @@ import pytest
 import uvicorn
 from starlette.routing import BaseRoute
 
-from tests.houses import migrate_postgresql, opened_house
+from tests.fixtures.contexts import migrate_postgresql, opened_context
 from tests.servers import free_port, wait_until
 from tracker.mail.addresses import lookup_form
 from tracker.models import Role, User, UserSession
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import new_token, token_digest
 from tracker.web.app import create_app
@@ -35,26 +35,26 @@ PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @pytest.fixture
-def make_house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., House]]:
-    """`make_house(BASE_URL="https://…")`: an empty house with these settings, on SQLite.
+def make_context(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., AppContext]]:
+    """`make_context(BASE_URL="https://…")`: an empty context with these settings, on SQLite.
 
     With WEB_TESTS_ON=postgresql in the environment all of these tests run on PostgreSQL instead.
     """
     with ExitStack() as stack:
 
-        def make(**settings: str) -> House:
+        def make(**settings: str) -> AppContext:
             url = None
             if os.environ.get("WEB_TESTS_ON") == "postgresql":
                 url = request.getfixturevalue("postgresql").fresh_database(migrate_postgresql)
-            return stack.enter_context(opened_house(Path(mkdtemp(dir=tmp_path)), url, **settings))
+            return stack.enter_context(opened_context(Path(mkdtemp(dir=tmp_path)), url, **settings))
 
         yield make
 
 
 @pytest.fixture
-def house(make_house: Callable[..., House]) -> House:
-    """An empty house: nobody, nothing."""
-    return make_house()
+def context(make_context: Callable[..., AppContext]) -> AppContext:
+    """An empty context: nobody, nothing."""
+    return make_context()
 
 
 MakeUser = Callable[..., User]
@@ -62,11 +62,11 @@ ClientOf = Callable[..., httpx.Client]
 
 
 @pytest.fixture
-def make_user(house: House) -> MakeUser:
-    """`make_user("bob@example.com", "Bob", locale="ru")`: a person of this house."""
+def make_user(context: AppContext) -> MakeUser:
+    """`make_user("bob@example.com", "Bob", locale="ru")`: a person of this context."""
 
     def make(email: str, name: str = "", **facts: Any) -> User:
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             user = User(email=lookup_form(email), name=name or email.partition("@")[0].title(), **facts)
             session.add(user)
         return user
@@ -85,9 +85,9 @@ def bob(make_user: MakeUser) -> User:
 
 
 @contextmanager
-def server(house: House, extra: Sequence[BaseRoute] = (), port: int | None = None) -> Iterator[str]:
-    """A web server on this house, with `extra` routes; gives its address."""
-    port, app = port or free_port(), create_app(house)
+def server(context: AppContext, extra: Sequence[BaseRoute] = (), port: int | None = None) -> Iterator[str]:
+    """A web server on this context, with `extra` routes; gives its address."""
+    port, app = port or free_port(), create_app(context)
     app.router.routes += extra
     config = uvicorn.Config(
         app,
@@ -109,9 +109,9 @@ def server(house: House, extra: Sequence[BaseRoute] = (), port: int | None = Non
 
 
 @pytest.fixture
-def address(house: House) -> Iterator[str]:
-    """The address of a server on this test's house."""
-    with server(house) as address:
+def address(context: AppContext) -> Iterator[str]:
+    """The address of a server on this test's context."""
+    with server(context) as address:
         yield address
 
 
@@ -123,13 +123,13 @@ def visitor(address: str) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def client_of(house: House, address: str) -> Iterator[ClientOf]:
+def client_of(context: AppContext, address: str) -> Iterator[ClientOf]:
     """`client_of(user)`: a browser signed in as this person."""
     with ExitStack() as stack:
 
         def make(user: User, **options: object) -> httpx.Client:
             client = stack.enter_context(httpx.Client(base_url=address, verify=PLAIN, **options))  # type: ignore[arg-type]
-            client.cookies.set(COOKIE, session_token(house, user))
+            client.cookies.set(COOKIE, session_token(context, user))
             return client
 
         yield make
@@ -141,10 +141,10 @@ def client(client_of: ClientOf, alice: User) -> httpx.Client:
     return client_of(alice)
 
 
-def session_token(house: House, user: User) -> str:
+def session_token(context: AppContext, user: User) -> str:
     """Signs the person in; gives the value of the cookie."""
     token = new_token()
     assert user.id is not None
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.add(UserSession(user_id=user.id, token_digest=token_digest(token), expires_at=now() + LIFE))
     return token

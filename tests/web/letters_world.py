@@ -9,7 +9,7 @@ from sqlmodel import Session, select
 
 from tracker.mail.addresses import lookup_form
 from tracker.models import EnquiryKey, Letter, LetterBody, LetterRaw, Mailbox, MailboxState, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 
@@ -30,17 +30,17 @@ class Came:
     columns: dict[str, Any] = field(default_factory=dict)
 
 
-def make_mailbox(house: House, user: User, address: str = "info@shop.example", **facts: Any) -> Mailbox:
+def make_mailbox(context: AppContext, user: User, address: str = "info@shop.example", **facts: Any) -> Mailbox:
     """A connected mailbox that works."""
     given = {"state": MailboxState.ACTIVE, "good_run_at": now(), "run_ended_at": now(), **facts}
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         mailbox = Mailbox(user_id=user.id or 0, address=address, canonical=address, **given)
         session.add(mailbox)
     return mailbox
 
 
-def receive(house: House, mailbox: Mailbox, *letters: Came) -> list[Letter]:
-    with house.database.session_scope() as session:
+def receive(context: AppContext, mailbox: Mailbox, *letters: Came) -> list[Letter]:
+    with context.database.session_scope() as session:
         return [_receive(session, mailbox, one) for one in letters]
 
 

@@ -21,7 +21,7 @@ from tracker.models import (
     User,
 )
 from tracker.recipients import find_or_make
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 
@@ -69,9 +69,9 @@ class Written:
     columns: dict[str, Any] = field(default_factory=dict)
 
 
-def make_account(house: House, user: User, address: str = "alice@sales.example", **facts: Any) -> Account:
+def make_account(context: AppContext, user: User, address: str = "alice@sales.example", **facts: Any) -> Account:
     """An account that could send."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         account = Account(
             user_id=user.id or 0,
             name=user.name,
@@ -86,20 +86,20 @@ def make_account(house: House, user: User, address: str = "alice@sales.example",
     return account
 
 
-def write(house: House, user: User, *messages: Written, account: Account | None = None) -> list[Message]:
-    with house.database.session_scope() as session:
+def write(context: AppContext, user: User, *messages: Written, account: Account | None = None) -> list[Message]:
+    with context.database.session_scope() as session:
         return [_write(session, user, one, account) for one in messages]
 
 
 def agree(
-    house: House,
+    context: AppContext,
     address: str,
     state: State = State.GRANTED,
     purposes: Sequence[Purpose] = MEASURED,
     name: str = "",
 ) -> None:
     """Records a consent event about somebody."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         person = find_or_make(session, address, name)
         session.flush()
         for purpose in purposes:

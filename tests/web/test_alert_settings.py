@@ -14,14 +14,14 @@ from tracker.consent.preferences import preference
 from tracker.models import Delivery, DomainProfile, Notification, User
 from tracker.notifications import notify
 from tracker.notifications.rules import KINDS
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 FORM = {"ring_click": "on", "ring_reply": "on", "quiet_from": "20:00", "quiet_until": "08:00", "digest": ""}
 
 
-def read(house: House, user: User) -> User:
-    with house.database.reading() as session:
+def read(context: AppContext, user: User) -> User:
+    with context.database.reading() as session:
         return session.get_one(User, user.id)
 
 
@@ -35,10 +35,10 @@ def test_everything_rings_until_somebody_says_otherwise(client: httpx.Client) ->
     assert all("checked" in str(box.attrs) for box in boxes)
 
 
-def test_what_was_chosen_is_kept_and_shown(house: House, client: httpx.Client, alice: User) -> None:
+def test_what_was_chosen_is_kept_and_shown(context: AppContext, client: httpx.Client, alice: User) -> None:
     answer = save(client, quiet="on", quiet_from="21:30", digest="7")
     assert (answer.status_code, answer.headers["location"]) == (303, "/notifications#ring")
-    saved = read(house, alice)
+    saved = read(context, alice)
     assert set(saved.quiet_kinds) == set(KINDS) - {"click", "reply"}
     assert (saved.quiet_from, saved.quiet_until, saved.digest_hour) == (21 * 60 + 30, 480, 7)
     assert saved.digest_at is not None
@@ -46,18 +46,20 @@ def test_what_was_chosen_is_kept_and_shown(house: House, client: httpx.Client, a
     assert 'value="21:30"' in page.text
     assert '<option value="7" selected>' in page.text
     save(client)
-    saved = read(house, alice)
+    saved = read(context, alice)
     assert (saved.quiet_from, saved.quiet_until, saved.digest_hour, saved.digest_at) == (None, None, None, None)
 
 
-def test_saving_something_else_does_not_put_the_digest_off(house: House, client: httpx.Client, alice: User) -> None:
+def test_saving_something_else_does_not_put_the_digest_off(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
     save(client, digest="7")
-    before = read(house, alice).digest_at
+    before = read(context, alice).digest_at
     save(client, digest="7", ring_click="")
-    assert read(house, alice).digest_at == before
+    assert read(context, alice).digest_at == before
 
 
-def test_a_new_zone_moves_the_digest(house: House, client: httpx.Client, alice: User) -> None:
+def test_a_new_zone_moves_the_digest(context: AppContext, client: httpx.Client, alice: User) -> None:
     save(client, digest="7")
     profile = {
         "name": "Alice",
@@ -68,7 +70,7 @@ def test_a_new_zone_moves_the_digest(house: House, client: httpx.Client, alice: 
         "signature": "",
     }
     assert client.post("/settings/profile", data=profile).status_code == 303
-    at = read(house, alice).digest_at
+    at = read(context, alice).digest_at
     assert at is not None
     assert at.strftime("%H:%M") == "22:00", "seven in Tokyo"
 
@@ -85,22 +87,24 @@ def test_a_new_zone_moves_the_digest(house: House, client: httpx.Client, alice: 
     ],
 )
 def test_what_does_not_fit_stands_at_its_field_and_nothing_is_kept(
-    house: House, client: httpx.Client, alice: User, form: dict[str, str], sentence: str
+    context: AppContext, client: httpx.Client, alice: User, form: dict[str, str], sentence: str
 ) -> None:
     answer = save(client, **form)
     assert answer.status_code == 422
     assert sentence in answer.text
-    assert read(house, alice).quiet_kinds == []
+    assert read(context, alice).quiet_kinds == []
 
 
-def test_ones_own_alone(house: House, client: httpx.Client, bob: User, alice: User) -> None:
+def test_ones_own_alone(context: AppContext, client: httpx.Client, bob: User, alice: User) -> None:
     save(client, digest="7")
-    assert (read(house, bob).digest_hour, read(house, bob).quiet_kinds) == (None, [])
+    assert (read(context, bob).digest_hour, read(context, bob).quiet_kinds) == (None, [])
 
 
-def test_the_page_says_through_which_account_the_digest_goes(house: House, client: httpx.Client, alice: User) -> None:
+def test_the_page_says_through_which_account_the_digest_goes(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
     assert "None of yours works" in said(client.get("/notifications"), "#digest-hint")
-    make_account(house, alice, state="works")
+    make_account(context, alice, state="works")
     assert said(client.get("/notifications"), "#digest-hint").startswith(
         "From alice@sales.example to alice@example.com"
     )
@@ -113,8 +117,8 @@ CORRECTED = {"kind": "corrected"}
 CHECK = {**CORRECTED, "machine": "security_scanner"}
 
 
-def line(house: House, user: User, subject: str, kind: str = "open", **columns: Any) -> None:
-    with house.database.session_scope() as session:
+def line(context: AppContext, user: User, subject: str, kind: str = "open", **columns: Any) -> None:
+    with context.database.session_scope() as session:
         copy = session.exec(select(Delivery)).first()
         assert copy is not None
         facts = {"message_id": copy.message_id, "delivery_id": copy.id, **columns}
@@ -137,46 +141,48 @@ def line(house: House, user: User, subject: str, kind: str = "open", **columns: 
     ],
 )  # fmt: skip
 def test_the_line_says_what_and_who_it_was(
-    house: House, client: httpx.Client, alice: User, columns: dict[str, Any], sentence: str
+    context: AppContext, client: httpx.Client, alice: User, columns: dict[str, Any], sentence: str
 ) -> None:
-    write(house, alice, Written("Offer", (ANNA,)))
-    line(house, alice, "delivery:1", **columns)
+    write(context, alice, Written("Offer", (ANNA,)))
+    line(context, alice, "delivery:1", **columns)
     assert sentence in words(every(client.get("/notifications"), "li.line")[0])
 
 
-def test_held_lines_stand_in_the_bell_and_do_not_ring(house: House, client: httpx.Client, alice: User) -> None:
-    write(house, alice, Written("Offer", (ANNA,)))
-    line(house, alice, "delivery:1", held_until=now() + timedelta(hours=3))
+def test_held_lines_stand_in_the_bell_and_do_not_ring(context: AppContext, client: httpx.Client, alice: User) -> None:
+    write(context, alice, Written("Offer", (ANNA,)))
+    line(context, alice, "delivery:1", held_until=now() + timedelta(hours=3))
     assert client.get("/notifications/state").json() == {"unread": 0, "newest": []}
     assert len(every(client.get("/notifications"), "li.line.unread")) == 1
 
 
-def test_after_the_quiet_hours_they_ring_as_one(house: House, client: httpx.Client, alice: User) -> None:
-    write(house, alice, Written("Offer", (ANNA,)))
+def test_after_the_quiet_hours_they_ring_as_one(context: AppContext, client: httpx.Client, alice: User) -> None:
+    write(context, alice, Written("Offer", (ANNA,)))
     ended = now() - timedelta(minutes=1)
-    line(house, alice, "delivery:1", held_until=ended)
+    line(context, alice, "delivery:1", held_until=ended)
     (alone,) = client.get("/notifications/state").json()["newest"]
     assert "opened" in alone["text"], "a single one says what it is"
-    line(house, alice, "delivery:2", held_until=ended)
-    line(house, alice, "delivery:3", held_until=ended)
-    line(house, alice, "delivery:4", kind="click")
+    line(context, alice, "delivery:2", held_until=ended)
+    line(context, alice, "delivery:3", held_until=ended)
+    line(context, alice, "delivery:4", kind="click")
     state = client.get("/notifications/state").json()
     assert state["unread"] == 4
     assert [one["text"] for one in state["newest"]][1:] == ["While it was quiet: 3 things happened"]
     assert "followed a link" in state["newest"][0]["text"]
 
 
-def test_a_counter_that_grows_is_nothing_new_to_a_desktop(house: House, client: httpx.Client, alice: User) -> None:
-    write(house, alice, Written("Offer", (ANNA,)))
-    line(house, alice, "delivery:1", told={"first_open": now().isoformat()}, news="first_open")
+def test_a_counter_that_grows_is_nothing_new_to_a_desktop(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    write(context, alice, Written("Offer", (ANNA,)))
+    line(context, alice, "delivery:1", told={"first_open": now().isoformat()}, news="first_open")
     (before,) = client.get("/notifications/state").json()["newest"]
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         row = session.exec(select(Notification)).one()
         row.count, row.opens, row.at = 2, 2, now() + timedelta(minutes=1)
         session.add(row)
     (after,) = client.get("/notifications/state").json()["newest"]
     assert before["version"] == after["version"]
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         notify.correct(session, alice.id or 0, "delivery:1", kind="corrected")
     assert client.get("/notifications/state").json()["newest"] == [], "a correction is for the eye"
 
@@ -184,31 +190,31 @@ def test_a_counter_that_grows_is_nothing_new_to_a_desktop(house: House, client: 
 # --- the hidden link's switch
 
 
-def switch(house: House) -> bool:
-    with house.database.reading() as session:
+def switch(context: AppContext) -> bool:
+    with context.database.reading() as session:
         return bool(preference(session, "hidden_link"))
 
 
-def test_an_administrator_switches_the_hidden_link(house: House, client: httpx.Client) -> None:
+def test_an_administrator_switches_the_hidden_link(context: AppContext, client: httpx.Client) -> None:
     page = client.get("/settings/policy").text
     assert "Hidden content is also a mark of unwanted mail" in page, "the cost is said beside the switch"
-    assert switch(house) is False
+    assert switch(context) is False
     assert client.post("/settings/hidden-link", data={"hidden_link": "on"}).status_code == 303
-    assert switch(house) is True
+    assert switch(context) is True
     assert client.post("/settings/hidden-link", data={}).status_code == 303
-    assert switch(house) is False
+    assert switch(context) is False
 
 
-def test_nobody_else_does(house: House, bob: User, client_of: ClientOf) -> None:
+def test_nobody_else_does(context: AppContext, bob: User, client_of: ClientOf) -> None:
     assert client_of(bob).post("/settings/hidden-link", data={"hidden_link": "on"}).status_code == 403
-    assert switch(house) is False
+    assert switch(context) is False
 
 
 # --- what can be believed of a company
 
 
-def know(house: House, domain: str, mx_family: str) -> None:
-    with house.database.session_scope() as session:
+def know(context: AppContext, domain: str, mx_family: str) -> None:
+    with context.database.session_scope() as session:
         session.add(DomainProfile(domain=domain, mx_family=mx_family, looked_up_at=now(), due_at=None))
 
 
@@ -222,11 +228,11 @@ def know(house: House, domain: str, mx_family: str) -> None:
     ],
 )
 def test_compose_says_it_beside_the_recipient(
-    house: House, client: httpx.Client, alice: User, mx_family: str, sentence: str
+    context: AppContext, client: httpx.Client, alice: User, mx_family: str, sentence: str
 ) -> None:
-    make_account(house, alice)
-    agree(house, "anna@client.example")
-    know(house, "client.example", mx_family)
+    make_account(context, alice)
+    agree(context, "anna@client.example")
+    know(context, "client.example", mx_family)
     form = {"to": "anna@client.example, luc@client.example", "text": "Hello", "track_opens": "on", "track_links": "on"}
     lines = [words(one) for one in every(client.post("/compose/plan", data=form), ".plan-people .plan-why")]
     assert sentence in lines[0]
@@ -234,21 +240,21 @@ def test_compose_says_it_beside_the_recipient(
 
 
 def test_planning_has_unknown_companies_looked_up_and_looking_does_not(
-    house: House, client: httpx.Client, alice: User
+    context: AppContext, client: httpx.Client, alice: User
 ) -> None:
-    make_account(house, alice)
+    make_account(context, alice)
     client.get("/compose?to=anna@client.example")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(DomainProfile)).all() == []
     for _ in range(2):
         client.post("/compose/plan", data={"to": "anna@client.example, kim@", "text": "Hello"})
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert [one.domain for one in session.exec(select(DomainProfile))] == ["client.example"]
 
 
-def test_the_message_says_it_too(house: House, client: httpx.Client, alice: User) -> None:
-    (message,) = write(house, alice, Written("Offer", (KEN, To("luc@x.example", "Luc", opens=False, clicks=False))))
-    with house.database.session_scope() as session:
+def test_the_message_says_it_too(context: AppContext, client: httpx.Client, alice: User) -> None:
+    (message,) = write(context, alice, Written("Offer", (KEN, To("luc@x.example", "Luc", opens=False, clicks=False))))
+    with context.database.session_scope() as session:
         for copy in session.exec(select(Delivery)):
             copy.mx_family = "mimecast"
             session.add(copy)
@@ -257,7 +263,7 @@ def test_the_message_says_it_too(house: House, client: httpx.Client, alice: User
     assert "mail passes Mimecast" in client.get(f"/mail/{message.public_id}/activity/opens").text
 
 
-def test_it_is_said_in_russian(house: House, make_user: MakeUser, client_of: ClientOf) -> None:
+def test_it_is_said_in_russian(context: AppContext, make_user: MakeUser, client_of: ClientOf) -> None:
     vera = make_user("vera@example.com", "Vera", locale="ru")
     page = client_of(vera).get("/notifications").text
     for sentence in ("Тихие часы", "Ежедневная сводка", "Первое открытие", "каждый день в 07:00"):

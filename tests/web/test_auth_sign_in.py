@@ -10,7 +10,7 @@ from sqlmodel import col, select, update
 
 from tests.web.conftest import PLAIN, ClientOf, MakeUser, server, session_token
 from tracker.models import User, UserSession
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import hash_password, token_digest
 from tracker.runtime.throttle import SignInFailure
@@ -70,15 +70,15 @@ def wrong(visitor: httpx.Client, times: int, email: str = "anna@example.com", **
     return [visitor.post("/sign-in", data=data, headers=headers).status_code for _ in range(times)]
 
 
-def after(house: House, seconds: float) -> None:
+def after(context: AppContext, seconds: float) -> None:
     """As if so much time had gone by since the last tries."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         for row in session.exec(select(SignInFailure)):
             row.at -= timedelta(seconds=seconds)
 
 
 def test_five_tries_of_one_address_are_free_and_then_each_waits_twice_as_long(
-    visitor: httpx.Client, house: House, anna: User
+    visitor: httpx.Client, context: AppContext, anna: User
 ) -> None:
     assert wrong(visitor, 5) == [422] * 5
     waits = []
@@ -87,12 +87,12 @@ def test_five_tries_of_one_address_are_free_and_then_each_waits_twice_as_long(
         waits.append(int(refused.headers["retry-after"]))
         assert refused.status_code == 429
         assert f"Try again in {waits[-1]} seconds" in refused.text
-        after(house, waits[-1])
+        after(context, waits[-1])
         assert wrong(visitor, 1) == [422]
     assert waits[0] in (3, 4)
     assert waits[1:] == [8, 16, 32, 32, 32]
     assert sign_in(visitor).status_code == 429
-    after(house, 32)
+    after(context, 32)
     assert sign_in(visitor).status_code == 303, "nobody is locked out: to wait is enough"
 
 
@@ -130,24 +130,24 @@ def test_every_spelling_counts_for_the_same_account(visitor: httpx.Client, anna:
 
 
 def test_a_browser_that_signed_in_before_keeps_its_way_in_whatever_strangers_try(
-    visitor: httpx.Client, house: House, anna: User, make_user: MakeUser
+    visitor: httpx.Client, context: AppContext, anna: User, make_user: MakeUser
 ) -> None:
     ben = make_user("ben@example.com")
     wrong(visitor, 6)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         for row in session.exec(select(SignInFailure)):
             row.failures = 1000
     assert sign_in(visitor).status_code == 429
-    visitor.cookies.set("inkling_self", house.tokens.self_mark(ben.public_id))
+    visitor.cookies.set("inkling_self", context.tokens.self_mark(ben.public_id))
     assert sign_in(visitor).status_code == 429, "somebody else's browser is a stranger's"
-    visitor.cookies.set("inkling_self", house.tokens.self_mark(anna.public_id)[::-1])
+    visitor.cookies.set("inkling_self", context.tokens.self_mark(anna.public_id)[::-1])
     assert sign_in(visitor).status_code == 429
-    visitor.cookies.set("inkling_self", house.tokens.self_mark(anna.public_id))
+    visitor.cookies.set("inkling_self", context.tokens.self_mark(anna.public_id))
     assert sign_in(visitor).status_code == 303
 
 
-def test_a_known_browser_is_no_way_around_the_pauses(visitor: httpx.Client, house: House, anna: User) -> None:
-    visitor.cookies.set("inkling_self", house.tokens.self_mark(anna.public_id))
+def test_a_known_browser_is_no_way_around_the_pauses(visitor: httpx.Client, context: AppContext, anna: User) -> None:
+    visitor.cookies.set("inkling_self", context.tokens.self_mark(anna.public_id))
     assert wrong(visitor, 6) == [422] * 5 + [429]
     assert sign_in(visitor).status_code == 429
 
@@ -163,15 +163,17 @@ def test_another_address_does_not_wait_with_it_and_success_clears_the_count(
     assert wrong(visitor, 5) == [422] * 5
 
 
-def test_the_tries_are_forgotten_after_a_quarter_of_an_hour(visitor: httpx.Client, house: House, anna: User) -> None:
+def test_the_tries_are_forgotten_after_a_quarter_of_an_hour(
+    visitor: httpx.Client, context: AppContext, anna: User
+) -> None:
     wrong(visitor, 5)
-    after(house, 16 * 60)
+    after(context, 16 * 60)
     assert wrong(visitor, 5) == [422] * 5
 
 
-def test_a_try_from_a_time_to_come_makes_nobody_wait(visitor: httpx.Client, house: House, anna: User) -> None:
+def test_a_try_from_a_time_to_come_makes_nobody_wait(visitor: httpx.Client, context: AppContext, anna: User) -> None:
     wrong(visitor, 5)
-    after(house, -24 * 3600)
+    after(context, -24 * 3600)
     assert sign_in(visitor).status_code == 303
 
 
@@ -183,13 +185,13 @@ def test_many_at_once_are_no_way_around(visitor: httpx.Client, anna: User) -> No
 
 
 @pytest.fixture
-def proxied(make_house: Callable[..., House], password_hash: str) -> Iterator[tuple[House, httpx.Client]]:
-    """Anna's house behind a proxy that it knows, and a client that can come from anywhere."""
-    house = make_house(TRUSTED_PROXIES="127.0.0.1")
-    with house.database.session_scope() as session:
+def proxied(make_context: Callable[..., AppContext], password_hash: str) -> Iterator[tuple[AppContext, httpx.Client]]:
+    """Anna's context behind a proxy that it knows, and a client that can come from anywhere."""
+    context = make_context(TRUSTED_PROXIES="127.0.0.1")
+    with context.database.session_scope() as session:
         session.add(User(email="anna@example.com", name="Anna", password_hash=password_hash))
-    with server(house) as address, httpx.Client(base_url=address, verify=PLAIN) as visitor:
-        yield house, visitor
+    with server(context) as address, httpx.Client(base_url=address, verify=PLAIN) as visitor:
+        yield context, visitor
 
 
 def from_(visitor: httpx.Client, chain: str) -> httpx.Response:
@@ -197,15 +199,15 @@ def from_(visitor: httpx.Client, chain: str) -> httpx.Response:
     return visitor.post("/sign-in", data=data, headers={"x-forwarded-for": chain})
 
 
-def test_a_stranger_elsewhere_does_not_make_the_owner_wait(proxied: tuple[House, httpx.Client]) -> None:
-    _house, visitor = proxied
+def test_a_stranger_elsewhere_does_not_make_the_owner_wait(proxied: tuple[AppContext, httpx.Client]) -> None:
+    _context, visitor = proxied
     assert wrong(visitor, 6, **{"x-forwarded-for": "198.51.100.7"}) == [422] * 5 + [429]
     assert from_(visitor, "198.51.100.7").status_code == 429
     assert from_(visitor, "203.0.113.9").status_code == 303
 
 
-def test_guesses_from_many_places_wait_for_each_other(proxied: tuple[House, httpx.Client]) -> None:
-    _house, visitor = proxied
+def test_guesses_from_many_places_wait_for_each_other(proxied: tuple[AppContext, httpx.Client]) -> None:
+    _context, visitor = proxied
     answers = [wrong(visitor, 1, **{"x-forwarded-for": f"198.51.100.{n}"})[0] for n in range(24)]
     assert answers[:20] == [422] * 20
     assert set(answers[20:]) >= {429}
@@ -214,19 +216,19 @@ def test_guesses_from_many_places_wait_for_each_other(proxied: tuple[House, http
 
 
 def test_many_accounts_from_one_source_wait_and_a_header_of_a_stranger_does_not_help(
-    visitor: httpx.Client, house: House, anna: User
+    visitor: httpx.Client, context: AppContext, anna: User
 ) -> None:
-    with house.database.session_scope() as session:
-        session.add(SignInFailure(subject=house.ring.digest("sign-in from 127.0.0.1"), failures=35))
+    with context.database.session_scope() as session:
+        session.add(SignInFailure(subject=context.keyring.digest("sign-in from 127.0.0.1"), failures=35))
     assert from_(visitor, "198.51.100.7").status_code == 429
     assert "inkling_session" not in visitor.cookies
 
 
-def test_a_named_proxy_tells_visitors_apart(proxied: tuple[House, httpx.Client]) -> None:
-    house, visitor = proxied
-    with house.database.session_scope() as session:
-        session.add(SignInFailure(subject=house.ring.digest("sign-in from 198.51.100.7"), failures=35))
-        session.add(SignInFailure(subject=house.ring.digest("sign-in from 2001:db8:1:2::/64"), failures=35))
+def test_a_named_proxy_tells_visitors_apart(proxied: tuple[AppContext, httpx.Client]) -> None:
+    context, visitor = proxied
+    with context.database.session_scope() as session:
+        session.add(SignInFailure(subject=context.keyring.digest("sign-in from 198.51.100.7"), failures=35))
+        session.add(SignInFailure(subject=context.keyring.digest("sign-in from 2001:db8:1:2::/64"), failures=35))
     chains = {
         "198.51.100.7": 429,
         "203.0.113.9, 198.51.100.7": 429,
@@ -241,9 +243,9 @@ def test_a_named_proxy_tells_visitors_apart(proxied: tuple[House, httpx.Client])
         assert from_(visitor, chain).status_code == status, chain
 
 
-def test_nothing_of_the_failures_names_a_person(visitor: httpx.Client, house: House, anna: User) -> None:
+def test_nothing_of_the_failures_names_a_person(visitor: httpx.Client, context: AppContext, anna: User) -> None:
     sign_in(visitor, password="wrong password")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         kept = "".join(session.exec(select(SignInFailure.subject)))
     assert len(kept) == 3 * 64
     assert "anna" not in kept
@@ -251,7 +253,7 @@ def test_nothing_of_the_failures_names_a_person(visitor: httpx.Client, house: Ho
 
 
 def test_the_cookie_is_for_the_server_alone_and_the_database_keeps_a_digest(
-    visitor: httpx.Client, house: House, anna: User
+    visitor: httpx.Client, context: AppContext, anna: User
 ) -> None:
     answer = sign_in(visitor)
     session_cookie, mark = _set_cookie(answer, "inkling_session"), _set_cookie(answer, "inkling_self")
@@ -259,19 +261,19 @@ def test_the_cookie_is_for_the_server_alone_and_the_database_keeps_a_digest(
         assert part in session_cookie
     assert "Secure" not in session_cookie
     assert "SameSite=lax" in mark
-    assert house.tokens.read_self_mark(visitor.cookies["inkling_self"]) == anna.public_id
-    with house.database.reading() as session:
+    assert context.tokens.read_self_mark(visitor.cookies["inkling_self"]) == anna.public_id
+    with context.database.reading() as session:
         kept = session.exec(select(UserSession.token_digest)).one()
     assert kept == token_digest(visitor.cookies["inkling_session"])
 
 
 def test_over_tls_cookies_are_secure_and_the_own_mark_reaches_the_edge_inside_webmail(
-    make_house: Callable[..., House], password_hash: str
+    make_context: Callable[..., AppContext], password_hash: str
 ) -> None:
-    house = make_house(BASE_URL="https://mail.example.com")
-    with house.database.session_scope() as session:
+    context = make_context(BASE_URL="https://mail.example.com")
+    with context.database.session_scope() as session:
         session.add(User(email="anna@example.com", name="Anna", password_hash=password_hash))
-    with server(house) as address, httpx.Client(base_url=address) as visitor:
+    with server(context) as address, httpx.Client(base_url=address) as visitor:
         answer = sign_in(visitor)
     assert "Secure" in _set_cookie(answer, "inkling_session")
     mark = _set_cookie(answer, "inkling_self")
@@ -281,7 +283,7 @@ def test_over_tls_cookies_are_secure_and_the_own_mark_reaches_the_edge_inside_we
 
 
 def test_signing_in_again_gives_a_new_token_and_ends_the_old_one(
-    visitor: httpx.Client, client_of: ClientOf, house: House, anna: User
+    visitor: httpx.Client, client_of: ClientOf, context: AppContext, anna: User
 ) -> None:
     sign_in(visitor)
     before = visitor.cookies["inkling_session"]
@@ -300,24 +302,24 @@ def test_signing_out_ends_the_visit_for_good(client_of: ClientOf, anna: User) ->
     assert client.get("/settings/profile").status_code == 303
 
 
-def test_a_visit_lasts_thirty_days_from_its_last_use(client_of: ClientOf, house: House, anna: User) -> None:
+def test_a_visit_lasts_thirty_days_from_its_last_use(client_of: ClientOf, context: AppContext, anna: User) -> None:
     client = client_of(anna)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.exec(
             update(UserSession).values(seen_at=now() - timedelta(days=20), expires_at=now() + timedelta(days=10))
         )
     assert "inkling_session" in client.get("/settings/profile").headers["set-cookie"]
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         visit = session.exec(select(UserSession)).one()
     assert visit.expires_at > now() + timedelta(days=29)
     assert "set-cookie" not in client.get("/settings/profile").headers
 
 
 def test_an_old_visit_is_over_and_so_is_that_of_somebody_switched_off(
-    client_of: ClientOf, house: House, anna: User, make_user: MakeUser
+    client_of: ClientOf, context: AppContext, anna: User, make_user: MakeUser
 ) -> None:
     old, off = client_of(anna), client_of(make_user("off@example.com"))
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.exec(
             update(UserSession)
             .where(col(UserSession.user_id) == anna.id)
@@ -374,6 +376,6 @@ def _set_cookie(answer: httpx.Response, name: str) -> str:
     return next(value for value in answer.headers.get_list("set-cookie") if value.startswith(f"{name}="))
 
 
-def test_a_session_token_of_the_fixtures_is_a_real_one(house: House, anna: User, visitor: httpx.Client) -> None:
-    visitor.cookies.set("inkling_session", session_token(house, anna))
+def test_a_session_token_of_the_fixtures_is_a_real_one(context: AppContext, anna: User, visitor: httpx.Client) -> None:
+    visitor.cookies.set("inkling_session", session_token(context, anna))
     assert "Anna" in visitor.get("/settings/profile").text

@@ -11,7 +11,7 @@ from tests.web.conftest import MakeUser
 from tests.web.mail_world import agree, make_account
 from tracker.consent.rules import State
 from tracker.models import Attachment, Delivery, Message, MessageBody, MessageState, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 __all__ = ["signed_in_browser"]
 pytestmark = pytest.mark.browser
@@ -32,17 +32,17 @@ DROP = """() => {
 
 
 @pytest.fixture
-def sender(house: House, make_user: MakeUser) -> User:
+def sender(context: AppContext, make_user: MakeUser) -> User:
     """Alice with an account; Anna agreed, Bo refused."""
     alice = make_user("alice@example.com", "Alice", undo_seconds=30)
-    make_account(house, alice)
-    agree(house, "anna@example.org", name="Anna")
-    agree(house, "bo@example.org", State.REFUSED, name="Bo")
+    make_account(context, alice)
+    agree(context, "anna@example.org", name="Anna")
+    agree(context, "bo@example.org", State.REFUSED, name="Bo")
     return alice
 
 
-def the_message(house: House) -> tuple[Message, str]:
-    with house.database.reading() as session:
+def the_message(context: AppContext) -> tuple[Message, str]:
+    with context.database.reading() as session:
         message = session.exec(select(Message)).one()
         return message, session.get_one(MessageBody, message.id).html or ""
 
@@ -55,7 +55,7 @@ def editor(page: Page) -> None:
     page.locator("[data-editor]").click()
 
 
-def test_addresses_become_chips_that_show_who_is_tracked(house: House, sender: User, open_as: OpenAs) -> None:
+def test_addresses_become_chips_that_show_who_is_tracked(context: AppContext, sender: User, open_as: OpenAs) -> None:
     page = open_as(sender, "/compose")
     expect(page.locator("#to")).to_be_focused()
     page.keyboard.type("Anna <anna@example.org>, bo@example.org;luc@example.org")
@@ -73,7 +73,7 @@ def test_addresses_become_chips_that_show_who_is_tracked(house: House, sender: U
     expect(chips).to_have_count(1)
 
 
-def test_what_is_written_is_formatted_and_saves_itself(house: House, sender: User, open_as: OpenAs) -> None:
+def test_what_is_written_is_formatted_and_saves_itself(context: AppContext, sender: User, open_as: OpenAs) -> None:
     page = open_as(sender, "/compose")
     page.keyboard.type("anna@example.org,")
     editor(page)
@@ -88,7 +88,7 @@ def test_what_is_written_is_formatted_and_saves_itself(house: House, sender: Use
     page.keyboard.press("Shift+Home")
     page.keyboard.press("Control+k")
     saved(page)
-    message, html = the_message(house)
+    message, html = the_message(context)
     assert page.url.endswith(f"/compose/{message.public_id}")
     assert "Dear" in html
     assert "<b>Anna</b>" in html
@@ -99,7 +99,7 @@ def test_what_is_written_is_formatted_and_saves_itself(house: House, sender: Use
     expect(page.locator(".person")).to_have_text(re.compile("anna@example.org"))
 
 
-def test_pasted_html_loses_its_scripts(house: House, sender: User, open_as: OpenAs) -> None:
+def test_pasted_html_loses_its_scripts(context: AppContext, sender: User, open_as: OpenAs) -> None:
     page = open_as(sender, "/compose")
     editor(page)
     bad = "<b>bold</b><img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
@@ -112,7 +112,7 @@ def test_pasted_html_loses_its_scripts(house: House, sender: User, open_as: Open
 
 
 def test_files_are_attached_and_too_large_ones_refused_before_they_travel(
-    house: House, sender: User, open_as: OpenAs
+    context: AppContext, sender: User, open_as: OpenAs
 ) -> None:
     page = open_as(sender, "/compose")
     page.set_input_files("[data-file]", FilePayload(name="offer.pdf", mimeType="application/pdf", buffer=b"x" * 3000))
@@ -126,12 +126,12 @@ def test_files_are_attached_and_too_large_ones_refused_before_they_travel(
     expect(page.locator(".compose-files li[data-size]")).to_have_count(2)
     page.get_by_role("button", name="Remove offer.pdf").click()
     expect(page.locator(".compose-files li")).to_have_count(1)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert [file.filename for file in session.exec(select(Attachment))] == ["dropped.txt"]
 
 
 def test_control_enter_sends_what_is_on_the_screen_and_undo_brings_it_back(
-    house: House, sender: User, open_as: OpenAs
+    context: AppContext, sender: User, open_as: OpenAs
 ) -> None:
     page = open_as(sender, "/compose")
     page.keyboard.type("anna@example.org")
@@ -140,18 +140,18 @@ def test_control_enter_sends_what_is_on_the_screen_and_undo_brings_it_back(
     page.keyboard.type("Hello")
     page.keyboard.press("Control+Enter")
     page.wait_for_url("**/mail/*")
-    message, html = the_message(house)
+    message, html = the_message(context)
     assert message.state == MessageState.QUEUED
     assert "Hello" in html
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(Delivery)).one().address == "anna@example.org"
     page.locator(".flash").get_by_role("button", name="Undo").click()
     page.wait_for_url(f"**/compose/{message.public_id}")
     expect(page.locator("[data-editor]")).to_have_text("Hello")
-    assert the_message(house)[0].state == MessageState.DRAFT
+    assert the_message(context)[0].state == MessageState.DRAFT
 
 
-def test_an_error_keeps_the_chips_and_the_text(house: House, sender: User, open_as: OpenAs) -> None:
+def test_an_error_keeps_the_chips_and_the_text(context: AppContext, sender: User, open_as: OpenAs) -> None:
     page = open_as(sender, "/compose")
     page.keyboard.type("anna@example.org, no-address")
     editor(page)
@@ -165,22 +165,24 @@ def test_an_error_keeps_the_chips_and_the_text(house: House, sender: User, open_
     page.get_by_role("button", name="Remove no-address").click()
     page.get_by_role("button", name="Send", exact=True).click()
     page.wait_for_url("**/mail/*")
-    assert the_message(house)[0].state == MessageState.QUEUED
+    assert the_message(context)[0].state == MessageState.QUEUED
 
 
-def test_without_scripts_a_message_is_written_in_the_plain_box(house: House, sender: User, open_as: OpenAs) -> None:
+def test_without_scripts_a_message_is_written_in_the_plain_box(
+    context: AppContext, sender: User, open_as: OpenAs
+) -> None:
     page = open_as(sender, "/compose", scripts=False)
     page.locator("#to").fill("anna@example.org")
     page.locator("#subject").fill("Offer")
     page.locator("#text").fill("Hello\nAnna")
     page.get_by_role("button", name="Send", exact=True).click()
     page.wait_for_url("**/mail/*")
-    message, html = the_message(house)
+    message, html = the_message(context)
     assert message.state == MessageState.QUEUED
     assert html == "<div>Hello</div><div>Anna</div>"
 
 
-def test_the_toolbar_is_one_stop_and_arrows_go_on(house: House, sender: User, open_as: OpenAs) -> None:
+def test_the_toolbar_is_one_stop_and_arrows_go_on(context: AppContext, sender: User, open_as: OpenAs) -> None:
     page = open_as(sender, "/compose")
     page.locator("#subject").focus()
     page.keyboard.press("Tab")

@@ -11,7 +11,7 @@ from tests.web.mail_world import GALLERY, agree, make_account, write
 from tests.web.reading import attribute, every, only, said
 from tracker.consent.rules import Purpose, State
 from tracker.models import Attachment, Delivery, Message, MessageBody, MessageState, TrackedLink, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_ATTACHMENT_BYTES
 
@@ -19,19 +19,19 @@ ALL = {"to": "anna@example.org", "subject": "Offer", "text": "Hello Anna", "trac
 
 
 @pytest.fixture
-def sender(house: House, alice: User) -> User:
+def sender(context: AppContext, alice: User) -> User:
     """Alice, with an account to send from."""
-    make_account(house, alice)
+    make_account(context, alice)
     return alice
 
 
-def drafts(house: House) -> list[Message]:
-    with house.database.reading() as session:
+def drafts(context: AppContext) -> list[Message]:
+    with context.database.reading() as session:
         return list(session.exec(select(Message).order_by(col(Message.id))))
 
 
-def body_of(house: House, message: Message) -> MessageBody:
-    with house.database.reading() as session:
+def body_of(context: AppContext, message: Message) -> MessageBody:
+    with context.database.reading() as session:
         return session.get_one(MessageBody, message.id)
 
 
@@ -42,13 +42,13 @@ def send(client: httpx.Client, path: str = "/compose", **form: str) -> httpx.Res
 # --- drafts
 
 
-def test_looking_makes_no_draft(house: House, client: httpx.Client, sender: User) -> None:
+def test_looking_makes_no_draft(context: AppContext, client: httpx.Client, sender: User) -> None:
     assert client.get("/compose").status_code == 200
     assert client.post("/compose/plan", data=ALL).status_code == 200
-    assert drafts(house) == []
+    assert drafts(context) == []
 
 
-def test_a_draft_keeps_everything_as_typed(house: House, client: httpx.Client, sender: User) -> None:
+def test_a_draft_keeps_everything_as_typed(context: AppContext, client: httpx.Client, sender: User) -> None:
     typed = {
         **ALL,
         "to": "Anna <anna@example.org>, not yet an addr",
@@ -56,7 +56,7 @@ def test_a_draft_keeps_everything_as_typed(house: House, client: httpx.Client, s
         "send_at": "2030-01-01T09:00",
     }
     answer = client.post("/compose", data=typed)
-    (draft,) = drafts(house)
+    (draft,) = drafts(context)
     assert answer.headers["location"] == f"/compose/{draft.public_id}"
     page = client.get(answer.headers["location"])
     for name in ("to", "cc", "subject", "send_at"):
@@ -66,19 +66,19 @@ def test_a_draft_keeps_everything_as_typed(house: House, client: httpx.Client, s
     assert said(client.get("/mail"), ".mail-row .badge") == "Draft"
 
 
-def test_a_draft_is_saved_into_itself(house: House, client: httpx.Client, sender: User) -> None:
+def test_a_draft_is_saved_into_itself(context: AppContext, client: httpx.Client, sender: User) -> None:
     first = client.post("/compose?part=saved", data={"subject": "a"}).json()
     again = client.post(f"/compose/{first['draft']}?part=saved", data={"subject": "b"}).json()
     assert again["draft"] == first["draft"]
-    assert [draft.subject for draft in drafts(house)] == ["b"]
+    assert [draft.subject for draft in drafts(context)] == ["b"]
 
 
 def test_plain_text_becomes_lines_and_links_and_stays_formatted_when_untouched(
-    house: House, client: httpx.Client, sender: User
+    context: AppContext, client: httpx.Client, sender: User
 ) -> None:
     client.post("/compose", data={**ALL, "text": "Hello <Anna>\n\nsee https://x.example/?a=1&b=2"})
-    (draft,) = drafts(house)
-    html = body_of(house, draft).html or ""
+    (draft,) = drafts(context)
+    html = body_of(context, draft).html or ""
     assert "<div>Hello &lt;Anna&gt;</div><div><br></div>" in html
     assert 'href="https://x.example/?a=1&amp;b=2"' in html
     rich = "<p>Hello <b>bold</b></p><ul><li>one</li></ul>"
@@ -88,56 +88,56 @@ def test_plain_text_becomes_lines_and_links_and_stays_formatted_when_untouched(
         f"/compose/{draft.public_id}",
         data={**ALL, "html": rich, "text": shown.replace("\n", "\r\n"), "format": "plain"},
     )
-    assert body_of(house, draft).html == rich
+    assert body_of(context, draft).html == rich
 
 
 def test_what_was_written_is_kept_to_the_letter_unless_it_runs(
-    house: House, client: httpx.Client, sender: User
+    context: AppContext, client: httpx.Client, sender: User
 ) -> None:
     odd = '<P STYLE="margin:0"  class=x>a<br/>b&nbsp;<FONT color=red>c</FONT>'
     client.post("/compose", data={**ALL, "html": odd, "format": "html"})
     client.post("/compose", data={**ALL, "html": f"{odd}<script>1</script><b onclick=x>d</b>", "format": "html"})
-    kept, cleaned = (body_of(house, draft).html or "" for draft in drafts(house))
+    kept, cleaned = (body_of(context, draft).html or "" for draft in drafts(context))
     assert kept == odd
     assert "script" not in cleaned
     assert "onclick" not in cleaned
     assert "<b>d</b>" in cleaned
 
 
-def test_a_draft_can_be_thrown_away(house: House, client: httpx.Client, sender: User) -> None:
+def test_a_draft_can_be_thrown_away(context: AppContext, client: httpx.Client, sender: User) -> None:
     client.post("/compose", data=ALL, files={"files": ("a.txt", b"a")})
-    (draft,) = drafts(house)
+    (draft,) = drafts(context)
     client.post(f"/compose/{draft.public_id}", data={"do": "discard"})
-    assert drafts(house) == []
-    with house.database.reading() as session:
+    assert drafts(context) == []
+    with context.database.reading() as session:
         assert session.exec(select(Attachment)).all() == []
 
 
-def test_a_draft_is_nobody_elses(house: House, sender: User, bob: User, client_of: ClientOf) -> None:
+def test_a_draft_is_nobody_elses(context: AppContext, sender: User, bob: User, client_of: ClientOf) -> None:
     client_of(sender).post("/compose", data=ALL)
-    (draft,) = drafts(house)
+    (draft,) = drafts(context)
     assert client_of(bob).get(f"/compose/{draft.public_id}").status_code == 404
     assert client_of(bob).post(f"/compose/{draft.public_id}", data=ALL).status_code == 404
     assert client_of(bob).get(f"/compose?reply={draft.public_id}").status_code == 404
 
 
-def test_a_line_is_a_line_in_the_text_alternative_too(house: House, client: httpx.Client, sender: User) -> None:
+def test_a_line_is_a_line_in_the_text_alternative_too(context: AppContext, client: httpx.Client, sender: User) -> None:
     lines = "<div>one</div><div>two <b>bold</b></div><div><br></div><div>three <a href='https://x.example/'>x</a></div>"
     send(client, html=lines, format="html")
-    text = body_of(house, drafts(house)[0]).text or ""
+    text = body_of(context, drafts(context)[0]).text or ""
     assert text.split("\n") == ["one", "two bold", "", "three x (https://x.example/)"]
 
 
 # --- sending
 
 
-def test_sent_it_is_queued_with_its_policy_frozen(house: House, client: httpx.Client, sender: User) -> None:
-    agree(house, "anna@example.org")
+def test_sent_it_is_queued_with_its_policy_frozen(context: AppContext, client: httpx.Client, sender: User) -> None:
+    agree(context, "anna@example.org")
     answer = send(client, html='<p>see <a href="https://x.example/a">this</a></p>', format="html", cc="luc@example.org")
-    (message,) = drafts(house)
+    (message,) = drafts(context)
     assert answer.headers["location"] == f"/mail/{message.public_id}"
     assert message.state == MessageState.QUEUED
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         copies = session.exec(select(Delivery).order_by(col(Delivery.position))).all()
         assert [(c.address, c.opens_on, c.opens_rule) for c in copies] == [
             ("anna@example.org", True, "granted"),
@@ -148,14 +148,14 @@ def test_sent_it_is_queued_with_its_policy_frozen(house: House, client: httpx.Cl
     assert attribute(only(page, ".flash form"), "action") == f"/mail/{message.public_id}/cancellation"
 
 
-def test_sent_twice_it_goes_once(house: House, client: httpx.Client, sender: User) -> None:
+def test_sent_twice_it_goes_once(context: AppContext, client: httpx.Client, sender: User) -> None:
     client.post("/compose", data=ALL)
-    (draft,) = drafts(house)
+    (draft,) = drafts(context)
     send(client, f"/compose/{draft.public_id}")
     answer = send(client, f"/compose/{draft.public_id}", subject="changed afterwards")
     assert answer.headers["location"] == f"/mail/{draft.public_id}"
     assert "sent already" in said(client.get(answer.headers["location"]), ".flash")
-    assert [message.subject for message in drafts(house)] == ["Offer"]
+    assert [message.subject for message in drafts(context)] == ["Offer"]
     late = client.post(f"/compose/{draft.public_id}?part=saved", data=ALL)
     assert late.status_code == 409
     assert client.get(f"/compose/{draft.public_id}").headers["location"] == f"/mail/{draft.public_id}"
@@ -174,7 +174,7 @@ def test_sent_twice_it_goes_once(house: House, client: httpx.Client, sender: Use
     ],
 )
 def test_an_error_stands_at_its_field_and_nothing_is_lost(
-    house: House, client: httpx.Client, sender: User, form: dict[str, str], field: str, words: str
+    context: AppContext, client: httpx.Client, sender: User, form: dict[str, str], field: str, words: str
 ) -> None:
     answer = send(client, **form)
     assert answer.status_code == 422
@@ -184,31 +184,35 @@ def test_an_error_stands_at_its_field_and_nothing_is_lost(
     for name, value in {**ALL, **form}.items():
         if name in ("to", "bcc", "subject", "send_at"):
             assert attribute(only(answer, f"#{name}"), "value") == value
-    (draft,) = drafts(house)
+    (draft,) = drafts(context)
     assert draft.state == MessageState.DRAFT
     assert attribute(only(answer, "form.compose-page"), "action") == f"/compose/{draft.public_id}"
 
 
-def test_an_empty_subject_is_asked_about_once(house: House, client: httpx.Client, sender: User) -> None:
+def test_an_empty_subject_is_asked_about_once(context: AppContext, client: httpx.Client, sender: User) -> None:
     first = send(client, subject="")
     assert "The subject is empty" in said(first, "#subject-wrong")
     again = {
         str(e.attrs["name"]): attribute(e, "value") for e in every(first, "input[type=hidden][name=subject_confirmed]")
     }
     send(client, attribute(only(first, "form.compose-page"), "action"), subject="", **again)
-    assert [message.state for message in drafts(house)] == [MessageState.QUEUED]
+    assert [message.state for message in drafts(context)] == [MessageState.QUEUED]
 
 
-def test_without_an_account_the_way_there_is_shown_and_the_draft_kept(house: House, client: httpx.Client) -> None:
+def test_without_an_account_the_way_there_is_shown_and_the_draft_kept(
+    context: AppContext, client: httpx.Client
+) -> None:
     assert "/settings/accounts/new" in attribute(only(client.get("/compose"), ".notice a"), "href")
     answer = send(client)
     assert answer.status_code == 422
     assert "Connect your mail account" in answer.text
-    assert [draft.state for draft in drafts(house)] == [MessageState.DRAFT]
+    assert [draft.state for draft in drafts(context)] == [MessageState.DRAFT]
 
 
-def test_an_account_of_somebody_else_cannot_be_used(house: House, sender: User, bob: User, client_of: ClientOf) -> None:
-    with house.database.reading() as session:
+def test_an_account_of_somebody_else_cannot_be_used(
+    context: AppContext, sender: User, bob: User, client_of: ClientOf
+) -> None:
+    with context.database.reading() as session:
         from tracker.models import Account
 
         of_alice = session.exec(select(Account)).one()
@@ -216,12 +220,14 @@ def test_an_account_of_somebody_else_cannot_be_used(house: House, sender: User, 
     assert answer.status_code == 422
 
 
-def test_send_later_waits_and_the_zone_is_the_readers(house: House, make_user: MakeUser, client_of: ClientOf) -> None:
+def test_send_later_waits_and_the_zone_is_the_readers(
+    context: AppContext, make_user: MakeUser, client_of: ClientOf
+) -> None:
     carla = make_user("carla@example.com", timezone="America/New_York")
-    make_account(house, carla, "carla@sales.example")
+    make_account(context, carla, "carla@sales.example")
     day = (now() + timedelta(days=3)).date().isoformat()
     send(client_of(carla), send_at=f"{day}T09:00", follow_up_days="3")
-    (message,) = drafts(house)
+    (message,) = drafts(context)
     assert message.state == MessageState.SCHEDULED
     assert message.send_at is not None
     assert (message.send_at.hour, message.send_at.minute) in {(13, 0), (14, 0)}
@@ -229,7 +235,9 @@ def test_send_later_waits_and_the_zone_is_the_readers(house: House, make_user: M
     assert message.follow_up_at - message.send_at == timedelta(days=3)
 
 
-def test_the_last_choice_of_the_switches_is_the_next_default(house: House, client: httpx.Client, sender: User) -> None:
+def test_the_last_choice_of_the_switches_is_the_next_default(
+    context: AppContext, client: httpx.Client, sender: User
+) -> None:
     client.post("/compose", data={**ALL, "do": "send", "track_opens": "on"})
     form = {name: value for name, value in ALL.items() if name != "track_opens"}
     client.post("/compose", data={**form, "do": "send"})
@@ -245,9 +253,9 @@ def plan(client: httpx.Client, **form: str) -> httpx.Response:
     return client.post("/compose/plan", data={**ALL, **form})
 
 
-def test_the_sentence_says_who_and_why(house: House, client: httpx.Client, sender: User) -> None:
-    agree(house, "marie@example.org", name="Marie")
-    agree(house, "anna@example.org", State.REFUSED, name="Anna")
+def test_the_sentence_says_who_and_why(context: AppContext, client: httpx.Client, sender: User) -> None:
+    agree(context, "marie@example.org", name="Marie")
+    agree(context, "anna@example.org", State.REFUSED, name="Anna")
     answer = plan(client, to="marie@example.org, anna@example.org", cc="Luc <luc@example.org>")
     assert said(answer, ".plan-sentence") == "1 of 3 will be tracked: Anna refused and Luc was never asked."
     assert [attribute(line, "class") for line in every(answer, ".plan-people li")] == ["good", "quiet", "quiet"]
@@ -263,16 +271,18 @@ def test_the_sentence_says_who_and_why(house: House, client: httpx.Client, sende
         ({"to": "alice@sales.example"}, "Nobody will be tracked: alice@sales.example is yourself."),
     ],
 )
-def test_sentences(house: House, client: httpx.Client, sender: User, form: dict[str, str], sentence: str) -> None:
-    agree(house, "marie@example.org", name="Marie")
+def test_sentences(
+    context: AppContext, client: httpx.Client, sender: User, form: dict[str, str], sentence: str
+) -> None:
+    agree(context, "marie@example.org", name="Marie")
     given = {
         name: value for name, value in {**ALL, **form}.items() if value or name not in ("track_opens", "track_links")
     }
     assert said(client.post("/compose/plan", data=given), ".plan-sentence") == sentence
 
 
-def test_somebody_tracked_in_part_is_said(house: House, client: httpx.Client, sender: User) -> None:
-    agree(house, "marie@example.org", purposes=(Purpose.OPENS,), name="Marie")
+def test_somebody_tracked_in_part_is_said(context: AppContext, client: httpx.Client, sender: User) -> None:
+    agree(context, "marie@example.org", purposes=(Purpose.OPENS,), name="Marie")
     answer = plan(client, to="marie@example.org, luc@example.org")
     assert said(answer, ".plan-sentence") == (
         "1 of 2 will be tracked: luc@example.org was never asked and Marie: opens only."
@@ -286,20 +296,20 @@ def test_a_half_typed_address_does_not_stop_the_plan(client: httpx.Client, sende
     assert len(every(answer, ".plan-people li")) == 1
 
 
-def test_a_link_can_be_left_alone(house: House, client: httpx.Client, sender: User) -> None:
-    agree(house, "anna@example.org")
+def test_a_link_can_be_left_alone(context: AppContext, client: httpx.Client, sender: User) -> None:
+    agree(context, "anna@example.org")
     html = '<a href="https://x.example/a">a</a> <a href="https://x.example/b">b</a>'
     boxes = every(plan(client, html=html, format="html"), "input[name=leave]")
     assert [attribute(box, "value") for box in boxes] == ["https://x.example/a", "https://x.example/b"]
     send(client, html=html, format="html", leave="https://x.example/a")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         links = session.exec(select(TrackedLink).order_by(col(TrackedLink.position))).all()
     assert [link.tracked for link in links] == [False, True]
 
 
-def test_hostile_words_are_words(house: House, client: httpx.Client, sender: User) -> None:
+def test_hostile_words_are_words(context: AppContext, client: httpx.Client, sender: User) -> None:
     bad = '"><script>alert(1)</script>'
-    agree(house, "eve@example.org", name=bad)
+    agree(context, "eve@example.org", name=bad)
     for answer in (
         plan(
             client, to=f'"{bad}" <eve@example.org>', html=f'<a href="https://x.example/{bad}">{bad}</a>', format="html"
@@ -312,7 +322,7 @@ def test_hostile_words_are_words(house: House, client: httpx.Client, sender: Use
 # --- files
 
 
-def test_files_are_kept_listed_and_taken_off(house: House, client: httpx.Client, sender: User) -> None:
+def test_files_are_kept_listed_and_taken_off(context: AppContext, client: httpx.Client, sender: User) -> None:
     files = [
         ("files", ("offer.pdf", b"x" * 2000, "application/pdf")),
         ("files", ("../../цена.txt", b"y", "text/plain")),
@@ -325,12 +335,14 @@ def test_files_are_kept_listed_and_taken_off(house: House, client: httpx.Client,
     part = client.post(f"{path}?part=files", data={**ALL, "do": off})
     assert [said(one, ".compose-file-name") for one in every(part, "li")] == ["цена.txt"]
     send(client, path)
-    (message,) = drafts(house)
+    (message,) = drafts(context)
     assert message.has_attachments
     assert "цена.txt" in client.get(f"/mail/{message.public_id}").text
 
 
-def test_too_large_together_is_said_and_nothing_else_is_lost(house: House, client: httpx.Client, sender: User) -> None:
+def test_too_large_together_is_said_and_nothing_else_is_lost(
+    context: AppContext, client: httpx.Client, sender: User
+) -> None:
     half = b"x" * (MAX_ATTACHMENT_BYTES // 2 + 1)
     first = client.post("/compose", data={**ALL, "do": "attach"}, files={"files": ("a.bin", half)})
     path = first.headers["location"].partition("#")[0]
@@ -341,42 +353,44 @@ def test_too_large_together_is_said_and_nothing_else_is_lost(house: House, clien
     assert attribute(only(second, "#subject"), "value") == "new subject"
 
 
-def test_a_file_of_another_draft_stays(house: House, sender: User, bob: User, client_of: ClientOf) -> None:
+def test_a_file_of_another_draft_stays(context: AppContext, sender: User, bob: User, client_of: ClientOf) -> None:
     client_of(sender).post("/compose", data=ALL, files={"files": ("a.txt", b"a")})
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         file = session.exec(select(Attachment)).one()
     client_of(bob).post("/compose", data={**ALL, "do": f"detach:{file.public_id}"})
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(Attachment)).one().public_id == file.public_id
 
 
 # --- answers
 
 
-def test_an_answer_quotes_and_keeps_the_thread(house: House, client: httpx.Client, sender: User) -> None:
-    (original,) = write(house, sender, GALLERY[0])
+def test_an_answer_quotes_and_keeps_the_thread(context: AppContext, client: httpx.Client, sender: User) -> None:
+    (original,) = write(context, sender, GALLERY[0])
     page = client.get(f"/compose?reply={original.public_id}")
     assert attribute(only(page, "#subject"), "value") == "Re: Offer 12: twelve oak chairs"
     assert "anna.petit@atelier-petit.example" in attribute(only(page, "#to"), "value")
     html = only(page, "[data-html]").text
     assert '<blockquote type="cite"><p>Dear Anna,</p>' in html
     send(client, reply=original.public_id, html=html, format="html")
-    answer = drafts(house)[-1]
+    answer = drafts(context)[-1]
     assert answer.in_reply_to == original.message_id
     assert answer.thread == original.message_id
-    raw = body_of(house, answer).raw or b""
+    raw = body_of(context, answer).raw or b""
     assert f"In-Reply-To: {original.message_id}".encode() in raw
     assert f"References: {original.message_id}".encode() in raw
 
 
-def test_an_answer_to_an_answer_has_one_re(house: House, client: httpx.Client, sender: User) -> None:
-    (original,) = write(house, sender, GALLERY[3])
+def test_an_answer_to_an_answer_has_one_re(context: AppContext, client: httpx.Client, sender: User) -> None:
+    (original,) = write(context, sender, GALLERY[3])
     assert (
         attribute(only(client.get(f"/compose?reply={original.public_id}"), "#subject"), "value") == "Re: delivery dates"
     )
 
 
-def test_the_signature_stands_under_a_new_message(house: House, make_user: MakeUser, client_of: ClientOf) -> None:
+def test_the_signature_stands_under_a_new_message(
+    context: AppContext, make_user: MakeUser, client_of: ClientOf
+) -> None:
     carla = make_user("carla@example.com", signature="Carla <Sales>\nBerg & Sons")
     page = client_of(carla).get("/compose")
     assert only(page, "#text").text.strip().endswith("Carla <Sales>\nBerg & Sons")

@@ -15,7 +15,7 @@ from tests.web.mail_world import Written, agree, make_account, write
 from tests.web.reading import every, only, said
 from tracker.models import Account, Attachment, Delivery, Message, MessageBody, TrackedLink, User
 from tracker.outbound.copies import make_copy
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63fcffff3f0300050001ff6b1b1a5e"
@@ -25,23 +25,23 @@ ALL = {"to": "anna@example.org", "subject": "Offer", "track_opens": "on", "track
 
 
 @pytest.fixture
-def sender(house: House, alice: User) -> User:
-    make_account(house, alice)
-    agree(house, "anna@example.org")
+def sender(context: AppContext, alice: User) -> User:
+    make_account(context, alice)
+    agree(context, "anna@example.org")
     return alice
 
 
-def newest(house: House) -> tuple[Message, MessageBody]:
-    with house.database.reading() as session:
+def newest(context: AppContext) -> tuple[Message, MessageBody]:
+    with context.database.reading() as session:
         message = session.exec(select(Message).order_by(col(Message.id).desc())).first()
         assert message is not None
         return message, session.get_one(MessageBody, message.id)
 
 
-def sent(house: House, client: httpx.Client, html: str, path: str = "/compose", **more: str) -> EmailMessage:
+def sent(context: AppContext, client: httpx.Client, html: str, path: str = "/compose", **more: str) -> EmailMessage:
     answer = client.post(path, data={**ALL, "html": html, "do": "send", **more})
     assert answer.status_code == 303, said(answer, ".wrong")
-    raw = message_from_bytes(newest(house)[1].raw or b"", policy=default)
+    raw = message_from_bytes(newest(context)[1].raw or b"", policy=default)
     assert isinstance(raw, EmailMessage)
     return raw
 
@@ -58,38 +58,38 @@ def structure(message: EmailMessage) -> list[str]:
 
 
 def test_a_picture_goes_out_beside_the_text_and_is_shown_on_the_page(
-    house: House, client: httpx.Client, sender: User
+    context: AppContext, client: httpx.Client, sender: User
 ) -> None:
     src = upload(client, PNG).json()["src"]
     shown = client.get(src)
     assert (shown.content, shown.headers["content-type"]) == (PNG, "image/png")
     assert "sandbox" in shown.headers["content-security-policy"]
-    draft, _ = newest(house)
-    raw = sent(house, client, f'<p>See <img src="{src}" alt="Logo"></p>', f"/compose/{draft.public_id}")
+    draft, _ = newest(context)
+    raw = sent(context, client, f'<p>See <img src="{src}" alt="Logo"></p>', f"/compose/{draft.public_id}")
     assert structure(raw) == ["multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png"]
     image = list(raw.walk())[-1]
     assert image.get_payload(decode=True) == PNG
     html = raw.get_body(("html",))
     assert html is not None
     assert f'src="cid:{image["Content-ID"].strip("<>")}"' in html.get_content()
-    message, _ = newest(house)
+    message, _ = newest(context)
     assert not message.has_attachments
     assert every(client.get(f"/mail/{message.public_id}"), ".message-files") == []
     assert b64encode(PNG).decode() in client.get(f"/mail/{message.public_id}/content").text
 
 
 def test_the_same_picture_twice_is_kept_once_and_one_no_longer_shown_stays_at_home(
-    house: House, client: httpx.Client, sender: User
+    context: AppContext, client: httpx.Client, sender: User
 ) -> None:
     first = upload(client, PNG).json()["src"]
-    draft, _ = newest(house)
+    draft, _ = newest(context)
     path = f"/compose/{draft.public_id}"
     assert upload(client, PNG, path=path).json()["src"] == first
     upload(client, PNG + b"x", path=path)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert len(session.exec(select(Attachment)).all()) == 2
     assert every(client.get(path), ".compose-files li") == []
-    assert "image/png" not in structure(sent(house, client, "<p>without</p>", path))
+    assert "image/png" not in structure(sent(context, client, "<p>without</p>", path))
 
 
 @pytest.mark.parametrize(
@@ -111,25 +111,27 @@ def test_a_picture_of_somebody_elses_draft_is_not_there(
 
 
 def test_pictures_that_come_as_data_become_files_of_the_message(
-    house: House, client: httpx.Client, sender: User
+    context: AppContext, client: httpx.Client, sender: User
 ) -> None:
     data = f"data:image/png;base64,{b64encode(PNG).decode()}"
     html = f'<p><img src=\'{data}\'><img src="{data}"><img src="data:image/svg+xml;base64,AAAA"></p>'
     client.post("/compose", data={**ALL, "html": html})
-    draft, body = newest(house)
+    draft, body = newest(context)
     assert (body.html or "").count("cid:") == 2
     assert "data:image/png" not in (body.html or "")
     shown = only(client.get(f"/compose/{draft.public_id}"), "[data-html]").text
     assert shown.count(f"/compose/{draft.public_id}/pictures/") == 2
-    assert structure(sent(house, client, shown, f"/compose/{draft.public_id}")).count("image/png") == 1
+    assert structure(sent(context, client, shown, f"/compose/{draft.public_id}")).count("image/png") == 1
 
 
-def test_an_answer_keeps_the_pictures_of_what_it_quotes(house: House, client: httpx.Client, sender: User) -> None:
+def test_an_answer_keeps_the_pictures_of_what_it_quotes(
+    context: AppContext, client: httpx.Client, sender: User
+) -> None:
     src = upload(client, PNG).json()["src"]
-    sent(house, client, f'<p><img src="{src}"></p>', f"/compose/{newest(house)[0].public_id}")
-    first, _ = newest(house)
+    sent(context, client, f'<p><img src="{src}"></p>', f"/compose/{newest(context)[0].public_id}")
+    first, _ = newest(context)
     quoted = only(client.get(f"/compose?reply={first.public_id}"), "[data-html]").text
-    raw = sent(house, client, f"<div>again</div>{quoted}", reply=first.public_id)
+    raw = sent(context, client, f"<div>again</div>{quoted}", reply=first.public_id)
     assert structure(raw).count("image/png") == 1
     assert raw["In-Reply-To"] == first.message_id
 
@@ -138,19 +140,19 @@ def test_an_answer_keeps_the_pictures_of_what_it_quotes(house: House, client: ht
 
 
 def test_a_marked_link_is_left_alone_and_the_mark_is_in_no_copy(
-    house: House, client: httpx.Client, sender: User
+    context: AppContext, client: httpx.Client, sender: User
 ) -> None:
     html = '<a href="https://x.example/a" data-no-track="">a</a> <a href="https://x.example/b">b</a>'
     plan = client.post("/compose/plan", data={**ALL, "html": html})
     assert "you left it alone" in said(plan, ".plan-left")
-    raw = sent(house, client, html)
+    raw = sent(context, client, html)
     assert b"data-no-track" not in raw.as_bytes()
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         links = session.exec(select(TrackedLink).order_by(col(TrackedLink.position))).all()
         delivery = session.exec(select(Delivery)).one()
         body = session.get_one(MessageBody, delivery.message_id)
     assert [(link.tracked, link.reason) for link in links] == [(False, "marked"), (True, None)]
-    copy = make_copy(house, body.raw or b"", delivery, links).raw
+    copy = make_copy(context, body.raw or b"", delivery, links).raw
     assert b'href="https://x.example/a"' in copy
     assert b'href="https://x.example/b"' not in copy
 
@@ -170,26 +172,26 @@ def test_the_plan_tells_why_each_link_is_left(client: httpx.Client, sender: User
 
 
 def test_quoted_history_loses_our_pixel_and_gets_its_links_back(
-    house: House, client: httpx.Client, sender: User
+    context: AppContext, client: httpx.Client, sender: User
 ) -> None:
     old = "A" * 11
     quoted = (
-        f'<blockquote><a href="{house.click_url(old, 0, "https://x.example/offer?a=1&b=2")}">offer</a>'
-        f'<img src="{house.pixel_url(old)}"><a href="{house.trap_url(old)}"></a></blockquote>'
+        f'<blockquote><a href="{context.click_url(old, 0, "https://x.example/offer?a=1&b=2")}">offer</a>'
+        f'<img src="{context.pixel_url(old)}"><a href="{context.trap_url(old)}"></a></blockquote>'
     )
     client.post("/compose", data={**ALL, "html": "<p>Hi</p>" + quoted})
-    _, body = newest(house)
+    _, body = newest(context)
     kept = '<p>Hi</p><blockquote><a href="https://x.example/offer?a=1&amp;b=2">offer</a></blockquote>'
     assert body.html == kept
-    raw = sent(house, client, "<p>Hi</p>" + quoted)
-    assert house.settings.tracking_url.encode() + b"/" not in raw.as_bytes()
+    raw = sent(context, client, "<p>Hi</p>" + quoted)
+    assert context.settings.tracking_url.encode() + b"/" not in raw.as_bytes()
 
 
 # --- size, service
 
 
 def test_a_text_that_tracking_makes_too_long_for_gmail_is_told_before_and_after(
-    house: House, client: httpx.Client, sender: User
+    context: AppContext, client: httpx.Client, sender: User
 ) -> None:
     html = "<p>" + "x" * 101_000 + "</p>" + '<a href="https://x.example/a-page">a</a>' * 20
     plan = client.post("/compose/plan", data={**ALL, "html": html})
@@ -200,9 +202,11 @@ def test_a_text_that_tracking_makes_too_long_for_gmail_is_told_before_and_after(
     assert every(nobody, ".plan-note") == []
 
 
-def test_the_message_page_shows_the_size_before_and_after(house: House, client: httpx.Client, sender: User) -> None:
-    (message,) = write(house, sender, Written("Long", (To_("anna@example.org"),)))
-    with house.database.session_scope() as session:
+def test_the_message_page_shows_the_size_before_and_after(
+    context: AppContext, client: httpx.Client, sender: User
+) -> None:
+    (message,) = write(context, sender, Written("Long", (To_("anna@example.org"),)))
+    with context.database.session_scope() as session:
         body = session.get_one(MessageBody, message.id)
         body.html_bytes_before, body.html_bytes_after = 100_000, 104_000
     page = client.get(f"/mail/{message.public_id}")
@@ -211,8 +215,10 @@ def test_the_message_page_shows_the_size_before_and_after(house: House, client: 
     assert "Gmail" in said(page, ".message-size")
 
 
-def test_d24_a_service_that_rewrites_links_itself_is_told_of(house: House, client: httpx.Client, sender: User) -> None:
-    with house.database.session_scope() as session:
+def test_d24_a_service_that_rewrites_links_itself_is_told_of(
+    context: AppContext, client: httpx.Client, sender: User
+) -> None:
+    with context.database.session_scope() as session:
         session.exec(select(Account)).one().smtp_host = "smtp.eu.mailgun.org"
     plan = client.post("/compose/plan", data={**ALL, "html": "<p>Hi</p>"})
     assert "Mailgun may rewrite links itself" in said(plan, ".plan-note")

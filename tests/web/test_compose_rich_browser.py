@@ -13,7 +13,7 @@ from tests.web.conftest import MakeUser
 from tests.web.mail_world import agree, make_account
 from tests.web.test_compose_pictures import PNG
 from tracker.models import Attachment, Message, MessageBody, Template, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 __all__ = ["signed_in_browser"]
 pytestmark = pytest.mark.browser
@@ -32,10 +32,10 @@ LOOKS = (("en", "light", (1200, 800)), ("ru", "dark", (360, 740)))
 
 
 @pytest.fixture
-def sender(house: House, make_user: MakeUser) -> User:
+def sender(context: AppContext, make_user: MakeUser) -> User:
     alice = make_user("alice@example.com", "Alice", undo_seconds=30, signature="<b>Alice</b>")
-    make_account(house, alice)
-    agree(house, "anna@example.org", name="Anna")
+    make_account(context, alice)
+    agree(context, "anna@example.org", name="Anna")
     return alice
 
 
@@ -43,8 +43,8 @@ def saved(page: Page) -> None:
     expect(page.locator("[data-saved]")).to_have_text(re.compile("Saved at"), timeout=10_000)
 
 
-def html_of(house: House) -> str:
-    with house.database.reading() as session:
+def html_of(context: AppContext) -> str:
+    with context.database.reading() as session:
         return session.exec(select(MessageBody)).one().html or ""
 
 
@@ -53,7 +53,9 @@ def _never_answered(_route: Route) -> None:
 
 
 @pytest.mark.parametrize("kind", ["paste", "drop"])
-def test_a_picture_given_to_the_text_becomes_part_of_it(house: House, sender: User, open_as: OpenAs, kind: str) -> None:
+def test_a_picture_given_to_the_text_becomes_part_of_it(
+    context: AppContext, sender: User, open_as: OpenAs, kind: str
+) -> None:
     page = open_as(sender, "/compose")
     page.locator("[data-editor]").click()
     page.evaluate(GIVE, [kind, b64encode(PNG).decode()])
@@ -61,15 +63,15 @@ def test_a_picture_given_to_the_text_becomes_part_of_it(house: House, sender: Us
     expect(image).to_have_attribute("src", re.compile("/compose/.+/pictures/"))
     expect(image).to_have_js_property("naturalWidth", 1)
     saved(page)
-    assert 'src="cid:' in html_of(house)
+    assert 'src="cid:' in html_of(context)
     expect(page.locator(".compose-files li")).to_have_count(0)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(Attachment)).one().content == PNG
     page.reload()
     expect(image).to_have_js_property("naturalWidth", 1)
 
 
-def test_an_upload_shows_its_progress_and_can_be_stopped(house: House, sender: User, open_as: OpenAs) -> None:
+def test_an_upload_shows_its_progress_and_can_be_stopped(context: AppContext, sender: User, open_as: OpenAs) -> None:
     page = open_as(sender, "/compose")
     page.route(UPLOADS, _never_answered)
     file = FilePayload(name="big.bin", mimeType="a/b", buffer=b"x" * 300_000)
@@ -81,11 +83,11 @@ def test_an_upload_shows_its_progress_and_can_be_stopped(house: House, sender: U
     page.unroute(UPLOADS)
     page.set_input_files("[data-file]", file)
     expect(page.locator(".compose-files li[data-size]")).to_contain_text("big.bin")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert [one.filename for one in session.exec(select(Attachment))] == ["big.bin"]
 
 
-def test_a_link_is_left_alone_by_its_button_and_by_keys(house: House, sender: User, open_as: OpenAs) -> None:
+def test_a_link_is_left_alone_by_its_button_and_by_keys(context: AppContext, sender: User, open_as: OpenAs) -> None:
     page = open_as(sender, "/compose")
     page.keyboard.type("anna@example.org,")
     page.locator("[data-editor]").click()
@@ -106,8 +108,8 @@ def test_a_link_is_left_alone_by_its_button_and_by_keys(house: House, sender: Us
     expect(page.locator("[data-editor] a[data-no-track]")).to_have_count(0)
 
 
-def test_a_template_is_chosen_filled_and_sent(house: House, sender: User, open_as: OpenAs) -> None:
-    with house.database.session_scope() as session:
+def test_a_template_is_chosen_filled_and_sent(context: AppContext, sender: User, open_as: OpenAs) -> None:
+    with context.database.session_scope() as session:
         session.add(
             Template(user_id=sender.id or 0, name="Offer", subject="For {{company}}", html="<p>Dear {{first_name}}</p>")
         )
@@ -124,13 +126,13 @@ def test_a_template_is_chosen_filled_and_sent(house: House, sender: User, open_a
     expect(company).to_have_value("Petit & Fils")
     page.get_by_role("button", name="Send", exact=True).click()
     page.wait_for_url("**/mail/*")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(Message)).one().subject == "For Petit & Fils"
-    assert "Dear Anna" in html_of(house)
+    assert "Dear Anna" in html_of(context)
 
 
-def test_another_account_signs_in_its_own_way(house: House, sender: User, open_as: OpenAs) -> None:
-    make_account(house, sender, "sales@sales.example", signature="<i>Sales team</i>")
+def test_another_account_signs_in_its_own_way(context: AppContext, sender: User, open_as: OpenAs) -> None:
+    make_account(context, sender, "sales@sales.example", signature="<i>Sales team</i>")
     page = open_as(sender, "/compose")
     expect(page.locator("[data-editor] .signature")).to_contain_text("Alice")
     page.locator("#account").select_option(label="Alice · sales@sales.example")
@@ -140,7 +142,9 @@ def test_another_account_signs_in_its_own_way(house: House, sender: User, open_a
     expect(page.locator("[data-editor] .signature b")).to_have_text("Alice")
 
 
-def test_a_template_is_written_with_buttons_for_placeholders(house: House, sender: User, open_as: OpenAs) -> None:
+def test_a_template_is_written_with_buttons_for_placeholders(
+    context: AppContext, sender: User, open_as: OpenAs
+) -> None:
     page = open_as(sender, "/settings/templates/new")
     page.get_by_label("Name", exact=True).fill("Hello")
     page.locator("[data-editor]").click()
@@ -149,15 +153,15 @@ def test_a_template_is_written_with_buttons_for_placeholders(house: House, sende
     page.keyboard.type("!")
     page.get_by_role("button", name="Save").click()
     page.wait_for_url("**/settings/templates")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert "{{first_name}}!" in session.exec(select(Template)).one().html
 
 
 @pytest.mark.parametrize(("language", "scheme", "window"), LOOKS, ids=["wide", "narrow"])
 def test_pages_are_for_everybody_and_fit(
-    house: House, sender: User, open_as: OpenAs, language: str, scheme: str, window: tuple[int, int]
+    context: AppContext, sender: User, open_as: OpenAs, language: str, scheme: str, window: tuple[int, int]
 ) -> None:
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         user = session.get_one(User, sender.id)
         user.locale, user.theme = language, scheme
         template = Template(user_id=sender.id or 0, name="Offer", subject="S", html="<p>{{company}}</p>", shared=True)
@@ -170,7 +174,7 @@ def test_pages_are_for_everybody_and_fit(
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
-def test_a_message_is_written_and_sent_by_keyboard_alone(house: House, sender: User, open_as: OpenAs) -> None:
+def test_a_message_is_written_and_sent_by_keyboard_alone(context: AppContext, sender: User, open_as: OpenAs) -> None:
     page = open_as(sender, "/compose")
     page.keyboard.type("anna@example.org,")
     for _ in range(6):
@@ -188,6 +192,6 @@ def test_a_message_is_written_and_sent_by_keyboard_alone(house: House, sender: U
     expect(page.get_by_role("button", name="Remove formatting")).to_be_focused()
     page.keyboard.press("Control+Enter")
     page.wait_for_url("**/mail/*")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(Message)).one().subject == "Offer"
-    assert "Hello Anna" in html_of(house)
+    assert "Hello Anna" in html_of(context)

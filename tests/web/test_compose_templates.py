@@ -11,7 +11,7 @@ from tests.web.mail_world import To as To_
 from tests.web.mail_world import Written, agree, make_account, write
 from tests.web.reading import attribute, every, only, said
 from tracker.models import Account, Message, MessageBody, MessageState, Recipient, Template, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 OFFER = {
     "name": "Offer",
@@ -21,20 +21,20 @@ OFFER = {
 
 
 @pytest.fixture
-def sender(house: House, alice: User) -> User:
-    make_account(house, alice)
+def sender(context: AppContext, alice: User) -> User:
+    make_account(context, alice)
     return alice
 
 
-def made(client: httpx.Client, house: House, **more: str) -> Template:
+def made(client: httpx.Client, context: AppContext, **more: str) -> Template:
     answer = client.post("/settings/templates/new", data={**OFFER, **more})
     assert answer.status_code == 303, answer.text
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         return session.exec(select(Template).order_by(col(Template.id).desc())).first()  # type: ignore[return-value]
 
 
-def newest(house: House) -> tuple[Message, MessageBody]:
-    with house.database.reading() as session:
+def newest(context: AppContext) -> tuple[Message, MessageBody]:
+    with context.database.reading() as session:
         message = session.exec(select(Message).order_by(col(Message.id).desc())).first()
         assert message is not None
         return message, session.get_one(MessageBody, message.id)
@@ -67,20 +67,20 @@ def fields(page: httpx.Response) -> dict[str, str]:
     ],
 )
 def test_what_is_wrong_stands_at_its_field_and_nothing_is_lost(
-    house: House, client: httpx.Client, form: dict[str, str], field: str, words: str
+    context: AppContext, client: httpx.Client, form: dict[str, str], field: str, words: str
 ) -> None:
     answer = client.post("/settings/templates/new", data={**OFFER, **form})
     assert answer.status_code == 422
     assert words in said(answer, f"#{field}-wrong")
     assert attribute(only(answer, "#name"), "value") == {**OFFER, **form}["name"]
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(Template)).all() == []
 
 
 def test_a_template_is_changed_and_removed_by_its_owner_alone(
-    house: House, client: httpx.Client, bob: User, client_of: ClientOf
+    context: AppContext, client: httpx.Client, bob: User, client_of: ClientOf
 ) -> None:
-    template = made(client, house, shared="on")
+    template = made(client, context, shared="on")
     path = f"/settings/templates/{template.public_id}"
     other = client_of(bob)
     assert other.get(path).status_code == 404
@@ -93,9 +93,9 @@ def test_a_template_is_changed_and_removed_by_its_owner_alone(
 
 
 def test_a_shared_template_is_everybodys_to_use_and_another_one_nobodys(
-    house: House, client: httpx.Client, bob: User, client_of: ClientOf
+    context: AppContext, client: httpx.Client, bob: User, client_of: ClientOf
 ) -> None:
-    shared, own = made(client, house, name="Shared one", shared="on"), made(client, house, name="Own one")
+    shared, own = made(client, context, name="Shared one", shared="on"), made(client, context, name="Own one")
     other = client_of(bob)
     listed = other.get("/settings/templates").text
     assert "Shared one" in listed
@@ -104,12 +104,12 @@ def test_a_shared_template_is_everybodys_to_use_and_another_one_nobodys(
     assert "here is the offer" in only(other.get(f"/compose?template={shared.public_id}"), "#text").text
     assert "here is the offer" not in only(other.get(f"/compose?template={own.public_id}"), "#text").text
     other.post("/compose", data={"subject": "x", "template": own.public_id})
-    assert newest(house)[0].template_id is None
+    assert newest(context)[0].template_id is None
 
 
-def test_hostile_words_in_a_template_are_words_or_gone(house: House, client: httpx.Client) -> None:
+def test_hostile_words_in_a_template_are_words_or_gone(context: AppContext, client: httpx.Client) -> None:
     bad = '"><script>alert(1)</script>'
-    template = made(client, house, name=bad, subject=bad, html=f"<p onclick=x>hi{bad}</p>", format="html")
+    template = made(client, context, name=bad, subject=bad, html=f"<p onclick=x>hi{bad}</p>", format="html")
     for path in ("/settings/templates", f"/settings/templates/{template.public_id}", "/compose"):
         assert not [script for script in every(client.get(path), "script") if "src" not in script.attrs]
     assert "onclick" not in template.html
@@ -119,10 +119,10 @@ def test_hostile_words_in_a_template_are_words_or_gone(house: House, client: htt
 
 
 def test_the_template_stands_above_the_signature_and_the_subject_is_taken_where_there_is_none(
-    house: House, client: httpx.Client, sender: User
+    context: AppContext, client: httpx.Client, sender: User
 ) -> None:
     client.post("/settings/signatures", data={"text": "Alice of Wonderland"})
-    template = made(client, house)
+    template = made(client, context)
     page = client.get(f"/compose?template={template.public_id}")
     text = only(page, "#text").text
     assert text.index("here is the offer") < text.index("Alice of Wonderland")
@@ -132,31 +132,31 @@ def test_the_template_stands_above_the_signature_and_the_subject_is_taken_where_
 
 
 def test_a_placeholder_without_a_value_is_named_before_sending_and_remembered_once_given(
-    house: House, client: httpx.Client, sender: User
+    context: AppContext, client: httpx.Client, sender: User
 ) -> None:
-    agree(house, "anna@petit.example", name="Petit, Anna")
-    path = begin(client, made(client, house), to="anna@petit.example")
+    agree(context, "anna@petit.example", name="Petit, Anna")
+    path = begin(client, made(client, context), to="anna@petit.example")
     form = fields(client.get(path))
     refused = client.post(path, data={**form, "do": "send"})
     assert refused.status_code == 422
     assert said(refused, "#text-wrong").startswith("{{company}} has no value for")
     assert "Company of the recipient" in said(refused, ".plan-holes")
-    assert newest(house)[0].state == MessageState.DRAFT
+    assert newest(context)[0].state == MessageState.DRAFT
     sent = client.post(path, data={**fields(refused), "fill_company": "Petit & Fils", "do": "send"})
     assert sent.status_code == 303
-    message, body = newest(house)
+    message, body = newest(context)
     assert (message.state, message.subject) == (MessageState.QUEUED, "An offer for Petit & Fils")
     assert "Dear Anna," in (body.text or "")
     assert "offer for Petit &amp; Fils." in (body.html or "")
     assert "{{" not in (body.html or "") + (body.text or "") + message.subject
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(Recipient)).one().company == "Petit & Fils"
-    again = client.get(begin(client, made(client, house, name="Second"), to="anna@petit.example"))
+    again = client.get(begin(client, made(client, context, name="Second"), to="anna@petit.example"))
     assert every(again, ".plan-holes") == []
 
 
-def test_a_placeholder_means_one_person(house: House, client: httpx.Client, sender: User) -> None:
-    path = begin(client, made(client, house), to="anna@petit.example, luc@x.example")
+def test_a_placeholder_means_one_person(context: AppContext, client: httpx.Client, sender: User) -> None:
+    path = begin(client, made(client, context), to="anna@petit.example, luc@x.example")
     page = client.get(path)
     assert "this message goes to 2" in said(page, ".compose-plan .wrong")
     refused = client.post(path, data={**fields(page), "do": "send"})
@@ -164,26 +164,26 @@ def test_a_placeholder_means_one_person(house: House, client: httpx.Client, send
 
 
 def test_braces_in_a_message_without_a_template_are_just_braces(
-    house: House, client: httpx.Client, sender: User
+    context: AppContext, client: httpx.Client, sender: User
 ) -> None:
     client.post(
         "/compose", data={"to": "dev@x.example", "subject": "s", "text": "use {{ user }} in the view", "do": "send"}
     )
-    message, body = newest(house)
+    message, body = newest(context)
     assert message.state == MessageState.QUEUED
     assert "{{ user }}" in (body.html or "")
 
 
-def test_undone_it_is_still_of_its_template(house: House, client: httpx.Client, make_user: MakeUser) -> None:
-    template = made(client, house, text="Hello")
-    with house.database.session_scope() as session:
+def test_undone_it_is_still_of_its_template(context: AppContext, client: httpx.Client, make_user: MakeUser) -> None:
+    template = made(client, context, text="Hello")
+    with context.database.session_scope() as session:
         session.exec(select(User)).one().undo_seconds = 30
         session.add(make_template_account(session))
     path = begin(client, template, to="anna@petit.example", fill_company="P")
     client.post(path, data={**fields(client.get(path)), "do": "send"})
-    message, _ = newest(house)
+    message, _ = newest(context)
     client.post(f"/mail/{message.public_id}/cancellation")
-    message, _ = newest(house)
+    message, _ = newest(context)
     assert (message.state, message.template_id) == (MessageState.DRAFT, template.id)
     assert fields(client.get(f"/compose/{message.public_id}"))["template"] == template.public_id
 
@@ -194,11 +194,11 @@ def make_template_account(session) -> Account:  # type: ignore[no-untyped-def]
 
 
 def test_what_was_written_is_kept_as_a_template_without_signature(
-    house: House, client: httpx.Client, sender: User
+    context: AppContext, client: httpx.Client, sender: User
 ) -> None:
     html = '<div>Dear you</div><div><br></div><div class="signature"><div>-- </div>Alice</div>'
     client.post("/compose", data={"subject": "Hello", "html": html, "format": "html", "do": "keep-template"})
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         template = session.exec(select(Template)).one()
     assert (template.name, template.subject, template.html) == ("Hello", "Hello", "<div>Dear you</div>")
 
@@ -207,13 +207,13 @@ def test_what_was_written_is_kept_as_a_template_without_signature(
 
 
 def test_figures_are_ones_own_and_rates_over_what_could_be_measured(
-    house: House, client: httpx.Client, sender: User, bob: User, client_of: ClientOf
+    context: AppContext, client: httpx.Client, sender: User, bob: User, client_of: ClientOf
 ) -> None:
-    template = made(client, house, shared="on")
+    template = made(client, context, shared="on")
     of = {"template_id": template.id}
     anna, luc = To_("anna@x.example"), To_("luc@x.example", opens=False, clicks=False, rule="unknown")
     write(
-        house,
+        context,
         sender,
         Written("1", (anna,), columns={**of, "opens": 1, "clicks": 1, "replies": 1}),
         Written("2", (anna,), columns=of),
@@ -230,9 +230,9 @@ def test_figures_are_ones_own_and_rates_over_what_could_be_measured(
 
 
 def test_each_account_signs_in_its_own_way_and_else_the_person(
-    house: House, client: httpx.Client, sender: User
+    context: AppContext, client: httpx.Client, sender: User
 ) -> None:
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         account = session.exec(select(Account)).one()
     client.post("/settings/signatures", data={"html": "<b>Alice</b>", "format": "html"})
     assert "<b>Alice</b>" in only(client.get("/compose"), "[data-html]").text
@@ -243,9 +243,9 @@ def test_each_account_signs_in_its_own_way_and_else_the_person(
 
 
 def test_a_signature_is_nobody_elses_and_never_runs(
-    house: House, client: httpx.Client, sender: User, bob: User, client_of: ClientOf
+    context: AppContext, client: httpx.Client, sender: User, bob: User, client_of: ClientOf
 ) -> None:
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         account = session.exec(select(Account)).one()
     answer = client_of(bob).post("/settings/signatures", data={"text": "Bob", "of": account.public_id})
     assert answer.status_code == 404

@@ -10,7 +10,7 @@ from tests.web.reading import every, said, words
 from tracker.consent.preferences import preference
 from tracker.consent.rules import State
 from tracker.models import Account, ConsentEntry, PolicyChange, Recipient, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 WHOLE = {
     "purpose": "both",
@@ -28,18 +28,20 @@ WHOLE = {
 FILE = "address,purpose,state,at\nluc@example.org,opens,refused,\neve@example.org,everything,refused,\n"
 
 
-def person(house: House, address: str = "anna@example.org") -> Recipient:
-    with house.database.reading() as session:
+def person(context: AppContext, address: str = "anna@example.org") -> Recipient:
+    with context.database.reading() as session:
         return session.exec(select(Recipient).where(Recipient.lookup == address)).one()
 
 
 @pytest.fixture
-def anna(house: House) -> Recipient:
-    agree(house, "anna@example.org", State.REFUSED, name="Anna Petit")
-    return person(house)
+def anna(context: AppContext) -> Recipient:
+    agree(context, "anna@example.org", State.REFUSED, name="Anna Petit")
+    return person(context)
 
 
-def test_the_evidence_of_a_consent_is_recorded_and_told(house: House, client: httpx.Client, anna: Recipient) -> None:
+def test_the_evidence_of_a_consent_is_recorded_and_told(
+    context: AppContext, client: httpx.Client, anna: Recipient
+) -> None:
     assert client.post(f"/recipients/{anna.public_id}/consent", data=WHOLE).status_code == 303
     page = client.get(f"/recipients/{anna.public_id}")
     assert "4 entries, nothing changed or missing" in said(page, ".consent-whole")
@@ -55,7 +57,7 @@ def test_the_evidence_of_a_consent_is_recorded_and_told(house: House, client: ht
         assert told in newest
     assert "mail=anna" not in newest
     assert "We see whether you open our mail." in newest, "the text that was shown, word for word"
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         entry = session.exec(select(ConsentEntry).order_by(col(ConsentEntry.number).desc())).first()
     assert entry is not None
     assert (entry.grade, entry.previous_digest != entry.digest) == ("B", True)
@@ -71,40 +73,42 @@ def test_a_consent_without_evidence_is_refused_and_nothing_is_lost(client: httpx
     assert "accepted is A–C" in said(answer, "#channel-wrong")
 
 
-def test_whose_rules_hold_is_said_and_can_be_declared(house: House, client: httpx.Client) -> None:
-    agree(house, "luc@example.fr")
-    luc = person(house, "luc@example.fr").public_id
+def test_whose_rules_hold_is_said_and_can_be_declared(context: AppContext, client: httpx.Client) -> None:
+    agree(context, "luc@example.fr")
+    luc = person(context, "luc@example.fr").public_id
     assert "Rules of FR · by the address" in said(client.get(f"/recipients/{luc}"), ".consent-whose")
     client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": "us"})
     assert "Rules of US · as noted here" in said(client.get(f"/recipients/{luc}"), ".consent-whose")
     client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": "F1"})
-    assert person(house, "luc@example.fr").jurisdiction == "US"
+    assert person(context, "luc@example.fr").jurisdiction == "US"
     client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": ""})
-    assert person(house, "luc@example.fr").jurisdiction is None
+    assert person(context, "luc@example.fr").jurisdiction is None
 
 
-def test_an_import_says_what_became_of_each_row(house: House, client: httpx.Client) -> None:
+def test_an_import_says_what_became_of_each_row(context: AppContext, client: httpx.Client) -> None:
     page = client.post("/recipients/import", files={"file": ("x.csv", FILE.encode(), "text/csv")})
     assert "2 rows read, one entry recorded, one row refused" in said(page, ".consent-result")
     assert [words(one)[:6] for one in every(page, ".consent-refused li")] == ["Line 3"]
-    assert person(house, "luc@example.org").ledger_entries == 1
+    assert person(context, "luc@example.org").ledger_entries == 1
     for files in ({}, {"file": ("x.csv", b"\xff\xff", "text/csv")}):
         answer = client.post("/recipients/import", files=files or None, data={"a": "b"})
         assert answer.status_code == 422
         assert said(answer, "#file-wrong")
 
 
-def test_members_import_nothing_and_change_no_rules(client_of: ClientOf, make_user: MakeUser, house: House) -> None:
+def test_members_import_nothing_and_change_no_rules(
+    client_of: ClientOf, make_user: MakeUser, context: AppContext
+) -> None:
     bob = client_of(make_user("bob@example.com"))
     assert bob.get("/recipients/import").status_code == 403
     assert bob.post("/recipients/import", files={"file": ("x.csv", FILE.encode())}).status_code == 403
     assert bob.post("/settings/consent-rules", data={}).status_code == 403
     assert "Import consents" not in bob.get("/recipients").text
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(Recipient)).all() == []
 
 
-def test_the_rules_are_changed_and_every_change_is_told(house: House, client: httpx.Client) -> None:
+def test_the_rules_are_changed_and_every_change_is_told(context: AppContext, client: httpx.Client) -> None:
     rules = {
         "accepted_grades": "D",
         "consent_months": "12",
@@ -119,13 +123,15 @@ def test_the_rules_are_changed_and_every_change_is_told(house: House, client: ht
     assert "Evidence that counts: A–C → A–D" in told[2]
     assert "Alice" in told[0]
     client.post("/settings/consent-rules", data={**rules, "consent_months": "120"})
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert preference(session, "consent_months") == 12
         assert len(session.exec(select(PolicyChange)).all()) == 3
 
 
-def test_an_account_says_what_its_mail_measures(house: House, client: httpx.Client, alice: User, bob: User) -> None:
-    with house.database.session_scope() as session:
+def test_an_account_says_what_its_mail_measures(
+    context: AppContext, client: httpx.Client, alice: User, bob: User
+) -> None:
+    with context.database.session_scope() as session:
         mine, his = (
             Account(user_id=u.id or 0, address=u.email, smtp_host="h", smtp_port=25, smtp_security="none")
             for u in (alice, bob)
@@ -135,6 +141,6 @@ def test_an_account_says_what_its_mail_measures(house: House, client: httpx.Clie
     assert "What mail from this account measures" in client.get(page).text
     assert client.post(f"{page}/measuring", data={"measure_clicks": "on"}).status_code == 303
     assert client.post(f"/settings/accounts/{his.public_id}/measuring", data={}).status_code == 404
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         told = {a.address: (a.measure_opens, a.measure_clicks) for a in session.exec(select(Account))}
     assert told == {alice.email: (False, True), bob.email: (True, True)}

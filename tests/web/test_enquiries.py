@@ -13,7 +13,7 @@ from tests.web.letters_world import GALLERY, Came, make_mailbox, receive
 from tests.web.reading import every, said, words
 from tracker.inbound.withdrawal import take_back, withdraw
 from tracker.models import Letter, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 
@@ -21,15 +21,15 @@ def subjects(client: httpx.Client, query: str = "") -> list[str]:
     return [words(one) for one in every(client.get(f"/enquiries{query}"), ".mail-subject")]
 
 
-def stored(house: House, letter: Letter) -> Letter:
-    with house.database.reading() as session:
+def stored(context: AppContext, letter: Letter) -> Letter:
+    with context.database.reading() as session:
         return session.get_one(Letter, letter.id)
 
 
 def test_enquiries_are_shown_once_newest_first_with_their_repeats_folded(
-    client: httpx.Client, house: House, alice: User
+    client: httpx.Client, context: AppContext, alice: User
 ) -> None:
-    receive(house, make_mailbox(house, alice), *GALLERY)
+    receive(context, make_mailbox(context, alice), *GALLERY)
     page = client.get("/enquiries")
     assert [words(one) for one in every(page, ".mail-subject")] == ["Twelve oak chairs", "Прайс-лист", "Samples"]
     assert said(page, ".letter-repeats summary") == "1 repeat"
@@ -38,11 +38,11 @@ def test_enquiries_are_shown_once_newest_first_with_their_repeats_folded(
 
 
 def test_of_many_repeats_the_newest_are_shown_and_the_rest_is_counted(
-    client: httpx.Client, house: House, alice: User
+    client: httpx.Client, context: AppContext, alice: User
 ) -> None:
-    box = make_mailbox(house, alice)
-    receive(house, box, Came("first", ago=timedelta(hours=20)))
-    receive(house, box, *(Came(f"again {n}", ago=timedelta(hours=10, minutes=-n), under="first") for n in range(9)))
+    box = make_mailbox(context, alice)
+    receive(context, box, Came("first", ago=timedelta(hours=20)))
+    receive(context, box, *(Came(f"again {n}", ago=timedelta(hours=10, minutes=-n), under="first") for n in range(9)))
     page = client.get("/enquiries")
     assert said(page, ".letter-repeats summary") == "9 repeats"
     shown = [words(one) for one in every(page, ".letter-repeats li a")]
@@ -66,20 +66,24 @@ def test_of_many_repeats_the_newest_are_shown_and_the_rest_is_counted(
         ("?show=uncounted&q=table", ["Re: Twelve oak chairs"]),
     ],
 )
-def test_the_filter_narrows(client: httpx.Client, house: House, alice: User, query: str, expected: list[str]) -> None:
-    receive(house, make_mailbox(house, alice), *GALLERY)
+def test_the_filter_narrows(
+    client: httpx.Client, context: AppContext, alice: User, query: str, expected: list[str]
+) -> None:
+    receive(context, make_mailbox(context, alice), *GALLERY)
     assert subjects(client, query) == expected
 
 
-def test_days_are_days_of_the_readers_zone(client: httpx.Client, house: House, alice: User) -> None:
-    receive(house, make_mailbox(house, alice), Came("today", ago=timedelta()), Came("old", ago=timedelta(days=9)))
+def test_days_are_days_of_the_readers_zone(client: httpx.Client, context: AppContext, alice: User) -> None:
+    receive(context, make_mailbox(context, alice), Came("today", ago=timedelta()), Came("old", ago=timedelta(days=9)))
     yesterday = f"{now() - timedelta(days=1):%Y-%m-%d}"
     assert subjects(client, f"?since={yesterday}") == ["today"]
     assert subjects(client, f"?until={yesterday}") == ["old"]
 
 
-def test_a_filter_reads_as_a_sentence_and_its_chips_come_off(client: httpx.Client, house: House, alice: User) -> None:
-    receive(house, make_mailbox(house, alice), *GALLERY)
+def test_a_filter_reads_as_a_sentence_and_its_chips_come_off(
+    client: httpx.Client, context: AppContext, alice: User
+) -> None:
+    receive(context, make_mailbox(context, alice), *GALLERY)
     page = client.get("/enquiries?show=letters&category=bulk&category=bounce&q=sale")
     assert said(page, ".mail-sentence") == "All letters: undeliverable or newsletter and with the words “sale”."
     offs = [str(one.attrs["href"]) for one in every(page, ".chip-off")]
@@ -98,9 +102,9 @@ def test_a_value_that_cannot_be_is_named_and_everything_shown(client: httpx.Clie
     assert said(answer, "[role=alert]")
 
 
-def test_older_letters_are_a_page_away_and_none_is_lost(client: httpx.Client, house: House, alice: User) -> None:
-    box = make_mailbox(house, alice)
-    receive(house, box, *(Came(f"number {n}", f"p{n}@x.example", ago=timedelta(minutes=n)) for n in range(120)))
+def test_older_letters_are_a_page_away_and_none_is_lost(client: httpx.Client, context: AppContext, alice: User) -> None:
+    box = make_mailbox(context, alice)
+    receive(context, box, *(Came(f"number {n}", f"p{n}@x.example", ago=timedelta(minutes=n)) for n in range(120)))
     found, url = [], "/enquiries"
     while url:
         page = client.get(url)
@@ -110,18 +114,18 @@ def test_older_letters_are_a_page_away_and_none_is_lost(client: httpx.Client, ho
 
 
 def test_somebody_elses_letters_are_not_there(
-    client: httpx.Client, client_of: ClientOf, house: House, alice: User, bob: User
+    client: httpx.Client, client_of: ClientOf, context: AppContext, alice: User, bob: User
 ) -> None:
-    (mine, *_) = receive(house, make_mailbox(house, alice), *GALLERY)
+    (mine, *_) = receive(context, make_mailbox(context, alice), *GALLERY)
     his = client_of(bob)
     assert subjects(his, "?show=letters") == []
     assert "oak" not in his.get("/enquiries/export?show=letters").text
     assert his.post(f"/letters/{mine.public_id}/withdrawal").status_code == 404
-    assert stored(house, mine).withdrawn_at is None
+    assert stored(context, mine).withdrawn_at is None
 
 
-def test_spam_is_withdrawn_and_put_back(client: httpx.Client, house: House, alice: User) -> None:
-    (spam, *_) = receive(house, make_mailbox(house, alice), *GALLERY)
+def test_spam_is_withdrawn_and_put_back(client: httpx.Client, context: AppContext, alice: User) -> None:
+    (spam, *_) = receive(context, make_mailbox(context, alice), *GALLERY)
     client.post(f"/letters/{spam.public_id}/withdrawal")
     page = client.get("/enquiries")
     assert "Withdrawn as spam" in said(page, "[data-flash]")
@@ -133,49 +137,51 @@ def test_spam_is_withdrawn_and_put_back(client: httpx.Client, house: House, alic
 
 
 def test_the_way_back_after_a_withdrawal_is_never_to_another_site(
-    client: httpx.Client, house: House, alice: User
+    client: httpx.Client, context: AppContext, alice: User
 ) -> None:
-    (spam, *_) = receive(house, make_mailbox(house, alice), *GALLERY)
+    (spam, *_) = receive(context, make_mailbox(context, alice), *GALLERY)
     answer = client.post(f"/letters/{spam.public_id}/withdrawal", data={"back": "https://evil.example/"})
     assert answer.headers["location"] == "/enquiries"
 
 
 def test_what_was_withdrawn_comes_back_as_a_repeat_where_another_letter_counts_meanwhile(
-    house: House, alice: User
+    context: AppContext, alice: User
 ) -> None:
-    box = make_mailbox(house, alice)
+    box = make_mailbox(context, alice)
     spam, later, folded = receive(
-        house,
+        context,
         box,
         Came("spam?", ago=timedelta(hours=5)),
         Came("counts meanwhile", ago=timedelta(hours=2)),
         Came("folded", ago=timedelta(hours=4), under="spam?"),
     )
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         withdraw(session, session.get_one(Letter, spam.id))
         take_back(session, session.get_one(Letter, spam.id))
-    assert (stored(house, spam).counted, stored(house, spam).repeat_of_id) == (False, later.id)
-    assert stored(house, folded).repeat_of_id == later.id
-    assert stored(house, later).counted
+    assert (stored(context, spam).counted, stored(context, spam).repeat_of_id) == (False, later.id)
+    assert stored(context, folded).repeat_of_id == later.id
+    assert stored(context, later).counted
 
 
-def test_exactly_a_period_apart_both_count(house: House, alice: User) -> None:
-    box = make_mailbox(house, alice)
-    one, other = receive(house, box, Came("a", ago=timedelta(hours=24)), Came("b", ago=timedelta(0)))
-    with house.database.session_scope() as session:
+def test_exactly_a_period_apart_both_count(context: AppContext, alice: User) -> None:
+    box = make_mailbox(context, alice)
+    one, other = receive(context, box, Came("a", ago=timedelta(hours=24)), Came("b", ago=timedelta(0)))
+    with context.database.session_scope() as session:
         first, second = session.get_one(Letter, one.id), session.get_one(Letter, other.id)
         second.received_at = first.received_at + timedelta(days=1)
         session.add(second)
         session.flush()
         withdraw(session, first)
         take_back(session, first)
-    assert stored(house, one).counted
-    assert stored(house, other).counted
+    assert stored(context, one).counted
+    assert stored(context, other).counted
 
 
-def test_the_export_has_everything_that_passes_and_no_formula(client: httpx.Client, house: House, alice: User) -> None:
-    box = make_mailbox(house, alice)
-    receive(house, box, *GALLERY, Came('=HYPERLINK("http://evil.example")', name="@SUM(A1:A9)", ago=timedelta(1)))
+def test_the_export_has_everything_that_passes_and_no_formula(
+    client: httpx.Client, context: AppContext, alice: User
+) -> None:
+    box = make_mailbox(context, alice)
+    receive(context, box, *GALLERY, Came('=HYPERLINK("http://evil.example")', name="@SUM(A1:A9)", ago=timedelta(1)))
     answer = client.get("/enquiries/export?show=letters")
     assert answer.headers["content-type"].startswith("text/csv")
     assert "attachment" in answer.headers["content-disposition"]
@@ -189,18 +195,20 @@ def test_the_export_has_everything_that_passes_and_no_formula(client: httpx.Clie
                             "a repeat within the repeat period; not counted again"]  # fmt: skip
 
 
-def test_the_export_speaks_the_readers_language_and_zone(client_of: ClientOf, house: House, make_user: object) -> None:
+def test_the_export_speaks_the_readers_language_and_zone(
+    client_of: ClientOf, context: AppContext, make_user: object
+) -> None:
     ivan = make_user("ivan@example.com", "Иван", locale="ru", timezone="Asia/Vladivostok")  # type: ignore[operator]
-    (letter,) = receive(house, make_mailbox(house, ivan), Came("Столы"))
+    (letter,) = receive(context, make_mailbox(context, ivan), Came("Столы"))
     text = client_of(ivan).get("/enquiries/export").content.decode("utf-8-sig")
     here = letter.received_at.astimezone(__import__("zoneinfo").ZoneInfo("Asia/Vladivostok"))
     assert text.startswith("Получено,")
     assert f"{here:%Y-%m-%d %H:%M:%S}" in text
 
 
-def test_an_export_of_thousands_is_whole(client: httpx.Client, house: House, alice: User) -> None:
-    box = make_mailbox(house, alice)
-    with house.database.session_scope() as session:
+def test_an_export_of_thousands_is_whole(client: httpx.Client, context: AppContext, alice: User) -> None:
+    box = make_mailbox(context, alice)
+    with context.database.session_scope() as session:
         session.add_all(
             Letter(user_id=alice.id or 0, mailbox_id=box.id or 0, identity=f"i{n}", subject=f"s{n}", counted=True,
                    received_at=now() - timedelta(seconds=n // 3))
@@ -210,9 +218,9 @@ def test_an_export_of_thousands_is_whole(client: httpx.Client, house: House, ali
     assert sorted(row[4] for row in rows[1:]) == sorted(f"s{n}" for n in range(1203))
 
 
-def test_without_a_mailbox_the_page_says_what_to_do(client: httpx.Client, house: House, alice: User) -> None:
+def test_without_a_mailbox_the_page_says_what_to_do(client: httpx.Client, context: AppContext, alice: User) -> None:
     assert "Connect a mailbox first" in said(client.get("/enquiries"), ".empty h2")
-    make_mailbox(house, alice)
+    make_mailbox(context, alice)
     assert said(client.get("/enquiries"), ".empty h2") == "No enquiry yet"
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(Letter)).first() is None

@@ -13,7 +13,7 @@ from tests.servers import wait_until
 from tests.web.conftest import ClientOf
 from tracker.models import FeedItem, User, UserSession
 from tracker.notifications.notify import announce, notify
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.web.notifications import feed
 
@@ -52,9 +52,9 @@ def listening(client: httpx.Client, path: str = "/feed", **headers: str) -> Iter
         yield Ear(answer)
 
 
-def tell(house: House, user: User, *subjects: str, kind: str = "message") -> list[int]:
+def tell(context: AppContext, user: User, *subjects: str, kind: str = "message") -> list[int]:
     assert user.id is not None
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         for subject in subjects:
             announce(session, user.id, kind, subject)
         session.flush()
@@ -62,47 +62,49 @@ def tell(house: House, user: User, *subjects: str, kind: str = "message") -> lis
         return [item.id or 0 for item in session.exec(told)]
 
 
-def test_a_hint_reaches_the_open_page(client: httpx.Client, house: House, alice: User) -> None:
+def test_a_hint_reaches_the_open_page(client: httpx.Client, context: AppContext, alice: User) -> None:
     with listening(client) as ear:
-        ids = tell(house, alice, "one", "two")
+        ids = tell(context, alice, "one", "two")
         assert [ear.next(), ear.next()] == [Heard(ids[0], "message", "one"), Heard(ids[1], "message", "two")]
 
 
-def test_a_bell_line_is_announced(client: httpx.Client, house: House, alice: User) -> None:
+def test_a_bell_line_is_announced(client: httpx.Client, context: AppContext, alice: User) -> None:
     assert alice.id is not None
     with listening(client) as ear:
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             line = notify(session, alice.id, "account:1", "problem", now(), detail="x")
         heard = ear.next()
     assert heard is not None
     assert (heard.event, heard.about) == ("notification", line.public_id)
 
 
-def test_nobody_hears_what_is_anothers(client_of: ClientOf, house: House, alice: User, bob: User) -> None:
+def test_nobody_hears_what_is_anothers(client_of: ClientOf, context: AppContext, alice: User, bob: User) -> None:
     with listening(client_of(bob)) as ear:
-        tell(house, alice, "secret")
-        ids = tell(house, bob, "own")
+        tell(context, alice, "secret")
+        ids = tell(context, bob, "own")
         assert ear.next() == Heard(ids[0], "message", "own")
 
 
-def test_after_a_gap_everything_missed_comes_first_and_once(client: httpx.Client, house: House, alice: User) -> None:
+def test_after_a_gap_everything_missed_comes_first_and_once(
+    client: httpx.Client, context: AppContext, alice: User
+) -> None:
     with listening(client) as ear:
-        tell(house, alice, "one")
+        tell(context, alice, "one")
         heard = ear.next()
         assert heard is not None
-    tell(house, alice, "two", "three")
+    tell(context, alice, "two", "three")
     with listening(client, **{"last-event-id": str(heard.id)}) as ear:
         assert [e.about for e in (ear.next(), ear.next()) if e] == ["two", "three"]
-        tell(house, alice, "four")
+        tell(context, alice, "four")
         later = ear.next()
     assert later is not None
     assert later.about == "four"
 
 
-def test_a_page_asks_from_what_it_already_shows(client: httpx.Client, house: House, alice: User) -> None:
-    shown = tell(house, alice, "shown")[0]
+def test_a_page_asks_from_what_it_already_shows(client: httpx.Client, context: AppContext, alice: User) -> None:
+    shown = tell(context, alice, "shown")[0]
     assert f'data-feed-after="{shown}"' in client.get("/settings/profile").text
-    tell(house, alice, "since")
+    tell(context, alice, "since")
     with listening(client, f"/feed?after={shown}") as ear:
         heard = ear.next()
     assert heard is not None
@@ -110,26 +112,26 @@ def test_a_page_asks_from_what_it_already_shows(client: httpx.Client, house: Hou
 
 
 def test_more_than_a_batch_missed_is_still_all_of_it(
-    client: httpx.Client, house: House, alice: User, monkeypatch: pytest.MonkeyPatch
+    client: httpx.Client, context: AppContext, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "BATCH", 10)
     names = [f"m{number}" for number in range(35)]
-    tell(house, alice, *names)
+    tell(context, alice, *names)
     with listening(client, "/feed?after=0") as ear:
         assert [heard.about for heard in (ear.next() for _ in names) if heard] == names
 
 
-def test_a_number_that_was_committed_late_is_not_lost(client: httpx.Client, house: House, alice: User) -> None:
+def test_a_number_that_was_committed_late_is_not_lost(client: httpx.Client, context: AppContext, alice: User) -> None:
     assert alice.id is not None
-    tell(house, alice, *(f"m{number}" for number in range(5)))
-    with house.database.session_scope() as session:
+    tell(context, alice, *(f"m{number}" for number in range(5)))
+    with context.database.session_scope() as session:
         early = session.exec(select(FeedItem).where(FeedItem.subject == "m2")).one()
         number = early.id
         session.delete(early)
     with listening(client) as ear:
-        tell(house, alice, "newer")
+        tell(context, alice, "newer")
         first = ear.next()
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             session.add(FeedItem(id=number, user_id=alice.id, kind="message", subject="late"))
         second = ear.next()
     assert first is not None
@@ -149,16 +151,16 @@ def test_a_listener_is_sent_away_after_a_while_and_hears_heartbeats(
 
 
 def test_a_visit_that_ended_hears_no_more(
-    client: httpx.Client, house: House, alice: User, monkeypatch: pytest.MonkeyPatch
+    client: httpx.Client, context: AppContext, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "BEAT_SECONDS", 0.1)
     with client.stream("GET", "/feed", timeout=20) as answer:
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             session.exec(delete(UserSession))
         assert answer.read()
 
 
-def test_a_listener_that_cannot_keep_up_is_dropped(house: House) -> None:
+def test_a_listener_that_cannot_keep_up_is_dropped(context: AppContext) -> None:
     slow = feed.Listener(1)
     for number in range(feed.QUEUE + 1):
         feed._offer(slow, FeedItem(id=number, user_id=1, kind="message", subject="x"))
@@ -187,11 +189,11 @@ def test_the_feed_is_for_signed_in_people(visitor: httpx.Client, alice: User) ->
 
 @pytest.mark.parametrize("garbage", ["-1", "abc", "9" * 30, "1;drop", "１"])
 def test_a_garbled_number_to_resume_from_means_from_now_on(
-    client: httpx.Client, house: House, alice: User, garbage: str
+    client: httpx.Client, context: AppContext, alice: User, garbage: str
 ) -> None:
-    tell(house, alice, "old")
+    tell(context, alice, "old")
     with listening(client, httpx.URL("/feed", params={"after": garbage}).__str__()) as ear:
-        tell(house, alice, "new")
+        tell(context, alice, "new")
         heard = ear.next()
     assert heard is not None
     assert heard.about == "new"

@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 
 from tests.web.mail_world import ANNA, LUC, OFFER, Seen, To, Written, agree, make_account, write
 from tracker.models import Message, MessageState, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.paging import Cursor, in_order, read_page
 from tracker.runtime.sentences import ActionError
@@ -95,11 +95,11 @@ def test_states_may_be_repeated_or_divided_by_commas_and_come_out_in_one_order()
 
 
 @pytest.fixture
-def found(house: House, alice: User) -> Callable[..., list[str]]:
+def found(context: AppContext, alice: User) -> Callable[..., list[str]]:
     """`found(state="opened")`: the subjects that pass, newest first."""
 
     def subjects(user: User = alice, **query: str) -> list[str]:
-        with house.database.reading() as session:
+        with context.database.reading() as session:
             rows = session.scalars(in_order(Filter.from_query(query).apply(select(Message), user), ORDER)).all()
             return [row.subject for row in rows]
 
@@ -148,24 +148,26 @@ WANTED = {
 
 
 @pytest.mark.parametrize("state", WANTED)
-def test_states(house: House, alice: User, found: Callable[..., list[str]], state: str) -> None:
-    write(house, alice, *ONE_OF_EACH)
+def test_states(context: AppContext, alice: User, found: Callable[..., list[str]], state: str) -> None:
+    write(context, alice, *ONE_OF_EACH)
     assert set(found(state=state)) == WANTED[state]
 
 
 def test_tracked_and_untracked_part_everything_that_left(
-    house: House, alice: User, found: Callable[..., list[str]]
+    context: AppContext, alice: User, found: Callable[..., list[str]]
 ) -> None:
-    write(house, alice, *ONE_OF_EACH)
+    write(context, alice, *ONE_OF_EACH)
     tracked, untracked = set(found(state="tracked")), set(found(state="untracked"))
     assert not tracked & untracked
     assert tracked | untracked == {one.subject for one in ONE_OF_EACH} - {"draft"}
     assert set(found(state="no_reply")) & {"answered"} == set()
 
 
-def test_one_sees_ones_own_mail_only(house: House, alice: User, bob: User, found: Callable[..., list[str]]) -> None:
-    write(house, alice, Written("of Alice", (ANNA,)))
-    write(house, bob, Written("of Bob", (ANNA,)))
+def test_one_sees_ones_own_mail_only(
+    context: AppContext, alice: User, bob: User, found: Callable[..., list[str]]
+) -> None:
+    write(context, alice, Written("of Alice", (ANNA,)))
+    write(context, bob, Written("of Bob", (ANNA,)))
     assert found() == ["of Alice"]
     assert found(user=bob) == ["of Bob"]
     assert found(user=bob, recipient=ANNA.address) == ["of Bob"]
@@ -196,20 +198,20 @@ def test_one_sees_ones_own_mail_only(house: House, alice: User, bob: User, found
     ],
 )
 def test_somebody_is_found_by_a_known_name_and_every_spelling(
-    house: House, alice: User, found: Callable[..., list[str]], words: str
+    context: AppContext, alice: User, found: Callable[..., list[str]], words: str
 ) -> None:
-    agree(house, "jörg@bücher.example", name="Zacharias Quandt-Müller")
-    agree(house, "info@пример.рф")
+    agree(context, "jörg@bücher.example", name="Zacharias Quandt-Müller")
+    agree(context, "info@пример.рф")
     to = (To("jörg@xn--bcher-kva.example"), To("info@пример.рф"))
     subject = "Größe und " + unicodedata.normalize("NFD", "façade")
-    write(house, alice, Written(subject, to), Written("nothing of it", (ANNA,), snippet=""))
+    write(context, alice, Written(subject, to), Written("nothing of it", (ANNA,), snippet=""))
     assert found(q=words) == [subject]
 
 
-def test_account_recipient_and_words(house: House, alice: User, found: Callable[..., list[str]]) -> None:
-    account = make_account(house, alice, "sales@shop.example")
-    write(house, alice, Written("Oak chairs", (To("Luc@Studio.example", "Luc Moreau"),)), account=account)
-    write(house, alice, Written("Приглашение 100% бесплатно", (ANNA,), snippet="Добрый день"))
+def test_account_recipient_and_words(context: AppContext, alice: User, found: Callable[..., list[str]]) -> None:
+    account = make_account(context, alice, "sales@shop.example")
+    write(context, alice, Written("Oak chairs", (To("Luc@Studio.example", "Luc Moreau"),)), account=account)
+    write(context, alice, Written("Приглашение 100% бесплатно", (ANNA,), snippet="Добрый день"))
     assert found(account="sales@shop.example") == ["Oak chairs"] == found(account=account.public_id)
     assert found(recipient="luc@studio.EXAMPLE") == ["Oak chairs"]
     assert found(recipient="not an address @") == []
@@ -224,20 +226,20 @@ def test_account_recipient_and_words(house: House, alice: User, found: Callable[
 
 
 def test_a_day_is_a_day_where_the_reader_is(
-    house: House, make_user: Callable[..., User], found: Callable[..., list[str]]
+    context: AppContext, make_user: Callable[..., User], found: Callable[..., list[str]]
 ) -> None:
     late = make_user("late@example.com", timezone="Asia/Vladivostok")  # ten hours before UTC
     at = datetime(2026, 3, 30, 23, 30, tzinfo=UTC)  # the 31st there
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.add(Message(user_id=late.id or 0, message_id="<1@x>", subject="at night", state="sent", listed_at=at))
     assert found(user=late, since="2026-03-31", until="2026-03-31") == ["at night"]
     assert found(user=late, until="2026-03-30") == []
     assert found(user=late, since="2026-03-30T23:30:00Z", until="2026-03-30T23:30:00Z") == ["at night"]
 
 
-def test_pages_hold_every_message_once_also_when_many_share_a_moment(house: House, alice: User) -> None:
+def test_pages_hold_every_message_once_also_when_many_share_a_moment(context: AppContext, alice: User) -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         for number in range(23):
             moment = at + timedelta(seconds=number // 5)
             session.add(
@@ -252,7 +254,7 @@ def test_pages_hold_every_message_once_also_when_many_share_a_moment(house: Hous
     seen: list[str] = []
     after = None
     while True:
-        with house.database.reading() as session:
+        with context.database.reading() as session:
             rows, after = read_page(session, Filter().apply(select(Message), alice), ORDER, after, limit=4)
         seen += [row.subject for row in rows]
         if after is None:
@@ -261,10 +263,10 @@ def test_pages_hold_every_message_once_also_when_many_share_a_moment(house: Hous
     assert len(seen) == len(set(seen))
 
 
-def test_a_deep_page_reads_the_lists_own_index(house: House, alice: User) -> None:
+def test_a_deep_page_reads_the_lists_own_index(context: AppContext, alice: User) -> None:
     query = in_order(Filter().apply(select(Message), alice), ORDER, Cursor(datetime(2026, 1, 1, tzinfo=UTC), 5))
-    compiled = query.compile(house.database.engine, compile_kwargs={"literal_binds": False})
-    with house.database.engine.connect() as connection:
+    compiled = query.compile(context.database.engine, compile_kwargs={"literal_binds": False})
+    with context.database.engine.connect() as connection:
         plan = connection.exec_driver_sql(
             f"EXPLAIN QUERY PLAN {compiled}", tuple(compiled.params[k] for k in compiled.positiontup or ())
         ).all()

@@ -8,23 +8,23 @@ import httpx
 import pytest
 
 from pixel.spool import Spool
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.web.conftest import server
 from tracker.models import ApiToken, Mailbox, Role, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import token_digest
 from tracker.runtime.processes import Process
 
 
-def beat(house: House, ago: timedelta = timedelta(), problem: str = "") -> None:
-    with house.database.session_scope() as session:
+def beat(context: AppContext, ago: timedelta = timedelta(), problem: str = "") -> None:
+    with context.database.session_scope() as session:
         tasks = {'drain "local"': problem}
         session.add(Process(id="a", place="", number=1, started=1, at=now() - ago, tasks=tasks))
 
 
-def token(house: House, role: Role, *, active: bool = True) -> str:
-    with house.database.session_scope() as session:
+def token(context: AppContext, role: Role, *, active: bool = True) -> str:
+    with context.database.session_scope() as session:
         user = User(email=f"{role}@example.com", name="X", role=role, active=active)
         session.add(user)
         session.flush()
@@ -37,37 +37,37 @@ def test_it_is_alive_even_without_anybody(visitor: httpx.Client) -> None:
     assert visitor.get("/healthz").json() == {"status": "ok"}
 
 
-def test_it_is_ready_while_the_worker_beats(visitor: httpx.Client, house: House) -> None:
+def test_it_is_ready_while_the_worker_beats(visitor: httpx.Client, context: AppContext) -> None:
     silent = visitor.get("/readyz")
     assert (silent.status_code, silent.json()["database"]) == (503, "ok")
     assert "is a worker running?" in silent.json()["worker"]
-    beat(house)
+    beat(context)
     assert visitor.get("/readyz").json() == {"status": "ready", "database": "ok", "spool": "ok", "worker": "ok"}
 
 
-def test_an_old_beat_is_none(visitor: httpx.Client, house: House) -> None:
-    beat(house, timedelta(minutes=3))
+def test_an_old_beat_is_none(visitor: httpx.Client, context: AppContext) -> None:
+    beat(context, timedelta(minutes=3))
     assert visitor.get("/readyz").status_code == 503
 
 
-def test_a_spool_that_cannot_be_read_is_said(visitor: httpx.Client, house: House) -> None:
-    beat(house)
-    spool = house.settings.data_dir / "spool.sqlite3"
+def test_a_spool_that_cannot_be_read_is_said(visitor: httpx.Client, context: AppContext) -> None:
+    beat(context)
+    spool = context.settings.data_dir / "spool.sqlite3"
     Spool(spool).close()
     assert visitor.get("/readyz").status_code == 200
     spool.write_bytes(b"this is no database, whatever its name says" * 100)
     assert visitor.get("/readyz").json()["spool"] == "cannot be read"
 
 
-def test_a_database_that_is_behind_is_said(visitor: httpx.Client, house: House) -> None:
-    beat(house)
-    with house.database.engine.begin() as connection:
+def test_a_database_that_is_behind_is_said(visitor: httpx.Client, context: AppContext) -> None:
+    beat(context)
+    with context.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
     assert visitor.get("/readyz").json()["database"] == "behind: run inkling migrate"
 
 
-def test_figures_are_text_for_prometheus(visitor: httpx.Client, house: House) -> None:
-    beat(house, problem="broken")
+def test_figures_are_text_for_prometheus(visitor: httpx.Client, context: AppContext) -> None:
+    beat(context, problem="broken")
     answer = visitor.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'inkling_worker_task_failing{task="drain \\"local\\""} 1\n' in answer.text
@@ -75,10 +75,10 @@ def test_figures_are_text_for_prometheus(visitor: httpx.Client, house: House) ->
     assert 'inkling_info{version="' in answer.text
 
 
-def test_figures_of_mailboxes(visitor: httpx.Client, house: House, people: People) -> None:
+def test_figures_of_mailboxes(visitor: httpx.Client, context: AppContext, people: People) -> None:
     alice = people.user()
     hour_ago = now() - timedelta(hours=1)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         for name, state, read in (("a", "active", now()), ("b", "active", hour_ago), ("c", "auth_error", None)):
             address = f"{name}@site.example"
             session.add(
@@ -96,9 +96,9 @@ def test_a_visitor_through_a_proxy_we_were_not_told_of_is_not_this_machine(visit
     assert visitor.get("/metrics", headers={header: "127.0.0.1"}).status_code == 403
 
 
-def test_from_elsewhere_an_administrators_token_is_needed(make_house: Callable[..., House]) -> None:
-    house = make_house(TRUSTED_PROXIES="127.0.0.1")
-    with server(house) as address:
+def test_from_elsewhere_an_administrators_token_is_needed(make_context: Callable[..., AppContext]) -> None:
+    context = make_context(TRUSTED_PROXIES="127.0.0.1")
+    with server(context) as address:
 
         def status(authorization: str) -> int:
             headers = {"x-forwarded-for": "198.51.100.7", "authorization": authorization}
@@ -106,9 +106,9 @@ def test_from_elsewhere_an_administrators_token_is_needed(make_house: Callable[.
 
         assert status("") == 403
         assert status("Bearer made up") == 403
-        assert status(token(house, Role.MEMBER)) == 403
-        admin = token(house, Role.ADMIN)
+        assert status(token(context, Role.MEMBER)) == 403
+        admin = token(context, Role.ADMIN)
         assert status(admin) == 200
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             session.get_one(User, 2).active = False
         assert status(admin) == 403

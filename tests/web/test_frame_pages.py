@@ -10,7 +10,7 @@ from tests.servers import Pages
 from tests.web.conftest import session_token
 from tracker.models import Account, ApiToken, User
 from tracker.notifications.notify import notify
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.web.http.sessions import COOKIE
 from tracker.web.workspace.set_up_page import make_setup_code
@@ -35,10 +35,10 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 
 
 @pytest.fixture
-def furnished(house: House, alice: User, bob: User) -> str:
-    """A house with something on every page; gives the id of Alice's broken account."""
+def furnished(context: AppContext, alice: User, bob: User) -> str:
+    """A context with something on every page; gives the id of Alice's broken account."""
     assert alice.id is not None
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.get_one(User, bob.id).active = False
         broken = Account(
             user_id=alice.id,
@@ -80,7 +80,7 @@ def look(page: Page) -> None:
 @pytest.mark.parametrize(("language", "theme", "size"), LOOKS)
 def test_pages_are_fit_to_be_seen(
     open_page: Pages,
-    house: House,
+    context: AppContext,
     alice: User,
     address: str,
     furnished: str,
@@ -88,11 +88,11 @@ def test_pages_are_fit_to_be_seen(
     theme: str,
     size: tuple[int, int],
 ) -> None:
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         user = session.get_one(User, alice.id)
         user.locale, user.theme = language, theme
     page = open_page(base_url=address, viewport=size)
-    page.context.add_cookies([{"name": COOKIE, "value": session_token(house, alice), "url": address}])
+    page.context.add_cookies([{"name": COOKIE, "value": session_token(context, alice), "url": address}])
     for path in PAGES:
         page.goto(path.format(account=furnished))
         look(page)
@@ -103,9 +103,9 @@ def test_pages_are_fit_to_be_seen(
 
 @pytest.mark.parametrize(("language", "theme", "size"), LOOKS)
 def test_doors_are_fit_to_be_seen(
-    open_page: Pages, house: House, address: str, language: str, theme: str, size: tuple[int, int]
+    open_page: Pages, context: AppContext, address: str, language: str, theme: str, size: tuple[int, int]
 ) -> None:
-    make_setup_code(house)
+    make_setup_code(context)
     page = open_page(base_url=address, viewport=size, locale=language, colour_scheme=theme)  # type: ignore[arg-type]
     page.goto("/set-up")
     look(page)
@@ -113,7 +113,7 @@ def test_doors_are_fit_to_be_seen(
     page.get_by_role("button").last.click()
     expect(page.locator("[aria-invalid]").first).to_be_visible()
     look(page)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.add(User(email="alice@example.com", name="Alice"))
     for path in ("/sign-in", "/new-password", "/no-such-page"):
         page.goto(path)
@@ -121,10 +121,10 @@ def test_doors_are_fit_to_be_seen(
 
 
 def test_everything_can_be_done_without_scripts(
-    open_page: Pages, house: House, alice: User, address: str, furnished: str
+    open_page: Pages, context: AppContext, alice: User, address: str, furnished: str
 ) -> None:
     page = open_page(base_url=address, scripts=False)
-    page.context.add_cookies([{"name": COOKIE, "value": session_token(house, alice), "url": address}])
+    page.context.add_cookies([{"name": COOKIE, "value": session_token(context, alice), "url": address}])
     page.goto("/settings/profile")
     page.get_by_label("Name", exact=True).fill("Alice Liddell")
     page.get_by_role("button", name="Save").click()
@@ -139,15 +139,15 @@ def test_everything_can_be_done_without_scripts(
     expect(page).to_have_title("Sign in · Inkling")
 
 
-def test_set_up_guesses_the_time_zone(open_page: Pages, house: House, address: str) -> None:
-    make_setup_code(house)
+def test_set_up_guesses_the_time_zone(open_page: Pages, context: AppContext, address: str) -> None:
+    make_setup_code(context)
     page = open_page(base_url=address, timezone="Asia/Tokyo")
     page.goto("/set-up")
     expect(page.get_by_label("Time zone")).to_have_value("Asia/Tokyo")
 
 
 def test_the_code_of_a_one_time_link_is_taken_from_behind_the_hash(
-    open_page: Pages, house: House, alice: User, address: str
+    open_page: Pages, context: AppContext, alice: User, address: str
 ) -> None:
     page = open_page(base_url=address)
     page.goto("/new-password#the-code")
@@ -157,10 +157,10 @@ def test_the_code_of_a_one_time_link_is_taken_from_behind_the_hash(
 
 
 def test_the_account_form_asks_for_servers_only_when_they_are_not_known(
-    open_page: Pages, house: House, alice: User, address: str
+    open_page: Pages, context: AppContext, alice: User, address: str
 ) -> None:
     page = open_page(base_url=address)
-    page.context.add_cookies([{"name": COOKIE, "value": session_token(house, alice), "url": address}])
+    page.context.add_cookies([{"name": COOKIE, "value": session_token(context, alice), "url": address}])
     page.goto("/settings/accounts/new")
     expect(page.locator("#smtp_host")).to_be_hidden()
     page.get_by_label("Address").fill("alice@gmail.example")

@@ -14,7 +14,7 @@ from tests.web.reading import attribute, every, only, said
 from tracker.inbound.parse import parse as understood
 from tracker.models import Letter, LetterAttachment, LetterBody, Message, MessageBody, Notification, User
 from tracker.notifications.notify import notify
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.web.inbox.labels import excerpt
 
 EVIL = """<p onclick="alert(1)">Hello</p><script>alert(2)</script><form action="https://evil.example"><input name="p"></form>
@@ -46,13 +46,13 @@ Content-Disposition: attachment; filename="../../page.html"\r
 """
 
 
-def arrived(house: House, user: User, raw: bytes) -> Letter:
+def arrived(context: AppContext, user: User, raw: bytes) -> Letter:
     """As accepting would leave it."""
     found = understood(raw)
     (letter,) = receive(
-        house, make_mailbox(house, user), Came(found.subject, text=found.text, html=found.html, raw=raw)
+        context, make_mailbox(context, user), Came(found.subject, text=found.text, html=found.html, raw=raw)
     )
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         for position, file in enumerate(found.files):
             names = ("part", "filename", "written_name", "content_type", "content_id", "inline", "size", "digest")
             facts = {name: getattr(file, name) for name in names}
@@ -61,9 +61,9 @@ def arrived(house: House, user: User, raw: bytes) -> Letter:
 
 
 def test_p20_nothing_in_a_letter_runs_and_nothing_is_fetched_unasked(
-    client: httpx.Client, house: House, alice: User
+    client: httpx.Client, context: AppContext, alice: User
 ) -> None:
-    (letter,) = receive(house, make_mailbox(house, alice), Came("evil", html=EVIL))
+    (letter,) = receive(context, make_mailbox(context, alice), Came("evil", html=EVIL))
     page = client.get(f"/letters/{letter.public_id}")
     frame = only(page, "iframe[data-mail-frame]")
     assert "allow-scripts" not in attribute(frame, "sandbox")
@@ -79,13 +79,13 @@ def test_p20_nothing_in_a_letter_runs_and_nothing_is_fetched_unasked(
 
 
 def test_our_own_pixel_and_redirects_in_what_is_quoted_are_gone(
-    client: httpx.Client, house: House, alice: User
+    client: httpx.Client, context: AppContext, alice: User
 ) -> None:
     """Reading an answer must not count as an open of the message that it quotes."""
-    (message,) = write(house, alice, Written("Offer", (ANNA,)))
-    pixel, link = house.pixel_url("AAAAAAAAAAA"), house.click_url("AAAAAAAAAAA", 0, "https://shop.example/offer")
+    (message,) = write(context, alice, Written("Offer", (ANNA,)))
+    pixel, link = context.pixel_url("AAAAAAAAAAA"), context.click_url("AAAAAAAAAAA", 0, "https://shop.example/offer")
     html = f'<p>Fine</p><blockquote><a href="{link}">offer</a><img src="{pixel}"></blockquote>'
-    (letter,) = receive(house, make_mailbox(house, alice), Came("Re: Offer", html=html))
+    (letter,) = receive(context, make_mailbox(context, alice), Came("Re: Offer", html=html))
     content = client.get(f"/letters/{letter.public_id}/content?images=1").text
     assert pixel not in content
     assert link not in content
@@ -94,9 +94,9 @@ def test_our_own_pixel_and_redirects_in_what_is_quoted_are_gone(
 
 
 def test_p21_files_are_saved_under_safe_names_and_pictures_of_the_text_are_shown_in_it(
-    client: httpx.Client, house: House, alice: User
+    client: httpx.Client, context: AppContext, alice: User
 ) -> None:
-    letter = arrived(house, alice, WITH_FILES)
+    letter = arrived(context, alice, WITH_FILES)
     page = client.get(f"/letters/{letter.public_id}")
     files = every(page, ".message-files a")
     assert len(files) == 1
@@ -110,8 +110,8 @@ def test_p21_files_are_saved_under_safe_names_and_pictures_of_the_text_are_shown
     assert "data:image/png;base64,iVBORw0KGgo=" in client.get(f"/letters/{letter.public_id}/content").text
 
 
-def test_the_letter_as_it_came_can_be_saved(client: httpx.Client, house: House, alice: User) -> None:
-    letter = arrived(house, alice, WITH_FILES)
+def test_the_letter_as_it_came_can_be_saved(client: httpx.Client, context: AppContext, alice: User) -> None:
+    letter = arrived(context, alice, WITH_FILES)
     answer = client.get(f"/letters/{letter.public_id}/raw")
     assert answer.content == WITH_FILES
     assert 'filename="Drawing.eml"' in answer.headers["content-disposition"]
@@ -126,18 +126,18 @@ def test_the_letter_as_it_came_can_be_saved(client: httpx.Client, house: House, 
         (Came("d", counted=False, columns={"backfilled": True}), "old mail"),
     ],
 )
-def test_it_says_what_it_is(client: httpx.Client, house: House, alice: User, came: Came, words: str) -> None:
-    (letter,) = receive(house, make_mailbox(house, alice), came)
+def test_it_says_what_it_is(client: httpx.Client, context: AppContext, alice: User, came: Came, words: str) -> None:
+    (letter,) = receive(context, make_mailbox(context, alice), came)
     assert words in said(client.get(f"/letters/{letter.public_id}"), ".letter-standing")
 
 
-def test_it_says_why_and_what_is_odd(client: httpx.Client, house: House, alice: User) -> None:
+def test_it_says_why_and_what_is_odd(client: httpx.Client, context: AppContext, alice: User) -> None:
     columns = {
         "category_reason": "auto_submitted:auto-replied",
         "defects": ["date_missing", "reply_to_address_by_pattern", "something_new"],
         "flags": ["forwarded"],
     }
-    (letter,) = receive(house, make_mailbox(house, alice), Came("x", category="auto_reply", columns=columns))
+    (letter,) = receive(context, make_mailbox(context, alice), Came("x", category="auto_reply", columns=columns))
     page = client.get(f"/letters/{letter.public_id}")
     assert "its header says “Auto-Submitted: auto-replied”" in said(page, ".letter-facts")
     assert [" ".join(one.text.split()) for one in every(page, ".letter-odd li")] == [
@@ -148,10 +148,12 @@ def test_it_says_why_and_what_is_odd(client: httpx.Client, house: House, alice: 
     ]
 
 
-def test_repeats_enquiry_and_answered_message_are_a_link_away(client: httpx.Client, house: House, alice: User) -> None:
-    (message,) = write(house, alice, Written("Offer 12", (ANNA,)))
-    first, repeat, *_ = receive(house, make_mailbox(house, alice), *GALLERY)
-    with house.database.session_scope() as session:
+def test_repeats_enquiry_and_answered_message_are_a_link_away(
+    client: httpx.Client, context: AppContext, alice: User
+) -> None:
+    (message,) = write(context, alice, Written("Offer 12", (ANNA,)))
+    first, repeat, *_ = receive(context, make_mailbox(context, alice), *GALLERY)
+    with context.database.session_scope() as session:
         row = session.get_one(Letter, repeat.id)
         row.in_reply_to_message_id = message.id
         session.add(row)
@@ -166,42 +168,44 @@ def test_repeats_enquiry_and_answered_message_are_a_link_away(client: httpx.Clie
 
 @pytest.mark.parametrize("path", ["", "/content", "/raw", "/files/abc"])
 def test_a_letter_is_its_persons_alone(
-    client: httpx.Client, client_of: ClientOf, house: House, alice: User, bob: User, path: str
+    client: httpx.Client, client_of: ClientOf, context: AppContext, alice: User, bob: User, path: str
 ) -> None:
-    (letter,) = receive(house, make_mailbox(house, bob), Came("Bob's"))
+    (letter,) = receive(context, make_mailbox(context, bob), Came("Bob's"))
     assert client.get(f"/letters/{letter.public_id}{path}").status_code == 404
     for deed in ("reading", "removal", "withdrawal", "withdrawal-end"):
         assert client.post(f"/letters/{letter.public_id}/{deed}").status_code == 404
     assert client.get(f"/compose?letter={letter.public_id}").status_code == 404
 
 
-def test_looking_at_it_reads_it_and_its_bell_line(client: httpx.Client, house: House, alice: User) -> None:
-    (letter,) = receive(house, make_mailbox(house, alice), Came("x"))
-    with house.database.session_scope() as session:
+def test_looking_at_it_reads_it_and_its_bell_line(client: httpx.Client, context: AppContext, alice: User) -> None:
+    (letter,) = receive(context, make_mailbox(context, alice), Came("x"))
+    with context.database.session_scope() as session:
         notify(session, alice.id or 0, f"letter:{letter.id}", "enquiry", letter.received_at)
     assert "Anna Petit wrote: x" in said(client.get("/notifications"), ".line .what")
     client.get(f"/letters/{letter.public_id}")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.get_one(Letter, letter.id).read_at is None, "a GET changes nothing"
     client.post(f"/letters/{letter.public_id}/reading")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.get_one(Letter, letter.id).read_at is not None
         assert session.exec(select(Notification)).one().read_at is not None
 
 
-def test_the_bell_line_of_a_letter_leads_to_it(client: httpx.Client, house: House, alice: User) -> None:
-    (letter,) = receive(house, make_mailbox(house, alice), Came("x"))
-    with house.database.session_scope() as session:
+def test_the_bell_line_of_a_letter_leads_to_it(client: httpx.Client, context: AppContext, alice: User) -> None:
+    (letter,) = receive(context, make_mailbox(context, alice), Came("x"))
+    with context.database.session_scope() as session:
         line = notify(session, alice.id or 0, f"letter:{letter.id}", "enquiry", letter.received_at)
     answer = client.post(f"/notifications/{line.public_id}/reading")
     assert answer.headers["location"] == f"/letters/{letter.public_id}"
 
 
-def test_a_deleted_letter_leaves_a_tombstone_without_content(client: httpx.Client, house: House, alice: User) -> None:
-    letter = arrived(house, alice, WITH_FILES)
+def test_a_deleted_letter_leaves_a_tombstone_without_content(
+    client: httpx.Client, context: AppContext, alice: User
+) -> None:
+    letter = arrived(context, alice, WITH_FILES)
     client.post(f"/letters/{letter.public_id}/removal")
     assert client.get(f"/letters/{letter.public_id}").status_code == 404
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         row = session.get_one(Letter, letter.id)
         assert (row.deleted_at is not None, row.subject, row.identity) == (True, "", letter.identity)
         assert session.get(LetterBody, letter.id) is None
@@ -209,13 +213,15 @@ def test_a_deleted_letter_leaves_a_tombstone_without_content(client: httpx.Clien
     assert "Drawing" not in client.get("/enquiries?show=letters").text
 
 
-def test_an_answer_goes_to_who_wrote_in_the_same_conversation(client: httpx.Client, house: House, alice: User) -> None:
-    box = make_mailbox(house, alice)
-    account = make_account(house, alice, "info@shop.example")
-    make_account(house, alice, "alice@shop.example")
+def test_an_answer_goes_to_who_wrote_in_the_same_conversation(
+    client: httpx.Client, context: AppContext, alice: User
+) -> None:
+    box = make_mailbox(context, alice)
+    account = make_account(context, alice, "info@shop.example")
+    make_account(context, alice, "alice@shop.example")
     html = '<p>Do you have <b>oak</b>?</p><img src="https://tracker.example/p.gif"><script>alert(1)</script>'
     (letter,) = receive(
-        house,
+        context,
         box,
         Came("Chairs", html=html, columns={"references": ["first@atelier.example", "second@atelier.example"]}),
     )
@@ -230,7 +236,7 @@ def test_an_answer_goes_to_who_wrote_in_the_same_conversation(client: httpx.Clie
         "subject": "Re: Chairs", "html": "<div>Yes, we have.</div>", "format": "html", "account": account.public_id,
     }  # fmt: skip
     client.post("/compose", data={**typed, "do": "send"})
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         message = session.exec(select(Message)).one()
         body = session.get_one(MessageBody, message.id)
     assert message.in_reply_to == f"<{letter.message_id}>"
@@ -241,28 +247,28 @@ def test_an_answer_goes_to_who_wrote_in_the_same_conversation(client: httpx.Clie
 
 
 def test_an_answer_to_an_answer_stays_in_the_conversation_of_our_message(
-    client: httpx.Client, house: House, alice: User
+    client: httpx.Client, context: AppContext, alice: User
 ) -> None:
-    (offer,) = write(house, alice, Written("Offer", (ANNA,)))
-    account = make_account(house, alice)
+    (offer,) = write(context, alice, Written("Offer", (ANNA,)))
+    account = make_account(context, alice)
     columns = {
         "in_reply_to_message_id": offer.id,
         "references": [offer.message_id.strip("<>")],
         "reply_to": "office@atelier.example",
     }
-    (letter,) = receive(house, make_mailbox(house, alice), Came("Re: Offer", columns=columns))
+    (letter,) = receive(context, make_mailbox(context, alice), Came("Re: Offer", columns=columns))
     page = client.get(f"/compose?letter={letter.public_id}")
     assert attribute(only(page, "#to"), "value") == "office@atelier.example"
     typed = {"reply": f"letter:{letter.public_id}", "to": "office@atelier.example", "subject": "Re: Offer",
              "html": "<p>x</p>", "format": "html", "account": account.public_id, "do": "save"}  # fmt: skip
     client.post("/compose", data=typed)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         draft = session.exec(select(Message).where(Message.state == "draft")).one()
     assert (draft.thread, draft.in_reply_to) == (offer.message_id, f"<{letter.message_id}>")
 
 
-def test_a_bounce_cannot_be_answered(client: httpx.Client, house: House, alice: User) -> None:
-    (bounce,) = receive(house, make_mailbox(house, alice), Came("DSN", category="bounce", ago=timedelta(1)))
+def test_a_bounce_cannot_be_answered(client: httpx.Client, context: AppContext, alice: User) -> None:
+    (bounce,) = receive(context, make_mailbox(context, alice), Came("DSN", category="bounce", ago=timedelta(1)))
     page = client.get(f"/letters/{bounce.public_id}")
     assert every(page, "a[href^='/compose?letter']") == []
     assert parse(page.text)

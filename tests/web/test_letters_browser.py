@@ -14,7 +14,7 @@ from tests.web.letters_world import GALLERY, Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, Seen, Written, make_account, write
 from tracker.models import Letter, LetterBody, Mailbox, MailboxProblem, User
 from tracker.notifications.notify import announce
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.sentences import Sentence
 
@@ -29,24 +29,24 @@ LOOKS = (
 )
 
 
-def furnish(house: House, user: User) -> list[str]:
+def furnish(context: AppContext, user: User) -> list[str]:
     """Something on every page; gives their addresses."""
-    make_account(house, user, "info@shop.example")
+    make_account(context, user, "info@shop.example")
     answered = Seen("reply", "human", 60)
-    (offer,) = write(house, user, Written("Offer 12", (ANNA,), (answered,)))
+    (offer,) = write(context, user, Written("Offer 12", (ANNA,), (answered,)))
     asks = "%(host)s asks for a pause; Inkling tries again by itself. The server said: “%(said)s”"
     trouble = Sentence(asks, host="imap.x", said="no")
-    box = make_mailbox(house, user, run_loaded=2, due_at=now() + timedelta(minutes=5), letters_on_server=12)
+    box = make_mailbox(context, user, run_loaded=2, due_at=now() + timedelta(minutes=5), letters_on_server=12)
     make_mailbox(
-        house,
+        context,
         user,
         "sales@shop.example",
         state="throttled",
         state_detail=trouble,
         good_run_at=now() - timedelta(hours=2),
     )
-    letters = receive(house, box, *GALLERY)
-    with house.database.session_scope() as session:
+    letters = receive(context, box, *GALLERY)
+    with context.database.session_scope() as session:
         first = session.get_one(Letter, letters[0].id)
         first.in_reply_to_message_id, first.flags, first.defects = offer.id, ["forwarded"], ["date_missing"]
         body = session.get_one(LetterBody, letters[0].id)
@@ -63,13 +63,13 @@ def furnish(house: House, user: User) -> list[str]:
 
 @pytest.mark.parametrize(("language", "theme", "size"), LOOKS)
 def test_pages_are_fit_to_be_seen(
-    house: House, alice: User, open_as: OpenAs, language: str, theme: str, size: tuple[int, int]
+    context: AppContext, alice: User, open_as: OpenAs, language: str, theme: str, size: tuple[int, int]
 ) -> None:
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         row = session.get_one(User, alice.id)
         row.locale, row.theme = language, theme
         session.add(row)
-    paths = furnish(house, alice)
+    paths = furnish(context, alice)
     page = open_as(alice, "/enquiries", viewport=size)
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
@@ -84,8 +84,8 @@ def test_pages_are_fit_to_be_seen(
     assert [one for one in said if "pictures.example" not in one] == []
 
 
-def test_keys_move_open_and_answer(house: House, alice: User, open_as: OpenAs) -> None:
-    letters = receive(house, make_mailbox(house, alice), *GALLERY)
+def test_keys_move_open_and_answer(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    letters = receive(context, make_mailbox(context, alice), *GALLERY)
     page = open_as(alice, "/enquiries")
     focused = page.locator(".mail-open:focus")
     page.keyboard.press("j")
@@ -100,29 +100,29 @@ def test_keys_move_open_and_answer(house: House, alice: User, open_as: OpenAs) -
     page.wait_for_url(f"**/compose?letter={letters[0].public_id}")
 
 
-def test_older_letters_come_by_themselves(house: House, alice: User, open_as: OpenAs) -> None:
-    box = make_mailbox(house, alice)
-    receive(house, box, *(Came(f"n{n}", f"p{n}@x.example", ago=timedelta(minutes=n)) for n in range(90)))
+def test_older_letters_come_by_themselves(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    box = make_mailbox(context, alice)
+    receive(context, box, *(Came(f"n{n}", f"p{n}@x.example", ago=timedelta(minutes=n)) for n in range(90)))
     page = open_as(alice, "/enquiries")
     expect(page.locator(".mail-row")).to_have_count(50)
     page.locator(".mail-row").last.scroll_into_view_if_needed()
     expect(page.locator(".mail-row")).to_have_count(90)
 
 
-def test_a_letter_that_arrives_shows_itself(house: House, alice: User, open_as: OpenAs) -> None:
-    box = make_mailbox(house, alice)
-    receive(house, box, Came("first", ago=timedelta(hours=2)))
+def test_a_letter_that_arrives_shows_itself(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    box = make_mailbox(context, alice)
+    receive(context, box, Came("first", ago=timedelta(hours=2)))
     page = open_as(alice, "/enquiries")
     expect(page.locator(".mail-row")).to_have_count(1)
-    (new,) = receive(house, box, Came("second", "ken@northwind.example"))
-    with house.database.session_scope() as session:
+    (new,) = receive(context, box, Came("second", "ken@northwind.example"))
+    with context.database.session_scope() as session:
         announce(session, alice.id or 0, "letter", new.public_id)
     expect(page.locator(".mail-row").first).to_contain_text("second")
 
 
-def test_nothing_of_a_letter_runs_and_nothing_is_fetched(house: House, alice: User, open_as: OpenAs) -> None:
+def test_nothing_of_a_letter_runs_and_nothing_is_fetched(context: AppContext, alice: User, open_as: OpenAs) -> None:
     html = """<p>Hello</p><script>parent.document.title='owned'</script><img src="https://pictures.example/p.png" onerror="x">"""
-    (letter,) = receive(house, make_mailbox(house, alice), Came("x", html=html))
+    (letter,) = receive(context, make_mailbox(context, alice), Came("x", html=html))
     page = open_as(alice, "/enquiries")
     answered: list[str] = []
     page.on("response", lambda response: answered.append(response.url))
@@ -137,11 +137,11 @@ def test_nothing_of_a_letter_runs_and_nothing_is_fetched(house: House, alice: Us
         page.reload()
 
 
-def test_a_mailbox_that_is_being_checked_shows_when_it_works(house: House, alice: User, open_as: OpenAs) -> None:
-    box = make_mailbox(house, alice, state="checking")
+def test_a_mailbox_that_is_being_checked_shows_when_it_works(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    box = make_mailbox(context, alice, state="checking")
     page = open_as(alice, "/mailboxes")
     expect(page.locator(".mailbox .badge")).to_have_text("being checked")
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         row = session.get_one(Mailbox, box.id)
         row.state = "active"
         session.add(row)
@@ -149,7 +149,7 @@ def test_a_mailbox_that_is_being_checked_shows_when_it_works(house: House, alice
 
 
 def test_without_scripts_repeats_unfold_and_a_mailbox_is_connected(
-    house: House, alice: User, open_as: OpenAs, dovecot: Dovecot
+    context: AppContext, alice: User, open_as: OpenAs, dovecot: Dovecot
 ) -> None:
     """In well under a minute, by somebody who knows an address and a password."""
     login = f"{uuid4().hex[:12]}@shop.example"
@@ -159,9 +159,9 @@ def test_without_scripts_repeats_unfold_and_a_mailbox_is_connected(
     _fill(page, login, dovecot)
     page.get_by_role("button", name="Save and test").click()
     expect(page.locator("[data-flash]")).to_contain_text("The integration works")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         box = session.exec(select(Mailbox)).one()
-    receive(house, box, *GALLERY)
+    receive(context, box, *GALLERY)
     page.get_by_role("link", name="Enquiries", exact=True).click()
     folded = page.get_by_role("link", name="Re: Twelve oak chairs")
     expect(folded).to_be_hidden()

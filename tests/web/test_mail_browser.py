@@ -10,14 +10,14 @@ from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.mail_world import ANNA, GALLERY, Seen, Written, write
 from tracker.models import Message, User
 from tracker.notifications.notify import announce
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 __all__ = ["signed_in_browser"]
 pytestmark = pytest.mark.browser
 
 
-def test_pointing_at_the_eye_tells_and_leaving_hides(house: House, alice: User, open_as: OpenAs) -> None:
-    write(house, alice, GALLERY[0])
+def test_pointing_at_the_eye_tells_and_leaving_hides(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    write(context, alice, GALLERY[0])
     page = open_as(alice, "/mail")
     eye = page.locator(".mark").first
     tip = page.locator(".activity-tip")
@@ -32,9 +32,9 @@ def test_pointing_at_the_eye_tells_and_leaving_hides(house: House, alice: User, 
     expect(tip).to_be_hidden()
 
 
-def test_keys_move_open_and_answer(house: House, alice: User, open_as: OpenAs) -> None:
+def test_keys_move_open_and_answer(context: AppContext, alice: User, open_as: OpenAs) -> None:
     older, newer = write(
-        house,
+        context,
         alice,
         Written("older", (ANNA,), ago=timedelta(hours=2)),
         Written("newer", (ANNA,), ago=timedelta(hours=1)),
@@ -56,8 +56,8 @@ def test_keys_move_open_and_answer(house: House, alice: User, open_as: OpenAs) -
     page.wait_for_url(f"**/compose?reply={older.public_id}")
 
 
-def test_f_opens_the_filter_and_its_address_is_short(house: House, alice: User, open_as: OpenAs) -> None:
-    write(house, alice, *GALLERY)
+def test_f_opens_the_filter_and_its_address_is_short(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    write(context, alice, *GALLERY)
     page = open_as(alice, "/mail")
     page.keyboard.press("f")
     page.get_by_label("Opened", exact=True).check()
@@ -67,8 +67,8 @@ def test_f_opens_the_filter_and_its_address_is_short(house: House, alice: User, 
     expect(page.locator(".figures")).to_be_visible()
 
 
-def test_older_mail_comes_by_itself(house: House, alice: User, open_as: OpenAs) -> None:
-    write(house, alice, *(Written(f"number {n}", (ANNA,), ago=timedelta(minutes=n)) for n in range(120)))
+def test_older_mail_comes_by_itself(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    write(context, alice, *(Written(f"number {n}", (ANNA,), ago=timedelta(minutes=n)) for n in range(120)))
     page = open_as(alice, "/mail")
     expect(page.locator(".mail-row")).to_have_count(50)
     page.mouse.move(600, 500)
@@ -81,16 +81,16 @@ def test_older_mail_comes_by_itself(house: House, alice: User, open_as: OpenAs) 
     expect(page.locator("[data-more]")).to_have_count(0)
 
 
-def test_without_scripts_older_mail_is_a_link(house: House, alice: User, open_as: OpenAs) -> None:
-    write(house, alice, *(Written(f"number {n}", (ANNA,), ago=timedelta(minutes=n)) for n in range(60)))
+def test_without_scripts_older_mail_is_a_link(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    write(context, alice, *(Written(f"number {n}", (ANNA,), ago=timedelta(minutes=n)) for n in range(60)))
     page = open_as(alice, "/mail", scripts=False)
     page.get_by_role("link", name="Older mail").click()
     expect(page.locator(".mail-row")).to_have_count(10)
 
 
-def test_what_happens_shows_itself_and_the_focus_stays(house: House, alice: User, open_as: OpenAs) -> None:
+def test_what_happens_shows_itself_and_the_focus_stays(context: AppContext, alice: User, open_as: OpenAs) -> None:
     first, _second = write(
-        house,
+        context,
         alice,
         Written("first", (ANNA,), ago=timedelta(hours=1)),
         Written("second", (ANNA,), ago=timedelta(hours=2)),
@@ -98,41 +98,41 @@ def test_what_happens_shows_itself_and_the_focus_stays(house: House, alice: User
     page = open_as(alice, "/mail")
     page.keyboard.press("j")
     page.keyboard.press("j")
-    happens(house, first, opens=4)
+    happens(context, first, opens=4)
     expect(page.locator(".mark.solid")).to_have_text("4")
     expect(page.locator(".mail-open:focus")).to_contain_text("second")
 
 
-def test_what_is_unfolded_or_being_picked_on_a_message_stays(house: House, alice: User, open_as: OpenAs) -> None:
+def test_what_is_unfolded_or_being_picked_on_a_message_stays(context: AppContext, alice: User, open_as: OpenAs) -> None:
     seen = (Seen("open", "human", 60),)
-    (one,) = write(house, alice, Written("x", (ANNA,), seen=seen))
+    (one,) = write(context, alice, Written("x", (ANNA,), seen=seen))
     page = open_as(alice, f"/mail/{one.public_id}")
     page.get_by_text("Why we think so").click()
-    happens(house, one, muted=True)
+    happens(context, one, muted=True)
     expect(page.get_by_role("button", name="Unmute")).to_be_visible()
     expect(page.get_by_role("button", name="This was not a person")).to_be_visible()
     page.get_by_text("Remind me").first.click()
     page.get_by_label("Remind me if there is no reply").select_option("7")
     page.get_by_label("Remind me if there is no reply").focus()
-    happens(house, one, muted=False)
+    happens(context, one, muted=False)
     page.wait_for_timeout(1000)
     expect(page.get_by_label("Remind me if there is no reply")).to_have_value("7")
 
 
-def happens(house: House, message: Message, **changes: Any) -> None:
-    with house.database.session_scope() as session:
+def happens(context: AppContext, message: Message, **changes: Any) -> None:
+    with context.database.session_scope() as session:
         row = session.get_one(Message, message.id)
         row.sqlmodel_update(changes)
         session.add(row)
         announce(session, row.user_id, "message", row.public_id)
 
 
-def test_the_frame_is_as_tall_as_its_mail_and_runs_nothing(house: House, alice: User, open_as: OpenAs) -> None:
+def test_the_frame_is_as_tall_as_its_mail_and_runs_nothing(context: AppContext, alice: User, open_as: OpenAs) -> None:
     html = (
         "<p>line</p>" * 60
         + "<script>parent.document.title='owned'</script><img src=x onerror=\"parent.document.title='owned'\">"
     )
-    (one,) = write(house, alice, Written("x", (ANNA,), html=html))
+    (one,) = write(context, alice, Written("x", (ANNA,), html=html))
     page = open_as(alice, f"/mail/{one.public_id}")
     frame = page.locator("iframe")
     expect(page.frame_locator("iframe").locator("p").last).to_be_visible()
@@ -142,8 +142,8 @@ def test_the_frame_is_as_tall_as_its_mail_and_runs_nothing(house: House, alice: 
     assert "owned" not in page.title()
 
 
-def test_at_360_pixels_nothing_sticks_out(house: House, alice: User, open_as: OpenAs) -> None:
-    messages = write(house, alice, *GALLERY)
+def test_at_360_pixels_nothing_sticks_out(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    messages = write(context, alice, *GALLERY)
     page = open_as(alice, "/mail", viewport=(360, 740))
     for path in ("/mail", f"/mail/{messages[0].public_id}", f"/compose?reply={messages[7].public_id}", "/recipients"):
         page.goto(path)

@@ -9,7 +9,7 @@ from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import ANNA, GALLERY, KEN, LUC, OFFER, Seen, To, Written, make_account, write
 from tests.web.reading import attribute, every, only, said, words
 from tracker.models import MessageState, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
@@ -25,19 +25,21 @@ def test_without_an_account_the_list_says_what_to_do_first(client: httpx.Client)
     assert attribute(only(page, ".empty a"), "href") == "/settings/accounts/new"
 
 
-def test_with_an_account_it_invites_to_write(house: House, client: httpx.Client, alice: User) -> None:
-    make_account(house, alice)
+def test_with_an_account_it_invites_to_write(context: AppContext, client: httpx.Client, alice: User) -> None:
+    make_account(context, alice)
     assert attribute(only(client.get("/mail"), ".empty a"), "href") == "/compose"
 
 
-def test_the_newest_comes_first_and_nobody_elses(house: House, client: httpx.Client, alice: User, bob: User) -> None:
+def test_the_newest_comes_first_and_nobody_elses(
+    context: AppContext, client: httpx.Client, alice: User, bob: User
+) -> None:
     write(
-        house,
+        context,
         alice,
         Written("older", (ANNA,), ago=timedelta(hours=2)),
         Written("newer", (ANNA,), ago=timedelta(hours=1)),
     )
-    write(house, bob, Written("of Bob", (ANNA,)))
+    write(context, bob, Written("of Bob", (ANNA,)))
     assert rows(client.get("/mail")) == ["newer", "older"]
 
 
@@ -97,16 +99,21 @@ def shapes(answer: httpx.Response) -> list[tuple[str, str]]:
     ids=["nothing yet", "happened", "untracked", "apple", "scanner", "scanned links", "draft"],
 )
 def test_the_two_icons(
-    house: House, client: httpx.Client, alice: User, written: Written, eye: tuple[str, str], link: tuple[str, str]
+    context: AppContext,
+    client: httpx.Client,
+    alice: User,
+    written: Written,
+    eye: tuple[str, str],
+    link: tuple[str, str],
 ) -> None:
-    write(house, alice, written)
+    write(context, alice, written)
     assert shapes(client.get("/mail")) == [eye, link]
 
 
 def test_an_icon_tells_who_when_through_what_and_machines_apart(
-    house: House, client: httpx.Client, alice: User
+    context: AppContext, client: httpx.Client, alice: User
 ) -> None:
-    (offer,) = write(house, alice, GALLERY[0])
+    (offer,) = write(context, alice, GALLERY[0])
     opens = client.get(f"/mail/{offer.public_id}/activity/opens")
     anna, luc = every(opens, ".activity > ul:first-of-type > li")
     assert "Anna Petit" in anna.text
@@ -118,16 +125,16 @@ def test_an_icon_tells_who_when_through_what_and_machines_apart(
     assert "43 s after sending" in machines
 
 
-def test_what_an_icon_tells_is_for_its_owner(house: House, alice: User, client_of: ClientOf, bob: User) -> None:
-    (offer,) = write(house, alice, GALLERY[0])
+def test_what_an_icon_tells_is_for_its_owner(context: AppContext, alice: User, client_of: ClientOf, bob: User) -> None:
+    (offer,) = write(context, alice, GALLERY[0])
     assert client_of(bob).get(f"/mail/{offer.public_id}/activity/opens").status_code == 404
     assert client_of(alice).get(f"/mail/{offer.public_id}/activity/nonsense").status_code == 404
 
 
 def test_a_filter_is_a_sentence_and_chips_that_come_off_one_by_one(
-    house: House, client: httpx.Client, alice: User
+    context: AppContext, client: httpx.Client, alice: User
 ) -> None:
-    write(house, alice, *GALLERY)
+    write(context, alice, *GALLERY)
     page = client.get("/mail?state=opened&state=no_reply&recipient=anna.petit@atelier-petit.example&q=order")
     assert said(page, ".mail-sentence") == (
         "Mail: opened, without a reply, to anna.petit@atelier-petit.example and with the words “order”."
@@ -149,23 +156,23 @@ def test_a_filter_is_a_sentence_and_chips_that_come_off_one_by_one(
 
 
 def test_a_filter_that_cannot_be_understood_is_said_and_shows_everything(
-    house: House, client: httpx.Client, alice: User
+    context: AppContext, client: httpx.Client, alice: User
 ) -> None:
-    write(house, alice, GALLERY[0])
+    write(context, alice, GALLERY[0])
     answer = client.get("/mail?since=tomorrow")
     assert answer.status_code == 400
     assert "“since” is not a day" in said(answer, ".notice.bad")
     assert len(every(answer, ".mail-row")) == 1
 
 
-def test_nothing_that_fits_offers_the_way_back(house: House, client: httpx.Client, alice: User) -> None:
-    write(house, alice, GALLERY[0])
+def test_nothing_that_fits_offers_the_way_back(context: AppContext, client: httpx.Client, alice: User) -> None:
+    write(context, alice, GALLERY[0])
     assert attribute(only(client.get("/mail?q=nowhere"), ".empty a"), "href") == "/mail"
 
 
-def test_pages_follow_one_another_and_keep_the_filter(house: House, client: httpx.Client, alice: User) -> None:
-    write(house, alice, *(Written(f"number {n}", (ANNA,), ago=timedelta(minutes=n)) for n in range(60)))
-    write(house, alice, Written("something else", (ANNA,), ago=timedelta(days=1)))
+def test_pages_follow_one_another_and_keep_the_filter(context: AppContext, client: httpx.Client, alice: User) -> None:
+    write(context, alice, *(Written(f"number {n}", (ANNA,), ago=timedelta(minutes=n)) for n in range(60)))
+    write(context, alice, Written("something else", (ANNA,), ago=timedelta(days=1)))
     first = client.get("/mail?q=number")
     further = attribute(only(first, "[data-more] a"), "href")
     second = client.get(further)
@@ -176,9 +183,9 @@ def test_pages_follow_one_another_and_keep_the_filter(house: House, client: http
     assert rows(piece) == rows(second)
 
 
-def test_figures_are_rates_over_what_could_be_measured(house: House, client: httpx.Client, alice: User) -> None:
+def test_figures_are_rates_over_what_could_be_measured(context: AppContext, client: httpx.Client, alice: User) -> None:
     write(
-        house,
+        context,
         alice,
         Written("opened", (ANNA,), (Seen("open", "human", 9),)),
         Written("not opened", (ANNA,)),
@@ -196,9 +203,11 @@ def test_figures_are_rates_over_what_could_be_measured(house: House, client: htt
     ]
 
 
-def test_hostile_words_are_words(house: House, client: httpx.Client, alice: User) -> None:
+def test_hostile_words_are_words(context: AppContext, client: httpx.Client, alice: User) -> None:
     to = To("eve@example.org", HOSTILE)
-    (one,) = write(house, alice, Written(HOSTILE, (to,), (Seen("open", "human", 9, client=HOSTILE),), snippet=HOSTILE))
+    (one,) = write(
+        context, alice, Written(HOSTILE, (to,), (Seen("open", "human", 9, client=HOSTILE),), snippet=HOSTILE)
+    )
     for path in ("/mail", f"/mail/{one.public_id}/activity/opens", f"/mail?q={HOSTILE}"):
         answer = client.get(path)
         assert "alert(1)" in answer.text
@@ -207,16 +216,16 @@ def test_hostile_words_are_words(house: House, client: httpx.Client, alice: User
 
 
 def test_a_million_is_not_needed_to_see_that_a_far_page_costs_what_the_first_costs(
-    house: House, client: httpx.Client, alice: User
+    context: AppContext, client: httpx.Client, alice: User
 ) -> None:
     """A place far down is found by comparing, not by counting through: no OFFSET anywhere."""
-    write(house, alice, Written("deep", (ANNA,), ago=timedelta(days=3000)))
+    write(context, alice, Written("deep", (ANNA,), ago=timedelta(days=3000)))
     assert rows(client.get("/mail?cursor=1500000000000000.1")) == []
 
 
-def test_russian_reads_russian(house: House, make_user: MakeUser, client_of: ClientOf) -> None:
+def test_russian_reads_russian(context: AppContext, make_user: MakeUser, client_of: ClientOf) -> None:
     olga = make_user("olga@example.com", "Ольга", locale="ru")
-    write(house, olga, GALLERY[0])
+    write(context, olga, GALLERY[0])
     page = client_of(olga).get("/mail?state=opened")
     assert said(page, "h1") == "Почта"
     assert said(page, ".mail-sentence") == "Письма: открытые."

@@ -7,12 +7,12 @@ from tests.servers import AuthorisationServer
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import make_mailbox
 from tests.web.reading import said
-from tests.web.test_oauth_sign_in import LOGIN, address, allow, grants, house, port
+from tests.web.test_oauth_sign_in import LOGIN, address, allow, context, grants, port
 from tests.web.test_settings_accounts import use_up_tests
 from tracker.models import Credential, Mailbox, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
-__all__ = ["address", "house", "port"]
+__all__ = ["address", "context", "port"]
 
 
 def sign_in(client: httpx.Client, alice: User, subject: str = "") -> httpx.Response:
@@ -23,46 +23,46 @@ def sign_in(client: httpx.Client, alice: User, subject: str = "") -> httpx.Respo
     return client.get(allow(answer.headers["refresh"].removeprefix("0; url=")))
 
 
-def only(house: House) -> tuple[Mailbox, Credential]:
-    with house.database.reading() as session:
+def only(context: AppContext) -> tuple[Mailbox, Credential]:
+    with context.database.reading() as session:
         return session.exec(select(Mailbox)).one(), session.exec(select(Credential)).one()
 
 
 def test_a_mailbox_is_connected_without_a_password(
-    client: httpx.Client, house: House, alice: User, authorisation: AuthorisationServer
+    client: httpx.Client, context: AppContext, alice: User, authorisation: AuthorisationServer
 ) -> None:
     assert "Sign in with Google" in client.get("/mailboxes/new").text
     answer = sign_in(client, alice)
     assert answer.headers["location"] == "/mailboxes"
-    mailbox, credential = only(house)
+    mailbox, credential = only(context)
     assert (mailbox.address, mailbox.state) == (LOGIN, "checking")
-    assert (credential.auth, credential.host, credential.grant_id) == ("oauth", "imap.gmail.com", grants(house)[0].id)
+    assert (credential.auth, credential.host, credential.grant_id) == ("oauth", "imap.gmail.com", grants(context)[0].id)
     assert credential.secret is None
     page = client.get(f"/mailboxes/{mailbox.public_id}").text
     assert "signs in that way now" in page
     assert not [token for token in (*authorisation.access_tokens, *authorisation.refresh_tokens) if token in page]
 
 
-def test_signing_in_again_keeps_the_one_mailbox(client: httpx.Client, house: House, alice: User) -> None:
+def test_signing_in_again_keeps_the_one_mailbox(client: httpx.Client, context: AppContext, alice: User) -> None:
     sign_in(client, alice)
-    mailbox, credential = only(house)
+    mailbox, credential = only(context)
     sign_in(client, alice, mailbox.public_id)
-    assert only(house)[0].id == mailbox.id
-    assert only(house)[1].id == credential.id
+    assert only(context)[0].id == mailbox.id
+    assert only(context)[1].id == credential.id
 
 
 def test_a_mailbox_that_is_connected_already_is_said_to_be(
-    client: httpx.Client, house: House, alice: User, bob: User
+    client: httpx.Client, context: AppContext, alice: User, bob: User
 ) -> None:
-    make_mailbox(house, bob, LOGIN)
+    make_mailbox(context, bob, LOGIN)
     answer = sign_in(client, alice)
     assert answer.headers["location"] == "/mailboxes/new"
     assert "connected to Inkling already" in said(client.get("/mailboxes/new"), "[data-flash]")
 
 
 def test_somebody_elses_mailbox_is_no_subject(
-    client: httpx.Client, client_of: ClientOf, house: House, bob: User
+    client: httpx.Client, client_of: ClientOf, context: AppContext, bob: User
 ) -> None:
-    box = make_mailbox(house, bob)
+    box = make_mailbox(context, bob)
     answer = client.post("/settings/oauth/google", data={"purpose": "mailbox", "subject": box.public_id})
     assert answer.status_code == 404

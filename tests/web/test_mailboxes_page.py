@@ -8,14 +8,14 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from tests.leases import hold_in
+from tests.fixtures.leases import hold_in
 from tests.servers import Dovecot
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.reading import attribute, every, only, said
 from tracker.consent.preferences import preference, set_preference
 from tracker.models import Credential, Letter, Mailbox, MailboxListening, MailboxProblem, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 SECRET = "s3cret app pässword"
@@ -46,34 +46,34 @@ def box(dovecot: Dovecot) -> str:
     return fresh
 
 
-def mailboxes(house: House) -> list[Mailbox]:
-    with house.database.reading() as session:
+def mailboxes(context: AppContext) -> list[Mailbox]:
+    with context.database.reading() as session:
         return list(session.exec(select(Mailbox).order_by(Mailbox.id)))  # type: ignore[arg-type]
 
 
-def credentials(house: House) -> list[Credential]:
-    with house.database.reading() as session:
+def credentials(context: AppContext) -> list[Credential]:
+    with context.database.reading() as session:
         return list(session.exec(select(Credential)))
 
 
 def test_a_mailbox_is_connected_and_said_to_work(
-    client: httpx.Client, house: House, dovecot: Dovecot, box: str
+    client: httpx.Client, context: AppContext, dovecot: Dovecot, box: str
 ) -> None:
     answer = client.post("/mailboxes", data=form(dovecot, box))
     assert answer.headers["location"] == "/mailboxes"
     page = client.get("/mailboxes")
     assert f"The integration works: {box} is connected" in said(page, "[data-flash]")
     assert said(page, ".mailbox .badge") == "works"
-    (mailbox,) = mailboxes(house)
+    (mailbox,) = mailboxes(context)
     assert (mailbox.state, mailbox.address, mailbox.folders) == ("active", box, ["INBOX"])
     assert mailbox.due_at is not None
 
 
 def test_c6_a_wrong_password_is_said_exactly_the_rest_is_kept_and_nothing_is_scheduled(
-    client: httpx.Client, house: House, dovecot: Dovecot, box: str
+    client: httpx.Client, context: AppContext, dovecot: Dovecot, box: str
 ) -> None:
     answer = client.post("/mailboxes", data=form(dovecot, box, secret="wrong horse", repeat_period_days="30"))
-    (mailbox,) = mailboxes(house)
+    (mailbox,) = mailboxes(context)
     assert answer.headers["location"] == f"/mailboxes/{mailbox.public_id}"
     page = client.get(answer.headers["location"])
     assert "refused the login or password" in said(page, ".notice")
@@ -81,64 +81,64 @@ def test_c6_a_wrong_password_is_said_exactly_the_rest_is_kept_and_nothing_is_sch
     assert attribute(only(page, "#address"), "value") == box
     assert "wrong horse" not in page.text
     assert (mailbox.state, mailbox.due_at) == ("auth_error", None)
-    (kept,) = credentials(house)
+    (kept,) = credentials(context)
     assert kept.secret is not None
     assert b"wrong horse" not in kept.secret
     client.post(f"/mailboxes/{mailbox.public_id}", data=form(dovecot, box, repeat_period_days="30"))
-    assert mailboxes(house)[0].state == "active"
+    assert mailboxes(context)[0].state == "active"
 
 
 def test_c1_the_same_mailbox_again_is_refused_and_the_form_keeps_what_was_typed(
-    client: httpx.Client, client_of: ClientOf, house: House, dovecot: Dovecot, box: str, bob: User
+    client: httpx.Client, client_of: ClientOf, context: AppContext, dovecot: Dovecot, box: str, bob: User
 ) -> None:
     client.post("/mailboxes", data=form(dovecot, box))
     answer = client_of(bob).post("/mailboxes", data=form(dovecot, box.upper(), repeat_period_days="45"))
     assert answer.status_code == 409
     assert "connected to Inkling already" in said(answer, "#address-wrong")
     assert attribute(only(answer, "#repeat_period_days"), "value") == "45"
-    assert len(mailboxes(house)) == 1
-    assert len(credentials(house)) == 1
+    assert len(mailboxes(context)) == 1
+    assert len(credentials(context)) == 1
 
 
 def test_c5_one_more_than_the_limit_is_refused_and_the_limit_named(
-    client: httpx.Client, house: House, alice: User, dovecot: Dovecot, box: str
+    client: httpx.Client, context: AppContext, alice: User, dovecot: Dovecot, box: str
 ) -> None:
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         set_preference(session, "mailbox_limit", 2)
     for n in range(2):
-        make_mailbox(house, alice, f"box{n}@shop.example")
+        make_mailbox(context, alice, f"box{n}@shop.example")
     answer = client.post("/mailboxes", data=form(dovecot, box))
     assert answer.status_code == 409
     assert "You have 2 mailboxes, and that is the limit" in said(answer, ".notice")
 
 
 def test_c9_another_host_forgets_the_secret_and_asks_for_it(
-    client: httpx.Client, house: House, dovecot: Dovecot, box: str
+    client: httpx.Client, context: AppContext, dovecot: Dovecot, box: str
 ) -> None:
     client.post("/mailboxes", data=form(dovecot, box))
-    (mailbox,) = mailboxes(house)
+    (mailbox,) = mailboxes(context)
     there = f"/mailboxes/{mailbox.public_id}"
     client.post(there, data=form(dovecot, box, host="localhost", secret=""))
     assert "the password was forgotten: enter it again" in said(client.get(there), "[data-flash]")
-    assert credentials(house)[0].secret is None
-    assert mailboxes(house)[0].state == "no_credentials"
+    assert credentials(context)[0].secret is None
+    assert mailboxes(context)[0].state == "no_credentials"
 
 
-def test_c8_a_host_inside_is_refused(client: httpx.Client, house: House, dovecot: Dovecot, box: str) -> None:
+def test_c8_a_host_inside_is_refused(client: httpx.Client, context: AppContext, dovecot: Dovecot, box: str) -> None:
     answer = client.post("/mailboxes", data=form(dovecot, box, host="169.254.169.254"))
     assert "lies in a private network" in said(client.get(answer.headers["location"]), ".notice")
 
 
 def test_a_password_that_stays_is_not_typed_again(
-    client: httpx.Client, house: House, dovecot: Dovecot, box: str
+    client: httpx.Client, context: AppContext, dovecot: Dovecot, box: str
 ) -> None:
     client.post("/mailboxes", data=form(dovecot, box))
-    (mailbox,) = mailboxes(house)
+    (mailbox,) = mailboxes(context)
     answer = client.post(
         f"/mailboxes/{mailbox.public_id}", data=form(dovecot, box, secret="", name="Shop", folders="INBOX\nSent Items")
     )
     assert answer.headers["location"] == "/mailboxes"
-    (changed,) = mailboxes(house)
+    (changed,) = mailboxes(context)
     assert (changed.state, changed.name, changed.folders) == ("active", "Shop", ["INBOX", "Sent Items"])
 
 
@@ -166,7 +166,13 @@ def test_a_missing_folder_is_named_and_those_found_are_offered(
     ],
 )
 def test_what_cannot_be_is_named_at_its_field_and_nothing_is_lost(
-    client: httpx.Client, house: House, dovecot: Dovecot, box: str, changes: dict[str, str], field: str, words: str
+    client: httpx.Client,
+    context: AppContext,
+    dovecot: Dovecot,
+    box: str,
+    changes: dict[str, str],
+    field: str,
+    words: str,
 ) -> None:
     answer = client.post("/mailboxes", data={**form(dovecot, box, name="My shop"), **changes})
     assert answer.status_code == 422
@@ -174,127 +180,129 @@ def test_what_cannot_be_is_named_at_its_field_and_nothing_is_lost(
     assert words in said(answer, at)
     assert attribute(only(answer, "#name"), "value") == "My shop"
     assert SECRET not in answer.text
-    assert mailboxes(house) == []
-    assert credentials(house) == []
+    assert mailboxes(context) == []
+    assert credentials(context) == []
 
 
 def test_switched_off_it_is_not_read_and_can_be_told_to_be_on(
-    client: httpx.Client, house: House, dovecot: Dovecot, box: str
+    client: httpx.Client, context: AppContext, dovecot: Dovecot, box: str
 ) -> None:
     client.post("/mailboxes", data=form(dovecot, box))
-    (mailbox,) = mailboxes(house)
+    (mailbox,) = mailboxes(context)
     typed = form(dovecot, box, secret="")
     del typed["active"]
     client.post(f"/mailboxes/{mailbox.public_id}", data=typed)
-    assert (mailboxes(house)[0].state, mailboxes(house)[0].due_at) == ("paused", None)
+    assert (mailboxes(context)[0].state, mailboxes(context)[0].due_at) == ("paused", None)
     assert said(client.get("/mailboxes"), ".mailbox .badge") == "switched off"
     client.post(f"/mailboxes/{mailbox.public_id}/sync")
     assert "Switch the mailbox on first" in said(client.get("/mailboxes"), "[data-flash]")
 
 
-def test_read_now_puts_it_first(client: httpx.Client, house: House, alice: User) -> None:
-    box = make_mailbox(house, alice, due_at=now() + timedelta(minutes=9))
+def test_read_now_puts_it_first(client: httpx.Client, context: AppContext, alice: User) -> None:
+    box = make_mailbox(context, alice, due_at=now() + timedelta(minutes=9))
     client.post(f"/mailboxes/{box.public_id}/sync")
-    (mailbox,) = mailboxes(house)
+    (mailbox,) = mailboxes(context)
     assert mailbox.sync_wanted
     assert mailbox.due_at is not None
     assert mailbox.due_at <= now()
 
 
 def test_c4_a_removed_mailbox_forgets_its_password_and_its_letters_come_back_with_it(
-    client: httpx.Client, house: House, dovecot: Dovecot, box: str
+    client: httpx.Client, context: AppContext, dovecot: Dovecot, box: str
 ) -> None:
     client.post("/mailboxes", data=form(dovecot, box))
-    (mailbox,) = mailboxes(house)
-    (letter,) = receive(house, mailbox, Came("before"))
+    (mailbox,) = mailboxes(context)
+    (letter,) = receive(context, mailbox, Came("before"))
     client.post(f"/mailboxes/{mailbox.public_id}/removal", data={"forget": "on"})
-    assert credentials(house) == []
+    assert credentials(context) == []
     assert client.get(f"/mailboxes/{mailbox.public_id}").status_code == 404
     assert said(client.get("/enquiries"), ".mail-subject") == "before"
     client.post("/mailboxes", data=form(dovecot, box))
-    (again,) = mailboxes(house)
+    (again,) = mailboxes(context)
     assert (again.id, again.removed_at) == (mailbox.id, None)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.get_one(Letter, letter.id).mailbox_id == again.id
 
 
-def test_saved_credentials_can_be_picked_again(client: httpx.Client, house: House, dovecot: Dovecot, box: str) -> None:
+def test_saved_credentials_can_be_picked_again(
+    client: httpx.Client, context: AppContext, dovecot: Dovecot, box: str
+) -> None:
     client.post("/mailboxes", data=form(dovecot, box))
-    (mailbox,) = mailboxes(house)
+    (mailbox,) = mailboxes(context)
     client.post(f"/mailboxes/{mailbox.public_id}/removal")
-    (saved,) = credentials(house)
+    (saved,) = credentials(context)
     page = client.get("/mailboxes/new")
     assert attribute(every(page, "#credential option")[1], "value") == saved.public_id
     answer = client.post("/mailboxes", data={"credential": saved.public_id, "active": "on", "folders": "INBOX"})
     assert answer.headers["location"] == "/mailboxes"
-    assert mailboxes(house)[0].state == "active"
+    assert mailboxes(context)[0].state == "active"
 
 
 @pytest.mark.parametrize("deed", ["", "/check", "/sync", "/removal", "/recount"])
 def test_a_mailbox_is_its_owners_alone(
-    client: httpx.Client, client_of: ClientOf, house: House, alice: User, bob: User, dovecot: Dovecot, deed: str
+    client: httpx.Client, client_of: ClientOf, context: AppContext, alice: User, bob: User, dovecot: Dovecot, deed: str
 ) -> None:
-    box = make_mailbox(house, bob, "his@shop.example")
+    box = make_mailbox(context, bob, "his@shop.example")
     assert "his@shop.example" not in client.get("/mailboxes").text
     there = f"/mailboxes/{box.public_id}"
     assert client.get(there).status_code == 404
     assert client.post(f"{there}{deed}", data=form(dovecot, "his@shop.example")).status_code == 404
-    assert mailboxes(house) == [box]
+    assert mailboxes(context) == [box]
 
 
-def test_somebody_elses_credentials_cannot_be_picked(client: httpx.Client, house: House, bob: User) -> None:
-    with house.database.session_scope() as session:
+def test_somebody_elses_credentials_cannot_be_picked(client: httpx.Client, context: AppContext, bob: User) -> None:
+    with context.database.session_scope() as session:
         his = Credential(user_id=bob.id or 0, host="imap.example.com", port=993, login="his@example.com")
         session.add(his)
     answer = client.post("/mailboxes", data={"credential": his.public_id, "active": "on", "folders": "INBOX"})
     assert answer.status_code == 422
     assert "his@example.com" not in answer.text
-    assert mailboxes(house) == []
+    assert mailboxes(context) == []
 
 
-def test_it_says_how_soon_new_mail_is_noticed(client: httpx.Client, house: House, alice: User) -> None:
-    box = make_mailbox(house, alice)
+def test_it_says_how_soon_new_mail_is_noticed(client: httpx.Client, context: AppContext, alice: User) -> None:
+    box = make_mailbox(context, alice)
     there = f"/mailboxes/{box.public_id}"
     assert "is looked for every ten minutes" in client.get(there).text
     for until, expected in ((1, "is noticed at once"), (-1, "is looked for every ten minutes")):
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             session.merge(MailboxListening(mailbox_id=box.id or 0, since=now()))
             hold_in(session, "listening", box.id, 60.0 * until)
         assert expected in client.get(there).text
         assert ("new mail is noticed at once" in client.get("/mailboxes").text) == (until > 0)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         hold_in(session, "listening", box.id)
         session.get_one(Mailbox, box.id).state = "paused"
     assert "New mail" not in client.get(there).text
 
 
 def test_a_recount_shows_its_difference_before_it_does_anything(
-    client: httpx.Client, house: House, alice: User
+    client: httpx.Client, context: AppContext, alice: User
 ) -> None:
-    box = make_mailbox(house, alice, repeat_period_days=30)
+    box = make_mailbox(context, alice, repeat_period_days=30)
     receive(
-        house, box, Came("first", ago=timedelta(days=9)), Came("second", ago=timedelta(days=5)),
+        context, box, Came("first", ago=timedelta(days=9)), Came("second", ago=timedelta(days=5)),
         Came("third", ago=timedelta(days=1)),
     )  # fmt: skip
     there = f"/mailboxes/{box.public_id}/recount"
     facts = " ".join(words.text for words in every(client.get(there), ".facts-list dd"))
     assert facts.split() == ["3", "1", "+0", "−2"]
-    assert sum(letter.counted for letter in letters(house)) == 3
+    assert sum(letter.counted for letter in letters(context)) == 3
     client.post(there)
-    assert [letter.counted for letter in letters(house)] == [True, False, False]
-    assert {letter.repeat_of_id for letter in letters(house)[1:]} == {letters(house)[0].id}
+    assert [letter.counted for letter in letters(context)] == [True, False, False]
+    assert {letter.repeat_of_id for letter in letters(context)[1:]} == {letters(context)[0].id}
     assert "Nothing would change" in client.get(there).text
 
 
-def letters(house: House) -> list[Letter]:
-    with house.database.reading() as session:
+def letters(context: AppContext) -> list[Letter]:
+    with context.database.reading() as session:
         return sorted(session.exec(select(Letter)), key=lambda letter: letter.received_at)
 
 
-def test_problems_are_listed_with_their_letter(client: httpx.Client, house: House, alice: User) -> None:
-    box = make_mailbox(house, alice)
-    (letter,) = receive(house, box, Came("Enormous"))
-    with house.database.session_scope() as session:
+def test_problems_are_listed_with_their_letter(client: httpx.Client, context: AppContext, alice: User) -> None:
+    box = make_mailbox(context, alice)
+    (letter,) = receive(context, box, Came("Enormous"))
+    with context.database.session_scope() as session:
         session.add(MailboxProblem(mailbox_id=box.id or 0, letter_id=letter.id, code="too_large"))
     assert said(client.get("/mailboxes"), ".mailbox-facts div:last-child dd") == "1"
     page = client.get(f"/mailboxes/{box.public_id}")
@@ -307,13 +315,13 @@ def test_without_one_the_page_says_what_to_do(client: httpx.Client) -> None:
 
 
 def test_an_administrator_raises_the_limit_and_nobody_else(
-    client: httpx.Client, client_of: ClientOf, house: House, bob: User
+    client: httpx.Client, client_of: ClientOf, context: AppContext, bob: User
 ) -> None:
     assert client_of(bob).post("/mailboxes/limit", data={"limit": "99"}).status_code == 403
     assert "limit" not in client_of(bob).get("/mailboxes").text.partition("<main")[2]
     client.post("/mailboxes/limit", data={"limit": "many"})
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert preference(session, "mailbox_limit") == 10
     client.post("/mailboxes/limit", data={"limit": "25"})
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert preference(session, "mailbox_limit") == 25

@@ -16,13 +16,13 @@ from tracker.notifications.notify import notify
 from tracker.outbound.draft import Draft, OutgoingFile
 from tracker.outbound.gateway.submitted import accept_raw
 from tracker.outbound.send import accept
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
 
-def the_offer(house: House, alice: User) -> Message:
-    return write(house, alice, GALLERY[0])[0]
+def the_offer(context: AppContext, alice: User) -> Message:
+    return write(context, alice, GALLERY[0])[0]
 
 
 PATHS = ["", "/content", "/files/0", "?part=live"]
@@ -30,15 +30,17 @@ DEEDS = ["/cancellation", "/mute", "/tracking-end", "/reading", "/events/x/verdi
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nobody_else_sees_it(house: House, alice: User, bob: User, client_of: ClientOf, path: str) -> None:
-    offer = the_offer(house, alice)
+def test_nobody_else_sees_it(context: AppContext, alice: User, bob: User, client_of: ClientOf, path: str) -> None:
+    offer = the_offer(context, alice)
     assert client_of(bob).get(f"/mail/{offer.public_id}{path}").status_code == 404
     assert client_of(alice).get("/mail/nothing-here").status_code == 404
 
 
 @pytest.mark.parametrize("deed", DEEDS)
-def test_nobody_else_does_anything_to_it(house: House, alice: User, bob: User, client_of: ClientOf, deed: str) -> None:
-    offer = the_offer(house, alice)
+def test_nobody_else_does_anything_to_it(
+    context: AppContext, alice: User, bob: User, client_of: ClientOf, deed: str
+) -> None:
+    offer = the_offer(context, alice)
     assert (
         client_of(bob).post(f"/mail/{offer.public_id}{deed}", data={"human": "yes", "muted": "yes"}).status_code == 404
     )
@@ -46,9 +48,9 @@ def test_nobody_else_does_anything_to_it(house: House, alice: User, bob: User, c
 
 
 def test_the_timeline_tells_people_from_machines_and_folds_repeats(
-    house: House, client: httpx.Client, alice: User
+    context: AppContext, client: httpx.Client, alice: User
 ) -> None:
-    page = client.get(f"/mail/{the_offer(house, alice).public_id}")
+    page = client.get(f"/mail/{the_offer(context, alice).public_id}")
     lines = [words(one) for one in every(page, ".event .event-title")]
     assert lines == [
         "Reply arrived · Anna Petit",
@@ -87,56 +89,58 @@ def test_the_timeline_tells_people_from_machines_and_folds_repeats(
     ],
 )
 def test_every_class_has_honest_words(
-    house: House, client: httpx.Client, alice: User, seen: Seen, title: str, tone: str
+    context: AppContext, client: httpx.Client, alice: User, seen: Seen, title: str, tone: str
 ) -> None:
-    (one,) = write(house, alice, Written("x", (ANNA,), (seen,)))
+    (one,) = write(context, alice, Written("x", (ANNA,), (seen,)))
     line = only(client.get(f"/mail/{one.public_id}"), ".event")
     assert said(line, ".event-title").startswith(title)
     assert attribute(line, "class") == f"event {tone}"
 
 
-def test_the_reasons_are_sentences(house: House, client: httpx.Client, alice: User) -> None:
+def test_the_reasons_are_sentences(context: AppContext, client: httpx.Client, alice: User) -> None:
     seen = Seen(
         "click",
         "security_scanner",
         43,
         reasons=(("scanner_network", {"name": "Barracuda"}), ("of a later rule set", {})),
     )
-    (one,) = write(house, alice, Written("x", (ANNA,), (seen,)))
+    (one,) = write(context, alice, Written("x", (ANNA,), (seen,)))
     told = said(client.get(f"/mail/{one.public_id}"), ".event-reasons")
     assert told == "The address belongs to the mail protection of Barracuda · of a later rule set · 43 s after sending"
 
 
-def test_recipients_with_policy_and_the_servers_words(house: House, client: httpx.Client, alice: User) -> None:
-    refused = write(house, alice, GALLERY[5])[0]
+def test_recipients_with_policy_and_the_servers_words(context: AppContext, client: httpx.Client, alice: User) -> None:
+    refused = write(context, alice, GALLERY[5])[0]
     people = said(client.get(f"/mail/{refused.public_id}"), ".message-people")
     assert "550 5.1.1 <info@old-address.example>: Recipient address rejected: User unknown" in people
-    offer = said(client.get(f"/mail/{the_offer(house, alice).public_id}"), ".message-people")
+    offer = said(client.get(f"/mail/{the_offer(context, alice).public_id}"), ".message-people")
     assert "Luc Moreau" in offer
     assert "not tracked: was never asked" in offer
 
 
-def test_a_copy_that_came_back_says_so_beside_its_recipient(house: House, client: httpx.Client, alice: User) -> None:
+def test_a_copy_that_came_back_says_so_beside_its_recipient(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
     accepted = Written("Came back", (To("anna@client.example", "Anna"), LUC), (Seen("bounce", "human", 3),))
-    (message,) = write(house, alice, accepted)
+    (message,) = write(context, alice, accepted)
     people = client.get(f"/mail/{message.public_id}").text.split('class="message-person"')[1:]
     assert ["came back" in person.partition("</section>")[0] for person in people] == [True, False]
 
 
-def test_a_link_with_a_password_is_shown_without_it(house: House, client: httpx.Client, alice: User) -> None:
+def test_a_link_with_a_password_is_shown_without_it(context: AppContext, client: httpx.Client, alice: User) -> None:
     written = Written(
         "x", (ANNA,), (Seen("click", "human", 9, link=0),), links=(("https://u:secret@x.example/a", "a"),)
     )
-    page = client.get(f"/mail/{write(house, alice, written)[0].public_id}").text
+    page = client.get(f"/mail/{write(context, alice, written)[0].public_id}").text
     assert "https://x.example/a" in page
     assert "secret" not in page
 
 
-def test_hostile_words_are_words(house: House, client: httpx.Client, alice: User) -> None:
+def test_hostile_words_are_words(context: AppContext, client: httpx.Client, alice: User) -> None:
     seen = Seen("click", "human", 9, client=HOSTILE, vendor=HOSTILE, link=0, reasons=((HOSTILE, {HOSTILE: HOSTILE}),))
     to = To("eve@example.org", HOSTILE, reply=HOSTILE, status="deferred")
     written = Written(HOSTILE, (to,), (seen,), links=((f"https://x.example/{HOSTILE}", HOSTILE),), snippet=HOSTILE)
-    page = client.get(f"/mail/{write(house, alice, written)[0].public_id}")
+    page = client.get(f"/mail/{write(context, alice, written)[0].public_id}")
     assert not [script for script in every(page, "script") if "src" not in script.attrs]
     assert not every(page, "main img")
 
@@ -148,10 +152,10 @@ def content(client: httpx.Client, message: Message, query: str = "") -> httpx.Re
     return client.get(f"/mail/{message.public_id}/content{query}")
 
 
-def test_the_frame_runs_nothing_and_loads_nothing(house: House, client: httpx.Client, alice: User) -> None:
+def test_the_frame_runs_nothing_and_loads_nothing(context: AppContext, client: httpx.Client, alice: User) -> None:
     html = f"<p onclick=alert(1)>Hi {HOSTILE}<iframe src=//x></iframe><form action=/x><input></form><a href=javascript:1>j</a>"
     html += '<a href="https://x.example/?a=1&amp;b=2">link</a><img src="https://x.example/p.png"><style>p{color:red}</style>'
-    (one,) = write(house, alice, Written("x", (ANNA,), html=html))
+    (one,) = write(context, alice, Written("x", (ANNA,), html=html))
     answer = content(client, one)
     assert not every(answer, "script, iframe, form, input, base[href], meta[http-equiv]")
     assert not [e for e in every(answer, "*") if any(name.startswith("on") for name in e.attrs)]
@@ -166,8 +170,8 @@ def test_the_frame_runs_nothing_and_loads_nothing(house: House, client: httpx.Cl
     assert re.search(r"sandbox (?!.*allow-scripts)(?!.*allow-forms)", policy)
 
 
-def test_pictures_from_elsewhere_only_when_asked_for(house: House, client: httpx.Client, alice: User) -> None:
-    (one,) = write(house, alice, Written("x", (ANNA,), html='<p>x<img src="https://x.example/p.png"></p>'))
+def test_pictures_from_elsewhere_only_when_asked_for(context: AppContext, client: httpx.Client, alice: User) -> None:
+    (one,) = write(context, alice, Written("x", (ANNA,), html='<p>x<img src="https://x.example/p.png"></p>'))
     assert "Show pictures" in client.get(f"/mail/{one.public_id}").text
     asked = client.get(f"/mail/{one.public_id}?images=1")
     frame = only(asked, "iframe")
@@ -177,21 +181,21 @@ def test_pictures_from_elsewhere_only_when_asked_for(house: House, client: httpx
 
 
 def test_our_own_pixel_and_redirects_are_taken_out_of_what_is_quoted(
-    house: House, client: httpx.Client, alice: User
+    context: AppContext, client: httpx.Client, alice: User
 ) -> None:
     delivery = "abcdefghijk"
-    redirect, pixel = house.click_url(delivery, 0, "https://x.example/a"), house.pixel_url(delivery)
+    redirect, pixel = context.click_url(delivery, 0, "https://x.example/a"), context.pixel_url(delivery)
     html = f'<p>see <a href="{redirect}">a</a><img src="{pixel}" width="1" height="1"></p>'
-    (one,) = write(house, alice, Written("x", (ANNA,), html=html))
+    (one,) = write(context, alice, Written("x", (ANNA,), html=html))
     shown = content(client, one).text
     assert 'href="https://x.example/a"' in shown
     assert "/o/" not in shown
     assert "/c/" not in shown
 
 
-def test_plain_text_is_text(house: House, client: httpx.Client, alice: User) -> None:
-    (one,) = write(house, alice, Written("x", (ANNA,)))
-    with house.database.session_scope() as session:
+def test_plain_text_is_text(context: AppContext, client: httpx.Client, alice: User) -> None:
+    (one,) = write(context, alice, Written("x", (ANNA,)))
+    with context.database.session_scope() as session:
         body = session.get_one(MessageBody, one.id)
         body.html, body.text = None, f"Hello\n  {HOSTILE}"
         session.add(body)
@@ -200,29 +204,29 @@ def test_plain_text_is_text(house: House, client: httpx.Client, alice: User) -> 
     assert only(page, ".message-text").text == f"Hello\n  {HOSTILE}"
 
 
-def queued(house: House, alice: User, **facts: object) -> Message:
+def queued(context: AppContext, alice: User, **facts: object) -> Message:
     """A message accepted by the real thing."""
-    if not _accounts(house):
-        make_account(house, alice)
+    if not _accounts(context):
+        make_account(context, alice)
     given: dict[str, object] = {
         "to": (Mailbox("anna@example.org", "Anna"),),
         "subject": "Offer",
         "html": '<p>Hi <img src="cid:logo"></p>',
         **facts,
     }
-    with house.database.session_scope() as session:
-        return accept(session, house, session.get_one(User, alice.id), Draft(**given))  # type: ignore[arg-type]
+    with context.database.session_scope() as session:
+        return accept(session, context, session.get_one(User, alice.id), Draft(**given))  # type: ignore[arg-type]
 
 
-def _accounts(house: House) -> bool:
+def _accounts(context: AppContext) -> bool:
     from tracker.models import Account
 
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         return session.exec(select(Account)).first() is not None
 
 
-def test_attachments_come_down_as_files_never_as_pages(house: House, client: httpx.Client, alice: User) -> None:
-    message = queued(house, alice, attachments=(OutgoingFile("цена <1>.html", "text/html", b"<script>1</script>"),))
+def test_attachments_come_down_as_files_never_as_pages(context: AppContext, client: httpx.Client, alice: User) -> None:
+    message = queued(context, alice, attachments=(OutgoingFile("цена <1>.html", "text/html", b"<script>1</script>"),))
     page = client.get(f"/mail/{message.public_id}")
     assert "цена <1>.html" in said(page, ".message-files")
     answer = client.get(f"/mail/{message.public_id}/files/0")
@@ -245,12 +249,12 @@ Content-Type: multipart/mixed; boundary=m\r\n\r
 
 
 def test_a_submitted_message_lists_what_is_attached_and_no_picture_of_its_text(
-    house: House, client: httpx.Client, alice: User
+    context: AppContext, client: httpx.Client, alice: User
 ) -> None:
-    account = make_account(house, alice)
-    with house.database.session_scope() as session:
+    account = make_account(context, alice)
+    with context.database.session_scope() as session:
         raw = SUBMITTED.replace(b"alice@sales.example", account.address.encode())
-        message = accept_raw(session, house, alice, account.address, ["anna@example.org"], raw)
+        message = accept_raw(session, context, alice, account.address, ["anna@example.org"], raw)
     assert message.has_attachments
     page = client.get(f"/mail/{message.public_id}")
     assert [words(one) for one in every(page, ".message-files span")] == ["file-1", "ц.pdf"]
@@ -261,29 +265,29 @@ def test_a_submitted_message_lists_what_is_attached_and_no_picture_of_its_text(
 # --- what may be done
 
 
-def test_undo_makes_it_a_draft_again(house: House, client: httpx.Client, alice: User) -> None:
-    message = queued(house, alice, undo_seconds=30)
+def test_undo_makes_it_a_draft_again(context: AppContext, client: httpx.Client, alice: User) -> None:
+    message = queued(context, alice, undo_seconds=30)
     assert "Undo sending" in client.get(f"/mail/{message.public_id}").text
     answer = client.post(f"/mail/{message.public_id}/cancellation")
     assert answer.headers["location"] == f"/compose/{message.public_id}"
     assert "anna@example.org" in attribute(only(client.get(answer.headers["location"]), "#to"), "value")
 
 
-def test_too_late_to_undo_is_said(house: House, client: httpx.Client, alice: User) -> None:
-    offer = the_offer(house, alice)
+def test_too_late_to_undo_is_said(context: AppContext, client: httpx.Client, alice: User) -> None:
+    offer = the_offer(context, alice)
     answer = client.post(f"/mail/{offer.public_id}/cancellation")
     assert answer.headers["location"] == f"/mail/{offer.public_id}"
     assert "Too late" in said(client.get(answer.headers["location"]), ".flash")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.get_one(Message, offer.id).state == MessageState.SENT
 
 
 def test_stop_tracking_stops_every_copy_and_keeps_what_is_known(
-    house: House, client: httpx.Client, alice: User
+    context: AppContext, client: httpx.Client, alice: User
 ) -> None:
-    offer = the_offer(house, alice)
+    offer = the_offer(context, alice)
     client.post(f"/mail/{offer.public_id}/tracking-end")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         copies = session.exec(
             select(Delivery).where(Delivery.message_id == offer.id).order_by(col(Delivery.position))
         ).all()
@@ -295,21 +299,23 @@ def test_stop_tracking_stops_every_copy_and_keeps_what_is_known(
     assert "Stop tracking" not in client.get(f"/mail/{offer.public_id}").text
 
 
-def test_mute_and_unmute(house: House, client: httpx.Client, alice: User) -> None:
-    offer = the_offer(house, alice)
+def test_mute_and_unmute(context: AppContext, client: httpx.Client, alice: User) -> None:
+    offer = the_offer(context, alice)
     for muted, wanted in (("yes", True), ("no", False)):
         client.post(f"/mail/{offer.public_id}/mute", data={"muted": muted})
-        with house.database.reading() as session:
+        with context.database.reading() as session:
             assert session.get_one(Message, offer.id).muted is wanted
 
 
-def test_looking_reads_the_bell_but_a_get_changes_nothing(house: House, client: httpx.Client, alice: User) -> None:
-    offer = the_offer(house, alice)
-    with house.database.session_scope() as session:
+def test_looking_reads_the_bell_but_a_get_changes_nothing(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    offer = the_offer(context, alice)
+    with context.database.session_scope() as session:
         notify(session, alice.id or 0, "delivery:1", "open", offer.listed_at, message_id=offer.id)
 
     def unread() -> bool:
-        with house.database.reading() as session:
+        with context.database.reading() as session:
             return session.exec(select(Notification)).one().read_at is None
 
     client.get(f"/mail/{offer.public_id}")
@@ -323,14 +329,14 @@ def verdicts(session: Session, event: Event) -> list[str]:
     return [row.klass for row in rows]
 
 
-def test_the_user_knows_better(house: House, client: httpx.Client, alice: User) -> None:
+def test_the_user_knows_better(context: AppContext, client: httpx.Client, alice: User) -> None:
     (one,) = write(
-        house, alice, Written("x", (ANNA,), (Seen("open", "human", 90, client="Outlook"),), ago=timedelta(hours=1))
+        context, alice, Written("x", (ANNA,), (Seen("open", "human", 90, client="Outlook"),), ago=timedelta(hours=1))
     )
     form = only(client.get(f"/mail/{one.public_id}"), ".event-why form")
     assert "This was not a person" in form.text
     client.post(attribute(form, "action"), data={"human": "no"})
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         event = session.exec(select(Event)).one()
         assert event.overruled
         assert verdicts(session, event)[-1] == "unknown"
@@ -341,28 +347,28 @@ def test_the_user_knows_better(house: House, client: httpx.Client, alice: User) 
 
 
 def test_a_verdict_on_somebody_elses_event_is_not_there(
-    house: House, alice: User, bob: User, client_of: ClientOf
+    context: AppContext, alice: User, bob: User, client_of: ClientOf
 ) -> None:
-    write(house, alice, Written("of Alice", (ANNA,), (Seen("open", "human", 90),)))
-    (mine,) = write(house, bob, Written("of Bob", (LUC,), links=OFFER))
-    with house.database.reading() as session:
+    write(context, alice, Written("of Alice", (ANNA,), (Seen("open", "human", 90),)))
+    (mine,) = write(context, bob, Written("of Bob", (LUC,), links=OFFER))
+    with context.database.reading() as session:
         event = session.exec(select(Event)).one()
     answer = client_of(bob).post(f"/mail/{mine.public_id}/events/{event.public_id}/verdict", data={"human": "no"})
     assert answer.status_code == 404
 
 
 def test_g33_g34_the_timeline_says_at_least_and_who_may_hold_the_copy(
-    house: House, client: httpx.Client, alice: User
+    context: AppContext, client: httpx.Client, alice: User
 ) -> None:
-    page = client.get(f"/mail/{the_offer(house, alice).public_id}").text
+    page = client.get(f"/mail/{the_offer(context, alice).public_id}").text
     assert "Opens are counted at least" in page
     assert "Whoever has this copy counts as its recipient, also after forwarding." in page
 
 
 def test_a_reminder_is_set_changed_and_taken_back(
-    house: House, client: httpx.Client, alice: User, bob: User, client_of: ClientOf
+    context: AppContext, client: httpx.Client, alice: User, bob: User, client_of: ClientOf
 ) -> None:
-    (one,) = write(house, alice, GALLERY[2])
+    (one,) = write(context, alice, GALLERY[2])
     path = f"/mail/{one.public_id}"
     client.post(f"{path}/reminder", data={"days": "3"})
     assert "You will be reminded" in said(client.get(path), ".message-people")

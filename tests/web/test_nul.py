@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tracker.models import User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.users import add_token
 from tracker.web.app import create_app
 
@@ -15,10 +15,10 @@ def on_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEB_TESTS_ON", "postgresql")
 
 
-def paths(house: House) -> list[tuple[str, str]]:
+def paths(context: AppContext) -> list[tuple[str, str]]:
     """Every page with a place in its path, and every page that may read a query."""
     found = []
-    for route in create_app(house).routes:
+    for route in create_app(context).routes:
         path = getattr(route, "path", "")
         for method in sorted(getattr(route, "methods", None) or ()):
             if method in ("GET", "POST") and path not in ("/feed", "/sign-out", "/readyz"):
@@ -26,9 +26,9 @@ def paths(house: House) -> list[tuple[str, str]]:
     return found
 
 
-def test_no_page_stumbles_over_nul(house: House, client: httpx.Client, alice: User) -> None:
+def test_no_page_stumbles_over_nul(context: AppContext, client: httpx.Client, alice: User) -> None:
     seen = 0
-    for method, path in paths(house):
+    for method, path in paths(context):
         place = path
         while "{" in place:
             place = place[: place.index("{")] + "%00" + place[place.index("}") + 1 :]
@@ -45,8 +45,8 @@ def test_no_page_stumbles_over_nul(house: House, client: httpx.Client, alice: Us
 @pytest.mark.parametrize(
     "call", ["/messages?q=%00", "/messages?recipient=%00", "/letters?q=%00&sender=%00", "/recipients?q=%00"]
 )
-def test_neither_does_the_api(house: House, client: httpx.Client, alice: User, call: str) -> None:
-    with house.database.session_scope() as session:
+def test_neither_does_the_api(context: AppContext, client: httpx.Client, alice: User, call: str) -> None:
+    with context.database.session_scope() as session:
         _, token = add_token(session, alice, "probe")
     answer = httpx.get(
         f"{client.base_url}/api/v1{call}".replace("//api", "/api"), headers={"Authorization": f"Bearer {token}"}

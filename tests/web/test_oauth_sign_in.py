@@ -15,7 +15,7 @@ from tests.web.conftest import ClientOf, server, session_token
 from tests.web.test_settings_accounts import form, only_account
 from tracker.mail.oauth_providers import challenge_of
 from tracker.models import Account, OAuthAttempt, OAuthGrant, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.web.http.sessions import COOKIE
 
@@ -28,15 +28,15 @@ def port() -> int:
 
 
 @pytest.fixture
-def house(make_house: Callable[..., House], authorisation: AuthorisationServer, port: int) -> House:
-    return make_house(
+def context(make_context: Callable[..., AppContext], authorisation: AuthorisationServer, port: int) -> AppContext:
+    return make_context(
         BASE_URL=f"http://127.0.0.1:{port}", **authorisation.settings(), **authorisation.settings("MICROSOFT")
     )
 
 
 @pytest.fixture
-def address(house: House, port: int) -> Iterator[str]:
-    with server(house, port=port) as address:
+def address(context: AppContext, port: int) -> Iterator[str]:
+    with server(context, port=port) as address:
         yield address
 
 
@@ -70,37 +70,37 @@ def sign_in(client: httpx.Client, subject: str = "", provider: str = "google") -
     return client.get(allow(go(client, subject, provider)))
 
 
-def grants(house: House) -> list[OAuthGrant]:
-    with house.database.reading() as session:
+def grants(context: AppContext) -> list[OAuthGrant]:
+    with context.database.reading() as session:
         return list(session.exec(select(OAuthGrant)).all())
 
 
-def added(client: httpx.Client, house: House, sink: SmtpSink) -> Account:
+def added(client: httpx.Client, context: AppContext, sink: SmtpSink) -> Account:
     """An account on the test's own server, without a password."""
     client.post("/settings/accounts", data=form(sink))
-    return only_account(house)
+    return only_account(context)
 
 
-def test_the_way_there_asks_for_mail_with_pkce_and_a_state(client: httpx.Client, house: House) -> None:
+def test_the_way_there_asks_for_mail_with_pkce_and_a_state(client: httpx.Client, context: AppContext) -> None:
     asked = {name: values[0] for name, values in parse_qs(urlsplit(go(client)).query).items()}
     assert asked["scope"] == "openid email https://mail.google.com/"
     assert (asked["code_challenge_method"], asked["access_type"], asked["prompt"]) == ("S256", "offline", "consent")
-    assert asked["redirect_uri"] == f"{house.settings.base_url}/settings/oauth/google/callback"
-    with house.database.reading() as session:
+    assert asked["redirect_uri"] == f"{context.settings.base_url}/settings/oauth/google/callback"
+    with context.database.reading() as session:
         attempt = session.exec(select(OAuthAttempt)).one()
     assert asked["state"] not in attempt.state_digest
-    verifier = house.ring.decrypt(attempt.verifier, f"oauth-attempt:{attempt.state_digest}").decode()
+    verifier = context.keyring.decrypt(attempt.verifier, f"oauth-attempt:{attempt.state_digest}").decode()
     assert challenge_of(verifier) == asked["code_challenge"]
     assert 43 <= len(verifier) <= 128
 
 
 def test_an_account_signs_in_without_a_password(
-    client: httpx.Client, house: House, sink: SmtpSink, authorisation: AuthorisationServer
+    client: httpx.Client, context: AppContext, sink: SmtpSink, authorisation: AuthorisationServer
 ) -> None:
-    account = added(client, house, sink)
+    account = added(client, context, sink)
     answer = sign_in(client, account.public_id)
     assert answer.headers["location"] == "/settings/accounts"
-    account, (grant,) = only_account(house), grants(house)
+    account, (grant,) = only_account(context), grants(context)
     assert (account.state, account.oauth_grant_id, account.smtp_login) == ("works", grant.id, LOGIN)
     assert account.smtp_secret is None
     assert account.confirmed_at is not None  # Google says that it is hers
@@ -111,52 +111,54 @@ def test_an_account_signs_in_without_a_password(
 
 @pytest.mark.parametrize(("provider", "host"), [("google", "smtp.gmail.com"), ("microsoft", "smtp.office365.com")])
 def test_a_new_account_has_the_servers_of_its_provider(
-    client: httpx.Client, house: House, smtp_sink: SmtpSink, provider: str, host: str
+    client: httpx.Client, context: AppContext, smtp_sink: SmtpSink, provider: str, host: str
 ) -> None:
-    use_up_connection_tests(client, house, smtp_sink)
+    use_up_connection_tests(client, context, smtp_sink)
     answer = sign_in(client, provider=provider)
     assert "not tested" in client.get(answer.headers["location"]).text
-    account = only_account(house)
+    account = only_account(context)
     assert (account.address, account.smtp_host, account.files_own_copy) == (LOGIN, host, True)
     assert account.imap_login == LOGIN
     client.post(f"/settings/accounts/{account.public_id}/removal")
-    assert grants(house) == []  # forgotten with the last account that used it
+    assert grants(context) == []  # forgotten with the last account that used it
 
 
-def use_up_connection_tests(client: httpx.Client, house: House, sink: SmtpSink) -> None:
+def use_up_connection_tests(client: httpx.Client, context: AppContext, sink: SmtpSink) -> None:
     """So that nothing is opened to the real providers' servers."""
     client.post("/settings/accounts", data=form(sink))
-    account = only_account(house)
+    account = only_account(context)
     for _ in range(9):
         client.post(f"/settings/accounts/{account.public_id}/check")
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.delete(session.merge(account))
 
 
 def test_an_address_that_the_provider_did_not_verify_is_not_confirmed(
-    client: httpx.Client, house: House, sink: SmtpSink, authorisation: AuthorisationServer
+    client: httpx.Client, context: AppContext, sink: SmtpSink, authorisation: AuthorisationServer
 ) -> None:
-    account = added(client, house, sink)
+    account = added(client, context, sink)
     authorisation.email_verified = False
     sign_in(client, account.public_id)
-    assert only_account(house).confirmed_at is None
+    assert only_account(context).confirmed_at is None
 
 
-def test_microsofts_word_on_an_address_confirms_nothing(client: httpx.Client, house: House, sink: SmtpSink) -> None:
+def test_microsofts_word_on_an_address_confirms_nothing(
+    client: httpx.Client, context: AppContext, sink: SmtpSink
+) -> None:
     """An administrator of any tenant may write any address into a profile."""
-    account = added(client, house, sink)
+    account = added(client, context, sink)
     sign_in(client, account.public_id, "microsoft")
-    account = only_account(house)
+    account = only_account(context)
     assert (account.state, account.confirmed_at) == ("works", None)
 
 
 def test_another_address_signs_in_but_is_not_confirmed(
-    client: httpx.Client, house: House, sink: SmtpSink, authorisation: AuthorisationServer
+    client: httpx.Client, context: AppContext, sink: SmtpSink, authorisation: AuthorisationServer
 ) -> None:
-    account = added(client, house, sink)
+    account = added(client, context, sink)
     authorisation.address = "team@seller.example"
     sign_in(client, account.public_id)
-    account = only_account(house)
+    account = only_account(context)
     assert (account.address, account.smtp_login, account.confirmed_at) == (
         "Alice@seller.example",
         "team@seller.example",
@@ -164,18 +166,18 @@ def test_another_address_signs_in_but_is_not_confirmed(
     )
 
 
-def test_who_says_no_at_the_provider_changes_nothing(client: httpx.Client, house: House, sink: SmtpSink) -> None:
-    account = added(client, house, sink)
+def test_who_says_no_at_the_provider_changes_nothing(client: httpx.Client, context: AppContext, sink: SmtpSink) -> None:
+    account = added(client, context, sink)
     answer = client.get(allow(go(client, account.public_id), "deny"))
     assert answer.headers["location"] == f"/settings/accounts/{account.public_id}"
     assert "You did not let Inkling in at Google" in client.get(answer.headers["location"]).text
-    assert grants(house) == []
+    assert grants(context) == []
 
 
 def test_a_state_is_good_once(
-    client: httpx.Client, house: House, authorisation: AuthorisationServer, sink: SmtpSink
+    client: httpx.Client, context: AppContext, authorisation: AuthorisationServer, sink: SmtpSink
 ) -> None:
-    back = allow(go(client, added(client, house, sink).public_id))
+    back = allow(go(client, added(client, context, sink).public_id))
     client.get(back)
     asked = len(authorisation.asked)
     assert "lapsed or was used already" in client.get(client.get(back).headers["location"]).text
@@ -184,48 +186,48 @@ def test_a_state_is_good_once(
 
 @pytest.mark.parametrize("state", ["", "x" * 5000, "none"])
 def test_a_state_that_we_did_not_give_is_refused(
-    client: httpx.Client, house: House, authorisation: AuthorisationServer, state: str
+    client: httpx.Client, context: AppContext, authorisation: AuthorisationServer, state: str
 ) -> None:
     answer = client.get(f"/settings/oauth/google/callback?code=abc&state={state}")
     assert answer.headers["location"] == "/settings/accounts"
-    assert (authorisation.asked, grants(house)) == ([], [])
+    assert (authorisation.asked, grants(context)) == ([], [])
 
 
 def test_a_state_of_another_visit_of_the_same_person_is_refused(
-    client: httpx.Client, client_of: ClientOf, alice: User, house: House, authorisation: AuthorisationServer
+    client: httpx.Client, client_of: ClientOf, alice: User, context: AppContext, authorisation: AuthorisationServer
 ) -> None:
     """Else somebody who lures a person to a prepared address could hang an account of their own onto theirs."""
     back = allow(go(client))
     client_of(alice).get(back)
-    assert (authorisation.asked, grants(house)) == ([], [])
+    assert (authorisation.asked, grants(context)) == ([], [])
 
 
 def test_a_state_of_another_person_is_refused(
-    client: httpx.Client, client_of: ClientOf, bob: User, house: House, authorisation: AuthorisationServer
+    client: httpx.Client, client_of: ClientOf, bob: User, context: AppContext, authorisation: AuthorisationServer
 ) -> None:
     client_of(bob).get(allow(go(client)))
-    assert (authorisation.asked, grants(house)) == ([], [])
+    assert (authorisation.asked, grants(context)) == ([], [])
 
 
 def test_one_providers_answer_does_not_pass_for_the_others(
-    client: httpx.Client, house: House, authorisation: AuthorisationServer
+    client: httpx.Client, context: AppContext, authorisation: AuthorisationServer
 ) -> None:
     client.get(allow(go(client)).replace("/google/", "/microsoft/"))
-    assert (authorisation.asked, grants(house)) == ([], [])
+    assert (authorisation.asked, grants(context)) == ([], [])
 
 
-def test_a_sign_in_lapses(client: httpx.Client, house: House, authorisation: AuthorisationServer) -> None:
+def test_a_sign_in_lapses(client: httpx.Client, context: AppContext, authorisation: AuthorisationServer) -> None:
     back = allow(go(client))
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.exec(update(OAuthAttempt).values(expires_at=now() - timedelta(seconds=1)))
     client.get(back)
-    assert (authorisation.asked, grants(house)) == ([], [])
+    assert (authorisation.asked, grants(context)) == ([], [])
 
 
 def test_somebody_elses_account_cannot_be_signed_in(
-    client: httpx.Client, client_of: ClientOf, bob: User, house: House, sink: SmtpSink
+    client: httpx.Client, client_of: ClientOf, bob: User, context: AppContext, sink: SmtpSink
 ) -> None:
-    account = added(client, house, sink)
+    account = added(client, context, sink)
     answer = client_of(bob).post("/settings/oauth/google", data={"purpose": "account", "subject": account.public_id})
     assert answer.status_code == 404
     assert client.post("/settings/oauth/google", data={"purpose": "nonsense"}).status_code == 404
@@ -233,65 +235,65 @@ def test_somebody_elses_account_cannot_be_signed_in(
 
 
 def test_the_token_server_away_says_so_and_keeps_what_was(
-    client: httpx.Client, house: House, sink: SmtpSink, authorisation: AuthorisationServer
+    client: httpx.Client, context: AppContext, sink: SmtpSink, authorisation: AuthorisationServer
 ) -> None:
-    account = added(client, house, sink)
+    account = added(client, context, sink)
     back = allow(go(client, account.public_id))
     authorisation.down = True
     answer = client.get(back)
     assert "does not answer properly" in client.get(answer.headers["location"]).text
-    assert (grants(house), only_account(house).oauth_grant_id) == ([], None)
+    assert (grants(context), only_account(context).oauth_grant_id) == ([], None)
 
 
 def test_permission_for_mail_that_was_not_given_is_said(
-    client: httpx.Client, house: House, sink: SmtpSink, authorisation: AuthorisationServer
+    client: httpx.Client, context: AppContext, sink: SmtpSink, authorisation: AuthorisationServer
 ) -> None:
-    account = added(client, house, sink)
+    account = added(client, context, sink)
     authorisation.scope = "openid email"
     answer = sign_in(client, account.public_id)
     assert "leave every box ticked" in client.get(answer.headers["location"]).text
 
 
 def test_no_refresh_token_is_said_with_the_way_out(
-    client: httpx.Client, house: House, sink: SmtpSink, authorisation: AuthorisationServer
+    client: httpx.Client, context: AppContext, sink: SmtpSink, authorisation: AuthorisationServer
 ) -> None:
-    account = added(client, house, sink)
+    account = added(client, context, sink)
     authorisation.with_refresh_token = False
     answer = sign_in(client, account.public_id)
     assert "no refresh token" in client.get(answer.headers["location"]).text
-    assert grants(house) == []
+    assert grants(context) == []
 
 
 def test_a_revoked_sign_in_asks_for_a_new_one_and_works_again(
-    client: httpx.Client, house: House, sink: SmtpSink, authorisation: AuthorisationServer
+    client: httpx.Client, context: AppContext, sink: SmtpSink, authorisation: AuthorisationServer
 ) -> None:
-    account = added(client, house, sink)
+    account = added(client, context, sink)
     sign_in(client, account.public_id)
     authorisation.revoke()
     here = f"/settings/accounts/{account.public_id}"
     client.post(f"{here}/check")
-    assert only_account(house).state == "needs_sign_in"
+    assert only_account(context).state == "needs_sign_in"
     assert "sign in again" in client.get("/settings/accounts").text
     assert "wants you to sign in again" in client.get(here).text
     sign_in(client, account.public_id)
-    assert (only_account(house).state, [grant.state for grant in grants(house)]) == ("works", ["works"])
+    assert (only_account(context).state, [grant.state for grant in grants(context)]) == ("works", ["works"])
 
 
 @pytest.mark.parametrize("change", [{"smtp_host": "localhost"}, {"smtp_login": "alice", "smtp_secret": "pw"}])
 def test_another_host_or_a_password_ends_the_sign_in(
-    client: httpx.Client, house: House, sink: SmtpSink, change: dict[str, str]
+    client: httpx.Client, context: AppContext, sink: SmtpSink, change: dict[str, str]
 ) -> None:
-    account = added(client, house, sink)
+    account = added(client, context, sink)
     sign_in(client, account.public_id)
     here = f"/settings/accounts/{account.public_id}"
     client.post(here, data=form(sink, name="Renamed"))
-    assert (only_account(house).name, len(grants(house))) == ("Renamed", 1)
+    assert (only_account(context).name, len(grants(context))) == ("Renamed", 1)
     client.post(here, data=form(sink, **change))
-    assert (only_account(house).oauth_grant_id, grants(house)) == (None, [])
+    assert (only_account(context).oauth_grant_id, grants(context)) == (None, [])
 
 
-def test_without_a_client_id_nobody_is_offered_a_sign_in(make_house: Callable[..., House]) -> None:
-    plain = make_house()
+def test_without_a_client_id_nobody_is_offered_a_sign_in(make_context: Callable[..., AppContext]) -> None:
+    plain = make_context()
     with plain.database.session_scope() as session:
         user = User(email="a@b.example", name="A")
         session.add(user)
@@ -303,14 +305,14 @@ def test_without_a_client_id_nobody_is_offered_a_sign_in(make_house: Callable[..
 
 @pytest.mark.browser
 def test_the_whole_way_in_a_real_browser(
-    client: httpx.Client, house: House, address: str, alice: User, sink: SmtpSink, open_page: Pages
+    client: httpx.Client, context: AppContext, address: str, alice: User, sink: SmtpSink, open_page: Pages
 ) -> None:
     """Its Content-Security-Policy, cookies and redirects are the browser's own."""
-    account = added(client, house, sink)
+    account = added(client, context, sink)
     page = open_page(base_url=address)
-    page.context.add_cookies([{"name": COOKIE, "value": session_token(house, alice), "url": address}])
+    page.context.add_cookies([{"name": COOKIE, "value": session_token(context, alice), "url": address}])
     page.goto(f"/settings/accounts/{account.public_id}")
     page.get_by_role("button", name="Sign in with Google").click()
     page.get_by_role("link", name="Allow").click()
     page.get_by_text("Alice@seller.example works").first.wait_for()
-    assert only_account(house).oauth_grant_id is not None
+    assert only_account(context).oauth_grant_id is not None

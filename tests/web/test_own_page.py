@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from sqlmodel import col, select
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tests.web.browsing import OpenAs, signed_in_browser  # noqa: F401  (fixture)
 from tests.web.conftest import ClientOf
@@ -27,38 +27,38 @@ from tracker.models import Delivery, Message, MessageBody, NoticeText, User
 from tracker.outbound.queue import send_due
 from tracker.privacy.erase import erase
 from tracker.recipients import find
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 ANNA = "anna@example.org"
 
 
 @pytest.fixture
-def sent(house: House, alice: User, bob: User) -> list[Message]:
+def sent(context: AppContext, alice: User, bob: User) -> list[Message]:
     """Anna agreed to both; Alice's and Bob's messages to her were measured."""
-    agree(house, ANNA, name="Anna Petit")
+    agree(context, ANNA, name="Anna Petit")
     to = (To(ANNA, "Anna Petit"),)
     seen = (Seen("open", "human", 600, client="Thunderbird"), Seen("click", "security_scanner", 40, vendor="microsoft"))
-    mine = write(house, alice, Written("Offer <b>12</b>", to, seen), account=make_account(house, alice))
+    mine = write(context, alice, Written("Offer <b>12</b>", to, seen), account=make_account(context, alice))
     theirs = write(
-        house, bob, Written("Bob's secret plan", to, seen), account=make_account(house, bob, "bob@sales.example")
+        context, bob, Written("Bob's secret plan", to, seen), account=make_account(context, bob, "bob@sales.example")
     )
     return [*mine, *theirs]
 
 
-def path_of(house: House, kind: LinkKind = LinkKind.COPY, age: int = 0, which: int = 0) -> str:
-    with house.database.reading() as session:
+def path_of(context: AppContext, kind: LinkKind = LinkKind.COPY, age: int = 0, which: int = 0) -> str:
+    with context.database.reading() as session:
         anna = find(session, ANNA)
         copies = session.exec(select(Delivery).order_by(col(Delivery.id))).all()
     assert anna is not None
     link = ChoiceLink(
         kind, anna.public_id, copies[which].public_id if copies else "", now().date() - timedelta(days=age)
     )
-    return f"/r/{choice_links(house).token(link)}"
+    return f"/r/{choice_links(context).token(link)}"
 
 
-def states(house: House) -> list[State]:
-    with house.database.reading() as session:
+def states(context: AppContext) -> list[State]:
+    with context.database.reading() as session:
         anna = find(session, ANNA)
         assert anna is not None
         assert anna.id is not None
@@ -66,8 +66,8 @@ def states(house: House) -> list[State]:
         return [consent_of(session, [anna.id])[anna.id][purpose] for purpose in MEASURED]
 
 
-def chain(house: House) -> int:
-    with house.database.reading() as session:
+def chain(context: AppContext) -> int:
+    with context.database.reading() as session:
         anna = find(session, ANNA)
         assert anna is not None
         return len(ledger(session, anna))
@@ -83,8 +83,10 @@ BOTH_ON, BOTH_OFF = [State.GRANTED] * 2, [State.WITHDRAWN] * 2
 # --- what a link shows
 
 
-def test_the_footers_link_shows_its_own_copy_alone(house: House, sent: list[Message], visitor: httpx.Client) -> None:
-    page = visitor.get(path_of(house))
+def test_the_footers_link_shows_its_own_copy_alone(
+    context: AppContext, sent: list[Message], visitor: httpx.Client
+) -> None:
+    page = visitor.get(path_of(context))
     assert page.status_code == 200
     assert page.headers["x-robots-tag"] == "noindex, nofollow"
     assert page.headers["referrer-policy"] == "no-referrer"
@@ -101,19 +103,21 @@ def test_the_footers_link_shows_its_own_copy_alone(house: House, sent: list[Mess
 
 
 def test_the_mailed_link_shows_everything_and_gives_the_file(
-    house: House, sent: list[Message], visitor: httpx.Client
+    context: AppContext, sent: list[Message], visitor: httpx.Client
 ) -> None:
-    here = path_of(house, LinkKind.OWN)
+    here = path_of(context, LinkKind.OWN)
     assert "Bob&#39;s secret plan" in visitor.get(here).text
     with ZipFile(BytesIO(visitor.post(f"{here}/archive").content)) as packed:
         assert len(json.loads(packed.read("data.json"))["copies"]) == 2
-    for other in (path_of(house), path_of(house, LinkKind.ASK), path_of(house, LinkKind.OWN, age=8)):
+    for other in (path_of(context), path_of(context, LinkKind.ASK), path_of(context, LinkKind.OWN, age=8)):
         assert visitor.post(f"{other}/archive").status_code == 403
         assert "secret plan" not in visitor.get(other).text
 
 
-def test_it_speaks_the_readers_language_with_a_switch(house: House, sent: list[Message], visitor: httpx.Client) -> None:
-    here = path_of(house)
+def test_it_speaks_the_readers_language_with_a_switch(
+    context: AppContext, sent: list[Message], visitor: httpx.Client
+) -> None:
+    here = path_of(context)
     russian = visitor.get(here, headers={"Accept-Language": "ru-RU,ru;q=0.9,en;q=0.5"})
     assert 'lang="ru"' in russian.text
     assert said(russian, "h1") == "Что отслеживается в письмах вам"
@@ -127,11 +131,11 @@ def test_it_speaks_the_readers_language_with_a_switch(house: House, sent: list[M
 
 
 def test_a_scanner_that_fetches_everything_changes_nothing(
-    house: House, sent: list[Message], visitor: httpx.Client
+    context: AppContext, sent: list[Message], visitor: httpx.Client
 ) -> None:
-    before = chain(house)
+    before = chain(context)
     for kind in LinkKind:
-        here = path_of(house, kind)
+        here = path_of(context, kind)
         page = visitor.get(here)
         for place in {
             here,
@@ -144,67 +148,71 @@ def test_a_scanner_that_fetches_everything_changes_nothing(
                 visitor.get(place)
                 visitor.head(place)
                 visitor.options(place)
-    assert chain(house) == before
-    with house.database.reading() as session:
+    assert chain(context) == before
+    with context.database.reading() as session:
         assert len(session.exec(select(Message)).all()) == 2, "no mail was sent"
 
 
 @pytest.mark.parametrize("kind", LinkKind)
 def test_one_post_says_no_by_any_link_however_old(
-    house: House, sent: list[Message], visitor: httpx.Client, kind: LinkKind
+    context: AppContext, sent: list[Message], visitor: httpx.Client, kind: LinkKind
 ) -> None:
-    done = visitor.post(path_of(house, kind, age=2000), data={"do": "stop"})
+    done = visitor.post(path_of(context, kind, age=2000), data={"do": "stop"})
     assert done.status_code == 200
-    assert states(house) == BOTH_OFF
-    again = visitor.post(path_of(house, kind), data={"do": "stop"})
+    assert states(context) == BOTH_OFF
+    again = visitor.post(path_of(context, kind), data={"do": "stop"})
     assert "it was like that already" in again.text
-    assert chain(house) == 4
+    assert chain(context) == 4
 
 
-def test_one_switch_at_a_time(house: House, sent: list[Message], visitor: httpx.Client) -> None:
-    visitor.post(path_of(house), data={"do": "save", "opens": "on"})
-    assert states(house) == [State.GRANTED, State.WITHDRAWN]
-    page = visitor.get(path_of(house))
+def test_one_switch_at_a_time(context: AppContext, sent: list[Message], visitor: httpx.Client) -> None:
+    visitor.post(path_of(context), data={"do": "save", "opens": "on"})
+    assert states(context) == [State.GRANTED, State.WITHDRAWN]
+    page = visitor.get(path_of(context))
     boxes = {str(box.attrs["name"]): box.attrs for box in every(page, "input[type=checkbox]")}
     assert "disabled" in boxes["clicks"]
     assert "checked" in boxes["opens"]
 
 
-def test_one_click_for_programs(house: House, sent: list[Message], visitor: httpx.Client) -> None:
-    answer = visitor.post(f"{path_of(house)}/one-click", data={"List-Unsubscribe": "One-Click"})
-    assert (answer.status_code, states(house)) == (200, BOTH_OFF)
-    with house.database.reading() as session:
+def test_one_click_for_programs(context: AppContext, sent: list[Message], visitor: httpx.Client) -> None:
+    answer = visitor.post(f"{path_of(context)}/one-click", data={"List-Unsubscribe": "One-Click"})
+    assert (answer.status_code, states(context)) == (200, BOTH_OFF)
+    with context.database.reading() as session:
         anna = find(session, ANNA)
         assert anna is not None
         last = ledger(session, anna)[-1]
     assert (last.channel, last.actor, last.grade) == ("objection_header", "subject", "B")
 
 
-def test_objection(house: House, sent: list[Message], visitor: httpx.Client) -> None:
-    visitor.post(path_of(house), data={"do": "object"})
-    assert states(house) == [State.OBJECTED] * 2
+def test_objection(context: AppContext, sent: list[Message], visitor: httpx.Client) -> None:
+    visitor.post(path_of(context), data={"do": "object"})
+    assert states(context) == [State.OBJECTED] * 2
 
 
-def test_yes_is_never_taken_from_a_link_that_travels(house: House, sent: list[Message], visitor: httpx.Client) -> None:
-    visitor.post(path_of(house), data={"do": "stop"})
-    own = visitor.get(path_of(house, LinkKind.OWN))
-    refused = visitor.post(path_of(house), data={"do": "save", "opens": "on", "clicks": "on", "value": value_on(own)})
+def test_yes_is_never_taken_from_a_link_that_travels(
+    context: AppContext, sent: list[Message], visitor: httpx.Client
+) -> None:
+    visitor.post(path_of(context), data={"do": "stop"})
+    own = visitor.get(path_of(context, LinkKind.OWN))
+    refused = visitor.post(path_of(context), data={"do": "save", "opens": "on", "clicks": "on", "value": value_on(own)})
     assert refused.status_code == 409
     assert "say no at any time, but not yes" in said(refused, "[role=alert]")
-    assert states(house) == BOTH_OFF
+    assert states(context) == BOTH_OFF
 
 
-def test_yes_needs_the_page_and_leaves_whole_evidence(house: House, sent: list[Message], visitor: httpx.Client) -> None:
-    visitor.post(path_of(house), data={"do": "stop"})
-    here = path_of(house, LinkKind.OWN)
+def test_yes_needs_the_page_and_leaves_whole_evidence(
+    context: AppContext, sent: list[Message], visitor: httpx.Client
+) -> None:
+    visitor.post(path_of(context), data={"do": "stop"})
+    here = path_of(context, LinkKind.OWN)
     page = visitor.get(here, params={"lang": "ru"})
     value = value_on(page)
     for wrong in ("", value[:-2], "x" * 300):
         assert visitor.post(here, data={"do": "save", "opens": "on", "value": wrong}).status_code == 409
-    assert states(house) == BOTH_OFF
+    assert states(context) == BOTH_OFF
     assert visitor.post(here, data={"do": "save", "opens": "on", "value": value, "lang": "ru"}).status_code == 200
-    assert states(house) == [State.GRANTED, State.WITHDRAWN]
-    with house.database.reading() as session:
+    assert states(context) == [State.GRANTED, State.WITHDRAWN]
+    with context.database.reading() as session:
         anna = find(session, ANNA)
         assert anna is not None
         entry = ledger(session, anna)[-1]
@@ -217,37 +225,37 @@ def test_yes_needs_the_page_and_leaves_whole_evidence(house: House, sent: list[M
 
 
 def test_a_replayed_answer_after_a_withdrawal_changes_nothing(
-    house: House, sent: list[Message], visitor: httpx.Client
+    context: AppContext, sent: list[Message], visitor: httpx.Client
 ) -> None:
-    visitor.post(path_of(house), data={"do": "stop"})
-    here = path_of(house, LinkKind.OWN)
+    visitor.post(path_of(context), data={"do": "stop"})
+    here = path_of(context, LinkKind.OWN)
     yes = {"do": "save", "opens": "on", "clicks": "on", "value": value_on(visitor.get(here))}
     assert visitor.post(here, data=yes).status_code == 200
-    visitor.post(path_of(house), data={"do": "stop"})
+    visitor.post(path_of(context), data={"do": "stop"})
     replayed = visitor.post(here, data=yes)
     assert replayed.status_code == 409
     assert "Nothing was changed" in said(replayed, "[role=alert]")
-    assert states(house) == BOTH_OFF
+    assert states(context) == BOTH_OFF
 
 
 def test_a_colleague_who_is_signed_in_cannot_agree_for_her(
-    house: House, sent: list[Message], visitor: httpx.Client, client_of: ClientOf, alice: User
+    context: AppContext, sent: list[Message], visitor: httpx.Client, client_of: ClientOf, alice: User
 ) -> None:
-    visitor.post(path_of(house), data={"do": "stop"})
-    here = path_of(house, LinkKind.OWN)
+    visitor.post(path_of(context), data={"do": "stop"})
+    here = path_of(context, LinkKind.OWN)
     value = value_on(visitor.get(here))
     refused = client_of(alice).post(here, data={"do": "save", "opens": "on", "value": value})
     assert refused.status_code == 409
-    assert states(house) == BOTH_OFF
+    assert states(context) == BOTH_OFF
 
 
-def test_altered_strange_and_erased(house: House, sent: list[Message], visitor: httpx.Client) -> None:
-    here = path_of(house)
+def test_altered_strange_and_erased(context: AppContext, sent: list[Message], visitor: httpx.Client) -> None:
+    here = path_of(context)
     for wrong in (here[:-1], here[:-3] + "abc", "/r/x", "/r/" + "a" * 80):
         assert visitor.get(wrong).status_code == 404
         assert visitor.post(wrong, data={"do": "stop"}).status_code == 404
-    assert states(house) == BOTH_ON
-    erase(house, ANNA, "system")
+    assert states(context) == BOTH_ON
+    erase(context, ANNA, "system")
     page = visitor.get(here)
     assert page.status_code == 200
     assert "Everything about you was erased" in page.text
@@ -255,19 +263,21 @@ def test_altered_strange_and_erased(house: House, sent: list[Message], visitor: 
     assert visitor.post(here, data={"do": "stop"}).status_code == 200
 
 
-def test_two_withdrawals_at_once_leave_a_ledger_that_verifies(house: House, sent: list[Message], address: str) -> None:
-    here = path_of(house)
+def test_two_withdrawals_at_once_leave_a_ledger_that_verifies(
+    context: AppContext, sent: list[Message], address: str
+) -> None:
+    here = path_of(context)
     with ThreadPoolExecutor(6) as pool:
         codes = list(pool.map(lambda _: httpx.post(address + here, data={"do": "stop"}).status_code, range(6)))
     assert set(codes) <= {200, 409}
-    assert states(house) == BOTH_OFF
-    assert chain(house) == 4
+    assert states(context) == BOTH_OFF
+    assert chain(context) == 4
 
 
-def test_that_was_not_me(house: House, sent: list[Message], visitor: httpx.Client) -> None:
-    here = path_of(house, LinkKind.OWN)
+def test_that_was_not_me(context: AppContext, sent: list[Message], visitor: httpx.Client) -> None:
+    here = path_of(context, LinkKind.OWN)
     action = str(only(visitor.get(here), ".own-events form").attrs["action"])
-    assert visitor.post(action.replace(here, path_of(house)), data={"note": "x"}).status_code == 403
+    assert visitor.post(action.replace(here, path_of(context)), data={"note": "x"}).status_code == 403
     page = visitor.post(action, data={"note": "my assistant"})
     assert page.status_code == 200
     assert "my assistant" in page.text
@@ -277,13 +287,13 @@ def test_that_was_not_me(house: House, sent: list[Message], visitor: httpx.Clien
 
 
 @pytest.fixture
-def asker(house: House, alice: User, smtp_sink: SmtpSink) -> User:
-    People(house).account(alice, smtp_sink)
+def asker(context: AppContext, alice: User, smtp_sink: SmtpSink) -> User:
+    People(context).account(alice, smtp_sink)
     return alice
 
 
-def deliver(house: House, sink: SmtpSink) -> bytes:
-    while send_due(house):
+def deliver(context: AppContext, sink: SmtpSink) -> bytes:
+    while send_due(context):
         pass
     content: bytes = sink.accepted[-1].content
     return content
@@ -302,17 +312,17 @@ def link_in(raw: bytes) -> str:
 
 
 def test_asked_by_mail_and_answered_on_the_page(
-    house: House, asker: User, client_of: ClientOf, visitor: httpx.Client, smtp_sink: SmtpSink
+    context: AppContext, asker: User, client_of: ClientOf, visitor: httpx.Client, smtp_sink: SmtpSink
 ) -> None:
     client = client_of(asker)
     assert "May we see it?" in client.get("/asking", params={"to": ANNA}).text
     assert client.post("/asking", data={"to": f"Anna Petit <{ANNA}>", "language": "en"}).status_code == 303
-    raw = deliver(house, smtp_sink)
+    raw = deliver(context, smtp_sink)
     assert b"/o/" not in raw
     assert b"/c/" not in raw
-    assert states(house) == [State.ASKED] * 2
+    assert states(context) == [State.ASKED] * 2
     here = link_in(raw)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         message = session.exec(select(Message)).one()
         body = session.get_one(MessageBody, message.id)
         assert here.encode() not in (body.raw or b"") + (body.html or "").encode(), "whoever asked cannot answer"
@@ -320,23 +330,23 @@ def test_asked_by_mail_and_answered_on_the_page(
     page = visitor.get(here)
     assert said(page, "h1") == "May we measure our messages to you?"
     assert all("checked" not in box.attrs for box in every(page, "input[type=checkbox]")), "unticked"
-    assert states(house) == [State.ASKED] * 2
+    assert states(context) == [State.ASKED] * 2
     visitor.post(here, data={"do": "save", "opens": "on", "value": value_on(page)})
-    assert states(house) == [State.GRANTED, State.REFUSED]
+    assert states(context) == [State.GRANTED, State.REFUSED]
 
 
 def test_who_said_no_is_left_in_peace_and_who_agreed_is_not_asked(
-    house: House, asker: User, client_of: ClientOf, smtp_sink: SmtpSink
+    context: AppContext, asker: User, client_of: ClientOf, smtp_sink: SmtpSink
 ) -> None:
-    agree(house, ANNA, State.REFUSED)
-    agree(house, "kim@example.org")
+    agree(context, ANNA, State.REFUSED)
+    agree(context, "kim@example.org")
     client = client_of(asker)
     client.post("/asking", data={"to": f"{ANNA}, kim@example.org, luc@example.org", "language": "ru"})
     page = client.get("/recipients").text
     assert "One question is on its way." in page
     assert "nobody is asked again for" in page
     assert "kim@example.org has agreed already" in page
-    raw = deliver(house, smtp_sink)
+    raw = deliver(context, smtp_sink)
     assert len(smtp_sink.accepted) == 1
     assert smtp_sink.accepted[0].recipients == ("luc@example.org",)
     assert link_in(raw)
@@ -345,16 +355,16 @@ def test_who_said_no_is_left_in_peace_and_who_agreed_is_not_asked(
 
 
 def test_the_link_to_everything_is_mailed_to_the_address_alone_and_once_an_hour(
-    house: House, asker: User, visitor: httpx.Client, smtp_sink: SmtpSink
+    context: AppContext, asker: User, visitor: httpx.Client, smtp_sink: SmtpSink
 ) -> None:
-    agree(house, ANNA, name="Anna")
-    People(house).send(asker, ANNA, undo_seconds=0)
-    deliver(house, smtp_sink)
+    agree(context, ANNA, name="Anna")
+    People(context).send(asker, ANNA, undo_seconds=0)
+    deliver(context, smtp_sink)
     smtp_sink.clear()
-    here = path_of(house)
+    here = path_of(context)
     for _ in range(3):
         assert visitor.post(f"{here}/mailed-link").status_code == 200
-    raw = deliver(house, smtp_sink)
+    raw = deliver(context, smtp_sink)
     assert [letter.recipients for letter in smtp_sink.accepted] == [(ANNA,)]
     mailed = visitor.get(link_in(raw))
     assert "Everything that is held about you" in mailed.text
@@ -366,11 +376,11 @@ def test_the_link_to_everything_is_mailed_to_the_address_alone_and_once_an_hour(
 
 @pytest.mark.parametrize("locale", ["en", "ru"])
 def test_axe_finds_nothing_wide_and_narrow_without_scripts(
-    house: House, sent: list[Message], open_as: OpenAs, alice: User, locale: str
+    context: AppContext, sent: list[Message], open_as: OpenAs, alice: User, locale: str
 ) -> None:
     for kind in LinkKind:
         for width in (1200, 360):
-            page = open_as(alice, f"{path_of(house, kind)}?lang={locale}", viewport=(width, 800))
+            page = open_as(alice, f"{path_of(context, kind)}?lang={locale}", viewport=(width, 800))
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert Axe().run(page).response["violations"] == []
             page.close()

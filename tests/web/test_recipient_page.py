@@ -9,7 +9,7 @@ from tests.web.mail_world import ANNA, Written, agree, write
 from tests.web.reading import attribute, every, only, said, words
 from tracker.consent.rules import Purpose, State
 from tracker.models import ConsentEntry, Recipient, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 AGREED = {
     "purpose": "both",
@@ -20,21 +20,21 @@ AGREED = {
 HOSTILE = '"><script>alert(1)</script>'
 
 
-def person(house: House, address: str = "anna@example.org") -> Recipient:
-    with house.database.reading() as session:
+def person(context: AppContext, address: str = "anna@example.org") -> Recipient:
+    with context.database.reading() as session:
         return session.exec(select(Recipient).where(Recipient.lookup == address)).one()
 
 
-def entries(house: House) -> list[ConsentEntry]:
-    with house.database.reading() as session:
+def entries(context: AppContext) -> list[ConsentEntry]:
+    with context.database.reading() as session:
         return list(session.exec(select(ConsentEntry).order_by(col(ConsentEntry.number))))
 
 
 @pytest.fixture
-def anna(house: House) -> Recipient:
+def anna(context: AppContext) -> Recipient:
     """Anna, who agreed to opens and clicks by a written reply."""
-    agree(house, "anna@example.org", name="Anna Petit")
-    return person(house)
+    agree(context, "anna@example.org", name="Anna Petit")
+    return person(context)
 
 
 def test_nobody_yet_says_what_to_do(client: httpx.Client) -> None:
@@ -42,9 +42,9 @@ def test_nobody_yet_says_what_to_do(client: httpx.Client) -> None:
 
 
 def test_the_list_shows_consent_and_finds_by_name_or_address(
-    house: House, client: httpx.Client, anna: Recipient
+    context: AppContext, client: httpx.Client, anna: Recipient
 ) -> None:
-    agree(house, "luc@example.org", State.REFUSED, (Purpose.OPENS,), "Люк Моро")
+    agree(context, "luc@example.org", State.REFUSED, (Purpose.OPENS,), "Люк Моро")
     page = client.get("/recipients")
     told = [words(one) for one in every(page, ".recipient-badges")]
     assert told == ["Opens: agreedClicks: agreed", "Opens: refusedClicks: never asked"]
@@ -58,8 +58,8 @@ def test_the_list_shows_consent_and_finds_by_name_or_address(
         assert [words(one) for one in every(found, ".recipient-name")] == wanted
 
 
-def test_the_list_goes_on(house: House, client: httpx.Client) -> None:
-    with house.database.session_scope() as session:
+def test_the_list_goes_on(context: AppContext, client: httpx.Client) -> None:
+    with context.database.session_scope() as session:
         for number in range(120):
             address = f"p{number:03}@example.org"
             session.add(Recipient(address=address, lookup=address))
@@ -88,20 +88,22 @@ def test_the_ledger_is_a_story(client: httpx.Client, anna: Recipient) -> None:
     assert "Evidence C: a written reply, quoted" in words(story[0])
 
 
-def test_a_ledger_changed_from_outside_is_said(house: House, client: httpx.Client, anna: Recipient) -> None:
+def test_a_ledger_changed_from_outside_is_said(context: AppContext, client: httpx.Client, anna: Recipient) -> None:
     assert not every(client.get(f"/recipients/{anna.public_id}"), ".recipient-ledger .notice")
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         first = session.exec(select(ConsentEntry).where(ConsentEntry.number == 1)).one()
         first.note = "something else"
         session.add(first)
     assert "Entry 1 does not fit" in said(client.get(f"/recipients/{anna.public_id}"), ".recipient-ledger .notice")
 
 
-def test_consent_is_recorded_for_both_purposes_by_the_user(house: House, client: httpx.Client, alice: User) -> None:
+def test_consent_is_recorded_for_both_purposes_by_the_user(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
     client.post("/recipients", data={"address": "Luc <luc@example.org>"})
-    luc = person(house, "luc@example.org")
+    luc = person(context, "luc@example.org")
     client.post(f"/recipients/{luc.public_id}/consent", data={**AGREED, "at": "2026-03-03T10:00"})
-    assert [(e.purpose, e.state, e.actor, e.grade, e.at.day) for e in entries(house)] == [
+    assert [(e.purpose, e.state, e.actor, e.grade, e.at.day) for e in entries(context)] == [
         ("opens", "granted", f"user:{alice.id}", "C", 3),
         ("clicks", "granted", f"user:{alice.id}", "C", 3),
     ]
@@ -121,52 +123,56 @@ def test_consent_is_recorded_for_both_purposes_by_the_user(house: House, client:
     ],
 )
 def test_what_cannot_be_recorded_is_said_at_its_field_and_nothing_is_lost(
-    house: House, client: httpx.Client, change: dict[str, str], field: str, sentence: str
+    context: AppContext, client: httpx.Client, change: dict[str, str], field: str, sentence: str
 ) -> None:
     client.post("/recipients", data={"address": "luc@example.org"})
-    answer = client.post(f"/recipients/{person(house, 'luc@example.org').public_id}/consent", data={**AGREED, **change})
+    answer = client.post(
+        f"/recipients/{person(context, 'luc@example.org').public_id}/consent", data={**AGREED, **change}
+    )
     assert answer.status_code == 422
     assert sentence in said(answer, f"#{field}-wrong")
     assert only(answer, "#note").text.strip() == {**AGREED, **change}["note"]
-    assert entries(house) == []
+    assert entries(context) == []
 
 
-def test_one_refusal_of_two_purposes_records_neither(house: House, client: httpx.Client, anna: Recipient) -> None:
+def test_one_refusal_of_two_purposes_records_neither(
+    context: AppContext, client: httpx.Client, anna: Recipient
+) -> None:
     """Opens could be asked about again, clicks not: the form is one act."""
-    agree(house, "anna@example.org", State.WITHDRAWN, (Purpose.OPENS,))
-    before = len(entries(house))
+    agree(context, "anna@example.org", State.WITHDRAWN, (Purpose.OPENS,))
+    before = len(entries(context))
     answer = client.post(f"/recipients/{anna.public_id}/consent", data={**AGREED, "state": "asked"})
     assert answer.status_code == 422
-    assert len(entries(house)) == before
+    assert len(entries(context)) == before
 
 
-def test_never_track_is_a_switch(house: House, client: httpx.Client, anna: Recipient) -> None:
+def test_never_track_is_a_switch(context: AppContext, client: httpx.Client, anna: Recipient) -> None:
     client.post(f"/recipients/{anna.public_id}", data={"name": "Anna P.", "never_track": "on"})
-    assert (person(house).name, person(house).never_track) == ("Anna P.", True)
+    assert (person(context).name, person(context).never_track) == ("Anna P.", True)
     assert "never-track list" in said(client.get(f"/recipients/{anna.public_id}"), ".recipient-consent")
     client.post(f"/recipients/{anna.public_id}", data={"name": "Anna P."})
-    assert person(house).never_track is False
+    assert person(context).never_track is False
 
 
-def test_only_ones_own_mail_to_them_is_shown(house: House, alice: User, bob: User, client_of: ClientOf) -> None:
-    write(house, alice, Written("of Alice", (ANNA,)))
-    write(house, bob, Written("of Bob", (ANNA,)))
+def test_only_ones_own_mail_to_them_is_shown(context: AppContext, alice: User, bob: User, client_of: ClientOf) -> None:
+    write(context, alice, Written("of Alice", (ANNA,)))
+    write(context, bob, Written("of Bob", (ANNA,)))
     assert [words(one) for one in every(client_of(bob).get(f"/recipients/{ANNA.address}"), ".mail-subject")] == [
         "of Bob"
     ]
 
 
 @pytest.mark.parametrize("typed", ["", "no address", "a@example.org, b@example.org"])
-def test_an_address_that_is_none_is_said(house: House, client: httpx.Client, typed: str) -> None:
+def test_an_address_that_is_none_is_said(context: AppContext, client: httpx.Client, typed: str) -> None:
     answer = client.post("/recipients", data={"address": typed})
     assert said(client.get(answer.headers["location"]), ".flash.problem")
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(Recipient)).all() == []
 
 
-def test_hostile_words_are_words(house: House, client: httpx.Client) -> None:
-    agree(house, "eve@example.org", name=HOSTILE)
-    eve = person(house, "eve@example.org")
+def test_hostile_words_are_words(context: AppContext, client: httpx.Client) -> None:
+    agree(context, "eve@example.org", name=HOSTILE)
+    eve = person(context, "eve@example.org")
     client.post(f"/recipients/{eve.public_id}/consent", data={**AGREED, "note": HOSTILE})
     for path in ("/recipients", f"/recipients/{eve.public_id}", f"/recipients?q={HOSTILE}"):
         answer = client.get(path)

@@ -10,17 +10,17 @@ from tests.web.reading import every, said
 from tracker.consent.ledger import ledger
 from tracker.consent.pending_opt_outs import begin
 from tracker.models import Letter, Mailbox, Notification, Recipient, TrackingPause, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 WORDS = 'Do not track me <script>alert("x")</script>'
 
 
 @pytest.fixture
-def pause(house: House, bob: User) -> TrackingPause:
+def pause(context: AppContext, bob: User) -> TrackingPause:
     """Anna wrote to Bob."""
-    agree(house, "anna@example.org", name="Anna Petit")
-    with house.database.session_scope() as session:
+    agree(context, "anna@example.org", name="Anna Petit")
+    with context.database.session_scope() as session:
         mailbox = Mailbox(user_id=bob.id or 0, address="b@example.com", canonical="b@example.com", state="active")
         session.add(mailbox)
         session.flush()
@@ -39,19 +39,19 @@ def pause(house: House, bob: User) -> TrackingPause:
         return session.exec(select(TrackingPause)).one()
 
 
-def anna_of(house: House) -> Recipient:
-    with house.database.reading() as session:
+def anna_of(context: AppContext) -> Recipient:
+    with context.database.reading() as session:
         return session.exec(select(Recipient)).one()
 
 
 def test_whoever_got_the_letter_sees_the_words_and_answers_from_the_bell(
-    house: House, client_of: ClientOf, bob: User, pause: TrackingPause
+    context: AppContext, client_of: ClientOf, bob: User, pause: TrackingPause
 ) -> None:
     client = client_of(bob)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         line = session.exec(select(Notification)).one()
     reading = client.post(f"/notifications/{line.public_id}/reading")
-    page = f"/recipients/{anna_of(house).public_id}"
+    page = f"/recipients/{anna_of(context).public_id}"
     assert reading.headers["location"] == f"{page}#pause"
     shown = client.get(page)
     assert every(shown, 'a[href^="/asking"]') == [], "whoever asked to be left alone is not asked"
@@ -61,28 +61,28 @@ def test_whoever_got_the_letter_sees_the_words_and_answers_from_the_bell(
     answered = client.post(f"{page}/pauses/{pause.public_id}", data={"decision": "withdrawn"})
     assert answered.status_code == 303
     assert every(client.get(page), "#pause") == []
-    with house.database.reading() as session:
-        assert [entry.state for entry in ledger(session, anna_of(house))][-2:] == ["withdrawn", "withdrawn"]
+    with context.database.reading() as session:
+        assert [entry.state for entry in ledger(session, anna_of(context))][-2:] == ["withdrawn", "withdrawn"]
 
 
 def test_others_learn_that_it_is_paused_and_neither_words_nor_say(
-    house: House, client: httpx.Client, pause: TrackingPause
+    context: AppContext, client: httpx.Client, pause: TrackingPause
 ) -> None:
-    page = f"/recipients/{anna_of(house).public_id}"
+    page = f"/recipients/{anna_of(context).public_id}"
     shown = client.get(page)
     assert "A colleague has to decide" in said(shown, "#pause")
     assert "Do not track me" not in shown.text
-    for who in (anna_of(house).public_id, "nobody"):
+    for who in (anna_of(context).public_id, "nobody"):
         answered = client.post(f"/recipients/{who}/pauses/{pause.public_id}", data={"decision": "continued"})
         assert answered.status_code == 404
-    assert anna_of(house).paused_at is not None
+    assert anna_of(context).paused_at is not None
 
 
 @pytest.mark.parametrize("decision", ["", "maybe", "withdrawn\0"])
 def test_no_answer_decides_nothing(
-    house: House, client_of: ClientOf, bob: User, pause: TrackingPause, decision: str
+    context: AppContext, client_of: ClientOf, bob: User, pause: TrackingPause, decision: str
 ) -> None:
-    page = f"/recipients/{anna_of(house).public_id}"
+    page = f"/recipients/{anna_of(context).public_id}"
     client_of(bob).post(f"{page}/pauses/{pause.public_id}", data={"decision": decision})
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(TrackingPause).where(col(TrackingPause.decided_at).is_(None))).one()

@@ -10,7 +10,7 @@ from tests.web.conftest import ClientOf, session_token
 from tracker.mail.account_servers import set_secret
 from tracker.models import Account, User
 from tracker.outbound.self_test import has_arrived, read_test, send_test
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.web.http.sessions import COOKIE
 
@@ -18,17 +18,17 @@ _numbers = count()
 
 
 @pytest.fixture
-def house(make_house, ca: Authority) -> House:  # type: ignore[no-untyped-def]
-    made: House = make_house(CA_FILE=str(ca.file))
+def context(make_context, ca: Authority) -> AppContext:  # type: ignore[no-untyped-def]
+    made: AppContext = make_context(CA_FILE=str(ca.file))
     return made
 
 
 @pytest.fixture
-def account(house: House, alice: User, smtp_sink: SmtpSink, dovecot: Dovecot) -> Account:
+def account(context: AppContext, alice: User, smtp_sink: SmtpSink, dovecot: Dovecot) -> Account:
     login = f"self{next(_numbers)}@seller.example"
     dovecot.add_user(login, "imap-secret")
     assert alice.id is not None
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         made = Account(
             user_id=alice.id, address=login, smtp_host=smtp_sink.host, smtp_port=smtp_sink.port, smtp_security="none"
         )
@@ -39,7 +39,7 @@ def account(house: House, alice: User, smtp_sink: SmtpSink, dovecot: Dovecot) ->
             login,
         )
         made.confirmed_at, made.state = now(), "works"
-        set_secret(house, made, "imap", "imap-secret")
+        set_secret(context, made, "imap", "imap-secret")
         session.add(made)
     return made
 
@@ -55,9 +55,9 @@ def arrive(
     dovecot.append(account.address, head + raw, folder)
 
 
-def grades(house: House, account: Account, test_id: str) -> dict[str, str]:
+def grades(context: AppContext, account: Account, test_id: str) -> dict[str, str]:
     order = ("bad", "warn", "unknown", "good")
-    found = read_test(house, account, test_id)
+    found = read_test(context, account, test_id)
     return {a.topic: a.grade for a in sorted(found, key=lambda a: order.index(a.grade), reverse=True)}
 
 
@@ -67,43 +67,43 @@ PASSED = (
 )
 
 
-def test_nothing_has_arrived_yet(house: House, account: Account) -> None:
-    found = read_test(house, account, send_test(house, account))
+def test_nothing_has_arrived_yet(context: AppContext, account: Account) -> None:
+    found = read_test(context, account, send_test(context, account))
     assert ([a.grade for a in found], has_arrived(found)) == (["unknown"], False)
 
 
-def test_all_is_well(house: House, account: Account, smtp_sink: SmtpSink, dovecot: Dovecot) -> None:
-    test_id = send_test(house, account)
+def test_all_is_well(context: AppContext, account: Account, smtp_sink: SmtpSink, dovecot: Dovecot) -> None:
+    test_id = send_test(context, account)
     arrive(dovecot, account, smtp_sink, head=PASSED)
-    found = grades(house, account, test_id)
+    found = grades(context, account, test_id)
     assert found == {"Arrival": "good", "Links": "good", "SPF": "good", "DKIM": "good", "DMARC": "good"}
 
 
 def test_D24_a_service_that_puts_its_own_link_in_is_found_out(
-    house: House, account: Account, smtp_sink: SmtpSink, dovecot: Dovecot
+    context: AppContext, account: Account, smtp_sink: SmtpSink, dovecot: Dovecot
 ) -> None:
-    test_id = send_test(house, account)
-    ours = f'href=3D"{house.settings.base_url}'.encode()
+    test_id = send_test(context, account)
+    ours = f'href=3D"{context.settings.base_url}'.encode()
     arrive(dovecot, account, smtp_sink, old=ours, new=b'href=3D"https://click.service.example')
-    found = {a.topic: a for a in read_test(house, account, test_id)}
+    found = {a.topic: a for a in read_test(context, account, test_id)}
     assert found["Links"].grade == "bad"
     assert "click.service.example" in found["Links"].text
 
 
 def test_D24_a_pixel_of_the_service_is_found_out(
-    house: House, account: Account, smtp_sink: SmtpSink, dovecot: Dovecot
+    context: AppContext, account: Account, smtp_sink: SmtpSink, dovecot: Dovecot
 ) -> None:
-    test_id = send_test(house, account)
+    test_id = send_test(context, account)
     arrive(dovecot, account, smtp_sink, old=b"</body>", new=b"<img src=https://o.service.example/p.gif></body>")
-    assert grades(house, account, test_id)["Links"] == "bad"
+    assert grades(context, account, test_id)["Links"] == "bad"
 
 
 def test_what_lands_among_the_junk_is_said_to(
-    house: House, account: Account, smtp_sink: SmtpSink, dovecot: Dovecot
+    context: AppContext, account: Account, smtp_sink: SmtpSink, dovecot: Dovecot
 ) -> None:
-    test_id = send_test(house, account)
+    test_id = send_test(context, account)
     arrive(dovecot, account, smtp_sink, folder="Junk")
-    found = grades(house, account, test_id)
+    found = grades(context, account, test_id)
     assert (found["Arrival"], found["SPF, DKIM, DMARC"]) == ("bad", "unknown")
 
 
@@ -123,20 +123,20 @@ def test_what_lands_among_the_junk_is_said_to(
     ],
 )
 def test_what_the_receiving_server_says(
-    house: House, account: Account, smtp_sink: SmtpSink, dovecot: Dovecot, head: bytes, expected: dict[str, str]
+    context: AppContext, account: Account, smtp_sink: SmtpSink, dovecot: Dovecot, head: bytes, expected: dict[str, str]
 ) -> None:
-    test_id = send_test(house, account)
+    test_id = send_test(context, account)
     arrive(dovecot, account, smtp_sink, head=head)
-    found = grades(house, account, test_id)
+    found = grades(context, account, test_id)
     assert {t: g for t, g in found.items() if t not in ("Arrival", "Links")} == expected
 
 
-def test_a_mailbox_that_cannot_be_read_is_said(house: House, account: Account) -> None:
-    with house.database.session_scope() as session:
+def test_a_mailbox_that_cannot_be_read_is_said(context: AppContext, account: Account) -> None:
+    with context.database.session_scope() as session:
         row = session.get_one(Account, account.id)
-        set_secret(house, row, "imap", "wrong")
+        set_secret(context, row, "imap", "wrong")
         session.add(row)
-    (found,) = read_test(house, row, "0" * 24)
+    (found,) = read_test(context, row, "0" * 24)
     assert (found.topic, found.grade, "refused" in found.text) == ("IMAP", "bad", True)
 
 
@@ -153,14 +153,14 @@ def test_on_the_page(client: httpx.Client, account: Account, smtp_sink: SmtpSink
 
 
 def test_it_is_the_owners_alone_and_needs_imap(
-    client: httpx.Client, client_of: ClientOf, bob: User, house: House, account: Account, smtp_sink: SmtpSink
+    client: httpx.Client, client_of: ClientOf, bob: User, context: AppContext, account: Account, smtp_sink: SmtpSink
 ) -> None:
     here = f"/settings/accounts/{account.public_id}"
     his = client_of(bob)
     assert his.post(f"{here}/test-mail").status_code == 404
     assert his.get(f"{here}/test-mail/{'0' * 24}?look=1").status_code == 404
     assert client.get(f"{here}/test-mail/zz").status_code == 404
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.get_one(Account, account.id).imap_host = None
     assert client.post(f"{here}/test-mail").headers["location"] == here
     assert smtp_sink.accepted == []
@@ -168,10 +168,16 @@ def test_it_is_the_owners_alone_and_needs_imap(
 
 @pytest.mark.browser
 def test_it_comes_into_the_page_by_itself(
-    house: House, address: str, alice: User, account: Account, smtp_sink: SmtpSink, dovecot: Dovecot, open_page: Pages
+    context: AppContext,
+    address: str,
+    alice: User,
+    account: Account,
+    smtp_sink: SmtpSink,
+    dovecot: Dovecot,
+    open_page: Pages,
 ) -> None:
     page = open_page(base_url=address)
-    page.context.add_cookies([{"name": COOKIE, "value": session_token(house, alice), "url": address}])
+    page.context.add_cookies([{"name": COOKIE, "value": session_token(context, alice), "url": address}])
     page.goto(f"/settings/accounts/{account.public_id}")
     page.get_by_role("button", name="Send a test").click()
     page.get_by_text("Waiting for it to arrive").wait_for()

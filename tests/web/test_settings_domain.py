@@ -9,11 +9,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
 from tests.servers import Pages, SmtpSink
-from tests.servers_dns import NameServer, name_server
+from tests.servers.dns import NameServer, name_server
 from tests.web.conftest import ClientOf, server, session_token
 from tests.web.test_settings_accounts import form, only_account
 from tracker.models import User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.web.http.sessions import COOKIE
 
 SPF = ("seller.example", "TXT")
@@ -27,15 +27,15 @@ def dns() -> Iterator[NameServer]:
 
 
 @pytest.fixture
-def address(house: House, dns: NameServer) -> Iterator[str]:
-    with server(replace(house, name_server=dns.address)) as address:
+def address(context: AppContext, dns: NameServer) -> Iterator[str]:
+    with server(replace(context, name_server=dns.address)) as address:
         yield address
 
 
 @pytest.fixture
-def here(client: httpx.Client, house: House, smtp_sink: SmtpSink) -> str:
+def here(client: httpx.Client, context: AppContext, smtp_sink: SmtpSink) -> str:
     client.post("/settings/accounts", data=form(smtp_sink))
-    return f"/settings/accounts/{only_account(house).public_id}"
+    return f"/settings/accounts/{only_account(context).public_id}"
 
 
 def test_the_accounts_page_asks_nothing_itself(client: httpx.Client, here: str, dns: NameServer) -> None:
@@ -61,8 +61,10 @@ def test_several_records_come_with_the_one_to_publish(client: httpx.Client, here
     assert "<html" not in text
 
 
-def test_it_is_said_in_russian(client: httpx.Client, client_of: ClientOf, house: House, here: str, alice: User) -> None:
-    with house.database.session_scope() as session:
+def test_it_is_said_in_russian(
+    client: httpx.Client, client_of: ClientOf, context: AppContext, here: str, alice: User
+) -> None:
+    with context.database.session_scope() as session:
         session.get_one(User, alice.id).locale = "ru"
     assert "Политики DMARC нет" in client.get(f"{here}/domain").text
 
@@ -80,10 +82,10 @@ def test_look_ups_have_a_limit(client: httpx.Client, here: str, dns: NameServer)
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_comes_into_the_page_and_everybody_can_read_it(
-    house: House, address: str, alice: User, here: str, open_page: Pages, scheme: str
+    context: AppContext, address: str, alice: User, here: str, open_page: Pages, scheme: str
 ) -> None:
     page = open_page(base_url=address, viewport=(360, 800), colour_scheme=scheme)  # type: ignore[arg-type]
-    page.context.add_cookies([{"name": COOKIE, "value": session_token(house, alice), "url": address}])
+    page.context.add_cookies([{"name": COOKIE, "value": session_token(context, alice), "url": address}])
     page.goto(here)
     page.get_by_text("There is no DMARC policy").wait_for()
     found = Axe().run(page)

@@ -12,15 +12,15 @@ from tests.web.conftest import ClientOf, MakeUser
 from tracker.consent.preferences import workspace_pack
 from tracker.consent.rules import Pack
 from tracker.models import User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import password_fits
 from tracker.web.workspace.people_pages import LINK_LIFE, link_of
 
 NEW = {"name": "Dora", "email": "Dora@Example.com", "role": "member", "locale": "ru"}
 
 
-def read(house: House, user: User) -> User:
-    with house.database.reading() as session:
+def read(context: AppContext, user: User) -> User:
+    with context.database.reading() as session:
         return session.get_one(User, user.id)
 
 
@@ -34,7 +34,9 @@ def choose(visitor: httpx.Client, link: str, password: str = "dora's own passwor
     return visitor.post("/new-password", data={"code": link, "password": password})
 
 
-def test_a_new_person_comes_in_by_a_one_time_link(client: httpx.Client, visitor: httpx.Client, house: House) -> None:
+def test_a_new_person_comes_in_by_a_one_time_link(
+    client: httpx.Client, visitor: httpx.Client, context: AppContext
+) -> None:
     link = link_in(client.post("/settings/people", data=NEW))
     assert choose(visitor, link, "short").status_code == 422
     assert choose(visitor, link).status_code == 303
@@ -43,19 +45,19 @@ def test_a_new_person_comes_in_by_a_one_time_link(client: httpx.Client, visitor:
     again = choose(visitor, link, "somebody else's password")
     assert again.status_code == 422
     assert "has been used" in again.text
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         dora = session.exec(select(User).where(User.email == "dora@example.com")).one()
     assert password_fits(dora.password_hash, "dora's own password")
 
 
-def test_the_code_of_a_link_stands_where_no_server_sees_it(house: House, bob: User) -> None:
-    address, _, code = link_of(house, bob).partition("#")
+def test_the_code_of_a_link_stands_where_no_server_sees_it(context: AppContext, bob: User) -> None:
+    address, _, code = link_of(context, bob).partition("#")
     assert address.endswith("/new-password")
     assert len(code) > 40
 
 
 def test_a_link_ends_after_three_days_and_with_the_person(
-    visitor: httpx.Client, house: House, bob: User, monkeypatch: pytest.MonkeyPatch
+    visitor: httpx.Client, context: AppContext, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = TimestampSigner.get_timestamp
     with monkeypatch.context() as past:
@@ -64,10 +66,10 @@ def test_a_link_ends_after_three_days_and_with_the_person(
             "get_timestamp",
             lambda self: made(self) - int((LINK_LIFE + timedelta(minutes=1)).total_seconds()),
         )
-        old = link_of(house, bob)
+        old = link_of(context, bob)
     assert choose(visitor, old).status_code == 422
-    fresh = link_of(house, bob)
-    with house.database.session_scope() as session:
+    fresh = link_of(context, bob)
+    with context.database.session_scope() as session:
         session.get_one(User, bob.id).active = False
     assert choose(visitor, fresh).status_code == 422
 
@@ -88,12 +90,12 @@ def test_a_made_up_code_opens_nothing(visitor: httpx.Client, alice: User, code: 
     ],
 )
 def test_a_person_who_does_not_fit_is_not_added(
-    client: httpx.Client, house: House, field: str, value: str, words: str
+    client: httpx.Client, context: AppContext, field: str, value: str, words: str
 ) -> None:
     answer = client.post("/settings/people", data={**NEW, field: value})
     assert answer.status_code == 422
     assert words in answer.text
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert len(session.exec(select(User)).all()) == 1
 
 
@@ -111,36 +113,38 @@ def test_somebody_switched_off_is_out_at_once_and_may_return(
 
 
 def test_a_typed_password_counts_and_ends_the_visits_of_the_old_one(
-    client: httpx.Client, client_of: ClientOf, house: House, bob: User
+    client: httpx.Client, client_of: ClientOf, context: AppContext, bob: User
 ) -> None:
     his = client_of(bob)
     client.post(f"/settings/people/{bob.public_id}/password", data={"password": "short"})
-    assert read(house, bob).password_hash is None
+    assert read(context, bob).password_hash is None
     client.post(f"/settings/people/{bob.public_id}/password", data={"password": "typed by Alice"})
-    assert password_fits(read(house, bob).password_hash, "typed by Alice")
+    assert password_fits(read(context, bob).password_hash, "typed by Alice")
     assert his.get("/settings/profile").status_code == 303
 
 
-def test_the_last_administrator_stays(client: httpx.Client, house: House, alice: User, bob: User) -> None:
+def test_the_last_administrator_stays(client: httpx.Client, context: AppContext, alice: User, bob: User) -> None:
     client.post(f"/settings/people/{alice.public_id}/leave")
     client.post(f"/settings/people/{alice.public_id}/role", data={"role": "member"})
-    assert (read(house, alice).active, read(house, alice).role) == (True, "admin")
+    assert (read(context, alice).active, read(context, alice).role) == (True, "admin")
     client.post(f"/settings/people/{bob.public_id}/role", data={"role": "admin"})
     client.post(f"/settings/people/{alice.public_id}/role", data={"role": "member"})
-    assert (read(house, alice).role, read(house, bob).role) == ("member", "admin")
+    assert (read(context, alice).role, read(context, bob).role) == ("member", "admin")
 
 
 @pytest.mark.parametrize("deed", ["link", "password", "role", "leave", "return"])
-def test_members_can_do_nothing_to_others(client_of: ClientOf, house: House, alice: User, bob: User, deed: str) -> None:
+def test_members_can_do_nothing_to_others(
+    client_of: ClientOf, context: AppContext, alice: User, bob: User, deed: str
+) -> None:
     answer = client_of(bob).post(
         f"/settings/people/{alice.public_id}/{deed}", data={"password": "a long enough one", "role": "member"}
     )
     assert answer.status_code == 403
-    assert read(house, alice) == alice
+    assert read(context, alice) == alice
     assert client_of(bob).post("/settings/people", data=NEW).status_code == 403
 
 
-def test_the_policy_is_changed_with_name_time_and_reason(client: httpx.Client, house: House) -> None:
+def test_the_policy_is_changed_with_name_time_and_reason(client: httpx.Client, context: AppContext) -> None:
     assert (
         "The reason is missing"
         in client.post("/settings/policy", data={"policy": "notice", "reason": " too short"}).text
@@ -150,18 +154,18 @@ def test_the_policy_is_changed_with_name_time_and_reason(client: httpx.Client, h
     assert "History of changes" in page
     assert "Alice" in page
     assert "existing customers, § 7 (3)" in page
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert workspace_pack(session) == Pack.NOTICE
 
 
 @pytest.mark.parametrize("policy", ["", "loose", "STRICT"])
-def test_only_the_three_policies_exist(client: httpx.Client, house: House, policy: str) -> None:
+def test_only_the_three_policies_exist(client: httpx.Client, context: AppContext, policy: str) -> None:
     assert client.post("/settings/policy", data={"policy": policy, "reason": "ten characters"}).status_code == 422
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert workspace_pack(session) == Pack.STRICT
 
 
-def test_members_cannot_change_the_policy(client_of: ClientOf, make_user: MakeUser, house: House) -> None:
+def test_members_cannot_change_the_policy(client_of: ClientOf, make_user: MakeUser, context: AppContext) -> None:
     assert client_of(make_user("bob@example.com")).post("/settings/policy", data={"policy": "off"}).status_code == 403
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert workspace_pack(session) == Pack.STRICT

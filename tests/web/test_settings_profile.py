@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from tests.web.conftest import ClientOf, MakeUser
 from tracker.models import ApiToken, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import hash_password, password_fits, token_digest
 
 PASSWORD = "correct horse battery"
@@ -27,19 +27,19 @@ def carla(make_user: MakeUser) -> User:
     return make_user("carla@example.com", "Carla", password_hash=hash_password(PASSWORD))
 
 
-def read(house: House, user: User) -> User:
-    with house.database.reading() as session:
+def read(context: AppContext, user: User) -> User:
+    with context.database.reading() as session:
         return session.get_one(User, user.id)
 
 
 def test_the_profile_is_saved_and_the_page_speaks_the_new_language(
-    client: httpx.Client, house: House, alice: User
+    client: httpx.Client, context: AppContext, alice: User
 ) -> None:
     assert client.post("/settings/profile", data=PROFILE).status_code == 303
     page = client.get("/settings/profile").text
     assert "Профиль сохранён." in page
     assert '<html lang="ru" data-theme="dark">' in page
-    saved = read(house, alice)
+    saved = read(context, alice)
     assert (saved.timezone, saved.track_opens, saved.track_links, saved.undo_seconds) == ("Asia/Tokyo", True, False, 10)
     assert "Профиль сохранён." not in client.get("/settings/profile").text
 
@@ -57,20 +57,20 @@ def test_the_profile_is_saved_and_the_page_speaks_the_new_language(
     ],
 )
 def test_what_does_not_fit_is_said_and_nothing_is_saved(
-    client: httpx.Client, house: House, alice: User, field: str, value: str, words: str
+    client: httpx.Client, context: AppContext, alice: User, field: str, value: str, words: str
 ) -> None:
     answer = client.post("/settings/profile", data={**PROFILE, "locale": "en", field: value})
     assert answer.status_code == 422
     assert words in answer.text
     assert f'id="{field}-wrong"' in answer.text
-    assert read(house, alice).timezone == "UTC"
+    assert read(context, alice).timezone == "UTC"
 
 
-def test_a_form_cannot_change_what_it_does_not_show(client_of: ClientOf, house: House, bob: User) -> None:
+def test_a_form_cannot_change_what_it_does_not_show(client_of: ClientOf, context: AppContext, bob: User) -> None:
     client_of(bob).post(
         "/settings/profile", data={**PROFILE, "role": "admin", "email": "x@y.example", "id": "1", "active": ""}
     )
-    saved = read(house, bob)
+    saved = read(context, bob)
     assert (saved.role, saved.email, saved.active) == ("member", "bob@example.com", True)
 
 
@@ -83,7 +83,7 @@ def test_names_are_text_wherever_they_come_back(client: httpx.Client) -> None:
 
 
 def test_a_new_password_needs_the_present_one_and_ends_all_other_visits(
-    client_of: ClientOf, house: House, carla: User
+    client_of: ClientOf, context: AppContext, carla: User
 ) -> None:
     here, elsewhere = client_of(carla), client_of(carla)
     wrong = here.post("/settings/password", data={"present": "nope", "password": "another long one"})
@@ -93,7 +93,7 @@ def test_a_new_password_needs_the_present_one_and_ends_all_other_visits(
     assert (
         here.post("/settings/password", data={"present": PASSWORD, "password": "another long one"}).status_code == 303
     )
-    assert password_fits(read(house, carla).password_hash, "another long one")
+    assert password_fits(read(context, carla).password_hash, "another long one")
     assert here.get("/settings/profile").status_code == 200
     assert elsewhere.get("/settings/profile").status_code == 303
 
@@ -107,25 +107,27 @@ def test_the_present_password_may_be_guessed_five_times(client_of: ClientOf, car
     )
 
 
-def test_a_token_is_shown_once_and_kept_as_a_digest(client: httpx.Client, house: House) -> None:
+def test_a_token_is_shown_once_and_kept_as_a_digest(client: httpx.Client, context: AppContext) -> None:
     made = client.post("/settings/tokens", data={"name": "CRM"})
     found = re.search(r'value="([\w-]{43})"', made.text)
     assert found is not None
     page = client.get("/settings/tokens").text
     assert "CRM" in page
     assert found[1] not in page
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(ApiToken.token_digest)).one() == token_digest(found[1])
 
 
-def test_a_token_is_revoked_by_its_owner_alone(client_of: ClientOf, house: House, alice: User, bob: User) -> None:
+def test_a_token_is_revoked_by_its_owner_alone(
+    client_of: ClientOf, context: AppContext, alice: User, bob: User
+) -> None:
     client_of(alice).post("/settings/tokens", data={"name": "CRM"})
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         public_id = session.exec(select(ApiToken.public_id)).one()
     assert "CRM" not in client_of(bob).get("/settings/tokens").text
     assert client_of(bob).post(f"/settings/tokens/{public_id}/revocation").status_code == 404
     assert client_of(alice).post(f"/settings/tokens/{public_id}/revocation").status_code == 303
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         assert session.exec(select(ApiToken.revoked_at)).one() is not None
 
 

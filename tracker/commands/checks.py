@@ -9,7 +9,7 @@ import httpx
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
-from tracker.commands.houses import bare_house
+from tracker.commands.contexts import new_context
 from tracker.consent.audit import broken_chains, ledger_length
 from tracker.consent.preferences import operator_ceiling, workspace_pack
 from tracker.mail.addresses import domain_of
@@ -18,7 +18,7 @@ from tracker.outbound.host_health import problem_of
 from tracker.outbound.sending_domain.advice import Publish
 from tracker.outbound.sending_domain.records import advice_for
 from tracker.outbound.sending_domain.sending_services import link_rewriter
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import NewerDatabase, now
 from tracker.runtime.processes import GONE_AFTER, Process
 from tracker.runtime.settings import read_settings
@@ -36,25 +36,25 @@ class Finding:
 def check(_words: argparse.Namespace) -> int:
     """Prints one line per finding."""
     settings = read_settings()
-    house = bare_house(settings)
+    context = new_context(settings)
     findings = [
         Finding("settings", True, f"data in {settings.data_dir}"),
-        Finding("keys", True, f"{len(house.ring.keys)} in the ring"),
-        *_database(house),
+        Finding("keys", True, f"{len(context.keyring.keys)} in the ring"),
+        *_database(context),
     ]
     in_database = (_policy, _consent, _accounts, _mailboxes, _rewriters, _domains, _worker) if findings[-1].ok else ()
     for look in (*in_database, _spool, _tracking_host):
-        findings += look(house)
+        findings += look(context)
     for finding in findings:
         mark = {True: "ok", False: "WRONG", None: "note"}[finding.ok]
         print(f"{mark:6}{finding.what}: {finding.text}")
-    house.database.close()
+    context.database.close()
     return 1 if any(finding.ok is False for finding in findings) else 0
 
 
 def migrate(_words: argparse.Namespace) -> int:
     """Brings the database to the newest revision, whichever it is."""
-    database = bare_house(read_settings()).database
+    database = new_context(read_settings()).database
     try:
         database.migrate()
         print(f"The database is at revision {database.revision()[0]}.")
@@ -63,12 +63,12 @@ def migrate(_words: argparse.Namespace) -> int:
     return 0
 
 
-def _database(house: House) -> list[Finding]:
+def _database(context: AppContext) -> list[Finding]:
     try:
-        if house.database.is_sqlite:
-            house.database.migrate()
-        here, newest = house.database.revision()
-        if house.database.is_newer():
+        if context.database.is_sqlite:
+            context.database.migrate()
+        here, newest = context.database.revision()
+        if context.database.is_newer():
             raise NewerDatabase
     except DBAPIError as error:
         return [Finding("database", False, " ".join(str(error.orig).split()))]
@@ -78,23 +78,23 @@ def _database(house: House) -> list[Finding]:
         return [Finding("database", False, "is empty. Run: inkling migrate")]
     if here != newest:
         return [Finding("database", False, f"is at revision {here}, this version needs {newest}. Run: inkling migrate")]
-    return [Finding("database", True, f"{'SQLite' if house.database.is_sqlite else 'PostgreSQL'}, revision {here}")]
+    return [Finding("database", True, f"{'SQLite' if context.database.is_sqlite else 'PostgreSQL'}, revision {here}")]
 
 
-def _policy(house: House) -> list[Finding]:
+def _policy(context: AppContext) -> list[Finding]:
     """A policy that was chosen before the ceiling was set still stands in the database, and is lowered wherever it is used."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         chosen = workspace_pack(session)
-    in_force = operator_ceiling(house).lowered(chosen)
+    in_force = operator_ceiling(context).lowered(chosen)
     if in_force == chosen:
         return [Finding("consent policy", True, chosen.value)]
     text = f"“{chosen}” was chosen and lies above INKLING_TRACKING_CEILING; “{in_force}” is in force. Choose it in the settings too"
     return [Finding("consent policy", None, text)]
 
 
-def _consent(house: House) -> list[Finding]:
+def _consent(context: AppContext) -> list[Finding]:
     """Every chain of the ledger. Nobody is named by address: the output may end in a log or a ticket."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         count = ledger_length(session)
         broken = [f"recipient {public_id}, entry {number}" for public_id, number in broken_chains(session)]
     if broken:
@@ -103,8 +103,8 @@ def _consent(house: House) -> list[Finding]:
     return [Finding("consent ledger", True, f"every chain is whole ({count} entries)")]
 
 
-def _accounts(house: House) -> list[Finding]:
-    with house.database.reading() as session:
+def _accounts(context: AppContext) -> list[Finding]:
+    with context.database.reading() as session:
         accounts = session.exec(select(Account).where(col(Account.removed_at).is_(None))).all()
     return [
         Finding(f"account {a.address}", a.state not in ("broken", "needs_sign_in"), a.state_detail or a.state)
@@ -112,9 +112,9 @@ def _accounts(house: House) -> list[Finding]:
     ]
 
 
-def _mailboxes(house: House) -> list[Finding]:
+def _mailboxes(context: AppContext) -> list[Finding]:
     """How reading each mailbox goes; one that was switched off is worth knowing."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         mailboxes = session.exec(select(Mailbox).where(col(Mailbox.removed_at).is_(None))).all()
     marks = {
         MailboxState.ACTIVE: True,
@@ -130,25 +130,25 @@ def _mailboxes(house: House) -> list[Finding]:
     ]
 
 
-def _rewriters(house: House) -> list[Finding]:
+def _rewriters(context: AppContext) -> list[Finding]:
     """Services that may put links of their own into what they send (a second redirect)."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         hosts = session.exec(select(Account.smtp_host).where(col(Account.removed_at).is_(None)).distinct()).all()
     text = "can rewrite links itself; switch its click and open tracking off"
     names = {name for name in map(link_rewriter, hosts) if name}
     return [Finding(f"service {name}", None, text) for name in sorted(names)]
 
 
-def _domains(house: House) -> list[Finding]:
+def _domains(context: AppContext) -> list[Finding]:
     """DNS of the sending domains, each once. What could be better is a note; what is wrong is wrong."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         accounts = session.exec(select(Account).where(col(Account.removed_at).is_(None))).all()
     per_domain = {(domain_of(a.address), a.preset): a for a in accounts}
     marks = {"good": True, "bad": False}
     return [
         Finding(f"{one.topic} of {domain}", marks.get(one.grade), " ".join((one.text, *map(_publish, one.publish))))
         for (domain, _preset), account in sorted(per_domain.items())
-        for one in advice_for(house, account)
+        for one in advice_for(context, account)
     ]
 
 
@@ -156,8 +156,8 @@ def _publish(record: Publish) -> str:
     return f"Publish {record.type} at {record.name}: {record.value}"
 
 
-def _spool(house: House) -> list[Finding]:
-    path = house.settings.data_dir / "spool.sqlite3"
+def _spool(context: AppContext) -> list[Finding]:
+    path = context.settings.data_dir / "spool.sqlite3"
     if not path.is_file():
         return [Finding("spool", None, "none here yet; the edge makes it when it starts")]
     try:
@@ -168,8 +168,8 @@ def _spool(house: House) -> list[Finding]:
     return [Finding("spool", True, f"{waiting} hits wait to be taken in")]
 
 
-def _worker(house: House) -> list[Finding]:
-    with house.database.reading() as session:
+def _worker(context: AppContext) -> list[Finding]:
+    with context.database.reading() as session:
         processes = session.exec(select(Process)).all()
     if not processes:
         return [Finding("worker", None, "does not run")]
@@ -184,17 +184,17 @@ def _worker(house: House) -> list[Finding]:
     return problems or [Finding("worker", True if age < GONE_AFTER else None, text)]
 
 
-def _tracking_host(house: House) -> list[Finding]:
+def _tracking_host(context: AppContext) -> list[Finding]:
     """What the task looks at, and the pixel itself: something in front may let one through and not the other."""
-    problem = problem_of(house)
+    problem = problem_of(context)
     if problem:
         return [Finding("tracking host", False, problem)]
-    url = f"{house.settings.tracking_url}/o/check.gif"
+    url = f"{context.settings.tracking_url}/o/check.gif"
     try:
-        answer = httpx.get(url, timeout=5, verify=house.web_tls_context())
+        answer = httpx.get(url, timeout=5, verify=context.web_tls_context())
     except httpx.HTTPError as error:
         return [Finding("tracking host", False, f"{url} does not answer ({type(error).__name__})")]
     if answer.status_code != 200 or answer.headers.get("content-type") != "image/gif":
         text = f"{url} gives {answer.status_code}, not the pixel; is something in front of it?"
         return [Finding("tracking host", False, text)]
-    return [Finding("tracking host", True, house.settings.tracking_url)]
+    return [Finding("tracking host", True, context.settings.tracking_url)]

@@ -5,15 +5,15 @@ import sys
 from pathlib import Path
 
 from tracker.commands import CommandError
-from tracker.commands.houses import wired_house
+from tracker.commands.contexts import open_context
 from tracker.consent.audit import retire_notice as retire
 from tracker.consent.bulk_import import UnreadableFile, import_consents
 
 
 def retire_notice(words: argparse.Namespace) -> int:
     """Consents given to other versions of a notice lapse, because it was replaced by a materially different one."""
-    with wired_house() as house:
-        count = retire(house, words.notice, words.keep)
+    with open_context() as context:
+        count = retire(context, words.notice, words.keep)
     print(f"Lapsed: {count}. Their people may be asked again.")
     return 0
 
@@ -26,8 +26,8 @@ def import_file(words: argparse.Namespace) -> int:
         raise CommandError(f"{words.file} cannot be read: {error.strerror}.") from None
     recorded = refused = rows = 0
     try:
-        with wired_house() as house:
-            for result in import_consents(house, content, by="system"):
+        with open_context() as context:
+            for result in import_consents(context, content, by="system"):
                 rows, recorded = rows + 1, recorded + result.recorded
                 if result.problem:
                     refused += 1

@@ -4,29 +4,29 @@ import argparse
 import sys
 
 from tracker.commands import CommandError
-from tracker.commands.houses import wired_house
+from tracker.commands.contexts import open_context
 from tracker.commands.running import start_logging, until_signal
 from tracker.outbound.gateway.server import Gateway
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 
 def gateway(words: argparse.Namespace) -> int:
     """The SMTP gateway for mail programs, until it is told to stop."""
     start_logging()
     stop = until_signal()
-    with wired_house() as house:
-        port = house.settings.smtp_port if words.port is None else words.port
-        alone = open_gateway(house, words.host or house.settings.smtp_host, port, "--port")
+    with open_context() as context:
+        port = context.settings.smtp_port if words.port is None else words.port
+        alone = open_gateway(context, words.host or context.settings.smtp_host, port, "--port")
         alone.start()
         stop.wait()
         alone.stop()
     return 0
 
 
-def open_gateway(house: House, host: str, port: int, option: str) -> Gateway:
+def open_gateway(context: AppContext, host: str, port: int, option: str) -> Gateway:
     """A gateway that holds its port and waits to be started. Raises :class:`CommandError` naming the option."""
     try:
-        made = Gateway(house, host, port)
+        made = Gateway(context, host, port)
     except OSError as error:
         text = f"INKLING_SMTP_TLS_CERT and INKLING_SMTP_TLS_KEY cannot be used together: {error}."
         raise CommandError(text) from None

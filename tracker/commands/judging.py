@@ -1,4 +1,4 @@
-"""Judging hits out of a file, as production would. It needs no house."""
+"""Judging hits out of a file, as production would. It needs no context."""
 
 import argparse
 import sys

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 
 from tracker import users
 from tracker.commands import CommandError
-from tracker.commands.houses import wired_house
+from tracker.commands.contexts import open_context
 from tracker.consent.preferences import operator_ceiling, set_preference
 from tracker.consent.preferences import set_policy as choose_policy
 from tracker.mail.addresses import AddressError, lookup_form
@@ -19,7 +19,7 @@ from tracker.outbound.accounts import confirm_accounts
 def add_user(words: argparse.Namespace) -> int:
     """Adds a person; the password comes from standard input or is asked for."""
     password = _password(f"Password for {words.email}: ", words.password_stdin)
-    with wired_house() as house, house.database.session_scope() as session:
+    with open_context() as context, context.database.session_scope() as session:
         user = users.add(session, email=words.email, name=words.name, role=words.role, password=password)
         set_preference(session, "set_up", True)
     print(f"Added {user.email}.")
@@ -28,7 +28,7 @@ def add_user(words: argparse.Namespace) -> int:
 
 def list_users(_words: argparse.Namespace) -> int:
     """One person a line."""
-    with wired_house() as house, house.database.reading() as session:
+    with open_context() as context, context.database.reading() as session:
         for user in session.exec(select(User).order_by(col(User.email))):
             print(f"{user.email}\t{user.name}\t{user.role}\t{'active' if user.active else 'disabled'}")
     return 0
@@ -36,7 +36,7 @@ def list_users(_words: argparse.Namespace) -> int:
 
 def disable_user(words: argparse.Namespace) -> int:
     """Ends a person's access at once: sign-ins and tokens too. Mail and tracking data stay theirs."""
-    with wired_house() as house, house.database.session_scope() as session:
+    with open_context() as context, context.database.session_scope() as session:
         user = _user(session, words.email)
         users.disable(session, user)
     print(f"Disabled {user.email}.")
@@ -45,7 +45,7 @@ def disable_user(words: argparse.Namespace) -> int:
 
 def add_token(words: argparse.Namespace) -> int:
     """Prints a new token: the only time anybody sees it."""
-    with wired_house() as house, house.database.session_scope() as session:
+    with open_context() as context, context.database.session_scope() as session:
         _row, token = users.add_token(session, _user(session, words.user), words.name)
     print(token)
     return 0
@@ -53,7 +53,7 @@ def add_token(words: argparse.Namespace) -> int:
 
 def list_tokens(_words: argparse.Namespace) -> int:
     """One token a line: id, whose, label, state."""
-    with wired_house() as house, house.database.reading() as session:
+    with open_context() as context, context.database.reading() as session:
         for token, email in session.exec(select(ApiToken, User.email).join(User).order_by(col(ApiToken.id))):
             state = "revoked" if token.revoked_at else "active"
             used = token.used_at.strftime("%Y-%m-%d") if token.used_at else "never used"
@@ -63,7 +63,7 @@ def list_tokens(_words: argparse.Namespace) -> int:
 
 def revoke_token(words: argparse.Namespace) -> int:
     """Ends a token at once."""
-    with wired_house() as house, house.database.session_scope() as session:
+    with open_context() as context, context.database.session_scope() as session:
         token = session.exec(select(ApiToken).where(ApiToken.public_id == words.id)).first()
         if token is None:
             raise CommandError(f"There is no token {words.id}. See: inkling token list")
@@ -74,8 +74,8 @@ def revoke_token(words: argparse.Namespace) -> int:
 
 def set_policy(words: argparse.Namespace) -> int:
     """Chooses the consent policy of the workspace."""
-    with wired_house() as house, house.database.session_scope() as session:
-        choose_policy(session, words.policy, words.reason, ceiling=operator_ceiling(house))
+    with open_context() as context, context.database.session_scope() as session:
+        choose_policy(session, words.policy, words.reason, ceiling=operator_ceiling(context))
     print(f"The consent policy is “{words.policy}”.")
     return 0
 
@@ -83,7 +83,7 @@ def set_policy(words: argparse.Namespace) -> int:
 def confirm_account(words: argparse.Namespace) -> int:
     """The operator vouches for a sending address."""
     form = _address(words.address)
-    with wired_house() as house, house.database.session_scope() as session:
+    with open_context() as context, context.database.session_scope() as session:
         if not confirm_accounts(session, form):
             raise CommandError(f"No account sends as {form}.")
     print(f"Confirmed {form}.")

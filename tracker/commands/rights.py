@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tracker.commands import CommandError
-from tracker.commands.houses import wired_house
+from tracker.commands.contexts import open_context
 from tracker.mail.addresses import AddressError
 from tracker.privacy.archive import archive_of
 from tracker.privacy.erase import erase, erase_again
@@ -16,9 +16,9 @@ from tracker.recipients import find
 
 def export_recipient(words: argparse.Namespace) -> int:
     """Everything that is held about somebody, as a ZIP file on standard output."""
-    with wired_house() as house:
+    with open_context() as context:
         try:
-            with house.database.reading() as session:
+            with context.database.reading() as session:
                 recipient = find(session, words.email)
         except AddressError as error:
             raise CommandError(str(error)) from None
@@ -28,15 +28,15 @@ def export_recipient(words: argparse.Namespace) -> int:
             raise CommandError(
                 "The archive is a ZIP file. Send it to a file: inkling recipient export EMAIL > archive.zip"
             )
-        sys.stdout.buffer.write(archive_of(house, recipient, words.language))
+        sys.stdout.buffer.write(archive_of(context, recipient, words.language))
     return 0
 
 
 def erase_recipient(words: argparse.Namespace) -> int:
     """Erases somebody and prints the receipt (JSON)."""
-    with wired_house() as house:
+    with open_context() as context:
         try:
-            receipt = erase(house, words.email, "system")
+            receipt = erase(context, words.email, "system")
         except AddressError as error:
             raise CommandError(str(error)) from None
     told = {"receipt": receipt.public_id, "at": receipt.at.isoformat(timespec="seconds"), "digest": receipt.digest}
@@ -46,7 +46,7 @@ def erase_recipient(words: argparse.Namespace) -> int:
 
 def replay_erasures(words: argparse.Namespace) -> int:
     """Erases again whom a restored backup brought back: by a list such as erasures.jsonl of the data folder."""
-    with wired_house() as house:
+    with open_context() as context:
         digests = remembered(Path(words.file).read_text("utf-8").splitlines()) if words.file else None
-        print(f"{erase_again(house, digests)} erased again.")
+        print(f"{erase_again(context, digests)} erased again.")
     return 0

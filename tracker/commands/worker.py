@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from tracker.commands.houses import wired_house
+from tracker.commands.contexts import open_context
 from tracker.commands.running import start_logging, until_signal
 from tracker.worker import Worker
 
@@ -12,7 +12,7 @@ def worker(_words: argparse.Namespace) -> int:
     """Works until it is told to stop."""
     start_logging()
     stop = until_signal()
-    with wired_house() as house:
+    with open_context() as context:
         print("The worker runs.", file=sys.stderr)
-        Worker(house).run_until(stop)
+        Worker(context).run_until(stop)
     return 0

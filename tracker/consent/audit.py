@@ -13,7 +13,7 @@ from sqlmodel import Session, col, func, select
 from tracker.consent.ledger import CHAINED, PROOF, first_broken, record_consent
 from tracker.consent.rules import MoveError, Proof, Purpose, State
 from tracker.models import ConsentEntry, Recipient
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 LAPSED_AT_ONCE = 100
@@ -46,23 +46,23 @@ def ledger_length(session: Session) -> int:
     return session.exec(select(func.count()).select_from(ConsentEntry)).one()
 
 
-def lapse(house: House) -> int:
+def lapse(context: AppContext) -> int:
     """Writes down of some consents and questions that their time is over; they counted no more from that moment on anyway.
 
     Returns how many.
     """
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         if not _due(session):
             return 0
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         return sum(_lapse(session, entry, entry.valid_until) for entry in _due(session))
 
 
-def retire_notice(house: House, notice: str, kept_version: str) -> int:
+def retire_notice(context: AppContext, notice: str, kept_version: str) -> int:
     """Consents given to another version of this notice lapse: what they agreed to is no longer what is done. Returns how many."""
     done = 0
     while True:
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             given = _given_to_others(session, notice, kept_version)
             lapsed = sum(_lapse(session, entry, None, f"{notice}: only {kept_version} holds") for entry in given)
         done += lapsed

@@ -16,7 +16,7 @@ from tracker.mail.addresses import AddressError
 from tracker.models import Recipient
 from tracker.models.people import public_id
 from tracker.recipients import find_or_make
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.sentences import Sentence, Told
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class RowResult:
     """Why it was refused, as a sentence; empty when it was not."""
 
 
-def import_consents(house: House, content: bytes, *, by: str) -> Iterator[RowResult]:
+def import_consents(context: AppContext, content: bytes, *, by: str) -> Iterator[RowResult]:
     """Records the consents of a CSV file: a row that is refused leaves nothing and stops no other.
 
     ``by`` is who imports, such as ``user:3``. Rows are committed a hundred at a time, before their results are given; a file that
@@ -75,7 +75,7 @@ def import_consents(house: House, content: bytes, *, by: str) -> Iterator[RowRes
     """
     actor = f"import:{public_id()}"
     for some in _batches(read_rows(content)):
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             results = [_take(session, row, actor, by) for row in some]
         yield from results
 

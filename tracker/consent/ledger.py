@@ -31,7 +31,7 @@ from tracker.consent.rules import (
 )
 from tracker.mail.addresses import domain_of
 from tracker.models import ConsentEntry, NoticeText, Recipient
-from tracker.models.counting.among import among
+from tracker.models.counting.in_list import in_list
 from tracker.models.people import GENESIS
 from tracker.runtime.database import now
 from tracker.runtime.values import value
@@ -94,7 +94,7 @@ def standing_of(session: Session, recipient_ids: Iterable[int]) -> Mapping[int, 
     found = {id_: unknown.copy() for id_ in ids}
     newest = (
         select(func.max(ConsentEntry.number).label("number"), ConsentEntry.recipient_id, ConsentEntry.purpose)
-        .where(among(session, col(ConsentEntry.recipient_id), ids))
+        .where(in_list(session, col(ConsentEntry.recipient_id), ids))
         .group_by(col(ConsentEntry.recipient_id), col(ConsentEntry.purpose))
         .subquery()
     )

@@ -9,7 +9,7 @@ from sqlmodel import Session
 from tracker.consent.preferences import preference
 from tracker.locale import gettext as _
 from tracker.locale import speaking
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 NOTICE = "measuring"
 VERSION = "2026-11"
@@ -40,18 +40,18 @@ class Notice:
         return "\n\n".join([*self.paragraphs, self.question, *(f"[ ] {box}" for box in self.boxes.values())])
 
 
-def controller(session: Session, house: House) -> Controller:
+def controller(session: Session, context: AppContext) -> Controller:
     """Who answers for the workspace; the host's name until somebody has written it down."""
     given = preference(session, "controller") or {}
-    host = urlsplit(house.settings.base_url).hostname or "Inkling"
+    host = urlsplit(context.settings.base_url).hostname or "Inkling"
     return Controller(given.get("name") or host, given.get("address", ""), given.get("contact", ""))
 
 
-def notice(session: Session, house: House, language: str) -> Notice:
+def notice(session: Session, context: AppContext, language: str) -> Notice:
     """What somebody reads before saying yes or no, filled from the live settings."""
-    who = controller(session, house)
+    who = controller(session, context)
     days = (preference(session, "retention") or {}).get("hits_days", 90)
-    facts = {"who": who.name, "days": days, "evidence": house.settings.evidence_days}
+    facts = {"who": who.name, "days": days, "evidence": context.settings.evidence_days}
     with speaking(language):
         return Notice(
             language=language,

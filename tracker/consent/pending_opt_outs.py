@@ -14,7 +14,7 @@ from tracker.models import Delivery, Letter, Notification, Recipient, TrackingPa
 from tracker.models.counting.bulk import insert_or_keep
 from tracker.models.people import public_id
 from tracker.notifications.notify import announce, notify
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.sentences import Sentence
 
@@ -139,14 +139,14 @@ def _drop_lines(session: Session, ended: list[TrackingPause]) -> None:
         announce(session, pause.user_id, "notification", "")
 
 
-def remind_undecided(house: House) -> int:
+def remind_undecided(context: AppContext) -> int:
     """Tells again what should have been decided by now, and once more every three days. Returns how many."""
     moment = now()
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         due = col(TrackingPause.decided_at).is_(None) & (col(TrackingPause.due_at) <= moment)
         if session.exec(select(TrackingPause.id).where(due).limit(1)).first() is None:
             return 0
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         rows = session.exec(select(TrackingPause).where(due).limit(BATCH).with_for_update(skip_locked=True)).all()
         for pause in rows:
             pause.due_at = moment + DECIDE_WITHIN

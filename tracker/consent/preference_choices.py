@@ -13,7 +13,7 @@ from tracker.consent.preference_links import ChoiceLink, LinkKind, choice_links
 from tracker.consent.preferences import workspace_pack
 from tracker.consent.rules import MEASURED, Pack, Proof, Purpose, State, no_after
 from tracker.models import Recipient
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.sentences import ActionError, Sentence
 
@@ -43,9 +43,9 @@ class LinkHolder:
         return self.link.kind in GOOD_FOR and self.is_fresh
 
 
-def holder_of(session: Session, house: House, token: str) -> LinkHolder:
+def holder_of(session: Session, context: AppContext, token: str) -> LinkHolder:
     """Refuses a link that is none of ours or was changed."""
-    link = choice_links(house).read(token)
+    link = choice_links(context).read(token)
     query = select(Recipient).where(Recipient.public_id == link.recipient) if link else None
     recipient = session.exec(query).first() if query is not None else None
     if link is None or recipient is None:
@@ -65,7 +65,7 @@ def is_on(session: Session, state: State) -> bool:
 
 def choose(
     session: Session,
-    house: House,
+    context: AppContext,
     holder: LinkHolder,
     wanted: Collection[Purpose],
     *,
@@ -81,14 +81,14 @@ def choose(
     states = states_of(session, holder.recipient)
     new = [purpose for purpose in wanted if not is_on(session, states[purpose])]
     if new:
-        _check_grant(house, holder, page_value, is_sender)
+        _check_grant(context, holder, page_value, is_sender)
     others = [purpose for purpose in MEASURED if purpose not in wanted]
     channel = "consent_mail_page" if holder.link.kind == LinkKind.ASK else "preference_page"
     refused = refuse(session, holder, others, channel, objecting=objecting)
-    return refused, _grant(session, house, holder, new, language)
+    return refused, _grant(session, context, holder, new, language)
 
 
-def _check_grant(house: House, holder: LinkHolder, page_value: str, is_sender: bool) -> None:
+def _check_grant(context: AppContext, holder: LinkHolder, page_value: str, is_sender: bool) -> None:
     if is_sender:
         why_not = Sentence(
             "You are signed in here as somebody who sends mail, so you cannot agree for a recipient. Nothing was changed."
@@ -97,7 +97,7 @@ def _check_grant(house: House, holder: LinkHolder, page_value: str, is_sender: b
         why_not = Sentence(
             "By this link one can say no at any time, but not yes. Have a fresh link mailed to you below. Nothing was changed."
         )
-    elif not choice_links(house).made_by_page(page_value, holder.token, holder.recipient.ledger_entries):
+    elif not choice_links(context).made_by_page(page_value, holder.token, holder.recipient.ledger_entries):
         why_not = Sentence(
             "This page was open for long, or something was said meanwhile. Look at it again and choose. Nothing was changed."
         )
@@ -131,10 +131,12 @@ def refuse(
     return said
 
 
-def _grant(session: Session, house: House, holder: LinkHolder, purposes: Collection[Purpose], language: str) -> int:
+def _grant(
+    session: Session, context: AppContext, holder: LinkHolder, purposes: Collection[Purpose], language: str
+) -> int:
     """Records a yes with the text that was shown."""
     states = states_of(session, holder.recipient)
-    shown = notice(session, house, language)
+    shown = notice(session, context, language)
     new = [purpose for purpose in purposes if states[purpose] not in (State.GRANTED, State.BLOCKED)]
     for purpose in new:
         proof = Proof(

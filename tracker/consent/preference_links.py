@@ -15,7 +15,7 @@ from functools import cache
 from itsdangerous import BadData, URLSafeTimedSerializer
 from itsdangerous.signer import Signer
 
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 PATH = "/r/"
 """How the addresses of these pages begin."""
@@ -103,10 +103,10 @@ def links_of(keys: tuple[str, ...]) -> ChoiceLinks:
     return ChoiceLinks(keys)
 
 
-def choice_links(house: House) -> ChoiceLinks:
-    return links_of(tuple(house.ring.keys))
+def choice_links(context: AppContext) -> ChoiceLinks:
+    return links_of(tuple(context.keyring.keys))
 
 
-def choice_url(house: House, link: ChoiceLink) -> str:
+def choice_url(context: AppContext, link: ChoiceLink) -> str:
     """A recipient's own page. It lives where pixel and links live: that host is open to everybody, the pages need not be."""
-    return f"{house.settings.tracking_url}{PATH}{choice_links(house).token(link)}"
+    return f"{context.settings.tracking_url}{PATH}{choice_links(context).token(link)}"

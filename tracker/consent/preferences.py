@@ -6,7 +6,7 @@ from sqlmodel import Session, select
 
 from tracker.consent.rules import ASK_AGAIN_AFTER, Ceiling, CeilingError, Pack, ceiling_of
 from tracker.models import PolicyChange, Preference
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.sentences import ActionError, Sentence
 
@@ -49,9 +49,9 @@ def set_preference(session: Session, name: str, value: Any, by: int | None = Non
     session.merge(Preference(name=name, value=value, changed_at=now(), changed_by=by))
 
 
-def operator_ceiling(house: House) -> Ceiling:
+def operator_ceiling(context: AppContext) -> Ceiling:
     """What the operator allows at most."""
-    return ceiling_of(house.settings.tracking_ceiling)
+    return ceiling_of(context.settings.tracking_ceiling)
 
 
 def workspace_pack(session: Session) -> Pack:

@@ -11,7 +11,7 @@ from tracker.consent.ledger import Standing
 from tracker.consent.preferences import operator_ceiling, preference, workspace_pack
 from tracker.consent.rules import MEASURED, Ceiling, Facts, Pack, Purpose, accepted_grades, jurisdiction_of
 from tracker.models import Account, Message, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.values import value
 
 
@@ -36,7 +36,7 @@ class Sender:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The rules of this house, read once for many recipients."""
+    """The rules of this context, read once for many recipients."""
 
     ceiling: Ceiling
     pack: Pack
@@ -63,11 +63,11 @@ class Workspace:
         )
 
 
-def workspace(session: Session, house: House) -> Workspace:
+def workspace(session: Session, context: AppContext) -> Workspace:
     """The rules as they are now."""
     return Workspace(
-        ceiling=operator_ceiling(house),
-        pack=operator_ceiling(house).lowered(workspace_pack(session)),
+        ceiling=operator_ceiling(context),
+        pack=operator_ceiling(context).lowered(workspace_pack(session)),
         least_grade=str(preference(session, "accepted_grades")),
         footer=bool(preference(session, "footer")),
         roles=dict(preference(session, "role_rules")),

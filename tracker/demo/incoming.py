@@ -16,9 +16,9 @@ from tracker.inbound.credentials import make_credential
 from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox, sync_now
 from tracker.models import Mailbox, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
-PATIENCE = 30.0
+WAIT_SECONDS = 30.0
 """Seconds to wait for a letter to be handed over before its answer is given up."""
 EVA = ("Eva Lindqvist <eva@lindqvist.example>", "lindqvist.example")
 _ENQUIRY = (
@@ -32,12 +32,12 @@ _ENQUIRY = (
 _NEWS = ("Office Trends <news@trends.example>", "trends.example")
 
 
-def connect(session: Session, house: House, world: World, user: User, secret: str) -> Mailbox:
+def connect(session: Session, context: AppContext, world: World, user: User, secret: str) -> Mailbox:
     """The seller's own mailbox, read from now on."""
     server = NewCredentials(
         name="Sandbox", host=world.host, port=world.imap_port, security="none", login=user.email, secret=secret
     )
-    return connect_mailbox(session, user.id or 0, make_credential(session, house, user.id or 0, server))
+    return connect_mailbox(session, user.id or 0, make_credential(session, context, user.id or 0, server))
 
 
 def deliver_enquiries(world: World, to: str) -> None:
@@ -60,9 +60,9 @@ def deliver_answers(world: World, is_over: Callable[[], bool]) -> None:
             respond(world, address, raw)
 
 
-def hurry(house: House) -> None:
+def poll_now(context: AppContext) -> None:
     """Nobody in a demo waits ten minutes: every mailbox that works is read now."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         for mailbox in session.exec(select(Mailbox).where(col(Mailbox.removed_at).is_(None))):
             if mailbox.state == "active" and mailbox.active:
                 sync_now(session, mailbox)
@@ -77,7 +77,7 @@ def _letter(who: tuple[str, str], to: str, subject: str, text: str) -> bytes:
 
 
 def _wait_for_letter(world: World, address: str, is_over: Callable[[], bool]) -> bytes | None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline and not is_over():
         letters = world.mailbox(address).letters()
         if letters:

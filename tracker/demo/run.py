@@ -15,20 +15,20 @@ from pathlib import Path
 import uvicorn
 from sqlmodel import col, select
 
-from tracker.demo.incoming import deliver_answers, deliver_enquiries, hurry
+from tracker.demo.incoming import deliver_answers, deliver_enquiries, poll_now
 from tracker.demo.seed import PASSWORD, SELLERS, seed, send_first_mail
 from tracker.demo.visitors import VISITORS, visit
 from tracker.demo.webmail import create_webmail
 from tracker.demo.world import World
 from tracker.models import Message
 from tracker.outbound.gateway.server import Gateway
-from tracker.runtime.context import House, open_house
+from tracker.runtime.context import AppContext, create_context
 from tracker.runtime.settings import read_settings
-from tracker.serve import create_front
+from tracker.serve import create_combined_app
 
 WINDOW_SCALE = 0.02
 """A minute of waiting becomes 1.2 seconds."""
-HURRY_SECONDS = 3.0
+POLL_SECONDS = 3.0
 """Mailboxes are read so often, instead of every ten minutes."""
 
 
@@ -36,18 +36,18 @@ def run_demo(host: str, port: int) -> int:
     """Runs until a signal; then everything is thrown away. Returns the exit code."""
     folder = Path(tempfile.mkdtemp(prefix="inkling-demo-"))
     try:
-        with World(folder / "sandbox") as world, _house(folder, port) as house:
+        with World(folder / "sandbox") as world, _context(folder, port) as context:
             webmail_port = _free_port(host, port + 1)
-            house = replace(house, sandbox_url=f"http://localhost:{webmail_port}")
-            token = seed(house, world)
-            gateway = Gateway(house, host, _free_port(host, 2525))
+            context = replace(context, sandbox_url=f"http://localhost:{webmail_port}")
+            token = seed(context, world)
+            gateway = Gateway(context, host, _free_port(host, 2525))
             gateway.listen()
             servers = [
-                _server(create_front(house, gateway), host, port),
-                _server(create_webmail(world, house), host, webmail_port),
+                _server(create_combined_app(context, gateway), host, port),
+                _server(create_webmail(world, context), host, webmail_port),
             ]
-            _greet(house, f"{host}, port {gateway.port}", token)
-            threading.Thread(target=_live, args=(house, world, servers[0]), daemon=True).start()
+            _print_startup(context, f"{host}, port {gateway.port}", token)
+            threading.Thread(target=_live, args=(context, world, servers[0]), daemon=True).start()
             asyncio.run(_serve(servers))
             return 0 if all(server.started for server in servers) else 1
     finally:
@@ -55,7 +55,7 @@ def run_demo(host: str, port: int) -> int:
 
 
 @contextmanager
-def _house(folder: Path, port: int) -> Iterator[House]:
+def _context(folder: Path, port: int) -> Iterator[AppContext]:
     environ = {
         "INKLING_DATA_DIR": str(folder / "data"),
         "INKLING_BASE_URL": f"http://127.0.0.1:{port}",
@@ -65,12 +65,12 @@ def _house(folder: Path, port: int) -> Iterator[House]:
         "INKLING_ALLOW_PRIVATE_HOSTS": "127.0.0.0/8",
         "INKLING_WINDOW_SCALE": str(WINDOW_SCALE),
     }
-    house = open_house(read_settings(environ, dotenv=None))
-    house.database.migrate()
+    context = create_context(read_settings(environ, dotenv=None))
+    context.database.migrate()
     try:
-        yield house
+        yield context
     finally:
-        house.database.close()
+        context.database.close()
 
 
 def _free_port(host: str, wanted: int) -> int:
@@ -110,14 +110,14 @@ async def _serve(servers: list[uvicorn.Server]) -> None:
     await asyncio.gather(*tasks)
 
 
-def _greet(house: House, gateway: str, token: str) -> None:
+def _print_startup(context: AppContext, gateway: str, token: str) -> None:
     lines = [
         "",
         "  Inkling, with a demo workspace that is thrown away at the end.",
         "",
-        f"  The product     {house.settings.base_url}",
+        f"  The product     {context.settings.base_url}",
         *(f"                  {s.email}   {PASSWORD}   ({s.role})" for s in SELLERS),
-        f"  The recipients  {house.sandbox_url}   open their mail there, as they would",
+        f"  The recipients  {context.sandbox_url}   open their mail there, as they would",
         f"  Mail programs   SMTP at {gateway}, no TLS; login {SELLERS[0].email}",
         f"                  password {token}",
         "",
@@ -127,15 +127,15 @@ def _greet(house: House, gateway: str, token: str) -> None:
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 
-def _live(house: House, world: World, server: uvicorn.Server) -> None:
+def _live(context: AppContext, world: World, server: uvicorn.Server) -> None:
     """Some mail leaves, is come upon and answered, and an enquiry arrives, so that the first pages are not empty."""
     while not server.started and not server.should_exit:
         time.sleep(0.1)
-    send_first_mail(house)
-    threading.Thread(target=_read_often, args=(house, server), daemon=True).start()
+    send_first_mail(context)
+    threading.Thread(target=_read_often, args=(context, server), daemon=True).start()
     threading.Thread(target=_answer, args=(world, server), daemon=True).start()
     for _ in range(100):
-        if server.should_exit or _handed_over(house) >= 4:
+        if server.should_exit or _handed_over(context) >= 4:
             break
         time.sleep(0.1)
     for address, visitor, pause in (
@@ -153,13 +153,13 @@ def _answer(world: World, server: uvicorn.Server) -> None:
     deliver_answers(world, lambda: server.should_exit)
 
 
-def _read_often(house: House, server: uvicorn.Server) -> None:
+def _read_often(context: AppContext, server: uvicorn.Server) -> None:
     """So that a reply of the visitor's is there at once."""
     while not server.should_exit:
-        hurry(house)
-        time.sleep(HURRY_SECONDS)
+        poll_now(context)
+        time.sleep(POLL_SECONDS)
 
 
-def _handed_over(house: House) -> int:
-    with house.database.reading() as session:
+def _handed_over(context: AppContext) -> int:
+    with context.database.reading() as session:
         return len(session.exec(select(Message.id).where(col(Message.sent_at).is_not(None))).all())

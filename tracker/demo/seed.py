@@ -16,7 +16,7 @@ from tracker.models import Account, ApiToken, Recipient, User
 from tracker.outbound.draft import Draft
 from tracker.outbound.send import accept
 from tracker.recipients import find_or_make
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import hash_password, new_token, token_digest
 
@@ -71,13 +71,13 @@ FORM = Proof(
 )
 
 
-def seed(house: House, world: World) -> str:
+def seed(context: AppContext, world: World) -> str:
     """Makes people, mailboxes, accounts and consents. Returns the first seller's token for mail programs and the API."""
     for seller in SELLERS:
         world.add_mailbox(seller.email, SECRET, seller.name)
     for buyer in BUYERS:
         world.add_mailbox(buyer.email, SECRET, buyer.name)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         set_preference(session, "set_up", True)
         for buyer in BUYERS:
             recipient = find_or_make(session, buyer.email, buyer.name)
@@ -94,8 +94,8 @@ def seed(house: House, world: World) -> str:
             )
             session.add(user)
             session.flush()
-            session.add(_account(house, world, user))
-            connect(session, house, world, user, SECRET)
+            session.add(_account(context, world, user))
+            connect(session, context, world, user, SECRET)
         marina = session.exec(select(User).where(User.email == SELLERS[0].email)).one()
         token = new_token()
         session.add(ApiToken(user_id=marina.id or 0, name="Demo", token_digest=token_digest(token)))
@@ -116,7 +116,7 @@ def _record(session: Session, recipient: Recipient, state: State) -> None:
         )
 
 
-def _account(house: House, world: World, user: User) -> Account:
+def _account(context: AppContext, world: World, user: User) -> Account:
     account = Account(
         user_id=user.id or 0,
         name=user.name,
@@ -134,18 +134,18 @@ def _account(house: House, world: World, user: User) -> Account:
         state="works",
         checked_at=now(),
     )
-    set_secret(house, account, "smtp", SECRET)
-    set_secret(house, account, "imap", SECRET)
+    set_secret(context, account, "smtp", SECRET)
+    set_secret(context, account, "imap", SECRET)
     return account
 
 
-def send_first_mail(house: House) -> None:
+def send_first_mail(context: AppContext) -> None:
     """Four messages of Marina's, through the real queue."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         marina = session.exec(select(User).where(User.email == SELLERS[0].email)).one()
         for to, subject, html in FIRST_MAIL:
             mailboxes = tuple(Mailbox(b.email, b.name) for b in BUYERS if b.email.partition("@")[0] in to)
-            accept(session, house, marina, Draft(to=mailboxes, subject=subject, html=html, undo_seconds=0))
+            accept(session, context, marina, Draft(to=mailboxes, subject=subject, html=html, undo_seconds=0))
 
 
 FIRST_MAIL = (

@@ -17,7 +17,7 @@ from tracker.demo.sandbox_imap import StoredLetter
 from tracker.demo.visitors import VISITORS, html_of, visit
 from tracker.demo.world import SandboxMailbox, World
 from tracker.locale import best_language, speaking
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.web.http.static_files import Static
 from tracker.web.http.templating import environment
 
@@ -32,9 +32,9 @@ _LETTER_HEAD = '<base target="_blank"><style>body{font:15px/1.5 system-ui,sans-s
 class Webmail:
     """Pages over the sandbox's mailboxes."""
 
-    def __init__(self, world: World, house: House) -> None:
+    def __init__(self, world: World, context: AppContext) -> None:
         self.world = world
-        self.house = house
+        self.context = context
 
     def home(self, request: Request) -> Response:
         """Every mailbox with its letters."""
@@ -53,12 +53,12 @@ class Webmail:
             letter=_shown(stored),
             uid=stored.uid,
             text=None if html else _text(message),
-            carries=self.house.settings.tracking_url.encode() in stored.raw or self._carries(html),
+            carries=self.context.settings.tracking_url.encode() in stored.raw or self._carries(html),
             visitors=VISITORS,
         )
 
     def _carries(self, html: str | None) -> bool:
-        return self.house.settings.tracking_url in (html or "")
+        return self.context.settings.tracking_url in (html or "")
 
     def source(self, request: Request) -> Response:
         """The letter exactly as it arrived."""
@@ -109,7 +109,7 @@ class Webmail:
             text = (
                 environment()
                 .get_template(template)
-                .render(product=self.house.settings.base_url, scale=self.house.settings.window_scale, **context)
+                .render(product=self.context.settings.base_url, scale=self.context.settings.window_scale, **context)
             )
         return HTMLResponse(text, headers=_HEADERS | {"Content-Security-Policy": _PAGE_POLICY})
 
@@ -130,9 +130,9 @@ def _text(message: EmailMessage) -> str:
     return str(part.get_content()) if part is not None else ""
 
 
-def create_webmail(world: World, house: House) -> Starlette:
+def create_webmail(world: World, context: AppContext) -> Starlette:
     """The mail reader as an application of its own."""
-    pages = Webmail(world, house)
+    pages = Webmail(world, context)
 
     async def reply(request: Request) -> Response:
         form = await request.form(max_files=0, max_fields=5)

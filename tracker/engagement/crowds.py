@@ -17,10 +17,10 @@ from tracker.engagement.judging import Outcome
 from tracker.engagement.rules import Rules
 from tracker.engagement.source_digests import source_digest, telling_host
 from tracker.models import Delivery, Event, HitEvidence
-from tracker.models.counting.among import among
 from tracker.models.counting.bulk import update_rows
+from tracker.models.counting.in_list import in_list
 from tracker.models.counting.tables import EVIDENCE
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.values import value
 
 Crowd = Mapping[str, Any]
@@ -49,12 +49,12 @@ class Crowds:
 
 
 def find_crowds(
-    session: Session, house: House, rules: Rules, new: Sequence[Outcome], recipients: Mapping[int, str]
+    session: Session, context: AppContext, rules: Rules, new: Sequence[Outcome], recipients: Mapping[int, str]
 ) -> Crowds:
     """The crowds that these new hits show; held hits in them are marked. ``recipients``: addresses by delivery."""
     mine = _asked(new, recipients)
     groups: dict[str, list[Asked]] = defaultdict(list)
-    for one in (*mine, *_held(session, house, rules, mine)):
+    for one in (*mine, *_held(session, context, rules, mine)):
         groups[one.host].append(one)
     marks: dict[str, Crowd] = {}
     found: list[Asked] = []
@@ -79,12 +79,12 @@ def _asked(new: Sequence[Outcome], recipients: Mapping[int, str]) -> list[Asked]
     ]
 
 
-def _held(session: Session, house: House, rules: Rules, mine: Sequence[Asked]) -> list[Asked]:
+def _held(session: Session, context: AppContext, rules: Rules, mine: Sequence[Asked]) -> list[Asked]:
     """Stored hits of the same addresses around the same time."""
     if not mine:
         return []
     window = timedelta(seconds=rules.windows.cross_recipient)
-    hosts = _hosts_by_digest(house, mine, window)
+    hosts = _hosts_by_digest(context, mine, window)
     first, last = (_moment(pick(one.at for one in mine)) for pick in (min, max))
     statement = (
         columns(
@@ -99,7 +99,7 @@ def _held(session: Session, house: House, rules: Rules, mine: Sequence[Asked]) -
         .join(Event, col(Event.id) == col(HitEvidence.event_id))
         .join(Delivery, col(Delivery.id) == col(Event.delivery_id))
         .where(
-            among(session, col(HitEvidence.source), hosts),
+            in_list(session, col(HitEvidence.source), hosts),
             col(HitEvidence.at).between(first - window, last + window),
             col(Event.klass).not_in(LEFT_OUT),
         )
@@ -112,13 +112,13 @@ def _stored(hosts: Mapping[str, str], row: Any) -> Asked:
     return Asked(key, hosts[source], at.timestamp(), delivery_id, recipient, event, marked)
 
 
-def _hosts_by_digest(house: House, mine: Sequence[Asked], window: timedelta) -> dict[str, str]:
+def _hosts_by_digest(context: AppContext, mine: Sequence[Asked], window: timedelta) -> dict[str, str]:
     """The digests under which hits of these hosts are found; around midnight those of two days."""
     hosts: dict[str, str] = {}
     for one in mine:
         moment = _moment(one.at)
         for day in {(moment - window).date(), (moment + window).date()}:
-            digest = source_digest(house, one.host.partition("/")[0], day)
+            digest = source_digest(context, one.host.partition("/")[0], day)
             if digest is not None:
                 hosts[digest] = one.host
     return hosts

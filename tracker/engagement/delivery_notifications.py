@@ -12,9 +12,9 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from tracker.models import Delivery, Event, Message, User
-from tracker.models.counting.among import among
 from tracker.models.counting.bulk import append_rows, update_rows
 from tracker.models.counting.counters import Counted
+from tracker.models.counting.in_list import in_list
 from tracker.models.counting.tables import EVENT, FEED, NOTIFICATION
 from tracker.models.people import public_id
 from tracker.notifications.notify import correct, visibility
@@ -82,8 +82,8 @@ def _lines(session: Session, copies: Mapping[int, Any]) -> dict[int, Line]:
     """The lines that their owners have of these copies, by the number of the copy."""
     numbers = {_subject(number): number for number in copies}
     statement = columns(*(NOTIFICATION.c[name] for name in (*_CHANGES.split(), "user_id", "subject"))).where(
-        among(session, NOTIFICATION.c.subject, numbers),
-        among(session, NOTIFICATION.c.user_id, {copy.user_id for copy in copies.values()}),
+        in_list(session, NOTIFICATION.c.subject, numbers),
+        in_list(session, NOTIFICATION.c.user_id, {copy.user_id for copy in copies.values()}),
     )
     rows = session.connection().execute(statement.with_for_update()).mappings().all()
     lines = {numbers[row["subject"]]: dict(row) for row in rows}
@@ -93,7 +93,7 @@ def _lines(session: Session, copies: Mapping[int, Any]) -> dict[int, Line]:
 def _activities(session: Session, deliveries: Collection[int]) -> Mapping[int, list[Activity]]:
     """Everything that people did with these copies so far."""
     seen = columns(EVENT.c.delivery_id, EVENT.c.kind, EVENT.c.at).where(
-        among(session, EVENT.c.delivery_id, deliveries), EVENT.c.counted, EVENT.c.kind.in_(("open", "click"))
+        in_list(session, EVENT.c.delivery_id, deliveries), EVENT.c.counted, EVENT.c.kind.in_(("open", "click"))
     )
     activities: dict[int, list[Activity]] = defaultdict(list)
     for delivery, kind, at in session.connection().execute(seen.order_by(EVENT.c.at)):
@@ -102,7 +102,7 @@ def _activities(session: Session, deliveries: Collection[int]) -> Mapping[int, l
 
 
 def _users(session: Session, ids: Collection[int]) -> dict[int, User]:
-    return {user.id or 0: user for user in session.exec(select(User).where(among(session, col(User.id), ids)))}
+    return {user.id or 0: user for user in session.exec(select(User).where(in_list(session, col(User.id), ids)))}
 
 
 def announce_messages(session: Session, messages: Sequence[Counted]) -> None:
@@ -152,7 +152,7 @@ def _copies(session: Session, deliveries: Collection[int]) -> Mapping[int, Any]:
     statement = (
         columns(*counters, col(Message.user_id), col(Message.muted))
         .join(Message, col(Message.id) == col(Delivery.message_id))
-        .where(among(session, col(Delivery.id), deliveries))
+        .where(in_list(session, col(Delivery.id), deliveries))
         .order_by(col(Delivery.id))
     )
     return {row.id: row for row in session.connection().execute(statement)}

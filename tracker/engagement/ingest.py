@@ -15,9 +15,9 @@ from pixel.hits import Hit
 from tracker.engagement.garbage import no_collection
 from tracker.engagement.intake import take_in
 from tracker.engagement.sources import Source
-from tracker.models import DrainCursor, Event, HitAside
-from tracker.models.counting.among import among
-from tracker.runtime.context import House
+from tracker.models import DrainCursor, Event, QuarantinedHit
+from tracker.models.counting.in_list import in_list
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 log = logging.getLogger(__name__)
@@ -25,40 +25,40 @@ log = logging.getLogger(__name__)
 BATCH = 2000
 
 
-def drain(house: House, source: Source) -> int:
+def drain(context: AppContext, source: Source) -> int:
     """Takes in the next hits of one edge. Returns how many were read; 0 means there are none for now.
 
     Raises :class:`tracker.engagement.sources.SourceError` when the edge cannot be read.
     """
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         cursor = session.get(DrainCursor, source.name)
         after = cursor.after if cursor else 0
     hits = source.after(after, BATCH)
     if not hits:
         return 0
     try:
-        _take_in(house, source.name, hits)
+        _take_in(context, source.name, hits)
     except (OperationalError, InterfaceError):
         raise  # the database is away: the same hits are read again later
     except Exception as error:
         log.error(
             "a batch of %d hits of %s failed (%s); taking them one by one", len(hits), source.name, type(error).__name__
         )
-        _one_by_one(house, source.name, hits)
+        _one_by_one(context, source.name, hits)
     source.confirm(hits[-1].id or 0)
     return len(hits)
 
 
-def _one_by_one(house: House, edge: str, hits: Sequence[Hit]) -> None:
+def _one_by_one(context: AppContext, edge: str, hits: Sequence[Hit]) -> None:
     """One bad hit must not stop the line: it is set aside, and tried again later."""
     for hit in hits:
         try:
-            _take_in(house, edge, [hit])
+            _take_in(context, edge, [hit])
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:
             log.error("hit %s of %s was set aside (%s in %s)", hit.id, edge, type(error).__name__, _place(error))
-            set_aside(house, edge, hit, type(error).__name__)
+            quarantine(context, edge, hit, type(error).__name__)
 
 
 def _place(error: Exception) -> str:
@@ -67,20 +67,20 @@ def _place(error: Exception) -> str:
     return f"{frame.name}, line {frame.lineno}"
 
 
-def _take_in(house: House, edge: str, hits: Sequence[Hit]) -> None:
-    with no_collection(), house.database.session_scope() as session:
+def _take_in(context: AppContext, edge: str, hits: Sequence[Hit]) -> None:
+    with no_collection(), context.database.session_scope() as session:
         cursor = session.exec(select(DrainCursor).where(DrainCursor.edge == edge).with_for_update()).first()
         start = cursor.after if cursor else 0
         fresh = [hit for hit in hits if (hit.id or 0) > start]  # another worker may have been here
         fresh = _without_known(session, edge, fresh)
-        take_in(session, house, edge, fresh)
+        take_in(session, context, edge, fresh)
         advance(session, edge, hits[-1].id or 0)
 
 
 def _without_known(session: Session, edge: str, hits: Sequence[Hit]) -> list[Hit]:
     """A cursor can be lost, with a restored backup; events cannot be doubled all the same."""
     numbers = [hit.id or 0 for hit in hits]
-    known = set(session.exec(select(Event.hit).where(Event.edge == edge, among(session, col(Event.hit), numbers))))
+    known = set(session.exec(select(Event.hit).where(Event.edge == edge, in_list(session, col(Event.hit), numbers))))
     return [hit for hit in hits if hit.id not in known]
 
 
@@ -91,41 +91,50 @@ def advance(session: Session, edge: str, after: int) -> None:
     session.add(cursor)
 
 
-def set_aside(house: House, edge: str, hit: Hit, problem: str) -> None:
+def quarantine(context: AppContext, edge: str, hit: Hit, problem: str) -> None:
     """Keeps a hit that could not be taken in, encrypted, for as long as evidence is kept."""
-    with house.database.session_scope() as session:
-        aside = session.exec(select(HitAside).where(HitAside.edge == edge, HitAside.hit == hit.id)).first()
-        if aside is None:
-            sealed = house.ring.encrypt(hit.to_json().encode(), f"aside:{edge}:{hit.id}")
-            expires = now() + timedelta(days=max(1, house.settings.evidence_days))
-            aside = HitAside(edge=edge, hit=hit.id or 0, sealed=sealed, tries=0, try_at=now(), expires_at=expires)
-            session.add(aside)
-        _try_later(aside, problem)
+    with context.database.session_scope() as session:
+        quarantined = session.exec(
+            select(QuarantinedHit).where(QuarantinedHit.edge == edge, QuarantinedHit.hit == hit.id)
+        ).first()
+        if quarantined is None:
+            sealed = context.keyring.encrypt(hit.to_json().encode(), f"aside:{edge}:{hit.id}")
+            expires = now() + timedelta(days=max(1, context.settings.evidence_days))
+            quarantined = QuarantinedHit(
+                edge=edge, hit=hit.id or 0, sealed=sealed, tries=0, try_at=now(), expires_at=expires
+            )
+            session.add(quarantined)
+        _try_later(quarantined, problem)
         advance(session, edge, hit.id or 0)
 
 
-def _try_later(aside: HitAside, problem: str) -> None:
-    aside.tries += 1
-    aside.problem, aside.try_at = problem, now() + timedelta(minutes=2**aside.tries)
+def _try_later(quarantined: QuarantinedHit, problem: str) -> None:
+    quarantined.tries += 1
+    quarantined.problem, quarantined.try_at = problem, now() + timedelta(minutes=2**quarantined.tries)
 
 
-def retry_aside(house: House) -> int:
+def retry_quarantined(context: AppContext) -> int:
     """Tries the hit again that was set aside and has been due for longest. Returns 1 when there was one due, else 0."""
     due = (
-        select(HitAside).where(col(HitAside.try_at) <= now()).order_by(col(HitAside.try_at), col(HitAside.id)).limit(1)
+        select(QuarantinedHit)
+        .where(col(QuarantinedHit.try_at) <= now())
+        .order_by(col(QuarantinedHit.try_at), col(QuarantinedHit.id))
+        .limit(1)
     )
-    with house.database.reading() as session:
-        aside = session.exec(due).first()
-    if aside is None:
+    with context.database.reading() as session:
+        quarantined = session.exec(due).first()
+    if quarantined is None:
         return 0
     try:
-        hit = Hit.from_json(house.ring.decrypt(aside.sealed, f"aside:{aside.edge}:{aside.hit}").decode())
-        with house.database.session_scope() as session:
-            if session.exec(delete(HitAside).where(col(HitAside.id) == aside.id)).rowcount:
-                take_in(session, house, aside.edge, [hit])
+        hit = Hit.from_json(
+            context.keyring.decrypt(quarantined.sealed, f"aside:{quarantined.edge}:{quarantined.hit}").decode()
+        )
+        with context.database.session_scope() as session:
+            if session.exec(delete(QuarantinedHit).where(col(QuarantinedHit.id) == quarantined.id)).rowcount:
+                take_in(session, context, quarantined.edge, [hit])
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:
-        with house.database.session_scope() as session:
-            _try_later(session.get_one(HitAside, aside.id), type(error).__name__)
+        with context.database.session_scope() as session:
+            _try_later(session.get_one(QuarantinedHit, quarantined.id), type(error).__name__)
     return 1

@@ -16,28 +16,28 @@ from tracker.engagement.surroundings import Surroundings, surroundings_of
 from tracker.engagement.verdict_rows import store_changed, store_new
 from tracker.models.counting.counters import lock_messages, recount
 from tracker.models.people import public_id
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 Judged = Mapping[int, Sequence[Outcome]]
 """By delivery, what the judge says of all its hits, the new ones among them."""
 
 
-def take_in(session: Session, house: House, edge: str, hits: Sequence[Hit]) -> None:
+def take_in(session: Session, context: AppContext, edge: str, hits: Sequence[Hit]) -> None:
     """Judges and stores hits that were not taken in before; counters and bell follow. The caller commits."""
-    around = surroundings_of(session, house, hits)
+    around = surroundings_of(session, context, hits)
     kept = [hit for hit in hits if around.may_keep(hit)]
     if not kept:
         return
-    rules = rules_of(house)
+    rules = rules_of(context)
     lock_messages(session, {around.copies[hit.delivery].message_id for hit in kept})
-    new = {known.key: (known, hit) for hit in kept for known in [_known(house, rules, around, hit)]}
-    alone = _judge(session, house, rules, [known for known, _ in new.values()])
-    judged = _with_crowds(session, house, rules, around, alone)
+    new = {known.key: (known, hit) for hit in kept for known in [_known(context, rules, around, hit)]}
+    alone = _judge(session, context, rules, [known for known, _ in new.values()])
+    judged = _with_crowds(session, context, rules, around, alone)
     outcomes = [one for sequence in judged.values() for one in sequence]
-    store_new(session, house, rules, edge, {key: hit.id or 0 for key, (_, hit) in new.items()}, outcomes)
+    store_new(session, context, rules, edge, {key: hit.id or 0 for key, (_, hit) in new.items()}, outcomes)
     changed = store_changed(session, rules, [one for sequence in judged.values() for one in may_be_renewed(sequence)])
     fresh = [one for one in outcomes if one.known.stored is None]
-    note_proofs(session, house, [*fresh, *changed])
+    note_proofs(session, context, [*fresh, *changed])
     tell(session, [*fresh, *changed])
 
 
@@ -50,31 +50,31 @@ def tell(session: Session, outcomes: Sequence[Outcome]) -> None:
     announce_messages(session, messages)
 
 
-def _known(house: House, rules: Rules, around: Surroundings, hit: Hit) -> Known:
+def _known(context: AppContext, rules: Rules, around: Surroundings, hit: Hit) -> Known:
     copy = around.copies[hit.delivery]
-    return Known(public_id(), copy.id, copy.message_id, hit.received_at, around.evidence(house, rules, hit))
+    return Known(public_id(), copy.id, copy.message_id, hit.received_at, around.evidence(context, rules, hit))
 
 
-def _judge(session: Session, house: House, rules: Rules, new: Sequence[Known]) -> Judged:
+def _judge(session: Session, context: AppContext, rules: Rules, new: Sequence[Known]) -> Judged:
     """New hits together with the held ones of their deliveries."""
     sequences: dict[int, list[Known]] = defaultdict(list)
     scope = Scope.around([known.at for known in new], rules)
-    for delivery, held in held_hits(session, house, rules, {known.delivery_id for known in new}, scope).items():
+    for delivery, held in held_hits(session, context, rules, {known.delivery_id for known in new}, scope).items():
         sequences[delivery] += held
     for known in new:
         sequences[known.delivery_id].append(known)
     return {delivery: judge_delivery(sequence, rules) for delivery, sequence in sequences.items()}
 
 
-def _with_crowds(session: Session, house: House, rules: Rules, around: Surroundings, judged: Judged) -> Judged:
+def _with_crowds(session: Session, context: AppContext, rules: Rules, around: Surroundings, judged: Judged) -> Judged:
     """The same, after a look at who else the addresses of the new hits asked for; may bring further deliveries in."""
     fresh = [one for sequence in judged.values() for one in sequence if one.known.stored is None]
-    crowds = find_crowds(session, house, rules, fresh, {copy.id: copy.address for copy in around.copies.values()})
+    crowds = find_crowds(session, context, rules, fresh, {copy.id: copy.address for copy in around.copies.values()})
     if not crowds.marks:
         return judged
     sequences = {delivery: [one.known for one in judged[delivery]] for delivery in crowds.deliveries & judged.keys()}
     scope = Scope.around([one.known.at for one in fresh], rules)
-    others = held_hits(session, house, rules, crowds.deliveries - judged.keys(), scope)
+    others = held_hits(session, context, rules, crowds.deliveries - judged.keys(), scope)
     lock_messages(session, {known.message_id for held in others.values() for known in held})
     again = {
         delivery: judge_delivery(

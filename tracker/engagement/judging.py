@@ -18,8 +18,8 @@ from tracker.engagement.sequence import judged_hits, merge_duplicates
 from tracker.engagement.sequence_hit import SequenceHit
 from tracker.engagement.verdict import Reason, Verdict, alertable
 from tracker.models import Delivery, Event, HitEvidence
-from tracker.models.counting.among import among
-from tracker.runtime.context import House
+from tracker.models.counting.in_list import in_list
+from tracker.runtime.context import AppContext
 from tracker.runtime.values import value
 
 LOOKED_AT = 300
@@ -147,32 +147,32 @@ EVERYTHING = Scope(limit=None)
 
 
 def held_hits(
-    session: Session, house: House, rules: Rules, deliveries: Collection[int], scope: Scope
+    session: Session, context: AppContext, rules: Rules, deliveries: Collection[int], scope: Scope
 ) -> dict[int, list[Known]]:
     """By delivery, the hits whose evidence is still held, oldest first."""
     flooded = _flooded(session, deliveries, scope.limit) if scope.limit else set()
-    found = _read(session, house, rules, [id_ for id_ in deliveries if id_ not in flooded], scope.where())
+    found = _read(session, context, rules, [id_ for id_ in deliveries if id_ not in flooded], scope.where())
     for id_ in flooded:
-        found |= _read(session, house, rules, [id_], scope.where(), scope.limit)
+        found |= _read(session, context, rules, [id_], scope.where(), scope.limit)
     return found
 
 
 def _flooded(session: Session, deliveries: Collection[int], limit: int) -> set[int]:
-    counts = columns(col(Event.delivery_id)).where(among(session, col(Event.delivery_id), deliveries))
+    counts = columns(col(Event.delivery_id)).where(in_list(session, col(Event.delivery_id), deliveries))
     over = counts.group_by(col(Event.delivery_id)).having(func.count() > limit)
     return {id_ for id_ in session.connection().execute(over).scalars() if id_ is not None}
 
 
 def _read(
-    session: Session, house: House, rules: Rules, deliveries: Sequence[int], where: Any, limit: int | None = None
+    session: Session, context: AppContext, rules: Rules, deliveries: Sequence[int], where: Any, limit: int | None = None
 ) -> dict[int, list[Known]]:
     if not deliveries:
         return {}
-    held = _held_columns().where(among(session, col(Event.delivery_id), deliveries), where)
+    held = _held_columns().where(in_list(session, col(Event.delivery_id), deliveries), where)
     newest = held.order_by(col(Event.at).desc(), col(Event.id).desc()).limit(limit)
     found: dict[int, list[Known]] = defaultdict(list)
     for row in reversed(session.connection().execute(newest).all()):
-        known = _known(house, rules, row)
+        known = _known(context, rules, row)
         if known is not None:
             found[known.delivery_id].append(known)
     return found
@@ -194,18 +194,18 @@ def _held_columns() -> Any:
     )
 
 
-def _known(house: House, rules: Rules, row: Any) -> Known | None:
-    evidence = unseal(house, rules, row, Handover(*row[-2:]))
+def _known(context: AppContext, rules: Rules, row: Any) -> Known | None:
+    evidence = unseal(context, rules, row, Handover(*row[-2:]))
     if evidence is None:
         return None
     return Known(row.public_id, row.delivery_id, row.message_id, row.at, evidence, row.crowd, Stored(*row[:8]))
 
 
 def judge_again(
-    session: Session, house: House, rules: Rules, deliveries: Collection[int], scope: Scope
+    session: Session, context: AppContext, rules: Rules, deliveries: Collection[int], scope: Scope
 ) -> list[Outcome]:
     """The outcomes of every delivery's held hits that may be written over what is stored."""
-    held = held_hits(session, house, rules, deliveries, scope)
+    held = held_hits(session, context, rules, deliveries, scope)
     return [one for hits in held.values() for one in may_be_renewed(judge_delivery(hits, rules), scope.limit)]
 
 

@@ -18,21 +18,21 @@ from tracker.engagement.sealing import address_of
 from tracker.engagement.source_digests import scanner_digest
 from tracker.models import Event, HitEvidence, ScannerNetwork, ScannerProof
 from tracker.models.counting.tables import SCANNER_NETWORK, SCANNER_PROOF
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 KEPT = timedelta(days=30)
 _SLICE = 2000
 
 
-def note_proofs(session: Session, house: House, outcomes: Iterable[Outcome]) -> None:
+def note_proofs(session: Session, context: AppContext, outcomes: Iterable[Outcome]) -> None:
     """Remembers which networks were shown to be scanners, and on which messages."""
     proofs: dict[tuple[str, int], tuple[str, Any]] = {}
     for one in outcomes:
         code = next((reason.code for reason in one.verdict.reasons if reason.code in PROOF), None)
         if code is None or one.hit.address_is_shared or one.verdict.klass != "security_scanner":
             continue
-        digest = scanner_digest(house, one.known.evidence.ip)
+        digest = scanner_digest(context, one.known.evidence.ip)
         if digest is not None:
             proofs[digest, one.known.message_id] = (code, one.known.at)
     if proofs:
@@ -55,25 +55,25 @@ def _write(session: Session, proofs: dict[tuple[str, int], tuple[str, Any]]) -> 
     session.connection().execute(insert(SCANNER_PROOF).on_conflict_do_nothing(), rows)
 
 
-def note_people(session: Session, house: House, addresses: Iterable[str]) -> None:
+def note_people(session: Session, context: AppContext, addresses: Iterable[str]) -> None:
     """People were seen at these addresses: if their networks were suspected, they are never believed to be scanners."""
-    digests = {digest for ip in addresses if (digest := scanner_digest(house, ip)) is not None}
+    digests = {digest for ip in addresses if (digest := scanner_digest(context, ip)) is not None}
     if digests:
         suspected = update(ScannerNetwork).where(col(ScannerNetwork.digest).in_(digests))
         session.exec(suspected.where(col(ScannerNetwork.person_at).is_(None)).values(person_at=now()))
 
 
-def learn_scanners(house: House) -> int:
+def learn_scanners(context: AppContext) -> int:
     """Networks with enough proofs are believed from now on, unless the evidence still held shows a person there.
 
     Returns how many networks were decided about.
     """
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         candidates = set(session.exec(_candidates()))
-        people = _people_among(session, house, candidates) if candidates else set()
+        people = _people_among(session, context, candidates) if candidates else set()
     if not candidates:
         return 0
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         for digests, column in ((people, "person_at"), (candidates - people, "checked_at")):
             session.exec(update(ScannerNetwork).where(col(ScannerNetwork.digest).in_(digests)).values({column: now()}))
     return len(candidates)
@@ -86,13 +86,15 @@ def _candidates() -> Any:
     )
 
 
-def _people_among(session: Session, house: House, candidates: set[str]) -> set[str]:
+def _people_among(session: Session, context: AppContext, candidates: set[str]) -> set[str]:
     """Those of the networks that a person's (or our own) hit came from, as far as evidence is still held."""
     people: set[str] = set()
     after = 0
     while rows := _held_of_people(session, after):
         after = rows[-1][0]
-        people |= {scanner_digest(house, address_of(house, key, sealed)) or "" for _, key, sealed in rows} & candidates
+        people |= {
+            scanner_digest(context, address_of(context, key, sealed)) or "" for _, key, sealed in rows
+        } & candidates
     return people
 
 

@@ -11,16 +11,16 @@ from tracker.engagement.verdict import Klass, Reason, Verdict, alertable
 from tracker.engagement.verdict_rows import append_verdicts
 from tracker.models import Event, HitEvidence, User
 from tracker.models.counting.counters import lock_messages, recount
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 
-def overrule(session: Session, house: House, event: Event, user: User, human: bool) -> None:
+def overrule(session: Session, context: AppContext, event: Event, user: User, human: bool) -> None:
     """Stores the user's word as the newest verdict of the event; rules do not touch it again. Counters and bell follow."""
     assert event.id is not None
     klass: Klass = "human" if human else "unknown"
     verdict = Verdict(klass, 1.0, (Reason("user_said_person" if human else "user_said_machine"),))
     lock_messages(session, {event.message_id})
-    append_verdicts(session, {event.id: verdict}, rules_of(house).name, by=user.id)
+    append_verdicts(session, {event.id: verdict}, rules_of(context).name, by=user.id)
     event.klass, event.confidence, event.vendor, event.reasons = klass, 1.0, None, reasons_as_json(verdict)
     event.overruled, event.counted = True, alertable(verdict) and not event.merged
     session.add(event)
@@ -28,11 +28,11 @@ def overrule(session: Session, house: House, event: Event, user: User, human: bo
     if event.alerted and event.delivery_id is not None:
         correct_notifications(session, {event.delivery_id})
     if human:
-        _remember_the_person(session, house, event)
+        _remember_the_person(session, context, event)
     announce_messages(session, messages)
 
 
-def _remember_the_person(session: Session, house: House, event: Event) -> None:
+def _remember_the_person(session: Session, context: AppContext, event: Event) -> None:
     evidence = session.get(HitEvidence, event.id)
     if evidence is not None:
-        note_people(session, house, [address_of(house, event.public_id, evidence.sealed)])
+        note_people(session, context, [address_of(context, event.public_id, evidence.sealed)])

@@ -17,7 +17,7 @@ import httpx
 
 from tracker.engagement.networks import Refusal, Table, accept_first, accept_new
 from tracker.engagement.range_files import FOLDER, forget_tables, keep, read_kept
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 log = logging.getLogger(__name__)
 
@@ -90,24 +90,24 @@ SOURCES = (
 )
 
 
-def refresh_due(house: House, sources: Sequence[RangeSource] = SOURCES) -> int:
+def refresh_due(context: AppContext, sources: Sequence[RangeSource] = SOURCES) -> int:
     """Downloads every file that is due on this machine. Returns 0: there is never more to do at once."""
-    folder = house.settings.data_dir / FOLDER
+    folder = context.settings.data_dir / FOLDER
     for source in sources:
         if _due_at(folder, source) <= time.time():
-            refresh(house, source)
+            refresh(context, source)
     return 0
 
 
-def refresh(house: House, source: RangeSource) -> Table | Refusal:
+def refresh(context: AppContext, source: RangeSource) -> Table | Refusal:
     """Downloads one file, and keeps it when it is sane. Says in the log why not."""
-    folder = house.settings.data_dir / FOLDER
+    folder = context.settings.data_dir / FOLDER
     found = _accepted(folder, source)
     if isinstance(found, Refusal):
         log.warning("%s", found.sentence)
     else:
         keep(folder, found)
-        forget_tables(house.settings.data_dir)
+        forget_tables(context.settings.data_dir)
         log.info("%s: %d prefixes of %s", found.name, len(found.networks), found.date)
     _set_due(folder, source, time.time() + (AGAIN_AFTER if isinstance(found, Refusal) else EVERY))
     return found

@@ -13,7 +13,7 @@ from dns.reversename import from_address
 
 from tracker.engagement.networks import parse_address
 from tracker.mail.recipient_mx import resolver
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class NoNameServer(Exception):
 class ReverseNames:
     """Names by address, remembered in memory for a day: addresses are never written down for this. Safe between threads."""
 
-    house: House
+    context: AppContext
     _known: dict[str, tuple[float, str]] = field(default_factory=dict, repr=False)
     _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -48,7 +48,7 @@ class ReverseNames:
         missing = sorted(addresses - found.keys())
         if not missing:
             return found
-        asking = _resolver(self.house)
+        asking = _resolver(self.context)
         answers = _ask(asking, missing[:AT_ONCE])
         if all(answer is None for answer in answers.values()):
             raise NoNameServer
@@ -102,8 +102,8 @@ def _leads_back(resolver: Resolver, name: str, address: IPv4Address | IPv6Addres
     return any(parse_address(str(record)) == address for record in records)
 
 
-def _resolver(house: House) -> Resolver:
+def _resolver(context: AppContext) -> Resolver:
     try:
-        return resolver(house, ANSWER_SECONDS, ALL_SECONDS)
+        return resolver(context, ANSWER_SECONDS, ALL_SECONDS)
     except (DNSException, OSError):
         raise NoNameServer from None

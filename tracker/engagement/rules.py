@@ -9,7 +9,7 @@ from tracker.engagement.evidence import Net
 from tracker.engagement.networks import Table, newest_date, tags
 from tracker.engagement.range_files import tables_in_use
 from tracker.engagement.windows import Windows
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 
@@ -27,11 +27,11 @@ class Rules:
         return Net(rdns=rdns, tags=tags(ip, self.tables))
 
 
-def rules_of(house: House) -> Rules:
+def rules_of(context: AppContext) -> Rules:
     """The rules as they are now."""
-    tables = tables_in_use(house.settings.data_dir)
+    tables = tables_in_use(context.settings.data_dir)
     return Rules(
-        _windows(house.settings.window_scale), RELEASES.on(now().date()), tables, rule_set(newest_date(tables))
+        _windows(context.settings.window_scale), RELEASES.on(now().date()), tables, rule_set(newest_date(tables))
     )
 
 

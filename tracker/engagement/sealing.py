@@ -12,7 +12,7 @@ from pixel.tokens import TRAP_LINK
 from tracker.engagement.evidence import Evidence, Link, State
 from tracker.engagement.rules import Rules
 from tracker.models import Delivery
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import Undecryptable
 from tracker.runtime.values import value
 
@@ -43,7 +43,7 @@ def handover_columns() -> tuple[Any, Any]:
     return (col(Delivery.accepted_at), col(Delivery.mx_family))
 
 
-def seal(house: House, event: str, evidence: Evidence) -> bytes:
+def seal(context: AppContext, event: str, evidence: Evidence) -> bytes:
     """What must be kept to judge a hit again, readable only with our keys and for this event (its public id)."""
     state = {f.name: value for f in _KEPT if (value := getattr(evidence.state, f.name)) != f.default}
     kept = {
@@ -54,13 +54,13 @@ def seal(house: House, event: str, evidence: Evidence) -> bytes:
         "rdns": evidence.net.rdns,
         "state": state,
     }
-    return house.ring.encrypt(_compact(kept).encode(), _record(event))
+    return context.keyring.encrypt(_compact(kept).encode(), _record(event))
 
 
-def unseal(house: House, rules: Rules, event: Any, handover: Handover) -> Evidence | None:
+def unseal(context: AppContext, rules: Rules, event: Any, handover: Handover) -> Evidence | None:
     """The evidence of a row with `public_id`, `kind`, `link`, `at` and `sealed`; None when its key was lost."""
     try:
-        kept: Mapping[str, Any] = json.loads(house.ring.decrypt(event.sealed, _record(event.public_id)))
+        kept: Mapping[str, Any] = json.loads(context.keyring.decrypt(event.sealed, _record(event.public_id)))
     except (Undecryptable, ValueError):
         return None
     return Evidence(
@@ -86,10 +86,10 @@ def number_of(link: Link) -> int | None:
     return TRAP_LINK if link == "honeypot" else link
 
 
-def address_of(house: House, event: str, sealed: bytes) -> str:
+def address_of(context: AppContext, event: str, sealed: bytes) -> str:
     """The address alone of sealed evidence; empty when its key was lost."""
     try:
-        return str(json.loads(house.ring.decrypt(sealed, _record(event)))["ip"])
+        return str(json.loads(context.keyring.decrypt(sealed, _record(event)))["ip"])
     except (Undecryptable, ValueError):
         return ""
 

@@ -15,33 +15,33 @@ from tracker.engagement.learned import note_people
 from tracker.engagement.rules import rules_of
 from tracker.engagement.verdict_rows import store_changed
 from tracker.models import Event
-from tracker.models.counting.among import among
 from tracker.models.counting.counters import lock_messages
+from tracker.models.counting.in_list import in_list
 from tracker.models.counting.tables import EVENT
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 BATCH = 500
 
 
-def settle_due(house: House) -> int:
+def settle_due(context: AppContext) -> int:
     """Judges once more what has waited long enough, and rings for what a person did. Returns how many events settled."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         waiting = _waiting(session, col(Event.settle_at) <= now())
     if not waiting:
         return 0
-    with no_collection(), house.database.session_scope() as session:
+    with no_collection(), context.database.session_scope() as session:
         # Messages first and events after them, as everybody does; another worker may have settled some in between.
         lock_messages(session, {event.message_id for event in waiting})
-        outcomes = _judge_once_more(session, house, waiting)
-        still = among(session, col(Event.id), [e.id for e in waiting]) & col(Event.settle_at).is_not(None)
+        outcomes = _judge_once_more(session, context, waiting)
+        still = in_list(session, col(Event.id), [e.id for e in waiting]) & col(Event.settle_at).is_not(None)
         settled = _waiting(session, still)
         people = [event for event in settled if event.counted]
         _mark(session, settled, settle_at=None)
         _mark(session, people, alerted=True)
         notify_settled(session, people)
         seen = {event.public_id for event in people}
-        note_people(session, house, {one.known.evidence.ip for one in outcomes if one.known.key in seen})
+        note_people(session, context, {one.known.evidence.ip for one in outcomes if one.known.key in seen})
     return len(settled)
 
 
@@ -51,11 +51,11 @@ def _waiting(session: Session, where: Any) -> Sequence[Any]:
     return session.connection().execute(statement.order_by(col(Event.settle_at)).limit(BATCH)).all()
 
 
-def _judge_once_more(session: Session, house: House, waiting: Sequence[Any]) -> list[Outcome]:
+def _judge_once_more(session: Session, context: AppContext, waiting: Sequence[Any]) -> list[Outcome]:
     """What was not known when the hit came may be now: the server's 250, a range file, the recipient's mail exchanger."""
-    rules = rules_of(house)
+    rules = rules_of(context)
     deliveries = {event.delivery_id for event in waiting}
-    outcomes = judge_again(session, house, rules, deliveries, Scope.around([event.at for event in waiting], rules))
+    outcomes = judge_again(session, context, rules, deliveries, Scope.around([event.at for event in waiting], rules))
     changed = store_changed(session, rules, outcomes, exact=True)
     if changed:
         tell(session, changed)
@@ -64,5 +64,5 @@ def _judge_once_more(session: Session, house: House, waiting: Sequence[Any]) -> 
 
 def _mark(session: Session, events: Sequence[Any], **values: object) -> None:
     if events:
-        these = among(session, EVENT.c.id, [event.id for event in events])
+        these = in_list(session, EVENT.c.id, [event.id for event in events])
         session.connection().execute(update(EVENT).where(these).values(**values))

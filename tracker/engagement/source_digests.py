@@ -5,8 +5,8 @@ from functools import lru_cache
 from ipaddress import ip_network
 
 from tracker.engagement.networks import Table, parse_address, same_host_key
-from tracker.runtime.context import House
-from tracker.runtime.keyring import KeyRing
+from tracker.runtime.context import AppContext
+from tracker.runtime.keyring import Keyring
 
 # Behind these stand proxies that nobody declared, machines of one house, or ourselves: they say nothing about who it was.
 _NOBODYS = """
@@ -21,19 +21,19 @@ NOBODYS = Table(
 )
 
 
-def network_digest(house: House, ip: str) -> str | None:
+def network_digest(context: AppContext, ip: str) -> str | None:
     """What a sign-in remembers of where it was seen from: one IPv4 address or IPv6 /64. None for an address that tells nothing."""
-    return _digest(house.ring, "session", ip)
+    return _digest(context.keyring, "session", ip)
 
 
-def scanner_digest(house: House, ip: str) -> str | None:
+def scanner_digest(context: AppContext, ip: str) -> str | None:
     """What a learned scanner network is known by."""
-    return _digest(house.ring, "scanner", ip)
+    return _digest(context.keyring, "scanner", ip)
 
 
-def source_digest(house: House, ip: str, day: date) -> str | None:
+def source_digest(context: AppContext, ip: str, day: date) -> str | None:
     """What a hit of that day (UTC) keeps of where it came from; another one every day."""
-    return _digest(house.ring, f"hit {day.isoformat()}", ip)
+    return _digest(context.keyring, f"hit {day.isoformat()}", ip)
 
 
 @lru_cache(maxsize=65536)
@@ -46,6 +46,6 @@ def telling_host(ip: str) -> str | None:
 
 
 @lru_cache(maxsize=65536)
-def _digest(ring: KeyRing, purpose: str, ip: str) -> str | None:
+def _digest(keyring: Keyring, purpose: str, ip: str) -> str | None:
     host = telling_host(ip)
-    return None if host is None else ring.digest(f"network {purpose} {host}")[:32]
+    return None if host is None else keyring.digest(f"network {purpose} {host}")[:32]

@@ -9,7 +9,7 @@ import httpx
 
 from pixel.hits import Hit
 from pixel.spool import SpoolError, SpoolReader
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 
 class SourceError(Exception):
@@ -33,12 +33,12 @@ class Source(Protocol):
 class LocalSpool:
     """The spool in our own data folder. The edge may start after us, so it is opened when it is there."""
 
-    house: House
+    context: AppContext
     name: str = "local"
     _reader: SpoolReader | None = field(default=None, repr=False)
 
     def after(self, n: int, limit: int) -> Sequence[Hit]:
-        path = self.house.settings.data_dir / "spool.sqlite3"
+        path = self.context.settings.data_dir / "spool.sqlite3"
         if self._reader is None and not path.is_file():
             return ()
         try:
@@ -92,7 +92,7 @@ class RemoteEdge:
         return
 
 
-def sources(house: House) -> list[Source]:
-    """Every edge whose hits this house takes in."""
-    remote: list[Source] = [RemoteEdge(url, house.settings.drain_key or "") for url in house.settings.edge_urls]
-    return [LocalSpool(house), *remote]
+def sources(context: AppContext) -> list[Source]:
+    """Every edge whose hits this context takes in."""
+    remote: list[Source] = [RemoteEdge(url, context.settings.drain_key or "") for url in context.settings.edge_urls]
+    return [LocalSpool(context), *remote]

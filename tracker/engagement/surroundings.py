@@ -26,8 +26,8 @@ from tracker.engagement.source_digests import network_digest, scanner_digest
 from tracker.mail.addresses import domain_of, lookup_or_none
 from tracker.mail.exchangers import PUBLIC_DOMAINS, provider
 from tracker.models import Account, Delivery, Message, Recipient, TrackedLink, User, UserSession
-from tracker.models.counting.among import among
-from tracker.runtime.context import House
+from tracker.models.counting.in_list import in_list
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.values import value
 
@@ -75,7 +75,7 @@ class Surroundings:
         copy = self.copies.get(hit.delivery)
         return copy is not None and (copy.id, hit.kind) in self.allowed
 
-    def evidence(self, house: House, rules: Rules, hit: Hit) -> Evidence:
+    def evidence(self, context: AppContext, rules: Rules, hit: Hit) -> Evidence:
         """What a judge may look at of a hit that may be kept."""
         copy = self.copies[hit.delivery]
         return Evidence(
@@ -85,22 +85,23 @@ class Surroundings:
             headers=hit.headers,
             seconds_after_send=copy.handover.age(hit.received_at),
             net=rules.net(hit.client, None),
-            state=self._state(house, hit, copy),
+            state=self._state(context, hit, copy),
             link=link_of(hit.link),
             links_in_message=self.links.get(copy.message_id, 0),
         )
 
-    def _state(self, house: House, hit: Hit, copy: Copy) -> Known:
+    def _state(self, context: AppContext, hit: Hit, copy: Copy) -> Known:
         own = self.browsers.get(hit.self_user or "")
         return Known(
             recipient_mx=copy.handover.mx_family,
             sender_provider=copy.provider,
             # a colleague who is the recipient reads in a browser that is signed in here as well
             app_session=own is not None and own != _lookup(copy.address),
-            sender_ip_match=bool(self.sessions) and (copy.user_id, network_digest(house, hit.client)) in self.sessions,
+            sender_ip_match=bool(self.sessions)
+            and (copy.user_id, network_digest(context, hit.client)) in self.sessions,
             recipient_is_sender=copy.recipient_is_sender,
             recipient_internal=self._is_internal(copy),
-            learned_scanner=bool(self.scanners) and scanner_digest(house, hit.client) in self.scanners,
+            learned_scanner=bool(self.scanners) and scanner_digest(context, hit.client) in self.scanners,
             https=self.https,
         )
 
@@ -110,19 +111,19 @@ class Surroundings:
         return same_company or _lookup(copy.address) in self.colleagues
 
 
-def surroundings_of(session: Session, house: House, hits: Sequence[Hit]) -> Surroundings:
+def surroundings_of(session: Session, context: AppContext, hits: Sequence[Hit]) -> Surroundings:
     """Reads what is known around these hits."""
     copies = _copies(session, {hit.delivery for hit in hits})
     addresses = {_lookup(copy.address) for copy in copies.values()}
     return Surroundings(
         copies=copies,
-        allowed=_allowed(session, house, copies.values()),
+        allowed=_allowed(session, context, copies.values()),
         links=_link_counts(session, {copy.message_id for copy in copies.values()}),
         browsers=_browsers(session, {hit.self_user for hit in hits if hit.self_user}),
         colleagues=_colleagues(session, addresses),
         sessions=_sessions(session, {copy.user_id for copy in copies.values()}),
         scanners=believed_scanners(session),
-        https=house.settings.tracking_url.startswith("https:"),
+        https=context.settings.tracking_url.startswith("https:"),
     )
 
 
@@ -154,7 +155,7 @@ def _copies(session: Session, ids: Collection[str]) -> dict[str, Copy]:
         .join(User, col(User.id) == col(Message.user_id))
         .join(Recipient, col(Recipient.id) == col(Delivery.recipient_id))
         .outerjoin(Account, col(Account.id) == col(Message.account_id))
-        .where(among(session, col(Delivery.public_id), ids))
+        .where(in_list(session, col(Delivery.public_id), ids))
     )
     return {row[0]: _copy(row) for row in session.connection().execute(statement).all()}
 
@@ -169,9 +170,9 @@ def _copy(row: Any) -> Copy:
     return Copy(id_, message, user, recipient, address, sender, service, opens, clicks, person, by, handover)
 
 
-def _allowed(session: Session, house: House, copies: Collection[Copy]) -> frozenset[tuple[int, str]]:
+def _allowed(session: Session, context: AppContext, copies: Collection[Copy]) -> frozenset[tuple[int, str]]:
     """(delivery, kind of hit) that the frozen policy and consent as it is now both allow to be kept."""
-    rules = workspace(session, house)
+    rules = workspace(session, context)
     standings = standing_of(session, {copy.recipient_id for copy in copies})
 
     @cache  # many people of one company, asked in one way, by one sender
@@ -189,7 +190,7 @@ def _allowed(session: Session, house: House, copies: Collection[Copy]) -> frozen
 
 def _link_counts(session: Session, messages: Collection[int]) -> dict[int, int]:
     tracked = select(TrackedLink.message_id, func.count()).where(
-        among(session, col(TrackedLink.message_id), messages), col(TrackedLink.tracked)
+        in_list(session, col(TrackedLink.message_id), messages), col(TrackedLink.tracked)
     )
     return dict(session.exec(tracked.group_by(col(TrackedLink.message_id))).all())
 
@@ -202,7 +203,7 @@ def _browsers(session: Session, marks: Collection[str]) -> dict[str, str]:
 
 def _colleagues(session: Session, addresses: Collection[str]) -> frozenset[str]:
     """Those of the addresses that belong to our own people."""
-    people = session.exec(select(User.email).where(among(session, col(User.email), addresses))).all()
+    people = session.exec(select(User.email).where(in_list(session, col(User.email), addresses))).all()
     sending = select(Account.address).where(col(Account.removed_at).is_(None)).distinct()
     mine = {_lookup(address) for address in session.exec(sending)}
     return frozenset(people) | (mine & set(addresses))

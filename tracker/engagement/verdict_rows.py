@@ -14,15 +14,15 @@ from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import number_of, seal
 from tracker.engagement.source_digests import source_digest, telling_host
 from tracker.engagement.verdict import Verdict, settle_seconds
-from tracker.models.counting.among import among
 from tracker.models.counting.bulk import append_rows, reserve_ids, update_rows
+from tracker.models.counting.in_list import in_list
 from tracker.models.counting.tables import EVENT, EVIDENCE, VERDICT
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 
 def store_new(
-    session: Session, house: House, rules: Rules, edge: str, new: Mapping[str, int], judged: Sequence[Outcome]
+    session: Session, context: AppContext, rules: Rules, edge: str, new: Mapping[str, int], judged: Sequence[Outcome]
 ) -> None:
     """Events, first verdicts and sealed evidence of the hits in ``new``, which says their numbers at the edge by key."""
     mine = sorted((one for one in judged if one.known.key in new), key=lambda one: new[one.known.key])
@@ -32,7 +32,7 @@ def store_new(
     append_rows(session, EVENT, events)
     verdicts = (_verdict_row(id_, 1, one.verdict, rules.name, moment) for id_, one in zip(ids, mine, strict=True))
     append_rows(session, VERDICT, list(verdicts))
-    sealed = (_evidence_row(house, event, one, moment) for event, one in zip(events, mine, strict=True))
+    sealed = (_evidence_row(context, event, one, moment) for event, one in zip(events, mine, strict=True))
     append_rows(session, EVIDENCE, list(sealed))
 
 
@@ -53,7 +53,7 @@ def append_verdicts(session: Session, verdicts: Mapping[int, Verdict], rule_set:
     if not verdicts:
         return
     newest = columns(VERDICT.c.event_id, func.max(VERDICT.c.version).label("version")).where(
-        among(session, VERDICT.c.event_id, verdicts)
+        in_list(session, VERDICT.c.event_id, verdicts)
     )
     found = session.connection().execute(newest.group_by(VERDICT.c.event_id)).all()
     versions: dict[int, int] = {row.event_id: row.version for row in found}
@@ -108,26 +108,26 @@ def _verdict_row(
     }
 
 
-def _evidence_row(house: House, event: dict[str, Any], one: Outcome, moment: datetime) -> dict[str, Any]:
-    known, days = one.known, house.settings.evidence_days
+def _evidence_row(context: AppContext, event: dict[str, Any], one: Outcome, moment: datetime) -> dict[str, Any]:
+    known, days = one.known, context.settings.evidence_days
     # With no days at all it still lives until the verdict has settled: the sequence could not be judged without it.
     expires = moment + timedelta(days=days) if days else max(moment, event["settle_at"]) + timedelta(minutes=1)
     return {
         "event_id": event["id"],
         "at": known.at,
-        "sealed": seal(house, known.key, known.evidence),
-        "source": _source(house, one),
+        "sealed": seal(context, known.key, known.evidence),
+        "source": _source(context, one),
         "crowd": known.crowd,
         "look_up_since": moment if wants_look_up(one) else None,
         "expires_at": expires,
     }
 
 
-def _source(house: House, one: Outcome) -> str | None:
+def _source(context: AppContext, one: Outcome) -> str | None:
     """Nothing for addresses that many people share: what they do says nothing about anybody."""
     if one.hit.address_is_shared:
         return None
-    return source_digest(house, one.known.evidence.ip, one.known.at.date())
+    return source_digest(context, one.known.evidence.ip, one.known.at.date())
 
 
 def wants_look_up(one: Outcome) -> bool:

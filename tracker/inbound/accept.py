@@ -34,18 +34,18 @@ from tracker.mail.addresses import Mailbox as Person
 from tracker.mail.message_ids import NOTICE_HEADER, is_notice
 from tracker.models import Category, Delivery, Letter, Mailbox, Recipient
 from tracker.notifications.notify import announce
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 log = logging.getLogger(__name__)
 _MOST_ASKED_IN = 20_000
 
 
-def accept(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+def accept(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
     """Takes one letter in: :func:`accept_all`."""
-    return accept_all(session, house, mailbox, [fetched])[0]
+    return accept_all(session, context, mailbox, [fetched])[0]
 
 
-def accept_all(session: Session, house: House, mailbox: Mailbox, some: Sequence[Fetched]) -> list[Accepted]:
+def accept_all(session: Session, context: AppContext, mailbox: Mailbox, some: Sequence[Fetched]) -> list[Accepted]:
     """Takes letters of one folder of ``mailbox`` in, each once, however often and from wherever it is fetched. What became of
     each, in their order. The caller commits.
 
@@ -60,17 +60,17 @@ def accept_all(session: Session, house: House, mailbox: Mailbox, some: Sequence[
         if became_of_it is None and fetched.unparsed:
             became_of_it = _unread(session, mailbox, fetched)
         if became_of_it is None:
-            one = _understood(session, house, mailbox, fetched)
+            one = _understood(session, context, mailbox, fetched)
             if one is None:
                 became_of_it = Accepted("dropped", touch=False)
             else:
                 arrived.append(one)
         done.append(became_of_it)
-    stored = iter(_stored(session, house, mailbox, arrived))
+    stored = iter(_stored(session, context, mailbox, arrived))
     return [one or next(stored) for one in done]
 
 
-def _stored(session: Session, house: House, mailbox: Mailbox, arrived: Sequence[Arrived]) -> list[Accepted]:
+def _stored(session: Session, context: AppContext, mailbox: Mailbox, arrived: Sequence[Arrived]) -> list[Accepted]:
     """Letters that were understood: their rows, and everything that new ones change."""
     if not arrived:
         return []
@@ -81,7 +81,7 @@ def _stored(session: Session, house: House, mailbox: Mailbox, arrived: Sequence[
     keep_places(session, lying)
     new = [(letter, one) for (letter, is_new), one in zip(made, arrived, strict=True) if is_new]
     store_letters(session, new)
-    _follow(session, house, mailbox, new)
+    _follow(session, context, mailbox, new)
     announce(session, mailbox.user_id, "letter", *(letter.public_id for letter, _ in new))
     return [Accepted("new", letter.id, touch=True) if is_new else _known(letter) for letter, is_new in made]
 
@@ -101,12 +101,12 @@ def _unread(session: Session, mailbox: Mailbox, fetched: Fetched) -> Accepted:
     return Accepted("new" if is_new else "known", letter.id, touch=False)
 
 
-def _understood(session: Session, house: House, mailbox: Mailbox, fetched: Fetched) -> Arrived | None:
+def _understood(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Arrived | None:
     """The letter with what it is and when it came; None for our own notice."""
     raw = fetched.read()
     parsed = parse(raw)
     mark = parsed.value(NOTICE_HEADER.lower())
-    if mark and is_notice(house.ring, parsed.message_id, mark):
+    if mark and is_notice(context.keyring, parsed.message_id, mark):
         return None
     own = own_addresses(session, mailbox)
     judged = judge(parsed, own, False)
@@ -140,12 +140,12 @@ def _inner(session: Session, mailbox: Mailbox, raw: bytes, parsed: Parsed) -> Pe
     return inner_sender(raw, parsed)
 
 
-def _follow(session: Session, house: House, mailbox: Mailbox, new: Sequence[tuple[Letter, Arrived]]) -> None:
+def _follow(session: Session, context: AppContext, mailbox: Mailbox, new: Sequence[tuple[Letter, Arrived]]) -> None:
     """What new letters mean for our messages, for the count, and for people."""
     looping = loops(session, [letter for letter, _ in new])
     told = set()
     for letter, arrived in new:
-        answers = _answers(session, house, arrived, letter, rings=not (_is_quiet(letter) or letter.id in looping))
+        answers = _answers(session, context, arrived, letter, rings=not (_is_quiet(letter) or letter.id in looping))
         if answers is not None and answers.marks:
             told.add(letter.id)
     human = [letter for letter, _ in new if letter.category == Category.HUMAN and not _is_quiet(letter)]
@@ -161,15 +161,15 @@ def _is_quiet(letter: Letter) -> bool:
     return letter.recovered or letter.backfilled
 
 
-def _answers(session: Session, house: House, arrived: Arrived, letter: Letter, *, rings: bool) -> Answer | None:
+def _answers(session: Session, context: AppContext, arrived: Arrived, letter: Letter, *, rings: bool) -> Answer | None:
     """What the letter answers, or what came back with it; and whether it asks not to be tracked."""
     answers = None
     if letter.category in (Category.HUMAN, Category.AUTO_REPLY):
-        answers = answer_of(session, house, arrived, letter)
+        answers = answer_of(session, context, arrived, letter)
         if answers is not None:
             note_answer(session, letter, answers, rings=rings)
     elif letter.category == Category.BOUNCE:
-        note_returned(session, house, letter, read_report(arrived.raw), rings=not _is_quiet(letter))
+        note_returned(session, context, letter, read_report(arrived.raw), rings=not _is_quiet(letter))
     if letter.category == Category.HUMAN and (answers is not None or not _is_quiet(letter)):
         _pause_if_asked(session, arrived, letter, answers)
     return answers

@@ -16,7 +16,7 @@ from tracker.inbound.imap import searched
 from tracker.inbound.line import DROPPED, REFUSED, Line
 from tracker.mail.folders import Folder
 from tracker.models import MailboxFolder, PendingAction
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 log = logging.getLogger(__name__)
@@ -26,10 +26,10 @@ LATER = timedelta(hours=1)
 GIVEN_UP_AFTER = 20
 
 
-def act(house: House, line: Line, row: MailboxFolder, found: Sequence[Folder]) -> None:
+def act(context: AppContext, line: Line, row: MailboxFolder, found: Sequence[Folder]) -> None:
     """Does what is due in the folder. A refusal is noted and tried again; a dropped line leaves everything for the next run."""
     for kind in ("seen", "delete"):
-        while uids := _due(house, row, kind):
+        while uids := _due(context, row, kind):
             try:
                 client = line.client
                 client.select_folder(row.raw_name.encode("latin-1"))
@@ -39,10 +39,10 @@ def act(house: House, line: Line, row: MailboxFolder, found: Sequence[Folder]) -
                 line.close()
                 return
             except REFUSED as error:
-                _note(house, row, kind, uids, str(error))
+                _note(context, row, kind, uids, str(error))
                 return
-            _forget(house, row, kind, uids) if done else _note(
-                house, row, kind, uids, "other letters are marked deleted"
+            _forget(context, row, kind, uids) if done else _note(
+                context, row, kind, uids, "other letters are marked deleted"
             )
             if not done:
                 return
@@ -76,8 +76,8 @@ def _trash(found: Sequence[Folder]) -> Folder | None:
     return next((folder for folder in found if folder.role == "trash"), None)
 
 
-def _due(house: House, row: MailboxFolder, kind: str) -> list[int]:
-    with house.database.reading() as session:
+def _due(context: AppContext, row: MailboxFolder, kind: str) -> list[int]:
+    with context.database.reading() as session:
         fresh = session.get_one(MailboxFolder, row.id)
         due = select(PendingAction.uid).where(
             PendingAction.folder_id == row.id, PendingAction.kind == kind, PendingAction.uidvalidity == fresh.uidvalidity,
@@ -86,15 +86,15 @@ def _due(house: House, row: MailboxFolder, kind: str) -> list[int]:
         return list(session.exec(due.order_by(col(PendingAction.uid)).limit(AT_ONCE)).all())
 
 
-def _forget(house: House, row: MailboxFolder, kind: str, uids: Sequence[int]) -> None:
-    with house.database.session_scope() as session:
+def _forget(context: AppContext, row: MailboxFolder, kind: str, uids: Sequence[int]) -> None:
+    with context.database.session_scope() as session:
         session.exec(delete_rows(PendingAction).where(*_these(row, kind, uids)))
 
 
-def _note(house: House, row: MailboxFolder, kind: str, uids: Sequence[int], problem: str) -> None:
+def _note(context: AppContext, row: MailboxFolder, kind: str, uids: Sequence[int], problem: str) -> None:
     """Put off; given up after a day."""
     log.info("folder %s: %s not done", row.id, kind)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         later = update(PendingAction).where(*_these(row, kind, uids))
         session.exec(
             later.values(tries=PendingAction.tries + 1, due_at=now() + LATER, problem=problem[:500].replace("\0", ""))

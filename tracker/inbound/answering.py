@@ -23,7 +23,7 @@ from tracker.mail.message_ids import read_id
 from tracker.models import Category, Delivery, Event, Letter, Message, MessageState, Recipient
 from tracker.models.counting.counters import lock_messages, recount
 from tracker.notifications.notify import announce, notify
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.sentences import Sentence
 
 log = logging.getLogger(__name__)
@@ -46,10 +46,10 @@ class Answer:
         return self.rule != "subject"
 
 
-def answer_of(session: Session, house: House, arrived: Arrived, letter: Letter) -> Answer | None:
+def answer_of(session: Session, context: AppContext, arrived: Arrived, letter: Letter) -> Answer | None:
     """The message of this person's that the letter answers; None when it answers none."""
-    marked = quoted_copy(session, house, letter.user_id, arrived.parsed.html)
-    found, rule = by_ids(session, house, letter.user_id, candidates(arrived.parsed)), "message_id"
+    marked = quoted_copy(session, context, letter.user_id, arrived.parsed.html)
+    found, rule = by_ids(session, context, letter.user_id, candidates(arrived.parsed)), "message_id"
     if found is None and marked is not None:
         found, rule = session.get(Message, marked.message_id), "quoted_token"
     if found is None:
@@ -60,13 +60,13 @@ def answer_of(session: Session, house: House, arrived: Arrived, letter: Letter) 
     return Answer(found, copy, rule)
 
 
-def by_ids(session: Session, house: House, user_id: int, ids: Sequence[str]) -> Message | None:
+def by_ids(session: Session, context: AppContext, user_id: int, ids: Sequence[str]) -> Message | None:
     """The first of these msg-ids that is a message of the person's. One of our form with a wrong signature is not believed."""
     if not ids:
         return None
     genuine, others = {}, []
     for one in ids:
-        ours = read_id(house.ring, one)
+        ours = read_id(context.keyring, one)
         if ours is None:
             others.append(f"<{one}>")
         elif ours.genuine and ours.kind == "m":
@@ -81,17 +81,17 @@ def by_ids(session: Session, house: House, user_id: int, ids: Sequence[str]) -> 
     return next((row for row in found if row is not None), None)
 
 
-def quoted_copy(session: Session, house: House, user_id: int, html: str | None) -> Delivery | None:
+def quoted_copy(session: Session, context: AppContext, user_id: int, html: str | None) -> Delivery | None:
     """The person's copy whose signed tokens stand in the quoted HTML: known however a provider rewrote its Message-ID."""
     for url in quoted_urls(html):
-        delivery = _delivery_in(house, url)
+        delivery = _delivery_in(context, url)
         if delivery is not None:
             mine = select(Delivery).join(Message, col(Message.id) == col(Delivery.message_id))
             return session.exec(mine.where(Delivery.public_id == delivery, Message.user_id == user_id)).first()
     return None
 
 
-def _delivery_in(house: House, url: str) -> str | None:
+def _delivery_in(context: AppContext, url: str) -> str | None:
     if "/c/" not in url and "/o/" not in url:
         return None
     try:
@@ -100,9 +100,9 @@ def _delivery_in(house: House, url: str) -> str | None:
         return None
     kind, _, token = path.rpartition("/")[0][-2:], "", path.rpartition("/")[2]
     if kind == "/o":
-        opened = house.tokens.read_open(token.removesuffix(".gif"))
+        opened = context.tokens.read_open(token.removesuffix(".gif"))
         return opened.delivery if opened else None
-    claims = house.tokens.read_click(token) or house.tokens.read_trap(token)
+    claims = context.tokens.read_click(token) or context.tokens.read_trap(token)
     return claims.delivery if claims else None
 
 

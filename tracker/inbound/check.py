@@ -15,7 +15,7 @@ from tracker.mail.connections import ConnectError, Server
 from tracker.mail.folders import Folder, folders_of
 from tracker.mail.imap_session import imap
 from tracker.models import Credential, Mailbox, MailboxState
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Deadline
 from tracker.runtime.sentences import Sentence
@@ -37,30 +37,30 @@ class Finding:
     capabilities: list[str] = field(default_factory=list)
 
 
-def check_mailbox(house: House, mailbox_id: int) -> Finding:
+def check_mailbox(context: AppContext, mailbox_id: int) -> Finding:
     """Signs in, opens the folders read-only, and notes on the row how that went. Holds no transaction while it waits."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         mailbox = session.get_one(Mailbox, mailbox_id)
         credential = session.get(Credential, mailbox.credential_id) if mailbox.credential_id else None
-    finding = try_to_read(house, mailbox, credential)
-    with house.database.session_scope() as session:
+    finding = try_to_read(context, mailbox, credential)
+    with context.database.session_scope() as session:
         _note(session.get_one(Mailbox, mailbox_id), finding)
     return finding
 
 
-def try_to_read(house: House, mailbox: Mailbox, credential: Credential | None) -> Finding:
+def try_to_read(context: AppContext, mailbox: Mailbox, credential: Credential | None) -> Finding:
     if credential is None:
         return Finding(MailboxState.NO_CREDENTIALS, Sentence("Choose the credentials to sign in with."))
     server = None
     try:
-        server = server_of(house, credential)
+        server = server_of(context, credential)
         with Deadline(WHOLE_SECONDS) as deadline:
             if credential.protocol == "pop3":
-                with pop3(house, server, deadline, STEP_SECONDS) as line:
+                with pop3(context, server, deadline, STEP_SECONDS) as line:
                     finding = Finding(MailboxState.ACTIVE, letters=len(line.uidls()), folders=["INBOX"])
                     line.quit()
                     return finding
-            with imap(house, server, deadline, STEP_SECONDS) as client:
+            with imap(context, server, deadline, STEP_SECONDS) as client:
                 return _look(client, mailbox)
     except ConnectError as error:
         refusal = meaning(server, error)

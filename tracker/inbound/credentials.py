@@ -10,7 +10,7 @@ from tracker.mail.fields import HOST_MISSING
 from tracker.mail.services import PRESETS
 from tracker.models import Credential, Mailbox, OAuthGrant, User
 from tracker.models.ownership import find_owned, owned_rows
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import Undecryptable
 from tracker.runtime.sentences import ActionError, Sentence
@@ -18,17 +18,17 @@ from tracker.runtime.sentences import ActionError, Sentence
 _WHEREABOUTS = ("protocol", "host", "port", "security", "login")
 
 
-def make_credential(session: Session, house: House, user_id: int, new: NewCredentials) -> Credential:
+def make_credential(session: Session, context: AppContext, user_id: int, new: NewCredentials) -> Credential:
     """New credentials; the preset fills in the servers. Raises :class:`ActionError` naming the field."""
     credential = Credential(user_id=user_id, host="", port=0, login="")
     _take(credential, new)
     session.add(credential)
     session.flush()
-    set_secret(house, credential, new.secret)
+    set_secret(context, credential, new.secret)
     return credential
 
 
-def change_credential(session: Session, house: House, credential: Credential, change: CredentialsChange) -> None:
+def change_credential(session: Session, context: AppContext, credential: Credential, change: CredentialsChange) -> None:
     """Changes what is given. Another protocol, host, port, security or login forgets the stored secret and the grant, unless a new
     secret comes with it: they were meant for the old place. A secret takes the place of a sign-in at the provider.
 
@@ -37,7 +37,7 @@ def change_credential(session: Session, house: House, credential: Credential, ch
     before = _whereabouts(credential)
     _take(credential, change)
     if change.secret:
-        set_secret(house, credential, change.secret)
+        set_secret(context, credential, change.secret)
         credential.auth, credential.grant_id = "password", None
     elif _whereabouts(credential) != before:
         credential.secret = credential.grant_id = None
@@ -78,9 +78,9 @@ def unused_credentials(session: Session, user: User) -> list[Credential]:
     return [credential for credential in mine if not mailboxes_of(session, credential)]
 
 
-def set_secret(house: House, credential: Credential, secret: str | None) -> None:
+def set_secret(context: AppContext, credential: Credential, secret: str | None) -> None:
     """Keeps the secret encrypted and bound to these credentials; None forgets it."""
-    credential.secret = house.ring.encrypt(secret.encode(), _record(credential)) if secret else None
+    credential.secret = context.keyring.encrypt(secret.encode(), _record(credential)) if secret else None
 
 
 def sign_in_by(credential: Credential, grant: OAuthGrant) -> None:
@@ -93,7 +93,7 @@ def can_sign_in(credential: Credential) -> bool:
     return credential.grant_id is not None if credential.auth == "oauth" else credential.secret is not None
 
 
-def server_of(house: House, credential: Credential) -> Server:
+def server_of(context: AppContext, credential: Credential) -> Server:
     """Where to sign in and how. Raises :class:`ConnectError` when the secret is missing or cannot be opened."""
     place = credential.host, credential.port, credential.security, credential.login
     if credential.auth == "oauth" and credential.grant_id is not None:
@@ -102,7 +102,7 @@ def server_of(house: House, credential: Credential) -> Server:
         text = Sentence("The password is missing. Enter it in the settings of the credentials.")
         raise ConnectError("no_secret", text, permanent=True)
     try:
-        secret = house.ring.decrypt(credential.secret, _record(credential)).decode()
+        secret = context.keyring.decrypt(credential.secret, _record(credential)).decode()
     except Undecryptable as error:
         raise ConnectError("undecryptable", error.sentence, permanent=True) from None
     return Server(*place, secret)

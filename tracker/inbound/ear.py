@@ -10,7 +10,7 @@ from tracker.inbound.imap import Opened, examine
 from tracker.inbound.line import Line
 from tracker.inbound.listening import Target
 from tracker.mail.connections import Server
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline
 
 OPENING_SECONDS = 60.0
@@ -98,10 +98,10 @@ class Ear:
         self.has_ended, self.idle.over = True, self.idle.over or "ended"
 
 
-def open_ear(house: House, target: Target, server: Server) -> Ear:
+def open_ear(context: AppContext, target: Target, server: Server) -> Ear:
     """Signs in as a run does, and opens the folder read-only. Takes its time; raises what that raises, and :class:`NoIdle`."""
     with Deadline(OPENING_SECONDS) as deadline:
-        line = Line(house, server, deadline)
+        line = Line(context, server, deadline)
         try:
             if not line.client.has_capability("IDLE"):
                 raise NoIdle

@@ -8,7 +8,7 @@ from contextlib import suppress
 from tracker.inbound.sync import sync_mailbox
 from tracker.inbound.taking import Take
 from tracker.inbound.timetable import Claim, claim_due
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Shutdown
 
 log = logging.getLogger(__name__)
@@ -30,19 +30,19 @@ class Mailboxes:
         self._begun = False
         self._shutdown = Shutdown()
 
-    def __call__(self, house: House) -> int:
+    def __call__(self, context: AppContext) -> int:
         """Starts reading what is due and can be started now. Returns 0: it is asked again after the pause of its task."""
         if not self._begun:
-            _clear_loading(house)
+            _clear_loading(context)
             self._begun = True
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         while len(self._threads) < self._at_once:
-            claim = claim_due(house)
+            claim = claim_due(context)
             if claim is None:
                 return 0
             self._pause(claim.host)
             thread = threading.Thread(
-                target=self._run, args=(house, claim), name=f"mailbox {claim.mailbox_id}", daemon=True
+                target=self._run, args=(context, claim), name=f"mailbox {claim.mailbox_id}", daemon=True
             )
             self._threads.append(thread)
             thread.start()
@@ -59,7 +59,7 @@ class Mailboxes:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def end(self, _house: House, seconds: float) -> None:
+    def end(self, _context: AppContext, seconds: float) -> None:
         """Lets the runs in hand end at their next letter; after half of the time, those that wait for a server are cut off. Their
         mailboxes are free for the next worker at once, but for one that is just being checked, which may take longer."""
         self._shutdown.request()
@@ -74,25 +74,25 @@ class Mailboxes:
             time.sleep(wait)
         self._last_login[host] = time.monotonic()
 
-    def _run(self, house: House, claim: Claim) -> None:
+    def _run(self, context: AppContext, claim: Claim) -> None:
         try:
-            sync_mailbox(house, claim, self._take, self._shutdown)
+            sync_mailbox(context, claim, self._take, self._shutdown)
         except Exception as error:  # the database is away: the lease ends by itself, and the run is done again
             log.error("mailbox %s: %s: %s", claim.mailbox_id, type(error).__name__, error)
 
 
-def sync_due(house: House, take: Take) -> int:
+def sync_due(context: AppContext, take: Take) -> int:
     """Reads one mailbox that is due, here and now. Returns how many that were."""
-    claim = claim_due(house)
+    claim = claim_due(context)
     if claim is None:
         return 0
-    sync_mailbox(house, claim, take)
+    sync_mailbox(context, claim, take)
     return 1
 
 
-def _clear_loading(house: House) -> None:
+def _clear_loading(context: AppContext) -> None:
     """Large letters that a killed process was loading."""
-    folder = house.settings.data_dir / "loading"
+    folder = context.settings.data_dir / "loading"
     for path in folder.glob("tmp*") if folder.is_dir() else ():
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > OLD_FILE_SECONDS:

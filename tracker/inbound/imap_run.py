@@ -16,7 +16,7 @@ from imapclient import IMAPClient
 
 from tracker.inbound import cursor, imap
 from tracker.inbound.actions import act
-from tracker.inbound.behind import Behind
+from tracker.inbound.background_writer import BackgroundWriter
 from tracker.inbound.fetched import Fetched, Place
 from tracker.inbound.header_hash import MOST, header_hash
 from tracker.inbound.imap import Meta, Opened
@@ -25,7 +25,7 @@ from tracker.inbound.refusals import Refusal
 from tracker.inbound.taking import Taking
 from tracker.mail.folders import Folder, folders_of, watched
 from tracker.models import FirstWindow, Mailbox, MailboxFolder, MailboxProblem, MailboxState
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_LETTER, MAX_LETTER_BEGINNING
 from tracker.runtime.sentences import Sentence
@@ -55,13 +55,13 @@ class Plan:
 class ImapRun:
     """One run; ``mailbox`` as it was at its beginning."""
 
-    house: House
+    context: AppContext
     mailbox: Mailbox
     line: Line
     taking: Taking
     deadline: float
     found: list[Folder] = field(default_factory=list)
-    behind: Behind = field(default_factory=Behind)
+    background: BackgroundWriter = field(default_factory=BackgroundWriter)
 
     def read(self) -> bool:
         """Reads every watched folder. False when the time was over before that."""
@@ -71,12 +71,12 @@ class ImapRun:
         if not mine:
             text = Sentence("None of the chosen folders is there any more. Choose one of the folders found.")
             raise Refused(Refusal(MailboxState.FOLDER_MISSING, text))
-        with self.behind:
+        with self.background:
             try:
                 for folder in mine:
                     self._folder(folder)
             except TimeOver:
-                self.behind.wait()
+                self.background.wait()
                 return False
         return True
 
@@ -85,14 +85,14 @@ class ImapRun:
         self.mailbox.gmail = "X-GM-EXT-1" in capabilities
         if (names, capabilities) == (self.mailbox.found_folders, self.mailbox.capabilities):
             return
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             mailbox = self.taking.ours(session)
             mailbox.found_folders, mailbox.capabilities, mailbox.gmail = names, capabilities, self.mailbox.gmail
             session.add(mailbox)
 
     def _folder(self, folder: Folder) -> None:
         opened = self.line.open(folder.raw_name)
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             row = cursor.folder_row(session, self.taking.ours(session), folder)
         started = now()
         if opened.uidvalidity is None:
@@ -103,10 +103,10 @@ class ImapRun:
             self._recover(row, opened, opened.uidvalidity)
         else:
             self._news(row, opened)
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             self.taking.ours(session)
             session.get_one(MailboxFolder, row.id).good_run_at = started
-        act(self.house, self.line, row, self.found)
+        act(self.context, self.line, row, self.found)
 
     def _first(self, row: MailboxFolder, opened: Opened, uidvalidity: int) -> None:
         """The first window; from the first wanted letter on, the cursor takes over, so that a long load can be continued."""
@@ -114,7 +114,7 @@ class ImapRun:
         day = None if all_unread else cursor.search_day(row.cut_off).date()
         uids = self.line.asked(lambda client: imap.uids_since(client, day, opened, unseen=all_unread))
         last = self.line.asked(lambda client: imap.highest_uid(client, opened))
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             self.taking.ours(session)
             fresh = session.get_one(MailboxFolder, row.id)
             fresh.uidvalidity, fresh.last_uid = uidvalidity, uids[0] - 1 if uids else last
@@ -130,7 +130,7 @@ class ImapRun:
 
     def _again(self, row: MailboxFolder, uidvalidity: int) -> None:
         """Letters of the retry list whose time has come."""
-        with self.house.database.reading() as session:
+        with self.context.database.reading() as session:
             due = cursor.due_retries(session, row, self.taking.failed)
         if due:
             self._take(sorted(due), Plan(row, uidvalidity, moves=False, again=True))
@@ -150,14 +150,14 @@ class ImapRun:
             return fell_back and not self._keeps_its_letters(row)
         if uidvalidity > row.uidvalidity or not self._keeps_its_letters(row):
             return True
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             self.taking.ours(session)
             cursor.renumber(session, session.get_one(MailboxFolder, row.id), uidvalidity)
         row.uidvalidity = uidvalidity
         return False
 
     def _keeps_its_letters(self, row: MailboxFolder) -> bool:
-        with self.house.database.reading() as session:
+        with self.context.database.reading() as session:
             known = cursor.newest_places(session, row)
         if not known:
             return False
@@ -172,11 +172,11 @@ class ImapRun:
         uids = self.line.asked(lambda client: imap.uids_since(client, day, opened))
         last = self.line.asked(lambda client: imap.highest_uid(client, opened))
         if uidvalidity == row.uidvalidity:
-            with self.house.database.session_scope() as session:
+            with self.context.database.session_scope() as session:
                 self.taking.ours(session)
                 cursor.void_places(session, row)
         self._take(uids, Plan(row, uidvalidity, moves=False, rebuilt=True), headers=True)
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             self.taking.ours(session)
             cursor.rebuilt(session, session.get_one(MailboxFolder, row.id), uidvalidity, last)
             text = Sentence("The mailbox was rebuilt on the server (%(folder)s).", folder=row.name)
@@ -199,11 +199,11 @@ class ImapRun:
                 self._load(group, plan)
             if plan.moves and some:
                 assert plan.row.id is not None
-                self.behind.do(partial(self.taking.passed, plan.row.id, some[-1]))
-        self.behind.wait()
+                self.background.submit(partial(self.taking.passed, plan.row.id, some[-1]))
+        self.background.wait()
 
     def _not_placed(self, uids: Sequence[int], plan: Plan) -> list[int]:
-        with self.house.database.reading() as session:
+        with self.context.database.reading() as session:
             here = cursor.placed(session, plan.row, plan.uidvalidity, uids)
         return [uid for uid in uids if uid not in here]
 
@@ -225,12 +225,12 @@ class ImapRun:
         for meta in metas:
             known = None
             if meta.gmail_id is not None or meta.header_hash:
-                with self.house.database.reading() as session:
+                with self.context.database.reading() as session:
                     known = cursor.known_letter(session, self.taking.mailbox_id, meta)
             if known is None:
                 unknown.append(meta)
             else:
-                self.behind.wait()
+                self.background.wait()
                 self.taking.known(known, self._place(meta.uid, plan))
         return unknown
 
@@ -244,7 +244,7 @@ class ImapRun:
         if plan.silent and plan.moves and not problems:
             here = [meta for meta in group if meta.uid in bodies]
             fetched = [self._fetched(meta, plan, content=bodies.pop(meta.uid)) for meta in here]
-            self.behind.do(partial(self.taking.letters, fetched))
+            self.background.submit(partial(self.taking.letters, fetched))
             return
         for meta in group:
             if meta.uid in problems:
@@ -269,12 +269,12 @@ class ImapRun:
                 self._letter(self._fetched(meta, plan, file=file, length=answers[0]), plan)
 
     def _file(self) -> "IO[bytes]":
-        folder = self.house.settings.data_dir / "loading"
+        folder = self.context.settings.data_dir / "loading"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return NamedTemporaryFile(dir=folder)
 
     def _letter(self, fetched: Fetched, plan: Plan) -> None:
-        self.behind.wait()
+        self.background.wait()
         self.taking.letter(fetched, fetched.place.uid if plan.moves else None, again=plan.again)
 
     def _fetched(
@@ -288,7 +288,7 @@ class ImapRun:
         return Fetched(
             place=self._place(meta.uid, plan),
             content=content,
-            path=None if file is None else self.house.settings.data_dir / "loading" / os.path.basename(file.name),
+            path=None if file is None else self.context.settings.data_dir / "loading" / os.path.basename(file.name),
             size=meta.size or length or len(content or b""),
             internal_date=meta.internal_date,
             fetched_at=now(),
@@ -301,7 +301,7 @@ class ImapRun:
         )
 
     def _put_aside(self, uid: int, plan: Plan, problem: Exception) -> None:
-        self.behind.wait()
+        self.background.wait()
         self.taking.put_aside(
             self._place(uid, plan), f"{type(problem).__name__}: {problem}", uid if plan.moves else None
         )

@@ -15,7 +15,7 @@ from tracker.inbound.imap import Opened, examine, introduce
 from tracker.inbound.refusals import Refusal, of_words
 from tracker.mail.connections import Server
 from tracker.mail.imap_session import imap
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Refused(Exception):
 class Line:
     """A signed-in session that survives drops. ``client`` is the present one; ``folder`` is opened again with it."""
 
-    house: House
+    context: AppContext
     server: Server
     deadline: Deadline
     drops: int = 0
@@ -55,7 +55,7 @@ class Line:
     @property
     def client(self) -> IMAPClient:
         if self._client is None:
-            self._session = imap(self.house, self.server, self.deadline, LOGIN_SECONDS)
+            self._session = imap(self.context, self.server, self.deadline, LOGIN_SECONDS)
             self._client = self._session.__enter__()
             self._client.normalise_times = False
             self._client.folder_encode = False

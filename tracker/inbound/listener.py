@@ -30,7 +30,7 @@ from tracker.inbound.listening import Target
 from tracker.inbound.refusals import Refusal, of_words
 from tracker.mail.connections import ConnectError, Server
 from tracker.models import MailboxState
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.lease import HeldLease
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class Listener:
             with suppress(OSError):
                 self._wake_ends[1].send(b"!")
 
-    def __call__(self, house: House) -> int:
+    def __call__(self, context: AppContext) -> int:
         """One round. Returns how many mailboxes are listened to."""
         if not self._most:
             return 0
@@ -119,17 +119,17 @@ class Listener:
                 end.setblocking(False)
             self._selector.register(self._wake_ends[0], selectors.EVENT_READ)
         if time.monotonic() >= self._look_at:
-            self._look(house)
-        self._open(house)
+            self._look(context)
+        self._open(context)
         if self._all or self._leaving:
             self._wait(self._pace.round if self._is_busy() else self._pace.idle_round)
-        self._take_opened(house)
+        self._take_opened(context)
         for listened in list(self._all.values()):
-            self._mind(house, listened)
-        self._note(house)
+            self._mind(context, listened)
+        self._note(context)
         return len(self._all)
 
-    def end(self, house: House, _seconds: float) -> None:
+    def end(self, context: AppContext, _seconds: float) -> None:
         """Says goodbye at every line, and lets other workers listen at once."""
         self._ended = True
         ours = list(self._all.values())
@@ -137,34 +137,34 @@ class Listener:
             self._leave(listened)
         while self._leaving:
             self._wait(0.1)
-        self._take_opened(house)
+        self._take_opened(context)
         self._selector.close()
         for end in self._wake_ends or ():
             end.close()
         for listened in ours:
-            listening.let_go(house, listened.lease)
+            listening.let_go(context, listened.lease)
 
     def _is_busy(self) -> bool:
         """Whether some line is not simply waiting for news."""
         return bool(self._leaving) or any(each.ear is None or each.news_at is not None for each in self._all.values())
 
-    def _look(self, house: House) -> None:
+    def _look(self, context: AppContext) -> None:
         """What is ours still, and what is to be had. Raises what the database raises; then the lines simply go on."""
         moment = time.monotonic()
-        mine = listening.still_held(house, [listened.lease for listened in self._all.values()])
+        mine = listening.still_held(context, [listened.lease for listened in self._all.values()])
         for number, listened in list(self._all.items()):
             if mine.get(number) == listened.target:
                 listened.target = mine[number]  # read further, perhaps
             else:
-                paused = listening.asks_for_pause(house, number)
-                self._let_go(house, listened, rest=self._pace.rest if paused else 0.0)
+                paused = listening.asks_for_pause(context, number)
+                self._let_go(context, listened, rest=self._pace.rest if paused else 0.0)
         room = min(self._most - len(self._all), TAKEN_AT_ONCE)
         if room > 0:
-            for lease, target in listening.take(house, room).items():
+            for lease, target in listening.take(context, room).items():
                 self._all[target.mailbox_id] = Listened(target, lease)
         self._look_at = moment + self._pace.look
 
-    def _open(self, house: House) -> None:
+    def _open(self, context: AppContext) -> None:
         """Begins to open lines whose time has come, gently with their hosts."""
         moment = time.monotonic()
         for listened in self._all.values():
@@ -177,18 +177,18 @@ class Listener:
             self._opening += 1
             listened.is_opening = True
             name = f"listening {listened.target.mailbox_id}"
-            threading.Thread(target=self._open_one, args=(house, listened), name=name, daemon=True).start()
+            threading.Thread(target=self._open_one, args=(context, listened), name=name, daemon=True).start()
 
-    def _open_one(self, house: House, listened: Listened) -> None:
+    def _open_one(self, context: AppContext, listened: Listened) -> None:
         """In a thread of its own."""
-        opened = opened_ear(house, listened.target)
+        opened = opened_ear(context, listened.target)
         if isinstance(opened, Ear) and self._ended:
             opened.close()
         else:
             self._opened.put((listened, opened))
             self.wake()
 
-    def _take_opened(self, house: House) -> None:
+    def _take_opened(self, context: AppContext) -> None:
         while True:
             try:
                 listened, opened = self._opened.get_nowait()
@@ -203,7 +203,7 @@ class Listener:
                 else:
                     opened.close()
             elif is_ours:
-                self._not_opened(house, listened, opened)
+                self._not_opened(context, listened, opened)
 
     def _begin(self, listened: Listened, ear: Ear) -> None:
         """What came while nobody listened is news as well."""
@@ -214,15 +214,15 @@ class Listener:
         ear.begin()
         ear.hear()
 
-    def _not_opened(self, house: House, listened: Listened, refusal: Refusal | None) -> None:
+    def _not_opened(self, context: AppContext, listened: Listened, refusal: Refusal | None) -> None:
         if refusal is None:
-            self._let_go(house, listened, rest=self._pace.rest)
+            self._let_go(context, listened, rest=self._pace.rest)
         elif refusal.state in _REFUSED:
-            self._let_go(house, listened, rest=self._pace.refused_rest, refused=True)
+            self._let_go(context, listened, rest=self._pace.refused_rest, refused=True)
         elif refusal.state == MailboxState.THROTTLED:
-            self._let_go(house, listened, rest=max(self._pace.rest, refusal.wait))
+            self._let_go(context, listened, rest=max(self._pace.rest, refusal.wait))
         else:
-            self._dropped(house, listened)
+            self._dropped(context, listened)
 
     def _wait(self, seconds: float) -> None:
         """For news at any line; those of TLS may have some that the selector does not see."""
@@ -241,7 +241,7 @@ class Listener:
                 del self._leaving[ear]
                 self._close(ear)
 
-    def _mind(self, house: House, listened: Listened) -> None:
+    def _mind(self, context: AppContext, listened: Listened) -> None:
         moment, ear = time.monotonic(), listened.ear
         if ear is not None:
             ear.keep_up(self._pace.renew, self._pace.answer)
@@ -252,26 +252,26 @@ class Listener:
         if listened.news_at is not None and moment >= max(
             listened.news_at + self._pace.gather, listened.asked_at + self._pace.between_runs
         ):
-            self._ask(house, listened)
+            self._ask(context, listened)
         if ear is not None and ear.idle.over:
-            self._over(house, listened, ear)
+            self._over(context, listened, ear)
 
-    def _ask(self, house: House, listened: Listened) -> None:
-        if listening.want_run(house, listened.target.mailbox_id):
+    def _ask(self, context: AppContext, listened: Listened) -> None:
+        if listening.want_run(context, listened.target.mailbox_id):
             listened.news_at, listened.asked_at = None, time.monotonic()
         else:
             listened.news_at = time.monotonic()
 
-    def _over(self, house: House, listened: Listened, ear: Ear) -> None:
+    def _over(self, context: AppContext, listened: Listened, ear: Ear) -> None:
         host, idle = listened.target.credential.host, ear.idle
         log.info("mailbox %s: no more listening at %s (%s)", listened.target.mailbox_id, host, idle.over)
         asked = of_words(host, idle.said, login=False) if idle.said else None
         if idle.over == "refused" or asked is not None:
-            self._let_go(house, listened, rest=max(self._pace.rest, asked.wait if asked else 0.0))
+            self._let_go(context, listened, rest=max(self._pace.rest, asked.wait if asked else 0.0))
         else:
-            self._dropped(house, listened)
+            self._dropped(context, listened)
 
-    def _dropped(self, house: House, listened: Listened) -> None:
+    def _dropped(self, context: AppContext, listened: Listened) -> None:
         """The next try later, or not for hours when there were many."""
         moment, drops = time.monotonic(), listened.drops
         if listened.ear is not None:
@@ -281,14 +281,14 @@ class Listener:
         while drops[0] < moment - self._pace.lately:
             drops.popleft()
         if len(drops) >= self._pace.most_drops:
-            self._let_go(house, listened, rest=self._pace.rest)
+            self._let_go(context, listened, rest=self._pace.rest)
             return
         pause = min(self._pace.pause * 3.0 ** (len(drops) - 1), self._pace.longest_pause)
         listened.try_at = moment + pause * random.uniform(0.9, 1.1)  # noqa: S311
 
-    def _let_go(self, house: House, listened: Listened, *, rest: float = 0.0, refused: bool = False) -> None:
+    def _let_go(self, context: AppContext, listened: Listened, *, rest: float = 0.0, refused: bool = False) -> None:
         self._leave(listened)
-        listening.let_go(house, listened.lease, rest=timedelta(seconds=rest), refused=refused)
+        listening.let_go(context, listened.lease, rest=timedelta(seconds=rest), refused=refused)
 
     def _leave(self, listened: Listened) -> None:
         self._all.pop(listened.target.mailbox_id, None)
@@ -305,14 +305,14 @@ class Listener:
         self._selector.unregister(ear.socket)
         ear.close()
 
-    def _note(self, house: House) -> None:
+    def _note(self, context: AppContext) -> None:
         """Tells in the rows where we hear, and where no more."""
         for hears in (True, False):
             changed = [one for one in self._all.values() if one.is_noted != hears and _hears(one, hears)]
-            self._note_some(house, changed, hears=hears)
+            self._note_some(context, changed, hears=hears)
 
-    def _note_some(self, house: House, some: Iterable[Listened], *, hears: bool) -> None:
-        listening.note_hears(house, [one.lease for one in some], hears=hears)
+    def _note_some(self, context: AppContext, some: Iterable[Listened], *, hears: bool) -> None:
+        listening.note_hears(context, [one.lease for one in some], hears=hears)
         for one in some:
             one.is_noted = hears
 
@@ -330,12 +330,12 @@ def _hears(listened: Listened, hears: bool) -> bool:
     return (listened.ear is not None and listened.ear.idle.hears) if hears else listened.ear is None
 
 
-def opened_ear(house: House, target: Target) -> Ear | Refusal | None:
+def opened_ear(context: AppContext, target: Target) -> Ear | Refusal | None:
     """The line, or why there is none; None when the server offers no IDLE. Never raises."""
     server: Server | None = None
     try:
-        server = server_of(house, target.credential)
-        return open_ear(house, target, server)
+        server = server_of(context, target.credential)
+        return open_ear(context, target, server)
     except NoIdle:
         return None
     except (ConnectError, *TROUBLE) as error:

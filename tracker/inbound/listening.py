@@ -16,7 +16,7 @@ from tracker.inbound.timetable import being_read
 from tracker.inbound.timetable import is_free as is_not_read
 from tracker.models import Credential, Mailbox, MailboxFolder, MailboxListening, MailboxState
 from tracker.models.counting.bulk import insert_or_keep
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import HeldLease, Lease, is_free, is_held
 
@@ -39,30 +39,30 @@ class Target:
 _SIGN_IN = ("id", "host", "port", "security", "login", "auth", "secret", "grant_id")
 
 
-def still_held(house: House, leases: Iterable[HeldLease]) -> dict[int, Target]:
+def still_held(context: AppContext, leases: Iterable[HeldLease]) -> dict[int, Target]:
     """The mailboxes among these leases that are ours still and to be listened to as before, as they are now."""
     ours = {int(lease.subject): lease for lease in leases}
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         held = select(Lease.token).where(col(Lease.kind) == LEASE, col(Lease.until) > now())
         tokens = set(session.exec(held))
         numbers = [number for number, lease in ours.items() if lease.token in tokens]
         return _targets(session, _wanted().where(col(Mailbox.id).in_(numbers))) if numbers else {}
 
 
-def take(house: House, most: int) -> dict[HeldLease, Target]:
+def take(context: AppContext, most: int) -> dict[HeldLease, Target]:
     """Some mailboxes that nobody listens to, ours from now on. Writes nothing in vain."""
     moment = now()
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         wanted = _wanted().outerjoin(MailboxListening, col(MailboxListening.mailbox_id) == col(Mailbox.id))
         wanted = wanted.where(_may_be_taken(moment)).order_by(col(Mailbox.id)).limit(most)
         targets = _targets(session, wanted)
-    leases = {number: _take(house, number) for number in targets}
+    leases = {number: _take(context, number) for number in targets}
     return {lease: targets[number] for number, lease in leases.items() if lease is not None}
 
 
-def _take(house: House, mailbox_id: int) -> HeldLease | None:
-    with house.database.session_scope() as session:
-        lease = house.leases.claim(session, LEASE, mailbox_id)
+def _take(context: AppContext, mailbox_id: int) -> HeldLease | None:
+    with context.database.session_scope() as session:
+        lease = context.leases.claim(session, LEASE, mailbox_id)
         if lease is not None:
             session.execute(insert_or_keep(session, MailboxListening).values(mailbox_id=mailbox_id))
             ours = update(MailboxListening).where(col(MailboxListening.mailbox_id) == mailbox_id)
@@ -121,24 +121,24 @@ def _same(name: str) -> str:
     return "INBOX" if name.upper() == "INBOX" else name
 
 
-def note_hears(house: House, leases: Collection[HeldLease], *, hears: bool) -> None:
+def note_hears(context: AppContext, leases: Collection[HeldLease], *, hears: bool) -> None:
     """Whether the server tells us of new mail; said on the mailbox's page."""
     if not leases:
         return
     values: dict[str, Any] = {"since": now(), "refused_at": None, "not_before": None} if hears else {"since": None}
-    with house.database.session_scope() as session:
-        ours = [int(lease.subject) for lease in leases if house.leases.holds(session, lease)]
+    with context.database.session_scope() as session:
+        ours = [int(lease.subject) for lease in leases if context.leases.holds(session, lease)]
         session.exec(update(MailboxListening).where(col(MailboxListening.mailbox_id).in_(ours)).values(**values))
 
 
-def asks_for_pause(house: House, mailbox_id: int) -> bool:
+def asks_for_pause(context: AppContext, mailbox_id: int) -> bool:
     """Whether the server wants fewer lines: then ours is the one that it can do without."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         mailbox = session.get(Mailbox, mailbox_id)
         return mailbox is not None and mailbox.state == MailboxState.THROTTLED
 
 
-def let_go(house: House, lease: HeldLease, *, rest: timedelta = timedelta(0), refused: bool = False) -> None:
+def let_go(context: AppContext, lease: HeldLease, *, rest: timedelta = timedelta(0), refused: bool = False) -> None:
     """Somebody may listen again, after ``rest``; after a refused sign-in only once a run has worked."""
     moment = now()
     values: dict[str, Any] = {"since": None}
@@ -146,19 +146,19 @@ def let_go(house: House, lease: HeldLease, *, rest: timedelta = timedelta(0), re
         values["not_before"] = moment + rest
     if refused:
         values["refused_at"] = moment
-    with house.database.session_scope() as session:
-        if house.leases.release(session, lease):
+    with context.database.session_scope() as session:
+        if context.leases.release(session, lease):
             row = update(MailboxListening).where(col(MailboxListening.mailbox_id) == int(lease.subject))
             session.exec(row.values(**values))
 
 
-def want_run(house: House, mailbox_id: int) -> bool:
+def want_run(context: AppContext, mailbox_id: int) -> bool:
     """Makes the mailbox due now. False while it is being read: then ask again, for the run may have looked already.
 
     Where runs fail or the mailbox is off nothing happens: their pauses are not ours to shorten.
     """
     moment = now()
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         due = update(Mailbox).where(col(Mailbox.id) == mailbox_id, *_healthy(), is_not_read(moment))
         if session.exec(due.values(sync_wanted=True, due_at=moment)).rowcount == 1:
             return True

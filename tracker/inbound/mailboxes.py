@@ -24,7 +24,7 @@ from tracker.mail.oauth_providers import Granted, Provider
 from tracker.mail.services import BY_PROVIDER
 from tracker.models import Credential, FirstWindow, Mailbox, MailboxFolder, MailboxState, User
 from tracker.models.ownership import owned_rows
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import free_subject
 from tracker.runtime.sentences import ActionError, Sentence
@@ -79,7 +79,7 @@ def credential_changed(session: Session, credential: Credential) -> None:
 
 
 def sign_in_mailbox(
-    house: House, session: Session, user: User, provider: Provider, granted: Granted, mailbox: Mailbox | None
+    context: AppContext, session: Session, user: User, provider: Provider, granted: Granted, mailbox: Mailbox | None
 ) -> Mailbox:
     """The mailbox signs in with what a provider granted from now on. Without one, a new one is connected.
 
@@ -92,13 +92,13 @@ def sign_in_mailbox(
     if address is None:
         text = Sentence("%(provider)s did not say whose mailbox it is.", provider=provider.name)
         raise OAuthError("needs_sign_in", text)
-    grant = keep_grant(house, session, user.id, provider, granted, address)
+    grant = keep_grant(context, session, user.id, provider, granted, address)
     new = NewCredentials(preset=BY_PROVIDER[provider.key], login=address, protocol="imap")
     credential = credential or next((c for c in unused_credentials(session, user) if c.login == address), None)
     if credential is None:
-        credential = make_credential(session, house, user.id, new)
+        credential = make_credential(session, context, user.id, new)
     else:
-        change_credential(session, house, credential, new)
+        change_credential(session, context, credential, new)
     sign_in_by(credential, grant)
     session.add(credential)
     session.flush()

@@ -12,7 +12,7 @@ from imapclient.exceptions import LoginError
 
 from tracker.mail.connection_errors import explain
 from tracker.mail.connections import ANSWER_SECONDS, ConnectError, Server, address_of, open_socket, with_token, xoauth2
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline
 from tracker.runtime.sentences import Sentence
 
@@ -40,11 +40,11 @@ class Pop3(poplib.POP3):
             raise poplib.error_proto("-ERR EOF")
         return line.rstrip(b"\r\n"), len(line)
 
-    def sign_in(self, house: House) -> None:
+    def sign_in(self, context: AppContext) -> None:
         if self._about.security == "starttls":
             self.stls(context=self._tls)
         if self._about.grant is not None:
-            with_token(house, self._about, self._sign_in_with)
+            with_token(context, self._about, self._sign_in_with)
         else:
             self.user(self._about.login)
             self.pass_(self._about.secret)
@@ -93,13 +93,13 @@ class Pop3(poplib.POP3):
 
 
 @contextmanager
-def pop3(house: House, server: Server, deadline: Deadline, timeout: float = ANSWER_SECONDS) -> Iterator[Pop3]:
+def pop3(context: AppContext, server: Server, deadline: Deadline, timeout: float = ANSWER_SECONDS) -> Iterator[Pop3]:
     """A signed-in POP3 session that ends without QUIT: who deletes says QUIT. Raises :class:`ConnectError`."""
     line: Pop3 | None = None
     try:
         try:
-            line = Pop3(address_of(house, server), server, house.tls_context(), timeout, deadline)
-            line.sign_in(house)
+            line = Pop3(address_of(context, server), server, context.tls_context(), timeout, deadline)
+            line.sign_in(context)
         except poplib.error_proto as error:
             raise _refused(server, error, greeted=line is not None) from None
         except (OSError, LoginError) as error:

@@ -19,7 +19,7 @@ from tracker.inbound.taking import Taking, pass_by
 from tracker.mail.connections import Server
 from tracker.mail.folders import Folder
 from tracker.models import FetchRetry, FirstWindow, LetterCopy, Mailbox, MailboxFolder, PendingAction
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Deadline
 from tracker.runtime.limits import MAX_LETTER, MAX_WHOLE_LETTER
@@ -34,7 +34,7 @@ INBOX = Folder(b"INBOX", "INBOX", None, "")
 class Pop3Run:
     """One run; ``mailbox`` as it was at its beginning."""
 
-    house: House
+    context: AppContext
     mailbox: Mailbox
     server: Server
     taking: Taking
@@ -42,9 +42,9 @@ class Pop3Run:
 
     def read(self, deadline: Deadline) -> bool:
         """Loads what is not known. False when the time was over before that."""
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             row = cursor.folder_row(session, self.taking.ours(session), INBOX)
-        with pop3(self.house, self.server, deadline) as line:
+        with pop3(self.context, self.server, deadline) as line:
             line.sock.settimeout(120)
             listed = {uidl: number for number, uidl in line.uidls()}
             sizes = line.sizes()
@@ -59,7 +59,7 @@ class Pop3Run:
 
     def _new(self, line: Pop3, row: MailboxFolder, listed: dict[str, int]) -> list[str]:
         """UIDLs to load, oldest first. On the first run, and after a pause: those of the window; the rest is passed by."""
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             self.taking.ours(session)
             known = self._known(session, row, listed)
         unknown = [uidl for uidl in sorted(listed, key=listed.__getitem__) if uidl not in known]
@@ -96,7 +96,7 @@ class Pop3Run:
                 older = 0
                 wanted.append(uidl)
         assert row.id is not None
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             self.taking.ours(session)
             for uidl in set(unknown) - set(wanted):
                 pass_by(session, Place(row.id, uidl=uidl))
@@ -105,7 +105,7 @@ class Pop3Run:
     def _letter(self, line: Pop3, row: MailboxFolder, uidl: str, number: int, size: int) -> None:
         assert row.id is not None
         place = Place(row.id, uidl=uidl)
-        folder = self.house.settings.data_dir / "loading"
+        folder = self.context.settings.data_dir / "loading"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with NamedTemporaryFile(dir=folder) as file:
             too_large = size > MAX_LETTER
@@ -132,7 +132,7 @@ class Pop3Run:
             self.taking.letter(fetched, again=True)
 
     def _note_good_run(self, row: MailboxFolder) -> None:
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             self.taking.ours(session)
             session.get_one(MailboxFolder, row.id).good_run_at = now()
 
@@ -143,12 +143,12 @@ class Pop3Run:
             col(PendingAction.due_at) <= now(),
             col(PendingAction.uidl) != "",
         )
-        with self.house.database.reading() as session:
+        with self.context.database.reading() as session:
             uidls = [uidl for uidl in session.exec(select(PendingAction.uidl).where(*due)).all() if uidl in listed]
         for uidl in uidls:
             line.dele(listed[uidl])
         line.quit()
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             for uidl in uidls:
                 session.exec(delete(PendingAction).where(*due, col(PendingAction.uidl) == uidl))
 

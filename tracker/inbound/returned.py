@@ -12,12 +12,12 @@ from tracker.inbound.repeat import without_tag
 from tracker.models import Event, Letter, Message
 from tracker.models.counting.counters import lock_messages, recount
 from tracker.notifications.notify import announce, notify
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 
-def note_returned(session: Session, house: House, letter: Letter, report: Report, *, rings: bool) -> None:
+def note_returned(session: Session, context: AppContext, letter: Letter, report: Report, *, rings: bool) -> None:
     """Ties the report to the message that came back, and to every recipient it names. Without the original nothing is guessed."""
-    message = _original(session, house, letter, report)
+    message = _original(session, context, letter, report)
     if message is None or message.id is None:
         return
     letter.in_reply_to_message_id, letter.reply_rule = message.id, "report"
@@ -37,10 +37,10 @@ def note_returned(session: Session, house: House, letter: Letter, report: Report
     announce(session, message.user_id, "message", message.public_id)
 
 
-def _original(session: Session, house: House, letter: Letter, report: Report) -> Message | None:
-    found = by_ids(session, house, letter.user_id, [report.message_id]) if report.message_id else None
+def _original(session: Session, context: AppContext, letter: Letter, report: Report) -> Message | None:
+    found = by_ids(session, context, letter.user_id, [report.message_id]) if report.message_id else None
     if found is None and report.original:
-        copy = quoted_copy(session, house, letter.user_id, parse(report.original).html)
+        copy = quoted_copy(session, context, letter.user_id, parse(report.original).html)
         found = session.get(Message, copy.message_id) if copy else None
     return found
 

@@ -18,7 +18,7 @@ from tracker.inbound.timetable import Claim, back_off, ended_badly, ended_well
 from tracker.mail.connections import ConnectError, Server
 from tracker.models import Credential, Mailbox, MailboxState
 from tracker.notifications.notify import add_notice
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Deadline, Shutdown
 from tracker.runtime.sentences import Sentence
@@ -30,18 +30,18 @@ CUT_SECONDS = 20 * 60.0
 """When the lines of a run are cut, whatever it is waiting for."""
 
 
-def sync_mailbox(house: House, claim: Claim, take: Take, shutdown: Shutdown | None = None) -> int:
+def sync_mailbox(context: AppContext, claim: Claim, take: Take, shutdown: Shutdown | None = None) -> int:
     """Runs over a claimed mailbox, until ``shutdown`` is requested: then the mailbox is given free, and stays due.
 
     Returns how many letters are new. Raises only what the database raises.
     """
-    if claim.checking and not _works(house, claim):
+    if claim.checking and not _works(context, claim):
         return 0
-    taking = Taking(house, claim.mailbox_id, claim.lease, take, shutdown or Shutdown())
+    taking = Taking(context, claim.mailbox_id, claim.lease, take, shutdown or Shutdown())
     try:
-        complete, refusal = _read(house, claim, taking)
+        complete, refusal = _read(context, claim, taking)
     except Stopped:
-        _note(house, claim, taking, lambda mailbox, session: None)
+        _note(context, claim, taking, lambda mailbox, session: None)
         return taking.loaded
     except SQLAlchemyError:
         raise
@@ -51,13 +51,13 @@ def sync_mailbox(house: House, claim: Claim, take: Take, shutdown: Shutdown | No
         complete, refusal = False, Refusal(MailboxState.CONNECTION_ERROR, text)
     if refusal is not None:
         log.info("mailbox %s: %s", claim.mailbox_id, refusal.state)
-    _note(house, claim, taking, lambda m, s: _ended(m, s, claim, refusal, complete))
+    _note(context, claim, taking, lambda m, s: _ended(m, s, claim, refusal, complete))
     return taking.loaded
 
 
-def _works(house: House, claim: Claim) -> bool:
+def _works(context: AppContext, claim: Claim) -> bool:
     """The check before the first run, and after credentials changed."""
-    finding = check_mailbox(house, claim.mailbox_id)
+    finding = check_mailbox(context, claim.mailbox_id)
 
     def ended(mailbox: Mailbox, _session: Session) -> None:
         if finding.state == MailboxState.THROTTLED:
@@ -65,24 +65,24 @@ def _works(house: House, claim: Claim) -> bool:
 
     works = finding.state == MailboxState.ACTIVE
     if not works:
-        _note(house, claim, None, ended)
+        _note(context, claim, None, ended)
     return works
 
 
-def _read(house: House, claim: Claim, taking: Taking) -> tuple[bool, Refusal | None]:
+def _read(context: AppContext, claim: Claim, taking: Taking) -> tuple[bool, Refusal | None]:
     """Whether the run came to its end, and why it failed if it did."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         mailbox = session.get_one(Mailbox, claim.mailbox_id)
         credential = session.get(Credential, mailbox.credential_id) if mailbox.credential_id else None
     if credential is None or taking.shutdown.is_requested:
         raise Stopped
     server: Server | None = None
     try:
-        server = server_of(house, credential)
+        server = server_of(context, credential)
         with Deadline(CUT_SECONDS) as deadline, taking.shutdown.watching(deadline):
             if credential.protocol == "pop3":
-                return Pop3Run(house, mailbox, server, taking, _end_of_run()).read(deadline), None
-            return _read_imap(house, mailbox, server, taking, deadline), None
+                return Pop3Run(context, mailbox, server, taking, _end_of_run()).read(deadline), None
+            return _read_imap(context, mailbox, server, taking, deadline), None
     except Refused as error:
         return False, error.refusal
     except (ConnectError, *TROUBLE) as error:
@@ -91,10 +91,10 @@ def _read(house: House, claim: Claim, taking: Taking) -> tuple[bool, Refusal | N
         return False, meaning(server, error)
 
 
-def _read_imap(house: House, mailbox: Mailbox, server: Server, taking: Taking, deadline: Deadline) -> bool:
-    line = Line(house, server, deadline)
+def _read_imap(context: AppContext, mailbox: Mailbox, server: Server, taking: Taking, deadline: Deadline) -> bool:
+    line = Line(context, server, deadline)
     try:
-        return ImapRun(house, mailbox, line, taking, _end_of_run()).read()
+        return ImapRun(context, mailbox, line, taking, _end_of_run()).read()
     finally:
         line.close()
 
@@ -103,15 +103,15 @@ def _end_of_run() -> float:
     return time.monotonic() + RUN_SECONDS
 
 
-def _note(house: House, claim: Claim, taking: Taking | None, ended: Callable[[Mailbox, Session], None]) -> None:
-    with house.database.session_scope() as session:
+def _note(context: AppContext, claim: Claim, taking: Taking | None, ended: Callable[[Mailbox, Session], None]) -> None:
+    with context.database.session_scope() as session:
         # Held, so that nobody's change comes between our look and what we write.
         mailbox = session.get_one(Mailbox, claim.mailbox_id, with_for_update={"key_share": True})
         if taking is not None and taking.silent:
             subject = f"mailbox:{mailbox.id}:{now():%Y-%m-%dT%H:%M:%S.%f}"
             facts = {"letters": taking.silent}
             add_notice(session, "first_load", subject, mailbox.user_id, mailbox.id, facts=facts)
-        if house.leases.release(session, claim.lease):
+        if context.leases.release(session, claim.lease):
             mailbox.run_loaded = taking.loaded if taking is not None else 0
             ended(mailbox, session)
             session.add(mailbox)

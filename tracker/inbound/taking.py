@@ -14,7 +14,7 @@ from tracker.inbound.fetched import Accepted, Fetched, Place
 from tracker.inbound.timetable import may_go_on
 from tracker.models import FetchRetry, LetterCopy, Mailbox, MailboxFolder, MailboxProblem, PendingAction
 from tracker.models.counting.tables import ENQUIRY_KEY, LETTER, LETTER_COPY
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Shutdown
 from tracker.runtime.lease import HeldLease
@@ -22,7 +22,7 @@ from tracker.runtime.sentences import Sentence
 
 log = logging.getLogger(__name__)
 
-Take = Callable[[Session, House, Mailbox, Sequence[Fetched]], list[Accepted]]
+Take = Callable[[Session, AppContext, Mailbox, Sequence[Fetched]], list[Accepted]]
 """Understands and stores letters and their places inside the transaction it is given: :func:`tracker.inbound.accept.accept_all`."""
 RETRY_AFTER = (timedelta(0), timedelta(hours=1), timedelta(hours=24))
 """Pauses before the second try, the third, and every one after that."""
@@ -41,7 +41,7 @@ class Stopped(Exception):
 class Taking:
     """The letters of one run on their way in. Knows nothing of servers."""
 
-    house: House
+    context: AppContext
     mailbox_id: int
     lease: HeldLease
     take: Take
@@ -80,13 +80,13 @@ class Taking:
                 for fetched in together:
                     self.letter(fetched, fetched.place.uid)
             if self.loaded >= self.learn_at:
-                self.house.database.learn(LETTER, LETTER_COPY, ENQUIRY_KEY)
+                self.context.database.learn(LETTER, LETTER_COPY, ENQUIRY_KEY)
                 self.learn_at *= 10
 
     def _together(self, some: Sequence[Fetched]) -> bool:
         """False when they have to be taken one by one."""
         try:
-            with self.house.database.session_scope() as session:
+            with self.context.database.session_scope() as session:
                 mailbox = self.ours(session, hold=True)
                 taken = self._accepted(session, mailbox, some)
                 self._move(session, some[-1].place, some[-1].place.uid)
@@ -99,7 +99,7 @@ class Taking:
         return True
 
     def _take(self, fetched: Fetched, cursor: int | None, again: bool) -> None:
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             mailbox = self.ours(session)
             if again:
                 forget_retry(session, fetched.place)
@@ -108,7 +108,7 @@ class Taking:
         self._count([fetched], taken)
 
     def _accepted(self, session: Session, mailbox: Mailbox, some: Sequence[Fetched]) -> list[Accepted]:
-        taken = self.take(session, self.house, mailbox, some)
+        taken = self.take(session, self.context, mailbox, some)
         for fetched, accepted in zip(some, taken, strict=True):
             if accepted.outcome == "new" and accepted.touch and not fetched.unparsed:
                 self._plan_actions(session, mailbox, fetched.place)
@@ -123,20 +123,20 @@ class Taking:
 
     def known(self, letter_id: int, place: Place, cursor: int | None = None) -> None:
         """Another copy of a letter that we have: its place is noted, nothing else."""
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             self.ours(session)
             keep_place(session, letter_id, place)
             self._move(session, place, cursor)
 
     def passed(self, folder_id: int, cursor: int) -> None:
         """Everything up to the cursor is done or not wanted."""
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             self.ours(session)
             self._move(session, Place(folder_id), cursor)
 
     def put_aside(self, place: Place, problem: str, cursor: int | None = None) -> None:
         """A letter that the server does not give: tried again later."""
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             mailbox = self.ours(session)
             if _note_failure(session, place, problem) == TRIES:
                 session.add(_exhausted(mailbox, problem))
@@ -145,7 +145,7 @@ class Taking:
 
     def vanished(self, place: Place) -> None:
         """A letter of the retry list is no longer there."""
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             self.ours(session)
             forget_retry(session, place)
 
@@ -157,13 +157,13 @@ class Taking:
         return mailbox
 
     def _may_go_on(self, session: Session, mailbox: Mailbox) -> bool:
-        return not self.shutdown.is_requested and may_go_on(session, self.house, mailbox, self.lease)
+        return not self.shutdown.is_requested and may_go_on(session, self.context, mailbox, self.lease)
 
     def _failed(self, fetched: Fetched, cursor: int | None, error: Exception) -> None:
         problem = f"{type(error).__name__}: {error}"[:500].replace("\0", "")  # PostgreSQL takes no NUL
         log.warning("mailbox %s: a letter could not be taken in: %s", self.mailbox_id, type(error).__name__)
         log.debug("letter at %s", fetched.place, exc_info=error)
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             mailbox = self.ours(session)
             tries = _note_failure(session, fetched.place, problem)
             self._move(session, fetched.place, cursor)

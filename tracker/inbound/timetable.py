@@ -11,7 +11,7 @@ from tracker.inbound.mailboxes import set_state
 from tracker.inbound.refusals import Refusal
 from tracker.models import Credential, Mailbox, MailboxState
 from tracker.notifications.notify import add_notice
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import HeldLease, held_subjects
 from tracker.runtime.lease import is_free as lease_is_free
@@ -44,21 +44,21 @@ class Claim:
     checking: bool
 
 
-def claim_due(house: House) -> Claim | None:
+def claim_due(context: AppContext) -> Claim | None:
     """The next mailbox that is due and free, held by a lease; None when there is none. Writes nothing in vain."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         if _next_due(session, now()) is None:
             return None
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         moment = now()
         following = _next_due(session, moment)
-        lease = following and house.leases.claim(session, LEASE, following[0].id)
+        lease = following and context.leases.claim(session, LEASE, following[0].id)
         if not following or not lease:
             return None
         mailbox, host = following
         start = update(Mailbox).where(col(Mailbox.id) == mailbox.id, col(Mailbox.due_at) <= moment)
         if session.exec(start.values(sync_wanted=False, run_started_at=moment, run_loaded=0)).rowcount != 1:
-            house.leases.release(session, lease)  # another worker has just read it
+            context.leases.release(session, lease)  # another worker has just read it
             return None
         assert mailbox.id is not None
         assert mailbox.due_at is not None
@@ -88,9 +88,9 @@ def _runs_at(session: Session, host: str, moment: datetime) -> int:
     return session.exec(held.where(col(Credential.host) == host, ~is_free(moment))).one()
 
 
-def may_go_on(session: Session, house: House, mailbox: Mailbox, lease: HeldLease) -> bool:
+def may_go_on(session: Session, context: AppContext, mailbox: Mailbox, lease: HeldLease) -> bool:
     """Whether the run may go on: the mailbox is still ours, and nobody switched it off."""
-    return mailbox.active and mailbox.removed_at is None and house.leases.holds(session, lease)
+    return mailbox.active and mailbox.removed_at is None and context.leases.holds(session, lease)
 
 
 def ended_well(mailbox: Mailbox, claim: Claim, session: Session, *, complete: bool) -> None:

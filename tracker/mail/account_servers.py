@@ -5,7 +5,7 @@ from sqlmodel import Session, col, select
 from tracker.mail.connections import ConnectError, Server
 from tracker.mail.smtp_submission import Outcome, deferred, submit
 from tracker.models import Account, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import Undecryptable
 from tracker.runtime.sentences import Sentence
 
@@ -16,31 +16,31 @@ def working_account(session: Session, user: User) -> Account | None:
     return session.exec(select(Account).where(mine).order_by(col(Account.id)).limit(1)).first()
 
 
-def set_secret(house: House, account: Account, kind: str, secret: str | None) -> None:
+def set_secret(context: AppContext, account: Account, kind: str, secret: str | None) -> None:
     """Stores (or with None clears) the secret of ``smtp`` or ``imap``, encrypted and bound to this account."""
-    sealed = house.ring.encrypt(secret.encode(), _record(account, kind)) if secret else None
+    sealed = context.keyring.encrypt(secret.encode(), _record(account, kind)) if secret else None
     setattr(account, f"{kind}_secret", sealed)
 
 
-def smtp_server(house: House, account: Account) -> Server:
+def smtp_server(context: AppContext, account: Account) -> Server:
     """Raises :class:`ConnectError` when the secret is missing or cannot be opened."""
     if account.oauth_grant_id is not None:
         return Server(account.smtp_host, account.smtp_port, account.smtp_security, "", "", account.oauth_grant_id)
-    secret = _secret(house, account, "smtp") if account.smtp_login else ""
+    secret = _secret(context, account, "smtp") if account.smtp_login else ""
     return Server(account.smtp_host, account.smtp_port, account.smtp_security, account.smtp_login, secret)
 
 
-def submit_from(house: House, account: Account, recipient: str, raw: bytes) -> Outcome:
+def submit_from(context: AppContext, account: Account, recipient: str, raw: bytes) -> Outcome:
     """Hands one message over through the account, on a connection of its own, as
     :func:`tracker.mail.smtp_submission.submit` does. Never raises: an account that cannot be used puts it off."""
     try:
-        server = smtp_server(house, account)
+        server = smtp_server(context, account)
     except ConnectError as error:
         return deferred(error)
-    return submit(house, server, account.address, recipient, raw)
+    return submit(context, server, account.address, recipient, raw)
 
 
-def imap_server(house: House, account: Account) -> Server:
+def imap_server(context: AppContext, account: Account) -> Server:
     """Raises :class:`ConnectError` when no IMAP is set up or its secret cannot be opened."""
     if not account.imap_host:
         raise ConnectError("no_imap", Sentence("No IMAP server is set up for this account."), permanent=True)
@@ -49,11 +49,11 @@ def imap_server(house: House, account: Account) -> Server:
             account.imap_host, account.imap_port or 993, account.imap_security or "tls", "", "", account.oauth_grant_id
         )
     login = account.imap_login or account.smtp_login
-    secret = _secret(house, account, "imap")  # never the other server's: a changed host must not be given it
+    secret = _secret(context, account, "imap")  # never the other server's: a changed host must not be given it
     return Server(account.imap_host, account.imap_port or 993, account.imap_security or "tls", login, secret)
 
 
-def _secret(house: House, account: Account, kind: str) -> str:
+def _secret(context: AppContext, account: Account, kind: str) -> str:
     sealed: bytes | None = getattr(account, f"{kind}_secret")
     if sealed is None:
         raise ConnectError(
@@ -64,7 +64,7 @@ def _secret(house: House, account: Account, kind: str) -> str:
             permanent=True,
         )
     try:
-        return house.ring.decrypt(sealed, _record(account, kind)).decode()
+        return context.keyring.decrypt(sealed, _record(account, kind)).decode()
     except Undecryptable as error:
         raise ConnectError("no_secret", error.sentence, permanent=True) from None
 

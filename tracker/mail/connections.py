@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from imapclient.exceptions import LoginError
 
 from tracker.mail.oauth import OAuthError, access_token
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline
 from tracker.runtime.sentences import Sentence, Told
 
@@ -43,7 +43,7 @@ class ConnectError(Told):
         self.permanent = permanent
 
 
-def address_of(house: House, server: Server) -> str:
+def address_of(context: AppContext, server: Server) -> str:
     """The IP address to connect to, checked: private networks are refused unless the operator allowed them.
 
     The check and the connection use the same address, so that a name cannot point elsewhere in between.
@@ -54,7 +54,7 @@ def address_of(house: House, server: Server) -> str:
         raise ConnectError(
             "no_such_host", Sentence("The server %(host)s was not found. Check its name.", host=server.host)
         ) from None
-    allowed = [str(entry[4][0]) for entry in found if house.may_connect(str(entry[4][0]).partition("%")[0])]
+    allowed = [str(entry[4][0]) for entry in found if context.may_connect(str(entry[4][0]).partition("%")[0])]
     if not allowed:
         raise ConnectError(
             "private_host",
@@ -81,19 +81,19 @@ def open_socket(
         raise
 
 
-def with_token(house: House, server: Server, sign_in: Callable[[str, str], None]) -> None:
+def with_token(context: AppContext, server: Server, sign_in: Callable[[str, str], None]) -> None:
     """Signs in with the kept access token; when the server refuses it, once more with a fresh one. Raises :class:`ConnectError`."""
     assert server.grant is not None
     if server.security == "none" and server.host not in _THIS_MACHINE:
         text = Sentence("A sign-in goes only over TLS. Choose TLS or STARTTLS for %(host)s.", host=server.host)
         raise ConnectError("tls", text, permanent=True)
     try:
-        login, token = access_token(house, server.grant)
+        login, token = access_token(context, server.grant)
         try:
             sign_in(login, token)
             return
         except (smtplib.SMTPAuthenticationError, LoginError):
-            login, token = access_token(house, server.grant, refused=token)
+            login, token = access_token(context, server.grant, refused=token)
         sign_in(login, token)
     except OAuthError as error:
         raise ConnectError(error.code, error.sentence, permanent=error.permanent) from None

@@ -14,7 +14,7 @@ from imapclient.exceptions import IMAPClientError
 
 from tracker.mail.connection_errors import explain
 from tracker.mail.connections import ANSWER_SECONDS, Server, address_of, no_xoauth2, open_socket, with_token, xoauth2
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline
 from tracker.runtime.limits import MAX_LITERAL_BYTES
 
@@ -75,7 +75,7 @@ class _ImapClient(IMAPClient):  # type: ignore[misc]
 
 @contextmanager
 def imap(
-    house: House, server: Server, deadline: Deadline | None = None, timeout: float = ANSWER_SECONDS
+    context: AppContext, server: Server, deadline: Deadline | None = None, timeout: float = ANSWER_SECONDS
 ) -> Iterator[IMAPClient]:
     """A signed-in IMAP session. Raises :class:`ConnectError` when it cannot be had.
 
@@ -85,8 +85,8 @@ def imap(
         client: IMAPClient | None = None
         try:
             try:
-                client = _ImapClient(address_of(house, server), server, house.tls_context(), timeout, end)
-                _sign_in(house, server, client)
+                client = _ImapClient(address_of(context, server), server, context.tls_context(), timeout, end)
+                _sign_in(context, server, client)
             except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
                 raise explain(server, TimeoutError() if end.is_over else error) from None
             yield client
@@ -95,11 +95,11 @@ def imap(
                 _log_out(client)
 
 
-def _sign_in(house: House, server: Server, client: "_ImapClient") -> None:
+def _sign_in(context: AppContext, server: Server, client: "_ImapClient") -> None:
     if server.security == "starttls":
         client.starttls(client.ssl_context)
     if server.grant is not None:
-        with_token(house, server, partial(_sign_in_with_token, client, server))
+        with_token(context, server, partial(_sign_in_with_token, client, server))
     else:
         client.sign_in(server.login, server.secret)
 

@@ -7,7 +7,7 @@ import hmac
 import re
 from dataclasses import dataclass
 
-from tracker.runtime.keyring import KeyRing
+from tracker.runtime.keyring import Keyring
 
 NOTICE_HEADER = "X-Inkling-Notification"
 """Stands in every mail that the product sends by itself; its value is signed over the Message-ID."""
@@ -23,31 +23,31 @@ class OwnId:
     genuine: bool
 
 
-def new_id(ring: KeyRing, kind: str, id: str, domain: str) -> str:
+def new_id(keyring: Keyring, kind: str, id: str, domain: str) -> str:
     """A Message-ID with its angle brackets."""
-    return f"<{kind}-{id}-{ring.digest(_signed(kind, id))[:16]}@{domain}>"
+    return f"<{kind}-{id}-{keyring.digest(_signed(kind, id))[:16]}@{domain}>"
 
 
-def read_id(ring: KeyRing, message_id: str) -> OwnId | None:
+def read_id(keyring: Keyring, message_id: str) -> OwnId | None:
     """What it says; None when it is not of our form."""
     found = _SHAPE.fullmatch(message_id.strip())
     if found is None:
         return None
     kind, id, given = found.groups()
-    right = [digest[:16] for digest in ring.digests(_signed(kind, id))]
+    right = [digest[:16] for digest in keyring.digests(_signed(kind, id))]
     return OwnId(kind, id, any(hmac.compare_digest(given, one) for one in right))
 
 
-def notice_mark(ring: KeyRing, message_id: str) -> str:
+def notice_mark(keyring: Keyring, message_id: str) -> str:
     """The value of :data:`NOTICE_HEADER` for the notice with this Message-ID."""
-    return ring.digest(_notice(message_id))[:32]
+    return keyring.digest(_notice(message_id))[:32]
 
 
-def is_notice(ring: KeyRing, message_id: str, mark: str) -> bool:
+def is_notice(keyring: Keyring, message_id: str, mark: str) -> bool:
     """Whether a letter with this Message-ID and mark was sent by the product itself."""
     return any(
         hmac.compare_digest(mark.strip().encode("utf-8", "replace"), one[:32].encode())
-        for one in ring.digests(_notice(message_id))
+        for one in keyring.digests(_notice(message_id))
     )
 
 

@@ -12,7 +12,7 @@ from sqlmodel import Session, SQLModel, col, select
 
 from tracker.mail.oauth_providers import PROVIDERS, BadAnswer, Granted, Provider, read_answer
 from tracker.models import OAuthGrant
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import Undecryptable
 from tracker.runtime.lease import HeldLease
@@ -39,20 +39,20 @@ class OAuthError(Told):
         return self.code == "needs_sign_in"
 
 
-def exchange(house: House, provider: Provider, *, code: str, verifier: str, redirect_uri: str) -> Granted:
+def exchange(context: AppContext, provider: Provider, *, code: str, verifier: str, redirect_uri: str) -> Granted:
     """The tokens for the code that a person brought back. Raises :class:`OAuthError`."""
     words = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
-    return _ask(house, provider, words)
+    return _ask(context, provider, words)
 
 
 def keep_grant(
-    house: House, session: Session, user_id: int, provider: Provider, granted: Granted, address: str
+    context: AppContext, session: Session, user_id: int, provider: Provider, granted: Granted, address: str
 ) -> OAuthGrant:
     """The row of this sign-in: a new one, or the one of the same mailbox, which works again for all who use it."""
     same = (OAuthGrant.user_id == user_id, OAuthGrant.provider == provider.key, OAuthGrant.address == address)
     grant = session.exec(select(OAuthGrant).where(*same).with_for_update()).first()
     grant = grant or OAuthGrant(user_id=user_id, provider=provider.key, address=address)
-    _put_tokens(house, grant, granted)
+    _put_tokens(context, grant, granted)
     if grant.refresh_token is None:
         raise OAuthError(
             "needs_sign_in",
@@ -68,7 +68,7 @@ def keep_grant(
     return grant
 
 
-def access_token(house: House, grant_id: int, *, refused: str | None = None) -> tuple[str, str]:
+def access_token(context: AppContext, grant_id: int, *, refused: str | None = None) -> tuple[str, str]:
     """Login and a valid access token; fetched anew when the kept one ends, or is the one that a mail server just ``refused``.
 
     Raises :class:`OAuthError`. Any number of processes may ask at once: one fetches, the others wait. Holds no transaction
@@ -76,15 +76,15 @@ def access_token(house: House, grant_id: int, *, refused: str | None = None) -> 
     """
     deadline = time.monotonic() + LEASE.total_seconds()
     while True:
-        with house.database.reading() as session:
+        with context.database.reading() as session:
             grant = session.get(OAuthGrant, grant_id)
         if grant is None or grant.state == "needs_sign_in":
             raise _sign_in_again(grant)
-        token = _kept_token(house, grant)
+        token = _kept_token(context, grant)
         if token is not None and token != refused:
             return grant.address, token
-        if (lease := _claim(house, grant)) is not None:
-            return grant.address, _renew(house, grant, lease)
+        if (lease := _claim(context, grant)) is not None:
+            return grant.address, _renew(context, grant, lease)
         if time.monotonic() > deadline:
             raise OAuthError("token_server", _no_answer(PROVIDERS[grant.provider]))
         time.sleep(0.1)
@@ -110,49 +110,49 @@ def _uses(session: Session, column: Any, grant_id: int) -> bool:
     return session.exec(select(column).where(column == grant_id).limit(1)).first() is not None
 
 
-def _kept_token(house: House, grant: OAuthGrant) -> str | None:
+def _kept_token(context: AppContext, grant: OAuthGrant) -> str | None:
     if grant.access_token is None or grant.access_expires_at is None or grant.access_expires_at < now() + MARGIN:
         return None
     try:
-        return house.ring.decrypt(grant.access_token, _record(grant, "access")).decode()
+        return context.keyring.decrypt(grant.access_token, _record(grant, "access")).decode()
     except Undecryptable:
         return None
 
 
-def _claim(house: House, grant: OAuthGrant) -> HeldLease | None:
+def _claim(context: AppContext, grant: OAuthGrant) -> HeldLease | None:
     """Given when it is on us to renew this very token: nobody does, and nobody has since we looked."""
-    with house.database.session_scope() as session:
-        lease = house.leases.claim(session, "oauth", grant.id, duration=LEASE)
+    with context.database.session_scope() as session:
+        lease = context.leases.claim(session, "oauth", grant.id, duration=LEASE)
         same = select(OAuthGrant.id).where(OAuthGrant.id == grant.id)
         same = same.where(col(OAuthGrant.access_token).is_not_distinct_from(grant.access_token))
         if lease is not None and session.exec(same).first() is None:
-            house.leases.release(session, lease)
+            context.leases.release(session, lease)
             return None
         return lease
 
 
-def _renew(house: House, grant: OAuthGrant, lease: HeldLease) -> str:
+def _renew(context: AppContext, grant: OAuthGrant, lease: HeldLease) -> str:
     provider = PROVIDERS[grant.provider]
     try:
-        refresh_token = house.ring.decrypt(grant.refresh_token or b"", _record(grant, "refresh")).decode()
-        granted = _ask(house, provider, {"grant_type": "refresh_token", "refresh_token": refresh_token})
+        refresh_token = context.keyring.decrypt(grant.refresh_token or b"", _record(grant, "refresh")).decode()
+        granted = _ask(context, provider, {"grant_type": "refresh_token", "refresh_token": refresh_token})
     except (OAuthError, Undecryptable) as error:
-        _note_failure(house, grant, lease, error)
+        _note_failure(context, grant, lease, error)
         raise error if isinstance(error, OAuthError) else _sign_in_again(grant) from None
-    with house.database.session_scope() as session:
-        house.leases.release(session, lease)  # a token that works is kept, whoever fetched it
+    with context.database.session_scope() as session:
+        context.leases.release(session, lease)  # a token that works is kept, whoever fetched it
         row = session.get(OAuthGrant, grant.id, with_for_update=True)
         if row is not None:
-            _put_tokens(house, row, granted)
+            _put_tokens(context, row, granted)
             session.add(row)
     return granted.access_token
 
 
-def _note_failure(house: House, grant: OAuthGrant, lease: HeldLease, error: Told) -> None:
+def _note_failure(context: AppContext, grant: OAuthGrant, lease: HeldLease, error: Told) -> None:
     """Only the provider's own no ends a grant; a line that broke says nothing about it."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         row = session.get(OAuthGrant, grant.id, with_for_update=True)
-        if row is None or not house.leases.release(session, lease):
+        if row is None or not context.leases.release(session, lease):
             return
         # Somebody may have signed in again while the old token was being refused.
         if row.refresh_token == grant.refresh_token and not (isinstance(error, OAuthError) and not error.permanent):
@@ -161,11 +161,11 @@ def _note_failure(house: House, grant: OAuthGrant, lease: HeldLease, error: Told
         session.add(row)
 
 
-def _put_tokens(house: House, grant: OAuthGrant, granted: Granted) -> None:
-    grant.access_token = house.ring.encrypt(granted.access_token.encode(), _record(grant, "access"))
+def _put_tokens(context: AppContext, grant: OAuthGrant, granted: Granted) -> None:
+    grant.access_token = context.keyring.encrypt(granted.access_token.encode(), _record(grant, "access"))
     grant.access_expires_at = now() + timedelta(seconds=granted.seconds)
     if granted.refresh_token is not None:  # else the old one stays good (RFC 6749 section 6)
-        grant.refresh_token = house.ring.encrypt(granted.refresh_token.encode(), _record(grant, "refresh"))
+        grant.refresh_token = context.keyring.encrypt(granted.refresh_token.encode(), _record(grant, "refresh"))
     grant.state, grant.detail = "works", ""
 
 
@@ -173,8 +173,8 @@ def _record(grant: OAuthGrant, kind: str) -> str:
     return f"oauth:{grant.public_id}:{kind}"
 
 
-def _ask(house: House, provider: Provider, words: dict[str, str]) -> Granted:
-    client = house.settings.oauth_clients.get(provider.key)
+def _ask(context: AppContext, provider: Provider, words: dict[str, str]) -> Granted:
+    client = context.settings.oauth_clients.get(provider.key)
     if client is None:
         raise OAuthError(
             "oauth_client",
@@ -185,7 +185,7 @@ def _ask(house: House, provider: Provider, words: dict[str, str]) -> Granted:
         )
     data = {**words, "client_id": client.id, **({"client_secret": client.secret} if client.secret else {})}
     try:
-        answer = httpx.post(client.token_url, data=data, timeout=ANSWER_SECONDS, verify=house.web_tls_context())
+        answer = httpx.post(client.token_url, data=data, timeout=ANSWER_SECONDS, verify=context.web_tls_context())
         content = answer.json() if answer.status_code < 500 and answer.status_code != 429 else None
     except (httpx.HTTPError, ValueError, RecursionError):
         content = None

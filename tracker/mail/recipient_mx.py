@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select, update
 from tracker.mail.addresses import domain_of
 from tracker.mail.exchangers import KNOWN, family
 from tracker.models import Delivery, DomainProfile
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import HeldLease, is_free
 
@@ -91,41 +91,41 @@ def fill(session: Session, deliveries: Iterable[Delivery]) -> None:
         session.add(delivery)
 
 
-def look_up_due(house: House) -> int:
+def look_up_due(context: AppContext) -> int:
     """Looks up one domain that is due. Returns 1 when there was one, else 0. Holds no transaction while it waits."""
-    lease = _claim(house)
+    lease = _claim(context)
     if lease is None:
         return 0
-    answer = look_up(house, lease.subject)
-    with house.database.session_scope() as session:
-        if house.leases.release(session, lease):
+    answer = look_up(context, lease.subject)
+    with context.database.session_scope() as session:
+        if context.leases.release(session, lease):
             _note(session, lease.subject, answer)
     return 1
 
 
-def _claim(house: House) -> HeldLease | None:
+def _claim(context: AppContext) -> HeldLease | None:
     due = col(DomainProfile.due_at) <= now()
     following = select(DomainProfile.domain).where(due, is_free("mx", col(DomainProfile.domain), now()))
     following = following.order_by(col(DomainProfile.due_at)).limit(1)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         domain = session.exec(following).first()
     if domain is None:
         return None
-    with house.database.session_scope() as session:
-        lease = house.leases.claim(session, "mx", domain)
+    with context.database.session_scope() as session:
+        lease = context.leases.claim(session, "mx", domain)
         still_due = select(DomainProfile.domain).where(DomainProfile.domain == domain, due)
         if lease is not None and session.exec(still_due).first() is None:  # another worker has just looked it up
-            house.leases.release(session, lease)
+            context.leases.release(session, lease)
             return None
         return lease
 
 
-def look_up(house: House, domain: str) -> Answer:
+def look_up(context: AppContext, domain: str) -> Answer:
     """The mail exchangers of a domain, the preferred one first (RFC 5321 section 5.1). Never raises."""
-    if is_never_asked(house, domain):
+    if is_never_asked(context, domain):
         return Answer(problem="special")
     try:
-        answer = resolver(house).resolve(f"{domain}.", "MX", search=False)
+        answer = resolver(context).resolve(f"{domain}.", "MX", search=False)
     except NXDOMAIN:
         return Answer(problem="no_domain")
     except NoAnswer:
@@ -136,16 +136,16 @@ def look_up(house: House, domain: str) -> Answer:
     return _read([record for record in answer if isinstance(record, MX)])
 
 
-def is_never_asked(house: House, domain: str) -> bool:
+def is_never_asked(context: AppContext, domain: str) -> bool:
     """Whether it is a name that nobody may be asked for."""
-    return domain.rpartition(".")[2] in _NEVER_ASKED and house.name_server is None
+    return domain.rpartition(".")[2] in _NEVER_ASKED and context.name_server is None
 
 
-def resolver(house: House, answer_seconds: float = ANSWER_SECONDS, all_seconds: float = ALL_SECONDS) -> Resolver:
-    """Asks the name server of the house, or of this machine; each server may take so long, and all of them together."""
-    resolver = Resolver(configure=house.name_server is None)
-    if house.name_server is not None:
-        resolver.nameservers, resolver.port = [house.name_server[0]], house.name_server[1]
+def resolver(context: AppContext, answer_seconds: float = ANSWER_SECONDS, all_seconds: float = ALL_SECONDS) -> Resolver:
+    """Asks the name server of the context, or of this machine; each server may take so long, and all of them together."""
+    resolver = Resolver(configure=context.name_server is None)
+    if context.name_server is not None:
+        resolver.nameservers, resolver.port = [context.name_server[0]], context.name_server[1]
     resolver.timeout, resolver.lifetime = answer_seconds, all_seconds
     return resolver
 

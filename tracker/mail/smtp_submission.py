@@ -22,7 +22,7 @@ from tracker.mail.connections import (
     xoauth2,
 )
 from tracker.models import DeliveryStatus
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline
 from tracker.runtime.sentences import Sentence, server_words
 
@@ -56,14 +56,14 @@ class Outcome:
         return self.status == DeliveryStatus.DEFERRED
 
 
-def submit(house: House, server: Server, sender: str, recipient: str, raw: bytes) -> Outcome:
+def submit(context: AppContext, server: Server, sender: str, recipient: str, raw: bytes) -> Outcome:
     """Hands one message over on a connection of its own.
 
     Never raises for what the server does or fails to do: without a connection, or when it breaks, the outcome is ``deferred``, with
     a sentence for people. It takes some minutes at most.
     """
     try:
-        with smtp(house, server) as connection:
+        with smtp(context, server) as connection:
             return connection.hand_over(sender, recipient, raw)
     except ConnectError as error:
         return deferred(error)
@@ -75,7 +75,7 @@ def deferred(error: ConnectError) -> Outcome:
 
 
 @contextmanager
-def smtp(house: House, server: Server, deadline: Deadline | None = None) -> Iterator["SmtpConnection"]:
+def smtp(context: AppContext, server: Server, deadline: Deadline | None = None) -> Iterator["SmtpConnection"]:
     """A signed-in submission session. Raises :class:`ConnectError` when it cannot be had.
 
     ``deadline`` is the time for the talk, :data:`OPENING_SECONDS` by default; each hand-over starts it anew.
@@ -84,7 +84,7 @@ def smtp(house: House, server: Server, deadline: Deadline | None = None) -> Iter
         connection: SmtpConnection | None = None
         try:
             try:
-                connection = SmtpConnection(house, server, end)
+                connection = SmtpConnection(context, server, end)
                 connection.sign_in()
             except (OSError, smtplib.SMTPException) as error:
                 raise explain(server, TimeoutError() if end.is_over else error, OPENING_SECONDS) from None
@@ -113,10 +113,10 @@ class _Replies:
 class SmtpConnection(smtplib.SMTP):
     """Connects to the checked address while TLS checks the certificate against the host's name."""
 
-    def __init__(self, house: House, server: Server, deadline: Deadline) -> None:
-        self._address = address_of(house, server)
-        self._tls = house.tls_context()
-        self._house = house
+    def __init__(self, context: AppContext, server: Server, deadline: Deadline) -> None:
+        self._address = address_of(context, server)
+        self._tls = context.tls_context()
+        self._context = context
         self._server = server
         self._deadline = deadline
         super().__init__(timeout=ANSWER_SECONDS)
@@ -133,7 +133,7 @@ class SmtpConnection(smtplib.SMTP):
             self.starttls(context=self._tls)
             self.ehlo()
         if self._server.grant is not None:
-            with_token(self._house, self._server, self._sign_in_with)
+            with_token(self._context, self._server, self._sign_in_with)
         elif self._server.login:
             self.login(self._server.login, self._server.secret)
 

@@ -129,7 +129,7 @@ class DrainCursor(SQLModel, table=True):
     read_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class HitAside(SQLModel, table=True):
+class QuarantinedHit(SQLModel, table=True):
     """A hit that could not be taken in: set aside, encrypted, so that the line goes on and nothing is lost."""
 
     __tablename__ = "hit_aside"

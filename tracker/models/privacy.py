@@ -16,7 +16,7 @@ class Erasure(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     digest: str = Field(index=True, max_length=64)
-    """As :meth:`tracker.runtime.keyring.KeyRing.suppressions` makes it."""
+    """As :meth:`tracker.runtime.keyring.Keyring.suppressions` makes it."""
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     actor: str = Field(max_length=64)
     """``subject``, ``user:<id>``, ``api:<id>``, ``system`` or ``replay``."""

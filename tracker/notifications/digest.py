@@ -17,7 +17,7 @@ from tracker.models import Delivery, Event, Message, Notification, User
 from tracker.notifications.digest_letter import Digest, Item, write_letter
 from tracker.notifications.notify import zone_of
 from tracker.notifications.rules import next_clock
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import HeldLease, is_free
 
@@ -44,29 +44,29 @@ class _Claim(NamedTuple):
     until: datetime
 
 
-def send_due(house: House) -> int:
+def send_due(context: AppContext) -> int:
     """Sends one digest that is due. Returns 1 when there was one, else 0. Holds no transaction while it is handed over."""
-    claim = _claim(house)
+    claim = _claim(context)
     if claim is None:
         return 0
     try:
-        sent = _send(house, claim)
+        sent = _send(context, claim)
     except Exception:  # a mistake in one digest must not hold up the others
         log.exception("the digest of person %s could not be written", claim.user_id)
         sent = False
-    _note(house, claim, sent)
+    _note(context, claim, sent)
     return 1
 
 
-def _claim(house: House) -> _Claim | None:
+def _claim(context: AppContext) -> _Claim | None:
     """The digest of the next person whose hour has come, held so that no other worker writes it too."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         if session.exec(_due(now())).first() is None:
             return None
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         moment = now()
         user = session.exec(_due(moment).with_for_update(skip_locked=True, key_share=True)).first()
-        lease = None if user is None else house.leases.claim(session, "digest", user.id)
+        lease = None if user is None else context.leases.claim(session, "digest", user.id)
         if user is None or user.id is None or lease is None:
             return None
         return _Claim(lease, user.id, max(user.digest_since or moment - DAY, moment - 7 * DAY), moment)
@@ -77,25 +77,25 @@ def _due(moment: datetime) -> SelectOfScalar[User]:
     return select(User).where(due).order_by(col(User.digest_at)).limit(1)
 
 
-def _send(house: House, claim: _Claim) -> bool:
+def _send(context: AppContext, claim: _Claim) -> bool:
     """Whether that is done with: the letter was taken or refused for good, or there is none to write."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         user = session.get_one(User, claim.user_id)
         account = working_account(session, user)
         with speaking(user.locale, user.timezone):
-            digest = read_digest(session, house, user, claim.since, claim.until)
+            digest = read_digest(session, context, user, claim.since, claim.until)
             if account is None or digest.is_empty:
                 return True
-            letter = write_letter(house, user, account, digest, claim.until)
-    outcome = submit_from(house, account, user.email, letter)
+            letter = write_letter(context, user, account, digest, claim.until)
+    outcome = submit_from(context, account, user.email, letter)
     if not outcome.is_accepted:
         log.warning("the digest of %s was %s", user.public_id, outcome.status)
     return not outcome.is_deferred  # refused for good: tomorrow's is another letter
 
 
-def _note(house: House, claim: _Claim, sent: bool) -> None:
-    with house.database.session_scope() as session:
-        if not house.leases.release(session, claim.lease):
+def _note(context: AppContext, claim: _Claim, sent: bool) -> None:
+    with context.database.session_scope() as session:
+        if not context.leases.release(session, claim.lease):
             return  # another worker has taken it over
         user = session.get_one(User, claim.user_id)
         if user.digest_hour is None:
@@ -111,15 +111,17 @@ def _note(house: House, claim: _Claim, sent: bool) -> None:
 # --- what happened
 
 
-def read_digest(session: Session, house: House, user: User, since: datetime, until: datetime) -> Digest:
+def read_digest(session: Session, context: AppContext, user: User, since: datetime, until: datetime) -> Digest:
     """Everything about the person's mail from ``since`` up to ``until``, muted messages left out."""
     lines = _lines(session, user, since, until)
     return Digest(
-        people=[_person(house, row) for row in _people(session, user, since, until)],
-        answers=[_from_line(house, row, "") for row in lines if row.kind in ("reply", "follow_up")],
-        trouble=[_from_line(house, row, row.detail) for row in lines if row.kind in ("bounce", "rejected", "problem")],
+        people=[_person(context, row) for row in _people(session, user, since, until)],
+        answers=[_from_line(context, row, "") for row in lines if row.kind in ("reply", "follow_up")],
+        trouble=[
+            _from_line(context, row, row.detail) for row in lines if row.kind in ("bounce", "rejected", "problem")
+        ],
         corrected=[
-            _from_line(house, row, _("was no person but an automatic check"))
+            _from_line(context, row, _("was no person but an automatic check"))
             for row in lines
             if row.kind == "corrected"
         ],
@@ -169,18 +171,18 @@ def _lines(session: Session, user: User, since: datetime, until: datetime) -> Se
     return session.connection().execute(statement).all()
 
 
-def _person(house: House, row: Any) -> Item:
+def _person(context: AppContext, row: Any) -> Item:
     counts = []
     if row.opens:
         counts.append(ngettext("opened once", "opened %(num)s times", row.opens) % {"num": row.opens})
     if row.clicks:
         counts.append(ngettext("one click", "%(num)s clicks", row.clicks) % {"num": row.clicks})
-    return Item(row.name or row.address, _subject(row), ", ".join(counts), _url(house, row))
+    return Item(row.name or row.address, _subject(row), ", ".join(counts), _url(context, row))
 
 
-def _from_line(house: House, row: Any, what: str) -> Item:
+def _from_line(context: AppContext, row: Any, what: str) -> Item:
     return Item(
-        row.name or row.address or row.names or "", _subject(row) if row.public_id else "", what, _url(house, row)
+        row.name or row.address or row.names or "", _subject(row) if row.public_id else "", what, _url(context, row)
     )
 
 
@@ -188,6 +190,6 @@ def _subject(row: Any) -> str:
     return row.subject or _("(no subject)")
 
 
-def _url(house: House, row: Any) -> str:
-    base = house.settings.base_url
+def _url(context: AppContext, row: Any) -> str:
+    base = context.settings.base_url
     return f"{base}/mail/{row.public_id}" if row.public_id else f"{base}/notifications"

@@ -13,7 +13,7 @@ from tracker.mail.addresses import Mailbox, domain_of
 from tracker.mail.message_ids import NOTICE_HEADER, new_id, notice_mark
 from tracker.mail.mime.build import NewMessage, build_message
 from tracker.models import Account, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 LONGEST = 50
 """So many lines of a kind are written out; more are counted."""
@@ -58,11 +58,11 @@ class Digest:
         return [(title, items) for title, items in named if items]
 
 
-def write_letter(house: House, user: User, account: Account, digest: Digest, at: datetime) -> bytes:
+def write_letter(context: AppContext, user: User, account: Account, digest: Digest, at: datetime) -> bytes:
     """The digest in wire form, in the language and zone being spoken. One that is repeated has the same Message-ID."""
     day = format_date(at.astimezone(zone()), "d MMMM", locale=babel_locale())
-    unique = house.ring.digest(f"digest:{user.public_id}:{user.digest_since}")[:16]
-    message_id = new_id(house.ring, "n", unique, domain_of(account.address))
+    unique = context.keyring.digest(f"digest:{user.public_id}:{user.digest_since}")[:16]
+    message_id = new_id(context.keyring, "n", unique, domain_of(account.address))
     return build_message(
         NewMessage(
             sender=Mailbox(account.address, "Inkling"),
@@ -70,30 +70,30 @@ def write_letter(house: House, user: User, account: Account, digest: Digest, at:
             subject=_("Your mail in Inkling up to %(day)s") % {"day": day},
             message_id=message_id,
             date=at,
-            html=_html(house, digest),
-            text=_text(house, digest),
+            html=_html(context, digest),
+            text=_text(context, digest),
             # RFC 3834: no machine answers it
-            headers=(("Auto-Submitted", "auto-generated"), (NOTICE_HEADER, notice_mark(house.ring, message_id))),
+            headers=(("Auto-Submitted", "auto-generated"), (NOTICE_HEADER, notice_mark(context.keyring, message_id))),
         )
     )
 
 
-def _text(house: House, digest: Digest) -> str:
+def _text(context: AppContext, digest: Digest) -> str:
     blocks = []
     for title, items in digest.sections:
         lines = [f"- {_line(item)}\n  {item.url}" for item in items[:LONGEST]]
         blocks.append("\n".join([title, "", *lines, *_more(items)]))
-    return "\n\n".join([*blocks, f"-- \n{_closing()}\n{_settings(house)}\n"])
+    return "\n\n".join([*blocks, f"-- \n{_closing()}\n{_settings(context)}\n"])
 
 
-def _html(house: House, digest: Digest) -> str:
+def _html(context: AppContext, digest: Digest) -> str:
     blocks = []
     for title, items in digest.sections:
         lines = [Markup("<li>{}</li>").format(_linked(item)) for item in items[:LONGEST]]
         lines += [Markup("<li>{}</li>").format(more) for more in _more(items)]
         blocks.append(Markup("<h3>{}</h3><ul>{}</ul>").format(title, Markup("").join(lines)))
     closing = Markup('<p><small>{} <a href="{}">{}</a></small></p>')
-    blocks.append(closing.format(_closing(), _settings(house), _("What may ring")))
+    blocks.append(closing.format(_closing(), _settings(context), _("What may ring")))
     return f"<html><body>{Markup('').join(blocks)}</body></html>"
 
 
@@ -117,5 +117,5 @@ def _closing() -> str:
     return _("You get this letter once a day because you asked for it. It can be changed or ended here:")
 
 
-def _settings(house: House) -> str:
-    return f"{house.settings.base_url}/notifications#ring"
+def _settings(context: AppContext) -> str:
+    return f"{context.settings.base_url}/notifications#ring"

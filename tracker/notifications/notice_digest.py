@@ -8,7 +8,7 @@ from sqlmodel import Session, col, func, select, update
 from tracker.models import Letter, Mailbox, MailboxProblem, Notice
 from tracker.notifications.notices import admins
 from tracker.notifications.notify import add_notice
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 HOUR = timedelta(hours=1)
@@ -19,13 +19,13 @@ _SILENT = ("customer_not_found", "backfilled", "rebuilt", "loop")
 """Kept with the mailbox, but no trouble that its person could end: nothing is sent about them."""
 
 
-def add_due(house: House) -> int:
+def add_due(context: AppContext) -> int:
     """Writes the notices that are due from what has gathered. Returns 0: there is nothing to do again at once."""
     moment = now()
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         due = {mailbox_id for mailbox_id, at in _waiting(session) if at <= moment}
     for mailbox_id in due:
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             mailbox = session.exec(select(Mailbox).where(Mailbox.id == mailbox_id).with_for_update()).one()
             _digest(session, mailbox, moment)
             _tell_admins(session, mailbox, moment)

@@ -10,17 +10,17 @@ from tracker.mail.message_ids import NOTICE_HEADER, new_id, notice_mark
 from tracker.mail.mime.build import NewMessage, build_message
 from tracker.models import Account, Letter, Mailbox, Notice, User
 from tracker.notifications.notice_labels import PROBLEMS, notice_words
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 
 def write_notice(
-    house: House, person: User, account: Account, notice: Notice, mailbox: Mailbox, letter: Letter | None
+    context: AppContext, person: User, account: Account, notice: Notice, mailbox: Mailbox, letter: Letter | None
 ) -> bytes:
     """The notice in wire form, in the language being spoken. The same notice always has the same Message-ID."""
-    message_id = new_id(house.ring, "n", f"{notice.id or 0:08d}", domain_of(account.address))
+    message_id = new_id(context.keyring, "n", f"{notice.id or 0:08d}", domain_of(account.address))
     title, lines = said(notice_words(notice, mailbox, letter)), _lines(notice, mailbox)
-    url = f"{house.settings.base_url}/mailboxes/{mailbox.public_id}"
-    links = [f"{house.settings.base_url}/letters/{one}" for one in notice.facts.get("letters_of", [])]
+    url = f"{context.settings.base_url}/mailboxes/{mailbox.public_id}"
+    links = [f"{context.settings.base_url}/letters/{one}" for one in notice.facts.get("letters_of", [])]
     return build_message(
         NewMessage(
             sender=Person(account.address, "Inkling"),
@@ -33,7 +33,7 @@ def write_notice(
             headers=(
                 ("Auto-Submitted", "auto-generated"),  # RFC 3834: no machine answers it
                 ("X-Loop", account.address),
-                (NOTICE_HEADER, notice_mark(house.ring, message_id)),
+                (NOTICE_HEADER, notice_mark(context.keyring, message_id)),
             ),
         )
     )

@@ -20,7 +20,7 @@ from tracker.models import Account, DeliveryStatus, Letter, Mailbox, Notice, Rol
 from tracker.notifications.notice_labels import MAILED, notice_words
 from tracker.notifications.notice_letter import write_notice
 from tracker.notifications.notify import add_notice, notify
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import HeldLease, is_free
 
@@ -41,29 +41,29 @@ class _Mail(NamedTuple):
     letter: Letter | None
 
 
-def tell_due(house: House) -> int:
+def tell_due(context: AppContext) -> int:
     """Tells one notice that is due. Returns 1 when there was one, else 0. Holds no transaction while it is handed over."""
-    lease = _claim(house)
+    lease = _claim(context)
     if lease is None:
         return 0
     try:
-        mail = _notify(house, lease)
+        mail = _notify(context, lease)
         if mail is not None:
-            _end(house, lease, _hand_over(house, mail))
+            _end(context, lease, _hand_over(context, mail))
     except Exception as error:  # a mistake in one notice must not hold up the others
         log.exception("notice %s could not be told", lease.subject)
-        _end(house, lease, Outcome(DeliveryStatus.DEFERRED, type(error).__name__))
+        _end(context, lease, Outcome(DeliveryStatus.DEFERRED, type(error).__name__))
     return 1
 
 
-def _claim(house: House) -> HeldLease | None:
+def _claim(context: AppContext) -> HeldLease | None:
     """The next notice that is due, held so that no other worker tells it too."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         if session.exec(_due(now())).first() is None:
             return None
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         notice = session.exec(_due(now()).with_for_update(skip_locked=True)).first()
-        lease = None if notice is None else house.leases.claim(session, "notice", notice.id)
+        lease = None if notice is None else context.leases.claim(session, "notice", notice.id)
         if notice is not None and lease is not None:
             notice.tries += 1
             session.add(notice)
@@ -75,10 +75,10 @@ def _due(moment: datetime) -> SelectOfScalar[Notice]:
     return due.where(is_free("notice", col(Notice.id), moment)).order_by(col(Notice.due_at), col(Notice.id)).limit(1)
 
 
-def _notify(house: House, lease: HeldLease) -> _Mail | None:
+def _notify(context: AppContext, lease: HeldLease) -> _Mail | None:
     """Writes the bell line and, in the same transaction, that it was written. Gives what is left to mail, if anything."""
-    with house.database.session_scope() as session:
-        if not house.leases.holds(session, lease):
+    with context.database.session_scope() as session:
+        if not context.leases.holds(session, lease):
             return None
         notice = session.get_one(Notice, int(lease.subject))
         session.add(notice)
@@ -95,7 +95,7 @@ def _notify(house: House, lease: HeldLease) -> _Mail | None:
             if account is not None and mailbox is not None:
                 return _Mail(person, account, notice, mailbox, letter)
         notice.sent_at = now()
-        house.leases.release(session, lease)
+        context.leases.release(session, lease)
     return None
 
 
@@ -135,16 +135,16 @@ def is_connected(session: Session, address: str) -> bool:
     return session.exec(select(Mailbox.id).where(*same)).first() is not None
 
 
-def _hand_over(house: House, mail: _Mail) -> Outcome:
+def _hand_over(context: AppContext, mail: _Mail) -> Outcome:
     with speaking(mail.person.locale, mail.person.timezone):
-        raw = write_notice(house, *mail)
-    return submit_from(house, mail.account, mail.person.email, raw)
+        raw = write_notice(context, *mail)
+    return submit_from(context, mail.account, mail.person.email, raw)
 
 
-def _end(house: House, lease: HeldLease, outcome: Outcome) -> None:
+def _end(context: AppContext, lease: HeldLease, outcome: Outcome) -> None:
     """Notes what became of it, unless another worker has taken it over. What was refused for good is not tried again."""
-    with house.database.session_scope() as session:
-        if house.leases.release(session, lease):
+    with context.database.session_scope() as session:
+        if context.leases.release(session, lease):
             notice = session.get_one(Notice, int(lease.subject))
             notice.problem = outcome.reply
             if outcome.is_deferred and notice.tries <= MOST_TRIES:

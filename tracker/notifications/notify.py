@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select, update
 from tracker.models import FeedItem, Notice, Notification, User
 from tracker.models.counting.bulk import insert_or_keep
 from tracker.notifications.rules import end_of_quiet, preference_of
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.paging import in_order
 
@@ -53,12 +53,12 @@ def zone_of(user: User) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def end_quiet_hours(house: House) -> int:
+def end_quiet_hours(context: AppContext) -> int:
     """Tells the pages of those whose quiet hours are over to look again. Returns how many people that are."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         if session.exec(select(User.id).where(col(User.quiet_ends_at) <= now()).limit(1)).first() is None:
             return 0
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         over = update(User).where(col(User.quiet_ends_at) <= now()).values(quiet_ends_at=None)
         people = session.execute(over.returning(col(User.id))).scalars().all()
         for user_id in people:

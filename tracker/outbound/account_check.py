@@ -14,7 +14,7 @@ from tracker.mail.imap_session import imap
 from tracker.mail.smtp_submission import SmtpConnection, smtp
 from tracker.models import Account, Delivery, DeliveryStatus, Message
 from tracker.outbound.accounts import state_after
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.sentences import Sentence
 
@@ -42,21 +42,21 @@ class CheckResult:
         return self.smtp_ok and self.imap_ok is not False
 
 
-def check_account(house: House, account_id: int) -> CheckResult:
+def check_account(context: AppContext, account_id: int) -> CheckResult:
     """Signs in to the servers of an account and notes on it how that went. Holds no transaction while it waits."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         account = session.get_one(Account, account_id)
-    smtp_ok, smtp_text, code = _try_smtp(house, account)
-    imap_ok, imap_text, sent_folder = _try_imap(house, account)
+    smtp_ok, smtp_text, code = _try_smtp(context, account)
+    imap_ok, imap_text, sent_folder = _try_imap(context, account)
     result = CheckResult(smtp_ok, smtp_text, imap_ok, imap_text, needs_sign_in=code == "needs_sign_in")
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         _note(session, account_id, result, sent_folder)
     return result
 
 
-def _try_smtp(house: House, account: Account) -> tuple[bool, str, str]:
+def _try_smtp(context: AppContext, account: Account) -> tuple[bool, str, str]:
     try:
-        with smtp(house, smtp_server(house, account)) as line:
+        with smtp(context, smtp_server(context, account)) as line:
             refusal = _sender_refused(line, account)
     except ConnectError as error:
         return False, error.sentence, error.code
@@ -83,11 +83,11 @@ def _sender_refused(line: SmtpConnection, account: Account) -> str:
     )
 
 
-def _try_imap(house: House, account: Account) -> tuple[bool | None, str, str | None]:
+def _try_imap(context: AppContext, account: Account) -> tuple[bool | None, str, str | None]:
     if not account.imap_host:
         return None, "", None
     try:
-        with imap(house, imap_server(house, account)) as client:
+        with imap(context, imap_server(context, account)) as client:
             folder = folder_for(client, "sent")
     except ConnectError as error:
         return False, error.sentence, None

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Shutdown
 
@@ -50,15 +50,15 @@ class Turn:
 
 
 FindWaiting = Callable[[Session, datetime], Sequence[WaitingAccount]]
-Serve = Callable[[House, int | None, Shutdown], int]
+Serve = Callable[[AppContext, int | None, Shutdown], int]
 """One turn of an account; returns how much was done. It ends early once a shutdown is requested."""
 
 
-def serve_longest_waiting(house: House, find: FindWaiting, serve: Serve) -> int:
+def serve_longest_waiting(context: AppContext, find: FindWaiting, serve: Serve) -> int:
     """One turn of the account that has waited longest, here and now. Returns how much was done; 0 means nothing is due."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         waiting = find(session, now())
-    turns = (serve(house, account.account_id, Shutdown()) for account in sorted(waiting, key=lambda each: each.since))
+    turns = (serve(context, account.account_id, Shutdown()) for account in sorted(waiting, key=lambda each: each.since))
     return next(filter(None, turns), 0)
 
 
@@ -74,14 +74,14 @@ class AccountPool:
         self._problem: Exception | None = None
         self._shutdown = Shutdown()
 
-    def __call__(self, house: House) -> int:
+    def __call__(self, context: AppContext) -> int:
         """Returns 0: threads look themselves for the next account. Raises what stopped one of them."""
         problem, self._problem = self._problem, None
         if problem is not None:
             raise problem
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        while (account := self._next(house)) is not None:
-            thread = threading.Thread(target=self._run, args=(house, account), name="account", daemon=True)
+        while (account := self._next(context)) is not None:
+            thread = threading.Thread(target=self._run, args=(context, account), name="account", daemon=True)
             self._threads.append(thread)
             thread.start()
         return 0
@@ -92,33 +92,33 @@ class AccountPool:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def end(self, _house: House, seconds: float) -> None:
+    def end(self, _context: AppContext, seconds: float) -> None:
         """Lets the message that each turn has in hand end; towards the end of the time the connections are cut."""
         self._shutdown.request()
         self.join(seconds * 0.8)
         self._shutdown.cut()
         self.join(seconds * 0.2)
 
-    def _run(self, house: House, first: WaitingAccount) -> None:
+    def _run(self, context: AppContext, first: WaitingAccount) -> None:
         account: WaitingAccount | None = first
         try:
             while account is not None:
                 try:
-                    self._serve(house, account.account_id, self._shutdown)
+                    self._serve(context, account.account_id, self._shutdown)
                 finally:
                     with self._lock:
                         del self._busy[account.account_id]
-                account = self._next(house)
+                account = self._next(context)
         except Exception as error:  # the task says so, and goes on after a pause
             log.debug("account", exc_info=True)
             self._problem = error
 
-    def _next(self, house: House) -> WaitingAccount | None:
+    def _next(self, context: AppContext) -> WaitingAccount | None:
         """The account that is to be served now, and has its place from now on."""
         with self._lock:
             if len(self._busy) >= self._at_once or self._shutdown.is_requested:
                 return None
-            with house.database.reading() as session:
+            with context.database.reading() as session:
                 waiting = self._find(session, now())
             self._served = {each.account_id: self._served.get(each.account_id, 0.0) for each in waiting}
             account = min(filter(self._has_place, waiting), key=self._turn, default=None)

@@ -14,7 +14,7 @@ from tracker.mail.services import BY_PROVIDER, PRESETS
 from tracker.models import Account, Delivery, DeliveryStatus, Message, MessageState, OAuthGrant, User
 from tracker.models.ownership import owned_rows
 from tracker.outbound.account_input import AccountChange, NewAccount, ServerChange
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.sentences import ActionError, Sentence
 
@@ -28,30 +28,30 @@ _CHOICES = {"name", "replaces_copy", "per_minute", "per_day", "measure_opens", "
 _Wrong = dict[str, str]
 
 
-def create_account(house: House, session: Session, user: User, new: NewAccount) -> Account:
+def create_account(context: AppContext, session: Session, user: User, new: NewAccount) -> Account:
     """A new account of this person, to be checked. Raises :class:`ActionError` that names what does not fit."""
     assert user.id is not None
     account = Account(user_id=user.id, name=user.name, address=new.address, smtp_host="", smtp_port=0, smtp_security="")
     if "imap" not in new.model_fields_set and PRESETS[new.preset].imap_host:
         new = new.model_copy(update={"imap": ServerChange()})
-    _apply(house, session, account, new)
+    _apply(context, session, account, new)
     session.flush()
     return account
 
 
-def change_account(house: House, session: Session, account: Account, change: AccountChange) -> None:
+def change_account(context: AppContext, session: Session, account: Account, change: AccountChange) -> None:
     """Changes what is given, and with it what can no longer be true: confirmation of the address, result of the check, the secret
     of a server whose host or login is another one now, and the sign-in at a provider.
 
     Raises :class:`ActionError` that names what does not fit.
     """
     grant = account.oauth_grant_id
-    _apply(house, session, account, change)
+    _apply(context, session, account, change)
     if account.oauth_grant_id != grant:
         forget_unused(session, grant)
 
 
-def remove_account(house: House, session: Session, account: Account) -> None:
+def remove_account(context: AppContext, session: Session, account: Account) -> None:
     """Removes the account and forgets its secrets for good. What was sent from it stays.
 
     Raises :class:`ActionError` ``conflict`` while messages wait to be sent from it.
@@ -59,7 +59,7 @@ def remove_account(house: House, session: Session, account: Account) -> None:
     if waiting := _count_waiting(session, account):
         raise ActionError("conflict", _waiting_sentence(waiting))
     for kind in KINDS:
-        set_secret(house, account, kind, None)
+        set_secret(context, account, kind, None)
     grant, account.oauth_grant_id = account.oauth_grant_id, None
     account.removed_at = now()
     session.add(account)
@@ -81,7 +81,7 @@ def accounts_of(session: Session, user: User) -> Sequence[Account]:
 
 
 def sign_in_account(
-    house: House, session: Session, user: User, provider: Provider, granted: Granted, account: Account | None
+    context: AppContext, session: Session, user: User, provider: Provider, granted: Granted, account: Account | None
 ) -> Account:
     """The account signs in with what a provider granted from now on. Without one it is the person's account of that address, or
     a new one.
@@ -96,18 +96,18 @@ def sign_in_account(
     account = account or next((a for a in accounts_of(session, user) if _is_of(a, address)), None)
     if account is None:
         new = NewAccount(address=address, preset=BY_PROVIDER[provider.key], name="")
-        account = create_account(house, session, user, new)
-    sign_in_by(house, session, account, keep_grant(house, session, user.id, provider, granted, address))
+        account = create_account(context, session, user, new)
+    sign_in_by(context, session, account, keep_grant(context, session, user.id, provider, granted, address))
     if granted.is_proved and _is_of(account, address):
         account.confirmed_at = account.confirmed_at or now()
     return account
 
 
-def sign_in_by(house: House, session: Session, account: Account, grant: OAuthGrant) -> None:
+def sign_in_by(context: AppContext, session: Session, account: Account, grant: OAuthGrant) -> None:
     """From now on the account signs in with this grant on both servers; its passwords are forgotten."""
     before, account.oauth_grant_id = account.oauth_grant_id, grant.id
     for kind in ("smtp", "imap"):
-        set_secret(house, account, kind, None)
+        set_secret(context, account, kind, None)
     account.smtp_login = grant.address
     account.imap_login = grant.address if account.imap_host else None
     account.state, account.state_detail, account.checked_at = "unchecked", "", None
@@ -124,7 +124,7 @@ def state_after(needs_sign_in: bool) -> str:
     return "needs_sign_in" if needs_sign_in else "broken"
 
 
-def _apply(house: House, session: Session, account: Account, change: AccountChange) -> None:
+def _apply(context: AppContext, session: Session, account: Account, change: AccountChange) -> None:
     given, wrong = change.model_fields_set, _Wrong()
     if "address" in given and change.address != account.address:
         account.address, account.confirmed_at = change.address, None
@@ -133,7 +133,7 @@ def _apply(house: House, session: Session, account: Account, change: AccountChan
     for name in given & _CHOICES:
         setattr(account, name, getattr(change, name))
     servers = _servers(account, change)
-    _change_servers(house, account, servers, wrong)
+    _change_servers(context, account, servers, wrong)
     if "replaces_copy" in given and change.replaces_copy and not _can_replace(account):
         wrong["replaces_copy"] = Sentence(
             "No copy can be replaced: the service files none in the Sent folder, or IMAP is not set up."
@@ -161,13 +161,15 @@ def _servers(account: Account, change: AccountChange) -> dict[str, ServerChange 
     return servers
 
 
-def _change_servers(house: House, account: Account, servers: dict[str, ServerChange | None], wrong: _Wrong) -> None:
+def _change_servers(
+    context: AppContext, account: Account, servers: dict[str, ServerChange | None], wrong: _Wrong
+) -> None:
     before = {kind: _whereabouts(account, kind) for kind in KINDS}
     could_sign_in = account.smtp_secret is not None or account.oauth_grant_id is not None
     shares_secret = account.imap_secret is None
     changes = {kind: server for kind, server in servers.items() if server is not None}
     if len(changes) < len(servers):
-        _drop_imap(house, account)
+        _drop_imap(context, account)
     for kind, server in changes.items():
         _place(account, kind, server, wrong)
     has_moved = any(before[kind][0] not in ("", None, _whereabouts(account, kind)[0]) for kind in changes)
@@ -176,12 +178,12 @@ def _change_servers(house: House, account: Account, servers: dict[str, ServerCha
     _take_logins(account, changes)
     for kind in KINDS:
         if kind in changes and "secret" in changes[kind].model_fields_set:
-            set_secret(house, account, kind, changes[kind].secret)
+            set_secret(context, account, kind, changes[kind].secret)
         elif _whereabouts(account, kind) != before[kind]:
-            set_secret(house, account, kind, None)
+            set_secret(context, account, kind, None)
     smtp, imap = changes.get("smtp"), changes.get("imap")
     if smtp and imap and shares_secret and smtp.secret and "secret" not in imap.model_fields_set:
-        set_secret(house, account, "imap", smtp.secret)
+        set_secret(context, account, "imap", smtp.secret)
     if smtp and smtp.login and not smtp.secret and not could_sign_in:
         wrong["smtp.secret"] = Sentence(
             "The password is missing. Most services want an app password here, made in their security settings."
@@ -192,9 +194,9 @@ def _whereabouts(account: Account, kind: str) -> tuple[str | None, str | None]:
     return getattr(account, f"{kind}_host"), getattr(account, f"{kind}_login")
 
 
-def _drop_imap(house: House, account: Account) -> None:
+def _drop_imap(context: AppContext, account: Account) -> None:
     account.imap_host = account.imap_port = account.imap_security = account.imap_login = account.sent_folder = None
-    set_secret(house, account, "imap", None)
+    set_secret(context, account, "imap", None)
 
 
 def _place(account: Account, kind: str, server: ServerChange, wrong: _Wrong) -> None:

@@ -12,7 +12,7 @@ from tracker.locale import gettext as _
 from tracker.mail.account_servers import submit_from
 from tracker.mail.addresses import domain_of
 from tracker.models import Account
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.sentences import ActionError, Sentence
 
@@ -20,11 +20,11 @@ DIGITS = 8
 SPAN = timedelta(hours=1)
 
 
-def send_code(house: House, account: Account) -> None:
+def send_code(context: AppContext, account: Account) -> None:
     """Sends the code to the address, through the account itself. Raises :class:`ActionError` when it could not be sent."""
     mail = EmailMessage()
     mail["From"] = mail["To"] = account.address
-    mail["Subject"] = _("Your code for Inkling: %(code)s") % {"code": _code_of(house, account, now())}
+    mail["Subject"] = _("Your code for Inkling: %(code)s") % {"code": _code_of(context, account, now())}
     mail["Date"] = formatdate()
     mail["Message-ID"] = make_msgid(domain=domain_of(account.address))
     mail["Auto-Submitted"] = "auto-generated"
@@ -33,23 +33,23 @@ def send_code(house: House, account: Account) -> None:
             "Type this code on the page of your account in Inkling within an hour. If you did not ask for it, do nothing."
         )
     )
-    outcome = submit_from(house, account, account.address, mail.as_bytes(policy=SMTP))
+    outcome = submit_from(context, account, account.address, mail.as_bytes(policy=SMTP))
     if not outcome.is_accepted:
         raise ActionError("conflict", Sentence("The code could not be sent: %(reason)s", reason=outcome.reply))
 
 
-def confirm_account(house: House, session: Session, account: Account, typed: str) -> None:
+def confirm_account(context: AppContext, session: Session, account: Account, typed: str) -> None:
     """The address is its owner's, when the code is that of this hour or of the hour before. Raises :class:`ActionError`."""
     plain = "".join(c for c in typed if c.isdigit())
-    if not any(hmac.compare_digest(plain, _code_of(house, account, now() - ago)) for ago in (timedelta(), SPAN)):
+    if not any(hmac.compare_digest(plain, _code_of(context, account, now() - ago)) for ago in (timedelta(), SPAN)):
         text = Sentence("This is not the code, or it is older than an hour. Look at the newest mail from Inkling.")
         raise ActionError("invalid", text, "code")
     account.confirmed_at = now()
     session.add(account)
 
 
-def _code_of(house: House, account: Account, at: datetime) -> str:
+def _code_of(context: AppContext, account: Account, at: datetime) -> str:
     """The code of this account, address and hour. Nothing is stored: only our keys can make it."""
     hour = int(at.timestamp() // SPAN.total_seconds())
-    digest = house.ring.digest(f"address code {account.public_id} {account.address} {hour}")
+    digest = context.keyring.digest(f"address code {account.public_id} {account.address} {hour}")
     return str(int(digest, 16) % 10**DIGITS).zfill(DIGITS)

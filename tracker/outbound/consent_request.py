@@ -23,7 +23,7 @@ from tracker.outbound.draft import Draft, SendError
 from tracker.outbound.draft_form import written_mailboxes
 from tracker.outbound.send import accept
 from tracker.recipients import find_or_make
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.sentences import Sentence
 
@@ -42,13 +42,20 @@ class Asked:
 
 
 def ask(
-    session: Session, house: House, user: User, people: Sequence[Mailbox], language: str, account_id: int | None = None
+    session: Session,
+    context: AppContext,
+    user: User,
+    people: Sequence[Mailbox],
+    language: str,
+    account_id: int | None = None,
 ) -> list[Asked]:
     """Asks each of these people by a mail of their own. Raises :class:`SendError` when nothing can be sent at all."""
-    return [_ask_one(session, house, user, one, language, account_id) for one in people]
+    return [_ask_one(session, context, user, one, language, account_id) for one in people]
 
 
-def _ask_one(session: Session, house: House, user: User, one: Mailbox, language: str, account_id: int | None) -> Asked:
+def _ask_one(
+    session: Session, context: AppContext, user: User, one: Mailbox, language: str, account_id: int | None
+) -> Asked:
     recipient = find_or_make(session, one.address, one.name)
     session.flush()
     assert recipient.id is not None
@@ -56,11 +63,11 @@ def _ask_one(session: Session, house: House, user: User, one: Mailbox, language:
     wanted = [purpose for purpose in MEASURED if states[purpose] not in (State.GRANTED, State.BLOCKED)]
     if recipient.never_track or not wanted:
         return Asked(one.address, problem=_why_not(recipient, [states[purpose] for purpose in MEASURED]))
-    shown = notice(session, house, language)
-    draft = _question(session, house, user, one, language, account_id)
+    shown = notice(session, context, language)
+    draft = _question(session, context, user, one, language, account_id)
     try:
         with session.begin_nested():
-            message = accept(session, house, user, draft)
+            message = accept(session, context, user, draft)
             message.personal_link = "ask"
             session.add(message)
             proof = Proof(
@@ -92,7 +99,9 @@ def _why_not(recipient: Recipient, states: Sequence[State]) -> str:
     return Sentence("is on the never-track list") if recipient.never_track else Sentence("has agreed already")
 
 
-def _question(session: Session, house: House, user: User, to: Mailbox, language: str, account_id: int | None) -> Draft:
+def _question(
+    session: Session, context: AppContext, user: User, to: Mailbox, language: str, account_id: int | None
+) -> Draft:
     with speaking(language):
         hello = _("Hello %(name)s,") % {"name": to.name} if to.name else _("Hello,")
         lines = [
@@ -104,12 +113,12 @@ def _question(session: Session, house: House, user: User, to: Mailbox, language:
             _("Please say yes or no on this page; it takes a moment, and no is as good an answer:"),
             PLACE,
             _("This message itself is not measured. If you do not answer, nothing is."),
-            f"{user.name}\n{controller(session, house).name}",
+            f"{user.name}\n{controller(session, context).name}",
         ]
         return _draft(to, _("May I see whether my messages reach you?"), lines, account_id)
 
 
-def send_own_link(session: Session, house: House, recipient: Recipient, language: str) -> bool:
+def send_own_link(session: Session, context: AppContext, recipient: Recipient, language: str) -> bool:
     """Mails a recipient the link to their whole page, by the account that wrote to them last.
 
     Returns False when there is none to send by, or when one was sent within the last hour.
@@ -130,12 +139,12 @@ def send_own_link(session: Session, house: House, recipient: Recipient, language
             _(
                 "Somebody asked for it on the page under a message of ours. If that was not you, you need not do anything."
             ),
-            controller(session, house).name,
+            controller(session, context).name,
         ]
         draft = _draft(Mailbox(delivery.address), _("Your page"), lines, message.account_id)
     try:
         with session.begin_nested():
-            made = accept(session, house, user, draft)
+            made = accept(session, context, user, draft)
             made.personal_link = "own"
             session.add(made)
     except SendError:
@@ -187,11 +196,13 @@ def _draft(to: Mailbox, subject: str, lines: Sequence[str], account_id: int | No
     )
 
 
-def personal_copy(session: Session, house: House, message: Message, body: MessageBody, delivery: Delivery) -> bytes:
+def personal_copy(
+    session: Session, context: AppContext, message: Message, body: MessageBody, delivery: Delivery
+) -> bytes:
     """The copy of such a message with its recipient's own link in place; everything else as in the row."""
     kind = LinkKind.ASK if message.personal_link == "ask" else LinkKind.OWN
     recipient = session.get_one(Recipient, delivery.recipient_id)
-    url = choice_url(house, ChoiceLink(kind, recipient.public_id, delivery.public_id, now().date()))
+    url = choice_url(context, ChoiceLink(kind, recipient.public_id, delivery.public_id, now().date()))
     return build_message(
         NewMessage(
             sender=Mailbox(message.from_address, message.from_name),

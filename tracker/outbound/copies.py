@@ -11,7 +11,7 @@ from tracker.outbound.rewriter.footer import Footer, put_footer
 from tracker.outbound.rewriter.hidden_link import hide
 from tracker.outbound.rewriter.html_scan import scan
 from tracker.outbound.rewriter.rewriting import byte_size, track
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ MakeFooter = Callable[[str], Footer | None]
 
 
 def make_copy(
-    house: House,
+    context: AppContext,
     raw: bytes,
     delivery: Delivery,
     links: Sequence[TrackedLink],
@@ -48,14 +48,14 @@ def make_copy(
     if not delivery.opens_on and not delivery.clicks_on:
         return Copy(raw)
     try:
-        return _tracked(house, raw, delivery, links, hidden_link, footer)
+        return _tracked(context, raw, delivery, links, hidden_link, footer)
     except Exception as error:  # whatever goes wrong here, the mail goes out
         log.error("delivery %s: rewriting failed (%s)", delivery.public_id, type(error).__name__)
         return Copy(raw, problem="rewriting_failed")
 
 
 def _tracked(
-    house: House,
+    context: AppContext,
     raw: bytes,
     delivery: Delivery,
     links: Sequence[TrackedLink],
@@ -70,17 +70,17 @@ def _tracked(
     def click_url(url: str, index: int) -> str | None:
         if not delivery.clicks_on or allowed.get(index) != url:
             return None
-        tracked = house.click_url(delivery.public_id, index, url)
-        return tracked if _reads_back(house, tracked, url) else None
+        tracked = context.click_url(delivery.public_id, index, url)
+        return tracked if _reads_back(context, tracked, url) else None
 
-    pixel = house.pixel_url(delivery.public_id) if delivery.opens_on else None
+    pixel = context.pixel_url(delivery.public_id) if delivery.opens_on else None
     # Which links are left was decided when the message was accepted, and stands in the rows.
-    leave = options_of(house, leave_text_urls=False, leave_one_time=False)
+    leave = options_of(context, leave_text_urls=False, leave_one_time=False)
     document = scan(part.html)
     tracking = track(document, click_url, pixel, leave)
-    trap = house.trap_url(delivery.public_id) if hidden_link and delivery.clicks_on else None
-    edits = tracking.edits + hide(document, tracking.links, trap, lambda url: is_own_trap(house, url))
-    edits += put_footer(document, footer(part.html), lambda url: choice_mark(house, url))
+    trap = context.trap_url(delivery.public_id) if hidden_link and delivery.clicks_on else None
+    edits = tracking.edits + hide(document, tracking.links, trap, lambda url: is_own_trap(context, url))
+    edits += put_footer(document, footer(part.html), lambda url: choice_mark(context, url))
     html = document.spliced(edits)
     return Copy(
         replace_html(raw, part, html, edits),
@@ -97,7 +97,7 @@ def rule_of(part: Untouched) -> str:
     return "text_only" if part.reason == "text_only" else "rewriting_failed"
 
 
-def _reads_back(house: House, tracked: str, url: str) -> bool:
+def _reads_back(context: AppContext, tracked: str, url: str) -> bool:
     """A link that would not lead exactly where it did stays as it is."""
-    claims = house.tokens.read_click(tracked.rpartition("/c/")[2])
+    claims = context.tokens.read_click(tracked.rpartition("/c/")[2])
     return claims is not None and claims.url == url

@@ -12,7 +12,7 @@ from tracker.locale import N_, speaking
 from tracker.locale import gettext as _
 from tracker.models import Delivery, Recipient
 from tracker.outbound.rewriter.footer import Footer, mark_of
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 _TAG = re.compile(r"<[^>]*>|&[#\w]+;")
 
@@ -26,7 +26,7 @@ WHAT: Mapping[tuple[bool, bool], str] = {
 """The sentence by what is measured: opens, clicks."""
 
 
-def footer_for(session: Session, house: House, delivery: Delivery, html: str, day: date) -> Footer | None:
+def footer_for(session: Session, context: AppContext, delivery: Delivery, html: str, day: date) -> Footer | None:
     """The footer of a tracked copy; None where the workspace wants none. A sentence of its own takes the place of ours."""
     if not preference(session, "footer") or not (delivery.opens_on or delivery.clicks_on):
         return None
@@ -38,7 +38,7 @@ def footer_for(session: Session, house: House, delivery: Delivery, html: str, da
         label = _("What is seen, and how to stop it")
     mark = mark_of(f"{words} {label}")
     link = ChoiceLink(LinkKind.COPY, recipient.public_id, delivery.public_id, day, mark)
-    return Footer(words, label, choice_url(house, link))
+    return Footer(words, label, choice_url(context, link))
 
 
 def language_of(html: str) -> str:

@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from tracker.models import HostHealth, User
 from tracker.notifications.notify import notify
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.processes import is_anybody_working
 from tracker.runtime.sentences import Sentence
@@ -33,16 +33,16 @@ class HostCheck:
     def __init__(self) -> None:
         self._next = now()
 
-    def __call__(self, house: House) -> int:
+    def __call__(self, context: AppContext) -> int:
         """Asks when it is time. Returns 0: there is never more to do at once. Holds no transaction while it waits."""
         if now() < self._next:
             return 0
-        problem, url = problem_of(house), house.settings.tracking_url
-        with house.database.reading() as session:
+        problem, url = problem_of(context), context.settings.tracking_url
+        with context.database.reading() as session:
             last = session.get(HostHealth, 1)
         is_news = last is None or last.url != url or bool(problem) or bool(last.failures)
         if is_news:
-            with house.database.session_scope() as session:
+            with context.database.session_scope() as session:
                 _note(session, url, problem)
         self._next = now() + (AGAIN_AFTER if problem else EVERY)
         return 0
@@ -51,11 +51,11 @@ class HostCheck:
         return self._next
 
 
-def problem_of(house: House) -> str:
+def problem_of(context: AppContext) -> str:
     """What is wrong with the tracking host now; empty when nothing is. Never raises."""
-    url = house.settings.tracking_url
+    url = context.settings.tracking_url
     try:
-        answer = httpx.get(f"{url}/healthz", timeout=ANSWER_SECONDS, verify=house.web_tls_context())
+        answer = httpx.get(f"{url}/healthz", timeout=ANSWER_SECONDS, verify=context.web_tls_context())
     except httpx.HTTPError as error:
         return _why(url, error)
     except (OSError, ValueError) as error:  # a file of authorities that went, an address no client can use

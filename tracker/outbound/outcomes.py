@@ -15,7 +15,7 @@ from tracker.models import Account, Attachment, Delivery, DeliveryStatus, Messag
 from tracker.notifications.notify import announce, notify
 from tracker.outbound.accounts import state_after
 from tracker.outbound.send_quota import HANDED_OVER, WAITING
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import HeldLease, is_free
 from tracker.runtime.limits import MAX_GIVE_UP_HOURS
@@ -42,15 +42,15 @@ def is_due(moment: datetime) -> ColumnElement[bool]:
     return due & is_free(HANDED_OVER, col(Delivery.id), moment)
 
 
-def note(house: House, lease: HeldLease, outcome: Outcome, problem: ConnectError | None = None) -> None:
+def note(context: AppContext, lease: HeldLease, outcome: Outcome, problem: ConnectError | None = None) -> None:
     """Writes down what the server said about one copy, at once, so that a crash repeats one copy at most.
 
     Where another worker has taken the copy over, nothing is written. ``problem`` is what is wrong with the account.
     """
     for pause in (*_WRITE_AGAIN, None):
         try:
-            with house.database.session_scope() as session:
-                write_outcome(house, session, lease, outcome, problem)
+            with context.database.session_scope() as session:
+                write_outcome(context, session, lease, outcome, problem)
             return
         except DBAPIError as error:
             if pause is None:
@@ -60,10 +60,10 @@ def note(house: House, lease: HeldLease, outcome: Outcome, problem: ConnectError
 
 
 def write_outcome(
-    house: House, session: Session, lease: HeldLease, outcome: Outcome, problem: ConnectError | None = None
+    context: AppContext, session: Session, lease: HeldLease, outcome: Outcome, problem: ConnectError | None = None
 ) -> None:
     """The same, once, in a transaction that may do more."""
-    if not house.leases.release(session, lease):
+    if not context.leases.release(session, lease):
         log.warning("delivery %s: another worker has taken it over", lease.subject)
         return
     delivery = session.get(Delivery, int(lease.subject), with_for_update=True)
@@ -75,12 +75,12 @@ def write_outcome(
         _account_broken(session, session.get_one(Account, delivery.account_id), problem)
 
 
-def defer_account(house: House, account: Account, lease: HeldLease, error: ConnectError) -> None:
+def defer_account(context: AppContext, account: Account, lease: HeldLease, error: ConnectError) -> None:
     """There is no connection: everything that is due of the account waits, and its person is told once."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         # The account first, as whoever claims a copy does it.
         account = session.get_one(Account, account.id, with_for_update=True)
-        if not house.leases.release(session, lease):
+        if not context.leases.release(session, lease):
             return
         due = select(Delivery).where(is_due_of(account.id, now())).order_by(col(Delivery.next_try_at))
         rows = session.exec(due.limit(DEFERRED_TOGETHER).with_for_update(skip_locked=True)).all()
@@ -159,9 +159,9 @@ def _account_broken(session: Session, account: Account, error: ConnectError) -> 
     session.add(account)
 
 
-def account_works(house: House, account_id: int) -> None:
+def account_works(context: AppContext, account_id: int) -> None:
     """Its server has taken a message, or refused it: the account can be used."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         account = session.get_one(Account, account_id)
         account.state, account.state_detail, account.checked_at = "works", "", now()
         session.add(account)

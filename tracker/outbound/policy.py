@@ -26,7 +26,7 @@ from tracker.models import Account, Delivery, Recipient, User
 from tracker.outbound.draft import Draft, SendError
 from tracker.outbound.host_health import host_problem
 from tracker.recipients import find_all
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 SOON = timedelta(minutes=15)
@@ -49,7 +49,7 @@ class Planned:
     """Which version of the rules of the recipient's country was looked at."""
 
 
-def check_wishes(house: House, draft: Draft) -> None:
+def check_wishes(context: AppContext, draft: Draft) -> None:
     """Raises :class:`SendError` when the message asks for more than the operator allows: it is not quietly lowered."""
     for field, purpose, wanted in (
         ("track.opens", Purpose.OPENS, draft.track_opens),
@@ -57,14 +57,14 @@ def check_wishes(house: House, draft: Draft) -> None:
     ):
         try:
             if wanted:
-                operator_ceiling(house).check_wish(purpose)
+                operator_ceiling(context).check_wish(purpose)
         except CeilingError as error:
             raise SendError(field, "above_ceiling", error.sentence) from None
 
 
 def plan_policy(
     session: Session,
-    house: House,
+    context: AppContext,
     user: User,
     draft: Draft,
     *,
@@ -79,7 +79,7 @@ def plan_policy(
     known = find_all(session, [m.address for _, m in everybody])
     exchangers = families(session, [m.address for _, m in everybody])
     table = _Table(
-        rules=workspace(session, house),
+        rules=workspace(session, context),
         standings=standing_of(session, [r.id for r in known.values() if r.id is not None]),
         sender=Sender(user.role, measured_by(account)),
         own=_own_addresses(session, user),
@@ -151,13 +151,13 @@ def _own_addresses(session: Session, user: User) -> set[str]:
     return {lookup_form(address) for address in accounts} | {user.email}
 
 
-def tighten(session: Session, house: House, deliveries: Sequence[Delivery]) -> None:
+def tighten(session: Session, context: AppContext, deliveries: Sequence[Delivery]) -> None:
     """Checks queued copies against consent as it is now: what was allowed may have been forbidden since, never the reverse.
 
     Where their mail goes is noted with it: the judge asks for it.
     """
     fill(session, deliveries)
-    rules, unwell = workspace(session, house), bool(host_problem(session))
+    rules, unwell = workspace(session, context), bool(host_problem(session))
     senders = senders_of(session, {delivery.message_id for delivery in deliveries})
     recipients = {
         r.id: r

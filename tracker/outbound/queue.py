@@ -29,7 +29,7 @@ from tracker.outbound.footer_words import footer_for
 from tracker.outbound.outcomes import account_works, defer_account, is_due, is_due_of, note, write_outcome
 from tracker.outbound.policy import tighten
 from tracker.outbound.send_quota import HANDED_OVER, WAITING, defer, hold_quota, send_quota
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Deadline, Shutdown
 from tracker.runtime.lease import HeldLease
@@ -51,9 +51,9 @@ class ClaimedCopy:
     problem: str = ""
 
 
-def send_due(house: House) -> int:
+def send_due(context: AppContext) -> int:
     """One turn of the account whose mail has waited longest. Returns how many copies were tried; 0 means nothing is due."""
-    return serve_longest_waiting(house, accounts_due, send_for_account)
+    return serve_longest_waiting(context, accounts_due, send_for_account)
 
 
 def accounts_due(session: Session, moment: datetime) -> list[WaitingAccount]:
@@ -72,60 +72,60 @@ def accounts_due(session: Session, moment: datetime) -> list[WaitingAccount]:
     return waiting
 
 
-def send_for_account(house: House, account_id: int | None, shutdown: Shutdown) -> int:
+def send_for_account(context: AppContext, account_id: int | None, shutdown: Shutdown) -> int:
     """One turn: so many copies over one connection, each composed when its time has come. Returns how many were tried."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         account = session.get(Account, account_id) if account_id is not None else None
-    claimed = _claim(house, account)
+    claimed = _claim(context, account)
     if claimed is None:
         return 0
     if account is None or account.removed_at is not None:
         text = Sentence("The account was removed. Choose another account and send again.")
-        note(house, claimed.lease, Outcome(DeliveryStatus.REJECTED, text))
+        note(context, claimed.lease, Outcome(DeliveryStatus.REJECTED, text))
         return 1
     try:
         with (
             Deadline(OPENING_SECONDS) as deadline,
             shutdown.watching(deadline),
-            smtp(house, smtp_server(house, account), deadline) as connection,
+            smtp(context, smtp_server(context, account), deadline) as connection,
         ):
-            return _hand_over_in_turn(house, account, connection, claimed, shutdown)
+            return _hand_over_in_turn(context, account, connection, claimed, shutdown)
     except ConnectError as error:
         if shutdown.is_requested:  # it was we who cut the connection
-            _give_back(house, claimed)
+            _give_back(context, claimed)
         else:
-            defer_account(house, account, claimed.lease, error)
+            defer_account(context, account, claimed.lease, error)
         return 1
     except BaseException:
-        _give_back(house, claimed)
+        _give_back(context, claimed)
         raise
 
 
 def _hand_over_in_turn(
-    house: House, account: Account, connection: SmtpConnection, first: ClaimedCopy, shutdown: Shutdown
+    context: AppContext, account: Account, connection: SmtpConnection, first: ClaimedCopy, shutdown: Shutdown
 ) -> int:
     assert account.id is not None
     claimed: ClaimedCopy | None = first
     works, turn = account.state == "works", Turn(shutdown)
     while claimed is not None:
-        outcome, problem = _hand_over(house, account, connection, claimed)
+        outcome, problem = _hand_over(context, account, connection, claimed)
         turn.done += 1
         if problem is not None and shutdown.is_requested:  # it was we who cut the connection
-            _give_back(house, claimed)
+            _give_back(context, claimed)
             break
         if turn.is_over or problem is not None or not connection.is_open:
-            note(house, claimed.lease, outcome, problem)
+            note(context, claimed.lease, outcome, problem)
             claimed = None
         else:
-            claimed = _note_and_claim(house, account, claimed, outcome)
+            claimed = _note_and_claim(context, account, claimed, outcome)
         if problem is None and not works:
-            account_works(house, account.id)
+            account_works(context, account.id)
             works = True
     return turn.done
 
 
 def _hand_over(
-    house: House, account: Account, connection: SmtpConnection, claimed: ClaimedCopy
+    context: AppContext, account: Account, connection: SmtpConnection, claimed: ClaimedCopy
 ) -> tuple[Outcome, ConnectError | None]:
     """What became of one copy, and what is wrong with the connection, if so."""
     if claimed.problem:
@@ -135,32 +135,34 @@ def _hand_over(
     except ConnectError as error:
         return deferred(error), error
     except BaseException:
-        _give_back(house, claimed)
+        _give_back(context, claimed)
         raise
 
 
-def _note_and_claim(house: House, account: Account, claimed: ClaimedCopy, outcome: Outcome) -> ClaimedCopy | None:
+def _note_and_claim(
+    context: AppContext, account: Account, claimed: ClaimedCopy, outcome: Outcome
+) -> ClaimedCopy | None:
     """Writes one outcome down and takes the next copy, in one transaction: each costs the disk as much as a hand-over does."""
     try:
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             hold_quota(session, account)
-            write_outcome(house, session, claimed.lease, outcome)
+            write_outcome(context, session, claimed.lease, outcome)
             session.flush()
-            return _claim_in(house, session, account)
+            return _claim_in(context, session, account)
     except SQLAlchemyError:  # what the server said is written in any case
-        note(house, claimed.lease, outcome)
+        note(context, claimed.lease, outcome)
         return None
 
 
-def _claim(house: House, account: Account | None) -> ClaimedCopy | None:
+def _claim(context: AppContext, account: Account | None) -> ClaimedCopy | None:
     """The next copy of the account, as it goes out; None when there is none, or it has sent enough for now."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         if account is not None:
             hold_quota(session, account)
-        return _claim_in(house, session, account)
+        return _claim_in(context, session, account)
 
 
-def _claim_in(house: House, session: Session, account: Account | None) -> ClaimedCopy | None:
+def _claim_in(context: AppContext, session: Session, account: Account | None) -> ClaimedCopy | None:
     moment, account_id = now(), account.id if account is not None else None
     if account is not None and (quota := send_quota(session, account, moment)).wait:
         defer(session, account, moment, quota)
@@ -168,19 +170,19 @@ def _claim_in(house: House, session: Session, account: Account | None) -> Claime
     due = select(Delivery.id).where(is_due_of(account_id, moment))
     due = due.order_by(col(Delivery.next_try_at), col(Delivery.id)).limit(_CANDIDATES)
     for id_ in session.exec(due).all():
-        if (lease := house.leases.claim(session, HANDED_OVER, id_)) is None:
+        if (lease := context.leases.claim(session, HANDED_OVER, id_)) is None:
             continue
         delivery = session.get(Delivery, id_, with_for_update=True)
         if delivery is not None and delivery.status in WAITING and delivery.next_try_at is not None:
-            return _composed(house, session, lease, delivery)
-        house.leases.release(session, lease)  # somebody has just handed it over, or taken it back
+            return _composed(context, session, lease, delivery)
+        context.leases.release(session, lease)  # somebody has just handed it over, or taken it back
     return None
 
 
-def _give_back(house: House, claimed: ClaimedCopy) -> None:
+def _give_back(context: AppContext, claimed: ClaimedCopy) -> None:
     """Others may take it at once, unless it was noted."""
-    with suppress(DBAPIError), house.database.session_scope() as session:
-        house.leases.release(session, claimed.lease)
+    with suppress(DBAPIError), context.database.session_scope() as session:
+        context.leases.release(session, claimed.lease)
 
 
 def _first_due(moment: datetime) -> Any:
@@ -190,12 +192,12 @@ def _first_due(moment: datetime) -> Any:
     return first.correlate(Account).scalar_subquery()
 
 
-def _composed(house: House, session: Session, lease: HeldLease, delivery: Delivery) -> ClaimedCopy:
+def _composed(context: AppContext, session: Session, lease: HeldLease, delivery: Delivery) -> ClaimedCopy:
     """The copy as it goes out. The policy is tightened by consent as it is now, and then frozen."""
     before = delivery.opens_on, delivery.clicks_on
     try:
-        tighten(session, house, [delivery])
-        raw = _copy_of(house, session, delivery).raw
+        tighten(session, context, [delivery])
+        raw = _copy_of(context, session, delivery).raw
         if (delivery.opens_on, delivery.clicks_on) != before:
             _count_tracked(session, delivery.message_id)
         return ClaimedCopy(lease, delivery.address, raw)
@@ -207,20 +209,20 @@ def _composed(house: House, session: Session, lease: HeldLease, delivery: Delive
         return ClaimedCopy(lease, delivery.address, problem=text)
 
 
-def _copy_of(house: House, session: Session, delivery: Delivery) -> Copy:
+def _copy_of(context: AppContext, session: Session, delivery: Delivery) -> Copy:
     body = session.get_one(MessageBody, delivery.message_id)
     message = session.get_one(Message, delivery.message_id)
     if message.personal_link:
-        return Copy(personal_copy(session, house, message, body, delivery))
+        return Copy(personal_copy(session, context, message, body, delivery))
     links = session.exec(select(TrackedLink).where(TrackedLink.message_id == delivery.message_id)).all()
     hidden_link = bool(preference(session, "hidden_link"))
     copy = make_copy(
-        house,
+        context,
         body.raw or b"",
         delivery,
         links,
         hidden_link=hidden_link,
-        footer=lambda html: footer_for(session, house, delivery, html, now().date()),
+        footer=lambda html: footer_for(session, context, delivery, html, now().date()),
     )
     body.html_bytes_before, body.html_bytes_after = copy.html_bytes_before, copy.html_bytes_after
     session.add(body)

@@ -23,7 +23,7 @@ from tracker.mail.folders import folder_for
 from tracker.mail.imap_session import imap
 from tracker.models import Account
 from tracker.outbound.sending_domain.advice import Advice
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.sentences import ActionError, Sentence
 
 TEST_ID = re.compile(r"[0-9a-f]{24}")
@@ -34,7 +34,7 @@ LONGEST = 200_000
 ARRIVAL, LINKS = Sentence("Arrival"), Sentence("Links")
 
 
-def send_test(house: House, account: Account) -> str:
+def send_test(context: AppContext, account: Account) -> str:
     """Sends the test through the account to its own address; gives its id. Raises :class:`ActionError` when that cannot be."""
     if not account.imap_host:
         raise ActionError("conflict", Sentence("The test is read over IMAP, which is not set up for this account."))
@@ -45,19 +45,19 @@ def send_test(house: House, account: Account) -> str:
     mail["Date"] = formatdate()
     mail["Message-ID"] = _message_id(account, test_id)
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(f"A test. You can delete it.\n{_link(house, test_id)}\n")
-    html = f'<html><body>\n<p>A test. You can delete it.</p>\n<p><a href="{_link(house, test_id)}">A link</a></p>\n</body></html>'
+    mail.set_content(f"A test. You can delete it.\n{_link(context, test_id)}\n")
+    html = f'<html><body>\n<p>A test. You can delete it.</p>\n<p><a href="{_link(context, test_id)}">A link</a></p>\n</body></html>'
     mail.add_alternative(html, subtype="html")
-    outcome = submit_from(house, account, account.address, mail.as_bytes(policy=SMTP))
+    outcome = submit_from(context, account, account.address, mail.as_bytes(policy=SMTP))
     if not outcome.is_accepted:
         raise ActionError("conflict", Sentence("The test could not be sent: %(reason)s", reason=outcome.reply))
     return test_id
 
 
-def read_test(house: House, account: Account, test_id: str) -> list[Advice]:
+def read_test(context: AppContext, account: Account, test_id: str) -> list[Advice]:
     """What became of the test, as far as it has arrived. Never raises."""
     try:
-        with imap(house, imap_server(house, account)) as client:
+        with imap(context, imap_server(context, account)) as client:
             found = _find(client, _message_id(account, test_id))
     except ConnectError as error:
         return [Advice("IMAP", "bad", error.sentence)]
@@ -68,7 +68,7 @@ def read_test(house: House, account: Account, test_id: str) -> list[Advice]:
         return [Advice(ARRIVAL, "unknown", Sentence("The test has not arrived yet."))]
     folder, is_junk, raw = found
     mail = message_from_bytes(raw[:LONGEST])
-    return [_arrival(folder, is_junk=is_junk), *_links(mail, _link(house, test_id)), *_authentication(mail)]
+    return [_arrival(folder, is_junk=is_junk), *_links(mail, _link(context, test_id)), *_authentication(mail)]
 
 
 def has_arrived(found: list[Advice]) -> bool:
@@ -80,8 +80,8 @@ def _message_id(account: Account, test_id: str) -> str:
     return f"<inkling-test.{test_id}@{domain_of(account.address)}>"
 
 
-def _link(house: House, test_id: str) -> str:
-    return f"{house.settings.base_url}/?test={test_id}&from=mail"
+def _link(context: AppContext, test_id: str) -> str:
+    return f"{context.settings.base_url}/?test={test_id}&from=mail"
 
 
 def _find(client: IMAPClient, message_id: str) -> tuple[str, bool, bytes] | None:

@@ -37,7 +37,7 @@ from tracker.outbound.policy import Planned, check_wishes, plan_policy
 from tracker.outbound.rewriter.rewriting import FoundLink
 from tracker.outbound.send_quota import HANDED_OVER
 from tracker.recipients import find_or_make
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import held_subjects
 from tracker.runtime.sentences import ActionError, Sentence
@@ -45,30 +45,32 @@ from tracker.runtime.sentences import ActionError, Sentence
 log = logging.getLogger(__name__)
 
 
-def plan(session: Session, house: House, user: User, draft: Draft) -> list[Planned]:
+def plan(session: Session, context: AppContext, user: User, draft: Draft) -> list[Planned]:
     """Before sending: who will be tracked, who not, and why. Raises :class:`SendError` for an unusable address."""
-    return plan_policy(session, house, user, draft, account=_sending(session, user, draft))
+    return plan_policy(session, context, user, draft, account=_sending(session, user, draft))
 
 
-def accept(session: Session, house: House, user: User, draft: Draft, *, message: Message | None = None) -> Message:
+def accept(
+    session: Session, context: AppContext, user: User, draft: Draft, *, message: Message | None = None
+) -> Message:
     """Takes a message into the queue; once the caller's transaction has committed it will be sent.
 
     ``message`` is the draft's row, when there is one. Raises :class:`SendError`; then nothing was changed.
     """
     check(draft)
-    check_wishes(house, draft)
-    draft = replace(draft, html=without_ours(house, draft.html))
+    check_wishes(context, draft)
+    draft = replace(draft, html=without_ours(context, draft.html))
     account = _account(session, user, draft)
     if message is None:
         message = Message(user_id=user.id or 0, message_id="")
-    message.message_id = new_id(house.ring, "m", message.public_id, domain_of(account.address))
+    message.message_id = new_id(context.keyring, "m", message.public_id, domain_of(account.address))
     raw = _build(account, draft, message.message_id)
-    return take_in(session, house, user, account, draft, raw, message)
+    return take_in(session, context, user, account, draft, raw, message)
 
 
 def take_in(
     session: Session,
-    house: House,
+    context: AppContext,
     user: User,
     account: Account,
     draft: Draft,
@@ -81,10 +83,10 @@ def take_in(
 
     ``untouched`` is the rule by which no copy of it may be changed, if there is one.
     """
-    links = _links(session, house, draft, raw)
+    links = _links(session, context, draft, raw)
     planned = plan_policy(
         session,
-        house,
+        context,
         user,
         draft,
         account=account,
@@ -103,10 +105,10 @@ def take_in(
     return message
 
 
-def _links(session: Session, house: House, draft: Draft, raw: bytes) -> Sequence[FoundLink] | None:
+def _links(session: Session, context: AppContext, draft: Draft, raw: bytes) -> Sequence[FoundLink] | None:
     """The links of the message; None when they cannot be found out, which must not keep it from being sent."""
     try:
-        return find_links(session, house, draft.html, draft.untracked_links, list_unsubscribe(raw))
+        return find_links(session, context, draft.html, draft.untracked_links, list_unsubscribe(raw))
     except SQLAlchemyError:
         raise
     except Exception as error:

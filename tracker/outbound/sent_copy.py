@@ -27,7 +27,7 @@ from tracker.models import Account, Message, MessageBody
 from tracker.notifications.notify import announce
 from tracker.outbound.account_pool import Turn, WaitingAccount, serve_longest_waiting
 from tracker.outbound.accounts import TROUBLED
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Deadline, Shutdown
 from tracker.runtime.lease import HeldLease, is_free
@@ -60,9 +60,9 @@ class ClaimedCopy:
     raw: bytes
 
 
-def append_due(house: House) -> int:
+def append_due(context: AppContext) -> int:
     """One turn of the account whose copies have waited longest. Returns how many were tried; 0 means nothing is due."""
-    return serve_longest_waiting(house, accounts_with_copies, file_for_account)
+    return serve_longest_waiting(context, accounts_with_copies, file_for_account)
 
 
 def accounts_with_copies(session: Session, moment: datetime) -> list[WaitingAccount]:
@@ -92,54 +92,64 @@ def _is_due(of_account: ColumnElement[bool], moment: datetime) -> ColumnElement[
     return of_account & WANTED & (col(Message.sent_copy_at) <= moment) & free
 
 
-def file_for_account(house: House, account_id: int | None, shutdown: Shutdown) -> int:
+def file_for_account(context: AppContext, account_id: int | None, shutdown: Shutdown) -> int:
     """One turn: so many copies over one connection, each loaded when its time has come. Returns how many were tried."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         account = session.get(Account, account_id) if account_id is not None else None
     if account is None or account.imap_host is None:
-        return _want_none(house, account_id)
+        return _want_none(context, account_id)
     assert account_id is not None
-    claimed = _claim(house, account_id)
+    claimed = _claim(context, account_id)
     if claimed is None:
         return 0
     try:
         with (
             Deadline(OPENING_SECONDS) as deadline,
             shutdown.watching(deadline),
-            imap(house, imap_server(house, account), deadline) as client,
+            imap(context, imap_server(context, account), deadline) as client,
         ):
-            return _file_in_turn(house, account, client, deadline, claimed, shutdown)
+            return _file_in_turn(context, account, client, deadline, claimed, shutdown)
     except ConnectError as error:
         if shutdown.is_requested:  # it was we who cut the connection
-            _give_back(house, claimed)
+            _give_back(context, claimed)
         else:
-            _defer_account(house, account_id, claimed, error)
+            _defer_account(context, account_id, claimed, error)
         return 1
     except BaseException:
-        _give_back(house, claimed)
+        _give_back(context, claimed)
         raise
 
 
 def _file_in_turn(
-    house: House, account: Account, client: IMAPClient, deadline: Deadline, first: ClaimedCopy, shutdown: Shutdown
+    context: AppContext,
+    account: Account,
+    client: IMAPClient,
+    deadline: Deadline,
+    first: ClaimedCopy,
+    shutdown: Shutdown,
 ) -> int:
     assert account.id is not None
     claimed: ClaimedCopy | None = first
     turn = Turn(shutdown)
     while claimed is not None:
         try:
-            goes_on = _try(house, account, client, deadline, claimed, shutdown)
+            goes_on = _try(context, account, client, deadline, claimed, shutdown)
         except BaseException:
-            _give_back(house, claimed)
+            _give_back(context, claimed)
             raise
         turn.done += 1
-        claimed = _claim(house, account.id) if goes_on and not turn.is_over else None
+        claimed = _claim(context, account.id) if goes_on and not turn.is_over else None
     deadline.restart(OPENING_SECONDS)  # to log out
     return turn.done
 
 
 def _try(
-    house: House, account: Account, client: IMAPClient, deadline: Deadline, claimed: ClaimedCopy, shutdown: Shutdown
+    context: AppContext,
+    account: Account,
+    client: IMAPClient,
+    deadline: Deadline,
+    claimed: ClaimedCopy,
+    shutdown: Shutdown,
 ) -> bool:
     """Files one copy and notes how that went. False when the connection may be of no more use."""
     seconds = CONTENT_SECONDS + len(claimed.raw) / SLOWEST_BYTES
@@ -148,17 +158,17 @@ def _try(
     try:
         _file(client, account, claimed.message, claimed.raw)
     except _Waits as wait:
-        _defer(house, claimed, wait.sentence)
+        _defer(context, claimed, wait.sentence)
         return True
     except _TROUBLE as error:
         if shutdown.is_requested:  # it was we who cut the connection
-            _give_back(house, claimed)
+            _give_back(context, claimed)
         else:
             log.warning("message %s: no copy in Sent yet (%s)", claimed.message.public_id, type(error).__name__)
-            _defer(house, claimed, str(error)[:500])
+            _defer(context, claimed, str(error)[:500])
         return False
-    with house.database.session_scope() as session:
-        message = _ours(session, house, claimed)
+    with context.database.session_scope() as session:
+        message = _ours(session, context, claimed)
         if message is not None:
             message.sent_copy, message.sent_copy_detail = "done", ""
             session.add(message)
@@ -166,14 +176,14 @@ def _try(
     return True
 
 
-def _claim(house: House, account_id: int) -> ClaimedCopy | None:
+def _claim(context: AppContext, account_id: int) -> ClaimedCopy | None:
     """The next copy of the account; None when there is none. Writes nothing in vain."""
     due = select(Message.id).where(_is_due(col(Message.account_id) == account_id, now()))
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         ids = session.exec(due.order_by(col(Message.sent_copy_at)).limit(5)).all()
     for id_ in ids:
-        with house.database.session_scope() as session:
-            lease = house.leases.claim(session, FILED, id_)
+        with context.database.session_scope() as session:
+            lease = context.leases.claim(session, FILED, id_)
             message = session.get(Message, id_, with_for_update=True) if lease is not None else None
             if lease is None:
                 continue
@@ -183,36 +193,36 @@ def _claim(house: House, account_id: int) -> ClaimedCopy | None:
                     return ClaimedCopy(lease, message, body.raw)
                 message.sent_copy = "none"
                 session.add(message)
-            house.leases.release(session, lease)  # somebody has just filed it, or there is nothing to file
+            context.leases.release(session, lease)  # somebody has just filed it, or there is nothing to file
     return None
 
 
-def _want_none(house: House, account_id: int | None) -> int:
+def _want_none(context: AppContext, account_id: int | None) -> int:
     """Without an account, or without its IMAP, there is no Sent folder."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         wanted = update(Message).where(col(Message.account_id).is_not_distinct_from(account_id), WANTED)
         return session.exec(wanted.values(sent_copy="none")).rowcount
 
 
-def _ours(session: Session, house: House, claimed: ClaimedCopy) -> Message | None:
+def _ours(session: Session, context: AppContext, claimed: ClaimedCopy) -> Message | None:
     """The message, unless another worker has taken it over or it is gone."""
-    if not house.leases.release(session, claimed.lease):
+    if not context.leases.release(session, claimed.lease):
         return None
     return session.get(Message, claimed.message.id, with_for_update=True)
 
 
-def _defer(house: House, claimed: ClaimedCopy, detail: str) -> None:
-    with house.database.session_scope() as session:
-        message = _ours(session, house, claimed)
+def _defer(context: AppContext, claimed: ClaimedCopy, detail: str) -> None:
+    with context.database.session_scope() as session:
+        message = _ours(session, context, claimed)
         if message is not None:
             _try_later(session, message, detail)
 
 
-def _defer_account(house: House, account_id: int, claimed: ClaimedCopy, error: ConnectError) -> None:
+def _defer_account(context: AppContext, account_id: int, claimed: ClaimedCopy, error: ConnectError) -> None:
     """There is no connection: everything that is due of the account waits."""
     log.warning("message %s: no copy in Sent yet (%s)", claimed.message.public_id, error.code)
-    with house.database.session_scope() as session:
-        if not house.leases.release(session, claimed.lease):
+    with context.database.session_scope() as session:
+        if not context.leases.release(session, claimed.lease):
             return
         due = select(Message).where(_is_due(col(Message.account_id) == account_id, now()))
         for message in session.exec(due.limit(DEFERRED_TOGETHER).with_for_update(skip_locked=True)):
@@ -228,10 +238,10 @@ def _try_later(session: Session, message: Message, detail: str) -> None:
     session.add(message)
 
 
-def _give_back(house: House, claimed: ClaimedCopy) -> None:
+def _give_back(context: AppContext, claimed: ClaimedCopy) -> None:
     """Others may take it at once, unless it was noted."""
-    with suppress(DBAPIError), house.database.session_scope() as session:
-        house.leases.release(session, claimed.lease)
+    with suppress(DBAPIError), context.database.session_scope() as session:
+        context.leases.release(session, claimed.lease)
 
 
 def _file(client: IMAPClient, account: Account, message: Message, raw: bytes) -> None:

@@ -12,7 +12,7 @@ from tracker.locale import N_, language, speaking
 from tracker.locale import gettext as _
 from tracker.models import Recipient
 from tracker.privacy.held import held_about
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 _HEADINGS: Mapping[str, str] = {
@@ -34,13 +34,13 @@ overflow-wrap:anywhere}}ol{{padding-left:1.2rem}}li{{border-top:1px solid #d5d9d
 """
 
 
-def archive_of(house: House, recipient: Recipient, words: str = "en", of_user: int | None = None) -> bytes:
+def archive_of(context: AppContext, recipient: Recipient, words: str = "en", of_user: int | None = None) -> bytes:
     """The ZIP file, its page in the language ``words``: ``data.json`` and ``index.html``.
 
     With ``of_user`` it holds the ledger and that user's own mail alone: whoever of us asks sees nothing of a colleague's.
     """
-    with house.database.reading() as session:
-        held = {"made_at": now().isoformat(timespec="seconds"), **held_about(session, house, recipient, of_user)}
+    with context.database.reading() as session:
+        held = {"made_at": now().isoformat(timespec="seconds"), **held_about(session, context, recipient, of_user)}
     file = BytesIO()
     with ZipFile(file, "w", ZIP_DEFLATED) as packed, speaking(words):
         packed.writestr("data.json", json.dumps(held, ensure_ascii=False, indent=2, default=str))

@@ -21,12 +21,12 @@ from tracker.models import (
     DomainProfile,
     Erasure,
     Event,
-    HitAside,
     IdempotencyKey,
     Message,
     MessageBody,
     MessageState,
     Notification,
+    QuarantinedHit,
     Recipient,
     TrackedLink,
     TrackingPause,
@@ -37,7 +37,7 @@ from tracker.privacy.erase_letters import erase_letters
 from tracker.privacy.redact import GONE, Redactor, redact_everywhere
 from tracker.privacy.replay import came_back, list_path, remember, remembered
 from tracker.recipients import find_or_make, suppressions
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import Undecryptable
 
@@ -64,35 +64,35 @@ class Subject:
         return {copy.message_id for copy in self.copies}
 
 
-def erase(house: House, address: str, actor: str) -> Erasure:
+def erase(context: AppContext, address: str, actor: str) -> Erasure:
     """Erases whoever has this address, known or not, and returns the receipt. Doing it again is safe.
 
     Raises :class:`tracker.mail.addresses.AddressError`.
     """
-    with house.database.session_scope() as session:
-        receipt = erase_rows(session, house, address, actor)
-    house.database.scrub()
+    with context.database.session_scope() as session:
+        receipt = erase_rows(session, context, address, actor)
+    context.database.scrub()
     if actor != REPLAY:
-        remember(house, receipt)
+        remember(context, receipt)
     return receipt
 
 
-def erase_again(house: House, digests: set[str] | None = None) -> int:
+def erase_again(context: AppContext, digests: set[str] | None = None) -> int:
     """Erases whoever a restored backup brought back, by the list beside the database or the one given. Returns how many."""
     if digests is None:
-        path = list_path(house)
+        path = list_path(context)
         digests = remembered(path.read_text("utf-8").splitlines()) if path.is_file() else set()
-    back = came_back(house, digests)
+    back = came_back(context, digests)
     for address in back:
-        erase(house, address, REPLAY)
+        erase(context, address, REPLAY)
     return len(back)
 
 
-def erase_rows(session: Session, house: House, address: str, actor: str) -> Erasure:
+def erase_rows(session: Session, context: AppContext, address: str, actor: str) -> Erasure:
     """The rows of :func:`erase`; the caller commits, and cares for the file and the replay list."""
     subject = _subject(session, address)
     _close_ledger(session, subject, actor)
-    _hits(session, house, subject)
+    _hits(session, context, subject)
     erase_letters(session, subject.form, subject.copy_ids, subject.redactor, subject.done)
     text = str(preference(session, "erasure_text"))
     _messages(session, subject, text)
@@ -137,7 +137,7 @@ def _known(actor: str) -> str:
     return "system" if actor == REPLAY else actor
 
 
-def _hits(session: Session, house: House, subject: Subject) -> None:
+def _hits(session: Session, context: AppContext, subject: Subject) -> None:
     """Events with their verdicts and evidence, bell lines, and hits that were set aside."""
     ids = subject.copy_ids
     subject.done["event"] += session.exec(delete(Event).where(col(Event.delivery_id).in_(ids))).rowcount
@@ -145,15 +145,15 @@ def _hits(session: Session, house: House, subject: Subject) -> None:
     lines = delete(Notification).where(or_(col(Notification.delivery_id).in_(ids), about_all))
     subject.done["notification"] += session.exec(lines).rowcount
     theirs = {copy.public_id for copy in subject.copies}
-    for aside in session.exec(select(HitAside)).all():
-        if _delivery_of(house, aside) in theirs:
-            session.delete(aside)
+    for quarantined in session.exec(select(QuarantinedHit)).all():
+        if _delivery_of(context, quarantined) in theirs:
+            session.delete(quarantined)
             subject.done["hit_aside"] += 1
 
 
-def _delivery_of(house: House, aside: HitAside) -> str:
+def _delivery_of(context: AppContext, quarantined: QuarantinedHit) -> str:
     try:
-        plain = house.ring.decrypt(aside.sealed, f"aside:{aside.edge}:{aside.hit}")
+        plain = context.keyring.decrypt(quarantined.sealed, f"aside:{quarantined.edge}:{quarantined.hit}")
         return Hit.from_json(plain.decode()).delivery
     except (Undecryptable, ValueError, KeyError, TypeError):
         return ""

@@ -26,12 +26,14 @@ from tracker.models import (
 )
 from tracker.privacy.periods import periods
 from tracker.privacy.views import views_of
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 _PRIVATE = ("id", "recipient_id", "salt")
 
 
-def held_about(session: Session, house: House, recipient: Recipient, of_user: int | None = None) -> dict[str, Any]:
+def held_about(
+    session: Session, context: AppContext, recipient: Recipient, of_user: int | None = None
+) -> dict[str, Any]:
     """The whole archive of one person as JSON can hold it; with ``of_user`` only of the mail that this user wrote and got."""
     assert recipient.id is not None
     copies = session.exec(_copies(recipient, of_user)).all()
@@ -49,7 +51,7 @@ def held_about(session: Session, house: House, recipient: Recipient, of_user: in
         "viewed_by": [
             {"day": day.isoformat(), "what": what, "who": who} for day, what, who in views_of(session, recipient)
         ],
-        "kept_for": _kept_for(session, house),
+        "kept_for": _kept_for(session, context),
     }
 
 
@@ -149,8 +151,8 @@ def _letters(session: Session, recipient: Recipient, of_user: int | None) -> lis
     ]
 
 
-def _kept_for(session: Session, house: House) -> dict[str, int]:
-    return {**periods(session), "evidence_days": house.settings.evidence_days}
+def _kept_for(session: Session, context: AppContext) -> dict[str, int]:
+    return {**periods(session), "evidence_days": context.settings.evidence_days}
 
 
 def _at(moment: datetime | None) -> str | None:

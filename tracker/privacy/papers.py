@@ -21,7 +21,7 @@ from tracker.locale import LANGUAGES, N_, speaking
 from tracker.locale import gettext as _
 from tracker.privacy.deadlines import DEADLINES
 from tracker.privacy.periods import WORDS, periods
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 CODES = ("FR", "IT", "DE", "UK", "EEA")
@@ -42,14 +42,14 @@ class Facts:
     made: date
 
 
-def facts_of(session: Session, house: House) -> Facts:
+def facts_of(session: Session, context: AppContext) -> Facts:
     return Facts(
-        who=controller(session, house),
+        who=controller(session, context),
         policy=workspace_pack(session),
         reason=str(preference(session, "policy_reason")),
         days=periods(session),
-        evidence_days=house.settings.evidence_days,
-        tracking_url=house.settings.tracking_url,
+        evidence_days=context.settings.evidence_days,
+        tracking_url=context.settings.tracking_url,
         footer=bool(preference(session, "footer")),
         erasure_text=str(preference(session, "erasure_text")),
         made=now().date(),
@@ -63,20 +63,20 @@ def self_check(session: Session, on: date) -> Mapping[str, Sequence[Point]]:
     return {code: looser_points(here, rules) for code, rules in found.items() if rules is not None}
 
 
-def kit(session: Session, house: House) -> bytes:
+def kit(session: Session, context: AppContext) -> bytes:
     """All papers in all our languages, as a ZIP file."""
     file = BytesIO()
     with ZipFile(file, "w", ZIP_DEFLATED) as packed:
         for language in LANGUAGES:
-            for name, text in papers(session, house, language).items():
+            for name, text in papers(session, context, language).items():
                 packed.writestr(f"{language}/{name}.md", text)
     return file.getvalue()
 
 
-def papers(session: Session, house: House, language: str) -> dict[str, str]:
+def papers(session: Session, context: AppContext, language: str) -> dict[str, str]:
     """Name and text of every paper in that language."""
-    facts = facts_of(session, house)
-    shown = notice(session, house, language)
+    facts = facts_of(session, context)
+    shown = notice(session, context, language)
     with speaking(language):
         return {
             "article-30": article_30(facts),

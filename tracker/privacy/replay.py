@@ -10,23 +10,23 @@ from sqlmodel import col, select
 
 from tracker.models import Erasure, Recipient
 from tracker.recipients import suppressions
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 log = logging.getLogger(__name__)
 
 FILE = "erasures.jsonl"
 
 
-def remember(house: House, receipt: Erasure) -> None:
+def remember(context: AppContext, receipt: Erasure) -> None:
     """Adds a receipt to the list in the data folder. Nothing in it tells who it was."""
     line = json.dumps({"receipt": receipt.public_id, "digest": receipt.digest, "at": receipt.at.isoformat()})
-    descriptor = os.open(list_path(house), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = os.open(list_path(context), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "a", encoding="utf-8") as file:
         file.write(line + "\n")
 
 
-def list_path(house: House) -> Path:
-    return house.settings.data_dir / FILE
+def list_path(context: AppContext) -> Path:
+    return context.settings.data_dir / FILE
 
 
 def remembered(lines: Iterable[str]) -> set[str]:
@@ -41,10 +41,10 @@ def remembered(lines: Iterable[str]) -> set[str]:
     return found
 
 
-def came_back(house: House, digests: set[str]) -> list[str]:
+def came_back(context: AppContext, digests: set[str]) -> list[str]:
     """The addresses in the database that somebody on the list had."""
     if not digests:
         return []
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         here = session.exec(select(Recipient.lookup).where(col(Recipient.erased_at).is_(None)))
         return [lookup for lookup in here if not digests.isdisjoint(suppressions(session, lookup))]

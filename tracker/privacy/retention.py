@@ -31,24 +31,24 @@ from tracker.models.counting.tables import EVENT
 from tracker.privacy.erase import erase_again, raw_of_erased
 from tracker.privacy.periods import periods
 from tracker.privacy.short_lived import Expiry, expire, sweep_short_lived
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 BATCH = 1000
 _MEASURED = ("open", "click")
 
 
-def sweep(house: House) -> int:
+def sweep(context: AppContext) -> int:
     """Throws away what has served its time. Returns 0: there is never more at once."""
-    sweep_short_lived(house)
+    sweep_short_lived(context)
     moment = now()
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         days = periods(session)
         users = session.exec(select(User.id)).all()
-    while _coarsen(house, days, moment):
+    while _coarsen(context, days, moment):
         pass
     expire(
-        house,
+        context,
         [
             *(Expiry(Notification, (col(Notification.user_id) == user) & _old_lines(days, moment)) for user in users),
             Expiry(TrackingView, _old_views(days, moment)),
@@ -56,13 +56,13 @@ def sweep(house: House) -> int:
             Expiry(MessageBody, raw_of_erased(), {"raw": None}),
         ],
     )
-    house.database.forget_deleted()
+    context.database.forget_deleted()
     return 0
 
 
-def replay_erasures(house: House) -> int:
+def replay_erasures(context: AppContext) -> int:
     """Erases again whom a backup brought back. Returns 0: there is never more at once."""
-    erase_again(house)
+    erase_again(context)
     return 0
 
 
@@ -116,13 +116,13 @@ def _ended(days: Mapping[str, int], moment: datetime) -> Any:
     return (col(ConsentEntry.at) < limit) & (superseded | (col(ConsentEntry.valid_until) < limit))
 
 
-def _coarsen(house: House, days: Mapping[str, int], moment: datetime) -> int:
+def _coarsen(context: AppContext, days: Mapping[str, int], moment: datetime) -> int:
     """One batch of hits that grow coarser. Returns how many."""
     old = [_old_hits(days, moment), _old_sums(days, moment)]
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         if not any(session.exec(select(Event.id).where(each).limit(1)).first() for each in old):
             return 0
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         hits = session.exec(select(Event).where(_old_hits(days, moment)).order_by(col(Event.at)).limit(BATCH)).all()
         sums = session.exec(select(Event).where(_old_sums(days, moment)).order_by(col(Event.at)).limit(BATCH)).all()
         sent = _sent_days(session, {event.message_id for event in sums})

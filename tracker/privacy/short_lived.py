@@ -11,15 +11,15 @@ from sqlmodel import Session, col, select
 
 from tracker.models import (
     FeedItem,
-    HitAside,
     HitEvidence,
     IdempotencyKey,
+    QuarantinedHit,
     ScannerNetwork,
     ScannerProof,
     Submission,
     UserSession,
 )
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.processes import FORGOTTEN_AFTER, Process
 from tracker.runtime.throttle import SignInFailure
@@ -50,28 +50,28 @@ class Expiry:
         session.exec(gone.where(self.over))
 
 
-def expire(house: House, expiries: Sequence[Expiry]) -> None:
+def expire(context: AppContext, expiries: Sequence[Expiry]) -> None:
     """Carries them out in one transaction, in their order, since one may make another due; writes nothing when none is due."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         if not any(expiry.is_due(session) for expiry in expiries):
             return
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         for expiry in expiries:
             expiry.carry_out(session)
 
 
-def sweep_short_lived(house: House) -> None:
+def sweep_short_lived(context: AppContext) -> None:
     """Throws away what has served its time."""
     moment = now()
     day_ago = moment - SOURCES_KEPT
     stale = (col(HitEvidence.at) < day_ago) & col(HitEvidence.source).is_not(None)
     unseen = (col(UserSession.seen_at) < day_ago) & col(UserSession.address_digest).is_not(None)
     expire(
-        house,
+        context,
         [
             Expiry(HitEvidence, col(HitEvidence.expires_at) < moment),
             Expiry(HitEvidence, stale, {"source": None}),
-            Expiry(HitAside, col(HitAside.expires_at) < moment),
+            Expiry(QuarantinedHit, col(QuarantinedHit.expires_at) < moment),
             Expiry(FeedItem, col(FeedItem.at) < moment - FEED_KEPT),
             Expiry(IdempotencyKey, col(IdempotencyKey.created_at) < moment - IDEMPOTENCY_KEPT),
             Expiry(Submission, col(Submission.created_at) < moment - SUBMISSIONS_KEPT),

@@ -9,11 +9,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from tracker.models import Delivery, Message, Recipient, TrackingView, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 
-def note_view(house: House, user: User, what: str, recipients: Iterable[int]) -> None:
+def note_view(context: AppContext, user: User, what: str, recipients: Iterable[int]) -> None:
     """``user`` was shown tracking data of these recipients (``what``: message, recipient, export). Written once a day."""
     assert user.id is not None
     day, wanted = now().date(), set(recipients)
@@ -22,23 +22,23 @@ def note_view(house: House, user: User, what: str, recipients: Iterable[int]) ->
     seen = select(TrackingView.recipient_id).where(
         TrackingView.user_id == user.id, TrackingView.what == what, TrackingView.day == day
     )
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         known = session.exec(seen.where(col(TrackingView.recipient_id).in_(wanted))).all()
     for recipient in sorted(wanted - set(known)):
         try:
-            with house.database.session_scope() as session:
+            with context.database.session_scope() as session:
                 session.add(TrackingView(user_id=user.id, recipient_id=recipient, what=what, day=day))
         except IntegrityError:  # another window noted it at the same moment
             pass
 
 
-def note_message_view(house: House, user: User, message: Message) -> None:
+def note_message_view(context: AppContext, user: User, message: Message) -> None:
     """``user`` was shown what happened to a message: noted for the recipients of whom something is measured."""
     measured = or_(col(Delivery.opens_on), col(Delivery.clicks_on))
     query = select(Delivery.recipient_id).where(Delivery.message_id == message.id, measured)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         recipients = session.exec(query).all()
-    note_view(house, user, "message", recipients)
+    note_view(context, user, "message", recipients)
 
 
 def views_of(session: Session, recipient: Recipient) -> Sequence[tuple[date, str, str]]:

@@ -1,4 +1,4 @@
-"""The house: what every role of the product shares, wired once at start."""
+"""The context: what every role of the product shares, wired once at start."""
 
 import ssl
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from urllib.parse import urlsplit
 from pixel.settings import load_or_make_keys
 from pixel.tokens import Tokens, click_path, open_path
 from tracker.runtime.database import Database
-from tracker.runtime.keyring import KeyRing
+from tracker.runtime.keyring import Keyring
 from tracker.runtime.lease import Leases
 from tracker.runtime.settings import Settings
 
 
 @dataclass(frozen=True)
-class House:
+class AppContext:
     """Settings, database, keys. Immutable and safe to share between threads."""
 
     settings: Settings
     database: Database
-    ring: KeyRing
+    keyring: Keyring
     tokens: Tokens
     leases: Leases
     sandbox_url: str | None = None
@@ -70,11 +70,11 @@ _tls_for_mail = cache(_tls_context)
 """Once per process: reading a system's authorities takes longer than handing in a message."""
 
 
-def open_house(settings: Settings) -> House:
-    """Wires the house. Makes the data folder and the key file where they are missing."""
+def create_context(settings: Settings) -> AppContext:
+    """Wires the context. Makes the data folder and the key file where they are missing."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys = settings.secret_keys or tuple(load_or_make_keys(settings.data_dir))
-    database, ring = Database(settings), KeyRing(keys)
-    database.info["suppressions"] = ring.suppressions
+    database, keyring = Database(settings), Keyring(keys)
+    database.info["suppressions"] = keyring.suppressions
     leases = Leases(database.wakeups.process)
-    return House(settings=settings, database=database, ring=ring, tokens=Tokens(keys), leases=leases)
+    return AppContext(settings=settings, database=database, keyring=keyring, tokens=Tokens(keys), leases=leases)

@@ -178,7 +178,7 @@ class Database:
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
         """A transaction that nobody else migrates in, and in which SQLite tables may be made anew."""
-        with self.engine.connect() as connection, self._foreign_keys_aside(connection), connection.begin():
+        with self.engine.connect() as connection, self._without_foreign_keys(connection), connection.begin():
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             yield connection
@@ -186,7 +186,7 @@ class Database:
                 raise RuntimeError(f"the migration would leave rows that refer to nothing: {broken[:5]}")
 
     @contextmanager
-    def _foreign_keys_aside(self, connection: Connection) -> Iterator[None]:
+    def _without_foreign_keys(self, connection: Connection) -> Iterator[None]:
         # SQLite changes a table by making it anew; with foreign keys on, dropping the old one would delete what refers to it.
         # The pragma does nothing inside a transaction, so it goes to the driver before one begins.
         raw: Any = connection.connection.driver_connection

@@ -1,4 +1,4 @@
-"""The key ring: encryption of what must be read again, and digests of what must only be recognised."""
+"""The keyring: encryption of what must be read again, and digests of what must only be recognised."""
 
 import hashlib
 import hmac
@@ -23,7 +23,7 @@ class Undecryptable(Told):
     """No key of the ring opens this secret: keys were lost, or the value belongs to another record."""
 
 
-class KeyRing:
+class Keyring:
     """Encrypts with the newest key, decrypts with any. AES-256-GCM; every value is bound to the record it belongs to."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:

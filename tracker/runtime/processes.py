@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger
 from sqlmodel import Field, Session, SQLModel, col, delete, select
 
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import UtcDateTime, now
 from tracker.runtime.lease import free_leases_of
 
@@ -40,23 +40,23 @@ class Process(SQLModel, table=True):
     """What each of its tasks last failed with, by name; empty for those that work."""
 
 
-def register(house: House) -> None:
+def register(context: AppContext) -> None:
     """At start: notes this process, and gives free what those held that no longer live. Idempotent."""
     number = os.getpid()
-    ours = Process(id=house.leases.process, place=_place(), number=number, started=_started(number) or 0)
-    with house.database.session_scope() as session:
+    ours = Process(id=context.leases.process, place=_place(), number=number, started=_started(number) or 0)
+    with context.database.session_scope() as session:
         session.merge(ours)
         dead = [process.id for process in session.exec(select(Process)) if _is_dead(process)]
         _forget(session, dead)
 
 
-def heartbeat(house: House, tasks: Mapping[str, str]) -> None:
+def heartbeat(context: AppContext, tasks: Mapping[str, str]) -> None:
     """Says that this process lives, and what its tasks last failed with."""
-    with house.database.session_scope() as session:
-        process = session.get(Process, house.leases.process)
+    with context.database.session_scope() as session:
+        process = session.get(Process, context.leases.process)
         if process is None:  # the database was restored, or we were away for long
             number = os.getpid()
-            process = Process(id=house.leases.process, place=_place(), number=number, started=_started(number) or 0)
+            process = Process(id=context.leases.process, place=_place(), number=number, started=_started(number) or 0)
         process.at, process.tasks = now(), dict(tasks)
         session.add(process)
 
@@ -66,11 +66,11 @@ def is_anybody_working(session: Session) -> bool:
     return session.exec(select(Process.id).where(col(Process.at) > now() - GONE_AFTER).limit(1)).first() is not None
 
 
-def leave(house: House) -> None:
+def leave(context: AppContext) -> None:
     """At the end: frees what this process holds, and takes its name away."""
-    house.leases.release_all(house.database)
-    with house.database.session_scope() as session:
-        _forget(session, [house.leases.process])
+    context.leases.release_all(context.database)
+    with context.database.session_scope() as session:
+        _forget(session, [context.leases.process])
 
 
 def _forget(session: Session, processes: list[str]) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel, select
 
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import UtcDateTime, now
 from tracker.runtime.sentences import ActionError, Sentence
 
@@ -38,15 +38,15 @@ class SignInFailure(SQLModel, table=True):
 _FAILURE: Table = SignInFailure.__table__  # type: ignore[attr-defined]
 
 
-def count_try(house: House, free_tries: Mapping[str, int]) -> None:
+def count_try(context: AppContext, free_tries: Mapping[str, int]) -> None:
     """Counts a try of every subject, before it is known whether it succeeds, so that many at once are no way around.
 
     ``free_tries`` says of each subject how many go without a pause. Raises :class:`ActionError` ``too_many`` while one of them
     has to pause; such a try is not counted, so that waiting helps.
     """
     moment = now()
-    with house.database.session_scope() as session:
-        rows = [(_held_row(session, digest, moment), free) for digest, free in _by_digest(house, free_tries)]
+    with context.database.session_scope() as session:
+        rows = [(_held_row(session, digest, moment), free) for digest, free in _by_digest(context, free_tries)]
         wait = max(_seconds_to_wait(row, free, moment) for row, free in rows)
         if wait > 0:
             raise _too_many(ceil(wait))
@@ -55,13 +55,13 @@ def count_try(house: House, free_tries: Mapping[str, int]) -> None:
             session.add(row)
 
 
-def uncount_try(house: House, free_tries: Mapping[str, int], forget: str = "") -> None:
+def uncount_try(context: AppContext, free_tries: Mapping[str, int], forget: str = "") -> None:
     """The try that was counted last has succeeded; all tries of the subject ``forget`` are forgotten with it."""
-    with house.database.session_scope() as session:
-        for digest, _free in _by_digest(house, free_tries):
+    with context.database.session_scope() as session:
+        for digest, _free in _by_digest(context, free_tries):
             row = session.exec(select(SignInFailure).where(SignInFailure.subject == digest).with_for_update()).first()
             if row is not None:
-                is_forgotten = bool(forget) and digest == house.ring.digest(forget)
+                is_forgotten = bool(forget) and digest == context.keyring.digest(forget)
                 row.failures = 0 if is_forgotten else max(0, row.failures - 1)
                 session.add(row)
 
@@ -75,9 +75,9 @@ def network_of(address: str | None) -> str:
     return str(ip_network(f"{ip}/64", strict=False)) if ip.version == 6 else str(ip)
 
 
-def _by_digest(house: House, free_tries: Mapping[str, int]) -> list[tuple[str, int]]:
+def _by_digest(context: AppContext, free_tries: Mapping[str, int]) -> list[tuple[str, int]]:
     """In the order in which every process locks them."""
-    return sorted((house.ring.digest(subject), free) for subject, free in free_tries.items())
+    return sorted((context.keyring.digest(subject), free) for subject, free in free_tries.items())
 
 
 def _held_row(session: Session, digest: str, moment: datetime) -> SignInFailure:

@@ -5,7 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.sentences import ActionError
 from tracker.web import health
 from tracker.web.accounts import consent_page as consent_account
@@ -80,20 +80,24 @@ ROUTES: list[BaseRoute] = [
 ]
 
 
-def create_app(house: House) -> Starlette:
-    """The web application on a wired house. The database must be at its newest revision."""
-    headers = HEADERS | STRICT_TRANSPORT if house.settings.base_url.startswith("https:") else HEADERS
+def create_app(context: AppContext) -> Starlette:
+    """The web application on a context. The database must be at its newest revision."""
+    headers = HEADERS | STRICT_TRANSPORT if context.settings.base_url.startswith("https:") else HEADERS
     app = Starlette(
-        routes=[*ROUTES, Mount("/api/v1", create_api(house)), *_under_the_tracking_path(house.settings.tracking_path)],
+        routes=[
+            *ROUTES,
+            Mount("/api/v1", create_api(context)),
+            *_under_the_tracking_path(context.settings.tracking_path),
+        ],
         middleware=[
-            Middleware(Forwarded, proxies=house.settings.trusted_proxies),
+            Middleware(Forwarded, proxies=context.settings.trusted_proxies),
             Middleware(DefaultHeaders, headers=headers),
-            Middleware(CrossOriginProtection, base_url=house.settings.base_url, refuse=refuse_cross_origin),
+            Middleware(CrossOriginProtection, base_url=context.settings.base_url, refuse=refuse_cross_origin),
         ],
         exception_handlers={HTTPException: on_http_error, ActionError: on_action_error, Exception: on_crash},
         max_body_size=MAX_BODY,
     )
-    app.state.house = house
+    app.state.context = context
     return app
 
 

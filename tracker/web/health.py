@@ -12,11 +12,11 @@ from starlette.routing import Route
 
 from pixel.spool import SpoolError, SpoolReader
 from tracker.models import ApiToken, Role, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import token_digest
 from tracker.runtime.processes import is_anybody_working
 from tracker.web.figures import figures, prometheus
-from tracker.web.http.templating import house
+from tracker.web.http.templating import context_of
 
 
 async def healthz(_request: Request) -> Response:
@@ -26,8 +26,8 @@ async def healthz(_request: Request) -> Response:
 
 def readyz(request: Request) -> Response:
     """200 when database, spool and worker are fit for work, else 503; each with what is wrong."""
-    here = house(request)
-    parts = {"database": _database(here), "spool": _spool(here), "worker": _worker(here)}
+    context = context_of(request)
+    parts = {"database": _database(context), "spool": _spool(context), "worker": _worker(context)}
     problems = {name: problem for name, problem in parts.items() if problem}
     status = {name: problems.get(name, "ok") for name in parts}
     return JSONResponse({"status": "ready" if not problems else "not ready", **status}, 503 if problems else 200)
@@ -35,25 +35,25 @@ def readyz(request: Request) -> Response:
 
 def metrics(request: Request) -> Response:
     """Prometheus text format 0.0.4; for an administrator's token, or for this machine itself."""
-    here = house(request)
-    if not _may_see(here, request):
+    context = context_of(request)
+    if not _may_see(context, request):
         raise HTTPException(403)
-    with here.database.reading() as session:
+    with context.database.reading() as session:
         return PlainTextResponse(prometheus(figures(session)), media_type="text/plain; version=0.0.4")
 
 
-def _database(here: House) -> str:
+def _database(context: AppContext) -> str:
     try:
-        with here.database.reading() as session:
+        with context.database.reading() as session:
             session.execute(sql("SELECT 1"))
-        return "" if here.database.is_current() else "behind: run inkling migrate"
+        return "" if context.database.is_current() else "behind: run inkling migrate"
     except Exception:
         return "does not answer"
 
 
-def _spool(here: House) -> str:
+def _spool(context: AppContext) -> str:
     """The spool of an edge in the same data folder, if there is one; of other edges the figures tell."""
-    path = here.settings.data_dir / "spool.sqlite3"
+    path = context.settings.data_dir / "spool.sqlite3"
     if not path.exists():
         return ""
     try:
@@ -64,19 +64,19 @@ def _spool(here: House) -> str:
     return ""
 
 
-def _worker(here: House) -> str:
+def _worker(context: AppContext) -> str:
     try:
-        with here.database.reading() as session:
+        with context.database.reading() as session:
             works = is_anybody_working(session)
     except Exception:
         return "unknown"
     return "" if works else "no heartbeat for three minutes: is a worker running?"
 
 
-def _may_see(here: House, request: Request) -> bool:
+def _may_see(context: AppContext, request: Request) -> bool:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
-        with here.database.reading() as session:
+        with context.database.reading() as session:
             return _is_admin_token(session, token.strip())
     address = request.client.host if request.client else None
     # A proxy on this machine that we were not told of also comes from loopback; its visitors do not.

@@ -32,7 +32,7 @@ def kill_rounds(rounds: int) -> int:
 
 def _one_round(folder: Path, answered: list[str]) -> None:
     """The same spool goes on from round to round, as it would after a crash."""
-    with edge_process(folder, {"INKLING_HITS_PER_SOURCE": "0"}, patience=20) as edge:
+    with edge_process(folder, {"INKLING_HITS_PER_SOURCE": "0"}, timeout=20) as edge:
         tokens = Tokens([KEY])
         clients = [
             threading.Thread(target=ask_until_the_end, args=(edge.port, tokens, answered)) for _ in range(CLIENTS)

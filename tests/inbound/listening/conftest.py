@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.inbound.listening.world import IDLING, read_once
 from tests.inbound.mail_world import Post, fresh_address, mailbox_on
-from tests.servers_nasty import NastyImap, nasty_imap
-from tracker.runtime.context import House
+from tests.servers.nasty import NastyImap, nasty_imap
+from tracker.runtime.context import AppContext
 
 
 @pytest.fixture
@@ -18,6 +18,6 @@ def server() -> Iterator[NastyImap]:
 
 
 @pytest.fixture
-def post(house: House, people: People, server: NastyImap) -> Post:
+def post(context: AppContext, people: People, server: NastyImap) -> Post:
     """A mailbox that has been read, and is not due for ten minutes."""
-    return read_once(mailbox_on(house, people.user(), server, fresh_address()))
+    return read_once(mailbox_on(context, people.user(), server, fresh_address()))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.houses import People, opened_house
+from tests.fixtures.contexts import People, opened_context
 from tests.inbound.listening.world import (
     QUICK,
     arrives,
@@ -23,21 +23,21 @@ from tests.inbound.listening.world import (
 )
 from tests.inbound.mail_world import SECRET, Post, fresh_address, letter, mailbox_on
 from tests.servers import Dovecot, wait_until
-from tests.servers_nasty import CUT, NastyImap
+from tests.servers.nasty import CUT, NastyImap
 from tracker.inbound.credentials import make_credential
 from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.worker import Worker
 
 
-def test_a_letter_shows_within_seconds(house: House, people: People, dovecot: Dovecot) -> None:
+def test_a_letter_shows_within_seconds(context: AppContext, people: People, dovecot: Dovecot) -> None:
     """The whole worker, at its own pace; the next run is planned in ten minutes."""
     address = fresh_address()
     dovecot.add_user(address, SECRET)
-    post = read_once(mailbox_on(house, people.user(), dovecot, address))
-    worker = Worker(house)
+    post = read_once(mailbox_on(context, people.user(), dovecot, address))
+    worker = Worker(context)
     worker.start()
     try:
         wait_until(lambda: heard(post), 30)
@@ -54,16 +54,16 @@ def test_it_listens_over_tls(tmp_path: Path, dovecot: Dovecot, security: str) ->
     address = fresh_address()
     dovecot.add_user(address, SECRET)
     port = dovecot.imaps_port if security == "tls" else dovecot.imap_port
-    with opened_house(tmp_path, CA_FILE=str(dovecot.ca_file)) as house:
-        user = People(house).user()
+    with opened_context(tmp_path, CA_FILE=str(dovecot.ca_file)) as context:
+        user = People(context).user()
         assert user.id is not None
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             facts: Any = {"host": "localhost", "port": port, "security": security, "login": address}
-            credential = make_credential(session, house, user.id, NewCredentials(secret=SECRET, **facts))
+            credential = make_credential(session, context, user.id, NewCredentials(secret=SECRET, **facts))
             mailbox = connect_mailbox(session, user.id, credential)
         assert mailbox.id is not None
-        post = read_once(Post(house, user, mailbox.id, address))
-        with working(house, pace=replace(QUICK, renew=0.3)):
+        post = read_once(Post(context, user, mailbox.id, address))
+        with working(context, pace=replace(QUICK, renew=0.3)):
             wait_until(lambda: heard(post))
             time.sleep(1)  # some IDLEs
             dovecot.append(address, letter("Safe"), received_at=now())
@@ -71,9 +71,9 @@ def test_it_listens_over_tls(tmp_path: Path, dovecot: Dovecot, security: str) ->
         assert post.mailbox.failures == 0
 
 
-def test_it_opens_read_only_and_loads_nothing(house: House, post: Post, server: NastyImap) -> None:
+def test_it_opens_read_only_and_loads_nothing(context: AppContext, post: Post, server: NastyImap) -> None:
     before = len(server.commands)
-    with working(house):
+    with working(context):
         wait_until(lambda: heard(post))
     said = [command.split()[0] for command in server.commands[before:]]
     assert [word for word in said if word not in (b"CAPABILITY", b"ID")] == [
@@ -81,9 +81,9 @@ def test_it_opens_read_only_and_loads_nothing(house: House, post: Post, server: 
     ]
 
 
-def test_what_came_while_nobody_listened_is_noticed(house: House, post: Post, server: NastyImap) -> None:
+def test_what_came_while_nobody_listened_is_noticed(context: AppContext, post: Post, server: NastyImap) -> None:
     server.put(letter("Before"))
-    with working(house):
+    with working(context):
         wait_until(lambda: post.subjects() == ["Before"], 10)
         wait_until(lambda: heard(post) and server.idling)
         server.put(letter("Meanwhile"))
@@ -91,7 +91,7 @@ def test_what_came_while_nobody_listened_is_noticed(house: House, post: Post, se
         wait_until(lambda: post.subjects() == ["Before", "Meanwhile"], 10)
 
 
-def test_news_before_the_server_idles(house: House, post: Post, server: NastyImap) -> None:
+def test_news_before_the_server_idles(context: AppContext, post: Post, server: NastyImap) -> None:
     def script(server: NastyImap, _tag: bytes, command: bytes) -> bytes | None:
         if command != b"IDLE" or server.letters:
             return None
@@ -99,12 +99,12 @@ def test_news_before_the_server_idles(house: House, post: Post, server: NastyIma
         return b"* 1 EXISTS\r\n+ idling\r\n"
 
     server.script = script
-    with working(house):
+    with working(context):
         wait_until(lambda: post.subjects() == ["Early"], 10)
 
 
-def test_chatter_is_no_news(house: House, post: Post, server: NastyImap) -> None:
-    with working(house):
+def test_chatter_is_no_news(context: AppContext, post: Post, server: NastyImap) -> None:
+    with working(context):
         wait_until(lambda: heard(post) and server.idling)
         for said in (b"* OK Still here\r\n", b"* 1 FETCH (FLAGS (\\Seen))\r\n", b"* 0 EXISTS\r\n", b"\xff\r\n", b"* 0"):
             server.tell(said)
@@ -115,8 +115,8 @@ def test_chatter_is_no_news(house: House, post: Post, server: NastyImap) -> None
         wait_until(lambda: post.subjects() == ["News"], 10)
 
 
-def test_a_flood_makes_few_runs(house: House, post: Post, server: NastyImap) -> None:
-    with working(house, pace=replace(QUICK, between_runs=3.0)):
+def test_a_flood_makes_few_runs(context: AppContext, post: Post, server: NastyImap) -> None:
+    with working(context, pace=replace(QUICK, between_runs=3.0)):
         wait_until(lambda: heard(post) and server.idling)
         before = logins(server)
         server.put(letter("One"))
@@ -130,8 +130,8 @@ def test_a_flood_makes_few_runs(house: House, post: Post, server: NastyImap) -> 
     assert post.subjects() == ["One"]
 
 
-def test_a_line_that_never_ends_talking_is_ended(house: House, post: Post, server: NastyImap) -> None:
-    with working(house, pace=replace(QUICK, most_drops=1)):
+def test_a_line_that_never_ends_talking_is_ended(context: AppContext, post: Post, server: NastyImap) -> None:
+    with working(context, pace=replace(QUICK, most_drops=1)):
         wait_until(lambda: heard(post) and server.idling)
         with suppress(OSError):  # the line is cut while we talk
             for _ in range(200):
@@ -140,9 +140,9 @@ def test_a_line_that_never_ends_talking_is_ended(house: House, post: Post, serve
     assert_untouched(post)
 
 
-def test_a_server_that_drops_lines_is_forgiven(house: House, post: Post, server: NastyImap) -> None:
+def test_a_server_that_drops_lines_is_forgiven(context: AppContext, post: Post, server: NastyImap) -> None:
     """Yandex does it at random. It is no failure of the mailbox."""
-    with working(house):
+    with working(context):
         for number in range(4):
             wait_until(lambda: heard(post) and server.idling, 10)
             server.tell(CUT if number % 2 else b"* BYE Autologout\r\n" + CUT)
@@ -153,10 +153,10 @@ def test_a_server_that_drops_lines_is_forgiven(house: House, post: Post, server:
     assert (post.mailbox.state, post.mailbox.failures, post.told()) == ("active", 0, [])
 
 
-def test_after_many_drops_it_is_left_alone_for_hours(house: House, post: Post, server: NastyImap) -> None:
+def test_after_many_drops_it_is_left_alone_for_hours(context: AppContext, post: Post, server: NastyImap) -> None:
     server.script = lambda server, tag, command: b"+ idling\r\n" + CUT if command == b"IDLE" else None
     before = logins(server)
-    with working(house, pace=replace(QUICK, most_drops=4)):
+    with working(context, pace=replace(QUICK, most_drops=4)):
         wait_until(lambda: left_alone(post), 20)
         stays(lambda: logins(server) == before + 4)
     assert_untouched(post)
@@ -170,37 +170,37 @@ def test_after_many_drops_it_is_left_alone_for_hours(house: House, post: Post, s
     [b"%s NO not for you\r\n", b"%s BAD Unknown command\r\n", b"* BYE [UNAVAILABLE] Too many connections\r\n" + CUT],
     ids=["no", "bad", "too many"],
 )
-def test_a_server_that_refuses_is_asked_once(house: House, post: Post, server: NastyImap, answer: bytes) -> None:
+def test_a_server_that_refuses_is_asked_once(context: AppContext, post: Post, server: NastyImap, answer: bytes) -> None:
     server.script = lambda server, tag, command: answer.replace(b"%s", tag) if command == b"IDLE" else None
-    with working(house):
+    with working(context):
         wait_until(lambda: left_alone(post), 10)
         stays(lambda: len(server.said(rb"^IDLE")) == 1, 0.5)
     assert_untouched(post)
 
 
-def test_a_server_that_refuses_a_second_line_is_left_alone(house: House, post: Post, server: NastyImap) -> None:
+def test_a_server_that_refuses_a_second_line_is_left_alone(context: AppContext, post: Post, server: NastyImap) -> None:
     refusal = b" NO [LIMIT] Too many simultaneous connections\r\n"
     server.script = lambda server, tag, command: tag + refusal if command.startswith(b"AUTHENTICATE") else None
     before = logins(server)
-    with working(house):
+    with working(context):
         wait_until(lambda: left_alone(post), 10)
         stays(lambda: logins(server) == before + 1, 0.5)
     assert_untouched(post)
 
 
-def test_where_runs_are_throttled_the_listener_gives_way(house: House, post: Post, server: NastyImap) -> None:
-    with working(house):
+def test_where_runs_are_throttled_the_listener_gives_way(context: AppContext, post: Post, server: NastyImap) -> None:
+    with working(context):
         wait_until(lambda: heard(post) and server.idling)
         post.change(state="throttled")
         wait_until(lambda: left_alone(post) and not server.idling)
 
 
-def test_a_dead_line_is_noticed(house: House, post: Post, server: NastyImap) -> None:
+def test_a_dead_line_is_noticed(context: AppContext, post: Post, server: NastyImap) -> None:
     """Nobody answers DONE: a router has forgotten the line."""
     dead = [True]
     server.script = lambda server, tag, command: b"" if command == b"DONE" and dead[0] else None
     before = logins(server)
-    with working(house, pace=replace(QUICK, renew=0.3, answer=0.5)):
+    with working(context, pace=replace(QUICK, renew=0.3, answer=0.5)):
         wait_until(lambda: logins(server) >= before + 2, 10)
         dead[0] = False
         wait_until(lambda: heard(post) and len(server.said(rb"^IDLE")) > 6, 10)

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from tests.fixtures.leases import holder
 from tests.inbound.mail_world import Post, checked, letter
-from tests.leases import holder
-from tests.servers_nasty import NastyImap
+from tests.servers.nasty import NastyImap
 from tracker.inbound.accept import accept_all
 from tracker.inbound.fetching import Mailboxes
 from tracker.inbound.listener import Listener, Pace
 from tracker.inbound.listening import is_heard
 from tracker.models import MailboxListening
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.worker import Task, Worker
 
@@ -24,11 +24,11 @@ IDLING = "IMAP4rev1 UIDPLUS ID AUTH=PLAIN IDLE"
 
 
 @contextmanager
-def working(house: House, pace: Pace = QUICK, most: int = 100) -> Iterator[None]:
+def working(context: AppContext, pace: Pace = QUICK, most: int = 100) -> Iterator[None]:
     runs, listener = Mailboxes(accept_all), Listener(most, pace)
     changes = ("mailbox", "credential")
     listening = Task("new mail", listener, 0.1, watches=changes, wake=listener.wake, end=listener.end)
-    worker = Worker(house, [Task("runs", runs, 0.1, end=runs.end), listening])
+    worker = Worker(context, [Task("runs", runs, 0.1, end=runs.end), listening])
     worker.start()
     try:
         yield
@@ -51,11 +51,11 @@ def row(post: Post) -> MailboxListening:
 
 def listener_of(post: Post) -> str | None:
     """The process that listens."""
-    return holder(post.house, "listening", post.mailbox_id)
+    return holder(post.context, "listening", post.mailbox_id)
 
 
 def heard(post: Post) -> bool:
-    with post.house.database.reading() as session:
+    with post.context.database.reading() as session:
         return is_heard(session, post.mailbox)
 
 

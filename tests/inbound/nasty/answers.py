@@ -3,7 +3,7 @@
 import re
 
 from tests.inbound.mail_world import imap_date, letter
-from tests.servers_nasty import Answer, NastyImap
+from tests.servers.nasty import Answer, NastyImap
 from tracker.runtime.database import now
 
 

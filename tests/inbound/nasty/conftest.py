@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.houses import People
+from tests.fixtures.contexts import People
 from tests.inbound.mail_world import Post, fresh_address, mailbox_on
-from tests.servers_nasty import NastyImap, nasty_imap
-from tracker.runtime.context import House
+from tests.servers.nasty import NastyImap, nasty_imap
+from tracker.runtime.context import AppContext
 
 
 @pytest.fixture
@@ -17,5 +17,5 @@ def server() -> Iterator[NastyImap]:
 
 
 @pytest.fixture
-def post(house: House, people: People, server: NastyImap) -> Post:
-    return mailbox_on(house, people.user(), server, fresh_address())
+def post(context: AppContext, people: People, server: NastyImap) -> Post:
+    return mailbox_on(context, people.user(), server, fresh_address())

@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from tests.inbound.mail_world import Post, letter
 from tests.inbound.nasty.answers import BODY, always, once, put
-from tests.servers_nasty import CUT, NastyImap
+from tests.servers.nasty import CUT, NastyImap
 from tracker.models import FetchRetry, MailboxProblem
 from tracker.runtime.database import now
 
@@ -200,7 +200,7 @@ def test_a_letter_that_is_never_given_is_told_of_once(server: NastyImap, post: P
     server.script = always(BODY, b"TAG NO cannot read\r\n")
     for _ in range(5):
         post.sync()
-        with post.house.database.session_scope() as session:
+        with post.context.database.session_scope() as session:
             for retry in session.exec(select(FetchRetry)).all():
                 retry.try_at = now()
                 session.add(retry)

@@ -7,7 +7,7 @@ from sqlmodel import select
 
 from tests.inbound.mail_world import Post, hours_ago, imap_date, letter
 from tests.inbound.nasty.answers import BODY, always, put
-from tests.servers_nasty import Held, NastyImap
+from tests.servers.nasty import Held, NastyImap
 from tracker.models import LetterCopy, MailboxFolder, MailboxProblem, PendingAction
 from tracker.runtime.database import now
 
@@ -183,7 +183,7 @@ def test_without_uidplus_only_what_is_ours_is_expunged(server: NastyImap, post: 
     post.sync()
     assert server.said(b"EXPUNGE|STORE") == []
     others["found"] = b""
-    with post.house.database.session_scope() as session:
+    with post.context.database.session_scope() as session:
         for action in session.exec(select(PendingAction)).all():
             action.due_at = now()
             session.add(action)

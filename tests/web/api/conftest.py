@@ -18,11 +18,11 @@ from sqlmodel import Session
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from tests.houses import opened_house
+from tests.fixtures.contexts import opened_context
 from tests.servers import free_port, wait_until
 from tracker.models import Account, ApiToken, Delivery, Event, Message, Recipient, TrackedLink, User
 from tracker.recipients import find_or_make
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import new_token, token_digest
 from tracker.web.api import create_api
 
@@ -55,9 +55,9 @@ class Caller(httpx.Auth):
 
 @dataclass
 class World:
-    """A house with its people, and the address of its API."""
+    """A context with its people, and the address of its API."""
 
-    house: House
+    context: AppContext
     url: str
     line: httpx.Client
     alice: Caller
@@ -65,7 +65,7 @@ class World:
     charlie: Caller
 
     def account(self, owner: Caller, address: str, **more: Any) -> Account:
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             return _kept(
                 session,
                 Account(
@@ -78,7 +78,7 @@ class World:
 
     def sent(self, owner: Caller, at: datetime, to: str = "luc@example.org", **more: Any) -> Message:
         """A sent message with one tracked copy and one tracked link."""
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             message = _kept(
                 session,
                 Message(
@@ -114,7 +114,7 @@ class World:
         )
 
     def event(self, message: Message, at: datetime, **more: Any) -> Event:
-        with self.house.database.session_scope() as session:
+        with self.context.database.session_scope() as session:
             facts = {"kind": "open", "klass": "human", "confidence": 0.9, "client": "Gmail", **more}
             return _kept(session, Event(message_id=message.id or 0, at=at, **facts))
 
@@ -131,7 +131,7 @@ def _kept(session: Session, row: Row) -> Row:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, str]]:
     """The API mounted as in the product, on a port of its own, without anybody in it."""
-    with opened_house(tmp_path_factory.mktemp("nobody")) as nobody:
+    with opened_context(tmp_path_factory.mktemp("nobody")) as nobody:
         yield from _serve(create_api(nobody))
 
 
@@ -156,29 +156,29 @@ def line() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    """On SQLite; files that import the fixture of the same name from tests.houses run on both engines."""
-    with opened_house(tmp_path) as made:
+def context(tmp_path: Path) -> Iterator[AppContext]:
+    """On SQLite; files that import the fixture of the same name from tests.fixtures.contexts run on both engines."""
+    with opened_context(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def world(served: tuple[FastAPI, str], line: httpx.Client, house: House) -> World:
+def world(served: tuple[FastAPI, str], line: httpx.Client, context: AppContext) -> World:
     api, url = served
-    api.state.house = house
-    return World(house, url, line, *people_of(house, url, line))
+    api.state.context = context
+    return World(context, url, line, *people_of(context, url, line))
 
 
 _CAST = (("Alice", "admin"), ("Bob", "member"), ("Charlie", "member"))
 
 
-def people_of(house: House, url: str, line: httpx.Client) -> list[Caller]:
-    return [_person(house, name, role, url, line) for name, role in _CAST]
+def people_of(context: AppContext, url: str, line: httpx.Client) -> list[Caller]:
+    return [_person(context, name, role, url, line) for name, role in _CAST]
 
 
-def _person(house: House, name: str, role: str, url: str, line: httpx.Client) -> Caller:
+def _person(context: AppContext, name: str, role: str, url: str, line: httpx.Client) -> Caller:
     token = new_token()
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         user = _kept(session, User(email=f"{name.lower()}@example.com", name=name, role=role))
         _kept(session, ApiToken(user_id=user.id or 0, name="test", token_digest=token_digest(token)))
     return Caller(user, token, url, line)

@@ -20,7 +20,7 @@ BODY = {"name": "Bob B.", "address": "bob@Example.com", "smtp": SMTP, "imap": IM
 
 
 def row(world: World, id: str) -> Account:
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         return session.exec(select(Account).where(Account.public_id == id)).one()
 
 
@@ -39,8 +39,8 @@ def test_a_new_account(world: World, bob: Caller) -> None:
     assert account["smtp"] == {**open_parts, "secret_set": True}
     assert account["imap"]["host"] == "imap.example.com"
     assert (account["state"], account["confirmed_at"], account["checked_at"]) == ("unchecked", None, None)
-    assert smtp_server(world.house, row(world, account["id"])).secret == "pass-1"
-    assert imap_server(world.house, row(world, account["id"])).secret == "pass-2"
+    assert smtp_server(world.context, row(world, account["id"])).secret == "pass-1"
+    assert imap_server(world.context, row(world, account["id"])).secret == "pass-2"
 
 
 def test_secrets_never_come_out(bob: Caller) -> None:
@@ -114,7 +114,7 @@ def test_a_change_leaves_the_rest(world: World, bob: Caller) -> None:
     after = bob.call("PATCH", f"/accounts/{before['id']}", {"smtp": {"port": 2525}}).json()
     assert after["smtp"] == {**before["smtp"], "port": 2525}
     assert after["imap"] == before["imap"]
-    assert smtp_server(world.house, row(world, before["id"])).secret == "pass-1"
+    assert smtp_server(world.context, row(world, before["id"])).secret == "pass-1"
 
 
 @pytest.mark.parametrize("kind", ["smtp", "imap"])
@@ -144,7 +144,7 @@ def test_another_host_with_its_secret(world: World, bob: Caller) -> None:
     id = made(bob, BODY)["id"]
     after = bob.call("PATCH", f"/accounts/{id}", {"smtp": {"host": "new.example.com", "secret": "pass-3"}}).json()
     assert after["smtp"]["secret_set"]
-    assert smtp_server(world.house, row(world, id)).secret == "pass-3"
+    assert smtp_server(world.context, row(world, id)).secret == "pass-3"
 
 
 def test_a_secret_can_be_forgotten(bob: Caller) -> None:
@@ -161,7 +161,7 @@ def test_imap_can_be_taken_away_and_back(bob: Caller) -> None:
 
 def test_another_address_must_be_confirmed_again(world: World, bob: Caller) -> None:
     id = made(bob, BODY)["id"]
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         session.exec(select(Account).where(Account.public_id == id)).one().confirmed_at = now()
     assert bob.call("PATCH", f"/accounts/{id}", {"address": "bob@example.com"}).json()["confirmed_at"] is not None
     assert bob.call("PATCH", f"/accounts/{id}", {"address": "boss@example.com"}).json()["confirmed_at"] is None
@@ -252,12 +252,12 @@ def test_a_repeated_check_opens_no_line(bob: Caller) -> None:
 
 def signed_in(world: World, id: str) -> int:
     """As after a sign-in at Google in the browser."""
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         account = session.exec(select(Account).where(Account.public_id == id)).one()
         grant = OAuthGrant(user_id=account.user_id, provider="google", address=account.address, refresh_token=b"sealed")
         session.add(grant)
         session.flush()
-        sign_in_by(world.house, session, account, grant)
+        sign_in_by(world.context, session, account, grant)
         assert grant.id is not None
         return grant.id
 
@@ -281,7 +281,7 @@ def test_a_password_or_another_host_ends_the_sign_in(
     id = made(bob, BODY)["id"]
     grant = signed_in(world, id)
     assert bob.call("PATCH", f"/accounts/{id}", change).json()["signed_in"] is stays
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         assert (session.get(OAuthGrant, grant) is not None) is stays
 
 

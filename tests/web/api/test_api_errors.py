@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.houses import house  # noqa: F401  (on both engines)
+from tests.fixtures.contexts import context  # noqa: F401  (on both engines)
 from tests.web.api.conftest import Caller, World
 from tracker.web.api.door import LARGEST
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import select
 
-from tests.houses import house  # noqa: F401  (on both engines)
+from tests.fixtures.contexts import context  # noqa: F401  (on both engines)
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import fields, problem
 from tracker.models import IdempotencyKey
@@ -66,10 +66,10 @@ def test_twins_at_the_same_time(bob: Caller) -> None:
 
 def test_keys_are_forgotten_after_a_day(world: World, bob: Caller) -> None:
     bob.post("/messages", LETTER, key="k1")
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         session.exec(select(IdempotencyKey)).one().created_at = now() - timedelta(hours=24, seconds=1)
     assert bob.post("/messages", {**LETTER, "subject": "Other"}, key="k1").json()["subject"] == "Other"
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         assert len(session.exec(select(IdempotencyKey)).all()) == 1
 
 
@@ -99,6 +99,6 @@ def test_what_is_kept_holds_no_secret(world: World, bob: Caller) -> None:
     bob.post(
         "/accounts", {"address": "b@example.com", "smtp": {"host": "smtp.example.com", "secret": "pass-word"}}, key="k"
     )
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         row = session.exec(select(IdempotencyKey)).one()
     assert "pass-word" not in row.model_dump_json()

@@ -10,28 +10,28 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from tests.houses import opened_house
+from tests.fixtures.contexts import opened_context
 from tests.servers import free_port, wait_until
 from tests.web.api.conftest import MOUNTED_AT, Caller, World, people_of
 from tests.web.api.test_api_errors import problem
 from tracker.models import User
 from tracker.notifications.notify import announce
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.web.api import create_api
 from tracker.web.app import MAX_BODY, create_app
 
 
 @pytest.fixture
-def product(house: House, line: httpx.Client) -> Iterator[World]:
+def product(context: AppContext, line: httpx.Client) -> Iterator[World]:
     port = free_port()
     server = uvicorn.Server(
-        uvicorn.Config(create_app(house), port=port, log_level="critical", ws="none", lifespan="off")
+        uvicorn.Config(create_app(context), port=port, log_level="critical", ws="none", lifespan="off")
     )
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_until(lambda: server.started)
     url = f"http://127.0.0.1:{port}{MOUNTED_AT}"
-    yield World(house, url, line, *people_of(house, url, line))
+    yield World(context, url, line, *people_of(context, url, line))
     server.should_exit = True
     thread.join(10)
 
@@ -62,9 +62,9 @@ def test_a_body_beyond_what_the_whole_product_takes(product: World) -> None:
 
 
 def test_the_feed_brings_only_what_is_one_s_own_and_resumes(product: World) -> None:
-    say(product.house, product.bob.user, "first")
-    say(product.house, product.charlie.user, "hidden")
-    say(product.house, product.bob.user, "second")
+    say(product.context, product.bob.user, "first")
+    say(product.context, product.charlie.user, "hidden")
+    say(product.context, product.bob.user, "second")
     first = hear(product.bob, 2, after="0")
     assert [hint["id"] for _, hint in first] == ["first", "second"]
     assert {hint["kind"] for _, hint in first} == {"message"}
@@ -73,7 +73,7 @@ def test_the_feed_brings_only_what_is_one_s_own_and_resumes(product: World) -> N
 
 
 def test_the_feed_is_live(product: World) -> None:
-    later = threading.Timer(0.3, say, (product.house, product.bob.user, "live"))
+    later = threading.Timer(0.3, say, (product.context, product.bob.user, "live"))
     later.start()
     assert [hint["id"] for _, hint in hear(product.bob, 1)] == ["live"]
     later.join()
@@ -83,8 +83,8 @@ def test_the_feed_needs_a_token(product: World) -> None:
     problem(product.line.get(f"{product.url}/feed"), 401)
 
 
-def say(house: House, user: User, subject: str) -> None:
-    with house.database.session_scope() as session:
+def say(context: AppContext, user: User, subject: str) -> None:
+    with context.database.session_scope() as session:
         assert user.id is not None
         announce(session, user.id, "message", subject)
 
@@ -107,15 +107,15 @@ def hear(caller: Caller, count: int, after: str | None = None) -> list[tuple[str
 
 
 def test_it_runs_alone(tmp_path: Path, line: httpx.Client) -> None:
-    with opened_house(tmp_path) as house:
-        api: FastAPI = create_api(house)
+    with opened_context(tmp_path) as context:
+        api: FastAPI = create_api(context)
         port = free_port()
         server = uvicorn.Server(uvicorn.Config(api, port=port, log_level="critical", ws="none", lifespan="off"))
         thread = threading.Thread(target=server.run)
         thread.start()
         wait_until(lambda: server.started)
         url = f"http://127.0.0.1:{port}"
-        [alice, *_] = people_of(house, url, line)
+        [alice, *_] = people_of(context, url, line)
         assert alice.get("/me").json()["name"] == "Alice"
         assert "openapi" in line.get(f"{url}/openapi.json").json()
         server.should_exit = True

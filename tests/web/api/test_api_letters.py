@@ -20,8 +20,8 @@ def subjects(caller: Caller, path: str, **query: object) -> list[str]:
 
 
 def test_letters_are_listed_with_everything_the_contract_names(world: World, alice: Caller) -> None:
-    box = make_mailbox(world.house, alice.user)
-    first, repeat, *_ = receive(world.house, box, *GALLERY)
+    box = make_mailbox(world.context, alice.user)
+    first, repeat, *_ = receive(world.context, box, *GALLERY)
     items = alice.get("/letters").json()["items"]
     assert len(items) == len(GALLERY)
     found = items[0]
@@ -47,7 +47,7 @@ def test_letters_are_listed_with_everything_the_contract_names(world: World, ali
     ],
 )
 def test_letters_are_filtered(world: World, alice: Caller, query: dict[str, object], expected: list[str]) -> None:
-    receive(world.house, make_mailbox(world.house, alice.user), *GALLERY)
+    receive(world.context, make_mailbox(world.context, alice.user), *GALLERY)
     assert subjects(alice, "/letters", **query) == expected
 
 
@@ -59,8 +59,8 @@ def test_a_value_that_cannot_be_is_named(alice: Caller, query: dict[str, str]) -
 
 
 def test_pages_neither_repeat_nor_lose(world: World, alice: Caller) -> None:
-    box = make_mailbox(world.house, alice.user)
-    receive(world.house, box, *(Came(f"n{n}", f"p{n}@x.example", ago=timedelta(minutes=n)) for n in range(23)))
+    box = make_mailbox(world.context, alice.user)
+    receive(world.context, box, *(Came(f"n{n}", f"p{n}@x.example", ago=timedelta(minutes=n)) for n in range(23)))
     found: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
@@ -71,7 +71,7 @@ def test_pages_neither_repeat_nor_lose(world: World, alice: Caller) -> None:
 
 
 def test_enquiries_tell_how_many_repeats_they_have(world: World, alice: Caller) -> None:
-    receive(world.house, make_mailbox(world.house, alice.user), *GALLERY)
+    receive(world.context, make_mailbox(world.context, alice.user), *GALLERY)
     items = alice.get("/enquiries").json()["items"]
     assert [(item["subject"], item["repeats"]) for item in items] == [
         ("Twelve oak chairs", 1), ("Прайс-лист", 0), ("Samples", 0)
@@ -79,8 +79,8 @@ def test_enquiries_tell_how_many_repeats_they_have(world: World, alice: Caller) 
 
 
 def test_a_letter_has_its_text_and_the_names_of_its_files(world: World, alice: Caller) -> None:
-    (letter,) = receive(world.house, make_mailbox(world.house, alice.user), Came("x", html="<script>1</script>"))
-    with world.house.database.session_scope() as session:
+    (letter,) = receive(world.context, make_mailbox(world.context, alice.user), Came("x", html="<script>1</script>"))
+    with world.context.database.session_scope() as session:
         session.add(LetterAttachment(letter_id=letter.id or 0, position=0, filename="a.pdf", written_name="../a.pdf"))
     found = alice.get(f"/letters/{letter.public_id}").json()
     assert found["text"] == "Hello, do you have these chairs in oak?"
@@ -91,8 +91,8 @@ def test_a_letter_has_its_text_and_the_names_of_its_files(world: World, alice: C
 def test_somebody_elses_letters_and_mailboxes_are_not_there_for_an_admin_either(
     world: World, alice: Caller, bob: Caller
 ) -> None:
-    box = make_mailbox(world.house, bob.user)
-    (letter,) = receive(world.house, box, Came("Bob's"))
+    box = make_mailbox(world.context, bob.user)
+    (letter,) = receive(world.context, box, Came("Bob's"))
     assert alice.get("/letters").json()["items"] == []
     assert alice.get("/enquiries").json()["items"] == []
     assert alice.get(f"/letters/{letter.public_id}").status_code == 404
@@ -149,7 +149,7 @@ def test_c10_no_secret_ever_comes_back(world: World, alice: Caller, dovecot: Dov
     assert checked.json()["state"] == "auth_error"
     answers = [made, checked, alice.get("/credentials"), alice.get("/mailboxes"), alice.get(f"/mailboxes/{id}")]
     assert all("wrong horse" not in json.dumps(answer.json()) for answer in answers)
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         stored = session.exec(select(Credential)).one().secret
     assert stored is not None
     assert b"wrong horse" not in stored
@@ -167,7 +167,7 @@ def test_c1_c3_the_same_mailbox_twice_is_a_conflict(world: World, alice: Caller,
         answer = caller.post("/mailboxes", body)
     assert answer.status_code == 409
     assert answer.json()["errors"][0]["code"] == "duplicate"
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         assert len(session.exec(select(Mailbox)).all()) == 1
         assert len(session.exec(select(Credential)).all()) == 1
 
@@ -190,7 +190,7 @@ def test_what_cannot_be_is_refused_with_the_fields_name(
     answer = alice.post("/mailboxes", body)
     assert answer.status_code == 422
     assert field in [one["field"] for one in answer.json()["errors"]]
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         assert session.exec(select(Mailbox)).all() == []
 
 

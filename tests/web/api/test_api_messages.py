@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from tests.houses import house  # noqa: F401  (on both engines)
+from tests.fixtures.contexts import context  # noqa: F401  (on both engines)
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import fields, problem
 from tracker.models import Delivery, Message, MessageBody
@@ -130,7 +130,7 @@ def test_attachments_arrive_whole(world: World, account: Any) -> None:
     file = {"filename": "Angebot ä.bin", "content_type": "application/x-thing", "content_base64": encoded}
     message = sent(world.bob, attachments=[file])
     assert message["has_attachments"]
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         row = session.exec(select(Message).where(Message.public_id == message["id"])).one()
         raw = session.get_one(MessageBody, row.id).raw
     assert raw is not None
@@ -203,7 +203,7 @@ def test_what_cannot_be_sent(world: World, account: Any, change: dict[str, Any],
     response = world.bob.post("/messages", {**LETTER, **change})
     assert fields(response)[0] == field
     assert world.bob.get("/messages").json()["items"] == []
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         assert session.exec(select(Delivery)).all() == []
 
 
@@ -316,7 +316,7 @@ def test_filters_that_cannot_be(bob: Caller, query: dict[str, str], field: str) 
 
 def test_events(world: World) -> None:
     message = world.sent(world.bob, AT)
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         delivery = session.exec(select(Delivery)).one()
     reasons = [{"code": "looks_like_browser", "values": {}}]
     world.event(message, AT + timedelta(hours=1), delivery_id=delivery.id, reasons=reasons)

@@ -12,7 +12,7 @@ AT = datetime(2026, 3, 31, 9, 30, tzinfo=UTC)
 
 
 def rung(world: World, owner: Caller, message: Message, number: int = 0, **facts: object) -> str:
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         assert owner.user.id is not None
         at = AT + timedelta(minutes=number)
         line = notify(session, owner.user.id, f"delivery:{number}", "open", at, message_id=message.id, **facts)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import update
 
-from tests.houses import house  # noqa: F401  (on both engines)
+from tests.fixtures.contexts import context  # noqa: F401  (on both engines)
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import fields, problem
 from tracker.models import Recipient, Role, User
@@ -34,7 +34,7 @@ def test_a_recipient_is_made_and_found_in_any_spelling(bob: Caller) -> None:
 
 def test_a_pause_is_seen_and_not_written(bob: Caller, world: World) -> None:
     assert bob.call("PUT", ANNA, {"name": "Anna"}).json()["paused_at"] is None
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         session.exec(update(Recipient).values(paused_at=datetime(2026, 11, 27, 10, tzinfo=UTC)))
     assert bob.get(ANNA).json()["paused_at"].startswith("2026-11-27T10:00:00")
     assert fields(bob.call("PUT", ANNA, {"paused_at": None}), 422) == ["paused_at"]
@@ -124,7 +124,7 @@ def test_a_consent_is_an_entry_with_its_proof(world: World, bob: Caller) -> None
 
 
 def _token_id(world: World, caller: Caller) -> str:
-    with world.house.database.engine.connect() as connection:
+    with world.context.database.engine.connect() as connection:
         found = text("SELECT public_id FROM api_token WHERE token_digest = :digest")
         return str(connection.execute(found, {"digest": token_digest(caller.token)}).scalar_one())
 
@@ -141,7 +141,7 @@ def test_the_chain(world: World, bob: Caller) -> None:
     assert chain["next"] is chain["broken_at"] is None
     for before, after in zip(chain["items"], chain["items"][1:], strict=False):
         assert after["previous_digest"] == before["digest"]
-    with world.house.database.engine.begin() as connection:
+    with world.context.database.engine.begin() as connection:
         connection.execute(text("UPDATE consent_entry SET note = 'never said' WHERE number = 2"))
     assert bob.get(f"{ANNA}/consent").json()["broken_at"] == 2
 
@@ -196,7 +196,7 @@ def test_the_whole_evidence_by_the_api(bob: Caller) -> None:
 def test_consents_from_a_file_by_the_api(bob: Caller, alice: Caller, world: World) -> None:
     body = {"csv": "address,purpose,state\nanna@example.org,both,refused\nluc@example.org,nothing,refused\n"}
     assert bob.post("/consents/imports", body).status_code == 403
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         session.get_one(User, alice.user.id).role = Role.ADMIN
     answer = alice.post("/consents/imports", body, key="k").json()
     again = alice.post("/consents/imports", body, key="k")

@@ -6,7 +6,7 @@ from zipfile import ZipFile
 
 from sqlmodel import select
 
-from tests.houses import house  # noqa: F401  (on both engines)
+from tests.fixtures.contexts import context  # noqa: F401  (on both engines)
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import problem
 from tests.web.api.test_api_recipients import ANNA, GRANT
@@ -29,7 +29,7 @@ def test_the_archive_holds_ones_own_mail_alone(world: World, alice: Caller, bob:
     world.sent(alice, now(), to="anna@example.org", subject="From Alice")
     for caller, subject in ((bob, "From Bob"), (alice, "From Alice")):
         assert [copy["subject"] for copy in archive(caller)["copies"]] == [subject], "administrators included"  # type: ignore[attr-defined]
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         assert {view.what for view in session.exec(select(TrackingView))} == {"export"}
     problem(bob.get("/recipients/nobody@example.org/export"), 404)
 

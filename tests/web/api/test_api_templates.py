@@ -77,7 +77,7 @@ def test_links_are_left_alone_and_pictures_stand_in_the_text(world: World) -> No
     }
     answer = world.alice.post("/messages", message)
     assert answer.status_code == 202, answer.text
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         raw = message_from_bytes(session.exec(select(MessageBody)).one().raw or b"")
         reasons = [link.reason for link in session.exec(select(TrackedLink))]
     assert reasons == ["refused", "nobody_tracked"]

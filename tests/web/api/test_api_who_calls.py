@@ -46,7 +46,7 @@ def test_revoked_token(world: World, bob: Caller) -> None:
 
 
 def test_disabled_person(world: World, bob: Caller) -> None:
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         session.get_one(User, bob.user.id).active = False
     refused(bob.get("/me"))
 
@@ -70,12 +70,12 @@ def test_use_is_noted_at_most_once_a_minute(world: World, bob: Caller) -> None:
 
 
 def _used_at(world: World, caller: Caller):  # type: ignore[no-untyped-def]
-    with world.house.database.reading() as session:
+    with world.context.database.reading() as session:
         return session.exec(select(ApiToken.used_at).where(ApiToken.token_digest == token_digest(caller.token))).one()
 
 
 def _change_token(world: World, caller: Caller, **values: object) -> None:
-    with world.house.database.session_scope() as session:
+    with world.context.database.session_scope() as session:
         row = session.exec(select(ApiToken).where(ApiToken.token_digest == token_digest(caller.token))).one()
         for name, value in values.items():
             setattr(row, name, value)

@@ -9,8 +9,8 @@ from sqlalchemy import Table, case, func
 from sqlalchemy import select as columns
 from sqlmodel import Session
 
-from tracker.models.counting.among import among
 from tracker.models.counting.bulk import as_stored, update_rows
+from tracker.models.counting.in_list import in_list
 from tracker.models.counting.tables import DELIVERY, EVENT, LINK, MESSAGE
 
 _OF_DELIVERIES = (
@@ -38,7 +38,7 @@ def lock_messages(session: Session, message_ids: Collection[int]) -> None:
     (SQLite: the transaction already holds the only write lock.)
     """
     if session.get_bind().dialect.name != "sqlite" and message_ids:
-        held = columns(MESSAGE.c.id).where(among(session, MESSAGE.c.id, message_ids)).order_by(MESSAGE.c.id)
+        held = columns(MESSAGE.c.id).where(in_list(session, MESSAGE.c.id, message_ids)).order_by(MESSAGE.c.id)
         session.connection().execute(held.with_for_update(key_share=True)).all()
 
 
@@ -56,7 +56,7 @@ def recount(session: Session, message_ids: Iterable[int]) -> Sequence[Counted]:
 
 
 def _recount_deliveries(session: Session, ids: Sequence[int], events: Events) -> Rows:
-    where = among(session, DELIVERY.c.message_id, ids)
+    where = in_list(session, DELIVERY.c.message_id, ids)
     found = _read(session, DELIVERY, _OF_DELIVERIES, ("message_id", "opens_on", "frozen"), where)
     new = {
         id_: {**old, **_delivery_counters({} if old["frozen"] else events[old["message_id"], id_], old["opens_on"])}
@@ -94,7 +94,7 @@ def _events(session: Session, ids: Sequence[int]) -> Events:
             as_stored(func.min(at)),
             as_stored(func.max(at)),
         )
-        .where(among(session, EVENT.c.message_id, ids), EVENT.c.kind.in_(_KINDS))
+        .where(in_list(session, EVENT.c.message_id, ids), EVENT.c.kind.in_(_KINDS))
         .group_by(EVENT.c.message_id, EVENT.c.delivery_id, EVENT.c.kind)
     )
     found: dict[tuple[int, int | None], dict[str, Any]] = defaultdict(dict)
@@ -105,13 +105,13 @@ def _events(session: Session, ids: Sequence[int]) -> Events:
 
 def _recount_links(session: Session, ids: Sequence[int], frozen: Sequence[int]) -> None:
     counted = columns(EVENT.c.message_id, EVENT.c.link, func.count()).where(
-        among(session, EVENT.c.message_id, ids), EVENT.c.kind == "click", EVENT.c.counted
+        in_list(session, EVENT.c.message_id, ids), EVENT.c.kind == "click", EVENT.c.counted
     )
     counted = counted.where(EVENT.c.delivery_id.not_in(frozen)) if frozen else counted
     rows = session.connection().execute(counted.group_by(EVENT.c.message_id, EVENT.c.link)).all()
     clicks = {(message, link): count for message, link, count in rows}
-    with_clicks = among(session, LINK.c.message_id, {message for message, _ in clicks}) | (LINK.c.clicks > 0)
-    where = among(session, LINK.c.message_id, ids) & with_clicks
+    with_clicks = in_list(session, LINK.c.message_id, {message for message, _ in clicks}) | (LINK.c.clicks > 0)
+    where = in_list(session, LINK.c.message_id, ids) & with_clicks
     found = _read(session, LINK, ("clicks",), ("message_id", "position"), where)
     new = {id_: {"clicks": clicks.get((old["message_id"], old["position"]), 0)} for id_, old in found.items()}
     _write(session, LINK, ("clicks",), found, new)
@@ -124,7 +124,7 @@ def _recount_messages(session: Session, ids: Sequence[int], deliveries: Rows, ev
     letters: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for (message_id, _), kinds in events.items():
         letters[message_id].append(kinds)
-    found = _read(session, MESSAGE, _OF_MESSAGES, ("user_id", "public_id"), among(session, MESSAGE.c.id, ids))
+    found = _read(session, MESSAGE, _OF_MESSAGES, ("user_id", "public_id"), in_list(session, MESSAGE.c.id, ids))
     _write(session, MESSAGE, _OF_MESSAGES, found, {id_: _sum_up(copies[id_], letters[id_]) for id_ in found})
     return [Counted(id_, row["user_id"], row["public_id"]) for id_, row in found.items()]
 

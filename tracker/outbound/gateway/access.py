@@ -13,7 +13,7 @@ from tracker.models import ApiToken, Message, MessageState, User
 from tracker.outbound.draft import SendError
 from tracker.outbound.gateway.resubmission import accepted_before, mark_of, note_accepted
 from tracker.outbound.gateway.submitted import accept_raw, confirmed_accounts
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import token_digest
 from tracker.runtime.limits import MAX_MESSAGES_PER_HOUR, MAX_SUBMITTED_BYTES, MAX_WRONG_TOKENS
@@ -61,25 +61,25 @@ class Refused(Exception):
         self.reply = reply
 
 
-def sign_in(house: House, login: str, token: str, source: str, limits: GatewayLimits) -> Submitter | None:
+def sign_in(context: AppContext, login: str, token: str, source: str, limits: GatewayLimits) -> Submitter | None:
     """The person whose address and app token these are; None when they do not belong together.
 
     A right token is always taken: it has 256 random bits, and somebody else's wrong tries must not lock its owner out.
     Raises :class:`Refused` for a wrong one when there were too many.
     """
-    row = _token_of(house, login, token)
+    row = _token_of(context, login, token)
     if row is None:
-        _count_wrong(house, login, source, limits)
+        _count_wrong(context, login, source, limits)
         return None
-    _note_use(house, row)
+    _note_use(context, row)
     assert row.id is not None
     return Submitter(row.user_id, row.id)
 
 
-def _token_of(house: House, login: str, token: str) -> ApiToken | None:
+def _token_of(context: AppContext, login: str, token: str) -> ApiToken | None:
     form = lookup_or_none(login)
     digest = token_digest(token)
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         found = _valid(session, ApiToken.token_digest == digest)
         if found is None:
             return None
@@ -87,29 +87,29 @@ def _token_of(house: House, login: str, token: str) -> ApiToken | None:
         return row if form == user.email or form in confirmed_accounts(session, user.id) else None
 
 
-def _count_wrong(house: House, login: str, source: str, limits: GatewayLimits) -> None:
+def _count_wrong(context: AppContext, login: str, source: str, limits: GatewayLimits) -> None:
     """Counts by login, however it is written, and source together, and with ten times the room by source alone."""
     place, form = network_of(source), lookup_or_none(login) or "nobody"
     free_tries = {f"gateway {form} from {place}": limits.wrong_tokens, f"gateway {place}": 10 * limits.wrong_tokens}
     try:
-        count_try(house, free_tries)
+        count_try(context, free_tries)
     except ActionError:
         raise Refused(TOO_MANY_WRONG) from None
 
 
-def _note_use(house: House, token: ApiToken) -> None:
+def _note_use(context: AppContext, token: ApiToken) -> None:
     """Remembers when a token was last used, to the minute, so that most sign-ins write nothing."""
     moment = now()
     if token.used_at is not None and token.used_at > moment - USE_NOTED_EVERY:
         return
     stale = or_(col(ApiToken.used_at).is_(None), col(ApiToken.used_at) <= moment - USE_NOTED_EVERY)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.exec(update(ApiToken).where(col(ApiToken.id) == token.id, stale).values(used_at=moment))
 
 
-def check_sender(house: House, submitter: Submitter, mail_from: str, limits: GatewayLimits) -> None:
+def check_sender(context: AppContext, submitter: Submitter, mail_from: str, limits: GatewayLimits) -> None:
     """Whether this person may begin a message with this reverse-path now. Raises :class:`Refused`."""
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         _user_of(session, submitter)
         if lookup_or_none(mail_from) not in confirmed_accounts(session, submitter.user_id):
             raise Refused(NOT_YOURS)
@@ -141,19 +141,19 @@ def _within_an_hour(session: Session, user_id: int) -> int:
     return session.exec(count).one()
 
 
-def submit(house: House, submitter: Submitter, mail_from: str, rcpt_tos: Sequence[str], raw: bytes) -> str:
+def submit(context: AppContext, submitter: Submitter, mail_from: str, rcpt_tos: Sequence[str], raw: bytes) -> str:
     """Commits a message and its deliveries and returns its public id; of a second try, that of the message from the first.
 
     Raises :class:`Refused`; then nothing was kept.
     """
-    mark = mark_of(house, rcpt_tos, raw)
+    mark = mark_of(context, rcpt_tos, raw)
     try:
-        with house.database.session_scope() as session:
+        with context.database.session_scope() as session:
             user = _user_of(session, submitter)
             message = accepted_before(session, user, mark) if mark else None
             is_new = message is None
             if message is None:
-                message = accept_raw(session, house, user, mail_from, rcpt_tos, raw)
+                message = accept_raw(session, context, user, mail_from, rcpt_tos, raw)
                 if mark:
                     note_accepted(session, user, mark, message)
     except SendError as error:

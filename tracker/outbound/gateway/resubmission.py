@@ -11,21 +11,21 @@ from tracker.mail.mime.fields import fields, normalise_line_ends
 from tracker.models import Message, MessageState, Submission, User
 from tracker.models.counting.bulk import insert_or_keep
 from tracker.outbound.gateway.submitted_text import values
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 KNOWN_FOR = timedelta(hours=24)
 _OVER = (MessageState.DRAFT, MessageState.CANCELLED, MessageState.FAILED)
 
 
-def mark_of(house: House, rcpt_tos: Sequence[str], raw: bytes) -> str | None:
+def mark_of(context: AppContext, rcpt_tos: Sequence[str], raw: bytes) -> str | None:
     """What two tries of one submission have in common: content and recipients. None without a Message-ID: then none is a try."""
     raw = normalise_line_ends(raw)
     if not any(values(list(fields(raw)), "message-id")):
         return None
     seen = hashlib.sha256(raw).hexdigest()
     recipients = sorted({lookup_or_none(address) or address for address in rcpt_tos})
-    return house.ring.digest("\n".join(["submission", seen, *recipients]))
+    return context.keyring.digest("\n".join(["submission", seen, *recipients]))
 
 
 def accepted_before(session: Session, user: User, mark: str) -> Message | None:

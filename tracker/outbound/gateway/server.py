@@ -11,14 +11,14 @@ from functools import partial
 
 from tracker.outbound.gateway.access import GatewayLimits
 from tracker.outbound.gateway.session import GatewaySession
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 log = logging.getLogger(__name__)
 
 SNIFF_SECONDS = 1.0
 """How long a client may take to begin TLS by itself; then it is greeted in plain. A ClientHello is one
 journey of a packet away, and on a mobile line that takes most of a second."""
-PATIENCE = 10.0
+GOODBYE_SECONDS = 10.0
 """Seconds that a message in hand has to be committed when the gateway closes."""
 _TLS_HANDSHAKE = b"\x16"  # RFC 8446 section 5.1: the type of the first record
 _THREADS = 8
@@ -29,13 +29,13 @@ class Gateway:
     """``start`` listens, ``stop`` ends every line politely. With a certificate both STARTTLS and TLS from the start are spoken on
     the one port: who talks TLS first gets TLS."""
 
-    def __init__(self, house: House, host: str, port: int, limits: GatewayLimits | None = None) -> None:
+    def __init__(self, context: AppContext, host: str, port: int, limits: GatewayLimits | None = None) -> None:
         self.host, self.port = host, port
-        self._house, self._limits = house, limits or GatewayLimits()
-        self._tls = _tls_context(house)
+        self._context, self._limits = context, limits or GatewayLimits()
+        self._tls = _tls_context(context)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
+        self._shutdown: asyncio.Event | None = None
         self._listeners: list[socket.socket] = []
         self._welcomes: set[asyncio.Task[None]] = set()
         self._sessions: set[GatewaySession] = set()
@@ -64,8 +64,8 @@ class Gateway:
 
     def stop(self) -> None:
         """Takes no more clients, lets messages in hand be committed and answered, and ends the lines."""
-        if self._thread is not None and self._loop is not None and self._stopping is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
+        if self._thread is not None and self._loop is not None and self._shutdown is not None:
+            self._loop.call_soon_threadsafe(self._shutdown.set)
             self._thread.join()
             self._thread = None
         for listener in self._listeners:
@@ -73,11 +73,11 @@ class Gateway:
         self._pool.shutdown()
 
     async def _live(self, serving: threading.Event) -> None:
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        self._loop, self._shutdown = asyncio.get_running_loop(), asyncio.Event()
         for listener in self._listeners:
             self._open_door(listener)
         serving.set()
-        await self._stopping.wait()
+        await self._shutdown.wait()
         for listener in self._listeners:
             self._loop.remove_reader(listener)
             listener.close()
@@ -124,7 +124,7 @@ class Gateway:
 
     def _session(self, encrypted: bool) -> GatewaySession:
         self._sessions = {session for session in self._sessions if session.transport is not None}
-        session = GatewaySession(self._house, self._limits, self._pool, self._tls, encrypted=encrypted)
+        session = GatewaySession(self._context, self._limits, self._pool, self._tls, encrypted=encrypted)
         self._sessions.add(session)
         return session
 
@@ -133,7 +133,7 @@ class Gateway:
         await asyncio.gather(*(session.say_goodbye() for session in open_lines), return_exceptions=True)
         if open_lines:
             ends = [asyncio.create_task(session.ended.wait()) for session in open_lines]
-            await asyncio.wait(ends, timeout=PATIENCE)
+            await asyncio.wait(ends, timeout=GOODBYE_SECONDS)
 
 
 async def _talks_tls(line: socket.socket) -> bool:
@@ -166,10 +166,10 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     return listeners
 
 
-def _tls_context(house: House) -> ssl.SSLContext | None:
-    settings = house.settings
+def _tls_context(context: AppContext) -> ssl.SSLContext | None:
+    settings = context.settings
     if settings.smtp_tls_cert is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.smtp_tls_cert, settings.smtp_tls_key)
-    return context
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(settings.smtp_tls_cert, settings.smtp_tls_key)
+    return tls

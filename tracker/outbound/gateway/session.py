@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tracker.mail.addresses import AddressError, lookup_or_none, normalise
 from tracker.outbound.gateway.access import GatewayLimits, Refused, Submitter, check_sender, sign_in, submit
 from tracker.outbound.gateway.content import read_content
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.limits import MAX_RECIPIENTS
 
 T = TypeVar("T")
@@ -62,11 +62,11 @@ class GatewaySession(SMTP):
     line_length_limit = _LINE_LIMIT  # of the reader's buffer; lines of content may be of any length
 
     def __init__(
-        self, house: House, limits: GatewayLimits, pool: Executor, tls: ssl.SSLContext | None, *, encrypted: bool
+        self, context: AppContext, limits: GatewayLimits, pool: Executor, tls: ssl.SSLContext | None, *, encrypted: bool
     ) -> None:
         super().__init__(
             self,
-            hostname=urlsplit(house.settings.base_url).hostname or "localhost",
+            hostname=urlsplit(context.settings.base_url).hostname or "localhost",
             ident=GREETING_WORDS,
             data_size_limit=limits.message_bytes,
             enable_SMTPUTF8=True,
@@ -78,7 +78,7 @@ class GatewaySession(SMTP):
         self.busy = False
         self.ended = asyncio.Event()
         self._submitter: Submitter | None = None
-        self._house, self._limits, self._pool, self._encrypted = house, limits, pool, encrypted
+        self._context, self._limits, self._pool, self._encrypted = context, limits, pool, encrypted
         self._plain_replies = False
         self._wrong = 0
         self._closing = False
@@ -132,7 +132,7 @@ class GatewaySession(SMTP):
         return TROUBLE
 
     async def _ask(self, function: Callable[..., T], *words: object) -> T:
-        return await self.loop.run_in_executor(self._pool, partial(function, self._house, *words))
+        return await self.loop.run_in_executor(self._pool, partial(function, self._context, *words))
 
     # commands that differ from the library's
 

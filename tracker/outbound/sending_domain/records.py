@@ -14,46 +14,46 @@ from tracker.outbound.sending_domain.advice import Advice, Found, advise, find, 
 from tracker.outbound.sending_domain.dmarc import Dmarc
 from tracker.outbound.sending_domain.sending_services import sending_of
 from tracker.outbound.sending_domain.spf import Fetch, Records, Spf
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.sentences import Sentence
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 6.0
+TOTAL_SECONDS = 6.0
 """Seconds for everything together; what is not known then counts as not answered."""
 LONGEST = 4096
 
 
-def advice_for(house: House, account: Account) -> list[Advice]:
+def advice_for(context: AppContext, account: Account) -> list[Advice]:
     """What to tell about the domain of an account. Never raises; takes some seconds at the most."""
     domain, service = domain_of(account.address), sending_of(account.preset)
     if is_providers_own(domain):
         return advise(domain, service, Found(Spf(), Dmarc("none"), domain), account.address)
-    if is_never_asked(house, domain):
+    if is_never_asked(context, domain):
         text = Sentence("%(domain)s is not a name of the public internet; nothing was looked up.", domain=domain)
         return [Advice("SPF, DKIM, DMARC", "unknown", text)]
-    return advise(domain, service, find(domain, service, fetcher(house)), account.address)
+    return advise(domain, service, find(domain, service, fetcher(context)), account.address)
 
 
-def fetcher(house: House) -> Fetch:
-    """Asks DNS, each question once, until :data:`PATIENCE` is over."""
-    deadline = time.monotonic() + PATIENCE
+def fetcher(context: AppContext) -> Fetch:
+    """Asks DNS, each question once, until :data:`TOTAL_SECONDS` is over."""
+    deadline = time.monotonic() + TOTAL_SECONDS
     known: dict[tuple[str, str], Records] = {}
 
     def fetch(name: str, kind: str) -> Records:
         key = name.lower(), kind
         if key not in known:
-            known[key] = _ask(house, name, kind, deadline - time.monotonic())
+            known[key] = _ask(context, name, kind, deadline - time.monotonic())
         return known[key]
 
     return fetch
 
 
-def _ask(house: House, name: str, kind: str, left: float) -> Records:
+def _ask(context: AppContext, name: str, kind: str, left: float) -> Records:
     if left <= 0:
         return Records(problem="no_answer")
     try:
-        asking = resolver(house)
+        asking = resolver(context)
         asking.lifetime = min(asking.lifetime, left)
         answer = asking.resolve(f"{name}.", kind, search=False)
     except (NXDOMAIN, NoAnswer):

@@ -121,7 +121,9 @@ def list_accounts(call: Caller, paged: PageQuery) -> Listing[AccountShape]:
 @accounts.post("/accounts", response_model=AccountShape, status_code=201)
 def post_account(call: Caller, new: NewAccount) -> Response:
     """Adds an account. Test it with ``POST /accounts/{id}/check``."""
-    return once(call, lambda session: AccountShape.of(create_account(call.house, session, call.user, new)), status=201)
+    return once(
+        call, lambda session: AccountShape.of(create_account(call.context, session, call.user, new)), status=201
+    )
 
 
 @accounts.get("/accounts/{id}", response_model=AccountShape)
@@ -137,7 +139,7 @@ def patch_account(call: Caller, id: str, change: AccountChange) -> Response:
 
     def work(session: Session) -> AccountShape:
         account = owned(session, Account, call.user, id)
-        change_account(call.house, session, account, change)
+        change_account(call.context, session, account, change)
         return AccountShape.of(account)
 
     return once(call, work)
@@ -148,7 +150,7 @@ def delete_account(call: Caller, id: str) -> Response:
     """Removes the account and forgets its secrets. What was sent from it stays."""
     return once(
         call,
-        lambda session: remove_account(call.house, session, owned(session, Account, call.user, id)),
+        lambda session: remove_account(call.context, session, owned(session, Account, call.user, id)),
         status=204,
     )
 
@@ -161,7 +163,7 @@ def post_account_check(call: Caller, id: str) -> Response:
     account = _own(call, id)
     assert account.id is not None
     connection_tests.take(call.user)
-    result = check_account(call.house, account.id)
+    result = check_account(call.context, account.id)
 
     def work(session: Session) -> CheckShape:
         checked = AccountShape.of(owned(session, Account, call.user, id))
@@ -206,7 +208,7 @@ def get_account_domain(call: Caller, id: str) -> DomainShape:
     """SPF, DKIM and DMARC of the account’s domain, looked up now, with what to publish. Takes some seconds at the most."""
     account = _own(call, id)
     domain_look_ups.take(call.user)
-    advice = _shapes(advice_for(call.house, account))
+    advice = _shapes(advice_for(call.context, account))
     return DomainShape(domain=domain_of(account.address), looked_up_at=now(), advice=advice)
 
 
@@ -225,7 +227,7 @@ def post_account_test_mail(call: Caller, id: str) -> Response:
         return first
     account = _own(call, id)
     test_mails.take(call.user)
-    test_id = send_test(call.house, account)
+    test_id = send_test(call.context, account)
     return once(call, lambda _session: TestMailShape(id=test_id, arrived=False, advice=[]), status=202)
 
 
@@ -236,7 +238,7 @@ def get_account_test_mail(call: Caller, id: str, test: str) -> TestMailShape:
     if not TEST_ID.fullmatch(test):
         raise not_found("There is no such test.")
     test_mail_look_ups.take(call.user)
-    found = read_test(call.house, account, test)
+    found = read_test(call.context, account, test)
     return TestMailShape(id=test, arrived=has_arrived(found), advice=_shapes(found))
 
 

@@ -11,7 +11,7 @@ from tracker.outbound.account_input import AccountChange
 from tracker.outbound.accounts import change_account
 from tracker.web.http.forms import parse
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect
+from tracker.web.http.templating import context_of, redirect
 
 routes = Routes()
 
@@ -20,7 +20,7 @@ routes = Routes()
 def save(request: Request, user: User, form: FormData) -> Response:
     """Works at once, also on mail already sent: what is switched off is no longer recorded."""
     change = parse(AccountChange, form, boxes=["measure_opens", "measure_clicks"])
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         account = owned(session, Account, user, request.path_params["id"])
-        change_account(house(request), session, account, change)
+        change_account(context_of(request), session, account, change)
     return redirect(f"/settings/accounts/{account.public_id}#measuring", _("Saved."))

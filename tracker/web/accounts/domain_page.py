@@ -11,7 +11,7 @@ from tracker.outbound.sending_domain.records import advice_for
 from tracker.runtime.sentences import ActionError
 from tracker.web.accounts.pages import HERE, own_account
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.http.throttle import domain_look_ups
 
 routes = Routes()
@@ -27,7 +27,7 @@ def domain(request: Request, user: User) -> Response:
     context = {
         "account": account,
         "domain": domain_of(account.address),
-        "advice": advice_for(house(request), account),
+        "advice": advice_for(context_of(request), account),
         "grades": grades(),
     }
     part = "part" in request.query_params

@@ -20,14 +20,14 @@ from tracker.locale import said
 from tracker.mail.oauth import OAuthError, exchange
 from tracker.mail.oauth_providers import PROVIDERS, Granted, Provider, authorisation_url, configured
 from tracker.models import OAuthAttempt, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import new_token, token_digest
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import COOKIE
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 
 routes = Routes()
 HERE = "/settings/oauth"
@@ -59,16 +59,16 @@ def purpose(
     _purposes[name] = Purpose(finish, back, owned)
 
 
-def callback_url(house: House, provider: Provider) -> str:
+def callback_url(context: AppContext, provider: Provider) -> str:
     """One address per provider, so that one's answer cannot pass for the other's (RFC 9207 names the attack)."""
-    return f"{house.settings.base_url}{HERE}/{provider.key}/callback"
+    return f"{context.settings.base_url}{HERE}/{provider.key}/callback"
 
 
 @routes.action(f"{HERE}/{{provider}}")
 def go(request: Request, user: User, form: FormData) -> Response:
     """Remembers the attempt and leads the person to the provider. By a page, not a redirect: browsers hold a form's redirects
     to our Content-Security-Policy, wherever the provider may send people on."""
-    here, provider = house(request), _provider(request)
+    context, provider = context_of(request), _provider(request)
     wanted, subject = text(form, "purpose"), text(form, "subject", 16)
     if wanted not in _purposes:
         raise HTTPException(404)
@@ -79,11 +79,11 @@ def go(request: Request, user: User, form: FormData) -> Response:
         state_digest=token_digest(state), user_id=user.id, visit_digest=_visit(request), provider=provider.key,
         verifier=b"", purpose=wanted, subject=subject, expires_at=now() + SPAN,
     )  # fmt: skip
-    _remember(here, attempt, verifier)
+    _remember(context, attempt, verifier)
     url = authorisation_url(
         provider,
-        here.settings.oauth_clients[provider.key],
-        redirect_uri=callback_url(here, provider),
+        context.settings.oauth_clients[provider.key],
+        redirect_uri=callback_url(context, provider),
         state=state,
         verifier=verifier,
         hint=hint,
@@ -96,16 +96,16 @@ def go(request: Request, user: User, form: FormData) -> Response:
 @routes.page(f"{HERE}/{{provider}}/callback")
 def come_back(request: Request, user: User) -> Response:
     """The provider's answer. A GET that changes something, as the protocol has it: good once, on the visit that asked."""
-    here, provider = house(request), _provider(request)
-    attempt = _take(here, request, user, provider)
+    context, provider = context_of(request), _provider(request)
+    attempt = _take(context, request, user, provider)
     if attempt is None:
         gone = _("This sign-in has lapsed or was used already. Nothing was changed; start again.")
         return redirect("/settings/accounts", gone, kind="problem")
     found = _purposes[attempt.purpose]
     try:
         granted = exchange(
-            here, provider, code=_code(request, provider), verifier=_verifier(here, attempt),
-            redirect_uri=callback_url(here, provider),
+            context, provider, code=_code(request, provider), verifier=_verifier(context, attempt),
+            redirect_uri=callback_url(context, provider),
         )  # fmt: skip
         return found.finish(request, user, provider, granted, attempt.subject)
     except _Refused as refused:
@@ -132,7 +132,7 @@ def _code(request: Request, provider: Provider) -> str:
 
 def _provider(request: Request) -> Provider:
     found = PROVIDERS.get(request.path_params["provider"])
-    if found is None or found not in configured(house(request).settings):
+    if found is None or found not in configured(context_of(request).settings):
         raise HTTPException(404)
     return found
 
@@ -141,17 +141,17 @@ def _visit(request: Request) -> str:
     return token_digest(request.cookies.get(COOKIE, ""))
 
 
-def _remember(here: House, attempt: OAuthAttempt, verifier: str) -> None:
-    attempt.verifier = here.ring.encrypt(verifier.encode(), _record(attempt))
-    with here.database.session_scope() as session:
+def _remember(context: AppContext, attempt: OAuthAttempt, verifier: str) -> None:
+    attempt.verifier = context.keyring.encrypt(verifier.encode(), _record(attempt))
+    with context.database.session_scope() as session:
         session.exec(delete(OAuthAttempt).where(col(OAuthAttempt.expires_at) < now()))
         session.add(attempt)
 
 
-def _take(here: House, request: Request, user: User, provider: Provider) -> OAuthAttempt | None:
+def _take(context: AppContext, request: Request, user: User, provider: Provider) -> OAuthAttempt | None:
     """The attempt of this state, which is gone from now on; None unless it is this person's, of this visit and provider."""
     digest = token_digest(request.query_params.get("state", "")[:200])
-    with here.database.session_scope() as session:
+    with context.database.session_scope() as session:
         attempt = session.exec(select(OAuthAttempt).where(OAuthAttempt.state_digest == digest)).first()
         if attempt is None:
             return None
@@ -161,8 +161,8 @@ def _take(here: House, request: Request, user: User, provider: Provider) -> OAut
     return attempt if once and fits and attempt.expires_at > now() and attempt.purpose in _purposes else None
 
 
-def _verifier(here: House, attempt: OAuthAttempt) -> str:
-    return here.ring.decrypt(attempt.verifier, _record(attempt)).decode()
+def _verifier(context: AppContext, attempt: OAuthAttempt) -> str:
+    return context.keyring.decrypt(attempt.verifier, _record(attempt)).decode()
 
 
 def _record(attempt: OAuthAttempt) -> str:

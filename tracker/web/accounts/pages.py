@@ -23,7 +23,7 @@ from tracker.runtime.sentences import ActionError, Sentence
 from tracker.web.accounts import oauth_page
 from tracker.web.http.forms import Schema, Wrong, parse, text, wrong_of
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.http.throttle import attempt, connection_tests
 
 routes = Routes()
@@ -45,7 +45,7 @@ _SENTENCES = {
 
 @routes.page(HERE)
 def accounts(request: Request, user: User) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         context = {
             "accounts": accounts_of(session, user),
             "presets": PRESETS,
@@ -69,8 +69,8 @@ def edit(request: Request, user: User) -> Response:
 def add(request: Request, user: User, form: FormData) -> Response:
     try:
         new = _parse(NewAccount, form)
-        with house(request).database.session_scope() as session:
-            account = create_account(house(request), session, user, new)
+        with context_of(request).database.session_scope() as session:
+            account = create_account(context_of(request), session, user, new)
     except ActionError as error:
         return _form(request, None, _typed(form), wrong_of(error), 422)
     return _tested(request, user, account)
@@ -81,9 +81,9 @@ def save(request: Request, user: User, form: FormData) -> Response:
     account = own_account(request, user)
     try:
         change = _parse(AccountChange, form)
-        with house(request).database.session_scope() as session:
+        with context_of(request).database.session_scope() as session:
             account = owned(session, Account, user, account.public_id)
-            change_account(house(request), session, account, change)
+            change_account(context_of(request), session, account, change)
     except ActionError as error:
         return _form(request, own_account(request, user), _typed(form), wrong_of(error), 422)
     return _tested(request, user, account)
@@ -101,7 +101,7 @@ def ask_code(request: Request, user: User, _form: FormData) -> Response:
     here = f"{HERE}/{account.public_id}"
     try:
         connection_tests.take(user)
-        send_code(house(request), account)
+        send_code(context_of(request), account)
     except ActionError as error:
         return redirect(here, said(error), kind="problem")
     return redirect(
@@ -111,13 +111,13 @@ def ask_code(request: Request, user: User, _form: FormData) -> Response:
 
 @routes.action(f"{HERE}/{{id}}/confirmation")
 def confirm(request: Request, user: User, form: FormData) -> Response:
-    here, account = house(request), own_account(request, user)
+    context, account = context_of(request), own_account(request, user)
     back = f"{HERE}/{account.public_id}?code=sent#confirm"
     try:
-        attempt(here, f"code of {account.public_id}")
-        with here.database.session_scope() as session:
+        attempt(context, f"code of {account.public_id}")
+        with context.database.session_scope() as session:
             account = owned(session, Account, user, account.public_id)
-            confirm_account(here, session, account, text(form, "code"))
+            confirm_account(context, session, account, text(form, "code"))
     except ActionError as error:
         return redirect(back, said(error), kind="problem")
     return redirect(HERE, _("%(address)s is confirmed as yours.") % {"address": account.address})
@@ -127,8 +127,8 @@ def confirm(request: Request, user: User, form: FormData) -> Response:
 def remove(request: Request, user: User, _form: FormData) -> Response:
     account = own_account(request, user)
     try:
-        with house(request).database.session_scope() as session:
-            remove_account(house(request), session, owned(session, Account, user, account.public_id))
+        with context_of(request).database.session_scope() as session:
+            remove_account(context_of(request), session, owned(session, Account, user, account.public_id))
     except ActionError as error:
         return redirect(HERE, said(error), kind="problem")
     return redirect(HERE, _("%(address)s is removed, and its passwords are forgotten.") % {"address": account.address})
@@ -136,10 +136,10 @@ def remove(request: Request, user: User, _form: FormData) -> Response:
 
 def take_grant(request: Request, user: User, provider: Provider, granted: Granted, subject: str) -> Response:
     """After a sign-in at a provider: the account (a new one when ``subject`` is empty) uses it from now on."""
-    here = house(request)
-    with here.database.session_scope() as session:
+    context = context_of(request)
+    with context.database.session_scope() as session:
         account = owned(session, Account, user, subject) if subject else None
-        account = sign_in_account(here, session, user, provider, granted, account)
+        account = sign_in_account(context, session, user, provider, granted, account)
     return _tested(request, user, account)
 
 
@@ -157,7 +157,7 @@ oauth_page.purpose(
 
 def own_account(request: Request, user: User, public_id: str = "") -> Account:
     """The account of the address (or the one with ``public_id``). Raises :class:`ActionError` ``not_found``."""
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         return owned(session, Account, user, public_id or request.path_params["id"])
 
 
@@ -168,7 +168,7 @@ def _tested(request: Request, user: User, account: Account) -> Response:
         connection_tests.take(user)
     except ActionError as error:
         return redirect(HERE, _("Saved, but not tested. %(reason)s") % {"reason": said(error)}, kind="problem")
-    result = check_account(house(request), account.id)
+    result = check_account(context_of(request), account.id)
     if result.ok:
         facts = said(result.imap_text) if result.imap_ok else ""
         return redirect(HERE, _("%(address)s works. %(facts)s") % {"address": account.address, "facts": facts})
@@ -236,11 +236,11 @@ def _providers(request: Request, account: Account | None) -> list[Provider]:
     """Where the person may sign in for this account: at the provider of its preset, or anywhere for another server."""
     preset = account.preset if account else "other"
     wanted = PRESETS[preset].oauth if preset in PRESETS and preset != "other" else None
-    return [p for p in configured(house(request).settings) if preset == "other" or p.key == wanted]
+    return [p for p in configured(context_of(request).settings) if preset == "other" or p.key == wanted]
 
 
 def _grant(request: Request, account: Account | None) -> OAuthGrant | None:
     if account is None or account.oauth_grant_id is None:
         return None
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         return session.get(OAuthGrant, account.oauth_grant_id)

@@ -12,7 +12,7 @@ from tracker.runtime.sentences import ActionError
 from tracker.web.accounts.domain_page import grades
 from tracker.web.accounts.pages import HERE, own_account
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.http.throttle import test_mail_look_ups, test_mails
 
 routes = Routes()
@@ -24,7 +24,7 @@ def send(request: Request, user: User, _form: FormData) -> Response:
     back = f"{HERE}/{account.public_id}"
     try:
         test_mails.take(user)
-        test_id = send_test(house(request), account)
+        test_id = send_test(context_of(request), account)
     except ActionError as error:
         return redirect(back, said(error), kind="problem")
     return redirect(f"{back}/test-mail/{test_id}")
@@ -42,7 +42,7 @@ def look(request: Request, user: User) -> Response:
             test_mail_look_ups.take(user)
         except ActionError as error:
             return redirect(f"{HERE}/{account.public_id}", said(error), kind="problem")
-        advice = read_test(house(request), account, test_id)
+        advice = read_test(context_of(request), account, test_id)
     context = {
         "account": account,
         "here": request.url.path,

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.web.accounts.api import accounts
 from tracker.web.api.docs import docs
 from tracker.web.api.errors import install
@@ -24,7 +24,7 @@ RESOURCES = (me, accounts, messages, templates, events, notifications, feed, con
 _ABOUT = "Sends tracked one-to-one mail and tells what happened to it. Every call needs `Authorization: Bearer TOKEN`."
 
 
-def create_api(house: House) -> FastAPI:
+def create_api(context: AppContext) -> FastAPI:
     """The application of ``/api/v1``, to be mounted there or run alone."""
     api = FastAPI(
         title="Inkling API",
@@ -36,7 +36,7 @@ def create_api(house: House) -> FastAPI:
         redirect_slashes=False,
         middleware=[Middleware(DefaultHeaders, headers=NEVER_STORED)],
     )
-    api.state.house = house
+    api.state.context = context
     install(api)
     for resource in (*RESOURCES, mailboxes, letters):
         api.include_router(resource)

@@ -10,7 +10,7 @@ from sqlalchemy import or_
 from sqlmodel import Session, col, select, update
 
 from tracker.models import ApiToken, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import token_digest
 from tracker.web.api.errors import Problem
@@ -23,7 +23,7 @@ USED_EVERY = timedelta(minutes=1)
 class Call:
     """One authenticated request. ``token`` is the public id of the API token; ``body`` the raw bytes that came."""
 
-    house: House
+    context: AppContext
     user: User
     token: str
     method: str
@@ -37,10 +37,10 @@ class Call:
         return f"api:{self.token}"
 
     def reading(self) -> AbstractContextManager[Session]:
-        return self.house.database.reading()
+        return self.context.database.reading()
 
     def writing(self) -> AbstractContextManager[Session]:
-        return self.house.database.session_scope()
+        return self.context.database.session_scope()
 
 
 async def _present_call(request: Request) -> Call:
@@ -50,7 +50,7 @@ async def _present_call(request: Request) -> Call:
     body = await request.body()
     if body and not _is_json(request.headers.get("content-type", "")):
         raise Problem(415, "Send the body as JSON with the header “Content-Type: application/json”.")
-    return Call(request.app.state.house, user, token, request.method, path, _key(request), body)
+    return Call(request.app.state.context, user, token, request.method, path, _key(request), body)
 
 
 Caller = Annotated[Call, Depends(_present_call)]
@@ -69,7 +69,7 @@ def _key(request: Request) -> str | None:
     return key
 
 
-def recognise(house: House, authorization: str | None) -> tuple[User, str]:
+def recognise(context: AppContext, authorization: str | None) -> tuple[User, str]:
     """The person behind a bearer token (RFC 6750) and the token's public id. Raises :class:`Problem` 401."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
@@ -77,7 +77,7 @@ def recognise(house: House, authorization: str | None) -> tuple[User, str]:
             "Say who you are with the header “Authorization: Bearer TOKEN”. Tokens are made in the settings."
         )
     digest = token_digest(token.strip())
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         found = session.exec(
             select(ApiToken, User)
             .join(User)
@@ -86,7 +86,7 @@ def recognise(house: House, authorization: str | None) -> tuple[User, str]:
     if found is None:
         raise _refused("This token is not valid: it was revoked, or is not one of ours.", "invalid_token")
     row, user = found
-    _note_use(house, row)
+    _note_use(context, row)
     return user, row.public_id
 
 
@@ -95,11 +95,11 @@ def _refused(detail: str, error: str = "") -> Problem:
     return Problem(401, detail, headers={"WWW-Authenticate": challenge})
 
 
-def _note_use(house: House, token: ApiToken) -> None:
+def _note_use(context: AppContext, token: ApiToken) -> None:
     """Remembers when a token was last used, to the minute, so that most requests write nothing."""
     moment = now()
     if token.used_at is not None and token.used_at > moment - USED_EVERY:
         return
     stale = or_(col(ApiToken.used_at).is_(None), col(ApiToken.used_at) <= moment - USED_EVERY)
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         session.exec(update(ApiToken).where(col(ApiToken.id) == token.id, stale).values(used_at=moment))

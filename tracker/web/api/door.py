@@ -30,8 +30,8 @@ class Door(APIRoute):
         largest: int = (self.openapi_extra or {}).get("x-largest-body", LARGEST)
 
         async def handle(request: Request) -> Response:
-            house = request.app.state.house
-            request.state.caller = await run_in_threadpool(recognise, house, request.headers.get("authorization"))
+            context = request.app.state.context
+            request.state.caller = await run_in_threadpool(recognise, context, request.headers.get("authorization"))
             return await answer(limited(request, largest))
 
         return handle

@@ -62,7 +62,7 @@ def _claim(session: Session, call: Call) -> IdempotencyKey:
 def _digest(call: Call) -> str:
     """Keyed, because a body may hold a password that could be guessed from a plain digest."""
     seen = hashlib.sha256(b"\n".join([call.method.encode(), call.path.encode(errors="replace"), call.body])).hexdigest()
-    return call.house.ring.digest(seen)
+    return call.context.keyring.digest(seen)
 
 
 def _find(session: Session, call: Call) -> IdempotencyKey | None:

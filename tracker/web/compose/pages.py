@@ -21,7 +21,7 @@ from tracker.outbound.draft import SendError
 from tracker.outbound.message_links import without_ours
 from tracker.outbound.send import accept
 from tracker.outbound.templates import find_usable, usable
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_ATTACHMENT_BYTES
 from tracker.web.compose.drafts import (
@@ -61,7 +61,7 @@ from tracker.web.compose.start import (
 )
 from tracker.web.http.routes import Routes
 from tracker.web.http.security_headers import policy
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.messages.rows import accounts_of
 
 routes = Routes()
@@ -74,14 +74,14 @@ Errors = dict[str, str]
 def compose(request: Request, user: User) -> Response:
     """An empty form; with ``reply`` an answer to a message, with ``letter`` to a letter, with ``to`` a recipient, with ``template``
     a template's words. Nothing is kept before something is typed."""
-    with house(request).database.reading() as session:
-        typed = under_ceiling(operator_ceiling(house(request)), _start(session, user, request.query_params))
+    with context_of(request).database.reading() as session:
+        typed = under_ceiling(operator_ceiling(context_of(request)), _start(session, user, request.query_params))
         return _form(request, session, user, typed, None)
 
 
 @routes.page("/compose/{draft}")
 def compose_draft(request: Request, user: User) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         message = _own_draft(session, user, request.path_params["draft"])
         if message.state != MessageState.DRAFT:
             return redirect(f"/mail/{message.public_id}")
@@ -91,11 +91,11 @@ def compose_draft(request: Request, user: User) -> Response:
 @routes.action("/compose/plan", max_bytes=FORM_BYTES)
 def compose_plan(request: Request, user: User, form: FormData) -> Response:
     """Who will be tracked, for the form as it stands. Keeps nothing of it."""
-    here = house(request)
-    typed = _typed(here, form)
-    want_exchangers(here, typed)
-    with here.database.reading() as session:
-        return render(request, "_compose_plan.html", {"plan": plan_of(session, here, user, typed), "typed": typed})
+    context = context_of(request)
+    typed = _typed(context, form)
+    want_exchangers(context, typed)
+    with context.database.reading() as session:
+        return render(request, "_compose_plan.html", {"plan": plan_of(session, context, user, typed), "typed": typed})
 
 
 @routes.action("/compose/{draft}", max_bytes=FORM_BYTES)
@@ -104,9 +104,9 @@ def compose_act(request: Request, user: User, form: FormData) -> Response:
     """What the form's button says in ``do``: save, attach, ``detach:<file>``, picture, ``template:<id>``, keep-template, send,
     discard. The form is saved first, whatever it is. ``part`` asks for an answer to a script: ``saved`` and ``picture``
     (JSON) or ``files`` (the list of files)."""
-    typed = _typed(house(request), form)
+    typed = _typed(context_of(request), form)
     do = str(form.get("do", "save"))
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         if "draft" in request.path_params:
             found = _own_draft(session, user, request.path_params["draft"])
         elif do == "discard":
@@ -126,7 +126,7 @@ def compose_act(request: Request, user: User, form: FormData) -> Response:
         if do == "picture" and not errors:
             return _picture(session, message, form)
     if do == "send" and not errors:
-        errors = _send(house(request), user, typed, message, confirmed="subject_confirmed" in form)
+        errors = _send(context_of(request), user, typed, message, confirmed="subject_confirmed" in form)
         if not errors:
             return _sent(user, typed, message)
     return _answer(request, user, typed, message, do, errors)
@@ -135,7 +135,7 @@ def compose_act(request: Request, user: User, form: FormData) -> Response:
 @routes.page("/compose/{draft}/pictures/{picture}")
 def compose_picture(request: Request, user: User) -> Response:
     """A picture of the text, for the editor alone: it goes out inside the message."""
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         message = _own_draft(session, user, request.path_params["draft"])
         found = find_picture(session, message, request.path_params["picture"])
     kind = kind_of(found.content) if found else None
@@ -145,10 +145,10 @@ def compose_picture(request: Request, user: User) -> Response:
     return Response(found.content, media_type=kind, headers=headers)
 
 
-def _typed(here: House, form: FormData) -> Typed:
+def _typed(context: AppContext, form: FormData) -> Typed:
     """The form with its text as it would go out: pictures by their Content-ID, nothing of ours in what was pasted or quoted."""
     typed = Typed.from_form(form)
-    return replace(typed, html=without_ours(here, as_sent(typed.html)) or "")
+    return replace(typed, html=without_ours(context, as_sent(typed.html)) or "")
 
 
 def _from_template(session: Session, user: User, typed: Typed, do: str) -> Typed:
@@ -201,17 +201,17 @@ def _files(session: Session, message: Message, typed: Typed, form: FormData, do:
         return typed, {error.field: said(error)}
 
 
-def _send(here: House, user: User, typed: Typed, message: Message, confirmed: bool) -> Errors:
+def _send(context: AppContext, user: User, typed: Typed, message: Message, confirmed: bool) -> Errors:
     """Queues the draft; or says at which field it cannot be."""
     if not typed.subject and not confirmed:
         return {"subject": _("The subject is empty. Write one, or press Send again to send it without.")}
     try:
-        with here.database.session_scope() as session:
+        with context.database.session_scope() as session:
             row = session.get_one(Message, message.id, with_for_update=True)
             if row.state == MessageState.DRAFT:
                 filled = without_holes(merge(session, user, typed))
                 files = needed(filled.html, files_of_draft(session, row))
-                accept(session, here, user, to_send(session, user, filled, row, files), message=row)
+                accept(session, context, user, to_send(session, user, filled, row, files), message=row)
                 _remember_choice(session, user, typed)
                 remember_company(session, typed)
     except SendError as error:
@@ -257,7 +257,7 @@ def _already_sent(request: Request, message: Message) -> Response:
 
 def _answer(request: Request, user: User, typed: Typed, message: Message, do: str, errors: Errors) -> Response:
     part = request.query_params.get("part", "")
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         row = session.get_one(Message, message.id)
         if part == "saved":
             return JSONResponse(
@@ -291,7 +291,7 @@ def _form(
         "errors": errors or {},
         "accounts": accounts,
         "files": _attached(session, message) if message else (),
-        "plan": plan_of(session, house(request), user, typed),
+        "plan": plan_of(session, context_of(request), user, typed),
         "max_bytes": MAX_ATTACHMENT_BYTES,
         "zone": user.timezone,
     }

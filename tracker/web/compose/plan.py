@@ -18,7 +18,7 @@ from tracker.outbound.rewriter.rewriting import FoundLink
 from tracker.outbound.rich_text import plain
 from tracker.outbound.send import plan
 from tracker.outbound.sending_domain.sending_services import link_rewriter
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.limits import GMAIL_CLIPS_AT
 from tracker.web.compose.drafts import Typed, account_of, readable
 from tracker.web.compose.placeholders import Merged, merge
@@ -99,7 +99,7 @@ class ComposePlan:
         return [link for link in self.links if link.why]
 
 
-def plan_of(session: Session, house: House, user: User, typed: Typed) -> ComposePlan:
+def plan_of(session: Session, context: AppContext, user: User, typed: Typed) -> ComposePlan:
     """The plan for the form as it stands; what cannot be read as an address (yet) is left out and named."""
     account = account_of(session, user, typed.account)
     merged = merge(session, user, typed)
@@ -115,8 +115,8 @@ def plan_of(session: Session, house: House, user: User, typed: Typed) -> Compose
         track_links=typed.track_links,
         untracked_links=typed.leave,
     )
-    planned = plan(session, house, user, draft)
-    found = find_links(session, house, filled.html, frozenset())
+    planned = plan(session, context, user, draft)
+    found = find_links(session, context, filled.html, frozenset())
     any_clicks = any(one.clicks.on for one in planned)
     return ComposePlan(
         sentence_of(planned),
@@ -124,27 +124,27 @@ def plan_of(session: Session, house: House, user: User, typed: Typed) -> Compose
         _links(found),
         _unreadable(typed),
         merged,
-        _above(house, draft),
+        _above(context, draft),
         service=(link_rewriter(account.smtp_host) or "") if account and any_clicks else "",
-        size=_size(house, filled.html, found) if any(_is_tracked(one) for one in planned) else 0,
+        size=_size(context, filled.html, found) if any(_is_tracked(one) for one in planned) else 0,
     )
 
 
-def _above(house: House, draft: Draft) -> Sequence[str]:
+def _above(context: AppContext, draft: Draft) -> Sequence[str]:
     try:
-        check_wishes(house, draft)
+        check_wishes(context, draft)
     except SendError as error:
         return [said(error)]
     return []
 
 
-def want_exchangers(house: House, typed: Typed) -> None:
+def want_exchangers(context: AppContext, typed: Typed) -> None:
     """Has the mail exchangers of companies that nobody wrote to yet looked up, so that the plan can tell of them soon."""
     addresses = [mailbox.address for role in ROLES for mailbox in readable(getattr(typed, role))]
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         if not unknown(session, addresses):
             return
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         want(session, addresses)
 
 
@@ -236,10 +236,10 @@ def _links(found: Sequence[FoundLink]) -> Sequence[PlanLink]:
     return [PlanLink(one.url, one.text, "" if one.tracked else link_reason(one.reason)) for one in each.values()]
 
 
-def _size(house: House, html: str, found: Sequence[FoundLink]) -> int:
+def _size(context: AppContext, html: str, found: Sequence[FoundLink]) -> int:
     """How large the text gets, where it gets larger than Gmail shows at once."""
     delivery = "A" * 11
-    grown = sum(len(house.click_url(delivery, 0, link.url)) - len(link.url) for link in found if link.tracked)
+    grown = sum(len(context.click_url(delivery, 0, link.url)) - len(link.url) for link in found if link.tracked)
     size = len(html.encode("utf-8", "surrogatepass")) + grown + PIXEL_BYTES
     return size if size > GMAIL_CLIPS_AT else 0
 

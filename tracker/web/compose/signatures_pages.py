@@ -18,7 +18,7 @@ from tracker.runtime.sentences import ActionError
 from tracker.web.compose.drafts import Typed
 from tracker.web.compose.start import signature_inner
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.messages.rows import accounts_of
 
 routes = Routes()
@@ -42,7 +42,7 @@ class SignatureForm:
 
 @routes.page(HERE)
 def signatures(request: Request, user: User) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         return render(request, "settings_signatures.html", {"forms": _forms(session, user)})
 
 
@@ -50,7 +50,7 @@ def signatures(request: Request, user: User) -> Response:
 def save(request: Request, user: User, form: FormData) -> Response:
     """``of`` says whose; an empty one of an account means the person's own."""
     html, of = Typed.from_form(form).html, str(form.get("of", ""))
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         owner = owned(session, Account, user, of) if of else session.get_one(User, user.id)
         try:
             change_signature(session, owner, html)

@@ -20,7 +20,7 @@ from tracker.web.compose.drafts import Typed
 from tracker.web.compose.placeholders import label_of
 from tracker.web.http.forms import text, ticked, wrong_of
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.messages.rows import Figures, figures_by_template
 
 routes = Routes()
@@ -40,7 +40,7 @@ class TemplateLine:
 
 @routes.page(HERE)
 def templates(request: Request, user: User) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         return render(request, "settings_templates.html", {"lines": _lines(session, user)})
 
 
@@ -51,7 +51,7 @@ def new_template(request: Request, user: User) -> Response:
 
 @routes.page(HERE + "/{template}")
 def template(request: Request, user: User) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         found = owned(session, Template, user, request.path_params["template"])
     return _form(request, found, {})
 
@@ -67,7 +67,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
         "html": typed.html,
         "shared": ticked(form, "shared"),
     }
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         found = owned(session, Template, user, public_id) if public_id else Template(user_id=user.id or 0, name="")
         try:
             save_template(session, found, values)
@@ -81,7 +81,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
 @routes.action(HERE + "/{template}/removal")
 def remove(request: Request, user: User, form: FormData) -> Response:
     """What was sent with it stays, without the figures."""
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         found = owned(session, Template, user, request.path_params["template"])
         session.delete(found)
     return redirect(HERE, _("The template “%(name)s” is gone.") % {"name": found.name})

@@ -13,7 +13,7 @@ from tracker.web.api.errors import STATUS
 from tracker.web.http.routes import words_of
 from tracker.web.http.security_headers import HEADERS
 from tracker.web.http.sessions import person_of
-from tracker.web.http.templating import house, render
+from tracker.web.http.templating import context_of, render
 
 SENTENCES: Mapping[int, tuple[str, str]] = {
     400: (N_("This request could not be read"), N_("Go back, reload the page and try again.")),
@@ -86,6 +86,6 @@ def refuse_cross_origin(request: Request) -> Response:
 
 def _person(request: Request) -> object:
     try:
-        return person_of(house(request), request)
+        return person_of(context_of(request), request)
     except Exception:
         return None

@@ -7,7 +7,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 COOKIE = "inkling_flash"
 SECONDS = 60
@@ -23,30 +23,30 @@ class Flash:
     action_label: str = ""
 
 
-def put_flash(house: House, response: Response, flash: Flash) -> None:
-    response.set_cookie(COOKIE, _seal(house).dumps(asdict(flash)), max_age=SECONDS, **cookie_rules(house))
+def put_flash(context: AppContext, response: Response, flash: Flash) -> None:
+    response.set_cookie(COOKIE, _seal(context).dumps(asdict(flash)), max_age=SECONDS, **cookie_rules(context))
 
 
-def take_flash(house: House, request: Request) -> Flash | None:
+def take_flash(context: AppContext, request: Request) -> Flash | None:
     """What the page before wanted to say. The caller also has to :func:`forget_flash` on its answer."""
     value = request.cookies.get(COOKIE)
     if value is None:
         return None
     try:
-        return Flash(**_seal(house).loads(value, max_age=SECONDS))
+        return Flash(**_seal(context).loads(value, max_age=SECONDS))
     except (BadData, TypeError):
         return None
 
 
-def forget_flash(house: House, response: Response) -> None:
-    response.delete_cookie(COOKIE, **cookie_rules(house))
+def forget_flash(context: AppContext, response: Response) -> None:
+    response.delete_cookie(COOKIE, **cookie_rules(context))
 
 
-def cookie_rules(house: House) -> dict[str, Any]:
+def cookie_rules(context: AppContext) -> dict[str, Any]:
     """How our own cookies are set: not for scripts, not from other sites, over TLS where there is TLS."""
-    secure = house.settings.base_url.startswith("https:")
+    secure = context.settings.base_url.startswith("https:")
     return {"httponly": True, "samesite": "lax", "secure": secure, "path": "/"}
 
 
-def _seal(house: House) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(list(reversed(house.ring.keys)), salt="inkling.web.flash")
+def _seal(context: AppContext) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(list(reversed(context.keyring.keys)), salt="inkling.web.flash")

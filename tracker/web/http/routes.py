@@ -26,11 +26,11 @@ from starlette.routing import BaseRoute, Route
 
 from tracker.locale import best_language, speaking
 from tracker.models import Role, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.web.http.body_limit import limited
 from tracker.web.http.flash import put_flash
 from tracker.web.http.sessions import person_of, renew_visit
-from tracker.web.http.templating import house
+from tracker.web.http.templating import context_of
 
 MEGABYTE = 1024 * 1024
 View = TypeVar("View", bound=Callable[..., Response])
@@ -123,7 +123,7 @@ def has_people(request: Request) -> bool:
     """Whether anybody is there at all. Once true it stays true: people are switched off, never deleted."""
     state = request.app.state
     if not getattr(state, "has_people", False):
-        with house(request).database.reading() as session:
+        with context_of(request).database.reading() as session:
             state.has_people = session.exec(select(User.id).limit(1)).first() is not None
     return bool(state.has_people)
 
@@ -138,16 +138,16 @@ def words_of(request: Request) -> tuple[str, str]:
 
 def _pass(request: Request, enter: Callable[[], Response]) -> Response:
     """The way every request goes: who is it, which language, the page, and what the browser must remember."""
-    here = house(request)
+    context = context_of(request)
     _refuse_nul(map(str, request.path_params.values()), 404)
     _refuse_nul(request.query_params.values(), 400)
-    request.state.user = person_of(here, request)
+    request.state.user = person_of(context, request)
     with speaking(*words_of(request)):
         try:
             response = enter()
         except _Elsewhere as elsewhere:
             response = elsewhere.response
-    _finish(here, request, response)
+    _finish(context, request, response)
     return response
 
 
@@ -157,9 +157,9 @@ def _refuse_nul(values: Iterable[str], status: int) -> None:
         raise HTTPException(status)
 
 
-def _finish(here: House, request: Request, response: Response) -> None:
+def _finish(context: AppContext, request: Request, response: Response) -> None:
     flash = getattr(response, "flash", None)
     if flash is not None:
-        put_flash(here, response, flash)
+        put_flash(context, response, flash)
     if getattr(request.state, "renew", False):
-        renew_visit(here, request, response)
+        renew_visit(context, request, response)

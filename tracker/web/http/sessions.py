@@ -10,7 +10,7 @@ from starlette.responses import Response
 from pixel.tokens import SELF_COOKIE
 from tracker.engagement.source_digests import network_digest
 from tracker.models import User, UserSession
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import new_token, token_digest
 from tracker.web.http.flash import cookie_rules
@@ -21,12 +21,12 @@ RENEW_AFTER = timedelta(hours=1)
 """A visit is written down as renewed at most once in this time, so that reading a page is not a write each time."""
 
 
-def person_of(house: House, request: Request) -> User | None:
+def person_of(context: AppContext, request: Request) -> User | None:
     """The person signed in on this browser, if the visit has not ended and the person may still come in."""
     token = request.cookies.get(COOKIE)
     if not token or len(token) > 100:
         return None
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         found = session.exec(
             select(User, UserSession)
             .join(UserSession, col(UserSession.user_id) == col(User.id))
@@ -38,55 +38,55 @@ def person_of(house: House, request: Request) -> User | None:
         ).first()
     if found is None:
         return None
-    moved = found[1].address_digest != _network(house, request)
+    moved = found[1].address_digest != _network(context, request)
     request.state.renew = moved or found[1].seen_at < now() - RENEW_AFTER
     return found[0]
 
 
-def begin_visit(house: House, request: Request, response: Response, user: User) -> None:
+def begin_visit(context: AppContext, request: Request, response: Response, user: User) -> None:
     """Signs the person in on this browser under a new token; the visit before on the same browser ends."""
     assert user.id is not None
     token = new_token()
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         _end(session, request.cookies.get(COOKIE))
         session.exec(delete(UserSession).where(col(UserSession.expires_at) < now()))
         visit = UserSession(user_id=user.id, token_digest=token_digest(token), expires_at=now() + LIFE)
-        visit.address_digest = _network(house, request)
+        visit.address_digest = _network(context, request)
         session.add(visit)
-    _set_cookie(house, response, token)
-    mark_browser(house, response, user)
+    _set_cookie(context, response, token)
+    mark_browser(context, response, user)
 
 
-def renew_visit(house: House, request: Request, response: Response) -> None:
+def renew_visit(context: AppContext, request: Request, response: Response) -> None:
     """Thirty more days from now."""
     token = request.cookies[COOKIE]
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         visit = session.exec(select(UserSession).where(UserSession.token_digest == token_digest(token))).first()
         if visit is None:
             return
-        visit.seen_at, visit.expires_at, visit.address_digest = now(), now() + LIFE, _network(house, request)
+        visit.seen_at, visit.expires_at, visit.address_digest = now(), now() + LIFE, _network(context, request)
         session.add(visit)
-    _set_cookie(house, response, token)
+    _set_cookie(context, response, token)
 
 
-def _network(house: House, request: Request) -> str | None:
+def _network(context: AppContext, request: Request) -> str | None:
     """Where the browser is, as a digest: pixels loaded from there are the sender's own."""
-    return network_digest(house, request.client.host) if request.client else None
+    return network_digest(context, request.client.host) if request.client else None
 
 
-def end_visit(house: House, request: Request, response: Response) -> None:
+def end_visit(context: AppContext, request: Request, response: Response) -> None:
     """Signs out on this browser. The sender's own mark stays: it is still the sender's browser."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         _end(session, request.cookies.get(COOKIE))
-    response.delete_cookie(COOKIE, **cookie_rules(house))
+    response.delete_cookie(COOKIE, **cookie_rules(context))
 
 
-def mark_browser(house: House, response: Response, user: User) -> None:
+def mark_browser(context: AppContext, response: Response, user: User) -> None:
     """The sender's own mark: lets the edge on the same host know this browser when a pixel is loaded inside some webmail."""
-    secure = house.settings.base_url.startswith("https:")
-    rules: dict[str, Any] = {**cookie_rules(house), "samesite": "none" if secure else "lax"}
+    secure = context.settings.base_url.startswith("https:")
+    rules: dict[str, Any] = {**cookie_rules(context), "samesite": "none" if secure else "lax"}
     response.set_cookie(
-        SELF_COOKIE, house.tokens.self_mark(user.public_id), max_age=int(LIFE.total_seconds()) * 12, **rules
+        SELF_COOKIE, context.tokens.self_mark(user.public_id), max_age=int(LIFE.total_seconds()) * 12, **rules
     )
 
 
@@ -95,5 +95,5 @@ def _end(session: Session, token: str | None) -> None:
         session.exec(delete(UserSession).where(col(UserSession.token_digest) == token_digest(token)))
 
 
-def _set_cookie(house: House, response: Response, token: str) -> None:
-    response.set_cookie(COOKIE, token, max_age=int(LIFE.total_seconds()), **cookie_rules(house))
+def _set_cookie(context: AppContext, response: Response, token: str) -> None:
+    response.set_cookie(COOKIE, token, max_age=int(LIFE.total_seconds()), **cookie_rules(context))

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from tracker import locale
 from tracker.models import User
 from tracker.notifications import notify
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.web.http import formats
 from tracker.web.http.flash import Flash, forget_flash, take_flash
 from tracker.web.http.static_files import static_url
@@ -21,9 +21,9 @@ from tracker.web.http.static_files import static_url
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def house(request: Request) -> House:
-    """The house this request came to."""
-    found: House = request.app.state.house
+def context_of(request: Request) -> AppContext:
+    """The context this request came to."""
+    found: AppContext = request.app.state.context
     return found
 
 
@@ -37,7 +37,7 @@ def render(request: Request, template: str, context: Mapping[str, Any] | None = 
     )
     response = HTMLResponse(text, status)
     if frame.took_flash:
-        forget_flash(house(request), response)
+        forget_flash(context_of(request), response)
     return response
 
 
@@ -85,11 +85,11 @@ class _Frame:
     @property
     def sandbox_url(self) -> str | None:
         """Where the recipients of a demo read their mail."""
-        return house(self._request).sandbox_url
+        return context_of(self._request).sandbox_url
 
     def flash(self) -> Flash | None:
         self.took_flash = "inkling_flash" in self._request.cookies
-        return take_flash(house(self._request), self._request)
+        return take_flash(context_of(self._request), self._request)
 
     def is_in(self, prefix: str) -> bool:
         return self.path == prefix or self.path.startswith(f"{prefix}/")
@@ -98,7 +98,7 @@ class _Frame:
         if self.user is None:
             return 0, 0
         if self._bell is None:
-            with house(self._request).database.reading() as session:
+            with context_of(self._request).database.reading() as session:
                 self._bell = notify.unread_count(session, self.user), notify.newest_feed_id(session)
         return self._bell
 

@@ -12,7 +12,7 @@ from pixel.tokens import SELF_COOKIE
 from tracker.locale import N_
 from tracker.mail.addresses import lookup_or_none
 from tracker.models import User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.sentences import ActionError, Sentence
 from tracker.runtime.throttle import count_try, network_of, uncount_try
 
@@ -63,17 +63,17 @@ domain_look_ups = RateLimiter(20, 60, N_("Too many look-ups. Try again in %(seco
 """Each asks a dozen questions of DNS."""
 
 
-def attempt(house: House, what: str) -> None:
+def attempt(context: AppContext, what: str) -> None:
     """Counts a try of a secret that the signed-in person of this request guards, such as their present password.
 
     Raises :class:`ActionError` ``too_many`` while it has to pause.
     """
-    count_try(house, {what: FREE_TRIES})
+    count_try(context, {what: FREE_TRIES})
 
 
-def succeeded(house: House, what: str) -> None:
+def succeeded(context: AppContext, what: str) -> None:
     """Forgets the tries of it."""
-    uncount_try(house, {what: FREE_TRIES}, forget=what)
+    uncount_try(context, {what: FREE_TRIES}, forget=what)
 
 
 class SignInTry:
@@ -84,9 +84,9 @@ class SignInTry:
     cannot make its owner wait.
     """
 
-    def __init__(self, house: House, request: Request, email: str, user: User | None) -> None:
-        self._house = house
-        if user is not None and house.tokens.read_self_mark(request.cookies.get(SELF_COOKIE, "")) == user.public_id:
+    def __init__(self, context: AppContext, request: Request, email: str, user: User | None) -> None:
+        self._context = context
+        if user is not None and context.tokens.read_self_mark(request.cookies.get(SELF_COOKIE, "")) == user.public_id:
             self._own = f"sign-in to {user.email} from a browser of its owner"
             self._free = {self._own: FREE_TRIES}
         else:
@@ -97,7 +97,7 @@ class SignInTry:
                 f"sign-in to {account}": FREE_TRIES_OF_ACCOUNT,
                 f"sign-in from {source}": FREE_TRIES_OF_SOURCE,
             }
-        count_try(house, self._free)
+        count_try(context, self._free)
 
     def succeeded(self) -> None:
-        uncount_try(self._house, self._free, forget=self._own)
+        uncount_try(self._context, self._free, forget=self._own)

@@ -21,7 +21,7 @@ from tracker.outbound.message_links import without_ours
 from tracker.runtime.database import now
 from tracker.web.http.download import download
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.inbox.labels import category_words, oddities, reason_words, standing_of, standing_words
 
 routes = Routes()
@@ -62,7 +62,7 @@ _ANSWERABLE = ("human", "auto_reply", "auto_generated", "bulk")
 
 @routes.page("/letters/{id}")
 def letter(request: Request, user: User) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         shown = _shown(session, owned(session, Letter, user, request.path_params["id"]))
     html = shown.body.html if shown.body else None
     context = {
@@ -82,12 +82,12 @@ def letter(request: Request, user: User) -> Response:
 @routes.page("/letters/{id}/content")
 def letter_content(request: Request, user: User) -> Response:
     """The letter itself, for the sandboxed frame: sanitised, our own pixels and redirects taken out of what it quotes."""
-    here = house(request)
-    with here.database.reading() as session:
+    context = context_of(request)
+    with context.database.reading() as session:
         found = owned(session, Letter, user, request.path_params["id"])
         body = session.get(LetterBody, found.id)
         pictures = _pictures(session, found, (body and body.html) or "")
-    html = without_ours(here, body.html if body else None) or ""
+    html = without_ours(context, body.html if body else None) or ""
     mail = safe_mail(html, found.subject, pictures, request.query_params.get("images") == "1")
     return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
 
@@ -95,7 +95,7 @@ def letter_content(request: Request, user: User) -> Response:
 @routes.page("/letters/{id}/files/{file}")
 def letter_file(request: Request, user: User) -> Response:
     """An attachment, always as a download."""
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         found = owned(session, Letter, user, request.path_params["id"])
         wanted = (LetterAttachment.letter_id == found.id, LetterAttachment.public_id == request.path_params["file"])
         file = session.exec(select(LetterAttachment).where(*wanted)).first()
@@ -108,7 +108,7 @@ def letter_file(request: Request, user: User) -> Response:
 @routes.page("/letters/{id}/raw")
 def letter_raw(request: Request, user: User) -> Response:
     """The letter as it came, for a mail program."""
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         found = owned(session, Letter, user, request.path_params["id"])
         content = raw_of(session, found)
     return download(content, f"{found.subject[:80] or 'letter'}.eml")
@@ -117,7 +117,7 @@ def letter_raw(request: Request, user: User) -> Response:
 @routes.action("/letters/{id}/reading")
 def letter_reading(request: Request, user: User, _form: FormData) -> Response:
     """The person has the letter before them."""
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         found = owned(session, Letter, user, request.path_params["id"])
         if found.read_at is None:
             found.read_at = now()
@@ -129,7 +129,7 @@ def letter_reading(request: Request, user: User, _form: FormData) -> Response:
 @routes.action("/letters/{id}/removal")
 def letter_removal(request: Request, user: User, _form: FormData) -> Response:
     """Throws the letter away here; on the server it stays, and it is not loaded again."""
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         remove_letter(session, owned(session, Letter, user, request.path_params["id"]))
     return redirect("/enquiries", _("The letter is deleted here. It stays on the mail server."))
 

@@ -14,12 +14,12 @@ from tracker.locale import gettext as _
 from tracker.locale import said, zone
 from tracker.models import Letter, User
 from tracker.models.ownership import owned
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.paging import Cursor
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.csv_export import csv_response
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, local_path, redirect, render
+from tracker.web.http.templating import context_of, local_path, redirect, render
 from tracker.web.inbox.filter import CATEGORIES, LetterFilter
 from tracker.web.inbox.labels import STANDINGS, category_words, standing_of, standing_words
 from tracker.web.inbox.rows import LetterRow, mailboxes_of, read_letters
@@ -34,7 +34,7 @@ def enquiries(request: Request, user: User) -> Response:
     """The list, or with ``part`` a piece of it: ``rows`` the list alone, ``more`` the rows after a place."""
     part = request.query_params.get("part", "")
     chosen, after, problem = LetterFilter.from_request(request)
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         listing = read_letters(session, user, chosen, after)
         mailboxes = mailboxes_of(session, user)
         context = {
@@ -68,14 +68,14 @@ def export(request: Request, user: User) -> Response:
         {standing: _(words) for standing, words in STANDINGS.items()},
         zone(),
     )
-    return csv_response(_("enquiries") + ".csv", head, _export_rows(house(request), user, chosen, speech))
+    return csv_response(_("enquiries") + ".csv", head, _export_rows(context_of(request), user, chosen, speech))
 
 
 @routes.action("/letters/{id}/withdrawal")
 def withdrawal(request: Request, user: User, form: FormData) -> Response:
     """Takes an enquiry out as spam; ``back`` is the page to return to. Can be undone."""
     back = local_path(str(form.get("back", "")), "/enquiries")
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         letter = owned(session, Letter, user, request.path_params["id"])
         withdraw(session, letter)
     undo = f"/letters/{letter.public_id}/withdrawal-end?back={quote(back)}"
@@ -86,7 +86,7 @@ def withdrawal(request: Request, user: User, form: FormData) -> Response:
 def withdrawal_end(request: Request, user: User, form: FormData) -> Response:
     """Undoes a withdrawal. What counted meanwhile stays: then the letter becomes its repeat."""
     back = local_path(str(form.get("back", "")) or request.query_params.get("back"), "/enquiries")
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         letter = owned(session, Letter, user, request.path_params["id"])
         take_back(session, letter)
     if letter.counted:
@@ -105,19 +105,19 @@ class Speech:
     zone: ZoneInfo
 
 
-def _export_rows(here: House, user: User, chosen: LetterFilter, speech: Speech) -> Iterator[list[str]]:
+def _export_rows(context: AppContext, user: User, chosen: LetterFilter, speech: Speech) -> Iterator[list[str]]:
     """Page by page, each in a short transaction, so that a long download holds nothing up."""
     after: Cursor | None = None
     while True:
-        with here.database.reading() as session:
+        with context.database.reading() as session:
             listing = read_letters(session, user, chosen, after, _EXPORT_PAGE)
-        yield from (_export_row(here, row, speech) for row in listing.rows)
+        yield from (_export_row(context, row, speech) for row in listing.rows)
         after = listing.next
         if after is None:
             return
 
 
-def _export_row(here: House, row: LetterRow, speech: Speech) -> list[str]:
+def _export_row(context: AppContext, row: LetterRow, speech: Speech) -> list[str]:
     letter = row.letter
     return [
         f"{letter.received_at.astimezone(speech.zone):%Y-%m-%d %H:%M:%S}",
@@ -129,5 +129,5 @@ def _export_row(here: House, row: LetterRow, speech: Speech) -> list[str]:
         speech.categories.get(letter.category, letter.category),
         speech.standings[standing_of(letter)],
         "x" if letter.has_attachments else "",
-        f"{here.settings.base_url}/letters/{letter.public_id}",
+        f"{context.settings.base_url}/letters/{letter.public_id}",
     ]

@@ -53,7 +53,7 @@ def patch_credentials(call: Caller, id: str, change: CredentialsChange) -> Respo
 
     def work(session: Session) -> CredentialsShape:
         credential = owned(session, Credential, call.user, id)
-        change_credential(session, call.house, credential, change)
+        change_credential(session, call.context, credential, change)
         credential_changed(session, credential)
         return CredentialsShape.of(credential)
 
@@ -134,7 +134,7 @@ def post_mailbox_check(call: Caller, id: str) -> Response:
         mailbox = owned(session, Mailbox, call.user, id)
     assert mailbox.id is not None
     connection_tests.take(call.user)
-    check_mailbox(call.house, mailbox.id)
+    check_mailbox(call.context, mailbox.id)
     return once(call, lambda session: _shape(session, owned(session, Mailbox, call.user, id)))
 
 
@@ -152,7 +152,7 @@ def post_mailbox_sync(call: Caller, id: str) -> Response:
 
 def _make(session: Session, call: Call, new: NewCredentials) -> Credential:
     assert call.user.id is not None
-    return make_credential(session, call.house, call.user.id, new)
+    return make_credential(session, call.context, call.user.id, new)
 
 
 def _shape(session: Session, mailbox: Mailbox) -> MailboxShape:

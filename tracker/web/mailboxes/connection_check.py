@@ -8,7 +8,7 @@ from tracker.locale import gettext as _
 from tracker.locale import said
 from tracker.models import Mailbox, MailboxState, User
 from tracker.runtime.sentences import ActionError
-from tracker.web.http.templating import house, redirect
+from tracker.web.http.templating import context_of, redirect
 from tracker.web.http.throttle import connection_tests
 
 HERE = "/mailboxes"
@@ -22,7 +22,7 @@ def tested(request: Request, user: User, mailbox: Mailbox) -> Response:
         connection_tests.take(user)
     except ActionError:
         return redirect(HERE, _("Saved. Too many tests; this one follows in a minute."), kind="problem")
-    finding = check_mailbox(house(request), mailbox.id)
+    finding = check_mailbox(context_of(request), mailbox.id)
     if finding.state == MailboxState.ACTIVE:
         told = _("The integration works: %(address)s is connected, and its letters are being loaded.")
         return redirect(HERE, told % {"address": mailbox.address})

@@ -8,7 +8,7 @@ from starlette.datastructures import FormData
 from tracker.inbound.mailbox_input import LONGEST_PERIOD, CredentialsChange, MailboxChange, NewCredentials
 from tracker.locale import N_
 from tracker.models import Credential, FirstWindow, Mailbox
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.sentences import ActionError, Sentence
 from tracker.web.http.forms import parse, text
 from tracker.web.mailboxes.services import BY_ADDRESS, preset_of
@@ -58,7 +58,7 @@ def typed(form: FormData) -> Mapping[str, Any]:
     return {**BLANK, **dict.fromkeys(_SWITCHES, ""), **form}
 
 
-def read_form(house: House, form: FormData, *, is_new: bool) -> tuple[MailboxChange, NewCredentials]:
+def read_form(context: AppContext, form: FormData, *, is_new: bool) -> tuple[MailboxChange, NewCredentials]:
     """The choices about the mailbox, and its credentials unless saved ones were picked. May ask DNS for the service of the address.
 
     Raises :class:`ActionError` that names everything that does not fit.
@@ -70,7 +70,7 @@ def read_form(house: House, form: FormData, *, is_new: bool) -> tuple[MailboxCha
         wrong |= error.fields
     if not text(form, "credential"):
         try:
-            credentials = _read_credentials(house, form, is_new=is_new)
+            credentials = _read_credentials(context, form, is_new=is_new)
         except ActionError as error:
             wrong |= error.fields
         if is_new and not form.get("secret"):
@@ -88,10 +88,10 @@ def _read_choices(form: FormData) -> MailboxChange:
     return parse(MailboxChange, values, boxes=_SWITCHES, sentences=_SENTENCES)
 
 
-def _read_credentials(house: House, form: FormData, *, is_new: bool) -> NewCredentials:
+def _read_credentials(context: AppContext, form: FormData, *, is_new: bool) -> NewCredentials:
     preset = text(form, "preset") or BY_ADDRESS
     if preset == BY_ADDRESS:
-        preset = preset_of(house, text(form, "address")) or ""
+        preset = preset_of(context, text(form, "address")) or ""
     unsaid = {"login"} if not text(form, "login") else set[str]()
     unsaid |= set() if preset == "other" else {"host", "port", "security"}
     unsaid |= set() if is_new else {"name"}

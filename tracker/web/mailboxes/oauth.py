@@ -8,23 +8,23 @@ from tracker.mail.oauth_providers import Granted, Provider
 from tracker.models import Mailbox, User
 from tracker.models.ownership import owned
 from tracker.web.accounts import oauth_page
-from tracker.web.http.templating import house
+from tracker.web.http.templating import context_of
 from tracker.web.mailboxes.connection_check import tested
 
 
 def take_grant(request: Request, user: User, provider: Provider, granted: Granted, subject: str) -> Response:
     """After a sign-in at a provider: the mailbox (a new one when ``subject`` is empty) signs in that way from now on."""
-    here = house(request)
-    with here.database.session_scope() as session:
+    context = context_of(request)
+    with context.database.session_scope() as session:
         mailbox = owned(session, Mailbox, user, subject) if subject else None
-        mailbox = sign_in_mailbox(here, session, user, provider, granted, mailbox)
+        mailbox = sign_in_mailbox(context, session, user, provider, granted, mailbox)
     return tested(request, user, mailbox)
 
 
 def _proposed_login(request: Request, user: User, subject: str) -> str:
     if not subject:
         return ""
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         return owned(session, Mailbox, user, subject).address
 
 

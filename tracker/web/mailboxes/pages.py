@@ -36,12 +36,12 @@ from tracker.mail.oauth_providers import configured
 from tracker.mail.services import PRESETS
 from tracker.models import Credential, Mailbox, User
 from tracker.models.ownership import owned
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.sentences import ActionError
 from tracker.web.api.errors import STATUS
 from tracker.web.http.forms import Wrong, text, wrong_of
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.mailboxes import labels as mailbox_words
 from tracker.web.mailboxes import oauth as mailbox_oauth
 from tracker.web.mailboxes.connection_check import HERE, tested
@@ -58,7 +58,7 @@ MOST_MAILBOXES = 1000
 
 @routes.page(HERE)
 def mailboxes(request: Request, user: User) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         found = connected_mailboxes(session, user)
         context = {
             "mailboxes": found,
@@ -81,7 +81,7 @@ def new(request: Request, user: User) -> Response:
 
 @routes.page(f"{HERE}/{{id}}")
 def edit(request: Request, user: User) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         mailbox = owned(session, Mailbox, user, request.path_params["id"])
         texts = texts_of(mailbox, credential_of(session, mailbox))
     return _form(request, user, mailbox, texts, {})
@@ -89,15 +89,15 @@ def edit(request: Request, user: User) -> Response:
 
 @routes.action(HERE)
 def add(request: Request, user: User, form: FormData) -> Response:
-    here = house(request)
+    context = context_of(request)
     assert user.id is not None
     try:
-        choices, server = read_form(here, form, is_new=True)
-        with here.database.session_scope() as session:
+        choices, server = read_form(context, form, is_new=True)
+        with context.database.session_scope() as session:
             if picked := text(form, "credential"):
                 credential = chosen_credential(session, user, picked)
             else:
-                credential = make_credential(session, here, user.id, server)
+                credential = make_credential(session, context, user.id, server)
             mailbox = connect_mailbox(session, user.id, credential, choices)
     except ActionError as error:
         return _refused(request, user, None, form, error)
@@ -110,19 +110,19 @@ def limit(request: Request, user: User, form: FormData) -> Response:
     typed = text(form, "limit", 6)
     if not (typed.isascii() and typed.isdigit() and 1 <= int(typed) <= MOST_MAILBOXES):
         return redirect(HERE, _("Give a whole number from 1 to %(most)s.") % {"most": MOST_MAILBOXES}, kind="problem")
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         set_preference(session, "mailbox_limit", int(typed), user.id)
     return redirect(HERE, _("Saved."))
 
 
 @routes.action(f"{HERE}/{{id}}")
 def save(request: Request, user: User, form: FormData) -> Response:
-    here, mailbox = house(request), _own(request, user)
+    context, mailbox = context_of(request), _own(request, user)
     try:
-        choices, server = read_form(here, form, is_new=False)
-        with here.database.session_scope() as session:
+        choices, server = read_form(context, form, is_new=False)
+        with context.database.session_scope() as session:
             mailbox = owned(session, Mailbox, user, mailbox.public_id)
-            credential = _credential_for(session, here, mailbox, server)
+            credential = _credential_for(session, context, mailbox, server)
             change_mailbox(session, mailbox, credential, choices)
             ready = can_sign_in(credential)
     except ActionError as error:
@@ -143,7 +143,7 @@ def check(request: Request, user: User, _form: FormData) -> Response:
 @routes.action(f"{HERE}/{{id}}/sync")
 def sync(request: Request, user: User, _form: FormData) -> Response:
     try:
-        with house(request).database.session_scope() as session:
+        with context_of(request).database.session_scope() as session:
             mailbox = owned(session, Mailbox, user, request.path_params["id"])
             sync_now(session, mailbox)
     except ActionError as error:
@@ -156,7 +156,7 @@ def sync(request: Request, user: User, _form: FormData) -> Response:
 @routes.action(f"{HERE}/{{id}}/removal")
 def removal(request: Request, user: User, form: FormData) -> Response:
     """Disconnects it. Letters stay; with ``forget`` the credentials go, too."""
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         mailbox = owned(session, Mailbox, user, request.path_params["id"])
         unused = remove_mailbox(session, mailbox)
         if unused is not None and form.get("forget") == "on":
@@ -170,7 +170,7 @@ def removal(request: Request, user: User, form: FormData) -> Response:
 @routes.page(f"{HERE}/{{id}}/recount")
 def recount_preview(request: Request, user: User) -> Response:
     """What counting again under the present period would change, before anything is changed."""
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         mailbox = owned(session, Mailbox, user, request.path_params["id"])
         context = {"mailbox": mailbox, "difference": preview(session, mailbox)}
     return render(request, "mailbox_recount.html", context)
@@ -178,7 +178,7 @@ def recount_preview(request: Request, user: User) -> Response:
 
 @routes.action(f"{HERE}/{{id}}/recount")
 def recount_now(request: Request, user: User, _form: FormData) -> Response:
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         mailbox = owned(session, Mailbox, user, request.path_params["id"])
         done = recount(session, mailbox)
     told = ngettext("Counted again: %(num)d enquiry now.", "Counted again: %(num)d enquiries now.", done.after) % {
@@ -188,16 +188,16 @@ def recount_now(request: Request, user: User, _form: FormData) -> Response:
 
 
 def _own(request: Request, user: User) -> Mailbox:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         return owned(session, Mailbox, user, request.path_params["id"])
 
 
-def _credential_for(session: Session, here: House, mailbox: Mailbox, change: NewCredentials) -> Credential:
+def _credential_for(session: Session, context: AppContext, mailbox: Mailbox, change: NewCredentials) -> Credential:
     """The mailbox's own credentials with what was typed, or new ones where it has none. Raises :class:`ActionError`."""
     credential = credential_of(session, mailbox)
     if credential is None:
-        return make_credential(session, here, mailbox.user_id, change)
-    change_credential(session, here, credential, change)
+        return make_credential(session, context, mailbox.user_id, change)
+    change_credential(session, context, credential, change)
     credential_changed(session, credential)
     return credential
 
@@ -214,7 +214,7 @@ def _refused(request: Request, user: User, mailbox: Mailbox | None, form: FormDa
 def _form(
     request: Request, user: User, mailbox: Mailbox | None, texts: Mapping[str, Any], wrong: Wrong, status: int = 200
 ) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         free = unused_credentials(session, user)
         credential = credential_of(session, mailbox) if mailbox else None
         problems = problems_of(session, mailbox)
@@ -235,7 +235,7 @@ def _form(
         "problems": problems,
         "at_once": at_once,
         "being_read": read_now,
-        "providers": configured(house(request).settings),
+        "providers": configured(context_of(request).settings),
         "words": mailbox_words,
     }
     return render(request, "mailbox.html", context, status)

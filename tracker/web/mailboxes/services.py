@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from tracker.mail.addresses import AddressError, domain_of, normalise
 from tracker.mail.recipient_mx import look_up
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 
 BY_ADDRESS = "auto"
 """The choice "by my address" of the form: no preset, but the way to one."""
@@ -30,7 +30,7 @@ _BY_FAMILY: Mapping[str, str] = {
 }
 
 
-def preset_of(house: House, address: str) -> str | None:
+def preset_of(context: AppContext, address: str) -> str | None:
     """The preset of the service where this address has its mail: by its domain, else by that domain's mail exchanger (which
     may take some seconds to ask). None when that is none we know."""
     try:
@@ -39,4 +39,4 @@ def preset_of(house: House, address: str) -> str | None:
         return None
     if domain in _BY_DOMAIN:
         return _BY_DOMAIN[domain]
-    return _BY_FAMILY.get(look_up(house, domain).mx_family or "")
+    return _BY_FAMILY.get(look_up(context, domain).mx_family or "")

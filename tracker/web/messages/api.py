@@ -57,7 +57,7 @@ def post_message(call: Caller, new: NewMessage) -> Response:
     """Takes a message into the queue. It is sent once this was answered; who is tracked, and why not, is decided here."""
 
     def work(session: Session) -> MessageShape:
-        message = accept(session, call.house, call.user, draft_of(session, call, new))
+        message = accept(session, call.context, call.user, draft_of(session, call, new))
         session.flush()
         return message_shape(session, message)
 
@@ -79,7 +79,7 @@ def get_message(call: Caller, id: str) -> MessageShape:
     with call.reading() as session:
         message = owned(session, Message, call.user, id)
         shape = message_shape(session, message)
-    note_message_view(call.house, call.user, message)
+    note_message_view(call.context, call.user, message)
     return shape
 
 
@@ -112,5 +112,5 @@ def _change(call: Call, id: str, action: Callable[[Session, Message], None]) -> 
     with call.reading() as session:
         shown = find_owned(session, Message, call.user, id)
     if shown is not None:
-        note_message_view(call.house, call.user, shown)
+        note_message_view(call.context, call.user, shown)
     return response

@@ -73,7 +73,7 @@ def list_events(call: Caller, id: str, paged: PageQuery) -> Listing[EventShape]:
             query = query.where(or_(col(Event.delivery_id).is_(None), col(Event.delivery_id).not_in(frozen)))
         rows, after = page(session, query, Event, paged, at="at")
         listing = Listing(items=_shapes(session, message, rows), next=after)
-    note_message_view(call.house, call.user, message)
+    note_message_view(call.context, call.user, message)
     return listing
 
 

@@ -8,7 +8,7 @@ from tracker.models import Message, User
 from tracker.models.ownership import owned
 from tracker.privacy.views import note_message_view
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, render
+from tracker.web.http.templating import context_of, render
 from tracker.web.messages.activity import activity_of
 from tracker.web.messages.filter import Filter
 from tracker.web.messages.rows import accounts_of, has_account, read_figures, read_listing
@@ -24,7 +24,7 @@ def mail(request: Request, user: User) -> Response:
     chosen, after, problem = Filter.from_request(request)
     if part == "figures":
         return _figures(request, user, chosen)
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         listing = read_listing(session, user, chosen, after)
         empty = not listing.rows
         context = {
@@ -45,14 +45,14 @@ def mail_activity(request: Request, user: User) -> Response:
     kind = request.path_params["kind"]
     if kind not in ("opens", "clicks"):
         raise HTTPException(404)
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         message = owned(session, Message, user, request.path_params["id"])
         context = {"message": message, "kind": kind, "activity": activity_of(session, message, kind)}
-    note_message_view(house(request), user, message)
+    note_message_view(context_of(request), user, message)
     return render(request, "_mail_activity.html", context)
 
 
 def _figures(request: Request, user: User, chosen: Filter) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         figures = read_figures(session, user, chosen)
     return render(request, "_mail_figures.html", {"figures": figures, "chosen": chosen})

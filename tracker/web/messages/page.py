@@ -37,7 +37,7 @@ from tracker.privacy.views import note_message_view
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.download import download
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.messages.activity_labels import Line, consent_words, link_reason, rule_words, shown_url, timeline
 from tracker.web.messages.answers import Answer, answers_to
 from tracker.web.messages.reliability_labels import trust_words
@@ -81,12 +81,12 @@ class Shown:
 @routes.page("/mail/{id}")
 def message(request: Request, user: User) -> Response:
     """The page; with ``part=live`` only what changes while one looks."""
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         found = owned(session, Message, user, request.path_params["id"])
         if found.state == MessageState.DRAFT:
             return redirect(f"/compose/{found.public_id}")
         shown = _shown(session, found)
-    note_message_view(house(request), user, found)
+    note_message_view(context_of(request), user, found)
     template = "_message_live.html" if request.query_params.get("part") == "live" else "message.html"
     html = shown.body.html if shown.body else None
     context = {
@@ -108,11 +108,11 @@ def message(request: Request, user: User) -> Response:
 @routes.page("/mail/{id}/content")
 def message_content(request: Request, user: User) -> Response:
     """The mail itself, for the sandboxed frame: our own pixels and redirects taken out of what it quotes."""
-    here = house(request)
-    with here.database.reading() as session:
+    context = context_of(request)
+    with context.database.reading() as session:
         found = owned(session, Message, user, request.path_params["id"])
         body = session.get(MessageBody, found.id)
-    html = without_ours(here, body.html if body else None) or ""
+    html = without_ours(context, body.html if body else None) or ""
     mail = safe_mail(html, found.subject, pictures_of(body), request.query_params.get("images") == "1")
     return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
 
@@ -120,7 +120,7 @@ def message_content(request: Request, user: User) -> Response:
 @routes.page("/mail/{id}/files/{number:int}")
 def message_file(request: Request, user: User) -> Response:
     """An attachment, always as a download: nothing somebody attached is ever shown as a page of ours."""
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         found = owned(session, Message, user, request.path_params["id"])
         files = files_of(session, found, session.get(MessageBody, found.id))
     number = request.path_params["number"]
@@ -167,7 +167,7 @@ def message_reminder(request: Request, user: User, form: FormData) -> Response:
 
 
 def _change(request: Request, user: User, action: Callable[[Session, Message], None]) -> Message:
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         message = owned(session, Message, user, request.path_params["id"])
         action(session, message)
     return message
@@ -176,7 +176,7 @@ def _change(request: Request, user: User, action: Callable[[Session, Message], N
 @routes.action("/mail/{id}/reading")
 def message_reading(request: Request, user: User, form: FormData) -> Response:
     """The person has the message before them: the bell's lines about it are read."""
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         found = owned(session, Message, user, request.path_params["id"])
         assert found.id is not None
         notify.mark_message_read(session, user, found.id)
@@ -186,14 +186,14 @@ def message_reading(request: Request, user: User, form: FormData) -> Response:
 @routes.action("/mail/{id}/events/{event}/verdict")
 def event_verdict(request: Request, user: User, form: FormData) -> Response:
     """``human`` is yes or no: the user knows better."""
-    here = house(request)
-    with here.database.session_scope() as session:
+    context = context_of(request)
+    with context.database.session_scope() as session:
         found = owned(session, Message, user, request.path_params["id"])
         query = select(Event).where(Event.public_id == request.path_params["event"], Event.message_id == found.id)
         event = session.exec(query).first()
         if event is None or event.kind not in ("open", "click"):
             raise HTTPException(404)
-        overrule(session, here, event, user, form.get("human") == "yes")
+        overrule(session, context, event, user, form.get("human") == "yes")
     return redirect(f"/mail/{found.public_id}#timeline", _("Noted. The counts follow your word."))
 
 

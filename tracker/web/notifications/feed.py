@@ -22,9 +22,9 @@ from starlette.routing import Route
 
 from tracker.models import FeedItem, User
 from tracker.notifications import notify
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.web.http.sessions import person_of
-from tracker.web.http.templating import house
+from tracker.web.http.templating import context_of
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +54,8 @@ class Listener:
 class Hub:
     """The listeners of this process, and the one task that asks the database on their behalf while there are any."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
         self._listeners: set[Listener] = set()
         self._task: asyncio.Task[None] | None = None
         self._seen: deque[int] = deque(maxlen=2 * BATCH)
@@ -78,7 +78,7 @@ class Hub:
             self._task = None
 
     async def _run(self) -> None:
-        changed, wakeups = asyncio.Event(), self._house.database.wakeups
+        changed, wakeups = asyncio.Event(), self._context.database.wakeups
         changed.set()  # for what came before this line
         call = partial(_set_in, asyncio.get_running_loop(), changed)
         subscription = wakeups.subscribe(("feed_item",), call)
@@ -114,11 +114,11 @@ class Hub:
             self._after = max(self._after, (items[-1].id or 0) - LOOK_BACK)
 
     def _read(self, after: int) -> Sequence[FeedItem]:
-        with self._house.database.reading() as session:
+        with self._context.database.reading() as session:
             return notify.feed_after(session, None, after, BATCH)
 
     def _newest(self) -> int:
-        with self._house.database.reading() as session:
+        with self._context.database.reading() as session:
             newest = notify.newest_feed_id(session)
             self._seen.extend(item.id or 0 for item in notify.feed_after(session, None, newest - LOOK_BACK, BATCH))
         return max(0, newest - LOOK_BACK)
@@ -139,7 +139,7 @@ def _offer(listener: Listener, item: FeedItem) -> None:
 
 async def feed(request: Request) -> Response:
     """``GET /feed`` for the person signed in on this browser."""
-    user = await run_in_threadpool(person_of, house(request), request)
+    user = await run_in_threadpool(person_of, context_of(request), request)
     if user is None:
         raise HTTPException(401)
     return await open_feed(request, user)
@@ -180,7 +180,7 @@ async def _in_order(
 ) -> AsyncIterator[FeedItem | None]:
     """What was missed, then what comes; None as a heartbeat. Ends when it is time to go."""
     while after is not None:
-        missed = await run_in_threadpool(_missed, house(request), listener.user_id, after)
+        missed = await run_in_threadpool(_missed, context_of(request), listener.user_id, after)
         for old in missed:
             yield old
         after = missed[-1].id if len(missed) == BATCH else None
@@ -194,8 +194,8 @@ async def _in_order(
         yield item
 
 
-def _missed(here: House, user_id: int, after: int) -> Sequence[FeedItem]:
-    with here.database.reading() as session:
+def _missed(context: AppContext, user_id: int, after: int) -> Sequence[FeedItem]:
+    with context.database.reading() as session:
         return notify.feed_after(session, user_id, after, BATCH)
 
 
@@ -203,7 +203,7 @@ async def _signed_out(request: Request) -> bool:
     """Whether a browser's visit ended meanwhile. (A token is checked when it comes back.)"""
     if request.headers.get("authorization"):
         return False
-    return await run_in_threadpool(person_of, house(request), request) is None
+    return await run_in_threadpool(person_of, context_of(request), request) is None
 
 
 def _event(item: FeedItem, number: int) -> str:
@@ -220,7 +220,7 @@ def _hub(request: Request) -> Hub:
     """The hub of this process, which has one loop; pages and API share it."""
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
-        _hubs[loop] = Hub(house(request))
+        _hubs[loop] = Hub(context_of(request))
     return _hubs[loop]
 
 

@@ -15,7 +15,7 @@ from tracker.runtime.paging import Cursor
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import Wrong, text
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, local_path, redirect, render
+from tracker.web.http.templating import context_of, local_path, redirect, render
 from tracker.web.notifications.lines import BellLine, bell_lines
 from tracker.web.notifications.settings_form import Alerts, alerts_of, digest_hours, kind_words, save_alerts
 
@@ -28,7 +28,7 @@ RINGING_LINES = 5
 @routes.page("/notifications/panel")
 def panel(request: Request, user: User) -> Response:
     """The partial that the bell opens, and fetches again after each hint."""
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         lines = bell_lines(session, notify.lines(session, user, limit=PANEL_LINES))
     return render(request, "_bell_panel.html", {"lines": lines})
 
@@ -36,7 +36,7 @@ def panel(request: Request, user: User) -> Response:
 @routes.page("/notifications/state")
 def state(request: Request, user: User) -> Response:
     """The badge, and what a desktop notification would say: the newest unread lines."""
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         unread = notify.unread_count(session, user)
         ringing = bell_lines(session, notify.lines(session, user, ringing=True, limit=PAGE_LINES))
     ringing = [line for line in ringing if line.kind != "corrected"]  # that is for the eye, not for the ear
@@ -66,7 +66,7 @@ def notifications(request: Request, user: User) -> Response:
 
 def _page(request: Request, user: User, alerts: Alerts, wrong: Wrong, status: int = 200) -> Response:
     before, unread_only = _place(request.query_params.get("before", "")), request.query_params.get("unread") == "true"
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         found = notify.lines(session, user, unread_only=unread_only, limit=PAGE_LINES + 1, before=before)
         lines = bell_lines(session, found[:PAGE_LINES])
         account = working_account(session, user)
@@ -89,7 +89,7 @@ def preferences(request: Request, user: User, form: FormData) -> Response:
     alerts, wrong = Alerts.from_form(form)
     if wrong:
         return _page(request, user, alerts, wrong, 422)
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         save_alerts(session.get_one(User, user.id), alerts)
     return redirect("/notifications#ring", _("Saved. This holds from now on."))
 
@@ -97,7 +97,7 @@ def preferences(request: Request, user: User, form: FormData) -> Response:
 @routes.action("/notifications/{id}/reading")
 def read(request: Request, user: User, _form: FormData) -> Response:
     """Marks the line as read and goes on to what it is about."""
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         line = owned(session, Notification, user, request.path_params["id"])
         notify.mark_read(session, user, line.public_id)
         return redirect(_about(session, line))
@@ -105,7 +105,7 @@ def read(request: Request, user: User, _form: FormData) -> Response:
 
 @routes.action("/notifications/readings")
 def read_all(request: Request, user: User, form: FormData) -> Response:
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         notify.mark_all_read(session, user)
     return redirect(local_path(text(form, "back"), "/notifications"))
 

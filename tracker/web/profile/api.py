@@ -90,7 +90,7 @@ def patch_me(call: Caller, change: PersonChange) -> Response:
     def work(session: Session) -> Person:
         user = session.get_one(User, call.user.id)
         try:
-            users.change_profile(session, user, change.profile(), operator_ceiling(call.house))
+            users.change_profile(session, user, change.profile(), operator_ceiling(call.context))
         except ActionError as error:
             error.fields = {field.replace("track_", "track."): sentence for field, sentence in error.fields.items()}
             raise

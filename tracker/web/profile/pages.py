@@ -14,7 +14,7 @@ from tracker.users import UNDO_SECONDS, ProfileChange
 from tracker.web.http.forms import Wrong, parse, secret, text, ticked, wrong_of, zones
 from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import COOKIE
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.http.throttle import attempt, succeeded
 
 routes = Routes()
@@ -40,13 +40,13 @@ def profile(request: Request, user: User) -> Response:
 @routes.action(HERE)
 def save(request: Request, user: User, form: FormData) -> Response:
     """All of the profile but the password."""
-    here = house(request)
+    context = context_of(request)
     try:
         change = parse(
             ProfileChange, form, boxes=TRACK, sentences={"undo_seconds": Sentence("Choose one of the list.")}
         )
-        with here.database.session_scope() as session:
-            users.change_profile(session, session.get_one(User, user.id), change, operator_ceiling(here))
+        with context.database.session_scope() as session:
+            users.change_profile(session, session.get_one(User, user.id), change, operator_ceiling(context))
     except ActionError as error:
         for name in ("name", "locale", "timezone", "theme"):
             setattr(user, name, text(form, name))
@@ -60,20 +60,20 @@ def save(request: Request, user: User, form: FormData) -> Response:
 @routes.action("/settings/password")
 def change_password(request: Request, user: User, form: FormData) -> Response:
     """Needs the present password; ends every other session of this person."""
-    here, target, wrong = house(request), f"password of {user.public_id}", Wrong()
+    context, target, wrong = context_of(request), f"password of {user.public_id}", Wrong()
     try:
-        attempt(here, target)
+        attempt(context, target)
     except ActionError as error:
         return _page(request, user, {"present": said(error)}, 429)
     try:
-        with here.database.session_scope() as session:
+        with context.database.session_scope() as session:
             person = session.get_one(User, user.id)
             this_one = request.cookies.get(COOKIE)
             users.change_password(session, person, secret(form, "present"), secret(form, "password"), this_one)
     except ActionError as error:
         wrong = wrong_of(error)
     if "present" not in wrong:
-        succeeded(here, target)
+        succeeded(context, target)
     if wrong:
         return _page(request, user, wrong, 422)
     return redirect(HERE, _("Your password is changed. You are signed out everywhere else."))

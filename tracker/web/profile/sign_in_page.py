@@ -13,7 +13,7 @@ from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import secret, text
 from tracker.web.http.routes import Routes, has_people
 from tracker.web.http.sessions import begin_visit, end_visit
-from tracker.web.http.templating import house, local_path, redirect, render
+from tracker.web.http.templating import context_of, local_path, redirect, render
 from tracker.web.http.throttle import SignInTry
 
 routes = Routes()
@@ -33,12 +33,12 @@ def form(request: Request) -> Response:
 @routes.public_action("/sign-in")
 def sign_in(request: Request, form: FormData) -> Response:
     """The same answer after the same time, whether the address is unknown, switched off, or the password wrong."""
-    here, email, back = house(request), text(form, "email"), local_path(text(form, "next"))
+    context, email, back = context_of(request), text(form, "email"), local_path(text(form, "next"))
     again = {"email": email, "next": back}
-    with here.database.reading() as session:
+    with context.database.reading() as session:
         user = users.find_by_email(session, email)
     try:
-        this_try = SignInTry(here, request, email, user)
+        this_try = SignInTry(context, request, email, user)
     except ActionError as error:
         response = render(request, "sign_in.html", {**again, "problem": said(error)}, 429)
         response.headers["Retry-After"] = str(error.retry_after)
@@ -50,14 +50,14 @@ def sign_in(request: Request, form: FormData) -> Response:
         return render(request, "sign_in.html", {**again, "problem": problem}, 422)
     this_try.succeeded()
     response = redirect(back)
-    begin_visit(here, request, response, user)
+    begin_visit(context, request, response, user)
     return response
 
 
 @routes.public_action("/sign-out")
 def sign_out(request: Request, _form: FormData) -> Response:
     response = redirect("/sign-in")
-    end_visit(house(request), request, response)
+    end_visit(context_of(request), request, response)
     return response
 
 

@@ -14,7 +14,7 @@ from tracker.models.ownership import owned
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import Wrong, text, wrong_of
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 
 routes = Routes()
 HERE = "/settings/tokens"
@@ -29,7 +29,7 @@ def tokens(request: Request, user: User) -> Response:
 def add(request: Request, user: User, form: FormData) -> Response:
     """Makes a token and shows it on the very page that answers: nowhere else, never again."""
     try:
-        with house(request).database.session_scope() as session:
+        with context_of(request).database.session_scope() as session:
             row, token = users.add_token(session, user, text(form, "name"))
     except ActionError as error:
         return _page(request, user, wrong_of(error), status=422)
@@ -38,7 +38,7 @@ def add(request: Request, user: User, form: FormData) -> Response:
 
 @routes.action(f"{HERE}/{{id}}/revocation")
 def revoke(request: Request, user: User, _form: FormData) -> Response:
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         token = owned(session, ApiToken, user, request.path_params["id"])
         users.revoke_token(session, token)
     return redirect(HERE, _("The token “%(name)s” no longer works.") % {"name": token.name})
@@ -48,11 +48,11 @@ def _page(
     request: Request, user: User, wrong: Wrong | None = None, made: str = "", made_name: str = "", status: int = 200
 ) -> Response:
     context = {"tokens": _tokens(request, user), "wrong": wrong or {}, "made": made, "made_name": made_name}
-    context["base_url"] = house(request).settings.base_url
+    context["base_url"] = context_of(request).settings.base_url
     return render(request, "settings_tokens.html", context, status)
 
 
 def _tokens(request: Request, user: User) -> Sequence[ApiToken]:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         mine = select(ApiToken).where(ApiToken.user_id == user.id, col(ApiToken.revoked_at).is_(None))
         return session.exec(mine.order_by(col(ApiToken.id).desc())).all()

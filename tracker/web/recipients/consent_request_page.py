@@ -17,7 +17,7 @@ from tracker.outbound.consent_request import Asked, ask
 from tracker.outbound.draft import SendError
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.messages.rows import accounts_of
 
 routes = Routes()
@@ -27,26 +27,26 @@ AT_ONCE = 20
 @routes.page("/asking")
 def asking(request: Request, user: User) -> Response:
     """``to``: the addresses to ask; nothing is sent before the form is."""
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         return _form(request, session, user, request.query_params.get("to", "")[:4000], "")
 
 
 @routes.action("/asking")
 def send(request: Request, user: User, form: FormData) -> Response:
     typed, chosen = text(form, "to", 4000), text(form, "language")
-    here = house(request)
+    context = context_of(request)
     asked: Sequence[Asked] = ()
     try:
         people = parse_list(typed)
         problem = "" if 0 < len(people) <= AT_ONCE else _("Give one to %(most)s addresses.") % {"most": AT_ONCE}
         if not problem:
-            with here.database.session_scope() as session:
+            with context.database.session_scope() as session:
                 own = session.get_one(User, user.id)
-                asked = ask(session, here, own, people, chosen if chosen in LANGUAGES else language())
+                asked = ask(session, context, own, people, chosen if chosen in LANGUAGES else language())
     except (AddressError, SendError) as error:
         problem = said(error)
     if problem:
-        with here.database.reading() as session:
+        with context.database.reading() as session:
             return _form(request, session, user, typed, problem, 422)
     return _told(asked)
 
@@ -72,7 +72,7 @@ def _form(request: Request, session: Session, user: User, to: str, problem: str,
         "to": to,
         "problem": problem,
         "chosen": chosen,
-        "notice": notice(session, house(request), chosen),
+        "notice": notice(session, context_of(request), chosen),
         "accounts": accounts_of(session, user),
     }
     return render(request, "asking.html", context, status)

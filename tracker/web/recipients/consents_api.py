@@ -46,7 +46,7 @@ def post_import(call: Caller, body: ConsentFile) -> Response:
     if (first := replayed(call)) is not None:
         return first
     try:
-        results = list(import_consents(call.house, body.csv.encode("utf-8", "replace"), by=call.actor))
+        results = list(import_consents(call.context, body.csv.encode("utf-8", "replace"), by=call.actor))
     except UnreadableFile as error:
         raise Problem(422, str(error), field="csv", code="unreadable") from None
     rows = [

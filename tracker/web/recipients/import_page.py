@@ -12,7 +12,7 @@ from tracker.locale import gettext as _
 from tracker.locale import said
 from tracker.models import User
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, render
+from tracker.web.http.templating import context_of, render
 
 routes = Routes()
 HERE = "/recipients/import"
@@ -32,14 +32,14 @@ def import_file(request: Request, user: User, form: FormData) -> Response:
     if not isinstance(upload, UploadFile) or not upload.filename:
         return _page(request, wrong=_("Choose a CSV file first."))
     try:
-        results = list(import_consents(house(request), upload.file.read(LARGEST + 1), by=f"user:{user.id}"))
+        results = list(import_consents(context_of(request), upload.file.read(LARGEST + 1), by=f"user:{user.id}"))
     except UnreadableFile as error:
         return _page(request, wrong=said(error))
     return _page(request, results=results)
 
 
 def _page(request: Request, results: Sequence[RowResult] | None = None, wrong: str = "") -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         accepted = str(preference(session, "accepted_grades"))
     refused = [row for row in results or () if row.problem]
     context = {

@@ -25,7 +25,7 @@ from tracker.runtime.paging import read_page
 from tracker.runtime.sentences import ActionError, Sentence
 from tracker.web.http.forms import parse, wrong_of
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.inbox.filter import LetterFilter
 from tracker.web.inbox.rows import read_letters
 from tracker.web.messages.activity_labels import CONSENT_WORDS, consent_words
@@ -45,7 +45,7 @@ _BY_HAND = ("reply_text", "phone_note", "contract", "web_form", "dsr")
 def recipients(request: Request, user: User) -> Response:
     """The people of the workspace, by name or address; ``after`` is the address the last page ended with."""
     words, after = request.query_params.get("q", "").strip()[:200], request.query_params.get("after", "")
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         order, place = [Recipient.lookup], [after] if after else None
         shown, last = read_page(session, matching(words), order, place, PAGE, newest_first=False)
         consent = consent_of(session, [one.id for one in shown if one.id is not None])
@@ -64,34 +64,34 @@ def recipient_new(request: Request, user: User, form: FormData) -> Response:
         return redirect("/recipients", said(error), kind="problem")
     if len(typed_in) != 1:
         return redirect("/recipients", _("Give one address, such as anna@example.com."), kind="problem")
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         made = find_or_make(session, typed_in[0].address, typed_in[0].name)
     return redirect(f"/recipients/{made.public_id}")
 
 
 @routes.page("/recipients/{who}")
 def recipient(request: Request, user: User) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         person = look_up(session, request.path_params["who"])
         shown = _show(request, session, user, person)
-    note_view(house(request), user, "recipient", [person.id] if person.id else [])
+    note_view(context_of(request), user, "recipient", [person.id] if person.id else [])
     return shown
 
 
 @routes.action("/recipients/{who}/consent")
 def recipient_consent(request: Request, user: User, form: FormData) -> Response:
     """Records a consent event: ``purpose`` (opens, clicks or both), ``state``, ``channel``, ``note``, ``at``, evidence."""
-    here, who = house(request), request.path_params["who"]
+    context, who = context_of(request), request.path_params["who"]
     try:
         events = _events(form, user.timezone)
-        with here.database.session_scope() as session:
+        with context.database.session_scope() as session:
             person = look_up(session, who)
             for event in events:
                 record(session, person, event, f"user:{user.id}")
     except ActionError as error:
         if error.code != "invalid":
             raise
-        with here.database.reading() as session:
+        with context.database.reading() as session:
             typed = {name: str(value) for name, value in form.items()}
             return _show(request, session, user, look_up(session, who), typed, wrong_of(error))
     return redirect(f"/recipients/{person.public_id}#ledger", _("Recorded in the ledger."))
@@ -103,7 +103,7 @@ def recipient_change(request: Request, user: User, form: FormData) -> Response:
     who = request.path_params["who"]
     try:
         changes = parse(RecipientChange, form, boxes=("never_track",))
-        with house(request).database.session_scope() as session:
+        with context_of(request).database.session_scope() as session:
             person = look_up(session, who)
             change(session, person, changes)
     except ActionError as error:
@@ -117,7 +117,7 @@ def recipient_change(request: Request, user: User, form: FormData) -> Response:
 def recipient_pause(request: Request, user: User, form: FormData) -> Response:
     """``decision``: ``withdrawn`` or ``continued``. Only whoever got the letter is asked."""
     decision = str(form.get("decision", ""))
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         found = select(TrackingPause, Recipient).join(Recipient).where(TrackingPause.user_id == user.id)
         row = session.exec(found.where(TrackingPause.public_id == request.path_params["pause"])).first()
         if row is None or row[1].public_id != request.path_params["who"]:

@@ -37,7 +37,7 @@ from tracker.runtime.database import now
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, render
+from tracker.web.http.templating import context_of, render
 from tracker.web.messages.activity_labels import CONSENT_WORDS, Line, timeline
 
 routes = Routes()
@@ -72,12 +72,12 @@ def own_choice(request: Request, form: FormData) -> Response:
 
 
 def _decide(request: Request, form: FormData) -> Response:
-    here, do = house(request), text(form, "do")
-    with here.database.session_scope() as session:
-        holder = holder_of(session, here, request.path_params["token"])
+    context, do = context_of(request), text(form, "do")
+    with context.database.session_scope() as session:
+        holder = holder_of(session, context, request.path_params["token"])
         refused, granted = choose(
             session,
-            here,
+            context,
             holder,
             purposes_in([name for name in form if do == "save"]),
             page_value=text(form, "value", 400),
@@ -99,9 +99,9 @@ def _thanks(refused: int, granted: int) -> str:
 @routes.public_action("/r/{token}/one-click")
 def one_click(request: Request, form: FormData) -> Response:
     """Everything off by one POST without a page, for programs (as RFC 8058 has it for unsubscribing)."""
-    here = house(request)
-    with here.database.session_scope() as session:
-        holder = holder_of(session, here, request.path_params["token"])
+    context = context_of(request)
+    with context.database.session_scope() as session:
+        holder = holder_of(session, context, request.path_params["token"])
         refuse(session, holder, MEASURED, "objection_header")
     return PlainTextResponse(
         _("Done. Nothing is measured of it any more, in messages you already have either. Links go on working.")
@@ -110,11 +110,11 @@ def one_click(request: Request, form: FormData) -> Response:
 
 @routes.public_action("/r/{token}/archive")
 def own_archive(request: Request, form: FormData) -> Response:
-    here = house(request)
-    with here.database.reading() as session:
-        holder = holder_of(session, here, request.path_params["token"])
+    context = context_of(request)
+    with context.database.reading() as session:
+        holder = holder_of(session, context, request.path_params["token"])
     check_sees_everything(holder)
-    content = archive_of(here, holder.recipient, _language(request, text(form, "lang")))
+    content = archive_of(context, holder.recipient, _language(request, text(form, "lang")))
     headers = {"Content-Disposition": f'attachment; filename="{archive_name(now())}"'}
     return Response(content, media_type="application/zip", headers=headers)
 
@@ -122,10 +122,10 @@ def own_archive(request: Request, form: FormData) -> Response:
 @routes.public_action("/r/{token}/events/{event}/struck")
 def own_struck(request: Request, form: FormData) -> Response:
     """“That was not me.”"""
-    here = house(request)
+    context = context_of(request)
     with speaking(_language(request, text(form, "lang")), "UTC"):
-        with here.database.session_scope() as session:
-            holder = holder_of(session, here, request.path_params["token"])
+        with context.database.session_scope() as session:
+            holder = holder_of(session, context, request.path_params["token"])
             check_sees_everything(holder)
             theirs = select(Delivery.id).where(Delivery.recipient_id == holder.recipient.id)
             found = select(Event).where(
@@ -141,11 +141,11 @@ def own_struck(request: Request, form: FormData) -> Response:
 @routes.public_action("/r/{token}/mailed-link")
 def own_mailed_link(request: Request, form: FormData) -> Response:
     """Mails the link that opens everything: to the address, whoever asks."""
-    here = house(request)
+    context = context_of(request)
     with speaking(_language(request, text(form, "lang")), "UTC"):
-        with here.database.session_scope() as session:
-            holder = holder_of(session, here, request.path_params["token"])
-            send_own_link(session, here, holder.recipient, language())
+        with context.database.session_scope() as session:
+            holder = holder_of(session, context, request.path_params["token"])
+            send_own_link(session, context, holder.recipient, language())
         return _show(request, done=_("A link is on its way to your address, unless one was sent within the last hour."))
 
 
@@ -154,27 +154,27 @@ def _language(request: Request, chosen: str) -> str:
 
 
 def _show(request: Request, *, done: str = "", problem: str = "", status: int = 200) -> Response:
-    here = house(request)
-    with here.database.reading() as session:
-        holder = holder_of(session, here, request.path_params["token"])
+    app_context = context_of(request)
+    with app_context.database.reading() as session:
+        holder = holder_of(session, app_context, request.path_params["token"])
         states = states_of(session, holder.recipient)
         context = {
             "holder": holder,
-            "tracking_path": here.settings.tracking_path,
-            "here": f"{here.settings.tracking_path}/r/{holder.token}",
+            "tracking_path": app_context.settings.tracking_path,
+            "here": f"{app_context.settings.tracking_path}/r/{holder.token}",
             "erased": holder.recipient.erased_at is not None,
             "asking": holder.link.kind == LinkKind.ASK and holder.is_fresh,
-            "controller": controller(session, here),
-            "notice": notice(session, here, language()),
+            "controller": controller(session, app_context),
+            "notice": notice(session, app_context, language()),
             "on": {purpose.value: is_on(session, states[purpose]) for purpose in MEASURED},
             "state_words": {p.value: _(CONSENT_WORDS[states[p]]) for p in MEASURED},
             "may_agree": holder.may_agree and getattr(request.state, "user", None) is None,
-            "value": choice_links(here).page_value(holder.token, holder.recipient.ledger_entries)
+            "value": choice_links(app_context).page_value(holder.token, holder.recipient.ledger_entries)
             if holder.may_agree
             else "",
             "copies": _copies(session, holder),
             "periods": periods(session),
-            "evidence_days": here.settings.evidence_days,
+            "evidence_days": app_context.settings.evidence_days,
             "done": done,
             "problem": problem,
         }

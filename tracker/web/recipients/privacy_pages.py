@@ -16,14 +16,14 @@ from tracker.recipients import look_up
 from tracker.runtime.database import now
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 
 routes = Routes()
 
 
 @routes.page("/recipients/{who}/rights")
 def rights(request: Request, user: User) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         person = look_up(session, request.path_params["who"])
         views = views_of(session, person)[:50]
     return _page(request, person, views, "")
@@ -32,20 +32,20 @@ def rights(request: Request, user: User) -> Response:
 @routes.page("/recipients/{who}/archive")
 def archive(request: Request, user: User) -> Response:
     """The ledger and one's own mail with this person; what colleagues wrote goes to the person alone."""
-    here = house(request)
-    with here.database.reading() as session:
+    context = context_of(request)
+    with context.database.reading() as session:
         person = look_up(session, request.path_params["who"])
     assert person.id is not None
-    note_view(here, user, "export", [person.id])
+    note_view(context, user, "export", [person.id])
     headers = {"Content-Disposition": f'attachment; filename="{archive_name(now())}"'}
-    return Response(archive_of(here, person, language(), user.id), media_type="application/zip", headers=headers)
+    return Response(archive_of(context, person, language(), user.id), media_type="application/zip", headers=headers)
 
 
 @routes.action("/recipients/{who}/own-link")
 def mail_link(request: Request, user: User, form: FormData) -> Response:
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         person = look_up(session, request.path_params["who"])
-        sent = send_own_link(session, house(request), person, language())
+        sent = send_own_link(session, context_of(request), person, language())
     sentence = (
         _("The link to their page is on its way.")
         if sent
@@ -57,7 +57,7 @@ def mail_link(request: Request, user: User, form: FormData) -> Response:
 @routes.action("/recipients/{who}/restriction")
 def restriction(request: Request, user: User, form: FormData) -> Response:
     """``frozen`` on or off."""
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         person = look_up(session, request.path_params["who"])
         if "frozen" in form:
             freeze(session, person)
@@ -74,13 +74,13 @@ def restriction(request: Request, user: User, form: FormData) -> Response:
 @routes.admin_action("/recipients/{who}/erasure")
 def erasure(request: Request, user: User, form: FormData) -> Response:
     """Needs the address typed again, so that nobody is erased by a slip."""
-    here = house(request)
-    with here.database.reading() as session:
+    context = context_of(request)
+    with context.database.reading() as session:
         person = look_up(session, request.path_params["who"])
         views = views_of(session, person)[:50]
     if text(form, "address", 254).lower() != person.address.lower() or person.erased_at is not None:
         return _page(request, person, views, _("Type the address exactly as it stands above. Nothing was erased."), 422)
-    receipt = erase(here, person.address, f"user:{user.id}")
+    receipt = erase(context, person.address, f"user:{user.id}")
     return redirect("/recipients", _("Erased. Receipt %(number)s.") % {"number": receipt.public_id})
 
 

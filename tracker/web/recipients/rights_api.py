@@ -39,8 +39,8 @@ def export_recipient(call: Caller, address: str) -> Response:
     with call.reading() as session:
         recipient = look_up(session, address)
     assert recipient.id is not None
-    content = archive_of(call.house, recipient, call.user.locale, call.user.id)
-    note_view(call.house, call.user, "export", [recipient.id])
+    content = archive_of(call.context, recipient, call.user.locale, call.user.id)
+    note_view(call.context, call.user, "export", [recipient.id])
     name = archive_name(now())
     return Response(
         content, media_type="application/zip", headers={"Content-Disposition": f'attachment; filename="{name}"'}
@@ -54,7 +54,7 @@ def delete_recipient(call: Caller, address: str) -> ReceiptShape:
         raise Problem(
             403, "Erasure takes colleagues’ mail as well, so it is an administrator’s to do. Ask one of them."
         )
-    receipt = erase(call.house, printable(address), call.actor)
+    receipt = erase(call.context, printable(address), call.actor)
     return ReceiptShape(
         receipt=receipt.public_id, at=receipt.at, digest=receipt.digest, text=receipt.text, done=receipt.done
     )

@@ -17,7 +17,7 @@ from tracker.locale import gettext as _
 from tracker.models import PolicyChange, Role, User
 from tracker.web.http.forms import text, ticked
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect
+from tracker.web.http.templating import context_of, redirect
 from tracker.web.workspace.policy_labels import policy_name
 
 routes = Routes()
@@ -59,7 +59,7 @@ def save_rules(request: Request, user: User, form: FormData) -> Response:
     known = (grades in dict(GRADES), months in map(str, MONTHS), days in map(str, DAYS))
     if not all(known):
         return redirect(HERE, _("Choose from the lists; nothing was changed."), kind="problem")
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         change_rule(session, "accepted_grades", grades, by=user.id)
         change_rule(session, "consent_months", int(months), by=user.id)
         change_rule(session, "ask_again_days", int(days), by=user.id)

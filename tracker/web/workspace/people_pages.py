@@ -14,13 +14,13 @@ from tracker import users
 from tracker.locale import gettext as _
 from tracker.locale import said
 from tracker.models import Role, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import token_digest
 from tracker.runtime.sentences import ActionError, Sentence
 from tracker.web.http.forms import Wrong, secret, text, wrong_of
 from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import begin_visit
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 
 routes = Routes()
 HERE = "/settings/people"
@@ -37,7 +37,7 @@ def add(request: Request, user: User, form: FormData) -> Response:
     """A new person without a password, and the one-time link to choose one."""
     values = {name: text(form, name) for name in ("name", "email", "role", "locale")}
     try:
-        with house(request).database.session_scope() as session:
+        with context_of(request).database.session_scope() as session:
             made = users.add(session, **values)
     except ActionError as error:
         return _page(request, user, wrong_of(error), values, status=422)
@@ -47,7 +47,7 @@ def add(request: Request, user: User, form: FormData) -> Response:
 @routes.admin_action(f"{HERE}/{{id}}/link")
 def new_link(request: Request, user: User, _form: FormData) -> Response:
     """A one-time link for somebody who forgot. The old password works until the link is used."""
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         other = users.find(session, request.path_params["id"])
     return _page(request, user, link_for=other)
 
@@ -81,7 +81,7 @@ def change_role(request: Request, user: User, form: FormData) -> Response:
 def _change(request: Request, change: Callable[[Session, User], None], done: str, **undo: str) -> Response:
     """Changes the person of the address and says so, or why not."""
     try:
-        with house(request).database.session_scope() as session:
+        with context_of(request).database.session_scope() as session:
             other = users.find(session, request.path_params["id"])
             change(session, other)
     except ActionError as error:
@@ -99,31 +99,31 @@ def new_password_form(request: Request) -> Response:
 
 @routes.public_action("/new-password")
 def new_password(request: Request, form: FormData) -> Response:
-    here, code, wrong = house(request), text(form, "code", 4000).rpartition("#")[2], Wrong()
+    context, code, wrong = context_of(request), text(form, "code", 4000).rpartition("#")[2], Wrong()
     user = None
     try:
-        with here.database.session_scope() as session:
-            user = person_of_link(here, session, code)
+        with context.database.session_scope() as session:
+            user = person_of_link(context, session, code)
             users.set_password(session, user, secret(form, "password"))
     except ActionError as error:
         wrong = wrong_of(error)
     if wrong or user is None:
         return render(request, "new_password.html", {"wrong": wrong, "code": code}, 422)
     response = redirect("/", _("Welcome! Your password is set."))
-    begin_visit(here, request, response, user)
+    begin_visit(context, request, response, user)
     return response
 
 
-def link_of(here: House, user: User) -> str:
+def link_of(context: AppContext, user: User) -> str:
     """Where a person chooses a password: once, within three days."""
-    return f"{here.settings.base_url}/new-password#{_seal(here).dumps([user.public_id, _stamp(user)])}"
+    return f"{context.settings.base_url}/new-password#{_seal(context).dumps([user.public_id, _stamp(user)])}"
 
 
-def person_of_link(here: House, session: Session, code: str) -> User:
+def person_of_link(context: AppContext, session: Session, code: str) -> User:
     """Whose link this is. It ends with its use, because it names the password it was made to replace."""
     ended = Sentence("This link has been used or is too old. Ask your administrator for a new one.")
     try:
-        public_id, stamp = _seal(here).loads(code, max_age=int(LINK_LIFE.total_seconds()))
+        public_id, stamp = _seal(context).loads(code, max_age=int(LINK_LIFE.total_seconds()))
     except (BadData, ValueError, TypeError):
         raise ActionError("invalid", ended, "code") from None
     user = session.exec(select(User).where(User.public_id == str(public_id)).with_for_update()).first()
@@ -136,12 +136,12 @@ def _stamp(user: User) -> str:
     return token_digest(f"{user.public_id} {user.password_hash}")[:16]
 
 
-def _seal(here: House) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(list(reversed(here.ring.keys)), salt="inkling.web.new-password")
+def _seal(context: AppContext) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(list(reversed(context.keyring.keys)), salt="inkling.web.new-password")
 
 
 def _people(request: Request) -> Sequence[User]:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         return session.exec(select(User).order_by(col(User.active).desc(), col(User.name), col(User.id))).all()
 
 
@@ -162,5 +162,5 @@ def _page(
         "values": values or empty,
         "link_for": link_for,
     }
-    context["link"] = link_of(house(request), link_for) if link_for else ""
+    context["link"] = link_of(context_of(request), link_for) if link_for else ""
     return render(request, "settings_people.html", context, status)

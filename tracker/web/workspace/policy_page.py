@@ -20,7 +20,7 @@ from tracker.outbound.footer_words import LONGEST, WHAT
 from tracker.runtime.sentences import ActionError
 from tracker.web.http.forms import Wrong, text, ticked, wrong_of
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.workspace.consent_rules_page import rules_context
 from tracker.web.workspace.policy_labels import policy_name, policy_options
 
@@ -30,17 +30,17 @@ HERE = "/settings/policy"
 
 @routes.admin_page(HERE)
 def policy(request: Request, _user: User) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         chosen, reason = workspace_pack(session).value, str(preference(session, "policy_reason"))
     return _page(request, chosen, reason, {})
 
 
 @routes.admin_action(HERE)
 def save(request: Request, user: User, form: FormData) -> Response:
-    chosen, reason, here = text(form, "policy"), text(form, "reason", 2000), house(request)
+    chosen, reason, context = text(form, "policy"), text(form, "reason", 2000), context_of(request)
     try:
-        with here.database.session_scope() as session:
-            set_policy(session, chosen, reason, user.id, ceiling=operator_ceiling(here))
+        with context.database.session_scope() as session:
+            set_policy(session, chosen, reason, user.id, ceiling=operator_ceiling(context))
     except ActionError as error:
         return _page(request, chosen, reason, wrong_of(error), 422)
     return redirect(HERE, _("The consent policy is now “%(policy)s”.") % {"policy": policy_name(Pack(chosen))})
@@ -50,7 +50,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
 def save_hidden_link(request: Request, user: User, form: FormData) -> Response:
     """Whether mail sent from now on carries the hidden link. Links of mail already sent go on as they are."""
     on = ticked(form, "hidden_link")
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         set_preference(session, "hidden_link", on, user.id)
     return redirect(HERE, _("The hidden link is on for mail sent from now on.") if on else _("The hidden link is off."))
 
@@ -59,14 +59,14 @@ def save_hidden_link(request: Request, user: User, form: FormData) -> Response:
 def save_footer(request: Request, user: User, form: FormData) -> Response:
     """The footer line of tracked copies: on or off, and a sentence of one's own per language."""
     words = {language: " ".join(text(form, f"footer_{language}", LONGEST).split()) for language in LANGUAGES}
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         change_rule(session, "footer", ticked(form, "footer"), by=user.id)
         set_preference(session, "footer_words", {name: said for name, said in words.items() if said}, user.id)
     return redirect(HERE, _("The footer line was saved. It stands in copies sent from now on."))
 
 
 def _page(request: Request, chosen: str, reason: str, wrong: Wrong, status: int = 200) -> Response:
-    with house(request).database.reading() as session:
+    with context_of(request).database.reading() as session:
         rules, hidden_link = rules_context(session), bool(preference(session, "hidden_link"))
         footer, footer_words = bool(preference(session, "footer")), preference(session, "footer_words")
     context = {
@@ -74,7 +74,7 @@ def _page(request: Request, chosen: str, reason: str, wrong: Wrong, status: int 
         "chosen": chosen,
         "reason": reason,
         "wrong": wrong,
-        "ceiling": operator_ceiling(house(request)),
+        "ceiling": operator_ceiling(context_of(request)),
         **rules,
         "hidden_link": hidden_link,
         "footer": footer,

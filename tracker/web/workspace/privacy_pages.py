@@ -17,7 +17,7 @@ from tracker.privacy.retention import preview
 from tracker.runtime.database import now
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 
 routes = Routes()
 HERE = "/settings/privacy"
@@ -38,7 +38,7 @@ def save_periods(request: Request, user: User, form: FormData) -> Response:
         return _page(request, given=given, wrong={error.field: said(error.sentence)}, status=422)
     if text(form, "do") == "preview":
         return _page(request, given=given, would_go=days)
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         set_periods(session, days, user.id)
     return redirect(HERE, _("The periods were saved. What is older goes within ten minutes."))
 
@@ -46,7 +46,7 @@ def save_periods(request: Request, user: User, form: FormData) -> Response:
 @routes.admin_action(f"{HERE}/controller")
 def save_controller(request: Request, user: User, form: FormData) -> Response:
     given = {name: text(form, name, 300) for name in ("name", "address", "contact")}
-    with house(request).database.session_scope() as session:
+    with context_of(request).database.session_scope() as session:
         set_preference(session, "controller", given, user.id)
         set_preference(session, "erasure_text", "keep" if text(form, "erasure_text") == "keep" else "delete", user.id)
     return redirect(HERE, _("Saved."))
@@ -54,8 +54,8 @@ def save_controller(request: Request, user: User, form: FormData) -> Response:
 
 @routes.admin_page(f"{HERE}/papers")
 def download(request: Request, _user: User) -> Response:
-    with house(request).database.reading() as session:
-        content = kit(session, house(request))
+    with context_of(request).database.reading() as session:
+        content = kit(session, context_of(request))
     headers = {"Content-Disposition": f'attachment; filename="data-protection-{now():%Y-%m-%d}.zip"'}
     return Response(content, media_type="application/zip", headers=headers)
 
@@ -68,8 +68,8 @@ def _page(
     would_go: Mapping[str, int] | None = None,
     status: int = 200,
 ) -> Response:
-    here = house(request)
-    with here.database.reading() as session:
+    app_context = context_of(request)
+    with app_context.database.reading() as session:
         context = {
             "periods": {name: (given or {}).get(name, str(days)) for name, days in periods(session).items()},
             "words": WORDS,
@@ -77,7 +77,7 @@ def _page(
             "least": LEAST,
             "wrong": wrong or {},
             "going": preview(session, would_go, now()) if would_go else None,
-            "facts": facts_of(session, here),
+            "facts": facts_of(session, app_context),
             "controller": preference(session, "controller") or {},
             "check": self_check(session, now().date()),
             "receipts": _receipts(session),

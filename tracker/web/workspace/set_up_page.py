@@ -13,25 +13,25 @@ from tracker.consent.rules import Ceiling, Pack
 from tracker.locale import gettext as _
 from tracker.locale import language, said
 from tracker.models import Preference, Role, User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import new_code
 from tracker.web.http.forms import Wrong, secret, text, zones
 from tracker.web.http.routes import Routes, has_people
 from tracker.web.http.sessions import begin_visit
-from tracker.web.http.templating import house, redirect, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.workspace.policy_labels import policy_options
 
 routes = Routes()
 FIELDS = ("code", "name", "email", "locale", "timezone", "policy", "reason")
 
 
-def make_setup_code(house: House) -> str | None:
+def make_setup_code(context: AppContext) -> str | None:
     """A new one-time code to print at start, of which the database keeps a digest; None once somebody is there."""
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         if session.exec(select(User.id).limit(1)).first() is not None:
             return None
         code = new_code()
-        set_preference(session, "setup_code_digest", house.ring.digest(_plain(code)))
+        set_preference(session, "setup_code_digest", context.keyring.digest(_plain(code)))
     return code
 
 
@@ -46,21 +46,21 @@ def form(request: Request) -> Response:
 
 @routes.public_action("/set-up")
 def set_up(request: Request, form: FormData) -> Response:
-    here = house(request)
+    context = context_of(request)
     if has_people(request):
         return redirect("/sign-in")
     values = {name: text(form, name) for name in FIELDS}
     password = secret(form, "password")
-    wrong = _wrong(values, password, operator_ceiling(house(request)))
-    if not _code_fits(here, values["code"]):
+    wrong = _wrong(values, password, operator_ceiling(context_of(request)))
+    if not _code_fits(context, values["code"]):
         wrong["code"] = _(
             "This code is not right. It was printed where Inkling was started; a restart prints a new one."
         )
-    user = None if wrong else _first_person(here, values, password)
+    user = None if wrong else _first_person(context, values, password)
     if user is None:
         return _page(request, values, wrong, 422)
     response = redirect("/settings/accounts", _("Welcome! Add the address you send from, and you are ready."))
-    begin_visit(here, request, response, user)
+    begin_visit(context, request, response, user)
     return response
 
 
@@ -75,15 +75,15 @@ def _wrong(values: dict[str, str], password: str, ceiling: Ceiling) -> Wrong:
     return {field: said(sentence) for field, sentence in problems.items()}
 
 
-def _code_fits(here: House, code: str) -> bool:
-    with here.database.reading() as session:
+def _code_fits(context: AppContext, code: str) -> bool:
+    with context.database.reading() as session:
         digest = preference(session, "setup_code_digest")
-    return digest is not None and hmac.compare_digest(digest, here.ring.digest(_plain(code)))
+    return digest is not None and hmac.compare_digest(digest, context.keyring.digest(_plain(code)))
 
 
-def _first_person(here: House, values: dict[str, str], password: str) -> User | None:
+def _first_person(context: AppContext, values: dict[str, str], password: str) -> User | None:
     """The first administrator; None when somebody else was quicker with the same code."""
-    with here.database.session_scope() as session:
+    with context.database.session_scope() as session:
         code = session.exec(select(Preference).where(Preference.name == "setup_code_digest").with_for_update()).first()
         if code is None or code.value is None:
             return None
@@ -91,7 +91,7 @@ def _first_person(here: House, values: dict[str, str], password: str) -> User | 
         user = users.add(session, **facts, role=Role.ADMIN, password=password)
         set_preference(session, "setup_code_digest", None, user.id)
         set_preference(session, "set_up", True, user.id)
-        set_policy(session, values["policy"], values["reason"], user.id, ceiling=operator_ceiling(here))
+        set_policy(session, values["policy"], values["reason"], user.id, ceiling=operator_ceiling(context))
     return user
 
 

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from tests.servers_ground import free_port, wait_until
+from tests.servers.processes import free_port, wait_until
 
 CLIENT_ID, CLIENT_SECRET = "inkling-test", "s3cret of the client"
 

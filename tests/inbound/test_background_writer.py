@@ -4,14 +4,14 @@ import threading
 
 import pytest
 
-from tracker.inbound.behind import BACKLOG, Behind
+from tracker.inbound.background_writer import BACKLOG, BackgroundWriter
 
 
 def test_work_is_done_in_order_and_waited_for() -> None:
     done: list[int] = []
-    with Behind() as behind:
+    with BackgroundWriter() as behind:
         for number in range(20):
-            behind.do(lambda number=number: done.append(number))  # type: ignore[misc]
+            behind.submit(lambda number=number: done.append(number))  # type: ignore[misc]
         behind.wait()
         assert done == list(range(20))
 
@@ -25,14 +25,14 @@ def test_too_much_work_is_waited_for() -> None:
         go.wait(20)
         done.append("first")
 
-    with Behind() as behind:
-        behind.do(first)
+    with BackgroundWriter() as behind:
+        behind.submit(first)
         begun.wait(20)
         for _ in range(BACKLOG - 1):
-            behind.do(lambda: done.append("next"))
+            behind.submit(lambda: done.append("next"))
         assert done == []
         threading.Timer(0.05, go.set).start()
-        behind.do(lambda: done.append("last"))
+        behind.submit(lambda: done.append("last"))
         assert done[0] == "first"
     assert done == ["first", *["next"] * (BACKLOG - 1), "last"]
 
@@ -47,9 +47,9 @@ def test_what_waits_behind_an_error_is_not_done(error: type[BaseException]) -> N
         raise error("no")
 
     def in_vain() -> None:
-        with Behind() as behind:
-            behind.do(fail)
-            behind.do(lambda: done.append("cursor"))
+        with BackgroundWriter() as behind:
+            behind.submit(fail)
+            behind.submit(lambda: done.append("cursor"))
             go.set()
             behind.wait()
 
@@ -68,9 +68,9 @@ def test_after_an_error_of_the_callers_what_waits_is_not_begun() -> None:
         done.append("first")
 
     def in_vain() -> None:
-        with Behind() as behind:
-            behind.do(first)
-            behind.do(lambda: done.append("second"))
+        with BackgroundWriter() as behind:
+            behind.submit(first)
+            behind.submit(lambda: done.append("second"))
             begun.wait(20)
             threading.Timer(0.05, go.set).start()
             raise ValueError

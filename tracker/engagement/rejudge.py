@@ -12,30 +12,30 @@ from tracker.engagement.judging import EVERYTHING, judge_again
 from tracker.engagement.rules import Rules, rules_of
 from tracker.engagement.verdict_rows import store_changed
 from tracker.models import Event, HitEvidence
-from tracker.models.counting.among import among
 from tracker.models.counting.counters import lock_messages
-from tracker.runtime.context import House
+from tracker.models.counting.in_list import in_list
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 SLICE = 300
 
 
-def reevaluate(house: House, days: int | None = None) -> int:
+def rejudge_held(context: AppContext, days: int | None = None) -> int:
     """Judges every delivery again that has evidence (of the last so many days). Returns how many verdicts changed.
 
     Reads without a lock and writes only where something changed, so that it may run while hits come in.
     """
     since = now() - timedelta(days=days) if days is not None else None
     changed, after = 0, 0
-    rules = rules_of(house)
-    while deliveries := _deliveries(house, after, since):
+    rules = rules_of(context)
+    while deliveries := _deliveries(context, after, since):
         after = deliveries[-1]
-        touched = _changing(house, rules, deliveries)
-        changed += _judge(house, rules, touched) if touched else 0
+        touched = _changing(context, rules, deliveries)
+        changed += _judge(context, rules, touched) if touched else 0
     return changed
 
 
-def _deliveries(house: House, after: int, since: datetime | None) -> Sequence[int]:
+def _deliveries(context: AppContext, after: int, since: datetime | None) -> Sequence[int]:
     held = (
         columns(col(Event.delivery_id))
         .join(HitEvidence, col(HitEvidence.event_id) == col(Event.id))
@@ -44,24 +44,26 @@ def _deliveries(house: House, after: int, since: datetime | None) -> Sequence[in
         .order_by(col(Event.delivery_id))
         .limit(SLICE)
     )
-    with house.database.reading() as session:
+    with context.database.reading() as session:
         return [id_ for id_ in session.connection().execute(held).scalars() if id_ is not None]
 
 
-def _changing(house: House, rules: Rules, deliveries: Sequence[int]) -> set[int]:
-    with no_collection(), house.database.reading() as session:
-        outcomes = judge_again(session, house, rules, deliveries, EVERYTHING)
+def _changing(context: AppContext, rules: Rules, deliveries: Sequence[int]) -> set[int]:
+    with no_collection(), context.database.reading() as session:
+        outcomes = judge_again(session, context, rules, deliveries, EVERYTHING)
     return {one.known.delivery_id for one in outcomes if one.says_otherwise or one.counts_otherwise}
 
 
-def _judge(house: House, rules: Rules, deliveries: set[int]) -> int:
-    with house.database.session_scope() as session:
+def _judge(context: AppContext, rules: Rules, deliveries: set[int]) -> int:
+    with context.database.session_scope() as session:
         lock_messages(session, _messages(session, deliveries))
-        changed = store_changed(session, rules, judge_again(session, house, rules, deliveries, EVERYTHING), exact=True)
+        changed = store_changed(
+            session, rules, judge_again(session, context, rules, deliveries, EVERYTHING), exact=True
+        )
         tell(session, changed)
     return len(changed)
 
 
 def _messages(session: Session, deliveries: set[int]) -> set[int]:
-    found = columns(col(Event.message_id)).where(among(session, col(Event.delivery_id), deliveries)).distinct()
+    found = columns(col(Event.message_id)).where(in_list(session, col(Event.delivery_id), deliveries)).distinct()
     return set(session.connection().execute(found).scalars().all())

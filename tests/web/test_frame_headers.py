@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from tests.web.conftest import ClientOf, server
 from tracker.models import User
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.web.http.routes import Routes
 from tracker.web.http.static_files import FOLDER, static_url
 from tracker.web.http.templating import local_path
@@ -71,10 +71,10 @@ def test_an_unknown_address_is_a_page_with_a_way_out(client: httpx.Client) -> No
 
 
 def test_errors_speak_the_readers_language(
-    visitor: httpx.Client, client_of: ClientOf, house: House, alice: User
+    visitor: httpx.Client, client_of: ClientOf, context: AppContext, alice: User
 ) -> None:
     assert "Здесь ничего нет" in visitor.get("/no-such-page", headers={"accept-language": "ru"}).text
-    with house.database.session_scope() as session:
+    with context.database.session_scope() as session:
         alice.locale = "ru"
         session.merge(alice)
     assert "Здесь ничего нет" in client_of(alice).get("/no-such-page", headers={"accept-language": "en"}).text
@@ -127,8 +127,8 @@ def crash(_request: Request) -> Response:
     raise RuntimeError("password=hunter2")
 
 
-def test_a_crash_shows_no_trace_and_keeps_the_headers(house: House, alice: User) -> None:
-    with server(house, extra=routes) as address:
+def test_a_crash_shows_no_trace_and_keeps_the_headers(context: AppContext, alice: User) -> None:
+    with server(context, extra=routes) as address:
         answer = httpx.get(f"{address}/crash", headers={"accept-language": "ru"})
     assert answer.status_code == 500
     assert "Что-то сломалось на нашей стороне" in answer.text
@@ -178,11 +178,11 @@ def test_reading_is_open_to_links_from_elsewhere(client: httpx.Client) -> None:
     assert client.get("/settings/tokens", headers={"sec-fetch-site": "cross-site"}).status_code == 200
 
 
-def test_behind_a_proxy_the_public_name_counts_as_own(make_house: Callable[..., House]) -> None:
-    house = make_house(BASE_URL="https://mail.example.com")
-    with house.database.session_scope() as session:
+def test_behind_a_proxy_the_public_name_counts_as_own(make_context: Callable[..., AppContext]) -> None:
+    context = make_context(BASE_URL="https://mail.example.com")
+    with context.database.session_scope() as session:
         session.add(User(email="a@example.com", name="A"))
-    with server(house) as address:
+    with server(context) as address:
         answer = httpx.post(f"{address}/sign-in", data={}, headers={"origin": "https://mail.example.com"})
     assert answer.status_code == 422
 

@@ -10,7 +10,7 @@ BACKLOG = 2
 """Pieces of work that may wait: the letters of one question, and the step of the cursor behind them."""
 
 
-class Behind:
+class BackgroundWriter:
     """One thread, made when it is first needed. When something goes wrong in it nothing that was handed in after that is done,
     and the next call raises what it was."""
 
@@ -29,7 +29,7 @@ class Behind:
         self._failed = self._failed or error is not None
         self._thread.shutdown(wait=True)
 
-    def do(self, work: Callable[[], None]) -> None:
+    def submit(self, work: Callable[[], None]) -> None:
         """Hands work in; waits while there is too much of it."""
         while len(self._pending) >= BACKLOG:
             self._pending.popleft().result()

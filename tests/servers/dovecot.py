@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tests.servers_authority import ca
-from tests.servers_dovecot_configuration import OAUTH_FILE_UNTIL_2_3, configuration
-from tests.servers_ground import (
+from tests.servers.authority import ca
+from tests.servers.dovecot_configuration import OAUTH_FILE_UNTIL_2_3, configuration
+from tests.servers.processes import (
     Account,
     end,
     free_port,

@@ -7,7 +7,7 @@ from typing import Literal
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.servers_ground import require
+from tests.servers.processes import require
 
 FLAGS = [
     "--headless",

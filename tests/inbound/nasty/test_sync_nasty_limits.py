@@ -7,7 +7,7 @@ import pytest
 
 from tests.inbound.mail_world import Post, hours_ago
 from tests.inbound.nasty.answers import BODY, always, put
-from tests.servers_nasty import CUT, NastyImap
+from tests.servers.nasty import CUT, NastyImap
 from tracker.models import FetchRetry
 from tracker.runtime.database import now
 

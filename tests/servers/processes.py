@@ -131,9 +131,9 @@ def unprivileged(*preferred: str) -> Account:
 
 
 @contextmanager
-def server_folder(name: str, owner: Account, ground: Path | None = None) -> Iterator[Path]:
+def server_folder(name: str, owner: Account, parent: Path | None = None) -> Iterator[Path]:
     """A temporary folder owned by `owner`, which other users may enter (pytest's own are closed to them)."""
-    folder = Path(tempfile.mkdtemp(prefix=f"inkling-{name}-", dir=ground))
+    folder = Path(tempfile.mkdtemp(prefix=f"inkling-{name}-", dir=parent))
     try:
         folder.chmod(0o755)
         if not owner.is_me:
@@ -143,12 +143,12 @@ def server_folder(name: str, owner: Account, ground: Path | None = None) -> Iter
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def memory_ground(room: int) -> Path | None:
+def memory_folder(room: int) -> Path | None:
     """Where files are kept in memory alone, if this machine has such a place with `room` bytes to spare."""
-    ground = Path("/dev/shm")
-    if not os.access(ground, os.W_OK) or shutil.disk_usage(ground).free < room:
+    parent = Path("/dev/shm")
+    if not os.access(parent, os.W_OK) or shutil.disk_usage(parent).free < room:
         return None
-    return ground
+    return parent
 
 
 def forever_folder(name: str) -> Path:

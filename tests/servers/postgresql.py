@@ -13,11 +13,11 @@ from typing import Any, BinaryIO, LiteralString
 import psycopg
 from psycopg import sql
 
-from tests.servers_ground import (
+from tests.servers.processes import (
     Account,
     end,
     free_port,
-    memory_ground,
+    memory_folder,
     require,
     server_folder,
     unprivileged,
@@ -98,7 +98,7 @@ def postgresql() -> Iterator[Postgresql]:
     """Runs until the end of the block, as ourselves or, for root (which PostgreSQL refuses), as postgres or nobody."""
     initdb = require("initdb")
     owner = unprivileged("postgres")
-    memory = memory_ground(ROOM)
+    memory = memory_folder(ROOM)
     with server_folder("postgresql", owner, memory) as folder:
         _initialise(initdb, folder, owner)
         server = Postgresql(free_port(), copy_files=memory is not None)

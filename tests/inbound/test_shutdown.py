@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 import pytest
 from sqlmodel import Session
 
-from tests.houses import People
+from tests.fixtures.contexts import People
+from tests.fixtures.leases import holder
 from tests.inbound.mail_world import Post, checked, fresh_address, letter, mailbox_on
-from tests.leases import holder
 from tests.servers import wait_until
-from tests.servers_nasty import NastyImap, nasty_imap
+from tests.servers.nasty import NastyImap, nasty_imap
 from tracker.inbound.accept import accept_all
 from tracker.inbound.fetched import Accepted, Fetched
 from tracker.inbound.fetching import Mailboxes
 from tracker.inbound.imap_run import MANY
 from tracker.inbound.taking import Take
 from tracker.models import FetchRetry, Mailbox, MailboxProblem
-from tracker.runtime.context import House
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.worker import Task, Worker
 
@@ -35,20 +35,20 @@ def server() -> Iterator[NastyImap]:
 
 
 @pytest.fixture
-def post(house: House, people: People, server: NastyImap) -> Post:
-    post = mailbox_on(house, people.user(), server, fresh_address(), first_window="all_unread")
+def post(context: AppContext, people: People, server: NastyImap) -> Post:
+    post = mailbox_on(context, people.user(), server, fresh_address(), first_window="all_unread")
     assert checked(post) == "active"
     return post
 
 
-def slowly(session: Session, house: House, mailbox: Mailbox, some: Sequence[Fetched]) -> list[Accepted]:
+def slowly(session: Session, context: AppContext, mailbox: Mailbox, some: Sequence[Fetched]) -> list[Accepted]:
     time.sleep(0.01 * len(some))
-    return accept_all(session, house, mailbox, some)
+    return accept_all(session, context, mailbox, some)
 
 
-def working(house: House, take: Take = accept_all) -> Worker:
+def working(context: AppContext, take: Take = accept_all) -> Worker:
     runs = Mailboxes(take)
-    worker = Worker(house, [Task("runs", runs, 0.05, end=runs.end)])
+    worker = Worker(context, [Task("runs", runs, 0.05, end=runs.end)])
     worker.start()
     return worker
 
@@ -59,7 +59,7 @@ def runs_in_hand() -> list[threading.Thread]:
 
 def assert_free_and_due(post: Post) -> None:
     mailbox = post.mailbox
-    assert holder(post.house, "mailbox", post.mailbox_id) is None
+    assert holder(post.context, "mailbox", post.mailbox_id) is None
     assert (mailbox.state, mailbox.failures, mailbox.run_problem) == ("active", 0, "")
     assert mailbox.due_at is not None
     assert mailbox.due_at <= now()
@@ -70,10 +70,10 @@ def assert_free_and_due(post: Post) -> None:
 
 def finish(post: Post) -> None:
     """The next worker goes on at once, and ends it."""
-    worker = working(post.house)
+    worker = working(post.context)
     try:
         wait_until(
-            lambda: len(post.letters()) == LETTERS and holder(post.house, "mailbox", post.mailbox_id) is None, 60
+            lambda: len(post.letters()) == LETTERS and holder(post.context, "mailbox", post.mailbox_id) is None, 60
         )
     finally:
         worker.stop()
@@ -81,14 +81,14 @@ def finish(post: Post) -> None:
 
 
 @pytest.mark.parametrize("first_load", [True, False], ids=["first load", "ordinary run"])
-def test_a_run_ends_at_its_next_letter(house: House, post: Post, server: NastyImap, first_load: bool) -> None:
+def test_a_run_ends_at_its_next_letter(context: AppContext, post: Post, server: NastyImap, first_load: bool) -> None:
     if not first_load:
         later = {uid: server.letters.pop(uid) for uid in list(server.letters)[-MANY:]}
         post.sync()
         server.letters |= later
         post.change(due_at=now())
     before = len(post.letters())
-    worker = working(house, slowly)
+    worker = working(context, slowly)
     wait_until(lambda: before < len(post.letters()) < LETTERS, 30)
     started = time.monotonic()
     worker.stop()
@@ -99,7 +99,7 @@ def test_a_run_ends_at_its_next_letter(house: House, post: Post, server: NastyIm
     finish(post)
 
 
-def test_a_run_that_waits_for_its_server_is_cut_off(house: House, post: Post, server: NastyImap) -> None:
+def test_a_run_that_waits_for_its_server_is_cut_off(context: AppContext, post: Post, server: NastyImap) -> None:
     """And it is no failure of the mailbox: it was we who cut the line."""
     silent = threading.Event()
 
@@ -108,7 +108,7 @@ def test_a_run_that_waits_for_its_server_is_cut_off(house: House, post: Post, se
             silent.wait(60)
 
     server.script = script
-    worker = working(house)
+    worker = working(context)
     wait_until(lambda: server.said(rb"BODY\.PEEK\[\]"), 30)
     started = time.monotonic()
     worker.stop(timeout=4.0)
@@ -120,11 +120,11 @@ def test_a_run_that_waits_for_its_server_is_cut_off(house: House, post: Post, se
     finish(post)
 
 
-def test_nothing_begins_once_it_is_to_stop(house: House, post: Post, server: NastyImap) -> None:
+def test_nothing_begins_once_it_is_to_stop(context: AppContext, post: Post, server: NastyImap) -> None:
     runs = Mailboxes(accept_all)
-    runs.end(house, 1.0)
+    runs.end(context, 1.0)
     before = server.lines
-    runs(house)
+    runs(context)
     runs.join()
     assert server.lines == before
     assert_free_and_due(post)

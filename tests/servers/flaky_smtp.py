@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from tests.servers_smtp import DEFERRED, SmtpRules, SmtpSink
+from tests.servers.smtp import DEFERRED, SmtpRules, SmtpSink
 from tracker.demo.loop_thread import LoopThread
 from tracker.demo.smtp_listener import SmtpListener, hang_up
 

@@ -14,8 +14,8 @@ from typing import Literal
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.servers_authority import ca
-from tests.servers_ground import wait_until
+from tests.servers.authority import ca
+from tests.servers.processes import wait_until
 from tracker.demo.loop_thread import LoopThread
 from tracker.demo.smtp_listener import SmtpListener, hang_up
 

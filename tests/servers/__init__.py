@@ -8,13 +8,13 @@
 The fixtures of the same names are in `conftest.py`. A missing program skips the test by name, and fails it in CI.
 """
 
-from tests.servers_authority import Authority, ca
-from tests.servers_chromium import Pages, chromium
-from tests.servers_dovecot import Dovecot, dovecot
-from tests.servers_ground import free_port, listening, require, unavailable, wait_until
-from tests.servers_oauth import AuthorisationServer, authorisation_server
-from tests.servers_postgresql import Postgresql, postgresql
-from tests.servers_smtp import Accepted, SmtpRules, SmtpSink, silent_server, smtp_sink
+from tests.servers.authority import Authority, ca
+from tests.servers.chromium import Pages, chromium
+from tests.servers.dovecot import Dovecot, dovecot
+from tests.servers.oauth import AuthorisationServer, authorisation_server
+from tests.servers.postgresql import Postgresql, postgresql
+from tests.servers.processes import free_port, listening, require, unavailable, wait_until
+from tests.servers.smtp import Accepted, SmtpRules, SmtpSink, silent_server, smtp_sink
 
 __all__ = [
     "Accepted",

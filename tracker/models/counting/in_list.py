@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Session
 
 
-def among(session: Session, what: Any, values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
+def in_list(session: Session, what: Any, values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
     """``what IN (values)`` for numbers or texts, as each database reads a list best."""
     listed = list(values)
     if session.get_bind().dialect.name == "sqlite":
