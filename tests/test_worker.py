@@ -215,7 +215,7 @@ def test_a_worker_that_ends_lets_the_message_in_hand_go_out(
     smtp_sink.rules.delay = {"DATA": 1}
     people.send(alice, "anna@client.example", "boris@client.example")
     worker = sending(context)
-    wait_until(lambda: leases(context))
+    wait_until(lambda: smtp_sink.commands["DATA"])
     worker.stop()
     assert sorted(d.status for d in deliveries(context)) == ["accepted", "queued"]
     assert not leases(context)

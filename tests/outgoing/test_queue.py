@@ -13,7 +13,7 @@ from tests.servers import SmtpSink, free_port, smtp_sink, wait_until
 from tracker.mail.account_servers import set_secret
 from tracker.models import Account, Delivery, Message, Notification, User
 from tracker.notifications import notify
-from tracker.outbound import queue
+from tracker.outbound import claimed_copies
 from tracker.outbound.account_check import check_account
 from tracker.outbound.copies import Copy, make_copy
 from tracker.outbound.queue import send_due
@@ -287,7 +287,7 @@ def test_copies_are_composed_one_at_a_time(
         accepted_before.append(len(smtp_sink.accepted))
         return make_copy(*arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(queue, "make_copy", counting)
+    monkeypatch.setattr(claimed_copies, "make_copy", counting)
     people.account(alice, smtp_sink)
     people.send(alice, "anna@client.example", "boris@client.example", "clara@client.example")
     send_all(context)
@@ -302,7 +302,7 @@ def test_a_copy_that_cannot_be_composed_holds_up_no_other(
             raise LookupError("what nobody thought of")
         return Copy(raw)
 
-    monkeypatch.setattr(queue, "make_copy", broken)
+    monkeypatch.setattr(claimed_copies, "make_copy", broken)
     alice = people.user()
     people.account(alice, smtp_sink)
     people.send(alice, "anna@client.example", "boris@client.example")

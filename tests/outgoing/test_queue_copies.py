@@ -1,20 +1,27 @@
 """What the queue hands over: each copy as consent, links and the server allow it at that moment."""
 
+import threading
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
+import pytest
+from sqlalchemy import event
 from sqlmodel import Session, select
 
 from tests.fixtures.contexts import People
-from tests.outgoing.test_queue import deliveries, message_of, send_all
-from tests.servers import SmtpSink, smtp_sink
+from tests.outgoing.test_queue import deliveries, held, message_of, send_all
+from tests.servers import SmtpSink, smtp_sink, wait_until
 from tracker.consent.preferences import set_policy
 from tracker.consent.rules import Pack, State
 from tracker.mail.addresses import Mailbox
 from tracker.models import Delivery, MessageBody, TrackedLink, User
+from tracker.outbound import claimed_copies
+from tracker.outbound.account_pool import TURN_COPIES
 from tracker.outbound.copies import make_copy
 from tracker.outbound.draft import Draft
 from tracker.outbound.footer_words import footer_for
+from tracker.outbound.queue import send_due
 from tracker.outbound.rewriter.footer import Footer
 from tracker.outbound.send import accept
 from tracker.runtime.context import AppContext
@@ -125,3 +132,43 @@ def test_d19_links_that_cannot_be_found_out_keep_no_message_from_being_sent(
     assert b"https://x.example/c/token" in smtp_sink.accepted[0].content
     row = deliveries(context)["anna@client.example"]
     assert (row.status, row.opens_rule, row.clicks_rule) == ("accepted", "rewriting_failed", "rewriting_failed")
+
+
+def test_consent_withdrawn_while_another_copy_of_the_turn_is_handed_over_is_asked_for_again(
+    context: AppContext, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claimed_copies, "FRESH_SECONDS", 0.1)
+    alice, addresses = people.user(), ["anna@client.example", "boris@client.example"]
+    with smtp_sink(delay={"MAIL": 0.5}) as sink:
+        people.account(alice, sink)
+        for address in addresses:
+            people.grant(address)
+            people.send(alice, address)
+        turns: list[int] = []
+        turn = threading.Thread(target=lambda: turns.append(send_due(context)))
+        turn.start()
+        wait_until(lambda: len(held(context)) == 2)
+        people.consent("boris@client.example", State.WITHDRAWN)
+        turn.join()
+    tracked = {a.recipients[0]: context.settings.tracking_url.encode() in a.content for a in sink.accepted}
+    assert tracked == {"anna@client.example": True, "boris@client.example": False}
+    assert turns == [2]
+
+
+def test_a_copy_costs_a_dozen_statements(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.grant("anna@client.example")
+    for _ in range(TURN_COPIES):
+        people.send(alice, "anna@client.example")
+    statements: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        statements.append(arguments[2])
+
+    event.listen(context.database.engine, "before_cursor_execute", note)
+    try:
+        assert send_due(context) == TURN_COPIES
+    finally:
+        event.remove(context.database.engine, "before_cursor_execute", note)
+    assert len(statements) / TURN_COPIES < 13

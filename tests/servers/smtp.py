@@ -66,6 +66,7 @@ class SmtpSink:
         self.ca_file: Path = ca().file
         self.logins: Counter[str] = Counter()  # every try, right or wrong
         self.xoauth2_answers: list[bytes] = []  # what clients said to the reasons of a refusal
+        self.commands: Counter[str] = Counter()  # of those that can be delayed
         self._lock = threading.Lock()
         self._accepted: list[Accepted] = []
         self._dropped: list[Accepted] = []
@@ -172,6 +173,7 @@ class SmtpSink:
         return AuthResult(success=False, handled=True)
 
     async def _dawdle(self, verb: str) -> None:
+        self.commands[verb] += 1
         await asyncio.sleep(self.rules.delay.get(verb, 0))
 
 

@@ -42,11 +42,16 @@ class Turn:
 
     def __init__(self, shutdown: Shutdown) -> None:
         self.done = 0
-        self._shutdown, self._end = shutdown, time.monotonic() + TURN_SECONDS
+        self.shutdown, self._end = shutdown, time.monotonic() + TURN_SECONDS
+
+    @property
+    def left(self) -> int:
+        """How many more copies, as long as it is not over."""
+        return TURN_COPIES - self.done
 
     @property
     def is_over(self) -> bool:
-        return self.done >= TURN_COPIES or time.monotonic() > self._end or self._shutdown.is_requested
+        return self.left <= 0 or time.monotonic() > self._end or self.shutdown.is_requested
 
 
 FindWaiting = Callable[[Session, datetime], Sequence[WaitingAccount]]

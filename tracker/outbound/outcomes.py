@@ -2,10 +2,12 @@
 
 import logging
 import time
-from collections.abc import Collection
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import Integer, Row, Table, bindparam, func
+from sqlalchemy import select as columns
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, delete, select
 
@@ -14,10 +16,12 @@ from tracker.mail.smtp_submission import Outcome, deferred
 from tracker.models import Account, Attachment, Delivery, DeliveryStatus, Message, MessageState
 from tracker.notifications.notify import announce, notify
 from tracker.outbound.accounts import state_after
-from tracker.outbound.send_quota import HANDED_OVER, WAITING
+from tracker.outbound.claimed_copies import is_due_of, note_composition
+from tracker.outbound.copies import Copy
+from tracker.outbound.send_quota import WAITING
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.lease import HeldLease, is_free
+from tracker.runtime.lease import HeldLease
 from tracker.runtime.limits import MAX_GIVE_UP_HOURS
 from tracker.runtime.sentences import Sentence
 
@@ -26,31 +30,35 @@ log = logging.getLogger(__name__)
 BACK_OFF = tuple(timedelta(minutes=m) for m in (1, 5, 15, 30, 60, 120, 240))
 DEFERRED_TOGETHER = 500
 """Copies of one account that wait together when its server cannot be reached."""
+_MESSAGE: Table = Message.__table__  # type: ignore[attr-defined]
+_OF_MESSAGE = bindparam("of_message", type_=Integer)
+_STATE = ("user_id", "public_id", "sent_at", "sent_copy", "sent_copy_at")
+_SETTLED = columns(*(_MESSAGE.c[name] for name in _STATE)).where(_MESSAGE.c.id == _OF_MESSAGE).with_for_update()
+_CHANGE = _MESSAGE.update().where(_MESSAGE.c.id == _OF_MESSAGE)
+_COUNTS = columns(col(Delivery.status), func.count()).where(col(Delivery.message_id) == _OF_MESSAGE)
+_COUNTS = _COUNTS.group_by(col(Delivery.status))
+_DROP_FILES = delete(Attachment).where(col(Attachment.message_id) == _OF_MESSAGE)
 _WRITE_AGAIN = (0.5, 2.0, 8.0, 30.0)
 """Seconds after which what a server said is written once more, when the database is away: said it has only once."""
 
 
-def is_due_of(account_id: int | None, moment: datetime) -> ColumnElement[bool]:
-    """The condition for copies of an account that are to be handed over and that nobody is handing over."""
-    of_account = col(Delivery.account_id).is_(None) if account_id is None else col(Delivery.account_id) == account_id
-    return of_account & is_due(moment)
-
-
-def is_due(moment: datetime) -> ColumnElement[bool]:
-    """The same for copies of any account."""
-    due = (col(Delivery.next_try_at) <= moment) & col(Delivery.status).in_(WAITING)
-    return due & is_free(HANDED_OVER, col(Delivery.id), moment)
-
-
-def note(context: AppContext, lease: HeldLease, outcome: Outcome, problem: ConnectError | None = None) -> None:
+def note(
+    context: AppContext,
+    lease: HeldLease,
+    outcome: Outcome,
+    *,
+    copy: Copy | None = None,
+    problem: ConnectError | None = None,
+) -> None:
     """Writes down what the server said about one copy, at once, so that a crash repeats one copy at most.
 
-    Where another worker has taken the copy over, nothing is written. ``problem`` is what is wrong with the account.
+    Where another worker has taken the copy over, nothing is written. ``copy`` is what was handed over, and ``problem`` what is
+    wrong with the account.
     """
     for pause in (*_WRITE_AGAIN, None):
         try:
             with context.database.session_scope() as session:
-                write_outcome(context, session, lease, outcome, problem)
+                _write_outcome(context, session, lease, outcome, copy, problem)
             return
         except DBAPIError as error:
             if pause is None:
@@ -59,28 +67,34 @@ def note(context: AppContext, lease: HeldLease, outcome: Outcome, problem: Conne
             time.sleep(pause)
 
 
-def write_outcome(
-    context: AppContext, session: Session, lease: HeldLease, outcome: Outcome, problem: ConnectError | None = None
+def _write_outcome(
+    context: AppContext,
+    session: Session,
+    lease: HeldLease,
+    outcome: Outcome,
+    copy: Copy | None,
+    problem: ConnectError | None,
 ) -> None:
-    """The same, once, in a transaction that may do more."""
     if not context.leases.release(session, lease):
         log.warning("delivery %s: another worker has taken it over", lease.subject)
         return
     delivery = session.get(Delivery, int(lease.subject), with_for_update=True)
     if delivery is None:
         return
+    if copy is not None:
+        note_composition(session, delivery, copy)
     _apply(session, delivery, outcome)
     _settle(session, {delivery.message_id})
     if problem is not None:
         _account_broken(session, session.get_one(Account, delivery.account_id), problem)
 
 
-def defer_account(context: AppContext, account: Account, lease: HeldLease, error: ConnectError) -> None:
+def defer_account(context: AppContext, account: Account, leases: Collection[HeldLease], error: ConnectError) -> None:
     """There is no connection: everything that is due of the account waits, and its person is told once."""
     with context.database.session_scope() as session:
         # The account first, as whoever claims a copy does it.
         account = session.get_one(Account, account.id, with_for_update=True)
-        if not context.leases.release(session, lease):
+        if not sum(context.leases.release(session, lease) for lease in leases):
             return
         due = select(Delivery).where(is_due_of(account.id, now())).order_by(col(Delivery.next_try_at))
         rows = session.exec(due.limit(DEFERRED_TOGETHER).with_for_update(skip_locked=True)).all()
@@ -123,31 +137,30 @@ def _ring_rejected(session: Session, delivery: Delivery) -> None:
 
 
 def _settle(session: Session, message_ids: Collection[int]) -> None:
-    session.flush()
-    for message_id in sorted(message_ids):
-        _settle_message(session, session.get_one(Message, message_id, with_for_update=True))
-
-
-def _settle_message(session: Session, message: Message) -> None:
     """The state of a message follows from its deliveries."""
-    counts = dict(
-        session.exec(
-            select(Delivery.status, func.count())
-            .where(Delivery.message_id == message.id)
-            .group_by(col(Delivery.status))
-        ).all()
-    )
-    waiting = sum(counts.get(status, 0) for status in WAITING)
-    accepted = counts.get(DeliveryStatus.ACCEPTED.value, 0)
+    session.flush()
+    connection = session.connection()
+    for message_id in sorted(message_ids):
+        message = connection.execute(_SETTLED, {"of_message": message_id}).one()
+        counts = dict(connection.execute(_COUNTS, {"of_message": message_id}).all())
+        changes = _changes_of(message, counts)
+        if changes:
+            connection.execute(_CHANGE, {"of_message": message_id, **changes})
+        if "state" in changes:
+            connection.execute(_DROP_FILES, {"of_message": message_id})
+        announce(session, message.user_id, "message", message.public_id)
+
+
+def _changes_of(message: Row[Any], counts: Mapping[str, int]) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    accepted, moment = counts.get(DeliveryStatus.ACCEPTED.value, 0), now()
     if accepted and message.sent_at is None:
-        message.sent_at = message.listed_at = now()
-        message.sent_copy = "wanted" if message.sent_copy == "later" else message.sent_copy
-        message.sent_copy_at = max(message.sent_copy_at or now(), now())
-    if not waiting:
-        message.state = MessageState.SENT if accepted else MessageState.FAILED
-        session.exec(delete(Attachment).where(col(Attachment.message_id) == message.id))
-    session.add(message)
-    announce(session, message.user_id, "message", message.public_id)
+        changes["sent_at"] = changes["listed_at"] = moment
+        changes["sent_copy"] = "wanted" if message.sent_copy == "later" else message.sent_copy
+        changes["sent_copy_at"] = max(message.sent_copy_at or moment, moment)
+    if not any(counts.get(status) for status in WAITING):
+        changes["state"] = (MessageState.SENT if accepted else MessageState.FAILED).value
+    return changes
 
 
 def _account_broken(session: Session, account: Account, error: ConnectError) -> None:
@@ -159,9 +172,10 @@ def _account_broken(session: Session, account: Account, error: ConnectError) -> 
     session.add(account)
 
 
-def account_works(context: AppContext, account_id: int) -> None:
+def account_works(context: AppContext, account: Account) -> Account:
     """Its server has taken a message, or refused it: the account can be used."""
     with context.database.session_scope() as session:
-        account = session.get_one(Account, account_id)
+        account = session.get_one(Account, account.id)
         account.state, account.state_detail, account.checked_at = "works", "", now()
         session.add(account)
+        return account

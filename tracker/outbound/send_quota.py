@@ -1,5 +1,6 @@
 """How fast one account may send: what its service takes, or what the person set. What is too much waits; nothing is refused."""
 
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,14 +17,16 @@ HANDED_OVER = "delivery"
 WAITING = (DeliveryStatus.QUEUED.value, DeliveryStatus.DEFERRED.value)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 LEAST_WAIT = timedelta(seconds=1)
+UNLIMITED = sys.maxsize
 
 
 @dataclass(frozen=True)
 class SendQuota:
-    """Whether one more copy may leave now: where it may not, for how long and why."""
+    """How many more copies may leave now: where none may, for how long and why."""
 
     wait: timedelta = timedelta()
     reason: str = ""
+    copies: int = UNLIMITED
 
 
 def limits_of(account: Account) -> tuple[int, int]:
@@ -50,11 +53,11 @@ def send_quota(session: Session, account: Account, moment: datetime) -> SendQuot
     day_text = Sentence("Waits: this account sends at most %(count)s messages a day.", count=day)
     under_way = _under_way(session, account.id)
     quotas = [
-        SendQuota(_wait(session, account.id, moment, limit - under_way, span), text)
+        _quota_within(session, account.id, moment, limit - under_way, span, text)
         for limit, span, text in ((minute, MINUTE, minute_text), (day, DAY, day_text))
         if limit
     ]
-    return max(quotas, key=lambda quota: quota.wait)
+    return max(quotas, key=lambda quota: (quota.wait, -quota.copies))
 
 
 def _under_way(session: Session, account_id: int) -> int:
@@ -64,13 +67,15 @@ def _under_way(session: Session, account_id: int) -> int:
     return list(session.exec(select(Delivery.account_id).where(col(Delivery.id).in_(held)))).count(account_id)
 
 
-def _wait(session: Session, account_id: int, moment: datetime, limit: int, span: timedelta) -> timedelta:
-    """How long until one more copy keeps to ``limit`` within any ``span``."""
+def _quota_within(
+    session: Session, account_id: int, moment: datetime, limit: int, span: timedelta, reason: str
+) -> SendQuota:
+    """What keeps to ``limit`` copies within any ``span``."""
     sent = (col(Delivery.account_id) == account_id) & (col(Delivery.accepted_at) > moment - span)
     used, oldest = session.exec(select(func.count(), func.min(Delivery.accepted_at)).where(sent)).one()
     if used < limit:
-        return timedelta()
-    return max(LEAST_WAIT, oldest + span - moment) if oldest else LEAST_WAIT
+        return SendQuota(copies=limit - used)
+    return SendQuota(max(LEAST_WAIT, oldest + span - moment) if oldest else LEAST_WAIT, reason, 0)
 
 
 def defer(session: Session, account: Account, moment: datetime, quota: SendQuota) -> None:

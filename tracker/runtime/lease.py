@@ -8,12 +8,12 @@ one took the subject is told so by :meth:`Leases.release`, and writes nothing.
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Table, cast, delete, exists, update
+from sqlalchemy import ColumnElement, String, Table, bindparam, cast, delete, exists, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel, col, select
 
@@ -39,6 +39,7 @@ class Lease(SQLModel, table=True):
 
 
 _LEASE: Table = Lease.__table__  # type: ignore[attr-defined]
+_RELEASE = delete(_LEASE).where(*(_LEASE.c[name] == bindparam(name) for name in ("kind", "subject", "token")))
 
 
 @dataclass(frozen=True)
@@ -74,19 +75,37 @@ class Leases:
 
         Look afterwards, in the same transaction, whether the work is still to be done: somebody may just have done it.
         """
-        moment = now()
-        lease = HeldLease(kind, str(subject), token_hex(8))
-        row = {"token": lease.token, "process": self.process, "until": moment + duration}
+        return next(iter(self.claim_many(session, kind, [subject], duration=duration, longest=longest)), None)
+
+    def claim_many(
+        self,
+        session: Session,
+        kind: str,
+        subjects: Iterable[object],
+        *,
+        duration: timedelta = DURATION,
+        longest: timedelta = LONGEST,
+    ) -> list[HeldLease]:
+        """The same for several subjects in one statement. Those that another claim holds are left out."""
+        moment, tokens = now(), {str(subject): token_hex(8) for subject in subjects}
+        if not tokens:
+            return []
+        shared = {"kind": kind, "process": self.process, "until": moment + duration}
         dialect: Any = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-        insert = dialect.insert(_LEASE).values(kind=kind, subject=lease.subject, **row)
-        take = insert.on_conflict_do_update(index_elements=["kind", "subject"], set_=row, where=_LEASE.c.until < moment)
-        if session.connection().execute(take.returning(_LEASE.c.token)).first() is None:
-            return None
+        insert = dialect.insert(_LEASE).values(
+            [{"subject": subject, "token": token, **shared} for subject, token in sorted(tokens.items())]
+        )
+        taken = {name: insert.excluded[name] for name in ("token", "process", "until")}
+        take = insert.on_conflict_do_update(
+            index_elements=["kind", "subject"], set_=taken, where=_LEASE.c.until < moment
+        ).returning(_LEASE.c.subject)
+        held = set(session.connection().execute(take).scalars())
+        leases = [HeldLease(kind, subject, token) for subject, token in tokens.items() if subject in held]
         with self._lock:
             if not self._ends:
                 self._renewed_at = time.monotonic()
-            self._ends[lease.token] = time.monotonic() + longest.total_seconds()
-        return lease
+            self._ends.update({lease.token: time.monotonic() + longest.total_seconds() for lease in leases})
+        return leases
 
     def holds(self, session: Session, lease: HeldLease) -> bool:
         """Whether the subject is still ours; if so nobody takes it before the transaction ends."""
@@ -96,7 +115,7 @@ class Leases:
         """Gives the subject back. False when it was not ours any more: then nothing of the work may be written."""
         with self._lock:
             self._ends.pop(lease.token, None)
-        return session.connection().execute(delete(_LEASE).where(*_is(lease))).rowcount == 1
+        return session.connection().execute(_RELEASE, asdict(lease)).rowcount == 1
 
     def renew(self, database: Database) -> int:
         """Prolongs every lease that is held, in one statement. Returns how many; writes nothing when none needs it."""
@@ -143,6 +162,11 @@ def is_held(kind: str, subject: ColumnElement[Any] | Any, moment: datetime) -> C
     """The condition that somebody holds the subject whose key stands in a column."""
     key = subject if isinstance(subject.type, String) else cast(subject, String)
     return exists().where(col(Lease.kind) == kind, col(Lease.subject) == key, col(Lease.until) >= moment)
+
+
+def is_held_by(lease: HeldLease) -> ColumnElement[bool]:
+    """The condition that a subject is still ours."""
+    return exists().where(*_is(lease), _LEASE.c.until >= now())
 
 
 def _is(lease: HeldLease) -> tuple[ColumnElement[bool], ...]:

@@ -1,0 +1,192 @@
+"""Copies of one account that are ours to hand over: claimed together, composed one at a time right before each leaves."""
+
+import time
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from sqlalchemy import ColumnElement, func, update
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session, col, select
+
+from tracker.consent.preferences import preference
+from tracker.models import Account, Delivery, Message, MessageBody, Recipient, TrackedLink
+from tracker.outbound.consent_request import personal_copy
+from tracker.outbound.copies import Copy, make_copy
+from tracker.outbound.footer_words import footer_for
+from tracker.outbound.policy import tighten
+from tracker.outbound.send_quota import HANDED_OVER, WAITING, defer, hold_quota, send_quota
+from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
+from tracker.runtime.lease import HeldLease, is_free, is_held_by
+
+FRESH_SECONDS = 2.0
+"""So long a copy goes out by what consent said when it was claimed; after that it is asked again."""
+
+
+@dataclass(frozen=True)
+class ClaimedCopy:
+    """A copy that is ours to hand over. The policy of its delivery was tightened by consent, and is frozen."""
+
+    lease: HeldLease
+    delivery: Delivery
+
+
+class ClaimedCopies:
+    """Some copies of an account, claimed together. When its block ends, others may take at once what was not noted."""
+
+    def __init__(self, context: AppContext, account: Account | None) -> None:
+        self._context, self._account = context, account
+        self.leases: dict[int, HeldLease] = {}
+        """By delivery, of what was not noted yet."""
+        self.waiting: list[ClaimedCopy] = []
+        """What was not taken yet, the next one last."""
+        self._fresh_until = 0.0
+        self._is_new = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.leases:
+            with suppress(DBAPIError), self._context.database.session_scope() as session:
+                self._give_back(session)
+
+    def claim(self, most: int) -> bool:
+        """The next copies that are due, at most so many. What was not noted is given back before. Returns whether there are any:
+        none when nothing is due, or the account has sent enough for now.
+        """
+        with self._context.database.session_scope() as session:
+            self._give_back(session)
+            self.waiting = self._claimed(session, most)[::-1]
+        self.leases = {copy.delivery.id or 0: copy.lease for copy in self.waiting}
+        self._fresh_until, self._is_new = time.monotonic() + FRESH_SECONDS, True
+        return bool(self.waiting)
+
+    def take(self) -> ClaimedCopy | None:
+        """The next one, as long as what consent says about them is fresh; the first of a claim always is."""
+        if not self.waiting or not (self._is_new or time.monotonic() < self._fresh_until):
+            return None
+        self._is_new = False
+        return self.waiting.pop()
+
+    def noted(self, copy: ClaimedCopy) -> None:
+        """What became of it is written down: its lease is given back."""
+        del self.leases[copy.delivery.id or 0]
+
+    def _claimed(self, session: Session, most: int) -> list[ClaimedCopy]:
+        moment, account = now(), self._account
+        if account is None:
+            return _claim_due(self._context, session, is_due_of(None, moment), most)
+        hold_quota(session, account)
+        quota = send_quota(session, account, moment)
+        if quota.wait:
+            defer(session, account, moment, quota)
+            return []
+        return _claim_due(self._context, session, is_due_of(account.id, moment), min(most, quota.copies))
+
+    def _give_back(self, session: Session) -> None:
+        for lease in self.leases.values():
+            self._context.leases.release(session, lease)
+
+
+def _claim_due(context: AppContext, session: Session, due: ColumnElement[bool], most: int) -> list[ClaimedCopy]:
+    # A row that is locked was taken back this moment, or another worker claims it: the look is at what is committed after it.
+    statement = select(Delivery).where(due).order_by(col(Delivery.next_try_at), col(Delivery.id)).limit(most)
+    deliveries = session.exec(statement.with_for_update(of=Delivery, skip_locked=True)).all()
+    leases = context.leases.claim_many(session, HANDED_OVER, [delivery.id for delivery in deliveries])
+    held = {int(lease.subject): lease for lease in leases}
+    claimed = [ClaimedCopy(held[d.id], d) for d in deliveries if d.id in held]
+    before = [(copy.delivery.opens_on, copy.delivery.clicks_on) for copy in claimed]
+    tighten(session, context, [copy.delivery for copy in claimed])
+    after = [(copy.delivery.opens_on, copy.delivery.clicks_on) for copy in claimed]
+    _count_tracked(
+        session, {c.delivery.message_id for c, was, is_now in zip(claimed, before, after, strict=True) if was != is_now}
+    )
+    return claimed
+
+
+def is_due_of(account_id: int | None, moment: datetime) -> ColumnElement[bool]:
+    """The condition for copies of an account that are to be handed over and that nobody is handing over."""
+    of_account = col(Delivery.account_id).is_(None) if account_id is None else col(Delivery.account_id) == account_id
+    return of_account & is_due(moment)
+
+
+def is_due(moment: datetime) -> ColumnElement[bool]:
+    """The same for copies of any account."""
+    due = (col(Delivery.next_try_at) <= moment) & col(Delivery.status).in_(WAITING)
+    return due & is_free(HANDED_OVER, col(Delivery.id), moment)
+
+
+class Composer:
+    """Makes the bytes of some copies, of one after the other. What they share is read once; no transaction is left open."""
+
+    def __init__(self, context: AppContext, session: Session, copies: Sequence[ClaimedCopy]) -> None:
+        """``session`` is one for reading, of which nobody else makes use."""
+        self._context, self._session = context, session
+        message_ids = {copy.delivery.message_id for copy in copies}
+        recipient_ids = {copy.delivery.recipient_id for copy in copies}
+        self._messages = {m.id: m for m in session.exec(select(Message).where(col(Message.id).in_(message_ids)))}
+        # Held, so that asking the session for one of them asks nobody else.
+        self._recipients = session.exec(select(Recipient).where(col(Recipient.id).in_(recipient_ids))).all()
+        self._links = session.exec(select(TrackedLink).where(col(TrackedLink.message_id).in_(message_ids))).all()
+        self._hidden_link = bool(preference(session, "hidden_link"))
+        session.commit()
+
+    def compose(self, claimed: ClaimedCopy) -> Copy | None:
+        """The copy as it goes out; None when it waits no more, or is not ours any more."""
+        delivery = claimed.delivery
+        body = select(MessageBody.raw).join(Delivery, col(Delivery.message_id) == col(MessageBody.message_id))
+        waits = col(Delivery.status).in_(WAITING) & col(Delivery.next_try_at).is_not(None)
+        try:
+            raw = self._session.exec(body.where(Delivery.id == delivery.id, waits, is_held_by(claimed.lease))).all()
+            return self._copy_of(delivery, raw[0] or b"") if raw else None
+        finally:
+            self._session.commit()
+
+    def _copy_of(self, delivery: Delivery, raw: bytes) -> Copy:
+        session, message = self._session, self._messages[delivery.message_id]
+        if message.personal_link:
+            body = session.get_one(MessageBody, delivery.message_id)
+            return Copy(personal_copy(session, self._context, message, body, delivery))
+        return make_copy(
+            self._context,
+            raw,
+            delivery,
+            [link for link in self._links if link.message_id == delivery.message_id],
+            hidden_link=self._hidden_link,
+            footer=lambda html: footer_for(session, self._context, delivery, html, now().date()),
+        )
+
+
+def note_composition(session: Session, delivery: Delivery, copy: Copy) -> None:
+    """Writes down what had to be left out of a copy that was handed over, and how large it was."""
+    before = delivery.opens_on, delivery.clicks_on
+    if copy.problem:  # tracking may never block a send: the original goes out, and the row says so
+        _switch_off(delivery, ("opens", "clicks"), copy.problem)
+    elif copy.no_place_for_pixel:
+        _switch_off(delivery, ("opens",), "text_only")
+    if (delivery.opens_on, delivery.clicks_on) != before:
+        _count_tracked(session, {delivery.message_id})
+    sizes = {"html_bytes_before": copy.html_bytes_before, "html_bytes_after": copy.html_bytes_after}
+    session.exec(update(MessageBody).where(col(MessageBody.message_id) == delivery.message_id).values(sizes))
+
+
+def _switch_off(delivery: Delivery, purposes: Sequence[str], rule: str) -> None:
+    for purpose in purposes:
+        if getattr(delivery, f"{purpose}_on"):
+            setattr(delivery, f"{purpose}_on", False)
+            setattr(delivery, f"{purpose}_rule", rule)
+
+
+def _count_tracked(session: Session, message_ids: Collection[int]) -> None:
+    session.flush()
+    for message_id in sorted(message_ids):
+        of_message = col(Delivery.message_id) == message_id
+        counts = {
+            f"{purpose}_tracked": select(func.count()).where(of_message, on).scalar_subquery()
+            for purpose, on in (("opens", col(Delivery.opens_on)), ("clicks", col(Delivery.clicks_on)))
+        }
+        session.exec(update(Message).where(col(Message.id) == message_id).values(counts))
