@@ -4,7 +4,7 @@
         gettext("Mail")      # «Почта»
 
 Python says ``from tracker.locale import gettext as _, ngettext, N_``; templates have the same names. Placeholders are
-named (``%(name)s``). In a template write ``_("Hello %(name)s", name=…)`` and ``%%`` for a percent sign.
+named (``%(name)s``): write ``_("Hello %(name)s", name=…)``; in a template ``%%`` is a percent sign.
 ``scripts/translations`` brings the catalogue up to date.
 """
 
@@ -59,20 +59,23 @@ def zone() -> ZoneInfo:
     return _zone_named(_zone.get())
 
 
-def gettext(message: str) -> str:
-    return _translations(_language.get()).gettext(message)
+def gettext(message: str, /, **values: object) -> str:
+    """The message in the language being spoken, its placeholders filled where there are ``values``."""
+    text = _translations(_language.get()).gettext(message)
+    return text % values if values else text
 
 
-def ngettext(singular: str, plural: str, n: int) -> str:
+def ngettext(singular: str, plural: str, n: int, /, **values: object) -> str:
+    """The form for ``n``, its placeholders filled; ``n`` itself is ``%(num)s``."""
+    return plural_form(singular, plural, n) % {"num": n, **values}
+
+
+def plural_form(singular: str, plural: str, n: int) -> str:
     return _translations(_language.get()).ngettext(singular, plural, n)
 
 
 def pgettext(context: str, message: str) -> str:
     return _translations(_language.get()).pgettext(context, message)
-
-
-def npgettext(context: str, singular: str, plural: str, n: int) -> str:
-    return _translations(_language.get()).npgettext(context, singular, plural, n)
 
 
 def said(text: str | Told) -> str:

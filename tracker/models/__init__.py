@@ -2,7 +2,7 @@
 
 import tracker.runtime.lease
 import tracker.runtime.processes
-import tracker.runtime.throttle  # noqa: F401  (their tables)
+import tracker.runtime.throttle  # their tables
 from tracker.models.activity import (
     DrainCursor,
     Event,
@@ -65,60 +65,3 @@ from tracker.models.privacy import Erasure, TrackingView
 from tracker.models.running import Job
 from tracker.models.submission import Submission
 from tracker.models.templates import Template
-
-__all__ = [
-    "Account",
-    "ApiToken",
-    "Attachment",
-    "Category",
-    "ConsentEntry",
-    "Credential",
-    "Delivery",
-    "DeliveryStatus",
-    "DomainProfile",
-    "DrainCursor",
-    "EnquiryKey",
-    "Erasure",
-    "Event",
-    "FeedItem",
-    "FetchRetry",
-    "FirstWindow",
-    "HitEvidence",
-    "HostHealth",
-    "IdempotencyKey",
-    "Job",
-    "Letter",
-    "LetterAttachment",
-    "LetterBody",
-    "LetterCopy",
-    "LetterRaw",
-    "Mailbox",
-    "MailboxFolder",
-    "MailboxListening",
-    "MailboxProblem",
-    "MailboxState",
-    "Message",
-    "MessageBody",
-    "MessageState",
-    "Notice",
-    "NoticeText",
-    "Notification",
-    "OAuthAttempt",
-    "OAuthGrant",
-    "PendingAction",
-    "PolicyChange",
-    "Preference",
-    "QuarantinedHit",
-    "Recipient",
-    "Role",
-    "ScannerNetwork",
-    "ScannerProof",
-    "Submission",
-    "Template",
-    "TrackedLink",
-    "TrackingPause",
-    "TrackingView",
-    "User",
-    "UserSession",
-    "Verdict",
-]

@@ -174,9 +174,9 @@ def _lines(session: Session, user: User, since: datetime, until: datetime) -> Se
 def _person(context: AppContext, row: Any) -> Item:
     counts = []
     if row.opens:
-        counts.append(ngettext("opened once", "opened %(num)s times", row.opens) % {"num": row.opens})
+        counts.append(ngettext("opened once", "opened %(num)s times", row.opens))
     if row.clicks:
-        counts.append(ngettext("one click", "%(num)s clicks", row.clicks) % {"num": row.clicks})
+        counts.append(ngettext("one click", "%(num)s clicks", row.clicks))
     return Item(row.name or row.address, _subject(row), ", ".join(counts), _url(context, row))
 
 

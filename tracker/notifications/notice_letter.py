@@ -1,9 +1,8 @@
 """The mail of a notice: plain words in two forms, signed so that no mailbox we read takes it for a letter."""
 
-from markupsafe import Markup
-
 from tracker.locale import gettext as _
 from tracker.locale import said
+from tracker.locale.templates import write
 from tracker.mail.addresses import Mailbox as Person
 from tracker.mail.addresses import domain_of
 from tracker.mail.message_ids import NOTICE_HEADER, new_id, notice_mark
@@ -18,9 +17,13 @@ def write_notice(
 ) -> bytes:
     """The notice in wire form, in the language being spoken. The same notice always has the same Message-ID."""
     message_id = new_id(context.keyring, "n", f"{notice.id or 0:08d}", domain_of(account.address))
-    title, lines = said(notice_words(notice, mailbox, letter)), _lines(notice, mailbox)
-    url = f"{context.settings.base_url}/mailboxes/{mailbox.public_id}"
-    links = [f"{context.settings.base_url}/letters/{one}" for one in notice.facts.get("letters_of", [])]
+    title, site = said(notice_words(notice, mailbox, letter)), context.settings.base_url
+    facts = {
+        "title": title,
+        "lines": _lines(notice, mailbox),
+        "links": [f"{site}/letters/{public_id}" for public_id in notice.facts.get("letters_of", [])],
+        "page": f"{site}/mailboxes/{mailbox.public_id}",
+    }
     return build_message(
         NewMessage(
             sender=Person(account.address, "Inkling"),
@@ -28,8 +31,8 @@ def write_notice(
             subject=title,
             message_id=message_id,
             date=notice.created_at,
-            html=_html(title, lines, [*links, url]),
-            text="\n".join([f"{title}.", "", *lines, *links, "", url, "", "-- ", _closing(), ""]),
+            html=write("letters/notice.html", **facts),
+            text=write("letters/notice.txt", **facts),
             headers=(
                 ("Auto-Submitted", "auto-generated"),  # RFC 3834: no machine answers it
                 ("X-Loop", account.address),
@@ -43,16 +46,3 @@ def _lines(notice: Notice, mailbox: Mailbox) -> list[str]:
     if notice.event == "problems":
         return [f"- {_(PROBLEMS.get(code, code))} ({count})" for code, count in notice.facts.get("codes", {}).items()]
     return [said(mailbox.state_detail)] if notice.event in ("broken", "broken_long") and mailbox.state_detail else []
-
-
-def _html(title: str, lines: list[str], links: list[str]) -> str:
-    items = Markup("").join(Markup("<p>{}</p>").format(line) for line in lines)
-    hrefs = Markup("").join(Markup('<p><a href="{}">{}</a></p>').format(url, url) for url in links)
-    closing = Markup("<p><small>{}</small></p>").format(_closing())
-    return f"<html><body><h3>{Markup('{}').format(title)}</h3>{items}{hrefs}{closing}</body></html>"
-
-
-def _closing() -> str:
-    return _(
-        "Inkling sent this because the mailbox is yours, or because you look after the workspace. No answer is read."
-    )

@@ -24,7 +24,7 @@ def send_code(context: AppContext, account: Account) -> None:
     """Sends the code to the address, through the account itself. Raises :class:`ActionError` when it could not be sent."""
     mail = EmailMessage()
     mail["From"] = mail["To"] = account.address
-    mail["Subject"] = _("Your code for Inkling: %(code)s") % {"code": _code_of(context, account, now())}
+    mail["Subject"] = _("Your code for Inkling: %(code)s", code=_code_of(context, account, now()))
     mail["Date"] = formatdate()
     mail["Message-ID"] = make_msgid(domain=domain_of(account.address))
     mail["Auto-Submitted"] = "auto-generated"

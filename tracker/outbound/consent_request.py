@@ -103,7 +103,7 @@ def _question(
     session: Session, context: AppContext, user: User, to: Mailbox, language: str, account_id: int | None
 ) -> Draft:
     with speaking(language):
-        hello = _("Hello %(name)s,") % {"name": to.name} if to.name else _("Hello,")
+        hello = _("Hello %(name)s,", name=to.name) if to.name else _("Hello,")
         lines = [
             hello,
             _(

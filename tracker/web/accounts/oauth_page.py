@@ -121,12 +121,14 @@ class _Refused(Exception):
 def _code(request: Request, provider: Provider) -> str:
     error, code = request.query_params.get("error", ""), request.query_params.get("code", "")
     if error == "access_denied":
-        raise _Refused(
-            _("You did not let Inkling in at %(provider)s. Nothing was changed.") % {"provider": provider.name}
-        )
+        raise _Refused(_("You did not let Inkling in at %(provider)s. Nothing was changed.", provider=provider.name))
     if error or not 0 < len(code) <= 4096:
-        words = {"provider": provider.name, "error": error[:100] or "no code"}
-        raise _Refused(_("%(provider)s broke the sign-in off (%(error)s). Nothing was changed.") % words)
+        broken = _(
+            "%(provider)s broke the sign-in off (%(error)s). Nothing was changed.",
+            provider=provider.name,
+            error=error[:100] or "no code",
+        )
+        raise _Refused(broken)
     return code
 
 

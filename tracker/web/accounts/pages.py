@@ -104,9 +104,7 @@ def ask_code(request: Request, user: User, _form: FormData) -> Response:
         send_code(context_of(request), account)
     except ActionError as error:
         return redirect(here, said(error), kind="problem")
-    return redirect(
-        f"{here}?code=sent#confirm", _("A code is on its way to %(address)s.") % {"address": account.address}
-    )
+    return redirect(f"{here}?code=sent#confirm", _("A code is on its way to %(address)s.", address=account.address))
 
 
 @routes.action(f"{HERE}/{{id}}/confirmation")
@@ -120,7 +118,7 @@ def confirm(request: Request, user: User, form: FormData) -> Response:
             confirm_account(context, session, account, text(form, "code"))
     except ActionError as error:
         return redirect(back, said(error), kind="problem")
-    return redirect(HERE, _("%(address)s is confirmed as yours.") % {"address": account.address})
+    return redirect(HERE, _("%(address)s is confirmed as yours.", address=account.address))
 
 
 @routes.action(f"{HERE}/{{id}}/removal")
@@ -131,7 +129,7 @@ def remove(request: Request, user: User, _form: FormData) -> Response:
             remove_account(context_of(request), session, owned(session, Account, user, account.public_id))
     except ActionError as error:
         return redirect(HERE, said(error), kind="problem")
-    return redirect(HERE, _("%(address)s is removed, and its passwords are forgotten.") % {"address": account.address})
+    return redirect(HERE, _("%(address)s is removed, and its passwords are forgotten.", address=account.address))
 
 
 def take_grant(request: Request, user: User, provider: Provider, granted: Granted, subject: str) -> Response:
@@ -167,11 +165,11 @@ def _tested(request: Request, user: User, account: Account) -> Response:
     try:
         connection_tests.take(user)
     except ActionError as error:
-        return redirect(HERE, _("Saved, but not tested. %(reason)s") % {"reason": said(error)}, kind="problem")
+        return redirect(HERE, _("Saved, but not tested. %(reason)s", reason=said(error)), kind="problem")
     result = check_account(context_of(request), account.id)
     if result.ok:
         facts = said(result.imap_text) if result.imap_ok else ""
-        return redirect(HERE, _("%(address)s works. %(facts)s") % {"address": account.address, "facts": facts})
+        return redirect(HERE, _("%(address)s works. %(facts)s", address=account.address, facts=facts))
     return redirect(
         f"{HERE}/{account.public_id}", _("Saved, but it does not work yet. See below what is wrong."), kind="problem"
     )

@@ -158,24 +158,26 @@ def sentence_of(planned: Sequence[Planned]) -> str:
     reasons = list(dict.fromkeys(_why_not(one) for one in planned if not _is_tracked(one)))
     reasons += [_in_part(one) for one in tracked if _is_partly(one)]
     if not tracked:
-        return _nobody(planned, reasons)
-    counts = {"tracked": len(tracked), "all": len(planned), "reasons": _joined(reasons)}
-    return _("%(tracked)s of %(all)s will be tracked: %(reasons)s.") % counts
+        return _("Nobody will be tracked: %(reasons)s.", reasons=_joined(reasons))
+    return _(
+        "%(tracked)s of %(all)s will be tracked: %(reasons)s.",
+        tracked=len(tracked),
+        all=len(planned),
+        reasons=_joined(reasons),
+    )
 
 
 def _everybody(planned: Sequence[Planned]) -> str:
     if len(planned) == 1:
-        return _("%(name)s will be tracked: %(what)s.") % {"name": _name(planned[0]), "what": _what(planned[0])}
+        return _("%(name)s will be tracked: %(what)s.", name=_name(planned[0]), what=_what(planned[0]))
     same = {(one.opens.on, one.clicks.on) for one in planned}
     what = _what(planned[0]) if len(same) == 1 else _("opens and clicks as each agreed")
-    sentence = ngettext(
-        "The recipient will be tracked: %(what)s.", "All %(num)s recipients will be tracked: %(what)s.", len(planned)
+    return ngettext(
+        "The recipient will be tracked: %(what)s.",
+        "All %(num)s recipients will be tracked: %(what)s.",
+        len(planned),
+        what=what,
     )
-    return sentence % {"num": len(planned), "what": what}
-
-
-def _nobody(planned: Sequence[Planned], reasons: Sequence[str]) -> str:
-    return _("Nobody will be tracked: %(reasons)s.") % {"reasons": _joined(reasons)}
 
 
 def _what(one: Planned) -> str:
@@ -188,7 +190,7 @@ def _why_not(one: Planned) -> str:
     rule = one.opens.rule if one.opens.rule != "switched_off" else one.clicks.rule
     if rule in _OF_THE_MESSAGE:
         return rule_words(rule)
-    return _("%(name)s %(why)s") % {"name": _name(one), "why": rule_words(rule)}
+    return _("%(name)s %(why)s", name=_name(one), why=rule_words(rule))
 
 
 def _is_partly(one: Planned) -> bool:
@@ -198,12 +200,12 @@ def _is_partly(one: Planned) -> bool:
 
 
 def _in_part(one: Planned) -> str:
-    return _("%(name)s: %(what)s") % {"name": _name(one), "what": _what(one)}
+    return _("%(name)s: %(what)s", name=_name(one), what=_what(one))
 
 
 def _joined(reasons: Sequence[str]) -> str:
     if len(reasons) > 6:
-        more = ngettext("one more", "%(num)s more", len(reasons) - 5) % {"num": len(reasons) - 5}
+        more = ngettext("one more", "%(num)s more", len(reasons) - 5)
         reasons = [*reasons[:5], more]
     return format_list(reasons, locale=babel_locale())
 
@@ -226,8 +228,8 @@ def _why(one: Planned) -> str:
     """The rule that decided; both of them where opens and clicks were decided differently."""
     if one.opens.rule == one.clicks.rule:
         return rule_words(one.opens.rule)
-    parts = {"opens": rule_words(one.opens.rule), "clicks": rule_words(one.clicks.rule)}
-    return _("opens: %(opens)s; clicks: %(clicks)s") % parts
+    opens, clicks = rule_words(one.opens.rule), rule_words(one.clicks.rule)
+    return _("opens: %(opens)s; clicks: %(clicks)s", opens=opens, clicks=clicks)
 
 
 def _links(found: Sequence[FoundLink]) -> Sequence[PlanLink]:

@@ -150,7 +150,7 @@ def _quoted(original: Message, body: MessageBody | None) -> str:
 
 def _quote(when: datetime, who: str, written: str) -> str:
     at = format_datetime(when.astimezone(zone()), "medium", locale=babel_locale())
-    head = _("On %(at)s %(who)s wrote:") % {"at": at, "who": who}
+    head = _("On %(at)s %(who)s wrote:", at=at, who=who)
     return f'<div><br></div><div>{entities.escape(head)}</div><blockquote type="cite">{written}</blockquote>'
 
 

@@ -75,7 +75,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
             session.expunge_all()
             wrong = wrong_of(error)
             return _form(request, found, {**wrong, "text": wrong.get("html", "")}, 422)
-    return redirect(HERE, _("The template “%(name)s” is saved.") % {"name": found.name})
+    return redirect(HERE, _("The template “%(name)s” is saved.", name=found.name))
 
 
 @routes.action(HERE + "/{template}/removal")
@@ -84,7 +84,7 @@ def remove(request: Request, user: User, form: FormData) -> Response:
     with context_of(request).database.session_scope() as session:
         found = owned(session, Template, user, request.path_params["template"])
         session.delete(found)
-    return redirect(HERE, _("The template “%(name)s” is gone.") % {"name": found.name})
+    return redirect(HERE, _("The template “%(name)s” is gone.", name=found.name))
 
 
 def _lines(session: Session, user: User) -> list[TemplateLine]:

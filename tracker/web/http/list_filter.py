@@ -200,7 +200,7 @@ def _worded(texts: Texts, name: str, value: str) -> str:
     text = texts[name]
     if not isinstance(text, str):
         return _(text[value])
-    return _(text) % {"what": day(value) if name in ("since", "until") else value}
+    return _(text, what=day(value) if name in ("since", "until") else value)
 
 
 def _first_moment(at: date | datetime, zone: ZoneInfo) -> datetime:

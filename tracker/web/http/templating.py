@@ -2,23 +2,21 @@
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from tracker import locale
+from tracker.locale.templates import create_environment
 from tracker.models import User
 from tracker.notifications import notify
 from tracker.runtime.context import AppContext
 from tracker.web.http import formats
 from tracker.web.http.flash import Flash, forget_flash, take_flash
 from tracker.web.http.static_files import static_url
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def context_of(request: Request) -> AppContext:
@@ -112,24 +110,10 @@ def _frame(request: Request) -> _Frame:
 
 @cache
 def environment() -> Environment:
-    """The template engine.
-
-    Functions ``_``, ``ngettext``, ``language()``, ``static_url()``; filters ``ago``, ``when``, ``full``, ``count``, ``compact``.
-    """
-    inside = _ROOT.parent / "templates"
-    found = Environment(
-        loader=FileSystemLoader(inside if inside.is_dir() else _ROOT / "_templates"),
-        autoescape=select_autoescape(default=True),
-        extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    found.install_gettext_callables(  # type: ignore[attr-defined]
-        locale.gettext, locale.ngettext, newstyle=True, pgettext=locale.pgettext, npgettext=locale.npgettext
-    )
-    found.globals.update(static_url=static_url, language=locale.language, languages=locale.LANGUAGES)
+    """The templates of pages: beside what every template knows, ``language()``, ``static_url()`` and the filters below."""
+    pages = create_environment()
+    pages.globals.update(static_url=static_url, language=locale.language, languages=locale.LANGUAGES)
     for name in ("ago", "when", "full", "relative", "count", "compact"):
-        found.filters[name] = getattr(formats, name)
-    found.filters["said"] = locale.said
-    return found
+        pages.filters[name] = getattr(formats, name)
+    pages.filters["said"] = locale.said
+    return pages

@@ -80,7 +80,7 @@ class LetterFilter(ListFilter):
         shown = _(_SHOW_CLAUSES[self.show])
         if not clauses:
             return f"{shown}."
-        return _("%(shown)s: %(conditions)s.") % {"shown": shown, "conditions": listed(clauses)}
+        return _("%(shown)s: %(conditions)s.", shown=shown, conditions=listed(clauses))
 
     def conditions(self, user: User) -> list[ColumnElement[bool]]:
         conditions = [col(Letter.user_id) == user.id, col(Letter.deleted_at).is_(None), *_SHOWN[self.show]]

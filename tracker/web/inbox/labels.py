@@ -53,7 +53,7 @@ def reason_words(reason: str) -> str:
     code, _colon, what = reason.partition(":")
     if code not in REASONS:
         return reason.replace("_", " ")
-    return _(REASONS[code]) % {"what": what} if "%(what)s" in REASONS[code] else _(REASONS[code])
+    return _(REASONS[code], what=what) if "%(what)s" in REASONS[code] else _(REASONS[code])
 
 
 def oddities(letter: Letter) -> list[str]:
@@ -66,7 +66,7 @@ def _odd(code: str) -> str:
         return _(ODDITIES[code])
     for how, words in ADDRESS_ODDITIES.items():
         if code.endswith(f"_{how}"):
-            return _(words) % {"field": code.removesuffix(f"_{how}").replace("_", "-").title()}
+            return _(words, field=code.removesuffix(f"_{how}").replace("_", "-").title())
     return code.replace("_", " ")
 
 

@@ -64,7 +64,7 @@ def next_words(mailbox: Mailbox, being_read: Collection[int]) -> str:
     return (
         _("next in a moment")
         if mailbox.due_at <= now() + timedelta(minutes=1)
-        else _("next %(when)s") % {"when": relative(mailbox.due_at)}
+        else _("next %(when)s", when=relative(mailbox.due_at))
     )
 
 

@@ -109,7 +109,7 @@ def limit(request: Request, user: User, form: FormData) -> Response:
     """How many mailboxes each person may connect."""
     typed = text(form, "limit", 6)
     if not (typed.isascii() and typed.isdigit() and 1 <= int(typed) <= MOST_MAILBOXES):
-        return redirect(HERE, _("Give a whole number from 1 to %(most)s.") % {"most": MOST_MAILBOXES}, kind="problem")
+        return redirect(HERE, _("Give a whole number from 1 to %(most)s.", most=MOST_MAILBOXES), kind="problem")
     with context_of(request).database.session_scope() as session:
         set_preference(session, "mailbox_limit", int(typed), user.id)
     return redirect(HERE, _("Saved."))
@@ -131,7 +131,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
         told = _("Saved. The server or login is another one now, so the password was forgotten: enter it again.")
         return redirect(f"{HERE}/{mailbox.public_id}#secret", told, kind="problem")
     if not mailbox.active:
-        return redirect(HERE, _("Saved. %(address)s is switched off.") % {"address": mailbox.address})
+        return redirect(HERE, _("Saved. %(address)s is switched off.", address=mailbox.address))
     return tested(request, user, mailbox)
 
 
@@ -150,7 +150,7 @@ def sync(request: Request, user: User, _form: FormData) -> Response:
         if error.code != "conflict":
             raise
         return redirect(HERE, said(error), kind="problem")
-    return redirect(HERE, _("%(address)s is read now.") % {"address": mailbox.address})
+    return redirect(HERE, _("%(address)s is read now.", address=mailbox.address))
 
 
 @routes.action(f"{HERE}/{{id}}/removal")
@@ -181,9 +181,7 @@ def recount_now(request: Request, user: User, _form: FormData) -> Response:
     with context_of(request).database.session_scope() as session:
         mailbox = owned(session, Mailbox, user, request.path_params["id"])
         done = recount(session, mailbox)
-    told = ngettext("Counted again: %(num)d enquiry now.", "Counted again: %(num)d enquiries now.", done.after) % {
-        "num": done.after
-    }
+    told = ngettext("Counted again: %(num)d enquiry now.", "Counted again: %(num)d enquiries now.", done.after)
     return redirect(f"{HERE}/{mailbox.public_id}", told)
 
 

@@ -153,14 +153,12 @@ def title_of(event: Event) -> str:
     if event.kind in _PLAIN:
         return _(_PLAIN[event.kind])
     if event.klass == "mail_proxy" and _is_early(event):
-        return _("Picture fetched by %(who)s right after sending") % {
-            "who": client_words(event.client) or vendor_of(event)
-        }
+        return _("Picture fetched by %(who)s right after sending", who=client_words(event.client) or vendor_of(event))
     if event.klass == "security_scanner":
         checked = _("Link checked by %(who)s") if event.kind == "click" else _("Checked by %(who)s")
         return checked % {"who": scanner_of(event)}
     if event.klass == "link_preview":
-        return _("Shared in %(where)s") % {"where": client_words(event.client) or vendor_of(event)}
+        return _("Shared in %(where)s", where=client_words(event.client) or vendor_of(event))
     return _(_TITLES.get((event.kind, event.klass), _TITLES[("open", "unknown")]))
 
 
@@ -187,7 +185,7 @@ def scanner_name(vendor: str | None) -> str:
 def machine_words(machines: Iterable[tuple[str, str | None]]) -> str:
     """Machines by class and maker, in a list: "a check by Barracuda, a robot"."""
     said = (
-        _("a check by %(who)s") % {"who": scanner_name(vendor)}
+        _("a check by %(who)s", who=scanner_name(vendor))
         if klass == "security_scanner"
         else _(_MACHINE_NAMES.get(klass, _MACHINE_NAMES["unknown"]))
         for klass, vendor in machines
@@ -203,22 +201,20 @@ def reasons_of(event: Event, delivery: Delivery | None = None) -> tuple[str, ...
     """The reasons of the verdict, and for machines how long after sending they came."""
     said = [Reason(code, values).sentence(_) for code, values in _stored(event.reasons)]
     if tone_of(event) != "person" and event.kind in ("open", "click") and delivery and delivery.accepted_at:
-        said.append(
-            _("%(delay)s after sending") % {"delay": duration((event.at - delivery.accepted_at).total_seconds())}
-        )
+        said.append(_("%(delay)s after sending", delay=duration((event.at - delivery.accepted_at).total_seconds())))
     return tuple(text for text in said if text)
 
 
 def duration(seconds: float) -> str:
     """A span of time in its largest fitting unit: 43 s, 5 min, 3 h, 2 days."""
     if seconds < 120:
-        return _("%(n)s s") % {"n": max(0, round(seconds))}
+        return _("%(n)s s", n=max(0, round(seconds)))
     if seconds < 7200:
-        return _("%(n)s min") % {"n": int(seconds // 60)}
+        return _("%(n)s min", n=int(seconds // 60))
     if seconds < 172_800:
-        return _("%(n)s h") % {"n": int(seconds // 3600)}
+        return _("%(n)s h", n=int(seconds // 3600))
     days = int(seconds // 86_400)
-    return ngettext("%(n)s day", "%(n)s days", days) % {"n": days}
+    return ngettext("%(n)s day", "%(n)s days", days, n=days)
 
 
 def rule_words(rule: str) -> str:

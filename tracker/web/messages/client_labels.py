@@ -18,4 +18,4 @@ def client_words(client: str) -> str:
     if client in _KINDS:
         return _(_KINDS[client])
     browser, on, system = client.partition(" on ")
-    return _("%(browser)s on %(system)s") % {"browser": browser, "system": system} if on and system else client
+    return _("%(browser)s on %(system)s", browser=browser, system=system) if on and system else client

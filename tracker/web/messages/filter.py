@@ -97,7 +97,7 @@ class Filter(ListFilter):
 
     def sentence(self) -> str:
         clauses = [text for _name, text in self.clauses()]
-        return _("Mail: %(conditions)s.") % {"conditions": listed(clauses)} if clauses else _("All mail.")
+        return _("Mail: %(conditions)s.", conditions=listed(clauses)) if clauses else _("All mail.")
 
     def conditions(self, user: User) -> list[ColumnElement[bool]]:
         conditions = [col(Message.user_id) == user.id]

@@ -39,4 +39,4 @@ _SENTENCES: Mapping[str, str] = {
 def trust_words(mx_family: str | None) -> str:
     """One quiet sentence; empty where nothing is known."""
     sentence = _GATEWAY if mx_family in GATEWAYS else _SENTENCES.get(mx_family or "", "")
-    return _(sentence) % {"name": NAMES.get(mx_family or "", mx_family)} if sentence else ""
+    return _(sentence, name=NAMES.get(mx_family or "", mx_family)) if sentence else ""

@@ -133,7 +133,7 @@ def eye_of(message: Message, machines: Sequence[tuple[str, str | None]] = (), ru
         return Mark(
             "solid",
             message.opens,
-            ngettext("Opened once", "Opened %(num)s times", message.opens) % {"num": message.opens},
+            ngettext("Opened once", "Opened %(num)s times", message.opens),
         )
     if message.state in _NEVER_LEFT:
         return Mark("none", 0, "")
@@ -142,21 +142,19 @@ def eye_of(message: Message, machines: Sequence[tuple[str, str | None]] = (), ru
     if any(klass == "privacy_prefetch" for klass, _vendor in machines):
         return Mark("crossed", 0, _("Whether it was opened cannot be known: Apple Mail loads every picture by itself"))
     if machines:
-        return Mark("machine", 0, _("Only machines so far: %(who)s") % {"who": machine_words(machines)})
+        return Mark("machine", 0, _("Only machines so far: %(who)s", who=machine_words(machines)))
     return Mark("hollow", 0, _("Not opened yet"))
 
 
 def link_of(message: Message, machines: Sequence[tuple[str, str | None]] = (), rules: Sequence[str] = ()) -> Mark:
     if message.clicks:
-        return Mark(
-            "solid", message.clicks, ngettext("One click", "%(num)s clicks", message.clicks) % {"num": message.clicks}
-        )
+        return Mark("solid", message.clicks, ngettext("One click", "%(num)s clicks", message.clicks))
     if message.state in _NEVER_LEFT:
         return Mark("none", 0, "")
     if not message.clicks_tracked:
         return Mark("crossed", 0, _because(_("Links are not tracked"), rules))
     if machines:
-        return Mark("machine", 0, _("Only machines so far: %(who)s") % {"who": machine_words(machines)})
+        return Mark("machine", 0, _("Only machines so far: %(who)s", who=machine_words(machines)))
     return Mark("hollow", 0, _("No click yet"))
 
 
@@ -165,7 +163,7 @@ def _because(fact: str, rules: Sequence[str]) -> str:
     reasons = list(dict.fromkeys(rule_words(rule) for rule in rules))
     if not reasons:
         return fact
-    return _("%(fact)s: %(reasons)s") % {"fact": fact, "reasons": format_list(reasons, "or", locale=babel_locale())}
+    return _("%(fact)s: %(reasons)s", fact=fact, reasons=format_list(reasons, "or", locale=babel_locale()))
 
 
 def _sum(condition: ColumnElement[bool]) -> ColumnElement[int]:

@@ -83,7 +83,7 @@ class BellLine:
         """The sentence as plain text."""
         if self.kind not in SENTENCES:
             return said(self.detail)
-        return _(SENTENCES[self.kind]) % {"who": self.who, "subject": _("“%(subject)s”") % {"subject": self.subject}}
+        return _(SENTENCES[self.kind], who=self.who, subject=_("“%(subject)s”", subject=self.subject))
 
     @property
     def html(self) -> Markup:
@@ -111,9 +111,7 @@ class BellLine:
         if self.kind not in ("open", "click") or not self.machine:
             return ""
         if self.machine == "security_scanner":
-            return _("corrected: a security check by %(machine)s is not counted") % {
-                "machine": scanner_name(self.vendor)
-            }
+            return _("corrected: a security check by %(machine)s is not counted", machine=scanner_name(self.vendor))
         return _("corrected: what was no person is not counted")
 
     @property
@@ -122,8 +120,8 @@ class BellLine:
         if self.kind not in ("open", "click"):
             return ""
         if self.opens and self.clicks:
-            opens = ngettext("%(num)d open", "%(num)d opens", self.opens) % {"num": self.opens}
-            clicks = ngettext("%(num)d click", "%(num)d clicks", self.clicks) % {"num": self.clicks}
+            opens = ngettext("%(num)d open", "%(num)d opens", self.opens)
+            clicks = ngettext("%(num)d click", "%(num)d clicks", self.clicks)
             return f"{opens}, {clicks}"
         return f"{self.count}×" if self.count > 1 else ""
 

@@ -56,7 +56,7 @@ def _ring_of_all(waited: list[BellLine]) -> dict[str, str]:
         "While it was quiet: one thing happened", "While it was quiet: %(num)s things happened", len(waited)
     )
     version = f"quiet:{ended.timestamp():.0f}"
-    return {"id": "quiet", "version": version, "kind": "quiet", "text": words % {"num": len(waited)}}
+    return {"id": "quiet", "version": version, "kind": "quiet", "text": words}
 
 
 @routes.page("/notifications")

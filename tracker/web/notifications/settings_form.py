@@ -90,7 +90,7 @@ def digest_hours() -> Sequence[tuple[str, str]]:
     """None, and every hour of a day."""
     return (
         ("", _("None")),
-        *((str(hour), _("every day at %(time)s") % {"time": f"{hour:02}:00"}) for hour in range(24)),
+        *((str(hour), _("every day at %(time)s", time=f"{hour:02}:00")) for hour in range(24)),
     )
 
 

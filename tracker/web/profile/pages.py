@@ -87,4 +87,4 @@ def _page(request: Request, user: User, wrong: Wrong, status: int = 200) -> Resp
 
 
 def _undo_words(seconds: int) -> str:
-    return ngettext("%(num)d second", "%(num)d seconds", seconds) % {"num": seconds} if seconds else _("No delay")
+    return ngettext("%(num)d second", "%(num)d seconds", seconds) if seconds else _("No delay")

@@ -41,7 +41,7 @@ def revoke(request: Request, user: User, _form: FormData) -> Response:
     with context_of(request).database.session_scope() as session:
         token = owned(session, ApiToken, user, request.path_params["id"])
         users.revoke_token(session, token)
-    return redirect(HERE, _("The token “%(name)s” no longer works.") % {"name": token.name})
+    return redirect(HERE, _("The token “%(name)s” no longer works.", name=token.name))
 
 
 def _page(

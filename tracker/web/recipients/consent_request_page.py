@@ -38,7 +38,7 @@ def send(request: Request, user: User, form: FormData) -> Response:
     asked: Sequence[Asked] = ()
     try:
         people = parse_list(typed)
-        problem = "" if 0 < len(people) <= AT_ONCE else _("Give one to %(most)s addresses.") % {"most": AT_ONCE}
+        problem = "" if 0 < len(people) <= AT_ONCE else _("Give one to %(most)s addresses.", most=AT_ONCE)
         if not problem:
             with context.database.session_scope() as session:
                 own = session.get_one(User, user.id)
@@ -54,10 +54,8 @@ def send(request: Request, user: User, form: FormData) -> Response:
 def _told(asked: Sequence[Asked]) -> Response:
     sent = [one for one in asked if one.message is not None]
     refused = [f"{one.address} {_word(one.problem)}" for one in asked if one.message is None]
-    words = ngettext("One question is on its way.", "%(num)s questions are on their way.", len(sent)) % {
-        "num": len(sent)
-    }
-    sentence = " ".join([words] * bool(sent) + [_("Not asked: %(who)s.") % {"who": "; ".join(refused)}] * bool(refused))
+    words = ngettext("One question is on its way.", "%(num)s questions are on their way.", len(sent))
+    sentence = " ".join([words] * bool(sent) + [_("Not asked: %(who)s.", who="; ".join(refused))] * bool(refused))
     return redirect("/recipients", sentence, kind="done" if sent else "problem")
 
 

@@ -67,7 +67,7 @@ def _names(session: Session, actors: set[str]) -> Mapping[str, str]:
     people = session.exec(select(User).where(col(User.id).in_(users)))
     programs = session.exec(select(ApiToken).where(col(ApiToken.public_id).in_(tokens)))
     named = {f"user:{person.id}": person.name for person in people}
-    return named | {f"api:{token.public_id}": _("the program “%(name)s”") % {"name": token.name} for token in programs}
+    return named | {f"api:{token.public_id}": _("the program “%(name)s”", name=token.name) for token in programs}
 
 
 def _chapter(entry: ConsentEntry, names: Mapping[str, str], shown: str) -> Chapter:

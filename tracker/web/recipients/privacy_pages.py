@@ -81,7 +81,7 @@ def erasure(request: Request, user: User, form: FormData) -> Response:
     if text(form, "address", 254).lower() != person.address.lower() or person.erased_at is not None:
         return _page(request, person, views, _("Type the address exactly as it stands above. Nothing was erased."), 422)
     receipt = erase(context, person.address, f"user:{user.id}")
-    return redirect("/recipients", _("Erased. Receipt %(number)s.") % {"number": receipt.public_id})
+    return redirect("/recipients", _("Erased. Receipt %(number)s.", number=receipt.public_id))
 
 
 def _here(person: Recipient) -> str:

@@ -132,11 +132,11 @@ def _limits(rules: Mapping[str, Sequence[str]]) -> str:
 
 
 def _months(count: int) -> str:
-    return ngettext("%(num)s month", "%(num)s months", count) % {"num": count}
+    return ngettext("%(num)s month", "%(num)s months", count)
 
 
 def _days(count: int) -> str:
-    return ngettext("%(num)s day", "%(num)s days", count) % {"num": count}
+    return ngettext("%(num)s day", "%(num)s days", count)
 
 
 def _role(role: str) -> str:

@@ -43,7 +43,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
             set_policy(session, chosen, reason, user.id, ceiling=operator_ceiling(context))
     except ActionError as error:
         return _page(request, chosen, reason, wrong_of(error), 422)
-    return redirect(HERE, _("The consent policy is now “%(policy)s”.") % {"policy": policy_name(Pack(chosen))})
+    return redirect(HERE, _("The consent policy is now “%(policy)s”.", policy=policy_name(Pack(chosen))))
 
 
 @routes.admin_action("/settings/hidden-link")
