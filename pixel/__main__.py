@@ -9,6 +9,7 @@ import uvicorn
 
 from pixel.app import create_app
 from pixel.environment import SettingError
+from pixel.server import ServerLimits, server_config
 from pixel.settings import EdgeSettings
 
 
@@ -24,25 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     sys.setswitchinterval(0.001)  # the writing thread waits this long for its turn, and every client behind it
-    server = uvicorn.Server(server_config(settings, chosen.host, chosen.port))
+    server = uvicorn.Server(edge_config(settings, chosen.host, chosen.port))
     server.run()
     return 0 if server.started else 1
 
 
-def server_config(settings: EdgeSettings, host: str, port: int) -> uvicorn.Config:
-    """How the edge is served: no access log, no server name, and forwarding headers left to us."""
-    return uvicorn.Config(
-        create_app(settings),
-        host=host,
-        port=port,
-        lifespan="on",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
-        timeout_graceful_shutdown=5,
-    )
+def edge_config(settings: EdgeSettings, host: str, port: int, limits: ServerLimits | None = None) -> uvicorn.Config:
+    """How the edge is served."""
+    return server_config(create_app(settings), host, port, trusted_proxies=settings.trusted_proxies, limits=limits)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from sqlmodel import col, select
 
+from pixel.server import server_config
 from tests.fixtures.contexts import People
 from tests.servers import SmtpSink, free_port, wait_until
 from tracker.consent.rules import Purpose, State
@@ -48,9 +49,7 @@ def send_all(context: AppContext) -> None:
 def running(context: AppContext) -> Iterator[str]:
     """Edge, web and worker in one process, on the address that the context's tracking URL names."""
     port = int(context.settings.tracking_url.rpartition(":")[2])
-    config = uvicorn.Config(
-        create_combined_app(context), port=port, lifespan="on", log_level="warning", access_log=False, ws="none"
-    )
+    config = server_config(create_combined_app(context), port=port)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -14,9 +14,10 @@ from typing import Any
 
 import uvicorn
 
-from pixel.__main__ import server_config
+from pixel.__main__ import edge_config
 from pixel.app import EdgeApp
 from pixel.hits import Hit
+from pixel.server import ServerLimits
 from pixel.settings import EdgeSettings
 from pixel.spool import Spool, SpoolReader
 from pixel.tokens import Tokens, new_public_id
@@ -121,10 +122,10 @@ class RunningEdge(Asker):
 
 
 @contextmanager
-def running_edge(data_dir: Path, **settings: Any) -> Iterator[RunningEdge]:
+def running_edge(data_dir: Path, limits: ServerLimits | None = None, **settings: Any) -> Iterator[RunningEdge]:
     """The edge under uvicorn, served exactly as `python -m pixel` serves it."""
     chosen = EdgeSettings(data_dir=data_dir, **{"keys": (KEY,), **settings})
-    config = server_config(chosen, "127.0.0.1", 0)
+    config = edge_config(chosen, "127.0.0.1", 0, limits)
     assert isinstance(config.app, EdgeApp)
     with served(config) as port:
         yield RunningEdge(port, config.app, chosen)
@@ -171,7 +172,11 @@ class EdgeProcess(Asker):
 
 @contextmanager
 def edge_process(
-    data_dir: Path, environment: Mapping[str, str] | None = None, *, timeout: float | None = None
+    data_dir: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    timeout: float | None = None,
+    few_descriptors: int | None = None,
 ) -> Iterator[EdgeProcess]:
     """Starts the edge and waits until it answers; kills it at the end when it still runs.
 
@@ -180,8 +185,9 @@ def edge_process(
     """
     port = free_port()
     patient = f"import pixel.spool, pixel.__main__ as edge; pixel.spool.ANSWER_SECONDS = {timeout}; raise SystemExit(edge.main())"
+    few = [] if few_descriptors is None else ["prlimit", f"--nofile={few_descriptors}"]
     process = subprocess.Popen(
-        [sys.executable, *(["-m", "pixel"] if timeout is None else ["-c", patient]), "--port", str(port)],
+        [*few, sys.executable, *(["-m", "pixel"] if timeout is None else ["-c", patient]), "--port", str(port)],
         cwd=ROOT,
         env=edge_environment(data_dir, environment),
         stdout=subprocess.PIPE,

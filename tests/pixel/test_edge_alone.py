@@ -32,7 +32,7 @@ def test_the_edge_imports_only_what_its_requirements_name() -> None:
 import asyncio, sys, sysconfig, tempfile, pathlib
 import pixel.__main__, pixel.app, pixel.settings, pixel.destinations
 settings = pixel.settings.EdgeSettings.from_environment({"INKLING_DATA_DIR": tempfile.mkdtemp()})
-pixel.__main__.server_config(settings, "127.0.0.1", 0).load()
+pixel.__main__.edge_config(settings, "127.0.0.1", 0).load()
 pixel.destinations.location("https://b\\u00fccher.example/")
 own = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names
 print(" ".join(sorted(name for name in own if not name.startswith("_"))))

@@ -20,6 +20,7 @@ import pytest
 import uvicorn
 from starlette.routing import BaseRoute
 
+from pixel.server import server_config
 from tests.fixtures.contexts import migrate_postgresql, opened_context
 from tests.servers import free_port, wait_until
 from tracker.mail.addresses import lookup_form
@@ -89,12 +90,11 @@ def server(context: AppContext, extra: Sequence[BaseRoute] = (), port: int | Non
     """A web server on this context, with `extra` routes; gives its address."""
     port, app = port or free_port(), create_app(context)
     app.router.routes += extra
-    config = uvicorn.Config(
+    config = server_config(
         app,
         port=port,
+        trusted_proxies=context.settings.trusted_proxies,
         log_level="critical",
-        proxy_headers=False,
-        server_header=False,
         timeout_graceful_shutdown=1,
     )
     running = uvicorn.Server(config)

@@ -142,7 +142,6 @@ OWN = [
     {"sec-fetch-site": "none"},
     {},
     {"origin": "http://{host}"},
-    {"authorization": "Bearer x", "origin": "https://evil.example"},
 ]
 FOREIGN = [
     {"sec-fetch-site": "cross-site"},
@@ -153,6 +152,9 @@ FOREIGN = [
     {"origin": "null"},
     {"origin": "http://[broken"},
     {"origin": "http://{host}.evil.example"},
+    {"authorization": "Bearer x", "origin": "https://evil.example"},
+    {"authorization": "Basic eDp5", "sec-fetch-site": "cross-site"},
+    {"authorization": "Bearer", "sec-fetch-site": "same-site"},
 ]
 
 
@@ -172,6 +174,38 @@ def test_what_another_sites_page_sends_is_refused_and_changes_nothing(
     assert "Another site" in answer.text
     assert "Alice" not in answer.text
     assert "Stolen" not in client.get("/settings/tokens").text
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        ("Bearer x", 401),
+        ("bearer x", 401),
+        ("Basic eDp5", 403),
+        ("Digest username=x", 403),
+        ("Negotiate x", 403),
+        ("", 403),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/messages", "/api/v1/notifications/readings"])
+def test_the_api_is_for_programs_that_bring_a_token(
+    client: httpx.Client, path: str, authorization: str, status: int
+) -> None:
+    headers = {"authorization": authorization, "sec-fetch-site": "cross-site", "origin": "https://evil.example"}
+    assert client.post(path, json={}, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    "path", ["/mail/", "/static", "/settings/profile/", "/api/v1", "/api/v1/messages/", "/sign-in/", "/w", "/mail//"]
+)
+def test_no_address_is_corrected_by_a_redirect_that_names_the_host_of_the_request(
+    client: httpx.Client, path: str
+) -> None:
+    for method in ("GET", "POST"):
+        answer = client.request(method, path, headers={"host": "evil.example", "sec-fetch-site": "same-origin"})
+        assert answer.status_code in (401, 404, 405), answer.status_code
+        assert "location" not in answer.headers
+        assert "evil.example" not in answer.text
 
 
 def test_reading_is_open_to_links_from_elsewhere(client: httpx.Client) -> None:

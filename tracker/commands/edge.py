@@ -13,4 +13,5 @@ def edge(words: argparse.Namespace) -> int:
     """The public edge; it needs no database."""
     start_logging()
     read_settings()  # an unknown or wrong setting stops every role alike
-    return run_server(create_app(EdgeSettings.from_environment(read_values())), words.host, words.port)
+    settings = EdgeSettings.from_environment(read_values())
+    return run_server(create_app(settings), words.host, words.port, settings.trusted_proxies)

@@ -3,25 +3,15 @@
 import uvicorn
 from starlette.types import ASGIApp
 
+from pixel.environment import Network
+from pixel.server import server_config
 from tracker.commands import CommandError
 from tracker.commands.running import until_signal
 
 
-def run_server(app: ASGIApp, host: str, port: int) -> int:
+def run_server(app: ASGIApp, host: str, port: int, trusted_proxies: tuple[Network, ...]) -> int:
     """Serves an application until a signal. Exit code 1 when the port cannot be had."""
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        lifespan="on",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
-        timeout_graceful_shutdown=5,
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(app, host, port, trusted_proxies=trusted_proxies))
     until_signal()
     try:
         server.run()

@@ -24,7 +24,9 @@ def serve(words: argparse.Namespace) -> int:
     with open_context(_settings_at(words.host, words.port)) as context:
         gateway = _gateway_of(context, words.smtp_port)
         print_startup(context, words.host, words.port)
-        return run_server(create_combined_app(context, gateway), words.host, words.port)
+        return run_server(
+            create_combined_app(context, gateway), words.host, words.port, context.settings.trusted_proxies
+        )
 
 
 def web(words: argparse.Namespace) -> int:
@@ -32,7 +34,7 @@ def web(words: argparse.Namespace) -> int:
     start_logging()
     with open_context(_settings_at(words.host, words.port)) as context:
         print_startup(context, words.host, words.port)
-        return run_server(create_app(context), words.host, words.port)
+        return run_server(create_app(context), words.host, words.port, context.settings.trusted_proxies)
 
 
 def _settings_at(host: str, port: int) -> Settings:

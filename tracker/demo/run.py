@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 from sqlmodel import col, select
 
+from pixel.server import server_config
 from tracker.demo.incoming import deliver_answers, deliver_enquiries, poll_now
 from tracker.demo.seed import PASSWORD, SELLERS, seed, send_first_mail
 from tracker.demo.visitors import VISITORS, visit
@@ -85,20 +86,8 @@ def _free_port(host: str, wanted: int) -> int:
 
 
 def _server(app: object, host: str, port: int) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,  # type: ignore[arg-type]
-            host=host,
-            port=port,
-            lifespan="on" if port else "auto",
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            proxy_headers=False,
-            ws="none",
-            timeout_graceful_shutdown=2,
-        )
-    )
+    lifespan = "on" if port else "auto"
+    return uvicorn.Server(server_config(app, host, port, lifespan=lifespan, timeout_graceful_shutdown=2))
 
 
 async def _serve(servers: list[uvicorn.Server]) -> None:

@@ -3,7 +3,7 @@
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Router
 
 from tracker.runtime.context import AppContext
 from tracker.runtime.sentences import ActionError
@@ -97,10 +97,11 @@ def create_app(context: AppContext) -> Starlette:
         exception_handlers={HTTPException: on_http_error, ActionError: on_action_error, Exception: on_crash},
         max_body_size=MAX_BODY,
     )
+    app.router.redirect_slashes = False  # a redirect would name whatever host the request named
     app.state.context = context
     return app
 
 
 def _under_the_tracking_path(path: str) -> list[BaseRoute]:
     """Recipients' pages once more where their links lead when the tracking address has a path."""
-    return [Mount(path, routes=[*own_page.routes, _STATIC])] if path else []
+    return [Mount(path, Router([*own_page.routes, _STATIC], redirect_slashes=False))] if path else []

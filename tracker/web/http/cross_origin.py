@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+API = "/api/v1/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -24,14 +25,17 @@ class CrossOriginProtection:
         self._own_host = urlsplit(base_url).netloc.lower()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and not self.is_own(Headers(scope=scope)):
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and not self._is_own(scope):
             await self._refuse(Request(scope))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def is_own(self, headers: Headers) -> bool:
-        # A page of another site cannot set this header without our leave (CORS), which nobody gets.
-        if headers.get("authorization"):
+    def _is_own(self, scope: Scope) -> bool:
+        headers = Headers(scope=scope)
+        # The API knows its callers by the token alone, and a page of another site cannot send one without our leave (CORS), which
+        # nobody gets. Other kinds of authorization are added by browsers themselves, and pages are opened by cookies.
+        scheme = headers.get("authorization", "").partition(" ")[0].lower()
+        if scheme == "bearer" and scope["path"].startswith(API):
             return True
         site = headers.get("sec-fetch-site")
         if site is not None:

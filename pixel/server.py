@@ -1,0 +1,287 @@
+"""How every role is served over HTTP: what a stranger may take of connections, time and memory before anybody has read a request.
+
+uvicorn waits for ever for the rest of a header, takes headers of any size and number, and any number of connections.
+"""
+
+import asyncio
+import resource
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv6Network
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from pixel.environment import Network
+from pixel.proxies import Proxies, plain_address
+
+_DESCRIPTORS = 65_536
+"""File descriptors that a process is given where the system allows it; the usual 1,024 are few for one that listens to mail."""
+_DESCRIPTORS_KEPT = 256
+"""Those that are never given to visitors: the database, the spool, mail servers."""
+
+
+@dataclass(frozen=True)
+class ServerLimits:
+    """What visitors may take. Sizes in bytes, times in seconds."""
+
+    head_bytes: int = 64 * 1024
+    """Of request line and headers together: four times what servers usually take, for the longest link that is ever signed."""
+    headers: int = 100
+    head_seconds: float = 15
+    """From the connection, or from the first byte of a further request, to the end of its headers."""
+    body_seconds: float = 60
+    """From one piece of a body to the next, and of an answer that the visitor does not take."""
+    connections: int = 8192
+    connections_per_source: int = 2048
+    """Of one address, or of the /64 of an IPv6 address; not of a proxy that the operator named."""
+
+
+def raise_descriptor_limit() -> int:
+    """Takes as many file descriptors as the system gives a process like this. Returns how many it may open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return _DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+
+
+def limits_for(descriptors: int) -> ServerLimits:
+    """The usual limits, lower where the process has few file descriptors."""
+    most = min(ServerLimits.connections, max(64, descriptors - _DESCRIPTORS_KEPT))
+    return ServerLimits(connections=most, connections_per_source=max(32, most // 4))
+
+
+def server_config(
+    app: Any,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    trusted_proxies: Sequence[Network] = (),
+    limits: ServerLimits | None = None,
+    **more: Any,
+) -> uvicorn.Config:
+    """Any role's application behind :class:`GuardedProtocol`: no access log, no server name, forwarding headers left to us."""
+    guard = ConnectionGuard(limits or limits_for(raise_descriptor_limit()), trusted_proxies)
+    usual = {
+        "lifespan": "on",
+        "access_log": False,
+        "log_level": "warning",
+        "server_header": False,
+        "proxy_headers": False,
+        "ws": "none",
+        "timeout_graceful_shutdown": 5,
+    }
+    protocol: Any = partial(GuardedProtocol, guard=guard)
+    return uvicorn.Config(app, host=host, port=port, http=protocol, **{**usual, **more})
+
+
+class ConnectionGuard:
+    """The connections of one server, by source. Where there are too many, that one ends which has waited longest without a request:
+    a flood of empty connections pushes out its own, and never a visitor who asks for something."""
+
+    def __init__(self, limits: ServerLimits, trusted_proxies: Sequence[Network] = ()) -> None:
+        self.limits = limits
+        self._proxies = Proxies(trusted_proxies)
+        self._number = 0
+        self._by_source: dict[str, int] = {}
+        self._waiting: dict[GuardedProtocol, None] = {}
+        """Those in no request, the one that waits longest first."""
+
+    def source_of(self, peer: str) -> str:
+        """Whose connections are counted together; empty for a proxy of ours, which brings everybody's."""
+        if self._proxies.trusts(peer):
+            return ""
+        address = plain_address(peer) or peer
+        return str(IPv6Network((address, 64), strict=False)) if ":" in address else address
+
+    def enter(self, protocol: "GuardedProtocol") -> bool:
+        """Counts a new connection. False when there is no place for it."""
+        if self._is_full(protocol.source) and not self._make_room(protocol.source):
+            return False
+        self._number += 1
+        self._by_source[protocol.source] = self._by_source.get(protocol.source, 0) + 1
+        self._waiting[protocol] = None
+        return True
+
+    def leave(self, protocol: "GuardedProtocol") -> None:
+        self._number -= 1
+        self._waiting.pop(protocol, None)
+        left = self._by_source[protocol.source] - 1
+        if left:
+            self._by_source[protocol.source] = left
+        else:
+            del self._by_source[protocol.source]
+
+    def waits(self, protocol: "GuardedProtocol") -> None:
+        self._waiting[protocol] = None
+
+    def works(self, protocol: "GuardedProtocol") -> None:
+        self._waiting.pop(protocol, None)
+
+    def _is_full(self, source: str) -> bool:
+        return self._number >= self.limits.connections or self._has_enough(source)
+
+    def _has_enough(self, source: str) -> bool:
+        return bool(source) and self._by_source.get(source, 0) >= self.limits.connections_per_source
+
+    def _make_room(self, source: str) -> bool:
+        """Ends the connection that waits longest: of this source when it has enough, else of the one that has most of them."""
+        enough = self._has_enough(source)
+        crowd = source if enough else max(self._by_source, key=self._by_source.__getitem__)
+        victim = next((waiting for waiting in self._waiting if waiting.source == crowd), None)
+        if victim is None and not enough:
+            victim = next(iter(self._waiting), None)
+        if victim is None:
+            return False
+        victim.drop()
+        return True
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's own protocol with a bound on what a visitor may take. It costs a whole request in one piece next to nothing."""
+
+    def __init__(self, *args: Any, guard: ConnectionGuard, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.source = ""
+        self._guard, self._limits = guard, guard.limits
+        self._entered = False
+        self._in_body = False
+        self._undigested = 0
+        """Bytes since the last head or piece of a body: of a head, of the extension of a chunk, of trailers."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    # the connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.source = self._guard.source_of(self.client[0] if self.client else "")
+        self._entered = self._guard.enter(self)
+        if self._entered:
+            self._expect(self._limits.head_seconds)
+        else:
+            self._refuse(503)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect_nothing()
+        if self._entered:
+            self._entered = False
+            self._guard.leave(self)
+        super().connection_lost(exc)
+
+    def drop(self) -> None:
+        """Ends the connection now; what it still sends is not read."""
+        self._expect_nothing()
+        if self._entered:
+            self._entered = False
+            self._guard.leave(self)
+        self.transport.abort()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect(self._limits.body_seconds)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._expect_nothing()
+
+    # the time
+
+    def _expect(self, seconds: float) -> None:
+        self._expect_nothing()
+        self._timer = self.loop.call_later(seconds, self._too_late)
+
+    def _expect_nothing(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_late(self) -> None:
+        self._timer = None
+        if self._undigested and not self._in_body:
+            self._refuse(408)
+        elif self._in_body and self.flow.read_paused:  # it is we who do not read
+            self._expect(self._limits.body_seconds)
+        else:
+            self.drop()
+
+    # what comes
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        self._undigested += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._undigested > self._limits.head_bytes:
+            self._refuse(431)
+        elif self._in_body:
+            self._expect(self._limits.body_seconds)
+        elif self._undigested and self._timer is None:
+            self._expect(self._limits.head_seconds)
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._undigested = 0
+
+    def on_headers_complete(self) -> None:
+        status = self._status_of_head()
+        self._in_body, self._undigested = True, 0
+        self._guard.works(self)
+        if self._timer is not None:
+            self._expect_nothing()
+        if status == 200:
+            super().on_headers_complete()
+        else:
+            app, self.app = self.app, _refusal(status)
+            super().on_headers_complete()
+            self.app = app
+        self.headers = []  # trailers are nobody's
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_body, self._undigested = False, 0
+        if self._timer is not None:
+            self._expect_nothing()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._entered and not self.pipeline and not self.transport.is_closing():
+            self._guard.waits(self)
+
+    def _status_of_head(self) -> int:
+        """200, or what is wrong with the headers that have come."""
+        limits = self._limits
+        if len(self.headers) > limits.headers:
+            return 431
+        if self._undigested > limits.head_bytes:  # what follows may have come with it
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > limits.head_bytes:
+                return 431
+        hosts = [value for name, value in self.headers if name == b"host"]
+        # RFC 9112 section 3.2
+        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            return 400
+        return 200
+
+    def _refuse(self, status: int) -> None:
+        """Answers without the application, where no answer is on its way, and ends the connection."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+        self._expect_nothing()
+        self.transport.close()
+
+
+def _refusal(status: int) -> Any:
+    """An application that answers every request with this status and ends the connection."""
+
+    async def refuse(_scope: Any, _receive: Any, send: Any) -> None:
+        headers = [(b"content-length", b"0"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    return refuse
