@@ -1,7 +1,7 @@
 """What the edge says: the same bytes whatever it was asked with."""
 
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
 Headers = list[tuple[bytes, bytes]]
@@ -65,6 +65,12 @@ def plain(status: int, sentence: str, extra: Headers | None = None) -> Answer:
 def lines(body: bytes) -> Answer:
     """Newline-delimited JSON."""
     return Answer(200, [(b"content-type", b"application/x-ndjson"), *_NEVER_CACHED, *_PRIVATE], body)
+
+
+def prometheus(samples: Iterable[str]) -> Answer:
+    """Prometheus text format 0.0.4."""
+    headers = [(b"content-type", b"text/plain; version=0.0.4"), *_NEVER_CACHED, *_PRIVATE]
+    return Answer(200, headers, "".join(f"{sample}\n" for sample in samples).encode("ascii"))
 
 
 NO_LINES = lines(b"")

@@ -66,22 +66,15 @@ class EdgeApp:
             return await endpoints.drain(scope) if scope["method"] == "GET" else _NOT_DRAINING
         if path == "/healthz":
             return await endpoints.health()
+        if path == "/metrics":
+            return await endpoints.metrics(scope)
         if path == "/robots.txt":
             return answers.ROBOTS
         return answers.not_found(dict(scope["headers"]).get(b"accept-language", b""))
 
     def metrics(self) -> dict[str, int]:
-        """Counts since the start, by name."""
-        if self.spool is None or self._endpoints is None:
-            return {}
-        counts = self.spool.metrics
-        return {
-            "hits_written": counts.written,
-            "hits_lost": counts.lost + self._endpoints.unwritten,
-            "hits_rescued": counts.rescued,
-            "hits_over_budget": self._endpoints.over_budget,
-            "commits": counts.commits,
-        }
+        """Counts since the spool was made, by name."""
+        return {} if self.spool is None else self.spool.counts()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

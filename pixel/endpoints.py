@@ -49,8 +49,6 @@ class Endpoints:
         self._own_origin = origin_of(settings.base_url)
         self._own_name = (host_of(settings.base_url) or "").encode("ascii")
         self._tracking_path = path_of(settings.tracking_url)
-        self.over_budget = 0
-        self.unwritten = 0
 
     async def open(self, scope: Scope, path: str) -> Answer:
         """Always the pixel. A valid token asked for with GET is a hit."""
@@ -89,7 +87,7 @@ class Endpoints:
         if self._settings.drain_key is None:
             return answers.not_found(b"")
         offered = dict(scope["headers"]).get(b"authorization", b"")
-        if not hmac.compare_digest(offered, b"Bearer " + self._settings.drain_key.encode("ascii")):
+        if not self._is_drain_key(offered):
             return answers.plain(401, "The drain key is missing or wrong.", [(b"www-authenticate", b"Bearer")])
         query = parse_qs(scope["query_string"].decode("ascii", "replace"))
         after, limit = _number(query, "after", 0), _number(query, "limit", _DRAIN_LIMIT)
@@ -121,10 +119,22 @@ class Endpoints:
         counts = self._spool.metrics
         facts = {
             "status": "ok" if writable else "hits cannot be written to the spool",
-            "lost": counts.lost + self.unwritten,
+            "lost": counts.lost,
             "rescued": counts.rescued,
+            "over_budget": counts.over_budget,
         }
         return answers.state(200 if writable else 503, facts)
+
+    async def metrics(self, scope: Scope) -> Answer:
+        """The counts for Prometheus, for who has the drain key."""
+        offered = dict(scope["headers"]).get(b"authorization", b"")
+        if self._settings.drain_key is None or not self._is_drain_key(offered):
+            return answers.not_found(b"")
+        counts = await asyncio.to_thread(self._spool.counts)
+        return answers.prometheus(f"inkling_{name} {value}" for name, value in counts.items())
+
+    def _is_drain_key(self, offered: bytes) -> bool:
+        return hmac.compare_digest(offered, b"Bearer " + (self._settings.drain_key or "").encode("ascii"))
 
     async def _record(self, scope: Scope, kind: Kind, token: str, claims: _Claims) -> None:
         """Writes the hit down and returns when it is on disk, or when that cannot be waited for. Never raises."""
@@ -133,8 +143,8 @@ class Endpoints:
             if self._is_ours(headers) or (kind == "click" and _is_prefetch(headers)):
                 return
             client = self._client(scope)
-            if not self._limits.allow(client, token, time.monotonic()):
-                self.over_budget += 1
+            if not self._limits.allow(client, token, claims.delivery, time.monotonic()):
+                self._spool.metrics.over_budget += 1
                 return
             await self._spool.append(
                 hit_from_request(
@@ -150,7 +160,7 @@ class Endpoints:
                 )
             )
         except Exception as error:
-            self.unwritten += 1
+            self._spool.metrics.lost += 1
             _log.error("a hit was lost: %s", type(error).__name__)
 
     def _client(self, scope: Scope) -> str:

@@ -95,6 +95,6 @@ def whole(name: str, text: str, least: int, most: int) -> int:
     return int(number(name, text, least, most))
 
 
-def hits_per_minute(name: str, text: str) -> int | None:
+def hits(name: str, text: str) -> int | None:
     """A budget of the edge, 0 for no limit; None when nothing is set."""
     return whole(name, text, 0, 1_000_000_000) if text else None

@@ -1,54 +1,65 @@
-"""Budgets: how many hits of one source and one token are written down per minute. Answers are never limited."""
+"""Budgets: how many hits of one source, one token and one copy of a message are written down. Answers are never limited."""
 
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-WINDOW = 60.0
+MINUTE, DAY = 60.0, 86_400.0
 _MAX_KEYS = 50_000
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """Hits per minute that are written down; 0 means no limit.
+    """Hits that are written down, of a source and of a token per minute, of a copy per day; 0 means no limit.
 
     The default for a source is wide, because a mail provider fetches for all its readers from a few addresses.
     """
 
     per_source: int = 3000
     per_token: int = 300
+    per_copy: int = 1000
 
 
 class Limits:
-    """Counts hits within the current minute. The clock is handed in, in seconds."""
+    """Counts hits within the current minute and day. The clock is handed in, in seconds."""
 
     def __init__(self, budgets: Budgets) -> None:
-        self._sources = _Window(budgets.per_source)
-        self._tokens = _Window(budgets.per_token)
+        self._sources = _Window(budgets.per_source, MINUTE)
+        self._tokens = _Window(budgets.per_token, MINUTE)
+        self._copies = _Window(budgets.per_copy, DAY)
 
-    def allow(self, client: str, token: str, now: float) -> bool:
-        """True while both the source and the token have hits left in this minute."""
+    def allow(self, client: str, token: str, copy: str, now: float) -> bool:
+        """True while source, token and copy all have hits left. What one of them refuses costs the others nothing: whoever holds
+        a token must not spend what belongs to everybody behind his address."""
         source = source_of(client)
-        within_source = source is None or self._sources.spend(source, now)
-        return self._tokens.spend(token, now) and within_source
+        budgets = [(self._tokens, token), (self._copies, copy)]
+        if source is not None:
+            budgets.append((self._sources, source))
+        if not all(window.has_left(key, now) for window, key in budgets):
+            return False
+        for window, key in budgets:
+            window.spend(key)
+        return True
 
 
 class _Window:
-    """Counts per key, forgotten every minute, and when there are so many keys that memory would suffer."""
+    """Counts per key, forgotten after a time, and when there are so many keys that memory would suffer."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, seconds: float) -> None:
+        self._limit, self._seconds = limit, seconds
         self._counts: dict[str, int] = {}
         self._ends = 0.0
 
-    def spend(self, key: str, now: float) -> bool:
+    def has_left(self, key: str, now: float) -> bool:
         if not self._limit:
             return True
         if now >= self._ends or len(self._counts) >= _MAX_KEYS:
             self._counts.clear()
-            self._ends = now + WINDOW
-        spent = self._counts.get(key, 0)
-        self._counts[key] = spent + 1
-        return spent < self._limit
+            self._ends = now + self._seconds
+        return self._counts.get(key, 0) < self._limit
+
+    def spend(self, key: str) -> None:
+        if self._limit:
+            self._counts[key] = self._counts.get(key, 0) + 1
 
 
 def source_of(client: str) -> str | None:

@@ -97,6 +97,10 @@ def _keys(environ: Mapping[str, str], data_dir: Path) -> tuple[str, ...]:
 
 
 def _budgets(environ: Mapping[str, str]) -> Budgets:
-    names = {"per_source": "INKLING_HITS_PER_SOURCE", "per_token": "INKLING_HITS_PER_TOKEN"}
-    hits = {part: environment.hits_per_minute(name, environment.value(environ, name)) for part, name in names.items()}
+    names = {
+        "per_source": "INKLING_HITS_PER_SOURCE",
+        "per_token": "INKLING_HITS_PER_TOKEN",
+        "per_copy": "INKLING_HITS_PER_COPY",
+    }
+    hits = {part: environment.hits(name, environment.value(environ, name)) for part, name in names.items()}
     return Budgets(**{part: number for part, number in hits.items() if number is not None})

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -23,6 +23,7 @@ from pixel.spool_file import (
     WRITTEN,
     SpoolError,
     SpoolReader,
+    add_counts,
     file_identity,
     insert,
     note_path,
@@ -60,13 +61,20 @@ _BUSY_PERIOD = 60.0
 class SpoolMetrics:
     """Counts since the start.
 
-    `lost` hits were answered without being on disk; `rescued` are those of them that were written after all.
+    `lost` hits were answered without being on disk; `rescued` are those of them that were written after all. Hits `over_budget`
+    were answered and are not meant to be written.
     """
 
     written: int = 0
     commits: int = 0
     lost: int = 0
     rescued: int = 0
+    over_budget: int = 0
+
+
+def _difference(present: SpoolMetrics, before: SpoolMetrics) -> dict[str, int]:
+    names = ("written", "lost", "rescued", "over_budget")
+    return {f"hits_{name}": getattr(present, name) - getattr(before, name) for name in names}
 
 
 @dataclass
@@ -92,6 +100,7 @@ class Spool:
             self._connection = open_for_writing(self.path)
             self._identity = file_identity(self.path)
             self._reader = SpoolReader(self.path)
+            self._counts_before = self._reader.counts()
         except SpoolError:
             os.close(self._lock)
             raise
@@ -107,6 +116,8 @@ class Spool:
         self._closed = False
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._note_read_at = self._forgot_at = 0.0
+        self._counted = SpoolMetrics()
+        """What of the metrics stands in the file."""
         self._deleted = False
         self._thread = threading.Thread(target=self._write_until_closed, name="spool", daemon=True)
         self._thread.start()
@@ -203,6 +214,11 @@ class Spool:
         """The highest id ever given. A new spool starts above every id of the one before it."""
         return self._reader.last_id()
 
+    def counts(self) -> dict[str, int]:
+        """What was counted since the spool was made, such as ``hits_lost``."""
+        fresh = _difference(self.metrics, SpoolMetrics())
+        return {name: self._counts_before.get(name, 0) + count for name, count in fresh.items()}
+
     def prune(self, n: int) -> None:
         """Confirms every hit up to `n`; they are deleted in slices between the commits of new ones."""
         self._jobs.put(lambda: self._prune(n))
@@ -236,6 +252,7 @@ class Spool:
         try:
             while (job := self._next_job()) is not None:
                 job()
+            self._note_counts()
         finally:
             self._connection.close()
 
@@ -243,6 +260,7 @@ class Spool:
         while True:
             if time.monotonic() - self._note_read_at >= _NOTE_PERIOD:
                 self._read_note()
+                self._note_counts()
             try:
                 return self._jobs.get(timeout=_NOTE_PERIOD)
             except Empty:
@@ -313,6 +331,15 @@ class Spool:
         except (sqlite3.Error, SpoolError, OSError):
             self._failing = True
         tried.set()
+
+    def _note_counts(self) -> None:
+        """Adds what was counted since the last time to the file, where other processes and later starts read it."""
+        present = replace(self.metrics)
+        news = _difference(present, self._counted)
+        if any(news.values()):
+            with suppress(sqlite3.Error):  # it cannot be written just now: next time
+                add_counts(self._connection, news)
+                self._counted = present
 
     def _read_note(self) -> None:
         """Does what a reader in another process asked for with `SpoolReader.prune`."""

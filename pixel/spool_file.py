@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -46,6 +46,10 @@ CREATE TABLE hit (
 """
 
 
+_COUNTS = "CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER NOT NULL)"
+"""How many hits were written, lost, rescued and over budget, since the file was made."""
+
+
 class SpoolError(Exception):
     """The spool cannot be opened; says why and what to do."""
 
@@ -73,6 +77,14 @@ class SpoolReader:
         with self._reading:
             row = self._current().execute("SELECT seq FROM sqlite_sequence WHERE name = 'hit'").fetchone()
         return int(row[0])
+
+    def counts(self) -> dict[str, int]:
+        """What the writer counted since the file was made, such as ``hits_lost``; up to a few seconds old."""
+        with self._reading:
+            connection = self._current()
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'tally'").fetchone() is None:
+                return {}  # an edge of an earlier version wrote it last
+            return dict(connection.execute("SELECT name, count FROM tally ORDER BY name").fetchall())
 
     def prune(self, n: int) -> None:
         """Confirms every hit up to `n`: leaves a note, and the edge deletes them within seconds."""
@@ -128,6 +140,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     elif version != _FORMAT:
         connection.close()
         raise SpoolError(f"{path} was written by a newer version (format {version}); use that one to read it")
+    connection.execute(_COUNTS)
     return connection
 
 
@@ -171,6 +184,16 @@ def insert(connection: sqlite3.Connection, hits: Sequence[Hit]) -> None:
     with transaction(connection):
         for start in range(0, len(hits), _MAX_ROWS):
             insert(connection, hits[start : start + _MAX_ROWS])
+
+
+def add_counts(connection: sqlite3.Connection, news: Mapping[str, int]) -> None:
+    """Adds to the counts of the file, all of them or none."""
+    more = "ON CONFLICT (name) DO UPDATE SET count = count + excluded.count"
+    with transaction(connection):
+        connection.executemany(
+            f"INSERT INTO tally (name, count) VALUES (?, ?) {more}",  # noqa: S608
+            list(news.items()),
+        )
 
 
 def read(connection: sqlite3.Connection, n: int, limit: int) -> list[Hit]:

@@ -72,6 +72,7 @@ def _given(folder: Path) -> dict[str, tuple[str, str, object]]:
         "INKLING_TRACKING_CEILING": ("strict,opens", "tracking_ceiling", frozenset({"strict", "opens"})),
         "INKLING_HITS_PER_SOURCE": ("0", "hits_per_source", 0),
         "INKLING_HITS_PER_TOKEN": ("12", "hits_per_token", 12),
+        "INKLING_HITS_PER_COPY": ("7", "hits_per_copy", 7),
         **_given_oauth(),
     }
 
@@ -182,6 +183,7 @@ WRONG: list[tuple[str, str]] = [
     ("WINDOW_SCALE", "fast"),
     ("HITS_PER_SOURCE", "many"),
     ("HITS_PER_TOKEN", "-3"),
+    ("HITS_PER_COPY", "x"),
     ("DATABASE_URL", "mysql://u:p@h/n"),
     ("DATABASE_URL", "postgresql://"),
     ("DATABASE_URL", "postgresql://host-without-a-database"),

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from pixel.limits import Budgets
+from pixel.spool import SpoolReader
+from pixel.tokens import open_path
 from tests.commands.inkling import Inkling
-from tests.pixel.edge_server import running_edge
-from tests.servers import free_port
+from tests.pixel.edge_server import DRAIN_KEY, running_edge
+from tests.servers import free_port, wait_until
 from tracker.consent.ledger import record_consent
 from tracker.consent.preferences import set_policy
 from tracker.consent.rules import Pack, Purpose, State
@@ -169,6 +172,22 @@ def test_a_spool_that_cannot_be_read(tracked: Inkling, tmp_path: Path) -> None:
     assert findings(tracked, code=1)["spool"] == ("ok", "1 hits wait to be taken in")
     spool.write_bytes(b"not a database, but long enough to be looked at" * 40)
     assert findings(tracked, code=1)["spool"][0] == "WRONG"
+
+
+def test_hits_that_were_not_written_down_are_named_here_and_on_remote_edges(inkling: Inkling, tmp_path: Path) -> None:
+    with running_edge(tmp_path / "edge", budgets=Budgets(per_token=2)) as far, running_edge(tmp_path / "data") as near:
+        token = far.open_token()
+        for _ in range(5):
+            far.ask(open_path(token))
+        near.spool.metrics.lost, near.spool.metrics.rescued = 7, 3
+        url, nobody = f"http://127.0.0.1:{far.port}", f"http://127.0.0.1:{free_port()}"
+        wait_until(lambda: SpoolReader(tmp_path / "data" / "spool.sqlite3").counts().get("hits_lost") == 7)
+        edges = {"TRACKING_URL": url, "EDGE_URLS": f"{url},{nobody}", "DRAIN_KEY": DRAIN_KEY}
+        lines = inkling.here("check", given=b"", **edges).text.splitlines()
+    assert any(line.startswith(f"note  edge {url}: 3 hits were not written down") for line in lines), lines
+    assert any(line.startswith("note  spool: 4 hits were lost") for line in lines)
+    assert any(line.startswith(f"WRONG edge {nobody}: does not answer") for line in lines)
+    assert f"ok    edge {url}: ok" in lines
 
 
 def test_the_dns_of_sending_domains_is_looked_at(tracked: Inkling) -> None:

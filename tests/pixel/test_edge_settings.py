@@ -26,6 +26,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             "INKLING_BASE_URL": "https://crm.example.com/",
             "INKLING_HITS_PER_SOURCE": "50",
             "INKLING_HITS_PER_TOKEN": "0",
+            "INKLING_HITS_PER_COPY": "9",
         }
     )
     assert settings == EdgeSettings(
@@ -35,7 +36,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         drain_key=DRAIN_KEY,
         tracking_url="https://Track.example.com/t",
         base_url="https://crm.example.com",
-        budgets=Budgets(per_source=50, per_token=0),
+        budgets=Budgets(per_source=50, per_token=0, per_copy=9),
     )
     assert settings.own_hosts == {"track.example.com", "crm.example.com"}
     assert settings.spool_path == tmp_path / "spool.sqlite3"
@@ -80,6 +81,7 @@ def test_values_can_come_from_files(tmp_path: Path) -> None:
         ("INKLING_BASE_URL", "http://h/inkling/"),
         ("INKLING_HITS_PER_SOURCE", "-1"),
         ("INKLING_HITS_PER_TOKEN", "many"),
+        ("INKLING_HITS_PER_COPY", "-1"),
     ],
 )
 def test_f07_a_wrong_value_names_its_variable(tmp_path: Path, name: str, value: str) -> None:

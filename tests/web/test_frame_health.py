@@ -7,8 +7,11 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from pixel.limits import Budgets
 from pixel.spool import Spool
+from pixel.tokens import open_path
 from tests.fixtures.contexts import People
+from tests.pixel.edge_server import running_edge
 from tests.web.conftest import server
 from tracker.models import ApiToken, Mailbox, Role, User
 from tracker.runtime.context import AppContext
@@ -89,6 +92,18 @@ def test_figures_of_mailboxes(visitor: httpx.Client, context: AppContext, people
     assert 'inkling_mailboxes{state="auth_error"} 1\n' in told
     (lag,) = re.findall(r"^inkling_mailbox_lag_seconds (\S+)$", told, re.MULTILINE)
     assert 3600 <= float(lag) < 3700
+
+
+def test_hits_that_are_not_there_are_told_beside_the_pages_figures(visitor: httpx.Client, context: AppContext) -> None:
+    assert "inkling_hits" not in visitor.get("/metrics").text, "there is no edge here"
+    with running_edge(context.settings.data_dir, budgets=Budgets(per_token=2)) as edge:
+        token = edge.open_token()
+        for _ in range(5):
+            edge.ask(open_path(token))
+    told = visitor.get("/metrics").text
+    assert "inkling_hits_written 2\n" in told
+    assert "inkling_hits_over_budget 3\n" in told
+    assert "inkling_hits_lost 0\n" in told
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip"])

@@ -9,6 +9,7 @@ import httpx
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
+from pixel.spool import SpoolError, SpoolReader
 from tracker.commands.contexts import new_context
 from tracker.consent.audit import broken_chains, ledger_length
 from tracker.consent.preferences import operator_ceiling, workspace_pack
@@ -43,7 +44,7 @@ def check(_words: argparse.Namespace) -> int:
         *_database(context),
     ]
     in_database = (_policy, _consent, _accounts, _mailboxes, _rewriters, _domains, _worker) if findings[-1].ok else ()
-    for look in (*in_database, _spool, _tracking_host):
+    for look in (*in_database, _spool, _remote_edges, _tracking_host):
         findings += look(context)
     for finding in findings:
         mark = {True: "ok", False: "WRONG", None: "note"}[finding.ok]
@@ -163,9 +164,39 @@ def _spool(context: AppContext) -> list[Finding]:
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             waiting = connection.execute("SELECT count(*) FROM hit").fetchone()[0]
-    except sqlite3.Error as error:
+        with SpoolReader(path) as reader:
+            counts = reader.counts()
+    except (sqlite3.Error, SpoolError) as error:
         return [Finding("spool", False, f"{path} cannot be read: {error}")]
-    return [Finding("spool", True, f"{waiting} hits wait to be taken in")]
+    return [
+        Finding("spool", True, f"{waiting} hits wait to be taken in"),
+        *_unwritten(
+            "spool", counts.get("hits_lost", 0) - counts.get("hits_rescued", 0), counts.get("hits_over_budget", 0)
+        ),
+    ]
+
+
+def _remote_edges(context: AppContext) -> list[Finding]:
+    findings = []
+    for url in context.settings.edge_urls:
+        try:
+            facts = httpx.get(f"{url}/healthz", timeout=5, verify=context.web_tls_context()).json()
+            lost, over_budget = int(facts["lost"]) - int(facts["rescued"]), int(facts.get("over_budget", 0))
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            findings.append(Finding(f"edge {url}", False, f"does not answer as an edge does ({type(error).__name__})"))
+            continue
+        findings.append(Finding(f"edge {url}", facts["status"] == "ok", facts["status"]))
+        findings += _unwritten(f"edge {url}", lost, over_budget)
+    return findings
+
+
+def _unwritten(what: str, lost: int, over_budget: int) -> list[Finding]:
+    """Hits that were answered and are not there: worth knowing, since figures are short of them."""
+    notes = {
+        lost: "hits were lost: the disk was full, or kept a write waiting for too long",
+        over_budget: "hits were not written down: one address, one link or one copy had more than its budget",
+    }
+    return [Finding(what, None, f"{count} {text}") for count, text in notes.items() if count > 0]
 
 
 def _worker(context: AppContext) -> list[Finding]:

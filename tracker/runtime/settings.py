@@ -51,6 +51,7 @@ NAMES = (
     "INKLING_TRACKING_CEILING",
     "INKLING_HITS_PER_SOURCE",
     "INKLING_HITS_PER_TOKEN",
+    "INKLING_HITS_PER_COPY",
     *(f"INKLING_{provider.upper()}_{part}" for provider in OAUTH_ENDPOINTS for part in _OAUTH_PARTS),
 )
 
@@ -94,6 +95,7 @@ class Settings:
     """The loosest policy and the purposes that may be chosen; what they mean is settled in :mod:`tracker.consent.rules.ceiling`."""
     hits_per_source: int | None = None
     hits_per_token: int | None = None
+    hits_per_copy: int | None = None
     """Budgets of the edge, hits per minute (0 for no limit); None leaves the edge its own."""
     oauth_clients: Mapping[str, OAuthClient] = field(default_factory=dict)
     """By provider, those that were configured."""
@@ -140,6 +142,7 @@ def read_settings(
         tracking_ceiling=_ceiling(given.get("INKLING_TRACKING_CEILING", "")),
         hits_per_source=_budget("INKLING_HITS_PER_SOURCE", given),
         hits_per_token=_budget("INKLING_HITS_PER_TOKEN", given),
+        hits_per_copy=_budget("INKLING_HITS_PER_COPY", given),
         oauth_clients=_oauth_clients(given),
     )
 
@@ -206,7 +209,7 @@ def _whole(name: str, given: Mapping[str, str], default: int, most: int) -> int:
 
 
 def _budget(name: str, given: Mapping[str, str]) -> int | None:
-    return environment.hits_per_minute(name, given.get(name, ""))
+    return environment.hits(name, given.get(name, ""))
 
 
 def _data_dir(value: str) -> Path:

@@ -1,12 +1,15 @@
 """The figures of the product for Prometheus: counts by state, never a name or an address."""
 
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from sqlmodel import Session, col, func, select
 
+from pixel.spool import SpoolError, SpoolReader
 from tracker.models import Delivery, DrainCursor, Event, Mailbox, MailboxState, Message, User, UserSession
 from tracker.runtime.database import now
 from tracker.runtime.processes import Process
@@ -63,6 +66,24 @@ def figures(session: Session) -> list[Figure]:
             "drained_hits", "How far each edge has been read.", [({"edge": edge.edge}, edge.after) for edge in edges]
         ),
     ]
+
+
+_HITS = {
+    "hits_written": "Hits that are on disk, since the spool was made.",
+    "hits_lost": "Hits that were answered without being on disk; those rescued are among them.",
+    "hits_rescued": "Hits counted as lost that were written after all.",
+    "hits_over_budget": "Hits that were answered and not written down, since a source, a link or a copy had too many.",
+}
+
+
+def edge_figures(spool: Path) -> list[Figure]:
+    """What the edge on the same data folder has counted; of other edges their own ``/metrics`` tells."""
+    try:
+        with SpoolReader(spool) as reader:
+            counts = reader.counts()
+    except (OSError, SpoolError, sqlite3.Error):
+        return []
+    return [Figure(name, meaning, [({}, counts.get(name, 0))]) for name, meaning in _HITS.items()]
 
 
 def prometheus(figures: Iterable[Figure]) -> str:

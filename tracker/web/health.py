@@ -2,6 +2,7 @@
 
 import sqlite3
 from ipaddress import ip_address
+from pathlib import Path
 
 from sqlalchemy import text as sql
 from sqlmodel import Session, col, select
@@ -15,7 +16,7 @@ from tracker.models import ApiToken, Role, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import token_digest
 from tracker.runtime.processes import is_anybody_working
-from tracker.web.figures import figures, prometheus
+from tracker.web.figures import edge_figures, figures, prometheus
 from tracker.web.http.templating import context_of
 
 
@@ -39,7 +40,8 @@ def metrics(request: Request) -> Response:
     if not _may_see(context, request):
         raise HTTPException(403)
     with context.database.reading() as session:
-        return PlainTextResponse(prometheus(figures(session)), media_type="text/plain; version=0.0.4")
+        all_figures = [*figures(session), *edge_figures(_spool_path(context))]
+    return PlainTextResponse(prometheus(all_figures), media_type="text/plain; version=0.0.4")
 
 
 def _database(context: AppContext) -> str:
@@ -53,7 +55,7 @@ def _database(context: AppContext) -> str:
 
 def _spool(context: AppContext) -> str:
     """The spool of an edge in the same data folder, if there is one; of other edges the figures tell."""
-    path = context.settings.data_dir / "spool.sqlite3"
+    path = _spool_path(context)
     if not path.exists():
         return ""
     try:
@@ -62,6 +64,10 @@ def _spool(context: AppContext) -> str:
     except (OSError, SpoolError, sqlite3.Error):
         return "cannot be read"
     return ""
+
+
+def _spool_path(context: AppContext) -> Path:
+    return context.settings.data_dir / "spool.sqlite3"
 
 
 def _worker(context: AppContext) -> str:
