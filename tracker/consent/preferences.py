@@ -20,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "ask_again_days": ASK_AGAIN_AFTER.days,
     "recipient_limit": 10,
     "mailbox_limit": 10,
+    "presence_minutes": 5,
     "leave_text_urls": True,
     "hidden_link": False,
     "erasure_text": "delete",

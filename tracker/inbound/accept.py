@@ -2,7 +2,7 @@
 
     place known?  →  understood  →  our own notice?  →  identity known?  →  stored
     →  what does it answer, or what came back?  →  does it ask not to be tracked?
-    →  does it count as an enquiry?  →  who is told
+    →  does it count as an enquiry?  →  whose customer is it?  →  who is told
 
 Nothing that a letter holds can make this raise; what does raise (a database that is away) leaves nothing behind and is tried again.
 """
@@ -15,6 +15,7 @@ from sqlmodel import Session, select
 
 from tracker.consent.pending_opt_outs import begin
 from tracker.consent.rules import asks_not_to_be_tracked, may_ask
+from tracker.crm.bind_letters import bind_letters
 from tracker.inbound.answering import Answer, answer_of, note_answer
 from tracker.inbound.arrived import Arrived
 from tracker.inbound.bounce import read_report
@@ -150,10 +151,12 @@ def _follow(session: Session, context: AppContext, mailbox: Mailbox, new: Sequen
             told.add(letter.id)
     human = [letter for letter, _ in new if letter.category == Category.HUMAN and not _is_quiet(letter)]
     decide_enquiries(session, mailbox, human)
+    bound = bind_letters(session, mailbox, [letter for letter, _ in new], looping=looping)
     for letter, arrived in new:
         note_problems(session, letter, arrived.fetched)
         if not _is_quiet(letter):
-            add_letter_notice(session, mailbox, letter, loop=letter.id in looping, told=letter.id in told)
+            is_told = letter.id in told or (letter.id in bound and bound[letter.id].is_told)
+            add_letter_notice(session, mailbox, letter, loop=letter.id in looping, told=is_told)
 
 
 def _is_quiet(letter: Letter) -> bool:

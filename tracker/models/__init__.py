@@ -15,6 +15,19 @@ from tracker.models.activity import (
     ScannerProof,
     Verdict,
 )
+from tracker.models.crm import (
+    Customer,
+    CustomerAddress,
+    CustomerSource,
+    CustomerTerm,
+    EnquiryChange,
+    EnquiryStatus,
+    GroupMember,
+    LetterBinding,
+    ManagerGroup,
+    Order,
+    Shop,
+)
 from tracker.models.idempotency import IdempotencyKey
 from tracker.models.letters import (
     Category,

@@ -160,8 +160,9 @@ class Notification(SQLModel, table=True):
     """What the line is about, such as ``delivery:17``."""
     message_id: int | None = Field(default=None, foreign_key="message.id", index=True, ondelete="CASCADE")
     delivery_id: int | None = Field(default=None, foreign_key="delivery.id", index=True, ondelete="CASCADE")
-    kind: str = Field(max_length=16)
-    """open, click, corrected; reply, answered, bounce, rejected, follow_up; enquiry, withdrawal; mailbox, problem"""
+    kind: str = Field(max_length=24)
+    """open, click, corrected; reply, answered, bounce, rejected, follow_up; enquiry, letter, customer_assigned, enquiry_assigned,
+    enquiry_due; withdrawal; mailbox, problem"""
     count: int = 1
     opens: int = 0
     clicks: int = 0

@@ -111,7 +111,7 @@ class Mailbox(SQLModel, table=True):
     unwrap_forwarded: bool = False
     group: str | None = Field(default=None, max_length=16)
     shop: str | None = Field(default=None, max_length=16)
-    """Public ids; what they name comes with customers and orders."""
+    """Public ids of the group that new customers are shared out in, and of the shop whose orders letters are bound to."""
 
     state: str = Field(default=MailboxState.CHECKING, max_length=16)
     state_detail: str = Field(default="", sa_type=SentenceText)
@@ -260,7 +260,7 @@ class Notice(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     event: str = Field(max_length=24)
-    """letter, first_load, problems, broken, broken_long, recovered, loop"""
+    """letter, customer_assigned, enquiry_assigned, group_empty, first_load, problems, broken, broken_long, recovered, loop"""
     subject: str = Field(max_length=64)
     """What it is about, such as ``letter:17`` or ``mailbox:3:2026-11-26T10``."""
     user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from sqlmodel import Session, col, select
+
 from tracker.locale import N_
-from tracker.models import Letter, Mailbox, Notice
+from tracker.models import Customer, CustomerAddress, Letter, Mailbox, Notice
 from tracker.runtime.sentences import Sentence
 
 MAILED = frozenset({"broken", "broken_long", "recovered", "problems"})
@@ -44,4 +46,26 @@ def notice_words(notice: Notice, mailbox: Mailbox, letter: Letter | None) -> Sen
                 "The letters are stored; nobody is told of more of them today",
                 sender=letter.sender if letter is not None else address,
             )
+        case "group_empty":
+            return Sentence(
+                "%(address)s: a new customer has no manager, because nobody is in the group “%(group)s”",
+                address=address,
+                group=str(facts.get("group", "")),
+            )
     return Sentence("News of the mailbox %(address)s", address=address)
+
+
+def assigned_words(session: Session, notice: Notice, letter: Letter | None) -> Sentence:
+    """What the new manager of a customer or an enquiry is told: whom it is about."""
+    who = letter.sender_address or letter.sender if letter is not None else _customer_words(session, notice)
+    if notice.event == "enquiry_assigned":
+        return Sentence("An enquiry from %(who)s was given to you", who=who)
+    return Sentence("A new customer is yours: %(who)s", who=who)
+
+
+def _customer_words(session: Session, notice: Notice) -> str:
+    customer = int(notice.facts.get("customer", 0))
+    addresses = select(CustomerAddress.address).where(CustomerAddress.customer_id == customer)
+    first = session.exec(addresses.order_by(col(CustomerAddress.position)).limit(1)).first()
+    row = session.get(Customer, customer)
+    return first or (row.name if row is not None else "")

@@ -9,6 +9,8 @@ import logging
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from sqlalchemy import or_
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -17,7 +19,7 @@ from tracker.mail.account_servers import submit_from, working_account
 from tracker.mail.canonical import canonical
 from tracker.mail.smtp_submission import Outcome
 from tracker.models import Account, DeliveryStatus, Letter, Mailbox, Notice, Role, User
-from tracker.notifications.notice_labels import MAILED, notice_words
+from tracker.notifications.notice_labels import MAILED, assigned_words, notice_words
 from tracker.notifications.notice_letter import write_notice
 from tracker.notifications.notify import add_notice, notify
 from tracker.runtime.context import AppContext
@@ -71,7 +73,12 @@ def _claim(context: AppContext) -> HeldLease | None:
 
 
 def _due(moment: datetime) -> SelectOfScalar[Notice]:
+    """Whoever was given a customer hears of that before the customer's letter, however many workers tell."""
+    before = aliased(Notice)
+    assigned = (col(before.event) == "customer_assigned", col(before.sent_at).is_(None))
+    first = select(before.id).where(before.user_id == Notice.user_id, *assigned, col(before.id) < col(Notice.id))
     due = select(Notice).where(col(Notice.sent_at).is_(None), col(Notice.due_at) <= moment)
+    due = due.where(or_(col(Notice.event) != "letter", ~first.correlate(Notice).exists()))
     return due.where(is_free("notice", col(Notice.id), moment)).order_by(col(Notice.due_at), col(Notice.id)).limit(1)
 
 
@@ -114,12 +121,22 @@ def admins(session: Session) -> list[int]:
 def _write_line(session: Session, notice: Notice, mailbox: Mailbox | None, letter: Letter | None) -> None:
     if notice.event == "letter":
         if letter is not None and letter.deleted_at is None and letter.read_at is None:
-            notify(session, notice.user_id, f"letter:{letter.id}", "enquiry", letter.received_at)
+            kind = str(notice.facts.get("kind", "enquiry"))
+            notify(session, notice.user_id, f"letter:{letter.id}", kind, letter.received_at)
+    elif notice.event in ("customer_assigned", "enquiry_assigned"):
+        _write_assigned(session, notice, letter)
     elif mailbox is not None:
-        kind = "problem" if notice.event in ("broken", "broken_long", "problems", "loop") else "mailbox"
-        about = ":problems" if notice.event in ("problems", "loop") else ""
+        kind = "problem" if notice.event in ("broken", "broken_long", "problems", "loop", "group_empty") else "mailbox"
+        about = ":problems" if notice.event in ("problems", "loop", "group_empty") else ""
         words = notice_words(notice, mailbox, letter)
         notify(session, notice.user_id, f"mailbox:{mailbox.id}{about}", kind, notice.created_at, detail=words)
+
+
+def _write_assigned(session: Session, notice: Notice, letter: Letter | None) -> None:
+    """Whose customer or enquiry it is now: a line that names the sender's address, and is never merged with the letter's."""
+    words = assigned_words(session, notice, letter)
+    at = letter.received_at if letter is not None else notice.created_at
+    notify(session, notice.user_id, f"assigned:{notice.subject}", notice.event, at, detail=words)
 
 
 def _account_for(session: Session, notice: Notice, person: User) -> Account | None:

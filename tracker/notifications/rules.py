@@ -21,6 +21,11 @@ BURST_COUNT = 3
 """So many opens and clicks within that time are interest."""
 FOLD = timedelta(minutes=30)
 """The same news within that time fold into the counter."""
+_BY_KIND = {
+    "open": "first_open",
+    "answered": "reply",
+    **dict.fromkeys(("letter", "customer_assigned", "enquiry_assigned", "enquiry_due"), "enquiry"),
+}
 TROUBLE = ("bounce", "rejected", "problem")
 
 
@@ -76,7 +81,7 @@ def preference_of(kind: str, news: str = "") -> str:
         return "trouble"
     if news and kind in ("open", "click"):
         return news
-    return {"open": "first_open", "answered": "reply"}.get(kind, kind)
+    return _BY_KIND.get(kind, kind)
 
 
 def end_of_quiet(moment: datetime, zone: tzinfo, start: int | None, end: int | None) -> datetime | None:

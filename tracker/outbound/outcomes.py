@@ -11,6 +11,7 @@ from sqlalchemy import select as columns
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, delete, select
 
+from tracker.crm.answers import note_answered
 from tracker.mail.connections import ConnectError
 from tracker.mail.smtp_submission import Outcome, deferred
 from tracker.models import Account, Attachment, Delivery, DeliveryStatus, Message, MessageState
@@ -111,6 +112,7 @@ def _apply(session: Session, delivery: Delivery, outcome: Outcome) -> None:
     delivery.next_try_at = None
     if outcome.status == DeliveryStatus.ACCEPTED:
         delivery.accepted_at = now()
+        note_answered(session, delivery)
     elif outcome.status == DeliveryStatus.DEFERRED:
         _retry_or_give_up(session, delivery)
     if delivery.status == DeliveryStatus.REJECTED:

@@ -112,6 +112,36 @@ DATA: Mapping[str, Columns] = {
         "enquiry_key_id in_reply_to_message_id delivery_id reply_rule defects flags too_large unparsed recovered backfilled "
         "silent deleted_at",
     ),
+    "customer": _columns(
+        person="name external_id",
+        about="tags source",
+        staff="manager_id",
+        plain="id public_id shop_id version created_at changed_at",
+    ),
+    "customer_address": _columns(person="address lookup created_for", plain="id customer_id position"),
+    "customer_term": _columns(person="term", plain="customer_id"),
+    "customer_order": _columns(
+        person="external_id",
+        about="number status customer_id",
+        staff="manager_id",
+        plain="id public_id shop_id shop_key version created_at changed_at",
+    ),
+    "letter_binding": _columns(
+        about="customer_id order_id rule flags received_at",
+        words="number",
+        staff="decided_by",
+        plain="letter_id decided_at",
+    ),
+    "enquiry_status": _columns(
+        person="sender",
+        about="received_at waiting_since",
+        staff="user_id manager_id answered_at answered_by last_answer_at snoozed_until done_at",
+        plain="letter_id mailbox_id version",
+    ),
+    "enquiry_change": _columns(staff="user_id what to_user_id until", plain="id letter_id at"),
+    "shop": _columns(plain="id public_id name created_at"),
+    "manager_group": _columns(plain="id public_id name turn created_at"),
+    "manager_group_member": _columns(staff="user_id turn", plain="group_id"),
     "letter_body": _columns(words="text html headers", plain="letter_id"),
     "letter_raw": _columns(words="content", plain="letter_id number"),
     "letter_attachment": _columns(

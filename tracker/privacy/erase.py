@@ -33,7 +33,7 @@ from tracker.models import (
 )
 from tracker.models.counting.counters import recount
 from tracker.notifications.notify import announce
-from tracker.privacy.erase_letters import erase_letters
+from tracker.privacy.erase_letters import erase_customers, erase_letters
 from tracker.privacy.redact import GONE, Redactor, redact_everywhere
 from tracker.privacy.replay import came_back, list_path, remember, remembered
 from tracker.recipients import find_or_make, suppressions
@@ -93,6 +93,7 @@ def erase_rows(session: Session, context: AppContext, address: str, actor: str) 
     subject = _subject(session, address)
     _close_ledger(session, subject, actor)
     _hits(session, context, subject)
+    erase_customers(session, subject.form, subject.done)
     erase_letters(session, subject.form, subject.copy_ids, subject.redactor, subject.done)
     text = str(preference(session, "erasure_text"))
     _messages(session, subject, text)

@@ -8,13 +8,17 @@ from sqlalchemy import or_
 from sqlmodel import Session, col, delete, select, update
 
 from tracker.models import (
+    Customer,
+    CustomerAddress,
     EnquiryKey,
+    EnquiryStatus,
     Letter,
     LetterAttachment,
     LetterBody,
     LetterRaw,
     MailboxProblem,
     Notice,
+    Order,
 )
 from tracker.privacy.redact import Redactor
 from tracker.runtime.database import now
@@ -40,6 +44,17 @@ def erase_letters(session: Session, form: str, copies: Sequence[int], redactor: 
     done["letter"] += session.exec(blank).rowcount
     _forget_key(session, form)
     _mentioned(session, redactor, done)
+
+
+def erase_customers(session: Session, form: str, done: Counter[str]) -> None:
+    """The customers with this address are forgotten, with every other address they had. Orders stay without a customer, and
+    whatever another program knows them by goes."""
+    theirs = select(CustomerAddress.customer_id).where(CustomerAddress.lookup == form)
+    ids = session.exec(theirs).all()
+    orders = update(Order).where(col(Order.customer_id).in_(ids)).values(customer_id=None, external_id=None)
+    done["customer_order"] += session.exec(orders).rowcount
+    done["customer"] += session.exec(delete(Customer).where(col(Customer.id).in_(ids))).rowcount
+    session.exec(update(EnquiryStatus).where(col(EnquiryStatus.sender) == form).values(sender=""))
 
 
 def _forget_key(session: Session, form: str) -> None:

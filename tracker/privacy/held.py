@@ -13,6 +13,8 @@ from tracker.consent.ledger import broken_at, consent_of, ledger
 from tracker.consent.rules import BASES
 from tracker.models import (
     ConsentEntry,
+    Customer,
+    CustomerAddress,
     Delivery,
     Event,
     HitEvidence,
@@ -20,6 +22,7 @@ from tracker.models import (
     Message,
     NoticeText,
     Notification,
+    Order,
     Recipient,
     TrackedLink,
     TrackingPause,
@@ -48,6 +51,7 @@ def held_about(
         "copies": [copy_facts(session, delivery, message) for delivery, message in copies],
         "alerts": _alerts(session, [delivery.id or 0 for delivery, _ in copies]),
         "letters": _letters(session, recipient, of_user),
+        "customers": _customers(session, recipient),
         "viewed_by": [
             {"day": day.isoformat(), "what": what, "who": who} for day, what, who in views_of(session, recipient)
         ],
@@ -147,6 +151,29 @@ def _letters(session: Session, recipient: Recipient, of_user: int | None) -> lis
     rows = session.exec(found.order_by(col(Letter.received_at))).all()
     return [
         {"received_at": _at(row.received_at), "to": row.recipient, "subject": row.subject, "category": row.category}
+        for row in rows
+    ]
+
+
+def _customers(session: Session, recipient: Recipient) -> list[dict[str, Any]]:
+    """The person as a customer, with the numbers and states of their orders."""
+    theirs = select(CustomerAddress.customer_id).where(CustomerAddress.lookup == recipient.lookup)
+    rows = session.exec(select(Customer).where(col(Customer.id).in_(theirs)).order_by(col(Customer.id))).all()
+    return [
+        {
+            "name": row.name,
+            "addresses": list(
+                session.exec(select(CustomerAddress.address).where(CustomerAddress.customer_id == row.id))
+            ),
+            "tags": row.tags,
+            "known_since": _at(row.created_at),
+            "orders": [
+                {"number": number, "status": status}
+                for number, status in session.exec(
+                    select(Order.number, Order.status).where(Order.customer_id == row.id)
+                )
+            ],
+        }
         for row in rows
     ]
 

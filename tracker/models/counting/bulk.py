@@ -34,6 +34,12 @@ def insert_or_keep(session: Session, model: Any) -> Any:
     return dialect.insert(model).on_conflict_do_nothing()
 
 
+def is_inserted(session: Session, model: Any, row: Row) -> bool:
+    """Inserts one row unless one is there in its way; whether it did."""
+    statement = insert_or_keep(session, model).values(row).returning(model.id)
+    return session.connection().execute(statement).first() is not None
+
+
 def add_or_keep_all(session: Session, table: Table, rows: Sequence[Row], *named: str) -> dict[Any, int]:
     """Inserts rows, except those that are there; all have the same columns. Gives the numbers of the new ones by the columns
     named: a value for one, a tuple for several, nothing for none."""

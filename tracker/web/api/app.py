@@ -8,6 +8,8 @@ from tracker.web.accounts.api import accounts
 from tracker.web.api.docs import docs
 from tracker.web.api.errors import install
 from tracker.web.compose.templates_api import templates
+from tracker.web.crm.customers_api import customers
+from tracker.web.crm.orders_api import orders
 from tracker.web.http.security_headers import NEVER_STORED, DefaultHeaders
 from tracker.web.inbox.api import letters
 from tracker.web.mailboxes.api import mailboxes
@@ -38,7 +40,7 @@ def create_api(context: AppContext) -> FastAPI:
     )
     api.state.context = context
     install(api)
-    for resource in (*RESOURCES, mailboxes, letters):
+    for resource in (*RESOURCES, mailboxes, letters, customers, orders):
         api.include_router(resource)
     api.include_router(docs)
     return api

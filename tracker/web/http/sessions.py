@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, delete, select, update
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +19,8 @@ COOKIE = "inkling_session"
 LIFE = timedelta(days=30)
 RENEW_AFTER = timedelta(hours=1)
 """A visit is written down as renewed at most once in this time, so that reading a page is not a write each time."""
+SEEN_EVERY = timedelta(minutes=1)
+"""So exactly it is known who is signed in just now: new customers are shared out among those."""
 
 
 def person_of(context: AppContext, request: Request) -> User | None:
@@ -39,8 +41,16 @@ def person_of(context: AppContext, request: Request) -> User | None:
     if found is None:
         return None
     moved = found[1].address_digest != _network(context, request)
-    request.state.renew = moved or found[1].seen_at < now() - RENEW_AFTER
+    request.state.renew = moved or found[1].expires_at < now() + LIFE - RENEW_AFTER
+    if not request.state.renew and found[1].seen_at < now() - SEEN_EVERY:
+        _note_seen(context, found[1])
     return found[0]
+
+
+def _note_seen(context: AppContext, visit: UserSession) -> None:
+    stale = (col(UserSession.id) == visit.id, col(UserSession.seen_at) < now() - SEEN_EVERY)
+    with context.database.session_scope() as session:
+        session.exec(update(UserSession).where(*stale).values(seen_at=now()))
 
 
 def begin_visit(context: AppContext, request: Request, response: Response, user: User) -> None:

@@ -1,6 +1,6 @@
 """``/letters`` and ``/enquiries``: what came in."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -8,12 +8,35 @@ from fastapi import Query
 from pydantic import Field
 from sqlalchemy import select
 from sqlmodel import Session, col
+from starlette.responses import Response
 
-from tracker.mail.fields import Shape
-from tracker.models import Letter, LetterAttachment, LetterBody, Mailbox, Message
-from tracker.models.ownership import owned
+from tracker.crm.access import find_enquiry, find_letter
+from tracker.crm.enquiries import (
+    LISTS,
+    assign_enquiry,
+    complete_enquiry,
+    release_enquiry,
+    reopen_enquiry,
+    snooze_enquiry,
+    wake_enquiry,
+)
+from tracker.crm.hand_binding import bind_by_hand, unbind
+from tracker.crm.records import Id, named_record
+from tracker.mail.fields import Body, Moment, Shape
+from tracker.models import (
+    Customer,
+    EnquiryStatus,
+    Letter,
+    LetterAttachment,
+    LetterBody,
+    Mailbox,
+    Message,
+    Order,
+    User,
+)
 from tracker.web.api.call import Call, Caller
 from tracker.web.api.door import router
+from tracker.web.api.idempotency import once
 from tracker.web.api.paging import Listing, Paged
 from tracker.web.http.list_filter import one_of
 from tracker.web.inbox.filter import LetterFilter
@@ -23,7 +46,7 @@ letters = router("Letters")
 
 
 class BoundShape(Shape):
-    """What a letter was bound to, and by which rule."""
+    """What a letter was bound to, and by which rule: an order, a customer, or else the message of ours that it answers."""
 
     kind: str
     id: str
@@ -48,16 +71,26 @@ class LetterLine(Shape):
     repeat_of: str | None
     withdrawn_at: datetime | None
     bound: BoundShape | None
+    binding_rule: str | None
+    """By which rule it was bound, or why it was not."""
+    binding_flags: list[str]
     in_reply_to_message: str | None
     has_attachments: bool
     read_at: datetime | None
 
 
 class EnquiryLine(LetterLine):
-    """A letter that counts, with how many repeats are folded under it."""
+    """A letter that counts, with how many repeats are folded under it, and how the work on it stands. ``manager`` and
+    ``answered_by`` are ids of people."""
 
     repeats: int
     attribution: None
+    manager: str | None
+    waiting_since: datetime | None
+    answered_at: datetime | None
+    answered_by: str | None
+    snoozed_until: datetime | None
+    done_at: datetime | None
 
 
 class AttachmentShape(Shape):
@@ -97,6 +130,7 @@ class EnquiryQuery(Paged):
     q: Annotated[str, Field(description="Words of subject, beginning, sender’s name and address.")] = ""
     since: Annotated[str, Field(description="A day in one’s own zone, or a time in RFC 3339.")] = ""
     until: Annotated[str, Field(description="The same; a day counts to its end.")] = ""
+    list: Annotated[str, Field(description=f"{', '.join(LISTS)}: a list of the day’s work.")] = ""
 
     def filter(self) -> LetterFilter:
         """Raises :class:`tracker.runtime.sentences.ActionError`."""
@@ -136,7 +170,7 @@ def list_letters(call: Caller, query: Annotated[LetterQuery, Query()]) -> Listin
 def get_letter(call: Caller, id: str) -> LetterShape:
     """A letter with its text and the names of its attachments."""
     with call.reading() as session:
-        letter = owned(session, Letter, call.user, id)
+        letter = find_letter(session, call.user, id)
         (facts,) = _facts(session, rows_of(session, call.user, [letter]))
         body = session.get(LetterBody, letter.id)
         return LetterShape(
@@ -156,9 +190,119 @@ def list_enquiries(call: Caller, query: Annotated[EnquiryQuery, Query()]) -> Lis
     """My enquiries: letters that count and were not withdrawn, newest first."""
     with call.reading() as session:
         rows, after = _page(session, call, query.filter(), query)
-        facts = zip(_facts(session, rows), rows, strict=True)
-        items = [EnquiryLine(**one, repeats=row.repeated, attribution=None) for one, row in facts]
-        return Listing(items=items, next=after)
+        return Listing(items=_enquiry_lines(session, rows), next=after)
+
+
+class BindingRequest(Body):
+    """An order or a customer, by its id."""
+
+    order: Id | None = None
+    customer: Id | None = None
+
+
+class AssignmentRequest(Body):
+    """Whom to give the enquiry to. Whoever moves it names who has it now in ``from``; else only what is nobody's can be taken."""
+
+    manager: Id
+    before: Id | None = Field(default=None, alias="from")
+
+
+class SnoozeRequest(Body):
+    """Until when it is out of the lists."""
+
+    until: Moment
+
+
+@letters.post("/letters/{id}/binding", response_model=LetterLine)
+def post_binding(call: Caller, id: str, request: BindingRequest) -> Response:
+    """Binds a letter by hand, to an order or a customer."""
+
+    def work(session: Session) -> LetterLine:
+        letter = find_letter(session, call.user, id)
+        order = named_record(session, Order, request.order, "order")
+        customer = named_record(session, Customer, request.customer, "customer")
+        bind_by_hand(session, letter, call.user, order=order, customer=customer)
+        return LetterLine(**_facts(session, rows_of(session, call.user, [letter]))[0])
+
+    return once(call, work)
+
+
+@letters.delete("/letters/{id}/binding", status_code=204, response_class=Response)
+def delete_binding(call: Caller, id: str) -> Response:
+    """Takes a letter off its order or customer."""
+    return once(call, lambda session: unbind(session, find_letter(session, call.user, id), call.user), status=204)
+
+
+@letters.post("/enquiries/{id}/assignment", response_model=EnquiryLine)
+def post_assignment(call: Caller, id: str, request: AssignmentRequest) -> Response:
+    """Gives an enquiry to somebody. 409 when somebody else has taken it meanwhile."""
+
+    def work(session: Session, letter: Letter, status: EnquiryStatus) -> None:
+        manager = named_record(session, User, request.manager, "manager")
+        assert manager is not None
+        before = named_record(session, User, request.before, "from")
+        assign_enquiry(session, letter, status, manager, call.user, before)
+
+    return _on_enquiry(call, id, work)
+
+
+@letters.delete("/enquiries/{id}/assignment", response_model=EnquiryLine)
+def delete_assignment(call: Caller, id: str) -> Response:
+    """Makes an enquiry nobody’s again."""
+    return _on_enquiry(call, id, lambda session, letter, status: release_enquiry(session, letter, status, call.user))
+
+
+@letters.post("/enquiries/{id}/snooze", response_model=EnquiryLine)
+def post_snooze(call: Caller, id: str, request: SnoozeRequest) -> Response:
+    """Takes an enquiry out of the lists until then, or until its sender writes again."""
+    return _on_enquiry(
+        call, id, lambda session, letter, status: snooze_enquiry(session, letter, status, request.until, call.user)
+    )
+
+
+@letters.delete("/enquiries/{id}/snooze", response_model=EnquiryLine)
+def delete_snooze(call: Caller, id: str) -> Response:
+    """Brings an enquiry back now."""
+    return _on_enquiry(call, id, lambda session, letter, status: wake_enquiry(session, letter, status, call.user))
+
+
+@letters.post("/enquiries/{id}/completion", response_model=EnquiryLine)
+def post_completion(call: Caller, id: str) -> Response:
+    """Nothing is left to do about an enquiry."""
+    return _on_enquiry(call, id, lambda session, letter, status: complete_enquiry(session, letter, status, call.user))
+
+
+@letters.delete("/enquiries/{id}/completion", response_model=EnquiryLine)
+def delete_completion(call: Caller, id: str) -> Response:
+    """There is something to do after all."""
+    return _on_enquiry(call, id, lambda session, letter, status: reopen_enquiry(session, letter, status, call.user))
+
+
+def _on_enquiry(call: Call, id: str, work: Callable[[Session, Letter, EnquiryStatus], object]) -> Response:
+    def done(session: Session) -> EnquiryLine:
+        letter, status = find_enquiry(session, call.user, id)
+        work(session, letter, status)
+        session.flush()
+        return _enquiry_lines(session, rows_of(session, call.user, [letter]))[0]
+
+    return once(call, done)
+
+
+def _enquiry_lines(session: Session, rows: Sequence[LetterRow]) -> list[EnquiryLine]:
+    return [
+        EnquiryLine(
+            **facts,
+            repeats=row.repeated,
+            attribution=None,
+            manager=row.manager.public_id if row.manager else None,
+            answered_by=row.answered_by.public_id if row.answered_by else None,
+            **(row.status.model_dump(include=_STATUS) if row.status else dict.fromkeys(_STATUS)),
+        )
+        for facts, row in zip(_facts(session, rows), rows, strict=True)
+    ]
+
+
+_STATUS = {"waiting_since", "answered_at", "snoozed_until", "done_at"}
 
 
 def _page(session: Session, call: Call, chosen: LetterFilter, paged: Paged) -> tuple[Sequence[LetterRow], str | None]:
@@ -176,6 +320,8 @@ def _facts(session: Session, rows: Sequence[LetterRow]) -> list[dict[str, Any]]:
             "repeat_of": enquiries.get(row.letter.repeat_of_id or 0),
             "in_reply_to_message": row.answers.public_id if row.answers else None,
             "bound": _bound(row),
+            "binding_flags": row.binding.flags if row.binding else [],
+            "binding_rule": row.binding.rule if row.binding else None,
             "counted": row.letter.counted and row.letter.withdrawn_at is None,
             **row.letter.model_dump(include=_SAME),
         }
@@ -183,10 +329,15 @@ def _facts(session: Session, rows: Sequence[LetterRow]) -> list[dict[str, Any]]:
     ]
 
 
-_SAME = set(LetterLine.model_fields) - {"id", "mailbox", "repeat_of", "in_reply_to_message", "bound", "counted"}
+_MADE = "id mailbox repeat_of in_reply_to_message bound binding_rule binding_flags counted"
+_SAME = set(LetterLine.model_fields) - set(_MADE.split())
 
 
 def _bound(row: LetterRow) -> BoundShape | None:
+    if row.binding is not None and (row.order is not None or row.customer is not None):
+        kind, record = ("order", row.order) if row.order is not None else ("customer", row.customer)
+        assert record is not None
+        return BoundShape(kind=kind, id=record.public_id, rule=row.binding.rule)
     if row.answers is None:
         return None
     return BoundShape(kind="message", id=row.answers.public_id, rule=row.letter.reply_rule)

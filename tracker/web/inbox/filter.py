@@ -1,16 +1,18 @@
 """The filter of incoming mail. By default it shows enquiries: letters that count and were not withdrawn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, false, or_, select, true
 from sqlmodel import col
 
+from tracker.crm.enquiries import in_list
 from tracker.locale import N_
 from tracker.locale import gettext as _
 from tracker.mail.addresses import AddressError, lookup_form
-from tracker.models import Category, Letter, Mailbox, User
+from tracker.models import Category, EnquiryStatus, Letter, Mailbox, User
+from tracker.runtime.database import now
 from tracker.runtime.word_search import has_word
 from tracker.web.http import list_filter
 from tracker.web.http.list_filter import ListFilter, listed
@@ -45,6 +47,16 @@ _SHOW_CLAUSES: Mapping[str, str] = {
 }
 
 
+LIST_LABELS: Mapping[str, str] = {
+    "mine": N_("Mine"),
+    "nobodys": N_("Nobody’s"),
+    "waiting": N_("Waiting for an answer"),
+    "snoozed": N_("Snoozed"),
+    "done": N_("Done"),
+}
+"""The lists of a day's work, by the names of :data:`tracker.crm.enquiries.LISTS`."""
+
+
 @dataclass(frozen=True)
 class LetterFilter(ListFilter):
     """Which of one's own letters to show. The default is every enquiry; tombstones are never shown."""
@@ -56,6 +68,7 @@ class LetterFilter(ListFilter):
         "category": CATEGORIES,
         "mailbox": N_("In: %(what)s"),
         "sender": N_("From: %(what)s"),
+        "list": LIST_LABELS,
     }
     CLAUSES = {
         **list_filter.CLAUSES,
@@ -63,6 +76,7 @@ class LetterFilter(ListFilter):
         "category": CATEGORIES,
         "mailbox": N_("in %(what)s"),
         "sender": N_("from %(what)s"),
+        "list": LIST_LABELS,
     }
 
     show: str = "enquiries"
@@ -72,6 +86,7 @@ class LetterFilter(ListFilter):
     since: date | datetime | None = None
     until: date | datetime | None = None
     q: str = ""
+    list: str = ""
 
     def sentence(self) -> str:
         clauses = [text for name, text in self.clauses() if name not in ("show", "category")]
@@ -82,8 +97,20 @@ class LetterFilter(ListFilter):
             return f"{shown}."
         return _("%(shown)s: %(conditions)s.", shown=shown, conditions=listed(clauses))
 
-    def conditions(self, user: User) -> list[ColumnElement[bool]]:
-        conditions = [col(Letter.user_id) == user.id, col(Letter.deleted_at).is_(None), *_SHOWN[self.show]]
+    def conditions(self, user: User) -> Sequence[ColumnElement[bool]]:
+        if self.list:
+            status = select(col(EnquiryStatus.letter_id)).where(in_list(self.list, user, now()))
+            return [col(Letter.id).in_(status), *self._wanted(user)]
+        return [col(Letter.user_id) == user.id, *self._wanted(user)]
+
+    def conditions_for_manager(self, user: User) -> Sequence[ColumnElement[bool]]:
+        """The same for enquiries of other people's mailboxes that were given to this person, with their repeats."""
+        given = (col(EnquiryStatus.manager_id) == user.id, col(EnquiryStatus.user_id) != user.id)
+        ids = select(col(EnquiryStatus.letter_id)).where(*given)
+        return [or_(col(Letter.id).in_(ids), col(Letter.repeat_of_id).in_(ids)), *self._wanted(user)]
+
+    def _wanted(self, user: User) -> Sequence[ColumnElement[bool]]:
+        conditions = [col(Letter.deleted_at).is_(None), *_SHOWN[self.show]]
         if self.category:
             conditions.append(col(Letter.category).in_(self.category))
         if self.mailbox:

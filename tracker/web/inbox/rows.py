@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
-from tracker.models import Letter, Mailbox, Message, User
+from tracker.models import Customer, EnquiryStatus, Letter, LetterBinding, Mailbox, Message, Order, User
 from tracker.runtime.paging import PAGE, Cursor, read_page
 from tracker.web.inbox.filter import LetterFilter
 
@@ -23,6 +24,12 @@ class LetterRow:
     repeats: Sequence[Letter]
     repeated: int
     answers: Message | None
+    binding: LetterBinding | None = None
+    customer: Customer | None = None
+    order: Order | None = None
+    status: EnquiryStatus | None = None
+    manager: User | None = None
+    answered_by: User | None = None
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,14 @@ def read_letters(
     session: Session, user: User, chosen: LetterFilter, after: Cursor | None = None, limit: int = PAGE
 ) -> LetterListing:
     """The page of the user's letters that pass the filter and come after a place."""
-    query = chosen.apply(select(Letter), user)
-    letters, place = read_page(session, query, (Letter.received_at, Letter.id), after, limit)
+    order = (Letter.received_at, Letter.id)
+    letters, place = read_page(session, chosen.apply(select(Letter), user), order, after, limit)
+    if not chosen.list and manages_others(session, user):
+        given = select(Letter).where(*chosen.conditions_for_manager(user))
+        others, more = read_page(session, given, order, after, limit)
+        both = sorted([*letters, *others], key=lambda one: (one.received_at, one.id or 0), reverse=True)
+        letters = both[:limit]
+        place = (letters[-1].received_at, letters[-1].id) if place or more or len(both) > limit else None
     return LetterListing(rows_of(session, user, letters), Cursor(*place) if place else None)
 
 
@@ -46,7 +59,8 @@ def rows_of(session: Session, user: User, letters: Sequence[Letter]) -> list[Let
     """The rows of these letters, in as many queries however many they are."""
     if not letters:
         return []
-    addresses = {box.id: box.address or box.name for box in mailboxes_of(session, user)}
+    addresses = _mailbox_addresses(session, letters)
+    work = _work_of(session, letters)
     counts = _repeat_counts(session, [letter.id for letter in letters if letter.counted])
     folded = _newest_repeats(session, counts)
     answered = _answered(session, (letter.in_reply_to_message_id for letter in letters))
@@ -57,9 +71,66 @@ def rows_of(session: Session, user: User, letters: Sequence[Letter]) -> list[Let
             repeats=folded.get(letter.id or 0, ()),
             repeated=counts.get(letter.id or 0, 0),
             answers=answered.get(letter.in_reply_to_message_id or 0),
+            **work.of(letter),
         )
         for letter in letters
     ]
+
+
+def _mailbox_addresses(session: Session, letters: Sequence[Letter]) -> dict[int, str]:
+    boxes = session.scalars(select(Mailbox).where(col(Mailbox.id).in_({letter.mailbox_id for letter in letters})))
+    return {box.id or 0: box.address or box.name for box in boxes}
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What letters are bound to, and how the work on them stands."""
+
+    bindings: Mapping[int, LetterBinding]
+    statuses: Mapping[int, EnquiryStatus]
+    customers: Mapping[int, Customer]
+    orders: Mapping[int, Order]
+    people: Mapping[int, User]
+
+    def of(self, letter: Letter) -> dict[str, Any]:
+        binding, status = self.bindings.get(letter.id or 0), self.statuses.get(letter.id or 0)
+        return {
+            "binding": binding,
+            "status": status,
+            "customer": self.customers.get(binding.customer_id or 0) if binding else None,
+            "order": self.orders.get(binding.order_id or 0) if binding else None,
+            "manager": self.people.get(status.manager_id or 0) if status else None,
+            "answered_by": self.people.get(status.answered_by or 0) if status else None,
+        }
+
+
+def _work_of(session: Session, letters: Sequence[Letter]) -> _Work:
+    ids = [letter.id for letter in letters]
+    bindings = session.scalars(select(LetterBinding).where(col(LetterBinding.letter_id).in_(ids))).all()
+    statuses = session.scalars(select(EnquiryStatus).where(col(EnquiryStatus.letter_id).in_(ids))).all()
+    people = {number for one in statuses for number in (one.manager_id, one.answered_by)}
+    return _Work(
+        {row.letter_id: row for row in bindings},
+        {row.letter_id: row for row in statuses},
+        _by_id(session, Customer, (row.customer_id for row in bindings)),
+        _by_id(session, Order, (row.order_id for row in bindings)),
+        _by_id(session, User, people),
+    )
+
+
+Row = TypeVar("Row", Customer, Order, User)
+
+
+def _by_id(session: Session, model: type[Row], ids: Iterable[int | None]) -> dict[int, Row]:
+    wanted = {number for number in ids if number is not None}
+    rows = session.scalars(select(model).where(col(model.id).in_(wanted))) if wanted else ()
+    return {row.id or 0: row for row in rows}
+
+
+def manages_others(session: Session, user: User) -> bool:
+    """Whether the person was given an enquiry of somebody else's mailbox."""
+    given = (col(EnquiryStatus.manager_id) == user.id, col(EnquiryStatus.user_id) != user.id)
+    return session.execute(select(col(EnquiryStatus.letter_id)).where(*given).limit(1)).first() is not None
 
 
 def mailboxes_of(session: Session, user: User) -> Sequence[Mailbox]:

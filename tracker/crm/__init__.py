@@ -1,0 +1,1 @@
+"""Customers, orders and managers, and how letters find them."""

@@ -1,0 +1,61 @@
+"""Whose letters are whose: a letter is its mailbox owner's, and its manager's once its enquiry was given to one.
+
+An enquiry that is nobody's is also seen by the group of its mailbox: somebody has to take it. Tracking data stays the
+sender's alone.
+"""
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlmodel import Session, col
+from sqlmodel import select as rows
+
+from tracker.models import EnquiryStatus, GroupMember, Letter, Mailbox, ManagerGroup, User
+from tracker.models.ownership import is_public_id
+from tracker.runtime.sentences import ActionError, Sentence
+
+DISABLED = select(col(User.id)).where(~col(User.active))
+
+
+def is_nobodys() -> ColumnElement[bool]:
+    """The condition that an enquiry has no manager, or one who was disabled."""
+    return or_(col(EnquiryStatus.manager_id).is_(None), col(EnquiryStatus.manager_id).in_(DISABLED))
+
+
+def is_visible(user: User) -> ColumnElement[bool]:
+    """The condition that an enquiry is seen by this person."""
+    mine = or_(col(EnquiryStatus.user_id) == user.id, col(EnquiryStatus.manager_id) == user.id)
+    return or_(mine, and_(is_nobodys(), col(EnquiryStatus.mailbox_id).in_(group_mailboxes(user))))
+
+
+def group_mailboxes(user: User) -> ColumnElement[int]:
+    """The mailboxes of the groups that this person is in."""
+    groups = select(col(ManagerGroup.public_id)).join(GroupMember, col(GroupMember.group_id) == col(ManagerGroup.id))
+    mine = groups.where(col(GroupMember.user_id) == user.id)
+    return select(col(Mailbox.id)).where(col(Mailbox.group).in_(mine))  # type: ignore[return-value]
+
+
+def sees_letter(user: User) -> ColumnElement[bool]:
+    """The condition that a letter is seen by this person: one's own, and those of enquiries one sees."""
+    enquiry = func.coalesce(col(Letter.repeat_of_id), col(Letter.id))
+    visible = exists().where(col(EnquiryStatus.letter_id) == enquiry, is_visible(user)).correlate(Letter)
+    return or_(col(Letter.user_id) == user.id, visible)
+
+
+def find_letter(session: Session, user: User, public_id: str) -> Letter:
+    """The letter with this public id, where this person sees it. Raises :class:`ActionError` ``not_found``."""
+    letter = None
+    if is_public_id(public_id):
+        seen = (col(Letter.public_id) == public_id, col(Letter.deleted_at).is_(None), sees_letter(user))
+        letter = session.exec(rows(Letter).where(*seen)).first()
+    if letter is None:
+        raise ActionError("not_found", Sentence("There is no such letter."))
+    return letter
+
+
+def find_enquiry(session: Session, user: User, public_id: str) -> tuple[Letter, EnquiryStatus]:
+    """An enquiry that this person sees, held until the commit. Raises :class:`ActionError` ``not_found``."""
+    letter = find_letter(session, user, public_id)
+    query = rows(EnquiryStatus).where(EnquiryStatus.letter_id == letter.id).with_for_update()
+    status = session.exec(query.execution_options(populate_existing=True)).first()
+    if status is None:
+        raise ActionError("not_found", Sentence("This letter is no enquiry."))
+    return letter, status

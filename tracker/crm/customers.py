@@ -1,0 +1,216 @@
+"""Customers: made, changed, found by their addresses, merged, deleted. Everybody of the workspace may."""
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, delete, select, update
+
+from tracker.crm.candidates import is_own_address
+from tracker.crm.records import ExternalId, Id, apply_changes, find_record, named_manager, named_record, touch
+from tracker.crm.search import index_customer
+from tracker.mail.addresses import lookup_form
+from tracker.mail.fields import Address, Change, Line, Name
+from tracker.models import Customer, CustomerAddress, CustomerSource, LetterBinding, Order, Shop, User
+from tracker.models.counting.bulk import is_inserted
+from tracker.notifications.notify import add_notice
+from tracker.runtime.sentences import ActionError, Sentence
+
+MOST_ADDRESSES = 50
+MOST_TAGS = 50
+
+
+class CustomerChange(Change):
+    """What to change of a customer; what is left out stays."""
+
+    name: Name = ""
+    addresses: Annotated[list[Address], Field(max_length=MOST_ADDRESSES)] = []
+    manager: Annotated[Id | None, Field(description="The id of a person, from GET /users.")] = None
+    shop: Id | None = None
+    tags: Annotated[list[Annotated[Line, Field(min_length=1, max_length=100)]], Field(max_length=MOST_TAGS)] = []
+    external_id: ExternalId | None = None
+
+
+class NewCustomer(CustomerChange):
+    """A customer: at least a name, an address or an id of your own."""
+
+
+def find_customer(session: Session, public_id: str) -> Customer:
+    """Raises :class:`ActionError` ``not_found``."""
+    return find_record(session, Customer, public_id)
+
+
+def create_customer(
+    session: Session, new: CustomerChange, by: User | None, source: CustomerSource = CustomerSource.BY_HAND
+) -> Customer:
+    """Makes a customer. ``by`` hears nothing of being the manager. Raises :class:`ActionError`."""
+    if not (new.name or new.addresses or new.external_id):
+        raise ActionError("invalid", Sentence("Give a name, an e-mail address or an id of your own."), "name")
+    customer = Customer(source=source, external_id=new.external_id)
+    try:
+        with session.begin_nested():
+            session.add(customer)
+    except IntegrityError:
+        raise _external_id_taken() from None
+    _apply(session, customer, new, by)
+    customer.version = 1
+    return customer
+
+
+def change_customer(session: Session, customer: Customer, change: CustomerChange, by: User | None) -> bool:
+    """Changes what is set. Whether anything is different now. Raises :class:`ActionError`."""
+    try:
+        with session.begin_nested():
+            return _apply(session, customer, change, by)
+    except IntegrityError:
+        raise _external_id_taken() from None
+
+
+def put_customer(session: Session, external_id: str, change: CustomerChange, by: User | None) -> tuple[Customer, bool]:
+    """Makes the customer with this id of another program, or changes it; of any number at once, one makes it. Whether it is new."""
+    row = Customer(external_id=external_id, source=CustomerSource.API).model_dump(exclude={"id"})
+    made = is_inserted(session, Customer, row)
+    query = select(Customer).where(Customer.external_id == external_id)
+    customer = session.exec(query.with_for_update().execution_options(populate_existing=True)).one()
+    change_customer(session, customer, change, by)
+    if made:
+        customer.version = 1
+    return customer, made
+
+
+def _external_id_taken() -> ActionError:
+    return ActionError("conflict", Sentence("Another record has this id already."), "external_id")
+
+
+def _apply(session: Session, customer: Customer, change: CustomerChange, by: User | None) -> bool:
+    given = change.model_fields_set
+    values: dict[str, Any] = {name: getattr(change, name) for name in ("name", "tags", "external_id") if name in given}
+    if "shop" in given:
+        shop = named_record(session, Shop, change.shop, "shop")
+        values["shop_id"] = shop.id if shop else None
+    before = customer.manager_id
+    if "manager" in given:
+        manager = named_manager(session, change.manager)
+        values["manager_id"] = manager.id if manager else None
+    changed = apply_changes(customer, values)
+    if "addresses" in given and set_addresses(session, customer, change.addresses):
+        touch(customer)
+        changed = True
+    session.add(customer)
+    session.flush()
+    if changed:
+        _index(session, customer)
+    if customer.manager_id is not None and customer.manager_id != before:
+        note_assigned(session, customer, by)
+    return changed
+
+
+def note_assigned(session: Session, customer: Customer, by: User | None) -> None:
+    """Tells the manager of the new customer; whoever has done it knows."""
+    if by is None or by.id != customer.manager_id:
+        subject = f"customer:{customer.id}:{customer.version}"
+        add_notice(
+            session, "customer_assigned", subject, customer.manager_id or 0, None, facts={"customer": customer.id}
+        )
+
+
+def set_addresses(session: Session, customer: Customer, addresses: Sequence[str]) -> bool:
+    """These and no others, in this order. Whether anything changed. Raises :class:`ActionError` for an address of ours."""
+    by_form = {lookup_form(address): address for address in reversed(addresses)}
+    wanted = {form: by_form[form] for form in dict.fromkeys(map(lookup_form, addresses))}
+    _refuse_own(session, wanted)
+    rows = {row.lookup: row for row in addresses_of(session, [customer.id or 0]).get(customer.id or 0, [])}
+    same = [(row.lookup, row.address) for row in rows.values()] == list(wanted.items())
+    if same:
+        return False
+    for form in rows.keys() - wanted.keys():
+        session.delete(rows[form])
+    for position, (form, address) in enumerate(wanted.items()):
+        row = rows.get(form) or CustomerAddress(customer_id=customer.id or 0, lookup=form, address=address)
+        row.position, row.address = position, address
+        session.add(row)
+    session.flush()
+    return True
+
+
+def _refuse_own(session: Session, forms: Iterable[str]) -> None:
+    for form in forms:
+        if is_own_address(session, form):
+            text = Sentence("%(address)s is an address of your own workspace, and no customer’s.", address=form)
+            raise ActionError("invalid", text, "addresses", detail_code="own_address")
+
+
+def addresses_of(session: Session, customers: Iterable[int]) -> dict[int, list[CustomerAddress]]:
+    """The addresses of these customers, each customer's in their order."""
+    wanted = list(customers)
+    if not wanted:
+        return {}
+    query = select(CustomerAddress).where(col(CustomerAddress.customer_id).in_(wanted))
+    found: dict[int, list[CustomerAddress]] = {}
+    for row in session.exec(query.order_by(col(CustomerAddress.position), col(CustomerAddress.id))):
+        found.setdefault(row.customer_id, []).append(row)
+    return found
+
+
+def create_for_sender(session: Session, address: str, form: str, shop: int | None) -> tuple[Customer, bool]:
+    """The customer that a letter makes: nothing but the address is filled in. Of two letters at once one makes it, and both get
+    it. Whether it is new."""
+    customer = Customer(shop_id=shop, source=CustomerSource.INCOMING_EMAIL)
+    session.add(customer)
+    session.flush()
+    key = f"{form}|{shop or 0}"
+    row = CustomerAddress(customer_id=customer.id or 0, address=address, lookup=form, created_for=key)
+    if is_inserted(session, CustomerAddress, row.model_dump(exclude={"id"})):
+        index_customer(session, customer, [row])
+        return customer, True
+    session.delete(customer)
+    session.flush()
+    query = select(Customer).join(CustomerAddress, col(CustomerAddress.customer_id) == col(Customer.id))
+    return session.exec(query.where(CustomerAddress.created_for == key)).one(), False
+
+
+def delete_customer(session: Session, customer: Customer) -> None:
+    """Forgets the customer and the addresses. Letters and orders stay, without a customer."""
+    session.delete(customer)
+    session.flush()
+
+
+def merge_customers(session: Session, kept: Customer, merged: Customer) -> None:
+    """Everything of ``merged`` becomes ``kept``'s: addresses, orders, letters; then it is gone. What ``kept`` says of itself stays.
+
+    Raises :class:`ActionError`.
+    """
+    if kept.id == merged.id:
+        raise ActionError("invalid", Sentence("A customer cannot be merged with itself."), "customer")
+    ids = sorted([kept.id or 0, merged.id or 0])
+    # Whoever binds a letter to either waits for us, and we for them: nothing is bound to what goes.
+    session.exec(
+        select(Customer.id).where(col(Customer.id).in_(ids)).order_by(col(Customer.id)).with_for_update()
+    ).all()
+    both = addresses_of(session, ids)
+    own = {row.lookup for row in both.get(kept.id or 0, [])}
+    for position, row in enumerate(both.get(merged.id or 0, []), start=len(own)):
+        if row.lookup in own:
+            session.delete(row)
+        else:
+            row.customer_id, row.position = kept.id or 0, position
+            session.add(row)
+    session.flush()
+    for table in (Order, LetterBinding):
+        session.exec(update(table).where(col(table.customer_id) == merged.id).values(customer_id=kept.id))
+    kept.tags = list(dict.fromkeys([*kept.tags, *merged.tags]))[:MOST_TAGS]
+    kept.name = kept.name or merged.name
+    kept.manager_id = kept.manager_id or merged.manager_id
+    external_id = merged.external_id
+    session.exec(delete(Customer).where(col(Customer.id) == merged.id))
+    session.expunge(merged)
+    kept.external_id = kept.external_id or external_id
+    touch(kept)
+    session.add(kept)
+    session.flush()
+    _index(session, kept)
+
+
+def _index(session: Session, customer: Customer) -> None:
+    index_customer(session, customer, addresses_of(session, [customer.id or 0]).get(customer.id or 0, []))

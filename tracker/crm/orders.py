@@ -1,0 +1,133 @@
+"""Orders: a number, whose it is and how it stands. No positions and no prices: those are the shop's own."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select, update
+
+from tracker.crm.binding import LONGEST_NUMBER, order_numbers
+from tracker.crm.records import ExternalId, Id, apply_changes, find_record, named_manager, named_record
+from tracker.mail.fields import Change, Line
+from tracker.models import Customer, LetterBinding, Order, Shop
+from tracker.models.counting.bulk import is_inserted
+from tracker.runtime.sentences import ActionError, Sentence, Told
+
+
+def _number(text: str) -> str:
+    if order_numbers(f"[#{text}]") != [text]:
+        raise Told(
+            Sentence("An order number has 1 to %(most)s characters, without spaces and brackets.", most=LONGEST_NUMBER)
+        )
+    return text
+
+
+OrderNumber = Annotated[Line, AfterValidator(_number)]
+
+
+class OrderChange(Change):
+    """What to change of an order; what is left out stays."""
+
+    number: OrderNumber = ""
+    customer: Id | None = None
+    shop: Id | None = None
+    manager: Id | None = None
+    status: Annotated[Line, Field(max_length=100)] = ""
+    external_id: ExternalId | None = None
+
+
+class NewOrder(OrderChange):
+    """An order. In the subject of a letter its number stands as ``[#NUMBER]``."""
+
+    number: OrderNumber
+
+
+def find_order(session: Session, public_id: str) -> Order:
+    """Raises :class:`ActionError` ``not_found``."""
+    return find_record(session, Order, public_id)
+
+
+def create_order(session: Session, new: OrderChange) -> Order:
+    """Raises :class:`ActionError`: ``conflict`` when the shop has an order with this number."""
+    order = Order(number=new.number)
+    _apply(session, order, new)
+    order.version = 1
+    return order
+
+
+def change_order(session: Session, order: Order, change: OrderChange) -> bool:
+    """Changes what is set; letters that are bound to the order go with it to another customer. Raises :class:`ActionError`."""
+    return _apply(session, order, change)
+
+
+def put_order(session: Session, external_id: str, change: OrderChange) -> tuple[Order, bool]:
+    """Makes the order with this id of another program, or changes it. Whether it is new."""
+    order = _by_external_id(session, external_id)
+    if order is None:
+        if not change.number:
+            raise ActionError("invalid", Sentence("The order number is missing."), "number")
+        shop = named_record(session, Shop, change.shop, "shop")
+        facts: dict[str, Any] = {
+            "number": change.number,
+            "shop_id": shop.id if shop else None,
+            "shop_key": shop.id if shop else 0,
+        }
+        row = Order(external_id=external_id, **facts).model_dump(exclude={"id"})
+        made = is_inserted(session, Order, row)
+        order = _by_external_id(session, external_id)
+        if order is None:
+            raise _taken("number")
+        _apply(session, order, change)
+        order.version = 1 if made else order.version
+        return order, made
+    _apply(session, order, change)
+    return order, False
+
+
+def _by_external_id(session: Session, external_id: str) -> Order | None:
+    query = select(Order).where(Order.external_id == external_id)
+    return session.exec(query.with_for_update().execution_options(populate_existing=True)).first()
+
+
+def _apply(session: Session, order: Order, change: OrderChange) -> bool:
+    given = change.model_fields_set
+    values: dict[str, Any] = {n: getattr(change, n) for n in ("number", "status", "external_id") if n in given}
+    if "customer" in given:
+        customer = named_record(session, Customer, change.customer, "customer")
+        values["customer_id"] = customer.id if customer else None
+    if "shop" in given:
+        shop = named_record(session, Shop, change.shop, "shop")
+        values["shop_id"] = shop.id if shop else None
+        values["shop_key"] = shop.id if shop else 0
+    if "manager" in given:
+        manager = named_manager(session, change.manager)
+        values["manager_id"] = manager.id if manager else None
+    try:
+        with session.begin_nested():
+            changed = apply_changes(order, values)
+            session.add(order)
+    except IntegrityError as error:
+        raise _taken("external_id" if "external_id" in str(error.orig) else "number") from None
+    if changed and "customer_id" in values:
+        _move_letters(session, order)
+    return changed
+
+
+def _taken(field: str) -> ActionError:
+    text = (
+        Sentence("Another record has this id already.")
+        if field == "external_id"
+        else Sentence("The shop has an order with this number already.")
+    )
+    return ActionError("conflict", text, field)
+
+
+def _move_letters(session: Session, order: Order) -> None:
+    bound = update(LetterBinding).where(col(LetterBinding.order_id) == order.id)
+    session.exec(bound.values(customer_id=order.customer_id))
+
+
+def delete_order(session: Session, order: Order) -> None:
+    """Forgets the order. Its letters stay bound to the customer."""
+    session.delete(order)
+    session.flush()

@@ -1,0 +1,74 @@
+"""What customers, orders, shops and groups have in common: found by public id, and the fields that name one another."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field
+from sqlmodel import Session, col, select
+
+from tracker.mail.fields import Line
+from tracker.models import Customer, ManagerGroup, Order, Shop, User
+from tracker.models.ownership import is_public_id
+from tracker.runtime.database import now
+from tracker.runtime.sentences import N_, ActionError, Sentence
+
+Record = TypeVar("Record", Customer, Order, Shop, ManagerGroup, User)
+Versioned = TypeVar("Versioned", Customer, Order)
+
+Id = Annotated[Line, Field(max_length=16)]
+ExternalId = Annotated[Line, Field(min_length=1, max_length=200)]
+_NOT_FOUND: Mapping[type, str] = {
+    Customer: N_("There is no such customer."),
+    Order: N_("There is no such order."),
+    Shop: N_("There is no such shop."),
+    ManagerGroup: N_("There is no such group."),
+    User: N_("There is no such person."),
+}
+
+
+def find_record(session: Session, model: type[Record], public_id: str) -> Record:
+    """The record with this public id. Raises :class:`ActionError` ``not_found``."""
+    record = _find(session, model, public_id)
+    if record is None:
+        raise ActionError("not_found", Sentence(_NOT_FOUND[model]))
+    return record
+
+
+def named_record(session: Session, model: type[Record], public_id: str | None, field: str) -> Record | None:
+    """The record that an input names; None for None. Raises :class:`ActionError` ``invalid`` with the input's name."""
+    if public_id is None:
+        return None
+    record = _find(session, model, public_id)
+    if record is None:
+        raise ActionError("invalid", Sentence(_NOT_FOUND[model]), field)
+    return record
+
+
+def named_manager(session: Session, public_id: str | None, field: str = "manager") -> User | None:
+    """The same for somebody who is to be in charge: a person who was disabled cannot be."""
+    user = named_record(session, User, public_id, field)
+    if user is not None and not user.active:
+        raise ActionError("invalid", Sentence("%(name)s is disabled. Choose somebody else.", name=user.name), field)
+    return user
+
+
+def _find(session: Session, model: type[Record], public_id: str) -> Record | None:
+    if not is_public_id(public_id):
+        return None
+    return session.exec(select(model).where(col(model.public_id) == public_id)).first()
+
+
+def apply_changes(record: Versioned, values: Mapping[str, Any]) -> bool:
+    """Sets what is different. Whether anything was: then the record has a new version."""
+    changed = {name: value for name, value in values.items() if getattr(record, name) != value}
+    for name, value in changed.items():
+        setattr(record, name, value)
+    if changed:
+        touch(record)
+    return bool(changed)
+
+
+def touch(record: Versioned) -> None:
+    """The record was changed now."""
+    record.version += 1
+    record.changed_at = now()

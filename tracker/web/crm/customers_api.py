@@ -1,0 +1,132 @@
+"""``/customers``: who buys, so that letters find them. Everybody of the workspace sees and changes them."""
+
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import Field
+from sqlmodel import Session, col, select
+from starlette.responses import Response
+
+from tracker.crm.customers import (
+    CustomerChange,
+    NewCustomer,
+    change_customer,
+    create_customer,
+    delete_customer,
+    find_customer,
+    merge_customers,
+    put_customer,
+)
+from tracker.crm.records import Id, named_record
+from tracker.crm.search import finds_customers
+from tracker.mail.addresses import lookup_or_none
+from tracker.mail.fields import Body
+from tracker.models import Customer, CustomerAddress, CustomerSource, Shop, User
+from tracker.runtime.sentences import ActionError, Sentence
+from tracker.web.api.call import Caller
+from tracker.web.api.door import router
+from tracker.web.api.idempotency import once
+from tracker.web.api.paging import Listing, Paged, page
+from tracker.web.crm.responses import CustomerShape, customer_shapes
+
+customers = router("Customers")
+
+
+class CustomerQuery(Paged):
+    """Which customers; all of them unless something is asked for."""
+
+    q: Annotated[str, Field(max_length=200, description="Beginnings of words of name, address or external id.")] = ""
+    address: Annotated[str, Field(max_length=254, description="An e-mail address of the customer.")] = ""
+    manager: Annotated[str, Field(max_length=16, description="The id of a person.")] = ""
+    shop: Annotated[str, Field(max_length=16, description="The id of a shop.")] = ""
+
+
+class MergeRequest(Body):
+    """The customer whose addresses, orders and letters are taken over; it is gone afterwards."""
+
+    customer: Id
+
+
+@customers.get("/customers", response_model=Listing[CustomerShape])
+def list_customers(call: Caller, query: Annotated[CustomerQuery, Query()]) -> Listing[CustomerShape]:
+    """Customers, the newest first."""
+    with call.reading() as session:
+        wanted = select(Customer).where(*finds_customers(session, query.q))
+        if query.address:
+            same = select(CustomerAddress.customer_id).where(
+                CustomerAddress.lookup == (lookup_or_none(query.address) or "")
+            )
+            wanted = wanted.where(col(Customer.id).in_(same))
+        if query.manager:
+            manager = named_record(session, User, query.manager, "manager")
+            wanted = wanted.where(Customer.manager_id == (manager.id if manager else None))
+        if query.shop:
+            shop = named_record(session, Shop, query.shop, "shop")
+            wanted = wanted.where(Customer.shop_id == (shop.id if shop else None))
+        rows, after = page(session, wanted, Customer, query)
+        return Listing(items=customer_shapes(session, rows), next=after)
+
+
+@customers.post("/customers", response_model=CustomerShape, status_code=201)
+def post_customer(call: Caller, new: NewCustomer) -> Response:
+    """Makes a customer."""
+    return once(
+        call, lambda session: _shape(session, create_customer(session, new, call.user, CustomerSource.API)), status=201
+    )
+
+
+@customers.get("/customers/{id}", response_model=CustomerShape)
+def get_customer(call: Caller, id: str) -> CustomerShape:
+    """One customer."""
+    with call.reading() as session:
+        return _shape(session, find_customer(session, id))
+
+
+@customers.patch("/customers/{id}", response_model=CustomerShape)
+def patch_customer(call: Caller, id: str, change: CustomerChange) -> Response:
+    """Changes what is given; ``addresses`` are all of them."""
+
+    def work(session: Session) -> CustomerShape:
+        customer = find_customer(session, id)
+        change_customer(session, customer, change, call.user)
+        return _shape(session, customer)
+
+    return once(call, work)
+
+
+@customers.delete("/customers/{id}", status_code=204, response_class=Response)
+def remove_customer(call: Caller, id: str) -> Response:
+    """Forgets a customer. Orders and letters stay, without one."""
+    return once(call, lambda session: delete_customer(session, find_customer(session, id)), status=204)
+
+
+@customers.put(
+    "/customers/by-external-id/{external_id}", response_model=CustomerShape, responses={201: {"model": CustomerShape}}
+)
+def put_customer_by_external_id(call: Caller, external_id: str, change: CustomerChange) -> Response:
+    """Makes the customer that another program knows by this id (201), or changes it (200). What is left out stays."""
+    if change.external_id is not None and change.external_id != external_id:
+        raise ActionError("invalid", Sentence("The id in the address and the id in the body differ."), "external_id")
+    with call.writing() as session:
+        customer, is_new = put_customer(session, external_id, change, call.user)
+        body = _shape(session, customer).model_dump_json()
+    return Response(body, 201 if is_new else 200, media_type="application/json")
+
+
+@customers.post("/customers/{id}/merge", response_model=CustomerShape)
+def post_merge(call: Caller, id: str, request: MergeRequest) -> Response:
+    """Takes over everything of another customer, which is gone then."""
+
+    def work(session: Session) -> CustomerShape:
+        customer = find_customer(session, id)
+        other = named_record(session, Customer, request.customer, "customer")
+        assert other is not None
+        merge_customers(session, customer, other)
+        return _shape(session, customer)
+
+    return once(call, work)
+
+
+def _shape(session: Session, customer: Customer) -> CustomerShape:
+    session.flush()
+    return customer_shapes(session, [customer])[0]
