@@ -3,10 +3,10 @@
 import uvicorn
 from starlette.types import ASGIApp
 
-from pixel.environment import Network
 from pixel.server import server_config
 from tracker.commands import CommandError
 from tracker.commands.running import until_signal
+from tracker.runtime.settings import Network
 
 
 def run_server(app: ASGIApp, host: str, port: int, trusted_proxies: tuple[Network, ...]) -> int:

@@ -11,6 +11,7 @@ from imapclient.exceptions import LoginError
 from tracker.mail.oauth import OAuthError, access_token
 from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline
+from tracker.runtime.networks import AddressRefused
 from tracker.runtime.sentences import Sentence, Told
 
 ANSWER_SECONDS = 30.0
@@ -49,13 +50,8 @@ def address_of(context: AppContext, server: Server) -> str:
     The check and the connection use the same address, so that a name cannot point elsewhere in between.
     """
     try:
-        found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
-    except OSError:
-        raise ConnectError(
-            "no_such_host", Sentence("The server %(host)s was not found. Check its name.", host=server.host)
-        ) from None
-    allowed = [str(entry[4][0]) for entry in found if context.may_connect(str(entry[4][0]).partition("%")[0])]
-    if not allowed:
+        return context.resolved(server.host, server.port)[0]
+    except AddressRefused:
         raise ConnectError(
             "private_host",
             Sentence(
@@ -64,8 +60,11 @@ def address_of(context: AppContext, server: Server) -> str:
                 host=server.host,
             ),
             permanent=True,
-        )
-    return allowed[0]
+        ) from None
+    except (OSError, UnicodeError):
+        raise ConnectError(
+            "no_such_host", Sentence("The server %(host)s was not found. Check its name.", host=server.host)
+        ) from None
 
 
 def open_socket(

@@ -185,7 +185,7 @@ def _ask(context: AppContext, provider: Provider, words: dict[str, str]) -> Gran
         )
     data = {**words, "client_id": client.id, **({"client_secret": client.secret} if client.secret else {})}
     try:
-        answer = httpx.post(client.token_url, data=data, timeout=ANSWER_SECONDS, verify=context.web_tls_context())
+        answer = context.web_request("POST", client.token_url, data=data, seconds=ANSWER_SECONDS)
         content = answer.json() if answer.status_code < 500 and answer.status_code != 429 else None
     except (httpx.HTTPError, ValueError, RecursionError):
         content = None

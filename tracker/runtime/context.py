@@ -3,15 +3,18 @@
 import ssl
 from dataclasses import dataclass
 from functools import cache, cached_property
-from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+import httpx
 
 from pixel.settings import load_or_make_keys
 from pixel.tokens import Tokens, click_path, open_path
 from tracker.runtime.database import Database
 from tracker.runtime.keyring import Keyring
 from tracker.runtime.lease import Leases
+from tracker.runtime.networks import resolved, web_request
 from tracker.runtime.settings import Settings
 
 
@@ -44,10 +47,14 @@ class AppContext:
         """The hidden link of a copy; it looks like every other link of ours."""
         return self.settings.tracking_url + click_path(self.tokens.trap(delivery))
 
-    def may_connect(self, address: str) -> bool:
-        """Whether a mail server may live at this IP address: public, or in a network the operator allowed."""
-        ip = ip_address(address)
-        return ip.is_global or any(ip in network for network in self.settings.allow_private_hosts)
+    def resolved(self, host: str, port: int) -> list[str]:
+        """The IP addresses of a host where we may connect: public, or in a network the operator allowed. See :func:`resolved`."""
+        return resolved(host, port, self.settings.allow_private_hosts)
+
+    def web_request(self, method: str, url: str, *, seconds: float, **more: Any) -> httpx.Response:
+        """Asks a web server of somebody else's: see :func:`web_request`."""
+        networks = self.settings.allow_private_hosts
+        return web_request(method, url, tls=self.web_tls_context(), networks=networks, seconds=seconds, **more)
 
     def tls_context(self) -> ssl.SSLContext:
         """For mail servers. Certificates are always checked; authorities of one's own come from ``INKLING_CA_FILE``, which is read
