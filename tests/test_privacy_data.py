@@ -28,7 +28,6 @@ from tracker.privacy.archive import archive_of
 from tracker.privacy.data import DATA
 from tracker.privacy.erase import erase, erase_again
 from tracker.privacy.redact import Redactor
-from tracker.privacy.replay import list_path
 from tracker.recipients import find, find_or_make
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -257,7 +256,7 @@ def test_a_copy_that_still_waits_is_not_sent(
 def test_an_older_backup_brings_nobody_back(context: AppContext, people: People, alice: User) -> None:
     a_life(context, people, alice)
     erase(context, ANNA, "system")
-    digests = {json.loads(line)["digest"] for line in list_path(context).read_text().splitlines()}
+    digests = {json.loads(line)["digest"] for line in context.settings.erasures_path.read_text().splitlines()}
     with context.database.session_scope() as session:  # as a backup from before would have it
         back = session.exec(select(Recipient).where(col(Recipient.erased_at).is_not(None))).one()
         back.address = back.lookup = ANNA

@@ -50,6 +50,7 @@ def _given(folder: Path) -> dict[str, tuple[str, str, object]]:
     return {
         "INKLING_DATA_DIR": (str(folder / "d"), "data_dir", folder / "d"),
         "INKLING_DATABASE_URL": ("postgres://u:p@h/n", "database_url", "postgresql+psycopg://u:p@h/n"),
+        "INKLING_ERASURES": (str(folder / "list"), "erasures_path", folder / "list"),
         "INKLING_SECRET_KEYS": (f"{KEY}, {OLDER_KEY}", "secret_keys", (KEY, OLDER_KEY)),
         "INKLING_BASE_URL": ("https://mail.example.com/", "base_url", "https://mail.example.com"),
         "INKLING_TRACKING_URL": ("https://t.example.com:8443", "tracking_url", "https://t.example.com:8443"),

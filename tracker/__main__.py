@@ -189,6 +189,15 @@ def _add_mail(commands: "Commands") -> None:
 
 
 def _add_checks(commands: "Commands") -> None:
+    backup = _add(
+        commands, "backup", "backups.backup", "copies database, spool and keys into one archive, while running"
+    )
+    backup.add_argument("file")
+    restore = _add(commands, "restore", "backups.restore", "lays such an archive into an empty data folder")
+    restore.add_argument("file")
+    restore.add_argument(
+        "--erasures", metavar="FILE", help="the list of erasures (erasures.jsonl) of the installation that was lost"
+    )
     _add(commands, "check", "checks.check", "looks at settings, keys, database, spool and tracking host")
 
 

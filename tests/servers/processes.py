@@ -32,6 +32,7 @@ PROGRAMS = {
     "chromium": ("/usr/bin", "chromium"),
     "nginx": ("/usr/sbin", "nginx-light"),
     "curl": ("/usr/bin", "curl"),
+    "systemd-analyze": ("/usr/bin", "systemd"),
 }
 
 

@@ -10,14 +10,14 @@ from tracker.runtime.settings import Settings, read_settings
 
 
 @contextmanager
-def open_context(settings: Settings | None = None) -> Iterator[AppContext]:
-    """The context of this process, its database up to date: SQLite is migrated, PostgreSQL must have been.
+def open_context(settings: Settings | None = None, *, migrate: bool = False) -> Iterator[AppContext]:
+    """The context of this process, its database up to date: SQLite is migrated, PostgreSQL must have been, or is with ``migrate``.
 
     Raises :class:`CommandError`, and what the database raises.
     """
     context = new_context(settings or read_settings())
     try:
-        _bring_up(context)
+        _bring_up(context, migrate)
         yield context
     finally:
         context.database.close()
@@ -33,8 +33,8 @@ def new_context(settings: Settings) -> AppContext:
         raise CommandError(f"INKLING_DATA_DIR: {error.filename or settings.data_dir}: {error.strerror}.") from None
 
 
-def _bring_up(context: AppContext) -> None:
-    if context.database.is_sqlite:
+def _bring_up(context: AppContext, migrate: bool) -> None:
+    if context.database.is_sqlite or migrate:
         context.database.migrate()
     elif context.database.is_newer():
         raise NewerDatabase

@@ -12,9 +12,9 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 def create_environment() -> Environment:
     """The template engine. Templates say ``_``, ``ngettext``, ``pgettext``; what stands in HTML is escaped."""
-    beside = _PACKAGE.parent / "templates"
+    installed = _PACKAGE / "_templates"
     environment = Environment(
-        loader=FileSystemLoader(beside if beside.is_dir() else _PACKAGE / "_templates"),
+        loader=FileSystemLoader(installed if installed.is_dir() else _PACKAGE.parent / "templates"),
         autoescape=select_autoescape(disabled_extensions=("md", "txt"), default=True),
         extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
         undefined=StrictUndefined,

@@ -35,7 +35,7 @@ from tracker.models.counting.counters import recount
 from tracker.notifications.notify import announce
 from tracker.privacy.erase_letters import erase_customers, erase_letters
 from tracker.privacy.redact import GONE, Redactor, redact_everywhere
-from tracker.privacy.replay import came_back, list_path, remember, remembered
+from tracker.privacy.replay import came_back, remember, remembered
 from tracker.recipients import find_or_make, suppressions
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -80,7 +80,7 @@ def erase(context: AppContext, address: str, actor: str) -> Erasure:
 def erase_again(context: AppContext, digests: set[str] | None = None) -> int:
     """Erases whoever a restored backup brought back, by the list beside the database or the one given. Returns how many."""
     if digests is None:
-        path = list_path(context)
+        path = context.settings.erasures_path
         digests = remembered(path.read_text("utf-8").splitlines()) if path.is_file() else set()
     back = came_back(context, digests)
     for address in back:

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from sqlmodel import col, select
 
@@ -14,19 +13,13 @@ from tracker.runtime.context import AppContext
 
 log = logging.getLogger(__name__)
 
-FILE = "erasures.jsonl"
-
 
 def remember(context: AppContext, receipt: Erasure) -> None:
-    """Adds a receipt to the list in the data folder. Nothing in it tells who it was."""
+    """Adds a receipt to the list, which INKLING_ERASURES names. Nothing in it tells who it was."""
     line = json.dumps({"receipt": receipt.public_id, "digest": receipt.digest, "at": receipt.at.isoformat()})
-    descriptor = os.open(list_path(context), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = os.open(context.settings.erasures_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "a", encoding="utf-8") as file:
         file.write(line + "\n")
-
-
-def list_path(context: AppContext) -> Path:
-    return context.settings.data_dir / FILE
 
 
 def remembered(lines: Iterable[str]) -> set[str]:

@@ -40,7 +40,7 @@ def _scripts() -> ScriptDirectory:
 def _config(connection: Connection | None = None) -> Config:
     """Alembic's configuration; with a connection, migrations run on it and inside its transaction."""
     config = Config()
-    inside = _ROOT / "alembic"
-    config.set_main_option("script_location", str(inside if inside.is_dir() else _ROOT / "tracker" / "_alembic"))
+    installed = _ROOT / "tracker" / "_alembic"  # looked at first: beside an installed package lies Alembic itself
+    config.set_main_option("script_location", str(installed if installed.is_dir() else _ROOT / "alembic"))
     config.attributes["connection"] = connection
     return config

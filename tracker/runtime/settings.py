@@ -33,6 +33,7 @@ _OAUTH_PARTS = ("CLIENT_ID", "CLIENT_SECRET", "AUTHORIZE_URL", "TOKEN_URL")
 NAMES = (
     "INKLING_DATA_DIR",
     "INKLING_DATABASE_URL",
+    "INKLING_ERASURES",
     "INKLING_SECRET_KEYS",
     "INKLING_BASE_URL",
     "INKLING_TRACKING_URL",
@@ -75,6 +76,8 @@ class Settings:
 
     data_dir: Path
     database_url: str = field(repr=False)
+    erasures_path: Path
+    """The list of those who were erased, digests only: it is to survive a backup that is restored."""
     secret_keys: tuple[str, ...] = field(repr=False)
     """Newest first; empty means: the file in the data folder, made at first use."""
     base_url: str
@@ -124,6 +127,7 @@ def read_settings(
     return Settings(
         data_dir=data_dir,
         database_url=_database_url(given.get("INKLING_DATABASE_URL"), data_dir),
+        erasures_path=Path(given.get("INKLING_ERASURES", data_dir / "erasures.jsonl")).absolute(),
         secret_keys=_secret_keys(given),
         base_url=base_url,
         tracking_url=environment.url("INKLING_TRACKING_URL", given.get("INKLING_TRACKING_URL", base_url)),
