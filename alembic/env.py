@@ -4,13 +4,13 @@ from alembic import context
 from sqlmodel import SQLModel
 
 import tracker.models  # noqa: F401  (registers the tables)
-from tracker.runtime.database import Database, SentenceText, UtcDateTime
+from tracker.runtime.database import Database, LocalizedTextColumn, UtcDateTime
 from tracker.runtime.settings import read_settings
 
 
 def render_item(kind, thing, autogen_context):
     """Writes our own column type by its name."""
-    for ours in (UtcDateTime, SentenceText):
+    for ours in (UtcDateTime, LocalizedTextColumn):
         if kind == "type" and isinstance(thing, ours):
             autogen_context.imports.add(f"from tracker.runtime.database import {ours.__name__}")
             return f"{ours.__name__}()"

@@ -14,7 +14,7 @@ from pixel.limits import Budgets
 from tests.commands.test_command_line import COMMANDS
 from tests.servers.processes import unavailable
 from tracker.consent.rules import GRADES, RULES
-from tracker.engagement.verdict import ALERT_CONFIDENCE, Klass
+from tracker.engagement.verdict import ALERT_CONFIDENCE, VerdictClass
 from tracker.engagement.windows import Windows
 from tracker.models import Category
 from tracker.privacy.periods import DEFAULTS
@@ -131,7 +131,7 @@ def test_the_documents_speak_of_calls_that_are() -> None:
     assert {call.replace(" /api/v1/", " /") for call in named} <= set(api_calls())
 
 
-@pytest.mark.parametrize("name", [*get_args(Klass), *Category])
+@pytest.mark.parametrize("name", [*get_args(VerdictClass), *Category])
 def test_every_class_and_category_is_explained(name: str) -> None:
     assert f"| `{name}` |" in GUIDE["verdicts.md"], f"say in docs/verdicts.md what {name} is, and how it is known"
 

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, event
 
 from tests.fixtures.contexts import People
-from tests.inbound.listening.world import IDLING
+from tests.inbound.idle.world import IDLING
 from tests.inbound.mail_world import checked, fresh_address, mailbox_on
 from tests.servers import SmtpSink, wait_until
 from tests.servers.nasty import nasty_imap
 from tracker.runtime.context import AppContext
-from tracker.web.notifications.feed import Hub, Listener
+from tracker.web.notifications.feed import Broadcaster, Listener
 from tracker.worker import Worker
 
 SECONDS = 8.0
@@ -49,14 +49,14 @@ def open_page(context: AppContext, user_id: int) -> Iterator[None]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    hub, listener = Hub(context), Listener(user_id)
-    asyncio.run_coroutine_threadsafe(hub.join(listener), loop).result(10)
+    broadcaster, listener = Broadcaster(context), Listener(user_id)
+    asyncio.run_coroutine_threadsafe(broadcaster.join(listener), loop).result(10)
     try:
         yield
     finally:
 
         async def leave() -> None:
-            hub.leave(listener)
+            broadcaster.leave(listener)
             await asyncio.sleep(0.1)
 
         asyncio.run_coroutine_threadsafe(leave(), loop).result(10)

@@ -45,7 +45,7 @@ JUDGES = (
     "tracker.inbound.repeat",
     "tracker.inbound.bind",
     "tracker.inbound.parse",
-    "tracker.inbound.bounce",
+    "tracker.inbound.reports",
     "tracker.inbound.answers",
     "tracker.inbound.dates",
     "tracker.inbound.forwarded",

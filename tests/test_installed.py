@@ -17,7 +17,7 @@ from tests.servers import free_port
 from tests.servers.processes import end, listening, require, wait_until
 from tracker.runtime.context import AppContext
 from tracker.runtime.settings import NAMES, read_settings
-from tracker.web.figures import edge_figures, figures
+from tracker.web.metrics import collect_metrics, edge_figures
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -153,5 +153,5 @@ def test_alerts_ask_for_figures_that_are(context: AppContext) -> None:
     rules = (ROOT / "deploy" / "prometheus-rules.yaml").read_text("utf-8")
     Spool(context.settings.data_dir / "spool.sqlite3").close()
     with context.database.reading() as session:
-        every = [*figures(session), *edge_figures(context.settings.data_dir / "spool.sqlite3")]
+        every = [*collect_metrics(session), *edge_figures(context.settings.data_dir / "spool.sqlite3")]
     assert set(re.findall(r"inkling_(\w+)", rules)) <= {figure.name for figure in every}

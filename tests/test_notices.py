@@ -12,14 +12,14 @@ from tests.fixtures.contexts import People
 from tests.servers import SmtpSink, smtp_sink
 from tests.web.letters_world import Came, make_mailbox, receive
 from tracker.inbound.accept import accept
-from tracker.inbound.fetched import Fetched, Place
+from tracker.inbound.fetched_letter import FetchedLetter, Place
 from tracker.models import Letter, Mailbox, MailboxFolder, MailboxProblem, Notice, Notification, User
 from tracker.notifications.notice_digest import add_due, next_due
 from tracker.notifications.notices import MOST_TRIES, tell_due
 from tracker.notifications.notify import add_notice
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_what_was_read_before_it_was_told_does_not_ring(context: AppContext, ali
 def test_a_broken_mailbox_is_told_in_the_bell_and_by_mail(
     context: AppContext, alice: User, smtp_sink: SmtpSink
 ) -> None:
-    reason = Sentence(
+    reason = LocalizedText(
         "%(host)s did not answer within %(seconds)s seconds. Check host and port.", host="imap.x", seconds=8
     )
     box = make_mailbox(context, alice, state="connection_error", state_detail=reason)
@@ -146,7 +146,7 @@ def test_k12_a_notice_that_comes_back_in_is_dropped(context: AppContext, alice: 
         folder = MailboxFolder(mailbox_id=box.id or 0, raw_name="INBOX", name="INBOX", cut_off=now())
         session.add(folder)
         session.flush()
-        fetched = Fetched(
+        fetched = FetchedLetter(
             place=Place(folder.id or 0, 1, 1), content=mail.content, path=None, size=len(mail.content),
             internal_date=now(), fetched_at=now(),
         )  # fmt: skip

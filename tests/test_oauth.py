@@ -13,9 +13,9 @@ from tests.fixtures.contexts import People, opened_context
 from tests.fixtures.leases import hold, holder
 from tests.servers import AuthorisationServer, Authority, Dovecot, SmtpSink, smtp_sink, wait_until
 from tests.servers import dovecot as start_dovecot
-from tracker.inbound.ear import Ear
-from tracker.inbound.listener import opened_ear
-from tracker.inbound.listening import Target
+from tracker.inbound.idle_connection import IdleConnection
+from tracker.inbound.idle_leases import Target
+from tracker.inbound.idle_watcher import opened_connection
 from tracker.inbound.refusals import Refusal
 from tracker.mail.connection_errors import explain
 from tracker.mail.connections import ConnectError, Server
@@ -250,21 +250,21 @@ def test_a_mailbox_is_listened_to_by_the_grant(
         facts = {"host": "localhost", "port": dovecot.imaps_port, "security": "tls", "login": LOGIN}
         credential = Credential.model_validate({"user_id": 1, "auth": "oauth", "grant_id": grant, **facts})
         target = Target(1, credential, (), "INBOX", 0)
-        ear = opened_ear(context, target)
-        assert isinstance(ear, Ear)
-        ear.begin()
-        wait_until(lambda: hears(ear))
-        ear.close()
+        connection = opened_connection(context, target)
+        assert isinstance(connection, IdleConnection)
+        connection.begin()
+        wait_until(lambda: is_subscribed(connection))
+        connection.close()
         lapse(context)
         authorisation.revoke()
-        refused = opened_ear(context, target)
+        refused = opened_connection(context, target)
         assert isinstance(refused, Refusal)
         assert refused.state == "needs_oauth"
 
 
-def hears(ear: Ear) -> bool:
-    ear.hear()
-    return ear.idle.hears
+def is_subscribed(connection: IdleConnection) -> bool:
+    connection.hear()
+    return connection.idle.is_subscribed
 
 
 def check_imap(context: AppContext, server: Server) -> None:

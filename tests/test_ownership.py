@@ -10,7 +10,7 @@ from tracker.models import Account, User
 from tracker.models.ownership import find_owned, owned, owned_rows
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 
 
 def two_people(session: Session) -> tuple[User, User]:

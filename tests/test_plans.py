@@ -21,7 +21,7 @@ from tracker.notifications.notify import feed_after, newest_feed_id
 from tracker.privacy.erase import erase
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.web.figures import figures
+from tracker.web.metrics import collect_metrics
 from tracker.worker import ONCE, Task, tasks
 
 FEW = frozenset(
@@ -87,7 +87,7 @@ def test_no_task_reads_a_growing_table_from_end_to_end(grown: AppContext) -> Non
             _run(grown, task)
         with grown.database.reading() as session:
             feed_after(session, None, newest_feed_id(session))
-            figures(session)
+            collect_metrics(session)
         for task in table:
             if task.end is not None:
                 task.end(grown, 10.0)

@@ -23,7 +23,7 @@ from tracker.mail.addresses import Mailbox
 from tracker.models import Delivery, Erasure, Event, Message, MessageBody, Recipient, User
 from tracker.outbound.draft import Draft
 from tracker.outbound.queue import send_due
-from tracker.outbound.send import accept, plan
+from tracker.outbound.send import enqueue_composed, plan
 from tracker.privacy.archive import archive_of
 from tracker.privacy.data import DATA
 from tracker.privacy.erase import erase, erase_again
@@ -152,7 +152,7 @@ def a_life(context: AppContext, people: People, alice: User) -> list[Delivery]:
             to=tuple(Mailbox(a, NAME if a == ANNA else "Luc") for a in to), subject=f"Offer for {NAME}", html=html
         )
         with context.database.session_scope() as session:
-            accept(session, context, session.get_one(User, alice.id), draft)
+            enqueue_composed(session, context, session.get_one(User, alice.id), draft)
     while send_due(context):
         pass
     with context.database.reading() as session:

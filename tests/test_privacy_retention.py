@@ -14,7 +14,7 @@ from tracker.consent.ledger import broken_at, ledger
 from tracker.consent.rules import Purpose, State
 from tracker.models import Event, Message, Notification, Recipient, TrackedLink, TrackingView, User, Verdict
 from tracker.privacy.periods import DEFAULTS, PeriodError, checked, periods, set_periods
-from tracker.privacy.restrict import freeze, strike, unfreeze
+from tracker.privacy.restrict import mark_not_recipient, restrict, unrestrict
 from tracker.privacy.retention import preview, sweep
 from tracker.privacy.views import note_message_view, note_view, views_of
 from tracker.recipients import find
@@ -148,14 +148,14 @@ def test_frozen_nothing_is_shown_counted_or_kept_and_thawed_it_is_back(
 ) -> None:
     copies = a_life(context, people, alice)
     before, known = counted(context), len(events(context))
-    in_session(context, freeze, anna_of(context))
+    in_session(context, restrict, anna_of(context))
     assert counted(context) == [(0, 0), (0, 0)]
     assert bell(context, alice) == []
     edge = Edge()
     edge.hit(copies[0], after=9000)
     take_in(context, edge)
     assert len(events(context)) == known
-    in_session(context, unfreeze, anna_of(context))
+    in_session(context, unrestrict, anna_of(context))
     assert counted(context) == before
     assert anna_of(context).never_track, "measured again only when somebody says so"
 
@@ -164,7 +164,7 @@ def test_what_was_somebody_else_is_struck_with_a_note(context: AppContext, peopl
     a_life(context, people, alice)
     first = next(event for event in events(context) if event.counted and event.kind == "click")
     before = sum(clicks for _, clicks in counted(context))
-    in_session(context, strike, first, "  my assistant\nread it ", None)
+    in_session(context, mark_not_recipient, first, "  my assistant\nread it ", None)
     assert sum(clicks for _, clicks in counted(context)) == before - 1
     with context.database.reading() as session:
         verdict = session.exec(select(Verdict).order_by(col(Verdict.id).desc())).first()

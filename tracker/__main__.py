@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tracker.commands import CommandError
 from tracker.consent.rules import Pack
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.runtime.settings import SettingError
 
 Command = Callable[[argparse.Namespace], int]

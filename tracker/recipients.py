@@ -10,24 +10,24 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.mail.addresses import AddressError, lookup_form, normalise
-from tracker.mail.fields import Body, Name
+from tracker.mail.fields import Name, RequestModel
 from tracker.models import Recipient
 from tracker.models.ownership import is_public_id
-from tracker.runtime.sentences import ActionError, Sentence, Told
+from tracker.runtime.localized_text import ActionError, LocalizedError, LocalizedText
 from tracker.runtime.word_search import has_word, split_words
 
 
 def _country_code(text: str) -> str:
     code = text.upper()
     if not re.fullmatch(r"[A-Z]{2,3}", code):
-        raise Told(Sentence("A jurisdiction is a country code such as FR, or UK or EEA."))
+        raise LocalizedError(LocalizedText("A jurisdiction is a country code such as FR, or UK or EEA."))
     return code
 
 
 CountryCode = Annotated[str, AfterValidator(_country_code)]
 
 
-class RecipientChange(Body):
+class RecipientChange(RequestModel):
     """What is left out stays."""
 
     name: Name = Field(default_factory=str)
@@ -39,7 +39,7 @@ class RecipientChange(Body):
 def change(session: Session, recipient: Recipient, changes: RecipientChange) -> None:
     """Changes what is set. Raises :class:`ActionError` ``conflict`` for somebody who was erased."""
     if recipient.erased_at is not None:
-        sentence = Sentence("This person was erased: nothing is kept about them any more, and nothing can be.")
+        sentence = LocalizedText("This person was erased: nothing is kept about them any more, and nothing can be.")
         raise ActionError("conflict", sentence)
     for name in changes.model_fields_set & set(RecipientChange.model_fields):
         setattr(recipient, name, getattr(changes, name))
@@ -57,7 +57,7 @@ def look_up(session: Session, who: str) -> Recipient:
         except AddressError:
             recipient = None
     if recipient is None:
-        raise ActionError("not_found", Sentence("There is no such recipient."))
+        raise ActionError("not_found", LocalizedText("There is no such recipient."))
     return recipient
 
 
@@ -70,7 +70,7 @@ def matching(text: str) -> SelectOfScalar[Recipient]:
 def printable(address: str) -> str:
     """The address, when it can be one. Raises :class:`tracker.mail.addresses.AddressError`."""
     if not address.isprintable():
-        raise AddressError("space", Sentence("The address holds a character that addresses cannot have."))
+        raise AddressError("space", LocalizedText("The address holds a character that addresses cannot have."))
     return address
 
 

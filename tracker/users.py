@@ -1,6 +1,6 @@
 """People who sell: who may come in, how each is called, and their API tokens. What holds of them is decided here, whoever asks.
 
-Actions raise :class:`tracker.runtime.sentences.ActionError`.
+Actions raise :class:`tracker.runtime.localized_text.ActionError`.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,14 +14,14 @@ from sqlmodel import Session, col, delete, select, update
 from tracker.consent.rules import Ceiling, CeilingError, Purpose
 from tracker.locale import LANGUAGES, N_
 from tracker.mail.addresses import AddressError, lookup_form
-from tracker.mail.fields import Body, Line, line_problem
+from tracker.mail.fields import RequestModel, SingleLine, line_problem
 from tracker.models import ApiToken, Role, User, UserSession
 from tracker.models.ownership import is_public_id
 from tracker.notifications.notify import zone_of
 from tracker.notifications.rules import next_clock
 from tracker.runtime.database import now
 from tracker.runtime.keyring import hash_password, new_token, password_fits, token_digest
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 MIN_PASSWORD, MAX_PASSWORD = 10, 1000
 MAX_NAME = 200
@@ -48,14 +48,14 @@ def add(session: Session, *, email: str, name: str, password: str | None = None,
         with session.begin_nested():
             session.add(user)
     except IntegrityError:
-        raise ActionError("invalid", Sentence("Somebody with this address is already here."), "email") from None
+        raise ActionError("invalid", LocalizedText("Somebody with this address is already here."), "email") from None
     return user
 
 
 def find(session: Session, public_id: str) -> User:
     user = session.exec(select(User).where(User.public_id == public_id)).first() if is_public_id(public_id) else None
     if user is None:
-        raise ActionError("not_found", Sentence("There is no such person."))
+        raise ActionError("not_found", LocalizedText("There is no such person."))
     return user
 
 
@@ -69,7 +69,7 @@ def find_by_email(session: Session, email: str) -> User | None:
 def disable(session: Session, user: User, by: User | None = None) -> None:
     """Ends every session and token at once. Mail and tracking data stay theirs. ``by`` is None for the operator."""
     if by is not None and by.id == user.id:
-        raise ActionError("conflict", Sentence("You cannot switch yourself off. Ask another administrator."))
+        raise ActionError("conflict", LocalizedText("You cannot switch yourself off. Ask another administrator."))
     _keep_an_administrator(session, user)
     user.active = False
     session.add(user)
@@ -95,7 +95,9 @@ def _keep_an_administrator(session: Session, user: User) -> None:
     """Refuses to take away the last one. The rows are held, so that two cannot go at the same moment."""
     active = select(User.id).where(User.role == Role.ADMIN, col(User.active)).order_by(col(User.id))
     if list(session.exec(active.with_for_update())) == [user.id]:
-        raise ActionError("conflict", Sentence("A workspace needs an administrator. Make somebody else one first."))
+        raise ActionError(
+            "conflict", LocalizedText("A workspace needs an administrator. Make somebody else one first.")
+        )
 
 
 def set_password(session: Session, user: User, password: str, keep_session: str | None = None) -> None:
@@ -110,7 +112,7 @@ def change_password(session: Session, user: User, present: str, password: str, k
     """The same by the person themselves, who has to know the present one."""
     wrong = wrong_fields({"password": password})
     if not password_fits(user.password_hash, present):
-        wrong["present"] = Sentence("This is not your present password.")
+        wrong["present"] = LocalizedText("This is not your present password.")
     _refuse(wrong)
     set_password(session, user, password, keep_session)
 
@@ -123,10 +125,10 @@ def end_sessions(session: Session, user: User, keep_session: str | None = None) 
     session.exec(others)
 
 
-class ProfileChange(Body):
+class ProfileChange(RequestModel):
     """How a person is called and spoken to, and what new messages start with. What is left out stays."""
 
-    name: Line = ""
+    name: SingleLine = ""
     locale: str = ""
     timezone: str = ""
     theme: str = ""
@@ -163,7 +165,7 @@ def _above_ceiling(changes: Mapping[str, Any], ceiling: Ceiling) -> dict[str, st
 def add_token(session: Session, user: User, name: str) -> tuple[ApiToken, str]:
     """A new API token and what to show of it once: the token itself is not kept."""
     if not user.active:
-        sentence = Sentence("%(email)s is disabled; a token would open nothing.", email=user.email)
+        sentence = LocalizedText("%(email)s is disabled; a token would open nothing.", email=user.email)
         raise ActionError("conflict", sentence)
     if wrong := line_problem(
         name, MAX_TOKEN_NAME, N_("The name is missing. Call it after the program that will use it.")
@@ -195,34 +197,34 @@ def zone_names() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _wrong_email(email: str) -> Sentence | None:
+def _wrong_email(email: str) -> LocalizedText | None:
     try:
         lookup_form(email)
     except AddressError:
-        return Sentence("This is not an e-mail address. Write it like anna@example.com.")
+        return LocalizedText("This is not an e-mail address. Write it like anna@example.com.")
     return None
 
 
-def _wrong_name(name: str) -> Sentence | None:
+def _wrong_name(name: str) -> LocalizedText | None:
     return line_problem(name, MAX_NAME, N_("The name is missing. Recipients and colleagues see it."))
 
 
-def _wrong_password(password: str) -> Sentence | None:
+def _wrong_password(password: str) -> LocalizedText | None:
     if len(password) < MIN_PASSWORD:
-        return Sentence(
+        return LocalizedText(
             "The password is too short. Use %(least)d characters or more; a short sentence is easy to remember.",
             least=MIN_PASSWORD,
         )
     if len(password) > MAX_PASSWORD:
-        return Sentence("The password is too long. Use %(most)d characters or fewer.", most=MAX_PASSWORD)
+        return LocalizedText("The password is too long. Use %(most)d characters or fewer.", most=MAX_PASSWORD)
     return None
 
 
-def _one_of(values: Any, sentence: str) -> Callable[[Any], Sentence | None]:
-    return lambda value: None if value in values else Sentence(sentence)
+def _one_of(values: Any, sentence: str) -> Callable[[Any], LocalizedText | None]:
+    return lambda value: None if value in values else LocalizedText(sentence)
 
 
-_RULES: Mapping[str, Callable[[Any], Sentence | None]] = {
+_RULES: Mapping[str, Callable[[Any], LocalizedText | None]] = {
     "email": _wrong_email,
     "name": _wrong_name,
     "password": _wrong_password,

@@ -21,19 +21,19 @@ from sqlmodel import Session, col, func, select
 
 from tracker.consent.audit import lapse
 from tracker.consent.pending_opt_outs import remind_undecided
+from tracker.engagement.edge_sources import Source, sources
 from tracker.engagement.ingest import BATCH as hits_at_once
 from tracker.engagement.ingest import drain, retry_quarantined
-from tracker.engagement.learned import learn_scanners
-from tracker.engagement.look_ups import LookUps
 from tracker.engagement.nightly_rejudge import rejudge_nightly
 from tracker.engagement.range_refresh import refresh_due
+from tracker.engagement.reverse_dns import ReverseDns
 from tracker.engagement.reverse_names import ReverseNames
+from tracker.engagement.scanner_reputation import learn_scanners
 from tracker.engagement.settling import BATCH as settled_at_once
 from tracker.engagement.settling import settle_due
-from tracker.engagement.sources import Source, sources
 from tracker.inbound.accept import accept_all
-from tracker.inbound.fetching import Mailboxes
-from tracker.inbound.listener import Listener
+from tracker.inbound.idle_watcher import IdleWatcher
+from tracker.inbound.mailbox_runs import MailboxRuns
 from tracker.mail.recipient_mx import look_up_due
 from tracker.models import (
     ConsentEntry,
@@ -94,13 +94,13 @@ class Task:
 def tasks(context: AppContext) -> list[Task]:
     """Everything a worker does."""
     sending, filing = AccountPool(accounts_due, send_for_account), AccountPool(accounts_with_copies, file_for_account)
-    mailboxes, listener = Mailboxes(accept_all), Listener(context.settings.listened_mailboxes)
+    mailboxes, listener = MailboxRuns(accept_all), IdleWatcher(context.settings.listened_mailboxes)
     host_check = HostCheck()
     return [
         *(_draining(source) for source in sources(context)),
         Task("hits set aside", retry_quarantined, watches=("hit_aside",), due=_first(QuarantinedHit.try_at)),
         Task("settle", _settle, watches=("event",), due=_first(Event.settle_at)),
-        Task("names of addresses", LookUps(ReverseNames(context)), watches=("hit_evidence",)),
+        Task("names of addresses", ReverseDns(ReverseNames(context)), watches=("hit_evidence",)),
         Task("scanner networks", learn_scanners, watches=("scanner_proof",)),
         Task("judge again", rejudge_nightly, 600.0, due=_first(Job.due_at)),
         Task("range files", refresh_due, 600.0),

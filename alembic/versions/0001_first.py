@@ -7,7 +7,7 @@ import sqlalchemy as sa
 import sqlmodel
 from alembic import op
 
-from tracker.runtime.database import SentenceText, UtcDateTime
+from tracker.runtime.database import LocalizedTextColumn, UtcDateTime
 
 revision = "0001"
 down_revision = None
@@ -76,7 +76,7 @@ def upgrade() -> None:
         sa.Column("url", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("healthy", sa.Boolean(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
-        sa.Column("problem", SentenceText(), nullable=False),
+        sa.Column("problem", LocalizedTextColumn(), nullable=False),
         sa.Column("checked_at", UtcDateTime(), nullable=False),
         sa.Column("since", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_host_health")),
@@ -324,7 +324,7 @@ def upgrade() -> None:
         sa.Column("access_expires_at", UtcDateTime(), nullable=True),
         sa.Column("renewing_until", UtcDateTime(), nullable=True),
         sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
-        sa.Column("detail", SentenceText(), nullable=False),
+        sa.Column("detail", LocalizedTextColumn(), nullable=False),
         sa.Column("granted_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"], ["user_account.id"], name=op.f("fk_oauth_grant_user_id"), ondelete="CASCADE"
@@ -426,7 +426,7 @@ def upgrade() -> None:
         sa.Column("per_day", sa.Integer(), nullable=True),
         sa.Column("confirmed_at", UtcDateTime(), nullable=True),
         sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
-        sa.Column("state_detail", SentenceText(), nullable=False),
+        sa.Column("state_detail", LocalizedTextColumn(), nullable=False),
         sa.Column("checked_at", UtcDateTime(), nullable=True),
         sa.Column("signature", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
@@ -499,7 +499,7 @@ def upgrade() -> None:
         sa.Column("group", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=True),
         sa.Column("shop", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=True),
         sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
-        sa.Column("state_detail", SentenceText(), nullable=False),
+        sa.Column("state_detail", LocalizedTextColumn(), nullable=False),
         sa.Column("state_since", UtcDateTime(), nullable=False),
         sa.Column("found_folders", sa.JSON(), nullable=False),
         sa.Column("letters_on_server", sa.Integer(), nullable=True),
@@ -514,7 +514,7 @@ def upgrade() -> None:
         sa.Column("lease_until", UtcDateTime(), nullable=True),
         sa.Column("run_started_at", UtcDateTime(), nullable=True),
         sa.Column("run_ended_at", UtcDateTime(), nullable=True),
-        sa.Column("run_problem", SentenceText(), nullable=False),
+        sa.Column("run_problem", LocalizedTextColumn(), nullable=False),
         sa.Column("run_loaded", sa.Integer(), nullable=False),
         sa.Column("good_run_at", UtcDateTime(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
@@ -579,7 +579,7 @@ def upgrade() -> None:
         sa.Column("personal_link", sqlmodel.sql.sqltypes.AutoString(length=4), nullable=False),
         sa.Column("note", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("sent_copy", sqlmodel.sql.sqltypes.AutoString(length=12), nullable=False),
-        sa.Column("sent_copy_detail", SentenceText(), nullable=False),
+        sa.Column("sent_copy_detail", LocalizedTextColumn(), nullable=False),
         sa.Column("sent_copy_tries", sa.Integer(), nullable=False),
         sa.Column("sent_copy_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -647,7 +647,7 @@ def upgrade() -> None:
         sa.Column("next_try_at", UtcDateTime(), nullable=True),
         sa.Column("claimed_by", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
         sa.Column("claimed_until", UtcDateTime(), nullable=True),
-        sa.Column("reply", SentenceText(), nullable=False),
+        sa.Column("reply", LocalizedTextColumn(), nullable=False),
         sa.Column("accepted_at", UtcDateTime(), nullable=True),
         sa.Column("first_opened_at", UtcDateTime(), nullable=True),
         sa.Column("last_opened_at", UtcDateTime(), nullable=True),
@@ -975,7 +975,7 @@ def upgrade() -> None:
         sa.Column("opens", sa.Integer(), nullable=False),
         sa.Column("clicks", sa.Integer(), nullable=False),
         sa.Column("client", sqlmodel.sql.sqltypes.AutoString(length=80), nullable=False),
-        sa.Column("detail", SentenceText(), nullable=False),
+        sa.Column("detail", LocalizedTextColumn(), nullable=False),
         sa.Column("news", sqlmodel.sql.sqltypes.AutoString(length=16), nullable=False),
         sa.Column("told", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("machine", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
@@ -1110,7 +1110,7 @@ def upgrade() -> None:
         sa.Column("mailbox_id", sa.Integer(), nullable=False),
         sa.Column("letter_id", sa.Integer(), nullable=True),
         sa.Column("code", sqlmodel.sql.sqltypes.AutoString(length=24), nullable=False),
-        sa.Column("detail", SentenceText(), nullable=False),
+        sa.Column("detail", LocalizedTextColumn(), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.Column("told_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -1145,7 +1145,7 @@ def upgrade() -> None:
         sa.Column("due_at", UtcDateTime(), nullable=False),
         sa.Column("claimed_until", UtcDateTime(), nullable=True),
         sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("problem", SentenceText(), nullable=False),
+        sa.Column("problem", LocalizedTextColumn(), nullable=False),
         sa.Column("sent_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["letter_id"], ["letter.id"], name=op.f("fk_notice_letter_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["mailbox_id"], ["mailbox.id"], name=op.f("fk_notice_mailbox_id"), ondelete="CASCADE"),

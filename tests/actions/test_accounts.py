@@ -208,22 +208,22 @@ def test_leaving_a_service_that_files_copies_ends_replacing_them(workspace: Work
 @pytest.mark.parametrize("door", ["page", "api"])
 @pytest.mark.parametrize("state", ["scheduled", "queued"])
 def test_an_account_with_mail_on_its_way_is_not_removed(
-    workspace: Workspace, bob: Person, account: Account, door: str, state: str
+    workspace: Workspace, bob: Person, account: Account, way: str, state: str
 ) -> None:
     message = workspace.message(bob, account_id=account.id, state=state)
-    _remove(bob, account, door)
+    _remove(bob, account, way)
     assert workspace.read(account).removed_at is None
     with workspace.session() as session:
         session.get_one(Message, message.id).state = "sent"
         session.commit()
-    _remove(bob, account, door)
+    _remove(bob, account, way)
     row = workspace.read(account)
     assert row.removed_at is not None
     assert row.smtp_secret is row.imap_secret is None
 
 
-def _remove(person: Person, account: Account, door: str) -> None:
-    if door == "page":
+def _remove(person: Person, account: Account, way: str) -> None:
+    if way == "page":
         person.browser.post(f"{HERE}/{account.public_id}/removal")
     else:
         person.api("DELETE", f"/accounts/{account.public_id}")

@@ -183,9 +183,9 @@ def test_another_place_forgets_the_secret(
     mailbox: Mailbox,
     said: Input,
     secret: str | None,
-    door: str,
+    way: str,
 ) -> None:
-    if door == "api":
+    if way == "api":
         (credential,) = workspace.rows(Credential)
         assert bob.api("PATCH", f"/credentials/{credential.public_id}", said).status_code == 200
     else:
@@ -198,15 +198,15 @@ def test_a_password_takes_the_place_of_a_sign_in(
     workspace: Workspace, bob: Person, good: dict[str, Any], mailbox: Mailbox
 ) -> None:
     (credential,) = workspace.rows(Credential)
-    for door in ("page", "api"):
+    for way in ("page", "api"):
         with workspace.session() as session:
             session.get_one(Credential, credential.id).auth = "oauth"
             session.commit()
-        if door == "api":
+        if way == "api":
             bob.api("PATCH", f"/credentials/{credential.public_id}", {"secret": "pass-2"})
         else:
             bob.browser.post(f"{HERE}/{mailbox.public_id}", data=_form({**SHOWN, **good}))
-        assert workspace.read(credential).auth == "password", door
+        assert workspace.read(credential).auth == "password", way
 
 
 def test_one_more_than_the_limit_is_refused_alike(

@@ -28,7 +28,7 @@ from tests.servers.processes import free_port
 from tracker.consent.preferences import set_preference
 from tracker.inbound.accept import accept_all
 from tracker.inbound.credentials import set_secret
-from tracker.inbound.fetching import Mailboxes, sync_due
+from tracker.inbound.mailbox_runs import MailboxRuns, sync_due
 from tracker.models import Credential, Letter, Mailbox, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -141,7 +141,7 @@ def polls(context: AppContext, user: User, server: Dovecot) -> None:
         _all_due(context)
         line.bytes = 0
         began = time.perf_counter()
-        pool = Mailboxes(accept_all)
+        pool = MailboxRuns(accept_all)
         while any(post.mailbox.due_at is not None and post.mailbox.due_at <= now() for post in posts[-3:]) or pool.busy:
             pool(context)
             time.sleep(0.05)

@@ -26,9 +26,9 @@ from pixel.spool_file import insert as write_hits
 from tests.bench.ingest_world import HITS_PER_DELIVERY, make_hits, one_hit, send_out
 from tests.fixtures.contexts import migrate_postgresql, opened_context
 from tests.servers.postgresql import postgresql
+from tracker.engagement.edge_sources import LocalSpool
 from tracker.engagement.ingest import drain
 from tracker.engagement.rejudge import rejudge_held
-from tracker.engagement.sources import LocalSpool
 from tracker.models import Event, FeedItem, Notification
 from tracker.runtime.context import AppContext
 from tracker.worker import Worker, tasks

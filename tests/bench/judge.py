@@ -13,7 +13,7 @@ from typing import get_args
 from tracker.engagement.classify import classify
 from tracker.engagement.judge_input import read_line
 from tracker.engagement.judge_lines import judge_lines
-from tracker.engagement.verdict import Klass
+from tracker.engagement.verdict import VerdictClass
 
 HITS = Path(__file__).parents[1] / "data" / "hits"
 
@@ -30,7 +30,7 @@ def main(folder: Path = HITS) -> None:
 
 
 def print_table(table: Counter[tuple[str, str]]) -> None:
-    classes = get_args(Klass)
+    classes = get_args(VerdictClass)
     print("label \\ verdict".ljust(18), *(name[:10].rjust(10) for name in classes))
     for label in classes:
         print(label.ljust(18), *(str(table[label, verdict] or "·").rjust(10) for verdict in classes))

@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 
 from tests.fixtures.contexts import PASSWORD, People, migrate_postgresql, opened_context
-from tests.inbound.listening.world import IDLING
+from tests.inbound.idle.world import IDLING
 from tests.inbound.mail_world import checked, fresh_address, mailbox_on
 from tests.servers import postgresql
 from tests.servers.nasty import NastyImap, nasty_imap

@@ -28,7 +28,7 @@ from tests.servers.flaky_smtp import FlakySink, flaky_sink
 from tracker.mail.addresses import Mailbox
 from tracker.models import Delivery, Message, User
 from tracker.outbound.draft import Draft
-from tracker.outbound.send import accept
+from tracker.outbound.send import enqueue_composed
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import is_free
@@ -97,7 +97,7 @@ def _feed(context: AppContext, alice: User, messages: int, chance: random.Random
             user = session.get_one(User, alice.id)
             for number in range(first, min(first + 10, messages)):
                 to = tuple(Mailbox(address) for address in chance.sample(PEOPLE, chance.choice((1, 1, 2, 3))))
-                accept(session, context, user, Draft(to=to, subject=f"Offer {number}", html=HTML))
+                enqueue_composed(session, context, user, Draft(to=to, subject=f"Offer {number}", html=HTML))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from sqlmodel import select
 from pixel.tokens import new_public_id
 from tests.commands.inkling import Inkling
 from tests.servers import free_port, wait_until
-from tracker.consent.preference_links import ChoiceLink, LinkKind, choice_url
+from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_url
 from tracker.outbound.host_health import problem_of
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
@@ -73,7 +73,7 @@ def _look_at_own_page(context: AppContext, tracking: str) -> None:
     """All that the page names lives under the tracking address; its form answers there too."""
     with context.database.session_scope() as session:
         anna = find_or_make(session, "anna@client.example", "Anna")
-    url = choice_url(context, ChoiceLink(LinkKind.OWN, anna.public_id, "", now().date()))
+    url = preference_url(context, PreferenceLink(LinkKind.OWN, anna.public_id, "", now().date()))
     page = httpx.get(url)
     assert page.status_code == 200
     named = {urljoin(url, name) for name in re.findall(r'(?:href|src|action)="([^"#][^"]*)"', page.text)}

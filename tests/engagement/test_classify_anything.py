@@ -14,7 +14,7 @@ from tracker.engagement.evidence import Evidence, Kind, Net, State
 from tracker.engagement.judge_lines import BadLines, judge_lines
 from tracker.engagement.sequence import judge_sequence, merge_duplicates
 from tracker.engagement.sequence_hit import SequenceHit
-from tracker.engagement.verdict import Klass, Verdict, alertable, settle_seconds
+from tracker.engagement.verdict import Verdict, VerdictClass, alertable, settle_seconds
 
 AGENTS = [CHROME, FIREFOX, OUTLOOK, GMAIL_PROXY, "Mozilla/5.0", "", "curl/8", "Chrome/" + "9" * 40]
 HEADERS = [
@@ -62,7 +62,7 @@ hits = st.builds(
 
 
 def assert_well_formed(verdict: Verdict) -> None:
-    assert verdict.klass in get_args(Klass)
+    assert verdict.klass in get_args(VerdictClass)
     assert 0 <= verdict.confidence <= 1
     assert verdict.reasons
     assert all(reason.sentence() for reason in verdict.reasons)

@@ -9,7 +9,7 @@ from tracker.engagement.browsers import RELEASES, Releases
 from tracker.engagement.classify import RULE_SET, classify
 from tracker.engagement.client_names import client_name
 from tracker.engagement.evidence import Net, State
-from tracker.engagement.networks import newest_date
+from tracker.engagement.ip_ranges import newest_date
 from tracker.engagement.verdict import Reason, Verdict, alertable
 from tracker.engagement.windows import Windows
 

@@ -12,11 +12,11 @@ from tests.engagement.edge_by_hand import CHROME, GMAIL, PAGE, Edge, send_to, se
 from tests.engagement.reverse_zone import ReverseZone, served
 from tests.fixtures.contexts import People
 from tracker.engagement.ingest import retry_quarantined
-from tracker.engagement.learned import learn_scanners
-from tracker.engagement.look_ups import LookUps
 from tracker.engagement.overrule import overrule
 from tracker.engagement.rejudge import rejudge_held
+from tracker.engagement.reverse_dns import ReverseDns
 from tracker.engagement.reverse_names import ReverseNames
+from tracker.engagement.scanner_reputation import learn_scanners
 from tracker.models import Event, HitEvidence, QuarantinedHit, User
 from tracker.privacy.retention import sweep
 from tracker.runtime.context import AppContext
@@ -62,7 +62,7 @@ def live(context: AppContext, people: People, alice: User) -> None:
     learn_scanners(context)
     with served(ReverseZone({READERS[2]: NAME}, {NAME: READERS[2]})) as zone:
         asking = replace(context, name_server=zone.address)
-        look_up = LookUps(ReverseNames(asking))
+        look_up = ReverseDns(ReverseNames(asking))
         while look_up(asking):
             pass
     with context.database.session_scope() as session:

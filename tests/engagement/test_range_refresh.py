@@ -14,7 +14,7 @@ from sqlmodel import col, select
 
 from tests.engagement.edge_by_hand import PAGE, Edge, events, message_of, take_in
 from tracker.engagement.evidence import Net
-from tracker.engagement.networks import HOSTERS, Refusal, Table, facts, frozen_tables, look_up, parse_networks
+from tracker.engagement.ip_ranges import HOSTERS, Refusal, Table, facts, frozen_tables, look_up, parse_networks
 from tracker.engagement.range_files import FOLDER, forget_tables, tables_in_use
 from tracker.engagement.range_refresh import SOURCES, RangeSource, amazon, endpoint_sets, refresh, refresh_due
 from tracker.engagement.rejudge import rejudge_held

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from tests.engagement.hit_makers import CHROME, ELSEWHERE, FIREFOX, GMAIL_PROXY, HOME, OUTLOOK, click, opened
-from tracker.engagement.addresses import AddressHit, resolve_addresses
 from tracker.engagement.classify import classify
 from tracker.engagement.evidence import Evidence, Net, State
+from tracker.engagement.ip_addresses import AddressHit, resolve_addresses
 from tracker.engagement.sequence import is_read, judge_sequence, merge_duplicates, resolve
 from tracker.engagement.sequence_hit import SequenceHit
 from tracker.engagement.verdict import Verdict, settle_seconds

@@ -12,7 +12,7 @@ from sqlmodel import select
 from tests.fixtures.contexts import People
 from tests.inbound.corpus import simple
 from tracker.inbound.accept import accept
-from tracker.inbound.fetched import Accepted, Fetched, Place
+from tracker.inbound.fetched_letter import Accepted, FetchedLetter, Place
 from tracker.models import Letter, Mailbox, MailboxFolder, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -33,7 +33,7 @@ class Arrivals:
     folder: MailboxFolder
     _uids: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def fetched(self, raw: bytes, hours: float = 0, **facts: Any) -> Fetched:
+    def fetched(self, raw: bytes, hours: float = 0, **facts: Any) -> FetchedLetter:
         given: dict[str, Any] = {
             "place": Place(self.folder.id or 0, 1, next(self._uids)),
             "content": raw,
@@ -43,9 +43,9 @@ class Arrivals:
             "fetched_at": at(24 * 400),
             **facts,
         }
-        return Fetched(**given)
+        return FetchedLetter(**given)
 
-    def take(self, fetched: Fetched) -> Accepted:
+    def take(self, fetched: FetchedLetter) -> Accepted:
         with self.context.database.session_scope() as session:
             return accept(session, self.context, session.get_one(Mailbox, self.mailbox.id), fetched)
 

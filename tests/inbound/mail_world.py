@@ -16,12 +16,12 @@ from tests.servers.nasty_pop3 import NastyPop3
 from tracker.inbound.accept import accept_all
 from tracker.inbound.check import check_mailbox
 from tracker.inbound.credentials import make_credential
-from tracker.inbound.fetched import Accepted, Fetched
+from tracker.inbound.fetched_letter import Accepted, FetchedLetter
+from tracker.inbound.letter_importer import StoreLetters
 from tracker.inbound.mailbox_input import MailboxChange, NewCredentials
 from tracker.inbound.mailboxes import change_mailbox, connect_mailbox
+from tracker.inbound.schedule import Claim, claim_due
 from tracker.inbound.sync import sync_mailbox
-from tracker.inbound.taking import Take
-from tracker.inbound.timetable import Claim, claim_due
 from tracker.models import Credential, Letter, Mailbox, MailboxFolder, Notice, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -29,14 +29,16 @@ from tracker.runtime.database import now
 SECRET = "pässword “with” quotes\\"
 
 
-TakeOne = Callable[[Session, AppContext, Mailbox, Fetched], Accepted]
+StoreOne = Callable[[Session, AppContext, Mailbox, FetchedLetter], Accepted]
 Row = TypeVar("Row", bound=SQLModel)
 
 
-def each(take: TakeOne) -> Take:
+def each(take: StoreOne) -> StoreLetters:
     """Takes letters in one after the other, so that a test can put something between them."""
 
-    def take_all(session: Session, context: AppContext, mailbox: Mailbox, some: Sequence[Fetched]) -> list[Accepted]:
+    def take_all(
+        session: Session, context: AppContext, mailbox: Mailbox, some: Sequence[FetchedLetter]
+    ) -> list[Accepted]:
         return [take(session, context, mailbox, one) for one in some]
 
     return take_all
@@ -76,7 +78,7 @@ class Post:
     def subjects(self) -> list[str]:
         return [letter.subject for letter in self.letters()]
 
-    def sync(self, *, take: TakeOne | None = None) -> int:
+    def sync(self, *, take: StoreOne | None = None) -> int:
         """Runs over the mailbox at once, as the worker does. Gives how many letters are new."""
         before = len(self.letters())
         free(self.context, "mailbox", self.mailbox_id)

@@ -13,7 +13,7 @@ from tests.fixtures.contexts import People
 from tests.inbound.arrivals import Arrivals, connected
 from tests.inbound.corpus import DATA, simple
 from tracker.inbound.accept import accept_all
-from tracker.inbound.fetched import Accepted, Fetched
+from tracker.inbound.fetched_letter import Accepted, FetchedLetter
 from tracker.models import Letter, LetterAttachment, LetterBody, LetterCopy, LetterRaw, Mailbox, MailboxProblem, Notice
 from tracker.runtime.context import AppContext
 
@@ -35,7 +35,7 @@ def load() -> list[tuple[bytes, float]]:
     return some
 
 
-def take(inbox: Arrivals, some: Sequence[Fetched]) -> list[Accepted]:
+def take(inbox: Arrivals, some: Sequence[FetchedLetter]) -> list[Accepted]:
     with inbox.context.database.session_scope() as session:
         return accept_all(session, inbox.context, session.get_one(Mailbox, inbox.mailbox.id), some)
 
@@ -116,12 +116,12 @@ def test_a_load_has_few_statements(inbox: Arrivals) -> None:
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    def counted(some: Sequence[Fetched]) -> int:
+    def counted(some: Sequence[FetchedLetter]) -> int:
         statements.clear()
         take(inbox, some)
         return len(statements)
 
-    def fresh(number: int, of: int) -> list[Fetched]:
+    def fresh(number: int, of: int) -> list[FetchedLetter]:
         sender = "client{}@client.example"
         return [
             inbox.fetched(simple(body=f"{number} of {of}: {one}", sender=sender.format(one)), silent=True)

@@ -21,7 +21,7 @@ from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import remove_mailbox
 from tracker.models import Letter, Mailbox, User
 from tracker.runtime.context import AppContext
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 
 
 def test_a_mailbox_works(context: AppContext, people: People, dovecot: Dovecot) -> None:

@@ -22,7 +22,7 @@ from tracker.inbound.mailbox_input import CredentialsChange, NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox, credential_changed
 from tracker.models import Credential
 from tracker.runtime.context import AppContext
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "10.0.0.5", "localhost"])

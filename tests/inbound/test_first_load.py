@@ -16,7 +16,7 @@ from tests.inbound.mail_world import SECRET, Post, each, fresh_address, letter, 
 from tests.servers import Dovecot
 from tracker.inbound import imap
 from tracker.inbound.accept import accept
-from tracker.inbound.fetched import Accepted, Fetched
+from tracker.inbound.fetched_letter import Accepted, FetchedLetter
 from tracker.inbound.sync import sync_mailbox
 from tracker.models import FetchRetry, LetterCopy, Mailbox, Notice
 from tracker.runtime.context import AppContext
@@ -66,7 +66,7 @@ def test_letters_of_a_first_load_share_transactions(context: AppContext, post: P
 def test_few_letters_share_one_transaction(post: Post, monkeypatch: pytest.MonkeyPatch, most: dict[str, int]) -> None:
     """Other writers of an SQLite file wait no longer than that."""
     for name, value in most.items():
-        monkeypatch.setattr(f"tracker.inbound.taking.{name}", value)
+        monkeypatch.setattr(f"tracker.inbound.letter_importer.{name}", value)
     with counted_commits(post.context) as commits:
         assert post.sync() == LETTERS
     assert len(commits) > LETTERS / 2
@@ -74,10 +74,10 @@ def test_few_letters_share_one_transaction(post: Post, monkeypatch: pytest.Monke
 
 
 def test_killed_within_a_shared_transaction_nothing_of_it_stays(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracker.inbound.taking.TOGETHER", 10)
+    monkeypatch.setattr("tracker.inbound.letter_importer.TOGETHER", 10)
     seen = []
 
-    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         seen.append(fetched.place.uid)
         if len(seen) == 28:
             raise KeyboardInterrupt
@@ -95,7 +95,7 @@ def test_killed_within_a_shared_transaction_nothing_of_it_stays(post: Post, monk
 
 
 def test_one_bad_letter_takes_none_of_its_company_with_it(post: Post) -> None:
-    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         accepted = accept(session, context, mailbox, fetched)
         if b"Subject: n 7\r" in fetched.read():
             raise ValueError("what a letter")
@@ -140,7 +140,7 @@ def test_while_letters_are_stored_the_next_ones_come(
             asked.set()
         return bodies(client, uids)
 
-    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         if fetched.place.uid == 1:
             told.append(asked.wait(20))
         return accept(session, context, mailbox, fetched)
@@ -156,7 +156,7 @@ def test_the_lease_is_lost_while_the_next_letters_come(post: Post, monkeypatch: 
     """What was handed in behind the letters that found it lost is not done."""
     monkeypatch.setattr("tracker.inbound.imap.METADATA_AT_ONCE", 10)
 
-    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         if fetched.place.uid == 5:
             hold_in(session, "mailbox", mailbox.id)
         return accept(session, context, mailbox, fetched)

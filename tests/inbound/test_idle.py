@@ -39,7 +39,7 @@ def begun(letters: int = 3) -> Idle:
 
 
 def state(idle: Idle) -> str:
-    return idle.over or ("waits" if idle.waits else "hears" if idle.hears else "")
+    return idle.over or ("waits" if idle.waits else "hears" if idle.is_subscribed else "")
 
 
 def test_news_before_the_server_idles() -> None:
@@ -48,7 +48,7 @@ def test_news_before_the_server_idles() -> None:
     idle.begin()
     idle.hear(b"* 4 EXISTS\r\n* 1 RECENT\r\n+ idling\r\n")
     assert idle.news
-    assert idle.hears
+    assert idle.is_subscribed
     assert not idle.over
 
 

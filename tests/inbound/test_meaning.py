@@ -4,7 +4,7 @@ import pytest
 
 from tracker.inbound.check import meaning
 from tracker.mail.connections import ConnectError, Server
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 PASSWORD = Server("imap.firm.example", 993, "tls", "info@firm.example", "swordfish-77")
 GRANT = Server("outlook.office365.com", 993, "tls", "info@firm.example", "", grant=1)
@@ -25,11 +25,11 @@ GRANT = Server("outlook.office365.com", 993, "tls", "info@firm.example", "", gra
 )
 def test_codes_become_states(code: str, state: str) -> None:
     """C20: a token server that is away says nothing about the sign-in."""
-    assert meaning(GRANT, ConnectError(code, Sentence("It did not work."))).state == state
+    assert meaning(GRANT, ConnectError(code, LocalizedText("It did not work."))).state == state
 
 
 def test_a_refused_sign_in_by_a_provider_does_not_ask_for_a_password() -> None:
-    said = Sentence(
+    said = LocalizedText(
         "%(where)s does not take the sign-in. The server said: “%(said)s”", where="o:993", said="LOGIN failed."
     )
     refusal = meaning(GRANT, ConnectError("login_refused", said))
@@ -48,7 +48,7 @@ def test_no_failure_tells_the_secret(error: Exception) -> None:
 
 def test_throttling_is_understood_wherever_it_is_said() -> None:
     """F28: even instead of a greeting."""
-    said = Sentence(
+    said = LocalizedText(
         "The line to %(where)s failed: %(problem)s.", where="h:993", problem="Too many simultaneous connections"
     )
     assert meaning(PASSWORD, ConnectError("line", said)).state == "throttled"

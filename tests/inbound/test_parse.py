@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.inbound.corpus import DATA, raw, simple
-from tracker.inbound.bounce import read_report
 from tracker.inbound.category import judge
 from tracker.inbound.dates import receipt
 from tracker.inbound.file_names import LONGEST, safe_name
 from tracker.inbound.identity import content_hash, identity
-from tracker.inbound.letter_text import own_words, snippet
-from tracker.inbound.parse import MOST_REFERENCES, Parsed, content_of, parse
+from tracker.inbound.letter_text import own_text, snippet
+from tracker.inbound.parse import MOST_REFERENCES, ParsedLetter, content_of, parse
+from tracker.inbound.reports import read_report
 from tracker.mail.addresses import Mailbox
 
 TEN = datetime(2026, 11, 26, 10, tzinfo=UTC)
@@ -52,7 +52,7 @@ PIECES = [
 ]
 
 
-def checked(letter: Parsed) -> Parsed:
+def checked(letter: ParsedLetter) -> ParsedLetter:
     """Everything in it can be stored and shown."""
     as_text = json.dumps(
         [letter.subject, letter.text, letter.html, letter.headers_text, letter.message_id, *letter.references]
@@ -78,7 +78,7 @@ def test_nothing_raises_on_any_bytes(octets: bytes) -> None:
     judge(letter, frozenset(), False)
     read_report(octets)
     assert len(identity(None, letter.message_id, content_hash(letter))) == 64
-    own_words(letter.text)
+    own_text(letter.text)
     for file in letter.files:
         content = content_of(octets, file.part)
         assert content is not None
@@ -333,5 +333,5 @@ def test_receipt_time(
     ids=["gmail", "russian", "outlook-line", "outlook-heads", "inline", "no-heads"],
 )
 def test_own_words(text: str, own: str) -> None:
-    assert own_words(text) == own
+    assert own_text(text) == own
     assert snippet(text) == " ".join(own.split())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracker.inbound.refusals import asked_wait, of_words
+from tracker.inbound.refusals import asked_wait, read_refusal
 
 LOGIN = [
     ("imap.yandex.ru", "[AUTHENTICATIONFAILED] LOGIN invalid credentials or IMAP is disabled", "auth_error", "IMAP"),
@@ -26,7 +26,7 @@ LOGIN = [
 @pytest.mark.parametrize(("host", "words", "state", "hint"), LOGIN)
 def test_a_refused_login_becomes_a_state_with_its_hint(host: str, words: str, state: str, hint: str) -> None:
     """C6, C13, C14 and F28: the table of the specification."""
-    refusal = of_words(host, words, login=True)
+    refusal = read_refusal(host, words, login=True)
     assert refusal is not None
     assert refusal.state == state
     assert hint in refusal.hint
@@ -34,8 +34,8 @@ def test_a_refused_login_becomes_a_state_with_its_hint(host: str, words: str, st
 
 
 def test_outside_of_a_login_only_throttling_means_something() -> None:
-    assert of_words("imap.gmail.com", "Some messages could not be FETCHed", login=False) is None
-    throttled = of_words("h", "Request is throttled. Suggested Backoff Time: 299961 milliseconds", login=False)
+    assert read_refusal("imap.gmail.com", "Some messages could not be FETCHed", login=False) is None
+    throttled = read_refusal("h", "Request is throttled. Suggested Backoff Time: 299961 milliseconds", login=False)
     assert throttled is not None
     assert throttled.state == "throttled"
     assert throttled.wait == pytest.approx(299.961)

@@ -13,10 +13,10 @@ from tests.inbound.mail_world import Post, checked, fresh_address, letter, mailb
 from tests.servers import wait_until
 from tests.servers.nasty import NastyImap, nasty_imap
 from tracker.inbound.accept import accept_all
-from tracker.inbound.fetched import Accepted, Fetched
-from tracker.inbound.fetching import Mailboxes
+from tracker.inbound.fetched_letter import Accepted, FetchedLetter
 from tracker.inbound.imap_run import MANY
-from tracker.inbound.taking import Take
+from tracker.inbound.letter_importer import StoreLetters
+from tracker.inbound.mailbox_runs import MailboxRuns
 from tracker.models import FetchRetry, Mailbox, MailboxProblem
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -41,13 +41,13 @@ def post(context: AppContext, people: People, server: NastyImap) -> Post:
     return post
 
 
-def slowly(session: Session, context: AppContext, mailbox: Mailbox, some: Sequence[Fetched]) -> list[Accepted]:
+def slowly(session: Session, context: AppContext, mailbox: Mailbox, some: Sequence[FetchedLetter]) -> list[Accepted]:
     time.sleep(0.01 * len(some))
     return accept_all(session, context, mailbox, some)
 
 
-def working(context: AppContext, take: Take = accept_all) -> Worker:
-    runs = Mailboxes(take)
+def working(context: AppContext, take: StoreLetters = accept_all) -> Worker:
+    runs = MailboxRuns(take)
     worker = Worker(context, [Task("runs", runs, 0.05, end=runs.end)])
     worker.start()
     return worker
@@ -121,7 +121,7 @@ def test_a_run_that_waits_for_its_server_is_cut_off(context: AppContext, post: P
 
 
 def test_nothing_begins_once_it_is_to_stop(context: AppContext, post: Post, server: NastyImap) -> None:
-    runs = Mailboxes(accept_all)
+    runs = MailboxRuns(accept_all)
     runs.end(context, 1.0)
     before = server.lines
     runs(context)

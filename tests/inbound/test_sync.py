@@ -8,7 +8,7 @@ from sqlmodel import Session, select
 from tests.inbound.mail_world import Post, each, hours_ago, letter, mailbox_on, put
 from tests.servers import Dovecot
 from tracker.inbound.accept import accept, accept_all
-from tracker.inbound.fetched import Accepted, Fetched
+from tracker.inbound.fetched_letter import Accepted, FetchedLetter
 from tracker.inbound.mailboxes import remove_mailbox
 from tracker.inbound.sync import sync_mailbox
 from tracker.models import (
@@ -134,13 +134,13 @@ def test_a_crash_before_the_commit_loads_the_letter_again_once(post: Post, dovec
     claim = post.claim()
     assert claim is not None
     with pytest.raises(KeyboardInterrupt):
-        sync_mailbox(post.context, claim, each(_die_taking))
+        sync_mailbox(post.context, claim, each(_die_importing))
     assert post.subjects() == []
     post.sync()
     assert post.subjects() == ["a"]
 
 
-def _die_taking(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+def _die_importing(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
     accept(session, context, mailbox, fetched)
     raise KeyboardInterrupt
 
@@ -150,7 +150,7 @@ def test_one_bad_letter_costs_only_itself(post: Post, dovecot: Dovecot) -> None:
     for subject in ("a", "bad", "b"):
         put(dovecot, post, subject)
 
-    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         if b"Subject: bad" in fetched.read() and not fetched.unparsed:
             raise ValueError("what a letter\0")
         return accept(session, context, mailbox, fetched)
@@ -210,7 +210,7 @@ def test_what_was_skipped_stays_on_the_server_unread(post: Post, dovecot: Doveco
     post.choose(delete_loaded=True, mark_read=True)
     uid = put(dovecot, post, "unknown customer")
 
-    def skip(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def skip(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         return Accepted("new", accept(session, context, mailbox, fetched).letter_id, touch=False)
 
     post.sync(take=skip)
@@ -256,7 +256,7 @@ def test_a_large_letter_goes_to_disk_and_a_giant_is_cut(post: Post, dovecot: Dov
     body = "x" * 78 + "\r\n"
     seen: list[tuple[int, bool, bool]] = []
 
-    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         if fetched.size > MAX_WHOLE_LETTER:
             seen.append((len(fetched.read()), fetched.path is not None, fetched.too_large))
         return accept(session, context, mailbox, fetched)

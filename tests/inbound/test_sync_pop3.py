@@ -14,7 +14,7 @@ from tests.inbound.mail_world import SECRET, Post, credential_of, fresh_address,
 from tests.servers import Dovecot
 from tests.servers.nasty_pop3 import NastyPop3, nasty_pop3
 from tracker.inbound.accept import accept
-from tracker.inbound.fetched import Accepted, Fetched
+from tracker.inbound.fetched_letter import Accepted, FetchedLetter
 from tracker.inbound.mailbox_input import MailboxChange
 from tracker.inbound.mailboxes import change_mailbox
 from tracker.inbound.pop3 import Pop3
@@ -162,7 +162,7 @@ def test_dots_long_lines_and_odd_bytes_come_through(odd: Post, server: NastyPop3
     server.put("x", raw)
     seen = []
 
-    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         seen.append(fetched.read())
         return accept(session, context, mailbox, fetched)
 
@@ -193,7 +193,7 @@ def test_a_large_letter_goes_to_disk(post: Post, dovecot: Dovecot) -> None:
     put(dovecot, post, "large", body=("x" * 78 + "\r\n") * (MAX_WHOLE_LETTER // 80 + 4000))
     paths = []
 
-    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         paths.append(fetched.path)
         return accept(session, context, mailbox, fetched)
 

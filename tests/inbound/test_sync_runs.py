@@ -14,7 +14,7 @@ from tests.inbound.mail_world import SECRET, Post, fresh_address, hours_ago, put
 from tests.servers import Dovecot
 from tracker.inbound.accept import accept, accept_all
 from tracker.inbound.credentials import make_credential
-from tracker.inbound.fetched import Accepted, Fetched
+from tracker.inbound.fetched_letter import Accepted, FetchedLetter
 from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox, remove_mailbox, sync_now
 from tracker.inbound.sync import sync_mailbox
@@ -32,7 +32,7 @@ def test_switched_off_in_the_middle_the_run_stops_at_the_next_letter(post: Post,
     for number in range(5):
         put(dovecot, post, f"n {number}")
 
-    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         if b"Subject: n 2" in fetched.read():
             mailbox.active, mailbox.paused_at, mailbox.due_at, mailbox.state = False, now(), None, "paused"
         return accept(session, context, mailbox, fetched)
@@ -48,11 +48,11 @@ def test_a_first_load_stops_after_the_letters_that_share_the_transaction(
     post: Post, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """C19."""
-    monkeypatch.setattr("tracker.inbound.taking.TOGETHER", 4)
+    monkeypatch.setattr("tracker.inbound.letter_importer.TOGETHER", 4)
     for number in range(6):
         put(dovecot, post, f"n {number}")
 
-    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         if b"Subject: n 2\r" in fetched.read():
             mailbox.active, mailbox.paused_at, mailbox.due_at, mailbox.state = False, now(), None, "paused"
         return accept(session, context, mailbox, fetched)
@@ -116,7 +116,7 @@ def test_a_lost_lease_ends_the_run(post: Post, dovecot: Dovecot) -> None:
     for number in range(3):
         put(dovecot, post, f"n {number}")
 
-    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         hold_in(session, "mailbox", mailbox.id)
         return accept(session, context, mailbox, fetched)
 
@@ -128,7 +128,7 @@ def test_a_lost_lease_ends_the_run(post: Post, dovecot: Dovecot) -> None:
 def test_sync_now_during_a_run_makes_another_one(post: Post, dovecot: Dovecot) -> None:
     put(dovecot, post, "a")
 
-    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+    def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         sync_now(session, mailbox)
         return accept(session, context, mailbox, fetched)
 

@@ -13,10 +13,10 @@ from tracker.mail.addresses import Mailbox
 from tracker.models import Attachment, Delivery, Message, MessageBody, Recipient, TrackedLink, User
 from tracker.outbound.draft import Draft, OutgoingFile, SendError
 from tracker.outbound.queue import send_due
-from tracker.outbound.send import accept, cancel, plan
+from tracker.outbound.send import cancel, enqueue_composed, plan
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_what_cannot_be_sent_is_refused_with_field_and_way_out(
     context: AppContext, alice: User, draft: Draft, field: str, words: str
 ) -> None:
     with pytest.raises(SendError) as refused, context.database.session_scope() as session:
-        accept(session, context, alice, draft)
+        enqueue_composed(session, context, alice, draft)
     assert refused.value.field == field
     assert words in str(refused.value)
     with context.database.reading() as session:
@@ -65,7 +65,7 @@ def test_without_an_account_the_way_to_the_settings_is_named(context: AppContext
         pytest.raises(SendError, match="Connect your mail account") as refused,
         context.database.session_scope() as session,
     ):
-        accept(session, context, bob, Draft(to=ANNA, html=HTML))
+        enqueue_composed(session, context, bob, Draft(to=ANNA, html=HTML))
     assert refused.value.field == "account"
 
 
@@ -75,13 +75,13 @@ def test_somebody_elses_account_does_not_exist_for_me(
     bob = people.user("Bob")
     bobs = people.account(bob, smtp_sink)
     with pytest.raises(SendError, match="does not exist"), context.database.session_scope() as session:
-        accept(session, context, alice, Draft(account_id=bobs.id, to=ANNA, html=HTML))
+        enqueue_composed(session, context, alice, Draft(account_id=bobs.id, to=ANNA, html=HTML))
 
 
 def test_a_person_named_twice_gets_one_copy(context: AppContext, people: People, alice: User) -> None:
     draft = Draft(to=ANNA, cc=(Mailbox("Anna@Client.example"),), bcc=(Mailbox("boss@client.example"),), html=HTML)
     with context.database.session_scope() as session:
-        message = accept(session, context, alice, draft)
+        message = enqueue_composed(session, context, alice, draft)
     with context.database.reading() as session:
         rows = session.exec(select(Delivery).where(Delivery.message_id == message.id)).all()
         body = session.get_one(MessageBody, message.id)
@@ -95,7 +95,7 @@ def test_an_empty_subject_and_text_only_are_fine_and_said_to_be_unmeasurable(
 ) -> None:
     people.grant("anna@client.example")
     with context.database.session_scope() as session:
-        message = accept(session, context, alice, Draft(to=ANNA, text="Only words"))
+        message = enqueue_composed(session, context, alice, Draft(to=ANNA, text="Only words"))
     with context.database.reading() as session:
         row = session.exec(select(Delivery)).one()
     assert (row.opens_rule, row.clicks_rule, message.opens_tracked) == ("text_only", "text_only", 0)
@@ -152,7 +152,7 @@ def test_links_are_listed_with_the_reason_where_left_alone(context: AppContext, 
     )
     draft = Draft(to=ANNA, html=html, untracked_links=frozenset({"https://shop.example/b"}))
     with context.database.session_scope() as session:
-        accept(session, context, alice, draft)
+        enqueue_composed(session, context, alice, draft)
     with context.database.reading() as session:
         links = session.exec(select(TrackedLink).order_by(TrackedLink.position)).all()  # type: ignore[arg-type]
     assert [(link.url, link.tracked, link.reason) for link in links] == [
@@ -168,7 +168,9 @@ def test_what_waits_can_be_taken_back_whole(
 ) -> None:
     file = OutgoingFile("offer.pdf", "application/pdf", b"%PDF-1.7 offer")
     with context.database.session_scope() as session:
-        message = accept(session, context, alice, Draft(to=ANNA, html=HTML, attachments=(file,), undo_seconds=30))
+        message = enqueue_composed(
+            session, context, alice, Draft(to=ANNA, html=HTML, attachments=(file,), undo_seconds=30)
+        )
     assert send_due(context) == 0
     with context.database.session_scope() as session:
         cancel(session, session.get_one(Message, message.id))

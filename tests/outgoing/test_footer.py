@@ -12,12 +12,12 @@ from tests.fixtures.contexts import HTML, People
 from tests.outgoing.edits import restore
 from tests.outgoing.test_rewrite_quoted import DATA, LEAVE, MARKS, PIXEL, read, tracked
 from tests.servers import SmtpSink
-from tracker.consent.preference_links import LinkKind, choice_links
+from tracker.consent.preference_links import LinkKind, preference_links
 from tracker.consent.preferences import set_preference
 from tracker.consent.rules import Purpose
 from tracker.models import Delivery, MessageBody, Recipient, User
-from tracker.outbound.footer_words import language_of
-from tracker.outbound.message_links import find_links, without_ours
+from tracker.outbound.footer_text import language_of
+from tracker.outbound.message_links import find_links, strip_own_tracking
 from tracker.outbound.mime_patch import Untouched, find_html
 from tracker.outbound.queue import send_due
 from tracker.outbound.rewriter.footer import Footer, mark_of, put_footer, without_footers
@@ -182,7 +182,7 @@ def test_tracked_copies_have_it_and_untracked_ones_have_nothing(
     assert "see which links of this message are followed" in html_of(copies["kim@client.example"])
     for address in ("anna@client.example", "kim@client.example"):
         url = html_of(copies[address]).partition("/r/")[2].partition('"')[0]
-        link = choice_links(context).read(url)
+        link = preference_links(context).read(url)
         assert link is not None
         assert (link.kind, link.recipient, link.copy) == (LinkKind.COPY, persons[address], ids[address])
         assert address not in url
@@ -220,4 +220,4 @@ def test_an_answer_to_an_answer_carries_only_its_own(
     assert second.index("/r/") < second.index("<blockquote")
     with context.database.reading() as session:
         assert not [link for link in find_links(session, context, quoting, frozenset()) if "/r/" in link.url]
-    assert "/r/" not in (without_ours(context, second) or "")
+    assert "/r/" not in (strip_own_tracking(context, second) or "")

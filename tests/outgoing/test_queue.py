@@ -22,7 +22,7 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import Lease, Leases
 from tracker.runtime.limits import MAX_GIVE_UP_HOURS
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 
 
 def send_all(context: AppContext) -> None:

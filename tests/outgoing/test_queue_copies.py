@@ -20,10 +20,10 @@ from tracker.outbound import claimed_copies
 from tracker.outbound.account_pool import TURN_COPIES
 from tracker.outbound.copies import make_copy
 from tracker.outbound.draft import Draft
-from tracker.outbound.footer_words import footer_for
+from tracker.outbound.footer_text import footer_for
 from tracker.outbound.queue import send_due
 from tracker.outbound.rewriter.footer import Footer
-from tracker.outbound.send import accept
+from tracker.outbound.send import enqueue_composed
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
@@ -127,7 +127,7 @@ def test_d19_links_that_cannot_be_found_out_keep_no_message_from_being_sent(
     without_keys = replace(context, tokens=None)  # type: ignore[arg-type]
     draft = Draft(to=(Mailbox("anna@client.example"),), html='<a href="https://x.example/c/token">x</a>')
     with context.database.session_scope() as session:
-        accept(session, without_keys, session.get_one(User, alice.id), draft)
+        enqueue_composed(session, without_keys, session.get_one(User, alice.id), draft)
     send_all(context)
     assert b"https://x.example/c/token" in smtp_sink.accepted[0].content
     row = deliveries(context)["anna@client.example"]

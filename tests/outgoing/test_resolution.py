@@ -12,9 +12,9 @@ from tracker.consent.preferences import change_rule, operator_ceiling, set_polic
 from tracker.consent.rules import Pack, Proof, Purpose, State
 from tracker.models import Account, Delivery, Message, PolicyChange, Recipient, User
 from tracker.outbound.draft import SendError
-from tracker.outbound.policy import tighten
+from tracker.outbound.policy import recheck_consent
 from tracker.runtime.context import AppContext
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 
 ANNA = "anna@client.example"
 
@@ -102,7 +102,7 @@ def test_what_was_allowed_is_looked_at_again_before_it_goes_out(people: People, 
         elif what == "weak_evidence":
             change_rule(session, "accepted_grades", "C")
     with context.database.session_scope() as session:
-        tighten(session, context, session.exec(select(Delivery).where(Delivery.message_id == message.id)).all())
+        recheck_consent(session, context, session.exec(select(Delivery).where(Delivery.message_id == message.id)).all())
     assert rules_of(people.context, message)[1] == what
 
 

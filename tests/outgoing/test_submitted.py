@@ -11,7 +11,7 @@ from tests.outgoing.submitted_mail import HTML, MIXED, PDF, TO, WITH_CONTROL, pl
 from tests.servers import SmtpSink
 from tracker.models import Account, Attachment, Delivery, Message, MessageBody, TrackedLink, User
 from tracker.outbound.draft import SendError
-from tracker.outbound.gateway.submitted import accept_raw
+from tracker.outbound.gateway.submitted import enqueue_submitted
 from tracker.outbound.send import cancel
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -30,7 +30,7 @@ def submit(
     context: AppContext, user: User, raw: bytes, to: list[str] = ANNA, mail_from: str = "alice@seller.example"
 ) -> Message:
     with context.database.session_scope() as session:
-        return accept_raw(session, context, session.get_one(User, user.id), mail_from, to, raw)
+        return enqueue_submitted(session, context, session.get_one(User, user.id), mail_from, to, raw)
 
 
 def body_of(context: AppContext, message: Message) -> MessageBody:

@@ -140,7 +140,7 @@ def test_a_placeholder_without_a_value_is_named_before_sending_and_remembered_on
     refused = client.post(path, data={**form, "do": "send"})
     assert refused.status_code == 422
     assert said(refused, "#text-wrong").startswith("{{company}} has no value for")
-    assert "Company of the recipient" in said(refused, ".plan-holes")
+    assert "Company of the recipient" in said(refused, ".plan-missing")
     assert newest(context)[0].state == MessageState.DRAFT
     sent = client.post(path, data={**fields(refused), "fill_company": "Petit & Fils", "do": "send"})
     assert sent.status_code == 303
@@ -152,7 +152,7 @@ def test_a_placeholder_without_a_value_is_named_before_sending_and_remembered_on
     with context.database.reading() as session:
         assert session.exec(select(Recipient)).one().company == "Petit & Fils"
     again = client.get(begin(client, made(client, context, name="Second"), to="anna@petit.example"))
-    assert every(again, ".plan-holes") == []
+    assert every(again, ".plan-missing") == []
 
 
 def test_a_placeholder_means_one_person(context: AppContext, client: httpx.Client, sender: User) -> None:

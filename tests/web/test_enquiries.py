@@ -11,7 +11,7 @@ from sqlmodel import select
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import GALLERY, Came, make_mailbox, receive
 from tests.web.reading import every, said, words
-from tracker.inbound.withdrawal import take_back, withdraw
+from tracker.inbound.mark_spam import mark_spam, unmark_spam
 from tracker.models import Letter, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -156,8 +156,8 @@ def test_what_was_withdrawn_comes_back_as_a_repeat_where_another_letter_counts_m
         Came("folded", ago=timedelta(hours=4), under="spam?"),
     )
     with context.database.session_scope() as session:
-        withdraw(session, session.get_one(Letter, spam.id))
-        take_back(session, session.get_one(Letter, spam.id))
+        mark_spam(session, session.get_one(Letter, spam.id))
+        unmark_spam(session, session.get_one(Letter, spam.id))
     assert (stored(context, spam).counted, stored(context, spam).repeat_of_id) == (False, later.id)
     assert stored(context, folded).repeat_of_id == later.id
     assert stored(context, later).counted
@@ -171,8 +171,8 @@ def test_exactly_a_period_apart_both_count(context: AppContext, alice: User) -> 
         second.received_at = first.received_at + timedelta(days=1)
         session.add(second)
         session.flush()
-        withdraw(session, first)
-        take_back(session, first)
+        mark_spam(session, first)
+        unmark_spam(session, first)
     assert stored(context, one).counted
     assert stored(context, other).counted
 

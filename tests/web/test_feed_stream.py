@@ -63,40 +63,43 @@ def tell(context: AppContext, user: User, *subjects: str, kind: str = "message")
 
 
 def test_a_hint_reaches_the_open_page(client: httpx.Client, context: AppContext, alice: User) -> None:
-    with listening(client) as ear:
+    with listening(client) as connection:
         ids = tell(context, alice, "one", "two")
-        assert [ear.next(), ear.next()] == [Heard(ids[0], "message", "one"), Heard(ids[1], "message", "two")]
+        assert [connection.next(), connection.next()] == [
+            Heard(ids[0], "message", "one"),
+            Heard(ids[1], "message", "two"),
+        ]
 
 
 def test_a_bell_line_is_announced(client: httpx.Client, context: AppContext, alice: User) -> None:
     assert alice.id is not None
-    with listening(client) as ear:
+    with listening(client) as connection:
         with context.database.session_scope() as session:
             line = notify(session, alice.id, "account:1", "problem", now(), detail="x")
-        heard = ear.next()
+        heard = connection.next()
     assert heard is not None
     assert (heard.event, heard.about) == ("notification", line.public_id)
 
 
 def test_nobody_hears_what_is_anothers(client_of: ClientOf, context: AppContext, alice: User, bob: User) -> None:
-    with listening(client_of(bob)) as ear:
+    with listening(client_of(bob)) as connection:
         tell(context, alice, "secret")
         ids = tell(context, bob, "own")
-        assert ear.next() == Heard(ids[0], "message", "own")
+        assert connection.next() == Heard(ids[0], "message", "own")
 
 
 def test_after_a_gap_everything_missed_comes_first_and_once(
     client: httpx.Client, context: AppContext, alice: User
 ) -> None:
-    with listening(client) as ear:
+    with listening(client) as connection:
         tell(context, alice, "one")
-        heard = ear.next()
+        heard = connection.next()
         assert heard is not None
     tell(context, alice, "two", "three")
-    with listening(client, **{"last-event-id": str(heard.id)}) as ear:
-        assert [e.about for e in (ear.next(), ear.next()) if e] == ["two", "three"]
+    with listening(client, **{"last-event-id": str(heard.id)}) as connection:
+        assert [e.about for e in (connection.next(), connection.next()) if e] == ["two", "three"]
         tell(context, alice, "four")
-        later = ear.next()
+        later = connection.next()
     assert later is not None
     assert later.about == "four"
 
@@ -105,8 +108,8 @@ def test_a_page_asks_from_what_it_already_shows(client: httpx.Client, context: A
     shown = tell(context, alice, "shown")[0]
     assert f'data-feed-after="{shown}"' in client.get("/settings/profile").text
     tell(context, alice, "since")
-    with listening(client, f"/feed?after={shown}") as ear:
-        heard = ear.next()
+    with listening(client, f"/feed?after={shown}") as connection:
+        heard = connection.next()
     assert heard is not None
     assert heard.about == "since"
 
@@ -117,8 +120,8 @@ def test_more_than_a_batch_missed_is_still_all_of_it(
     monkeypatch.setattr(feed, "BATCH", 10)
     names = [f"m{number}" for number in range(35)]
     tell(context, alice, *names)
-    with listening(client, "/feed?after=0") as ear:
-        assert [heard.about for heard in (ear.next() for _ in names) if heard] == names
+    with listening(client, "/feed?after=0") as connection:
+        assert [heard.about for heard in (connection.next() for _ in names) if heard] == names
 
 
 def test_a_number_that_was_committed_late_is_not_lost(client: httpx.Client, context: AppContext, alice: User) -> None:
@@ -128,12 +131,12 @@ def test_a_number_that_was_committed_late_is_not_lost(client: httpx.Client, cont
         early = session.exec(select(FeedItem).where(FeedItem.subject == "m2")).one()
         number = early.id
         session.delete(early)
-    with listening(client) as ear:
+    with listening(client) as connection:
         tell(context, alice, "newer")
-        first = ear.next()
+        first = connection.next()
         with context.database.session_scope() as session:
             session.add(FeedItem(id=number, user_id=alice.id, kind="message", subject="late"))
-        second = ear.next()
+        second = connection.next()
     assert first is not None
     assert second is not None
     assert (first.about, second.about) == ("newer", "late")
@@ -163,7 +166,7 @@ def test_a_visit_that_ended_hears_no_more(
 def test_a_listener_that_cannot_keep_up_is_dropped(context: AppContext) -> None:
     slow = feed.Listener(1)
     for number in range(feed.QUEUE + 1):
-        feed._offer(slow, FeedItem(id=number, user_id=1, kind="message", subject="x"))
+        feed._enqueue(slow, FeedItem(id=number, user_id=1, kind="message", subject="x"))
     assert slow.dropped
     assert slow.queue.qsize() == feed.QUEUE
 
@@ -172,9 +175,9 @@ def test_one_person_cannot_take_all_the_lines(
     client: httpx.Client, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "MAX_LISTENERS", 1)
-    with listening(client) as ear:
+    with listening(client) as connection:
         assert client.get("/feed").status_code == 429
-        assert ear is not None  # it is forgotten with its last mention
+        assert connection is not None  # it is forgotten with its last mention
 
     def free() -> bool:
         with client.stream("GET", "/feed", timeout=20) as answer:
@@ -192,8 +195,8 @@ def test_a_garbled_number_to_resume_from_means_from_now_on(
     client: httpx.Client, context: AppContext, alice: User, garbage: str
 ) -> None:
     tell(context, alice, "old")
-    with listening(client, httpx.URL("/feed", params={"after": garbage}).__str__()) as ear:
+    with listening(client, httpx.URL("/feed", params={"after": garbage}).__str__()) as connection:
         tell(context, alice, "new")
-        heard = ear.next()
+        heard = connection.next()
     assert heard is not None
     assert heard.about == "new"

@@ -14,8 +14,8 @@ from tests.web.mail_world import ANNA, LUC, OFFER, Seen, To, Written, agree, mak
 from tracker.models import Message, MessageState, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import Cursor, in_order, read_page
-from tracker.runtime.sentences import ActionError
 from tracker.web.messages.filter import STATES, Filter
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40).map(lambda text: " ".join(text.split()))

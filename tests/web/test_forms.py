@@ -6,19 +6,19 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from tracker.locale import speaking
-from tracker.mail.fields import Address, Body, Line
-from tracker.runtime.sentences import ActionError
-from tracker.web.http.forms import parse, wrong_of
+from tracker.locale import use_locale
+from tracker.mail.fields import Address, RequestModel, SingleLine
+from tracker.runtime.localized_text import ActionError
+from tracker.web.http.forms import errors_of, parse
 
 
-class Server(Body):
-    host: Line = ""
+class Server(RequestModel):
+    host: SingleLine = ""
     port: Annotated[int, Field(ge=1, le=65535)] = 25
 
 
-class Pet(Body):
-    name: Line = "Rex"
+class Pet(RequestModel):
+    name: SingleLine = "Rex"
     owner: Address
     kind: Literal["cat", "dog"] = "cat"
     age: Annotated[int, Field(ge=0)] | None = 3
@@ -33,7 +33,7 @@ GOOD: Mapping[str, Any] = {"owner": "anna@Example.com"}
 def wrong(form: Mapping[str, Any]) -> Mapping[str, str]:
     with pytest.raises(ActionError) as error:
         parse(Pet, {**GOOD, **form}, boxes=["is_tame"])
-    return wrong_of(error.value)
+    return errors_of(error.value)
 
 
 def test_texts_become_what_the_schema_wants() -> None:
@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_said_beside_its_field(form: Mapping[str, Any], fie
 
 
 def test_every_field_that_does_not_fit_is_named_in_the_language_of_the_reader() -> None:
-    with speaking("ru", "UTC"):
+    with use_locale("ru", "UTC"):
         assert wrong({"age": "old", "name": "a\tb"}) == {
             "name": "Здесь должна быть одна строка без управляющих символов.",
             "age": "Здесь должно быть целое число.",
@@ -87,4 +87,4 @@ def test_every_field_that_does_not_fit_is_named_in_the_language_of_the_reader() 
 def test_a_form_may_say_it_in_words_of_its_own() -> None:
     with pytest.raises(ActionError) as error:
         parse(Pet, {**GOOD, "age": "old"}, sentences={"age": "How old is it?"})
-    assert wrong_of(error.value) == {"age": "How old is it?"}
+    assert errors_of(error.value) == {"age": "How old is it?"}

@@ -235,7 +235,7 @@ def test_nothing_but_static_files_is_served(visitor: httpx.Client, alice: User, 
 
 def test_the_frame_weighs_little(client: httpx.Client) -> None:
     text = client.get("/settings/profile").text
-    names = set(re.findall(r'"/static/([^?"]+)', text)) | {"ring.js"}
+    names = set(re.findall(r'"/static/([^?"]+)', text)) | {"desktop_notifications.js"}
     weight = sum((FOLDER / name).stat().st_size for name in names)
     assert weight < 60_000, (
         f"{names} weigh {weight} bytes; the first view may have 100,000 together with the page's own"

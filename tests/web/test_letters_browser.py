@@ -16,7 +16,7 @@ from tracker.models import Letter, LetterBody, Mailbox, MailboxProblem, User
 from tracker.notifications.notify import announce
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 __all__ = ["signed_in_browser"]
 pytestmark = pytest.mark.browser
@@ -35,7 +35,7 @@ def furnish(context: AppContext, user: User) -> list[str]:
     answered = Seen("reply", "human", 60)
     (offer,) = write(context, user, Written("Offer 12", (ANNA,), (answered,)))
     asks = "%(host)s asks for a pause; Inkling tries again by itself. The server said: “%(said)s”"
-    trouble = Sentence(asks, host="imap.x", said="no")
+    trouble = LocalizedText(asks, host="imap.x", said="no")
     box = make_mailbox(context, user, run_loaded=2, due_at=now() + timedelta(minutes=5), letters_on_server=12)
     make_mailbox(
         context,

@@ -14,8 +14,8 @@ from tracker.mail.addresses import Mailbox
 from tracker.models import Delivery, Event, Message, MessageBody, MessageState, Notification, User, Verdict
 from tracker.notifications.notify import notify
 from tracker.outbound.draft import Draft, OutgoingFile
-from tracker.outbound.gateway.submitted import accept_raw
-from tracker.outbound.send import accept
+from tracker.outbound.gateway.submitted import enqueue_submitted
+from tracker.outbound.send import enqueue_composed
 from tracker.runtime.context import AppContext
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
@@ -215,7 +215,7 @@ def queued(context: AppContext, alice: User, **facts: object) -> Message:
         **facts,
     }
     with context.database.session_scope() as session:
-        return accept(session, context, session.get_one(User, alice.id), Draft(**given))  # type: ignore[arg-type]
+        return enqueue_composed(session, context, session.get_one(User, alice.id), Draft(**given))  # type: ignore[arg-type]
 
 
 def _accounts(context: AppContext) -> bool:
@@ -254,7 +254,7 @@ def test_a_submitted_message_lists_what_is_attached_and_no_picture_of_its_text(
     account = make_account(context, alice)
     with context.database.session_scope() as session:
         raw = SUBMITTED.replace(b"alice@sales.example", account.address.encode())
-        message = accept_raw(session, context, alice, account.address, ["anna@example.org"], raw)
+        message = enqueue_submitted(session, context, alice, account.address, ["anna@example.org"], raw)
     assert message.has_attachments
     page = client.get(f"/mail/{message.public_id}")
     assert [words(one) for one in every(page, ".message-files span")] == ["file-1", "ц.pdf"]

@@ -11,7 +11,7 @@ from tests.servers import SmtpSink, free_port, smtp_sink
 from tests.web.conftest import ClientOf
 from tracker.models import Account, Message, MessageState, User
 from tracker.runtime.context import AppContext
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.web.http.throttle import connection_tests
 
 SECRET = "s3cret app password"

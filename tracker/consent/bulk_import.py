@@ -17,7 +17,7 @@ from tracker.models import Recipient
 from tracker.models.people import public_id
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
-from tracker.runtime.sentences import Sentence, Told
+from tracker.runtime.localized_text import LocalizedError, LocalizedText
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -50,7 +50,7 @@ _PLAIN = (
 )
 
 
-class UnreadableFile(Told):
+class UnreadableFile(LocalizedError):
     """The file as a whole cannot be read; nothing of it was recorded."""
 
 
@@ -101,18 +101,22 @@ def read_rows(content: bytes) -> Iterator[Row]:
     try:
         heading = [name.strip().lower() for name in next(reader, [])]
     except csv.Error as error:
-        raise UnreadableFile(Sentence("The heading cannot be read: %(problem)s.", problem=str(error))) from None
+        raise UnreadableFile(LocalizedText("The heading cannot be read: %(problem)s.", problem=str(error))) from None
     _check_heading(heading)
     return _rows(reader, heading)
 
 
 def _text(content: bytes) -> str:
     if len(content) > MAX_BYTES:
-        raise UnreadableFile(Sentence("The file is larger than %(most)s MB. Divide it.", most=MAX_BYTES // 1_000_000))
+        raise UnreadableFile(
+            LocalizedText("The file is larger than %(most)s MB. Divide it.", most=MAX_BYTES // 1_000_000)
+        )
     try:
         return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
-        raise UnreadableFile(Sentence("The file is not UTF-8 text. Save it as “CSV UTF-8” and try again.")) from None
+        raise UnreadableFile(
+            LocalizedText("The file is not UTF-8 text. Save it as “CSV UTF-8” and try again.")
+        ) from None
 
 
 def _delimiter(text: str) -> str:
@@ -125,7 +129,7 @@ def _check_heading(heading: Sequence[str]) -> None:
     unknown = [name for name in heading if name not in COLUMNS]
     if missing or unknown or len(set(heading)) < len(heading):
         raise UnreadableFile(
-            Sentence(
+            LocalizedText(
                 "The first line must name the columns. Needed are %(needed)s; known are %(known)s. Here it is: %(here)s.",
                 needed=", ".join(NEEDED),
                 known=", ".join(COLUMNS),
@@ -142,7 +146,7 @@ def _rows(reader: "Reader", heading: Sequence[str]) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            words = Sentence(
+            words = LocalizedText(
                 "Lines %(first)s to %(last)s are no row: %(problem)s.",
                 first=line,
                 last=reader.line_num,
@@ -157,7 +161,9 @@ def _rows(reader: "Reader", heading: Sequence[str]) -> Iterator[Row]:
 
 
 def _of_wrong_length(fields: Sequence[str], heading: Sequence[str]) -> str:
-    return Sentence("The row has %(here)s fields, the heading has %(there)s.", here=len(fields), there=len(heading))
+    return LocalizedText(
+        "The row has %(here)s fields, the heading has %(there)s.", here=len(fields), there=len(heading)
+    )
 
 
 def _take(session: Session, row: Row, actor: str, by: str) -> RowResult:
@@ -177,10 +183,10 @@ def _record(session: Session, row: Row, actor: str, by: str) -> int:
     """Both purposes of a row or neither. Returns how many entries were made."""
     given = row.given
     if any("\0" in value for value in given.values()):
-        raise MoveError("note", Sentence("The row holds a character that is no text."))
+        raise MoveError("note", LocalizedText("The row holds a character that is no text."))
     purposes, state, at = _purposes(given["purpose"]), _state(given["state"]), _moment("at", given.get("at", ""))
     if state == State.GRANTED and at is None:
-        raise MoveError("at", Sentence("“at” is missing: say when the consent was given."))
+        raise MoveError("at", LocalizedText("“at” is missing: say when the consent was given."))
     person = find_or_make(session, given["address"], given.get("name", ""))
     session.flush()
     return sum(_append(session, person, purpose, state, at, _proof(row, by), given, actor) for purpose in purposes)
@@ -214,7 +220,7 @@ def _purposes(text: str) -> Sequence[Purpose]:
     if not words or set(words) - set(Purpose):
         known = ", ".join((*Purpose, "both"))
         raise MoveError(
-            "purpose", Sentence("“purpose” must be one of %(known)s, not “%(here)s”.", known=known, here=text)
+            "purpose", LocalizedText("“purpose” must be one of %(known)s, not “%(here)s”.", known=known, here=text)
         )
     return [Purpose(word) for word in dict.fromkeys(words)]
 
@@ -222,7 +228,9 @@ def _purposes(text: str) -> Sequence[Purpose]:
 def _state(text: str) -> State:
     if text.lower() not in _STATES:
         known = ", ".join(_STATES)
-        raise MoveError("state", Sentence("“state” must be one of %(known)s, not “%(here)s”.", known=known, here=text))
+        raise MoveError(
+            "state", LocalizedText("“state” must be one of %(known)s, not “%(here)s”.", known=known, here=text)
+        )
     return State(text.lower())
 
 
@@ -235,7 +243,7 @@ def _moment(field: str, text: str) -> datetime | None:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise MoveError(
-            field, Sentence("“%(field)s” must be written as 2026-03-31 or 2026-03-31T14:00+02:00.", field=field)
+            field, LocalizedText("“%(field)s” must be written as 2026-03-31 or 2026-03-31T14:00+02:00.", field=field)
         ) from None
 
 

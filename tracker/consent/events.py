@@ -7,11 +7,11 @@ from sqlmodel import Session
 
 from tracker.consent.ledger import record_consent
 from tracker.consent.rules import Proof, Purpose, State
-from tracker.mail.fields import Body, Line, Moment, Text
+from tracker.mail.fields import Moment, RequestModel, SingleLine, Text
 from tracker.models import ConsentEntry, Recipient
 
 
-class NewConsent(Body):
+class NewConsent(RequestModel):
     """What a person said about being measured, with the evidence. ``at``: when (now, if left out).
 
     ``notice``, ``notice_version``, ``notice_language``: which text they had seen; ``shown``: that text (kept once, the entry
@@ -20,20 +20,20 @@ class NewConsent(Body):
 
     purpose: Literal["opens", "clicks", "documents"]
     state: Literal["asked", "granted", "refused", "withdrawn", "objected", "lapsed", "blocked"]
-    channel: Line
+    channel: SingleLine
     note: Annotated[Text, Field(max_length=4000)] = ""
     at: Moment | None = None
-    notice: Annotated[Line, Field(max_length=64)] | None = None
-    notice_version: Annotated[Line, Field(max_length=32)] = ""
-    notice_language: Annotated[Line, Field(max_length=16)] = ""
-    notice_digest: Annotated[Line, Field(max_length=64)] = ""
+    notice: Annotated[SingleLine, Field(max_length=64)] | None = None
+    notice_version: Annotated[SingleLine, Field(max_length=32)] = ""
+    notice_language: Annotated[SingleLine, Field(max_length=16)] = ""
+    notice_digest: Annotated[SingleLine, Field(max_length=64)] = ""
     shown: Annotated[Text, Field(max_length=20_000)] = ""
     question: Annotated[Text, Field(max_length=2000)] = ""
-    control: Annotated[Line, Field(max_length=200)] = ""
-    reference: Annotated[Line, Field(max_length=200)] = ""
-    source_url: Annotated[Line, Field(max_length=2000)] = ""
-    request_message_id: Annotated[Line, Field(max_length=255)] = ""
-    attachment_digest: Annotated[Line, Field(max_length=64)] = ""
+    control: Annotated[SingleLine, Field(max_length=200)] = ""
+    reference: Annotated[SingleLine, Field(max_length=200)] = ""
+    source_url: Annotated[SingleLine, Field(max_length=2000)] = ""
+    request_message_id: Annotated[SingleLine, Field(max_length=255)] = ""
+    attachment_digest: Annotated[SingleLine, Field(max_length=64)] = ""
     double_opt_in: bool = False
     confirmed_at: Moment | None = None
 

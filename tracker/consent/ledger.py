@@ -74,7 +74,7 @@ CHAINED = (
 
 
 @value
-class Standing:
+class ConsentStatus:
     """What the ledger says now of one recipient and purpose, and the grade of the evidence for it."""
 
     state: State = State.UNKNOWN
@@ -83,14 +83,14 @@ class Standing:
 
 def consent_of(session: Session, recipient_ids: Iterable[int]) -> Mapping[int, Mapping[Purpose, State]]:
     """The present state per recipient and purpose; ``unknown`` where nothing was ever recorded, ``lapsed`` where time is over."""
-    found = standing_of(session, recipient_ids)
+    found = consent_status_of(session, recipient_ids)
     return {id_: {purpose: one.state for purpose, one in mine.items()} for id_, mine in found.items()}
 
 
-def standing_of(session: Session, recipient_ids: Iterable[int]) -> Mapping[int, Mapping[Purpose, Standing]]:
+def consent_status_of(session: Session, recipient_ids: Iterable[int]) -> Mapping[int, Mapping[Purpose, ConsentStatus]]:
     """As :func:`consent_of`, with the grades."""
     ids, moment = list(recipient_ids), now()
-    unknown = dict.fromkeys(Purpose, Standing())
+    unknown = dict.fromkeys(Purpose, ConsentStatus())
     found = {id_: unknown.copy() for id_ in ids}
     newest = (
         select(func.max(ConsentEntry.number).label("number"), ConsentEntry.recipient_id, ConsentEntry.purpose)
@@ -109,7 +109,7 @@ def standing_of(session: Session, recipient_ids: Iterable[int]) -> Mapping[int, 
     for recipient_id, purpose, state, until, grade in session.connection().execute(
         columns(*entry).join(newest, is_newest)
     ):
-        found[recipient_id][Purpose(purpose)] = Standing(present_state(State(state), until, moment), grade)
+        found[recipient_id][Purpose(purpose)] = ConsentStatus(present_state(State(state), until, moment), grade)
     return found
 
 

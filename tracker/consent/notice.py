@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from tracker.consent.preferences import preference
 from tracker.locale import gettext as _
-from tracker.locale import speaking
+from tracker.locale import use_locale
 from tracker.runtime.context import AppContext
 
 NOTICE = "measuring"
@@ -52,7 +52,7 @@ def notice(session: Session, context: AppContext, language: str) -> Notice:
     who = controller(session, context)
     days = (preference(session, "retention") or {}).get("hits_days", 90)
     facts = {"who": who.name, "days": days, "evidence": context.settings.evidence_days}
-    with speaking(language):
+    with use_locale(language):
         return Notice(
             language=language,
             paragraphs=(

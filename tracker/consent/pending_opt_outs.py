@@ -16,7 +16,7 @@ from tracker.models.people import public_id
 from tracker.notifications.notify import announce, notify
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 DECIDE_WITHIN = timedelta(hours=72)
 BATCH = 50
@@ -62,7 +62,7 @@ def _hold(session: Session, recipient_id: int) -> None:
 def _tell(session: Session, pause: TrackingPause, at: datetime) -> None:
     recipient = session.get_one(Recipient, pause.recipient_id)
     copy = select(Delivery.id).join(Letter, col(Letter.delivery_id) == col(Delivery.id))
-    said = Sentence(
+    said = LocalizedText(
         "%(who)s asks not to be tracked: “%(words)s” Tracking is paused until you have decided.",
         who=recipient.name or recipient.address,
         words=pause.words,

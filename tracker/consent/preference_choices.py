@@ -1,5 +1,5 @@
 """What a recipient says on their preference page, as entries of the ledger. No is taken from any link; yes needs a page made for
-it. Actions raise :class:`tracker.runtime.sentences.ActionError`."""
+it. Actions raise :class:`tracker.runtime.localized_text.ActionError`."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from sqlmodel import Session, select
 
 from tracker.consent.ledger import consent_of, record_consent
 from tracker.consent.notice import CONTROL, NOTICE, VERSION, notice
-from tracker.consent.preference_links import ChoiceLink, LinkKind, choice_links
+from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_links
 from tracker.consent.preferences import workspace_pack
 from tracker.consent.rules import MEASURED, Pack, Proof, Purpose, State, no_after
 from tracker.models import Recipient
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 GOOD_FOR: Mapping[LinkKind, timedelta] = {LinkKind.ASK: timedelta(days=60), LinkKind.OWN: timedelta(days=7)}
 """How long such links open what they are for; all of them go on to take a no."""
@@ -26,7 +26,7 @@ class LinkHolder:
     """Whoever came by a link that we signed: whose it is, and what it may do."""
 
     token: str
-    link: ChoiceLink
+    link: PreferenceLink
     recipient: Recipient
 
     @property
@@ -45,11 +45,11 @@ class LinkHolder:
 
 def holder_of(session: Session, context: AppContext, token: str) -> LinkHolder:
     """Refuses a link that is none of ours or was changed."""
-    link = choice_links(context).read(token)
+    link = preference_links(context).read(token)
     query = select(Recipient).where(Recipient.public_id == link.recipient) if link else None
     recipient = session.exec(query).first() if query is not None else None
     if link is None or recipient is None:
-        raise ActionError("not_found", Sentence("This link is not one of ours, or it was changed on its way."))
+        raise ActionError("not_found", LocalizedText("This link is not one of ours, or it was changed on its way."))
     return LinkHolder(token, link, recipient)
 
 
@@ -90,15 +90,15 @@ def choose(
 
 def _check_grant(context: AppContext, holder: LinkHolder, page_value: str, is_sender: bool) -> None:
     if is_sender:
-        why_not = Sentence(
+        why_not = LocalizedText(
             "You are signed in here as somebody who sends mail, so you cannot agree for a recipient. Nothing was changed."
         )
     elif not holder.may_agree:
-        why_not = Sentence(
+        why_not = LocalizedText(
             "By this link one can say no at any time, but not yes. Have a fresh link mailed to you below. Nothing was changed."
         )
-    elif not choice_links(context).made_by_page(page_value, holder.token, holder.recipient.ledger_entries):
-        why_not = Sentence(
+    elif not preference_links(context).made_by_page(page_value, holder.token, holder.recipient.ledger_entries):
+        why_not = LocalizedText(
             "This page was open for long, or something was said meanwhile. Look at it again and choose. Nothing was changed."
         )
     else:
@@ -108,7 +108,7 @@ def _check_grant(context: AppContext, holder: LinkHolder, page_value: str, is_se
 
 def check_sees_everything(holder: LinkHolder) -> None:
     if not holder.sees_everything:
-        sentence = Sentence(
+        sentence = LocalizedText(
             "This needs the link that we mail to you; it is good for a week. Have one sent from your page."
         )
         raise ActionError("forbidden", sentence)

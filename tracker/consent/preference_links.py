@@ -39,7 +39,7 @@ class LinkKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class ChoiceLink:
+class PreferenceLink:
     """What the link of a recipient states."""
 
     kind: LinkKind
@@ -53,7 +53,7 @@ class ChoiceLink:
     """Digest of the footer line that carries it, by :func:`tracker.outbound.rewriter.footer.mark_of`."""
 
 
-class ChoiceLinks:
+class PreferenceLinks:
     """Signs and reads. The newest key (the first) signs, every key verifies."""
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -62,20 +62,20 @@ class ChoiceLinks:
         self._signer = Signer(oldest_first, "inkling.choice.link", key_derivation="hmac", digest_method=hashlib.sha256)
         self._pages = URLSafeTimedSerializer(oldest_first, salt="inkling.choice.page")
 
-    def token(self, link: ChoiceLink) -> str:
+    def token(self, link: PreferenceLink) -> str:
         days = (link.day - _FIRST_DAY).days
         said = f"{_VERSION}{link.kind}{link.recipient}{link.copy or _NOTHING}{days:05d}{link.mark}"
         return said + self._signer.get_signature(said).decode()
 
-    def read(self, token: str) -> ChoiceLink | None:
+    def read(self, token: str) -> PreferenceLink | None:
         """What a token states; None for anything that we did not make. Never raises."""
         found = _TOKEN.fullmatch(token)
         if found is None or not self._signer.verify_signature(found[1].encode(), found[7].encode()):
             return None
         copy = "" if found[4] == _NOTHING else found[4]
-        return ChoiceLink(LinkKind(found[2]), found[3], copy, _FIRST_DAY + timedelta(days=int(found[5])), found[6])
+        return PreferenceLink(LinkKind(found[2]), found[3], copy, _FIRST_DAY + timedelta(days=int(found[5])), found[6])
 
-    def read_url(self, url: str) -> ChoiceLink | None:
+    def read_url(self, url: str) -> PreferenceLink | None:
         """The same for a whole address, on any host that we ever had."""
         found = _IN_PATH.search(url) if PATH in url else None
         return self.read(found[1]) if found else None
@@ -98,15 +98,15 @@ def _digest(text: str) -> str:
 
 
 @cache
-def links_of(keys: tuple[str, ...]) -> ChoiceLinks:
+def links_of(keys: tuple[str, ...]) -> PreferenceLinks:
     """The links that these keys sign, the newest key first."""
-    return ChoiceLinks(keys)
+    return PreferenceLinks(keys)
 
 
-def choice_links(context: AppContext) -> ChoiceLinks:
+def preference_links(context: AppContext) -> PreferenceLinks:
     return links_of(tuple(context.keyring.keys))
 
 
-def choice_url(context: AppContext, link: ChoiceLink) -> str:
+def preference_url(context: AppContext, link: PreferenceLink) -> str:
     """A recipient's own page. It lives where pixel and links live: that host is open to everybody, the pages need not be."""
-    return f"{context.settings.tracking_url}{PATH}{choice_links(context).token(link)}"
+    return f"{context.settings.tracking_url}{PATH}{preference_links(context).token(link)}"

@@ -8,7 +8,7 @@ from tracker.consent.rules import ASK_AGAIN_AFTER, Ceiling, CeilingError, Pack, 
 from tracker.models import PolicyChange, Preference
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 MIN_REASON = 10
 DEFAULTS: dict[str, Any] = {
@@ -63,9 +63,9 @@ def workspace_pack(session: Session) -> Pack:
 def policy_problems(policy: str, reason: str, ceiling: Ceiling) -> dict[str, str]:
     """Why this policy cannot be chosen, by field: none of ours, looser than strict without a written reason, above the ceiling."""
     if policy not in set(Pack):
-        return {"policy": Sentence("Choose one of the three policies.")}
+        return {"policy": LocalizedText("Choose one of the three policies.")}
     if policy == Pack.NOTICE and len(reason.strip()) < MIN_REASON:
-        sentence = Sentence(
+        sentence = LocalizedText(
             "The reason is missing. Write in ten characters or more on what ground you measure people who were not asked."
         )
         return {"reason": sentence}

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
-from tracker.consent.ledger import Standing
+from tracker.consent.ledger import ConsentStatus
 from tracker.consent.preferences import operator_ceiling, preference, workspace_pack
 from tracker.consent.rules import MEASURED, Ceiling, Facts, Pack, Purpose, accepted_grades, jurisdiction_of
 from tracker.models import Account, Message, User
@@ -45,7 +45,7 @@ class Workspace:
     footer: bool
     roles: Mapping[str, Any]
 
-    def facts(self, purpose: Purpose, person: Person, standing: Standing, sender: Sender, **message: Any) -> Facts:
+    def facts(self, purpose: Purpose, person: Person, standing: ConsentStatus, sender: Sender, **message: Any) -> Facts:
         """Everything the policy is decided from; ``message`` are the facts of the message itself."""
         whose = jurisdiction_of(person.declared, person.country, person.domain)
         return Facts(

@@ -10,7 +10,7 @@ from sqlmodel import select as rows
 
 from tracker.models import EnquiryStatus, GroupMember, Letter, Mailbox, ManagerGroup, User
 from tracker.models.ownership import is_public_id
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 DISABLED = select(col(User.id)).where(~col(User.active))
 
@@ -47,7 +47,7 @@ def find_letter(session: Session, user: User, public_id: str) -> Letter:
         seen = (col(Letter.public_id) == public_id, col(Letter.deleted_at).is_(None), sees_letter(user))
         letter = session.exec(rows(Letter).where(*seen)).first()
     if letter is None:
-        raise ActionError("not_found", Sentence("There is no such letter."))
+        raise ActionError("not_found", LocalizedText("There is no such letter."))
     return letter
 
 
@@ -57,5 +57,5 @@ def find_enquiry(session: Session, user: User, public_id: str) -> tuple[Letter, 
     query = rows(EnquiryStatus).where(EnquiryStatus.letter_id == letter.id).with_for_update()
     status = session.exec(query.execution_options(populate_existing=True)).first()
     if status is None:
-        raise ActionError("not_found", Sentence("This letter is no enquiry."))
+        raise ActionError("not_found", LocalizedText("This letter is no enquiry."))
     return letter, status

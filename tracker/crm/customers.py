@@ -11,24 +11,24 @@ from tracker.crm.candidates import is_own_address
 from tracker.crm.records import ExternalId, Id, apply_changes, find_record, named_manager, named_record, touch
 from tracker.crm.search import index_customer
 from tracker.mail.addresses import lookup_form
-from tracker.mail.fields import Address, Change, Line, Name
+from tracker.mail.fields import Address, ChangeModel, Name, SingleLine
 from tracker.models import Customer, CustomerAddress, CustomerSource, LetterBinding, Order, Shop, User
 from tracker.models.counting.bulk import is_inserted
 from tracker.notifications.notify import add_notice
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 MOST_ADDRESSES = 50
 MOST_TAGS = 50
 
 
-class CustomerChange(Change):
+class CustomerChange(ChangeModel):
     """What to change of a customer; what is left out stays."""
 
     name: Name = ""
     addresses: Annotated[list[Address], Field(max_length=MOST_ADDRESSES)] = []
     manager: Annotated[Id | None, Field(description="The id of a person, from GET /users.")] = None
     shop: Id | None = None
-    tags: Annotated[list[Annotated[Line, Field(min_length=1, max_length=100)]], Field(max_length=MOST_TAGS)] = []
+    tags: Annotated[list[Annotated[SingleLine, Field(min_length=1, max_length=100)]], Field(max_length=MOST_TAGS)] = []
     external_id: ExternalId | None = None
 
 
@@ -46,7 +46,7 @@ def create_customer(
 ) -> Customer:
     """Makes a customer. ``by`` hears nothing of being the manager. Raises :class:`ActionError`."""
     if not (new.name or new.addresses or new.external_id):
-        raise ActionError("invalid", Sentence("Give a name, an e-mail address or an id of your own."), "name")
+        raise ActionError("invalid", LocalizedText("Give a name, an e-mail address or an id of your own."), "name")
     customer = Customer(source=source, external_id=new.external_id)
     try:
         with session.begin_nested():
@@ -80,7 +80,7 @@ def put_customer(session: Session, external_id: str, change: CustomerChange, by:
 
 
 def _external_id_taken() -> ActionError:
-    return ActionError("conflict", Sentence("Another record has this id already."), "external_id")
+    return ActionError("conflict", LocalizedText("Another record has this id already."), "external_id")
 
 
 def _apply(session: Session, customer: Customer, change: CustomerChange, by: User | None) -> bool:
@@ -137,7 +137,7 @@ def set_addresses(session: Session, customer: Customer, addresses: Sequence[str]
 def _refuse_own(session: Session, forms: Iterable[str]) -> None:
     for form in forms:
         if is_own_address(session, form):
-            text = Sentence("%(address)s is an address of your own workspace, and no customer’s.", address=form)
+            text = LocalizedText("%(address)s is an address of your own workspace, and no customer’s.", address=form)
             raise ActionError("invalid", text, "addresses", detail_code="own_address")
 
 
@@ -182,7 +182,7 @@ def merge_customers(session: Session, kept: Customer, merged: Customer) -> None:
     Raises :class:`ActionError`.
     """
     if kept.id == merged.id:
-        raise ActionError("invalid", Sentence("A customer cannot be merged with itself."), "customer")
+        raise ActionError("invalid", LocalizedText("A customer cannot be merged with itself."), "customer")
     ids = sorted([kept.id or 0, merged.id or 0])
     # Whoever binds a letter to either waits for us, and we for them: nothing is bound to what goes.
     session.exec(

@@ -13,7 +13,7 @@ from tracker.models import EnquiryChange, EnquiryStatus, Letter, User
 from tracker.notifications.notify import add_notice, announce, notify
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 LISTS = ("mine", "nobodys", "waiting", "snoozed", "done")
 _WOKEN_AT_ONCE = 100
@@ -65,14 +65,14 @@ def assign_enquiry(
     """
     if not manager.active:
         raise ActionError(
-            "invalid", Sentence("%(name)s is disabled. Choose somebody else.", name=manager.name), "manager"
+            "invalid", LocalizedText("%(name)s is disabled. Choose somebody else.", name=manager.name), "manager"
         )
     if status.manager_id == manager.id:
         return False
     holder = session.get(User, status.manager_id) if status.manager_id else None
     taken = holder is not None and holder.active and (before is None or before.id != holder.id)
     if holder is not None and taken and (manager.id == by.id or before is not None):
-        text = Sentence("%(name)s has this enquiry already.", name=holder.name)
+        text = LocalizedText("%(name)s has this enquiry already.", name=holder.name)
         raise ActionError("conflict", text, "manager", detail_code="taken")
     status.manager_id = manager.id
     _changed(session, letter, status, by, "assigned", to_user_id=manager.id)
@@ -94,7 +94,7 @@ def release_enquiry(session: Session, letter: Letter, status: EnquiryStatus, by:
 def snooze_enquiry(session: Session, letter: Letter, status: EnquiryStatus, until: datetime, by: User) -> None:
     """Out of the lists until then, or until its sender writes again. Raises :class:`ActionError` for a time that is over."""
     if until <= now():
-        raise ActionError("invalid", Sentence("This time is over. Choose a later one."), "until")
+        raise ActionError("invalid", LocalizedText("This time is over. Choose a later one."), "until")
     status.snoozed_until, status.done_at = until, None
     _changed(session, letter, status, by, "snoozed", until=until)
 

@@ -10,7 +10,7 @@ from tracker.crm.customers import addresses_of
 from tracker.models import Customer, EnquiryChange, Letter, LetterBinding, Mailbox, Order, User
 from tracker.notifications.notify import announce
 from tracker.runtime.database import now
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def bind_by_hand(
 ) -> LetterBinding:
     """Binds the letter to an order (and its customer) or to a customer. Raises :class:`ActionError` unless one is named."""
     if (customer is None) == (order is None):
-        raise ActionError("invalid", Sentence("Name an order or a customer."), "customer")
+        raise ActionError("invalid", LocalizedText("Name an order or a customer."), "customer")
     customer_id = order.customer_id if order is not None else customer.id if customer is not None else None
     own = {row.lookup for row in addresses_of(session, [customer_id or 0]).get(customer_id or 0, [])}
     flags = [] if letter.sender in own else [Flag.SENDER_DIFFERS.value]

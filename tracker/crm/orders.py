@@ -8,31 +8,33 @@ from sqlmodel import Session, col, select, update
 
 from tracker.crm.binding import LONGEST_NUMBER, order_numbers
 from tracker.crm.records import ExternalId, Id, apply_changes, find_record, named_manager, named_record
-from tracker.mail.fields import Change, Line
+from tracker.mail.fields import ChangeModel, SingleLine
 from tracker.models import Customer, LetterBinding, Order, Shop
 from tracker.models.counting.bulk import is_inserted
-from tracker.runtime.sentences import ActionError, Sentence, Told
+from tracker.runtime.localized_text import ActionError, LocalizedError, LocalizedText
 
 
 def _number(text: str) -> str:
     if order_numbers(f"[#{text}]") != [text]:
-        raise Told(
-            Sentence("An order number has 1 to %(most)s characters, without spaces and brackets.", most=LONGEST_NUMBER)
+        raise LocalizedError(
+            LocalizedText(
+                "An order number has 1 to %(most)s characters, without spaces and brackets.", most=LONGEST_NUMBER
+            )
         )
     return text
 
 
-OrderNumber = Annotated[Line, AfterValidator(_number)]
+OrderNumber = Annotated[SingleLine, AfterValidator(_number)]
 
 
-class OrderChange(Change):
+class OrderChange(ChangeModel):
     """What to change of an order; what is left out stays."""
 
     number: OrderNumber = ""
     customer: Id | None = None
     shop: Id | None = None
     manager: Id | None = None
-    status: Annotated[Line, Field(max_length=100)] = ""
+    status: Annotated[SingleLine, Field(max_length=100)] = ""
     external_id: ExternalId | None = None
 
 
@@ -65,7 +67,7 @@ def put_order(session: Session, external_id: str, change: OrderChange) -> tuple[
     order = _by_external_id(session, external_id)
     if order is None:
         if not change.number:
-            raise ActionError("invalid", Sentence("The order number is missing."), "number")
+            raise ActionError("invalid", LocalizedText("The order number is missing."), "number")
         shop = named_record(session, Shop, change.shop, "shop")
         facts: dict[str, Any] = {
             "number": change.number,
@@ -115,9 +117,9 @@ def _apply(session: Session, order: Order, change: OrderChange) -> bool:
 
 def _taken(field: str) -> ActionError:
     text = (
-        Sentence("Another record has this id already.")
+        LocalizedText("Another record has this id already.")
         if field == "external_id"
-        else Sentence("The shop has an order with this number already.")
+        else LocalizedText("The shop has an order with this number already.")
     )
     return ActionError("conflict", text, field)
 

@@ -6,17 +6,17 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field
 from sqlmodel import Session, col, select
 
-from tracker.mail.fields import Line
+from tracker.mail.fields import SingleLine
 from tracker.models import Customer, ManagerGroup, Order, Shop, User
 from tracker.models.ownership import is_public_id
 from tracker.runtime.database import now
-from tracker.runtime.sentences import N_, ActionError, Sentence
+from tracker.runtime.localized_text import N_, ActionError, LocalizedText
 
 Record = TypeVar("Record", Customer, Order, Shop, ManagerGroup, User)
 Versioned = TypeVar("Versioned", Customer, Order)
 
-Id = Annotated[Line, Field(max_length=16)]
-ExternalId = Annotated[Line, Field(min_length=1, max_length=200)]
+Id = Annotated[SingleLine, Field(max_length=16)]
+ExternalId = Annotated[SingleLine, Field(min_length=1, max_length=200)]
 _NOT_FOUND: Mapping[type, str] = {
     Customer: N_("There is no such customer."),
     Order: N_("There is no such order."),
@@ -30,7 +30,7 @@ def find_record(session: Session, model: type[Record], public_id: str) -> Record
     """The record with this public id. Raises :class:`ActionError` ``not_found``."""
     record = _find(session, model, public_id)
     if record is None:
-        raise ActionError("not_found", Sentence(_NOT_FOUND[model]))
+        raise ActionError("not_found", LocalizedText(_NOT_FOUND[model]))
     return record
 
 
@@ -40,7 +40,7 @@ def named_record(session: Session, model: type[Record], public_id: str | None, f
         return None
     record = _find(session, model, public_id)
     if record is None:
-        raise ActionError("invalid", Sentence(_NOT_FOUND[model]), field)
+        raise ActionError("invalid", LocalizedText(_NOT_FOUND[model]), field)
     return record
 
 
@@ -48,7 +48,9 @@ def named_manager(session: Session, public_id: str | None, field: str = "manager
     """The same for somebody who is to be in charge: a person who was disabled cannot be."""
     user = named_record(session, User, public_id, field)
     if user is not None and not user.active:
-        raise ActionError("invalid", Sentence("%(name)s is disabled. Choose somebody else.", name=user.name), field)
+        raise ActionError(
+            "invalid", LocalizedText("%(name)s is disabled. Choose somebody else.", name=user.name), field
+        )
     return user
 
 

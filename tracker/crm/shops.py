@@ -8,14 +8,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select, update
 
 from tracker.crm.records import Id, named_manager
-from tracker.mail.fields import Change, Line
+from tracker.mail.fields import ChangeModel, SingleLine
 from tracker.models import GroupMember, Mailbox, ManagerGroup, Order, Shop, User
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
-RecordName = Annotated[Line, Field(min_length=1, max_length=200)]
+RecordName = Annotated[SingleLine, Field(min_length=1, max_length=200)]
 
 
-class ShopChange(Change):
+class ShopChange(ChangeModel):
     """What to change of a shop."""
 
     name: RecordName = ""
@@ -27,7 +27,7 @@ class NewShop(ShopChange):
     name: RecordName
 
 
-class GroupChange(Change):
+class GroupChange(ChangeModel):
     """What to change of a group; what is left out stays."""
 
     name: RecordName = ""
@@ -118,4 +118,4 @@ def _save(session: Session, record: Shop | ManagerGroup) -> None:
         with session.begin_nested():
             session.add(record)
     except IntegrityError:
-        raise ActionError("conflict", Sentence("Another one has this name already."), "name") from None
+        raise ActionError("conflict", LocalizedText("Another one has this name already."), "name") from None

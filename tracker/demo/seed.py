@@ -14,7 +14,7 @@ from tracker.mail.account_servers import set_secret
 from tracker.mail.addresses import Mailbox
 from tracker.models import Account, ApiToken, Recipient, User
 from tracker.outbound.draft import Draft
-from tracker.outbound.send import accept
+from tracker.outbound.send import enqueue_composed
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -145,7 +145,7 @@ def send_first_mail(context: AppContext) -> None:
         marina = session.exec(select(User).where(User.email == SELLERS[0].email)).one()
         for to, subject, html in FIRST_MAIL:
             mailboxes = tuple(Mailbox(b.email, b.name) for b in BUYERS if b.email.partition("@")[0] in to)
-            accept(session, context, marina, Draft(to=mailboxes, subject=subject, html=html, undo_seconds=0))
+            enqueue_composed(session, context, marina, Draft(to=mailboxes, subject=subject, html=html, undo_seconds=0))
 
 
 FIRST_MAIL = (

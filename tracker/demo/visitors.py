@@ -11,7 +11,7 @@ from html import unescape
 
 import httpx
 
-from tracker.runtime.sentences import N_
+from tracker.runtime.localized_text import N_
 
 _CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"

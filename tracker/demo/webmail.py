@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 from tracker.demo.sandbox_imap import StoredLetter
 from tracker.demo.visitors import VISITORS, html_of, visit
 from tracker.demo.world import SandboxMailbox, World
-from tracker.locale import best_language, speaking
+from tracker.locale import best_language, use_locale
 from tracker.runtime.context import AppContext
 from tracker.web.http.static_files import Static
 from tracker.web.http.templating import environment
@@ -105,7 +105,7 @@ class Webmail:
         return [_shown(letter) for letter in reversed(box.letters())]
 
     def _page(self, request: Request, template: str, **context: Any) -> Response:
-        with speaking(best_language(request.headers.get("accept-language", ""))):
+        with use_locale(best_language(request.headers.get("accept-language", ""))):
             text = (
                 environment()
                 .get_template(template)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tracker.engagement.case import Case
 from tracker.engagement.verdict import Reason
-from tracker.mail.exchangers import GATEWAYS, family
+from tracker.mail.mail_providers import GATEWAYS, family
 from tracker.runtime.values import value
 
 SCANNER_FROM = 55

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from tracker.engagement.browsers import RELEASES, Browser, Releases, browser
 from tracker.engagement.evidence import Evidence, State
+from tracker.engagement.ip_ranges import Table, facts, look_up
 from tracker.engagement.known_agents import KnownAgent, known_agent
-from tracker.engagement.networks import Table, facts, look_up
-from tracker.engagement.verdict import Klass, Reason, Verdict
+from tracker.engagement.verdict import Reason, Verdict, VerdictClass
 from tracker.engagement.windows import Windows
 from tracker.runtime.values import value
 
@@ -77,7 +77,7 @@ def known_age(evidence: Evidence) -> float | None:
     return float(seconds) if seconds is not None and -LONGEST_AGE < seconds < LONGEST_AGE else None
 
 
-def decide(klass: Klass, hundredths: int, *reasons: Reason | str, vendor: str | None = None) -> Verdict:
+def decide(klass: VerdictClass, hundredths: int, *reasons: Reason | str, vendor: str | None = None) -> Verdict:
     """A verdict with its confidence in hundredths; a bare string is a reason without values."""
     full = tuple(Reason(reason) if isinstance(reason, str) else reason for reason in reasons)
     return Verdict(klass, max(0, min(hundredths, 99)) / 100, full, vendor)

@@ -3,11 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
-from tracker.engagement.browser_score import SCANNER_FROM, UNKNOWN_FROM, browser_score, is_complete_browser
-from tracker.engagement.browsers import RELEASES, Releases
-from tracker.engagement.case import Case, decide, open_case
-from tracker.engagement.evidence import Evidence
-from tracker.engagement.fetchers import (
+from tracker.engagement.agent_rules import (
     apple_privacy,
     crawler_list,
     gmail_machine,
@@ -16,8 +12,13 @@ from tracker.engagement.fetchers import (
     preview,
     scanner_agent,
 )
+from tracker.engagement.browser_score import SCANNER_FROM, UNKNOWN_FROM, browser_score, is_complete_browser
+from tracker.engagement.browsers import RELEASES, Releases
+from tracker.engagement.case import Case, decide, open_case
+from tracker.engagement.evidence import Evidence
+from tracker.engagement.ip_ranges import Table, newest_date
 from tracker.engagement.known_agents import AGENTS_DATE, CRAWLER_LIST_VERSION, Role
-from tracker.engagement.known_networks import (
+from tracker.engagement.network_rules import (
     certain_network,
     client_check,
     empty_agent,
@@ -25,7 +26,6 @@ from tracker.engagement.known_networks import (
     probable_network,
     provider_link,
 )
-from tracker.engagement.networks import Table, newest_date
 from tracker.engagement.verdict import Reason, Verdict
 from tracker.engagement.windows import Windows
 

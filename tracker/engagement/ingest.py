@@ -12,9 +12,9 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session, col, delete, select
 
 from pixel.hits import Hit
-from tracker.engagement.garbage import no_collection
-from tracker.engagement.intake import take_in
-from tracker.engagement.sources import Source
+from tracker.engagement.edge_sources import Source
+from tracker.engagement.gc_pause import gc_paused
+from tracker.engagement.process_hits import process_hits
 from tracker.models import DrainCursor, Event, QuarantinedHit
 from tracker.models.counting.in_list import in_list
 from tracker.runtime.context import AppContext
@@ -28,7 +28,7 @@ BATCH = 2000
 def drain(context: AppContext, source: Source) -> int:
     """Takes in the next hits of one edge. Returns how many were read; 0 means there are none for now.
 
-    Raises :class:`tracker.engagement.sources.SourceError` when the edge cannot be read.
+    Raises :class:`tracker.engagement.edge_sources.SourceError` when the edge cannot be read.
     """
     with context.database.reading() as session:
         cursor = session.get(DrainCursor, source.name)
@@ -68,12 +68,12 @@ def _place(error: Exception) -> str:
 
 
 def _take_in(context: AppContext, edge: str, hits: Sequence[Hit]) -> None:
-    with no_collection(), context.database.session_scope() as session:
+    with gc_paused(), context.database.session_scope() as session:
         cursor = session.exec(select(DrainCursor).where(DrainCursor.edge == edge).with_for_update()).first()
         start = cursor.after if cursor else 0
         fresh = [hit for hit in hits if (hit.id or 0) > start]  # another worker may have been here
         fresh = _without_known(session, edge, fresh)
-        take_in(session, context, edge, fresh)
+        process_hits(session, context, edge, fresh)
         advance(session, edge, hits[-1].id or 0)
 
 
@@ -131,7 +131,7 @@ def retry_quarantined(context: AppContext) -> int:
         )
         with context.database.session_scope() as session:
             if session.exec(delete(QuarantinedHit).where(col(QuarantinedHit.id) == quarantined.id)).rowcount:
-                take_in(session, context, quarantined.edge, [hit])
+                process_hits(session, context, quarantined.edge, [hit])
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:

@@ -4,9 +4,9 @@ import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 
-from tracker.engagement.addresses import AddressHit, resolve_addresses
 from tracker.engagement.case import known_age
 from tracker.engagement.evidence import Evidence
+from tracker.engagement.ip_addresses import AddressHit, resolve_addresses
 from tracker.engagement.judge_input import Asked, FieldProblem, read_line
 from tracker.engagement.sequence import UNKNOWN_TIME, judge_sequence
 from tracker.engagement.verdict import Verdict, alertable

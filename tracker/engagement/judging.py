@@ -10,8 +10,8 @@ from sqlalchemy import func, true
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
-from tracker.engagement.addresses import crowd_verdict
 from tracker.engagement.evidence import Evidence
+from tracker.engagement.ip_addresses import burst_verdict
 from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import Handover, handover_columns, unseal
 from tracker.engagement.sequence import judged_hits, merge_duplicates
@@ -102,17 +102,17 @@ def judge_delivery(hits: Sequence[Known], rules: Rules) -> list[Outcome]:
     by_key = {known.key: known for known in hits}
     timed = [(known.key, known.at.timestamp(), known.evidence) for known in hits]
     judged = [
-        _with_crowd(hit, by_key[str(hit.key)]) for hit in judged_hits(timed, rules.windows, rules.releases, tables=())
+        _with_burst(hit, by_key[str(hit.key)]) for hit in judged_hits(timed, rules.windows, rules.releases, tables=())
     ]
     repeats = merge_duplicates(judged, rules.windows) if len(judged) > 1 else {}
     return [Outcome(by_key[str(hit.key)], hit, hit.key in repeats) for hit in judged]
 
 
-def _with_crowd(hit: SequenceHit, known: Known) -> SequenceHit:
+def _with_burst(hit: SequenceHit, known: Known) -> SequenceHit:
     if known.crowd is None:
         return hit
     reason = Reason("many_recipients", {name: known.crowd[name] for name in ("recipients", "seconds")})
-    verdict = crowd_verdict(hit.verdict, reason, known.crowd["trigger"])
+    verdict = burst_verdict(hit.verdict, reason, known.crowd["trigger"])
     return SequenceHit(hit.key, hit.t, hit.evidence, verdict, hit.opened_case)
 
 

@@ -4,10 +4,10 @@ from sqlmodel import Session
 
 from tracker.engagement.delivery_notifications import announce_messages, correct_notifications
 from tracker.engagement.judging import reasons_as_json
-from tracker.engagement.learned import note_people
 from tracker.engagement.rules import rules_of
+from tracker.engagement.scanner_reputation import note_people
 from tracker.engagement.sealing import address_of
-from tracker.engagement.verdict import Klass, Reason, Verdict, alertable
+from tracker.engagement.verdict import Reason, Verdict, VerdictClass, alertable
 from tracker.engagement.verdict_rows import append_verdicts
 from tracker.models import Event, HitEvidence, User
 from tracker.models.counting.counters import lock_messages, recount
@@ -17,7 +17,7 @@ from tracker.runtime.context import AppContext
 def overrule(session: Session, context: AppContext, event: Event, user: User, human: bool) -> None:
     """Stores the user's word as the newest verdict of the event; rules do not touch it again. Counters and bell follow."""
     assert event.id is not None
-    klass: Klass = "human" if human else "unknown"
+    klass: VerdictClass = "human" if human else "unknown"
     verdict = Verdict(klass, 1.0, (Reason("user_said_person" if human else "user_said_machine"),))
     lock_messages(session, {event.message_id})
     append_verdicts(session, {event.id: verdict}, rules_of(context).name, by=user.id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tracker.runtime.sentences import N_
+from tracker.runtime.localized_text import N_
 
 Translate = Callable[[str], str]
 

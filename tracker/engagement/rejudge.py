@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
-from tracker.engagement.garbage import no_collection
-from tracker.engagement.intake import tell
+from tracker.engagement.gc_pause import gc_paused
 from tracker.engagement.judging import EVERYTHING, judge_again
+from tracker.engagement.process_hits import publish_outcomes
 from tracker.engagement.rules import Rules, rules_of
 from tracker.engagement.verdict_rows import store_changed
 from tracker.models import Event, HitEvidence
@@ -49,7 +49,7 @@ def _deliveries(context: AppContext, after: int, since: datetime | None) -> Sequ
 
 
 def _changing(context: AppContext, rules: Rules, deliveries: Sequence[int]) -> set[int]:
-    with no_collection(), context.database.reading() as session:
+    with gc_paused(), context.database.reading() as session:
         outcomes = judge_again(session, context, rules, deliveries, EVERYTHING)
     return {one.known.delivery_id for one in outcomes if one.says_otherwise or one.counts_otherwise}
 
@@ -60,7 +60,7 @@ def _judge(context: AppContext, rules: Rules, deliveries: set[int]) -> int:
         changed = store_changed(
             session, rules, judge_again(session, context, rules, deliveries, EVERYTHING), exact=True
         )
-        tell(session, changed)
+        publish_outcomes(session, changed)
     return len(changed)
 
 

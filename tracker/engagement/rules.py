@@ -6,7 +6,7 @@ from functools import lru_cache
 from tracker.engagement.browsers import RELEASES, Releases
 from tracker.engagement.classify import rule_set
 from tracker.engagement.evidence import Net
-from tracker.engagement.networks import Table, newest_date, tags
+from tracker.engagement.ip_ranges import Table, newest_date, tags
 from tracker.engagement.range_files import tables_in_use
 from tracker.engagement.windows import Windows
 from tracker.runtime.context import AppContext

@@ -12,10 +12,10 @@ from tracker.engagement.browsers import RELEASES, Releases
 from tracker.engagement.case import known_age, open_case
 from tracker.engagement.classify import classify_case
 from tracker.engagement.evidence import Evidence
-from tracker.engagement.networks import Table, same_host_key
-from tracker.engagement.pairs import machines_of_pairs
+from tracker.engagement.ip_ranges import Table, same_host_key
 from tracker.engagement.sequence_hit import SequenceHit
-from tracker.engagement.stretches import nearest, pairs, stretches
+from tracker.engagement.time_windows import nearest, pairs, time_windows
+from tracker.engagement.two_network_clicks import machine_clicks
 from tracker.engagement.verdict import Reason, Verdict
 from tracker.engagement.windows import Windows
 
@@ -106,7 +106,7 @@ def resolve(hits: Sequence[SequenceHit], windows: Windows = Windows()) -> dict[H
             marks.setdefault(key, (reason, CONFIDENCE[reason.code], trigger))
     for key, reason, trigger in _spread(ordered, marks, windows):
         marks.setdefault(key, (reason, CONFIDENCE[reason.code], trigger))
-    for key, reason, trigger in machines_of_pairs([hit for hit in ordered if hit.key not in marks], windows):
+    for key, reason, trigger in machine_clicks([hit for hit in ordered if hit.key not in marks], windows):
         marks.setdefault(key, (reason, 80, trigger))
     return {hit.key: _final(hit, marks) for hit in hits}
 
@@ -175,7 +175,7 @@ def _opens_tabs(clicks: Sequence[SequenceHit]) -> set[Hashable]:
 
 
 def _clusters(clicks: Sequence[SequenceHit], links: int, seconds: float) -> Found:
-    for window in stretches(clicks, _time, seconds):
+    for window in time_windows(clicks, _time, seconds):
         distinct = {hit.evidence.link for hit in window}
         if len(distinct) >= links:
             took = round(window[-1].t - window[0].t, 1)
@@ -189,7 +189,7 @@ def _rotations(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
     for hit in filter(_may_rotate, ordered):
         by_host[hit.host].append(hit)
     for hits in by_host.values():
-        for window in stretches(hits, _time, windows.rotation):
+        for window in time_windows(hits, _time, windows.rotation):
             if len({hit.agent for hit in window}) > 1:
                 reason = Reason("agent_rotation", {"seconds": round(window[-1].t - window[0].t, 1)})
                 yield from ((hit.key, reason, window[-1].key) for hit in window)

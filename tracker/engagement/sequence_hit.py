@@ -7,8 +7,8 @@ from functools import cached_property
 from tracker.engagement.browser_score import browser_score
 from tracker.engagement.case import Case, open_case
 from tracker.engagement.evidence import Evidence
-from tracker.engagement.known_networks import PROBABLE
-from tracker.engagement.networks import neighbourhood_key, same_host_key
+from tracker.engagement.ip_ranges import neighbourhood_key, same_host_key
+from tracker.engagement.network_rules import PROBABLE
 from tracker.engagement.verdict import Verdict
 from tracker.runtime.values import value
 

@@ -8,11 +8,11 @@ from sqlalchemy import update
 from sqlmodel import Session, col
 
 from tracker.engagement.delivery_notifications import notify_settled
-from tracker.engagement.garbage import no_collection
-from tracker.engagement.intake import tell
+from tracker.engagement.gc_pause import gc_paused
 from tracker.engagement.judging import Outcome, Scope, judge_again
-from tracker.engagement.learned import note_people
+from tracker.engagement.process_hits import publish_outcomes
 from tracker.engagement.rules import rules_of
+from tracker.engagement.scanner_reputation import note_people
 from tracker.engagement.verdict_rows import store_changed
 from tracker.models import Event
 from tracker.models.counting.counters import lock_messages
@@ -30,7 +30,7 @@ def settle_due(context: AppContext) -> int:
         waiting = _waiting(session, col(Event.settle_at) <= now())
     if not waiting:
         return 0
-    with no_collection(), context.database.session_scope() as session:
+    with gc_paused(), context.database.session_scope() as session:
         # Messages first and events after them, as everybody does; another worker may have settled some in between.
         lock_messages(session, {event.message_id for event in waiting})
         outcomes = _judge_once_more(session, context, waiting)
@@ -58,7 +58,7 @@ def _judge_once_more(session: Session, context: AppContext, waiting: Sequence[An
     outcomes = judge_again(session, context, rules, deliveries, Scope.around([event.at for event in waiting], rules))
     changed = store_changed(session, rules, outcomes, exact=True)
     if changed:
-        tell(session, changed)
+        publish_outcomes(session, changed)
     return outcomes
 
 

@@ -4,7 +4,7 @@ from datetime import date
 from functools import lru_cache
 from ipaddress import ip_network
 
-from tracker.engagement.networks import Table, parse_address, same_host_key
+from tracker.engagement.ip_ranges import Table, parse_address, same_host_key
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import Keyring
 
@@ -37,7 +37,7 @@ def source_digest(context: AppContext, ip: str, day: date) -> str | None:
 
 
 @lru_cache(maxsize=65536)
-def telling_host(ip: str) -> str | None:
+def meaningful_host(ip: str) -> str | None:
     """The IPv4 address or IPv6 /64 that says who it may have been; None for private networks and for what is no address."""
     address = parse_address(ip)
     if address is None or address in NOBODYS:
@@ -47,5 +47,5 @@ def telling_host(ip: str) -> str | None:
 
 @lru_cache(maxsize=65536)
 def _digest(keyring: Keyring, purpose: str, ip: str) -> str | None:
-    host = telling_host(ip)
+    host = meaningful_host(ip)
     return None if host is None else keyring.digest(f"network {purpose} {host}")[:32]

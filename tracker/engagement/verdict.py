@@ -10,7 +10,7 @@ from tracker.engagement.reasons import SENTENCES, Translate, as_written
 from tracker.engagement.windows import Windows
 from tracker.runtime.values import value
 
-Klass = Literal[
+VerdictClass = Literal[
     "human",
     "mail_proxy",
     "privacy_prefetch",
@@ -48,7 +48,7 @@ class Verdict:
     `trigger` is the key of another hit that showed it, where the sequence or the address did.
     """
 
-    klass: Klass
+    klass: VerdictClass
     confidence: float
     reasons: tuple[Reason, ...] = ()
     vendor: str | None = None

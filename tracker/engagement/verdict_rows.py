@@ -12,7 +12,7 @@ from tracker.engagement.client_names import client_name
 from tracker.engagement.judging import Outcome, reasons_as_json
 from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import number_of, seal
-from tracker.engagement.source_digests import source_digest, telling_host
+from tracker.engagement.source_digests import meaningful_host, source_digest
 from tracker.engagement.verdict import Verdict, settle_seconds
 from tracker.models.counting.bulk import append_rows, reserve_ids, update_rows
 from tracker.models.counting.in_list import in_list
@@ -133,7 +133,7 @@ def _source(context: AppContext, one: Outcome) -> str | None:
 def wants_look_up(one: Outcome) -> bool:
     """Whether a name for the address could change anything: not where the network is known or the class is certain."""
     settled = one.verdict.klass in ("privacy_prefetch", "sender_self", "link_preview")
-    return not settled and not one.hit.case.facts and telling_host(one.known.evidence.ip) is not None
+    return not settled and not one.hit.case.facts and meaningful_host(one.known.evidence.ip) is not None
 
 
 def _renewal(one: Outcome) -> dict[str, Any]:

@@ -17,19 +17,19 @@ from tracker.consent.pending_opt_outs import begin
 from tracker.consent.rules import asks_not_to_be_tracked, may_ask
 from tracker.crm.bind_letters import bind_letters
 from tracker.inbound.answering import Answer, answer_of, note_answer
-from tracker.inbound.arrived import Arrived
-from tracker.inbound.bounce import read_report
 from tracker.inbound.category import Judged, judge
 from tracker.inbound.dates import receipt
 from tracker.inbound.enquiry import decide_enquiries
-from tracker.inbound.fetched import Accepted, Fetched
+from tracker.inbound.fetched_letter import Accepted, FetchedLetter
 from tracker.inbound.forwarded import inner_sender, is_forwarded
 from tracker.inbound.identity import content_hash, identity
 from tracker.inbound.letter_notifications import add_letter_notice, loops, note_problems
-from tracker.inbound.letter_text import own_words
-from tracker.inbound.own import is_colleague, own_addresses
-from tracker.inbound.parse import Parsed, parse
-from tracker.inbound.returned import note_returned
+from tracker.inbound.letter_text import own_text
+from tracker.inbound.own_addresses import is_colleague, own_addresses
+from tracker.inbound.parse import ParsedLetter, parse
+from tracker.inbound.received_letter import ReceivedLetter
+from tracker.inbound.report_effects import note_report
+from tracker.inbound.reports import read_report
 from tracker.inbound.storing import keep_places, known_places, make_letters, store_letters, store_unread
 from tracker.mail.addresses import Mailbox as Person
 from tracker.mail.message_ids import NOTICE_HEADER, is_notice
@@ -41,12 +41,14 @@ log = logging.getLogger(__name__)
 _MOST_ASKED_IN = 20_000
 
 
-def accept(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+def accept(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
     """Takes one letter in: :func:`accept_all`."""
     return accept_all(session, context, mailbox, [fetched])[0]
 
 
-def accept_all(session: Session, context: AppContext, mailbox: Mailbox, some: Sequence[Fetched]) -> list[Accepted]:
+def accept_all(
+    session: Session, context: AppContext, mailbox: Mailbox, some: Sequence[FetchedLetter]
+) -> list[Accepted]:
     """Takes letters of one folder of ``mailbox`` in, each once, however often and from wherever it is fetched. What became of
     each, in their order. The caller commits.
 
@@ -54,7 +56,7 @@ def accept_all(session: Session, context: AppContext, mailbox: Mailbox, some: Se
     """
     known = known_places(session, [fetched.place for fetched in some])
     became = {place: _known(letter) for place, letter in known.items()}
-    arrived: list[Arrived] = []
+    arrived: list[ReceivedLetter] = []
     done: list[Accepted | None] = []
     for fetched in some:
         became_of_it = became.get(fetched.place)
@@ -71,7 +73,9 @@ def accept_all(session: Session, context: AppContext, mailbox: Mailbox, some: Se
     return [one or next(stored) for one in done]
 
 
-def _stored(session: Session, context: AppContext, mailbox: Mailbox, arrived: Sequence[Arrived]) -> list[Accepted]:
+def _stored(
+    session: Session, context: AppContext, mailbox: Mailbox, arrived: Sequence[ReceivedLetter]
+) -> list[Accepted]:
     """Letters that were understood: their rows, and everything that new ones change."""
     if not arrived:
         return []
@@ -91,7 +95,7 @@ def _known(letter: Letter) -> Accepted:
     return Accepted("deleted" if letter.deleted_at else "known", letter.id, touch=not letter.unparsed)
 
 
-def _unread(session: Session, mailbox: Mailbox, fetched: Fetched) -> Accepted:
+def _unread(session: Session, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
     """Understanding it failed again and again: its bytes are kept, and its person is told."""
     raw = fetched.read()
     letter, is_new = store_unread(session, mailbox, fetched, raw, hashlib.sha256(raw).hexdigest())
@@ -102,7 +106,9 @@ def _unread(session: Session, mailbox: Mailbox, fetched: Fetched) -> Accepted:
     return Accepted("new" if is_new else "known", letter.id, touch=False)
 
 
-def _understood(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fetched) -> Arrived | None:
+def _understood(
+    session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter
+) -> ReceivedLetter | None:
     """The letter with what it is and when it came; None for our own notice."""
     raw = fetched.read()
     parsed = parse(raw)
@@ -114,7 +120,7 @@ def _understood(session: Session, context: AppContext, mailbox: Mailbox, fetched
     came = receipt(fetched.internal_date, parsed.values("received"), parsed.sent_at, fetched.fetched_at)
     content = content_hash(parsed)
     flags = _flags(parsed, judged, fetched)
-    return Arrived(
+    return ReceivedLetter(
         mailbox=mailbox,
         fetched=fetched,
         raw=raw,
@@ -129,19 +135,21 @@ def _understood(session: Session, context: AppContext, mailbox: Mailbox, fetched
     )
 
 
-def _flags(parsed: Parsed, judged: Judged, fetched: Fetched) -> list[str]:
+def _flags(parsed: ParsedLetter, judged: Judged, fetched: FetchedLetter) -> list[str]:
     forwarded = judged.category == Category.HUMAN and is_forwarded(parsed)
     return sorted({*fetched.tags, *(["forwarded"] if forwarded else [])})
 
 
-def _inner(session: Session, mailbox: Mailbox, raw: bytes, parsed: Parsed) -> Person | None:
+def _inner(session: Session, mailbox: Mailbox, raw: bytes, parsed: ParsedLetter) -> Person | None:
     """Whose letter a colleague hands on, where the mailbox asks for it; the sender otherwise stays who sent it."""
     if not mailbox.unwrap_forwarded or parsed.sender is None or not is_colleague(session, parsed.sender.address):
         return None
     return inner_sender(raw, parsed)
 
 
-def _follow(session: Session, context: AppContext, mailbox: Mailbox, new: Sequence[tuple[Letter, Arrived]]) -> None:
+def _follow(
+    session: Session, context: AppContext, mailbox: Mailbox, new: Sequence[tuple[Letter, ReceivedLetter]]
+) -> None:
     """What new letters mean for our messages, for the count, and for people."""
     looping = loops(session, [letter for letter, _ in new])
     told = set()
@@ -164,7 +172,9 @@ def _is_quiet(letter: Letter) -> bool:
     return letter.recovered or letter.backfilled
 
 
-def _answers(session: Session, context: AppContext, arrived: Arrived, letter: Letter, *, rings: bool) -> Answer | None:
+def _answers(
+    session: Session, context: AppContext, arrived: ReceivedLetter, letter: Letter, *, rings: bool
+) -> Answer | None:
     """What the letter answers, or what came back with it; and whether it asks not to be tracked."""
     answers = None
     if letter.category in (Category.HUMAN, Category.AUTO_REPLY):
@@ -172,16 +182,16 @@ def _answers(session: Session, context: AppContext, arrived: Arrived, letter: Le
         if answers is not None:
             note_answer(session, letter, answers, rings=rings)
     elif letter.category == Category.BOUNCE:
-        note_returned(session, context, letter, read_report(arrived.raw), rings=not _is_quiet(letter))
+        note_report(session, context, letter, read_report(arrived.raw), rings=not _is_quiet(letter))
     if letter.category == Category.HUMAN and (answers is not None or not _is_quiet(letter)):
         _pause_if_asked(session, arrived, letter, answers)
     return answers
 
 
-def _pause_if_asked(session: Session, arrived: Arrived, letter: Letter, answer: Answer | None) -> bool:
+def _pause_if_asked(session: Session, arrived: ReceivedLetter, letter: Letter, answer: Answer | None) -> bool:
     """Pauses tracking of the writer when the new text of the letter asks for it. Quotations do not count."""
     text = arrived.parsed.text[:_MOST_ASKED_IN]
-    words = asks_not_to_be_tracked(own_words(text)) if may_ask(text) else None
+    words = asks_not_to_be_tracked(own_text(text)) if may_ask(text) else None
     recipient = _writer(session, letter, answer) if words else None
     if words is None or recipient is None or recipient.erased_at is not None:
         return False

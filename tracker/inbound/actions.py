@@ -13,7 +13,7 @@ from sqlmodel import col, select, update
 from sqlmodel import delete as delete_rows
 
 from tracker.inbound.imap import searched
-from tracker.inbound.line import DROPPED, REFUSED, Line
+from tracker.inbound.imap_connection import DROPPED, REFUSED, ImapConnection
 from tracker.mail.folders import Folder
 from tracker.models import MailboxFolder, PendingAction
 from tracker.runtime.context import AppContext
@@ -26,17 +26,17 @@ LATER = timedelta(hours=1)
 GIVEN_UP_AFTER = 20
 
 
-def act(context: AppContext, line: Line, row: MailboxFolder, found: Sequence[Folder]) -> None:
+def act(context: AppContext, connection: ImapConnection, row: MailboxFolder, found: Sequence[Folder]) -> None:
     """Does what is due in the folder. A refusal is noted and tried again; a dropped line leaves everything for the next run."""
     for kind in ("seen", "delete"):
         while uids := _due(context, row, kind):
             try:
-                client = line.client
+                client = connection.client
                 client.select_folder(row.raw_name.encode("latin-1"))
-                line.folder = None
+                connection.folder = None
                 done = mark_seen(client, uids) if kind == "seen" else remove(client, uids, _trash(found))
             except DROPPED:
-                line.close()
+                connection.close()
                 return
             except REFUSED as error:
                 _note(context, row, kind, uids, str(error))

@@ -17,14 +17,14 @@ from tracker.inbound.answers import (
     quoted_urls,
     whose,
 )
-from tracker.inbound.arrived import Arrived
+from tracker.inbound.received_letter import ReceivedLetter
 from tracker.mail.addresses import lookup_or_none
 from tracker.mail.message_ids import read_id
 from tracker.models import Category, Delivery, Event, Letter, Message, MessageState, Recipient
 from tracker.models.counting.counters import lock_messages, recount
 from tracker.notifications.notify import announce, notify
 from tracker.runtime.context import AppContext
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Answer:
         return self.rule != "subject"
 
 
-def answer_of(session: Session, context: AppContext, arrived: Arrived, letter: Letter) -> Answer | None:
+def answer_of(session: Session, context: AppContext, arrived: ReceivedLetter, letter: Letter) -> Answer | None:
     """The message of this person's that the letter answers; None when it answers none."""
     marked = quoted_copy(session, context, letter.user_id, arrived.parsed.html)
     found, rule = by_ids(session, context, letter.user_id, candidates(arrived.parsed)), "message_id"
@@ -147,7 +147,7 @@ def note_answer(session: Session, letter: Letter, answer: Answer, *, rings: bool
         session.add(message)
     recount(session, [message.id or 0])
     if rings and letter.category == Category.HUMAN and not message.muted:
-        _ring(session, letter, answer)
+        _notify(session, letter, answer)
     announce(session, message.user_id, "message", message.public_id)
 
 
@@ -175,7 +175,7 @@ def _event(letter: Letter, answer: Answer, counts: bool) -> Event:
     )
 
 
-def _ring(session: Session, letter: Letter, answer: Answer) -> None:
+def _notify(session: Session, letter: Letter, answer: Answer) -> None:
     """One line per copy: whoever answers again makes its counter grow."""
     message = answer.message
     facts: dict[str, object] = {"message_id": message.id, "delivery_id": answer.whose.copy, "client": ""}
@@ -186,7 +186,7 @@ def _ring(session: Session, letter: Letter, answer: Answer) -> None:
             session, message.user_id, f"reply:{answer.whose.copy}", "reply", letter.received_at, count=count, **facts
         )
         return
-    facts["detail"] = Sentence(
+    facts["detail"] = LocalizedText(
         "%(who)s answered “%(subject)s”, which was sent to somebody else",
         who=letter.sender_name or letter.sender_address,
         subject=message.subject[:200],

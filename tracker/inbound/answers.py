@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tracker.inbound.forwarded import is_forward_subject
-from tracker.inbound.parse import Parsed
+from tracker.inbound.parse import ParsedLetter
 from tracker.inbound.repeat import without_tag
 
 _MOST = 51
@@ -37,7 +37,7 @@ class Whose:
         return self.rule in ("recipient", "tag")
 
 
-def candidates(letter: Parsed) -> tuple[str, ...]:
+def candidates(letter: ParsedLetter) -> tuple[str, ...]:
     """The msg-ids that the letter may answer, the likeliest first: In-Reply-To, then References from the last to the first."""
     return tuple(dict.fromkeys((*letter.in_reply_to, *reversed(letter.references))))[:_MOST]
 

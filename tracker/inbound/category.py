@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from tracker.inbound.parse import Parsed
+from tracker.inbound.parse import ParsedLetter
 from tracker.mail.addresses import lookup_or_none
 from tracker.mail.mime.text import storable
 
@@ -37,7 +37,7 @@ class Judged:
     reason: str
 
 
-def judge(letter: Parsed, own: Collection[str], is_own_notice: bool) -> Judged:
+def judge(letter: ParsedLetter, own: Collection[str], is_own_notice: bool) -> Judged:
     """``own`` are our addresses in look-up form; ``is_own_notice`` says that our signed header is right."""
     if is_own_notice:
         return Judged("own_notification", "signed_header")
@@ -47,7 +47,7 @@ def judge(letter: Parsed, own: Collection[str], is_own_notice: bool) -> Judged:
     return Judged("human", "nothing_else")
 
 
-def _bounce(letter: Parsed, own: Collection[str]) -> str | None:
+def _bounce(letter: ParsedLetter, own: Collection[str]) -> str | None:
     report = letter.parameters.get("report-type", "").lower()
     if letter.content_type == "multipart/report" and report == "delivery-status":
         return "delivery_report"
@@ -62,20 +62,20 @@ def _bounce(letter: Parsed, own: Collection[str]) -> str | None:
     return None
 
 
-def _by_daemon(letter: Parsed) -> bool:
+def _by_daemon(letter: ParsedLetter) -> bool:
     return (
         letter.sender is None or bool(_DAEMON.match(letter.sender.address)) or bool(letter.value("x-failed-recipients"))
     )
 
 
-def _mdn(letter: Parsed, own: Collection[str]) -> str | None:
+def _mdn(letter: ParsedLetter, own: Collection[str]) -> str | None:
     report = letter.parameters.get("report-type", "").lower()
     if letter.content_type == "multipart/report" and report == "disposition-notification":
         return "disposition_notification"
     return "disposition_part" if "message/disposition-notification" in letter.part_types else None
 
 
-def _auto_reply(letter: Parsed, own: Collection[str]) -> str | None:
+def _auto_reply(letter: ParsedLetter, own: Collection[str]) -> str | None:
     submitted = _auto_submitted(letter)
     if submitted.startswith("auto-replied"):
         return f"auto_submitted:{submitted}"
@@ -88,12 +88,12 @@ def _auto_reply(letter: Parsed, own: Collection[str]) -> str | None:
     return f"subject:{begins[0].strip()}" if begins else None
 
 
-def _auto_generated(letter: Parsed, own: Collection[str]) -> str | None:
+def _auto_generated(letter: ParsedLetter, own: Collection[str]) -> str | None:
     submitted = _auto_submitted(letter)
     return f"auto_submitted:{submitted}" if submitted and submitted != "no" else None
 
 
-def _bulk(letter: Parsed, own: Collection[str]) -> str | None:
+def _bulk(letter: ParsedLetter, own: Collection[str]) -> str | None:
     if _is_our_list(letter, own):
         return None
     precedence = _precedence(letter)
@@ -102,13 +102,13 @@ def _bulk(letter: Parsed, own: Collection[str]) -> str | None:
     return next((f"field:{name}" for name in ("list-unsubscribe", "list-id") if letter.value(name)), None)
 
 
-def _is_our_list(letter: Parsed, own: Collection[str]) -> bool:
+def _is_our_list(letter: ParsedLetter, own: Collection[str]) -> bool:
     """A group address of ours, such as info@ at a provider's groups, hands people's letters on as a list."""
     posts = re.findall(r"mailto:([^>?\s]+)", letter.value("list-post"))
     return any(lookup_or_none(address) in own for address in posts)
 
 
-def _own_outgoing(letter: Parsed, own: Collection[str]) -> str | None:
+def _own_outgoing(letter: ParsedLetter, own: Collection[str]) -> str | None:
     if letter.sender is None or lookup_or_none(letter.sender.address) not in own:
         return None
     foreign = [one for one in letter.reply_to if lookup_or_none(one.address) not in own]
@@ -125,11 +125,11 @@ _TESTS = (
 )
 
 
-def _auto_submitted(letter: Parsed) -> str:
+def _auto_submitted(letter: ParsedLetter) -> str:
     """RFC 3834 section 5: a keyword, maybe with parameters and comments; ``no`` is a person."""
     value = re.sub(r"\([^()]*\)", "", letter.value("auto-submitted"))
     return value.partition(";")[0].strip().lower()[:80]
 
 
-def _precedence(letter: Parsed) -> str:
+def _precedence(letter: ParsedLetter) -> str:
     return letter.value("precedence").strip().lower().replace("-", "_")[:40]

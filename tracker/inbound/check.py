@@ -10,7 +10,7 @@ from imapclient.exceptions import IMAPClientError
 from tracker.inbound.credentials import server_of
 from tracker.inbound.mailboxes import set_state
 from tracker.inbound.pop3 import pop3
-from tracker.inbound.refusals import Refusal, of_words
+from tracker.inbound.refusals import Refusal, read_refusal
 from tracker.mail.connections import ConnectError, Server
 from tracker.mail.folders import Folder, folders_of
 from tracker.mail.imap_session import imap
@@ -18,7 +18,7 @@ from tracker.models import Credential, Mailbox, MailboxState
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Deadline
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 STEP_SECONDS = 8.0
 WHOLE_SECONDS = 30.0
@@ -50,7 +50,7 @@ def check_mailbox(context: AppContext, mailbox_id: int) -> Finding:
 
 def try_to_read(context: AppContext, mailbox: Mailbox, credential: Credential | None) -> Finding:
     if credential is None:
-        return Finding(MailboxState.NO_CREDENTIALS, Sentence("Choose the credentials to sign in with."))
+        return Finding(MailboxState.NO_CREDENTIALS, LocalizedText("Choose the credentials to sign in with."))
     server = None
     try:
         server = server_of(context, credential)
@@ -95,8 +95,8 @@ def _open(client: IMAPClient, folder: Folder) -> int | None:
     return int(answer.get(b"EXISTS", 0))
 
 
-def _missing(name: str) -> Sentence:
-    return Sentence("The folder “%(folder)s” cannot be opened. Choose one of the folders found.", folder=name)
+def _missing(name: str) -> LocalizedText:
+    return LocalizedText("The folder “%(folder)s” cannot be opened. Choose one of the folders found.", folder=name)
 
 
 def meaning(server: Server | None, error: Exception) -> Refusal:
@@ -109,13 +109,15 @@ def meaning(server: Server | None, error: Exception) -> Refusal:
         return Refusal(MailboxState.AUTH_ERROR, _clean(server, error))
     login = code in ("login_refused", "needs_oauth")
     said = error.sentence.values.get("said", words) if login and isinstance(error, ConnectError) and isinstance(
-        error.sentence, Sentence) else words  # fmt: skip
-    refusal = of_words(host, _without_secret(server, str(said)), login=login)
+        error.sentence, LocalizedText) else words  # fmt: skip
+    refusal = read_refusal(host, _without_secret(server, str(said)), login=login)
     if refusal is not None:
         return refusal
     if isinstance(error, ConnectError):
         return Refusal(_STATES.get(code, MailboxState.CONNECTION_ERROR), _clean(server, error))
-    text = Sentence("The talk with %(host)s broke off: %(problem)s.", host=host, problem=" ".join(words.split())[:300])
+    text = LocalizedText(
+        "The talk with %(host)s broke off: %(problem)s.", host=host, problem=" ".join(words.split())[:300]
+    )
     return Refusal(MailboxState.CONNECTION_ERROR, text)
 
 
@@ -126,12 +128,12 @@ _STATES = {
 }
 
 
-def _clean(server: Server | None, error: ConnectError) -> Sentence:
+def _clean(server: Server | None, error: ConnectError) -> LocalizedText:
     sentence = error.sentence
-    if not isinstance(sentence, Sentence):
-        return Sentence(_without_secret(server, sentence).replace("%", "%%"))
+    if not isinstance(sentence, LocalizedText):
+        return LocalizedText(_without_secret(server, sentence).replace("%", "%%"))
     values = {n: _without_secret(server, v) if type(v) is str else v for n, v in sentence.values.items()}
-    return Sentence(sentence.msgid, **values)
+    return LocalizedText(sentence.msgid, **values)
 
 
 def _without_secret(server: Server | None, words: str) -> str:

@@ -13,7 +13,7 @@ from tracker.models.ownership import find_owned, owned_rows
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import Undecryptable
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 _WHEREABOUTS = ("protocol", "host", "port", "security", "login")
 
@@ -48,7 +48,7 @@ def change_credential(session: Session, context: AppContext, credential: Credent
 def delete_credential(session: Session, credential: Credential) -> None:
     """Raises :class:`ActionError` ``conflict`` while a mailbox uses them."""
     if mailboxes_of(session, credential):
-        text = Sentence("A mailbox uses these credentials. Remove it first, or give it others.")
+        text = LocalizedText("A mailbox uses these credentials. Remove it first, or give it others.")
         raise ActionError("conflict", text, "mailbox", detail_code="in_use")
     session.delete(credential)
 
@@ -63,7 +63,7 @@ def chosen_credential(session: Session, user: User, public_id: str) -> Credentia
     """A person's own credentials, named in the field ``credentials``. Raises :class:`ActionError`."""
     credential = find_owned(session, Credential, user, public_id)
     if credential is None:
-        text = Sentence("These credentials are not there any more. Choose others.")
+        text = LocalizedText("These credentials are not there any more. Choose others.")
         raise ActionError("invalid", text, "credentials", detail_code="not_found")
     return credential
 
@@ -99,7 +99,7 @@ def server_of(context: AppContext, credential: Credential) -> Server:
     if credential.auth == "oauth" and credential.grant_id is not None:
         return Server(*place, "", grant=credential.grant_id)
     if credential.secret is None:
-        text = Sentence("The password is missing. Enter it in the settings of the credentials.")
+        text = LocalizedText("The password is missing. Enter it in the settings of the credentials.")
         raise ConnectError("no_secret", text, permanent=True)
     try:
         secret = context.keyring.decrypt(credential.secret, _record(credential)).decode()
@@ -136,7 +136,7 @@ def _take_preset(credential: Credential) -> None:
     credential.port = getattr(preset, f"{kind}_port")
     credential.security = getattr(preset, f"{kind}_security")
     if not credential.host:
-        text = Sentence("%(service)s offers no POP3. Choose IMAP.", service=preset.name)
+        text = LocalizedText("%(service)s offers no POP3. Choose IMAP.", service=preset.name)
         raise ActionError("invalid", text, "protocol", detail_code="no_pop3")
 
 
@@ -145,8 +145,8 @@ def _check(credential: Credential) -> None:
     if not credential.host:
         wrong["host"] = HOST_MISSING
     if not credential.port:
-        wrong["port"] = Sentence("The port must be a number from 1 to 65535, such as 993 or 995.")
+        wrong["port"] = LocalizedText("The port must be a number from 1 to 65535, such as 993 or 995.")
     if not credential.login:
-        wrong["login"] = Sentence("The login is missing or cannot be used. With most services it is your address.")
+        wrong["login"] = LocalizedText("The login is missing or cannot be used. With most services it is your address.")
     if wrong:
         raise ActionError.of_fields(wrong)

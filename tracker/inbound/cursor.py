@@ -108,12 +108,12 @@ def renumber(session: Session, row: MailboxFolder, uidvalidity: int) -> None:
 def rebuilt(session: Session, row: MailboxFolder, uidvalidity: int, last_uid: int) -> None:
     """The folder was read again under a new numbering: what we knew of the old one is void."""
     if uidvalidity != row.uidvalidity:
-        void_places(session, row)
+        invalidate_places(session, row)
     row.uidvalidity, row.last_uid, row.rebuilt_at = uidvalidity, last_uid, now()
     session.add(row)
 
 
-def void_places(session: Session, row: MailboxFolder) -> None:
+def invalidate_places(session: Session, row: MailboxFolder) -> None:
     """What lay where under the present numbering is no longer true; letters are recognised by themselves."""
     for table in (LetterCopy, FetchRetry, PendingAction):
         void = (col(table.folder_id) == row.id, col(table.uidvalidity) == row.uidvalidity)

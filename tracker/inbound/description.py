@@ -6,11 +6,11 @@ from typing import Any
 
 from tracker.consent.rules import asks_not_to_be_tracked
 from tracker.inbound.answers import candidates
-from tracker.inbound.bounce import Failure, read_report
 from tracker.inbound.category import judge
-from tracker.inbound.letter_text import own_words
-from tracker.inbound.parse import Parsed, ParsedFile, parse
+from tracker.inbound.letter_text import own_text
+from tracker.inbound.parse import ParsedFile, ParsedLetter, parse
 from tracker.inbound.repeat import sender_of
+from tracker.inbound.reports import Failure, read_report
 from tracker.mail.addresses import Mailbox, lookup_or_none
 
 _WORST_FIRST = ("failed", "delayed", "delivered")
@@ -23,7 +23,7 @@ def describe(raw: bytes, own: Collection[str] = (), form_robots: Collection[str]
     """
     letter = parse(raw)
     judged = judge(letter, own, False)
-    words = own_words(letter.text)
+    words = own_text(letter.text)
     return {
         "category": judged.category,
         "reason": judged.reason,
@@ -35,7 +35,7 @@ def describe(raw: bytes, own: Collection[str] = (), form_robots: Collection[str]
         "message_id": letter.message_id,
         "in_reply_to": list(candidates(letter)),
         "text": letter.text,
-        "own_words": words,
+        "own_text": words,
         "html": letter.html is not None,
         "files": [_file(each) for each in letter.files],
         "writer": _writer(letter, own, form_robots),
@@ -53,7 +53,7 @@ def _file(file: ParsedFile) -> dict[str, Any]:
     return {"name": file.filename, "content_type": file.content_type, "size": file.size, "shown": file.inline}
 
 
-def _writer(letter: Parsed, own: Collection[str], form_robots: Collection[str]) -> str:
+def _writer(letter: ParsedLetter, own: Collection[str], form_robots: Collection[str]) -> str:
     written = (lookup_or_none(letter.sender.address) or "") if letter.sender else ""
     replies = [lookup_or_none(each.address) or "" for each in letter.reply_to]
     return sender_of(written, replies, own, form_robots)

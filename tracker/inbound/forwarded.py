@@ -2,7 +2,7 @@
 
 import re
 
-from tracker.inbound.parse import Parsed, content_of, parse
+from tracker.inbound.parse import ParsedLetter, content_of, parse
 from tracker.mail.addresses import Mailbox, read_field
 
 _FORWARD = re.compile(r"^\s*(?:\[[^\]]{1,40}\]\s*)?(?:fwd?|fw|tr|wg|пересл|перенапр|rv|vs)\s*:", re.IGNORECASE)
@@ -21,7 +21,7 @@ def is_forward_subject(subject: str) -> bool:
     return bool(_FORWARD.match(subject))
 
 
-def is_forwarded(letter: Parsed) -> bool:
+def is_forwarded(letter: ParsedLetter) -> bool:
     """Somebody hands on what somebody else wrote. A flag; the sender stays who sent it."""
     if is_forward_subject(letter.subject) or "message/rfc822" in letter.part_types:
         return True
@@ -30,7 +30,7 @@ def is_forwarded(letter: Parsed) -> bool:
     return bool(_FORWARD_BLOCK.search(letter.text[:20_000]))
 
 
-def inner_sender(raw: bytes, letter: Parsed) -> Mailbox | None:
+def inner_sender(raw: bytes, letter: ParsedLetter) -> Mailbox | None:
     """Who wrote the letter that is inside: of an attached one, else of the one quoted below the line that says so."""
     for file in letter.files:
         if file.content_type == "message/rfc822":

@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Iterable
 
-from tracker.inbound.parse import Parsed
+from tracker.inbound.parse import ParsedLetter
 from tracker.mail.addresses import Mailbox
 
 
-def content_hash(letter: Parsed) -> str:
+def content_hash(letter: ParsedLetter) -> str:
     """A digest of who, when, what, and the files. Trace fields and what providers add are left out: another delivery of the
     same letter changes them."""
     sent = letter.sent_at.isoformat() if letter.sent_at else letter.value("date")

@@ -24,7 +24,7 @@ class Idle:
         self.letters = letters
         self.recent = 0
         self.news = False
-        self.hears = False
+        self.is_subscribed = False
         self.over = ""
         self.said = ""
         self._number = 0
@@ -35,13 +35,13 @@ class Idle:
     @property
     def waits(self) -> bool:
         """Whether the server owes us an answer."""
-        return self._renewing or not self.hears
+        return self._renewing or not self.is_subscribed
 
     def begin(self) -> bytes:
         """The first word."""
         self._number += 1
         self._heard = 0
-        self._renewing = self.hears = False
+        self._renewing = self.is_subscribed = False
         return b"%s IDLE\r\n" % self._tag
 
     def renew(self) -> bytes:
@@ -51,7 +51,7 @@ class Idle:
 
     def leave(self) -> bytes:
         """The last word, whatever the server still owes us."""
-        return (b"DONE\r\n" if self.hears and not self._renewing else b"") + GOODBYE
+        return (b"DONE\r\n" if self.is_subscribed and not self._renewing else b"") + GOODBYE
 
     def hear(self, octets: bytes) -> bytes:
         """Takes what the server said, and gives the answer to it."""
@@ -81,7 +81,7 @@ class Idle:
 
     def _line(self, line: bytes) -> bytes:
         if line.startswith(b"+"):
-            self.hears = True
+            self.is_subscribed = True
         elif count := _COUNT.match(line):
             self._counted(int(count[1]), count[2].upper())
         elif line[:6].upper() == b"* BYE ":
@@ -94,7 +94,7 @@ class Idle:
         done = words[:2].upper() == b"OK"
         if done and self._renewing:
             return self.begin()
-        self.over = "ended" if done or self.hears else "refused"
+        self.over = "ended" if done or self.is_subscribed else "refused"
         self.said = words.decode("utf-8", "replace")[:300]
         return b""
 

@@ -17,18 +17,18 @@ from imapclient import IMAPClient
 from tracker.inbound import cursor, imap
 from tracker.inbound.actions import act
 from tracker.inbound.background_writer import BackgroundWriter
-from tracker.inbound.fetched import Fetched, Place
+from tracker.inbound.fetched_letter import FetchedLetter, Place
 from tracker.inbound.header_hash import MOST, header_hash
 from tracker.inbound.imap import Meta, Opened
-from tracker.inbound.line import Line, Refused
+from tracker.inbound.imap_connection import ImapConnection, MailboxRefused
+from tracker.inbound.letter_importer import LetterImporter
 from tracker.inbound.refusals import Refusal
-from tracker.inbound.taking import Taking
 from tracker.mail.folders import Folder, folders_of, watched
 from tracker.models import FirstWindow, Mailbox, MailboxFolder, MailboxProblem, MailboxState
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_LETTER, MAX_LETTER_BEGINNING
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 MANY = 100
 """More new letters than that at once are told in one summary."""
@@ -57,20 +57,20 @@ class ImapRun:
 
     context: AppContext
     mailbox: Mailbox
-    line: Line
-    taking: Taking
+    connection: ImapConnection
+    importer: LetterImporter
     deadline: float
     found: list[Folder] = field(default_factory=list)
     background: BackgroundWriter = field(default_factory=BackgroundWriter)
 
     def read(self) -> bool:
         """Reads every watched folder. False when the time was over before that."""
-        self.found = self.line.asked(folders_of)
+        self.found = self.connection.asked(folders_of)
         self._note_server()
         mine = watched(self.found, self.mailbox.folders, everything=self.mailbox.all_folders)
         if not mine:
-            text = Sentence("None of the chosen folders is there any more. Choose one of the folders found.")
-            raise Refused(Refusal(MailboxState.FOLDER_MISSING, text))
+            text = LocalizedText("None of the chosen folders is there any more. Choose one of the folders found.")
+            raise MailboxRefused(Refusal(MailboxState.FOLDER_MISSING, text))
         with self.background:
             try:
                 for folder in mine:
@@ -81,19 +81,19 @@ class ImapRun:
         return True
 
     def _note_server(self) -> None:
-        names, capabilities = [folder.name for folder in self.found][:1000], self.line.capabilities
+        names, capabilities = [folder.name for folder in self.found][:1000], self.connection.capabilities
         self.mailbox.gmail = "X-GM-EXT-1" in capabilities
         if (names, capabilities) == (self.mailbox.found_folders, self.mailbox.capabilities):
             return
         with self.context.database.session_scope() as session:
-            mailbox = self.taking.ours(session)
+            mailbox = self.importer.ours(session)
             mailbox.found_folders, mailbox.capabilities, mailbox.gmail = names, capabilities, self.mailbox.gmail
             session.add(mailbox)
 
     def _folder(self, folder: Folder) -> None:
-        opened = self.line.open(folder.raw_name)
+        opened = self.connection.open(folder.raw_name)
         with self.context.database.session_scope() as session:
-            row = cursor.folder_row(session, self.taking.ours(session), folder)
+            row = cursor.folder_row(session, self.importer.ours(session), folder)
         started = now()
         if opened.uidvalidity is None:
             self._by_identity(row, opened)
@@ -104,18 +104,18 @@ class ImapRun:
         else:
             self._news(row, opened)
         with self.context.database.session_scope() as session:
-            self.taking.ours(session)
+            self.importer.ours(session)
             session.get_one(MailboxFolder, row.id).good_run_at = started
-        act(self.context, self.line, row, self.found)
+        act(self.context, self.connection, row, self.found)
 
     def _first(self, row: MailboxFolder, opened: Opened, uidvalidity: int) -> None:
         """The first window; from the first wanted letter on, the cursor takes over, so that a long load can be continued."""
         all_unread = self.mailbox.first_window == FirstWindow.ALL_UNREAD
         day = None if all_unread else cursor.search_day(row.cut_off).date()
-        uids = self.line.asked(lambda client: imap.uids_since(client, day, opened, unseen=all_unread))
-        last = self.line.asked(lambda client: imap.highest_uid(client, opened))
+        uids = self.connection.asked(lambda client: imap.uids_since(client, day, opened, unseen=all_unread))
+        last = self.connection.asked(lambda client: imap.highest_uid(client, opened))
         with self.context.database.session_scope() as session:
-            self.taking.ours(session)
+            self.importer.ours(session)
             fresh = session.get_one(MailboxFolder, row.id)
             fresh.uidvalidity, fresh.last_uid = uidvalidity, uids[0] - 1 if uids else last
         self._take(uids, Plan(fresh, uidvalidity, moves=True, silent=True))
@@ -124,14 +124,14 @@ class ImapRun:
         assert row.uidvalidity is not None
         self._again(row, row.uidvalidity)
         # UIDNEXT would save this question, but not every server's can be believed.
-        uids = self.line.asked(lambda client: imap.uids_after(client, row.last_uid, opened))
+        uids = self.connection.asked(lambda client: imap.uids_after(client, row.last_uid, opened))
         begun_anew = self.mailbox.good_run_at is None  # the first load was interrupted
         self._take(uids, Plan(row, row.uidvalidity, moves=True, silent=begun_anew or len(uids) > MANY))
 
     def _again(self, row: MailboxFolder, uidvalidity: int) -> None:
         """Letters of the retry list whose time has come."""
         with self.context.database.reading() as session:
-            due = cursor.due_retries(session, row, self.taking.failed)
+            due = cursor.due_retries(session, row, self.importer.failed)
         if due:
             self._take(sorted(due), Plan(row, uidvalidity, moves=False, again=True))
 
@@ -139,7 +139,7 @@ class ImapRun:
         """A server without a numbering that lasts: the last two days, told apart by what the letters are."""
         begin = max(row.cut_off, now() - cursor.UNNUMBERED_WINDOW)
         day = cursor.search_day(begin).date()
-        uids = self.line.asked(lambda client: imap.uids_since(client, day, opened))
+        uids = self.connection.asked(lambda client: imap.uids_since(client, day, opened))
         self._take(uids, Plan(row, 0, moves=False, silent=row.good_run_at is None), headers=True)
 
     def _is_rebuilt(self, row: MailboxFolder, opened: Opened, uidvalidity: int) -> bool:
@@ -151,7 +151,7 @@ class ImapRun:
         if uidvalidity > row.uidvalidity or not self._keeps_its_letters(row):
             return True
         with self.context.database.session_scope() as session:
-            self.taking.ours(session)
+            self.importer.ours(session)
             cursor.renumber(session, session.get_one(MailboxFolder, row.id), uidvalidity)
         row.uidvalidity = uidvalidity
         return False
@@ -169,17 +169,17 @@ class ImapRun:
         """The folder was rebuilt: its recent letters are recognised where they lie now; nothing is told twice."""
         begin = cursor.recovery_begin(row, now())
         day = cursor.search_day(begin).date()
-        uids = self.line.asked(lambda client: imap.uids_since(client, day, opened))
-        last = self.line.asked(lambda client: imap.highest_uid(client, opened))
+        uids = self.connection.asked(lambda client: imap.uids_since(client, day, opened))
+        last = self.connection.asked(lambda client: imap.highest_uid(client, opened))
         if uidvalidity == row.uidvalidity:
             with self.context.database.session_scope() as session:
-                self.taking.ours(session)
-                cursor.void_places(session, row)
+                self.importer.ours(session)
+                cursor.invalidate_places(session, row)
         self._take(uids, Plan(row, uidvalidity, moves=False, rebuilt=True), headers=True)
         with self.context.database.session_scope() as session:
-            self.taking.ours(session)
+            self.importer.ours(session)
             cursor.rebuilt(session, session.get_one(MailboxFolder, row.id), uidvalidity, last)
-            text = Sentence("The mailbox was rebuilt on the server (%(folder)s).", folder=row.name)
+            text = LocalizedText("The mailbox was rebuilt on the server (%(folder)s).", folder=row.name)
             assert self.mailbox.id is not None
             session.add(MailboxProblem(mailbox_id=self.mailbox.id, code="rebuilt", detail=text))
 
@@ -190,8 +190,8 @@ class ImapRun:
             if plan.rebuilt:
                 some = self._not_placed(some, plan)
             metas = self._metadata(some, headers=headers, plan=plan)
-            for uid in set(some) - {meta.uid for meta in metas} - self.taking.failed if plan.again else ():
-                self.taking.vanished(self._place(uid, plan))
+            for uid in set(some) - {meta.uid for meta in metas} - self.importer.failed if plan.again else ():
+                self.importer.vanished(self._place(uid, plan))
             wanted = [meta for meta in metas if plan.again or cursor.is_wanted(meta, self.mailbox, plan.row)]
             for group in imap.groups(self._unknown(wanted, plan)):
                 if time.monotonic() > self.deadline:
@@ -199,7 +199,7 @@ class ImapRun:
                 self._load(group, plan)
             if plan.moves and some:
                 assert plan.row.id is not None
-                self.background.submit(partial(self.taking.passed, plan.row.id, some[-1]))
+                self.background.submit(partial(self.importer.passed, plan.row.id, some[-1]))
         self.background.wait()
 
     def _not_placed(self, uids: Sequence[int], plan: Plan) -> list[int]:
@@ -211,12 +211,12 @@ class ImapRun:
         gmail = self.mailbox.gmail
         if not uids:
             return []
-        answers, failed = self.line.each(
+        answers, failed = self.connection.each(
             uids, lambda client, some: imap.metadata(client, some, headers=headers, gmail=gmail)
         )
         for uid, problem in failed:
             if plan is not None:
-                self._put_aside(uid, plan, problem)
+                self._postpone(uid, plan, problem)
         return [meta for answer in answers for meta in answer]
 
     def _unknown(self, metas: Iterable[Meta], plan: Plan) -> list[Meta]:
@@ -226,29 +226,29 @@ class ImapRun:
             known = None
             if meta.gmail_id is not None or meta.header_hash:
                 with self.context.database.reading() as session:
-                    known = cursor.known_letter(session, self.taking.mailbox_id, meta)
+                    known = cursor.known_letter(session, self.importer.mailbox_id, meta)
             if known is None:
                 unknown.append(meta)
             else:
                 self.background.wait()
-                self.taking.known(known, self._place(meta.uid, plan))
+                self.importer.known(known, self._place(meta.uid, plan))
         return unknown
 
     def _load(self, group: Sequence[Meta], plan: Plan) -> None:
         if imap.goes_to_disk(group):
             self._load_large(group[0], plan)
             return
-        answers, failed = self.line.each([meta.uid for meta in group], imap.bodies)
+        answers, failed = self.connection.each([meta.uid for meta in group], imap.bodies)
         bodies = {uid: body for answer in answers for uid, body in answer.items()}
         problems = dict(failed)
         if plan.silent and plan.moves and not problems:
             here = [meta for meta in group if meta.uid in bodies]
             fetched = [self._fetched(meta, plan, content=bodies.pop(meta.uid)) for meta in here]
-            self.background.submit(partial(self.taking.letters, fetched))
+            self.background.submit(partial(self.importer.letters, fetched))
             return
         for meta in group:
             if meta.uid in problems:
-                self._put_aside(meta.uid, plan, problems[meta.uid])
+                self._postpone(meta.uid, plan, problems[meta.uid])
             elif meta.uid in bodies:  # else it vanished
                 self._letter(self._fetched(meta, plan, content=bodies.pop(meta.uid)), plan)
 
@@ -261,9 +261,9 @@ class ImapRun:
                 file.truncate()
                 return imap.load_into(client, uids[0], file, most)
 
-            answers, failed = self.line.each([meta.uid], load)
+            answers, failed = self.connection.each([meta.uid], load)
             if failed:
-                self._put_aside(meta.uid, plan, failed[0][1])
+                self._postpone(meta.uid, plan, failed[0][1])
             elif answers[0] is not None:
                 file.flush()
                 self._letter(self._fetched(meta, plan, file=file, length=answers[0]), plan)
@@ -273,19 +273,19 @@ class ImapRun:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return NamedTemporaryFile(dir=folder)
 
-    def _letter(self, fetched: Fetched, plan: Plan) -> None:
+    def _letter(self, fetched: FetchedLetter, plan: Plan) -> None:
         self.background.wait()
-        self.taking.letter(fetched, fetched.place.uid if plan.moves else None, again=plan.again)
+        self.importer.letter(fetched, fetched.place.uid if plan.moves else None, again=plan.again)
 
     def _fetched(
         self, meta: Meta, plan: Plan, *, content: bytes | None = None, file: "IO[bytes] | None" = None, length: int = 0
-    ) -> Fetched:
+    ) -> FetchedLetter:
         too_large = meta.size > MAX_LETTER or length > MAX_LETTER
         if file is not None and too_large:
             os.truncate(file.fileno(), min(length, MAX_LETTER_BEGINNING))
         beginning = content if content is not None else _beginning(file)
         recovered = plan.rebuilt and not cursor.is_new_after(plan.row, meta.internal_date)
-        return Fetched(
+        return FetchedLetter(
             place=self._place(meta.uid, plan),
             content=content,
             path=None if file is None else self.context.settings.data_dir / "loading" / os.path.basename(file.name),
@@ -300,9 +300,9 @@ class ImapRun:
             silent=plan.silent or recovered,
         )
 
-    def _put_aside(self, uid: int, plan: Plan, problem: Exception) -> None:
+    def _postpone(self, uid: int, plan: Plan, problem: Exception) -> None:
         self.background.wait()
-        self.taking.put_aside(
+        self.importer.postpone(
             self._place(uid, plan), f"{type(problem).__name__}: {problem}", uid if plan.moves else None
         )
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import bindparam, func, select
 from sqlmodel import Session
 
-from tracker.inbound.fetched import Fetched
+from tracker.inbound.fetched_letter import FetchedLetter
 from tracker.models import Letter, Mailbox, MailboxProblem
 from tracker.models.counting.tables import LETTER
 from tracker.notifications.notify import add_notice
@@ -81,7 +81,7 @@ def add_letter_notice(session: Session, mailbox: Mailbox, letter: Letter, *, loo
         add_notice(session, "letter", f"letter:{letter.id}", letter.user_id, mailbox.id, letter_id=letter.id)
 
 
-def note_problems(session: Session, letter: Letter, fetched: Fetched) -> None:
+def note_problems(session: Session, letter: Letter, fetched: FetchedLetter) -> None:
     """What its person should know of a letter that is not whole; told in a digest."""
     codes = [code for code, is_so in (("unparsed", letter.unparsed), ("too_large", letter.too_large)) if is_so]
     for code in codes:

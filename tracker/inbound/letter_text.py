@@ -42,7 +42,7 @@ def text_from_html(html: str) -> str:
         return ""
 
 
-def own_words(text: str) -> str:
+def own_text(text: str) -> str:
     """What the writer of a letter wrote: without quoted lines and without the older message below."""
     return "\n".join(_own_lines(text)).strip()
 

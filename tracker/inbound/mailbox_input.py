@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from tracker.mail.fields import Address, Change, Host, Line, Name, Port, Preset, Secret, Security
+from tracker.mail.fields import Address, ChangeModel, Host, Name, Port, Preset, Secret, Security, SingleLine
 
 LONGEST_PERIOD = 365
 Days = Annotated[int, Field(ge=0, le=LONGEST_PERIOD)]
-Id = Annotated[Line, Field(max_length=16)]
+Id = Annotated[SingleLine, Field(max_length=16)]
 
 
-class CredentialsChange(Change):
+class CredentialsChange(ChangeModel):
     """What to change; what is left out stays. Another host, port, protocol or login without its secret forgets the stored one."""
 
     name: Name = ""
@@ -20,7 +20,7 @@ class CredentialsChange(Change):
     host: Host = ""
     port: Port = 993
     security: Security = "tls"
-    login: Annotated[Line, Field(max_length=254)] = ""
+    login: Annotated[SingleLine, Field(max_length=254)] = ""
     address: Address = Field(default="", description="The same as “login”, where that is an address.")
     secret: Annotated[Secret, Field(max_length=1000)] | None = Field(
         default=None, description="App password. Written, never shown."
@@ -31,7 +31,7 @@ class NewCredentials(CredentialsChange):
     """How to sign in to a mailbox. With a ``preset`` the server is known."""
 
 
-class MailboxChange(Change):
+class MailboxChange(ChangeModel):
     """What to change of a mailbox; what is left out stays."""
 
     credentials: Id = ""
@@ -40,7 +40,7 @@ class MailboxChange(Change):
     active: bool = True
     repeat_period_days: Days = 1
     folders: Annotated[
-        list[Annotated[Line, Field(min_length=1, max_length=500)]], Field(min_length=1, max_length=100)
+        list[Annotated[SingleLine, Field(min_length=1, max_length=500)]], Field(min_length=1, max_length=100)
     ] = ["INBOX"]
     all_folders: bool = False
     first_window: Literal["last_24h", "all_unread", "from_now"] = "last_24h"

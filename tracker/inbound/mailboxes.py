@@ -27,7 +27,7 @@ from tracker.models.ownership import owned_rows
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import free_subject
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 
 def connect_mailbox(
@@ -90,7 +90,7 @@ def sign_in_mailbox(
     credential = credential_of(session, mailbox) if mailbox is not None else None
     address = granted.address or (credential.login if credential is not None else None)
     if address is None:
-        text = Sentence("%(provider)s did not say whose mailbox it is.", provider=provider.name)
+        text = LocalizedText("%(provider)s did not say whose mailbox it is.", provider=provider.name)
         raise OAuthError("needs_sign_in", text)
     grant = keep_grant(context, session, user.id, provider, granted, address)
     new = NewCredentials(preset=BY_PROVIDER[provider.key], login=address, protocol="imap")
@@ -129,7 +129,7 @@ def sync_now(session: Session, mailbox: Mailbox) -> None:
     Raises :class:`ActionError` ``conflict`` when the mailbox is switched off or has nothing to sign in with.
     """
     if not mailbox.active or mailbox.removed_at is not None or mailbox.state == MailboxState.NO_CREDENTIALS:
-        raise ActionError("conflict", Sentence("Switch the mailbox on first, and give it a password."))
+        raise ActionError("conflict", LocalizedText("Switch the mailbox on first, and give it a password."))
     mailbox.sync_wanted, mailbox.due_at = True, now()
     session.add(mailbox)
 
@@ -160,7 +160,7 @@ def _choose(mailbox: Mailbox, credential: Credential | None, change: MailboxChan
         mailbox.delete_since = (mailbox.delete_since or now()) if mailbox.delete_loaded else None
     if credential is not None and credential.protocol == "pop3":
         if mailbox.mark_read or mailbox.only_unread:
-            text = Sentence("POP3 knows no read marks. Choose IMAP for this, or leave it off.")
+            text = LocalizedText("POP3 knows no read marks. Choose IMAP for this, or leave it off.")
             field = "mark_read" if mailbox.mark_read else "only_unread"
             raise ActionError("invalid", text, field, detail_code="pop3")
         mailbox.folders, mailbox.all_folders = ["INBOX"], False
@@ -172,7 +172,7 @@ def _check_limit(session: Session, user_id: int) -> None:
     )
     most = preference(session, "mailbox_limit")
     if session.exec(here).one() >= most:
-        text = Sentence(
+        text = LocalizedText(
             "You have %(most)s mailboxes, and that is the limit. Remove one first; an administrator can raise the limit.",
             most=most,
         )
@@ -200,7 +200,7 @@ def _address(login: str) -> str:
 
 
 def _duplicate(credential: Credential) -> ActionError:
-    text = Sentence(
+    text = LocalizedText(
         "The mailbox %(login)s is connected to Inkling already. A mailbox can be connected only once.",
         login=credential.login,
     )

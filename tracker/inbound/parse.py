@@ -1,5 +1,5 @@
 """A raw letter as what it says: who wrote to whom, when, what, and what is attached. Never raises on any bytes; what was odd is
-kept as codes in :attr:`Parsed.defects`.
+kept as codes in :attr:`ParsedLetter.defects`.
 
 Fields are found in the raw bytes and each is decoded by itself, so that one broken field spoils no other.
 """
@@ -52,7 +52,7 @@ class ParsedFile:
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsedLetter:
     """What a letter says. Message-IDs are without their angle brackets, case kept; over-long ones are hashed."""
 
     fields: tuple[tuple[str, str], ...]
@@ -91,7 +91,7 @@ class Parsed:
         return "\n".join(f"{name}: {decoded(value[:4000])}" for name, value in self.fields)[:MOST_HEADER_BYTES]
 
 
-def parse(raw: bytes) -> Parsed:
+def parse(raw: bytes) -> ParsedLetter:
     """Reads a letter. Never raises; see the module."""
     odd: list[str] = []
     root = read_parts(raw)
@@ -99,7 +99,7 @@ def parse(raw: bytes) -> Parsed:
     parts = _parts(root, odd)
     text, html = _bodies(raw, parts, odd)
     addresses = {name: _mailboxes(name, fields, odd) for name in ("from", "reply-to", "to", "cc")}
-    return Parsed(
+    return ParsedLetter(
         fields=fields,
         content_type=storable(root.content_type),
         parameters={storable(name): storable(value) for name, value in root.parameters.items()},

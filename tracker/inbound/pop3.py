@@ -14,7 +14,7 @@ from tracker.mail.connection_errors import explain
 from tracker.mail.connections import ANSWER_SECONDS, ConnectError, Server, address_of, open_socket, with_token, xoauth2
 from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 MAX_LINE = 1024 * 1024
 """Bytes of one line. RFC 5322 section 2.1.1 allows 998; what programs send is longer."""
@@ -62,7 +62,7 @@ class Pop3(poplib.POP3):
         except poplib.error_proto as error:
             if "EOF" in str(error):
                 raise
-            text = Sentence(
+            text = LocalizedText(
                 "%(host)s cannot tell letters apart between two sessions (no UIDL). Use IMAP.", host=self._about.host
             )
             raise ConnectError("no_uidl", text, permanent=True) from None
@@ -117,6 +117,8 @@ def _refused(server: Server, error: poplib.error_proto, *, greeted: bool) -> Con
     ]
     where = f"{server.host}:{server.port}"
     if greeted and "EOF" not in said:
-        text = Sentence("%(where)s refused the login or password. The server said: “%(said)s”", where=where, said=said)
+        text = LocalizedText(
+            "%(where)s refused the login or password. The server said: “%(said)s”", where=where, said=said
+        )
         return ConnectError("login_refused", text, permanent=True)
-    return ConnectError("line", Sentence("The line to %(where)s failed: %(problem)s.", where=where, problem=said))
+    return ConnectError("line", LocalizedText("The line to %(where)s failed: %(problem)s.", where=where, problem=said))

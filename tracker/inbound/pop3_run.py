@@ -12,10 +12,10 @@ from tempfile import NamedTemporaryFile
 from sqlmodel import Session, col, delete, select
 
 from tracker.inbound import cursor
-from tracker.inbound.fetched import Fetched, Place
+from tracker.inbound.fetched_letter import FetchedLetter, Place
 from tracker.inbound.header_hash import MOST, header_hash
+from tracker.inbound.letter_importer import LetterImporter, pass_by
 from tracker.inbound.pop3 import Pop3, pop3
-from tracker.inbound.taking import Taking, pass_by
 from tracker.mail.connections import Server
 from tracker.mail.folders import Folder
 from tracker.models import FetchRetry, FirstWindow, LetterCopy, Mailbox, MailboxFolder, PendingAction
@@ -37,13 +37,13 @@ class Pop3Run:
     context: AppContext
     mailbox: Mailbox
     server: Server
-    taking: Taking
+    importer: LetterImporter
     deadline: float
 
     def read(self, deadline: Deadline) -> bool:
         """Loads what is not known. False when the time was over before that."""
         with self.context.database.session_scope() as session:
-            row = cursor.folder_row(session, self.taking.ours(session), INBOX)
+            row = cursor.folder_row(session, self.importer.ours(session), INBOX)
         with pop3(self.context, self.server, deadline) as line:
             line.sock.settimeout(120)
             listed = {uidl: number for number, uidl in line.uidls()}
@@ -60,7 +60,7 @@ class Pop3Run:
     def _new(self, line: Pop3, row: MailboxFolder, listed: dict[str, int]) -> list[str]:
         """UIDLs to load, oldest first. On the first run, and after a pause: those of the window; the rest is passed by."""
         with self.context.database.session_scope() as session:
-            self.taking.ours(session)
+            self.importer.ours(session)
             known = self._known(session, row, listed)
         unknown = [uidl for uidl in sorted(listed, key=listed.__getitem__) if uidl not in known]
         everything = row.good_run_at is None and self.mailbox.first_window == FirstWindow.ALL_UNREAD
@@ -97,7 +97,7 @@ class Pop3Run:
                 wanted.append(uidl)
         assert row.id is not None
         with self.context.database.session_scope() as session:
-            self.taking.ours(session)
+            self.importer.ours(session)
             for uidl in set(unknown) - set(wanted):
                 pass_by(session, Place(row.id, uidl=uidl))
         return wanted[::-1]
@@ -117,23 +117,23 @@ class Pop3Run:
                 except poplib.error_proto as error:
                     if "EOF" in str(error):
                         raise
-                    self.taking.put_aside(place, str(error))
+                    self.importer.postpone(place, str(error))
                     return
             file.flush()
             file.seek(0)
             beginning = file.read(MOST)
             whole = os.path.getsize(file.name) <= MAX_WHOLE_LETTER
             file.seek(0)
-            fetched = Fetched(
+            fetched = FetchedLetter(
                 place=place, content=file.read() if whole else None, path=None if whole else folder / os.path.basename(file.name),
                 size=size, internal_date=None, fetched_at=now(), header_hash=header_hash(beginning), too_large=too_large,
                 silent=row.good_run_at is None,
             )  # fmt: skip
-            self.taking.letter(fetched, again=True)
+            self.importer.letter(fetched, again=True)
 
     def _note_good_run(self, row: MailboxFolder) -> None:
         with self.context.database.session_scope() as session:
-            self.taking.ours(session)
+            self.importer.ours(session)
             session.get_one(MailboxFolder, row.id).good_run_at = now()
 
     def _delete(self, line: Pop3, row: MailboxFolder, listed: dict[str, int]) -> None:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from tracker.runtime.sentences import N_, Sentence, server_words
+from tracker.runtime.localized_text import N_, LocalizedText, server_reply_text
 
 
 @dataclass(frozen=True)
@@ -11,7 +11,7 @@ class Refusal:
     """``state`` is one of a mailbox; ``wait`` is how many seconds the server asks for, at most a day."""
 
     state: str
-    hint: Sentence
+    hint: LocalizedText
     wait: float = 0.0
 
 
@@ -51,7 +51,7 @@ WRONG_PASSWORD = N_(
 )
 
 
-def of_words(host: str, words: str, *, login: bool) -> Refusal | None:
+def read_refusal(host: str, words: str, *, login: bool) -> Refusal | None:
     """The meaning of what a server said; ``login`` when it said so to a login. None when it tells nothing we know."""
     if _THROTTLED.search(words):
         return Refusal("throttled", _said(PAUSE_WANTED, host, words), asked_wait(words))
@@ -82,5 +82,5 @@ def _hint(host: str, words: str) -> str:
     return WRONG_PASSWORD
 
 
-def _said(msgid: str, host: str, words: str) -> Sentence:
-    return Sentence(msgid, host=host, said=server_words(words))
+def _said(msgid: str, host: str, words: str) -> LocalizedText:
+    return LocalizedText(msgid, host=host, said=server_reply_text(words))

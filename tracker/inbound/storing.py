@@ -15,8 +15,8 @@ from sqlalchemy.orm.attributes import instance_dict
 from sqlmodel import Session, col, delete
 from sqlmodel import select as rows
 
-from tracker.inbound.arrived import Arrived, row_of
-from tracker.inbound.fetched import Fetched, Place
+from tracker.inbound.fetched_letter import FetchedLetter, Place
+from tracker.inbound.received_letter import ReceivedLetter, row_of
 from tracker.mail.addresses import lookup_or_none
 from tracker.models import Letter, LetterAttachment, LetterBody, LetterRaw, Mailbox
 from tracker.models.counting.bulk import add_or_keep_all, append_rows
@@ -66,12 +66,12 @@ def keep_places(session: Session, lying: Sequence[tuple[Letter, Place, datetime]
     add_or_keep_all(session, LETTER_COPY, copies)
 
 
-def make_letters(session: Session, arrived: Sequence[Arrived]) -> list[tuple[Letter, bool]]:
+def make_letters(session: Session, arrived: Sequence[ReceivedLetter]) -> list[tuple[Letter, bool]]:
     """The letters' rows, and which are new: the database decides between two who bring the same one."""
     return _insert_or_keep(session, [row_of(one) for one in arrived])
 
 
-def store_letters(session: Session, new: Sequence[tuple[Letter, Arrived]]) -> None:
+def store_letters(session: Session, new: Sequence[tuple[Letter, ReceivedLetter]]) -> None:
     """Words, raw bytes and files of new letters of one mailbox."""
     if not new:
         return
@@ -81,7 +81,9 @@ def store_letters(session: Session, new: Sequence[tuple[Letter, Arrived]]) -> No
     _keep_raw(session, [(letter, arrived.raw) for letter, arrived in new])
 
 
-def store_unread(session: Session, mailbox: Mailbox, fetched: Fetched, raw: bytes, digest: str) -> tuple[Letter, bool]:
+def store_unread(
+    session: Session, mailbox: Mailbox, fetched: FetchedLetter, raw: bytes, digest: str
+) -> tuple[Letter, bool]:
     """A letter that could not be understood: its bytes, and nothing that was read out of them."""
     row = {
         "user_id": mailbox.user_id,
@@ -153,12 +155,12 @@ def _mark_namesakes(session: Session, letters: Sequence[Letter]) -> None:
             letter.flags = [*letter.flags, "duplicate_message_id"]
 
 
-def _words(letter: Letter, arrived: Arrived) -> dict[str, Any]:
+def _words(letter: Letter, arrived: ReceivedLetter) -> dict[str, Any]:
     parsed = arrived.parsed
     return {"letter_id": letter.id, "text": parsed.text, "html": parsed.html, "headers": parsed.headers_text}
 
 
-def _files(letter: Letter, arrived: Arrived) -> list[dict[str, Any]]:
+def _files(letter: Letter, arrived: ReceivedLetter) -> list[dict[str, Any]]:
     return [
         {"public_id": public_id(), "letter_id": letter.id, "position": position, **asdict(file)}
         for position, file in enumerate(arrived.parsed.files)

@@ -9,19 +9,19 @@ from sqlmodel import Session
 
 from tracker.inbound.check import TROUBLE, check_mailbox, meaning
 from tracker.inbound.credentials import server_of
+from tracker.inbound.imap_connection import ImapConnection, MailboxRefused
 from tracker.inbound.imap_run import ImapRun
-from tracker.inbound.line import Line, Refused
+from tracker.inbound.letter_importer import ImportStopped, LetterImporter, StoreLetters
 from tracker.inbound.pop3_run import Pop3Run
 from tracker.inbound.refusals import Refusal
-from tracker.inbound.taking import Stopped, Take, Taking
-from tracker.inbound.timetable import Claim, back_off, ended_badly, ended_well
+from tracker.inbound.schedule import Claim, back_off, ended_badly, ended_well
 from tracker.mail.connections import ConnectError, Server
 from tracker.models import Credential, Mailbox, MailboxState
 from tracker.notifications.notify import add_notice
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Deadline, Shutdown
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 log = logging.getLogger(__name__)
 
@@ -30,29 +30,29 @@ CUT_SECONDS = 20 * 60.0
 """When the lines of a run are cut, whatever it is waiting for."""
 
 
-def sync_mailbox(context: AppContext, claim: Claim, take: Take, shutdown: Shutdown | None = None) -> int:
+def sync_mailbox(context: AppContext, claim: Claim, take: StoreLetters, shutdown: Shutdown | None = None) -> int:
     """Runs over a claimed mailbox, until ``shutdown`` is requested: then the mailbox is given free, and stays due.
 
     Returns how many letters are new. Raises only what the database raises.
     """
     if claim.checking and not _works(context, claim):
         return 0
-    taking = Taking(context, claim.mailbox_id, claim.lease, take, shutdown or Shutdown())
+    importer = LetterImporter(context, claim.mailbox_id, claim.lease, take, shutdown or Shutdown())
     try:
-        complete, refusal = _read(context, claim, taking)
-    except Stopped:
-        _note(context, claim, taking, lambda mailbox, session: None)
-        return taking.loaded
+        complete, refusal = _read(context, claim, importer)
+    except ImportStopped:
+        _note(context, claim, importer, lambda mailbox, session: None)
+        return importer.loaded
     except SQLAlchemyError:
         raise
     except Exception as error:  # a mistake of ours in one mailbox must not hold up the others, nor this one for ever
         log.exception("mailbox %s: the run failed", claim.mailbox_id)
-        text = Sentence("Something went wrong inside Inkling: %(problem)s", problem=type(error).__name__)
+        text = LocalizedText("Something went wrong inside Inkling: %(problem)s", problem=type(error).__name__)
         complete, refusal = False, Refusal(MailboxState.CONNECTION_ERROR, text)
     if refusal is not None:
         log.info("mailbox %s: %s", claim.mailbox_id, refusal.state)
-    _note(context, claim, taking, lambda m, s: _ended(m, s, claim, refusal, complete))
-    return taking.loaded
+    _note(context, claim, importer, lambda m, s: _ended(m, s, claim, refusal, complete))
+    return importer.loaded
 
 
 def _works(context: AppContext, claim: Claim) -> bool:
@@ -69,50 +69,54 @@ def _works(context: AppContext, claim: Claim) -> bool:
     return works
 
 
-def _read(context: AppContext, claim: Claim, taking: Taking) -> tuple[bool, Refusal | None]:
+def _read(context: AppContext, claim: Claim, importer: LetterImporter) -> tuple[bool, Refusal | None]:
     """Whether the run came to its end, and why it failed if it did."""
     with context.database.reading() as session:
         mailbox = session.get_one(Mailbox, claim.mailbox_id)
         credential = session.get(Credential, mailbox.credential_id) if mailbox.credential_id else None
-    if credential is None or taking.shutdown.is_requested:
-        raise Stopped
+    if credential is None or importer.shutdown.is_requested:
+        raise ImportStopped
     server: Server | None = None
     try:
         server = server_of(context, credential)
-        with Deadline(CUT_SECONDS) as deadline, taking.shutdown.watching(deadline):
+        with Deadline(CUT_SECONDS) as deadline, importer.shutdown.watching(deadline):
             if credential.protocol == "pop3":
-                return Pop3Run(context, mailbox, server, taking, _end_of_run()).read(deadline), None
-            return _read_imap(context, mailbox, server, taking, deadline), None
-    except Refused as error:
+                return Pop3Run(context, mailbox, server, importer, _end_of_run()).read(deadline), None
+            return _read_imap(context, mailbox, server, importer, deadline), None
+    except MailboxRefused as error:
         return False, error.refusal
     except (ConnectError, *TROUBLE) as error:
-        if taking.shutdown.is_requested:  # it was we who cut the line
-            raise Stopped from None
+        if importer.shutdown.is_requested:  # it was we who cut the line
+            raise ImportStopped from None
         return False, meaning(server, error)
 
 
-def _read_imap(context: AppContext, mailbox: Mailbox, server: Server, taking: Taking, deadline: Deadline) -> bool:
-    line = Line(context, server, deadline)
+def _read_imap(
+    context: AppContext, mailbox: Mailbox, server: Server, importer: LetterImporter, deadline: Deadline
+) -> bool:
+    connection = ImapConnection(context, server, deadline)
     try:
-        return ImapRun(context, mailbox, line, taking, _end_of_run()).read()
+        return ImapRun(context, mailbox, connection, importer, _end_of_run()).read()
     finally:
-        line.close()
+        connection.close()
 
 
 def _end_of_run() -> float:
     return time.monotonic() + RUN_SECONDS
 
 
-def _note(context: AppContext, claim: Claim, taking: Taking | None, ended: Callable[[Mailbox, Session], None]) -> None:
+def _note(
+    context: AppContext, claim: Claim, importer: LetterImporter | None, ended: Callable[[Mailbox, Session], None]
+) -> None:
     with context.database.session_scope() as session:
         # Held, so that nobody's change comes between our look and what we write.
         mailbox = session.get_one(Mailbox, claim.mailbox_id, with_for_update={"key_share": True})
-        if taking is not None and taking.silent:
+        if importer is not None and importer.silent:
             subject = f"mailbox:{mailbox.id}:{now():%Y-%m-%dT%H:%M:%S.%f}"
-            facts = {"letters": taking.silent}
+            facts = {"letters": importer.silent}
             add_notice(session, "first_load", subject, mailbox.user_id, mailbox.id, facts=facts)
         if context.leases.release(session, claim.lease):
-            mailbox.run_loaded = taking.loaded if taking is not None else 0
+            mailbox.run_loaded = importer.loaded if importer is not None else 0
             ended(mailbox, session)
             session.add(mailbox)
 

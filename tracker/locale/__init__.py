@@ -21,10 +21,10 @@ from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from tracker.runtime import sentences
-from tracker.runtime.sentences import Told, told
+from tracker.runtime import localized_text
+from tracker.runtime.localized_text import LocalizedError, localize_with
 
-N_ = sentences.N_
+N_ = localized_text.N_
 
 LANGUAGES = {"en": "English", "ru": "Русский"}
 """What people may choose, each by its own name."""
@@ -34,7 +34,7 @@ _zone: ContextVar[str] = ContextVar("zone", default="UTC")
 
 
 @contextmanager
-def speaking(language: str, zone: str = "UTC") -> Iterator[None]:
+def use_locale(language: str, zone: str = "UTC") -> Iterator[None]:
     """Within the block words are in ``language`` and times in ``zone``. Unknown ones fall back to English and UTC."""
     was_language, was_zone = _language.set(language if language in LANGUAGES else "en"), _zone.set(zone)
     try:
@@ -78,9 +78,9 @@ def pgettext(context: str, message: str) -> str:
     return _translations(_language.get()).pgettext(context, message)
 
 
-def said(text: str | Told) -> str:
+def localize(text: str | LocalizedError) -> str:
     """A sentence, or that of an error, in the language being spoken; any other text as it is."""
-    return str(told(text.sentence if isinstance(text, Told) else text, gettext))
+    return str(localize_with(text.sentence if isinstance(text, LocalizedError) else text, gettext))
 
 
 def best_language(accept_language: str) -> str:

@@ -7,7 +7,7 @@ from tracker.mail.smtp_submission import Outcome, deferred, submit
 from tracker.models import Account, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import Undecryptable
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 
 def working_account(session: Session, user: User) -> Account | None:
@@ -43,7 +43,7 @@ def submit_from(context: AppContext, account: Account, recipient: str, raw: byte
 def imap_server(context: AppContext, account: Account) -> Server:
     """Raises :class:`ConnectError` when no IMAP is set up or its secret cannot be opened."""
     if not account.imap_host:
-        raise ConnectError("no_imap", Sentence("No IMAP server is set up for this account."), permanent=True)
+        raise ConnectError("no_imap", LocalizedText("No IMAP server is set up for this account."), permanent=True)
     if account.oauth_grant_id is not None:
         return Server(
             account.imap_host, account.imap_port or 993, account.imap_security or "tls", "", "", account.oauth_grant_id
@@ -58,7 +58,7 @@ def _secret(context: AppContext, account: Account, kind: str) -> str:
     if sealed is None:
         raise ConnectError(
             "no_secret",
-            Sentence(
+            LocalizedText(
                 "The %(protocol)s password is missing. Enter it in the account’s settings.", protocol=kind.upper()
             ),
             permanent=True,

@@ -10,7 +10,7 @@ from itertools import chain
 import idna
 
 from tracker.mail.mime.text import decoded
-from tracker.runtime.sentences import Sentence, Told
+from tracker.runtime.localized_text import LocalizedError, LocalizedText
 
 MAX_LENGTH = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 MAX_LOCAL = 64  # RFC 5321 section 4.5.3.1.1
@@ -30,7 +30,7 @@ _ROUTE = re.compile(r"^@[^:]*:")
 _COMMENT = re.compile(r"\(((?:[^()\\]|\\.)*)\)")
 
 
-class AddressError(Told):
+class AddressError(LocalizedError):
     """An address that cannot be used; ``code`` is stable, the sentence is for the person who typed it."""
 
     def __init__(self, code: str, sentence: str) -> None:
@@ -60,28 +60,31 @@ def normalise(text: str) -> str:
     """
     address = text.strip()
     if not address:
-        raise AddressError("empty", Sentence("The address is empty."))
+        raise AddressError("empty", LocalizedText("The address is empty."))
     local, at, domain = address.rpartition("@")
     plain = address.isascii() and address.isprintable()  # nearly all of them, and asked in one go
     unfit = not plain and any(_is_unfit(c) for c in address if c != " ")
     if unfit or (" " in address and not _QUOTED.fullmatch(local)):
         raise AddressError(
-            "space", Sentence("“%(address)s” holds a space or a control character.", address=_show(address))
+            "space", LocalizedText("“%(address)s” holds a space or a control character.", address=_show(address))
         )
     if not at:
         raise AddressError(
-            "no_at", Sentence("“%(address)s” has no @. An address looks like name@example.com.", address=_show(address))
+            "no_at",
+            LocalizedText("“%(address)s” has no @. An address looks like name@example.com.", address=_show(address)),
         )
     if not local or len(local.encode()) > MAX_LOCAL or not (_DOT_ATOM.fullmatch(local) or _QUOTED.fullmatch(local)):
         raise AddressError(
             "local_part",
-            Sentence("“%(address)s” is not a valid address: look at the part before the @.", address=_show(address)),
+            LocalizedText(
+                "“%(address)s” is not a valid address: look at the part before the @.", address=_show(address)
+            ),
         )
     normal = f"{local}@{_domain(domain, address)}"
     if len(normal.encode()) > MAX_LENGTH:
         raise AddressError(
             "too_long",
-            Sentence("“%(address)s” is longer than %(most)s characters.", address=_show(address), most=MAX_LENGTH),
+            LocalizedText("“%(address)s” is longer than %(most)s characters.", address=_show(address), most=MAX_LENGTH),
         )
     return normal
 
@@ -95,7 +98,7 @@ def _domain(domain: str, address: str) -> str:
     if len(domain) > MAX_DOMAIN:  # before IDNA, whose work grows faster than the length
         raise AddressError(
             "too_long",
-            Sentence("“%(address)s” is longer than %(most)s characters.", address=_show(address), most=MAX_LENGTH),
+            LocalizedText("“%(address)s” is longer than %(most)s characters.", address=_show(address), most=MAX_LENGTH),
         )
     try:
         ascii_domain = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
@@ -105,7 +108,7 @@ def _domain(domain: str, address: str) -> str:
     if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
         raise AddressError(
             "domain",
-            Sentence(
+            LocalizedText(
                 "“%(address)s” is not a valid address: “%(domain)s” is not a domain.",
                 address=_show(address),
                 domain=_show(domain),
@@ -154,7 +157,7 @@ def _mailbox(piece: str) -> Mailbox:
     if len(marks) > 1 or not piece.endswith(">"):
         raise AddressError(
             "brackets",
-            Sentence("“%(address)s” is not one address: write Name <name@example.com>.", address=_show(piece)),
+            LocalizedText("“%(address)s” is not one address: write Name <name@example.com>.", address=_show(piece)),
         )
     return Mailbox(normalise(piece[marks[0] + 1 : -1]), _name(piece[: marks[0]]))
 

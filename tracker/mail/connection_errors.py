@@ -8,7 +8,7 @@ from imapclient.exceptions import LoginError
 
 from tracker.locale import N_
 from tracker.mail.connections import ANSWER_SECONDS, ConnectError, Server
-from tracker.runtime.sentences import Sentence, server_words
+from tracker.runtime.localized_text import LocalizedText, server_reply_text
 
 # The first that fits counts.
 _KINDS: tuple[tuple[type[Exception], str, str], ...] = (
@@ -58,38 +58,38 @@ def explain(server: Server, error: Exception, seconds: float = ANSWER_SECONDS) -
         "said": _said(error),
     }
     used = {name: value for name, value in values.items() if f"%({name})s" in msgid}
-    return ConnectError(code, Sentence(msgid, **used), permanent=code == "certificate")
+    return ConnectError(code, LocalizedText(msgid, **used), permanent=code == "certificate")
 
 
 def _problem(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
-    return server_words(str(error) or type(error).__name__)
+    return server_reply_text(str(error) or type(error).__name__)
 
 
 def _said(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPResponseException):
-        return f"{error.smtp_code} {server_words(error.smtp_error)}".strip()
+        return f"{error.smtp_code} {server_reply_text(error.smtp_error)}".strip()
     return ""
 
 
 def _login_refused(server: Server, words: bytes | str, *, permanent: bool) -> ConnectError:
-    where, said = f"{server.host}:{server.port}", server_words(words)
+    where, said = f"{server.host}:{server.port}", server_reply_text(words)
     if server.grant is not None:
-        text = Sentence(
+        text = LocalizedText(
             "%(where)s does not take the sign-in. Is this protocol switched on for the mailbox? The server said: “%(said)s”",
             where=where,
             said=said,
         )
         return ConnectError("login_refused", text, permanent=permanent)
     if _wants_oauth(server.host, said):
-        text = Sentence(
+        text = LocalizedText(
             "%(where)s takes no passwords (any more). Sign in with Microsoft instead. The server said: “%(said)s”",
             where=where,
             said=said,
         )
         return ConnectError("needs_oauth", text, permanent=True)
-    text = Sentence(
+    text = LocalizedText(
         "%(where)s refused the login or password. Many services want an app password here. The server said: “%(said)s”",
         where=where,
         said=said,

@@ -11,8 +11,8 @@ from imapclient.exceptions import LoginError
 from tracker.mail.oauth import OAuthError, access_token
 from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline
+from tracker.runtime.localized_text import LocalizedError, LocalizedText
 from tracker.runtime.networks import AddressRefused
-from tracker.runtime.sentences import Sentence, Told
 
 ANSWER_SECONDS = 30.0
 """To wait for any single answer of a mail server."""
@@ -35,7 +35,7 @@ class Server:
         return f"Server({self.host}:{self.port}, {self.security})"
 
 
-class ConnectError(Told):
+class ConnectError(LocalizedError):
     """A line could not be opened. ``code`` is stable; ``permanent`` means that retrying is useless."""
 
     def __init__(self, code: str, sentence: str, *, permanent: bool = False) -> None:
@@ -54,7 +54,7 @@ def address_of(context: AppContext, server: Server) -> str:
     except AddressRefused:
         raise ConnectError(
             "private_host",
-            Sentence(
+            LocalizedText(
                 "%(host)s lies in a private network, where Inkling does not connect by default. "
                 "The operator can allow it with INKLING_ALLOW_PRIVATE_HOSTS.",
                 host=server.host,
@@ -63,7 +63,7 @@ def address_of(context: AppContext, server: Server) -> str:
         ) from None
     except (OSError, UnicodeError):
         raise ConnectError(
-            "no_such_host", Sentence("The server %(host)s was not found. Check its name.", host=server.host)
+            "no_such_host", LocalizedText("The server %(host)s was not found. Check its name.", host=server.host)
         ) from None
 
 
@@ -84,7 +84,7 @@ def with_token(context: AppContext, server: Server, sign_in: Callable[[str, str]
     """Signs in with the kept access token; when the server refuses it, once more with a fresh one. Raises :class:`ConnectError`."""
     assert server.grant is not None
     if server.security == "none" and server.host not in _THIS_MACHINE:
-        text = Sentence("A sign-in goes only over TLS. Choose TLS or STARTTLS for %(host)s.", host=server.host)
+        text = LocalizedText("A sign-in goes only over TLS. Choose TLS or STARTTLS for %(host)s.", host=server.host)
         raise ConnectError("tls", text, permanent=True)
     try:
         login, token = access_token(context, server.grant)
@@ -104,7 +104,7 @@ def xoauth2(login: str, token: str) -> str:
 
 
 def no_xoauth2(server: Server) -> ConnectError:
-    text = Sentence(
+    text = LocalizedText(
         "%(where)s does not take a sign-in by Google or Microsoft (XOAUTH2). Enter a password instead.",
         where=f"{server.host}:{server.port}",
     )

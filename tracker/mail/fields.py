@@ -9,14 +9,14 @@ from pydantic_core import PydanticKnownError
 
 from tracker.mail.addresses import normalise
 from tracker.mail.services import PRESETS
-from tracker.runtime.sentences import Sentence, Told
+from tracker.runtime.localized_text import LocalizedError, LocalizedText
 
-HOST_MISSING = Sentence("The name of the server is missing or cannot be used. It looks like mail.example.com.")
+HOST_MISSING = LocalizedText("The name of the server is missing or cannot be used. It looks like mail.example.com.")
 _HOST = re.compile(r"[^\s/@\\:\x00-\x20\x7f]{1,255}|\[?[0-9A-Fa-f:.]{2,45}\]?")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 
-class Body(BaseModel):
+class RequestModel(BaseModel):
     """What a caller sends: unknown fields are refused, nothing is converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -27,13 +27,13 @@ def _without_defaults(schema: dict[str, Any]) -> None:
         field.pop("default", None)
 
 
-class Change(Body):
+class ChangeModel(RequestModel):
     """What a caller wants changed: what is left out stays (``model_fields_set`` tells), so no default is described."""
 
     model_config = ConfigDict(json_schema_extra=_without_defaults)
 
 
-class Shape(BaseModel):
+class ResponseModel(BaseModel):
     """What we answer."""
 
     model_config = ConfigDict(frozen=True)
@@ -48,7 +48,7 @@ def _refuse_half_characters(text: str) -> None:
 def _text(text: str) -> str:
     _refuse_half_characters(text)
     if "\0" in text:
-        raise Told(Sentence("A text cannot hold the character NUL."))
+        raise LocalizedError(LocalizedText("A text cannot hold the character NUL."))
     return text
 
 
@@ -59,43 +59,47 @@ def _is_one_line(text: str) -> bool:
 def _line(text: str) -> str:
     _refuse_half_characters(text)
     if not _is_one_line(text):
-        raise Told(Sentence("This must be one line, without control characters."))
+        raise LocalizedError(LocalizedText("This must be one line, without control characters."))
     return text.strip()
 
 
 def _moment(value: Any) -> Any:
     if not isinstance(value, str):
-        raise Told(Sentence("A time is a text as in RFC 3339, such as 2026-03-31T09:30:00Z."))
+        raise LocalizedError(LocalizedText("A time is a text as in RFC 3339, such as 2026-03-31T09:30:00Z."))
     if not _RFC_3339.fullmatch(value):
-        raise Told(Sentence("This is not a time with its zone; write it as 2026-03-31T09:30:00Z (RFC 3339)."))
+        raise LocalizedError(
+            LocalizedText("This is not a time with its zone; write it as 2026-03-31T09:30:00Z (RFC 3339).")
+        )
     try:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise Told(Sentence("There is no such time.")) from None
+        raise LocalizedError(LocalizedText("There is no such time.")) from None
 
 
 def _host(text: str) -> str:
     host = text.strip().lower()
     if not _HOST.fullmatch(host):
-        raise Told(HOST_MISSING)
+        raise LocalizedError(HOST_MISSING)
     return host
 
 
 def _secret(text: str) -> str:
     if any(c in text for c in "\0\r\n"):
-        raise Told(Sentence("A password cannot hold line breaks."))
+        raise LocalizedError(LocalizedText("A password cannot hold line breaks."))
     return text
 
 
 def _preset(name: str) -> str:
     if name not in PRESETS:
-        raise Told(Sentence("There is no such service. Choose one of %(choices)s.", choices=", ".join(PRESETS)))
+        raise LocalizedError(
+            LocalizedText("There is no such service. Choose one of %(choices)s.", choices=", ".join(PRESETS))
+        )
     return name
 
 
 Text = Annotated[str, AfterValidator(_text)]
 """Any text without NUL, which PostgreSQL cannot store."""
-Line = Annotated[str, AfterValidator(_line)]
+SingleLine = Annotated[str, AfterValidator(_line)]
 """One line, trimmed."""
 Name = Annotated[str, Field(max_length=200), AfterValidator(_line)]
 Address = Annotated[str, AfterValidator(normalise)]
@@ -112,10 +116,10 @@ Secret = Annotated[str, AfterValidator(_secret)]
 """A password or token."""
 
 
-def line_problem(text: str, longest: int, missing: str) -> Sentence | None:
+def line_problem(text: str, longest: int, missing: str) -> LocalizedText | None:
     """What is wrong with a name: nothing, too long, or not one line; ``missing`` says that there is none."""
     if not text.strip():
-        return Sentence(missing)
+        return LocalizedText(missing)
     if len(text) > longest:
-        return Sentence("The name is too long. Use %(most)d characters or fewer.", most=longest)
-    return None if _is_one_line(text) else Sentence("The name must be one line, without control characters.")
+        return LocalizedText("The name is too long. Use %(most)d characters or fewer.", most=longest)
+    return None if _is_one_line(text) else LocalizedText("The name must be one line, without control characters.")

@@ -16,7 +16,7 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import Undecryptable
 from tracker.runtime.lease import HeldLease
-from tracker.runtime.sentences import Sentence, Told
+from tracker.runtime.localized_text import LocalizedError, LocalizedText
 
 ANSWER_SECONDS = 10.0
 LEASE = timedelta(seconds=30)
@@ -25,7 +25,7 @@ MARGIN = timedelta(seconds=60)
 """A token that ends within this time is renewed before it is used."""
 
 
-class OAuthError(Told):
+class OAuthError(LocalizedError):
     """No access token. ``code`` is ``needs_sign_in`` (the person must sign in again), ``token_server`` (it did not answer: try
     later; says nothing about the grant) or ``oauth_client`` (the operator's client id is not taken)."""
 
@@ -56,7 +56,7 @@ def keep_grant(
     if grant.refresh_token is None:
         raise OAuthError(
             "needs_sign_in",
-            Sentence(
+            LocalizedText(
                 "%(provider)s let you in, but only for an hour (no refresh token). Remove Inkling from the apps of your "
                 "%(provider)s account and sign in again.",
                 provider=provider.name,
@@ -148,7 +148,7 @@ def _renew(context: AppContext, grant: OAuthGrant, lease: HeldLease) -> str:
     return granted.access_token
 
 
-def _note_failure(context: AppContext, grant: OAuthGrant, lease: HeldLease, error: Told) -> None:
+def _note_failure(context: AppContext, grant: OAuthGrant, lease: HeldLease, error: LocalizedError) -> None:
     """Only the provider's own no ends a grant; a line that broke says nothing about it."""
     with context.database.session_scope() as session:
         row = session.get(OAuthGrant, grant.id, with_for_update=True)
@@ -178,7 +178,7 @@ def _ask(context: AppContext, provider: Provider, words: dict[str, str]) -> Gran
     if client is None:
         raise OAuthError(
             "oauth_client",
-            Sentence(
+            LocalizedText(
                 "Signing in with %(provider)s is not set up here any more. Tell whoever runs Inkling.",
                 provider=provider.name,
             ),
@@ -203,12 +203,12 @@ def _refusal(provider: Provider, content: dict[str, Any]) -> OAuthError:
     """RFC 6749 section 5.2. Only ``invalid_grant`` and its kin say that the person must act."""
     error = str(content.get("error", ""))[:60]
     if error in ("invalid_grant", "interaction_required", "consent_required", "login_required"):
-        text = Sentence(
+        text = LocalizedText(
             "%(provider)s wants you to sign in again: the access was withdrawn or has lapsed.", provider=provider.name
         )
         return OAuthError("needs_sign_in", text)
     if error in ("invalid_client", "unauthorized_client", "invalid_request", "unsupported_grant_type", "invalid_scope"):
-        text = Sentence(
+        text = LocalizedText(
             "%(provider)s does not take Inkling’s client id or secret (%(error)s). Tell whoever runs Inkling.",
             provider=provider.name,
             error=error,
@@ -217,13 +217,13 @@ def _refusal(provider: Provider, content: dict[str, Any]) -> OAuthError:
     return OAuthError("token_server", _no_answer(provider))
 
 
-def _no_answer(provider: Provider) -> Sentence:
-    return Sentence(
+def _no_answer(provider: Provider) -> LocalizedText:
+    return LocalizedText(
         "The sign-in server of %(provider)s does not answer properly at the moment. Inkling tries again by itself.",
         provider=provider.name,
     )
 
 
 def _sign_in_again(grant: OAuthGrant | None) -> OAuthError:
-    text = Sentence("The sign-in at the mail provider is gone. Sign in again.")
+    text = LocalizedText("The sign-in at the mail provider is gone. Sign in again.")
     return OAuthError("needs_sign_in", grant.detail if grant and grant.detail else text)

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tracker.mail.addresses import AddressError, normalise
-from tracker.runtime.sentences import Sentence, Told
+from tracker.runtime.localized_text import LocalizedError, LocalizedText
 from tracker.runtime.settings import OAuthClient, Settings
 
 LONGEST_TOKEN = 16_384
@@ -69,7 +69,7 @@ class Granted:
     """The provider itself vouches that the mailbox is this person's."""
 
 
-class BadAnswer(Told):
+class BadAnswer(LocalizedError):
     """A token answer that cannot be used."""
 
 
@@ -105,11 +105,11 @@ def read_answer(provider: Provider, answer: Mapping[str, Any]) -> Granted:
     """A successful token answer (RFC 6749 section 5.1). Raises :class:`BadAnswer`."""
     token = _token(answer, "access_token")
     if token is None or str(answer.get("token_type", "bearer")).lower() != "bearer":
-        raise BadAnswer(Sentence("%(provider)s gave no access token.", provider=provider.name))
+        raise BadAnswer(LocalizedText("%(provider)s gave no access token.", provider=provider.name))
     scope = answer.get("scope")
     if isinstance(scope, str) and not {s.lower() for s in provider.mail_scopes} <= set(scope.lower().split()):
         raise BadAnswer(
-            Sentence(
+            LocalizedText(
                 "%(provider)s was not allowed to let Inkling read and send mail. Sign in again and leave every box ticked.",
                 provider=provider.name,
             )

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select, update
 
 from tracker.mail.addresses import domain_of
-from tracker.mail.exchangers import KNOWN, family
+from tracker.mail.mail_providers import KNOWN, family
 from tracker.models import Delivery, DomainProfile
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -55,7 +55,7 @@ def families(session: Session, addresses: Iterable[str]) -> dict[str, str]:
     return {domain: found for domain, found in session.exec(known) if found}
 
 
-def want(session: Session, addresses: Iterable[str]) -> None:
+def request(session: Session, addresses: Iterable[str]) -> None:
     """Asks the task to look up what of these addresses' domains is not known, or was known too long ago."""
     domains = {domain_of(address) for address in addresses}
     known = {p.domain: p for p in session.exec(select(DomainProfile).where(col(DomainProfile.domain).in_(domains)))}

@@ -7,7 +7,7 @@ publish them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tracker.runtime.sentences import N_
+from tracker.runtime.localized_text import N_
 
 
 @dataclass(frozen=True)

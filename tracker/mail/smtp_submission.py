@@ -24,7 +24,7 @@ from tracker.mail.connections import (
 from tracker.models import DeliveryStatus
 from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline
-from tracker.runtime.sentences import Sentence, server_words
+from tracker.runtime.localized_text import LocalizedText, server_reply_text
 
 OPENING_SECONDS = 60.0
 """For connecting and signing in together; for the envelope of a message, too."""
@@ -160,7 +160,7 @@ class SmtpConnection(smtplib.SMTP):
         """Raises :class:`ConnectError` when the connection breaks: nobody knows then what became of the message."""
         options = ["SMTPUTF8"] if not (sender + recipient).isascii() else []
         if options and not self.has_extn("smtputf8"):
-            text = Sentence("The server does not take addresses with letters beyond ASCII (SMTPUTF8).")
+            text = LocalizedText("The server does not take addresses with letters beyond ASCII (SMTPUTF8).")
             return Outcome(DeliveryStatus.REJECTED, text)
         if not raw.isascii() and self.has_extn("8bitmime"):
             options.append("BODY=8BITMIME")  # RFC 6152: otherwise a server may take it for seven bits
@@ -188,8 +188,8 @@ class SmtpConnection(smtplib.SMTP):
     def _broken(self, error: Exception) -> ConnectError:
         if self._deadline.is_over or isinstance(error, TimeoutError):
             where = f"{self._server.host}:{self._server.port}"
-            return ConnectError("timeout", Sentence("%(where)s took too long over a message.", where=where))
-        text = Sentence("The line broke during the hand-over: %(problem)s", problem=server_words(str(error)))
+            return ConnectError("timeout", LocalizedText("%(where)s took too long over a message.", where=where))
+        text = LocalizedText("The line broke during the hand-over: %(problem)s", problem=server_reply_text(str(error)))
         return ConnectError("line", text)
 
     def hang_up(self) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import JSON, BigInteger, Index, LargeBinary, UniqueConstraint, t
 from sqlmodel import Field, SQLModel
 
 from tracker.models.people import public_id
-from tracker.runtime.database import SentenceText, UtcDateTime, now
+from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
 _WAITING = text("settle_at IS NOT NULL")
 _WANTED = text("look_up_since IS NOT NULL")
@@ -167,7 +167,7 @@ class Notification(SQLModel, table=True):
     opens: int = 0
     clicks: int = 0
     client: str = Field(default="", max_length=80)
-    detail: str = Field(default="", sa_type=SentenceText)
+    detail: str = Field(default="", sa_type=LocalizedTextColumn)
     news: str = Field(default="", max_length=16)
     """What was told last about mail: first_open, opened_again, interest, click; empty for other kinds."""
     told: Any = Field(default=None, sa_type=JSON(none_as_null=True), nullable=True)
@@ -206,6 +206,6 @@ class HostHealth(SQLModel, table=True):
     healthy: bool = True
     failures: int = 0
     """Bad answers in a row."""
-    problem: str = Field(default="", sa_type=SentenceText)
+    problem: str = Field(default="", sa_type=LocalizedTextColumn)
     checked_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     since: datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -7,7 +7,7 @@ from sqlalchemy import Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from tracker.models.people import public_id
-from tracker.runtime.database import SentenceText, UtcDateTime, now
+from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
 _REMINDED = text("follow_up_at IS NOT NULL")
 _WANTS_COPY = text("sent_copy = 'wanted'")
@@ -48,7 +48,7 @@ class Account(SQLModel, table=True):
     """How many copies may leave; None is what the service takes, 0 no limit."""
     confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     state: str = Field(default="unchecked", max_length=16)
-    state_detail: str = Field(default="", sa_type=SentenceText)
+    state_detail: str = Field(default="", sa_type=LocalizedTextColumn)
     checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     signature: str = ""
     """HTML; empty means the person's own."""
@@ -125,7 +125,7 @@ class Message(SQLModel, table=True):
     """What went otherwise than asked, as a code with a sentence behind it (untracked as a whole, rewriting failed …)."""
     sent_copy: str = Field(default="none", max_length=12)
     """none, later (once it is sent), wanted, done, provider, failed"""
-    sent_copy_detail: str = Field(default="", sa_type=SentenceText)
+    sent_copy_detail: str = Field(default="", sa_type=LocalizedTextColumn)
     sent_copy_tries: int = 0
     sent_copy_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
@@ -202,7 +202,7 @@ class Delivery(SQLModel, table=True):
     status: str = Field(default=DeliveryStatus.QUEUED, max_length=10)
     tries: int = 0
     next_try_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    reply: str = Field(default="", sa_type=SentenceText)
+    reply: str = Field(default="", sa_type=LocalizedTextColumn)
     """The server's last words about this recipient."""
     accepted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     first_opened_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -222,7 +222,7 @@ class DomainProfile(SQLModel, table=True):
     domain: str = Field(primary_key=True, max_length=253)
     """A-labels in lower case."""
     mx_family: str | None = Field(default=None, max_length=32)
-    """A family of :mod:`tracker.mail.exchangers`; None when it is none we know, or nothing was found."""
+    """A family of :mod:`tracker.mail.mail_providers`; None when it is none we know, or nothing was found."""
     host: str = Field(default="", max_length=255)
     """The preferred mail exchanger; empty when there is none."""
     problem: str = Field(default="", max_length=80)

@@ -18,7 +18,7 @@ from sqlalchemy import JSON, BigInteger, Index, LargeBinary, UniqueConstraint, t
 from sqlmodel import Field, SQLModel
 
 from tracker.models.people import public_id
-from tracker.runtime.database import SentenceText, UtcDateTime, now
+from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
 _HERE = text("removed_at IS NULL")
 _UNTOLD = text("told_at IS NULL")
@@ -114,7 +114,7 @@ class Mailbox(SQLModel, table=True):
     """Public ids of the group that new customers are shared out in, and of the shop whose orders letters are bound to."""
 
     state: str = Field(default=MailboxState.CHECKING, max_length=16)
-    state_detail: str = Field(default="", sa_type=SentenceText)
+    state_detail: str = Field(default="", sa_type=LocalizedTextColumn)
     """What is wrong and what to do; empty when nothing is."""
     state_since: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     found_folders: Any = Field(default_factory=list, sa_type=JSON)
@@ -133,7 +133,7 @@ class Mailbox(SQLModel, table=True):
     """Somebody pressed “sync now”, or the server announced a letter: the next run comes at once, before others that are due."""
     run_started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     run_ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    run_problem: str = Field(default="", sa_type=SentenceText)
+    run_problem: str = Field(default="", sa_type=LocalizedTextColumn)
     """How the last run failed; empty when it did not."""
     run_loaded: int = 0
     """New letters of the last run."""
@@ -241,7 +241,7 @@ class MailboxProblem(SQLModel, table=True):
     letter_id: int | None = Field(default=None, foreign_key="letter.id", index=True, ondelete="SET NULL")
     code: str = Field(max_length=24)
     """unparsed, too_large, attachment, retry_exhausted, rebuilt, backfilled, loop, customer_not_found"""
-    detail: str = Field(default="", sa_type=SentenceText)
+    detail: str = Field(default="", sa_type=LocalizedTextColumn)
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     told_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
@@ -273,5 +273,5 @@ class Notice(SQLModel, table=True):
     """When its bell line was written, in the same transaction; or it turned out that none was needed."""
     tries: int = 0
     """Hand-overs to a mail server that were begun."""
-    problem: str = Field(default="", sa_type=SentenceText)
+    problem: str = Field(default="", sa_type=LocalizedTextColumn)
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -6,7 +6,7 @@ from sqlalchemy import LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from tracker.models.people import public_id
-from tracker.runtime.database import SentenceText, UtcDateTime, now
+from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
 
 class OAuthGrant(SQLModel, table=True):
@@ -26,7 +26,7 @@ class OAuthGrant(SQLModel, table=True):
     access_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     state: str = Field(default="works", max_length=16)
     """works, or needs_sign_in when the provider takes the refresh token no more"""
-    detail: str = Field(default="", sa_type=SentenceText)
+    detail: str = Field(default="", sa_type=LocalizedTextColumn)
     granted_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.models import Account, ApiToken, Credential, Letter, Mailbox, Message, Notification, Template, User
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 
 Owned = TypeVar("Owned", Account, ApiToken, Credential, Letter, Mailbox, Message, Notification, Template)
 

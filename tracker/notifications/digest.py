@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.locale import gettext as _
-from tracker.locale import ngettext, speaking
+from tracker.locale import ngettext, use_locale
 from tracker.mail.account_servers import submit_from, working_account
 from tracker.models import Delivery, Event, Message, Notification, User
 from tracker.notifications.digest_letter import Digest, Item, write_letter
@@ -82,7 +82,7 @@ def _send(context: AppContext, claim: _Claim) -> bool:
     with context.database.reading() as session:
         user = session.get_one(User, claim.user_id)
         account = working_account(session, user)
-        with speaking(user.locale, user.timezone):
+        with use_locale(user.locale, user.timezone):
             digest = read_digest(session, context, user, claim.since, claim.until)
             if account is None or digest.is_empty:
                 return True

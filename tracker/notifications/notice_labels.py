@@ -6,7 +6,7 @@ from sqlmodel import Session, col, select
 
 from tracker.locale import N_
 from tracker.models import Customer, CustomerAddress, Letter, Mailbox, Notice
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 MAILED = frozenset({"broken", "broken_long", "recovered", "problems"})
 """What also goes by mail: it needs doing, or ends what did."""
@@ -24,43 +24,43 @@ PROBLEMS: Mapping[str, str] = {
 """What can go wrong with letters, by the code of the problem."""
 
 
-def notice_words(notice: Notice, mailbox: Mailbox, letter: Letter | None) -> Sentence:
+def notice_label(notice: Notice, mailbox: Mailbox, letter: Letter | None) -> LocalizedText:
     """The sentence of the bell, and the subject of the mail."""
     address, facts = mailbox.address, notice.facts
     match notice.event:
         case "broken":
-            return Sentence("The mailbox %(address)s cannot be read any more", address=address)
+            return LocalizedText("The mailbox %(address)s cannot be read any more", address=address)
         case "broken_long":
-            return Sentence("The mailbox %(address)s has not been read for a day", address=address)
+            return LocalizedText("The mailbox %(address)s has not been read for a day", address=address)
         case "recovered":
-            return Sentence("The mailbox %(address)s is read again", address=address)
+            return LocalizedText("The mailbox %(address)s is read again", address=address)
         case "problems":
             count = sum(map(int, facts.get("codes", {}).values()))
-            return Sentence("%(address)s: trouble with letters (%(count)s)", address=address, count=count)
+            return LocalizedText("%(address)s: trouble with letters (%(count)s)", address=address, count=count)
         case "first_load":
             letters = int(facts.get("letters", 0))
-            return Sentence("Letters loaded from %(address)s: %(letters)s", address=address, letters=letters)
+            return LocalizedText("Letters loaded from %(address)s: %(letters)s", address=address, letters=letters)
         case "loop":
-            return Sentence(
+            return LocalizedText(
                 "%(sender)s writes again and again, as a machine does. "
                 "The letters are stored; nobody is told of more of them today",
                 sender=letter.sender if letter is not None else address,
             )
         case "group_empty":
-            return Sentence(
+            return LocalizedText(
                 "%(address)s: a new customer has no manager, because nobody is in the group “%(group)s”",
                 address=address,
                 group=str(facts.get("group", "")),
             )
-    return Sentence("News of the mailbox %(address)s", address=address)
+    return LocalizedText("News of the mailbox %(address)s", address=address)
 
 
-def assigned_words(session: Session, notice: Notice, letter: Letter | None) -> Sentence:
+def assigned_words(session: Session, notice: Notice, letter: Letter | None) -> LocalizedText:
     """What the new manager of a customer or an enquiry is told: whom it is about."""
     who = letter.sender_address or letter.sender if letter is not None else _customer_words(session, notice)
     if notice.event == "enquiry_assigned":
-        return Sentence("An enquiry from %(who)s was given to you", who=who)
-    return Sentence("A new customer is yours: %(who)s", who=who)
+        return LocalizedText("An enquiry from %(who)s was given to you", who=who)
+    return LocalizedText("A new customer is yours: %(who)s", who=who)
 
 
 def _customer_words(session: Session, notice: Notice) -> str:

@@ -1,14 +1,14 @@
 """The mail of a notice: plain words in two forms, signed so that no mailbox we read takes it for a letter."""
 
 from tracker.locale import gettext as _
-from tracker.locale import said
+from tracker.locale import localize
 from tracker.locale.templates import write
 from tracker.mail.addresses import Mailbox as Person
 from tracker.mail.addresses import domain_of
 from tracker.mail.message_ids import NOTICE_HEADER, new_id, notice_mark
 from tracker.mail.mime.build import NewMessage, build_message
 from tracker.models import Account, Letter, Mailbox, Notice, User
-from tracker.notifications.notice_labels import PROBLEMS, notice_words
+from tracker.notifications.notice_labels import PROBLEMS, notice_label
 from tracker.runtime.context import AppContext
 
 
@@ -17,7 +17,7 @@ def write_notice(
 ) -> bytes:
     """The notice in wire form, in the language being spoken. The same notice always has the same Message-ID."""
     message_id = new_id(context.keyring, "n", f"{notice.id or 0:08d}", domain_of(account.address))
-    title, site = said(notice_words(notice, mailbox, letter)), context.settings.base_url
+    title, site = localize(notice_label(notice, mailbox, letter)), context.settings.base_url
     facts = {
         "title": title,
         "lines": _lines(notice, mailbox),
@@ -45,4 +45,6 @@ def write_notice(
 def _lines(notice: Notice, mailbox: Mailbox) -> list[str]:
     if notice.event == "problems":
         return [f"- {_(PROBLEMS.get(code, code))} ({count})" for code, count in notice.facts.get("codes", {}).items()]
-    return [said(mailbox.state_detail)] if notice.event in ("broken", "broken_long") and mailbox.state_detail else []
+    return (
+        [localize(mailbox.state_detail)] if notice.event in ("broken", "broken_long") and mailbox.state_detail else []
+    )

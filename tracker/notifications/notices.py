@@ -14,12 +14,12 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from tracker.locale import speaking
+from tracker.locale import use_locale
 from tracker.mail.account_servers import submit_from, working_account
 from tracker.mail.canonical import canonical
 from tracker.mail.smtp_submission import Outcome
 from tracker.models import Account, DeliveryStatus, Letter, Mailbox, Notice, Role, User
-from tracker.notifications.notice_labels import MAILED, assigned_words, notice_words
+from tracker.notifications.notice_labels import MAILED, assigned_words, notice_label
 from tracker.notifications.notice_letter import write_notice
 from tracker.notifications.notify import add_notice, notify
 from tracker.runtime.context import AppContext
@@ -128,7 +128,7 @@ def _write_line(session: Session, notice: Notice, mailbox: Mailbox | None, lette
     elif mailbox is not None:
         kind = "problem" if notice.event in ("broken", "broken_long", "problems", "loop", "group_empty") else "mailbox"
         about = ":problems" if notice.event in ("problems", "loop", "group_empty") else ""
-        words = notice_words(notice, mailbox, letter)
+        words = notice_label(notice, mailbox, letter)
         notify(session, notice.user_id, f"mailbox:{mailbox.id}{about}", kind, notice.created_at, detail=words)
 
 
@@ -153,7 +153,7 @@ def is_connected(session: Session, address: str) -> bool:
 
 
 def _hand_over(context: AppContext, mail: _Mail) -> Outcome:
-    with speaking(mail.person.locale, mail.person.timezone):
+    with use_locale(mail.person.locale, mail.person.timezone):
         raw = write_notice(context, *mail)
     return submit_from(context, mail.account, mail.person.email, raw)
 

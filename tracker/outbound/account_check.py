@@ -16,7 +16,7 @@ from tracker.models import Account, Delivery, DeliveryStatus, Message
 from tracker.outbound.accounts import state_after
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class CheckResult:
         """What is wrong, on either side or on both; empty when nothing is."""
         wrong = [t for ok, t in ((self.smtp_ok, self.smtp_text), (self.imap_ok, self.imap_text)) if not ok and t]
         if len(wrong) == 2 and wrong[0] != wrong[1]:
-            return Sentence("%(first)s %(second)s", first=wrong[0], second=wrong[1])
+            return LocalizedText("%(first)s %(second)s", first=wrong[0], second=wrong[1])
         return wrong[0] if wrong else ""
 
     @property
@@ -61,8 +61,8 @@ def _try_smtp(context: AppContext, account: Account) -> tuple[bool, str, str]:
     except ConnectError as error:
         return False, error.sentence, error.code
     except (OSError, smtplib.SMTPException) as error:
-        return False, Sentence("The line broke during the test: %(problem)s", problem=type(error).__name__), ""
-    return (False, refusal, "") if refusal else (True, Sentence("Sending works."), "")
+        return False, LocalizedText("The line broke during the test: %(problem)s", problem=type(error).__name__), ""
+    return (False, refusal, "") if refusal else (True, LocalizedText("Sending works."), "")
 
 
 def _sender_refused(line: SmtpConnection, account: Account) -> str:
@@ -75,8 +75,8 @@ def _sender_refused(line: SmtpConnection, account: Account) -> str:
         return ""
     words = " ".join(said.decode(errors="replace").split())[:300]
     if code == 530 and not account.smtp_login and account.oauth_grant_id is None:
-        return Sentence("The server wants a login and password. It said: “%(said)s”", said=words)
-    return Sentence(
+        return LocalizedText("The server wants a login and password. It said: “%(said)s”", said=words)
+    return LocalizedText(
         "The server does not let this login send as %(address)s. It said: “%(said)s”",
         address=account.address,
         said=words,
@@ -92,10 +92,18 @@ def _try_imap(context: AppContext, account: Account) -> tuple[bool | None, str, 
     except ConnectError as error:
         return False, error.sentence, None
     except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
-        return False, Sentence("The list of folders could not be read: %(problem)s", problem=str(error)[:300]), None
+        return (
+            False,
+            LocalizedText("The list of folders could not be read: %(problem)s", problem=str(error)[:300]),
+            None,
+        )
     if folder is None:
-        return False, Sentence("No folder for sent mail was found. Make one named “Sent” in your mail program."), None
-    return True, Sentence("The Sent folder is “%(folder)s”.", folder=str(folder)), folder
+        return (
+            False,
+            LocalizedText("No folder for sent mail was found. Make one named “Sent” in your mail program."),
+            None,
+        )
+    return True, LocalizedText("The Sent folder is “%(folder)s”.", folder=str(folder)), folder
 
 
 def _note(session: Session, account_id: int, result: CheckResult, sent_folder: str | None) -> None:

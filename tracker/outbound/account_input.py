@@ -4,22 +4,22 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tracker.mail.fields import Address, Change, Host, Line, Name, Port, Preset, Secret, Security
+from tracker.mail.fields import Address, ChangeModel, Host, Name, Port, Preset, Secret, Security, SingleLine
 
 
-class ServerChange(Change):
+class ServerChange(ChangeModel):
     """A mail server. What is left out comes from the preset, from the security (port), or stays as it was."""
 
     host: Host = ""
     port: Port = 0
     security: Security = "starttls"
-    login: Annotated[Line, Field(max_length=254)] = ""
+    login: Annotated[SingleLine, Field(max_length=254)] = ""
     secret: Annotated[Secret, Field(max_length=8192)] | None = Field(
         default=None, description="Password, app password or token. Written, never shown; null or empty forgets it."
     )
 
 
-class AccountChange(Change):
+class AccountChange(ChangeModel):
     """What to change; what is left out stays. ``imap: null`` files no copies in the Sent folder."""
 
     name: Name = ""

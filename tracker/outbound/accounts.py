@@ -16,7 +16,7 @@ from tracker.models.ownership import owned_rows
 from tracker.outbound.account_input import AccountChange, NewAccount, ServerChange
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 KINDS = ("smtp", "imap")
 _PORTS = {
@@ -91,7 +91,7 @@ def sign_in_account(
     assert user.id is not None
     address = granted.address or (account.smtp_login or account.address if account else None)
     if address is None:
-        text = Sentence("%(provider)s did not say whose mailbox it is.", provider=provider.name)
+        text = LocalizedText("%(provider)s did not say whose mailbox it is.", provider=provider.name)
         raise OAuthError("needs_sign_in", text)
     account = account or next((a for a in accounts_of(session, user) if _is_of(a, address)), None)
     if account is None:
@@ -135,7 +135,7 @@ def _apply(context: AppContext, session: Session, account: Account, change: Acco
     servers = _servers(account, change)
     _change_servers(context, account, servers, wrong)
     if "replaces_copy" in given and change.replaces_copy and not _can_replace(account):
-        wrong["replaces_copy"] = Sentence(
+        wrong["replaces_copy"] = LocalizedText(
             "No copy can be replaced: the service files none in the Sent folder, or IMAP is not set up."
         )
     account.replaces_copy = account.replaces_copy and _can_replace(account)
@@ -185,7 +185,7 @@ def _change_servers(
     if smtp and imap and shares_secret and smtp.secret and "secret" not in imap.model_fields_set:
         set_secret(context, account, "imap", smtp.secret)
     if smtp and smtp.login and not smtp.secret and not could_sign_in:
-        wrong["smtp.secret"] = Sentence(
+        wrong["smtp.secret"] = LocalizedText(
             "The password is missing. Most services want an app password here, made in their security settings."
         )
 
@@ -206,7 +206,7 @@ def _place(account: Account, kind: str, server: ServerChange, wrong: _Wrong) -> 
         for part in _PLACE:
             value = getattr(preset, f"{kind}_{part}")
             if part in given and getattr(server, part) != value:
-                wrong[f"{kind}.{part}"] = Sentence(
+                wrong[f"{kind}.{part}"] = LocalizedText(
                     "%(service)s has its own servers. Leave this out, or choose another service.", service=preset.name
                 )
             setattr(account, f"{kind}_{part}", value)
@@ -246,10 +246,10 @@ def _count_waiting(session: Session, account: Account) -> int:
     return session.exec(count).one()
 
 
-def _waiting_sentence(waiting: int) -> Sentence:
+def _waiting_sentence(waiting: int) -> LocalizedText:
     if waiting == 1:
-        return Sentence("1 message still waits to be sent from this account. Cancel it or let it leave first.")
-    return Sentence(
+        return LocalizedText("1 message still waits to be sent from this account. Cancel it or let it leave first.")
+    return LocalizedText(
         "Messages that still wait to be sent from this account: %(num)s. Cancel them or let them leave first.",
         num=waiting,
     )

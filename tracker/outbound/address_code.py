@@ -14,7 +14,7 @@ from tracker.mail.addresses import domain_of
 from tracker.models import Account
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 DIGITS = 8
 SPAN = timedelta(hours=1)
@@ -35,14 +35,14 @@ def send_code(context: AppContext, account: Account) -> None:
     )
     outcome = submit_from(context, account, account.address, mail.as_bytes(policy=SMTP))
     if not outcome.is_accepted:
-        raise ActionError("conflict", Sentence("The code could not be sent: %(reason)s", reason=outcome.reply))
+        raise ActionError("conflict", LocalizedText("The code could not be sent: %(reason)s", reason=outcome.reply))
 
 
 def confirm_account(context: AppContext, session: Session, account: Account, typed: str) -> None:
     """The address is its owner's, when the code is that of this hour or of the hour before. Raises :class:`ActionError`."""
     plain = "".join(c for c in typed if c.isdigit())
     if not any(hmac.compare_digest(plain, _code_of(context, account, now() - ago)) for ago in (timedelta(), SPAN)):
-        text = Sentence("This is not the code, or it is older than an hour. Look at the newest mail from Inkling.")
+        text = LocalizedText("This is not the code, or it is older than an hour. Look at the newest mail from Inkling.")
         raise ActionError("invalid", text, "code")
     account.confirmed_at = now()
     session.add(account)

@@ -15,8 +15,8 @@ from tracker.consent.preferences import preference
 from tracker.models import Account, Delivery, Message, MessageBody, Recipient, TrackedLink
 from tracker.outbound.consent_request import personal_copy
 from tracker.outbound.copies import Copy, make_copy
-from tracker.outbound.footer_words import footer_for
-from tracker.outbound.policy import tighten
+from tracker.outbound.footer_text import footer_for
+from tracker.outbound.policy import recheck_consent
 from tracker.outbound.send_quota import HANDED_OVER, WAITING, defer, hold_quota, send_quota
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -100,7 +100,7 @@ def _claim_due(context: AppContext, session: Session, due: ColumnElement[bool], 
     held = {int(lease.subject): lease for lease in leases}
     claimed = [ClaimedCopy(held[d.id], d) for d in deliveries if d.id in held]
     before = [(copy.delivery.opens_on, copy.delivery.clicks_on) for copy in claimed]
-    tighten(session, context, [copy.delivery for copy in claimed])
+    recheck_consent(session, context, [copy.delivery for copy in claimed])
     after = [(copy.delivery.opens_on, copy.delivery.clicks_on) for copy in claimed]
     _count_tracked(
         session, {c.delivery.message_id for c, was, is_now in zip(claimed, before, after, strict=True) if was != is_now}

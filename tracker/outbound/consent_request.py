@@ -12,20 +12,20 @@ from sqlmodel import Session, col, select
 
 from tracker.consent.ledger import consent_of, record_consent
 from tracker.consent.notice import NOTICE, VERSION, controller, notice
-from tracker.consent.preference_links import ChoiceLink, LinkKind, choice_url
+from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_url
 from tracker.consent.rules import MEASURED, MoveError, Proof, State
 from tracker.locale import gettext as _
-from tracker.locale import speaking
+from tracker.locale import use_locale
 from tracker.mail.addresses import Mailbox
 from tracker.mail.mime.build import NewMessage, build_message
 from tracker.models import Account, Delivery, Message, MessageBody, Recipient, User
 from tracker.outbound.draft import Draft, SendError
 from tracker.outbound.draft_form import written_mailboxes
-from tracker.outbound.send import accept
+from tracker.outbound.send import enqueue_composed
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 PLACE = "https://link.invalid/yours"
 """Stands in the row where each copy has its own link."""
@@ -67,7 +67,7 @@ def _ask_one(
     draft = _question(session, context, user, one, language, account_id)
     try:
         with session.begin_nested():
-            message = accept(session, context, user, draft)
+            message = enqueue_composed(session, context, user, draft)
             message.personal_link = "ask"
             session.add(message)
             proof = Proof(
@@ -95,14 +95,14 @@ def _ask_one(
 
 def _why_not(recipient: Recipient, states: Sequence[State]) -> str:
     if State.BLOCKED in states:
-        return Sentence("must never be asked")
-    return Sentence("is on the never-track list") if recipient.never_track else Sentence("has agreed already")
+        return LocalizedText("must never be asked")
+    return LocalizedText("is on the never-track list") if recipient.never_track else LocalizedText("has agreed already")
 
 
 def _question(
     session: Session, context: AppContext, user: User, to: Mailbox, language: str, account_id: int | None
 ) -> Draft:
-    with speaking(language):
+    with use_locale(language):
         hello = _("Hello %(name)s,", name=to.name) if to.name else _("Hello,")
         lines = [
             hello,
@@ -128,7 +128,7 @@ def send_own_link(session: Session, context: AppContext, recipient: Recipient, l
         return False
     delivery, message = latest
     user = session.get_one(User, message.user_id)
-    with speaking(language):
+    with use_locale(language):
         lines = [
             _("Hello,"),
             _(
@@ -144,7 +144,7 @@ def send_own_link(session: Session, context: AppContext, recipient: Recipient, l
         draft = _draft(Mailbox(delivery.address), _("Your page"), lines, message.account_id)
     try:
         with session.begin_nested():
-            made = accept(session, context, user, draft)
+            made = enqueue_composed(session, context, user, draft)
             made.personal_link = "own"
             session.add(made)
     except SendError:
@@ -202,7 +202,7 @@ def personal_copy(
     """The copy of such a message with its recipient's own link in place; everything else as in the row."""
     kind = LinkKind.ASK if message.personal_link == "ask" else LinkKind.OWN
     recipient = session.get_one(Recipient, delivery.recipient_id)
-    url = choice_url(context, ChoiceLink(kind, recipient.public_id, delivery.public_id, now().date()))
+    url = preference_url(context, PreferenceLink(kind, recipient.public_id, delivery.public_id, now().date()))
     return build_message(
         NewMessage(
             sender=Mailbox(message.from_address, message.from_name),

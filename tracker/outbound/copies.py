@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tracker.models import Delivery, TrackedLink
-from tracker.outbound.message_links import choice_mark, is_own_trap, options_of
+from tracker.outbound.message_links import is_own_trap, options_of, preference_mark
 from tracker.outbound.mime_patch import Untouched, find_html, replace_html
 from tracker.outbound.rewriter.footer import Footer, put_footer
 from tracker.outbound.rewriter.hidden_link import hide
@@ -80,7 +80,7 @@ def _tracked(
     tracking = track(document, click_url, pixel, leave)
     trap = context.trap_url(delivery.public_id) if hidden_link and delivery.clicks_on else None
     edits = tracking.edits + hide(document, tracking.links, trap, lambda url: is_own_trap(context, url))
-    edits += put_footer(document, footer(part.html), lambda url: choice_mark(context, url))
+    edits += put_footer(document, footer(part.html), lambda url: preference_mark(context, url))
     html = document.spliced(edits)
     return Copy(
         replace_html(raw, part, html, edits),

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from tracker.mail.addresses import AddressError, Mailbox, lookup_form
 from tracker.runtime.limits import MAX_ATTACHMENT_BYTES, MAX_BODY_BYTES, MAX_RECIPIENTS, MAX_SUBJECT
-from tracker.runtime.sentences import Sentence, Told
+from tracker.runtime.localized_text import LocalizedError, LocalizedText
 
 
-class SendError(Told):
+class SendError(LocalizedError):
     """A message that cannot be accepted: ``field`` says where, ``code`` is stable, the text is a sentence for the sender."""
 
     def __init__(self, field: str, code: str, sentence: str) -> None:
@@ -72,31 +72,31 @@ def check(draft: Draft) -> None:
     """Raises :class:`SendError` for the first thing that stands in the way."""
     everybody = draft.addressees()
     if not everybody:
-        raise SendError("to", "empty", Sentence("Nobody to send to. Give at least one address."))
+        raise SendError("to", "empty", LocalizedText("Nobody to send to. Give at least one address."))
     if len(everybody) > MAX_RECIPIENTS:
         raise SendError(
             "to",
             "too_many",
-            Sentence(
+            LocalizedText(
                 "%(count)s recipients are too many; one message may have %(most)s.",
                 count=len(everybody),
                 most=MAX_RECIPIENTS,
             ),
         )
     if any(c in draft.subject for c in "\r\n\0"):
-        raise SendError("subject", "line_break", Sentence("The subject holds a line break. Write it in one line."))
+        raise SendError("subject", "line_break", LocalizedText("The subject holds a line break. Write it in one line."))
     if len(draft.subject) > MAX_SUBJECT:
         raise SendError(
             "subject",
             "too_long",
-            Sentence(
+            LocalizedText(
                 "The subject has %(count)s characters; %(most)s are allowed.",
                 count=len(draft.subject),
                 most=MAX_SUBJECT,
             ),
         )
     if not (draft.html or "").strip() and not (draft.text or "").strip() and not draft.attachments:
-        raise SendError("html", "empty", Sentence("The message is empty. Write something or attach a file."))
+        raise SendError("html", "empty", LocalizedText("The message is empty. Write something or attach a file."))
     _check_sizes(draft)
 
 
@@ -106,7 +106,9 @@ def _check_sizes(draft: Draft) -> None:
             raise SendError(
                 name,
                 "too_large",
-                Sentence("The text is larger than %(most)s MB. Attach it as a file instead.", most=_mb(MAX_BODY_BYTES)),
+                LocalizedText(
+                    "The text is larger than %(most)s MB. Attach it as a file instead.", most=_mb(MAX_BODY_BYTES)
+                ),
             )
     check_attachment_sizes(len(file.content) for file in draft.attachments)
 
@@ -115,7 +117,7 @@ def check_attachment_sizes(sizes: Iterable[int]) -> None:
     """Raises :class:`SendError` when attachments are too large together."""
     total = sum(sizes)
     if total > MAX_ATTACHMENT_BYTES:
-        text = Sentence(
+        text = LocalizedText(
             "The attachments have %(size)s MB together; %(most)s MB is what mail servers take. Send a link to the file instead.",
             size=_mb(total),
             most=_mb(MAX_ATTACHMENT_BYTES),

@@ -15,8 +15,8 @@ from tracker.models import HostHealth, User
 from tracker.notifications.notify import notify
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.runtime.localized_text import LocalizedText
 from tracker.runtime.processes import is_anybody_working
-from tracker.runtime.sentences import Sentence
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +59,9 @@ def problem_of(context: AppContext) -> str:
     except httpx.HTTPError as error:
         return _why(url, error)
     except (OSError, ValueError) as error:  # a file of authorities that went, an address no client can use
-        return Sentence("%(url)s does not answer (%(error)s).", url=url, error=type(error).__name__)
+        return LocalizedText("%(url)s does not answer (%(error)s).", url=url, error=type(error).__name__)
     if answer.status_code != 200:
-        return Sentence(
+        return LocalizedText(
             "%(url)s answers %(code)s; is something in front of it?", url=f"{url}/healthz", code=answer.status_code
         )
     return ""
@@ -72,14 +72,14 @@ def _why(url: str, error: Exception) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return Sentence(
+            return LocalizedText(
                 "The certificate of %(url)s is not valid: %(problem)s.", url=url, problem=cause.verify_message
             )
         cause = cause.__cause__ or cause.__context__
     text = str(error)
     if "Name or service not known" in text or "No address associated" in text or "name resolution" in text:
-        return Sentence("The name in %(url)s does not resolve.", url=url)
-    return Sentence("%(url)s does not answer (%(error)s).", url=url, error=type(error).__name__)
+        return LocalizedText("The name in %(url)s does not resolve.", url=url)
+    return LocalizedText("%(url)s does not answer (%(error)s).", url=url, error=type(error).__name__)
 
 
 def _note(session: Session, url: str, problem: str) -> None:
@@ -101,8 +101,8 @@ def _note(session: Session, url: str, problem: str) -> None:
 
 def _tell(session: Session, healthy: bool, problem: str) -> None:
     """One line for everybody who sends; the same line says when it is over."""
-    well = Sentence("The tracking host answers again: new mail is tracked as agreed.")
-    unwell = Sentence("New mail is sent untracked for now. %(problem)s", problem=problem)
+    well = LocalizedText("The tracking host answers again: new mail is tracked as agreed.")
+    unwell = LocalizedText("New mail is sent untracked for now. %(problem)s", problem=problem)
     for user_id in session.exec(select(User.id).where(col(User.active).is_(True))):
         assert user_id is not None
         notify(session, user_id, "tracking-host", "problem", now(), detail=well if healthy else unwell)
@@ -113,4 +113,4 @@ def host_problem(session: Session) -> str:
     row = session.get(HostHealth, 1)
     if row is None or row.healthy or not is_anybody_working(session):  # then nobody would note that it is well again
         return ""
-    return row.problem or Sentence("The tracking host does not answer.")
+    return row.problem or LocalizedText("The tracking host does not answer.")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from sqlmodel import Session
 from turbohtml import parse
 
-from tracker.consent.preference_links import choice_links
+from tracker.consent.preference_links import preference_links
 from tracker.consent.preferences import preference
 from tracker.outbound.rewriter.footer import without_footers
 from tracker.outbound.rewriter.hidden_link import without_traps
@@ -56,9 +56,9 @@ def is_own_trap(context: AppContext, url: str) -> bool:
     return bool(token) and context.tokens.read_trap(token) is not None
 
 
-def choice_mark(context: AppContext, url: str) -> str | None:
+def preference_mark(context: AppContext, url: str) -> str | None:
     """The mark in the address of a recipient's page, on any host we ever had; None for any other URL."""
-    link = choice_links(context).read_url(url)
+    link = preference_links(context).read_url(url)
     return link.mark if link else None
 
 
@@ -70,7 +70,7 @@ def _token(url: str, mark: str) -> str:
     return path.partition(mark)[2].partition("/")[0]
 
 
-def without_ours(context: AppContext, html: str | None) -> str | None:
+def strip_own_tracking(context: AppContext, html: str | None) -> str | None:
     """What was written, pasted or quoted without our pixels, hidden links and footers, and our tracked links turned back.
 
     Never raises: what cannot be cleaned goes out as it was written.
@@ -80,7 +80,7 @@ def without_ours(context: AppContext, html: str | None) -> str | None:
     try:
         document = scan(html)
         edits = without_traps(document, lambda url: is_own_trap(context, url))
-        edits += without_footers(document, lambda url: choice_mark(context, url))
+        edits += without_footers(document, lambda url: preference_mark(context, url))
         edits += unwrap(document, lambda url: original_of(context, url), lambda url: is_own_pixel(context, url))
         return document.spliced(edits)
     except Exception as error:
@@ -88,7 +88,7 @@ def without_ours(context: AppContext, html: str | None) -> str | None:
         return html
 
 
-def unmarked(html: str | None) -> str | None:
+def strip_markers(html: str | None) -> str | None:
     """The document without the marks of links that are to be left alone: they are for us, not for the recipient."""
     if not html or "data-no-track" not in html.lower():
         return html
@@ -112,7 +112,7 @@ def find_links(
     return tuple(
         link
         for link in found.links
-        if not is_own_trap(context, link.url) and not choice_links(context).read_url(link.url)
+        if not is_own_trap(context, link.url) and not preference_links(context).read_url(link.url)
     )
 
 

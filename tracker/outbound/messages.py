@@ -1,6 +1,6 @@
 """What a person does with a message that was sent: silence its bell, be reminded of it, end its tracking.
 
-Open pages are told. Actions raise :class:`tracker.runtime.sentences.ActionError`. What waits is taken back in
+Open pages are told. Actions raise :class:`tracker.runtime.localized_text.ActionError`. What waits is taken back in
 :mod:`tracker.outbound.send`.
 """
 
@@ -11,7 +11,7 @@ from sqlmodel import Session, select
 from tracker.models import Delivery, Message
 from tracker.notifications.notify import announce
 from tracker.runtime.database import now
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 MAX_REMINDER_DAYS = 365
 
@@ -25,7 +25,7 @@ def mute(session: Session, message: Message, muted: bool = True) -> None:
 def remind(session: Session, message: Message, days: int) -> None:
     """Rings when no reply came in so many days from now; 0 takes the reminder back."""
     if not 0 <= days <= MAX_REMINDER_DAYS:
-        sentence = Sentence("Choose a number of days from 0 to %(most)d.", most=MAX_REMINDER_DAYS)
+        sentence = LocalizedText("Choose a number of days from 0 to %(most)d.", most=MAX_REMINDER_DAYS)
         raise ActionError("invalid", sentence, "days")
     message.follow_up_at = now() + timedelta(days=days) if days else None
     _changed(session, message)

@@ -24,7 +24,7 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import HeldLease
 from tracker.runtime.limits import MAX_GIVE_UP_HOURS
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def _apply(session: Session, delivery: Delivery, outcome: Outcome) -> None:
     elif outcome.status == DeliveryStatus.DEFERRED:
         _retry_or_give_up(session, delivery)
     if delivery.status == DeliveryStatus.REJECTED:
-        _ring_rejected(session, delivery)
+        _notify_rejected(session, delivery)
     session.add(delivery)
 
 
@@ -125,14 +125,14 @@ def _retry_or_give_up(session: Session, delivery: Delivery) -> None:
     since = message.send_at or message.created_at
     if now() - since > timedelta(hours=MAX_GIVE_UP_HOURS):
         delivery.status = DeliveryStatus.REJECTED
-        delivery.reply = Sentence(
+        delivery.reply = LocalizedText(
             "Given up after %(hours)s hours. Last answer: %(said)s", hours=MAX_GIVE_UP_HOURS, said=delivery.reply
         )
     else:
         delivery.next_try_at = now() + BACK_OFF[min(delivery.tries - 1, len(BACK_OFF) - 1)]
 
 
-def _ring_rejected(session: Session, delivery: Delivery) -> None:
+def _notify_rejected(session: Session, delivery: Delivery) -> None:
     message = session.get_one(Message, delivery.message_id)
     facts = {"message_id": message.id, "delivery_id": delivery.id, "detail": delivery.reply}
     notify(session, message.user_id, f"delivery:{delivery.id}", "rejected", now(), **facts)
@@ -168,7 +168,7 @@ def _changes_of(message: Row[Any], counts: Mapping[str, int]) -> dict[str, Any]:
 def _account_broken(session: Session, account: Account, error: ConnectError) -> None:
     state = state_after(error.code == "needs_sign_in")
     if account.state != state or account.state_detail != str(error):
-        detail = Sentence("%(address)s: %(problem)s", address=account.address, problem=error.sentence)
+        detail = LocalizedText("%(address)s: %(problem)s", address=account.address, problem=error.sentence)
         notify(session, account.user_id, f"account:{account.id}", "problem", now(), detail=detail)
     account.state, account.state_detail, account.checked_at = state, error.sentence, now()
     session.add(account)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from tracker.consent.ledger import Standing, standing_of
+from tracker.consent.ledger import ConsentStatus, consent_status_of
 from tracker.consent.preferences import operator_ceiling, preference
 from tracker.consent.rules import (
     MEASURED,
@@ -34,7 +34,7 @@ SOON = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRecipient:
     """One addressee and what will happen to the copy."""
 
     mailbox: Mailbox
@@ -70,7 +70,7 @@ def plan_policy(
     *,
     account: Account | None = None,
     untouched: str | None = None,
-) -> list[Planned]:
+) -> list[PlannedRecipient]:
     """The policy of every addressee, as it would be frozen now. ``untouched`` is why no copy can be changed, if so.
 
     Raises :class:`tracker.outbound.draft.SendError` for an address that cannot be used.
@@ -80,7 +80,7 @@ def plan_policy(
     exchangers = families(session, [m.address for _, m in everybody])
     table = _Table(
         rules=workspace(session, context),
-        standings=standing_of(session, [r.id for r in known.values() if r.id is not None]),
+        standings=consent_status_of(session, [r.id for r in known.values() if r.id is not None]),
         sender=Sender(user.role, measured_by(account)),
         own=_own_addresses(session, user),
         wanted=_wanted(user, draft),
@@ -98,7 +98,7 @@ def plan_policy(
         recipient = known.get(form)
         opens, clicks = (table.decide(purpose, form, recipient) for purpose in MEASURED)
         mx_family = exchangers.get(domain_of(mailbox.address))
-        planned.append(Planned(mailbox, role, recipient, opens, clicks, mx_family, _version(form, recipient)))
+        planned.append(PlannedRecipient(mailbox, role, recipient, opens, clicks, mx_family, _version(form, recipient)))
     return planned
 
 
@@ -107,7 +107,7 @@ class _Table:
     """What is the same for all addressees of a message."""
 
     rules: Workspace
-    standings: Mapping[int, Mapping[Purpose, Standing]]
+    standings: Mapping[int, Mapping[Purpose, ConsentStatus]]
     sender: Sender
     own: set[str]
     wanted: Mapping[Purpose, bool]
@@ -115,7 +115,7 @@ class _Table:
     untouched: str | None
 
     def decide(self, purpose: Purpose, form: str, recipient: Recipient | None) -> Decision:
-        standing = self.standings[recipient.id or 0][purpose] if recipient else Standing()
+        standing = self.standings[recipient.id or 0][purpose] if recipient else ConsentStatus()
         of_copy = {**self.message, "is_sender": form in self.own, "wanted": self.wanted[purpose]}
         decision = decide(self.rules.facts(purpose, _person(form, recipient), standing, self.sender, **of_copy))
         return Decision(on=False, rule=self.untouched) if decision.on and self.untouched else decision
@@ -151,7 +151,7 @@ def _own_addresses(session: Session, user: User) -> set[str]:
     return {lookup_form(address) for address in accounts} | {user.email}
 
 
-def tighten(session: Session, context: AppContext, deliveries: Sequence[Delivery]) -> None:
+def recheck_consent(session: Session, context: AppContext, deliveries: Sequence[Delivery]) -> None:
     """Checks queued copies against consent as it is now: what was allowed may have been forbidden since, never the reverse.
 
     Where their mail goes is noted with it: the judge asks for it.
@@ -163,7 +163,7 @@ def tighten(session: Session, context: AppContext, deliveries: Sequence[Delivery
         r.id: r
         for r in session.exec(select(Recipient).where(col(Recipient.id).in_([d.recipient_id for d in deliveries])))
     }
-    standings = standing_of(session, [id_ for id_ in recipients if id_ is not None])
+    standings = consent_status_of(session, [id_ for id_ in recipients if id_ is not None])
     for delivery in deliveries:
         recipient = recipients[delivery.recipient_id]
         for purpose in MEASURED:

@@ -24,7 +24,7 @@ from tracker.outbound.claimed_copies import ClaimedCopies, ClaimedCopy, Composer
 from tracker.outbound.outcomes import account_works, defer_account, note
 from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline, Shutdown
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def send_for_account(context: AppContext, account_id: int | None, shutdown: Shut
 
 
 def _reject(context: AppContext, claimed: ClaimedCopies) -> int:
-    text = Sentence("The account was removed. Choose another account and send again.")
+    text = LocalizedText("The account was removed. Choose another account and send again.")
     copies = claimed.waiting
     for copy in copies:
         note(context, copy.lease, Outcome(DeliveryStatus.REJECTED, text))
@@ -134,7 +134,7 @@ class _HandOver:
 
 def _failed(delivery: Delivery, error: Exception) -> Outcome:
     log.error("delivery %s: %s: %s", delivery.public_id, type(error).__name__, error)
-    text = Sentence("Something went wrong inside Inkling: %(problem)s", problem=type(error).__name__)
+    text = LocalizedText("Something went wrong inside Inkling: %(problem)s", problem=type(error).__name__)
     return Outcome(DeliveryStatus.DEFERRED, text)
 
 

@@ -24,20 +24,22 @@ from tracker.mail.imap_session import imap
 from tracker.models import Account
 from tracker.outbound.sending_domain.advice import Advice
 from tracker.runtime.context import AppContext
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 TEST_ID = re.compile(r"[0-9a-f]{24}")
 _HREF = re.compile(r"<a\b[^>]*\bhref\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
 _IMAGE = re.compile(r"<img\b", re.IGNORECASE)
 _RESULT = re.compile(r"\b(spf|dkim|dmarc)\s*=\s*([a-z]+)", re.IGNORECASE)
 LONGEST = 200_000
-ARRIVAL, LINKS = Sentence("Arrival"), Sentence("Links")
+ARRIVAL, LINKS = LocalizedText("Arrival"), LocalizedText("Links")
 
 
 def send_test(context: AppContext, account: Account) -> str:
     """Sends the test through the account to its own address; gives its id. Raises :class:`ActionError` when that cannot be."""
     if not account.imap_host:
-        raise ActionError("conflict", Sentence("The test is read over IMAP, which is not set up for this account."))
+        raise ActionError(
+            "conflict", LocalizedText("The test is read over IMAP, which is not set up for this account.")
+        )
     test_id = token_hex(12)
     mail = EmailMessage()
     mail["From"] = mail["To"] = account.address
@@ -50,7 +52,7 @@ def send_test(context: AppContext, account: Account) -> str:
     mail.add_alternative(html, subtype="html")
     outcome = submit_from(context, account, account.address, mail.as_bytes(policy=SMTP))
     if not outcome.is_accepted:
-        raise ActionError("conflict", Sentence("The test could not be sent: %(reason)s", reason=outcome.reply))
+        raise ActionError("conflict", LocalizedText("The test could not be sent: %(reason)s", reason=outcome.reply))
     return test_id
 
 
@@ -62,10 +64,10 @@ def read_test(context: AppContext, account: Account, test_id: str) -> list[Advic
     except ConnectError as error:
         return [Advice("IMAP", "bad", error.sentence)]
     except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
-        text = Sentence("The mailbox could not be read: %(problem)s", problem=" ".join(str(error).split())[:200])
+        text = LocalizedText("The mailbox could not be read: %(problem)s", problem=" ".join(str(error).split())[:200])
         return [Advice("IMAP", "bad", text)]
     if found is None:
-        return [Advice(ARRIVAL, "unknown", Sentence("The test has not arrived yet."))]
+        return [Advice(ARRIVAL, "unknown", LocalizedText("The test has not arrived yet."))]
     folder, is_junk, raw = found
     mail = message_from_bytes(raw[:LONGEST])
     return [_arrival(folder, is_junk=is_junk), *_links(mail, _link(context, test_id)), *_authentication(mail)]
@@ -98,8 +100,8 @@ def _find(client: IMAPClient, message_id: str) -> tuple[str, bool, bytes] | None
 
 def _arrival(folder: str, *, is_junk: bool) -> Advice:
     if is_junk:
-        return Advice(ARRIVAL, "bad", Sentence("The test landed in “%(folder)s”, where spam goes.", folder=folder))
-    return Advice(ARRIVAL, "good", Sentence("The test arrived in “%(folder)s”.", folder=folder))
+        return Advice(ARRIVAL, "bad", LocalizedText("The test landed in “%(folder)s”, where spam goes.", folder=folder))
+    return Advice(ARRIVAL, "good", LocalizedText("The test arrived in “%(folder)s”.", folder=folder))
 
 
 def _links(mail: Message, link: str) -> list[Advice]:
@@ -107,17 +109,17 @@ def _links(mail: Message, link: str) -> list[Advice]:
     hrefs = [href.replace("&amp;", "&") for href in _HREF.findall(html)]
     found = []
     if link in hrefs:
-        found.append(Advice(LINKS, "good", Sentence("The link arrived as it was written.")))
+        found.append(Advice(LINKS, "good", LocalizedText("The link arrived as it was written.")))
     else:
         host = next((urlsplit(href).hostname or "" for href in hrefs if "://" in href), "?")
-        text = Sentence(
+        text = LocalizedText(
             "Your service put its own link (%(host)s) in the place of yours. Switch its click tracking off: every link "
             "takes two detours, and its checks are counted as clicks.",
             host=host,
         )
         found.append(Advice(LINKS, "bad", text))
     if _IMAGE.search(html):
-        text = Sentence(
+        text = LocalizedText(
             "Your service put a picture of its own into the mail, most likely a pixel. Switch its open tracking off."
         )
         found.append(Advice(LINKS, "bad", text))
@@ -140,7 +142,7 @@ def _authentication(mail: Message) -> list[Advice]:
         if results.get(method.upper()) != "pass":  # of several signatures one that passes is enough
             results[method.upper()] = result.lower()
     if not results:
-        text = Sentence(
+        text = LocalizedText(
             "Your own mail server does not say what it makes of SPF, DKIM and DMARC, as is usual within one service."
         )
         return [Advice("SPF, DKIM, DMARC", "unknown", text)]
@@ -149,7 +151,7 @@ def _authentication(mail: Message) -> list[Advice]:
 
 def _judged(method: str, result: str) -> Advice:
     if result == "pass":
-        return Advice(method, "good", Sentence("The receiving server says: %(method)s passed.", method=method))
+        return Advice(method, "good", LocalizedText("The receiving server says: %(method)s passed.", method=method))
     grade = "warn" if result in ("none", "neutral", "softfail", "temperror", "policy") else "bad"
-    text = Sentence("The receiving server says: %(method)s is “%(result)s”.", method=method, result=result)
+    text = LocalizedText("The receiving server says: %(method)s is “%(result)s”.", method=method, result=result)
     return Advice(method, grade, text)

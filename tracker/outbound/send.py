@@ -15,7 +15,7 @@ from tracker.mail.addresses import Mailbox, domain_of
 from tracker.mail.message_ids import new_id
 from tracker.mail.mime.build import NewMessage, build_message
 from tracker.mail.mime.fields import list_unsubscribe
-from tracker.mail.recipient_mx import want
+from tracker.mail.recipient_mx import request
 from tracker.models import (
     Account,
     Attachment,
@@ -32,25 +32,25 @@ from tracker.notifications.notify import announce
 from tracker.outbound.draft import Draft, OutgoingFile, SendError, check
 from tracker.outbound.draft_form import ROLES, form_before_sending, form_text, read_form
 from tracker.outbound.gateway.submitted_text import files
-from tracker.outbound.message_links import find_links, snippet_of, unmarked, without_ours
-from tracker.outbound.policy import Planned, check_wishes, plan_policy
+from tracker.outbound.message_links import find_links, snippet_of, strip_markers, strip_own_tracking
+from tracker.outbound.policy import PlannedRecipient, check_wishes, plan_policy
 from tracker.outbound.rewriter.rewriting import FoundLink
 from tracker.outbound.send_quota import HANDED_OVER
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import held_subjects
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 log = logging.getLogger(__name__)
 
 
-def plan(session: Session, context: AppContext, user: User, draft: Draft) -> list[Planned]:
+def plan(session: Session, context: AppContext, user: User, draft: Draft) -> list[PlannedRecipient]:
     """Before sending: who will be tracked, who not, and why. Raises :class:`SendError` for an unusable address."""
     return plan_policy(session, context, user, draft, account=_sending(session, user, draft))
 
 
-def accept(
+def enqueue_composed(
     session: Session, context: AppContext, user: User, draft: Draft, *, message: Message | None = None
 ) -> Message:
     """Takes a message into the queue; once the caller's transaction has committed it will be sent.
@@ -59,16 +59,16 @@ def accept(
     """
     check(draft)
     check_wishes(context, draft)
-    draft = replace(draft, html=without_ours(context, draft.html))
+    draft = replace(draft, html=strip_own_tracking(context, draft.html))
     account = _account(session, user, draft)
     if message is None:
         message = Message(user_id=user.id or 0, message_id="")
     message.message_id = new_id(context.keyring, "m", message.public_id, domain_of(account.address))
     raw = _build(account, draft, message.message_id)
-    return take_in(session, context, user, account, draft, raw, message)
+    return enqueue(session, context, user, account, draft, raw, message)
 
 
-def take_in(
+def enqueue(
     session: Session,
     context: AppContext,
     user: User,
@@ -79,7 +79,7 @@ def take_in(
     *,
     untouched: str | None = None,
 ) -> Message:
-    """The second half of :func:`accept`: policy, rows, queue. ``raw`` is put together, ``draft`` says what is in it.
+    """The second half of :func:`enqueue_composed`: policy, rows, queue. ``raw`` is put together, ``draft`` says what is in it.
 
     ``untouched`` is the rule by which no copy of it may be changed, if there is one.
     """
@@ -130,10 +130,14 @@ def _account(session: Session, user: User, draft: Draft) -> Account:
         mine = mine.where(Account.id == draft.account_id)
     account = session.exec(mine).first()
     if account is None and draft.account_id is not None:
-        raise SendError("account", "not_found", Sentence("This account does not exist any more. Choose another one."))
+        raise SendError(
+            "account", "not_found", LocalizedText("This account does not exist any more. Choose another one.")
+        )
     if account is None:
         raise SendError(
-            "account", "none", Sentence("No account to send from. Connect your mail account in the settings first.")
+            "account",
+            "none",
+            LocalizedText("No account to send from. Connect your mail account in the settings first."),
         )
     return account
 
@@ -146,7 +150,7 @@ def _build(account: Account, draft: Draft, message_id: str) -> bytes:
                 to=draft.to,
                 cc=draft.cc,
                 subject=draft.subject,
-                html=unmarked(draft.html) or None,
+                html=strip_markers(draft.html) or None,
                 text=draft.text or None,
                 attachments=draft.attachments,
                 message_id=message_id,
@@ -157,11 +161,13 @@ def _build(account: Account, draft: Draft, message_id: str) -> bytes:
         )
     except ValueError as error:
         raise SendError(
-            "message", "cannot_build", Sentence("This message cannot be put together: %(problem)s", problem=str(error))
+            "message",
+            "cannot_build",
+            LocalizedText("This message cannot be put together: %(problem)s", problem=str(error)),
         ) from None
 
 
-def _fill(message: Message, user: User, account: Account, draft: Draft, planned: Sequence[Planned]) -> None:
+def _fill(message: Message, user: User, account: Account, draft: Draft, planned: Sequence[PlannedRecipient]) -> None:
     moment = now()
     leaves_at = _leaves_at(user, draft, moment)
     message.account_id = account.id
@@ -182,7 +188,7 @@ def _fill(message: Message, user: User, account: Account, draft: Draft, planned:
     message.sent_copy = _sent_copy(account)
 
 
-def _known_as(planned: Planned) -> str:
+def _known_as(planned: PlannedRecipient) -> str:
     return planned.mailbox.name or (planned.recipient.name if planned.recipient else "") or planned.mailbox.address
 
 
@@ -216,9 +222,9 @@ def _keep_attachments(session: Session, message: Message, draft: Draft) -> None:
         )
 
 
-def _add_deliveries(session: Session, message: Message, planned: Sequence[Planned]) -> None:
+def _add_deliveries(session: Session, message: Message, planned: Sequence[PlannedRecipient]) -> None:
     assert message.id is not None
-    want(session, [one.mailbox.address for one in planned])
+    request(session, [one.mailbox.address for one in planned])
     for position, one in enumerate(planned):
         recipient = find_or_make(session, one.mailbox.address, one.mailbox.name)
         session.flush()
@@ -267,7 +273,7 @@ def cancel(session: Session, message: Message) -> None:
     deliveries = session.exec(select(Delivery).where(Delivery.message_id == message.id).with_for_update()).all()
     untouched = all(d.status == DeliveryStatus.QUEUED and d.tries == 0 for d in deliveries)
     if not deliveries or not untouched or _is_under_way(session, deliveries):
-        raise ActionError("conflict", Sentence("Too late: the message has already been handed over."))
+        raise ActionError("conflict", LocalizedText("Too late: the message has already been handed over."))
     _back_to_draft(session, message, deliveries)
     announce(session, message.user_id, "message", message.public_id)
 

@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select, update
 from tracker.models import Account, Delivery, DeliveryStatus
 from tracker.outbound.sending_domain.sending_services import sending_of
 from tracker.runtime.lease import held_subjects
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 HANDED_OVER = "delivery"
 """The kind of lease under which one copy is handed over."""
@@ -49,8 +49,8 @@ def send_quota(session: Session, account: Account, moment: datetime) -> SendQuot
     if not minute and not day:
         return SendQuota()
     assert account.id is not None
-    minute_text = Sentence("Waits: this account sends at most %(count)s messages a minute.", count=minute)
-    day_text = Sentence("Waits: this account sends at most %(count)s messages a day.", count=day)
+    minute_text = LocalizedText("Waits: this account sends at most %(count)s messages a minute.", count=minute)
+    day_text = LocalizedText("Waits: this account sends at most %(count)s messages a day.", count=day)
     under_way = _under_way(session, account.id)
     quotas = [
         _quota_within(session, account.id, moment, limit - under_way, span, text)

@@ -32,7 +32,7 @@ from tracker.runtime.database import now
 from tracker.runtime.deadline import Deadline, Shutdown
 from tracker.runtime.lease import HeldLease, is_free
 from tracker.runtime.limits import MAX_GIVE_UP_HOURS
-from tracker.runtime.sentences import Sentence, Told
+from tracker.runtime.localized_text import LocalizedError, LocalizedText
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ TRIES_FOR_THEIRS = 4
 _TROUBLE = (OSError, IMAPClientError, imaplib.IMAP4.error)
 
 
-class _Waits(Told):
+class _Waits(LocalizedError):
     """Not now, and nobody's fault."""
 
 
@@ -247,7 +247,7 @@ def _give_back(context: AppContext, claimed: ClaimedCopy) -> None:
 def _file(client: IMAPClient, account: Account, message: Message, raw: bytes) -> None:
     folder = account.sent_folder or folder_for(client, "sent")
     if folder is None:
-        raise _Waits(Sentence("No folder for sent mail was found. Make one named “Sent” in your mail program."))
+        raise _Waits(LocalizedText("No folder for sent mail was found. Make one named “Sent” in your mail program."))
     client.select_folder(folder)
     # After a crash between APPEND and our commit the copy is there already.
     there = client.search(["HEADER", "Message-ID", message.message_id])
@@ -262,7 +262,7 @@ def _replace(client: IMAPClient, folder: str, message: Message, raw: bytes, ther
     copies = {uid: client.fetch([uid], ["BODY.PEEK[]"])[uid].get(b"BODY[]", b"") for uid in there}
     theirs = [uid for uid, copy in copies.items() if not _same_body(copy, raw)]
     if not copies and message.sent_copy_tries < TRIES_FOR_THEIRS:
-        raise _Waits(Sentence("The service has not filed its copy yet."))
+        raise _Waits(LocalizedText("The service has not filed its copy yet."))
     if len(theirs) == len(copies):
         client.append(folder, raw, flags=(SEEN,), msg_time=message.sent_at)
     if theirs:

@@ -12,7 +12,7 @@ from tracker.outbound.placeholders import NAMES, used
 from tracker.outbound.rich_text import plain, without_scripts
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_SUBJECT
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 MAX_NAME = 100
 MAX_HTML = 400_000
@@ -43,7 +43,7 @@ def save(session: Session, template: Template, values: Mapping[str, Any]) -> Non
     if wrong := {field: sentence for field, sentence in problems.items() if sentence is not None}:
         raise ActionError.of_fields(wrong)
     if unknown := [name for name in used(template.subject, template.html) if name not in NAMES]:
-        sentence = Sentence(
+        sentence = LocalizedText(
             "{{%(name)s}} is no placeholder. These are: %(known)s.", name=unknown[0], known=", ".join(NAMES)
         )
         raise ActionError("invalid", sentence, "html", detail_code="placeholder_unknown")
@@ -51,15 +51,15 @@ def save(session: Session, template: Template, values: Mapping[str, Any]) -> Non
     session.add(template)
 
 
-def _subject_problem(subject: str) -> Sentence | None:
+def _subject_problem(subject: str) -> LocalizedText | None:
     if len(subject) > MAX_SUBJECT:
-        return Sentence("The subject is too long. Use 500 characters or fewer.")
+        return LocalizedText("The subject is too long. Use 500 characters or fewer.")
     return None
 
 
-def _html_problem(html: str) -> Sentence | None:
+def _html_problem(html: str) -> LocalizedText | None:
     if not plain(html).strip():
-        return Sentence("The template is empty. Write what every message begins with.")
+        return LocalizedText("The template is empty. Write what every message begins with.")
     if len(html) > MAX_HTML:
-        return Sentence("The template is too large. Use smaller pictures, or attach them to the message.")
+        return LocalizedText("The template is too large. Use smaller pictures, or attach them to the message.")
     return None

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from tracker.locale import language, speaking
+from tracker.locale import language, use_locale
 from tracker.locale.templates import write
 from tracker.models import Recipient
 from tracker.privacy.held import held_about
@@ -23,7 +23,7 @@ def archive_of(context: AppContext, recipient: Recipient, words: str = "en", of_
     with context.database.reading() as session:
         held = {"made_at": now().isoformat(timespec="seconds"), **held_about(session, context, recipient, of_user)}
     file = BytesIO()
-    with ZipFile(file, "w", ZIP_DEFLATED) as packed, speaking(words):
+    with ZipFile(file, "w", ZIP_DEFLATED) as packed, use_locale(words):
         packed.writestr("data.json", json.dumps(held, ensure_ascii=False, indent=2, default=str))
         packed.writestr("index.html", page_of(held))
     return file.getvalue()

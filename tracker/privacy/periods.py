@@ -6,7 +6,7 @@ from sqlmodel import Session
 
 from tracker.consent.preferences import preference, set_preference
 from tracker.locale import N_
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 DEFAULTS: Mapping[str, int] = {
     "hits_days": 90,
@@ -50,7 +50,7 @@ def checked(given: Mapping[str, str]) -> dict[str, int]:
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= longest:
             raise PeriodError(
                 name,
-                Sentence(
+                LocalizedText(
                     "Give %(least)s to %(longest)s days: a workspace may keep data shorter than that, never longer.",
                     least=least,
                     longest=longest,

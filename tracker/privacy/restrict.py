@@ -11,7 +11,7 @@ RULE_SET = "correction"
 LONGEST_NOTE = 500
 
 
-def freeze(session: Session, recipient: Recipient) -> None:
+def restrict(session: Session, recipient: Recipient) -> None:
     """Nothing new is kept; events are neither shown nor counted, bell lines go. Events themselves stay as they are."""
     recipient.restricted_at, recipient.never_track = recipient.restricted_at or now(), True
     session.add(recipient)
@@ -21,7 +21,7 @@ def freeze(session: Session, recipient: Recipient) -> None:
     _recount(session, recipient, frozen=True)
 
 
-def unfreeze(session: Session, recipient: Recipient) -> None:
+def unrestrict(session: Session, recipient: Recipient) -> None:
     """What is held is shown again. New hits stay unmeasured until somebody takes the person off the never-track list."""
     recipient.restricted_at = None
     session.add(recipient)
@@ -29,7 +29,7 @@ def unfreeze(session: Session, recipient: Recipient) -> None:
     _recount(session, recipient, frozen=False)
 
 
-def strike(session: Session, event: Event, note: str, by: int | None) -> None:
+def mark_not_recipient(session: Session, event: Event, note: str, by: int | None) -> None:
     """It was not this person: the event counts no longer, and the note says why. ``by`` is None for the person themselves."""
     assert event.id is not None
     lock_messages(session, {event.message_id})

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, DateTime, Engine, Table, Text, TypeDecorator, UpdateBase, create_engine, event, text
 from sqlmodel import Session, SQLModel
 
-from tracker.runtime.sentences import restored, stored
+from tracker.runtime.localized_text import restored, stored
 from tracker.runtime.settings import Settings
 from tracker.runtime.wakeup import CHANNEL, WakeUps
 
@@ -77,8 +77,8 @@ def _time_of_text(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(f"{text}+00:00")
 
 
-class SentenceText(TypeDecorator[str]):
-    """A text column that keeps a :class:`tracker.runtime.sentences.Sentence` whole: JSON in the database, a Sentence in Python."""
+class LocalizedTextColumn(TypeDecorator[str]):
+    """A text column that keeps a :class:`LocalizedText` whole: JSON in the database, that class in Python."""
 
     impl = Text
     cache_ok = True

@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from tracker.runtime.sentences import Sentence, Told
+from tracker.runtime.localized_text import LocalizedError, LocalizedText
 
 # RFC 9106 section 4, second recommended option (64 MiB), is argon2-cffi's default.
 _passwords = PasswordHasher()
 
 
-class Undecryptable(Told):
+class Undecryptable(LocalizedError):
     """No key of the ring opens this secret: keys were lost, or the value belongs to another record."""
 
 
@@ -46,7 +46,9 @@ class Keyring:
                 return cipher.decrypt(sealed[:12], sealed[12:], record.encode())
             except (InvalidTag, ValueError):
                 continue
-        raise Undecryptable(Sentence("The stored password cannot be opened with the present keys. Enter it again."))
+        raise Undecryptable(
+            LocalizedText("The stored password cannot be opened with the present keys. Enter it again.")
+        )
 
     def digest(self, value: str) -> str:
         """A keyed digest (HMAC-SHA-256, hexadecimal) under the newest key."""

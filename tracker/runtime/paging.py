@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from sqlalchemy import Select, literal, tuple_
 from sqlmodel import Session, col
 
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 Row = TypeVar("Row")
 
@@ -27,7 +27,7 @@ class Cursor(NamedTuple):
         """Raises :class:`ActionError` ``invalid``."""
         parts = re.fullmatch(r"(\d{1,17})\.(\d{1,18})", text, re.ASCII)
         if not parts:
-            sentence = Sentence("“cursor” is not one of ours: take it from the previous page as it stands.")
+            sentence = LocalizedText("“cursor” is not one of ours: take it from the previous page as it stands.")
             raise ActionError("invalid", sentence, "cursor")
         return cls(_EPOCH + timedelta(microseconds=int(parts[1])), int(parts[2]))
 

@@ -16,7 +16,7 @@ from sqlmodel import Field, Session, SQLModel, select
 
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import UtcDateTime, now
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 
 FORGOTTEN_AFTER = timedelta(minutes=15)
 FIRST_PAUSE = 4
@@ -99,5 +99,5 @@ def _seconds_to_wait(row: SignInFailure, free: int, moment: datetime) -> float:
 
 
 def _too_many(seconds: int) -> ActionError:
-    text = Sentence("Too many attempts. Try again in %(seconds)s seconds.", seconds=seconds)
+    text = LocalizedText("Too many attempts. Try again in %(seconds)s seconds.", seconds=seconds)
     return ActionError("too_many", text, retry_after=seconds)

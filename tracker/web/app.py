@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Router
 
 from tracker.runtime.context import AppContext
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.web import health
 from tracker.web.accounts import consent_page as consent_account
 from tracker.web.accounts import domain_page, oauth_page
@@ -34,7 +34,7 @@ from tracker.web.profile import tokens_page as api_tokens
 from tracker.web.recipients import consent_request_page as asking_page
 from tracker.web.recipients import import_page as consent_import_page
 from tracker.web.recipients import pages as recipient
-from tracker.web.recipients import preference_page as own_page
+from tracker.web.recipients import preference_page
 from tracker.web.recipients import privacy_pages as privacy_person
 from tracker.web.workspace import consent_rules_page as consent_rules
 from tracker.web.workspace import people_pages as people
@@ -59,7 +59,7 @@ ROUTES: list[BaseRoute] = [
     *privacy_person.routes,
     *asking_page.routes,
     *notifications_page.routes,
-    *own_page.routes,
+    *preference_page.routes,
     *feed.routes,
     *profile.routes,
     *accounts_page.routes,
@@ -104,4 +104,4 @@ def create_app(context: AppContext) -> Starlette:
 
 def _under_the_tracking_path(path: str) -> list[BaseRoute]:
     """Recipients' pages once more where their links lead when the tracking address has a path."""
-    return [Mount(path, Router([*own_page.routes, _STATIC], redirect_slashes=False))] if path else []
+    return [Mount(path, Router([*preference_page.routes, _STATIC], redirect_slashes=False))] if path else []

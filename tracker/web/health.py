@@ -16,8 +16,8 @@ from tracker.models import ApiToken, Role, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import token_digest
 from tracker.runtime.processes import is_anybody_working
-from tracker.web.figures import edge_figures, figures, prometheus
 from tracker.web.http.templating import context_of
+from tracker.web.metrics import collect_metrics, edge_figures, prometheus
 
 
 async def healthz(_request: Request) -> Response:
@@ -40,7 +40,7 @@ def metrics(request: Request) -> Response:
     if not _may_see(context, request):
         raise HTTPException(403)
     with context.database.reading() as session:
-        all_figures = [*figures(session), *edge_figures(_spool_path(context))]
+        all_figures = [*collect_metrics(session), *edge_figures(_spool_path(context))]
     return PlainTextResponse(prometheus(all_figures), media_type="text/plain; version=0.0.4")
 
 

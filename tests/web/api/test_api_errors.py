@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.fixtures.contexts import context  # noqa: F401  (on both engines)
 from tests.web.api.conftest import Caller, World
-from tracker.web.api.door import LARGEST
+from tracker.web.api.authenticated import LARGEST
 
 
 def problem(response: httpx.Response, status: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tests.web.api.test_api_errors import fields, problem
 from tracker.models import Delivery, Message, MessageBody
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_ATTACHMENT_BYTES
-from tracker.web.api.door import LARGEST_MESSAGE
+from tracker.web.api.authenticated import LARGEST_MESSAGE
 
 LUC = {"address": "luc@example.org", "name": "Luc"}
 HTML = '<p>See <a href="https://example.net/a?b=1">here</a></p>'

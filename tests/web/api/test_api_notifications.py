@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.web.api.conftest import Caller, World
 from tests.web.api.test_api_errors import problem
-from tracker.locale import gettext, speaking
+from tracker.locale import gettext, use_locale
 from tracker.models import Message
 from tracker.notifications.notify import notify
 
@@ -37,7 +37,7 @@ def test_a_line(world: World) -> None:
 def test_a_line_in_one_s_own_language(world: World) -> None:
     rung(world, world.bob, world.sent(world.bob, AT, subject="Offer 12"), delivery_id=1)
     world.bob.call("PATCH", "/me", {"locale": "ru"})
-    with speaking("ru"):
+    with use_locale("ru"):
         subject = gettext("“%(subject)s”") % {"subject": "Offer 12"}
         russian = gettext("%(who)s opened %(subject)s") % {"who": "luc@example.org", "subject": subject}
     assert world.bob.get("/notifications").json()["items"][0]["text"] == russian

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from tracker.consent.rules.states import Pack, Purpose
-from tracker.runtime.sentences import N_, ActionError, Sentence
+from tracker.runtime.localized_text import N_, ActionError, LocalizedText
 
 _LOOSENESS = (Pack.OFF, Pack.STRICT, Pack.NOTICE)
 
@@ -34,7 +34,7 @@ class Ceiling:
         """Raises :class:`CeilingError` for a looser policy."""
         if self.lowered(pack) != pack:
             raise CeilingError(
-                Sentence(
+                LocalizedText(
                     "The operator of this Inkling allows the policy “%(most)s” at the most (INKLING_TRACKING_CEILING).",
                     most=self.policy.value,
                 )
@@ -44,14 +44,14 @@ class Ceiling:
         """Raises :class:`CeilingError` when this may not be measured."""
         if not self.allows(purpose):
             raise CeilingError(
-                Sentence(
+                LocalizedText(
                     "The operator of this Inkling does not allow measuring %(purpose)s (INKLING_TRACKING_CEILING). Switch it off.",
-                    purpose=Sentence(PURPOSE_WORDS[purpose]),
+                    purpose=LocalizedText(PURPOSE_LABELS[purpose]),
                 )
             )
 
 
-PURPOSE_WORDS = {
+PURPOSE_LABELS = {
     Purpose.OPENS: N_("opens"),
     Purpose.CLICKS: N_("clicks"),
     Purpose.DOCUMENTS: N_("the reading of documents"),

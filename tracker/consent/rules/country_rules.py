@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from tracker.consent.rules.states import STRICT_JURISDICTIONS, Pack
-from tracker.runtime.sentences import N_
+from tracker.runtime.localized_text import N_
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Point:
 
 
 def _read() -> tuple[Rules, ...]:
-    found = json.loads(files("tracker.consent.rules").joinpath("packs.json").read_text("utf-8"))["packs"]
+    found = json.loads(files("tracker.consent.rules").joinpath("country_rules.json").read_text("utf-8"))["packs"]
     return tuple(Rules(**{**one, "policy": Pack(one["policy"]), "design": tuple(one["design"])}) for one in found)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tracker.consent.rules.states import SILENT, STRICT_JURISDICTIONS, Pack, State
-from tracker.runtime.sentences import N_
+from tracker.runtime.localized_text import N_
 from tracker.runtime.values import value
 
 

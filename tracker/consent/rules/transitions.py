@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from tracker.consent.rules.proof import CHANNELS, GRADES, MoveError, Proof, grade_of
 from tracker.consent.rules.states import ASK_AGAIN_AFTER, SAID_NO, Pack, State
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 _ANYTHING = frozenset(State)
 _MOVES: Mapping[State, frozenset[State]] = {
@@ -62,16 +62,18 @@ def check_move(old: State, event: Event, *, now: datetime, since: datetime | Non
     Saying no may be recorded at any time and for any earlier moment; a yes or a question must come after the last word.
     """
     if event.at.tzinfo is None:
-        raise MoveError("at", Sentence("“at” needs its time zone."))
+        raise MoveError("at", LocalizedText("“at” needs its time zone."))
     if event.at > now:
-        raise MoveError("at", Sentence("“at” lies in the future; consent can only be recorded once it was given."))
+        raise MoveError("at", LocalizedText("“at” lies in the future; consent can only be recorded once it was given."))
     if event.channel not in CHANNELS and (event.actor, event.channel) != ("system", "time"):
-        raise MoveError("channel", Sentence("“channel” must be one of %(channels)s.", channels=", ".join(CHANNELS)))
+        raise MoveError(
+            "channel", LocalizedText("“channel” must be one of %(channels)s.", channels=", ".join(CHANNELS))
+        )
     if event.state == State.GRANTED:
         _check_grade(event, terms)
     if event.state not in _MOVES[old]:
         raise MoveError(
-            "state", Sentence("“state” cannot go from %(old)s to %(new)s.", old=old.value, new=event.state.value)
+            "state", LocalizedText("“state” cannot go from %(old)s to %(new)s.", old=old.value, new=event.state.value)
         )
     if event.state in (State.GRANTED, State.ASKED, State.LAPSED):
         _check_after_last_word(old, event, since, terms)
@@ -80,16 +82,17 @@ def check_move(old: State, event: Event, *, now: datetime, since: datetime | Non
 def _check_grade(event: Event, terms: Terms) -> None:
     if event.grade == "F":
         raise MoveError(
-            "note", Sentence("A consent needs its evidence: say in “note” how, when and with which words it was given.")
+            "note",
+            LocalizedText("A consent needs its evidence: say in “note” how, when and with which words it was given."),
         )
     if event.grade not in terms.accepted:
         raise MoveError(
             "channel",
-            Sentence(
+            LocalizedText(
                 "Evidence of grade %(grade)s (%(meaning)s) is not enough here for a consent; accepted is %(accepted)s. Quote a "
                 "written reply (reply_text), ask for consent by our page, or let an administrator accept it under Consent policy.",
                 grade=event.grade,
-                meaning=Sentence(GRADES[event.grade]),
+                meaning=LocalizedText(GRADES[event.grade]),
                 accepted=f"A–{terms.accepted[-1]}",
             ),
         )
@@ -99,7 +102,7 @@ def _check_after_last_word(old: State, event: Event, since: datetime | None, ter
     if since is not None and event.at < since:
         raise MoveError(
             "at",
-            Sentence(
+            LocalizedText(
                 "“at” lies before the present state (%(old)s) was said; an older word cannot undo a newer one.",
                 old=old.value,
             ),
@@ -107,7 +110,7 @@ def _check_after_last_word(old: State, event: Event, since: datetime | None, ter
     if event.state == State.GRANTED and old in SAID_NO and event.grade not in "ABC":
         raise MoveError(
             "channel",
-            Sentence(
+            LocalizedText(
                 "After “%(old)s” only the person can agree again: by our form or page, or in writing (reply_text).",
                 old=old.value,
             ),
@@ -115,7 +118,7 @@ def _check_after_last_word(old: State, event: Event, since: datetime | None, ter
     if event.state == State.ASKED and old in SAID_NO and since is not None and event.at - since < terms.ask_again_after:
         raise MoveError(
             "at",
-            Sentence(
+            LocalizedText(
                 "After “%(old)s” nobody is asked again for %(days)s days.",
                 old=old.value,
                 days=terms.ask_again_after.days,

@@ -12,12 +12,12 @@ from tracker.mail.addresses import lookup_or_none
 from tracker.models import ApiToken, Message, MessageState, User
 from tracker.outbound.draft import SendError
 from tracker.outbound.gateway.resubmission import accepted_before, mark_of, note_accepted
-from tracker.outbound.gateway.submitted import accept_raw, confirmed_accounts
+from tracker.outbound.gateway.submitted import confirmed_accounts, enqueue_submitted
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import token_digest
 from tracker.runtime.limits import MAX_MESSAGES_PER_HOUR, MAX_SUBMITTED_BYTES, MAX_WRONG_TOKENS
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.runtime.throttle import count_try, network_of
 
 log = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ def submit(context: AppContext, submitter: Submitter, mail_from: str, rcpt_tos: 
             message = accepted_before(session, user, mark) if mark else None
             is_new = message is None
             if message is None:
-                message = accept_raw(session, context, user, mail_from, rcpt_tos, raw)
+                message = enqueue_submitted(session, context, user, mail_from, rcpt_tos, raw)
                 if mark:
                     note_accepted(session, user, mark, message)
     except SendError as error:

@@ -18,7 +18,7 @@ from tracker.outbound.copies import rule_of
 from tracker.outbound.draft import Draft, SendError
 from tracker.outbound.gateway.submitted_text import has_files, mailboxes, msg_ids, plain_text, values
 from tracker.outbound.mime_patch import HtmlPart, Untouched, find_html
-from tracker.outbound.send import take_in
+from tracker.outbound.send import enqueue
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_BODY_BYTES, MAX_RECIPIENTS
@@ -30,7 +30,7 @@ PROGRAM_FILES_ITS_COPY = timedelta(minutes=1)
 """Mail programs file a copy in Sent by themselves, a moment after sending; ours is appended only when none is there by then."""
 
 
-def accept_raw(
+def enqueue_submitted(
     session: Session, context: AppContext, user: User, mail_from: str, rcpt_tos: Sequence[str], raw: bytes
 ) -> Message:
     """Takes a submitted message into the queue; once the caller's transaction has committed it will be sent.
@@ -44,7 +44,7 @@ def accept_raw(
     raw = _clean(raw, found, account)
     message = Message(user_id=user.id or 0, message_id=_message_id(raw))
     draft, untouched = _read(raw, found, rcpt_tos)
-    message = take_in(session, context, user, account, draft, raw, message, untouched=untouched)
+    message = enqueue(session, context, user, account, draft, raw, message, untouched=untouched)
     message.from_name = (sender.name or account.name)[:200]
     message.has_attachments = has_files(raw)
     message.sent_copy_at = now() + PROGRAM_FILES_ITS_COPY

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tracker.mail.exchangers import PUBLIC_DOMAINS
+from tracker.mail.mail_providers import PUBLIC_DOMAINS
 from tracker.outbound.sending_domain import spf
 from tracker.outbound.sending_domain.dmarc import DkimKey, Dmarc, parents, parse_dkim, parse_dmarc
 from tracker.outbound.sending_domain.sending_services import Sending
 from tracker.outbound.sending_domain.spf import Fetch, Spf
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,9 @@ def is_providers_own(domain: str) -> bool:
 def advise(domain: str, service: Sending, found: Found, reports_to: str) -> list[Advice]:
     """Everything worth telling, SPF first. ``reports_to`` is proposed for DMARC reports."""
     if is_providers_own(domain):
-        text = Sentence("%(domain)s belongs to your mail service, which looks after its records itself.", domain=domain)
+        text = LocalizedText(
+            "%(domain)s belongs to your mail service, which looks after its records itself.", domain=domain
+        )
         return [Advice("SPF, DKIM, DMARC", "good", text)]
     about_spf, about_dkim = _about_spf(domain, service, found.spf), _about_dkim(domain, service, found)
     aligned = about_spf.grade == "good" or any(advice.grade == "good" for advice in about_dkim)
@@ -86,14 +88,14 @@ def advise(domain: str, service: Sending, found: Found, reports_to: str) -> list
 def _about_spf(domain: str, service: Sending, found: Spf) -> Advice:
     if found.problem:
         return Advice(
-            "SPF", "unknown", Sentence("The records of %(domain)s could not be looked up just now.", domain=domain)
+            "SPF", "unknown", LocalizedText("The records of %(domain)s could not be looked up just now.", domain=domain)
         )
     if not found.records:
         record = spf.with_include("v=spf1 ~all", service.spf_include) if service.spf_include else "v=spf1 mx ~all"
-        text = Sentence("%(domain)s does not say who may send for it, so anybody can pose as you.", domain=domain)
+        text = LocalizedText("%(domain)s does not say who may send for it, so anybody can pose as you.", domain=domain)
         return Advice("SPF", "bad", text, (Publish(domain, "TXT", record),))
     if len(found.records) > 1:
-        text = Sentence(
+        text = LocalizedText(
             "%(domain)s has %(count)s SPF records; only one may be there, so receivers ignore them all. Put them into one.",
             domain=domain,
             count=len(found.records),
@@ -106,36 +108,40 @@ def _about_spf(domain: str, service: Sending, found: Spf) -> Advice:
 def _about_one_spf(domain: str, service: Sending, found: Spf) -> Advice:
     record = found.records[0]
     if found.broken:
-        text = Sentence(
+        text = LocalizedText(
             "Receivers cannot read “%(word)s” in the SPF record, and ignore all of it.", word=found.broken[0]
         )
         return Advice("SPF", "bad", text)
     if found.all == "+":
-        text = Sentence("The SPF record ends in “+all”: it lets the whole world send for %(domain)s.", domain=domain)
+        text = LocalizedText(
+            "The SPF record ends in “+all”: it lets the whole world send for %(domain)s.", domain=domain
+        )
         return Advice(
             "SPF", "bad", text, (Publish(domain, "TXT", record.replace("+all", "~all").replace(" all", " ~all")),)
         )
     if service.spf_include and service.spf_include not in found.included:
         if found.cut_off:
             return Advice(
-                "SPF", "unknown", Sentence("Not everything the SPF record includes could be looked up just now.")
+                "SPF", "unknown", LocalizedText("Not everything the SPF record includes could be looked up just now.")
             )
-        text = Sentence(
+        text = LocalizedText(
             "The SPF record does not let %(service)s send for %(domain)s. Add it to the record you have.",
             service=service.name,
             domain=domain,
         )
         return Advice("SPF", "bad", text, (Publish(domain, "TXT", spf.with_include(record, service.spf_include)),))
     if found.all is None and not any(term.name == "redirect" for term in found.terms):
-        text = Sentence("The SPF record has no end (“~all”), so it forbids nobody to pose as you.")
+        text = LocalizedText("The SPF record has no end (“~all”), so it forbids nobody to pose as you.")
         return Advice("SPF", "warn", text, (Publish(domain, "TXT", f"{record} ~all"),))
     if not service.spf_include:
-        text = Sentence(
+        text = LocalizedText(
             "There is an SPF record. Whether it names your mail server, only its provider can tell: %(record)s",
             record=record,
         )
         return Advice("SPF", "good", text)
-    return Advice("SPF", "good", Sentence("%(service)s may send for %(domain)s.", service=service.name, domain=domain))
+    return Advice(
+        "SPF", "good", LocalizedText("%(service)s may send for %(domain)s.", service=service.name, domain=domain)
+    )
 
 
 def _including(record: str, service: Sending, found: Spf) -> str:
@@ -146,20 +152,20 @@ def _including(record: str, service: Sending, found: Spf) -> str:
 def _limits(found: Spf) -> list[Advice]:
     """What makes receivers give up on a record that reads well."""
     if found.missing:
-        text = Sentence(
+        text = LocalizedText(
             "SPF includes %(domain)s, which has no usable SPF record; receivers then ignore yours.",
             domain=min(found.missing),
         )
         return [Advice("SPF", "bad", text)]
     if found.look_ups > spf.MOST_LOOK_UPS:
-        text = Sentence(
+        text = LocalizedText(
             "SPF asks for %(count)s look-ups; after %(most)s receivers give up. Take out services you no longer use.",
             count=found.look_ups,
             most=spf.MOST_LOOK_UPS,
         )
         return [Advice("SPF", "bad", text)]
     if found.void > spf.MOST_VOID:
-        text = Sentence(
+        text = LocalizedText(
             "SPF names %(count)s hosts that do not exist; after %(most)s receivers give up.",
             count=found.void,
             most=spf.MOST_VOID,
@@ -177,41 +183,45 @@ def _about_dkim(domain: str, service: Sending, found: Found) -> list[Advice]:
     name = f"{selector}._domainkey.{domain}"
     match key.problem:
         case "revoked":
-            return [Advice("DKIM", "bad", Sentence("The DKIM key at %(name)s is revoked (empty).", name=name))]
+            return [Advice("DKIM", "bad", LocalizedText("The DKIM key at %(name)s is revoked (empty).", name=name))]
         case "broken":
             return [
                 Advice(
                     "DKIM",
                     "bad",
-                    Sentence("The DKIM key at %(name)s cannot be read. Copy it again from your provider.", name=name),
+                    LocalizedText(
+                        "The DKIM key at %(name)s cannot be read. Copy it again from your provider.", name=name
+                    ),
                 )
             ]
         case "weak":
-            text = Sentence(
+            text = LocalizedText(
                 "The DKIM key at %(name)s has only %(bits)s bits; receivers ignore it. Make one of 2048.",
                 name=name,
                 bits=key.bits,
             )
             return [Advice("DKIM", "bad", text)]
     if key.testing:
-        text = Sentence("The DKIM key at %(name)s says that it is only a test (t=y). Take that out.", name=name)
+        text = LocalizedText("The DKIM key at %(name)s says that it is only a test (t=y). Take that out.", name=name)
         return [Advice("DKIM", "warn", text)]
-    return [Advice("DKIM", "good", Sentence("There is a DKIM key at %(name)s.", name=name))]
+    return [Advice("DKIM", "good", LocalizedText("There is a DKIM key at %(name)s.", name=name))]
 
 
 def _no_key(domain: str, service: Sending, found: Found) -> Advice:
     if found.dkim_unknown:
         return Advice(
-            "DKIM", "unknown", Sentence("The DKIM keys of %(domain)s could not be looked up just now.", domain=domain)
+            "DKIM",
+            "unknown",
+            LocalizedText("The DKIM keys of %(domain)s could not be looked up just now.", domain=domain),
         )
     if not service.spf_include:
-        text = Sentence(
+        text = LocalizedText(
             "No DKIM key was found under the usual names. Your provider may use another name; ask it to sign as %(domain)s.",
             domain=domain,
         )
         return Advice("DKIM", "unknown", text)
     names = ", ".join(f"{selector}._domainkey.{domain}" for selector in service.dkim_selectors)
-    text = Sentence(
+    text = LocalizedText(
         "%(service)s does not sign as %(domain)s yet. Switch DKIM on in its settings, then publish what it shows at %(names)s.",
         service=service.name,
         domain=domain,
@@ -225,36 +235,38 @@ def _about_dmarc(domain: str, found: Found, reports_to: str, *, aligned: bool) -
     proposal = (Publish(f"_dmarc.{domain}", "TXT", f"v=DMARC1; p=none; rua=mailto:{reports_to}"),)
     if found.dmarc_unknown:
         return Advice(
-            "DMARC", "unknown", Sentence("The records of %(domain)s could not be looked up just now.", domain=domain)
+            "DMARC",
+            "unknown",
+            LocalizedText("The records of %(domain)s could not be looked up just now.", domain=domain),
         )
     match policy.problem:
         case "none":
-            text = Sentence("There is no DMARC policy. Gmail, Yahoo and others trust domains with one more.")
+            text = LocalizedText("There is no DMARC policy. Gmail, Yahoo and others trust domains with one more.")
             return Advice("DMARC", "warn", text, proposal)
         case "several":
-            text = Sentence(
+            text = LocalizedText(
                 "There are several DMARC records at _dmarc.%(domain)s; receivers then ignore them all. Keep one.",
                 domain=found.dmarc_at,
             )
             return Advice("DMARC", "bad", text)
         case "broken":
-            text = Sentence(
+            text = LocalizedText(
                 "The DMARC record at _dmarc.%(domain)s cannot be read: it needs p=none, p=quarantine or p=reject.",
                 domain=found.dmarc_at,
             )
             return Advice("DMARC", "bad", text, proposal)
     if not aligned:
-        text = Sentence(
+        text = LocalizedText(
             "DMARC (p=%(policy)s at %(domain)s) wants SPF or DKIM in the name of %(from)s, and neither is there: %(result)s.",
             **{"policy": policy.policy, "domain": found.dmarc_at, "from": domain, "result": _RESULTS[policy.policy]},
         )
         return Advice("DMARC", "warn" if policy.policy == "none" else "bad", text)
-    text = Sentence("DMARC is set (p=%(policy)s), and mail sent here fits it.", policy=policy.policy)
+    text = LocalizedText("DMARC is set (p=%(policy)s), and mail sent here fits it.", policy=policy.policy)
     return Advice("DMARC", "good", text)
 
 
 _RESULTS = {
-    "none": Sentence("it is only reported so far"),
-    "quarantine": Sentence("your mail ends up in spam"),
-    "reject": Sentence("your mail is refused"),
+    "none": LocalizedText("it is only reported so far"),
+    "quarantine": LocalizedText("your mail ends up in spam"),
+    "reject": LocalizedText("your mail is refused"),
 }

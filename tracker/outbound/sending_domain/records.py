@@ -15,7 +15,7 @@ from tracker.outbound.sending_domain.dmarc import Dmarc
 from tracker.outbound.sending_domain.sending_services import sending_of
 from tracker.outbound.sending_domain.spf import Fetch, Records, Spf
 from tracker.runtime.context import AppContext
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def advice_for(context: AppContext, account: Account) -> list[Advice]:
     if is_providers_own(domain):
         return advise(domain, service, Found(Spf(), Dmarc("none"), domain), account.address)
     if is_never_asked(context, domain):
-        text = Sentence("%(domain)s is not a name of the public internet; nothing was looked up.", domain=domain)
+        text = LocalizedText("%(domain)s is not a name of the public internet; nothing was looked up.", domain=domain)
         return [Advice("SPF, DKIM, DMARC", "unknown", text)]
     return advise(domain, service, find(domain, service, fetcher(context)), account.address)
 

@@ -7,7 +7,7 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from tracker.mail.addresses import domain_of
-from tracker.mail.fields import Shape
+from tracker.mail.fields import ResponseModel
 from tracker.models import Account
 from tracker.models.ownership import owned, owned_rows
 from tracker.outbound.account_check import check_account
@@ -18,10 +18,10 @@ from tracker.outbound.sending_domain.advice import Advice
 from tracker.outbound.sending_domain.records import advice_for
 from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.database import now
-from tracker.web.api.call import Call, Caller
-from tracker.web.api.door import router
+from tracker.web.api.authenticated import router
+from tracker.web.api.call import Caller, RequestContext
 from tracker.web.api.errors import not_found
-from tracker.web.api.idempotency import once, replayed
+from tracker.web.api.idempotency import cached_response, idempotent
 from tracker.web.api.paging import Listing, PageQuery, page
 from tracker.web.http.throttle import connection_tests, domain_look_ups, test_mail_look_ups, test_mails
 
@@ -29,7 +29,7 @@ accounts = router("Accounts")
 _MADE = {"id", "smtp", "imap", "signed_in", "rewrites_links"}
 
 
-class ServerShape(Shape):
+class ServerShape(ResponseModel):
     """A mail server. ``secret_set`` says whether a secret is stored; the secret itself is never shown."""
 
     host: str
@@ -39,7 +39,7 @@ class ServerShape(Shape):
     secret_set: bool
 
 
-class AccountShape(Shape):
+class AccountShape(ResponseModel):
     """A sending identity. ``state`` is unchecked, works, broken or needs_sign_in, with the reason in ``state_detail``.
 
     ``signed_in``: it uses no passwords but a sign-in at the provider, made in the browser."""
@@ -121,7 +121,7 @@ def list_accounts(call: Caller, paged: PageQuery) -> Listing[AccountShape]:
 @accounts.post("/accounts", response_model=AccountShape, status_code=201)
 def post_account(call: Caller, new: NewAccount) -> Response:
     """Adds an account. Test it with ``POST /accounts/{id}/check``."""
-    return once(
+    return idempotent(
         call, lambda session: AccountShape.of(create_account(call.context, session, call.user, new)), status=201
     )
 
@@ -142,13 +142,13 @@ def patch_account(call: Caller, id: str, change: AccountChange) -> Response:
         change_account(call.context, session, account, change)
         return AccountShape.of(account)
 
-    return once(call, work)
+    return idempotent(call, work)
 
 
 @accounts.delete("/accounts/{id}", status_code=204, response_class=Response)
 def delete_account(call: Caller, id: str) -> Response:
     """Removes the account and forgets its secrets. What was sent from it stays."""
-    return once(
+    return idempotent(
         call,
         lambda session: remove_account(call.context, session, owned(session, Account, call.user, id)),
         status=204,
@@ -158,7 +158,7 @@ def delete_account(call: Caller, id: str) -> Response:
 @accounts.post("/accounts/{id}/check", response_model=CheckShape)
 def post_account_check(call: Caller, id: str) -> Response:
     """Signs in to the account’s servers and says how that went. May take a minute when a server does not answer."""
-    if (first := replayed(call)) is not None:
+    if (first := cached_response(call)) is not None:
         return first
     account = _own(call, id)
     assert account.id is not None
@@ -175,10 +175,10 @@ def post_account_check(call: Caller, id: str) -> Response:
             imap_text=result.imap_text,
         )
 
-    return once(call, work)
+    return idempotent(call, work)
 
 
-class PublishShape(Shape):
+class PublishShape(ResponseModel):
     """A DNS record to publish."""
 
     name: str
@@ -186,7 +186,7 @@ class PublishShape(Shape):
     value: str
 
 
-class AdviceShape(Shape):
+class AdviceShape(ResponseModel):
     """One finding about the domain: ``grade`` is good, warn, bad or unknown."""
 
     topic: str
@@ -195,7 +195,7 @@ class AdviceShape(Shape):
     publish: list[PublishShape]
 
 
-class DomainShape(Shape):
+class DomainShape(ResponseModel):
     """What receivers see of the account’s domain."""
 
     domain: str
@@ -212,7 +212,7 @@ def get_account_domain(call: Caller, id: str) -> DomainShape:
     return DomainShape(domain=domain_of(account.address), looked_up_at=now(), advice=advice)
 
 
-class TestMailShape(Shape):
+class TestMailShape(ResponseModel):
     """A test from the account to itself: its ``id``, whether it has arrived, and what it tells."""
 
     id: str
@@ -223,12 +223,12 @@ class TestMailShape(Shape):
 @accounts.post("/accounts/{id}/test-mail", response_model=TestMailShape, status_code=202)
 def post_account_test_mail(call: Caller, id: str) -> Response:
     """Sends a test from the account to itself. Read what became of it with ``GET …/test-mail/{test}``; that needs IMAP."""
-    if (first := replayed(call)) is not None:
+    if (first := cached_response(call)) is not None:
         return first
     account = _own(call, id)
     test_mails.take(call.user)
     test_id = send_test(call.context, account)
-    return once(call, lambda _session: TestMailShape(id=test_id, arrived=False, advice=[]), status=202)
+    return idempotent(call, lambda _session: TestMailShape(id=test_id, arrived=False, advice=[]), status=202)
 
 
 @accounts.get("/accounts/{id}/test-mail/{test}", response_model=TestMailShape)
@@ -254,6 +254,6 @@ def _shapes(found: Iterable[Advice]) -> list[AdviceShape]:
     ]
 
 
-def _own(call: Call, id: str) -> Account:
+def _own(call: RequestContext, id: str) -> Account:
     with call.reading() as session:
         return owned(session, Account, call.user, id)

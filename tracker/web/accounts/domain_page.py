@@ -4,12 +4,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.locale import gettext as _
-from tracker.locale import said
+from tracker.locale import localize
 from tracker.mail.addresses import domain_of
 from tracker.models import User
 from tracker.outbound.sending_domain.records import advice_for
-from tracker.runtime.sentences import ActionError
-from tracker.web.accounts.pages import HERE, own_account
+from tracker.runtime.localized_text import ActionError
+from tracker.web.accounts.pages import BASE_PATH, own_account
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.http.throttle import domain_look_ups
@@ -17,13 +17,13 @@ from tracker.web.http.throttle import domain_look_ups
 routes = Routes()
 
 
-@routes.page(f"{HERE}/{{id}}/domain")
+@routes.page(f"{BASE_PATH}/{{id}}/domain")
 def domain(request: Request, user: User) -> Response:
     account = own_account(request, user)
     try:
         domain_look_ups.take(user)
     except ActionError as error:
-        return redirect(f"{HERE}/{account.public_id}", said(error), kind="problem")
+        return redirect(f"{BASE_PATH}/{account.public_id}", localize(error), kind="problem")
     context = {
         "account": account,
         "domain": domain_of(account.address),

@@ -16,21 +16,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.locale import gettext as _
-from tracker.locale import said
+from tracker.locale import localize
 from tracker.mail.oauth import OAuthError, exchange
 from tracker.mail.oauth_providers import PROVIDERS, Granted, Provider, authorisation_url, configured
 from tracker.models import OAuthAttempt, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import new_token, token_digest
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import COOKIE
 from tracker.web.http.templating import context_of, redirect, render
 
 routes = Routes()
-HERE = "/settings/oauth"
+BASE_PATH = "/settings/oauth"
 SPAN = timedelta(minutes=15)
 """How long a person may take at the provider."""
 
@@ -61,11 +61,11 @@ def purpose(
 
 def callback_url(context: AppContext, provider: Provider) -> str:
     """One address per provider, so that one's answer cannot pass for the other's (RFC 9207 names the attack)."""
-    return f"{context.settings.base_url}{HERE}/{provider.key}/callback"
+    return f"{context.settings.base_url}{BASE_PATH}/{provider.key}/callback"
 
 
-@routes.action(f"{HERE}/{{provider}}")
-def go(request: Request, user: User, form: FormData) -> Response:
+@routes.action(f"{BASE_PATH}/{{provider}}")
+def authorize(request: Request, user: User, form: FormData) -> Response:
     """Remembers the attempt and leads the person to the provider. By a page, not a redirect: browsers hold a form's redirects
     to our Content-Security-Policy, wherever the provider may send people on."""
     context, provider = context_of(request), _provider(request)
@@ -93,8 +93,8 @@ def go(request: Request, user: User, form: FormData) -> Response:
     return response
 
 
-@routes.page(f"{HERE}/{{provider}}/callback")
-def come_back(request: Request, user: User) -> Response:
+@routes.page(f"{BASE_PATH}/{{provider}}/callback")
+def callback(request: Request, user: User) -> Response:
     """The provider's answer. A GET that changes something, as the protocol has it: good once, on the visit that asked."""
     context, provider = context_of(request), _provider(request)
     attempt = _take(context, request, user, provider)
@@ -111,7 +111,7 @@ def come_back(request: Request, user: User) -> Response:
     except _Refused as refused:
         return redirect(found.back(attempt.subject), str(refused), kind="problem")
     except (OAuthError, ActionError) as error:
-        return redirect(found.back(attempt.subject), said(error), kind="problem")
+        return redirect(found.back(attempt.subject), localize(error), kind="problem")
 
 
 class _Refused(Exception):

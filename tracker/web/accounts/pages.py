@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.locale import gettext as _
-from tracker.locale import said
+from tracker.locale import localize
 from tracker.mail.oauth_providers import Granted, Provider, configured
 from tracker.mail.services import PRESETS
 from tracker.models import Account, OAuthGrant, User
@@ -19,31 +19,31 @@ from tracker.outbound.accounts import accounts_of, change_account, create_accoun
 from tracker.outbound.address_code import confirm_account, send_code
 from tracker.outbound.host_health import host_problem
 from tracker.outbound.sending_domain.sending_services import link_rewriter
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.accounts import oauth_page
-from tracker.web.http.forms import Schema, Wrong, parse, text, wrong_of
+from tracker.web.http.forms import FormErrors, Schema, errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
-from tracker.web.http.throttle import attempt, connection_tests
+from tracker.web.http.throttle import connection_tests, count_attempt
 
 routes = Routes()
-HERE = "/settings/accounts"
-_PORT = Sentence("The port must be a number from 1 to 65535, such as 587 or 993.")
-_CHOOSE = Sentence("Choose one of the list.")
+BASE_PATH = "/settings/accounts"
+_PORT = LocalizedText("The port must be a number from 1 to 65535, such as 587 or 993.")
+_CHOOSE = LocalizedText("Choose one of the list.")
 _SENTENCES = {
-    "address": Sentence("This is not an e-mail address. Write it like anna@example.com."),
+    "address": LocalizedText("This is not an e-mail address. Write it like anna@example.com."),
     **{f"{kind}.port": _PORT for kind in ("smtp", "imap")},
     **{f"{kind}.security": _CHOOSE for kind in ("smtp", "imap")},
-    "per_minute": Sentence(
+    "per_minute": LocalizedText(
         "Use a whole number up to %(most)d; 0 for no limit, empty for what the service takes.", most=1000
     ),
-    "per_day": Sentence(
+    "per_day": LocalizedText(
         "Use a whole number up to %(most)d; 0 for no limit, empty for what the service takes.", most=100_000
     ),
 }
 
 
-@routes.page(HERE)
+@routes.page(BASE_PATH)
 def accounts(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         context = {
@@ -54,29 +54,29 @@ def accounts(request: Request, user: User) -> Response:
         return render(request, "settings_accounts.html", context)
 
 
-@routes.page(f"{HERE}/new")
+@routes.page(f"{BASE_PATH}/new")
 def new(request: Request, _user: User) -> Response:
     return _form(request, None, _texts(None), {})
 
 
-@routes.page(f"{HERE}/{{id}}")
+@routes.page(f"{BASE_PATH}/{{id}}")
 def edit(request: Request, user: User) -> Response:
     account = own_account(request, user)
     return _form(request, account, _texts(account), {})
 
 
-@routes.action(HERE)
+@routes.action(BASE_PATH)
 def add(request: Request, user: User, form: FormData) -> Response:
     try:
         new = _parse(NewAccount, form)
         with context_of(request).database.session_scope() as session:
             account = create_account(context_of(request), session, user, new)
     except ActionError as error:
-        return _form(request, None, _typed(form), wrong_of(error), 422)
+        return _form(request, None, _typed(form), errors_of(error), 422)
     return _tested(request, user, account)
 
 
-@routes.action(f"{HERE}/{{id}}")
+@routes.action(f"{BASE_PATH}/{{id}}")
 def save(request: Request, user: User, form: FormData) -> Response:
     account = own_account(request, user)
     try:
@@ -85,54 +85,54 @@ def save(request: Request, user: User, form: FormData) -> Response:
             account = owned(session, Account, user, account.public_id)
             change_account(context_of(request), session, account, change)
     except ActionError as error:
-        return _form(request, own_account(request, user), _typed(form), wrong_of(error), 422)
+        return _form(request, own_account(request, user), _typed(form), errors_of(error), 422)
     return _tested(request, user, account)
 
 
-@routes.action(f"{HERE}/{{id}}/check")
+@routes.action(f"{BASE_PATH}/{{id}}/check")
 def check(request: Request, user: User, _form: FormData) -> Response:
     return _tested(request, user, own_account(request, user))
 
 
-@routes.action(f"{HERE}/{{id}}/code")
+@routes.action(f"{BASE_PATH}/{{id}}/code")
 def ask_code(request: Request, user: User, _form: FormData) -> Response:
     """Sends the code that proves the address; the page then asks for it."""
     account = own_account(request, user)
-    here = f"{HERE}/{account.public_id}"
+    here = f"{BASE_PATH}/{account.public_id}"
     try:
         connection_tests.take(user)
         send_code(context_of(request), account)
     except ActionError as error:
-        return redirect(here, said(error), kind="problem")
+        return redirect(here, localize(error), kind="problem")
     return redirect(f"{here}?code=sent#confirm", _("A code is on its way to %(address)s.", address=account.address))
 
 
-@routes.action(f"{HERE}/{{id}}/confirmation")
+@routes.action(f"{BASE_PATH}/{{id}}/confirmation")
 def confirm(request: Request, user: User, form: FormData) -> Response:
     context, account = context_of(request), own_account(request, user)
-    back = f"{HERE}/{account.public_id}?code=sent#confirm"
+    back = f"{BASE_PATH}/{account.public_id}?code=sent#confirm"
     try:
-        attempt(context, f"code of {account.public_id}")
+        count_attempt(context, f"code of {account.public_id}")
         with context.database.session_scope() as session:
             account = owned(session, Account, user, account.public_id)
             confirm_account(context, session, account, text(form, "code"))
     except ActionError as error:
-        return redirect(back, said(error), kind="problem")
-    return redirect(HERE, _("%(address)s is confirmed as yours.", address=account.address))
+        return redirect(back, localize(error), kind="problem")
+    return redirect(BASE_PATH, _("%(address)s is confirmed as yours.", address=account.address))
 
 
-@routes.action(f"{HERE}/{{id}}/removal")
+@routes.action(f"{BASE_PATH}/{{id}}/removal")
 def remove(request: Request, user: User, _form: FormData) -> Response:
     account = own_account(request, user)
     try:
         with context_of(request).database.session_scope() as session:
             remove_account(context_of(request), session, owned(session, Account, user, account.public_id))
     except ActionError as error:
-        return redirect(HERE, said(error), kind="problem")
-    return redirect(HERE, _("%(address)s is removed, and its passwords are forgotten.", address=account.address))
+        return redirect(BASE_PATH, localize(error), kind="problem")
+    return redirect(BASE_PATH, _("%(address)s is removed, and its passwords are forgotten.", address=account.address))
 
 
-def take_grant(request: Request, user: User, provider: Provider, granted: Granted, subject: str) -> Response:
+def complete(request: Request, user: User, provider: Provider, granted: Granted, subject: str) -> Response:
     """After a sign-in at a provider: the account (a new one when ``subject`` is empty) uses it from now on."""
     context = context_of(request)
     with context.database.session_scope() as session:
@@ -147,8 +147,8 @@ def _proposed_login(request: Request, user: User, subject: str) -> str:
 
 oauth_page.purpose(
     "account",
-    finish=take_grant,
-    back=lambda subject: f"{HERE}/{subject or 'new'}",
+    finish=complete,
+    back=lambda subject: f"{BASE_PATH}/{subject or 'new'}",
     owned=_proposed_login,
 )
 
@@ -165,13 +165,15 @@ def _tested(request: Request, user: User, account: Account) -> Response:
     try:
         connection_tests.take(user)
     except ActionError as error:
-        return redirect(HERE, _("Saved, but not tested. %(reason)s", reason=said(error)), kind="problem")
+        return redirect(BASE_PATH, _("Saved, but not tested. %(reason)s", reason=localize(error)), kind="problem")
     result = check_account(context_of(request), account.id)
     if result.ok:
-        facts = said(result.imap_text) if result.imap_ok else ""
-        return redirect(HERE, _("%(address)s works. %(facts)s", address=account.address, facts=facts))
+        facts = localize(result.imap_text) if result.imap_ok else ""
+        return redirect(BASE_PATH, _("%(address)s works. %(facts)s", address=account.address, facts=facts))
     return redirect(
-        f"{HERE}/{account.public_id}", _("Saved, but it does not work yet. See below what is wrong."), kind="problem"
+        f"{BASE_PATH}/{account.public_id}",
+        _("Saved, but it does not work yet. See below what is wrong."),
+        kind="problem",
     )
 
 
@@ -209,7 +211,7 @@ def _typed(form: FormData) -> Mapping[str, Any]:
 
 
 def _form(
-    request: Request, account: Account | None, typed: Mapping[str, Any], wrong: Wrong, status: int = 200
+    request: Request, account: Account | None, typed: Mapping[str, Any], wrong: FormErrors, status: int = 200
 ) -> Response:
     presets = [(key, _(preset.name)) for key, preset in PRESETS.items()]
     securities = [("tls", _("TLS")), ("starttls", _("STARTTLS")), ("none", _("None (unsafe)"))]

@@ -5,12 +5,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.locale import said
+from tracker.locale import localize
 from tracker.models import User
 from tracker.outbound.self_test import TEST_ID, has_arrived, read_test, send_test
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.web.accounts.domain_page import grades
-from tracker.web.accounts.pages import HERE, own_account
+from tracker.web.accounts.pages import BASE_PATH, own_account
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.http.throttle import test_mail_look_ups, test_mails
@@ -18,19 +18,19 @@ from tracker.web.http.throttle import test_mail_look_ups, test_mails
 routes = Routes()
 
 
-@routes.action(f"{HERE}/{{id}}/test-mail")
+@routes.action(f"{BASE_PATH}/{{id}}/test-mail")
 def send(request: Request, user: User, _form: FormData) -> Response:
     account = own_account(request, user)
-    back = f"{HERE}/{account.public_id}"
+    back = f"{BASE_PATH}/{account.public_id}"
     try:
         test_mails.take(user)
         test_id = send_test(context_of(request), account)
     except ActionError as error:
-        return redirect(back, said(error), kind="problem")
+        return redirect(back, localize(error), kind="problem")
     return redirect(f"{back}/test-mail/{test_id}")
 
 
-@routes.page(f"{HERE}/{{id}}/test-mail/{{test}}")
+@routes.page(f"{BASE_PATH}/{{id}}/test-mail/{{test}}")
 def look(request: Request, user: User) -> Response:
     """The page at once; what the mailbox says only when it is asked for, by the page's script or by the link."""
     test_id = request.path_params["test"]
@@ -41,7 +41,7 @@ def look(request: Request, user: User) -> Response:
         try:
             test_mail_look_ups.take(user)
         except ActionError as error:
-            return redirect(f"{HERE}/{account.public_id}", said(error), kind="problem")
+            return redirect(f"{BASE_PATH}/{account.public_id}", localize(error), kind="problem")
         advice = read_test(context_of(request), account, test_id)
     context = {
         "account": account,

@@ -20,7 +20,7 @@ USED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Call:
+class RequestContext:
     """One authenticated request. ``token`` is the public id of the API token; ``body`` the raw bytes that came."""
 
     context: AppContext
@@ -43,17 +43,17 @@ class Call:
         return self.context.database.session_scope()
 
 
-async def _present_call(request: Request) -> Call:
+async def _present_request(request: Request) -> RequestContext:
     """Raises :class:`Problem` 415, or 422 for an Idempotency-Key that can be none."""
     user, token = request.state.caller
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     body = await request.body()
     if body and not _is_json(request.headers.get("content-type", "")):
         raise Problem(415, "Send the body as JSON with the header “Content-Type: application/json”.")
-    return Call(request.app.state.context, user, token, request.method, path, _key(request), body)
+    return RequestContext(request.app.state.context, user, token, request.method, path, _key(request), body)
 
 
-Caller = Annotated[Call, Depends(_present_call)]
+Caller = Annotated[RequestContext, Depends(_present_request)]
 
 
 def _is_json(content_type: str) -> bool:
@@ -69,7 +69,7 @@ def _key(request: Request) -> str | None:
     return key
 
 
-def recognise(context: AppContext, authorization: str | None) -> tuple[User, str]:
+def authenticate(context: AppContext, authorization: str | None) -> tuple[User, str]:
     """The person behind a bearer token (RFC 6750) and the token's public id. Raises :class:`Problem` 401."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():

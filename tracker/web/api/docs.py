@@ -11,13 +11,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 docs = APIRouter(include_in_schema=False)
-_HERE = Path(__file__).parent
-_STYLE = (_HERE / "docs.css").read_text()
+_BASE_PATH = Path(__file__).parent
+_STYLE = (_BASE_PATH / "docs.css").read_text()
 _DIGEST = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 POLICY = (
     f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_pages = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+_pages = Environment(loader=FileSystemLoader(_BASE_PATH), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 
 
 @docs.get("/docs", response_class=HTMLResponse)

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from tracker.mail.addresses import AddressError
 from tracker.outbound.draft import SendError
 from tracker.runtime.limits import MAX_ATTACHMENT_BYTES
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.web.http.field_errors import named, sentence_of
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from tracker.models import IdempotencyKey
 from tracker.runtime.database import now
-from tracker.web.api.call import Call
+from tracker.web.api.call import RequestContext
 from tracker.web.api.errors import Problem
 
 KEPT = timedelta(hours=24)
@@ -21,7 +21,7 @@ class _Taken(Exception):
     """The key was used before."""
 
 
-def once(call: Call, work: Callable[[Session], BaseModel | None], *, status: int = 200) -> Response:
+def idempotent(call: RequestContext, work: Callable[[Session], BaseModel | None], *, status: int = 200) -> Response:
     """Does ``work`` in one transaction and answers with what it returns; with a key that was used, gives the first answer again.
 
     Raises :class:`Problem` 422 when the key belonged to another request. Errors are not kept: the next try is a new one.
@@ -38,14 +38,14 @@ def once(call: Call, work: Callable[[Session], BaseModel | None], *, status: int
     return _response(status, body)
 
 
-def replayed(call: Call) -> Response | None:
+def cached_response(call: RequestContext) -> Response | None:
     """The first answer, when this request was already answered: for work that cannot live in a transaction."""
     with call.reading() as session:
         known = call.key is not None and _find(session, call) is not None
     return _replay(call) if known else None
 
 
-def _claim(session: Session, call: Call) -> IdempotencyKey:
+def _claim(session: Session, call: RequestContext) -> IdempotencyKey:
     """Takes the key. On PostgreSQL a twin that is still at work makes us wait here for its end."""
     session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.created_at) < now() - KEPT))
     assert call.user.id is not None
@@ -59,18 +59,18 @@ def _claim(session: Session, call: Call) -> IdempotencyKey:
     return row
 
 
-def _digest(call: Call) -> str:
+def _digest(call: RequestContext) -> str:
     """Keyed, because a body may hold a password that could be guessed from a plain digest."""
     seen = hashlib.sha256(b"\n".join([call.method.encode(), call.path.encode(errors="replace"), call.body])).hexdigest()
     return call.context.keyring.digest(seen)
 
 
-def _find(session: Session, call: Call) -> IdempotencyKey | None:
+def _find(session: Session, call: RequestContext) -> IdempotencyKey | None:
     mine = select(IdempotencyKey).where(IdempotencyKey.user_id == call.user.id, IdempotencyKey.key == call.key)
     return session.exec(mine.where(col(IdempotencyKey.created_at) >= now() - KEPT)).first()
 
 
-def _replay(call: Call) -> Response:
+def _replay(call: RequestContext) -> Response:
     with call.reading() as session:
         row = _find(session, call)
     if row is None:

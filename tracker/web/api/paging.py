@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
 from sqlmodel.sql.expression import SelectOfScalar
 
-from tracker.mail.fields import Shape
+from tracker.mail.fields import ResponseModel
 from tracker.runtime.paging import PAGE, Cursor, read_page
 
 MOST = 200
@@ -17,7 +17,7 @@ MOST = 200
 T = TypeVar("T")
 
 
-class Listing(Shape, Generic[T]):
+class Listing(ResponseModel, Generic[T]):
     """One page of a list, and where the next one begins."""
 
     items: list[T]
@@ -34,7 +34,7 @@ class Paged(BaseModel):
 
     @property
     def after(self) -> Cursor | None:
-        """Raises :class:`tracker.runtime.sentences.ActionError` for a cursor that is not ours."""
+        """Raises :class:`tracker.runtime.localized_text.ActionError` for a cursor that is not ours."""
         return Cursor.parse(self.cursor) if self.cursor else None
 
 

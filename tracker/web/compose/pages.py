@@ -12,14 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tracker.consent.preferences import operator_ceiling
-from tracker.locale import babel_locale, said, zone
+from tracker.locale import babel_locale, localize, zone
 from tracker.locale import gettext as _
 from tracker.models import Attachment, Letter, Message, MessageState, User
 from tracker.models.ownership import find_owned, owned
 from tracker.models.people import public_id
 from tracker.outbound.draft import SendError
-from tracker.outbound.message_links import without_ours
-from tracker.outbound.send import accept
+from tracker.outbound.message_links import strip_own_tracking
+from tracker.outbound.send import enqueue_composed
 from tracker.outbound.templates import find_usable, usable
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -47,16 +47,16 @@ from tracker.web.compose.pictures import (
     needed,
     take_pictures,
 )
-from tracker.web.compose.placeholders import merge, remember_company, without_holes
-from tracker.web.compose.plan import plan_of, want_exchangers
+from tracker.web.compose.placeholders import fill_message, remember_company, require_complete
+from tracker.web.compose.plan import plan_of, request_exchangers
 from tracker.web.compose.start import (
     answer_to,
     answer_to_letter,
+    apply_operator_limit,
     as_template,
     blank,
     signature_inner,
     signature_of,
-    under_ceiling,
     with_template,
 )
 from tracker.web.http.routes import Routes
@@ -75,7 +75,7 @@ def compose(request: Request, user: User) -> Response:
     """An empty form; with ``reply`` an answer to a message, with ``letter`` to a letter, with ``to`` a recipient, with ``template``
     a template's words. Nothing is kept before something is typed."""
     with context_of(request).database.reading() as session:
-        typed = under_ceiling(operator_ceiling(context_of(request)), _start(session, user, request.query_params))
+        typed = apply_operator_limit(operator_ceiling(context_of(request)), _start(session, user, request.query_params))
         return _form(request, session, user, typed, None)
 
 
@@ -93,7 +93,7 @@ def compose_plan(request: Request, user: User, form: FormData) -> Response:
     """Who will be tracked, for the form as it stands. Keeps nothing of it."""
     context = context_of(request)
     typed = _typed(context, form)
-    want_exchangers(context, typed)
+    request_exchangers(context, typed)
     with context.database.reading() as session:
         return render(request, "_compose_plan.html", {"plan": plan_of(session, context, user, typed), "typed": typed})
 
@@ -148,7 +148,7 @@ def compose_picture(request: Request, user: User) -> Response:
 def _typed(context: AppContext, form: FormData) -> Typed:
     """The form with its text as it would go out: pictures by their Content-ID, nothing of ours in what was pasted or quoted."""
     typed = Typed.from_form(form)
-    return replace(typed, html=without_ours(context, as_sent(typed.html)) or "")
+    return replace(typed, html=strip_own_tracking(context, as_sent(typed.html)) or "")
 
 
 def _from_template(session: Session, user: User, typed: Typed, do: str) -> Typed:
@@ -165,7 +165,7 @@ def _picture(session: Session, message: Message, form: FormData) -> Response:
     try:
         picture = keep_picture(session, message, given.filename or "picture", given.file.read())
     except SendError as error:
-        return JSONResponse({"error": said(error)}, 422)
+        return JSONResponse({"error": localize(error)}, 422)
     return JSONResponse({"src": address_of(message, picture)})
 
 
@@ -198,7 +198,7 @@ def _files(session: Session, message: Message, typed: Typed, form: FormData, do:
         attach(session, message, uploads)
         return take_pictures(session, message, typed), {}
     except SendError as error:
-        return typed, {error.field: said(error)}
+        return typed, {error.field: localize(error)}
 
 
 def _send(context: AppContext, user: User, typed: Typed, message: Message, confirmed: bool) -> Errors:
@@ -209,13 +209,13 @@ def _send(context: AppContext, user: User, typed: Typed, message: Message, confi
         with context.database.session_scope() as session:
             row = session.get_one(Message, message.id, with_for_update=True)
             if row.state == MessageState.DRAFT:
-                filled = without_holes(merge(session, user, typed))
+                filled = require_complete(fill_message(session, user, typed))
                 files = needed(filled.html, files_of_draft(session, row))
-                accept(session, context, user, to_send(session, user, filled, row, files), message=row)
+                enqueue_composed(session, context, user, to_send(session, user, filled, row, files), message=row)
                 _remember_choice(session, user, typed)
                 remember_company(session, typed)
     except SendError as error:
-        return {_FIELDS.get(error.field, error.field): said(error)}
+        return {_FIELDS.get(error.field, error.field): localize(error)}
     return {}
 
 

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from tracker.models import Attachment, Message, MessageBody
 from tracker.outbound.draft import SendError, check_attachment_sizes
 from tracker.runtime.limits import MAX_BODY_BYTES
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 from tracker.web.compose.drafts import Typed, files_of_draft
 
 _DOMAIN = "@picture.invalid"
@@ -43,7 +43,7 @@ def keep_picture(session: Session, message: Message, filename: str, content: byt
     """The picture in the draft, once however often it is given. Raises :class:`SendError`."""
     kind = kind_of(content)
     if kind is None:
-        text = Sentence(
+        text = LocalizedText(
             "%(name)s is no picture that mail programs show (PNG, JPEG, GIF, WebP). Attach it as a file instead.",
             name=filename,
         )

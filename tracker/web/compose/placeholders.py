@@ -20,12 +20,12 @@ from tracker.outbound.placeholders import (
     used_in_html,
 )
 from tracker.outbound.rich_text import plain
-from tracker.runtime.sentences import Sentence
+from tracker.runtime.localized_text import LocalizedText
 from tracker.web.compose.drafts import Typed, account_of, readable
 
 
 @dataclass(frozen=True)
-class Hole:
+class MissingValue:
     """A placeholder of this message that only its sender can fill, and what was typed for it."""
 
     name: str
@@ -34,64 +34,64 @@ class Hole:
 
 
 @dataclass(frozen=True)
-class Merged:
+class FilledMessage:
     """The message with its values, as far as there are any."""
 
     typed: Typed
-    holes: tuple[Hole, ...] = ()
+    missing_values: tuple[MissingValue, ...] = ()
     unknown: tuple[str, ...] = ()
-    crowd: int = 0
+    recipient_count: int = 0
     """How many people the message goes to, where a placeholder can only mean one."""
     who: str = ""
 
 
-def merge(session: Session, user: User, typed: Typed) -> Merged:
+def fill_message(session: Session, user: User, typed: Typed) -> FilledMessage:
     """Fills in subject and text what templates put there. Where they put nothing: the very same form."""
     in_text = {name for name in typed.placeholders if ":" not in name}
     in_subject = {name.removeprefix("subject:") for name in typed.placeholders if ":" in name}
     present = used_in_html(typed.html)
     names = in_text & set(present) | in_subject & set(used(typed.subject))
     if not names and not (typed.placeholders and present):
-        return Merged(typed)
+        return FilledMessage(typed)
     people = readable(typed.to)
     of_one = OF_THE_RECIPIENT & names
     if of_one and len(people) > 1:
-        return Merged(typed, crowd=len(people))
+        return FilledMessage(typed, recipient_count=len(people))
     values = _values(session, user, typed, people[0] if people else None)
     subject, text = fill(typed.subject, values, in_subject), fill_html(typed.html, values, in_text)
     missing = dict.fromkeys((*subject.missing, *text.missing))
     # What was typed stays in its field while it is needed.
     asked = [name for name in NAMES if name in missing or (name in typed.fill and name in names)]
-    return Merged(
+    return FilledMessage(
         replace(typed, subject=subject.text, html=text.text, text=plain(text.text)),
-        tuple(Hole(name, label_of(name), typed.fill.get(name, "")) for name in asked) if people else (),
+        tuple(MissingValue(name, label_of(name), typed.fill.get(name, "")) for name in asked) if people else (),
         text.unknown,
         who=(people[0].name or people[0].address) if people else "",
     )
 
 
-def without_holes(merged: Merged) -> Typed:
+def require_complete(merged: FilledMessage) -> Typed:
     """The message to send. Raises :class:`SendError` naming the placeholder that cannot be filled."""
-    if merged.crowd:
-        text = Sentence(
+    if merged.recipient_count:
+        text = LocalizedText(
             "The text speaks to one person by a placeholder, and this message goes to %(count)s. Send it one by one, or write"
             " the words yourself.",
-            count=merged.crowd,
+            count=merged.recipient_count,
         )
         raise SendError("html", "placeholder_for_many", text)
-    for hole in merged.holes:
-        if not hole.value:
+    for missing in merged.missing_values:
+        if not missing.value:
             raise SendError(
                 "html",
                 "placeholder_missing",
-                Sentence(
+                LocalizedText(
                     "{{%(name)s}} has no value for %(who)s. Fill it in below, or take it out of the text.",
-                    name=hole.name,
+                    name=missing.name,
                     who=merged.who,
                 ),
             )
     if merged.unknown:
-        text = Sentence(
+        text = LocalizedText(
             "{{%(name)s}} is no placeholder. These are: %(known)s.", name=merged.unknown[0], known=", ".join(NAMES)
         )
         raise SendError("html", "placeholder_unknown", text)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from babel.lists import format_list
 from sqlmodel import Session
 
-from tracker.locale import babel_locale, ngettext, said
+from tracker.locale import babel_locale, localize, ngettext
 from tracker.locale import gettext as _
-from tracker.mail.recipient_mx import unknown, want
+from tracker.mail.recipient_mx import request, unknown
 from tracker.models import User
 from tracker.outbound.draft import Draft, SendError
 from tracker.outbound.draft_form import ROLES
 from tracker.outbound.message_links import find_links
-from tracker.outbound.policy import Planned, check_wishes
+from tracker.outbound.policy import PlannedRecipient, check_wishes
 from tracker.outbound.rewriter.rewriting import FoundLink
 from tracker.outbound.rich_text import plain
 from tracker.outbound.send import plan
@@ -21,9 +21,9 @@ from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.context import AppContext
 from tracker.runtime.limits import GMAIL_CLIPS_AT
 from tracker.web.compose.drafts import Typed, account_of, readable
-from tracker.web.compose.placeholders import Merged, merge
-from tracker.web.messages.activity_labels import link_reason, rule_words
-from tracker.web.messages.reliability_labels import trust_words
+from tracker.web.compose.placeholders import FilledMessage, fill_message
+from tracker.web.messages.activity_labels import link_reason, rule_label
+from tracker.web.messages.reliability_labels import trust_label
 
 _OF_THE_MESSAGE = frozenset(
     {
@@ -77,7 +77,7 @@ class ComposePlan:
     lines: Sequence[PlanLine]
     links: Sequence[PlanLink]
     unreadable: Sequence[str]
-    merged: Merged
+    merged: FilledMessage
     above: Sequence[str] = ()
     """What the switches ask for and the operator does not allow."""
     service: str = ""
@@ -102,7 +102,7 @@ class ComposePlan:
 def plan_of(session: Session, context: AppContext, user: User, typed: Typed) -> ComposePlan:
     """The plan for the form as it stands; what cannot be read as an address (yet) is left out and named."""
     account = account_of(session, user, typed.account)
-    merged = merge(session, user, typed)
+    merged = fill_message(session, user, typed)
     filled = merged.typed
     draft = Draft(
         account_id=account.id if account else None,
@@ -124,31 +124,31 @@ def plan_of(session: Session, context: AppContext, user: User, typed: Typed) -> 
         _links(found),
         _unreadable(typed),
         merged,
-        _above(context, draft),
+        _exceeds_limit(context, draft),
         service=(link_rewriter(account.smtp_host) or "") if account and any_clicks else "",
         size=_size(context, filled.html, found) if any(_is_tracked(one) for one in planned) else 0,
     )
 
 
-def _above(context: AppContext, draft: Draft) -> Sequence[str]:
+def _exceeds_limit(context: AppContext, draft: Draft) -> Sequence[str]:
     try:
         check_wishes(context, draft)
     except SendError as error:
-        return [said(error)]
+        return [localize(error)]
     return []
 
 
-def want_exchangers(context: AppContext, typed: Typed) -> None:
+def request_exchangers(context: AppContext, typed: Typed) -> None:
     """Has the mail exchangers of companies that nobody wrote to yet looked up, so that the plan can tell of them soon."""
     addresses = [mailbox.address for role in ROLES for mailbox in readable(getattr(typed, role))]
     with context.database.reading() as session:
         if not unknown(session, addresses):
             return
     with context.database.session_scope() as session:
-        want(session, addresses)
+        request(session, addresses)
 
 
-def sentence_of(planned: Sequence[Planned]) -> str:
+def sentence_of(planned: Sequence[PlannedRecipient]) -> str:
     """ "2 of 5 will be tracked: Anna refused, Luc was never asked." Empty while there is nobody."""
     if not planned:
         return ""
@@ -167,7 +167,7 @@ def sentence_of(planned: Sequence[Planned]) -> str:
     )
 
 
-def _everybody(planned: Sequence[Planned]) -> str:
+def _everybody(planned: Sequence[PlannedRecipient]) -> str:
     if len(planned) == 1:
         return _("%(name)s will be tracked: %(what)s.", name=_name(planned[0]), what=_what(planned[0]))
     same = {(one.opens.on, one.clicks.on) for one in planned}
@@ -180,26 +180,26 @@ def _everybody(planned: Sequence[Planned]) -> str:
     )
 
 
-def _what(one: Planned) -> str:
+def _what(one: PlannedRecipient) -> str:
     if one.opens.on and one.clicks.on:
         return _("opens and clicks")
     return _("opens only") if one.opens.on else _("clicks only")
 
 
-def _why_not(one: Planned) -> str:
+def _why_not(one: PlannedRecipient) -> str:
     rule = one.opens.rule if one.opens.rule != "switched_off" else one.clicks.rule
     if rule in _OF_THE_MESSAGE:
-        return rule_words(rule)
-    return _("%(name)s %(why)s", name=_name(one), why=rule_words(rule))
+        return rule_label(rule)
+    return _("%(name)s %(why)s", name=_name(one), why=rule_label(rule))
 
 
-def _is_partly(one: Planned) -> bool:
+def _is_partly(one: PlannedRecipient) -> bool:
     """Only one of the two, and not because the sender switched the other off."""
     off = one.clicks if one.opens.on else one.opens
     return not off.on and off.rule != "switched_off"
 
 
-def _in_part(one: Planned) -> str:
+def _in_part(one: PlannedRecipient) -> str:
     return _("%(name)s: %(what)s", name=_name(one), what=_what(one))
 
 
@@ -210,7 +210,7 @@ def _joined(reasons: Sequence[str]) -> str:
     return format_list(reasons, locale=babel_locale())
 
 
-def _line(one: Planned) -> PlanLine:
+def _line(one: PlannedRecipient) -> PlanLine:
     return PlanLine(
         address=one.mailbox.address,
         name=_name(one),
@@ -220,15 +220,15 @@ def _line(one: Planned) -> PlanLine:
         clicks=one.clicks.on,
         why=_why(one),
         can_be_asked=bool({one.opens.rule, one.clicks.rule} & {"unknown", "lapsed"}),
-        trust=trust_words(one.mx_family) if _is_tracked(one) else "",
+        trust=trust_label(one.mx_family) if _is_tracked(one) else "",
     )
 
 
-def _why(one: Planned) -> str:
+def _why(one: PlannedRecipient) -> str:
     """The rule that decided; both of them where opens and clicks were decided differently."""
     if one.opens.rule == one.clicks.rule:
-        return rule_words(one.opens.rule)
-    opens, clicks = rule_words(one.opens.rule), rule_words(one.clicks.rule)
+        return rule_label(one.opens.rule)
+    opens, clicks = rule_label(one.opens.rule), rule_label(one.clicks.rule)
     return _("opens: %(opens)s; clicks: %(clicks)s", opens=opens, clicks=clicks)
 
 
@@ -256,9 +256,9 @@ def _unreadable(typed: Typed) -> Sequence[str]:
     return [piece for piece in pieces if "@" in piece and '"' not in piece and not readable(piece)]
 
 
-def _is_tracked(one: Planned) -> bool:
+def _is_tracked(one: PlannedRecipient) -> bool:
     return one.opens.on or one.clicks.on
 
 
-def _name(one: Planned) -> str:
+def _name(one: PlannedRecipient) -> str:
     return one.mailbox.name or (one.recipient.name if one.recipient else "") or one.mailbox.address

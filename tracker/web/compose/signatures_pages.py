@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.locale import gettext as _
-from tracker.locale import said
+from tracker.locale import localize
 from tracker.models import Account, User
 from tracker.models.ownership import owned
 from tracker.outbound.rich_text import plain
 from tracker.outbound.signatures import change_signature
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.web.compose.drafts import Typed
 from tracker.web.compose.start import signature_inner
 from tracker.web.http.routes import Routes
@@ -22,7 +22,7 @@ from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.messages.rows import accounts_of
 
 routes = Routes()
-HERE = "/settings/signatures"
+BASE_PATH = "/settings/signatures"
 FORM_BYTES = 2 * 1024 * 1024
 
 
@@ -40,13 +40,13 @@ class SignatureForm:
         return plain(self.html)
 
 
-@routes.page(HERE)
+@routes.page(BASE_PATH)
 def signatures(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         return render(request, "settings_signatures.html", {"forms": _forms(session, user)})
 
 
-@routes.action(HERE, max_bytes=FORM_BYTES)
+@routes.action(BASE_PATH, max_bytes=FORM_BYTES)
 def save(request: Request, user: User, form: FormData) -> Response:
     """``of`` says whose; an empty one of an account means the person's own."""
     html, of = Typed.from_form(form).html, str(form.get("of", ""))
@@ -55,9 +55,9 @@ def save(request: Request, user: User, form: FormData) -> Response:
         try:
             change_signature(session, owner, html)
         except ActionError as error:
-            context = {"forms": _forms(session, user, {of: said(error)})}
+            context = {"forms": _forms(session, user, {of: localize(error)})}
             return render(request, "settings_signatures.html", context, 422)
-    return redirect(HERE, _("The signature is saved.") if owner.signature else _("The signature is gone."))
+    return redirect(BASE_PATH, _("The signature is saved.") if owner.signature else _("The signature is gone."))
 
 
 def _forms(session: Session, user: User, wrong: Mapping[str, str] | None = None) -> Sequence[SignatureForm]:

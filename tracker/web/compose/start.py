@@ -30,7 +30,7 @@ def blank(session: Session, user: User) -> Typed:
     return Typed(html=html, text=plain(html), track_opens=user.track_opens, track_links=user.track_links)
 
 
-def under_ceiling(ceiling: Ceiling, typed: Typed) -> Typed:
+def apply_operator_limit(ceiling: Ceiling, typed: Typed) -> Typed:
     """What a new message begins with asks for no more than the operator allows."""
     opens, links = ceiling.allows(Purpose.OPENS), ceiling.allows(Purpose.CLICKS)
     return replace(typed, track_opens=typed.track_opens and opens, track_links=typed.track_links and links)

@@ -6,23 +6,23 @@ from pydantic import Field
 from sqlmodel import Session
 from starlette.responses import Response
 
-from tracker.mail.fields import Body, Line, Shape, Text
+from tracker.mail.fields import RequestModel, ResponseModel, SingleLine, Text
 from tracker.models import Template
 from tracker.models.ownership import owned
 from tracker.outbound.placeholders import used
 from tracker.outbound.templates import MAX_HTML, MAX_NAME, find_usable, save, usable
 from tracker.runtime.limits import MAX_SUBJECT
-from tracker.web.api.call import Call, Caller
-from tracker.web.api.door import router
+from tracker.web.api.authenticated import router
+from tracker.web.api.call import Caller, RequestContext
 from tracker.web.api.errors import not_found
-from tracker.web.api.idempotency import once
+from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing
 from tracker.web.messages.rows import Figures, figures_by_template
 
 templates = router("Templates")
 
 
-class FiguresShape(Shape):
+class FiguresShape(ResponseModel):
     """Counts of one’s own messages. Honest rates: opened of ``measurable``, clicked of ``links``, replied of ``sent``."""
 
     sent: int
@@ -33,7 +33,7 @@ class FiguresShape(Shape):
     replied: int
 
 
-class TemplateShape(Shape):
+class TemplateShape(ResponseModel):
     id: str
     name: str
     subject: str
@@ -45,20 +45,20 @@ class TemplateShape(Shape):
     changed_at: datetime
 
 
-class NewTemplate(Body):
+class NewTemplate(RequestModel):
     """Subject and text may hold placeholders such as ``{{first_name}}`` or ``{{company|your company}}``."""
 
-    name: Line = Field(json_schema_extra={"maxLength": MAX_NAME})
-    subject: Line = Field("", json_schema_extra={"maxLength": MAX_SUBJECT})
+    name: SingleLine = Field(json_schema_extra={"maxLength": MAX_NAME})
+    subject: SingleLine = Field("", json_schema_extra={"maxLength": MAX_SUBJECT})
     html: Text = Field(json_schema_extra={"maxLength": MAX_HTML})
     shared: bool = False
 
 
-class TemplateChanges(Body):
+class TemplateChanges(RequestModel):
     """What is left out stays."""
 
-    name: Line | None = None
-    subject: Line | None = None
+    name: SingleLine | None = None
+    subject: SingleLine | None = None
     html: Text | None = None
     shared: bool | None = None
 
@@ -78,7 +78,7 @@ def post_template(call: Caller, new: NewTemplate) -> Response:
         made = Template(user_id=call.user.id or 0, name=new.name)
         return _saved(session, call, made, new.model_dump())
 
-    return once(call, work, status=201)
+    return idempotent(call, work, status=201)
 
 
 @templates.get("/templates/{id}", response_model=TemplateShape)
@@ -103,20 +103,20 @@ def delete_template(call: Caller, id: str) -> Response:
     return Response(status_code=204)
 
 
-def usable_template(session: Session, call: Call, id: str) -> Template:
+def usable_template(session: Session, call: RequestContext, id: str) -> Template:
     template = find_usable(session, call.user, id)
     if template is None:
         raise not_found("There is no such template.")
     return template
 
 
-def _saved(session: Session, call: Call, template: Template, values: dict[str, object]) -> TemplateShape:
+def _saved(session: Session, call: RequestContext, template: Template, values: dict[str, object]) -> TemplateShape:
     save(session, template, values)
     session.flush()
     return _shape(session, call, template)
 
 
-def _shape(session: Session, call: Call, template: Template) -> TemplateShape:
+def _shape(session: Session, call: RequestContext, template: Template) -> TemplateShape:
     figures = figures_by_template(session, call.user).get(template.id or 0, Figures(0, 0, 0, 0, 0, 0, None))
     return TemplateShape(
         id=template.public_id,

@@ -15,16 +15,16 @@ from tracker.outbound.placeholders import NAMES
 from tracker.outbound.rich_text import plain
 from tracker.outbound.templates import save as save_template
 from tracker.outbound.templates import usable
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.web.compose.drafts import Typed
 from tracker.web.compose.placeholders import label_of
-from tracker.web.http.forms import text, ticked, wrong_of
+from tracker.web.http.forms import errors_of, is_checked, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.messages.rows import Figures, figures_by_template
 
 routes = Routes()
-HERE = "/settings/templates"
+BASE_PATH = "/settings/templates"
 FORM_BYTES = 2 * 1024 * 1024
 
 
@@ -38,26 +38,26 @@ class TemplateLine:
     owner: str
 
 
-@routes.page(HERE)
+@routes.page(BASE_PATH)
 def templates(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         return render(request, "settings_templates.html", {"lines": _lines(session, user)})
 
 
-@routes.page(f"{HERE}/new")
+@routes.page(f"{BASE_PATH}/new")
 def new_template(request: Request, user: User) -> Response:
     return _form(request, Template(user_id=user.id or 0, name=""), {})
 
 
-@routes.page(HERE + "/{template}")
+@routes.page(BASE_PATH + "/{template}")
 def template(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         found = owned(session, Template, user, request.path_params["template"])
     return _form(request, found, {})
 
 
-@routes.action(HERE + "/{template}", max_bytes=FORM_BYTES)
-@routes.action(f"{HERE}/new", max_bytes=FORM_BYTES)
+@routes.action(BASE_PATH + "/{template}", max_bytes=FORM_BYTES)
+@routes.action(f"{BASE_PATH}/new", max_bytes=FORM_BYTES)
 def save(request: Request, user: User, form: FormData) -> Response:
     """A new template, or one's own changed. What is wrong stands at its field, and nothing typed is lost."""
     public_id, typed = request.path_params.get("template"), Typed.from_form(form)
@@ -65,7 +65,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
         "name": text(form, "name"),
         "subject": typed.subject,
         "html": typed.html,
-        "shared": ticked(form, "shared"),
+        "shared": is_checked(form, "shared"),
     }
     with context_of(request).database.session_scope() as session:
         found = owned(session, Template, user, public_id) if public_id else Template(user_id=user.id or 0, name="")
@@ -73,18 +73,18 @@ def save(request: Request, user: User, form: FormData) -> Response:
             save_template(session, found, values)
         except ActionError as error:
             session.expunge_all()
-            wrong = wrong_of(error)
+            wrong = errors_of(error)
             return _form(request, found, {**wrong, "text": wrong.get("html", "")}, 422)
-    return redirect(HERE, _("The template “%(name)s” is saved.", name=found.name))
+    return redirect(BASE_PATH, _("The template “%(name)s” is saved.", name=found.name))
 
 
-@routes.action(HERE + "/{template}/removal")
+@routes.action(BASE_PATH + "/{template}/removal")
 def remove(request: Request, user: User, form: FormData) -> Response:
     """What was sent with it stays, without the figures."""
     with context_of(request).database.session_scope() as session:
         found = owned(session, Template, user, request.path_params["template"])
         session.delete(found)
-    return redirect(HERE, _("The template “%(name)s” is gone.", name=found.name))
+    return redirect(BASE_PATH, _("The template “%(name)s” is gone.", name=found.name))
 
 
 def _lines(session: Session, user: User) -> list[TemplateLine]:

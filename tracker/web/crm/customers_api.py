@@ -20,12 +20,12 @@ from tracker.crm.customers import (
 from tracker.crm.records import Id, named_record
 from tracker.crm.search import finds_customers
 from tracker.mail.addresses import lookup_or_none
-from tracker.mail.fields import Body
+from tracker.mail.fields import RequestModel
 from tracker.models import Customer, CustomerAddress, CustomerSource, Shop, User
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
+from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
-from tracker.web.api.door import router
-from tracker.web.api.idempotency import once
+from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged, page
 from tracker.web.crm.responses import CustomerShape, customer_shapes
 
@@ -41,7 +41,7 @@ class CustomerQuery(Paged):
     shop: Annotated[str, Field(max_length=16, description="The id of a shop.")] = ""
 
 
-class MergeRequest(Body):
+class MergeRequest(RequestModel):
     """The customer whose addresses, orders and letters are taken over; it is gone afterwards."""
 
     customer: Id
@@ -70,7 +70,7 @@ def list_customers(call: Caller, query: Annotated[CustomerQuery, Query()]) -> Li
 @customers.post("/customers", response_model=CustomerShape, status_code=201)
 def post_customer(call: Caller, new: NewCustomer) -> Response:
     """Makes a customer."""
-    return once(
+    return idempotent(
         call, lambda session: _shape(session, create_customer(session, new, call.user, CustomerSource.API)), status=201
     )
 
@@ -91,13 +91,13 @@ def patch_customer(call: Caller, id: str, change: CustomerChange) -> Response:
         change_customer(session, customer, change, call.user)
         return _shape(session, customer)
 
-    return once(call, work)
+    return idempotent(call, work)
 
 
 @customers.delete("/customers/{id}", status_code=204, response_class=Response)
 def remove_customer(call: Caller, id: str) -> Response:
     """Forgets a customer. Orders and letters stay, without one."""
-    return once(call, lambda session: delete_customer(session, find_customer(session, id)), status=204)
+    return idempotent(call, lambda session: delete_customer(session, find_customer(session, id)), status=204)
 
 
 @customers.put(
@@ -106,7 +106,9 @@ def remove_customer(call: Caller, id: str) -> Response:
 def put_customer_by_external_id(call: Caller, external_id: str, change: CustomerChange) -> Response:
     """Makes the customer that another program knows by this id (201), or changes it (200). What is left out stays."""
     if change.external_id is not None and change.external_id != external_id:
-        raise ActionError("invalid", Sentence("The id in the address and the id in the body differ."), "external_id")
+        raise ActionError(
+            "invalid", LocalizedText("The id in the address and the id in the body differ."), "external_id"
+        )
     with call.writing() as session:
         customer, is_new = put_customer(session, external_id, change, call.user)
         body = _shape(session, customer).model_dump_json()
@@ -124,7 +126,7 @@ def post_merge(call: Caller, id: str, request: MergeRequest) -> Response:
         merge_customers(session, customer, other)
         return _shape(session, customer)
 
-    return once(call, work)
+    return idempotent(call, work)
 
 
 def _shape(session: Session, customer: Customer) -> CustomerShape:

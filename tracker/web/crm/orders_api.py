@@ -22,10 +22,10 @@ from tracker.crm.shops import (
     delete_shop,
 )
 from tracker.models import Customer, ManagerGroup, Order, Shop, User
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
+from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
-from tracker.web.api.door import router
-from tracker.web.api.idempotency import once
+from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged, PageQuery, page
 from tracker.web.crm.responses import (
     ColleagueShape,
@@ -69,7 +69,7 @@ def list_orders(call: Caller, query: Annotated[OrderQuery, Query()]) -> Listing[
 @orders.post("/orders", response_model=OrderShape, status_code=201)
 def post_order(call: Caller, new: NewOrder) -> Response:
     """Makes an order."""
-    return once(call, lambda session: _order(session, create_order(session, new)), status=201)
+    return idempotent(call, lambda session: _order(session, create_order(session, new)), status=201)
 
 
 @orders.get("/orders/{id}", response_model=OrderShape)
@@ -88,20 +88,22 @@ def patch_order(call: Caller, id: str, change: OrderChange) -> Response:
         change_order(session, order, change)
         return _order(session, order)
 
-    return once(call, work)
+    return idempotent(call, work)
 
 
 @orders.delete("/orders/{id}", status_code=204, response_class=Response)
 def remove_order(call: Caller, id: str) -> Response:
     """Forgets an order. Its letters stay with the customer."""
-    return once(call, lambda session: delete_order(session, find_order(session, id)), status=204)
+    return idempotent(call, lambda session: delete_order(session, find_order(session, id)), status=204)
 
 
 @orders.put("/orders/by-external-id/{external_id}", response_model=OrderShape, responses={201: {"model": OrderShape}})
 def put_order_by_external_id(call: Caller, external_id: str, change: OrderChange) -> Response:
     """Makes the order that another program knows by this id (201), or changes it (200). What is left out stays."""
     if change.external_id is not None and change.external_id != external_id:
-        raise ActionError("invalid", Sentence("The id in the address and the id in the body differ."), "external_id")
+        raise ActionError(
+            "invalid", LocalizedText("The id in the address and the id in the body differ."), "external_id"
+        )
     with call.writing() as session:
         order, is_new = put_order(session, external_id, change)
         body = _order(session, order).model_dump_json()
@@ -124,7 +126,7 @@ def list_shops(call: Caller, paged: PageQuery) -> Listing[ShopShape]:
 @orders.post("/shops", response_model=ShopShape, status_code=201)
 def post_shop(call: Caller, new: NewShop) -> Response:
     """Makes a shop."""
-    return once(call, lambda session: shop_shape(create_shop(session, new)), status=201)
+    return idempotent(call, lambda session: shop_shape(create_shop(session, new)), status=201)
 
 
 @orders.get("/shops/{id}", response_model=ShopShape)
@@ -143,13 +145,13 @@ def patch_shop(call: Caller, id: str, change: ShopChange) -> Response:
         change_shop(session, shop, change)
         return shop_shape(shop)
 
-    return once(call, work)
+    return idempotent(call, work)
 
 
 @orders.delete("/shops/{id}", status_code=204, response_class=Response)
 def remove_shop(call: Caller, id: str) -> Response:
     """Forgets a shop. Its customers, orders and mailboxes stay, without one."""
-    return once(call, lambda session: delete_shop(session, find_record(session, Shop, id)), status=204)
+    return idempotent(call, lambda session: delete_shop(session, find_record(session, Shop, id)), status=204)
 
 
 @orders.get("/groups", response_model=Listing[GroupShape])
@@ -163,7 +165,7 @@ def list_groups(call: Caller, paged: PageQuery) -> Listing[GroupShape]:
 @orders.post("/groups", response_model=GroupShape, status_code=201)
 def post_group(call: Caller, new: NewGroup) -> Response:
     """Makes a group."""
-    return once(call, lambda session: _group(session, create_group(session, new)), status=201)
+    return idempotent(call, lambda session: _group(session, create_group(session, new)), status=201)
 
 
 @orders.get("/groups/{id}", response_model=GroupShape)
@@ -182,13 +184,13 @@ def patch_group(call: Caller, id: str, change: GroupChange) -> Response:
         change_group(session, group, change)
         return _group(session, group)
 
-    return once(call, work)
+    return idempotent(call, work)
 
 
 @orders.delete("/groups/{id}", status_code=204, response_class=Response)
 def remove_group(call: Caller, id: str) -> Response:
     """Forgets a group. Its people keep their customers."""
-    return once(call, lambda session: delete_group(session, find_record(session, ManagerGroup, id)), status=204)
+    return idempotent(call, lambda session: delete_group(session, find_record(session, ManagerGroup, id)), status=204)
 
 
 def _group(session: Session, group: ManagerGroup) -> GroupShape:

@@ -7,11 +7,11 @@ from sqlmodel import Session, col, select
 
 from tracker.crm.customers import addresses_of
 from tracker.crm.shops import members_of
-from tracker.mail.fields import Shape
+from tracker.mail.fields import ResponseModel
 from tracker.models import Customer, ManagerGroup, Order, Shop, User
 
 
-class ColleagueShape(Shape):
+class ColleagueShape(ResponseModel):
     """Somebody of the workspace."""
 
     id: str
@@ -20,13 +20,13 @@ class ColleagueShape(Shape):
     active: bool
 
 
-class ShopShape(Shape):
+class ShopShape(ResponseModel):
     id: str
     name: str
     created_at: datetime
 
 
-class GroupShape(Shape):
+class GroupShape(ResponseModel):
     """People among whom new customers are shared out; ``members`` are their ids."""
 
     id: str
@@ -35,7 +35,7 @@ class GroupShape(Shape):
     created_at: datetime
 
 
-class CustomerShape(Shape):
+class CustomerShape(ResponseModel):
     """A customer. ``manager`` and ``shop`` are ids; ``version`` grows with every change."""
 
     id: str
@@ -51,7 +51,7 @@ class CustomerShape(Shape):
     changed_at: datetime
 
 
-class OrderShape(Shape):
+class OrderShape(ResponseModel):
     """An order. ``customer``, ``shop`` and ``manager`` are ids; ``version`` grows with every change."""
 
     id: str

@@ -6,13 +6,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tracker.locale import N_, said, speaking
+from tracker.locale import N_, localize, use_locale
 from tracker.locale import gettext as _
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.web.api.errors import STATUS
-from tracker.web.http.routes import words_of
+from tracker.web.http.routes import locale_of
 from tracker.web.http.security_headers import HEADERS
-from tracker.web.http.sessions import person_of
+from tracker.web.http.sessions import current_user
 from tracker.web.http.templating import context_of, render
 
 SENTENCES: Mapping[int, tuple[str, str]] = {
@@ -41,7 +41,7 @@ def error_page(request: Request, status: int, detail: str = "", headers: Mapping
     if not hasattr(request.state, "user"):
         request.state.user = _person(request)
     known = status if status in SENTENCES else (500 if status >= 500 else 400)
-    with speaking(*words_of(request)):
+    with use_locale(*locale_of(request)):
         title, way_out = (_(sentence) for sentence in SENTENCES[known])
         if request.headers.get("sec-fetch-dest") == "empty":
             response: Response = JSONResponse({"title": title, "detail": detail or way_out}, status)
@@ -66,8 +66,8 @@ def on_action_error(request: Request, error: Exception) -> Response:
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
     if not hasattr(request.state, "user"):
         request.state.user = _person(request)
-    with speaking(*words_of(request)):
-        detail = said(error) if error.code != "not_found" else ""
+    with use_locale(*locale_of(request)):
+        detail = localize(error) if error.code != "not_found" else ""
     return error_page(request, STATUS[error.code], detail, headers)
 
 
@@ -77,7 +77,7 @@ def on_crash(request: Request, _error: Exception) -> Response:
 
 
 def refuse_cross_origin(request: Request) -> Response:
-    with speaking(*words_of(request)):
+    with use_locale(*locale_of(request)):
         detail = _(CROSS_ORIGIN)
     # Whose cookies came along does not matter here: the page shows nothing of theirs.
     request.state.user = None
@@ -86,6 +86,6 @@ def refuse_cross_origin(request: Request) -> Response:
 
 def _person(request: Request) -> object:
     try:
-        return person_of(context_of(request), request)
+        return current_user(context_of(request), request)
     except Exception:
         return None

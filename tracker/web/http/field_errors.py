@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from tracker.runtime.sentences import Sentence, Told
+from tracker.runtime.localized_text import LocalizedError, LocalizedText
 
 THIS = "This "
 """How a sentence of the table begins; the API puts the name of the field in its place."""
@@ -11,7 +11,7 @@ _Context = Mapping[str, Any]
 
 
 def sentence_of(error: Mapping[str, Any]) -> str:
-    """What is wrong with the field of one error of pydantic. A validator's own :class:`Told` keeps its sentence."""
+    """What is wrong with the field of one error of pydantic. A validator's own :class:`LocalizedError` keeps its sentence."""
     make = _SENTENCES.get(error["type"])
     return make(error.get("ctx", {})) if make else str(error["msg"])
 
@@ -30,32 +30,34 @@ def named(field: str, sentence: str) -> str:
 
 def _value_error(context: _Context) -> str:
     error = context["error"]
-    return error.sentence if isinstance(error, Told) else str(error)
+    return error.sentence if isinstance(error, LocalizedError) else str(error)
 
 
-_WHOLE_NUMBER = Sentence("This must be a whole number.")
-_OBJECT = Sentence("This must be a JSON object.")
+_WHOLE_NUMBER = LocalizedText("This must be a whole number.")
+_OBJECT = LocalizedText("This must be a JSON object.")
 _SENTENCES: Mapping[str, Callable[[_Context], str]] = {
-    "missing": lambda c: Sentence("This is missing."),
-    "extra_forbidden": lambda c: Sentence("This is not a field of this call. Check its spelling, or leave it out."),
-    "string_type": lambda c: Sentence("This must be a text."),
-    "string_unicode": lambda c: Sentence("This holds half a character (a lone surrogate)."),
-    "bool_type": lambda c: Sentence("This must be true or false."),
-    "bool_parsing": lambda c: Sentence("This must be true or false."),
+    "missing": lambda c: LocalizedText("This is missing."),
+    "extra_forbidden": lambda c: LocalizedText(
+        "This is not a field of this call. Check its spelling, or leave it out."
+    ),
+    "string_type": lambda c: LocalizedText("This must be a text."),
+    "string_unicode": lambda c: LocalizedText("This holds half a character (a lone surrogate)."),
+    "bool_type": lambda c: LocalizedText("This must be true or false."),
+    "bool_parsing": lambda c: LocalizedText("This must be true or false."),
     "int_type": lambda c: _WHOLE_NUMBER,
     "int_parsing": lambda c: _WHOLE_NUMBER,
     "int_from_float": lambda c: _WHOLE_NUMBER,
-    "int_parsing_size": lambda c: Sentence("This is too large a number."),
-    "list_type": lambda c: Sentence("This must be a list."),
+    "int_parsing_size": lambda c: LocalizedText("This is too large a number."),
+    "list_type": lambda c: LocalizedText("This must be a list."),
     "dict_type": lambda c: _OBJECT,
     "model_type": lambda c: _OBJECT,
     "model_attributes_type": lambda c: _OBJECT,
-    "literal_error": lambda c: Sentence("This must be one of %(choices)s.", choices=c["expected"]),
-    "greater_than_equal": lambda c: Sentence("This must be %(least)s or more.", least=c["ge"]),
-    "less_than_equal": lambda c: Sentence("This must be %(most)s or less.", most=c["le"]),
-    "string_too_short": lambda c: Sentence("This is empty."),
-    "string_too_long": lambda c: Sentence("This is longer than %(most)s characters.", most=c["max_length"]),
-    "too_short": lambda c: Sentence("This is empty."),
-    "too_long": lambda c: Sentence("This has more than %(most)s entries.", most=c["max_length"]),
+    "literal_error": lambda c: LocalizedText("This must be one of %(choices)s.", choices=c["expected"]),
+    "greater_than_equal": lambda c: LocalizedText("This must be %(least)s or more.", least=c["ge"]),
+    "less_than_equal": lambda c: LocalizedText("This must be %(most)s or less.", most=c["le"]),
+    "string_too_short": lambda c: LocalizedText("This is empty."),
+    "string_too_long": lambda c: LocalizedText("This is longer than %(most)s characters.", most=c["max_length"]),
+    "too_short": lambda c: LocalizedText("This is empty."),
+    "too_long": lambda c: LocalizedText("This has more than %(most)s entries.", most=c["max_length"]),
     "value_error": _value_error,
 }

@@ -9,13 +9,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from starlette.datastructures import FormData, UploadFile
 
-from tracker.locale import said
-from tracker.runtime.sentences import ActionError
+from tracker.locale import localize
+from tracker.runtime.localized_text import ActionError
 from tracker.users import MAX_PASSWORD, zone_names
 from tracker.web.http.field_errors import sentences_of
 
 Schema = TypeVar("Schema", bound=BaseModel)
-Wrong = dict[str, str]
+FormErrors = dict[str, str]
 """What does not fit, by the name of the field."""
 
 
@@ -31,7 +31,7 @@ def secret(form: FormData, name: str) -> str:
     return "" if isinstance(value, UploadFile) else value[: MAX_PASSWORD + 1]
 
 
-def ticked(form: FormData, name: str) -> bool:
+def is_checked(form: FormData, name: str) -> bool:
     return form.get(name) == "on"
 
 
@@ -61,10 +61,11 @@ def parse(
         raise ActionError.of_fields({name: sentences.get(name, text) for name, text in wrong.items()}) from None
 
 
-def wrong_of(error: ActionError) -> Wrong:
+def errors_of(error: ActionError) -> FormErrors:
     """What does not fit, in the reader's language, by the names of the form; ``form`` is for what is about none of its fields."""
     return {
-        field.replace(".", "_") or "form": said(text) for field, text in (error.fields or {"": error.sentence}).items()
+        field.replace(".", "_") or "form": localize(text)
+        for field, text in (error.fields or {"": error.sentence}).items()
     }
 
 

@@ -17,11 +17,11 @@ from sqlalchemy import ColumnElement, Select
 from sqlmodel import col
 from starlette.requests import Request
 
-from tracker.locale import N_, babel_locale, said
+from tracker.locale import N_, babel_locale, localize
 from tracker.locale import gettext as _
 from tracker.models import User
+from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.runtime.paging import Cursor
-from tracker.runtime.sentences import ActionError, Sentence
 from tracker.web.http.formats import day
 
 Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
@@ -64,7 +64,7 @@ class ListFilter:
         try:
             return cls.from_query(request.query_params), Cursor.parse(cursor) if cursor else None, ""
         except ActionError as error:
-            return cls(), None, said(error)
+            return cls(), None, localize(error)
 
     @classmethod
     def _read(cls, field: Field[Any], query: Mapping[str, str]) -> Any:
@@ -148,7 +148,7 @@ def listed(clauses: Iterable[str], style: Literal["standard", "or"] = "standard"
 def one_of(name: str, text: str, known: Mapping[str, str]) -> str:
     """The text, which must be one of ``known`` or empty. Raises :class:`ActionError`."""
     if text and text not in known:
-        sentence = Sentence(
+        sentence = LocalizedText(
             "“%(name)s” cannot be “%(value)s”; it is one of %(values)s.",
             name=name,
             value=text[:40],
@@ -172,7 +172,7 @@ def _repeated(query: Mapping[str, str], name: str) -> Sequence[str]:
 def _words(name: str, text: str) -> str:
     words = " ".join(text.replace("\0", " ").split())
     if len(words) > MAX_WORDS:
-        sentence = Sentence("“%(name)s” is longer than %(limit)s characters.", name=name, limit=MAX_WORDS)
+        sentence = LocalizedText("“%(name)s” is longer than %(limit)s characters.", name=name, limit=MAX_WORDS)
         raise ActionError("invalid", sentence, name)
     return words
 
@@ -187,7 +187,7 @@ def _moment(name: str, text: str) -> date | datetime | None:
         at = datetime.fromisoformat(text)
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        sentence = Sentence("“%(name)s” is not a day; write it as 2026-03-31.", name=name)
+        sentence = LocalizedText("“%(name)s” is not a day; write it as 2026-03-31.", name=name)
         raise ActionError("invalid", sentence, name) from None
 
 

@@ -24,12 +24,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from tracker.locale import best_language, speaking
+from tracker.locale import best_language, use_locale
 from tracker.models import Role, User
 from tracker.runtime.context import AppContext
 from tracker.web.http.body_limit import limited
 from tracker.web.http.flash import put_flash
-from tracker.web.http.sessions import person_of, renew_visit
+from tracker.web.http.sessions import current_user, renew_session
 from tracker.web.http.templating import context_of
 
 MEGABYTE = 1024 * 1024
@@ -65,7 +65,7 @@ class Routes(list[BaseRoute]):
         def add(view: View) -> View:
             @wraps(view)
             async def answer(request: Request) -> Response:
-                return await run_in_threadpool(_pass, request, lambda: call(view, request))
+                return await run_in_threadpool(_handle, request, lambda: call(view, request))
 
             self.append(Route(path, answer))
             return view
@@ -82,7 +82,7 @@ class Routes(list[BaseRoute]):
                     # a field may be as long as the whole form
                     async with limited(request, max_bytes).form(max_part_size=max_bytes) as form:
                         _refuse_nul((str(value) for _, value in form.multi_items()), 422)
-                        return await run_in_threadpool(_pass, request, lambda: call(view, request, form))
+                        return await run_in_threadpool(_handle, request, lambda: call(view, request, form))
                 except ClientDisconnect:
                     raise HTTPException(400) from None
 
@@ -92,7 +92,7 @@ class Routes(list[BaseRoute]):
         return add
 
 
-class _Elsewhere(Exception):
+class RedirectRequired(Exception):
     """The visitor has to go through another page first."""
 
     def __init__(self, response: Response) -> None:
@@ -105,11 +105,11 @@ def signed_in(request: Request) -> User:
     if user is not None:
         return user
     if not has_people(request):
-        raise _Elsewhere(RedirectResponse("/set-up", 303))
+        raise RedirectRequired(RedirectResponse("/set-up", 303))
     if request.headers.get("sec-fetch-dest") == "empty":  # a script's call: it cannot show the sign-in page
         raise HTTPException(401)
     back = request.url.path + (f"?{request.url.query}" if request.url.query else "") if request.method == "GET" else "/"
-    raise _Elsewhere(RedirectResponse("/sign-in" if back == "/" else f"/sign-in?next={quote(back)}", 303))
+    raise RedirectRequired(RedirectResponse("/sign-in" if back == "/" else f"/sign-in?next={quote(back)}", 303))
 
 
 def signed_in_admin(request: Request) -> User:
@@ -128,7 +128,7 @@ def has_people(request: Request) -> bool:
     return bool(state.has_people)
 
 
-def words_of(request: Request) -> tuple[str, str]:
+def locale_of(request: Request) -> tuple[str, str]:
     """Language and zone to speak in: the person's, else what the browser asks for."""
     user: User | None = getattr(request.state, "user", None)
     if user is not None:
@@ -136,18 +136,18 @@ def words_of(request: Request) -> tuple[str, str]:
     return best_language(request.headers.get("accept-language", "")), "UTC"
 
 
-def _pass(request: Request, enter: Callable[[], Response]) -> Response:
+def _handle(request: Request, enter: Callable[[], Response]) -> Response:
     """The way every request goes: who is it, which language, the page, and what the browser must remember."""
     context = context_of(request)
     _refuse_nul(map(str, request.path_params.values()), 404)
     _refuse_nul(request.query_params.values(), 400)
-    request.state.user = person_of(context, request)
-    with speaking(*words_of(request)):
+    request.state.user = current_user(context, request)
+    with use_locale(*locale_of(request)):
         try:
             response = enter()
-        except _Elsewhere as elsewhere:
-            response = elsewhere.response
-    _finish(context, request, response)
+        except RedirectRequired as redirect:
+            response = redirect.response
+    _finish_response(context, request, response)
     return response
 
 
@@ -157,9 +157,9 @@ def _refuse_nul(values: Iterable[str], status: int) -> None:
         raise HTTPException(status)
 
 
-def _finish(context: AppContext, request: Request, response: Response) -> None:
+def _finish_response(context: AppContext, request: Request, response: Response) -> None:
     flash = getattr(response, "flash", None)
     if flash is not None:
         put_flash(context, response, flash)
     if getattr(request.state, "renew", False):
-        renew_visit(context, request, response)
+        renew_session(context, request, response)

@@ -23,7 +23,7 @@ SEEN_EVERY = timedelta(minutes=1)
 """So exactly it is known who is signed in just now: new customers are shared out among those."""
 
 
-def person_of(context: AppContext, request: Request) -> User | None:
+def current_user(context: AppContext, request: Request) -> User | None:
     """The person signed in on this browser, if the visit has not ended and the person may still come in."""
     token = request.cookies.get(COOKIE)
     if not token or len(token) > 100:
@@ -47,35 +47,39 @@ def person_of(context: AppContext, request: Request) -> User | None:
     return found[0]
 
 
-def _note_seen(context: AppContext, visit: UserSession) -> None:
-    stale = (col(UserSession.id) == visit.id, col(UserSession.seen_at) < now() - SEEN_EVERY)
+def _note_seen(context: AppContext, user_session: UserSession) -> None:
+    stale = (col(UserSession.id) == user_session.id, col(UserSession.seen_at) < now() - SEEN_EVERY)
     with context.database.session_scope() as session:
         session.exec(update(UserSession).where(*stale).values(seen_at=now()))
 
 
-def begin_visit(context: AppContext, request: Request, response: Response, user: User) -> None:
+def login(context: AppContext, request: Request, response: Response, user: User) -> None:
     """Signs the person in on this browser under a new token; the visit before on the same browser ends."""
     assert user.id is not None
     token = new_token()
     with context.database.session_scope() as session:
         _end(session, request.cookies.get(COOKIE))
         session.exec(delete(UserSession).where(col(UserSession.expires_at) < now()))
-        visit = UserSession(user_id=user.id, token_digest=token_digest(token), expires_at=now() + LIFE)
-        visit.address_digest = _network(context, request)
-        session.add(visit)
+        user_session = UserSession(user_id=user.id, token_digest=token_digest(token), expires_at=now() + LIFE)
+        user_session.address_digest = _network(context, request)
+        session.add(user_session)
     _set_cookie(context, response, token)
     mark_browser(context, response, user)
 
 
-def renew_visit(context: AppContext, request: Request, response: Response) -> None:
+def renew_session(context: AppContext, request: Request, response: Response) -> None:
     """Thirty more days from now."""
     token = request.cookies[COOKIE]
     with context.database.session_scope() as session:
-        visit = session.exec(select(UserSession).where(UserSession.token_digest == token_digest(token))).first()
-        if visit is None:
+        user_session = session.exec(select(UserSession).where(UserSession.token_digest == token_digest(token))).first()
+        if user_session is None:
             return
-        visit.seen_at, visit.expires_at, visit.address_digest = now(), now() + LIFE, _network(context, request)
-        session.add(visit)
+        user_session.seen_at, user_session.expires_at, user_session.address_digest = (
+            now(),
+            now() + LIFE,
+            _network(context, request),
+        )
+        session.add(user_session)
     _set_cookie(context, response, token)
 
 
@@ -84,7 +88,7 @@ def _network(context: AppContext, request: Request) -> str | None:
     return network_digest(context, request.client.host) if request.client else None
 
 
-def end_visit(context: AppContext, request: Request, response: Response) -> None:
+def logout(context: AppContext, request: Request, response: Response) -> None:
     """Signs out on this browser. The sender's own mark stays: it is still the sender's browser."""
     with context.database.session_scope() as session:
         _end(session, request.cookies.get(COOKIE))

@@ -115,5 +115,5 @@ def environment() -> Environment:
     pages.globals.update(static_url=static_url, language=locale.language, languages=locale.LANGUAGES)
     for name in ("ago", "when", "full", "relative", "count", "compact"):
         pages.filters[name] = getattr(formats, name)
-    pages.filters["said"] = locale.said
+    pages.filters["localize"] = locale.localize
     return pages

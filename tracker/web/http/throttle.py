@@ -13,7 +13,7 @@ from tracker.locale import N_
 from tracker.mail.addresses import lookup_or_none
 from tracker.models import User
 from tracker.runtime.context import AppContext
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.runtime.throttle import count_try, network_of, uncount_try
 
 FREE_TRIES = 5
@@ -43,7 +43,7 @@ class RateLimiter:
             times = self._times.setdefault(user.public_id, deque())
             if len(times) >= self.most:
                 wait = max(1, ceil(times[0] + self.per_seconds - moment))
-                raise ActionError("too_many", Sentence(self._sentence, seconds=wait), retry_after=wait)
+                raise ActionError("too_many", LocalizedText(self._sentence, seconds=wait), retry_after=wait)
             times.append(moment)
 
     def _forget(self, moment: float) -> None:
@@ -63,7 +63,7 @@ domain_look_ups = RateLimiter(20, 60, N_("Too many look-ups. Try again in %(seco
 """Each asks a dozen questions of DNS."""
 
 
-def attempt(context: AppContext, what: str) -> None:
+def count_attempt(context: AppContext, what: str) -> None:
     """Counts a try of a secret that the signed-in person of this request guards, such as their present password.
 
     Raises :class:`ActionError` ``too_many`` while it has to pause.
@@ -71,7 +71,7 @@ def attempt(context: AppContext, what: str) -> None:
     count_try(context, {what: FREE_TRIES})
 
 
-def succeeded(context: AppContext, what: str) -> None:
+def forget_attempts(context: AppContext, what: str) -> None:
     """Forgets the tries of it."""
     uncount_try(context, {what: FREE_TRIES}, forget=what)
 

@@ -22,7 +22,7 @@ from tracker.crm.enquiries import (
 )
 from tracker.crm.hand_binding import bind_by_hand, unbind
 from tracker.crm.records import Id, named_record
-from tracker.mail.fields import Body, Moment, Shape
+from tracker.mail.fields import Moment, RequestModel, ResponseModel
 from tracker.models import (
     Customer,
     EnquiryStatus,
@@ -34,9 +34,9 @@ from tracker.models import (
     Order,
     User,
 )
-from tracker.web.api.call import Call, Caller
-from tracker.web.api.door import router
-from tracker.web.api.idempotency import once
+from tracker.web.api.authenticated import router
+from tracker.web.api.call import Caller, RequestContext
+from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged
 from tracker.web.http.list_filter import one_of
 from tracker.web.inbox.filter import LetterFilter
@@ -45,7 +45,7 @@ from tracker.web.inbox.rows import LetterRow, read_letters, rows_of
 letters = router("Letters")
 
 
-class BoundShape(Shape):
+class BoundShape(ResponseModel):
     """What a letter was bound to, and by which rule: an order, a customer, or else the message of ours that it answers."""
 
     kind: str
@@ -53,7 +53,7 @@ class BoundShape(Shape):
     rule: str
 
 
-class LetterLine(Shape):
+class LetterLine(ResponseModel):
     """One incoming message. ``counted`` letters are enquiries; ``repeat_of`` is the enquiry that a repeat is folded under."""
 
     id: str
@@ -93,7 +93,7 @@ class EnquiryLine(LetterLine):
     done_at: datetime | None
 
 
-class AttachmentShape(Shape):
+class AttachmentShape(ResponseModel):
     """``written_name`` is the name as the letter has it; ``filename`` is safe."""
 
     id: str
@@ -133,7 +133,7 @@ class EnquiryQuery(Paged):
     list: Annotated[str, Field(description=f"{', '.join(LISTS)}: a list of the day’s work.")] = ""
 
     def filter(self) -> LetterFilter:
-        """Raises :class:`tracker.runtime.sentences.ActionError`."""
+        """Raises :class:`tracker.runtime.localized_text.ActionError`."""
         return LetterFilter.from_query(self._single())
 
     def _single(self) -> dict[str, str]:
@@ -193,21 +193,21 @@ def list_enquiries(call: Caller, query: Annotated[EnquiryQuery, Query()]) -> Lis
         return Listing(items=_enquiry_lines(session, rows), next=after)
 
 
-class BindingRequest(Body):
+class BindingRequest(RequestModel):
     """An order or a customer, by its id."""
 
     order: Id | None = None
     customer: Id | None = None
 
 
-class AssignmentRequest(Body):
+class AssignmentRequest(RequestModel):
     """Whom to give the enquiry to. Whoever moves it names who has it now in ``from``; else only what is nobody's can be taken."""
 
     manager: Id
     before: Id | None = Field(default=None, alias="from")
 
 
-class SnoozeRequest(Body):
+class SnoozeRequest(RequestModel):
     """Until when it is out of the lists."""
 
     until: Moment
@@ -224,13 +224,13 @@ def post_binding(call: Caller, id: str, request: BindingRequest) -> Response:
         bind_by_hand(session, letter, call.user, order=order, customer=customer)
         return LetterLine(**_facts(session, rows_of(session, call.user, [letter]))[0])
 
-    return once(call, work)
+    return idempotent(call, work)
 
 
 @letters.delete("/letters/{id}/binding", status_code=204, response_class=Response)
 def delete_binding(call: Caller, id: str) -> Response:
     """Takes a letter off its order or customer."""
-    return once(call, lambda session: unbind(session, find_letter(session, call.user, id), call.user), status=204)
+    return idempotent(call, lambda session: unbind(session, find_letter(session, call.user, id), call.user), status=204)
 
 
 @letters.post("/enquiries/{id}/assignment", response_model=EnquiryLine)
@@ -278,14 +278,14 @@ def delete_completion(call: Caller, id: str) -> Response:
     return _on_enquiry(call, id, lambda session, letter, status: reopen_enquiry(session, letter, status, call.user))
 
 
-def _on_enquiry(call: Call, id: str, work: Callable[[Session, Letter, EnquiryStatus], object]) -> Response:
+def _on_enquiry(call: RequestContext, id: str, work: Callable[[Session, Letter, EnquiryStatus], object]) -> Response:
     def done(session: Session) -> EnquiryLine:
         letter, status = find_enquiry(session, call.user, id)
         work(session, letter, status)
         session.flush()
         return _enquiry_lines(session, rows_of(session, call.user, [letter]))[0]
 
-    return once(call, done)
+    return idempotent(call, done)
 
 
 def _enquiry_lines(session: Session, rows: Sequence[LetterRow]) -> list[EnquiryLine]:
@@ -305,7 +305,9 @@ def _enquiry_lines(session: Session, rows: Sequence[LetterRow]) -> list[EnquiryL
 _STATUS = {"waiting_since", "answered_at", "snoozed_until", "done_at"}
 
 
-def _page(session: Session, call: Call, chosen: LetterFilter, paged: Paged) -> tuple[Sequence[LetterRow], str | None]:
+def _page(
+    session: Session, call: RequestContext, chosen: LetterFilter, paged: Paged
+) -> tuple[Sequence[LetterRow], str | None]:
     listing = read_letters(session, call.user, chosen, paged.after, paged.limit)
     return listing.rows, str(listing.next) if listing.next else None
 

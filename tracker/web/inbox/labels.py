@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tracker.inbound.letter_text import own_words
+from tracker.inbound.letter_text import own_text
 from tracker.locale import N_
 from tracker.locale import gettext as _
 from tracker.models import Letter
@@ -10,7 +10,7 @@ from tracker.web.inbox.filter import CATEGORIES
 
 LONGEST_EXCERPT = 600
 
-STANDINGS: Mapping[str, str] = {
+STATUS_LABELS: Mapping[str, str] = {
     "enquiry": N_("counts as an enquiry"),
     "repeat": N_("a repeat within the repeat period; not counted again"),
     "withdrawn": N_("withdrawn as spam"),
@@ -21,12 +21,12 @@ STANDINGS: Mapping[str, str] = {
 """Whether a letter counts, and if not, why."""
 
 
-def category_words(category: str) -> str:
+def category_label(category: str) -> str:
     return _(CATEGORIES[category]) if category in CATEGORIES else category.replace("_", " ")
 
 
-def standing_of(letter: Letter) -> str:
-    """A key of :data:`STANDINGS`."""
+def status_of(letter: Letter) -> str:
+    """A key of :data:`STATUS_LABELS`."""
     if letter.withdrawn_at is not None:
         return "withdrawn"
     if letter.counted:
@@ -38,17 +38,17 @@ def standing_of(letter: Letter) -> str:
     return "unreadable" if letter.unparsed else "no_person"
 
 
-def standing_words(letter: Letter) -> str:
-    return _(STANDINGS[standing_of(letter)])
+def status_label(letter: Letter) -> str:
+    return _(STATUS_LABELS[status_of(letter)])
 
 
 def excerpt(text: str) -> str:
     """What is new in an answer: what its writer wrote, and no more than fits a timeline."""
-    fresh = own_words(text)
+    fresh = own_text(text)
     return fresh if len(fresh) <= LONGEST_EXCERPT else f"{fresh[:LONGEST_EXCERPT].rstrip()} …"
 
 
-def reason_words(reason: str) -> str:
+def reason_label(reason: str) -> str:
     """Why a letter is what it is: a code, with the evidence behind a colon."""
     code, _colon, what = reason.partition(":")
     if code not in REASONS:

@@ -17,12 +17,12 @@ from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.models import Letter, LetterAttachment, LetterBody, Mailbox, Message, Recipient, User
 from tracker.models.ownership import owned
 from tracker.notifications.notify import mark_subject_read
-from tracker.outbound.message_links import without_ours
+from tracker.outbound.message_links import strip_own_tracking
 from tracker.runtime.database import now
 from tracker.web.http.download import download
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
-from tracker.web.inbox.labels import category_words, oddities, reason_words, standing_of, standing_words
+from tracker.web.inbox.labels import category_label, oddities, reason_label, status_label, status_of
 
 routes = Routes()
 MOST_PICTURES = 12 * 1024 * 1024
@@ -70,11 +70,11 @@ def letter(request: Request, user: User) -> Response:
         "sandbox": SANDBOX,
         "remote_images": bool(html and has_remote_images(html)),
         "with_images": request.query_params.get("images") == "1",
-        "category_words": category_words,
-        "reason_words": reason_words,
+        "category_label": category_label,
+        "reason_label": reason_label,
         "oddities": oddities(shown.letter),
-        "standing": standing_of(shown.letter),
-        "standing_words": standing_words,
+        "standing": status_of(shown.letter),
+        "status_label": status_label,
     }
     return render(request, "letter.html", context)
 
@@ -87,7 +87,7 @@ def letter_content(request: Request, user: User) -> Response:
         found = owned(session, Letter, user, request.path_params["id"])
         body = session.get(LetterBody, found.id)
         pictures = _pictures(session, found, (body and body.html) or "")
-    html = without_ours(context, body.html if body else None) or ""
+    html = strip_own_tracking(context, body.html if body else None) or ""
     mail = safe_mail(html, found.subject, pictures, request.query_params.get("images") == "1")
     return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
 

@@ -9,19 +9,19 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.inbound.withdrawal import take_back, withdraw
+from tracker.inbound.mark_spam import mark_spam, unmark_spam
 from tracker.locale import gettext as _
-from tracker.locale import said, zone
+from tracker.locale import localize, zone
 from tracker.models import Letter, User
 from tracker.models.ownership import owned
 from tracker.runtime.context import AppContext
+from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import Cursor
-from tracker.runtime.sentences import ActionError
 from tracker.web.http.csv_export import csv_response
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
 from tracker.web.inbox.filter import CATEGORIES, LetterFilter
-from tracker.web.inbox.labels import STANDINGS, category_words, standing_of, standing_words
+from tracker.web.inbox.labels import STATUS_LABELS, category_label, status_label, status_of
 from tracker.web.inbox.rows import LetterRow, mailboxes_of, read_letters
 
 routes = Routes()
@@ -44,8 +44,8 @@ def enquiries(request: Request, user: User) -> Response:
             "first_page": after is None,
             "more_url": chosen.address(cursor=str(listing.next)) if listing.next else "",
             "export_url": chosen.address().replace("/enquiries", "/enquiries/export", 1),
-            "category_words": category_words,
-            "standing_words": standing_words,
+            "category_label": category_label,
+            "status_label": status_label,
             "problem": problem,
         }
     return render(request, _PARTS.get(part, "enquiries.html"), context, 400 if problem else 200)
@@ -57,15 +57,15 @@ def export(request: Request, user: User) -> Response:
     try:
         chosen = LetterFilter.from_query(request.query_params)
     except ActionError as error:
-        return redirect("/enquiries", said(error), kind="problem")
+        return redirect("/enquiries", localize(error), kind="problem")
     head = [
         _("Received"), _("Sender"), _("Sender’s name"), _("Recipient"), _("Subject"), _("Mailbox"), _("Category"),
         _("Standing"), _("Attachments"), _("Address in Inkling"),
     ]  # fmt: skip
     # Words and zone are the reader's now; the rows are made later, when nobody is being spoken to any more.
     speech = Speech(
-        {category: category_words(category) for category in CATEGORIES},
-        {standing: _(words) for standing, words in STANDINGS.items()},
+        {category: category_label(category) for category in CATEGORIES},
+        {standing: _(words) for standing, words in STATUS_LABELS.items()},
         zone(),
     )
     return csv_response(_("enquiries") + ".csv", head, _export_rows(context_of(request), user, chosen, speech))
@@ -77,7 +77,7 @@ def withdrawal(request: Request, user: User, form: FormData) -> Response:
     back = local_path(str(form.get("back", "")), "/enquiries")
     with context_of(request).database.session_scope() as session:
         letter = owned(session, Letter, user, request.path_params["id"])
-        withdraw(session, letter)
+        mark_spam(session, letter)
     undo = f"/letters/{letter.public_id}/withdrawal-end?back={quote(back)}"
     return redirect(back, _("Withdrawn as spam. It counts no more."), action=undo, action_label=_("Undo"))
 
@@ -88,7 +88,7 @@ def withdrawal_end(request: Request, user: User, form: FormData) -> Response:
     back = local_path(str(form.get("back", "")) or request.query_params.get("back"), "/enquiries")
     with context_of(request).database.session_scope() as session:
         letter = owned(session, Letter, user, request.path_params["id"])
-        take_back(session, letter)
+        unmark_spam(session, letter)
     if letter.counted:
         return redirect(back, _("It counts as an enquiry again."))
     return redirect(
@@ -127,7 +127,7 @@ def _export_row(context: AppContext, row: LetterRow, speech: Speech) -> list[str
         letter.subject,
         row.mailbox,
         speech.categories.get(letter.category, letter.category),
-        speech.standings[standing_of(letter)],
+        speech.standings[status_of(letter)],
         "x" if letter.has_attachments else "",
         f"{context.settings.base_url}/letters/{letter.public_id}",
     ]

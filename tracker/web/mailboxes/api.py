@@ -11,14 +11,14 @@ from tracker.inbound.credentials import (
     delete_credential,
     make_credential,
 )
-from tracker.inbound.listening import is_heard
+from tracker.inbound.idle_leases import is_subscribed
 from tracker.inbound.mailbox_input import CredentialsChange, MailboxChange, NewCredentials, NewMailbox
 from tracker.inbound.mailboxes import change_mailbox, connect_mailbox, credential_changed, remove_mailbox, sync_now
 from tracker.models import Credential, Mailbox
 from tracker.models.ownership import owned, owned_rows
-from tracker.web.api.call import Call, Caller
-from tracker.web.api.door import router
-from tracker.web.api.idempotency import once, replayed
+from tracker.web.api.authenticated import router
+from tracker.web.api.call import Caller, RequestContext
+from tracker.web.api.idempotency import cached_response, idempotent
 from tracker.web.api.paging import Listing, PageQuery, page
 from tracker.web.http.throttle import connection_tests
 from tracker.web.mailboxes.responses import CredentialsShape, MailboxShape
@@ -37,7 +37,7 @@ def list_credentials(call: Caller, paged: PageQuery) -> Listing[CredentialsShape
 @mailboxes.post("/credentials", response_model=CredentialsShape, status_code=201)
 def post_credentials(call: Caller, new: NewCredentials) -> Response:
     """Keeps credentials; name them in ``POST /mailboxes``."""
-    return once(call, lambda session: CredentialsShape.of(_make(session, call, new)), status=201)
+    return idempotent(call, lambda session: CredentialsShape.of(_make(session, call, new)), status=201)
 
 
 @mailboxes.get("/credentials/{id}", response_model=CredentialsShape)
@@ -57,13 +57,15 @@ def patch_credentials(call: Caller, id: str, change: CredentialsChange) -> Respo
         credential_changed(session, credential)
         return CredentialsShape.of(credential)
 
-    return once(call, work)
+    return idempotent(call, work)
 
 
 @mailboxes.delete("/credentials/{id}", status_code=204, response_class=Response)
 def delete_credentials(call: Caller, id: str) -> Response:
     """Forgets credentials that no mailbox uses; 409 else."""
-    return once(call, lambda session: delete_credential(session, owned(session, Credential, call.user, id)), status=204)
+    return idempotent(
+        call, lambda session: delete_credential(session, owned(session, Credential, call.user, id)), status=204
+    )
 
 
 @mailboxes.get("/mailboxes", response_model=Listing[MailboxShape])
@@ -89,7 +91,7 @@ def post_mailbox(call: Caller, new: NewMailbox) -> Response:
         session.flush()
         return _shape(session, mailbox)
 
-    return once(call, work, status=201)
+    return idempotent(call, work, status=201)
 
 
 @mailboxes.get("/mailboxes/{id}", response_model=MailboxShape)
@@ -112,7 +114,7 @@ def patch_mailbox(call: Caller, id: str, change: MailboxChange) -> Response:
         session.flush()
         return _shape(session, mailbox)
 
-    return once(call, work)
+    return idempotent(call, work)
 
 
 @mailboxes.delete("/mailboxes/{id}", status_code=204, response_class=Response)
@@ -122,20 +124,20 @@ def delete_mailbox(call: Caller, id: str) -> Response:
     def work(session: Session) -> None:
         remove_mailbox(session, owned(session, Mailbox, call.user, id))
 
-    return once(call, work, status=204)
+    return idempotent(call, work, status=204)
 
 
 @mailboxes.post("/mailboxes/{id}/check", response_model=MailboxShape)
 def post_mailbox_check(call: Caller, id: str) -> Response:
     """Signs in to the mailbox and says how that went, in ``state`` and ``state_detail``. May take half a minute."""
-    if (first := replayed(call)) is not None:
+    if (first := cached_response(call)) is not None:
         return first
     with call.reading() as session:
         mailbox = owned(session, Mailbox, call.user, id)
     assert mailbox.id is not None
     connection_tests.take(call.user)
     check_mailbox(call.context, mailbox.id)
-    return once(call, lambda session: _shape(session, owned(session, Mailbox, call.user, id)))
+    return idempotent(call, lambda session: _shape(session, owned(session, Mailbox, call.user, id)))
 
 
 @mailboxes.post("/mailboxes/{id}/sync", response_model=MailboxShape, status_code=202)
@@ -147,14 +149,14 @@ def post_mailbox_sync(call: Caller, id: str) -> Response:
         sync_now(session, mailbox)
         return _shape(session, mailbox)
 
-    return once(call, work, status=202)
+    return idempotent(call, work, status=202)
 
 
-def _make(session: Session, call: Call, new: NewCredentials) -> Credential:
+def _make(session: Session, call: RequestContext, new: NewCredentials) -> Credential:
     assert call.user.id is not None
     return make_credential(session, call.context, call.user.id, new)
 
 
 def _shape(session: Session, mailbox: Mailbox) -> MailboxShape:
-    heard = is_heard(session, mailbox)
+    heard = is_subscribed(session, mailbox)
     return MailboxShape.of(mailbox, credential_of(session, mailbox), noticed_at_once=heard)

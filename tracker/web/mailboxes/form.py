@@ -9,7 +9,7 @@ from tracker.inbound.mailbox_input import LONGEST_PERIOD, CredentialsChange, Mai
 from tracker.locale import N_
 from tracker.models import Credential, FirstWindow, Mailbox
 from tracker.runtime.context import AppContext
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.http.forms import parse, text
 from tracker.web.mailboxes.services import BY_ADDRESS, preset_of
 
@@ -22,14 +22,14 @@ _SWITCHES = (
     *("active", "all_folders", "only_unread", "mark_read", "delete_loaded"),
     *("notify_manager", "notify_skipped"),
 )
-_DAYS = Sentence("Give whole days from 0 to %(most)s.", most=LONGEST_PERIOD)
+_DAYS = LocalizedText("Give whole days from 0 to %(most)s.", most=LONGEST_PERIOD)
 _SENTENCES: Mapping[str, str] = {
-    "address": Sentence("This is not an e-mail address. Write it like anna@example.com."),
-    "preset": Sentence(
+    "address": LocalizedText("This is not an e-mail address. Write it like anna@example.com."),
+    "preset": LocalizedText(
         "The service behind this address is not known here. Choose it, or “Another server” and its host."
     ),
-    "port": Sentence("The port must be a number from 1 to 65535, such as 993 or 995."),
-    "folders": Sentence("Name at least one folder, such as INBOX, and at most 100."),
+    "port": LocalizedText("The port must be a number from 1 to 65535, such as 993 or 995."),
+    "folders": LocalizedText("Name at least one folder, such as INBOX, and at most 100."),
     **dict.fromkeys(("repeat_period_days", "collect_pause_days", "delete_after_days"), _DAYS),
 }
 BLANK: Mapping[str, Any] = {
@@ -74,7 +74,7 @@ def read_form(context: AppContext, form: FormData, *, is_new: bool) -> tuple[Mai
         except ActionError as error:
             wrong |= error.fields
         if is_new and not form.get("secret"):
-            wrong["secret"] = Sentence("The password is missing. See above how to make one for your service.")
+            wrong["secret"] = LocalizedText("The password is missing. See above how to make one for your service.")
     if wrong:
         raise ActionError.of_fields(wrong)
     return choices, credentials

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 
-from tracker.locale import N_, said
+from tracker.locale import N_, localize
 from tracker.locale import gettext as _
 from tracker.models import Mailbox, MailboxProblem, MailboxState
 from tracker.notifications.notice_labels import PROBLEMS
@@ -28,7 +28,7 @@ LATE = timedelta(minutes=25)
 """Two missed rounds, and some: then it is said."""
 
 
-def state_words(mailbox: Mailbox) -> str:
+def state_label(mailbox: Mailbox) -> str:
     return _(STATES[mailbox.state][0]) if mailbox.state in STATES else mailbox.state.replace("_", " ")
 
 
@@ -55,7 +55,7 @@ def is_busy(mailbox: Mailbox, being_read: Collection[int]) -> bool:
     return mailbox.id in being_read or mailbox.sync_wanted or mailbox.state == MailboxState.CHECKING
 
 
-def next_words(mailbox: Mailbox, being_read: Collection[int]) -> str:
+def next_run_label(mailbox: Mailbox, being_read: Collection[int]) -> str:
     """When it is read next; empty when that is not planned."""
     if mailbox.id in being_read:
         return _("being read now")
@@ -68,5 +68,5 @@ def next_words(mailbox: Mailbox, being_read: Collection[int]) -> str:
     )
 
 
-def problem_words(problem: MailboxProblem) -> str:
-    return said(problem.detail) or (_(PROBLEMS[problem.code]) if problem.code in PROBLEMS else problem.code)
+def problem_label(problem: MailboxProblem) -> str:
+    return localize(problem.detail) or (_(PROBLEMS[problem.code]) if problem.code in PROBLEMS else problem.code)

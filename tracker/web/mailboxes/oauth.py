@@ -12,7 +12,7 @@ from tracker.web.http.templating import context_of
 from tracker.web.mailboxes.connection_check import tested
 
 
-def take_grant(request: Request, user: User, provider: Provider, granted: Granted, subject: str) -> Response:
+def complete(request: Request, user: User, provider: Provider, granted: Granted, subject: str) -> Response:
     """After a sign-in at a provider: the mailbox (a new one when ``subject`` is empty) signs in that way from now on."""
     context = context_of(request)
     with context.database.session_scope() as session:
@@ -30,7 +30,7 @@ def _proposed_login(request: Request, user: User, subject: str) -> str:
 
 oauth_page.purpose(
     "mailbox",
-    finish=take_grant,
+    finish=complete,
     back=lambda subject: f"/mailboxes/{subject or 'new'}",
     owned=_proposed_login,
 )

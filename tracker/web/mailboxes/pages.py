@@ -18,7 +18,7 @@ from tracker.inbound.credentials import (
     make_credential,
     unused_credentials,
 )
-from tracker.inbound.listening import is_heard
+from tracker.inbound.idle_leases import is_subscribed
 from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import (
     change_mailbox,
@@ -29,22 +29,22 @@ from tracker.inbound.mailboxes import (
     sync_now,
 )
 from tracker.inbound.recount import preview, recount
-from tracker.inbound.timetable import being_read
+from tracker.inbound.schedule import being_read
 from tracker.locale import gettext as _
-from tracker.locale import ngettext, said
+from tracker.locale import localize, ngettext
 from tracker.mail.oauth_providers import configured
 from tracker.mail.services import PRESETS
 from tracker.models import Credential, Mailbox, User
 from tracker.models.ownership import owned
 from tracker.runtime.context import AppContext
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.web.api.errors import STATUS
-from tracker.web.http.forms import Wrong, text, wrong_of
+from tracker.web.http.forms import FormErrors, errors_of, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.mailboxes import labels as mailbox_words
 from tracker.web.mailboxes import oauth as mailbox_oauth
-from tracker.web.mailboxes.connection_check import HERE, tested
+from tracker.web.mailboxes.connection_check import BASE_PATH, tested
 from tracker.web.mailboxes.form import BLANK, FIRST_WINDOWS, read_form, texts_of, typed
 from tracker.web.mailboxes.rows import RECENT_DAYS, figures_of, problem_counts, problems_of
 from tracker.web.mailboxes.services import BY_ADDRESS
@@ -56,7 +56,7 @@ __all__ = ["mailbox_oauth", "routes"]
 MOST_MAILBOXES = 1000
 
 
-@routes.page(HERE)
+@routes.page(BASE_PATH)
 def mailboxes(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         found = connected_mailboxes(session, user)
@@ -64,7 +64,7 @@ def mailboxes(request: Request, user: User) -> Response:
             "mailboxes": found,
             "figures": figures_of(session, found),
             "problems": problem_counts(session, found),
-            "heard": {mailbox.id for mailbox in found if is_heard(session, mailbox)},
+            "heard": {mailbox.id for mailbox in found if is_subscribed(session, mailbox)},
             "being_read": being_read(session),
             "words": mailbox_words,
             "days": RECENT_DAYS,
@@ -74,12 +74,12 @@ def mailboxes(request: Request, user: User) -> Response:
     return render(request, "mailboxes.html", context)
 
 
-@routes.page(f"{HERE}/new")
+@routes.page(f"{BASE_PATH}/new")
 def new(request: Request, user: User) -> Response:
     return _form(request, user, None, BLANK, {})
 
 
-@routes.page(f"{HERE}/{{id}}")
+@routes.page(f"{BASE_PATH}/{{id}}")
 def edit(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         mailbox = owned(session, Mailbox, user, request.path_params["id"])
@@ -87,7 +87,7 @@ def edit(request: Request, user: User) -> Response:
     return _form(request, user, mailbox, texts, {})
 
 
-@routes.action(HERE)
+@routes.action(BASE_PATH)
 def add(request: Request, user: User, form: FormData) -> Response:
     context = context_of(request)
     assert user.id is not None
@@ -104,18 +104,18 @@ def add(request: Request, user: User, form: FormData) -> Response:
     return tested(request, user, mailbox)
 
 
-@routes.admin_action(f"{HERE}/limit")
+@routes.admin_action(f"{BASE_PATH}/limit")
 def limit(request: Request, user: User, form: FormData) -> Response:
     """How many mailboxes each person may connect."""
     typed = text(form, "limit", 6)
     if not (typed.isascii() and typed.isdigit() and 1 <= int(typed) <= MOST_MAILBOXES):
-        return redirect(HERE, _("Give a whole number from 1 to %(most)s.", most=MOST_MAILBOXES), kind="problem")
+        return redirect(BASE_PATH, _("Give a whole number from 1 to %(most)s.", most=MOST_MAILBOXES), kind="problem")
     with context_of(request).database.session_scope() as session:
         set_preference(session, "mailbox_limit", int(typed), user.id)
-    return redirect(HERE, _("Saved."))
+    return redirect(BASE_PATH, _("Saved."))
 
 
-@routes.action(f"{HERE}/{{id}}")
+@routes.action(f"{BASE_PATH}/{{id}}")
 def save(request: Request, user: User, form: FormData) -> Response:
     context, mailbox = context_of(request), _own(request, user)
     try:
@@ -129,18 +129,18 @@ def save(request: Request, user: User, form: FormData) -> Response:
         return _refused(request, user, _own(request, user), form, error)
     if not ready:
         told = _("Saved. The server or login is another one now, so the password was forgotten: enter it again.")
-        return redirect(f"{HERE}/{mailbox.public_id}#secret", told, kind="problem")
+        return redirect(f"{BASE_PATH}/{mailbox.public_id}#secret", told, kind="problem")
     if not mailbox.active:
-        return redirect(HERE, _("Saved. %(address)s is switched off.", address=mailbox.address))
+        return redirect(BASE_PATH, _("Saved. %(address)s is switched off.", address=mailbox.address))
     return tested(request, user, mailbox)
 
 
-@routes.action(f"{HERE}/{{id}}/check")
+@routes.action(f"{BASE_PATH}/{{id}}/check")
 def check(request: Request, user: User, _form: FormData) -> Response:
     return tested(request, user, _own(request, user))
 
 
-@routes.action(f"{HERE}/{{id}}/sync")
+@routes.action(f"{BASE_PATH}/{{id}}/sync")
 def sync(request: Request, user: User, _form: FormData) -> Response:
     try:
         with context_of(request).database.session_scope() as session:
@@ -149,11 +149,11 @@ def sync(request: Request, user: User, _form: FormData) -> Response:
     except ActionError as error:
         if error.code != "conflict":
             raise
-        return redirect(HERE, said(error), kind="problem")
-    return redirect(HERE, _("%(address)s is read now.", address=mailbox.address))
+        return redirect(BASE_PATH, localize(error), kind="problem")
+    return redirect(BASE_PATH, _("%(address)s is read now.", address=mailbox.address))
 
 
-@routes.action(f"{HERE}/{{id}}/removal")
+@routes.action(f"{BASE_PATH}/{{id}}/removal")
 def removal(request: Request, user: User, form: FormData) -> Response:
     """Disconnects it. Letters stay; with ``forget`` the credentials go, too."""
     with context_of(request).database.session_scope() as session:
@@ -164,10 +164,10 @@ def removal(request: Request, user: User, form: FormData) -> Response:
             session.flush()
             delete_credential(session, unused)
     told = _("%(address)s is disconnected. Its letters stay, and come back to it when you connect it again.")
-    return redirect(HERE, told % {"address": mailbox.address})
+    return redirect(BASE_PATH, told % {"address": mailbox.address})
 
 
-@routes.page(f"{HERE}/{{id}}/recount")
+@routes.page(f"{BASE_PATH}/{{id}}/recount")
 def recount_preview(request: Request, user: User) -> Response:
     """What counting again under the present period would change, before anything is changed."""
     with context_of(request).database.reading() as session:
@@ -176,13 +176,13 @@ def recount_preview(request: Request, user: User) -> Response:
     return render(request, "mailbox_recount.html", context)
 
 
-@routes.action(f"{HERE}/{{id}}/recount")
+@routes.action(f"{BASE_PATH}/{{id}}/recount")
 def recount_now(request: Request, user: User, _form: FormData) -> Response:
     with context_of(request).database.session_scope() as session:
         mailbox = owned(session, Mailbox, user, request.path_params["id"])
         done = recount(session, mailbox)
     told = ngettext("Counted again: %(num)d enquiry now.", "Counted again: %(num)d enquiries now.", done.after)
-    return redirect(f"{HERE}/{mailbox.public_id}", told)
+    return redirect(f"{BASE_PATH}/{mailbox.public_id}", told)
 
 
 def _own(request: Request, user: User) -> Mailbox:
@@ -205,18 +205,23 @@ _FIELDS: Mapping[str, str] = {"login": "address", "mailbox": "form", "credential
 
 
 def _refused(request: Request, user: User, mailbox: Mailbox | None, form: FormData, error: ActionError) -> Response:
-    wrong = {_FIELDS.get(field, field): text for field, text in wrong_of(error).items()}
+    wrong = {_FIELDS.get(field, field): text for field, text in errors_of(error).items()}
     return _form(request, user, mailbox, typed(form), wrong, STATUS[error.code])
 
 
 def _form(
-    request: Request, user: User, mailbox: Mailbox | None, texts: Mapping[str, Any], wrong: Wrong, status: int = 200
+    request: Request,
+    user: User,
+    mailbox: Mailbox | None,
+    texts: Mapping[str, Any],
+    wrong: FormErrors,
+    status: int = 200,
 ) -> Response:
     with context_of(request).database.reading() as session:
         free = unused_credentials(session, user)
         credential = credential_of(session, mailbox) if mailbox else None
         problems = problems_of(session, mailbox)
-        at_once = mailbox is not None and is_heard(session, mailbox)
+        at_once = mailbox is not None and is_subscribed(session, mailbox)
         read_now = being_read(session)
     reading = {key: preset for key, preset in PRESETS.items() if preset.imap_host or key == "other"}
     context = {

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from tracker.mail.fields import Shape
+from tracker.mail.fields import ResponseModel
 from tracker.models import Credential, Mailbox
 
 
-class CredentialsShape(Shape):
+class CredentialsShape(ResponseModel):
     """Credentials. ``secret_set`` says whether a secret is stored; the secret itself is never shown."""
 
     id: str
@@ -27,7 +27,7 @@ class CredentialsShape(Shape):
         return cls(id=credential.public_id, secret_set=credential.secret is not None, **same)
 
 
-class RunShape(Shape):
+class RunShape(ResponseModel):
     """The last run. ``problem`` is empty when it went well."""
 
     started_at: datetime | None
@@ -36,7 +36,7 @@ class RunShape(Shape):
     loaded: int
 
 
-class MailboxShape(Shape):
+class MailboxShape(ResponseModel):
     """A connected mailbox. ``state`` is active, no_credentials, duplicate, auth_error, checking, connection_error,
     folder_missing, throttled, needs_oauth or paused, with the reason in ``state_detail``. ``noticed_at_once`` says whether its
     server tells of new mail just now; it is looked for every ten minutes in any case."""

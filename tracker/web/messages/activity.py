@@ -8,8 +8,8 @@ from sqlmodel import Session, col, select
 
 from tracker.locale import gettext as _
 from tracker.models import Delivery, Event, Message
-from tracker.web.messages.activity_labels import PEOPLE, Line, line_of, name_of, rule_words, through_of, tone_of
-from tracker.web.messages.reliability_labels import trust_words
+from tracker.web.messages.activity_labels import PEOPLE, Line, line_of, name_of, rule_label, through_of, tone_of
+from tracker.web.messages.reliability_labels import trust_label
 
 SHOWN_MACHINES = 5
 
@@ -63,6 +63,6 @@ def _person(delivery: Delivery, events: Sequence[Event], kind: str) -> PersonLin
     else:
         on, rule, count = delivery.clicks_on, delivery.clicks_rule, delivery.clicks
         first, last = delivery.first_clicked_at, delivery.last_clicked_at
-    why_not = "" if on or count else rule_words(rule)
-    trust = trust_words(delivery.mx_family) if on and kind == "opens" else ""
+    why_not = "" if on or count else rule_label(rule)
+    trust = trust_label(delivery.mx_family) if on and kind == "opens" else ""
     return PersonLine(name_of(delivery), count, first, last, through, why_not, trust)

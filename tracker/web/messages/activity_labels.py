@@ -15,7 +15,7 @@ from tracker.engagement.verdict import Reason
 from tracker.locale import N_, ngettext
 from tracker.locale import gettext as _
 from tracker.models import Delivery, Event, TrackedLink
-from tracker.web.messages.client_labels import client_words
+from tracker.web.messages.client_labels import client_label
 
 PEOPLE = ("human", "mail_proxy")
 _MACHINES = ("security_scanner", "link_preview", "sender_self", "crawler", "mail_proxy")
@@ -62,7 +62,7 @@ LINK_REASONS: Mapping[str, str] = {
     "nobody_tracked": N_("no recipient’s clicks are tracked"),
 }
 
-CONSENT_WORDS: Mapping[str, str] = {
+CONSENT_LABELS: Mapping[str, str] = {
     State.UNKNOWN: N_("never asked"),
     State.ASKED: N_("asked"),
     State.GRANTED: N_("agreed"),
@@ -153,12 +153,12 @@ def title_of(event: Event) -> str:
     if event.kind in _PLAIN:
         return _(_PLAIN[event.kind])
     if event.klass == "mail_proxy" and _is_early(event):
-        return _("Picture fetched by %(who)s right after sending", who=client_words(event.client) or vendor_of(event))
+        return _("Picture fetched by %(who)s right after sending", who=client_label(event.client) or vendor_of(event))
     if event.klass == "security_scanner":
         checked = _("Link checked by %(who)s") if event.kind == "click" else _("Checked by %(who)s")
         return checked % {"who": scanner_of(event)}
     if event.klass == "link_preview":
-        return _("Shared in %(where)s", where=client_words(event.client) or vendor_of(event))
+        return _("Shared in %(where)s", where=client_label(event.client) or vendor_of(event))
     return _(_TITLES.get((event.kind, event.klass), _TITLES[("open", "unknown")]))
 
 
@@ -166,7 +166,7 @@ def through_of(event: Event) -> str:
     """The mail program or provider, where it says something about a person."""
     known = event.client not in ("", "Unknown", "unknown")
     return (
-        client_words(event.client)
+        client_label(event.client)
         if known and event.klass in (*PEOPLE, "sender_self", "unknown") and event.kind in ("open", "click")
         else ""
     )
@@ -182,7 +182,7 @@ def scanner_name(vendor: str | None) -> str:
     return _VENDORS.get(vendor or "", "") or _("mail protection")
 
 
-def machine_words(machines: Iterable[tuple[str, str | None]]) -> str:
+def machine_label(machines: Iterable[tuple[str, str | None]]) -> str:
     """Machines by class and maker, in a list: "a check by Barracuda, a robot"."""
     said = (
         _("a check by %(who)s", who=scanner_name(vendor))
@@ -217,7 +217,7 @@ def duration(seconds: float) -> str:
     return ngettext("%(n)s day", "%(n)s days", days, n=days)
 
 
-def rule_words(rule: str) -> str:
+def rule_label(rule: str) -> str:
     """The sentence of a policy rule, as it follows a name: "Anna refused"."""
     return _(RULES[rule]) if rule in RULES else rule.replace("_", " ")
 
@@ -226,8 +226,8 @@ def link_reason(reason: str | None) -> str:
     return _(LINK_REASONS[reason]) if reason and reason in LINK_REASONS else (reason or "").replace("_", " ")
 
 
-def consent_words(state: str) -> str:
-    return _(CONSENT_WORDS[state]) if state in CONSENT_WORDS else state
+def consent_label(state: str) -> str:
+    return _(CONSENT_LABELS[state]) if state in CONSENT_LABELS else state
 
 
 def name_of(delivery: Delivery) -> str:

@@ -11,11 +11,11 @@ from starlette.responses import Response
 from tracker.models import Message
 from tracker.models.ownership import find_owned, owned
 from tracker.outbound.messages import mute
-from tracker.outbound.send import accept, cancel
+from tracker.outbound.send import cancel, enqueue_composed
 from tracker.privacy.views import note_message_view
-from tracker.web.api.call import Call, Caller
-from tracker.web.api.door import LARGEST_MESSAGE, router
-from tracker.web.api.idempotency import once
+from tracker.web.api.authenticated import LARGEST_MESSAGE, router
+from tracker.web.api.call import Caller, RequestContext
+from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged, page
 from tracker.web.messages.filter import Filter
 from tracker.web.messages.responses import MessageLine, MessageShape, message_lines, message_shape
@@ -43,7 +43,7 @@ class MessageQuery(Paged):
     until: Annotated[str, Field(description="The same; a day counts to its end.")] = ""
 
     def filter(self) -> Filter:
-        """Raises :class:`tracker.runtime.sentences.ActionError`."""
+        """Raises :class:`tracker.runtime.localized_text.ActionError`."""
         single = {
             name: getattr(self, name) for name in type(self).model_fields if name not in ("limit", "cursor", "state")
         }
@@ -57,11 +57,11 @@ def post_message(call: Caller, new: NewMessage) -> Response:
     """Takes a message into the queue. It is sent once this was answered; who is tracked, and why not, is decided here."""
 
     def work(session: Session) -> MessageShape:
-        message = accept(session, call.context, call.user, draft_of(session, call, new))
+        message = enqueue_composed(session, call.context, call.user, draft_of(session, call, new))
         session.flush()
         return message_shape(session, message)
 
-    return once(call, work, status=202)
+    return idempotent(call, work, status=202)
 
 
 @messages.get("/messages", response_model=Listing[MessageLine])
@@ -101,14 +101,14 @@ def delete_mute(call: Caller, id: str) -> Response:
     return _change(call, id, lambda session, message: mute(session, message, False))
 
 
-def _change(call: Call, id: str, action: Callable[[Session, Message], None]) -> Response:
+def _change(call: RequestContext, id: str, action: Callable[[Session, Message], None]) -> Response:
     def work(session: Session) -> MessageShape:
         message = owned(session, Message, call.user, id)
         action(session, message)
         session.flush()
         return message_shape(session, message)
 
-    response = once(call, work)
+    response = idempotent(call, work)
     with call.reading() as session:
         shown = find_owned(session, Message, call.user, id)
     if shown is not None:

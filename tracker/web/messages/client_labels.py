@@ -13,7 +13,7 @@ _KINDS: Mapping[str, str] = {
 }
 
 
-def client_words(client: str) -> str:
+def client_label(client: str) -> str:
     """ "Chrome on Windows" as the reader says it; names of products stay what they are."""
     if client in _KINDS:
         return _(_KINDS[client])

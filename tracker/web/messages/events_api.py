@@ -8,18 +8,18 @@ from pydantic import Field
 from sqlmodel import Session, col, or_, select
 
 from tracker.engagement.verdict import Reason
-from tracker.mail.fields import Shape
+from tracker.mail.fields import ResponseModel
 from tracker.models import Delivery, Event, Message, TrackedLink
 from tracker.models.ownership import owned
 from tracker.privacy.views import note_message_view
+from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
-from tracker.web.api.door import router
 from tracker.web.api.paging import Listing, PageQuery, page
 
 events = router("Messages")
 
 
-class VerdictShape(Shape):
+class VerdictShape(ResponseModel):
     """Who it was: human, mail_proxy, privacy_prefetch, security_scanner, link_preview, sender_self, crawler, unknown.
 
     ``reasons`` are stable codes, ``texts`` the same in words."""
@@ -49,7 +49,7 @@ def _reasons(stored: Any) -> list[Reason]:
     return found
 
 
-class EventShape(Shape):
+class EventShape(ResponseModel):
     """open, click, reply, auto_reply, bounce or unsubscribe; ``delivery`` and ``address`` say whose copy, as far as known."""
 
     id: str

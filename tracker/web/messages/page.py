@@ -14,7 +14,7 @@ from tracker.consent.ledger import consent_of
 from tracker.consent.rules import Purpose, State
 from tracker.engagement.overrule import overrule
 from tracker.locale import gettext as _
-from tracker.locale import said
+from tracker.locale import localize
 from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.models import (
     Account,
@@ -30,17 +30,17 @@ from tracker.models import (
 )
 from tracker.models.ownership import owned
 from tracker.notifications import notify
-from tracker.outbound.message_links import without_ours
+from tracker.outbound.message_links import strip_own_tracking
 from tracker.outbound.messages import mute, remind, stop_tracking
 from tracker.outbound.send import cancel
 from tracker.privacy.views import note_message_view
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.web.http.download import download
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
-from tracker.web.messages.activity_labels import Line, consent_words, link_reason, rule_words, shown_url, timeline
+from tracker.web.messages.activity_labels import Line, consent_label, link_reason, rule_label, shown_url, timeline
 from tracker.web.messages.answers import Answer, answers_to
-from tracker.web.messages.reliability_labels import trust_words
+from tracker.web.messages.reliability_labels import trust_label
 from tracker.web.messages.rows import eye_of, link_of
 from tracker.web.messages.sent_parts import SentFile, files_of, pictures_of
 
@@ -96,10 +96,10 @@ def message(request: Request, user: User) -> Response:
         "link": link_of(found),
         "remote_images": bool(html and has_remote_images(html)),
         "with_images": request.query_params.get("images") == "1",
-        "rule_words": rule_words,
-        "trust_words": trust_words,
+        "rule_label": rule_label,
+        "trust_label": trust_label,
         "link_reason": link_reason,
-        "consent_words": consent_words,
+        "consent_label": consent_label,
         "shown_url": shown_url,
     }
     return render(request, template, context)
@@ -112,7 +112,7 @@ def message_content(request: Request, user: User) -> Response:
     with context.database.reading() as session:
         found = owned(session, Message, user, request.path_params["id"])
         body = session.get(MessageBody, found.id)
-    html = without_ours(context, body.html if body else None) or ""
+    html = strip_own_tracking(context, body.html if body else None) or ""
     mail = safe_mail(html, found.subject, pictures_of(body), request.query_params.get("images") == "1")
     return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
 
@@ -137,7 +137,7 @@ def message_cancellation(request: Request, user: User, form: FormData) -> Respon
     except ActionError as error:
         if error.code != "conflict":
             raise
-        return redirect(f"/mail/{request.path_params['id']}", said(error), kind="problem")
+        return redirect(f"/mail/{request.path_params['id']}", localize(error), kind="problem")
     return redirect(f"/compose/{message.public_id}", _("Not sent. Your message is a draft again."))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from tracker.locale import N_
 from tracker.locale import gettext as _
-from tracker.mail.exchangers import GATEWAYS
+from tracker.mail.mail_providers import GATEWAYS
 
 NAMES: Mapping[str, str] = {
     "apple": "iCloud",
@@ -36,7 +36,7 @@ _SENTENCES: Mapping[str, str] = {
 }
 
 
-def trust_words(mx_family: str | None) -> str:
+def trust_label(mx_family: str | None) -> str:
     """One quiet sentence; empty where nothing is known."""
     sentence = _GATEWAY if mx_family in GATEWAYS else _SENTENCES.get(mx_family or "", "")
     return _(sentence, name=NAMES.get(mx_family or "", mx_family)) if sentence else ""

@@ -6,16 +6,16 @@ from pydantic import Field
 from sqlmodel import Session, col, select
 
 from tracker.consent.rules import RULES
-from tracker.mail.fields import Shape
+from tracker.mail.fields import ResponseModel
 from tracker.models import Account, Delivery, Message, TrackedLink
 
 
-class MailboxShape(Shape):
+class MailboxShape(ResponseModel):
     address: str
     name: str
 
 
-class Counts(Shape):
+class Counts(ResponseModel):
     """People’s opens and clicks; what machines did; replies and bounces."""
 
     opens: int
@@ -25,7 +25,7 @@ class Counts(Shape):
     bounces: int
 
 
-class PurposeShape(Shape):
+class PurposeShape(ResponseModel):
     """Whether this is tracked, the rule that decided (a stable code), and the rule in words."""
 
     on: bool
@@ -33,12 +33,12 @@ class PurposeShape(Shape):
     text: str
 
 
-class Tracking(Shape):
+class Tracking(ResponseModel):
     opens: PurposeShape
     clicks: PurposeShape
 
 
-class DeliveryShape(Shape):
+class DeliveryShape(ResponseModel):
     """One recipient’s copy. ``reply`` is the server’s last word about it."""
 
     id: str
@@ -69,7 +69,7 @@ def _purpose(on: bool, rule: str) -> PurposeShape:
     return PurposeShape(on=on, reason=rule, text=RULES.get(rule, rule.replace("_", " ")))
 
 
-class LinkShape(Shape):
+class LinkShape(ResponseModel):
     """A link of the message; ``reason`` says why it was left alone."""
 
     index: int
@@ -84,7 +84,7 @@ class LinkShape(Shape):
         return cls(index=row.position, **row.model_dump(include=set(cls.model_fields) - {"index"}))
 
 
-class MessageLine(Shape):
+class MessageLine(ResponseModel):
     """A message as lists show it."""
 
     id: str

@@ -14,7 +14,7 @@ from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, Me
 from tracker.models.ownership import owned_rows
 from tracker.runtime.database import now
 from tracker.runtime.paging import PAGE, Cursor, read_page
-from tracker.web.messages.activity_labels import machine_words, rule_words
+from tracker.web.messages.activity_labels import machine_label, rule_label
 from tracker.web.messages.filter import MEASURABLE, SENT, Filter
 
 FIGURE_DAYS = 30
@@ -68,7 +68,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class _Beside:
+class _Related:
     """What rows need that is not on the message."""
 
     accounts: Mapping[int, str]
@@ -88,8 +88,8 @@ def read_listing(
     """The page of the user's messages that pass the filter and come after a place."""
     query = chosen.apply(select(Message), user)
     messages, place = read_page(session, query, (Message.listed_at, Message.id), after, limit)
-    beside = _beside(session, user, messages)
-    return Listing([_row(message, beside) for message in messages], Cursor(*place) if place else None)
+    related = _related(session, user, messages)
+    return Listing([_row(message, related) for message in messages], Cursor(*place) if place else None)
 
 
 def read_figures(session: Session, user: User, chosen: Filter) -> Figures:
@@ -142,7 +142,7 @@ def eye_of(message: Message, machines: Sequence[tuple[str, str | None]] = (), ru
     if any(klass == "privacy_prefetch" for klass, _vendor in machines):
         return Mark("crossed", 0, _("Whether it was opened cannot be known: Apple Mail loads every picture by itself"))
     if machines:
-        return Mark("machine", 0, _("Only machines so far: %(who)s", who=machine_words(machines)))
+        return Mark("machine", 0, _("Only machines so far: %(who)s", who=machine_label(machines)))
     return Mark("hollow", 0, _("Not opened yet"))
 
 
@@ -154,13 +154,13 @@ def link_of(message: Message, machines: Sequence[tuple[str, str | None]] = (), r
     if not message.clicks_tracked:
         return Mark("crossed", 0, _because(_("Links are not tracked"), rules))
     if machines:
-        return Mark("machine", 0, _("Only machines so far: %(who)s", who=machine_words(machines)))
+        return Mark("machine", 0, _("Only machines so far: %(who)s", who=machine_label(machines)))
     return Mark("hollow", 0, _("No click yet"))
 
 
 def _because(fact: str, rules: Sequence[str]) -> str:
     """The fact with its reasons, as far as they are the same for everybody or few."""
-    reasons = list(dict.fromkeys(rule_words(rule) for rule in rules))
+    reasons = list(dict.fromkeys(rule_label(rule) for rule in rules))
     if not reasons:
         return fact
     return _("%(fact)s: %(reasons)s", fact=fact, reasons=format_list(reasons, "or", locale=babel_locale()))
@@ -180,11 +180,11 @@ _FIGURES: tuple[ColumnElement[int], ...] = (
 )
 
 
-def _beside(session: Session, user: User, messages: Sequence[Message]) -> _Beside:
+def _related(session: Session, user: User, messages: Sequence[Message]) -> _Related:
     if not messages:
-        return _Beside({}, {}, {}, {}, frozenset(), frozenset())
+        return _Related({}, {}, {}, {}, frozenset(), frozenset())
     accounts = select(col(Account.id), col(Account.address)).where(col(Account.user_id) == user.id)
-    return _Beside(
+    return _Related(
         accounts={id_: address for id_, address in session.execute(accounts) if id_ is not None},
         auto_replies=_auto_replies(session, messages),
         machines=_machines(session, [m.id for m in messages if m.machine]),
@@ -251,25 +251,27 @@ def _with_copy(
     return frozenset(session.scalars(query)) if ids else frozenset()
 
 
-def _state(message: Message, beside: _Beside) -> str:
-    if message.id in beside.refused:
+def _state(message: Message, related: _Related) -> str:
+    if message.id in related.refused:
         return "partly_failed"
     if message.state == MessageState.QUEUED and message.sent_at is not None:
         return "partly_sent"
-    if message.id in beside.deferred:
+    if message.id in related.deferred:
         return "deferred"
     return "" if message.state == MessageState.SENT else message.state
 
 
-def _row(message: Message, beside: _Beside) -> Row:
+def _row(message: Message, related: _Related) -> Row:
     assert message.id is not None
     return Row(
         message=message,
-        account=beside.accounts.get(message.account_id or 0, ""),
-        state=_state(message, beside),
-        eye=eye_of(message, beside.machines.get((message.id, "open"), ()), beside.rules.get((message.id, "opens"), ())),
-        link=link_of(
-            message, beside.machines.get((message.id, "click"), ()), beside.rules.get((message.id, "clicks"), ())
+        account=related.accounts.get(message.account_id or 0, ""),
+        state=_state(message, related),
+        eye=eye_of(
+            message, related.machines.get((message.id, "open"), ()), related.rules.get((message.id, "opens"), ())
         ),
-        auto_replies=beside.auto_replies.get(message.id, 0),
+        link=link_of(
+            message, related.machines.get((message.id, "click"), ()), related.rules.get((message.id, "clicks"), ())
+        ),
+        auto_replies=related.auto_replies.get(message.id, 0),
     )

@@ -9,13 +9,13 @@ from pydantic import AfterValidator, Field
 from sqlmodel import Session
 
 from tracker.mail.addresses import Mailbox
-from tracker.mail.fields import Address, Body, Line, Moment, Name, Text
+from tracker.mail.fields import Address, Moment, Name, RequestModel, SingleLine, Text
 from tracker.models import Account, Message
 from tracker.models.ownership import find_owned, owned_rows
 from tracker.outbound.draft import Draft, OutgoingFile
 from tracker.outbound.rewriter.href import web_address
 from tracker.runtime.limits import MAX_RECIPIENTS
-from tracker.web.api.call import Call
+from tracker.web.api.call import RequestContext
 from tracker.web.api.errors import Problem
 
 MAX_FILES = 100
@@ -35,15 +35,15 @@ def _filename(text: str) -> str:
     return text
 
 
-class MailboxBody(Body):
+class MailboxBody(RequestModel):
     address: Address
     name: Name = ""
 
 
-class FileBody(Body):
+class FileBody(RequestModel):
     """A file to attach. All files of a message may have 25 MB together, before base64."""
 
-    filename: Annotated[Line, Field(max_length=255), AfterValidator(_filename)]
+    filename: Annotated[SingleLine, Field(max_length=255), AfterValidator(_filename)]
     content_type: Annotated[str, AfterValidator(_media_type)] = "application/octet-stream"
     content_base64: str = Field(description="RFC 4648 section 4; line breaks are passed over.")
     content_id: Annotated[str, Field(pattern=r"^[!#-'*+\-./0-9=?@A-Z^_`a-z{|}~]{1,80}$")] | None = Field(
@@ -51,7 +51,7 @@ class FileBody(Body):
     )
 
 
-class TrackBody(Body):
+class TrackBody(RequestModel):
     """What is left out follows the person’s defaults."""
 
     opens: bool | None = None
@@ -61,27 +61,27 @@ class TrackBody(Body):
 _People = Annotated[list[MailboxBody], Field(max_length=MAX_RECIPIENTS)]
 
 
-class NewMessage(Body):
+class NewMessage(RequestModel):
     """A message to send. Without ``account`` the oldest one is used; without ``send_at`` it leaves after the undo time."""
 
     account: str | None = None
     to: _People = []
     cc: _People = []
     bcc: _People = []
-    subject: Line = ""
+    subject: SingleLine = ""
     html: Text | None = None
     text: Text | None = None
     attachments: Annotated[list[FileBody], Field(max_length=MAX_FILES)] = []
     track: TrackBody | None = None
     send_at: Moment | None = None
-    in_reply_to: Line | None = Field(default=None, description="Message-ID, or the id of a message of one’s own.")
+    in_reply_to: SingleLine | None = Field(default=None, description="Message-ID, or the id of a message of one’s own.")
     follow_up_days: int | None = Field(default=None, ge=1, le=365)
-    untracked_links: Annotated[list[Line], Field(max_length=MAX_FILES)] = Field(
+    untracked_links: Annotated[list[SingleLine], Field(max_length=MAX_FILES)] = Field(
         default=[], description="Links to leave alone, as written in the HTML; “data-no-track” on a link does the same."
     )
 
 
-def draft_of(session: Session, call: Call, new: NewMessage) -> Draft:
+def draft_of(session: Session, call: RequestContext, new: NewMessage) -> Draft:
     """Raises :class:`Problem` naming the field that cannot be used."""
     answers, references = _thread(session, call, new.in_reply_to)
     track = new.track or TrackBody()
@@ -108,7 +108,7 @@ def _mailboxes(people: list[MailboxBody]) -> tuple[Mailbox, ...]:
     return tuple(Mailbox(one.address, one.name) for one in people)
 
 
-def _account_id(session: Session, call: Call, id: str | None) -> int | None:
+def _account_id(session: Session, call: RequestContext, id: str | None) -> int | None:
     if id is None:
         return None
     account = find_owned(session, Account, call.user, id)
@@ -126,7 +126,7 @@ def _file(number: int, file: FileBody) -> OutgoingFile:
     return OutgoingFile(file.filename, file.content_type, content, file.content_id)
 
 
-def _thread(session: Session, call: Call, answered: str | None) -> tuple[str | None, tuple[str, ...]]:
+def _thread(session: Session, call: RequestContext, answered: str | None) -> tuple[str | None, tuple[str, ...]]:
     """In-Reply-To and References (RFC 5322 section 3.6.4). One of our own messages brings its thread along."""
     if not answered:
         return None, ()

@@ -9,14 +9,14 @@ from pydantic import Field
 from sqlmodel import Session, col, select
 from starlette.responses import Response
 
-from tracker.locale import speaking
-from tracker.mail.fields import Shape
+from tracker.locale import use_locale
+from tracker.mail.fields import ResponseModel
 from tracker.models import Delivery, Message, Notification
 from tracker.models.ownership import owned, owned_rows
 from tracker.notifications.notify import mark_all_read, mark_read, unread_count
-from tracker.web.api.call import Call, Caller
-from tracker.web.api.door import router
-from tracker.web.api.idempotency import once
+from tracker.web.api.authenticated import router
+from tracker.web.api.call import Caller, RequestContext
+from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged, page
 from tracker.web.notifications.lines import bell_lines
 
@@ -27,7 +27,7 @@ class NotificationQuery(Paged):
     unread: Annotated[bool, Field(description="Only what was not read yet.")] = False
 
 
-class NotificationShape(Shape):
+class NotificationShape(ResponseModel):
     """One line of the bell: one subject, with a counter. ``message`` is an id, ``recipient`` an address."""
 
     id: str
@@ -44,7 +44,7 @@ class NotificationShape(Shape):
     read_at: datetime | None
 
 
-class Unread(Shape):
+class Unread(ResponseModel):
     """How many lines are still unread."""
 
     unread: int
@@ -69,7 +69,7 @@ def post_readings(call: Caller) -> Response:
         mark_all_read(session, call.user)
         return Unread(unread=unread_count(session, call.user))
 
-    return once(call, work)
+    return idempotent(call, work)
 
 
 @notifications.post("/notifications/{id}/reading", response_model=NotificationShape)
@@ -81,12 +81,14 @@ def post_reading(call: Caller, id: str) -> Response:
         mark_read(session, call.user, line.public_id)
         return notification_shapes(session, call, [line])[0]
 
-    return once(call, work)
+    return idempotent(call, work)
 
 
-def notification_shapes(session: Session, call: Call, rows: Sequence[Notification]) -> list[NotificationShape]:
+def notification_shapes(
+    session: Session, call: RequestContext, rows: Sequence[Notification]
+) -> list[NotificationShape]:
     """The lines as the bell shows them, in the person's language."""
-    with speaking(call.user.locale, call.user.timezone):
+    with use_locale(call.user.locale, call.user.timezone):
         texts = [f"{line.text} · {line.counter}" if line.counter else line.text for line in bell_lines(session, rows)]
     messages = _by_id(session, Message.id, Message.public_id, {row.message_id for row in rows})
     addresses = _by_id(session, Delivery.id, Delivery.address, {row.delivery_id for row in rows})

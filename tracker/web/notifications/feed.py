@@ -23,7 +23,7 @@ from starlette.routing import Route
 from tracker.models import FeedItem, User
 from tracker.notifications import notify
 from tracker.runtime.context import AppContext
-from tracker.web.http.sessions import person_of
+from tracker.web.http.sessions import current_user
 from tracker.web.http.templating import context_of
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Listener:
         self.dropped = False
 
 
-class Hub:
+class Broadcaster:
     """The listeners of this process, and the one task that asks the database on their behalf while there are any."""
 
     def __init__(self, context: AppContext) -> None:
@@ -108,7 +108,7 @@ class Hub:
             self._seen.append(item.id or 0)
             for listener in self._listeners:
                 if listener.user_id == item.user_id:
-                    _offer(listener, item)
+                    _enqueue(listener, item)
         # Numbers are given before commits: one below the newest may still appear. So we look back a little each time.
         if items:
             self._after = max(self._after, (items[-1].id or 0) - LOOK_BACK)
@@ -130,7 +130,7 @@ def _set_in(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
         loop.call_soon_threadsafe(event.set)
 
 
-def _offer(listener: Listener, item: FeedItem) -> None:
+def _enqueue(listener: Listener, item: FeedItem) -> None:
     try:
         listener.queue.put_nowait(item)
     except asyncio.QueueFull:
@@ -139,7 +139,7 @@ def _offer(listener: Listener, item: FeedItem) -> None:
 
 async def feed(request: Request) -> Response:
     """``GET /feed`` for the person signed in on this browser."""
-    user = await run_in_threadpool(person_of, context_of(request), request)
+    user = await run_in_threadpool(current_user, context_of(request), request)
     if user is None:
         raise HTTPException(401)
     return await open_feed(request, user)
@@ -148,23 +148,25 @@ async def feed(request: Request) -> Response:
 async def open_feed(request: Request, user: User) -> Response:
     """The feed of one person, from after ``Last-Event-ID`` (or ``?after=``) on; without either, from now on. 429 over the limit."""
     assert user.id is not None
-    hub, listener = _hub(request), Listener(user.id)
-    if hub.count(user.id) >= MAX_LISTENERS:
+    broadcaster, listener = _broadcaster(request), Listener(user.id)
+    if broadcaster.count(user.id) >= MAX_LISTENERS:
         raise HTTPException(429)
     return StreamingResponse(
-        _events(request, hub, listener, _resume_after(request)),
+        _events(request, broadcaster, listener, _resume_after(request)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _events(request: Request, hub: Hub, listener: Listener, after: int | None) -> AsyncIterator[str]:
+async def _events(
+    request: Request, broadcaster: Broadcaster, listener: Listener, after: int | None
+) -> AsyncIterator[str]:
     sent: set[int] = set()
     newest = after or 0
-    await hub.join(listener)
+    await broadcaster.join(listener)
     try:
         yield f"retry: {RETRY_MILLISECONDS}\n\n"
-        async for item in _in_order(request, hub, listener, after):
+        async for item in _in_order(request, broadcaster, listener, after):
             if item is None:
                 yield ": still here\n\n"
             elif item.id not in sent:
@@ -172,11 +174,11 @@ async def _events(request: Request, hub: Hub, listener: Listener, after: int | N
                 newest = max(newest, item.id or 0)
                 yield _event(item, newest)
     finally:
-        hub.leave(listener)
+        broadcaster.leave(listener)
 
 
 async def _in_order(
-    request: Request, hub: Hub, listener: Listener, after: int | None
+    request: Request, broadcaster: Broadcaster, listener: Listener, after: int | None
 ) -> AsyncIterator[FeedItem | None]:
     """What was missed, then what comes; None as a heartbeat. Ends when it is time to go."""
     while after is not None:
@@ -203,7 +205,7 @@ async def _signed_out(request: Request) -> bool:
     """Whether a browser's visit ended meanwhile. (A token is checked when it comes back.)"""
     if request.headers.get("authorization"):
         return False
-    return await run_in_threadpool(person_of, context_of(request), request) is None
+    return await run_in_threadpool(current_user, context_of(request), request) is None
 
 
 def _event(item: FeedItem, number: int) -> str:
@@ -216,14 +218,14 @@ def _resume_after(request: Request) -> int | None:
     return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
 
 
-def _hub(request: Request) -> Hub:
+def _broadcaster(request: Request) -> Broadcaster:
     """The hub of this process, which has one loop; pages and API share it."""
     loop = asyncio.get_running_loop()
-    if loop not in _hubs:
-        _hubs[loop] = Hub(context_of(request))
-    return _hubs[loop]
+    if loop not in _broadcasters:
+        _broadcasters[loop] = Broadcaster(context_of(request))
+    return _broadcasters[loop]
 
 
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+_broadcasters: WeakKeyDictionary[asyncio.AbstractEventLoop, Broadcaster] = WeakKeyDictionary()
 
 routes = [Route("/feed", feed)]

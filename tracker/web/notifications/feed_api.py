@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
+from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
-from tracker.web.api.door import router
 from tracker.web.notifications.feed import open_feed
 
 feed = router("Feed")

@@ -7,11 +7,11 @@ from datetime import datetime
 from markupsafe import Markup, escape
 from sqlmodel import Session, col, select
 
-from tracker.locale import N_, ngettext, said
+from tracker.locale import N_, localize, ngettext
 from tracker.locale import gettext as _
 from tracker.models import Delivery, Letter, Message, Notification
 from tracker.web.messages.activity_labels import scanner_name
-from tracker.web.messages.client_labels import client_words
+from tracker.web.messages.client_labels import client_label
 
 SENTENCES: Mapping[str, str] = {
     "open": N_("%(who)s opened %(subject)s"),
@@ -82,14 +82,14 @@ class BellLine:
     def text(self) -> str:
         """The sentence as plain text."""
         if self.kind not in SENTENCES:
-            return said(self.detail)
+            return localize(self.detail)
         return _(SENTENCES[self.kind], who=self.who, subject=_("“%(subject)s”", subject=self.subject))
 
     @property
     def html(self) -> Markup:
         """The sentence with who and what marked; hostile names stay text."""
         if self.kind not in SENTENCES:
-            return escape(said(self.detail))
+            return escape(localize(self.detail))
         marks = {
             "who": Markup("<b>{}</b>").format(self.who),
             "subject": Markup("<em>{}</em>").format(self.subject),
@@ -156,7 +156,7 @@ def _line(
         opens=found.opens,
         clicks=found.clicks,
         count=found.count,
-        client=client_words(found.client),
+        client=client_label(found.client),
         detail=found.detail,
         at=found.at,
         unread=found.read_at is None,

@@ -11,13 +11,13 @@ from tracker.mail.account_servers import working_account
 from tracker.models import Letter, Mailbox, Message, Notification, Recipient, TrackingPause, User
 from tracker.models.ownership import owned
 from tracker.notifications import notify
+from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import Cursor
-from tracker.runtime.sentences import ActionError
-from tracker.web.http.forms import Wrong, text
+from tracker.web.http.forms import FormErrors, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
 from tracker.web.notifications.lines import BellLine, bell_lines
-from tracker.web.notifications.settings_form import Alerts, alerts_of, digest_hours, kind_words, save_alerts
+from tracker.web.notifications.settings_form import Alerts, alerts_of, digest_hours, kind_labels, save_alerts
 
 routes = Routes()
 PANEL_LINES = 20
@@ -41,15 +41,15 @@ def state(request: Request, user: User) -> Response:
         ringing = bell_lines(session, notify.lines(session, user, ringing=True, limit=PAGE_LINES))
     ringing = [line for line in ringing if line.kind != "corrected"]  # that is for the eye, not for the ear
     waited = [line for line in ringing if line.held_until is not None]
-    lines = [_ring(line) for line in ringing if len(waited) < 2 or line.held_until is None][:RINGING_LINES]
-    return JSONResponse({"unread": unread, "newest": [*lines, *([_ring_of_all(waited)] if len(waited) > 1 else [])]})
+    lines = [_newest_line(line) for line in ringing if len(waited) < 2 or line.held_until is None][:RINGING_LINES]
+    return JSONResponse({"unread": unread, "newest": [*lines, *([_newest_of_all(waited)] if len(waited) > 1 else [])]})
 
 
-def _ring(line: BellLine) -> dict[str, str]:
+def _newest_line(line: BellLine) -> dict[str, str]:
     return {"id": line.id, "version": line.version, "kind": line.kind, "text": line.text}
 
 
-def _ring_of_all(waited: list[BellLine]) -> dict[str, str]:
+def _newest_of_all(waited: list[BellLine]) -> dict[str, str]:
     """Everything that quiet hours have held rings once."""
     ended = max(line.held_until for line in waited if line.held_until is not None)
     words = ngettext(
@@ -64,7 +64,7 @@ def notifications(request: Request, user: User) -> Response:
     return _page(request, user, alerts_of(user), {})
 
 
-def _page(request: Request, user: User, alerts: Alerts, wrong: Wrong, status: int = 200) -> Response:
+def _page(request: Request, user: User, alerts: Alerts, wrong: FormErrors, status: int = 200) -> Response:
     before, unread_only = _place(request.query_params.get("before", "")), request.query_params.get("unread") == "true"
     with context_of(request).database.reading() as session:
         found = notify.lines(session, user, unread_only=unread_only, limit=PAGE_LINES + 1, before=before)
@@ -76,7 +76,7 @@ def _page(request: Request, user: User, alerts: Alerts, wrong: Wrong, status: in
         "unread_only": unread_only,
         "alerts": alerts,
         "wrong": wrong,
-        "kinds": kind_words(),
+        "kinds": kind_labels(),
         "digest_hours": digest_hours(),
         "digest_account": account.address if account else "",
     }

@@ -10,7 +10,7 @@ from tracker.locale import gettext as _
 from tracker.models import User
 from tracker.notifications.digest import set_hour
 from tracker.notifications.rules import KINDS
-from tracker.web.http.forms import Wrong, text, ticked
+from tracker.web.http.forms import FormErrors, is_checked, text
 
 USUAL = ("20:00", "08:00")
 """What the fields suggest while there are no quiet hours."""
@@ -28,18 +28,18 @@ class Alerts:
     digest: str
 
     @classmethod
-    def from_form(cls, form: FormData) -> tuple["Alerts", Wrong]:
+    def from_form(cls, form: FormData) -> tuple["Alerts", FormErrors]:
         alerts = cls(
-            ringing=tuple(kind for kind in KINDS if ticked(form, f"ring_{kind}")),
-            quiet=ticked(form, "quiet"),
+            ringing=tuple(kind for kind in KINDS if is_checked(form, f"ring_{kind}")),
+            quiet=is_checked(form, "quiet"),
             quiet_from=text(form, "quiet_from") or USUAL[0],
             quiet_until=text(form, "quiet_until") or USUAL[1],
             digest=text(form, "digest"),
         )
         return alerts, alerts._wrong()
 
-    def _wrong(self) -> Wrong:
-        wrong: Wrong = {}
+    def _wrong(self) -> FormErrors:
+        wrong: FormErrors = {}
         for name in ("quiet_from", "quiet_until"):
             if _minute(getattr(self, name)) is None:
                 wrong[name] = _("This is not a time of day. Write it like 20:00.")
@@ -72,7 +72,7 @@ def save_alerts(user: User, alerts: Alerts) -> None:
         set_hour(user, hour)
 
 
-def kind_words() -> Sequence[tuple[str, str, str]]:
+def kind_labels() -> Sequence[tuple[str, str, str]]:
     """Each kind of news with its name and what it means."""
     return (
         ("first_open", _("First open"), _("Somebody opens a message for the first time.")),

@@ -7,26 +7,26 @@ from starlette.responses import Response
 from tracker import users
 from tracker.consent.preferences import operator_ceiling
 from tracker.locale import LANGUAGES
-from tracker.mail.fields import Body, Line, Shape, Text
+from tracker.mail.fields import RequestModel, ResponseModel, SingleLine, Text
 from tracker.models import User
 from tracker.outbound.signatures import change_signature
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.users import STATUSES, UNDO_SECONDS, ProfileChange
+from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
-from tracker.web.api.door import router
-from tracker.web.api.idempotency import once
+from tracker.web.api.idempotency import idempotent
 
 me = router("Me")
 
 
-class TrackDefaults(Shape):
+class TrackDefaults(ResponseModel):
     """What new messages start with."""
 
     opens: bool
     links: bool
 
 
-class Person(Shape):
+class Person(ResponseModel):
     """Somebody who sells."""
 
     id: str
@@ -56,15 +56,15 @@ class Person(Shape):
         )
 
 
-class TrackChange(Body):
+class TrackChange(RequestModel):
     opens: bool = Field(default_factory=bool)
     links: bool = Field(default_factory=bool)
 
 
-class PersonChange(Body):
+class PersonChange(RequestModel):
     """What to change; what is left out stays."""
 
-    name: Line = Field(default_factory=str)
+    name: SingleLine = Field(default_factory=str)
     locale: str = Field(default_factory=str, json_schema_extra={"enum": list(LANGUAGES)})
     timezone: str = Field(default_factory=str)
     status: str = Field(default_factory=str, json_schema_extra={"enum": list(STATUSES)})
@@ -98,4 +98,4 @@ def patch_me(call: Caller, change: PersonChange) -> Response:
             change_signature(session, user, change.signature)
         return Person.of(user)
 
-    return once(call, work)
+    return idempotent(call, work)

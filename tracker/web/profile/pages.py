@@ -7,18 +7,18 @@ from starlette.responses import Response
 from tracker import users
 from tracker.consent.preferences import operator_ceiling
 from tracker.locale import gettext as _
-from tracker.locale import ngettext, said, speaking
+from tracker.locale import localize, ngettext, use_locale
 from tracker.models import User
-from tracker.runtime.sentences import ActionError, Sentence
+from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.users import UNDO_SECONDS, ProfileChange
-from tracker.web.http.forms import Wrong, parse, secret, text, ticked, wrong_of, zones
+from tracker.web.http.forms import FormErrors, errors_of, is_checked, parse, secret, text, zones
 from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import COOKIE
 from tracker.web.http.templating import context_of, redirect, render
-from tracker.web.http.throttle import attempt, succeeded
+from tracker.web.http.throttle import count_attempt, forget_attempts
 
 routes = Routes()
-HERE = "/settings/profile"
+BASE_PATH = "/settings/profile"
 TRACK = ("track_opens", "track_links")
 
 
@@ -29,21 +29,21 @@ def first_page(_request: Request, _user: User) -> Response:
 
 @routes.page("/settings")
 def settings(_request: Request, _user: User) -> Response:
-    return redirect(HERE)
+    return redirect(BASE_PATH)
 
 
-@routes.page(HERE)
+@routes.page(BASE_PATH)
 def profile(request: Request, user: User) -> Response:
     return _page(request, user, {})
 
 
-@routes.action(HERE)
+@routes.action(BASE_PATH)
 def save(request: Request, user: User, form: FormData) -> Response:
     """All of the profile but the password."""
     context = context_of(request)
     try:
         change = parse(
-            ProfileChange, form, boxes=TRACK, sentences={"undo_seconds": Sentence("Choose one of the list.")}
+            ProfileChange, form, boxes=TRACK, sentences={"undo_seconds": LocalizedText("Choose one of the list.")}
         )
         with context.database.session_scope() as session:
             users.change_profile(session, session.get_one(User, user.id), change, operator_ceiling(context))
@@ -51,35 +51,35 @@ def save(request: Request, user: User, form: FormData) -> Response:
         for name in ("name", "locale", "timezone", "theme"):
             setattr(user, name, text(form, name))
         for name in TRACK:
-            setattr(user, name, ticked(form, name))
-        return _page(request, user, wrong_of(error), 422)
-    with speaking(change.locale):
-        return redirect(HERE, _("Your profile is saved."))
+            setattr(user, name, is_checked(form, name))
+        return _page(request, user, errors_of(error), 422)
+    with use_locale(change.locale):
+        return redirect(BASE_PATH, _("Your profile is saved."))
 
 
 @routes.action("/settings/password")
 def change_password(request: Request, user: User, form: FormData) -> Response:
     """Needs the present password; ends every other session of this person."""
-    context, target, wrong = context_of(request), f"password of {user.public_id}", Wrong()
+    context, target, wrong = context_of(request), f"password of {user.public_id}", FormErrors()
     try:
-        attempt(context, target)
+        count_attempt(context, target)
     except ActionError as error:
-        return _page(request, user, {"present": said(error)}, 429)
+        return _page(request, user, {"present": localize(error)}, 429)
     try:
         with context.database.session_scope() as session:
             person = session.get_one(User, user.id)
             this_one = request.cookies.get(COOKIE)
             users.change_password(session, person, secret(form, "present"), secret(form, "password"), this_one)
     except ActionError as error:
-        wrong = wrong_of(error)
+        wrong = errors_of(error)
     if "present" not in wrong:
-        succeeded(context, target)
+        forget_attempts(context, target)
     if wrong:
         return _page(request, user, wrong, 422)
-    return redirect(HERE, _("Your password is changed. You are signed out everywhere else."))
+    return redirect(BASE_PATH, _("Your password is changed. You are signed out everywhere else."))
 
 
-def _page(request: Request, user: User, wrong: Wrong, status: int = 200) -> Response:
+def _page(request: Request, user: User, wrong: FormErrors, status: int = 200) -> Response:
     undo = [(str(seconds), _undo_words(seconds)) for seconds in UNDO_SECONDS]
     themes = [("auto", _("As the system")), ("light", _("Light")), ("dark", _("Dark"))]
     context = {"wrong": wrong, "zones": zones(), "undo": undo, "themes": themes, "profile": user}

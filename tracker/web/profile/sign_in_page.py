@@ -6,13 +6,13 @@ from starlette.responses import Response
 
 from tracker import users
 from tracker.locale import gettext as _
-from tracker.locale import said
+from tracker.locale import localize
 from tracker.models import User
 from tracker.runtime.keyring import password_fits
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.web.http.forms import secret, text
 from tracker.web.http.routes import Routes, has_people
-from tracker.web.http.sessions import begin_visit, end_visit
+from tracker.web.http.sessions import login, logout
 from tracker.web.http.templating import context_of, local_path, redirect, render
 from tracker.web.http.throttle import SignInTry
 
@@ -40,7 +40,7 @@ def sign_in(request: Request, form: FormData) -> Response:
     try:
         this_try = SignInTry(context, request, email, user)
     except ActionError as error:
-        response = render(request, "sign_in.html", {**again, "problem": said(error)}, 429)
+        response = render(request, "sign_in.html", {**again, "problem": localize(error)}, 429)
         response.headers["Retry-After"] = str(error.retry_after)
         return response
     if not _fits(user, secret(form, "password")) or user is None:
@@ -50,14 +50,14 @@ def sign_in(request: Request, form: FormData) -> Response:
         return render(request, "sign_in.html", {**again, "problem": problem}, 422)
     this_try.succeeded()
     response = redirect(back)
-    begin_visit(context, request, response, user)
+    login(context, request, response, user)
     return response
 
 
 @routes.public_action("/sign-out")
 def sign_out(request: Request, _form: FormData) -> Response:
     response = redirect("/sign-in")
-    end_visit(context_of(request), request, response)
+    logout(context_of(request), request, response)
     return response
 
 

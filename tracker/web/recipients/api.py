@@ -12,19 +12,19 @@ from starlette.responses import Response
 from tracker.consent.events import NewConsent, record
 from tracker.consent.ledger import broken_at, consent_of, jurisdiction, ledger
 from tracker.consent.rules import Purpose, State
-from tracker.mail.fields import Body, Shape
+from tracker.mail.fields import RequestModel, ResponseModel
 from tracker.models import ConsentEntry, Recipient
 from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching, printable
+from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
-from tracker.web.api.door import router
 from tracker.web.api.errors import Problem
-from tracker.web.api.idempotency import once
+from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged, page
 
 recipients = router("Recipients")
 
 
-class Consent(Shape):
+class Consent(ResponseModel):
     """The present state per purpose."""
 
     opens: str
@@ -32,13 +32,13 @@ class Consent(Shape):
     documents: str
 
 
-class ConsentSaid(Body):
+class ConsentSaid(RequestModel):
     opens: str
     clicks: str
     documents: str = "unknown"
 
 
-class RecipientShape(Shape):
+class RecipientShape(ResponseModel):
     """``jurisdiction`` as declared, ``country`` as the customer records have it; ``rules_of``: whose rules hold, empty: unknown.
     ``paused_at``: since when nothing is measured because they asked for that in a reply, until somebody decides what it meant."""
 
@@ -64,7 +64,7 @@ class RecipientQuery(Paged):
     q: Annotated[str, Field(max_length=200, description="Part of an address or a name.")] = ""
 
 
-class ConsentShape(Shape):
+class ConsentShape(ResponseModel):
     """One entry of the ledger. ``digest`` covers the entry and ``previous_digest``, so that nothing can be taken out unseen."""
 
     id: str
@@ -137,7 +137,7 @@ def post_consent(call: Caller, address: str, new: NewConsent) -> Response:
         entry = record(session, recipient, new, call.actor)
         return ConsentShape.of(entry)
 
-    return once(call, work, status=201)
+    return idempotent(call, work, status=201)
 
 
 @recipients.get("/recipients/{address:path}", response_model=RecipientShape)
@@ -162,7 +162,7 @@ def put_recipient(call: Caller, address: str, body: RecipientBody) -> Response:
             raise Problem(422, text, field="consent", code="read_only")
         return shape
 
-    return once(call, work)
+    return idempotent(call, work)
 
 
 def _shape_of(session: Session, row: Recipient) -> RecipientShape:

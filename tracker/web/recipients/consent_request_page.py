@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.consent.notice import notice
-from tracker.locale import LANGUAGES, language, ngettext, said
+from tracker.locale import LANGUAGES, language, localize, ngettext
 from tracker.locale import gettext as _
 from tracker.mail.addresses import AddressError, parse_list
 from tracker.models import User
@@ -25,7 +25,7 @@ AT_ONCE = 20
 
 
 @routes.page("/asking")
-def asking(request: Request, user: User) -> Response:
+def consent_request(request: Request, user: User) -> Response:
     """``to``: the addresses to ask; nothing is sent before the form is."""
     with context_of(request).database.reading() as session:
         return _form(request, session, user, request.query_params.get("to", "")[:4000], "")
@@ -44,7 +44,7 @@ def send(request: Request, user: User, form: FormData) -> Response:
                 own = session.get_one(User, user.id)
                 asked = ask(session, context, own, people, chosen if chosen in LANGUAGES else language())
     except (AddressError, SendError) as error:
-        problem = said(error)
+        problem = localize(error)
     if problem:
         with context.database.reading() as session:
             return _form(request, session, user, typed, problem, 422)
@@ -60,7 +60,7 @@ def _told(asked: Sequence[Asked]) -> Response:
 
 
 def _word(problem: str) -> str:
-    return said(problem).rstrip(".")
+    return localize(problem).rstrip(".")
 
 
 def _form(request: Request, session: Session, user: User, to: str, problem: str, status: int = 200) -> Response:
@@ -73,4 +73,4 @@ def _form(request: Request, session: Session, user: User, to: str, problem: str,
         "notice": notice(session, context_of(request), chosen),
         "accounts": accounts_of(session, user),
     }
-    return render(request, "asking.html", context, status)
+    return render(request, "consent_request.html", context, status)

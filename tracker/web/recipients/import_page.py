@@ -9,23 +9,23 @@ from starlette.responses import Response
 from tracker.consent.bulk_import import COLUMNS, NEEDED, RowResult, UnreadableFile, import_consents
 from tracker.consent.preferences import preference
 from tracker.locale import gettext as _
-from tracker.locale import said
+from tracker.locale import localize
 from tracker.models import User
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, render
 
 routes = Routes()
-HERE = "/recipients/import"
+BASE_PATH = "/recipients/import"
 LARGEST = 900_000
 SHOWN = 500
 
 
-@routes.admin_page(HERE)
+@routes.admin_page(BASE_PATH)
 def import_form(request: Request, _user: User) -> Response:
     return _page(request)
 
 
-@routes.admin_action(HERE)
+@routes.admin_action(BASE_PATH)
 def import_file(request: Request, user: User, form: FormData) -> Response:
     """Takes what can be taken; refused rows are listed with the reason, to be mended and given again."""
     upload = form.get("file")
@@ -34,7 +34,7 @@ def import_file(request: Request, user: User, form: FormData) -> Response:
     try:
         results = list(import_consents(context_of(request), upload.file.read(LARGEST + 1), by=f"user:{user.id}"))
     except UnreadableFile as error:
-        return _page(request, wrong=said(error))
+        return _page(request, wrong=localize(error))
     return _page(request, results=results)
 
 
@@ -51,7 +51,7 @@ def _page(request: Request, results: Sequence[RowResult] | None = None, wrong: s
         "recorded": sum(row.recorded for row in results or ()),
         "refused": refused[:SHOWN],
         "more": max(0, len(refused) - SHOWN),
-        "said_of": said,
+        "said_of": localize,
         "wrong": wrong,
     }
     return render(request, "consent_import.html", context, 422 if wrong else 200)

@@ -11,9 +11,9 @@ from tracker.locale import N_
 from tracker.locale import gettext as _
 from tracker.models import ApiToken, ConsentEntry, NoticeText, User
 from tracker.web.http.formats import full
-from tracker.web.messages.activity_labels import consent_words
+from tracker.web.messages.activity_labels import consent_label
 
-CHANNEL_WORDS: Mapping[str, str] = {
+CHANNEL_LABELS: Mapping[str, str] = {
     "web_form": N_("a form on a website"),
     "consent_mail_page": N_("the page our mail linked to"),
     "reply_text": N_("a written reply"),
@@ -27,7 +27,7 @@ CHANNEL_WORDS: Mapping[str, str] = {
     "demo": N_("the demo"),
     "time": N_("the calendar"),
 }
-PURPOSE_WORDS: Mapping[str, str] = {"opens": N_("Opens"), "clicks": N_("Clicks"), "documents": N_("Documents")}
+PURPOSE_LABELS: Mapping[str, str] = {"opens": N_("Opens"), "clicks": N_("Clicks"), "documents": N_("Documents")}
 _PACKS: Mapping[str, str] = {
     "strict": N_("ask first"),
     "notice": N_("tell and let object"),
@@ -36,7 +36,7 @@ _PACKS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Chapter:
+class EntryView:
     """One consent event as a sentence of the story, and its evidence as label and value."""
 
     entry: ConsentEntry
@@ -50,14 +50,14 @@ class Chapter:
     proof: Sequence[tuple[str, str]]
 
 
-def story_of(session: Session, entries: Sequence[ConsentEntry]) -> list[Chapter]:
+def entry_views(session: Session, entries: Sequence[ConsentEntry]) -> list[EntryView]:
     """The events of a person, the newest first."""
     names = _names(session, {entry.actor for entry in entries})
     digests = {entry.notice_digest for entry in entries if entry.notice_digest}
     texts = {
         row.digest: row.text for row in session.exec(select(NoticeText).where(col(NoticeText.digest).in_(digests)))
     }
-    return [_chapter(entry, names, texts.get(entry.notice_digest or "", "")) for entry in reversed(entries)]
+    return [_entry_view(entry, names, texts.get(entry.notice_digest or "", "")) for entry in reversed(entries)]
 
 
 def _names(session: Session, actors: set[str]) -> Mapping[str, str]:
@@ -70,12 +70,12 @@ def _names(session: Session, actors: set[str]) -> Mapping[str, str]:
     return named | {f"api:{token.public_id}": _("the program “%(name)s”", name=token.name) for token in programs}
 
 
-def _chapter(entry: ConsentEntry, names: Mapping[str, str], shown: str) -> Chapter:
-    return Chapter(
+def _entry_view(entry: ConsentEntry, names: Mapping[str, str], shown: str) -> EntryView:
+    return EntryView(
         entry=entry,
-        purpose=_(PURPOSE_WORDS.get(entry.purpose, entry.purpose)),
-        state=consent_words(entry.state),
-        channel=_(CHANNEL_WORDS[entry.channel]) if entry.channel in CHANNEL_WORDS else entry.channel,
+        purpose=_(PURPOSE_LABELS.get(entry.purpose, entry.purpose)),
+        state=consent_label(entry.state),
+        channel=_(CHANNEL_LABELS[entry.channel]) if entry.channel in CHANNEL_LABELS else entry.channel,
         by=names.get(entry.actor) or _actor(entry.actor),
         grade=_(GRADES[entry.grade]) if entry.grade in GRADES else entry.grade,
         shown=shown,

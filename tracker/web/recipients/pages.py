@@ -16,22 +16,22 @@ from tracker.consent.ledger import broken_at, consent_of, jurisdiction, ledger
 from tracker.consent.pending_opt_outs import decide, open_pauses
 from tracker.consent.rules import MEASURED, Purpose, State
 from tracker.locale import gettext as _
-from tracker.locale import said
+from tracker.locale import localize
 from tracker.mail.addresses import AddressError, parse_list
 from tracker.models import Letter, Recipient, TrackingPause, User
 from tracker.privacy.views import note_view
 from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching
+from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.runtime.paging import read_page
-from tracker.runtime.sentences import ActionError, Sentence
-from tracker.web.http.forms import parse, wrong_of
+from tracker.web.http.forms import errors_of, parse
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.inbox.filter import LetterFilter
 from tracker.web.inbox.rows import read_letters
-from tracker.web.messages.activity_labels import CONSENT_WORDS, consent_words
+from tracker.web.messages.activity_labels import CONSENT_LABELS, consent_label
 from tracker.web.messages.filter import Filter
 from tracker.web.messages.rows import accounts_of, read_listing
-from tracker.web.recipients.ledger_view import CHANNEL_WORDS, story_of
+from tracker.web.recipients.ledger_view import CHANNEL_LABELS, entry_views
 
 routes = Routes()
 PAGE = 50
@@ -50,7 +50,7 @@ def recipients(request: Request, user: User) -> Response:
         shown, last = read_page(session, matching(words), order, place, PAGE, newest_first=False)
         consent = consent_of(session, [one.id for one in shown if one.id is not None])
     more = f"/recipients?q={quote(words)}&after={quote(str(last[0]))}" if last else ""
-    context = {"people": shown, "consent": consent, "q": words, "more": more, "consent_words": consent_words}
+    context = {"people": shown, "consent": consent, "q": words, "more": more, "consent_label": consent_label}
     return render(request, "recipients.html", context)
 
 
@@ -61,7 +61,7 @@ def recipient_new(request: Request, user: User, form: FormData) -> Response:
     try:
         typed_in = parse_list(typed)
     except AddressError as error:
-        return redirect("/recipients", said(error), kind="problem")
+        return redirect("/recipients", localize(error), kind="problem")
     if len(typed_in) != 1:
         return redirect("/recipients", _("Give one address, such as anna@example.com."), kind="problem")
     with context_of(request).database.session_scope() as session:
@@ -93,7 +93,7 @@ def recipient_consent(request: Request, user: User, form: FormData) -> Response:
             raise
         with context.database.reading() as session:
             typed = {name: str(value) for name, value in form.items()}
-            return _show(request, session, user, look_up(session, who), typed, wrong_of(error))
+            return _show(request, session, user, look_up(session, who), typed, errors_of(error))
     return redirect(f"/recipients/{person.public_id}#ledger", _("Recorded in the ledger."))
 
 
@@ -109,7 +109,7 @@ def recipient_change(request: Request, user: User, form: FormData) -> Response:
     except ActionError as error:
         if error.code != "invalid":
             raise
-        return redirect(f"/recipients/{quote(who)}", said(error), kind="problem")
+        return redirect(f"/recipients/{quote(who)}", localize(error), kind="problem")
     return redirect(f"/recipients/{person.public_id}", _("Saved."))
 
 
@@ -139,9 +139,9 @@ def _events(form: FormData, zone: str) -> list[NewConsent]:
     """One for each purpose. The time is typed as the clock of ``zone`` shows it."""
     purposes = MEASURED if form.get("purpose") == "both" else [form.get("purpose", "")]
     sentences = {
-        "purpose": Sentence("Choose what was agreed to: opens, clicks, or both."),
-        "state": Sentence("Choose what the person said."),
-        "at": Sentence("This is not a time. Choose a day and an hour, or leave it empty for now."),
+        "purpose": LocalizedText("Choose what was agreed to: opens, clicks, or both."),
+        "state": LocalizedText("Choose what the person said."),
+        "at": LocalizedText("This is not a time. Choose a day and an hour, or leave it empty for now."),
     }
     typed = {**form, "at": _with_zone(str(form.get("at", "")).strip(), zone)}
     return [parse(NewConsent, {**typed, "purpose": str(purpose)}, sentences=sentences) for purpose in purposes]
@@ -168,7 +168,7 @@ def _show(
         "person": person,
         "pauses": _questions(session, person, user),
         "consent": consent_of(session, [person.id])[person.id],
-        "story": story_of(session, entries),
+        "entries": entry_views(session, entries),
         "whose": jurisdiction(person),
         "documents": any(entry.purpose == Purpose.DOCUMENTS for entry in entries),
         "broken": broken_at(session, person),
@@ -178,9 +178,9 @@ def _show(
         "more_url": "",
         "given": given or {},
         "errors": errors or {},
-        "states": [(state, _(words)) for state, words in CONSENT_WORDS.items() if state != State.UNKNOWN],
-        "channels": [(channel, _(CHANNEL_WORDS[channel])) for channel in _BY_HAND],
-        "consent_words": consent_words,
+        "states": [(state, _(words)) for state, words in CONSENT_LABELS.items() if state != State.UNKNOWN],
+        "channels": [(channel, _(CHANNEL_LABELS[channel])) for channel in _BY_HAND],
+        "consent_label": consent_label,
     }
     return render(request, "recipient.html", context, 422 if errors else 200)
 

@@ -24,21 +24,21 @@ from tracker.consent.preference_choices import (
     refuse,
     states_of,
 )
-from tracker.consent.preference_links import LinkKind, choice_links
+from tracker.consent.preference_links import LinkKind, preference_links
 from tracker.consent.rules import MEASURED
-from tracker.locale import LANGUAGES, language, said, speaking
+from tracker.locale import LANGUAGES, language, localize, use_locale
 from tracker.locale import gettext as _
 from tracker.models import Delivery, Event, Message, TrackedLink
 from tracker.outbound.consent_request import send_own_link
 from tracker.privacy.archive import archive_name, archive_of
 from tracker.privacy.periods import periods
-from tracker.privacy.restrict import strike
+from tracker.privacy.restrict import mark_not_recipient
 from tracker.runtime.database import now
-from tracker.runtime.sentences import ActionError
+from tracker.runtime.localized_text import ActionError
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, render
-from tracker.web.messages.activity_labels import CONSENT_WORDS, Line, timeline
+from tracker.web.messages.activity_labels import CONSENT_LABELS, Line, timeline
 
 routes = Routes()
 SHOWN = 200
@@ -54,21 +54,21 @@ class OwnCopy:
 
 
 @routes.public_page("/r/{token}")
-def own_page(request: Request) -> Response:
-    with speaking(_language(request, request.query_params.get("lang", "")), "UTC"):
+def preference_page(request: Request) -> Response:
+    with use_locale(_language(request, request.query_params.get("lang", "")), "UTC"):
         return _show(request)
 
 
 @routes.public_action("/r/{token}")
-def own_choice(request: Request, form: FormData) -> Response:
+def preference_choice(request: Request, form: FormData) -> Response:
     """``do``: save (the two switches), stop (everything), object. Boxes that are not sent are a no."""
-    with speaking(_language(request, text(form, "lang")), "UTC"):
+    with use_locale(_language(request, text(form, "lang")), "UTC"):
         try:
             return _decide(request, form)
         except ActionError as error:
             if error.code not in ("conflict", "invalid"):
                 raise
-            return _show(request, problem=said(error), status=409)
+            return _show(request, problem=localize(error), status=409)
 
 
 def _decide(request: Request, form: FormData) -> Response:
@@ -109,7 +109,7 @@ def one_click(request: Request, form: FormData) -> Response:
 
 
 @routes.public_action("/r/{token}/archive")
-def own_archive(request: Request, form: FormData) -> Response:
+def preference_archive(request: Request, form: FormData) -> Response:
     context = context_of(request)
     with context.database.reading() as session:
         holder = holder_of(session, context, request.path_params["token"])
@@ -120,10 +120,10 @@ def own_archive(request: Request, form: FormData) -> Response:
 
 
 @routes.public_action("/r/{token}/events/{event}/struck")
-def own_struck(request: Request, form: FormData) -> Response:
+def not_the_recipient(request: Request, form: FormData) -> Response:
     """“That was not me.”"""
     context = context_of(request)
-    with speaking(_language(request, text(form, "lang")), "UTC"):
+    with use_locale(_language(request, text(form, "lang")), "UTC"):
         with context.database.session_scope() as session:
             holder = holder_of(session, context, request.path_params["token"])
             check_sees_everything(holder)
@@ -134,15 +134,15 @@ def own_struck(request: Request, form: FormData) -> Response:
             event = session.exec(found).first()
             if event is None:
                 raise HTTPException(404)
-            strike(session, event, text(form, "note", 500) or _("says: that was not me"), None)
+            mark_not_recipient(session, event, text(form, "note", 500) or _("says: that was not me"), None)
         return _show(request, done=_("Struck. It counts no longer."))
 
 
 @routes.public_action("/r/{token}/mailed-link")
-def own_mailed_link(request: Request, form: FormData) -> Response:
+def mailed_link(request: Request, form: FormData) -> Response:
     """Mails the link that opens everything: to the address, whoever asks."""
     context = context_of(request)
-    with speaking(_language(request, text(form, "lang")), "UTC"):
+    with use_locale(_language(request, text(form, "lang")), "UTC"):
         with context.database.session_scope() as session:
             holder = holder_of(session, context, request.path_params["token"])
             send_own_link(session, context, holder.recipient, language())
@@ -167,9 +167,9 @@ def _show(request: Request, *, done: str = "", problem: str = "", status: int = 
             "controller": controller(session, app_context),
             "notice": notice(session, app_context, language()),
             "on": {purpose.value: is_on(session, states[purpose]) for purpose in MEASURED},
-            "state_words": {p.value: _(CONSENT_WORDS[states[p]]) for p in MEASURED},
+            "state_label": {p.value: _(CONSENT_LABELS[states[p]]) for p in MEASURED},
             "may_agree": holder.may_agree and getattr(request.state, "user", None) is None,
-            "value": choice_links(app_context).page_value(holder.token, holder.recipient.ledger_entries)
+            "value": preference_links(app_context).page_value(holder.token, holder.recipient.ledger_entries)
             if holder.may_agree
             else "",
             "copies": _copies(session, holder),
@@ -178,7 +178,7 @@ def _show(request: Request, *, done: str = "", problem: str = "", status: int = 
             "done": done,
             "problem": problem,
         }
-    response = render(request, "own_page.html", context, status)
+    response = render(request, "preference_page.html", context, status)
     response.headers["X-Robots-Tag"] = "noindex, nofollow"
     return response
 

@@ -10,7 +10,7 @@ from tracker.models import Recipient, User
 from tracker.outbound.consent_request import send_own_link
 from tracker.privacy.archive import archive_name, archive_of
 from tracker.privacy.erase import erase
-from tracker.privacy.restrict import freeze, unfreeze
+from tracker.privacy.restrict import restrict, unrestrict
 from tracker.privacy.views import note_view, views_of
 from tracker.recipients import look_up
 from tracker.runtime.database import now
@@ -60,9 +60,9 @@ def restriction(request: Request, user: User, form: FormData) -> Response:
     with context_of(request).database.session_scope() as session:
         person = look_up(session, request.path_params["who"])
         if "frozen" in form:
-            freeze(session, person)
+            restrict(session, person)
         else:
-            unfreeze(session, person)
+            unrestrict(session, person)
     done = (
         _("Frozen: nothing is shown, counted or newly kept.")
         if "frozen" in form

@@ -5,22 +5,22 @@ from typing import Any
 
 from starlette.responses import Response
 
-from tracker.mail.fields import Shape
+from tracker.mail.fields import ResponseModel
 from tracker.models import Role
 from tracker.privacy.archive import archive_name, archive_of
 from tracker.privacy.erase import erase
 from tracker.privacy.views import note_view
 from tracker.recipients import look_up, printable
 from tracker.runtime.database import now
+from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
-from tracker.web.api.door import router
 from tracker.web.api.errors import Problem
 
 rights = router("Recipients")
 _ZIP: dict[int | str, dict[str, Any]] = {200: {"description": "The archive.", "content": {"application/zip": {}}}}
 
 
-class ReceiptShape(Shape):
+class ReceiptShape(ResponseModel):
     """What is left of an erased person: the digest by which the address is known when it is met again, and what was done."""
 
     receipt: str

@@ -5,7 +5,7 @@
 // {kind: "notification"|"message"|"letter", id}
 // and after a gap, when anything may have changed: {kind: "gap"}.
 import { refresh as refreshPart } from "./live.js";
-import { isOn, showOnDesktop } from "./ring.js";
+import { isOn, showOnDesktop } from "./desktop_notifications.js";
 
 const bell = document.querySelector("[data-bell]");
 const badge = document.querySelector("[data-bell-count]");

@@ -15,13 +15,13 @@ from tracker.consent.rules import MEASURED, Pack
 from tracker.locale import N_, ngettext
 from tracker.locale import gettext as _
 from tracker.models import PolicyChange, Role, User
-from tracker.web.http.forms import text, ticked
+from tracker.web.http.forms import is_checked, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect
 from tracker.web.workspace.policy_labels import policy_name
 
 routes = Routes()
-HERE = "/settings/policy"
+BASE_PATH = "/settings/policy"
 GRADES = (
     ("C", N_("Only what people did or wrote themselves (A–C)")),
     ("D", N_("Also what one of us noted (A–D)")),
@@ -58,18 +58,18 @@ def save_rules(request: Request, user: User, form: FormData) -> Response:
     grades, months, days = text(form, "accepted_grades"), text(form, "consent_months"), text(form, "ask_again_days")
     known = (grades in dict(GRADES), months in map(str, MONTHS), days in map(str, DAYS))
     if not all(known):
-        return redirect(HERE, _("Choose from the lists; nothing was changed."), kind="problem")
+        return redirect(BASE_PATH, _("Choose from the lists; nothing was changed."), kind="problem")
     with context_of(request).database.session_scope() as session:
         change_rule(session, "accepted_grades", grades, by=user.id)
         change_rule(session, "consent_months", int(months), by=user.id)
         change_rule(session, "ask_again_days", int(days), by=user.id)
         change_rule(session, "role_rules", _roles(form), by=user.id)
-    return redirect(HERE, _("The rules of consent are saved."))
+    return redirect(BASE_PATH, _("The rules of consent are saved."))
 
 
 def _roles(form: FormData) -> dict[str, list[str]]:
     """What each role may measure; a role that may measure everything needs no rule."""
-    chosen = {role.value: [p.value for p in MEASURED if ticked(form, f"{role.value}_{p.value}")] for role in Role}
+    chosen = {role.value: [p.value for p in MEASURED if is_checked(form, f"{role.value}_{p.value}")] for role in Role}
     return {role: purposes for role, purposes in chosen.items() if len(purposes) < len(MEASURED)}
 
 

@@ -12,27 +12,27 @@ from starlette.responses import Response
 
 from tracker import users
 from tracker.locale import gettext as _
-from tracker.locale import said
+from tracker.locale import localize
 from tracker.models import Role, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import token_digest
-from tracker.runtime.sentences import ActionError, Sentence
-from tracker.web.http.forms import Wrong, secret, text, wrong_of
+from tracker.runtime.localized_text import ActionError, LocalizedText
+from tracker.web.http.forms import FormErrors, errors_of, secret, text
 from tracker.web.http.routes import Routes
-from tracker.web.http.sessions import begin_visit
+from tracker.web.http.sessions import login
 from tracker.web.http.templating import context_of, redirect, render
 
 routes = Routes()
-HERE = "/settings/people"
+BASE_PATH = "/settings/people"
 LINK_LIFE = timedelta(days=3)
 
 
-@routes.admin_page(HERE)
+@routes.admin_page(BASE_PATH)
 def people(request: Request, user: User) -> Response:
     return _page(request, user)
 
 
-@routes.admin_action(HERE)
+@routes.admin_action(BASE_PATH)
 def add(request: Request, user: User, form: FormData) -> Response:
     """A new person without a password, and the one-time link to choose one."""
     values = {name: text(form, name) for name in ("name", "email", "role", "locale")}
@@ -40,11 +40,11 @@ def add(request: Request, user: User, form: FormData) -> Response:
         with context_of(request).database.session_scope() as session:
             made = users.add(session, **values)
     except ActionError as error:
-        return _page(request, user, wrong_of(error), values, status=422)
+        return _page(request, user, errors_of(error), values, status=422)
     return _page(request, user, link_for=made)
 
 
-@routes.admin_action(f"{HERE}/{{id}}/link")
+@routes.admin_action(f"{BASE_PATH}/{{id}}/link")
 def new_link(request: Request, user: User, _form: FormData) -> Response:
     """A one-time link for somebody who forgot. The old password works until the link is used."""
     with context_of(request).database.reading() as session:
@@ -52,25 +52,25 @@ def new_link(request: Request, user: User, _form: FormData) -> Response:
     return _page(request, user, link_for=other)
 
 
-@routes.admin_action(f"{HERE}/{{id}}/password")
+@routes.admin_action(f"{BASE_PATH}/{{id}}/password")
 def type_password(request: Request, user: User, form: FormData) -> Response:
     done = _("%(name)s has a new password and is signed out everywhere.")
     return _change(request, lambda session, other: users.set_password(session, other, secret(form, "password")), done)
 
 
-@routes.admin_action(f"{HERE}/{{id}}/leave")
+@routes.admin_action(f"{BASE_PATH}/{{id}}/leave")
 def disable(request: Request, user: User, _form: FormData) -> Response:
-    undo = {"action": f"{HERE}/{request.path_params['id']}/return", "action_label": _("Undo")}
+    undo = {"action": f"{BASE_PATH}/{request.path_params['id']}/return", "action_label": _("Undo")}
     done = _("%(name)s can no longer come in, and their API tokens are revoked.")
     return _change(request, lambda session, other: users.disable(session, other, by=user), done, **undo)
 
 
-@routes.admin_action(f"{HERE}/{{id}}/return")
+@routes.admin_action(f"{BASE_PATH}/{{id}}/return")
 def enable(request: Request, _user: User, _form: FormData) -> Response:
     return _change(request, users.enable, _("%(name)s may come in again."))
 
 
-@routes.admin_action(f"{HERE}/{{id}}/role")
+@routes.admin_action(f"{BASE_PATH}/{{id}}/role")
 def change_role(request: Request, user: User, form: FormData) -> Response:
     role = text(form, "role")
     return _change(
@@ -87,8 +87,8 @@ def _change(request: Request, change: Callable[[Session, User], None], done: str
     except ActionError as error:
         if error.code == "not_found":
             raise
-        return redirect(HERE, said(error), kind="problem")
-    return redirect(HERE, done % {"name": other.name}, **undo)
+        return redirect(BASE_PATH, localize(error), kind="problem")
+    return redirect(BASE_PATH, done % {"name": other.name}, **undo)
 
 
 @routes.public_page("/new-password")
@@ -99,18 +99,18 @@ def new_password_form(request: Request) -> Response:
 
 @routes.public_action("/new-password")
 def new_password(request: Request, form: FormData) -> Response:
-    context, code, wrong = context_of(request), text(form, "code", 4000).rpartition("#")[2], Wrong()
+    context, code, wrong = context_of(request), text(form, "code", 4000).rpartition("#")[2], FormErrors()
     user = None
     try:
         with context.database.session_scope() as session:
             user = person_of_link(context, session, code)
             users.set_password(session, user, secret(form, "password"))
     except ActionError as error:
-        wrong = wrong_of(error)
+        wrong = errors_of(error)
     if wrong or user is None:
         return render(request, "new_password.html", {"wrong": wrong, "code": code}, 422)
     response = redirect("/", _("Welcome! Your password is set."))
-    begin_visit(context, request, response, user)
+    login(context, request, response, user)
     return response
 
 
@@ -121,7 +121,7 @@ def link_of(context: AppContext, user: User) -> str:
 
 def person_of_link(context: AppContext, session: Session, code: str) -> User:
     """Whose link this is. It ends with its use, because it names the password it was made to replace."""
-    ended = Sentence("This link has been used or is too old. Ask your administrator for a new one.")
+    ended = LocalizedText("This link has been used or is too old. Ask your administrator for a new one.")
     try:
         public_id, stamp = _seal(context).loads(code, max_age=int(LINK_LIFE.total_seconds()))
     except (BadData, ValueError, TypeError):
@@ -148,7 +148,7 @@ def _people(request: Request) -> Sequence[User]:
 def _page(
     request: Request,
     user: User,
-    wrong: Wrong | None = None,
+    wrong: FormErrors | None = None,
     values: dict[str, str] | None = None,
     link_for: User | None = None,
     status: int = 200,

@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from tracker.consent.preferences import preference, set_preference
 from tracker.locale import gettext as _
-from tracker.locale import said
+from tracker.locale import localize
 from tracker.models import Erasure, User
-from tracker.privacy.papers import facts_of, kit, self_check
+from tracker.privacy.compliance_documents import compliance_archive, facts_of, self_check
 from tracker.privacy.periods import DEFAULTS, LEAST, WORDS, PeriodError, checked, periods, set_periods
 from tracker.privacy.retention import preview
 from tracker.runtime.database import now
@@ -20,42 +20,42 @@ from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 
 routes = Routes()
-HERE = "/settings/privacy"
+BASE_PATH = "/settings/privacy"
 
 
-@routes.admin_page(HERE)
+@routes.admin_page(BASE_PATH)
 def privacy(request: Request, _user: User) -> Response:
     return _page(request)
 
 
-@routes.admin_action(f"{HERE}/periods")
+@routes.admin_action(f"{BASE_PATH}/periods")
 def save_periods(request: Request, user: User, form: FormData) -> Response:
     """With ``do=preview`` nothing is changed: the page says what would go."""
     given = {name: text(form, name, 10) for name in DEFAULTS}
     try:
         days = checked(given)
     except PeriodError as error:
-        return _page(request, given=given, wrong={error.field: said(error.sentence)}, status=422)
+        return _page(request, given=given, wrong={error.field: localize(error.sentence)}, status=422)
     if text(form, "do") == "preview":
         return _page(request, given=given, would_go=days)
     with context_of(request).database.session_scope() as session:
         set_periods(session, days, user.id)
-    return redirect(HERE, _("The periods were saved. What is older goes within ten minutes."))
+    return redirect(BASE_PATH, _("The periods were saved. What is older goes within ten minutes."))
 
 
-@routes.admin_action(f"{HERE}/controller")
+@routes.admin_action(f"{BASE_PATH}/controller")
 def save_controller(request: Request, user: User, form: FormData) -> Response:
     given = {name: text(form, name, 300) for name in ("name", "address", "contact")}
     with context_of(request).database.session_scope() as session:
         set_preference(session, "controller", given, user.id)
         set_preference(session, "erasure_text", "keep" if text(form, "erasure_text") == "keep" else "delete", user.id)
-    return redirect(HERE, _("Saved."))
+    return redirect(BASE_PATH, _("Saved."))
 
 
-@routes.admin_page(f"{HERE}/papers")
+@routes.admin_page(f"{BASE_PATH}/papers")
 def download(request: Request, _user: User) -> Response:
     with context_of(request).database.reading() as session:
-        content = kit(session, context_of(request))
+        content = compliance_archive(session, context_of(request))
     headers = {"Content-Disposition": f'attachment; filename="data-protection-{now():%Y-%m-%d}.zip"'}
     return Response(content, media_type="application/zip", headers=headers)
 

@@ -11,13 +11,13 @@ from tracker import users
 from tracker.consent.preferences import operator_ceiling, policy_problems, preference, set_policy, set_preference
 from tracker.consent.rules import Ceiling, Pack
 from tracker.locale import gettext as _
-from tracker.locale import language, said
+from tracker.locale import language, localize
 from tracker.models import Preference, Role, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import new_code
-from tracker.web.http.forms import Wrong, secret, text, zones
+from tracker.web.http.forms import FormErrors, secret, text, zones
 from tracker.web.http.routes import Routes, has_people
-from tracker.web.http.sessions import begin_visit
+from tracker.web.http.sessions import login
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.workspace.policy_labels import policy_options
 
@@ -60,19 +60,19 @@ def set_up(request: Request, form: FormData) -> Response:
     if user is None:
         return _page(request, values, wrong, 422)
     response = redirect("/settings/accounts", _("Welcome! Add the address you send from, and you are ready."))
-    begin_visit(context, request, response, user)
+    login(context, request, response, user)
     return response
 
 
-def _page(request: Request, values: dict[str, str], wrong: Wrong, status: int = 200) -> Response:
+def _page(request: Request, values: dict[str, str], wrong: FormErrors, status: int = 200) -> Response:
     context = {"values": values, "wrong": wrong, "zones": zones(), "policies": policy_options()}
     return render(request, "set_up.html", context, status)
 
 
-def _wrong(values: dict[str, str], password: str, ceiling: Ceiling) -> Wrong:
+def _wrong(values: dict[str, str], password: str, ceiling: Ceiling) -> FormErrors:
     problems = users.wrong_fields({**values, "password": password})
     problems |= policy_problems(values["policy"], values["reason"], ceiling)
-    return {field: said(sentence) for field, sentence in problems.items()}
+    return {field: localize(sentence) for field, sentence in problems.items()}
 
 
 def _code_fits(context: AppContext, code: str) -> bool:

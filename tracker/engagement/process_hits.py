@@ -1,0 +1,85 @@
+"""The journey of a batch of hits: what may be kept, who made it, rows, counters, bell. One transaction, its caller's."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sqlmodel import Session
+
+from pixel.hits import Hit
+from tracker.engagement.delivery_notifications import announce_messages, correct_notifications
+from tracker.engagement.hit_context import HitContext, hit_context_of
+from tracker.engagement.judging import Known, Outcome, Scope, held_hits, judge_delivery, may_be_renewed
+from tracker.engagement.rules import Rules, rules_of
+from tracker.engagement.scanner_reputation import note_proofs
+from tracker.engagement.shared_ip_bursts import find_bursts
+from tracker.engagement.verdict_rows import store_changed, store_new
+from tracker.models.counting.counters import lock_messages, recount
+from tracker.models.people import public_id
+from tracker.runtime.context import AppContext
+
+Judged = Mapping[int, Sequence[Outcome]]
+"""By delivery, what the judge says of all its hits, the new ones among them."""
+
+
+def process_hits(session: Session, context: AppContext, edge: str, hits: Sequence[Hit]) -> None:
+    """Judges and stores hits that were not taken in before; counters and bell follow. The caller commits."""
+    around = hit_context_of(session, context, hits)
+    kept = [hit for hit in hits if around.may_keep(hit)]
+    if not kept:
+        return
+    rules = rules_of(context)
+    lock_messages(session, {around.copies[hit.delivery].message_id for hit in kept})
+    new = {known.key: (known, hit) for hit in kept for known in [_known(context, rules, around, hit)]}
+    alone = _judge(session, context, rules, [known for known, _ in new.values()])
+    judged = _with_bursts(session, context, rules, around, alone)
+    outcomes = [one for sequence in judged.values() for one in sequence]
+    store_new(session, context, rules, edge, {key: hit.id or 0 for key, (_, hit) in new.items()}, outcomes)
+    changed = store_changed(session, rules, [one for sequence in judged.values() for one in may_be_renewed(sequence)])
+    fresh = [one for one in outcomes if one.known.stored is None]
+    note_proofs(session, context, [*fresh, *changed])
+    publish_outcomes(session, [*fresh, *changed])
+
+
+def publish_outcomes(session: Session, outcomes: Sequence[Outcome]) -> None:
+    """Counters of the messages, lines of the bell, and a hint to the open pages, after events were made or judged otherwise."""
+    messages = recount(session, {one.known.message_id for one in outcomes})
+    correct_notifications(
+        session, {one.known.delivery_id for one in outcomes if one.known.stored and one.known.stored.alerted}
+    )
+    announce_messages(session, messages)
+
+
+def _known(context: AppContext, rules: Rules, around: HitContext, hit: Hit) -> Known:
+    copy = around.copies[hit.delivery]
+    return Known(public_id(), copy.id, copy.message_id, hit.received_at, around.evidence(context, rules, hit))
+
+
+def _judge(session: Session, context: AppContext, rules: Rules, new: Sequence[Known]) -> Judged:
+    """New hits together with the held ones of their deliveries."""
+    sequences: dict[int, list[Known]] = defaultdict(list)
+    scope = Scope.around([known.at for known in new], rules)
+    for delivery, held in held_hits(session, context, rules, {known.delivery_id for known in new}, scope).items():
+        sequences[delivery] += held
+    for known in new:
+        sequences[known.delivery_id].append(known)
+    return {delivery: judge_delivery(sequence, rules) for delivery, sequence in sequences.items()}
+
+
+def _with_bursts(session: Session, context: AppContext, rules: Rules, around: HitContext, judged: Judged) -> Judged:
+    """The same, after a look at who else the addresses of the new hits asked for; may bring further deliveries in."""
+    fresh = [one for sequence in judged.values() for one in sequence if one.known.stored is None]
+    bursts = find_bursts(session, context, rules, fresh, {copy.id: copy.address for copy in around.copies.values()})
+    if not bursts.marks:
+        return judged
+    sequences = {delivery: [one.known for one in judged[delivery]] for delivery in bursts.deliveries & judged.keys()}
+    scope = Scope.around([one.known.at for one in fresh], rules)
+    others = held_hits(session, context, rules, bursts.deliveries - judged.keys(), scope)
+    lock_messages(session, {known.message_id for held in others.values() for known in held})
+    again = {
+        delivery: judge_delivery(
+            [replace(known, crowd=bursts.marks.get(known.key, known.crowd)) for known in sequence], rules
+        )
+        for delivery, sequence in {**sequences, **others}.items()
+    }
+    return {**judged, **again}

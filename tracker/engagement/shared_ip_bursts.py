@@ -1,0 +1,130 @@
+"""S6 over the whole workspace: one address that asks for the mail of many recipients at once.
+
+Addresses are not at rest, so hits of one address are found by the digest of their day; only minutes matter here.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select as columns
+from sqlmodel import Session, col
+
+from tracker.engagement.ip_addresses import LEFT_OUT, RECIPIENTS, shared_ip_bursts
+from tracker.engagement.judging import Outcome
+from tracker.engagement.rules import Rules
+from tracker.engagement.source_digests import meaningful_host, source_digest
+from tracker.models import Delivery, Event, HitEvidence
+from tracker.models.counting.bulk import update_rows
+from tracker.models.counting.in_list import in_list
+from tracker.models.counting.tables import EVIDENCE
+from tracker.runtime.context import AppContext
+from tracker.runtime.values import value
+
+Burst = Mapping[str, Any]
+"""``recipients`` and ``seconds`` of the sentence, and ``trigger``: the public id of the event that showed it."""
+
+
+@value
+class AddressUse:
+    """A hit as far as crowds need it; ``event`` is its number when it is stored, ``marked`` says it was in a crowd before."""
+
+    key: str
+    host: str
+    at: float
+    delivery_id: int
+    recipient: str
+    event: int | None = None
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Bursts:
+    """Which hits belong to a crowd, by key, and which deliveries they are on."""
+
+    marks: Mapping[str, Burst]
+    deliveries: frozenset[int]
+
+
+def find_bursts(
+    session: Session, context: AppContext, rules: Rules, new: Sequence[Outcome], recipients: Mapping[int, str]
+) -> Bursts:
+    """The crowds that these new hits show; held hits in them are marked. ``recipients``: addresses by delivery."""
+    mine = _asked(new, recipients)
+    groups: dict[str, list[AddressUse]] = defaultdict(list)
+    for one in (*mine, *_held(session, context, rules, mine)):
+        groups[one.host].append(one)
+    marks: dict[str, Burst] = {}
+    found: list[AddressUse] = []
+    for group in groups.values():
+        if len(group) < RECIPIENTS:
+            continue
+        for one, reason, trigger in shared_ip_bursts(sorted(group, key=lambda one: one.at), rules.windows):
+            if one.key not in marks and not one.marked:
+                marks[one.key] = {**reason.values, "trigger": None if trigger == one.key else trigger}
+                found.append(one)
+    stored = [{"event_id": one.event, "crowd": marks[one.key]} for one in found if one.event is not None]
+    update_rows(session, EVIDENCE, stored, key="event_id")
+    return Bursts(marks, frozenset(one.delivery_id for one in found))
+
+
+def _asked(new: Sequence[Outcome], recipients: Mapping[int, str]) -> list[AddressUse]:
+    return [
+        AddressUse(
+            one.known.key, host, one.known.at.timestamp(), one.known.delivery_id, recipients[one.known.delivery_id]
+        )
+        for one in new
+        if one.verdict.klass not in LEFT_OUT and not one.hit.address_is_shared
+        if (host := meaningful_host(one.known.evidence.ip)) is not None
+    ]
+
+
+def _held(session: Session, context: AppContext, rules: Rules, mine: Sequence[AddressUse]) -> list[AddressUse]:
+    """Stored hits of the same addresses around the same time."""
+    if not mine:
+        return []
+    window = timedelta(seconds=rules.windows.cross_recipient)
+    hosts = _hosts_by_digest(context, mine, window)
+    first, last = (_moment(pick(one.at for one in mine)) for pick in (min, max))
+    statement = (
+        columns(
+            col(Event.public_id),
+            col(HitEvidence.source),
+            col(HitEvidence.at),
+            col(Event.delivery_id),
+            col(Delivery.address),
+            col(Event.id),
+            col(HitEvidence.crowd).is_not(None),
+        )
+        .join(Event, col(Event.id) == col(HitEvidence.event_id))
+        .join(Delivery, col(Delivery.id) == col(Event.delivery_id))
+        .where(
+            in_list(session, col(HitEvidence.source), hosts),
+            col(HitEvidence.at).between(first - window, last + window),
+            col(Event.klass).not_in(LEFT_OUT),
+        )
+    )
+    return [_stored(hosts, row) for row in session.connection().execute(statement).all()]
+
+
+def _stored(hosts: Mapping[str, str], row: Any) -> AddressUse:
+    key, source, at, delivery_id, recipient, event, marked = row
+    return AddressUse(key, hosts[source], at.timestamp(), delivery_id, recipient, event, marked)
+
+
+def _hosts_by_digest(context: AppContext, mine: Sequence[AddressUse], window: timedelta) -> dict[str, str]:
+    """The digests under which hits of these hosts are found; around midnight those of two days."""
+    hosts: dict[str, str] = {}
+    for one in mine:
+        moment = _moment(one.at)
+        for day in {(moment - window).date(), (moment + window).date()}:
+            digest = source_digest(context, one.host.partition("/")[0], day)
+            if digest is not None:
+                hosts[digest] = one.host
+    return hosts
+
+
+def _moment(timestamp: float) -> datetime:
+    return datetime.fromtimestamp(timestamp, UTC)

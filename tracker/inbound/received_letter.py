@@ -1,0 +1,109 @@
+"""A letter that was understood, and what of it goes into its row. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from tracker.inbound.category import Judged
+from tracker.inbound.dates import Receipt
+from tracker.inbound.fetched_letter import FetchedLetter
+from tracker.inbound.letter_text import snippet
+from tracker.inbound.parse import ParsedLetter
+from tracker.inbound.repeat import recipient_of, sender_of
+from tracker.mail.addresses import Mailbox as Person
+from tracker.mail.addresses import lookup_or_none
+from tracker.mail.mime.text import decoded
+from tracker.models import Mailbox
+
+_LONGEST_ID = 255
+_SENT_AHEAD = timedelta(days=2)
+_TRACED = (
+    *("x-original-to", "delivered-to", "x-envelope-to", "envelope-to", "x-forwarded-to", "x-forwarded-for"),
+    *("x-gm-original-to", "resent-to"),
+)
+
+
+@dataclass(frozen=True)
+class ReceivedLetter:
+    """A letter that was understood, on its way into the database."""
+
+    mailbox: Mailbox
+    fetched: FetchedLetter
+    raw: bytes
+    parsed: ParsedLetter
+    own: frozenset[str]
+    judged: Judged
+    receipt: Receipt
+    content_hash: str
+    identity: str
+    flags: list[str]
+    inner: Person | None = None
+    """Who wrote what a colleague handed on."""
+
+
+def row_of(arrived: ReceivedLetter) -> dict[str, Any]:
+    """The letter as columns of its table, without those that have defaults."""
+    parsed, fetched, mailbox = arrived.parsed, arrived.fetched, arrived.mailbox
+    person = _writer(arrived)
+    return {
+        "user_id": mailbox.user_id,
+        "mailbox_id": mailbox.id or 0,
+        "identity": arrived.identity,
+        "message_id": parsed.message_id[:_LONGEST_ID],
+        "content_hash": arrived.content_hash,
+        "header_hash": fetched.header_hash,
+        "gmail_id": fetched.gmail_id,
+        "in_reply_to": next(iter(parsed.in_reply_to), "")[:_LONGEST_ID],
+        "references": [one[:_LONGEST_ID] for one in parsed.references],
+        "thread": _thread(parsed),
+        "received_at": arrived.receipt.at,
+        "sent_at": _plausible(parsed.sent_at, fetched.fetched_at),
+        "sender": (lookup_or_none(person.address) or "") if person else "",
+        "sender_address": person.address if person else "",
+        "sender_name": person.name if person else "",
+        "reply_to": next((one.address for one in parsed.reply_to), ""),
+        "recipient": _recipient(arrived),
+        "to": [[one.address, one.name] for one in parsed.to],
+        "cc": [[one.address, one.name] for one in parsed.cc],
+        "subject": parsed.subject,
+        "snippet": snippet(parsed.text),
+        "size": fetched.size,
+        "has_attachments": any(not file.inline for file in parsed.files),
+        "server_flags": sorted(fetched.flags),
+        "category": arrived.judged.category,
+        "category_reason": arrived.judged.reason,
+        "defects": list(parsed.defects),
+        "flags": arrived.flags,
+        "too_large": fetched.too_large,
+        "recovered": fetched.recovered,
+        "backfilled": arrived.receipt.backfilled and not fetched.recovered,
+        "silent": fetched.silent,
+    }
+
+
+def _writer(arrived: ReceivedLetter) -> Person | None:
+    """Who wrote: From, or Reply-To of a form that writes in our own name, or who stands inside a forwarded letter."""
+    sender = arrived.parsed.sender
+    if sender is None or arrived.inner is not None:
+        return arrived.inner
+    replies = {lookup_or_none(one.address) or "": one for one in arrived.parsed.reply_to}
+    written = lookup_or_none(sender.address) or ""
+    form = sender_of(written, list(replies), arrived.own)
+    return sender if form == written else replies[form]
+
+
+def _recipient(arrived: ReceivedLetter) -> str:
+    named = [one.address for one in (*arrived.parsed.to, *arrived.parsed.cc)]
+    traced = [decoded(value).strip("<> ") for name in _TRACED for value in arrived.parsed.values(name)[:10]]
+    base = lookup_or_none(arrived.mailbox.address) or arrived.mailbox.address
+    return recipient_of([*filter(None, map(lookup_or_none, named))], [*filter(None, map(lookup_or_none, traced))], base)
+
+
+def _thread(parsed: ParsedLetter) -> str:
+    """The first letter of the conversation, as far as this one knows it; written as messages of ours write it."""
+    root = next(iter((*parsed.references, *parsed.in_reply_to, parsed.message_id)), "")
+    return f"<{root}>"[:_LONGEST_ID] if root else ""
+
+
+def _plausible(sent_at: datetime | None, fetched_at: datetime) -> datetime | None:
+    return sent_at if sent_at is not None and sent_at <= fetched_at + _SENT_AHEAD else None

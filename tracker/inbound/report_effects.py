@@ -1,0 +1,74 @@
+"""What came back: a delivery report, per recipient, on the message it is about."""
+
+from collections.abc import Iterator
+
+from sqlmodel import Session
+
+from tracker.inbound.answering import by_ids, copies_of, quoted_copy
+from tracker.inbound.answers import Copy
+from tracker.inbound.parse import parse
+from tracker.inbound.repeat import without_tag
+from tracker.inbound.reports import Failure, Report
+from tracker.models import Event, Letter, Message
+from tracker.models.counting.counters import lock_messages, recount
+from tracker.notifications.notify import announce, notify
+from tracker.runtime.context import AppContext
+
+
+def note_report(session: Session, context: AppContext, letter: Letter, report: Report, *, rings: bool) -> None:
+    """Ties the report to the message that came back, and to every recipient it names. Without the original nothing is guessed."""
+    message = _original(session, context, letter, report)
+    if message is None or message.id is None:
+        return
+    letter.in_reply_to_message_id, letter.reply_rule = message.id, "report"
+    letter.thread = message.thread or message.message_id
+    lock_messages(session, [message.id])
+    found = dict(_by_copy(report, copies_of(session, message)))
+    letter.delivery_id = next(iter(found), None)
+    session.add(letter)
+    for copy, failure in found.items():
+        if failure.outcome != "delivered":
+            session.add(_event(letter, message.id, copy, failure))
+    recount(session, [message.id])
+    for copy, failure in found.items():
+        if failure.outcome == "failed" and rings and not message.muted:
+            facts = {"message_id": message.id, "delivery_id": copy, "detail": failure.said or failure.status}
+            notify(session, message.user_id, f"bounce:{copy}", "bounce", letter.received_at, **facts)
+    announce(session, message.user_id, "message", message.public_id)
+
+
+def _original(session: Session, context: AppContext, letter: Letter, report: Report) -> Message | None:
+    found = by_ids(session, context, letter.user_id, [report.message_id]) if report.message_id else None
+    if found is None and report.original:
+        copy = quoted_copy(session, context, letter.user_id, parse(report.original).html)
+        found = session.get(Message, copy.message_id) if copy else None
+    return found
+
+
+def _by_copy(report: Report, copies: list[Copy]) -> Iterator[tuple[int, Failure]]:
+    """Whose copy each result is about; the worst that is said of a copy comes last and stays."""
+    failures = sorted(report.failures, key=lambda one: one.outcome == "failed") or [Failure("", "failed", "", "")]
+    for failure in failures:
+        address = failure.address
+        same = [one.id for one in copies if address and without_tag(one.address) == without_tag(address)]
+        exact = [one.id for one in copies if one.address == address]
+        if exact or same:
+            yield (exact or same)[0], failure
+        elif len(copies) == 1 and len(failures) == 1:
+            yield copies[0].id, failure  # forwarded by its recipient to an address we do not know
+
+
+def _event(letter: Letter, message_id: int, copy: int, failure: Failure) -> Event:
+    failed = failure.outcome == "failed"
+    said = (failure.said or failure.status)[:300]
+    return Event(
+        message_id=message_id,
+        delivery_id=copy,
+        kind="bounce",
+        at=letter.received_at,
+        klass="unknown",
+        confidence=1.0,
+        reasons=[{"code": "server_said" if failed else "delivery_delayed", "values": {"said": said}}] if said else [],
+        counted=failed,
+        alerted=failed,
+    )
