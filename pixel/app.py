@@ -7,9 +7,12 @@ from pixel import answers
 from pixel.answers import Answer
 from pixel.endpoints import Endpoints, Receive, Scope, Send
 from pixel.settings import EdgeSettings
+from pixel.site_endpoints import SiteEndpoints
 from pixel.spool import Spool
 
 _NOT_READING = answers.method_not_allowed(b"GET, HEAD")
+_WRITTEN_TO = {"/et/v1/resolve": "POST", "/et/v1/beacon": "POST", "/snapshot": "PUT"}
+"""Where something is sent to, and how."""
 _NOT_DRAINING = answers.method_not_allowed(b"GET")
 
 
@@ -24,27 +27,35 @@ class EdgeApp:
         self.settings = settings
         self.spool: Spool | None = None
         self._endpoints: Endpoints | None = None
+        self._sites: SiteEndpoints | None = None
         self._prefix = urlsplit(settings.tracking_url).path
 
     def handles(self, path: str) -> bool:
         """True for a path that the edge must answer inside another application. The path of the tracking address may stand
         before it or was taken off by a proxy; a `/healthz` without it is about that application."""
         own = path.removeprefix(self._prefix)
-        return own.startswith(("/o/", "/c/")) or own in ("/drain", "/robots.txt") or (own == "/healthz" != path)
+        return (
+            own.startswith(("/o/", "/c/", "/s/", "/et/v1/"))
+            or own in ("/drain", "/robots.txt", "/snapshot")
+            or (own == "/healthz" != path)
+        )
 
     async def start(self) -> None:
         """Opens the spool. Raises SpoolError when it cannot be written, or another process writes it."""
         self.spool = Spool(self.settings.spool_path)
         self._endpoints = Endpoints(self.settings, self.spool)
+        self._sites = SiteEndpoints(self.settings, self.spool, self._endpoints.client)
 
     async def stop(self) -> None:
         """Writes what still waits and closes the spool."""
+        if self._sites is not None:
+            await asyncio.to_thread(self._sites.close)
         if self.spool is not None:
             await asyncio.to_thread(self.spool.close)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            answer = await self._answer(scope)
+            answer = await self._answer(scope, receive)
             await send(answer.start)
             await send(answer.body if scope["method"] != "HEAD" else answer.bodiless)
         elif scope["type"] == "lifespan":
@@ -52,16 +63,20 @@ class EdgeApp:
         else:  # a web socket: refused before it is accepted
             await send({"type": "websocket.close", "code": 1000})
 
-    async def _answer(self, scope: Scope) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         endpoints = self._endpoints
         assert endpoints is not None, "start() comes before the first request"
         path: str = scope["path"].removeprefix(self._prefix)
+        if path in _WRITTEN_TO:
+            return await self._write(scope, receive, path)
         if scope["method"] not in ("GET", "HEAD"):
             return _NOT_READING
         if path.startswith("/o/"):
             return await endpoints.open(scope, path)
         if path.startswith("/c/"):
             return await endpoints.click(scope, path)
+        if path.startswith("/s/") and self._sites is not None:
+            return self._sites.snippet(path, dict(scope["headers"]))
         if path == "/drain":  # where a HEAD must not confirm what nobody has read
             return await endpoints.drain(scope) if scope["method"] == "GET" else _NOT_DRAINING
         if path == "/healthz":
@@ -72,9 +87,22 @@ class EdgeApp:
             return answers.ROBOTS
         return answers.not_found(dict(scope["headers"]).get(b"accept-language", b""))
 
+    async def _write(self, scope: Scope, receive: Receive, path: str) -> Answer:
+        sites, method = self._sites, scope["method"]
+        assert sites is not None, "start() comes before the first request"
+        if method == "OPTIONS" and path != "/snapshot":
+            return sites.preflight(dict(scope["headers"]))
+        if method != _WRITTEN_TO[path]:
+            return answers.method_not_allowed(_WRITTEN_TO[path].encode())
+        if path == "/snapshot":
+            return await sites.put_snapshot(scope, receive)
+        return await (sites.resolve if path == "/et/v1/resolve" else sites.beacon)(scope, receive)
+
     def metrics(self) -> dict[str, int]:
-        """Counts since the spool was made, by name."""
-        return {} if self.spool is None else self.spool.counts()
+        """Counts since the spool was made, by name; of visits those since the start."""
+        if self.spool is None or self._sites is None:
+            return {}
+        return {**self.spool.counts(), **self._sites.metrics()}
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -142,7 +142,7 @@ class Endpoints:
             headers: dict[bytes, bytes] = dict(scope["headers"])
             if self._is_ours(headers) or (kind == "click" and _is_prefetch(headers)):
                 return
-            client = self._client(scope)
+            client = self.client(scope)
             if not self._limits.allow(client, token, claims.delivery, time.monotonic()):
                 self._spool.metrics.over_budget += 1
                 return
@@ -163,7 +163,8 @@ class Endpoints:
             self._spool.metrics.lost += 1
             _log.error("a hit was lost: %s", type(error).__name__)
 
-    def _client(self, scope: Scope) -> str:
+    def client(self, scope: Scope) -> str:
+        """The address of who asks, behind the proxies that are trusted."""
         peer = scope.get("client")
         peer_host = peer[0] if peer else ""
         if not self._proxies.trusts(peer_host):

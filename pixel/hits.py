@@ -7,7 +7,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-Kind = Literal["open", "click"]
+MailKind = Literal["open", "click"]
+Kind = Literal["open", "click", "visit", "beacon"]
+KINDS = frozenset({"open", "click", "visit", "beacon"})
+WEBSITE_KINDS = frozenset({"visit", "beacon"})
+"""Those of a website's visitors: the token is the site's key, the delivery the visitor, and the body says the rest."""
 
 # The headers of a hit (Referer as its host only) and how many bytes of each are kept. No others are, ever.
 KEPT_HEADERS: dict[bytes, int] = {
@@ -35,7 +39,7 @@ _KEPT = tuple((name, name.decode("ascii"), limit) for name, limit in KEPT_HEADER
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One request for a pixel or a tracked link.
+    """One request for a pixel or a tracked link, or what a website's visitor did.
 
     `id` is None until the spool has given one. `received_at` is UTC with milliseconds. `client` is the address behind
     the named proxies, IPv4 in dotted form, or empty when unknown. `headers` has lower-case names. `self_user` is the
@@ -53,11 +57,14 @@ class Hit:
     http_version: str
     headers: Mapping[str, str]
     self_user: str | None
+    body: Mapping[str, Any] | None = None
 
     def to_json(self) -> str:
         """One line of JSON."""
+        body = {} if self.body is None else {"body": self.body}
         return json.dumps(
             {
+                **body,
                 "id": self.id,
                 "received_at": self.received_at.astimezone(UTC).isoformat(timespec="milliseconds"),
                 "kind": self.kind,
@@ -90,7 +97,8 @@ class Hit:
 def _is_sound(hit: Hit) -> bool:
     texts = (hit.token, hit.delivery, hit.method, hit.client, hit.http_version)
     return (
-        hit.kind in ("open", "click")
+        hit.kind in KINDS
+        and type(hit.body) in (dict, type(None))
         and all(type(text) is str for text in texts)
         and type(hit.id) in (int, type(None))
         and type(hit.link) in (int, type(None))
@@ -111,6 +119,7 @@ def hit_from_request(
     self_user: str | None,
     scope: Mapping[str, Any],
     raw_headers: Mapping[bytes, bytes],
+    body: Mapping[str, Any] | None = None,
 ) -> Hit:
     """The hit of an ASGI request, every text cut to its fixed length. Never raises on odd bytes."""
     return Hit(
@@ -125,6 +134,7 @@ def hit_from_request(
         http_version=cast(str, scope.get("http_version", ""))[:8],
         headers=kept_headers(raw_headers),
         self_user=self_user,
+        body=body,
     )
 
 

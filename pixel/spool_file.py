@@ -18,7 +18,7 @@ from pixel.hits import Hit
 
 _LOCK_TIMEOUT_MS = 50
 _MAX_ROWS = 64
-_FORMAT = 1
+_FORMAT = 2
 WAKE_FOLDER = "wake"
 """In the data folder: a socket for each process that wants to hear of news on it."""
 WRITTEN = b"edge:spool"
@@ -26,8 +26,8 @@ WRITTEN = b"edge:spool"
 _LONGEST_ADDRESS = 100
 """Bytes that a path may have as a socket's address (unix(7): 108)."""
 
-_COLUMNS = "received_at, kind, token, delivery, link, method, client, http_version, headers, self_user"
-_VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS = "received_at, kind, token, delivery, link, method, client, http_version, headers, self_user, body"
+_VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SELECT = f"SELECT id, {_COLUMNS} FROM hit WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
 _SCHEMA = """
 CREATE TABLE hit (
@@ -41,7 +41,8 @@ CREATE TABLE hit (
     client TEXT NOT NULL,
     http_version TEXT NOT NULL,
     headers TEXT NOT NULL,
-    self_user TEXT
+    self_user TEXT,
+    body TEXT
 )
 """
 
@@ -137,6 +138,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0:
         _create(connection)
+    elif version == 1:
+        _add_body(connection)
     elif version != _FORMAT:
         connection.close()
         raise SpoolError(f"{path} was written by a newer version (format {version}); use that one to read it")
@@ -149,6 +152,13 @@ def _create(connection: sqlite3.Connection) -> None:
         connection.execute(_SCHEMA)
         # Ids start at the present microsecond, so that a reader's place in a lost spool stays below those of the new one.
         connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('hit', ?)", (time.time_ns() // 1000,))
+        connection.execute(f"PRAGMA user_version = {_FORMAT}")
+
+
+def _add_body(connection: sqlite3.Connection) -> None:
+    """Format 2 has what a website's visitors did beside the opens and clicks of format 1."""
+    with transaction(connection):
+        connection.execute("ALTER TABLE hit ADD COLUMN body TEXT")
         connection.execute(f"PRAGMA user_version = {_FORMAT}")
 
 
@@ -218,11 +228,12 @@ def _row(hit: Hit) -> tuple[Any, ...]:
         hit.http_version,
         json.dumps(hit.headers, separators=(",", ":")),
         hit.self_user,
+        None if hit.body is None else json.dumps(hit.body, separators=(",", ":")),
     )
 
 
 def _hit(row: Iterable[Any]) -> Hit:
-    number, received_at, kind, token, delivery, link, method, client, http_version, headers, self_user = row
+    number, received_at, kind, token, delivery, link, method, client, http_version, headers, self_user, body = row
     return Hit(
         id=number,
         received_at=datetime.fromtimestamp(received_at / 1000, UTC),
@@ -235,6 +246,7 @@ def _hit(row: Iterable[Any]) -> Hit:
         http_version=http_version,
         headers=json.loads(headers),
         self_user=self_user,
+        body=None if body is None else json.loads(body),
     )
 
 

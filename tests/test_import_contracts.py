@@ -13,7 +13,7 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-DOORS = {"pixel.tokens", "pixel.hits", "pixel.spool"}
+DOORS = {"pixel.tokens", "pixel.hits", "pixel.spool", "pixel.site_rules", "pixel.site_codes", "pixel.visit_sources"}
 
 INSTEAD = {
     "lean-edge": "The edge must run alone with requirements-edge.txt. Put what both sides need into pixel/tokens.py or "

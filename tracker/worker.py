@@ -62,6 +62,8 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.processes import HEARTBEAT, heartbeat, leave, register
 from tracker.runtime.wakeup import Subscription
+from tracker.sites.publishing import next_due as next_publishing
+from tracker.sites.publishing import publish_due
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +129,12 @@ def tasks(context: AppContext) -> list[Task]:
             remind_undecided,
             watches=("tracking_pause",),
             due=_first(TrackingPause.due_at, col(TrackingPause.decided_at).is_(None)),
+        ),
+        Task(
+            "sites",
+            publish_due,
+            watches=("mailbox", "site", "site_block", "site_rule", "site_source"),
+            due=next_publishing,
         ),
         Task("sweep", sweep, 600.0),
         Task("erasures of before a restore", replay_erasures, ONCE),

@@ -40,7 +40,7 @@ def test_times_of_other_zones_become_utc() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["", "x", "[]", "1", "null", "{}", '{"id":1}', HIT.to_json()[:-1], HIT.to_json().replace("click", "beacon"),
+    ["", "x", "[]", "1", "null", "{}", '{"id":1}', HIT.to_json()[:-1], HIT.to_json().replace("click", "teapot"),
      HIT.to_json().replace('"link":2', '"link":"2"'), HIT.to_json().replace('"link":2', '"link":true'),
      HIT.to_json().replace('"anna"', "5"), HIT.to_json().replace('{"user-agent":', '{"user-agent":1,"x":'),
      HIT.to_json().replace("2026-", "26-"), HIT.to_json().replace('"token"', '"coin"')],

@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
-from pixel.hits import Hit
+from pixel.hits import Hit, MailKind
 from tracker.consent.ledger import ConsentStatus, consent_status_of
 from tracker.consent.rules import Purpose, may_keep
 from tracker.consent.tracking_facts import Person, Sender, allowed, workspace
@@ -79,7 +79,7 @@ class HitContext:
         """What a judge may look at of a hit that may be kept."""
         copy = self.copies[hit.delivery]
         return Evidence(
-            kind=hit.kind,
+            kind=cast(MailKind, hit.kind),
             ip=hit.client,
             method=hit.method,
             headers=hit.headers,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sqlmodel import Session
 
-from pixel.hits import Hit
+from pixel.hits import WEBSITE_KINDS, Hit
 from tracker.engagement.delivery_notifications import announce_messages, correct_notifications
 from tracker.engagement.hit_context import HitContext, hit_context_of
 from tracker.engagement.judging import Known, Outcome, Scope, held_hits, judge_delivery, may_be_renewed
@@ -14,6 +14,7 @@ from tracker.engagement.rules import Rules, rules_of
 from tracker.engagement.scanner_reputation import note_proofs
 from tracker.engagement.shared_ip_bursts import find_bursts
 from tracker.engagement.verdict_rows import store_changed, store_new
+from tracker.engagement.visits import take_in_visits
 from tracker.models.counting.counters import lock_messages, recount
 from tracker.models.people import public_id
 from tracker.runtime.context import AppContext
@@ -24,6 +25,8 @@ Judged = Mapping[int, Sequence[Outcome]]
 
 def process_hits(session: Session, context: AppContext, edge: str, hits: Sequence[Hit]) -> None:
     """Judges and stores hits that were not taken in before; counters and bell follow. The caller commits."""
+    take_in_visits(session, context, edge, [hit for hit in hits if hit.kind in WEBSITE_KINDS])
+    hits = [hit for hit in hits if hit.kind not in WEBSITE_KINDS]
     around = hit_context_of(session, context, hits)
     kept = [hit for hit in hits if around.may_keep(hit)]
     if not kept:

@@ -36,6 +36,7 @@ from tracker.mail.message_ids import NOTICE_HEADER, is_notice
 from tracker.models import Category, Delivery, Letter, Mailbox, Recipient
 from tracker.notifications.notify import announce
 from tracker.runtime.context import AppContext
+from tracker.sites.letters import OwnAddresses, attribute_letters, own_addresses_of_rules
 
 log = logging.getLogger(__name__)
 _MOST_ASKED_IN = 20_000
@@ -54,6 +55,7 @@ def accept_all(
 
     Two workers with the same letter make one: the second waits for the first's commit, then adds its copy.
     """
+    rules = own_addresses_of_rules(session, mailbox.user_id)
     known = known_places(session, [fetched.place for fetched in some])
     became = {place: _known(letter) for place, letter in known.items()}
     arrived: list[ReceivedLetter] = []
@@ -63,7 +65,7 @@ def accept_all(
         if became_of_it is None and fetched.unparsed:
             became_of_it = _unread(session, mailbox, fetched)
         if became_of_it is None:
-            one = _understood(session, context, mailbox, fetched)
+            one = _understood(session, context, mailbox, fetched, rules)
             if one is None:
                 became_of_it = Accepted("dropped", touch=False)
             else:
@@ -107,7 +109,7 @@ def _unread(session: Session, mailbox: Mailbox, fetched: FetchedLetter) -> Accep
 
 
 def _understood(
-    session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter
+    session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter, rules: OwnAddresses
 ) -> ReceivedLetter | None:
     """The letter with what it is and when it came; None for our own notice."""
     raw = fetched.read()
@@ -131,6 +133,8 @@ def _understood(
         content_hash=content,
         identity=identity(fetched.gmail_id, parsed.message_id, content),
         flags=flags,
+        static=rules.static,
+        pool=rules.pool,
         inner=_inner(session, mailbox, raw, parsed) if "forwarded" in flags else None,
     )
 
@@ -160,6 +164,8 @@ def _follow(
     human = [letter for letter, _ in new if letter.category == Category.HUMAN and not _is_quiet(letter)]
     decide_enquiries(session, mailbox, human)
     bound = bind_letters(session, mailbox, [letter for letter, _ in new], looping=looping)
+    written = [(letter, arrived.parsed.fields) for letter, arrived in new if letter.category == Category.HUMAN]
+    attribute_letters(session, own_addresses_of_rules(session, mailbox.user_id), written)
     for letter, arrived in new:
         note_problems(session, letter, arrived.fetched)
         if not _is_quiet(letter):

@@ -37,6 +37,9 @@ class ReceivedLetter:
     content_hash: str
     identity: str
     flags: list[str]
+    static: frozenset[str] = frozenset()
+    """Addresses of rules that stand for a source each; and those that are leased to visitors, which fold to the mailbox's own."""
+    pool: frozenset[str] = frozenset()
     inner: Person | None = None
     """Who wrote what a colleague handed on."""
 
@@ -96,7 +99,13 @@ def _recipient(arrived: ReceivedLetter) -> str:
     named = [one.address for one in (*arrived.parsed.to, *arrived.parsed.cc)]
     traced = [decoded(value).strip("<> ") for name in _TRACED for value in arrived.parsed.values(name)[:10]]
     base = lookup_or_none(arrived.mailbox.address) or arrived.mailbox.address
-    return recipient_of([*filter(None, map(lookup_or_none, named))], [*filter(None, map(lookup_or_none, traced))], base)
+    return recipient_of(
+        [*filter(None, map(lookup_or_none, named))],
+        [*filter(None, map(lookup_or_none, traced))],
+        base,
+        arrived.static,
+        arrived.pool,
+    )
 
 
 def _thread(parsed: ParsedLetter) -> str:

@@ -76,5 +76,16 @@ from tracker.models.people import (
 )
 from tracker.models.privacy import Erasure, TrackingView
 from tracker.models.running import Job
+from tracker.models.sites import (
+    LetterSource,
+    PageView,
+    Site,
+    SiteBlock,
+    SiteEdge,
+    SiteLease,
+    SiteRule,
+    SiteSource,
+    Visit,
+)
 from tracker.models.submission import Submission
 from tracker.models.templates import Template

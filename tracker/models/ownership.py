@@ -7,10 +7,40 @@ from typing import TypeVar
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from tracker.models import Account, ApiToken, Credential, Letter, Mailbox, Message, Notification, Template, User
+from tracker.models import (
+    Account,
+    ApiToken,
+    Credential,
+    Letter,
+    Mailbox,
+    Message,
+    Notification,
+    Site,
+    SiteBlock,
+    SiteRule,
+    SiteSource,
+    Template,
+    User,
+    Visit,
+)
 from tracker.runtime.localized_text import ActionError
 
-Owned = TypeVar("Owned", Account, ApiToken, Credential, Letter, Mailbox, Message, Notification, Template)
+Owned = TypeVar(
+    "Owned",
+    Account,
+    ApiToken,
+    Credential,
+    Letter,
+    Mailbox,
+    Message,
+    Notification,
+    Site,
+    SiteBlock,
+    SiteRule,
+    SiteSource,
+    Template,
+    Visit,
+)
 
 _PUBLIC_ID = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _NOT_FOUND: Mapping[type, str] = {
@@ -21,7 +51,12 @@ _NOT_FOUND: Mapping[type, str] = {
     Mailbox: "There is no such mailbox.",
     Message: "There is no such message.",
     Notification: "There is no such notification.",
+    Site: "There is no such site.",
+    SiteBlock: "There is no such block.",
+    SiteRule: "There is no such rule.",
+    SiteSource: "There is no such source.",
     Template: "There is no such template.",
+    Visit: "There is no such visit.",
 }
 
 

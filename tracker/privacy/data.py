@@ -155,6 +155,44 @@ DATA: Mapping[str, Columns] = {
         staff="user_id",
         plain="id event mailbox_id letter_id created_at due_at rung_at tries problem sent_at",
     ),
+    # --- websites and who came to them
+    "site": _columns(
+        words="addresses",
+        staff="user_id name",
+        plain="id public_id key hosts session_minutes cookie_days attribution consent_mode ignore_robots ignored_referrers "
+        "created_at changed_at removed_at",
+    ),
+    "site_block": _columns(
+        staff="user_id name", plain="id public_id sites selectors seen_at views_since is_error created_at removed_at"
+    ),
+    "site_source": _columns(
+        staff="user_id name", plain="id public_id position channel group conditions created_at removed_at"
+    ),
+    "site_rule": _columns(
+        staff="user_id name description",
+        plain="id public_id position rule_type tracking_type traffic_type substitution_type state sources static_settings "
+        "external_settings dynamic_settings lease_minutes rest_days probe probe_code probe_at probe_detail created_at changed_at "
+        "removed_at",
+    ),
+    "site_edge": _columns(plain="name letter digest published_at problem"),
+    "site_visit": _columns(
+        about="visitor session number began_at seen_at source attributed pages device client screen language timezone covered "
+        "approved robot",
+        words="marks referrer phrase entrance_page page",
+        staff="user_id",
+        plain="id public_id site_id rule_id",
+    ),
+    "site_page_view": _columns(about="at", words="page", plain="id visit_id edge hit"),
+    "site_lease": _columns(
+        about="shown_at seen_at until intent_at", plain="id address code pool block visit_id rule_id"
+    ),
+    "letter_source": _columns(
+        person="sender",
+        about="received_at method source flags code visit_id",
+        words="address",
+        staff="user_id",
+        plain="letter_id rule_id site_id decided_at",
+    ),
     # --- answers and errors that may repeat any of it
     "idempotency_key": _columns(words="path body", staff="user_id", plain="id key request_digest status created_at"),
     "submission": _columns(staff="user_id", plain="id mark message_id created_at"),

@@ -21,6 +21,7 @@ from tracker.web.profile.api import me
 from tracker.web.recipients.api import recipients
 from tracker.web.recipients.consents_api import consents
 from tracker.web.recipients.rights_api import rights
+from tracker.web.sites.api import sites
 
 RESOURCES = (me, accounts, messages, templates, events, notifications, feed, consents, rights, recipients)
 _ABOUT = "Sends tracked one-to-one mail and tells what happened to it. Every call needs `Authorization: Bearer TOKEN`."
@@ -40,7 +41,7 @@ def create_api(context: AppContext) -> FastAPI:
     )
     api.state.context = context
     install(api)
-    for resource in (*RESOURCES, mailboxes, letters, customers, orders):
+    for resource in (*RESOURCES, mailboxes, letters, customers, orders, sites):
         api.include_router(resource)
     api.include_router(docs)
     return api

@@ -41,6 +41,7 @@ from tracker.web.api.paging import Listing, Paged
 from tracker.web.http.list_filter import one_of
 from tracker.web.inbox.filter import LetterFilter
 from tracker.web.inbox.rows import LetterRow, read_letters, rows_of
+from tracker.web.sites.letter_source import AttributionShape, attributions
 
 letters = router("Letters")
 
@@ -84,7 +85,7 @@ class EnquiryLine(LetterLine):
     ``answered_by`` are ids of people."""
 
     repeats: int
-    attribution: None
+    attribution: AttributionShape | None
     manager: str | None
     waiting_since: datetime | None
     answered_at: datetime | None
@@ -120,6 +121,7 @@ class LetterShape(LetterLine):
     flags: list[str]
     unparsed: bool
     too_large: bool
+    attribution: AttributionShape | None
 
 
 class EnquiryQuery(Paged):
@@ -179,6 +181,7 @@ def get_letter(call: Caller, id: str) -> LetterShape:
             html=body.html if body else None,
             headers=body.headers if body else "",
             attachments=_attachments(session, letter),
+            attribution=attributions(session, [letter.id or 0]).get(letter.id or 0),
             **letter.model_dump(
                 include={"message_id", "reply_to", "to", "cc", "size", "defects", "flags", "unparsed", "too_large"}
             ),
@@ -289,11 +292,12 @@ def _on_enquiry(call: RequestContext, id: str, work: Callable[[Session, Letter, 
 
 
 def _enquiry_lines(session: Session, rows: Sequence[LetterRow]) -> list[EnquiryLine]:
+    sources = attributions(session, [row.letter.id or 0 for row in rows])
     return [
         EnquiryLine(
             **facts,
             repeats=row.repeated,
-            attribution=None,
+            attribution=sources.get(row.letter.id or 0),
             manager=row.manager.public_id if row.manager else None,
             answered_by=row.answered_by.public_id if row.answered_by else None,
             **(row.status.model_dump(include=_STATUS) if row.status else dict.fromkeys(_STATUS)),

@@ -1,0 +1,62 @@
+"""What the edge says to a website's pages: CORS for the site's own hosts, and never a cookie."""
+
+import gzip
+import json
+from typing import Any
+
+from pixel.answers import Answer, Headers
+
+_COMMON: Headers = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-robots-tag", b"noindex, nofollow"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+    (b"vary", b"Origin"),
+]
+
+
+def _cors(origin: str) -> Headers:
+    return [*_COMMON, (b"access-control-allow-origin", origin.encode("latin-1"))] if origin else _COMMON
+
+
+def told(origin: str, facts: Any) -> Answer:
+    """JSON for the page of this origin (empty: a program's that named none)."""
+    body = json.dumps(facts, separators=(",", ":")).encode()
+    return Answer(200, [(b"content-type", b"application/json"), *_cors(origin)], body)
+
+
+def nothing(origin: str) -> Answer:
+    """204: taken."""
+    return Answer(204, _cors(origin), b"")
+
+
+def preflight(origin: str) -> Answer:
+    """For whoever sends JSON as JSON; our own snippet asks in a way that needs none."""
+    allowed: Headers = [
+        (b"access-control-allow-methods", b"POST"),
+        (b"access-control-allow-headers", b"content-type"),
+        (b"access-control-max-age", b"600"),
+    ]
+    return Answer(204, [*_cors(origin), *allowed], b"")
+
+
+def refused(status: int, sentence: str) -> Answer:
+    """Without CORS: the page learns nothing."""
+    return Answer(status, [(b"content-type", b"text/plain; charset=utf-8"), *_COMMON], f"{sentence}\n".encode())
+
+
+def script(text: str, *, packed: bool) -> Answer:
+    """The snippet, which any page may load and keep for five minutes."""
+    body = text.encode()
+    headers: Headers = [
+        (b"content-type", b"text/javascript; charset=utf-8"),
+        (b"cache-control", b"public, max-age=300"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cross-origin-resource-policy", b"cross-origin"),
+        (b"access-control-allow-origin", b"*"),
+        (b"vary", b"Accept-Encoding"),
+    ]
+    if packed:
+        body = gzip.compress(body, 9)
+        headers.append((b"content-encoding", b"gzip"))
+    return Answer(200, headers, body)

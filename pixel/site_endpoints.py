@@ -1,0 +1,328 @@
+"""The website's side of the edge: the snippet, what a visitor sees in place of an address, and what they do with it.
+
+Everything is answered from the published snapshot and a file beside the spool. A visit is in the spool, committed, before its
+answer goes out; whatever goes wrong, the page keeps its own addresses.
+"""
+
+import hmac
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pixel import site_answers
+from pixel.answers import Answer
+from pixel.hits import Kind, hit_from_request
+from pixel.lease_store import LeaseStore, StoreError, forget, forget_old, prolong, remember, visitor_state
+from pixel.limits import Budgets, Limits
+from pixel.robots import device_of, is_robot
+from pixel.settings import EdgeSettings
+from pixel.site_config import SiteConfig
+from pixel.site_requests import LARGEST, Asked, Beacon, Receive, read_asked, read_beacon, read_body
+from pixel.site_rules import Site, answers_of
+from pixel.spool import Spool
+from pixel.visit_decision import FORGET_AFTER, Outcome, VisitDecision
+from pixel.visit_seal import Seal
+from pixel.visit_sessions import bare
+from pixel.visit_sources import Arrival, host_of, search_phrase
+
+STORE_FILE = "visitors.sqlite3"
+LARGEST_SNAPSHOT = 32 * 1024 * 1024
+VISITS_PER_KEY = 1_000_000
+"""A minute and site: what is over it is answered with nothing to swap."""
+_FORGET_EVERY = 3600.0
+_MOST_SECONDS = 1800
+_SNIPPET = Path(__file__).with_name("snippet.js")
+_log = logging.getLogger("pixel.sites")
+Scope = MutableMapping[str, Any]
+
+
+class SiteEndpoints:
+    """The answers to a website's pages. ``client`` tells who asks, behind the proxies that are trusted."""
+
+    def __init__(self, settings: EdgeSettings, spool: Spool, client: Callable[[Scope], str]) -> None:
+        self._settings, self._spool, self._client = settings, spool, client
+        self.config = SiteConfig(settings.data_dir)
+        self._store = LeaseStore(settings.data_dir / STORE_FILE)
+        self._seal = Seal(settings.keys)
+        self._limits = Limits(Budgets(settings.budgets.per_source, VISITS_PER_KEY, 0))
+        self._forgot_at = 0.0
+        self.resolved = self.limited = self.without_store = 0
+
+    def close(self) -> None:
+        self._store.close()
+
+    def metrics(self) -> dict[str, int]:
+        return {
+            "visits_resolved": self.resolved,
+            "visits_over_limit": self.limited,
+            "visits_without_store": self.without_store,
+        }
+
+    # --- the snippet
+
+    def snippet(self, path: str, headers: Mapping[bytes, bytes]) -> Answer:
+        """``/s/{key}.js``: the script with what its site needs. 404 for a key that nobody has."""
+        snapshot = self.config.look()
+        site = snapshot.sites.get(path.removeprefix("/s/").removesuffix(".js"))
+        if site is None or not path.endswith(".js"):
+            return site_answers.refused(404, "There is no such site.")
+        packed = b"gzip" in headers.get(b"accept-encoding", b"")
+        return _script(_facts_of(site, self._settings.tracking_url), packed)
+
+    # --- a page asks
+
+    async def resolve(self, scope: Scope, receive: Receive) -> Answer:
+        """What this page shows in place of its addresses."""
+        headers = dict(scope["headers"])
+        body = await read_body(receive)
+        if body is None:
+            return site_answers.refused(413, f"The body may have {LARGEST} bytes.")
+        asked = read_asked(body)
+        if asked is None:
+            return site_answers.refused(400, "The body is JSON with a site's key and the page.")
+        origin, site, refusal = self._site(headers, asked.key, asked.url)
+        if site is None:
+            return refusal
+        agent = headers.get(b"user-agent", b"").decode("utf-8", "replace")[:512]
+        robot = asked.webdriver or is_robot(agent)
+        client = self._client(scope)
+        if (robot and site.ignore_robots) or self._over_limit(client, site):
+            return site_answers.told(origin, NOTHING)
+        outcome = await self._outcome(site, asked, agent, robot)
+        self.resolved += 1
+        await self._spooled(
+            scope,
+            headers,
+            "visit",
+            client,
+            asked.key,
+            outcome.state.visitor,
+            _visit(asked, outcome, robot, device_of(agent)),
+        )
+        return site_answers.told(origin, self._answer(site, outcome))
+
+    def _site(self, headers: Mapping[bytes, bytes], key: str, page: str) -> tuple[str, Site | None, Answer]:
+        """The origin to answer to, and the site; without one what to say instead. An origin that is not the site's own learns
+        nothing; a program that names none is believed about its page."""
+        origin = headers.get(b"origin", b"").decode("latin-1")[:300]
+        if key not in self.config.look().sites:
+            return "", None, _UNKNOWN
+        site = self.config.site_at(key, host_of(origin or page))
+        return (origin, site, _ELSEWHERE) if site is not None else ("", None, _ELSEWHERE)
+
+    def preflight(self, headers: Mapping[bytes, bytes]) -> Answer:
+        """For a page that asks with JSON as JSON: any site's own hosts."""
+        origin = headers.get(b"origin", b"").decode("latin-1")[:300]
+        host = host_of(origin)
+        known = any(self.config.site_at(key, host) is not None for key in self.config.look().sites)
+        return site_answers.preflight(origin) if known else _ELSEWHERE
+
+    def _over_limit(self, client: str, site: Site) -> bool:
+        if self._limits.allow(client, site.key, "", time.monotonic()):
+            return False
+        self.limited += 1
+        return True
+
+    async def _outcome(self, site: Site, asked: Asked, agent: str, robot: bool) -> Outcome:
+        at = time.time_ns() // 1_000_000
+        arrival = Arrival(
+            page=asked.url,
+            referrer=asked.referrer,
+            device=device_of(agent),
+            language=asked.language,
+            hosts=site.hosts,
+            ignored=site.ignored_referrers,
+        )
+        held = self._seal.open(asked.held, site.key) if asked.held else None
+        visit = VisitDecision(self.config, site, asked, arrival, held, at, robot)
+        try:
+            return await self._store.run(visit.decide, durable=visit.leases)
+        except StoreError:
+            self.without_store += 1
+            return visit.decide(None)
+        finally:
+            if time.monotonic() - self._forgot_at > _FORGET_EVERY:
+                self._forgot_at = time.monotonic()
+                await self._forget(at)
+
+    async def _forget(self, at: int) -> None:
+        try:
+            await self._store.run(lambda connection: forget_old(connection, at - FORGET_AFTER))
+        except StoreError:
+            _log.warning("old visitors could not be forgotten now")
+
+    def _answer(self, site: Site, outcome: Outcome) -> dict[str, Any]:
+        shown = [(each.block, each.address) for each in outcome.shown]
+        seconds = min(site.session_minutes * 60, _MOST_SECONDS)
+        if outcome.rule is not None and outcome.rule.pools:
+            seconds = min(seconds, max(60, outcome.rule.lease_minutes * 30))
+        return {
+            "visitor": outcome.state.visitor,
+            "session": outcome.state.session,
+            "rules": answers_of(shown),
+            "ttl": seconds,
+            "expires": _expires(outcome),
+            "held": self._seal.close(outcome.state, site.key),
+        }
+
+    # --- a page tells
+
+    async def beacon(self, scope: Scope, receive: Receive) -> Answer:
+        """A click on an address that was shown, a copy of it, a sign of life, or consent that was taken back."""
+        headers = dict(scope["headers"])
+        body = await read_body(receive)
+        told = read_beacon(body) if body is not None else None
+        if told is None:
+            return site_answers.refused(413 if body is None else 400, "The body is JSON with key, visitor and kind.")
+        origin, site, refusal = self._site(headers, told.key, told.url)
+        if site is None:
+            return refusal
+        client = self._client(scope)
+        if self._over_limit(client, site):
+            return site_answers.nothing(origin)
+        at = time.time_ns() // 1_000_000
+        try:
+            await self._store.run(lambda connection: _note(connection, site, told, at))
+        except StoreError:
+            self.without_store += 1
+        facts = {"kind": told.kind, "session": told.session, "address": told.address}
+        await self._spooled(scope, headers, "beacon", client, told.key, told.visitor, facts)
+        return site_answers.nothing(origin)
+
+    async def _spooled(
+        self,
+        scope: Scope,
+        headers: Mapping[bytes, bytes],
+        kind: Kind,
+        client: str,
+        key: str,
+        visitor: str,
+        body: Mapping[str, Any],
+    ) -> None:
+        await self._spool.append(
+            hit_from_request(
+                received_at=datetime.now(UTC),
+                kind=kind,
+                token=key,
+                delivery=visitor,
+                link=None,
+                client=client,
+                self_user=None,
+                scope=scope,
+                raw_headers=headers,
+                body=body,
+            )
+        )
+
+    # --- the tracker publishes
+
+    async def put_snapshot(self, scope: Scope, receive: Receive) -> Answer:
+        """Takes a new configuration into force, from whoever has the drain key."""
+        key = self._settings.drain_key
+        offered = dict(scope["headers"]).get(b"authorization", b"")
+        if key is None:
+            return site_answers.refused(404, "There is no drain key.")
+        if not hmac.compare_digest(offered, b"Bearer " + key.encode("ascii")):
+            return site_answers.refused(401, "The drain key is missing or wrong.")
+        body = await read_body(receive, LARGEST_SNAPSHOT)
+        if body is None:
+            return site_answers.refused(413, f"A snapshot may have {LARGEST_SNAPSHOT} bytes.")
+        try:
+            self.config.put(body)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return site_answers.refused(400, "This is no snapshot of sites that this version can read.")
+        except OSError as error:
+            return site_answers.refused(503, f"The snapshot could not be written: {type(error).__name__}.")
+        return site_answers.nothing("")
+
+
+NOTHING: Mapping[str, Any] = {"visitor": None, "session": None, "rules": [], "ttl": _MOST_SECONDS}
+"""For robots, and for who asks too often: the page stays as it is."""
+_UNKNOWN = site_answers.refused(404, "There is no such site.")
+_ELSEWHERE = site_answers.refused(403, "This page is not one of the site's.")
+
+
+def _expires(outcome: Outcome) -> int | None:
+    """Seconds after which something that is shown may be somebody else's; None where it never is."""
+    if outcome.rule is None or outcome.rule.substitution not in ("auto_short", "manual_pool"):
+        return None
+    untils = [each.until for each in outcome.shown if each.pool]
+    return max(0, min(untils) - outcome.state.seen_at) // 1000 if untils else None
+
+
+def _visit(asked: Asked, outcome: Outcome, robot: bool, device: str) -> dict[str, Any]:
+    """What the spool keeps of a page: addresses without their queries, of which only marks are kept."""
+    state = outcome.state
+    facts: dict[str, Any] = {
+        "session": state.session,
+        "number": state.number,
+        "began": outcome.began,
+        "page": bare(asked.url),
+        "source": state.source.as_dict(),
+        "attributed": state.attributed.as_dict(),
+        "marks": dict(state.marks),
+        "referrer": state.referrer,
+        "rule": outcome.rule.id if outcome.rule else None,
+        "shown": [each.as_dict() for each in outcome.shown],
+    }
+    optional = {
+        "phrase": search_phrase(asked.referrer) if outcome.began else "",
+        "exhausted": list(outcome.exhausted),
+        "matched": None if asked.selectors is None else list(asked.selectors),
+        "addresses": list(asked.addresses),
+        "device": device,
+        "screen": asked.screen,
+        "language": asked.language,
+        "timezone": asked.timezone,
+        "robot": robot,
+    }
+    return {**facts, **{name: value for name, value in optional.items() if value or value == []}}
+
+
+def _note(connection: sqlite3.Connection, site: Site, told: Beacon, at: int) -> None:
+    """A visitor who is still there keeps what they hold; one who took consent back is forgotten."""
+    if told.kind == "withdrawal":
+        forget(connection, site.key, told.visitor, at)
+        return
+    state = visitor_state(connection, site.key, told.visitor)
+    if state is None:
+        return
+    remember(connection, site.key, replace(state, seen_at=max(at, state.seen_at)))
+    rule = next((rule for rule in site.rules if rule.id == state.rule), None)
+    if rule is not None:
+        prolong(connection, rule, told.visitor, at)
+
+
+@lru_cache(1)
+def _source() -> str:
+    return _SNIPPET.read_text("utf-8")
+
+
+@lru_cache(256)
+def _script(facts: str, packed: bool) -> Answer:
+    """The readable script with its site's facts in the one place that is made for them."""
+    return site_answers.script(_source().replace("/*SITE*/ {}", facts, 1), packed=packed)
+
+
+def _facts_of(site: Site, tracking_url: str) -> str:
+    selectors = [
+        {"attribute": attribute, "value": value}
+        for block in site.blocks.values()
+        for attribute, value in block.selectors
+    ]
+    facts = {
+        "key": site.key,
+        "url": tracking_url,
+        "consent": site.consent_mode,
+        "days": site.cookie_days,
+        "hosts": sorted(site.hosts),
+        "selectors": selectors,
+    }
+    return json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,0 +1,415 @@
+"""Where a visit comes from: custom sources in their order, then marks of advertising, then the referrer. Pure.
+
+The answer is one of: a custom source, a standard one (``std:search/google``), or None for an internal transition, which keeps the
+session's source.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
+
+MARKS = (
+    *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "utm_referrer"),
+    *("gclid", "gbraid", "wbraid", "yclid", "ymclid", "ysclid", "msclkid", "fbclid", "ef_id", "cm_id", "from"),
+    *("openstat_service", "openstat_campaign", "openstat_ad", "openstat_source"),
+)
+"""What is kept of a page's query, and no other part of it."""
+CAMPAIGN_MARKS = frozenset(MARKS) - {"from", "utm_referrer", "fbclid", "ysclid"}
+"""Those that begin a new session when they are others than before."""
+LONGEST_MARK = 300
+_MOST_QUERY = 8192
+FIELDS = frozenset(
+    (
+        *MARKS,
+        *("referrer", "referrer_domain", "ad_engine", "search_engine", "search_phrase", "channel", "entrance_page"),
+        *("country", "region", "city", "device", "language", "internal_transition"),
+    )
+)
+"""What a condition of a custom source may look at."""
+OPERATORS = frozenset({"equals", "not_equals", "contains", "not_contains", "empty", "not_empty", "regex"})
+
+_PAID = {
+    "gclid": ("google", "Google Ads"),
+    "gbraid": ("google", "Google Ads"),
+    "wbraid": ("google", "Google Ads"),
+    "yclid": ("yandex", "Yandex Direct"),
+    "ymclid": ("market", "Yandex Market"),
+    "msclkid": ("microsoft", "Microsoft Advertising"),
+}
+_PAID_MEDIA = re.compile(
+    r"cpc|ppc|cpm|cpa|cpv|cpo|paid[-_ ]?(search|social)?|paidsearch|display|banner|retargeting|ads?"
+)
+_AD_ENGINES = {
+    "googleadservices.com": ("google", "Google Ads"),
+    "doubleclick.net": ("google", "Google Ads"),
+    "googlesyndication.com": ("google", "Google Ads"),
+    "yabs.yandex.ru": ("yandex", "Yandex Direct"),
+    "an.yandex.ru": ("yandex", "Yandex Direct"),
+    "bingads.com": ("microsoft", "Microsoft Advertising"),
+    "ads.vk.com": ("vk", "VK Ads"),
+}
+_SEARCH = {
+    "google": ("Google", "q"),
+    "yandex": ("Yandex", "text"),
+    "ya": ("Yandex", "text"),
+    "bing": ("Bing", "q"),
+    "duckduckgo": ("DuckDuckGo", "q"),
+    "baidu": ("Baidu", "wd"),
+    "ecosia": ("Ecosia", "q"),
+    "qwant": ("Qwant", "q"),
+    "startpage": ("Startpage", "query"),
+    "brave": ("Brave", "q"),
+    "rambler": ("Rambler", "query"),
+    "seznam": ("Seznam", "q"),
+    "naver": ("Naver", "query"),
+}
+_SEARCH_HOST = re.compile(
+    r"(?:(?:www|m|search|go|images|news|cn|r|l|nova|mail)\.)*"
+    r"(google|yandex|ya|bing|duckduckgo|baidu|ecosia|qwant|startpage|brave|rambler|seznam|naver)\.[a-z]{2,3}(?:\.[a-z]{2})?"
+)
+_SITES = {
+    "social": (
+        ("Facebook", "facebook.com", "fb.com", "fb.me"),
+        ("Instagram", "instagram.com"),
+        ("VK", "vk.com", "vk.ru", "vkontakte.ru"),
+        ("Odnoklassniki", "ok.ru", "odnoklassniki.ru"),
+        ("X", "twitter.com", "x.com", "t.co"),
+        ("LinkedIn", "linkedin.com", "lnkd.in"),
+        ("YouTube", "youtube.com", "youtu.be"),
+        ("TikTok", "tiktok.com"),
+        ("Pinterest", "pinterest.com"),
+        ("Reddit", "reddit.com"),
+        ("Dzen", "dzen.ru"),
+    ),
+    "messenger": (
+        ("Telegram", "t.me", "telegram.org", "telegram.me", "web.telegram.org", "org.telegram.messenger"),
+        ("WhatsApp", "whatsapp.com", "wa.me", "com.whatsapp"),
+        ("Viber", "viber.com", "com.viber.voip"),
+        ("Messenger", "messenger.com", "com.facebook.orca"),
+        ("Slack", "slack.com"),
+        ("MAX", "max.ru"),
+    ),
+    "email": (
+        ("Gmail", "mail.google.com", "com.google.android.gm", "android.gm"),
+        ("Yandex Mail", "mail.yandex.ru", "mail.yandex.com"),
+        ("Mail.ru", "e.mail.ru", "mail.ru"),
+        ("Outlook", "outlook.live.com", "outlook.office.com", "outlook.office365.com"),
+        ("Yahoo Mail", "mail.yahoo.com"),
+    ),
+}
+_BY_HOST = {host: (channel, name) for channel, sites in _SITES.items() for name, *hosts in sites for host in hosts}
+_MARKED_SOCIAL = frozenset(
+    {"facebook", "fb", "instagram", "ig", "vk", "vkontakte", "twitter", "linkedin", "tiktok", "ok", "telegram", "dzen"}
+)
+_APPS = {"com.google.android.googlequicksearchbox": "google", "com.yandex.browser": "yandex"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a visit comes from: three levels, of which the channel is always there."""
+
+    id: str
+    name: str
+    channel: str
+    group: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return {"id": self.id, "name": self.name, "channel": self.channel, "group": self.group}
+
+
+DIRECT = Source("std:direct", "Direct", "direct")
+CHANNELS = ("ads", "search", "social", "messenger", "email", "referral", "direct")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What is known of a visitor when a session may begin. ``page`` and ``referrer`` are URLs as the browser wrote them."""
+
+    page: str
+    referrer: str = ""
+    device: str = ""
+    language: str = ""
+    country: str = ""
+    region: str = ""
+    city: str = ""
+    hosts: frozenset[str] = frozenset()
+    """The site's own hosts: a referrer there, or below, is internal."""
+    ignored: frozenset[str] = frozenset()
+    """Hosts of payment and sign-in: a referrer there begins nothing."""
+
+
+def marks_of(page: str) -> dict[str, str]:
+    """The marks in a page's address, each cut to a length and printable. Broken percent encoding is taken as it stands."""
+    query, fragment = page[:_MOST_QUERY].partition("?")[2].partition("#")[::2]
+    if "=" not in query and "=" not in fragment:
+        return {}
+    try:
+        pairs = parse_qsl(query or fragment.rpartition("?")[2], keep_blank_values=False, max_num_fields=200)
+    except ValueError:
+        return {}
+    marks: dict[str, str] = {}
+    for name, value in pairs:
+        name = name.lower()
+        if name in _MARK_SET and name not in marks and (text := clean(value, LONGEST_MARK)):
+            marks[name] = text
+        elif name == "_openstat":
+            marks |= _openstat(value)
+    return marks
+
+
+_MARK_SET = frozenset(MARKS)
+
+
+def _openstat(value: str) -> dict[str, str]:
+    parts = clean(unquote_plus(value), 4 * LONGEST_MARK).split(";")[:4]
+    names = ("openstat_service", "openstat_campaign", "openstat_ad", "openstat_source")
+    return {name: part[:LONGEST_MARK] for name, part in zip(names, parts, strict=False) if part}
+
+
+def clean(text: str, longest: int) -> str:
+    """Printable characters only, cut to a length."""
+    text = text[:longest]
+    if text.isprintable():
+        return text.strip()
+    return "".join(c if c.isprintable() else "\ufffd" for c in text).strip()
+
+
+@lru_cache(4096)
+def host_of(url: str) -> str:
+    """The host of a page's or an app's address in lower case, without ``www.``; empty when it has none."""
+    try:
+        host = (urlsplit(url[:2048].strip()).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+    return host.removeprefix("www.")
+
+
+def is_within(host: str, hosts: Collection[str]) -> bool:
+    """Whether a host is one of these or a sub-domain of one."""
+    while host:
+        if host in hosts:
+            return True
+        host = host.partition(".")[2]
+    return False
+
+
+def is_internal(referrer: str, hosts: Collection[str]) -> bool:
+    """Whether a referrer is the site itself, or an AMP cache's copy of it (``site-example.cdn.ampproject.org``)."""
+    host = host_of(referrer)
+    if is_within(host, hosts):
+        return True
+    if host.endswith(".cdn.ampproject.org"):
+        original = host.removesuffix(".cdn.ampproject.org").replace("--", "\0").replace("-", ".").replace("\0", "-")
+        return is_within(original.removeprefix("www."), hosts)
+    return False
+
+
+def begins_nothing(arrival: Arrival) -> bool:
+    """Whether somebody only moves within the site, or comes back from paying or signing in: session and source stay."""
+    host = host_of(arrival.referrer)
+    return bool(host) and (is_internal(arrival.referrer, arrival.hosts) or is_within(host, arrival.ignored))
+
+
+def standard_source(arrival: Arrival, marks: Mapping[str, str]) -> Source:
+    """Where a visit comes from when no custom source says so: marks of advertising go before the referrer."""
+    return _marked(marks) or _referred(arrival, marks)
+
+
+def _marked(marks: Mapping[str, str]) -> Source | None:
+    for name, (key, title) in _PAID.items():
+        if name in marks:
+            return Source(f"std:ads/{key}", title, "ads", title)
+    if marks.get("utm_source") or marks.get("utm_medium") or marks.get("utm_campaign"):
+        return _of_utm(marks)
+    if "openstat_service" in marks:
+        return Source("std:ads/openstat", marks["openstat_service"], "ads", marks["openstat_service"])
+    return None
+
+
+def _of_utm(marks: Mapping[str, str]) -> Source:
+    name = marks.get("utm_source") or marks.get("utm_campaign") or marks["utm_medium"]
+    medium, key = marks.get("utm_medium", "").lower(), marks.get("utm_source", "").lower()
+    if _PAID_MEDIA.fullmatch(medium):
+        channel = "ads"
+    elif medium in ("email", "e-mail", "mail", "newsletter") or key in ("email", "newsletter", "mail"):
+        channel = "email"
+    elif medium in ("social", "smm", "social-network") or (not medium and key in _MARKED_SOCIAL):
+        channel = "social"
+    elif medium in ("messenger", "chat"):
+        channel = "messenger"
+    elif medium == "organic":
+        channel = "search"
+    elif medium == "referral":
+        channel = "referral"
+    else:
+        channel = "ads"
+    return Source(f"std:{channel}/{key or 'utm'}"[:120], name, channel, name)
+
+
+def _referred(arrival: Arrival, marks: Mapping[str, str]) -> Source:
+    host = host_of(arrival.referrer)
+    if "ysclid" in marks:
+        return Source("std:search/yandex", "Yandex", "search", "Yandex")
+    if not host or begins_nothing(arrival):
+        return _facebook(marks) or DIRECT
+    return _by_host(host) or _facebook(marks) or Source(f"std:referral/{host}"[:120], host, "referral", host)
+
+
+def _facebook(marks: Mapping[str, str]) -> Source | None:
+    return Source("std:social/facebook", "Facebook", "social", "Facebook") if "fbclid" in marks else None
+
+
+@lru_cache(4096)
+def _by_host(host: str) -> Source | None:
+    for place in _parents(host):
+        if place in _AD_ENGINES:
+            key, title = _AD_ENGINES[place]
+            return Source(f"std:ads/{key}", title, "ads", title)
+        if place in _BY_HOST:
+            channel, name = _BY_HOST[place]
+            if (channel, name) == ("email", "Mail.ru") and host.startswith("go."):
+                break
+            return Source(f"std:{channel}/{name.lower().replace(' ', '-')}", name, channel, name)
+    engine = _engine(host)
+    if engine is not None:
+        return Source(f"std:search/{_SEARCH[engine][0].lower()}", _SEARCH[engine][0], "search", _SEARCH[engine][0])
+    if host == "go.mail.ru":
+        return Source("std:search/mail.ru", "Mail.ru", "search", "Mail.ru")
+    return None
+
+
+def _engine(host: str) -> str | None:
+    if host in _APPS:
+        return _APPS[host]
+    if host.endswith("googlequicksearchbox"):
+        return "google"
+    match = _SEARCH_HOST.fullmatch(host)
+    return match[1] if match is not None else None
+
+
+def _parents(host: str) -> Iterable[str]:
+    while host:
+        yield host
+        host = host.partition(".")[2]
+
+
+def search_phrase(referrer: str) -> str:
+    """What was searched for, where the search engine still says it."""
+    engine = _engine(host_of(referrer))
+    if engine is None:
+        return ""
+    try:
+        query = dict(parse_qsl(urlsplit(referrer[:2048]).query, max_num_fields=100))
+    except ValueError:
+        return ""
+    return clean(query.get(_SEARCH[engine][1], ""), LONGEST_MARK)
+
+
+# --- custom sources
+
+Pattern = Callable[[str], bool]
+Compile = Callable[[str], Pattern]
+"""Makes the test of a regular expression, whatever the case; handed in, so that a hostile one cannot take time (RE2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison, or several of which all or any must hold."""
+
+    field: str = ""
+    operator: str = ""
+    value: str = ""
+    pattern: Pattern | None = None
+    parts: tuple["Condition", ...] = ()
+    all: bool = True
+
+    def holds(self, facts: Mapping[str, str]) -> bool:
+        if not self.operator:
+            return (
+                all(part.holds(facts) for part in self.parts) if self.all else any(p.holds(facts) for p in self.parts)
+            )
+        text = facts.get(self.field, "").lower()
+        return _OPERATION[self.operator](text, self)
+
+
+_OPERATION: Mapping[str, Callable[[str, Condition], bool]] = {
+    "equals": lambda text, condition: text == condition.value,
+    "not_equals": lambda text, condition: text != condition.value,
+    "contains": lambda text, condition: condition.value in text,
+    "not_contains": lambda text, condition: condition.value not in text,
+    "empty": lambda text, condition: not text,
+    "not_empty": lambda text, condition: bool(text),
+    "regex": lambda text, condition: condition.pattern is not None and condition.pattern(text),
+}
+
+
+def read_conditions(made: Any, compile_pattern: Compile) -> Condition | None:
+    """``{"all": [{"field", "operator", "value"}, {"any": […]}]}`` as a condition; None for none. Raises ValueError."""
+    if not made:
+        return None
+    return _group(made, compile_pattern, 1)
+
+
+def _group(made: Mapping[str, Any], compile_pattern: Compile, level: int) -> Condition:
+    (name, parts), *more = made.items()
+    if more or name not in ("all", "any") or level > 2:
+        raise ValueError("conditions are two levels of all and any")
+    read = [
+        _group(part, compile_pattern, level + 1) if "field" not in part else _comparison(part, compile_pattern)
+        for part in parts
+    ]
+    return Condition(parts=tuple(read), all=name == "all")
+
+
+def _comparison(made: Mapping[str, Any], compile_pattern: Compile) -> Condition:
+    field_, operator, written = made["field"], made["operator"], str(made.get("value") or "")
+    value = written.lower()
+    if field_ not in FIELDS or operator not in OPERATORS:
+        raise ValueError(f"no such comparison: {field_} {operator}")
+    pattern = compile_pattern(written) if operator == "regex" else None
+    return Condition(field=field_, operator=operator, value=value, pattern=pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomSource:
+    """A source of one's own. Without conditions it stands for its whole group, or its whole channel."""
+
+    source: Source
+    condition: Condition | None = field(default=None)
+
+
+def source_of(arrival: Arrival, marks: Mapping[str, str], custom: Sequence[CustomSource]) -> Source | None:
+    """The first custom source that fits, else the standard one; None for what begins nothing (internal, ignored)."""
+    if begins_nothing(arrival):
+        return None
+    standard = standard_source(arrival, marks)
+    if custom:
+        facts = facts_of(arrival, marks, standard)
+        for each in custom:
+            if each.condition is not None and each.condition.holds(facts):
+                return each.source
+    return standard
+
+
+def facts_of(arrival: Arrival, marks: Mapping[str, str], standard: Source) -> dict[str, str]:
+    """Everything that conditions may look at, by field."""
+    channel = standard.channel
+    return {
+        **marks,
+        "referrer": arrival.referrer,
+        "referrer_domain": host_of(arrival.referrer),
+        "ad_engine": standard.name if channel == "ads" else "",
+        "search_engine": standard.name if channel == "search" else "",
+        "search_phrase": search_phrase(arrival.referrer),
+        "channel": channel,
+        "entrance_page": arrival.page,
+        "country": arrival.country,
+        "region": arrival.region,
+        "city": arrival.city,
+        "device": arrival.device,
+        "language": arrival.language,
+        "internal_transition": "yes" if is_internal(arrival.referrer, arrival.hosts) else "",
+    }
