@@ -52,8 +52,8 @@ JUDGES = (
     "tracker.inbound.description",
 )
 _HARMLESS = """__future__ base64 binascii bisect calendar codecs collections contextlib dataclasses datetime email enum functools
-hashlib html idna importlib ipaddress itertools json math operator re string struct typing unicodedata urllib
-turbohtml crawleruseragents ua_parser"""
+hashlib html idna importlib ipaddress itertools json math operator re string struct tomllib typing unicodedata urllib
+chardet turbohtml crawleruseragents ua_parser"""
 HARMLESS = set(_HARMLESS.split())
 
 

@@ -3,8 +3,9 @@
 import pytest
 
 from tests.inbound.corpus import simple
-from tracker.inbound.answers import Copy, Whose, bare_subject, candidates, is_answer_by_subject, quoted_urls, whose
+from tracker.inbound.answers import Copy, Whose, candidates, is_answer_by_subject, quoted_urls, whose
 from tracker.inbound.parse import parse
+from tracker.inbound.subjects import bare_subject
 from tracker.mail.message_ids import is_notice, new_id, notice_mark, read_id
 from tracker.runtime.keyring import Keyring
 
@@ -70,7 +71,7 @@ def test_a_single_copy_that_somebody_else_answers() -> None:
     [
         ("Re: RE: Fwd: Offer 12", "offer 12"),
         ("AW: [EXT] Re[2]: Offer 12", "offer 12"),
-        ("Отв: HA: Offer 12", "ha: offer 12"),
+        ("Отв: HA: Offer 12", "offer 12"),
         ("Пересл: Re: Предложение", "предложение"),
         ("Rehearsal", "rehearsal"),
     ],

@@ -14,8 +14,8 @@ from tracker.inbound.category import judge
 from tracker.inbound.dates import receipt
 from tracker.inbound.file_names import LONGEST, safe_name
 from tracker.inbound.identity import content_hash, identity
-from tracker.inbound.letter_text import own_text, snippet
 from tracker.inbound.parse import MOST_REFERENCES, ParsedLetter, content_of, parse
+from tracker.inbound.quotations import own_text, snippet
 from tracker.inbound.reports import read_report
 from tracker.mail.addresses import Mailbox
 

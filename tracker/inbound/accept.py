@@ -16,7 +16,7 @@ from sqlmodel import Session, select
 from tracker.consent.pending_opt_outs import begin
 from tracker.consent.rules import asks_not_to_be_tracked, may_ask
 from tracker.crm.bind_letters import bind_letters
-from tracker.inbound.answering import Answer, answer_of, note_answer
+from tracker.inbound.answering import Answer, answer_of, answers_ours, note_answer
 from tracker.inbound.category import Judged, judge
 from tracker.inbound.dates import receipt
 from tracker.inbound.enquiry import decide_enquiries
@@ -24,7 +24,6 @@ from tracker.inbound.fetched_letter import Accepted, FetchedLetter
 from tracker.inbound.forwarded import inner_sender, is_forwarded
 from tracker.inbound.identity import content_hash, identity
 from tracker.inbound.letter_notifications import add_letter_notice, loops, note_problems
-from tracker.inbound.letter_text import own_text
 from tracker.inbound.own_addresses import is_colleague, own_addresses
 from tracker.inbound.parse import ParsedLetter, parse
 from tracker.inbound.received_letter import ReceivedLetter
@@ -40,6 +39,10 @@ from tracker.sites.letters import OwnAddresses, attribute_letters, own_addresses
 
 log = logging.getLogger(__name__)
 _MOST_ASKED_IN = 20_000
+_ANSWERS = frozenset(
+    {Category.HUMAN, Category.AUTO_REPLY, Category.AUTO_GENERATED, Category.BULK, Category.MDN, Category.REACTION}
+)
+"""Kinds of letters that are tied to the message of ours whose Message-ID they bear."""
 
 
 def accept(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
@@ -118,7 +121,7 @@ def _understood(
     if mark and is_notice(context.keyring, parsed.message_id, mark):
         return None
     own = own_addresses(session, mailbox)
-    judged = judge(parsed, own, False)
+    judged = judge(parsed, own, False, answers_ours(context.keyring, parsed))
     came = receipt(fetched.internal_date, parsed.values("received"), parsed.sent_at, fetched.fetched_at)
     content = content_hash(parsed)
     flags = _flags(parsed, judged, fetched)
@@ -183,12 +186,13 @@ def _answers(
 ) -> Answer | None:
     """What the letter answers, or what came back with it; and whether it asks not to be tracked."""
     answers = None
-    if letter.category in (Category.HUMAN, Category.AUTO_REPLY):
+    if letter.category in (Category.BOUNCE, Category.COMPLAINT):
+        report = read_report(arrived.raw, arrived.parsed)
+        note_report(session, context, letter, report, rings=not _is_quiet(letter))
+    elif letter.category in _ANSWERS:
         answers = answer_of(session, context, arrived, letter)
         if answers is not None:
             note_answer(session, letter, answers, rings=rings)
-    elif letter.category == Category.BOUNCE:
-        note_report(session, context, letter, read_report(arrived.raw), rings=not _is_quiet(letter))
     if letter.category == Category.HUMAN and (answers is not None or not _is_quiet(letter)):
         _pause_if_asked(session, arrived, letter, answers)
     return answers
@@ -196,8 +200,9 @@ def _answers(
 
 def _pause_if_asked(session: Session, arrived: ReceivedLetter, letter: Letter, answer: Answer | None) -> bool:
     """Pauses tracking of the writer when the new text of the letter asks for it. Quotations do not count."""
-    text = arrived.parsed.text[:_MOST_ASKED_IN]
-    words = asks_not_to_be_tracked(own_text(text)) if may_ask(text) else None
+    parsed = arrived.parsed
+    asks = may_ask(parsed.text[:_MOST_ASKED_IN]) or (parsed.html is not None and may_ask(parsed.html[:_MOST_ASKED_IN]))
+    words = asks_not_to_be_tracked(parsed.own_text[:_MOST_ASKED_IN]) if asks else None
     recipient = _writer(session, letter, answer) if words else None
     if words is None or recipient is None or recipient.erased_at is not None:
         return False

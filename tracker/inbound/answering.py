@@ -11,23 +11,27 @@ from sqlmodel import Session, col, select
 from tracker.inbound.answers import (
     Copy,
     Whose,
-    bare_subject,
     candidates,
     is_answer_by_subject,
     quoted_urls,
     whose,
 )
+from tracker.inbound.parse import ParsedLetter
 from tracker.inbound.received_letter import ReceivedLetter
+from tracker.inbound.reports import read_report
+from tracker.inbound.subjects import bare_subject
 from tracker.mail.addresses import lookup_or_none
 from tracker.mail.message_ids import read_id
 from tracker.models import Category, Delivery, Event, Letter, Message, MessageState, Recipient
 from tracker.models.counting.counters import lock_messages, recount
 from tracker.notifications.notify import announce, notify
 from tracker.runtime.context import AppContext
+from tracker.runtime.keyring import Keyring
 from tracker.runtime.localized_text import LocalizedText
 
 log = logging.getLogger(__name__)
 
+_EVENT_KINDS = {Category.HUMAN.value: "reply", Category.REACTION.value: "reaction"}
 SUBJECT_WITHIN = timedelta(days=30)
 _SENT = (MessageState.SENT.value, MessageState.QUEUED.value, MessageState.FAILED.value)
 
@@ -48,16 +52,26 @@ class Answer:
 
 def answer_of(session: Session, context: AppContext, arrived: ReceivedLetter, letter: Letter) -> Answer | None:
     """The message of this person's that the letter answers; None when it answers none."""
+    ids = candidates(arrived.parsed)
+    if letter.category == Category.MDN:
+        ids = (*ids, read_report(arrived.raw, arrived.parsed).message_id)
     marked = quoted_copy(session, context, letter.user_id, arrived.parsed.html)
-    found, rule = by_ids(session, context, letter.user_id, candidates(arrived.parsed)), "message_id"
-    if found is None and marked is not None:
+    found, rule = by_ids(session, context, letter.user_id, ids), "message_id"
+    may_be_told_otherwise = letter.category in (Category.HUMAN, Category.AUTO_REPLY)
+    if found is None and marked is not None and may_be_told_otherwise:
         found, rule = session.get(Message, marked.message_id), "quoted_token"
-    if found is None:
+    if found is None and may_be_told_otherwise:
         found, rule = _by_subject(session, letter), "subject"
     if found is None:
         return None
     copy = whose(letter.sender, copies_of(session, found), marked.id if marked else None)
     return Answer(found, copy, rule)
+
+
+def answers_ours(ring: Keyring, letter: ParsedLetter) -> bool:
+    """The letter says that it answers a message that was sent here: its id is signed."""
+    named = (read_id(ring, id_) for id_ in candidates(letter))
+    return any(ours is not None and ours.genuine and ours.kind == "m" for ours in named)
 
 
 def by_ids(session: Session, context: AppContext, user_id: int, ids: Sequence[str]) -> Message | None:
@@ -136,7 +150,7 @@ def note_answer(session: Session, letter: Letter, answer: Answer, *, rings: bool
     if not answer.whose.by_a_recipient and letter.category == Category.HUMAN:
         letter.flags = [*letter.flags, "sender_differs"]
     session.add(letter)
-    if not answer.marks or _came_before(session, letter):
+    if not answer.marks or letter.category == Category.MDN or _came_before(session, letter):
         return
     lock_messages(session, [message.id or 0])
     counts = letter.category == Category.HUMAN and answer.whose.by_a_recipient
@@ -165,7 +179,7 @@ def _event(letter: Letter, answer: Answer, counts: bool) -> Event:
     return Event(
         message_id=answer.message.id or 0,
         delivery_id=answer.whose.copy,
-        kind="reply" if person else "auto_reply",
+        kind=_EVENT_KINDS.get(letter.category, "auto_reply"),
         at=letter.received_at,
         klass="human" if person else "unknown",
         confidence=1.0 if counts or not person else 0.5,

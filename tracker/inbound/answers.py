@@ -4,16 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tracker.inbound.forwarded import is_forward_subject
 from tracker.inbound.parse import ParsedLetter
 from tracker.inbound.repeat import without_tag
+from tracker.inbound.subjects import bare_subject, is_reply_subject
+from tracker.mail.id_form import ids_of_our_form
 
 _MOST = 51
-_PREFIX = re.compile(
-    r"^\s*(?:(?:re|fwd?|fw|aw|antw|wg|sv|vs|tr|rv|res|odp|ответ|отв|на|пересл|перенапр)\s*(?:\[\d{1,3}\]|\(\d{1,3}\))?\s*:"
-    r"|\[(?:ext(?:ernal)?|внешн\w*)\])\s*",
-    re.IGNORECASE,
-)
 _HREF = re.compile(r"""(?:href|src)\s*=\s*["']?(https?://[^"'\s>]{1,4000})""", re.IGNORECASE)
 
 
@@ -42,6 +38,11 @@ def candidates(letter: ParsedLetter) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*letter.in_reply_to, *reversed(letter.references))))[:_MOST]
 
 
+def names_ours(letter: ParsedLetter) -> bool:
+    """The letter says that it answers what has the form of a message of ours; whether it is one, a key has to tell."""
+    return any(ids_of_our_form(id_) == [id_] for id_ in candidates(letter))
+
+
 def whose(sender: str, copies: Sequence[Copy], marked: int | None = None) -> Whose:
     """Whose copy ``sender`` answers. ``marked`` is the copy whose token stands in the quoted text.
 
@@ -57,17 +58,9 @@ def whose(sender: str, copies: Sequence[Copy], marked: int | None = None) -> Who
     return Whose(copies[0].id if len(copies) == 1 else None, "other")
 
 
-def bare_subject(subject: str) -> str:
-    """The subject without the prefixes of answers, in lower case, as two letters of one conversation share it."""
-    subject, before = subject[:1000], ""
-    while subject != before:
-        before, subject = subject, _PREFIX.sub("", subject)
-    return " ".join(subject.lower().split())
-
-
 def is_answer_by_subject(subject: str) -> bool:
     """The subject says that it answers something, and more than that."""
-    return bool(_PREFIX.match(subject)) and not is_forward_subject(subject) and len(bare_subject(subject)) > 3
+    return is_reply_subject(subject) and len(bare_subject(subject)) > 3
 
 
 def quoted_urls(html: str | None, most: int = 500) -> Iterator[str]:

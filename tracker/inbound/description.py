@@ -5,25 +5,22 @@ from collections.abc import Collection
 from typing import Any
 
 from tracker.consent.rules import asks_not_to_be_tracked
-from tracker.inbound.answers import candidates
+from tracker.inbound.answers import candidates, names_ours
 from tracker.inbound.category import judge
-from tracker.inbound.letter_text import own_text
 from tracker.inbound.parse import ParsedFile, ParsedLetter, parse
 from tracker.inbound.repeat import sender_of
 from tracker.inbound.reports import Failure, read_report
 from tracker.mail.addresses import Mailbox, lookup_or_none
 
-_WORST_FIRST = ("failed", "delayed", "delivered")
-
 
 def describe(raw: bytes, own: Collection[str] = (), form_robots: Collection[str] = ()) -> dict[str, Any]:
     """The message as JSON can hold it. Our ``own`` addresses and those of robots that write for a web form are in look-up form.
+    Message-IDs of our form are taken for ours.
 
     Never raises.
     """
     letter = parse(raw)
-    judged = judge(letter, own, False)
-    words = own_text(letter.text)
+    judged = judge(letter, own, False, names_ours(letter))
     return {
         "category": judged.category,
         "reason": judged.reason,
@@ -35,12 +32,12 @@ def describe(raw: bytes, own: Collection[str] = (), form_robots: Collection[str]
         "message_id": letter.message_id,
         "in_reply_to": list(candidates(letter)),
         "text": letter.text,
-        "own_text": words,
+        "own_text": letter.own_text,
         "html": letter.html is not None,
         "files": [_file(each) for each in letter.files],
         "writer": _writer(letter, own, form_robots),
-        "report": _report(raw) if judged.category == "bounce" else None,
-        "opt_out": asks_not_to_be_tracked(words) if judged.category == "human" else None,
+        "report": _report(raw, letter) if judged.category in ("bounce", "complaint") else None,
+        "opt_out": asks_not_to_be_tracked(letter.own_text) if judged.category == "human" else None,
         "warnings": list(letter.defects),
     }
 
@@ -59,11 +56,10 @@ def _writer(letter: ParsedLetter, own: Collection[str], form_robots: Collection[
     return sender_of(written, replies, own, form_robots)
 
 
-def _report(raw: bytes) -> dict[str, Any]:
-    report = read_report(raw)
-    outcomes = {failure.outcome for failure in report.failures}
+def _report(raw: bytes, letter: ParsedLetter) -> dict[str, Any]:
+    report = read_report(raw, letter)
     return {
-        "kind": next((outcome for outcome in _WORST_FIRST if outcome in outcomes), "failed"),
+        "kind": report.kind,
         "recipients": [_recipient(failure) for failure in report.failures],
         "about": report.message_id or None,
     }

@@ -3,9 +3,9 @@
 import re
 
 from tracker.inbound.parse import ParsedLetter, content_of, parse
+from tracker.inbound.subjects import is_forward_subject
 from tracker.mail.addresses import Mailbox, read_field
 
-_FORWARD = re.compile(r"^\s*(?:\[[^\]]{1,40}\]\s*)?(?:fwd?|fw|tr|wg|пересл|перенапр|rv|vs)\s*:", re.IGNORECASE)
 _FORWARD_BLOCK = re.compile(
     r"^[ \t>*]*(?:-{2,}[ \t]*)?(?:forwarded message|пересылаемое сообщение|пересылаемое письмо|пересланное сообщение"
     r"|begin forwarded message|начало переадресованного сообщения|weitergeleitete nachricht)(?:\s*-{2,}|\s*:|\s*$)",
@@ -15,10 +15,6 @@ _INNER_FROM = re.compile(
     r"^[ \t>*]*(?:from|от кого|от|von|de|отправитель)[ \t]*:\*?[ \t]*(.{3,300})$", re.IGNORECASE | re.MULTILINE
 )
 _WITHIN = 2_000
-
-
-def is_forward_subject(subject: str) -> bool:
-    return bool(_FORWARD.match(subject))
 
 
 def is_forwarded(letter: ParsedLetter) -> bool:

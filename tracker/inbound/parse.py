@@ -9,23 +9,28 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from html import unescape
 from itertools import islice
+from urllib.parse import unquote
 
+from tracker.inbound.bodies import MOST_TEXT, charset_hint, read_bodies
 from tracker.inbound.dates import read_date
 from tracker.inbound.file_names import safe_name
 from tracker.inbound.letter_text import text_from_html
+from tracker.inbound.quotations import own_text
 from tracker.mail.addresses import AddressField, Mailbox, read_field
 from tracker.mail.mime.encodings import measured, octets_in
-from tracker.mail.mime.fields import Field
-from tracker.mail.mime.parts import Part, leaves, read_parts
-from tracker.mail.mime.text import decoded, readable, storable
+from tracker.mail.mime.fields import fields as fields_of
+from tracker.mail.mime.fields import first as field_named
+from tracker.mail.mime.parts import Part, leaves
+from tracker.mail.mime.repair import divided
+from tracker.mail.mime.text import decoded, storable, without_raw_octets
 
 MOST_HEADER_BYTES = 256 * 1024
 MOST_FIELDS = 2_000
 MOST_PARTS = 1_000
 MOST_FILES = 200
-MOST_TEXT = 1_000_000
-MOST_HTML = 5_000_000
 MOST_REFERENCES = 50
 LONGEST_ID = 998  # RFC 5322 section 2.1.1: no line is longer
 _LONGEST_VALUE = 64 * 1024
@@ -73,6 +78,13 @@ class ParsedLetter:
     files: tuple[ParsedFile, ...]
     part_types: frozenset[str]
     defects: tuple[str, ...]
+    feedback_type: str = ""
+    """Of a complaint: what it is about (RFC 5965 section 3.1)."""
+
+    @cached_property
+    def own_text(self) -> str:
+        """What the writer wrote, without quotations and signature."""
+        return own_text(self.text, self.html)
 
     @property
     def sender(self) -> Mailbox | None:
@@ -94,10 +106,12 @@ class ParsedLetter:
 def parse(raw: bytes) -> ParsedLetter:
     """Reads a letter. Never raises; see the module."""
     odd: list[str] = []
-    root = read_parts(raw)
-    fields = _fields(root.fields, root.header_end, odd)
+    raw, root = divided(raw)
     parts = _parts(root, odd)
-    text, html = _bodies(raw, parts, odd)
+    hint = charset_hint(root, parts)
+    fields = _fields(root, hint, odd)
+    bodies = read_bodies(raw, root, parts, hint)
+    odd += ["body_cut"] if bodies.cut else []
     addresses = {name: _mailboxes(name, fields, odd) for name in ("from", "reply-to", "to", "cc")}
     return ParsedLetter(
         fields=fields,
@@ -109,44 +123,63 @@ def parse(raw: bytes) -> ParsedLetter:
         cc=addresses["cc"],
         subject=_subject(fields),
         message_id=next(iter(message_ids(_first(fields, "message-id"))), ""),
-        in_reply_to=tuple(message_ids(_first(fields, "in-reply-to")))[:MOST_REFERENCES],
-        references=tuple(message_ids(_first(fields, "references")))[-MOST_REFERENCES:],
+        in_reply_to=_ids(fields, "in-reply-to")[:MOST_REFERENCES],
+        references=_ids(fields, "references")[-MOST_REFERENCES:],
         sent_at=_sent_at(fields, odd),
-        text=text,
-        html=html,
-        files=tuple(_files(raw, parts, odd)),
+        text=bodies.text or (text_from_html(bodies.html)[:MOST_TEXT] if bodies.html else ""),
+        html=bodies.html,
+        files=tuple(_files(raw, [each for each in parts if each[0] not in bodies.places], hint, odd)),
         part_types=frozenset(part.content_type for _, part in parts) | {root.content_type},
         defects=tuple(dict.fromkeys(odd)),
+        feedback_type=_feedback_type(raw, parts),
     )
 
 
 def message_ids(value: str) -> list[str]:
-    """The msg-ids of a field such as References, however they are divided; over-long ones as a digest."""
+    """The msg-ids of a field such as References, however they are divided and encoded; over-long ones as a digest."""
     value = storable(value)[:_LONGEST_VALUE]
-    found = [one[1] for one in _MSG_ID.finditer(value)]
-    if not found:
-        found = _BARE_ID.findall(value) or [word.strip("<>,;") for word in value.split()[:1]]
-    return [one if len(one) <= LONGEST_ID else hashlib.sha256(one.encode()).hexdigest() for one in found if one]
+    if "=?" in value:
+        value = decoded(value)
+    if "<" not in value:
+        value = unescape(value) if "&lt;" in value else unquote(value) if "%40" in value else value
+    ids = ["".join(match[1].split()) for match in _MSG_ID.finditer(value)]
+    if not ids:
+        ids = _BARE_ID.findall(value) or [word.strip("<>,;") for word in value.split()[:1]]
+    return [id_ if len(id_) <= LONGEST_ID else hashlib.sha256(id_.encode()).hexdigest() for id_ in ids if id_]
+
+
+def _ids(fields: Sequence[tuple[str, str]], name: str) -> tuple[str, ...]:
+    """Of all fields of that name, each once."""
+    return tuple(dict.fromkeys(id_ for field, value in fields if field == name for id_ in message_ids(value)))
+
+
+def _feedback_type(raw: bytes, parts: Sequence[tuple[str, Part]]) -> str:
+    report = next((part for _, part in parts if part.content_type == "message/feedback-report"), None)
+    if report is None:
+        return ""
+    said = field_named(list(fields_of(octets_in(raw, report, 64 * 1024).lstrip() + b"\n")), "feedback-type")
+    return said.value.strip().lower()[:40] if said else ""
 
 
 def content_of(raw: bytes, part: str) -> bytes | None:
     """The bytes of the file at this place of the tree of parts; None when there is none."""
-    found = next((one for place, one in leaves(read_parts(raw)) if place == part), None)
+    raw, root = divided(raw)
+    found = next((one for place, one in leaves(root) if place == part), None)
     return None if found is None else octets_in(raw, found)
 
 
-def _fields(found: Sequence[Field], header_end: int, odd: list[str]) -> tuple[tuple[str, str], ...]:
-    if header_end > MOST_HEADER_BYTES or len(found) > MOST_FIELDS:
+def _fields(root: Part, hint: str, odd: list[str]) -> tuple[tuple[str, str], ...]:
+    if root.header_end - root.start > MOST_HEADER_BYTES or len(root.fields) > MOST_FIELDS:
         odd.append("headers_cut")
-    kept, room = [], MOST_HEADER_BYTES
-    for field in found[:MOST_FIELDS]:
-        value = field.value[: min(_LONGEST_VALUE, room)]
-        room = max(0, room - len(value) - len(field.name))
-        kept.append((field.name[:200], value.replace("\0", "")))
-    names = [name for name, _ in kept]
+    fields, room = list[tuple[str, str]](), MOST_HEADER_BYTES
+    for each in root.fields[:MOST_FIELDS]:
+        value = each.value[: min(_LONGEST_VALUE, room)]
+        room = max(0, room - len(value) - len(each.name))
+        fields.append((each.name[:200], without_raw_octets(value, hint).replace("\0", "")))
+    names = [name for name, _ in fields]
     if any(names.count(name) > 1 for name in _ONCE):
         odd.append("field_repeated")
-    return tuple(kept)
+    return tuple(fields)
 
 
 def _first(fields: Sequence[tuple[str, str]], name: str) -> str:
@@ -158,9 +191,15 @@ def _mailboxes(name: str, fields: Sequence[tuple[str, str]], odd: list[str]) -> 
     values = [value for found, value in fields if found == name]
     if name in ("from", "reply-to"):
         values = values[:1]
-    found = [read_field(value) for value in values[:20]]
+    found = [_read_field(value) for value in values[:20]]
     odd.extend(f"{name}_{code}".replace("-", "_") for one in found for code in one.odd)
     return tuple(_unique(found))
+
+
+def _read_field(value: str) -> AddressField:
+    """Also a field that is one encoded-word, address and all."""
+    field = read_field(value)
+    return read_field(decoded(value[:_LONGEST_VALUE])) if not field.mailboxes and "=?" in value else field
 
 
 def _unique(found: Sequence[AddressField]) -> Iterator[Mailbox]:
@@ -192,52 +231,15 @@ def _parts(root: Part, odd: list[str]) -> list[tuple[str, Part]]:
     return found[:MOST_PARTS]
 
 
-def _bodies(raw: bytes, parts: Sequence[tuple[str, Part]], odd: list[str]) -> tuple[str, str | None]:
-    """Plain text and HTML; text is derived where there is only HTML."""
-    texts = [_text(raw, part, MOST_TEXT, odd) for _, part in parts if _is_body(part, "text/plain")][:20]
-    htmls = [_text(raw, part, MOST_HTML, odd) for _, part in parts if _is_body(part, "text/html")][:1]
-    others = [] if texts or htmls else [_text(raw, p, MOST_TEXT, odd) for _, p in parts if _is_other_text(p)][:1]
-    html = htmls[0] if htmls and htmls[0].strip() else None
-    text = "\n\n".join(one.strip() for one in (*texts, *others) if one.strip())[:MOST_TEXT]
-    return text or (text_from_html(html)[:MOST_TEXT] if html else ""), html
-
-
-def _is_body(part: Part, content_type: str) -> bool:
-    return part.content_type == content_type and not part.is_attachment
-
-
-def _is_other_text(part: Part) -> bool:
-    """Enriched text and whatever else calls itself text: better than nothing."""
-    return part.content_type.startswith("text/") and part.content_type != "text/calendar" and not part.is_attachment
-
-
-def _text(raw: bytes, part: Part, most: int, odd: list[str]) -> str:
-    octets = octets_in(raw, part)
-    if len(octets) > 4 * most:
-        octets = octets[: 4 * most]
-    text = readable(octets, part.parameters.get("charset", ""))
-    if len(text) > most:
-        odd.append("body_cut")
-    return text[:most].replace("\r\n", "\n")
-
-
-def _files(raw: bytes, parts: Sequence[tuple[str, Part]], odd: list[str]) -> Iterator[ParsedFile]:
-    files = [
-        (place, part) for place, part in parts if part.is_attachment or _is_spare_text(part, alone=len(parts) == 1)
-    ]
-    if len(files) > MOST_FILES:
+def _files(raw: bytes, parts: Sequence[tuple[str, Part]], hint: str, odd: list[str]) -> Iterator[ParsedFile]:
+    if len(parts) > MOST_FILES:
         odd.append("too_many_files")
-    return (_file(raw, place, part, number) for number, (place, part) in enumerate(files[:MOST_FILES], 1))
+    return (_file(raw, place, part, number, hint) for number, (place, part) in enumerate(parts[:MOST_FILES], 1))
 
 
-def _is_spare_text(part: Part, *, alone: bool) -> bool:
-    """An invitation and other text that is not the body, beside one."""
-    return part.content_type.startswith("text/") and part.content_type not in ("text/plain", "text/html") and not alone
-
-
-def _file(raw: bytes, place: str, part: Part, number: int) -> ParsedFile:
+def _file(raw: bytes, place: str, part: Part, number: int, hint: str) -> ParsedFile:
     size, digest = measured(raw, part.body_start, part.body_end, part.header("content-transfer-encoding"))
-    written = decoded(part.file_name[:4000])
+    written = decoded(without_raw_octets(part.file_name[:4000], hint))
     content_id = storable(part.header("content-id")).strip().strip("<>")[:255]
     return ParsedFile(
         part=place[:100],

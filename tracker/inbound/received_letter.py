@@ -7,8 +7,8 @@ from typing import Any
 from tracker.inbound.category import Judged
 from tracker.inbound.dates import Receipt
 from tracker.inbound.fetched_letter import FetchedLetter
-from tracker.inbound.letter_text import snippet
 from tracker.inbound.parse import ParsedLetter
+from tracker.inbound.quotations import snippet
 from tracker.inbound.repeat import recipient_of, sender_of
 from tracker.mail.addresses import Mailbox as Person
 from tracker.mail.addresses import lookup_or_none
@@ -69,7 +69,7 @@ def row_of(arrived: ReceivedLetter) -> dict[str, Any]:
         "to": [[one.address, one.name] for one in parsed.to],
         "cc": [[one.address, one.name] for one in parsed.cc],
         "subject": parsed.subject,
-        "snippet": snippet(parsed.text),
+        "snippet": snippet(parsed.own_text) or snippet(parsed.text),
         "size": fetched.size,
         "has_attachments": any(not file.inline for file in parsed.files),
         "server_flags": sorted(fetched.flags),

@@ -14,9 +14,12 @@ from tracker.models.counting.counters import lock_messages, recount
 from tracker.notifications.notify import announce, notify
 from tracker.runtime.context import AppContext
 
+_TOLD = {"failed": "bounce", "complaint": "complaint"}
+"""What its person is told of, by outcome: the kind of the event and of the line of the bell."""
+
 
 def note_report(session: Session, context: AppContext, letter: Letter, report: Report, *, rings: bool) -> None:
-    """Ties the report to the message that came back, and to every recipient it names. Without the original nothing is guessed."""
+    """Ties the report to the message it is about, and to every recipient it names."""
     message = _original(session, context, letter, report)
     if message is None or message.id is None:
         return
@@ -31,9 +34,10 @@ def note_report(session: Session, context: AppContext, letter: Letter, report: R
             session.add(_event(letter, message.id, copy, failure))
     recount(session, [message.id])
     for copy, failure in found.items():
-        if failure.outcome == "failed" and rings and not message.muted:
+        kind = _TOLD.get(failure.outcome)
+        if kind and rings and not message.muted:
             facts = {"message_id": message.id, "delivery_id": copy, "detail": failure.said or failure.status}
-            notify(session, message.user_id, f"bounce:{copy}", "bounce", letter.received_at, **facts)
+            notify(session, message.user_id, f"{kind}:{copy}", kind, letter.received_at, **facts)
     announce(session, message.user_id, "message", message.public_id)
 
 
@@ -47,7 +51,7 @@ def _original(session: Session, context: AppContext, letter: Letter, report: Rep
 
 def _by_copy(report: Report, copies: list[Copy]) -> Iterator[tuple[int, Failure]]:
     """Whose copy each result is about; the worst that is said of a copy comes last and stays."""
-    failures = sorted(report.failures, key=lambda one: one.outcome == "failed") or [Failure("", "failed", "", "")]
+    failures = sorted(report.failures, key=lambda one: one.outcome == "failed") or [Failure("", report.kind, "", "")]
     for failure in failures:
         address = failure.address
         same = [one.id for one in copies if address and without_tag(one.address) == without_tag(address)]
@@ -59,12 +63,12 @@ def _by_copy(report: Report, copies: list[Copy]) -> Iterator[tuple[int, Failure]
 
 
 def _event(letter: Letter, message_id: int, copy: int, failure: Failure) -> Event:
-    failed = failure.outcome == "failed"
+    failed = failure.outcome in _TOLD
     said = (failure.said or failure.status)[:300]
     return Event(
         message_id=message_id,
         delivery_id=copy,
-        kind="bounce",
+        kind=_TOLD.get(failure.outcome, "bounce"),
         at=letter.received_at,
         klass="unknown",
         confidence=1.0,

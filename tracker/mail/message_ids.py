@@ -4,14 +4,13 @@
 """
 
 import hmac
-import re
 from dataclasses import dataclass
 
+from tracker.mail.id_form import SHAPE
 from tracker.runtime.keyring import Keyring
 
 NOTICE_HEADER = "X-Inkling-Notification"
 """Stands in every mail that the product sends by itself; its value is signed over the Message-ID."""
-_SHAPE = re.compile(r"<?([a-z])-([A-Za-z0-9_-]{4,32})-([0-9a-f]{16})@[^<>@\s]+>?")
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ def new_id(keyring: Keyring, kind: str, id: str, domain: str) -> str:
 
 def read_id(keyring: Keyring, message_id: str) -> OwnId | None:
     """What it says; None when it is not of our form."""
-    found = _SHAPE.fullmatch(message_id.strip())
+    found = SHAPE.fullmatch(message_id.strip())
     if found is None:
         return None
     kind, id, given = found.groups()

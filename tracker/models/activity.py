@@ -30,7 +30,7 @@ class Event(SQLModel, table=True):
     message_id: int = Field(foreign_key="message.id", ondelete="CASCADE")
     delivery_id: int | None = Field(default=None, foreign_key="delivery.id", ondelete="CASCADE")
     kind: str = Field(max_length=12)
-    """open, click, reply, auto_reply, bounce, unsubscribe"""
+    """open, click, reply, auto_reply, reaction, bounce, complaint, unsubscribe"""
     at: datetime = Field(sa_type=UtcDateTime)
     link: int | None = None
     edge: str | None = Field(default=None, max_length=64)

@@ -44,6 +44,9 @@ class Category(StrEnum):
     BULK = "bulk"
     OWN_NOTIFICATION = "own_notification"
     OWN_OUTGOING = "own_outgoing"
+    COMPLAINT = "complaint"
+    REACTION = "reaction"
+    REPORT = "report"
 
 
 class EnquiryKey(SQLModel, table=True):

@@ -16,7 +16,7 @@ from tracker.mail.account_servers import submit_from, working_account
 from tracker.models import Delivery, Event, Message, Notification, User
 from tracker.notifications.digest_letter import Digest, Item, write_letter
 from tracker.notifications.notify import zone_of
-from tracker.notifications.rules import next_clock
+from tracker.notifications.rules import TROUBLE, next_clock
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import HeldLease, is_free
@@ -117,9 +117,7 @@ def read_digest(session: Session, context: AppContext, user: User, since: dateti
     return Digest(
         people=[_person(context, row) for row in _people(session, user, since, until)],
         answers=[_from_line(context, row, "") for row in lines if row.kind in ("reply", "follow_up")],
-        trouble=[
-            _from_line(context, row, row.detail) for row in lines if row.kind in ("bounce", "rejected", "problem")
-        ],
+        trouble=[_from_line(context, row, row.detail) for row in lines if row.kind in TROUBLE],
         corrected=[
             _from_line(context, row, _("was no person but an automatic check"))
             for row in lines

@@ -26,7 +26,7 @@ _BY_KIND = {
     "answered": "reply",
     **dict.fromkeys(("letter", "customer_assigned", "enquiry_assigned", "enquiry_due"), "enquiry"),
 }
-TROUBLE = ("bounce", "rejected", "problem")
+TROUBLE = ("bounce", "complaint", "rejected", "problem")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Callable
 
 _LABELS = {
     "": "",
@@ -114,15 +115,16 @@ def _unshifted(body: bytes) -> str | None:
     return "".join(pieces)
 
 
-def codec_of(label: str, body: bytes) -> str | None:
+def codec_of(label: str, body: bytes, guess: Callable[[bytes], str] | None = None) -> str | None:
     """The codec to read a body with; None when no codec that reads ASCII markup is known.
 
-    The label of the header wins; without a known one the byte order mark, the document's own meta, UTF-8, windows-1252.
+    The label of the header wins; without a known one the byte order mark, the document's own meta, and the guess: by default one
+    that does not change with what is put into the body.
     """
     marked = _byte_order(body)
     name = _known(label)
     if name == "":
-        return marked or _from_meta(body) or guessed(body)
+        return marked or _from_meta(body) or (guess or guessed)(body)
     if name is None:
         return None
     if name.startswith("utf-16"):
@@ -130,7 +132,7 @@ def codec_of(label: str, body: bytes) -> str | None:
     if name.startswith("utf-32"):
         return None
     if label.strip().lower() in ("us-ascii", "ascii", "ansi_x3.4-1968") and not body.isascii():
-        return _from_meta(body) or guessed(body)  # a label that is plainly wrong
+        return _from_meta(body) or (guess or guessed)(body)  # a label that is plainly wrong
     return name
 
 

@@ -11,19 +11,35 @@ from tracker.mail.mime.parts import Part
 
 PIECE = 1024 * 1024
 _NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
+_BLANKS = re.compile(rb"(?<=[^\s])[ \t](?=[^\s])")
+_LOOKED_AT = 4096
+_SPELT = (
+    *(("base64", "base64"), ("b64", "base64"), ("quoted", "quoted-printable"), ("qp", "quoted-printable")),
+    *(("xuu", "uuencode"), ("uu", "uuencode")),
+)
 _UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} [^\r\n]*\r?\n", re.MULTILINE)
 
 
-def octets_of(text: bytes, encoding: str) -> bytes:
-    """The octets that a body stands for; an encoding that is none leaves them as they are."""
-    encoding = encoding.strip().lower()
+def encoding_of(written: str) -> str:
+    """The encoding that a field means, however it is spelt: base64, quoted-printable, uuencode, or empty for none at all."""
+    word = re.sub(r"[^a-z0-9]", "", re.split(r"[;,(]", written.strip().lower(), maxsplit=1)[0])
+    return next((name for start, name in _SPELT if word.startswith(start)), "")
+
+
+def octets_of(text: bytes, written: str) -> bytes:
+    """The octets that a body stands for; an encoding that is none, and base64 that is plainly text, leave them as they are."""
+    encoding = encoding_of(written)
     if encoding == "quoted-printable":
         return quoted_printable.decode(text)
     if encoding == "base64":
-        return base64_octets(text)
-    if encoding in ("x-uuencode", "uuencode", "x-uue", "uue"):
-        return _uu(text)
-    return text
+        return base64_octets(text) if _may_be_base64(text) else text
+    return _uu(text) if encoding == "uuencode" else text
+
+
+def _may_be_base64(text: bytes) -> bool:
+    """Not where words with blanks between them stand: a label that is wrong."""
+    beginning = text[:_LOOKED_AT].strip()
+    return len(_BLANKS.findall(beginning)) * 20 <= len(beginning)
 
 
 def octets_in(raw: bytes, part: Part, most: int | None = None) -> bytes:
@@ -34,7 +50,7 @@ def octets_in(raw: bytes, part: Part, most: int | None = None) -> bytes:
 
 def measured(raw: bytes, start: int, end: int, encoding: str) -> tuple[int, str]:
     """Length and SHA-256 of the octets that a part of ``raw`` stands for. Large base64 is never whole in memory."""
-    if encoding.strip().lower() != "base64" or end - start <= PIECE:
+    if encoding_of(encoding) != "base64" or end - start <= PIECE or not _may_be_base64(raw[start : start + _LOOKED_AT]):
         octets = octets_of(raw[start:end], encoding)
         return len(octets), hashlib.sha256(octets).hexdigest()
     digest, size, left = hashlib.sha256(), 0, b""

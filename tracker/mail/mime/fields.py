@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 _FIELD = re.compile(rb"(?P<name>[!-9;-~]+)[ \t]*:(?P<value>[^\n]*(?:\n[ \t][^\n]*)*)(?:\n|\Z)")
 _LINE = re.compile(rb"[^\n]*(?:\n|\Z)")
-_SECTION_END = re.compile(rb"\n(?=\r?\n)")
+_SECTION_END = re.compile(rb"\n(?=\r*\n)")
+_EMPTY_LINE = re.compile(rb"\r*\n")
 _NAME = re.compile(r"[!-9;-~]+")
 _IN_BRACKETS = re.compile(r"<\s*(https?:[^<>]*)>", re.IGNORECASE)
 _FOLD_AT = 76
@@ -26,7 +27,7 @@ class Field(NamedTuple):
 def section_end(raw: bytes, start: int = 0, end: int | None = None) -> int:
     """Where the header section that begins at `start` ends: just past the line end of its last field."""
     end = len(raw) if end is None else end
-    if raw[start : start + 1] == b"\n" or raw[start : start + 2] == b"\r\n":
+    if _EMPTY_LINE.match(raw, start):
         return start
     found = _SECTION_END.search(raw, start, end)
     return found.end() if found else end
@@ -34,9 +35,8 @@ def section_end(raw: bytes, start: int = 0, end: int | None = None) -> int:
 
 def body_start(raw: bytes, header_end: int) -> int:
     """Where the body begins: past the empty line that follows the header section, if there is one."""
-    if raw[header_end : header_end + 2] == b"\r\n":
-        return header_end + 2
-    return header_end + 1 if raw[header_end : header_end + 1] == b"\n" else header_end
+    empty = _EMPTY_LINE.match(raw, header_end)
+    return empty.end() if empty else header_end
 
 
 def fields(raw: bytes, start: int = 0, end: int | None = None) -> Iterator[Field]:
@@ -48,7 +48,7 @@ def fields(raw: bytes, start: int = 0, end: int | None = None) -> Iterator[Field
             line = _LINE.match(raw, start, end)
             start = line.end() if line and line.end() > start else end
             continue
-        value = re.sub(rb"\r?\n(?=[ \t])", b"", found["value"]).strip()
+        value = re.sub(rb"\r*\n(?=[ \t])", b"", found["value"]).strip()
         yield Field(found["name"].decode("ascii").lower(), value.decode("utf-8", "surrogateescape"), start, found.end())
         start = found.end()
 

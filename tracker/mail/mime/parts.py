@@ -1,7 +1,7 @@
 """The parts of a raw MIME message as offsets (RFC 2045, 2046); nothing is decoded and nothing is printed again."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
@@ -14,7 +14,8 @@ _PARAMETER = re.compile(
     r""";\s*(?P<name>[^\s=;"]+?)(?P<part>\*\d+)?(?P<extended>\*)?\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s;]*))""",
     re.DOTALL,
 )
-_TYPE = re.compile(r"\s*([^\s;/]+)\s*/\s*([^\s;]+)")
+_TYPE = re.compile(r"[\s\"']*([^\s;/\"']+)\s*/\s*([^\s;/\"']+)")
+_EMPTY_LINES = re.compile(rb"(?:[ \t]*\r*\n)+(?=[!-9;-~]+[ \t]*:)")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -66,9 +67,17 @@ class Part:
         )
 
 
-def read_parts(raw: bytes) -> Part:
-    """The whole message as a tree of parts, in one pass over its lines. Never raises."""
-    root = _begin(raw, 0, "text/plain")
+def read_parts(raw: bytes, boundaries: Mapping[int, str] | None = None) -> Part:
+    """The whole message as a tree of parts, in one pass over its lines. Never raises.
+
+    Empty lines before the header are stepped over; a message without any line feed has its lines end in carriage returns.
+    ``boundaries`` are to be used, by the start of their part, in place of what it says itself (:mod:`tracker.mail.mime.repair`).
+    """
+    boundaries = boundaries or {}
+    if b"\n" not in raw:
+        raw = raw.replace(b"\r", b"\n")
+    empty = _EMPTY_LINES.match(raw)
+    root = _begin(raw, empty.end() if empty else 0, "text/plain", boundaries)
     open_parts = [root] if _boundary(root) else []
     at = _next_delimiter(raw, root.body_start - 1)
     while open_parts and at >= 0:
@@ -81,7 +90,7 @@ def read_parts(raw: bytes) -> Part:
             if closing:
                 del open_parts[depth:]
             else:
-                _open_child(raw, open_parts, line_end)
+                _open_child(raw, open_parts, line_end, boundaries)
         at = _next_delimiter(raw, max(line_end - 1, at))
     _close(raw, open_parts, 0, len(raw), to_the_end=True)
     return root
@@ -138,7 +147,7 @@ def _percent_decoded(text: str, charset: str) -> str:
         return unquote_to_bytes(text).decode("latin-1")
 
 
-def _begin(raw: bytes, start: int, default_type: str) -> Part:
+def _begin(raw: bytes, start: int, default_type: str, boundaries: Mapping[int, str]) -> Part:
     bound = _next_delimiter(raw, start - 1)  # no header field begins with a hyphen pair
     header_end = section_end(raw, start, len(raw) if bound < 0 else bound)
     found = list(fields(raw, start, header_end))
@@ -150,6 +159,9 @@ def _begin(raw: bytes, start: int, default_type: str) -> Part:
     elif declared:
         part.content_type = "text/plain"  # RFC 2045 section 5.2
     part.disposition, part.disposition_parameters = split_value(part.header("content-disposition"))
+    if start in boundaries:
+        part.parameters["boundary"] = boundaries[start]
+        part.content_type = part.content_type if part.multipart else "multipart/mixed"
     return part
 
 
@@ -188,9 +200,10 @@ def _close(raw: bytes, open_parts: list[Part], depth: int, at: int, *, to_the_en
     del open_parts[depth + 1 :]
 
 
-def _open_child(raw: bytes, open_parts: list[Part], start: int) -> None:
+def _open_child(raw: bytes, open_parts: list[Part], start: int, boundaries: Mapping[int, str]) -> None:
     parent = open_parts[-1]
-    child = _begin(raw, start, "message/rfc822" if parent.content_type == "multipart/digest" else "text/plain")
+    default = "message/rfc822" if parent.content_type == "multipart/digest" else "text/plain"
+    child = _begin(raw, start, default, boundaries)
     child.is_alternative = parent.content_type == "multipart/alternative"
     parent.children.append(child)
     if _boundary(child) and len(open_parts) < MAX_DEPTH:

@@ -2,11 +2,12 @@
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tracker.mail.mime import quoted_printable
-from tracker.mail.mime.charset import codec_of, guessed
+from tracker.mail.mime.charset import codec_of
 from tracker.mail.mime.encodings import base64_octets
+from tracker.mail.mime.guess import contradicts, guessed, is_utf_8
 
 _ALIASES = {
     "cp-1251": "cp1251",
@@ -23,9 +24,36 @@ _ALIASES = {
     "utf-7": "utf-7",
     "unicode-1-1-utf-7": "utf-7",
 }
-_SHAPE = re.compile(r"=\?([^?*\s]{1,60})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?\r\n]*)\?=")
-_BLANK = re.compile(r"[ \t\r\n]*")
+_MULTIBYTE = frozenset(
+    [
+        *(
+            "gb18030",
+            "hz",
+            "big5hkscs",
+            "cp932",
+            "shift_jis_2004",
+            "cp949",
+            "johab",
+            "euc_jp",
+            "euc_jis_2004",
+            "euc_jisx0213",
+        ),
+        *(
+            "iso2022_jp",
+            "iso2022_jp_1",
+            "iso2022_jp_2",
+            "iso2022_jp_3",
+            "iso2022_jp_ext",
+            "iso2022_jp_2004",
+            "iso2022_kr",
+        ),
+    ]
+)
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_BEGIN = re.compile(r"=\?([^?*\s]{0,60})(?:\*[^?\s]{0,40})?\?([bBqQ])\?")
+_END = re.compile(r"\?=(?![0-9A-Fa-f]{2})")
 _CONTROLS = {**dict.fromkeys(range(32), " "), 0x7F: " "}
+_LOOKED_AT = 64 * 1024
 
 
 def storable(text: str) -> str:
@@ -34,55 +62,101 @@ def storable(text: str) -> str:
 
 
 def readable(octets: bytes, label: str = "") -> str:
-    """The octets as text: by their label when it names a codec, else as UTF-8, else by the look of its words, else with gaps."""
+    """The octets as text. A label is believed where it names a codec and the octets can be meant in it; else UTF-8, else the look
+    of the words decides; where nothing fits there are gaps. A byte order mark is no text."""
     label = label.strip().strip("\"'").lower()
     label = _ALIASES.get(label, label)
     if label == "utf-7":
         return storable(octets.decode("utf-7", "replace"))
-    if not label or not _is_codec(label):
-        return storable(_guessed(octets))
-    codec = codec_of(label, octets)
-    if codec is None or (codec == "cp1252" and label in ("us-ascii", "ascii")):
-        return storable(_guessed(octets))
-    return storable(_decoded(octets, codec) or octets.decode(codec, "replace"))
+    return storable(octets.decode(_codec(octets, label), "replace").removeprefix("\ufeff"))
+
+
+def _codec(octets: bytes, label: str) -> str:
+    codec = codec_of(label if _is_codec(label) else "", octets, guessed) or guessed(octets)
+    if octets.isascii() or octets.startswith(_MARKS) or codec.startswith(("utf-16", "utf-32")):
+        return codec
+    if codec in _MULTIBYTE:
+        return codec if _reads(octets, codec) and not _is_much_utf_8(octets) else guessed(octets)
+    return guessed(octets) if is_utf_8(octets) or codec == "utf-8" or contradicts(codec, octets) else codec
+
+
+def _reads(octets: bytes, codec: str) -> bool:
+    """All of it, but for a character that was cut here and there."""
+    gaps = octets.decode(codec, "replace").count("\ufffd")
+    return gaps * 20 <= sum(octet > 0x7F for octet in octets)
+
+
+def _is_much_utf_8(octets: bytes) -> bool:
+    """UTF-8 with several characters above ASCII: no double-byte charset gives that by chance."""
+    text = octets[:_LOOKED_AT].decode("utf-8", "replace")
+    return "\ufffd" not in text[:-1] and sum(character > "\x7f" for character in text) >= 4
 
 
 def decoded(value: str) -> str:
     """A header value as people read it: encoded-words (RFC 2047) decoded, one line without control characters.
 
-    A character that was split over two encoded-words is put together; raw octets of an unknown charset are guessed.
+    A character that was split over two encoded-words is put together; raw octets of an unknown charset are guessed. What was
+    encoded twice is decoded twice.
     """
     text = "".join(_pieces(value))
+    if _BEGIN.search(text):
+        text = "".join(_pieces(text))
     return storable(" ".join(text.translate(_CONTROLS).split()))
 
 
 def _pieces(value: str) -> Iterator[str]:
-    position, waiting, charset = 0, b"", ""
-    for found in _SHAPE.finditer(value):
-        between = value[position : found.start()]
-        octets = _word(found[2], found[3])
-        joins = bool(waiting) and not between.strip() and found[1].lower() == charset
-        if not joins and waiting:
-            yield readable(waiting, charset)
-            waiting = b""
+    """Words of one charset that stand side by side are decoded together. White space between words belongs to neither."""
+    position, run, charset = 0, list[tuple[str, str]](), ""
+    begins = list(_BEGIN.finditer(value))
+    limits = [*(begin.start() for begin in begins[1:]), len(value)]
+    for begin, limit in zip(begins, limits, strict=False):
+        word = _word(begin, value[begin.end() : limit])
+        if word is None:
+            continue
+        between, label = value[position : begin.start()], begin[1].lower()
+        if run and (between.strip() or label != charset):
+            yield readable(_octets(run), charset)
+            run = []
         if between.strip() or position == 0:
-            yield _raw(between)
-        waiting, charset, position = waiting + octets, found[1].lower(), found.end()
-    if waiting:
-        yield readable(waiting, charset)
-    yield _raw(value[position:])
+            yield without_raw_octets(between)
+        run.append((begin[2].lower(), word[0]))
+        charset, position = label, begin.end() + word[1]
+    if run:
+        yield readable(_octets(run), charset)
+    yield without_raw_octets(value[position:])
 
 
-def _word(kind: str, text: str) -> bytes:
+def _word(begin: re.Match[str], rest: str) -> tuple[str, int] | None:
+    """What is encoded in a word, and where it ends in ``rest``. Question marks may stand bare in it; the end may have been cut
+    off."""
+    end = _END.search(rest) if begin[2] in "qQ" else None
+    at = end.start() if end else rest.find("?=")
+    if at >= 0:
+        return rest[:at], at + 2
+    cut = rest.split(maxsplit=1)[0] if rest[:1].strip() else ""
+    return (cut.rstrip("?"), len(cut)) if cut and _is_codec(begin[1]) else None
+
+
+def _octets(run: Sequence[tuple[str, str]]) -> bytes:
+    """What words of one charset stand for. Base64 that was divided without regard to its groups of four is joined first."""
+    letters = [text.rstrip("=") for kind, text in run if kind == "b"]
+    if len(letters) == len(run) > 1 and any(len(text) % 4 for text in letters[:-1]) and sum(map(len, letters)) % 4 != 1:
+        padded = any(text.endswith("=") for _, text in run[:-1])
+        run = run if padded else [("b", "".join(letters))]
+    return b"".join(_encoded(kind, text) for kind, text in run)
+
+
+def _encoded(kind: str, text: str) -> bytes:
     octets = text.encode("utf-8", "surrogateescape")
-    return base64_octets(octets) if kind in "bB" else quoted_printable.decode(octets.replace(b"_", b" ") + b"=")
+    return base64_octets(octets) if kind == "b" else quoted_printable.decode(octets.replace(b"_", b" ") + b"=")
 
 
-def _raw(text: str) -> str:
-    """What stands in a header without any encoding; surrogates are octets that were not UTF-8."""
-    if text.isascii() or not any("\udc80" <= c <= "\udcff" for c in text):
-        return text
-    return readable(text.encode("utf-8", "surrogateescape"))
+def without_raw_octets(value: str, hint: str = "") -> str:
+    """A header value in which surrogates, octets that were not UTF-8, are read as the charset that the rest of the message names,
+    or by their look."""
+    if value.isascii() or not any("\udc80" <= c <= "\udcff" for c in value):
+        return value
+    return readable(value.encode("utf-8", "surrogateescape"), hint)
 
 
 def _is_codec(label: str) -> bool:
@@ -91,14 +165,3 @@ def _is_codec(label: str) -> bool:
     except (LookupError, ValueError):
         # not a name of Python's; the table of everyday labels may know it
         return codec_of(label, b"\xff") not in (None, codec_of("", b"\xff"))
-
-
-def _guessed(octets: bytes) -> str:
-    return octets.decode("utf-8-sig" if octets.startswith(codecs.BOM_UTF8) else guessed(octets), "replace")
-
-
-def _decoded(octets: bytes, codec: str) -> str | None:
-    try:
-        return octets.decode(codec)
-    except (UnicodeError, ValueError):
-        return None

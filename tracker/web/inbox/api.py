@@ -148,7 +148,8 @@ class LetterQuery(EnquiryQuery):
     category: Annotated[
         list[str],
         Field(
-            description="human, bounce, mdn, auto_reply, auto_generated, bulk, own_notification, own_outgoing. "
+            description="human, bounce, mdn, auto_reply, auto_generated, bulk, own_notification, own_outgoing, "
+            "complaint, reaction, report. "
             "May be repeated or divided by commas."
         ),
     ] = []

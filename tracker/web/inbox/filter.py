@@ -35,6 +35,9 @@ CATEGORIES: Mapping[str, str] = {
     Category.BULK: N_("Newsletter"),
     Category.OWN_NOTIFICATION: N_("Notice from Inkling"),
     Category.OWN_OUTGOING: N_("Written by ourselves"),
+    Category.COMPLAINT: N_("Spam complaint"),
+    Category.REACTION: N_("Reaction"),
+    Category.REPORT: N_("Report of a mail system"),
 }
 
 

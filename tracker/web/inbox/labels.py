@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tracker.inbound.letter_text import own_text
+from tracker.inbound.quotations import own_text
 from tracker.locale import N_
 from tracker.locale import gettext as _
 from tracker.models import Letter
@@ -82,6 +82,14 @@ REASONS: Mapping[str, str] = {
     "precedence": N_("its header says “Precedence: %(what)s”"),
     "field": N_("it has the header field “%(what)s”"),
     "subject": N_("its subject begins with “%(what)s”"),
+    "unanswerable": N_("its return path is empty: nobody may answer it"),
+    "mail_system": N_("a mail system wrote it"),
+    "feedback_report": N_("it is a report that somebody pressed “spam”"),
+    "machine_report": N_("it is a report that mail systems send each other"),
+    "dmarc_report": N_("it is a DMARC report"),
+    "other_report": N_("it is a report"),
+    "reaction_part": N_("it is a reaction, such as a thumb up"),
+    "reaction_words": N_("it says only that somebody reacted"),
     "from_own_address": N_("it was sent from an address of your own"),
 }
 ODDITIES: Mapping[str, str] = {

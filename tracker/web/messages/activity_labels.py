@@ -139,6 +139,8 @@ def line_of(event: Event, delivery: Delivery | None, url: str | None = None) -> 
 def tone_of(event: Event) -> str:
     if event.kind == "bounce":
         return "trouble" if event.counted else "unsure"
+    if event.kind == "complaint":
+        return "trouble"
     if event.kind not in ("open", "click"):
         return "machine" if event.kind == "auto_reply" else "person"
     if event.klass in PEOPLE and not _is_early(event):
@@ -247,6 +249,8 @@ _PLAIN: Mapping[str, str] = {
     "reply": N_("Reply arrived"),
     "auto_reply": N_("Automatic reply"),
     "bounce": N_("Came back undelivered"),
+    "complaint": N_("Marked as spam"),
+    "reaction": N_("Reacted to it"),
     "unsubscribe": N_("Unsubscribed"),
 }
 _MACHINE_NAMES: Mapping[str, str] = {

@@ -50,7 +50,8 @@ def _reasons(stored: Any) -> list[Reason]:
 
 
 class EventShape(ResponseModel):
-    """open, click, reply, auto_reply, bounce or unsubscribe; ``delivery`` and ``address`` say whose copy, as far as known."""
+    """open, click, reply, auto_reply, reaction, bounce, complaint or unsubscribe; ``delivery`` and ``address`` say whose copy, as
+    far as known."""
 
     id: str
     at: datetime
