@@ -121,7 +121,7 @@ def test_the_same_file_again_adds_nothing(context: AppContext) -> None:
         (b"address,state\nanna@client.example,granted\n", "must name the columns"),
         (b"address,purpose,state,colour\n", "colour"),
         (b"address,purpose,state,state\n", "must name the columns"),
-        (b"\xff\xffaddress", "not UTF-8"),
+        (b"\xff\xffaddress", "must name the columns"),
     ],
 )
 def test_a_file_that_is_none(context: AppContext, content: bytes, says: str) -> None:
@@ -134,3 +134,62 @@ def test_the_files_that_offices_write(context: AppContext) -> None:
     for content in (text.encode("utf-8-sig"), text.encode("utf-16")):
         assert [row.problem for row in import_consents(context, content, by="user:1")] == [""]
     assert [entry.note for entry in entries(context, "мария@пример.рф")] == ["«нет; спасибо»"]
+
+
+OFFICE_FILES = {
+    "excel's hint": b"sep=;\r\naddress;purpose;state\r\nk@client.example;both;refused\r\n",
+    "hint with byte order mark": b"\xef\xbb\xbfsep=;\r\naddress;purpose;state\r\nk@client.example;both;refused\r\n",
+    "quoted hint": b'"sep=;"\r\naddress;purpose;state\r\nk@client.example;both;refused\r\n',
+    "hint in capitals, tab": b"SEP=\t\naddress\tpurpose\tstate\nk@client.example\tboth\trefused\n",
+    "hint with commas behind it": b"sep=,,,\r\naddress,purpose,state\r\nk@client.example,both,refused\r\n",
+    "hint in UTF-16": "sep=;\r\naddress;purpose;state\r\nk@client.example;both;refused\r\n".encode("utf-16"),
+    "UTF-16 without mark": "address;purpose;state\r\nk@client.example;both;refused\r\n".encode("utf-16-le"),
+    "UTF-16 big-endian": b"\xfe\xff" + "address;purpose;state\r\nk@client.example;both;refused\r\n".encode("utf-16-be"),
+    "empty last column": b"address,purpose,state,\r\nk@client.example,both,refused,\r\n",
+    "empty last columns, short row": b"address,purpose,state,,,\nk@client.example,both,refused\n",
+    "empty first column": b",address,purpose,state\n,k@client.example,both,refused\n",
+    "empty column in the middle": b"address,,purpose,state\nk@client.example,,both,refused\n",
+    "row with commas behind it": b"address,purpose,state\nk@client.example,both,refused,,,\n",
+    "rows of commas": b"address,purpose,state\n,,\n,,\nk@client.example,both,refused\n,,\n",
+    "empty lines before the heading": b"\r\n\r\naddress,purpose,state\r\nk@client.example,both,refused\r\n",
+    "bars": b"address|purpose|state\nk@client.example|both|refused\n",
+    "all in quotes": b'"address";"purpose";"state"\r\n"k@client.example";"both";"refused"\r\n',
+    "line ends of old Macs": b"address,purpose,state\rk@client.example,both,refused\r",
+    "spaces and capitals": b" Address , PURPOSE,State \n k@client.example , both , Refused \n",
+    "commas in a name": b'address;name;purpose;state\nk@client.example;"Klein, Karl, Dr.";both;refused\n',
+}
+
+
+@pytest.mark.parametrize("content", OFFICE_FILES.values(), ids=OFFICE_FILES)
+def test_the_same_row_however_a_spreadsheet_writes_it(context: AppContext, content: bytes) -> None:
+    (row,) = import_consents(context, content, by="user:1")
+    assert (row.address, row.recorded, row.problem) == ("k@client.example", 2, "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1251", "cp1252"])
+def test_names_are_read_in_the_encodings_of_offices(context: AppContext, encoding: str) -> None:
+    name = "Мария Иванова" if encoding == "cp1251" else "Zoë Größe"
+    rows = f"address;name;purpose;state\r\nk@client.example;{name};both;refused\r\n"
+    (row,) = import_consents(context, rows.encode(encoding), by="user:1")
+    assert row.problem == ""
+    assert make(context, "k@client.example").name == name
+
+
+def test_a_bad_row_of_such_a_file_is_refused_alone_and_named_by_its_line(context: AppContext) -> None:
+    content = (
+        b"sep=;\r\naddress;purpose;state;\r\na@client.example;both;refused;\r\nb@client.example;both;refused;what is this\r\n"
+        b"c@client.example;both\r\nd@client.example;both;refused;\r\n"
+    )
+    results = list(import_consents(context, content, by="user:1"))
+    assert [(row.line, row.recorded, bool(row.problem)) for row in results] == [
+        (3, 2, False),
+        (4, 0, True),
+        (5, 0, True),
+        (6, 2, False),
+    ]
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 rest of a workbook", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 old"])
+def test_a_workbook_is_told_what_it_is(context: AppContext, content: bytes) -> None:
+    with pytest.raises(UnreadableFile, match="workbook"):
+        list(import_consents(context, content, by="user:1"))

@@ -8,16 +8,17 @@ from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, delete, select, update
+from sqlmodel import Session, col, delete, func, select, update
 
 from tracker.consent.rules import Ceiling, CeilingError, Purpose
 from tracker.locale import LANGUAGES, N_
 from tracker.mail.addresses import AddressError, lookup_form
 from tracker.mail.fields import RequestModel, SingleLine, line_problem
-from tracker.models import ApiToken, Role, User, UserSession
+from tracker.models import ApiToken, Delivery, DeliveryStatus, Message, Role, User, UserSession
 from tracker.models.ownership import is_public_id
-from tracker.notifications.notify import zone_of
+from tracker.notifications.notify import notify, zone_of
 from tracker.notifications.rules import next_clock
 from tracker.runtime.database import now
 from tracker.runtime.keyring import hash_password, new_token, password_fits, token_digest
@@ -67,7 +68,8 @@ def find_by_email(session: Session, email: str) -> User | None:
 
 
 def disable(session: Session, user: User, by: User | None = None) -> None:
-    """Ends every session and token at once. Mail and tracking data stay theirs. ``by`` is None for the operator."""
+    """Ends every session and token at once. Mail and tracking data stay theirs; what still waits to be sent in their name is held,
+    and administrators are told. ``by`` is None for the operator."""
     if by is not None and by.id == user.id:
         raise ActionError("conflict", LocalizedText("You cannot switch yourself off. Ask another administrator."))
     _keep_an_administrator(session, user)
@@ -76,11 +78,38 @@ def disable(session: Session, user: User, by: User | None = None) -> None:
     end_sessions(session, user)
     valid = (col(ApiToken.user_id) == user.id) & col(ApiToken.revoked_at).is_(None)
     session.exec(update(ApiToken).where(valid).values(revoked_at=now()))
+    _hold_mail(session, user)
 
 
 def enable(session: Session, user: User) -> None:
+    """Lets them in again; mail that was held goes on, at its time or at once."""
     user.active = True
     session.add(user)
+    its_time = select(Message.send_at).where(Message.id == col(Delivery.message_id)).scalar_subquery()
+    held = _waiting_mail(user) & col(Delivery.next_try_at).is_(None)
+    session.exec(update(Delivery).where(held).values(next_try_at=func.coalesce(its_time, now())))
+
+
+def _hold_mail(session: Session, user: User) -> None:
+    """No time for the next try: nobody takes it."""
+    count = select(func.count(func.distinct(Delivery.message_id))).where(_waiting_mail(user))
+    if not (waiting := session.exec(count).one()):
+        return
+    session.exec(update(Delivery).where(_waiting_mail(user)).values(next_try_at=None))
+    detail = LocalizedText(
+        "%(name)s is switched off. Messages held that were still to be sent in this name: %(num)s. They leave when %(name)s is "
+        "switched on again.",
+        name=user.name or user.email,
+        num=waiting,
+    )
+    for admin in session.exec(select(User.id).where(User.role == Role.ADMIN, col(User.active))):
+        notify(session, admin or 0, f"held:{user.id}", "problem", now(), detail=detail)
+
+
+def _waiting_mail(user: User) -> ColumnElement[bool]:
+    theirs = select(Message.id).where(Message.user_id == user.id)
+    waits = col(Delivery.status).in_((DeliveryStatus.QUEUED, DeliveryStatus.DEFERRED))
+    return waits & col(Delivery.message_id).in_(theirs)
 
 
 def change_role(session: Session, user: User, role: str) -> None:

@@ -37,7 +37,7 @@ CONTENTS = {
     "one empty line": b"\r\n",
     "a dot first": plain(body=".\r\n..\r\n.a\r\n...\r\n"),
     "many empty lines": plain(body="\r\n" * 50),
-    "no body": b"From: alice@seller.example\r\nMessage-ID: <a@b>\r\nDate: Mon, 16 Nov 2026 10:00:00 +0300\r\n",
+    "no body": b"From: alice@seller.example\r\nTo: a@b.example\r\nMessage-ID: <a@b>\r\nDate: Mon, 16 Nov 2026 10:00:00 +0300\r\n",
     "a line of a megabyte": plain(body="x" * 1_000_000 + "\r\n"),
     "dots at the edges of pieces": plain(body="\r\n.".join("x" * n for n in range(400)) + "\r\n"),
 }

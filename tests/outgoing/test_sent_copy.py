@@ -1,6 +1,8 @@
 """The clean copy in Sent, over real IMAP."""
 
 from collections.abc import Iterator
+from email import message_from_bytes
+from email.policy import SMTP
 from itertools import count
 
 import pytest
@@ -11,6 +13,7 @@ from tests.fixtures.contexts import People, opened_context
 from tests.servers import Authority, Dovecot, SmtpSink, wait_until
 from tests.servers.nasty import drip, nasty_imap
 from tracker.mail.account_servers import set_secret
+from tracker.mail.addresses import parse_list
 from tracker.mail.connections import Server
 from tracker.mail.folders import folder_for
 from tracker.mail.imap_session import imap
@@ -71,6 +74,21 @@ def test_d22_one_clean_copy_is_filed_as_read(
     assert context.settings.tracking_url.encode() not in copy
     assert b"shop.example/offer" in copy
     assert list(dovecot.flags(login, dovecot.sent_folder).values()) == [{"\\Seen"}]
+
+
+@pytest.mark.parametrize(
+    "hidden", ["luc@client.example", '"Moreau, Luc" <luc@client.example>, "Zoë" <zoe@client.example>']
+)
+def test_the_copy_in_sent_alone_says_who_was_in_bcc(
+    context: AppContext, people: People, smtp_sink: SmtpSink, dovecot: Dovecot, hidden: str
+) -> None:
+    alice = people.user()
+    account = account_with_imap(context, people, alice, smtp_sink, dovecot)
+    people.send(alice, "anna@client.example", bcc=tuple(parse_list(hidden)))
+    send_all(context)
+    (copy,) = dovecot.messages(account.imap_login or "", dovecot.sent_folder)
+    assert message_from_bytes(copy, policy=SMTP)["Bcc"] == hidden.replace('"Zoë"', "Zoë")
+    assert all(b"luc@" not in taken.content and b"Bcc" not in taken.content for taken in smtp_sink.accepted)
 
 
 def test_a_crash_after_filing_does_not_file_twice(

@@ -51,6 +51,7 @@ class SmtpRules:
     defer_first: int = 0  # this many transactions are put off at MAIL FROM
     refuse_content: str | None = None  # reply to the whole message after DATA
     delay: dict[str, float] = field(default_factory=dict)  # "EHLO", "MAIL", "RCPT", "DATA" → seconds
+    seven_bits: bool = False  # does not offer 8BITMIME
     drop_after_data: int = 0  # this many messages are kept in `dropped` and the line is cut instead of 250
 
 
@@ -102,6 +103,8 @@ class SmtpSink:
         return [line for line in map(self._offer, responses) if line]
 
     def _offer(self, line: str) -> str:
+        if self.rules.seven_bits and line.upper().endswith("8BITMIME"):
+            return ""
         if not line.startswith("250-AUTH"):
             return line
         # with nobody to log in the library would offer AUTH without a mechanism
@@ -190,6 +193,7 @@ def smtp_sink(
     drop_after_data: int = 0,
     max_size: int = 33_554_432,
     utf8: bool = True,
+    seven_bits: bool = False,
 ) -> Iterator[SmtpSink]:
     """A server on a free port. With `login` it wants AUTH; `tls` "starttls" is then required too."""
     sink = SmtpSink(
@@ -201,6 +205,7 @@ def smtp_sink(
             defer_first=defer_first,
             delay=dict(delay or {}),
             drop_after_data=drop_after_data,
+            seven_bits=seven_bits,
         ),
         tls,
     )

@@ -9,7 +9,7 @@ from sqlmodel import select
 
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import ANNA, KEN, To, Written, agree, make_account, write
-from tests.web.reading import attribute, every, said, words
+from tests.web.reading import attribute, every, only, said, words
 from tracker.consent.preferences import preference
 from tracker.models import Delivery, DomainProfile, Notification, User
 from tracker.notifications import notify
@@ -190,9 +190,19 @@ def test_a_counter_that_grows_is_nothing_new_to_a_desktop(
 # --- the hidden link's switch
 
 
-def switch(context: AppContext) -> bool:
+def switch(context: AppContext, name: str = "hidden_link") -> bool:
     with context.database.reading() as session:
-        return bool(preference(session, "hidden_link"))
+        return bool(preference(session, name))
+
+
+def test_an_administrator_has_signatures_of_mail_programs_taken_off(
+    context: AppContext, client: httpx.Client, bob: User, client_of: ClientOf
+) -> None:
+    assert client_of(bob).post("/settings/signed-mail", data={"unsign_submissions": "on"}).status_code == 403
+    assert switch(context, "unsign_submissions") is False
+    assert client.post("/settings/signed-mail", data={"unsign_submissions": "on"}).status_code == 303
+    assert switch(context, "unsign_submissions") is True
+    assert "checked" in only(client.get("/settings/policy"), "[name=unsign_submissions]").attrs
 
 
 def test_an_administrator_switches_the_hidden_link(context: AppContext, client: httpx.Client) -> None:

@@ -10,7 +10,8 @@ from tracker.commands import CommandError
 from tracker.commands.contexts import new_context
 from tracker.mail.mime.fields import list_unsubscribe
 from tracker.outbound.message_links import options_of
-from tracker.outbound.mime_patch import Untouched, find_html, replace_html
+from tracker.outbound.mime_patch import Untouched, find_htmls, replace_html
+from tracker.outbound.rewriter.leave_alone import Leave
 from tracker.outbound.rewriter.rewriting import Rewritten, rewrite
 from tracker.runtime.context import AppContext
 from tracker.runtime.settings import read_settings
@@ -22,25 +23,42 @@ def rewrite_message(words: argparse.Namespace) -> int:
     given = sys.stdin.buffer.read()
     if words.html:
         html = given.decode("utf-8", "surrogateescape")
-        sys.stdout.buffer.write(_rewritten(context, html, words).html.encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.write(
+            _rewritten(context, html, words, new_public_id(), options_of(context)).html.encode(
+                "utf-8", "surrogateescape"
+            )
+        )
         return 0
-    part = find_html(given)
-    if isinstance(part, Untouched):
-        print(f"left untouched: {part.reason}", file=sys.stderr)
+    parts = find_htmls(given)
+    if isinstance(parts, Untouched):
+        print(f"left untouched: {parts.reason}", file=sys.stderr)
         sys.stdout.buffer.write(given)
         return 0
-    rewritten = _rewritten(context, part.html, words, list_unsubscribe(given))
-    sys.stdout.buffer.write(replace_html(given, part, rewritten.html, rewritten.edits))
+    delivery, leave = new_public_id(), options_of(context, unsubscribe=list_unsubscribe(given))
+    rewritten: list[Rewritten] = []
+    for part in parts:
+        first_link, is_last = sum(len(one.links) for one in rewritten), part is parts[-1]
+        rewritten.append(_rewritten(context, part.html, words, delivery, leave, first_link, has_pixel=is_last))
+    message = given
+    for part, one in reversed(list(zip(parts, rewritten, strict=True))):
+        message = replace_html(message, part, one.html, one.edits)
+    sys.stdout.buffer.write(message)
     return 0
 
 
 def _rewritten(
-    context: AppContext, html: str, words: argparse.Namespace, unsubscribe: frozenset[str] = frozenset()
+    context: AppContext,
+    html: str,
+    words: argparse.Namespace,
+    delivery: str,
+    leave: Leave,
+    first_link: int = 0,
+    has_pixel: bool = True,
 ) -> Rewritten:
-    delivery = new_public_id()
-    pixel = context.pixel_url(delivery) if words.opens else None
-    link = (lambda url, index: context.click_url(delivery, index, url)) if words.links else (lambda _url, _index: None)
-    return rewrite(html, link, pixel, leave=options_of(context, unsubscribe=unsubscribe))
+    def link(url: str, index: int) -> str | None:
+        return context.click_url(delivery, first_link + index, url) if words.links else None
+
+    return rewrite(html, link, context.pixel_url(delivery) if words.opens and has_pixel else None, leave=leave)
 
 
 def inspect_url(words: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "presence_minutes": 5,
     "leave_text_urls": True,
     "hidden_link": False,
+    "unsign_submissions": False,
     "erasure_text": "delete",
     "retention": {},
     "controller": {},

@@ -21,6 +21,7 @@ from tracker.mail.connections import (
     with_token,
     xoauth2,
 )
+from tracker.mail.mime.transport import Unfit, in_ascii_headers, in_seven_bits, needs_utf8
 from tracker.models import DeliveryStatus
 from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline
@@ -158,12 +159,10 @@ class SmtpConnection(smtplib.SMTP):
 
     def hand_over(self, sender: str, recipient: str, raw: bytes) -> Outcome:
         """Raises :class:`ConnectError` when the connection breaks: nobody knows then what became of the message."""
-        options = ["SMTPUTF8"] if not (sender + recipient).isascii() else []
-        if options and not self.has_extn("smtputf8"):
-            text = LocalizedText("The server does not take addresses with letters beyond ASCII (SMTPUTF8).")
-            return Outcome(DeliveryStatus.REJECTED, text)
-        if not raw.isascii() and self.has_extn("8bitmime"):
-            options.append("BODY=8BITMIME")  # RFC 6152: otherwise a server may take it for seven bits
+        try:
+            raw, options = self._fitting(sender + recipient, raw)
+        except Unfit as unfit:
+            return Outcome(DeliveryStatus.REJECTED, unfit.sentence)
         self._deadline.restart(OPENING_SECONDS)
         try:
             self.sendmail(sender, [recipient], raw, mail_options=options)
@@ -174,6 +173,27 @@ class SmtpConnection(smtplib.SMTP):
         except (OSError, smtplib.SMTPException) as error:
             raise self._broken(error) from None
         return Outcome(DeliveryStatus.ACCEPTED)
+
+    def _fitting(self, envelope: str, raw: bytes) -> tuple[bytes, list[str]]:
+        """The message as this server can carry it, and what to say with MAIL FROM. Raises :class:`Unfit`."""
+        options, is_utf8 = [], not envelope.isascii()
+        if not is_utf8 and needs_utf8(raw):
+            try:
+                raw = in_ascii_headers(raw)
+            except Unfit:
+                if not self.has_extn("smtputf8"):
+                    raise
+                is_utf8 = True
+        if is_utf8:
+            if not self.has_extn("smtputf8"):
+                raise Unfit(LocalizedText("The server does not take addresses with letters beyond ASCII (SMTPUTF8)."))
+            options.append("SMTPUTF8")
+        if not raw.isascii():
+            if self.has_extn("8bitmime"):
+                options.append("BODY=8BITMIME")  # RFC 6152: otherwise a server may take it for seven bits
+            else:
+                raw = in_seven_bits(raw)
+        return raw, options
 
     def data(self, msg: Any) -> tuple[int, bytes]:
         """As smtplib does it, but with time for a large message: a socket's timeout is for all that is sent at once."""

@@ -5,15 +5,15 @@ import smtplib
 from dataclasses import dataclass
 
 from imapclient.exceptions import IMAPClientError
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session
 
 from tracker.mail.account_servers import imap_server, smtp_server
 from tracker.mail.connections import ConnectError
 from tracker.mail.folders import folder_for
 from tracker.mail.imap_session import imap
 from tracker.mail.smtp_submission import SmtpConnection, smtp
-from tracker.models import Account, Delivery, DeliveryStatus, Message
-from tracker.outbound.accounts import state_after
+from tracker.models import Account
+from tracker.outbound.accounts import retry_now, state_after
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import LocalizedText
@@ -114,11 +114,4 @@ def _note(session: Session, account_id: int, result: CheckResult, sent_folder: s
     account.sent_folder = sent_folder or account.sent_folder
     session.add(account)
     if result.smtp_ok:
-        _retry_now(session, account)
-
-
-def _retry_now(session: Session, account: Account) -> None:
-    """After the account was mended: what waits for it is due at once."""
-    of_account = select(Message.id).where(Message.account_id == account.id)
-    waits = (col(Delivery.status) == DeliveryStatus.DEFERRED.value) & col(Delivery.message_id).in_(of_account)
-    session.exec(update(Delivery).where(waits).values(next_try_at=now()))
+        retry_now(session, account)

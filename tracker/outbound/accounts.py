@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sqlalchemy import or_
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, select, update
 
 from tracker.mail.account_servers import set_secret
 from tracker.mail.addresses import lookup_form
@@ -49,6 +49,24 @@ def change_account(context: AppContext, session: Session, account: Account, chan
     _apply(context, session, account, change)
     if account.oauth_grant_id != grant:
         forget_unused(session, grant)
+    if change.model_fields_set - {"name", "measure_opens", "measure_clicks"}:
+        retry_now(session, account)
+
+
+def retry_now(session: Session, account: Account) -> None:
+    """After the account was mended: what waits for it, copies for Sent too, is due at once. What has its time later keeps it."""
+    moment = now()
+    due = select(Message.id).where(Message.account_id == account.id, col(Message.send_at) <= moment)
+    waits = col(Delivery.status).in_((DeliveryStatus.QUEUED, DeliveryStatus.DEFERRED)) & col(
+        Delivery.next_try_at
+    ).is_not(None)
+    session.exec(
+        update(Delivery)
+        .where(col(Delivery.account_id) == account.id, waits, col(Delivery.message_id).in_(due))
+        .values(next_try_at=moment)
+    )
+    wanted = (col(Message.account_id) == account.id) & (col(Message.sent_copy) == "wanted")
+    session.exec(update(Message).where(wanted).values(sent_copy_at=moment))
 
 
 def remove_account(context: AppContext, session: Session, account: Account) -> None:
@@ -112,6 +130,8 @@ def sign_in_by(context: AppContext, session: Session, account: Account, grant: O
     account.imap_login = grant.address if account.imap_host else None
     account.state, account.state_detail, account.checked_at = "unchecked", "", None
     session.add(account)
+    if account.id is not None:
+        retry_now(session, account)
     if before != grant.id:
         forget_unused(session, before)
 

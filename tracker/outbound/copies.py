@@ -1,17 +1,20 @@
 """One recipient's copy: the clean message with pixel and redirects as its frozen policy allows, or exactly as it is."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tracker.models import Delivery, TrackedLink
 from tracker.outbound.message_links import is_own_trap, options_of, preference_mark
-from tracker.outbound.mime_patch import Untouched, find_html, replace_html
+from tracker.outbound.mime_patch import Untouched, find_htmls, replace_html
+from tracker.outbound.rewriter.document import Document, Edit
 from tracker.outbound.rewriter.footer import Footer, put_footer
 from tracker.outbound.rewriter.hidden_link import hide
 from tracker.outbound.rewriter.html_scan import scan
-from tracker.outbound.rewriter.rewriting import byte_size, track
+from tracker.outbound.rewriter.rewriting import MAX_INDEX, byte_size, track
 from tracker.runtime.context import AppContext
+from tracker.runtime.limits import GMAIL_CLIPS_AT
 
 log = logging.getLogger(__name__)
 
@@ -62,32 +65,54 @@ def _tracked(
     hidden_link: bool,
     footer: MakeFooter,
 ) -> Copy:
-    part = find_html(raw)
-    if isinstance(part, Untouched):
-        return Copy(raw, problem=rule_of(part))
+    parts = find_htmls(raw)
+    if isinstance(parts, Untouched):
+        return Copy(raw, problem=rule_of(parts))
     allowed = {link.position: link.url for link in links if link.tracked}
-
-    def click_url(url: str, index: int) -> str | None:
-        if not delivery.clicks_on or allowed.get(index) != url:
-            return None
-        tracked = context.click_url(delivery.public_id, index, url)
-        return tracked if _reads_back(context, tracked, url) else None
-
+    documents = [scan(part.html) for part in parts]
     pixel = context.pixel_url(delivery.public_id) if delivery.opens_on else None
+    pixel_in = _place_of_pixel(documents)
+    trap = context.trap_url(delivery.public_id) if hidden_link and delivery.clicks_on else None
+    trap_in = max(range(len(parts)), key=lambda number: len(documents[number].links))
     # Which links are left was decided when the message was accepted, and stands in the rows.
     leave = options_of(context, leave_text_urls=False, leave_one_time=False)
-    document = scan(part.html)
-    tracking = track(document, click_url, pixel, leave)
-    trap = context.trap_url(delivery.public_id) if hidden_link and delivery.clicks_on else None
-    edits = tracking.edits + hide(document, tracking.links, trap, lambda url: is_own_trap(context, url))
-    edits += put_footer(document, footer(part.html), lambda url: preference_mark(context, url))
-    html = document.spliced(edits)
+    new: list[tuple[str, list[Edit]]] = []
+    first_link, has_pixel = 0, False
+    for number, document in enumerate(documents):
+        link = partial(_click_url, context, delivery, allowed, first_link)
+        tracking = track(document, link, pixel if number == pixel_in else None, leave)
+        edits = tracking.edits + hide(
+            document, tracking.links, trap if number == trap_in else None, lambda url: is_own_trap(context, url)
+        )
+        line = footer(document.html) if number == len(documents) - 1 else None
+        edits += put_footer(document, line, lambda url: preference_mark(context, url))
+        new.append((document.spliced(edits), edits))
+        first_link, has_pixel = first_link + len(document.links), has_pixel or tracking.pixel
+    for part, (html, edits) in reversed(list(zip(parts, new, strict=True))):
+        raw = replace_html(raw, part, html, edits)
     return Copy(
-        replace_html(raw, part, html, edits),
-        no_place_for_pixel=pixel is not None and not tracking.pixel,
-        html_bytes_before=byte_size(part.html),
-        html_bytes_after=byte_size(html),
+        raw,
+        no_place_for_pixel=pixel is not None and not has_pixel,
+        html_bytes_before=sum(byte_size(part.html) for part in parts),
+        html_bytes_after=sum(byte_size(html) for html, _ in new),
     )
+
+
+def _place_of_pixel(documents: Sequence[Document]) -> int | None:
+    """The last document with a place for it; the first one where a mailbox would show only the beginning of all of them."""
+    places = [n for n, one in enumerate(documents) if one.first_place is not None or one.last_place is not None]
+    is_long = sum(byte_size(document.html) for document in documents) > GMAIL_CLIPS_AT
+    return (places[0] if is_long else places[-1]) if places else None
+
+
+def _click_url(
+    context: AppContext, delivery: Delivery, allowed: Mapping[int, str], first_link: int, url: str, number: int
+) -> str | None:
+    index = first_link + number
+    if not delivery.clicks_on or allowed.get(index) != url or index > MAX_INDEX:
+        return None
+    tracked = context.click_url(delivery.public_id, index, url)
+    return tracked if _reads_back(context, tracked, url) else None
 
 
 def rule_of(part: Untouched) -> str:

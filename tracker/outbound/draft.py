@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tracker.mail.addresses import AddressError, Mailbox, lookup_form
+from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_ATTACHMENT_BYTES, MAX_BODY_BYTES, MAX_RECIPIENTS, MAX_SUBJECT
 from tracker.runtime.localized_text import LocalizedError, LocalizedText
+
+CLOCK_SKEW = timedelta(minutes=1)
+FURTHEST = timedelta(days=3653)
 
 
 class SendError(LocalizedError):
@@ -39,6 +43,8 @@ class Draft:
     subject: str = ""
     html: str | None = None
     text: str | None = None
+    html_parts: tuple[str, ...] = ()
+    """The documents that ``html`` is put together of, where a mail program wrote several."""
     attachments: tuple[OutgoingFile, ...] = ()
     track_opens: bool | None = None
     track_links: bool | None = None
@@ -97,7 +103,21 @@ def check(draft: Draft) -> None:
         )
     if not (draft.html or "").strip() and not (draft.text or "").strip() and not draft.attachments:
         raise SendError("html", "empty", LocalizedText("The message is empty. Write something or attach a file."))
+    if draft.send_at is not None:
+        check_send_at(draft.send_at)
     _check_sizes(draft)
+
+
+def check_send_at(at: datetime) -> None:
+    """Raises :class:`SendError` for a time that has passed, or that is further off than anybody plans mail. A clock may go wrong by
+    a minute."""
+    if at < now() - CLOCK_SKEW:
+        text = LocalizedText("This time is past. Choose a later one, or leave it empty to send now.")
+        raise SendError("send_at", "past", text)
+    if at > now() + FURTHEST:
+        raise SendError(
+            "send_at", "too_far", LocalizedText("This time is more than ten years off. Choose an earlier one.")
+        )
 
 
 def _check_sizes(draft: Draft) -> None:

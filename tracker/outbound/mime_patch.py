@@ -1,6 +1,6 @@
-"""Find the one text/html part of a raw message, and put another document in its place.
+"""Find the text/html parts of a raw message that are the letter, and put other documents in their place.
 
-Nothing but that part's body changes, and its Content-Transfer-Encoding where the new body cannot travel in the old one.
+Nothing but a part's body changes, and its Content-Transfer-Encoding where the new body cannot travel in the old one.
 """
 
 import base64
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from tracker.mail.mime import quoted_printable
 from tracker.mail.mime.charset import codec_of, read, write
-from tracker.mail.mime.fields import fields, first
-from tracker.mail.mime.parts import Part, read_parts, walk
+from tracker.mail.mime.fields import with_encoding
+from tracker.mail.mime.parts import Part, leaves, read_parts, walk
 from tracker.mail.mime.quoted_printable import Change
+from tracker.mail.mime.transport import is_signed
 from tracker.outbound.rewriter.document import Edit, in_order
 
 MAX_LINE = 998
@@ -38,6 +39,7 @@ class HtmlPart:
     charset: str
     encoding: str
     html: str
+    is_html: bool = True
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,55 @@ class Untouched:
 
 
 def find_html(raw: bytes) -> HtmlPart | Untouched:
-    """The first text/html part that is shown as the body of the message. Never raises."""
-    parts = [part for _, part in walk(read_parts(raw))]
-    sealed = _sealed(parts) or ("inline_pgp" if _armoured(raw, parts) else None)
-    if sealed is not None:
-        return Untouched(sealed)
-    for part in parts:
-        if part.content_type == "text/html" and not part.children and not part.is_attachment:
-            return _read(raw, part)
-    return Untouched("text_only")
+    """The first of them."""
+    parts = find_htmls(raw)
+    return parts if isinstance(parts, Untouched) else parts[0]
+
+
+def find_htmls(raw: bytes) -> list[HtmlPart] | Untouched:
+    """The text/html parts that are shown as the body of the message, in their order: one as a rule, several where a mail program
+    puts files between paragraphs. Never raises."""
+    root = read_parts(raw)
+    reason = _sealed_reason(raw, root)
+    if reason is not None:
+        return Untouched(reason)
+    found = [_read(raw, part) for part in _shown(root)]
+    unreadable = next((part for part in found if isinstance(part, Untouched)), None)
+    parts = [part for part in found if isinstance(part, HtmlPart)]
+    return unreadable or parts or Untouched("text_only")
+
+
+def find_texts(raw: bytes) -> list[HtmlPart]:
+    """Every text that may be shown, plain ones and alternatives too; none of a message that is sealed or signed."""
+    root = read_parts(raw)
+    if _sealed_reason(raw, root) is not None or is_signed(root.fields):
+        return []
+    texts = [p for _, p in leaves(root) if p.content_type in ("text/html", "text/plain") and not p.is_attachment]
+    return [part for part in (_read(raw, text) for text in texts) if isinstance(part, HtmlPart)]
+
+
+def _shown(part: Part) -> list[Part]:
+    """Of alternatives the last one that has HTML, which is the best that there is (RFC 2046 section 5.1.4); of all others each."""
+    if not part.children:
+        return [part] if part.content_type == "text/html" and not part.is_attachment else []
+    each = [_shown(child) for child in part.children]
+    if part.content_type == "multipart/alternative":
+        return next((parts for parts in reversed(each) if parts), [])
+    return [html for parts in each for html in parts]
+
+
+def _sealed_reason(raw: bytes, root: Part) -> str | None:
+    parts = [part for _, part in walk(root)]
+    return _sealed(parts) or ("inline_pgp" if _armoured(raw, parts) else None)
+
+
+def difference(old: str, new: str) -> Edit:
+    """One edit that makes the new text of the old one."""
+    start = next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    end = 0
+    while end < min(len(old), len(new)) - start and old[len(old) - 1 - end] == new[len(new) - 1 - end]:
+        end += 1
+    return Edit(start, len(old) - end, new[start : len(new) - end])
 
 
 def replace_html(raw: bytes, part: HtmlPart, html: str, edits: Iterable[Edit]) -> bytes:
@@ -79,7 +121,7 @@ def replace_html(raw: bytes, part: HtmlPart, html: str, edits: Iterable[Edit]) -
     elif _may_travel_bare(old, new, part.encoding):
         body = new
     else:
-        header, body = _with_encoding(header, b"quoted-printable", line_end), quoted_printable.encode(new, line_end)
+        header, body = with_encoding(header, b"quoted-printable", line_end), quoted_printable.encode(new, line_end)
     return b"".join((raw[: part.start], header, raw[part.header_end : part.body_start], body, raw[part.body_end :]))
 
 
@@ -119,7 +161,8 @@ def _read(raw: bytes, part: Part) -> HtmlPart | Untouched:
     if found is None:
         return Untouched("charset")
     html, charset = found
-    return HtmlPart(part.start, part.header_end, part.body_start, part.body_end, charset, encoding, html)
+    place = (part.start, part.header_end, part.body_start, part.body_end)
+    return HtmlPart(*place, charset, encoding, html, part.content_type == "text/html")
 
 
 def _decoded(text: bytes, encoding: str) -> bytes | None:
@@ -168,10 +211,3 @@ def _may_travel_bare(old: bytes, new: bytes, encoding: str) -> bool:
 
 def _longest_line(body: bytes) -> int:
     return max(len(line.rstrip(b"\r")) for line in body.split(b"\n"))
-
-
-def _with_encoding(header: bytes, encoding: bytes, line_end: bytes) -> bytes:
-    """The header section with this Content-Transfer-Encoding in the place of its old one, or at its end."""
-    line = b"Content-Transfer-Encoding: " + encoding + line_end
-    old = first(list(fields(header, 0, len(header))), "content-transfer-encoding")
-    return header + line if old is None else header[: old.start] + line + header[old.end :]

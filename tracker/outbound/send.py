@@ -32,7 +32,7 @@ from tracker.notifications.notify import announce
 from tracker.outbound.draft import Draft, OutgoingFile, SendError, check
 from tracker.outbound.draft_form import ROLES, form_before_sending, form_text, read_form
 from tracker.outbound.gateway.submitted_text import files
-from tracker.outbound.message_links import find_links, snippet_of, strip_markers, strip_own_tracking
+from tracker.outbound.message_links import find_links, snippet_of, strip_markers, strip_own_tracking, text_without_ours
 from tracker.outbound.policy import PlannedRecipient, check_wishes, plan_policy
 from tracker.outbound.rewriter.rewriting import FoundLink
 from tracker.outbound.send_quota import HANDED_OVER
@@ -59,7 +59,7 @@ def enqueue_composed(
     """
     check(draft)
     check_wishes(context, draft)
-    draft = replace(draft, html=strip_own_tracking(context, draft.html))
+    draft = replace(draft, html=strip_own_tracking(context, draft.html), text=text_without_ours(context, draft.text))
     account = _account(session, user, draft)
     if message is None:
         message = Message(user_id=user.id or 0, message_id="")
@@ -108,7 +108,9 @@ def enqueue(
 def _links(session: Session, context: AppContext, draft: Draft, raw: bytes) -> Sequence[FoundLink] | None:
     """The links of the message; None when they cannot be found out, which must not keep it from being sent."""
     try:
-        return find_links(session, context, draft.html, draft.untracked_links, list_unsubscribe(raw))
+        return find_links(
+            session, context, draft.html_parts or draft.html, draft.untracked_links, list_unsubscribe(raw)
+        )
     except SQLAlchemyError:
         raise
     except Exception as error:
@@ -154,7 +156,7 @@ def _build(account: Account, draft: Draft, message_id: str) -> bytes:
                 text=draft.text or None,
                 attachments=draft.attachments,
                 message_id=message_id,
-                date=draft.send_at or now(),
+                date=max(draft.send_at or now(), now()),
                 in_reply_to=draft.in_reply_to,
                 references=draft.references,
             )

@@ -22,11 +22,13 @@ from tracker.mail.account_servers import imap_server
 from tracker.mail.connections import ConnectError
 from tracker.mail.folders import folder_for
 from tracker.mail.imap_session import imap
+from tracker.mail.mime.build import add_addresses
 from tracker.mail.smtp_submission import CONTENT_SECONDS, OPENING_SECONDS, SLOWEST_BYTES
-from tracker.models import Account, Message, MessageBody
+from tracker.models import Account, Delivery, Message, MessageBody
 from tracker.notifications.notify import announce
 from tracker.outbound.account_pool import Turn, WaitingAccount, serve_longest_waiting
 from tracker.outbound.accounts import TROUBLED
+from tracker.outbound.draft_form import written_mailboxes
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Deadline, Shutdown
@@ -190,11 +192,20 @@ def _claim(context: AppContext, account_id: int) -> ClaimedCopy | None:
             if message is not None and message.sent_copy == "wanted":
                 body = session.get(MessageBody, id_)
                 if body is not None and body.raw is not None:
-                    return ClaimedCopy(lease, message, body.raw)
+                    return ClaimedCopy(lease, message, _with_bcc(session, message, body))
                 message.sent_copy = "none"
                 session.add(message)
             context.leases.release(session, lease)  # somebody has just filed it, or there is nothing to file
     return None
+
+
+def _with_bcc(session: Session, message: Message, body: MessageBody) -> bytes:
+    """The sender's own copy, and that alone, says who was in Bcc (RFC 5322 section 3.6.3)."""
+    assert body.raw is not None
+    hidden = select(Delivery.address).where(Delivery.message_id == message.id, Delivery.role == "bcc")
+    addresses = [one for one in session.exec(hidden.order_by(col(Delivery.position))) if one]
+    mailboxes = written_mailboxes(body, "bcc", addresses)
+    return add_addresses(body.raw, "Bcc", mailboxes) if mailboxes else body.raw
 
 
 def _want_none(context: AppContext, account_id: int | None) -> int:

@@ -3,6 +3,7 @@
 What stays is a digest that is good for recognising the address alone, and a receipt.
 """
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from tracker.models import (
     Erasure,
     Event,
     IdempotencyKey,
+    Letter,
     Message,
     MessageBody,
     MessageState,
@@ -34,6 +36,7 @@ from tracker.models import (
 from tracker.models.counting.counters import recount
 from tracker.notifications.notify import announce
 from tracker.privacy.erase_letters import erase_customers, erase_letters
+from tracker.privacy.erase_mentions import WAITING, erase_mentions_in_mail
 from tracker.privacy.redact import GONE, Redactor, redact_everywhere
 from tracker.privacy.replay import came_back, remember, remembered
 from tracker.recipients import find_or_make, suppressions
@@ -42,7 +45,6 @@ from tracker.runtime.database import now
 from tracker.runtime.keyring import Undecryptable
 
 REPLAY = "replay"
-_WAITING = (DeliveryStatus.QUEUED.value, DeliveryStatus.DEFERRED.value)
 
 
 @dataclass
@@ -95,6 +97,7 @@ def erase_rows(session: Session, context: AppContext, address: str, actor: str) 
     _hits(session, context, subject)
     erase_customers(session, subject.form, subject.done)
     erase_letters(session, subject.form, subject.copy_ids, subject.redactor, subject.done)
+    erase_mentions_in_mail(session, subject.redactor, list(subject.message_ids), subject.done)
     text = str(preference(session, "erasure_text"))
     _messages(session, subject, text)
     _answers(session, subject)
@@ -110,7 +113,8 @@ def _subject(session: Session, address: str) -> Subject:
     form = lookup_form(address)
     addresses = {form, normalise(address), *(copy.address for copy in copies)}
     addresses |= {recipient.address} if recipient.erased_at is None else set()
-    names = {recipient.name, *(copy.name for copy in copies)} - {""}
+    written = select(Letter.sender_name).where(Letter.sender == form)
+    names = {recipient.name, *(copy.name for copy in copies), *session.exec(written)} - {""}
     return Subject(recipient, form, copies, Redactor(frozenset(addresses), frozenset(names)))
 
 
@@ -186,7 +190,8 @@ def _blank(session: Session, subject: Subject, message: Message, others: Sequenc
             session.add(copy)
     message.names = ", ".join(one.name or one.address for one in others)[:300] or GONE
     message.subject, message.snippet = subject.redactor.text(message.subject), subject.redactor.text(message.snippet)
-    if all(one.status not in _WAITING for one in others):
+    _blank_form(session, subject, message)
+    if all(one.status not in WAITING for one in others):
         if message.state in (MessageState.QUEUED, MessageState.SCHEDULED):
             message.state = MessageState.SENT if message.sent_at else MessageState.CANCELLED
         message.sent_copy = "none" if message.sent_copy in ("wanted", "later") else message.sent_copy
@@ -196,9 +201,18 @@ def _blank(session: Session, subject: Subject, message: Message, others: Sequenc
     session.add(message)
 
 
+def _blank_form(session: Session, subject: Subject, message: Message) -> None:
+    """The form as it was before it was sent, from which undo makes a draft again."""
+    body = session.get(MessageBody, message.id)
+    if body is not None and body.recipients:
+        form = subject.redactor.value(json.loads(body.recipients))
+        body.recipients = json.dumps(form, ensure_ascii=False)
+        session.add(body)
+
+
 def _blank_copy(copy: Delivery) -> None:
     copy.address, copy.name, copy.reply, copy.mx_family = "", "", "", None
-    if copy.status in _WAITING:
+    if copy.status in WAITING:
         copy.status, copy.next_try_at = DeliveryStatus.CANCELLED, None
 
 
@@ -214,7 +228,7 @@ def _blank_body(session: Session, subject: Subject, message: Message) -> None:
 def _answers(session: Session, subject: Subject) -> None:
     """Answers of the API that are kept for a day to be given again, and are not changed but dropped."""
     for answer in session.exec(select(IdempotencyKey)).all():
-        if any(spelling in f"{answer.path} {answer.body}".lower() for spelling in subject.redactor.spellings):
+        if subject.redactor.mentions(f"{answer.path} {answer.body}"):
             session.delete(answer)
             subject.done["idempotency_key"] += 1
 
@@ -256,6 +270,6 @@ def raw_of_erased() -> ColumnElement[bool]:
     here = col(MessageBody.message_id)
     erased = select(Recipient.id).where(col(Recipient.erased_at).is_not(None))
     of_erased = select(Delivery.message_id).where(col(Delivery.recipient_id).in_(erased), Delivery.address == "")
-    waits = exists().where(col(Delivery.message_id) == here, col(Delivery.status).in_(_WAITING))
+    waits = exists().where(col(Delivery.message_id) == here, col(Delivery.status).in_(WAITING))
     is_filed_later = exists().where(col(Message.id) == here, col(Message.sent_copy).in_(("wanted", "later")))
     return here.in_(of_erased) & col(MessageBody.raw).is_not(None) & ~waits & ~is_filed_later

@@ -20,6 +20,7 @@ from tracker.models import (
     Notice,
     Order,
 )
+from tracker.privacy.erase_mentions import erase_mentions_in_letters
 from tracker.privacy.redact import Redactor
 from tracker.runtime.database import now
 
@@ -43,7 +44,7 @@ def erase_letters(session: Session, form: str, copies: Sequence[int], redactor: 
     blank = update(Letter).where(col(Letter.id).in_(ids)).values(**_BLANK, deleted_at=now(), has_attachments=False)
     done["letter"] += session.exec(blank).rowcount
     _forget_key(session, form)
-    _mentioned(session, redactor, done)
+    erase_mentions_in_letters(session, redactor, done)
 
 
 def erase_customers(session: Session, form: str, done: Counter[str]) -> None:
@@ -62,16 +63,3 @@ def _forget_key(session: Session, form: str) -> None:
     keys = select(EnquiryKey.id).where(EnquiryKey.sender == form)
     session.exec(update(Letter).where(col(Letter.enquiry_key_id).in_(keys)).values(enquiry_key_id=None))
     session.exec(delete(EnquiryKey).where(col(EnquiryKey.sender) == form))
-
-
-def _mentioned(session: Session, redactor: Redactor, done: Counter[str]) -> None:
-    """Letters of others in which the address stands: their words stay without it, their raw bytes cannot."""
-    found = [
-        column.icontains(spelling, autoescape=True)
-        for column in (col(LetterBody.text), col(LetterBody.html), col(LetterBody.headers))
-        for spelling in sorted(redactor.spellings)
-    ]
-    ids = session.exec(select(LetterBody.letter_id).where(or_(*found))).all()
-    for table in (LetterRaw, LetterAttachment):
-        session.exec(delete(table).where(col(table.letter_id).in_(ids)))
-    done["letter of others"] += len(ids)

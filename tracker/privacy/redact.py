@@ -1,22 +1,30 @@
-"""Taking an address (and names, where they are meant) out of texts, values and whole tables."""
+"""Taking a person's address, and their names beside it, out of texts, values and whole tables."""
 
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import Column, LargeBinary, Table, Text, cast, func, or_
+from sqlalchemy import Column, ColumnElement, LargeBinary, Table, Text, cast, func, or_, true
 from sqlalchemy import select as columns
 from sqlmodel import Session, SQLModel
 
 from tracker.privacy.data import DATA
+from tracker.privacy.spellings import Spellings
 
 GONE = "[erased]"
 _SKIPPED = frozenset({"recipient", "consent_entry", "domain_profile"})
 """Tables that erasure sees to by itself."""
+_AT_ONCE = 200
+_CODED = ("&#", "%4", "%5", "%6", "%7", "\\u00", "\u00ad", "\u200b")
+"""Marks of codes for letters: of a text without them the letters are looked for as they are."""
+_TAG = re.compile(r"<[^<>]*>")
+_NAME_BESIDE = re.compile(
+    r"""(?P<name>(?:"[^"\n]{1,100}"|&quot;[^"\n<>]{1,100}?&quot;|(?:[^\W\d_][\w.'’-]*,?[ \t]+){0,4}[^\W\d_][\w.'’-]*))[ \t]*"""
+    r"""(?P<address>(?:<|&lt;)(?:mailto:)?\[erased\](?:>|&gt;))"""
+)
+_CAPITALISED = re.compile(r"(?:^|(?<=\s))(?:[^\W\d_a-zа-я][\w.'’-]*,?[ \t]*)+$")
 
 
 @dataclass(frozen=True)
@@ -27,31 +35,38 @@ class Redactor:
     names: frozenset[str] = frozenset()
 
     @cached_property
-    def spellings(self) -> frozenset[str]:
-        """As texts, addresses of pages and JSON write them, in lower case."""
-        found = {one.lower() for one in self.addresses if one}
-        return frozenset(
-            found
-            | {quote(one, safe="") for one in found}
-            | {quote(one) for one in found}
-            | {json.dumps(one)[1:-1] for one in found}
-        )
+    def spellings(self) -> Spellings:
+        return Spellings(self.addresses)
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        whole = [rf"(?<![\w.+%-]){re.escape(one)}(?![\w-]|\.\w)" for one in _longest_first(self.spellings)]
-        whole += [rf"(?<!\w){re.escape(one)}(?!\w)" for one in _longest_first(self.names) if one.strip()]
-        return re.compile("|".join(whole), re.IGNORECASE)
+    def _names(self) -> re.Pattern[str] | None:
+        each = [rf"(?<!\w){re.escape(one)}(?!\w)" for one in sorted(self.names, key=len, reverse=True) if one.strip()]
+        return re.compile("|".join(each), re.IGNORECASE) if each else None
+
+    def mentions(self, value: Any) -> bool:
+        """Whether the address stands in a text, or in whatever JSON can hold."""
+        if isinstance(value, str):
+            return self.spellings.are_in(value)
+        if isinstance(value, dict):
+            return any(self.mentions(one) for pair in value.items() for one in pair)
+        return isinstance(value, list) and any(map(self.mentions, value))
 
     def text(self, text: str) -> str:
-        return self._pattern.sub(GONE, text)
+        if self.mentions(text):
+            text = self.spellings.pattern.sub(lambda found: GONE + "".join(_TAG.findall(found[0])), text)
+            text = _NAME_BESIDE.sub(_without_name, text)
+            if self.mentions(text):  # in a code that can be read and not be cut out
+                return GONE
+        return self._names.sub(GONE, text) if self._names else text
 
     def value(self, value: Any) -> Any:
-        """The same for whatever JSON can hold."""
+        """The same for whatever JSON can hold; of an address with a name the name goes, too."""
         if isinstance(value, str):
             return self.text(str(value))
         if isinstance(value, list):
-            return [self.value(one) for one in value]
+            new = [self.value(one) for one in value]
+            is_mailbox = len(value) == 2 and all(isinstance(one, str) for one in value) and new[0] == GONE != value[0]
+            return [GONE, GONE if value[1] else ""] if is_mailbox else new
         if isinstance(value, dict):
             return {self.text(name): self.value(one) for name, one in value.items()}
         return value
@@ -60,12 +75,19 @@ class Redactor:
         return Redactor(self.addresses)
 
 
-def _longest_first(texts: Iterable[str]) -> list[str]:
-    return sorted(texts, key=len, reverse=True)
+def _without_name(found: re.Match[str]) -> str:
+    """A quoted name goes whole; of bare words those that are written as names are."""
+    name = found["name"]
+    if name.startswith(('"', "&quot;")):
+        return f"{GONE} {found['address']}"
+    return _CAPITALISED.sub(f"{GONE} ", name + " ") + found["address"]
 
 
 def redact_everywhere(session: Session, redactor: Redactor) -> dict[str, int]:
-    """Takes the address out of every text column of every table, whoever wrote it. Returns how many rows of which table."""
+    """Takes the address out of every text column of every table, whoever wrote it, and the names out of what it stood in.
+
+    Returns how many rows of which table.
+    """
     session.flush()
     done = {}
     for name, table in SQLModel.metadata.tables.items():
@@ -73,24 +95,35 @@ def redact_everywhere(session: Session, redactor: Redactor) -> dict[str, int]:
         texts = [
             column for column in table.columns if column.name in names and not isinstance(column.type, LargeBinary)
         ]
-        if texts and (changed := _redact_table(session, redactor.only_address(), table, texts)):
+        if texts and (changed := _redact_table(session, redactor, table, texts)):
             done[name] = changed
     return done
 
 
-def _redact_table(session: Session, redactor: Redactor, table: Table, texts: list[Column[Any]]) -> int:
-    connection = session.connection()
+def rows_with(session: Session, redactor: Redactor, table: Table, texts: list[Column[Any]]) -> Iterator[dict[str, Any]]:
+    """The rows of a table in one of whose texts the address can be read: their keys and these texts."""
     keys = list(table.primary_key.columns)
-    found = [
-        func.lower(cast(column, Text)).contains(spelling, autoescape=True)
-        for column in texts
-        for spelling in sorted(redactor.spellings)
-    ]
-    changed = 0
-    for row in connection.execute(columns(*keys, *texts).where(or_(*found))).mappings().all():
+    query = columns(*keys, *texts).where(may_hold(redactor, texts))
+    for row in session.connection().execute(query.execution_options(yield_per=_AT_ONCE)).mappings():
+        if any(redactor.mentions(row[column.name]) for column in texts):
+            yield dict(row)
+
+
+def may_hold(redactor: Redactor, texts: Iterable[Any]) -> ColumnElement[bool]:
+    """The condition for rows that may hold the address: its letters as they are, or something coded."""
+    run = redactor.spellings.run
+    if not run:
+        return true()
+    held = [func.lower(cast(column, Text)) for column in texts]
+    return or_(*(text.contains(mark, autoescape=True) for text in held for mark in (run, *_CODED)))
+
+
+def _redact_table(session: Session, redactor: Redactor, table: Table, texts: list[Column[Any]]) -> int:
+    connection, changed = session.connection(), 0
+    for row in list(rows_with(session, redactor, table, texts)):
         new = {column.name: redactor.value(row[column.name]) for column in texts if row[column.name] is not None}
         if any(new[name] != row[name] for name in new):
-            where = [key == row[key.name] for key in keys]
+            where = [key == row[key.name] for key in table.primary_key.columns]
             connection.execute(table.update().where(*where).values(_fitting(table, new)))
             changed += 1
     return changed

@@ -71,6 +71,7 @@ RULES: Mapping[str, str] = {
     "own_address": N_("is yourself"),
     "rewriting_failed": N_("this message could not be prepared for tracking"),
     "protected": N_("signed or encrypted: left untouched"),
+    "signed_already": N_("signed by the mail program (DKIM): left untouched"),
     "granted": N_("agreed"),
     "notice": N_("informed by the notice, no objection"),
 }

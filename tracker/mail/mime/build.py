@@ -1,18 +1,20 @@
 """A fresh message from the fields of a form."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from types import MappingProxyType
 from typing import Protocol
+from urllib.parse import unquote, urlsplit
 
-from turbohtml import PlainText, parse
+from turbohtml import Document, PlainText, parse
 
 from tracker.mail.addresses import AddressError, Mailbox, normalise
-from tracker.mail.mime.fields import check_text, encoded_words, fold, header_line
+from tracker.mail.mime.fields import check_text, encoded_words, fold, header_line, section_end
 
 _POLICY = SMTP.clone(cte_type="7bit")  # quoted-printable or base64, whichever is shorter: any server takes them
 _TEXT_WIDTH = 76
@@ -23,6 +25,9 @@ _TAKEN = frozenset(
     {"from", "to", "cc", "bcc", "subject", "date", "message-id", "in-reply-to", "references", "mime-version"}
 )
 _TAKEN |= {"content-type", "content-transfer-encoding", "content-disposition"}
+_NO_FILES: Mapping[str, str] = MappingProxyType({})
+UNDISCLOSED = "undisclosed-recipients:;"
+"""In To of a message that names nobody (RFC 5322 section 3.4: a group without members)."""
 _NO_MSG_ID = "<none@invalid>"
 _CID = re.compile(r"[!#-'*+\-./0-9=?@A-Z^_`a-z{|}~]{1,200}")
 _CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
@@ -73,14 +78,33 @@ def build_message(draft: NewMessage) -> bytes:
     return b"".join(lines) + _body(draft).as_bytes(policy=_POLICY)
 
 
-def text_of(html: str) -> str:
-    """A text/plain alternative: paragraphs, lists and tables laid out, web addresses behind the text of their links."""
+def text_of(html: str, files: Mapping[str, str] = _NO_FILES) -> str:
+    """A text/plain alternative: paragraphs, lists and tables laid out, web addresses behind the text of their links.
+
+    ``files`` are the names of pictures by their Content-IDs.
+    """
     page = parse(html)
     for link in page.select("a[href]"):
         href = str(link.attrs.get("href") or "").strip()
         if not href.lower().startswith(("http:", "https:")) or link.text.strip() == href:
             del link.attrs["href"]
-    return page.to_text(PlainText(width=_TEXT_WIDTH, links="inline", images=True)).strip() + "\n"
+    return (
+        page.to_text(PlainText(width=_TEXT_WIDTH, links="inline", images=True)).strip() or _pictures(page, files)
+    ) + "\n"
+
+
+def _pictures(page: Document, files: Mapping[str, str]) -> str:
+    """What stands for a text without any words: the pictures by their files' names."""
+    names = [_picture(str(image.attrs.get("src") or ""), files) for image in page.select("img")]
+    return "\n".join(f"[{name}]" for name in names)
+
+
+def _picture(source: str, files: Mapping[str, str]) -> str:
+    if source.startswith("cid:"):
+        return files.get(unquote(source[4:])) or "picture"
+    path = "" if source.startswith("data:") else unquote(urlsplit(source).path)
+    name = "".join(c for c in path.rpartition("/")[2] if c.isprintable())
+    return name[:100] if "." in name else "picture"
 
 
 def _originator_lines(draft: NewMessage) -> Iterator[bytes]:
@@ -89,6 +113,8 @@ def _originator_lines(draft: NewMessage) -> Iterator[bytes]:
         yield _address_line("To", draft.to)
     if draft.cc:
         yield _address_line("Cc", draft.cc)
+    if not draft.to and not draft.cc:
+        yield header_line("To", UNDISCLOSED)
 
 
 def _other_lines(draft: NewMessage) -> Iterator[bytes]:
@@ -107,6 +133,12 @@ def _other_lines(draft: NewMessage) -> Iterator[bytes]:
 
 def _address_line(name: str, mailboxes: Sequence[Mailbox]) -> bytes:
     return fold(f"{name}: " + ", ".join(_written(name, one) for one in mailboxes)).encode() + b"\r\n"
+
+
+def add_addresses(raw: bytes, name: str, mailboxes: Sequence[Mailbox]) -> bytes:
+    """The message with one more address field at the end of its header section."""
+    at = section_end(raw)
+    return raw[:at] + _address_line(name, mailboxes) + raw[at:]
 
 
 def _written(field: str, mailbox: Mailbox) -> str:
@@ -128,7 +160,8 @@ def _written(field: str, mailbox: Mailbox) -> str:
 def _body(draft: NewMessage) -> EmailMessage:
     message = EmailMessage(policy=_POLICY)
     html = None if draft.html is None else _encodable(draft.html)
-    message.set_content(_encodable(draft.text) if draft.text is not None else text_of(html or ""))
+    files = {file.cid: file.filename for file in draft.attachments if file.cid}
+    message.set_content(_encodable(draft.text) if draft.text is not None else text_of(html or "", files))
     if html is not None:
         message.add_alternative(html, subtype="html")
         _add_images(message, [one for one in draft.attachments if one.cid])

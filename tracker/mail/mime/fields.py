@@ -89,6 +89,13 @@ def add_header(raw: bytes, name: str, value: str) -> bytes:
     return raw[:at] + before + line + raw[at:]
 
 
+def with_encoding(header: bytes, encoding: bytes, line_end: bytes) -> bytes:
+    """The header section with this Content-Transfer-Encoding in the place of its old one, or at its end."""
+    line = b"Content-Transfer-Encoding: " + encoding + line_end
+    old = first(list(fields(header, 0, len(header))), "content-transfer-encoding")
+    return header + line if old is None else header[: old.start] + line + header[old.end :]
+
+
 def header_line(name: str, value: str) -> bytes:
     """One header field, folded, with CRLF at its end. ValueError as for `add_header`."""
     if not _NAME.fullmatch(name):

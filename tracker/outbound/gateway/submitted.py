@@ -10,14 +10,18 @@ from email.utils import format_datetime, make_msgid
 
 from sqlmodel import Session, col, select
 
+from tracker.consent.preferences import preference
 from tracker.mail.addresses import AddressError, Mailbox, domain_of, lookup_form, lookup_or_none, normalise
+from tracker.mail.mime.build import UNDISCLOSED
 from tracker.mail.mime.fields import Field, add_header, fields, normalise_line_ends, remove_header
 from tracker.mail.mime.text import decoded, storable
+from tracker.mail.mime.transport import is_signed, without_signatures
 from tracker.models import Account, Message, User
 from tracker.outbound.copies import rule_of
 from tracker.outbound.draft import Draft, SendError
 from tracker.outbound.gateway.submitted_text import has_files, mailboxes, msg_ids, plain_text, values
-from tracker.outbound.mime_patch import HtmlPart, Untouched, find_html
+from tracker.outbound.message_links import message_without_ours
+from tracker.outbound.mime_patch import HtmlPart, Untouched, find_htmls
 from tracker.outbound.send import enqueue
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -41,7 +45,9 @@ def enqueue_submitted(
     raw = normalise_line_ends(raw)
     found = list(fields(raw))
     account, sender = _account(session, user, mail_from, found)
-    raw = _clean(raw, found, account)
+    if preference(session, "unsign_submissions"):
+        raw = without_signatures(raw)
+    raw = message_without_ours(context, _clean(raw, found, account))
     message = Message(user_id=user.id or 0, message_id=_message_id(raw))
     draft, untouched = _read(raw, found, rcpt_tos)
     message = enqueue(session, context, user, account, draft, raw, message, untouched=untouched)
@@ -79,6 +85,8 @@ def _clean(raw: bytes, found: list[Field], account: Account) -> bytes:
         raw = remove_header(raw, name)
     if not any(values(found, "date")):
         raw = add_header(remove_header(raw, "Date"), "Date", format_datetime(now()))
+    if not values(found, "to") and not values(found, "cc"):
+        raw = add_header(raw, "To", UNDISCLOSED)
     if not any(values(found, "message-id")):
         new = make_msgid(domain=domain_of(account.address))
         raw = add_header(remove_header(raw, "Message-ID"), "Message-ID", new)
@@ -93,7 +101,8 @@ def _message_id(raw: bytes) -> str:
 
 def _read(raw: bytes, found: list[Field], rcpt_tos: Iterable[str]) -> tuple[Draft, str | None]:
     """What the message says, and the rule by which it must stay as it is, if there is one."""
-    part = find_html(raw)
+    parts = find_htmls(raw)
+    htmls = () if isinstance(parts, Untouched) else tuple(storable(part.html) for part in parts)
     to, cc, bcc = _by_role(found, rcpt_tos)
     track_opens, track_links = _wanted(found)
     references = [one[:_LONGEST_ID] for one in msg_ids(found, "references")]
@@ -103,7 +112,8 @@ def _read(raw: bytes, found: list[Field], rcpt_tos: Iterable[str]) -> tuple[Draf
         cc=cc,
         bcc=bcc,
         subject=decoded(next(iter(values(found, "subject")), "")),
-        html=storable(part.html) if isinstance(part, HtmlPart) else None,
+        html="".join(htmls) if htmls else None,
+        html_parts=htmls if len(htmls) > 1 else (),
         text=plain_text(raw),
         track_opens=track_opens,
         track_links=track_links,
@@ -111,13 +121,13 @@ def _read(raw: bytes, found: list[Field], rcpt_tos: Iterable[str]) -> tuple[Draf
         references=tuple(references),
         undo_seconds=0,
     )
-    return draft, _untouched(part)
+    return draft, "signed_already" if is_signed(list(fields(raw))) else _untouched(parts)
 
 
-def _untouched(part: HtmlPart | Untouched) -> str | None:
-    if isinstance(part, HtmlPart):
-        return "rewriting_failed" if len(part.html) > MAX_BODY_BYTES else None
-    rule = rule_of(part)
+def _untouched(parts: list[HtmlPart] | Untouched) -> str | None:
+    if not isinstance(parts, Untouched):
+        return "rewriting_failed" if sum(len(part.html) for part in parts) > MAX_BODY_BYTES else None
+    rule = rule_of(parts)
     return None if rule == "text_only" else rule
 
 

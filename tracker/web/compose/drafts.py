@@ -16,7 +16,7 @@ from tracker.mail.addresses import AddressError, Mailbox, parse_list
 from tracker.models import Account, Attachment, Letter, Message, MessageBody, Template, User
 from tracker.models.ownership import find_owned, owned_rows
 from tracker.models.people import public_id
-from tracker.outbound.draft import Draft, OutgoingFile, SendError, check_attachment_sizes
+from tracker.outbound.draft import Draft, OutgoingFile, SendError, check_attachment_sizes, check_send_at
 from tracker.outbound.draft_form import ROLES, form_text, read_form
 from tracker.outbound.message_links import snippet_of
 from tracker.outbound.placeholders import NAMES
@@ -216,8 +216,7 @@ def moment_of(text: str, zone: str) -> datetime | None:
         raise SendError(
             "send_at", "not_a_time", _("This is not a time. Choose a day and an hour, or leave it empty.")
         ) from None
-    if at <= now():
-        raise SendError("send_at", "past", _("This time is past. Choose a later one, or leave it empty to send now."))
+    check_send_at(at)
     return at
 
 

@@ -37,6 +37,7 @@ _OF_THE_MESSAGE = frozenset(
         "group_too_large",
         "host_unhealthy",
         "protected",
+        "signed_already",
     }
 )
 """Rules that hold for everybody alike and are said once."""

@@ -19,7 +19,7 @@ from tracker.runtime.word_search import has_word, split_words
 from tracker.web.http import list_filter
 from tracker.web.http.list_filter import ListFilter, listed
 
-CANNOT_BE_KNOWN = ("text_only", "group_too_large", "host_unhealthy", "rewriting_failed", "protected")
+CANNOT_BE_KNOWN = ("text_only", "group_too_large", "host_unhealthy", "rewriting_failed", "protected", "signed_already")
 """Rules that left a copy unmeasured for what it is, not for what anybody wished."""
 
 LIFE = ("draft", "scheduled", "queued", "sent", "failed", "cancelled")

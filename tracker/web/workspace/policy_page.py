@@ -57,6 +57,18 @@ def save_hidden_link(request: Request, user: User, form: FormData) -> Response:
     )
 
 
+@routes.admin_action("/settings/signed-mail")
+def save_signed_mail(request: Request, user: User, form: FormData) -> Response:
+    """Whether a signature that a mail program put on its mail (DKIM) is taken off, so that the copies can be changed."""
+    on = is_checked(form, "unsign_submissions")
+    with context_of(request).database.session_scope() as session:
+        set_preference(session, "unsign_submissions", on, user.id)
+    said = (
+        _("Signatures are taken off mail sent from now on.") if on else _("Mail that is signed already stays as it is.")
+    )
+    return redirect(BASE_PATH, said)
+
+
 @routes.admin_action("/settings/footer")
 def save_footer(request: Request, user: User, form: FormData) -> Response:
     """The footer line of tracked copies: on or off, and a sentence of one's own per language."""
@@ -70,6 +82,7 @@ def save_footer(request: Request, user: User, form: FormData) -> Response:
 def _page(request: Request, chosen: str, reason: str, wrong: FormErrors, status: int = 200) -> Response:
     with context_of(request).database.reading() as session:
         rules, hidden_link = rules_context(session), bool(preference(session, "hidden_link"))
+        unsigns = bool(preference(session, "unsign_submissions"))
         footer, footer_words = bool(preference(session, "footer")), preference(session, "footer_words")
     context = {
         "policies": policy_options(),
@@ -79,6 +92,7 @@ def _page(request: Request, chosen: str, reason: str, wrong: FormErrors, status:
         "ceiling": operator_ceiling(context_of(request)),
         **rules,
         "hidden_link": hidden_link,
+        "unsign_submissions": unsigns,
         "footer": footer,
         "footer_words": footer_words,
         "footer_examples": _footer_examples(),
