@@ -42,13 +42,17 @@ def sees_letter(user: User) -> ColumnElement[bool]:
 
 def find_letter(session: Session, user: User, public_id: str) -> Letter:
     """The letter with this public id, where this person sees it. Raises :class:`ActionError` ``not_found``."""
-    letter = None
-    if is_public_id(public_id):
-        seen = (col(Letter.public_id) == public_id, col(Letter.deleted_at).is_(None), sees_letter(user))
-        letter = session.exec(rows(Letter).where(*seen)).first()
+    letter = find_letter_or_none(session, user, public_id)
     if letter is None:
         raise ActionError("not_found", LocalizedText("There is no such letter."))
     return letter
+
+
+def find_letter_or_none(session: Session, user: User, public_id: str) -> Letter | None:
+    if not is_public_id(public_id):
+        return None
+    seen = (col(Letter.public_id) == public_id, col(Letter.deleted_at).is_(None), sees_letter(user))
+    return session.exec(rows(Letter).where(*seen)).first()
 
 
 def find_enquiry(session: Session, user: User, public_id: str) -> tuple[Letter, EnquiryStatus]:

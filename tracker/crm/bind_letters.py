@@ -199,6 +199,15 @@ def _open_enquiries(session: Session, bound: Sequence[BoundLetter]) -> None:
     append_rows(session, ENQUIRY_STATUS, rows)
 
 
+def open_enquiries_of(session: Session, letters: Sequence[int]) -> None:
+    """Opens the enquiries of letters that count only now; one that is open stays as it is."""
+    for start in range(0, len(letters), 500):
+        rows = session.exec(select(Letter).where(col(Letter.id).in_(letters[start : start + 500]))).all()
+        for letter in rows:
+            if session.get(EnquiryStatus, letter.id) is None:
+                _open_enquiries(session, [BoundLetter(letter, Binding(Rule.SENDER))])
+
+
 def _wake_enquiries(session: Session, bound: Sequence[BoundLetter]) -> None:
     """The sender wrote again: the enquiry waits for an answer again, and is neither snoozed nor done any more."""
     for one in bound:

@@ -128,7 +128,10 @@ def _binding_answered(session: Session, message: Message) -> LetterBinding | Non
     if not message.in_reply_to:
         return None
     named = rows(LetterBinding).join(Letter, col(Letter.id) == col(LetterBinding.letter_id))
-    same = (Letter.user_id == message.user_id, Letter.message_id == message.in_reply_to.strip("<>")[:255])
+    everybody = col(Letter.user_id).in_(
+        rows(User.id)
+    )  # whoever answered may not be the mailbox's owner; the index begins with it
+    same = (everybody, Letter.message_id == message.in_reply_to.strip("<>")[:255])
     bound = col(LetterBinding.customer_id).is_not(None) | col(LetterBinding.order_id).is_not(None)
     return session.exec(named.where(*same, bound).order_by(col(LetterBinding.letter_id)).limit(1)).first()
 

@@ -43,8 +43,8 @@ def connect(session: Session, context: AppContext, world: World, user: User, sec
 def deliver_enquiries(world: World, to: str) -> None:
     """Somebody new writes three times, and a newsletter comes between."""
     for subject, text in _ENQUIRY:
-        world.deliver(_letter(EVA, to, subject, text), to)
-    news = _letter(_NEWS, to, "Ten chairs of the year", "This month: ten chairs that everybody talks about.")
+        world.deliver(make_letter(EVA, to, subject, text), to)
+    news = make_letter(_NEWS, to, "Ten chairs of the year", "This month: ten chairs that everybody talks about.")
     world.deliver(b"List-Unsubscribe: <https://trends.example/u>\r\nPrecedence: bulk\r\n" + news, to)
 
 
@@ -68,7 +68,7 @@ def poll_now(context: AppContext) -> None:
                 sync_now(session, mailbox)
 
 
-def _letter(who: tuple[str, str], to: str, subject: str, text: str) -> bytes:
+def make_letter(who: tuple[str, str], to: str, subject: str, text: str) -> bytes:
     message = EmailMessage(policy=SMTP)
     message["From"], message["To"], message["Subject"] = who[0], to, subject
     message["Date"], message["Message-ID"] = format_datetime(datetime.now(UTC)), make_msgid(domain=who[1])

@@ -18,6 +18,7 @@ from sqlmodel import col, select
 from pixel.server import server_config
 from tracker.demo.incoming import deliver_answers, deliver_enquiries, poll_now
 from tracker.demo.seed import PASSWORD, SELLERS, seed, send_first_mail
+from tracker.demo.shop import deliver_shop_letters
 from tracker.demo.visitors import VISITORS, visit
 from tracker.demo.webmail import create_webmail
 from tracker.demo.world import World
@@ -140,6 +141,7 @@ def _live(context: AppContext, world: World, server: uvicorn.Server) -> None:
 def _answer(world: World, server: uvicorn.Server) -> None:
     deliver_enquiries(world, SELLERS[0].email)
     deliver_answers(world, lambda: server.should_exit)
+    deliver_shop_letters(world, SELLERS[0].email)
 
 
 def _read_often(context: AppContext, server: uvicorn.Server) -> None:

@@ -9,10 +9,12 @@ from tracker.consent.ledger import record_consent
 from tracker.consent.preferences import set_preference
 from tracker.consent.rules import MEASURED, Proof, State
 from tracker.demo.incoming import connect
+from tracker.demo.shop import open_shop
 from tracker.demo.world import World
 from tracker.mail.account_servers import set_secret
 from tracker.mail.addresses import Mailbox
 from tracker.models import Account, ApiToken, Recipient, User
+from tracker.models import Mailbox as IncomingMailbox
 from tracker.outbound.draft import Draft
 from tracker.outbound.send import enqueue_composed
 from tracker.recipients import find_or_make
@@ -97,6 +99,7 @@ def seed(context: AppContext, world: World) -> str:
             session.add(_account(context, world, user))
             connect(session, context, world, user, SECRET)
         marina = session.exec(select(User).where(User.email == SELLERS[0].email)).one()
+        open_shop(session, session.exec(select(IncomingMailbox).where(IncomingMailbox.user_id == marina.id)).one())
         token = new_token()
         session.add(ApiToken(user_id=marina.id or 0, name="Demo", token_digest=token_digest(token)))
     return token

@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, func, select, update
 
 from tracker.consent.preferences import preference
+from tracker.crm.records import named_record
 from tracker.inbound.credentials import (
     can_sign_in,
     change_credential,
@@ -22,7 +23,7 @@ from tracker.mail.canonical import canonical
 from tracker.mail.oauth import OAuthError, keep_grant
 from tracker.mail.oauth_providers import Granted, Provider
 from tracker.mail.services import BY_PROVIDER
-from tracker.models import Credential, FirstWindow, Mailbox, MailboxFolder, MailboxState, User
+from tracker.models import Credential, FirstWindow, Mailbox, MailboxFolder, MailboxState, ManagerGroup, Shop, User
 from tracker.models.ownership import owned_rows
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -49,7 +50,7 @@ def connect_mailbox(
     _revive(session, mailbox)
     mailbox.address = ""
     _use(session, mailbox, credential)
-    _choose(mailbox, credential, choices or MailboxChange())
+    _choose(session, mailbox, credential, choices or MailboxChange())
     check_soon(mailbox, credential)
     return mailbox
 
@@ -60,7 +61,7 @@ def change_mailbox(session: Session, mailbox: Mailbox, credential: Credential | 
     if credential is not None and credential.id != mailbox.credential_id:
         _use(session, mailbox, credential)
         check_soon(mailbox, credential)
-    _choose(mailbox, credential, change)
+    _choose(session, mailbox, credential, change)
     if mailbox.active and not was_active:
         _switch_on(session, mailbox, credential)
     if was_active and not mailbox.active:
@@ -153,7 +154,9 @@ def set_state(mailbox: Mailbox, state: str, detail: str = "") -> None:
     mailbox.state, mailbox.state_detail = state, detail
 
 
-def _choose(mailbox: Mailbox, credential: Credential | None, change: MailboxChange) -> None:
+def _choose(session: Session, mailbox: Mailbox, credential: Credential | None, change: MailboxChange) -> None:
+    named_record(session, ManagerGroup, change.group, "group")
+    named_record(session, Shop, change.shop, "shop")
     for name in change.model_fields_set - {"credentials"}:
         setattr(mailbox, name, getattr(change, name))
     if "delete_loaded" in change.model_fields_set:

@@ -8,6 +8,7 @@ from itertools import groupby
 from sqlalchemy import ColumnElement, func, select, update
 from sqlmodel import Session, col
 
+from tracker.crm.bind_letters import open_enquiries_of
 from tracker.inbound.repeat import Enquiry, decide
 from tracker.models import Category, EnquiryKey, Letter, Mailbox
 
@@ -53,6 +54,7 @@ def recount(session: Session, mailbox: Mailbox) -> Difference:
     rows = [{"id": c.letter_id, "counted": c.counts, "repeat_of_id": c.repeat_of} for c in changes]
     for start in range(0, len(rows), AT_ONCE):
         session.execute(update(Letter), rows[start : start + AT_ONCE])
+    open_enquiries_of(session, [change.letter_id for change in changes if change.counts])
     session.expire_all()
     return difference
 

@@ -97,19 +97,19 @@ def end_of_quiet(moment: datetime, zone: tzinfo, start: int | None, end: int | N
     if not (minute >= start or minute < end if overnight else start <= minute < end):
         return None
     day = local.date() + timedelta(days=1 if overnight and minute >= start else 0)
-    return _at_clock(day, end, zone)
+    return at_clock(day, end, zone)
 
 
 def next_clock(moment: datetime, zone: tzinfo, minute: int) -> datetime:
     """The next time, after ``moment``, that the clock of ``zone`` shows that minute of a day."""
     day = moment.astimezone(zone).date()
     for ahead in range(3):
-        at = _at_clock(day + timedelta(days=ahead), minute, zone)
+        at = at_clock(day + timedelta(days=ahead), minute, zone)
         if at > moment:
             return at
     raise AssertionError("a day has every minute once in three days")
 
 
-def _at_clock(day: date, minute: int, zone: tzinfo) -> datetime:
+def at_clock(day: date, minute: int, zone: tzinfo) -> datetime:
     """A wall-clock time as a moment in UTC; one that is left out in spring is as much later as the clock was put forward."""
     return datetime.combine(day, time(minute // 60, minute % 60), tzinfo=zone).astimezone(UTC)

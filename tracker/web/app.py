@@ -16,6 +16,8 @@ from tracker.web.api import create_api
 from tracker.web.compose import pages as compose
 from tracker.web.compose import signatures_pages as signatures_page
 from tracker.web.compose import templates_pages as templates_page
+from tracker.web.crm import enquiry_pages, shops_pages
+from tracker.web.crm import pages as customers
 from tracker.web.http.cross_origin import CrossOriginProtection
 from tracker.web.http.errors import on_action_error, on_crash, on_http_error, refuse_cross_origin
 from tracker.web.http.proxy_headers import Forwarded
@@ -53,6 +55,9 @@ ROUTES: list[BaseRoute] = [
     *consent_account.routes,
     *consent_import_page.routes,
     *enquiries.routes,
+    *enquiry_pages.routes,
+    *customers.routes,
+    *shops_pages.routes,
     *letter.routes,
     *mailboxes_page.routes,
     *recipient.routes,

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, select
 from starlette.datastructures import FormData, UploadFile
 
+from tracker.crm.access import find_letter_or_none
 from tracker.locale import gettext as _
 from tracker.mail.addresses import AddressError, Mailbox, parse_list
 from tracker.models import Account, Attachment, Letter, Message, MessageBody, Template, User
@@ -295,7 +296,7 @@ def _references(session: Session, user: User, typed: Typed, message: Message) ->
 def answered_letter(session: Session, user: User, reply: str) -> Letter | None:
     """The letter of one's own that a reply is to; None when it answers a message, or nothing."""
     kind, _colon, public_id = reply.partition(":")
-    return find_owned(session, Letter, user, public_id) if kind == "letter" else None
+    return find_letter_or_none(session, user, public_id) if kind == "letter" else None
 
 
 def letter_ids(letter: Letter) -> tuple[str, ...]:

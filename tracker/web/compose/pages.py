@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tracker.consent.preferences import operator_ceiling
+from tracker.crm.access import find_letter
 from tracker.locale import babel_locale, localize, zone
 from tracker.locale import gettext as _
-from tracker.models import Attachment, Letter, Message, MessageState, User
-from tracker.models.ownership import find_owned, owned
+from tracker.models import Attachment, Message, MessageState, User
+from tracker.models.ownership import find_owned
 from tracker.models.people import public_id
 from tracker.outbound.draft import SendError
 from tracker.outbound.message_links import strip_own_tracking
@@ -171,7 +172,7 @@ def _picture(session: Session, message: Message, form: FormData) -> Response:
 
 def _start(session: Session, user: User, query: QueryParams) -> Typed:
     if "letter" in query:
-        return answer_to_letter(session, user, owned(session, Letter, user, query["letter"]))
+        return answer_to_letter(session, user, find_letter(session, user, query["letter"]))
     reply = query.get("reply", "")
     if reply:
         original = find_owned(session, Message, user, reply)

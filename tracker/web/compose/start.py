@@ -10,11 +10,13 @@ from babel.dates import format_datetime
 from sqlmodel import Session, col, select
 
 from tracker.consent.rules import Ceiling, Purpose
+from tracker.crm.binding import Rule
+from tracker.crm.customers import addresses_of
 from tracker.locale import babel_locale, zone
 from tracker.locale import gettext as _
 from tracker.mail.addresses import Mailbox
 from tracker.mail.safe_html import clean, with_own_pictures, without_remote_images
-from tracker.models import Account, Delivery, Letter, LetterBody, Message, MessageBody, Template, User
+from tracker.models import Account, Delivery, Letter, LetterBinding, LetterBody, Message, MessageBody, Template, User
 from tracker.models import Mailbox as IncomingMailbox
 from tracker.models.ownership import owned_rows
 from tracker.outbound.draft_form import written_mailboxes
@@ -90,14 +92,15 @@ def answer_to(session: Session, user: User, original: Message) -> Typed:
 
 
 def answer_to_letter(session: Session, user: User, letter: Letter) -> Typed:
-    """An answer to somebody who wrote to us: to them, from the account of the address they wrote to, quoting what they wrote."""
+    """An answer to somebody who wrote to us: to them, from the account of the address they wrote to, quoting what they wrote. Where
+    a colleague handed the letter on and it was bound by hand, to the customer."""
     account = _account_for(session, user, letter)
     signature = signature_html(signature_of(user, account or account_of(session, user, "")))
     html = "<div><br></div>" + signature + _quoted_letter(letter, session.get(LetterBody, letter.id))
-    to = letter.reply_to or letter.sender_address
+    to = str(Mailbox(letter.reply_to or letter.sender_address, "" if letter.reply_to else letter.sender_name))
     return Typed(
         account=account.public_id if account else "",
-        to=str(Mailbox(to, "" if letter.reply_to else letter.sender_name)),
+        to=forwarded_from(session, letter) or to,
         subject=reply_subject(letter.subject),
         html=html,
         text=plain(html),
@@ -105,6 +108,15 @@ def answer_to_letter(session: Session, user: User, letter: Letter) -> Typed:
         track_links=user.track_links,
         reply=f"letter:{letter.public_id}",
     )
+
+
+def forwarded_from(session: Session, letter: Letter) -> str:
+    """The address of the customer whom somebody named for a letter that was handed on; empty for any other letter."""
+    binding = session.get(LetterBinding, letter.id) if "forwarded" in letter.flags else None
+    if binding is None or binding.customer_id is None or "sender_differs" not in binding.flags:
+        return ""
+    rows = addresses_of(session, [binding.customer_id]).get(binding.customer_id, [])
+    return rows[0].address if binding.rule == Rule.BY_HAND and rows else ""
 
 
 def _account_for(session: Session, user: User, letter: Letter) -> Account | None:

@@ -29,6 +29,11 @@ def relative(at: datetime) -> str:
     return format_timedelta(distance, add_direction=True, format="short", threshold=0.99, locale=babel_locale())
 
 
+def span(distance: timedelta) -> str:
+    """A length of time in words, from a minute on."""
+    return format_timedelta(max(distance, timedelta(minutes=1)), format="short", threshold=0.99, locale=babel_locale())
+
+
 def short(at: datetime) -> str:
     """A time as short as it can be told from this moment."""
     here, today = at.astimezone(zone()), now().astimezone(zone())

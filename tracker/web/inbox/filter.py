@@ -106,6 +106,11 @@ class LetterFilter(ListFilter):
             return [col(Letter.id).in_(status), *self._wanted(user)]
         return [col(Letter.user_id) == user.id, *self._wanted(user)]
 
+    @property
+    def is_only_list(self) -> bool:
+        """Nothing is chosen but one of the lists, which stand above as tabs."""
+        return [name for name, _value in self.values()] == ["list"]
+
     def conditions_for_manager(self, user: User) -> Sequence[ColumnElement[bool]]:
         """The same for enquiries of other people's mailboxes that were given to this person, with their repeats."""
         given = (col(EnquiryStatus.manager_id) == user.id, col(EnquiryStatus.user_id) != user.id)

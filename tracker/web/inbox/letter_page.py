@@ -10,6 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from tracker.crm.access import find_letter
+from tracker.crm.snooze import CHOICES
 from tracker.inbound.parse import content_of
 from tracker.inbound.storing import raw_of, remove_letter
 from tracker.locale import gettext as _
@@ -19,6 +21,7 @@ from tracker.models.ownership import owned
 from tracker.notifications.notify import mark_subject_read
 from tracker.outbound.message_links import strip_own_tracking
 from tracker.runtime.database import now
+from tracker.web.crm.letter_panel import CHANGES, FLAGS, RULES, letter_panel
 from tracker.web.http.download import download
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -63,10 +66,17 @@ _ANSWERABLE = ("human", "auto_reply", "auto_generated", "bulk")
 @routes.page("/letters/{id}")
 def letter(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
-        shown = _shown(session, owned(session, Letter, user, request.path_params["id"]))
+        shown = _shown(session, find_letter(session, user, request.path_params["id"]))
+        panel = letter_panel(session, user, shown.letter)
     html = shown.body.html if shown.body else None
     context = {
         "shown": shown,
+        "panel": panel,
+        "now": now(),
+        "rules": RULES,
+        "flag_words": FLAGS,
+        "change_words": CHANGES,
+        "snooze_choices": CHOICES,
         "sandbox": SANDBOX,
         "remote_images": bool(html and has_remote_images(html)),
         "with_images": request.query_params.get("images") == "1",
@@ -84,7 +94,7 @@ def letter_content(request: Request, user: User) -> Response:
     """The letter itself, for the sandboxed frame: sanitised, our own pixels and redirects taken out of what it quotes."""
     context = context_of(request)
     with context.database.reading() as session:
-        found = owned(session, Letter, user, request.path_params["id"])
+        found = find_letter(session, user, request.path_params["id"])
         body = session.get(LetterBody, found.id)
         pictures = _pictures(session, found, (body and body.html) or "")
     html = strip_own_tracking(context, body.html if body else None) or ""
@@ -96,7 +106,7 @@ def letter_content(request: Request, user: User) -> Response:
 def letter_file(request: Request, user: User) -> Response:
     """An attachment, always as a download."""
     with context_of(request).database.reading() as session:
-        found = owned(session, Letter, user, request.path_params["id"])
+        found = find_letter(session, user, request.path_params["id"])
         wanted = (LetterAttachment.letter_id == found.id, LetterAttachment.public_id == request.path_params["file"])
         file = session.exec(select(LetterAttachment).where(*wanted)).first()
         content = content_of(raw_of(session, found), file.part) if file else None
@@ -109,7 +119,7 @@ def letter_file(request: Request, user: User) -> Response:
 def letter_raw(request: Request, user: User) -> Response:
     """The letter as it came, for a mail program."""
     with context_of(request).database.reading() as session:
-        found = owned(session, Letter, user, request.path_params["id"])
+        found = find_letter(session, user, request.path_params["id"])
         content = raw_of(session, found)
     return download(content, f"{found.subject[:80] or 'letter'}.eml")
 
@@ -118,11 +128,11 @@ def letter_raw(request: Request, user: User) -> Response:
 def letter_reading(request: Request, user: User, _form: FormData) -> Response:
     """The person has the letter before them."""
     with context_of(request).database.session_scope() as session:
-        found = owned(session, Letter, user, request.path_params["id"])
+        found = find_letter(session, user, request.path_params["id"])
         if found.read_at is None:
             found.read_at = now()
             session.add(found)
-        mark_subject_read(session, found.user_id, f"letter:{found.id}")
+        mark_subject_read(session, user.id or 0, f"letter:{found.id}")
     return Response(status_code=204)
 
 

@@ -9,11 +9,12 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tracker.crm.access import find_letter
+from tracker.crm.enquiries import list_counts
 from tracker.inbound.mark_spam import mark_spam, unmark_spam
 from tracker.locale import gettext as _
 from tracker.locale import localize, zone
-from tracker.models import Letter, User
-from tracker.models.ownership import owned
+from tracker.models import User
 from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import Cursor
@@ -40,6 +41,7 @@ def enquiries(request: Request, user: User) -> Response:
         context = {
             "listing": listing,
             "chosen": chosen,
+            "counts": list_counts(session, user) if not part else {},
             "mailboxes": mailboxes,
             "first_page": after is None,
             "more_url": chosen.address(cursor=str(listing.next)) if listing.next else "",
@@ -76,7 +78,7 @@ def withdrawal(request: Request, user: User, form: FormData) -> Response:
     """Takes an enquiry out as spam; ``back`` is the page to return to. Can be undone."""
     back = local_path(str(form.get("back", "")), "/enquiries")
     with context_of(request).database.session_scope() as session:
-        letter = owned(session, Letter, user, request.path_params["id"])
+        letter = find_letter(session, user, request.path_params["id"])
         mark_spam(session, letter)
     undo = f"/letters/{letter.public_id}/withdrawal-end?back={quote(back)}"
     return redirect(back, _("Withdrawn as spam. It counts no more."), action=undo, action_label=_("Undo"))
@@ -87,7 +89,7 @@ def withdrawal_end(request: Request, user: User, form: FormData) -> Response:
     """Undoes a withdrawal. What counted meanwhile stays: then the letter becomes its repeat."""
     back = local_path(str(form.get("back", "")) or request.query_params.get("back"), "/enquiries")
     with context_of(request).database.session_scope() as session:
-        letter = owned(session, Letter, user, request.path_params["id"])
+        letter = find_letter(session, user, request.path_params["id"])
         unmark_spam(session, letter)
     if letter.counted:
         return redirect(back, _("It counts as an enquiry again."))

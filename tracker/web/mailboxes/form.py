@@ -20,7 +20,7 @@ FIRST_WINDOWS: Mapping[str, tuple[str, str]] = {
 }
 _SWITCHES = (
     *("active", "all_folders", "only_unread", "mark_read", "delete_loaded"),
-    *("notify_manager", "notify_skipped"),
+    *("notify_manager", "create_customer", "notify_skipped"),
 )
 _DAYS = LocalizedText("Give whole days from 0 to %(most)s.", most=LONGEST_PERIOD)
 _SENTENCES: Mapping[str, str] = {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,7 +34,7 @@ from tracker.locale import gettext as _
 from tracker.locale import localize, ngettext
 from tracker.mail.oauth_providers import configured
 from tracker.mail.services import PRESETS
-from tracker.models import Credential, Mailbox, User
+from tracker.models import Credential, Mailbox, ManagerGroup, Shop, User
 from tracker.models.ownership import owned
 from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import ActionError
@@ -223,6 +223,8 @@ def _form(
         problems = problems_of(session, mailbox)
         at_once = mailbox is not None and is_subscribed(session, mailbox)
         read_now = being_read(session)
+        groups = session.exec(select(ManagerGroup.public_id, ManagerGroup.name).order_by(ManagerGroup.name)).all()
+        shops = session.exec(select(Shop.public_id, Shop.name).order_by(Shop.name)).all()
     reading = {key: preset for key, preset in PRESETS.items() if preset.imap_host or key == "other"}
     context = {
         "mailbox": mailbox,
@@ -235,6 +237,8 @@ def _form(
         "services": [*([] if mailbox else [(BY_ADDRESS, _("Found by my address"))])]
         + [(key, _(preset.name)) for key, preset in reading.items()],
         "first_windows": [(key, _(name), _(hint) if hint else "") for key, (name, hint) in FIRST_WINDOWS.items()],
+        "groups": [("", _("none: nobody is assigned")), *groups],
+        "shops": [("", _("all shops")), *shops],
         "problems": problems,
         "at_once": at_once,
         "being_read": read_now,

@@ -23,6 +23,8 @@ SENTENCES: Mapping[str, str] = {
     "corrected": N_("Corrected: not %(who)s but a machine opened %(subject)s"),
     "follow_up": N_("Follow up: %(who)s has not replied to %(subject)s"),
     "enquiry": N_("%(who)s wrote: %(subject)s"),
+    "letter": N_("Your customer %(who)s wrote: %(subject)s"),
+    "enquiry_due": N_("Snoozed until now: %(who)s, %(subject)s"),
 }
 NEWS: Mapping[str, str] = {
     "opened_again": N_("%(who)s opened %(subject)s again, after a long silence"),
@@ -49,6 +51,10 @@ ICONS: Mapping[str, str] = {
     "corrected": "machine",
     "follow_up": "clock",
     "enquiry": "inbox",
+    "letter": "inbox",
+    "enquiry_due": "clock",
+    "customer_assigned": "person",
+    "enquiry_assigned": "person",
     "mailbox": "mailbox",
     "withdrawal": "shield",
 }
@@ -181,7 +187,7 @@ def _deliveries(session: Session, ids: Iterable[int | None]) -> dict[int, Delive
 
 def _letters(session: Session, notifications: Sequence[Notification]) -> dict[str, Letter]:
     """The letters that lines are about, by the subject of the line."""
-    wanted = [int(n.subject.partition(":")[2]) for n in notifications if n.kind == "enquiry"]
+    wanted = [int(n.subject.partition(":")[2]) for n in notifications if n.kind in ("enquiry", "letter", "enquiry_due")]
     found = session.exec(select(Letter).where(col(Letter.id).in_(wanted))) if wanted else ()
     return {f"letter:{letter.id}": letter for letter in found}
 

@@ -1,0 +1,96 @@
+"""Shops, and groups of managers, in the settings."""
+
+from sqlmodel import Session, select
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tracker.crm.assignment import signed_in
+from tracker.crm.records import find_record
+from tracker.crm.shops import (
+    GroupChange,
+    NewGroup,
+    NewShop,
+    change_group,
+    create_group,
+    create_shop,
+    delete_group,
+    delete_shop,
+    members_of,
+)
+from tracker.locale import gettext as _
+from tracker.models import GroupMember, ManagerGroup, Shop, User
+from tracker.runtime.localized_text import ActionError
+from tracker.web.crm.letter_panel import colleagues
+from tracker.web.http.forms import errors_of, parse, text
+from tracker.web.http.routes import Routes
+from tracker.web.http.templating import context_of, redirect, render
+
+routes = Routes()
+BASE_PATH = "/settings/groups"
+
+
+@routes.page(BASE_PATH)
+def groups(request: Request, user: User) -> Response:
+    with context_of(request).database.reading() as session:
+        rows = session.exec(select(ManagerGroup).order_by(ManagerGroup.name)).all()
+        members = members_of(session, [row.id or 0 for row in rows])
+        people = colleagues(session)
+        context = {
+            "groups": rows,
+            "members": members,
+            "turns": _turns(session),
+            "people": people,
+            "present": signed_in(session, {one.id or 0 for one in people}),
+            "shops": session.exec(select(Shop).order_by(Shop.name)).all(),
+        }
+    return render(request, "crm/groups.html", context)
+
+
+def _turns(session: Session) -> dict[tuple[int, int], int]:
+    return {(row.group_id, row.user_id): row.turn for row in session.exec(select(GroupMember))}
+
+
+@routes.action(BASE_PATH)
+def add_group(request: Request, user: User, form: FormData) -> Response:
+    return _save(request, lambda session: create_group(session, parse(NewGroup, {**form, "members": _members(form)})))
+
+
+@routes.action(f"{BASE_PATH}/{{id}}")
+def save_group(request: Request, user: User, form: FormData) -> Response:
+    """``act`` is save or remove."""
+
+    def work(session: Session) -> None:
+        group = find_record(session, ManagerGroup, request.path_params["id"])
+        if text(form, "act") == "remove":
+            delete_group(session, group)
+        else:
+            change_group(session, group, parse(GroupChange, {**form, "members": _members(form)}))
+
+    return _save(request, work)
+
+
+def _members(form: FormData) -> list[str]:
+    return [str(value)[:16] for value in form.getlist("members")]
+
+
+@routes.action("/settings/shops")
+def add_shop(request: Request, user: User, form: FormData) -> Response:
+    return _save(request, lambda session: create_shop(session, parse(NewShop, form)))
+
+
+@routes.action("/settings/shops/{id}/removal")
+def shop_removal(request: Request, user: User, form: FormData) -> Response:
+    return _save(request, lambda session: delete_shop(session, find_record(session, Shop, request.path_params["id"])))
+
+
+def _save(request: Request, work: object) -> Response:
+    assert callable(work)
+    try:
+        with context_of(request).database.session_scope() as session:
+            work(session)
+    except ActionError as error:
+        if error.code == "not_found":
+            raise
+        return redirect(BASE_PATH, next(iter(errors_of(error).values())), kind="problem")
+    return redirect(BASE_PATH, _("Saved."))
