@@ -1,5 +1,7 @@
 """The small shop of the demo: customers and orders, two managers in a group, and letters that are bound in each way."""
 
+from typing import Any
+
 from sqlmodel import Session, select
 
 from tracker.crm.customers import CustomerChange, create_customer
@@ -9,7 +11,7 @@ from tracker.demo.incoming import make_letter
 from tracker.demo.world import World
 from tracker.models import Mailbox, User
 
-_CUSTOMERS = (
+_CUSTOMERS: tuple[tuple[str, list[str], list[str], tuple[tuple[str, str], ...]], ...] = (
     (
         "Anna Berg",
         ["anna@bergbau.example", "a.berg@home.example"],
@@ -50,7 +52,7 @@ def open_shop(session: Session, mailbox: Mailbox) -> None:
     session.add(mailbox)
     for number, (name, addresses, tags, orders) in enumerate(_CUSTOMERS):
         manager = people[number % len(people)]
-        facts = {"name": name, "addresses": addresses, "tags": tags, "manager": manager.public_id}
+        facts: dict[str, Any] = {"name": name, "addresses": addresses, "tags": tags, "manager": manager.public_id}
         customer = create_customer(session, CustomerChange(**facts, shop=shop.public_id), manager)
         for order, status in orders:
             named = {"number": order, "status": status, "customer": customer.public_id, "shop": shop.public_id}
