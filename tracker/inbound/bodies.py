@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from tracker.inbound.invitation import invitation_words
 from tracker.inbound.letter_text import text_from_html
-from tracker.mail.mime.encodings import encoding_of, octets_in
+from tracker.mail.mime.encodings import base64_octets, encoding_of, octets_in
+from tracker.mail.mime.guess import is_utf_8
 from tracker.mail.mime.parts import Part
 from tracker.mail.mime.text import readable
 
@@ -33,6 +34,8 @@ _LINE_END = re.compile(r"\r*\n|\r")
 _NEEDS_HTML = re.compile(r"\bhtml\b", re.IGNORECASE)
 _LONGEST_STUB = 300
 _RICH = re.compile(r"<param>.*?</param>|<(?!<)/?[a-z-]{1,60}>", re.IGNORECASE | re.DOTALL)
+_LOOKS_LIKE_HTML = re.compile(r"\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_UNDECLARED = re.compile(rb"\s*(?:[A-Za-z0-9+/]{60,76}\r*\n){1,}+[A-Za-z0-9+/]{0,76}={0,2}\s*")
 _BASE64_LINES = re.compile(rb"(?:[A-Za-z0-9+/=]+[ \t]*\r*\n|[ \t]*\r*\n)*+")
 
 
@@ -74,9 +77,15 @@ class _Reader:
             self.read[part.start] = _as_meant(text[:most], part)
         return self.read[part.start]
 
+    def kind(self, part: Part) -> str:
+        """text/html or text/plain, also of what could not be divided into parts."""
+        if not part.multipart:
+            return part.content_type
+        return "text/html" if _LOOKS_LIKE_HTML.match(self.text(part)) else "text/plain"
+
     def plain(self, part: Part) -> str:
         text = self.text(part)
-        return text_from_html(text) if part.content_type == "text/html" else text
+        return text_from_html(text) if self.kind(part) == "text/html" else text
 
     def _label(self, part: Part, octets: bytes) -> str:
         label = part.parameters.get("charset", "")
@@ -126,7 +135,7 @@ def _form(forms: Sequence[list[Part]], reader: _Reader, wanted: str) -> list[Par
     """The last of the purest forms with something in it (RFC 2046 section 5.1.4: the last is the best)."""
 
     def holds(form: list[Part]) -> tuple[bool, bool]:
-        types = {part.content_type for part in form}
+        types = {reader.kind(part) for part in form}
         return wanted in types, len(types) == 1
 
     filled = [form for form in forms if any(reader.text(part).strip() for part in form)]
@@ -145,13 +154,13 @@ def _is_stub(form: Sequence[Part], reader: _Reader) -> bool:
 
 def _page(rich: Sequence[Part], reader: _Reader) -> str | None:
     """One document; plain parts between keep their line breaks."""
-    if not any(part.content_type == "text/html" for part in rich):
+    if not any(reader.kind(part) == "text/html" for part in rich):
         return None
     if len(rich) == 1:
         return reader.text(rich[0])
     return "\n".join(
         reader.text(part)
-        if part.content_type == "text/html"
+        if reader.kind(part) == "text/html"
         else f'<div style="white-space:pre-wrap">{html.escape(reader.text(part).strip(), quote=False)}</div>'
         for part in rich
     )[:MOST_HTML]
@@ -169,12 +178,16 @@ def _other_text(parts: Sequence[tuple[str, Part]], reader: _Reader) -> tuple[str
 
 
 def _octets(raw: bytes, part: Part) -> bytes:
-    """Of base64 below which somebody wrote a line, such as a list's footer, both."""
+    """Of base64 below which somebody wrote a line, such as a list's footer, both. Text that is nothing but lines of base64, and
+    does not say so, is decoded as well."""
     body = raw[part.body_start : part.body_end]
     if encoding_of(part.header("content-transfer-encoding")) == "base64" and (lines := _BASE64_LINES.match(body)):
         rest = body[lines.end() :]
         if lines[0].strip() and b" " in rest.strip():
             return octets_in(raw[: part.body_start + lines.end()], part) + b"\n" + rest
+    if not part.header("content-transfer-encoding") and not part.multipart and _UNDECLARED.fullmatch(body):
+        octets = base64_octets(body)
+        return octets if is_utf_8(octets) and b"\0" not in octets else body
     return octets_in(raw, part)
 
 

@@ -188,13 +188,27 @@ def _is_head(head: str) -> bool:
 def _is_block(lines: Sequence[str], number: int) -> bool:
     """From, Sent, To, Subject below each other, whatever their order and language."""
     first = _label(lines[number])
-    if first is None or not _froms().fullmatch(first):
+    if first is None:
         return False
+    if not _froms().fullmatch(first):
+        return (
+            bool(_labels().fullmatch(first)) and _follows_an_author(lines, number) and _labels_from(lines, number) >= 3
+        )
     if number > 1 and not lines[number - 1].strip() and _AUTHOR.match(lines[number]):
         return True
-    below = [line for line in lines[number + 1 : number + 2 + _LOOK_AHEAD] if line.strip()][:_LOOK_AHEAD]
-    labels = {label for label in map(_label, below) if label is not None and _labels().fullmatch(label)}
-    return len(labels) >= 2
+    return _labels_from(lines, number + 1) >= 2
+
+
+def _labels_from(lines: Sequence[str], number: int) -> int:
+    """How many different fields stand in the next lines."""
+    below = [line for line in lines[number : number + 1 + _LOOK_AHEAD] if line.strip()][:_LOOK_AHEAD]
+    return len({label for label in map(_label, below) if label is not None and _labels().fullmatch(label)})
+
+
+def _follows_an_author(lines: Sequence[str], number: int) -> bool:
+    """Notes writes who, and when, above To, Copy, Subject."""
+    above = " ".join(lines[max(0, number - 4) : number])
+    return bool(_ADDRESS.search(above) and _DATE.search(above))
 
 
 def _label(line: str) -> str | None:
