@@ -49,7 +49,7 @@ def open_page(context: AppContext, user_id: int) -> Iterator[None]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    broadcaster, listener = Broadcaster(context), Listener(user_id)
+    broadcaster, listener = Broadcaster(context), Listener(user_id, lambda: True)
     asyncio.run_coroutine_threadsafe(broadcaster.join(listener), loop).result(10)
     try:
         yield

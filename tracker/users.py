@@ -23,8 +23,8 @@ from tracker.notifications.rules import next_clock
 from tracker.runtime.database import now
 from tracker.runtime.keyring import hash_password, new_token, password_fits, token_digest
 from tracker.runtime.localized_text import ActionError, LocalizedText
+from tracker.runtime.password_rules import wrong_password
 
-MIN_PASSWORD, MAX_PASSWORD = 10, 1000
 MAX_NAME = 200
 MAX_TOKEN_NAME = 100
 THEMES = ("auto", "light", "dark")
@@ -33,9 +33,12 @@ UNDO_SECONDS = (0, 5, 10, 20, 30)
 _MEASURED = {"track_opens": Purpose.OPENS, "track_links": Purpose.CLICKS}
 
 
-def wrong_fields(values: Mapping[str, Any]) -> dict[str, str]:
+def wrong_fields(values: Mapping[str, Any], user: User | None = None) -> dict[str, str]:
     """What is wrong with those of a person's values that are named here, by field, as sentences."""
     sentences = {field: _RULES[field](value) for field, value in values.items() if field in _RULES}
+    if "password" in values:
+        own = (user.email, user.name) if user is not None else (values.get("email", ""), values.get("name", ""))
+        sentences["password"] = wrong_password(values["password"], own)
     return {field: sentence for field, sentence in sentences.items() if sentence is not None}
 
 
@@ -76,8 +79,7 @@ def disable(session: Session, user: User, by: User | None = None) -> None:
     user.active = False
     session.add(user)
     end_sessions(session, user)
-    valid = (col(ApiToken.user_id) == user.id) & col(ApiToken.revoked_at).is_(None)
-    session.exec(update(ApiToken).where(valid).values(revoked_at=now()))
+    _end_tokens(session, user)
     _hold_mail(session, user)
 
 
@@ -129,21 +131,33 @@ def _keep_an_administrator(session: Session, user: User) -> None:
         )
 
 
-def set_password(session: Session, user: User, password: str, keep_session: str | None = None) -> None:
-    """A new password; whoever signed in with the old one is signed out, but for the session with this token."""
-    _refuse(wrong_fields({"password": password}))
+def set_password(
+    session: Session, user: User, password: str, keep_session: str | None = None, *, revoke_tokens: bool = True
+) -> None:
+    """A new password; whoever signed in with the old one is signed out, but for the session with this token, and API tokens end
+    unless they are to be kept."""
+    _refuse(wrong_fields({"password": password}, user))
     user.password_hash = hash_password(password)
     session.add(user)
     end_sessions(session, user, keep_session)
+    if revoke_tokens:
+        _end_tokens(session, user)
 
 
-def change_password(session: Session, user: User, present: str, password: str, keep_session: str | None) -> None:
+def change_password(
+    session: Session, user: User, present: str, password: str, keep_session: str | None, *, revoke_tokens: bool = True
+) -> None:
     """The same by the person themselves, who has to know the present one."""
-    wrong = wrong_fields({"password": password})
+    wrong = wrong_fields({"password": password}, user)
     if not password_fits(user.password_hash, present):
         wrong["present"] = LocalizedText("This is not your present password.")
     _refuse(wrong)
-    set_password(session, user, password, keep_session)
+    set_password(session, user, password, keep_session, revoke_tokens=revoke_tokens)
+
+
+def _end_tokens(session: Session, user: User) -> None:
+    valid = (col(ApiToken.user_id) == user.id) & col(ApiToken.revoked_at).is_(None)
+    session.exec(update(ApiToken).where(valid).values(revoked_at=now()))
 
 
 def end_sessions(session: Session, user: User, keep_session: str | None = None) -> None:
@@ -238,17 +252,6 @@ def _wrong_name(name: str) -> LocalizedText | None:
     return line_problem(name, MAX_NAME, N_("The name is missing. Recipients and colleagues see it."))
 
 
-def _wrong_password(password: str) -> LocalizedText | None:
-    if len(password) < MIN_PASSWORD:
-        return LocalizedText(
-            "The password is too short. Use %(least)d characters or more; a short sentence is easy to remember.",
-            least=MIN_PASSWORD,
-        )
-    if len(password) > MAX_PASSWORD:
-        return LocalizedText("The password is too long. Use %(most)d characters or fewer.", most=MAX_PASSWORD)
-    return None
-
-
 def _one_of(values: Any, sentence: str) -> Callable[[Any], LocalizedText | None]:
     return lambda value: None if value in values else LocalizedText(sentence)
 
@@ -256,7 +259,6 @@ def _one_of(values: Any, sentence: str) -> Callable[[Any], LocalizedText | None]
 _RULES: Mapping[str, Callable[[Any], LocalizedText | None]] = {
     "email": _wrong_email,
     "name": _wrong_name,
-    "password": _wrong_password,
     "role": _one_of(set(Role), N_("Choose one of the two.")),
     "locale": _one_of(LANGUAGES, N_("This language is not there. Choose one of the list.")),
     "timezone": lambda zone: _one_of(

@@ -260,3 +260,49 @@ def test_no_secret_no_address_and_no_content_in_the_log(
     words = [ALICE, ANNA, "Confidential", small_world.token, "wrong-secret", b64("a-secret-out-of-turn")]
     shown = caplog.text.lower()
     assert [word for word in words if word.lower() in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("header", "reply"),
+    [
+        (f"Sender: {ALICE}", "250"),
+        ("Sender: Alice <ALICE@Seller.example>", "250"),
+        ("Sender:", "250"),
+        ("Sender: boss@seller.example", "550 5.7.1"),
+        ("sender : Boss <boss@seller.example>", "550 5.7.1"),
+        ("Sender:\r\n boss@seller.example", "550 5.7.1"),
+        (f"Sender: {ALICE}, boss@seller.example", "550 5.7.1"),
+        (f"Sender: {ALICE}\r\nSender: boss@seller.example", "550 5.7.1"),
+        ("Sender: the boss", "550 5.7.1"),
+        ("Sender: =?utf-8?q?boss=40seller=2Eexample?=", "550 5.7.1"),
+        (f"Resent-From: {ALICE}", "250"),
+        ("Resent-From: boss@seller.example", "550 5.7.1"),
+        ("Resent-Sender: boss@seller.example", "550 5.7.1"),
+    ],
+)
+def test_whoever_a_message_says_it_is_sent_by_is_the_person_too(
+    small_world: GatewayWorld, header: str, reply: str
+) -> None:
+    with small_world.line(signed_in=True) as line:
+        line.says(f"MAIL FROM:<{ALICE}>", f"RCPT TO:<{ANNA}>", "DATA")
+        said = line.says(f"From: {ALICE}\r\nTo: {ANNA}\r\n{header}\r\nSubject: x\r\n\r\nHello\r\n.")
+    assert said.startswith(reply)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Subject: a\0b\r\n\r\nHello\r\n",
+        b"Subject: x\r\nX-Nul\0: y\r\n\r\nHello\r\n",
+        b"Subject: x\r\n\r\nHel\0lo\r\n",
+        b"Subject: x\r\nSender\0: boss@seller.example\r\n\r\nHello\r\n",
+        b"\0Subject: x\r\n\r\nHello\r\n",
+        b"Subject: x\r\n\r\n\0\r\n",
+    ],
+)
+def test_a_nul_is_in_no_mail(small_world: GatewayWorld, content: bytes) -> None:
+    with small_world.line(signed_in=True) as line:
+        line.says(f"MAIL FROM:<{ALICE}>", f"RCPT TO:<{ANNA}>", "DATA")
+        said = line.says(f"From: {ALICE}\r\nTo: {ANNA}\r\n".encode() + content + b".")
+        assert said.startswith("554 5.6.0 The message holds a NUL")
+        assert line.says("NOOP").startswith("250")

@@ -198,8 +198,8 @@ def test_the_account_is_the_one_of_the_from_address(
 
 BAD = [
     b"From: alice@seller.example\nTo: \xff\xfe<broken>, Anna <anna@client.example>, x\n"
-    b"Subject: caf\xe9 \x00 =?utf-8?b?!!!?= =?nonsense?q?x?=\n\nNUL \x00 here\n",
-    b"From: alice@seller.example\r\nContent-Type: text/html; charset=nonsense\r\n\r\n<p>\x00\xff\xed\xa0\x80 <a href='https://x.example/\x00'>x</a>",
+    b"Subject: caf\xe9 \x01 =?utf-8?b?!!!?= =?nonsense?q?x?=\n\nSOH \x01 here\n",
+    b"From: alice@seller.example\r\nContent-Type: text/html; charset=nonsense\r\n\r\n<p>\x01\xff\xed\xa0\x80 <a href='https://x.example/\x01'>x</a>",
     b"From: alice@seller.example",
     b"From: alice@seller.example\r\n\r\n",
     b"garbage before\r\nFrom: alice@seller.example\r\nMessage-ID: <" + b"x" * 600 + b">\r\n\r\n",

@@ -275,11 +275,35 @@ def test_over_tls_cookies_are_secure_and_the_own_mark_reaches_the_edge_inside_we
         session.add(User(email="anna@example.com", name="Anna", password_hash=password_hash))
     with server(context) as address, httpx.Client(base_url=address) as visitor:
         answer = sign_in(visitor)
-    assert "Secure" in _set_cookie(answer, "inkling_session")
+    cookie = _set_cookie(answer, "__Host-inkling_session")
+    assert "Secure" in cookie
+    assert "Path=/" in cookie
+    assert "domain" not in cookie.lower()
     mark = _set_cookie(answer, "inkling_self")
     assert "Secure" in mark
     assert "SameSite=none" in mark
     assert answer.headers["strict-transport-security"]
+
+
+def test_over_tls_a_cookie_that_a_neighbouring_host_could_set_is_nobodys(
+    make_context: Callable[..., AppContext],
+) -> None:
+    context = make_context(BASE_URL="https://mail.example.com")
+    with context.database.session_scope() as session:
+        user = User(email="anna@example.com", name="Anna")
+        session.add(user)
+    token = session_token(context, user)
+    with server(context) as address:
+        status = {
+            name: httpx.get(f"{address}/settings/profile", headers={"cookie": f"{name}={token}"}).status_code
+            for name in (
+                "inkling_session",
+                "__Host-inkling_session",
+                "__host-inkling_session",
+                "__Secure-inkling_session",
+            )
+        }
+    assert [name for name, code in status.items() if code == 200] == ["__Host-inkling_session"]
 
 
 def test_signing_in_again_gives_a_new_token_and_ends_the_old_one(

@@ -1,16 +1,18 @@
 """The feed as a program sees it: hints arrive, in order, once, to their own person, and none is missed after a gap."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
 import pytest
-from sqlmodel import col, delete, select
+from sqlmodel import Session, col, delete, select
 
 from tests.servers import wait_until
 from tests.web.conftest import ClientOf
+from tracker import users
 from tracker.models import FeedItem, User, UserSession
 from tracker.notifications.notify import announce, notify
 from tracker.runtime.context import AppContext
@@ -163,8 +165,60 @@ def test_a_visit_that_ended_hears_no_more(
         assert answer.read()
 
 
+def switch_off(session: Session, user: User) -> None:
+    users.disable(session, session.get_one(User, user.id))
+
+
+def change_password(session: Session, user: User) -> None:
+    users.set_password(session, session.get_one(User, user.id), "another long one")
+
+
+def sign_out(session: Session, user: User) -> None:
+    users.end_sessions(session, user)
+
+
+@pytest.mark.parametrize("leave", [switch_off, change_password, sign_out])
+def test_whoever_may_no_longer_come_in_hears_no_more_at_once(
+    client_of: ClientOf, context: AppContext, alice: User, bob: User, leave: Callable[[Session, User], None]
+) -> None:
+    with client_of(bob).stream("GET", "/feed", timeout=10) as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith("retry")
+        with context.database.session_scope() as session:
+            leave(session, bob)
+        began = time.monotonic()
+        tell(context, bob, "secret")
+        rest = "".join(lines)
+    assert time.monotonic() - began < 5
+    assert "secret" not in rest
+
+
+def test_a_revoked_token_hears_no_more_at_once(
+    address: str, client_of: ClientOf, context: AppContext, alice: User, bob: User
+) -> None:
+    with context.database.session_scope() as session:
+        row, token = users.add_token(session, session.get_one(User, bob.id), "CRM")
+    headers = {"authorization": f"Bearer {token}"}
+    with httpx.stream("GET", f"{address}/api/v1/feed", headers=headers, timeout=10) as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith("retry")
+        with context.database.session_scope() as session:
+            users.revoke_token(session, session.merge(row))
+        began = time.monotonic()
+        list(lines)
+    assert time.monotonic() - began < 5
+
+
+def test_others_stay(client_of: ClientOf, context: AppContext, alice: User, bob: User) -> None:
+    with listening(client_of(bob)) as bobs:
+        with context.database.session_scope() as session:
+            users.end_sessions(session, alice)
+        (number,) = tell(context, bob, "m1")
+        assert bobs.next() == Heard(number, "message", "m1")
+
+
 def test_a_listener_that_cannot_keep_up_is_dropped(context: AppContext) -> None:
-    slow = feed.Listener(1)
+    slow = feed.Listener(1, lambda: True)
     for number in range(feed.QUEUE + 1):
         feed._enqueue(slow, FeedItem(id=number, user_id=1, kind="message", subject="x"))
     assert slow.dropped

@@ -7,6 +7,7 @@ import pytest
 from sqlmodel import select
 
 from tests.web.conftest import ClientOf, MakeUser
+from tracker import users
 from tracker.models import ApiToken, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import hash_password, password_fits, token_digest
@@ -96,6 +97,29 @@ def test_a_new_password_needs_the_present_one_and_ends_all_other_visits(
     assert password_fits(read(context, carla).password_hash, "another long one")
     assert here.get("/settings/profile").status_code == 200
     assert elsewhere.get("/settings/profile").status_code == 303
+
+
+@pytest.mark.parametrize(("choice", "valid"), [({}, False), ({"tokens": "revoke"}, False), ({"tokens": "keep"}, True)])
+def test_a_new_password_ends_api_tokens_unless_they_are_to_be_kept(
+    client_of: ClientOf, context: AppContext, carla: User, choice: dict[str, str], valid: bool
+) -> None:
+    with context.database.session_scope() as session:
+        row, _token = users.add_token(session, session.get_one(User, carla.id), "CRM")
+    client = client_of(carla)
+    page = client.get("/settings/profile").text
+    assert '<option value="revoke" selected>' in page
+    answer = client.post("/settings/password", data={"present": PASSWORD, "password": "another long one", **choice})
+    assert answer.status_code == 303
+    with context.database.reading() as session:
+        assert (session.get_one(ApiToken, row.id).revoked_at is None) == valid
+
+
+def test_a_password_that_is_tried_first_is_refused_with_its_own_address(client_of: ClientOf, carla: User) -> None:
+    client = client_of(carla)
+    for password in ("passwordpassword", carla.email + "1", "aaaaaaaaaaaa"):
+        answer = client.post("/settings/password", data={"present": PASSWORD, "password": password})
+        assert answer.status_code == 422
+        assert "one of the first that are tried" in answer.text
 
 
 def test_the_present_password_may_be_guessed_five_times(client_of: ClientOf, carla: User) -> None:

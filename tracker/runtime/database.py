@@ -37,6 +37,7 @@ WATCHED = frozenset(
         *("account", "consent_entry", "delivery", "domain_profile", "event", "feed_item", "hit_aside", "hit_evidence"),
         *("credential", "mailbox", "mailbox_listening", "mailbox_problem", "message", "notice", "scanner_proof"),
         *("site", "site_block", "site_edge", "site_rule", "site_source", "tracking_pause", "user_account"),
+        *("api_token", "user_session"),
     }
 )
 """The tables whose changes somebody waits for; of the others nobody is told."""

@@ -30,6 +30,7 @@ TOO_MANY_MESSAGES = "451 4.7.1 Too many messages within one hour; try again late
 _REPLIES = {
     "not_yours": NOT_YOURS,
     "too_many": "452 4.5.3 Too many recipients",
+    "nul": "554 5.6.0 The message holds a NUL character, which no mail may",
 }
 
 

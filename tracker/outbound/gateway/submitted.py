@@ -29,6 +29,7 @@ from tracker.runtime.limits import MAX_BODY_BYTES, MAX_RECIPIENTS
 
 CONTROL_HEADER = "X-Inkling-Track"
 _NEVER_SENT = (CONTROL_HEADER, "Bcc", "Resent-Bcc")
+_ALSO_SENDERS = ("sender", "resent-from", "resent-sender")
 _LONGEST_ID = 255
 PROGRAM_FILES_ITS_COPY = timedelta(minutes=1)
 """Mail programs file a copy in Sent by themselves, a moment after sending; ours is appended only when none is there by then."""
@@ -42,6 +43,8 @@ def enqueue_submitted(
     The recipients are those of the envelope. Raises :class:`SendError`, with the code ``not_yours`` when MAIL FROM or From is no
     confirmed address of this person; then nothing was changed.
     """
+    if b"\0" in raw:  # RFC 5322 section 4: obsolete already when it was written; what reads it differs at each reader
+        raise SendError("content", "nul", "The message holds a NUL character, which no mail may.")
     raw = normalise_line_ends(raw)
     found = list(fields(raw))
     account, sender = _account(session, user, mail_from, found)
@@ -74,10 +77,17 @@ def _account(session: Session, user: User, mail_from: str, found: list[Field]) -
     if len(values(found, "from")) != 1 or len(senders) != 1:
         raise SendError("from", "not_yours", "The message needs one From field with one address in it, yours.")
     account = mine.get(lookup_form(senders[0].address))
-    if account is None or lookup_or_none(mail_from) not in mine:
+    others = {lookup_or_none(mail_from), *(form for name in _ALSO_SENDERS for form in _named_in(found, name))}
+    if account is None or not others <= mine.keys():
         text = "This sending address is not one of yours that are confirmed. Add and confirm it in the settings."
         raise SendError("from", "not_yours", text)
     return account, senders[0]
+
+
+def _named_in(found: list[Field], name: str) -> set[str | None]:
+    """Whom the fields of that name say the message is from; None for what is no address, and for several in one field."""
+    read = [(value, mailboxes([field], name)) for field in found if field.name == name for value in [field.value]]
+    return {lookup_form(named[0].address) if len(named) == 1 else None for value, named in read if value.strip()}
 
 
 def _clean(raw: bytes, found: list[Field], account: Account) -> bytes:

@@ -26,7 +26,7 @@ from tracker.runtime.keyring import new_token, token_digest
 from tracker.runtime.localized_text import ActionError
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
-from tracker.web.http.sessions import COOKIE
+from tracker.web.http.sessions import session_token_of
 from tracker.web.http.templating import context_of, redirect, render
 
 routes = Routes()
@@ -140,7 +140,7 @@ def _provider(request: Request) -> Provider:
 
 
 def _visit(request: Request) -> str:
-    return token_digest(request.cookies.get(COOKIE, ""))
+    return token_digest(session_token_of(context_of(request), request))
 
 
 def _remember(context: AppContext, attempt: OAuthAttempt, verifier: str) -> None:

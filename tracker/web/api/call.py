@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy import or_
+from sqlalchemy import ColumnElement, or_
 from sqlmodel import Session, col, select, update
 
 from tracker.models import ApiToken, User
@@ -76,18 +76,23 @@ def authenticate(context: AppContext, authorization: str | None) -> tuple[User, 
         raise _refused(
             "Say who you are with the header “Authorization: Bearer TOKEN”. Tokens are made in the settings."
         )
-    digest = token_digest(token.strip())
-    with context.database.reading() as session:
-        found = session.exec(
-            select(ApiToken, User)
-            .join(User)
-            .where(ApiToken.token_digest == digest, col(ApiToken.revoked_at).is_(None), col(User.active))
-        ).first()
+    found = _valid(context, ApiToken.token_digest == token_digest(token.strip()))
     if found is None:
         raise _refused("This token is not valid: it was revoked, or is not one of ours.", "invalid_token")
     row, user = found
     _note_use(context, row)
     return user, row.public_id
+
+
+def still_holds(context: AppContext, token: str) -> bool:
+    """Whether the token of this public id opens anything yet."""
+    return _valid(context, ApiToken.public_id == token) is not None
+
+
+def _valid(context: AppContext, which: ColumnElement[bool] | bool) -> tuple[ApiToken, User] | None:
+    valid = select(ApiToken, User).join(User).where(col(ApiToken.revoked_at).is_(None), col(User.active))
+    with context.database.reading() as session:
+        return session.exec(valid.where(which)).first()
 
 
 def _refused(detail: str, error: str = "") -> Problem:

@@ -142,7 +142,7 @@ def compose_picture(request: Request, user: User) -> Response:
     kind = kind_of(found.content) if found else None
     if found is None or kind is None:
         raise HTTPException(404)
-    headers = {"Content-Security-Policy": "sandbox; default-src 'none'", "Cache-Control": "private, max-age=86400"}
+    headers = {"Content-Security-Policy": "sandbox; default-src 'none'", "Cache-Control": "no-store"}
     return Response(found.content, media_type=kind, headers=headers)
 
 

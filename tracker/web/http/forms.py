@@ -11,7 +11,8 @@ from starlette.datastructures import FormData, UploadFile
 
 from tracker.locale import localize
 from tracker.runtime.localized_text import ActionError
-from tracker.users import MAX_PASSWORD, zone_names
+from tracker.runtime.password_rules import MAX_PASSWORD
+from tracker.users import zone_names
 from tracker.web.http.field_errors import sentences_of
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -29,6 +30,11 @@ def secret(form: FormData, name: str) -> str:
     """A password as typed, spaces and all; of a longer one as much as shows that it is too long."""
     value = form.get(name, "")
     return "" if isinstance(value, UploadFile) else value[: MAX_PASSWORD + 1]
+
+
+def ends_tokens(form: FormData) -> bool:
+    """Whether a new password ends the API tokens of before: unless somebody chose to keep them."""
+    return text(form, "tokens") != "keep"
 
 
 def is_checked(form: FormData, name: str) -> bool:

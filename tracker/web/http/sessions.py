@@ -16,6 +16,7 @@ from tracker.runtime.keyring import new_token, token_digest
 from tracker.web.http.flash import cookie_rules
 
 COOKIE = "inkling_session"
+"""Over TLS with the prefix of :func:`session_cookie`."""
 LIFE = timedelta(days=30)
 RENEW_AFTER = timedelta(hours=1)
 """A visit is written down as renewed at most once in this time, so that reading a page is not a write each time."""
@@ -23,9 +24,19 @@ SEEN_EVERY = timedelta(minutes=1)
 """So exactly it is known who is signed in just now: new customers are shared out among those."""
 
 
+def session_cookie(context: AppContext) -> str:
+    """The cookie's name: where browsers hold it to TLS and this very host, one that no neighbouring host can set (RFC 6265bis)."""
+    return f"__Host-{COOKIE}" if context.settings.base_url.startswith("https:") else COOKIE
+
+
+def session_token_of(context: AppContext, request: Request) -> str:
+    """The token that the browser's cookie holds; empty when there is none."""
+    return request.cookies.get(session_cookie(context), "")
+
+
 def current_user(context: AppContext, request: Request) -> User | None:
     """The person signed in on this browser, if the visit has not ended and the person may still come in."""
-    token = request.cookies.get(COOKIE)
+    token = session_token_of(context, request)
     if not token or len(token) > 100:
         return None
     with context.database.reading() as session:
@@ -58,7 +69,7 @@ def login(context: AppContext, request: Request, response: Response, user: User)
     assert user.id is not None
     token = new_token()
     with context.database.session_scope() as session:
-        _end(session, request.cookies.get(COOKIE))
+        _end(session, session_token_of(context, request))
         session.exec(delete(UserSession).where(col(UserSession.expires_at) < now()))
         user_session = UserSession(user_id=user.id, token_digest=token_digest(token), expires_at=now() + LIFE)
         user_session.address_digest = _network(context, request)
@@ -69,7 +80,7 @@ def login(context: AppContext, request: Request, response: Response, user: User)
 
 def renew_session(context: AppContext, request: Request, response: Response) -> None:
     """Thirty more days from now."""
-    token = request.cookies[COOKIE]
+    token = session_token_of(context, request)
     with context.database.session_scope() as session:
         user_session = session.exec(select(UserSession).where(UserSession.token_digest == token_digest(token))).first()
         if user_session is None:
@@ -91,8 +102,8 @@ def _network(context: AppContext, request: Request) -> str | None:
 def logout(context: AppContext, request: Request, response: Response) -> None:
     """Signs out on this browser. The sender's own mark stays: it is still the sender's browser."""
     with context.database.session_scope() as session:
-        _end(session, request.cookies.get(COOKIE))
-    response.delete_cookie(COOKIE, **cookie_rules(context))
+        _end(session, session_token_of(context, request))
+    response.delete_cookie(session_cookie(context), **cookie_rules(context))
 
 
 def mark_browser(context: AppContext, response: Response, user: User) -> None:
@@ -104,10 +115,10 @@ def mark_browser(context: AppContext, response: Response, user: User) -> None:
     )
 
 
-def _end(session: Session, token: str | None) -> None:
+def _end(session: Session, token: str) -> None:
     if token:
         session.exec(delete(UserSession).where(col(UserSession.token_digest) == token_digest(token)))
 
 
 def _set_cookie(context: AppContext, response: Response, token: str) -> None:
-    response.set_cookie(COOKIE, token, max_age=int(LIFE.total_seconds()), **cookie_rules(context))
+    response.set_cookie(session_cookie(context), token, max_age=int(LIFE.total_seconds()), **cookie_rules(context))

@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from weakref import WeakKeyDictionary
@@ -28,6 +28,7 @@ from tracker.web.http.templating import context_of
 
 log = logging.getLogger(__name__)
 
+_WHO_MAY_STAY = ("user_account", "user_session", "api_token")
 NET_SECONDS = 10.0
 """The rows are looked at so often in any case, should a wake-up be lost."""
 GATHER_SECONDS = 0.02
@@ -45,10 +46,18 @@ MAX_LISTENERS = 12
 class Listener:
     """One open page (or API client) of one person."""
 
-    def __init__(self, user_id: int) -> None:
+    def __init__(self, user_id: int, may_stay: Callable[[], bool]) -> None:
         self.user_id = user_id
-        self.queue: asyncio.Queue[FeedItem] = asyncio.Queue(QUEUE)
+        self.may_stay = may_stay
+        """Asks the database whether sign-in or token still hold."""
+        self.queue: asyncio.Queue[FeedItem | None] = asyncio.Queue(QUEUE)
         self.dropped = False
+
+    def drop(self) -> None:
+        """Ends the feed, at once when it waits."""
+        self.dropped = True
+        with suppress(asyncio.QueueFull):
+            self.queue.put_nowait(None)
 
 
 class Broadcaster:
@@ -78,16 +87,20 @@ class Broadcaster:
             self._task = None
 
     async def _run(self) -> None:
-        changed, wakeups = asyncio.Event(), self._context.database.wakeups
+        wakeups, loop = self._context.database.wakeups, asyncio.get_running_loop()
+        changed, somebody_left = asyncio.Event(), asyncio.Event()
         changed.set()  # for what came before this line
-        call = partial(_set_in, asyncio.get_running_loop(), changed)
-        subscription = wakeups.subscribe(("feed_item",), call)
+        subscriptions = (
+            wakeups.subscribe(("feed_item",), partial(_set_in, loop, changed)),
+            wakeups.subscribe(_WHO_MAY_STAY, partial(_set_in, loop, somebody_left, changed)),
+        )
         try:
-            await self._read_again_and_again(changed)
+            await self._read_again_and_again(changed, somebody_left)
         finally:
-            wakeups.unsubscribe(subscription)
+            for subscription in subscriptions:
+                wakeups.unsubscribe(subscription)
 
-    async def _read_again_and_again(self, changed: asyncio.Event) -> None:
+    async def _read_again_and_again(self, changed: asyncio.Event, somebody_left: asyncio.Event) -> None:
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), NET_SECONDS)
@@ -95,11 +108,20 @@ class Broadcaster:
             changed.clear()
             try:
                 items = await run_in_threadpool(self._read, self._after)
+                if somebody_left.is_set():
+                    somebody_left.clear()
+                    await self._send_away()
             except Exception:
                 # The database may be away for a moment; the feed must not end for it.
                 log.warning("the feed could not be read", exc_info=True)
                 continue
             self._hand_out(items)
+
+    async def _send_away(self) -> None:
+        """Ends the feeds of those who were switched off or signed out, or whose token was revoked, before they hear more."""
+        for listener in list(self._listeners):
+            if not await run_in_threadpool(listener.may_stay):
+                listener.drop()
 
     def _hand_out(self, items: Sequence[FeedItem]) -> None:
         seen = set(self._seen)
@@ -107,7 +129,7 @@ class Broadcaster:
         for item in fresh:
             self._seen.append(item.id or 0)
             for listener in self._listeners:
-                if listener.user_id == item.user_id:
+                if listener.user_id == item.user_id and not listener.dropped:
                     _enqueue(listener, item)
         # Numbers are given before commits: one below the newest may still appear. So we look back a little each time.
         if items:
@@ -124,10 +146,11 @@ class Broadcaster:
         return max(0, newest - LOOK_BACK)
 
 
-def _set_in(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+def _set_in(loop: asyncio.AbstractEventLoop, *events: asyncio.Event) -> None:
     """From another thread. A loop that has ended needs to know nothing any more."""
     with suppress(RuntimeError):
-        loop.call_soon_threadsafe(event.set)
+        for event in events:
+            loop.call_soon_threadsafe(event.set)
 
 
 def _enqueue(listener: Listener, item: FeedItem) -> None:
@@ -142,13 +165,13 @@ async def feed(request: Request) -> Response:
     user = await run_in_threadpool(current_user, context_of(request), request)
     if user is None:
         raise HTTPException(401)
-    return await open_feed(request, user)
+    return await open_feed(request, user, lambda: current_user(context_of(request), request) is not None)
 
 
-async def open_feed(request: Request, user: User) -> Response:
+async def open_feed(request: Request, user: User, may_stay: Callable[[], bool]) -> Response:
     """The feed of one person, from after ``Last-Event-ID`` (or ``?after=``) on; without either, from now on. 429 over the limit."""
     assert user.id is not None
-    broadcaster, listener = _broadcaster(request), Listener(user.id)
+    broadcaster, listener = _broadcaster(request), Listener(user.id, may_stay)
     if broadcaster.count(user.id) >= MAX_LISTENERS:
         raise HTTPException(429)
     return StreamingResponse(
@@ -191,7 +214,7 @@ async def _in_order(
         item: FeedItem | None = None
         with suppress(TimeoutError):
             item = await asyncio.wait_for(listener.queue.get(), BEAT_SECONDS)
-        if item is None and await _signed_out(request):
+        if item is None and (listener.dropped or not await run_in_threadpool(listener.may_stay)):
             return
         yield item
 
@@ -199,13 +222,6 @@ async def _in_order(
 def _missed(context: AppContext, user_id: int, after: int) -> Sequence[FeedItem]:
     with context.database.reading() as session:
         return notify.feed_after(session, user_id, after, BATCH)
-
-
-async def _signed_out(request: Request) -> bool:
-    """Whether a browser's visit ended meanwhile. (A token is checked when it comes back.)"""
-    if request.headers.get("authorization"):
-        return False
-    return await run_in_threadpool(current_user, context_of(request), request) is None
 
 
 def _event(item: FeedItem, number: int) -> str:

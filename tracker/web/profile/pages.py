@@ -11,9 +11,9 @@ from tracker.locale import localize, ngettext, use_locale
 from tracker.models import User
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.users import UNDO_SECONDS, ProfileChange
-from tracker.web.http.forms import FormErrors, errors_of, is_checked, parse, secret, text, zones
+from tracker.web.http.forms import FormErrors, ends_tokens, errors_of, is_checked, parse, secret, text, zones
 from tracker.web.http.routes import Routes
-from tracker.web.http.sessions import COOKIE
+from tracker.web.http.sessions import session_token_of
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.http.throttle import count_attempt, forget_attempts
 
@@ -68,14 +68,19 @@ def change_password(request: Request, user: User, form: FormData) -> Response:
     try:
         with context.database.session_scope() as session:
             person = session.get_one(User, user.id)
-            this_one = request.cookies.get(COOKIE)
-            users.change_password(session, person, secret(form, "present"), secret(form, "password"), this_one)
+            this_one = session_token_of(context, request)
+            present, password = secret(form, "present"), secret(form, "password")
+            users.change_password(session, person, present, password, this_one, revoke_tokens=ends_tokens(form))
     except ActionError as error:
         wrong = errors_of(error)
     if "present" not in wrong:
         forget_attempts(context, target)
     if wrong:
         return _page(request, user, wrong, 422)
+    if ends_tokens(form):
+        return redirect(
+            BASE_PATH, _("Your password is changed. You are signed out everywhere else, and API tokens are revoked.")
+        )
     return redirect(BASE_PATH, _("Your password is changed. You are signed out everywhere else."))
 
 

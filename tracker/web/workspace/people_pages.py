@@ -17,7 +17,7 @@ from tracker.models import Role, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import token_digest
 from tracker.runtime.localized_text import ActionError, LocalizedText
-from tracker.web.http.forms import FormErrors, errors_of, secret, text
+from tracker.web.http.forms import FormErrors, ends_tokens, errors_of, secret, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import login
 from tracker.web.http.templating import context_of, redirect, render
@@ -54,8 +54,15 @@ def new_link(request: Request, user: User, _form: FormData) -> Response:
 
 @routes.admin_action(f"{BASE_PATH}/{{id}}/password")
 def type_password(request: Request, user: User, form: FormData) -> Response:
+    revoke = ends_tokens(form)
     done = _("%(name)s has a new password and is signed out everywhere.")
-    return _change(request, lambda session, other: users.set_password(session, other, secret(form, "password")), done)
+    if revoke:
+        done = _("%(name)s has a new password and is signed out everywhere; their API tokens are revoked.")
+
+    def change(session: Session, other: User) -> None:
+        users.set_password(session, other, secret(form, "password"), revoke_tokens=revoke)
+
+    return _change(request, change, done)
 
 
 @routes.admin_action(f"{BASE_PATH}/{{id}}/leave")
@@ -104,7 +111,7 @@ def new_password(request: Request, form: FormData) -> Response:
     try:
         with context.database.session_scope() as session:
             user = person_of_link(context, session, code)
-            users.set_password(session, user, secret(form, "password"))
+            users.set_password(session, user, secret(form, "password"), revoke_tokens=ends_tokens(form))
     except ActionError as error:
         wrong = errors_of(error)
     if wrong or user is None:
