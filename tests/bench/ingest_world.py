@@ -10,7 +10,7 @@ from sqlmodel import Session, col
 from pixel.hits import Hit
 from tests.engagement.hit_makers import CHROME, FIREFOX, GMAIL_PROXY, OUTLOOK
 from tracker.models import ConsentEntry, Delivery, Message, Recipient, TrackedLink, User
-from tracker.models.people import public_id
+from tracker.models.rows import public_id
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 

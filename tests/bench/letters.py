@@ -21,7 +21,7 @@ from tracker.inbound.enquiry import decide_enquiries
 from tracker.inbound.parse import parse
 from tracker.models import Letter, Mailbox, User
 from tracker.models.counting.bulk import append_rows
-from tracker.models.people import public_id
+from tracker.models.rows import public_id
 from tracker.runtime.context import AppContext
 from tracker.runtime.paging import Cursor
 from tracker.web.inbox.filter import LetterFilter

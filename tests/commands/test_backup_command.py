@@ -21,7 +21,7 @@ from tests.commands.inkling import Inkling
 from tests.servers import free_port
 from tests.servers.postgresql import Postgresql
 from tracker.models import DrainCursor, Recipient, User
-from tracker.models.people import public_id
+from tracker.models.rows import public_id
 from tracker.recipients import find, find_or_make
 
 ANNA = "anna@client.example"

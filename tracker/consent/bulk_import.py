@@ -17,7 +17,7 @@ from tracker.consent.rules import MEASURED, MoveError, Proof, Purpose, State
 from tracker.mail.addresses import AddressError
 from tracker.mail.mime.charset import guessed
 from tracker.models import Recipient
-from tracker.models.people import public_id
+from tracker.models.rows import public_id
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import LocalizedError, LocalizedText

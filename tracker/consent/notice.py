@@ -7,8 +7,7 @@ from urllib.parse import urlsplit
 from sqlmodel import Session
 
 from tracker.consent.preferences import preference
-from tracker.locale import gettext as _
-from tracker.locale import use_locale
+from tracker.locale import _, use_locale
 from tracker.runtime.context import AppContext
 
 NOTICE = "measuring"

@@ -12,7 +12,7 @@ from tracker.consent.preferences import workspace_pack
 from tracker.consent.rules import MEASURED, Proof, State, no_after
 from tracker.models import Delivery, Letter, Notification, Recipient, TrackingPause, User
 from tracker.models.counting.bulk import insert_or_keep
-from tracker.models.people import public_id
+from tracker.models.rows import public_id
 from tracker.notifications.notify import announce, notify
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now

@@ -16,7 +16,7 @@ from tracker.engagement.shared_ip_bursts import find_bursts
 from tracker.engagement.verdict_rows import store_changed, store_new
 from tracker.engagement.visits import take_in_visits
 from tracker.models.counting.counters import lock_messages, recount
-from tracker.models.people import public_id
+from tracker.models.rows import public_id
 from tracker.runtime.context import AppContext
 
 Judged = Mapping[int, Sequence[Outcome]]

@@ -21,7 +21,7 @@ from tracker.mail.addresses import lookup_or_none
 from tracker.models import Letter, LetterAttachment, LetterBody, LetterRaw, Mailbox
 from tracker.models.counting.bulk import add_or_keep_all, append_rows
 from tracker.models.counting.tables import LETTER, LETTER_BODY, LETTER_COPY, LETTER_FILE, LETTER_RAW
-from tracker.models.people import public_id
+from tracker.models.rows import public_id
 from tracker.runtime.database import now
 
 PIECE = 1024 * 1024

@@ -1,9 +1,9 @@
 """The words of the pages: English in the source, Russian in ``ru/LC_MESSAGES/messages.po``, chosen per request.
 
     with speaking("ru", "Europe/Moscow"):
-        gettext("Mail")      # «Почта»
+        _("Mail")      # «Почта»
 
-Python says ``from tracker.locale import gettext as _, ngettext, N_``; templates have the same names. Placeholders are
+Python says ``from tracker.locale import _, ngettext, N_``; templates have the same names. Placeholders are
 named (``%(name)s``): write ``_("Hello %(name)s", name=…)``; in a template ``%%`` is a percent sign.
 ``scripts/translations`` brings the catalogue up to date.
 """
@@ -63,6 +63,9 @@ def gettext(message: str, /, **values: object) -> str:
     """The message in the language being spoken, its placeholders filled where there are ``values``."""
     text = _translations(_language.get()).gettext(message)
     return text % values if values else text
+
+
+_ = gettext
 
 
 def ngettext(singular: str, plural: str, n: int, /, **values: object) -> str:

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, LargeBinary, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from tracker.models.people import public_id
+from tracker.models.rows import NumberedRow, PublicRow, Row
 from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
 _WAITING = text("settle_at IS NOT NULL")
@@ -14,7 +14,7 @@ _WANTED = text("look_up_since IS NOT NULL")
 _HAS_SOURCE = text("source IS NOT NULL")
 
 
-class Event(SQLModel, table=True):
+class Event(PublicRow, table=True):
     """A judged fact about a delivery. Class, confidence and reasons repeat the newest verdict."""
 
     __table_args__ = (
@@ -25,8 +25,6 @@ class Event(SQLModel, table=True):
         Index("ix_event_detail", "summed", "at"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     message_id: int = Field(foreign_key="message.id", ondelete="CASCADE")
     delivery_id: int | None = Field(default=None, foreign_key="delivery.id", ondelete="CASCADE")
     kind: str = Field(max_length=12)
@@ -54,12 +52,11 @@ class Event(SQLModel, table=True):
     alerted: bool = False
 
 
-class Verdict(SQLModel, table=True):
+class Verdict(NumberedRow, table=True):
     """One judgement of one event. Append-only; the newest counts."""
 
     __table_args__ = (UniqueConstraint("event_id", "version", name="uq_verdict_event_version"),)
 
-    id: int | None = Field(default=None, primary_key=True)
     event_id: int = Field(foreign_key="event.id", ondelete="CASCADE")
     version: int
     klass: str = Field(max_length=20)
@@ -72,10 +69,9 @@ class Verdict(SQLModel, table=True):
     """Public id of the event whose hit showed it, where another one did."""
 
 
-class HitEvidence(SQLModel, table=True):
+class HitEvidence(Row, table=True):
     """Address and headers of a hit, encrypted, kept for days and only to judge again."""
 
-    __tablename__ = "hit_evidence"
     __table_args__ = (
         Index("ix_hit_evidence_source_at", "source", "at"),
         Index("ix_hit_evidence_at", "at", sqlite_where=_HAS_SOURCE, postgresql_where=_HAS_SOURCE),
@@ -94,10 +90,8 @@ class HitEvidence(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
-class ScannerNetwork(SQLModel, table=True):
+class ScannerNetwork(Row, table=True):
     """A network whose hits were proven to be checks, known only by a keyed digest. After three messages it is believed."""
-
-    __tablename__ = "scanner_network"
 
     digest: str = Field(primary_key=True, max_length=32)
     first_at: datetime = Field(sa_type=UtcDateTime)
@@ -108,10 +102,8 @@ class ScannerNetwork(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
-class ScannerProof(SQLModel, table=True):
+class ScannerProof(Row, table=True):
     """One message on which a network was proven to be a scanner. Proofs grow old: what is believed decays with them."""
-
-    __tablename__ = "scanner_proof"
 
     network: str = Field(primary_key=True, max_length=32, foreign_key="scanner_network.digest", ondelete="CASCADE")
     message_id: int = Field(primary_key=True, foreign_key="message.id", ondelete="CASCADE", index=True)
@@ -119,23 +111,20 @@ class ScannerProof(SQLModel, table=True):
     at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
-class DrainCursor(SQLModel, table=True):
+class DrainCursor(Row, table=True):
     """How far each edge has been read."""
-
-    __tablename__ = "drain_cursor"
 
     edge: str = Field(primary_key=True, max_length=64)
     after: int = Field(default=0, sa_type=BigInteger)
     read_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class QuarantinedHit(SQLModel, table=True):
+class QuarantinedHit(NumberedRow, table=True):
     """A hit that could not be taken in: set aside, encrypted, so that the line goes on and nothing is lost."""
 
     __tablename__ = "hit_aside"
     __table_args__ = (UniqueConstraint("edge", "hit"),)
 
-    id: int | None = Field(default=None, primary_key=True)
     edge: str = Field(max_length=64)
     hit: int = Field(sa_type=BigInteger)
     sealed: bytes = Field(sa_type=LargeBinary)
@@ -145,7 +134,7 @@ class QuarantinedHit(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
-class Notification(SQLModel, table=True):
+class Notification(PublicRow, table=True):
     """One bell line for one person about one delivery (or message), with a counter."""
 
     __table_args__ = (
@@ -153,8 +142,6 @@ class Notification(SQLModel, table=True):
         Index("ix_notification_user_at", "user_id", "at"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     subject: str = Field(max_length=64)
     """What the line is about, such as ``delivery:17``."""
@@ -182,13 +169,11 @@ class Notification(SQLModel, table=True):
     read_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class FeedItem(SQLModel, table=True):
+class FeedItem(NumberedRow, table=True):
     """A hint to a person's open pages that something changed; kept for a day so that a browser can resume."""
 
-    __tablename__ = "feed_item"
     __table_args__ = (Index("ix_feed_item_user_id", "user_id", "id"),)
 
-    id: int | None = Field(default=None, primary_key=True)
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     kind: str = Field(max_length=16)
     """notification, message, letter"""
@@ -196,10 +181,8 @@ class FeedItem(SQLModel, table=True):
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
 
 
-class HostHealth(SQLModel, table=True):
+class HostHealth(Row, table=True):
     """What the last look at the tracking host found; one row."""
-
-    __tablename__ = "host_health"
 
     id: int = Field(default=1, primary_key=True)
     url: str = ""

@@ -14,9 +14,9 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, Index, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from tracker.models.people import public_id
+from tracker.models.rows import NumberedRow, PublicRow, Row
 from tracker.runtime.database import UtcDateTime, now
 
 _OPEN = text("done_at IS NULL")
@@ -24,29 +24,23 @@ _WAITING = text("waiting_since IS NOT NULL")
 _SNOOZED = text("snoozed_until IS NOT NULL")
 
 
-class Shop(SQLModel, table=True):
+class Shop(PublicRow, table=True):
     """Something that is sold under one name: orders and mailboxes belong to one, or to none."""
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     name: str = Field(unique=True, max_length=200)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
-class ManagerGroup(SQLModel, table=True):
+class ManagerGroup(PublicRow, table=True):
     """People among whom new customers are shared out. Whoever assigns holds this row."""
 
-    __tablename__ = "manager_group"
-
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     name: str = Field(unique=True, max_length=200)
     turn: int = 0
     """How many customers were assigned from this group so far."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
-class GroupMember(SQLModel, table=True):
+class GroupMember(Row, table=True):
     """A person in a group, and the turn at which they were assigned a customer last; 0 for never."""
 
     __tablename__ = "manager_group_member"
@@ -63,13 +57,11 @@ class CustomerSource(StrEnum):
     INCOMING_EMAIL = "incoming_email"
 
 
-class Customer(SQLModel, table=True):
+class Customer(PublicRow, table=True):
     """Somebody who buys, as little as is needed to know a letter's sender and whose customer that is."""
 
     __table_args__ = (Index("ix_customer_list", "created_at", "id"),)
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     external_id: str | None = Field(default=None, unique=True, max_length=200)
     """Under which another program knows the customer."""
     name: str = Field(default="", max_length=200)
@@ -82,16 +74,14 @@ class Customer(SQLModel, table=True):
     changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
-class CustomerAddress(SQLModel, table=True):
+class CustomerAddress(NumberedRow, table=True):
     """An address of a customer: as it was written, and in look-up form. Two customers may share one."""
 
-    __tablename__ = "customer_address"
     __table_args__ = (
         UniqueConstraint("customer_id", "lookup", name="uq_customer_address_customer_lookup"),
         Index("ix_customer_address_lookup", "lookup"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     customer_id: int = Field(foreign_key="customer.id", ondelete="CASCADE")
     position: int = 0
     address: str = Field(max_length=254)
@@ -100,17 +90,16 @@ class CustomerAddress(SQLModel, table=True):
     """Look-up form and shop, where a letter made the customer: so that two letters at once make one."""
 
 
-class CustomerTerm(SQLModel, table=True):
+class CustomerTerm(Row, table=True):
     """A word by which a customer is found: of the name, of an address, an id. In lower case; its beginning is searched for."""
 
-    __tablename__ = "customer_term"
     __table_args__ = (Index("ix_customer_term_begin", "term", postgresql_ops={"term": "text_pattern_ops"}),)
 
     term: str = Field(primary_key=True, max_length=254)
     customer_id: int = Field(primary_key=True, foreign_key="customer.id", index=True, ondelete="CASCADE")
 
 
-class Order(SQLModel, table=True):
+class Order(PublicRow, table=True):
     """An order, by its number. Numbers are texts and mean what stands there: ``0401`` is not ``401``."""
 
     __tablename__ = "customer_order"
@@ -121,8 +110,6 @@ class Order(SQLModel, table=True):
         UniqueConstraint("number", "shop_key", name="uq_customer_order_number_shop"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     external_id: str | None = Field(default=None, unique=True, max_length=200)
     number: str = Field(max_length=32)
     customer_id: int | None = Field(default=None, foreign_key="customer.id", ondelete="SET NULL")
@@ -136,10 +123,9 @@ class Order(SQLModel, table=True):
     changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
-class LetterBinding(SQLModel, table=True):
+class LetterBinding(Row, table=True):
     """What a letter was bound to, by which rule of :mod:`tracker.crm.binding`, and what was odd about it."""
 
-    __tablename__ = "letter_binding"
     __table_args__ = (
         Index("ix_letter_binding_customer", "customer_id", "received_at", "letter_id"),
         Index("ix_letter_binding_order", "order_id", "received_at", "letter_id"),
@@ -159,10 +145,9 @@ class LetterBinding(SQLModel, table=True):
     decided_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
-class EnquiryStatus(SQLModel, table=True):
+class EnquiryStatus(Row, table=True):
     """The work on one enquiry: whose it is, whether somebody waits for an answer, and when the first one came."""
 
-    __tablename__ = "enquiry_status"
     __table_args__ = (
         Index("ix_enquiry_status_manager", "manager_id", "received_at", "letter_id"),
         Index(
@@ -192,13 +177,11 @@ class EnquiryStatus(SQLModel, table=True):
     version: int = 1
 
 
-class EnquiryChange(SQLModel, table=True):
+class EnquiryChange(NumberedRow, table=True):
     """One line of an enquiry's history: who did what with it, and when."""
 
-    __tablename__ = "enquiry_change"
     __table_args__ = (Index("ix_enquiry_change_letter", "letter_id", "id"),)
 
-    id: int | None = Field(default=None, primary_key=True)
     letter_id: int = Field(foreign_key="letter.id", ondelete="CASCADE")
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     user_id: int | None = Field(default=None, foreign_key="user_account.id", ondelete="SET NULL")

@@ -3,18 +3,17 @@
 from datetime import datetime
 
 from sqlalchemy import UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
+from tracker.models.rows import NumberedRow
 from tracker.runtime.database import UtcDateTime, now
 
 
-class IdempotencyKey(SQLModel, table=True):
+class IdempotencyKey(NumberedRow, table=True):
     """The answer to a POST that carried an ``Idempotency-Key``, written in the transaction of what it did; kept for a day."""
 
-    __tablename__ = "idempotency_key"
     __table_args__ = (UniqueConstraint("user_id", "key", name="uq_idempotency_key_user_key"),)
 
-    id: int | None = Field(default=None, primary_key=True)
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     key: str = Field(max_length=255)
     path: str = Field(max_length=400)

@@ -16,9 +16,9 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, LargeBinary, TextClause, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from tracker.models.people import public_id
+from tracker.models.rows import NumberedRow, PublicRow, Row
 from tracker.runtime.database import UtcDateTime, now
 
 _COUNTED = text("counted")
@@ -49,19 +49,17 @@ class Category(StrEnum):
     REPORT = "report"
 
 
-class EnquiryKey(SQLModel, table=True):
+class EnquiryKey(NumberedRow, table=True):
     """One sender writing to one recipient of one mailbox: whoever decides whether a letter counts holds this row."""
 
-    __tablename__ = "enquiry_key"
     __table_args__ = (UniqueConstraint("mailbox_id", "sender", "recipient", name="uq_enquiry_key"),)
 
-    id: int | None = Field(default=None, primary_key=True)
     mailbox_id: int = Field(foreign_key="mailbox.id", ondelete="CASCADE")
     sender: str = Field(max_length=254)
     recipient: str = Field(max_length=254)
 
 
-class Letter(SQLModel, table=True):
+class Letter(PublicRow, table=True):
     """One incoming message, stored once however many copies of it there are."""
 
     __table_args__ = (
@@ -86,8 +84,6 @@ class Letter(SQLModel, table=True):
         _list_of("mailbox_enquiries", _COUNTED, _COUNTED_IN_SQLITE, "mailbox_id"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     mailbox_id: int = Field(foreign_key="mailbox.id", ondelete="CASCADE")
 
@@ -156,10 +152,8 @@ class Letter(SQLModel, table=True):
     """A tombstone: its content is gone, and it is not loaded again."""
 
 
-class LetterBody(SQLModel, table=True):
+class LetterBody(Row, table=True):
     """What a letter says, apart from the row so that lists stay quick. ``html`` as it came: never shown unsanitised."""
-
-    __tablename__ = "letter_body"
 
     letter_id: int = Field(primary_key=True, foreign_key="letter.id", ondelete="CASCADE")
     text: str = ""
@@ -168,23 +162,17 @@ class LetterBody(SQLModel, table=True):
     """The header section, decoded for people."""
 
 
-class LetterRaw(SQLModel, table=True):
+class LetterRaw(Row, table=True):
     """The raw bytes, in pieces that fit into memory many times over, each compressed by zlib."""
-
-    __tablename__ = "letter_raw"
 
     letter_id: int = Field(primary_key=True, foreign_key="letter.id", ondelete="CASCADE")
     number: int = Field(primary_key=True)
     content: bytes = Field(sa_type=LargeBinary)
 
 
-class LetterAttachment(SQLModel, table=True):
+class LetterAttachment(PublicRow, table=True):
     """A file of a letter. Its bytes are in the raw letter, at ``part``."""
 
-    __tablename__ = "letter_attachment"
-
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     letter_id: int = Field(foreign_key="letter.id", index=True, ondelete="CASCADE")
     position: int
     part: str = Field(default="", max_length=100)
@@ -200,13 +188,11 @@ class LetterAttachment(SQLModel, table=True):
     digest: str = Field(default="", max_length=64)
 
 
-class LetterCopy(SQLModel, table=True):
+class LetterCopy(NumberedRow, table=True):
     """One place of a letter on a server: folder, UIDVALIDITY and UID, or the UIDL of a POP3 mailbox."""
 
-    __tablename__ = "letter_copy"
     __table_args__ = (UniqueConstraint("folder_id", "uidvalidity", "uid", "uidl", name="uq_letter_copy_place"),)
 
-    id: int | None = Field(default=None, primary_key=True)
     letter_id: int = Field(foreign_key="letter.id", index=True, ondelete="CASCADE")
     folder_id: int = Field(foreign_key="mailbox_folder.id", ondelete="CASCADE")
     uidvalidity: int = Field(default=0, sa_type=BigInteger)

@@ -4,9 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Index, LargeBinary, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from tracker.models.people import public_id
+from tracker.models.rows import NumberedRow, PublicRow, Row
 from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
 _REMINDED = text("follow_up_at IS NOT NULL")
@@ -14,11 +14,9 @@ _WANTS_COPY = text("sent_copy = 'wanted'")
 _WAITS = text("next_try_at IS NOT NULL")
 
 
-class Account(SQLModel, table=True):
+class Account(PublicRow, table=True):
     """A salesperson's sending identity: address, SMTP submission, and IMAP for the clean copy in Sent."""
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")
     name: str = Field(default="", max_length=200)
     address: str = Field(max_length=254)
@@ -65,7 +63,7 @@ class MessageState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Message(SQLModel, table=True):
+class Message(PublicRow, table=True):
     """One outgoing message, whatever the number of recipients. Counters are recomputed from verdicts, never incremented."""
 
     __table_args__ = (
@@ -83,8 +81,6 @@ class Message(SQLModel, table=True):
         ),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     account_id: int | None = Field(default=None, foreign_key="account.id", index=True, ondelete="SET NULL")
     message_id: str = Field(max_length=255)
@@ -130,10 +126,8 @@ class Message(SQLModel, table=True):
     sent_copy_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class MessageBody(SQLModel, table=True):
+class MessageBody(Row, table=True):
     """What was written, apart from the row so that lists stay quick. ``raw`` is the clean message as it goes to Sent."""
-
-    __tablename__ = "message_body"
 
     message_id: int = Field(primary_key=True, foreign_key="message.id", ondelete="CASCADE")
     html: str | None = None
@@ -145,11 +139,9 @@ class MessageBody(SQLModel, table=True):
     html_bytes_after: int | None = None
 
 
-class Attachment(SQLModel, table=True):
+class Attachment(PublicRow, table=True):
     """A file of a draft; once sent, it is inside ``MessageBody.raw``."""
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     message_id: int = Field(foreign_key="message.id", index=True, ondelete="CASCADE")
     filename: str = Field(max_length=255)
     content_type: str = Field(max_length=127)
@@ -167,7 +159,7 @@ class DeliveryStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Delivery(SQLModel, table=True):
+class Delivery(PublicRow, table=True):
     """One recipient's copy; carries the frozen policy. ``public_id`` is what its tokens state."""
 
     __table_args__ = (
@@ -180,8 +172,6 @@ class Delivery(SQLModel, table=True):
         Index("ix_delivery_accepted", "accepted_at"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     message_id: int = Field(foreign_key="message.id", ondelete="CASCADE")
     recipient_id: int = Field(foreign_key="recipient.id", index=True)
     account_id: int | None = None
@@ -214,10 +204,8 @@ class Delivery(SQLModel, table=True):
     machine: int = 0
 
 
-class DomainProfile(SQLModel, table=True):
+class DomainProfile(Row, table=True):
     """Where a recipient's domain gets its mail. No person is in it."""
-
-    __tablename__ = "domain_profile"
 
     domain: str = Field(primary_key=True, max_length=253)
     """A-labels in lower case."""
@@ -235,13 +223,11 @@ class DomainProfile(SQLModel, table=True):
     """When it is to be looked up (again); None while what is known is fresh or nobody asks."""
 
 
-class TrackedLink(SQLModel, table=True):
+class TrackedLink(NumberedRow, table=True):
     """A link of a message, tracked or left alone with the reason."""
 
-    __tablename__ = "tracked_link"
     __table_args__ = (UniqueConstraint("message_id", "position", name="uq_tracked_link_message_position"),)
 
-    id: int | None = Field(default=None, primary_key=True)
     message_id: int = Field(foreign_key="message.id", ondelete="CASCADE")
     position: int
     url: str

@@ -15,9 +15,9 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, LargeBinary, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from tracker.models.people import public_id
+from tracker.models.rows import NumberedRow, PublicRow, Row
 from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
 _HERE = text("removed_at IS NULL")
@@ -25,11 +25,9 @@ _UNTOLD = text("told_at IS NULL")
 _UNSENT = text("sent_at IS NULL")
 
 
-class Credential(SQLModel, table=True):
+class Credential(PublicRow, table=True):
     """Credentials: where and how to sign in, with the encrypted secret. Re-usable by several mailboxes of one person."""
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")
     name: str = Field(default="", max_length=200)
     preset: str = Field(default="other", max_length=32)
@@ -71,7 +69,7 @@ class FirstWindow(StrEnum):
     FROM_NOW = "from_now"
 
 
-class Mailbox(SQLModel, table=True):
+class Mailbox(PublicRow, table=True):
     """A connected address that we read: how it is to be fetched, how it goes, and when it is due."""
 
     __table_args__ = (
@@ -79,8 +77,6 @@ class Mailbox(SQLModel, table=True):
         Index("ix_mailbox_due", "due_at"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")
     credential_id: int | None = Field(default=None, foreign_key="credential.id", index=True, ondelete="SET NULL")
     name: str = Field(default="", max_length=200)
@@ -150,10 +146,8 @@ class Mailbox(SQLModel, table=True):
     removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class MailboxListening(SQLModel, table=True):
+class MailboxListening(Row, table=True):
     """Who listens to a mailbox for the server's word of new mail (IDLE), and when that may be tried again."""
-
-    __tablename__ = "mailbox_listening"
 
     mailbox_id: int = Field(primary_key=True, foreign_key="mailbox.id", ondelete="CASCADE")
     since: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -164,13 +158,11 @@ class MailboxListening(SQLModel, table=True):
     """A sign-in was refused then: no other is tried before a run has begun later and ended well."""
 
 
-class MailboxFolder(SQLModel, table=True):
+class MailboxFolder(NumberedRow, table=True):
     """One folder of a mailbox and how far it has been read."""
 
-    __tablename__ = "mailbox_folder"
     __table_args__ = (UniqueConstraint("mailbox_id", "raw_name", name="uq_mailbox_folder_mailbox_raw_name"),)
 
-    id: int | None = Field(default=None, primary_key=True)
     mailbox_id: int = Field(foreign_key="mailbox.id", ondelete="CASCADE")
     raw_name: str = Field(max_length=1000)
     """As the server writes it (modified UTF-7), its bytes read as Latin-1."""
@@ -188,16 +180,14 @@ class MailboxFolder(SQLModel, table=True):
     """When its numbering was found changed last."""
 
 
-class FetchRetry(SQLModel, table=True):
+class FetchRetry(NumberedRow, table=True):
     """A letter that could not be taken in, tried again: next run, an hour later, a day later; then stored unparsed.
 
     With no tries and a time that never comes: a letter of a POP3 mailbox that is not wanted.
     """
 
-    __tablename__ = "fetch_retry"
     __table_args__ = (UniqueConstraint("folder_id", "uidvalidity", "uid", "uidl", name="uq_fetch_retry_place"),)
 
-    id: int | None = Field(default=None, primary_key=True)
     folder_id: int = Field(foreign_key="mailbox_folder.id", ondelete="CASCADE")
     uidvalidity: int = Field(default=0, sa_type=BigInteger)
     uid: int = Field(default=0, sa_type=BigInteger)
@@ -207,15 +197,13 @@ class FetchRetry(SQLModel, table=True):
     problem: str = Field(default="", max_length=500)
 
 
-class PendingAction(SQLModel, table=True):
+class PendingAction(NumberedRow, table=True):
     """What is to be done on the server with one loaded letter. Doing it again is harmless; the row goes once it is done."""
 
-    __tablename__ = "pending_action"
     __table_args__ = (
         UniqueConstraint("folder_id", "kind", "uidvalidity", "uid", "uidl", name="uq_pending_action_place"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     folder_id: int = Field(foreign_key="mailbox_folder.id", ondelete="CASCADE")
     kind: str = Field(max_length=8)
     """seen, delete"""
@@ -227,16 +215,14 @@ class PendingAction(SQLModel, table=True):
     problem: str = Field(default="", max_length=500)
 
 
-class MailboxProblem(SQLModel, table=True):
+class MailboxProblem(NumberedRow, table=True):
     """Something that went wrong with a mailbox or one of its letters; told in a digest, at most one an hour and mailbox."""
 
-    __tablename__ = "mailbox_problem"
     __table_args__ = (
         Index("ix_mailbox_problem_mailbox_at", "mailbox_id", "at"),
         Index("ix_mailbox_problem_untold", "mailbox_id", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     mailbox_id: int = Field(foreign_key="mailbox.id", ondelete="CASCADE")
     letter_id: int | None = Field(default=None, foreign_key="letter.id", index=True, ondelete="SET NULL")
     code: str = Field(max_length=24)
@@ -246,7 +232,7 @@ class MailboxProblem(SQLModel, table=True):
     told_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class Notice(SQLModel, table=True):
+class Notice(NumberedRow, table=True):
     """Something to tell one person: written with what it is about, told after the commit.
 
     Its bell line is written once. The mail of those that are mailed may go out twice when we die between the server's 250 and our
@@ -258,7 +244,6 @@ class Notice(SQLModel, table=True):
         Index("ix_notice_due", "due_at", sqlite_where=_UNSENT, postgresql_where=_UNSENT),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     event: str = Field(max_length=24)
     """letter, customer_assigned, enquiry_assigned, group_empty, first_load, problems, broken, broken_long, recovered, loop"""
     subject: str = Field(max_length=64)

@@ -3,20 +3,18 @@
 from datetime import datetime
 
 from sqlalchemy import LargeBinary, UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from tracker.models.people import public_id
+from tracker.models.rows import PublicRow, Row
 from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
 
-class OAuthGrant(SQLModel, table=True):
+class OAuthGrant(PublicRow, table=True):
     """One person's leave to use one mailbox of a provider, for sending as for receiving. Both tokens are sealed for this record."""
 
     __tablename__ = "oauth_grant"
     __table_args__ = (UniqueConstraint("user_id", "provider", "address", name="uq_oauth_grant_user_provider_address"),)
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     provider: str = Field(max_length=16)
     address: str = Field(max_length=254)
@@ -30,7 +28,7 @@ class OAuthGrant(SQLModel, table=True):
     granted_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
-class OAuthAttempt(SQLModel, table=True):
+class OAuthAttempt(Row, table=True):
     """A person went to the provider and has not come back yet. Good once, on the same visit, for some minutes."""
 
     __tablename__ = "oauth_attempt"

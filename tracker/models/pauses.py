@@ -3,22 +3,21 @@
 from datetime import datetime
 
 from sqlalchemy import Index, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from tracker.models.people import public_id
+from tracker.models.rows import PublicRow
 from tracker.runtime.database import UtcDateTime, now
 
 _OPEN = text("decided_at IS NULL")
 
 
-class TrackingPause(SQLModel, table=True):
+class TrackingPause(PublicRow, table=True):
     """Words of a letter that ask not to be tracked, and what the person who got them has decided. Nobody else sees the words.
 
     While one is open, :attr:`tracker.models.people.Recipient.paused_at` is set. Written by
     :mod:`tracker.consent.pending_opt_outs` alone.
     """
 
-    __tablename__ = "tracking_pause"
     __table_args__ = (
         UniqueConstraint("user_id", "recipient_id", "content_hash", name="uq_tracking_pause_letter"),
         Index(
@@ -32,8 +31,6 @@ class TrackingPause(SQLModel, table=True):
         Index("ix_tracking_pause_due", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     recipient_id: int = Field(foreign_key="recipient.id")
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     """Whose letter it is: they decide."""

@@ -1,23 +1,18 @@
 """People: those who sell, those we write to, and what these agreed to."""
 
-import secrets
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, Index, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
+from tracker.models.rows import NumberedRow, PublicRow, Row
 from tracker.runtime.database import UtcDateTime, now
 
 _ERASED = text("erased_at IS NOT NULL")
 _PLACED = text("address_digest IS NOT NULL")
 _HAS_WORDS = text("salt IS NOT NULL")
-
-
-def public_id() -> str:
-    """64 random bits as 11 characters of base64url: what the outside may see of a row."""
-    return secrets.token_urlsafe(8)
 
 
 GENESIS = "0" * 64
@@ -29,13 +24,11 @@ class Role(StrEnum):
     MEMBER = "member"
 
 
-class User(SQLModel, table=True):
+class User(PublicRow, table=True):
     """A person who sells. ``email`` is in look-up form."""
 
     __tablename__ = "user_account"
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     email: str = Field(unique=True, max_length=254)
     name: str = Field(max_length=200)
     role: str = Field(default=Role.MEMBER, max_length=16)
@@ -64,13 +57,11 @@ class User(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
-class UserSession(SQLModel, table=True):
+class UserSession(NumberedRow, table=True):
     """A sign-in on one browser. The cookie holds the token, we hold its digest."""
 
-    __tablename__ = "user_session"
     __table_args__ = (Index("ix_user_session_seen", "seen_at", sqlite_where=_PLACED, postgresql_where=_PLACED),)
 
-    id: int | None = Field(default=None, primary_key=True)
     user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")
     token_digest: str = Field(unique=True, max_length=64)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
@@ -80,13 +71,9 @@ class UserSession(SQLModel, table=True):
     """Keyed digest of the network it was seen from last: the sender's own opens come from there. Gone after a day."""
 
 
-class ApiToken(SQLModel, table=True):
+class ApiToken(PublicRow, table=True):
     """A token for the API and the gateway; shown once, kept as a digest."""
 
-    __tablename__ = "api_token"
-
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")
     name: str = Field(max_length=100)
     token_digest: str = Field(unique=True, max_length=64)
@@ -95,7 +82,7 @@ class ApiToken(SQLModel, table=True):
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class Preference(SQLModel, table=True):
+class Preference(Row, table=True):
     """One preference of the workspace, by name. The value is any JSON."""
 
     name: str = Field(primary_key=True, max_length=64)
@@ -104,12 +91,9 @@ class Preference(SQLModel, table=True):
     changed_by: int | None = Field(default=None, foreign_key="user_account.id", ondelete="SET NULL")
 
 
-class PolicyChange(SQLModel, table=True):
+class PolicyChange(NumberedRow, table=True):
     """One change of the rules of consent: which, from what to what, by whom and why. Never changed, never thrown away."""
 
-    __tablename__ = "policy_change"
-
-    id: int | None = Field(default=None, primary_key=True)
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
     name: str = Field(max_length=64)
     """The preference that was changed."""
@@ -120,13 +104,11 @@ class PolicyChange(SQLModel, table=True):
     """None for the operator on the command line."""
 
 
-class Recipient(SQLModel, table=True):
+class Recipient(PublicRow, table=True):
     """A person's address that we send to. ``lookup`` (look-up form) says who it is, ``address`` how it was written first."""
 
     __table_args__ = (Index("ix_recipient_erased", "erased_at", sqlite_where=_ERASED, postgresql_where=_ERASED),)
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     address: str = Field(max_length=254)
     lookup: str = Field(unique=True, max_length=254)
     name: str = Field(default="", max_length=200)
@@ -149,10 +131,8 @@ class Recipient(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
-class NoticeText(SQLModel, table=True):
+class NoticeText(Row, table=True):
     """A text that people were shown when they were asked, once for all of them. No person is in it."""
-
-    __tablename__ = "notice_text"
 
     digest: str = Field(primary_key=True, max_length=64)
     """SHA-256 of ``text`` as UTF-8."""
@@ -160,22 +140,19 @@ class NoticeText(SQLModel, table=True):
     kept_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
-class ConsentEntry(SQLModel, table=True):
+class ConsentEntry(PublicRow, table=True):
     """One consent event of one recipient and purpose. Append-only: the newest entry is the state; nothing is ever updated.
 
     ``digest`` chains the entries of a recipient (:mod:`tracker.consent.rules.chain`). Only erasure changes a row: it blanks
     what stands below ``note`` together with ``salt``, and the digest still fits. Written by :mod:`tracker.consent.ledger` alone.
     """
 
-    __tablename__ = "consent_entry"
     __table_args__ = (
         UniqueConstraint("recipient_id", "number", name="uq_consent_entry_recipient_number"),
         Index("ix_consent_entry_recipient_purpose", "recipient_id", "purpose", "number"),
         Index("ix_consent_entry_words", "at", sqlite_where=_HAS_WORDS, postgresql_where=_HAS_WORDS),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     recipient_id: int = Field(foreign_key="recipient.id")
     number: int
     purpose: str = Field(max_length=16)

@@ -4,17 +4,15 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, Index, UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from tracker.models.people import public_id
+from tracker.models.rows import NumberedRow, PublicRow
 from tracker.runtime.database import UtcDateTime, now
 
 
-class Erasure(SQLModel, table=True):
+class Erasure(PublicRow, table=True):
     """The receipt of one erasure. It tells nothing about the person but the digest by which the address is known when met again."""
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     digest: str = Field(index=True, max_length=64)
     """As :meth:`tracker.runtime.keyring.Keyring.suppressions` makes it."""
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
@@ -26,17 +24,15 @@ class Erasure(SQLModel, table=True):
     """How many rows of which table were deleted or blanked."""
 
 
-class TrackingView(SQLModel, table=True):
+class TrackingView(NumberedRow, table=True):
     """Somebody of ours has looked at somebody's tracking data on that day."""
 
-    __tablename__ = "tracking_view"
     __table_args__ = (
         UniqueConstraint("user_id", "recipient_id", "what", "day", name="uq_tracking_view"),
         Index("ix_tracking_view_recipient", "recipient_id", "day"),
         Index("ix_tracking_view_day", "day"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     recipient_id: int = Field(foreign_key="recipient.id", ondelete="CASCADE")
     what: str = Field(max_length=12)

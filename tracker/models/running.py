@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
+from tracker.models.rows import Row
 from tracker.runtime.database import UtcDateTime
 
 
-class Job(SQLModel, table=True):
+class Job(Row, table=True):
     """A task that is done once in its period, however many workers there are: whoever moves ``due_at`` on does it."""
 
     name: str = Field(primary_key=True, max_length=64)

@@ -14,22 +14,20 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from tracker.models.people import public_id
+from tracker.models.rows import NumberedRow, PublicRow, Row
 from tracker.runtime.database import UtcDateTime, now
 
 _EXISTS = text("removed_at IS NULL")
 _ACTIVE = text("state = 'active' AND removed_at IS NULL")
 
 
-class Site(SQLModel, table=True):
+class Site(PublicRow, table=True):
     """A website. Its key is public: it stands in the script tag."""
 
     __table_args__ = (Index("ix_site_user", "user_id", "id"),)
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     key: str = Field(unique=True, max_length=64)
     name: str = Field(max_length=200)
@@ -51,14 +49,11 @@ class Site(SQLModel, table=True):
     removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class SiteBlock(SQLModel, table=True):
+class SiteBlock(PublicRow, table=True):
     """A place on the pages of some sites where an address stands."""
 
-    __tablename__ = "site_block"
     __table_args__ = (Index("ix_site_block_user", "user_id", "id"),)
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     name: str = Field(max_length=200)
     sites: Any = Field(default_factory=list, sa_type=JSON)
@@ -75,14 +70,11 @@ class SiteBlock(SQLModel, table=True):
     removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class SiteSource(SQLModel, table=True):
+class SiteSource(PublicRow, table=True):
     """A source of one's own: where a visit comes from, by conditions. The first that fits wins, in the order of ``position``."""
 
-    __tablename__ = "site_source"
     __table_args__ = (Index("ix_site_source_user", "user_id", "position"),)
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     position: int
     name: str = Field(max_length=200)
@@ -93,17 +85,14 @@ class SiteSource(SQLModel, table=True):
     removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class SiteRule(SQLModel, table=True):
+class SiteRule(PublicRow, table=True):
     """What visitors of some sources see in some blocks. Of the active rules of a site the first that fits fires, alone."""
 
-    __tablename__ = "site_rule"
     __table_args__ = (
         Index("ix_site_rule_user", "user_id", "position"),
         Index("ix_site_rule_active", "user_id", "position", "id", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     position: int
     name: str = Field(max_length=200)
@@ -136,10 +125,8 @@ class SiteRule(SQLModel, table=True):
     removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class SiteEdge(SQLModel, table=True):
+class SiteEdge(Row, table=True):
     """An edge that sites are published to, and the letter that its codes begin with."""
-
-    __tablename__ = "site_edge"
 
     name: str = Field(primary_key=True, max_length=64)
     letter: str = Field(unique=True, max_length=1)
@@ -149,7 +136,7 @@ class SiteEdge(SQLModel, table=True):
     problem: str = ""
 
 
-class Visit(SQLModel, table=True):
+class Visit(PublicRow, table=True):
     """One session of one visitor on one site."""
 
     __tablename__ = "site_visit"
@@ -161,8 +148,6 @@ class Visit(SQLModel, table=True):
         Index("ix_site_visit_visitor", "visitor", "began_at"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     site_id: int = Field(foreign_key="site.id", ondelete="CASCADE")
     visitor: str = Field(max_length=64)
@@ -197,7 +182,7 @@ class Visit(SQLModel, table=True):
     """It is known to be none of a person: it is in no report."""
 
 
-class PageView(SQLModel, table=True):
+class PageView(NumberedRow, table=True):
     """One page of a visit. ``edge`` and ``hit`` say which line of which spool told of it."""
 
     __tablename__ = "site_page_view"
@@ -206,7 +191,6 @@ class PageView(SQLModel, table=True):
         Index("ix_site_page_view_visit", "visit_id", "at"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     visit_id: int = Field(foreign_key="site_visit.id", ondelete="CASCADE")
     edge: str = Field(max_length=64)
     hit: int = Field(sa_type=BigInteger)
@@ -214,10 +198,9 @@ class PageView(SQLModel, table=True):
     page: str = Field(default="", max_length=1024)
 
 
-class SiteLease(SQLModel, table=True):
+class SiteLease(NumberedRow, table=True):
     """An address that was shown to a visitor in a session: from when, until when it is theirs."""
 
-    __tablename__ = "site_lease"
     __table_args__ = (
         UniqueConstraint("address", "visit_id", name="uq_site_lease_address_visit"),
         Index("ix_site_lease_address", "address", "shown_at"),
@@ -225,7 +208,6 @@ class SiteLease(SQLModel, table=True):
         Index("ix_site_lease_until", "until"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     address: str = Field(max_length=254)
     """In look-up form."""
     code: str = Field(default="", max_length=64)
@@ -241,10 +223,9 @@ class SiteLease(SQLModel, table=True):
     """When the visitor clicked or copied it."""
 
 
-class LetterSource(SQLModel, table=True):
+class LetterSource(Row, table=True):
     """Where a letter comes from, decided once."""
 
-    __tablename__ = "letter_source"
     __table_args__ = (
         Index("ix_letter_source_visit", "visit_id"),
         Index("ix_letter_source_address", "address"),

@@ -2,19 +2,17 @@
 
 from datetime import datetime
 
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from tracker.models.people import public_id
+from tracker.models.rows import PublicRow
 from tracker.runtime.database import UtcDateTime, now
 
 
-class Template(SQLModel, table=True):
+class Template(PublicRow, table=True):
     """A message to begin with. Its owner changes it; with ``shared`` everybody may use it, each with figures of their own."""
 
     __tablename__ = "message_template"
 
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")
     name: str = Field(max_length=100)
     subject: str = Field(default="", max_length=500)

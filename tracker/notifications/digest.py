@@ -10,8 +10,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from tracker.locale import gettext as _
-from tracker.locale import ngettext, use_locale
+from tracker.locale import _, ngettext, use_locale
 from tracker.mail.account_servers import submit_from, working_account
 from tracker.models import Delivery, Event, Message, Notification, User
 from tracker.notifications.digest_letter import Digest, Item, write_letter

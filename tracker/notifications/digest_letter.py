@@ -6,8 +6,7 @@ from datetime import datetime
 
 from babel.dates import format_date
 
-from tracker.locale import babel_locale, zone
-from tracker.locale import gettext as _
+from tracker.locale import _, babel_locale, zone
 from tracker.locale.templates import write
 from tracker.mail.addresses import Mailbox, domain_of
 from tracker.mail.message_ids import NOTICE_HEADER, new_id, notice_mark

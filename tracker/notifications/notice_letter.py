@@ -1,7 +1,6 @@
 """The mail of a notice: plain words in two forms, signed so that no mailbox we read takes it for a letter."""
 
-from tracker.locale import gettext as _
-from tracker.locale import localize
+from tracker.locale import _, localize
 from tracker.locale.templates import write
 from tracker.mail.addresses import Mailbox as Person
 from tracker.mail.addresses import domain_of

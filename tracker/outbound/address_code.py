@@ -8,7 +8,7 @@ from email.utils import formatdate, make_msgid
 
 from sqlmodel import Session
 
-from tracker.locale import gettext as _
+from tracker.locale import _
 from tracker.mail.account_servers import submit_from
 from tracker.mail.addresses import domain_of
 from tracker.models import Account

@@ -14,8 +14,7 @@ from tracker.consent.ledger import consent_of, record_consent
 from tracker.consent.notice import NOTICE, VERSION, controller, notice
 from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_url
 from tracker.consent.rules import MEASURED, MoveError, Proof, State
-from tracker.locale import gettext as _
-from tracker.locale import use_locale
+from tracker.locale import _, use_locale
 from tracker.mail.addresses import Mailbox
 from tracker.mail.mime.build import NewMessage, build_message
 from tracker.models import Account, Delivery, Message, MessageBody, Recipient, User

@@ -8,8 +8,7 @@ from sqlmodel import Session
 
 from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_url
 from tracker.consent.preferences import preference
-from tracker.locale import N_, use_locale
-from tracker.locale import gettext as _
+from tracker.locale import N_, _, use_locale
 from tracker.models import Delivery, Recipient
 from tracker.outbound.rewriter.footer import Footer, mark_of
 from tracker.runtime.context import AppContext

@@ -3,8 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.locale import gettext as _
-from tracker.locale import localize
+from tracker.locale import _, localize
 from tracker.mail.addresses import domain_of
 from tracker.models import User
 from tracker.outbound.sending_domain.records import advice_for

@@ -15,8 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.locale import gettext as _
-from tracker.locale import localize
+from tracker.locale import _, localize
 from tracker.mail.oauth import OAuthError, exchange
 from tracker.mail.oauth_providers import PROVIDERS, Granted, Provider, authorisation_url, configured
 from tracker.models import OAuthAttempt, User

@@ -7,8 +7,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.locale import gettext as _
-from tracker.locale import localize
+from tracker.locale import _, localize
 from tracker.mail.oauth_providers import Granted, Provider, configured
 from tracker.mail.services import PRESETS
 from tracker.models import Account, OAuthGrant, User

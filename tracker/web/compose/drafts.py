@@ -12,11 +12,11 @@ from sqlmodel import Session, col, delete, select
 from starlette.datastructures import FormData, UploadFile
 
 from tracker.crm.access import find_letter_or_none
-from tracker.locale import gettext as _
+from tracker.locale import _
 from tracker.mail.addresses import AddressError, Mailbox, parse_list
 from tracker.models import Account, Attachment, Letter, Message, MessageBody, Template, User
 from tracker.models.ownership import find_owned, owned_rows
-from tracker.models.people import public_id
+from tracker.models.rows import public_id
 from tracker.outbound.draft import Draft, OutgoingFile, SendError, check_attachment_sizes, check_send_at
 from tracker.outbound.draft_form import ROLES, form_text, read_form
 from tracker.outbound.message_links import snippet_of

@@ -13,11 +13,10 @@ from starlette.responses import JSONResponse, Response
 
 from tracker.consent.preferences import operator_ceiling
 from tracker.crm.access import find_letter
-from tracker.locale import babel_locale, localize, zone
-from tracker.locale import gettext as _
+from tracker.locale import _, babel_locale, localize, zone
 from tracker.models import Attachment, Message, MessageState, User
 from tracker.models.ownership import find_owned
-from tracker.models.people import public_id
+from tracker.models.rows import public_id
 from tracker.outbound.draft import SendError
 from tracker.outbound.message_links import strip_own_tracking
 from tracker.outbound.send import enqueue_composed

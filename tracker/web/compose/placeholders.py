@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from sqlmodel import Session, select
 
-from tracker.locale import gettext as _
+from tracker.locale import _
 from tracker.mail.addresses import Mailbox, lookup_form
 from tracker.models import Recipient, User
 from tracker.outbound.draft import SendError

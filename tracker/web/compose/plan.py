@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from babel.lists import format_list
 from sqlmodel import Session
 
-from tracker.locale import babel_locale, localize, ngettext
-from tracker.locale import gettext as _
+from tracker.locale import _, babel_locale, localize, ngettext
 from tracker.mail.recipient_mx import request, unknown
 from tracker.models import User
 from tracker.outbound.draft import Draft, SendError

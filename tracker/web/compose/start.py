@@ -12,8 +12,7 @@ from sqlmodel import Session, col, select
 from tracker.consent.rules import Ceiling, Purpose
 from tracker.crm.binding import Rule
 from tracker.crm.customers import addresses_of
-from tracker.locale import babel_locale, zone
-from tracker.locale import gettext as _
+from tracker.locale import _, babel_locale, zone
 from tracker.mail.addresses import Mailbox
 from tracker.mail.safe_html import clean, with_own_pictures, without_remote_images
 from tracker.models import Account, Delivery, Letter, LetterBinding, LetterBody, Message, MessageBody, Template, User

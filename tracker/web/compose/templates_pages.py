@@ -8,7 +8,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.locale import gettext as _
+from tracker.locale import _
 from tracker.models import Template, User
 from tracker.models.ownership import owned
 from tracker.outbound.placeholders import NAMES

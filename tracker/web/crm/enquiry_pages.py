@@ -22,8 +22,7 @@ from tracker.crm.enquiries import (
 from tracker.crm.hand_binding import bind_again, bind_by_hand, unbind
 from tracker.crm.records import named_record
 from tracker.crm.snooze import snooze_time
-from tracker.locale import gettext as _
-from tracker.locale import localize
+from tracker.locale import _, localize
 from tracker.mail.addresses import lookup_or_none
 from tracker.models import Customer, EnquiryStatus, Letter, Mailbox, Order, User
 from tracker.runtime.database import now

@@ -22,7 +22,7 @@ from tracker.crm.customers import (
 )
 from tracker.crm.orders import NewOrder, OrderChange, change_order, create_order, delete_order, find_order
 from tracker.crm.search import finds_customers
-from tracker.locale import gettext as _
+from tracker.locale import _
 from tracker.mail.addresses import AddressError, lookup_or_none, parse_list
 from tracker.models import Customer, CustomerAddress, Order, Shop, User
 from tracker.runtime.localized_text import ActionError, LocalizedText

@@ -18,7 +18,7 @@ from tracker.crm.shops import (
     delete_shop,
     members_of,
 )
-from tracker.locale import gettext as _
+from tracker.locale import _
 from tracker.models import GroupMember, ManagerGroup, Shop, User
 from tracker.runtime.localized_text import ActionError
 from tracker.web.crm.letter_panel import colleagues

@@ -6,8 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tracker.locale import N_, localize, use_locale
-from tracker.locale import gettext as _
+from tracker.locale import N_, _, localize, use_locale
 from tracker.runtime.localized_text import ActionError
 from tracker.web.api.errors import STATUS
 from tracker.web.http.routes import locale_of

@@ -6,8 +6,7 @@ from babel.dates import format_date, format_datetime, format_skeleton, format_ti
 from babel.numbers import format_compact_decimal, format_decimal
 from markupsafe import Markup
 
-from tracker.locale import babel_locale, zone
-from tracker.locale import gettext as _
+from tracker.locale import _, babel_locale, zone
 from tracker.runtime.database import now
 
 

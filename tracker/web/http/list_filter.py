@@ -17,8 +17,7 @@ from sqlalchemy import ColumnElement, Select
 from sqlmodel import col
 from starlette.requests import Request
 
-from tracker.locale import N_, babel_locale, localize
-from tracker.locale import gettext as _
+from tracker.locale import N_, _, babel_locale, localize
 from tracker.models import User
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.runtime.paging import Cursor

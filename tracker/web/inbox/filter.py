@@ -8,8 +8,7 @@ from sqlalchemy import ColumnElement, false, or_, select, true
 from sqlmodel import col
 
 from tracker.crm.enquiries import in_list
-from tracker.locale import N_
-from tracker.locale import gettext as _
+from tracker.locale import N_, _
 from tracker.mail.addresses import AddressError, lookup_form
 from tracker.models import Category, EnquiryStatus, Letter, Mailbox, User
 from tracker.runtime.database import now

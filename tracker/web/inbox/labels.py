@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from tracker.inbound.quotations import own_text
-from tracker.locale import N_
-from tracker.locale import gettext as _
+from tracker.locale import N_, _
 from tracker.models import Letter
 from tracker.web.inbox.filter import CATEGORIES
 

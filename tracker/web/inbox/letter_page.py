@@ -14,7 +14,7 @@ from tracker.crm.access import find_letter
 from tracker.crm.snooze import CHOICES
 from tracker.inbound.parse import content_of
 from tracker.inbound.storing import raw_of, remove_letter
-from tracker.locale import gettext as _
+from tracker.locale import _
 from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.models import Letter, LetterAttachment, LetterBody, Mailbox, Message, Recipient, User
 from tracker.models.ownership import owned

@@ -12,8 +12,7 @@ from starlette.responses import Response
 from tracker.crm.access import find_letter
 from tracker.crm.enquiries import list_counts
 from tracker.inbound.mark_spam import mark_spam, unmark_spam
-from tracker.locale import gettext as _
-from tracker.locale import localize, zone
+from tracker.locale import _, localize, zone
 from tracker.models import User
 from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import ActionError

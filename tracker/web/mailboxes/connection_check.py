@@ -4,8 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.inbound.check import check_mailbox
-from tracker.locale import gettext as _
-from tracker.locale import localize
+from tracker.locale import _, localize
 from tracker.models import Mailbox, MailboxState, User
 from tracker.runtime.localized_text import ActionError
 from tracker.web.http.templating import context_of, redirect

@@ -3,8 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 
-from tracker.locale import N_, localize
-from tracker.locale import gettext as _
+from tracker.locale import N_, _, localize
 from tracker.models import Mailbox, MailboxProblem, MailboxState
 from tracker.notifications.notice_labels import PROBLEMS
 from tracker.runtime.database import now

@@ -30,8 +30,7 @@ from tracker.inbound.mailboxes import (
 )
 from tracker.inbound.recount import preview, recount
 from tracker.inbound.schedule import being_read
-from tracker.locale import gettext as _
-from tracker.locale import localize, ngettext
+from tracker.locale import _, localize, ngettext
 from tracker.mail.oauth_providers import configured
 from tracker.mail.services import PRESETS
 from tracker.models import Credential, Mailbox, ManagerGroup, Shop, User

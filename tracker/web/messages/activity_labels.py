@@ -12,8 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tracker.consent.rules import RULES, State
 from tracker.engagement.verdict import Reason
-from tracker.locale import N_, ngettext
-from tracker.locale import gettext as _
+from tracker.locale import N_, _, ngettext
 from tracker.models import Delivery, Event, TrackedLink
 from tracker.web.messages.client_labels import client_label
 

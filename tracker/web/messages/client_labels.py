@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from tracker.locale import N_
-from tracker.locale import gettext as _
+from tracker.locale import N_, _
 
 # What is stored where a program has no name of its own.
 _KINDS: Mapping[str, str] = {

@@ -11,8 +11,7 @@ from datetime import date, datetime
 from sqlalchemy import ColumnElement, and_, exists, false, or_, select
 from sqlmodel import col
 
-from tracker.locale import N_
-from tracker.locale import gettext as _
+from tracker.locale import N_, _
 from tracker.mail.addresses import AddressError, lookup_form
 from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, Recipient, User
 from tracker.runtime.word_search import has_word, split_words

@@ -13,8 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from tracker.consent.ledger import consent_of
 from tracker.consent.rules import Purpose, State
 from tracker.engagement.overrule import overrule
-from tracker.locale import gettext as _
-from tracker.locale import localize
+from tracker.locale import _, localize
 from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.models import (
     Account,

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from tracker.locale import N_
-from tracker.locale import gettext as _
+from tracker.locale import N_, _
 from tracker.mail.mail_providers import GATEWAYS
 
 NAMES: Mapping[str, str] = {

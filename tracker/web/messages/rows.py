@@ -8,8 +8,7 @@ from babel.lists import format_list
 from sqlalchemy import ColumnElement, Integer, case, func, select
 from sqlmodel import Session, col
 
-from tracker.locale import babel_locale, ngettext
-from tracker.locale import gettext as _
+from tracker.locale import _, babel_locale, ngettext
 from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, User
 from tracker.models.ownership import owned_rows
 from tracker.runtime.database import now

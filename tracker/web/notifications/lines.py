@@ -7,8 +7,7 @@ from datetime import datetime
 from markupsafe import Markup, escape
 from sqlmodel import Session, col, select
 
-from tracker.locale import N_, localize, ngettext
-from tracker.locale import gettext as _
+from tracker.locale import N_, _, localize, ngettext
 from tracker.models import Delivery, Letter, Message, Notification
 from tracker.web.messages.activity_labels import scanner_name
 from tracker.web.messages.client_labels import client_label

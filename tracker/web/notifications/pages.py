@@ -5,8 +5,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tracker.locale import gettext as _
-from tracker.locale import ngettext
+from tracker.locale import _, ngettext
 from tracker.mail.account_servers import working_account
 from tracker.models import Letter, Mailbox, Message, Notification, Recipient, TrackingPause, User
 from tracker.models.ownership import owned

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from starlette.datastructures import FormData
 
-from tracker.locale import gettext as _
+from tracker.locale import _
 from tracker.models import User
 from tracker.notifications.digest import set_hour
 from tracker.notifications.rules import KINDS

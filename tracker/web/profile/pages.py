@@ -6,8 +6,7 @@ from starlette.responses import Response
 
 from tracker import users
 from tracker.consent.preferences import operator_ceiling
-from tracker.locale import gettext as _
-from tracker.locale import localize, ngettext, use_locale
+from tracker.locale import _, localize, ngettext, use_locale
 from tracker.models import User
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.users import UNDO_SECONDS, ProfileChange

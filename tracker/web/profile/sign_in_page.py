@@ -5,8 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker import users
-from tracker.locale import gettext as _
-from tracker.locale import localize
+from tracker.locale import _, localize
 from tracker.models import User
 from tracker.runtime.keyring import password_fits
 from tracker.runtime.localized_text import ActionError

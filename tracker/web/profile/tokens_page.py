@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker import users
-from tracker.locale import gettext as _
+from tracker.locale import _
 from tracker.models import ApiToken, User
 from tracker.models.ownership import owned
 from tracker.runtime.localized_text import ActionError

@@ -9,8 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.consent.notice import notice
-from tracker.locale import LANGUAGES, language, localize, ngettext
-from tracker.locale import gettext as _
+from tracker.locale import LANGUAGES, _, language, localize, ngettext
 from tracker.mail.addresses import AddressError, parse_list
 from tracker.models import User
 from tracker.outbound.consent_request import Asked, ask

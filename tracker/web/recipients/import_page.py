@@ -8,8 +8,7 @@ from starlette.responses import Response
 
 from tracker.consent.bulk_import import COLUMNS, NEEDED, RowResult, UnreadableFile, import_consents
 from tracker.consent.preferences import preference
-from tracker.locale import gettext as _
-from tracker.locale import localize
+from tracker.locale import _, localize
 from tracker.models import User
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, render

@@ -7,8 +7,7 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from tracker.consent.rules import GRADES
-from tracker.locale import N_
-from tracker.locale import gettext as _
+from tracker.locale import N_, _
 from tracker.models import ApiToken, ConsentEntry, NoticeText, User
 from tracker.web.http.formats import full
 from tracker.web.messages.activity_labels import consent_label

@@ -15,8 +15,7 @@ from tracker.consent.events import NewConsent, record
 from tracker.consent.ledger import broken_at, consent_of, jurisdiction, ledger
 from tracker.consent.pending_opt_outs import decide, open_pauses
 from tracker.consent.rules import MEASURED, Purpose, State
-from tracker.locale import gettext as _
-from tracker.locale import localize
+from tracker.locale import _, localize
 from tracker.mail.addresses import AddressError, parse_list
 from tracker.models import Letter, Recipient, TrackingPause, User
 from tracker.privacy.views import note_view

@@ -26,8 +26,7 @@ from tracker.consent.preference_choices import (
 )
 from tracker.consent.preference_links import LinkKind, preference_links
 from tracker.consent.rules import MEASURED
-from tracker.locale import LANGUAGES, language, localize, use_locale
-from tracker.locale import gettext as _
+from tracker.locale import LANGUAGES, _, language, localize, use_locale
 from tracker.models import Delivery, Event, Message, TrackedLink
 from tracker.outbound.consent_request import send_own_link
 from tracker.privacy.archive import archive_name, archive_of

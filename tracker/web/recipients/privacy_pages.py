@@ -4,8 +4,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.locale import gettext as _
-from tracker.locale import language
+from tracker.locale import _, language
 from tracker.models import Recipient, User
 from tracker.outbound.consent_request import send_own_link
 from tracker.privacy.archive import archive_name, archive_of

@@ -12,8 +12,7 @@ from starlette.responses import Response
 
 from tracker.consent.preferences import change_rule, preference
 from tracker.consent.rules import MEASURED, Pack
-from tracker.locale import N_, ngettext
-from tracker.locale import gettext as _
+from tracker.locale import N_, _, ngettext
 from tracker.models import PolicyChange, Role, User
 from tracker.web.http.forms import is_checked, text
 from tracker.web.http.routes import Routes

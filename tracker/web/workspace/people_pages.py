@@ -11,8 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker import users
-from tracker.locale import gettext as _
-from tracker.locale import localize
+from tracker.locale import _, localize
 from tracker.models import Role, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import token_digest

@@ -1,7 +1,7 @@
 """The consent policies of a workspace in plain words."""
 
 from tracker.consent.rules import Pack
-from tracker.locale import gettext as _
+from tracker.locale import _
 
 
 def policy_options() -> list[tuple[str, str, str]]:

@@ -13,8 +13,7 @@ from tracker.consent.preferences import (
     workspace_pack,
 )
 from tracker.consent.rules import Pack
-from tracker.locale import LANGUAGES, use_locale
-from tracker.locale import gettext as _
+from tracker.locale import LANGUAGES, _, use_locale
 from tracker.models import User
 from tracker.outbound.footer_text import LONGEST, WHAT
 from tracker.runtime.localized_text import ActionError

@@ -8,8 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.consent.preferences import preference, set_preference
-from tracker.locale import gettext as _
-from tracker.locale import localize
+from tracker.locale import _, localize
 from tracker.models import Erasure, User
 from tracker.privacy.compliance_documents import compliance_archive, facts_of, self_check
 from tracker.privacy.periods import DEFAULTS, LEAST, WORDS, PeriodError, checked, periods, set_periods

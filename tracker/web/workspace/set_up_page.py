@@ -10,8 +10,7 @@ from starlette.responses import Response
 from tracker import users
 from tracker.consent.preferences import operator_ceiling, policy_problems, preference, set_policy, set_preference
 from tracker.consent.rules import Ceiling, Pack
-from tracker.locale import gettext as _
-from tracker.locale import language, localize
+from tracker.locale import _, language, localize
 from tracker.models import Preference, Role, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import new_code
