@@ -116,6 +116,7 @@ def mailbox_on(
     login: str,
     *,
     protocol: str = "imap",
+    security: str = "none",
     **choices: Any,
 ) -> Post:
     """Connects ``login`` on the server, unchecked."""
@@ -125,7 +126,7 @@ def mailbox_on(
         port = server.imap_port if protocol == "imap" else server.pop3_port
     assert user.id is not None
     with context.database.session_scope() as session:
-        place: Any = {"protocol": protocol, "host": server.host, "port": port, "security": "none", "login": login}
+        place: Any = {"protocol": protocol, "host": server.host, "port": port, "security": security, "login": login}
         credential = make_credential(session, context, user.id, NewCredentials(secret=SECRET, **place))
         mailbox = connect_mailbox(session, user.id, credential, MailboxChange(**choices))
     assert mailbox.id is not None

@@ -135,7 +135,7 @@ def test_while_letters_are_stored_the_next_ones_come(
     bodies = imap.bodies
     told: list[bool] = []
 
-    def ask(client: IMAPClient, uids: Sequence[int]) -> dict[int, bytes]:
+    def ask(client: IMAPClient, uids: Sequence[int]) -> dict[int, bytes | None]:
         if uids[0] > 10:
             asked.set()
         return bodies(client, uids)

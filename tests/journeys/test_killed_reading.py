@@ -3,6 +3,7 @@
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlmodel import func, select
@@ -29,7 +30,7 @@ def test_nothing_is_lost_or_doubled_when_the_product_is_killed_while_reading(
         for number in range(LETTERS):
             imap.append("INBOX", None, None, letter(f"Offer {number}", f"c{number}@client.example", body="x" * 2000))
     with opened_context(tmp_path) as context:
-        more = {"mark_read": True} if protocol == "imap" else {}
+        more: dict[str, Any] = {"mark_read": True} if protocol == "imap" else {}
         post = mailbox_on(context, People(context).user(), dovecot, address, protocol=protocol, **more)
         for loaded in (10, 40, 90):
             with serving(tmp_path, port) as product:

@@ -276,10 +276,8 @@ def test_a_sent_folder_is_known_by_its_name_in_many_languages(context: AppContex
     class Unmarked:
         """An IMAP server without SPECIAL-USE, as Yandex is: only its LIST answer matters here."""
 
-        folder_encode = True
-
-        def list_folders(self) -> list[tuple[tuple[bytes, ...], bytes, bytes]]:
-            return [((), b"/", imap_utf7.encode(folder)) for folder in ("INBOX", "Sentences", name, "Old/Sent/x")]
+        def _raw_command_untagged(self, *_: object, **__: object) -> list[bytes]:
+            return [b'() "/" "%s"' % imap_utf7.encode(folder) for folder in ("INBOX", "Sentences", name, "Old/Sent/x")]
 
     assert folder_for(Unmarked(), "sent") == name
 

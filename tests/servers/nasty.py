@@ -4,11 +4,11 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-Answer = Callable[["NastyImap", bytes, bytes], bytes | None]
+Answer = Callable[["NastyImap", bytes, bytes], bytes | Iterable[bytes] | None]
 """Gets server, tag and command (without its tag); what it gives is sent instead of the usual answer. None: as usual.
 ``b""`` and a closed line are the same: the line is cut after what was given when it ends in :data:`CUT`."""
 CUT = b"\0cut"
@@ -39,6 +39,8 @@ class NastyImap:
     commands: list[bytes] = field(default_factory=list)
     lines: int = 0
     host: str = "127.0.0.1"
+    written: Callable[[bytes], bytes] = bytes
+    """How this server writes what others write as RFC 9051 has it."""
     idling: list[socket.socket] = field(default_factory=list)
     """Lines that are in IDLE."""
     idled_in: list[bytes] = field(default_factory=list)
@@ -168,7 +170,7 @@ def _accept(listener: socket.socket, server: NastyImap, open_lines: list[socket.
 def _talk(line: socket.socket, server: NastyImap) -> None:
     try:
         with line, line.makefile("rb") as reader:
-            line.sendall(server.greeting)
+            line.sendall(server.written(server.greeting))
             idle_tag = folder = b""
             for row in reader:
                 tag, _, command = row.strip().partition(b" ")
@@ -182,7 +184,11 @@ def _talk(line: socket.socket, server: NastyImap) -> None:
                 server.commands.append(command)
                 answer = server.script(server, tag, command)
                 answer = server.usual(tag, command) if answer is None else answer
-                line.sendall(answer.removesuffix(CUT))
+                if not isinstance(answer, bytes):
+                    for piece in answer:
+                        line.sendall(piece)
+                    continue
+                line.sendall(server.written(answer).removesuffix(CUT))
                 if command.upper().startswith((b"EXAMINE", b"SELECT")):
                     folder = command.split()[1].strip(b'"')
                 if command.upper() == b"IDLE":

@@ -15,6 +15,7 @@ from sqlmodel import delete as delete_rows
 from tracker.inbound.imap import searched
 from tracker.inbound.imap_connection import DROPPED, REFUSED, ImapConnection
 from tracker.mail.folders import Folder
+from tracker.mail.imap_commands import open_folder
 from tracker.models import MailboxFolder, PendingAction
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -32,8 +33,10 @@ def act(context: AppContext, connection: ImapConnection, row: MailboxFolder, fou
         while uids := _due(context, row, kind):
             try:
                 client = connection.client
-                client.select_folder(row.raw_name.encode("latin-1"))
+                opened = open_folder(client, row.raw_name.encode("latin-1"), readonly=False)
                 connection.folder = None
+                if opened.uidvalidity is None or opened.uidvalidity != _numbering(context, row):
+                    return  # the numbers mean other letters now
                 done = mark_seen(client, uids) if kind == "seen" else remove(client, uids, _trash(found))
             except DROPPED:
                 connection.close()
@@ -74,6 +77,11 @@ def remove(client: IMAPClient, uids: Sequence[int], trash: Folder | None) -> boo
 
 def _trash(found: Sequence[Folder]) -> Folder | None:
     return next((folder for folder in found if folder.role == "trash"), None)
+
+
+def _numbering(context: AppContext, row: MailboxFolder) -> int | None:
+    with context.database.reading() as session:
+        return session.get_one(MailboxFolder, row.id).uidvalidity
 
 
 def _due(context: AppContext, row: MailboxFolder, kind: str) -> list[int]:

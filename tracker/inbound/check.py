@@ -13,6 +13,7 @@ from tracker.inbound.pop3 import pop3
 from tracker.inbound.refusals import Refusal, read_refusal
 from tracker.mail.connections import ConnectError, Server
 from tracker.mail.folders import Folder, folders_of
+from tracker.mail.imap_commands import open_folder
 from tracker.mail.imap_session import imap
 from tracker.models import Credential, Mailbox, MailboxState
 from tracker.runtime.context import AppContext
@@ -87,12 +88,11 @@ def _look(client: IMAPClient, mailbox: Mailbox) -> Finding:
 def _open(client: IMAPClient, folder: Folder) -> int | None:
     """How many letters there are; None when the server refuses to open it."""
     try:
-        answer = client.select_folder(folder.raw, readonly=True)
+        return open_folder(client, folder.raw).letters
     except imaplib.IMAP4.abort:
         raise
     except (IMAPClientError, imaplib.IMAP4.error, ValueError):
         return None
-    return int(answer.get(b"EXISTS", 0))
 
 
 def _missing(name: str) -> LocalizedText:

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from tracker.inbound.idle import Idle
 from tracker.inbound.idle_leases import Target
-from tracker.inbound.imap import Opened, examine
 from tracker.inbound.imap_connection import ImapConnection
 from tracker.mail.connections import Server
+from tracker.mail.imap_commands import Opened, open_folder
 from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline
 
@@ -105,7 +105,7 @@ def open_idle_connection(context: AppContext, target: Target, server: Server) ->
         try:
             if not line.client.has_capability("IDLE"):
                 raise NoIdle
-            idle_connection = IdleConnection(line, examine(line.client, target.raw_folder))
+            idle_connection = IdleConnection(line, open_folder(line.client, target.raw_folder.encode("latin-1")))
         except BaseException:
             line.close()
             raise

@@ -26,9 +26,9 @@ from tracker.inbound.check import TROUBLE, meaning
 from tracker.inbound.credentials import server_of
 from tracker.inbound.idle_connection import IdleConnection, NoIdle, open_idle_connection
 from tracker.inbound.idle_leases import Target
-from tracker.inbound.imap import Opened
 from tracker.inbound.refusals import Refusal, read_refusal
 from tracker.mail.connections import ConnectError, Server
+from tracker.mail.imap_commands import Opened
 from tracker.models import MailboxState
 from tracker.runtime.context import AppContext
 from tracker.runtime.lease import HeldLease

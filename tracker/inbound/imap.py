@@ -7,13 +7,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import IO, Any
+from typing import IO
 
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
+from tracker.inbound.dates import read_date
 from tracker.inbound.header_hash import MOST, header_hash
-from tracker.runtime.limits import MAX_WHOLE_LETTER
+from tracker.mail.imap_answers import Value
+from tracker.mail.imap_commands import HIGHEST_UID, Opened, body_of, fetch
+from tracker.runtime.limits import MAX_LETTER, MAX_LITERAL_BYTES, MAX_WHOLE_LETTER
 
 METADATA_AT_ONCE = 100
 LETTERS_AT_ONCE = 100
@@ -21,17 +24,8 @@ BYTES_AT_ONCE = 2 * 1024 * 1024
 PIECE = 1024 * 1024
 UIDS_AT_ONCE = 50_000
 """UIDs of one SEARCH answer: at eleven characters each well below the 1,000,000 bytes that imaplib takes as a line."""
-HIGHEST_UID = 2**32 - 1  # RFC 9051 section 2.3.1.1
+_DATE_TIME = re.compile(rb" *\d{1,2}-[A-Za-z]{3}-(?:19[89]|2\d\d)\d \d{1,2}:\d\d:\d\d(?: [+-]\d{4})?")
 _HEADERS = f"BODY.PEEK[HEADER.FIELDS (FROM TO CC DATE SUBJECT MESSAGE-ID)]<0.{MOST}>"
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A folder as the server describes it. None where it says nothing, or nought."""
-
-    uidvalidity: int | None
-    uidnext: int | None
-    letters: int
 
 
 @dataclass(frozen=True)
@@ -61,18 +55,6 @@ def introduce(client: IMAPClient) -> None:
             client.id_({"name": "Inkling"})
         except IMAPClientError:  # it is a courtesy
             return
-
-
-def examine(client: IMAPClient, raw_name: str) -> Opened:
-    """Opens the folder read-only."""
-    answer = client.select_folder(raw_name.encode("latin-1"), readonly=True)
-    validity, following = answer.get(b"UIDVALIDITY"), answer.get(b"UIDNEXT")
-    return Opened(_number(validity), _number(following), int(answer.get(b"EXISTS", 0)))
-
-
-def _number(value: Any) -> int | None:
-    value = value[0] if isinstance(value, (list, tuple)) and value else value
-    return value if isinstance(value, int) and 0 < value <= HIGHEST_UID else None
 
 
 def uids_after(client: IMAPClient, last: int, opened: Opened) -> list[int]:
@@ -114,12 +96,8 @@ def _ranges(client: IMAPClient, first: int, opened: Opened) -> Iterator[tuple[in
         yield first, "*"
         return
     places = range(1, opened.letters + 1, UIDS_AT_ONCE)
-    client.use_uid = False
-    try:
-        answer = client.fetch(list(places), ["UID"])
-    finally:
-        client.use_uid = True
-    later = sorted(int(item[b"UID"]) for item in answer.values() if b"UID" in item)[1:]
+    answer = fetch(client, places, ["UID"], by_uid=False)
+    later = sorted(uid for item in answer.values() if isinstance(uid := item.get(b"UID"), int))[1:]
     begins = [first, *(begin for begin in later if begin > first)]
     yield from zip(begins, [*(begin - 1 for begin in begins[1:]), "*"], strict=True)
 
@@ -153,21 +131,22 @@ def _listed(client: IMAPClient, begin: int, end: int | str, opened: Opened) -> s
 def _newest_since(client: IMAPClient, day: date | None, opened: Opened) -> set[int]:
     """Backwards from the newest letter, until a hundred in a row are older."""
     found: set[int] = set()
-    client.use_uid = False
-    try:
-        for last in range(opened.letters, 0, -METADATA_AT_ONCE):
-            answer = client.fetch(list(range(max(1, last - METADATA_AT_ONCE + 1), last + 1)), ["UID", "INTERNALDATE"])
-            young = {int(i[b"UID"]) for i in answer.values() if b"UID" in i and _is_young(i.get(b"INTERNALDATE"), day)}
-            if not young:
-                break
-            found |= young
-    finally:
-        client.use_uid = True
+    for last in range(opened.letters, 0, -METADATA_AT_ONCE):
+        places = range(max(1, last - METADATA_AT_ONCE + 1), last + 1)
+        answer = fetch(client, places, ["UID", "INTERNALDATE"], by_uid=False)
+        young = {
+            uid
+            for item in answer.values()
+            if isinstance(uid := item.get(b"UID"), int) and _is_young(instant(item.get(b"INTERNALDATE")), day)
+        }
+        if not young:
+            break
+        found |= young
     return found
 
 
-def _is_young(arrived: Any, day: date | None) -> bool:
-    return day is None or not isinstance(arrived, datetime) or arrived.date() >= day
+def _is_young(arrived: datetime | None, day: date | None) -> bool:
+    return day is None or arrived is None or arrived.date() >= day
 
 
 def metadata(client: IMAPClient, uids: Sequence[int], *, headers: bool, gmail: bool) -> list[Meta]:
@@ -175,24 +154,30 @@ def metadata(client: IMAPClient, uids: Sequence[int], *, headers: bool, gmail: b
     items = ["INTERNALDATE", "RFC822.SIZE", "FLAGS"]
     items += ["X-GM-MSGID"] if gmail else []
     items += [_HEADERS] if headers else []
-    answer = client.fetch(list(uids), items)
+    answer = fetch(client, uids, items)
     return [_meta(uid, answer[uid]) for uid in uids if uid in answer]
 
 
-def _meta(uid: int, item: dict[bytes, Any]) -> Meta:
-    arrived, flags, gmail_id = item.get(b"INTERNALDATE"), item.get(b"FLAGS"), item.get(b"X-GM-MSGID")
-    size = item.get(b"RFC822.SIZE")
+def _meta(uid: int, item: dict[bytes, Value]) -> Meta:
+    flags, gmail_id, size = item.get(b"FLAGS"), item.get(b"X-GM-MSGID"), item.get(b"RFC822.SIZE")
     section = next((value for key, value in item.items() if key.startswith(b"BODY[HEADER")), None)
     return Meta(
         uid,
-        size if isinstance(size, int) and size > 0 else 0,
-        arrived if isinstance(arrived, datetime) and arrived.tzinfo is not None else None,
+        size if isinstance(size, int) and 0 < size < 2**62 else 0,
+        instant(item.get(b"INTERNALDATE")),
         frozenset(f.decode("latin-1") for f in flags if isinstance(f, bytes))
-        if isinstance(flags, tuple)
+        if isinstance(flags, list)
         else frozenset(),
-        _signed(gmail_id) if isinstance(gmail_id, int) else None,
+        _signed(gmail_id) if isinstance(gmail_id, int) and gmail_id < 2**64 else None,
         header_hash(section) if isinstance(section, bytes) else "",
     )
+
+
+def instant(written: Value) -> datetime | None:
+    """INTERNALDATE in UTC; None for a date that is none, and for what servers say that do not know it (1970, and before)."""
+    if not isinstance(written, bytes) or not _DATE_TIME.fullmatch(written):
+        return None
+    return read_date(written.decode("ascii"))
 
 
 def _signed(number: int) -> int:
@@ -225,22 +210,33 @@ def goes_to_disk(group: Sequence[Meta]) -> bool:
     return len(group) == 1 and _is_large(group[0])
 
 
-def bodies(client: IMAPClient, uids: Sequence[int]) -> dict[int, bytes]:
-    """The letters, without marking them; those that vanished are left out."""
-    answer = client.fetch(list(uids), ["BODY.PEEK[]"])
-    return {uid: item[b"BODY[]"] for uid, item in answer.items() if isinstance(item.get(b"BODY[]"), bytes)}
+def bodies(client: IMAPClient, uids: Sequence[int]) -> dict[int, bytes | None]:
+    """The letters, without marking them; None for one that is there and was not given. Those that vanished are left out."""
+    answer = fetch(client, uids, ["BODY.PEEK[]"])
+    letters = {uid: body_of(item) for uid, item in answer.items()}
+    silent = [uid for uid in uids if uid not in letters]
+    there = fetch(client, silent, ["RFC822.SIZE"])
+    return letters | dict.fromkeys(there)
 
 
 def load_into(client: IMAPClient, uid: int, file: IO[bytes], most: int) -> int | None:
-    """Writes a letter piece by piece and gives its length; stops after ``most`` bytes. None when it vanished."""
-    length = 0
-    while length <= most:
-        answer = client.fetch([uid], [f"BODY.PEEK[]<{length}.{PIECE}>"]).get(uid)
-        if answer is None:
-            return None
-        piece = next((v for k, v in answer.items() if k.startswith(b"BODY[]") and isinstance(v, bytes)), b"")
-        file.write(piece)
-        length += len(piece)
-        if len(piece) < PIECE:
-            break
-    return length
+    """Writes a letter piece by piece and gives its length; stops after ``most`` bytes. None when it vanished.
+
+    A server that knows nothing of pieces gives all of it at once, whatever it is asked for.
+    """
+    length, client._imap.longest_literals = 0, MAX_LETTER + PIECE
+    try:
+        while length <= most:
+            answer = fetch(client, [uid], [f"BODY.PEEK[]<{length}.{PIECE}>"]).get(uid)
+            if answer is None:
+                return None
+            piece = body_of(answer)
+            if piece is None:
+                raise ValueError("the server does not give the letter")
+            file.write(piece)
+            length += len(piece)
+            if len(piece) != PIECE:
+                break
+        return length
+    finally:
+        client._imap.longest_literals = MAX_LITERAL_BYTES

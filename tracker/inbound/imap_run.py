@@ -5,8 +5,7 @@ open read-only → numbered as before? → which letters are new → what is kno
 """
 
 import os
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from tempfile import NamedTemporaryFile
@@ -19,17 +18,19 @@ from tracker.inbound.actions import act
 from tracker.inbound.background_writer import BackgroundWriter
 from tracker.inbound.fetched_letter import FetchedLetter, Place
 from tracker.inbound.header_hash import MOST, header_hash
-from tracker.inbound.imap import Meta, Opened
-from tracker.inbound.imap_connection import ImapConnection, MailboxRefused
+from tracker.inbound.imap import Meta
+from tracker.inbound.imap_connection import DROPPED, ImapConnection, MailboxRefused
 from tracker.inbound.letter_importer import LetterImporter
 from tracker.inbound.refusals import Refusal
 from tracker.mail.folders import Folder, folders_of, watched
+from tracker.mail.imap_commands import Opened
 from tracker.models import FirstWindow, Mailbox, MailboxFolder, MailboxProblem, MailboxState
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_LETTER, MAX_LETTER_BEGINNING
 from tracker.runtime.localized_text import LocalizedText
 
+_NOT_GIVEN = ValueError("the server does not give the letter")
 MANY = 100
 """More new letters than that at once are told in one summary."""
 
@@ -59,9 +60,11 @@ class ImapRun:
     mailbox: Mailbox
     connection: ImapConnection
     importer: LetterImporter
-    deadline: float
+    is_over: Callable[[], bool]
     found: list[Folder] = field(default_factory=list)
     background: BackgroundWriter = field(default_factory=BackgroundWriter)
+    broken_off: str = ""
+    """How the talk broke off over a new letter, if it did."""
 
     def read(self) -> bool:
         """Reads every watched folder. False when the time was over before that."""
@@ -78,6 +81,8 @@ class ImapRun:
             except TimeOver:
                 self.background.wait()
                 return False
+        if self.broken_off and not self.importer.taken:
+            raise MailboxRefused(_nothing_came(self.broken_off))
         return True
 
     def _note_server(self) -> None:
@@ -122,11 +127,11 @@ class ImapRun:
 
     def _news(self, row: MailboxFolder, opened: Opened) -> None:
         assert row.uidvalidity is not None
-        self._again(row, row.uidvalidity)
         # UIDNEXT would save this question, but not every server's can be believed.
         uids = self.connection.asked(lambda client: imap.uids_after(client, row.last_uid, opened))
         begun_anew = self.mailbox.good_run_at is None  # the first load was interrupted
         self._take(uids, Plan(row, row.uidvalidity, moves=True, silent=begun_anew or len(uids) > MANY))
+        self._again(row, row.uidvalidity)  # after the news, which they must not keep
 
     def _again(self, row: MailboxFolder, uidvalidity: int) -> None:
         """Letters of the retry list whose time has come."""
@@ -194,7 +199,7 @@ class ImapRun:
                 self.importer.vanished(self._place(uid, plan))
             wanted = [meta for meta in metas if plan.again or cursor.is_wanted(meta, self.mailbox, plan.row)]
             for group in imap.groups(self._unknown(wanted, plan)):
-                if time.monotonic() > self.deadline:
+                if self.is_over():
                     raise TimeOver
                 self._load(group, plan)
             if plan.moves and some:
@@ -217,6 +222,7 @@ class ImapRun:
         for uid, problem in failed:
             if plan is not None:
                 self._postpone(uid, plan, problem)
+        self._go_on()
         return [meta for answer in answers for meta in answer]
 
     def _unknown(self, metas: Iterable[Meta], plan: Plan) -> list[Meta]:
@@ -238,10 +244,13 @@ class ImapRun:
         if imap.goes_to_disk(group):
             self._load_large(group[0], plan)
             return
-        answers, failed = self.connection.each([meta.uid for meta in group], imap.bodies)
-        bodies = {uid: body for answer in answers for uid, body in answer.items()}
-        problems = dict(failed)
-        if plan.silent and plan.moves and not problems:
+        size = sum(meta.size for meta in group)
+        answers, failed = self.connection.each([meta.uid for meta in group], imap.bodies, size)
+        given = {uid: body for answer in answers for uid, body in answer.items()}
+        sizes = {meta.uid: meta.size for meta in group}
+        bodies = {uid: body for uid, body in given.items() if body or (body is not None and not sizes.get(uid))}
+        problems = dict(failed) | dict.fromkeys(given.keys() - bodies.keys(), _NOT_GIVEN)
+        if plan.silent and plan.moves and not problems and self.connection.given_up is None:
             here = [meta for meta in group if meta.uid in bodies]
             fetched = [self._fetched(meta, plan, content=bodies.pop(meta.uid)) for meta in here]
             self.background.submit(partial(self.importer.letters, fetched))
@@ -251,6 +260,13 @@ class ImapRun:
                 self._postpone(meta.uid, plan, problems[meta.uid])
             elif meta.uid in bodies:  # else it vanished
                 self._letter(self._fetched(meta, plan, content=bodies.pop(meta.uid)), plan)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Raises what the line was given up for."""
+        if self.connection.given_up is not None:
+            self.background.wait()
+            raise self.connection.given_up
 
     def _load_large(self, meta: Meta, plan: Plan) -> None:
         most = MAX_LETTER if meta.size <= MAX_LETTER else MAX_LETTER_BEGINNING - 1
@@ -261,7 +277,7 @@ class ImapRun:
                 file.truncate()
                 return imap.load_into(client, uids[0], file, most)
 
-            answers, failed = self.connection.each([meta.uid], load)
+            answers, failed = self.connection.each([meta.uid], load, min(meta.size, MAX_LETTER))
             if failed:
                 self._postpone(meta.uid, plan, failed[0][1])
             elif answers[0] is not None:
@@ -280,7 +296,8 @@ class ImapRun:
     def _fetched(
         self, meta: Meta, plan: Plan, *, content: bytes | None = None, file: "IO[bytes] | None" = None, length: int = 0
     ) -> FetchedLetter:
-        too_large = meta.size > MAX_LETTER or length > MAX_LETTER
+        # What a server says of sizes is a guess with some: what came is what counts.
+        too_large = length > (MAX_LETTER if meta.size <= MAX_LETTER else MAX_LETTER_BEGINNING - 1)
         if file is not None and too_large:
             os.truncate(file.fileno(), min(length, MAX_LETTER_BEGINNING))
         beginning = content if content is not None else _beginning(file)
@@ -289,7 +306,7 @@ class ImapRun:
             place=self._place(meta.uid, plan),
             content=content,
             path=None if file is None else self.context.settings.data_dir / "loading" / os.path.basename(file.name),
-            size=meta.size or length or len(content or b""),
+            size=meta.size if too_large else length or len(content or b""),
             internal_date=meta.internal_date,
             fetched_at=now(),
             flags=meta.flags,
@@ -302,6 +319,8 @@ class ImapRun:
 
     def _postpone(self, uid: int, plan: Plan, problem: Exception) -> None:
         self.background.wait()
+        if plan.moves and isinstance(problem, DROPPED):
+            self.broken_off = str(problem)
         self.importer.postpone(
             self._place(uid, plan), f"{type(problem).__name__}: {problem}", uid if plan.moves else None
         )
@@ -309,6 +328,13 @@ class ImapRun:
     def _place(self, uid: int, plan: Plan) -> Place:
         assert plan.row.id is not None
         return Place(plan.row.id, plan.uidvalidity, uid) if plan.uidvalidity else Place(plan.row.id)
+
+
+def _nothing_came(problem: str) -> Refusal:
+    text = LocalizedText(
+        "No new letter could be loaded; Inkling tries again. The talk broke off: %(problem)s", problem=problem
+    )
+    return Refusal(MailboxState.CONNECTION_ERROR, text)
 
 
 def _beginning(file: "IO[bytes] | None") -> bytes:

@@ -47,6 +47,9 @@ class LetterImporter:
     take: StoreLetters
     shutdown: Shutdown = field(default_factory=Shutdown)
     loaded: int = 0
+    """Letters that are new."""
+    taken: int = 0
+    """Letters that came in, known ones too."""
     silent: int = 0
     learn_at: int = 500
     """After so many letters of one load the database looks at its tables anew, and again after ten times as many."""
@@ -111,7 +114,7 @@ class LetterImporter:
         taken = self.take(session, self.context, mailbox, some)
         for fetched, accepted in zip(some, taken, strict=True):
             if accepted.outcome == "new" and accepted.touch and not fetched.unparsed:
-                self._plan_actions(session, mailbox, fetched.place)
+                self._plan_actions(session, mailbox, fetched)
             if accepted.outcome == "dropped" and fetched.place.uidl:
                 pass_by(session, fetched.place)
         return taken
@@ -119,10 +122,12 @@ class LetterImporter:
     def _count(self, some: Sequence[FetchedLetter], taken: Sequence[Accepted]) -> None:
         new = [fetched for fetched, accepted in zip(some, taken, strict=True) if accepted.outcome == "new"]
         self.loaded += len(new)
+        self.taken += len(some)
         self.silent += sum(fetched.silent for fetched in new)
 
     def known(self, letter_id: int, place: Place, cursor: int | None = None) -> None:
         """Another copy of a letter that we have: its place is noted, nothing else."""
+        self.taken += 1
         with self.context.database.session_scope() as session:
             self.ours(session)
             keep_place(session, letter_id, place)
@@ -178,10 +183,13 @@ class LetterImporter:
             behind = (col(MailboxFolder.id) == place.folder_id, col(MailboxFolder.last_uid) < cursor)
             session.exec(update(MailboxFolder).where(*behind).values(last_uid=cursor))
 
-    def _plan_actions(self, session: Session, mailbox: Mailbox, place: Place) -> None:
+    def _plan_actions(self, session: Session, mailbox: Mailbox, fetched: FetchedLetter) -> None:
+        place = fetched.place
         if place.uid and mailbox.mark_read:
             session.add(_action("seen", place, timedelta(0)))
-        if (place.uid or place.uidl) and mailbox.delete_loaded:
+        if (
+            (place.uid or place.uidl) and mailbox.delete_loaded and not fetched.too_large
+        ):  # else its end is nowhere but there
             session.add(_action("delete", place, timedelta(days=mailbox.delete_after_days)))
 
 

@@ -13,7 +13,7 @@ from tracker.runtime.deadline import Shutdown
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 6
+AT_ONCE = 8
 """Mailboxes that one worker reads at the same time."""
 BETWEEN_LOGINS = 0.25
 """Seconds between two logins at one host: forty mailboxes at once look like an attack."""

@@ -1,11 +1,12 @@
 """When a mailbox is due, who reads it, and what the end of a run makes of its state."""
 
 import random
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement
-from sqlmodel import Session, col, func, select, update
+from sqlmodel import Session, col, select, update
 
 from tracker.inbound.mailboxes import set_state
 from tracker.inbound.refusals import Refusal
@@ -20,9 +21,12 @@ EVERY = timedelta(minutes=10)
 JITTER = 30.0
 LEASE = "mailbox"
 AT_ONCE_PER_HOST = 2
+AT_ONCE_PER_PERSON = 2
+TROUBLED_AT_ONCE = 3
+"""Mailboxes with trouble that are read at the same time by all workers together: their servers are waited for in vain."""
 BACK_OFF = tuple(timedelta(minutes=m) for m in (1, 2, 5, 10, 30, 60))
 TROUBLED_AFTER = 3
-"""Failed runs in a row after which the state says so: lines to mail servers drop at random."""
+"""Failed runs in a row after which its person is sent word of it; the page says so at once. Lines drop at random."""
 REFUSALS_APART = timedelta(minutes=10)
 REFUSALS_BELIEVED = 2
 """Servers answer “invalid credentials” during troubles of their own."""
@@ -65,6 +69,12 @@ def claim_due(context: AppContext) -> Claim | None:
         return Claim(mailbox.id, lease, host, mailbox.due_at, mailbox.state == MailboxState.CHECKING)
 
 
+def others_wait(context: AppContext) -> bool:
+    """Whether a mailbox that could be read now is due."""
+    with context.database.reading() as session:
+        return _next_due(session, now()) is not None
+
+
 def is_free(moment: datetime) -> ColumnElement[bool]:
     """No run holds the mailbox at this moment."""
     return lease_is_free(LEASE, col(Mailbox.id), moment)
@@ -76,16 +86,29 @@ def being_read(session: Session) -> set[int]:
 
 
 def _next_due(session: Session, moment: datetime) -> tuple[Mailbox, str] | None:
-    """The mailbox that waits longest, one that its person wants read before all others; a host has few at once."""
+    """The mailbox that waits longest, one that its person wants read before all others. A host, a person, and mailboxes in trouble
+    have few at once, so that a server that says little takes nobody else's place."""
     due = select(Mailbox, Credential.host).join(Credential, col(Credential.id) == col(Mailbox.credential_id))
     due = due.where(col(Mailbox.due_at) <= moment, is_free(moment), col(Mailbox.removed_at).is_(None))
-    waiting = session.exec(due.order_by(col(Mailbox.sync_wanted).desc(), col(Mailbox.due_at)).limit(50)).all()
-    return next((each for each in waiting if _runs_at(session, each[1], moment) < AT_ONCE_PER_HOST), None)
+    waiting = session.exec(due.order_by(col(Mailbox.sync_wanted).desc(), col(Mailbox.due_at)).limit(200)).all()
+    if not waiting:
+        return None
+    facts = select(Credential.host, Mailbox.user_id, Mailbox.failures).join(
+        Mailbox, col(Credential.id) == col(Mailbox.credential_id)
+    )
+    running = session.exec(facts.where(~is_free(moment))).all()
+    hosts = Counter(host for host, _, _ in running)
+    people = Counter(user_id for _, user_id, _ in running)
+    troubled = sum(failures > 0 for _, _, failures in running)
 
+    def has_place(mailbox: Mailbox, host: str) -> bool:
+        return (
+            hosts[host] < AT_ONCE_PER_HOST
+            and people[mailbox.user_id] < AT_ONCE_PER_PERSON
+            and (not mailbox.failures or troubled < TROUBLED_AT_ONCE)
+        )
 
-def _runs_at(session: Session, host: str, moment: datetime) -> int:
-    held = select(func.count()).select_from(Mailbox).join(Credential, col(Credential.id) == col(Mailbox.credential_id))
-    return session.exec(held.where(col(Credential.host) == host, ~is_free(moment))).one()
+    return next((each for each in waiting if has_place(*each)), None)
 
 
 def may_go_on(session: Session, context: AppContext, mailbox: Mailbox, lease: HeldLease) -> bool:
@@ -116,12 +139,11 @@ def ended_badly(mailbox: Mailbox, session: Session, refusal: Refusal) -> None:
     else:
         mailbox.failures += 1
         due = moment + max(back_off(mailbox.failures), timedelta(seconds=refusal.wait))
-        believed = refusal.state != MailboxState.CONNECTION_ERROR or mailbox.failures >= TROUBLED_AFTER
-        if believed:
-            set_state(mailbox, refusal.state, refusal.hint)
+        set_state(mailbox, refusal.state, refusal.hint)
         if refusal.state in (MailboxState.NEEDS_OAUTH, MailboxState.NO_CREDENTIALS):
             due = None
-    if mailbox.state in _BROKEN and mailbox.broken_at is None:
+    believed = mailbox.state != MailboxState.CONNECTION_ERROR or mailbox.failures >= TROUBLED_AFTER
+    if mailbox.state in _BROKEN and mailbox.broken_at is None and believed:
         mailbox.broken_at = moment
         _tell(session, mailbox, "broken")
     _release(mailbox, due)

@@ -14,7 +14,7 @@ from tracker.inbound.imap_run import ImapRun
 from tracker.inbound.letter_importer import ImportStopped, LetterImporter, StoreLetters
 from tracker.inbound.pop3_run import Pop3Run
 from tracker.inbound.refusals import Refusal
-from tracker.inbound.schedule import Claim, back_off, ended_badly, ended_well
+from tracker.inbound.schedule import Claim, back_off, ended_badly, ended_well, others_wait
 from tracker.mail.connections import ConnectError, Server
 from tracker.models import Credential, Mailbox, MailboxState
 from tracker.notifications.notify import add_notice
@@ -26,6 +26,8 @@ from tracker.runtime.localized_text import LocalizedText
 log = logging.getLogger(__name__)
 
 RUN_SECONDS = 15 * 60.0
+TURN_SECONDS = 3 * 60.0
+"""How long a run goes on while other mailboxes wait."""
 CUT_SECONDS = 20 * 60.0
 """When the lines of a run are cut, whatever it is waiting for."""
 
@@ -81,7 +83,7 @@ def _read(context: AppContext, claim: Claim, importer: LetterImporter) -> tuple[
         server = server_of(context, credential)
         with Deadline(CUT_SECONDS) as deadline, importer.shutdown.watching(deadline):
             if credential.protocol == "pop3":
-                return Pop3Run(context, mailbox, server, importer, _end_of_run()).read(deadline), None
+                return Pop3Run(context, mailbox, server, importer, _is_over(context), deadline).read(), None
             return _read_imap(context, mailbox, server, importer, deadline), None
     except MailboxRefused as error:
         return False, error.refusal
@@ -96,13 +98,20 @@ def _read_imap(
 ) -> bool:
     connection = ImapConnection(context, server, deadline)
     try:
-        return ImapRun(context, mailbox, connection, importer, _end_of_run()).read()
+        return ImapRun(context, mailbox, connection, importer, _is_over(context)).read()
     finally:
         connection.close()
 
 
-def _end_of_run() -> float:
-    return time.monotonic() + RUN_SECONDS
+def _is_over(context: AppContext) -> Callable[[], bool]:
+    """Whether a run that begins now has taken its time: less of it while others wait."""
+    begun = time.monotonic()
+
+    def is_over() -> bool:
+        taken = time.monotonic() - begun
+        return taken > RUN_SECONDS or (taken > TURN_SECONDS and others_wait(context))
+
+    return is_over
 
 
 def _note(

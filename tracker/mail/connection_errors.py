@@ -39,6 +39,32 @@ _KINDS: tuple[tuple[type[Exception], str, str], ...] = (
     (smtplib.SMTPResponseException, "smtp", N_("%(where)s answered: %(said)s")),
     (Exception, "line", N_("The line to %(where)s failed: %(problem)s.")),
 )
+_WRONG_LOGIN = N_(
+    "%(where)s refused the login or password. Many services want an app password here. The server said: “%(said)s”"
+)
+_LOGIN_OVER_TLS = N_("%(where)s takes logins only over TLS. Choose TLS or STARTTLS. The server said: “%(said)s”")
+_TRY_LATER = N_(
+    "%(where)s cannot look at logins at the moment; it says nothing about this one. The server said: “%(said)s”"
+)
+_NO_SIGN_IN = N_(
+    "%(where)s does not take the sign-in. Is this protocol switched on for the mailbox? The server said: “%(said)s”"
+)
+_NO_PASSWORDS = N_(
+    "%(where)s takes no passwords (any more). Sign in with Microsoft instead. The server said: “%(said)s”"
+)
+_WANTS_TLS = re.compile(
+    r"PRIVACYREQUIRED|LOGINDISABLED|\b5\.7\.11\b|(issue|use|send)( an?| the)? (STARTTLS|STLS)|(STARTTLS|STLS) (command )?(is )?"
+    r"(required|needed|first)|plain-?text (authentication|login|password)s? (is |are )?(not |dis)"
+    r"|encryption (is )?(required|needed)"
+    r"|(only|require[sd]?|must use|need|want)s? (over |a |an )?(SSL|TLS|encrypt|secure connection)",
+    re.IGNORECASE,
+)
+_OWN_TROUBLE = re.compile(
+    r"\[(SYS/|UNAVAILABLE|SERVERBUG|CONTACTADMIN|IN-?USE|LOGIN-DELAY|LIMIT)|temporar(y|ily)|try again later"
+    r"|internal (server )?error|too many (simultaneous )?(connections|sessions)"
+    r"|(unable to|cannot|can't|could not) (lock|open)|maildrop (is )?locked",
+    re.IGNORECASE,
+)
 
 
 def explain(server: Server, error: Exception, seconds: float = ANSWER_SECONDS) -> ConnectError:
@@ -46,10 +72,10 @@ def explain(server: Server, error: Exception, seconds: float = ANSWER_SECONDS) -
     match error:
         case ConnectError():
             return error
-        case smtplib.SMTPAuthenticationError():
-            return _login_refused(server, error.smtp_error, permanent=error.smtp_code // 100 == 5)
+        case smtplib.SMTPAuthenticationError() if error.smtp_code // 100 == 5:
+            return explain_refused_login(server, error.smtp_error)
         case LoginError():
-            return _login_refused(server, str(error), permanent=True)
+            return explain_refused_login(server, str(error))
     code, msgid = next((code, msgid) for kind, code, msgid in _KINDS if isinstance(error, kind))
     values: dict[str, str | int] = {
         "where": f"{server.host}:{server.port}",
@@ -73,28 +99,19 @@ def _said(error: Exception) -> str:
     return ""
 
 
-def _login_refused(server: Server, words: bytes | str, *, permanent: bool) -> ConnectError:
+def explain_refused_login(server: Server, words: bytes | str) -> ConnectError:
+    """What it means that a server did not take a login: not always that login or password are wrong."""
     where, said = f"{server.host}:{server.port}", server_reply_text(words)
-    if server.grant is not None:
-        text = LocalizedText(
-            "%(where)s does not take the sign-in. Is this protocol switched on for the mailbox? The server said: “%(said)s”",
-            where=where,
-            said=said,
-        )
-        return ConnectError("login_refused", text, permanent=permanent)
-    if _wants_oauth(server.host, said):
-        text = LocalizedText(
-            "%(where)s takes no passwords (any more). Sign in with Microsoft instead. The server said: “%(said)s”",
-            where=where,
-            said=said,
-        )
-        return ConnectError("needs_oauth", text, permanent=True)
-    text = LocalizedText(
-        "%(where)s refused the login or password. Many services want an app password here. The server said: “%(said)s”",
-        where=where,
-        said=said,
-    )
-    return ConnectError("login_refused", text, permanent=permanent)
+    code, msgid, permanent = "login_refused", _WRONG_LOGIN, True
+    if _WANTS_TLS.search(said):
+        code, msgid = "tls", _LOGIN_OVER_TLS
+    elif _OWN_TROUBLE.search(said):
+        code, msgid, permanent = "server_trouble", _TRY_LATER, False
+    elif server.grant is not None:
+        msgid = _NO_SIGN_IN
+    elif _wants_oauth(server.host, said):
+        code, msgid = "needs_oauth", _NO_PASSWORDS
+    return ConnectError(code, LocalizedText(msgid, where=where, said=said), permanent=permanent)
 
 
 def _wants_oauth(host: str, said: str) -> bool:

@@ -1,9 +1,13 @@
 """The folders of a mailbox: their names, raw and for people, their roles, and which are never read as incoming mail."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from imapclient import IMAPClient, imap_utf7
+
+from tracker.mail.imap_commands import list_folders
+from tracker.mail.mime.text import readable
 
 _ROLES = {b"\\sent": "sent", b"\\drafts": "drafts", b"\\junk": "junk", b"\\trash": "trash", b"\\all": "all"}
 _NAMES = {
@@ -36,6 +40,10 @@ _NAMES = {
 }
 
 
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
 @dataclass(frozen=True)
 class Folder:
     """``raw`` is what the server is told; ``name`` is for people; ``role`` is empty for an ordinary folder."""
@@ -59,18 +67,13 @@ class Folder:
 
 def folders_of(client: IMAPClient) -> list[Folder]:
     """All folders, in the order of the server. A name that cannot be decoded is shown raw."""
-    client.folder_encode = False
-    return [_folder(*entry) for entry in client.list_folders()]
+    return [_folder(*entry) for entry in list_folders(client)]
 
 
 def folder_for(client: IMAPClient, role: str) -> str | None:
     """The name of the folder with this role, as IMAPClient takes names: the one that the server marks (SPECIAL-USE), else the
     one nearest the top that is called so in a language we know."""
-    encoded = client.folder_encode
-    try:
-        found = [f for f in folders_of(client) if f.selectable and f.role == role]
-    finally:
-        client.folder_encode = encoded
+    found = [f for f in folders_of(client) if f.selectable and f.role == role]
     best = min(found, key=lambda f: (not f.is_marked, f.name.count(f.delimiter or "/")), default=None)
     return best.name if best else None
 
@@ -83,19 +86,21 @@ def watched(found: Iterable[Folder], names: list[str], *, everything: bool) -> l
     return [f for f in readable if any(f.is_named(name) for name in names)]
 
 
-def _folder(flags: Iterable[bytes], delimiter: bytes | None, raw: bytes | str) -> Folder:
-    raw = raw.encode("ascii", "replace") if isinstance(raw, str) else raw
-    lower = {flag.lower() for flag in flags if isinstance(flag, bytes)}
+def _folder(flags: Iterable[bytes], delimiter: bytes | None, raw: bytes) -> Folder:
+    lower = {flag.lower() for flag in flags}
     name = decoded(raw)
-    sign = delimiter.decode("latin-1") if isinstance(delimiter, bytes) else None
+    sign = delimiter.decode("latin-1") if delimiter else None
     marked = next((role for flag, role in _ROLES.items() if flag in lower), None)
     role = marked or _role_of(name, sign)
-    return Folder(raw, name, sign, role, not lower & {b"\\noselect", b"\\nonexistent"}, marked is not None)
+    selectable = not lower & {b"\\noselect", b"\\nonexistent"} and not _CONTROL.search(raw)
+    return Folder(raw, name, sign, role, selectable, marked is not None)
 
 
 def decoded(raw: bytes) -> str:
-    """A name in modified UTF-7 (RFC 9051 appendix A) for people; as it came when it is none."""
+    """A name in modified UTF-7 (RFC 9051 appendix A) for people, or in UTF-8 (RFC 6855); as it came when it is neither."""
     try:
+        if not raw.isascii():
+            return _CONTROL_CHARACTER.sub(" ", readable(raw, "utf-8"))
         return str(imap_utf7.decode(raw))
     except (UnicodeError, ValueError):
         return raw.decode("utf-8", "replace")

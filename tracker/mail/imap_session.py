@@ -21,31 +21,94 @@ from tracker.runtime.limits import MAX_LITERAL_BYTES
 SESSION_SECONDS = 120.0
 # At debug level it writes down every line of a talk: letters, and passwords that a server says back.
 logging.getLogger("imapclient").setLevel(logging.WARNING)
-_LITERAL = re.compile(rb"~?\{(\d+)\+?\}\r\n\Z")
+LONGEST_LINE = 1_000_000
+"""Bytes of one line: a SEARCH answer with 90,000 UIDs."""
+LONGEST_ANSWER = 8 * 1024 * 1024
+"""Bytes of all lines of one answer, literals apart."""
+MOST_LINES = 200_000
+_LITERAL = re.compile(rb"~?\{(\d+)\+?\}[ \t]*\r\n\Z")
+_UNTAGGED = re.compile(rb"[ \t]*\*[ \t]+(?:(\d+)[ \t]+)?([A-Za-z][A-Za-z0-9-]*)[ \t]*([^\r\n]*)\r?\n")
+_TAGGED = re.compile(rb"[ \t]*([A-Za-z]+)(\d+)[ \t]+(OK|NO|BAD)\b[ \t]*([^\r\n]*)\r?\n", re.IGNORECASE)
+_STATUS = frozenset({b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"})
+_CODE = re.compile(rb"(\[[A-Za-z-]+)([^\]]*\])(.*)")
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _PLAIN_LOGIN = re.compile(r"[A-Za-z0-9!#$&'+,./:;=?@^_`|~-]+")
 
 
 class _Imap(imaplib.IMAP4):
-    """imaplib on the checked address, with TLS against the host's name."""
+    """imaplib on the checked address, with TLS against the host's name.
+
+    What servers write a little otherwise than RFC 9051 is brought to its form before imaplib sees it; what has no end is cut.
+    """
 
     def __init__(
         self, address: str, server: Server, context: ssl.SSLContext, timeout: float, deadline: Deadline
     ) -> None:
         self._address, self._server, self._context, self._deadline = address, server, context, deadline
+        self.longest_literals = MAX_LITERAL_BYTES
+        """Bytes of all literals of one answer."""
+        self._lines = self._line_bytes = self._literal_bytes = 0
+        self._open_brackets, self._after_literal = 0, False
         super().__init__(server.host, server.port, timeout)
 
+    def _new_tag(self) -> bytes:
+        self._lines = self._line_bytes = self._literal_bytes = 0
+        return super()._new_tag()  # type: ignore[misc, no-any-return]
+
     def readline(self) -> bytes:
+        line = self._line()
+        if self._after_literal:
+            while self._open_brackets and line and not line.strip():
+                line = self._line()  # the answer goes on: its brackets are open
+        else:
+            while line and not line.strip():
+                line = self._line()
+            line, self._open_brackets = _in_form(line, _octets(self.tagpre)), 0
+        self._after_literal = False
+        self._open_brackets += _brackets(line)
         # imaplib knows {n} alone; RFC 3516 has ~{n}, and some servers answer with the client's {n+}.
-        return _LITERAL.sub(rb"{\1}\r\n", super().readline())
+        return _LITERAL.sub(rb"{\1}\r\n", line)
+
+    def _line(self) -> bytes:
+        line = _octets(self.file.readline(LONGEST_LINE + 1))
+        self._lines, self._line_bytes = self._lines + 1, self._line_bytes + len(line)
+        if len(line) > LONGEST_LINE or self._lines > MOST_LINES or self._line_bytes > LONGEST_ANSWER:
+            raise self.abort("the answer has no end")
+        return line[:-1] + b"\r\n" if line.endswith(b"\n") and not line.endswith(b"\r\n") else line
 
     def read(self, size: int) -> bytes:
         # The memory is taken when a literal is announced, before a byte of it has come.
-        if size > MAX_LITERAL_BYTES:
+        self._after_literal = True
+        self._literal_bytes += size
+        if self._literal_bytes > self.longest_literals:
             raise self.abort(f"the server announced {size} bytes at once")
         return super().read(size)
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
         return open_socket(self._address, self._server, self._context, timeout, self._deadline)
+
+
+def _octets(value: str | bytes) -> bytes:
+    """What the types of imaplib call either."""
+    return value if isinstance(value, bytes) else value.encode("ascii")
+
+
+def _in_form(line: bytes, tag_begins: bytes) -> bytes:
+    """The beginning of an answer with its words in upper case and one blank between them."""
+    if found := _UNTAGGED.fullmatch(line):
+        number, kind, rest = found[1], found[2].upper(), found[3]
+        if kind in _STATUS:
+            rest = _CODE.sub(lambda code: code[1].upper() + code[2] + code[3].replace(b"]", b")"), rest)
+        return b"* " + (number + b" " if number else b"") + kind + (b" " + rest if rest else b"") + b"\r\n"
+    found = _TAGGED.fullmatch(line)
+    if found and found[1].upper() == tag_begins:
+        return found[1].upper() + found[2] + b" " + found[3].upper() + b" " + found[4] + b"\r\n"
+    return line
+
+
+def _brackets(line: bytes) -> int:
+    plain = _QUOTED.sub(b"", line)
+    return plain.count(b"(") - plain.count(b")")
 
 
 class _ImapClient(IMAPClient):  # type: ignore[misc]

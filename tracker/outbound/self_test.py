@@ -20,6 +20,7 @@ from tracker.mail.account_servers import imap_server, submit_from
 from tracker.mail.addresses import domain_of
 from tracker.mail.connections import ConnectError
 from tracker.mail.folders import folder_for
+from tracker.mail.imap_commands import body_of, fetch
 from tracker.mail.imap_session import imap
 from tracker.models import Account
 from tracker.outbound.sending_domain.advice import Advice
@@ -93,8 +94,8 @@ def _find(client: IMAPClient, message_id: str) -> tuple[str, bool, bytes] | None
         client.select_folder(folder, readonly=True)
         uids = client.search(["HEADER", "Message-ID", message_id])
         if uids:
-            raw = client.fetch([uids[-1]], [f"BODY.PEEK[]<0.{LONGEST}>"])[uids[-1]]
-            return folder, folder == junk, next((v for k, v in raw.items() if k.startswith(b"BODY[]")), b"")
+            found = fetch(client, [uids[-1]], [f"BODY.PEEK[]<0.{LONGEST}>"]).get(uids[-1], {})
+            return folder, folder == junk, body_of(found) or b""
     return None
 
 

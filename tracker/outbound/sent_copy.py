@@ -21,6 +21,7 @@ from sqlmodel import Session, col, select, update
 from tracker.mail.account_servers import imap_server
 from tracker.mail.connections import ConnectError
 from tracker.mail.folders import folder_for
+from tracker.mail.imap_commands import body_of, fetch
 from tracker.mail.imap_session import imap
 from tracker.mail.mime.build import add_addresses
 from tracker.mail.smtp_submission import CONTENT_SECONDS, OPENING_SECONDS, SLOWEST_BYTES
@@ -46,7 +47,7 @@ DEFERRED_TOGETHER = 500
 """Copies of one account that wait together when its server cannot be reached."""
 TRIES_FOR_THEIRS = 4
 """So often, half an hour in all, the service's copy is waited for; then ours is filed without."""
-_TROUBLE = (OSError, IMAPClientError, imaplib.IMAP4.error)
+_TROUBLE = (OSError, IMAPClientError, imaplib.IMAP4.error, ValueError, LookupError, TypeError)
 
 
 class _Waits(LocalizedError):
@@ -270,7 +271,7 @@ def _file(client: IMAPClient, account: Account, message: Message, raw: bytes) ->
 
 def _replace(client: IMAPClient, folder: str, message: Message, raw: bytes, there: list[int]) -> None:
     """Ours in the place of those that the service filed. One that is as it was written is left alone."""
-    copies = {uid: client.fetch([uid], ["BODY.PEEK[]"])[uid].get(b"BODY[]", b"") for uid in there}
+    copies = {uid: body_of(fetch(client, [uid], ["BODY.PEEK[]"]).get(uid, {})) or b"" for uid in there}
     theirs = [uid for uid, copy in copies.items() if not _same_body(copy, raw)]
     if not copies and message.sent_copy_tries < TRIES_FOR_THEIRS:
         raise _Waits(LocalizedText("The service has not filed its copy yet."))

@@ -1,5 +1,6 @@
 """An end to every talk with a mail server, however slowly it drips: timeouts of a socket count from its last byte."""
 
+import math
 import os
 import socket
 import threading
@@ -23,6 +24,9 @@ class Deadline:
         self._connections: list[socket.socket] = []
         self.is_over = False
         self._end = time.monotonic() + seconds
+        self._step_end = math.inf
+        self.step_is_over = False
+        """Whether the present step, or the one before, was cut."""
         self._closed = threading.Event()
         threading.Thread(target=self._wait, name="deadline", daemon=True).start()
 
@@ -40,6 +44,16 @@ class Deadline:
         """So many seconds from now instead. What is over stays over."""
         self._end = time.monotonic() + seconds
 
+    @contextmanager
+    def step(self, seconds: float) -> Iterator[None]:
+        """A shorter end for what is done in the block: it cuts the connections that are there, and the deadline itself goes on."""
+        self.step_is_over = False
+        self._step_end = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._step_end = math.inf
+
     def watch(self, connection: socket.socket) -> None:
         with self._lock:
             self._connections.append(socket.socket(fileno=os.dup(connection.fileno())))
@@ -48,15 +62,21 @@ class Deadline:
 
     def end(self) -> None:
         """Its time is over now."""
+        self.is_over = True
+        self._cut()
+
+    def _cut(self) -> None:
         with self._lock:
-            self.is_over = True
             for connection in self._connections:
                 with suppress(OSError):  # it ended by itself
                     connection.shutdown(socket.SHUT_RDWR)
 
     def _wait(self) -> None:
         """In a thread of its own. It looks now and then: to tell it of each new end would cost more than a hand-over does."""
-        while (left := self._end - time.monotonic()) > 0:
+        while (left := self._end - (moment := time.monotonic())) > 0:
+            if moment > self._step_end:
+                self.step_is_over = True
+                self._cut()
             if self._closed.wait(min(left, LOOKS_EVERY)):
                 return
         self.end()

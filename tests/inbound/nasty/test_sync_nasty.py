@@ -50,14 +50,15 @@ def test_a_line_cut_in_half_of_a_letter(server: NastyImap, post: Post) -> None:
 
 
 def test_a_server_that_stays_away_is_tried_again_and_the_letters_wait(server: NastyImap, post: Post) -> None:
-    """F8, F31: one failed run changes no state; three do, and the first good one changes it back."""
+    """F8: the page says so at once, its person is sent word after three failed runs; the first good one ends it."""
     post.sync()
     put(server, "a")
     server.greeting = b"* BYE down\r\n"
-    for failures, state in ((1, "active"), (2, "active"), (3, "connection_error")):
+    for failures, told in ((1, []), (2, []), (3, ["broken"])):
         post.sync()
         mailbox = post.mailbox
-        assert (mailbox.failures, mailbox.state) == (failures, state)
+        assert (mailbox.failures, mailbox.state) == (failures, "connection_error")
+        assert post.told() == told
         assert mailbox.due_at is not None
         assert mailbox.due_at > now()
     server.greeting = b"* OK ready\r\n"
