@@ -12,7 +12,7 @@ from tracker.web.accounts import consent_page as consent_account
 from tracker.web.accounts import domain_page, oauth_page
 from tracker.web.accounts import pages as accounts_page
 from tracker.web.accounts import self_test_page as test_mail_page
-from tracker.web.api import create_api
+from tracker.web.api import create_api, mounted
 from tracker.web.compose import pages as compose
 from tracker.web.compose import signatures_pages as signatures_page
 from tracker.web.compose import templates_pages as templates_page
@@ -91,7 +91,7 @@ def create_app(context: AppContext) -> Starlette:
     app = Starlette(
         routes=[
             *ROUTES,
-            Mount("/api/v1", create_api(context)),
+            mounted(create_api(context)),
             *_under_the_tracking_path(context.settings.tracking_path),
         ],
         middleware=[

@@ -16,7 +16,6 @@ import uvicorn
 from fastapi import FastAPI
 from sqlmodel import Session
 from starlette.applications import Starlette
-from starlette.routing import Mount
 
 from tests.fixtures.contexts import opened_context
 from tests.servers import free_port, wait_until
@@ -24,7 +23,7 @@ from tracker.models import Account, ApiToken, Delivery, Event, Message, Recipien
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import new_token, token_digest
-from tracker.web.api import create_api
+from tracker.web.api import create_api, mounted
 
 MOUNTED_AT = "/api/v1"
 
@@ -138,7 +137,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, 
 def _serve(api: FastAPI) -> Iterator[tuple[FastAPI, str]]:
     port = free_port()
     config = uvicorn.Config(
-        Starlette(routes=[Mount(MOUNTED_AT, api)]), port=port, log_level="critical", ws="none", lifespan="off"
+        Starlette(routes=[mounted(api)]), port=port, log_level="critical", ws="none", lifespan="off"
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -1,12 +1,16 @@
 """Wiring of the API: every resource, errors, the machine-readable and the readable description."""
 
+import re
+from typing import Any
+
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.routing import Mount
 
 from tracker.runtime.context import AppContext
 from tracker.web.accounts.api import accounts
 from tracker.web.api.docs import docs
-from tracker.web.api.errors import install
+from tracker.web.api.errors import ProblemShape, install
 from tracker.web.compose.templates_api import templates
 from tracker.web.crm.customers_api import customers
 from tracker.web.crm.orders_api import orders
@@ -27,9 +31,21 @@ RESOURCES = (me, accounts, messages, templates, events, notifications, feed, con
 _ABOUT = "Sends tracked one-to-one mail and tells what happened to it. Every call needs `Authorization: Bearer TOKEN`."
 
 
+class Api(FastAPI):
+    """Its description also holds the shape of an error, which no call returns by itself."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            document = super().openapi()
+            problem = ProblemShape.model_json_schema(ref_template="#/components/schemas/{model}")
+            shapes = document.setdefault("components", {}).setdefault("schemas", {})
+            shapes.update(problem.pop("$defs"), ProblemShape=problem)
+        return self.openapi_schema or {}
+
+
 def create_api(context: AppContext) -> FastAPI:
     """The application of ``/api/v1``, to be mounted there or run alone."""
-    api = FastAPI(
+    api = Api(
         title="Inkling API",
         version="1",
         description=_ABOUT,
@@ -45,3 +61,10 @@ def create_api(context: AppContext) -> FastAPI:
         api.include_router(resource)
     api.include_router(docs)
     return api
+
+
+def mounted(api: FastAPI) -> Mount:
+    """The application at its place. Whatever stands below it is its own, a line break in the path too."""
+    mount = Mount("/api/v1", api)
+    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+    return mount

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from tracker.runtime.limits import MAX_ATTACHMENT_BYTES, MAX_BODY_BYTES
 from tracker.web.api.call import authenticate
-from tracker.web.api.errors import MEDIA_TYPE, ProblemShape
+from tracker.web.api.errors import MEDIA_TYPE
 from tracker.web.http.body_limit import limited
 
 LARGEST = 1024 * 1024
@@ -19,7 +19,18 @@ LARGEST = 1024 * 1024
 LARGEST_MESSAGE = MAX_ATTACHMENT_BYTES * 4 // 3 + 2 * MAX_BODY_BYTES + 3 * LARGEST
 """Bytes of a message: attachments in base64 (RFC 4648: four characters for three bytes), HTML and text, and room to spare."""
 
-_ERRORS = {401: "No token, or one that is not valid.", 422: "A field is off; the answer names it."}
+_ERRORS = {
+    400: "The request could not be read.",
+    401: "No token, or one that is not valid.",
+    403: "Your role, or the address, does not allow it.",
+    404: "There is nothing of that name, or it is somebody else's.",
+    409: "It does not fit what is there now; the answer says why.",
+    413: "The body is too large.",
+    422: "A field is off; the answer names it.",
+    429: "That is more at once than one person may have; `Retry-After` says when to try again.",
+    503: "The database is busy or away. Try again.",
+}
+"""What any call may answer besides what it is for, each as a problem document."""
 
 
 class AuthenticatedRoute(APIRoute):
@@ -48,4 +59,4 @@ def router(tag: str) -> APIRouter:
 
 
 def _problem(text: str) -> dict[str, Any]:
-    return {"description": text, "content": {MEDIA_TYPE: {"schema": ProblemShape.model_json_schema()}}}
+    return {"description": text, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemShape"}}}}
