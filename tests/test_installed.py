@@ -17,7 +17,7 @@ from tests.servers import free_port
 from tests.servers.processes import end, listening, require, wait_until
 from tracker.runtime.context import AppContext
 from tracker.runtime.settings import NAMES, read_settings
-from tracker.web.metrics import collect_metrics, edge_figures
+from tracker.web.health import collect_metrics, edge_figures
 
 ROOT = Path(__file__).resolve().parent.parent
 

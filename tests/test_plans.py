@@ -21,7 +21,7 @@ from tracker.notifications.notify import feed_after, newest_feed_id
 from tracker.privacy.erase import erase
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.web.metrics import collect_metrics
+from tracker.web.health import collect_metrics
 from tracker.worker import ONCE, Task, tasks
 
 FEW = frozenset(

@@ -53,8 +53,8 @@ from tracker.notifications.digest import send_due as send_digest
 from tracker.notifications.notices import tell_due
 from tracker.notifications.notify import end_quiet_hours
 from tracker.outbound.account_pool import AccountPool
-from tracker.outbound.follow_up import remind_due
 from tracker.outbound.host_health import HostCheck
+from tracker.outbound.messages import remind_due
 from tracker.outbound.queue import accounts_due, send_for_account
 from tracker.outbound.sent_copy import WANTED, accounts_with_copies, file_for_account
 from tracker.privacy.retention import replay_erasures, sweep

@@ -16,8 +16,7 @@ from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError, LoginError
 
 from tests.servers import listening
-from tracker.demo.answer import answer
-from tracker.demo.world import World
+from tracker.demo.world import World, answer
 
 ANNA, BORIS, SECRET = "anna@inkling.example", "boris@buyer.example", 'pass "word" \\'
 LETTER = (

@@ -14,7 +14,7 @@ from tests.fixtures.contexts import People
 from tests.inbound.corpus import raw
 from tests.inbound.mail_world import SECRET, Post, fresh_address, mailbox_on
 from tests.servers import Dovecot, SmtpSink, wait_until
-from tracker.demo.answer import answer
+from tracker.demo.world import answer
 from tracker.models import Event, Letter, Message, Notification, User
 from tracker.runtime.context import AppContext
 from tracker.worker import Worker

@@ -8,7 +8,7 @@ from sqlmodel import select
 from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tracker.models import Message, Notification
-from tracker.outbound.follow_up import remind_due
+from tracker.outbound.messages import remind_due
 from tracker.outbound.queue import send_due
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now

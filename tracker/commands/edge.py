@@ -4,8 +4,7 @@ import argparse
 
 from pixel.app import create_app
 from pixel.settings import EdgeSettings
-from tracker.commands.port import run_server
-from tracker.commands.running import start_logging
+from tracker.commands.running import run_server, start_logging
 from tracker.runtime.settings import read_settings, read_values
 
 

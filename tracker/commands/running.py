@@ -1,11 +1,16 @@
-"""What every command has that goes on until a signal."""
+"""What every command has that goes on until a signal, and an application at a port until then."""
 
 import logging
 import os
 import signal
 import threading
 
+import uvicorn
+from starlette.types import ASGIApp
+
+from pixel.server import server_config
 from tracker.commands import CommandError
+from tracker.runtime.settings import Network
 
 
 def until_signal() -> threading.Event:
@@ -26,3 +31,16 @@ def start_logging() -> None:
     logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd warns of its own deprecations
     for ours in ("tracker", "pixel"):
         logging.getLogger(ours).setLevel(level)
+
+
+def run_server(app: ASGIApp, host: str, port: int, trusted_proxies: tuple[Network, ...]) -> int:
+    """Serves an application until a signal. Exit code 1 when the port cannot be had."""
+    server = uvicorn.Server(server_config(app, host, port, trusted_proxies=trusted_proxies))
+    until_signal()
+    try:
+        server.run()
+    except SystemExit:
+        raise CommandError(
+            f"The port {port} of {host} cannot be used; it may be taken. Choose another with --port."
+        ) from None
+    return 0 if server.started else 1

@@ -6,8 +6,7 @@ import sys
 from tracker.commands import CommandError
 from tracker.commands.contexts import open_context
 from tracker.commands.gateway import open_gateway
-from tracker.commands.port import run_server
-from tracker.commands.running import start_logging
+from tracker.commands.running import run_server, start_logging
 from tracker.outbound.gateway.server import Gateway
 from tracker.runtime.context import AppContext
 from tracker.runtime.settings import DEFAULT_URL, Settings, read_settings

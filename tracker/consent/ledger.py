@@ -31,7 +31,7 @@ from tracker.consent.rules import (
 )
 from tracker.mail.addresses import domain_of
 from tracker.models import ConsentEntry, NoticeText, Recipient
-from tracker.models.counting.in_list import in_list
+from tracker.models.counting.tables import in_list
 from tracker.models.people import GENESIS
 from tracker.runtime.database import now
 from tracker.runtime.values import value

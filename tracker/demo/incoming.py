@@ -10,8 +10,7 @@ from email.utils import format_datetime, make_msgid, parseaddr
 
 from sqlmodel import Session, col, select
 
-from tracker.demo.answer import answer
-from tracker.demo.world import World
+from tracker.demo.world import World, answer
 from tracker.inbound.credentials import make_credential
 from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox, sync_now

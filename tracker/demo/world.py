@@ -11,15 +11,20 @@ Any address has a mailbox there, made when its first letter comes. See `sandbox_
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, formataddr, make_msgid
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from tracker.demo.answer import answer
 from tracker.demo.loop_thread import LoopThread
 from tracker.demo.sandbox_imap import SandboxImap, StoredLetter
 from tracker.demo.sandbox_smtp import SandboxSmtp
+from tracker.mail.mime.fields import fields
+from tracker.mail.mime.text import decoded
+from tracker.outbound.gateway.submitted_text import mailboxes, msg_ids, plain_text, values
 
 
 @dataclass(frozen=True)
@@ -119,3 +124,28 @@ class World:
         folder = self.folder / quote(address, safe="@+")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{uid}.eml").write_bytes(raw)
+
+
+def answer(raw: bytes, author: str, name: str, text: str, at: datetime) -> tuple[bytes, str]:
+    """A reply to `raw` by `author`, as bytes, and the address it goes to: Reply-To before From (RFC 5322 §3.6.2).
+
+    ValueError when `raw` names nobody to answer.
+    """
+    found = list(fields(raw))
+    writers = mailboxes(found, "reply-to") or mailboxes(found, "from")
+    if not writers:
+        raise ValueError("This letter has neither a From nor a Reply-To address to answer to.")
+    reply = EmailMessage(policy=SMTP)
+    reply["From"] = formataddr((name, author))
+    reply["To"] = writers[0].address
+    subject = decoded(" ".join(values(found, "subject")[:1]))
+    reply["Subject"] = subject if subject.lower().startswith("re:") else f"Re: {subject}".strip()
+    reply["Date"] = format_datetime(at)
+    reply["Message-ID"] = make_msgid(domain=author.partition("@")[2])
+    answered = msg_ids(found, "message-id")[:1]
+    if answered:
+        reply["In-Reply-To"] = answered[0]
+        reply["References"] = " ".join([*msg_ids(found, "references"), *answered])
+    quoted = "\n".join(f"> {line}" for line in (plain_text(raw) or "").splitlines())
+    reply.set_content(f"{text}\n\n{decoded(' '.join(values(found, 'from')[:1]))}:\n{quoted}")
+    return reply.as_bytes(), writers[0].address

@@ -14,8 +14,7 @@ from sqlmodel import Session, col, select
 from tracker.models import Delivery, Event, Message, User
 from tracker.models.counting.bulk import append_rows, update_rows
 from tracker.models.counting.counters import Counted
-from tracker.models.counting.in_list import in_list
-from tracker.models.counting.tables import EVENT, FEED, NOTIFICATION
+from tracker.models.counting.tables import EVENT, FEED, NOTIFICATION, in_list
 from tracker.models.rows import public_id
 from tracker.notifications.notify import correct, visibility
 from tracker.notifications.rules import Activity, news_of

@@ -26,7 +26,7 @@ from tracker.engagement.source_digests import network_digest, scanner_digest
 from tracker.mail.addresses import domain_of, lookup_or_none
 from tracker.mail.mail_providers import PUBLIC_DOMAINS, provider
 from tracker.models import Account, Delivery, Message, Recipient, TrackedLink, User, UserSession
-from tracker.models.counting.in_list import in_list
+from tracker.models.counting.tables import in_list
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.values import value

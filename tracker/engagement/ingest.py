@@ -16,7 +16,7 @@ from tracker.engagement.edge_sources import Source
 from tracker.engagement.gc_pause import gc_paused
 from tracker.engagement.process_hits import process_hits
 from tracker.models import DrainCursor, Event, QuarantinedHit
-from tracker.models.counting.in_list import in_list
+from tracker.models.counting.tables import in_list
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 

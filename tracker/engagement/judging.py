@@ -18,7 +18,7 @@ from tracker.engagement.sequence import judged_hits, merge_duplicates
 from tracker.engagement.sequence_hit import SequenceHit
 from tracker.engagement.verdict import Reason, Verdict, alertable
 from tracker.models import Delivery, Event, HitEvidence
-from tracker.models.counting.in_list import in_list
+from tracker.models.counting.tables import in_list
 from tracker.runtime.context import AppContext
 from tracker.runtime.values import value
 

@@ -13,7 +13,7 @@ from tracker.engagement.rules import Rules, rules_of
 from tracker.engagement.verdict_rows import store_changed
 from tracker.models import Event, HitEvidence
 from tracker.models.counting.counters import lock_messages
-from tracker.models.counting.in_list import in_list
+from tracker.models.counting.tables import in_list
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 

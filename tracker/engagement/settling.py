@@ -16,8 +16,7 @@ from tracker.engagement.scanner_reputation import note_people
 from tracker.engagement.verdict_rows import store_changed
 from tracker.models import Event
 from tracker.models.counting.counters import lock_messages
-from tracker.models.counting.in_list import in_list
-from tracker.models.counting.tables import EVENT
+from tracker.models.counting.tables import EVENT, in_list
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 

@@ -18,8 +18,7 @@ from tracker.engagement.rules import Rules
 from tracker.engagement.source_digests import meaningful_host, source_digest
 from tracker.models import Delivery, Event, HitEvidence
 from tracker.models.counting.bulk import update_rows
-from tracker.models.counting.in_list import in_list
-from tracker.models.counting.tables import EVIDENCE
+from tracker.models.counting.tables import EVIDENCE, in_list
 from tracker.runtime.context import AppContext
 from tracker.runtime.values import value
 

@@ -15,8 +15,7 @@ from tracker.engagement.sealing import number_of, seal
 from tracker.engagement.source_digests import meaningful_host, source_digest
 from tracker.engagement.verdict import Verdict, settle_seconds
 from tracker.models.counting.bulk import append_rows, reserve_ids, update_rows
-from tracker.models.counting.in_list import in_list
-from tracker.models.counting.tables import EVENT, EVIDENCE, VERDICT
+from tracker.models.counting.tables import EVENT, EVIDENCE, VERDICT, in_list
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 

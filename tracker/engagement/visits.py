@@ -16,7 +16,7 @@ from tracker.engagement.client_names import client_name
 from tracker.engagement.known_agents import known_agent
 from tracker.mail.addresses import lookup_or_none
 from tracker.models import PageView, Site, SiteBlock, SiteLease, SiteRule, Visit
-from tracker.models.counting.in_list import in_list
+from tracker.models.counting.tables import in_list
 from tracker.runtime.context import AppContext
 from tracker.sites.attribution import code_of
 from tracker.sites.letters import decide_unknown_again

@@ -143,7 +143,7 @@ class NoticeText(Row, table=True):
 class ConsentEntry(PublicRow, table=True):
     """One consent event of one recipient and purpose. Append-only: the newest entry is the state; nothing is ever updated.
 
-    ``digest`` chains the entries of a recipient (:mod:`tracker.consent.rules.chain`). Only erasure changes a row: it blanks
+    ``digest`` chains the entries of a recipient (:mod:`tracker.consent.rules.proof`). Only erasure changes a row: it blanks
     what stands below ``note`` together with ``salt``, and the digest still fits. Written by :mod:`tracker.consent.ledger` alone.
     """
 

@@ -1,14 +1,80 @@
 """The mail of a notice: plain words in two forms, signed so that no mailbox we read takes it for a letter."""
 
-from tracker.locale import _, localize
+from collections.abc import Mapping
+
+from sqlmodel import Session, col, select
+
+from tracker.locale import N_, _, localize
 from tracker.locale.templates import write
 from tracker.mail.addresses import Mailbox as Person
 from tracker.mail.addresses import domain_of
 from tracker.mail.message_ids import NOTICE_HEADER, new_id, notice_mark
 from tracker.mail.mime.build import NewMessage, build_message
-from tracker.models import Account, Letter, Mailbox, Notice, User
-from tracker.notifications.notice_labels import PROBLEMS, notice_label
+from tracker.models import Account, Customer, CustomerAddress, Letter, Mailbox, Notice, User
 from tracker.runtime.context import AppContext
+from tracker.runtime.localized_text import LocalizedText
+
+MAILED = frozenset({"broken", "broken_long", "recovered", "problems"})
+"""What also goes by mail: it needs doing, or ends what did."""
+
+PROBLEMS: Mapping[str, str] = {
+    "unparsed": N_("A letter could not be understood; it is kept as it came."),
+    "too_large": N_("A letter was too large; only its beginning was loaded."),
+    "attachment": N_("An attachment was not taken."),
+    "retry_exhausted": N_("A letter could not be loaded after several tries."),
+    "rebuilt": N_("The mailbox was rebuilt on its server; its letters were found again."),
+    "backfilled": N_("Old letters were put into the mailbox; they are stored and not counted."),
+    "loop": N_("One sender wrote very often; its letters are stored without notices."),
+    "customer_not_found": N_("A letter was skipped: no such customer."),
+}
+"""What can go wrong with letters, by the code of the problem."""
+
+
+def notice_label(notice: Notice, mailbox: Mailbox, letter: Letter | None) -> LocalizedText:
+    """The sentence of the bell, and the subject of the mail."""
+    address, facts = mailbox.address, notice.facts
+    match notice.event:
+        case "broken":
+            return LocalizedText("The mailbox %(address)s cannot be read any more", address=address)
+        case "broken_long":
+            return LocalizedText("The mailbox %(address)s has not been read for a day", address=address)
+        case "recovered":
+            return LocalizedText("The mailbox %(address)s is read again", address=address)
+        case "problems":
+            count = sum(map(int, facts.get("codes", {}).values()))
+            return LocalizedText("%(address)s: trouble with letters (%(count)s)", address=address, count=count)
+        case "first_load":
+            letters = int(facts.get("letters", 0))
+            return LocalizedText("Letters loaded from %(address)s: %(letters)s", address=address, letters=letters)
+        case "loop":
+            return LocalizedText(
+                "%(sender)s writes again and again, as a machine does. "
+                "The letters are stored; nobody is told of more of them today",
+                sender=letter.sender if letter is not None else address,
+            )
+        case "group_empty":
+            return LocalizedText(
+                "%(address)s: a new customer has no manager, because nobody is in the group “%(group)s”",
+                address=address,
+                group=str(facts.get("group", "")),
+            )
+    return LocalizedText("News of the mailbox %(address)s", address=address)
+
+
+def assigned_words(session: Session, notice: Notice, letter: Letter | None) -> LocalizedText:
+    """What the new manager of a customer or an enquiry is told: whom it is about."""
+    who = letter.sender_address or letter.sender if letter is not None else _customer_words(session, notice)
+    if notice.event == "enquiry_assigned":
+        return LocalizedText("An enquiry from %(who)s was given to you", who=who)
+    return LocalizedText("A new customer is yours: %(who)s", who=who)
+
+
+def _customer_words(session: Session, notice: Notice) -> str:
+    customer = int(notice.facts.get("customer", 0))
+    addresses = select(CustomerAddress.address).where(CustomerAddress.customer_id == customer)
+    first = session.exec(addresses.order_by(col(CustomerAddress.position)).limit(1)).first()
+    row = session.get(Customer, customer)
+    return first or (row.name if row is not None else "")
 
 
 def write_notice(

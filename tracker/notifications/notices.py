@@ -19,8 +19,7 @@ from tracker.mail.account_servers import submit_from, working_account
 from tracker.mail.canonical import canonical
 from tracker.mail.smtp_submission import Outcome
 from tracker.models import Account, DeliveryStatus, Letter, Mailbox, Notice, Role, User
-from tracker.notifications.notice_labels import MAILED, assigned_words, notice_label
-from tracker.notifications.notice_letter import write_notice
+from tracker.notifications.notice_letter import MAILED, assigned_words, notice_label, write_notice
 from tracker.notifications.notify import add_notice, notify
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now

@@ -7,7 +7,7 @@ from sqlmodel import Session, col, or_, select
 
 from tracker.locale import N_
 from tracker.mail.fields import line_problem
-from tracker.models import Template, User
+from tracker.models import Account, Template, User
 from tracker.outbound.placeholders import NAMES, used
 from tracker.outbound.rich_text import plain, without_scripts
 from tracker.runtime.database import now
@@ -63,3 +63,15 @@ def _html_problem(html: str) -> LocalizedText | None:
     if len(html) > MAX_HTML:
         return LocalizedText("The template is too large. Use smaller pictures, or attach them to the message.")
     return None
+
+
+MAX_SIGNATURE = 200_000
+
+
+def change_signature(session: Session, owner: User | Account, html: str) -> None:
+    """An empty one of an account means the person's own. Raises :class:`ActionError`."""
+    if len(html) > MAX_SIGNATURE:
+        raise ActionError("invalid", LocalizedText("The signature is too large. Use a smaller picture."), "signature")
+    html = without_scripts(html)
+    owner.signature = html if plain(html).strip() or "<img" in html.lower() else ""
+    session.add(owner)

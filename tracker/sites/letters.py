@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from tracker.mail.addresses import lookup_or_none
 from tracker.models import Letter, LetterBody, LetterSource, Mailbox, SiteLease, SiteRule, SiteSource, Visit
-from tracker.models.counting.in_list import in_list
+from tracker.models.counting.tables import in_list
 from tracker.runtime.database import now
 from tracker.sites.attribution import HISTORY, Attribution, Holding, Known, Meaning, attribute, candidates
 from tracker.sites.notices import tell_leaked

@@ -8,10 +8,8 @@ from starlette.routing import BaseRoute, Mount, Router
 from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import ActionError
 from tracker.web import health
-from tracker.web.accounts import consent_page as consent_account
-from tracker.web.accounts import domain_page, oauth_page
+from tracker.web.accounts import advice_pages, oauth_page
 from tracker.web.accounts import pages as accounts_page
-from tracker.web.accounts import self_test_page as test_mail_page
 from tracker.web.api import create_api, mounted
 from tracker.web.compose import pages as compose
 from tracker.web.compose import signatures_pages as signatures_page
@@ -32,13 +30,11 @@ from tracker.web.notifications import feed
 from tracker.web.notifications import pages as notifications_page
 from tracker.web.profile import pages as profile
 from tracker.web.profile import sign_in_page as sign_in
-from tracker.web.profile import tokens_page as api_tokens
 from tracker.web.recipients import consent_request_page as asking_page
 from tracker.web.recipients import import_page as consent_import_page
 from tracker.web.recipients import pages as recipient
 from tracker.web.recipients import preference_page
 from tracker.web.recipients import privacy_pages as privacy_person
-from tracker.web.workspace import consent_rules_page as consent_rules
 from tracker.web.workspace import people_pages as people
 from tracker.web.workspace import policy_page as workspace_page
 from tracker.web.workspace import privacy_pages as privacy_settings
@@ -52,7 +48,6 @@ ROUTES: list[BaseRoute] = [
     *mail.routes,
     *message.routes,
     *compose.routes,
-    *consent_account.routes,
     *consent_import_page.routes,
     *enquiries.routes,
     *enquiry_pages.routes,
@@ -69,15 +64,12 @@ ROUTES: list[BaseRoute] = [
     *profile.routes,
     *accounts_page.routes,
     *oauth_page.routes,
-    *domain_page.routes,
-    *test_mail_page.routes,
+    *advice_pages.routes,
     *templates_page.routes,
     *signatures_page.routes,
-    *api_tokens.routes,
     *people.routes,
     *workspace_page.routes,
     *privacy_settings.routes,
-    *consent_rules.routes,
     *health.routes,
     *sign_in.routes,
     *set_up.routes,

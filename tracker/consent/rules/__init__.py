@@ -5,11 +5,20 @@ is frozen when the message is sent and may only tighten afterwards.
 """
 
 from tracker.consent.rules.ceiling import Ceiling, CeilingError, ceiling_of
-from tracker.consent.rules.chain import chain_digest, proof_digest
 from tracker.consent.rules.country_rules import looser_points, rules_for
 from tracker.consent.rules.jurisdiction import Jurisdiction, jurisdiction_of
 from tracker.consent.rules.opt_out_phrases import asks_not_to_be_tracked, may_ask
-from tracker.consent.rules.proof import CHANNELS, GRADES, MoveError, Proof, checked_proof, grade_of, text_digest
+from tracker.consent.rules.proof import (
+    CHANNELS,
+    GRADES,
+    MoveError,
+    Proof,
+    chain_digest,
+    checked_proof,
+    grade_of,
+    proof_digest,
+    text_digest,
+)
 from tracker.consent.rules.resolution import BASES, RULES, Decision, Facts, decide, forbidden_by, may_keep
 from tracker.consent.rules.states import (
     ASK_AGAIN_AFTER,

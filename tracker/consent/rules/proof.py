@@ -1,6 +1,7 @@
-"""What shows that a consent event happened: channel, words, texts shown, and the grade they are worth. Pure."""
+"""What shows that a consent event happened: channel, words, texts shown, their grade, and the chain of digests. Pure."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -174,3 +175,24 @@ def grade_of(channel: str, actor: str, proof: Proof) -> str:
     if channel == "contract" and (proof.reference or proof.attachment_digest):
         return "B"
     return "C" if channel in ("reply_text", "contract") and proof.note else "D"
+
+
+def chain_digest(previous: str, facts: Mapping[str, Any]) -> str:
+    """SHA-256 over the previous entry's digest and this entry's facts in canonical JSON."""
+    return hashlib.sha256(f"{previous}\n{_canonical(facts)}".encode()).hexdigest()
+
+
+def proof_digest(salt: str, proof: Mapping[str, Any]) -> str:
+    """SHA-256 over a salt and what is erased with it."""
+    return hashlib.sha256(f"{salt}\n{_canonical(proof)}".encode()).hexdigest()
+
+
+def _canonical(facts: Mapping[str, Any]) -> str:
+    return _WRITER.encode(facts)
+
+
+def _written(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+_WRITER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_written)

@@ -10,8 +10,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session
 
 from tracker.models.counting.bulk import as_stored, update_rows
-from tracker.models.counting.in_list import in_list
-from tracker.models.counting.tables import DELIVERY, EVENT, LINK, MESSAGE
+from tracker.models.counting.tables import DELIVERY, EVENT, LINK, MESSAGE, in_list
 
 _OF_DELIVERIES = (
     *("opens", "clicks", "machine", "first_opened_at", "last_opened_at", "first_clicked_at", "last_clicked_at"),

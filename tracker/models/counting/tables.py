@@ -1,9 +1,12 @@
 """The tables that are read and written past the ORM."""
 
-from typing import cast
+import json
+from collections.abc import Iterable
+from typing import Any, cast
 
-from sqlalchemy import Table
-from sqlmodel import SQLModel
+from sqlalchemy import ColumnElement, Table, any_, bindparam, column, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Session, SQLModel
 
 from tracker import models
 
@@ -34,3 +37,12 @@ ORDER = _table(models.Order)
 SCANNER_NETWORK = _table(models.ScannerNetwork)
 SCANNER_PROOF = _table(models.ScannerProof)
 VERDICT = _table(models.Verdict)
+
+
+def in_list(session: Session, what: Any, values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
+    """``what IN (values)`` for numbers or texts, as each database reads a list best."""
+    listed = list(values)
+    if session.get_bind().dialect.name == "sqlite":
+        members = func.json_each(json.dumps(listed)).table_valued(column("value"))
+        return what.in_(select(members.c.value))  # type: ignore[no-any-return]
+    return what == any_(bindparam(None, listed, type_=ARRAY(what.type)))  # type: ignore[no-any-return]

@@ -1,6 +1,6 @@
 """Signing in at Google or Microsoft: the way there and the way back. What for is the affair of who registered a purpose.
 
-purpose("account", finish=…, back=…)         when the module of those pages is loaded
+PURPOSES["account"] = Purpose(…)             when the module of those pages is loaded
 <form method="post" action="/settings/oauth/google"> purpose, subject
 """
 
@@ -44,18 +44,8 @@ class Purpose:
     owned: Callable[[Request, User, str], str]
 
 
-_purposes: dict[str, Purpose] = {}
-
-
-def purpose(
-    name: str,
-    *,
-    finish: Callable[[Request, User, Provider, Granted, str], Response],
-    back: Callable[[str], str],
-    owned: Callable[[Request, User, str], str],
-) -> None:
-    """Registers what a sign-in may be for."""
-    _purposes[name] = Purpose(finish, back, owned)
+PURPOSES: dict[str, Purpose] = {}
+"""What a sign-in may be for; the modules of those pages add theirs."""
 
 
 def callback_url(context: AppContext, provider: Provider) -> str:
@@ -69,9 +59,9 @@ def authorize(request: Request, user: User, form: FormData) -> Response:
     to our Content-Security-Policy, wherever the provider may send people on."""
     context, provider = context_of(request), _provider(request)
     wanted, subject = text(form, "purpose"), text(form, "subject", 16)
-    if wanted not in _purposes:
+    if wanted not in PURPOSES:
         raise HTTPException(404)
-    hint = _purposes[wanted].owned(request, user, subject)
+    hint = PURPOSES[wanted].owned(request, user, subject)
     state, verifier = new_token(), token_urlsafe(64)
     assert user.id is not None
     attempt = OAuthAttempt(
@@ -100,7 +90,7 @@ def callback(request: Request, user: User) -> Response:
     if attempt is None:
         gone = _("This sign-in has lapsed or was used already. Nothing was changed; start again.")
         return redirect("/settings/accounts", gone, kind="problem")
-    found = _purposes[attempt.purpose]
+    found = PURPOSES[attempt.purpose]
     try:
         granted = exchange(
             context, provider, code=_code(request, provider), verifier=_verifier(context, attempt),
@@ -159,7 +149,7 @@ def _take(context: AppContext, request: Request, user: User, provider: Provider)
         session.expunge(attempt)
         once = session.exec(delete(OAuthAttempt).where(col(OAuthAttempt.state_digest) == digest)).rowcount == 1
     fits = (attempt.user_id, attempt.visit_digest, attempt.provider) == (user.id, _visit(request), provider.key)
-    return attempt if once and fits and attempt.expires_at > now() and attempt.purpose in _purposes else None
+    return attempt if once and fits and attempt.expires_at > now() and attempt.purpose in PURPOSES else None
 
 
 def _verifier(context: AppContext, attempt: OAuthAttempt) -> str:

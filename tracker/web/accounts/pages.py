@@ -19,7 +19,7 @@ from tracker.outbound.address_code import confirm_account, send_code
 from tracker.outbound.host_health import host_problem
 from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.localized_text import ActionError, LocalizedText
-from tracker.web.accounts import oauth_page
+from tracker.web.accounts.oauth_page import PURPOSES, Purpose
 from tracker.web.http.forms import FormErrors, Schema, errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -144,12 +144,7 @@ def _proposed_login(request: Request, user: User, subject: str) -> str:
     return own_account(request, user, subject).address if subject else ""
 
 
-oauth_page.purpose(
-    "account",
-    finish=complete,
-    back=lambda subject: f"{BASE_PATH}/{subject or 'new'}",
-    owned=_proposed_login,
-)
+PURPOSES["account"] = Purpose(complete, lambda subject: f"{BASE_PATH}/{subject or 'new'}", _proposed_login)
 
 
 def own_account(request: Request, user: User, public_id: str = "") -> Account:
@@ -243,3 +238,13 @@ def _grant(request: Request, account: Account | None) -> OAuthGrant | None:
         return None
     with context_of(request).database.reading() as session:
         return session.get(OAuthGrant, account.oauth_grant_id)
+
+
+@routes.action("/settings/accounts/{id}/measuring")
+def save_measuring(request: Request, user: User, form: FormData) -> Response:
+    """Works at once, also on mail already sent: what is switched off is no longer recorded."""
+    change = parse(AccountChange, form, boxes=["measure_opens", "measure_clicks"])
+    with context_of(request).database.session_scope() as session:
+        account = owned(session, Account, user, request.path_params["id"])
+        change_account(context_of(request), session, account, change)
+    return redirect(f"/settings/accounts/{account.public_id}#measuring", _("Saved."))

@@ -18,16 +18,13 @@ from tracker.web.http.security_headers import NEVER_STORED, DefaultHeaders
 from tracker.web.inbox.api import letters
 from tracker.web.mailboxes.api import mailboxes
 from tracker.web.messages.api import messages
-from tracker.web.messages.events_api import events
-from tracker.web.notifications.api import notifications
-from tracker.web.notifications.feed_api import feed
+from tracker.web.notifications.api import feed, notifications
 from tracker.web.profile.api import me
 from tracker.web.recipients.api import recipients
-from tracker.web.recipients.consents_api import consents
 from tracker.web.recipients.rights_api import rights
 from tracker.web.sites.api import sites
 
-RESOURCES = (me, accounts, messages, templates, events, notifications, feed, consents, rights, recipients)
+RESOURCES = (me, accounts, messages, templates, notifications, feed, rights, recipients)
 _ABOUT = "Sends tracked one-to-one mail and tells what happened to it. Every call needs `Authorization: Bearer TOKEN`."
 
 

@@ -22,7 +22,7 @@ from tracker.runtime.limits import GMAIL_CLIPS_AT
 from tracker.web.compose.drafts import Typed, account_of, readable
 from tracker.web.compose.placeholders import FilledMessage, fill_message
 from tracker.web.messages.activity_labels import link_reason, rule_label
-from tracker.web.messages.reliability_labels import trust_label
+from tracker.web.messages.maker_labels import trust_label
 
 _OF_THE_MESSAGE = frozenset(
     {

@@ -12,7 +12,7 @@ from tracker.locale import _, localize
 from tracker.models import Account, User
 from tracker.models.ownership import owned
 from tracker.outbound.rich_text import plain
-from tracker.outbound.signatures import change_signature
+from tracker.outbound.templates import change_signature
 from tracker.runtime.localized_text import ActionError
 from tracker.web.compose.drafts import Typed
 from tracker.web.compose.start import signature_inner

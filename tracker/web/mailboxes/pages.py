@@ -41,17 +41,12 @@ from tracker.web.api.errors import STATUS
 from tracker.web.http.forms import FormErrors, errors_of, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
-from tracker.web.mailboxes import labels as mailbox_words
-from tracker.web.mailboxes import oauth as mailbox_oauth
+from tracker.web.mailboxes import rows as mailbox_rows
 from tracker.web.mailboxes.connection_check import BASE_PATH, tested
-from tracker.web.mailboxes.form import BLANK, FIRST_WINDOWS, read_form, texts_of, typed
+from tracker.web.mailboxes.form import BLANK, BY_ADDRESS, FIRST_WINDOWS, read_form, texts_of, typed
 from tracker.web.mailboxes.rows import RECENT_DAYS, figures_of, problem_counts, problems_of
-from tracker.web.mailboxes.services import BY_ADDRESS
 
 routes = Routes()
-__all__ = ["mailbox_oauth", "routes"]
-
-
 MOST_MAILBOXES = 1000
 
 
@@ -65,7 +60,7 @@ def mailboxes(request: Request, user: User) -> Response:
             "problems": problem_counts(session, found),
             "heard": {mailbox.id for mailbox in found if is_subscribed(session, mailbox)},
             "being_read": being_read(session),
-            "words": mailbox_words,
+            "words": mailbox_rows,
             "days": RECENT_DAYS,
             "limit": preference(session, "mailbox_limit"),
             "most": MOST_MAILBOXES,
@@ -242,6 +237,6 @@ def _form(
         "at_once": at_once,
         "being_read": read_now,
         "providers": configured(context_of(request).settings),
-        "words": mailbox_words,
+        "words": mailbox_rows,
     }
     return render(request, "mailbox.html", context, status)

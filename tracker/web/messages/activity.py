@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from tracker.locale import _
 from tracker.models import Delivery, Event, Message
 from tracker.web.messages.activity_labels import PEOPLE, Line, line_of, name_of, rule_label, through_of, tone_of
-from tracker.web.messages.reliability_labels import trust_label
+from tracker.web.messages.maker_labels import trust_label
 
 SHOWN_MACHINES = 5
 

@@ -14,33 +14,10 @@ from tracker.consent.rules import RULES, State
 from tracker.engagement.verdict import Reason
 from tracker.locale import N_, _, ngettext
 from tracker.models import Delivery, Event, TrackedLink
-from tracker.web.messages.client_labels import client_label
+from tracker.web.messages.maker_labels import VENDORS, client_label, scanner_name
 
 PEOPLE = ("human", "mail_proxy")
 _MACHINES = ("security_scanner", "link_preview", "sender_self", "crawler", "mail_proxy")
-
-_VENDORS: Mapping[str, str] = {
-    "apple": "Apple Mail",
-    "barracuda": "Barracuda",
-    "cisco": "Cisco Secure Email",
-    "checkpoint": "Check Point",
-    "fortinet": "FortiMail",
-    "google": "Google",
-    "hornet": "Hornetsecurity",
-    "kaspersky": "Kaspersky",
-    "mailru": "Mail.ru",
-    "microsoft": "Microsoft",
-    "mimecast": "Mimecast",
-    "proofpoint": "Proofpoint",
-    "sophos": "Sophos",
-    "symantec": "Symantec",
-    "trellix": "Trellix",
-    "trendmicro": "Trend Micro",
-    "vade": "Vade",
-    "virustotal": "VirusTotal",
-    "yahoo": "Yahoo",
-    "yandex": "Yandex",
-}
 
 LINK_REASONS: Mapping[str, str] = {
     "own_host": N_("it leads to Inkling itself"),
@@ -157,7 +134,7 @@ def title_of(event: Event) -> str:
         return _("Picture fetched by %(who)s right after sending", who=client_label(event.client) or vendor_of(event))
     if event.klass == "security_scanner":
         checked = _("Link checked by %(who)s") if event.kind == "click" else _("Checked by %(who)s")
-        return checked % {"who": scanner_of(event)}
+        return checked % {"who": scanner_name(event.vendor)}
     if event.klass == "link_preview":
         return _("Shared in %(where)s", where=client_label(event.client) or vendor_of(event))
     return _(_TITLES.get((event.kind, event.klass), _TITLES[("open", "unknown")]))
@@ -173,16 +150,6 @@ def through_of(event: Event) -> str:
     )
 
 
-def scanner_of(event: Event) -> str:
-    return scanner_name(event.vendor)
-
-
-def scanner_name(vendor: str | None) -> str:
-    if vendor == "microsoft":
-        return _("Microsoft mail protection")
-    return _VENDORS.get(vendor or "", "") or _("mail protection")
-
-
 def machine_label(machines: Iterable[tuple[str, str | None]]) -> str:
     """Machines by class and maker, in a list: "a check by Barracuda, a robot"."""
     said = (
@@ -195,7 +162,7 @@ def machine_label(machines: Iterable[tuple[str, str | None]]) -> str:
 
 
 def vendor_of(event: Event) -> str:
-    return _VENDORS.get(event.vendor or "", "") or (event.vendor or _("another program")).capitalize()
+    return VENDORS.get(event.vendor or "", "") or (event.vendor or _("another program")).capitalize()
 
 
 def reasons_of(event: Event, delivery: Delivery | None = None) -> tuple[str, ...]:

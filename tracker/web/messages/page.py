@@ -38,10 +38,9 @@ from tracker.web.http.download import download
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.messages.activity_labels import Line, consent_label, link_reason, rule_label, shown_url, timeline
-from tracker.web.messages.answers import Answer, answers_to
-from tracker.web.messages.reliability_labels import trust_label
+from tracker.web.messages.maker_labels import trust_label
 from tracker.web.messages.rows import eye_of, link_of
-from tracker.web.messages.sent_parts import SentFile, files_of, pictures_of
+from tracker.web.messages.sent_parts import Answer, SentFile, answers_to, files_of, pictures_of
 
 routes = Routes()
 

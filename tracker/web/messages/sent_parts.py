@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlmodel import Session, col, select
 
 from tracker.mail.mime.encodings import octets_in
 from tracker.mail.mime.parts import leaves, read_parts
 from tracker.mail.mime.text import decoded, storable
-from tracker.models import Attachment, Message, MessageBody
+from tracker.models import Attachment, Letter, LetterBody, Message, MessageBody
+from tracker.web.inbox.labels import excerpt
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,22 @@ def pictures_of(body: MessageBody | None) -> Mapping[str, tuple[str, bytes]]:
         return {}
     parts = [(storable(part.header("content-id")).strip(" <>"), part) for _, part in leaves(read_parts(body.raw))]
     return {cid: (storable(part.content_type), octets_in(body.raw, part)) for cid, part in parts if cid}
+
+
+SHOWN = 100
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A letter that answers the message, and what is new in it."""
+
+    letter: Letter
+    excerpt: str
+
+
+def answers_to(session: Session, message_id: int) -> dict[datetime, Answer]:
+    """The newest answers by when they came: an event of the timeline has the moment of its letter."""
+    query = select(Letter, LetterBody.text).outerjoin(LetterBody, col(LetterBody.letter_id) == col(Letter.id))
+    mine = query.where(Letter.in_reply_to_message_id == message_id, col(Letter.deleted_at).is_(None))
+    newest = mine.order_by(col(Letter.received_at).desc()).limit(SHOWN)
+    return {letter.received_at: Answer(letter, excerpt(text or "")) for letter, text in session.exec(newest)}

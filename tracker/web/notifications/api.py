@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Query, Request
 from pydantic import Field
 from sqlmodel import Session, col, select
 from starlette.responses import Response
@@ -15,9 +15,10 @@ from tracker.models import Delivery, Message, Notification
 from tracker.models.ownership import owned, owned_rows
 from tracker.notifications.notify import mark_all_read, mark_read, unread_count
 from tracker.web.api.authenticated import router
-from tracker.web.api.call import Caller, RequestContext
+from tracker.web.api.call import Caller, RequestContext, still_holds
 from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged, page
+from tracker.web.notifications.feed import open_feed
 from tracker.web.notifications.lines import bell_lines
 
 notifications = router("Notifications")
@@ -109,3 +110,16 @@ _PLAIN = set(NotificationShape.model_fields) - {"id", "text", "message", "recipi
 
 def _by_id(session: Session, id: Any, value: Any, ids: set[int | None]) -> dict[int | None, str]:
     return dict(session.exec(select(id, value).where(col(id).in_(ids - {None}))).all())
+
+
+feed = router("Feed")
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+
+
+@feed.get("/feed", response_class=Response, responses=_STREAM)
+async def get_feed(call: Caller, request: Request) -> Response:
+    """Hints that something changed, as server-sent events: ``notification``, ``message`` or ``letter``, each with
+    ``{"kind", "id", "at"}``. Send ``Last-Event-ID`` to get what was missed. The connection ends after some minutes: come back."""
+    return await open_feed(request, call.user, lambda: still_holds(call.context, call.token))

@@ -9,8 +9,7 @@ from sqlmodel import Session, col, select
 
 from tracker.locale import N_, _, localize, ngettext
 from tracker.models import Delivery, Letter, Message, Notification
-from tracker.web.messages.activity_labels import scanner_name
-from tracker.web.messages.client_labels import client_label
+from tracker.web.messages.maker_labels import client_label, scanner_name
 
 SENTENCES: Mapping[str, str] = {
     "open": N_("%(who)s opened %(subject)s"),

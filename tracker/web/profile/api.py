@@ -9,7 +9,7 @@ from tracker.consent.preferences import operator_ceiling
 from tracker.locale import LANGUAGES
 from tracker.mail.fields import RequestModel, ResponseModel, SingleLine, Text
 from tracker.models import User
-from tracker.outbound.signatures import change_signature
+from tracker.outbound.templates import change_signature
 from tracker.runtime.localized_text import ActionError
 from tracker.users import STATUSES, UNDO_SECONDS, ProfileChange
 from tracker.web.api.authenticated import router

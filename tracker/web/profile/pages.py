@@ -1,5 +1,8 @@
 """The profile: how a person is called and spoken to, what new messages start with, and the password."""
 
+from collections.abc import Sequence
+
+from sqlmodel import col, select
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
@@ -7,7 +10,8 @@ from starlette.responses import Response
 from tracker import users
 from tracker.consent.preferences import operator_ceiling
 from tracker.locale import _, localize, ngettext, use_locale
-from tracker.models import User
+from tracker.models import ApiToken, User
+from tracker.models.ownership import owned
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.users import UNDO_SECONDS, ProfileChange
 from tracker.web.http.forms import FormErrors, ends_tokens, errors_of, is_checked, parse, secret, text, zones
@@ -92,3 +96,49 @@ def _page(request: Request, user: User, wrong: FormErrors, status: int = 200) ->
 
 def _undo_words(seconds: int) -> str:
     return ngettext("%(num)d second", "%(num)d seconds", seconds) if seconds else _("No delay")
+
+
+TOKENS = "/settings/tokens"
+
+
+@routes.page(TOKENS)
+def tokens(request: Request, user: User) -> Response:
+    return _tokens_page(request, user)
+
+
+@routes.action(TOKENS)
+def add_token(request: Request, user: User, form: FormData) -> Response:
+    """Makes a token and shows it on the very page that answers: nowhere else, never again."""
+    try:
+        with context_of(request).database.session_scope() as session:
+            row, token = users.add_token(session, user, text(form, "name"))
+    except ActionError as error:
+        return _tokens_page(request, user, errors_of(error), status=422)
+    return _tokens_page(request, user, made=token, made_name=row.name)
+
+
+@routes.action(f"{TOKENS}/{{id}}/revocation")
+def revoke(request: Request, user: User, _form: FormData) -> Response:
+    with context_of(request).database.session_scope() as session:
+        token = owned(session, ApiToken, user, request.path_params["id"])
+        users.revoke_token(session, token)
+    return redirect(TOKENS, _("The token “%(name)s” no longer works.", name=token.name))
+
+
+def _tokens_page(
+    request: Request,
+    user: User,
+    wrong: FormErrors | None = None,
+    made: str = "",
+    made_name: str = "",
+    status: int = 200,
+) -> Response:
+    context = {"tokens": _tokens(request, user), "wrong": wrong or {}, "made": made, "made_name": made_name}
+    context["base_url"] = context_of(request).settings.base_url
+    return render(request, "settings_tokens.html", context, status)
+
+
+def _tokens(request: Request, user: User) -> Sequence[ApiToken]:
+    with context_of(request).database.reading() as session:
+        mine = select(ApiToken).where(ApiToken.user_id == user.id, col(ApiToken.revoked_at).is_(None))
+        return session.exec(mine.order_by(col(ApiToken.id).desc())).all()

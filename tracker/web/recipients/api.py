@@ -9,16 +9,17 @@ from pydantic import Field
 from sqlmodel import Session
 from starlette.responses import Response
 
+from tracker.consent.bulk_import import UnreadableFile, import_consents
 from tracker.consent.events import NewConsent, record
 from tracker.consent.ledger import broken_at, consent_of, jurisdiction, ledger
 from tracker.consent.rules import Purpose, State
 from tracker.mail.fields import RequestModel, ResponseModel
-from tracker.models import ConsentEntry, Recipient
+from tracker.models import ConsentEntry, Recipient, Role
 from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching, printable
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
 from tracker.web.api.errors import Problem
-from tracker.web.api.idempotency import idempotent
+from tracker.web.api.idempotency import cached_response, idempotent
 from tracker.web.api.paging import Listing, Paged, page
 
 recipients = router("Recipients")
@@ -175,3 +176,44 @@ def _shape(row: Recipient, states: Mapping[Purpose, State]) -> RecipientShape:
     consent = Consent(**{purpose.value: state.value for purpose, state in states.items()})
     code = jurisdiction(row).code
     return RecipientShape(id=row.public_id, consent=consent, rules_of=code, **row.model_dump(include=plain))
+
+
+class ConsentFile(RequestModel):
+    """``csv``: the file as text, with a heading. Needed are the columns address, purpose and state."""
+
+    csv: Annotated[str, Field(max_length=5_000_000)]
+
+
+class ImportedRow(ResponseModel):
+    """``recorded``: entries made, 0 where the ledger says so already; ``problem`` and ``field`` where the row was refused."""
+
+    line: int
+    address: str
+    recorded: int
+    field: str
+    problem: str
+
+
+class Imported(ResponseModel):
+    recorded: int
+    refused: int
+    rows: list[ImportedRow]
+
+
+@recipients.post("/consents/imports", response_model=Imported)
+def post_import(call: Caller, body: ConsentFile) -> Response:
+    """Records what can be recorded and says of every row what became of it. The same file may be given again."""
+    if call.user.role != Role.ADMIN:
+        raise Problem(403, "Only an administrator imports consents.")
+    if (first := cached_response(call)) is not None:
+        return first
+    try:
+        results = list(import_consents(call.context, body.csv.encode("utf-8", "replace"), by=call.actor))
+    except UnreadableFile as error:
+        raise Problem(422, str(error), field="csv", code="unreadable") from None
+    rows = [
+        ImportedRow(line=r.line, address=r.address, recorded=r.recorded, field=r.field, problem=str(r.problem))
+        for r in results
+    ]
+    answer = Imported(recorded=sum(r.recorded for r in rows), refused=sum(1 for r in rows if r.problem), rows=rows)
+    return idempotent(call, lambda _session: answer)

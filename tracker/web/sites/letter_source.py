@@ -7,7 +7,7 @@ from sqlmodel import Session, col, select
 
 from tracker.mail.fields import ResponseModel
 from tracker.models import LetterSource, SiteRule, Visit
-from tracker.models.counting.in_list import in_list
+from tracker.models.counting.tables import in_list
 from tracker.sites.attribution_text import sentence_of
 
 

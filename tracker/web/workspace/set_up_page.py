@@ -18,7 +18,7 @@ from tracker.web.http.forms import FormErrors, secret, text, zones
 from tracker.web.http.routes import Routes, has_people
 from tracker.web.http.sessions import login
 from tracker.web.http.templating import context_of, redirect, render
-from tracker.web.workspace.policy_labels import policy_options
+from tracker.web.workspace.policy_page import policy_options
 
 routes = Routes()
 FIELDS = ("code", "name", "email", "locale", "timezone", "policy", "reason")

@@ -1,21 +1,49 @@
-"""How my mail arrives: a test to oneself is sent, and read again while the page waits."""
+"""What is found out about an account: what receivers see of its domain, and how its mail arrives, by a test to oneself."""
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.locale import localize
+from tracker.locale import _, localize
+from tracker.mail.addresses import domain_of
 from tracker.models import User
 from tracker.outbound.self_test import TEST_ID, has_arrived, read_test, send_test
+from tracker.outbound.sending_domain.records import advice_for
 from tracker.runtime.localized_text import ActionError
-from tracker.web.accounts.domain_page import grades
 from tracker.web.accounts.pages import BASE_PATH, own_account
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
-from tracker.web.http.throttle import test_mail_look_ups, test_mails
+from tracker.web.http.throttle import domain_look_ups, test_mail_look_ups, test_mails
 
 routes = Routes()
+
+
+@routes.page(f"{BASE_PATH}/{{id}}/domain")
+def domain(request: Request, user: User) -> Response:
+    account = own_account(request, user)
+    try:
+        domain_look_ups.take(user)
+    except ActionError as error:
+        return redirect(f"{BASE_PATH}/{account.public_id}", localize(error), kind="problem")
+    context = {
+        "account": account,
+        "domain": domain_of(account.address),
+        "advice": advice_for(context_of(request), account),
+        "grades": grades(),
+    }
+    part = "part" in request.query_params
+    return render(request, "_settings_domain.html" if part else "settings_domain.html", context)
+
+
+def grades() -> dict[str, tuple[str, str]]:
+    """The grades of advice: the word for people, and the tone of its badge."""
+    return {
+        "good": (_("fine"), "good"),
+        "warn": (_("could be better"), "warn"),
+        "bad": (_("wrong"), "bad"),
+        "unknown": (_("not known"), ""),
+    }
 
 
 @routes.action(f"{BASE_PATH}/{{id}}/test-mail")
