@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import cast, get_args
@@ -74,7 +75,7 @@ def documented_defaults() -> dict[str, str]:
 @pytest.mark.parametrize(("name", "default"), documented_defaults().items())
 def test_defaults_are_those_of_the_product(name: str, default: str, tmp_path: Path) -> None:
     field = name.removeprefix("INKLING_").lower()
-    budgets = {"hits_per_source": Budgets().per_source, "hits_per_token": Budgets().per_token}
+    budgets = {f"hits_{name}": value for name, value in asdict(Budgets()).items()}
     settings = read_settings({"INKLING_DATA_DIR": str(tmp_path)}, dotenv=tmp_path / ".env")
     assert float(default) == budgets.get(field, getattr(settings, field))
 
