@@ -15,8 +15,8 @@ from pixel.limits import Budgets
 from tests.commands.test_command_line import COMMANDS
 from tests.servers.processes import unavailable
 from tracker.consent.rules import GRADES, RULES
-from tracker.engagement.verdict import ALERT_CONFIDENCE, VerdictClass
-from tracker.engagement.windows import Windows
+from tracker.engagement.judge.verdict import ALERT_CONFIDENCE, VerdictClass
+from tracker.engagement.judge.windows import Windows
 from tracker.models import Category
 from tracker.privacy.periods import DEFAULTS
 from tracker.runtime.context import AppContext

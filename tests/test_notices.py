@@ -12,7 +12,7 @@ from tests.fixtures.contexts import People
 from tests.servers import SmtpSink, smtp_sink
 from tests.web.letters_world import Came, make_mailbox, receive
 from tracker.inbound.accept import accept
-from tracker.inbound.fetched_letter import FetchedLetter, Place
+from tracker.inbound.fetch.fetched_letter import FetchedLetter, Place
 from tracker.models import Letter, Mailbox, MailboxFolder, MailboxProblem, Notice, Notification, User
 from tracker.notifications.notice_digest import add_due, next_due
 from tracker.notifications.notices import MOST_TRIES, tell_due

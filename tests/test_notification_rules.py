@@ -12,7 +12,7 @@ from tests.servers import SmtpSink
 from tracker.engagement.delivery_notifications import correct_notifications, notify_settled
 from tracker.models import Delivery, Event, FeedItem, Notification, User
 from tracker.notifications import notify
-from tracker.notifications.rules import Activity, Told, end_of_quiet, news_of, next_clock, preference_of
+from tracker.notifications.rules import Activity, NotifiedAt, end_of_quiet, news_of, next_clock, preference_of
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
@@ -76,7 +76,7 @@ def test_many_at_once_are_one_piece_of_news() -> None:
 
 
 def test_what_comes_late_is_no_news() -> None:
-    told: Told = {"opened_again": NOON}
+    told: NotifiedAt = {"opened_again": NOON}
     late = Activity("open", NOON - timedelta(hours=1))
     assert news_of([late, Activity("open", NOON)], [late], told) is None
     click = Activity("click", NOON - timedelta(hours=1))

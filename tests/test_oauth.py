@@ -13,10 +13,10 @@ from tests.fixtures.contexts import People, opened_context
 from tests.fixtures.leases import hold, holder
 from tests.servers import AuthorisationServer, Authority, Dovecot, SmtpSink, smtp_sink, wait_until
 from tests.servers import dovecot as start_dovecot
-from tracker.inbound.idle_connection import IdleConnection
-from tracker.inbound.idle_leases import Target
-from tracker.inbound.idle_watcher import opened_connection
-from tracker.inbound.refusals import Refusal
+from tracker.inbound.fetch.idle_connection import IdleConnection
+from tracker.inbound.fetch.idle_leases import Target
+from tracker.inbound.fetch.idle_watcher import opened_connection
+from tracker.inbound.fetch.refusals import Refusal
 from tracker.mail.connection_errors import explain
 from tracker.mail.connections import ConnectError, Server
 from tracker.mail.imap_session import imap

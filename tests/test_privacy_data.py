@@ -12,7 +12,7 @@ from sqlalchemy import JSON, Boolean, Date, DateTime, Float, Integer, LargeBinar
 from sqlalchemy import select as columns
 from sqlmodel import Session, SQLModel, col, select
 
-from tests.engagement.edge_by_hand import Edge, settle, take_in
+from tests.engagement.edge_by_hand import Edge, ingest_hits, settle
 from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tracker.consent.ledger import broken_at, consent_of, ledger
@@ -161,7 +161,7 @@ def a_life(context: AppContext, people: People, alice: User) -> list[Delivery]:
     for number, copy in enumerate(copies):
         edge.hit(copy, after=600 + 100 * number)
         edge.hit(copy, "click", link=0, after=900 + 100 * number)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     settle(context)
     late = edge.hit(copies[0], after=5000)
     quarantine(context, "test", late, "Trouble")

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, select, update
 
-from tests.engagement.edge_by_hand import Edge, bell, settle, take_in
+from tests.engagement.edge_by_hand import Edge, bell, ingest_hits, settle
 from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tests.test_privacy_data import ANNA, a_life
@@ -153,7 +153,7 @@ def test_frozen_nothing_is_shown_counted_or_kept_and_thawed_it_is_back(
     assert bell(context, alice) == []
     edge = Edge()
     edge.hit(copies[0], after=9000)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     assert len(events(context)) == known
     in_session(context, unrestrict, anna_of(context))
     assert counted(context) == before

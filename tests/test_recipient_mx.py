@@ -26,7 +26,7 @@ def dns() -> Iterator[NameServer]:
 
 
 @pytest.fixture
-def asking(context: AppContext, dns: NameServer) -> AppContext:
+def with_dns(context: AppContext, dns: NameServer) -> AppContext:
     dns.asked.clear()
     return replace(context, name_server=dns.address)
 
@@ -70,46 +70,46 @@ def send_all(context: AppContext) -> None:
     ],
 )
 def test_families_from_records(
-    asking: AppContext, dns: NameServer, records: tuple[str, ...], family: str | None
+    with_dns: AppContext, dns: NameServer, records: tuple[str, ...], family: str | None
 ) -> None:
     dns.mx["client.com"] = records
-    answer = mx.look_up(asking, "client.com")
+    answer = mx.look_up(with_dns, "client.com")
     assert (answer.mx_family, answer.problem) == (family, "")
     assert answer.host == records[0].split()[1].rstrip(".").lower()
 
 
 def test_the_preferred_exchanger_decides_and_an_unknown_one_does_not_hide_the_next(
-    asking: AppContext, dns: NameServer
+    with_dns: AppContext, dns: NameServer
 ) -> None:
     dns.mx["client.com"] = ("20 client-com.mail.protection.outlook.com.", "10 mx.pphosted.com.")
-    assert mx.look_up(asking, "client.com") == mx.Answer("proofpoint", "mx.pphosted.com")
+    assert mx.look_up(with_dns, "client.com") == mx.Answer("proofpoint", "mx.pphosted.com")
     dns.mx["client.com"] = ("20 client-com.mail.protection.outlook.com.", "10 relay.client.com.")
-    assert mx.look_up(asking, "client.com") == mx.Answer("microsoft", "relay.client.com")
+    assert mx.look_up(with_dns, "client.com") == mx.Answer("microsoft", "relay.client.com")
 
 
-def test_what_has_no_exchanger(asking: AppContext, dns: NameServer) -> None:
+def test_what_has_no_exchanger(with_dns: AppContext, dns: NameServer) -> None:
     dns.mx |= {"null.com": ("0 .",), "bare.com": ()}
-    assert mx.look_up(asking, "null.com") == mx.Answer(problem="no_mail")
-    assert mx.look_up(asking, "bare.com") == mx.Answer(problem="no_mx")
-    assert mx.look_up(asking, "nobody.com") == mx.Answer(problem="no_domain")
+    assert mx.look_up(with_dns, "null.com") == mx.Answer(problem="no_mail")
+    assert mx.look_up(with_dns, "bare.com") == mx.Answer(problem="no_mx")
+    assert mx.look_up(with_dns, "nobody.com") == mx.Answer(problem="no_domain")
 
 
 def test_a_server_without_an_answer_is_asked_again_later_and_what_was_known_stays(
-    asking: AppContext, dns: NameServer, monkeypatch: pytest.MonkeyPatch
+    with_dns: AppContext, dns: NameServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mx, "ANSWER_SECONDS", 0.05)
     monkeypatch.setattr(mx, "ALL_SECONDS", 0.1)
     dns.mx["slow.com"] = ("10 mx.pphosted.com.",)
-    want(asking, "anna@slow.com", "anna@broken.com")
+    want(with_dns, "anna@slow.com", "anna@broken.com")
     dns.silent, dns.failing = set(), {"broken.com"}
-    look_up_all(asking)
-    assert profile(asking, "slow.com").mx_family == "proofpoint"
-    assert (profile(asking, "broken.com").problem, profile(asking, "broken.com").tries) == ("no_answer", 1)
+    look_up_all(with_dns)
+    assert profile(with_dns, "slow.com").mx_family == "proofpoint"
+    assert (profile(with_dns, "broken.com").problem, profile(with_dns, "broken.com").tries) == ("no_answer", 1)
     dns.silent = {"slow.com"}
-    with asking.database.session_scope() as session:
+    with with_dns.database.session_scope() as session:
         session.exec(update(DomainProfile).values(due_at=now()))
-    look_up_all(asking)
-    slow, broken = profile(asking, "slow.com"), profile(asking, "broken.com")
+    look_up_all(with_dns)
+    slow, broken = profile(with_dns, "slow.com"), profile(with_dns, "broken.com")
     assert (slow.mx_family, slow.problem) == ("proofpoint", "no_answer")
     assert broken.tries == 2
     assert broken.due_at is not None
@@ -117,22 +117,22 @@ def test_a_server_without_an_answer_is_asked_again_later_and_what_was_known_stay
     dns.silent, dns.failing = set(), set()
 
 
-def test_an_answer_is_believed_for_a_week_and_so_is_that_there_is_none(asking: AppContext, dns: NameServer) -> None:
+def test_an_answer_is_believed_for_a_week_and_so_is_that_there_is_none(with_dns: AppContext, dns: NameServer) -> None:
     dns.mx["client.com"] = ("10 mx.mimecast.com.",)
     for _ in range(3):
-        want(asking, "anna@Client.com", "luc@client.com", "x@nobody.com")
-        look_up_all(asking)
+        want(with_dns, "anna@Client.com", "luc@client.com", "x@nobody.com")
+        look_up_all(with_dns)
     assert sorted(dns.asked) == ["client.com", "nobody.com"]
-    with asking.database.session_scope() as session:
+    with with_dns.database.session_scope() as session:
         session.exec(update(DomainProfile).values(looked_up_at=now() - timedelta(days=6, hours=23)))
-    want(asking, "anna@client.com", "x@nobody.com")
-    assert profile(asking, "client.com").due_at is None
-    with asking.database.session_scope() as session:
+    want(with_dns, "anna@client.com", "x@nobody.com")
+    assert profile(with_dns, "client.com").due_at is None
+    with with_dns.database.session_scope() as session:
         session.exec(update(DomainProfile).values(looked_up_at=now() - timedelta(days=7, minutes=1)))
     dns.mx["nobody.com"] = ("10 aspmx.l.google.com.",)
-    want(asking, "anna@client.com", "x@nobody.com")
-    look_up_all(asking)
-    assert profile(asking, "nobody.com").mx_family == "google"
+    want(with_dns, "anna@client.com", "x@nobody.com")
+    look_up_all(with_dns)
+    assert profile(with_dns, "nobody.com").mx_family == "google"
     assert len(dns.asked) == 4
 
 
@@ -142,24 +142,24 @@ def test_names_that_never_exist_are_never_asked_for(context: AppContext) -> None
 
 
 def test_a_copy_carries_the_family_when_it_leaves(
-    asking: AppContext, dns: NameServer, people: People, smtp_sink: SmtpSink
+    with_dns: AppContext, dns: NameServer, people: People, smtp_sink: SmtpSink
 ) -> None:
     dns.mx |= {"first.com": ("10 mx.pphosted.com.",), "later.com": ("10 eu-smtp-inbound-1.mimecast.com.",)}
     alice = people.user()
     people.account(alice, smtp_sink)
     people.send(alice, "anna@first.com")
-    look_up_all(asking)
+    look_up_all(with_dns)
     people.send(alice, "luc@first.com", "kim@later.com", "x@client.example")
-    send_all(asking)
-    assert families(asking) == {
+    send_all(with_dns)
+    assert families(with_dns) == {
         "anna@first.com": "proofpoint",
         "luc@first.com": "proofpoint",
         "kim@later.com": None,
         "x@client.example": None,
     }
-    look_up_all(asking)
-    assert families(asking)["kim@later.com"] == "mimecast", "the answer came after the copy had left"
-    assert families(asking)["x@client.example"] is None
+    look_up_all(with_dns)
+    assert families(with_dns)["kim@later.com"] == "mimecast", "the answer came after the copy had left"
+    assert families(with_dns)["x@client.example"] is None
 
 
 def families(context: AppContext) -> dict[str, str | None]:
@@ -167,12 +167,12 @@ def families(context: AppContext) -> dict[str, str | None]:
         return dict(session.exec(select(Delivery.address, Delivery.mx_family)).all())
 
 
-def test_only_one_worker_asks(asking: AppContext, dns: NameServer) -> None:
-    want(asking, "anna@client.com")
-    hold(asking, "mx", "client.com", seconds=1)
-    assert mx.look_up_due(asking) == 0
-    wait_until(lambda: mx.look_up_due(asking), 5)
-    assert holder(asking, "mx", "client.com") is None
+def test_only_one_worker_asks(with_dns: AppContext, dns: NameServer) -> None:
+    want(with_dns, "anna@client.com")
+    hold(with_dns, "mx", "client.com", seconds=1)
+    assert mx.look_up_due(with_dns) == 0
+    wait_until(lambda: mx.look_up_due(with_dns), 5)
+    assert holder(with_dns, "mx", "client.com") is None
 
 
 def test_wanting_the_same_twice_at_once_is_no_mistake(context: AppContext) -> None:

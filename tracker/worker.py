@@ -32,8 +32,8 @@ from tracker.engagement.scanner_reputation import learn_scanners
 from tracker.engagement.settling import BATCH as settled_at_once
 from tracker.engagement.settling import settle_due
 from tracker.inbound.accept import accept_all
-from tracker.inbound.idle_watcher import IdleWatcher
-from tracker.inbound.mailbox_runs import MailboxRuns
+from tracker.inbound.fetch.idle_watcher import IdleWatcher
+from tracker.inbound.fetch.mailbox_runs import MailboxRuns
 from tracker.mail.recipient_mx import look_up_due
 from tracker.models import (
     ConsentEntry,

@@ -12,13 +12,13 @@ from tracker.mail.account_servers import imap_server, smtp_server
 from tracker.models import Account, Message
 from tracker.runtime.database import now
 
-HERE = "/settings/accounts"
+BASE_PATH = "/settings/accounts"
 Input = Mapping[str, Any]
 
 
 def by_page(person: Person, account: Account | None, said: Input) -> httpx.Response:
     """Fills in the form and sends it, with everything that it holds already."""
-    path = f"{HERE}/{account.public_id}" if account else HERE
+    path = f"{BASE_PATH}/{account.public_id}" if account else BASE_PATH
     return person.browser.post(path, data=_form(account, said))
 
 
@@ -224,7 +224,7 @@ def test_an_account_with_mail_on_its_way_is_not_removed(
 
 def _remove(person: Person, account: Account, way: str) -> None:
     if way == "page":
-        person.browser.post(f"{HERE}/{account.public_id}/removal")
+        person.browser.post(f"{BASE_PATH}/{account.public_id}/removal")
     else:
         person.api("DELETE", f"/accounts/{account.public_id}")
 
@@ -232,12 +232,12 @@ def _remove(person: Person, account: Account, way: str) -> None:
 def test_tests_are_counted_per_person_wherever_they_are_asked_for(bob: Person, alice: Person, account: Account) -> None:
     for _ in range(5):
         assert bob.api("POST", f"/accounts/{account.public_id}/check").status_code == 200
-        bob.browser.post(f"{HERE}/{account.public_id}/check")
+        bob.browser.post(f"{BASE_PATH}/{account.public_id}/check")
     answer = bob.api("POST", f"/accounts/{account.public_id}/check")
     assert (refusal(answer)[0], "Too many tests." in answer.json()["detail"]) == ("too_many", True)
     assert 1 <= int(answer.headers["retry-after"]) <= 60
-    bob.browser.post(f"{HERE}/{account.public_id}/check")
-    assert "Too many tests." in bob.browser.get(HERE).text
+    bob.browser.post(f"{BASE_PATH}/{account.public_id}/check")
+    assert "Too many tests." in bob.browser.get(BASE_PATH).text
     assert alice.api("POST", f"/accounts/{account.public_id}/check").status_code == 404  # not hers, not counted
 
 
@@ -247,7 +247,7 @@ def test_the_operator_confirms_an_address(workspace: Workspace, account: Account
 
 
 def test_what_may_be_measured_is_chosen_alike(workspace: Workspace, bob: Person, account: Account) -> None:
-    bob.browser.post(f"{HERE}/{account.public_id}/measuring", data={"measure_clicks": "on"})
+    bob.browser.post(f"{BASE_PATH}/{account.public_id}/measuring", data={"measure_clicks": "on"})
     row = workspace.read(account)
     assert (row.measure_opens, row.measure_clicks) == (False, True)
     by_api(bob, account, {"measure_opens": True, "measure_clicks": False})

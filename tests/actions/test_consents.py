@@ -63,7 +63,7 @@ def erase_by_api(workspace: Workspace, person: Person, recipient: Recipient) -> 
 
 
 def erase_by_command(workspace: Workspace, person: Person, recipient: Recipient) -> None:
-    assert workspace.inkling.here("recipient", "erase", recipient.address).code == 0
+    assert workspace.inkling.in_process("recipient", "erase", recipient.address).code == 0
 
 
 @pytest.mark.parametrize("erase", [erase_by_page, erase_by_api, erase_by_command])

@@ -13,7 +13,7 @@ from tracker.inbound.credentials import server_of
 from tracker.models import Credential, Mailbox
 from tracker.runtime.database import now
 
-HERE = "/mailboxes"
+BASE_PATH = "/mailboxes"
 Input = Mapping[str, Any]
 SERVER = {"address", "preset", "protocol", "host", "port", "security", "login", "secret"}
 SWITCHES = (
@@ -36,7 +36,7 @@ SHOWN: Input = {
 
 
 def connect_by_page(person: Person, said: Input) -> httpx.Response:
-    return person.browser.post(HERE, data=_form({**SHOWN, **said}))
+    return person.browser.post(BASE_PATH, data=_form({**SHOWN, **said}))
 
 
 def connect_by_api(person: Person, said: Input) -> httpx.Response:
@@ -190,7 +190,7 @@ def test_another_place_forgets_the_secret(
         assert bob.api("PATCH", f"/credentials/{credential.public_id}", said).status_code == 200
     else:
         form = _form({**SHOWN, **good, "secret": "", **said})
-        assert bob.browser.post(f"{HERE}/{mailbox.public_id}", data=form).status_code == 303
+        assert bob.browser.post(f"{BASE_PATH}/{mailbox.public_id}", data=form).status_code == 303
     assert stored(workspace)[1]["secret"] == secret
 
 
@@ -205,7 +205,7 @@ def test_a_password_takes_the_place_of_a_sign_in(
         if way == "api":
             bob.api("PATCH", f"/credentials/{credential.public_id}", {"secret": "pass-2"})
         else:
-            bob.browser.post(f"{HERE}/{mailbox.public_id}", data=_form({**SHOWN, **good}))
+            bob.browser.post(f"{BASE_PATH}/{mailbox.public_id}", data=_form({**SHOWN, **good}))
         assert workspace.read(credential).auth == "password", way
 
 
@@ -230,8 +230,8 @@ def test_what_is_switched_off_is_not_read_on_demand(workspace: Workspace, bob: P
     bob.api("PATCH", f"/mailboxes/{mailbox.public_id}", {"active": False})
     answer = bob.api("POST", f"/mailboxes/{mailbox.public_id}/sync")
     assert refusal(answer)[0] == "conflict"
-    bob.browser.post(f"{HERE}/{mailbox.public_id}/sync")
-    assert answer.json()["detail"] in bob.browser.get(HERE).text
+    bob.browser.post(f"{BASE_PATH}/{mailbox.public_id}/sync")
+    assert answer.json()["detail"] in bob.browser.get(BASE_PATH).text
     assert workspace.read(mailbox).sync_wanted is False
 
 
@@ -239,7 +239,7 @@ def test_tests_of_mailboxes_and_accounts_are_counted_together(bob: Person, mailb
     smtp = {"host": "127.0.0.1", "port": free_port(), "security": "none"}
     account = bob.api("POST", "/accounts", {"address": "bob@example.com", "smtp": smtp}).json()["id"]
     for _ in range(5):
-        bob.browser.post(f"{HERE}/{mailbox.public_id}/check")
+        bob.browser.post(f"{BASE_PATH}/{mailbox.public_id}/check")
         bob.api("POST", f"/accounts/{account}/check")
     answer = bob.api("POST", f"/mailboxes/{mailbox.public_id}/check")
     assert refusal(answer)[0] == "too_many"
@@ -252,7 +252,7 @@ def test_a_removed_mailbox_is_gone_alike(workspace: Workspace, bob: Person, good
         (mailbox,) = workspace.rows(Mailbox)
         assert mailbox.removed_at is None
         if way == "page":
-            bob.browser.post(f"{HERE}/{mailbox.public_id}/removal")
+            bob.browser.post(f"{BASE_PATH}/{mailbox.public_id}/removal")
         else:
             bob.api("DELETE", f"/mailboxes/{mailbox.public_id}")
         row = workspace.read(mailbox)

@@ -19,7 +19,7 @@ PROFILE = {"name": "Bob", "locale": "en", "timezone": "UTC", "theme": "auto", "u
 def test_whoever_is_disabled_has_no_session_and_no_token(workspace: Workspace, alice: Person, bob: Person) -> None:
     carla = workspace.person("Carla")
     alice.browser.post(f"/settings/people/{bob.user.public_id}/leave")
-    assert workspace.inkling.here("user", "disable", carla.user.email).code == 0
+    assert workspace.inkling.in_process("user", "disable", carla.user.email).code == 0
     for person in (bob, carla):
         assert not workspace.read(person.user).active
         assert workspace.rows(UserSession, user_id=person.id) == []
@@ -37,7 +37,7 @@ def test_a_token_of_the_time_before_stays_revoked_when_its_owner_returns(
 
 def test_the_last_administrator_is_disabled_neither_by_page_nor_by_command(workspace: Workspace, alice: Person) -> None:
     alice.browser.post(f"/settings/people/{alice.user.public_id}/leave")
-    done = workspace.inkling.here("user", "disable", alice.user.email)
+    done = workspace.inkling.in_process("user", "disable", alice.user.email)
     assert (done.code, done.sentence) == (1, "A workspace needs an administrator. Make somebody else one first.")
     assert workspace.read(alice.user).active
 
@@ -53,7 +53,7 @@ def test_every_way_to_choose_a_password_asks_the_same_of_it(
     typed = alice.browser.post(f"{person}/password", data={"password": password})
     assert refusal(chosen) == refusal(changed) == ("invalid", ["password"])
     assert typed.status_code == 303
-    added = workspace.inkling.here(
+    added = workspace.inkling.in_process(
         "user", "add", "new@example.com", "--name", "New", "--password-stdin", given=password.encode() + b"\n"
     )
     assert added.code == 1
@@ -84,7 +84,7 @@ def test_a_profile_is_refused_alike(workspace: Workspace, bob: Person, field: st
 def test_a_name_that_nobody_can_bear(workspace: Workspace, alice: Person, name: str) -> None:
     form = {"name": name, "email": "new@example.com", "role": "member", "locale": "en"}
     assert refusal(alice.browser.post("/settings/people", data=form)) == ("invalid", ["name"])
-    done = workspace.inkling.here(
+    done = workspace.inkling.in_process(
         "user", "add", "new@example.com", "--name", name, "--password-stdin", given=b"long enough for it\n"
     )
     assert done.code == 1
@@ -95,7 +95,7 @@ def test_a_name_that_nobody_can_bear(workspace: Workspace, alice: Person, name: 
 def test_an_address_that_nobody_can_be_added_with(workspace: Workspace, alice: Person, bob: Person, email: str) -> None:
     form = {"name": "New", "email": email, "role": "member", "locale": "en"}
     assert refusal(alice.browser.post("/settings/people", data=form)) == ("invalid", ["email"])
-    done = workspace.inkling.here(
+    done = workspace.inkling.in_process(
         "user", "add", email, "--name", "New", "--password-stdin", given=b"long enough for it\n"
     )
     assert done.code == 1
@@ -127,7 +127,7 @@ def test_the_digest_moves_with_the_time_zone(
 @pytest.mark.parametrize(("name", "code"), [("", 1), ("x" * 101, 1), ("two\nlines", 1), ("CRM", 0)])
 def test_a_token_is_named_alike(workspace: Workspace, bob: Person, name: str, code: int) -> None:
     page = bob.browser.post("/settings/tokens", data={"name": name})
-    done = workspace.inkling.here("token", "add", "--user", bob.user.email, "--name", name)
+    done = workspace.inkling.in_process("token", "add", "--user", bob.user.email, "--name", name)
     assert done.code == code
     if code:
         assert refusal(page) == ("invalid", ["name"])
@@ -139,11 +139,11 @@ def test_a_token_is_named_alike(workspace: Workspace, bob: Person, name: str, co
 def test_a_revoked_token_opens_nothing_whichever_way_it_was_revoked(workspace: Workspace, bob: Person) -> None:
     first, second = [workspace.rows(ApiToken, user_id=bob.id)[0], _second_token(workspace, bob)]
     bob.browser.post(f"/settings/tokens/{first.public_id}/revocation")
-    assert workspace.inkling.here("token", "revoke", second.public_id).code == 0
+    assert workspace.inkling.in_process("token", "revoke", second.public_id).code == 0
     assert all(token.revoked_at is not None for token in workspace.rows(ApiToken, user_id=bob.id))
     assert bob.api("GET", "/me").status_code == 401
 
 
 def _second_token(workspace: Workspace, person: Person) -> ApiToken:
-    workspace.inkling.here("token", "add", "--user", person.user.email, "--name", "second")
+    workspace.inkling.in_process("token", "add", "--user", person.user.email, "--name", "second")
     return workspace.rows(ApiToken, user_id=person.id, name="second")[0]

@@ -31,7 +31,7 @@ def test_measuring_people_who_were_not_asked_needs_a_reason(workspace: Workspace
     alice = workspace.person("Alice", role="admin")
     page = alice.browser.post("/settings/policy", data={"policy": "notice", "reason": reason})
     assert refusal(page) == ("invalid", ["reason"])
-    done = workspace.inkling.here("policy", "set", "notice", "--reason", reason)
+    done = workspace.inkling.in_process("policy", "set", "notice", "--reason", reason)
     assert (done.code, done.sentence.startswith("The reason is missing.")) == (1, True)
     assert in_force(workspace) == (Pack.STRICT, "")
     assert workspace.rows(PolicyChange) == []
@@ -40,9 +40,9 @@ def test_measuring_people_who_were_not_asked_needs_a_reason(workspace: Workspace
 def test_a_policy_is_stored_with_its_reason_and_its_history(workspace: Workspace, alice: Person) -> None:
     alice.browser.post("/settings/policy", data={"policy": "notice", "reason": REASON})
     assert in_force(workspace) == (Pack.NOTICE, REASON)
-    assert workspace.inkling.here("policy", "set", "off").code == 0
+    assert workspace.inkling.in_process("policy", "set", "off").code == 0
     assert in_force(workspace) == (Pack.OFF, "")
-    assert workspace.inkling.here("policy", "set", "notice", "--reason", REASON).code == 0
+    assert workspace.inkling.in_process("policy", "set", "notice", "--reason", REASON).code == 0
     history = [(change.before, change.after, change.changed_by) for change in workspace.rows(PolicyChange)]
     assert history == [("strict", "notice", alice.id), ("notice", "off", None), ("off", "notice", None)]
 

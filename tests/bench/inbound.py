@@ -28,7 +28,7 @@ from tests.servers.processes import free_port
 from tracker.consent.preferences import set_preference
 from tracker.inbound.accept import accept_all
 from tracker.inbound.credentials import set_secret
-from tracker.inbound.mailbox_runs import MailboxRuns, sync_due
+from tracker.inbound.fetch.mailbox_runs import MailboxRuns, sync_due
 from tracker.models import Credential, Letter, Mailbox, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now

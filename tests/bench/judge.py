@@ -10,10 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
-from tracker.engagement.classify import classify
-from tracker.engagement.judge_input import read_line
-from tracker.engagement.judge_lines import judge_lines
-from tracker.engagement.verdict import VerdictClass
+from tracker.engagement.judge.classify import classify
+from tracker.engagement.judge.judge_input import read_line
+from tracker.engagement.judge.judge_lines import judge_lines
+from tracker.engagement.judge.verdict import VerdictClass
 
 HITS = Path(__file__).parents[1] / "data" / "hits"
 

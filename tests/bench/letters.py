@@ -18,7 +18,7 @@ from tests.bench.ingest import bench_context
 from tests.inbound.arrivals import NOON, Arrivals, at, connected
 from tests.inbound.corpus import simple
 from tracker.inbound.enquiry import decide_enquiries
-from tracker.inbound.parse import parse
+from tracker.inbound.parse.letter import parse
 from tracker.models import Letter, Mailbox, User
 from tracker.models.counting.bulk import append_rows
 from tracker.models.rows import public_id

@@ -65,7 +65,7 @@ class Inkling:
         )
         return Done(done.returncode, done.stdout, done.stderr.decode())
 
-    def here(self, *words: str, given: bytes = b"", **settings: str) -> Done:
+    def in_process(self, *words: str, given: bytes = b"", **settings: str) -> Done:
         """The same within this process, which is quicker; for the variants of what was run as a process once."""
         errors = ("surrogateescape", "strict", "backslashreplace")  # as a process begins
         buffers = (BytesIO(given), BytesIO(), BytesIO())

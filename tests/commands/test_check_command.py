@@ -25,7 +25,7 @@ from tracker.runtime.processes import Process
 
 def findings(inkling: Inkling, *, code: int, **settings: str) -> dict[str, tuple[str, str]]:
     """What was looked at: the mark and the words."""
-    done = inkling.here("check", given=b"", **settings)
+    done = inkling.in_process("check", given=b"", **settings)
     assert (done.code, done.err) == (code, "")
     marks = (line[:5].strip() for line in done.text.splitlines())
     rest = (line[6:].partition(": ") for line in done.text.splitlines())
@@ -183,7 +183,7 @@ def test_hits_that_were_not_written_down_are_named_here_and_on_remote_edges(inkl
         url, nobody = f"http://127.0.0.1:{far.port}", f"http://127.0.0.1:{free_port()}"
         wait_until(lambda: SpoolReader(tmp_path / "data" / "spool.sqlite3").counts().get("hits_lost") == 7)
         edges = {"TRACKING_URL": url, "EDGE_URLS": f"{url},{nobody}", "DRAIN_KEY": DRAIN_KEY}
-        lines = inkling.here("check", given=b"", **edges).text.splitlines()
+        lines = inkling.in_process("check", given=b"", **edges).text.splitlines()
     assert any(line.startswith(f"note  edge {url}: 3 hits were not written down") for line in lines), lines
     assert any(line.startswith("note  spool: 4 hits were lost") for line in lines)
     assert any(line.startswith(f"WRONG edge {nobody}: does not answer") for line in lines)

@@ -80,34 +80,34 @@ def test_an_unknown_setting_stops_every_command(inkling: Inkling, words: tuple[s
 
 
 def test_a_wrong_setting_is_one_sentence(inkling: Inkling) -> None:
-    done = inkling.here("migrate", EVIDENCE_DAYS="31")
+    done = inkling.in_process("migrate", EVIDENCE_DAYS="31")
     assert (done.code, done.sentence) == (1, "INKLING_EVIDENCE_DAYS must lie between 0 and 30, not 31")
 
 
 def test_dotenv_is_read_where_one_stands(inkling: Inkling) -> None:
     (inkling.folder / ".env").write_text("INKLING_EVIDENCE_DAYS=31\n")
-    assert "INKLING_EVIDENCE_DAYS" in inkling.here("migrate").sentence
-    assert "INKLING_EVIDENCE_DAYS" in inkling.here("edge", "--port", "0").sentence
+    assert "INKLING_EVIDENCE_DAYS" in inkling.in_process("migrate").sentence
+    assert "INKLING_EVIDENCE_DAYS" in inkling.in_process("edge", "--port", "0").sentence
 
 
 def test_a_data_folder_that_cannot_be(inkling: Inkling, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert "INKLING_DATA_DIR" in inkling.here("user", "list", DATA_DIR=str(tmp_path / "file")).sentence
-    assert "INKLING_DATA_DIR" in inkling.here("check", DATA_DIR=str(tmp_path / "file" / "below")).sentence
+    assert "INKLING_DATA_DIR" in inkling.in_process("user", "list", DATA_DIR=str(tmp_path / "file")).sentence
+    assert "INKLING_DATA_DIR" in inkling.in_process("check", DATA_DIR=str(tmp_path / "file" / "below")).sentence
 
 
 def test_a_key_file_that_was_spoilt(inkling: Inkling) -> None:
     (inkling.folder / "data").mkdir()
     (inkling.folder / "data" / "secret-keys").write_text("short\n")
     for words in (("user", "list"), ("inspect", "https://x.example/o/a.gif"), ("check",)):
-        done = inkling.here(*words)
+        done = inkling.in_process(*words)
         assert done.code == 1
         assert "secret-keys" in done.sentence
 
 
 def test_a_database_that_does_not_answer(inkling: Inkling) -> None:
     for words in (("user", "list"), ("migrate",)):
-        done = inkling.here(*words, DATABASE_URL="postgresql://u:hush@127.0.0.1:1/n")
+        done = inkling.in_process(*words, DATABASE_URL="postgresql://u:hush@127.0.0.1:1/n")
         assert done.code == 1
         assert done.sentence.startswith("The database cannot be used: ")
         assert "hush" not in done.err
@@ -116,11 +116,11 @@ def test_a_database_that_does_not_answer(inkling: Inkling) -> None:
 def test_a_database_that_is_none(inkling: Inkling) -> None:
     (inkling.folder / "data").mkdir()
     (inkling.folder / "data" / "inkling.sqlite3").write_bytes(b"not a database, but long enough to be looked at" * 40)
-    assert inkling.here("user", "list").sentence == "The database cannot be used: file is not a database"
+    assert inkling.in_process("user", "list").sentence == "The database cannot be used: file is not a database"
 
 
 def test_migrate_says_where_the_database_is(inkling_on_both: Inkling) -> None:
     for _ in range(2):
-        done = inkling_on_both.here("migrate")
+        done = inkling_on_both.in_process("migrate")
         assert (done.code, done.err) == (0, "")
         assert done.text.startswith("The database is at revision ")

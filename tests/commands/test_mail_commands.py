@@ -38,7 +38,7 @@ def test_a_message_as_it_would_leave(inkling: Inkling) -> None:
     link, pixel = urls(html.get_content())
     assert ("/c/" in link, "/o/" in pixel) == (True, True)
     said = json.loads(inkling("inspect", link).text)
-    assert said.pop("delivery") == json.loads(inkling.here("inspect", pixel).text)["delivery"]
+    assert said.pop("delivery") == json.loads(inkling.in_process("inspect", pixel).text)["delivery"]
     assert said == {"kind": "click", "valid": True, "link": 0, "destination": "https://shop.example/a?b=1&c=2"}
 
 
@@ -47,7 +47,7 @@ def test_a_message_as_it_would_leave(inkling: Inkling) -> None:
     [((), 0, 0), (("--links",), 1, 0), (("--opens",), 0, 1), (("--opens", "--links"), 1, 1)],
 )
 def test_one_document_by_each_purpose(inkling: Inkling, words: tuple[str, ...], links: int, pixels: int) -> None:
-    done = inkling.here("rewrite", "--html", *words, given=HTML)
+    done = inkling.in_process("rewrite", "--html", *words, given=HTML)
     assert (done.code, done.err) == (0, "")
     found = urls(done.text)
     assert [sum(kind in url for url in found) for kind in ("/c/", "/o/")] == [links, pixels]
@@ -56,28 +56,28 @@ def test_one_document_by_each_purpose(inkling: Inkling, words: tuple[str, ...], 
 
 
 def test_a_hidden_link_says_what_it_is(inkling: Inkling) -> None:
-    link = urls(inkling.here("rewrite", "--html", "--links", given=HTML).text)[0]
+    link = urls(inkling.in_process("rewrite", "--html", "--links", given=HTML).text)[0]
     keys = load_or_make_keys(inkling.folder / "data")
     trap = link.partition("/c/")[0] + "/c/" + Tokens(keys).trap("abcdefghijk")
-    done = inkling.here("inspect", trap)
+    done = inkling.in_process("inspect", trap)
     assert (done.code, json.loads(done.text)) == (0, {"kind": "hidden_link", "valid": True, "delivery": "abcdefghijk"})
 
 
 def test_bytes_that_are_no_text_pass_through(inkling: Inkling) -> None:
     document = b"<p>\xff\xfe \x80 <a href='https://shop.example/'>x</a></p>"
-    assert inkling.here("rewrite", "--html", given=document).out == document
-    assert b"\xff\xfe \x80" in inkling.here("rewrite", "--html", "--links", given=document).out
+    assert inkling.in_process("rewrite", "--html", given=document).out == document
+    assert b"\xff\xfe \x80" in inkling.in_process("rewrite", "--html", "--links", given=document).out
 
 
 @pytest.mark.parametrize("given", [TEXT_ONLY, b"", b"no message at all", MESSAGE.replace(b"alternative", b"encrypted")])
 def test_what_cannot_be_changed_passes_through_and_says_why(inkling: Inkling, given: bytes) -> None:
-    done = inkling.here("rewrite", "--opens", "--links", given=given)
+    done = inkling.in_process("rewrite", "--opens", "--links", given=given)
     assert (done.code, done.out) == (0, given)
     assert done.sentence.startswith("left untouched: ")
 
 
 def test_the_addresses_are_those_of_the_tracking_host(inkling: Inkling) -> None:
-    done = inkling.here("rewrite", "--html", "--opens", given=HTML, TRACKING_URL="https://t.example")
+    done = inkling.in_process("rewrite", "--html", "--opens", given=HTML, TRACKING_URL="https://t.example")
     assert b'src="https://t.example/o/' in done.out
 
 
@@ -86,10 +86,14 @@ def test_what_a_url_says(inkling: Inkling) -> None:
     delivery = new_public_id()
     pixel, link = context.pixel_url(delivery), context.click_url(delivery, 3, "https://пример.example/ж?a=1#b")
     click = {"kind": "click", "valid": True, "delivery": delivery, "link": 3}
-    assert json.loads(inkling.here("inspect", pixel).text) == {"kind": "open", "valid": True, "delivery": delivery}
-    said = json.loads(inkling.here("inspect", link).text)
+    assert json.loads(inkling.in_process("inspect", pixel).text) == {
+        "kind": "open",
+        "valid": True,
+        "delivery": delivery,
+    }
+    said = json.loads(inkling.in_process("inspect", link).text)
     assert said == click | {"destination": "https://пример.example/ж?a=1#b"}
-    assert json.loads(inkling.here("inspect", link.replace("127.0.0.1:8000", "old.example")).text) == said
+    assert json.loads(inkling.in_process("inspect", link.replace("127.0.0.1:8000", "old.example")).text) == said
     context.database.close()
 
 
@@ -112,13 +116,13 @@ def test_urls_that_say_nothing(inkling: Inkling) -> None:
         ("/c/", None),
         ("not a url at all", None),
     ):
-        done = inkling.here("inspect", url)
+        done = inkling.in_process("inspect", url)
         assert (done.code, json.loads(done.text)) == (1, {"kind": kind, "valid": False}), url
     context.database.close()
 
 
 def test_a_url_that_is_none(inkling: Inkling) -> None:
-    done = inkling.here("inspect", "http://[::1/c/abc")
+    done = inkling.in_process("inspect", "http://[::1/c/abc")
     assert (done.code, done.sentence) == (1, "http://[::1/c/abc is no URL.")
 
 
@@ -143,7 +147,7 @@ def test_hits_are_judged(inkling: Inkling) -> None:
 
 def test_bad_lines_are_named_and_the_others_judged(inkling: Inkling, tmp_path: Path) -> None:
     (tmp_path / "hits.jsonl").write_text(f'{{"kind": \n{json.dumps(HIT)}\n{{"kind": "glance", "ip": "1.2.3.4"}}\n[]\n')
-    done = inkling.here("judge", str(tmp_path / "hits.jsonl"))
+    done = inkling.in_process("judge", str(tmp_path / "hits.jsonl"))
     assert done.code == 1
     assert [json.loads(line)["id"] for line in done.text.splitlines()] == ["a"]
     assert [line.partition(":")[0] for line in done.err.splitlines()] == ["line 1", "line 3", "line 4"]
@@ -152,22 +156,24 @@ def test_bad_lines_are_named_and_the_others_judged(inkling: Inkling, tmp_path: P
 
 @pytest.mark.parametrize("line", [b"[" * 100_000, b"null", b'"\\ud800"'])
 def test_lines_that_are_traps(inkling: Inkling, line: bytes) -> None:
-    done = inkling.here("judge", given=line + b"\n" + json.dumps(HIT).encode())
+    done = inkling.in_process("judge", given=line + b"\n" + json.dumps(HIT).encode())
     assert (done.code, done.err[:7]) == (1, "line 1:")
     assert len(done.text.splitlines()) == 1
 
 
 def test_an_id_that_is_half_a_character_comes_back(inkling: Inkling) -> None:
-    done = inkling.here("judge", given=json.dumps(HIT | {"id": "\ud800"}).encode())
+    done = inkling.in_process("judge", given=json.dumps(HIT | {"id": "\ud800"}).encode())
     assert (done.code, json.loads(done.text)["id"]) == (0, "\ud800")
 
 
 def test_a_file_that_cannot_be_judged(inkling: Inkling, tmp_path: Path) -> None:
     (tmp_path / "hits.jsonl").write_bytes(b"\xff\xfe")
-    assert "is not UTF-8 text" in inkling.here("judge", str(tmp_path / "hits.jsonl")).sentence
-    assert "is not UTF-8 text" in inkling.here("judge", given=b"\xff\xfe").sentence
-    assert inkling.here("judge", "no-such-file").sentence == "no-such-file cannot be read: No such file or directory"
-    assert inkling.here("judge", str(tmp_path)).code == 1
+    assert "is not UTF-8 text" in inkling.in_process("judge", str(tmp_path / "hits.jsonl")).sentence
+    assert "is not UTF-8 text" in inkling.in_process("judge", given=b"\xff\xfe").sentence
+    assert (
+        inkling.in_process("judge", "no-such-file").sentence == "no-such-file cannot be read: No such file or directory"
+    )
+    assert inkling.in_process("judge", str(tmp_path)).code == 1
 
 
 def test_a_reader_that_goes_away_is_no_trouble(inkling: Inkling) -> None:

@@ -42,30 +42,30 @@ def test_people_and_their_tokens_as_processes(inkling_on_both: Inkling) -> None:
 
 
 def test_the_life_of_a_user(inkling: Inkling) -> None:
-    assert inkling.here("user", "list").text == ""
+    assert inkling.in_process("user", "list").text == ""
     add_alice(inkling)
     alice = user_of(inkling)
     assert password_fits(alice.password_hash, PASSWORD.decode().strip())
-    again = inkling.here("user", "add", "ALICE@seller.example", "--name", "A", "--password-stdin", given=PASSWORD)
+    again = inkling.in_process("user", "add", "ALICE@seller.example", "--name", "A", "--password-stdin", given=PASSWORD)
     assert (again.code, again.sentence) == (1, "Somebody with this address is already here.")
-    assert inkling.here("user", "disable", "alice@SELLER.example").text == "Disabled alice@seller.example.\n"
-    assert inkling.here("user", "list").lines == [["alice@seller.example", "Alice", "member", "disabled"]]
+    assert inkling.in_process("user", "disable", "alice@SELLER.example").text == "Disabled alice@seller.example.\n"
+    assert inkling.in_process("user", "list").lines == [["alice@seller.example", "Alice", "member", "disabled"]]
 
 
 def test_who_is_disabled_has_no_way_in(inkling: Inkling) -> None:
     add_alice(inkling)
-    token = inkling.here("token", "add", "--user", "alice@seller.example", "--name", "CRM").text.strip()
+    token = inkling.in_process("token", "add", "--user", "alice@seller.example", "--name", "CRM").text.strip()
     context = inkling.context()
     with context.database.session_scope() as session:
         alice = session.exec(select(User)).one()
         session.add(UserSession(user_id=alice.id or 0, token_digest="d", expires_at=now()))
-    inkling.here("user", "disable", "alice@seller.example")
+    inkling.in_process("user", "disable", "alice@seller.example")
     with context.database.reading() as session:
         assert session.exec(select(UserSession)).all() == []
         assert session.exec(select(ApiToken).where(col(ApiToken.revoked_at).is_(None))).all() == []
         assert session.exec(select(ApiToken.token_digest)).one() == token_digest(token)
     context.database.close()
-    refused = inkling.here("token", "add", "--user", "alice@seller.example", "--name", "CRM")
+    refused = inkling.in_process("token", "add", "--user", "alice@seller.example", "--name", "CRM")
     assert (refused.code, refused.sentence) == (1, "alice@seller.example is disabled; a token would open nothing.")
 
 
@@ -81,7 +81,7 @@ def test_who_is_disabled_has_no_way_in(inkling: Inkling) -> None:
     ],
 )
 def test_people_that_cannot_be_added(inkling: Inkling, words: tuple[str, ...], given: bytes, complaint: str) -> None:
-    done = inkling.here("user", "add", *words, "--password-stdin", given=given)
+    done = inkling.in_process("user", "add", *words, "--password-stdin", given=given)
     assert done.code == 1
     assert complaint in done.sentence
 
@@ -95,19 +95,19 @@ def test_a_password_from_windows_ends_before_its_line(inkling: Inkling) -> None:
 
 def test_the_life_of_a_token(inkling: Inkling) -> None:
     add_alice(inkling)
-    token = inkling.here("token", "add", "--user", "alice@seller.example", "--name", "CRM").text.strip()
-    listed = inkling.here("token", "list")
+    token = inkling.in_process("token", "add", "--user", "alice@seller.example", "--name", "CRM").text.strip()
+    listed = inkling.in_process("token", "list")
     ((public_id, *rest),) = listed.lines
     assert rest == ["alice@seller.example", "CRM", "active", "never used"]
     assert token not in listed.text
-    assert inkling.here("token", "revoke", public_id).text == f"Revoked {public_id}.\n"
-    assert inkling.here("token", "revoke", public_id).code == 0, "twice is once"
-    assert inkling.here("token", "list").lines[0][3] == "revoked"
+    assert inkling.in_process("token", "revoke", public_id).text == f"Revoked {public_id}.\n"
+    assert inkling.in_process("token", "revoke", public_id).code == 0, "twice is once"
+    assert inkling.in_process("token", "list").lines[0][3] == "revoked"
 
 
 def test_somebody_who_is_not_here(inkling: Inkling) -> None:
     for words in (("user", "disable", "luc@x.example"), ("token", "add", "--user", "luc@x.example", "--name", "a")):
-        done = inkling.here(*words)
+        done = inkling.in_process(*words)
         assert (done.code, done.sentence) == (1, "Nobody here has the address luc@x.example. See: inkling user list")
 
 
@@ -119,12 +119,14 @@ def test_the_policy_is_chosen_with_its_reason(inkling: Inkling) -> None:
     context = inkling.context()
     with context.database.reading() as session:
         assert workspace_pack(session) == Pack.STRICT
-    done = inkling.here("policy", "set", "notice", "--reason", "All our clients live in Brazil; counsel of 3 March.")
+    done = inkling.in_process(
+        "policy", "set", "notice", "--reason", "All our clients live in Brazil; counsel of 3 March."
+    )
     assert (done.code, done.text) == (0, "The consent policy is “notice”.\n")
     with context.database.reading() as session:
         assert workspace_pack(session) == Pack.NOTICE
         assert preference(session, "policy_reason").startswith("All our clients")
-    assert inkling.here("policy", "set", "off").code == 0
+    assert inkling.in_process("policy", "set", "off").code == 0
     context.database.close()
 
 
@@ -139,11 +141,11 @@ def test_the_operator_vouches_for_an_address(inkling: Inkling) -> None:
             )
             account.removed_at = removed
             session.add(account)
-    assert inkling.here("account", "confirm", "sales@seller.EXAMPLE").text == "Confirmed sales@seller.example.\n"
+    assert inkling.in_process("account", "confirm", "sales@seller.EXAMPLE").text == "Confirmed sales@seller.example.\n"
     for address in ("old@seller.example", "luc@seller.example"):
-        refused = inkling.here("account", "confirm", address)
+        refused = inkling.in_process("account", "confirm", address)
         assert (refused.code, refused.sentence) == (1, f"No account sends as {address}.")
-    assert inkling.here("account", "confirm", "sales@").code == 1
+    assert inkling.in_process("account", "confirm", "sales@").code == 1
     with context.database.reading() as session:
         confirmed = {a.address for a in session.exec(select(Account)) if a.confirmed_at}
     assert confirmed == {"Sales@Seller.example"}
@@ -153,7 +155,7 @@ def test_the_operator_vouches_for_an_address(inkling: Inkling) -> None:
 def test_consents_come_from_a_file(inkling: Inkling, tmp_path: Path) -> None:
     file = tmp_path / "consents.csv"
     file.write_text("address,purpose,state\nanna@client.example,both,refused\nluc@client.example,nothing,refused\n")
-    done = inkling.here("consent", "import", str(file))
+    done = inkling.in_process("consent", "import", str(file))
     assert (done.code, done.text.splitlines()) == (
         1,
         [
@@ -162,8 +164,8 @@ def test_consents_come_from_a_file(inkling: Inkling, tmp_path: Path) -> None:
         ],
     )
     file.write_text("anna@client.example\n")
-    assert "must name the columns" in inkling.here("consent", "import", str(file)).sentence
-    assert "cannot be read" in inkling.here("consent", "import", str(tmp_path / "none.csv")).sentence
+    assert "must name the columns" in inkling.in_process("consent", "import", str(file)).sentence
+    assert "cannot be read" in inkling.in_process("consent", "import", str(tmp_path / "none.csv")).sentence
 
 
 def test_a_policy_above_the_ceiling_is_refused(inkling: Inkling) -> None:

@@ -145,23 +145,23 @@ def test_a_taken_port_is_refused_with_a_sentence(inkling: Inkling, role: str) ->
     "words", [("serve", "--port", "0", "--smtp-port", "0"), ("web", "--port", "0"), ("worker",), ("gateway",)]
 )
 def test_a_database_that_is_behind_is_refused(inkling: Inkling, postgresql_url: str, words: tuple[str, ...]) -> None:
-    done = inkling.here(*words, given=b"", DATABASE_URL=postgresql_url)
+    done = inkling.in_process(*words, given=b"", DATABASE_URL=postgresql_url)
     assert done.code == 1
     assert done.sentence == "The database is behind this version of Inkling. Run: inkling migrate"
 
 
 def test_a_role_that_cannot_know_the_newer_database_says_so(inkling: Inkling) -> None:
-    assert inkling.here("migrate").code == 0
+    assert inkling.in_process("migrate").code == 0
     context = inkling.context()
     with context.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     context.database.close()
-    done = inkling.here("worker")
+    done = inkling.in_process("worker")
     assert done.code == 1
     assert done.sentence.startswith("The database was migrated by a newer version of Inkling.")
 
 
 def test_a_log_level_that_is_none(inkling: Inkling) -> None:
-    done = inkling.here("worker", given=b"", LOGLEVEL="loud")
+    done = inkling.in_process("worker", given=b"", LOGLEVEL="loud")
     assert done.code == 1
     assert done.sentence.startswith("LOGLEVEL must be one of ")

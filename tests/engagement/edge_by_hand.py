@@ -91,7 +91,7 @@ def send_to(context: AppContext, people: People, user: User, *addresses: str) ->
         return list(found)
 
 
-def take_in(context: AppContext, edge: Edge) -> list[Event]:
+def ingest_hits(context: AppContext, edge: Edge) -> list[Event]:
     while drain(context, edge):
         pass
     return events(context)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tracker.engagement.evidence import Evidence, Kind, Link, Net, State
+from tracker.engagement.judge.evidence import Evidence, Kind, Link, Net, State
 
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engagement.hit_makers import CHROME, FIREFOX, GMAIL_PROXY, OUTLOOK
-from tracker.engagement.classify import classify
-from tracker.engagement.client_names import client_name
-from tracker.engagement.evidence import Evidence, Kind, Net, State
-from tracker.engagement.judge_lines import BadLines, judge_lines
-from tracker.engagement.sequence import judge_sequence, merge_duplicates
-from tracker.engagement.sequence_hit import SequenceHit
-from tracker.engagement.verdict import Verdict, VerdictClass, alertable, settle_seconds
+from tracker.engagement.judge.classify import classify
+from tracker.engagement.judge.client_names import client_name
+from tracker.engagement.judge.evidence import Evidence, Kind, Net, State
+from tracker.engagement.judge.judge_lines import BadLines, judge_lines
+from tracker.engagement.judge.sequence import judge_sequence, merge_duplicates
+from tracker.engagement.judge.sequence_hit import SequenceHit
+from tracker.engagement.judge.verdict import Verdict, VerdictClass, alertable, settle_seconds
 
 AGENTS = [CHROME, FIREFOX, OUTLOOK, GMAIL_PROXY, "Mozilla/5.0", "", "curl/8", "Chrome/" + "9" * 40]
 HEADERS = [

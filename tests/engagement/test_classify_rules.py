@@ -5,13 +5,13 @@ from datetime import date
 import pytest
 
 from tests.engagement.hit_makers import CHROME, GMAIL_PROXY, OUTLOOK, click, opened
-from tracker.engagement.browsers import RELEASES, Releases
-from tracker.engagement.classify import RULE_SET, classify
-from tracker.engagement.client_names import client_name
-from tracker.engagement.evidence import Net, State
-from tracker.engagement.ip_ranges import newest_date
-from tracker.engagement.verdict import Reason, Verdict, alertable
-from tracker.engagement.windows import Windows
+from tracker.engagement.judge.browsers import RELEASES, Releases
+from tracker.engagement.judge.classify import RULE_SET, classify
+from tracker.engagement.judge.client_names import client_name
+from tracker.engagement.judge.evidence import Net, State
+from tracker.engagement.judge.ip_ranges import newest_date
+from tracker.engagement.judge.verdict import Reason, Verdict, alertable
+from tracker.engagement.judge.windows import Windows
 
 AT_GOOGLE = Net(15169, "Google LLC")
 AT_MICROSOFT = Net(8075, "Microsoft Corporation")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlmodel import select, update
 
-from tests.engagement.edge_by_hand import Edge, take_in
+from tests.engagement.edge_by_hand import Edge, ingest_hits
 from tracker.consent.preferences import change_rule, set_policy
 from tracker.consent.rules import Pack
 from tracker.models import Account, ConsentEntry, Delivery, HitEvidence, Recipient
@@ -64,7 +64,7 @@ def test_what_is_forbidden_since_leaves_no_trace(
     edge = Edge()
     edge.hit(sent)
     context = say_no(context)
-    assert take_in(context, edge) == []
+    assert ingest_hits(context, edge) == []
     with context.database.reading() as session:
         assert session.exec(select(HitEvidence)).all() == []
 
@@ -75,4 +75,4 @@ def test_the_other_purpose_goes_on(
 ) -> None:
     edge = Edge()
     edge.hit(sent, "click", link=0)
-    assert [event.kind for event in take_in(say_no(context), edge)] == ["click"]
+    assert [event.kind for event in ingest_hits(say_no(context), edge)] == ["click"]

@@ -13,10 +13,10 @@ from tests.engagement.edge_by_hand import (
     Edge,
     bell,
     events,
+    ingest_hits,
     message_of,
     send_to,
     settle,
-    take_in,
 )
 from tests.fixtures.contexts import People
 from tracker.engagement.ingest import drain
@@ -46,7 +46,7 @@ def test_an_image_proxy_fetches_because_somebody_opened(
 ) -> None:
     edge = Edge()
     edge.hit(sent, headers=headers, client=client)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     settle(context)
     assert (message_of(context).opens, len(bell(context, alice))) == (1, 1)
 
@@ -54,7 +54,7 @@ def test_an_image_proxy_fetches_because_somebody_opened(
 def test_g3_a_proxy_seconds_after_sending_is_grey(context: AppContext, alice: User, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent, headers=GMAIL, client=GOOGLE, after=0.1)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     settle(context)
     assert (message_of(context).opens, message_of(context).machine, bell(context, alice)) == (0, 1, [])
 
@@ -66,14 +66,17 @@ def test_g4_apples_prefetch_never_counts_and_real_apple_mail_always(
     edge = Edge()
     edge.hit(sent, headers=APPLE, client="104.28.30.10", after=after)
     edge.hit(sent, headers=STRIPPED_WEBKIT, after=after + 1)
-    assert [e.counted for e in take_in(context, edge)] == [False, True]
+    assert [e.counted for e in ingest_hits(context, edge)] == [False, True]
 
 
 def test_g5_microsofts_network_may_open_but_not_click(context: AppContext, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent, headers=CHROME, client=EXCHANGE)
     edge.hit(sent, "click", link=0, client=EXCHANGE, after=700)
-    assert [(e.klass, e.counted) for e in take_in(context, edge)] == [("mail_proxy", True), ("security_scanner", False)]
+    assert [(e.klass, e.counted) for e in ingest_hits(context, edge)] == [
+        ("mail_proxy", True),
+        ("security_scanner", False),
+    ]
 
 
 @pytest.mark.parametrize("after", [0.1, 0.43, 40], ids=["at delivery", "the median", "long after"])
@@ -82,11 +85,11 @@ def test_g6_g7_many_links_at_once_are_a_machine_whenever_it_comes(
 ) -> None:
     edge = Edge()
     edge.hit(sent, "click", link=0, after=after)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     settle(context)
     for link in range(1, 5):
         edge.hit(sent, "click", link=link, after=after + 0.001 * link)
-    assert {e.klass for e in take_in(context, edge)} == {"security_scanner"}
+    assert {e.klass for e in ingest_hits(context, edge)} == {"security_scanner"}
     assert (message_of(context).clicks, message_of(context).opens, message_of(context).first_opened_at) == (0, 0, None)
     settle(context)
     assert {line.kind for line in bell(context, alice)} <= {"corrected"}
@@ -97,13 +100,13 @@ def test_g8_with_one_link_the_request_itself_must_tell(context: AppContext, sent
     edge.hit(sent, "click", link=0, client=DEFENDER)
     edge.hit(sent, "click", link=0, client="203.0.113.9", method="HEAD", after=700)
     edge.hit(sent, "click", link=0, client="203.0.113.77", headers={}, after=800)
-    assert {(e.klass, e.counted) for e in take_in(context, edge)} == {("security_scanner", False)}
+    assert {(e.klass, e.counted) for e in ingest_hits(context, edge)} == {("security_scanner", False)}
 
 
 def test_g9_a_quick_person_is_kept_and_shown_if_not_believed(context: AppContext, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent, after=0.04)
-    (event,) = take_in(context, edge)
+    (event,) = ingest_hits(context, edge)
     assert event.reasons
     assert message_of(context).opens + message_of(context).machine == 1
 
@@ -112,7 +115,7 @@ def test_g10_the_echo_of_a_click_from_another_network_is_the_scanner(context: Ap
     edge = Edge()
     edge.hit(sent, "click", link=0)
     edge.hit(sent, "click", link=0, headers=BARE, client="203.0.113.50", after=600.12)
-    assert [e.klass for e in take_in(context, edge)] == ["human", "security_scanner"]
+    assert [e.klass for e in ingest_hits(context, edge)] == ["human", "security_scanner"]
     with context.database.reading() as session:
         assert message_of(context).clicks == 1
         (echo,) = session.exec(select(Verdict).where(col(Verdict.klass) == "security_scanner"))
@@ -122,27 +125,27 @@ def test_g10_the_echo_of_a_click_from_another_network_is_the_scanner(context: Ap
 def test_g11_no_agent_on_the_pixel_is_no_verdict(context: AppContext, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent, headers={})
-    assert [e.klass for e in take_in(context, edge)] == ["unknown"]
+    assert [e.klass for e in ingest_hits(context, edge)] == ["unknown"]
 
 
 def test_g12_a_phone_called_cubot_is_a_person(context: AppContext, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent, headers=CUBOT)
-    assert [(e.klass, e.counted) for e in take_in(context, edge)] == [("human", True)]
+    assert [(e.klass, e.counted) for e in ingest_hits(context, edge)] == [("human", True)]
 
 
 def test_g13_head_then_get_of_one_source_is_no_click(context: AppContext, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent, "click", link=0, method="HEAD")
     edge.hit(sent, "click", link=0, after=600.02)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     assert message_of(context).clicks == 0
 
 
 def test_g17_the_verdict_is_on_the_event_and_the_hit_can_be_judged_again(context: AppContext, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent)
-    (event,) = take_in(context, edge)
+    (event,) = ingest_hits(context, edge)
     with context.database.reading() as session:
         assert session.get(HitEvidence, event.id) is not None
         (verdict,) = session.exec(select(Verdict).where(Verdict.event_id == event.id)).all()
@@ -153,10 +156,10 @@ def test_g17_the_verdict_is_on_the_event_and_the_hit_can_be_judged_again(context
 def test_g18_a_person_after_a_machine_makes_it_opened(context: AppContext, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent, headers=APPLE, client="104.28.30.10", after=1)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     assert message_of(context).opens == 0
     edge.hit(sent, "click", link=0, after=4000)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     assert (message_of(context).opens, message_of(context).clicks) == (1, 1)
 
 
@@ -165,7 +168,7 @@ def test_c12_a_click_without_an_open_is_one_open_inferred_and_no_event_is_made_u
 ) -> None:
     edge = Edge()
     edge.hit(sent, "click", link=0)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     settle(context)
     message = message_of(context)
     assert (message.opens, message.clicks) == (1, 1)
@@ -182,7 +185,7 @@ def test_g19_what_is_automatic_never_rings(
     edge = Edge()
     for number in range(5):
         edge.hit(sent, headers=headers, client=client, after=100 + 100 * number)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     settle(context)
     assert bell(context, alice) == []
 
@@ -192,14 +195,14 @@ def test_g22_colleagues_behind_one_address_are_several_people(context: AppContex
     edge = Edge()
     edge.hit(first)
     edge.hit(second, after=600.01)
-    assert [e.counted for e in take_in(context, edge)] == [True, True]
+    assert [e.counted for e in ingest_hits(context, edge)] == [True, True]
 
 
 def test_g23_hits_without_an_address_are_not_one_person(context: AppContext, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent, "click", link=0, client="")
     edge.hit(sent, "click", link=0, client="", after=600.05)
-    assert [(e.klass, e.merged) for e in take_in(context, edge)] == [("human", False)] * 2
+    assert [(e.klass, e.merged) for e in ingest_hits(context, edge)] == [("human", False)] * 2
 
 
 def drain_together(context: AppContext, edges: list[Edge], threads: int = 10) -> None:
@@ -259,7 +262,7 @@ def test_g29_a_hit_before_our_note_of_the_handover_is_kept_and_judged_when_it_is
         session.exec(update(Message).values(sent_at=None, state="queued"))
     edge = Edge()
     edge.hit(sent)
-    (event,) = take_in(context, edge)
+    (event,) = ingest_hits(context, edge)
     assert not event.counted
     with context.database.session_scope() as session:
         session.exec(update(Delivery).values(accepted_at=accepted_at, status="accepted"))
@@ -273,7 +276,7 @@ def test_g30_a_hit_of_a_deleted_message_is_passed_over(context: AppContext, sent
     edge.hit(sent)
     with context.database.session_scope() as session:
         session.delete(session.get_one(Message, sent.message_id))
-    assert take_in(context, edge) == []
+    assert ingest_hits(context, edge) == []
     assert edge.confirmed == 1
 
 
@@ -281,7 +284,7 @@ def test_g35_ten_readings_in_a_row_ring_less_than_ten_times(context: AppContext,
     edge = Edge()
     for number in range(10):
         edge.hit(sent, after=600 + 10 * number)
-        take_in(context, edge)
+        ingest_hits(context, edge)
         settle(context)
     assert len(bell(context, alice)) == 1
     assert message_of(context).opens == 10
@@ -290,18 +293,18 @@ def test_g35_ten_readings_in_a_row_ring_less_than_ten_times(context: AppContext,
 def test_a_hit_that_comes_late_from_another_edge_finds_its_place(context: AppContext, sent: Delivery) -> None:
     late, early = Edge(name="https://late.example"), Edge()
     early.hit(sent, "click", link=0, after=600)
-    take_in(context, early)
+    ingest_hits(context, early)
     late.hit(sent, "click", link=1, after=599.995)
-    take_in(context, late)
+    ingest_hits(context, late)
     assert {e.klass for e in events(context)} == {"security_scanner"}
 
 
 def test_a_verdict_that_was_changed_names_the_hit_that_showed_it(context: AppContext, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent, "click", link=0)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     edge.hit(sent, "click", link=1, after=600.005)
-    first, second = take_in(context, edge)
+    first, second = ingest_hits(context, edge)
     with context.database.reading() as session:
         verdicts = session.exec(
             select(Verdict).where(Verdict.event_id == first.id).order_by(col(Verdict.version))
@@ -316,7 +319,7 @@ def test_a_flood_on_one_copy_is_judged_by_its_newest_hits(context: AppContext, s
     edge = Edge()
     for number in range(1200):
         edge.hit(sent, after=600 + number * 0.5, headers=CHROME)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     edge.hit(sent, after=2000, headers=CHROME)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     assert message_of(context).opens == 1201

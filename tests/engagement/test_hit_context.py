@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, select, update
 
-from tests.engagement.edge_by_hand import GMAIL, Edge, message_of, send_to, take_in
+from tests.engagement.edge_by_hand import GMAIL, Edge, ingest_hits, message_of, send_to
 from tests.fixtures.contexts import People
 from tracker.engagement.source_digests import network_digest, scanner_digest, source_digest
 from tracker.models import Account, Delivery, User, UserSession
@@ -43,7 +43,7 @@ def test_who_reads_where_the_sender_is_signed_in_is_the_sender(
     sign_in(context, alice, signed_in_at)
     edge = Edge()
     edge.hit(sent, client=hit_from)
-    assert [e.klass for e in take_in(context, edge)] == [klass]
+    assert [e.klass for e in ingest_hits(context, edge)] == [klass]
 
 
 def test_a_sign_in_of_yesterday_or_of_somebody_else_says_nothing(
@@ -54,7 +54,7 @@ def test_a_sign_in_of_yesterday_or_of_somebody_else_says_nothing(
     edge = Edge()
     edge.hit(sent, client=OFFICE)
     edge.hit(sent, client="203.0.113.30", after=700)
-    assert [e.klass for e in take_in(context, edge)] == ["human", "human"]
+    assert [e.klass for e in ingest_hits(context, edge)] == ["human", "human"]
 
 
 def test_colleagues_share_the_office_address_and_are_readers(context: AppContext, people: People, alice: User) -> None:
@@ -67,7 +67,7 @@ def test_colleagues_share_the_office_address_and_are_readers(context: AppContext
     edge = Edge()
     for copy in copies:
         edge.hit(copy, client=OFFICE)
-    assert {e.klass for e in take_in(context, edge)} == {"human"}
+    assert {e.klass for e in ingest_hits(context, edge)} == {"human"}
 
 
 def test_gmails_proxy_for_a_recipient_elsewhere_may_be_the_sender(context: AppContext, sent: Delivery) -> None:
@@ -76,7 +76,7 @@ def test_gmails_proxy_for_a_recipient_elsewhere_may_be_the_sender(context: AppCo
         session.exec(update(Delivery).values(mx_family="microsoft"))
     edge = Edge()
     edge.hit(sent, headers=GMAIL, client="66.249.84.33")
-    (event,) = take_in(context, edge)
+    (event,) = ingest_hits(context, edge)
     assert (event.klass, event.reasons[0]["code"]) == ("sender_self", "maybe_you")
     assert message_of(context).opens == 0
 

@@ -14,10 +14,10 @@ from tests.engagement.edge_by_hand import (
     Edge,
     bell,
     events,
+    ingest_hits,
     message_of,
     send_all,
     settle,
-    take_in,
 )
 from tests.fixtures.contexts import People
 from tracker.consent.preferences import set_policy
@@ -35,7 +35,7 @@ from tracker.runtime.keyring import Keyring
 def test_a_person_counts_and_rings_only_after_settling(context: AppContext, alice: User, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent)
-    (event,) = take_in(context, edge)
+    (event,) = ingest_hits(context, edge)
     assert (event.klass, event.counted, message_of(context).opens) == ("human", True, 1)
     assert bell(context, alice) == []
     settle(context)
@@ -58,7 +58,7 @@ def test_machines_are_kept_grey_and_never_ring(
 ) -> None:
     edge = Edge()
     edge.hit(sent, headers=headers, client=client, after=1.0)
-    (event,) = take_in(context, edge)
+    (event,) = ingest_hits(context, edge)
     settle(context)
     message = message_of(context)
     assert event.klass == klass
@@ -69,10 +69,10 @@ def test_machines_are_kept_grey_and_never_ring(
 def test_the_same_hit_read_twice_is_one_event(context: AppContext, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     with context.database.session_scope() as session:
         session.delete(session.get_one(DrainCursor, "local"))
-    assert len(take_in(context, edge)) == 1
+    assert len(ingest_hits(context, edge)) == 1
     with context.database.reading() as session:
         assert session.exec(select(QuarantinedHit)).all() == []
 
@@ -81,7 +81,7 @@ def test_the_senders_own_browser_never_counts(context: AppContext, alice: User, 
     edge = Edge()
     edge.hit(sent, self_user=alice.public_id)
     edge.hit(sent, "click", link=0, self_user=alice.public_id, after=700)
-    assert [(e.klass, e.counted) for e in take_in(context, edge)] == [("sender_self", False)] * 2
+    assert [(e.klass, e.counted) for e in ingest_hits(context, edge)] == [("sender_self", False)] * 2
     settle(context)
     message = message_of(context)
     assert (message.opens, message.clicks, message.machine, bell(context, alice)) == (0, 0, 0, [])
@@ -90,7 +90,7 @@ def test_the_senders_own_browser_never_counts(context: AppContext, alice: User, 
 def test_a_click_without_an_open_tells_of_one_open(context: AppContext, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent, "click", link=0, headers=CHROME | {"sec-fetch-dest": "document", "sec-fetch-mode": "navigate"})
-    take_in(context, edge)
+    ingest_hits(context, edge)
     message = message_of(context)
     assert (message.opens, message.clicks) == (1, 1)
 
@@ -99,11 +99,11 @@ def test_a_burst_is_taken_back_and_the_bell_corrected(context: AppContext, alice
     navigate = CHROME | {"sec-fetch-dest": "document", "sec-fetch-mode": "navigate", "accept": "text/html,*/*"}
     edge = Edge()
     edge.hit(sent, "click", link=0, headers=navigate, after=600)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     settle(context)
     assert [line.kind for line in bell(context, alice)] == ["click"]
     edge.hit(sent, "click", link=1, headers=navigate, after=600.005)
-    assert [e.klass for e in take_in(context, edge)] == ["security_scanner"] * 2
+    assert [e.klass for e in ingest_hits(context, edge)] == ["security_scanner"] * 2
     message = message_of(context)
     assert (message.clicks, message.opens, message.machine) == (0, 0, 2)
     assert [line.kind for line in bell(context, alice)] == ["corrected"]
@@ -118,7 +118,7 @@ def test_repeats_of_one_reading_are_one_open(context: AppContext, sent: Delivery
     edge = Edge()
     for moment in (600, 600.05, 600.1):
         edge.hit(sent, headers=GMAIL, client="66.249.84.33", after=moment)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     assert message_of(context).opens == 1
     assert [e.merged for e in events(context)] == [False, True, True]
 
@@ -135,7 +135,7 @@ def test_who_never_agreed_or_withdrew_leaves_no_trace(
     people.consent("anna@client.example", State.WITHDRAWN)
     edge.hit(sent)
     edge.hit(sent, "click", link=0)
-    assert take_in(context, edge) == []
+    assert ingest_hits(context, edge) == []
     assert edge.confirmed == 3
     with context.database.reading() as session:
         assert session.exec(select(HitEvidence)).all() == []
@@ -146,13 +146,13 @@ def test_with_tracking_switched_off_nothing_more_is_kept(context: AppContext, se
         set_policy(session, Pack.OFF, "")
     edge = Edge()
     edge.hit(sent)
-    assert take_in(context, edge) == []
+    assert ingest_hits(context, edge) == []
 
 
 def test_evidence_is_sealed_and_goes_after_its_time(context: AppContext, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent, client="198.51.100.77")
-    (event,) = take_in(context, edge)
+    (event,) = ingest_hits(context, edge)
     with context.database.reading() as session:
         (evidence,) = session.exec(select(HitEvidence)).all()
     assert b"198.51.100.77" not in evidence.sealed
@@ -170,14 +170,14 @@ def test_evidence_is_sealed_and_goes_after_its_time(context: AppContext, sent: D
 def test_the_users_word_stands_against_every_rule(context: AppContext, alice: User, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent)
-    (event,) = take_in(context, edge)
+    (event,) = ingest_hits(context, edge)
     settle(context)
     with context.database.session_scope() as session:
         overrule(session, context, session.get_one(Event, event.id), session.get_one(User, alice.id), human=False)
     assert message_of(context).opens == 0
     assert [line.kind for line in bell(context, alice)] == ["corrected"]
     edge.hit(sent, after=5000)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     assert [e.counted for e in events(context)] == [False, True]
     with context.database.session_scope() as session:
         overrule(session, context, session.get_one(Event, event.id), session.get_one(User, alice.id), human=True)
@@ -187,7 +187,7 @@ def test_the_users_word_stands_against_every_rule(context: AppContext, alice: Us
 def test_a_hit_that_overtakes_our_note_of_the_250_has_no_negative_age(context: AppContext, sent: Delivery) -> None:
     edge = Edge()
     edge.hit(sent, after=-2, headers=GMAIL, client="66.249.84.33")
-    (event,) = take_in(context, edge)
+    (event,) = ingest_hits(context, edge)
     assert event.klass == "mail_proxy"
 
 
@@ -196,7 +196,7 @@ def test_a_poisoned_hit_is_set_aside_the_line_goes_on_and_nothing_is_lost(contex
     good = edge.hit(sent)
     edge.hits[0] = replace(good, received_at=good.received_at.replace(tzinfo=None))
     edge.hit(sent, after=900)
-    assert [e.hit for e in take_in(context, edge)] == [2]
+    assert [e.hit for e in ingest_hits(context, edge)] == [2]
     assert edge.confirmed == 2
     with context.database.reading() as session:
         (quarantined,) = session.exec(select(QuarantinedHit)).all()
@@ -248,7 +248,7 @@ def test_a_muted_message_counts_but_does_not_ring(context: AppContext, alice: Us
         session.exec(update(Message).values(muted=True))
     edge = Edge()
     edge.hit(sent)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     settle(context)
     assert (message_of(context).opens, bell(context, alice)) == (1, [])
 
@@ -257,7 +257,7 @@ def test_ten_opens_are_one_bell_line(context: AppContext, alice: User, sent: Del
     edge = Edge()
     for number in range(10):
         edge.hit(sent, after=600 + 100 * number)
-        take_in(context, edge)
+        ingest_hits(context, edge)
         settle(context)
     (line,) = bell(context, alice)
     assert (line.opens, line.count, line.read_at) == (10, 10, None)

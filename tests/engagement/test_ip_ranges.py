@@ -5,8 +5,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from tracker.engagement.evidence import Net
-from tracker.engagement.ip_ranges import (
+from tracker.engagement.judge.evidence import Net
+from tracker.engagement.judge.ip_ranges import (
     Refusal,
     Table,
     accept_new,

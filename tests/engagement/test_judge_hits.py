@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tracker.engagement.judge_input import read_line
-from tracker.engagement.judge_lines import judge_asked, judge_lines
-from tracker.engagement.reasons import SENTENCES
+from tracker.engagement.judge.judge_input import read_line
+from tracker.engagement.judge.judge_lines import judge_asked, judge_lines
+from tracker.engagement.judge.reasons import SENTENCES
 
 FOLDER = Path(__file__).parents[1] / "data" / "hits"
 

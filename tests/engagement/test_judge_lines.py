@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.engagement.hit_makers import CHROME
-from tracker.engagement.judge_lines import BadLines, judge_lines
+from tracker.engagement.judge.judge_lines import BadLines, judge_lines
 
 GOOD: dict[str, Any] = {"id": "a", "kind": "open", "ip": "198.51.100.23", "headers": {"User-Agent": CHROME}}
 

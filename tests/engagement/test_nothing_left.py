@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select as columns
 from sqlmodel import SQLModel, col, select, update
 
-from tests.engagement.edge_by_hand import CHROME, GMAIL, PAGE, Edge, send_to, settle, take_in
+from tests.engagement.edge_by_hand import CHROME, GMAIL, PAGE, Edge, ingest_hits, send_to, settle
 from tests.engagement.reverse_zone import ReverseZone, served
 from tests.fixtures.contexts import People
 from tracker.engagement.ingest import retry_quarantined
@@ -57,13 +57,13 @@ def live(context: AppContext, people: People, alice: User) -> None:
         edge.hit(copy, headers=GMAIL, client="66.249.84.33", after=7000 + 100 * number)
     poisoned = edge.hit(copies[0], after=9000)
     edge.hits[-1] = replace(poisoned, received_at=poisoned.received_at.replace(tzinfo=None))
-    take_in(context, edge)
+    ingest_hits(context, edge)
     settle(context)
     learn_scanners(context)
     with served(ReverseZone({READERS[2]: NAME}, {NAME: READERS[2]})) as zone:
-        asking = replace(context, name_server=zone.address)
-        look_up = ReverseDns(ReverseNames(asking))
-        while look_up(asking):
+        with_dns = replace(context, name_server=zone.address)
+        look_up = ReverseDns(ReverseNames(with_dns))
+        while look_up(with_dns):
             pass
     with context.database.session_scope() as session:
         first = session.exec(select(Event).where(col(Event.kind) == "open")).first()

@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from sqlmodel import col, select
 
-from tests.engagement.edge_by_hand import PAGE, Edge, events, message_of, take_in
-from tracker.engagement.evidence import Net
-from tracker.engagement.ip_ranges import HOSTERS, Refusal, Table, facts, frozen_tables, look_up, parse_networks
+from tests.engagement.edge_by_hand import PAGE, Edge, events, ingest_hits, message_of
+from tracker.engagement.judge.evidence import Net
+from tracker.engagement.judge.ip_ranges import HOSTERS, Refusal, Table, facts, frozen_tables, look_up, parse_networks
 from tracker.engagement.range_files import FOLDER, forget_tables, tables_in_use
 from tracker.engagement.range_refresh import SOURCES, RangeSource, amazon, endpoint_sets, refresh, refresh_due
 from tracker.engagement.rejudge import rejudge_held
@@ -215,7 +215,7 @@ def test_a_range_that_becomes_known_changes_old_verdicts_and_is_named_in_them(
 ) -> None:
     edge = Edge()
     edge.hit(sent, "click", link=0, headers=PAGE, client="203.0.4.9")
-    (event,) = take_in(context, edge)
+    (event,) = ingest_hits(context, edge)
     assert event.klass == "human"
     vendor.body = google(40)
     refresh(context, source(vendor, name="google_special"))

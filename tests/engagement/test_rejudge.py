@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, delete, select, update
 
-from tests.engagement.edge_by_hand import PAGE, Edge, events, message_of, take_in
+from tests.engagement.edge_by_hand import PAGE, Edge, events, ingest_hits, message_of
 from tracker.engagement.nightly_rejudge import rejudge_nightly
 from tracker.engagement.overrule import overrule
 from tracker.engagement.rejudge import rejudge_held
@@ -22,7 +22,7 @@ def misjudged(context: AppContext, sent: Delivery) -> Event:
     """A person's click that rules of another day called a scanner's."""
     edge = Edge()
     edge.hit(sent, "click", link=0, headers=PAGE)
-    (event,) = take_in(context, edge)
+    (event,) = ingest_hits(context, edge)
     with context.database.session_scope() as session:
         session.exec(update(Event).values(klass="security_scanner", counted=False, reasons=[], settle_at=None))
         session.exec(update(Verdict).values(klass="security_scanner", reasons=[]))

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from tests.engagement.hit_makers import CHROME, ELSEWHERE, FIREFOX, GMAIL_PROXY, HOME, OUTLOOK, click, opened
-from tracker.engagement.classify import classify
-from tracker.engagement.evidence import Evidence, Net, State
-from tracker.engagement.ip_addresses import AddressHit, resolve_addresses
-from tracker.engagement.sequence import is_read, judge_sequence, merge_duplicates, resolve
-from tracker.engagement.sequence_hit import SequenceHit
-from tracker.engagement.verdict import Verdict, settle_seconds
-from tracker.engagement.windows import Windows
+from tracker.engagement.judge.classify import classify
+from tracker.engagement.judge.evidence import Evidence, Net, State
+from tracker.engagement.judge.ip_addresses import AddressHit, resolve_addresses
+from tracker.engagement.judge.sequence import is_read, judge_sequence, merge_duplicates, resolve
+from tracker.engagement.judge.sequence_hit import SequenceHit
+from tracker.engagement.judge.verdict import Verdict, settle_seconds
+from tracker.engagement.judge.windows import Windows
 
 
 def classes(*hits: Evidence) -> list[str]:

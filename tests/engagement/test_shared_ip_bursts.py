@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, select, update
 
-from tests.engagement.edge_by_hand import CHROME, Edge, bell, events, send_to, settle, take_in
+from tests.engagement.edge_by_hand import CHROME, Edge, bell, events, ingest_hits, send_to, settle
 from tests.fixtures.contexts import People
 from tracker.engagement.overrule import overrule
 from tracker.engagement.rejudge import rejudge_held
@@ -49,7 +49,7 @@ def test_one_address_for_many_recipients_is_a_scanner_from_its_first_hit_on(
     edges = [Edge()] if at_once else [Edge(name=f"https://edge{number}.example") for number in range(3)]
     hit_all(edges, copies[:3])
     for edge in edges:
-        take_in(context, edge)
+        ingest_hits(context, edge)
     assert klasses(context) == ["security_scanner"] * 3
     settle(context)
     assert bell(context, alice) == []
@@ -60,11 +60,11 @@ def test_lines_that_rang_for_a_crowd_are_corrected_and_the_verdict_names_who_sho
 ) -> None:
     edges = [Edge(name=f"https://edge{number}.example") for number in range(3)]
     hit_all(edges, copies[:3])
-    take_in(context, edges[0])
-    take_in(context, edges[1])
+    ingest_hits(context, edges[0])
+    ingest_hits(context, edges[1])
     settle(context)
     assert [line.kind for line in bell(context, alice)] == ["open", "open"]
-    take_in(context, edges[2])
+    ingest_hits(context, edges[2])
     assert klasses(context) == ["security_scanner"] * 3
     assert {line.kind for line in bell(context, alice)} == {"corrected"}
     newest = events(context)[-1].public_id
@@ -84,7 +84,7 @@ def test_two_recipients_slow_ones_one_company_and_private_addresses_are_no_crowd
     hit_all([edge], office, "203.0.113.3", after=800)
     hit_all([edge], copies, "10.0.0.7", after=900)
     hit_all([edge], copies, "", after=1000)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     assert set(klasses(context)) == {"human"}
 
 
@@ -97,14 +97,14 @@ def learn_from(context: AppContext, copies: list[Delivery], address: str = SCANN
     edge = Edge(name=f"https://lesson{len(events(context))}.example")
     for number, copy in enumerate(copies):
         burst(edge, copy, address, after=600 + 100 * number)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     settle(context)
 
 
 def newest_klass(context: AppContext, copy: Delivery, address: str = SCANNER) -> str:
     edge = Edge(name=f"https://question{len(events(context))}.example")
     edge.hit(copy, client=address, after=5000, headers=CHROME)
-    return take_in(context, edge)[-1].klass
+    return ingest_hits(context, edge)[-1].klass
 
 
 def test_a_network_is_believed_to_be_a_scanner_after_three_messages(
@@ -170,7 +170,7 @@ def test_nothing_is_remembered_of_networks_without_proof(context: AppContext, co
     edge = Edge()
     edge.hit(copies[0])
     edge.hit(copies[1], client="209.222.82.7")
-    take_in(context, edge)
+    ingest_hits(context, edge)
     settle(context)
     with context.database.reading() as session:
         assert session.exec(select(ScannerNetwork)).all() == []
@@ -180,7 +180,7 @@ def test_the_digest_of_a_source_lives_for_a_day(context: AppContext, copies: lis
     edge = Edge()
     edge.hit(copies[0])
     edge.hit(copies[1], after=-25 * 3600)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     sweep(context)
     with context.database.reading() as session:
         sources = session.exec(select(HitEvidence.source).order_by(col(HitEvidence.at))).all()

@@ -12,7 +12,7 @@ from sqlmodel import select
 from tests.fixtures.contexts import People
 from tests.inbound.corpus import simple
 from tracker.inbound.accept import accept
-from tracker.inbound.fetched_letter import Accepted, FetchedLetter, Place
+from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter, Place
 from tracker.models import Letter, Mailbox, MailboxFolder, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now

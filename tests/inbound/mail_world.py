@@ -14,14 +14,14 @@ from tests.servers import Dovecot
 from tests.servers.nasty import NastyImap
 from tests.servers.nasty_pop3 import NastyPop3
 from tracker.inbound.accept import accept_all
-from tracker.inbound.check import check_mailbox
 from tracker.inbound.credentials import make_credential
-from tracker.inbound.fetched_letter import Accepted, FetchedLetter
-from tracker.inbound.letter_importer import StoreLetters
+from tracker.inbound.fetch.check import check_mailbox
+from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
+from tracker.inbound.fetch.letter_importer import StoreLetters
+from tracker.inbound.fetch.schedule import Claim, claim_due
+from tracker.inbound.fetch.sync import sync_mailbox
 from tracker.inbound.mailbox_input import MailboxChange, NewCredentials
 from tracker.inbound.mailboxes import change_mailbox, connect_mailbox
-from tracker.inbound.schedule import Claim, claim_due
-from tracker.inbound.sync import sync_mailbox
 from tracker.models import Credential, Letter, Mailbox, MailboxFolder, Notice, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now

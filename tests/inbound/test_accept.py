@@ -12,7 +12,7 @@ from tests.fixtures.contexts import People
 from tests.inbound.arrivals import Arrivals, at, connected
 from tests.inbound.corpus import DATA, raw, simple
 from tracker.inbound.accept import accept
-from tracker.inbound.parse import content_of
+from tracker.inbound.parse.letter import content_of
 from tracker.mail.message_ids import NOTICE_HEADER, notice_mark
 from tracker.models import (
     FeedItem,

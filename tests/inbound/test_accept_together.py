@@ -13,7 +13,7 @@ from tests.fixtures.contexts import People
 from tests.inbound.arrivals import Arrivals, connected
 from tests.inbound.corpus import DATA, simple
 from tracker.inbound.accept import accept_all
-from tracker.inbound.fetched_letter import Accepted, FetchedLetter
+from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
 from tracker.models import Letter, LetterAttachment, LetterBody, LetterCopy, LetterRaw, Mailbox, MailboxProblem, Notice
 from tracker.runtime.context import AppContext
 

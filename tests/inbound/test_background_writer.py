@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tracker.inbound.background_writer import BACKLOG, BackgroundWriter
+from tracker.inbound.fetch.background_writer import BACKLOG, BackgroundWriter
 
 
 def test_work_is_done_in_order_and_waited_for() -> None:

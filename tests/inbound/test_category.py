@@ -3,10 +3,10 @@
 import pytest
 
 from tests.inbound.corpus import raw, simple
-from tracker.inbound.category import judge
-from tracker.inbound.forwarded import inner_sender, is_forwarded
-from tracker.inbound.parse import parse
-from tracker.inbound.reports import Failure, read_report
+from tracker.inbound.parse.category import judge
+from tracker.inbound.parse.forwarded import inner_sender, is_forwarded
+from tracker.inbound.parse.letter import parse
+from tracker.inbound.parse.reports import Failure, read_report
 from tracker.mail.addresses import Mailbox
 
 OWN = frozenset({"info@site.example", "marina@seller.example"})

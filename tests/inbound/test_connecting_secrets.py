@@ -11,13 +11,13 @@ from tests.fixtures.contexts import People, opened_context
 from tests.inbound.mail_world import SECRET, checked, credential_of, fresh_address, mailbox_on
 from tests.servers import Authority, Dovecot
 from tests.servers.nasty import NastyImap, nasty_imap
-from tracker.inbound.check import check_mailbox
 from tracker.inbound.credentials import (
     change_credential,
     delete_credential,
     make_credential,
     server_of,
 )
+from tracker.inbound.fetch.check import check_mailbox
 from tracker.inbound.mailbox_input import CredentialsChange, NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox, credential_changed
 from tracker.models import Credential

@@ -14,10 +14,10 @@ from tests.fixtures.contexts import People
 from tests.fixtures.leases import hold_in, holder
 from tests.inbound.mail_world import SECRET, Post, each, fresh_address, letter, mailbox_on
 from tests.servers import Dovecot
-from tracker.inbound import imap
 from tracker.inbound.accept import accept
-from tracker.inbound.fetched_letter import Accepted, FetchedLetter
-from tracker.inbound.sync import sync_mailbox
+from tracker.inbound.fetch import imap
+from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
+from tracker.inbound.fetch.sync import sync_mailbox
 from tracker.models import FetchRetry, LetterCopy, Mailbox, Notice
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -66,7 +66,7 @@ def test_letters_of_a_first_load_share_transactions(context: AppContext, post: P
 def test_few_letters_share_one_transaction(post: Post, monkeypatch: pytest.MonkeyPatch, most: dict[str, int]) -> None:
     """Other writers of an SQLite file wait no longer than that."""
     for name, value in most.items():
-        monkeypatch.setattr(f"tracker.inbound.letter_importer.{name}", value)
+        monkeypatch.setattr(f"tracker.inbound.fetch.letter_importer.{name}", value)
     with counted_commits(post.context) as commits:
         assert post.sync() == LETTERS
     assert len(commits) > LETTERS / 2
@@ -74,7 +74,7 @@ def test_few_letters_share_one_transaction(post: Post, monkeypatch: pytest.Monke
 
 
 def test_killed_within_a_shared_transaction_nothing_of_it_stays(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracker.inbound.letter_importer.TOGETHER", 10)
+    monkeypatch.setattr("tracker.inbound.fetch.letter_importer.TOGETHER", 10)
     seen = []
 
     def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
@@ -130,7 +130,7 @@ def test_while_letters_are_stored_the_next_ones_come(
     post: Post, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second question is asked before the letters of the first are stored; they end up in their order all the same."""
-    monkeypatch.setattr("tracker.inbound.imap.METADATA_AT_ONCE", 10)
+    monkeypatch.setattr("tracker.inbound.fetch.imap.METADATA_AT_ONCE", 10)
     asked = threading.Event()
     bodies = imap.bodies
     told: list[bool] = []
@@ -145,7 +145,7 @@ def test_while_letters_are_stored_the_next_ones_come(
             told.append(asked.wait(20))
         return accept(session, context, mailbox, fetched)
 
-    monkeypatch.setattr("tracker.inbound.imap_run.imap.bodies", ask)
+    monkeypatch.setattr("tracker.inbound.fetch.imap_run.imap.bodies", ask)
     assert post.sync(take=take) == LETTERS
     assert told == [True]
     assert post.subjects() == ALL
@@ -154,7 +154,7 @@ def test_while_letters_are_stored_the_next_ones_come(
 
 def test_the_lease_is_lost_while_the_next_letters_come(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was handed in behind the letters that found it lost is not done."""
-    monkeypatch.setattr("tracker.inbound.imap.METADATA_AT_ONCE", 10)
+    monkeypatch.setattr("tracker.inbound.fetch.imap.METADATA_AT_ONCE", 10)
 
     def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         if fetched.place.uid == 5:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.inbound.mail_world import letter
-from tracker.inbound.header_hash import header_hash
+from tracker.inbound.parse.header_hash import header_hash
 
 
 def test_a_letter_and_its_header_section_are_one() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracker.inbound.idle import MOST_HEARD, Idle
+from tracker.inbound.fetch.idle import MOST_HEARD, Idle
 
 TOLD = {
     "one letter more": (b"* 4 EXISTS\r\n", True, 4),

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from tracker.inbound.description import describe
+from tracker.inbound.parse.description import describe
 
 OURS = "m-PInCMALgGuk-50a622e339dd59da@acme.example"
 REPLY = f"In-Reply-To: <{OURS}>"

@@ -5,7 +5,7 @@ import quopri
 
 import pytest
 
-from tracker.inbound.description import describe
+from tracker.inbound.parse.description import describe
 
 RU = "Добрый день! Пришлите, пожалуйста, счёт на 15 штук."
 DE, PL, EL = (

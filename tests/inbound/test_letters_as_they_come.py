@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.inbound.corpus import DATA, raw
-from tracker.inbound.description import describe
+from tracker.inbound.parse.description import describe
 
 NAMES = sorted(path.stem for path in DATA.glob("*.json"))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracker.inbound.check import meaning
+from tracker.inbound.fetch.check import meaning
 from tracker.mail.connections import ConnectError, Server
 from tracker.runtime.localized_text import LocalizedText
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, select, update
 
-from tests.engagement.edge_by_hand import Edge, take_in
+from tests.engagement.edge_by_hand import Edge, ingest_hits
 from tests.fixtures.contexts import People
 from tests.inbound.arrivals import Arrivals, connected
 from tests.inbound.test_answering import (
@@ -98,7 +98,7 @@ def test_meanwhile_new_copies_are_untracked_and_hits_are_not_kept(
     assert not any(b"/o/" in mail.content for mail in smtp_sink.accepted[-2:])
     edge = Edge()
     edge.hit(copy_to(context, sent, ANNA))
-    take_in(context, edge)
+    ingest_hits(context, edge)
     with context.database.reading() as session:
         assert session.exec(select(Event.kind)).all() == ["reply"]
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.inbound.corpus import DATA, raw, simple
-from tracker.inbound.category import judge
-from tracker.inbound.dates import receipt
-from tracker.inbound.file_names import LONGEST, safe_name
-from tracker.inbound.identity import content_hash, identity
-from tracker.inbound.parse import MOST_REFERENCES, ParsedLetter, content_of, parse
+from tracker.inbound.parse.category import judge
+from tracker.inbound.parse.dates import receipt
+from tracker.inbound.parse.file_names import LONGEST, safe_name
+from tracker.inbound.parse.identity import content_hash, identity
+from tracker.inbound.parse.letter import MOST_REFERENCES, ParsedLetter, content_of, parse
+from tracker.inbound.parse.reports import read_report
 from tracker.inbound.quotations import own_text, snippet
-from tracker.inbound.reports import read_report
 from tracker.mail.addresses import Mailbox
 
 TEN = datetime(2026, 11, 26, 10, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracker.inbound.refusals import asked_wait, read_refusal
+from tracker.inbound.fetch.refusals import asked_wait, read_refusal
 
 LOGIN = [
     ("imap.yandex.ru", "[AUTHENTICATIONFAILED] LOGIN invalid credentials or IMAP is disabled", "auth_error", "IMAP"),

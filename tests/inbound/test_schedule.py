@@ -11,10 +11,10 @@ from tests.servers.nasty import NastyImap, nasty_imap
 from tracker.consent.preferences import set_preference
 from tracker.inbound.accept import accept_all
 from tracker.inbound.credentials import change_credential
+from tracker.inbound.fetch.mailbox_runs import MailboxRuns
+from tracker.inbound.fetch.schedule import AT_ONCE_PER_HOST, back_off, claim_due, next_run
 from tracker.inbound.mailbox_input import CredentialsChange
-from tracker.inbound.mailbox_runs import MailboxRuns
 from tracker.inbound.mailboxes import credential_changed, remove_mailbox
-from tracker.inbound.schedule import AT_ONCE_PER_HOST, back_off, claim_due, next_run
 from tracker.models import Mailbox
 from tracker.runtime import processes
 from tracker.runtime.context import AppContext

@@ -13,10 +13,10 @@ from tests.inbound.mail_world import Post, checked, fresh_address, letter, mailb
 from tests.servers import wait_until
 from tests.servers.nasty import NastyImap, nasty_imap
 from tracker.inbound.accept import accept_all
-from tracker.inbound.fetched_letter import Accepted, FetchedLetter
-from tracker.inbound.imap_run import MANY
-from tracker.inbound.letter_importer import StoreLetters
-from tracker.inbound.mailbox_runs import MailboxRuns
+from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
+from tracker.inbound.fetch.imap_run import MANY
+from tracker.inbound.fetch.letter_importer import StoreLetters
+from tracker.inbound.fetch.mailbox_runs import MailboxRuns
 from tracker.models import FetchRetry, Mailbox, MailboxProblem
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now

@@ -8,9 +8,9 @@ from sqlmodel import Session, select
 from tests.inbound.mail_world import Post, each, hours_ago, letter, mailbox_on, put
 from tests.servers import Dovecot
 from tracker.inbound.accept import accept, accept_all
-from tracker.inbound.fetched_letter import Accepted, FetchedLetter
+from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
+from tracker.inbound.fetch.sync import sync_mailbox
 from tracker.inbound.mailboxes import remove_mailbox
-from tracker.inbound.sync import sync_mailbox
 from tracker.models import (
     FetchRetry,
     Letter,
@@ -113,7 +113,7 @@ def test_marking_read_happens_after_the_commit(post: Post, dovecot: Dovecot) -> 
     assert claim is not None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tracker.inbound.imap_run.act", _die)
+        patch.setattr("tracker.inbound.fetch.imap_run.act", _die)
         with pytest.raises(KeyboardInterrupt):
             sync_mailbox(post.context, claim, accept_all)
     assert "\\Seen" not in dovecot.flags(post.address)[uid]

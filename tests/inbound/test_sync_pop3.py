@@ -14,10 +14,10 @@ from tests.inbound.mail_world import SECRET, Post, credential_of, fresh_address,
 from tests.servers import Dovecot
 from tests.servers.nasty_pop3 import NastyPop3, nasty_pop3
 from tracker.inbound.accept import accept
-from tracker.inbound.fetched_letter import Accepted, FetchedLetter
+from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
+from tracker.inbound.fetch.pop3 import Pop3
 from tracker.inbound.mailbox_input import MailboxChange
 from tracker.inbound.mailboxes import change_mailbox
-from tracker.inbound.pop3 import Pop3
 from tracker.models import FetchRetry, LetterCopy, Mailbox, PendingAction
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now

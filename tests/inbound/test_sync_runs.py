@@ -14,10 +14,10 @@ from tests.inbound.mail_world import SECRET, Post, fresh_address, hours_ago, put
 from tests.servers import Dovecot
 from tracker.inbound.accept import accept, accept_all
 from tracker.inbound.credentials import make_credential
-from tracker.inbound.fetched_letter import Accepted, FetchedLetter
+from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
+from tracker.inbound.fetch.sync import sync_mailbox
 from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import connect_mailbox, remove_mailbox, sync_now
-from tracker.inbound.sync import sync_mailbox
 from tracker.models import (
     Mailbox,
     MailboxFolder,
@@ -48,7 +48,7 @@ def test_a_first_load_stops_after_the_letters_that_share_the_transaction(
     post: Post, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """C19."""
-    monkeypatch.setattr("tracker.inbound.letter_importer.TOGETHER", 4)
+    monkeypatch.setattr("tracker.inbound.fetch.letter_importer.TOGETHER", 4)
     for number in range(6):
         put(dovecot, post, f"n {number}")
 
@@ -143,7 +143,7 @@ def test_a_run_that_takes_too_long_goes_on_next_time(
     for number in range(60):
         put(dovecot, post, f"n {number}")
     with monkeypatch.context() as patch:
-        patch.setattr("tracker.inbound.sync.RUN_SECONDS", -1.0)
+        patch.setattr("tracker.inbound.fetch.sync.RUN_SECONDS", -1.0)
         assert post.sync() == 0
     mailbox = post.mailbox
     assert mailbox.good_run_at is None

@@ -22,7 +22,7 @@ ALICE = "alice@seller.example"
 
 def make_alice(inkling: Inkling, sink: SmtpSink) -> str:
     """Alice with an account that submits to the sink; her token."""
-    inkling.here("user", "add", ALICE, "--name", "Alice", "--password-stdin", given=b"correct horse battery\n")
+    inkling.in_process("user", "add", ALICE, "--name", "Alice", "--password-stdin", given=b"correct horse battery\n")
     context = inkling.context()
     with context.database.session_scope() as session:
         alice = session.exec(select(User)).one()
@@ -30,7 +30,7 @@ def make_alice(inkling: Inkling, sink: SmtpSink) -> str:
         server: dict[str, Any] = {"smtp_host": sink.host, "smtp_port": sink.port, "smtp_security": "none"}
         session.add(Account(user_id=alice.id, address=ALICE, confirmed_at=now(), **server))
     context.database.close()
-    return inkling.here("token", "add", "--user", ALICE, "--name", "laptop").text.split()[-1]
+    return inkling.in_process("token", "add", "--user", ALICE, "--name", "laptop").text.split()[-1]
 
 
 def hand_in(port: int, token: str) -> None:

@@ -132,16 +132,16 @@ def test_stopping_ends_idle_lines_politely_and_answers_what_is_being_committed(
     monkeypatch.setattr(type(world.context.database), "session_scope", slow_scope)
     busy.socket.sendall(plain() + b".\r\n")
     assert committing.wait(20)
-    stopping = threading.Thread(target=world.gateway.stop)
-    stopping.start()
+    shutdown = threading.Thread(target=world.gateway.stop)
+    shutdown.start()
     assert idle.reply().startswith("421 4.3.2")
     assert idle.reply() == ""
     assert sending.reply().startswith("421 4.3.2")
     go_on.set()
     assert busy.reply().startswith("250 2.0.0 Queued as")
     assert busy.reply().startswith("421 4.3.2")
-    stopping.join(20)
-    assert not stopping.is_alive()
+    shutdown.join(20)
+    assert not shutdown.is_alive()
     assert not listening(world.gateway.port)
     assert len(world.queued()) == 1
     for line in (idle, busy, sending):

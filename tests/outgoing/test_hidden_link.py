@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlmodel import col, select
 
 from pixel.tokens import TRAP_LINK, TrapClaims
-from tests.engagement.edge_by_hand import Edge, bell, message_of, settle, take_in
+from tests.engagement.edge_by_hand import Edge, bell, ingest_hits, message_of, settle
 from tests.fixtures.contexts import People
 from tests.outgoing.edits import restore
 from tests.servers import SmtpSink
@@ -306,11 +306,11 @@ def test_who_follows_it_is_a_machine_and_so_is_what_came_with_it(
 ) -> None:
     copy, edge = one_styled_copy(context, people, alice), Edge()
     edge.hit(copy, "click", link=0, after=600)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     settle(context)
     assert [(line.kind, line.clicks) for line in bell(context, alice)] == [("click", 1)]
     edge.hit(copy, "click", link=TRAP_LINK, after=600.2)
-    events = take_in(context, edge)
+    events = ingest_hits(context, edge)
     assert [event.klass for event in events] == ["security_scanner"] * 2
     assert [event.counted for event in events] == [False, False]
     assert [reason["code"] for reason in events[1].reasons] == ["honeypot"]
@@ -323,7 +323,7 @@ def test_a_person_who_clicks_an_hour_later_counts(context: AppContext, people: P
     copy, edge = one_styled_copy(context, people, alice), Edge()
     edge.hit(copy, "click", link=TRAP_LINK, after=40, client="198.51.100.9")
     edge.hit(copy, "click", link=1, after=4000)
-    events = take_in(context, edge)
+    events = ingest_hits(context, edge)
     settle(context)
     assert [(event.klass, event.counted) for event in events] == [("security_scanner", False), ("human", True)]
     assert [(line.kind, line.clicks) for line in bell(context, alice)] == [("click", 1)]
@@ -332,7 +332,7 @@ def test_a_person_who_clicks_an_hour_later_counts(context: AppContext, people: P
 def test_alone_it_never_counts_and_never_rings(context: AppContext, people: People, alice: User) -> None:
     copy, edge = one_styled_copy(context, people, alice), Edge()
     edge.hit(copy, "click", link=TRAP_LINK, after=90_000)
-    take_in(context, edge)
+    ingest_hits(context, edge)
     settle(context)
     assert bell(context, alice) == []
     assert (message_of(context).clicks, message_of(context).opens, message_of(context).machine) == (0, 0, 1)

@@ -21,7 +21,7 @@ def words(element: Element) -> str:
     return " ".join(element.text.split())
 
 
-def said(page: Page, selector: str) -> str:
+def text_at(page: Page, selector: str) -> str:
     return words(only(page, selector))
 
 

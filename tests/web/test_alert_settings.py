@@ -9,7 +9,7 @@ from sqlmodel import select
 
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import ANNA, KEN, To, Written, agree, make_account, write
-from tests.web.reading import attribute, every, only, said, words
+from tests.web.reading import attribute, every, only, text_at, words
 from tracker.consent.preferences import preference
 from tracker.models import Delivery, DomainProfile, Notification, User
 from tracker.notifications import notify
@@ -103,9 +103,9 @@ def test_ones_own_alone(context: AppContext, client: httpx.Client, bob: User, al
 def test_the_page_says_through_which_account_the_digest_goes(
     context: AppContext, client: httpx.Client, alice: User
 ) -> None:
-    assert "None of yours works" in said(client.get("/notifications"), "#digest-hint")
+    assert "None of yours works" in text_at(client.get("/notifications"), "#digest-hint")
     make_account(context, alice, state="works")
-    assert said(client.get("/notifications"), "#digest-hint").startswith(
+    assert text_at(client.get("/notifications"), "#digest-hint").startswith(
         "From alice@sales.example to alice@example.com"
     )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracker.engagement.client_names import client_name
+from tracker.engagement.judge.client_names import client_name
 from tracker.locale import use_locale
 from tracker.web.messages.maker_labels import client_label
 

@@ -12,7 +12,7 @@ from sqlmodel import update
 from tests.web.browsing import OpenAs, signed_in_browser  # noqa: F401  (fixture)
 from tests.web.conftest import ClientOf
 from tests.web.mail_world import Seen, To, Written, write
-from tests.web.reading import said
+from tests.web.reading import text_at
 from tracker.consent.preferences import set_policy, set_preference
 from tracker.consent.rules import Pack
 from tracker.models import Event, User
@@ -24,7 +24,7 @@ from tracker.runtime.database import now
 NAMES = ("article-30", "impact-assessment", "notice-to-recipients", "notice-to-staff", "deadlines", "self-check")
 
 
-def papers(context: AppContext) -> dict[str, str]:
+def documents(context: AppContext) -> dict[str, str]:
     with context.database.reading() as session, ZipFile(BytesIO(compliance_archive(session, context))) as packed:
         return {name: packed.read(name).decode() for name in packed.namelist()}
 
@@ -35,7 +35,7 @@ def test_every_paper_is_there_in_both_languages_and_says_what_is_set(context: Ap
             session, "controller", {"name": "Werk GmbH", "address": "Am Ufer 1", "contact": "dpo@werk.example"}
         )
         set_preference(session, "retention", {"hits_days": 31})
-    found = papers(context)
+    found = documents(context)
     assert set(found) == {f"{language}/{name}.md" for language in ("en", "ru") for name in NAMES}
     for language in ("en", "ru"):
         for name in NAMES[:3]:
@@ -54,8 +54,8 @@ def test_the_check_names_what_is_looser(context: AppContext, alice: User) -> Non
     with context.database.reading() as session:
         points = {point.setting for point in self_check(session, now().date())["FR"]}
     assert {"policy", "footer"} <= points
-    assert "policy" in papers(context)["en/self-check.md"]
-    assert "business customers abroad" in papers(context)["en/article-30.md"]
+    assert "policy" in documents(context)["en/self-check.md"]
+    assert "business customers abroad" in documents(context)["en/article-30.md"]
 
 
 def test_a_preview_changes_nothing_and_saving_does(context: AppContext, alice: User, client: httpx.Client) -> None:
@@ -64,7 +64,7 @@ def test_a_preview_changes_nothing_and_saving_does(context: AppContext, alice: U
         session.exec(update(Event).values(at=now() - timedelta(days=40)))
     typed = {name: str(days) for name, days in DEFAULTS.items()} | {"hits_days": "30"}
     shown = client.post("/settings/privacy/periods", data=typed | {"do": "preview"})
-    assert "would go: 1" in said(shown, "#hits_days-hint")
+    assert "would go: 1" in text_at(shown, "#hits_days-hint")
     with context.database.reading() as session:
         assert periods(session) == DEFAULTS
     assert client.post("/settings/privacy/periods", data=typed | {"do": "save"}).status_code == 303
@@ -72,7 +72,7 @@ def test_a_preview_changes_nothing_and_saving_does(context: AppContext, alice: U
         assert periods(session)["hits_days"] == 30
     wrong = client.post("/settings/privacy/periods", data=typed | {"hits_days": "91", "do": "save"})
     assert wrong.status_code == 422
-    assert "never longer" in said(wrong, "#hits_days-wrong")
+    assert "never longer" in text_at(wrong, "#hits_days-wrong")
 
 
 def test_it_is_the_administrators(client_of: ClientOf, bob: User) -> None:

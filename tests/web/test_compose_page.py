@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import GALLERY, agree, make_account, write
-from tests.web.reading import attribute, every, only, said
+from tests.web.reading import attribute, every, only, text_at
 from tracker.consent.rules import Purpose, State
 from tracker.models import Attachment, Delivery, Message, MessageBody, MessageState, TrackedLink, User
 from tracker.runtime.context import AppContext
@@ -63,7 +63,7 @@ def test_a_draft_keeps_everything_as_typed(context: AppContext, client: httpx.Cl
         assert attribute(only(page, f"#{name}"), "value") == typed.get(name)
     assert only(page, "#text").text.strip() == "Hello Anna"
     assert draft.names == "Anna, luc@example.org"
-    assert said(client.get("/mail"), ".mail-row .badge") == "Draft"
+    assert text_at(client.get("/mail"), ".mail-row .badge") == "Draft"
 
 
 def test_a_draft_is_saved_into_itself(context: AppContext, client: httpx.Client, sender: User) -> None:
@@ -154,7 +154,7 @@ def test_sent_twice_it_goes_once(context: AppContext, client: httpx.Client, send
     send(client, f"/compose/{draft.public_id}")
     answer = send(client, f"/compose/{draft.public_id}", subject="changed afterwards")
     assert answer.headers["location"] == f"/mail/{draft.public_id}"
-    assert "sent already" in said(client.get(answer.headers["location"]), ".flash")
+    assert "sent already" in text_at(client.get(answer.headers["location"]), ".flash")
     assert [message.subject for message in drafts(context)] == ["Offer"]
     late = client.post(f"/compose/{draft.public_id}?part=saved", data=ALL)
     assert late.status_code == 409
@@ -180,7 +180,7 @@ def test_an_error_stands_at_its_field_and_nothing_is_lost(
     assert answer.status_code == 422
     wrong = only(answer, f"#{field}")
     assert attribute(wrong, "aria-invalid") == "true"
-    assert words in said(answer, f"#{field}-wrong")
+    assert words in text_at(answer, f"#{field}-wrong")
     for name, value in {**ALL, **form}.items():
         if name in ("to", "bcc", "subject", "send_at"):
             assert attribute(only(answer, f"#{name}"), "value") == value
@@ -191,7 +191,7 @@ def test_an_error_stands_at_its_field_and_nothing_is_lost(
 
 def test_an_empty_subject_is_asked_about_once(context: AppContext, client: httpx.Client, sender: User) -> None:
     first = send(client, subject="")
-    assert "The subject is empty" in said(first, "#subject-wrong")
+    assert "The subject is empty" in text_at(first, "#subject-wrong")
     again = {
         str(e.attrs["name"]): attribute(e, "value") for e in every(first, "input[type=hidden][name=subject_confirmed]")
     }
@@ -257,7 +257,7 @@ def test_the_sentence_says_who_and_why(context: AppContext, client: httpx.Client
     agree(context, "marie@example.org", name="Marie")
     agree(context, "anna@example.org", State.REFUSED, name="Anna")
     answer = plan(client, to="marie@example.org, anna@example.org", cc="Luc <luc@example.org>")
-    assert said(answer, ".plan-sentence") == "1 of 3 will be tracked: Anna refused and Luc was never asked."
+    assert text_at(answer, ".plan-sentence") == "1 of 3 will be tracked: Anna refused and Luc was never asked."
     assert [attribute(line, "class") for line in every(answer, ".plan-people li")] == ["good", "quiet", "quiet"]
 
 
@@ -278,21 +278,21 @@ def test_sentences(
     given = {
         name: value for name, value in {**ALL, **form}.items() if value or name not in ("track_opens", "track_links")
     }
-    assert said(client.post("/compose/plan", data=given), ".plan-sentence") == sentence
+    assert text_at(client.post("/compose/plan", data=given), ".plan-sentence") == sentence
 
 
 def test_somebody_tracked_in_part_is_said(context: AppContext, client: httpx.Client, sender: User) -> None:
     agree(context, "marie@example.org", purposes=(Purpose.OPENS,), name="Marie")
     answer = plan(client, to="marie@example.org, luc@example.org")
-    assert said(answer, ".plan-sentence") == (
+    assert text_at(answer, ".plan-sentence") == (
         "1 of 2 will be tracked: luc@example.org was never asked and Marie: opens only."
     )
-    assert said(answer, ".plan-people .plan-why") == "opens: agreed; clicks: was never asked"
+    assert text_at(answer, ".plan-people .plan-why") == "opens: agreed; clicks: was never asked"
 
 
 def test_a_half_typed_address_does_not_stop_the_plan(client: httpx.Client, sender: User) -> None:
     answer = plan(client, to="luc@example.org, an@, ann")
-    assert "Not an address: an@" in said(answer, ".wrong")
+    assert "Not an address: an@" in text_at(answer, ".wrong")
     assert len(every(answer, ".plan-people li")) == 1
 
 
@@ -329,11 +329,11 @@ def test_files_are_kept_listed_and_taken_off(context: AppContext, client: httpx.
     ]
     answer = client.post("/compose", data={**ALL, "do": "attach"}, files=files)
     page = client.get(answer.headers["location"])
-    assert [said(one, ".compose-file-name") for one in every(page, ".compose-files li")] == ["offer.pdf", "цена.txt"]
+    assert [text_at(one, ".compose-file-name") for one in every(page, ".compose-files li")] == ["offer.pdf", "цена.txt"]
     off = attribute(only(page, ".compose-files button"), "value")
     path = answer.headers["location"].partition("#")[0]
     part = client.post(f"{path}?part=files", data={**ALL, "do": off})
-    assert [said(one, ".compose-file-name") for one in every(part, "li")] == ["цена.txt"]
+    assert [text_at(one, ".compose-file-name") for one in every(part, "li")] == ["цена.txt"]
     send(client, path)
     (message,) = drafts(context)
     assert message.has_attachments
@@ -348,8 +348,8 @@ def test_too_large_together_is_said_and_nothing_else_is_lost(
     path = first.headers["location"].partition("#")[0]
     second = client.post(path, data={**ALL, "subject": "new subject", "do": "attach"}, files={"files": ("b.bin", half)})
     assert second.status_code == 422
-    assert "25 MB is what mail servers take" in said(second, ".compose-files .wrong")
-    assert [said(one, ".compose-file-name") for one in every(second, ".compose-files li")] == ["a.bin"]
+    assert "25 MB is what mail servers take" in text_at(second, ".compose-files .wrong")
+    assert [text_at(one, ".compose-file-name") for one in every(second, ".compose-files li")] == ["a.bin"]
     assert attribute(only(second, "#subject"), "value") == "new subject"
 
 

@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from tests.web.conftest import ClientOf
 from tests.web.mail_world import To as To_
 from tests.web.mail_world import Written, agree, make_account, write
-from tests.web.reading import every, only, said
+from tests.web.reading import every, only, text_at
 from tracker.models import Account, Attachment, Delivery, Message, MessageBody, TrackedLink, User
 from tracker.outbound.copies import make_copy
 from tracker.runtime.context import AppContext
@@ -40,7 +40,7 @@ def newest(context: AppContext) -> tuple[Message, MessageBody]:
 
 def sent(context: AppContext, client: httpx.Client, html: str, path: str = "/compose", **more: str) -> EmailMessage:
     answer = client.post(path, data={**ALL, "html": html, "do": "send", **more})
-    assert answer.status_code == 303, said(answer, ".wrong")
+    assert answer.status_code == 303, text_at(answer, ".wrong")
     raw = message_from_bytes(newest(context)[1].raw or b"", policy=default)
     assert isinstance(raw, EmailMessage)
     return raw
@@ -144,7 +144,7 @@ def test_a_marked_link_is_left_alone_and_the_mark_is_in_no_copy(
 ) -> None:
     html = '<a href="https://x.example/a" data-no-track="">a</a> <a href="https://x.example/b">b</a>'
     plan = client.post("/compose/plan", data={**ALL, "html": html})
-    assert "you left it alone" in said(plan, ".plan-left")
+    assert "you left it alone" in text_at(plan, ".plan-left")
     raw = sent(context, client, html)
     assert b"data-no-track" not in raw.as_bytes()
     with context.database.reading() as session:
@@ -163,7 +163,7 @@ def test_the_plan_tells_why_each_link_is_left(client: httpx.Client, sender: User
         '<a href="mailto:a@b.example">mail</a><a href="https://x.example/c">c</a>'
     )
     plan = client.post("/compose/plan", data={**ALL, "html": html})
-    left = [said(one, "span") for one in every(plan, ".plan-left")]
+    left = [text_at(one, "span") for one in every(plan, ".plan-left")]
     assert len(left) == 3
     assert "one-time link" in left[0]
     assert "its text shows the address" in left[1]
@@ -195,7 +195,7 @@ def test_a_text_that_tracking_makes_too_long_for_gmail_is_told_before_and_after(
 ) -> None:
     html = "<p>" + "x" * 101_000 + "</p>" + '<a href="https://x.example/a-page">a</a>' * 20
     plan = client.post("/compose/plan", data={**ALL, "html": html})
-    assert "Gmail hides what goes beyond 102 KB" in said(plan, ".plan-note")
+    assert "Gmail hides what goes beyond 102 KB" in text_at(plan, ".plan-note")
     short = client.post("/compose/plan", data={**ALL, "html": html[2000:]})
     assert every(short, ".plan-note") == []
     nobody = client.post("/compose/plan", data={**ALL, "html": html, "to": "luc@example.org"})
@@ -210,9 +210,9 @@ def test_the_message_page_shows_the_size_before_and_after(
         body = session.get_one(MessageBody, message.id)
         body.html_bytes_before, body.html_bytes_after = 100_000, 104_000
     page = client.get(f"/mail/{message.public_id}")
-    assert "98 KB" in said(page, ".message-size")
-    assert "102 KB" in said(page, ".message-size")
-    assert "Gmail" in said(page, ".message-size")
+    assert "98 KB" in text_at(page, ".message-size")
+    assert "102 KB" in text_at(page, ".message-size")
+    assert "Gmail" in text_at(page, ".message-size")
 
 
 def test_d24_a_service_that_rewrites_links_itself_is_told_of(
@@ -221,6 +221,6 @@ def test_d24_a_service_that_rewrites_links_itself_is_told_of(
     with context.database.session_scope() as session:
         session.exec(select(Account)).one().smtp_host = "smtp.eu.mailgun.org"
     plan = client.post("/compose/plan", data={**ALL, "html": "<p>Hi</p>"})
-    assert "Mailgun may rewrite links itself" in said(plan, ".plan-note")
+    assert "Mailgun may rewrite links itself" in text_at(plan, ".plan-note")
     off = {name: value for name, value in ALL.items() if name != "track_links"}
     assert every(client.post("/compose/plan", data={**off, "html": "<p>Hi</p>"}), ".plan-note") == []

@@ -9,7 +9,7 @@ from sqlmodel import col, select
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import To as To_
 from tests.web.mail_world import Written, agree, make_account, write
-from tests.web.reading import attribute, every, only, said
+from tests.web.reading import attribute, every, only, text_at
 from tracker.models import Account, Message, MessageBody, MessageState, Recipient, Template, User
 from tracker.runtime.context import AppContext
 
@@ -71,7 +71,7 @@ def test_what_is_wrong_stands_at_its_field_and_nothing_is_lost(
 ) -> None:
     answer = client.post("/settings/templates/new", data={**OFFER, **form})
     assert answer.status_code == 422
-    assert words in said(answer, f"#{field}-wrong")
+    assert words in text_at(answer, f"#{field}-wrong")
     assert attribute(only(answer, "#name"), "value") == {**OFFER, **form}["name"]
     with context.database.reading() as session:
         assert session.exec(select(Template)).all() == []
@@ -89,7 +89,7 @@ def test_a_template_is_changed_and_removed_by_its_owner_alone(
     client.post(path, data={**OFFER, "name": "Better offer"})
     assert "Better offer" in client.get("/settings/templates").text
     client.post(f"{path}/removal")
-    assert "Better offer" not in said(client.get("/settings/templates"), ".panel")
+    assert "Better offer" not in text_at(client.get("/settings/templates"), ".panel")
 
 
 def test_a_shared_template_is_everybodys_to_use_and_another_one_nobodys(
@@ -139,8 +139,8 @@ def test_a_placeholder_without_a_value_is_named_before_sending_and_remembered_on
     form = fields(client.get(path))
     refused = client.post(path, data={**form, "do": "send"})
     assert refused.status_code == 422
-    assert said(refused, "#text-wrong").startswith("{{company}} has no value for")
-    assert "Company of the recipient" in said(refused, ".plan-missing")
+    assert text_at(refused, "#text-wrong").startswith("{{company}} has no value for")
+    assert "Company of the recipient" in text_at(refused, ".plan-missing")
     assert newest(context)[0].state == MessageState.DRAFT
     sent = client.post(path, data={**fields(refused), "fill_company": "Petit & Fils", "do": "send"})
     assert sent.status_code == 303
@@ -158,9 +158,9 @@ def test_a_placeholder_without_a_value_is_named_before_sending_and_remembered_on
 def test_a_placeholder_means_one_person(context: AppContext, client: httpx.Client, sender: User) -> None:
     path = begin(client, made(client, context), to="anna@petit.example, luc@x.example")
     page = client.get(path)
-    assert "this message goes to 2" in said(page, ".compose-plan .wrong")
+    assert "this message goes to 2" in text_at(page, ".compose-plan .wrong")
     refused = client.post(path, data={**fields(page), "do": "send"})
-    assert "goes to 2" in said(refused, "#text-wrong")
+    assert "goes to 2" in text_at(refused, "#text-wrong")
 
 
 def test_braces_in_a_message_without_a_template_are_just_braces(
@@ -221,7 +221,7 @@ def test_figures_are_ones_own_and_rates_over_what_could_be_measured(
         Written("4", (anna,), columns={**of, "opens": 9}, state=MessageState.DRAFT),
         Written("5", (anna,), columns={"opens": 1}, ago=timedelta(days=400)),
     )
-    figures = said(client.get("/settings/templates"), ".template-figures")
+    figures = text_at(client.get("/settings/templates"), ".template-figures")
     assert figures == "Sent3 Opened 1 / 2 · 50 % Clicked 1 / 2 · 50 % Answered 2 / 3 · 67 %"
     assert "Not sent yet" in client_of(bob).get("/settings/templates").text
 
@@ -255,4 +255,4 @@ def test_a_signature_is_nobody_elses_and_never_runs(
     assert "onclick" not in kept
     assert "script" not in kept
     large = client.post("/settings/signatures", data={"html": "x" * 200_001, "format": "html"})
-    assert "too large" in said(large, ".wrong")
+    assert "too large" in text_at(large, ".wrong")

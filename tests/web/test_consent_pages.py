@@ -6,7 +6,7 @@ from sqlmodel import col, select
 
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import agree
-from tests.web.reading import every, said, words
+from tests.web.reading import every, text_at, words
 from tracker.consent.preferences import preference
 from tracker.consent.rules import State
 from tracker.models import Account, ConsentEntry, PolicyChange, Recipient, User
@@ -44,7 +44,7 @@ def test_the_evidence_of_a_consent_is_recorded_and_told(
 ) -> None:
     assert client.post(f"/recipients/{anna.public_id}/consent", data=WHOLE).status_code == 303
     page = client.get(f"/recipients/{anna.public_id}")
-    assert "4 entries, nothing changed or missing" in said(page, ".consent-whole")
+    assert "4 entries, nothing changed or missing" in text_at(page, ".consent-whole")
     newest = words(every(page, ".recipient-ledger li")[0])
     for told in (
         "May we?",
@@ -66,19 +66,19 @@ def test_the_evidence_of_a_consent_is_recorded_and_told(
 def test_a_consent_without_evidence_is_refused_and_nothing_is_lost(client: httpx.Client, anna: Recipient) -> None:
     bare = {"purpose": "both", "state": "granted", "channel": "web_form", "question": "May we?"}
     answer = client.post(f"/recipients/{anna.public_id}/consent", data=bare)
-    assert (answer.status_code, "needs its evidence" in said(answer, "#note-wrong")) == (422, True)
+    assert (answer.status_code, "needs its evidence" in text_at(answer, "#note-wrong")) == (422, True)
     assert "May we?" in answer.text
     noted = {**WHOLE, "channel": "phone_note", "note": "“yes”"}
     answer = client.post(f"/recipients/{anna.public_id}/consent", data=noted)
-    assert "accepted is A–C" in said(answer, "#channel-wrong")
+    assert "accepted is A–C" in text_at(answer, "#channel-wrong")
 
 
 def test_whose_rules_hold_is_said_and_can_be_declared(context: AppContext, client: httpx.Client) -> None:
     agree(context, "luc@example.fr")
     luc = person(context, "luc@example.fr").public_id
-    assert "Rules of FR · by the address" in said(client.get(f"/recipients/{luc}"), ".consent-whose")
+    assert "Rules of FR · by the address" in text_at(client.get(f"/recipients/{luc}"), ".consent-whose")
     client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": "us"})
-    assert "Rules of US · as noted here" in said(client.get(f"/recipients/{luc}"), ".consent-whose")
+    assert "Rules of US · as noted here" in text_at(client.get(f"/recipients/{luc}"), ".consent-whose")
     client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": "F1"})
     assert person(context, "luc@example.fr").jurisdiction == "US"
     client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": ""})
@@ -87,13 +87,13 @@ def test_whose_rules_hold_is_said_and_can_be_declared(context: AppContext, clien
 
 def test_an_import_says_what_became_of_each_row(context: AppContext, client: httpx.Client) -> None:
     page = client.post("/recipients/import", files={"file": ("x.csv", FILE.encode(), "text/csv")})
-    assert "2 rows read, one entry recorded, one row refused" in said(page, ".consent-result")
+    assert "2 rows read, one entry recorded, one row refused" in text_at(page, ".consent-result")
     assert [words(one)[:6] for one in every(page, ".consent-refused li")] == ["Line 3"]
     assert person(context, "luc@example.org").ledger_entries == 1
     for files in ({}, {"file": ("x.csv", b"\xff\xff", "text/csv")}):
         answer = client.post("/recipients/import", files=files or None, data={"a": "b"})
         assert answer.status_code == 422
-        assert said(answer, "#file-wrong")
+        assert text_at(answer, "#file-wrong")
 
 
 def test_members_import_nothing_and_change_no_rules(

@@ -10,7 +10,7 @@ from sqlmodel import select
 
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import GALLERY, Came, make_mailbox, receive
-from tests.web.reading import every, said, words
+from tests.web.reading import every, text_at, words
 from tracker.inbound.mark_spam import mark_spam, unmark_spam
 from tracker.models import Letter, User
 from tracker.runtime.context import AppContext
@@ -32,8 +32,8 @@ def test_enquiries_are_shown_once_newest_first_with_their_repeats_folded(
     receive(context, make_mailbox(context, alice), *GALLERY)
     page = client.get("/enquiries")
     assert [words(one) for one in every(page, ".mail-subject")] == ["Twelve oak chairs", "Прайс-лист", "Samples"]
-    assert said(page, ".letter-repeats summary") == "1 repeat"
-    assert said(page, ".letter-repeats li a") == "Re: Twelve oak chairs"
+    assert text_at(page, ".letter-repeats summary") == "1 repeat"
+    assert text_at(page, ".letter-repeats li a") == "Re: Twelve oak chairs"
     assert len(every(page, ".letter-row.unread")) == 2
 
 
@@ -44,7 +44,7 @@ def test_of_many_repeats_the_newest_are_shown_and_the_rest_is_counted(
     receive(context, box, Came("first", ago=timedelta(hours=20)))
     receive(context, box, *(Came(f"again {n}", ago=timedelta(hours=10, minutes=-n), under="first") for n in range(9)))
     page = client.get("/enquiries")
-    assert said(page, ".letter-repeats summary") == "9 repeats"
+    assert text_at(page, ".letter-repeats summary") == "9 repeats"
     shown = [words(one) for one in every(page, ".letter-repeats li a")]
     assert shown == ["again 8", "again 7", "again 6", "again 5", "again 4", "and 4 more"]
 
@@ -85,7 +85,7 @@ def test_a_filter_reads_as_a_sentence_and_its_chips_come_off(
 ) -> None:
     receive(context, make_mailbox(context, alice), *GALLERY)
     page = client.get("/enquiries?show=letters&category=bulk&category=bounce&q=sale")
-    assert said(page, ".mail-sentence") == "All letters: undeliverable or newsletter and with the words “sale”."
+    assert text_at(page, ".mail-sentence") == "All letters: undeliverable or newsletter and with the words “sale”."
     offs = [str(one.attrs["href"]) for one in every(page, ".chip-off")]
     assert offs == [
         "/enquiries?category=bounce&category=bulk&q=sale",
@@ -99,7 +99,7 @@ def test_a_filter_reads_as_a_sentence_and_its_chips_come_off(
 def test_a_value_that_cannot_be_is_named_and_everything_shown(client: httpx.Client, query: str) -> None:
     answer = client.get(f"/enquiries{query}")
     assert answer.status_code == 400
-    assert said(answer, "[role=alert]")
+    assert text_at(answer, "[role=alert]")
 
 
 def test_older_letters_are_a_page_away_and_none_is_lost(client: httpx.Client, context: AppContext, alice: User) -> None:
@@ -128,7 +128,7 @@ def test_spam_is_withdrawn_and_put_back(client: httpx.Client, context: AppContex
     (spam, *_) = receive(context, make_mailbox(context, alice), *GALLERY)
     client.post(f"/letters/{spam.public_id}/withdrawal")
     page = client.get("/enquiries")
-    assert "Withdrawn as spam" in said(page, "[data-flash]")
+    assert "Withdrawn as spam" in text_at(page, "[data-flash]")
     assert "Twelve oak chairs" not in [words(one) for one in every(page, ".mail-subject")]
     assert subjects(client, "?show=withdrawn") == ["Twelve oak chairs"]
     undo = every(page, "[data-flash] form")[0].attrs["action"]
@@ -219,8 +219,8 @@ def test_an_export_of_thousands_is_whole(client: httpx.Client, context: AppConte
 
 
 def test_without_a_mailbox_the_page_says_what_to_do(client: httpx.Client, context: AppContext, alice: User) -> None:
-    assert "Connect a mailbox first" in said(client.get("/enquiries"), ".empty h2")
+    assert "Connect a mailbox first" in text_at(client.get("/enquiries"), ".empty h2")
     make_mailbox(context, alice)
-    assert said(client.get("/enquiries"), ".empty h2") == "No enquiry yet"
+    assert text_at(client.get("/enquiries"), ".empty h2") == "No enquiry yet"
     with context.database.reading() as session:
         assert session.exec(select(Letter)).first() is None

@@ -29,7 +29,7 @@ class Heard:
     about: str
 
 
-class Ear:
+class StreamReader:
     """Reads a feed event by event."""
 
     def __init__(self, answer: httpx.Response) -> None:
@@ -48,10 +48,10 @@ class Ear:
 
 
 @contextmanager
-def listening(client: httpx.Client, path: str = "/feed", **headers: str) -> Iterator[Ear]:
+def listening(client: httpx.Client, path: str = "/feed", **headers: str) -> Iterator[StreamReader]:
     with client.stream("GET", path, headers=headers, timeout=20) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        yield Ear(answer)
+        yield StreamReader(answer)
 
 
 def tell(context: AppContext, user: User, *subjects: str, kind: str = "message") -> list[int]:

@@ -10,8 +10,8 @@ from turbohtml import parse
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import GALLERY, Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, Written, make_account, write
-from tests.web.reading import attribute, every, only, said
-from tracker.inbound.parse import parse as understood
+from tests.web.reading import attribute, every, only, text_at
+from tracker.inbound.parse.letter import parse as understood
 from tracker.models import Letter, LetterAttachment, LetterBody, Message, MessageBody, Notification, User
 from tracker.notifications.notify import notify
 from tracker.runtime.context import AppContext
@@ -67,7 +67,7 @@ def test_p20_nothing_in_a_letter_runs_and_nothing_is_fetched_unasked(
     page = client.get(f"/letters/{letter.public_id}")
     frame = only(page, "iframe[data-mail-frame]")
     assert "allow-scripts" not in attribute(frame, "sandbox")
-    assert "Pictures from elsewhere are not loaded" in said(page, ".message-images")
+    assert "Pictures from elsewhere are not loaded" in text_at(page, ".message-images")
     content = client.get(attribute(frame, "src"))
     for gone in ("<script", "onclick", "<form", "<input", "<iframe src", "javascript:"):
         assert gone not in content.text
@@ -100,8 +100,8 @@ def test_p21_files_are_saved_under_safe_names_and_pictures_of_the_text_are_shown
     page = client.get(f"/letters/{letter.public_id}")
     files = every(page, ".message-files a")
     assert len(files) == 1
-    assert "page.html" in said(page, ".message-files")
-    assert ".." not in said(page, ".message-files")
+    assert "page.html" in text_at(page, ".message-files")
+    assert ".." not in text_at(page, ".message-files")
     answer = client.get(attribute(files[0], "href"))
     assert answer.content.strip() == b"<script>alert(1)</script>"
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -128,7 +128,7 @@ def test_the_letter_as_it_came_can_be_saved(client: httpx.Client, context: AppCo
 )
 def test_it_says_what_it_is(client: httpx.Client, context: AppContext, alice: User, came: Came, words: str) -> None:
     (letter,) = receive(context, make_mailbox(context, alice), came)
-    assert words in said(client.get(f"/letters/{letter.public_id}"), ".letter-standing")
+    assert words in text_at(client.get(f"/letters/{letter.public_id}"), ".letter-standing")
 
 
 def test_it_says_why_and_what_is_odd(client: httpx.Client, context: AppContext, alice: User) -> None:
@@ -139,7 +139,7 @@ def test_it_says_why_and_what_is_odd(client: httpx.Client, context: AppContext, 
     }
     (letter,) = receive(context, make_mailbox(context, alice), Came("x", category="auto_reply", columns=columns))
     page = client.get(f"/letters/{letter.public_id}")
-    assert "its header says “Auto-Submitted: auto-replied”" in said(page, ".letter-facts")
+    assert "its header says “Auto-Submitted: auto-replied”" in text_at(page, ".letter-facts")
     assert [" ".join(one.text.split()) for one in every(page, ".letter-odd li")] == [
         "Somebody forwarded it.",
         "It has no date.",
@@ -181,7 +181,7 @@ def test_looking_at_it_reads_it_and_its_bell_line(client: httpx.Client, context:
     (letter,) = receive(context, make_mailbox(context, alice), Came("x"))
     with context.database.session_scope() as session:
         notify(session, alice.id or 0, f"letter:{letter.id}", "enquiry", letter.received_at)
-    assert "Anna Petit wrote: x" in said(client.get("/notifications"), ".line .what")
+    assert "Anna Petit wrote: x" in text_at(client.get("/notifications"), ".line .what")
     client.get(f"/letters/{letter.public_id}")
     with context.database.reading() as session:
         assert session.get_one(Letter, letter.id).read_at is None, "a GET changes nothing"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import ANNA, GALLERY, KEN, LUC, OFFER, Seen, To, Written, make_account, write
-from tests.web.reading import attribute, every, only, said, words
+from tests.web.reading import attribute, every, only, text_at, words
 from tracker.models import MessageState, User
 from tracker.runtime.context import AppContext
 
@@ -21,7 +21,7 @@ def rows(answer: httpx.Response) -> list[str]:
 
 def test_without_an_account_the_list_says_what_to_do_first(client: httpx.Client) -> None:
     page = client.get("/mail")
-    assert "Connect your mail account first" in said(page, ".empty")
+    assert "Connect your mail account first" in text_at(page, ".empty")
     assert attribute(only(page, ".empty a"), "href") == "/settings/accounts/new"
 
 
@@ -120,7 +120,7 @@ def test_an_icon_tells_who_when_through_what_and_machines_apart(
     assert "2 times" in anna.text
     assert "Gmail, Apple Mail" in anna.text
     assert "was never asked" in luc.text
-    machines = said(opens, ".activity-machines")
+    machines = text_at(opens, ".activity-machines")
     assert "Checked by Microsoft mail protection" in machines
     assert "43 s after sending" in machines
 
@@ -136,7 +136,7 @@ def test_a_filter_is_a_sentence_and_chips_that_come_off_one_by_one(
 ) -> None:
     write(context, alice, *GALLERY)
     page = client.get("/mail?state=opened&state=no_reply&recipient=anna.petit@atelier-petit.example&q=order")
-    assert said(page, ".mail-sentence") == (
+    assert text_at(page, ".mail-sentence") == (
         "Mail: opened, without a reply, to anna.petit@atelier-petit.example and with the words “order”."
     )
     chips = every(page, ".chip")
@@ -161,7 +161,7 @@ def test_a_filter_that_cannot_be_understood_is_said_and_shows_everything(
     write(context, alice, GALLERY[0])
     answer = client.get("/mail?since=tomorrow")
     assert answer.status_code == 400
-    assert "“since” is not a day" in said(answer, ".notice.bad")
+    assert "“since” is not a day" in text_at(answer, ".notice.bad")
     assert len(every(answer, ".mail-row")) == 1
 
 
@@ -227,5 +227,5 @@ def test_russian_reads_russian(context: AppContext, make_user: MakeUser, client_
     olga = make_user("olga@example.com", "Ольга", locale="ru")
     write(context, olga, GALLERY[0])
     page = client_of(olga).get("/mail?state=opened")
-    assert said(page, "h1") == "Почта"
-    assert said(page, ".mail-sentence") == "Письма: открытые."
+    assert text_at(page, "h1") == "Почта"
+    assert text_at(page, ".mail-sentence") == "Письма: открытые."

@@ -6,7 +6,7 @@ from sqlmodel import select
 from tests.servers import AuthorisationServer
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import make_mailbox
-from tests.web.reading import said
+from tests.web.reading import text_at
 from tests.web.test_oauth_sign_in import LOGIN, address, allow, context, grants, port
 from tests.web.test_settings_accounts import use_up_tests
 from tracker.models import Credential, Mailbox, User
@@ -57,7 +57,7 @@ def test_a_mailbox_that_is_connected_already_is_said_to_be(
     make_mailbox(context, bob, LOGIN)
     answer = sign_in(client, alice)
     assert answer.headers["location"] == "/mailboxes/new"
-    assert "connected to Inkling already" in said(client.get("/mailboxes/new"), "[data-flash]")
+    assert "connected to Inkling already" in text_at(client.get("/mailboxes/new"), "[data-flash]")
 
 
 def test_somebody_elses_mailbox_is_no_subject(

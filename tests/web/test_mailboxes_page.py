@@ -12,7 +12,7 @@ from tests.fixtures.leases import hold_in
 from tests.servers import Dovecot
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import Came, make_mailbox, receive
-from tests.web.reading import attribute, every, only, said
+from tests.web.reading import attribute, every, only, text_at
 from tracker.consent.preferences import preference, set_preference
 from tracker.models import Credential, Letter, Mailbox, MailboxListening, MailboxProblem, User
 from tracker.runtime.context import AppContext
@@ -62,8 +62,8 @@ def test_a_mailbox_is_connected_and_said_to_work(
     answer = client.post("/mailboxes", data=form(dovecot, box))
     assert answer.headers["location"] == "/mailboxes"
     page = client.get("/mailboxes")
-    assert f"The integration works: {box} is connected" in said(page, "[data-flash]")
-    assert said(page, ".mailbox .badge") == "works"
+    assert f"The integration works: {box} is connected" in text_at(page, "[data-flash]")
+    assert text_at(page, ".mailbox .badge") == "works"
     (mailbox,) = mailboxes(context)
     assert (mailbox.state, mailbox.address, mailbox.folders) == ("active", box, ["INBOX"])
     assert mailbox.due_at is not None
@@ -76,7 +76,7 @@ def test_c6_a_wrong_password_is_said_exactly_the_rest_is_kept_and_nothing_is_sch
     (mailbox,) = mailboxes(context)
     assert answer.headers["location"] == f"/mailboxes/{mailbox.public_id}"
     page = client.get(answer.headers["location"])
-    assert "refused the login or password" in said(page, ".notice")
+    assert "refused the login or password" in text_at(page, ".notice")
     assert attribute(only(page, "#repeat_period_days"), "value") == "30"
     assert attribute(only(page, "#address"), "value") == box
     assert "wrong horse" not in page.text
@@ -94,7 +94,7 @@ def test_c1_the_same_mailbox_again_is_refused_and_the_form_keeps_what_was_typed(
     client.post("/mailboxes", data=form(dovecot, box))
     answer = client_of(bob).post("/mailboxes", data=form(dovecot, box.upper(), repeat_period_days="45"))
     assert answer.status_code == 409
-    assert "connected to Inkling already" in said(answer, "#address-wrong")
+    assert "connected to Inkling already" in text_at(answer, "#address-wrong")
     assert attribute(only(answer, "#repeat_period_days"), "value") == "45"
     assert len(mailboxes(context)) == 1
     assert len(credentials(context)) == 1
@@ -109,7 +109,7 @@ def test_c5_one_more_than_the_limit_is_refused_and_the_limit_named(
         make_mailbox(context, alice, f"box{n}@shop.example")
     answer = client.post("/mailboxes", data=form(dovecot, box))
     assert answer.status_code == 409
-    assert "You have 2 mailboxes, and that is the limit" in said(answer, ".notice")
+    assert "You have 2 mailboxes, and that is the limit" in text_at(answer, ".notice")
 
 
 def test_c9_another_host_forgets_the_secret_and_asks_for_it(
@@ -119,14 +119,14 @@ def test_c9_another_host_forgets_the_secret_and_asks_for_it(
     (mailbox,) = mailboxes(context)
     there = f"/mailboxes/{mailbox.public_id}"
     client.post(there, data=form(dovecot, box, host="localhost", secret=""))
-    assert "the password was forgotten: enter it again" in said(client.get(there), "[data-flash]")
+    assert "the password was forgotten: enter it again" in text_at(client.get(there), "[data-flash]")
     assert credentials(context)[0].secret is None
     assert mailboxes(context)[0].state == "no_credentials"
 
 
 def test_c8_a_host_inside_is_refused(client: httpx.Client, context: AppContext, dovecot: Dovecot, box: str) -> None:
     answer = client.post("/mailboxes", data=form(dovecot, box, host="169.254.169.254"))
-    assert "lies in a private network" in said(client.get(answer.headers["location"]), ".notice")
+    assert "lies in a private network" in text_at(client.get(answer.headers["location"]), ".notice")
 
 
 def test_a_password_that_stays_is_not_typed_again(
@@ -147,7 +147,7 @@ def test_a_missing_folder_is_named_and_those_found_are_offered(
 ) -> None:
     answer = client.post("/mailboxes", data=form(dovecot, box, folders="Заказы"))
     page = client.get(answer.headers["location"])
-    assert "The folder “Заказы” cannot be opened" in said(page, ".notice")
+    assert "The folder “Заказы” cannot be opened" in text_at(page, ".notice")
     assert "INBOX" in page.text.partition("Folders found on the server")[2]
 
 
@@ -177,7 +177,7 @@ def test_what_cannot_be_is_named_at_its_field_and_nothing_is_lost(
     answer = client.post("/mailboxes", data={**form(dovecot, box, name="My shop"), **changes})
     assert answer.status_code == 422
     at = f"#{field}-wrong" if field != "mark_read" else ".wrong"
-    assert words in said(answer, at)
+    assert words in text_at(answer, at)
     assert attribute(only(answer, "#name"), "value") == "My shop"
     assert SECRET not in answer.text
     assert mailboxes(context) == []
@@ -193,9 +193,9 @@ def test_switched_off_it_is_not_read_and_can_be_told_to_be_on(
     del typed["active"]
     client.post(f"/mailboxes/{mailbox.public_id}", data=typed)
     assert (mailboxes(context)[0].state, mailboxes(context)[0].due_at) == ("paused", None)
-    assert said(client.get("/mailboxes"), ".mailbox .badge") == "switched off"
+    assert text_at(client.get("/mailboxes"), ".mailbox .badge") == "switched off"
     client.post(f"/mailboxes/{mailbox.public_id}/sync")
-    assert "Switch the mailbox on first" in said(client.get("/mailboxes"), "[data-flash]")
+    assert "Switch the mailbox on first" in text_at(client.get("/mailboxes"), "[data-flash]")
 
 
 def test_read_now_puts_it_first(client: httpx.Client, context: AppContext, alice: User) -> None:
@@ -216,7 +216,7 @@ def test_c4_a_removed_mailbox_forgets_its_password_and_its_letters_come_back_wit
     client.post(f"/mailboxes/{mailbox.public_id}/removal", data={"forget": "on"})
     assert credentials(context) == []
     assert client.get(f"/mailboxes/{mailbox.public_id}").status_code == 404
-    assert said(client.get("/enquiries"), ".mail-subject") == "before"
+    assert text_at(client.get("/enquiries"), ".mail-subject") == "before"
     client.post("/mailboxes", data=form(dovecot, box))
     (again,) = mailboxes(context)
     assert (again.id, again.removed_at) == (mailbox.id, None)
@@ -304,9 +304,9 @@ def test_problems_are_listed_with_their_letter(client: httpx.Client, context: Ap
     (letter,) = receive(context, box, Came("Enormous"))
     with context.database.session_scope() as session:
         session.add(MailboxProblem(mailbox_id=box.id or 0, letter_id=letter.id, code="too_large"))
-    assert said(client.get("/mailboxes"), ".mailbox-facts div:last-child dd") == "1"
+    assert text_at(client.get("/mailboxes"), ".mailbox-facts div:last-child dd") == "1"
     page = client.get(f"/mailboxes/{box.public_id}")
-    assert "A letter was too large" in said(page, "#problems")
+    assert "A letter was too large" in text_at(page, "#problems")
     assert attribute(only(page, "#problems a"), "href") == f"/letters/{letter.public_id}"
 
 

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from tests.web.conftest import ClientOf
 from tests.web.mail_world import ANNA, GALLERY, LUC, OFFER, Seen, To, Written, make_account, write
-from tests.web.reading import attribute, every, only, said, words
+from tests.web.reading import attribute, every, only, text_at, words
 from tracker.mail.addresses import Mailbox
 from tracker.models import Delivery, Event, Message, MessageBody, MessageState, Notification, User, Verdict
 from tracker.notifications.notify import notify
@@ -93,7 +93,7 @@ def test_every_class_has_honest_words(
 ) -> None:
     (one,) = write(context, alice, Written("x", (ANNA,), (seen,)))
     line = only(client.get(f"/mail/{one.public_id}"), ".event")
-    assert said(line, ".event-title").startswith(title)
+    assert text_at(line, ".event-title").startswith(title)
     assert attribute(line, "class") == f"event {tone}"
 
 
@@ -105,15 +105,15 @@ def test_the_reasons_are_sentences(context: AppContext, client: httpx.Client, al
         reasons=(("scanner_network", {"name": "Barracuda"}), ("of a later rule set", {})),
     )
     (one,) = write(context, alice, Written("x", (ANNA,), (seen,)))
-    told = said(client.get(f"/mail/{one.public_id}"), ".event-reasons")
+    told = text_at(client.get(f"/mail/{one.public_id}"), ".event-reasons")
     assert told == "The address belongs to the mail protection of Barracuda · of a later rule set · 43 s after sending"
 
 
 def test_recipients_with_policy_and_the_servers_words(context: AppContext, client: httpx.Client, alice: User) -> None:
     refused = write(context, alice, GALLERY[5])[0]
-    people = said(client.get(f"/mail/{refused.public_id}"), ".message-people")
+    people = text_at(client.get(f"/mail/{refused.public_id}"), ".message-people")
     assert "550 5.1.1 <info@old-address.example>: Recipient address rejected: User unknown" in people
-    offer = said(client.get(f"/mail/{the_offer(context, alice).public_id}"), ".message-people")
+    offer = text_at(client.get(f"/mail/{the_offer(context, alice).public_id}"), ".message-people")
     assert "Luc Moreau" in offer
     assert "not tracked: was never asked" in offer
 
@@ -228,7 +228,7 @@ def _accounts(context: AppContext) -> bool:
 def test_attachments_come_down_as_files_never_as_pages(context: AppContext, client: httpx.Client, alice: User) -> None:
     message = queued(context, alice, attachments=(OutgoingFile("цена <1>.html", "text/html", b"<script>1</script>"),))
     page = client.get(f"/mail/{message.public_id}")
-    assert "цена <1>.html" in said(page, ".message-files")
+    assert "цена <1>.html" in text_at(page, ".message-files")
     answer = client.get(f"/mail/{message.public_id}/files/0")
     assert answer.content == b"<script>1</script>"
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -277,7 +277,7 @@ def test_too_late_to_undo_is_said(context: AppContext, client: httpx.Client, ali
     offer = the_offer(context, alice)
     answer = client.post(f"/mail/{offer.public_id}/cancellation")
     assert answer.headers["location"] == f"/mail/{offer.public_id}"
-    assert "Too late" in said(client.get(answer.headers["location"]), ".flash")
+    assert "Too late" in text_at(client.get(answer.headers["location"]), ".flash")
     with context.database.reading() as session:
         assert session.get_one(Message, offer.id).state == MessageState.SENT
 
@@ -371,9 +371,9 @@ def test_a_reminder_is_set_changed_and_taken_back(
     (one,) = write(context, alice, GALLERY[2])
     path = f"/mail/{one.public_id}"
     client.post(f"{path}/reminder", data={"days": "3"})
-    assert "You will be reminded" in said(client.get(path), ".message-people")
+    assert "You will be reminded" in text_at(client.get(path), ".message-people")
     assert client_of(bob).post(f"{path}/reminder", data={"days": "3"}).status_code == 404
     for nonsense in ("", "-1", "x", "366", "99999999999999999999"):
         assert client.post(f"{path}/reminder", data={"days": nonsense}).status_code == 422
     client.post(f"{path}/reminder", data={"days": "0"})
-    assert "You will be reminded" not in said(client.get(path), ".message-people")
+    assert "You will be reminded" not in text_at(client.get(path), ".message-people")

@@ -19,7 +19,7 @@ from tests.servers import SmtpSink
 from tests.web.browsing import OpenAs, signed_in_browser  # noqa: F401  (fixture)
 from tests.web.conftest import ClientOf
 from tests.web.mail_world import Seen, To, Written, agree, make_account, write
-from tests.web.reading import every, only, said
+from tests.web.reading import every, only, text_at
 from tracker.consent.ledger import broken_at, consent_of, ledger
 from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_links
 from tracker.consent.rules import MEASURED, State
@@ -120,8 +120,8 @@ def test_it_speaks_the_readers_language_with_a_switch(
     here = path_of(context)
     russian = visitor.get(here, headers={"Accept-Language": "ru-RU,ru;q=0.9,en;q=0.5"})
     assert 'lang="ru"' in russian.text
-    assert said(russian, "h1") == "Что отслеживается в письмах вам"
-    assert said(visitor.get(here, params={"lang": "ru"}), "h1") == said(russian, "h1")
+    assert text_at(russian, "h1") == "Что отслеживается в письмах вам"
+    assert text_at(visitor.get(here, params={"lang": "ru"}), "h1") == text_at(russian, "h1")
     assert 'lang="en"' in visitor.get(here, params={"lang": "<x>"}).text
     kept = visitor.post(here, data={"do": "stop", "lang": "ru"})
     assert 'lang="ru"' in kept.text
@@ -196,7 +196,7 @@ def test_yes_is_never_taken_from_a_link_that_travels(
     own = visitor.get(path_of(context, LinkKind.OWN))
     refused = visitor.post(path_of(context), data={"do": "save", "opens": "on", "clicks": "on", "value": value_on(own)})
     assert refused.status_code == 409
-    assert "say no at any time, but not yes" in said(refused, "[role=alert]")
+    assert "say no at any time, but not yes" in text_at(refused, "[role=alert]")
     assert states(context) == BOTH_OFF
 
 
@@ -234,7 +234,7 @@ def test_a_replayed_answer_after_a_withdrawal_changes_nothing(
     visitor.post(path_of(context), data={"do": "stop"})
     replayed = visitor.post(here, data=yes)
     assert replayed.status_code == 409
-    assert "Nothing was changed" in said(replayed, "[role=alert]")
+    assert "Nothing was changed" in text_at(replayed, "[role=alert]")
     assert states(context) == BOTH_OFF
 
 
@@ -328,7 +328,7 @@ def test_asked_by_mail_and_answered_on_the_page(
         assert here.encode() not in (body.raw or b"") + (body.html or "").encode(), "whoever asked cannot answer"
     assert message.message_id.encode() in raw
     page = visitor.get(here)
-    assert said(page, "h1") == "May we measure our messages to you?"
+    assert text_at(page, "h1") == "May we measure our messages to you?"
     assert all("checked" not in box.attrs for box in every(page, "input[type=checkbox]")), "unticked"
     assert states(context) == [State.ASKED] * 2
     visitor.post(here, data={"do": "save", "opens": "on", "value": value_on(page)})

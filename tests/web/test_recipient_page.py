@@ -6,7 +6,7 @@ from sqlmodel import col, select
 
 from tests.web.conftest import ClientOf
 from tests.web.mail_world import ANNA, Written, agree, write
-from tests.web.reading import attribute, every, only, said, words
+from tests.web.reading import attribute, every, only, text_at, words
 from tracker.consent.rules import Purpose, State
 from tracker.models import ConsentEntry, Recipient, User
 from tracker.runtime.context import AppContext
@@ -38,7 +38,7 @@ def anna(context: AppContext) -> Recipient:
 
 
 def test_nobody_yet_says_what_to_do(client: httpx.Client) -> None:
-    assert "Nobody yet" in said(client.get("/recipients"), ".empty")
+    assert "Nobody yet" in text_at(client.get("/recipients"), ".empty")
 
 
 def test_the_list_shows_consent_and_finds_by_name_or_address(
@@ -75,7 +75,7 @@ def test_the_list_goes_on(context: AppContext, client: httpx.Client) -> None:
 
 def test_a_person_is_found_by_address_or_public_id(client: httpx.Client, anna: Recipient) -> None:
     for who in (anna.public_id, "anna@example.org", "ANNA@Example.ORG"):
-        assert said(client.get(f"/recipients/{who}"), "h1") == "Anna Petit"
+        assert text_at(client.get(f"/recipients/{who}"), "h1") == "Anna Petit"
     for who in ("nobody@example.org", "no-such-id", "@", "a@b@c"):
         assert client.get(f"/recipients/{who}").status_code == 404
 
@@ -94,7 +94,7 @@ def test_a_ledger_changed_from_outside_is_said(context: AppContext, client: http
         first = session.exec(select(ConsentEntry).where(ConsentEntry.number == 1)).one()
         first.note = "something else"
         session.add(first)
-    assert "Entry 1 does not fit" in said(client.get(f"/recipients/{anna.public_id}"), ".recipient-ledger .notice")
+    assert "Entry 1 does not fit" in text_at(client.get(f"/recipients/{anna.public_id}"), ".recipient-ledger .notice")
 
 
 def test_consent_is_recorded_for_both_purposes_by_the_user(
@@ -107,7 +107,7 @@ def test_consent_is_recorded_for_both_purposes_by_the_user(
         ("opens", "granted", f"user:{alice.id}", "C", 3),
         ("clicks", "granted", f"user:{alice.id}", "C", 3),
     ]
-    assert "recorded by Alice" in said(client.get(f"/recipients/{luc.public_id}"), ".recipient-ledger")
+    assert "recorded by Alice" in text_at(client.get(f"/recipients/{luc.public_id}"), ".recipient-ledger")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_what_cannot_be_recorded_is_said_at_its_field_and_nothing_is_lost(
         f"/recipients/{person(context, 'luc@example.org').public_id}/consent", data={**AGREED, **change}
     )
     assert answer.status_code == 422
-    assert sentence in said(answer, f"#{field}-wrong")
+    assert sentence in text_at(answer, f"#{field}-wrong")
     assert only(answer, "#note").text.strip() == {**AGREED, **change}["note"]
     assert entries(context) == []
 
@@ -149,7 +149,7 @@ def test_one_refusal_of_two_purposes_records_neither(
 def test_never_track_is_a_switch(context: AppContext, client: httpx.Client, anna: Recipient) -> None:
     client.post(f"/recipients/{anna.public_id}", data={"name": "Anna P.", "never_track": "on"})
     assert (person(context).name, person(context).never_track) == ("Anna P.", True)
-    assert "never-track list" in said(client.get(f"/recipients/{anna.public_id}"), ".recipient-consent")
+    assert "never-track list" in text_at(client.get(f"/recipients/{anna.public_id}"), ".recipient-consent")
     client.post(f"/recipients/{anna.public_id}", data={"name": "Anna P."})
     assert person(context).never_track is False
 
@@ -165,7 +165,7 @@ def test_only_ones_own_mail_to_them_is_shown(context: AppContext, alice: User, b
 @pytest.mark.parametrize("typed", ["", "no address", "a@example.org, b@example.org"])
 def test_an_address_that_is_none_is_said(context: AppContext, client: httpx.Client, typed: str) -> None:
     answer = client.post("/recipients", data={"address": typed})
-    assert said(client.get(answer.headers["location"]), ".flash.problem")
+    assert text_at(client.get(answer.headers["location"]), ".flash.problem")
     with context.database.reading() as session:
         assert session.exec(select(Recipient)).all() == []
 

@@ -6,7 +6,7 @@ from sqlmodel import col, select
 
 from tests.web.conftest import ClientOf
 from tests.web.mail_world import agree
-from tests.web.reading import every, said
+from tests.web.reading import every, text_at
 from tracker.consent.ledger import ledger
 from tracker.consent.pending_opt_outs import begin
 from tracker.models import Letter, Mailbox, Notification, Recipient, TrackingPause, User
@@ -55,9 +55,9 @@ def test_whoever_got_the_letter_sees_the_words_and_answers_from_the_bell(
     assert reading.headers["location"] == f"{page}#pause"
     shown = client.get(page)
     assert every(shown, 'a[href^="/asking"]') == [], "whoever asked to be left alone is not asked"
-    assert WORDS in said(shown, "#pause blockquote")
+    assert WORDS in text_at(shown, "#pause blockquote")
     assert "<script>alert" not in shown.text
-    assert "please by" in said(shown, "#pause")
+    assert "please by" in text_at(shown, "#pause")
     answered = client.post(f"{page}/pauses/{pause.public_id}", data={"decision": "withdrawn"})
     assert answered.status_code == 303
     assert every(client.get(page), "#pause") == []
@@ -70,7 +70,7 @@ def test_others_learn_that_it_is_paused_and_neither_words_nor_say(
 ) -> None:
     page = f"/recipients/{anna_of(context).public_id}"
     shown = client.get(page)
-    assert "A colleague has to decide" in said(shown, "#pause")
+    assert "A colleague has to decide" in text_at(shown, "#pause")
     assert "Do not track me" not in shown.text
     for who in (anna_of(context).public_id, "nobody"):
         answered = client.post(f"/recipients/{who}/pauses/{pause.public_id}", data={"decision": "continued"})

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from tracker.commands import CommandError
-from tracker.engagement.judge_lines import BadLines, judge_lines
+from tracker.engagement.judge.judge_lines import BadLines, judge_lines
 
 
 def judge(words: argparse.Namespace) -> int:

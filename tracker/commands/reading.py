@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tracker.commands import CommandError
-from tracker.inbound.description import describe
+from tracker.inbound.parse.description import describe
 from tracker.mail.addresses import AddressError, lookup_form
 
 

@@ -39,7 +39,7 @@ class Webmail:
     def home(self, request: Request) -> Response:
         """Every mailbox with its letters."""
         boxes = [(box, self._letters(box)) for box in self.world.mailboxes]
-        return self._page(request, "sandbox.html", boxes=boxes)
+        return self._page(request, "demo/sandbox.html", boxes=boxes)
 
     def letter(self, request: Request) -> Response:
         """One letter, and who may come upon it."""
@@ -48,7 +48,7 @@ class Webmail:
         html = html_of(stored.raw)
         return self._page(
             request,
-            "sandbox_letter.html",
+            "demo/sandbox_letter.html",
             box=box,
             letter=_shown(stored),
             uid=stored.uid,

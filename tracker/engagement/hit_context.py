@@ -17,8 +17,8 @@ from pixel.hits import Hit, MailKind
 from tracker.consent.ledger import ConsentStatus, consent_status_of
 from tracker.consent.rules import Purpose, may_keep
 from tracker.consent.tracking_facts import Person, Sender, allowed, workspace
-from tracker.engagement.evidence import Evidence
-from tracker.engagement.evidence import State as Known
+from tracker.engagement.judge.evidence import Evidence
+from tracker.engagement.judge.evidence import State as Known
 from tracker.engagement.rules import Rules
 from tracker.engagement.scanner_reputation import believed_scanners
 from tracker.engagement.sealing import Handover, handover_columns, link_of

@@ -37,7 +37,7 @@ def drain(context: AppContext, source: Source) -> int:
     if not hits:
         return 0
     try:
-        _take_in(context, source.name, hits)
+        _process(context, source.name, hits)
     except (OperationalError, InterfaceError):
         raise  # the database is away: the same hits are read again later
     except Exception as error:
@@ -53,7 +53,7 @@ def _one_by_one(context: AppContext, edge: str, hits: Sequence[Hit]) -> None:
     """One bad hit must not stop the line: it is set aside, and tried again later."""
     for hit in hits:
         try:
-            _take_in(context, edge, [hit])
+            _process(context, edge, [hit])
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:
@@ -67,7 +67,7 @@ def _place(error: Exception) -> str:
     return f"{frame.name}, line {frame.lineno}"
 
 
-def _take_in(context: AppContext, edge: str, hits: Sequence[Hit]) -> None:
+def _process(context: AppContext, edge: str, hits: Sequence[Hit]) -> None:
     with gc_paused(), context.database.session_scope() as session:
         cursor = session.exec(select(DrainCursor).where(DrainCursor.edge == edge).with_for_update()).first()
         start = cursor.after if cursor else 0

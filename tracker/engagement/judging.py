@@ -10,13 +10,13 @@ from sqlalchemy import func, true
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
-from tracker.engagement.evidence import Evidence
-from tracker.engagement.ip_addresses import burst_verdict
+from tracker.engagement.judge.evidence import Evidence
+from tracker.engagement.judge.ip_addresses import burst_verdict
+from tracker.engagement.judge.sequence import judged_hits, merge_duplicates
+from tracker.engagement.judge.sequence_hit import SequenceHit
+from tracker.engagement.judge.verdict import Reason, Verdict, alertable
 from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import Handover, handover_columns, unseal
-from tracker.engagement.sequence import judged_hits, merge_duplicates
-from tracker.engagement.sequence_hit import SequenceHit
-from tracker.engagement.verdict import Reason, Verdict, alertable
 from tracker.models import Delivery, Event, HitEvidence
 from tracker.models.counting.tables import in_list
 from tracker.runtime.context import AppContext

@@ -3,11 +3,11 @@
 from sqlmodel import Session
 
 from tracker.engagement.delivery_notifications import announce_messages, correct_notifications
+from tracker.engagement.judge.verdict import Reason, Verdict, VerdictClass, alertable
 from tracker.engagement.judging import reasons_as_json
 from tracker.engagement.rules import rules_of
 from tracker.engagement.scanner_reputation import note_people
 from tracker.engagement.sealing import address_of
-from tracker.engagement.verdict import Reason, Verdict, VerdictClass, alertable
 from tracker.engagement.verdict_rows import append_verdicts
 from tracker.models import Event, HitEvidence, User
 from tracker.models.counting.counters import lock_messages, recount

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tracker.engagement.ip_ranges import Table, frozen_tables, parse_networks
+from tracker.engagement.judge.ip_ranges import Table, frozen_tables, parse_networks
 
 log = logging.getLogger(__name__)
 

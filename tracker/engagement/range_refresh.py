@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from tracker.engagement.ip_ranges import Refusal, Table, accept_first, accept_new
+from tracker.engagement.judge.ip_ranges import Refusal, Table, accept_first, accept_new
 from tracker.engagement.range_files import FOLDER, forget_tables, keep, read_kept
 from tracker.runtime.context import AppContext
 

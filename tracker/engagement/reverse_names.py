@@ -11,7 +11,7 @@ from dns.exception import DNSException
 from dns.resolver import NXDOMAIN, NoAnswer, NoNameservers, Resolver
 from dns.reversename import from_address
 
-from tracker.engagement.ip_ranges import parse_address
+from tracker.engagement.judge.ip_ranges import parse_address
 from tracker.mail.recipient_mx import resolver
 from tracker.runtime.context import AppContext
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tracker.engagement.browsers import RELEASES, Releases
-from tracker.engagement.classify import rule_set
-from tracker.engagement.evidence import Net
-from tracker.engagement.ip_ranges import Table, newest_date, tags
+from tracker.engagement.judge.browsers import RELEASES, Releases
+from tracker.engagement.judge.classify import rule_set
+from tracker.engagement.judge.evidence import Net
+from tracker.engagement.judge.ip_ranges import Table, newest_date, tags
+from tracker.engagement.judge.windows import Windows
 from tracker.engagement.range_files import tables_in_use
-from tracker.engagement.windows import Windows
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 

@@ -12,7 +12,7 @@ from sqlalchemy import select as columns
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
-from tracker.engagement.ip_addresses import MESSAGES_TO_LEARN, PROOF
+from tracker.engagement.judge.ip_addresses import MESSAGES_TO_LEARN, PROOF
 from tracker.engagement.judging import Outcome
 from tracker.engagement.sealing import address_of
 from tracker.engagement.source_digests import scanner_digest

@@ -9,7 +9,7 @@ from typing import Any
 from sqlmodel import col
 
 from pixel.tokens import TRAP_LINK
-from tracker.engagement.evidence import Evidence, Link, State
+from tracker.engagement.judge.evidence import Evidence, Link, State
 from tracker.engagement.rules import Rules
 from tracker.models import Delivery
 from tracker.runtime.context import AppContext

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
-from tracker.engagement.ip_addresses import LEFT_OUT, RECIPIENTS, shared_ip_bursts
+from tracker.engagement.judge.ip_addresses import LEFT_OUT, RECIPIENTS, shared_ip_bursts
 from tracker.engagement.judging import Outcome
 from tracker.engagement.rules import Rules
 from tracker.engagement.source_digests import meaningful_host, source_digest

@@ -4,7 +4,7 @@ from datetime import date
 from functools import lru_cache
 from ipaddress import ip_network
 
-from tracker.engagement.ip_ranges import Table, parse_address, same_host_key
+from tracker.engagement.judge.ip_ranges import Table, parse_address, same_host_key
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import Keyring
 

@@ -8,12 +8,12 @@ from sqlalchemy import func
 from sqlalchemy import select as columns
 from sqlmodel import Session
 
-from tracker.engagement.client_names import client_name
+from tracker.engagement.judge.client_names import client_name
+from tracker.engagement.judge.verdict import Verdict, settle_seconds
 from tracker.engagement.judging import Outcome, reasons_as_json
 from tracker.engagement.rules import Rules
 from tracker.engagement.sealing import number_of, seal
 from tracker.engagement.source_digests import meaningful_host, source_digest
-from tracker.engagement.verdict import Verdict, settle_seconds
 from tracker.models.counting.bulk import append_rows, reserve_ids, update_rows
 from tracker.models.counting.tables import EVENT, EVIDENCE, VERDICT, in_list
 from tracker.runtime.context import AppContext

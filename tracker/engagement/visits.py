@@ -12,8 +12,8 @@ from typing import Any
 from sqlmodel import Session, col, delete, select, update
 
 from pixel.hits import Hit
-from tracker.engagement.client_names import client_name
-from tracker.engagement.known_agents import known_agent
+from tracker.engagement.judge.client_names import client_name
+from tracker.engagement.judge.known_agents import known_agent
 from tracker.mail.addresses import lookup_or_none
 from tracker.models import PageView, Site, SiteBlock, SiteLease, SiteRule, Visit
 from tracker.models.counting.tables import in_list

@@ -17,18 +17,18 @@ from tracker.consent.pending_opt_outs import begin
 from tracker.consent.rules import asks_not_to_be_tracked, may_ask
 from tracker.crm.bind_letters import bind_letters
 from tracker.inbound.answering import Answer, answer_of, answers_ours, note_answer
-from tracker.inbound.category import Judged, judge
-from tracker.inbound.dates import receipt
 from tracker.inbound.enquiry import decide_enquiries
-from tracker.inbound.fetched_letter import Accepted, FetchedLetter
-from tracker.inbound.forwarded import inner_sender, is_forwarded
-from tracker.inbound.identity import content_hash, identity
+from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
 from tracker.inbound.letter_notifications import add_letter_notice, loops, note_problems
 from tracker.inbound.own_addresses import is_colleague, own_addresses
-from tracker.inbound.parse import ParsedLetter, parse
+from tracker.inbound.parse.category import Judged, judge
+from tracker.inbound.parse.dates import receipt
+from tracker.inbound.parse.forwarded import inner_sender, is_forwarded
+from tracker.inbound.parse.identity import content_hash, identity
+from tracker.inbound.parse.letter import ParsedLetter, parse
+from tracker.inbound.parse.reports import read_report
 from tracker.inbound.received_letter import ReceivedLetter
 from tracker.inbound.report_effects import note_report
-from tracker.inbound.reports import read_report
 from tracker.inbound.storing import keep_places, known_places, make_letters, store_letters, store_unread
 from tracker.mail.addresses import Mailbox as Person
 from tracker.mail.message_ids import NOTICE_HEADER, is_notice

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from sqlmodel import Session, col, select
 
-from tracker.inbound.answers import (
+from tracker.inbound.parse.answers import (
     Copy,
     Whose,
     candidates,
@@ -16,9 +16,9 @@ from tracker.inbound.answers import (
     quoted_urls,
     whose,
 )
-from tracker.inbound.parse import ParsedLetter
+from tracker.inbound.parse.letter import ParsedLetter
+from tracker.inbound.parse.reports import read_report
 from tracker.inbound.received_letter import ReceivedLetter
-from tracker.inbound.reports import read_report
 from tracker.inbound.subjects import bare_subject
 from tracker.mail.addresses import lookup_or_none
 from tracker.mail.message_ids import read_id

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tracker.inbound.invitation import invitation_words
-from tracker.inbound.letter_text import text_from_html
+from tracker.inbound.parse.letter_text import text_from_html
 from tracker.mail.mime.encodings import base64_octets, encoding_of, octets_in
 from tracker.mail.mime.guess import is_utf_8
 from tracker.mail.mime.parts import Part

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import bindparam, func, select
 from sqlmodel import Session
 
-from tracker.inbound.fetched_letter import FetchedLetter
+from tracker.inbound.fetch.fetched_letter import FetchedLetter
 from tracker.models import Letter, Mailbox, MailboxProblem
 from tracker.models.counting.tables import LETTER
 from tracker.notifications.notify import add_notice

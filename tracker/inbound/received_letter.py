@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from tracker.inbound.category import Judged
-from tracker.inbound.dates import Receipt
-from tracker.inbound.fetched_letter import FetchedLetter
-from tracker.inbound.parse import ParsedLetter
+from tracker.inbound.fetch.fetched_letter import FetchedLetter
+from tracker.inbound.parse.category import Judged
+from tracker.inbound.parse.dates import Receipt
+from tracker.inbound.parse.letter import ParsedLetter
 from tracker.inbound.quotations import snippet
 from tracker.inbound.repeat import recipient_of, sender_of
 from tracker.mail.addresses import Mailbox as Person

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from sqlmodel import Session
 
 from tracker.inbound.answering import by_ids, copies_of, quoted_copy
-from tracker.inbound.answers import Copy
-from tracker.inbound.parse import parse
+from tracker.inbound.parse.answers import Copy
+from tracker.inbound.parse.letter import parse
+from tracker.inbound.parse.reports import Failure, Report
 from tracker.inbound.repeat import without_tag
-from tracker.inbound.reports import Failure, Report
 from tracker.models import Event, Letter, Message
 from tracker.models.counting.counters import lock_messages, recount
 from tracker.notifications.notify import announce, notify

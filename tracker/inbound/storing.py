@@ -15,7 +15,7 @@ from sqlalchemy.orm.attributes import instance_dict
 from sqlmodel import Session, col, delete
 from sqlmodel import select as rows
 
-from tracker.inbound.fetched_letter import FetchedLetter, Place
+from tracker.inbound.fetch.fetched_letter import FetchedLetter, Place
 from tracker.inbound.received_letter import ReceivedLetter, row_of
 from tracker.mail.addresses import lookup_or_none
 from tracker.models import Letter, LetterAttachment, LetterBody, LetterRaw, Mailbox

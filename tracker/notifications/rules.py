@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Literal
 
 News = Literal["first_open", "opened_again", "interest", "click"]
-Told = Mapping[str, datetime]
+NotifiedAt = Mapping[str, datetime]
 """When each kind of news about a copy was told last."""
 
 KINDS = ("first_open", "opened_again", "interest", "click", "reply", "enquiry", "follow_up", "trouble")
@@ -37,7 +37,7 @@ class Activity:
     at: datetime
 
 
-def news_of(activities: Sequence[Activity], fresh: Collection[Activity], told: Told) -> News | None:
+def news_of(activities: Sequence[Activity], fresh: Collection[Activity], told: NotifiedAt) -> News | None:
     """The news in ``fresh``, which are among ``activities``; None when only the counter grows.
 
     ``activities`` is everything that people did with the copy so far, ``told`` what was said of it.
@@ -54,12 +54,12 @@ def news_of(activities: Sequence[Activity], fresh: Collection[Activity], told: T
     return news if news is not None and not _told_lately(news, newest, told) else None
 
 
-def _told_lately(news: News, at: datetime, told: Told) -> bool:
+def _told_lately(news: News, at: datetime, told: NotifiedAt) -> bool:
     """A burst folds for as long as a burst may last."""
     return news in told and at - told[news] < (max(FOLD, BURST) if news == "interest" else FOLD)
 
 
-def _open_news(times: Sequence[datetime], first: datetime, newest: datetime, told: Told) -> News | None:
+def _open_news(times: Sequence[datetime], first: datetime, newest: datetime, told: NotifiedAt) -> News | None:
     if _is_interest(times, newest, told):
         return "interest"
     before = [at for at in times if at < first]
@@ -68,7 +68,7 @@ def _open_news(times: Sequence[datetime], first: datetime, newest: datetime, tol
     return "opened_again" if first - max(before) >= SILENCE else None
 
 
-def _is_interest(times: Sequence[datetime], newest: datetime, told: Told) -> bool:
+def _is_interest(times: Sequence[datetime], newest: datetime, told: NotifiedAt) -> bool:
     """A burst that was not told yet: what a told click or burst was made of does not count again."""
     since = max((told[news] for news in ("click", "interest") if news in told), default=None)
     burst = [at for at in times if newest - BURST <= at <= newest and (since is None or at > since)]

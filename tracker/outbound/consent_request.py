@@ -32,7 +32,7 @@ OWN_LINK_PAUSE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestOutcome:
     """One person who was to be asked: the message on its way, or the sentence why not."""
 
     address: str
@@ -47,21 +47,21 @@ def ask(
     people: Sequence[Mailbox],
     language: str,
     account_id: int | None = None,
-) -> list[Asked]:
+) -> list[RequestOutcome]:
     """Asks each of these people by a mail of their own. Raises :class:`SendError` when nothing can be sent at all."""
     return [_ask_one(session, context, user, one, language, account_id) for one in people]
 
 
 def _ask_one(
     session: Session, context: AppContext, user: User, one: Mailbox, language: str, account_id: int | None
-) -> Asked:
+) -> RequestOutcome:
     recipient = find_or_make(session, one.address, one.name)
     session.flush()
     assert recipient.id is not None
     states = consent_of(session, [recipient.id])[recipient.id]
     wanted = [purpose for purpose in MEASURED if states[purpose] not in (State.GRANTED, State.BLOCKED)]
     if recipient.never_track or not wanted:
-        return Asked(one.address, problem=_why_not(recipient, [states[purpose] for purpose in MEASURED]))
+        return RequestOutcome(one.address, problem=_why_not(recipient, [states[purpose] for purpose in MEASURED]))
     shown = notice(session, context, language)
     draft = _question(session, context, user, one, language, account_id)
     try:
@@ -88,8 +88,8 @@ def _ask_one(
                     proof=proof,
                 )
     except MoveError as error:
-        return Asked(one.address, problem=error.sentence)
-    return Asked(one.address, message)
+        return RequestOutcome(one.address, problem=error.sentence)
+    return RequestOutcome(one.address, message)
 
 
 def _why_not(recipient: Recipient, states: Sequence[State]) -> str:

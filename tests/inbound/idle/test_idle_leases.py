@@ -28,7 +28,7 @@ from tests.servers import wait_until
 from tests.servers.nasty import CUT, NastyImap, nasty_imap
 from tests.test_worker import worker_process
 from tracker.inbound.credentials import change_credential
-from tracker.inbound.idle_leases import want_run
+from tracker.inbound.fetch.idle_leases import want_run
 from tracker.inbound.mailbox_input import CredentialsChange, MailboxChange
 from tracker.inbound.mailboxes import change_mailbox, credential_changed, remove_mailbox
 from tracker.models import Mailbox, MailboxListening

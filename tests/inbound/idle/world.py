@@ -9,9 +9,9 @@ from tests.fixtures.leases import holder
 from tests.inbound.mail_world import Post, checked, letter
 from tests.servers.nasty import NastyImap
 from tracker.inbound.accept import accept_all
-from tracker.inbound.idle_leases import is_subscribed
-from tracker.inbound.idle_watcher import IdleWatcher, Pace
-from tracker.inbound.mailbox_runs import MailboxRuns
+from tracker.inbound.fetch.idle_leases import is_subscribed
+from tracker.inbound.fetch.idle_watcher import IdleWatcher, Pace
+from tracker.inbound.fetch.mailbox_runs import MailboxRuns
 from tracker.models import MailboxListening
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now

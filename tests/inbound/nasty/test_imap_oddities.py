@@ -299,7 +299,7 @@ def test_an_answer_without_end_fills_no_memory(server: NastyImap, post: Post, wo
 
 
 def test_a_check_has_an_end(server: NastyImap, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracker.inbound.check.WHOLE_SECONDS", 1.5)
+    monkeypatch.setattr("tracker.inbound.fetch.check.WHOLE_SECONDS", 1.5)
 
     def drip() -> Iterator[bytes]:
         while True:
@@ -316,7 +316,7 @@ def test_a_letter_that_drips_is_put_aside_and_the_others_come(
     server: NastyImap, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post.sync()
-    monkeypatch.setattr("tracker.inbound.imap_connection.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("tracker.inbound.fetch.imap_connection.ANSWER_SECONDS", 1.0)
     put(server, *ALL)
 
     def drip() -> Iterator[bytes]:
@@ -352,8 +352,8 @@ def test_of_a_letter_that_is_too_large_nothing_is_deleted(
 ) -> None:
     for module in ("imap_run", "imap"):
         monkeypatch.setattr(f"tracker.inbound.{module}.MAX_LETTER", 100_000)
-    monkeypatch.setattr("tracker.inbound.imap_run.MAX_LETTER_BEGINNING", 50_000)
-    monkeypatch.setattr("tracker.inbound.imap.MAX_WHOLE_LETTER", 50_000)
+    monkeypatch.setattr("tracker.inbound.fetch.imap_run.MAX_LETTER_BEGINNING", 50_000)
+    monkeypatch.setattr("tracker.inbound.fetch.imap.MAX_WHOLE_LETTER", 50_000)
     post.choose(delete_loaded=True, delete_after_days=0)
     post.sync()
     put(server, "a")

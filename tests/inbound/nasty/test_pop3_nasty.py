@@ -180,7 +180,7 @@ def test_of_a_letter_that_is_too_large_nothing_is_deleted(
     server: NastyPop3, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither of one that says so, nor of one whose length was a lie."""
-    monkeypatch.setattr("tracker.inbound.pop3_run.MAX_LETTER", 100_000)
+    monkeypatch.setattr("tracker.inbound.fetch.pop3_run.MAX_LETTER", 100_000)
     among_good_ones(server, letter("large", body=("x" * 78 + "\r\n") * 2_000))
     server.put("u9", letter("lied", body=("x" * 78 + "\r\n") * 2_000))
     server.listed["u9"] = 700
@@ -232,7 +232,7 @@ def test_an_answer_without_end_fills_no_memory(server: NastyPop3, post: Post, wo
 def test_a_letter_that_drips_is_put_aside_and_the_others_come(
     server: NastyPop3, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tracker.inbound.imap_connection.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("tracker.inbound.fetch.imap_connection.ANSWER_SECONDS", 1.0)
 
     def drip() -> Iterator[bytes]:
         yield b"+OK\r\n"

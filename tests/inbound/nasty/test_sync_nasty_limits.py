@@ -73,7 +73,7 @@ def test_drops_never_end_in_a_loop(server: NastyImap, post: Post) -> None:
 def test_a_dripping_server_is_left(server: NastyImap, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then keeps every timeout of a socket waiting; a run ends all the same."""
     post.sync()
-    monkeypatch.setattr("tracker.inbound.sync.CUT_SECONDS", 1.5)
+    monkeypatch.setattr("tracker.inbound.fetch.sync.CUT_SECONDS", 1.5)
 
     def drip(server: NastyImap, tag: bytes, command: bytes) -> bytes | None:
         time.sleep(0.3)

@@ -68,7 +68,7 @@ def test_errors_are_described_as_problems(described: dict[str, Any]) -> None:
 def test_secrets_are_only_written(described: dict[str, Any]) -> None:
     schemas = described["components"]["schemas"]
     assert "secret" in schemas["ServerChange"]["properties"]
-    assert "secret" not in schemas["ServerShape"]["properties"]
+    assert "secret" not in schemas["ServerResponse"]["properties"]
 
 
 def test_the_readable_page(world: World) -> None:

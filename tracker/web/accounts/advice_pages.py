@@ -33,7 +33,7 @@ def domain(request: Request, user: User) -> Response:
         "grades": grades(),
     }
     part = "part" in request.query_params
-    return render(request, "_settings_domain.html" if part else "settings_domain.html", context)
+    return render(request, "accounts/_settings_domain.html" if part else "accounts/settings_domain.html", context)
 
 
 def grades() -> dict[str, tuple[str, str]]:
@@ -79,4 +79,4 @@ def look(request: Request, user: User) -> Response:
         "waits": advice is None or not has_arrived(advice),
     }
     part = "part" in request.query_params
-    return render(request, "_settings_test_mail.html" if part else "settings_test_mail.html", context)
+    return render(request, "accounts/_settings_test_mail.html" if part else "accounts/settings_test_mail.html", context)

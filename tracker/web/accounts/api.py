@@ -29,7 +29,7 @@ accounts = router("Accounts")
 _MADE = {"id", "smtp", "imap", "signed_in", "rewrites_links"}
 
 
-class ServerShape(ResponseModel):
+class ServerResponse(ResponseModel):
     """A mail server. ``secret_set`` says whether a secret is stored; the secret itself is never shown."""
 
     host: str
@@ -39,7 +39,7 @@ class ServerShape(ResponseModel):
     secret_set: bool
 
 
-class AccountShape(ResponseModel):
+class AccountResponse(ResponseModel):
     """A sending identity. ``state`` is unchecked, works, broken or needs_sign_in, with the reason in ``state_detail``.
 
     ``signed_in``: it uses no passwords but a sign-in at the provider, made in the browser."""
@@ -48,8 +48,8 @@ class AccountShape(ResponseModel):
     name: str
     address: str
     preset: str
-    smtp: ServerShape
-    imap: ServerShape | None
+    smtp: ServerResponse
+    imap: ServerResponse | None
     signed_in: bool
     files_own_copy: bool
     replaces_copy: bool
@@ -68,7 +68,7 @@ class AccountShape(ResponseModel):
     created_at: datetime
 
     @classmethod
-    def of(cls, account: Account) -> "AccountShape":
+    def of(cls, account: Account) -> "AccountResponse":
         return cls(
             id=account.public_id,
             smtp=_smtp(account),
@@ -79,7 +79,7 @@ class AccountShape(ResponseModel):
         )
 
 
-class CheckShape(AccountShape):
+class CheckResponse(AccountResponse):
     """The account after its test, and how the test of each server went."""
 
     smtp_ok: bool
@@ -88,8 +88,8 @@ class CheckShape(AccountShape):
     imap_text: str
 
 
-def _smtp(account: Account) -> ServerShape:
-    return ServerShape(
+def _smtp(account: Account) -> ServerResponse:
+    return ServerResponse(
         host=account.smtp_host,
         port=account.smtp_port,
         security=account.smtp_security,
@@ -98,10 +98,10 @@ def _smtp(account: Account) -> ServerShape:
     )
 
 
-def _imap(account: Account) -> ServerShape | None:
+def _imap(account: Account) -> ServerResponse | None:
     if not account.imap_host:
         return None
-    return ServerShape(
+    return ServerResponse(
         host=account.imap_host,
         port=account.imap_port or 993,
         security=account.imap_security or "tls",
@@ -110,37 +110,37 @@ def _imap(account: Account) -> ServerShape | None:
     )
 
 
-@accounts.get("/accounts", response_model=Listing[AccountShape])
-def list_accounts(call: Caller, paged: PageQuery) -> Listing[AccountShape]:
+@accounts.get("/accounts", response_model=Listing[AccountResponse])
+def list_accounts(call: Caller, paged: PageQuery) -> Listing[AccountResponse]:
     """My accounts, the oldest first: that one is used when a message names none."""
     with call.reading() as session:
         rows, after = page(session, owned_rows(Account, call.user), Account, paged, newest_first=False)
-        return Listing(items=[AccountShape.of(row) for row in rows], next=after)
+        return Listing(items=[AccountResponse.of(row) for row in rows], next=after)
 
 
-@accounts.post("/accounts", response_model=AccountShape, status_code=201)
+@accounts.post("/accounts", response_model=AccountResponse, status_code=201)
 def post_account(call: Caller, new: NewAccount) -> Response:
     """Adds an account. Test it with ``POST /accounts/{id}/check``."""
     return idempotent(
-        call, lambda session: AccountShape.of(create_account(call.context, session, call.user, new)), status=201
+        call, lambda session: AccountResponse.of(create_account(call.context, session, call.user, new)), status=201
     )
 
 
-@accounts.get("/accounts/{id}", response_model=AccountShape)
-def get_account(call: Caller, id: str) -> AccountShape:
+@accounts.get("/accounts/{id}", response_model=AccountResponse)
+def get_account(call: Caller, id: str) -> AccountResponse:
     """One account."""
-    return AccountShape.of(_own(call, id))
+    return AccountResponse.of(_own(call, id))
 
 
-@accounts.patch("/accounts/{id}", response_model=AccountShape)
+@accounts.patch("/accounts/{id}", response_model=AccountResponse)
 def patch_account(call: Caller, id: str, change: AccountChange) -> Response:
     """Changes what is given. Another host or login without its secret clears the stored one; another address must be
     confirmed again."""
 
-    def work(session: Session) -> AccountShape:
+    def work(session: Session) -> AccountResponse:
         account = owned(session, Account, call.user, id)
         change_account(call.context, session, account, change)
-        return AccountShape.of(account)
+        return AccountResponse.of(account)
 
     return idempotent(call, work)
 
@@ -155,7 +155,7 @@ def delete_account(call: Caller, id: str) -> Response:
     )
 
 
-@accounts.post("/accounts/{id}/check", response_model=CheckShape)
+@accounts.post("/accounts/{id}/check", response_model=CheckResponse)
 def post_account_check(call: Caller, id: str) -> Response:
     """Signs in to the account’s servers and says how that went. May take a minute when a server does not answer."""
     if (first := cached_response(call)) is not None:
@@ -165,9 +165,9 @@ def post_account_check(call: Caller, id: str) -> Response:
     connection_tests.take(call.user)
     result = check_account(call.context, account.id)
 
-    def work(session: Session) -> CheckShape:
-        checked = AccountShape.of(owned(session, Account, call.user, id))
-        return CheckShape(
+    def work(session: Session) -> CheckResponse:
+        checked = AccountResponse.of(owned(session, Account, call.user, id))
+        return CheckResponse(
             **dict(checked),
             smtp_ok=result.smtp_ok,
             smtp_text=result.smtp_text,
@@ -178,7 +178,7 @@ def post_account_check(call: Caller, id: str) -> Response:
     return idempotent(call, work)
 
 
-class PublishShape(ResponseModel):
+class PublishResponse(ResponseModel):
     """A DNS record to publish."""
 
     name: str
@@ -186,41 +186,41 @@ class PublishShape(ResponseModel):
     value: str
 
 
-class AdviceShape(ResponseModel):
+class AdviceResponse(ResponseModel):
     """One finding about the domain: ``grade`` is good, warn, bad or unknown."""
 
     topic: str
     grade: str
     text: str
-    publish: list[PublishShape]
+    publish: list[PublishResponse]
 
 
-class DomainShape(ResponseModel):
+class DomainResponse(ResponseModel):
     """What receivers see of the account’s domain."""
 
     domain: str
     looked_up_at: datetime
-    advice: list[AdviceShape]
+    advice: list[AdviceResponse]
 
 
-@accounts.get("/accounts/{id}/domain", response_model=DomainShape)
-def get_account_domain(call: Caller, id: str) -> DomainShape:
+@accounts.get("/accounts/{id}/domain", response_model=DomainResponse)
+def get_account_domain(call: Caller, id: str) -> DomainResponse:
     """SPF, DKIM and DMARC of the account’s domain, looked up now, with what to publish. Takes some seconds at the most."""
     account = _own(call, id)
     domain_look_ups.take(call.user)
     advice = _shapes(advice_for(call.context, account))
-    return DomainShape(domain=domain_of(account.address), looked_up_at=now(), advice=advice)
+    return DomainResponse(domain=domain_of(account.address), looked_up_at=now(), advice=advice)
 
 
-class TestMailShape(ResponseModel):
+class TestMailResponse(ResponseModel):
     """A test from the account to itself: its ``id``, whether it has arrived, and what it tells."""
 
     id: str
     arrived: bool
-    advice: list[AdviceShape]
+    advice: list[AdviceResponse]
 
 
-@accounts.post("/accounts/{id}/test-mail", response_model=TestMailShape, status_code=202)
+@accounts.post("/accounts/{id}/test-mail", response_model=TestMailResponse, status_code=202)
 def post_account_test_mail(call: Caller, id: str) -> Response:
     """Sends a test from the account to itself. Read what became of it with ``GET …/test-mail/{test}``; that needs IMAP."""
     if (first := cached_response(call)) is not None:
@@ -228,27 +228,27 @@ def post_account_test_mail(call: Caller, id: str) -> Response:
     account = _own(call, id)
     test_mails.take(call.user)
     test_id = send_test(call.context, account)
-    return idempotent(call, lambda _session: TestMailShape(id=test_id, arrived=False, advice=[]), status=202)
+    return idempotent(call, lambda _session: TestMailResponse(id=test_id, arrived=False, advice=[]), status=202)
 
 
-@accounts.get("/accounts/{id}/test-mail/{test}", response_model=TestMailShape)
-def get_account_test_mail(call: Caller, id: str, test: str) -> TestMailShape:
+@accounts.get("/accounts/{id}/test-mail/{test}", response_model=TestMailResponse)
+def get_account_test_mail(call: Caller, id: str, test: str) -> TestMailResponse:
     """What the mailbox holds of the test: are links as they were written, is there a pixel, what does the receiver say."""
     account = _own(call, id)
     if not TEST_ID.fullmatch(test):
         raise not_found("There is no such test.")
     test_mail_look_ups.take(call.user)
     found = read_test(call.context, account, test)
-    return TestMailShape(id=test, arrived=has_arrived(found), advice=_shapes(found))
+    return TestMailResponse(id=test, arrived=has_arrived(found), advice=_shapes(found))
 
 
-def _shapes(found: Iterable[Advice]) -> list[AdviceShape]:
+def _shapes(found: Iterable[Advice]) -> list[AdviceResponse]:
     return [
-        AdviceShape(
+        AdviceResponse(
             topic=one.topic,
             grade=one.grade,
             text=one.text,
-            publish=[PublishShape(name=r.name, type=r.type, value=r.value) for r in one.publish],
+            publish=[PublishResponse(name=r.name, type=r.type, value=r.value) for r in one.publish],
         )
         for one in found
     ]

@@ -77,7 +77,7 @@ def authorize(request: Request, user: User, form: FormData) -> Response:
         verifier=verifier,
         hint=hint,
     )
-    response = render(request, "settings_oauth.html", {"provider": provider, "url": url})
+    response = render(request, "accounts/settings_oauth.html", {"provider": provider, "url": url})
     response.headers["Refresh"] = f"0; url={url}"
     return response
 

@@ -50,7 +50,7 @@ def accounts(request: Request, user: User) -> Response:
             "presets": PRESETS,
             "host_problem": host_problem(session),
         }
-        return render(request, "settings_accounts.html", context)
+        return render(request, "accounts/settings_accounts.html", context)
 
 
 @routes.page(f"{BASE_PATH}/new")
@@ -223,7 +223,7 @@ def _form(
     context["providers"] = _providers(request, account)
     context["grant"] = _grant(request, account)
     context["code_sent"] = request.query_params.get("code") == "sent"
-    return render(request, "settings_account.html", context, status)
+    return render(request, "accounts/settings_account.html", context, status)
 
 
 def _providers(request: Request, account: Account | None) -> list[Provider]:

@@ -10,7 +10,7 @@ from starlette.routing import Mount
 from tracker.runtime.context import AppContext
 from tracker.web.accounts.api import accounts
 from tracker.web.api.docs import docs
-from tracker.web.api.errors import ProblemShape, install
+from tracker.web.api.errors import ProblemResponse, install
 from tracker.web.compose.templates_api import templates
 from tracker.web.crm.customers_api import customers
 from tracker.web.crm.orders_api import orders
@@ -34,9 +34,9 @@ class Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             document = super().openapi()
-            problem = ProblemShape.model_json_schema(ref_template="#/components/schemas/{model}")
+            problem = ProblemResponse.model_json_schema(ref_template="#/components/schemas/{model}")
             shapes = document.setdefault("components", {}).setdefault("schemas", {})
-            shapes.update(problem.pop("$defs"), ProblemShape=problem)
+            shapes.update(problem.pop("$defs"), ProblemResponse=problem)
         return self.openapi_schema or {}
 
 

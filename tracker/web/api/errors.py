@@ -32,7 +32,7 @@ class FieldError(BaseModel):
     detail: str
 
 
-class ProblemShape(BaseModel):
+class ProblemResponse(BaseModel):
     """An error, RFC 9457. ``detail`` is a sentence that says what to do; ``errors`` names each field that is off."""
 
     type: str = "about:blank"
@@ -98,7 +98,7 @@ def problem(
     status: int, detail: str, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     """The error as an answer."""
-    shape = ProblemShape(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors))
+    shape = ProblemResponse(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors))
     return Response(shape.model_dump_json(), status, headers, MEDIA_TYPE)
 
 

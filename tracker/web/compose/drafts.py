@@ -30,7 +30,7 @@ _FORM_KEY = re.compile(r"[A-Za-z0-9_-]{11}")
 
 
 @dataclass(frozen=True)
-class Typed:
+class ComposeForm:
     """The compose form as it stands, bad addresses and all. ``html`` is the formatted text, ``text`` the plain box."""
 
     account: str = ""
@@ -57,7 +57,7 @@ class Typed:
     """What was typed for placeholders that have no value of their own."""
 
     @classmethod
-    def from_form(cls, form: FormData) -> "Typed":
+    def from_form(cls, form: FormData) -> "ComposeForm":
         """The editor sends ``html`` and says so in ``format``; without scripts ``text`` counts, unless it was left as it was."""
         html, text = _text(form, "html"), _text(form, "text").replace("\r\n", "\n")
         if _text(form, "format") != "html" and text.strip() != plain(html).strip():
@@ -82,13 +82,13 @@ class Typed:
         )
 
 
-def read_draft(session: Session, message: Message, zone: str) -> Typed:
+def read_draft(session: Session, message: Message, zone: str) -> ComposeForm:
     """The form as it was left."""
     body = session.get(MessageBody, message.id) or MessageBody(message_id=message.id or 0)
     kept = read_form(body)
     account = session.get(Account, message.account_id) if message.account_id else None
     html = body.html or formatted(body.text or "")
-    return Typed(
+    return ComposeForm(
         account=account.public_id if account else "",
         to=str(kept.get("to", "")),
         cc=str(kept.get("cc", "")),
@@ -127,7 +127,7 @@ def new_or_made_by(session: Session, user: User, key: str) -> Message:
         return made_by(session, user, key) or new_or_made_by(session, user, public_id())
 
 
-def says_the_same(session: Session, typed: Typed, message: Message) -> bool:
+def says_the_same(session: Session, typed: ComposeForm, message: Message) -> bool:
     """Whether the form is the one that was sent as this message: then it is the same form once more."""
     body = session.get(MessageBody, message.id)
     form = read_form(body)
@@ -135,7 +135,7 @@ def says_the_same(session: Session, typed: Typed, message: Message) -> bool:
     return (form_text(form), html, subject) == (_keep(typed), typed.html, typed.subject)
 
 
-def save_draft(session: Session, user: User, typed: Typed, message: Message) -> Message:
+def save_draft(session: Session, user: User, typed: ComposeForm, message: Message) -> Message:
     """Writes the form into its row."""
     account = account_of(session, user, typed.account)
     if not message.message_id:
@@ -160,7 +160,7 @@ def discard(session: Session, message: Message) -> None:
     session.delete(message)
 
 
-def to_send(session: Session, user: User, typed: Typed, message: Message, files: Sequence[Attachment]) -> Draft:
+def to_send(session: Session, user: User, typed: ComposeForm, message: Message, files: Sequence[Attachment]) -> Draft:
     """The message to send with these files. Raises :class:`SendError` naming the field that is wrong."""
     account = account_of(session, user, typed.account)
     text = plain(typed.html)
@@ -269,12 +269,12 @@ def _template_of(session: Session, message: Message) -> str:
     return template.public_id if template else ""
 
 
-def _template_id(session: Session, user: User, typed: Typed) -> int | None:
+def _template_id(session: Session, user: User, typed: ComposeForm) -> int | None:
     template = find_usable(session, user, typed.template)
     return template.id if template else None
 
 
-def _answer(session: Session, user: User, typed: Typed, message: Message) -> None:
+def _answer(session: Session, user: User, typed: ComposeForm, message: Message) -> None:
     letter = answered_letter(session, user, typed.reply)
     if letter is not None and letter.message_id:
         ids = letter_ids(letter)
@@ -284,7 +284,7 @@ def _answer(session: Session, user: User, typed: Typed, message: Message) -> Non
         message.in_reply_to, message.thread = original.message_id, original.thread or original.message_id
 
 
-def _references(session: Session, user: User, typed: Typed, message: Message) -> tuple[str, ...]:
+def _references(session: Session, user: User, typed: ComposeForm, message: Message) -> tuple[str, ...]:
     """The conversation so far, its root first (RFC 5322 section 3.6.4)."""
     if not message.in_reply_to:
         return ()
@@ -316,7 +316,7 @@ def _file_name(name: str) -> str:
     return "".join(c for c in bare if c >= " ")[-255:] or "file"
 
 
-def _keep(typed: Typed) -> str:
+def _keep(typed: ComposeForm) -> str:
     more = {
         "send_at": typed.send_at,
         "follow_up_days": typed.follow_up_days,

@@ -25,7 +25,7 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_ATTACHMENT_BYTES
 from tracker.web.compose.drafts import (
-    Typed,
+    ComposeForm,
     attach,
     detach,
     discard,
@@ -95,7 +95,9 @@ def compose_plan(request: Request, user: User, form: FormData) -> Response:
     typed = _typed(context, form)
     request_exchangers(context, typed)
     with context.database.reading() as session:
-        return render(request, "_compose_plan.html", {"plan": plan_of(session, context, user, typed), "typed": typed})
+        return render(
+            request, "compose/_compose_plan.html", {"plan": plan_of(session, context, user, typed), "typed": typed}
+        )
 
 
 @routes.action("/compose/{draft}", max_bytes=FORM_BYTES)
@@ -145,13 +147,13 @@ def compose_picture(request: Request, user: User) -> Response:
     return Response(found.content, media_type=kind, headers=headers)
 
 
-def _typed(context: AppContext, form: FormData) -> Typed:
+def _typed(context: AppContext, form: FormData) -> ComposeForm:
     """The form with its text as it would go out: pictures by their Content-ID, nothing of ours in what was pasted or quoted."""
-    typed = Typed.from_form(form)
+    typed = ComposeForm.from_form(form)
     return replace(typed, html=strip_own_tracking(context, as_sent(typed.html)) or "")
 
 
-def _from_template(session: Session, user: User, typed: Typed, do: str) -> Typed:
+def _from_template(session: Session, user: User, typed: ComposeForm, do: str) -> ComposeForm:
     if do == "keep-template":
         session.add(as_template(typed, user))
     chosen = find_usable(session, user, do.removeprefix("template:")) if do.startswith("template:") else None
@@ -169,7 +171,7 @@ def _picture(session: Session, message: Message, form: FormData) -> Response:
     return JSONResponse({"src": address_of(message, picture)})
 
 
-def _start(session: Session, user: User, query: QueryParams) -> Typed:
+def _start(session: Session, user: User, query: QueryParams) -> ComposeForm:
     if "letter" in query:
         return answer_to_letter(session, user, find_letter(session, user, query["letter"]))
     reply = query.get("reply", "")
@@ -190,7 +192,9 @@ def _own_draft(session: Session, user: User, public_id: str) -> Message:
     return message
 
 
-def _files(session: Session, message: Message, typed: Typed, form: FormData, do: str) -> tuple[Typed, Errors]:
+def _files(
+    session: Session, message: Message, typed: ComposeForm, form: FormData, do: str
+) -> tuple[ComposeForm, Errors]:
     uploads = [one for one in form.getlist("files") if isinstance(one, UploadFile) and one.filename]
     if do.startswith("detach:"):
         detach(session, message, do.removeprefix("detach:"))
@@ -201,7 +205,7 @@ def _files(session: Session, message: Message, typed: Typed, form: FormData, do:
         return typed, {error.field: localize(error)}
 
 
-def _send(context: AppContext, user: User, typed: Typed, message: Message, confirmed: bool) -> Errors:
+def _send(context: AppContext, user: User, typed: ComposeForm, message: Message, confirmed: bool) -> Errors:
     """Queues the draft; or says at which field it cannot be."""
     if not typed.subject and not confirmed:
         return {"subject": _("The subject is empty. Write one, or press Send again to send it without.")}
@@ -228,14 +232,14 @@ _FIELDS: Mapping[str, str] = {
 }
 
 
-def _remember_choice(session: Session, user: User, typed: Typed) -> None:
+def _remember_choice(session: Session, user: User, typed: ComposeForm) -> None:
     """The last choice becomes the person's default."""
     row = session.get_one(User, user.id)
     row.track_opens, row.track_links = typed.track_opens, typed.track_links
     session.add(row)
 
 
-def _sent(user: User, typed: Typed, message: Message) -> Response:
+def _sent(user: User, typed: ComposeForm, message: Message) -> Response:
     undo = {"action": f"/mail/{message.public_id}/cancellation", "action_label": _("Undo")}
     said = _("On its way in a moment.") if user.undo_seconds else _("Handed to the queue.")
     if typed.send_at:
@@ -255,7 +259,7 @@ def _already_sent(request: Request, message: Message) -> Response:
     return redirect(f"/mail/{message.public_id}", _("This message has been sent already."), kind="problem")
 
 
-def _answer(request: Request, user: User, typed: Typed, message: Message, do: str, errors: Errors) -> Response:
+def _answer(request: Request, user: User, typed: ComposeForm, message: Message, do: str, errors: Errors) -> Response:
     part = request.query_params.get("part", "")
     with context_of(request).database.reading() as session:
         row = session.get_one(Message, message.id)
@@ -265,7 +269,7 @@ def _answer(request: Request, user: User, typed: Typed, message: Message, do: st
             )
         if part == "files":
             context = {"files": _attached(session, row), "error": errors.get("attachments", "")}
-            return render(request, "_compose_files.html", context, 422 if errors else 200)
+            return render(request, "compose/_compose_files.html", context, 422 if errors else 200)
         if errors:
             return _form(request, session, user, typed, row, errors)
     if do == "keep-template":
@@ -278,7 +282,12 @@ def _answer(request: Request, user: User, typed: Typed, message: Message, do: st
 
 
 def _form(
-    request: Request, session: Session, user: User, typed: Typed, message: Message | None, errors: Errors | None = None
+    request: Request,
+    session: Session,
+    user: User,
+    typed: ComposeForm,
+    message: Message | None,
+    errors: Errors | None = None,
 ) -> Response:
     accounts = accounts_of(session, user)
     context: dict[str, Any] = {
@@ -295,7 +304,7 @@ def _form(
         "max_bytes": MAX_ATTACHMENT_BYTES,
         "zone": user.timezone,
     }
-    response = render(request, "compose.html", context, 422 if errors else 200)
+    response = render(request, "compose/compose.html", context, 422 if errors else 200)
     # What is quoted keeps its colours in the editor; nothing else of our pages' policy is loosened.
     response.headers["Content-Security-Policy"] = policy(style_src_attr="'unsafe-inline'")
     return response

@@ -13,7 +13,7 @@ from tracker.models import Attachment, Message, MessageBody
 from tracker.outbound.draft import SendError, check_attachment_sizes
 from tracker.runtime.limits import MAX_BODY_BYTES
 from tracker.runtime.localized_text import LocalizedText
-from tracker.web.compose.drafts import Typed, files_of_draft
+from tracker.web.compose.drafts import ComposeForm, files_of_draft
 
 _DOMAIN = "@picture.invalid"
 _NAME = "[0-9a-f]{24}"
@@ -82,7 +82,7 @@ def as_shown(html: str, message: Message | None) -> str:
     return _CID.sub(rf"\1/compose/{message.public_id}/pictures/\2", html) if message else html
 
 
-def take_pictures(session: Session, message: Message, typed: Typed) -> Typed:
+def take_pictures(session: Session, message: Message, typed: ComposeForm) -> ComposeForm:
     """Pictures that came with pasted or quoted text as data become files of the draft. Raises :class:`SendError`."""
     if not _DATA.search(typed.html):
         return typed

@@ -21,7 +21,7 @@ from tracker.outbound.placeholders import (
 )
 from tracker.outbound.rich_text import plain
 from tracker.runtime.localized_text import LocalizedText
-from tracker.web.compose.drafts import Typed, account_of, readable
+from tracker.web.compose.drafts import ComposeForm, account_of, readable
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class MissingValue:
 class FilledMessage:
     """The message with its values, as far as there are any."""
 
-    typed: Typed
+    typed: ComposeForm
     missing_values: tuple[MissingValue, ...] = ()
     unknown: tuple[str, ...] = ()
     recipient_count: int = 0
@@ -45,7 +45,7 @@ class FilledMessage:
     who: str = ""
 
 
-def fill_message(session: Session, user: User, typed: Typed) -> FilledMessage:
+def fill_message(session: Session, user: User, typed: ComposeForm) -> FilledMessage:
     """Fills in subject and text what templates put there. Where they put nothing: the very same form."""
     in_text = {name for name in typed.placeholders if ":" not in name}
     in_subject = {name.removeprefix("subject:") for name in typed.placeholders if ":" in name}
@@ -70,7 +70,7 @@ def fill_message(session: Session, user: User, typed: Typed) -> FilledMessage:
     )
 
 
-def require_complete(merged: FilledMessage) -> Typed:
+def require_complete(merged: FilledMessage) -> ComposeForm:
     """The message to send. Raises :class:`SendError` naming the placeholder that cannot be filled."""
     if merged.recipient_count:
         text = LocalizedText(
@@ -112,7 +112,7 @@ def label_of(name: str) -> str:
     return labels[name]
 
 
-def remember_company(session: Session, typed: Typed) -> None:
+def remember_company(session: Session, typed: ComposeForm) -> None:
     """The company typed for somebody stands for the next message too."""
     company, people = typed.fill.get("company", ""), readable(typed.to)
     recipient = _recipient(session, people[0]) if company and len(people) == 1 else None
@@ -121,7 +121,7 @@ def remember_company(session: Session, typed: Typed) -> None:
         session.add(recipient)
 
 
-def _values(session: Session, user: User, typed: Typed, person: Mailbox | None) -> dict[str, str]:
+def _values(session: Session, user: User, typed: ComposeForm, person: Mailbox | None) -> dict[str, str]:
     account = account_of(session, user, typed.account)
     own = own_names_of((account.name if account else "") or user.name, account.address if account else user.email)
     if person is None:

@@ -19,7 +19,7 @@ from tracker.outbound.send import plan
 from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.context import AppContext
 from tracker.runtime.limits import GMAIL_CLIPS_AT
-from tracker.web.compose.drafts import Typed, account_of, readable
+from tracker.web.compose.drafts import ComposeForm, account_of, readable
 from tracker.web.compose.placeholders import FilledMessage, fill_message
 from tracker.web.messages.activity_labels import link_reason, rule_label
 from tracker.web.messages.maker_labels import trust_label
@@ -99,7 +99,7 @@ class ComposePlan:
         return [link for link in self.links if link.why]
 
 
-def plan_of(session: Session, context: AppContext, user: User, typed: Typed) -> ComposePlan:
+def plan_of(session: Session, context: AppContext, user: User, typed: ComposeForm) -> ComposePlan:
     """The plan for the form as it stands; what cannot be read as an address (yet) is left out and named."""
     account = account_of(session, user, typed.account)
     merged = fill_message(session, user, typed)
@@ -138,7 +138,7 @@ def _exceeds_limit(context: AppContext, draft: Draft) -> Sequence[str]:
     return []
 
 
-def request_exchangers(context: AppContext, typed: Typed) -> None:
+def request_exchangers(context: AppContext, typed: ComposeForm) -> None:
     """Has the mail exchangers of companies that nobody wrote to yet looked up, so that the plan can tell of them soon."""
     addresses = [mailbox.address for role in ROLES for mailbox in readable(getattr(typed, role))]
     with context.database.reading() as session:
@@ -250,7 +250,7 @@ PIXEL_BYTES = 300
 """About what the pixel's tag takes."""
 
 
-def _unreadable(typed: Typed) -> Sequence[str]:
+def _unreadable(typed: ComposeForm) -> Sequence[str]:
     """Pieces that have an @ and are still no address; what has none may be half typed."""
     pieces = [p.strip() for role in ROLES for p in getattr(typed, role).replace(";", ",").split(",")]
     return [piece for piece in pieces if "@" in piece and '"' not in piece and not readable(piece)]

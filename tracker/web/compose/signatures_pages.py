@@ -14,7 +14,7 @@ from tracker.models.ownership import owned
 from tracker.outbound.rich_text import plain
 from tracker.outbound.templates import change_signature
 from tracker.runtime.localized_text import ActionError
-from tracker.web.compose.drafts import Typed
+from tracker.web.compose.drafts import ComposeForm
 from tracker.web.compose.start import signature_inner
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -42,20 +42,20 @@ class SignatureForm:
 @routes.page(BASE_PATH)
 def signatures(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
-        return render(request, "settings_signatures.html", {"forms": _forms(session, user)})
+        return render(request, "compose/settings_signatures.html", {"forms": _forms(session, user)})
 
 
 @routes.action(BASE_PATH, max_bytes=FORM_BYTES)
 def save(request: Request, user: User, form: FormData) -> Response:
     """``of`` says whose; an empty one of an account means the person's own."""
-    html, of = Typed.from_form(form).html, str(form.get("of", ""))
+    html, of = ComposeForm.from_form(form).html, str(form.get("of", ""))
     with context_of(request).database.session_scope() as session:
         owner = owned(session, Account, user, of) if of else session.get_one(User, user.id)
         try:
             change_signature(session, owner, html)
         except ActionError as error:
             context = {"forms": _forms(session, user, {of: localize(error)})}
-            return render(request, "settings_signatures.html", context, 422)
+            return render(request, "compose/settings_signatures.html", context, 422)
     return redirect(BASE_PATH, _("The signature is saved.") if owner.signature else _("The signature is gone."))
 
 

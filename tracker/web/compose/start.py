@@ -21,23 +21,23 @@ from tracker.models.ownership import owned_rows
 from tracker.outbound.draft_form import written_mailboxes
 from tracker.outbound.placeholders import used, used_in_html
 from tracker.outbound.rich_text import formatted, plain
-from tracker.web.compose.drafts import Typed, account_of
+from tracker.web.compose.drafts import ComposeForm, account_of
 from tracker.web.messages.sent_parts import pictures_of
 
 
-def blank(session: Session, user: User) -> Typed:
+def blank(session: Session, user: User) -> ComposeForm:
     """An empty message with the signature, and the switches as they were last set."""
     html = signature_html(signature_of(user, account_of(session, user, "")))
-    return Typed(html=html, text=plain(html), track_opens=user.track_opens, track_links=user.track_links)
+    return ComposeForm(html=html, text=plain(html), track_opens=user.track_opens, track_links=user.track_links)
 
 
-def apply_operator_limit(ceiling: Ceiling, typed: Typed) -> Typed:
+def apply_operator_limit(ceiling: Ceiling, typed: ComposeForm) -> ComposeForm:
     """What a new message begins with asks for no more than the operator allows."""
     opens, links = ceiling.allows(Purpose.OPENS), ceiling.allows(Purpose.CLICKS)
     return replace(typed, track_opens=typed.track_opens and opens, track_links=typed.track_links and links)
 
 
-def with_template(typed: Typed, template: Template) -> Typed:
+def with_template(typed: ComposeForm, template: Template) -> ComposeForm:
     """The template's words above what is there; its subject where there is none yet."""
     html = template.html + typed.html
     names = {*typed.placeholders, *used_in_html(template.html)}
@@ -53,7 +53,7 @@ def with_template(typed: Typed, template: Template) -> Typed:
     )
 
 
-def as_template(typed: Typed, user: User) -> Template:
+def as_template(typed: ComposeForm, user: User) -> Template:
     """What was written, without signature and quoted text, as a template of this person's."""
     html = _SIGNED.sub("", typed.html)
     name = (typed.subject or " ".join(plain(html).split()) or _("Template"))[:100]
@@ -68,7 +68,7 @@ def signature_of(user: User, account: Account | None) -> str:
     return (account.signature if account else "") or user.signature
 
 
-def answer_to(session: Session, user: User, original: Message) -> Typed:
+def answer_to(session: Session, user: User, original: Message) -> ComposeForm:
     """Another message in the same conversation: to the same people, quoting what was written."""
     deliveries = session.exec(
         select(Delivery).where(Delivery.message_id == original.id).order_by(col(Delivery.position))
@@ -77,7 +77,7 @@ def answer_to(session: Session, user: User, original: Message) -> Typed:
     account = session.get(Account, original.account_id) if original.account_id else None
     signature = signature_html(signature_of(user, account))
     html = "<div><br></div>" + signature + _quoted(original, body)
-    return Typed(
+    return ComposeForm(
         account=account.public_id if account else "",
         to=_addresses(body, deliveries, "to"),
         cc=_addresses(body, deliveries, "cc"),
@@ -90,14 +90,14 @@ def answer_to(session: Session, user: User, original: Message) -> Typed:
     )
 
 
-def answer_to_letter(session: Session, user: User, letter: Letter) -> Typed:
+def answer_to_letter(session: Session, user: User, letter: Letter) -> ComposeForm:
     """An answer to somebody who wrote to us: to them, from the account of the address they wrote to, quoting what they wrote. Where
     a colleague handed the letter on and it was bound by hand, to the customer."""
     account = _account_for(session, user, letter)
     signature = signature_html(signature_of(user, account or account_of(session, user, "")))
     html = "<div><br></div>" + signature + _quoted_letter(letter, session.get(LetterBody, letter.id))
     to = str(Mailbox(letter.reply_to or letter.sender_address, "" if letter.reply_to else letter.sender_name))
-    return Typed(
+    return ComposeForm(
         account=account.public_id if account else "",
         to=forwarded_from(session, letter) or to,
         subject=reply_subject(letter.subject),

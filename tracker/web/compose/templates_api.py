@@ -22,7 +22,7 @@ from tracker.web.messages.rows import Figures, figures_by_template
 templates = router("Templates")
 
 
-class FiguresShape(ResponseModel):
+class FiguresResponse(ResponseModel):
     """Counts of one’s own messages. Honest rates: opened of ``measurable``, clicked of ``links``, replied of ``sent``."""
 
     sent: int
@@ -33,7 +33,7 @@ class FiguresShape(ResponseModel):
     replied: int
 
 
-class TemplateShape(ResponseModel):
+class TemplateResponse(ResponseModel):
     id: str
     name: str
     subject: str
@@ -41,7 +41,7 @@ class TemplateShape(ResponseModel):
     shared: bool
     own: bool
     placeholders: list[str]
-    figures: FiguresShape
+    figures: FiguresResponse
     changed_at: datetime
 
 
@@ -63,33 +63,33 @@ class TemplateChanges(RequestModel):
     shared: bool | None = None
 
 
-@templates.get("/templates", response_model=Listing[TemplateShape])
-def list_templates(call: Caller) -> Listing[TemplateShape]:
+@templates.get("/templates", response_model=Listing[TemplateResponse])
+def list_templates(call: Caller) -> Listing[TemplateResponse]:
     """My templates and those that colleagues share, by name."""
     with call.reading() as session:
         return Listing(items=[_shape(session, call, one) for one in usable(session, call.user)], next=None)
 
 
-@templates.post("/templates", response_model=TemplateShape, status_code=201)
+@templates.post("/templates", response_model=TemplateResponse, status_code=201)
 def post_template(call: Caller, new: NewTemplate) -> Response:
     """A new template."""
 
-    def work(session: Session) -> TemplateShape:
+    def work(session: Session) -> TemplateResponse:
         made = Template(user_id=call.user.id or 0, name=new.name)
         return _saved(session, call, made, new.model_dump())
 
     return idempotent(call, work, status=201)
 
 
-@templates.get("/templates/{id}", response_model=TemplateShape)
-def get_template(call: Caller, id: str) -> TemplateShape:
+@templates.get("/templates/{id}", response_model=TemplateResponse)
+def get_template(call: Caller, id: str) -> TemplateResponse:
     """One of my templates, or one that a colleague shares."""
     with call.reading() as session:
         return _shape(session, call, usable_template(session, call, id))
 
 
-@templates.patch("/templates/{id}", response_model=TemplateShape)
-def patch_template(call: Caller, id: str, changes: TemplateChanges) -> TemplateShape:
+@templates.patch("/templates/{id}", response_model=TemplateResponse)
+def patch_template(call: Caller, id: str, changes: TemplateChanges) -> TemplateResponse:
     """Changes a template of mine."""
     with call.writing() as session:
         return _saved(session, call, owned(session, Template, call.user, id), changes.model_dump(exclude_none=True))
@@ -110,18 +110,18 @@ def usable_template(session: Session, call: RequestContext, id: str) -> Template
     return template
 
 
-def _saved(session: Session, call: RequestContext, template: Template, values: dict[str, object]) -> TemplateShape:
+def _saved(session: Session, call: RequestContext, template: Template, values: dict[str, object]) -> TemplateResponse:
     save(session, template, values)
     session.flush()
     return _shape(session, call, template)
 
 
-def _shape(session: Session, call: RequestContext, template: Template) -> TemplateShape:
+def _shape(session: Session, call: RequestContext, template: Template) -> TemplateResponse:
     figures = figures_by_template(session, call.user).get(template.id or 0, Figures(0, 0, 0, 0, 0, 0, None))
-    return TemplateShape(
+    return TemplateResponse(
         id=template.public_id,
         own=template.user_id == call.user.id,
         placeholders=list(used(template.subject, template.html)),
-        figures=FiguresShape(**{name: getattr(figures, name) for name in FiguresShape.model_fields}),
+        figures=FiguresResponse(**{name: getattr(figures, name) for name in FiguresResponse.model_fields}),
         **template.model_dump(include={"name", "subject", "html", "shared", "changed_at"}),
     )

@@ -16,7 +16,7 @@ from tracker.outbound.rich_text import plain
 from tracker.outbound.templates import save as save_template
 from tracker.outbound.templates import usable
 from tracker.runtime.localized_text import ActionError
-from tracker.web.compose.drafts import Typed
+from tracker.web.compose.drafts import ComposeForm
 from tracker.web.compose.placeholders import label_of
 from tracker.web.http.forms import errors_of, is_checked, text
 from tracker.web.http.routes import Routes
@@ -41,7 +41,7 @@ class TemplateLine:
 @routes.page(BASE_PATH)
 def templates(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
-        return render(request, "settings_templates.html", {"lines": _lines(session, user)})
+        return render(request, "compose/settings_templates.html", {"lines": _lines(session, user)})
 
 
 @routes.page(f"{BASE_PATH}/new")
@@ -60,7 +60,7 @@ def template(request: Request, user: User) -> Response:
 @routes.action(f"{BASE_PATH}/new", max_bytes=FORM_BYTES)
 def save(request: Request, user: User, form: FormData) -> Response:
     """A new template, or one's own changed. What is wrong stands at its field, and nothing typed is lost."""
-    public_id, typed = request.path_params.get("template"), Typed.from_form(form)
+    public_id, typed = request.path_params.get("template"), ComposeForm.from_form(form)
     values = {
         "name": text(form, "name"),
         "subject": typed.subject,
@@ -107,4 +107,4 @@ def _form(request: Request, found: Template, wrong: Mapping[str, str], status: i
         "wrong": wrong,
         "placeholders": [(name, label_of(name)) for name in NAMES],
     }
-    return render(request, "settings_template.html", context, status)
+    return render(request, "compose/settings_template.html", context, status)

@@ -27,7 +27,7 @@ from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
 from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged, page
-from tracker.web.crm.responses import CustomerShape, customer_shapes
+from tracker.web.crm.responses import CustomerResponse, customer_shapes
 
 customers = router("Customers")
 
@@ -47,8 +47,8 @@ class MergeRequest(RequestModel):
     customer: Id
 
 
-@customers.get("/customers", response_model=Listing[CustomerShape])
-def list_customers(call: Caller, query: Annotated[CustomerQuery, Query()]) -> Listing[CustomerShape]:
+@customers.get("/customers", response_model=Listing[CustomerResponse])
+def list_customers(call: Caller, query: Annotated[CustomerQuery, Query()]) -> Listing[CustomerResponse]:
     """Customers, the newest first."""
     with call.reading() as session:
         wanted = select(Customer).where(*finds_customers(session, query.q))
@@ -67,7 +67,7 @@ def list_customers(call: Caller, query: Annotated[CustomerQuery, Query()]) -> Li
         return Listing(items=customer_shapes(session, rows), next=after)
 
 
-@customers.post("/customers", response_model=CustomerShape, status_code=201)
+@customers.post("/customers", response_model=CustomerResponse, status_code=201)
 def post_customer(call: Caller, new: NewCustomer) -> Response:
     """Makes a customer."""
     return idempotent(
@@ -75,18 +75,18 @@ def post_customer(call: Caller, new: NewCustomer) -> Response:
     )
 
 
-@customers.get("/customers/{id}", response_model=CustomerShape)
-def get_customer(call: Caller, id: str) -> CustomerShape:
+@customers.get("/customers/{id}", response_model=CustomerResponse)
+def get_customer(call: Caller, id: str) -> CustomerResponse:
     """One customer."""
     with call.reading() as session:
         return _shape(session, find_customer(session, id))
 
 
-@customers.patch("/customers/{id}", response_model=CustomerShape)
+@customers.patch("/customers/{id}", response_model=CustomerResponse)
 def patch_customer(call: Caller, id: str, change: CustomerChange) -> Response:
     """Changes what is given; ``addresses`` are all of them."""
 
-    def work(session: Session) -> CustomerShape:
+    def work(session: Session) -> CustomerResponse:
         customer = find_customer(session, id)
         change_customer(session, customer, change, call.user)
         return _shape(session, customer)
@@ -101,7 +101,9 @@ def remove_customer(call: Caller, id: str) -> Response:
 
 
 @customers.put(
-    "/customers/by-external-id/{external_id}", response_model=CustomerShape, responses={201: {"model": CustomerShape}}
+    "/customers/by-external-id/{external_id}",
+    response_model=CustomerResponse,
+    responses={201: {"model": CustomerResponse}},
 )
 def put_customer_by_external_id(call: Caller, external_id: str, change: CustomerChange) -> Response:
     """Makes the customer that another program knows by this id (201), or changes it (200). What is left out stays."""
@@ -115,11 +117,11 @@ def put_customer_by_external_id(call: Caller, external_id: str, change: Customer
     return Response(body, 201 if is_new else 200, media_type="application/json")
 
 
-@customers.post("/customers/{id}/merge", response_model=CustomerShape)
+@customers.post("/customers/{id}/merge", response_model=CustomerResponse)
 def post_merge(call: Caller, id: str, request: MergeRequest) -> Response:
     """Takes over everything of another customer, which is gone then."""
 
-    def work(session: Session) -> CustomerShape:
+    def work(session: Session) -> CustomerResponse:
         customer = find_customer(session, id)
         other = named_record(session, Customer, request.customer, "customer")
         assert other is not None
@@ -129,6 +131,6 @@ def post_merge(call: Caller, id: str, request: MergeRequest) -> Response:
     return idempotent(call, work)
 
 
-def _shape(session: Session, customer: Customer) -> CustomerShape:
+def _shape(session: Session, customer: Customer) -> CustomerResponse:
     session.flush()
     return customer_shapes(session, [customer])[0]

@@ -28,10 +28,10 @@ from tracker.web.api.call import Caller
 from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged, PageQuery, page
 from tracker.web.crm.responses import (
-    ColleagueShape,
-    GroupShape,
-    OrderShape,
-    ShopShape,
+    ColleagueResponse,
+    GroupResponse,
+    OrderResponse,
+    ShopResponse,
     colleague_shape,
     group_shapes,
     order_shapes,
@@ -49,8 +49,8 @@ class OrderQuery(Paged):
     shop: Annotated[str, Field(max_length=16, description="The id of a shop.")] = ""
 
 
-@orders.get("/orders", response_model=Listing[OrderShape])
-def list_orders(call: Caller, query: Annotated[OrderQuery, Query()]) -> Listing[OrderShape]:
+@orders.get("/orders", response_model=Listing[OrderResponse])
+def list_orders(call: Caller, query: Annotated[OrderQuery, Query()]) -> Listing[OrderResponse]:
     """Orders, the newest first."""
     with call.reading() as session:
         wanted = select(Order)
@@ -66,24 +66,24 @@ def list_orders(call: Caller, query: Annotated[OrderQuery, Query()]) -> Listing[
         return Listing(items=order_shapes(session, rows), next=after)
 
 
-@orders.post("/orders", response_model=OrderShape, status_code=201)
+@orders.post("/orders", response_model=OrderResponse, status_code=201)
 def post_order(call: Caller, new: NewOrder) -> Response:
     """Makes an order."""
     return idempotent(call, lambda session: _order(session, create_order(session, new)), status=201)
 
 
-@orders.get("/orders/{id}", response_model=OrderShape)
-def get_order(call: Caller, id: str) -> OrderShape:
+@orders.get("/orders/{id}", response_model=OrderResponse)
+def get_order(call: Caller, id: str) -> OrderResponse:
     """One order."""
     with call.reading() as session:
         return _order(session, find_order(session, id))
 
 
-@orders.patch("/orders/{id}", response_model=OrderShape)
+@orders.patch("/orders/{id}", response_model=OrderResponse)
 def patch_order(call: Caller, id: str, change: OrderChange) -> Response:
     """Changes what is given. Letters of the order follow it to another customer."""
 
-    def work(session: Session) -> OrderShape:
+    def work(session: Session) -> OrderResponse:
         order = find_order(session, id)
         change_order(session, order, change)
         return _order(session, order)
@@ -97,7 +97,9 @@ def remove_order(call: Caller, id: str) -> Response:
     return idempotent(call, lambda session: delete_order(session, find_order(session, id)), status=204)
 
 
-@orders.put("/orders/by-external-id/{external_id}", response_model=OrderShape, responses={201: {"model": OrderShape}})
+@orders.put(
+    "/orders/by-external-id/{external_id}", response_model=OrderResponse, responses={201: {"model": OrderResponse}}
+)
 def put_order_by_external_id(call: Caller, external_id: str, change: OrderChange) -> Response:
     """Makes the order that another program knows by this id (201), or changes it (200). What is left out stays."""
     if change.external_id is not None and change.external_id != external_id:
@@ -110,37 +112,37 @@ def put_order_by_external_id(call: Caller, external_id: str, change: OrderChange
     return Response(body, 201 if is_new else 200, media_type="application/json")
 
 
-def _order(session: Session, order: Order) -> OrderShape:
+def _order(session: Session, order: Order) -> OrderResponse:
     session.flush()
     return order_shapes(session, [order])[0]
 
 
-@orders.get("/shops", response_model=Listing[ShopShape])
-def list_shops(call: Caller, paged: PageQuery) -> Listing[ShopShape]:
+@orders.get("/shops", response_model=Listing[ShopResponse])
+def list_shops(call: Caller, paged: PageQuery) -> Listing[ShopResponse]:
     """Shops, the oldest first."""
     with call.reading() as session:
         rows, after = page(session, select(Shop), Shop, paged, newest_first=False)
         return Listing(items=[shop_shape(row) for row in rows], next=after)
 
 
-@orders.post("/shops", response_model=ShopShape, status_code=201)
+@orders.post("/shops", response_model=ShopResponse, status_code=201)
 def post_shop(call: Caller, new: NewShop) -> Response:
     """Makes a shop."""
     return idempotent(call, lambda session: shop_shape(create_shop(session, new)), status=201)
 
 
-@orders.get("/shops/{id}", response_model=ShopShape)
-def get_shop(call: Caller, id: str) -> ShopShape:
+@orders.get("/shops/{id}", response_model=ShopResponse)
+def get_shop(call: Caller, id: str) -> ShopResponse:
     """One shop."""
     with call.reading() as session:
         return shop_shape(find_record(session, Shop, id))
 
 
-@orders.patch("/shops/{id}", response_model=ShopShape)
+@orders.patch("/shops/{id}", response_model=ShopResponse)
 def patch_shop(call: Caller, id: str, change: ShopChange) -> Response:
     """Changes what is given."""
 
-    def work(session: Session) -> ShopShape:
+    def work(session: Session) -> ShopResponse:
         shop = find_record(session, Shop, id)
         change_shop(session, shop, change)
         return shop_shape(shop)
@@ -154,32 +156,32 @@ def remove_shop(call: Caller, id: str) -> Response:
     return idempotent(call, lambda session: delete_shop(session, find_record(session, Shop, id)), status=204)
 
 
-@orders.get("/groups", response_model=Listing[GroupShape])
-def list_groups(call: Caller, paged: PageQuery) -> Listing[GroupShape]:
+@orders.get("/groups", response_model=Listing[GroupResponse])
+def list_groups(call: Caller, paged: PageQuery) -> Listing[GroupResponse]:
     """Groups of managers, the oldest first."""
     with call.reading() as session:
         rows, after = page(session, select(ManagerGroup), ManagerGroup, paged, newest_first=False)
         return Listing(items=group_shapes(session, rows), next=after)
 
 
-@orders.post("/groups", response_model=GroupShape, status_code=201)
+@orders.post("/groups", response_model=GroupResponse, status_code=201)
 def post_group(call: Caller, new: NewGroup) -> Response:
     """Makes a group."""
     return idempotent(call, lambda session: _group(session, create_group(session, new)), status=201)
 
 
-@orders.get("/groups/{id}", response_model=GroupShape)
-def get_group(call: Caller, id: str) -> GroupShape:
+@orders.get("/groups/{id}", response_model=GroupResponse)
+def get_group(call: Caller, id: str) -> GroupResponse:
     """One group."""
     with call.reading() as session:
         return _group(session, find_record(session, ManagerGroup, id))
 
 
-@orders.patch("/groups/{id}", response_model=GroupShape)
+@orders.patch("/groups/{id}", response_model=GroupResponse)
 def patch_group(call: Caller, id: str, change: GroupChange) -> Response:
     """Changes what is given; ``members`` are all of them."""
 
-    def work(session: Session) -> GroupShape:
+    def work(session: Session) -> GroupResponse:
         group = find_record(session, ManagerGroup, id)
         change_group(session, group, change)
         return _group(session, group)
@@ -193,13 +195,13 @@ def remove_group(call: Caller, id: str) -> Response:
     return idempotent(call, lambda session: delete_group(session, find_record(session, ManagerGroup, id)), status=204)
 
 
-def _group(session: Session, group: ManagerGroup) -> GroupShape:
+def _group(session: Session, group: ManagerGroup) -> GroupResponse:
     session.flush()
     return group_shapes(session, [group])[0]
 
 
-@orders.get("/users", response_model=Listing[ColleagueShape])
-def list_users(call: Caller, paged: PageQuery) -> Listing[ColleagueShape]:
+@orders.get("/users", response_model=Listing[ColleagueResponse])
+def list_users(call: Caller, paged: PageQuery) -> Listing[ColleagueResponse]:
     """Colleagues, the oldest first; whoever was disabled is not among them."""
     with call.reading() as session:
         rows, after = page(session, select(User).where(col(User.active)), User, paged, newest_first=False)

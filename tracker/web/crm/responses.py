@@ -11,7 +11,7 @@ from tracker.mail.fields import ResponseModel
 from tracker.models import Customer, ManagerGroup, Order, Shop, User
 
 
-class ColleagueShape(ResponseModel):
+class ColleagueResponse(ResponseModel):
     """Somebody of the workspace."""
 
     id: str
@@ -20,13 +20,13 @@ class ColleagueShape(ResponseModel):
     active: bool
 
 
-class ShopShape(ResponseModel):
+class ShopResponse(ResponseModel):
     id: str
     name: str
     created_at: datetime
 
 
-class GroupShape(ResponseModel):
+class GroupResponse(ResponseModel):
     """People among whom new customers are shared out; ``members`` are their ids."""
 
     id: str
@@ -35,7 +35,7 @@ class GroupShape(ResponseModel):
     created_at: datetime
 
 
-class CustomerShape(ResponseModel):
+class CustomerResponse(ResponseModel):
     """A customer. ``manager`` and ``shop`` are ids; ``version`` grows with every change."""
 
     id: str
@@ -51,7 +51,7 @@ class CustomerShape(ResponseModel):
     changed_at: datetime
 
 
-class OrderShape(ResponseModel):
+class OrderResponse(ResponseModel):
     """An order. ``customer``, ``shop`` and ``manager`` are ids; ``version`` grows with every change."""
 
     id: str
@@ -66,18 +66,18 @@ class OrderShape(ResponseModel):
     changed_at: datetime
 
 
-def colleague_shape(user: User) -> ColleagueShape:
-    return ColleagueShape(id=user.public_id, name=user.name, status=user.status, active=user.active)
+def colleague_shape(user: User) -> ColleagueResponse:
+    return ColleagueResponse(id=user.public_id, name=user.name, status=user.status, active=user.active)
 
 
-def shop_shape(shop: Shop) -> ShopShape:
-    return ShopShape(id=shop.public_id, name=shop.name, created_at=shop.created_at)
+def shop_shape(shop: Shop) -> ShopResponse:
+    return ShopResponse(id=shop.public_id, name=shop.name, created_at=shop.created_at)
 
 
-def group_shapes(session: Session, groups: Sequence[ManagerGroup]) -> list[GroupShape]:
+def group_shapes(session: Session, groups: Sequence[ManagerGroup]) -> list[GroupResponse]:
     members = members_of(session, [group.id or 0 for group in groups])
     return [
-        GroupShape(
+        GroupResponse(
             id=group.public_id,
             name=group.name,
             members=[user.public_id for user in members.get(group.id or 0, [])],
@@ -91,13 +91,13 @@ _CUSTOMER = {"name", "tags", "external_id", "source", "version", "created_at", "
 _ORDER = {"number", "status", "external_id", "version", "created_at", "changed_at"}
 
 
-def customer_shapes(session: Session, customers: Sequence[Customer]) -> list[CustomerShape]:
+def customer_shapes(session: Session, customers: Sequence[Customer]) -> list[CustomerResponse]:
     """In as many queries however many they are."""
     addresses = addresses_of(session, [customer.id or 0 for customer in customers])
     managers = public_ids(session, User, (customer.manager_id for customer in customers))
     shops = public_ids(session, Shop, (customer.shop_id for customer in customers))
     return [
-        CustomerShape(
+        CustomerResponse(
             id=customer.public_id,
             addresses=[row.address for row in addresses.get(customer.id or 0, [])],
             manager=managers.get(customer.manager_id),
@@ -108,13 +108,13 @@ def customer_shapes(session: Session, customers: Sequence[Customer]) -> list[Cus
     ]
 
 
-def order_shapes(session: Session, orders: Sequence[Order]) -> list[OrderShape]:
+def order_shapes(session: Session, orders: Sequence[Order]) -> list[OrderResponse]:
     """In as many queries however many they are."""
     customers = public_ids(session, Customer, (order.customer_id for order in orders))
     managers = public_ids(session, User, (order.manager_id for order in orders))
     shops = public_ids(session, Shop, (order.shop_id for order in orders))
     return [
-        OrderShape(
+        OrderResponse(
             id=order.public_id,
             customer=customers.get(order.customer_id),
             manager=managers.get(order.manager_id),

@@ -46,7 +46,7 @@ def error_page(request: Request, status: int, detail: str = "", headers: Mapping
             response: Response = JSONResponse({"title": title, "detail": detail or way_out}, status)
         else:
             response = render(
-                request, "error.html", {"status": status, "title": title, "way_out": detail or way_out}, status
+                request, "frame/error.html", {"status": status, "title": title, "way_out": detail or way_out}, status
             )
     response.headers.update(headers or {})
     return response

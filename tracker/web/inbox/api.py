@@ -41,12 +41,12 @@ from tracker.web.api.paging import Listing, Paged
 from tracker.web.http.list_filter import one_of
 from tracker.web.inbox.filter import LetterFilter
 from tracker.web.inbox.rows import LetterRow, read_letters, rows_of
-from tracker.web.sites.letter_source import AttributionShape, attributions
+from tracker.web.sites.letter_source import AttributionResponse, attributions
 
 letters = router("Letters")
 
 
-class BoundShape(ResponseModel):
+class BoundResponse(ResponseModel):
     """What a letter was bound to, and by which rule: an order, a customer, or else the message of ours that it answers."""
 
     kind: str
@@ -71,7 +71,7 @@ class LetterLine(ResponseModel):
     counted: bool
     repeat_of: str | None
     withdrawn_at: datetime | None
-    bound: BoundShape | None
+    bound: BoundResponse | None
     binding_rule: str | None
     """By which rule it was bound, or why it was not."""
     binding_flags: list[str]
@@ -85,7 +85,7 @@ class EnquiryLine(LetterLine):
     ``answered_by`` are ids of people."""
 
     repeats: int
-    attribution: AttributionShape | None
+    attribution: AttributionResponse | None
     manager: str | None
     waiting_since: datetime | None
     answered_at: datetime | None
@@ -94,7 +94,7 @@ class EnquiryLine(LetterLine):
     done_at: datetime | None
 
 
-class AttachmentShape(ResponseModel):
+class AttachmentResponse(ResponseModel):
     """``written_name`` is the name as the letter has it; ``filename`` is safe."""
 
     id: str
@@ -105,7 +105,7 @@ class AttachmentShape(ResponseModel):
     inline: bool
 
 
-class LetterShape(LetterLine):
+class LetterResponse(LetterLine):
     """A letter with its text. ``html`` is as it came: sanitise it before you show it."""
 
     message_id: str
@@ -116,12 +116,12 @@ class LetterShape(LetterLine):
     text: str
     html: str | None
     headers: str
-    attachments: list[AttachmentShape]
+    attachments: list[AttachmentResponse]
     defects: list[str]
     flags: list[str]
     unparsed: bool
     too_large: bool
-    attribution: AttributionShape | None
+    attribution: AttributionResponse | None
 
 
 class EnquiryQuery(Paged):
@@ -169,14 +169,14 @@ def list_letters(call: Caller, query: Annotated[LetterQuery, Query()]) -> Listin
         return Listing(items=[LetterLine(**facts) for facts in _facts(session, rows)], next=after)
 
 
-@letters.get("/letters/{id}", response_model=LetterShape)
-def get_letter(call: Caller, id: str) -> LetterShape:
+@letters.get("/letters/{id}", response_model=LetterResponse)
+def get_letter(call: Caller, id: str) -> LetterResponse:
     """A letter with its text and the names of its attachments."""
     with call.reading() as session:
         letter = find_letter(session, call.user, id)
         (facts,) = _facts(session, rows_of(session, call.user, [letter]))
         body = session.get(LetterBody, letter.id)
-        return LetterShape(
+        return LetterResponse(
             **facts,
             text=body.text if body else "",
             html=body.html if body else None,
@@ -340,14 +340,14 @@ _MADE = "id mailbox repeat_of in_reply_to_message bound binding_rule binding_fla
 _SAME = set(LetterLine.model_fields) - set(_MADE.split())
 
 
-def _bound(row: LetterRow) -> BoundShape | None:
+def _bound(row: LetterRow) -> BoundResponse | None:
     if row.binding is not None and (row.order is not None or row.customer is not None):
         kind, record = ("order", row.order) if row.order is not None else ("customer", row.customer)
         assert record is not None
-        return BoundShape(kind=kind, id=record.public_id, rule=row.binding.rule)
+        return BoundResponse(kind=kind, id=record.public_id, rule=row.binding.rule)
     if row.answers is None:
         return None
-    return BoundShape(kind="message", id=row.answers.public_id, rule=row.letter.reply_rule)
+    return BoundResponse(kind="message", id=row.answers.public_id, rule=row.letter.reply_rule)
 
 
 def _public_ids(
@@ -358,10 +358,10 @@ def _public_ids(
     return {row[0]: row[1] for row in session.execute(query)} if wanted else {}
 
 
-def _attachments(session: Session, letter: Letter) -> list[AttachmentShape]:
+def _attachments(session: Session, letter: Letter) -> list[AttachmentResponse]:
     query = select(LetterAttachment).where(col(LetterAttachment.letter_id) == letter.id)
     return [
-        AttachmentShape(
+        AttachmentResponse(
             id=file.public_id,
             **file.model_dump(include={"filename", "written_name", "content_type", "size", "inline"}),
         )

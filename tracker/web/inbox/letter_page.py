@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from tracker.crm.access import find_letter
 from tracker.crm.snooze import CHOICES
-from tracker.inbound.parse import content_of
+from tracker.inbound.parse.letter import content_of
 from tracker.inbound.storing import raw_of, remove_letter
 from tracker.locale import _
 from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail
@@ -86,7 +86,7 @@ def letter(request: Request, user: User) -> Response:
         "standing": status_of(shown.letter),
         "status_label": status_label,
     }
-    return render(request, "letter.html", context)
+    return render(request, "inbox/letter.html", context)
 
 
 @routes.page("/letters/{id}/content")

@@ -25,7 +25,7 @@ from tracker.web.inbox.labels import STATUS_LABELS, category_label, status_label
 from tracker.web.inbox.rows import LetterRow, mailboxes_of, read_letters
 
 routes = Routes()
-_PARTS = {"rows": "_letter_list.html", "more": "_letter_rows.html"}
+_PARTS = {"rows": "inbox/_letter_list.html", "more": "inbox/_letter_rows.html"}
 _EXPORT_PAGE = 500
 
 
@@ -49,7 +49,7 @@ def enquiries(request: Request, user: User) -> Response:
             "status_label": status_label,
             "problem": problem,
         }
-    return render(request, _PARTS.get(part, "enquiries.html"), context, 400 if problem else 200)
+    return render(request, _PARTS.get(part, "inbox/enquiries.html"), context, 400 if problem else 200)
 
 
 @routes.page("/enquiries/export")

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.inbound.check import check_mailbox
+from tracker.inbound.fetch.check import check_mailbox
 from tracker.inbound.mailboxes import sign_in_mailbox
 from tracker.locale import _, localize
 from tracker.mail.oauth_providers import Granted, Provider

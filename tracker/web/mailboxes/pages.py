@@ -18,7 +18,8 @@ from tracker.inbound.credentials import (
     make_credential,
     unused_credentials,
 )
-from tracker.inbound.idle_leases import is_subscribed
+from tracker.inbound.fetch.idle_leases import is_subscribed
+from tracker.inbound.fetch.schedule import being_read
 from tracker.inbound.mailbox_input import NewCredentials
 from tracker.inbound.mailboxes import (
     change_mailbox,
@@ -29,7 +30,6 @@ from tracker.inbound.mailboxes import (
     sync_now,
 )
 from tracker.inbound.recount import preview, recount
-from tracker.inbound.schedule import being_read
 from tracker.locale import _, localize, ngettext
 from tracker.mail.oauth_providers import configured
 from tracker.mail.services import PRESETS
@@ -65,7 +65,7 @@ def mailboxes(request: Request, user: User) -> Response:
             "limit": preference(session, "mailbox_limit"),
             "most": MOST_MAILBOXES,
         }
-    return render(request, "mailboxes.html", context)
+    return render(request, "mailboxes/mailboxes.html", context)
 
 
 @routes.page(f"{BASE_PATH}/new")
@@ -167,7 +167,7 @@ def recount_preview(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         mailbox = owned(session, Mailbox, user, request.path_params["id"])
         context = {"mailbox": mailbox, "difference": preview(session, mailbox)}
-    return render(request, "mailbox_recount.html", context)
+    return render(request, "mailboxes/mailbox_recount.html", context)
 
 
 @routes.action(f"{BASE_PATH}/{{id}}/recount")
@@ -239,4 +239,4 @@ def _form(
         "providers": configured(context_of(request).settings),
         "words": mailbox_rows,
     }
-    return render(request, "mailbox.html", context, status)
+    return render(request, "mailboxes/mailbox.html", context, status)

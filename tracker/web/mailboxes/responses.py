@@ -6,7 +6,7 @@ from tracker.mail.fields import ResponseModel
 from tracker.models import Credential, Mailbox
 
 
-class CredentialsShape(ResponseModel):
+class CredentialsResponse(ResponseModel):
     """Credentials. ``secret_set`` says whether a secret is stored; the secret itself is never shown."""
 
     id: str
@@ -22,12 +22,12 @@ class CredentialsShape(ResponseModel):
     created_at: datetime
 
     @classmethod
-    def of(cls, credential: Credential) -> "CredentialsShape":
+    def of(cls, credential: Credential) -> "CredentialsResponse":
         same = credential.model_dump(include=set(cls.model_fields) - {"id", "secret_set"})
         return cls(id=credential.public_id, secret_set=credential.secret is not None, **same)
 
 
-class RunShape(ResponseModel):
+class RunResponse(ResponseModel):
     """The last run. ``problem`` is empty when it went well."""
 
     started_at: datetime | None
@@ -36,7 +36,7 @@ class RunShape(ResponseModel):
     loaded: int
 
 
-class MailboxShape(ResponseModel):
+class MailboxResponse(ResponseModel):
     """A connected mailbox. ``state`` is active, no_credentials, duplicate, auth_error, checking, connection_error,
     folder_missing, throttled, needs_oauth or paused, with the reason in ``state_detail``. ``noticed_at_once`` says whether its
     server tells of new mail just now; it is looked for every ten minutes in any case."""
@@ -67,14 +67,14 @@ class MailboxShape(ResponseModel):
     found_folders: list[str]
     letters_on_server: int | None
     checked_at: datetime | None
-    last_run: RunShape | None
+    last_run: RunResponse | None
     good_run_at: datetime | None
     due_at: datetime | None
     noticed_at_once: bool
     created_at: datetime
 
     @classmethod
-    def of(cls, mailbox: Mailbox, credential: Credential | None, *, noticed_at_once: bool) -> "MailboxShape":
+    def of(cls, mailbox: Mailbox, credential: Credential | None, *, noticed_at_once: bool) -> "MailboxResponse":
         same = mailbox.model_dump(include=set(cls.model_fields) - {"id", "credentials", "last_run", "noticed_at_once"})
         return cls(
             id=mailbox.public_id,
@@ -85,10 +85,10 @@ class MailboxShape(ResponseModel):
         )
 
 
-def _run(mailbox: Mailbox) -> RunShape | None:
+def _run(mailbox: Mailbox) -> RunResponse | None:
     if mailbox.run_started_at is None and mailbox.run_ended_at is None:
         return None
-    return RunShape(
+    return RunResponse(
         started_at=mailbox.run_started_at,
         ended_at=mailbox.run_ended_at,
         problem=str(mailbox.run_problem),

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from tracker.consent.rules import RULES, State
-from tracker.engagement.verdict import Reason
+from tracker.engagement.judge.verdict import Reason
 from tracker.locale import N_, _, ngettext
 from tracker.models import Delivery, Event, TrackedLink
 from tracker.web.messages.maker_labels import VENDORS, client_label, scanner_name

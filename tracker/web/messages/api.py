@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlmodel import Session, col, or_, select
 from starlette.responses import Response
 
-from tracker.engagement.verdict import Reason
+from tracker.engagement.judge.verdict import Reason
 from tracker.mail.fields import ResponseModel
 from tracker.models import Delivery, Event, Message, TrackedLink
 from tracker.models.ownership import find_owned, owned
@@ -21,7 +21,7 @@ from tracker.web.api.call import Caller, RequestContext
 from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged, PageQuery, page
 from tracker.web.messages.filter import Filter
-from tracker.web.messages.responses import MessageLine, MessageShape, message_lines, message_shape
+from tracker.web.messages.responses import MessageLine, MessageResponse, message_lines, message_shape
 from tracker.web.messages.schemas import NewMessage, draft_of
 
 messages = router("Messages")
@@ -54,12 +54,12 @@ class MessageQuery(Paged):
 
 
 @messages.post(
-    "/messages", response_model=MessageShape, status_code=202, openapi_extra={"x-largest-body": LARGEST_MESSAGE}
+    "/messages", response_model=MessageResponse, status_code=202, openapi_extra={"x-largest-body": LARGEST_MESSAGE}
 )
 def post_message(call: Caller, new: NewMessage) -> Response:
     """Takes a message into the queue. It is sent once this was answered; who is tracked, and why not, is decided here."""
 
-    def work(session: Session) -> MessageShape:
+    def work(session: Session) -> MessageResponse:
         message = enqueue_composed(session, call.context, call.user, draft_of(session, call, new))
         session.flush()
         return message_shape(session, message)
@@ -76,8 +76,8 @@ def list_messages(call: Caller, query: Annotated[MessageQuery, Query()]) -> List
         return Listing(items=message_lines(session, list(rows)), next=after)
 
 
-@messages.get("/messages/{id}", response_model=MessageShape)
-def get_message(call: Caller, id: str) -> MessageShape:
+@messages.get("/messages/{id}", response_model=MessageResponse)
+def get_message(call: Caller, id: str) -> MessageResponse:
     """A message with its copies, links and counts."""
     with call.reading() as session:
         message = owned(session, Message, call.user, id)
@@ -86,26 +86,26 @@ def get_message(call: Caller, id: str) -> MessageShape:
     return shape
 
 
-@messages.post("/messages/{id}/cancellation", response_model=MessageShape)
+@messages.post("/messages/{id}/cancellation", response_model=MessageResponse)
 def post_cancellation(call: Caller, id: str) -> Response:
     """Takes a message back while nothing of it was handed over; it is a draft again. 409 when it is too late."""
     return _change(call, id, cancel)
 
 
-@messages.post("/messages/{id}/mute", response_model=MessageShape)
+@messages.post("/messages/{id}/mute", response_model=MessageResponse)
 def post_mute(call: Caller, id: str) -> Response:
     """Rings no more about this message."""
     return _change(call, id, mute)
 
 
-@messages.delete("/messages/{id}/mute", response_model=MessageShape)
+@messages.delete("/messages/{id}/mute", response_model=MessageResponse)
 def delete_mute(call: Caller, id: str) -> Response:
     """Rings again."""
     return _change(call, id, lambda session, message: mute(session, message, False))
 
 
 def _change(call: RequestContext, id: str, action: Callable[[Session, Message], None]) -> Response:
-    def work(session: Session) -> MessageShape:
+    def work(session: Session) -> MessageResponse:
         message = owned(session, Message, call.user, id)
         action(session, message)
         session.flush()
@@ -119,7 +119,7 @@ def _change(call: RequestContext, id: str, action: Callable[[Session, Message], 
     return response
 
 
-class VerdictShape(ResponseModel):
+class VerdictResponse(ResponseModel):
     """Who it was: human, mail_proxy, privacy_prefetch, security_scanner, link_preview, sender_self, crawler, unknown.
 
     ``reasons`` are stable codes, ``texts`` the same in words."""
@@ -130,7 +130,7 @@ class VerdictShape(ResponseModel):
     texts: list[str]
 
     @classmethod
-    def of(cls, event: Event) -> "VerdictShape":
+    def of(cls, event: Event) -> "VerdictResponse":
         reasons = _reasons(event.reasons)
         return cls(
             class_=event.klass,
@@ -149,7 +149,7 @@ def _reasons(stored: Any) -> list[Reason]:
     return found
 
 
-class EventShape(ResponseModel):
+class EventResponse(ResponseModel):
     """open, click, reply, auto_reply, reaction, bounce, complaint or unsubscribe; ``delivery`` and ``address`` say whose copy, as
     far as known."""
 
@@ -160,11 +160,11 @@ class EventShape(ResponseModel):
     address: str | None
     url: str | None
     client: str
-    verdict: VerdictShape
+    verdict: VerdictResponse
 
 
-@messages.get("/messages/{id}/events", response_model=Listing[EventShape])
-def list_events(call: Caller, id: str, paged: PageQuery) -> Listing[EventShape]:
+@messages.get("/messages/{id}/events", response_model=Listing[EventResponse])
+def list_events(call: Caller, id: str, paged: PageQuery) -> Listing[EventResponse]:
     """What happened to a message, newest first. Repeats right after one another are one event."""
     with call.reading() as session:
         message = owned(session, Message, call.user, id)
@@ -178,14 +178,14 @@ def list_events(call: Caller, id: str, paged: PageQuery) -> Listing[EventShape]:
     return listing
 
 
-def _shapes(session: Session, message: Message, events: Any) -> list[EventShape]:
+def _shapes(session: Session, message: Message, events: Any) -> list[EventResponse]:
     deliveries = {d.id: d for d in session.exec(select(Delivery).where(Delivery.message_id == message.id))}
     links = {k.position: k.url for k in session.exec(select(TrackedLink).where(TrackedLink.message_id == message.id))}
     return [_shape(event, deliveries.get(event.delivery_id), links) for event in events]
 
 
-def _shape(event: Event, delivery: Delivery | None, links: Mapping[int, str]) -> EventShape:
-    return EventShape(
+def _shape(event: Event, delivery: Delivery | None, links: Mapping[int, str]) -> EventResponse:
+    return EventResponse(
         id=event.public_id,
         at=event.at,
         kind=event.kind,
@@ -193,5 +193,5 @@ def _shape(event: Event, delivery: Delivery | None, links: Mapping[int, str]) ->
         address=delivery.address if delivery else None,
         url=links.get(event.link) if event.link is not None else None,
         client=event.client,
-        verdict=VerdictShape.of(event),
+        verdict=VerdictResponse.of(event),
     )

@@ -14,7 +14,7 @@ from tracker.web.messages.filter import Filter
 from tracker.web.messages.rows import accounts_of, has_account, read_figures, read_listing
 
 routes = Routes()
-_PARTS = {"rows": "_mail_list.html", "more": "_mail_rows.html"}
+_PARTS = {"rows": "messages/_mail_list.html", "more": "messages/_mail_rows.html"}
 
 
 @routes.page("/mail")
@@ -36,7 +36,7 @@ def mail(request: Request, user: User) -> Response:
             "more_url": chosen.address(cursor=str(listing.next)) if listing.next else "",
             "problem": problem,
         }
-    return render(request, _PARTS.get(part, "mail.html"), context, 400 if problem else 200)
+    return render(request, _PARTS.get(part, "messages/mail.html"), context, 400 if problem else 200)
 
 
 @routes.page("/mail/{id}/activity/{kind}")
@@ -49,10 +49,10 @@ def mail_activity(request: Request, user: User) -> Response:
         message = owned(session, Message, user, request.path_params["id"])
         context = {"message": message, "kind": kind, "activity": activity_of(session, message, kind)}
     note_message_view(context_of(request), user, message)
-    return render(request, "_mail_activity.html", context)
+    return render(request, "messages/_mail_activity.html", context)
 
 
 def _figures(request: Request, user: User, chosen: Filter) -> Response:
     with context_of(request).database.reading() as session:
         figures = read_figures(session, user, chosen)
-    return render(request, "_mail_figures.html", {"figures": figures, "chosen": chosen})
+    return render(request, "messages/_mail_figures.html", {"figures": figures, "chosen": chosen})

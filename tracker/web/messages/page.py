@@ -85,7 +85,7 @@ def message(request: Request, user: User) -> Response:
             return redirect(f"/compose/{found.public_id}")
         shown = _shown(session, found)
     note_message_view(context_of(request), user, found)
-    template = "_message_live.html" if request.query_params.get("part") == "live" else "message.html"
+    template = "messages/_message_live.html" if request.query_params.get("part") == "live" else "messages/message.html"
     html = shown.body.html if shown.body else None
     context = {
         "shown": shown,

@@ -10,7 +10,7 @@ from tracker.mail.fields import ResponseModel
 from tracker.models import Account, Delivery, Message, TrackedLink
 
 
-class MailboxShape(ResponseModel):
+class MailboxResponse(ResponseModel):
     address: str
     name: str
 
@@ -25,7 +25,7 @@ class Counts(ResponseModel):
     bounces: int
 
 
-class PurposeShape(ResponseModel):
+class PurposeResponse(ResponseModel):
     """Whether this is tracked, the rule that decided (a stable code), and the rule in words."""
 
     on: bool
@@ -34,11 +34,11 @@ class PurposeShape(ResponseModel):
 
 
 class Tracking(ResponseModel):
-    opens: PurposeShape
-    clicks: PurposeShape
+    opens: PurposeResponse
+    clicks: PurposeResponse
 
 
-class DeliveryShape(ResponseModel):
+class DeliveryResponse(ResponseModel):
     """One recipient’s copy. ``reply`` is the server’s last word about it."""
 
     id: str
@@ -57,7 +57,7 @@ class DeliveryShape(ResponseModel):
     reply: str
 
     @classmethod
-    def of(cls, row: Delivery) -> "DeliveryShape":
+    def of(cls, row: Delivery) -> "DeliveryResponse":
         plain = set(cls.model_fields) - {"id", "tracking"}
         tracking = Tracking(
             opens=_purpose(row.opens_on, row.opens_rule), clicks=_purpose(row.clicks_on, row.clicks_rule)
@@ -65,11 +65,11 @@ class DeliveryShape(ResponseModel):
         return cls(id=row.public_id, tracking=tracking, **row.model_dump(include=plain))
 
 
-def _purpose(on: bool, rule: str) -> PurposeShape:
-    return PurposeShape(on=on, reason=rule, text=RULES.get(rule, rule.replace("_", " ")))
+def _purpose(on: bool, rule: str) -> PurposeResponse:
+    return PurposeResponse(on=on, reason=rule, text=RULES.get(rule, rule.replace("_", " ")))
 
 
-class LinkShape(ResponseModel):
+class LinkResponse(ResponseModel):
     """A link of the message; ``reason`` says why it was left alone."""
 
     index: int
@@ -80,7 +80,7 @@ class LinkShape(ResponseModel):
     clicks: int
 
     @classmethod
-    def of(cls, row: TrackedLink) -> "LinkShape":
+    def of(cls, row: TrackedLink) -> "LinkResponse":
         return cls(index=row.position, **row.model_dump(include=set(cls.model_fields) - {"index"}))
 
 
@@ -92,7 +92,7 @@ class MessageLine(ResponseModel):
     account: str | None
     subject: str
     snippet: str
-    from_: MailboxShape = Field(serialization_alias="from")
+    from_: MailboxResponse = Field(serialization_alias="from")
     names: str
     state: str
     tracked: bool
@@ -109,22 +109,22 @@ class MessageLine(ResponseModel):
     counts: Counts
 
 
-class MessageShape(MessageLine):
+class MessageResponse(MessageLine):
     """A message with its copies and links."""
 
-    deliveries: list[DeliveryShape]
-    links: list[LinkShape]
+    deliveries: list[DeliveryResponse]
+    links: list[LinkResponse]
 
 
-def message_shape(session: Session, row: Message) -> MessageShape:
+def message_shape(session: Session, row: Message) -> MessageResponse:
     deliveries = session.exec(select(Delivery).where(Delivery.message_id == row.id).order_by(col(Delivery.position)))
     links = session.exec(
         select(TrackedLink).where(TrackedLink.message_id == row.id).order_by(col(TrackedLink.position))
     )
-    return MessageShape(
+    return MessageResponse(
         **dict(message_lines(session, [row])[0]),
-        deliveries=[DeliveryShape.of(delivery) for delivery in deliveries],
-        links=[LinkShape.of(link) for link in links],
+        deliveries=[DeliveryResponse.of(delivery) for delivery in deliveries],
+        links=[LinkResponse.of(link) for link in links],
     )
 
 
@@ -143,7 +143,7 @@ def _line(row: Message, account: str | None) -> MessageLine:
     return MessageLine(
         id=row.public_id,
         account=account,
-        from_=MailboxShape(address=row.from_address, name=row.from_name),
+        from_=MailboxResponse(address=row.from_address, name=row.from_name),
         tracked=row.opens_tracked > 0 or row.clicks_tracked > 0,
         counts=Counts(**row.model_dump(include=set(Counts.model_fields))),
         **row.model_dump(include=_PLAIN),

@@ -28,7 +28,7 @@ class NotificationQuery(Paged):
     unread: Annotated[bool, Field(description="Only what was not read yet.")] = False
 
 
-class NotificationShape(ResponseModel):
+class NotificationResponse(ResponseModel):
     """One line of the bell: one subject, with a counter. ``message`` is an id, ``recipient`` an address."""
 
     id: str
@@ -51,8 +51,8 @@ class Unread(ResponseModel):
     unread: int
 
 
-@notifications.get("/notifications", response_model=Listing[NotificationShape])
-def list_notifications(call: Caller, query: Annotated[NotificationQuery, Query()]) -> Listing[NotificationShape]:
+@notifications.get("/notifications", response_model=Listing[NotificationResponse])
+def list_notifications(call: Caller, query: Annotated[NotificationQuery, Query()]) -> Listing[NotificationResponse]:
     """My lines, newest first."""
     mine = owned_rows(Notification, call.user)
     if query.unread:
@@ -73,11 +73,11 @@ def post_readings(call: Caller) -> Response:
     return idempotent(call, work)
 
 
-@notifications.post("/notifications/{id}/reading", response_model=NotificationShape)
+@notifications.post("/notifications/{id}/reading", response_model=NotificationResponse)
 def post_reading(call: Caller, id: str) -> Response:
     """Marks one line as read."""
 
-    def work(session: Session) -> NotificationShape:
+    def work(session: Session) -> NotificationResponse:
         line = owned(session, Notification, call.user, id)
         mark_read(session, call.user, line.public_id)
         return notification_shapes(session, call, [line])[0]
@@ -87,14 +87,14 @@ def post_reading(call: Caller, id: str) -> Response:
 
 def notification_shapes(
     session: Session, call: RequestContext, rows: Sequence[Notification]
-) -> list[NotificationShape]:
+) -> list[NotificationResponse]:
     """The lines as the bell shows them, in the person's language."""
     with use_locale(call.user.locale, call.user.timezone):
         texts = [f"{line.text} · {line.counter}" if line.counter else line.text for line in bell_lines(session, rows)]
     messages = _by_id(session, Message.id, Message.public_id, {row.message_id for row in rows})
     addresses = _by_id(session, Delivery.id, Delivery.address, {row.delivery_id for row in rows})
     return [
-        NotificationShape(
+        NotificationResponse(
             id=row.public_id,
             text=text,
             message=messages.get(row.message_id),
@@ -105,7 +105,7 @@ def notification_shapes(
     ]
 
 
-_PLAIN = set(NotificationShape.model_fields) - {"id", "text", "message", "recipient"}
+_PLAIN = set(NotificationResponse.model_fields) - {"id", "text", "message", "recipient"}
 
 
 def _by_id(session: Session, id: Any, value: Any, ids: set[int | None]) -> dict[int | None, str]:

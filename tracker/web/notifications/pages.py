@@ -29,7 +29,7 @@ def panel(request: Request, user: User) -> Response:
     """The partial that the bell opens, and fetches again after each hint."""
     with context_of(request).database.reading() as session:
         lines = bell_lines(session, notify.lines(session, user, limit=PANEL_LINES))
-    return render(request, "_bell_panel.html", {"lines": lines})
+    return render(request, "notifications/_bell_panel.html", {"lines": lines})
 
 
 @routes.page("/notifications/state")
@@ -79,7 +79,7 @@ def _page(request: Request, user: User, alerts: Alerts, wrong: FormErrors, statu
         "digest_hours": digest_hours(),
         "digest_account": account.address if account else "",
     }
-    return render(request, "notifications.html", context, status)
+    return render(request, "notifications/notifications.html", context, status)
 
 
 @routes.action("/notifications/preferences")

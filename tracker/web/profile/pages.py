@@ -91,7 +91,7 @@ def _page(request: Request, user: User, wrong: FormErrors, status: int = 200) ->
     undo = [(str(seconds), _undo_words(seconds)) for seconds in UNDO_SECONDS]
     themes = [("auto", _("As the system")), ("light", _("Light")), ("dark", _("Dark"))]
     context = {"wrong": wrong, "zones": zones(), "undo": undo, "themes": themes, "profile": user}
-    return render(request, "settings_profile.html", context, status)
+    return render(request, "profile/settings_profile.html", context, status)
 
 
 def _undo_words(seconds: int) -> str:
@@ -135,7 +135,7 @@ def _tokens_page(
 ) -> Response:
     context = {"tokens": _tokens(request, user), "wrong": wrong or {}, "made": made, "made_name": made_name}
     context["base_url"] = context_of(request).settings.base_url
-    return render(request, "settings_tokens.html", context, status)
+    return render(request, "profile/settings_tokens.html", context, status)
 
 
 def _tokens(request: Request, user: User) -> Sequence[ApiToken]:

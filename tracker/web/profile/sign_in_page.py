@@ -25,7 +25,9 @@ def form(request: Request) -> Response:
     if request.state.user is not None:
         return redirect(local_path(request.query_params.get("next")))
     return render(
-        request, "sign_in.html", {"email": "", "next": local_path(request.query_params.get("next")), "problem": ""}
+        request,
+        "profile/sign_in.html",
+        {"email": "", "next": local_path(request.query_params.get("next")), "problem": ""},
     )
 
 
@@ -39,14 +41,14 @@ def sign_in(request: Request, form: FormData) -> Response:
     try:
         this_try = SignInTry(context, request, email, user)
     except ActionError as error:
-        response = render(request, "sign_in.html", {**again, "problem": localize(error)}, 429)
+        response = render(request, "profile/sign_in.html", {**again, "problem": localize(error)}, 429)
         response.headers["Retry-After"] = str(error.retry_after)
         return response
     if not _fits(user, secret(form, "password")) or user is None:
         problem = _(
             "This address and password do not belong together. Check both; an administrator can set a new password."
         )
-        return render(request, "sign_in.html", {**again, "problem": problem}, 422)
+        return render(request, "profile/sign_in.html", {**again, "problem": problem}, 422)
     this_try.succeeded()
     response = redirect(back)
     login(context, request, response, user)

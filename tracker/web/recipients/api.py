@@ -39,7 +39,7 @@ class ConsentSaid(RequestModel):
     documents: str = "unknown"
 
 
-class RecipientShape(ResponseModel):
+class RecipientResponse(ResponseModel):
     """``jurisdiction`` as declared, ``country`` as the customer records have it; ``rules_of``: whose rules hold, empty: unknown.
     ``paused_at``: since when nothing is measured because they asked for that in a reply, until somebody decides what it meant."""
 
@@ -65,7 +65,7 @@ class RecipientQuery(Paged):
     q: Annotated[str, Field(max_length=200, description="Part of an address or a name.")] = ""
 
 
-class ConsentShape(ResponseModel):
+class ConsentResponse(ResponseModel):
     """One entry of the ledger. ``digest`` covers the entry and ``previous_digest``, so that nothing can be taken out unseen."""
 
     id: str
@@ -100,18 +100,18 @@ class ConsentShape(ResponseModel):
     digest: str
 
     @classmethod
-    def of(cls, entry: ConsentEntry) -> "ConsentShape":
+    def of(cls, entry: ConsentEntry) -> "ConsentResponse":
         return cls(id=entry.public_id, **entry.model_dump(include=set(cls.model_fields) - {"id"}))
 
 
-class Chain(Listing[ConsentShape]):
+class Chain(Listing[ConsentResponse]):
     """The whole chain, oldest first; ``broken_at`` is the first entry that was tampered with."""
 
     broken_at: int | None
 
 
-@recipients.get("/recipients", response_model=Listing[RecipientShape])
-def list_recipients(call: Caller, query: Annotated[RecipientQuery, Query()]) -> Listing[RecipientShape]:
+@recipients.get("/recipients", response_model=Listing[RecipientResponse])
+def list_recipients(call: Caller, query: Annotated[RecipientQuery, Query()]) -> Listing[RecipientResponse]:
     """Everybody this workspace writes to, the newest first."""
     with call.reading() as session:
         rows, after = page(session, matching(query.q), Recipient, query)
@@ -125,34 +125,34 @@ def get_consent(call: Caller, address: str) -> Chain:
     """The whole ledger of one person, oldest entry first."""
     with call.reading() as session:
         recipient = look_up(session, address)
-        items = [ConsentShape.of(entry) for entry in ledger(session, recipient)]
+        items = [ConsentResponse.of(entry) for entry in ledger(session, recipient)]
         return Chain(items=items, broken_at=broken_at(session, recipient))
 
 
-@recipients.post("/recipients/{address:path}/consent", response_model=ConsentShape, status_code=201)
+@recipients.post("/recipients/{address:path}/consent", response_model=ConsentResponse, status_code=201)
 def post_consent(call: Caller, address: str, new: NewConsent) -> Response:
     """Records what a person said, with its evidence. Makes the recipient when there is none."""
 
-    def work(session: Session) -> ConsentShape:
+    def work(session: Session) -> ConsentResponse:
         recipient = find_or_make(session, printable(address))
         entry = record(session, recipient, new, call.actor)
-        return ConsentShape.of(entry)
+        return ConsentResponse.of(entry)
 
     return idempotent(call, work, status=201)
 
 
-@recipients.get("/recipients/{address:path}", response_model=RecipientShape)
-def get_recipient(call: Caller, address: str) -> RecipientShape:
+@recipients.get("/recipients/{address:path}", response_model=RecipientResponse)
+def get_recipient(call: Caller, address: str) -> RecipientResponse:
     """A person's name, jurisdiction and consent, by any spelling of the address."""
     with call.reading() as session:
         return _shape_of(session, look_up(session, address))
 
 
-@recipients.put("/recipients/{address:path}", response_model=RecipientShape)
+@recipients.put("/recipients/{address:path}", response_model=RecipientResponse)
 def put_recipient(call: Caller, address: str, body: RecipientBody) -> Response:
     """Makes or changes a recipient."""
 
-    def work(session: Session) -> RecipientShape:
+    def work(session: Session) -> RecipientResponse:
         row = find_or_make(session, printable(address))
         session.flush()
         change(session, row, body)
@@ -166,16 +166,16 @@ def put_recipient(call: Caller, address: str, body: RecipientBody) -> Response:
     return idempotent(call, work)
 
 
-def _shape_of(session: Session, row: Recipient) -> RecipientShape:
+def _shape_of(session: Session, row: Recipient) -> RecipientResponse:
     assert row.id is not None
     return _shape(row, consent_of(session, [row.id])[row.id])
 
 
-def _shape(row: Recipient, states: Mapping[Purpose, State]) -> RecipientShape:
-    plain = set(RecipientShape.model_fields) - {"id", "consent", "rules_of"}
+def _shape(row: Recipient, states: Mapping[Purpose, State]) -> RecipientResponse:
+    plain = set(RecipientResponse.model_fields) - {"id", "consent", "rules_of"}
     consent = Consent(**{purpose.value: state.value for purpose, state in states.items()})
     code = jurisdiction(row).code
-    return RecipientShape(id=row.public_id, consent=consent, rules_of=code, **row.model_dump(include=plain))
+    return RecipientResponse(id=row.public_id, consent=consent, rules_of=code, **row.model_dump(include=plain))
 
 
 class ConsentFile(RequestModel):

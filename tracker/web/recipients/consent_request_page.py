@@ -12,7 +12,7 @@ from tracker.consent.notice import notice
 from tracker.locale import LANGUAGES, _, language, localize, ngettext
 from tracker.mail.addresses import AddressError, parse_list
 from tracker.models import User
-from tracker.outbound.consent_request import Asked, ask
+from tracker.outbound.consent_request import RequestOutcome, ask
 from tracker.outbound.draft import SendError
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
@@ -34,7 +34,7 @@ def consent_request(request: Request, user: User) -> Response:
 def send(request: Request, user: User, form: FormData) -> Response:
     typed, chosen = text(form, "to", 4000), text(form, "language")
     context = context_of(request)
-    asked: Sequence[Asked] = ()
+    asked: Sequence[RequestOutcome] = ()
     try:
         people = parse_list(typed)
         problem = "" if 0 < len(people) <= AT_ONCE else _("Give one to %(most)s addresses.", most=AT_ONCE)
@@ -50,7 +50,7 @@ def send(request: Request, user: User, form: FormData) -> Response:
     return _told(asked)
 
 
-def _told(asked: Sequence[Asked]) -> Response:
+def _told(asked: Sequence[RequestOutcome]) -> Response:
     sent = [one for one in asked if one.message is not None]
     refused = [f"{one.address} {_word(one.problem)}" for one in asked if one.message is None]
     words = ngettext("One question is on its way.", "%(num)s questions are on their way.", len(sent))
@@ -72,4 +72,4 @@ def _form(request: Request, session: Session, user: User, to: str, problem: str,
         "notice": notice(session, context_of(request), chosen),
         "accounts": accounts_of(session, user),
     }
-    return render(request, "consent_request.html", context, status)
+    return render(request, "recipients/consent_request.html", context, status)

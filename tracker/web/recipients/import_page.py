@@ -53,4 +53,4 @@ def _page(request: Request, results: Sequence[RowResult] | None = None, wrong: s
         "said_of": localize,
         "wrong": wrong,
     }
-    return render(request, "consent_import.html", context, 422 if wrong else 200)
+    return render(request, "recipients/consent_import.html", context, 422 if wrong else 200)

@@ -50,7 +50,7 @@ def recipients(request: Request, user: User) -> Response:
         consent = consent_of(session, [one.id for one in shown if one.id is not None])
     more = f"/recipients?q={quote(words)}&after={quote(str(last[0]))}" if last else ""
     context = {"people": shown, "consent": consent, "q": words, "more": more, "consent_label": consent_label}
-    return render(request, "recipients.html", context)
+    return render(request, "recipients/recipients.html", context)
 
 
 @routes.action("/recipients")
@@ -181,7 +181,7 @@ def _show(
         "channels": [(channel, _(CHANNEL_LABELS[channel])) for channel in _BY_HAND],
         "consent_label": consent_label,
     }
-    return render(request, "recipient.html", context, 422 if errors else 200)
+    return render(request, "recipients/recipient.html", context, 422 if errors else 200)
 
 
 def _questions(session: Session, person: Recipient, user: User) -> list[tuple[TrackingPause, Letter | None]]:

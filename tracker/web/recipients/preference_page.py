@@ -177,7 +177,7 @@ def _show(request: Request, *, done: str = "", problem: str = "", status: int = 
             "done": done,
             "problem": problem,
         }
-    response = render(request, "preference_page.html", context, status)
+    response = render(request, "recipients/preference_page.html", context, status)
     response.headers["X-Robots-Tag"] = "noindex, nofollow"
     return response
 

@@ -88,4 +88,4 @@ def _here(person: Recipient) -> str:
 
 
 def _page(request: Request, person: Recipient, views: object, wrong: str, status: int = 200) -> Response:
-    return render(request, "privacy_person.html", {"person": person, "views": views, "wrong": wrong}, status)
+    return render(request, "recipients/privacy_person.html", {"person": person, "views": views, "wrong": wrong}, status)

@@ -20,7 +20,7 @@ rights = router("Recipients")
 _ZIP: dict[int | str, dict[str, Any]] = {200: {"description": "The archive.", "content": {"application/zip": {}}}}
 
 
-class ReceiptShape(ResponseModel):
+class ReceiptResponse(ResponseModel):
     """What is left of an erased person: the digest by which the address is known when it is met again, and what was done."""
 
     receipt: str
@@ -47,14 +47,14 @@ def export_recipient(call: Caller, address: str) -> Response:
     )
 
 
-@rights.delete("/recipients/{address:path}", response_model=ReceiptShape)
-def delete_recipient(call: Caller, address: str) -> ReceiptShape:
+@rights.delete("/recipients/{address:path}", response_model=ReceiptResponse)
+def delete_recipient(call: Caller, address: str) -> ReceiptResponse:
     """Erases a person in the whole workspace, for administrators. An address that is not known yet is blocked all the same."""
     if call.user.role != Role.ADMIN:
         raise Problem(
             403, "Erasure takes colleagues’ mail as well, so it is an administrator’s to do. Ask one of them."
         )
     receipt = erase(call.context, printable(address), call.actor)
-    return ReceiptShape(
+    return ReceiptResponse(
         receipt=receipt.public_id, at=receipt.at, digest=receipt.digest, text=receipt.text, done=receipt.done
     )

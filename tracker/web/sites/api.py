@@ -36,41 +36,41 @@ from tracker.web.api.call import Caller, RequestContext
 from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged, PageQuery, page
 from tracker.web.sites.responses import (
-    BlockShape,
-    PlacesShape,
-    PoolSizeShape,
-    PreviewShape,
-    RuleShape,
-    SiteShape,
-    SourceShape,
+    BlockResponse,
+    PlacesResponse,
+    PoolSizeResponse,
+    PreviewResponse,
+    RuleResponse,
+    SiteResponse,
+    SourceResponse,
 )
 
 sites = router("Websites")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@sites.get("/sites", response_model=Listing[SiteShape])
-def list_sites(call: Caller, paged: PageQuery) -> Listing[SiteShape]:
+@sites.get("/sites", response_model=Listing[SiteResponse])
+def list_sites(call: Caller, paged: PageQuery) -> Listing[SiteResponse]:
     """My sites, the oldest first."""
     with call.reading() as session:
         rows, after = page(session, owned_rows(Site, call.user), Site, paged, newest_first=False)
-        return Listing(items=[SiteShape.of(call.context, row) for row in rows], next=after)
+        return Listing(items=[SiteResponse.of(call.context, row) for row in rows], next=after)
 
 
-@sites.post("/sites", response_model=SiteShape, status_code=201)
+@sites.post("/sites", response_model=SiteResponse, status_code=201)
 def post_site(call: Caller, new: NewSite) -> Response:
     """A new site. Put its ``snippet`` into its pages, before ``</head>``."""
     return idempotent(call, lambda session: _site(session, call, None, new), status=201)
 
 
-@sites.get("/sites/{id}", response_model=SiteShape)
-def get_site(call: Caller, id: str) -> SiteShape:
+@sites.get("/sites/{id}", response_model=SiteResponse)
+def get_site(call: Caller, id: str) -> SiteResponse:
     """One site."""
     with call.reading() as session:
-        return SiteShape.of(call.context, owned(session, Site, call.user, id))
+        return SiteResponse.of(call.context, owned(session, Site, call.user, id))
 
 
-@sites.patch("/sites/{id}", response_model=SiteShape)
+@sites.patch("/sites/{id}", response_model=SiteResponse)
 def patch_site(call: Caller, id: str, change: SiteChange) -> Response:
     """Changes what is given; in force at the edge beside us before this answers."""
     return idempotent(call, lambda session: _site(session, call, owned(session, Site, call.user, id), change))
@@ -84,38 +84,38 @@ def delete_site(call: Caller, id: str) -> Response:
     )
 
 
-def _site(session: Session, call: RequestContext, site: Site | None, change: SiteChange) -> SiteShape:
-    return SiteShape.of(call.context, save_site(session, call.context, call.user, site, change))
+def _site(session: Session, call: RequestContext, site: Site | None, change: SiteChange) -> SiteResponse:
+    return SiteResponse.of(call.context, save_site(session, call.context, call.user, site, change))
 
 
-@sites.get("/blocks", response_model=Listing[BlockShape])
-def list_blocks(call: Caller, paged: PageQuery) -> Listing[BlockShape]:
+@sites.get("/blocks", response_model=Listing[BlockResponse])
+def list_blocks(call: Caller, paged: PageQuery) -> Listing[BlockResponse]:
     """My blocks, the oldest first."""
     with call.reading() as session:
         rows, after = page(session, owned_rows(SiteBlock, call.user), SiteBlock, paged, newest_first=False)
-        return Listing(items=[BlockShape.of(row) for row in rows], next=after)
+        return Listing(items=[BlockResponse.of(row) for row in rows], next=after)
 
 
-@sites.post("/blocks", response_model=BlockShape, status_code=201)
+@sites.post("/blocks", response_model=BlockResponse, status_code=201)
 def post_block(call: Caller, new: NewBlock) -> Response:
     """A new block."""
     return idempotent(call, lambda session: _block(session, call, None, new), status=201)
 
 
-@sites.post("/blocks/search", response_model=PlacesShape)
+@sites.post("/blocks/search", response_model=PlacesResponse)
 def post_block_search(call: Caller, search: BlockSearch) -> Response:
     """Where an address stands on a page: in the HTML given, else on the pages that the snippet has seen."""
-    return idempotent(call, lambda session: search_block(session, call.user, search, PlacesShape))
+    return idempotent(call, lambda session: search_block(session, call.user, search, PlacesResponse))
 
 
-@sites.get("/blocks/{id}", response_model=BlockShape)
-def get_block(call: Caller, id: str) -> BlockShape:
+@sites.get("/blocks/{id}", response_model=BlockResponse)
+def get_block(call: Caller, id: str) -> BlockResponse:
     """One block."""
     with call.reading() as session:
-        return BlockShape.of(owned(session, SiteBlock, call.user, id))
+        return BlockResponse.of(owned(session, SiteBlock, call.user, id))
 
 
-@sites.patch("/blocks/{id}", response_model=BlockShape)
+@sites.patch("/blocks/{id}", response_model=BlockResponse)
 def patch_block(call: Caller, id: str, change: BlockChange) -> Response:
     """Changes what is given."""
     return idempotent(call, lambda session: _block(session, call, owned(session, SiteBlock, call.user, id), change))
@@ -131,32 +131,32 @@ def delete_block(call: Caller, id: str) -> Response:
     return idempotent(call, work, status=204)
 
 
-def _block(session: Session, call: RequestContext, block: SiteBlock | None, change: BlockChange) -> BlockShape:
-    return BlockShape.of(save_block(session, call.context, call.user, block, change))
+def _block(session: Session, call: RequestContext, block: SiteBlock | None, change: BlockChange) -> BlockResponse:
+    return BlockResponse.of(save_block(session, call.context, call.user, block, change))
 
 
-@sites.get("/sources", response_model=Listing[SourceShape])
-def list_sources(call: Caller, paged: PageQuery) -> Listing[SourceShape]:
+@sites.get("/sources", response_model=Listing[SourceResponse])
+def list_sources(call: Caller, paged: PageQuery) -> Listing[SourceResponse]:
     """My sources in their order: the first that fits a visit wins."""
     with call.reading() as session:
         rows, after = _by_priority(session, call, SiteSource, paged)
-        return Listing(items=[SourceShape.of(row) for row in rows], next=after)
+        return Listing(items=[SourceResponse.of(row) for row in rows], next=after)
 
 
-@sites.post("/sources", response_model=SourceShape, status_code=201)
+@sites.post("/sources", response_model=SourceResponse, status_code=201)
 def post_source(call: Caller, new: NewSource) -> Response:
     """A new source, after all others."""
     return idempotent(call, lambda session: _source(session, call, None, new), status=201)
 
 
-@sites.get("/sources/{id}", response_model=SourceShape)
-def get_source(call: Caller, id: str) -> SourceShape:
+@sites.get("/sources/{id}", response_model=SourceResponse)
+def get_source(call: Caller, id: str) -> SourceResponse:
     """One source."""
     with call.reading() as session:
-        return SourceShape.of(owned(session, SiteSource, call.user, id))
+        return SourceResponse.of(owned(session, SiteSource, call.user, id))
 
 
-@sites.patch("/sources/{id}", response_model=SourceShape)
+@sites.patch("/sources/{id}", response_model=SourceResponse)
 def patch_source(call: Caller, id: str, change: SourceChange) -> Response:
     """Changes what is given."""
     return idempotent(call, lambda session: _source(session, call, owned(session, SiteSource, call.user, id), change))
@@ -172,20 +172,20 @@ def delete_source(call: Caller, id: str) -> Response:
     return idempotent(call, work, status=204)
 
 
-@sites.post("/sources/{id}/priority", response_model=SourceShape)
+@sites.post("/sources/{id}/priority", response_model=SourceResponse)
 def post_source_priority(call: Caller, id: str, where: PriorityMove) -> Response:
     """Moves a source up, down, to the top or to the bottom."""
 
-    def work(session: Session) -> SourceShape:
+    def work(session: Session) -> SourceResponse:
         source = owned(session, SiteSource, call.user, id)
         move(session, call.context, call.user, source, where.move)
-        return SourceShape.of(source)
+        return SourceResponse.of(source)
 
     return idempotent(call, work)
 
 
-def _source(session: Session, call: RequestContext, source: SiteSource | None, change: SourceChange) -> SourceShape:
-    return SourceShape.of(save_source(session, call.context, call.user, source, change))
+def _source(session: Session, call: RequestContext, source: SiteSource | None, change: SourceChange) -> SourceResponse:
+    return SourceResponse.of(save_source(session, call.context, call.user, source, change))
 
 
 class RuleQuery(Paged):
@@ -197,8 +197,8 @@ class RuleQuery(Paged):
     q: Annotated[str, Field(max_length=200, description="Words of name and description.")] = ""
 
 
-@sites.get("/rules", response_model=Listing[RuleShape])
-def list_rules(call: Caller, query: Annotated[RuleQuery, Query()]) -> Listing[RuleShape]:
+@sites.get("/rules", response_model=Listing[RuleResponse])
+def list_rules(call: Caller, query: Annotated[RuleQuery, Query()]) -> Listing[RuleResponse]:
     """My rules in their order: the first active one that is for a visit fires, alone."""
     chosen = [
         getattr(SiteRule, name) == value
@@ -209,19 +209,19 @@ def list_rules(call: Caller, query: Annotated[RuleQuery, Query()]) -> Listing[Ru
         rows, after = _by_priority(session, call, SiteRule, query, *chosen)
         words = query.q.lower().split()
         rows = [row for row in rows if all(word in f"{row.name} {row.description}".lower() for word in words)]
-        return Listing(items=[RuleShape.of(session, call.user, row) for row in rows], next=after)
+        return Listing(items=[RuleResponse.of(session, call.user, row) for row in rows], next=after)
 
 
-@sites.post("/rules", response_model=RuleShape, status_code=201)
+@sites.post("/rules", response_model=RuleResponse, status_code=201)
 def post_rule(call: Caller, new: NewRule) -> Response:
     """A new rule, after all others. ``active`` without a passed probe is refused, unless an administrator vouches."""
     return idempotent(call, lambda session: _rule(session, call, None, new), status=201)
 
 
-@sites.post("/rules/preview", response_model=PreviewShape)
+@sites.post("/rules/preview", response_model=PreviewResponse)
 def post_rule_preview(call: Caller, visit: PreviewVisit) -> Response:
     """What a visit would get, and why."""
-    return idempotent(call, lambda session: PreviewShape.of(preview(session, call.user, visit)))
+    return idempotent(call, lambda session: PreviewResponse.of(preview(session, call.user, visit)))
 
 
 class PoolSizeQuery(BaseModel):
@@ -231,11 +231,11 @@ class PoolSizeQuery(BaseModel):
     lease_minutes: Annotated[int, Field(ge=5, le=10_080)] = MANUAL_LEASE
 
 
-@sites.get("/rules/pool-size", response_model=PoolSizeShape)
-def get_pool_size(call: Caller, query: Annotated[PoolSizeQuery, Query()]) -> PoolSizeShape:
+@sites.get("/rules/pool-size", response_model=PoolSizeResponse)
+def get_pool_size(call: Caller, query: Annotated[PoolSizeQuery, Query()]) -> PoolSizeResponse:
     """How many addresses a pool should have for so many visits a day."""
     visits, minutes = query.visits_per_day, query.lease_minutes
-    return PoolSizeShape(
+    return PoolSizeResponse(
         visits_per_day=visits,
         lease_minutes=minutes,
         addresses=pool_size(visits, minutes),
@@ -243,14 +243,14 @@ def get_pool_size(call: Caller, query: Annotated[PoolSizeQuery, Query()]) -> Poo
     )
 
 
-@sites.get("/rules/{id}", response_model=RuleShape)
-def get_rule(call: Caller, id: str) -> RuleShape:
+@sites.get("/rules/{id}", response_model=RuleResponse)
+def get_rule(call: Caller, id: str) -> RuleResponse:
     """One rule."""
     with call.reading() as session:
-        return RuleShape.of(session, call.user, owned(session, SiteRule, call.user, id))
+        return RuleResponse.of(session, call.user, owned(session, SiteRule, call.user, id))
 
 
-@sites.patch("/rules/{id}", response_model=RuleShape)
+@sites.patch("/rules/{id}", response_model=RuleResponse)
 def patch_rule(call: Caller, id: str, change: RuleChange) -> Response:
     """Changes what is given."""
     return idempotent(call, lambda session: _rule(session, call, owned(session, SiteRule, call.user, id), change))
@@ -264,20 +264,20 @@ def delete_rule(call: Caller, id: str) -> Response:
     )
 
 
-@sites.post("/rules/{id}/priority", response_model=RuleShape)
+@sites.post("/rules/{id}/priority", response_model=RuleResponse)
 def post_rule_priority(call: Caller, id: str, where: PriorityMove) -> Response:
     """Moves a rule up, down, to the top or to the bottom."""
 
-    def work(session: Session) -> RuleShape:
+    def work(session: Session) -> RuleResponse:
         rule = owned(session, SiteRule, call.user, id)
         move(session, call.context, call.user, rule, where.move)
-        return RuleShape.of(session, call.user, rule)
+        return RuleResponse.of(session, call.user, rule)
 
     return idempotent(call, work)
 
 
-def _rule(session: Session, call: RequestContext, rule: SiteRule | None, change: RuleChange) -> RuleShape:
-    return RuleShape.of(session, call.user, save_rule(session, call.context, call.user, rule, change))
+def _rule(session: Session, call: RequestContext, rule: SiteRule | None, change: RuleChange) -> RuleResponse:
+    return RuleResponse.of(session, call.user, save_rule(session, call.context, call.user, rule, change))
 
 
 def _by_priority(

@@ -11,7 +11,7 @@ from tracker.models.counting.tables import in_list
 from tracker.sites.attribution_text import sentence_of
 
 
-class LetterSourceShape(ResponseModel):
+class LetterSourceResponse(ResponseModel):
     """``id`` is that of a source of one's own, or of a standard one."""
 
     id: str
@@ -20,11 +20,11 @@ class LetterSourceShape(ResponseModel):
     group: str
 
 
-class AttributionShape(ResponseModel):
+class AttributionResponse(ResponseModel):
     """By what the source was found, how sure that is (``flags``: late, disputed, leaked, robot), and the same in a ``sentence``."""
 
     method: str
-    source: LetterSourceShape | None
+    source: LetterSourceResponse | None
     visit: str | None
     code: str | None
     address: str | None
@@ -33,7 +33,7 @@ class AttributionShape(ResponseModel):
     sentence: str
 
 
-def attributions(session: Session, letters: Iterable[int]) -> Mapping[int, AttributionShape]:
+def attributions(session: Session, letters: Iterable[int]) -> Mapping[int, AttributionResponse]:
     """By letter; those that were never decided about are missing."""
     query = (
         select(LetterSource, Visit.public_id, SiteRule.public_id)
@@ -44,10 +44,10 @@ def attributions(session: Session, letters: Iterable[int]) -> Mapping[int, Attri
     return {row.letter_id: _shape(session, row, visit, rule) for row, visit, rule in session.exec(query)}
 
 
-def _shape(session: Session, row: LetterSource, visit: str | None, rule: str | None) -> AttributionShape:
-    return AttributionShape(
+def _shape(session: Session, row: LetterSource, visit: str | None, rule: str | None) -> AttributionResponse:
+    return AttributionResponse(
         method=row.method,
-        source=LetterSourceShape(**row.source) if row.source else None,
+        source=LetterSourceResponse(**row.source) if row.source else None,
         visit=visit,
         code=row.code or None,
         address=row.address or None,

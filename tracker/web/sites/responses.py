@@ -16,7 +16,7 @@ from tracker.sites.publishing import lease_minutes
 from tracker.sites.rules import warnings_of
 
 
-class SiteShape(ResponseModel):
+class SiteResponse(ResponseModel):
     """A site. ``snippet`` is the whole script tag for its pages, to stand before ``</head>``."""
 
     id: str
@@ -34,7 +34,7 @@ class SiteShape(ResponseModel):
     changed_at: datetime
 
     @classmethod
-    def of(cls, context: AppContext, site: Site) -> "SiteShape":
+    def of(cls, context: AppContext, site: Site) -> "SiteResponse":
         same = site.model_dump(include=set(cls.model_fields) - {"id", "snippet"})
         return cls(id=site.public_id, snippet=script_tag(context, site), **same)
 
@@ -43,45 +43,45 @@ def script_tag(context: AppContext, site: Site) -> str:
     return f'<script async src="{escape(context.settings.tracking_url)}/s/{site.key}.js"></script>'
 
 
-class SelectorShape(ResponseModel):
+class SelectorResponse(ResponseModel):
     attribute: str
     value: str
 
 
-class BlockShape(ResponseModel):
+class BlockResponse(ResponseModel):
     """A block. ``is_error``: it has disappeared from the pages. ``seen_at`` is when the snippet found it last."""
 
     id: str
     name: str
     sites: list[str]
-    selectors: list[SelectorShape]
+    selectors: list[SelectorResponse]
     is_error: bool
     seen_at: datetime | None
     created_at: datetime
 
     @classmethod
-    def of(cls, block: SiteBlock) -> "BlockShape":
+    def of(cls, block: SiteBlock) -> "BlockResponse":
         return cls(id=block.public_id, **block.model_dump(include=set(cls.model_fields) - {"id"}))
 
 
-class PlaceShape(ResponseModel):
+class PlaceResponse(ResponseModel):
     """Where an address stands: in a text or an attribute of an element, and what would select that element."""
 
     where: str
     element: str
     text: str
-    selector: SelectorShape | None
+    selector: SelectorResponse | None
 
 
-class PlacesShape(ResponseModel):
+class PlacesResponse(ResponseModel):
     """``checked`` says what was searched: “html”, or “pages” that the snippet has seen."""
 
     checked: str
-    places: list[PlaceShape]
+    places: list[PlaceResponse]
     pages: list[str]
 
 
-class SourceShape(ResponseModel):
+class SourceResponse(ResponseModel):
     """A source of one’s own; the first that fits wins. ``warnings`` are sentences about its conditions."""
 
     id: str
@@ -94,7 +94,7 @@ class SourceShape(ResponseModel):
     created_at: datetime
 
     @classmethod
-    def of(cls, source: SiteSource) -> "SourceShape":
+    def of(cls, source: SiteSource) -> "SourceResponse":
         same = source.model_dump(include={"name", "channel", "group", "conditions", "created_at"})
         slow = slow_patterns(source.conditions)
         warnings = [
@@ -103,7 +103,7 @@ class SourceShape(ResponseModel):
         return cls(id=source.public_id, priority=source.position, warnings=warnings, **same)
 
 
-class RuleShape(ResponseModel):
+class RuleResponse(ResponseModel):
     """A rule. ``coverage`` is the share of its visits that had an address of their own (null: none yet, or a static rule);
     ``probe`` none, sent, passed, failed or skipped (*untested*)."""
 
@@ -130,7 +130,7 @@ class RuleShape(ResponseModel):
     changed_at: datetime
 
     @classmethod
-    def of(cls, session: Session, user: User, rule: SiteRule) -> "RuleShape":
+    def of(cls, session: Session, user: User, rule: SiteRule) -> "RuleResponse":
         special = {"id", "priority", "untested", "coverage", "warnings", "dynamic_settings", "lease_minutes"}
         same = rule.model_dump(include=set(cls.model_fields) - special)
         dynamic = rule.tracking_type == "dynamic"
@@ -147,13 +147,13 @@ class RuleShape(ResponseModel):
         )
 
 
-class ShownShape(ResponseModel):
+class ShownResponse(ResponseModel):
     block: str
     find: list[str]
     show: str
 
 
-class PreviewShape(ResponseModel):
+class PreviewResponse(ResponseModel):
     """What a visit would get. ``rule`` and ``address`` are null where the page keeps its own; ``reason`` says why, in a sentence or
     two."""
 
@@ -161,14 +161,14 @@ class PreviewShape(ResponseModel):
     rule: str | None
     rule_name: str | None
     address: str | None
-    shown: list[ShownShape]
+    shown: list[ShownResponse]
     reason: str
     reasons: list[str]
 
     @classmethod
-    def of(cls, made: Preview) -> "PreviewShape":
+    def of(cls, made: Preview) -> "PreviewResponse":
         shown = [
-            ShownShape(
+            ShownResponse(
                 block=block.public_id,
                 find=[s["value"] for s in block.selectors if s["attribute"] == "email"],
                 show=address,
@@ -186,7 +186,7 @@ class PreviewShape(ResponseModel):
         )
 
 
-class PoolSizeShape(ResponseModel):
+class PoolSizeResponse(ResponseModel):
     """The number of addresses a pool should have; ``short_codes`` the same for four digits, of which there are 10,000."""
 
     visits_per_day: int

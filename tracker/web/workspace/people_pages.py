@@ -100,7 +100,7 @@ def _change(request: Request, change: Callable[[Session, User], None], done: str
 @routes.public_page("/new-password")
 def new_password_form(request: Request) -> Response:
     """The link carries its code behind a `#`, which browsers never send: so it is in no log of any server."""
-    return render(request, "new_password.html", {"wrong": {}, "code": ""})
+    return render(request, "workspace/new_password.html", {"wrong": {}, "code": ""})
 
 
 @routes.public_action("/new-password")
@@ -114,7 +114,7 @@ def new_password(request: Request, form: FormData) -> Response:
     except ActionError as error:
         wrong = errors_of(error)
     if wrong or user is None:
-        return render(request, "new_password.html", {"wrong": wrong, "code": code}, 422)
+        return render(request, "workspace/new_password.html", {"wrong": wrong, "code": code}, 422)
     response = redirect("/", _("Welcome! Your password is set."))
     login(context, request, response, user)
     return response
@@ -169,4 +169,4 @@ def _page(
         "link_for": link_for,
     }
     context["link"] = link_of(context_of(request), link_for) if link_for else ""
-    return render(request, "settings_people.html", context, status)
+    return render(request, "workspace/settings_people.html", context, status)

@@ -100,7 +100,7 @@ def _page(request: Request, chosen: str, reason: str, wrong: FormErrors, status:
         "footer_words": footer_words,
         "footer_examples": _footer_examples(),
     }
-    return render(request, "settings_policy.html", context, status)
+    return render(request, "workspace/settings_policy.html", context, status)
 
 
 def _footer_examples() -> dict[str, str]:

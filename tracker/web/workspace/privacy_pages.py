@@ -81,7 +81,7 @@ def _page(
             "check": self_check(session, now().date()),
             "receipts": _receipts(session),
         }
-    return render(request, "settings_privacy.html", context, status)
+    return render(request, "workspace/settings_privacy.html", context, status)
 
 
 def _receipts(session: Session) -> list[Erasure]:

@@ -65,7 +65,7 @@ def set_up(request: Request, form: FormData) -> Response:
 
 def _page(request: Request, values: dict[str, str], wrong: FormErrors, status: int = 200) -> Response:
     context = {"values": values, "wrong": wrong, "zones": zones(), "policies": policy_options()}
-    return render(request, "set_up.html", context, status)
+    return render(request, "workspace/set_up.html", context, status)
 
 
 def _wrong(values: dict[str, str], password: str, ceiling: Ceiling) -> FormErrors:

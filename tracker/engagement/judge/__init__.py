@@ -1,0 +1,1 @@
+"""Who made a hit: rules over plain values, verdicts with their reasons. Pure."""

@@ -1,0 +1,59 @@
+"""S5: the same link from two networks within half a minute is one person and one machine."""
+
+from collections.abc import Hashable, Iterator, Sequence
+
+from tracker.engagement.judge.browser_score import UNKNOWN_FROM
+from tracker.engagement.judge.ip_ranges import parse_address
+from tracker.engagement.judge.sequence_hit import SequenceHit
+from tracker.engagement.judge.time_windows import pairs
+from tracker.engagement.judge.verdict import Reason
+from tracker.engagement.judge.windows import Windows
+
+Found = Iterator[tuple[Hashable, Reason, Hashable]]
+
+
+def machine_clicks(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
+    """The machine's half of each pair: the poorer request; of two equally good ones the later; of two poor ones both.
+
+    Where one half is already known as a machine the other is the person, unless it is poor as well.
+    """
+    clicks = [hit for hit in ordered if _may_be_half(hit)]
+    for one, other in pairs(clicks, lambda hit: hit.t, windows.pair):
+        if one.evidence.link != other.evidence.link or _same_network(one, other):
+            continue
+        reason = Reason("machine_of_pair", {"seconds": round(other.t - one.t)})
+        for hit in _machines(one, other):
+            yield hit.key, reason, (other if hit is one else one).key
+
+
+def _may_be_half(hit: SequenceHit) -> bool:
+    judged = hit.verdict.klass in ("human", "unknown", "security_scanner")
+    return hit.is_link and isinstance(hit.evidence.link, int) and judged
+
+
+def _machines(one: SequenceHit, other: SequenceHit) -> list[SequenceHit]:
+    poor = [hit for hit in (one, other) if _is_poor(hit)]
+    if poor:
+        return poor
+    return [one if one.header_points > other.header_points else other]
+
+
+def _is_poor(hit: SequenceHit) -> bool:
+    return hit.verdict.klass == "security_scanner" or hit.header_points >= UNKNOWN_FROM
+
+
+def _same_network(one: SequenceHit, other: SequenceHit) -> bool:
+    if not _version(one) or not _version(other):
+        return one.agent == other.agent  # nobody knows the address: the same program may as well be the same person
+    if one.neighbourhood == other.neighbourhood or "apple_relay" in one.case.facts & other.case.facts:
+        return True
+    first, second = one.evidence.net.asn, other.evidence.net.asn
+    if first is not None and second is not None:
+        return first == second
+    return one.agent == other.agent and _version(one) != _version(other)
+
+
+def _version(hit: SequenceHit) -> int:
+    """One browser on a line with both protocols may use either for each request."""
+    address = parse_address(hit.evidence.ip)
+    return address.version if address else 0

@@ -1,0 +1,43 @@
+"""What makes two copies the same letter, however often and wherever a server shows it. Pure."""
+
+import hashlib
+from collections.abc import Iterable
+
+from tracker.inbound.parse.letter import ParsedLetter
+from tracker.mail.addresses import Mailbox
+
+
+def content_hash(letter: ParsedLetter) -> str:
+    """A digest of who, when, what, and the files. Trace fields and what providers add are left out: another delivery of the
+    same letter changes them."""
+    sent = letter.sent_at.isoformat() if letter.sent_at else letter.value("date")
+    pieces = [
+        _people(letter.senders),
+        _people(letter.to),
+        _people(letter.cc),
+        sent,
+        " ".join(letter.subject.split()),
+        _words(letter.text),
+        _words(letter.html or ""),
+        *sorted(file.digest for file in letter.files),
+    ]
+    digest = hashlib.sha256()
+    for piece in pieces:
+        octets = piece.encode("utf-8", "replace")
+        digest.update(b"%d:%s" % (len(octets), octets))
+    return digest.hexdigest()
+
+
+def identity(gmail_id: int | None, message_id: str, content: str) -> str:
+    """Gmail's own number where there is one; else Message-ID together with the content; without Message-ID the content alone."""
+    if gmail_id is not None:
+        return f"gmail:{gmail_id}"
+    return hashlib.sha256(f"{message_id}\0{content}".encode("utf-8", "replace")).hexdigest()
+
+
+def _people(mailboxes: Iterable[Mailbox]) -> str:
+    return ",".join(sorted(one.address.lower() for one in mailboxes))
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())

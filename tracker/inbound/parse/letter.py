@@ -1,0 +1,253 @@
+"""A raw letter as what it says: who wrote to whom, when, what, and what is attached. Never raises on any bytes; what was odd is
+kept as codes in :attr:`ParsedLetter.defects`.
+
+Fields are found in the raw bytes and each is decoded by itself, so that one broken field spoils no other.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from html import unescape
+from itertools import islice
+from urllib.parse import unquote
+
+from tracker.inbound.bodies import MOST_TEXT, charset_hint, read_bodies
+from tracker.inbound.parse.dates import read_date
+from tracker.inbound.parse.file_names import safe_name
+from tracker.inbound.parse.letter_text import text_from_html
+from tracker.inbound.quotations import own_text
+from tracker.mail.addresses import AddressField, Mailbox, read_field
+from tracker.mail.mime.encodings import measured, octets_in
+from tracker.mail.mime.fields import fields as fields_of
+from tracker.mail.mime.fields import first as field_named
+from tracker.mail.mime.parts import Part, leaves
+from tracker.mail.mime.repair import divided
+from tracker.mail.mime.text import decoded, storable, without_raw_octets
+
+MOST_HEADER_BYTES = 256 * 1024
+MOST_FIELDS = 2_000
+MOST_PARTS = 1_000
+MOST_FILES = 200
+MOST_REFERENCES = 50
+LONGEST_ID = 998  # RFC 5322 section 2.1.1: no line is longer
+_LONGEST_VALUE = 64 * 1024
+_MSG_ID = re.compile(r"<\s*([^<>\s][^<>\r\n]{0,2000}?)\s*>")
+_BARE_ID = re.compile(r"[^\s<>,;@]{1,250}@[^\s<>,;@]{1,250}")
+_ONCE = frozenset(
+    {"from", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references", "reply-to", "sender"}
+)
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """A file of a letter; its bytes are read out of the raw letter with :func:`content_of`."""
+
+    part: str
+    """Its place in the tree of parts, such as ``1.2``."""
+    filename: str
+    written_name: str
+    content_type: str
+    content_id: str
+    inline: bool
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class ParsedLetter:
+    """What a letter says. Message-IDs are without their angle brackets, case kept; over-long ones are hashed."""
+
+    fields: tuple[tuple[str, str], ...]
+    """Every header field in its order: name in lower case, value unfolded and as written."""
+    content_type: str
+    parameters: dict[str, str]
+    senders: tuple[Mailbox, ...]
+    reply_to: tuple[Mailbox, ...]
+    to: tuple[Mailbox, ...]
+    cc: tuple[Mailbox, ...]
+    subject: str
+    message_id: str
+    in_reply_to: tuple[str, ...]
+    references: tuple[str, ...]
+    sent_at: datetime | None
+    text: str
+    html: str | None
+    files: tuple[ParsedFile, ...]
+    part_types: frozenset[str]
+    defects: tuple[str, ...]
+    feedback_type: str = ""
+    """Of a complaint: what it is about (RFC 5965 section 3.1)."""
+
+    @cached_property
+    def own_text(self) -> str:
+        """What the writer wrote, without quotations and signature."""
+        return own_text(self.text, self.html)
+
+    @property
+    def sender(self) -> Mailbox | None:
+        return self.senders[0] if self.senders else None
+
+    def value(self, name: str) -> str:
+        """The first field of that name as written, empty when there is none."""
+        return next((value for found, value in self.fields if found == name), "")
+
+    def values(self, name: str) -> list[str]:
+        return [value for found, value in self.fields if found == name]
+
+    @property
+    def headers_text(self) -> str:
+        """The header section for people: one decoded field per line."""
+        return "\n".join(f"{name}: {decoded(value[:4000])}" for name, value in self.fields)[:MOST_HEADER_BYTES]
+
+
+def parse(raw: bytes) -> ParsedLetter:
+    """Reads a letter. Never raises; see the module."""
+    odd: list[str] = []
+    raw, root = divided(raw)
+    parts = _parts(root, odd)
+    hint = charset_hint(root, parts)
+    fields = _fields(root, hint, odd)
+    bodies = read_bodies(raw, root, parts, hint)
+    odd += ["body_cut"] if bodies.cut else []
+    addresses = {name: _mailboxes(name, fields, odd) for name in ("from", "reply-to", "to", "cc")}
+    return ParsedLetter(
+        fields=fields,
+        content_type=storable(root.content_type),
+        parameters={storable(name): storable(value) for name, value in root.parameters.items()},
+        senders=addresses["from"],
+        reply_to=addresses["reply-to"],
+        to=addresses["to"],
+        cc=addresses["cc"],
+        subject=_subject(fields),
+        message_id=next(iter(message_ids(_first(fields, "message-id"))), ""),
+        in_reply_to=_ids(fields, "in-reply-to")[:MOST_REFERENCES],
+        references=_ids(fields, "references")[-MOST_REFERENCES:],
+        sent_at=_sent_at(fields, odd),
+        text=bodies.text or (text_from_html(bodies.html)[:MOST_TEXT] if bodies.html else ""),
+        html=bodies.html,
+        files=tuple(_files(raw, [each for each in parts if each[0] not in bodies.places], hint, odd)),
+        part_types=frozenset(part.content_type for _, part in parts) | {root.content_type},
+        defects=tuple(dict.fromkeys(odd)),
+        feedback_type=_feedback_type(raw, parts),
+    )
+
+
+def message_ids(value: str) -> list[str]:
+    """The msg-ids of a field such as References, however they are divided and encoded; over-long ones as a digest."""
+    value = storable(value)[:_LONGEST_VALUE]
+    if "=?" in value:
+        value = decoded(value)
+    if "<" not in value:
+        value = unescape(value) if "&lt;" in value else unquote(value) if "%40" in value else value
+    ids = ["".join(match[1].split()) for match in _MSG_ID.finditer(value)]
+    if not ids:
+        ids = _BARE_ID.findall(value) or [word.strip("<>,;") for word in value.split()[:1]]
+    return [id_ if len(id_) <= LONGEST_ID else hashlib.sha256(id_.encode()).hexdigest() for id_ in ids if id_]
+
+
+def _ids(fields: Sequence[tuple[str, str]], name: str) -> tuple[str, ...]:
+    """Of all fields of that name, each once."""
+    return tuple(dict.fromkeys(id_ for field, value in fields if field == name for id_ in message_ids(value)))
+
+
+def _feedback_type(raw: bytes, parts: Sequence[tuple[str, Part]]) -> str:
+    report = next((part for _, part in parts if part.content_type == "message/feedback-report"), None)
+    if report is None:
+        return ""
+    said = field_named(list(fields_of(octets_in(raw, report, 64 * 1024).lstrip() + b"\n")), "feedback-type")
+    return said.value.strip().lower()[:40] if said else ""
+
+
+def content_of(raw: bytes, part: str) -> bytes | None:
+    """The bytes of the file at this place of the tree of parts; None when there is none."""
+    raw, root = divided(raw)
+    found = next((one for place, one in leaves(root) if place == part), None)
+    return None if found is None else octets_in(raw, found)
+
+
+def _fields(root: Part, hint: str, odd: list[str]) -> tuple[tuple[str, str], ...]:
+    if root.header_end - root.start > MOST_HEADER_BYTES or len(root.fields) > MOST_FIELDS:
+        odd.append("headers_cut")
+    fields, room = list[tuple[str, str]](), MOST_HEADER_BYTES
+    for each in root.fields[:MOST_FIELDS]:
+        value = each.value[: min(_LONGEST_VALUE, room)]
+        room = max(0, room - len(value) - len(each.name))
+        fields.append((each.name[:200], without_raw_octets(value, hint).replace("\0", "")))
+    names = [name for name, _ in fields]
+    if any(names.count(name) > 1 for name in _ONCE):
+        odd.append("field_repeated")
+    return tuple(fields)
+
+
+def _first(fields: Sequence[tuple[str, str]], name: str) -> str:
+    return next((value for found, value in fields if found == name), "")
+
+
+def _mailboxes(name: str, fields: Sequence[tuple[str, str]], odd: list[str]) -> tuple[Mailbox, ...]:
+    """From is the first field of its name alone; recipients may stand in several."""
+    values = [value for found, value in fields if found == name]
+    if name in ("from", "reply-to"):
+        values = values[:1]
+    found = [_read_field(value) for value in values[:20]]
+    odd.extend(f"{name}_{code}".replace("-", "_") for one in found for code in one.odd)
+    return tuple(_unique(found))
+
+
+def _read_field(value: str) -> AddressField:
+    """Also a field that is one encoded-word, address and all."""
+    field = read_field(value)
+    return read_field(decoded(value[:_LONGEST_VALUE])) if not field.mailboxes and "=?" in value else field
+
+
+def _unique(found: Sequence[AddressField]) -> Iterator[Mailbox]:
+    seen = set()
+    for mailbox in (mailbox for one in found for mailbox in one.mailboxes):
+        if mailbox.address not in seen:
+            seen.add(mailbox.address)
+            yield mailbox
+
+
+def _subject(fields: Sequence[tuple[str, str]]) -> str:
+    return decoded(_first(fields, "subject")[:20_000])[:2_000]
+
+
+def _sent_at(fields: Sequence[tuple[str, str]], odd: list[str]) -> datetime | None:
+    written = _first(fields, "date").strip()
+    found = read_date(decoded(written[:200])) if written else None
+    if found is None:
+        odd.append("date_unusable" if written else "date_missing")
+    return found
+
+
+def _parts(root: Part, odd: list[str]) -> list[tuple[str, Part]]:
+    """The parts that hold something, with their places."""
+    found = list(islice(leaves(root), MOST_PARTS + 1))
+    if len(found) > MOST_PARTS:
+        odd.append("too_many_parts")
+    odd.extend("multipart_without_parts" for _, part in found[:MOST_PARTS] if part.multipart)
+    return found[:MOST_PARTS]
+
+
+def _files(raw: bytes, parts: Sequence[tuple[str, Part]], hint: str, odd: list[str]) -> Iterator[ParsedFile]:
+    if len(parts) > MOST_FILES:
+        odd.append("too_many_files")
+    return (_file(raw, place, part, number, hint) for number, (place, part) in enumerate(parts[:MOST_FILES], 1))
+
+
+def _file(raw: bytes, place: str, part: Part, number: int, hint: str) -> ParsedFile:
+    size, digest = measured(raw, part.body_start, part.body_end, part.header("content-transfer-encoding"))
+    written = decoded(without_raw_octets(part.file_name[:4000], hint))
+    content_id = storable(part.header("content-id")).strip().strip("<>")[:255]
+    return ParsedFile(
+        part=place[:100],
+        filename=safe_name(written, part.content_type, number),
+        written_name=written[:1000],
+        content_type=storable(part.content_type)[:127],
+        content_id=content_id,
+        inline=part.is_inline_picture,
+        size=size,
+        digest=digest,
+    )
