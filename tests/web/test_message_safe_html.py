@@ -82,9 +82,9 @@ def test_what_mail_is_made_of_stays() -> None:
 
 
 def test_pictures_of_the_message_itself_are_shown_and_nothing_else_is_embedded() -> None:
-    pictures = {"logo@x": ("image/png", b"png"), "page@x": ("text/html", b"<script>"), "": ("image/png", b"no id")}
+    pictures = {"logo@x": ("image/png", b"\x89PNG"), "page@x": ("text/html", b"<script>"), "": ("image/png", b"no id")}
     document = safe_mail('<img src="cid:logo@x"><img src="cid:page@x">', "t", pictures, remote_images=False).document
-    assert "data:image/png;base64,cG5n" in document
+    assert "data:image/png;base64,iVBORw==" in document
     assert "text/html" not in document
 
 

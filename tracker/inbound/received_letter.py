@@ -11,7 +11,7 @@ from tracker.inbound.parse.letter import ParsedLetter
 from tracker.inbound.quotations import snippet
 from tracker.inbound.repeat import recipient_of, sender_of
 from tracker.mail.addresses import Mailbox as Person
-from tracker.mail.addresses import lookup_or_none
+from tracker.mail.addresses import lookup_or_none, received_lookup
 from tracker.mail.mime.text import decoded
 from tracker.models import Mailbox
 
@@ -61,7 +61,7 @@ def row_of(arrived: ReceivedLetter) -> dict[str, Any]:
         "thread": _thread(parsed),
         "received_at": arrived.receipt.at,
         "sent_at": _plausible(parsed.sent_at, fetched.fetched_at),
-        "sender": (lookup_or_none(person.address) or "") if person else "",
+        "sender": received_lookup(person.address) if person else "",
         "sender_address": person.address if person else "",
         "sender_name": person.name if person else "",
         "reply_to": next((one.address for one in parsed.reply_to), ""),
@@ -89,8 +89,8 @@ def _writer(arrived: ReceivedLetter) -> Person | None:
     sender = arrived.parsed.sender
     if sender is None or arrived.inner is not None:
         return arrived.inner
-    replies = {lookup_or_none(one.address) or "": one for one in arrived.parsed.reply_to}
-    written = lookup_or_none(sender.address) or ""
+    replies = {received_lookup(one.address): one for one in arrived.parsed.reply_to}
+    written = received_lookup(sender.address)
     form = sender_of(written, list(replies), arrived.own)
     return sender if form == written else replies[form]
 

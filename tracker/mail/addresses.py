@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -26,6 +26,7 @@ MOST_IN_FIELD = 500
 _LONGEST_FIELD = 200_000
 _BRACKETED = re.compile(r"<([^<>]*)>")
 _LIKE_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"]{1,64}@[^\s<>()\[\],;:\"]{1,255}")
+_WRITTEN = re.compile(r"[^\s@<>()\[\],;:\"\\\x00-\x20\x7f]{1,64}@[\w.-]{1,253}")
 _ROUTE = re.compile(r"^@[^:]*:")
 _COMMENT = re.compile(r"\(((?:[^()\\]|\\.)*)\)")
 
@@ -170,50 +171,89 @@ class AddressField:
     odd: tuple[str, ...] = ()
 
 
-def read_field(value: str) -> AddressField:
+def read_field(value: str, *, received: bool = False) -> AddressField:
     """Every usable address of a field such as From or To, with its decoded name. What stands in angle brackets wins over what
-    looks like an address in the name beside it. Never raises."""
+    looks like an address in the name beside it. Of a field that was ``received``, addresses as well that nobody could be given.
+    Never raises."""
     odd = ["field_cut"] if len(value) > _LONGEST_FIELD else []
     mailboxes: list[Mailbox] = []
+    usable = _received if received else _usable
     for piece in _pieces(value[:_LONGEST_FIELD], ",;"):
         if len(mailboxes) == MOST_IN_FIELD:
             odd.append("too_many_addresses")
             break
-        mailbox, code = _mailbox_in(piece)
+        if several := _without_comma(piece, usable):
+            mailboxes += several
+            continue
+        mailbox, code = _mailbox_in(piece, usable)
         odd += [code] if code else []
         mailboxes += [mailbox] if mailbox else []
     return AddressField(tuple(mailboxes), tuple(dict.fromkeys(odd)))
 
 
-def _mailbox_in(piece: str) -> tuple[Mailbox | None, str]:
+def _without_comma(piece: str, usable: Callable[[str], str]) -> list[Mailbox]:
+    """Addresses that stand side by side, and nothing else."""
+    words = piece[:2000].split() if "<" not in piece else []
+    mailboxes = [Mailbox(address) for word in words if (address := usable(word))]
+    return mailboxes if len(words) > 1 and len(mailboxes) == len(words) else []
+
+
+def _mailbox_in(piece: str, usable: Callable[[str], str]) -> tuple[Mailbox | None, str]:
     brackets = list(_BRACKETED.finditer(_QUOTED.sub(lambda quoted: " " * len(quoted[0]), piece)))
     for bracket in reversed(brackets):
-        address = _usable(piece[bracket.start() + 1 : bracket.end() - 1])
+        address = usable(piece[bracket.start() + 1 : bracket.end() - 1])
         if address:
             return Mailbox(address, _decoded_name(piece[: bracket.start()])), ""
     plain = _COMMENT.sub("", piece).strip()
-    if not brackets and not re.search(r"\s", plain) and (address := _usable(plain)):
+    if not brackets and not re.search(r"\s", plain) and (address := usable(plain)):
         comment = _COMMENT.search(piece)
         return Mailbox(address, _decoded_name(comment[1]) if comment else ""), ""
-    return _by_pattern(piece)
+    return _by_pattern(piece, usable)
 
 
-def _by_pattern(piece: str) -> tuple[Mailbox | None, str]:
+def _by_pattern(piece: str, usable: Callable[[str], str]) -> tuple[Mailbox | None, str]:
     """The last thing that looks like an address; what stands before it is the name."""
     for like in reversed(list(_LIKE_ADDRESS.finditer(piece[:2000]))):
-        address = _usable(like[0].strip(".'"))
+        address = usable(like[0].strip(".'"))
         if address:
             return Mailbox(address, _decoded_name(piece[: like.start()])), "address_by_pattern"
     return None, "address_unusable"
 
 
 def _usable(text: str) -> str:
-    text = _ROUTE.sub("", text.strip()).removeprefix("mailto:").strip("'\" ")
-    text = re.sub(r"[\s\u200b-\u200f\ufeff]", "", text)
     try:
-        return normalise(text)
+        return normalise(_bare(text))
     except (AddressError, UnicodeError, ValueError):
         return ""
+
+
+def _received(text: str) -> str:
+    return _usable(text) or _as_written(_bare(text))
+
+
+def _bare(text: str) -> str:
+    text = text if '"' in text else _COMMENT.sub("", text)
+    text = _ROUTE.sub("", text.strip()).removeprefix("mailto:").strip("'\" ")
+    return re.sub(r"[\s\u200b-\u200f\ufeff]", "", text)
+
+
+def _as_written(text: str) -> str:
+    """An address that nobody could be given, but that people do write from: dots anywhere, a host without a domain, underscores in
+    it. Its domain in lower case."""
+    local, at, domain = text.rpartition("@")
+    return f"{local}@{domain.lower()}" if at and len(text) <= MAX_LENGTH and _WRITTEN.fullmatch(text) else ""
+
+
+def received_lookup(address: str) -> str:
+    """The look-up form of an address that a letter bears; of one that is none, as it is written in lower case."""
+    return lookup_or_none(address) or _as_written(address).lower()
+
+
+def answerable(address: str) -> str:
+    """The address as mail can be sent to it: a local part with dots where none may be goes in quotes (RFC 5321 section 4.1.2)."""
+    local, _, domain = address.rpartition("@")
+    quoted = f'"{local}"@{domain}'
+    return quoted if lookup_or_none(address) is None and lookup_or_none(quoted) is not None else address
 
 
 def _decoded_name(written: str) -> str:

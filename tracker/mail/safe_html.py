@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from turbohtml.clean import DEFAULT_CSS_PROPERTIES, DEFAULT_TAGS, OnDisallowed, Policy, Sanitizer
 
+from tracker.mail.mime.pictures import CID, content_id, shown_kind
+
 SANDBOX = "allow-same-origin allow-popups allow-popups-to-escape-sandbox"
 """For the frame's attribute and header. Same origin lets our page measure the frame's height; scripts stay forbidden."""
 
-_SHOWN_INLINE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _RUNS = re.compile(
     r"<\s*(script|iframe|object|embed|applet|form|meta|base|svg|math|template)\b|[\s/\"'`]on[a-z]+\s*=|(java|vb)script\s*:",
     re.IGNORECASE,
@@ -122,8 +123,12 @@ def without_remote_images(html: str) -> str:
 
 def with_own_pictures(html: str, pictures: Mapping[str, tuple[str, bytes]]) -> str:
     """The HTML with `cid:` pictures as data inside it; `pictures` are (content type, bytes) by Content-ID."""
-    for cid, (content_type, content) in pictures.items():
-        if cid and content_type in _SHOWN_INLINE:
-            data = f"data:{content_type};base64,{base64.b64encode(content).decode()}"
-            html = html.replace(f"cid:{cid}", data)
-    return html
+    if not pictures:
+        return html
+
+    def picture(found: re.Match[str]) -> str:
+        content_type, content = pictures.get(content_id(found), ("", b""))
+        kind = shown_kind(content, content_type)
+        return f"{found[1]}data:{kind};base64,{base64.b64encode(content).decode()}" if kind else found[0]
+
+    return CID.sub(picture, html)

@@ -10,7 +10,7 @@ from tracker.inbound.parse.category import judge
 from tracker.inbound.parse.letter import ParsedFile, ParsedLetter, parse
 from tracker.inbound.parse.reports import Failure, read_report
 from tracker.inbound.repeat import sender_of
-from tracker.mail.addresses import Mailbox, lookup_or_none
+from tracker.mail.addresses import Mailbox, received_lookup
 
 
 def describe(raw: bytes, own: Collection[str] = (), form_robots: Collection[str] = ()) -> dict[str, Any]:
@@ -51,8 +51,8 @@ def _file(file: ParsedFile) -> dict[str, Any]:
 
 
 def _writer(letter: ParsedLetter, own: Collection[str], form_robots: Collection[str]) -> str:
-    written = (lookup_or_none(letter.sender.address) or "") if letter.sender else ""
-    replies = [lookup_or_none(each.address) or "" for each in letter.reply_to]
+    written = received_lookup(letter.sender.address) if letter.sender else ""
+    replies = [received_lookup(each.address) for each in letter.reply_to]
     return sender_of(written, replies, own, form_robots)
 
 

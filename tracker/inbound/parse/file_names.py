@@ -2,9 +2,11 @@
 
 import re
 import unicodedata
+from urllib.parse import unquote
 
 LONGEST = 120
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|clock\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$")
+_ESCAPED = re.compile(r"%[0-9A-Fa-f]{2}")
 _UNSAFE = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
 _EXTENSIONS = {
     "message/rfc822": ".eml",
@@ -19,7 +21,23 @@ _EXTENSIONS = {
     "image/png": ".png",
     "image/jpeg": ".jpg",
     "image/gif": ".gif",
+    "image/webp": ".webp",
+    "image/heic": ".heic",
+    "image/bmp": ".bmp",
+    "image/tiff": ".tif",
+    "image/svg+xml": ".svg",
 }
+
+
+def unescaped(name: str) -> str:
+    """The name without percent escapes, where it is written in them alone, as in addresses of pages."""
+    if not _ESCAPED.search(name):
+        return name
+    try:
+        plain = unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        return name
+    return name if plain.isascii() else plain
 
 
 def safe_name(written: str, content_type: str, number: int) -> str:

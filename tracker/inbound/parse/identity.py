@@ -8,8 +8,8 @@ from tracker.mail.addresses import Mailbox
 
 
 def content_hash(letter: ParsedLetter) -> str:
-    """A digest of who, when, what, and the files. Trace fields and what providers add are left out: another delivery of the
-    same letter changes them."""
+    """A digest of who, when, what, and the files; of what could not be read, of its octets. Trace fields and what providers add
+    are left out: another delivery of the same letter changes them."""
     sent = letter.sent_at.isoformat() if letter.sent_at else letter.value("date")
     pieces = [
         _people(letter.senders),
@@ -20,6 +20,9 @@ def content_hash(letter: ParsedLetter) -> str:
         _words(letter.text),
         _words(letter.html or ""),
         *sorted(file.digest for file in letter.files),
+        *sorted(file.written_name for file in letter.files if file.written_name),
+        *([_people(letter.reply_to)] if letter.reply_to else []),
+        *([letter.unread_digest] if letter.unread_digest else []),
     ]
     digest = hashlib.sha256()
     for piece in pieces:

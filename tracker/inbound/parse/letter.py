@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from tracker.inbound.bodies import MOST_TEXT, charset_hint, read_bodies
 from tracker.inbound.parse.dates import read_date
-from tracker.inbound.parse.file_names import safe_name
+from tracker.inbound.parse.file_names import safe_name, unescaped
 from tracker.inbound.parse.letter_text import text_from_html
 from tracker.inbound.quotations import own_text
 from tracker.mail.addresses import AddressField, Mailbox, read_field
@@ -24,6 +24,7 @@ from tracker.mail.mime.encodings import measured, octets_in
 from tracker.mail.mime.fields import fields as fields_of
 from tracker.mail.mime.fields import first as field_named
 from tracker.mail.mime.parts import Part, leaves
+from tracker.mail.mime.pictures import shown_ids, shown_kind
 from tracker.mail.mime.repair import divided
 from tracker.mail.mime.text import decoded, storable, without_raw_octets
 
@@ -52,6 +53,7 @@ class ParsedFile:
     content_type: str
     content_id: str
     inline: bool
+    """A picture that the HTML shows."""
     size: int
     digest: str
 
@@ -78,6 +80,8 @@ class ParsedLetter:
     files: tuple[ParsedFile, ...]
     part_types: frozenset[str]
     defects: tuple[str, ...]
+    unread_digest: str
+    """Of the octets of a body of which something could not be read, or nothing was found in it; else empty."""
     feedback_type: str = ""
     """Of a complaint: what it is about (RFC 5965 section 3.1)."""
 
@@ -103,6 +107,9 @@ class ParsedLetter:
         return "\n".join(f"{name}: {decoded(value[:4000])}" for name, value in self.fields)[:MOST_HEADER_BYTES]
 
 
+_SPOILT = re.compile(r"[?_\ufffd]{3}|\ufffd")
+
+
 def parse(raw: bytes) -> ParsedLetter:
     """Reads a letter. Never raises; see the module."""
     odd: list[str] = []
@@ -113,11 +120,14 @@ def parse(raw: bytes) -> ParsedLetter:
     bodies = read_bodies(raw, root, parts, hint)
     odd += ["body_cut"] if bodies.cut else []
     addresses = {name: _mailboxes(name, fields, odd) for name in ("from", "reply-to", "to", "cc")}
+    files = tuple(
+        _files(raw, [each for each in parts if each[0] not in bodies.places], hint, shown_ids(bodies.html or ""), odd)
+    )
     return ParsedLetter(
         fields=fields,
         content_type=storable(root.content_type),
         parameters={storable(name): storable(value) for name, value in root.parameters.items()},
-        senders=addresses["from"],
+        senders=addresses["from"] or _other_senders(fields, addresses["reply-to"]),
         reply_to=addresses["reply-to"],
         to=addresses["to"],
         cc=addresses["cc"],
@@ -128,11 +138,32 @@ def parse(raw: bytes) -> ParsedLetter:
         sent_at=_sent_at(fields, odd),
         text=bodies.text or (text_from_html(bodies.html)[:MOST_TEXT] if bodies.html else ""),
         html=bodies.html,
-        files=tuple(_files(raw, [each for each in parts if each[0] not in bodies.places], hint, odd)),
+        files=files,
         part_types=frozenset(part.content_type for _, part in parts) | {root.content_type},
         defects=tuple(dict.fromkeys(odd)),
+        unread_digest=_unread_digest(
+            raw, root, odd, is_empty=not bodies.text.strip() and not bodies.html and not files
+        ),
         feedback_type=_feedback_type(raw, parts),
     )
+
+
+_CUT_SHORT = frozenset({"body_cut", "too_many_parts", "too_many_files", "multipart_without_parts", "headers_cut"})
+
+
+def _unread_digest(raw: bytes, root: Part, odd: Sequence[str], *, is_empty: bool) -> str:
+    if not (is_empty or _CUT_SHORT.intersection(odd)):
+        return ""
+    return hashlib.sha256(raw[root.header_end :].strip()).hexdigest()
+
+
+def _other_senders(fields: Sequence[tuple[str, str]], reply_to: tuple[Mailbox, ...]) -> tuple[Mailbox, ...]:
+    """Who wrote where From names nobody: Sender, Reply-To, the return path."""
+    for name in ("sender", "", "return-path"):
+        senders = _mailboxes(name, fields, []) if name else reply_to
+        if senders:
+            return senders[:1]
+    return ()
 
 
 def message_ids(value: str) -> list[str]:
@@ -189,7 +220,7 @@ def _first(fields: Sequence[tuple[str, str]], name: str) -> str:
 def _mailboxes(name: str, fields: Sequence[tuple[str, str]], odd: list[str]) -> tuple[Mailbox, ...]:
     """From is the first field of its name alone; recipients may stand in several."""
     values = [value for found, value in fields if found == name]
-    if name in ("from", "reply-to"):
+    if name in ("from", "reply-to", "sender", "return-path"):
         values = values[:1]
     found = [_read_field(value) for value in values[:20]]
     odd.extend(f"{name}_{code}".replace("-", "_") for one in found for code in one.odd)
@@ -198,8 +229,10 @@ def _mailboxes(name: str, fields: Sequence[tuple[str, str]], odd: list[str]) -> 
 
 def _read_field(value: str) -> AddressField:
     """Also a field that is one encoded-word, address and all."""
-    field = read_field(value)
-    return read_field(decoded(value[:_LONGEST_VALUE])) if not field.mailboxes and "=?" in value else field
+    field = read_field(value, received=True)
+    return (
+        read_field(decoded(value[:_LONGEST_VALUE]), received=True) if not field.mailboxes and "=?" in value else field
+    )
 
 
 def _unique(found: Sequence[AddressField]) -> Iterator[Mailbox]:
@@ -231,15 +264,24 @@ def _parts(root: Part, odd: list[str]) -> list[tuple[str, Part]]:
     return found[:MOST_PARTS]
 
 
-def _files(raw: bytes, parts: Sequence[tuple[str, Part]], hint: str, odd: list[str]) -> Iterator[ParsedFile]:
+def _files(
+    raw: bytes, parts: Sequence[tuple[str, Part]], hint: str, named: frozenset[str], odd: list[str]
+) -> Iterator[ParsedFile]:
     if len(parts) > MOST_FILES:
         odd.append("too_many_files")
-    return (_file(raw, place, part, number, hint) for number, (place, part) in enumerate(parts[:MOST_FILES], 1))
+    return (_file(raw, place, part, number, hint, named) for number, (place, part) in enumerate(parts[:MOST_FILES], 1))
 
 
-def _file(raw: bytes, place: str, part: Part, number: int, hint: str) -> ParsedFile:
+def _written_name(part: Part, hint: str) -> str:
+    """Of the names in both fields the one that says more: where one was spoilt by a program that knew no such letters."""
+    named = (part.disposition_parameters.get("filename", ""), part.parameters.get("name", ""))
+    first, second = (unescaped(decoded(without_raw_octets(name[:4000], hint))) for name in named)
+    return second if second and (not first or (_SPOILT.search(first) and not second.isascii())) else first
+
+
+def _file(raw: bytes, place: str, part: Part, number: int, hint: str, named: frozenset[str]) -> ParsedFile:
     size, digest = measured(raw, part.body_start, part.body_end, part.header("content-transfer-encoding"))
-    written = decoded(without_raw_octets(part.file_name[:4000], hint))
+    written = _written_name(part, hint)
     content_id = storable(part.header("content-id")).strip().strip("<>")[:255]
     return ParsedFile(
         part=place[:100],
@@ -247,7 +289,7 @@ def _file(raw: bytes, place: str, part: Part, number: int, hint: str) -> ParsedF
         written_name=written[:1000],
         content_type=storable(part.content_type)[:127],
         content_id=content_id,
-        inline=part.is_inline_picture,
+        inline=content_id in named and bool(shown_kind(octets_in(raw, part, 64), part.content_type)),
         size=size,
         digest=digest,
     )

@@ -1,8 +1,10 @@
 """The parts of a raw MIME message as offsets (RFC 2045, 2046); nothing is decoded and nothing is printed again."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from tracker.mail.mime.fields import Field, body_start, fields, first, section_end
@@ -11,12 +13,14 @@ MAX_DEPTH = 100
 """Multiparts inside each other beyond this are taken as opaque."""
 
 _PARAMETER = re.compile(
-    r""";\s*(?P<name>[^\s=;"]+?)(?P<part>\*\d+)?(?P<extended>\*)?\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s;]*))""",
+    r""";\s*(?P<name>[^\s=;"]+?)(?P<part>\*\d+)?(?P<extended>\*)?\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^;]*))""",
     re.DOTALL,
 )
 _TYPE = re.compile(r"[\s\"']*([^\s;/\"']+)\s*/\s*([^\s;/\"']+)")
 _EMPTY_LINES = re.compile(rb"(?:[ \t]*\r*\n)+(?=[!-9;-~]+[ \t]*:)")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED_QUOTE = re.compile(r"\\(\")")
+_WINDOWS_FOLDER = re.compile(r"[A-Za-z]:\\|\\\\")
 
 
 @dataclass
@@ -120,31 +124,64 @@ def split_value(value: str) -> tuple[str, dict[str, str]]:
     RFC 2231 continuations and character sets are put together.
     """
     head, _, _ = value.partition(";")
-    pieces: dict[str, list[tuple[int, bool, str]]] = {}
+    pieces: dict[str, list[_Piece]] = {}
     for found in _PARAMETER.finditer(value):
-        text = _ESCAPE.sub(r"\1", found["quoted"]) if found["quoted"] is not None else found["bare"]
-        number = int(found["part"][1:6]) if found["part"] else 0
-        pieces.setdefault(found["name"].lower(), []).append((number, bool(found["extended"]), text))
+        name = found["name"].lower()
+        number = int(found["part"][1:6]) if found["part"] else None
+        pieces.setdefault(name, []).append(_Piece(number, bool(found["extended"]), _parameter(name, found)))
     return head.strip().lower(), {name: _joined(found) for name, found in pieces.items()}
 
 
-def _joined(pieces: list[tuple[int, bool, str]]) -> str:
-    numbered = sorted(pieces, key=lambda piece: piece[0])
-    if len({number for number, _, _ in numbered}) < len(numbered):
-        numbered = pieces[:1]
-    text, charset = "", "utf-8"
-    for number, extended, piece in numbered:
-        if extended and number == 0 and piece.count("'") >= 2:
-            charset, _, piece = piece.split("'", 2)
-        text += _percent_decoded(piece, charset) if extended else piece
-    return text
+class _Piece(NamedTuple):
+    """A piece of a parameter (RFC 2231 section 3); ``number`` is None for one that is not in pieces."""
+
+    number: int | None
+    extended: bool
+    text: str
 
 
-def _percent_decoded(text: str, charset: str) -> str:
-    try:
-        return unquote_to_bytes(text).decode(charset or "utf-8", "replace")
-    except (LookupError, ValueError):
-        return unquote_to_bytes(text).decode("latin-1")
+def _parameter(name: str, found: re.Match[str]) -> str:
+    """The value as it was meant: names of files may hold blanks without quotes, and the folders of Windows within them."""
+    is_name = name in ("name", "filename")
+    if found["quoted"] is not None:
+        plain = is_name and _WINDOWS_FOLDER.match(found["quoted"])
+        return (_ESCAPED_QUOTE if plain else _ESCAPE).sub(r"\1", found["quoted"])
+    bare = found["bare"].strip()
+    return bare.strip("\"'") if is_name else (bare.split() or [""])[0]
+
+
+def _joined(pieces: Sequence[_Piece]) -> str:
+    """Of a parameter that is given several times: in one extended piece, in pieces, in one plain piece, in this order.
+
+    Pieces are put together before they are decoded: a letter may be divided between two.
+    """
+    whole = next((piece for piece in pieces if piece.number is None and piece.extended), None)
+    divided = list({piece.number: piece for piece in reversed(pieces) if piece.number is not None}.values())
+    if whole is None and not divided:
+        return pieces[0].text
+    ordered = [whole] if whole is not None else sorted(divided, key=lambda piece: piece.number or 0)
+    first = ordered[0]
+    charset, text = "utf-8", first.text
+    if first.extended and text.count("'") >= 2:
+        charset, _, text = text.split("'", 2)
+    runs = groupby([first._replace(text=text), *ordered[1:]], key=lambda piece: piece.extended)
+    octets = (_octets("".join(piece.text for piece in run), extended) for extended, run in runs)
+    return _in_charset(b"".join(octets), charset)
+
+
+def _octets(text: str, extended: bool) -> bytes:
+    octets = text.encode("utf-8", "surrogateescape")
+    return unquote_to_bytes(octets) if extended else octets
+
+
+def _in_charset(octets: bytes, charset: str) -> str:
+    """What is not in its charset stays as raw octets, which are guessed as those of other fields are."""
+    for label in (charset, "utf-8"):
+        try:
+            return octets.decode(label or "utf-8")
+        except (LookupError, ValueError):
+            continue
+    return octets.decode("utf-8", "surrogateescape")
 
 
 def _begin(raw: bytes, start: int, default_type: str, boundaries: Mapping[int, str]) -> Part:

@@ -13,7 +13,7 @@ from tracker.consent.rules import Ceiling, Purpose
 from tracker.crm.binding import Rule
 from tracker.crm.customers import addresses_of
 from tracker.locale import _, babel_locale, zone
-from tracker.mail.addresses import Mailbox
+from tracker.mail.addresses import Mailbox, answerable
 from tracker.mail.safe_html import clean, with_own_pictures, without_remote_images
 from tracker.models import Account, Delivery, Letter, LetterBinding, LetterBody, Message, MessageBody, Template, User
 from tracker.models import Mailbox as IncomingMailbox
@@ -96,7 +96,9 @@ def answer_to_letter(session: Session, user: User, letter: Letter) -> ComposeFor
     account = _account_for(session, user, letter)
     signature = signature_html(signature_of(user, account or account_of(session, user, "")))
     html = "<div><br></div>" + signature + _quoted_letter(letter, session.get(LetterBody, letter.id))
-    to = str(Mailbox(letter.reply_to or letter.sender_address, "" if letter.reply_to else letter.sender_name))
+    to = str(
+        Mailbox(answerable(letter.reply_to or letter.sender_address), "" if letter.reply_to else letter.sender_name)
+    )
     return ComposeForm(
         account=account.public_id if account else "",
         to=forwarded_from(session, letter) or to,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
@@ -15,6 +14,7 @@ from tracker.crm.snooze import CHOICES
 from tracker.inbound.parse.letter import content_of
 from tracker.inbound.storing import raw_of, remove_letter
 from tracker.locale import _
+from tracker.mail.mime.pictures import shown_ids
 from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.models import Letter, LetterAttachment, LetterBody, Mailbox, Message, Recipient, User
 from tracker.models.ownership import owned
@@ -50,9 +50,10 @@ class Shown:
 
     @property
     def listed(self) -> Sequence[LetterAttachment]:
-        """The files to offer: without the pictures that the text itself shows."""
-        html = (self.body and self.body.html) or ""
-        return [file for file in self.files if not (file.inline and f"cid:{file.content_id}" in html)]
+        """The files to offer: without the pictures that the text itself shows, or would if they were not too much."""
+        named = shown_ids((self.body and self.body.html) or "")
+        too_much = sum(file.size for file in self.files if file.content_id in named) > MOST_PICTURES
+        return [file for file in self.files if too_much or not (file.inline and file.content_id in named)]
 
     @property
     def can_be_answered(self) -> bool:
@@ -167,7 +168,8 @@ def _shown(session: Session, found: Letter) -> Shown:
 def _pictures(session: Session, found: Letter, html: str) -> Mapping[str, tuple[str, bytes]]:
     """The pictures that the HTML names by Content-ID, as far as they are not too much."""
     query = select(LetterAttachment).where(LetterAttachment.letter_id == found.id, LetterAttachment.content_id != "")
-    files = [f for f in session.exec(query) if f"cid:{f.content_id}" in html or f"cid:{escape(f.content_id)}" in html]
+    named = shown_ids(html)
+    files = [file for file in session.exec(query) if file.content_id in named]
     if not files or sum(file.size for file in files) > MOST_PICTURES:
         return {}
     raw = raw_of(session, found)
