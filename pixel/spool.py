@@ -24,8 +24,11 @@ from pixel.spool_file import (
     SpoolError,
     SpoolReader,
     add_counts,
+    damaged_files,
     file_identity,
     insert,
+    is_damage,
+    move_aside,
     note_path,
     notify_processes,
     open_for_writing,
@@ -41,6 +44,7 @@ __all__ = [
     "SpoolError",
     "SpoolMetrics",
     "SpoolReader",
+    "damaged_files",
     "notify_processes",
     "socket_address",
 ]
@@ -270,7 +274,17 @@ class Spool:
         try:
             self._keep_in_place()
             insert(self._connection, [hit for hit, _ in batch.entries])
-        except (sqlite3.OperationalError, SpoolError, OSError):  # locked, full, input or output error: may pass
+        except sqlite3.DatabaseError as error:
+            self._failing = True
+            if is_damage(error):
+                _log.error("THE SPOOL IS DAMAGED (%s): it is moved aside, and a new one is begun", error)
+                move_aside(self.path)  # the next try makes a new one
+            if is_damage(error) or isinstance(error, sqlite3.OperationalError):  # locked, full: may pass
+                self._tell_loop(self._not_written, batch)
+            else:  # one bad row must not stop the line
+                _log.error("%d hits could not be written: %s", len(batch.entries), type(error).__name__)
+                self._tell_loop(self._given_up, batch)
+        except (SpoolError, OSError):  # locked, full, input or output error: may pass
             self._failing = True
             self._tell_loop(self._not_written, batch)
         except Exception as error:  # one bad row must not stop the line
@@ -288,7 +302,10 @@ class Spool:
         if file_identity(self.path) == self._identity:
             return
         _log.error("the spool file was taken away; a new one is made")
-        held = read(self._connection, 0, -1)
+        try:
+            held = read(self._connection, 0, -1)
+        except sqlite3.DatabaseError:
+            held = []  # it was damaged
         connection = open_for_writing(self.path)
         insert(connection, held)
         self._connection.close()

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import socket
 import sqlite3
@@ -16,8 +17,12 @@ from typing import Any, Self
 
 from pixel.hits import Hit
 
+_log = logging.getLogger("pixel.spool")
 _LOCK_TIMEOUT_MS = 50
 _MAX_ROWS = 64
+_LOOKED_THROUGH = 64 * 1024 * 1024
+"""Bytes of a spool that is looked through at start."""
+_MOST_IDS = 1_000_000_000
 _FORMAT = 2
 WAKE_FOLDER = "wake"
 """In the data folder: a socket for each process that wants to hear of news on it."""
@@ -129,6 +134,71 @@ def sole_writer(path: Path) -> int:
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
+    """The file of the spool, made where there is none. One that is damaged is moved aside, and a new one begun above its ids."""
+    try:
+        connection = _open(path)
+        _refuse_damage(connection, path)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        aside = move_aside(path)
+        _log.error("THE SPOOL IS DAMAGED (%s): it was moved to %s, and a new one is begun", error, aside)
+        connection = _open(path)
+    _reserve_ids(connection, path)
+    return connection
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is damaged, which no waiting mends."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
+    """A large spool is not read whole at every start; what is damaged in it is found when it is met."""
+    if path.stat().st_size > _LOOKED_THROUGH:
+        return
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        connection.close()
+        error = sqlite3.DatabaseError(found)
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+
+def move_aside(path: Path) -> Path:
+    """Gives the file and what belongs to it another name, under which nobody reads it. Returns that."""
+    aside = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
+    for ending in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
+    return aside
+
+
+def damaged_files(path: Path) -> list[Path]:
+    """What was moved aside."""
+    return sorted(file for file in path.parent.glob(f"{path.name}.damaged-*") if file.name[-4] != "-")
+
+
+def _reserve_ids(connection: sqlite3.Connection, path: Path) -> None:
+    """Notes a number above every id that this file will ever give, for the one that has to take its place."""
+    (last,) = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'hit'").fetchone()
+    note = path.with_name(path.name + ".above")
+    draft = note.with_name(f"{note.name}.{os.getpid()}")
+    with suppress(OSError):
+        draft.write_text(str(last + _MOST_IDS))
+        draft.replace(note)
+
+
+def _first_id(path: Path) -> int:
+    """Above those of every spool before: the present microsecond, or what was reserved when a clock ran ahead."""
+    try:
+        reserved = int(path.with_name(path.name + ".above").read_text())
+    except (OSError, ValueError):
+        reserved = 0
+    return max(time.time_ns() // 1000, reserved)
+
+
+def _open(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # addresses are personal data: nobody else reads them
     connection = _connect(path)
     connection.execute("PRAGMA journal_mode = WAL")
@@ -137,7 +207,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0:
-        _create(connection)
+        _create(connection, _first_id(path))
     elif version == 1:
         _add_body(connection)
     elif version != _FORMAT:
@@ -147,11 +217,11 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _create(connection: sqlite3.Connection) -> None:
+def _create(connection: sqlite3.Connection, first_id: int) -> None:
     with transaction(connection):
         connection.execute(_SCHEMA)
-        # Ids start at the present microsecond, so that a reader's place in a lost spool stays below those of the new one.
-        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('hit', ?)", (time.time_ns() // 1000,))
+        # A reader's place in a lost spool must stay below the ids of the new one.
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('hit', ?)", (first_id,))
         connection.execute(f"PRAGMA user_version = {_FORMAT}")
 
 

@@ -198,6 +198,10 @@ def _add_checks(commands: "Commands") -> None:
     restore.add_argument(
         "--erasures", metavar="FILE", help="the list of erasures (erasures.jsonl) of the installation that was lost"
     )
+    keys = _group(commands, "key", "the secret keys, which sign links and seal stored passwords")
+    _add(keys, "list", "keys.list_keys", "lists the keys by their digests")
+    _add(keys, "add", "keys.add_key", "makes a new key, which signs and seals from now on")
+    _add(keys, "retire", "keys.retire_key", "gives an old or lost key up for good").add_argument("digest")
     _add(commands, "check", "checks.check", "looks at settings, keys, database, spool and tracking host")
 
 

@@ -4,12 +4,14 @@ Actions raise :class:`tracker.runtime.localized_text.ActionError`.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
 from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
-from sqlalchemy import ColumnElement
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, or_
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session, col, delete, func, select, update
 
 from tracker.consent.rules import Ceiling, CeilingError, Purpose
@@ -20,11 +22,13 @@ from tracker.models import ApiToken, Delivery, DeliveryStatus, Message, Role, Us
 from tracker.models.ownership import is_public_id
 from tracker.notifications.notify import notify, zone_of
 from tracker.notifications.rules import next_clock
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import hash_password, new_token, password_fits, token_digest
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.runtime.password_rules import wrong_password
 
+USE_NOTED_EVERY = timedelta(minutes=1)
 MAX_NAME = 200
 MAX_TOKEN_NAME = 100
 THEMES = ("auto", "light", "dark")
@@ -219,6 +223,16 @@ def add_token(session: Session, user: User, name: str) -> tuple[ApiToken, str]:
     row = ApiToken(user_id=user.id, name=name.strip(), token_digest=token_digest(token))
     session.add(row)
     return row, token
+
+
+def note_token_use(context: AppContext, token: ApiToken) -> None:
+    """Remembers when a token was last used, to the minute, so that most uses write nothing; not while the database is busy."""
+    moment = now()
+    if token.used_at is not None and token.used_at > moment - USE_NOTED_EVERY:
+        return
+    stale = or_(col(ApiToken.used_at).is_(None), col(ApiToken.used_at) <= moment - USE_NOTED_EVERY)
+    with suppress(OperationalError), context.database.session_scope(hurried=True) as session:
+        session.exec(update(ApiToken).where(col(ApiToken.id) == token.id, stale).values(used_at=moment))
 
 
 def revoke_token(session: Session, token: ApiToken) -> None:

@@ -57,6 +57,7 @@ from tracker.outbound.host_health import HostCheck
 from tracker.outbound.messages import remind_due
 from tracker.outbound.queue import accounts_due, send_for_account
 from tracker.outbound.sent_copy import WANTED, accounts_with_copies, file_for_account
+from tracker.privacy.clock import after_clock_came_back
 from tracker.privacy.retention import replay_erasures, sweep
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -137,6 +138,7 @@ def tasks(context: AppContext) -> list[Task]:
             due=next_publishing,
         ),
         Task("sweep", sweep, 600.0),
+        Task("clock", after_clock_came_back, 60.0),
         Task("erasures of before a restore", replay_erasures, ONCE),
     ]
 

@@ -1,16 +1,18 @@
 """A spool that is locked, full or gone: answers go out all the same, and every loss can be seen. Traps E12, F17, G28."""
 
+import os
 import resource
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from pixel.answers import PIXEL
+from pixel.spool import SpoolReader, damaged_files
 from pixel.tokens import Tokens, click_path, new_public_id, open_path
 from tests.pixel.edge_server import KEY, EdgeProcess, RunningEdge, edge_process, running_edge
 from tests.servers.processes import wait_until
@@ -140,3 +142,71 @@ def test_a_mistake_of_ours_is_a_loss_and_not_a_broken_image(
     assert "a hit was lost: TypeError" in caplog.text
     assert token not in caplog.text
     assert "a person" not in caplog.text
+
+
+def noise_at_the_head(path: Path) -> None:
+    path.write_bytes(os.urandom(16384) + path.read_bytes()[16384:])
+
+
+def noise_in_the_middle(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + os.urandom(4096) + content[8192:])
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 + 100])
+
+
+def text_instead(path: Path) -> None:
+    path.write_text("this is no database, but it is long enough to be taken for one" * 100)
+
+
+@pytest.mark.parametrize("damage", [noise_at_the_head, noise_in_the_middle, cut_off, text_instead])
+def test_a_damaged_spool_is_moved_aside_and_a_new_one_begun_above_its_ids(
+    tmp_path: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    with running_edge(tmp_path) as edge:
+        for _ in range(200):
+            edge.ask(open_path(edge.open_token()))
+        last = edge.spool.last_id()
+    path = tmp_path / "spool.sqlite3"
+    damage(path)
+    (tmp_path / "spool.sqlite3.above").write_text(
+        str(last + 7 * 86400 * 1_000_000)
+    )  # as a clock that ran ahead leaves it
+    with running_edge(tmp_path) as edge:
+        assert edge.ask("/healthz").status == 200
+        assert edge.ask(open_path(edge.open_token())).body == PIXEL
+        (hit,) = edge.spool.after(0)
+        assert (hit.id or 0) > last + 7 * 86400 * 1_000_000 - 1
+    (aside,) = damaged_files(path)
+    assert aside.stat().st_mode & 0o077 == 0
+    assert "THE SPOOL IS DAMAGED" in caplog.text
+
+
+def test_a_spool_that_is_damaged_while_the_edge_runs_is_replaced(tmp_path: Path) -> None:
+    with running_edge(tmp_path) as edge:
+        for _ in range(50):
+            edge.ask(open_path(edge.open_token()))
+        last = edge.spool.last_id()
+        edge.spool._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with (tmp_path / "spool.sqlite3").open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * 4096 * 20)
+        edge.spool._connection.execute("PRAGMA shrink_memory")
+        tokens = [edge.open_token() for _ in range(5)]
+        for token in tokens:
+            assert edge.ask(open_path(token)).body == PIXEL
+        if damaged_files(tmp_path / "spool.sqlite3"):
+            wait_until(lambda: edge.ask("/healthz").status == 200)
+            wait_until(lambda: {hit.token for hit in edge.spool.after(last)} >= set(tokens))
+        assert edge.ask("/healthz").status == 200
+
+
+def test_an_undamaged_spool_is_left_as_it_is(tmp_path: Path) -> None:
+    for _ in range(2):
+        with running_edge(tmp_path) as edge:
+            edge.ask(open_path(edge.open_token()))
+    assert damaged_files(tmp_path / "spool.sqlite3") == []
+    with SpoolReader(tmp_path / "spool.sqlite3") as reader:
+        assert len(reader.after(0)) == 2

@@ -1,5 +1,6 @@
 """Signing in and out: who gets in, who does not, how often one may try, and what the cookies say."""
 
+import resource
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -182,6 +183,28 @@ def test_many_at_once_are_no_way_around(visitor: httpx.Client, anna: User) -> No
         answers = list(pool.map(lambda _: wrong(visitor, 1)[0], range(12)))
     assert answers.count(422) <= 6
     assert set(answers) == {422, 429}
+
+
+def test_of_forty_at_once_some_wait_some_are_told_to_come_again_and_no_memory_is_taken(
+    visitor: httpx.Client, anna: User
+) -> None:
+    def come(number: int) -> httpx.Response:
+        return sign_in(visitor, f"somebody{number}@example.com", "wrong password")
+
+    visitor.timeout = httpx.Timeout(60)
+    with ThreadPoolExecutor(40) as pool:
+        before = peak_memory()
+        answers = list(pool.map(come, range(28)))
+    told = [answer for answer in answers if answer.status_code == 503]
+    assert {answer.status_code for answer in answers} <= {422, 503}
+    assert all(answer.headers["retry-after"] == "2" and "Try again in 2 seconds" in answer.text for answer in told)
+    assert peak_memory() - before < 4 * 64 * 1024
+    assert sign_in(visitor).status_code == 303
+
+
+def peak_memory() -> int:
+    """Of this process, in kilobytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 @pytest.fixture

@@ -1,22 +1,31 @@
 """Probes and figures: who may see them and when they say no."""
 
 import re
-from collections.abc import Callable
+import resource
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
+from sqlmodel import update
 
 from pixel.limits import Budgets
 from pixel.spool import Spool
 from pixel.tokens import open_path
 from tests.fixtures.contexts import People
 from tests.pixel.edge_server import running_edge
-from tests.web.conftest import server
-from tracker.models import ApiToken, Mailbox, Role, User
+from tests.servers import SmtpSink
+from tests.web.conftest import ClientOf, server
+from tracker.models import ApiToken, Delivery, Mailbox, Role, User, UserSession
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import token_digest
+from tracker.runtime.lease import Lease
 from tracker.runtime.processes import Process
 
 
@@ -45,7 +54,8 @@ def test_it_is_ready_while_the_worker_beats(visitor: httpx.Client, context: AppC
     assert (silent.status_code, silent.json()["database"]) == (503, "ok")
     assert "is a worker running?" in silent.json()["worker"]
     beat(context)
-    assert visitor.get("/readyz").json() == {"status": "ready", "database": "ok", "spool": "ok", "worker": "ok"}
+    parts = ("database", "spool", "disk", "worker", "sending", "reading")
+    assert visitor.get("/readyz").json() == {"status": "ready", **dict.fromkeys(parts, "ok")}
 
 
 def test_an_old_beat_is_none(visitor: httpx.Client, context: AppContext) -> None:
@@ -127,3 +137,84 @@ def test_from_elsewhere_an_administrators_token_is_needed(make_context: Callable
         with context.database.session_scope() as session:
             session.get_one(User, 2).active = False
         assert status(admin) == 403
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another program holds the write lock."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def wrong_parts(visitor: httpx.Client) -> set[str]:
+    answer = visitor.get("/readyz", timeout=30)
+    parts = {name for name, text in answer.json().items() if text != "ok" and name != "status"}
+    assert answer.status_code == (503 if parts else 200)
+    return parts
+
+
+def test_a_database_that_nobody_can_write_is_not_ready_and_can_be_read_all_the_same(
+    visitor: httpx.Client, client_of: ClientOf, context: AppContext, alice: User
+) -> None:
+    beat(context)
+    assert wrong_parts(visitor) == set()
+    bearer = token(context, Role.MEMBER)
+    client = client_of(alice)
+    with context.database.session_scope() as session:
+        session.exec(update(UserSession).values(seen_at=now() - timedelta(days=2)))
+    with context.database.session_scope() as session:
+        session.exec(update(Process).values(at=now()))
+    with locked(context.settings.data_dir / "inkling.sqlite3"):
+        assert wrong_parts(visitor) == {"database"}
+        began = time.monotonic()
+        for path in ("/api/v1/me", "/api/v1/messages"):
+            answer = visitor.get(path, headers={"authorization": bearer}, timeout=10)
+            assert answer.status_code == 200, path
+        for path in ("/mail", "/settings/profile", "/notifications"):
+            assert client.get(path, timeout=10).status_code == 200, path
+        assert time.monotonic() - began < 8
+    assert wrong_parts(visitor) == set()
+
+
+def test_a_spool_that_nobody_can_write_is_not_ready(visitor: httpx.Client, context: AppContext) -> None:
+    beat(context)
+    with running_edge(context.settings.data_dir):
+        assert wrong_parts(visitor) == set()
+        with locked(context.settings.data_dir / "spool.sqlite3"):
+            assert wrong_parts(visitor) == {"spool"}
+
+
+def test_a_data_folder_that_takes_nothing_is_not_ready(visitor: httpx.Client, context: AppContext) -> None:
+    beat(context)
+    _soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        assert "disk" in wrong_parts(visitor)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_soft, hard))
+
+
+def test_sending_and_reading_that_stand_still_are_said(
+    visitor: httpx.Client, context: AppContext, people: People, smtp_sink: SmtpSink
+) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    people.send(alice, "anna@client.example")
+    beat(context)
+    assert wrong_parts(visitor) == set()
+    hour_ago = now() - timedelta(hours=1)
+    with context.database.session_scope() as session:
+        session.exec(update(Delivery).values(next_try_at=hour_ago))
+        box = Mailbox(user_id=alice.id or 0, address="a@b.example", canonical="a@b.example", state="active")
+        box.due_at = hour_ago
+        session.add(box)
+    assert wrong_parts(visitor) == {"sending", "reading"}
+    with context.database.session_scope() as session:
+        session.add(Lease(kind="delivery", subject="1", token="t", process="p", until=now() + timedelta(minutes=4)))
+        session.add(
+            Lease(kind="mailbox", subject=str(box.id), token="t", process="p", until=now() + timedelta(minutes=4))
+        )
+    assert wrong_parts(visitor) == set()

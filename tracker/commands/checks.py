@@ -9,8 +9,9 @@ import httpx
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
-from pixel.spool import SpoolError, SpoolReader
+from pixel.spool import SpoolError, SpoolReader, damaged_files
 from tracker.commands.contexts import new_context
+from tracker.commands.keys import missing_keys, missing_sentence
 from tracker.consent.audit import broken_chains, ledger_length
 from tracker.consent.preferences import operator_ceiling, workspace_pack
 from tracker.mail.addresses import domain_of
@@ -43,6 +44,8 @@ def check(_words: argparse.Namespace) -> int:
         Finding("keys", True, f"{len(context.keyring.keys)} in the ring"),
         *_database(context),
     ]
+    if findings[-1].ok and (missing := missing_keys(context)):
+        findings[1] = Finding("keys", False, missing_sentence(settings, missing))
     in_database = (_policy, _consent, _accounts, _mailboxes, _rewriters, _domains, _worker) if findings[-1].ok else ()
     for look in (*in_database, _spool, _remote_edges, _tracking_host):
         findings += look(context)
@@ -169,6 +172,7 @@ def _spool(context: AppContext) -> list[Finding]:
     except (sqlite3.Error, SpoolError) as error:
         return [Finding("spool", False, f"{path} cannot be read: {error}")]
     return [
+        *(Finding("spool", None, f"was damaged; what it held lies in {file}") for file in damaged_files(path)),
         Finding("spool", True, f"{waiting} hits wait to be taken in"),
         *_unwritten(
             "spool", counts.get("hits_lost", 0) - counts.get("hits_rescued", 0), counts.get("hits_over_budget", 0)

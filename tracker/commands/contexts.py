@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tracker.commands import CommandError
+from tracker.commands.keys import check_keys
+from tracker.runtime.backup import KEY_FILE
 from tracker.runtime.context import AppContext, create_context
 from tracker.runtime.database import NewerDatabase
 from tracker.runtime.settings import Settings, read_settings
@@ -15,9 +17,18 @@ def open_context(settings: Settings | None = None, *, migrate: bool = False) -> 
 
     Raises :class:`CommandError`, and what the database raises.
     """
-    context = new_context(settings or read_settings())
+    settings = settings or read_settings()
+    key_file = settings.data_dir / KEY_FILE
+    was_here = key_file.exists()
+    context = new_context(settings)
     try:
         _bring_up(context, migrate)
+        try:
+            check_keys(context)
+        except CommandError:
+            if not was_here and not settings.secret_keys:  # the one that was just made helps nobody
+                key_file.unlink()
+            raise
         yield context
     finally:
         context.database.close()

@@ -40,6 +40,8 @@ def run_server(app: ASGIApp, host: str, port: int, trusted_proxies: tuple[Networ
     try:
         server.run()
     except SystemExit:
+        if server.lifespan.should_exit:
+            raise CommandError("Inkling could not start; the lines above say why.") from None
         raise CommandError(
             f"The port {port} of {host} cannot be used; it may be taken. Choose another with --port."
         ) from None

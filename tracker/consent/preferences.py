@@ -31,6 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "footer_words": {},
     "set_up": False,
     "setup_code_digest": None,
+    "key_digests": {},
 }
 
 _READ = "preferences"

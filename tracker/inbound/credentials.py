@@ -80,7 +80,7 @@ def unused_credentials(session: Session, user: User) -> list[Credential]:
 
 def set_secret(context: AppContext, credential: Credential, secret: str | None) -> None:
     """Keeps the secret encrypted and bound to these credentials; None forgets it."""
-    credential.secret = context.keyring.encrypt(secret.encode(), _record(credential)) if secret else None
+    credential.secret = context.keyring.encrypt(secret.encode(), record_of(credential)) if secret else None
 
 
 def sign_in_by(credential: Credential, grant: OAuthGrant) -> None:
@@ -102,13 +102,13 @@ def server_of(context: AppContext, credential: Credential) -> Server:
         text = LocalizedText("The password is missing. Enter it in the settings of the credentials.")
         raise ConnectError("no_secret", text, permanent=True)
     try:
-        secret = context.keyring.decrypt(credential.secret, _record(credential)).decode()
+        secret = context.keyring.decrypt(credential.secret, record_of(credential)).decode()
     except Undecryptable as error:
         raise ConnectError("undecryptable", error.sentence, permanent=True) from None
     return Server(*place, secret)
 
 
-def _record(credential: Credential) -> str:
+def record_of(credential: Credential) -> str:
     return f"credential:{credential.public_id}"
 
 

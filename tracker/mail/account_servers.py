@@ -18,7 +18,7 @@ def working_account(session: Session, user: User) -> Account | None:
 
 def set_secret(context: AppContext, account: Account, kind: str, secret: str | None) -> None:
     """Stores (or with None clears) the secret of ``smtp`` or ``imap``, encrypted and bound to this account."""
-    sealed = context.keyring.encrypt(secret.encode(), _record(account, kind)) if secret else None
+    sealed = context.keyring.encrypt(secret.encode(), record_of(account, kind)) if secret else None
     setattr(account, f"{kind}_secret", sealed)
 
 
@@ -64,10 +64,10 @@ def _secret(context: AppContext, account: Account, kind: str) -> str:
             permanent=True,
         )
     try:
-        return context.keyring.decrypt(sealed, _record(account, kind)).decode()
+        return context.keyring.decrypt(sealed, record_of(account, kind)).decode()
     except Undecryptable as error:
         raise ConnectError("no_secret", error.sentence, permanent=True) from None
 
 
-def _record(account: Account, kind: str) -> str:
+def record_of(account: Account, kind: str) -> str:
     return f"account:{account.public_id}:{kind}"

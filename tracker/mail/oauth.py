@@ -114,7 +114,7 @@ def _kept_token(context: AppContext, grant: OAuthGrant) -> str | None:
     if grant.access_token is None or grant.access_expires_at is None or grant.access_expires_at < now() + MARGIN:
         return None
     try:
-        return context.keyring.decrypt(grant.access_token, _record(grant, "access")).decode()
+        return context.keyring.decrypt(grant.access_token, record_of(grant, "access")).decode()
     except Undecryptable:
         return None
 
@@ -134,7 +134,7 @@ def _claim(context: AppContext, grant: OAuthGrant) -> HeldLease | None:
 def _renew(context: AppContext, grant: OAuthGrant, lease: HeldLease) -> str:
     provider = PROVIDERS[grant.provider]
     try:
-        refresh_token = context.keyring.decrypt(grant.refresh_token or b"", _record(grant, "refresh")).decode()
+        refresh_token = context.keyring.decrypt(grant.refresh_token or b"", record_of(grant, "refresh")).decode()
         granted = _ask(context, provider, {"grant_type": "refresh_token", "refresh_token": refresh_token})
     except (OAuthError, Undecryptable) as error:
         _note_failure(context, grant, lease, error)
@@ -162,14 +162,14 @@ def _note_failure(context: AppContext, grant: OAuthGrant, lease: HeldLease, erro
 
 
 def _put_tokens(context: AppContext, grant: OAuthGrant, granted: Granted) -> None:
-    grant.access_token = context.keyring.encrypt(granted.access_token.encode(), _record(grant, "access"))
+    grant.access_token = context.keyring.encrypt(granted.access_token.encode(), record_of(grant, "access"))
     grant.access_expires_at = now() + timedelta(seconds=granted.seconds)
     if granted.refresh_token is not None:  # else the old one stays good (RFC 6749 section 6)
-        grant.refresh_token = context.keyring.encrypt(granted.refresh_token.encode(), _record(grant, "refresh"))
+        grant.refresh_token = context.keyring.encrypt(granted.refresh_token.encode(), record_of(grant, "refresh"))
     grant.state, grant.detail = "works", ""
 
 
-def _record(grant: OAuthGrant, kind: str) -> str:
+def record_of(grant: OAuthGrant, kind: str) -> str:
     return f"oauth:{grant.public_id}:{kind}"
 
 

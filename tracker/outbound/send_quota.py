@@ -15,6 +15,8 @@ from tracker.runtime.localized_text import LocalizedText
 HANDED_OVER = "delivery"
 """The kind of lease under which one copy is handed over."""
 WAITING = (DeliveryStatus.QUEUED.value, DeliveryStatus.DEFERRED.value)
+SKEW = timedelta(minutes=1)
+"""Clocks of several machines may differ by so much."""
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 LEAST_WAIT = timedelta(seconds=1)
 UNLIMITED = sys.maxsize
@@ -71,7 +73,10 @@ def _quota_within(
     session: Session, account_id: int, moment: datetime, limit: int, span: timedelta, reason: str
 ) -> SendQuota:
     """What keeps to ``limit`` copies within any ``span``."""
-    sent = (col(Delivery.account_id) == account_id) & (col(Delivery.accepted_at) > moment - span)
+    within = col(Delivery.accepted_at).between(
+        moment - span, moment + SKEW
+    )  # not what a clock that ran ahead has noted
+    sent = (col(Delivery.account_id) == account_id) & within
     used, oldest = session.exec(select(func.count(), func.min(Delivery.accepted_at)).where(sent)).one()
     if used < limit:
         return SendQuota(copies=limit - used)

@@ -1,16 +1,19 @@
 """Who of ours has seen whose tracking data, by the day; kept for a year."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import date
 
 from sqlalchemy import or_
 from sqlalchemy import select as columns
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session, col, select
 
 from tracker.models import Delivery, Message, Recipient, TrackingView, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+
+log = logging.getLogger(__name__)
 
 
 def note_view(context: AppContext, user: User, what: str, recipients: Iterable[int]) -> None:
@@ -26,10 +29,13 @@ def note_view(context: AppContext, user: User, what: str, recipients: Iterable[i
         known = session.exec(seen.where(col(TrackingView.recipient_id).in_(wanted))).all()
     for recipient in sorted(wanted - set(known)):
         try:
-            with context.database.session_scope() as session:
+            with context.database.session_scope(hurried=True) as session:
                 session.add(TrackingView(user_id=user.id, recipient_id=recipient, what=what, day=day))
         except IntegrityError:  # another window noted it at the same moment
-            pass
+            continue
+        except OperationalError:  # reading goes on while nobody can write
+            log.warning("a look at tracking data was not noted: the database is busy")
+            return
 
 
 def note_message_view(context: AppContext, user: User, message: Message) -> None:

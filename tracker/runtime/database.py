@@ -1,14 +1,16 @@
 """The main database: engine, the one scope that commits, migrations."""
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, DateTime, Engine, Table, Text, TypeDecorator, UpdateBase, create_engine, event, text
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, SQLModel
 
 from tracker.runtime.localized_text import restored, stored
@@ -25,6 +27,8 @@ SQLModel.metadata.naming_convention = {
 
 BUSY_SECONDS = 15
 """How long a writer waits for the other writers of an SQLite file."""
+_HURRIED_SECONDS = 0.1
+_SECONDS_TO_WRITE = 2.0
 _LOOK_AGAIN = 0.002
 SMALL_PAGES = 100_000
 """Pages of a file (of 4 KB) that is small enough to be written anew while others wait."""
@@ -105,18 +109,23 @@ class Database:
         self._written = threading.local()
         self.info: dict[Any, Any] = {"written": self.note_written}
         """What every session carries along."""
+        self._hurried = self.engine.execution_options(inkling_hurried=True)
         self._reading = self.engine.execution_options(inkling_reads=True, postgresql_readonly=True)
 
     @contextmanager
-    def session_scope(self) -> Iterator[Session]:
+    def session_scope(self, *, hurried: bool = False) -> Iterator[Session]:
         """A session that commits when the block ends and rolls back when it raises. Everything that writes goes through here.
+
+        One that is ``hurried`` writes what may be left out: it waits for nobody, and raises ``OperationalError`` instead.
 
         After the commit everybody is woken who waits for changes of the tables that were written.
         """
         outer, tables = getattr(self._written, "tables", None), set[str]()
         self._written.tables = tables
         try:
-            with Session(self.engine, expire_on_commit=False, info=self.info) as session:
+            with Session(self._hurried if hurried else self.engine, expire_on_commit=False, info=self.info) as session:
+                if hurried and not self.is_sqlite:
+                    session.execute(text("SET LOCAL lock_timeout = '100ms'"))
                 yield session
                 session.flush()
                 if tables and not self.is_sqlite:
@@ -145,6 +154,18 @@ class Database:
         """A session that only reads: on SQLite it takes no write lock and sees one consistent state. Writing raises an error."""
         with Session(self._reading, expire_on_commit=False, autoflush=False, info=self.info) as session:
             yield session
+
+    def check_writable(self) -> None:
+        """Raises what keeps a transaction from being begun that writes for seconds: a lock, a standby server, a read-only file."""
+        until = time.monotonic() + _SECONDS_TO_WRITE
+        while True:
+            try:
+                with self.session_scope(hurried=True) as session:
+                    session.execute(text("SELECT 1" if self.is_sqlite else "SELECT pg_current_xact_id()"))
+                return
+            except OperationalError:
+                if time.monotonic() > until:
+                    raise
 
     def forget_deleted(self) -> None:
         """Takes what was deleted out of SQLite's write-ahead file, where it stands until it is written over by chance.
@@ -246,9 +267,19 @@ def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         return create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True)
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+    event.listen(engine, "do_connect", _keep_to_ourselves)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _keep_to_ourselves(_dialect: Any, _record: Any, arguments: Any, _more: Any) -> None:
+    """The file is made with mode 0600, and so are the files beside it: SQLite gives them the mode of the first."""
+    path = arguments[0]
+    with suppress(OSError):  # what keeps it from being made is told by SQLite
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if os.stat(path).st_mode & 0o077:
+            os.chmod(path, 0o600)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -284,19 +315,19 @@ def _begin_sqlite(connection: Connection) -> None:
         return
     raw.execute("PRAGMA busy_timeout=0")
     try:
-        _take_turn(raw)
+        _take_turn(raw, _HURRIED_SECONDS if connection.get_execution_options().get("inkling_hurried") else BUSY_SECONDS)
         if not raw.in_transaction:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # what is wrong is told in SQLAlchemy's terms
     finally:
         raw.execute(f"PRAGMA busy_timeout={round(BUSY_SECONDS * 1000)}")
 
 
-def _take_turn(raw: Any) -> None:
+def _take_turn(raw: Any, seconds: float) -> None:
     """Begins as soon as no other writer is there, or not at all.
 
     SQLite's own waiting sleeps longer every time, up to a tenth of a second, while one writer after the other slips in.
     """
-    deadline = time.monotonic() + BUSY_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
             raw.execute("BEGIN IMMEDIATE")

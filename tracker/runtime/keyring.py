@@ -4,7 +4,10 @@ import hashlib
 import hmac
 import os
 import secrets
+import threading
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -13,10 +16,35 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from tracker.runtime.localized_text import LocalizedError, LocalizedText
+from tracker.runtime.localized_text import ActionError, LocalizedError, LocalizedText
 
 # RFC 9106 section 4, second recommended option (64 MiB), is argon2-cffi's default.
 _passwords = PasswordHasher()
+_AT_ONCE, _QUEUE = 2, 16
+"""Passwords looked at at the same time, 64 MB each, and how many more may wait for their turn."""
+_LONGEST_WAIT = 10.0
+_turn, _place = threading.BoundedSemaphore(_AT_ONCE), threading.BoundedSemaphore(_AT_ONCE + _QUEUE)
+
+
+@contextmanager
+def _my_turn() -> Iterator[None]:
+    """Waits for a turn among few. Raises :class:`ActionError` ``busy`` where too many wait already, or for too long."""
+    if not _place.acquire(blocking=False):
+        raise _busy()
+    try:
+        if not _turn.acquire(timeout=_LONGEST_WAIT):
+            raise _busy()
+        try:
+            yield
+        finally:
+            _turn.release()
+    finally:
+        _place.release()
+
+
+def _busy() -> ActionError:
+    text = LocalizedText("Too many people sign in at this moment. Try again in %(seconds)s seconds.", seconds=2)
+    return ActionError("busy", text, retry_after=2)
 
 
 class Undecryptable(LocalizedError):
@@ -72,13 +100,19 @@ def _derive(key: str, purpose: bytes) -> bytes:
 
 
 def hash_password(password: str) -> str:
-    return _passwords.hash(password)
+    """Raises :class:`ActionError` ``busy`` where too many wait for theirs."""
+    with _my_turn():
+        return _passwords.hash(password)
 
 
 def password_fits(password_hash: str | None, password: str) -> bool:
-    """Whether the password is right. Takes the same time when there is no such user (``None``)."""
+    """Whether the password is right. Takes the same time when there is no such user (``None``).
+
+    Raises :class:`ActionError` ``busy`` where too many wait for their turn.
+    """
     try:
-        return _passwords.verify(password_hash or _NOBODY, password) and password_hash is not None
+        with _my_turn():
+            return _passwords.verify(password_hash or _NOBODY, password) and password_hash is not None
     except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
 

@@ -51,14 +51,14 @@ class LocalizedError(ValueError):
         self.sentence = sentence
 
 
-ActionCode = Literal["invalid", "not_found", "forbidden", "conflict", "too_large", "too_many"]
+ActionCode = Literal["invalid", "not_found", "forbidden", "conflict", "too_large", "too_many", "busy"]
 
 
 class ActionError(LocalizedError):
     """Something a person asked for cannot be done, whichever way they asked: page, API, command line or mail program.
 
     ``code`` is the kind of refusal, ``field`` the input that is wrong (empty: none in particular), ``fields`` every input that is
-    wrong with its sentence, and ``retry_after`` the seconds after which ``too_many`` ends. ``detail_code`` is what programs may
+    wrong with its sentence, and ``retry_after`` the seconds after which it may be tried again. ``detail_code`` is what programs may
     read of it, where ``code`` is not enough.
     """
 

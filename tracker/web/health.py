@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from pathlib import Path
 
-from sqlalchemy import text as sql
 from sqlmodel import Session, col, func, select
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -31,8 +30,9 @@ from tracker.models import (
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import token_digest
-from tracker.runtime.processes import Process, is_anybody_working
+from tracker.runtime.processes import Process
 from tracker.web.http.templating import context_of
+from tracker.web.readiness import readiness, spool_path
 
 
 async def healthz(_request: Request) -> Response:
@@ -41,12 +41,11 @@ async def healthz(_request: Request) -> Response:
 
 
 def readyz(request: Request) -> Response:
-    """200 when database, spool and worker are fit for work, else 503; each with what is wrong."""
-    context = context_of(request)
-    parts = {"database": _database(context), "spool": _spool(context), "worker": _worker(context)}
-    problems = {name: problem for name, problem in parts.items() if problem}
-    status = {name: problems.get(name, "ok") for name in parts}
-    return JSONResponse({"status": "ready" if not problems else "not ready", **status}, 503 if problems else 200)
+    """200 when everything is fit for work, else 503; each part with what is wrong."""
+    parts = readiness(context_of(request))
+    is_ready = not any(parts.values())
+    said = {name: problem or "ok" for name, problem in parts.items()}
+    return JSONResponse({"status": "ready" if is_ready else "not ready", **said}, 200 if is_ready else 503)
 
 
 def metrics(request: Request) -> Response:
@@ -55,43 +54,8 @@ def metrics(request: Request) -> Response:
     if not _may_see(context, request):
         raise HTTPException(403)
     with context.database.reading() as session:
-        all_figures = [*collect_metrics(session), *edge_figures(_spool_path(context))]
+        all_figures = [*collect_metrics(session), *edge_figures(spool_path(context))]
     return PlainTextResponse(prometheus(all_figures), media_type="text/plain; version=0.0.4")
-
-
-def _database(context: AppContext) -> str:
-    try:
-        with context.database.reading() as session:
-            session.execute(sql("SELECT 1"))
-        return "" if context.database.is_current() else "behind: run inkling migrate"
-    except Exception:
-        return "does not answer"
-
-
-def _spool(context: AppContext) -> str:
-    """The spool of an edge in the same data folder, if there is one; of other edges the figures tell."""
-    path = _spool_path(context)
-    if not path.exists():
-        return ""
-    try:
-        with SpoolReader(path) as spool:
-            spool.last_id()
-    except (OSError, SpoolError, sqlite3.Error):
-        return "cannot be read"
-    return ""
-
-
-def _spool_path(context: AppContext) -> Path:
-    return context.settings.data_dir / "spool.sqlite3"
-
-
-def _worker(context: AppContext) -> str:
-    try:
-        with context.database.reading() as session:
-            works = is_anybody_working(session)
-    except Exception:
-        return "unknown"
-    return "" if works else "no heartbeat for three minutes: is a worker running?"
 
 
 def _may_see(context: AppContext, request: Request) -> bool:

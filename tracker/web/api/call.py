@@ -2,21 +2,19 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy import ColumnElement, or_
-from sqlmodel import Session, col, select, update
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, select
 
 from tracker.models import ApiToken, User
 from tracker.runtime.context import AppContext
-from tracker.runtime.database import now
 from tracker.runtime.keyring import token_digest
+from tracker.users import note_token_use
 from tracker.web.api.errors import Problem
 
 MAX_KEY = 255
-USED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def authenticate(context: AppContext, authorization: str | None) -> tuple[User, 
     if found is None:
         raise _refused("This token is not valid: it was revoked, or is not one of ours.", "invalid_token")
     row, user = found
-    _note_use(context, row)
+    note_token_use(context, row)
     return user, row.public_id
 
 
@@ -98,13 +96,3 @@ def _valid(context: AppContext, which: ColumnElement[bool] | bool) -> tuple[ApiT
 def _refused(detail: str, error: str = "") -> Problem:
     challenge = 'Bearer realm="Inkling"' + (f', error="{error}"' if error else "")
     return Problem(401, detail, headers={"WWW-Authenticate": challenge})
-
-
-def _note_use(context: AppContext, token: ApiToken) -> None:
-    """Remembers when a token was last used, to the minute, so that most requests write nothing."""
-    moment = now()
-    if token.used_at is not None and token.used_at > moment - USED_EVERY:
-        return
-    stale = or_(col(ApiToken.used_at).is_(None), col(ApiToken.used_at) <= moment - USED_EVERY)
-    with context.database.session_scope() as session:
-        session.exec(update(ApiToken).where(col(ApiToken.id) == token.id, stale).values(used_at=moment))

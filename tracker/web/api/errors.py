@@ -77,7 +77,15 @@ def install(api: FastAPI) -> None:
 
 
 _TOO_LARGE = {"too_large": 413}
-STATUS = {"invalid": 422, "not_found": 404, "forbidden": 403, "conflict": 409, "too_large": 413, "too_many": 429}
+STATUS = {
+    "invalid": 422,
+    "not_found": 404,
+    "forbidden": 403,
+    "conflict": 409,
+    "too_large": 413,
+    "too_many": 429,
+    "busy": 503,
+}
 """How the web says each code of :class:`ActionError`."""
 
 

@@ -1,8 +1,10 @@
 """Sign-ins: which person a browser's cookie stands for, and for how long."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, delete, select, update
 from starlette.requests import Request
 from starlette.responses import Response
@@ -60,7 +62,7 @@ def current_user(context: AppContext, request: Request) -> User | None:
 
 def _note_seen(context: AppContext, user_session: UserSession) -> None:
     stale = (col(UserSession.id) == user_session.id, col(UserSession.seen_at) < now() - SEEN_EVERY)
-    with context.database.session_scope() as session:
+    with suppress(OperationalError), context.database.session_scope(hurried=True) as session:
         session.exec(update(UserSession).where(*stale).values(seen_at=now()))
 
 
@@ -79,9 +81,16 @@ def login(context: AppContext, request: Request, response: Response, user: User)
 
 
 def renew_session(context: AppContext, request: Request, response: Response) -> None:
-    """Thirty more days from now."""
+    """Thirty more days from now. While the database is busy the page goes without it, and the next one asks again."""
+    try:
+        _renew(context, request, response)
+    except OperationalError:
+        return
+
+
+def _renew(context: AppContext, request: Request, response: Response) -> None:
     token = session_token_of(context, request)
-    with context.database.session_scope() as session:
+    with context.database.session_scope(hurried=True) as session:
         user_session = session.exec(select(UserSession).where(UserSession.token_digest == token_digest(token))).first()
         if user_session is None:
             return

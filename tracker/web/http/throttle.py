@@ -13,6 +13,7 @@ from tracker.locale import N_
 from tracker.mail.addresses import lookup_or_none
 from tracker.models import User
 from tracker.runtime.context import AppContext
+from tracker.runtime.keyring import password_fits
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.runtime.throttle import count_try, network_of, uncount_try
 
@@ -86,6 +87,7 @@ class SignInTry:
 
     def __init__(self, context: AppContext, request: Request, email: str, user: User | None) -> None:
         self._context = context
+        self._hash = user.password_hash if user is not None and user.active else None
         if user is not None and context.tokens.read_self_mark(request.cookies.get(SELF_COOKIE, "")) == user.public_id:
             self._own = f"sign-in to {user.email} from a browser of its owner"
             self._free = {self._own: FREE_TRIES}
@@ -99,5 +101,13 @@ class SignInTry:
             }
         count_try(context, self._free)
 
-    def succeeded(self) -> None:
-        uncount_try(self._context, self._free, forget=self._own)
+    def fits(self, password: str) -> bool:
+        """Whether it is the password of somebody who may come in; then the try does not count. Raises what looking at it raises."""
+        try:
+            is_right = password_fits(self._hash, password)
+        except ActionError:  # nobody has looked at it
+            uncount_try(self._context, self._free)
+            raise
+        if is_right:
+            uncount_try(self._context, self._free, forget=self._own)
+        return is_right

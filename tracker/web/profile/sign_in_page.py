@@ -6,9 +6,8 @@ from starlette.responses import Response
 
 from tracker import users
 from tracker.locale import _, localize
-from tracker.models import User
-from tracker.runtime.keyring import password_fits
 from tracker.runtime.localized_text import ActionError
+from tracker.web.api.errors import STATUS
 from tracker.web.http.forms import secret, text
 from tracker.web.http.routes import Routes, has_people
 from tracker.web.http.sessions import login, logout
@@ -39,17 +38,16 @@ def sign_in(request: Request, form: FormData) -> Response:
     with context.database.reading() as session:
         user = users.find_by_email(session, email)
     try:
-        this_try = SignInTry(context, request, email, user)
+        is_right = SignInTry(context, request, email, user).fits(secret(form, "password"))
     except ActionError as error:
-        response = render(request, "profile/sign_in.html", {**again, "problem": localize(error)}, 429)
+        response = render(request, "profile/sign_in.html", {**again, "problem": localize(error)}, STATUS[error.code])
         response.headers["Retry-After"] = str(error.retry_after)
         return response
-    if not _fits(user, secret(form, "password")) or user is None:
+    if user is None or not is_right:
         problem = _(
             "This address and password do not belong together. Check both; an administrator can set a new password."
         )
         return render(request, "profile/sign_in.html", {**again, "problem": problem}, 422)
-    this_try.succeeded()
     response = redirect(back)
     login(context, request, response, user)
     return response
@@ -60,7 +58,3 @@ def sign_out(request: Request, _form: FormData) -> Response:
     response = redirect("/sign-in")
     logout(context_of(request), request, response)
     return response
-
-
-def _fits(user: User | None, password: str) -> bool:
-    return password_fits(user.password_hash if user is not None and user.active else None, password)

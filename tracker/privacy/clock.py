@@ -1,0 +1,97 @@
+"""After a clock that ran ahead and came back: what it put off far into a time to come is due, and what it wrote down is no news.
+
+A due time beyond the longest pause that there is was written by a wrong clock. It is looked for by the same means as what has
+served its time.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import col, select
+
+from tracker.models import (
+    Delivery,
+    DeliveryStatus,
+    DomainProfile,
+    FetchRetry,
+    HostHealth,
+    Job,
+    Mailbox,
+    Message,
+    MessageState,
+    Notice,
+    QuarantinedHit,
+    User,
+)
+from tracker.notifications.notify import zone_of
+from tracker.notifications.rules import next_clock
+from tracker.privacy.short_lived import Expiry, expire
+from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
+from tracker.runtime.lease import LONGEST, Lease
+from tracker.runtime.processes import GONE_AFTER, Process
+
+SKEW = timedelta(minutes=5)
+"""Clocks of several machines may differ by so much."""
+_LONGEST = timedelta(hours=12)
+"""No try is put off for longer, but for what people or a day's limit put off themselves."""
+_DAY = timedelta(hours=25)
+
+
+def after_clock_came_back(context: AppContext) -> int:
+    """Returns 0: there is never more to do at once."""
+    moment = now()
+    expire(context, [*_due(moment), *_noted(moment)])
+    _put_right_daily(context, moment)
+    return 0
+
+
+def _due(moment: datetime) -> list[Expiry]:
+    ahead = moment + _LONGEST
+    tried = col(Delivery.status) == DeliveryStatus.DEFERRED
+    # What nobody scheduled leaves within the seconds of its undo; a message from a time to come was written by a wrong clock.
+    from_then = select(Message.id).where(
+        Message.state == MessageState.QUEUED,
+        col(Message.listed_at) > moment + SKEW,
+        col(Message.created_at) > moment + SKEW,
+    )
+    at_once = col(Delivery.message_id).in_(from_then) & (col(Delivery.next_try_at) > moment + SKEW)
+    return [
+        _pulled(Mailbox, "due_at", ahead, moment),
+        _pulled(FetchRetry, "try_at", ahead, moment),
+        _pulled(Notice, "due_at", ahead, moment),
+        _pulled(DomainProfile, "due_at", ahead, moment),
+        _pulled(QuarantinedHit, "try_at", ahead, moment),
+        _pulled(Job, "due_at", moment + _DAY, moment),
+        Expiry(Delivery, tried & (col(Delivery.next_try_at) > ahead), {"next_try_at": moment}),
+        Expiry(Delivery, at_once, {"next_try_at": moment}),
+        _pulled(Message, "sent_copy_at", ahead, moment),
+    ]
+
+
+def _noted(moment: datetime) -> list[Expiry]:
+    """Signs of life, claims and looks of a time to come would be believed until then."""
+    return [
+        _pulled(Process, "at", moment + SKEW, moment - GONE_AFTER),
+        _pulled(HostHealth, "checked_at", moment + SKEW, moment - SKEW),
+        _pulled(Lease, "until", moment + LONGEST, moment),
+    ]
+
+
+def _pulled(model: Any, name: str, ahead: datetime, to: datetime) -> Expiry:
+    return Expiry(model, col(getattr(model, name)) > ahead, {name: to})
+
+
+def _put_right_daily(context: AppContext, moment: datetime) -> None:
+    """What comes by the clock comes the next time that the clock shows it."""
+    late = (col(User.digest_at) > moment + _DAY) | (col(User.quiet_ends_at) > moment + _DAY)
+    with context.database.reading() as session:
+        if session.exec(select(User.id).where(late).limit(1)).first() is None:
+            return
+    with context.database.session_scope() as session:
+        for user in session.exec(select(User).where(late).with_for_update()):
+            if user.digest_at is not None and user.digest_hour is not None:
+                user.digest_at = next_clock(moment, zone_of(user), user.digest_hour * 60)
+            if user.quiet_ends_at is not None and user.quiet_ends_at > moment + _DAY:
+                user.quiet_ends_at = moment
+            session.add(user)
