@@ -1,5 +1,6 @@
 """Fixtures that start the real servers of `tests/servers/__init__.py`, each only when a test asks for it."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,20 @@ from tests.servers import chromium as start_chromium
 from tests.servers import dovecot as start_dovecot
 from tests.servers import postgresql as start_postgresql
 from tests.servers import smtp_sink as start_smtp_sink
+from tests.servers.watchdog import Watchdog
+
+_watchdog = pytest.StashKey[Watchdog]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A run that is killed leaves nothing behind. Under xdist each worker has a watchdog; the controller starts no servers."""
+    if sys.platform == "linux" and not config.getoption("numprocesses", None):
+        config.stash[_watchdog] = Watchdog()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _watchdog in config.stash:
+        config.stash[_watchdog].end()
 
 
 @pytest.fixture(scope="session")

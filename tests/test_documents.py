@@ -25,7 +25,7 @@ from tracker.web.api import create_api
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
-PAGES = [path for path in TEMPLATES if path.parent.name != "papers"]
+PAGES = [path for path in TEMPLATES if path.parent.name != "compliance"]
 """Without what people take away as a file of its own, which brings its style along."""
 README = (ROOT / "README.md").read_text("utf-8")
 GUIDE = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}

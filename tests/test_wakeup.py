@@ -89,7 +89,7 @@ def test_neither_reading_nor_a_rollback_nor_other_tables_wake(context: AppContex
         user(session)
         raise LookupError
     with context.database.session_scope() as session:
-        session.add(Preference(name="set_up", value=True))
+        session.add(Preference(name="footer", value=True))
     assert not everything.wait(0)
 
 

@@ -64,7 +64,6 @@ def _connect(context: AppContext, server: NastyImap) -> User:
     user = People(context).user()
     with context.database.session_scope() as session:
         set_preference(session, "mailbox_limit", 1000)
-        set_preference(session, "set_up", True)
     for _ in range(MAILBOXES):
         post = mailbox_on(context, user, server, fresh_address())
         assert checked(post) == "active"

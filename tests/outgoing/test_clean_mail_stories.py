@@ -96,7 +96,7 @@ PLACES = {
 
 
 @pytest.fixture(scope="module", name="clean")
-def clean_house(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+def clean_context(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
     with opened_context(tmp_path_factory.mktemp("clean"), TRACKING_URL="https://t.example") as context:
         yield context
 

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from tracker import users
 from tracker.commands import CommandError
 from tracker.commands.contexts import open_context
-from tracker.consent.preferences import operator_ceiling, set_preference
+from tracker.consent.preferences import operator_ceiling
 from tracker.consent.preferences import set_policy as choose_policy
 from tracker.mail.addresses import AddressError, lookup_form
 from tracker.models import ApiToken, User
@@ -21,7 +21,6 @@ def add_user(words: argparse.Namespace) -> int:
     password = _password(f"Password for {words.email}: ", words.password_stdin)
     with open_context() as context, context.database.session_scope() as session:
         user = users.add(session, email=words.email, name=words.name, role=words.role, password=password)
-        set_preference(session, "set_up", True)
     print(f"Added {user.email}.")
     return 0
 

@@ -29,7 +29,6 @@ DEFAULTS: dict[str, Any] = {
     "controller": {},
     "footer": True,
     "footer_words": {},
-    "set_up": False,
     "setup_code_digest": None,
     "key_digests": {},
 }

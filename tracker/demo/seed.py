@@ -6,7 +6,6 @@ from datetime import timedelta
 from sqlmodel import Session, select
 
 from tracker.consent.ledger import record_consent
-from tracker.consent.preferences import set_preference
 from tracker.consent.rules import MEASURED, Proof, State
 from tracker.demo.incoming import connect
 from tracker.demo.shop import open_shop
@@ -80,7 +79,6 @@ def seed(context: AppContext, world: World) -> str:
     for buyer in BUYERS:
         world.add_mailbox(buyer.email, SECRET, buyer.name)
     with context.database.session_scope() as session:
-        set_preference(session, "set_up", True)
         for buyer in BUYERS:
             recipient = find_or_make(session, buyer.email, buyer.name)
             session.flush()

@@ -35,4 +35,4 @@ def archive_name(moment: datetime) -> str:
 
 def page_of(held: Mapping[str, Any]) -> str:
     """The data as a page that needs nothing else, in the language being spoken."""
-    return write("papers/archive.html", held=held, language=language())
+    return write("compliance/archive.html", held=held, language=language())

@@ -78,4 +78,6 @@ def compliance_documents(session: Session, context: AppContext, language: str) -
     shown = {"notice": notice(session, context, language).text, "version": VERSION, "kinds": WORDS}
     check = self_check(session, facts.made)
     with use_locale(language):
-        return {name: write(f"papers/{name}.md", facts=facts, check=check, **shown).strip() + "\n" for name in NAMES}
+        return {
+            name: write(f"compliance/{name}.md", facts=facts, check=check, **shown).strip() + "\n" for name in NAMES
+        }

@@ -89,7 +89,6 @@ def _first_person(context: AppContext, values: dict[str, str], password: str) ->
         facts = {name: values[name] for name in ("email", "name", "locale", "timezone")}
         user = users.add(session, **facts, role=Role.ADMIN, password=password)
         set_preference(session, "setup_code_digest", None, user.id)
-        set_preference(session, "set_up", True, user.id)
         set_policy(session, values["policy"], values["reason"], user.id, ceiling=operator_ceiling(context))
     return user
 

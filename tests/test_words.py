@@ -1,0 +1,82 @@
+"""One word for one thing: words that have no meaning left in this code stay out of names and file names."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("tracker", "pixel", "tests", "templates")
+INSTEAD = {
+    "house": "context",
+    "houses": "contexts",
+    "front": "the combined application",
+    "patience": "deadline, timeout",
+    "surroundings": "hit_context",
+    "crowds": "bursts",
+    "stretches": "time_windows",
+    "fetchers": "agent_rules",
+    "ear": "idle_connection",
+    "ears": "idle_connections",
+    "hears": "is_subscribed",
+    "hearing": "idle_watcher",
+    "timetable": "schedule",
+    "taking": "importer",
+    "hurry": "poll_now",
+    "greet": "print_startup",
+    "reevaluate": "rejudge",
+    "chapter": "entry_view",
+    "hole": "missing_value",
+    "holes": "missing_values",
+    "kit": "compliance_documents",
+    "papers": "compliance_documents",
+    "speaking": "use_locale",
+    "recognise": "authenticate",
+    "ticked": "is_checked",
+    "strike": "mark_not_recipient",
+    "freeze": "restrict",
+    "aside": "quarantine, postpone",
+    "lookups": "reverse_dns",
+}
+"""The word, and what is said instead. `GLOSSARY.md` has the meanings."""
+
+
+def words_of(name: str) -> set[str]:
+    """The words of an identifier or file name: ``open_ear`` and ``OpenEar`` are open, ear."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
+
+
+def names_in(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield "" if node.name.startswith("test_") else node.name  # a test's name is a sentence
+        elif isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.arg | ast.keyword):
+            yield node.arg or ""
+        elif isinstance(node, ast.alias):
+            yield f"{node.name} {node.asname or ''}"
+
+
+def test_no_name_holds_a_word_without_meaning() -> None:
+    wrong = {
+        f"{path.relative_to(ROOT)}: {name}: say {INSTEAD[word]}, not {word}"
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*.py")
+        for name in names_in(path)
+        for word in words_of(name) & INSTEAD.keys()
+    }
+    assert wrong == set()
+
+
+def test_no_file_is_called_by_a_word_without_meaning() -> None:
+    wrong = {
+        f"{path.relative_to(ROOT)}: say {INSTEAD[word]}, not {word}"
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*")
+        if "data" not in path.parts and "__pycache__" not in path.parts and "vendor" not in path.parts
+        for word in words_of(path.stem) & INSTEAD.keys()
+    }
+    assert wrong == set()
