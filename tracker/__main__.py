@@ -116,6 +116,10 @@ def _add_serving(commands: "Commands") -> None:
         parser = _add(commands, name, command, text)
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=port, default=8000)
+        if name == "demo":
+            parser.add_argument(
+                "--smtp-port", type=port, default=2525, help="where mail programs submit, if it is free (2525)"
+            )
         if name == "serve":
             parser.add_argument("--smtp-port", type=port, help="where mail programs submit (2525); 0 for nowhere")
     parser = _add(commands, "gateway", "gateway.gateway", "the SMTP gateway alone: mail programs submit through it")

@@ -143,7 +143,6 @@ WANTED = {
     "sent,bounced": {"bounced", "refused for one"},
     "sent,opened": {"opened", "clicked", "apple and opened"},
     "opened,clicked": {"clicked"},
-    "opened,not_opened": set(),
 }
 
 
@@ -278,3 +277,18 @@ def test_a_deep_page_reads_the_lists_own_index(context: AppContext, alice: User)
 def test_days_are_kept_apart_from_moments() -> None:
     chosen = Filter.from_query({"since": "2026-03-31"})
     assert type(chosen.since) is date
+
+
+def test_states_that_exclude_each_other_widen_and_all_others_narrow(
+    context: AppContext, alice: User, found: Callable[..., list[str]]
+) -> None:
+    write(context, alice, *ONE_OF_EACH)
+    either = {*found(state="opened"), *found(state="not_opened")}
+    assert set(found(state="opened,not_opened")) == either != set()
+    assert set(found(state="opened,not_opened,clicked")) == either & set(found(state="clicked"))
+    assert set(found(state="replied,no_reply,opened")) == set(found(state="opened")) & {
+        *found(state="replied"),
+        *found(state="no_reply"),
+    }
+    sentence = Filter.from_query({"state": "opened,not_opened,clicked"}).sentence()
+    assert sentence == "Mail: opened or not opened although that could be seen and with a click."

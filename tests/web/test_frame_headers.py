@@ -256,3 +256,11 @@ def test_the_frame_weighs_little(client: httpx.Client) -> None:
 )
 def test_only_paths_of_ours_are_gone_back_to(value: str | None, expected: str) -> None:
     assert local_path(value) == expected
+
+
+def test_pages_are_compressed_for_browsers_that_take_it(client: httpx.Client) -> None:
+    for encoding, said in (("gzip", "gzip"), ("identity", None)):
+        answer = client.get("/mail", headers={"Accept-Encoding": encoding})
+        assert answer.headers.get("content-encoding") == said
+        assert "Accept-Encoding" in answer.headers.get("vary", "")
+        assert "Inkling" in answer.text

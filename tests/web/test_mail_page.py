@@ -62,7 +62,7 @@ def shapes(answer: httpx.Response) -> list[tuple[str, str]]:
                 links=OFFER,
             ),
             ("solid", "Opened 2 times"),
-            ("solid", "One click"),
+            ("solid", "1 · One click"),
         ),
         (
             Written("x", (LUC,)),

@@ -9,6 +9,7 @@ from tests.web.mail_world import ANNA, Written, agree, write
 from tests.web.reading import attribute, every, only, text_at, words
 from tracker.consent.rules import Purpose, State
 from tracker.models import ConsentEntry, Recipient, User
+from tracker.privacy.erase import erase
 from tracker.runtime.context import AppContext
 
 AGREED = {
@@ -178,3 +179,12 @@ def test_hostile_words_are_words(context: AppContext, client: httpx.Client) -> N
         answer = client.get(path)
         assert not [script for script in every(answer, "script") if "src" not in script.attrs]
         assert "alert(1)" in answer.text
+
+
+def test_whoever_was_erased_is_counted_and_not_listed(
+    context: AppContext, client: httpx.Client, anna: Recipient, alice: User
+) -> None:
+    erase(context, anna.address, f"user:{alice.id}")
+    page = client.get("/recipients").text
+    assert "erased:" not in page
+    assert "1 person was erased, and is never tracked or asked again." in page

@@ -10,4 +10,4 @@ def demo(words: argparse.Namespace) -> int:
     """A workspace to try everything in."""
     start_logging()
     until_signal()
-    return run_demo(words.host, words.port)
+    return run_demo(words.host, words.port, words.smtp_port)

@@ -34,7 +34,7 @@ POLL_SECONDS = 3.0
 """Mailboxes are read so often, instead of every ten minutes."""
 
 
-def run_demo(host: str, port: int) -> int:
+def run_demo(host: str, port: int, smtp_port: int = 2525) -> int:
     """Runs until a signal; then everything is thrown away. Returns the exit code."""
     folder = Path(tempfile.mkdtemp(prefix="inkling-demo-"))
     try:
@@ -42,7 +42,7 @@ def run_demo(host: str, port: int) -> int:
             webmail_port = _free_port(host, port + 1)
             context = replace(context, sandbox_url=f"http://localhost:{webmail_port}")
             token = seed(context, world)
-            gateway = Gateway(context, host, _free_port(host, 2525))
+            gateway = Gateway(context, host, _free_port(host, smtp_port))
             gateway.listen()
             servers = [
                 _server(create_combined_app(context, gateway), host, port),

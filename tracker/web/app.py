@@ -3,6 +3,7 @@
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute, Mount, Router
 
 from tracker.runtime.context import AppContext
@@ -89,6 +90,7 @@ def create_app(context: AppContext) -> Starlette:
         middleware=[
             Middleware(Forwarded, proxies=context.settings.trusted_proxies),
             Middleware(DefaultHeaders, headers=headers),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
             Middleware(CrossOriginProtection, base_url=context.settings.base_url, refuse=refuse_cross_origin),
         ],
         exception_handlers={HTTPException: on_http_error, ActionError: on_action_error, Exception: on_crash},

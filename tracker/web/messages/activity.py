@@ -59,7 +59,7 @@ def _person(delivery: Delivery, events: Sequence[Event], kind: str) -> PersonLin
         on, rule, count = delivery.opens_on, delivery.opens_rule, delivery.opens
         first, last = delivery.first_opened_at, delivery.last_opened_at
         if count and not mine:
-            through = (_("concluded from a click"),)
+            through = (_("concluded from a click") if delivery.clicks else _("concluded from the reply"),)
     else:
         on, rule, count = delivery.clicks_on, delivery.clicks_rule, delivery.clicks
         first, last = delivery.first_clicked_at, delivery.last_clicked_at

@@ -1,7 +1,6 @@
 """The filter of the mail list.
 
-Several states narrow each other, except that the stages of a message's own life (draft, queued, sent …) widen: a message is in
-one of them only.
+States that exclude each other widen (opened or not opened; a message is in one stage of its life only); all others narrow.
 """
 
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from tracker.web.http.list_filter import ListFilter, listed
 CANNOT_BE_KNOWN = ("text_only", "group_too_large", "host_unhealthy", "rewriting_failed", "protected", "signed_already")
 """Rules that left a copy unmeasured for what it is, not for what anybody wished."""
 
+OPENED, ANSWERED = ("opened", "not_opened", "machine_only", "unmeasurable"), ("replied", "no_reply")
 LIFE = ("draft", "scheduled", "queued", "sent", "failed", "cancelled")
 
 STATES: Mapping[str, str] = {
@@ -94,15 +94,19 @@ class Filter(ListFilter):
     q: str = ""
     thread: str = ""
 
+    def groups(self) -> list[list[str]]:
+        """The states by what excludes what: within a group one of them is enough."""
+        return [[state for state in self.state if state in group] for group in EXCLUSIVE]
+
     def sentence(self) -> str:
-        clauses = [text for _name, text in self.clauses()]
+        clauses = [text for name, text in self.clauses() if name != "state"]
+        states = [listed([_(_STATE_CLAUSES[state]) for state in group], "or") for group in self.groups() if group]
+        clauses = states + clauses
         return _("Mail: %(conditions)s.", conditions=listed(clauses)) if clauses else _("All mail.")
 
     def conditions(self, user: User) -> list[ColumnElement[bool]]:
         conditions = [col(Message.user_id) == user.id]
-        conditions += [_FACTS[state] for state in self.state if state not in LIFE]
-        if stages := [_STAGES[state] for state in self.state if state in LIFE]:
-            conditions.append(or_(*stages))
+        conditions += [or_(*(_STATE[state] for state in group)) for group in self.groups() if group]
         if self.tracked:
             conditions.append(_TRACKED if self.tracked == "true" else ~_TRACKED)
         if self.account:
@@ -157,6 +161,10 @@ _FACTS: Mapping[str, ColumnElement[bool]] = {
     "machine_only": and_(col(Message.machine) > 0, col(Message.opens) == 0, col(Message.clicks) == 0),
     "unmeasurable": _UNKNOWABLE,
 }
+
+_STATE = {**_STAGES, **_FACTS}
+EXCLUSIVE = (LIFE, ("tracked", "untracked"), OPENED, ("clicked",), ANSWERED, ("bounced",))
+"""Every state in its group."""
 
 
 def _from_account(account: str) -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, func, select
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -46,10 +46,19 @@ def recipients(request: Request, user: User) -> Response:
     words, after = request.query_params.get("q", "").strip()[:200], request.query_params.get("after", "")
     with context_of(request).database.reading() as session:
         order, place = [Recipient.lookup], [after] if after else None
-        shown, last = read_page(session, matching(words), order, place, PAGE, newest_first=False)
+        people = matching(words).where(col(Recipient.erased_at).is_(None))
+        shown, last = read_page(session, people, order, place, PAGE, newest_first=False)
         consent = consent_of(session, [one.id for one in shown if one.id is not None])
+        erased = session.exec(select(func.count()).where(col(Recipient.erased_at).is_not(None))).one()
     more = f"/recipients?q={quote(words)}&after={quote(str(last[0]))}" if last else ""
-    context = {"people": shown, "consent": consent, "q": words, "more": more, "consent_label": consent_label}
+    context = {
+        "people": shown,
+        "consent": consent,
+        "q": words,
+        "more": more,
+        "consent_label": consent_label,
+        "erased": erased,
+    }
     return render(request, "recipients/recipients.html", context)
 
 
