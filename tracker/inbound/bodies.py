@@ -30,10 +30,10 @@ _FILE_TYPES = (
 )
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_.:+-]{1,40})", re.IGNORECASE)
 _META = re.compile(rb"<meta[^>]{0,300}?charset", re.IGNORECASE)
-_LINE_END = re.compile(r"\r*\n|\r")
+_LINE_ENDS = re.compile(r"\r+\n?")
 _NEEDS_HTML = re.compile(r"\bhtml\b", re.IGNORECASE)
 _LONGEST_STUB = 300
-_RICH = re.compile(r"<param>.*?</param>|<(?!<)/?[a-z-]{1,60}>", re.IGNORECASE | re.DOTALL)
+_RICH = re.compile(r"<param>[^<]{0,500}</param>|<(?!<)/?[a-z-]{1,60}>", re.IGNORECASE | re.DOTALL)
 _LOOKS_LIKE_HTML = re.compile(r"\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _UNDECLARED = re.compile(rb"\s*(?:[A-Za-z0-9+/]{60,76}\r*\n){1,}+[A-Za-z0-9+/]{0,76}={0,2}\s*")
 _BASE64_LINES = re.compile(rb"(?:[A-Za-z0-9+/=]+[ \t]*\r*\n|[ \t]*\r*\n)*+")
@@ -72,7 +72,7 @@ class _Reader:
         if part.start not in self.read:
             most = MOST_HTML if part.content_type == "text/html" else MOST_TEXT
             octets = _octets(self.raw, part)[: 4 * most]
-            text = _LINE_END.sub("\n", readable(octets, self._label(part, octets)))
+            text = _LINE_ENDS.sub(_line_ends, readable(octets, self._label(part, octets)))
             self.cut |= len(text) > most
             self.read[part.start] = _as_meant(text[:most], part)
         return self.read[part.start]
@@ -175,6 +175,11 @@ def _other_text(parts: Sequence[tuple[str, Part]], reader: _Reader) -> tuple[str
         if part.content_type == "text/calendar":
             return invitation_words(reader.text(part)), set()
     return "", set()
+
+
+def _line_ends(ends: re.Match[str]) -> str:
+    """CR CR LF is one line end; carriage returns alone are one each."""
+    return "\n" if ends[0].endswith("\n") else "\n" * len(ends[0])
 
 
 def _octets(raw: bytes, part: Part) -> bytes:

@@ -60,6 +60,7 @@ _SIGNATURES = ", ".join(
 _SNIPPET = 300
 _INVISIBLE = re.compile("[\u00ad\u034f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 _QUOTE_MARK = "\n>\n"
+_MOST_RULED = 50
 _LOOK_AHEAD = 6
 _LONGEST_LINE = 400
 _LONGEST_HEAD = 300
@@ -262,7 +263,7 @@ def _outside_quotations(html: str) -> str | None:
     """The text of a document without what is quoted in it, a mark of quotation in its place; None where it cannot be had."""
     try:
         page = parse(html[:MOST_HTML])
-        begins = page.select_one(_OLDER_FROM) or next(filter(_is_ruled_head, page.select(_RULED)), None)
+        begins = page.select_one(_OLDER_FROM) or next(filter(_is_ruled_head, page.select(_RULED)[:_MOST_RULED]), None)
         if begins is not None:
             _cut(begins)
         for element in page.select(_SIGNATURES):

@@ -33,7 +33,7 @@ _RECIPIENT = ("original-recipient", "final-recipient")
 _COMPLAINED = ("original-rcpt-to", "removal-recipient", "x-hmxmroriginalrecipient")
 _ORIGINAL_ID = ("original-message-id", "x-original-message-id")
 _HEADER_BEGINS = re.compile(
-    r"\n\s*\n(?=[ \t>]*(?:return-path|received|from|to|subject|date|message-id|mime-version)[ \t]*:[ \t]*\S)",
+    r"\n[ \t]*\n(?=[ \t>]*(?:return-path|received|from|to|subject|date|message-id|mime-version)[ \t]*:[ \t]*\S)",
     re.IGNORECASE,
 )
 _ADDRESS = r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"
@@ -125,7 +125,7 @@ def _field(raw: bytes, name: str) -> str:
 
 def _failures(content: bytes) -> Iterator[Failure]:
     """One per recipient. Empty lines may stand inside what is said of one, and be missing between two."""
-    text = re.sub(r"\r*\n", "\n", readable(content, "utf-8"))
+    text = re.sub(r"(?<!\r)\r*\n", "\n", readable(content, "utf-8"))
     group: dict[str, str] = {}
     for block in _BLANK.split(text):
         for number, each in enumerate(fields(block.strip("\n").encode() + b"\n")):

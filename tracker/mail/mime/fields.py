@@ -48,7 +48,7 @@ def fields(raw: bytes, start: int = 0, end: int | None = None) -> Iterator[Field
             line = _LINE.match(raw, start, end)
             start = line.end() if line and line.end() > start else end
             continue
-        value = re.sub(rb"\r*\n(?=[ \t])", b"", found["value"]).strip()
+        value = re.sub(rb"(?<!\r)\r*\n(?=[ \t])", b"", found["value"]).strip()
         yield Field(found["name"].decode("ascii").lower(), value.decode("utf-8", "surrogateescape"), start, found.end())
         start = found.end()
 
