@@ -22,7 +22,7 @@ KEYS = {
         "in_reply_to",
         "text",
     ),
-    *("own_text", "html", "files", "writer", "report", "opt_out", "warnings"),
+    *("own_words", "html", "files", "writer", "report", "opt_out", "warnings"),
 }
 FORM = (
     b"From: Web form <robot@site.example>\r\nReply-To: Anna Berg <anna@client.example>\r\nTo: info@firm.example\r\n"
@@ -45,7 +45,7 @@ def test_a_form_a_wish_and_a_quotation(inkling: Inkling) -> None:
     said = json.loads(done.text)
     assert (said["file"], said["category"], said["writer"]) == ("-", "human", "anna@client.example")
     assert said["from"] == {"name": "Web form", "address": "robot@site.example"}
-    assert said["own_text"] == "How much? Please do not track me."
+    assert said["own_words"] == "How much? Please do not track me."
     assert said["opt_out"] == "Please do not track me."
     assert (said["sent_at"], said["in_reply_to"]) == ("2026-11-02T09:00:00+00:00", ["0@firm.example"])
     assert (said["report"], said["files"], said["html"]) == (None, [], False)

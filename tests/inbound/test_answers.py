@@ -5,7 +5,7 @@ import pytest
 from tests.inbound.corpus import simple
 from tracker.inbound.parse.answers import Copy, Whose, candidates, is_answer_by_subject, quoted_urls, whose
 from tracker.inbound.parse.letter import parse
-from tracker.inbound.subjects import bare_subject
+from tracker.inbound.parse.subjects import bare_subject
 from tracker.mail.message_ids import is_notice, new_id, notice_mark, read_id
 from tracker.runtime.keyring import Keyring
 

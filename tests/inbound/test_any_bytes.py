@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.inbound.corpus import DATA
-from tracker.inbound.description import describe
-from tracker.inbound.parse import parse
+from tracker.inbound.parse.description import describe
+from tracker.inbound.parse.letter import parse
 from tracker.mail.safe_html import clean, runs_something
 
 HEAD = b"Return-Path: <>\r\nFrom: MAILER-DAEMON@x.example\r\nTo: c@d.example\r\nSubject: Re: x\r\n"

@@ -6,7 +6,7 @@ Our own words, quoted below an answer, never count as a wish of whoever answers.
 import pytest
 
 from tracker.inbound.parse.description import describe
-from tracker.inbound.quotations import own_text
+from tracker.inbound.parse.quotations import own_text
 
 STOP = "please do not track me"
 ANN = "Ann <ann@acme.example>"
@@ -137,7 +137,7 @@ def test_what_a_program_puts_into_a_quotation_is_not_the_writers(program: str) -
     assert own_text("", page) == "Yes, 15."
     raw = f"From: a@b.example\r\nSubject: Re: x\r\nContent-Type: text/html; charset=utf-8\r\n\r\n{page}"
     said = describe(raw.encode())
-    assert (said["own_text"], said["opt_out"]) == ("Yes, 15.", None)
+    assert (said["own_words"], said["opt_out"]) == ("Yes, 15.", None)
 
 
 def test_an_answer_between_quotations_is_the_writers() -> None:

@@ -15,8 +15,8 @@ from tracker.inbound.parse.dates import receipt
 from tracker.inbound.parse.file_names import LONGEST, safe_name
 from tracker.inbound.parse.identity import content_hash, identity
 from tracker.inbound.parse.letter import MOST_REFERENCES, ParsedLetter, content_of, parse
+from tracker.inbound.parse.quotations import own_text, snippet
 from tracker.inbound.parse.reports import read_report
-from tracker.inbound.quotations import own_text, snippet
 from tracker.mail.addresses import Mailbox
 
 TEN = datetime(2026, 11, 26, 10, tzinfo=UTC)

@@ -18,8 +18,8 @@ from tracker.inbound.parse.answers import (
 )
 from tracker.inbound.parse.letter import ParsedLetter
 from tracker.inbound.parse.reports import read_report
+from tracker.inbound.parse.subjects import bare_subject
 from tracker.inbound.received_letter import ReceivedLetter
-from tracker.inbound.subjects import bare_subject
 from tracker.mail.addresses import lookup_or_none
 from tracker.mail.message_ids import read_id
 from tracker.models import Category, Delivery, Event, Letter, Message, MessageState, Recipient

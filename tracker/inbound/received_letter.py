@@ -8,7 +8,7 @@ from tracker.inbound.fetch.fetched_letter import FetchedLetter
 from tracker.inbound.parse.category import Judged
 from tracker.inbound.parse.dates import Receipt
 from tracker.inbound.parse.letter import ParsedLetter
-from tracker.inbound.quotations import snippet
+from tracker.inbound.parse.quotations import snippet
 from tracker.inbound.repeat import recipient_of, sender_of
 from tracker.mail.addresses import Mailbox as Person
 from tracker.mail.addresses import lookup_or_none, received_lookup

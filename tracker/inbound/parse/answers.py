@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tracker.inbound.parse.letter import ParsedLetter
+from tracker.inbound.parse.subjects import bare_subject, is_reply_subject
 from tracker.inbound.repeat import without_tag
-from tracker.inbound.subjects import bare_subject, is_reply_subject
 from tracker.mail.id_form import ids_of_our_form
 
 _MOST = 51

@@ -7,16 +7,16 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from tracker.inbound.auto_reply_signs import absent_subject, machine_field, responder_field
+from tracker.inbound.parse.auto_reply_signs import absent_subject, machine_field, responder_field
 from tracker.inbound.parse.letter import ParsedLetter
-from tracker.inbound.report_signs import (
+from tracker.inbound.parse.report_signs import (
     bounce_subject,
     receipt_subject,
     tells_of_delivery,
     tells_of_reaction,
     tells_of_reading,
 )
-from tracker.inbound.subjects import is_forward_subject, plain_subject
+from tracker.inbound.parse.subjects import is_forward_subject, plain_subject
 from tracker.mail.addresses import lookup_or_none
 from tracker.mail.mime.text import storable
 

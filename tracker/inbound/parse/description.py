@@ -32,7 +32,7 @@ def describe(raw: bytes, own: Collection[str] = (), form_robots: Collection[str]
         "message_id": letter.message_id,
         "in_reply_to": list(candidates(letter)),
         "text": letter.text,
-        "own_text": letter.own_text,
+        "own_words": letter.own_text,
         "html": letter.html is not None,
         "files": [_file(each) for each in letter.files],
         "writer": _writer(letter, own, form_robots),

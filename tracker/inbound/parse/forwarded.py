@@ -3,7 +3,7 @@
 import re
 
 from tracker.inbound.parse.letter import ParsedLetter, content_of, parse
-from tracker.inbound.subjects import is_forward_subject
+from tracker.inbound.parse.subjects import is_forward_subject
 from tracker.mail.addresses import Mailbox, read_field
 
 _FORWARD_BLOCK = re.compile(

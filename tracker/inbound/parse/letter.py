@@ -14,11 +14,11 @@ from html import unescape
 from itertools import islice
 from urllib.parse import unquote
 
-from tracker.inbound.bodies import MOST_TEXT, charset_hint, read_bodies
+from tracker.inbound.parse.bodies import MOST_TEXT, charset_hint, read_bodies
 from tracker.inbound.parse.dates import read_date
 from tracker.inbound.parse.file_names import safe_name, unescaped
 from tracker.inbound.parse.letter_text import text_from_html
-from tracker.inbound.quotations import own_text
+from tracker.inbound.parse.quotations import own_text
 from tracker.mail.addresses import AddressField, Mailbox, read_field
 from tracker.mail.mime.encodings import measured, octets_in
 from tracker.mail.mime.fields import fields as fields_of

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from tracker.inbound.parse.letter import ParsedLetter, message_ids, parse
-from tracker.inbound.phrases import phrases
-from tracker.inbound.report_signs import outcome_in_words
+from tracker.inbound.parse.phrases import phrases
+from tracker.inbound.parse.report_signs import outcome_in_words
 from tracker.mail.addresses import lookup_or_none, read_field
 from tracker.mail.id_form import ids_of_our_form
 from tracker.mail.mime.encodings import octets_in

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tracker.inbound.quotations import own_text
+from tracker.inbound.parse.quotations import own_text
 from tracker.locale import N_, _
 from tracker.models import Letter
 from tracker.web.inbox.filter import CATEGORIES

@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from tracker.inbound.phrases import phrases
-from tracker.inbound.subjects import bare_subject, is_forward_subject, is_reply_subject, plain_subject
+from tracker.inbound.parse.phrases import phrases
+from tracker.inbound.parse.subjects import bare_subject, is_forward_subject, is_reply_subject, plain_subject
 
 _AUTO_TAG = re.compile(r"\s*(?:\[\s*auto(?:matic|[- ]?reply|[- ]?generated)?\s*\]|\(\s*auto[- ]?reply\s*\)|AUTO\s*:)")
 _FIELD = re.compile(

@@ -8,7 +8,7 @@ from functools import cache
 from turbohtml import Element, parse
 
 from tracker.inbound.parse.letter_text import MOST_HTML, text_from_html, text_of
-from tracker.inbound.phrases import phrases
+from tracker.inbound.parse.phrases import phrases
 
 _QUOTED = ", ".join(
     [

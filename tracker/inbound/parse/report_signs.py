@@ -4,7 +4,7 @@ delays, successes, read receipts and reactions. The phrases are in ``report_phra
 import re
 from functools import cache
 
-from tracker.inbound.phrases import phrases
+from tracker.inbound.parse.phrases import phrases
 
 _NOT = re.compile(r"(?:not|never|n['’]t|не|nicht|pas|no|non)\W+(?:yet\W+)?(?:been\W+)?$", re.IGNORECASE)
 _WITHIN = 8_000

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tracker.inbound.invitation import invitation_words
+from tracker.inbound.parse.invitation import invitation_words
 from tracker.inbound.parse.letter_text import text_from_html
 from tracker.mail.mime.encodings import base64_octets, encoding_of, octets_in
 from tracker.mail.mime.guess import is_utf_8
