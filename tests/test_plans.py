@@ -27,8 +27,18 @@ from tracker.worker import ONCE, Task, tasks
 FEW = frozenset(
     {
         *("user_account", "account", "api_token", "credential", "mailbox", "mailbox_folder", "mailbox_listening"),
-        *("oauth_grant", "preference", "policy_change", "job", "process", "lease", "host_health", "drain_cursor"),
-        *("message_template", "notice_text", "alembic_version", "scanner_network"),
+        *(
+            "webhook_endpoint",
+            "oauth_grant",
+            "preference",
+            "policy_change",
+            "job",
+            "process",
+            "lease",
+            "host_health",
+            "drain_cursor",
+        ),
+        *("message_template", "notice_text", "alembic_version", "scanner_network", "webhook_endpoint"),
     }
 )
 """Tables with a row for each person, mailbox or setting, or for what is in hand just now: these may be read whole."""

@@ -21,6 +21,7 @@ from sqlmodel import Session, col, func, select
 
 from tracker.consent.audit import lapse
 from tracker.consent.pending_opt_outs import remind_undecided
+from tracker.crm.enquiries import wake_snoozed
 from tracker.engagement.edge_sources import Source, sources
 from tracker.engagement.ingest import BATCH as hits_at_once
 from tracker.engagement.ingest import drain, retry_quarantined
@@ -39,6 +40,7 @@ from tracker.models import (
     ConsentEntry,
     Delivery,
     DomainProfile,
+    EnquiryStatus,
     Event,
     Job,
     Mailbox,
@@ -57,6 +59,8 @@ from tracker.outbound.host_health import HostCheck
 from tracker.outbound.messages import remind_due
 from tracker.outbound.queue import accounts_due, send_for_account
 from tracker.outbound.sent_copy import WANTED, accounts_with_copies, file_for_account
+from tracker.outbound.webhook_queue import deliver_to_endpoint, endpoints_due
+from tracker.outbound.webhook_queue import next_due as webhooks_due
 from tracker.privacy.clock import after_clock_came_back
 from tracker.privacy.retention import replay_erasures, sweep
 from tracker.runtime.context import AppContext
@@ -98,7 +102,7 @@ def tasks(context: AppContext) -> list[Task]:
     """Everything a worker does."""
     sending, filing = AccountPool(accounts_due, send_for_account), AccountPool(accounts_with_copies, file_for_account)
     mailboxes, listener = MailboxRuns(accept_all), IdleWatcher(context.settings.listened_mailboxes)
-    host_check = HostCheck()
+    host_check, hooks = HostCheck(), AccountPool(endpoints_due, deliver_to_endpoint, 16)
     return [
         *(_draining(source) for source in sources(context)),
         Task("hits set aside", retry_quarantined, watches=("hit_aside",), due=_first(QuarantinedHit.try_at)),
@@ -113,6 +117,8 @@ def tasks(context: AppContext) -> list[Task]:
         Task("quiet hours", end_quiet_hours, watches=("user_account",), due=_first(User.quiet_ends_at)),
         Task("digest", send_digest, watches=("user_account",), due=_first(User.digest_at, col(User.active).is_(True))),
         Task("notices", tell_due, watches=("notice",), due=_first(Notice.due_at, col(Notice.sent_at).is_(None))),
+        Task("webhooks", hooks, watches=("webhook_delivery", "webhook_endpoint"), due=webhooks_due, end=hooks.end),
+        Task("snoozed", wake_snoozed, watches=("enquiry_status",), due=_first(EnquiryStatus.snoozed_until)),
         Task("gathered notices", notice_digest.add_due, watches=("mailbox_problem",), due=notice_digest.next_due),
         Task(
             "sent copies",

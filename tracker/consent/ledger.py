@@ -33,6 +33,7 @@ from tracker.mail.addresses import domain_of
 from tracker.models import ConsentEntry, NoticeText, Recipient
 from tracker.models.counting.tables import in_list
 from tracker.models.people import GENESIS
+from tracker.notifications.webhooks import emit
 from tracker.runtime.database import now
 from tracker.runtime.values import value
 
@@ -150,6 +151,8 @@ def record_consent(
     session.add(entry)
     session.flush()
     _move_head(session, recipient, entry)
+    facts = {"recipient": recipient.address, "purpose": purpose.value, "state": state.value, "at": entry.at}
+    emit(session, "consent.changed", {**facts, "version": entry.number})
     return entry
 
 

@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "recipient_limit": 10,
     "mailbox_limit": 10,
     "presence_minutes": 5,
+    "office_hours": {},
     "leave_text_urls": True,
     "hidden_link": False,
     "unsign_submissions": False,

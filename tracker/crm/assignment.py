@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, col, select
 
 from tracker.consent.preferences import preference
+from tracker.crm.customers import facts_of
 from tracker.models import ApiToken, Customer, GroupMember, Letter, Mailbox, ManagerGroup, User, UserSession
 from tracker.notifications.notify import add_notice
+from tracker.notifications.webhooks import emit
 from tracker.runtime.database import now
 
 FREE = "free"
@@ -32,6 +34,8 @@ class Assigner:
         customer.manager_id = member.user_id
         self._session.add_all([self._group, member, customer])
         self._session.flush()
+        customer.version += 1
+        emit(self._session, "customer.assigned", facts_of(self._session, customer))
         subject = f"customer:{customer.id}"
         add_notice(self._session, "customer_assigned", subject, member.user_id, self._mailbox.id, letter_id=letter.id)
         return member.user_id

@@ -15,6 +15,7 @@ from tracker.mail.fields import Address, ChangeModel, Name, SingleLine
 from tracker.models import Customer, CustomerAddress, CustomerSource, LetterBinding, Order, Shop, User
 from tracker.models.counting.bulk import is_inserted
 from tracker.notifications.notify import add_notice
+from tracker.notifications.webhooks import emit
 from tracker.runtime.localized_text import ActionError, LocalizedText
 
 MOST_ADDRESSES = 50
@@ -42,9 +43,14 @@ def find_customer(session: Session, public_id: str) -> Customer:
 
 
 def create_customer(
-    session: Session, new: CustomerChange, by: User | None, source: CustomerSource = CustomerSource.BY_HAND
+    session: Session,
+    new: CustomerChange,
+    by: User | None,
+    source: CustomerSource = CustomerSource.BY_HAND,
+    *,
+    silent: bool = False,
 ) -> Customer:
-    """Makes a customer. ``by`` hears nothing of being the manager. Raises :class:`ActionError`."""
+    """Makes a customer. ``by`` hears nothing of being the manager; ``silent`` tells no manager. Raises :class:`ActionError`."""
     if not (new.name or new.addresses or new.external_id):
         raise ActionError("invalid", LocalizedText("Give a name, an e-mail address or an id of your own."), "name")
     customer = Customer(source=source, external_id=new.external_id)
@@ -53,16 +59,18 @@ def create_customer(
             session.add(customer)
     except IntegrityError:
         raise _external_id_taken() from None
-    _apply(session, customer, new, by)
+    _apply(session, customer, new, by, silent=silent, is_new=True)
     customer.version = 1
     return customer
 
 
-def change_customer(session: Session, customer: Customer, change: CustomerChange, by: User | None) -> bool:
+def change_customer(
+    session: Session, customer: Customer, change: CustomerChange, by: User | None, *, silent: bool = False
+) -> bool:
     """Changes what is set. Whether anything is different now. Raises :class:`ActionError`."""
     try:
         with session.begin_nested():
-            return _apply(session, customer, change, by)
+            return _apply(session, customer, change, by, silent=silent)
     except IntegrityError:
         raise _external_id_taken() from None
 
@@ -73,9 +81,7 @@ def put_customer(session: Session, external_id: str, change: CustomerChange, by:
     made = is_inserted(session, Customer, row)
     query = select(Customer).where(Customer.external_id == external_id)
     customer = session.exec(query.with_for_update().execution_options(populate_existing=True)).one()
-    change_customer(session, customer, change, by)
-    if made:
-        customer.version = 1
+    _apply(session, customer, change, by, is_new=made)
     return customer, made
 
 
@@ -83,7 +89,15 @@ def _external_id_taken() -> ActionError:
     return ActionError("conflict", LocalizedText("Another record has this id already."), "external_id")
 
 
-def _apply(session: Session, customer: Customer, change: CustomerChange, by: User | None) -> bool:
+def _apply(
+    session: Session,
+    customer: Customer,
+    change: CustomerChange,
+    by: User | None,
+    *,
+    silent: bool = False,
+    is_new: bool = False,
+) -> bool:
     given = change.model_fields_set
     values: dict[str, Any] = {name: getattr(change, name) for name in ("name", "tags", "external_id") if name in given}
     if "shop" in given:
@@ -99,11 +113,33 @@ def _apply(session: Session, customer: Customer, change: CustomerChange, by: Use
         changed = True
     session.add(customer)
     session.flush()
-    if changed:
+    if is_new:
+        customer.version = 1
+        session.flush()
+    if changed or is_new:
         _index(session, customer)
+    if is_new:
+        emit(session, "customer.created", facts_of(session, customer))
     if customer.manager_id is not None and customer.manager_id != before:
-        note_assigned(session, customer, by)
+        emit(session, "customer.assigned", facts_of(session, customer))
+        if not silent:
+            note_assigned(session, customer, by)
     return changed
+
+
+def facts_of(session: Session, customer: Customer) -> dict[str, Any]:
+    """What webhooks tell of a customer. ``version`` grows, so that two events can be put in their order."""
+    manager = session.get(User, customer.manager_id) if customer.manager_id else None
+    rows = addresses_of(session, [customer.id or 0]).get(customer.id or 0, [])
+    return {
+        "id": customer.public_id,
+        "name": customer.name,
+        "external_id": customer.external_id,
+        "addresses": [row.address for row in rows],
+        "manager": manager.public_id if manager else None,
+        "source": customer.source,
+        "version": customer.version,
+    }
 
 
 def note_assigned(session: Session, customer: Customer, by: User | None) -> None:
@@ -163,6 +199,7 @@ def create_for_sender(session: Session, address: str, form: str, shop: int | Non
     row = CustomerAddress(customer_id=customer.id or 0, address=address, lookup=form, created_for=key)
     if is_inserted(session, CustomerAddress, row.model_dump(exclude={"id"})):
         index_customer(session, customer, [row])
+        emit(session, "customer.created", facts_of(session, customer))
         return customer, True
     session.delete(customer)
     session.flush()

@@ -21,7 +21,8 @@ _WOKEN_AT_ONCE = 100
 
 def in_list(name: str, user: User, moment: datetime) -> ColumnElement[bool]:
     """The condition of one of :data:`LISTS`, over what this person sees."""
-    return and_(is_visible(user), _condition(name, user, moment))
+    condition = _condition(name, user, moment)
+    return condition if name == "mine" else and_(is_visible(user), condition)
 
 
 def _is_open(moment: datetime) -> ColumnElement[bool]:

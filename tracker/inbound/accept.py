@@ -34,6 +34,7 @@ from tracker.mail.addresses import Mailbox as Person
 from tracker.mail.message_ids import NOTICE_HEADER, is_notice
 from tracker.models import Category, Delivery, Letter, Mailbox, Recipient
 from tracker.notifications.notify import announce
+from tracker.notifications.webhooks import emit
 from tracker.runtime.context import AppContext
 from tracker.sites.letters import OwnAddresses, attribute_letters, own_addresses_of_rules
 
@@ -171,9 +172,26 @@ def _follow(
     attribute_letters(session, own_addresses_of_rules(session, mailbox.user_id), written)
     for letter, arrived in new:
         note_problems(session, letter, arrived.fetched)
+        _emit(session, letter)
         if not _is_quiet(letter):
             is_told = letter.id in told or (letter.id in bound and bound[letter.id].is_told)
             add_letter_notice(session, mailbox, letter, loop=letter.id in looping, told=is_told)
+
+
+def _emit(session: Session, letter: Letter) -> None:
+    """Webhooks of the mailbox's person hear of the letter."""
+    facts = {
+        "id": letter.public_id,
+        "received_at": letter.received_at,
+        "sender": letter.sender_address,
+        "subject": letter.subject,
+        "category": letter.category,
+        "counted": letter.counted,
+        "version": 1,
+    }
+    emit(session, "letter.received", facts, letter.user_id)
+    if letter.counted:
+        emit(session, "enquiry.created", facts, letter.user_id)
 
 
 def _is_quiet(letter: Letter) -> bool:

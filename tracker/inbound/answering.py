@@ -25,6 +25,7 @@ from tracker.mail.message_ids import read_id
 from tracker.models import Category, Delivery, Event, Letter, Message, MessageState, Recipient
 from tracker.models.counting.counters import lock_messages, recount
 from tracker.notifications.notify import announce, notify
+from tracker.notifications.webhooks import emit
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import Keyring
 from tracker.runtime.localized_text import LocalizedText
@@ -160,6 +161,14 @@ def note_answer(session: Session, letter: Letter, answer: Answer, *, rings: bool
         message.follow_up_at = None
         session.add(message)
     recount(session, [message.id or 0])
+    if counts:
+        facts = {
+            "id": message.public_id,
+            "subject": message.subject,
+            "letter": letter.public_id,
+            "at": letter.received_at,
+        }
+        emit(session, "message.replied", {**facts, "version": message.replies + 1}, message.user_id)
     if rings and letter.category == Category.HUMAN and not message.muted:
         _notify(session, letter, answer)
     announce(session, message.user_id, "message", message.public_id)

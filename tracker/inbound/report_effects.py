@@ -12,6 +12,7 @@ from tracker.inbound.repeat import without_tag
 from tracker.models import Event, Letter, Message
 from tracker.models.counting.counters import lock_messages, recount
 from tracker.notifications.notify import announce, notify
+from tracker.notifications.webhooks import emit
 from tracker.runtime.context import AppContext
 
 _TOLD = {"failed": "bounce", "complaint": "complaint"}
@@ -38,6 +39,14 @@ def note_report(session: Session, context: AppContext, letter: Letter, report: R
         if kind and rings and not message.muted:
             facts = {"message_id": message.id, "delivery_id": copy, "detail": failure.said or failure.status}
             notify(session, message.user_id, f"{kind}:{copy}", kind, letter.received_at, **facts)
+        if failure.outcome == "failed":
+            told = {
+                "id": message.public_id,
+                "subject": message.subject,
+                "address": failure.address,
+                "at": letter.received_at,
+            }
+            emit(session, "message.bounced", {**told, "version": message.bounces + 1}, message.user_id)
     announce(session, message.user_id, "message", message.public_id)
 
 

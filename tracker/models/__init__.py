@@ -89,3 +89,4 @@ from tracker.models.sites import (
 )
 from tracker.models.submission import Submission
 from tracker.models.templates import Template
+from tracker.models.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent

@@ -16,6 +16,7 @@ from tracker.mail.connections import ConnectError
 from tracker.mail.smtp_submission import Outcome, deferred
 from tracker.models import Account, Attachment, Delivery, DeliveryStatus, Message, MessageState
 from tracker.notifications.notify import announce, notify
+from tracker.notifications.webhooks import emit, is_heard
 from tracker.outbound.accounts import state_after
 from tracker.outbound.claimed_copies import is_due_of, note_composition
 from tracker.outbound.copies import Copy
@@ -148,6 +149,10 @@ def _settle(session: Session, message_ids: Collection[int]) -> None:
         changes = _changes_of(message, counts)
         if changes:
             connection.execute(_CHANGE, {"of_message": message_id, **changes})
+        if "sent_at" in changes and is_heard(session, "message.sent"):
+            sent = session.get_one(Message, message_id, populate_existing=True)
+            facts = {"id": sent.public_id, "subject": sent.subject, "sent_at": sent.sent_at, "version": 1}
+            emit(session, "message.sent", facts, sent.user_id)
         if "state" in changes:
             connection.execute(_DROP_FILES, {"of_message": message_id})
         announce(session, message.user_id, "message", message.public_id)

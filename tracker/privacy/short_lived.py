@@ -18,12 +18,15 @@ from tracker.models import (
     ScannerProof,
     Submission,
     UserSession,
+    WebhookEvent,
 )
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.processes import FORGOTTEN_AFTER, Process
 from tracker.runtime.throttle import SignInFailure
 
+WEBHOOK_EVENTS_KEPT = timedelta(days=30)
+"""With their attempts; so long they can be sent again."""
 FEED_KEPT = timedelta(days=1)
 IDEMPOTENCY_KEPT = timedelta(days=1)
 SUBMISSIONS_KEPT = timedelta(days=1)
@@ -72,6 +75,7 @@ def sweep_short_lived(context: AppContext) -> None:
             Expiry(HitEvidence, col(HitEvidence.expires_at) < moment),
             Expiry(HitEvidence, stale, {"source": None}),
             Expiry(QuarantinedHit, col(QuarantinedHit.expires_at) < moment),
+            Expiry(WebhookEvent, col(WebhookEvent.at) < moment - WEBHOOK_EVENTS_KEPT),
             Expiry(FeedItem, col(FeedItem.at) < moment - FEED_KEPT),
             Expiry(IdempotencyKey, col(IdempotencyKey.created_at) < moment - IDEMPOTENCY_KEPT),
             Expiry(Submission, col(Submission.created_at) < moment - SUBMISSIONS_KEPT),

@@ -15,7 +15,7 @@ from tracker.web.api import create_api, mounted
 from tracker.web.compose import pages as compose
 from tracker.web.compose import signatures_pages as signatures_page
 from tracker.web.compose import templates_pages as templates_page
-from tracker.web.crm import enquiry_pages, shops_pages
+from tracker.web.crm import csv_pages, enquiry_pages, report_pages, shops_pages
 from tracker.web.crm import pages as customers
 from tracker.web.http.cross_origin import CrossOriginProtection
 from tracker.web.http.errors import on_action_error, on_crash, on_http_error, refuse_cross_origin
@@ -52,6 +52,8 @@ ROUTES: list[BaseRoute] = [
     *consent_import_page.routes,
     *enquiries.routes,
     *enquiry_pages.routes,
+    *csv_pages.routes,
+    *report_pages.routes,
     *customers.routes,
     *shops_pages.routes,
     *letter.routes,

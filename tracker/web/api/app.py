@@ -14,6 +14,8 @@ from tracker.web.api.errors import ProblemResponse, install
 from tracker.web.compose.templates_api import templates
 from tracker.web.crm.customers_api import customers
 from tracker.web.crm.orders_api import orders
+from tracker.web.crm.reports_api import reports
+from tracker.web.crm.webhooks_api import webhooks
 from tracker.web.http.security_headers import NEVER_STORED, DefaultHeaders
 from tracker.web.inbox.api import letters
 from tracker.web.mailboxes.api import mailboxes
@@ -54,7 +56,7 @@ def create_api(context: AppContext) -> FastAPI:
     )
     api.state.context = context
     install(api)
-    for resource in (*RESOURCES, mailboxes, letters, customers, orders, sites):
+    for resource in (*RESOURCES, mailboxes, letters, customers, orders, reports, webhooks, sites):
         api.include_router(resource)
     api.include_router(docs)
     return api

@@ -46,12 +46,17 @@ async def _present_request(request: Request) -> RequestContext:
     user, token = request.state.caller
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     body = await request.body()
-    if body and not _is_json(request.headers.get("content-type", "")):
+    if body and not _is_taken(request.headers.get("content-type", ""), path):
         raise Problem(415, "Send the body as JSON with the header “Content-Type: application/json”.")
     return RequestContext(request.app.state.context, user, token, request.method, path, _key(request), body)
 
 
 Caller = Annotated[RequestContext, Depends(_present_request)]
+
+
+def _is_taken(content_type: str, path: str) -> bool:
+    """JSON, and where a file is imported also CSV."""
+    return _is_json(content_type) or (path.endswith("/import") and content_type.lower().startswith("text/csv"))
 
 
 def _is_json(content_type: str) -> bool:

@@ -1,12 +1,17 @@
 """``/customers``: who buys, so that letters find them. Everybody of the workspace sees and changes them."""
 
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import chain
 from typing import Annotated
 
 from fastapi import Query
 from pydantic import Field
 from sqlmodel import Session, col, select
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
+from tracker.crm.csv_import import RowResult, import_customers
 from tracker.crm.customers import (
     CustomerChange,
     NewCustomer,
@@ -20,7 +25,7 @@ from tracker.crm.customers import (
 from tracker.crm.records import Id, named_record
 from tracker.crm.search import finds_customers
 from tracker.mail.addresses import lookup_or_none
-from tracker.mail.fields import RequestModel
+from tracker.mail.fields import RequestModel, ResponseModel
 from tracker.models import Customer, CustomerAddress, CustomerSource, Shop, User
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.api.authenticated import router
@@ -30,6 +35,8 @@ from tracker.web.api.paging import Listing, Paged, page
 from tracker.web.crm.responses import CustomerResponse, customer_shapes
 
 customers = router("Customers")
+MOST_CSV = 40 * 1024 * 1024
+"""Bytes of a file to import."""
 
 
 class CustomerQuery(Paged):
@@ -115,6 +122,45 @@ def put_customer_by_external_id(call: Caller, external_id: str, change: Customer
         customer, is_new = put_customer(session, external_id, change, call.user)
         body = _shape(session, customer).model_dump_json()
     return Response(body, 201 if is_new else 200, media_type="application/json")
+
+
+class ImportLine(ResponseModel):
+    """What became of one row: created, changed, unchanged or refused."""
+
+    line: int
+    status: str
+    customer: str | None
+    code: str
+    problem: str
+
+
+class ImportResponse(ResponseModel):
+    """Every row with its result, in the order of the file, and how many of each there are."""
+
+    items: list[ImportLine]
+    created: int
+    changed: int
+    unchanged: int
+    refused: int
+
+
+@customers.post("/customers/import", response_model=ImportResponse, openapi_extra={"x-largest-body": MOST_CSV})
+def post_import(call: Caller) -> Response:
+    """Takes in a CSV file (``Content-Type: text/csv``): its first line names the columns external_id, name, addresses, manager,
+    shop, tags. The answer comes as the rows are taken in; the same file again changes nothing, so one that was broken off is
+    given again."""
+    results = import_customers(call.context, call.body, call.user)
+    first = next(results, None)  # a file that cannot be read at all is refused with a status
+    return StreamingResponse(_as_json(first, results), media_type="application/json")
+
+
+def _as_json(first: RowResult | None, results: Iterator[RowResult]) -> Iterator[str]:
+    counts = dict.fromkeys(("created", "changed", "unchanged", "refused"), 0)
+    yield '{"items": ['
+    for number, result in enumerate(chain([first] if first else [], results)):
+        counts[result.status] += 1
+        yield (", " if number else "") + ImportLine(**asdict(result)).model_dump_json()
+    yield "], " + json.dumps(counts)[1:]
 
 
 @customers.post("/customers/{id}/merge", response_model=CustomerResponse)

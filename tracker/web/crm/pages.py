@@ -34,6 +34,7 @@ from tracker.web.http.templating import context_of, redirect, render
 
 routes = Routes()
 BASE_PATH = "/customers"
+_BLANK = dict.fromkeys(("name", "addresses", "manager", "shop", "tags", "external_id"), "")
 Schema = TypeVar("Schema", bound=BaseModel)
 
 
@@ -236,7 +237,12 @@ def _form(
     status: int = 200,
 ) -> Response:
     with context_of(request).database.reading() as session:
-        context: dict[str, Any] = {"customer": customer, "typed": typed, "wrong": wrong, **_choices(session)}
+        context: dict[str, Any] = {
+            "customer": customer,
+            "typed": {**_BLANK, **typed},
+            "wrong": wrong,
+            **_choices(session),
+        }
         if customer is not None:
             forms = [row.lookup for row in addresses_of(session, [customer.id or 0]).get(customer.id or 0, [])]
             orders = select(Order).where(Order.customer_id == customer.id).order_by(col(Order.created_at).desc())

@@ -33,6 +33,11 @@ def span(distance: timedelta) -> str:
     return format_timedelta(max(distance, timedelta(minutes=1)), format="short", threshold=0.99, locale=babel_locale())
 
 
+def seconds(number: int) -> str:
+    """So many seconds as a length of time in words."""
+    return span(timedelta(seconds=number))
+
+
 def short(at: datetime) -> str:
     """A time as short as it can be told from this moment."""
     here, today = at.astimezone(zone()), now().astimezone(zone())

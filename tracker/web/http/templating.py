@@ -113,7 +113,7 @@ def environment() -> Environment:
     """The templates of pages: beside what every template knows, ``language()``, ``static_url()`` and the filters below."""
     pages = create_environment()
     pages.globals.update(static_url=static_url, language=locale.language, languages=locale.LANGUAGES)
-    for name in ("ago", "when", "full", "relative", "count", "compact", "span"):
+    for name in ("ago", "when", "full", "relative", "count", "compact", "span", "seconds"):
         pages.filters[name] = getattr(formats, name)
     pages.filters["localize"] = locale.localize
     return pages

@@ -1,0 +1,270 @@
+"""Customers from a CSV file: row by row, each with its result; whatever is wrong with one row is that row's alone.
+
+A row is known by ``external_id``, else by its first address; so the same file again changes nothing, and one that was broken off is
+simply given again. An empty cell keeps what is there, ``-`` clears it. Nobody is told of each customer: one summary a manager.
+"""
+
+import codecs
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from tracker.crm.candidates import customers_by_address
+from tracker.crm.customers import CustomerChange, change_customer, create_customer
+from tracker.mail.addresses import AddressError, lookup_or_none, normalise
+from tracker.models import Customer, CustomerSource, Shop, User
+from tracker.notifications.notify import notify
+from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
+from tracker.runtime.localized_text import ActionError, LocalizedText
+
+COLUMNS = ("external_id", "name", "addresses", "manager", "shop", "tags")
+_ALSO: Mapping[str, str] = {
+    "email": "addresses", "e-mail": "addresses", "address": "addresses", "id": "external_id",
+    "имя": "name", "адреса": "addresses", "почта": "addresses", "менеджер": "manager", "магазин": "shop", "метки": "tags",
+}  # fmt: skip
+AT_ONCE = 200
+_FORMULA = "=+-@\t\r\n＝＋－＠"
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """What became of one row. ``line`` is where it begins in the file; ``problem`` a code with its sentence."""
+
+    line: int
+    status: str
+    """created, changed, unchanged, refused"""
+    customer: str | None = None
+    code: str = ""
+    problem: str = ""
+
+
+def import_customers(context: AppContext, raw: bytes, by: User) -> Iterator[RowResult]:
+    """Takes the rows in by the hundred, each hundred in a transaction of its own, and gives the result of each.
+
+    Raises :class:`ActionError` before the first row when the file has no head line that can be used.
+    """
+    rows = _rows(raw)
+    names = _names(next(rows, (1, [], False))[1])
+    assigned: Counter[int] = Counter()
+    batch: list[tuple[int, list[str], bool]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) >= AT_ONCE:
+            yield from _take(context, names, batch, by, assigned)
+            batch = []
+    yield from _take(context, names, batch, by, assigned)
+    _tell_managers(context, assigned, by)
+
+
+def _rows(raw: bytes) -> Iterator[tuple[int, list[str], bool]]:
+    """The line where each row begins, its cells, and whether all of its bytes could be read. Rows of nothing are passed over."""
+    text, _encoding = _decoded(raw)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    line = 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield line, cells, "\ufffd" not in "".join(cells)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise ActionError(
+            "invalid", LocalizedText("Line %(line)s cannot be read: %(why)s", line=line, why=str(error)), "file"
+        ) from None
+
+
+def _decoded(raw: bytes) -> tuple[str, str]:
+    """UTF-8 with or without its mark, UTF-16 with one; else windows-1251, as spreadsheets here write it. A byte that fits nothing
+    becomes U+FFFD, and its row is refused."""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16", "replace"), "utf-16"
+    text = raw.removeprefix(codecs.BOM_UTF8)
+    try:
+        return text.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        if raw.startswith(codecs.BOM_UTF8) or _mostly_utf8(text):
+            return text.decode("utf-8", "replace"), "utf-8"
+        return text.decode("windows-1251", "replace"), "windows-1251"
+
+
+def _mostly_utf8(text: bytes) -> bool:
+    """Most of what is not ASCII is UTF-8: then single wrong bytes are damage."""
+    letters = text.decode("utf-8", "replace")
+    good = sum(ord(letter) > 127 and letter != "\ufffd" for letter in letters)
+    return good > letters.count("\ufffd")
+
+
+def _delimiter(text: str) -> str:
+    head = text.partition("\n")[0]
+    return max(",;\t", key=head.count)
+
+
+def _names(head: Sequence[str]) -> list[str | None]:
+    """Which field each column is; unknown columns are passed over."""
+    names = [cell.strip().strip("\ufeff").lower() for cell in head]
+    known = [name if name in COLUMNS else _ALSO.get(name) for name in names]
+    if "addresses" not in known and "external_id" not in known:
+        text = LocalizedText("The first line must name the columns: %(columns)s.", columns=", ".join(COLUMNS))
+        raise ActionError("invalid", text, "file")
+    return known
+
+
+def _take(
+    context: AppContext,
+    names: Sequence[str | None],
+    batch: Sequence[tuple[int, list[str], bool]],
+    by: User,
+    assigned: Counter[int],
+) -> list[RowResult]:
+    with context.database.session_scope() as session:
+        people = _by_words(session)
+        return [_take_row(session, people, names, row, by, assigned) for row in batch]
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Managers and shops, by whatever a file may call them."""
+
+    people: Mapping[str, str]
+    shops: Mapping[str, str]
+
+
+def _by_words(session: Session) -> _Named:
+    users = session.exec(select(User).where(col(User.active))).all()
+    people = {word.lower(): user.public_id for user in users for word in (user.email, user.public_id, user.name)}
+    shops = {
+        word.lower(): shop.public_id for shop in session.exec(select(Shop)) for word in (shop.public_id, shop.name)
+    }
+    return _Named(people, shops)
+
+
+def _take_row(
+    session: Session,
+    named: _Named,
+    names: Sequence[str | None],
+    row: tuple[int, list[str], bool],
+    by: User,
+    assigned: Counter[int],
+) -> RowResult:
+    line, cells, is_whole = row
+    try:
+        if not is_whole:
+            raise ActionError("invalid", LocalizedText("A byte of this row cannot be read."), detail_code="undecodable")
+        if len(cells) > len(names) and any(cell.strip() for cell in cells[len(names) :]):
+            raise ActionError(
+                "invalid", LocalizedText("This row has more cells than the first line."), detail_code="cells"
+            )
+        with session.begin_nested():
+            values = {name: _unguarded(cell.strip()) for name, cell in zip(names, cells, strict=False) if name}
+            customer, status = _apply(session, _change(named, values), by, assigned)
+        return RowResult(line, status, customer.public_id)
+    except (ActionError, AddressError) as error:
+        code = getattr(error, "detail_code", "") or getattr(error, "code", "invalid")
+        return RowResult(line, "refused", None, str(code), str(error.sentence))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        return RowResult(line, "refused", None, "invalid", f"{first['loc'][0]}: {first['msg']}")
+
+
+def _unguarded(cell: str) -> str:
+    """The sign that an export put in front of what would be a formula is taken off again."""
+    return cell[1:] if cell.startswith("'") and cell[1:].lstrip(" ")[:1] in tuple(_FORMULA) and len(cell) > 2 else cell
+
+
+def _change(named: _Named, values: Mapping[str, str]) -> CustomerChange:
+    """An empty cell is left out, ``-`` clears."""
+    given: dict[str, Any] = {}
+    for name, text in values.items():
+        if text:
+            given[name] = _read_cell(named, name, "" if text == "-" else text)
+    return CustomerChange.model_validate(given, strict=False)
+
+
+def _read_cell(named: _Named, name: str, text: str) -> Any:
+    if name == "addresses":
+        return [
+            normalise(part.strip()) for part in text.replace(";", ",").replace("\n", ",").split(",") if part.strip()
+        ]
+    if name == "tags":
+        return [part.strip() for part in text.replace(";", ",").split(",") if part.strip()]
+    if name in ("manager", "shop"):
+        known = named.people if name == "manager" else named.shops
+        if text and text.lower() not in known:
+            raise ActionError("invalid", LocalizedText("“%(name)s” is not known here.", name=text[:100]), name)
+        return known.get(text.lower())
+    if name == "external_id":
+        if _is_spreadsheet_number(text):
+            sentence = LocalizedText(
+                "A spreadsheet has made %(text)s of this number; format the column as text.", text=text[:40]
+            )
+            raise ActionError("invalid", sentence, name, detail_code="spreadsheet_number")
+        return text or None
+    return text
+
+
+def _is_spreadsheet_number(text: str) -> bool:
+    """``1,00E+05`` or ``1E+05``: what is left of a long number."""
+    mantissa, sign, exponent = text.upper().partition("E+")
+    return bool(sign) and exponent.isdigit() and mantissa.replace(",", "").replace(".", "").isdigit()
+
+
+def _apply(session: Session, change: CustomerChange, by: User, assigned: Counter[int]) -> tuple[Customer, str]:
+    customer = _known(session, change)
+    before = customer.manager_id if customer is not None else None
+    if customer is None:
+        customer, status = create_customer(session, change, by, CustomerSource.IMPORT, silent=True), "created"
+    else:
+        status = "changed" if change_customer(session, customer, change, by, silent=True) else "unchanged"
+    if customer.manager_id is not None and customer.manager_id != before:
+        assigned[customer.manager_id] += 1
+    return customer, status
+
+
+def _known(session: Session, change: CustomerChange) -> Customer | None:
+    if change.external_id:
+        by_id = session.exec(select(Customer).where(Customer.external_id == change.external_id)).first()
+        if by_id is not None:
+            return by_id
+    forms = [form for address in change.addresses[:1] if (form := lookup_or_none(address))]
+    known = customers_by_address(session, forms).get(forms[0], []) if forms else []
+    row = session.get(Customer, min(one.id for one in known)) if known else None
+    return row if row is not None and (row.external_id is None or not change.external_id) else None
+
+
+def _tell_managers(context: AppContext, assigned: Mapping[int, int], by: User) -> None:
+    with context.database.session_scope() as session:
+        for user_id, count in assigned.items():
+            if user_id != by.id:
+                text = LocalizedText("%(count)s customers are yours after an import", count=count)
+                notify(
+                    session,
+                    user_id,
+                    f"import:{now():%Y-%m-%dT%H:%M:%S}",
+                    "customer_assigned",
+                    now(),
+                    count=1,
+                    detail=text,
+                )
+
+
+def customer_count(session: Session) -> int:
+    return session.exec(select(func.count()).select_from(Customer)).one()
+
+
+def as_lines(results: Iterable[RowResult]) -> Iterator[dict[str, Any]]:
+    """Each result as JSON can hold it."""
+    for one in results:
+        yield {
+            "line": one.line,
+            "status": one.status,
+            "customer": one.customer,
+            "code": one.code,
+            "problem": one.problem,
+        }

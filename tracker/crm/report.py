@@ -1,0 +1,166 @@
+"""How enquiries were answered: by mailbox, manager and period. Rows are cohorts by receipt: an answer belongs to its enquiry's
+period, and to whoever gave it. The same table is screen, API and CSV file."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from statistics import median
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlmodel import Session, col, select
+
+from tracker.consent.preferences import preference
+from tracker.crm.access import is_visible
+from tracker.crm.office_hours import Schedule, read_schedule
+from tracker.models import EnquiryStatus, Letter, LetterBinding, Mailbox, User
+from tracker.runtime.localized_text import ActionError, LocalizedText
+
+GROUPS = ("mailbox", "manager", "day", "week", "month")
+BOUND = ("order_number", "sender", "created", "reply", "by_hand")
+COLUMNS = (
+    *("group", "enquiries", "answered", "unanswered", "median_seconds", "p90_seconds"),
+    *(f"bound_{rule}" for rule in BOUND),
+    "unbound",
+)
+ANSWER_COLUMNS = ("manager", "answers", "median_seconds", "p90_seconds")
+BUCKETS = (300, 900, 3600, 4 * 3600, 86400, 3 * 86400)
+"""Ends of the classes of first-answer times, in seconds; what took longer is the last class."""
+
+
+@dataclass(frozen=True)
+class CountedEnquiry:
+    """One enquiry as the report sees it. ``seconds`` is its first-answer time, within office hours where there are some."""
+
+    mailbox: str
+    manager: str
+    day: date
+    answered_by: str | None
+    seconds: float | None
+    rule: str
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """Columns, rows and totals, and the distribution of first-answer times by :data:`BUCKETS`."""
+
+    columns: Sequence[str]
+    rows: Sequence[Mapping[str, Any]]
+    totals: Mapping[str, Any]
+    distribution: Sequence[int] = ()
+
+
+def enquiries_report(session: Session, user: User, since: date | None, until: date | None, group: str) -> ReportTable:
+    """Enquiries that this person sees. Raises :class:`ActionError` for a group that is none."""
+    if group not in GROUPS:
+        text = LocalizedText("“group” is one of %(groups)s.", groups=", ".join(GROUPS))
+        raise ActionError("invalid", text, "group")
+    enquiries = read_enquiries(session, user, since, until)
+    named: Callable[[CountedEnquiry], str] = {
+        "mailbox": lambda one: one.mailbox,
+        "manager": lambda one: one.manager,
+        "day": lambda one: one.day.isoformat(),
+        "week": lambda one: f"{one.day.isocalendar().year}-W{one.day.isocalendar().week:02}",
+        "month": lambda one: f"{one.day:%Y-%m}",
+    }[group]
+    rows = [{"group": name, **_figures(part)} for name, part in _parted(enquiries, named)]
+    return ReportTable(COLUMNS, rows, {"group": None, **_figures(enquiries)}, _distribution(enquiries))
+
+
+def answers_report(session: Session, user: User, since: date | None, until: date | None) -> ReportTable:
+    """First answers by whoever gave them."""
+    answered = [one for one in read_enquiries(session, user, since, until) if one.answered_by is not None]
+    rows = [
+        {"manager": name, "answers": len(part), **_times(part)}
+        for name, part in _parted(answered, lambda one: one.answered_by or "")
+    ]
+    return ReportTable(
+        ANSWER_COLUMNS, rows, {"manager": None, "answers": len(answered), **_times(answered)}, _distribution(answered)
+    )
+
+
+def _parted(
+    enquiries: Iterable[CountedEnquiry], named: Callable[[CountedEnquiry], str]
+) -> list[tuple[str, list[CountedEnquiry]]]:
+    parts: dict[str, list[CountedEnquiry]] = {}
+    for one in enquiries:
+        parts.setdefault(named(one), []).append(one)
+    return sorted(parts.items())
+
+
+def _figures(enquiries: Sequence[CountedEnquiry]) -> dict[str, Any]:
+    answered = sum(one.seconds is not None for one in enquiries)
+    rules = [one.rule for one in enquiries]
+    return {
+        "enquiries": len(enquiries),
+        "answered": answered,
+        "unanswered": len(enquiries) - answered,
+        **_times(enquiries),
+        **{f"bound_{rule}": rules.count(rule) for rule in BOUND},
+        "unbound": sum(rule not in BOUND for rule in rules),
+    }
+
+
+def _times(enquiries: Sequence[CountedEnquiry]) -> dict[str, int | None]:
+    """None without answers. The 90th percentile is the smallest time within which nine of ten were answered."""
+    times = sorted(one.seconds for one in enquiries if one.seconds is not None)
+    if not times:
+        return {"median_seconds": None, "p90_seconds": None}
+    return {"median_seconds": round(median(times)), "p90_seconds": round(times[-(-len(times) * 9 // 10) - 1])}
+
+
+def _distribution(enquiries: Sequence[CountedEnquiry]) -> list[int]:
+    counts = [0] * (len(BUCKETS) + 1)
+    for one in enquiries:
+        if one.seconds is not None:
+            counts[next((n for n, end in enumerate(BUCKETS) if one.seconds < end), len(BUCKETS))] += 1
+    return counts
+
+
+def office_hours(session: Session) -> Schedule | None:
+    """The workspace's schedule; None where every hour counts."""
+    stored = preference(session, "office_hours") or {}
+    return read_schedule(stored.get("days", {}), stored.get("holidays", [])) if stored else None
+
+
+def read_enquiries(session: Session, user: User, since: date | None, until: date | None) -> list[CountedEnquiry]:
+    """The enquiries that this person sees, received from the first to the last of these days in the person's zone."""
+    zone = ZoneInfo(user.timezone)
+    query = (
+        select(EnquiryStatus, Mailbox.address, LetterBinding.rule)
+        .join(Letter, col(Letter.id) == col(EnquiryStatus.letter_id))
+        .join(Mailbox, col(Mailbox.id) == col(EnquiryStatus.mailbox_id))
+        .join(LetterBinding, col(LetterBinding.letter_id) == col(EnquiryStatus.letter_id), isouter=True)
+        .where(
+            col(Letter.counted), col(Letter.withdrawn_at).is_(None), col(Letter.deleted_at).is_(None), is_visible(user)
+        )
+    )
+    if since is not None:
+        query = query.where(col(EnquiryStatus.received_at) >= _midnight(since, zone))
+    if until is not None:
+        query = query.where(col(EnquiryStatus.received_at) < _midnight(until + timedelta(days=1), zone))
+    people = {row.id: row.name for row in session.exec(select(User))}
+    schedule = office_hours(session)
+    return [
+        CountedEnquiry(
+            mailbox=address,
+            manager=people.get(status.manager_id, ""),
+            day=status.received_at.astimezone(zone).date(),
+            answered_by=people.get(status.answered_by) if status.answered_by else None,
+            seconds=_seconds(status, schedule, zone),
+            rule=rule or "",
+        )
+        for status, address, rule in session.exec(query)
+    ]
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone)
+
+
+def _seconds(status: EnquiryStatus, schedule: Schedule | None, zone: ZoneInfo) -> float | None:
+    if status.answered_at is None:
+        return None
+    if schedule is None:
+        return (status.answered_at - status.received_at).total_seconds()
+    return schedule.worked(status.received_at, status.answered_at, zone).total_seconds()
