@@ -205,7 +205,7 @@ def test_leaving_a_service_that_files_copies_ends_replacing_them(workspace: Work
     assert by_api(bob, account, {"preset": "fastmail"}).json()["replaces_copy"] is False
 
 
-@pytest.mark.parametrize("door", ["page", "api"])
+@pytest.mark.parametrize("way", ["page", "api"])
 @pytest.mark.parametrize("state", ["scheduled", "queued"])
 def test_an_account_with_mail_on_its_way_is_not_removed(
     workspace: Workspace, bob: Person, account: Account, way: str, state: str

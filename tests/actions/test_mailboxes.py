@@ -175,7 +175,7 @@ def _shown(field: str) -> str:
         ({"host": "127.0.0.2", "secret": "pass-2"}, "pass-2"),
     ],
 )
-@pytest.mark.parametrize("door", ["page", "api"])
+@pytest.mark.parametrize("way", ["page", "api"])
 def test_another_place_forgets_the_secret(
     workspace: Workspace,
     bob: Person,

@@ -221,10 +221,10 @@ def _record(session: Session, row: Row, actor: str, by: str) -> int:
     """Both purposes of a row or neither. Returns how many entries were made."""
     given = row.given
     if any("\0" in value for value in given.values()):
-        raise MoveError("note", LocalizedText("The row holds a character that is no text."))
+        raise MoveError("note", "The row holds a character that is no text.")
     purposes, state, at = _purposes(given["purpose"]), _state(given["state"]), _moment("at", given.get("at", ""))
     if state == State.GRANTED and at is None:
-        raise MoveError("at", LocalizedText("“at” is missing: say when the consent was given."))
+        raise MoveError("at", "“at” is missing: say when the consent was given.")
     person = find_or_make(session, given["address"], given.get("name", ""))
     session.flush()
     return sum(_append(session, person, purpose, state, at, _proof(row, by), given, actor) for purpose in purposes)
@@ -257,18 +257,14 @@ def _purposes(text: str) -> Sequence[Purpose]:
         return MEASURED
     if not words or set(words) - set(Purpose):
         known = ", ".join((*Purpose, "both"))
-        raise MoveError(
-            "purpose", LocalizedText("“purpose” must be one of %(known)s, not “%(here)s”.", known=known, here=text)
-        )
+        raise MoveError("purpose", "“purpose” must be one of %(known)s, not “%(here)s”.", known=known, here=text)
     return [Purpose(word) for word in dict.fromkeys(words)]
 
 
 def _state(text: str) -> State:
     if text.lower() not in _STATES:
         known = ", ".join(_STATES)
-        raise MoveError(
-            "state", LocalizedText("“state” must be one of %(known)s, not “%(here)s”.", known=known, here=text)
-        )
+        raise MoveError("state", "“state” must be one of %(known)s, not “%(here)s”.", known=known, here=text)
     return State(text.lower())
 
 
@@ -281,7 +277,7 @@ def _moment(field: str, text: str) -> datetime | None:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise MoveError(
-            field, LocalizedText("“%(field)s” must be written as 2026-03-31 or 2026-03-31T14:00+02:00.", field=field)
+            field, "“%(field)s” must be written as 2026-03-31 or 2026-03-31T14:00+02:00.", field=field
         ) from None
 
 

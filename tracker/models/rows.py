@@ -2,9 +2,11 @@
 
 import re
 import secrets
+from collections.abc import Iterable
+from typing import TypeVar
 
 from sqlalchemy.orm import declared_attr
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, Session, SQLModel, col, select
 
 
 def public_id() -> str:
@@ -24,5 +26,15 @@ class NumberedRow(Row):
     id: int | None = Field(default=None, primary_key=True)
 
 
+Numbered = TypeVar("Numbered", bound=NumberedRow)
+
+
 class PublicRow(NumberedRow):
     public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
+
+
+def rows_by_id(session: Session, model: type[Numbered], ids: Iterable[int | None]) -> dict[int, Numbered]:
+    """The rows with these numbers, in one query; without any, none is asked."""
+    wanted = {id_ for id_ in ids if id_ is not None}
+    rows = session.exec(select(model).where(col(model.id).in_(wanted))) if wanted else ()
+    return {row.id: row for row in rows if row.id is not None}

@@ -28,6 +28,7 @@ from tracker.models import (
 from tracker.models.counting.bulk import update_rows
 from tracker.models.counting.counters import recount
 from tracker.models.counting.tables import EVENT
+from tracker.models.rows import rows_by_id
 from tracker.privacy.erase import erase_again, raw_of_erased
 from tracker.privacy.periods import periods
 from tracker.privacy.short_lived import Expiry, expire, sweep_short_lived
@@ -143,8 +144,7 @@ def _coarsen(context: AppContext, days: Mapping[str, int], moment: datetime) -> 
 
 
 def _sum(event: Event) -> dict[str, Any]:
-    day = event.at.replace(hour=0, minute=0, second=0, microsecond=0)
-    return {**_without_verdict(event), "at": day, "link": event.link, "summed": 1}
+    return {**_without_verdict(event), "at": _midnight(event.at), "link": event.link, "summed": 1}
 
 
 def _bare(event: Event, sent: datetime) -> dict[str, Any]:
@@ -164,7 +164,9 @@ def _without_verdict(event: Event) -> dict[str, Any]:
 
 
 def _sent_days(session: Session, ids: set[int]) -> dict[int, datetime]:
-    rows = session.exec(select(Message).where(col(Message.id).in_(ids))).all()
-    return {
-        row.id or 0: (row.sent_at or row.listed_at).replace(hour=0, minute=0, second=0, microsecond=0) for row in rows
-    }
+    rows = rows_by_id(session, Message, ids)
+    return {id_: _midnight(row.sent_at or row.listed_at) for id_, row in rows.items()}
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -50,10 +50,10 @@ _LIMITS = {
 
 
 class MoveError(ActionError):
-    """A consent event that cannot be recorded; ``field`` names what is wrong."""
+    """A consent event that cannot be recorded; ``field`` names what is wrong, ``message`` says it with its values."""
 
-    def __init__(self, field: str, sentence: str) -> None:
-        super().__init__("invalid", sentence, field)
+    def __init__(self, field: str, message: str, /, **values: str | int) -> None:
+        super().__init__("invalid", LocalizedText(message, **values), field)
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,9 @@ def checked_proof(proof: Proof, *, at: datetime, now: datetime) -> Proof:
     }
     for name, longest in _LIMITS.items():
         if len(tidy[name]) > longest:
-            raise MoveError(
-                name, LocalizedText("“%(field)s” has more than %(longest)s characters.", field=name, longest=longest)
-            )
+            raise MoveError(name, "“%(field)s” has more than %(longest)s characters.", field=name, longest=longest)
         if "\0" in tidy[name]:
-            raise MoveError(name, LocalizedText("“%(field)s” holds a character that is no text.", field=name))
+            raise MoveError(name, "“%(field)s” holds a character that is no text.", field=name)
     tidy["source_url"] = _without_query(tidy["source_url"])
     tidy["notice_digest"] = _notice_digest(proof.shown, tidy["notice_digest"])
     tidy["attachment_digest"] = _digest("attachment_digest", tidy["attachment_digest"])
@@ -120,9 +118,7 @@ def _without_query(url: str) -> str:
     except ValueError:
         host = ""
     if not host:
-        raise MoveError(
-            "source_url", LocalizedText("“source_url” must be an address such as https://shop.example/contact.")
-        )
+        raise MoveError("source_url", "“source_url” must be an address such as https://shop.example/contact.")
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
@@ -130,9 +126,7 @@ def _notice_digest(shown: str, digest: str) -> str:
     if not shown:
         return _digest("notice_digest", digest)
     if digest and digest.lower() != text_digest(shown):
-        raise MoveError(
-            "notice_digest", LocalizedText("“notice_digest” is not the SHA-256 of the text that was shown.")
-        )
+        raise MoveError("notice_digest", "“notice_digest” is not the SHA-256 of the text that was shown.")
     return text_digest(shown)
 
 
@@ -143,21 +137,19 @@ def text_digest(text: str) -> str:
 
 def _digest(field: str, digest: str) -> str:
     if digest and not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
-        raise MoveError(field, LocalizedText("“%(field)s” must be a SHA-256: 64 hexadecimal digits.", field=field))
+        raise MoveError(field, "“%(field)s” must be a SHA-256: 64 hexadecimal digits.", field=field)
     return digest.lower()
 
 
 def _check_confirmation(proof: Proof, at: datetime, now: datetime) -> None:
     if proof.double_opt_in != (proof.confirmed_at is not None):
-        raise MoveError(
-            "confirmed_at", LocalizedText("“double_opt_in” and “confirmed_at” go together: say when it was confirmed.")
-        )
+        raise MoveError("confirmed_at", "“double_opt_in” and “confirmed_at” go together: say when it was confirmed.")
     if proof.confirmed_at is None:
         return
     if proof.confirmed_at.tzinfo is None:
-        raise MoveError("confirmed_at", LocalizedText("“confirmed_at” needs its time zone."))
+        raise MoveError("confirmed_at", "“confirmed_at” needs its time zone.")
     if not at <= proof.confirmed_at <= now:
-        raise MoveError("confirmed_at", LocalizedText("“confirmed_at” must lie between “at” and now."))
+        raise MoveError("confirmed_at", "“confirmed_at” must lie between “at” and now.")
 
 
 def grade_of(channel: str, actor: str, proof: Proof) -> str:

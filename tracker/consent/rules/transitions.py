@@ -62,19 +62,15 @@ def check_move(old: State, event: Event, *, now: datetime, since: datetime | Non
     Saying no may be recorded at any time and for any earlier moment; a yes or a question must come after the last word.
     """
     if event.at.tzinfo is None:
-        raise MoveError("at", LocalizedText("“at” needs its time zone."))
+        raise MoveError("at", "“at” needs its time zone.")
     if event.at > now:
-        raise MoveError("at", LocalizedText("“at” lies in the future; consent can only be recorded once it was given."))
+        raise MoveError("at", "“at” lies in the future; consent can only be recorded once it was given.")
     if event.channel not in CHANNELS and (event.actor, event.channel) != ("system", "time"):
-        raise MoveError(
-            "channel", LocalizedText("“channel” must be one of %(channels)s.", channels=", ".join(CHANNELS))
-        )
+        raise MoveError("channel", "“channel” must be one of %(channels)s.", channels=", ".join(CHANNELS))
     if event.state == State.GRANTED:
         _check_grade(event, terms)
     if event.state not in _MOVES[old]:
-        raise MoveError(
-            "state", LocalizedText("“state” cannot go from %(old)s to %(new)s.", old=old.value, new=event.state.value)
-        )
+        raise MoveError("state", "“state” cannot go from %(old)s to %(new)s.", old=old.value, new=event.state.value)
     if event.state in (State.GRANTED, State.ASKED, State.LAPSED):
         _check_after_last_word(old, event, since, terms)
 
@@ -83,18 +79,16 @@ def _check_grade(event: Event, terms: Terms) -> None:
     if event.grade == "F":
         raise MoveError(
             "note",
-            LocalizedText("A consent needs its evidence: say in “note” how, when and with which words it was given."),
+            "A consent needs its evidence: say in “note” how, when and with which words it was given.",
         )
     if event.grade not in terms.accepted:
         raise MoveError(
             "channel",
-            LocalizedText(
-                "Evidence of grade %(grade)s (%(meaning)s) is not enough here for a consent; accepted is %(accepted)s. Quote a "
-                "written reply (reply_text), ask for consent by our page, or let an administrator accept it under Consent policy.",
-                grade=event.grade,
-                meaning=LocalizedText(GRADES[event.grade]),
-                accepted=f"A–{terms.accepted[-1]}",
-            ),
+            "Evidence of grade %(grade)s (%(meaning)s) is not enough here for a consent; accepted is %(accepted)s. Quote a "
+            "written reply (reply_text), ask for consent by our page, or let an administrator accept it under Consent policy.",
+            grade=event.grade,
+            meaning=LocalizedText(GRADES[event.grade]),
+            accepted=f"A–{terms.accepted[-1]}",
         )
 
 
@@ -102,27 +96,21 @@ def _check_after_last_word(old: State, event: Event, since: datetime | None, ter
     if since is not None and event.at < since:
         raise MoveError(
             "at",
-            LocalizedText(
-                "“at” lies before the present state (%(old)s) was said; an older word cannot undo a newer one.",
-                old=old.value,
-            ),
+            "“at” lies before the present state (%(old)s) was said; an older word cannot undo a newer one.",
+            old=old.value,
         )
     if event.state == State.GRANTED and old in SAID_NO and event.grade not in "ABC":
         raise MoveError(
             "channel",
-            LocalizedText(
-                "After “%(old)s” only the person can agree again: by our form or page, or in writing (reply_text).",
-                old=old.value,
-            ),
+            "After “%(old)s” only the person can agree again: by our form or page, or in writing (reply_text).",
+            old=old.value,
         )
     if event.state == State.ASKED and old in SAID_NO and since is not None and event.at - since < terms.ask_again_after:
         raise MoveError(
             "at",
-            LocalizedText(
-                "After “%(old)s” nobody is asked again for %(days)s days.",
-                old=old.value,
-                days=terms.ask_again_after.days,
-            ),
+            "After “%(old)s” nobody is asked again for %(days)s days.",
+            old=old.value,
+            days=terms.ask_again_after.days,
         )
 
 

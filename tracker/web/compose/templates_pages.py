@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +11,7 @@ from starlette.responses import Response
 from tracker.locale import _
 from tracker.models import Template, User
 from tracker.models.ownership import owned
+from tracker.models.rows import rows_by_id
 from tracker.outbound.placeholders import NAMES
 from tracker.outbound.rich_text import plain
 from tracker.outbound.templates import save as save_template
@@ -90,12 +91,10 @@ def remove(request: Request, user: User, form: FormData) -> Response:
 def _lines(session: Session, user: User) -> list[TemplateLine]:
     found = usable(session, user)
     figures = figures_by_template(session, user)
-    owners = {
-        one.id: one.name for one in session.exec(select(User).where(col(User.id).in_({t.user_id for t in found})))
-    }
+    owners = rows_by_id(session, User, (template.user_id for template in found))
     none = Figures(0, 0, 0, 0, 0, 0, None)
     return [
-        TemplateLine(one, figures.get(one.id or 0, none), one.user_id == user.id, owners.get(one.user_id, ""))
+        TemplateLine(one, figures.get(one.id or 0, none), one.user_id == user.id, owners[one.user_id].name)
         for one in found
     ]
 

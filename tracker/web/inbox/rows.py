@@ -1,13 +1,14 @@
 """The list of letters as values: one page of rows, the repeats folded under their enquiry, and what stands beside them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from tracker.models import Customer, EnquiryStatus, Letter, LetterBinding, Mailbox, Message, Order, User
+from tracker.models.rows import rows_by_id
 from tracker.runtime.paging import PAGE, Cursor, read_page
 from tracker.web.inbox.filter import LetterFilter
 
@@ -63,7 +64,7 @@ def rows_of(session: Session, user: User, letters: Sequence[Letter]) -> list[Let
     work = _work_of(session, letters)
     counts = _repeat_counts(session, [letter.id for letter in letters if letter.counted])
     folded = _newest_repeats(session, counts)
-    answered = _answered(session, (letter.in_reply_to_message_id for letter in letters))
+    answered = rows_by_id(session, Message, (letter.in_reply_to_message_id for letter in letters))
     return [
         LetterRow(
             letter=letter,
@@ -78,8 +79,8 @@ def rows_of(session: Session, user: User, letters: Sequence[Letter]) -> list[Let
 
 
 def _mailbox_addresses(session: Session, letters: Sequence[Letter]) -> dict[int, str]:
-    boxes = session.scalars(select(Mailbox).where(col(Mailbox.id).in_({letter.mailbox_id for letter in letters})))
-    return {box.id or 0: box.address or box.name for box in boxes}
+    boxes = rows_by_id(session, Mailbox, (letter.mailbox_id for letter in letters))
+    return {id_: box.address or box.name for id_, box in boxes.items()}
 
 
 @dataclass(frozen=True)
@@ -112,19 +113,10 @@ def _work_of(session: Session, letters: Sequence[Letter]) -> _Work:
     return _Work(
         {row.letter_id: row for row in bindings},
         {row.letter_id: row for row in statuses},
-        _by_id(session, Customer, (row.customer_id for row in bindings)),
-        _by_id(session, Order, (row.order_id for row in bindings)),
-        _by_id(session, User, people),
+        rows_by_id(session, Customer, (row.customer_id for row in bindings)),
+        rows_by_id(session, Order, (row.order_id for row in bindings)),
+        rows_by_id(session, User, people),
     )
-
-
-Row = TypeVar("Row", Customer, Order, User)
-
-
-def _by_id(session: Session, model: type[Row], ids: Iterable[int | None]) -> dict[int, Row]:
-    wanted = {number for number in ids if number is not None}
-    rows = session.scalars(select(model).where(col(model.id).in_(wanted))) if wanted else ()
-    return {row.id or 0: row for row in rows}
 
 
 def manages_others(session: Session, user: User) -> bool:
@@ -162,9 +154,3 @@ def _newest_repeats(session: Session, counts: Mapping[int, int]) -> dict[int, li
         newest = select(Letter).where(col(Letter.repeat_of_id) == id_, alive).order_by(*order).limit(FOLDED)
         found[id_] = list(session.scalars(newest))
     return found
-
-
-def _answered(session: Session, ids: Iterable[int | None]) -> dict[int, Message]:
-    wanted = {id_ for id_ in ids if id_ is not None}
-    rows = session.scalars(select(Message).where(col(Message.id).in_(wanted))) if wanted else ()
-    return {message.id or 0: message for message in rows}

@@ -1,14 +1,14 @@
 """Bell lines as people read them: who did what with which message, how often, when, through what."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from markupsafe import Markup, escape
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from tracker.locale import N_, _, localize, ngettext
 from tracker.models import Delivery, Letter, Message, Notification
+from tracker.models.rows import rows_by_id
 from tracker.web.messages.maker_labels import client_label, scanner_name
 
 SENTENCES: Mapping[str, str] = {
@@ -62,85 +62,76 @@ ICONS: Mapping[str, str] = {
 class BellLine:
     """A notification with the names that its sentence needs."""
 
-    id: str
-    kind: str
+    row: Notification
     who: str
     subject: str
-    opens: int
-    clicks: int
-    count: int
-    client: str
-    detail: str
-    at: datetime
-    unread: bool
-    news: str = ""
-    machine: str = ""
-    vendor: str = ""
-    held_until: datetime | None = None
-    told_at: str = ""
-    """When news about mail were told last, in ISO 8601."""
 
     @property
     def icon(self) -> str:
-        return ICONS.get(self.kind, "alert")
+        return ICONS.get(self.row.kind, "alert")
+
+    @property
+    def client(self) -> str:
+        return client_label(self.row.client)
 
     @property
     def text(self) -> str:
         """The sentence as plain text."""
-        if self.kind not in SENTENCES:
-            return localize(self.detail)
-        return _(SENTENCES[self.kind], who=self.who, subject=_("“%(subject)s”", subject=self.subject))
+        if self.row.kind not in SENTENCES:
+            return localize(self.row.detail)
+        return _(SENTENCES[self.row.kind], who=self.who, subject=_("“%(subject)s”", subject=self.subject))
 
     @property
     def html(self) -> Markup:
         """The sentence with who and what marked; hostile names stay text."""
-        if self.kind not in SENTENCES:
-            return escape(localize(self.detail))
+        if self.row.kind not in SENTENCES:
+            return escape(localize(self.row.detail))
         marks = {
             "who": Markup("<b>{}</b>").format(self.who),
             "subject": Markup("<em>{}</em>").format(self.subject),
-            "machine": escape(scanner_name(self.vendor)),
+            "machine": escape(scanner_name(self.row.vendor)),
         }
         return escape(_(self._sentence)) % marks
 
     @property
     def _sentence(self) -> str:
-        if self.kind == "corrected":
-            return CORRECTIONS.get(self.machine, SENTENCES["corrected"])
-        if self.kind == "open":
-            return NEWS.get(self.news, SENTENCES["open"])
-        return SENTENCES[self.kind]
+        if self.row.kind == "corrected":
+            return CORRECTIONS.get(self.row.machine, SENTENCES["corrected"])
+        if self.row.kind == "open":
+            return NEWS.get(self.row.news, SENTENCES["open"])
+        return SENTENCES[self.row.kind]
 
     @property
     def note(self) -> str:
         """What was taken back of a line that stands all the same."""
-        if self.kind not in ("open", "click") or not self.machine:
+        if self.row.kind not in ("open", "click") or not self.row.machine:
             return ""
-        if self.machine == "security_scanner":
-            return _("corrected: a security check by %(machine)s is not counted", machine=scanner_name(self.vendor))
+        if self.row.machine == "security_scanner":
+            return _("corrected: a security check by %(machine)s is not counted", machine=scanner_name(self.row.vendor))
         return _("corrected: what was no person is not counted")
 
     @property
     def counter(self) -> str:
         """``3×``, or both counts when there were opens and clicks; empty when it happened once."""
-        if self.kind not in ("open", "click"):
+        if self.row.kind not in ("open", "click"):
             return ""
-        if self.opens and self.clicks:
-            opens = ngettext("%(num)d open", "%(num)d opens", self.opens)
-            clicks = ngettext("%(num)d click", "%(num)d clicks", self.clicks)
+        if self.row.opens and self.row.clicks:
+            opens = ngettext("%(num)d open", "%(num)d opens", self.row.opens)
+            clicks = ngettext("%(num)d click", "%(num)d clicks", self.row.clicks)
             return f"{opens}, {clicks}"
-        return f"{self.count}×" if self.count > 1 else ""
+        return f"{self.row.count}×" if self.row.count > 1 else ""
 
     @property
     def version(self) -> str:
         """Changes whenever the line has something new to say; a counter that grows says nothing new."""
-        return f"{self.id}:{self.kind}:{self.news}:{self.told_at or self.at.isoformat()}"
+        told_at = max((self.row.told or {}).values(), default="")
+        return f"{self.row.public_id}:{self.row.kind}:{self.row.news}:{told_at or self.row.at.isoformat()}"
 
 
 def bell_lines(session: Session, notifications: Sequence[Notification]) -> list[BellLine]:
     """The lines with the names they need, in four queries however many they are."""
-    deliveries = _deliveries(session, [n.delivery_id for n in notifications])
-    messages = _messages(session, [n.message_id for n in notifications])
+    deliveries = rows_by_id(session, Delivery, [n.delivery_id for n in notifications])
+    messages = rows_by_id(session, Message, [n.message_id for n in notifications])
     letters = _letters(session, notifications)
     return [
         _line(n, deliveries.get(n.delivery_id or 0), messages.get(n.message_id or 0), letters.get(n.subject))
@@ -154,44 +145,10 @@ def _line(
     who, subject = (delivery.name or delivery.address) if delivery else (message.names if message else ""), ""
     if letter is not None:
         who, subject = letter.sender_name or letter.sender_address or _("(no sender)"), letter.subject
-    return BellLine(
-        id=found.public_id,
-        kind=found.kind,
-        who=who,
-        subject=subject or (message.subject if message else "") or _("(no subject)"),
-        opens=found.opens,
-        clicks=found.clicks,
-        count=found.count,
-        client=client_label(found.client),
-        detail=found.detail,
-        at=found.at,
-        unread=found.read_at is None,
-        news=found.news,
-        machine=found.machine,
-        vendor=found.vendor,
-        held_until=found.held_until,
-        told_at=max((found.told or {}).values(), default=""),
-    )
-
-
-def _deliveries(session: Session, ids: Iterable[int | None]) -> dict[int, Delivery]:
-    wanted = {id_ for id_ in ids if id_ is not None}
-    return (
-        {row.id or 0: row for row in session.exec(select(Delivery).where(col(Delivery.id).in_(wanted)))}
-        if wanted
-        else {}
-    )
+    return BellLine(found, who, subject or (message.subject if message else "") or _("(no subject)"))
 
 
 def _letters(session: Session, notifications: Sequence[Notification]) -> dict[str, Letter]:
     """The letters that lines are about, by the subject of the line."""
     wanted = [int(n.subject.partition(":")[2]) for n in notifications if n.kind in ("enquiry", "letter", "enquiry_due")]
-    found = session.exec(select(Letter).where(col(Letter.id).in_(wanted))) if wanted else ()
-    return {f"letter:{letter.id}": letter for letter in found}
-
-
-def _messages(session: Session, ids: Iterable[int | None]) -> dict[int, Message]:
-    wanted = {id_ for id_ in ids if id_ is not None}
-    return (
-        {row.id or 0: row for row in session.exec(select(Message).where(col(Message.id).in_(wanted)))} if wanted else {}
-    )
+    return {f"letter:{id_}": letter for id_, letter in rows_by_id(session, Letter, wanted).items()}

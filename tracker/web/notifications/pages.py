@@ -38,19 +38,19 @@ def state(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         unread = notify.unread_count(session, user)
         ringing = bell_lines(session, notify.lines(session, user, ringing=True, limit=PAGE_LINES))
-    ringing = [line for line in ringing if line.kind != "corrected"]  # that is for the eye, not for the ear
-    waited = [line for line in ringing if line.held_until is not None]
-    lines = [_newest_line(line) for line in ringing if len(waited) < 2 or line.held_until is None][:RINGING_LINES]
+    ringing = [line for line in ringing if line.row.kind != "corrected"]  # that is for the eye, not for the ear
+    waited = [line for line in ringing if line.row.held_until is not None]
+    lines = [_newest_line(line) for line in ringing if len(waited) < 2 or line.row.held_until is None][:RINGING_LINES]
     return JSONResponse({"unread": unread, "newest": [*lines, *([_newest_of_all(waited)] if len(waited) > 1 else [])]})
 
 
 def _newest_line(line: BellLine) -> dict[str, str]:
-    return {"id": line.id, "version": line.version, "kind": line.kind, "text": line.text}
+    return {"id": line.row.public_id, "version": line.version, "kind": line.row.kind, "text": line.text}
 
 
 def _newest_of_all(waited: list[BellLine]) -> dict[str, str]:
     """Everything that quiet hours have held rings once."""
-    ended = max(line.held_until for line in waited if line.held_until is not None)
+    ended = max(line.row.held_until for line in waited if line.row.held_until is not None)
     words = ngettext(
         "While it was quiet: one thing happened", "While it was quiet: %(num)s things happened", len(waited)
     )

@@ -21,6 +21,7 @@ from tracker.consent.preferences import (
 from tracker.consent.rules import MEASURED, Pack
 from tracker.locale import LANGUAGES, N_, _, ngettext, use_locale
 from tracker.models import PolicyChange, Role, User
+from tracker.models.rows import rows_by_id
 from tracker.outbound.footer_text import LONGEST, WHAT
 from tracker.runtime.localized_text import ActionError
 from tracker.web.http.forms import FormErrors, errors_of, is_checked, text
@@ -212,15 +213,15 @@ def rules_context(session: Session) -> dict[str, Any]:
 
 def _history(session: Session) -> Sequence[Change]:
     rows = session.exec(select(PolicyChange).order_by(col(PolicyChange.id).desc()).limit(SHOWN)).all()
-    people = session.exec(select(User).where(col(User.id).in_({row.changed_by for row in rows}))).all()
-    names = {person.id: person.name for person in people}
+    people = rows_by_id(session, User, (row.changed_by for row in rows))
+    names = {id_: person.name for id_, person in people.items()}
     return [
         Change(
             at=row.at,
             rule=_(_RULES.get(row.name, row.name)),
             before=_value(row.name, row.before),
             after=_value(row.name, row.after),
-            by=names.get(row.changed_by) or _("the operator, on the command line"),
+            by=names.get(row.changed_by or 0) or _("the operator, on the command line"),
             reason=row.reason,
         )
         for row in rows
