@@ -28,10 +28,10 @@ from pixel.spool_file import (
     file_identity,
     insert,
     is_damage,
-    move_aside,
     note_path,
     notify_processes,
     open_for_writing,
+    quarantine_file,
     read,
     socket_address,
     sole_writer,
@@ -278,7 +278,7 @@ class Spool:
             self._failing = True
             if is_damage(error):
                 _log.error("THE SPOOL IS DAMAGED (%s): it is moved aside, and a new one is begun", error)
-                move_aside(self.path)  # the next try makes a new one
+                quarantine_file(self.path)  # the next try makes a new one
             if is_damage(error) or isinstance(error, sqlite3.OperationalError):  # locked, full: may pass
                 self._tell_loop(self._not_written, batch)
             else:  # one bad row must not stop the line

@@ -141,8 +141,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
-        aside = move_aside(path)
-        _log.error("THE SPOOL IS DAMAGED (%s): it was moved to %s, and a new one is begun", error, aside)
+        quarantined = quarantine_file(path)
+        _log.error("THE SPOOL IS DAMAGED (%s): it was moved to %s, and a new one is begun", error, quarantined)
         connection = _open(path)
     _reserve_ids(connection, path)
     return connection
@@ -165,13 +165,13 @@ def _refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
         raise error
 
 
-def move_aside(path: Path) -> Path:
+def quarantine_file(path: Path) -> Path:
     """Gives the file and what belongs to it another name, under which nobody reads it. Returns that."""
-    aside = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
+    quarantined = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
     for ending in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
-            path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
-    return aside
+            path.with_name(path.name + ending).rename(quarantined.with_name(quarantined.name + ending))
+    return quarantined
 
 
 def damaged_files(path: Path) -> list[Path]:

@@ -179,8 +179,8 @@ def test_a_damaged_spool_is_moved_aside_and_a_new_one_begun_above_its_ids(
         assert edge.ask(open_path(edge.open_token())).body == PIXEL
         (hit,) = edge.spool.after(0)
         assert (hit.id or 0) > last + 7 * 86400 * 1_000_000 - 1
-    (aside,) = damaged_files(path)
-    assert aside.stat().st_mode & 0o077 == 0
+    (quarantined,) = damaged_files(path)
+    assert quarantined.stat().st_mode & 0o077 == 0
     assert "THE SPOOL IS DAMAGED" in caplog.text
 
 
