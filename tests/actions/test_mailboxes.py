@@ -78,7 +78,7 @@ def stored(workspace: Workspace) -> tuple[dict[str, Any], dict[str, Any]]:
     """The one mailbox and its credentials, as far as people choose them, with the secret as it would be used."""
     (mailbox,), (credential,) = workspace.rows(Mailbox), workspace.rows(Credential)
     chosen = {"name", "address", "repeat_period_days", "folders", "first_window", "delete_after_days", *SWITCHES}
-    chosen |= {"collect_pause_days", "create_customer", "unwrap_forwarded", "group", "shop", "canonical"}
+    chosen |= {"collect_pause_days", "create_customer", "unwrap_forwarded", "group", "shop", "canonical", "form_robots"}
     place = credential.model_dump(include={"name", "preset", "protocol", "host", "port", "security", "login", "auth"})
     secret = server_of(workspace.context, credential).secret if credential.secret else None
     return mailbox.model_dump(include=chosen), {**place, "secret": secret}

@@ -2,11 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from tracker.mail.addresses import lookup_form
 from tracker.mail.fields import Address, ChangeModel, Host, Name, Port, Preset, Secret, Security, SingleLine
 
 LONGEST_PERIOD = 365
+LookupAddress = Annotated[str, Field(max_length=254), AfterValidator(lookup_form)]
 Days = Annotated[int, Field(ge=0, le=LONGEST_PERIOD)]
 Id = Annotated[SingleLine, Field(max_length=16)]
 
@@ -53,6 +55,9 @@ class MailboxChange(ChangeModel):
     create_customer: bool = False
     notify_skipped: bool = True
     unwrap_forwarded: bool = False
+    form_robots: Annotated[list[LookupAddress], Field(max_length=100)] = Field(
+        default=[], description="Senders that write for the visitors of web forms: the writer is whom Reply-To names."
+    )
     group: Id | None = None
     shop: Id | None = None
 

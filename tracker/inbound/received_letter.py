@@ -85,13 +85,14 @@ def row_of(arrived: ReceivedLetter) -> dict[str, Any]:
 
 
 def _writer(arrived: ReceivedLetter) -> Person | None:
-    """Who wrote: From, or Reply-To of a form that writes in our own name, or who stands inside a forwarded letter."""
+    """Who wrote: From, or Reply-To of a form that writes in our own name or is listed as a robot, or who stands inside a forwarded
+    letter."""
     sender = arrived.parsed.sender
     if sender is None or arrived.inner is not None:
         return arrived.inner
     replies = {received_lookup(one.address): one for one in arrived.parsed.reply_to}
     written = received_lookup(sender.address)
-    form = sender_of(written, list(replies), arrived.own)
+    form = sender_of(written, list(replies), arrived.own, arrived.mailbox.form_robots)
     return sender if form == written else replies[form]
 
 

@@ -105,6 +105,8 @@ class Mailbox(PublicRow, table=True):
     notify_skipped: bool = True
     """Tell of letters that could not be loaded whole."""
     unwrap_forwarded: bool = False
+    form_robots: Any = Field(default_factory=list, sa_type=JSON)
+    """Addresses that write for the visitors of web forms, in look-up form: the writer is whom Reply-To names."""
     group: str | None = Field(default=None, max_length=16)
     shop: str | None = Field(default=None, max_length=16)
     """Public ids of the group that new customers are shared out in, and of the shop whose orders letters are bound to."""

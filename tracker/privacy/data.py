@@ -237,7 +237,7 @@ DATA: Mapping[str, Columns] = {
         plain="id public_id preset protocol host port security auth secret grant_id created_at changed_at",
     ),
     "mailbox": _columns(
-        staff="user_id name address canonical",
+        staff="user_id name address canonical form_robots",
         plain="id public_id credential_id active repeat_period_days folders all_folders first_window collect_pause_days "
         "only_unread mark_read delete_loaded delete_after_days delete_since notify_manager create_customer notify_skipped "
         "unwrap_forwarded group shop state state_detail state_since found_folders letters_on_server capabilities gmail checked_at "

@@ -32,6 +32,7 @@ _SENTENCES: Mapping[str, str] = {
         "The service behind this address is not known here. Choose it, or “Another server” and its host."
     ),
     "port": LocalizedText("The port must be a number from 1 to 65535, such as 993 or 995."),
+    "form_robots": LocalizedText("Write one address on each line, such as noreply@forms.example."),
     "folders": LocalizedText("Name at least one folder, such as INBOX, and at most 100."),
     **dict.fromkeys(("repeat_period_days", "collect_pause_days", "delete_after_days"), _DAYS),
 }
@@ -41,6 +42,7 @@ BLANK: Mapping[str, Any] = {
     "credential": "",
     "preset": BY_ADDRESS,
     "folders": "INBOX",
+    "form_robots": "",
 }
 """What the form shows before anything was typed."""
 
@@ -53,6 +55,7 @@ def texts_of(mailbox: Mailbox, credential: Credential | None) -> Mapping[str, An
         **mailbox.model_dump(include=set(MailboxChange.model_fields)),
         **(credential.model_dump(include=server) if credential else {}),
         "folders": "\n".join(mailbox.folders),
+        "form_robots": "\n".join(mailbox.form_robots),
     }
 
 
@@ -84,11 +87,15 @@ def read_form(context: AppContext, form: FormData, *, is_new: bool) -> tuple[Mai
 
 
 def _read_choices(form: FormData) -> MailboxChange:
-    folders = text(form, "folders", 50_000).replace(";", "\n").splitlines()
-    values = {**form, "folders": [name.strip() for name in folders if name.strip()]}
+    values = {**form, "folders": _lines(form, "folders"), "form_robots": _lines(form, "form_robots")}
     if not text(form, "address"):
         values.pop("address", None)
     return parse(MailboxChange, values, boxes=_SWITCHES, sentences=_SENTENCES)
+
+
+def _lines(form: FormData, name: str) -> list[str]:
+    lines = text(form, name, 50_000).replace(";", "\n").splitlines()
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _read_credentials(context: AppContext, form: FormData, *, is_new: bool) -> NewCredentials:

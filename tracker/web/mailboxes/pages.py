@@ -44,7 +44,7 @@ from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.mailboxes import rows as mailbox_rows
 from tracker.web.mailboxes.connection_check import BASE_PATH, tested
 from tracker.web.mailboxes.form import BLANK, BY_ADDRESS, FIRST_WINDOWS, read_form, texts_of, typed
-from tracker.web.mailboxes.rows import RECENT_DAYS, figures_of, problem_counts, problems_of
+from tracker.web.mailboxes.rows import RECENT_DAYS, figures_of, problem_counts, problems_of, proposed_robots
 
 routes = Routes()
 MOST_MAILBOXES = 1000
@@ -214,7 +214,7 @@ def _form(
     with context_of(request).database.reading() as session:
         free = unused_credentials(session, user)
         credential = credential_of(session, mailbox) if mailbox else None
-        problems = problems_of(session, mailbox)
+        problems, robots = problems_of(session, mailbox), proposed_robots(session, mailbox)
         at_once = mailbox is not None and is_subscribed(session, mailbox)
         read_now = being_read(session)
         groups = session.exec(select(ManagerGroup.public_id, ManagerGroup.name).order_by(ManagerGroup.name)).all()
@@ -234,6 +234,7 @@ def _form(
         "groups": [("", _("none: nobody is assigned")), *groups],
         "shops": [("", _("all shops")), *shops],
         "problems": problems,
+        "proposed_robots": robots,
         "at_once": at_once,
         "being_read": read_now,
         "providers": configured(context_of(request).settings),

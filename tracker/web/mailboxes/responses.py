@@ -59,6 +59,7 @@ class MailboxResponse(ResponseModel):
     create_customer: bool
     notify_skipped: bool
     unwrap_forwarded: bool
+    form_robots: list[str]
     group: str | None
     shop: str | None
     state: str

@@ -15,6 +15,8 @@ from tracker.web.http.formats import relative
 
 RECENT_DAYS = 30
 SHOWN_PROBLEMS = 20
+VISITORS_OF_A_ROBOT = 3
+"""So many Reply-To of one sender look like a web form's."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,20 @@ def problems_of(session: Session, mailbox: Mailbox | None) -> Sequence[tuple[Mai
     query = select(MailboxProblem, Letter).outerjoin(Letter, col(Letter.id) == col(MailboxProblem.letter_id))
     newest = query.where(col(MailboxProblem.mailbox_id) == mailbox.id).order_by(col(MailboxProblem.at).desc())
     return [(row[0], row[1]) for row in session.execute(newest.limit(SHOWN_PROBLEMS))]
+
+
+def proposed_robots(session: Session, mailbox: Mailbox | None) -> list[str]:
+    """Senders whose recent letters bear many different Reply-To, as those of web forms do, and that are not listed yet."""
+    if mailbox is None:
+        return []
+    answered_elsewhere = (col(Letter.reply_to) != "") & (col(Letter.reply_to) != col(Letter.sender_address))
+    recent = (col(Letter.mailbox_id) == mailbox.id) & (col(Letter.received_at) >= now() - timedelta(days=RECENT_DAYS))
+    visitors = func.count(col(Letter.reply_to).distinct())
+    query = select(col(Letter.sender)).where(recent, answered_elsewhere, col(Letter.sender) != "")
+    query = (
+        query.group_by(col(Letter.sender)).having(visitors >= VISITORS_OF_A_ROBOT).order_by(visitors.desc()).limit(5)
+    )
+    return [sender for (sender,) in session.execute(query) if sender not in mailbox.form_robots]
 
 
 STATES: Mapping[str, tuple[str, str]] = {

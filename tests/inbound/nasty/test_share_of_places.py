@@ -1,0 +1,46 @@
+"""Who is read at the same time: no person, no host and no trouble takes the places of others."""
+
+from datetime import timedelta
+
+from tests.fixtures.contexts import People
+from tests.inbound.mail_world import Post, fresh_address, mailbox_on
+from tests.servers.nasty import nasty_imap
+from tracker.inbound.fetch.schedule import AT_ONCE_PER_PERSON, TROUBLED_AT_ONCE, claim_due
+from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
+
+
+def test_a_person_has_two_places_however_many_hosts_are_slow(context: AppContext, people: People) -> None:
+    alice, bob = people.user(), people.user("bob@firm.example")
+    with nasty_imap() as one, nasty_imap() as other:
+        slow = []
+        for number in range(6):
+            server = one
+            server.host = f"127.0.0.{2 + number % 3}"
+            slow.append(_due(mailbox_on(context, alice, server, fresh_address()), minutes=60))
+        fast = _due(mailbox_on(context, bob, other, fresh_address()), minutes=1)
+        claims = [claim.mailbox_id for _ in range(8) if (claim := claim_due(context)) is not None]
+        assert len(set(claims) & {post.mailbox_id for post in slow}) == AT_ONCE_PER_PERSON
+        assert fast.mailbox_id in claims
+
+
+def test_mailboxes_in_trouble_have_some_places_and_leave_the_others(context: AppContext, people: People) -> None:
+    with nasty_imap() as server:
+        troubled = []
+        for number in range(6):
+            server.host = f"127.0.0.{2 + number}"
+            post = _due(
+                mailbox_on(context, people.user(f"p{number}@firm.example"), server, fresh_address()), minutes=60
+            )
+            post.change(failures=1)
+            troubled.append(post.mailbox_id)
+        server.host = "127.0.0.1"
+        well = _due(mailbox_on(context, people.user("well@firm.example"), server, fresh_address()), minutes=1)
+        claims = [claim.mailbox_id for _ in range(8) if (claim := claim_due(context)) is not None]
+        assert len(set(claims) & set(troubled)) == TROUBLED_AT_ONCE
+        assert well.mailbox_id in claims
+
+
+def _due(post: Post, minutes: int) -> Post:
+    post.change(due_at=now() - timedelta(minutes=minutes))
+    return post
