@@ -245,31 +245,26 @@
   }
   function inCase(original, shown) { return original !== original.toLowerCase() && original === original.toUpperCase() ? shown.toUpperCase() : shown; }
 
-  // `shown` null heals: our codes become the base again.
+  // `heal`: our codes become the base again, and nothing is shown in its place.
   function substitute(whole, element, heal) {
-    var changed = whole;
+    var owner = ownerOf(element), made = "", last = 0, found;
+    function others(part) {
+      return owner ? part.replace(matcher.any, function (address) {
+        var original = base(address).replace(/[.-]+$/, "");
+        return heal ? original : inCase(original, owner.show);
+      }) : part;
+    }
     if (matcher.exact) {
-      changed = changed.replace(matcher.exact, function (found) {
-        var start = arguments[arguments.length - 2];
-        if (typeof start !== "number") start = arguments[arguments.length - 3];
-        if (!bounded(whole, start, start + found.length)) return found;
-        var original = base(found), rule = matcher.finds[original.toLowerCase()];
-        if (!rule) return found;
-        var owner = ownerOf(element);
-        if (owner && owner.order < rule.order) return found;
-        return heal ? original : inCase(original, rule.show);
-      });
+      matcher.exact.lastIndex = 0;
+      while ((found = matcher.exact.exec(whole))) {
+        var original = base(found[0]), rule = matcher.finds[original.toLowerCase()];
+        if (!rule || !bounded(whole, found.index, found.index + found[0].length)) continue;
+        if (owner && owner.order < rule.order) rule = owner;
+        made += others(whole.slice(last, found.index)) + (heal ? original : inCase(original, rule.show));
+        last = found.index + found[0].length;
+      }
     }
-    var owner = ownerOf(element);
-    if (owner && !(matcher.exact && changed !== whole)) {
-      changed = changed.replace(matcher.any, function (found) {
-        var original = base(found).replace(/[.-]+$/, "");
-        var rule = matcher.finds[original.toLowerCase()];
-        if (rule && rule.order < owner.order) return found;
-        return (heal ? original : inCase(original, owner.show));
-      });
-    }
-    return changed;
+    return made + others(whole.slice(last));
   }
   var owners = new WeakMap();
   function findOwners() {

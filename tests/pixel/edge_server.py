@@ -122,19 +122,21 @@ class RunningEdge(Asker):
 
 
 @contextmanager
-def running_edge(data_dir: Path, limits: ServerLimits | None = None, **settings: Any) -> Iterator[RunningEdge]:
+def running_edge(
+    data_dir: Path, limits: ServerLimits | None = None, port: int = 0, **settings: Any
+) -> Iterator[RunningEdge]:
     """The edge under uvicorn, served exactly as `python -m pixel` serves it."""
     chosen = EdgeSettings(data_dir=data_dir, **{"keys": (KEY,), **settings})
     config = edge_config(chosen, "127.0.0.1", 0, limits)
     assert isinstance(config.app, EdgeApp)
-    with served(config) as port:
-        yield RunningEdge(port, config.app, chosen)
+    with served(config, port) as bound:
+        yield RunningEdge(bound, config.app, chosen)
 
 
 @contextmanager
-def served(config: uvicorn.Config) -> Iterator[int]:
+def served(config: uvicorn.Config, port: int = 0) -> Iterator[int]:
     """An application under uvicorn in a thread; its port."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    listener = socket.create_server(("127.0.0.1", port), backlog=512)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="edge")
     thread.start()

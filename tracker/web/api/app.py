@@ -25,6 +25,8 @@ from tracker.web.profile.api import me
 from tracker.web.recipients.api import recipients
 from tracker.web.recipients.rights_api import rights
 from tracker.web.sites.api import sites
+from tracker.web.sites.reports import site_reports
+from tracker.web.sites.visits_api import visits
 
 RESOURCES = (me, accounts, messages, templates, notifications, feed, rights, recipients)
 _ABOUT = "Sends tracked one-to-one mail and tells what happened to it. Every call needs `Authorization: Bearer TOKEN`."
@@ -56,7 +58,7 @@ def create_api(context: AppContext) -> FastAPI:
     )
     api.state.context = context
     install(api)
-    for resource in (*RESOURCES, mailboxes, letters, customers, orders, reports, webhooks, sites):
+    for resource in (*RESOURCES, mailboxes, letters, customers, orders, reports, webhooks, sites, visits, site_reports):
         api.include_router(resource)
     api.include_router(docs)
     return api

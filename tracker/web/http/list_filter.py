@@ -69,7 +69,7 @@ class ListFilter:
     def _read(cls, field: Field[Any], query: Mapping[str, str]) -> Any:
         name, labels, text = field.name, cls.LABELS[field.name], query.get(field.name, "")
         if name in ("since", "until"):
-            return _moment(name, text)
+            return read_moment(name, text)
         if isinstance(labels, str):
             return _words(name, text)
         if isinstance(field.default, tuple):
@@ -132,11 +132,11 @@ class ListFilter:
         """That the time in ``column`` lies between ``since`` and ``until``."""
         period, zone = [], ZoneInfo(user.timezone)
         if self.since is not None:
-            period.append(col(column) >= _first_moment(self.since, zone))
+            period.append(col(column) >= first_moment(self.since, zone))
         if isinstance(self.until, datetime):
             period.append(col(column) <= self.until)
         elif self.until is not None:
-            period.append(col(column) < _first_moment(_next_day(self.until), zone))
+            period.append(col(column) < first_moment(next_day(self.until), zone))
         return period
 
 
@@ -176,7 +176,7 @@ def _words(name: str, text: str) -> str:
     return words
 
 
-def _moment(name: str, text: str) -> date | datetime | None:
+def read_moment(name: str, text: str) -> date | datetime | None:
     text = text.strip()
     if not text:
         return None
@@ -202,7 +202,7 @@ def _worded(texts: Texts, name: str, value: str) -> str:
     return _(text, what=day(value) if name in ("since", "until") else value)
 
 
-def _first_moment(at: date | datetime, zone: ZoneInfo) -> datetime:
+def first_moment(at: date | datetime, zone: ZoneInfo) -> datetime:
     if isinstance(at, datetime):
         return at
     try:
@@ -211,5 +211,5 @@ def _first_moment(at: date | datetime, zone: ZoneInfo) -> datetime:
         return datetime.combine(at, time.min, UTC)
 
 
-def _next_day(at: date) -> date:
+def next_day(at: date) -> date:
     return at if at == date.max else at + timedelta(days=1)
