@@ -36,6 +36,8 @@ from tracker.web.recipients import import_page as consent_import_page
 from tracker.web.recipients import pages as recipient
 from tracker.web.recipients import preference_page
 from tracker.web.recipients import privacy_pages as privacy_person
+from tracker.web.sites import pages as site_pages
+from tracker.web.sites import report_pages, rule_pages
 from tracker.web.workspace import people_pages as people
 from tracker.web.workspace import policy_page as workspace_page
 from tracker.web.workspace import privacy_pages as privacy_settings
@@ -58,6 +60,9 @@ ROUTES: list[BaseRoute] = [
     *shops_pages.routes,
     *letter.routes,
     *mailboxes_page.routes,
+    *site_pages.routes,
+    *rule_pages.routes,
+    *report_pages.routes,
     *recipient.routes,
     *privacy_person.routes,
     *asking_page.routes,

@@ -1,0 +1,182 @@
+"""The pages of websites: sites with their script tag, and the blocks in which addresses are swapped."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlmodel import Session, col
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tracker.locale import gettext as _
+from tracker.locale import localize
+from tracker.models import Site, SiteBlock, User
+from tracker.models.ownership import find_owned, owned, owned_rows
+from tracker.runtime.localized_text import ActionError
+from tracker.sites.block_search import places_in
+from tracker.sites.hosts import shown_host
+from tracker.sites.inputs import NewBlock, NewSite
+from tracker.sites.sites import remove_block, remove_site, save_block, save_site
+from tracker.web.http.forms import errors_of, parse, text
+from tracker.web.http.routes import Routes
+from tracker.web.http.templating import context_of, redirect, render
+from tracker.web.sites.responses import script_tag
+
+routes = Routes()
+BASE_PATH = "/sites"
+_SWITCHES = ("consent_mode", "ignore_robots")
+LARGEST_PAGE = 2 * 1024 * 1024
+"""Bytes of a page that is pasted to be searched."""
+
+
+@routes.page(BASE_PATH)
+def sites(request: Request, user: User) -> Response:
+    with context_of(request).database.reading() as session:
+        rows = all_of(session, Site, user)
+        blocks = all_of(session, SiteBlock, user)
+    context = {"sites": rows, "blocks": blocks, "shown_host": shown_host}
+    return render(request, "sites/list.html", context)
+
+
+@routes.page(f"{BASE_PATH}/new")
+def new_site(request: Request, user: User) -> Response:
+    return _site_form(request, None, {"ignore_robots": True, "session_minutes": 30, "cookie_days": 400}, {})
+
+
+@routes.page(BASE_PATH + "/site/{id}")
+def site(request: Request, user: User) -> Response:
+    with context_of(request).database.reading() as session:
+        row = owned(session, Site, user, request.path_params["id"])
+    values = {**row.model_dump(), "hosts": "\n".join(map(shown_host, row.hosts))}
+    return _site_form(request, row, {**values, "ignored_referrers": "\n".join(row.ignored_referrers)}, {})
+
+
+@routes.action(f"{BASE_PATH}/new")
+@routes.action(BASE_PATH + "/site/{id}")
+def save(request: Request, user: User, form: FormData) -> Response:
+    """A new site, or one changed."""
+    id, row = request.path_params.get("id"), None
+    lists = {name: text(form, name, 20_000).split() for name in ("hosts", "ignored_referrers")}
+    values = {**form, **lists}
+    try:
+        with context_of(request).database.session_scope() as session:
+            row = owned(session, Site, user, id) if id else None
+            saved = save_site(session, context_of(request), user, row, parse(NewSite, values, boxes=_SWITCHES))
+    except ActionError as error:
+        typed = {**dict.fromkeys(_SWITCHES, ""), **form}
+        return _site_form(request, row, typed, errors_of(error), 422)
+    return redirect(f"{BASE_PATH}/site/{saved.public_id}", _("The site “%(name)s” is saved.", name=saved.name))
+
+
+@routes.action(BASE_PATH + "/site/{id}/removal")
+def remove(request: Request, user: User, form: FormData) -> Response:
+    with context_of(request).database.session_scope() as session:
+        row = owned(session, Site, user, request.path_params["id"])
+        remove_site(session, context_of(request), row)
+    return redirect(
+        BASE_PATH, _("The site “%(name)s” is removed. Its pages show their own addresses again.", name=row.name)
+    )
+
+
+def _site_form(
+    request: Request, row: Site | None, values: Mapping[str, Any], wrong: Mapping[str, str], status: int = 200
+) -> Response:
+    tag = script_tag(context_of(request), row) if row is not None else ""
+    return render(request, "sites/site.html", {"site": row, "values": values, "wrong": wrong, "tag": tag}, status)
+
+
+# --- blocks
+
+
+@routes.page(f"{BASE_PATH}/blocks/new")
+def new_block(request: Request, user: User) -> Response:
+    return _block_form(request, user, None, {"name": "", "sites": (), "selectors": ()}, {})
+
+
+@routes.page(BASE_PATH + "/blocks/{id}")
+def block(request: Request, user: User) -> Response:
+    with context_of(request).database.reading() as session:
+        row = owned(session, SiteBlock, user, request.path_params["id"])
+    return _block_form(request, user, row, row.model_dump(), {})
+
+
+@routes.action(f"{BASE_PATH}/blocks/new", max_bytes=LARGEST_PAGE)
+@routes.action(BASE_PATH + "/blocks/{id}", max_bytes=LARGEST_PAGE)
+def save_block_form(request: Request, user: User, form: FormData) -> Response:
+    """A new block, or one changed; or, with “search”, where the address stands in the page that was pasted."""
+    id, row = request.path_params.get("id"), None
+    attributes, values = form.getlist("attribute"), form.getlist("value")
+    pairs = [(str(name), str(value).strip()) for name, value in zip(attributes, values, strict=False)]
+    selectors = [{"attribute": name, "value": value} for name, value in pairs if value]
+    chosen = [str(one) for one in form.getlist("sites")]
+    typed: dict[str, Any] = {"name": text(form, "name"), "sites": chosen, "selectors": selectors}
+    if "search" in form:
+        email = next((one["value"] for one in selectors if one["attribute"] == "email"), "")
+        places = places_in(text(form, "html", LARGEST_PAGE), email) if email else []
+        with context_of(request).database.reading() as session:
+            row = owned(session, SiteBlock, user, id) if id else None
+        return _block_form(request, user, row, typed, {}, places=places, html=text(form, "html", LARGEST_PAGE))
+    try:
+        with context_of(request).database.session_scope() as session:
+            row = owned(session, SiteBlock, user, id) if id else None
+            saved = save_block(session, context_of(request), user, row, parse(NewBlock, typed))
+    except ActionError as error:
+        return _block_form(request, user, row, typed, errors_of(error), 422)
+    return redirect(BASE_PATH, _("The block “%(name)s” is saved.", name=saved.name))
+
+
+@routes.action(BASE_PATH + "/blocks/{id}/removal")
+def remove_block_form(request: Request, user: User, form: FormData) -> Response:
+    try:
+        with context_of(request).database.session_scope() as session:
+            row = owned(session, SiteBlock, user, request.path_params["id"])
+            remove_block(session, context_of(request), user, row)
+    except ActionError as error:
+        return redirect(BASE_PATH, localize(error.sentence), kind="problem")
+    return redirect(BASE_PATH, _("The block “%(name)s” is removed.", name=row.name))
+
+
+def _block_form(
+    request: Request,
+    user: User,
+    row: SiteBlock | None,
+    values: Mapping[str, Any],
+    wrong: Mapping[str, str],
+    status: int = 200,
+    *,
+    places: Sequence[Mapping[str, Any]] | None = None,
+    html: str = "",
+) -> Response:
+    with context_of(request).database.reading() as session:
+        mine = all_of(session, Site, user)
+    seen = [pair for one in mine for pair in one.addresses]
+    blank = {"attribute": "class" if values["selectors"] else "email", "value": ""}
+    lines = [*values["selectors"], blank, blank]
+    attributes = [
+        ("email", _("Address to find in the page")),
+        ("id", "id"),
+        ("class", "class"),
+        ("name", "name"),
+        ("selector", _("CSS selector")),
+    ]
+    context = {
+        "block": row,
+        "values": values,
+        "wrong": wrong,
+        "sites": mine,
+        "lines": lines,
+        "attributes": attributes,
+        "seen": seen,
+        "places": places,
+        "html": html,
+    }
+    return render(request, "sites/block.html", context, status)
+
+
+def all_of(session: Session, model: Any, user: User) -> list[Any]:
+    """Everything of this kind that is the person's, the oldest first."""
+    return list(session.exec(owned_rows(model, user).order_by(col(model.id))))
+
+
+def found(session: Session, model: Any, user: User, id: str | None) -> Any:
+    return find_owned(session, model, user, id) if id else None

@@ -1,0 +1,96 @@
+"""The pages of reports: the tables that the API gives, with a small picture above."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tracker.locale import N_, localize
+from tracker.locale import gettext as _
+from tracker.models import User
+from tracker.notifications.notify import zone_of
+from tracker.runtime.database import now
+from tracker.runtime.localized_text import ActionError
+from tracker.sites.report_rows import LABELS, Report
+from tracker.web.http.routes import Routes
+from tracker.web.http.templating import context_of, render
+from tracker.web.sites.reports import GROUPS, as_csv, make_report
+
+routes = Routes()
+TITLES: Mapping[str, str] = {
+    "sources": N_("Enquiries by source"),
+    "enquiries": N_("Letters"),
+    "rules": N_("Rules"),
+    "answers": N_("Answers"),
+    "mailboxes": N_("Mailboxes"),
+    "activity": N_("Activity"),
+}
+_ON_THE_PAGE = (
+    "received_at",
+    "sender",
+    "subject",
+    "address",
+    "method",
+    "flags",
+    "channel",
+    "source",
+    "campaign",
+    "entrance_page",
+)
+_MORE_LABELS: Mapping[str, str] = {
+    "received_at": N_("Received"),
+    "sender": N_("From"),
+    "subject": N_("Subject"),
+    "address": N_("Written to"),
+    "method": N_("Found by"),
+    "flags": N_("Remarks"),
+    "campaign": N_("Campaign"),
+    "entrance_page": N_("Entrance page"),
+}
+
+
+@routes.page("/sites/reports/{name}")
+def report(request: Request, user: User) -> Response:
+    name = request.path_params["name"]
+    if name not in TITLES:
+        raise ActionError("not_found", _("There is no such report."))
+    today = now().astimezone(zone_of(user)).date()
+    query = {"since": (today - timedelta(days=29)).isoformat(), "until": today.isoformat(), **request.query_params}
+    as_file = query.pop("format", "") == "csv"
+    wrong, made = "", Report([])
+    with context_of(request).database.reading() as session:
+        try:
+            made = make_report(session, user, name, query)
+        except ActionError as error:
+            wrong = localize(error.sentence)
+    if as_file and not wrong:
+        return as_csv(name, made)
+    columns = [column for column in made.columns if name != "enquiries" or column in _ON_THE_PAGE]
+    context: dict[str, Any] = {
+        "name": name,
+        "titles": TITLES,
+        "report": made,
+        "columns": [(column, _({**LABELS, **_MORE_LABELS}.get(column, column))) for column in columns],
+        "query": query,
+        "groups": GROUPS.get(name, ()),
+        "wrong": wrong,
+        "bars": _bars(name, made),
+    }
+    return render(request, "sites/report.html", context)
+
+
+def _bars(name: str, made: Report) -> list[tuple[str, int, float]]:
+    """Label, number and share of the greatest, for the picture."""
+    label, number = _PICTURES.get(name, ("", ""))
+    rows = [(str(row.get(label) or "—"), _count(row.get(number))) for row in made.rows[:31] if label in row]
+    most = max((count for _label, count in rows), default=0)
+    return [(text, count, count / most) for text, count in rows] if most else []
+
+
+_PICTURES = {"sources": ("source", "enquiries"), "activity": ("day", "visits"), "answers": ("manager", "enquiries")}
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) else 0
