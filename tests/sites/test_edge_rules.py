@@ -36,7 +36,7 @@ def test_the_form_of_an_answer(website: Website) -> None:
 
 def test_j28_j29_the_closest_line_of_a_static_rule(website: Website) -> None:
     block = website.block()
-    ads = {"conditions": {"all": [{"field": "utm_source", "operator": "equals", "value": "a1"}]}}
+    ads: dict[str, Any] = {"conditions": {"all": [{"field": "utm_source", "operator": "equals", "value": "a1"}]}}
     a1 = website.source("A1", group="A", **ads)
     website.static(*lines(("group:ads/A", "a@site.example"), (a1.public_id, "a1@site.example"), block=block))
     assert website.visitor().address(page="https://site.example/?utm_source=a1") == "a1@site.example"
@@ -45,7 +45,7 @@ def test_j28_j29_the_closest_line_of_a_static_rule(website: Website) -> None:
 
 def test_a_source_without_conditions_stands_for_its_group(website: Website) -> None:
     block = website.block()
-    fits = {"conditions": {"all": [{"field": "utm_source", "operator": "equals", "value": "a2"}]}}
+    fits: dict[str, Any] = {"conditions": {"all": [{"field": "utm_source", "operator": "equals", "value": "a2"}]}}
     website.source("A2", group="A", **fits)
     group, channel = website.source("Whole group", group="A"), website.source("Whole channel")
     website.static(*lines((channel.public_id, "ch@site.example"), (group.public_id, "g@site.example"), block=block))
@@ -276,7 +276,7 @@ def test_another_edge_goes_on_where_this_one_stopped(
         assert website.line.put(f"{url}/snapshot", json=made).status_code == 401
         assert website.line.put(f"{url}/snapshot", content=b"{}", headers=put).status_code == 400
         assert website.line.put(f"{url}/snapshot", json=made, headers=put).status_code == 204
-        old, website.line.base_url = website.line.base_url, url  # type: ignore[assignment]
+        old, website.line.base_url = website.line.base_url, url
         assert visitor.address() == address
         assert visitor.answer["session"] == session
         fresh = website.visitor().address()

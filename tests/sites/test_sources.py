@@ -1,5 +1,7 @@
 """Where a visit comes from. Names of cases begin with the trap of the specification."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from pixel.site_rules import custom_source
@@ -10,7 +12,7 @@ HOSTS = frozenset({"site.example"})
 PAYMENT = frozenset({"pay.example"})
 
 
-def source(page: str, referrer: str = "", *custom: dict[str, object]) -> Source | None:
+def source(page: str, referrer: str = "", *custom: Mapping[str, object]) -> Source | None:
     arrival = Arrival(page=f"https://site.example/{page}", referrer=referrer, hosts=HOSTS, ignored=PAYMENT)
     own = [
         custom_source({"id": f"own{n}", "name": f"Own {n}", "channel": "x", **one}, compile_pattern)

@@ -18,7 +18,7 @@ from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.sites.coverage import coverage_of
 from tracker.sites.inputs import NewRule, NewSource, PreviewVisit
 from tracker.sites.pool_size import MOST_SHORT_CODES, pool_size
-from tracker.sites.preview import preview
+from tracker.sites.preview import Preview, preview
 from tracker.sites.publishing import lease_minutes
 from tracker.sites.rules import remove_rule, save_rule, warnings_of
 from tracker.sites.sites import move, remove_source, save_source
@@ -58,7 +58,7 @@ def new_rule(request: Request, user: User) -> Response:
         "substitution_type": "auto_generation",
         "traffic_type": "all",
     }
-    settings = {"static_settings": [], "external_settings": [], "dynamic_settings": [], "sources": []}
+    settings: dict[str, Any] = {"static_settings": [], "external_settings": [], "dynamic_settings": [], "sources": []}
     values = {
         **blank,
         **settings,
@@ -209,7 +209,9 @@ def _rule_form(
         mailboxes = [(one.public_id, one.address) for one in all_of(session, Mailbox, user)]
         coverage = coverage_of(session, row) if row is not None and row.tracking_type == "dynamic" else None
         warnings = warnings_of(session, user, row) if row is not None else []
-    pool = next(iter(values["dynamic_settings"]), {"blocks": [], "email_account": None, "addresses": []})
+    pool: Mapping[str, Any] = next(
+        iter(values["dynamic_settings"]), {"blocks": [], "email_account": None, "addresses": []}
+    )
     lease = lease_minutes(row) if row is not None else 10_080
     visits = request.query_params.get("visits", "")
     context = {
@@ -296,7 +298,7 @@ def _source_form(
     request: Request, row: SiteSource | None, values: Mapping[str, Any], wrong: Mapping[str, str], status: int = 200
 ) -> Response:
     conditions = values["conditions"] or {}
-    parts = next(iter(conditions.values()), [])
+    parts: list[dict[str, Any]] = next(iter(conditions.values()), [])
     is_simple = all("field" in part for part in parts)
     context = {
         "source": row,
@@ -334,7 +336,8 @@ def remove_source_form(request: Request, user: User, form: FormData) -> Response
 @routes.page("/sites/preview")
 def preview_page(request: Request, user: User) -> Response:
     query = request.query_params
-    made, wrong = None, {}
+    made: Preview | None = None
+    wrong: Mapping[str, str] = {}
     with context_of(request).database.reading() as session:
         mine = all_of(session, Site, user)
         if query.get("site"):
