@@ -16,9 +16,11 @@ from tracker.models import (
     LetterAttachment,
     LetterBody,
     LetterRaw,
+    LetterSource,
     MailboxProblem,
     Notice,
     Order,
+    Visit,
 )
 from tracker.privacy.erase_mentions import erase_mentions_in_letters
 from tracker.privacy.redact import Redactor
@@ -39,12 +41,21 @@ def erase_letters(session: Session, form: str, copies: Sequence[int], redactor: 
     ids = session.exec(select(Letter.id).where(theirs)).all()
     for table in (LetterBody, LetterRaw, LetterAttachment):
         session.exec(delete(table).where(col(table.letter_id).in_(ids)))
+    _erase_visits(session, ids, done)
     for about in (MailboxProblem, Notice):
         session.exec(delete(about).where(col(about.letter_id).in_(ids)))
     blank = update(Letter).where(col(Letter.id).in_(ids)).values(**_BLANK, deleted_at=now(), has_attachments=False)
     done["letter"] += session.exec(blank).rowcount
     _forget_key(session, form)
     erase_mentions_in_letters(session, redactor, done)
+
+
+def _erase_visits(session: Session, letters: Sequence[int | None], done: Counter[str]) -> None:
+    """The visits that these letters came of, and all others of the same visitor, with what was decided about the letters."""
+    came_of = select(LetterSource.visit_id).where(col(LetterSource.letter_id).in_(letters))
+    visitors = session.exec(select(Visit.visitor).where(col(Visit.id).in_(came_of))).all()
+    done["visit"] += session.exec(delete(Visit).where(col(Visit.visitor).in_(visitors))).rowcount
+    session.exec(delete(LetterSource).where(col(LetterSource.letter_id).in_(letters)))
 
 
 def erase_customers(session: Session, form: str, done: Counter[str]) -> None:

@@ -21,9 +21,11 @@ from tracker.models import (
     Message,
     MessageBody,
     Notification,
+    PageView,
     TrackingView,
     User,
     Verdict,
+    Visit,
 )
 from tracker.models.counting.bulk import update_rows
 from tracker.models.counting.counters import recount
@@ -53,6 +55,8 @@ def sweep(context: AppContext) -> int:
         [
             *(Expiry(Notification, (col(Notification.user_id) == user) & _old_lines(days, moment)) for user in users),
             Expiry(TrackingView, _old_views(days, moment)),
+            Expiry(PageView, col(PageView.at) < _before(days, "hits_days", moment)),
+            Expiry(Visit, col(Visit.began_at) < _before(days, "summary_days", moment)),
             Expiry(ConsentEntry, _ended(days, moment) & col(ConsentEntry.salt).is_not(None), erased_words()),
             Expiry(MessageBody, raw_of_erased(), {"raw": None}),
         ],

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from tracker.models import Notification, SiteBlock, SiteRule
 from tracker.notifications.notify import notify
@@ -50,8 +50,7 @@ def tell_mailbox_off(session: Session, rule: SiteRule, address: str) -> None:
     tell(session, rule.user_id, f"rulebox:{rule.id}", LocalizedText(text, address=address, rule=rule.name))
 
 
-def rules_of(session: Session, user_id: int) -> list[SiteRule]:
-    query = select(SiteRule).where(
-        SiteRule.user_id == user_id, SiteRule.state == "active", col(SiteRule.removed_at).is_(None)
-    )
-    return list(session.exec(query))
+def tell_coverage(session: Session, rule: SiteRule, coverage: float) -> None:
+    percent = round(100 * coverage)
+    text = N_("In the rule “%(rule)s” only %(percent)s of 100 visitors see an address of their own. Add addresses.")
+    tell(session, rule.user_id, f"coverage:{rule.id}", LocalizedText(text, rule=rule.name, percent=percent))

@@ -21,6 +21,7 @@ from tracker.models import Mailbox, Site, SiteBlock, SiteEdge, SiteRule, SiteSou
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.sites.hosts import KNOWN_DETOURS
+from tracker.sites.rule_notices import tell_of_rules
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ def publish_here(context: AppContext) -> None:
 def publish_due(context: AppContext) -> int:
     """Tells every edge that does not know the newest yet. Returns 0: there is never more at once."""
     publish_here(context)
+    tell_of_rules(context)
     for name in context.settings.edge_urls:
         _tell(context, name)
     return 0

@@ -22,6 +22,7 @@ from tracker.crm.enquiries import (
 )
 from tracker.crm.hand_binding import bind_by_hand, unbind
 from tracker.crm.records import Id, named_record
+from tracker.inbound.external import ExternalLetter, accept_external
 from tracker.mail.fields import Moment, RequestModel, ResponseModel
 from tracker.models import (
     Customer,
@@ -167,6 +168,17 @@ def list_letters(call: Caller, query: Annotated[LetterQuery, Query()]) -> Listin
     with call.reading() as session:
         rows, after = _page(session, call, query.filter(), query)
         return Listing(items=[LetterLine(**facts) for facts in _facts(session, rows)], next=after)
+
+
+@letters.post("/letters/external", response_model=LetterLine, status_code=201)
+def post_external_letter(call: Caller, new: ExternalLetter) -> Response:
+    """Takes a letter in from elsewhere; it is counted, bound and attributed like any other."""
+
+    def work(session: Session) -> LetterLine:
+        letter = accept_external(session, call.context, call.user, new)
+        return LetterLine(**_facts(session, rows_of(session, call.user, [letter]))[0])
+
+    return idempotent(call, work, status=201)
 
 
 @letters.get("/letters/{id}", response_model=LetterResponse)

@@ -16,13 +16,15 @@ from tracker.inbound.storing import raw_of, remove_letter
 from tracker.locale import _
 from tracker.mail.mime.pictures import shown_ids
 from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail
-from tracker.models import Letter, LetterAttachment, LetterBody, Mailbox, Message, Recipient, User
+from tracker.models import Letter, LetterAttachment, LetterBody, LetterSource, Mailbox, Message, Recipient, User
 from tracker.models.ownership import owned
 from tracker.notifications.notify import mark_subject_read
 from tracker.outbound.message_links import strip_own_tracking
 from tracker.runtime.database import now
+from tracker.sites.attribution_text import sentence_of
 from tracker.web.crm.letter_panel import CHANGES, FLAGS, RULES, letter_panel
 from tracker.web.http.download import download
+from tracker.web.http.formats import day
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.inbox.labels import category_label, oddities, reason_label, status_label, status_of
@@ -69,10 +71,14 @@ def letter(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         shown = _shown(session, find_letter(session, user, request.path_params["id"]))
         panel = letter_panel(session, user, shown.letter)
+        origin = session.get(LetterSource, shown.letter.id)
+        origin_sentence = "" if origin is None else sentence_of(session, origin, lambda at: day(at.date().isoformat()))
     html = shown.body.html if shown.body else None
     context = {
         "shown": shown,
         "panel": panel,
+        "origin": origin,
+        "origin_sentence": origin_sentence,
         "now": now(),
         "rules": RULES,
         "flag_words": FLAGS,

@@ -1,0 +1,77 @@
+"""The pages of websites: a marketer sets everything up from the screens, without scripts."""
+
+import re
+
+import httpx
+import pytest
+
+from tracker.models import Mailbox, SiteRule, User
+from tracker.runtime.context import AppContext
+
+PAGES = (
+    *(
+        "/sites",
+        "/sites/new",
+        "/sites/blocks/new",
+        "/sites/rules",
+        "/sites/rules/new",
+        "/sites/sources",
+        "/sites/sources/new",
+    ),
+    *(
+        "/sites/preview",
+        "/sites/reports/sources",
+        "/sites/reports/enquiries",
+        "/sites/reports/rules",
+        "/sites/reports/answers",
+    ),
+    *("/sites/reports/mailboxes", "/sites/reports/activity"),
+)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens(client: httpx.Client, path: str) -> None:
+    assert client.get(path).status_code == 200
+
+
+def test_set_up_from_the_screens(client: httpx.Client, context: AppContext, alice: User) -> None:
+    with context.database.session_scope() as session:
+        mailbox = Mailbox(
+            user_id=alice.id or 0, address="info@site.example", canonical="info@site.example", state="active"
+        )
+        session.add(mailbox)
+    made = client.post("/sites/new", data={"name": "Shop", "hosts": "site.example", "session_minutes": "30", "cookie_days": "400",
+                                           "attribution": "last", "ignore_robots": "on"})  # fmt: skip
+    assert made.status_code == 303
+    site = made.headers["location"].rpartition("/")[2]
+    page = client.get(made.headers["location"]).text
+    assert "/s/" in page
+    wrong = client.post("/sites/blocks/new", data={"name": "", "attribute": "email", "value": "x"})
+    assert wrong.status_code == 422
+    assert 'id="name-wrong"' in wrong.text
+    assert client.post("/sites/blocks/new", data={"name": "Contact", "sites": site, "attribute": "email",
+                                                  "value": "info@site.example"}).status_code == 303  # fmt: skip
+    block = re.search(r"/sites/blocks/([\w-]{11})", client.get("/sites").text)
+    assert block is not None
+    facts = {
+        "name": "Everybody",
+        "rule_type": "site_emails",
+        "tracking_type": "dynamic",
+        "substitution_type": "auto_generation",
+        "traffic_type": "all",
+        "pool_blocks": block[1],
+        "pool_email_account": mailbox.public_id,
+        "state": "active",
+    }
+    refused = client.post("/sites/rules/new", data=facts)
+    assert refused.status_code == 422
+    assert "test letter" in refused.text
+    assert client.post("/sites/rules/new", data={**facts, "probe": "skip"}).status_code == 303
+    with context.database.reading() as session:
+        rule = session.get_one(SiteRule, 1)
+    assert (rule.state, rule.dynamic_settings[0]["blocks"]) == ("active", [block[1]])
+    shown = client.get("/sites/preview", params={"site": site, "page": "https://site.example/?gclid=1"}).text
+    assert "info+a" in shown
+    assert "Google Ads" in shown
+    assert client.get(f"/sites/rules/{rule.public_id}").status_code == 200
+    assert client.post(f"/sites/rules/{rule.public_id}/priority", data={"move": "top"}).status_code == 303

@@ -1,0 +1,48 @@
+"""What is told of active rules: a mailbox that is switched off, a coverage that is low."""
+
+from datetime import timedelta
+
+from sqlmodel import Session, col, select
+
+from tracker.models import Mailbox, SiteRule, Visit
+from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
+from tracker.sites.coverage import coverage_of
+from tracker.sites.notices import tell_coverage, tell_mailbox_off
+
+LOW = 0.95
+LEAST_VISITS = 50
+"""Fewer visits in a day say nothing about coverage."""
+
+
+def tell_of_rules(context: AppContext) -> None:
+    """Looks at every active rule; each thing is told once a day."""
+    with context.database.reading() as session:
+        due = [rule.id for rule in _active(session) if _off(session, rule) or _is_low(session, rule)]
+    if not due:
+        return
+    with context.database.session_scope() as session:
+        for rule in (one for one in _active(session) if one.id in due):
+            for mailbox in _off(session, rule):
+                tell_mailbox_off(session, rule, mailbox.address)
+            if _is_low(session, rule):
+                tell_coverage(session, rule, coverage_of(session, rule) or 0)
+
+
+def _active(session: Session) -> list[SiteRule]:
+    return list(session.exec(select(SiteRule).where(SiteRule.state == "active", col(SiteRule.removed_at).is_(None))))
+
+
+def _off(session: Session, rule: SiteRule) -> list[Mailbox]:
+    lines = (*rule.static_settings, *rule.external_settings, *rule.dynamic_settings)
+    ids = {line["email_account"] for line in lines} - {None}
+    rows = session.exec(select(Mailbox).where(Mailbox.user_id == rule.user_id, col(Mailbox.public_id).in_(ids)))
+    return [box for box in rows if not box.active or box.removed_at is not None]
+
+
+def _is_low(session: Session, rule: SiteRule) -> bool:
+    if rule.tracking_type != "dynamic":
+        return False
+    since = now() - timedelta(days=1)
+    recent = select(Visit.id).where(Visit.rule_id == rule.id, col(Visit.began_at) >= since).limit(LEAST_VISITS)
+    return len(session.exec(recent).all()) >= LEAST_VISITS and (coverage_of(session, rule, since) or 1) < LOW
