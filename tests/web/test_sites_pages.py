@@ -48,7 +48,9 @@ def test_set_up_from_the_screens(client: httpx.Client, context: AppContext, alic
     assert "/s/" in page
     wrong = client.post("/sites/blocks/new", data={"name": "", "attribute": "email", "value": "x"})
     assert wrong.status_code == 422
-    assert 'id="name-wrong"' in wrong.text
+    assert 'id="name-wrong"' in wrong.text, [
+        line for line in wrong.text.splitlines() if "wrong" in line or "invalid" in line
+    ]
     assert client.post("/sites/blocks/new", data={"name": "Contact", "sites": site, "attribute": "email",
                                                   "value": "info@site.example"}).status_code == 303  # fmt: skip
     block = re.search(r"/sites/blocks/([\w-]{11})", client.get("/sites").text)

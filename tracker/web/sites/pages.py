@@ -51,8 +51,8 @@ def site(request: Request, user: User) -> Response:
     return _site_form(request, row, {**values, "ignored_referrers": "\n".join(row.ignored_referrers)}, {})
 
 
-@routes.action(f"{BASE_PATH}/new")
 @routes.action(BASE_PATH + "/site/{id}")
+@routes.action(f"{BASE_PATH}/new")
 def save(request: Request, user: User, form: FormData) -> Response:
     """A new site, or one changed."""
     id, row = request.path_params.get("id"), None
@@ -100,8 +100,8 @@ def block(request: Request, user: User) -> Response:
     return _block_form(request, user, row, row.model_dump(), {})
 
 
-@routes.action(f"{BASE_PATH}/blocks/new", max_bytes=LARGEST_PAGE)
 @routes.action(BASE_PATH + "/blocks/{id}", max_bytes=LARGEST_PAGE)
+@routes.action(f"{BASE_PATH}/blocks/new", max_bytes=LARGEST_PAGE)
 def save_block_form(request: Request, user: User, form: FormData) -> Response:
     """A new block, or one changed; or, with “search”, where the address stands in the page that was pasted."""
     id, row = request.path_params.get("id"), None

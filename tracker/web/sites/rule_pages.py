@@ -78,8 +78,8 @@ def rule(request: Request, user: User) -> Response:
     return _rule_form(request, user, row, row.model_dump(), {})
 
 
-@routes.action(f"{RULES}/new")
 @routes.action(RULES + "/{id}")
+@routes.action(f"{RULES}/new")
 def save(request: Request, user: User, form: FormData) -> Response:
     """A new rule, or one changed. What is wrong stands at its field, and nothing typed is lost."""
     id, row = request.path_params.get("id"), None
@@ -257,8 +257,8 @@ def source(request: Request, user: User) -> Response:
     return _source_form(request, row, row.model_dump(), {})
 
 
-@routes.action(f"{SOURCES}/new")
 @routes.action(SOURCES + "/{id}")
+@routes.action(f"{SOURCES}/new")
 def save_source_form(request: Request, user: User, form: FormData) -> Response:
     """A new source, or one changed."""
     id, row = request.path_params.get("id"), None
