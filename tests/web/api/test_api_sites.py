@@ -248,7 +248,7 @@ def test_j74_a_base_that_has_a_plus(world: World, alice: Caller, block: str, mai
 
 
 def test_a_member_cannot_vouch(world: World, alice: Caller, block: str, mailbox: str) -> None:
-    facts = {
+    facts: dict[str, Any] = {
         **RULE,
         "tracking_type": "dynamic",
         "substitution_type": "auto_generation",
