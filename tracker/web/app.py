@@ -37,7 +37,8 @@ from tracker.web.recipients import pages as recipient
 from tracker.web.recipients import preference_page
 from tracker.web.recipients import privacy_pages as privacy_person
 from tracker.web.sites import pages as site_pages
-from tracker.web.sites import report_pages, rule_pages
+from tracker.web.sites import report_pages as site_report_pages
+from tracker.web.sites import rule_pages
 from tracker.web.workspace import people_pages as people
 from tracker.web.workspace import policy_page as workspace_page
 from tracker.web.workspace import privacy_pages as privacy_settings
@@ -62,7 +63,7 @@ ROUTES: list[BaseRoute] = [
     *mailboxes_page.routes,
     *site_pages.routes,
     *rule_pages.routes,
-    *report_pages.routes,
+    *site_report_pages.routes,
     *recipient.routes,
     *privacy_person.routes,
     *asking_page.routes,

@@ -298,7 +298,7 @@ def test_where_an_address_stands(alice: Caller, site: dict[str, Any]) -> None:
     assert made["places"][0]["selector"] == {"attribute": "class", "value": "c"}
 
 
-@pytest.mark.parametrize("name", ["sources", "enquiries", "answers", "rules", "mailboxes", "activity"])
+@pytest.mark.parametrize("name", ["sources", "rules", "mailboxes", "activity"])
 def test_reports_as_table_and_as_file(alice: Caller, mailbox: str, name: str) -> None:
     made = alice.get(f"/reports/{name}", since="2026-01-01", until="2027-12-31").json()
     assert set(made) == {"columns", "rows", "totals"}

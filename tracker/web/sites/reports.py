@@ -19,7 +19,7 @@ from tracker.web.api.call import Caller, RequestContext
 from tracker.web.http.csv_export import csv_response
 from tracker.web.http.list_filter import first_moment, next_day, read_moment
 
-reports = router("Reports")
+site_reports = router("Reports")
 
 
 class ReportResponse(ResponseModel):
@@ -104,37 +104,25 @@ def _answer(call: RequestContext, request: Request, name: str, query: ReportQuer
 Asked = Annotated[ReportQuery, Query()]
 
 
-@reports.get("/reports/sources", response_model=ReportResponse)
+@site_reports.get("/reports/sources", response_model=ReportResponse)
 def get_sources_report(call: Caller, request: Request, query: Asked) -> Any:
     """Visits and enquiries by source; ``group`` source, group or channel. With ``Accept: text/csv`` as a file."""
     return _answer(call, request, "sources", query)
 
 
-@reports.get("/reports/enquiries", response_model=ReportResponse)
-def get_enquiries_report(call: Caller, request: Request, query: Asked) -> Any:
-    """Letters that count with all that is known of where they come from. Any column narrows: ``source=yandex``."""
-    return _answer(call, request, "enquiries", query)
-
-
-@reports.get("/reports/answers", response_model=ReportResponse)
-def get_answers_report(call: Caller, request: Request, query: Asked) -> Any:
-    """How fast managers answer."""
-    return _answer(call, request, "answers", query)
-
-
-@reports.get("/reports/rules", response_model=ReportResponse)
+@site_reports.get("/reports/rules", response_model=ReportResponse)
 def get_rules_report(call: Caller, request: Request, query: Asked) -> Any:
     """What each rule has shown, its coverage, and what came of it."""
     return _answer(call, request, "rules", query)
 
 
-@reports.get("/reports/mailboxes", response_model=ReportResponse)
+@site_reports.get("/reports/mailboxes", response_model=ReportResponse)
 def get_mailboxes_report(call: Caller, request: Request, query: Asked) -> Any:
     """How each mailbox is read."""
     return _answer(call, request, "mailboxes", query)
 
 
-@reports.get("/reports/activity", response_model=ReportResponse)
+@site_reports.get("/reports/activity", response_model=ReportResponse)
 def get_activity_report(call: Caller, request: Request, query: Asked) -> Any:
     """Visits, letters and enquiries by day, week or month (``group``)."""
     return _answer(call, request, "activity", query)
