@@ -5,6 +5,7 @@ sees. Octets are read as text, through quoted-printable, base64, encoded-words a
 """
 
 import binascii
+import codecs
 import html as entities
 import re
 import unicodedata
@@ -13,6 +14,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
+from html.entities import codepoint2name
 from io import BytesIO
 from urllib.parse import unquote
 from zipfile import BadZipFile, ZipFile
@@ -128,7 +130,9 @@ class Spellings:
         )
 
     def _plain(self, content: bytes) -> bool:
-        text = content.replace(b"\0", b"") if b"\0" in content else content  # UTF-16, both ways round
+        text = content
+        if b"\0" in content:  # UTF-16, both ways round
+            text = content.replace(b"\0", b"").replace(codecs.BOM_UTF16_LE, b"").replace(codecs.BOM_UTF16_BE, b"")
         if self.run and self.run.encode() not in text.lower() and _CODED.search(text) is None:
             return False
         if text.isascii() or all(form.isascii() for form in self.forms):
@@ -175,6 +179,7 @@ def _letter(letter: str) -> str:
         if len(one) == 1:
             codes += [rf"&#0*{ord(one)};?", rf"&#x0*{ord(one):x};?", "%(?:25)*".join(["", *_percent(one)])]
             codes += [rf"\\u{ord(one):04x}"] if ord(one) < 0x10000 else []
+            codes += [f"&{codepoint2name[ord(one)]};?"] if ord(one) in codepoint2name else []
     codes += [f"&{name};?" for name in _NAMED.get(letter, ())]
     if (apart := unicodedata.normalize("NFD", letter)) != letter:
         codes.append(re.escape(apart))

@@ -1,5 +1,6 @@
 """Rules 6–12: requests that say by their User-Agent which known fetcher they are."""
 
+from tracker.engagement.judge.browser_score import is_complete_browser
 from tracker.engagement.judge.case import Case, decide
 from tracker.engagement.judge.known_agents import GMAIL_CHROME_104
 from tracker.engagement.judge.verdict import Reason, Verdict
@@ -74,8 +75,16 @@ def preview(case: Case) -> Verdict | None:
     """Rule 10, and rule 12 for previews that only the crawler list knows."""
     if case.agent.role != "preview":
         return None
-    sure = 95 if case.agent.vendor else 90
+    if _acts_as_a_person(case):
+        return None
+    sure = 70 if case.agent.by_name_alone else 95 if case.agent.vendor else 90
     return decide("link_preview", sure, Reason("preview", {"name": case.agent.name}), vendor=case.agent.vendor)
+
+
+def _acts_as_a_person(case: Case) -> bool:
+    """Somebody clicked in a complete browser: a name that only a list knows does not outweigh that."""
+    clicked = case.is_link and case.headers.get("sec-fetch-user") == "?1"
+    return case.agent.by_name_alone and clicked and is_complete_browser(case)
 
 
 def scanner_agent(case: Case) -> Verdict | None:
@@ -88,8 +97,10 @@ def scanner_agent(case: Case) -> Verdict | None:
 
 def crawler_list(case: Case) -> Verdict | None:
     """Rule 12. A script soon after sending stands on the recipient's side: only there the signed URL is known."""
+    if _acts_as_a_person(case):
+        return None
     if case.agent.role == "crawler":
-        return decide("crawler", 85, Reason("crawler", {"name": case.agent.name}))
+        return decide("crawler", 70 if case.agent.by_name_alone else 85, Reason("crawler", {"name": case.agent.name}))
     if "HeadlessChrome" in case.headers.get("sec-ch-ua", ""):
         return _tool(case, "headless", "HeadlessChrome")
     return _tool(case, "tool", case.agent.name) if case.agent.role == "tool" else None

@@ -113,11 +113,12 @@ def _mail_client(case: Case) -> Verdict | None:
     """Rule 19. An engine without a name counts only outside hosters."""
     if case.is_link or case.agent.role not in ("mail_client", "embedded_engine"):
         return None
-    if case.agent.role == "embedded_engine" and "hosting" in case.facts:
+    if (case.agent.role == "embedded_engine" or case.agent.by_name_alone) and "hosting" in case.facts:
         return None
     if case.younger_than(case.windows.mail_client_early):
         return decide("unknown", 45, Reason("mail_client_early", {"name": case.agent.name, "seconds": case.shown_age}))
-    return decide("human", 85, Reason("mail_client", {"name": case.agent.name}))
+    sure = 70 if case.agent.by_name_alone else 85
+    return decide("human", sure, Reason("mail_client", {"name": case.agent.name}))
 
 
 def _odd_request(case: Case) -> Verdict | None:

@@ -14,6 +14,8 @@ from typing import Literal
 
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
+from tracker.engagement.agent_database import named_by_database
+
 AGENTS_DATE = "2026-11-26"
 CRAWLER_LIST_VERSION = version("crawler-user-agents")
 
@@ -41,6 +43,8 @@ class KnownAgent:
     role: Role
     name: str = ""
     vendor: str | None = None
+    by_name_alone: bool = False
+    """Known from somebody else's list of names: what the request does weighs more."""
 
 
 MPP = "Mozilla/5.0"
@@ -106,6 +110,7 @@ PREVIEWS = (
     (r"\bGoogleMessages/", "Google Messages", "google"),
     (r"\bZulip ?URL ?preview", "Zulip", "zulip"),
     (r"Pinterestbot", "Pinterest", "pinterest"),
+    (r"(link|url)[ _-]?(preview|unfurl)|\bunfurl(er|bot)?\b", "Link preview", None),
 )
 TOOLS = (
     (r"^Java/\d", "Java"),
@@ -186,6 +191,7 @@ def known_agent(user_agent: str) -> KnownAgent:
         or _listed(agent, _TOOLS, "tool")
         or _crawler(agent)
         or _listed(agent, _ENGINES, "embedded_engine")
+        or _of_database(agent)
         or KnownAgent("other")
     )
 
@@ -224,6 +230,11 @@ _DISCOVERY = re.compile(OFFICE_DISCOVERY)
 
 def _listed(agent: str, table: _Compiled, role: Role) -> KnownAgent | None:
     return next((KnownAgent(role, name, vendor) for pattern, name, vendor in table if pattern.search(agent)), None)
+
+
+def _of_database(agent: str) -> KnownAgent | None:
+    found = named_by_database(agent)
+    return KnownAgent(found[0], found[1], by_name_alone=True) if found else None
 
 
 CHUNK = 25  # alternations of this size are searched fastest

@@ -89,6 +89,7 @@ SENTENCES: dict[str, str] = {
     "honeypot_neighbour": N_("This network requested a link that no person can see"),
     "burst": N_("%(links)s links were requested in %(seconds)s s"),
     "agent_rotation": N_("The same address called itself two different programs within %(seconds)s s"),
+    "cloud_visit": N_("Image and only link were requested from one cloud address within %(seconds)s s of sending"),
     "open_and_click": N_("Image and link were requested within %(seconds)s s by one program, where nobody had opened"),
     "same_address": N_("The same address was found to be a security check on this message"),
     "machine_of_pair": N_("The same link was requested from two networks within %(seconds)s s; this is the machine's"),

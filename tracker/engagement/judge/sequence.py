@@ -32,6 +32,7 @@ CONFIDENCE = {
     "burst": 90,
     "agent_rotation": 85,
     "open_and_click": 75,
+    "cloud_visit": 75,
     "same_address": 85,
 }
 # What stage 1 knows for certain by the agent or the session is not re-labelled by what others did.
@@ -101,7 +102,7 @@ def resolve(hits: Sequence[SequenceHit], windows: Windows = Windows()) -> dict[H
     """The final verdict of every hit of one message to one recipient (rules S1–S5), by key."""
     ordered = sorted(hits, key=lambda hit: (hit.t != hit.t, hit.t))
     marks: Marks = {}
-    for found in (_near_honeypot, _bursts, _rotations, machines_of_a_moment):
+    for found in (_near_honeypot, _bursts, _rotations, machines_of_a_moment, _cloud_visits):
         for key, reason, trigger in found(ordered, windows):
             marks.setdefault(key, (reason, CONFIDENCE[reason.code], trigger))
     for key, reason, trigger in _spread(ordered, marks, windows):
@@ -250,6 +251,25 @@ def machines_of_a_moment(ordered: Sequence[SequenceHit], windows: Windows) -> Fo
                 reason = Reason("open_and_click", {"seconds": round(other.t - one.t, 1)})
                 yield one.key, reason, other.key
                 yield other.key, reason, one.key
+
+
+def _cloud_visits(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
+    """Pixel and then the only link, from one address of a hoster by one browser, within minutes of sending and where nobody had
+    opened: a short message leaves a scanner nothing else to do. A Referer says that a page was on a screen."""
+    links = {hit.evidence.link for hit in ordered if isinstance(hit.evidence.link, int)}
+    if len(links) != 1 or any((hit.evidence.links_in_message or 1) > 1 for hit in ordered):
+        return
+    visits = [hit for hit in ordered if _may_take_all(hit) and _is_from_cloud(hit, windows)]
+    for click in visits:
+        opens = [hit for hit in visits if hit.host == click.host and hit.t <= click.t and _of_one_program(hit, click)]
+        for opened in opens if click.is_link else ():
+            reason = Reason("cloud_visit", {"seconds": round(click.t)})
+            yield opened.key, reason, click.key
+            yield click.key, reason, opened.key
+
+
+def _is_from_cloud(hit: SequenceHit, windows: Windows) -> bool:
+    return "hosting" in hit.case.facts and hit.case.younger_than(windows.cloud_visit)
 
 
 def _may_take_all(hit: SequenceHit) -> bool:

@@ -27,6 +27,7 @@ class Windows:
     rotation: float = 5
     same_moment: float = 1
     same_moment_until: float = 1800
+    cloud_visit: float = 600
     spread: float = 900
     pair: float = 30
     # one address over the mail of many recipients
