@@ -14,7 +14,7 @@ from typing import Literal
 
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
-from tracker.engagement.agent_database import named_by_database
+from tracker.engagement.judge.agent_database import named_by_database
 
 AGENTS_DATE = "2026-11-26"
 CRAWLER_LIST_VERSION = version("crawler-user-agents")
