@@ -9,13 +9,17 @@ from sqlmodel import select
 
 from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
+from tracker.inbound.fetch.fetched_letter import Place
+from tracker.inbound.fetch.letter_importer import NEVER, pass_by
 from tracker.models import (
     Delivery,
     DeliveryStatus,
     DomainProfile,
+    FetchRetry,
     HostHealth,
     Job,
     Mailbox,
+    MailboxFolder,
     MailboxState,
     Message,
     MessageState,
@@ -64,8 +68,14 @@ def test_what_is_put_off_rightly_stays_so(context: AppContext, people: People, s
         box = mailbox(user)
         box.due_at = now() + timedelta(hours=6)
         session.add_all([box, Job(name="rejudge", due_at=now() + timedelta(hours=24))])
+        session.flush()
+        folder = MailboxFolder(mailbox_id=box.id or 0, raw_name="INBOX", name="INBOX", cut_off=now())
+        session.add(folder)
+        session.flush()
+        pass_by(session, Place(folder.id or 0, uidl="unwanted"))
     after_clock_came_back(context)
     with context.database.reading() as session:
+        assert session.exec(select(FetchRetry.try_at)).one() == NEVER
         assert (session.exec(select(Mailbox.due_at)).one() or now()) > now() + timedelta(hours=5)
         assert session.exec(select(Job.due_at)).one() > now() + timedelta(hours=23)
         assert session.exec(select(Delivery.next_try_at)).one() == scheduled.send_at

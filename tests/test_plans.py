@@ -29,6 +29,8 @@ FEW = frozenset(
         *("user_account", "account", "api_token", "credential", "mailbox", "mailbox_folder", "mailbox_listening"),
         *(
             "webhook_endpoint",
+            "site",
+            "site_edge",
             "oauth_grant",
             "preference",
             "policy_change",

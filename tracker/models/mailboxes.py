@@ -23,6 +23,7 @@ from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 _HERE = text("removed_at IS NULL")
 _UNTOLD = text("told_at IS NULL")
 _UNSENT = text("sent_at IS NULL")
+_TRIED = text("tries > 0")
 
 
 class Credential(PublicRow, table=True):
@@ -188,7 +189,10 @@ class FetchRetry(NumberedRow, table=True):
     With no tries and a time that never comes: a letter of a POP3 mailbox that is not wanted.
     """
 
-    __table_args__ = (UniqueConstraint("folder_id", "uidvalidity", "uid", "uidl", name="uq_fetch_retry_place"),)
+    __table_args__ = (
+        UniqueConstraint("folder_id", "uidvalidity", "uid", "uidl", name="uq_fetch_retry_place"),
+        Index("ix_fetch_retry_tried", "try_at", sqlite_where=_TRIED, postgresql_where=_TRIED),
+    )
 
     folder_id: int = Field(foreign_key="mailbox_folder.id", ondelete="CASCADE")
     uidvalidity: int = Field(default=0, sa_type=BigInteger)

@@ -189,6 +189,7 @@ class PageView(NumberedRow, table=True):
     __table_args__ = (
         UniqueConstraint("edge", "hit", name="uq_site_page_view_hit"),
         Index("ix_site_page_view_visit", "visit_id", "at"),
+        Index("ix_site_page_view_at", "at"),
     )
 
     visit_id: int = Field(foreign_key="site_visit.id", ondelete="CASCADE")

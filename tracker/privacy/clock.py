@@ -7,6 +7,7 @@ served its time.
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import ColumnElement, and_, exists, literal_column
 from sqlmodel import col, select
 
 from tracker.models import (
@@ -36,6 +37,8 @@ SKEW = timedelta(minutes=5)
 _LONGEST = timedelta(hours=12)
 """No try is put off for longer, but for what people or a day's limit put off themselves."""
 _DAY = timedelta(hours=25)
+_WANTS_COPY = col(Message.sent_copy) == literal_column("'wanted'")
+"""As its index says it: a value that is bound would not be seen by the planner."""
 
 
 def after_clock_came_back(context: AppContext) -> int:
@@ -50,22 +53,24 @@ def _due(moment: datetime) -> list[Expiry]:
     ahead = moment + _LONGEST
     tried = col(Delivery.status) == DeliveryStatus.DEFERRED
     # What nobody scheduled leaves within the seconds of its undo; a message from a time to come was written by a wrong clock.
-    from_then = select(Message.id).where(
-        Message.state == MessageState.QUEUED,
+    from_then = exists().where(
+        col(Message.id) == col(Delivery.message_id),
+        col(Message.state) == MessageState.QUEUED,
         col(Message.listed_at) > moment + SKEW,
         col(Message.created_at) > moment + SKEW,
     )
-    at_once = col(Delivery.message_id).in_(from_then) & (col(Delivery.next_try_at) > moment + SKEW)
+    at_once = col(Delivery.next_try_at).is_not(None) & (col(Delivery.next_try_at) > moment + SKEW) & from_then
     return [
         _pulled(Mailbox, "due_at", ahead, moment),
-        _pulled(FetchRetry, "try_at", ahead, moment),
-        _pulled(Notice, "due_at", ahead, moment),
+        # Without a try it is a letter that nobody wants, and its time never comes.
+        _pulled(FetchRetry, "try_at", ahead, moment, col(FetchRetry.tries) > 0),
+        _pulled(Notice, "due_at", ahead, moment, col(Notice.sent_at).is_(None)),
         _pulled(DomainProfile, "due_at", ahead, moment),
         _pulled(QuarantinedHit, "try_at", ahead, moment),
         _pulled(Job, "due_at", moment + _DAY, moment),
         Expiry(Delivery, tried & (col(Delivery.next_try_at) > ahead), {"next_try_at": moment}),
         Expiry(Delivery, at_once, {"next_try_at": moment}),
-        _pulled(Message, "sent_copy_at", ahead, moment),
+        _pulled(Message, "sent_copy_at", ahead, moment, _WANTS_COPY),
     ]
 
 
@@ -78,8 +83,8 @@ def _noted(moment: datetime) -> list[Expiry]:
     ]
 
 
-def _pulled(model: Any, name: str, ahead: datetime, to: datetime) -> Expiry:
-    return Expiry(model, col(getattr(model, name)) > ahead, {name: to})
+def _pulled(model: Any, name: str, ahead: datetime, to: datetime, *of: ColumnElement[bool]) -> Expiry:
+    return Expiry(model, and_(*of, col(getattr(model, name)) > ahead), {name: to})
 
 
 def _put_right_daily(context: AppContext, moment: datetime) -> None:
