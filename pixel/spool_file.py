@@ -185,7 +185,8 @@ def _reserve_ids(connection: sqlite3.Connection, path: Path) -> None:
     note = path.with_name(path.name + ".above")
     draft = note.with_name(f"{note.name}.{os.getpid()}")
     with suppress(OSError):
-        draft.write_text(str(last + _MOST_IDS))
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(str(last + _MOST_IDS))
         draft.replace(note)
 
 

@@ -53,7 +53,7 @@ JUDGES = (
 )
 _HARMLESS = """__future__ base64 binascii bisect calendar codecs collections contextlib dataclasses datetime email enum functools
 hashlib html idna importlib ipaddress itertools json math operator re string struct tomllib typing unicodedata urllib
-chardet turbohtml crawleruseragents ua_parser"""
+chardet device_detector regex yaml_rs ahocorasick_rs turbohtml crawleruseragents ua_parser"""
 HARMLESS = set(_HARMLESS.split())
 
 

@@ -5,7 +5,7 @@ import email.policy
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tracker.mail.mime.fields import add_header, list_unsubscribe, normalise_line_ends, remove_header
@@ -129,6 +129,7 @@ octets = st.lists(
 
 @given(octets)
 def test_what_was_added_can_be_taken_out(raw: bytes) -> None:
+    assume(not raw.endswith(b"\r"))  # what would be added makes a line end of it
     clean = remove_header(raw, "X-Two")
     assert clean == raw
     after = add_header(raw, "X-Two", "2")

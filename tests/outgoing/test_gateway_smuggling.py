@@ -16,9 +16,7 @@ from tests.outgoing.submitted_mail import plain
 EVIL = b"MAIL FROM:<alice@seller.example>\r\nRCPT TO:<eve@evil.example>\r\nDATA\r\nFrom: alice@seller.example\r\n\r\nevil\r\n"
 
 
-@pytest.mark.parametrize(
-    "end", [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n", b"\n\n.\r\r\n", b"\r\n\0.\r\n"]
-)
+@pytest.mark.parametrize("end", [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n", b"\n\n.\r\r\n"])
 def test_a_false_end_is_content_and_goes_on_as_content(small_world: GatewayWorld, end: bytes) -> None:
     message = plain(body="first") + end + EVIL
     with small_world.line(signed_in=True) as line:

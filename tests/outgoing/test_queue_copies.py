@@ -174,4 +174,4 @@ def test_a_copy_costs_a_dozen_statements(context: AppContext, people: People, sm
         assert send_due(context) == TURN_COPIES
     finally:
         event.remove(context.database.engine, "before_cursor_execute", note)
-    assert len(statements) / TURN_COPIES < 13
+    assert len(statements) / TURN_COPIES < 15

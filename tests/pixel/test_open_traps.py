@@ -244,8 +244,10 @@ def test_f29_prefix_of_the_tracking_address_is_understood_with_and_without(tmp_p
         assert edge.ask(open_path(token)).body == PIXEL
         assert edge.ask("/t/robots.txt").status == 200
         assert len(edge.hits()) == 2
-        assert all(edge.app.handles(path) for path in ("/t/o/x", "/o/x", "/t/drain", "/t/robots.txt", "/t/healthz"))
-        assert not any(edge.app.handles(path) for path in ("/t/messages", "/t", "/to/x", "/healthz", "/t/drainage"))
+        assert all(
+            edge.app.handles(path) for path in ("/t/o/x", "/o/x", "/t/drain", "/t/robots.txt", "/t/healthz", "/healthz")
+        )
+        assert not any(edge.app.handles(path) for path in ("/t/messages", "/t", "/to/x", "/t/drainage"))
 
 
 def test_ids_rise_and_times_are_in_order(edge: RunningEdge) -> None:

@@ -11,7 +11,9 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 def public_id() -> str:
     """64 random bits as 11 characters of base64url: what the outside may see of a row."""
-    return secrets.token_urlsafe(8)
+    while (name := secrets.token_urlsafe(8)).startswith("-"):  # it would be taken for an option on the command line
+        pass
+    return name
 
 
 class Row(SQLModel):

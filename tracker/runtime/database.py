@@ -40,7 +40,18 @@ WATCHED = frozenset(
     {
         *("account", "consent_entry", "delivery", "domain_profile", "event", "feed_item", "hit_aside", "hit_evidence"),
         *("credential", "mailbox", "mailbox_listening", "mailbox_problem", "message", "notice", "scanner_proof"),
-        *("site", "site_block", "site_edge", "site_rule", "site_source", "tracking_pause", "user_account"),
+        *(
+            "site",
+            "site_block",
+            "site_edge",
+            "site_rule",
+            "site_source",
+            "enquiry_status",
+            "tracking_pause",
+            "user_account",
+            "webhook_delivery",
+            "webhook_endpoint",
+        ),
         *("api_token", "user_session"),
     }
 )

@@ -286,8 +286,11 @@ def endless(piece: bytes) -> Iterator[bytes]:
         (BODY, b"* 1 FETCH (UID 1 BODY[] {5000}\r\n" + b"x" * 5_000 + b")\r\n"),
     ],
 )
-def test_an_answer_without_end_fills_no_memory(server: NastyImap, post: Post, word: bytes, piece: bytes) -> None:
+def test_an_answer_without_end_fills_no_memory(
+    server: NastyImap, post: Post, monkeypatch: pytest.MonkeyPatch, word: bytes, piece: bytes
+) -> None:
     """40 MB and more would come."""
+    monkeypatch.setattr("tracker.mail.imap_session.MOST_LINES", 20_000)  # counting memory makes each line slow
     put(server, "a")
     server.script = always(word, lambda *_: endless(piece))
     tracemalloc.start()
@@ -351,7 +354,7 @@ def test_of_a_letter_that_is_too_large_nothing_is_deleted(
     server: NastyImap, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("imap_run", "imap"):
-        monkeypatch.setattr(f"tracker.inbound.{module}.MAX_LETTER", 100_000)
+        monkeypatch.setattr(f"tracker.inbound.fetch.{module}.MAX_LETTER", 100_000)
     monkeypatch.setattr("tracker.inbound.fetch.imap_run.MAX_LETTER_BEGINNING", 50_000)
     monkeypatch.setattr("tracker.inbound.fetch.imap.MAX_WHOLE_LETTER", 50_000)
     post.choose(delete_loaded=True, delete_after_days=0)
