@@ -200,7 +200,10 @@ def _first_id(path: Path) -> int:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # addresses are personal data: nobody else reads them
+    # Addresses are personal data: nobody else reads them. A file that is there is not opened here, for to close it would end the
+    # locks that SQLite holds in this process.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     connection = _connect(path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

@@ -282,3 +282,19 @@ def test_a_reader_does_not_wait_for_a_writer(context: AppContext) -> None:
 
 def test_the_clock_is_utc() -> None:
     assert now().tzinfo is UTC
+
+
+def test_a_further_connection_leaves_the_locks_of_the_process_alone(tmp_path: Path) -> None:
+    """To close a descriptor of the file would end them, and another process would take away the log that we write to."""
+    database = Database(read_settings({"INKLING_DATA_DIR": str(tmp_path)}, dotenv=None))
+    database.migrate()
+    path = tmp_path / "inkling.sqlite3"
+    other = (
+        f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute('SELECT * FROM process').fetchall(); c.close()"
+    )
+    with database.reading() as session:
+        session.exec(select(User)).all()
+        with database.engine.connect():  # a connection of its own, while the first holds the lock
+            subprocess.run([sys.executable, "-c", other], check=True)
+            assert path.with_name("inkling.sqlite3-wal").exists()
+    database.close()

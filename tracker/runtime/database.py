@@ -285,11 +285,16 @@ def _engine(url: str) -> Engine:
 
 
 def _keep_to_ourselves(_dialect: Any, _record: Any, arguments: Any, _more: Any) -> None:
-    """The file is made with mode 0600, and so are the files beside it: SQLite gives them the mode of the first."""
+    """The file is made with mode 0600, and so are the files beside it: SQLite gives them the mode of the first.
+
+    A file that is there is never opened here: to close it would end the locks that SQLite holds in this process (POSIX advisory
+    locks, "How To Corrupt An SQLite Database File" 2.2).
+    """
     path = arguments[0]
     with suppress(OSError):  # what keeps it from being made is told by SQLite
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        if os.stat(path).st_mode & 0o077:
+        if not os.path.exists(path):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        elif os.stat(path).st_mode & 0o077:
             os.chmod(path, 0o600)
 
 
