@@ -2,6 +2,7 @@
 
 from sqlmodel import Session
 
+from tracker.engagement.act_webhooks import emit_corrections
 from tracker.engagement.delivery_notifications import announce_messages, correct_notifications
 from tracker.engagement.judge.verdict import Reason, Verdict, VerdictClass, alertable
 from tracker.engagement.judging import reasons_as_json
@@ -22,11 +23,14 @@ def overrule(session: Session, context: AppContext, event: Event, user: User, hu
     lock_messages(session, {event.message_id})
     append_verdicts(session, {event.id: verdict}, rules_of(context).name, by=user.id)
     event.klass, event.confidence, event.vendor, event.reasons = klass, 1.0, None, reasons_as_json(verdict)
+    counted_before = event.counted
     event.overruled, event.counted = True, alertable(verdict) and not event.merged
     session.add(event)
     messages = recount(session, [event.message_id])
     if event.alerted and event.delivery_id is not None:
         correct_notifications(session, {event.delivery_id})
+    if event.counted != counted_before:
+        emit_corrections(session, {event.id})
     if human:
         _remember_the_person(session, context, event)
     announce_messages(session, messages)

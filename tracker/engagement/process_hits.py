@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlmodel import Session
 
 from pixel.hits import WEBSITE_KINDS, Hit
+from tracker.engagement.act_webhooks import emit_corrections
 from tracker.engagement.delivery_notifications import announce_messages, correct_notifications
 from tracker.engagement.hit_context import HitContext, hit_context_of
 from tracker.engagement.judging import Known, Outcome, Scope, held_hits, judge_delivery, may_be_renewed
@@ -50,6 +51,8 @@ def publish_outcomes(session: Session, outcomes: Sequence[Outcome]) -> None:
     correct_notifications(
         session, {one.known.delivery_id for one in outcomes if one.known.stored and one.known.stored.alerted}
     )
+    flipped = {one.stored.id for one in outcomes if one.known.stored and one.stored.counted != one.counted}
+    emit_corrections(session, flipped)
     announce_messages(session, messages)
 
 

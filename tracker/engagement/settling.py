@@ -7,6 +7,7 @@ from sqlalchemy import select as columns
 from sqlalchemy import update
 from sqlmodel import Session, col
 
+from tracker.engagement.act_webhooks import emit_acts
 from tracker.engagement.delivery_notifications import notify_settled
 from tracker.engagement.gc_pause import gc_paused
 from tracker.engagement.judging import Outcome, Scope, judge_again
@@ -39,6 +40,7 @@ def settle_due(context: AppContext) -> int:
         _mark(session, settled, settle_at=None)
         _mark(session, people, alerted=True)
         notify_settled(session, people)
+        emit_acts(session, people)
         seen = {event.public_id for event in people}
         note_people(session, context, {one.known.evidence.ip for one in outcomes if one.known.key in seen})
     return len(settled)
