@@ -9,7 +9,7 @@ from typing import Any
 
 from pixel.lease_store import Shares
 from pixel.site_rules import EMPTY, Site, Snapshot, read_snapshot
-from pixel.visit_sources import Pattern
+from pixel.source_conditions import Pattern
 
 SNAPSHOT_FILE = "sites.json"
 _log = logging.getLogger("pixel.sites")

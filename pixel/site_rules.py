@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pixel.visit_sources import Compile, CustomSource, Source, read_conditions
+from pixel.source_conditions import Compile, CustomSource, read_conditions
+from pixel.visit_sources import Source
 
 FORMAT = 1
 DAY_MINUTES = 1440

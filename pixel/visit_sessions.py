@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pixel.site_rules import Rule, Site, levels, rule_of
-from pixel.visit_sources import CAMPAIGN_MARKS, DIRECT, Arrival, Source, begins_nothing, host_of, source_of
+from pixel.source_conditions import source_of
+from pixel.visit_sources import CAMPAIGN_MARKS, DIRECT, Arrival, Source, begins_nothing, host_of
 
 MINUTE = 60_000
 NON_DIRECT_DAYS = 90

@@ -13,7 +13,15 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-DOORS = {"pixel.tokens", "pixel.hits", "pixel.spool", "pixel.site_rules", "pixel.site_codes", "pixel.visit_sources"}
+DOORS = {
+    "pixel.tokens",
+    "pixel.hits",
+    "pixel.spool",
+    "pixel.site_rules",
+    "pixel.site_codes",
+    "pixel.visit_sources",
+    "pixel.source_conditions",
+}
 
 INSTEAD = {
     "lean-edge": "The edge must run alone with requirements-edge.txt. Put what both sides need into pixel/tokens.py or "

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from pixel.site_rules import custom_source
-from pixel.visit_sources import Arrival, Source, marks_of, source_of
+from pixel.source_conditions import source_of
+from pixel.visit_sources import Arrival, Source, marks_of
 from tracker.sites.preview import compile_pattern
 
 HOSTS = frozenset({"site.example"})

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pixel.visit_sources import FIELDS, OPERATORS
+from pixel.source_conditions import FIELDS, OPERATORS
 from tracker.runtime.localized_text import ActionError, LocalizedText
 
 MOST = 100

@@ -6,7 +6,8 @@ from typing import Any
 from sqlmodel import Session
 
 from pixel.site_rules import Rule, choices, custom_source, read_snapshot, rule_of
-from pixel.visit_sources import DIRECT, Arrival, Pattern, Source, host_of, is_within, marks_of, source_of
+from pixel.source_conditions import Pattern, source_of
+from pixel.visit_sources import DIRECT, Arrival, Source, host_of, is_within, marks_of
 from tracker.models import Site, SiteBlock, SiteRule, User
 from tracker.models.ownership import find_owned
 from tracker.runtime.localized_text import ActionError, LocalizedText

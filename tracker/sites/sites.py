@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlmodel import Session, col, func, select
 
-from pixel.visit_sources import read_conditions
+from pixel.source_conditions import read_conditions
 from tracker.models import Site, SiteBlock, SiteRule, SiteSource, User
 from tracker.models.ownership import find_owned, owned_rows
 from tracker.runtime.context import AppContext

@@ -9,7 +9,8 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pixel.visit_sources import CHANNELS, FIELDS, OPERATORS
+from pixel.source_conditions import FIELDS, OPERATORS
+from pixel.visit_sources import CHANNELS
 from tracker.locale import gettext as _
 from tracker.locale import localize
 from tracker.models import Mailbox, Role, Site, SiteBlock, SiteRule, SiteSource, User
