@@ -13,6 +13,7 @@ from tracker.models import Site, SiteBlock, SiteRule, SiteSource
 from tracker.models.ownership import owned, owned_rows
 from tracker.runtime.paging import Cursor
 from tracker.sites.block_search import search_block
+from tracker.sites.coverage import MOST_SHORT_CODES, MOST_VISITS, pool_size
 from tracker.sites.inputs import (
     BlockChange,
     BlockSearch,
@@ -26,7 +27,6 @@ from tracker.sites.inputs import (
     SiteChange,
     SourceChange,
 )
-from tracker.sites.pool_size import MOST_SHORT_CODES, MOST_VISITS, pool_size
 from tracker.sites.preview import preview
 from tracker.sites.publishing import MANUAL_LEASE
 from tracker.sites.rules import remove_rule, save_rule

@@ -16,9 +16,8 @@ from tracker.locale import localize
 from tracker.models import Mailbox, Role, Site, SiteBlock, SiteRule, SiteSource, User
 from tracker.models.ownership import owned, owned_rows
 from tracker.runtime.localized_text import ActionError, LocalizedText
-from tracker.sites.coverage import coverage_of
+from tracker.sites.coverage import MOST_SHORT_CODES, coverage_of, pool_size
 from tracker.sites.inputs import NewRule, NewSource, PreviewVisit
-from tracker.sites.pool_size import MOST_SHORT_CODES, pool_size
 from tracker.sites.preview import Preview, preview
 from tracker.sites.publishing import lease_minutes
 from tracker.sites.rules import remove_rule, save_rule, warnings_of
