@@ -8,6 +8,7 @@ import pytest
 
 from tests.actions.conftest import Person, Workspace, refusal
 from tests.servers import free_port
+from tests.web.reading import attribute, only
 from tracker.mail.account_servers import imap_server, smtp_server
 from tracker.models import Account, Message
 from tracker.runtime.database import now
@@ -19,7 +20,10 @@ Input = Mapping[str, Any]
 def by_page(person: Person, account: Account | None, said: Input) -> httpx.Response:
     """Fills in the form and sends it, with everything that it holds already."""
     path = f"{BASE_PATH}/{account.public_id}" if account else BASE_PATH
-    return person.browser.post(path, data=_form(account, said))
+    fields = _form(account, said)
+    if account and "imap_login" in fields and "login" not in said.get("imap", {}):  # empty while it is that of SMTP
+        fields["imap_login"] = attribute(only(person.browser.get(path), "#imap_login"), "value")
+    return person.browser.post(path, data=fields)
 
 
 def by_api(person: Person, account: Account | None, said: Input) -> httpx.Response:
@@ -253,3 +257,37 @@ def test_what_may_be_measured_is_chosen_alike(workspace: Workspace, bob: Person,
     by_api(bob, account, {"measure_opens": True, "measure_clicks": False})
     row = workspace.read(account)
     assert (row.measure_opens, row.measure_clicks) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("first", "change", "login", "secret"),
+    [
+        ({"secret": "wrong"}, {"smtp": {"secret": "right"}}, "bob", "right"),
+        ({"login": "bib", "secret": "wrong"}, {"smtp": {"login": "bob", "secret": "right"}}, "bob", "right"),
+        ({"host": "127.0.0.2", "secret": "wrong"}, {"smtp": {"host": "127.0.0.1", "secret": "right"}}, "bob", "right"),
+        ({"secret": "wrong"}, {"smtp": {"secret": "right"}, "imap": {"secret": "other"}}, "bob", "other"),
+    ],
+)
+def test_what_was_wrong_at_first_is_put_right_in_one_field(
+    workspace: Workspace,
+    bob: Person,
+    way: Way,
+    first: dict[str, str],
+    change: Input,
+    login: str,
+    secret: str,
+) -> None:
+    place = {"host": "127.0.0.1", "port": free_port(), "security": "none"}
+    way(bob, None, {"address": "bob@example.com", "smtp": {**place, "login": "bob", **first}, "imap": place})
+    way(bob, workspace.rows(Account)[0], change)
+    after = facts(workspace, workspace.rows(Account)[0])
+    assert (after["imap_login"], after["imap_secret"]) == (login, secret)
+
+
+def test_a_password_of_its_own_stays_when_the_other_changes(workspace: Workspace, bob: Person, way: Way) -> None:
+    place = {"host": "127.0.0.1", "port": free_port(), "security": "none", "login": "bob"}
+    way(bob, None, {"address": "bob@example.com", "smtp": {**place, "secret": "one"}, "imap": place})
+    way(bob, workspace.rows(Account)[0], {"imap": {"secret": "two"}})
+    way(bob, workspace.rows(Account)[0], {"smtp": {"secret": "three"}})
+    after = facts(workspace, workspace.rows(Account)[0])
+    assert (after["smtp_secret"], after["imap_secret"]) == ("three", "two")

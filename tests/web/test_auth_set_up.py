@@ -5,10 +5,12 @@ import pytest
 from sqlmodel import select
 
 from tests.web.conftest import MakeUser
+from tests.web.reading import attribute, every, only
 from tracker.consent.preferences import preference, workspace_pack
 from tracker.consent.rules import Pack
 from tracker.models import Preference, Role, User
 from tracker.runtime.context import AppContext
+from tracker.runtime.keyring import password_fits
 from tracker.web.workspace.set_up_page import make_setup_code
 
 FORM = {
@@ -130,3 +132,21 @@ def test_where_people_are_there_is_no_code_and_no_page(
     make_user("alice@example.com")
     assert make_setup_code(context) is None
     assert visitor.get("/set-up").headers["location"] == "/sign-in"
+
+
+def test_a_wrong_code_leaves_the_password_typed_and_never_shows_it(
+    visitor: httpx.Client, context: AppContext, code: str
+) -> None:
+    refused = set_up(visitor, "WRONG-CODE")
+    assert refused.status_code == 422
+    assert FORM["password"] not in refused.text
+    typed = attribute(only(refused, "[name=password_typed]"), "value")
+    assert "required" not in only(refused, "#password").attrs
+    assert set_up(visitor, code, password="", password_typed="x" + typed).status_code == 422
+    assert set_up(visitor, code, password="", password_typed=typed).status_code == 303
+    with context.database.reading() as session:
+        assert password_fits(session.exec(select(User.password_hash)).one(), FORM["password"])
+
+
+def test_a_password_that_is_itself_wrong_is_typed_again(visitor: httpx.Client, code: str) -> None:
+    assert every(set_up(visitor, code, password="short"), "[name=password_typed]") == []

@@ -69,6 +69,18 @@ def test_a_mailbox_is_connected_and_said_to_work(
     assert mailbox.due_at is not None
 
 
+def test_a_domain_that_needs_its_server_named_is_refused_without_emptying_the_password(
+    client: httpx.Client, context: AppContext, dovecot: Dovecot, box: str
+) -> None:
+    refused = client.post("/mailboxes", data=form(dovecot, box, preset="auto"))
+    assert refused.status_code == 422
+    assert SECRET not in refused.text
+    typed = attribute(only(refused, "[name=secret_typed]"), "value")
+    answer = client.post("/mailboxes", data=form(dovecot, box, secret="", secret_typed=typed))
+    assert answer.headers["location"] == "/mailboxes"
+    assert mailboxes(context)[0].state == "active"
+
+
 def test_c6_a_wrong_password_is_said_exactly_the_rest_is_kept_and_nothing_is_scheduled(
     client: httpx.Client, context: AppContext, dovecot: Dovecot, box: str
 ) -> None:

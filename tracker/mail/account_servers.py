@@ -69,5 +69,17 @@ def _secret(context: AppContext, account: Account, kind: str) -> str:
         raise ConnectError("no_secret", error.sentence, permanent=True) from None
 
 
+def shares_secret(context: AppContext, account: Account) -> bool:
+    """Whether IMAP signs in with the password of SMTP, or has none of its own: until somebody gives it another one."""
+    if account.imap_secret is None:
+        return True
+    try:
+        return account.smtp_secret is not None and _secret(context, account, "smtp") == _secret(
+            context, account, "imap"
+        )
+    except ConnectError:
+        return False
+
+
 def record_of(account: Account, kind: str) -> str:
     return f"account:{account.public_id}:{kind}"

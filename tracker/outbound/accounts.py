@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import or_
 from sqlmodel import Session, col, func, select, update
 
-from tracker.mail.account_servers import set_secret
+from tracker.mail.account_servers import set_secret, shares_secret
 from tracker.mail.addresses import lookup_form
 from tracker.mail.fields import HOST_MISSING
 from tracker.mail.oauth import OAuthError, forget_unused, keep_grant
@@ -186,7 +186,8 @@ def _change_servers(
 ) -> None:
     before = {kind: _whereabouts(account, kind) for kind in KINDS}
     could_sign_in = account.smtp_secret is not None or account.oauth_grant_id is not None
-    shares_secret = account.imap_secret is None
+    is_shared = shares_secret(context, account)
+    follows = is_shared and account.imap_login == account.smtp_login
     changes = {kind: server for kind, server in servers.items() if server is not None}
     if len(changes) < len(servers):
         _drop_imap(context, account)
@@ -195,14 +196,14 @@ def _change_servers(
     has_moved = any(before[kind][0] not in ("", None, _whereabouts(account, kind)[0]) for kind in changes)
     if has_moved or any(server.secret for server in changes.values()):
         account.oauth_grant_id = None  # the sign-in was meant for those servers
-    _take_logins(account, changes)
+    _take_logins(account, changes, follows)
     for kind in KINDS:
         if kind in changes and "secret" in changes[kind].model_fields_set:
             set_secret(context, account, kind, changes[kind].secret)
         elif _whereabouts(account, kind) != before[kind]:
             set_secret(context, account, kind, None)
-    smtp, imap = changes.get("smtp"), changes.get("imap")
-    if smtp and imap and shares_secret and smtp.secret and "secret" not in imap.model_fields_set:
+    smtp, imap = changes.get("smtp"), changes.get("imap") or ServerChange()
+    if smtp and smtp.secret and account.imap_host and is_shared and "secret" not in imap.model_fields_set:
         set_secret(context, account, "imap", smtp.secret)
     if smtp and smtp.login and not smtp.secret and not could_sign_in:
         wrong["smtp.secret"] = LocalizedText(
@@ -240,8 +241,9 @@ def _place(account: Account, kind: str, server: ServerChange, wrong: _Wrong) -> 
     setattr(account, f"{kind}_port", getattr(account, f"{kind}_port") or _PORTS[kind][security])
 
 
-def _take_logins(account: Account, changes: dict[str, ServerChange]) -> None:
-    """While the account signs in at a provider its login is the provider's word."""
+def _take_logins(account: Account, changes: dict[str, ServerChange], follows: bool) -> None:
+    """While the account signs in at a provider its login is the provider's word. ``follows``: IMAP had the login of SMTP, and
+    keeps to it until it is given its own."""
     if account.oauth_grant_id is None:
         for kind, server in changes.items():
             if "login" in server.model_fields_set:
@@ -249,7 +251,8 @@ def _take_logins(account: Account, changes: dict[str, ServerChange]) -> None:
         if "smtp" in changes and changes["smtp"].secret:
             account.smtp_login = account.smtp_login or account.address
     if account.imap_host:
-        account.imap_login = account.imap_login or account.smtp_login
+        is_said = "imap" in changes and "login" in changes["imap"].model_fields_set
+        account.imap_login = (account.imap_login if is_said or not follows else "") or account.smtp_login
 
 
 def _is_of(account: Account, address: str) -> bool:

@@ -1,6 +1,7 @@
 """Sending accounts: add, change, test, confirm, remove."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.locale import _, localize
+from tracker.mail.account_servers import shares_secret
 from tracker.mail.oauth_providers import Granted, Provider, configured
 from tracker.mail.services import PRESETS
 from tracker.models import Account, OAuthGrant, User
@@ -24,9 +26,11 @@ from tracker.web.http.forms import FormErrors, Schema, errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.http.throttle import connection_tests, count_attempt
+from tracker.web.http.typed_secrets import typed_secrets, with_typed_secrets
 
 routes = Routes()
 BASE_PATH = "/settings/accounts"
+_SECRETS = ("smtp_secret", "imap_secret")
 _PORT = LocalizedText("The port must be a number from 1 to 65535, such as 587 or 993.")
 _CHOOSE = LocalizedText("Choose one of the list.")
 _SENTENCES = {
@@ -66,25 +70,27 @@ def edit(request: Request, user: User) -> Response:
 
 @routes.action(BASE_PATH)
 def add(request: Request, user: User, form: FormData) -> Response:
+    form = with_typed_secrets(context_of(request), form, _SECRETS, user.public_id)
     try:
         new = _parse(NewAccount, form)
         with context_of(request).database.session_scope() as session:
             account = create_account(context_of(request), session, user, new)
     except ActionError as error:
-        return _form(request, None, _typed(form), errors_of(error), 422)
+        return _refused(request, user, None, form, error)
     return _tested(request, user, account)
 
 
 @routes.action(f"{BASE_PATH}/{{id}}")
 def save(request: Request, user: User, form: FormData) -> Response:
     account = own_account(request, user)
+    form = with_typed_secrets(context_of(request), form, _SECRETS, user.public_id)
     try:
         change = _parse(AccountChange, form)
         with context_of(request).database.session_scope() as session:
             account = owned(session, Account, user, account.public_id)
             change_account(context_of(request), session, account, change)
     except ActionError as error:
-        return _form(request, own_account(request, user), _typed(form), errors_of(error), 422)
+        return _refused(request, user, own_account(request, user), form, error)
     return _tested(request, user, account)
 
 
@@ -204,8 +210,18 @@ def _typed(form: FormData) -> Mapping[str, Any]:
     return {**_BLANK, "imap": "", **form}
 
 
+def _refused(request: Request, user: User, account: Account | None, form: FormData, error: ActionError) -> Response:
+    wrong = errors_of(error)
+    passwords = typed_secrets(context_of(request), form, _SECRETS, user.public_id, wrong)
+    return _form(request, account, _typed(form), wrong, passwords)
+
+
 def _form(
-    request: Request, account: Account | None, typed: Mapping[str, Any], wrong: FormErrors, status: int = 200
+    request: Request,
+    account: Account | None,
+    typed: Mapping[str, Any],
+    wrong: FormErrors,
+    passwords: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
     presets = [(key, _(preset.name)) for key, preset in PRESETS.items()]
     securities = [("tls", _("TLS")), ("starttls", _("STARTTLS")), ("none", _("None (unsafe)"))]
@@ -217,13 +233,15 @@ def _form(
         "presets": presets,
         "securities": securities,
         "helps": helps,
+        "typed_secrets": passwords,
+        "shares_secret": account is not None and shares_secret(context_of(request), account),
     }
     context["own_copy"] = [key for key, preset in PRESETS.items() if preset.files_own_copy]
     context["rewriter"] = link_rewriter(account.smtp_host) if account else None
     context["providers"] = _providers(request, account)
     context["grant"] = _grant(request, account)
     context["code_sent"] = request.query_params.get("code") == "sent"
-    return render(request, "accounts/settings_account.html", context, status)
+    return render(request, "accounts/settings_account.html", context, 422 if wrong else 200)
 
 
 def _providers(request: Request, account: Account | None) -> list[Provider]:

@@ -1,6 +1,7 @@
 """Mailboxes: connect, see how they go, change, read at once, remove."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sqlmodel import Session, select
@@ -41,6 +42,7 @@ from tracker.web.api.errors import STATUS
 from tracker.web.http.forms import FormErrors, errors_of, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
+from tracker.web.http.typed_secrets import typed_secrets, with_typed_secrets
 from tracker.web.mailboxes import rows as mailbox_rows
 from tracker.web.mailboxes.connection_check import BASE_PATH, tested
 from tracker.web.mailboxes.form import BLANK, BY_ADDRESS, FIRST_WINDOWS, read_form, texts_of, typed
@@ -48,6 +50,7 @@ from tracker.web.mailboxes.rows import RECENT_DAYS, figures_of, problem_counts, 
 
 routes = Routes()
 MOST_MAILBOXES = 1000
+_SECRETS = ("secret",)
 
 
 @routes.page(BASE_PATH)
@@ -85,6 +88,7 @@ def edit(request: Request, user: User) -> Response:
 def add(request: Request, user: User, form: FormData) -> Response:
     context = context_of(request)
     assert user.id is not None
+    form = with_typed_secrets(context, form, _SECRETS, user.public_id)
     try:
         choices, server = read_form(context, form, is_new=True)
         with context.database.session_scope() as session:
@@ -112,6 +116,7 @@ def limit(request: Request, user: User, form: FormData) -> Response:
 @routes.action(f"{BASE_PATH}/{{id}}")
 def save(request: Request, user: User, form: FormData) -> Response:
     context, mailbox = context_of(request), _own(request, user)
+    form = with_typed_secrets(context, form, _SECRETS, user.public_id)
     try:
         choices, server = read_form(context, form, is_new=False)
         with context.database.session_scope() as session:
@@ -200,7 +205,8 @@ _FIELDS: Mapping[str, str] = {"login": "address", "mailbox": "form", "credential
 
 def _refused(request: Request, user: User, mailbox: Mailbox | None, form: FormData, error: ActionError) -> Response:
     wrong = {_FIELDS.get(field, field): text for field, text in errors_of(error).items()}
-    return _form(request, user, mailbox, typed(form), wrong, STATUS[error.code])
+    passwords = typed_secrets(context_of(request), form, _SECRETS, user.public_id, wrong)
+    return _form(request, user, mailbox, typed(form), wrong, STATUS[error.code], passwords)
 
 
 def _form(
@@ -210,6 +216,7 @@ def _form(
     texts: Mapping[str, Any],
     wrong: FormErrors,
     status: int = 200,
+    passwords: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
     with context_of(request).database.reading() as session:
         free = unused_credentials(session, user)
@@ -239,5 +246,6 @@ def _form(
         "being_read": read_now,
         "providers": configured(context_of(request).settings),
         "words": mailbox_rows,
+        "typed_secrets": passwords,
     }
     return render(request, "mailboxes/mailbox.html", context, status)

@@ -1,6 +1,8 @@
 """The first start: while there is nobody, a one-time code makes the first person and chooses the consent policy."""
 
 import hmac
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from sqlmodel import select
 from starlette.datastructures import FormData
@@ -18,6 +20,7 @@ from tracker.web.http.forms import FormErrors, secret, text, zones
 from tracker.web.http.routes import Routes, has_people
 from tracker.web.http.sessions import login
 from tracker.web.http.templating import context_of, redirect, render
+from tracker.web.http.typed_secrets import typed_secrets, with_typed_secrets
 from tracker.web.workspace.policy_page import policy_options
 
 routes = Routes()
@@ -48,6 +51,7 @@ def set_up(request: Request, form: FormData) -> Response:
     context = context_of(request)
     if has_people(request):
         return redirect("/sign-in")
+    form = with_typed_secrets(context, form, ("password",), "")
     values = {name: text(form, name) for name in FIELDS}
     password = secret(form, "password")
     wrong = _wrong(values, password, operator_ceiling(context_of(request)))
@@ -57,14 +61,26 @@ def set_up(request: Request, form: FormData) -> Response:
         )
     user = None if wrong else _first_person(context, values, password)
     if user is None:
-        return _page(request, values, wrong, 422)
+        return _page(request, values, wrong, 422, typed_secrets(context, form, ("password",), "", wrong))
     response = redirect("/settings/accounts", _("Welcome! Add the address you send from, and you are ready."))
     login(context, request, response, user)
     return response
 
 
-def _page(request: Request, values: dict[str, str], wrong: FormErrors, status: int = 200) -> Response:
-    context = {"values": values, "wrong": wrong, "zones": zones(), "policies": policy_options()}
+def _page(
+    request: Request,
+    values: dict[str, str],
+    wrong: FormErrors,
+    status: int = 200,
+    passwords: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
+    context = {
+        "values": values,
+        "wrong": wrong,
+        "zones": zones(),
+        "policies": policy_options(),
+        "typed_secrets": passwords,
+    }
     return render(request, "workspace/set_up.html", context, status)
 
 
