@@ -165,6 +165,7 @@ def _deliver(session: Session, message: Message, position: int, to: To, at: date
         status=to.status,
         reply=to.reply,
         accepted_at=at if to.status == DeliveryStatus.ACCEPTED else None,
+        rejected_at=at if to.status == DeliveryStatus.REJECTED else None,
     )
     session.add(delivery)
     session.flush()

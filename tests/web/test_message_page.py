@@ -12,6 +12,7 @@ from tests.web.mail_world import ANNA, GALLERY, LUC, OFFER, Seen, To, Written, m
 from tests.web.reading import attribute, every, only, text_at, words
 from tracker.mail.addresses import Mailbox
 from tracker.models import Delivery, Event, Message, MessageBody, MessageState, Notification, User, Verdict
+from tracker.models.counting.counters import recount
 from tracker.notifications.notify import notify
 from tracker.outbound.draft import Draft, OutgoingFile
 from tracker.outbound.gateway.submitted import enqueue_submitted
@@ -125,6 +126,42 @@ def test_a_copy_that_came_back_says_so_beside_its_recipient(
     (message,) = write(context, alice, accepted)
     people = client.get(f"/mail/{message.public_id}").text.split('class="message-person"')[1:]
     assert ["came back" in person.partition("</section>")[0] for person in people] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("seen", "how"),
+    [
+        ((Seen("reply", "human", 60),), "inferred from the reply"),
+        ((Seen("click", "human", 60),), "inferred from a click"),
+        ((Seen("reply", "human", 60), Seen("click", "human", 90)), "inferred from the reply"),
+        ((Seen("click", "human", 60), Seen("reply", "human", 90)), "inferred from a click"),
+        ((Seen("open", "privacy_prefetch", 5), Seen("reply", "human", 60)), "inferred from the reply"),
+    ],
+)
+def test_an_inferred_open_is_a_line_that_says_from_what(
+    context: AppContext, client: httpx.Client, alice: User, seen: tuple[Seen, ...], how: str
+) -> None:
+    (message,) = write(context, alice, Written("Offer", (To("anna@client.example", "Anna"),), seen))
+    with context.database.session_scope() as session:
+        recount(session, [message.id or 0])
+    page = client.get(f"/mail/{message.public_id}")
+    assert f"Opened ({how}) · Anna" in [words(one) for one in every(page, ".event .event-title")]
+    assert how in text_at(client.get(f"/mail/{message.public_id}/activity/opens"), ".activity")
+
+
+def test_an_open_that_was_seen_is_no_inferred_one(context: AppContext, client: httpx.Client, alice: User) -> None:
+    seen = (Seen("open", "human", 5), Seen("click", "human", 60))
+    (message,) = write(context, alice, Written("Offer", (To("anna@client.example", "Anna"),), seen))
+    with context.database.session_scope() as session:
+        recount(session, [message.id or 0])
+    assert "inferred" not in text_at(client.get(f"/mail/{message.public_id}"), ".message-timeline")
+
+
+def test_what_a_server_refused_is_a_line_with_its_words(context: AppContext, client: httpx.Client, alice: User) -> None:
+    refused = write(context, alice, GALLERY[5])[0]
+    line = every(client.get(f"/mail/{refused.public_id}"), ".event.trouble")[-1]
+    assert words(line).startswith("Refused by the server · ")
+    assert "550 5.1.1 <info@old-address.example>: Recipient address rejected: User unknown" in words(line)
 
 
 def test_a_link_with_a_password_is_shown_without_it(context: AppContext, client: httpx.Client, alice: User) -> None:

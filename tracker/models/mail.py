@@ -195,6 +195,7 @@ class Delivery(PublicRow, table=True):
     reply: str = Field(default="", sa_type=LocalizedTextColumn)
     """The server's last words about this recipient."""
     accepted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    rejected_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     first_opened_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_opened_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     first_clicked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

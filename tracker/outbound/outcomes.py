@@ -117,6 +117,7 @@ def _apply(session: Session, delivery: Delivery, outcome: Outcome) -> None:
     elif outcome.status == DeliveryStatus.DEFERRED:
         _retry_or_give_up(session, delivery)
     if delivery.status == DeliveryStatus.REJECTED:
+        delivery.rejected_at = now()
         _notify_rejected(session, delivery)
     session.add(delivery)
 

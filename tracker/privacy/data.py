@@ -78,7 +78,8 @@ DATA: Mapping[str, Columns] = {
         "opens clicks machine",
         words="reply",
         staff="account_id",
-        plain="pack_version id public_id message_id recipient_id position role status tries next_try_at accepted_at",
+        plain="pack_version id public_id message_id recipient_id position role status tries next_try_at accepted_at "
+        "rejected_at",
     ),
     "tracked_link": _columns(words="url text", about="clicks", plain="id message_id position tracked reason"),
     "domain_profile": _columns(person="domain host", plain="mx_family problem tries looked_up_at due_at"),

@@ -6,9 +6,17 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from tracker.locale import _
 from tracker.models import Delivery, Event, Message
-from tracker.web.messages.activity_labels import PEOPLE, Line, line_of, name_of, rule_label, through_of, tone_of
+from tracker.web.messages.activity_labels import (
+    PEOPLE,
+    Line,
+    inferred_from,
+    line_of,
+    name_of,
+    rule_label,
+    through_of,
+    tone_of,
+)
 from tracker.web.messages.maker_labels import trust_label
 
 SHOWN_MACHINES = 5
@@ -59,7 +67,7 @@ def _person(delivery: Delivery, events: Sequence[Event], kind: str) -> PersonLin
         on, rule, count = delivery.opens_on, delivery.opens_rule, delivery.opens
         first, last = delivery.first_opened_at, delivery.last_opened_at
         if count and not mine:
-            through = (_("concluded from a click") if delivery.clicks else _("concluded from the reply"),)
+            through = (inferred_from(delivery),)
     else:
         on, rule, count = delivery.clicks_on, delivery.clicks_rule, delivery.clicks
         first, last = delivery.first_clicked_at, delivery.last_clicked_at

@@ -4,7 +4,7 @@ Honest wording throughout: only a click or a reply is certain; a picture loaded 
 named as one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -12,8 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tracker.consent.rules import RULES, State
 from tracker.engagement.judge.verdict import Reason
-from tracker.locale import N_, _, ngettext
-from tracker.models import Delivery, Event, TrackedLink
+from tracker.locale import N_, _, localize, ngettext
+from tracker.models import Delivery, DeliveryStatus, Event, TrackedLink
 from tracker.web.messages.maker_labels import VENDORS, client_label, scanner_name
 
 PEOPLE = ("human", "mail_proxy")
@@ -78,13 +78,17 @@ class Line:
 
 
 def timeline(events: Iterable[Event], deliveries: Sequence[Delivery], links: Sequence[TrackedLink]) -> list[Line]:
-    """The events of a message as lines, newest first, repeats folded into the line they repeat."""
+    """The events of a message as lines, newest first, repeats folded into the line they repeat; and with them what its copies alone
+    tell: refused, opened as far as a click or a reply shows."""
     people = {delivery.id: delivery for delivery in deliveries}
     urls = {link.position: link.url for link in links}
     lines: list[Line] = []
     newest: dict[tuple[object, ...], int] = {}
+    opened: set[int | None] = set()
     for event in sorted(events, key=lambda event: (event.at, event.id or 0)):
         same = (event.delivery_id, event.kind, event.link)
+        if event.kind == "open" and event.klass in PEOPLE:
+            opened.add(event.delivery_id)
         if event.merged and same in newest:
             place = newest[same]
             lines[place] = replace(lines[place], repeats=(*lines[place].repeats, event.at))
@@ -93,7 +97,25 @@ def timeline(events: Iterable[Event], deliveries: Sequence[Delivery], links: Seq
         lines.append(
             line_of(event, people.get(event.delivery_id), urls.get(event.link if event.link is not None else -1))
         )
-    return lines[::-1]
+    lines += [line for delivery in deliveries for line in _lines_of_copy(delivery, delivery.id in opened)]
+    return sorted(lines, key=lambda line: line.at)[::-1]
+
+
+def _lines_of_copy(delivery: Delivery, has_opened: bool) -> Iterator[Line]:
+    who = name_of(delivery)
+    if delivery.first_opened_at and delivery.opens and not has_opened:
+        title = _("Opened (%(how)s)", how=inferred_from(delivery))
+        yield Line("inferred", "person", title, delivery.first_opened_at, who, event=f"{delivery.public_id}-inferred")
+    if delivery.status == DeliveryStatus.REJECTED and delivery.rejected_at:
+        said = (localize(delivery.reply),) if delivery.reply else ()
+        at, event = delivery.rejected_at, f"{delivery.public_id}-refused"
+        yield Line("refusal", "trouble", _("Refused by the server"), at, who, reasons=said, event=event)
+
+
+def inferred_from(delivery: Delivery) -> str:
+    """What shows that the mail was seen though no picture of it was loaded: the first of click and reply."""
+    is_click = delivery.first_clicked_at is not None and delivery.first_clicked_at == delivery.first_opened_at
+    return _("inferred from a click") if is_click else _("inferred from the reply")
 
 
 def line_of(event: Event, delivery: Delivery | None, url: str | None = None) -> Line:
