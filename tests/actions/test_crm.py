@@ -7,7 +7,9 @@ import pytest
 from tests.actions.conftest import Person, Workspace
 from tests.inbound.arrivals import Arrivals, connected
 from tests.inbound.corpus import simple
-from tracker.models import Letter
+from tracker.models import Letter, WebhookDelivery, WebhookEndpoint, WebhookEvent
+from tracker.outbound.webhook_queue import deliver_to_endpoint
+from tracker.runtime.deadline import Shutdown
 
 
 @pytest.fixture
@@ -182,3 +184,53 @@ def test_a_day_of_two_managers_on_the_pages(workspace: Workspace, alice: Person,
     )
     assert bob.browser.get(here).status_code == 404
     assert alice.browser.get(here).status_code == 200
+
+
+def test_webhooks_and_office_hours_on_the_pages(workspace: Workspace, alice: Person, bob: Person) -> None:
+    """What the API does the pages do: made with the secret shown once, tried, changed, off and on, sent again, deleted."""
+    page = bob.browser.post("/settings/webhooks", data={"url": "http://127.0.0.1:9/<b>", "kinds": ["letter.received"]})
+    (endpoint,) = workspace.rows(WebhookEndpoint, user_id=bob.id)
+    here = f"/settings/webhooks/{endpoint.public_id}"
+    assert ("whsec_" in page.text, "&lt;b&gt;" in page.text) == (True, True), page.text[-1500:]
+    assert "whsec_" not in bob.browser.get(here).text
+    assert alice.browser.get(here).status_code == 404
+    wrong = bob.browser.post("/settings/webhooks", data={"url": "http://10.0.0.1/"})
+    assert (wrong.status_code, "kinds-wrong" in wrong.text) == (422, True)
+    assert "whsec_" in bob.browser.post(f"{here}/secret").text
+    assert workspace.read(endpoint).secret_before is not None
+    bob.browser.post(f"{here}/test")
+    (event,) = workspace.rows(WebhookEvent)
+    assert event.public_id in bob.browser.get(here).text
+    deliver_to_endpoint(workspace.context, endpoint.id, Shutdown())
+    assert "ConnectError" in bob.browser.get(here).text
+    bob.browser.post(f"{here}/replay", data={"event": event.public_id})
+    assert [row.tries for row in workspace.rows(WebhookDelivery)] == [0]
+    for act, active in (("off", False), ("on", True)):
+        bob.browser.post(here, data={"act": act})
+        assert workspace.read(endpoint).active is active
+    bob.browser.post(
+        here, data={"act": "save", "url": "http://127.0.0.1:9/y", "kinds": ["message.opened", "customer.created"]}
+    )
+    assert workspace.read(endpoint).kinds == ["message.opened", "customer.created"]
+    assert (
+        bob.browser.post(here, data={"act": "save", "url": "ftp://x", "kinds": ["customer.created"]}).status_code == 422
+    )
+    assert "127.0.0.1:9/y" in bob.browser.get("/settings/webhooks").text
+    bob.browser.post(here, data={"act": "remove"})
+    assert workspace.rows(WebhookEndpoint) == []
+
+    assert bob.browser.get("/settings/office-hours").status_code == 403
+    hours = {"counts": "on", "days_mon": "9:00-18:00", "timezone": "Europe/Berlin", "presence_minutes": "7"}
+    assert alice.browser.post("/settings/office-hours", data={**hours, "holidays": "2026-12-25"}).status_code == 303
+    standing = made(bob.api("GET", "/working-time"), 200)
+    assert (standing["days"]["mon"], standing["holidays"], standing["presence_minutes"]) == (
+        "9:00-18:00",
+        ["2026-12-25"],
+        7,
+    )
+    assert "9:00-18:00" in alice.browser.get("/settings/office-hours").text
+    for typed in ({**hours, "days_mon": "nine"}, {**hours, "days_mon": ""}, {**hours, "presence_minutes": "0"}):
+        assert alice.browser.post("/settings/office-hours", data=typed).status_code == 422
+    assert bob.api("PATCH", "/working-time", {"days": None}).status_code == 403
+    assert alice.api("PATCH", "/working-time", {"days": {"mon": "x"}}).status_code == 422
+    assert made(alice.api("PATCH", "/working-time", {"days": None}), 200)["days"] is None

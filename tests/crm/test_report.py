@@ -5,13 +5,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 from sqlmodel import Session
 
 from tests.crm.shop_world import ShopWorld
 from tracker.consent.preferences import set_preference
 from tracker.crm.office_hours import ScheduleError, read_schedule
 from tracker.crm.report import ReportTable, answers_report, enquiries_report
+from tracker.crm.working_time import WorkingTime, change_working_time, office_hours, working_time
 from tracker.models import EnquiryStatus, Letter, User
+from tracker.runtime.localized_text import ActionError
 from tracker.web.crm.report_pages import as_csv
 
 KOLKATA, BERLIN = ZoneInfo("Asia/Kolkata"), ZoneInfo("Europe/Berlin")
@@ -104,3 +107,25 @@ def test_b49_answers_are_counted_for_whoever_gave_them(shop: ShopWorld) -> None:
 
     with shop.context.database.reading() as session:
         assert read(session) == [{"manager": "Ben", "answers": 1, "median_seconds": 420, "p90_seconds": 420}]
+
+
+def test_b54_hours_are_read_in_the_zone_of_the_workspace_and_what_is_none_is_refused(shop: ShopWorld) -> None:
+    with shop.context.database.session_scope() as session:
+        change = WorkingTime(days={"mon": "09:00-18:00"}, timezone="Europe/Berlin")
+        change_working_time(session, change, session.get_one(User, shop.olga.id))
+    arrive(shop, datetime(2026, 3, 7, 12, tzinfo=UTC), datetime(2026, 3, 9, 8, 10, tzinfo=UTC))
+    assert report(shop, None, None).totals["median_seconds"] == 600, "nine in Berlin is eight in UTC"
+    for days, holidays, field in (
+        ({}, [], "days"), ({"tue": " "}, [], "days"), ({"mon": "9-18"}, [], "days.mon"),
+        ({"mon": "9:00-18:00"}, ["tomorrow"], "holidays"), ({"mon": "9:00-18:00"}, ["2026-02-30"], "holidays"),
+    ):  # fmt: skip
+        with shop.context.database.session_scope() as session, pytest.raises(ActionError) as refused:
+            change_working_time(session, WorkingTime(days=days, holidays=holidays), shop.olga)
+        assert refused.value.field == field
+    for facts in ({"timezone": "Mars/Base"}, {"days": {"moon": "9:00-18:00"}}, {"presence_minutes": 0}):
+        with pytest.raises(ValidationError):
+            WorkingTime.model_validate(facts)
+    with shop.context.database.session_scope() as session:
+        assert working_time(session).days == {"mon": "09:00-18:00"}
+        change_working_time(session, WorkingTime(days=None), shop.olga)
+        assert office_hours(session) is None

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, select
 
-from tracker.consent.preferences import preference
 from tracker.crm.access import is_visible
-from tracker.crm.office_hours import Schedule, read_schedule
+from tracker.crm.office_hours import Schedule
+from tracker.crm.working_time import office_hours
 from tracker.models import EnquiryStatus, Letter, LetterBinding, Mailbox, User
 from tracker.runtime.localized_text import ActionError, LocalizedText
 
@@ -117,12 +117,6 @@ def _distribution(enquiries: Sequence[CountedEnquiry]) -> list[int]:
     return counts
 
 
-def office_hours(session: Session) -> Schedule | None:
-    """The workspace's schedule; None where every hour counts."""
-    stored = preference(session, "office_hours") or {}
-    return read_schedule(stored.get("days", {}), stored.get("holidays", [])) if stored else None
-
-
 def read_enquiries(session: Session, user: User, since: date | None, until: date | None) -> list[CountedEnquiry]:
     """The enquiries that this person sees, received from the first to the last of these days in the person's zone."""
     zone = ZoneInfo(user.timezone)
@@ -140,14 +134,15 @@ def read_enquiries(session: Session, user: User, since: date | None, until: date
     if until is not None:
         query = query.where(col(EnquiryStatus.received_at) < _midnight(until + timedelta(days=1), zone))
     people = {row.id: row.name for row in session.exec(select(User))}
-    schedule = office_hours(session)
+    hours = office_hours(session)
+    schedule, hours_zone = hours or (None, None)
     return [
         CountedEnquiry(
             mailbox=address,
             manager=people.get(status.manager_id, ""),
             day=status.received_at.astimezone(zone).date(),
             answered_by=people.get(status.answered_by) if status.answered_by else None,
-            seconds=_seconds(status, schedule, zone),
+            seconds=_seconds(status, schedule, hours_zone or zone),
             rule=rule or "",
         )
         for status, address, rule in session.exec(query)

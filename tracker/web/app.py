@@ -15,7 +15,7 @@ from tracker.web.api import create_api, mounted
 from tracker.web.compose import pages as compose
 from tracker.web.compose import signatures_pages as signatures_page
 from tracker.web.compose import templates_pages as templates_page
-from tracker.web.crm import csv_pages, enquiry_pages, report_pages, shops_pages
+from tracker.web.crm import csv_pages, enquiry_pages, hours_page, report_pages, shops_pages, webhook_pages
 from tracker.web.crm import pages as customers
 from tracker.web.http.cross_origin import CrossOriginProtection
 from tracker.web.http.errors import on_action_error, on_crash, on_http_error, refuse_cross_origin
@@ -59,6 +59,8 @@ ROUTES: list[BaseRoute] = [
     *report_pages.routes,
     *customers.routes,
     *shops_pages.routes,
+    *hours_page.routes,
+    *webhook_pages.routes,
     *letter.routes,
     *mailboxes_page.routes,
     *site_pages.routes,

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.crm.report import GROUPS, ReportTable, answers_report, enquiries_report
+from tracker.crm.working_time import office_hours
 from tracker.locale import N_, localize
 from tracker.locale import gettext as _
 from tracker.models import User
@@ -36,12 +37,13 @@ CLASSES = (
 @routes.page("/reports/enquiries")
 def report(request: Request, user: User) -> Response:
     """The report as a page, or with ``csv`` as a file: the same table as the API gives."""
-    wrong, query = "", request.query_params
+    wrong, query, hours = "", request.query_params, None
     try:
         since, until, group = _day(query, "since"), _day(query, "until"), query.get("group") or "mailbox"
         with context_of(request).database.reading() as session:
             table = enquiries_report(session, user, since, until, group)
             answers = answers_report(session, user, since, until)
+            hours = office_hours(session)
     except ActionError as error:
         wrong, since, until, group = localize(error), None, None, "mailbox"
         table = answers = ReportTable((), (), {})
@@ -57,6 +59,7 @@ def report(request: Request, user: User) -> Response:
         "since": since or "",
         "until": until or "",
         "wrong": wrong,
+        "office_hours": hours is not None,
         "csv_url": f"/reports/enquiries?csv=1&group={group}&since={since or ''}&until={until or ''}",
     }
     return render(request, "crm/report.html", context, 400 if wrong else 200)

@@ -1,0 +1,62 @@
+"""Office hours, for administrators: what the report counts, and when somebody counts as signed in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tracker.crm.office_hours import DAYS
+from tracker.crm.working_time import WorkingTime, change_working_time, working_time
+from tracker.locale import N_, _
+from tracker.models import User
+from tracker.runtime.localized_text import ActionError
+from tracker.web.http.forms import FormErrors, errors_of, is_checked, parse, text, zones
+from tracker.web.http.routes import Routes
+from tracker.web.http.templating import context_of, redirect, render
+
+routes = Routes()
+BASE_PATH = "/settings/office-hours"
+DAY_LABELS: Mapping[str, str] = dict(
+    zip(
+        DAYS,
+        (N_("Monday"), N_("Tuesday"), N_("Wednesday"), N_("Thursday"), N_("Friday"), N_("Saturday"), N_("Sunday")),
+        strict=True,
+    )
+)
+_USUAL = dict.fromkeys(DAYS[:5], "9:00-18:00")
+
+
+@routes.admin_page(BASE_PATH)
+def hours(request: Request, user: User) -> Response:
+    with context_of(request).database.reading() as session:
+        time = working_time(session)
+    typed = {**time.model_dump(), "holidays": "\n".join(time.holidays), "timezone": time.timezone or user.timezone}
+    return _page(request, typed | {"counts": time.days is not None, "days": time.days or _USUAL}, {})
+
+
+@routes.admin_action(BASE_PATH)
+def save_hours(request: Request, user: User, form: FormData) -> Response:
+    typed: dict[str, Any] = {
+        "counts": is_checked(form, "counts"),
+        "days": {day: text(form, f"days_{day}", 20) for day in DAYS},
+        "holidays": text(form, "holidays", 8000),
+        "timezone": text(form, "timezone"),
+        "presence_minutes": text(form, "presence_minutes"),
+    }
+    given = {"days": typed["days"] if typed["counts"] else None, "holidays": typed["holidays"].split()}
+    try:
+        change = parse(WorkingTime, {**typed, **given})
+        with context_of(request).database.session_scope() as session:
+            change_working_time(session, change, user)
+    except ActionError as error:
+        return _page(request, typed, errors_of(error), 422)
+    return redirect(BASE_PATH, _("Saved."))
+
+
+def _page(request: Request, typed: Mapping[str, Any], wrong: FormErrors, status: int = 200) -> Response:
+    labels = [(day, _(label)) for day, label in DAY_LABELS.items()]
+    return render(
+        request, "crm/office_hours.html", {"typed": typed, "labels": labels, "zones": zones(), "wrong": wrong}, status
+    )
