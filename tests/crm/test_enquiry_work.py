@@ -12,7 +12,7 @@ from tests.crm.shop_world import ShopWorld
 from tests.inbound.arrivals import connected
 from tests.inbound.corpus import simple
 from tracker.crm.access import find_enquiry, find_letter_or_none
-from tracker.crm.answers import note_answered
+from tracker.crm.answers import note_answers
 from tracker.crm.enquiries import (
     assign_enquiry,
     complete_enquiry,
@@ -70,7 +70,7 @@ def answer(shop: ShopWorld, by: User, to: str, at: datetime) -> None:
         )  # fmt: skip
         session.add(delivery)
         session.flush()
-        note_answered(session, delivery)
+        note_answers(session, [delivery])
 
 
 def test_b40_what_is_answered_in_one_mailbox_waits_in_none(shop: ShopWorld) -> None:

@@ -278,6 +278,25 @@ def test_a_250_is_written_down_before_the_next_copy_is_handed_over(context: AppC
         thread.join()
 
 
+def test_no_content_leaves_before_the_250_of_the_copy_before_is_on_disk(context: AppContext, people: People) -> None:
+    """Its envelope does. A crash so repeats one copy of a connection at most."""
+    alice = people.user()
+    with smtp_sink() as sink:
+        people.account(alice, sink, state="works")
+        people.send(alice, "anna@client.example", "boris@client.example")
+        sink.rules.delay = {"DATA": 0.5}
+        thread = threading.Thread(target=send_due, args=(context,))
+        thread.start()
+        wait_until(lambda: sink.commands["DATA"] == 1)
+        with context.database.session_scope() as session:  # whoever writes an outcome waits for this transaction
+            session.exec(select(Message).with_for_update()).all()
+            wait_until(lambda: sink.commands["RCPT"] == 2)
+            time.sleep(0.2)
+            assert sink.commands["DATA"] == 1
+        thread.join()
+        assert [a.recipients[0] for a in sink.accepted] == ["anna@client.example", "boris@client.example"]
+
+
 def test_copies_are_composed_one_at_a_time(
     context: AppContext, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:

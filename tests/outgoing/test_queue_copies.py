@@ -1,12 +1,14 @@
 """What the queue hands over: each copy as consent, links and the server allow it at that moment."""
 
 import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlmodel import Session, select
 
 from tests.fixtures.contexts import People
@@ -15,12 +17,14 @@ from tests.servers import SmtpSink, smtp_sink, wait_until
 from tracker.consent.preferences import set_policy
 from tracker.consent.rules import Pack, State
 from tracker.mail.addresses import Mailbox
-from tracker.models import Delivery, MessageBody, TrackedLink, User
+from tracker.mail.smtp_submission import Outcome
+from tracker.models import Account, Delivery, DeliveryStatus, MessageBody, TrackedLink, User
 from tracker.outbound import claimed_copies
-from tracker.outbound.account_pool import TURN_COPIES
-from tracker.outbound.copies import make_copy
+from tracker.outbound.claimed_copies import ClaimedCopies
+from tracker.outbound.copies import Copy, make_copy
 from tracker.outbound.draft import Draft
 from tracker.outbound.footer_text import footer_for
+from tracker.outbound.outcomes import HandedOver, _write_outcomes
 from tracker.outbound.queue import send_due
 from tracker.outbound.rewriter.footer import Footer
 from tracker.outbound.send import enqueue_composed
@@ -158,20 +162,66 @@ def test_consent_withdrawn_while_another_copy_of_the_turn_is_handed_over_is_aske
     assert turns == [2]
 
 
-def test_a_copy_costs_a_dozen_statements(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
+COPIES = 20
+
+
+@contextmanager
+def counted(context: AppContext) -> Iterator[Counter[str]]:
+    """How many statements, and how many transactions that may write."""
+    counts: Counter[str] = Counter()
+
+    def begun(connection: Connection) -> None:
+        counts["writing"] += not connection.get_execution_options().get("inkling_reads", False)
+
+    def executed(*_: object) -> None:
+        counts["statements"] += 1
+
+    event.listen(context.database.engine, "before_cursor_execute", executed)
+    event.listen(context.database.engine, "begin", begun)
+    try:
+        yield counts
+    finally:
+        event.remove(context.database.engine, "before_cursor_execute", executed)
+        event.remove(context.database.engine, "begin", begun)
+
+
+def test_a_copy_alone_costs_a_dozen_statements_and_one_transaction(
+    context: AppContext, people: People, smtp_sink: SmtpSink
+) -> None:
     alice = people.user()
     people.account(alice, smtp_sink)
     people.grant("anna@client.example")
-    for _ in range(TURN_COPIES):
+    for _ in range(COPIES):
         people.send(alice, "anna@client.example")
-    statements: list[str] = []
+    with counted(context) as counts:
+        assert send_due(context) == COPIES
+    assert counts["statements"] / COPIES < 15
+    assert counts["writing"] <= COPIES + 3
 
-    def note(*arguments: Any) -> None:
-        statements.append(arguments[2])
 
-    event.listen(context.database.engine, "before_cursor_execute", note)
-    try:
-        assert send_due(context) == TURN_COPIES
-    finally:
-        event.remove(context.database.engine, "before_cursor_execute", note)
-    assert len(statements) / TURN_COPIES < 15
+def test_outcomes_that_are_ready_together_share_their_statements(
+    context: AppContext, people: People, smtp_sink: SmtpSink
+) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    for number in range(COPIES):
+        people.grant(f"r{number}@client.example")
+        people.send(alice, f"r{number}@client.example", "anna@client.example")
+    with context.database.reading() as session:
+        account = session.exec(select(Account)).one()
+    with ClaimedCopies(context, account) as claimed:
+        assert claimed.claim(COPIES)
+        accepted = Outcome(DeliveryStatus.ACCEPTED)
+        group = [HandedOver(context, copy.lease, accepted, Copy(b"", None, False, 1, 2)) for copy in claimed.waiting]
+        with counted(context) as counts:
+            _write_outcomes(group)
+        assert counts["statements"] < 15
+        assert counts["writing"] == 1
+        claimed.leases.clear()
+    assert Counter(delivery.status for delivery in deliveries_of(context)) == {"accepted": COPIES, "queued": COPIES}
+    assert held(context) == set()
+
+
+def deliveries_of(context: AppContext) -> Sequence[Delivery]:
+    with context.database.reading() as session:
+        return session.exec(select(Delivery)).all()

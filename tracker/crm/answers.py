@@ -1,5 +1,7 @@
 """When an enquiry was answered first: by the first message of ours that its sender got after it came, whoever of us wrote it."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import bindparam, case, func, select, update
 from sqlmodel import Session, col
 
@@ -32,8 +34,25 @@ _ANSWERED = (
 )
 
 
-def note_answered(session: Session, delivery: Delivery) -> None:
-    """A server took a copy of a message: enquiries of its recipient wait no more. Requests for consent are no answers."""
+_WAITING = (
+    select(col(Recipient.id))
+    .join(EnquiryStatus, col(EnquiryStatus.sender) == col(Recipient.lookup))
+    .where(
+        col(Recipient.id).in_(bindparam("recipients", expanding=True)), col(EnquiryStatus.waiting_since).is_not(None)
+    )
+)
+
+
+def note_answers(session: Session, deliveries: Sequence[Delivery]) -> None:
+    """A server took these copies: enquiries of their recipients wait no more. Requests for consent are no answers."""
+    recipients = {delivery.recipient_id for delivery in deliveries}
+    waiting = set(session.connection().execute(_WAITING, {"recipients": list(recipients)}).scalars())
+    for delivery in deliveries:
+        if delivery.recipient_id in waiting:
+            _note_answered(session, delivery)
+
+
+def _note_answered(session: Session, delivery: Delivery) -> None:
     facts = {"message": delivery.message_id, "recipient": delivery.recipient_id, "at": delivery.accepted_at}
     answered = session.connection().execute(_ANSWERED, facts).all()
     for letter_id, owner, manager in answered:

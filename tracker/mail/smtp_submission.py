@@ -5,7 +5,7 @@ A server that drips or dawdles ends by a deadline: one for opening the connectio
 
 import smtplib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import IO, Any
@@ -121,6 +121,8 @@ class SmtpConnection(smtplib.SMTP):
         self._server = server
         self._deadline = deadline
         super().__init__(timeout=ANSWER_SECONDS)
+        self.before_content: Callable[[], None] = lambda: None
+        """Called when a server has taken an envelope; the content leaves after it."""
         # smtplib checks certificates against this name in starttls().
         self._host = server.host
 
@@ -197,6 +199,7 @@ class SmtpConnection(smtplib.SMTP):
 
     def data(self, msg: Any) -> tuple[int, bytes]:
         """As smtplib does it, but with time for a large message: a socket's timeout is for all that is sent at once."""
+        self.before_content()
         seconds = CONTENT_SECONDS + len(msg) / SLOWEST_BYTES
         self._deadline.restart(seconds)
         assert self.sock is not None

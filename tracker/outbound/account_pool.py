@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 8
 PER_HOST = 2
 PER_PERSON = 2
-TURN_COPIES = 20
-TURN_SECONDS = 60.0
+TURN_COPIES = 100
+TURN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import ColumnElement, func, update
+from sqlalchemy import ColumnElement, bindparam, func, update
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
@@ -24,6 +24,9 @@ from tracker.runtime.lease import HeldLease, is_free, is_held_by
 
 FRESH_SECONDS = 2.0
 """So long a copy goes out by what consent said when it was claimed; after that it is asked again."""
+MOST_CLAIMED = 20
+_SIZES = update(MessageBody.__table__).where(col(MessageBody.message_id) == bindparam("of_message"))  # type: ignore[attr-defined]
+_SIZES = _SIZES.values(html_bytes_before=bindparam("before"), html_bytes_after=bindparam("after"))
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class ClaimedCopies:
         """
         with self._context.database.session_scope() as session:
             self._give_back(session)
-            self.waiting = self._claimed(session, most)[::-1]
+            self.waiting = self._claimed(session, min(most, MOST_CLAIMED))[::-1]
         self.leases = {copy.delivery.id or 0: copy.lease for copy in self.waiting}
         self._fresh_until, self._is_new = time.monotonic() + FRESH_SECONDS, True
         return bool(self.waiting)
@@ -73,7 +76,7 @@ class ClaimedCopies:
         return self.waiting.pop()
 
     def noted(self, copy: ClaimedCopy) -> None:
-        """What became of it is written down: its lease is given back."""
+        """What becomes of it is being written down, and its lease given back with it."""
         del self.leases[copy.delivery.id or 0]
 
     def _claimed(self, session: Session, most: int) -> list[ClaimedCopy]:
@@ -88,8 +91,7 @@ class ClaimedCopies:
         return _claim_due(self._context, session, is_due_of(account.id, moment), min(most, quota.copies))
 
     def _give_back(self, session: Session) -> None:
-        for lease in self.leases.values():
-            self._context.leases.release(session, lease)
+        self._context.leases.release_many(session, self.leases.values())
 
 
 def _claim_due(context: AppContext, session: Session, due: ColumnElement[bool], most: int) -> list[ClaimedCopy]:
@@ -161,17 +163,27 @@ class Composer:
         )
 
 
-def note_composition(session: Session, delivery: Delivery, copy: Copy) -> None:
-    """Writes down what had to be left out of a copy that was handed over, and how large it was."""
+def note_compositions(session: Session, copies: Sequence[tuple[Delivery, Copy]]) -> None:
+    """Writes down what had to be left out of copies that were handed over, and how large they were."""
+    untracked = {delivery.message_id for delivery, copy in copies if _note_left_out(delivery, copy)}
+    _count_tracked(session, untracked)
+    sizes = {
+        delivery.message_id: {"before": copy.html_bytes_before, "after": copy.html_bytes_after}
+        for delivery, copy in copies
+        if copy.html_bytes_before is not None
+    }
+    if sizes:
+        rows = [{"of_message": message_id, **sizes[message_id]} for message_id in sorted(sizes)]
+        session.connection().execute(_SIZES, rows)
+
+
+def _note_left_out(delivery: Delivery, copy: Copy) -> bool:
     before = delivery.opens_on, delivery.clicks_on
     if copy.problem:  # tracking may never block a send: the original goes out, and the row says so
         _switch_off(delivery, ("opens", "clicks"), copy.problem)
     elif copy.no_place_for_pixel:
         _switch_off(delivery, ("opens",), "text_only")
-    if (delivery.opens_on, delivery.clicks_on) != before:
-        _count_tracked(session, {delivery.message_id})
-    sizes = {"html_bytes_before": copy.html_bytes_before, "html_bytes_after": copy.html_bytes_after}
-    session.exec(update(MessageBody).where(col(MessageBody.message_id) == delivery.message_id).values(sizes))
+    return (delivery.opens_on, delivery.clicks_on) != before
 
 
 def _switch_off(delivery: Delivery, purposes: Sequence[str], rule: str) -> None:
@@ -182,7 +194,8 @@ def _switch_off(delivery: Delivery, purposes: Sequence[str], rule: str) -> None:
 
 
 def _count_tracked(session: Session, message_ids: Collection[int]) -> None:
-    session.flush()
+    if message_ids:
+        session.flush()
     for message_id in sorted(message_ids):
         of_message = col(Delivery.message_id) == message_id
         counts = {

@@ -2,23 +2,28 @@
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Integer, Row, Table, bindparam, func
 from sqlalchemy import select as columns
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, delete, select
 
-from tracker.crm.answers import note_answered
+from tracker.crm.answers import note_answers
 from tracker.mail.connections import ConnectError
 from tracker.mail.smtp_submission import Outcome, deferred
 from tracker.models import Account, Attachment, Delivery, DeliveryStatus, Message, MessageState
 from tracker.notifications.notify import announce, notify
 from tracker.notifications.webhooks import emit, is_heard
 from tracker.outbound.accounts import state_after
-from tracker.outbound.claimed_copies import is_due_of, note_composition
+from tracker.outbound.claimed_copies import is_due_of, note_compositions
 from tracker.outbound.copies import Copy
 from tracker.outbound.send_quota import WAITING
 from tracker.runtime.context import AppContext
@@ -33,62 +38,77 @@ BACK_OFF = tuple(timedelta(minutes=m) for m in (1, 5, 15, 30, 60, 120, 240))
 DEFERRED_TOGETHER = 500
 """Copies of one account that wait together when its server cannot be reached."""
 _MESSAGE: Table = Message.__table__  # type: ignore[attr-defined]
-_OF_MESSAGE = bindparam("of_message", type_=Integer)
-_STATE = ("user_id", "public_id", "sent_at", "sent_copy", "sent_copy_at")
-_SETTLED = columns(*(_MESSAGE.c[name] for name in _STATE)).where(_MESSAGE.c.id == _OF_MESSAGE).with_for_update()
-_CHANGE = _MESSAGE.update().where(_MESSAGE.c.id == _OF_MESSAGE)
-_COUNTS = columns(col(Delivery.status), func.count()).where(col(Delivery.message_id) == _OF_MESSAGE)
-_COUNTS = _COUNTS.group_by(col(Delivery.status))
-_DROP_FILES = delete(Attachment).where(col(Attachment.message_id) == _OF_MESSAGE)
+_OF_MESSAGES = bindparam("messages", type_=Integer, expanding=True)
+_STATE = ("id", "user_id", "public_id", "sent_at", "sent_copy", "sent_copy_at")
+_SETTLED = columns(*(_MESSAGE.c[name] for name in _STATE)).where(_MESSAGE.c.id.in_(_OF_MESSAGES))
+_SETTLED = _SETTLED.order_by(_MESSAGE.c.id).with_for_update()
+_CHANGE = _MESSAGE.update().where(_MESSAGE.c.id == bindparam("of_message", type_=Integer))
+_COUNTS = columns(col(Delivery.message_id), col(Delivery.status), func.count())
+_COUNTS = _COUNTS.where(col(Delivery.message_id).in_(_OF_MESSAGES)).group_by(
+    col(Delivery.message_id), col(Delivery.status)
+)
+_DROP_FILES = delete(Attachment).where(col(Attachment.message_id).in_(_OF_MESSAGES))
 _WRITE_AGAIN = (0.5, 2.0, 8.0, 30.0)
 """Seconds after which what a server said is written once more, when the database is away: said it has only once."""
 
 
-def note(
-    context: AppContext,
-    lease: HeldLease,
-    outcome: Outcome,
-    *,
-    copy: Copy | None = None,
-    problem: ConnectError | None = None,
-) -> None:
-    """Writes down what the server said about one copy, at once, so that a crash repeats one copy at most.
+@dataclass(frozen=True)
+class HandedOver:
+    """What the server said about one copy.
 
-    Where another worker has taken the copy over, nothing is written. ``copy`` is what was handed over, and ``problem`` what is
-    wrong with the account.
+    ``copy`` is what was handed over, without its bytes, and ``problem`` what is wrong with the account.
     """
+
+    context: AppContext
+    lease: HeldLease
+    outcome: Outcome
+    copy: Copy | None = None
+    problem: ConnectError | None = None
+
+
+def note(handed_over: HandedOver) -> Future[None]:
+    """Has it written down at once, together with what other accounts have just heard. It is done when it is committed.
+
+    Where another worker has taken the copy over, nothing is written.
+    """
+    return handed_over.context.database.commit_together(_write_outcomes, handed_over)
+
+
+def _write_outcomes(group: Sequence[HandedOver]) -> Sequence[None]:
     for pause in (*_WRITE_AGAIN, None):
         try:
-            with context.database.session_scope() as session:
-                _write_outcome(context, session, lease, outcome, copy, problem)
-            return
-        except DBAPIError as error:
-            if pause is None:
+            with group[0].context.database.session_scope() as session:
+                _write_group(session, group)
+            break
+        except OperationalError as error:
+            if pause is None or len(group) > 1:
                 raise
-            log.warning("delivery %s: its outcome could not be written: %s", lease.subject, type(error).__name__)
+            subject = group[0].lease.subject
+            log.warning("delivery %s: its outcome could not be written: %s", subject, type(error).__name__)
             time.sleep(pause)
+    return [None] * len(group)
 
 
-def _write_outcome(
-    context: AppContext,
-    session: Session,
-    lease: HeldLease,
-    outcome: Outcome,
-    copy: Copy | None,
-    problem: ConnectError | None,
-) -> None:
-    if not context.leases.release(session, lease):
-        log.warning("delivery %s: another worker has taken it over", lease.subject)
-        return
-    delivery = session.get(Delivery, int(lease.subject), with_for_update=True)
-    if delivery is None:
-        return
-    if copy is not None:
-        note_composition(session, delivery, copy)
-    _apply(session, delivery, outcome)
-    _settle(session, {delivery.message_id})
-    if problem is not None:
-        _account_broken(session, session.get_one(Account, delivery.account_id), problem)
+def _write_group(session: Session, group: Sequence[HandedOver]) -> None:
+    by_delivery = {int(each.lease.subject): each for each in _still_held(session, group)}
+    of_group = select(Delivery).where(col(Delivery.id).in_(by_delivery)).order_by(col(Delivery.id))
+    deliveries = [(row, by_delivery[row.id or 0]) for row in session.exec(of_group.with_for_update())]
+    note_compositions(session, [(delivery, each.copy) for delivery, each in deliveries if each.copy is not None])
+    for delivery, each in deliveries:
+        _apply(session, delivery, each.outcome)
+    note_answers(session, [delivery for delivery, each in deliveries if each.outcome.is_accepted])
+    _settle(session, {delivery.message_id for delivery, _ in deliveries})
+    for delivery, each in deliveries:
+        if each.problem is not None:
+            _account_broken(session, session.get_one(Account, delivery.account_id), each.problem)
+
+
+def _still_held(session: Session, group: Sequence[HandedOver]) -> list[HandedOver]:
+    held = group[0].context.leases.release_many(session, [each.lease for each in group])
+    for each in group:
+        if each.lease not in held:
+            log.warning("delivery %s: another worker has taken it over", each.lease.subject)
+    return [each for each in group if each.lease in held]
 
 
 def defer_account(context: AppContext, account: Account, leases: Collection[HeldLease], error: ConnectError) -> None:
@@ -96,7 +116,7 @@ def defer_account(context: AppContext, account: Account, leases: Collection[Held
     with context.database.session_scope() as session:
         # The account first, as whoever claims a copy does it.
         account = session.get_one(Account, account.id, with_for_update=True)
-        if not sum(context.leases.release(session, lease) for lease in leases):
+        if not context.leases.release_many(session, leases):
             return
         due = select(Delivery).where(is_due_of(account.id, now())).order_by(col(Delivery.next_try_at))
         rows = session.exec(due.limit(DEFERRED_TOGETHER).with_for_update(skip_locked=True)).all()
@@ -113,7 +133,6 @@ def _apply(session: Session, delivery: Delivery, outcome: Outcome) -> None:
     delivery.next_try_at = None
     if outcome.status == DeliveryStatus.ACCEPTED:
         delivery.accepted_at = now()
-        note_answered(session, delivery)
     elif outcome.status == DeliveryStatus.DEFERRED:
         _retry_or_give_up(session, delivery)
     if delivery.status == DeliveryStatus.REJECTED:
@@ -143,20 +162,37 @@ def _notify_rejected(session: Session, delivery: Delivery) -> None:
 def _settle(session: Session, message_ids: Collection[int]) -> None:
     """The state of a message follows from its deliveries."""
     session.flush()
-    connection = session.connection()
-    for message_id in sorted(message_ids):
-        message = connection.execute(_SETTLED, {"of_message": message_id}).one()
-        counts = dict(connection.execute(_COUNTS, {"of_message": message_id}).all())
-        changes = _changes_of(message, counts)
-        if changes:
-            connection.execute(_CHANGE, {"of_message": message_id, **changes})
-        if "sent_at" in changes and is_heard(session, "message.sent"):
-            sent = session.get_one(Message, message_id, populate_existing=True)
-            facts = {"id": sent.public_id, "subject": sent.subject, "sent_at": sent.sent_at, "version": 1}
-            emit(session, "message.sent", facts, sent.user_id)
-        if "state" in changes:
-            connection.execute(_DROP_FILES, {"of_message": message_id})
-        announce(session, message.user_id, "message", message.public_id)
+    connection, which = session.connection(), {"messages": sorted(message_ids)}
+    messages = connection.execute(_SETTLED, which).all()
+    counts: dict[int, dict[str, int]] = defaultdict(dict)
+    for message_id, status, number in connection.execute(_COUNTS, which):
+        counts[message_id][status] = number
+    changes = {message.id: _changes_of(message, counts[message.id]) for message in messages}
+    for rows in _alike([{"of_message": message_id, **change} for message_id, change in changes.items() if change]):
+        connection.execute(_CHANGE, rows)
+    if sent := [message.id for message in messages if "sent_at" in changes[message.id]]:
+        _tell_sent(session, sent)
+    if done := [message.id for message in messages if "state" in changes[message.id]]:
+        connection.execute(_DROP_FILES, {"messages": done})
+    for user_id, theirs in groupby(sorted(messages, key=attrgetter("user_id")), attrgetter("user_id")):
+        announce(session, user_id, "message", *(message.public_id for message in theirs))
+
+
+def _alike(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    """The rows with the same columns together: they take one statement."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        alike[tuple(row)].append(row)
+    return alike.values()
+
+
+def _tell_sent(session: Session, message_ids: Sequence[int]) -> None:
+    if not is_heard(session, "message.sent"):
+        return
+    sent = select(Message).where(col(Message.id).in_(message_ids)).order_by(col(Message.id))
+    for message in session.exec(sent.execution_options(populate_existing=True)):
+        facts = {"id": message.public_id, "subject": message.subject, "sent_at": message.sent_at, "version": 1}
+        emit(session, "message.sent", facts, message.user_id)
 
 
 def _changes_of(message: Row[Any], counts: Mapping[str, int]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ more try with the same Message-ID, never to a lost row.
 """
 
 import logging
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from tracker.models import Account, Delivery, DeliveryStatus
 from tracker.outbound.account_pool import Turn, WaitingAccount, serve_longest_waiting
 from tracker.outbound.accounts import TROUBLED
 from tracker.outbound.claimed_copies import ClaimedCopies, ClaimedCopy, Composer, is_due, is_due_of
-from tracker.outbound.outcomes import account_works, defer_account, note
+from tracker.outbound.outcomes import HandedOver, account_works, defer_account, note
 from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline, Shutdown
 from tracker.runtime.localized_text import LocalizedText
@@ -77,32 +78,43 @@ def send_for_account(context: AppContext, account_id: int | None, shutdown: Shut
 def _reject(context: AppContext, claimed: ClaimedCopies) -> int:
     text = LocalizedText("The account was removed. Choose another account and send again.")
     copies = claimed.waiting
-    for copy in copies:
-        note(context, copy.lease, Outcome(DeliveryStatus.REJECTED, text))
+    notes = [note(HandedOver(context, copy.lease, Outcome(DeliveryStatus.REJECTED, text))) for copy in copies]
+    for copy, noted in zip(copies, notes, strict=True):
+        noted.result()
         claimed.noted(copy)
     return len(copies)
 
 
 @dataclass
 class _HandOver:
-    """What hands the claimed copies of an account over, one after the other on one connection."""
+    """What hands the claimed copies of an account over, one after the other on one connection.
+
+    While the outcome of one is written down the next is composed and its envelope handed over; its content leaves once the outcome
+    is on disk, so that a crash repeats one copy at most.
+    """
 
     context: AppContext
     account: Account
     connection: SmtpConnection
     claimed: ClaimedCopies
     turn: Turn
+    noted: Future[None] | None = None
 
     def run(self) -> None:
         """Copies are claimed once more when so much time has gone by that consent has to be asked again."""
-        while True:
-            with self.context.database.reading() as session:
-                composer = Composer(self.context, session, self.claimed.waiting)
-                while not self.turn.is_over and (copy := self.claimed.take()) is not None:
-                    if not self._one(composer, copy):
-                        return
-            if self.turn.is_over or not self.claimed.claim(self.turn.left):
-                return
+        self.connection.before_content = self._wait
+        try:
+            while True:
+                with self.context.database.reading() as session:
+                    composer = Composer(self.context, session, self.claimed.waiting)
+                    while not self.turn.is_over and (copy := self.claimed.take()) is not None:
+                        if not self._one(composer, copy):
+                            return
+                self._wait()
+                if self.turn.is_over or not self.claimed.claim(self.turn.left):
+                    return
+        finally:
+            self._wait()
 
     def _one(self, composer: Composer, claimed: ClaimedCopy) -> bool:
         """From composing a copy to what became of it. False when the connection takes no more."""
@@ -119,17 +131,24 @@ class _HandOver:
             outcome = self.connection.hand_over(self.account.address, claimed.delivery.address, copy.raw)
         except ConnectError as error:
             if not self.turn.shutdown.is_requested:  # otherwise it was we who cut the connection
-                self._note(claimed, deferred(error), copy=copy, problem=error)
+                self._note(claimed, deferred(error), copy=replace(copy, raw=b""), problem=error)
             return False
-        self._note(claimed, outcome, copy=copy)
+        self._note(claimed, outcome, copy=replace(copy, raw=b""))
         if self.account.state != "works":
             self.account = account_works(self.context, self.account)
         return self.connection.is_open
 
     def _note(self, claimed: ClaimedCopy, outcome: Outcome, **more: Any) -> None:
-        note(self.context, claimed.lease, outcome, **more)
+        self._wait()
+        self.noted = note(HandedOver(self.context, claimed.lease, outcome, **more))
         self.claimed.noted(claimed)
         self.turn.done += 1
+
+    def _wait(self) -> None:
+        """Until the outcome of the copy before is on disk."""
+        noted, self.noted = self.noted, None
+        if noted is not None:
+            noted.result()
 
 
 def _failed(delivery: Delivery, error: Exception) -> Outcome:

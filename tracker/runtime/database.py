@@ -4,18 +4,23 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, DateTime, Engine, Table, Text, TypeDecorator, UpdateBase, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, SQLModel
 
+from tracker.runtime.group_commit import GroupCommit
 from tracker.runtime.localized_text import restored, stored
 from tracker.runtime.settings import Settings
 from tracker.runtime.wakeup import CHANNEL, WakeUps
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 # Constraints get names that are the same everywhere, so that migrations can speak of them.
 SQLModel.metadata.naming_convention = {
@@ -120,6 +125,7 @@ class Database:
         self._written = threading.local()
         self.info: dict[Any, Any] = {"written": self.note_written}
         """What every session carries along."""
+        self._groups: dict[Any, GroupCommit[Any, Any]] = {}
         self._hurried = self.engine.execution_options(inkling_hurried=True)
         self._reading = self.engine.execution_options(inkling_reads=True, postgresql_readonly=True)
 
@@ -149,6 +155,11 @@ class Database:
             self.wakeups.changed(tables)
             if self.is_sqlite:
                 self.wakeups.tell_folder(tables)
+
+    def commit_together(self, write: Callable[[Sequence[T]], Sequence[R]], item: T) -> Future[R]:
+        """Has ``write`` called with this item and whatever else is waiting for it: see :class:`GroupCommit`."""
+        group = self._groups.get(write) or self._groups.setdefault(write, GroupCommit(write))
+        return group.put(item)
 
     def _note_write(self, _connection: Connection, statement: object, *_: object) -> None:
         if isinstance(statement, UpdateBase):
@@ -265,6 +276,9 @@ class Database:
         self.forget_deleted()
 
     def close(self) -> None:
+        for group in self._groups.values():
+            group.close()
+        self._groups.clear()
         self.wakeups.close()
         self.engine.dispose()
 

@@ -7,8 +7,8 @@ one took the subject is told so by :meth:`Leases.release`, and writes nothing.
 
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Any
@@ -39,7 +39,15 @@ class Lease(SQLModel, table=True):
 
 
 _LEASE: Table = Lease.__table__  # type: ignore[attr-defined]
-_RELEASE = delete(_LEASE).where(*(_LEASE.c[name] == bindparam(name) for name in ("kind", "subject", "token")))
+_RELEASE = (
+    delete(_LEASE)
+    .where(
+        _LEASE.c.kind == bindparam("kind"),
+        _LEASE.c.subject.in_(bindparam("subjects", expanding=True)),
+        _LEASE.c.token.in_(bindparam("tokens", expanding=True)),  # of one claim: no two subjects share one
+    )
+    .returning(_LEASE.c.token)
+)
 
 
 @dataclass(frozen=True)
@@ -113,9 +121,19 @@ class Leases:
 
     def release(self, session: Session, lease: HeldLease) -> bool:
         """Gives the subject back. False when it was not ours any more: then nothing of the work may be written."""
+        return lease in self.release_many(session, [lease])
+
+    def release_many(self, session: Session, leases: Collection[HeldLease]) -> set[HeldLease]:
+        """The same for leases of one kind in one statement. Returns those that were still ours."""
         with self._lock:
-            self._ends.pop(lease.token, None)
-        return session.connection().execute(_RELEASE, asdict(lease)).rowcount == 1
+            for lease in leases:
+                self._ends.pop(lease.token, None)
+        if not leases:
+            return set()
+        (kind,) = {lease.kind for lease in leases}
+        words = {"kind": kind, "subjects": [each.subject for each in leases], "tokens": [each.token for each in leases]}
+        released = set(session.connection().execute(_RELEASE, words).scalars())
+        return {lease for lease in leases if lease.token in released}
 
     def renew(self, database: Database) -> int:
         """Prolongs every lease that is held, in one statement. Returns how many; writes nothing when none needs it."""
