@@ -35,6 +35,7 @@ from tracker.engagement.settling import settle_due
 from tracker.inbound.accept import accept_all
 from tracker.inbound.fetch.idle_watcher import IdleWatcher
 from tracker.inbound.fetch.mailbox_runs import MailboxRuns
+from tracker.inbound.probe import look_due, next_look
 from tracker.mail.recipient_mx import look_up_due
 from tracker.models import (
     ConsentEntry,
@@ -143,6 +144,7 @@ def tasks(context: AppContext) -> list[Task]:
             watches=("mailbox", "site", "site_block", "site_rule", "site_source"),
             due=next_publishing,
         ),
+        Task("test letters of rules", look_due, watches=("site_rule",), due=next_look),
         Task("sweep", sweep, 600.0),
         Task("clock", after_clock_came_back, 60.0),
         Task("erasures of before a restore", replay_erasures, ONCE),

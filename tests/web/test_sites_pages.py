@@ -65,10 +65,19 @@ def test_set_up_from_the_screens(client: httpx.Client, context: AppContext, alic
         "pool_email_account": mailbox.public_id,
         "state": "active",
     }
-    refused = client.post("/sites/rules/new", data=facts)
-    assert refused.status_code == 422
-    assert "test letter" in refused.text
-    assert client.post("/sites/rules/new", data={**facts, "probe": "skip"}).status_code == 303
+    untested = client.post("/sites/rules/new", data=facts)
+    assert untested.status_code == 303
+    path = untested.headers["location"].removesuffix("#probe")
+    assert "Send a test letter" in client.get(path).text
+    with context.database.reading() as session:
+        assert session.get_one(SiteRule, 1).state == "draft"
+    assert client.post(f"{path}/activation").status_code == 303
+    assert "test letter first" in client.get(path).text
+    assert client.post(f"{path}/probe").status_code == 303
+    assert re.search(r"Write a letter to info\+\w{9}@site.example", client.get(path).text)
+    with context.database.session_scope() as session:
+        session.get_one(SiteRule, 1).probe = "passed"
+    assert client.post(f"{path}/activation").status_code == 303
     with context.database.reading() as session:
         rule = session.get_one(SiteRule, 1)
     assert (rule.state, rule.dynamic_settings[0]["blocks"]) == ("active", [block[1]])

@@ -17,10 +17,11 @@ from sqlalchemy import JSON, BigInteger, Index, UniqueConstraint, text
 from sqlmodel import Field
 
 from tracker.models.rows import NumberedRow, PublicRow, Row
-from tracker.runtime.database import UtcDateTime, now
+from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
 _EXISTS = text("removed_at IS NULL")
 _ACTIVE = text("state = 'active' AND removed_at IS NULL")
+_PROBED = text("probe = 'sent'")
 
 
 class Site(PublicRow, table=True):
@@ -91,6 +92,7 @@ class SiteRule(PublicRow, table=True):
     __table_args__ = (
         Index("ix_site_rule_user", "user_id", "position"),
         Index("ix_site_rule_active", "user_id", "position", "id", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
+        Index("ix_site_rule_probe", "probe_due_at", sqlite_where=_PROBED, postgresql_where=_PROBED),
     )
 
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
@@ -119,7 +121,9 @@ class SiteRule(PublicRow, table=True):
     """none, sent, passed, failed, skipped"""
     probe_code: str = Field(default="", max_length=32)
     probe_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    probe_detail: str = ""
+    probe_detail: str | None = Field(default=None, sa_type=LocalizedTextColumn)
+    probe_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When it is looked for next."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

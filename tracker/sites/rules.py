@@ -23,6 +23,8 @@ _UNUSABLE = frozenset(
         *(MailboxState.PAUSED, MailboxState.FOLDER_MISSING),
     }
 )
+NEEDS_PROBE = "needs_probe"
+"""The code of the refusal of a rule that could be active but for its test letter."""
 _SETTINGS = ("static_settings", "external_settings", "dynamic_settings")
 
 
@@ -42,8 +44,8 @@ def save_rule(session: Session, context: AppContext, user: User, rule: SiteRule 
     with session.no_autoflush:
         for name, value in given.items():
             setattr(rule, name, value)
-        if _tested(rule) != before and rule.probe in ("passed", "skipped"):
-            rule.probe = "none"
+        if _tested(rule) != before:
+            rule.probe, rule.probe_code, rule.probe_detail, rule.probe_due_at = "none", "", None, None
         if vouched and user.role != Role.ADMIN:
             raise ActionError(
                 "forbidden", LocalizedText("Only an administrator can vouch that letters arrive."), "probe"
@@ -109,10 +111,11 @@ def _check(session: Session, user: User, rule: SiteRule) -> None:
         for field, sentence in (*_active_problems(session, user, rule), *_taken_addresses(session, user, rule)):
             wrong.setdefault(field, sentence)
     if not wrong and rule.state == "active" and needs_probe(rule):
-        wrong["state"] = LocalizedText(
+        text = LocalizedText(
             "Send a test letter first: the rule becomes active once it has been seen that letters to such addresses arrive. "
             "An administrator can vouch for it instead."
         )
+        raise ActionError("invalid", text, "state", detail_code=NEEDS_PROBE)
     if wrong:
         raise ActionError.of_fields(wrong)
 

@@ -261,6 +261,19 @@ def test_a_member_cannot_vouch(world: World, alice: Caller, block: str, mailbox:
     assert world.bob.post("/rules", {**facts, "dynamic_settings": []}).status_code in (403, 422)
 
 
+def test_a_test_letter_by_api(world: World, alice: Caller, block: str, mailbox: str) -> None:
+    pool = {"blocks": [block], "email_account": mailbox}
+    facts = {**RULE, "tracking_type": "dynamic", "substitution_type": "auto_generation", "dynamic_settings": [pool]}
+    made = alice.post("/rules", facts).json()
+    assert (made["probe"], made["probe_detail"]) == ("none", None)
+    sent = alice.post(f"/rules/{made['id']}/probe")
+    assert (sent.status_code, sent.json()["probe"]) == (202, "sent")
+    assert "info+" in sent.json()["probe_detail"]
+    assert world.bob.post(f"/rules/{made['id']}/probe").status_code == 404
+    static = alice.post("/rules", RULE).json()["id"]
+    assert alice.post(f"/rules/{static}/probe").status_code == 409
+
+
 def test_priority_by_moving(alice: Caller) -> None:
     ids = [alice.post("/rules", {**RULE, "name": name}).json()["id"] for name in "abc"]
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session, col
 from starlette.responses import Response
 
+from tracker.inbound.probe import send_probe
 from tracker.models import Site, SiteBlock, SiteRule, SiteSource
 from tracker.models.ownership import owned, owned_rows
 from tracker.runtime.paging import Cursor
@@ -33,8 +34,9 @@ from tracker.sites.rules import remove_rule, save_rule
 from tracker.sites.sites import move, remove_block, remove_site, remove_source, save_block, save_site, save_source
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller, RequestContext
-from tracker.web.api.idempotency import idempotent
+from tracker.web.api.idempotency import cached_response, idempotent
 from tracker.web.api.paging import Listing, Paged, PageQuery, page
+from tracker.web.http.throttle import test_mails
 from tracker.web.sites.responses import (
     BlockResponse,
     PlacesResponse,
@@ -274,6 +276,21 @@ def post_rule_priority(call: Caller, id: str, where: PriorityMove) -> Response:
         return RuleResponse.of(session, call.user, rule)
 
     return idempotent(call, work)
+
+
+@sites.post("/rules/{id}/probe", response_model=RuleResponse, status_code=202)
+def post_rule_probe(call: Caller, id: str) -> Response:
+    """Sends a test letter to an address such as the rule shows. ``probe`` becomes ``passed`` once it lies in a folder that is read,
+    else ``failed``; ``probe_detail`` says where it landed."""
+    if (first := cached_response(call)) is not None:
+        return first
+    test_mails.take(call.user)
+    send_probe(call.context, call.user, id)
+    return idempotent(
+        call,
+        lambda session: RuleResponse.of(session, call.user, owned(session, SiteRule, call.user, id)),
+        status=202,
+    )
 
 
 def _rule(session: Session, call: RequestContext, rule: SiteRule | None, change: RuleChange) -> RuleResponse:

@@ -105,7 +105,7 @@ class SourceResponse(ResponseModel):
 
 class RuleResponse(ResponseModel):
     """A rule. ``coverage`` is the share of its visits that had an address of their own (null: none yet, or a static rule);
-    ``probe`` none, sent, passed, failed or skipped (*untested*)."""
+    ``probe`` none, sent, passed, failed or skipped (*untested*), with a sentence in ``probe_detail``."""
 
     id: str
     name: str
@@ -123,6 +123,7 @@ class RuleResponse(ResponseModel):
     lease_minutes: int | None
     rest_days: int
     probe: str
+    probe_detail: str | None
     untested: bool
     coverage: float | None
     warnings: list[str]

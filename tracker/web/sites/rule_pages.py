@@ -11,21 +11,23 @@ from starlette.responses import Response
 
 from pixel.source_conditions import FIELDS, OPERATORS
 from pixel.visit_sources import CHANNELS
+from tracker.inbound.probe import send_probe
 from tracker.locale import gettext as _
 from tracker.locale import localize
 from tracker.models import Mailbox, Role, Site, SiteBlock, SiteRule, SiteSource, User
 from tracker.models.ownership import owned, owned_rows
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.sites.coverage import MOST_SHORT_CODES, coverage_of, pool_size
-from tracker.sites.inputs import NewRule, NewSource, PreviewVisit
+from tracker.sites.inputs import NewRule, NewSource, PreviewVisit, RuleChange
 from tracker.sites.preview import Preview, preview
 from tracker.sites.publishing import lease_minutes
-from tracker.sites.rules import remove_rule, save_rule, warnings_of
+from tracker.sites.rules import NEEDS_PROBE, remove_rule, save_rule, warnings_of
 from tracker.sites.sites import move, remove_source, save_source
 from tracker.sites.source_names import CHANNEL_LABELS, STANDARD
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
+from tracker.web.http.throttle import test_mails
 from tracker.web.sites.pages import all_of
 
 routes = Routes()
@@ -93,10 +95,50 @@ def save(request: Request, user: User, form: FormData) -> Response:
             row = owned(session, SiteRule, user, id) if id else None
             saved = save_rule(session, context_of(request), user, row, parse(NewRule, values))
     except ActionError as error:
+        if error.detail_code == NEEDS_PROBE and values["state"] == "active" and not _is_active(request, user, id):
+            return _save_untested(request, user, id, values)
         with context_of(request).database.reading() as session:
             row = owned(session, SiteRule, user, id) if id else None
         return _rule_form(request, user, row, values, errors_of(error), 422)
     return redirect(RULES, _("The rule “%(name)s” is saved.", name=saved.name))
+
+
+def _is_active(request: Request, user: User, id: str | None) -> bool:
+    with context_of(request).database.reading() as session:
+        return id is not None and owned(session, SiteRule, user, id).state == "active"
+
+
+def _save_untested(request: Request, user: User, id: str | None, values: dict[str, Any]) -> Response:
+    """All that is missing is the test letter: the rule is kept as a draft, and its page offers to send one."""
+    with context_of(request).database.session_scope() as session:
+        row = owned(session, SiteRule, user, id) if id else None
+        saved = save_rule(session, context_of(request), user, row, parse(NewRule, {**values, "state": "draft"}))
+    text = _("The rule “%(name)s” is saved as a draft. One test letter, and it can be switched on.", name=saved.name)
+    return redirect(f"{RULES}/{saved.public_id}#probe", text)
+
+
+@routes.action(RULES + "/{id}/probe")
+def send_test_letter(request: Request, user: User, form: FormData) -> Response:
+    back = f"{RULES}/{request.path_params['id']}#probe"
+    try:
+        test_mails.take(user)
+        send_probe(context_of(request), user, request.path_params["id"])
+    except ActionError as error:
+        return redirect(back, localize(error), kind="problem")
+    return redirect(back)
+
+
+@routes.action(RULES + "/{id}/activation")
+def activate(request: Request, user: User, form: FormData) -> Response:
+    """Switches a draft on as it stands."""
+    back = f"{RULES}/{request.path_params['id']}"
+    try:
+        with context_of(request).database.session_scope() as session:
+            row = owned(session, SiteRule, user, request.path_params["id"])
+            save_rule(session, context_of(request), user, row, RuleChange(state="active"))
+    except ActionError as error:
+        return redirect(back, localize(error), kind="problem")
+    return redirect(RULES, _("The rule “%(name)s” is switched on.", name=row.name))
 
 
 def _read_rule(form: FormData) -> dict[str, Any]:
