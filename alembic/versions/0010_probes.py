@@ -1,6 +1,6 @@
 """When the probe of a website's rule is looked for next, and its sentence in any language
 
-Revision 0009, after 0008; 2026-11-30
+Revision 0010, after 0009; 2026-11-30
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ from alembic import op
 
 from tracker.runtime.database import LocalizedTextColumn, UtcDateTime
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
