@@ -17,7 +17,7 @@ MAX_LOCAL = 64  # RFC 5321 section 4.5.3.1.1
 MAX_DOMAIN = 253
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+"
 _DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_QUOTED = re.compile(r'(?<!\\)"(?:[^"\\]|\\.)*+"')
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\- ]+")
 _GROUP = re.compile(r'\A[^"<@(:]{0,200}:')
@@ -28,7 +28,7 @@ _BRACKETED = re.compile(r"<([^<>]*)>")
 _LIKE_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"]{1,64}@[^\s<>()\[\],;:\"]{1,255}")
 _WRITTEN = re.compile(r"[^\s@<>()\[\],;:\"\\\x00-\x20\x7f]{1,64}@[\w.-]{1,253}")
 _ROUTE = re.compile(r"^@[^:]*:")
-_COMMENT = re.compile(r"\(((?:[^()\\]|\\.)*)\)")
+_COMMENT = re.compile(r"(?<!\\)\(((?:[^()\\]|\\.)*+)\)")
 
 
 class AddressError(LocalizedError):

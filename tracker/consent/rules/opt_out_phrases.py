@@ -68,7 +68,7 @@ _STEMS = (
     "согласи",
 )
 """One of these is in every phrase; nearly every letter has none, and its sentences need no closer look."""
-_ENDS = re.compile(r"(?<=[.!?…])\s+|\n\s*\n|;\s|(?<=\w)\s*\n(?=\s*[-*•])")
+_ENDS = re.compile(r"(?<=[.!?…])\s+|\n\s*\n|;\s|(?<=\w)\s*\n(?=[^\S\n]*[-*•])")
 
 
 def may_ask(text: str) -> bool:

@@ -35,7 +35,7 @@ MOST_FILES = 200
 MOST_REFERENCES = 50
 LONGEST_ID = 998  # RFC 5322 section 2.1.1: no line is longer
 _LONGEST_VALUE = 64 * 1024
-_MSG_ID = re.compile(r"<\s*([^<>\s][^<>\r\n]{0,2000}?)\s*>")
+_MSG_ID = re.compile(r"<\s*+([^<>\s][^<>\r\n]{0,2000})>")
 _BARE_ID = re.compile(r"[^\s<>,;@]{1,250}@[^\s<>,;@]{1,250}")
 _ONCE = frozenset(
     {"from", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references", "reply-to", "sender"}

@@ -38,7 +38,7 @@ _HEADER_BEGINS = re.compile(
 )
 _ADDRESS = r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"
 _ON_ITS_LINE = re.compile(
-    r"^[ \t>*•-]*(?:rcpt to|recipients?|to|кому|адресат)?[ \t:]*[<\"'(]?(?:mailto:)?"
+    r"^[ \t>*•-]*+(?:rcpt to|recipients?|to|кому|адресат)?[ \t:]*+[<\"'(]?(?:mailto:)?"
     rf"({_ADDRESS})[>\"')]{{0,2}}[ \t]*(?::|$|\(|[-–—] )",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -187,7 +187,9 @@ def _divided_text(text: str) -> tuple[str, str]:
 def _copy() -> re.Pattern[str]:
     """The line above the copy."""
     marks = phrases("report_phrases", "copies")
-    return re.compile(rf"^[ \t>*]*(?:-{{2,}}|={{3,}})?[ \t]*(?:{marks})\b[^\n]{{0,100}}$", re.IGNORECASE | re.MULTILINE)
+    return re.compile(
+        rf"^[ \t>*]*+(?:-{{2,}}|={{3,}})?[ \t]*+(?:{marks})\b[^\n]{{0,100}}$", re.IGNORECASE | re.MULTILINE
+    )
 
 
 def _in_words(letter: ParsedLetter, told: str) -> Iterator[Failure]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _WIDTH = 76
-_TRAILING_SPACE = re.compile(rb"[ \t]+(?=\r?\n|\Z)")
+_TRAILING_SPACE = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
 _ESCAPED = re.compile(rb"[^\t -<>-~]+")
 
 
