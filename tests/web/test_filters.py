@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 from starlette.datastructures import QueryParams
@@ -48,6 +48,7 @@ def test_taking_off_every_value_leaves_nothing(chosen: Filter) -> None:
     assert rest.is_empty
 
 
+@settings(deadline=None)
 @given(FILTERS)
 def test_a_filter_always_makes_a_query(chosen: Filter) -> None:
     user = User(id=1, email="a@example.com", name="A", timezone="Pacific/Kiritimati")

@@ -158,7 +158,7 @@ def note_answer(session: Session, letter: Letter, answer: Answer, *, rings: bool
     session.add(_event(letter, answer, counts))
     if counts:
         session.refresh(message)
-        message.follow_up_at = None
+        message.follow_up_at = message.follow_up_due_at = None
         session.add(message)
     recount(session, [message.id or 0])
     if counts:

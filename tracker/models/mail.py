@@ -10,6 +10,8 @@ from tracker.models.rows import NumberedRow, PublicRow, Row
 from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
 _REMINDED = text("follow_up_at IS NOT NULL")
+_FOLLOW_UP_DUE = text("follow_up_due_at IS NOT NULL")
+_ACTIVE = text("last_activity_at IS NOT NULL")
 _WANTS_COPY = text("sent_copy = 'wanted'")
 _WAITS = text("next_try_at IS NOT NULL")
 
@@ -71,6 +73,14 @@ class Message(PublicRow, table=True):
         Index("ix_message_message_id", "message_id"),
         Index("ix_message_thread", "user_id", "thread"),
         Index("ix_message_follow_up", "follow_up_at", sqlite_where=_REMINDED, postgresql_where=_REMINDED),
+        Index(
+            "ix_message_follow_up_due",
+            "user_id",
+            "follow_up_due_at",
+            sqlite_where=_FOLLOW_UP_DUE,
+            postgresql_where=_FOLLOW_UP_DUE,
+        ),
+        Index("ix_message_activity", "user_id", "last_activity_at", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
         Index("ix_message_sent_copy", "sent_copy_at", sqlite_where=_WANTS_COPY, postgresql_where=_WANTS_COPY),
         Index(
             "ix_message_account_sent_copy",
@@ -96,6 +106,10 @@ class Message(PublicRow, table=True):
     in_reply_to: str | None = Field(default=None, max_length=255)
     thread: str = Field(default="", max_length=255)
     follow_up_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    follow_up_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """Since when it is to be followed up: until there is a reply, another message in its thread, or its sender is done with it."""
+    handled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When its sender was done with what had gone wrong with it."""
     muted: bool = False
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     send_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -194,6 +208,8 @@ class Delivery(PublicRow, table=True):
     next_try_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     reply: str = Field(default="", sa_type=LocalizedTextColumn)
     """The server's last words about this recipient."""
+    handled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When the sender was done with what this recipient had done with it; what comes later is new."""
     accepted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     rejected_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     first_opened_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -1,4 +1,4 @@
-"""What a person does with a message that was sent: silence its bell, be reminded of it, end its tracking.
+"""What a person does with a message that was sent: silence its bell, be reminded of it, be done with it, end its tracking.
 
 Open pages are told. Actions raise :class:`tracker.runtime.localized_text.ActionError`. What waits is taken back in
 :mod:`tracker.outbound.send`.
@@ -6,9 +6,9 @@ Open pages are told. Actions raise :class:`tracker.runtime.localized_text.Action
 
 from datetime import timedelta
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, select, update
 
-from tracker.models import Delivery, Message, MessageState
+from tracker.models import Delivery, DeliveryStatus, Message, MessageState, Recipient, User
 from tracker.notifications.notify import announce, notify
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -29,7 +29,41 @@ def remind(session: Session, message: Message, days: int) -> None:
         sentence = LocalizedText("Choose a number of days from 0 to %(most)d.", most=MAX_REMINDER_DAYS)
         raise ActionError("invalid", sentence, "days")
     message.follow_up_at = now() + timedelta(days=days) if days else None
+    message.follow_up_due_at = None
     _changed(session, message)
+
+
+def complete(session: Session, message: Message) -> None:
+    """Nothing is left to do about it: neither a follow-up, nor about what went wrong until now."""
+    message.follow_up_due_at, message.handled_at = None, now()
+    _changed(session, message)
+
+
+def reopen(session: Session, message: Message) -> None:
+    """There is something to do after all: it is to be followed up, unless there is something else that shows it."""
+    went_wrong = message.state == MessageState.FAILED or message.bounces or _is_refused(session, message)
+    message.handled_at = None
+    message.follow_up_due_at = None if went_wrong or message.replies else now()
+    _changed(session, message)
+
+
+def _is_refused(session: Session, message: Message) -> bool:
+    refused = select(Delivery.id).where(Delivery.message_id == message.id, Delivery.status == DeliveryStatus.REJECTED)
+    return session.exec(refused.limit(1)).first() is not None
+
+
+def complete_interest(session: Session, user: User, recipient: Recipient) -> None:
+    """Nothing is left to do about what this recipient did with the user's mail until now."""
+    mine = select(Message.id).where(Message.user_id == user.id)
+    copies = (col(Delivery.recipient_id) == recipient.id, col(Delivery.message_id).in_(mine))
+    session.exec(update(Delivery).where(*copies).values(handled_at=now()))
+
+
+def followed_up(session: Session, message: Message) -> None:
+    """A further message in a thread: what was due there is done."""
+    thread = (col(Message.user_id) == message.user_id, col(Message.thread) == message.thread)
+    due = col(Message.follow_up_due_at).is_not(None)
+    session.exec(update(Message).where(*thread, due).values(follow_up_due_at=None))
 
 
 def stop_tracking(session: Session, message: Message) -> None:
@@ -66,6 +100,7 @@ def remind_due(context: AppContext) -> int:
         for message in session.exec(query.with_for_update()):
             message.follow_up_at = None
             if message.state == MessageState.SENT and not message.replies:
+                message.follow_up_due_at = now()
                 notify(session, message.user_id, f"follow_up:{message.id}", "follow_up", now(), message_id=message.id)
             session.add(message)
             announce(session, message.user_id, "message", message.public_id)

@@ -33,6 +33,7 @@ from tracker.outbound.draft import Draft, OutgoingFile, SendError, check
 from tracker.outbound.draft_form import ROLES, form_before_sending, form_text, read_form
 from tracker.outbound.gateway.submitted_text import files
 from tracker.outbound.message_links import find_links, snippet_of, strip_markers, strip_own_tracking, text_without_ours
+from tracker.outbound.messages import followed_up
 from tracker.outbound.policy import PlannedRecipient, check_wishes, plan_policy
 from tracker.outbound.rewriter.rewriting import FoundLink
 from tracker.outbound.send_quota import HANDED_OVER
@@ -101,6 +102,8 @@ def enqueue(
     _keep_attachments(session, message, draft)
     _add_deliveries(session, message, planned)
     _add_links(session, message, links or ())
+    if message.in_reply_to:
+        followed_up(session, message)
     announce(session, message.user_id, "message", message.public_id)
     return message
 
@@ -299,7 +302,7 @@ def _back_to_draft(session: Session, message: Message, deliveries: Sequence[Deli
     session.exec(delete(Delivery).where(col(Delivery.message_id) == message.id))
     message.state, message.listed_at, message.send_at = MessageState.DRAFT, now(), None
     message.opens_tracked = message.clicks_tracked = 0
-    message.sent_copy, message.follow_up_at = "none", None
+    message.sent_copy, message.follow_up_at, message.follow_up_due_at = "none", None, None
     session.add_all([body, message])
 
 

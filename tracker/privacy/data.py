@@ -64,7 +64,7 @@ DATA: Mapping[str, Columns] = {
         person="names",
         about="opens_tracked clicks_tracked opens clicks machine replies bounces first_opened_at last_activity_at",
         words="subject snippet in_reply_to thread note sent_copy_detail",
-        staff="user_id account_id from_address from_name muted follow_up_at",
+        staff="user_id account_id from_address from_name muted follow_up_at follow_up_due_at handled_at",
         plain="id template_id public_id message_id state track_opens track_links personal_link created_at send_at sent_at "
         "listed_at has_attachments sent_copy sent_copy_tries sent_copy_at",
     ),
@@ -77,7 +77,7 @@ DATA: Mapping[str, Columns] = {
         about="frozen opens_on opens_rule clicks_on clicks_rule first_opened_at last_opened_at first_clicked_at last_clicked_at "
         "opens clicks machine",
         words="reply",
-        staff="account_id",
+        staff="account_id handled_at",
         plain="pack_version id public_id message_id recipient_id position role status tries next_try_at accepted_at "
         "rejected_at",
     ),

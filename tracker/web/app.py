@@ -39,6 +39,7 @@ from tracker.web.recipients import privacy_pages as privacy_person
 from tracker.web.sites import pages as site_pages
 from tracker.web.sites import report_pages as site_report_pages
 from tracker.web.sites import rule_pages
+from tracker.web.today import pages as today
 from tracker.web.workspace import people_pages as people
 from tracker.web.workspace import policy_page as workspace_page
 from tracker.web.workspace import privacy_pages as privacy_settings
@@ -49,6 +50,7 @@ MAX_BODY = 48 * 1024 * 1024
 
 _STATIC = Mount("/static", Static(), name="static")
 ROUTES: list[BaseRoute] = [
+    *today.routes,
     *mail.routes,
     *message.routes,
     *compose.routes,

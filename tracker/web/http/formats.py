@@ -62,6 +62,21 @@ def day(written: str) -> str:
     return format_date(at, "long", locale=babel_locale())
 
 
+def weekday(at: datetime) -> str:
+    """A day with its name: ``Monday, 30 November``."""
+    return format_skeleton("MMMMEEEEd", at.astimezone(zone()), locale=babel_locale())
+
+
+def day_and_month(at: datetime) -> str:
+    """``12 Mar``, whatever the year."""
+    return format_skeleton("MMMd", at.astimezone(zone()), locale=babel_locale())
+
+
+def short_day(at: date) -> str:
+    """A day as it stands in a narrow table: ``Mon 30 Nov``."""
+    return format_skeleton("MMMEd", at, locale=babel_locale())
+
+
 def count(number: float) -> str:
     """A number with the reader's separators."""
     return str(format_decimal(number, locale=babel_locale()))

@@ -113,7 +113,10 @@ def environment() -> Environment:
     """The templates of pages: beside what every template knows, ``language()``, ``static_url()`` and the filters below."""
     pages = create_environment()
     pages.globals.update(static_url=static_url, language=locale.language, languages=locale.LANGUAGES)
-    for name in ("ago", "when", "full", "relative", "count", "compact", "span", "seconds"):
+    for name in (
+        *("ago", "when", "full", "relative", "count", "compact", "span", "seconds"),
+        *("weekday", "day_and_month", "short_day"),
+    ):
         pages.filters[name] = getattr(formats, name)
     pages.filters["localize"] = locale.localize
     return pages

@@ -13,7 +13,7 @@ from tracker.engagement.judge.verdict import Reason
 from tracker.mail.fields import ResponseModel
 from tracker.models import Delivery, Event, Message, TrackedLink
 from tracker.models.ownership import find_owned, owned
-from tracker.outbound.messages import mute
+from tracker.outbound.messages import complete, mute, reopen
 from tracker.outbound.send import cancel, enqueue_composed
 from tracker.privacy.views import note_message_view
 from tracker.web.api.authenticated import LARGEST_MESSAGE, router
@@ -33,8 +33,8 @@ class MessageQuery(Paged):
     state: Annotated[
         list[str],
         Field(
-            description="draft, scheduled, queued, sent, failed; opened, clicked, replied, no_reply, bounced, not_opened, "
-            "machine_only, unmeasurable, tracked, untracked. May be repeated or divided by commas."
+            description="draft, scheduled, queued, sent, failed; opened, clicked, replied, no_reply, due, bounced, "
+            "not_opened, machine_only, unmeasurable, tracked, untracked. May be repeated or divided by commas."
         ),
     ] = []
     tracked: Annotated[str, Field(description="true or false.")] = ""
@@ -90,6 +90,18 @@ def get_message(call: Caller, id: str) -> MessageResponse:
 def post_cancellation(call: Caller, id: str) -> Response:
     """Takes a message back while nothing of it was handed over; it is a draft again. 409 when it is too late."""
     return _change(call, id, cancel)
+
+
+@messages.post("/messages/{id}/completion", response_model=MessageResponse)
+def post_completion(call: Caller, id: str) -> Response:
+    """Nothing is left to do about this message: it is not to be followed up, and what went wrong with it was dealt with."""
+    return _change(call, id, complete)
+
+
+@messages.delete("/messages/{id}/completion", response_model=MessageResponse)
+def delete_completion(call: Caller, id: str) -> Response:
+    """There is something to do after all."""
+    return _change(call, id, reopen)
 
 
 @messages.post("/messages/{id}/mute", response_model=MessageResponse)

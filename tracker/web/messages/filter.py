@@ -30,6 +30,7 @@ STATES: Mapping[str, str] = {
     "clicked": N_("Clicked"),
     "replied": N_("Replied"),
     "no_reply": N_("No reply"),
+    "due": N_("To be followed up"),
     "bounced": N_("Bounced"),
     "machine_only": N_("Machine only"),
     "unmeasurable": N_("Cannot be known"),
@@ -50,6 +51,7 @@ _STATE_CLAUSES: Mapping[str, str] = {
     "clicked": N_("with a click"),
     "replied": N_("answered"),
     "no_reply": N_("without a reply"),
+    "due": N_("to be followed up"),
     "bounced": N_("come back undelivered"),
     "machine_only": N_("touched by machines only"),
     "unmeasurable": N_("whose opening cannot be known"),
@@ -157,13 +159,14 @@ _FACTS: Mapping[str, ColumnElement[bool]] = {
     "clicked": col(Message.clicks) > 0,
     "replied": col(Message.replies) > 0,
     "no_reply": and_(SENT, col(Message.replies) == 0),
+    "due": col(Message.follow_up_due_at).is_not(None),
     "bounced": or_(col(Message.bounces) > 0, _REFUSED),
     "machine_only": and_(col(Message.machine) > 0, col(Message.opens) == 0, col(Message.clicks) == 0),
     "unmeasurable": _UNKNOWABLE,
 }
 
 _STATE = {**_STAGES, **_FACTS}
-EXCLUSIVE = (LIFE, ("tracked", "untracked"), OPENED, ("clicked",), ANSWERED, ("bounced",))
+EXCLUSIVE = (LIFE, ("tracked", "untracked"), OPENED, ("clicked",), ANSWERED, ("due",), ("bounced",))
 """Every state in its group."""
 
 

@@ -35,8 +35,9 @@ from tracker.outbound.send import cancel
 from tracker.privacy.views import note_message_view
 from tracker.runtime.localized_text import ActionError
 from tracker.web.http.download import download
+from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import context_of, redirect, render
+from tracker.web.http.templating import context_of, local_path, redirect, render
 from tracker.web.messages.activity_labels import Line, consent_label, link_reason, rule_label, shown_url, timeline
 from tracker.web.messages.maker_labels import trust_label
 from tracker.web.messages.rows import eye_of, link_of
@@ -156,12 +157,12 @@ def message_tracking_end(request: Request, user: User, form: FormData) -> Respon
 
 @routes.action("/mail/{id}/reminder")
 def message_reminder(request: Request, user: User, form: FormData) -> Response:
-    """``days`` from now; 0 takes the reminder back."""
+    """``days`` from now; 0 takes the reminder back. ``back`` is the page to return to."""
     typed = str(form.get("days", ""))
     days = int(typed) if typed.isdecimal() and typed.isascii() else -1
     message = _change(request, user, lambda session, message: remind(session, message, days))
     done = _("You will be reminded if no reply comes.") if days else _("No reminder any more.")
-    return redirect(f"/mail/{message.public_id}", done)
+    return redirect(local_path(text(form, "back"), f"/mail/{message.public_id}"), done)
 
 
 def _change(request: Request, user: User, action: Callable[[Session, Message], None]) -> Message:

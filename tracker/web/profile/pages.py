@@ -25,11 +25,6 @@ BASE_PATH = "/settings/profile"
 TRACK = ("track_opens", "track_links")
 
 
-@routes.page("/")
-def first_page(_request: Request, _user: User) -> Response:
-    return redirect("/mail")
-
-
 @routes.page("/settings")
 def settings(_request: Request, _user: User) -> Response:
     return redirect(BASE_PATH)

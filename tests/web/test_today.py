@@ -1,0 +1,215 @@
+"""Today: who waits, who shows interest, what is due, what went wrong; a line goes when one is done with it, and comes again."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+from sqlalchemy import event
+
+from tests.web.browsing import OpenAs, signed_in_browser
+from tests.web.conftest import ClientOf
+from tests.web.letters_world import Came, make_mailbox, receive
+from tests.web.mail_world import ANNA, KEN, Seen, To, Written, make_account, write
+from tests.web.reading import every, text_at, words
+from tracker.engagement.warmth import degree, warmth
+from tracker.models import EnquiryStatus, Letter, MailboxState, MessageState, User
+from tracker.outbound.messages import remind_due
+from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
+
+__all__ = ["signed_in_browser"]
+MOST_STATEMENTS = 12
+NOW = now()
+
+
+def lists(client: httpx.Client) -> dict[str, list[str]]:
+    """Who stands in each list of the page, by its heading."""
+    page = client.get("/today")
+    assert page.status_code == 200, page.text
+    return {
+        words(every(part, "h2")[0]): [words(who) for who in every(part, ".mail-who")]
+        for part in every(page, ".today-list")
+    }
+
+
+def waits(context: AppContext, letter: Letter, **facts: Any) -> None:
+    with context.database.session_scope() as session:
+        status = {"user_id": letter.user_id, "mailbox_id": letter.mailbox_id, "waiting_since": letter.received_at}
+        session.add(
+            EnquiryStatus(
+                **{
+                    **status,
+                    "letter_id": letter.id,
+                    "sender": letter.sender,
+                    "received_at": letter.received_at,
+                    **facts,
+                }
+            )
+        )
+
+
+def opened(subject: str, *to: To, ago: timedelta = timedelta(hours=1), **facts: Any) -> Written:
+    """Each of them opened it five minutes after it was sent."""
+    seen = tuple(Seen("open", "human", 300, who) for who in range(len(to)))
+    return Written(
+        subject, to, seen, ago=ago, columns={"last_activity_at": now() - ago + timedelta(minutes=5), **facts}
+    )
+
+
+def test_a_day_with_nothing_to_do_says_so(client: httpx.Client) -> None:
+    assert "Nothing waits for you" in text_at(client.get("/today"), ".empty")
+
+
+def test_it_is_the_first_page(client: httpx.Client) -> None:
+    assert client.get("/").headers["location"] == "/today"
+
+
+def test_each_list_holds_what_it_is_for(context: AppContext, client: httpx.Client, alice: User, bob: User) -> None:
+    box = make_mailbox(context, alice)
+    make_mailbox(context, alice, "old@shop.example", state=MailboxState.AUTH_ERROR, state_detail="refused")
+    make_account(context, alice, state="broken", state_detail="no")
+    asked, answered, others = receive(context, box, Came("asks", name="Nina"), Came("was answered"), Came("somebody’s"))
+    waits(context, asked)
+    waits(context, answered, waiting_since=None)
+    waits(context, others, manager_id=bob.id)
+    write(
+        context,
+        alice,
+        opened("offer", KEN),
+        Written("quiet", (ANNA,)),
+        Written("due", (ANNA,), columns={"follow_up_due_at": now()}),
+        Written("not gone", (ANNA,), state=MessageState.FAILED),
+        Written("long ago", (ANNA,), ago=timedelta(days=30), state=MessageState.FAILED),
+        Written("came back", (ANNA,), columns={"bounces": 1}),
+        Written("refused", (To("no@x.example", "Noé", status="rejected"),)),
+    )
+    write(context, bob, opened("of Bob", KEN), Written("due", (KEN,), columns={"follow_up_due_at": now()}))
+    assert lists(client) == {
+        "Answer now 1": ["Nina"],
+        "Showing interest 1": ["Ken Watanabe"],
+        "Follow up 1": ["Anna Petit"],
+        "Went wrong 5": ["old@shop.example", "alice@sales.example", "Noé", "Anna Petit", "Anna Petit"],
+    }
+
+
+def test_whoever_waits_for_an_answer_is_not_listed_as_interested_too(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    (letter,) = receive(context, make_mailbox(context, alice), Came("asks", ANNA.address, "Anna Petit"))
+    waits(context, letter)
+    write(context, alice, opened("offer", ANNA))
+    assert lists(client) == {"Answer now 1": ["Anna Petit"]}
+
+
+def test_the_warmest_comes_first_and_one_person_is_one_line(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    clicked = Seen("click", "human", 300, link=0)
+    write(
+        context,
+        alice,
+        opened("one", KEN),
+        opened("two", KEN),
+        Written("offer", (ANNA,), (clicked,), columns={"last_activity_at": now()}, links=(("https://a.example", "a"),)),
+        opened("week", To("slow@x.example", "Slow"), ago=timedelta(days=8)),
+    )
+    assert lists(client) == {"Showing interest 2": ["Anna Petit", "Ken Watanabe"]}
+
+
+@pytest.mark.parametrize(
+    ("list_", "written", "path"),
+    [
+        ("Follow up 1", Written("due", (ANNA,), columns={"follow_up_due_at": NOW}), "mail"),
+        ("Went wrong 1", Written("x", (ANNA,), state=MessageState.FAILED), "mail"),
+        ("Went wrong 1", Written("x", (ANNA,), columns={"bounces": 1, "last_activity_at": NOW}), "mail"),
+        ("Went wrong 1", Written("x", (To(ANNA.address, ANNA.name, status="rejected"),)), "mail"),
+        ("Showing interest 1", opened("offer", ANNA), "recipients"),
+    ],
+)
+def test_done_takes_a_line_away_and_undo_brings_it_back(
+    context: AppContext, client: httpx.Client, alice: User, list_: str, written: Written, path: str
+) -> None:
+    (message,) = write(context, alice, written)
+    assert lists(client) == {list_: ["Anna Petit"]}
+    whose = message.public_id if path == "mail" else ANNA.address
+    assert client.post(f"/{path}/{whose}/completion").headers["location"] == "/today"
+    assert lists(client) == {}
+    if path == "mail":
+        client.post(f"/mail/{message.public_id}/completion-end")
+        assert lists(client) == {list_: ["Anna Petit"]}
+
+
+def test_being_done_with_one_recipient_leaves_the_others(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    write(context, alice, opened("offer", ANNA, KEN))
+    client.post(f"/recipients/{ANNA.address}/completion")
+    assert lists(client) == {"Showing interest 1": ["Ken Watanabe"]}
+
+
+def test_nobody_is_done_with_what_is_somebody_elses(
+    context: AppContext, client: httpx.Client, alice: User, bob: User, client_of: ClientOf
+) -> None:
+    (message,) = write(context, alice, opened("offer", ANNA, follow_up_due_at=now()))
+    his = client_of(bob)
+    assert his.post(f"/mail/{message.public_id}/completion").status_code == 404
+    his.post(f"/recipients/{ANNA.address}/completion")
+    assert set(lists(client)) == {"Showing interest 1", "Follow up 1"}
+
+
+def test_a_reminder_that_rang_stays_until_somebody_does_something(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    (message,) = write(
+        context, alice, Written("offer", (ANNA,), columns={"follow_up_at": now() - timedelta(minutes=1)})
+    )
+    assert remind_due(context) == 1
+    assert lists(client) == {"Follow up 1": ["Anna Petit"]}
+    client.post(f"/mail/{message.public_id}/reminder", data={"days": "1", "back": "/today"})
+    assert lists(client) == {}
+
+
+def test_the_page_asks_the_database_little_however_much_there_is(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    box = make_mailbox(context, alice)
+    for letter in receive(context, box, *(Came(f"asks {n}", f"n{n}@x.example") for n in range(20))):
+        waits(context, letter)
+    write(context, alice, *(opened(f"offer {n}", To(f"o{n}@x.example", f"O {n}")) for n in range(20)))
+    write(context, alice, *(Written(f"failed {n}", (ANNA,), state=MessageState.FAILED) for n in range(20)))
+    client.get("/today")
+    asked: list[str] = []
+    event.listen(context.database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    assert set(lists(client)) == {"Answer now 20", "Showing interest 20", "Went wrong 20"}
+    assert len(asked) <= MOST_STATEMENTS, "\n".join(asked)
+
+
+@pytest.mark.parametrize(
+    ("opens", "clicks", "hours", "degree_"),
+    [(1, 0, 0, "cool"), (2, 0, 1, "warm"), (0, 1, 1, "warm"), (4, 0, 0, "hot"), (1, 1, 0, "hot"), (9, 9, 240, "cool")],
+)
+def test_warmth_grows_with_what_somebody_does_and_fades_with_time(
+    opens: int, clicks: int, hours: int, degree_: str
+) -> None:
+    assert degree(warmth(opens, clicks, NOW - timedelta(hours=hours), NOW)) == degree_
+
+
+@pytest.mark.browser
+def test_a_day_by_keyboard_alone(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    """j to the first, e done with it: the next one is under the hand; h puts off; r writes."""
+    box = make_mailbox(context, alice)
+    letters = receive(context, box, *(Came(f"asks {n}", f"n{n}@x.example", f"N {n}") for n in range(3)))
+    for letter in letters:
+        waits(context, letter)
+    page = open_as(alice, "/today")
+    focused = page.locator(".mail-open:focus")
+    page.keyboard.press("j")
+    expect(focused).to_contain_text("N 0")
+    page.keyboard.press("e")
+    expect(focused).to_contain_text("N 1")
+    page.keyboard.press("h")
+    expect(focused).to_contain_text("N 2")
+    page.keyboard.press("r")
+    page.wait_for_url(f"**/compose?letter={letters[2].public_id}")

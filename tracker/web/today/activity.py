@@ -1,0 +1,104 @@
+"""Fourteen days as a small picture: what was sent, opened and answered on each. Messages are counted, each once a day."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Label, func, select
+from sqlmodel import Session, col
+
+from tracker.models import Delivery, Event, Message, User
+from tracker.runtime.database import now
+from tracker.web.http.list_filter import first_moment
+from tracker.web.messages.filter import SENT
+
+DAYS = 14
+HEIGHT, BAR, STEP = 44, 6, 24
+"""Of the picture, in its own units: how high a bar may be, how wide it is, and how far days are from each other."""
+SERIES = ("sent", "opened", "answered")
+
+
+@dataclass(frozen=True)
+class Day:
+    day: date
+    sent: int
+    opened: int
+    answered: int
+
+    def counts(self) -> tuple[int, int, int]:
+        return self.sent, self.opened, self.answered
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of the picture: its place and size, and which of :data:`SERIES` it is of."""
+
+    x: int
+    y: float
+    height: float
+    series: str
+
+
+@dataclass(frozen=True)
+class Activity:
+    days: Sequence[Day]
+
+    @property
+    def width(self) -> int:
+        return STEP * len(self.days)
+
+    @property
+    def height(self) -> int:
+        return HEIGHT
+
+    @property
+    def most(self) -> int:
+        return max(max(day.counts()) for day in self.days)
+
+    def total(self, series: str) -> int:
+        return sum(getattr(day, series) for day in self.days)
+
+    def bars(self) -> list[Bar]:
+        return [
+            Bar(place * STEP + 2 + number * (BAR + 1), HEIGHT - height, height, SERIES[number])
+            for place, day in enumerate(self.days)
+            for number, count in enumerate(day.counts())
+            if (height := round(max(HEIGHT * count / self.most, 2), 1) if count else 0)
+        ]
+
+
+def read_activity(session: Session, user: User) -> Activity:
+    """The last days in the reader's zone, today the last of them."""
+    zone = ZoneInfo(user.timezone)
+    today = now().astimezone(zone).date()
+    days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
+    edges = [first_moment(day, zone) for day in [*days, today + timedelta(days=1)]]
+    mine = col(Message.user_id) == user.id
+    sent = select(*_daily(Message.listed_at, edges)).where(mine, SENT, col(Message.listed_at) >= edges[0])
+    opened, answered = (
+        select(*_daily(Event.at, edges, Event.message_id))
+        .join(Message, col(Message.id) == col(Event.message_id))
+        .outerjoin(Delivery, col(Delivery.id) == col(Event.delivery_id))
+        .where(
+            mine,
+            col(Message.last_activity_at) >= edges[0],
+            col(Event.at) >= edges[0],
+            col(Event.counted),
+            col(Event.kind) == kind,
+            func.coalesce(col(Delivery.frozen), False).is_(False),
+        )
+        for kind in ("open", "reply")
+    )
+    counts = [session.execute(query).one() for query in (sent, opened, answered)]
+    return Activity([Day(day, *(int(row[place]) for row in counts)) for place, day in enumerate(days)])
+
+
+def _daily(at: datetime, edges: Sequence[datetime], what: int | None = None) -> list[Label[int]]:
+    """A count for each day: of the rows, or of the different values of ``what``."""
+    counted = func.count() if what is None else func.count(col(what).distinct())
+    return [
+        counted.filter(col(at) >= first, col(at) < last).label(f"day_{place}")
+        for place, (first, last) in enumerate(pairwise(edges))
+    ]

@@ -1,0 +1,72 @@
+"""Today, the first page: what to do next, and being done with it."""
+
+from collections.abc import Callable
+
+from sqlmodel import Session
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tracker.locale import _
+from tracker.models import Message, User
+from tracker.models.ownership import owned
+from tracker.outbound.messages import complete, complete_interest, reopen
+from tracker.recipients import look_up
+from tracker.runtime.database import now
+from tracker.web.http.forms import text
+from tracker.web.http.routes import Routes
+from tracker.web.http.templating import context_of, local_path, redirect, render
+from tracker.web.today.activity import read_activity
+from tracker.web.today.rows import read_today
+
+routes = Routes()
+PATH = "/today"
+
+
+@routes.page("/")
+def first_page(_request: Request, _user: User) -> Response:
+    return redirect(PATH)
+
+
+@routes.page(PATH)
+def today(request: Request, user: User) -> Response:
+    """The page; with ``part=rows`` only what changes while one looks."""
+    is_part = request.query_params.get("part") == "rows"
+    with context_of(request).database.reading() as session:
+        context = {
+            "today": read_today(session, user),
+            "activity": None if is_part else read_activity(session, user),
+            "moment": now(),
+        }
+    return render(request, "today/_today_lists.html" if is_part else "today/today.html", context)
+
+
+@routes.action("/mail/{id}/completion")
+def completion(request: Request, user: User, form: FormData) -> Response:
+    """Nothing is left to do about a message; ``back`` is the page to return to."""
+    message = _change(request, user, complete)
+    undo = f"/mail/{message.public_id}/completion-end"
+    return redirect(local_path(text(form, "back"), PATH), _("Done."), action=undo, action_label=_("Undo"))
+
+
+@routes.action("/mail/{id}/completion-end")
+def completion_end(request: Request, user: User, form: FormData) -> Response:
+    _change(request, user, reopen)
+    return redirect(local_path(text(form, "back"), PATH), _("It is to be done again."))
+
+
+@routes.action("/recipients/{who}/completion")
+def interest_completion(request: Request, user: User, form: FormData) -> Response:
+    """Nothing is left to do about what somebody did with one's mail until now."""
+    with context_of(request).database.session_scope() as session:
+        complete_interest(session, user, look_up(session, request.path_params["who"]))
+    return redirect(
+        local_path(text(form, "back"), PATH), _("Done. You will see them here again when they do something new.")
+    )
+
+
+def _change(request: Request, user: User, action: Callable[[Session, Message], None]) -> Message:
+    with context_of(request).database.session_scope() as session:
+        message = owned(session, Message, user, request.path_params["id"])
+        action(session, message)
+    return message
