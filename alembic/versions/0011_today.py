@@ -1,6 +1,6 @@
 """What is to be followed up, and what its sender is done with
 
-Revision 0010, after 0009; 2026-11-30
+Revision 0011, after 0010; 2026-11-30
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ from alembic import op
 
 from tracker.runtime.database import UtcDateTime
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
