@@ -12,7 +12,7 @@ from tests.crm.shop_world import ShopWorld
 from tests.inbound.arrivals import connected
 from tests.inbound.corpus import simple
 from tracker.crm.access import find_enquiry, find_letter_or_none
-from tracker.crm.answers import note_answers
+from tracker.crm.answers import AnswerElsewhere, note_answered_elsewhere, note_answers
 from tracker.crm.enquiries import (
     assign_enquiry,
     complete_enquiry,
@@ -274,3 +274,55 @@ def test_a_letter_is_bound_by_hand_taken_off_and_bound_again_by_the_rules(shop: 
     binding = shop.binding(letter)
     assert binding is not None
     assert (binding.customer_id, binding.rule) == (anna.id, "sender")
+
+
+@pytest.mark.parametrize(
+    ("fields", "counts"),
+    [
+        (["From: ben@shop.example", "To: new@else.example", "Cc: shop@shop.example"], True),
+        (["From: Shop <SHOP@shop.example>", "To: x@else.example, New <NEW@else.example>"], True),
+        (["From: ben@shop.example", "To: ann@shop.example", "Cc: shop@shop.example"], False),
+        (["From: ben@shop.example", "To: new@else.example", "Auto-Submitted: auto-replied"], False),
+        (["From: ben@shop.example", "To: new@else.example", "Precedence: bulk", "List-Id: <news.shop.example>"], False),
+        (["From: other@else.example", "To: new@else.example", "Cc: shop@shop.example"], False),
+    ],
+    ids=["a colleague with us in copy", "the mailbox itself", "handed on to a colleague", "automatic", "mail-out", "a stranger"],
+)  # fmt: skip
+def test_a_copy_of_what_one_of_us_wrote_elsewhere_is_the_answer(
+    shop: ShopWorld, fields: list[str], counts: bool
+) -> None:
+    ben = shop.person("Ben")
+    shop.person("Ann")
+    letter = shop.letter("new@else.example", hours=0)
+    raw = "\r\n".join([*fields, "Subject: Re: Chairs", f"Message-ID: <{len(fields[1])}@x>", "", "Ten euros."]).encode()
+    shop.inbox.arrive(raw, hours=2)
+    status = shop.status(letter)
+    assert (status.answered_at is not None, status.waiting_since is None) == (counts, counts)
+    if counts:
+        assert status.answered_at == letter.received_at + timedelta(hours=2)
+        assert status.answered_by == (ben.id if "ben" in fields[0] else shop.olga.id)
+
+
+def test_an_answer_that_is_heard_of_late_stands_where_it_belongs(shop: ShopWorld) -> None:
+    """Twice, before and after another answer, and before the sender's next letter."""
+    shop.inbox.change(repeat_period_days=30)
+    ben = shop.person("Ben")
+    letter = shop.letter("new@else.example", hours=0)
+    first, second = (letter.received_at + timedelta(hours=hours) for hours in (1, 3))
+
+    def elsewhere(at: datetime) -> int:
+        answer = AnswerElsewhere(at, ben.id or 0, frozenset({"new@else.example", "nobody@else.example"}))
+        with shop.context.database.session_scope() as session:
+            return note_answered_elsewhere(session, [answer])
+
+    answer(shop, shop.olga, "new@else.example", second)
+    assert (elsewhere(first), elsewhere(first)) == (1, 0)
+    status = shop.status(letter)
+    assert (status.answered_at, status.answered_by, status.last_answer_at) == (first, ben.id, second)
+    again = shop.letter("new@else.example", hours=5)
+    assert shop.status(letter).waiting_since == again.received_at
+    assert elsewhere(second + timedelta(minutes=1)) == 0, "written before the sender asked again"
+    assert shop.status(letter).waiting_since == again.received_at
+    assert elsewhere(again.received_at + timedelta(hours=1)) == 1
+    assert shop.status(letter).waiting_since is None
+    assert elsewhere(letter.received_at - timedelta(hours=1)) == 0

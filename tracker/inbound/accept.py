@@ -15,7 +15,9 @@ from sqlmodel import Session, select
 
 from tracker.consent.pending_opt_outs import begin
 from tracker.consent.rules import asks_not_to_be_tracked, may_ask
+from tracker.crm.answers import note_copies
 from tracker.crm.bind_letters import bind_letters
+from tracker.crm.candidates import is_own_address
 from tracker.inbound.answering import Answer, answer_of, answers_ours, note_answer
 from tracker.inbound.enquiry import decide_enquiries
 from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
@@ -168,6 +170,7 @@ def _follow(
     human = [letter for letter, _ in new if letter.category == Category.HUMAN and not _is_quiet(letter)]
     decide_enquiries(session, mailbox, human)
     bound = bind_letters(session, mailbox, [letter for letter, _ in new], looping=looping)
+    note_copies(session, mailbox, [letter for letter, _ in new if _is_from_us(session, letter)])
     written = [(letter, arrived.parsed.fields) for letter, arrived in new if letter.category == Category.HUMAN]
     attribute_letters(session, own_addresses_of_rules(session, mailbox.user_id), written)
     for letter, arrived in new:
@@ -176,6 +179,13 @@ def _follow(
         if not _is_quiet(letter):
             is_told = letter.id in told or (letter.id in bound and bound[letter.id].is_told)
             add_letter_notice(session, mailbox, letter, loop=letter.id in looping, told=is_told)
+
+
+def _is_from_us(session: Session, letter: Letter) -> bool:
+    """Somebody of us wrote it, and not a program."""
+    if letter.category == Category.OWN_OUTGOING:
+        return True
+    return letter.category == Category.HUMAN and bool(letter.sender) and is_own_address(session, letter.sender)
 
 
 def _emit(session: Session, letter: Letter) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import BigInteger, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field
 
 from tracker.models.rows import NumberedRow, PublicRow, Row
@@ -52,6 +52,11 @@ class Account(PublicRow, table=True):
     checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     signature: str = ""
     """HTML; empty means the person's own."""
+    sent_read_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When its Sent folder is looked at next, for answers that were written in another mail program; None for at once."""
+    sent_uidvalidity: int | None = Field(default=None, sa_type=BigInteger)
+    sent_uid: int | None = Field(default=None, sa_type=BigInteger)
+    """The newest message of that folder that was looked at."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 

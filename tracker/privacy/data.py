@@ -231,7 +231,8 @@ DATA: Mapping[str, Columns] = {
         plain="id measure_opens measure_clicks public_id "
         "preset smtp_host smtp_port smtp_security smtp_secret imap_host imap_port imap_security imap_secret "
         "oauth_grant_id sent_folder files_own_copy replaces_copy "
-        "per_minute per_day confirmed_at state state_detail checked_at created_at removed_at",
+        "per_minute per_day confirmed_at state state_detail checked_at created_at removed_at "
+        "sent_read_at sent_uidvalidity sent_uid",
     ),
     "credential": _columns(
         staff="user_id name login",
