@@ -59,7 +59,7 @@ from tracker.outbound.account_pool import AccountPool
 from tracker.outbound.host_health import HostCheck
 from tracker.outbound.messages import remind_due
 from tracker.outbound.queue import accounts_due, send_for_account
-from tracker.outbound.sent_answers import accounts_to_look_at, look_for_answers, next_look
+from tracker.outbound.sent_answers import accounts_to_look_at, look_for_answers, next_sent_folder
 from tracker.outbound.sent_copy import WANTED, accounts_with_copies, file_for_account
 from tracker.outbound.webhook_queue import deliver_to_endpoint, endpoints_due
 from tracker.outbound.webhook_queue import next_due as webhooks_due
@@ -121,7 +121,7 @@ def tasks(context: AppContext) -> list[Task]:
         Task("digest", send_digest, watches=("user_account",), due=_first(User.digest_at, col(User.active).is_(True))),
         Task("notices", tell_due, watches=("notice",), due=_first(Notice.due_at, col(Notice.sent_at).is_(None))),
         Task("webhooks", hooks, watches=("webhook_delivery", "webhook_endpoint"), due=webhooks_due, end=hooks.end),
-        Task("answers elsewhere", answers, 600.0, watches=("enquiry_status",), due=next_look, end=answers.end),
+        Task("answers elsewhere", answers, 600.0, watches=("enquiry_status",), due=next_sent_folder, end=answers.end),
         Task("snoozed", wake_snoozed, watches=("enquiry_status",), due=_first(EnquiryStatus.snoozed_until)),
         Task("gathered notices", notice_digest.add_due, watches=("mailbox_problem",), due=notice_digest.next_due),
         Task(

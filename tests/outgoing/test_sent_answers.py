@@ -14,7 +14,7 @@ from tracker.mail.folders import folder_for
 from tracker.mail.imap_session import imap
 from tracker.models import Account, Letter, Message
 from tracker.outbound.account_pool import serve_longest_waiting
-from tracker.outbound.sent_answers import accounts_to_look_at, look_for_answers, next_look
+from tracker.outbound.sent_answers import accounts_to_look_at, look_for_answers, next_sent_folder
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
@@ -53,7 +53,7 @@ def test_what_was_answered_in_another_program_is_answered(
         if folder_for(client, "sent") is None:
             client.create_folder("Sent")
     with shop.context.database.reading() as session:
-        assert (accounts_to_look_at(session, now()), next_look(session)) == ([], None), "nobody waits"
+        assert (accounts_to_look_at(session, now()), next_sent_folder(session)) == ([], None), "nobody waits"
     came = now() - timedelta(days=1)
     letter = shop.letter("new@else.example", internal_date=came)
     other = shop.letter("other@else.example", internal_date=came)
@@ -77,7 +77,7 @@ def test_what_was_answered_in_another_program_is_answered(
     assert shop.status(other).answered_at is None
     with shop.context.database.reading() as session:
         stored = session.get_one(Account, account.id)
-        assert next_look(session) == stored.sent_read_at
+        assert next_sent_folder(session) == stored.sent_read_at
         assert accounts_to_look_at(session, now()) == [], "not again before ten minutes are over"
     assert stored.sent_uid == 9
     assert look(shop, account) == 0

@@ -61,7 +61,7 @@ def accounts_to_look_at(session: Session, moment: datetime) -> Sequence[WaitingA
     ]
 
 
-def next_look(session: Session) -> datetime | None:
+def next_sent_folder(session: Session) -> datetime | None:
     """When the next Sent folder is due; None while nobody waits."""
     if not _is_waited_for(session, now()):
         return None
