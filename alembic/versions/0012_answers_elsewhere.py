@@ -1,6 +1,6 @@
 """Answers written in other mail programs: how far each account's Sent folder was read, enquiries by their sender
 
-Revision 0011, after 0010; 2026-11-30
+Revision 0012, after 0011; 2026-11-30
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ from alembic import op
 
 from tracker.runtime.database import UtcDateTime
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
