@@ -5,7 +5,7 @@ run: .venv/ready node_modules/ready       ## everything a first visitor needs, t
 
 test: .venv/ready-dev node_modules/ready  ## everything a contributor needs, then the whole suite
 	scripts/servers
-	.venv/bin/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+	.venv/bin/pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 check: .venv/ready-dev                    ## style, types, import contracts
 	.venv/bin/ruff check .

@@ -1,7 +1,11 @@
 """Fixtures that start the real servers of `tests/servers/__init__.py`, each only when a test asks for it."""
 
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from playwright.sync_api import Browser
@@ -14,15 +18,29 @@ from tests.servers import chromium as start_chromium
 from tests.servers import dovecot as start_dovecot
 from tests.servers import postgresql as start_postgresql
 from tests.servers import smtp_sink as start_smtp_sink
+from tests.servers.processes import memory_folder
 from tests.servers.watchdog import Watchdog
 
+MEMORY = 4 << 30
+"""Bytes of memory that must be free for the folders of a run; with four workers it takes about a quarter."""
 _watchdog = pytest.StashKey[Watchdog]()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses where its own folders are
 def pytest_configure(config: pytest.Config) -> None:
-    """A run that is killed leaves nothing behind. Under xdist each worker has a watchdog; the controller starts no servers."""
-    if sys.platform == "linux" and not config.getoption("numprocesses", None):
-        config.stash[_watchdog] = Watchdog()
+    """A run that is killed leaves nothing behind. Workers are looked after by the process that starts them.
+
+    Temporary folders are in memory where there is room: an SQLite file of a test's own is written to disk at each commit.
+    """
+    if hasattr(config, "workerinput"):
+        return
+    folder = memory_folder(MEMORY)
+    if folder is not None:
+        folder = Path(mkdtemp(prefix="inkling-tests-", dir=folder))
+        folder.chmod(0o1777)  # as /tmp
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    if sys.platform == "linux":
+        config.stash[_watchdog] = Watchdog(folder)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -11,16 +11,15 @@ import pytest
 from sqlmodel import Session, SQLModel, col, select
 
 from tests.commands.inkling import Inkling
-from tests.fixtures.contexts import opened_context
+from tests.fixtures.contexts import opened_context, password_hash
 from tests.web.conftest import PLAIN, server, session_token
 from tracker.models import ApiToken, Delivery, FeedItem, Message, Recipient, Role, User
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.keyring import hash_password, new_token, token_digest
+from tracker.runtime.keyring import new_token, token_digest
 from tracker.web.http.sessions import COOKIE
 
-PASSWORD = "correct horse battery"
 CODES = {422: "invalid", 404: "not_found", 403: "forbidden", 409: "conflict", 413: "too_large", 429: "too_many"}
 _WRONG_FIELD = re.compile(r'id="([a-z_]+)-wrong"')
 
@@ -56,7 +55,7 @@ class Workspace:
     def person(self, name: str, **facts: Any) -> Person:
         token = new_token()
         with self.context.database.session_scope() as session:
-            user = User(email=f"{name.lower()}@example.com", name=name, password_hash=hash_password(PASSWORD), **facts)
+            user = User(email=f"{name.lower()}@example.com", name=name, password_hash=password_hash(), **facts)
             session.add(user)
             session.flush()
             session.add(ApiToken(user_id=user.id or 0, name="test", token_digest=token_digest(token)))

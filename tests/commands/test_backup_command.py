@@ -42,7 +42,7 @@ def restored(
     inkling = Inkling(folder, settings)
 
     def restored(archive: Path, *words: str) -> Inkling:
-        done = inkling("restore", str(archive), *words)
+        done = inkling.in_process("restore", str(archive), *words)
         assert done.code == 0, done.err
         return inkling
 
@@ -69,7 +69,7 @@ def holds(inkling: Inkling, address: str) -> bool:
 
 
 def back_up(inkling: Inkling, path: Path) -> Path:
-    done = inkling("backup", str(path))
+    done = inkling.in_process("backup", str(path))
     assert (done.code, done.err) == (0, "")
     return path
 
@@ -79,7 +79,9 @@ def test_what_is_backed_up_while_everything_runs_comes_back(
 ) -> None:
     inkling, port = inkling_on_both, free_port()
     add(inkling, ANNA)
-    inkling("user", "add", "alice@seller.example", "--name", "Alice", "--password-stdin", given=b"correct horse 17")
+    inkling.in_process(
+        "user", "add", "alice@seller.example", "--name", "Alice", "--password-stdin", given=b"correct horse 17"
+    )
     context = inkling.context()
     url = context.pixel_url(public_id()).replace(context.settings.tracking_url, f"http://127.0.0.1:{port}")
     context.database.close()
@@ -128,7 +130,7 @@ def test_whoever_was_erased_since_is_erased_again(
     add(inkling, ANNA)
     add(inkling, "luc@other.example")
     archive = back_up(inkling, tmp_path / "backup.tar.gz")
-    inkling("recipient", "erase", ANNA)
+    inkling.in_process("recipient", "erase", ANNA)
     erasures = inkling.folder / "data" / "erasures.jsonl"
     there = restored(archive, "--erasures", str(erasures))
     assert not holds(there, ANNA)
@@ -162,11 +164,11 @@ def test_a_list_kept_elsewhere_is_used_without_being_named(inkling: Inkling, tmp
     inkling.settings["ERASURES"] = str(erasures)
     add(inkling, ANNA)
     archive = back_up(inkling, tmp_path / "backup.tar.gz")
-    inkling("recipient", "erase", ANNA)
+    inkling.in_process("recipient", "erase", ANNA)
     assert erasures.exists()
     assert not (inkling.folder / "data" / "erasures.jsonl").exists()
     shutil.rmtree(inkling.folder / "data")
-    done = inkling("restore", str(archive))
+    done = inkling.in_process("restore", str(archive))
     assert (done.code, done.err) == (0, "")
     assert "1 erased again" in done.text
     assert not holds(inkling, ANNA)
@@ -180,7 +182,7 @@ def archive(inkling: Inkling, tmp_path: Path) -> Path:
 
 def refusal(inkling: Inkling, path: Path, **settings: str) -> str:
     folder = inkling.folder / "new"
-    done = Inkling(inkling.folder, {"DATA_DIR": str(folder), **settings})("restore", str(path))
+    done = Inkling(inkling.folder, {"DATA_DIR": str(folder), **settings}).in_process("restore", str(path))
     assert (done.code, done.out) == (1, b"")
     assert not folder.exists() or not list(folder.iterdir()), "nothing is left half done"
     return done.sentence
@@ -231,13 +233,13 @@ def test_files_that_are_no_backup_are_refused(inkling: Inkling, archive: Path, t
 
 def test_members_that_lead_elsewhere_are_not_unpacked(inkling: Inkling, archive: Path, tmp_path: Path) -> None:
     path = damaged(archive, lambda members: members.update({"../outside": b"x", "/tmp/outside": b"x"}))
-    done = inkling("restore", str(path), DATA_DIR=str(tmp_path / "new"))
+    done = inkling.in_process("restore", str(path), DATA_DIR=str(tmp_path / "new"))
     assert done.code == 0
     assert not (tmp_path / "outside").exists()
 
 
 def test_nothing_is_written_over(inkling: Inkling, archive: Path) -> None:
-    done = inkling("restore", str(archive))
+    done = inkling.in_process("restore", str(archive))
     assert done.code == 1
     assert "is not empty" in done.sentence
     assert holds(inkling, ANNA)
@@ -272,7 +274,7 @@ def test_a_backup_that_cannot_be_made_leaves_the_older_one(inkling: Inkling, arc
     assert done.code == 1
     assert "nothing to back up" in done.sentence
     assert archive.read_bytes() == before
-    assert "No such file" in inkling("backup", str(tmp_path / "no" / "such" / "folder")).sentence
+    assert "No such file" in inkling.in_process("backup", str(tmp_path / "no" / "such" / "folder")).sentence
 
 
 def test_postgresql_without_its_programs_says_what_to_install(
@@ -283,4 +285,4 @@ def test_postgresql_without_its_programs_says_what_to_install(
     inkling.settings["DATABASE_URL"] = postgresql.fresh_database(migrate_postgresql)
     add(inkling, ANNA)
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
-    assert "pg_dump is needed" in inkling("backup", str(tmp_path / "b")).sentence
+    assert "pg_dump is needed" in inkling.in_process("backup", str(tmp_path / "b")).sentence

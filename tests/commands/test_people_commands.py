@@ -17,7 +17,9 @@ PASSWORD = b"correct horse battery\n"
 
 
 def add_alice(inkling: Inkling, *more: str) -> None:
-    done = inkling("user", "add", "Alice@Seller.example", "--name", "Alice", "--password-stdin", *more, given=PASSWORD)
+    done = inkling.in_process(
+        "user", "add", "Alice@Seller.example", "--name", "Alice", "--password-stdin", *more, given=PASSWORD
+    )
     assert (done.code, done.text, done.err) == (0, "Added alice@seller.example.\n", "")
 
 
@@ -33,11 +35,11 @@ def user_of(inkling: Inkling) -> User:
 def test_people_and_their_tokens_as_processes(inkling_on_both: Inkling) -> None:
     inkling = inkling_on_both
     add_alice(inkling, "--role", "admin")
-    assert inkling("user", "list").lines == [["alice@seller.example", "Alice", "admin", "active"]]
-    made = inkling("token", "add", "--user", "ALICE@seller.example", "--name", "CRM")
+    assert inkling.in_process("user", "list").lines == [["alice@seller.example", "Alice", "admin", "active"]]
+    made = inkling.in_process("token", "add", "--user", "ALICE@seller.example", "--name", "CRM")
     assert (made.code, made.err) == (0, "")
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}\n", made.text)
-    unknown = inkling("token", "revoke", "no-such-id")
+    unknown = inkling.in_process("token", "revoke", "no-such-id")
     assert (unknown.code, unknown.sentence) == (1, "There is no token no-such-id. See: inkling token list")
 
 
@@ -87,7 +89,7 @@ def test_people_that_cannot_be_added(inkling: Inkling, words: tuple[str, ...], g
 
 
 def test_a_password_from_windows_ends_before_its_line(inkling: Inkling) -> None:
-    inkling(
+    inkling.in_process(
         "user", "add", "alice@seller.example", "--name", "A", "--password-stdin", given=b"correct horse battery\r\n"
     )
     assert password_fits(user_of(inkling).password_hash, "correct horse battery")
@@ -113,7 +115,7 @@ def test_somebody_who_is_not_here(inkling: Inkling) -> None:
 
 def test_the_policy_is_chosen_with_its_reason(inkling: Inkling) -> None:
     for words in (("notice",), ("notice", "--reason", " " * 40)):
-        refused = inkling("policy", "set", *words)
+        refused = inkling.in_process("policy", "set", *words)
         assert refused.code == 1
         assert refused.sentence.startswith("The reason is missing.")
     context = inkling.context()
@@ -169,5 +171,7 @@ def test_consents_come_from_a_file(inkling: Inkling, tmp_path: Path) -> None:
 
 
 def test_a_policy_above_the_ceiling_is_refused(inkling: Inkling) -> None:
-    done = inkling("policy", "set", "notice", "--reason", "All our clients know us.", TRACKING_CEILING="strict")
+    done = inkling.in_process(
+        "policy", "set", "notice", "--reason", "All our clients know us.", TRACKING_CEILING="strict"
+    )
     assert (done.code, "allows the policy “strict” at the most" in done.sentence) == (1, True)

@@ -19,24 +19,24 @@ def add(inkling: Inkling, address: str) -> None:
 def test_archive_receipt_and_nothing_left(inkling_on_both: Inkling) -> None:
     inkling = inkling_on_both
     add(inkling, "anna@client.example")
-    done = inkling("recipient", "export", "ANNA@client.example", "--language", "ru")
+    done = inkling.in_process("recipient", "export", "ANNA@client.example", "--language", "ru")
     assert (done.code, done.err) == (0, "")
     with ZipFile(BytesIO(done.out)) as packed:
         assert json.loads(packed.read("data.json"))["subject"]["name"] == "Anna Petrova"
         assert 'lang="ru"' in packed.read("index.html").decode()
-    erased = inkling("recipient", "erase", "anna@client.example")
+    erased = inkling.in_process("recipient", "erase", "anna@client.example")
     receipt = json.loads(erased.text)
     assert erased.code == 0
     assert receipt["digest"].startswith("erased:")
     assert "anna" not in erased.text
-    again = inkling("recipient", "export", "anna@client.example")
+    again = inkling.in_process("recipient", "export", "anna@client.example")
     assert again.code == 0, "the ledger of the erased, which tells of nobody"
     assert b"Petrova" not in ZipFile(BytesIO(again.out)).read("data.json")
-    assert inkling("recipient", "replay").text == "0 erased again.\n"
+    assert inkling.in_process("recipient", "replay").text == "0 erased again.\n"
 
 
 def test_what_cannot_be_done_is_one_sentence(inkling: Inkling) -> None:
-    done = inkling("recipient", "export", "nobody@client.example")
+    done = inkling.in_process("recipient", "export", "nobody@client.example")
     assert (done.code, done.out) == (1, b"")
     assert done.sentence == "Nothing is held about nobody@client.example: there is no such recipient."
     for words in (
@@ -44,5 +44,5 @@ def test_what_cannot_be_done_is_one_sentence(inkling: Inkling) -> None:
         ("recipient", "erase", "anna@"),
         ("recipient", "replay", "/no/such"),
     ):
-        assert inkling(*words).code == 1, words
-        assert inkling(*words).sentence
+        assert inkling.in_process(*words).code == 1, words
+        assert inkling.in_process(*words).sentence

@@ -5,6 +5,7 @@ which detach themselves are known, too. It ends when the run does, however that 
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,10 +20,10 @@ Process = tuple[int, str]
 
 
 class Watchdog:
-    """The watchdog of this process. It learns of our end by the pipe that only we hold open."""
+    """The watchdog of this process. It learns of our end by the pipe that only we hold open; ``folder`` goes with us."""
 
-    def __init__(self) -> None:
-        command = [sys.executable, __file__, str(os.getpid())]
+    def __init__(self, folder: Path | None = None) -> None:
+        command = [sys.executable, __file__, str(os.getpid()), *([str(folder)] if folder else [])]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
     def end(self) -> None:
@@ -67,3 +68,5 @@ def watch(root: int) -> None:
 
 if __name__ == "__main__":
     watch(int(sys.argv[1]))
+    for folder in sys.argv[2:]:
+        shutil.rmtree(folder, ignore_errors=True)
