@@ -36,6 +36,8 @@ STORE_FILE = "visitors.sqlite3"
 LARGEST_SNAPSHOT = 32 * 1024 * 1024
 VISITS_PER_KEY = 1_000_000
 """A minute and site: what is over it is answered with nothing to swap."""
+STORED_WITHIN = 1.0
+"""Seconds that a page's answer waits for the disk. The snippet itself waits for two."""
 _FORGET_EVERY = 3600.0
 _MOST_SECONDS = 1800
 _SNIPPET = Path(__file__).with_name("snippet.js")
@@ -97,16 +99,10 @@ class SiteEndpoints:
             return site_answers.told(origin, NOTHING)
         outcome = await self._outcome(site, asked, agent, robot)
         self.resolved += 1
-        await self._spooled(
-            scope,
-            headers,
-            "visit",
-            client,
-            asked.key,
-            outcome.state.visitor,
-            _visit(asked, outcome, robot, device_of(agent)),
-        )
-        return site_answers.told(origin, self._answer(site, outcome))
+        facts = _visit(asked, outcome, robot, device_of(agent))
+        is_stored = await self._spooled(scope, headers, "visit", client, asked.key, outcome.state.visitor, facts)
+        # an address whose visit is stored nowhere would tell nothing, and its letter would look forged
+        return site_answers.told(origin, self._answer(site, outcome) if is_stored else NOTHING)
 
     def _site(self, headers: Mapping[bytes, bytes], key: str, page: str) -> tuple[str, Site | None, Answer]:
         """The origin to answer to, and the site; without one what to say instead. An origin that is not the site's own learns
@@ -205,8 +201,8 @@ class SiteEndpoints:
         key: str,
         visitor: str,
         body: Mapping[str, Any],
-    ) -> None:
-        await self._spool.append(
+    ) -> bool:
+        return await self._spool.append(
             hit_from_request(
                 received_at=datetime.now(UTC),
                 kind=kind,
@@ -218,7 +214,8 @@ class SiteEndpoints:
                 scope=scope,
                 raw_headers=headers,
                 body=body,
-            )
+            ),
+            STORED_WITHIN,
         )
 
     # --- the tracker publishes

@@ -87,6 +87,8 @@ class _Batch:
 
     entries: list[tuple[Hit, asyncio.Future[bool]]] = field(default_factory=list)
     overdue: asyncio.TimerHandle | None = None
+    unhurried: set[asyncio.Future[bool]] = field(default_factory=set)
+    """Answers that wait longer, each for a time of its own."""
 
 
 class Spool:
@@ -128,8 +130,8 @@ class Spool:
 
     # the event loop's side
 
-    async def append(self, hit: Hit) -> bool:
-        """True when the hit is on disk; False when that could not be had within `ANSWER_SECONDS` and the loss is counted."""
+    async def append(self, hit: Hit, seconds: float = ANSWER_SECONDS) -> bool:
+        """True when the hit is on disk; False when that could not be had within so many seconds and the loss is counted."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self._handing_over, self._writing = loop, None, False
@@ -140,11 +142,18 @@ class Spool:
         answer: asyncio.Future[bool] = loop.create_future()
         batch.entries.append((hit, answer))
         if batch.overdue is None:
-            batch.overdue = loop.call_later(ANSWER_SECONDS, self._give_answers, batch)
+            batch.overdue = loop.call_later(ANSWER_SECONDS, self._give_hurried_answers, batch)
         if not self._writing and self._handing_over is None:
             # not at once: whoever is ready in this turn of the loop joins the batch
             self._handing_over = loop.call_soon(self._hand_over)
-        return await answer
+        if seconds <= ANSWER_SECONDS:
+            return await answer
+        batch.unhurried.add(answer)
+        end = loop.call_later(seconds, self._lose, answer)
+        try:
+            return await answer
+        finally:
+            end.cancel()
 
     def news(self) -> asyncio.Future[None]:
         """Is done when the next hits are on disk. Whoever waits no more cancels it."""
@@ -160,17 +169,27 @@ class Spool:
         if len(batch.entries) > _MAX_BATCH:
             self._open.entries = batch.entries[_MAX_BATCH:]
             del batch.entries[_MAX_BATCH:]
-            self._open.overdue = self._in(ANSWER_SECONDS, self._give_answers, self._open)
+            self._open.unhurried = batch.unhurried
+            self._open.overdue = self._in(ANSWER_SECONDS, self._give_hurried_answers, self._open)
         self._writing = True
         self._jobs.put(lambda: self._write(batch))
+
+    def _give_hurried_answers(self, batch: _Batch) -> None:
+        batch.overdue = None
+        for _, answer in batch.entries:
+            if answer not in batch.unhurried:
+                self._lose(answer)
 
     def _give_answers(self, batch: _Batch) -> None:
         """Answers whoever still waits in the batch, and counts each as lost."""
         batch.overdue = None
         for _, answer in batch.entries:
-            if not answer.done():
-                answer.set_result(False)
-                self.metrics.lost += 1
+            self._lose(answer)
+
+    def _lose(self, answer: asyncio.Future[bool]) -> None:
+        if not answer.done():
+            answer.set_result(False)
+            self.metrics.lost += 1
 
     def _written(self, batch: _Batch) -> None:
         self._writing = False

@@ -5,6 +5,7 @@ import re
 import httpx
 import pytest
 
+from tests.inbound.arrivals import connected
 from tracker.models import Mailbox, SiteRule, User
 from tracker.runtime.context import AppContext
 
@@ -86,3 +87,26 @@ def test_set_up_from_the_screens(client: httpx.Client, context: AppContext, alic
     assert "Google Ads" in shown
     assert client.get(f"/sites/rules/{rule.public_id}").status_code == 200
     assert client.post(f"/sites/rules/{rule.public_id}/priority", data={"move": "top"}).status_code == 303
+
+
+def test_what_would_change_is_shown_before_sources_are_decided_again(
+    client: httpx.Client, context: AppContext, alice: User
+) -> None:
+    inbox = connected(context, alice)
+    facts = {
+        "name": "Leaflet",
+        "rule_type": "external_area",
+        "state": "active",
+        "external_address": "fair@site.example",
+    }
+    line = {"external_email_account": inbox.mailbox.public_id, "external_source": "std:direct"}
+    letter = inbox.arrive(b"From: anna@client.example\r\nTo: fair@site.example\r\nSubject: Chairs\r\n\r\nHow much?\r\n")
+    assert client.post("/sites/rules/new", data={**facts, **line}).status_code == 303
+    shown = client.get("/sites/attribution", params={"letter": letter.public_id}).text
+    assert "Chairs" in shown
+    assert "Direct" in shown
+    assert "Decide again" not in client.get(f"/letters/{letter.public_id}").text
+    done = client.post("/sites/attribution", data={"letter": letter.public_id})
+    assert done.headers["location"].startswith(f"/letters/{letter.public_id}")
+    assert f"/sites/attribution?letter={letter.public_id}" in client.get(f"/letters/{letter.public_id}").text
+    assert "Nothing would change" in client.get("/sites/attribution").text

@@ -22,6 +22,9 @@ CONTESTED = timedelta(days=30)
 """So long after a lease a letter may still be from whoever held it before."""
 MOST_SENDERS = 3
 """More different senders than this, and the code is no longer one visitor's."""
+MOST_CODES = 3
+"""Who wrote to more codes than this within :data:`CODES_WITHIN` tries them out, and is no visitor."""
+CODES_WITHIN = timedelta(days=1)
 HISTORY = timedelta(days=90)
 
 NAMED = ("to", "cc")
@@ -69,13 +72,15 @@ class Known:
     """Addresses behind whose plus codes stand, of rules that are or were."""
     senders: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Who wrote to an address before, by the address."""
+    codes_written: Collection[str] = ()
+    """Addresses with a code that this sender wrote to within :data:`CODES_WITHIN`."""
     history: Source | None = None
     """The source of this sender's letters of the last :data:`HISTORY`."""
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """``flags``: late, disputed, leaked, robot."""
+    """``flags``: late, disputed, leaked, many_codes, robot."""
 
     method: Method
     source: Source | None = None
@@ -149,6 +154,8 @@ def _by_holder(address: str, sender: str, received_at: datetime, known: Known) -
     code = code_of(address)
     if len({*known.senders.get(address, ()), sender} - {""}) > MOST_SENDERS:
         return Attribution("code", None, code=code, address=address, flags=("leaked",))
+    if len({*known.codes_written, address}) > MOST_CODES:
+        return Attribution("code", None, code=code, address=address, flags=("leaked", "many_codes"))
     before = [one for one in known.holdings[address] if one.shown_at <= received_at]
     rows = sorted(before or known.holdings[address][:1], key=lambda one: one.shown_at)
     holder, flags = _holder(rows, received_at)

@@ -1,6 +1,6 @@
 """The source of a letter in a sentence, for people."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
@@ -8,6 +8,22 @@ from sqlmodel import Session, col, select
 from tracker.models import LetterSource, SiteLease, Visit
 from tracker.runtime.localized_text import N_, LocalizedText
 
+METHOD_LABELS: Mapping[str, str] = {
+    "code": N_("the visitor’s own address"),
+    "static": N_("the address of a source"),
+    "external": N_("an address outside the site"),
+    "history": N_("earlier letters of the sender"),
+    "unknown_code": N_("a code nobody was shown"),
+    "none": N_("nothing"),
+}
+"""By what a source was found."""
+FLAG_LABELS: Mapping[str, str] = {
+    "late": N_("late"),
+    "disputed": N_("two visitors had it"),
+    "leaked": N_("got about"),
+    "many_codes": N_("the sender tries many"),
+    "robot": N_("shown to a program"),
+}
 MomentText = Callable[[datetime], str]
 """How a reader writes a day."""
 
@@ -33,6 +49,9 @@ def sentence_of(session: Session, row: LetterSource, moment_text: MomentText) ->
 
 
 def _of_code(session: Session, row: LetterSource, name: str, moment_text: MomentText) -> LocalizedText:
+    if "many_codes" in row.flags:
+        text = N_("%(sender)s writes to the addresses of many visitors, so the source is not determined.")
+        return LocalizedText(text, sender=row.sender)
     if "leaked" in row.flags:
         text = N_("The address %(address)s has got about: many people write to it, so the source is not determined.")
         return LocalizedText(text, address=row.address)

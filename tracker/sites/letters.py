@@ -11,8 +11,8 @@ from tracker.mail.addresses import lookup_or_none
 from tracker.models import Letter, LetterBody, LetterSource, Mailbox, SiteLease, SiteRule, SiteSource, Visit
 from tracker.models.counting.tables import in_list
 from tracker.runtime.database import now
-from tracker.sites.attribution import HISTORY, Attribution, Holding, Known, Meaning, attribute, candidates
-from tracker.sites.notices import tell_leaked
+from tracker.sites.attribution import CODES_WITHIN, HISTORY, Attribution, Holding, Known, Meaning, attribute, candidates
+from tracker.sites.notices import tell_leaked, tell_many_codes
 from tracker.sites.source_names import named_source
 
 Fields = Iterable[tuple[str, str]]
@@ -74,16 +74,26 @@ def attribute_letters(session: Session, own: OwnAddresses, letters: Sequence[tup
     if not own.tracks:
         return
     for letter, fields in letters:
-        _keep(session, letter, _decide(session, letter, candidates(fields), own))
+        keep_attribution(session, letter, _decide(session, letter, candidates(fields), own))
 
 
 def attribute_again(session: Session, letter: Letter) -> LetterSource | None:
     """The same for a letter that was decided before, on what is known now."""
-    body = session.get(LetterBody, letter.id)
-    lines = (body.headers if body else "").splitlines()
-    fields = [(name.lower(), value) for name, colon, value in (line.partition(": ") for line in lines) if colon]
-    attribute_letters(session, own_addresses_of_rules(session, letter.user_id), [(letter, fields)])
+    own = own_addresses_of_rules(session, letter.user_id)
+    attribute_letters(session, own, [(letter, stored_fields(session, letter))])
     return session.get(LetterSource, letter.id)
+
+
+def decide_anew(session: Session, letter: Letter, own: OwnAddresses) -> Attribution:
+    """What would be decided of a stored letter now. Nothing is kept."""
+    return _decide(session, letter, candidates(stored_fields(session, letter)), own)
+
+
+def stored_fields(session: Session, letter: Letter) -> Fields:
+    """The header of a stored letter as names in lower case with their values."""
+    body = session.get(LetterBody, letter.id)
+    parts = (line.partition(": ") for line in (body.headers if body else "").splitlines())
+    return [(name.lower(), value) for name, colon, value in parts if colon]
 
 
 def _decide(session: Session, letter: Letter, addresses: Sequence[str], own: OwnAddresses) -> Attribution:
@@ -92,6 +102,7 @@ def _decide(session: Session, letter: Letter, addresses: Sequence[str], own: Own
         meanings=own.meanings,
         bases=own.bases,
         senders=_senders(session, letter, addresses),
+        codes_written=_codes_written(session, letter) if addresses else (),
         history=_history(session, letter),
     )
     return attribute(addresses, letter.sender, letter.received_at, known)
@@ -134,6 +145,19 @@ def _senders(session: Session, letter: Letter, addresses: Sequence[str]) -> dict
     return made
 
 
+def _codes_written(session: Session, letter: Letter) -> set[str]:
+    """Addresses with a code that the sender wrote to lately, before this letter."""
+    query = select(LetterSource.address).where(
+        LetterSource.user_id == letter.user_id,
+        LetterSource.sender == letter.sender,
+        col(LetterSource.received_at) >= letter.received_at - CODES_WITHIN,
+        col(LetterSource.received_at) <= letter.received_at,
+        col(LetterSource.method).in_(("code", "unknown_code")),
+        col(LetterSource.letter_id) != letter.id,
+    )
+    return set(session.exec(query.distinct())) if letter.sender else set()
+
+
 def _history(session: Session, letter: Letter) -> Mapping[str, Any] | None:
     if not letter.sender:
         return None
@@ -151,7 +175,8 @@ def _history(session: Session, letter: Letter) -> Mapping[str, Any] | None:
     return next((row.source for row in session.exec(query.limit(20)) if row.source), None)
 
 
-def _keep(session: Session, letter: Letter, made: Attribution) -> None:
+def keep_attribution(session: Session, letter: Letter, made: Attribution) -> None:
+    """Stores where a letter comes from, in place of what was decided before."""
     assert letter.id is not None
     row = session.get(LetterSource, letter.id) or LetterSource(
         letter_id=letter.id, user_id=letter.user_id, received_at=letter.received_at, method="none"
@@ -175,8 +200,10 @@ def _keep(session: Session, letter: Letter, made: Attribution) -> None:
         setattr(row, name, value)
     session.add(row)
     session.flush()
-    if is_new_leak:
-        tell_leaked(session, letter.user_id, made.address, made.rule)
+    if is_new_leak and "many_codes" in made.flags:
+        tell_many_codes(session, letter.user_id, letter.sender)
+    elif is_new_leak:
+        tell_leaked(session, letter.user_id, made.address)
 
 
 def decide_unknown_again(session: Session, addresses: Sequence[str], since: datetime) -> None:

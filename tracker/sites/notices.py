@@ -29,11 +29,16 @@ def tell_vanished(session: Session, block: SiteBlock) -> None:
     tell(session, block.user_id, f"block:{block.id}", LocalizedText(text, block=block.name))
 
 
-def tell_leaked(session: Session, user_id: int, address: str, rule_id: int | None) -> None:
+def tell_leaked(session: Session, user_id: int, address: str) -> None:
     text = N_(
         "%(address)s was made for one visitor and many write to it: it has got about. Its letters have no source now."
     )
     tell(session, user_id, f"leaked:{address}"[:64], LocalizedText(text, address=address))
+
+
+def tell_many_codes(session: Session, user_id: int, sender: str) -> None:
+    text = N_("%(sender)s writes to the addresses of many visitors. Such letters have no source.")
+    tell(session, user_id, f"codes:{sender}"[:64], LocalizedText(text, sender=sender))
 
 
 def tell_exhausted(session: Session, rule: SiteRule) -> None:

@@ -37,8 +37,8 @@ from tracker.web.recipients import pages as recipient
 from tracker.web.recipients import preference_page
 from tracker.web.recipients import privacy_pages as privacy_person
 from tracker.web.sites import pages as site_pages
+from tracker.web.sites import reattribution, rule_pages
 from tracker.web.sites import report_pages as site_report_pages
-from tracker.web.sites import rule_pages
 from tracker.web.today import pages as today
 from tracker.web.workspace import people_pages as people
 from tracker.web.workspace import policy_page as workspace_page
@@ -66,6 +66,7 @@ ROUTES: list[BaseRoute] = [
     *letter.routes,
     *mailboxes_page.routes,
     *site_pages.routes,
+    *reattribution.routes,
     *rule_pages.routes,
     *site_report_pages.routes,
     *recipient.routes,

@@ -344,6 +344,27 @@ def test_a_letter_from_elsewhere(alice: Caller, world: World) -> None:
     assert [item["address"] for item in alice.get("/mailboxes").json()["items"]] == []
 
 
+def test_sources_are_decided_again(world: World, alice: Caller, block: str, mailbox: str) -> None:
+    body = {
+        "received_at": "2026-11-30T10:00:00Z",
+        "from": {"address": "anna@client.example"},
+        "subject": "Chairs",
+        "text": "?",
+    }
+    letter = alice.post("/letters/external", {**body, "to": [{"address": "a@site.example"}]}).json()["id"]
+    alice.post("/rules", {**RULE, "state": "active", "static_settings": [line(block, mailbox, "a@site.example")]})
+    asked = {"since": "2026-11-30", "until": "2026-11-30"}
+    (change,) = alice.post("/letters/attribution", asked).json()["changes"]
+    after = {"method": "static", "source": "Direct", "flags": []}
+    assert change == {"letter": letter, "before": None, "after": after}
+    assert alice.get(f"/letters/{letter}").json()["attribution"] is None
+    assert world.bob.post("/letters/attribution", {"letters": [letter]}).json()["changes"] == []
+    assert len(alice.post("/letters/attribution", {"letters": [letter], "preview": False}).json()["changes"]) == 1
+    assert alice.get(f"/letters/{letter}").json()["attribution"]["method"] == "static"
+    assert alice.post("/letters/attribution", {"letters": [letter], "preview": False}).json()["changes"] == []
+    assert alice.post("/letters/attribution", {"since": "yesterday"}).status_code == 422
+
+
 def test_somebody_elses_is_not_there(world: World, site: dict[str, Any], block: str) -> None:
     for path in (f"/sites/{site['id']}", f"/blocks/{block}"):
         assert world.bob.get(path).status_code == 404

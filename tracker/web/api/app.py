@@ -25,6 +25,7 @@ from tracker.web.profile.api import me
 from tracker.web.recipients.api import recipients
 from tracker.web.recipients.rights_api import rights
 from tracker.web.sites.api import sites
+from tracker.web.sites.reattribution import reattribution
 from tracker.web.sites.reports import site_reports
 from tracker.web.sites.visits_api import visits
 
@@ -58,7 +59,19 @@ def create_api(context: AppContext) -> FastAPI:
     )
     api.state.context = context
     install(api)
-    for resource in (*RESOURCES, mailboxes, letters, customers, orders, reports, webhooks, sites, visits, site_reports):
+    for resource in (
+        *RESOURCES,
+        mailboxes,
+        letters,
+        customers,
+        orders,
+        reports,
+        webhooks,
+        sites,
+        visits,
+        site_reports,
+        reattribution,
+    ):
         api.include_router(resource)
     api.include_router(docs)
     return api

@@ -13,7 +13,9 @@ from tracker.models import User
 from tracker.notifications.notify import zone_of
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError
+from tracker.sites.attribution_text import FLAG_LABELS, METHOD_LABELS
 from tracker.sites.report_rows import LABELS, Report
+from tracker.sites.source_names import CHANNEL_LABELS
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, render
 from tracker.web.sites.reports import GROUPS, as_csv, make_report
@@ -77,6 +79,7 @@ def report(request: Request, user: User) -> Response:
         "groups": GROUPS.get(name, ()),
         "wrong": wrong,
         "bars": _bars(name, made),
+        "labels": {"method": METHOD_LABELS, "channel": CHANNEL_LABELS, "flags": FLAG_LABELS},
     }
     return render(request, "sites/report.html", context)
 
