@@ -40,7 +40,8 @@
   function asked(name) { return !!(script && script.hasAttribute("data-" + name)); }
   var option = { wait: asked("wait"), shadow: asked("shadow") };
   var landing = { page: location.href, referrer: doc.referrer };
-  var view = landing;             // the page that was told of last
+  var view = landing;             // the page that is told of
+  var at = location.href;         // where the visitor was when it was told of last
   var rules = null;               // what is shown now
   var told = "";                  // the same as text
   var expires = 0, stale = 0;     // moments on the page's own clock
@@ -82,6 +83,7 @@
         (location.protocol === "https:" ? "; secure" : "");
       var whole = domain.indexOf(".") > 0 && !/^[\d.]+$/.test(domain) ? "; domain=" + domain : "";
       doc.cookie = place() + "=" + value + tail + whole;
+      if (value && whole && cookie() !== value) doc.cookie = place() + "=" + value + tail; // a public suffix: this host alone
       return value ? cookie() === value : true;
     } catch (e) { return false; }
   }
@@ -119,6 +121,7 @@
 
   function resolve() {
     if (!consented || asking || Date.now() < notBefore) return;
+    at = location.href;
     var known = load(), mine = ++resolve.count, began = Date.now();
     var visitor = known.v || newId();
     var stored = save(visitor, known.s, known.h);
@@ -457,7 +460,7 @@
   }
   function run() { waiting = false; pass(whole); }
   function pass(all) {
-    if (!running || paused || !matcher) { changed.clear(); return; }
+    if (!running || paused || !matcher || isOver()) { changed.clear(); return; }
     var began = performance.now(), list = changed;
     changed = new Set(); whole = false;
     if (matcher.inside.length) findOwners();
@@ -505,28 +508,30 @@
     } catch (e) { return { way: url, query: "" }; }
   }
   function moved() {
-    if (location.href === view.page) return;
-    var here = path(location.href), before = path(view.page);
+    if (!consented || location.href === at) return;
+    var here = path(location.href), before = path(at);
     if (here.way === before.way && (here.query === before.query || !here.query)) return;
     if (moved.soon) return;
     moved.soon = true;
     later(function () {
       moved.soon = false;
-      here = path(location.href);
+      here = path(location.href); before = path(at);
       if (here.way === before.way && (here.query === before.query || !here.query)) return;
-      view = { page: location.href, referrer: view.page, number: resolve.count + 1 };
+      view = { page: location.href, referrer: at, number: resolve.count + 1 };
       resolve();
     }, 50);
   }
+  function isOver() { return expires > 0 && Date.now() > expires; }
   function back() {
     if (doc.visibilityState === "hidden" || !rules) return;
-    if (expires && Date.now() > expires) takeBack();
-    if (Date.now() > stale) { if (expires && Date.now() > expires) told = ""; view = { page: view.page, referrer: view.page, number: view.number }; resolve(); }
+    if (isOver()) { takeBack(); told = ""; }
+    if (isOver() || Date.now() > stale) { view = { page: view.page, referrer: view.page, number: view.number }; resolve(); }
   }
 
   var active = 0, lively = 0;
   function alive(event) {
     if (!event.isTrusted) return;
+    if (isOver()) return back();
     active = Date.now();
     if (active - lively < 60000) return;
     lively = active;

@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from pixel.hits import Hit
 from tests.pixel.edge_server import RunningEdge, running_edge
 from tests.servers.processes import free_port
@@ -88,6 +90,10 @@ class SnippetSite:
     def configure(self, **facts: Any) -> None:
         body = json.dumps(snapshot(**facts)).encode()
         (self.edge.settings.data_dir / "sites.json").write_bytes(body)
+
+    def edge_script(self) -> str:
+        """The snippet as the edge serves it."""
+        return httpx.get(f"http://localhost:{self.edge.port}/s/{KEY}.js").text
 
     def visits(self) -> list[Hit]:
         return [hit for hit in self.edge.hits() if hit.kind == "visit"]
