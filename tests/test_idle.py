@@ -6,9 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, event
-
 from tests.fixtures.contexts import People
+from tests.fixtures.counts import counted
 from tests.inbound.idle.world import IDLING
 from tests.inbound.mail_world import checked, fresh_address, mailbox_on
 from tests.servers import SmtpSink, wait_until
@@ -18,29 +17,6 @@ from tracker.web.notifications.feed import Broadcaster, Listener
 from tracker.worker import Worker
 
 SECONDS = 8.0
-
-
-class Transactions:
-    """How many transactions began, by whether they may write."""
-
-    def __init__(self) -> None:
-        self.writing = self.reading = 0
-
-    def note(self, connection: Connection) -> None:
-        if connection.get_execution_options().get("inkling_reads", False):
-            self.reading += 1
-        else:
-            self.writing += 1
-
-
-@contextmanager
-def counted(context: AppContext) -> Iterator[Transactions]:
-    transactions = Transactions()
-    event.listen(context.database.engine, "begin", transactions.note)
-    try:
-        yield transactions
-    finally:
-        event.remove(context.database.engine, "begin", transactions.note)
 
 
 @contextmanager
@@ -66,9 +42,9 @@ def open_page(context: AppContext, user_id: int) -> Iterator[None]:
 
 
 def is_quiet(context: AppContext, seconds: float = 2.0) -> bool:
-    with counted(context) as transactions:
+    with counted(context) as counts:
         time.sleep(seconds)
-    return transactions.writing == 0
+    return counts["writing"] == 0
 
 
 def test_an_idle_worker_writes_nothing_but_its_heartbeat(
@@ -87,9 +63,9 @@ def test_an_idle_worker_writes_nothing_but_its_heartbeat(
             with open_page(context, alice.id or 0):
                 wait_until(lambda: len(server.idling) == 3, 30)
                 wait_until(lambda: is_quiet(context), 60)
-                with counted(context) as transactions:
+                with counted(context) as counts:
                     time.sleep(SECONDS)
         finally:
             worker.stop()
-    assert transactions.writing <= 1, "a heartbeat, at most"
-    assert transactions.reading < 40, "looks by the clock are a safety net, seconds apart"
+    assert counts["writing"] <= 1, "a heartbeat, at most"
+    assert counts["reading"] < 40, "looks by the clock are a safety net, seconds apart"

@@ -2,16 +2,15 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import pytest
-from sqlalchemy import Connection, event
 from sqlmodel import Session, select
 
 from tests.fixtures.contexts import People
+from tests.fixtures.counts import counted
 from tests.outgoing.test_queue import deliveries, held, message_of, send_all
 from tests.servers import SmtpSink, smtp_sink, wait_until
 from tracker.consent.preferences import set_policy
@@ -163,26 +162,6 @@ def test_consent_withdrawn_while_another_copy_of_the_turn_is_handed_over_is_aske
 
 
 COPIES = 20
-
-
-@contextmanager
-def counted(context: AppContext) -> Iterator[Counter[str]]:
-    """How many statements, and how many transactions that may write."""
-    counts: Counter[str] = Counter()
-
-    def begun(connection: Connection) -> None:
-        counts["writing"] += not connection.get_execution_options().get("inkling_reads", False)
-
-    def executed(*_: object) -> None:
-        counts["statements"] += 1
-
-    event.listen(context.database.engine, "before_cursor_execute", executed)
-    event.listen(context.database.engine, "begin", begun)
-    try:
-        yield counts
-    finally:
-        event.remove(context.database.engine, "before_cursor_execute", executed)
-        event.remove(context.database.engine, "begin", begun)
 
 
 def test_a_copy_alone_costs_a_dozen_statements_and_one_transaction(

@@ -27,12 +27,12 @@ def form_text(form: Mapping[str, Any]) -> str:
     return json.dumps(filled, ensure_ascii=False)
 
 
-def form_before_sending(user: User, draft: Draft, message: Message, body: MessageBody | None) -> str:
+def form_before_sending(user: User, draft: Draft, message: Message | None, body: MessageBody | None) -> str:
     """The form of a message that is about to be queued: with its text and subject as they were before placeholders were filled.
 
     ``message`` and ``body`` are the draft's rows as they still are; one that was never a draft has the fields of ``draft``.
     """
-    if body is None or not body.recipients:
+    if message is None or body is None or not body.recipients:
         return form_text(_fields(user, draft))
     form = read_form(body)
     form["html"] = body.html if body.html != draft.html else ""

@@ -102,7 +102,8 @@ def message_without_ours(context: AppContext, raw: bytes) -> bytes:
     for part in reversed(find_texts(raw)):
         clean = strip_own_tracking if part.is_html else text_without_ours
         text = clean(context, part.html) or ""
-        raw = replace_html(raw, part, text, [difference(part.html, text)])
+        if text != part.html:
+            raw = replace_html(raw, part, text, [difference(part.html, text)])
     return raw
 
 

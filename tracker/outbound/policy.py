@@ -62,6 +62,16 @@ def check_wishes(context: AppContext, draft: Draft) -> None:
             raise SendError(field, "above_ceiling", error.sentence) from None
 
 
+@dataclass(frozen=True)
+class PolicyQuestion:
+    """A message whose policy is asked for. ``untouched`` is why no copy of it can be changed, if so."""
+
+    user: User
+    draft: Draft
+    account: Account | None = None
+    untouched: str | None = None
+
+
 def plan_policy(
     session: Session,
     context: AppContext,
@@ -75,31 +85,48 @@ def plan_policy(
 
     Raises :class:`tracker.outbound.draft.SendError` for an address that cannot be used.
     """
-    everybody = draft.addressees()
-    known = find_all(session, [m.address for _, m in everybody])
-    exchangers = families(session, [m.address for _, m in everybody])
-    table = _Table(
-        rules=workspace(session, context),
-        standings=consent_status_of(session, [r.id for r in known.values() if r.id is not None]),
-        sender=Sender(user.role, measured_by(account)),
-        own=_own_addresses(session, user),
-        wanted=_wanted(user, draft),
-        message={
-            "measurable": bool(draft.html) or untouched is not None,
-            "recipients": len(everybody),
-            "host_healthy": _is_later(draft) or not host_problem(session),
-            "recipient_limit": preference(session, "recipient_limit"),
-        },
-        untouched=untouched,
-    )
-    planned = []
-    for role, mailbox in everybody:
-        form = lookup_form(mailbox.address)
-        recipient = known.get(form)
-        opens, clicks = (table.decide(purpose, form, recipient) for purpose in MEASURED)
-        mx_family = exchangers.get(domain_of(mailbox.address))
-        planned.append(PlannedRecipient(mailbox, role, recipient, opens, clicks, mx_family, _version(form, recipient)))
-    return planned
+    return plan_policies(session, context, [PolicyQuestion(user, draft, account, untouched)])[0]
+
+
+def plan_policies(
+    session: Session, context: AppContext, questions: Sequence[PolicyQuestion]
+) -> list[list[PlannedRecipient]]:
+    """The same for several messages, of which everything is read together."""
+    everybody = [question.draft.addressees() for question in questions]
+    addresses = [mailbox.address for each in everybody for _, mailbox in each]
+    known, exchangers = find_all(session, addresses), families(session, addresses)
+    standings = consent_status_of(session, {r.id for r in known.values() if r.id is not None})
+    own, rules = _own_addresses(session, [question.user for question in questions]), workspace(session, context)
+    is_healthy, recipient_limit = not host_problem(session), preference(session, "recipient_limit")
+    plans = []
+    for question, addressees in zip(questions, everybody, strict=True):
+        user, draft = question.user, question.draft
+        table = _Table(
+            rules=rules,
+            standings=standings,
+            sender=Sender(user.role, measured_by(question.account)),
+            own=own[user.id],
+            wanted=_wanted(user, draft),
+            message={
+                "measurable": bool(draft.html) or question.untouched is not None,
+                "recipients": len(addressees),
+                "host_healthy": is_healthy or _is_later(draft),
+                "recipient_limit": recipient_limit,
+            },
+            untouched=question.untouched,
+        )
+        plans.append([_planned(table, known, exchangers, role, mailbox) for role, mailbox in addressees])
+    return plans
+
+
+def _planned(
+    table: "_Table", known: Mapping[str, Recipient], exchangers: Mapping[str, str], role: str, mailbox: Mailbox
+) -> PlannedRecipient:
+    form = lookup_form(mailbox.address)
+    recipient = known.get(form)
+    opens, clicks = (table.decide(purpose, form, recipient) for purpose in MEASURED)
+    mx_family = exchangers.get(domain_of(mailbox.address))
+    return PlannedRecipient(mailbox, role, recipient, opens, clicks, mx_family, _version(form, recipient))
 
 
 @dataclass(frozen=True)
@@ -146,9 +173,13 @@ def _is_later(draft: Draft) -> bool:
     return draft.send_at is not None and draft.send_at > now() + SOON
 
 
-def _own_addresses(session: Session, user: User) -> set[str]:
-    accounts = session.exec(select(Account.address).where(Account.user_id == user.id))
-    return {lookup_form(address) for address in accounts} | {user.email}
+def _own_addresses(session: Session, users: Sequence[User]) -> dict[int | None, set[str]]:
+    """By person, in look-up form."""
+    own: dict[int | None, set[str]] = {user.id: {user.email} for user in users}
+    accounts = select(Account.user_id, Account.address).where(col(Account.user_id).in_(own))
+    for user_id, address in session.exec(accounts):
+        own[user_id].add(lookup_form(address))
+    return own
 
 
 def recheck_consent(session: Session, context: AppContext, deliveries: Sequence[Delivery]) -> None:

@@ -4,10 +4,14 @@ Nothing is sent before this has committed, and nothing sent can be without a row
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
 
+from sqlalchemy import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, delete, select
 
@@ -28,13 +32,14 @@ from tracker.models import (
     User,
 )
 from tracker.models.ownership import owned_rows
+from tracker.models.rows import public_id
 from tracker.notifications.notify import announce
 from tracker.outbound.draft import Draft, OutgoingFile, SendError, check
 from tracker.outbound.draft_form import ROLES, form_before_sending, form_text, read_form
 from tracker.outbound.gateway.submitted_text import files
 from tracker.outbound.message_links import find_links, snippet_of, strip_markers, strip_own_tracking, text_without_ours
 from tracker.outbound.messages import followed_up
-from tracker.outbound.policy import PlannedRecipient, check_wishes, plan_policy
+from tracker.outbound.policy import PlannedRecipient, PolicyQuestion, check_wishes, plan_policies, plan_policy
 from tracker.outbound.rewriter.rewriting import FoundLink
 from tracker.outbound.send_quota import HANDED_OVER
 from tracker.recipients import find_or_make
@@ -44,6 +49,10 @@ from tracker.runtime.lease import held_subjects
 from tracker.runtime.localized_text import ActionError, LocalizedText
 
 log = logging.getLogger(__name__)
+
+_NEW_BODY, _NEW_DELIVERY, _NEW_LINK = insert(MessageBody), insert(Delivery), insert(TrackedLink)
+_UNTRIED = {"frozen": False, "tries": 0, "reply": "", "opens": 0, "clicks": 0, "machine": 0}
+"""Of a copy that nothing has happened to yet."""
 
 
 def plan(session: Session, context: AppContext, user: User, draft: Draft) -> list[PlannedRecipient]:
@@ -62,53 +71,34 @@ def enqueue_composed(
     check_wishes(context, draft)
     draft = replace(draft, html=strip_own_tracking(context, draft.html), text=text_without_ours(context, draft.text))
     account = _account(session, user, draft)
-    if message is None:
-        message = Message(user_id=user.id or 0, message_id="")
-    message.message_id = new_id(context.keyring, "m", message.public_id, domain_of(account.address))
-    raw = _build(account, draft, message.message_id)
-    return enqueue(session, context, user, account, draft, raw, message)
+    row = message or Message(user_id=user.id or 0, message_id="")
+    message_id = new_id(context.keyring, "m", row.public_id, domain_of(account.address))
+    raw = _build(account, draft, message_id)
+    links = links_of(session, context, draft, raw)
+    return enqueue(session, context, Outgoing(user, account, draft, raw, message_id, links, row=row))
 
 
-def enqueue(
-    session: Session,
-    context: AppContext,
-    user: User,
-    account: Account,
-    draft: Draft,
-    raw: bytes,
-    message: Message,
-    *,
-    untouched: str | None = None,
-) -> Message:
-    """The second half of :func:`enqueue_composed`: policy, rows, queue. ``raw`` is put together, ``draft`` says what is in it.
+@dataclass(frozen=True)
+class Outgoing:
+    """A message that is put together: ``raw`` are its bytes, ``draft`` says what is in it.
 
-    ``untouched`` is the rule by which no copy of it may be changed, if there is one.
+    ``links`` is None when they cannot be found out. ``untouched`` is the rule by which no copy of it may be changed, if there is
+    one. ``facts`` are columns of the message beside what follows from the draft.
     """
-    links = _links(session, context, draft, raw)
-    planned = plan_policy(
-        session,
-        context,
-        user,
-        draft,
-        account=account,
-        untouched=untouched or (None if links is not None else "rewriting_failed"),
-    )
-    form = form_before_sending(user, draft, message, session.get(MessageBody, message.id) if message.id else None)
-    _fill(message, user, account, draft, planned)
-    session.add(message)
-    session.flush()
-    assert message.id is not None
-    session.merge(MessageBody(message_id=message.id, html=draft.html, text=draft.text, raw=raw, recipients=form))
-    _keep_attachments(session, message, draft)
-    _add_deliveries(session, message, planned)
-    _add_links(session, message, links or ())
-    if message.in_reply_to:
-        followed_up(session, message)
-    announce(session, message.user_id, "message", message.public_id)
-    return message
+
+    user: User
+    account: Account
+    draft: Draft
+    raw: bytes
+    message_id: str
+    links: Sequence[FoundLink] | None
+    untouched: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    row: Message | None = None
+    """The draft that it was, or a new row; one is made when there is none."""
 
 
-def _links(session: Session, context: AppContext, draft: Draft, raw: bytes) -> Sequence[FoundLink] | None:
+def links_of(session: Session, context: AppContext, draft: Draft, raw: bytes) -> Sequence[FoundLink] | None:
     """The links of the message; None when they cannot be found out, which must not keep it from being sent."""
     try:
         return find_links(
@@ -119,6 +109,72 @@ def _links(session: Session, context: AppContext, draft: Draft, raw: bytes) -> S
     except Exception as error:
         log.error("the links of a message cannot be found (%s); it is sent untracked", type(error).__name__)
         return None
+
+
+def enqueue(session: Session, context: AppContext, outgoing: Outgoing) -> Message:
+    """The second half of :func:`enqueue_composed`: policy, rows, queue."""
+    return enqueue_all(session, [outgoing], plan_all(session, context, [outgoing]))[0]
+
+
+def plan_all(session: Session, context: AppContext, outgoing: Sequence[Outgoing]) -> list[list[PlannedRecipient]]:
+    """The policy of each. Nothing is written; what is forbidden later is looked at again before a copy leaves."""
+    questions = [
+        PolicyQuestion(
+            each.user,
+            each.draft,
+            each.account,
+            each.untouched or (None if each.links is not None else "rewriting_failed"),
+        )
+        for each in outgoing
+    ]
+    return plan_policies(session, context, questions)
+
+
+def enqueue_all(
+    session: Session, outgoing: Sequence[Outgoing], plans: Sequence[Sequence[PlannedRecipient]]
+) -> list[Message]:
+    """The rows of messages whose policy is planned: those of a kind by one statement, however many messages there are."""
+    drafts = [_body_of_draft(session, each) for each in outgoing]
+    forms = [_form(each, body) for each, body in zip(outgoing, drafts, strict=True)]
+    messages = [_filled(session, each, planned) for each, planned in zip(outgoing, plans, strict=True)]
+    session.flush()
+    new: list[dict[str, Any]] = []
+    for message, each, draft, form in zip(messages, outgoing, drafts, forms, strict=True):
+        body = {"html": each.draft.html, "text": each.draft.text, "raw": each.raw, "recipients": form}
+        if draft is None:
+            new.append({"message_id": message.id, **body})
+        else:
+            session.add(draft.sqlmodel_update(body))
+        _keep_attachments(session, message, each.draft, was_draft=draft is not None)
+    if new:
+        session.connection().execute(_NEW_BODY, new)
+    _add_deliveries(session, list(zip(messages, plans, strict=True)))
+    _add_links(session, [(message, each.links or ()) for message, each in zip(messages, outgoing, strict=True)])
+    for message in messages:
+        if message.in_reply_to:
+            followed_up(session, message)
+    for user_id, theirs in groupby(sorted(messages, key=attrgetter("user_id")), attrgetter("user_id")):
+        announce(session, user_id, "message", *(message.public_id for message in theirs))
+    return messages
+
+
+def _body_of_draft(session: Session, outgoing: Outgoing) -> MessageBody | None:
+    return session.get(MessageBody, outgoing.row.id) if outgoing.row is not None and outgoing.row.id else None
+
+
+def _form(outgoing: Outgoing, body: MessageBody | None) -> str:
+    """As it was before the row of the draft is filled."""
+    return form_before_sending(outgoing.user, outgoing.draft, outgoing.row, body)
+
+
+def _filled(session: Session, outgoing: Outgoing, planned: Sequence[PlannedRecipient]) -> Message:
+    message = outgoing.row or Message(user_id=outgoing.user.id or 0, message_id="")
+    message.message_id = outgoing.message_id
+    _fill(message, outgoing.user, outgoing.account, outgoing.draft, planned)
+    for name, value in outgoing.facts.items():
+        setattr(message, name, value)
+    session.add(message)
+    return message
 
 
 def _sending(session: Session, user: User, draft: Draft) -> Account | None:
@@ -210,10 +266,11 @@ def _sent_copy(account: Account) -> str:
     return "later" if account.imap_host else "none"
 
 
-def _keep_attachments(session: Session, message: Message, draft: Draft) -> None:
+def _keep_attachments(session: Session, message: Message, draft: Draft, *, was_draft: bool) -> None:
     """Until it is handed over the message can become a draft again, so its files are kept beside it."""
     assert message.id is not None
-    session.exec(delete(Attachment).where(col(Attachment.message_id) == message.id))
+    if was_draft:
+        session.exec(delete(Attachment).where(col(Attachment.message_id) == message.id))
     for file in draft.attachments:
         session.add(
             Attachment(
@@ -227,47 +284,59 @@ def _keep_attachments(session: Session, message: Message, draft: Draft) -> None:
         )
 
 
-def _add_deliveries(session: Session, message: Message, planned: Sequence[PlannedRecipient]) -> None:
-    assert message.id is not None
-    request(session, [one.mailbox.address for one in planned])
-    for position, one in enumerate(planned):
-        recipient = find_or_make(session, one.mailbox.address, one.mailbox.name)
+def _add_deliveries(session: Session, planned: Sequence[tuple[Message, Sequence[PlannedRecipient]]]) -> None:
+    request(session, [one.mailbox.address for _, recipients in planned for one in recipients])
+    session.flush()
+    rows = [
+        _delivery(session, message, position, one)
+        for message, recipients in planned
+        for position, one in enumerate(recipients)
+    ]
+    session.connection().execute(_NEW_DELIVERY, rows)
+
+
+def _delivery(session: Session, message: Message, position: int, planned: PlannedRecipient) -> dict[str, Any]:
+    mailbox, recipient = planned.mailbox, planned.recipient
+    if recipient is None or (mailbox.name and not recipient.name):
+        recipient = find_or_make(session, mailbox.address, mailbox.name)
         session.flush()
-        assert recipient.id is not None
-        session.add(
-            Delivery(
-                message_id=message.id,
-                recipient_id=recipient.id,
-                account_id=message.account_id,
-                position=position,
-                role=one.role,
-                address=one.mailbox.address,
-                name=one.mailbox.name or recipient.name,
-                opens_on=one.opens.on,
-                opens_rule=one.opens.rule,
-                clicks_on=one.clicks.on,
-                clicks_rule=one.clicks.rule,
-                pack_version=one.pack_version,
-                status=DeliveryStatus.QUEUED,
-                next_try_at=message.send_at,
-            )
-        )
+    return {
+        "public_id": public_id(),
+        "message_id": message.id,
+        "recipient_id": recipient.id,
+        "account_id": message.account_id,
+        "position": position,
+        "role": planned.role,
+        "address": mailbox.address,
+        "name": mailbox.name or recipient.name,
+        "opens_on": planned.opens.on,
+        "opens_rule": planned.opens.rule,
+        "clicks_on": planned.clicks.on,
+        "clicks_rule": planned.clicks.rule,
+        "pack_version": planned.pack_version,
+        "status": DeliveryStatus.QUEUED.value,
+        "next_try_at": message.send_at,
+        **_UNTRIED,
+    }
 
 
-def _add_links(session: Session, message: Message, links: Sequence[FoundLink]) -> None:
-    assert message.id is not None
+def _add_links(session: Session, found: Sequence[tuple[Message, Sequence[FoundLink]]]) -> None:
+    rows = [_link(message, link) for message, links in found for link in links]
+    if rows:
+        session.connection().execute(_NEW_LINK, rows)
+
+
+def _link(message: Message, link: FoundLink) -> dict[str, Any]:
     anybody = message.clicks_tracked > 0
-    for link in links:
-        session.add(
-            TrackedLink(
-                message_id=message.id,
-                position=link.index,
-                url=link.url,
-                text=link.text[:500],
-                tracked=link.tracked and anybody,
-                reason=link.reason if not link.tracked else None if anybody else "nobody_tracked",
-            )
-        )
+    return {
+        "message_id": message.id,
+        "position": link.index,
+        "url": link.url,
+        "text": link.text[:500],
+        "tracked": link.tracked and anybody,
+        "reason": link.reason if not link.tracked else None if anybody else "nobody_tracked",
+        "clicks": 0,
+    }
 
 
 def cancel(session: Session, message: Message) -> None:
@@ -311,4 +380,4 @@ def _keep_submitted_files(session: Session, message: Message, body: MessageBody)
     kept = session.exec(select(Attachment.id).where(Attachment.message_id == message.id)).first()
     if kept is None and message.has_attachments and body.raw:
         found = tuple(OutgoingFile(*file) for file in files(body.raw))
-        _keep_attachments(session, message, Draft(attachments=found))
+        _keep_attachments(session, message, Draft(attachments=found), was_draft=False)

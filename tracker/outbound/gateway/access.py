@@ -1,18 +1,21 @@
-"""Who may submit what: app tokens, wrong tries, sending addresses, messages per hour. Synchronous; one transaction per call."""
+"""Who may submit what: app tokens, wrong tries, sending addresses, messages per hour. Synchronous."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import bindparam, func
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from tracker.mail.addresses import lookup_or_none
-from tracker.models import ApiToken, Message, MessageState, User
+from tracker.models import Account, ApiToken, Message, MessageState, User
 from tracker.outbound.draft import SendError
-from tracker.outbound.gateway.resubmission import accepted_before, mark_of, note_accepted
-from tracker.outbound.gateway.submitted import confirmed_accounts, enqueue_submitted
+from tracker.outbound.gateway.resubmission import Marked, accepted_before, mark_of, note_accepted
+from tracker.outbound.gateway.submitted import IS_CONFIRMED, confirmed_accounts, read_submitted
+from tracker.outbound.send import Outgoing, enqueue_all, plan_all
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import token_digest
@@ -79,13 +82,12 @@ def sign_in(context: AppContext, login: str, token: str, source: str, limits: Ga
 
 def _token_of(context: AppContext, login: str, token: str) -> ApiToken | None:
     form = lookup_or_none(login)
-    digest = token_digest(token)
     with context.database.reading() as session:
-        found = _valid(session, ApiToken.token_digest == digest)
-        if found is None:
+        row = session.exec(_BY_DIGEST, params={"digest": token_digest(token)}).first()
+        if row is None:
             return None
-        row, user = found
-        return row if form == user.email or form in confirmed_accounts(session, user.id) else None
+        api_token, email = row
+        return api_token if form == email or form in confirmed_accounts(session, api_token.user_id) else None
 
 
 def _count_wrong(context: AppContext, login: str, source: str, limits: GatewayLimits) -> None:
@@ -101,54 +103,104 @@ def _count_wrong(context: AppContext, login: str, source: str, limits: GatewayLi
 def check_sender(context: AppContext, submitter: Submitter, mail_from: str, limits: GatewayLimits) -> None:
     """Whether this person may begin a message with this reverse-path now. Raises :class:`Refused`."""
     with context.database.reading() as session:
-        _user_of(session, submitter)
-        if lookup_or_none(mail_from) not in confirmed_accounts(session, submitter.user_id):
+        connection = session.connection()
+        addresses = connection.execute(_SENDERS, {"tokens": [submitter.token_id]}).scalars().all()
+        if not addresses:
+            raise Refused(SIGNED_OUT)
+        if lookup_or_none(mail_from) not in {lookup_or_none(address) for address in addresses if address}:
             raise Refused(NOT_YOURS)
-        if _within_an_hour(session, submitter.user_id) >= limits.messages_per_hour:
+        moment = now()
+        facts = {
+            "user": submitter.user_id,
+            "since": moment - timedelta(hours=1),
+            "until": moment + timedelta(minutes=1),
+        }
+        if connection.execute(_WITHIN_AN_HOUR, facts).scalar_one() >= limits.messages_per_hour:
             raise Refused(TOO_MANY_MESSAGES)
+
+
+_IS_VALID = col(ApiToken.revoked_at).is_(None) & col(User.active)
+_OF_TOKENS = col(ApiToken.id).in_(bindparam("tokens", expanding=True))
+_BY_DIGEST = select(ApiToken, User.email).join(User).where(_IS_VALID, col(ApiToken.token_digest) == bindparam("digest"))
+_USERS = select(User).join(ApiToken).where(_IS_VALID, _OF_TOKENS)
+_VALID = columns(col(ApiToken.id)).join(User).where(_IS_VALID, _OF_TOKENS)
+_SENDERS = (
+    columns(col(Account.address))
+    .select_from(ApiToken)
+    .join(User)
+    .outerjoin(Account, (col(Account.user_id) == col(User.id)) & IS_CONFIRMED)
+    .where(_IS_VALID, _OF_TOKENS)
+)
+"""A row with None where the token holds and no address is confirmed."""
+_WITHIN_AN_HOUR = columns(func.count()).where(
+    col(Message.user_id) == bindparam("user"),
+    col(Message.listed_at) > bindparam("since"),  # never before created_at, and in an index
+    col(Message.created_at).between(bindparam("since"), bindparam("until")),  # not of a clock that ran ahead
+    col(Message.state) != MessageState.DRAFT,
+)
 
 
 def _user_of(session: Session, submitter: Submitter) -> User:
     """The person, as long as the token holds: it may be revoked while the line is open."""
-    found = _valid(session, col(ApiToken.id) == submitter.token_id)
-    if found is None:
+    user = session.exec(_USERS, params={"tokens": [submitter.token_id]}).first()
+    if user is None:
         raise Refused(SIGNED_OUT)
-    return found[1]
+    return user
 
 
-def _valid(session: Session, which: ColumnElement[bool] | bool) -> tuple[ApiToken, User] | None:
-    valid = select(ApiToken, User).join(User).where(col(ApiToken.revoked_at).is_(None), col(User.active))
-    return session.exec(valid.where(which)).first()
+def _check_tokens(session: Session, token_ids: Collection[int]) -> None:
+    valid = session.connection().execute(_VALID, {"tokens": list(token_ids)}).all()
+    if len(valid) < len(token_ids):
+        raise Refused(SIGNED_OUT)
 
 
-def _within_an_hour(session: Session, user_id: int) -> int:
-    since = now() - timedelta(hours=1)
-    count = select(func.count()).where(
-        Message.user_id == user_id,
-        Message.listed_at > since,  # never before created_at, and in an index
-        col(Message.created_at).between(since, now() + timedelta(minutes=1)),  # not of a clock that ran ahead
-        Message.state != MessageState.DRAFT,
-    )
-    return session.exec(count).one()
+@dataclass(frozen=True)
+class Submission:
+    """A message that was read and waits for its transaction. ``mark`` is what a second try of it would have, too."""
+
+    context: AppContext
+    submitter: Submitter
+    outgoing: Outgoing
+    mark: str | None
+
+    @property
+    def key(self) -> Marked:
+        """The same for two tries of one submission."""
+        return self.submitter.user_id, self.mark or f"{id(self)}"
 
 
-def submit(context: AppContext, submitter: Submitter, mail_from: str, rcpt_tos: Sequence[str], raw: bytes) -> str:
-    """Commits a message and its deliveries and returns its public id; of a second try, that of the message from the first.
+def submit(
+    context: AppContext, submitter: Submitter, mail_from: str, rcpt_tos: Sequence[str], raw: bytes
+) -> Future[str]:
+    """Reads a message and has it committed with its deliveries, together with what other lines submit at this moment. The future
+    gives its public id; of a second try, that of the message from the first.
 
-    Raises :class:`Refused`; then nothing was kept.
+    Both raise :class:`Refused`; then nothing was kept.
     """
-    mark = mark_of(context, rcpt_tos, raw)
     try:
-        with context.database.session_scope() as session:
+        with context.database.reading() as session:
             user = _user_of(session, submitter)
-            message = accepted_before(session, user, mark) if mark else None
-            is_new = message is None
-            if message is None:
-                message = enqueue_submitted(session, context, user, mail_from, rcpt_tos, raw)
-                if mark:
-                    note_accepted(session, user, mark, message)
+            outgoing = read_submitted(session, context, user, mail_from, rcpt_tos, raw)
     except SendError as error:
         raise Refused(_REPLIES.get(error.code, "554 5.6.0 This message cannot be sent")) from None
-    what = "submitted" if is_new else "submitted again: kept once"
-    log.info("message %s %s: %d recipients, %d bytes", message.public_id, what, len(rcpt_tos), len(raw))
-    return message.public_id
+    submission = Submission(context, submitter, outgoing, mark_of(context, rcpt_tos, raw))
+    return context.database.commit_together(_accept, submission)
+
+
+def _accept(group: Sequence[Submission]) -> list[str]:
+    """Plans outside the transaction that writes: it takes longest."""
+    context = group[0].context
+    with context.database.reading() as session:
+        plans = plan_all(session, context, [each.outgoing for each in group])
+    with context.database.session_scope() as session:
+        _check_tokens(session, {each.submitter.token_id for each in group})
+        accepted = accepted_before(session, {each.key for each in group if each.mark})
+        new = {each.key: (each.outgoing, plan) for each, plan in zip(group, plans, strict=True)}
+        new = {key: planned for key, planned in new.items() if key not in accepted}
+        messages = enqueue_all(session, *zip(*new.values(), strict=True)) if new else []
+        taken = dict(zip(new, messages, strict=True))
+        note_accepted(session, {each.key: taken[each.key] for each in group if each.mark and each.key in taken})
+    for each in group:
+        what = "submitted" if each.key in taken else "submitted again: kept once"
+        log.info("message %s %s: %d bytes", (accepted | taken)[each.key].public_id, what, len(each.outgoing.raw))
+    return [(accepted | taken)[each.key].public_id for each in group]

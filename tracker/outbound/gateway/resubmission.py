@@ -1,20 +1,27 @@
 """A mail program that lost the line after the final dot tries again (RFC 1047): the same submission is taken once."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from operator import itemgetter
 
+from sqlalchemy import Table, bindparam, tuple_
 from sqlmodel import Session, col, delete, select
 
 from tracker.mail.addresses import lookup_or_none
 from tracker.mail.mime.fields import fields, normalise_line_ends
-from tracker.models import Message, MessageState, Submission, User
+from tracker.models import Message, MessageState, Submission
 from tracker.models.counting.bulk import insert_or_keep
 from tracker.outbound.gateway.submitted_text import values
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 KNOWN_FOR = timedelta(hours=24)
+_SUBMISSION: Table = Submission.__table__  # type: ignore[attr-defined]
+_NOTE = _SUBMISSION.update().where(
+    _SUBMISSION.c.user_id == bindparam("of_user"), _SUBMISSION.c.mark == bindparam("of_mark")
+)
+_NOTE = _NOTE.values(message_id=bindparam("message"), created_at=bindparam("at"))
 _OVER = (MessageState.DRAFT, MessageState.CANCELLED, MessageState.FAILED)
 
 
@@ -28,25 +35,35 @@ def mark_of(context: AppContext, rcpt_tos: Sequence[str], raw: bytes) -> str | N
     return context.keyring.digest("\n".join(["submission", seen, *recipients]))
 
 
-def accepted_before(session: Session, user: User, mark: str) -> Message | None:
-    """The message that this submission has become already; None when it is the first, and from now on it is known.
+Marked = tuple[int, str]
+"""A person and the mark of what they submitted."""
+
+
+def accepted_before(session: Session, marked: Collection[Marked]) -> dict[Marked, Message]:
+    """The messages that these submissions have become already; those that are left out are the first, and known from now on.
 
     A twin on another line that has not committed yet is waited for. What was taken back or could not be sent is no more an
     answer: submitted again it is a new message.
     """
-    mine = (col(Submission.user_id) == user.id, col(Submission.mark) == mark)
-    session.exec(delete(Submission).where(*mine, col(Submission.created_at) < now() - KNOWN_FOR))
-    row = {"user_id": user.id, "mark": mark, "created_at": now()}
-    claim = insert_or_keep(session, Submission).values(row).returning(col(Submission.id))
-    if session.execute(claim).first() is not None:
-        return None
-    known = session.exec(select(Submission).where(*mine).with_for_update()).one()
-    message = session.get(Message, known.message_id) if known.message_id else None
-    return message if message is not None and message.state not in _OVER else None
+    if not marked:
+        return {}
+    these = tuple_(col(Submission.user_id), col(Submission.mark)).in_(sorted(marked))
+    session.exec(delete(Submission).where(these, col(Submission.created_at) < now() - KNOWN_FOR))
+    rows = [{"user_id": user_id, "mark": mark, "created_at": now()} for user_id, mark in sorted(marked)]
+    claim = insert_or_keep(session, Submission).values(rows).returning(col(Submission.user_id), col(Submission.mark))
+    fresh = {(user_id, mark) for user_id, mark in session.execute(claim)}
+    if len(fresh) == len(marked):
+        return {}
+    known = session.exec(select(Submission).where(these).with_for_update()).all()
+    messages = {(row.user_id, row.mark): session.get(Message, row.message_id) for row in known if row.message_id}
+    return {key: message for key, message in messages.items() if message is not None and message.state not in _OVER}
 
 
-def note_accepted(session: Session, user: User, mark: str, message: Message) -> None:
-    """Says which message the submission has become, in the transaction that accepts it."""
-    row = session.exec(select(Submission).where(Submission.user_id == user.id, Submission.mark == mark)).one()
-    row.message_id, row.created_at = message.id, now()
-    session.add(row)
+def note_accepted(session: Session, messages: Mapping[Marked, Message]) -> None:
+    """Says which messages the submissions have become, in the transaction that accepts them."""
+    rows = [
+        {"of_user": user_id, "of_mark": mark, "message": message.id, "at": now()}
+        for (user_id, mark), message in sorted(messages.items(), key=itemgetter(0))
+    ]
+    if rows:
+        session.connection().execute(_NOTE, rows)

@@ -8,7 +8,7 @@ import ssl
 from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from functools import partial
 from ipaddress import ip_address
 from typing import TypeVar
@@ -118,9 +118,10 @@ class GatewaySession(SMTP):
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         assert envelope.mail_from is not None
         assert envelope.original_content is not None
-        public_id = await self._ask(
+        committed: Future[str] = await self._ask(
             submit, self._submitter, envelope.mail_from, envelope.rcpt_tos, envelope.original_content
         )
+        public_id: str = await asyncio.wrap_future(committed)
         return f"250 2.0.0 Queued as {public_id}"
 
     async def handle_exception(self, error: Exception) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from email.utils import format_datetime, make_msgid
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from tracker.consent.preferences import preference
@@ -22,7 +23,7 @@ from tracker.outbound.draft import Draft, SendError
 from tracker.outbound.gateway.submitted_text import has_files, mailboxes, msg_ids, plain_text, values
 from tracker.outbound.message_links import message_without_ours
 from tracker.outbound.mime_patch import HtmlPart, Untouched, find_htmls
-from tracker.outbound.send import enqueue
+from tracker.outbound.send import Outgoing, enqueue, links_of
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_BODY_BYTES, MAX_RECIPIENTS
@@ -40,8 +41,18 @@ def enqueue_submitted(
 ) -> Message:
     """Takes a submitted message into the queue; once the caller's transaction has committed it will be sent.
 
+    Raises :class:`SendError` as :func:`read_submitted` does; then nothing was changed.
+    """
+    return enqueue(session, context, read_submitted(session, context, user, mail_from, rcpt_tos, raw))
+
+
+def read_submitted(
+    session: Session, context: AppContext, user: User, mail_from: str, rcpt_tos: Sequence[str], raw: bytes
+) -> Outgoing:
+    """What is to be sent. Nothing is written.
+
     The recipients are those of the envelope. Raises :class:`SendError`, with the code ``not_yours`` when MAIL FROM or From is no
-    confirmed address of this person; then nothing was changed.
+    confirmed address of this person.
     """
     if b"\0" in raw:  # RFC 5322 section 4: obsolete already when it was written; what reads it differs at each reader
         raise SendError("content", "nul", "The message holds a NUL character, which no mail may.")
@@ -51,22 +62,25 @@ def enqueue_submitted(
     if preference(session, "unsign_submissions"):
         raw = without_signatures(raw)
     raw = message_without_ours(context, _clean(raw, found, account))
-    message = Message(user_id=user.id or 0, message_id=_message_id(raw))
     draft, untouched = _read(raw, found, rcpt_tos)
-    message = enqueue(session, context, user, account, draft, raw, message, untouched=untouched)
-    message.from_name = (sender.name or account.name)[:200]
-    message.has_attachments = has_files(raw)
-    message.sent_copy_at = now() + PROGRAM_FILES_ITS_COPY
-    session.add(message)
-    return message
+    facts = {
+        "from_name": (sender.name or account.name)[:200],
+        "has_attachments": has_files(raw),
+        "sent_copy_at": now() + PROGRAM_FILES_ITS_COPY,
+    }
+    links = links_of(session, context, draft, raw)
+    return Outgoing(user, account, draft, raw, _message_id(raw), links, untouched, facts)
+
+
+IS_CONFIRMED = col(Account.removed_at).is_(None) & col(Account.confirmed_at).is_not(None)
+_CONFIRMED = (
+    select(Account).where(col(Account.user_id) == bindparam("user"), IS_CONFIRMED).order_by(col(Account.id).desc())
+)
 
 
 def confirmed_accounts(session: Session, user_id: int | None) -> dict[str, Account]:
     """The accounts that a person may send from, by the look-up form of their addresses."""
-    mine = select(Account).where(
-        Account.user_id == user_id, col(Account.removed_at).is_(None), col(Account.confirmed_at).is_not(None)
-    )
-    newest_first = session.exec(mine.order_by(col(Account.id).desc()))
+    newest_first = session.exec(_CONFIRMED, params={"user": user_id})
     return {lookup_form(account.address): account for account in newest_first}
 
 
