@@ -2,16 +2,19 @@
 
 import csv
 import io
+import json
 from collections import Counter
 from threading import Thread
 
 import pytest
+from sqlalchemy import event
 from sqlmodel import select
 
 from tests.crm.shop_world import ShopWorld
 from tracker.crm.csv_import import RowResult, import_customers
 from tracker.crm.customers import CustomerChange, put_customer
-from tracker.models import Customer, User, WebhookEvent
+from tracker.crm.search import finds_customers
+from tracker.models import Customer, User, WebhookEndpoint, WebhookEvent
 from tracker.runtime.localized_text import ActionError
 from tracker.web.crm.csv_pages import _rows
 from tracker.web.http.csv_export import harmless
@@ -134,3 +137,80 @@ def test_unknown_managers_and_too_many_cells_are_refused_alone(shop: ShopWorld) 
     assert [one.status for one in take(shop, file)] == ["refused", "refused", "created"]
     with shop.context.database.reading() as session:
         assert len(session.exec(select(Customer)).all()) == 1
+
+
+def test_rows_of_one_file_that_name_a_customer_twice_are_taken_in_their_order(shop: ShopWorld) -> None:
+    file = (
+        "external_id,name,addresses,tags\n"
+        "a,Anna,anna@client.example,\n"
+        ",Anna B.,ANNA@client.example,vip\n"
+        'b,Boris,"boris@client.example, anna@client.example",\n'
+        "a,-,,-\n"
+        "c,Boris too,boris@client.example,\n"
+        ",Boris of b,boris@client.example,\n"
+        ",Nobody,,\n,Nobody,,\n"
+    )
+    assert [one.status for one in take(shop, file)] == [
+        *("created", "changed", "created", "changed", "created", "changed", "created", "created"),
+    ]
+    told = [(one.external_id, one.name, one.tags, shop.addresses(one)) for one in shop.customers()]
+    assert told == [
+        ("a", "", [], ["anna@client.example"]),
+        ("b", "Boris of b", [], ["boris@client.example"]),
+        ("c", "Boris too", [], ["boris@client.example"]), (None, "Nobody", [], []), (None, "Nobody", [], []),
+    ]  # fmt: skip
+
+
+def test_what_an_import_makes_is_found_told_of_and_has_a_version(shop: ShopWorld) -> None:
+    ben = shop.person("Ben")
+    with shop.context.database.session_scope() as session:
+        kinds = ["customer.created", "customer.assigned"]
+        session.add(WebhookEndpoint(user_id=ben.id or 0, url="https://hook.example", kinds=kinds, secret=b""))
+    head = "external_id,name,addresses,manager\n"
+    take(shop, head + "a,Anna Berg,anna@client.example,\nb,Boris,boris@client.example,ben@shop.example\n")
+    take(shop, head + "a,Anna Stein,,ben@shop.example\nb,Boris,,\n")
+    with shop.context.database.reading() as session:
+        events = [(one.kind, json.loads(one.body)["data"]) for one in session.exec(select(WebhookEvent).order_by("id"))]
+        for words, ids in {"stein": ["a"], "berg": [], "bor": ["b"], "client.example": ["a", "b"], "a": ["a"]}.items():
+            rows = session.exec(select(Customer).where(*finds_customers(session, words)).order_by("id")).all()
+            assert [row.external_id for row in rows] == ids, words
+    assert [(kind, data["external_id"], data["version"]) for kind, data in events] == [
+        ("customer.created", "a", 1), ("customer.created", "b", 1), ("customer.assigned", "b", 1), ("customer.assigned", "a", 2),
+    ]  # fmt: skip
+    assert (events[3][1]["addresses"], events[3][1]["manager"]) == (["anna@client.example"], ben.public_id)
+    assert [one.version for one in shop.customers()] == [2, 1]
+
+
+def test_the_same_file_given_by_several_at_once_makes_each_customer_once(shop: ShopWorld) -> None:
+    file = "external_id,name,addresses\n" + "".join(f"x{n},Name {n},c{n}@client.example\n" for n in range(60))
+    results: list[list[RowResult]] = []
+    calls = [Thread(target=lambda: results.append(take(shop, file))) for _ in range(4)]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join(60)
+    assert sum((Counter(one.status for one in result) for result in results), Counter()) == {
+        "created": 60, "unchanged": 180,
+    }  # fmt: skip
+    assert len(shop.customers()) == 60
+
+
+def test_an_import_asks_as_often_for_a_thousand_rows_as_for_ten(shop: ShopWorld) -> None:
+    counts = []
+    for number, rows in enumerate((10, 1000)):
+        file = "external_id,name,addresses\n" + "".join(
+            f"{number}-{n},Name {n},c{number}-{n}@client.example\n" for n in range(rows)
+        )
+        for text in (file, file, file.replace("Name", "Another name")):
+            statements: list[str] = []
+
+            def note(
+                _connection: object, _cursor: object, statement: str, *_: object, to: list[str] = statements
+            ) -> None:
+                to.append(statement)
+
+            event.listen(shop.context.database.engine, "before_cursor_execute", note)
+            assert len(take(shop, text)) == rows
+            event.remove(shop.context.database.engine, "before_cursor_execute", note)
+            counts.append(len(statements))
+    assert counts[:3] == counts[3:]

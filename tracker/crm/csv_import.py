@@ -8,18 +8,17 @@ import codecs
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from tracker.crm.candidates import customers_by_address
-from tracker.crm.customers import CustomerChange, change_customer, create_customer
-from tracker.mail.addresses import AddressError, lookup_or_none, normalise
-from tracker.models import Customer, CustomerSource, Shop, User
+from tracker.crm.customer_batch import save_customers
+from tracker.crm.customers import CustomerChange
+from tracker.mail.addresses import AddressError, normalise
+from tracker.models import Shop, User
 from tracker.notifications.notify import notify
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -30,7 +29,10 @@ _ALSO: Mapping[str, str] = {
     "email": "addresses", "e-mail": "addresses", "address": "addresses", "id": "external_id",
     "имя": "name", "адреса": "addresses", "почта": "addresses", "менеджер": "manager", "магазин": "shop", "метки": "tags",
 }  # fmt: skip
-AT_ONCE = 200
+AT_ONCE = 1000
+_PIECE = 64 * 1024
+_Row = tuple[int, list[str], bool]
+"""The line where it begins, its cells, and whether all of its bytes could be read."""
 _FORMULA = "=+-@\t\r\n＝＋－＠"
 
 
@@ -46,28 +48,41 @@ class RowResult:
     problem: str = ""
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    """Why a row names no customer."""
+
+    code: str
+    problem: str
+
+
 def import_customers(context: AppContext, raw: bytes, by: User) -> Iterator[RowResult]:
-    """Takes the rows in by the hundred, each hundred in a transaction of its own, and gives the result of each.
+    """Takes the rows in by the thousand, each thousand in a transaction of its own, and gives the result of each.
 
     Raises :class:`ActionError` before the first row when the file has no head line that can be used.
     """
     rows = _rows(raw)
     names = _names(next(rows, (1, [], False))[1])
     assigned: Counter[int] = Counter()
-    batch: list[tuple[int, list[str], bool]] = []
+    batch: list[_Row] = []
     for row in rows:
         batch.append(row)
         if len(batch) >= AT_ONCE:
             yield from _take(context, names, batch, by, assigned)
             batch = []
-    yield from _take(context, names, batch, by, assigned)
+    if batch:
+        yield from _take(context, names, batch, by, assigned)
     _tell_managers(context, assigned, by)
 
 
-def _rows(raw: bytes) -> Iterator[tuple[int, list[str], bool]]:
-    """The line where each row begins, its cells, and whether all of its bytes could be read. Rows of nothing are passed over."""
-    text, _encoding = _decoded(raw)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+def _rows(raw: bytes) -> Iterator[_Row]:
+    """Rows of nothing are passed over. Decoded as they are read: the file is held once, as it came."""
+    encoding, start = _encoding_of(raw)
+    file = io.BytesIO(raw)
+    file.seek(start)
+    reader = csv.reader(
+        io.TextIOWrapper(file, encoding, "replace", newline=""), delimiter=_delimiter(raw[start:], encoding)
+    )
     line = 1
     try:
         for cells in reader:
@@ -80,29 +95,32 @@ def _rows(raw: bytes) -> Iterator[tuple[int, list[str], bool]]:
         ) from None
 
 
-def _decoded(raw: bytes) -> tuple[str, str]:
-    """UTF-8 with or without its mark, UTF-16 with one; else windows-1251, as spreadsheets here write it. A byte that fits nothing
-    becomes U+FFFD, and its row is refused."""
+def _encoding_of(raw: bytes) -> tuple[str, int]:
+    """UTF-8 with or without its mark, UTF-16 with one; else windows-1251, as spreadsheets here write it; and where the text
+    begins. A byte that fits nothing becomes U+FFFD, and its row is refused."""
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return raw.decode("utf-16", "replace"), "utf-16"
-    text = raw.removeprefix(codecs.BOM_UTF8)
-    try:
-        return text.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError:
-        if raw.startswith(codecs.BOM_UTF8) or _mostly_utf8(text):
-            return text.decode("utf-8", "replace"), "utf-8"
-        return text.decode("windows-1251", "replace"), "windows-1251"
+        return "utf-16", 0
+    if raw.startswith(codecs.BOM_UTF8):
+        return "utf-8", len(codecs.BOM_UTF8)
+    return "utf-8" if _mostly_utf8(raw) else "windows-1251", 0
 
 
-def _mostly_utf8(text: bytes) -> bool:
+def _mostly_utf8(raw: bytes) -> bool:
     """Most of what is not ASCII is UTF-8: then single wrong bytes are damage."""
-    letters = text.decode("utf-8", "replace")
-    good = sum(ord(letter) > 127 and letter != "\ufffd" for letter in letters)
-    return good > letters.count("\ufffd")
+    good = bad = 0
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    for start in range(0, len(raw), _PIECE):
+        piece = raw[start : start + _PIECE]
+        if piece.isascii():
+            continue
+        text = decoder.decode(piece)
+        wrong = text.count("\ufffd")
+        good, bad = good + sum(letter > "\x7f" for letter in text) - wrong, bad + wrong
+    return not bad or good > bad
 
 
-def _delimiter(text: str) -> str:
-    head = text.partition("\n")[0]
+def _delimiter(text: bytes, encoding: str) -> str:
+    head = text[:_PIECE].decode(encoding, "replace").partition("\n")[0]
     return max(",;\t", key=head.count)
 
 
@@ -117,15 +135,27 @@ def _names(head: Sequence[str]) -> list[str | None]:
 
 
 def _take(
-    context: AppContext,
-    names: Sequence[str | None],
-    batch: Sequence[tuple[int, list[str], bool]],
-    by: User,
-    assigned: Counter[int],
+    context: AppContext, names: Sequence[str | None], batch: Sequence[_Row], by: User, assigned: Counter[int]
 ) -> list[RowResult]:
+    """A batch in one transaction; what a row cannot be is refused alone."""
     with context.database.session_scope() as session:
-        people = _by_words(session)
-        return [_take_row(session, people, names, row, by, assigned) for row in batch]
+        named = _by_words(session)
+        read = [_read_row(named, names, row) for row in batch]
+        saved = iter(save_customers(session, [one for one in read if isinstance(one, CustomerChange)], by))
+        results = []
+        for (line, _, _), one in zip(batch, read, strict=True):
+            if isinstance(one, _Refusal):
+                results.append(RowResult(line, "refused", None, one.code, one.problem))
+                continue
+            outcome = next(saved)
+            if outcome.error is not None:
+                problem = str(outcome.error.sentence)
+                results.append(RowResult(line, "refused", None, outcome.error.detail_code, problem))
+                continue
+            results.append(RowResult(line, outcome.status, outcome.customer))
+            if outcome.manager_id is not None:
+                assigned[outcome.manager_id] += 1
+        return results
 
 
 @dataclass(frozen=True)
@@ -145,32 +175,22 @@ def _by_words(session: Session) -> _Named:
     return _Named(people, shops)
 
 
-def _take_row(
-    session: Session,
-    named: _Named,
-    names: Sequence[str | None],
-    row: tuple[int, list[str], bool],
-    by: User,
-    assigned: Counter[int],
-) -> RowResult:
-    line, cells, is_whole = row
+def _read_row(named: _Named, names: Sequence[str | None], row: _Row) -> CustomerChange | _Refusal:
+    _, cells, is_whole = row
     try:
         if not is_whole:
             raise ActionError("invalid", LocalizedText("A byte of this row cannot be read."), detail_code="undecodable")
         if len(cells) > len(names) and any(cell.strip() for cell in cells[len(names) :]):
-            raise ActionError(
-                "invalid", LocalizedText("This row has more cells than the first line."), detail_code="cells"
-            )
-        with session.begin_nested():
-            values = {name: _unguarded(cell.strip()) for name, cell in zip(names, cells, strict=False) if name}
-            customer, status = _apply(session, _change(named, values), by, assigned)
-        return RowResult(line, status, customer.public_id)
+            text = LocalizedText("This row has more cells than the first line.")
+            raise ActionError("invalid", text, detail_code="cells")
+        values = {name: _unguarded(cell.strip()) for name, cell in zip(names, cells, strict=False) if name}
+        return _change(named, values)
     except (ActionError, AddressError) as error:
         code = getattr(error, "detail_code", "") or getattr(error, "code", "invalid")
-        return RowResult(line, "refused", None, str(code), str(error.sentence))
+        return _Refusal(str(code), str(error.sentence))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        return RowResult(line, "refused", None, "invalid", f"{first['loc'][0]}: {first['msg']}")
+        return _Refusal("invalid", f"{first['loc'][0]}: {first['msg']}")
 
 
 def _unguarded(cell: str) -> str:
@@ -215,29 +235,6 @@ def _is_spreadsheet_number(text: str) -> bool:
     return bool(sign) and exponent.isdigit() and mantissa.replace(",", "").replace(".", "").isdigit()
 
 
-def _apply(session: Session, change: CustomerChange, by: User, assigned: Counter[int]) -> tuple[Customer, str]:
-    customer = _known(session, change)
-    before = customer.manager_id if customer is not None else None
-    if customer is None:
-        customer, status = create_customer(session, change, by, CustomerSource.IMPORT, silent=True), "created"
-    else:
-        status = "changed" if change_customer(session, customer, change, by, silent=True) else "unchanged"
-    if customer.manager_id is not None and customer.manager_id != before:
-        assigned[customer.manager_id] += 1
-    return customer, status
-
-
-def _known(session: Session, change: CustomerChange) -> Customer | None:
-    if change.external_id:
-        by_id = session.exec(select(Customer).where(Customer.external_id == change.external_id)).first()
-        if by_id is not None:
-            return by_id
-    forms = [form for address in change.addresses[:1] if (form := lookup_or_none(address))]
-    known = customers_by_address(session, forms).get(forms[0], []) if forms else []
-    row = session.get(Customer, min(one.id for one in known)) if known else None
-    return row if row is not None and (row.external_id is None or not change.external_id) else None
-
-
 def _tell_managers(context: AppContext, assigned: Mapping[int, int], by: User) -> None:
     with context.database.session_scope() as session:
         for user_id, count in assigned.items():
@@ -252,19 +249,3 @@ def _tell_managers(context: AppContext, assigned: Mapping[int, int], by: User) -
                     count=1,
                     detail=text,
                 )
-
-
-def customer_count(session: Session) -> int:
-    return session.exec(select(func.count()).select_from(Customer)).one()
-
-
-def as_lines(results: Iterable[RowResult]) -> Iterator[dict[str, Any]]:
-    """Each result as JSON can hold it."""
-    for one in results:
-        yield {
-            "line": one.line,
-            "status": one.status,
-            "customer": one.customer,
-            "code": one.code,
-            "problem": one.problem,
-        }

@@ -1,6 +1,6 @@
 """Customers: made, changed, found by their addresses, merged, deleted. Everybody of the workspace may."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -51,8 +51,7 @@ def create_customer(
     silent: bool = False,
 ) -> Customer:
     """Makes a customer. ``by`` hears nothing of being the manager; ``silent`` tells no manager. Raises :class:`ActionError`."""
-    if not (new.name or new.addresses or new.external_id):
-        raise ActionError("invalid", LocalizedText("Give a name, an e-mail address or an id of your own."), "name")
+    refuse_nameless(new)
     customer = Customer(source=source, external_id=new.external_id)
     try:
         with session.begin_nested():
@@ -62,6 +61,12 @@ def create_customer(
     _apply(session, customer, new, by, silent=silent, is_new=True)
     customer.version = 1
     return customer
+
+
+def refuse_nameless(new: CustomerChange) -> None:
+    """Raises :class:`ActionError` for a customer by which nobody could be known."""
+    if not (new.name or new.addresses or new.external_id):
+        raise ActionError("invalid", LocalizedText("Give a name, an e-mail address or an id of your own."), "name")
 
 
 def change_customer(
@@ -128,18 +133,16 @@ def _apply(
 
 
 def facts_of(session: Session, customer: Customer) -> dict[str, Any]:
-    """What webhooks tell of a customer. ``version`` grows, so that two events can be put in their order."""
+    """What webhooks tell of a customer."""
     manager = session.get(User, customer.manager_id) if customer.manager_id else None
     rows = addresses_of(session, [customer.id or 0]).get(customer.id or 0, [])
-    return {
-        "id": customer.public_id,
-        "name": customer.name,
-        "external_id": customer.external_id,
-        "addresses": [row.address for row in rows],
-        "manager": manager.public_id if manager else None,
-        "source": customer.source,
-        "version": customer.version,
-    }
+    return customer_facts(customer.model_dump(), [row.address for row in rows], manager.public_id if manager else None)
+
+
+def customer_facts(row: Mapping[str, Any], addresses: Sequence[str], manager: str | None) -> dict[str, Any]:
+    """The same, of what was read already. ``version`` grows, so that two events can be put in their order."""
+    told = {name: row[name] for name in ("name", "external_id", "source", "version")}
+    return {"id": row["public_id"], "addresses": list(addresses), "manager": manager, **told}
 
 
 def note_assigned(session: Session, customer: Customer, by: User | None) -> None:
@@ -155,7 +158,7 @@ def set_addresses(session: Session, customer: Customer, addresses: Sequence[str]
     """These and no others, in this order. Whether anything changed. Raises :class:`ActionError` for an address of ours."""
     by_form = {lookup_form(address): address for address in reversed(addresses)}
     wanted = {form: by_form[form] for form in dict.fromkeys(map(lookup_form, addresses))}
-    _refuse_own(session, wanted)
+    refuse_own_addresses(session, wanted)
     rows = {row.lookup: row for row in addresses_of(session, [customer.id or 0]).get(customer.id or 0, [])}
     same = [(row.lookup, row.address) for row in rows.values()] == list(wanted.items())
     if same:
@@ -170,7 +173,8 @@ def set_addresses(session: Session, customer: Customer, addresses: Sequence[str]
     return True
 
 
-def _refuse_own(session: Session, forms: Iterable[str]) -> None:
+def refuse_own_addresses(session: Session, forms: Iterable[str]) -> None:
+    """Raises :class:`ActionError` for an address of ours among these look-up forms."""
     for form in forms:
         if is_own_address(session, form):
             text = LocalizedText("%(address)s is an address of your own workspace, and no customer’s.", address=form)

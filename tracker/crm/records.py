@@ -17,7 +17,7 @@ Versioned = TypeVar("Versioned", Customer, Order)
 
 Id = Annotated[SingleLine, Field(max_length=16)]
 ExternalId = Annotated[SingleLine, Field(min_length=1, max_length=200)]
-_NOT_FOUND: Mapping[type, str] = {
+NOT_FOUND: Mapping[type, str] = {
     Customer: N_("There is no such customer."),
     Order: N_("There is no such order."),
     Shop: N_("There is no such shop."),
@@ -30,7 +30,7 @@ def find_record(session: Session, model: type[Record], public_id: str) -> Record
     """The record with this public id. Raises :class:`ActionError` ``not_found``."""
     record = _find(session, model, public_id)
     if record is None:
-        raise ActionError("not_found", LocalizedText(_NOT_FOUND[model]))
+        raise ActionError("not_found", LocalizedText(NOT_FOUND[model]))
     return record
 
 
@@ -40,7 +40,7 @@ def named_record(session: Session, model: type[Record], public_id: str | None, f
         return None
     record = _find(session, model, public_id)
     if record is None:
-        raise ActionError("invalid", LocalizedText(_NOT_FOUND[model]), field)
+        raise ActionError("invalid", LocalizedText(NOT_FOUND[model]), field)
     return record
 
 
