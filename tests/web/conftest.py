@@ -21,7 +21,7 @@ import uvicorn
 from starlette.routing import BaseRoute
 
 from pixel.server import server_config
-from tests.fixtures.contexts import migrate_postgresql, opened_context
+from tests.fixtures.contexts import PASSWORD, migrate_postgresql, opened_context, password_hash
 from tests.servers import free_port, wait_until
 from tracker.mail.addresses import lookup_form
 from tracker.models import Role, User, UserSession
@@ -83,6 +83,19 @@ def alice(make_user: MakeUser) -> User:
 @pytest.fixture
 def bob(make_user: MakeUser) -> User:
     return make_user("bob@example.com", "Bob")
+
+
+@pytest.fixture
+def anna(make_user: MakeUser) -> User:
+    """Somebody with a password."""
+    return make_user("anna@example.com", "Anna", password_hash=password_hash())
+
+
+def sign_in(
+    visitor: httpx.Client, email: str = "anna@example.com", password: str = PASSWORD, **more: str
+) -> httpx.Response:
+    """The answer to an attempt, by default Anna's with the right password."""
+    return visitor.post("/sign-in", data={"email": email, "password": password, **more})
 
 
 @contextmanager

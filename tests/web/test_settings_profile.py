@@ -6,13 +6,13 @@ import httpx
 import pytest
 from sqlmodel import select
 
+from tests.fixtures.contexts import PASSWORD, password_hash
 from tests.web.conftest import ClientOf, MakeUser
 from tracker import users
 from tracker.models import ApiToken, User
 from tracker.runtime.context import AppContext
-from tracker.runtime.keyring import hash_password, password_fits, token_digest
+from tracker.runtime.keyring import password_fits, token_digest
 
-PASSWORD = "correct horse battery"
 PROFILE = {
     "name": "Alice",
     "locale": "ru",
@@ -25,7 +25,7 @@ PROFILE = {
 
 @pytest.fixture
 def carla(make_user: MakeUser) -> User:
-    return make_user("carla@example.com", "Carla", password_hash=hash_password(PASSWORD))
+    return make_user("carla@example.com", "Carla", password_hash=password_hash())
 
 
 def read(context: AppContext, user: User) -> User:
