@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tracker.engagement.judge.judge_input import read_line
-from tracker.engagement.judge.judge_lines import judge_asked, judge_lines
+from tracker.engagement.judge.judge_lines import judge_lines, judge_request
 from tracker.engagement.judge.reasons import SENTENCES
+from tracker.engagement.judge.verdict import Verdict
 
 FOLDER = Path(__file__).parents[1] / "data" / "hits"
 
@@ -27,9 +28,13 @@ def test_class_and_alert_are_what_the_label_says(case: dict[str, Any]) -> None:
     assert [[answer["class"], answer["alert"]] for answer in answers] == case["expect"], answers
 
 
+def final_verdicts(case: dict[str, Any]) -> list[Verdict]:
+    return [hit.verdict for hit in judge_request(read_line(json.dumps(case), 1))]
+
+
 @pytest.mark.parametrize("case", cases())
 def test_every_verdict_gives_reasons_in_full_words(case: dict[str, Any]) -> None:
-    for verdict in judge_asked(read_line(json.dumps(case), 1)):
+    for verdict in final_verdicts(case):
         assert verdict.reasons
         assert 0 < verdict.confidence <= 0.99
         for reason in verdict.reasons:
@@ -38,7 +43,7 @@ def test_every_verdict_gives_reasons_in_full_words(case: dict[str, Any]) -> None
 
 
 def test_every_reason_is_shown_by_some_case() -> None:
-    verdicts = [verdict for param in cases() for verdict in judge_asked(read_line(json.dumps(param.values[0]), 1))]
+    verdicts = [verdict for param in cases() for verdict in final_verdicts(param.values[0])]
     shown = {reason.code for verdict in verdicts for reason in verdict.reasons}
     # said by people, and of letters that answer a copy: no hit shows these
     not_of_hits = {

@@ -75,16 +75,15 @@ def preview(case: Case) -> Verdict | None:
     """Rule 10, and rule 12 for previews that only the crawler list knows."""
     if case.agent.role != "preview":
         return None
-    if _acts_as_a_person(case):
+    if case.agent.by_name_alone and _clicked_in_a_browser(case):
         return None
     sure = 70 if case.agent.by_name_alone else 95 if case.agent.vendor else 90
     return decide("link_preview", sure, Reason("preview", {"name": case.agent.name}), vendor=case.agent.vendor)
 
 
-def _acts_as_a_person(case: Case) -> bool:
+def _clicked_in_a_browser(case: Case) -> bool:
     """Somebody clicked in a complete browser: a name that only a list knows does not outweigh that."""
-    clicked = case.is_link and case.headers.get("sec-fetch-user") == "?1"
-    return case.agent.by_name_alone and clicked and is_complete_browser(case)
+    return case.is_link and case.headers.get("sec-fetch-user") == "?1" and is_complete_browser(case)
 
 
 def scanner_agent(case: Case) -> Verdict | None:
@@ -97,7 +96,7 @@ def scanner_agent(case: Case) -> Verdict | None:
 
 def crawler_list(case: Case) -> Verdict | None:
     """Rule 12. A script soon after sending stands on the recipient's side: only there the signed URL is known."""
-    if _acts_as_a_person(case):
+    if case.agent.by_name_alone and _clicked_in_a_browser(case):
         return None
     if case.agent.role == "crawler":
         return decide("crawler", 70 if case.agent.by_name_alone else 85, Reason("crawler", {"name": case.agent.name}))

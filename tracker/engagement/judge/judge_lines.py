@@ -3,14 +3,14 @@
 import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import replace
 
 from tracker.engagement.judge.case import known_age
-from tracker.engagement.judge.evidence import Evidence
 from tracker.engagement.judge.ip_addresses import AddressHit, resolve_addresses
 from tracker.engagement.judge.judge_input import FieldProblem, JudgeRequest, read_line
-from tracker.engagement.judge.sequence import UNKNOWN_TIME, judge_sequence, merge_duplicates
+from tracker.engagement.judge.sequence import TimedHit, judged_hits, merge_duplicates
 from tracker.engagement.judge.sequence_hit import SequenceHit
-from tracker.engagement.judge.verdict import Verdict, alertable
+from tracker.engagement.judge.verdict import alertable
 from tracker.engagement.judge.windows import Windows
 
 
@@ -41,48 +41,49 @@ def judge_lines(lines: Iterable[str], windows: Windows = Windows()) -> Iterator[
         except FieldProblem as problem:
             bad.append(f"line {number}: {problem}")
             continue
-        verdicts = judge_asked(asked, windows)
-        repeats = _repeats(asked, verdicts, windows)
-        for event, (evidence, verdict) in enumerate(zip(asked.events, verdicts, strict=True)):
-            yield _answer(asked, event, evidence, verdict, is_repeat=event in repeats)
+        hits = judge_request(asked, windows)
+        repeats = _repeats(asked, hits, windows) if len(hits) > 1 else ()
+        for event, hit in enumerate(hits):
+            yield _answer(asked, event, hit, is_repeat=event in repeats)
     if bad:
         raise BadLines(bad)
 
 
-def judge_asked(asked: JudgeRequest, windows: Windows = Windows()) -> list[Verdict]:
-    """The final verdict of each event. Where a sequence names several recipients, S6 looks at each address as well."""
-    groups: dict[tuple[str, str], list[tuple[Hashable, Evidence]]] = defaultdict(list)
-    for event, whose in enumerate(asked.whose):
-        groups[whose].append((event, asked.events[event]))
-    final = {key: verdict for group in groups.values() for key, verdict in judge_sequence(group, windows).items()}
-    if len(groups) > 1:
-        final = resolve_addresses([_address_hit(asked, event, final[event]) for event in range(len(final))], windows)
-    return [final[event] for event in range(len(final))]
+def judge_request(asked: JudgeRequest, windows: Windows = Windows()) -> list[SequenceHit]:
+    """Each event with its final verdict. Where a sequence names several recipients, S6 looks at each address as well."""
+    groups: dict[tuple[str, str], list[TimedHit]] = defaultdict(list)
+    for event, (whose, evidence) in enumerate(zip(asked.whose, asked.events, strict=True)):
+        groups[whose].append((event, known_age(evidence), evidence))
+    hits = {hit.key: hit for group in groups.values() for hit in judged_hits(group, windows)}
+    ordered = [hits[event] for event in range(len(asked.events))]
+    if len(groups) <= 1:
+        return ordered
+    final = resolve_addresses([_address_hit(asked, event, hit) for event, hit in enumerate(ordered)], windows)
+    return [replace(hit, verdict=final[hit.key]) for hit in ordered]
 
 
-def _address_hit(asked: JudgeRequest, event: int, verdict: Verdict) -> AddressHit:
-    evidence, (_message, recipient) = asked.events[event], asked.whose[event]
-    age = known_age(evidence)
-    return AddressHit(event, UNKNOWN_TIME if age is None else age, recipient, evidence, verdict)
+def _address_hit(asked: JudgeRequest, event: int, hit: SequenceHit) -> AddressHit:
+    _message, recipient = asked.whose[event]
+    return AddressHit(event, hit.t, recipient, hit.evidence, hit.verdict)
 
 
-def _repeats(asked: JudgeRequest, verdicts: list[Verdict], windows: Windows) -> set[Hashable]:
-    """The events that only repeat what a person would have been told of already."""
+def _repeats(asked: JudgeRequest, hits: list[SequenceHit], windows: Windows) -> set[Hashable]:
+    """The events that only repeat what a person would have been told of already; one without a time repeats nothing."""
     copies: dict[tuple[str, str], list[SequenceHit]] = defaultdict(list)
-    for event, (whose, evidence, verdict) in enumerate(zip(asked.whose, asked.events, verdicts, strict=True)):
-        age = known_age(evidence)
-        if age is not None and alertable(verdict):
-            copies[whose].append(SequenceHit(event, age, evidence, verdict))
-    return {event for hits in copies.values() for event in merge_duplicates(hits, windows)}
+    for whose, hit in zip(asked.whose, hits, strict=True):
+        if hit.t == hit.t and alertable(hit.verdict):
+            copies[whose].append(hit)
+    return {event for copy in copies.values() if len(copy) > 1 for event in merge_duplicates(copy, windows)}
 
 
-def _answer(asked: JudgeRequest, event: int, evidence: Evidence, verdict: Verdict, is_repeat: bool) -> str:
+def _answer(asked: JudgeRequest, event: int, hit: SequenceHit, is_repeat: bool) -> str:
+    verdict = hit.verdict
     answer = {
         "id": asked.id,
         "event": event,
         "class": verdict.klass,
         "confidence": verdict.confidence,
         "reasons": [reason.sentence() for reason in verdict.reasons],
-        "alert": alertable(verdict) and not evidence.state.thread_open and not is_repeat,
+        "alert": alertable(verdict) and not hit.evidence.state.thread_open and not is_repeat,
     }
     return json.dumps(answer, ensure_ascii=False)
