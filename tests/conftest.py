@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 import pytest
 from playwright.sync_api import Browser
 
-from tests.fixtures.contexts import context, people  # noqa: F401  (fixtures)
+from tests.fixtures.contexts import context, database_url, people  # noqa: F401  (fixtures)
 from tests.servers import AuthorisationServer, Authority, Dovecot, Pages, Postgresql, SmtpSink
 from tests.servers import authorisation_server as start_authorisation_server
 from tests.servers import ca as make_ca

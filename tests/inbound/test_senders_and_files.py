@@ -83,6 +83,53 @@ def test_a_form_writes_for_its_visitor(own: tuple[str, ...], robots: tuple[str, 
     assert describe(raw, own, robots)["writer"] == writer
 
 
+GROUP = ["List-Id: <sales.acme.example>", "Precedence: list"]
+NOTED = "X-Original-From: Ivan <ivan@klient.example>"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ["From: \"'Ivan' via Sales\" <sales@acme.example>", "Reply-To: Ivan <ivan@klient.example>", NOTED, *GROUP],
+        ["From: \"'Ivan' via Sales\" <sales@acme.example>", "Reply-To: sales@acme.example", NOTED, *GROUP],
+        ["From: 'Ivan' via Sales <sales@acme.example>", "X-Original-Sender: ivan@klient.example", *GROUP],
+        ["From: Ivan via Sales <sales@acme.example>", "Cc: b@x.example, Ivan <ivan@klient.example>", *GROUP],
+        ["From: Ivan über Vertrieb <sales@acme.example>", "Cc: Ivan <ivan@klient.example>"],
+        ["From: Ivan через Продажи <sales@acme.example>", "Cc: Ivan <ivan@klient.example>"],
+        ["From: Website <sales@acme.example>", "Reply-To: ivan@klient.example"],
+        ["From: Ivan <ivan@klient.example>", "Sender: sales@acme.example", *GROUP],
+        ["From: Ivan <ivan@klient.example>", "X-BeenThere: sales@acme.example", "List-Id: <x.y>", "Precedence: list"],
+        ["From: ivan at klient.example <fwd@forward.example>", NOTED],
+        ["From: Ivan via Market <member@market.example>", "Reply-To: Ivan <ivan@klient.example>"],
+        ["From: Ivan via DocuSign <dse@docusign.example>", "Reply-To: ivan@klient.example"],
+    ],
+)
+def test_an_address_that_writes_for_a_person_hides_nobody(fields: list[str]) -> None:
+    letter_of_a_person = describe(letter(*fields), own={"sales@acme.example"})
+    assert (letter_of_a_person["writer"], letter_of_a_person["category"]) == ("ivan@klient.example", "human")
+
+
+@pytest.mark.parametrize(
+    ("fields", "writer", "category"),
+    [
+        (["From: Ann <sales@acme.example>", "Cc: Ivan <ivan@klient.example>"], "sales@acme.example", "own_outgoing"),
+        (["From: Ann <sales@acme.example>", "Reply-To: sales@acme.example"], "sales@acme.example", "own_outgoing"),
+        (["From: Ivan <ivan@k.example>", "Reply-To: office@k.example"], "ivan@k.example", "human"),
+        (["From: Ivan via LinkedIn <news@l.example>"], "news@l.example", "human"),
+        (["From: Via Roma 5 <hotel@k.example>", "Reply-To: desk@k.example"], "hotel@k.example", "human"),
+        (["From: Users <users@list.example>", "List-Id: <users.list.example>"], "users@list.example", "bulk"),
+        (
+            ["From: Ivan <ivan@k.example>", "List-Id: <sales.other.example>", "Precedence: list"],
+            "ivan@k.example",
+            "bulk",
+        ),
+    ],
+)
+def test_nobody_is_read_into_a_letter(fields: list[str], writer: str, category: str) -> None:
+    letter_of_nobody_else = describe(letter(*fields), own={"sales@acme.example"})
+    assert (letter_of_nobody_else["writer"], letter_of_nobody_else["category"]) == (writer, category)
+
+
 def with_file(*fields: str, octets: bytes = b"%PDF-", html: str = "") -> bytes:
     text = f"Content-Type: text/html; charset=utf-8\r\n\r\n{html}" if html else "Content-Type: text/plain\r\n\r\nsee"
     head = "From: a@b.example\r\nTo: info@site.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b1\r\n\r\n"

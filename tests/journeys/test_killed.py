@@ -13,6 +13,7 @@ from email import message_from_bytes
 from pathlib import Path
 
 import httpx
+import pytest
 from sqlmodel import func, select
 
 from tests.fixtures.contexts import People, opened_context
@@ -21,24 +22,25 @@ from tests.servers import free_port, smtp_sink, wait_until
 from tracker.models import Delivery, Event, Message
 from tracker.runtime.context import AppContext
 
-MESSAGES = 40
+MESSAGES = 25
 
 
 @contextmanager
-def serving(folder: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+def serving(folder: Path, port: int, url: str | None = None) -> Iterator["subprocess.Popen[bytes]"]:
     environ = {
         **{name: value for name, value in os.environ.items() if not name.startswith("INKLING_")},
         "INKLING_DATA_DIR": str(folder),
         "INKLING_BASE_URL": f"http://127.0.0.1:{port}",
         "INKLING_ALLOW_PRIVATE_HOSTS": "127.0.0.0/8",
         "INKLING_WINDOW_SCALE": "0.01",
+        **({"INKLING_DATABASE_URL": url} if url else {}),
     }
     command = [sys.executable, "-m", "tracker", "serve", "--port", str(port)]
     process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE)
     errors = threading.Thread(target=lambda: process.stderr.read() if process.stderr else None, daemon=True)
     errors.start()
     try:
-        wait_until(lambda: process.poll() is not None or _answers(port), 30)
+        wait_until(lambda: process.poll() is not None or _answers(port), 90)
         assert process.poll() is None
         yield process
     finally:
@@ -57,10 +59,11 @@ def _answers(port: int) -> bool:
         return False
 
 
-def test_nothing_is_lost_when_the_product_is_killed_while_sending(tmp_path: Path) -> None:
+@pytest.mark.timeout(400)
+def test_nothing_is_lost_when_the_product_is_killed_while_sending(tmp_path: Path, database_url: str | None) -> None:
     port = free_port()
     with (
-        opened_context(tmp_path, TRACKING_URL=f"http://127.0.0.1:{port}") as context,
+        opened_context(tmp_path, database_url, TRACKING_URL=f"http://127.0.0.1:{port}") as context,
         smtp_sink(delay={"DATA": 0.02}) as sink,
     ):
         people = People(context)
@@ -70,11 +73,11 @@ def test_nothing_is_lost_when_the_product_is_killed_while_sending(tmp_path: Path
         for number in range(MESSAGES):
             people.send(alice, "anna@client.example", subject=f"Offer {number}")
         for handed_over in (5, 15):
-            with serving(tmp_path, port) as product:
+            with serving(tmp_path, port, database_url) as product:
                 wait_until(lambda n=handed_over: len(sink.accepted) >= n)  # type: ignore[misc]
                 product.send_signal(signal.SIGKILL)
                 product.wait()
-        with serving(tmp_path, port):
+        with serving(tmp_path, port, database_url):
             wait_until(lambda: _count(context, Message, state="sent") == MESSAGES, 60)
             assert _count(context, Delivery, status="accepted") == MESSAGES
             copies = Counter(message_from_bytes(a.content)["Message-ID"] for a in sink.accepted)
@@ -83,10 +86,11 @@ def test_nothing_is_lost_when_the_product_is_killed_while_sending(tmp_path: Path
             assert sum(copies.values()) <= MESSAGES + 2
 
 
-def test_no_answered_hit_is_lost_when_the_product_is_killed(tmp_path: Path) -> None:
+@pytest.mark.timeout(400)
+def test_no_answered_hit_is_lost_when_the_product_is_killed(tmp_path: Path, database_url: str | None) -> None:
     port = free_port()
     tracking = f"http://127.0.0.1:{port}"
-    with opened_context(tmp_path, TRACKING_URL=tracking) as context, smtp_sink() as sink:
+    with opened_context(tmp_path, database_url, TRACKING_URL=tracking) as context, smtp_sink() as sink:
         people = People(context)
         alice = people.user()
         people.account(alice, sink)
@@ -94,10 +98,10 @@ def test_no_answered_hit_is_lost_when_the_product_is_killed(tmp_path: Path) -> N
         people.send(alice, "anna@client.example")
         answered = 0
         for _ in range(2):
-            with serving(tmp_path, port) as product:
+            with serving(tmp_path, port, database_url) as product:
                 pixel = _pixel(sink.wait_for(1)[0].content)
                 answered += _hit_until_killed(product, pixel, hits=60)
-        with serving(tmp_path, port):
+        with serving(tmp_path, port, database_url):
             wait_until(lambda: _count(context, Event) >= answered, 30)
     assert answered == 120
 

@@ -20,25 +20,27 @@ LETTERS = 200
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+@pytest.mark.parametrize(
+    ("protocol", "database_url"), [("imap", "postgresql"), ("pop3", "sqlite")], indirect=["database_url"]
+)
 def test_nothing_is_lost_or_doubled_when_the_product_is_killed_while_reading(
-    tmp_path: Path, dovecot: Dovecot, protocol: str
+    tmp_path: Path, dovecot: Dovecot, protocol: str, database_url: str | None
 ) -> None:
     port, address = free_port(), fresh_address()
     dovecot.add_user(address, SECRET)
     with dovecot._as(address) as imap:
         for number in range(LETTERS):
             imap.append("INBOX", None, None, letter(f"Offer {number}", f"c{number}@client.example", body="x" * 2000))
-    with opened_context(tmp_path) as context:
+    with opened_context(tmp_path, database_url) as context:
         more: dict[str, Any] = {"mark_read": True} if protocol == "imap" else {}
         post = mailbox_on(context, People(context).user(), dovecot, address, protocol=protocol, **more)
         for loaded in (10, 40, 90):
-            with serving(tmp_path, port) as product:
+            with serving(tmp_path, port, database_url) as product:
                 wait_until(lambda n=loaded: _count(context) >= n, 120)  # type: ignore[misc]
                 product.send_signal(signal.SIGKILL)
                 product.wait()
         assert _count(context) < LETTERS
-        with serving(tmp_path, port):
+        with serving(tmp_path, port, database_url):
             wait_until(lambda: post.mailbox.good_run_at is not None, 200)
             dovecot.append(address, letter("After all that"), received_at=now())
             _ask(post)

@@ -9,7 +9,8 @@ from tracker.inbound.parse.category import Judged
 from tracker.inbound.parse.dates import Receipt
 from tracker.inbound.parse.letter import ParsedLetter
 from tracker.inbound.parse.quotations import snippet
-from tracker.inbound.repeat import recipient_of, sender_of
+from tracker.inbound.parse.writers import writer_of
+from tracker.inbound.repeat import recipient_of
 from tracker.mail.addresses import Mailbox as Person
 from tracker.mail.addresses import lookup_or_none, received_lookup
 from tracker.mail.mime.text import decoded
@@ -64,7 +65,9 @@ def row_of(arrived: ReceivedLetter) -> dict[str, Any]:
         "sender": received_lookup(person.address) if person else "",
         "sender_address": person.address if person else "",
         "sender_name": person.name if person else "",
-        "reply_to": next((one.address for one in parsed.reply_to), ""),
+        "reply_to": next(
+            (one.address for one in parsed.reply_to if lookup_or_none(one.address) not in arrived.own), ""
+        ),
         "recipient": _recipient(arrived),
         "to": [[one.address, one.name] for one in parsed.to],
         "cc": [[one.address, one.name] for one in parsed.cc],
@@ -85,15 +88,8 @@ def row_of(arrived: ReceivedLetter) -> dict[str, Any]:
 
 
 def _writer(arrived: ReceivedLetter) -> Person | None:
-    """Who wrote: From, or Reply-To of a form that writes in our own name or is listed as a robot, or who stands inside a forwarded
-    letter."""
-    sender = arrived.parsed.sender
-    if sender is None or arrived.inner is not None:
-        return arrived.inner
-    replies = {received_lookup(one.address): one for one in arrived.parsed.reply_to}
-    written = received_lookup(sender.address)
-    form = sender_of(written, list(replies), arrived.own, arrived.mailbox.form_robots)
-    return sender if form == written else replies[form]
+    """Who stands inside a letter that a colleague hands on, else who wrote it."""
+    return arrived.inner or writer_of(arrived.parsed, arrived.own, arrived.mailbox.form_robots)
 
 
 def _recipient(arrived: ReceivedLetter) -> str:

@@ -257,7 +257,8 @@ def answerable(address: str) -> str:
 
 
 def _decoded_name(written: str) -> str:
-    return decoded(_name(written.strip().rstrip("<"))[:2000]).strip("\"' ")[:200]
+    name = decoded(_name(written.strip().rstrip("<"))[:2000]).strip('" ')
+    return (name.strip("' ") if name.startswith("'") == name.endswith("'") else name)[:200]
 
 
 def _pieces(text: str, dividers: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ from tracker.outbound.policy import recheck_consent
 from tracker.outbound.send_quota import HANDED_OVER, WAITING, defer, hold_quota, send_quota
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.lease import HeldLease, is_free, is_held_by
+from tracker.runtime.lease import HeldLease, Lease, is_free, is_held_by
 
 FRESH_SECONDS = 2.0
 """So long a copy goes out by what consent said when it was claimed; after that it is asked again."""
@@ -74,6 +74,13 @@ class ClaimedCopies:
             return None
         self._is_new = False
         return self.waiting.pop()
+
+    def is_ours(self, copy: ClaimedCopy) -> bool:
+        """False once another worker has taken it over, as when we stood still. Asked again where the claim is not fresh."""
+        if time.monotonic() < self._fresh_until:
+            return True
+        with self._context.database.reading() as session:
+            return session.exec(select(Lease.token).where(is_held_by(copy.lease))).first() is not None
 
     def noted(self, copy: ClaimedCopy) -> None:
         """What becomes of it is being written down, and its lease given back with it."""

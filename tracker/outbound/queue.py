@@ -85,6 +85,10 @@ def _reject(context: AppContext, claimed: ClaimedCopies) -> int:
     return len(copies)
 
 
+class _TakenOver(Exception):
+    """Another worker hands the copy over: our lease ended while the server took the envelope."""
+
+
 @dataclass
 class _HandOver:
     """What hands the claimed copies of an account over, one after the other on one connection.
@@ -102,7 +106,6 @@ class _HandOver:
 
     def run(self) -> None:
         """Copies are claimed once more when so much time has gone by that consent has to be asked again."""
-        self.connection.before_content = self._wait
         try:
             while True:
                 with self.context.database.reading() as session:
@@ -127,8 +130,12 @@ class _HandOver:
             return True
         if copy is None:
             return True
+        self.connection.before_content = lambda: self._before_content(claimed)
         try:
             outcome = self.connection.hand_over(self.account.address, claimed.delivery.address, copy.raw)
+        except _TakenOver:
+            log.warning("delivery %s: another worker has taken it over", claimed.delivery.public_id)
+            return False
         except ConnectError as error:
             if not self.turn.shutdown.is_requested:  # otherwise it was we who cut the connection
                 self._note(claimed, deferred(error), copy=replace(copy, raw=b""), problem=error)
@@ -143,6 +150,12 @@ class _HandOver:
         self.noted = note(HandedOver(self.context, claimed.lease, outcome, **more))
         self.claimed.noted(claimed)
         self.turn.done += 1
+
+    def _before_content(self, claimed: ClaimedCopy) -> None:
+        """Between envelope and content much time may have gone by."""
+        self._wait()
+        if not self.claimed.is_ours(claimed):
+            raise _TakenOver
 
     def _wait(self) -> None:
         """Until the outcome of the copy before is on disk."""

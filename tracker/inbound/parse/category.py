@@ -17,6 +17,7 @@ from tracker.inbound.parse.report_signs import (
     tells_of_reading,
 )
 from tracker.inbound.parse.subjects import is_forward_subject, plain_subject
+from tracker.inbound.parse.writers import names_others
 from tracker.mail.addresses import lookup_or_none
 from tracker.mail.mime.text import storable
 
@@ -201,15 +202,16 @@ def _list_field(letter: ParsedLetter) -> str | None:
 
 def _is_our_list(letter: ParsedLetter, own: Collection[str]) -> bool:
     """A group address of ours, such as info@ at a provider's groups, hands people's letters on as a list."""
-    posts = re.findall(r"mailto:([^>?\s]+)", letter.value("list-post"))
-    return any(lookup_or_none(address) in own for address in posts)
+    posts = [letter.value("x-beenthere").strip("<> "), *re.findall(r"mailto:([^>?\s]+)", letter.value("list-post"))]
+    named = re.search(r"<([^<>\s]+)>", letter.value("list-id"))
+    is_named = bool(named and named[1].lower() in {address.replace("@", ".") for address in own})
+    return is_named or any(lookup_or_none(address) in own for address in posts)
 
 
 def _own_outgoing(letter: ParsedLetter, own: Collection[str], answers_ours: bool) -> str | None:
     if letter.sender is None or lookup_or_none(letter.sender.address) not in own:
         return None
-    foreign = [one for one in letter.reply_to if lookup_or_none(one.address) not in own]
-    return None if foreign else "from_own_address"
+    return None if names_others(letter, own) else "from_own_address"
 
 
 _TESTS = (

@@ -9,7 +9,7 @@ from tracker.inbound.parse.answers import candidates, names_ours
 from tracker.inbound.parse.category import judge
 from tracker.inbound.parse.letter import ParsedFile, ParsedLetter, parse
 from tracker.inbound.parse.reports import Failure, read_report
-from tracker.inbound.repeat import sender_of
+from tracker.inbound.parse.writers import writer_of
 from tracker.mail.addresses import Mailbox, received_lookup
 
 
@@ -51,9 +51,8 @@ def _file(file: ParsedFile) -> dict[str, Any]:
 
 
 def _writer(letter: ParsedLetter, own: Collection[str], form_robots: Collection[str]) -> str:
-    written = received_lookup(letter.sender.address) if letter.sender else ""
-    replies = [received_lookup(each.address) for each in letter.reply_to]
-    return sender_of(written, replies, own, form_robots)
+    writer = writer_of(letter, own, form_robots)
+    return received_lookup(writer.address) if writer else ""
 
 
 def _report(raw: bytes, letter: ParsedLetter) -> dict[str, Any]:
