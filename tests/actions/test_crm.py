@@ -1,5 +1,6 @@
 """Customers and enquiries through every door: the API by the names of the interface, and the pages, with two managers signed in."""
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,17 @@ from tests.inbound.corpus import simple
 from tracker.models import Letter, WebhookDelivery, WebhookEndpoint, WebhookEvent
 from tracker.outbound.webhook_queue import deliver_to_endpoint
 from tracker.runtime.deadline import Shutdown
+
+FORWARDED = """Please look at this.
+
+---------- Forwarded message ---------
+From: Anna <anna@client.example>
+Date: Mon, 23 Nov 2026 at 10:00
+Subject: Chairs
+To: <colleague@partner.example>
+
+How much are twelve chairs?
+"""
 
 
 @pytest.fixture
@@ -234,3 +246,28 @@ def test_webhooks_and_office_hours_on_the_pages(workspace: Workspace, alice: Per
     assert bob.api("PATCH", "/working-time", {"days": None}).status_code == 403
     assert alice.api("PATCH", "/working-time", {"days": {"mon": "x"}}).status_code == 422
     assert made(alice.api("PATCH", "/working-time", {"days": None}), 200)["days"] is None
+
+
+def test_b29_and_b39_who_an_answer_goes_to(workspace: Workspace, alice: Person, inbox: Arrivals) -> None:
+    """A stranger with a customer's order number is answered alone, after a warning; of what a colleague handed on, the customer."""
+    facts = {"name": "Anna", "addresses": ["anna@client.example", "second@client.example"]}
+    customer = made(alice.api("POST", "/customers", facts))
+    made(alice.api("POST", "/orders", {"number": "3112", "customer": customer["id"]}))
+    letter(inbox, "anna@client.example", "A secret of Anna")
+    stranger = letter(inbox, "stranger@else.example", "[#3112] Where is it?")
+    page = alice.browser.get(f"/letters/{stranger.public_id}").text
+    assert "data-confirm" in page[: page.index("</form>", page.index(f'name="letter" value="{stranger.public_id}"'))]
+    answer = alice.browser.get(f"/compose?letter={stranger.public_id}").text
+    assert "stranger@else.example" in answer
+    assert "anna@client.example" not in answer
+    assert "secret" not in answer
+
+    raw = simple("Subject: Fwd: Chairs", sender="colleague@partner.example", body=FORWARDED)
+    handed_on = inbox.arrive(raw, 3)
+    assert "forwarded" in handed_on.flags
+    made(alice.api("POST", f"/letters/{handed_on.public_id}/binding", {"customer": customer["id"]}), 200)
+    page = alice.browser.get(f"/letters/{handed_on.public_id}").text
+    assert "/compose?to=colleague%40partner.example" in page
+    to = re.search(r'name="to"[^>]*value="([^"]*)"', alice.browser.get(f"/compose?letter={handed_on.public_id}").text)
+    assert to is not None
+    assert to[1] == "anna@client.example"

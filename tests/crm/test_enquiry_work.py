@@ -23,6 +23,7 @@ from tracker.crm.enquiries import (
 )
 from tracker.crm.hand_binding import bind_again, bind_by_hand, preview_binding, unbind
 from tracker.crm.snooze import snooze_time
+from tracker.mail.message_ids import new_id
 from tracker.models import Customer, Delivery, EnquiryChange, EnquiryStatus, Letter, Message, User
 from tracker.recipients import find_or_make
 from tracker.runtime.database import now
@@ -326,3 +327,24 @@ def test_an_answer_that_is_heard_of_late_stands_where_it_belongs(shop: ShopWorld
     assert elsewhere(again.received_at + timedelta(hours=1)) == 1
     assert shop.status(letter).waiting_since is None
     assert elsewhere(letter.received_at - timedelta(hours=1)) == 0
+
+
+def test_b51_an_answer_to_our_own_notification_is_no_letter_and_is_told_of_once(shop: ShopWorld) -> None:
+    """From a phone, where a notification looks like a letter. What a customer writes is a letter whatever it names."""
+    shop.inbox.change(create_customer=True)
+    ben = shop.person("Ben")
+    notice = new_id(shop.context.keyring, "n", "00000007", "shop.example")
+    for number, (sender, more) in enumerate((
+        ("ben@shop.example", []), ("BEN@shop.example", []), ("shop@shop.example", []),
+        ("ben@shop.example", ["Auto-Submitted: auto-replied"]),
+    )):  # fmt: skip
+        raw = simple(
+            "Subject: Re: News", f"In-Reply-To: {notice}", *more, sender=sender, body=f"Yes, do that. {number}"
+        )
+        assert shop.inbox.take(shop.inbox.fetched(raw, number)).outcome == "dropped"
+    assert (shop.inbox.letters(), shop.customers()) == ([], [])
+    assert (shop.bell(ben), shop.bell(shop.olga)) == (["problem"], ["problem"])
+    forged = notice.replace("n-00000007", "n-00000008")
+    for sender, named in (("new@else.example", notice), ("ben@shop.example", forged)):
+        assert shop.letter(sender, "Chairs", f"In-Reply-To: {named}").category
+    assert len(shop.inbox.letters()) == 2

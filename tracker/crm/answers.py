@@ -121,16 +121,14 @@ def note_copies(session: Session, mailbox: Mailbox, letters: Iterable[Letter]) -
     for letter in letters:
         forms = frozenset(form for address, _ in (*letter.to, *letter.cc) if (form := lookup_or_none(address)))
         if forms:
-            answers.append(
-                AnswerElsewhere(letter.received_at, _who_writes_from(session, letter.sender, mailbox), forms)
-            )
+            answers.append(AnswerElsewhere(letter.received_at, who_writes_from(session, letter.sender, mailbox), forms))
     note_answered_elsewhere(session, answers)
 
 
-def _who_writes_from(session: Session, sender: str, mailbox: Mailbox) -> int:
-    """The person with this address (look-up form): an account's or their own; else the mailbox's."""
+def who_writes_from(session: Session, sender: str, mailbox: Mailbox) -> int:
+    """The person with this address: an account's or their own; else the mailbox's."""
     for owner, address in ((Account.user_id, Account.address), (User.id, User.email)):
-        same = select(col(owner)).where(func.lower(col(address)) == sender).limit(1)
+        same = select(col(owner)).where(func.lower(col(address)) == sender.lower()).limit(1)
         person = session.connection().execute(same).scalar()
         if person is not None:
             return int(person)

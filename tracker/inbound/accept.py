@@ -15,10 +15,10 @@ from sqlmodel import Session, select
 
 from tracker.consent.pending_opt_outs import begin
 from tracker.consent.rules import asks_not_to_be_tracked, may_ask
-from tracker.crm.answers import note_copies
+from tracker.crm.answers import note_copies, who_writes_from
 from tracker.crm.bind_letters import bind_letters
 from tracker.crm.candidates import is_own_address
-from tracker.inbound.answering import Answer, answer_of, answers_ours, note_answer
+from tracker.inbound.answering import Answer, answer_of, answers_ours, note_answer, notice_answered
 from tracker.inbound.enquiry import decide_enquiries
 from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
 from tracker.inbound.letter_notifications import add_letter_notice, loops, note_problems
@@ -34,10 +34,12 @@ from tracker.inbound.report_effects import note_report
 from tracker.inbound.storing import keep_places, known_places, make_letters, store_letters, store_unread
 from tracker.mail.addresses import Mailbox as Person
 from tracker.mail.message_ids import NOTICE_HEADER, is_notice
-from tracker.models import Category, Delivery, Letter, Mailbox, Recipient
-from tracker.notifications.notify import announce
+from tracker.models import Category, Delivery, Letter, Mailbox, Notification, Recipient
+from tracker.notifications.notify import announce, notify
 from tracker.notifications.webhooks import emit
 from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
+from tracker.runtime.localized_text import LocalizedText
 from tracker.sites.letters import OwnAddresses, attribute_letters, own_addresses_of_rules
 
 log = logging.getLogger(__name__)
@@ -117,7 +119,7 @@ def _unread(session: Session, mailbox: Mailbox, fetched: FetchedLetter) -> Accep
 def _understood(
     session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter, rules: OwnAddresses
 ) -> ReceivedLetter | None:
-    """The letter with what it is and when it came; None for our own notice."""
+    """The letter with what it is and when it came; None for our own notice, and for what one of us answers to it."""
     raw = fetched.read()
     parsed = parse(raw)
     mark = parsed.value(NOTICE_HEADER.lower())
@@ -125,6 +127,11 @@ def _understood(
         return None
     own = own_addresses(session, mailbox)
     judged = judge(parsed, own, False, answers_ours(context.keyring, parsed))
+    notice = notice_answered(context.keyring, parsed)
+    if notice is not None and parsed.sender is not None and is_colleague(session, parsed.sender.address):
+        if judged.category in (Category.HUMAN, Category.OWN_OUTGOING):
+            _tell_that_nobody_reads_it(session, who_writes_from(session, parsed.sender.address, mailbox), notice)
+        return None
     came = receipt(fetched.internal_date, parsed.values("received"), parsed.sent_at, fetched.fetched_at)
     content = content_hash(parsed)
     flags = _flags(parsed, judged, fetched)
@@ -143,6 +150,17 @@ def _understood(
         pool=rules.pool,
         inner=_inner(session, mailbox, raw, parsed) if "forwarded" in flags else None,
     )
+
+
+def _tell_that_nobody_reads_it(session: Session, user_id: int, notice: str) -> None:
+    """Somebody answered a notice as if a customer had written it: once, and never again for the same notice."""
+    subject = f"answered-notice:{notice}"
+    line = select(Notification.id).where(Notification.user_id == user_id, Notification.subject == subject)
+    if session.exec(line).first() is None:
+        text = LocalizedText(
+            "You answered a notification of Inkling. Nobody gets that: open the letter here and answer it."
+        )
+        notify(session, user_id, subject, "problem", now(), detail=text)
 
 
 def _flags(parsed: ParsedLetter, judged: Judged, fetched: FetchedLetter) -> list[str]:

@@ -75,6 +75,12 @@ def answers_ours(ring: Keyring, letter: ParsedLetter) -> bool:
     return any(ours is not None and ours.genuine and ours.kind == "m" for ours in named)
 
 
+def notice_answered(ring: Keyring, letter: ParsedLetter) -> str | None:
+    """The id of our own notice that the letter answers before anything else; None where it answers none."""
+    first = next((read_id(ring, id_) for id_ in candidates(letter)), None)
+    return first.id if first is not None and first.genuine and first.kind == "n" else None
+
+
 def by_ids(session: Session, context: AppContext, user_id: int, ids: Sequence[str]) -> Message | None:
     """The first of these msg-ids that is a message of the person's. One of our form with a wrong signature is not believed."""
     if not ids:
