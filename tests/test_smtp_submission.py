@@ -1,5 +1,6 @@
 """Handing a message to an SMTP server: what becomes of it, and an end to servers that drip."""
 
+import smtplib
 import threading
 import time
 
@@ -9,7 +10,7 @@ from tests.servers import free_port, silent_server, smtp_sink
 from tests.servers.slow_smtp import Point, dripping_smtp
 from tracker.mail import smtp_submission
 from tracker.mail.connections import ConnectError, Server
-from tracker.mail.smtp_submission import Outcome, smtp, submit
+from tracker.mail.smtp_submission import Outcome, _in_transit, smtp, submit
 from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline, Shutdown
 
@@ -124,3 +125,34 @@ def test_a_worker_that_ends_cuts_its_connections(context: AppContext) -> None:
             smtp(context, server_at(server.port), deadline).__enter__()
         with Deadline(30) as late, shutdown.watching(late):
             assert late.is_over
+
+
+@pytest.mark.parametrize("filling", [b"", b"Some words.\r\n" * 20_000], ids=["small", "large"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b".",
+        b".\r\n",
+        b"a\r\n.\r\n",
+        b"a\r\n..\r\n.b\r\n",
+        b"a.\r\nb.c\r\n",
+        b"a\n.b\n",
+        b"a\r.b\r\n",
+        b"a\r\n\r\n.\r\n.\r\n",
+        b"no line end",
+        b"bare line feed\n",
+        b"bare carriage return\r",
+    ],
+)
+def test_dots_are_doubled_and_the_end_is_set_as_smtplib_does_it(raw: bytes, filling: bytes) -> None:
+    for message in (raw + filling, filling + raw):
+        quoted: bytes = smtplib._quote_periods(message)  # type: ignore[attr-defined]
+        end = b".\r\n" if quoted.endswith(b"\r\n") else b"\r\n.\r\n"
+        assert b"".join(_in_transit(message)) == quoted + end
+
+
+def test_a_large_message_is_sent_without_a_copy_of_it() -> None:
+    raw = b"Subject: Offer\r\n\r\n" + b".Words and a number\r\n" * 10_000
+    pieces = list(_in_transit(raw))
+    assert [piece.obj is raw for piece in pieces if isinstance(piece, memoryview)] == [True] * (len(pieces) - 1)

@@ -148,6 +148,7 @@ class Composer:
         """The copy as it goes out; None when it waits no more, or is not ours any more."""
         delivery = claimed.delivery
         body = select(MessageBody.raw).join(Delivery, col(Delivery.message_id) == col(MessageBody.message_id))
+        body = body.execution_options(inkling_binary=True)
         waits = col(Delivery.status).in_(WAITING) & col(Delivery.next_try_at).is_not(None)
         try:
             raw = self._session.exec(body.where(Delivery.id == delivery.id, waits, is_held_by(claimed.lease))).all()

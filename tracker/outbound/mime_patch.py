@@ -122,7 +122,9 @@ def replace_html(raw: bytes, part: HtmlPart, html: str, edits: Iterable[Edit]) -
         body = new
     else:
         header, body = with_encoding(header, b"quoted-printable", line_end), quoted_printable.encode(new, line_end)
-    return b"".join((raw[: part.start], header, raw[part.header_end : part.body_start], body, raw[part.body_end :]))
+    whole = memoryview(raw)  # what stands behind the text may be 25 MB
+    between = whole[part.header_end : part.body_start]
+    return b"".join((whole[: part.start], header, between, body, whole[part.body_end :]))
 
 
 def _sealed(parts: list[Part]) -> str | None:

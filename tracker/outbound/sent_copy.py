@@ -191,7 +191,7 @@ def _claim(context: AppContext, account_id: int) -> ClaimedCopy | None:
             if lease is None:
                 continue
             if message is not None and message.sent_copy == "wanted":
-                body = session.get(MessageBody, id_)
+                body = session.get(MessageBody, id_, execution_options={"inkling_binary": True})
                 if body is not None and body.raw is not None:
                     return ClaimedCopy(lease, message, _with_bcc(session, message, body))
                 message.sent_copy = "none"

@@ -290,12 +290,23 @@ def now() -> datetime:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True)
+        engine = create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True)
+        event.listen(engine, "do_execute", _execute_in_binary)
+        return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "do_connect", _keep_to_ourselves)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _execute_in_binary(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    """A statement with the option ``inkling_binary`` gets its rows in PostgreSQL's binary form: a column of 25 MB takes a sixth of
+    the memory that its text does."""
+    if not context.execution_options.get("inkling_binary", False):
+        return False
+    cursor.execute(statement, parameters, binary=True)
+    return True
 
 
 def _keep_to_ourselves(_dialect: Any, _record: Any, arguments: Any, _more: Any) -> None:

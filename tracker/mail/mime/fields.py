@@ -66,13 +66,13 @@ def list_unsubscribe(raw: bytes) -> frozenset[str]:
 
 def remove_header(raw: bytes, name: str) -> bytes:
     """The message without any field of that name; every other byte as it came."""
-    pieces: list[bytes] = []
-    position = 0
+    pieces: list[memoryview] = []
+    position, whole = 0, memoryview(raw)
     for field in fields(raw):
         if field.name == name.lower():
-            pieces.append(raw[position : field.start])
+            pieces.append(whole[position : field.start])
             position = field.end
-    return raw if position == 0 else b"".join(pieces) + raw[position:]
+    return raw if position == 0 else b"".join((*pieces, whole[position:]))
 
 
 def add_header(raw: bytes, name: str, value: str) -> bytes:
@@ -86,7 +86,8 @@ def add_header(raw: bytes, name: str, value: str) -> bytes:
     if b"\r\n" not in raw[:at] and b"\n" in raw[: at + 1]:
         line = line.replace(b"\r\n", b"\n")
     before = b"" if at == 0 or raw[:at].endswith(b"\n") else b"\r\n"
-    return raw[:at] + before + line + raw[at:]
+    whole = memoryview(raw)
+    return b"".join((whole[:at], before, line, whole[at:]))
 
 
 def with_encoding(header: bytes, encoding: bytes, line_end: bytes) -> bytes:

@@ -27,7 +27,11 @@ async def read_content(reader: asyncio.StreamReader, limit: int, progress: Calla
         else:
             content.clear()
         progress()
-    return _with_dots_taken_back(bytes(content[:-3]))[2:] if size <= limit + _FRAME else None
+    if size > limit + _FRAME:
+        return None
+    text = bytes(memoryview(content)[:-3])
+    content.clear()  # of a large message no two copies more than need be
+    return _with_dots_taken_back(text)[2:]
 
 
 def _missing(content: bytearray) -> int:

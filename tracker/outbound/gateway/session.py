@@ -118,9 +118,10 @@ class GatewaySession(SMTP):
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         assert envelope.mail_from is not None
         assert envelope.original_content is not None
-        committed: Future[str] = await self._ask(
-            submit, self._submitter, envelope.mail_from, envelope.rcpt_tos, envelope.original_content
-        )
+        content, envelope.original_content = envelope.original_content, None
+        reading = self._ask(submit, self._submitter, envelope.mail_from, envelope.rcpt_tos, content)
+        del content  # a large message does not stay here while it is written
+        committed: Future[str] = await reading
         public_id: str = await asyncio.wrap_future(committed)
         return f"250 2.0.0 Queued as {public_id}"
 
