@@ -21,6 +21,7 @@ from tracker.demo.seed import PASSWORD, SELLERS, seed, send_first_mail
 from tracker.demo.shop import deliver_shop_letters
 from tracker.demo.visitors import VISITORS, visit
 from tracker.demo.webmail import create_webmail
+from tracker.demo.website import PATH, visit_website
 from tracker.demo.world import World
 from tracker.models import Message
 from tracker.outbound.gateway.server import Gateway
@@ -108,6 +109,7 @@ def _print_startup(context: AppContext, gateway: str, token: str) -> None:
         f"  The product     {context.settings.base_url}",
         *(f"                  {s.email}   {PASSWORD}   ({s.role})" for s in SELLERS),
         f"  The recipients  {context.sandbox_url}   open their mail there, as they would",
+        f"  The website     {context.sandbox_url}{PATH}/ways   come as a visitor, write to the address shown",
         f"  Mail programs   SMTP at {gateway}, no TLS; login {SELLERS[0].email}",
         f"                  password {token}",
         "",
@@ -123,7 +125,7 @@ def _live(context: AppContext, world: World, server: uvicorn.Server) -> None:
         time.sleep(0.1)
     send_first_mail(context)
     threading.Thread(target=_read_often, args=(context, server), daemon=True).start()
-    threading.Thread(target=_answer, args=(world, server), daemon=True).start()
+    threading.Thread(target=_answer, args=(context, world, server), daemon=True).start()
     for _ in range(100):
         if server.should_exit or _handed_over(context) >= 4:
             break
@@ -138,10 +140,11 @@ def _live(context: AppContext, world: World, server: uvicorn.Server) -> None:
             visit(VISITORS[visitor], letter.raw)
 
 
-def _answer(world: World, server: uvicorn.Server) -> None:
+def _answer(context: AppContext, world: World, server: uvicorn.Server) -> None:
     deliver_enquiries(world, SELLERS[0].email)
     deliver_answers(world, lambda: server.should_exit)
     deliver_shop_letters(world, SELLERS[0].email)
+    visit_website(context, world, lambda: server.should_exit)
 
 
 def _read_often(context: AppContext, server: uvicorn.Server) -> None:

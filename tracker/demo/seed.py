@@ -9,6 +9,7 @@ from tracker.consent.ledger import record_consent
 from tracker.consent.rules import MEASURED, Proof, State
 from tracker.demo.incoming import connect
 from tracker.demo.shop import open_shop
+from tracker.demo.website import open_website
 from tracker.demo.world import World
 from tracker.mail.account_servers import set_secret
 from tracker.mail.addresses import Mailbox
@@ -98,6 +99,7 @@ def seed(context: AppContext, world: World) -> str:
             connect(session, context, world, user, SECRET)
         marina = session.exec(select(User).where(User.email == SELLERS[0].email)).one()
         open_shop(session, session.exec(select(IncomingMailbox).where(IncomingMailbox.user_id == marina.id)).one())
+        open_website(session, context, world, marina, SECRET)
         token = new_token()
         session.add(ApiToken(user_id=marina.id or 0, name="Demo", token_digest=token_digest(token)))
     return token

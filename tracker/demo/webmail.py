@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 
 from tracker.demo.sandbox_imap import StoredLetter
 from tracker.demo.visitors import VISITORS, html_of, visit
+from tracker.demo.website import website_routes
 from tracker.demo.world import SandboxMailbox, World
 from tracker.locale import best_language, use_locale
 from tracker.runtime.context import AppContext
@@ -142,6 +143,7 @@ def create_webmail(world: World, context: AppContext) -> Starlette:
         routes=[
             Route("/", pages.home),
             Mount("/static", Static()),
+            *website_routes(world, context),
             Route("/{address}/{uid:int}", pages.letter),
             Route("/{address}/{uid:int}/html", pages.html),
             Route("/{address}/{uid:int}/source", pages.source),

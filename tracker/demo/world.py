@@ -110,10 +110,17 @@ class World:
         return raw
 
     async def _deliver(self, raw: bytes, to: str) -> int:
+        to = self._without_tag(to)
         await self._make(to, None, "")
         uid = await self._imap.append(to.lower(), raw, datetime.now(UTC))
         self._write_file(to.lower(), uid, raw)
         return uid
+
+    def _without_tag(self, address: str) -> str:
+        """What stands behind a plus belongs to the mailbox before it, as with most services (RFC 5233)."""
+        local, _, domain = address.lower().rpartition("@")
+        base = f"{local.partition('+')[0]}@{domain}"
+        return base if base in self._names else address
 
     async def _make(self, address: str, secret: str | None, name: str) -> None:
         await self._imap.add_mailbox(address.lower(), secret)

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from pixel.site_rules import Rule, choices, custom_source, read_snapshot, rule_of
+from pixel.site_rules import Rule, choices, read_snapshot, rule_of
 from pixel.source_conditions import Pattern, source_of
 from pixel.visit_sources import DIRECT, Arrival, Source, host_of, is_within, marks_of
 from tracker.models import Site, SiteBlock, SiteRule, User
@@ -111,12 +111,3 @@ def compile_pattern(text: str) -> Pattern:
     except re2.error:
         return lambda _subject: False
     return lambda subject: pattern.search(subject) is not None
-
-
-def reads(made: Any) -> bool:
-    """Whether a source's conditions can be read by the edge."""
-    try:
-        custom_source(made, compile_pattern)
-    except (ValueError, KeyError, TypeError):
-        return False
-    return True

@@ -7,7 +7,6 @@ change is in force at the one before whoever made it hears so, at the others as 
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -224,9 +223,3 @@ def lease_minutes(rule: SiteRule) -> int:
     if rule.lease_minutes is not None:
         return rule.lease_minutes
     return MANUAL_LEASE if rule.substitution_type == "manual_pool" else 7 * DAY_MINUTES
-
-
-def active_mailboxes(session: Session, user: User, ids: Sequence[str]) -> dict[str, Mailbox]:
-    """Those of these mailboxes that are switched on."""
-    rows = session.exec(_of(Mailbox, user).where(col(Mailbox.public_id).in_(ids)))
-    return {one.public_id: one for one in rows if one.active}

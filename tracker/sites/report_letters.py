@@ -1,13 +1,12 @@
 """The report of letters: one row each with everything that is known of where it comes from; and the days of a period."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select as columns
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 
 from tracker.models import Letter, LetterSource, Mailbox, Site, User, Visit
 from tracker.notifications.notify import zone_of
@@ -46,10 +45,8 @@ COLUMNS = (
 )
 
 
-def enquiries_report(
-    session: Session, user: User, period: Period, group: str = "", filters: Mapping[str, str] | None = None
-) -> Report:
-    """Letters that count, newest first, at most :data:`MOST`; ``filters`` are values of columns, of which all must fit."""
+def enquiries_report(session: Session, user: User, period: Period, group: str = "") -> Report:
+    """Letters that count, newest first, at most :data:`MOST`."""
     report = Report(COLUMNS)
     query = (
         select(Letter, LetterSource, Visit)
@@ -68,15 +65,9 @@ def enquiries_report(
     boxes = {box.id: box.address for box in session.exec(select(Mailbox).where(Mailbox.user_id == user.id))}
     sites = {site.id: site.name for site in session.exec(select(Site).where(Site.user_id == user.id))}
     for letter, row, visit in session.exec(query):
-        facts = {**_letter(letter, boxes), **_source(row, sites), **_visit(visit)}
-        if all(_fits(facts.get(name), wanted) for name, wanted in (filters or {}).items()):
-            report.rows.append(facts)
+        report.rows.append({**_letter(letter, boxes), **_source(row, sites), **_visit(visit)})
     report.totals = {**dict.fromkeys(COLUMNS), "counted": len(report.rows)}
     return report
-
-
-def _fits(value: Value, wanted: str) -> bool:
-    return wanted.lower() in str("" if value is None else value).lower()
 
 
 def _letter(letter: Letter, boxes: dict[int | None, str]) -> dict[str, Value]:
@@ -91,7 +82,7 @@ def _letter(letter: Letter, boxes: dict[int | None, str]) -> dict[str, Value]:
         "snippet": letter.snippet,
         "has_attachments": letter.has_attachments,
         "mailbox": boxes.get(letter.mailbox_id, ""),
-        "counted": letter.counted,
+        "counted": int(letter.counted),
         "loaded_after_seconds": round((letter.loaded_at - letter.received_at).total_seconds()),
     }
 
@@ -154,9 +145,3 @@ def _day(at: datetime, zone: ZoneInfo, group: str) -> str:
     if group == "month":
         return day.strftime("%Y-%m")
     return f"{day.isocalendar().year}-W{day.isocalendar().week:02d}" if group == "week" else day.isoformat()
-
-
-def robots_left_out(session: Session, user: User, period: Period) -> int:
-    """How many visits of programs are in no report."""
-    query = select(func.count()).select_from(Visit).where(Visit.user_id == user.id, col(Visit.robot))
-    return session.exec(query.where(*period.conditions(Visit.began_at))).one()

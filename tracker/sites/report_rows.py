@@ -39,6 +39,24 @@ class Report:
     totals: dict[str, Value] = field(default_factory=dict)
 
 
+def narrowed(report: Report, filters: Mapping[str, str]) -> Report:
+    """The rows in whose columns these words stand, whatever the case; ``-`` stands for an empty one. Sums are of these rows, and
+    what is no sum is left out."""
+    if not filters:
+        return report
+    rows = [row for row in report.rows if all(_fits(row.get(name), wanted) for name, wanted in filters.items())]
+    totals: dict[str, Value] = dict.fromkeys(report.totals)
+    for name, value in report.totals.items():
+        if type(value) is int and name not in ("senders", "new_senders"):
+            totals[name] = sum(number for row in rows if type(number := row.get(name)) is int)
+    return Report(report.columns, rows, totals)
+
+
+def _fits(value: Value, wanted: str) -> bool:
+    text = "" if value is None else value.isoformat() if isinstance(value, datetime) else str(value).lower()
+    return not text if wanted == "-" else wanted.lower() in text
+
+
 LABELS: Mapping[str, str] = {
     "channel": N_("Channel"),
     "group": N_("Group"),

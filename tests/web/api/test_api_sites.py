@@ -320,7 +320,30 @@ def test_reports_as_table_and_as_file(alice: Caller, mailbox: str, name: str) ->
     assert file.headers["content-type"].startswith("text/csv")
     assert file.text.lstrip("\ufeff").splitlines()[0] == ",".join(made["columns"])
     assert alice.get(f"/reports/{name}", since="yesterday").status_code == 422
+    assert alice.get(f"/reports/{name}", shoes="brown").status_code == 422
+    for column in made["columns"]:
+        assert alice.get(f"/reports/{name}", **{column: "nothing has this"}).json()["rows"] == []
     assert alice.get(f"/reports/{name}", group="shoes").status_code == 422
+
+
+def test_a_report_is_narrowed_by_any_column_and_so_are_its_sums(alice: Caller, mailbox: str) -> None:
+    for number, source in enumerate(("std:ads/google", "std:ads/google", "std:search/bing")):
+        body = {
+            "received_at": "2026-11-30T10:00:00Z",
+            "from": {"address": f"anna{number}@client.example"},
+            "to": [{"address": "info@site.example"}],
+            "subject": "Chairs",
+            "text": f"How much are {number}?",
+            "source": source,
+        }
+        assert alice.post("/letters/external", body).status_code == 201
+    whole = alice.get("/reports/sources").json()
+    assert whole["totals"]["enquiries"] == 3
+    ads = alice.get("/reports/sources", channel="ADS").json()
+    assert ([row["source"] for row in ads["rows"]], ads["totals"]["enquiries"]) == (["Google Ads"], 2)
+    assert alice.get("/reports/sources", channel="-").json()["rows"] == []
+    file = alice.call("GET", "/reports/sources?channel=ads", headers={"Accept": "text/csv"}).text
+    assert len(file.splitlines()) == 2
 
 
 def test_a_letter_from_elsewhere(alice: Caller, world: World) -> None:

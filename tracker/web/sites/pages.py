@@ -11,7 +11,7 @@ from starlette.responses import Response
 from tracker.locale import gettext as _
 from tracker.locale import localize
 from tracker.models import Site, SiteBlock, User
-from tracker.models.ownership import find_owned, owned, owned_rows
+from tracker.models.ownership import owned, owned_rows
 from tracker.runtime.localized_text import ActionError
 from tracker.sites.block_search import places_in
 from tracker.sites.hosts import shown_host
@@ -176,7 +176,3 @@ def _block_form(
 def all_of(session: Session, model: Any, user: User) -> list[Any]:
     """Everything of this kind that is the person's, the oldest first."""
     return list(session.exec(owned_rows(model, user).order_by(col(model.id))))
-
-
-def found(session: Session, model: Any, user: User, id: str | None) -> Any:
-    return find_owned(session, model, user, id) if id else None

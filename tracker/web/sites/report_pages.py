@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +18,7 @@ from tracker.sites.attribution_text import FLAG_LABELS, METHOD_LABELS
 from tracker.sites.report_rows import LABELS, Report
 from tracker.sites.source_names import CHANNEL_LABELS
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import context_of, render
+from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.sites.reports import GROUPS, as_csv, make_report
 
 routes = Routes()
@@ -50,6 +51,25 @@ _MORE_LABELS: Mapping[str, str] = {
     "flags": N_("Remarks"),
     "campaign": N_("Campaign"),
     "entrance_page": N_("Entrance page"),
+    "id": N_("Number"),
+    "sender_name": N_("Name"),
+    "to": N_("To"),
+    "cc": N_("Cc"),
+    "snippet": N_("Text"),
+    "has_attachments": N_("Files"),
+    "counted": N_("Counted"),
+    "site": N_("Site"),
+    "marks": N_("Marks"),
+    "referrer": N_("The page before it"),
+    "phrase": N_("Searched for"),
+    "page": N_("Last page"),
+    "visitor": N_("Visitor"),
+    "visit": N_("Visit"),
+    "visit_number": N_("Visit number"),
+    "device": N_("Device"),
+    "client": N_("Browser"),
+    "language": N_("Language"),
+    "loaded_after_seconds": N_("Seconds until it was loaded"),
 }
 
 
@@ -61,6 +81,9 @@ def report(request: Request, user: User) -> Response:
     today = now().astimezone(zone_of(user)).date()
     query = {"since": (today - timedelta(days=29)).isoformat(), "until": today.isoformat(), **request.query_params}
     as_file = query.pop("format", "") == "csv"
+    if (column := query.pop("column", "")) and (words := query.pop("words", "").strip()):
+        return redirect(f"{request.url.path}?{urlencode({**query, column: words})}")
+    query.pop("words", "")
     wrong, made = "", Report([])
     with context_of(request).database.reading() as session:
         try:
@@ -74,7 +97,13 @@ def report(request: Request, user: User) -> Response:
         "name": name,
         "titles": TITLES,
         "report": made,
-        "columns": [(column, _({**LABELS, **_MORE_LABELS}.get(column, column))) for column in columns],
+        "columns": [(column, label_of(column)) for column in columns],
+        "every_column": [(column, label_of(column)) for column in made.columns],
+        "filters": [
+            (label_of(key), value, urlencode({k: v for k, v in query.items() if k != key}))
+            for key, value in query.items()
+            if key not in ("since", "until", "group") and value
+        ],
         "query": query,
         "groups": GROUPS.get(name, ()),
         "wrong": wrong,
@@ -82,6 +111,10 @@ def report(request: Request, user: User) -> Response:
         "labels": {"method": METHOD_LABELS, "channel": CHANNEL_LABELS, "flags": FLAG_LABELS},
     }
     return render(request, "sites/report.html", context)
+
+
+def label_of(column: str) -> str:
+    return _({**LABELS, **_MORE_LABELS}.get(column, column))
 
 
 def _bars(name: str, made: Report) -> list[tuple[str, int, float]]:

@@ -12,8 +12,16 @@ from tracker.mail.fields import ResponseModel
 from tracker.models import User
 from tracker.notifications.notify import zone_of
 from tracker.runtime.localized_text import ActionError, LocalizedText
-from tracker.sites.report_letters import COLUMNS, activity_report, enquiries_report
-from tracker.sites.report_rows import Period, Report, answers_report, mailboxes_report, rules_report, sources_report
+from tracker.sites.report_letters import activity_report, enquiries_report
+from tracker.sites.report_rows import (
+    Period,
+    Report,
+    answers_report,
+    mailboxes_report,
+    narrowed,
+    rules_report,
+    sources_report,
+)
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller, RequestContext
 from tracker.web.http.csv_export import csv_response
@@ -65,20 +73,21 @@ def make_report(session: Any, user: User, name: str, query: Mapping[str, str]) -
         raise ActionError(
             "invalid", LocalizedText("This report can be grouped by: %(values)s.", values=values), "group"
         )
-    known = COLUMNS if name == "enquiries" else ()
-    if unknown := sorted(set(rest) - set(known)):
+    report = _MAKERS[name](session, user, period, group or GROUPS.get(name, ("",))[0])
+    if unknown := sorted(set(rest) - set(report.columns)):
         column = unknown[0][:40]
         raise ActionError("invalid", LocalizedText("“%(name)s” is no column of this report.", name=column), column)
-    if name == "enquiries":
-        return enquiries_report(session, user, period, filters=rest)
-    makers: Mapping[str, Callable[..., Report]] = {
-        "sources": sources_report,
-        "answers": answers_report,
-        "rules": rules_report,
-        "mailboxes": mailboxes_report,
-        "activity": activity_report,
-    }
-    return makers[name](session, user, period, group or GROUPS.get(name, ("",))[0])
+    return narrowed(report, rest)
+
+
+_MAKERS: Mapping[str, Callable[..., Report]] = {
+    "sources": sources_report,
+    "enquiries": enquiries_report,
+    "answers": answers_report,
+    "rules": rules_report,
+    "mailboxes": mailboxes_report,
+    "activity": activity_report,
+}
 
 
 def as_csv(name: str, report: Report) -> Response:
