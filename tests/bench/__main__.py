@@ -5,7 +5,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-BENCHES = ("edge", "rewriter", "ingest", "gateway", "judge", "letters", "binding", "inbound", "rest")
+BENCHES = ("edge", "rewriter", "ingest", "gateway", "judge", "letters", "binding", "inbound", "sites", "rest")
 
 
 def main() -> int:

@@ -1,0 +1,218 @@
+"""Websites at size: `python -m tests.bench.sites`. A resolve beside an open in the same run, many visitors on a small pool, letters
+against many visits, and what the snippet costs a page."""
+
+import argparse
+import asyncio
+import json
+import re
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from pixel.tokens import new_public_id, open_path
+from tests.bench.edge_peers.load import CONNECTIONS, READER, Load
+from tests.fixtures.contexts import opened_context
+from tests.pixel.edge_server import RunningEdge, running_edge
+from tests.pixel.snippet_site import KEY, pool, rule, snapshot, snippet_site
+from tests.servers import chromium
+from tracker.models import Letter, LetterSource, Mailbox, MailboxFolder, Site, SiteLease, SiteRule, User, Visit
+from tracker.runtime.database import now
+from tracker.sites.letters import attribute_letters, own_addresses_of_rules
+
+PAGE = "https://127.0.0.1/chairs?utm_source=google&utm_medium=cpc"
+_OPEN = "GET {target} HTTP/1.1\r\nHost: edge\r\nUser-Agent: {agent}\r\n\r\n"
+_ASK = (
+    "POST /et/v1/resolve HTTP/1.1\r\nHost: edge\r\nUser-Agent: {agent}\r\nContent-Type: text/plain\r\n"
+    "Content-Length: {length}\r\n\r\n{body}"
+)
+
+
+def _open() -> bytes:
+    target = open_path(_TOKENS.open(new_public_id()))
+    return _OPEN.format(target=target, agent=READER["User-Agent"]).encode()
+
+
+def _resolve(visitor: str = "") -> bytes:
+    body = json.dumps(
+        {"key": KEY, "visitor": visitor or token_urlsafe(16), "page": PAGE, "referrer": "", "selectors": []}
+    )
+    return _ASK.format(agent=READER["User-Agent"], length=len(body), body=body).encode()
+
+
+async def _asked(port: int, questions: Sequence[bytes]) -> tuple[list[float], list[bytes], float]:
+    """Each question once, over kept connections; the time of each answer, the answers, and the seconds of all."""
+    left, times, bodies = list(questions), list[float](), list[bytes]()
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while left:
+            question, began = left.pop(), time.perf_counter()
+            writer.write(question)
+            top = await reader.readuntil(b"\r\n\r\n")
+            assert top.startswith(b"HTTP/1.1 200"), top
+            length = re.search(rb"(?i)content-length: *(\d+)", top)
+            bodies.append(await reader.readexactly(int(length[1]) if length else 0))
+            times.append(time.perf_counter() - began)
+        writer.close()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(CONNECTIONS)))
+    return sorted(times), bodies, time.perf_counter() - began
+
+
+def _load(port: int, make: Callable[[], bytes], count: int) -> Load:
+    times, _, seconds = asyncio.run(_asked(port, [make() for _ in range(count)]))
+    return Load(count / seconds, times[count // 2] * 1000, times[count * 99 // 100] * 1000, count)
+
+
+def _configured(edge: RunningEdge, **facts: Any) -> None:
+    edge.settings.data_dir.joinpath("sites.json").write_bytes(json.dumps(snapshot(**facts)).encode())
+
+
+def resolve_beside_open(count: int) -> None:
+    """Alternating rounds, so that both meet the same machine."""
+    with tempfile.TemporaryDirectory() as name, running_edge(Path(name)) as edge:
+        _configured(edge)
+        _load(edge.port, _open, 200), _load(edge.port, _resolve, 200)
+        rounds = [(_load(edge.port, _open, count), _load(edge.port, _resolve, count)) for _ in range(5)]
+    opens, asks = zip(*rounds, strict=True)
+    for title, loads in (("open", opens), ("resolve with a new code", asks)):
+        print(f"{title:26} {statistics.median(each.per_second for each in loads):8.0f} a second, "
+              f"p99 {statistics.median(each.p99_ms for each in loads):6.1f} ms")  # fmt: skip
+    shares = [ask.per_second / opened.per_second for opened, ask in rounds]
+    print(
+        f"{'resolve ÷ open':26} {statistics.median(shares):8.2f}  (the client in Python, on the same cores, is part of both)"
+    )
+
+
+def many_visitors(visitors: int, addresses: int) -> None:
+    """Nobody shares an address, and none is left over while somebody goes without: counted over the answers and the spool."""
+    listed = tuple(f"p{number}@site.example" for number in range(addresses))
+    with tempfile.TemporaryDirectory() as name, running_edge(Path(name)) as edge:
+        _configured(edge, rules=[rule(pool(addresses=listed), substitution="manual_pool")])
+        people = [f"visitor-{number:06d}-{token_urlsafe(6)}" for number in range(visitors)]
+        times, bodies, seconds = asyncio.run(_asked(edge.port, [_resolve(person) for person in people]))
+        shown = Counter(each["show"] for body in bodies for each in json.loads(body)["rules"])
+        holders: dict[str, set[str]] = {}
+        for hit in edge.hits():
+            for each in (hit.body or {}).get("shown", ()):
+                holders.setdefault(each["address"], set()).add(hit.delivery)
+    doubles = sum(len(people) > 1 for people in holders.values())
+    lost = min(addresses, visitors) - len(shown)
+    late = times[len(times) * 99 // 100] * 1000
+    print(f"{visitors} visitors on {addresses} leases: {visitors / seconds:.0f} a second, p99 {late:.1f} ms; "
+          f"{len(shown)} shown, {doubles} double, {lost} lost; the spool names {len(holders)}")  # fmt: skip
+
+
+def letters_against_visits(letters: int, visits: int) -> None:
+    """Decided in lots of a hundred, as a mailbox brings them."""
+    with tempfile.TemporaryDirectory() as name, opened_context(Path(name)) as context:
+        with context.database.session_scope() as session:
+            user, mailbox = _world(session)
+            _visits(session, user, visits)
+        addresses = [f"info+{number % visits:09d}@site.example" for number in range(0, letters * 7, 7)]
+        with context.database.session_scope() as session:
+            session.add_all(_letter(user, mailbox, number) for number in range(letters))
+        began = time.perf_counter()
+        for place in range(0, letters, 100):
+            with context.database.session_scope() as session:
+                own = own_addresses_of_rules(session, user.id or 0)
+                lot = session.exec(select(Letter).order_by(col(Letter.id)).offset(place).limit(100)).all()
+                attribute_letters(session, own, [(one, [("to", addresses[place + n])]) for n, one in enumerate(lot)])
+        seconds = time.perf_counter() - began
+        with context.database.reading() as session:
+            coded = len(session.exec(select(LetterSource.letter_id).where(LetterSource.method == "code")).all())
+    print(f"{letters} letters against {visits} visits: {letters / seconds:.0f} a second; {coded} with their visit")
+
+
+def _world(session: Session) -> tuple[User, Mailbox]:
+    user = User(email="a@seller.example", name="A", password_hash="x")
+    session.add(user)
+    session.flush()
+    mailbox = Mailbox(user_id=user.id or 0, address="info@site.example", canonical="info@site.example", state="active")
+    session.add(mailbox)
+    session.flush()
+    session.add(MailboxFolder(mailbox_id=mailbox.id or 0, raw_name="INBOX", name="INBOX", cut_off=now()))
+    site = Site(user_id=user.id or 0, key="k" * 32, name="Shop", hosts=["site.example"])
+    pool_facts = {"blocks": [], "email_account": mailbox.public_id, "addresses": []}
+    facts: dict[str, Any] = {"rule_type": "site_emails", "tracking_type": "dynamic", "state": "active"}
+    session.add_all(
+        [site, SiteRule(user_id=user.id or 0, position=1, name="R", dynamic_settings=[pool_facts], **facts)]
+    )
+    session.flush()
+    return user, mailbox
+
+
+def _visits(session: Session, user: User, visits: int) -> None:
+    began, source = now() - timedelta(days=1), {"id": "std:direct", "name": "Direct", "channel": "direct", "group": ""}
+    for begin in range(0, visits, 5000):
+        rows = [
+            Visit(user_id=user.id or 0, site_id=1, visitor=f"v{n}", session=f"s{n}", began_at=began, seen_at=began,
+                  attributed=source)
+            for n in range(begin, min(begin + 5000, visits))
+        ]  # fmt: skip
+        session.add_all(rows)
+        session.flush()
+        until = began + timedelta(days=7)
+        session.add_all(
+            SiteLease(address=f"info+{begin + n:09d}@site.example", code=f"{begin + n:09d}", visit_id=row.id or 0, rule_id=1,
+                      shown_at=began, seen_at=began, until=until) for n, row in enumerate(rows)
+        )  # fmt: skip
+        session.flush()
+        session.expunge_all()
+
+
+def _letter(user: User, mailbox: Mailbox, number: int) -> Letter:
+    facts: dict[str, Any] = {"identity": f"i{number}", "content_hash": f"c{number}", "category": "human", "size": 1}
+    sender = f"anna{number}@client.example"
+    return Letter(
+        user_id=user.id or 0, mailbox_id=mailbox.id or 0, received_at=now(), sender=sender, recipient="", **facts
+    )
+
+
+def snippet_cost(nodes: int) -> None:
+    """Script time of a page with the snippet less that of the same page without it: the median of five loads each."""
+    lines = "".join(f"<p>line {number}</p>" for number in range(nodes // 2))
+    with tempfile.TemporaryDirectory() as name, snippet_site(Path(name)) as site, chromium() as browser:
+        with_snippet = site.page(f"{lines}<p>info@site.example</p>")
+        site.pages["/plain"] = site.pages["/"].replace(site.tag(), "<script></script>")
+        costs: dict[str, list[float]] = {with_snippet: [], f"{site.url}/plain": []}
+        for _ in range(5):
+            for url, spent in costs.items():
+                page = browser.new_page()
+                protocol = page.context.new_cdp_session(page)
+                protocol.send("Performance.enable")
+                page.goto(url)
+                page.wait_for_timeout(400)
+                metrics = protocol.send("Performance.getMetrics")["metrics"]
+                spent.append(next(each["value"] for each in metrics if each["name"] == "ScriptDuration") * 1000)
+                page.close()
+    swapped, plain = (statistics.median(spent) for spent in costs.values())
+    print(f"snippet on {nodes} nodes: {swapped - plain:.1f} ms of script ({swapped:.1f} with it, {plain:.1f} without)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.sites", description=__doc__)
+    parser.add_argument("--questions", type=int, default=2000, help="of each kind in each of five rounds")
+    parser.add_argument("--visitors", type=int, default=10_000)
+    parser.add_argument("--addresses", type=int, default=2_000)
+    parser.add_argument("--letters", type=int, default=10_000)
+    parser.add_argument("--visits", type=int, default=100_000)
+    chosen = parser.parse_args(arguments)
+    resolve_beside_open(chosen.questions)
+    many_visitors(chosen.visitors, chosen.addresses)
+    letters_against_visits(chosen.letters, chosen.visits)
+    snippet_cost(5000)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
