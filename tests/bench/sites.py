@@ -17,9 +17,10 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from pixel.tokens import new_public_id, open_path
+from pixel.tokens import Tokens, new_public_id, open_path
 from tests.bench.edge_peers.load import CONNECTIONS, READER, Load
 from tests.fixtures.contexts import opened_context
+from tests.pixel.edge_server import KEY as EDGE_KEY
 from tests.pixel.edge_server import RunningEdge, running_edge
 from tests.pixel.snippet_site import KEY, pool, rule, snapshot, snippet_site
 from tests.servers import chromium
@@ -27,6 +28,7 @@ from tracker.models import Letter, LetterSource, Mailbox, MailboxFolder, Site, S
 from tracker.runtime.database import now
 from tracker.sites.letters import attribute_letters, own_addresses_of_rules
 
+_TOKENS = Tokens([EDGE_KEY])
 PAGE = "https://127.0.0.1/chairs?utm_source=google&utm_medium=cpc"
 _OPEN = "GET {target} HTTP/1.1\r\nHost: edge\r\nUser-Agent: {agent}\r\n\r\n"
 _ASK = (

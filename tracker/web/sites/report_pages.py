@@ -52,6 +52,7 @@ _MORE_LABELS: Mapping[str, str] = {
     "campaign": N_("Campaign"),
     "entrance_page": N_("Entrance page"),
     "id": N_("Number"),
+    "in_group": N_("Group"),
     "sender_name": N_("Name"),
     "to": N_("To"),
     "cc": N_("Cc"),
@@ -98,7 +99,7 @@ def report(request: Request, user: User) -> Response:
         "titles": TITLES,
         "report": made,
         "columns": [(column, label_of(column)) for column in columns],
-        "every_column": [(column, label_of(column)) for column in made.columns],
+        "every_column": [("in_group" if column == "group" else column, label_of(column)) for column in made.columns],
         "filters": [
             (label_of(key), value, urlencode({k: v for k, v in query.items() if k != key}))
             for key, value in query.items()

@@ -39,7 +39,8 @@ class ReportResponse(ResponseModel):
 
 
 class ReportQuery(BaseModel):
-    """The period in one’s own zone, and how to group."""
+    """The period in one’s own zone, and how to group. Any column narrows the rows by words in it, “-” stands for an empty one;
+    ``in_group`` is the column that is called ``group``."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -74,6 +75,7 @@ def make_report(session: Any, user: User, name: str, query: Mapping[str, str]) -
             "invalid", LocalizedText("This report can be grouped by: %(values)s.", values=values), "group"
         )
     report = _MAKERS[name](session, user, period, group or GROUPS.get(name, ("",))[0])
+    rest = {"group" if name == "in_group" else name: value for name, value in rest.items()}
     if unknown := sorted(set(rest) - set(report.columns)):
         column = unknown[0][:40]
         raise ActionError("invalid", LocalizedText("“%(name)s” is no column of this report.", name=column), column)
