@@ -111,7 +111,7 @@ def test_no_task_reads_a_growing_table_from_end_to_end(grown: AppContext) -> Non
         _run(grown, next(task for task in table if task.what == "sweep"))
     statements.first |= sweeping.first
     assert len(statements.first) > 60, "the tasks did nothing"
-    whole = [line for text, values in statements.first.items() for line in _whole(grown, text, values)]
+    whole = [line for text, values in statements.first.items() for line in whole_tables(grown, text, values)]
     assert not whole, "\n".join(whole)
 
 
@@ -138,7 +138,7 @@ def _make_old(context: AppContext) -> None:
         session.execute(update(Notification).values(at=long_ago))
 
 
-def _whole(context: AppContext, statement: str, values: Any) -> list[str]:
+def whole_tables(context: AppContext, statement: str, values: Any) -> list[str]:
     """The tables that grow and that the statement would read from end to end."""
     if not statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH")):
         return []

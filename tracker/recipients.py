@@ -11,10 +11,10 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.mail.addresses import AddressError, lookup_form, normalise
 from tracker.mail.fields import Name, RequestModel
-from tracker.models import Recipient
+from tracker.models import Recipient, SearchKind
 from tracker.models.ownership import is_public_id
+from tracker.models.search_query import finds
 from tracker.runtime.localized_text import ActionError, LocalizedError, LocalizedText
-from tracker.runtime.word_search import has_word, split_words
 
 
 def _country_code(text: str) -> str:
@@ -61,10 +61,9 @@ def look_up(session: Session, who: str) -> Recipient:
     return recipient
 
 
-def matching(text: str) -> SelectOfScalar[Recipient]:
-    """The query of those in whose name or address every word of ``text`` stands; of all of them without words."""
-    words = [has_word(word, [Recipient.name], [Recipient.lookup]) for word in split_words(text)]
-    return select(Recipient).where(*words)
+def matching(session: Session, text: str) -> SelectOfScalar[Recipient]:
+    """The query of those in whose name, company or address every word of ``text`` stands; of all of them without words."""
+    return select(Recipient).where(*finds(session, SearchKind.RECIPIENT, Recipient.id, text))
 
 
 def printable(address: str) -> str:

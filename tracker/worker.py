@@ -51,6 +51,7 @@ from tracker.models import (
     TrackingPause,
     User,
 )
+from tracker.models.search_index import index_older
 from tracker.notifications import notice_digest
 from tracker.notifications.digest import send_due as send_digest
 from tracker.notifications.notices import tell_due
@@ -150,6 +151,7 @@ def tasks(context: AppContext) -> list[Task]:
         Task("test letters of rules", look_due, watches=("site_rule",), due=next_look),
         Task("sweep", sweep, 600.0),
         Task("clock", after_clock_came_back, 60.0),
+        Task("words of before the index", lambda context: index_older(context.database), ONCE),
         Task("erasures of before a restore", replay_erasures, ONCE),
     ]
 

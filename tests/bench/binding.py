@@ -21,12 +21,12 @@ from tests.fixtures.contexts import People
 from tests.inbound.arrivals import Arrivals, connected
 from tests.inbound.corpus import simple
 from tracker.crm.csv_import import import_customers
-from tracker.crm.search import finds_customers, terms_of
 from tracker.inbound import accept
-from tracker.models import Customer, Mailbox, User
+from tracker.models import Customer, Mailbox, SearchKind, User
 from tracker.models.counting.bulk import append_rows
-from tracker.models.counting.tables import CUSTOMER, CUSTOMER_ADDRESS, CUSTOMER_TERM, ORDER
+from tracker.models.counting.tables import CUSTOMER, CUSTOMER_ADDRESS, ORDER
 from tracker.models.rows import public_id
+from tracker.models.search_query import finds
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.paging import read_page
@@ -83,10 +83,6 @@ def fill(context: AppContext, olga: User, customers: int, orders: int) -> None:
             append_rows(session, CUSTOMER_ADDRESS, [
                 {"customer_id": n, "position": 0, "address": address(n), "lookup": address(n)} for n in numbers
             ])  # fmt: skip
-            append_rows(session, CUSTOMER_TERM, [
-                {"term": term, "customer_id": n}
-                for n in numbers for term in terms_of(f"Name{n % 1000} Family{n}", f"x{n}", [address(n)])
-            ])  # fmt: skip
     for start in range(1, orders + 1, BATCH):
         with context.database.session_scope() as session:
             append_rows(session, ORDER, [
@@ -142,9 +138,8 @@ def counted(context: AppContext) -> Iterator[list[int]]:
 
 def searches(context: AppContext, word: Callable[[], str]) -> list[float]:
     def search(session: Session) -> None:
-        read_page(
-            session, select(Customer).where(*finds_customers(session, word())), (Customer.created_at, Customer.id)
-        )
+        query = select(Customer).where(*finds(session, SearchKind.CUSTOMER, Customer.id, word()))
+        read_page(session, query, (Customer.created_at, Customer.id))
 
     return [_timed(context, search) for _ in range(100)]
 

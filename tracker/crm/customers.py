@@ -9,7 +9,6 @@ from sqlmodel import Session, col, delete, select, update
 
 from tracker.crm.candidates import is_own_address
 from tracker.crm.records import ExternalId, Id, apply_changes, find_record, named_manager, named_record, touch
-from tracker.crm.search import index_customer
 from tracker.mail.addresses import lookup_form
 from tracker.mail.fields import Address, ChangeModel, Name, SingleLine
 from tracker.models import Customer, CustomerAddress, CustomerSource, LetterBinding, Order, Shop, User
@@ -121,8 +120,6 @@ def _apply(
     if is_new:
         customer.version = 1
         session.flush()
-    if changed or is_new:
-        _index(session, customer)
     if is_new:
         emit(session, "customer.created", facts_of(session, customer))
     if customer.manager_id is not None and customer.manager_id != before:
@@ -202,7 +199,6 @@ def create_for_sender(session: Session, address: str, form: str, shop: int | Non
     key = f"{form}|{shop or 0}"
     row = CustomerAddress(customer_id=customer.id or 0, address=address, lookup=form, created_for=key)
     if is_inserted(session, CustomerAddress, row.model_dump(exclude={"id"})):
-        index_customer(session, customer, [row])
         emit(session, "customer.created", facts_of(session, customer))
         return customer, True
     session.delete(customer)
@@ -250,8 +246,3 @@ def merge_customers(session: Session, kept: Customer, merged: Customer) -> None:
     touch(kept)
     session.add(kept)
     session.flush()
-    _index(session, kept)
-
-
-def _index(session: Session, customer: Customer) -> None:
-    index_customer(session, customer, addresses_of(session, [customer.id or 0]).get(customer.id or 0, []))

@@ -1,5 +1,6 @@
 """The rows, by subject. Importing this package registers every table."""
 
+import tracker.models.search_index
 import tracker.runtime.lease
 import tracker.runtime.processes
 import tracker.runtime.throttle  # their tables
@@ -19,7 +20,6 @@ from tracker.models.crm import (
     Customer,
     CustomerAddress,
     CustomerSource,
-    CustomerTerm,
     EnquiryChange,
     EnquiryStatus,
     GroupMember,
@@ -76,6 +76,7 @@ from tracker.models.people import (
 )
 from tracker.models.privacy import Erasure, TrackingView
 from tracker.models.running import Job
+from tracker.models.search import SearchChange, SearchEntry, SearchKind
 from tracker.models.sites import (
     LetterSource,
     PageView,

@@ -90,15 +90,6 @@ class CustomerAddress(NumberedRow, table=True):
     """Look-up form and shop, where a letter made the customer: so that two letters at once make one."""
 
 
-class CustomerTerm(Row, table=True):
-    """A word by which a customer is found: of the name, of an address, an id. In lower case; its beginning is searched for."""
-
-    __table_args__ = (Index("ix_customer_term_begin", "term", postgresql_ops={"term": "text_pattern_ops"}),)
-
-    term: str = Field(primary_key=True, max_length=254)
-    customer_id: int = Field(primary_key=True, foreign_key="customer.id", index=True, ondelete="CASCADE")
-
-
 class Order(PublicRow, table=True):
     """An order, by its number. Numbers are texts and mean what stands there: ``0401`` is not ``401``."""
 

@@ -120,7 +120,9 @@ DATA: Mapping[str, Columns] = {
         plain="id public_id shop_id version created_at changed_at",
     ),
     "customer_address": _columns(person="address lookup created_for", plain="id customer_id position"),
-    "customer_term": _columns(person="term", plain="customer_id"),
+    # the words of whatever is searched, which follow their rows in the same transaction
+    "search_entry": _columns(plain="id words"),
+    "search_change": _columns(plain="id kind row_id fresh"),
     "customer_order": _columns(
         person="external_id",
         about="number status customer_id",

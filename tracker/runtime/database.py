@@ -4,13 +4,26 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, DateTime, Engine, Table, Text, TypeDecorator, UpdateBase, create_engine, event, text
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Engine,
+    Table,
+    Text,
+    TypeDecorator,
+    Update,
+    UpdateBase,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, SQLModel
 
@@ -61,6 +74,29 @@ WATCHED = frozenset(
     }
 )
 """The tables whose changes somebody waits for; of the others nobody is told."""
+
+
+@dataclass(frozen=True, eq=False)
+class BeforeCommit:
+    """What :meth:`Database.session_scope` does before it commits a transaction that wrote one of these columns."""
+
+    columns: Mapping[str, frozenset[str]]
+    """Of each table."""
+    function: Callable[[Session], None]
+
+    def concerns(self, statement: UpdateBase, rows: Sequence[Mapping[str, Any]]) -> bool:
+        table = getattr(statement.table, "name", "")
+        if table not in self.columns:
+            return False
+        if not isinstance(statement, Update):
+            return True
+        values: Iterable[Any] = getattr(statement, "_values", None) or ()
+        names = {getattr(column, "name", column) for column in values} | set(rows[0] if rows else ())
+        return not names.isdisjoint(self.columns[table])
+
+
+BEFORE_COMMIT: list[BeforeCommit] = []
+"""Registered by the packages whose rows follow from others'."""
 
 
 class NewerDatabase(Exception):
@@ -138,19 +174,22 @@ class Database:
         After the commit everybody is woken who waits for changes of the tables that were written.
         """
         outer, tables = getattr(self._written, "tables", None), set[str]()
-        self._written.tables = tables
+        outer_hooks, hooks = getattr(self._written, "hooks", None), set[BeforeCommit]()
+        self._written.tables, self._written.hooks = tables, hooks
         try:
             with Session(self._hurried if hurried else self.engine, expire_on_commit=False, info=self.info) as session:
                 if hurried and not self.is_sqlite:
                     session.execute(text("SET LOCAL lock_timeout = '100ms'"))
                 yield session
                 session.flush()
+                for hook in list(hooks):
+                    hook.function(session)
                 if tables and not self.is_sqlite:
                     message = self.wakeups.message(tables)
                     session.execute(_NOTIFY, {"channel": CHANNEL, "message": message})
                 session.commit()
         finally:
-            self._written.tables = outer
+            self._written.tables, self._written.hooks = outer, outer_hooks
         if tables:
             self.wakeups.changed(tables)
             if self.is_sqlite:
@@ -161,12 +200,22 @@ class Database:
         group = self._groups.get(write) or self._groups.setdefault(write, GroupCommit(write))
         return group.put(item)
 
-    def _note_write(self, _connection: Connection, statement: object, *_: object) -> None:
+    def _note_write(self, _connection: Connection, statement: object, rows: Any, row: Any, _options: object) -> None:
         if isinstance(statement, UpdateBase):
-            self.note_written(getattr(statement.table, "name", ""))
+            self._note_table(getattr(statement.table, "name", ""))
+            self._note_hooks(lambda hook: hook.concerns(statement, rows or ([row] if row else ())))
 
     def note_written(self, table: str) -> None:
         """The transaction of this thread writes a table in a way that SQLAlchemy does not see."""
+        self._note_table(table)
+        self._note_hooks(lambda hook: table in hook.columns)
+
+    def _note_hooks(self, is_concerned: Callable[[BeforeCommit], bool]) -> None:
+        hooks: set[BeforeCommit] | None = getattr(self._written, "hooks", None)
+        if hooks is not None:
+            hooks.update(hook for hook in BEFORE_COMMIT if hook not in hooks and is_concerned(hook))
+
+    def _note_table(self, table: str) -> None:
         tables: set[str] | None = getattr(self._written, "tables", None)
         if tables is not None and table in WATCHED:
             tables.add(table)
@@ -269,11 +318,24 @@ class Database:
         """Makes sure that what was deleted is not left in the file's free space. (PostgreSQL's own vacuum sees to its rows.)"""
         if not self.is_sqlite:
             return
+        self._merge_words()
         with self.engine.connect() as connection:
             raw: Any = connection.connection.driver_connection
             if raw.execute("PRAGMA page_count").fetchone()[0] < SMALL_PAGES:
                 raw.execute("VACUUM")
         self.forget_deleted()
+
+    def _merge_words(self) -> None:
+        """What was taken out of the index of words stands in it until its parts are merged (FTS5, section 6.8); step by step, so
+        that others write in between."""
+        step = "INSERT INTO search_index(search_index, rank) VALUES ('merge', -2000)"
+        while True:
+            with self.engine.connect() as connection, connection.begin():
+                raw: Any = connection.connection.driver_connection
+                before = raw.total_changes
+                raw.execute(step)
+                if raw.total_changes - before < 2:
+                    return
 
     def close(self) -> None:
         for group in self._groups.values():

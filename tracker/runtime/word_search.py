@@ -1,46 +1,193 @@
-"""Searching by words, on both engines."""
+"""Words as the search sees them, and what a person typed as a question about them. Pure.
+
+A text becomes its words: in lower case, whatever the script; Latin letters without their accents, Cyrillic ё as е; signs divide.
+A question asks that each of its words stands in the text, as the beginning of a word, in whatever form: its ending is left off.
+"""
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import idna
-from sqlalchemy import ColumnElement, or_
-from sqlmodel import col
+
+LONGEST = 60
+"""Characters of a word; what is longer is cut, in texts and questions alike."""
+MOST_WORDS = 12
+"""Of a question; the rest is left out."""
+_SHORTEST_STEM = 4
+_WORD = re.compile(r"[^\W_]+")
+_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af]")
+"""Scripts that are written without spaces: each sign is a word."""
+_CYRILLIC = re.compile(r"[а-яіїєґў]+")
+_A_LABEL = re.compile(r"\bxn--[a-z0-9-]+", re.IGNORECASE)
+_DOMAIN_DOT = re.compile(r"[\u3002\uff0e\uff61]")
+_ENDINGS = (
+    *(
+        "иями",
+        "ями",
+        "ами",
+        "ого",
+        "его",
+        "ому",
+        "ему",
+        "ыми",
+        "ими",
+        "иях",
+        "иям",
+        "ией",
+        "ете",
+        "ите",
+        "ешь",
+        "ать",
+        "ять",
+    ),
+    *(
+        "ить",
+        "еть",
+        "ает",
+        "яет",
+        "ают",
+        "яют",
+        "ала",
+        "ила",
+        "али",
+        "или",
+        "ого",
+        "ях",
+        "ах",
+        "ов",
+        "ев",
+        "ей",
+        "ам",
+        "ям",
+    ),
+    *(
+        "ом",
+        "ем",
+        "ой",
+        "ий",
+        "ый",
+        "ая",
+        "яя",
+        "ое",
+        "ее",
+        "ые",
+        "ие",
+        "ую",
+        "юю",
+        "ия",
+        "ии",
+        "ию",
+        "ых",
+        "их",
+        "ут",
+        "ют",
+    ),
+    *("ит", "ет", "ат", "ят", "ал", "ил", "а", "я", "о", "е", "и", "ы", "у", "ю", "ь", "й"),
+)
+_ENGLISH_ENDINGS = ("ings", "ies", "ing", "ied", "es", "ed", "s", "y", "e")
+_ALPHABETS = ("abcdefghijklmnopqrstuvwxyz", "абвгдежзийклмнопрстуфхцчшщъыьэюя")
 
 
-def split_words(text: str) -> list[str]:
-    """The words of what was typed; NUL, which PostgreSQL refuses, divides like a space."""
-    return text.replace("\0", " ").split()
+@dataclass(frozen=True)
+class Term:
+    """A word of a question. ``is_beginning``: any word that begins with it will do."""
+
+    text: str
+    is_beginning: bool = True
 
 
-def has_word(word: str, columns: Sequence[Any], lowercase: Sequence[Any] = ()) -> ColumnElement[bool]:
-    """The word stands somewhere in one of ``columns``, in any case, or in one of ``lowercase``: addresses in their look-up form."""
-    folded = [col(column).icontains(spelling, autoescape=True) for column in columns for spelling in _spellings(word)]
-    forms = {word.lower(), unicodedata.normalize("NFC", word).lower(), _with_ascii_domain(word)}
-    return or_(
-        *folded, *(col(column).contains(form, autoescape=True) for column in lowercase for form in sorted(forms))
+Question = tuple[tuple[Term, ...], ...]
+"""Of each group one term must be there."""
+
+
+def words_of(*texts: str | None) -> list[str]:
+    """The different words of the texts, in the order of the alphabet; of domains in other scripts also their letters."""
+    found: set[str] = set()
+    for text in texts:
+        if text:
+            found.update(_words(text))
+            found.update(word for label in _A_LABEL.findall(text) for word in _words(_decoded(label)))
+    return sorted(found)
+
+
+def question_of(text: str) -> Question:
+    """What was typed, as a question; empty when no word stands in it."""
+    words = list(dict.fromkeys(_words(text)))[:MOST_WORDS]
+    return tuple((Term(_stem(word), len(word) > 1 and not _WIDE.match(word)),) for word in words)
+
+
+def forgiving(question: Question) -> Question:
+    """The same question that also takes each longer word with one letter wrong, missing, too many, or two that changed places."""
+    return tuple(tuple(dict.fromkeys(_with_variants(group))) for group in question)
+
+
+def _words(text: str) -> Iterator[str]:
+    for word in _WORD.findall(_folded(text)):
+        if _WIDE.search(word):
+            yield from (part for part in re.split(f"({_WIDE.pattern})", word) if part)
+        else:
+            yield word[:LONGEST]
+
+
+def _folded(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    text = unicodedata.normalize("NFKC", text).casefold().replace("ё", "е")
+    return (
+        _without_accents(text)
+        if any("\u00c0" <= sign <= "\u036f" or "\u1e00" <= sign <= "\u1eff" for sign in text)
+        else text
     )
 
 
-def _spellings(word: str) -> list[str]:
-    """SQLite folds the case of ASCII letters only, so other scripts are looked for in the spellings that people use; accents stand
-    on their letters or behind them (NFC, NFD), as the program wrote that made the text."""
-    if word.isascii():
-        return [word]
-    cases = {word, word.lower(), word.upper(), word.capitalize()}
-    return sorted({unicodedata.normalize(form, case) for case in cases for form in ("NFC", "NFD")})
+def _without_accents(text: str) -> str:
+    """Accents go from Latin letters; й and ї are letters of their own."""
+    kept: list[str] = []
+    for sign in text:
+        parts = unicodedata.normalize("NFD", sign)
+        kept.append(parts[0] if len(parts) > 1 and parts[0].isascii() else "" if "\u0300" <= sign <= "\u036f" else sign)
+    return "".join(kept)
 
 
-def _with_ascii_domain(word: str) -> str:
-    """Labels of a domain in letters of other scripts as A-labels, which is how they are kept; a local part stays as it is."""
-    local, at, domain = unicodedata.normalize("NFC", word).lower().rpartition("@")
-    return local + at + ".".join(map(_a_label, re.split(r"[.\u3002\uff0e\uff61]", domain)))
-
-
-def _a_label(label: str) -> str:
+def _decoded(label: str) -> str:
     try:
-        return label if label.isascii() else idna.encode(label, uts46=True).decode()
-    except UnicodeError:
-        return label
+        return str(idna.decode(label))
+    except (idna.IDNAError, UnicodeError):
+        return ""
+
+
+def _stem(word: str) -> str:
+    """The word without its ending, when it is long enough to say something without it."""
+    if len(word) <= _SHORTEST_STEM or not word.isalpha():
+        return word
+    endings: Iterable[str] = _ENDINGS if _CYRILLIC.fullmatch(word) else _ENGLISH_ENDINGS if word.isascii() else ()
+    for ending in sorted(endings, key=len, reverse=True):
+        if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST_STEM:
+            return word[: -len(ending)]
+    return word
+
+
+def _with_variants(group: tuple[Term, ...]) -> Iterator[Term]:
+    for term in group:
+        yield term
+        if len(term.text) >= _SHORTEST_STEM and term.is_beginning and term.text.isalpha():
+            yield from (Term(variant) for variant in _variants(term.text))
+
+
+def _variants(word: str) -> Iterator[str]:
+    """Everything one slip away. The first letter is right."""
+    alphabet = next((letters for letters in _ALPHABETS if word[0] in letters), "")
+    for place in range(1, len(word) + 1):
+        before, after = word[:place], word[place:]
+        if after:
+            yield before + after[1:]
+        if len(after) > 1:
+            yield before + after[1] + after[0] + after[2:]
+        for letter in alphabet:
+            if after:
+                yield before + letter + after[1:]
+            yield before + letter + after
+    if len(word) > 2:
+        yield word[1] + word[0] + word[2:]

@@ -17,7 +17,6 @@ def _table(model: type[SQLModel]) -> Table:
 
 CUSTOMER = _table(models.Customer)
 CUSTOMER_ADDRESS = _table(models.CustomerAddress)
-CUSTOMER_TERM = _table(models.CustomerTerm)
 DELIVERY = _table(models.Delivery)
 EVENT = _table(models.Event)
 EVIDENCE = _table(models.HitEvidence)

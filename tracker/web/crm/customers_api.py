@@ -23,10 +23,10 @@ from tracker.crm.customers import (
     put_customer,
 )
 from tracker.crm.records import Id, named_record
-from tracker.crm.search import finds_customers
 from tracker.mail.addresses import lookup_or_none
 from tracker.mail.fields import RequestModel, ResponseModel
-from tracker.models import Customer, CustomerAddress, CustomerSource, Shop, User
+from tracker.models import Customer, CustomerAddress, CustomerSource, SearchKind, Shop, User
+from tracker.models.search_query import finds
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
@@ -58,7 +58,7 @@ class MergeRequest(RequestModel):
 def list_customers(call: Caller, query: Annotated[CustomerQuery, Query()]) -> Listing[CustomerResponse]:
     """Customers, the newest first."""
     with call.reading() as session:
-        wanted = select(Customer).where(*finds_customers(session, query.q))
+        wanted = select(Customer).where(*finds(session, SearchKind.CUSTOMER, Customer.id, query.q))
         if query.address:
             same = select(CustomerAddress.customer_id).where(
                 CustomerAddress.lookup == (lookup_or_none(query.address) or "")

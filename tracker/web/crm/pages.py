@@ -21,10 +21,10 @@ from tracker.crm.customers import (
     merge_customers,
 )
 from tracker.crm.orders import NewOrder, OrderChange, change_order, create_order, delete_order, find_order
-from tracker.crm.search import finds_customers
 from tracker.locale import _
 from tracker.mail.addresses import AddressError, lookup_or_none, parse_list
-from tracker.models import Customer, CustomerAddress, Order, Shop, User
+from tracker.models import Customer, CustomerAddress, Order, SearchKind, Shop, User
+from tracker.models.search_query import finds
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.runtime.paging import Cursor, read_page
 from tracker.web.crm.letter_panel import colleagues, letters_of, messages_to
@@ -56,7 +56,7 @@ def customers(request: Request, user: User) -> Response:
         order = (
             session.exec(select(Order).where(Order.number == words.strip("[]#")).limit(1)).first() if words else None
         )
-        query = select(Customer).where(*finds_customers(session, words))
+        query = select(Customer).where(*finds(session, SearchKind.CUSTOMER, Customer.id, words))
         place = Cursor.parse(cursor) if cursor else None
         rows, last = read_page(session, query, (Customer.created_at, Customer.id), place)
         context = {

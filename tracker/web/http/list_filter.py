@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from babel.lists import format_list
 from sqlalchemy import ColumnElement, Select
-from sqlmodel import col
+from sqlmodel import Session, col
 from starlette.requests import Request
 
 from tracker.locale import N_, _, babel_locale, localize
@@ -120,11 +120,11 @@ class ListFilter:
         """The name and the words of each value, for the sentence."""
         return [(name, _worded(self.CLAUSES, name, value)) for name, value in self.values()]
 
-    def apply(self, query: Query, user: User) -> Query:
+    def apply(self, session: Session, query: Query, user: User) -> Query:
         """Narrows a query to this user's own rows that pass."""
-        return query.where(*self.conditions(user))
+        return query.where(*self.conditions(session, user))
 
-    def conditions(self, user: User) -> Sequence[ColumnElement[bool]]:
+    def conditions(self, session: Session, user: User) -> Sequence[ColumnElement[bool]]:
         """Whose a row must be, and what it must fulfil."""
         raise NotImplementedError
 

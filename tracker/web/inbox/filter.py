@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, false, or_, select, true
-from sqlmodel import col
+from sqlmodel import Session, col
 
 from tracker.crm.enquiries import in_list
 from tracker.locale import N_, _
 from tracker.mail.addresses import AddressError, lookup_form
-from tracker.models import Category, EnquiryStatus, Letter, Mailbox, User
+from tracker.models import Category, EnquiryStatus, Letter, Mailbox, SearchKind, User
+from tracker.models.search_query import finds
 from tracker.runtime.database import now
-from tracker.runtime.word_search import has_word
 from tracker.web.http import list_filter
 from tracker.web.http.list_filter import ListFilter, listed
 
@@ -99,22 +99,29 @@ class LetterFilter(ListFilter):
             return f"{shown}."
         return _("%(shown)s: %(conditions)s.", shown=shown, conditions=listed(clauses))
 
-    def conditions(self, user: User) -> Sequence[ColumnElement[bool]]:
+    def conditions(self, session: Session, user: User) -> Sequence[ColumnElement[bool]]:
         if self.list:
             status = select(col(EnquiryStatus.letter_id)).where(in_list(self.list, user, now()))
-            return [col(Letter.id).in_(status), *self._wanted(user)]
-        return [col(Letter.user_id) == user.id, *self._wanted(user)]
+            return [col(Letter.id).in_(status), *self._holds_words(session), *self._wanted(user)]
+        if not self.q:
+            return [col(Letter.user_id) == user.id, *self._wanted(user)]
+        own = finds(session, SearchKind.LETTER, Letter.id, self.q, user.id, Letter.user_id)
+        return [*own, *self._wanted(user)]
 
     @property
     def is_only_list(self) -> bool:
         """Nothing is chosen but one of the lists, which stand above as tabs."""
         return [name for name, _value in self.values()] == ["list"]
 
-    def conditions_for_manager(self, user: User) -> Sequence[ColumnElement[bool]]:
+    def conditions_for_manager(self, session: Session, user: User) -> Sequence[ColumnElement[bool]]:
         """The same for enquiries of other people's mailboxes that were given to this person, with their repeats."""
         given = (col(EnquiryStatus.manager_id) == user.id, col(EnquiryStatus.user_id) != user.id)
         ids = select(col(EnquiryStatus.letter_id)).where(*given)
-        return [or_(col(Letter.id).in_(ids), col(Letter.repeat_of_id).in_(ids)), *self._wanted(user)]
+        theirs = or_(col(Letter.id).in_(ids), col(Letter.repeat_of_id).in_(ids))
+        return [theirs, *self._holds_words(session), *self._wanted(user)]
+
+    def _holds_words(self, session: Session) -> Sequence[ColumnElement[bool]]:
+        return finds(session, SearchKind.LETTER, Letter.id, self.q) if self.q else ()
 
     def _wanted(self, user: User) -> Sequence[ColumnElement[bool]]:
         conditions = [col(Letter.deleted_at).is_(None), *_SHOWN[self.show]]
@@ -124,8 +131,7 @@ class LetterFilter(ListFilter):
             conditions.append(_in_mailbox(self.mailbox, user))
         if self.sender:
             conditions.append(_from_sender(self.sender))
-        conditions += self.period(Letter.received_at, user)
-        return conditions + [_has_word(word) for word in self.q.split()]
+        return conditions + self.period(Letter.received_at, user)
 
 
 _ENQUIRY: tuple[ColumnElement[bool], ...] = (col(Letter.counted) == true(), col(Letter.withdrawn_at).is_(None))
@@ -154,8 +160,3 @@ def _from_sender(sender: str) -> ColumnElement[bool]:
         return col(Letter.sender) == lookup_form(sender)
     except AddressError:
         return false()
-
-
-def _has_word(word: str) -> ColumnElement[bool]:
-    """The word stands in the subject, the beginning, or the sender's name or address."""
-    return has_word(word, (Letter.subject, Letter.snippet, Letter.sender_name), [Letter.sender])

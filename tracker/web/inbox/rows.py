@@ -46,9 +46,9 @@ def read_letters(
 ) -> LetterListing:
     """The page of the user's letters that pass the filter and come after a place."""
     order = (Letter.received_at, Letter.id)
-    letters, place = read_page(session, chosen.apply(select(Letter), user), order, after, limit)
+    letters, place = read_page(session, chosen.apply(session, select(Letter), user), order, after, limit)
     if not chosen.list and manages_others(session, user):
-        given = select(Letter).where(*chosen.conditions_for_manager(user))
+        given = select(Letter).where(*chosen.conditions_for_manager(session, user))
         others, more = read_page(session, given, order, after, limit)
         both = sorted([*letters, *others], key=lambda one: (one.received_at, one.id or 0), reverse=True)
         letters = both[:limit]

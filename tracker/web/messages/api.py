@@ -70,8 +70,9 @@ def post_message(call: Caller, new: NewMessage) -> Response:
 @messages.get("/messages", response_model=Listing[MessageLine])
 def list_messages(call: Caller, query: Annotated[MessageQuery, Query()]) -> Listing[MessageLine]:
     """My messages, newest first."""
-    statement = query.filter().apply(select(Message), call.user)
+    chosen = query.filter()
     with call.reading() as session:
+        statement = chosen.apply(session, select(Message), call.user)
         rows, after = page(session, statement, Message, query, at="listed_at")
         return Listing(items=message_lines(session, list(rows)), next=after)
 

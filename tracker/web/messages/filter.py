@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, and_, exists, false, or_, select
-from sqlmodel import col
+from sqlmodel import Session, col
 
 from tracker.locale import N_, _
 from tracker.mail.addresses import AddressError, lookup_form
-from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, Recipient, User
-from tracker.runtime.word_search import has_word, split_words
+from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, Recipient, SearchKind, User
+from tracker.models.search_query import finds
 from tracker.web.http import list_filter
 from tracker.web.http.list_filter import ListFilter, listed
 
@@ -106,8 +106,12 @@ class Filter(ListFilter):
         clauses = states + clauses
         return _("Mail: %(conditions)s.", conditions=listed(clauses)) if clauses else _("All mail.")
 
-    def conditions(self, user: User) -> list[ColumnElement[bool]]:
-        conditions = [col(Message.user_id) == user.id]
+    def conditions(self, session: Session, user: User) -> list[ColumnElement[bool]]:
+        conditions = (
+            finds(session, SearchKind.MESSAGE, Message.id, self.q, user.id, Message.user_id)
+            if self.q
+            else [col(Message.user_id) == user.id]
+        )
         conditions += [or_(*(_STATE[state] for state in group)) for group in self.groups() if group]
         if self.tracked:
             conditions.append(_TRACKED if self.tracked == "true" else ~_TRACKED)
@@ -117,8 +121,7 @@ class Filter(ListFilter):
             conditions.append(_to_recipient(self.recipient))
         if self.thread:
             conditions.append(col(Message.thread) == self.thread)
-        conditions += self.period(Message.listed_at, user)
-        return conditions + [_has_word(word) for word in split_words(self.q)]
+        return conditions + self.period(Message.listed_at, user)
 
 
 SENT = or_(
@@ -188,10 +191,3 @@ def _to_recipient(recipient: str) -> ColumnElement[bool]:
             named = false()
     people = select(col(Recipient.id)).where(named)
     return col(Message.id).in_(select(col(Delivery.message_id)).where(col(Delivery.recipient_id).in_(people)))
-
-
-def _has_word(word: str) -> ColumnElement[bool]:
-    """The word stands in the subject, the snippet, a recipient's name or address."""
-    people = select(col(Recipient.id)).where(has_word(word, [Recipient.name], [Recipient.lookup]))
-    sent_to = select(col(Delivery.message_id)).where(col(Delivery.recipient_id).in_(people))
-    return or_(has_word(word, (Message.subject, Message.snippet, Message.names)), col(Message.id).in_(sent_to))

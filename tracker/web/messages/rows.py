@@ -85,7 +85,7 @@ def read_listing(
     session: Session, user: User, chosen: Filter, after: Cursor | None = None, limit: int = PAGE
 ) -> Listing:
     """The page of the user's messages that pass the filter and come after a place."""
-    query = chosen.apply(select(Message), user)
+    query = chosen.apply(session, select(Message), user)
     messages, place = read_page(session, query, (Message.listed_at, Message.id), after, limit)
     related = _related(session, user, messages)
     return Listing([_row(message, related) for message in messages], Cursor(*place) if place else None)
@@ -98,7 +98,7 @@ def read_figures(session: Session, user: User, chosen: Filter) -> Figures:
         account=chosen.account, recipient=chosen.recipient, since=chosen.since, until=chosen.until, q=chosen.q
     )
     counted = select(*_FIGURES).select_from(Message)
-    query = scope.apply(counted, user).where(SENT)
+    query = scope.apply(session, counted, user).where(SENT)
     days = None if chosen.since or chosen.until else FIGURE_DAYS
     if days:
         query = query.where(col(Message.listed_at) >= now() - timedelta(days=days))

@@ -114,7 +114,7 @@ class Chain(Listing[ConsentResponse]):
 def list_recipients(call: Caller, query: Annotated[RecipientQuery, Query()]) -> Listing[RecipientResponse]:
     """Everybody this workspace writes to, the newest first."""
     with call.reading() as session:
-        rows, after = page(session, matching(query.q), Recipient, query)
+        rows, after = page(session, matching(session, query.q), Recipient, query)
         states = consent_of(session, [row.id for row in rows])
         return Listing(items=[_shape(row, states[row.id]) for row in rows], next=after)
 

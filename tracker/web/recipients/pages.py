@@ -46,7 +46,7 @@ def recipients(request: Request, user: User) -> Response:
     words, after = request.query_params.get("q", "").strip()[:200], request.query_params.get("after", "")
     with context_of(request).database.reading() as session:
         order, place = [Recipient.lookup], [after] if after else None
-        people = matching(words).where(col(Recipient.erased_at).is_(None))
+        people = matching(session, words).where(col(Recipient.erased_at).is_(None))
         shown, last = read_page(session, people, order, place, PAGE, newest_first=False)
         consent = consent_of(session, [one.id for one in shown if one.id is not None])
         erased = session.exec(select(func.count()).where(col(Recipient.erased_at).is_not(None))).one()
