@@ -19,6 +19,7 @@ from tracker.models import (
     LetterBody,
     Message,
     Order,
+    Recipient,
     SearchChange,
     SearchEntry,
     SearchKind,
@@ -34,7 +35,7 @@ from tracker.privacy.erase import erase
 from tracker.recipients import find_or_make, matching
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.word_search import Term, forgiving, question_of, words_of
+from tracker.runtime.word_search import question_of, variants, words_of
 from tracker.web.inbox.filter import LetterFilter
 from tracker.web.messages.filter import Filter
 
@@ -68,7 +69,7 @@ PEOPLE = {
         ("иван percy", set()),
         ("müller", {"kauf@xn--mller-kva.example"}),
         ("mueller", {"kauf@xn--mller-kva.example"}),
-        ("mueler", set()),
+        ("mmueler", set()),
         ("gross", {"kauf@xn--mller-kva.example"}),
         ("京", {"kauf@xn--mller-kva.example"}),
         ("北京", {"kauf@xn--mller-kva.example"}),
@@ -126,11 +127,12 @@ def test_an_ending_is_left_off(typed: str, term: str) -> None:
 
 
 def test_a_slip_is_one_letter_and_never_the_first() -> None:
-    taken = {term.text for term in forgiving(question_of("gmial"))[0]}
-    assert {"gmial", "gmail", "gmal", "gmiall", "mgial"} <= taken
-    assert not {"xmial", "gamil2", "amail"} & taken
-    assert forgiving(question_of("bus")) == question_of("bus")
-    assert forgiving(question_of("3112")) == ((Term("3112"),),)
+    taken = set(variants("gmial"))
+    assert {"gmail", "gmal", "gmiall", "mgial"} <= taken
+    assert not {"xmial", "gamil2", "amail", "gmial"} & taken
+    assert not variants("bus")
+    assert not variants("3112")
+    assert not variants("Ω" * 9)
 
 
 def test_words_of_anything_are_words() -> None:
@@ -176,7 +178,7 @@ class World:
             session.add(CustomerAddress(customer_id=self.customer.id or 0, address="v@y.example", lookup="v@y.example"))
 
     def found(self, typed: str) -> set[str]:
-        kinds = [(kind, self.alice.id if kind < 2 else None) for kind in SearchKind]
+        kinds = {kind: self.alice.id if kind < 2 else None for kind in SearchKind}
         with self.context.database.reading() as session:
             return {kind.name.lower() for kind in newest(session, kinds, typed, 5)}
 
@@ -216,13 +218,18 @@ def _text_of_letter(session: Session, _world: World) -> None:
     session.exec(update(Letter).values(snippet=""))
 
 
+def _name_of_copy(session: Session, _world: World) -> None:
+    session.exec(update(Delivery).values(name="", address="red@x.example"))
+    session.exec(update(Recipient).values(name="Rea"))
+
+
 CHANGES: dict[str, tuple[Change, str, str]] = {
     "an attribute": (_name_by_orm, "blue", "red"),
     "an update": (lambda s, w: s.exec(update(Message).values(subject="Offer red")), "blue", "red"),
     "many rows past the ORM": (
         lambda s, w: update_rows(s, MESSAGE, [{"id": w.message.id, "subject": "Offer red"}]), "blue", "red",
     ),
-    "a copy": (lambda s, w: s.exec(update(Delivery).values(name="Rea", address="red@x.example")), "offer anna", "red"),
+    "a copy": (_name_of_copy, "offer anna", "red"),
     "a body": (_text_of_letter, "tall", "red"),
     "a letter that goes": (lambda s, w: s.exec(update(Letter).values(deleted_at=now())), "green", ""),
     "a message that goes": (lambda s, w: s.delete(s.get_one(Message, w.message.id)), "offer", ""),
@@ -335,7 +342,7 @@ def test_no_search_reads_a_table_from_end_to_end(context: AppContext, people: Pe
         for typed in ("offer", "nowhere", "ofer"):
             answers_of = finds(session, SearchKind.MESSAGE, Message.id, typed, alice.id, Message.user_id)
             session.exec(select(Message).where(*answers_of).order_by(col(Message.listed_at).desc()).limit(5)).all()
-            newest(session, [(SearchKind.MESSAGE, alice.id), (SearchKind.RECIPIENT, None)], typed, 5)
+            newest(session, {SearchKind.MESSAGE: alice.id, SearchKind.RECIPIENT: None}, typed, 5)
     whole = [line for said, values in statements.first.items() for line in whole_tables(context, said, values)]
     assert not whole, "\n".join(whole)
 

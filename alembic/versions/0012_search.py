@@ -26,6 +26,8 @@ _WATCHED = {
     "customer_order": (4, "id", ("number", "external_id")),
 }
 _BEFORE = {"message": 0, "letter": 1, "recipient": 2, "customer": 3, "customer_order": 4}
+# who is known by another name is found by it with the mail to them
+_MAIL_TO = "INSERT INTO search_change (kind, row_id, fresh) SELECT 0, message_id, TRUE FROM delivery WHERE recipient_id = NEW.id;"
 _VECTOR = "array_to_tsvector(string_to_array(words, ' '))"
 
 
@@ -33,9 +35,9 @@ def upgrade() -> None:
     number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.create_table(
         "search_entry",
-        sa.Column("id", number, autoincrement=False, nullable=False),
+        sa.Column("entry", number, autoincrement=False, nullable=False),
         sa.Column("words", sqlmodel.AutoString(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_search_entry")),
+        sa.PrimaryKeyConstraint("entry", name=op.f("pk_search_entry")),
     )
     op.create_table(
         "search_change",
@@ -45,8 +47,8 @@ def upgrade() -> None:
         sa.Column("fresh", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_search_change")),
     )
-    fresh = sa.text("fresh")
-    op.create_index("ix_search_change_fresh", "search_change", ["id"], sqlite_where=fresh, postgresql_where=fresh)
+    fresh = {"sqlite_where": sa.text("fresh = 1"), "postgresql_where": sa.text("fresh")}
+    op.create_index("ix_search_change_fresh", "search_change", ["id"], **fresh)
     (_sqlite if op.get_bind().dialect.name == "sqlite" else _postgresql)()
     for table, kind in _BEFORE.items():
         op.execute(
@@ -57,11 +59,11 @@ def upgrade() -> None:
 
 def _sqlite() -> None:
     op.execute(
-        "CREATE VIRTUAL TABLE search_index USING fts5(words, content='search_entry', content_rowid='id', detail=none, "
+        "CREATE VIRTUAL TABLE search_index USING fts5(words, content='search_entry', content_rowid='entry', detail=none, "
         "columnsize=0, prefix='2 3', tokenize=\"unicode61 remove_diacritics 0 tokenchars '_'\")"
     )
-    add = "INSERT INTO search_index(rowid, words) VALUES (NEW.id, NEW.words);"
-    take = "INSERT INTO search_index(search_index, rowid, words) VALUES ('delete', OLD.id, OLD.words);"
+    add = "INSERT INTO search_index(rowid, words) VALUES (NEW.entry, NEW.words);"
+    take = "INSERT INTO search_index(search_index, rowid, words) VALUES ('delete', OLD.entry, OLD.words);"
     for name, event, work in (
         ("added", "INSERT", add),
         ("deleted", "DELETE", take),
@@ -78,10 +80,11 @@ def _sqlite() -> None:
                 f"CREATE TRIGGER search_{table}_{name} AFTER {event} ON {table} BEGIN "
                 f"INSERT INTO search_change (kind, row_id, fresh) VALUES ({kind}, {row}.{key}, 1); END"
             )
+    op.execute(f"CREATE TRIGGER search_recipient_named AFTER UPDATE OF name ON recipient BEGIN {_MAIL_TO} END")
 
 
 def _postgresql() -> None:
-    op.execute(f"CREATE INDEX ix_search_entry_words ON search_entry USING gin ({_VECTOR})")
+    op.execute(f"CREATE INDEX ix_search_entry_words ON search_entry USING gin ({_VECTOR}) WITH (fastupdate = off)")
     for table, (kind, key, texts) in _WATCHED.items():
         op.execute(
             f"CREATE FUNCTION search_note_{table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
@@ -93,10 +96,21 @@ def _postgresql() -> None:
             f"CREATE TRIGGER search_{table} AFTER INSERT OR DELETE OR UPDATE OF {', '.join(texts)} ON {table} "
             f"FOR EACH ROW EXECUTE FUNCTION search_note_{table}()"
         )
+    op.execute(
+        "CREATE FUNCTION search_note_mail_to() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        f"BEGIN {_MAIL_TO} RETURN NULL; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER search_recipient_named AFTER UPDATE OF name ON recipient "
+        "FOR EACH ROW EXECUTE FUNCTION search_note_mail_to()"
+    )
 
 
 def downgrade() -> None:
     is_sqlite = op.get_bind().dialect.name == "sqlite"
+    op.execute("DROP TRIGGER search_recipient_named" + ("" if is_sqlite else " ON recipient"))
+    if not is_sqlite:
+        op.execute("DROP FUNCTION search_note_mail_to()")
     for table in _WATCHED:
         if is_sqlite:
             for name in ("added", "changed", "deleted"):

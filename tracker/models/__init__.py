@@ -71,6 +71,7 @@ from tracker.models.people import (
     Preference,
     Recipient,
     Role,
+    SavedView,
     User,
     UserSession,
 )

@@ -9,6 +9,8 @@ from sqlmodel import Field
 from tracker.models.rows import NumberedRow, PublicRow, Row
 from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
+NOT_SENT = text("message.state <> 'sent'")
+"""As a query says it, too: SQLite uses a partial index for the very same words."""
 _REMINDED = text("follow_up_at IS NOT NULL")
 _FOLLOW_UP_DUE = text("follow_up_due_at IS NOT NULL")
 _ACTIVE = text("last_activity_at IS NOT NULL")
@@ -76,6 +78,12 @@ class Message(PublicRow, table=True):
     __table_args__ = (
         Index("ix_message_user_list", "user_id", "listed_at", "id"),
         Index("ix_message_message_id", "message_id"),
+        Index(
+            "ix_message_unsent",
+            *("user_id", "state", "listed_at", "id"),
+            sqlite_where=NOT_SENT,
+            postgresql_where=NOT_SENT,
+        ),
         Index("ix_message_thread", "user_id", "thread"),
         Index("ix_message_follow_up", "follow_up_at", sqlite_where=_REMINDED, postgresql_where=_REMINDED),
         Index(

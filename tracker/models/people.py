@@ -54,6 +54,22 @@ class User(PublicRow, table=True):
     digest_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     digest_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
     """When the next digest is due, and from when on it tells."""
+    first_view_id: int | None = None
+    """The :class:`SavedView` that this person begins with; None for Today."""
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class SavedView(PublicRow, table=True):
+    """A filter of a list that a person gave a name."""
+
+    __table_args__ = (UniqueConstraint("user_id", "list", "name", name="uq_saved_view_user_list_name"),)
+
+    user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
+    list: str = Field(max_length=16)
+    """``mail`` or ``enquiries``: where the list is."""
+    name: str = Field(max_length=60)
+    query: str = Field(max_length=2000)
+    """As the address bar has it, without the question mark; always in the same order."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 

@@ -32,9 +32,9 @@ class SearchKind(IntEnum):
 
 
 class SearchEntry(Row, table=True):
-    """``id`` is the number of the row that is found, times eight, plus its kind."""
+    """``entry`` is the number of the row that is found, times eight, plus its kind."""
 
-    id: int = Field(primary_key=True, sa_type=_NUMBER, sa_column_kwargs={"autoincrement": False})
+    entry: int = Field(primary_key=True, sa_type=_NUMBER, sa_column_kwargs={"autoincrement": False})
     words: str
 
 
@@ -42,7 +42,7 @@ class SearchChange(NumberedRow, table=True):
     """Something whose texts were changed. Those of before the index was there wait for the worker: not ``fresh``."""
 
     __table_args__ = (
-        Index("ix_search_change_fresh", "id", sqlite_where=text("fresh"), postgresql_where=text("fresh")),
+        Index("ix_search_change_fresh", "id", sqlite_where=text("fresh = 1"), postgresql_where=text("fresh")),
     )
 
     kind: int

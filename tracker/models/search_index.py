@@ -37,7 +37,7 @@ _NOT_TEXT = re.compile(r"<(style|script|head)\b.*?</\1\s*>|<[^>]*>", re.IGNORECA
 Words = dict[int, list[str]]
 
 
-def entry_id(kind: SearchKind, row_id: int) -> int:
+def entry_of(kind: SearchKind, row_id: int) -> int:
     return row_id * 8 + kind
 
 
@@ -78,17 +78,17 @@ def _index(session: Session, which: Any) -> int:
 
 def _write(session: Session, kind: SearchKind, ids: Collection[int], words: Words) -> None:
     connection = session.connection()
-    if gone := [entry_id(kind, id_) for id_ in ids if id_ not in words]:
-        connection.execute(delete(SearchEntry).where(col(SearchEntry.id).in_(gone)))
+    if gone := [entry_of(kind, id_) for id_ in ids if id_ not in words]:
+        connection.execute(delete(SearchEntry).where(col(SearchEntry.entry).in_(gone)))
     if not words:
         return
     dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
     insert = dialect.insert(SearchEntry)
     new = insert.excluded.words
     insert = insert.on_conflict_do_update(
-        index_elements=["id"], set_={"words": new}, where=col(SearchEntry.words) != new
+        index_elements=["entry"], set_={"words": new}, where=col(SearchEntry.words) != new
     )
-    rows = [{"id": entry_id(kind, id_), "words": " ".join(each)} for id_, each in sorted(words.items())]
+    rows = [{"entry": entry_of(kind, id_), "words": " ".join(each)} for id_, each in sorted(words.items())]
     connection.execute(insert, rows)
 
 
@@ -103,9 +103,10 @@ def _messages(session: Session, ids: Collection[int]) -> Words:
         func.substr(text, 1, BODY * 4),
     ).outerjoin(MessageBody, col(MessageBody.message_id) == col(Message.id))
     people: dict[int, list[str]] = defaultdict(list)
-    copies = select(col(Delivery.message_id), col(Delivery.name), col(Delivery.address))
-    for id_, name, address in _rows(session, copies, ids, Delivery.message_id):
-        people[id_] += (name, address)
+    names = (col(Delivery.name), col(Delivery.address), col(Recipient.name))
+    copies = select(col(Delivery.message_id), *names).join(Recipient, col(Recipient.id) == col(Delivery.recipient_id))
+    for id_, *known_as in _rows(session, copies, ids, Delivery.message_id):
+        people[id_] += known_as
     return {
         id_: _marked(SearchKind.MESSAGE, owner, words_of(subject, names, snippet, plain(body), *people[id_]))
         for id_, owner, subject, names, snippet, body in _rows(session, query, ids, Message.id)

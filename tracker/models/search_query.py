@@ -1,22 +1,46 @@
-"""Asking the index of words: which rows of a kind hold what was typed."""
+"""Asking the index of words: which rows of a kind hold what was typed.
 
-from collections.abc import Sequence
+A word that thousands of rows hold is not gathered: a list is read in its own order then, and the words of each row are looked at
+until the page is full. Which way to go is told by counting the words themselves, without what begins with them: that is quick.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, cast, column, exists, func, literal_column, select, table
-from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    cast,
+    column,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    table,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 from sqlmodel import Session, col
 
 from tracker.models.search import WORDS_AS_VECTOR, SearchKind
 from tracker.models.search_index import owner_mark
-from tracker.runtime.word_search import Question, Term, forgiving, question_of
+from tracker.runtime.word_search import Question, Term, question_of, variants
 
 MANY = 20_000
-"""From so many rows on a list is read in its own order and each row asked, instead of gathering them all and sorting."""
+"""From so many rows on they are not gathered."""
 NOTHING = -1
 """The number of no row: read by the key, where a condition that is false might be read by the whole table."""
+_INDEXED_BEGINNINGS = (2, 3)
+"""SQLite's index has the beginnings of words of these lengths, too."""
 _FTS = table("search_index", column("rowid"), column("search_index"))
-_ENTRY = table("search_entry", column("id"), column("words"))
+_ENTRY = table("search_entry", column("entry"), column("words"))
+_VECTOR = literal_column(WORDS_AS_VECTOR)
+Kinds = Mapping[SearchKind, int | None]
+"""Each kind with its owner; None where everybody's is looked through."""
 
 
 def finds(
@@ -24,60 +48,122 @@ def finds(
 ) -> list[ColumnElement[bool]]:
     """The conditions that the row with the number in ``row`` holds what was typed; none when no word was.
 
-    With an ``owner`` only theirs are looked through; ``owner_column`` is then compared so that the list's own index is read only
-    where that is quicker. When nothing holds the words, one slip in each is forgiven.
+    With an ``owner`` only theirs are looked through, by the column ``owner_column``. When nothing holds the words, one slip in each
+    is forgiven.
     """
     question = question_of(typed)
     if not question:
         return [] if not typed.strip() else [col(row) == NOTHING]
-    asked = _asked(session, kind, question, owner)
-    found = _count(session, asked)
-    if not found:
-        asked = _asked(session, kind, forgiving(question), owner)
-        found = _count(session, asked)
-    if not found:
-        return [col(row) == NOTHING]
+    own = [] if owner_column is None else [col(owner_column) == owner]
+    if kind in _with_many(session, {kind: owner}, question):
+        return [*own, _holds(session, kind, row, question)]
+    found = _counts(session, {kind: owner}, question)[kind]
+    if not found and (meant := _meant(session, question)):
+        question, found = meant, _counts(session, {kind: owner}, meant)[kind]
     if found > MANY:
-        same = col(row) * 8 + literal_column(str(int(kind)))
-        own = [col(owner_column) == owner] if owner_column is not None else []
-        return [*own, _is_entry(session, asked, same)]
-    ids = select(_entry_column(session).op(">>")(literal_column("3"))).where(asked)
-    # Not by an index of the owner's: that would read all of their rows in the order of the list, to sort nothing.
-    own = [col(owner_column) + 0 == owner] if owner_column is not None else []
-    return [*own, col(row).in_(ids)]
+        return [*own, _holds(session, kind, row, question)]
+    if found:
+        # Not by an index of the owner's: that would read all of their rows in the order of the list, to sort nothing.
+        own = [] if owner_column is None else [col(owner_column) + 0 == owner]
+        number = _entry_number(session).op(">>")(literal_column("3"))
+        return [*own, col(row).in_(select(number).where(_asked(session, kind, question, owner)))]
+    return [col(row) == NOTHING]
 
 
-def newest(
-    session: Session, kinds: Sequence[tuple[SearchKind, int | None]], typed: str, each: int
-) -> dict[SearchKind, list[int]]:
-    """The numbers of the newest rows of each kind (with its owner) that hold what was typed, at most so many of each."""
+def newest(session: Session, kinds: Kinds, typed: str, each: int) -> dict[SearchKind, list[int]]:
+    """The numbers of the newest rows of each kind that hold what was typed, at most so many of each.
+
+    Of kinds in which thousands hold a word, those that hold it as it was typed.
+    """
     question = question_of(typed)
     if not question:
         return {}
-    return _newest(session, kinds, question, each) or _newest(session, kinds, forgiving(question), each)
+    many = _with_many(session, kinds, question)
+    asked = {kind: _as_words(question) if kind in many else question for kind in kinds}
+    if found := _newest(session, kinds, asked, each):
+        return found
+    meant = _meant(session, question)
+    return _newest(session, kinds, dict.fromkeys(kinds, meant), each) if meant else {}
 
 
 def _newest(
-    session: Session, kinds: Sequence[tuple[SearchKind, int | None]], question: Question, each: int
+    session: Session, kinds: Kinds, asked: Mapping[SearchKind, Question], each: int
 ) -> dict[SearchKind, list[int]]:
+    number, parts = _entry_number(session), list[Any]()
+    for kind, owner in kinds.items():
+        part = select(number.label("entry")).where(_asked(session, kind, asked[kind], owner))
+        parts.append(select(part.order_by(number.desc()).limit(each).subquery().c.entry))
     found: dict[SearchKind, list[int]] = {}
-    parts = []
-    for kind, owner in kinds:
-        number = _entry_column(session)
-        query = select(number.label("entry")).where(_asked(session, kind, question, owner))
-        parts.append(select(query.order_by(number.desc()).limit(each).subquery().c.entry))
-    rows = session.connection().execute(parts[0].union_all(*parts[1:])).scalars()
-    for entry in sorted(rows, reverse=True):
+    for entry in sorted(session.connection().execute(parts[0].union_all(*parts[1:])).scalars(), reverse=True):
         found.setdefault(SearchKind(entry & 7), []).append(entry >> 3)
     return found
+
+
+def _with_many(session: Session, kinds: Kinds, question: Question) -> set[SearchKind]:
+    """The kinds in which so many rows hold each of the words that they are not to be gathered."""
+    counts = _counts(session, kinds, _as_words(question))
+    return {kind for kind, count in counts.items() if count > MANY}
+
+
+def _meant(session: Session, question: Question) -> Question | None:
+    """The question with what may have been meant in place of words that nothing holds; None when there is nothing like them."""
+    groups = [[group[0].text, *variants(group[0].text)] for group in question]
+    known = _beginnings(session, [text for group in groups for text in group])
+    meant = tuple(
+        (group[0],) if group[0].text in known else tuple(Term(text) for text in sorted(known.intersection(texts)))
+        for group, texts in zip(question, groups, strict=True)
+    )
+    return meant if all(meant) and meant != question else None
+
+
+def _beginnings(session: Session, texts: Sequence[str]) -> set[str]:
+    """Those of the texts that words of the index begin with."""
+    if _is_sqlite(session):
+        listed = func.json_each(json.dumps(texts)).table_valued(column("value"))
+        begins = _FTS.c.search_index.op("MATCH")(literal('"') + listed.c.value + literal('"*'))
+        some: Any = select(literal_column("1")).select_from(_FTS).where(begins)
+    else:
+        listed = func.unnest(cast(list(texts), ARRAY(Text))).table_valued(column("value"))
+        begins = _VECTOR.op("@@")(cast(literal("'") + listed.c.value + literal("':*"), TSQUERY))
+        some = select(literal_column("1")).select_from(_ENTRY).where(begins)
+    return set(session.connection().execute(select(listed.c.value).where(exists(some))).scalars())
+
+
+def _as_words(question: Question) -> Question:
+    return tuple(
+        tuple(Term(term.text, term.is_beginning and len(term.text) in _INDEXED_BEGINNINGS) for term in group)
+        for group in question
+    )
+
+
+def _counts(session: Session, kinds: Kinds, question: Question) -> dict[SearchKind, int]:
+    """How many rows of each kind are asked for, as far as it matters."""
+    parts: list[Any] = []
+    for kind, owner in kinds.items():
+        some: Any = select(literal_column("1")).select_from(_FTS if _is_sqlite(session) else _ENTRY)
+        some = some.where(_asked(session, kind, question, owner)).limit(MANY + 1).subquery()
+        parts.append(select(literal_column(str(int(kind))).label("kind"), func.count().label("n")).select_from(some))
+    rows = session.connection().execute(parts[0].union_all(*parts[1:]) if len(parts) > 1 else parts[0])
+    return {SearchKind(kind): count for kind, count in rows}
 
 
 def _is_sqlite(session: Session) -> bool:
     return session.get_bind().dialect.name == "sqlite"
 
 
-def _entry_column(session: Session) -> ColumnElement[int]:
-    return _FTS.c.rowid if _is_sqlite(session) else _ENTRY.c.id
+def _entry_number(session: Session) -> ColumnElement[int]:
+    return _FTS.c.rowid if _is_sqlite(session) else _ENTRY.c.entry
+
+
+def _holds(session: Session, kind: SearchKind, row: Any, question: Question) -> ColumnElement[bool]:
+    """The words of this very row fulfil the question; asked row by row."""
+    words, place = literal(" ") + _ENTRY.c.words + literal(" "), func.instr if _is_sqlite(session) else func.strpos
+    same = _ENTRY.c.entry == col(row) * 8 + literal_column(str(int(kind)))
+    groups = [
+        or_(*(place(words, f" {term.text}" if term.is_beginning else f" {term.text} ") > 0 for term in group))
+        for group in question
+    ]
+    return exists(select(literal_column("1")).select_from(_ENTRY).where(same, and_(true(), *groups)))
 
 
 def _asked(session: Session, kind: SearchKind, question: Question, owner: int | None) -> ColumnElement[bool]:
@@ -85,7 +171,7 @@ def _asked(session: Session, kind: SearchKind, question: Question, owner: int | 
     if _is_sqlite(session):
         return _FTS.c.search_index.op("MATCH")(" AND ".join(_either(group, _fts_term, " OR ") for group in groups))
     words = " & ".join(_either(group, _vector_term, " | ") for group in groups)
-    return literal_column(WORDS_AS_VECTOR).op("@@")(cast(words, TSQUERY))
+    return _VECTOR.op("@@")(cast(words, TSQUERY))
 
 
 def _either(group: Sequence[Term], spelled: Any, joined: str) -> str:
@@ -98,13 +184,3 @@ def _fts_term(term: Term) -> str:
 
 def _vector_term(term: Term) -> str:
     return f"'{term.text}'{':*' if term.is_beginning else ''}"
-
-
-def _count(session: Session, asked: ColumnElement[bool]) -> int:
-    some: Any = select(literal_column("1")).select_from(_FTS if _is_sqlite(session) else _ENTRY).where(asked)
-    counted = select(func.count()).select_from(some.limit(MANY + 1).subquery())
-    return int(session.connection().execute(counted).scalar_one())
-
-
-def _is_entry(session: Session, asked: ColumnElement[bool], number: ColumnElement[int]) -> ColumnElement[bool]:
-    return exists(select(literal_column("1")).where(asked, _entry_column(session) == number))

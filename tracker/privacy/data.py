@@ -121,7 +121,7 @@ DATA: Mapping[str, Columns] = {
     ),
     "customer_address": _columns(person="address lookup created_for", plain="id customer_id position"),
     # the words of whatever is searched, which follow their rows in the same transaction
-    "search_entry": _columns(plain="id words"),
+    "search_entry": _columns(plain="entry words"),
     "search_change": _columns(plain="id kind row_id fresh"),
     "customer_order": _columns(
         person="external_id",
@@ -215,9 +215,10 @@ DATA: Mapping[str, Columns] = {
     # --- our own people, their accounts and mailboxes
     "user_account": _columns(
         staff="email name role password_hash active locale timezone theme status track_opens track_links undo_seconds signature "
-        "quiet_kinds quiet_from quiet_until quiet_ends_at digest_hour digest_at digest_since",
+        "quiet_kinds quiet_from quiet_until quiet_ends_at digest_hour digest_at digest_since first_view_id",
         plain="id public_id created_at",
     ),
+    "saved_view": _columns(words="name query", staff="user_id", plain="id public_id list created_at"),
     "user_session": _columns(staff="user_id token_digest created_at seen_at expires_at address_digest", plain="id"),
     "sign_in_failure": _columns(staff="subject at", plain="failures"),
     "api_token": _columns(staff="user_id name token_digest used_at", plain="id public_id created_at revoked_at"),

@@ -118,9 +118,12 @@ def question_of(text: str) -> Question:
     return tuple((Term(_stem(word), len(word) > 1 and not _WIDE.match(word)),) for word in words)
 
 
-def forgiving(question: Question) -> Question:
-    """The same question that also takes each longer word with one letter wrong, missing, too many, or two that changed places."""
-    return tuple(tuple(dict.fromkeys(_with_variants(group))) for group in question)
+def variants(word: str) -> frozenset[str]:
+    """What may have been meant by a longer word: one letter wrong, missing, too many, or two that changed places. The first letter
+    is right, unless it changed places."""
+    if len(word) < _SHORTEST_STEM or not word.isalpha():
+        return frozenset()
+    return frozenset(_variants(word)) - {word}
 
 
 def _words(text: str) -> Iterator[str]:
@@ -169,15 +172,7 @@ def _stem(word: str) -> str:
     return word
 
 
-def _with_variants(group: tuple[Term, ...]) -> Iterator[Term]:
-    for term in group:
-        yield term
-        if len(term.text) >= _SHORTEST_STEM and term.is_beginning and term.text.isalpha():
-            yield from (Term(variant) for variant in _variants(term.text))
-
-
 def _variants(word: str) -> Iterator[str]:
-    """Everything one slip away. The first letter is right."""
     alphabet = next((letters for letters in _ALPHABETS if word[0] in letters), "")
     for place in range(1, len(word) + 1):
         before, after = word[:place], word[place:]

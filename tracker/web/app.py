@@ -31,11 +31,13 @@ from tracker.web.notifications import feed
 from tracker.web.notifications import pages as notifications_page
 from tracker.web.profile import pages as profile
 from tracker.web.profile import sign_in_page as sign_in
+from tracker.web.profile import views_pages as views
 from tracker.web.recipients import consent_request_page as asking_page
 from tracker.web.recipients import import_page as consent_import_page
 from tracker.web.recipients import pages as recipient
 from tracker.web.recipients import preference_page
 from tracker.web.recipients import privacy_pages as privacy_person
+from tracker.web.search import pages as search
 from tracker.web.sites import pages as site_pages
 from tracker.web.sites import reattribution, rule_pages
 from tracker.web.sites import report_pages as site_report_pages
@@ -50,7 +52,9 @@ MAX_BODY = 48 * 1024 * 1024
 
 _STATIC = Mount("/static", Static(), name="static")
 ROUTES: list[BaseRoute] = [
+    *views.routes,
     *today.routes,
+    *search.routes,
     *mail.routes,
     *message.routes,
     *compose.routes,

@@ -17,6 +17,7 @@ from tracker.models import User
 from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import Cursor
+from tracker.saved_views import views_of
 from tracker.web.http.csv_export import csv_response
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
@@ -42,6 +43,7 @@ def enquiries(request: Request, user: User) -> Response:
             "chosen": chosen,
             "counts": list_counts(session, user) if not part else {},
             "mailboxes": mailboxes,
+            "views": views_of(session, user, "enquiries"),
             "first_page": after is None,
             "more_url": chosen.address(cursor=str(listing.next)) if listing.next else "",
             "export_url": chosen.address().replace("/enquiries", "/enquiries/export", 1),

@@ -13,6 +13,7 @@ from sqlmodel import Session, col
 from tracker.locale import N_, _
 from tracker.mail.addresses import AddressError, lookup_form
 from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, Recipient, SearchKind, User
+from tracker.models.mail import NOT_SENT
 from tracker.models.search_query import finds
 from tracker.web.http import list_filter
 from tracker.web.http.list_filter import ListFilter, listed
@@ -100,6 +101,11 @@ class Filter(ListFilter):
         """The states by what excludes what: within a group one of them is enough."""
         return [[state for state in self.state if state in group] for group in EXCLUSIVE]
 
+    @property
+    def is_tab(self) -> bool:
+        """Nothing is chosen but one of :data:`TABS`, which stand above."""
+        return len(self.values()) == 1 and self.state[:1] in [(name,) for name in TABS]
+
     def sentence(self) -> str:
         clauses = [text for name, text in self.clauses() if name != "state"]
         states = [listed([_(_STATE_CLAUSES[state]) for state in group], "or") for group in self.groups() if group]
@@ -129,7 +135,9 @@ SENT = or_(
     and_(col(Message.state) == MessageState.QUEUED, col(Message.sent_at).is_not(None)),
 )
 """Left, be it that some of its recipients still wait for their copy."""
-_STAGES: Mapping[str, ColumnElement[bool]] = {state: col(Message.state) == state for state in LIFE} | {"sent": SENT}
+_STAGES: Mapping[str, ColumnElement[bool]] = {state: and_(NOT_SENT, col(Message.state) == state) for state in LIFE} | {
+    "sent": SENT
+}
 _REFUSED = and_(
     col(Message.state).in_([MessageState.SENT, MessageState.QUEUED]),
     exists().where(col(Delivery.message_id) == col(Message.id), col(Delivery.status) == DeliveryStatus.REJECTED),
@@ -169,6 +177,8 @@ _FACTS: Mapping[str, ColumnElement[bool]] = {
 }
 
 _STATE = {**_STAGES, **_FACTS}
+TABS = ("sent", "scheduled", "draft", "failed", "due")
+"""What the list is looked at by most, without any other condition."""
 EXCLUSIVE = (LIFE, ("tracked", "untracked"), OPENED, ("clicked",), ANSWERED, ("due",), ("bounced",))
 """Every state in its group."""
 

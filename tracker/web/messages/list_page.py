@@ -7,11 +7,12 @@ from starlette.responses import Response
 from tracker.models import Message, User
 from tracker.models.ownership import owned
 from tracker.privacy.views import note_message_view
+from tracker.saved_views import views_of
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, render
 from tracker.web.messages.activity import activity_of
 from tracker.web.messages.filter import Filter
-from tracker.web.messages.rows import accounts_of, has_account, read_figures, read_listing
+from tracker.web.messages.rows import accounts_of, has_account, read_figures, read_listing, tab_counts
 
 routes = Routes()
 _PARTS = {"rows": "messages/_mail_list.html", "more": "messages/_mail_rows.html"}
@@ -35,6 +36,8 @@ def mail(request: Request, user: User) -> Response:
             "first_page": after is None,
             "more_url": chosen.address(cursor=str(listing.next)) if listing.next else "",
             "problem": problem,
+            "views": views_of(session, user, "mail"),
+            "counts": tab_counts(session, user) if not part else {},
         }
     return render(request, _PARTS.get(part, "messages/mail.html"), context, 400 if problem else 200)
 

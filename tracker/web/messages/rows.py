@@ -10,6 +10,7 @@ from sqlmodel import Session, col
 
 from tracker.locale import _, babel_locale, ngettext
 from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, User
+from tracker.models.mail import NOT_SENT
 from tracker.models.ownership import owned_rows
 from tracker.runtime.database import now
 from tracker.runtime.paging import PAGE, Cursor, read_page
@@ -104,6 +105,16 @@ def read_figures(session: Session, user: User, chosen: Filter) -> Figures:
         query = query.where(col(Message.listed_at) >= now() - timedelta(days=days))
     sent, measurable, opened, links, clicked, replied = (int(n or 0) for n in session.execute(query).one())
     return Figures(sent, measurable, opened, links, clicked, replied, days)
+
+
+def tab_counts(session: Session, user: User) -> Mapping[str, int]:
+    """How many messages stand in each tab that waits for its writer."""
+    waiting = ("scheduled", "draft", "failed")
+    by_state = [func.count().filter(col(Message.state) == state).label(state) for state in waiting]
+    mine = col(Message.user_id) == user.id
+    due = select(func.count()).where(mine, col(Message.follow_up_due_at).is_not(None)).scalar_subquery()
+    query = select(*by_state, due.label("due")).where(mine, NOT_SENT, col(Message.state).in_(waiting))
+    return dict(session.execute(query).mappings().one())
 
 
 def figures_by_template(session: Session, user: User) -> dict[int, Figures]:

@@ -27,6 +27,19 @@ addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").
   form.removeAttribute("aria-busy");
 }));
 
+// <details data-popover> is closed by Escape and by a click elsewhere.
+const opened = () => document.querySelectorAll("details[data-popover][open]");
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const popover of opened()) {
+    popover.open = false;
+    popover.querySelector("summary").focus();
+  }
+});
+document.addEventListener("click", ({ target }) => {
+  for (const popover of opened()) if (!popover.contains(target)) popover.open = false;
+});
+
 // The tab one is on can be seen, however narrow the window.
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 

@@ -23,11 +23,6 @@ routes = Routes()
 PATH = "/today"
 
 
-@routes.page("/")
-def first_page(_request: Request, _user: User) -> Response:
-    return redirect(PATH)
-
-
 @routes.page(PATH)
 def today(request: Request, user: User) -> Response:
     """The page; with ``part=rows`` only what changes while one looks."""

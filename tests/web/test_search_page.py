@@ -1,0 +1,76 @@
+"""The one search: everything one may see, the newest of each kind; the lists and the API find the same."""
+
+from urllib.parse import quote
+
+import httpx
+import pytest
+from sqlalchemy import event
+
+from tests.web.conftest import ClientOf
+from tests.web.letters_world import Came, make_mailbox, receive
+from tests.web.mail_world import To, Written, write
+from tests.web.reading import attribute, every, text_at, words
+from tracker.models import Customer, Order, User
+from tracker.runtime.context import AppContext
+
+MOST_STATEMENTS = 12
+
+
+@pytest.fixture
+def world(context: AppContext, alice: User, bob: User) -> None:
+    to = To("anna.berg@bergbau.example", "Anna Berg")
+    write(context, alice, *(Written(f"Oak chairs {n}", (to,)) for n in range(8)))
+    write(context, bob, Written("Oak chairs of Bob", (to,)))
+    receive(context, make_mailbox(context, alice), Came("Chairs in oak?", "anna.berg@bergbau.example", "Anna Berg"))
+    receive(context, make_mailbox(context, bob, "bob@shop.example"), Came("Oak for Bob"))
+    with context.database.session_scope() as session:
+        session.add_all([Customer(name="Oak & Sons"), Order(number="OAK-1", status="paid")])
+
+
+def found(client: httpx.Client, typed: str) -> dict[str, list[str]]:
+    page = client.get(f"/search?q={quote(typed)}")
+    assert page.status_code == 200, page.text
+    return {
+        words(every(part, "h2")[0]): [words(row) for row in every(part, ".mail-subject")]
+        for part in every(page, ".today-list")
+    }
+
+
+@pytest.mark.usefixtures("world")
+def test_everything_of_ones_own_is_found_by_kind(client: httpx.Client) -> None:
+    assert {kind: len(rows) for kind, rows in found(client, "oak").items()} == {
+        "Customers": 1, "Orders": 1, "Mail": 6, "Letters": 1,
+    }  # fmt: skip
+    assert set(found(client, "anna berg")) == {"Recipients", "Mail", "Letters"}
+    assert found(client, "bergbau anna chair")["Mail"][0] == "Oak chairs 7"
+
+
+@pytest.mark.usefixtures("world")
+def test_a_list_a_link_away_has_all_of_them(client: httpx.Client) -> None:
+    page = client.get("/search?q=oak")
+    (more,) = every(page, ".today-all a")
+    assert attribute(more, "href") == "/mail?q=oak"
+    assert len(every(client.get("/mail?q=oak"), ".mail-row")) == 8
+
+
+@pytest.mark.usefixtures("world")
+def test_nobody_finds_what_is_somebody_elses(client_of: ClientOf, bob: User) -> None:
+    his = client_of(bob)
+    assert found(his, "oak")["Mail"] == ["Oak chairs of Bob"]
+    assert found(his, "oak")["Letters"] == ["Oak for Bob"]
+
+
+@pytest.mark.parametrize("typed", ["", "   ", "%", "\u202e", "x" * 1000, "nowhere", "'\"*:()-^"])
+def test_whatever_is_typed_is_answered(client: httpx.Client, typed: str) -> None:
+    assert found(client, typed) == {}
+    assert text_at(client.get(f"/search?q={quote(typed)}"), ".empty h2")
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("typed", ["oak", "nowhere at all"])
+def test_a_search_asks_the_database_little(context: AppContext, client: httpx.Client, typed: str) -> None:
+    found(client, typed)
+    asked: list[str] = []
+    event.listen(context.database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    found(client, typed)
+    assert len(asked) <= MOST_STATEMENTS, "\n".join(asked)

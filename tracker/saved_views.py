@@ -1,0 +1,68 @@
+"""Filters of lists under a name: saved, renamed by saving anew, removed, and begun the day with.
+
+Actions raise :class:`tracker.runtime.localized_text.ActionError`.
+"""
+
+from collections.abc import Sequence
+
+from pydantic import Field
+from sqlmodel import Session, col, select
+
+from tracker.mail.fields import RequestModel, SingleLine
+from tracker.models import SavedView, User
+from tracker.models.counting.bulk import is_inserted
+from tracker.models.ownership import owned_rows
+from tracker.runtime.localized_text import ActionError, LocalizedText
+
+MOST = 30
+"""Views of one person in one list."""
+LISTS = ("mail", "enquiries")
+
+
+class NewView(RequestModel):
+    list: str
+    name: SingleLine = Field(max_length=60)
+    query: str = Field(max_length=2000)
+
+
+def views_of(session: Session, user: User, list_: str) -> Sequence[SavedView]:
+    """This person's views of a list, the oldest first."""
+    return session.exec(owned_rows(SavedView, user).where(SavedView.list == list_).order_by(col(SavedView.id))).all()
+
+
+def save_view(session: Session, user: User, new: NewView) -> SavedView:
+    """Gives a filter a name; a view of that name shows the new filter from now on. ``query`` is a filter's own form."""
+    if new.list not in LISTS or not new.query:
+        raise ActionError("invalid", LocalizedText("There is nothing to save: no filter is set."), "query")
+    if not new.name:
+        raise ActionError("invalid", LocalizedText("Give the view a name."), "name")
+    if len(views_of(session, user, new.list)) >= MOST:
+        text = LocalizedText("You have %(most)d views here. Remove one first.", most=MOST)
+        raise ActionError("conflict", text)
+    view = SavedView(user_id=user.id or 0, list=new.list, name=new.name, query=new.query)
+    is_inserted(session, SavedView, view.model_dump(exclude={"id"}))
+    named = owned_rows(SavedView, user).where(SavedView.list == new.list, SavedView.name == new.name)
+    view = session.exec(named).one()
+    view.query = new.query
+    session.add(view)
+    return view
+
+
+def remove_view(session: Session, user: User, view: SavedView) -> None:
+    """Whoever began with it begins with Today again."""
+    if user.first_view_id == view.id:
+        session.get_one(User, user.id).first_view_id = None
+    session.delete(view)
+
+
+def begin_with(session: Session, user: User, view: SavedView | None) -> None:
+    """What this person sees first after signing in; None is Today."""
+    session.get_one(User, user.id).first_view_id = view.id if view is not None else None
+
+
+def first_view(session: Session, user: User) -> SavedView | None:
+    if user.first_view_id is None:
+        return None
+    return session.exec(
+        select(SavedView).where(SavedView.id == user.first_view_id, SavedView.user_id == user.id)
+    ).first()
