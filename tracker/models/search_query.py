@@ -38,7 +38,7 @@ _INDEXED_BEGINNINGS = (2, 3)
 """SQLite's index has the beginnings of words of these lengths, too."""
 _FTS = table("search_index", column("rowid"), column("search_index"))
 _ENTRY = table("search_entry", column("entry"), column("words"))
-_VECTOR = literal_column(WORDS_AS_VECTOR)
+_VECTOR: ColumnElement[Any] = literal_column(WORDS_AS_VECTOR)
 Kinds = Mapping[SearchKind, int | None]
 """Each kind with its owner; None where everybody's is looked through."""
 
@@ -123,7 +123,7 @@ def _beginnings(session: Session, texts: Sequence[str]) -> set[str]:
         begins = _FTS.c.search_index.op("MATCH")(literal('"') + listed.c.value + literal('"*'))
         some: Any = select(literal_column("1")).select_from(_FTS).where(begins)
     else:
-        listed = func.unnest(cast(list(texts), ARRAY(Text))).table_valued(column("value"))
+        listed = func.unnest(cast(list(texts), ARRAY(Text))).table_valued(column("value")).render_derived()
         begins = _VECTOR.op("@@")(cast(literal("'") + listed.c.value + literal("':*"), TSQUERY))
         some = select(literal_column("1")).select_from(_ENTRY).where(begins)
     return set(session.connection().execute(select(listed.c.value).where(exists(some))).scalars())

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
@@ -17,9 +18,11 @@ from tracker.locale import _, localize
 from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.models import (
     Account,
+    Category,
     Delivery,
     DeliveryStatus,
     Event,
+    Letter,
     Message,
     MessageBody,
     MessageState,
@@ -64,6 +67,20 @@ class Shown:
     """What came in answer, by when it came."""
     returned: frozenset[int]
     """Deliveries that came back undelivered."""
+
+    @property
+    def groups(self) -> list[list[Line]]:
+        """The lines, those of machines right after one another together."""
+        runs = [list(run) for _, run in groupby(self.lines, key=lambda line: line.tone == "machine")]
+        return [group for run in runs for group in ([run] if run[0].tone == "machine" else [[line] for line in run])]
+
+    @property
+    def newest_letter(self) -> Letter | None:
+        """The last answer of a person."""
+        letters = [
+            answer.letter for _at, answer in sorted(self.letters.items()) if answer.letter.category == Category.HUMAN
+        ]
+        return letters[-1] if letters else None
 
     @property
     def can_be_cancelled(self) -> bool:
