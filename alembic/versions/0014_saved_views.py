@@ -1,6 +1,6 @@
 """Filters under a name, and mail that has not been sent by its state
 
-Revision 0013, after 0012; 2026-11-30
+Revision 0014, after 0013; 2026-11-30
 """
 
 import sqlalchemy as sa
@@ -9,8 +9,8 @@ from alembic import op
 
 from tracker.runtime.database import UtcDateTime
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

@@ -1,15 +1,15 @@
 # ruff: noqa: S608
 """The index of words: what is searched, what was changed, and the triggers that see it
 
-Revision 0012, after 0011; 2026-11-30
+Revision 0013, after 0012; 2026-11-30
 """
 
 import sqlalchemy as sa
 import sqlmodel
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
