@@ -7,6 +7,7 @@ from sqlmodel import Session, select
 
 from tracker.consent.ledger import record_consent
 from tracker.consent.rules import MEASURED, Proof, State
+from tracker.demo.history import PEOPLE, add_month, people_of_the_month
 from tracker.demo.incoming import connect
 from tracker.demo.shop import open_shop
 from tracker.demo.website import open_website
@@ -77,7 +78,7 @@ def seed(context: AppContext, world: World) -> str:
     """Makes people, mailboxes, accounts and consents. Returns the first seller's token for mail programs and the API."""
     for seller in SELLERS:
         world.add_mailbox(seller.email, SECRET, seller.name)
-    for buyer in BUYERS:
+    for buyer in (*BUYERS, *PEOPLE):
         world.add_mailbox(buyer.email, SECRET, buyer.name)
     with context.database.session_scope() as session:
         for buyer in BUYERS:
@@ -100,6 +101,12 @@ def seed(context: AppContext, world: World) -> str:
         marina = session.exec(select(User).where(User.email == SELLERS[0].email)).one()
         open_shop(session, session.exec(select(IncomingMailbox).where(IncomingMailbox.user_id == marina.id)).one())
         open_website(session, context, world, marina, SECRET)
+        people = people_of_the_month(session)
+        session.flush()
+        for recipient, person in people:
+            if person.state is not None:
+                _record(session, recipient, person.state)
+        add_month(session, marina, people)
         token = new_token()
         session.add(ApiToken(user_id=marina.id or 0, name="Demo", token_digest=token_digest(token)))
     return token

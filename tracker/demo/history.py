@@ -1,0 +1,208 @@
+"""A month behind the demo: forty messages to people of every kind, what became of them, templates, drafts and what is to be done.
+
+The same month every time but for the clock. What is counted is counted from the events, as everywhere.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+
+from sqlmodel import Session, select
+
+from tracker.consent.rules import State
+from tracker.models import (
+    Account,
+    Delivery,
+    DeliveryStatus,
+    Event,
+    Message,
+    MessageBody,
+    MessageState,
+    Recipient,
+    Template,
+    TrackedLink,
+    User,
+)
+from tracker.models.counting.counters import recount
+from tracker.models.rows import public_id
+from tracker.recipients import find_or_make
+from tracker.runtime.database import now
+
+MONTH = 40
+"""Messages."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody of the month. ``manner`` is how they read mail: see :data:`_MANNERS`."""
+
+    name: str
+    email: str
+    state: State | None
+    manner: str
+    client: str = ""
+
+
+PEOPLE = (
+    Person("Clara Winter", "clara@winter.example", State.GRANTED, "keen", "Gmail"),
+    Person("Jonas Weber", "jonas@weber.example", State.GRANTED, "answers", "Outlook"),
+    Person("Ольга Кузнецова", "olga@kuznetsova.example", State.GRANTED, "keen", "Яндекс"),
+    Person("Sofia Almeida", "sofia@almeida.example", State.GRANTED, "reads", "Apple Mail"),
+    Person("Пётр Соколов", "petr@sokolov.example", State.GRANTED, "answers", "Mail.ru"),
+    Person("Henrik Dahl", "henrik@dahl.example", State.GRANTED, "reads", "Thunderbird"),
+    Person("Amélie Roux", "amelie@roux.example", State.GRANTED, "clicks", "Chrome"),
+    Person("Paolo Conti", "paolo@conti.example", State.GRANTED, "protected", "Outlook"),
+    Person("Ines Costa", "ines@costa.example", State.GRANTED, "apple", "Apple Mail"),
+    Person("Karel Novák", "karel@novak.example", State.GRANTED, "silent"),
+    Person("Emma Lindqvist", "emma@lindqvist.example", State.REFUSED, "answers"),
+    Person("Наталья Орлова", "natalia@orlova.example", None, "silent"),
+    Person("Mark Hughes", "mark@hughes.example", None, "answers"),
+    Person("Yuki Tanaka", "yuki@tanaka.example", State.REFUSED, "silent"),
+)
+
+_MANNERS: dict[str, tuple[tuple[str, str, str, float], ...]] = {
+    "keen": (("open", "human", "", 0.7), ("open", "human", "", 5), ("click", "human", "", 5.2), ("open", "human", "", 27)),
+    "answers": (("open", "human", "", 1.5), ("reply", "human", "", 3.1)),
+    "reads": (("open", "mail_proxy", "google", 2.4),),
+    "clicks": (("open", "human", "", 4), ("click", "human", "", 4.1), ("click", "human", "", 22)),
+    "protected": (
+        ("open", "security_scanner", "microsoft", 0.01), ("click", "security_scanner", "microsoft", 0.011),
+        ("click", "security_scanner", "microsoft", 0.012), ("open", "human", "", 7),
+    ),
+    "apple": (("open", "privacy_prefetch", "apple", 0.2),),
+    "silent": (),
+}  # fmt: skip
+"""What somebody does with mail: kind, class, vendor and the hours after it was sent."""
+
+TEMPLATES = (
+    ("Offer", "Offer", "<p>Dear {{first_name}},</p><p>here is <a href=\"https://shop.example/offers\">our offer</a>. "
+     "It holds until the end of the month.</p><p>Kind regards<br>Marina</p>"),
+    ("After the visit", "Thank you for your visit", "<p>Dear {{first_name}},</p><p>thank you for coming to see us. The "
+     "<a href=\"https://shop.example/catalogue\">catalogue</a> has everything we spoke about.</p><p>Kind regards<br>Marina</p>"),
+    ("Напоминание", "Как вам наше предложение?", "<p>{{first_name}}, добрый день!</p><p>Удалось ли посмотреть "
+     "<a href=\"https://shop.example/offers\">предложение</a>?</p><p>С уважением,<br>Марина</p>"),
+)  # fmt: skip
+_SUBJECTS = (
+    ("Offer {n}: oak desks for the reading room", 0), ("Offer {n}: twelve conference chairs", 0), ("Thank you for your visit", 1),
+    ("Offer {n}: shelves made to measure", 0), ("Как вам наше предложение?", 2), ("Samples of the fabric", None),
+    ("The plan of the second floor", None), ("Договор и сроки поставки", None), ("Delivery on Thursday", None),
+)  # fmt: skip
+_LINKS = (("https://shop.example/offers", "the offer"), ("https://shop.example/terms", "our terms"))
+_TEXT = (
+    "<p>{hello}</p><p>as we agreed, here is <a href=\"https://shop.example/offers\">the offer</a>, with "
+    "<a href=\"https://shop.example/terms\">our terms</a>. Shall we talk about it on Thursday?</p><p>Kind regards<br>Marina</p>"
+)  # fmt: skip
+
+
+def add_month(session: Session, marina: User, people: Sequence[tuple[Recipient, Person]]) -> None:
+    """Messages of the last thirty days, what is due of them, drafts, and the templates they began with."""
+    chance = Random(7)  # noqa: S311  (the same month every time)
+    account = session.exec(select(Account).where(Account.user_id == marina.id)).one()
+    templates = [_template(session, marina, *facts) for facts in TEMPLATES]
+    messages = []
+    for number in range(MONTH - 1, -1, -1):
+        subject, template = _SUBJECTS[number % len(_SUBJECTS)]
+        at = _working_hour(chance, number * 30 / MONTH + 0.6)
+        to = [people[(number * 5 + step) % len(people)] for step in range(2 if number % 9 == 4 else 1)]
+        message = _message(session, marina, account, subject.replace("{n}", str(140 - number)), at, to)
+        message.template_id = templates[template].id if template is not None else None
+        messages.append(message)
+    _leave_work(session, marina, messages)
+    session.flush()
+    recount(session, [message.id or 0 for message in messages])
+
+
+def people_of_the_month(session: Session) -> list[tuple[Recipient, Person]]:
+    return [(find_or_make(session, person.email, person.name), person) for person in PEOPLE]
+
+
+def _template(session: Session, marina: User, name: str, subject: str, html: str) -> Template:
+    template = Template(user_id=marina.id or 0, name=name, subject=subject, html=html, shared=name == "Offer")
+    session.add(template)
+    session.flush()
+    return template
+
+
+def _working_hour(chance: Random, days_ago: float) -> datetime:
+    at = now() - timedelta(days=days_ago)
+    while at.weekday() > 4:
+        at -= timedelta(days=1)
+    return min(at.replace(hour=chance.randint(7, 15), minute=chance.randint(0, 59)), now() - timedelta(hours=9))
+
+
+def _message(
+    session: Session, marina: User, account: Account, subject: str, at: datetime, to: Sequence[tuple[Recipient, Person]]
+) -> Message:
+    first = to[0][1].name.split()[0]
+    html = _TEXT.replace("{hello}", f"{first}, добрый день!" if "А" <= first[0] <= "я" else f"Dear {first},")
+    message_id = f"<{public_id()}@inkling.example>"
+    message = Message(
+        user_id=marina.id or 0, account_id=account.id, message_id=message_id, thread=message_id,
+        from_address=account.address, from_name=account.name, subject=subject,
+        snippet="as we agreed, here is the offer, with our terms. Shall we talk about it on Thursday?",
+        state=MessageState.SENT, track_opens=True, track_links=True, created_at=at, send_at=at, sent_at=at, listed_at=at,
+        names=", ".join(person.name for _, person in to),
+        opens_tracked=sum(person.state == State.GRANTED for _, person in to),
+        clicks_tracked=sum(person.state == State.GRANTED for _, person in to),
+    )  # fmt: skip
+    session.add(message)
+    session.flush()
+    session.add(MessageBody(message_id=message.id or 0, html=html))
+    for place, (url, text) in enumerate(_LINKS):
+        session.add(TrackedLink(message_id=message.id or 0, position=place, url=url, text=text, tracked=True))
+    for place, (recipient, person) in enumerate(to):
+        _copy(session, message, place, recipient, person)
+    return message
+
+
+def _copy(session: Session, message: Message, place: int, recipient: Recipient, person: Person) -> None:
+    is_tracked, at = person.state == State.GRANTED, message.sent_at or now()
+    rule = "granted" if is_tracked else str(person.state or "unknown")
+    copy = Delivery(
+        message_id=message.id or 0, recipient_id=recipient.id or 0, account_id=message.account_id, position=place, role="to",
+        address=person.email, name=person.name, opens_on=is_tracked, opens_rule=rule, clicks_on=is_tracked, clicks_rule=rule,
+        status=DeliveryStatus.ACCEPTED, tries=1, accepted_at=at,
+    )  # fmt: skip
+    session.add(copy)
+    session.flush()
+    for number, (kind, klass, vendor, hours) in enumerate(_MANNERS[person.manner]):
+        moment = at + timedelta(hours=hours)
+        if moment < now() and (is_tracked or kind == "reply"):
+            session.add(
+                Event(
+                    message_id=message.id or 0, delivery_id=copy.id, kind=kind, at=moment, klass=klass, confidence=0.9,
+                    vendor=vendor or None, client=person.client if klass == "human" and kind != "reply" else "",
+                    link=number % 2 if kind == "click" else None, reasons=[], alerted=True,
+                    counted=klass in ("human", "mail_proxy"),
+                )
+            )  # fmt: skip
+
+
+def _leave_work(session: Session, marina: User, messages: Sequence[Message]) -> None:
+    """Two to follow up, one that failed, and two drafts."""
+    silent = [message for message in messages if message.opens_tracked == 0][-2:]
+    for days, message in enumerate(silent):
+        message.follow_up_due_at = now() - timedelta(hours=3 + 20 * days)
+    failed = messages[-4]
+    failed.state, failed.subject = MessageState.FAILED, "Prices for the coming year"
+    for copy in session.exec(select(Delivery).where(Delivery.message_id == failed.id)):
+        copy.status, copy.reply, copy.accepted_at = DeliveryStatus.REJECTED, "550 5.1.1 No such user here", None
+        copy.rejected_at = failed.sent_at
+        for event in session.exec(select(Event).where(Event.delivery_id == copy.id)):
+            session.delete(event)
+    failed.sent_at = None
+    for subject, to in (
+        ("Offer 152: a kitchen for the team", "Clara Winter <clara@winter.example>"),
+        ("Ideas for spring", ""),
+    ):
+        draft = Message(
+            user_id=marina.id or 0, account_id=messages[0].account_id, message_id=f"<{public_id()}@inkling.example>",
+            subject=subject, names=to.partition(" <")[0], snippet="Dear Clara, you asked for a kitchen",
+        )  # fmt: skip
+        session.add(draft)
+        session.flush()
+        recipients = json.dumps({"to": to, "cc": "", "bcc": ""})
+        html = "<p>Dear Clara,</p><p>you asked for a kitchen.</p>"
+        session.add(MessageBody(message_id=draft.id or 0, html=html, recipients=recipients))
