@@ -1,5 +1,6 @@
 """An installation of an earlier revision is carried over: every row is there afterwards, in every column that is still there."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import JSON, Boolean, Connection, DateTime, LargeBinary, MetaDat
 from sqlalchemy.types import Date, Float, Integer
 
 from tests.test_database import environ, opened  # noqa: F401  (a fixture)
+from tracker.models.search_index import TEXTS
 from tracker.runtime.database import Database
 from tracker.runtime.revisions import _config
 
@@ -90,3 +92,17 @@ def test_nothing_leads_back(environ: dict[str, str]) -> None:  # noqa: F811
         database.migrate()
         with pytest.raises(NotImplementedError, match="backup"), database.migrating() as connection:
             command.downgrade(_config(connection), "0001")
+
+
+def test_every_text_that_is_searched_is_watched_by_triggers(environ: dict[str, str]) -> None:  # noqa: F811
+    """A migration that makes a table anew on SQLite loses them: it has to make them again."""
+    with opened(environ) as database:
+        database.migrate()
+        with database.engine.connect() as connection:
+            named = "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger'"
+            if not database.is_sqlite:
+                named = "SELECT event_object_table FROM information_schema.triggers"
+            watched = Counter(connection.exec_driver_sql(named).scalars())
+    # inserted, changed and deleted; and a recipient's name changes the mail to them
+    wanted = Counter(dict.fromkeys(TEXTS, 3)) + Counter({"recipient": 1})
+    assert {table: watched[table] for table in TEXTS} == dict(wanted)

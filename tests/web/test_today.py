@@ -11,13 +11,14 @@ from sqlalchemy import event
 from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import Came, make_mailbox, receive
-from tests.web.mail_world import ANNA, KEN, Seen, To, Written, make_account, write
+from tests.web.mail_world import ANNA, KEN, Seen, To, Written, agree, make_account, write
 from tests.web.reading import every, text_at, words
 from tracker.engagement.warmth import degree, warmth
 from tracker.models import EnquiryStatus, Letter, MailboxState, MessageState, User
 from tracker.outbound.messages import remind_due
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.web.today.activity import read_activity
 
 __all__ = ["signed_in_browser"]
 MOST_STATEMENTS = 12
@@ -213,3 +214,37 @@ def test_a_day_by_keyboard_alone(context: AppContext, alice: User, open_as: Open
     expect(focused).to_contain_text("N 2")
     page.keyboard.press("r")
     page.wait_for_url(f"**/compose?letter={letters[2].public_id}")
+
+
+def test_first_steps_are_ticked_off_and_gone_when_all_are_done(
+    context: AppContext, client: httpx.Client, alice: User, bob: User, client_of: ClientOf
+) -> None:
+    def left(of: httpx.Client) -> list[str]:
+        return [words(one) for one in every(of.get("/today"), ".first-steps a")]
+
+    everything = ["Connect your e-mail", "Name your company", "Send a first message", "Ask for consent"]
+    assert left(client) == everything
+    assert left(client_of(bob)) == [step for step in everything if step != "Name your company"]
+    make_account(context, alice)
+    write(context, alice, Written("first", (ANNA,)))
+    assert left(client) == ["Name your company", "Ask for consent"]
+    client.post("/settings/privacy/controller", data={"name": "Oak Ltd", "address": "", "contact": ""})
+    agree(context, ANNA.address)
+    assert not every(client.get("/today"), ".first-steps")
+
+
+def test_days_are_the_readers_and_a_message_counts_once_a_day(context: AppContext, alice: User) -> None:
+    hour = timedelta(hours=1)
+    twice = (Seen("open", "human", 60), Seen("open", "human", 120), Seen("reply", "human", 180))
+    write(
+        context,
+        alice,
+        Written("offer", (ANNA,), twice, ago=hour, columns={"last_activity_at": now() - hour / 2}),
+        Written("old", (ANNA,), ago=timedelta(days=20)),
+        Written("draft", (ANNA,), state=MessageState.DRAFT),
+    )
+    with context.database.reading() as session:
+        activity = read_activity(session, alice)
+    assert [activity.total(series) for series in ("sent", "opened", "answered")] == [1, 1, 1]
+    assert len(activity.days) == 14
+    assert len(activity.bars()) == 3

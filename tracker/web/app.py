@@ -13,6 +13,7 @@ from tracker.web.accounts import advice_pages, oauth_page
 from tracker.web.accounts import pages as accounts_page
 from tracker.web.api import create_api, mounted
 from tracker.web.compose import pages as compose
+from tracker.web.compose import people as compose_people
 from tracker.web.compose import signatures_pages as signatures_page
 from tracker.web.compose import templates_pages as templates_page
 from tracker.web.crm import csv_pages, enquiry_pages, hours_page, report_pages, shops_pages, webhook_pages
@@ -57,6 +58,7 @@ ROUTES: list[BaseRoute] = [
     *search.routes,
     *mail.routes,
     *message.routes,
+    *compose_people.routes,
     *compose.routes,
     *consent_import_page.routes,
     *enquiries.routes,

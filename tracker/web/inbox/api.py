@@ -130,7 +130,7 @@ class EnquiryQuery(Paged):
 
     mailbox: Annotated[str, Field(description="The id or the address of a mailbox.")] = ""
     sender: Annotated[str, Field(description="An address, or a domain as @example.com.")] = ""
-    q: Annotated[str, Field(description="Words of subject, beginning, sender’s name and address.")] = ""
+    q: Annotated[str, Field(description="Beginnings of words of the subject, the text, names and addresses.")] = ""
     since: Annotated[str, Field(description="A day in one’s own zone, or a time in RFC 3339.")] = ""
     until: Annotated[str, Field(description="The same; a day counts to its end.")] = ""
     list: Annotated[str, Field(description=f"{', '.join(LISTS)}: a list of the day’s work.")] = ""

@@ -41,7 +41,7 @@ class MessageQuery(Paged):
     recipient: Annotated[str, Field(description="An address.")] = ""
     account: Annotated[str, Field(description="The id or the address of an account.")] = ""
     thread: Annotated[str, Field(description="“thread” of a message.")] = ""
-    q: Annotated[str, Field(description="Words of subject, beginning, names and addresses.")] = ""
+    q: Annotated[str, Field(description="Beginnings of words of the subject, the text, names and addresses.")] = ""
     since: Annotated[str, Field(description="A day in one’s own zone, or a time in RFC 3339.")] = ""
     until: Annotated[str, Field(description="The same; a day counts to its end.")] = ""
 

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Label, func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlmodel import Session, col
 
 from tracker.models import Delivery, Event, Message, User
@@ -77,8 +77,11 @@ def read_activity(session: Session, user: User) -> Activity:
     edges = [first_moment(day, zone) for day in [*days, today + timedelta(days=1)]]
     mine = col(Message.user_id) == user.id
     sent = select(*_daily(Message.listed_at, edges)).where(mine, SENT, col(Message.listed_at) >= edges[0])
-    opened, answered = (
-        select(*_daily(Event.at, edges, Event.message_id))
+    events = (
+        select(
+            *_daily(Event.at, edges, Event.message_id, col(Event.kind) == "open"),
+            *_daily(Event.at, edges, Event.message_id, col(Event.kind) == "reply"),
+        )
         .join(Message, col(Message.id) == col(Event.message_id))
         .outerjoin(Delivery, col(Delivery.id) == col(Event.delivery_id))
         .where(
@@ -86,19 +89,18 @@ def read_activity(session: Session, user: User) -> Activity:
             col(Message.last_activity_at) >= edges[0],
             col(Event.at) >= edges[0],
             col(Event.counted),
-            col(Event.kind) == kind,
+            col(Event.kind).in_(("open", "reply")),
             func.coalesce(col(Delivery.frozen), False).is_(False),
         )
-        for kind in ("open", "reply")
     )
-    counts = [session.execute(query).one() for query in (sent, opened, answered)]
+    happened = session.execute(events).one()
+    counts = (session.execute(sent).one(), happened[:DAYS], happened[DAYS:])
     return Activity([Day(day, *(int(row[place]) for row in counts)) for place, day in enumerate(days)])
 
 
-def _daily(at: datetime, edges: Sequence[datetime], what: int | None = None) -> list[Label[int]]:
+def _daily(
+    at: datetime, edges: Sequence[datetime], what: int | None = None, *conditions: ColumnElement[bool]
+) -> list[ColumnElement[int]]:
     """A count for each day: of the rows, or of the different values of ``what``."""
     counted = func.count() if what is None else func.count(col(what).distinct())
-    return [
-        counted.filter(col(at) >= first, col(at) < last).label(f"day_{place}")
-        for place, (first, last) in enumerate(pairwise(edges))
-    ]
+    return [counted.filter(col(at) >= first, col(at) < last, *conditions) for first, last in pairwise(edges)]

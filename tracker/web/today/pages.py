@@ -17,6 +17,7 @@ from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
 from tracker.web.today.activity import read_activity
+from tracker.web.today.first_steps import first_steps
 from tracker.web.today.rows import read_today
 
 routes = Routes()
@@ -31,6 +32,7 @@ def today(request: Request, user: User) -> Response:
         context = {
             "today": read_today(session, user),
             "activity": None if is_part else read_activity(session, user),
+            "steps": [] if is_part else first_steps(session, user),
             "moment": now(),
         }
     return render(request, "today/_today_lists.html" if is_part else "today/today.html", context)

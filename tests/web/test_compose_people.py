@@ -1,0 +1,63 @@
+"""To completes from people who are known: by name or address, the last written to first, with who agreed."""
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.web.browsing import OpenAs, signed_in_browser
+from tests.web.mail_world import To, Written, agree, write
+from tracker.models import Customer, CustomerAddress, User
+from tracker.runtime.context import AppContext
+
+__all__ = ["signed_in_browser"]
+
+
+@pytest.fixture
+def known(context: AppContext, alice: User) -> None:
+    agree(context, "anna@bergbau.example", name="Anna Berg")
+    agree(context, "never@bergbau.example", name="Nora Berg")
+    write(context, alice, Written("one", (To("anna@bergbau.example", "Anna Berg"),)))
+    with context.database.session_scope() as session:
+        customer = Customer(name="Bergmann KG")
+        session.add(customer)
+        session.flush()
+        rows = [("shop@bergmann.example", customer.id), ("anna@bergbau.example", customer.id)]
+        session.add_all(CustomerAddress(customer_id=id_ or 0, address=one, lookup=one) for one, id_ in rows)
+
+
+def values(client: httpx.Client, typed: str) -> list[tuple[str, str]]:
+    answer = client.get("/compose/people", params={"q": typed})
+    assert answer.status_code == 200
+    return [(person["value"], person["label"]) for person in answer.json()]
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(
+    ("typed", "addresses"),
+    [
+        ("berg", ["anna@bergbau.example", "never@bergbau.example", "shop@bergmann.example"]),
+        ("anna b", ["anna@bergbau.example"]),
+        ("shop@", ["shop@bergmann.example"]),
+        ("bregbau", ["anna@bergbau.example", "never@bergbau.example"]),
+        ("b", []),
+        ("", []),
+        ("nobody", []),
+        ("%_'\"", []),
+    ],
+)
+def test_people_are_known_by_name_and_address(client: httpx.Client, typed: str, addresses: list[str]) -> None:
+    found = values(client, typed)
+    assert [value.rpartition("<")[2].rstrip(">") for value, _ in found] == addresses
+    assert all(label == "agreed" for value, label in found if "bergbau" in value)
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.browser
+def test_who_is_chosen_becomes_a_chip(alice: User, open_as: OpenAs) -> None:
+    page = open_as(alice, "/compose")
+    page.locator("#to").press_sequentially("anna")
+    expect(page.locator("#known-people option")).to_have_count(1)
+    value = page.locator("#known-people option").get_attribute("value") or ""
+    page.locator("#to").fill(value)
+    expect(page.locator(".person")).to_contain_text("Anna Berg")
+    expect(page.locator("#to")).to_have_value("")

@@ -1,0 +1,57 @@
+"""Whom one may mean while an address is typed: recipients and customers by the beginning of a name or address."""
+
+from sqlmodel import Session, col, func, select
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from tracker.consent.ledger import consent_of
+from tracker.consent.rules import MEASURED, State
+from tracker.locale import _
+from tracker.mail.addresses import Mailbox
+from tracker.models import Customer, CustomerAddress, Delivery, Recipient, SearchKind, User
+from tracker.models.search_query import finds
+from tracker.recipients import matching
+from tracker.web.http.routes import Routes
+from tracker.web.http.templating import context_of
+
+routes = Routes()
+MOST = 8
+_LOOKED_AT = 40
+
+
+@routes.page("/compose/people")
+def people(request: Request, user: User) -> Response:
+    """At most eight as ``{"value", "label"}``: whom somebody wrote to last comes first; the label tells who agreed."""
+    words = request.query_params.get("q", "")[:200]
+    with context_of(request).database.reading() as session:
+        found = known_people(session, words) if len(words.strip()) > 1 else []
+    return JSONResponse([{"value": value, "label": label} for value, label in found])
+
+
+def known_people(session: Session, words: str) -> list[tuple[str, str]]:
+    newest = matching(session, words).where(col(Recipient.erased_at).is_(None)).order_by(col(Recipient.id).desc())
+    rows = session.exec(newest.limit(_LOOKED_AT)).all()
+    ids = [row.id for row in rows if row.id is not None]
+    last = select(Delivery.recipient_id, func.max(Delivery.id)).where(col(Delivery.recipient_id).in_(ids))
+    written = dict(session.exec(last.group_by(col(Delivery.recipient_id))).all()) if ids else {}
+    rows = sorted(rows, key=lambda row: written.get(row.id or 0) or 0, reverse=True)[:MOST]
+    consent = consent_of(session, [row.id for row in rows if row.id is not None])
+    known = {
+        row.lookup: (
+            str(Mailbox(row.address, row.name)),
+            _("agreed") if any(consent[row.id or 0][purpose] == State.GRANTED for purpose in MEASURED) else "",
+        )
+        for row in rows
+    }
+    if len(known) < MOST:
+        for name, address, lookup in _customers(session, words):
+            known.setdefault(lookup, (str(Mailbox(address, name)), _("customer")))
+    return list(known.values())[:MOST]
+
+
+def _customers(session: Session, words: str) -> list[tuple[str, str, str]]:
+    query = select(Customer.name, CustomerAddress.address, CustomerAddress.lookup).join(
+        CustomerAddress, col(CustomerAddress.customer_id) == col(Customer.id)
+    )
+    theirs = query.where(*finds(session, SearchKind.CUSTOMER, Customer.id, words)).order_by(col(Customer.id).desc())
+    return [(name, address, lookup) for name, address, lookup in session.exec(theirs.limit(MOST))]
