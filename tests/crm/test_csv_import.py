@@ -13,8 +13,8 @@ from sqlmodel import select
 from tests.crm.shop_world import ShopWorld
 from tracker.crm.csv_import import RowResult, import_customers
 from tracker.crm.customers import CustomerChange, put_customer
-from tracker.crm.search import finds_customers
-from tracker.models import Customer, User, WebhookEndpoint, WebhookEvent
+from tracker.models import Customer, SearchKind, User, WebhookEndpoint, WebhookEvent
+from tracker.models.search_query import finds
 from tracker.runtime.localized_text import ActionError
 from tracker.web.crm.csv_pages import _rows
 from tracker.web.http.csv_export import harmless
@@ -172,7 +172,8 @@ def test_what_an_import_makes_is_found_told_of_and_has_a_version(shop: ShopWorld
     with shop.context.database.reading() as session:
         events = [(one.kind, json.loads(one.body)["data"]) for one in session.exec(select(WebhookEvent).order_by("id"))]
         for words, ids in {"stein": ["a"], "berg": [], "bor": ["b"], "client.example": ["a", "b"], "a": ["a"]}.items():
-            rows = session.exec(select(Customer).where(*finds_customers(session, words)).order_by("id")).all()
+            query = select(Customer).where(*finds(session, SearchKind.CUSTOMER, Customer.id, words))
+            rows = session.exec(query.order_by("id")).all()
             assert [row.external_id for row in rows] == ids, words
     assert [(kind, data["external_id"], data["version"]) for kind, data in events] == [
         ("customer.created", "a", 1), ("customer.created", "b", 1), ("customer.assigned", "b", 1), ("customer.assigned", "a", 2),

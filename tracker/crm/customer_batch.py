@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, select
 
 from tracker.crm.candidates import customers_by_address
 from tracker.crm.customers import (
@@ -21,11 +21,10 @@ from tracker.crm.customers import (
     refuse_own_addresses,
 )
 from tracker.crm.records import NOT_FOUND
-from tracker.crm.search import terms_of
 from tracker.mail.addresses import lookup_form
-from tracker.models import Customer, CustomerAddress, CustomerSource, CustomerTerm, Shop, User
+from tracker.models import Customer, CustomerAddress, CustomerSource, Shop, User
 from tracker.models.counting.bulk import append_rows, reserve_ids, update_rows
-from tracker.models.counting.tables import CUSTOMER, CUSTOMER_ADDRESS, CUSTOMER_TERM, in_list
+from tracker.models.counting.tables import CUSTOMER, CUSTOMER_ADDRESS, in_list
 from tracker.models.rows import public_id
 from tracker.notifications.webhooks import Kind, emit, is_heard
 from tracker.runtime.database import now
@@ -169,7 +168,6 @@ class _Part:
             self._saved[number] = Saved("created", row["public_id"], row["manager_id"])
         append_rows(session, CUSTOMER, [row for row, _ in made])
         append_rows(session, CUSTOMER_ADDRESS, [one for row, several in made for one in _address_rows(row, several)])
-        append_rows(session, CUSTOMER_TERM, [one for row, several in made for one in _term_rows(row, several)])
         for row, several in made:
             self._emit("customer.created", row, several)
             if row["manager_id"] is not None:
@@ -194,22 +192,10 @@ class _Part:
         for customer, _ in self._changed:
             session.expunge(customer)
         update_rows(session, CUSTOMER, rows)
-        self._reindex([customer for customer, values in self._changed if values.keys() & {"name", "external_id"}])
         for customer, values in self._changed:
             if values.get("manager_id") is not None:
                 rows_of = addresses_of(session, [customer.id or 0]).get(customer.id or 0, []) if self._hears() else []
                 self._emit("customer.assigned", customer.model_dump(), [row.address for row in rows_of])
-
-    def _reindex(self, customers: Sequence[Customer]) -> None:
-        ids = [customer.id or 0 for customer in customers]
-        if not ids:
-            return
-        self._session.exec(delete(CustomerTerm).where(in_list(self._session, col(CustomerTerm.customer_id), ids)))
-        addresses = addresses_of(self._session, ids)
-        named = [(one, [row.lookup for row in addresses.get(one.id or 0, [])]) for one in customers]
-        append_rows(
-            self._session, CUSTOMER_TERM, [row for one, forms in named for row in _term_rows(one.model_dump(), forms)]
-        )
 
     def _hears(self) -> bool:
         return is_heard(self._session, "customer.assigned")
@@ -274,8 +260,3 @@ def _address_rows(customer: Mapping[str, Any], addresses: Sequence[str]) -> list
         }
         for position, form in enumerate(wanted)
     ]
-
-
-def _term_rows(customer: Mapping[str, Any], addresses: Sequence[str]) -> list[dict[str, Any]]:
-    terms = terms_of(customer["name"], customer["external_id"], map(lookup_form, addresses))
-    return [{"term": term, "customer_id": customer["id"]} for term in sorted(terms)]

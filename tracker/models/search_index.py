@@ -18,7 +18,7 @@ from tracker.models.search import SearchChange, SearchEntry, SearchKind
 from tracker.runtime.database import BEFORE_COMMIT, BeforeCommit, Database
 from tracker.runtime.word_search import words_of
 
-AT_ONCE = 500
+AT_ONCE = 2000
 BODY = 2000
 """Characters of a body whose words are indexed."""
 TEXTS: Mapping[str, frozenset[str]] = {
