@@ -197,10 +197,21 @@ def test_figures_are_rates_over_what_could_be_measured(context: AppContext, clie
     figures = client.get("/mail?part=figures")
     assert [words(one) for one in every(figures, "dd")] == [
         "4",
-        "1 / 2 · 50 %",
-        "0 / 3 · 0 %",
-        "0 / 4 · 0 %",
+        "1 / 2",
+        "0 / 3",
+        "0 / 4",
     ]
+
+
+def test_every_figure_leads_to_what_it_counts_and_few_messages_have_no_percentage(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    write(context, alice, *(Written(f"n {n}", (ANNA,), (Seen("open", "human", 9),) * (n % 2)) for n in range(20)))
+    write(context, alice, Written("long ago", (ANNA,), (Seen("open", "human", 9),), ago=timedelta(days=32)))
+    figures = client.get("/mail?part=figures")
+    assert [words(one) for one in every(figures, "dd")] == ["20", "10 / 20 · 50 %", "0 / 20 · 0 %", "0 / 20 · 0 %"]
+    for number in every(figures, "dd a"):
+        assert len(rows(client.get(attribute(number, "href")))) == int(words(number))
 
 
 def test_hostile_words_are_words(context: AppContext, client: httpx.Client, alice: User) -> None:

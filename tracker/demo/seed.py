@@ -6,6 +6,7 @@ from datetime import timedelta
 from sqlmodel import Session, select
 
 from tracker.consent.ledger import record_consent
+from tracker.consent.preferences import set_preference
 from tracker.consent.rules import MEASURED, Proof, State
 from tracker.demo.history import PEOPLE, add_month, people_of_the_month
 from tracker.demo.incoming import connect
@@ -107,6 +108,7 @@ def seed(context: AppContext, world: World) -> str:
             if person.state is not None:
                 _record(session, recipient, person.state)
         add_month(session, marina, people)
+        set_preference(session, "controller", {"name": "Inkling Furniture", "address": "", "contact": ""})
         token = new_token()
         session.add(ApiToken(user_id=marina.id or 0, name="Demo", token_digest=token_digest(token)))
     return token

@@ -1,5 +1,7 @@
 """The mail list: filter, rows, figures, and what the two icons of a row tell."""
 
+from dataclasses import replace
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,7 +14,7 @@ from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, render
 from tracker.web.messages.activity import activity_of
 from tracker.web.messages.filter import Filter
-from tracker.web.messages.rows import accounts_of, has_account, read_figures, read_listing, tab_counts
+from tracker.web.messages.rows import accounts_of, figures_scope, has_account, read_figures, read_listing, tab_counts
 
 routes = Routes()
 _PARTS = {"rows": "messages/_mail_list.html", "more": "messages/_mail_rows.html"}
@@ -58,4 +60,7 @@ def mail_activity(request: Request, user: User) -> Response:
 def _figures(request: Request, user: User, chosen: Filter) -> Response:
     with context_of(request).database.reading() as session:
         figures = read_figures(session, user, chosen)
-    return render(request, "messages/_mail_figures.html", {"figures": figures, "chosen": chosen})
+    scope = figures_scope(chosen, user)
+    lists = {state: replace(scope, state=(state, "sent")).address() for state in ("opened", "clicked", "replied")}
+    context = {"figures": figures, "lists": {**lists, "sent": replace(scope, state=("sent",)).address()}}
+    return render(request, "messages/_mail_figures.html", context)

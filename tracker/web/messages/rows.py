@@ -1,8 +1,9 @@
 """The mail list as values: one page of messages with what their two icons say, and the figures above it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 from babel.lists import format_list
 from sqlalchemy import ColumnElement, Integer, case, func, select
@@ -95,16 +96,18 @@ def read_listing(
 def read_figures(session: Session, user: User, chosen: Filter) -> Figures:
     """Counts over the filter's account, recipient, words and period, by default the last 30 days. States would make
     every rate 0 or 100 %, so they are left out."""
-    scope = Filter(
-        account=chosen.account, recipient=chosen.recipient, since=chosen.since, until=chosen.until, q=chosen.q
-    )
-    counted = select(*_FIGURES).select_from(Message)
-    query = scope.apply(session, counted, user).where(SENT)
-    days = None if chosen.since or chosen.until else FIGURE_DAYS
-    if days:
-        query = query.where(col(Message.listed_at) >= now() - timedelta(days=days))
+    scope, days = figures_scope(chosen, user), None if chosen.since or chosen.until else FIGURE_DAYS
+    query = scope.apply(session, select(*_FIGURES).select_from(Message), user).where(SENT)
     sent, measurable, opened, links, clicked, replied = (int(n or 0) for n in session.execute(query).one())
     return Figures(sent, measurable, opened, links, clicked, replied, days)
+
+
+def figures_scope(chosen: Filter, user: User) -> Filter:
+    """The messages that the figures count: the filter without its states, by default of the last days."""
+    since = chosen.since
+    if not since and not chosen.until:
+        since = (now().astimezone(ZoneInfo(user.timezone)) - timedelta(days=FIGURE_DAYS)).date()
+    return replace(chosen, state=(), tracked="", thread="", since=since)
 
 
 def tab_counts(session: Session, user: User) -> Mapping[str, int]:
