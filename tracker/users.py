@@ -32,6 +32,7 @@ USE_NOTED_EVERY = timedelta(minutes=1)
 MAX_NAME = 200
 MAX_TOKEN_NAME = 100
 THEMES = ("auto", "light", "dark")
+EDITORS = ("rich", "plain")
 STATUSES = ("free", "busy", "lunch", "break")
 UNDO_SECONDS = (0, 5, 10, 20, 30)
 _MEASURED = {"track_opens": Purpose.OPENS, "track_links": Purpose.CLICKS}
@@ -179,6 +180,7 @@ class ProfileChange(RequestModel):
     locale: str = ""
     timezone: str = ""
     theme: str = ""
+    editor: str = ""
     status: str = ""
     track_opens: bool = True
     track_links: bool = True
@@ -279,6 +281,7 @@ _RULES: Mapping[str, Callable[[Any], LocalizedText | None]] = {
         zone_names(), N_("This time zone is not known. Choose one of the list, such as Europe/Berlin.")
     )(zone),
     "theme": _one_of(THEMES, N_("Choose one of the three.")),
+    "editor": _one_of(EDITORS, N_("Choose one of the two.")),
     "status": _one_of(STATUSES, N_("Choose one of the list.")),
     "undo_seconds": _one_of(UNDO_SECONDS, N_("Choose one of the list.")),
 }

@@ -1,4 +1,4 @@
-"""Filters under a name, and mail that has not been sent by its state
+"""Filters under a name, the editor one likes, and mail that has not been sent by its state
 
 Revision 0014, after 0013; 2026-11-30
 """
@@ -33,6 +33,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_id", "list", "name", name="uq_saved_view_user_list_name"),
     )
     op.add_column("user_account", sa.Column("first_view_id", sa.Integer(), nullable=True))
+    editor = sa.Column("editor", sqlmodel.AutoString(length=8), server_default="rich", nullable=False)
+    op.add_column("user_account", editor)
     unsent = sa.text("state <> 'sent'")
     columns = ["user_id", "state", "listed_at", "id"]
     op.create_index("ix_message_unsent", "message", columns, sqlite_where=unsent, postgresql_where=unsent)
@@ -40,5 +42,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_message_unsent", table_name="message")
+    op.drop_column("user_account", "editor")
     op.drop_column("user_account", "first_view_id")
     op.drop_table("saved_view")

@@ -45,6 +45,14 @@ def test_the_profile_is_saved_and_the_page_speaks_the_new_language(
     assert "Профиль сохранён." not in client.get("/settings/profile").text
 
 
+def test_whoever_likes_plain_text_writes_in_it(client: httpx.Client) -> None:
+    assert "squire" in client.get("/compose").text
+    assert client.post("/settings/profile", data={**PROFILE, "locale": "en", "editor": "plain"}).status_code == 303
+    page = client.get("/compose").text
+    assert "squire" not in page
+    assert 'name="format" value="plain"' in page
+
+
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
@@ -53,6 +61,7 @@ def test_the_profile_is_saved_and_the_page_speaks_the_new_language(
         ("locale", "../en", "This language is not there"),
         ("timezone", "../../etc/passwd", "time zone is not known"),
         ("theme", "pink", "Choose one of the three"),
+        ("editor", "wild", "Choose one of the two"),
         ("undo_seconds", "31", "Choose one of the list"),
         ("undo_seconds", "-5", "Choose one of the list"),
     ],

@@ -37,6 +37,8 @@ class User(PublicRow, table=True):
     locale: str = Field(default="en", max_length=8)
     timezone: str = Field(default="UTC", max_length=64)
     theme: str = Field(default="auto", max_length=8)
+    editor: str = Field(default="rich", max_length=8, sa_column_kwargs={"server_default": "rich"})
+    """``rich`` or ``plain``: what a message is written in."""
     status: str = Field(default="free", max_length=8)
     track_opens: bool = True
     track_links: bool = True

@@ -46,7 +46,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
         with context.database.session_scope() as session:
             users.change_profile(session, session.get_one(User, user.id), change, operator_ceiling(context))
     except ActionError as error:
-        for name in ("name", "locale", "timezone", "theme"):
+        for name in ("name", "locale", "timezone", "theme", "editor"):
             setattr(user, name, text(form, name))
         for name in TRACK:
             setattr(user, name, is_checked(form, name))
@@ -85,7 +85,8 @@ def change_password(request: Request, user: User, form: FormData) -> Response:
 def _page(request: Request, user: User, wrong: FormErrors, status: int = 200) -> Response:
     undo = [(str(seconds), _undo_words(seconds)) for seconds in UNDO_SECONDS]
     themes = [("auto", _("As the system")), ("light", _("Light")), ("dark", _("Dark"))]
-    context = {"wrong": wrong, "zones": zones(), "undo": undo, "themes": themes, "profile": user}
+    editors = [("rich", _("With formatting")), ("plain", _("Plain text"))]
+    context = {"wrong": wrong, "zones": zones(), "undo": undo, "themes": themes, "editors": editors, "profile": user}
     return render(request, "profile/settings_profile.html", context, status)
 
 
