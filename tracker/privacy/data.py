@@ -214,7 +214,8 @@ DATA: Mapping[str, Columns] = {
     "lease": _columns(plain="kind subject token process until"),
     # --- our own people, their accounts and mailboxes
     "user_account": _columns(
-        staff="email name role password_hash active locale timezone theme editor status track_opens track_links undo_seconds signature "
+        staff="email name role password_hash active locale timezone theme editor status track_opens track_links undo_seconds "
+        "signature "
         "quiet_kinds quiet_from quiet_until quiet_ends_at digest_hour digest_at digest_since first_view_id",
         plain="id public_id created_at",
     ),
