@@ -64,7 +64,7 @@ def day(written: str) -> str:
 
 def weekday(at: datetime) -> str:
     """A day with its name: ``Monday, 30 November``."""
-    return format_skeleton("MMMMEEEEd", at.astimezone(zone()), locale=babel_locale())
+    return format_date(at.astimezone(zone()), "EEEE, d MMMM", locale=babel_locale())
 
 
 def day_and_month(at: datetime) -> str:
