@@ -4,8 +4,10 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 from sqlalchemy import event
 
+from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import To, Written, write
@@ -13,6 +15,7 @@ from tests.web.reading import attribute, every, text_at, words
 from tracker.models import Customer, Order, User
 from tracker.runtime.context import AppContext
 
+__all__ = ["signed_in_browser"]
 MOST_STATEMENTS = 12
 
 
@@ -74,3 +77,26 @@ def test_a_search_asks_the_database_little(context: AppContext, client: httpx.Cl
     event.listen(context.database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
     found(client, typed)
     assert len(asked) <= MOST_STATEMENTS, "\n".join(asked)
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.browser
+def test_the_palette_goes_and_finds_by_keyboard_alone(alice: User, open_as: OpenAs) -> None:
+    page = open_as(alice, "/today")
+    page.keyboard.press("Control+k")
+    palette = page.locator(".palette")
+    expect(palette.locator("a[aria-current]")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(palette).to_be_hidden()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("anna")
+    expect(palette.locator("a")).to_contain_text(["Anna Berg"])
+    expect(palette.locator("a[aria-current]")).to_contain_text("Anna Berg")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/recipients/*")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("Enq")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/enquiries")

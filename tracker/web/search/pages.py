@@ -51,11 +51,12 @@ class Group:
 
 @routes.page("/search")
 def search(request: Request, user: User) -> Response:
-    """``q`` are the words."""
+    """``q`` are the words; with ``part=lines`` the first lines alone."""
     words = " ".join(request.query_params.get("q", "").split())[:MAX_WORDS]
     with context_of(request).database.reading() as session:
         groups = find_everywhere(session, user, words)
-    return render(request, "search/search.html", {"q": words, "groups": groups})
+    template = "search/_lines.html" if request.query_params.get("part") == "lines" else "search/search.html"
+    return render(request, template, {"q": words, "groups": groups})
 
 
 def find_everywhere(session: Session, user: User, words: str) -> list[Group]:
