@@ -182,7 +182,8 @@ def _copy(session: Session, message: Message, place: int, recipient: Recipient, 
 
 def _leave_work(session: Session, marina: User, messages: Sequence[Message]) -> None:
     """Two to follow up, one that failed, and two drafts."""
-    silent = [message for message in messages if message.opens_tracked == 0][-2:]
+    names = {person.name for person in PEOPLE if person.manner == "silent"}
+    silent = [message for message in messages if message.names in names][-2:]
     for days, message in enumerate(silent):
         message.follow_up_due_at = now() - timedelta(hours=3 + 20 * days)
     failed = messages[-4]
