@@ -182,7 +182,8 @@ DATA: Mapping[str, Columns] = {
     "site_rule": _columns(
         staff="user_id name description",
         plain="id public_id position rule_type tracking_type traffic_type substitution_type state sources static_settings "
-        "external_settings dynamic_settings lease_minutes rest_days probe probe_code probe_at probe_due_at probe_detail created_at changed_at "
+        "external_settings dynamic_settings lease_minutes rest_days probe probe_code probe_at probe_due_at probe_detail "
+        "created_at changed_at "
         "removed_at",
     ),
     "site_edge": _columns(plain="name letter digest published_at problem"),
