@@ -10,8 +10,10 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    ScalarSelect,
     Text,
     and_,
+    case,
     cast,
     column,
     exists,
@@ -55,11 +57,9 @@ def finds(
     if not question:
         return [] if not typed.strip() else [col(row) == NOTHING]
     own = [] if owner_column is None else [col(owner_column) == owner]
-    if kind in _with_many(session, {kind: owner}, question):
-        return [*own, _holds(session, kind, row, question)]
-    found = _counts(session, {kind: owner}, question)[kind]
+    found = _count(session, kind, question, owner)
     if not found and (meant := _meant(session, question)):
-        question, found = meant, _counts(session, {kind: owner}, meant)[kind]
+        question, found = meant, _count(session, kind, meant, owner)
     if found > MANY:
         return [*own, _holds(session, kind, row, question)]
     if found:
@@ -101,8 +101,9 @@ def _newest(
 
 def _with_many(session: Session, kinds: Kinds, question: Question) -> set[SearchKind]:
     """The kinds in which so many rows hold each of the words that they are not to be gathered."""
-    counts = _counts(session, kinds, _as_words(question))
-    return {kind for kind, count in counts.items() if count > MANY}
+    counts = select(*(_number_of(session, kind, _as_words(question), owner) for kind, owner in kinds.items()))
+    row = session.connection().execute(counts).one()
+    return {kind for kind, count in zip(kinds, row, strict=True) if count > MANY}
 
 
 def _meant(session: Session, question: Question) -> Question | None:
@@ -136,15 +137,19 @@ def _as_words(question: Question) -> Question:
     )
 
 
-def _counts(session: Session, kinds: Kinds, question: Question) -> dict[SearchKind, int]:
-    """How many rows of each kind are asked for, as far as it matters."""
-    parts: list[Any] = []
-    for kind, owner in kinds.items():
-        some: Any = select(literal_column("1")).select_from(_FTS if _is_sqlite(session) else _ENTRY)
-        some = some.where(_asked(session, kind, question, owner)).limit(MANY + 1).subquery()
-        parts.append(select(literal_column(str(int(kind))).label("kind"), func.count().label("n")).select_from(some))
-    rows = session.connection().execute(parts[0].union_all(*parts[1:]) if len(parts) > 1 else parts[0])
-    return {SearchKind(kind): count for kind, count in rows}
+def _count(session: Session, kind: SearchKind, question: Question, owner: int | None) -> int:
+    """How many rows are asked for, as far as it matters. Those with the very words first: with many of them the rest, which takes
+    longer, is not counted."""
+    words = select(_number_of(session, kind, _as_words(question), owner).label("n")).subquery()
+    rest = _number_of(session, kind, question, owner)
+    counted = select(case((words.c.n > MANY, words.c.n), else_=rest))
+    return int(session.connection().execute(counted).scalar_one())
+
+
+def _number_of(session: Session, kind: SearchKind, question: Question, owner: int | None) -> ScalarSelect[int]:
+    some: Any = select(literal_column("1")).select_from(_FTS if _is_sqlite(session) else _ENTRY)
+    some = some.where(_asked(session, kind, question, owner)).limit(MANY + 1).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
 
 
 def _is_sqlite(session: Session) -> bool:

@@ -19,6 +19,7 @@ function formData(more = {}) {
   for (const [name, value] of Object.entries(more)) data.set(name, value);
   return data;
 }
+form.addEventListener("focusin", ({ target }) => { if (target.matches("[data-chips]")) import("./compose_people.js"); });
 const to = form.querySelector("#to"), answers = form.querySelector("[data-html]").value.includes("blockquote");
 if (to.value === "" && !form.querySelector(".person") && !answers) to.focus();
 

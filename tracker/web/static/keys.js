@@ -18,4 +18,11 @@ document.addEventListener("keydown", (event) => {
   if (target.matches("input, textarea")) { target.focus(); target.select(); } else target.click();
 });
 
+// Ctrl+K, unless somebody has it already (the editor: a link).
+document.addEventListener("keydown", async (event) => {
+  if (event.key !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.defaultPrevented) return;
+  event.preventDefault();
+  (await import("./palette.js")).open();
+});
+
 choice?.addEventListener("change", () => localStorage.setItem("inkling-keys", choice.checked ? "on" : "off"));

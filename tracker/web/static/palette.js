@@ -32,13 +32,11 @@ async function fill() {
   if (!chosen()) choose(links()[0]);
 }
 
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.defaultPrevented) return;
-  event.preventDefault();
+export function open() {
   field.value = "";
   palette.showModal();
   fill();
-});
+}
 field.addEventListener("input", fill);
 palette.addEventListener("keydown", (event) => {
   const all = links(), at = all.indexOf(chosen()), step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
