@@ -115,7 +115,18 @@ def words_of(*texts: str | None) -> list[str]:
 def question_of(text: str) -> Question:
     """What was typed, as a question; empty when no word stands in it."""
     words = list(dict.fromkeys(_words(text)))[:MOST_WORDS]
+    if len(words) > 1 and len(words[-1]) == 1 and words[-1].isalpha() and not _WIDE.match(words[-1]):
+        words.pop()  # somebody has just begun to type it
     return tuple((Term(_stem(word), len(word) > 1 and not _WIDE.match(word)),) for word in words)
+
+
+def answers(question: Question, words: Iterable[str]) -> bool:
+    """Whether words, as :func:`words_of` gives them, hold what a question asks for."""
+    held = set(words)
+    return all(
+        any(word == term.text or (term.is_beginning and word.startswith(term.text)) for term in group for word in held)
+        for group in question
+    )
 
 
 def variants(word: str) -> frozenset[str]:

@@ -11,6 +11,7 @@ from tracker.mail.addresses import Mailbox
 from tracker.models import Customer, CustomerAddress, Delivery, Recipient, SearchKind, User
 from tracker.models.search_query import finds
 from tracker.recipients import matching
+from tracker.runtime.word_search import answers, question_of, words_of
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of
 
@@ -54,4 +55,5 @@ def _customers(session: Session, words: str) -> list[tuple[str, str, str]]:
         CustomerAddress, col(CustomerAddress.customer_id) == col(Customer.id)
     )
     theirs = query.where(*finds(session, SearchKind.CUSTOMER, Customer.id, words)).order_by(col(Customer.id).desc())
-    return [(name, address, lookup) for name, address, lookup in session.exec(theirs.limit(MOST))]
+    question = question_of(words)
+    return [row for row in session.exec(theirs.limit(MOST)) if answers(question, words_of(row[0], row[1]))]
