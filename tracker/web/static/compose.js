@@ -19,7 +19,8 @@ function formData(more = {}) {
   for (const [name, value] of Object.entries(more)) data.set(name, value);
   return data;
 }
-form.addEventListener("focusin", ({ target }) => { if (target.matches("[data-chips]")) import("./compose_people.js"); });
+for (const when of ["focusin", "input"])
+  form.addEventListener(when, ({ target }) => { if (target.matches("[data-chips]")) import("./compose_people.js"); });
 const to = form.querySelector("#to"), answers = form.querySelector("[data-html]").value.includes("blockquote");
 if (to.value === "" && !form.querySelector(".person") && !answers) to.focus();
 
