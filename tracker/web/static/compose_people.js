@@ -23,3 +23,4 @@ for (const input of document.querySelectorAll("[data-chips]")) {
   input.setAttribute("list", list.id);
   input.addEventListener("input", () => complete(input));
 }
+if (document.activeElement.matches("[data-chips]")) complete(document.activeElement);
