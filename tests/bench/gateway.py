@@ -1,120 +1,170 @@
-"""Prints what the gateway manages: `python -m tests.bench.gateway [seconds]`. Numbers, never asserted.
+"""Prints what gateway and queue manage: `python -m tests.bench.gateway [seconds]`. Numbers, never asserted.
 
-Client, gateway, worker and sink share the machine. "Accepted" ends with the 250, that is with the commit; "handed on" is what
-one worker then gives to the sink, a copy for each recipient.
+Mail programs and the server that mail is handed on to are processes of their own; gateway and worker share this one. "Accepted"
+ends with the 250, that is with the commit; "handed on" is what a worker then gives to the server, a copy for each
+recipient. Beside the rates stand milliseconds of processor and, the same on a busy machine, statements and transactions that write.
 """
 
+import os
 import resource
-import smtplib
+import subprocess
 import sys
 import tempfile
-import threading
 import time
 from base64 import encodebytes
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+from tests.bench.mail_client import HTML
 from tests.fixtures.contexts import People, migrate_postgresql, opened_context
+from tests.fixtures.counts import counted
 from tests.outgoing.mail_programs import running_gateway, token_of
-from tests.outgoing.submitted_mail import HTML
-from tests.servers import SmtpSink, postgresql, smtp_sink
-from tracker.outbound.gateway.access import GatewayLimits
+from tests.servers import postgresql
+from tracker.outbound.account_pool import AccountPool
 from tracker.outbound.gateway.server import Gateway
-from tracker.outbound.queue import send_due
+from tracker.outbound.queue import accounts_due, send_due, send_for_account
 from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
 
-NO_LIMIT = GatewayLimits(messages_per_hour=1_000_000)
 ALICE, ANNA = "alice@seller.example", "anna@client.example"
 SIZES = (0.005, 1, 5, 25)
 MEGABYTE = 1024 * 1024
+ACCOUNTS = 8
+ENGINES = ("sqlite", "postgresql")
 
 
 def main(seconds: float = 3) -> None:
-    with world("sqlite") as here:
-        before = memory_now()
-        with idle_lines(here.gateway, 500):
-            print(f"500 idle lines: {(memory_now() - before) * 1024 / 500:.0f} KB each, both ends together\n")
-    print("| database | clients | accepted per second | handed on per second |\n|---|---|---|---|")
-    for engine in ("sqlite", "postgresql"):
-        for clients in (1, 8, 32):
-            with world(engine) as here:
-                accepted = here.accepted_per_second(clients, seconds)
-                print(f"| {engine} | {clients} | {accepted:.0f} | {here.handed_on_per_second():.0f} |", flush=True)
-    print("\n| size | accepted after | handed on after | memory at most |\n|---|---|---|---|")
-    with world("sqlite") as here:
-        for megabytes in SIZES:
-            taken, given = here.one_of(megabytes)
-            print(f"| {megabytes} MB | {taken * 1000:.0f} ms | {given * 1000:.0f} ms | {memory():.0f} MB |", flush=True)
+    print(
+        "| database | accepted | a second | p50, p99 | processor | statements | transactions |\n|---|---|---|---|---|---|---|"
+    )
+    for engine in ENGINES:
+        with world(engine) as here:
+            for clients, how in ((1, "kept"), (10, "kept"), (10, "each")):
+                print(f"| {engine} | {clients} {how} | {here.accepted(clients, how, seconds)} |", flush=True)
+    print(
+        "\n| database | accounts | handed on a second | processor | statements | transactions |\n|---|---|---|---|---|---|"
+    )
+    for engine in ENGINES:
+        for accounts in (1, ACCOUNTS):
+            with world(engine, accounts) as here:
+                print(f"| {engine} | {accounts} | {here.handed_on(round(100 * seconds))} |", flush=True)
+    print("\n| database | size | memory to accept | memory to hand on |\n|---|---|---|---|")
+    for engine in ENGINES:
+        with world(engine) as here:
+            here.one_of(0.005)
+            for megabytes in SIZES:
+                print(f"| {engine} | {here.one_of(megabytes)} |", flush=True)
 
 
 @dataclass(frozen=True)
 class World:
-    """A gateway, the token of its one user, and where the mail goes."""
+    """A gateway, the token of its one user, and the addresses of the accounts."""
 
     context: AppContext
     gateway: Gateway
     token: str
-    sink: SmtpSink
+    senders: list[str]
 
-    def line(self) -> smtplib.SMTP:
-        line = smtplib.SMTP("127.0.0.1", self.gateway.port, timeout=60)
-        line.login(ALICE, self.token)
-        return line
+    def submit(self, clients: int, how: str, seconds: float) -> tuple[int, float, float]:
+        """Messages, and the median and the 99th percentile of their seconds."""
+        words = (str(self.gateway.port), self.token, str(clients), how, str(seconds))
+        command = [sys.executable, "-m", "tests.bench.mail_client", *words]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        return int(said[0]), float(said[1]), float(said[2])
 
-    def accepted_per_second(self, clients: int, seconds: float) -> float:
-        counts: list[int] = []
-        end = time.monotonic() + seconds
+    def accepted(self, clients: int, how: str, seconds: float) -> str:
+        self.submit(clients, how, 0.5)
+        with counted(self.context) as counts:
+            cpu = time.process_time()
+            count, median, most = self.submit(clients, how, seconds)
+            cpu = time.process_time() - cpu
+        return f"{count / seconds:.0f} | {1000 * median:.0f}, {1000 * most:.0f} ms | {_each(counts, cpu, count)}"
 
-        def submit() -> None:
-            count, raw = 0, mail(0.005)
-            with self.line() as line:
-                while time.monotonic() < end:
-                    line.sendmail(ALICE, [ANNA], raw)
-                    count += 1
-            counts.append(count)
+    def handed_on(self, copies: int) -> str:
+        people = People(self.context)
+        for number in range(copies):
+            people.send(SimpleNamespace(id=1 + number % len(self.senders)), ANNA, html=HTML.decode())  # type: ignore[arg-type]
+        pool = AccountPool(accounts_due, send_for_account)
+        with counted(self.context) as counts:
+            began, cpu = time.monotonic(), time.process_time()
+            while self._is_due():
+                pool(self.context)
+                pool.join()
+            took, cpu = time.monotonic() - began, time.process_time() - cpu
+        return f"{copies / took:.0f} | {_each(counts, cpu, copies)}"
 
-        threads = [threading.Thread(target=submit) for _ in range(clients)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return sum(counts) / seconds
+    def _is_due(self) -> bool:
+        with self.context.database.reading() as session:
+            return bool(accounts_due(session, now()))
 
-    def handed_on_per_second(self, seconds: float = 3) -> float:
-        begin, count = time.monotonic(), 0
-        while time.monotonic() - begin < seconds and (done := send_due(self.context)):
-            count += done
-        return count / (time.monotonic() - begin)
-
-    def one_of(self, megabytes: float) -> tuple[float, float]:
+    def one_of(self, megabytes: float) -> str:
         raw = mail(megabytes)
-        with self.line() as line:
-            begin = time.monotonic()
-            line.sendmail(ALICE, [ANNA], raw)
-        taken = time.monotonic()
-        send_due(self.context)
-        self.sink.clear()
-        return taken - begin, time.monotonic() - taken
+        file = self.context.settings.data_dir / "message.eml"
+        file.write_bytes(raw)
+        client = (
+            "import smtplib, sys; line = smtplib.SMTP('127.0.0.1', int(sys.argv[1]), timeout=120);"
+            f"line.login('{ALICE}', sys.argv[2]); line.sendmail('{ALICE}', ['{ANNA}'], open(sys.argv[3], 'rb').read())"
+        )
+        command = [sys.executable, "-c", client, str(self.gateway.port), self.token, str(file)]
+        accepting = _most_memory(lambda: subprocess.run(command, check=True))
+        sending = _most_memory(lambda: send_due(self.context))
+        size = len(raw) / MEGABYTE
+        return f"{size:.1f} MB | {accepting:.0f} MB, {accepting / size:.1f} times | {sending:.0f} MB, {sending / size:.1f} times"
+
+
+def _each(counts: Counter[str], cpu: float, number: int) -> str:
+    each = max(1, number)
+    return f"{1000 * cpu / each:.1f} ms | {counts['statements'] / each:.1f} | {counts['writing'] / each:.2f}"
+
+
+def _most_memory(action: Any) -> float:
+    """Megabytes that the process had at most beyond what it had before."""
+    before = memory_now()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew (proc(5))
+    action()
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(peak.split()[1]) / 1024 - before
+
+
+def memory_now() -> float:
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * resource.getpagesize() / MEGABYTE
 
 
 @contextmanager
-def world(engine: str) -> Iterator[World]:
-    """A fresh context with a recipient who agreed."""
+def world(engine: str, accounts: int = 1) -> Iterator[World]:
+    """A fresh context with a recipient who agreed, and accounts of as many people, two to a host."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = None
         if engine == "postgresql":
             url = stack.enter_context(postgresql()).fresh_database(migrate_postgresql)
-        context = stack.enter_context(opened_context(folder, url))
-        sink = stack.enter_context(smtp_sink(max_size=64 * MEGABYTE))
-        people = People(context)
-        alice = people.user()
-        people.account(alice, sink)
+        context = stack.enter_context(opened_context(folder, url, MESSAGES_PER_HOUR="0"))
+        port = stack.enter_context(_sink())
+        people, senders = People(context), ["alice", *(f"seller{number}" for number in range(1, accounts))]
+        for number, name in enumerate(senders):
+            sink: Any = SimpleNamespace(host=f"127.0.0.{1 + number // 2}", port=port, rules=SimpleNamespace(login=None))
+            people.account(people.user(name.capitalize()), sink)
         people.grant(ANNA)
-        gateway = stack.enter_context(running_gateway(context, NO_LIMIT))
-        yield World(context, gateway, token_of(context, alice), sink)
+        gateway = stack.enter_context(running_gateway(context))
+        token = token_of(context, SimpleNamespace(id=1))  # type: ignore[arg-type]
+        yield World(context, gateway, token, senders)
+
+
+@contextmanager
+def _sink() -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, "-m", "tests.bench.mail_sink"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
 
 
 def mail(megabytes: float) -> bytes:
@@ -124,33 +174,13 @@ def mail(megabytes: float) -> bytes:
         b"From: alice@seller.example\r\nTo: anna@client.example\r\nSubject: Offer\r\nMIME-Version: 1.0\r\n"
         b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
         + HTML
-        + b"--x\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename=offer.pdf\r\n"
+        + b"\r\n--x\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename=offer.pdf\r\n"
         + b"Content-Transfer-Encoding: base64\r\n\r\n"
         + file
         + b"--x--\r\n"
     )
 
 
-@contextmanager
-def idle_lines(gateway: Gateway, number: int) -> Iterator[None]:
-    lines = [smtplib.SMTP("127.0.0.1", gateway.port, timeout=60) for _ in range(number)]
-    try:
-        yield
-    finally:
-        for line in lines:
-            with suppress(smtplib.SMTPException):
-                line.quit()
-
-
-def memory() -> float:
-    """The most that this process ever had, in megabytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def memory_now() -> float:
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    return pages * resource.getpagesize() / MEGABYTE
-
-
 if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
     main(*map(float, sys.argv[1:]))

@@ -199,8 +199,10 @@ def test_a_message_that_is_too_large_is_refused_before_or_after_it_is_sent(smtp_
 
 
 def test_messages_per_hour_are_limited_for_each_person(smtp_sink: SmtpSink, tmp_path: Path) -> None:
-    limits = replace(HURRIED, messages_per_hour=2)
-    with opened_context(tmp_path) as context, opened_world(context, smtp_sink, tmp_path, limits) as world:
+    with (
+        opened_context(tmp_path, MESSAGES_PER_HOUR="2") as context,
+        opened_world(context, smtp_sink, tmp_path, HURRIED) as world,
+    ):
         bob = world.people.user("Bob")
         world.people.account(bob, smtp_sink)
         for number in range(2):

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select, update
 
 from tracker.mail.fields import ChangeModel, SingleLine
@@ -61,15 +62,18 @@ def is_heard(session: Session, kind: Kind) -> bool:
     return any(kind in kinds for _, _, kinds in _endpoints(session))
 
 
+_ENDPOINTS = (
+    columns(col(WebhookEndpoint.id), col(WebhookEndpoint.user_id), col(WebhookEndpoint.kinds))
+    .join(User, col(User.id) == col(WebhookEndpoint.user_id))
+    .where(col(WebhookEndpoint.active), col(User.active))
+)
+
+
 def _endpoints(session: Session) -> list[tuple[int, int, frozenset[str]]]:
     """The endpoints that are on: number, person, kinds. Read once in a session: nearly always there are none."""
     known: list[tuple[int, int, frozenset[str]]] | None = session.info.get("webhook_endpoints")
     if known is None:
-        rows = session.exec(
-            select(WebhookEndpoint.id, WebhookEndpoint.user_id, WebhookEndpoint.kinds)
-            .join(User, col(User.id) == col(WebhookEndpoint.user_id))
-            .where(col(WebhookEndpoint.active), col(User.active))
-        ).all()
+        rows = session.connection().execute(_ENDPOINTS).all()
         known = session.info["webhook_endpoints"] = [(id_ or 0, user, frozenset(kinds)) for id_, user, kinds in rows]
     return known
 

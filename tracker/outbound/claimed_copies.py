@@ -5,9 +5,10 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import ColumnElement, bindparam, func, update
+from sqlalchemy import select as columns
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
@@ -20,11 +21,24 @@ from tracker.outbound.policy import recheck_consent
 from tracker.outbound.send_quota import HANDED_OVER, WAITING, defer, hold_quota, send_quota
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.lease import HeldLease, Lease, is_free, is_held_by
+from tracker.runtime.lease import HeldLease, is_free, is_held_by
 
 FRESH_SECONDS = 2.0
 """So long a copy goes out by what consent said when it was claimed; after that it is asked again."""
 MOST_CLAIMED = 20
+_RAW = (
+    columns(col(MessageBody.raw))
+    .join(Delivery, col(Delivery.message_id) == col(MessageBody.message_id))
+    .where(
+        col(Delivery.id) == bindparam("of_delivery"),
+        col(Delivery.status).in_(WAITING),
+        col(Delivery.next_try_at).is_not(None),
+        is_held_by(HANDED_OVER),
+    )
+    .execution_options(inkling_binary=True)
+)
+"""The bytes of a copy that still waits and is still ours."""
+_IS_OURS = columns(is_held_by(HANDED_OVER))
 _SIZES = update(MessageBody.__table__).where(col(MessageBody.message_id) == bindparam("of_message"))  # type: ignore[attr-defined]
 _SIZES = _SIZES.values(html_bytes_before=bindparam("before"), html_bytes_after=bindparam("after"))
 
@@ -80,7 +94,7 @@ class ClaimedCopies:
         if time.monotonic() < self._fresh_until:
             return True
         with self._context.database.reading() as session:
-            return session.exec(select(Lease.token).where(is_held_by(copy.lease))).first() is not None
+            return bool(session.connection().execute(_IS_OURS, _held(copy.lease)).scalar_one())
 
     def noted(self, copy: ClaimedCopy) -> None:
         """What becomes of it is being written down, and its lease given back with it."""
@@ -99,6 +113,11 @@ class ClaimedCopies:
 
     def _give_back(self, session: Session) -> None:
         self._context.leases.release_many(session, self.leases.values())
+
+
+def _held(lease: HeldLease) -> dict[str, Any]:
+    """The parameters of :func:`is_held_by`."""
+    return {"subject": lease.subject, "token": lease.token, "moment": now()}
 
 
 def _claim_due(context: AppContext, session: Session, due: ColumnElement[bool], most: int) -> list[ClaimedCopy]:
@@ -146,12 +165,9 @@ class Composer:
 
     def compose(self, claimed: ClaimedCopy) -> Copy | None:
         """The copy as it goes out; None when it waits no more, or is not ours any more."""
-        delivery = claimed.delivery
-        body = select(MessageBody.raw).join(Delivery, col(Delivery.message_id) == col(MessageBody.message_id))
-        body = body.execution_options(inkling_binary=True)
-        waits = col(Delivery.status).in_(WAITING) & col(Delivery.next_try_at).is_not(None)
+        delivery, lease = claimed.delivery, claimed.lease
         try:
-            raw = self._session.exec(body.where(Delivery.id == delivery.id, waits, is_held_by(claimed.lease))).all()
+            raw = self._session.connection().execute(_RAW, {"of_delivery": delivery.id, **_held(lease)}).scalars().all()
             return self._copy_of(delivery, raw[0] or b"") if raw else None
         finally:
             self._session.commit()

@@ -39,6 +39,8 @@ DEFERRED_TOGETHER = 500
 """Copies of one account that wait together when its server cannot be reached."""
 _MESSAGE: Table = Message.__table__  # type: ignore[attr-defined]
 _OF_MESSAGES = bindparam("messages", type_=Integer, expanding=True)
+_DELIVERIES = select(Delivery).where(col(Delivery.id).in_(bindparam("deliveries", type_=Integer, expanding=True)))
+_DELIVERIES = _DELIVERIES.order_by(col(Delivery.id)).with_for_update()
 _STATE = ("id", "user_id", "public_id", "sent_at", "sent_copy", "sent_copy_at")
 _SETTLED = columns(*(_MESSAGE.c[name] for name in _STATE)).where(_MESSAGE.c.id.in_(_OF_MESSAGES))
 _SETTLED = _SETTLED.order_by(_MESSAGE.c.id).with_for_update()
@@ -91,8 +93,8 @@ def _write_outcomes(group: Sequence[HandedOver]) -> Sequence[None]:
 
 def _write_group(session: Session, group: Sequence[HandedOver]) -> None:
     by_delivery = {int(each.lease.subject): each for each in _still_held(session, group)}
-    of_group = select(Delivery).where(col(Delivery.id).in_(by_delivery)).order_by(col(Delivery.id))
-    deliveries = [(row, by_delivery[row.id or 0]) for row in session.exec(of_group.with_for_update())]
+    rows = session.exec(_DELIVERIES, params={"deliveries": list(by_delivery)})
+    deliveries = [(row, by_delivery[row.id or 0]) for row in rows]
     note_compositions(session, [(delivery, each.copy) for delivery, each in deliveries if each.copy is not None])
     for delivery, each in deliveries:
         _apply(session, delivery, each.outcome)

@@ -182,9 +182,14 @@ def is_held(kind: str, subject: ColumnElement[Any] | Any, moment: datetime) -> C
     return exists().where(col(Lease.kind) == kind, col(Lease.subject) == key, col(Lease.until) >= moment)
 
 
-def is_held_by(lease: HeldLease) -> ColumnElement[bool]:
-    """The condition that a subject is still ours."""
-    return exists().where(*_is(lease), _LEASE.c.until >= now())
+def is_held_by(kind: str) -> ColumnElement[bool]:
+    """The condition that a ``subject`` is still held by the claim with a ``token`` at a ``moment``: three parameters."""
+    return exists().where(
+        _LEASE.c.kind == kind,
+        _LEASE.c.subject == bindparam("subject"),
+        _LEASE.c.token == bindparam("token"),
+        _LEASE.c.until >= bindparam("moment"),
+    )
 
 
 def _is(lease: HeldLease) -> tuple[ColumnElement[bool], ...]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from pixel import environment
-from tracker.runtime.limits import LISTENED_MAILBOXES, MOST_LISTENED_MAILBOXES
+from tracker.runtime.limits import LISTENED_MAILBOXES, MAX_MESSAGES_PER_HOUR, MOST_LISTENED_MAILBOXES
 
 Network = environment.Network
 SettingError = environment.SettingError
@@ -42,6 +42,7 @@ NAMES = (
     "INKLING_DRAIN_KEY",
     "INKLING_SMTP_HOST",
     "INKLING_SMTP_PORT",
+    "INKLING_MESSAGES_PER_HOUR",
     "INKLING_SMTP_TLS_CERT",
     "INKLING_SMTP_TLS_KEY",
     "INKLING_ALLOW_PRIVATE_HOSTS",
@@ -87,6 +88,8 @@ class Settings:
     drain_key: str | None = field(default=None, repr=False)
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 2525
+    messages_per_hour: int = MAX_MESSAGES_PER_HOUR
+    """That one person may hand in by the gateway; 0 for no limit."""
     smtp_tls_cert: Path | None = None
     smtp_tls_key: Path | None = None
     allow_private_hosts: tuple[Network, ...] = ()
@@ -136,6 +139,7 @@ def read_settings(
         drain_key=environment.drain_key("INKLING_DRAIN_KEY", given.get("INKLING_DRAIN_KEY", "")),
         smtp_host=given.get("INKLING_SMTP_HOST", "127.0.0.1"),
         smtp_port=_whole("INKLING_SMTP_PORT", given, 2525, 65535),
+        messages_per_hour=_whole("INKLING_MESSAGES_PER_HOUR", given, MAX_MESSAGES_PER_HOUR, 1_000_000),
         smtp_tls_cert=cert,
         smtp_tls_key=key,
         allow_private_hosts=_networks("INKLING_ALLOW_PRIVATE_HOSTS", given),

@@ -19,7 +19,7 @@ from tracker.outbound.send import Outgoing, enqueue_all, plan_all
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import token_digest
-from tracker.runtime.limits import MAX_MESSAGES_PER_HOUR, MAX_SUBMITTED_BYTES, MAX_WRONG_TOKENS
+from tracker.runtime.limits import MAX_SUBMITTED_BYTES, MAX_WRONG_TOKENS
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.throttle import count_try, network_of
 from tracker.users import note_token_use
@@ -42,7 +42,6 @@ class GatewayLimits:
     """What one client may do."""
 
     message_bytes: int = MAX_SUBMITTED_BYTES
-    messages_per_hour: int = MAX_MESSAGES_PER_HOUR
     wrong_tokens: int = MAX_WRONG_TOKENS
     wrong_in_a_row: int = 3
     """Wrong tries after which the line is cut."""
@@ -100,7 +99,7 @@ def _count_wrong(context: AppContext, login: str, source: str, limits: GatewayLi
         raise Refused(TOO_MANY_WRONG) from None
 
 
-def check_sender(context: AppContext, submitter: Submitter, mail_from: str, limits: GatewayLimits) -> None:
+def check_sender(context: AppContext, submitter: Submitter, mail_from: str) -> None:
     """Whether this person may begin a message with this reverse-path now. Raises :class:`Refused`."""
     with context.database.reading() as session:
         connection = session.connection()
@@ -109,13 +108,7 @@ def check_sender(context: AppContext, submitter: Submitter, mail_from: str, limi
             raise Refused(SIGNED_OUT)
         if lookup_or_none(mail_from) not in {lookup_or_none(address) for address in addresses if address}:
             raise Refused(NOT_YOURS)
-        moment = now()
-        facts = {
-            "user": submitter.user_id,
-            "since": moment - timedelta(hours=1),
-            "until": moment + timedelta(minutes=1),
-        }
-        if connection.execute(_WITHIN_AN_HOUR, facts).scalar_one() >= limits.messages_per_hour:
+        if (most := context.settings.messages_per_hour) and _within_an_hour(session, submitter.user_id) >= most:
             raise Refused(TOO_MANY_MESSAGES)
 
 
@@ -138,6 +131,12 @@ _WITHIN_AN_HOUR = columns(func.count()).where(
     col(Message.created_at).between(bindparam("since"), bindparam("until")),  # not of a clock that ran ahead
     col(Message.state) != MessageState.DRAFT,
 )
+
+
+def _within_an_hour(session: Session, user_id: int) -> int:
+    moment = now()
+    facts = {"user": user_id, "since": moment - timedelta(hours=1), "until": moment + timedelta(minutes=1)}
+    return int(session.connection().execute(_WITHIN_AN_HOUR, facts).scalar_one())
 
 
 def _user_of(session: Session, submitter: Submitter) -> User:

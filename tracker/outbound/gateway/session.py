@@ -96,7 +96,7 @@ class GatewaySession(SMTP):
     async def handle_MAIL(
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        await self._ask(check_sender, self._submitter, address, self._limits)
+        await self._ask(check_sender, self._submitter, address)
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 2.1.0 Sender taken"
