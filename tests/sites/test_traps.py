@@ -4,8 +4,10 @@ import re
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlmodel import select
 
 from pixel.site_codes import long_code
@@ -164,3 +166,23 @@ def test_an_address_whose_visit_is_not_stored_is_not_shown(website: Website) -> 
         assert website.visitor().sees()["rules"] == []
         lock.rollback()
     assert website.visitor().address() is not None
+
+
+def test_a_letter_is_decided_without_reading_a_persons_visits(website: Website) -> None:
+    website.dynamic()
+    address = str(website.visitor().address())
+    website.drained()
+    asked: list[tuple[str, Any]] = []
+    engine = website.context.database.engine
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, _many: bool) -> None:
+        asked.append((statement, values))
+
+    event.listen(engine, "before_cursor_execute", note)
+    website.letter(address)
+    event.remove(engine, "before_cursor_execute", note)
+    mine = [(text, values) for text, values in asked if "FROM site_lease" in text or "FROM letter_source" in text]
+    with engine.connect() as connection:
+        plans = [str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()) for text, values in mine]
+    assert plans
+    assert [plan for plan in plans if "ix_site_visit_list" in plan or "ix_letter_source_method" in plan] == []

@@ -113,11 +113,14 @@ def holdings_of(session: Session, user_id: int, addresses: Sequence[str]) -> dic
     query = (
         select(SiteLease, Visit)
         .join(Visit, col(Visit.id) == col(SiteLease.visit_id))
-        .where(in_list(session, col(SiteLease.address), addresses), Visit.user_id == user_id)
+        .where(
+            in_list(session, col(SiteLease.address), addresses)
+        )  # by the address alone: SQLite would read a person's visits
         .order_by(col(SiteLease.shown_at), col(SiteLease.id))
     )
     made: dict[str, list[Holding]] = {}
-    for lease, visit in session.exec(query) if addresses else ():
+    rows = session.exec(query) if addresses else ()
+    for lease, visit in (pair for pair in rows if pair[1].user_id == user_id):
         holding = Holding(
             visit=visit.id or 0,
             visitor=visit.visitor,
@@ -133,14 +136,15 @@ def holdings_of(session: Session, user_id: int, addresses: Sequence[str]) -> dic
 
 
 def _senders(session: Session, letter: Letter, addresses: Sequence[str]) -> dict[str, set[str]]:
-    query = select(LetterSource.address, LetterSource.sender).where(
+    query = select(LetterSource.address, LetterSource.sender, LetterSource.user_id).where(
         in_list(session, col(LetterSource.address), addresses),
-        LetterSource.user_id == letter.user_id,
         col(LetterSource.letter_id) != letter.id,
         col(LetterSource.received_at) <= letter.received_at,
     )
     made: dict[str, set[str]] = {}
-    for address, sender in session.exec(query.distinct()) if addresses else ():
+    for address, sender, user_id in session.exec(query.distinct()) if addresses else ():
+        if user_id != letter.user_id:
+            continue
         made.setdefault(address, set()).add(sender)
     return made
 
