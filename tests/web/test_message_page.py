@@ -2,12 +2,14 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 from sqlmodel import Session, col, select
 
 from tests.web.conftest import ClientOf
+from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, GALLERY, LUC, OFFER, Seen, To, Written, make_account, write
 from tests.web.reading import attribute, every, only, text_at, words
 from tracker.mail.addresses import Mailbox
@@ -414,3 +416,32 @@ def test_a_reminder_is_set_changed_and_taken_back(
         assert client.post(f"{path}/reminder", data={"days": nonsense}).status_code == 422
     client.post(f"{path}/reminder", data={"days": "0"})
     assert "You will be reminded" not in text_at(client.get(path), ".message-people")
+
+
+def test_machines_right_after_one_another_are_one_line_to_unfold(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    (message,) = write(context, alice, GALLERY[0])
+    page = client.get(f"/mail/{message.public_id}")
+    (fold,) = every(page, ".event-fold")
+    assert words(every(fold, "summary")[0]).startswith("2 machine checks")
+    assert len(every(fold, ".event.machine")) == 2
+    assert len(every(page, ".message-timeline > ol > .event")) == len(every(page, ".event")) - 2
+
+
+def test_the_first_button_follows_up_or_answers_the_newest_letter(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    (message,) = write(context, alice, Written("offer", (ANNA,)))
+    first = only(client.get(f"/mail/{message.public_id}"), ".message-actions > a")
+    assert (words(first), attribute(first, "href")) == ("Follow up", f"/compose?reply={message.public_id}")
+    facts: dict[str, Any] = {"columns": {"in_reply_to_message_id": message.id}}
+    _older, newer, _automatic = receive(
+        context,
+        make_mailbox(context, alice),
+        Came("Re: offer", ago=timedelta(hours=2), **facts),
+        Came("Re: offer!", ago=timedelta(hours=1), **facts),
+        Came("Out of office", ago=timedelta(minutes=1), category="auto_reply", **facts),
+    )
+    first = only(client.get(f"/mail/{message.public_id}"), ".message-actions > a")
+    assert (words(first), attribute(first, "href")) == ("Reply", f"/compose?letter={newer.public_id}")
