@@ -98,5 +98,6 @@ def test_the_palette_goes_and_finds_by_keyboard_alone(alice: User, open_as: Open
     page.wait_for_url("**/recipients/*")
     page.keyboard.press("Control+k")
     page.keyboard.type("Enq")
+    expect(palette.locator("a[aria-current]")).to_contain_text("Enquiries")
     page.keyboard.press("Enter")
     page.wait_for_url("**/enquiries")

@@ -18,11 +18,15 @@ document.addEventListener("keydown", (event) => {
   if (target.matches("input, textarea")) { target.focus(); target.select(); } else target.click();
 });
 
-// Ctrl+K, unless somebody has it already (the editor: a link).
+// Ctrl+K, unless somebody has it already (the editor: a link). What is typed meanwhile is there when the script has come.
 document.addEventListener("keydown", async (event) => {
   if (event.key !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.defaultPrevented) return;
   event.preventDefault();
-  (await import("./palette.js")).open();
+  const palette = document.querySelector("[data-palette]");
+  if (palette.open) return;
+  palette.querySelector("input").value = "";
+  palette.showModal();
+  (await import("./palette.js")).fill();
 });
 
 choice?.addEventListener("change", () => localStorage.setItem("inkling-keys", choice.checked ? "on" : "off"));

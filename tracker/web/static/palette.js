@@ -15,7 +15,7 @@ function choose(link) {
 }
 const chosen = () => list.querySelector("a[aria-current]");
 
-async function fill() {
+export async function fill() {
   const typed = asked = field.value.trim();
   const fits = ({ text }) => text.toLowerCase().includes(typed.toLowerCase());
   list.replaceChildren(...places.filter(fits).map(({ href, text }) => {
@@ -32,11 +32,6 @@ async function fill() {
   if (!chosen()) choose(links()[0]);
 }
 
-export function open() {
-  field.value = "";
-  palette.showModal();
-  fill();
-}
 field.addEventListener("input", fill);
 palette.addEventListener("keydown", (event) => {
   const all = links(), at = all.indexOf(chosen()), step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
