@@ -42,8 +42,8 @@ WAYS: Mapping[str, tuple[str, str]] = {
 }
 _BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 _VISITORS = (
-    ("chairs?utm_source=google&utm_medium=cpc&utm_campaign=spring-chairs", "", True),
-    ("?utm_source=google&utm_medium=cpc&utm_campaign=desks", "", False),
+    ("chairs?utm_source=google&utm_medium=cpc&utm_campaign=spring-chairs&gclid=a", "", True),
+    ("?utm_source=google&utm_medium=cpc&utm_campaign=desks&gclid=b", "", False),
     ("", "https://www.bing.com/search?q=oak+desks", False),
     ("contact", "https://t.me/furniture", False),
     ("", "", False),

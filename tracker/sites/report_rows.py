@@ -157,7 +157,7 @@ def _known_before(session: Session, user: User, period: Period) -> set[str]:
 
 def _figures(rows: Sequence[Row[Any]], visits: int, known: set[str]) -> dict[str, Value]:
     senders = {row.sender for row in rows if row.sender}
-    on_site = len([row for row in rows if row.method not in ("external", None)])
+    on_site = len([row for row in rows if row.method not in ("external", "none", None)])  # what a site can have brought
     return {
         "visits": visits,
         "enquiries": len(rows),

@@ -121,7 +121,8 @@ def label_of(column: str) -> str:
 def _bars(name: str, made: Report) -> list[tuple[str, int, float]]:
     """Label, number and share of the greatest, for the picture."""
     label, number = _PICTURES.get(name, ("", ""))
-    rows = [(str(row.get(label) or "—"), _count(row.get(number))) for row in made.rows[:31] if label in row]
+    rows = [(str(row.get(label) or _("not determined")), _count(row.get(number))) for row in made.rows if label in row]
+    rows = rows[-31:] if label == "day" else [pair for pair in rows[:31] if pair[1]]
     most = max((count for _label, count in rows), default=0)
     return [(text, count, count / most) for text, count in rows] if most else []
 

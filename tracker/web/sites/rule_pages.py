@@ -56,11 +56,24 @@ def rules(request: Request, user: User) -> Response:
 def new_rule(request: Request, user: User) -> Response:
     blank = {
         "rule_type": "site_emails",
-        "tracking_type": "static",
+        "tracking_type": "dynamic",
         "substitution_type": "auto_generation",
         "traffic_type": "all",
     }
-    settings: dict[str, Any] = {"static_settings": [], "external_settings": [], "dynamic_settings": [], "sources": []}
+    with context_of(request).database.reading() as session:
+        blocks = [one.public_id for one in all_of(session, SiteBlock, user)]
+        mailboxes = [one.public_id for one in all_of(session, Mailbox, user)]
+    only = {
+        "blocks": blocks if len(blocks) == 1 else [],
+        "email_account": mailboxes[0] if len(mailboxes) == 1 else None,
+    }
+    pools = [{**only, "addresses": []}]
+    settings: dict[str, Any] = {
+        "static_settings": [],
+        "external_settings": [],
+        "dynamic_settings": pools,
+        "sources": [],
+    }
     values = {
         **blank,
         **settings,
