@@ -87,6 +87,8 @@ PEOPLE = {
         ("Алёшни", {"ivan@example.com"}),
         ("алшин", {"ivan@example.com"}),
         ("percyy", {"percent@example.com"}),
+        ("ivna алшин", {"ivan@example.com"}),
+        ("ivna алшин exmple", set()),
         ("xercy", set()),
         ("prexy", set()),
     ],

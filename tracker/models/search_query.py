@@ -34,6 +34,8 @@ from tracker.runtime.word_search import Question, Term, question_of, variants
 
 MANY = 20_000
 """From so many rows on they are not gathered."""
+MOST_SLIPS = 2
+"""So many words of a question may be mistyped: for each, hundreds of others are looked for."""
 NOTHING = -1
 """The number of no row: read by the key, where a condition that is false might be read by the whole table."""
 _INDEXED_BEGINNINGS = (2, 3)
@@ -107,14 +109,18 @@ def _with_many(session: Session, kinds: Kinds, question: Question) -> set[Search
 
 
 def _meant(session: Session, question: Question) -> Question | None:
-    """The question with what may have been meant in place of words that nothing holds; None when there is nothing like them."""
-    groups = [[group[0].text, *variants(group[0].text)] for group in question]
-    known = _beginnings(session, [text for group in groups for text in group])
+    """The question with what may have been meant in place of words that nothing holds; None when there is nothing like them, when
+    each word stands somewhere, or when too many stand nowhere."""
+    texts = [group[0].text for group in question]
+    unknown = set(texts) - _beginnings(session, texts)
+    if not 0 < len(unknown) <= MOST_SLIPS:
+        return None
+    close = _beginnings(session, [text for word in sorted(unknown) for text in sorted(variants(word))])
     meant = tuple(
-        (group[0],) if group[0].text in known else tuple(Term(text) for text in sorted(known.intersection(texts)))
-        for group, texts in zip(question, groups, strict=True)
+        tuple(Term(text) for text in sorted(close & variants(group[0].text))) if group[0].text in unknown else group
+        for group in question
     )
-    return meant if all(meant) and meant != question else None
+    return meant if all(meant) else None
 
 
 def _beginnings(session: Session, texts: Sequence[str]) -> set[str]:
