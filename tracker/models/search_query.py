@@ -80,17 +80,15 @@ def newest(session: Session, kinds: Kinds, typed: str, each: int) -> dict[Search
     question = question_of(typed)
     if not question:
         return {}
-    many = _with_many(session, kinds, question)
-    asked = {kind: _as_words(question) if kind in many else question for kind in kinds}
-    if found := _newest(session, kinds, asked, each):
+    if found := _newest(session, kinds, question, each):
         return found
     meant = _meant(session, question)
-    return _newest(session, kinds, dict.fromkeys(kinds, meant), each) if meant else {}
+    return _newest(session, kinds, meant, each) if meant else {}
 
 
-def _newest(
-    session: Session, kinds: Kinds, asked: Mapping[SearchKind, Question], each: int
-) -> dict[SearchKind, list[int]]:
+def _newest(session: Session, kinds: Kinds, question: Question, each: int) -> dict[SearchKind, list[int]]:
+    many = _with_many(session, kinds, question)
+    asked = {kind: _as_words(question) if kind in many else question for kind in kinds}
     number, parts = _entry_number(session), list[Any]()
     for kind, owner in kinds.items():
         part = select(number.label("entry")).where(_asked(session, kind, asked[kind], owner))
