@@ -191,3 +191,78 @@ def test_the_toolbar_is_one_stop_and_arrows_go_on(context: AppContext, sender: U
     expect(page.get_by_role("button", name="Italic")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.locator("[data-editor]")).to_be_focused()
+
+
+def test_a_page_that_nobody_touched_leaves_no_draft(context: AppContext, sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose")
+    saves: list[str] = []
+    page.on("request", lambda request: saves.append(request.url) if "part=saved" in request.url else None)
+    for deed in ("input", "change"):
+        page.dispatch_event("[data-compose]", deed)
+    page.set_viewport_size({"width": 800, "height": 3000})
+    page.locator("[data-editor]").focus()
+    page.wait_for_timeout(2300)  # longer than a save waits
+    assert saves == []
+    page.locator("#subject").fill("Offer")
+    saved(page)
+    page.locator("#subject").fill("")
+    page.wait_for_url("**/compose")
+    with context.database.reading() as session:
+        assert session.exec(select(Message)).all() == []
+    page.locator("#subject").fill("Offer again")
+    page.wait_for_url("**/compose/*")
+    assert the_message(context)[0].subject == "Offer again"
+
+
+def test_what_opens_above_the_buttons_opens_alone_and_escape_closes_it(sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose")
+    opened = page.locator("details[data-popover][open]")
+    later, templates = page.locator(".compose-later > summary").all()
+    later.click()
+    templates.click()
+    expect(opened).to_have_count(1)
+    expect(opened).to_contain_text("Templates")
+    page.keyboard.press("Escape")
+    expect(opened).to_have_count(0)
+    expect(templates).to_be_focused()
+    later.click()
+    expect(opened).to_have_count(1)
+    page.locator("h1").click()
+    expect(opened).to_have_count(0)
+
+
+def test_on_a_phone_nothing_covers_send(sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose", viewport=(390, 700))
+    under_the_finger = page.evaluate(
+        """() => {
+            const { left, top, width, height } = document.querySelector("[data-send]").getBoundingClientRect();
+            return Boolean(document.elementFromPoint(left + width / 2, top + height / 2)?.closest("[data-send]"));
+        }"""
+    )
+    assert under_the_finger
+
+
+def test_three_hundred_people_are_folded_and_the_limit_is_named(sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose")
+    page.locator("#to").fill(", ".join(f"person{n}@client.example" for n in range(300)) + ",")
+    expect(page.locator(".plan-sentence")).to_have_text(
+        "Nobody will be tracked: a message to more than 10 people goes out untracked."
+    )
+    assert page.evaluate("document.documentElement.scrollHeight") < 2000
+    page.get_by_role("button", name="Show 288 more recipients").click()
+    expect(page.locator(".person")).to_have_count(300)
+
+
+def test_wrong_addresses_are_named_all_and_a_slip_is_put_right(sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose")
+    page.keyboard.type("anna@gmial.com, anna.berg, bob@@x, lu")
+    wrong = page.locator(".compose-plan .wrong")
+    expect(wrong).to_have_text("Not addresses: anna.berg, bob@@x")
+    expect(page.locator(".plan-slip")).to_contain_text("anna@gmial.com: did you mean anna@gmail.com?")
+    page.get_by_role("button", name="Correct it").click()
+    expect(page.locator(".person").first).to_have_attribute("data-address", "anna@gmail.com")
+    expect(page.locator(".plan-slip")).to_have_count(0)
+    page.locator("#subject").fill("Offer")
+    expect(wrong).to_have_text("Not addresses: anna.berg, bob@@x, lu")
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator("#to-wrong")).to_contain_text("“anna.berg”, “bob@@x”, “lu”")

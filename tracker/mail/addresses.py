@@ -147,7 +147,29 @@ def parse_list(text: str) -> list[Mailbox]:
     Names may be quoted, or stand behind the address in brackets; the name of a group (``Team: …;``) is left out.
     Raises :class:`AddressError` for the first one that cannot be used.
     """
-    return [_mailbox(piece) for piece in _pieces(text, ",;\r\n")]
+    written = read_list(text)
+    if written.unusable:
+        raise written.unusable[0][1]
+    return list(written.mailboxes)
+
+
+@dataclass(frozen=True)
+class WrittenList:
+    """What a person typed: the mailboxes, and each piece that is none with what is wrong about it."""
+
+    mailboxes: tuple[Mailbox, ...]
+    unusable: tuple[tuple[str, AddressError], ...]
+
+
+def read_list(text: str) -> WrittenList:
+    """As :func:`parse_list`, past what cannot be used. Never raises."""
+    mailboxes, unusable = list[Mailbox](), list[tuple[str, AddressError]]()
+    for piece in _pieces(text, ",;\r\n"):
+        try:
+            mailboxes.append(_mailbox(piece))
+        except AddressError as error:
+            unusable.append((piece, error))
+    return WrittenList(tuple(mailboxes), tuple(unusable))
 
 
 def _mailbox(piece: str) -> Mailbox:

@@ -13,7 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from tracker.crm.access import find_letter_or_none
 from tracker.locale import _
-from tracker.mail.addresses import AddressError, Mailbox, parse_list
+from tracker.mail.addresses import Mailbox, read_list
 from tracker.models import Account, Attachment, Letter, Message, MessageBody, Template, User
 from tracker.models.ownership import find_owned, owned_rows
 from tracker.models.rows import public_id
@@ -24,8 +24,11 @@ from tracker.outbound.placeholders import NAMES
 from tracker.outbound.rich_text import formatted, plain, without_scripts
 from tracker.outbound.templates import find_usable
 from tracker.runtime.database import now
+from tracker.runtime.localized_text import LocalizedText
 
 MOST_REFERENCES = 20
+MOST_NAMED = 20
+"""Addresses that one sentence names."""
 _FORM_KEY = re.compile(r"[A-Za-z0-9_-]{11}")
 
 
@@ -53,6 +56,8 @@ class ComposeForm:
     """Public id of the template that it began with."""
     placeholders: frozenset[str] = field(default_factory=frozenset)
     """Names that templates put into the text, and into the subject as ``subject:`` and the name; all other braces are words."""
+    typing: str = ""
+    """What is just being typed in a field of addresses: no address yet, and not wrong for that."""
     fill: Mapping[str, str] = field(default_factory=dict)
     """What was typed for placeholders that have no value of their own."""
 
@@ -78,6 +83,7 @@ class ComposeForm:
             reply=_text(form, "reply"),
             template=_text(form, "template"),
             placeholders=frozenset(_text(form, "placeholders").split()),
+            typing=_text(form, "typing"),
             fill={name: value for name in NAMES if (value := _text(form, f"fill_{name}")[:200])},
         )
 
@@ -125,6 +131,21 @@ def new_or_made_by(session: Session, user: User, key: str) -> Message:
         return message
     except IntegrityError:
         return made_by(session, user, key) or new_or_made_by(session, user, public_id())
+
+
+def is_blank(typed: ComposeForm) -> bool:
+    """Whether nobody wrote anything: a signature and a quoted text alone are no draft."""
+    written = without_signature(typed.html)
+    heads = (typed.to, typed.cc, typed.bcc, typed.subject, typed.send_at)
+    return not any(heads) and not plain(written).strip() and "<img" not in written.lower()
+
+
+def without_signature(html: str) -> str:
+    """The text alone: neither signature nor quoted text."""
+    return _SIGNED.sub("", html)
+
+
+_SIGNED = re.compile(r"""(?:<div><br></div>)?<div class="signature">.*|<blockquote type="cite">.*""", re.DOTALL)
 
 
 def says_the_same(session: Session, typed: ComposeForm, message: Message) -> bool:
@@ -186,25 +207,20 @@ def to_send(session: Session, user: User, typed: ComposeForm, message: Message, 
 
 def mailboxes(role: str, text: str) -> tuple[Mailbox, ...]:
     """Raises :class:`SendError` for an address that cannot be used."""
-    try:
-        return tuple(parse_list(text))
-    except AddressError as error:
-        raise SendError(role, error.code, error.sentence) from None
+    written = read_list(text)
+    if len(written.unusable) > 1:
+        addresses = ", ".join(f"“{piece}”" for piece, _error in written.unusable[:MOST_NAMED])
+        raise SendError(
+            role, "address", LocalizedText("These are no e-mail addresses: %(addresses)s.", addresses=addresses)
+        )
+    for _piece, error in written.unusable:
+        raise SendError(role, error.code, error.sentence)
+    return written.mailboxes
 
 
 def readable(text: str) -> Sequence[Mailbox]:
     """The mailboxes in what was typed so far; what is not an address (yet) is passed over."""
-    try:
-        return parse_list(text)
-    except AddressError:
-        pass
-    found: list[Mailbox] = []
-    for piece in text.replace(";", ",").replace("\n", ",").split(","):
-        try:
-            found += parse_list(piece)
-        except AddressError:
-            continue
-    return found
+    return read_list(text).mailboxes
 
 
 def moment_of(text: str, zone: str) -> datetime | None:

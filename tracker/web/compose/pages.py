@@ -30,6 +30,7 @@ from tracker.web.compose.drafts import (
     detach,
     discard,
     files_of_draft,
+    is_blank,
     made_by,
     new_or_made_by,
     read_draft,
@@ -116,6 +117,14 @@ def compose_act(request: Request, user: User, form: FormData) -> Response:
         else:
             found = new_or_made_by(session, user, str(form.get("key", "")))
         session.refresh(found, with_for_update=True)
+        if (
+            do == "save"
+            and found.state == MessageState.DRAFT
+            and is_blank(typed)
+            and not files_of_draft(session, found)
+        ):
+            discard(session, found)
+            return _nothing_to_save(request)
         if found.state != MessageState.DRAFT:
             if "draft" in request.path_params or says_the_same(session, typed, found):
                 return _already_sent(request, found)
@@ -245,6 +254,13 @@ def _sent(user: User, typed: ComposeForm, message: Message) -> Response:
     if typed.send_at:
         said = _("Scheduled. It waits until its time.")
     return redirect(f"/mail/{message.public_id}", said, **undo)
+
+
+def _nothing_to_save(request: Request) -> Response:
+    """What was left untouched, or emptied, is no draft."""
+    if request.query_params.get("part") == "saved":
+        return JSONResponse({"draft": None, "at": ""})
+    return redirect("/compose", _("There is nothing to save yet."))
 
 
 def _discard(session: Session, message: Message | None) -> Response:

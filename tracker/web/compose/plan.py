@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from babel.lists import format_list
 from sqlmodel import Session
 
+from tracker.consent.preferences import preference
 from tracker.locale import _, babel_locale, localize, ngettext
+from tracker.mail.addresses import domain_of, read_list
 from tracker.mail.recipient_mx import request, unknown
+from tracker.mail.typing_errors import meant_domain
 from tracker.models import User
 from tracker.outbound.draft import Draft, SendError
 from tracker.outbound.draft_form import ROLES
@@ -19,7 +22,7 @@ from tracker.outbound.send import plan
 from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.context import AppContext
 from tracker.runtime.limits import GMAIL_CLIPS_AT
-from tracker.web.compose.drafts import ComposeForm, account_of, readable
+from tracker.web.compose.drafts import MOST_NAMED, ComposeForm, account_of, readable
 from tracker.web.compose.placeholders import FilledMessage, fill_message
 from tracker.web.messages.activity_labels import link_reason, rule_label
 from tracker.web.messages.maker_labels import trust_label
@@ -78,6 +81,8 @@ class ComposePlan:
     links: Sequence[PlanLink]
     unreadable: Sequence[str]
     merged: FilledMessage
+    slips: Sequence[tuple[str, str]] = ()
+    """Addresses whose domain is probably misspelt, each with the one that was meant."""
     above: Sequence[str] = ()
     """What the switches ask for and the operator does not allow."""
     service: str = ""
@@ -119,11 +124,12 @@ def plan_of(session: Session, context: AppContext, user: User, typed: ComposeFor
     found = find_links(session, context, filled.html, frozenset())
     any_clicks = any(one.clicks.on for one in planned)
     return ComposePlan(
-        sentence_of(planned),
+        sentence_of(planned, preference(session, "recipient_limit")),
         [_line(one) for one in planned],
         _links(found),
         _unreadable(typed),
         merged,
+        _slips(planned),
         _exceeds_limit(context, draft),
         service=(link_rewriter(account.smtp_host) or "") if account and any_clicks else "",
         size=_size(context, filled.html, found) if any(_is_tracked(one) for one in planned) else 0,
@@ -148,15 +154,21 @@ def request_exchangers(context: AppContext, typed: ComposeForm) -> None:
         request(session, addresses)
 
 
-def sentence_of(planned: Sequence[PlannedRecipient]) -> str:
+def sentence_of(planned: Sequence[PlannedRecipient], limit: int = 10) -> str:
     """ "2 of 5 will be tracked: Anna refused, Luc was never asked." Empty while there is nobody."""
     if not planned:
         return ""
     tracked = [one for one in planned if _is_tracked(one)]
     if len(tracked) == len(planned):
         return _everybody(planned)
-    reasons = list(dict.fromkeys(_why_not(one) for one in planned if not _is_tracked(one)))
+    reasons = list(dict.fromkeys(_why_not(one, limit) for one in planned if not _is_tracked(one)))
     reasons += [_in_part(one) for one in tracked if _is_partly(one)]
+    if (
+        not tracked
+        and len(planned) > limit
+        and not {one.opens.rule for one in planned} & (_OF_THE_MESSAGE - {"group_too_large"})
+    ):
+        reasons = [_too_many(limit)]  # to ask each of them would change nothing
     if not tracked:
         return _("Nobody will be tracked: %(reasons)s.", reasons=_joined(reasons))
     return _(
@@ -186,11 +198,17 @@ def _what(one: PlannedRecipient) -> str:
     return _("opens only") if one.opens.on else _("clicks only")
 
 
-def _why_not(one: PlannedRecipient) -> str:
+def _why_not(one: PlannedRecipient, limit: int) -> str:
     rule = one.opens.rule if one.opens.rule != "switched_off" else one.clicks.rule
+    if rule == "group_too_large":
+        return _too_many(limit)
     if rule in _OF_THE_MESSAGE:
         return rule_label(rule)
     return _("%(name)s %(why)s", name=_name(one), why=rule_label(rule))
+
+
+def _too_many(limit: int) -> str:
+    return _("a message to more than %(limit)s people goes out untracked", limit=limit)
 
 
 def _is_partly(one: PlannedRecipient) -> bool:
@@ -251,9 +269,14 @@ PIXEL_BYTES = 300
 
 
 def _unreadable(typed: ComposeForm) -> Sequence[str]:
-    """Pieces that have an @ and are still no address; what has none may be half typed."""
-    pieces = [p.strip() for role in ROLES for p in getattr(typed, role).replace(";", ",").split(",")]
-    return [piece for piece in pieces if "@" in piece and '"' not in piece and not readable(piece)]
+    """What is no address, but for the piece that is just being typed."""
+    pieces = [piece for role in ROLES for piece, _error in read_list(getattr(typed, role)).unusable]
+    return [piece for piece in pieces if piece != typed.typing][:MOST_NAMED]
+
+
+def _slips(planned: Sequence[PlannedRecipient]) -> Sequence[tuple[str, str]]:
+    meant = {one.mailbox.address: meant_domain(domain_of(one.mailbox.address)) for one in planned}
+    return [(address, f"{address.rpartition('@')[0]}@{domain}") for address, domain in meant.items() if domain]
 
 
 def _is_tracked(one: PlannedRecipient) -> bool:

@@ -1,7 +1,6 @@
 """What a new message begins with: the person's own choices and signature, or the message it answers."""
 
 import html as entities
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +20,7 @@ from tracker.models.ownership import owned_rows
 from tracker.outbound.draft_form import written_mailboxes
 from tracker.outbound.placeholders import used, used_in_html
 from tracker.outbound.rich_text import formatted, plain
-from tracker.web.compose.drafts import ComposeForm, account_of
+from tracker.web.compose.drafts import ComposeForm, account_of, without_signature
 from tracker.web.messages.sent_parts import pictures_of
 
 
@@ -55,12 +54,9 @@ def with_template(typed: ComposeForm, template: Template) -> ComposeForm:
 
 def as_template(typed: ComposeForm, user: User) -> Template:
     """What was written, without signature and quoted text, as a template of this person's."""
-    html = _SIGNED.sub("", typed.html)
+    html = without_signature(typed.html)
     name = (typed.subject or " ".join(plain(html).split()) or _("Template"))[:100]
     return Template(user_id=user.id or 0, name=name, subject=typed.subject[:500], html=html)
-
-
-_SIGNED = re.compile(r"""(?:<div><br></div>)?<div class="signature">.*|<blockquote type="cite">.*""", re.DOTALL)
 
 
 def signature_of(user: User, account: Account | None) -> str:

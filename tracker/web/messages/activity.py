@@ -20,6 +20,7 @@ from tracker.web.messages.activity_labels import (
 from tracker.web.messages.maker_labels import trust_label
 
 SHOWN_MACHINES = 5
+SHOWN_PEOPLE = 8
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class PersonLine:
 @dataclass(frozen=True)
 class Activity:
     people: Sequence[PersonLine]
+    """Whoever did something first."""
+    more_people: int
     machines: Sequence[Line]
     more_machines: int
 
@@ -57,7 +60,9 @@ def activity_of(session: Session, message: Message, kind: str) -> Activity:
     by_id = {delivery.id: delivery for delivery in deliveries}
     machines = [line_of(event, by_id.get(event.delivery_id)) for event in events if tone_of(event) != "person"]
     people = [_person(delivery, events, kind) for delivery in deliveries]
-    return Activity(people, machines[:SHOWN_MACHINES], max(0, len(machines) - SHOWN_MACHINES))
+    people.sort(key=lambda person: person.count == 0)
+    more_people, more_machines = max(0, len(people) - SHOWN_PEOPLE), max(0, len(machines) - SHOWN_MACHINES)
+    return Activity(people[:SHOWN_PEOPLE], more_people, machines[:SHOWN_MACHINES], more_machines)
 
 
 def _person(delivery: Delivery, events: Sequence[Event], kind: str) -> PersonLine:

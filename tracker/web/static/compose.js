@@ -11,7 +11,7 @@ form.classList.add("has-scripts");
 const say = (text) => { saved.textContent = text; };
 const { upload } = takeFiles(form, { save, formData, say, editor: () => editor });
 const editor = makeEditor(form, changed, upload);
-const chips = [...form.querySelectorAll("[data-chips]")].map((input) => chipsFor(input, changed, words.wordRemove));
+const chips = [...form.querySelectorAll("[data-chips]")].map((input) => chipsFor(input, changed, words));
 function formData(more = {}) {
   editor?.write();
   const data = new FormData(form);
@@ -33,8 +33,10 @@ form.querySelector("#account")?.addEventListener("change", ({ target }) => {
 });
 
 // --- drafts save themselves, one save at a time
-let dirty = false, saving = null, timer, planTimer, gone = false;
+const snapshot = () => JSON.stringify([...formData()].filter(([, value]) => typeof value === "string"));
+let dirty = false, saving = null, timer, planTimer, gone = false, last = snapshot();
 function changed() {
+  if (!dirty && snapshot() === last) return;  // a form that nobody touched is no draft
   dirty = true;
   clearTimeout(timer);
   timer = setTimeout(save, 2000);
@@ -44,11 +46,12 @@ function changed() {
 function save() {
   if (gone) return saving;
   clearTimeout(timer);
+  last = snapshot();
   saving = (saving ?? Promise.resolve()).then(() => post("save", "saved").then(async (answer) => {
     if (!answer.ok) throw new Error(answer.status);
     const { draft, at } = await answer.json();
     settle(draft);
-    saved.textContent = words.wordSaved.replace("{at}", at);
+    saved.textContent = draft ? words.wordSaved.replace("{at}", at) : "";
   })).catch(() => {
     dirty = true;
     saved.textContent = words.wordLost;
@@ -57,7 +60,7 @@ function save() {
   return saving;
 }
 function settle(draft) {
-  const path = `/compose/${draft}`;
+  const path = draft ? `/compose/${draft}` : "/compose";
   if (form.getAttribute("action") === path) return;
   form.setAttribute("action", path);
   history.replaceState(null, "", path);
@@ -70,7 +73,7 @@ function post(act, part, more) {
 // --- who will be tracked
 async function plan() {
   const place = form.querySelector("[data-plan]");
-  const sent = formData();
+  const sent = formData({ typing: chips.map((one) => one.typing()).join("") });
   const answer = await fetch("/compose/plan", { method: "POST", body: sent }).catch(() => null);
   if (!answer?.ok) return;
   const active = place.contains(document.activeElement) ? document.activeElement : null;

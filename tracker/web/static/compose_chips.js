@@ -2,22 +2,24 @@
 import { make } from "./make.js";
 
 const ADDRESSES = /(?:"(?:[^"\\]|\\.)*"|<[^>]*>|[^,;\n"<])+/g;
+const MOST_SHOWN = 12;
 const split = (text) => text.match(ADDRESSES)?.map((one) => one.trim()).filter(Boolean) ?? [];
 const addressOf = (text) => (text.match(/<([^>]+)>/)?.[1] ?? text).trim().toLowerCase();
 const nameOf = (text) =>
   text.replace(/<[^>]*>/, "").replaceAll('"', "").replace(/\\(.)/g, "$1").trim() || addressOf(text);
 
-export function chipsFor(input, changed, removeWord) {
+export function chipsFor(input, changed, { wordRemove: removeWord, wordMore: moreWord }) {
   const box = input.parentElement;
   const kept = make("input", { type: "hidden", name: input.name });
   input.removeAttribute("name");
   box.append(kept);
-  let all = [];
+  let all = [], isFolded = true;
   const write = () => { kept.value = [...all, input.value.trim()].filter(Boolean).join(", "); };
 
   function draw() {
-    box.querySelectorAll(".person").forEach((one) => one.remove());
-    for (const text of all) {
+    box.querySelectorAll(".person, .person-more").forEach((one) => one.remove());
+    const most = isFolded && all.length > MOST_SHOWN + 2 ? MOST_SHOWN : all.length;
+    for (const text of all.slice(all.length - most)) {
       const chip = make("span", { className: "person", title: addressOf(text) });
       chip.dataset.address = addressOf(text);
       chip.append(make("span", { className: "person-name", textContent: nameOf(text) }));
@@ -27,6 +29,11 @@ export function chipsFor(input, changed, removeWord) {
       chip.append(off);
       input.before(chip);
     }
+    if (most === all.length) return;
+    const more = make("button", { type: "button", className: "person-more", textContent: `+${all.length - most}` });
+    more.setAttribute("aria-label", moreWord.replace("{count}", all.length - most));
+    more.addEventListener("click", () => { isFolded = false; done(); input.focus(); });
+    (box.querySelector(".person") ?? input).before(more);
   }
   function done() { write(); draw(); changed(); }
   function commit() {
@@ -53,11 +60,19 @@ export function chipsFor(input, changed, removeWord) {
   input.value = "";
   write();
   draw();
-  return { box, commit };
+  const correct = (address, meant) => {
+    all = all.map((text) => (addressOf(text) === address ? text.replace(/[^\s<]+@[^\s>]+/, meant) : text));
+    done();
+  };
+  return { box, commit, correct, typing: () => input.value.trim() };
 }
 
 // The plan knows who is tracked and why; its icons and colours go onto the chips.
 export function dressChips(chips, plan) {
+  for (const button of plan.querySelectorAll("[data-slip]")) {
+    button.hidden = false;
+    button.onclick = () => chips.forEach((one) => one.correct(button.dataset.slip.toLowerCase(), button.dataset.meant));
+  }
   for (const { box } of chips)
     for (const chip of box.querySelectorAll(".person")) {
       const line = plan.querySelector(`[data-person="${CSS.escape(chip.dataset.address)}" i]`);

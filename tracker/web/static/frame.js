@@ -27,17 +27,29 @@ addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").
   form.removeAttribute("aria-busy");
 }));
 
-// <details data-popover> is closed by Escape and by a click elsewhere.
-const opened = () => document.querySelectorAll("details[data-popover][open]");
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  for (const popover of opened()) {
-    popover.open = false;
-    popover.querySelector("summary").focus();
-  }
-});
+// <details data-popover>: Escape and a click elsewhere close it, and one is open at a time.
+const popovers = () => document.querySelectorAll("details[data-popover][open]");
+document.addEventListener("toggle", ({ target }) => {
+  if (!target.open || !target.matches?.("details[data-popover]")) return;
+  for (const other of popovers()) if (!other.contains(target)) other.open = target === other;
+}, true);
 document.addEventListener("click", ({ target }) => {
-  for (const popover of opened()) if (!popover.contains(target)) popover.open = false;
+  for (const one of popovers()) if (!one.contains(target)) one.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  const open = event.key === "Escape" && [...popovers()].at(-1);
+  if (!open) return;
+  open.open = false;
+  open.querySelector("summary").focus();
+  event.preventDefault();
+});
+
+// What a sentence offers to take back has left: the sentence goes.
+document.addEventListener("inkling:live", ({ target }) => {
+  const offer = document.querySelector("[data-flash] form");
+  const same = (form) => form.action === offer.action;
+  if (offer && target.querySelector(".message-actions") && ![...target.querySelectorAll("form")].some(same))
+    offer.closest("[data-flash]").remove();
 });
 
 // The tab one is on can be seen, however narrow the window.
