@@ -200,6 +200,14 @@ def change_profile(session: Session, user: User, change: ProfileChange, ceiling:
     session.add(user)
 
 
+def take_first_zone(session: Session, user: User, zone: str) -> None:
+    """The browser's zone, at the first sign-in of somebody who was given none: times are theirs without a look at the settings."""
+    if user.timezone != "UTC" or zone == "UTC" or _RULES["timezone"](zone) is not None:
+        return
+    if session.exec(select(UserSession.id).where(UserSession.user_id == user.id).limit(1)).first() is None:
+        session.get_one(User, user.id).timezone = zone
+
+
 def _above_ceiling(changes: Mapping[str, Any], ceiling: Ceiling) -> dict[str, str]:
     wrong = {}
     for field, purpose in _MEASURED.items():

@@ -5,11 +5,11 @@ import pytest
 from sqlmodel import col, select
 
 from tests.web.conftest import ClientOf, MakeUser
-from tests.web.mail_world import agree
+from tests.web.mail_world import agree, make_account
 from tests.web.reading import every, text_at, words
 from tracker.consent.preferences import preference
 from tracker.consent.rules import State
-from tracker.models import Account, ConsentEntry, PolicyChange, Recipient, User
+from tracker.models import Account, ConsentEntry, MessageBody, PolicyChange, Recipient, User
 from tracker.runtime.context import AppContext
 
 WHOLE = {
@@ -144,3 +144,21 @@ def test_an_account_says_what_its_mail_measures(
     with context.database.reading() as session:
         told = {a.address: (a.measure_opens, a.measure_clicks) for a in session.exec(select(Account))}
     assert told == {alice.email: (False, True), bob.email: (True, True)}
+
+
+def test_people_are_asked_in_the_name_of_a_company_or_a_person_never_of_a_host(
+    client: httpx.Client, context: AppContext, alice: User
+) -> None:
+    make_account(context, alice)
+    page = client.get("/asking")
+    assert "127.0.0.1" not in text_at(page, "main")
+    assert "Alice would like to see" in text_at(page, "main")
+    asked = {"to": "anna@example.org", "language": "en", "company": "Wonderland Ltd"}
+    assert client.post("/asking", data=asked).status_code == 303
+    page = client.get("/asking")
+    assert "Wonderland Ltd would like to see" in text_at(page, "main")
+    assert every(page, "#company") == []
+    with context.database.reading() as session:
+        asking = session.exec(select(MessageBody)).one()
+    assert "Wonderland Ltd" in f"{asking.html} {asking.text}"
+    assert "127.0.0.1\n" not in f"{asking.text}"

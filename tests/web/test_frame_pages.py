@@ -1,34 +1,25 @@
-"""Every page of the frame and the settings in a real browser: no axe violation, nothing wider than the window, no error."""
+"""The doors in a real browser: no axe violation, nothing wider than the window; and what scripts do on pages of settings."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
+from sqlmodel import select
 
 from tests.servers import Pages
-from tests.web.conftest import session_token
-from tracker.models import Account, ApiToken, User
+from tests.web.conftest import MakeUser, session_token
+from tests.web.mail_world import make_account
+from tracker.models import Account, ApiToken, Message, User
 from tracker.notifications.notify import notify
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.runtime.keyring import hash_password
 from tracker.web.http.sessions import COOKIE
 from tracker.web.workspace.set_up_page import make_setup_code
 
 pytestmark = pytest.mark.browser
 
-PAGES = (
-    "/settings/profile",
-    "/settings/accounts",
-    "/settings/accounts/new",
-    "/settings/accounts/{account}",
-    "/settings/tokens",
-    "/settings/people",
-    "/settings/policy",
-    "/asking",
-    "/notifications",
-    "/no-such-page",
-)
 WIDE, NARROW = (1280, 800), (360, 740)
 LOOKS = (("en", "light", WIDE), ("en", "dark", NARROW), ("ru", "light", NARROW), ("ru", "dark", WIDE))
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -75,30 +66,6 @@ def look(page: Page) -> None:
     violations = Axe().run(page, options=RULES).response["violations"]
     assert [(v["id"], [n["html"][:160] for n in v["nodes"]]) for v in violations] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than the window"
-
-
-@pytest.mark.parametrize(("language", "theme", "size"), LOOKS)
-def test_pages_are_fit_to_be_seen(
-    open_page: Pages,
-    context: AppContext,
-    alice: User,
-    address: str,
-    furnished: str,
-    language: str,
-    theme: str,
-    size: tuple[int, int],
-) -> None:
-    with context.database.session_scope() as session:
-        user = session.get_one(User, alice.id)
-        user.locale, user.theme = language, theme
-    page = open_page(base_url=address, viewport=size)
-    page.context.add_cookies([{"name": COOKIE, "value": session_token(context, alice), "url": address}])
-    for path in PAGES:
-        page.goto(path.format(account=furnished))
-        look(page)
-    page.locator("[data-bell]").click()
-    expect(page.locator("[data-bell-panel] .line")).to_have_count(3)
-    look(page)
 
 
 @pytest.mark.parametrize(("language", "theme", "size"), LOOKS)
@@ -169,3 +136,46 @@ def test_the_account_form_asks_for_servers_only_when_they_are_not_known(
     expect(page.locator("#smtp_host")).to_be_visible()
     page.get_by_role("switch").uncheck()
     expect(page.locator("#imap_host")).to_be_hidden()
+
+
+def test_days_and_times_are_written_in_the_language_of_the_page(
+    open_page: Pages, context: AppContext, make_user: MakeUser, address: str
+) -> None:
+    """In a browser whose own fields would say mm/dd and AM."""
+    boris = make_user("boris@example.com", locale="ru", timezone="Europe/Moscow")
+    make_account(context, boris)
+    page = open_page(base_url=address)
+    page.context.add_cookies([{"name": COOKIE, "value": session_token(context, boris), "url": address}])
+    page.goto("/reports/enquiries?since=2026-03-01&until=2026-03-31")
+    expect(page.locator("[name=since]")).to_have_value("01.03.2026")
+    page.locator("[name=until]").fill("5.3.2026")
+    page.locator("[name=until]").press("Enter")
+    page.wait_for_url("**until=5.3.2026**")
+    expect(page.locator("[name=until]")).to_have_value("05.03.2026")
+    page.goto("/compose")
+    page.locator(".compose-later > summary").first.click()
+    when = page.locator("[name=send_at]")
+    expect(when).to_have_attribute("placeholder", "дд.мм.гггг чч:мм")
+    page.locator("#to").fill("anna@example.org")
+    page.locator("#subject").fill("Offer")
+    page.locator(".compose-later > summary").first.click()
+    when.fill("31.12.2099 9:30")
+    page.locator("[data-send]").click()
+    page.wait_for_url("**/mail/*")
+    with context.database.reading() as session:
+        assert session.exec(select(Message.send_at)).one() == datetime(2099, 12, 31, 6, 30, tzinfo=UTC)
+
+
+def test_the_first_sign_in_takes_the_browsers_zone_and_no_later_one(
+    open_page: Pages, context: AppContext, make_user: MakeUser, address: str
+) -> None:
+    make_user("carla@example.com", "Carla", password_hash=hash_password("a long enough one"))
+    for zone in ("Europe/Berlin", "Asia/Tokyo"):
+        page = open_page(base_url=address, timezone=zone)
+        page.goto("/sign-in")
+        page.get_by_label("E-mail").fill("carla@example.com")
+        page.get_by_label("Password").fill("a long enough one")
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(lambda url: "sign-in" not in url)
+        with context.database.reading() as session:
+            assert session.exec(select(User.timezone)).one() == "Europe/Berlin"

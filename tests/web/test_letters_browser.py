@@ -4,84 +4,18 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 from sqlmodel import select
 
 from tests.servers import Dovecot
 from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.letters_world import GALLERY, Came, make_mailbox, receive
-from tests.web.mail_world import ANNA, Seen, Written, make_account, write
-from tracker.models import Letter, LetterBody, Mailbox, MailboxProblem, User
+from tracker.models import Mailbox, User
 from tracker.notifications.notify import announce
 from tracker.runtime.context import AppContext
-from tracker.runtime.database import now
-from tracker.runtime.localized_text import LocalizedText
 
 __all__ = ["signed_in_browser"]
 pytestmark = pytest.mark.browser
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-LOOKS = (
-    ("en", "light", (1280, 800)),
-    ("en", "dark", (360, 740)),
-    ("ru", "light", (360, 740)),
-    ("ru", "dark", (1280, 800)),
-)
-
-
-def furnish(context: AppContext, user: User) -> list[str]:
-    """Something on every page; gives their addresses."""
-    make_account(context, user, "info@shop.example")
-    answered = Seen("reply", "human", 60)
-    (offer,) = write(context, user, Written("Offer 12", (ANNA,), (answered,)))
-    asks = "%(host)s asks for a pause; Inkling tries again by itself. The server said: “%(said)s”"
-    trouble = LocalizedText(asks, host="imap.x", said="no")
-    box = make_mailbox(context, user, run_loaded=2, due_at=now() + timedelta(minutes=5), letters_on_server=12)
-    make_mailbox(
-        context,
-        user,
-        "sales@shop.example",
-        state="throttled",
-        state_detail=trouble,
-        good_run_at=now() - timedelta(hours=2),
-    )
-    letters = receive(context, box, *GALLERY)
-    with context.database.session_scope() as session:
-        first = session.get_one(Letter, letters[0].id)
-        first.in_reply_to_message_id, first.flags, first.defects = offer.id, ["forwarded"], ["date_missing"]
-        body = session.get_one(LetterBody, letters[0].id)
-        body.html = '<p>In <b>oak</b>?</p><img src="https://pictures.example/a.png">'
-        session.add_all(
-            [first, body, MailboxProblem(mailbox_id=box.id or 0, letter_id=letters[3].id, code="too_large")]
-        )
-    return [
-        "/enquiries", "/enquiries?show=letters&q=a", "/enquiries?show=withdrawn", f"/letters/{letters[0].public_id}",
-        "/mailboxes", "/mailboxes/new", f"/mailboxes/{box.public_id}", f"/mailboxes/{box.public_id}/recount",
-        f"/mail/{offer.public_id}", "/recipients/anna.petit@atelier-petit.example",
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("language", "theme", "size"), LOOKS)
-def test_pages_are_fit_to_be_seen(
-    context: AppContext, alice: User, open_as: OpenAs, language: str, theme: str, size: tuple[int, int]
-) -> None:
-    with context.database.session_scope() as session:
-        row = session.get_one(User, alice.id)
-        row.locale, row.theme = language, theme
-        session.add(row)
-    paths = furnish(context, alice)
-    page = open_as(alice, "/enquiries", viewport=size)
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    for path in paths:
-        page.goto(path)
-        page.evaluate(
-            "document.querySelectorAll('main details:not(.menu, .mail-filter)').forEach(one => { one.open = true })"
-        )
-        violations = Axe().run(page, options=RULES).response["violations"]
-        assert [(v["id"], [n["html"][:160] for n in v["nodes"]]) for v in violations] == [], path
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than the window"
-    assert [one for one in said if "pictures.example" not in one] == []
 
 
 def test_keys_move_open_and_answer(context: AppContext, alice: User, open_as: OpenAs) -> None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
-from tracker.consent.preferences import preference
+from tracker.consent.preferences import preference, set_preference
 from tracker.locale import _, use_locale
+from tracker.models import Role, User
 from tracker.runtime.context import AppContext
 
 NOTICE = "measuring"
@@ -39,11 +39,20 @@ class Notice:
         return "\n\n".join([*self.paragraphs, self.question, *(f"[ ] {box}" for box in self.boxes.values())])
 
 
+_FIRST_ADMINISTRATOR = select(User.name).where(User.role == Role.ADMIN).order_by(col(User.id)).limit(1)
+
+
+def name_company(session: Session, name: str, user_id: int | None) -> None:
+    """From now on this company answers for the workspace; what else is known of it stays."""
+    set_preference(session, "controller", {**(preference(session, "controller") or {}), "name": name}, user_id)
+
+
 def controller(session: Session, context: AppContext) -> Controller:
-    """Who answers for the workspace; the host's name until somebody has written it down."""
+    """Who answers for the workspace: the company; its first administrator until somebody has named that. Never a host or an
+    address, which say nothing to whoever reads them."""
     given = preference(session, "controller") or {}
-    host = urlsplit(context.settings.base_url).hostname or "Inkling"
-    return Controller(given.get("name") or host, given.get("address", ""), given.get("contact", ""))
+    name = given.get("name") or session.exec(_FIRST_ADMINISTRATOR).first() or "Inkling"
+    return Controller(name, given.get("address", ""), given.get("contact", ""))
 
 
 def notice(session: Session, context: AppContext, language: str) -> Notice:

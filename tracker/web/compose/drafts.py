@@ -13,6 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from tracker.crm.access import find_letter_or_none
 from tracker.locale import _
+from tracker.locale.written_days import as_iso
 from tracker.mail.addresses import Mailbox, read_list
 from tracker.models import Account, Attachment, Letter, Message, MessageBody, Template, User
 from tracker.models.ownership import find_owned, owned_rows
@@ -228,7 +229,7 @@ def moment_of(text: str, zone: str) -> datetime | None:
     if not text:
         return None
     try:
-        at = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+        at = datetime.fromisoformat(as_iso(text)).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise SendError(
             "send_at", "not_a_time", _("This is not a time. Choose a day and an hour, or leave it empty.")

@@ -23,6 +23,7 @@ from tracker.crm.hand_binding import bind_again, bind_by_hand, unbind
 from tracker.crm.records import named_record
 from tracker.crm.snooze import snooze_time
 from tracker.locale import _, localize
+from tracker.locale.written_days import as_iso
 from tracker.mail.addresses import lookup_or_none
 from tracker.models import Customer, EnquiryStatus, Letter, Mailbox, Order, User
 from tracker.runtime.database import now
@@ -87,7 +88,7 @@ def assignment(request: Request, user: User, form: FormData) -> Response:
 @routes.action("/letters/{id}/snooze")
 def snooze(request: Request, user: User, form: FormData) -> Response:
     """``until`` is a choice or a wall-clock time; empty brings it back."""
-    words = text(form, "until") or text(form, "at")
+    words = text(form, "until") or as_iso(text(form, "at"))
 
     def work(session: Session, letter: Letter, status: EnquiryStatus) -> None:
         if not words:

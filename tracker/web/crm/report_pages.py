@@ -12,6 +12,7 @@ from tracker.crm.report import GROUPS, ReportTable, answers_report, enquiries_re
 from tracker.crm.working_time import office_hours
 from tracker.locale import N_, localize
 from tracker.locale import gettext as _
+from tracker.locale.written_days import as_iso
 from tracker.models import User
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.http.csv_export import harmless
@@ -66,7 +67,7 @@ def report(request: Request, user: User) -> Response:
 
 
 def _day(query: Mapping[str, str], name: str) -> date | None:
-    text = query.get(name, "").strip()
+    text = as_iso(query.get(name, "").strip())
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:

@@ -18,6 +18,7 @@ from sqlmodel import Session, col
 from starlette.requests import Request
 
 from tracker.locale import N_, _, babel_locale, localize
+from tracker.locale.written_days import as_iso
 from tracker.models import User
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.runtime.paging import Cursor
@@ -177,7 +178,7 @@ def _words(name: str, text: str) -> str:
 
 
 def read_moment(name: str, text: str) -> date | datetime | None:
-    text = text.strip()
+    text = as_iso(text.strip())
     if not text:
         return None
     try:

@@ -48,6 +48,8 @@ def sign_in(request: Request, form: FormData) -> Response:
             "This address and password do not belong together. Check both; an administrator can set a new password."
         )
         return render(request, "profile/sign_in.html", {**again, "problem": problem}, 422)
+    with context.database.session_scope() as session:
+        users.take_first_zone(session, user, text(form, "zone"))
     response = redirect(back)
     login(context, request, response, user)
     return response

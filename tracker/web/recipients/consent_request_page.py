@@ -8,10 +8,11 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.consent.notice import notice
+from tracker.consent.notice import name_company, notice
+from tracker.consent.preferences import preference
 from tracker.locale import LANGUAGES, _, language, localize, ngettext
 from tracker.mail.addresses import AddressError, parse_list
-from tracker.models import User
+from tracker.models import Role, User
 from tracker.outbound.consent_request import RequestOutcome, ask
 from tracker.outbound.draft import SendError
 from tracker.web.http.forms import text
@@ -40,6 +41,8 @@ def send(request: Request, user: User, form: FormData) -> Response:
         problem = "" if 0 < len(people) <= AT_ONCE else _("Give one to %(most)s addresses.", most=AT_ONCE)
         if not problem:
             with context.database.session_scope() as session:
+                if (company := text(form, "company", 300)) and user.role == Role.ADMIN:
+                    name_company(session, company, user.id)
                 own = session.get_one(User, user.id)
                 asked = ask(session, context, own, people, chosen if chosen in LANGUAGES else language())
     except (AddressError, SendError) as error:
@@ -71,5 +74,6 @@ def _form(request: Request, session: Session, user: User, to: str, problem: str,
         "chosen": chosen,
         "notice": notice(session, context_of(request), chosen),
         "accounts": accounts_of(session, user),
+        "named": bool((preference(session, "controller") or {}).get("name")),
     }
     return render(request, "recipients/consent_request.html", context, status)

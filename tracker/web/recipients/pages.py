@@ -16,6 +16,7 @@ from tracker.consent.ledger import broken_at, consent_of, jurisdiction, ledger
 from tracker.consent.pending_opt_outs import decide, open_pauses
 from tracker.consent.rules import MEASURED, Purpose, State
 from tracker.locale import _, localize
+from tracker.locale.written_days import as_iso
 from tracker.mail.addresses import AddressError, parse_list
 from tracker.models import Letter, Recipient, TrackingPause, User
 from tracker.privacy.views import note_view
@@ -157,7 +158,7 @@ def _events(form: FormData, zone: str) -> list[NewConsent]:
 
 def _with_zone(text: str, zone: str) -> str:
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).isoformat()
+        return datetime.fromisoformat(as_iso(text)).replace(tzinfo=ZoneInfo(zone)).isoformat()
     except (ValueError, OverflowError):
         return text
 

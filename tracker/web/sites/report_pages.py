@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from tracker.locale import N_, localize
 from tracker.locale import gettext as _
+from tracker.locale.written_days import as_iso
 from tracker.models import User
 from tracker.notifications.notify import zone_of
 from tracker.runtime.database import now
@@ -81,6 +82,7 @@ def report(request: Request, user: User) -> Response:
         raise ActionError("not_found", _("There is no such report."))
     today = now().astimezone(zone_of(user)).date()
     query = {"since": (today - timedelta(days=29)).isoformat(), "until": today.isoformat(), **request.query_params}
+    query |= {name: as_iso(query[name]) for name in ("since", "until")}
     as_file = query.pop("format", "") == "csv"
     if (column := query.pop("column", "")) and (words := query.pop("words", "").strip()):
         return redirect(f"{request.url.path}?{urlencode({**query, column: words})}")

@@ -5,7 +5,6 @@
 // {kind: "notification"|"message"|"letter", id}
 // and after a gap, when anything may have changed: {kind: "gap"}.
 import { refresh as refreshPart } from "./live.js";
-import { isOn, showOnDesktop } from "./desktop_notifications.js";
 
 const bell = document.querySelector("[data-bell]");
 const badge = document.querySelector("[data-bell-count]");
@@ -13,6 +12,8 @@ const panel = document.querySelector("[data-bell-panel]");
 const title = document.title.replace(/^\(.*?\) /, "");
 const tabs = new BroadcastChannel("inkling-feed");
 let last = document.body.dataset.feedAfter, leads = false;
+
+const rings = () => globalThis.Notification?.permission === "granted";
 
 async function refresh() {
   const answer = await fetch("/notifications/state");
@@ -25,7 +26,7 @@ async function refresh() {
   badge.hidden = !unread;
   bell.setAttribute("aria-label", bell.dataset.label.replace("{}", unread));
   document.title = unread ? `(${short}) ${title}` : title;
-  if (leads) showOnDesktop(newest);
+  if (leads && rings()) (await import("./desktop_notifications.js")).showOnDesktop(newest);
   if (panel.matches(":popover-open")) await refreshPart(panel);
 }
 
@@ -50,7 +51,7 @@ function listen() {
   });
 }
 // The lock is held as long as the tab lives; when it closes, another tab gets it.
-const lead = () => { leads = true; listen(); if (isOn()) refresh(); return new Promise(() => {}); };
+const lead = () => { leads = true; listen(); if (rings()) refresh(); return new Promise(() => {}); };
 navigator.locks ? navigator.locks.request("inkling-feed", lead) : lead();
 addEventListener("pageshow", (event) => { if (event.persisted) told({ kind: "gap" }); });
 

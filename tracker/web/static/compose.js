@@ -1,7 +1,6 @@
 // Writing: drafts that save themselves, who will be tracked, sending by keys. Editor, chips and files are elsewhere.
 import { chipsFor, dressChips } from "./compose_chips.js";
 import { makeEditor } from "./compose_editor.js";
-import { takeFiles } from "./compose_files.js";
 
 const form = document.querySelector("[data-compose]");
 const words = form.dataset, saved = form.querySelector("[data-saved]");
@@ -9,8 +8,17 @@ const picker = form.querySelector("[data-file]");
 form.classList.add("has-scripts");
 
 const say = (text) => { saved.textContent = text; };
-const { upload } = takeFiles(form, { save, formData, say, editor: () => editor });
-const editor = makeEditor(form, changed, upload);
+// What handles files comes with the first key, click or drag.
+let files;
+const loadFiles = () => (files ??= import("./compose_files.js").then(
+  ({ takeFiles }) => takeFiles(form, { save, formData, say, editor: () => editor })));
+for (const deed of ["keydown", "pointerdown", "dragenter"]) form.addEventListener(deed, loadFiles, { once: true });
+picker.addEventListener("change", async () => {
+  const list = [...picker.files];
+  picker.value = "";
+  (await loadFiles()).attach(list);
+});
+const editor = makeEditor(form, changed, async (file) => (await loadFiles()).upload(file));
 const chips = [...form.querySelectorAll("[data-chips]")].map((input) => chipsFor(input, changed, words));
 function formData(more = {}) {
   editor?.write();

@@ -2,7 +2,7 @@
 import { make } from "./make.js";
 
 export function takeFiles(form, { save, formData, say, editor }) {
-  const words = form.dataset, files = form.querySelector("[data-files]"), picker = form.querySelector("[data-file]");
+  const words = form.dataset, files = form.querySelector("[data-files]");
 
   function fits(list) {
     const kept = [...files.querySelectorAll("[data-size]")].reduce((sum, li) => sum + Number(li.dataset.size), 0);
@@ -74,7 +74,6 @@ export function takeFiles(form, { save, formData, say, editor }) {
     const line = files.appendChild(make("p", { className: "wrong", textContent: text }));
     line.setAttribute("role", "alert");
   }
-  picker.addEventListener("change", () => { attach([...picker.files]); picker.value = ""; });
   files.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button || button.type === "button") return;
@@ -97,5 +96,5 @@ export function takeFiles(form, { save, formData, say, editor }) {
       card.classList.toggle("is-dropping", over);
       if (name === "drop") drop(event);
     }, { capture: true });
-  return { upload };
+  return { upload, attach };
 }

@@ -52,6 +52,18 @@ document.addEventListener("inkling:live", ({ target }) => {
     offer.closest("[data-flash]").remove();
 });
 
+// Days and times are written as the page's language has them, also in a browser that speaks another one.
+if (!navigator.language.toLowerCase().startsWith(lang)) {
+  const { day, clock } = document.body.dataset;
+  const hints = { date: day, time: clock, "datetime-local": `${day} ${clock}` };
+  for (const field of document.querySelectorAll("input:is([type=date], [type=time], [type=datetime-local])")) {
+    const { type, value } = field;
+    field.type = "text";
+    field.placeholder = hints[type];
+    field.value = value.replace(/(\d{4})-(\d\d)-(\d\d)T?/, lang === "ru" ? "$3.$2.$1 " : "$1-$2-$3 ").trim();
+  }
+}
+
 // The tab one is on can be seen, however narrow the window.
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker import users
+from tracker.consent.notice import name_company
 from tracker.consent.preferences import operator_ceiling, policy_problems, preference, set_policy, set_preference
 from tracker.consent.rules import Ceiling, Pack
 from tracker.locale import _, language, localize
@@ -24,7 +25,7 @@ from tracker.web.http.typed_secrets import typed_secrets, with_typed_secrets
 from tracker.web.workspace.policy_page import policy_options
 
 routes = Routes()
-FIELDS = ("code", "name", "email", "locale", "timezone", "policy", "reason")
+FIELDS = ("code", "name", "email", "locale", "timezone", "company", "policy", "reason")
 
 
 def make_setup_code(context: AppContext) -> str | None:
@@ -105,6 +106,8 @@ def _first_person(context: AppContext, values: dict[str, str], password: str) ->
         facts = {name: values[name] for name in ("email", "name", "locale", "timezone")}
         user = users.add(session, **facts, role=Role.ADMIN, password=password)
         set_preference(session, "setup_code_digest", None, user.id)
+        if values["company"]:
+            name_company(session, values["company"][:300], user.id)
         set_policy(session, values["policy"], values["reason"], user.id, ceiling=operator_ceiling(context))
     return user
 

@@ -1,0 +1,187 @@
+"""Every page that somebody signed in can open: no axe violation in light and dark, wide and narrow, English and Russian; nothing
+wider than the window; no error in the console. A new page is named here, or is said to be none."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Page, expect
+from sqlmodel import select
+
+from tests.web.browsing import OpenAs, signed_in_browser
+from tests.web.letters_world import GALLERY as LETTERS
+from tests.web.letters_world import Came, make_mailbox, receive
+from tests.web.mail_world import ANNA, GALLERY, Written, make_account, write
+from tracker.demo.shop import open_shop
+from tracker.models import (
+    ApiToken,
+    Customer,
+    MailboxProblem,
+    MessageState,
+    Order,
+    Site,
+    SiteBlock,
+    SiteRule,
+    SiteSource,
+    Template,
+    User,
+)
+from tracker.notifications.notify import notify
+from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
+from tracker.web.app import ROUTES
+
+__all__ = ["signed_in_browser"]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+NO_PAGES = {
+    *("/feed", "/healthz", "/readyz", "/metrics"),
+    *("/customers/export", "/enquiries/export", "/letters/{id}/raw", "/letters/{id}/files/{file}"),
+    *("/mail/{id}/files/{number:int}", "/recipients/{who}/archive", "/settings/privacy/papers"),
+    *("/compose/{draft}/pictures/{picture}", "/letters/{id}/content", "/mail/{id}/content"),
+    *("/mail/{id}/activity/{kind}", "/notifications/panel", "/notifications/state"),
+    *("/", "/settings", "/settings/oauth/{provider}/callback"),
+}
+"""Downloads, parts of pages, redirects."""
+ELSEWHERE = {"/sign-in", "/set-up", "/new-password", "/r/{token}", "/settings/accounts/{id}/test-mail/{test}"}
+"""Seen by people who are not signed in, or after a mail has come back: tests of their own look at them."""
+WIDE, MIDDLE, PHONE, NARROW = (1280, 800), (768, 900), (390, 800), (360, 740)
+LOOKS = {"en": (("light", WIDE), ("dark", NARROW)), "ru": (("light", NARROW), ("dark", WIDE))}
+RULES = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    "resultTypes": ["violations"],
+}
+OPEN_EVERYTHING = """
+    document.querySelectorAll('main details:not(.menu, [data-filter], [data-popover])').forEach(one => { one.open = true })
+"""
+THEME = """theme => {
+    document.documentElement.dataset.theme = theme;
+    document.getAnimations().forEach(one => one.finish());  // colours that change slowly are no fault
+}"""
+WORDS = "Это довольно длинное название"
+
+
+@pytest.fixture
+def furnished(context: AppContext, client: httpx.Client, alice: User, bob: User) -> dict[str, str]:
+    """Something on every page; gives the path of each route that takes an id."""
+    assert alice.id is not None
+    account = make_account(context, alice, state="broken", state_detail="The server refused the login or password.")
+    make_account(context, alice, "second@sales.example", state="works")
+    written = write(context, alice, *GALLERY)
+    (draft,) = write(context, alice, Written("Черновик", (ANNA,), state=MessageState.DRAFT))
+    box = make_mailbox(
+        context, alice, "shop@furniture.example", state="throttled", state_detail="The server asks to wait."
+    )
+    letters = receive(context, box, *LETTERS, Came(f"{WORDS} письма", "longest.address.of.all@very.long.example"))
+    with context.database.session_scope() as session:
+        box = session.merge(box)
+        open_shop(session, box)
+        template = Template(user_id=alice.id, name=WORDS, subject="{{first_name}}", html="<p>Hello {{first_name}}</p>")
+        session.add_all([template, ApiToken(user_id=alice.id, name="CRM", token_digest="x")])
+        session.add(MailboxProblem(mailbox_id=box.id or 0, letter_id=letters[3].id, code="too_large"))
+        for number, kind in enumerate(("problem", "open", "rejected")):
+            facts: dict[str, Any] = {"message_id": written[number].id} if kind != "problem" else {}
+            at = now() - timedelta(hours=number)
+            notify(session, alice.id, f"{kind}:{number}", kind, at, detail="Wonderland: login refused.", **facts)
+    _set_up_site(client, box.public_id)
+    with context.database.reading() as session:
+        ids = {
+            kind: session.exec(select(kind.public_id).limit(1)).one()
+            for kind in (Customer, Order, Site, SiteBlock, SiteRule, SiteSource)
+        }  # type: ignore[attr-defined]
+    return {
+        "/compose/{draft}": f"/compose/{draft.public_id}",
+        "/customers/{id}": f"/customers/{ids[Customer]}",
+        "/letters/{id}": f"/letters/{letters[0].public_id}",
+        "/mail/{id}": f"/mail/{written[0].public_id}",
+        "/mailboxes/{id}": f"/mailboxes/{box.public_id}",
+        "/mailboxes/{id}/recount": f"/mailboxes/{box.public_id}/recount",
+        "/orders/{id}": f"/orders/{ids[Order]}",
+        "/recipients/{who}": f"/recipients/{ANNA.address}",
+        "/recipients/{who}/rights": f"/recipients/{ANNA.address}/rights",
+        "/settings/accounts/{id}": f"/settings/accounts/{account.public_id}",
+        "/settings/accounts/{id}/domain": f"/settings/accounts/{account.public_id}/domain",
+        "/settings/templates/{template}": f"/settings/templates/{template.public_id}",
+        "/sites/blocks/{id}": f"/sites/blocks/{ids[SiteBlock]}",
+        "/sites/reports/{name}": "/sites/reports/sources",
+        "/sites/rules/{id}": f"/sites/rules/{ids[SiteRule]}",
+        "/sites/site/{id}": f"/sites/site/{ids[Site]}",
+        "/sites/sources/{id}": f"/sites/sources/{ids[SiteSource]}",
+    }
+
+
+def _set_up_site(client: httpx.Client, mailbox: str) -> None:
+    facts = {
+        "name": WORDS,
+        "hosts": "site.example",
+        "session_minutes": "30",
+        "cookie_days": "400",
+        "attribution": "last",
+    }
+    site = client.post("/sites/new", data=facts).headers["location"].rpartition("/")[2]
+    block = {"name": "Contact", "sites": site, "attribute": "email", "value": "info@site.example"}
+    assert client.post("/sites/blocks/new", data=block).status_code == 303
+    block_id = re.findall(r"/sites/blocks/([\w-]{11})", client.get("/sites").text)[0]
+    rule = {
+        "name": WORDS,
+        "rule_type": "site_emails",
+        "tracking_type": "dynamic",
+        "substitution_type": "auto_generation",
+        "traffic_type": "all",
+        "pool_blocks": block_id,
+        "pool_email_account": mailbox,
+        "state": "active",
+        "probe": "skip",
+    }
+    assert client.post("/sites/rules/new", data=rule).status_code == 303
+    source = {
+        "name": WORDS,
+        "channel": "Fair",
+        "join": "all",
+        "field": "utm_source",
+        "operator": "equals",
+        "value": "fair",
+    }
+    assert client.post("/sites/sources/new", data=source).status_code == 303
+
+
+def paths(furnished: dict[str, str]) -> list[str]:
+    """The path of every page, as the table of routes has them."""
+    routes = {route.path for route in ROUTES if "GET" in (getattr(route, "methods", None) or ())}  # type: ignore[attr-defined]
+    pages = sorted(routes - NO_PAGES - ELSEWHERE)
+    unnamed = [path for path in pages if "{" in path and path not in furnished]
+    assert unnamed == [], "give each of these pages something to show in `furnished`, or name it in NO_PAGES"
+    return [*(furnished.get(path, path) for path in pages), "/no-such-page"]
+
+
+def look(page: Page, path: str) -> list[str]:
+    violations = Axe().run(page, options=RULES).response["violations"]
+    return [f"{path}: {one['id']} {[node['html'][:160] for node in one['nodes']]}" for one in violations]
+
+
+@pytest.mark.parametrize("language", LOOKS)
+def test_every_page_is_fit_to_be_seen(
+    context: AppContext, alice: User, open_as: OpenAs, furnished: dict[str, str], language: str
+) -> None:
+    with context.database.session_scope() as session:
+        session.get_one(User, alice.id).locale = language
+    page = open_as(alice, "/notifications")
+    faults: list[str] = []
+    page.on("console", lambda said: faults.append(f"{page.url}: {said.text}") if said.type == "error" else None)
+    for path in paths(furnished):
+        page.goto(path)
+        page.evaluate(OPEN_EVERYTHING)
+        for theme, size in (*LOOKS[language], ("", MIDDLE), ("", PHONE)):
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+            if theme:
+                page.evaluate(THEME, theme)
+                faults += look(page, path)
+            width = page.evaluate("document.documentElement.scrollWidth")
+            faults += [f"{path}: {width} wide in {size[0]}"] if width > size[0] else []
+    page.locator("[data-bell]").click()
+    expect(page.locator("[data-bell-panel] .line")).to_have_count(3)
+    faults += look(page, "the bell")
+    assert "\n".join(one for one in faults if "no-such-page" not in one or "404" not in one) == ""
