@@ -1,4 +1,4 @@
-"""What may ring, quiet hours, the digest and the hidden link over HTTP; and what the bell says of all that."""
+"""What people are notified about, quiet hours, the digest and the hidden link over HTTP; and what the bell says of all that."""
 
 from datetime import timedelta
 from typing import Any

@@ -97,7 +97,7 @@ def test_a_link_is_left_alone_by_its_button_and_by_keys(context: AppContext, sen
     page.keyboard.press("Control+k")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowRight")
-    button = page.get_by_role("button", name="Leave this link alone")
+    button = page.get_by_role("button", name="Do not track this link")
     button.click()
     expect(button).to_have_attribute("aria-pressed", "true")
     expect(page.locator("[data-editor] a[data-no-track]")).to_have_count(1)

@@ -305,4 +305,4 @@ def test_states_that_exclude_each_other_widen_and_all_others_narrow(
         *found(state="no_reply"),
     }
     sentence = Filter.from_query({"state": "opened,not_opened,clicked"}).sentence()
-    assert sentence == "Mail: opened or not opened although that could be seen and with a click."
+    assert sentence == "Mail: opened or not opened (measurable) and with a click."

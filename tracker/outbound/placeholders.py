@@ -1,6 +1,6 @@
 """Placeholders of templates: `{{first_name}}` becomes Anna, `{{company|your company}}` falls back to words of its own.
 
-Pure. A placeholder without a value is never sent as a hole: it is named, and nothing is filled in its place. Braces that no
+Pure. A placeholder without a value is never sent empty: it is named, and nothing is filled in its place. Braces that no
 template put there are somebody's words and stay.
 """
 

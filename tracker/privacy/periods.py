@@ -1,4 +1,4 @@
-"""How long what is kept: our defaults, which a workspace may shorten and never lengthen."""
+"""Retention periods: our defaults, which a workspace may shorten and never lengthen."""
 
 from collections.abc import Mapping
 
@@ -21,9 +21,9 @@ LEAST: Mapping[str, int] = {"proof_days": 365}
 WORDS: Mapping[str, str] = {
     "hits_days": N_("Each open and click: time, verdict, reasons, mail program"),
     "summary_days": N_("Per message: first and last day, how often, which links; after that only whether"),
-    "alerts_days": N_("Lines of the bell"),
-    "views_days": N_("Who of you looked at whose tracking data"),
-    "proof_days": N_("Words and evidence of a consent, after it has ended"),
+    "alerts_days": N_("Notifications"),
+    "views_days": N_("Log of who viewed tracking data"),
+    "proof_days": N_("Proof of consent, kept after it ends"),
 }
 
 

@@ -90,7 +90,7 @@ SENTENCES: dict[str, str] = {
     "burst": N_("%(links)s links were requested in %(seconds)s s"),
     "agent_rotation": N_("The same address called itself two different programs within %(seconds)s s"),
     "cloud_visit": N_("Image and only link were requested from one cloud address within %(seconds)s s of sending"),
-    "open_and_click": N_("Image and link were requested within %(seconds)s s by one program, where nobody had opened"),
+    "open_and_click": N_("One program requested image and link within %(seconds)s s, and nobody had opened before"),
     "same_address": N_("The same address was found to be a security check on this message"),
     "machine_of_pair": N_("The same link was requested from two networks within %(seconds)s s; this is the machine's"),
     "many_recipients": N_("This address requested mail of %(recipients)s recipients within %(seconds)s s"),

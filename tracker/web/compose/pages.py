@@ -250,7 +250,7 @@ def _remember_choice(session: Session, user: User, typed: ComposeForm) -> None:
 
 def _sent(user: User, typed: ComposeForm, message: Message) -> Response:
     undo = {"action": f"/mail/{message.public_id}/cancellation", "action_label": _("Undo")}
-    said = _("On its way in a moment.") if user.undo_seconds else _("Handed to the queue.")
+    said = _("On its way in a moment.") if user.undo_seconds else _("Waiting to be sent.")
     if typed.send_at:
         said = _("Scheduled. It waits until its time.")
     return redirect(f"/mail/{message.public_id}", said, **undo)

@@ -33,7 +33,7 @@ STATES: Mapping[str, str] = {
     "no_reply": N_("No reply"),
     "due": N_("To be followed up"),
     "bounced": N_("Bounced"),
-    "machine_only": N_("Machine only"),
+    "machine_only": N_("Machines only"),
     "unmeasurable": N_("Cannot be known"),
     "untracked": N_("Untracked"),
     "draft": N_("Drafts"),
@@ -48,7 +48,7 @@ STATES: Mapping[str, str] = {
 _STATE_CLAUSES: Mapping[str, str] = {
     "tracked": N_("tracked"),
     "opened": N_("opened"),
-    "not_opened": N_("not opened although that could be seen"),
+    "not_opened": N_("not opened (measurable)"),
     "clicked": N_("with a click"),
     "replied": N_("answered"),
     "no_reply": N_("without a reply"),

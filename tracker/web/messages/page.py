@@ -162,7 +162,11 @@ def message_mute(request: Request, user: User, form: FormData) -> Response:
     """``muted`` is yes or no."""
     muted = form.get("muted") == "yes"
     message = _change(request, user, lambda session, message: mute(session, message, muted))
-    done = _("The bell stays silent about this message.") if muted else _("The bell rings for this message again.")
+    done = (
+        _("You will not be notified about this message.")
+        if muted
+        else _("You will be notified about this message again.")
+    )
     return redirect(f"/mail/{message.public_id}", done)
 
 

@@ -84,7 +84,7 @@ def _page(request: Request, user: User, alerts: Alerts, wrong: FormErrors, statu
 
 @routes.action("/notifications/preferences")
 def preferences(request: Request, user: User, form: FormData) -> Response:
-    """What may ring, quiet hours and the digest."""
+    """What people are notified about, quiet hours and the digest."""
     alerts, wrong = Alerts.from_form(form)
     if wrong:
         return _page(request, user, alerts, wrong, 422)

@@ -1,4 +1,4 @@
-"""What may ring, quiet hours and the digest, between a person's row and the form."""
+"""What people are notified about, quiet hours and the digest, between a person's row and the form."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-// Desktop notifications: only where they were turned on, in this browser. What may ring is the server's to say.
+// Desktop notifications: only where they were turned on, in this browser. What rings is the server's to say.
 const read = (key) => JSON.parse(localStorage.getItem(key) ?? "null");
 const write = (key, value) => localStorage.setItem(key, JSON.stringify(value));
 

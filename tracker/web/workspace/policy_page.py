@@ -151,8 +151,8 @@ SHOWN = 50
 _RULES: Mapping[str, str] = {
     "policy": N_("Policy"),
     "accepted_grades": N_("Evidence that counts"),
-    "consent_months": N_("A consent is good for"),
-    "ask_again_days": N_("Left in peace after a no"),
+    "consent_months": N_("Consent is valid for"),
+    "ask_again_days": N_("Wait before asking again"),
     "role_rules": N_("Who measures"),
     "footer": N_("Footer line"),
 }
