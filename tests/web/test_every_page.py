@@ -91,7 +91,7 @@ def furnished(context: AppContext, client: httpx.Client, alice: User, bob: User)
         ids = {
             kind: session.exec(select(kind.public_id).limit(1)).one()
             for kind in (Customer, Order, Site, SiteBlock, SiteRule, SiteSource)
-        }  # type: ignore[attr-defined]
+        }
     return {
         "/compose/{draft}": f"/compose/{draft.public_id}",
         "/customers/{id}": f"/customers/{ids[Customer]}",
@@ -150,7 +150,7 @@ def _set_up_site(client: httpx.Client, mailbox: str) -> None:
 
 def paths(furnished: dict[str, str]) -> list[str]:
     """The path of every page, as the table of routes has them."""
-    routes = {route.path for route in ROUTES if "GET" in (getattr(route, "methods", None) or ())}  # type: ignore[attr-defined]
+    routes = {route.path for route in ROUTES if "GET" in (getattr(route, "methods", None) or ())}
     pages = sorted(routes - NO_PAGES - ELSEWHERE)
     unnamed = [path for path in pages if "{" in path and path not in furnished]
     assert unnamed == [], "give each of these pages something to show in `furnished`, or name it in NO_PAGES"
