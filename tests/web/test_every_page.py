@@ -150,7 +150,7 @@ def _set_up_site(client: httpx.Client, mailbox: str) -> None:
 
 def paths(furnished: dict[str, str]) -> list[str]:
     """The path of every page, as the table of routes has them."""
-    routes = {route.path for route in ROUTES if "GET" in (getattr(route, "methods", None) or ())}
+    routes = {str(getattr(route, "path", "")) for route in ROUTES if "GET" in (getattr(route, "methods", None) or ())}
     pages = sorted(routes - NO_PAGES - ELSEWHERE)
     unnamed = [path for path in pages if "{" in path and path not in furnished]
     assert unnamed == [], "give each of these pages something to show in `furnished`, or name it in NO_PAGES"
