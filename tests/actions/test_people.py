@@ -7,7 +7,8 @@ import httpx
 import pytest
 from sqlmodel import col, select
 
-from tests.actions.conftest import PASSWORD, Person, Workspace, refusal
+from tests.actions.conftest import Person, Workspace, refusal
+from tests.fixtures.contexts import PASSWORD
 from tracker.models import ApiToken, User, UserSession
 from tracker.runtime.database import now
 from tracker.runtime.keyring import password_fits

@@ -194,10 +194,12 @@ class _Part:
         update_rows(session, CUSTOMER, rows)
         for customer, values in self._changed:
             if values.get("manager_id") is not None:
-                rows_of = addresses_of(session, [customer.id or 0]).get(customer.id or 0, []) if self._hears() else []
+                rows_of = (
+                    addresses_of(session, [customer.id or 0]).get(customer.id or 0, []) if self._is_subscribed() else []
+                )
                 self._emit("customer.assigned", customer.model_dump(), [row.address for row in rows_of])
 
-    def _hears(self) -> bool:
+    def _is_subscribed(self) -> bool:
         return is_heard(self._session, "customer.assigned")
 
     def _emit(self, kind: Kind, row: Mapping[str, Any], addresses: Sequence[str]) -> None:

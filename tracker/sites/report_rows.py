@@ -1,5 +1,6 @@
 """Reports over a period, as plain tables: the page, the API and the CSV file show the very same."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, Text, cast
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, func, select
 
@@ -94,11 +95,10 @@ def sources_report(session: Session, user: User, period: Period, group: str = "s
         [*names, *("visits", "enquiries", "senders", "new_senders", "conversion", "answered"), "median_answer_minutes"]
     )
     visits: dict[tuple[str, ...], int] = defaultdict(int)
-    query = columns(Visit.attributed, func.count()).where(col(Visit.user_id) == user.id, col(Visit.robot).is_(False))
-    for source, count in session.execute(
-        query.where(*period.conditions(Visit.began_at)).group_by(col(Visit.attributed))
-    ):
-        visits[_levels(source, names)] += count
+    attributed = cast(Visit.attributed, Text)  # PostgreSQL groups by no JSON
+    query = columns(attributed, func.count()).where(col(Visit.user_id) == user.id, col(Visit.robot).is_(False))
+    for source, count in session.execute(query.where(*period.conditions(Visit.began_at)).group_by(attributed)):
+        visits[_levels(json.loads(source or "null"), names)] += count
     by_source: dict[tuple[str, ...], list[Row[Any]]] = defaultdict(list)
     for row in _enquiries(session, user, period):
         by_source[_levels(row.source, names)].append(row)
