@@ -106,6 +106,13 @@ CONTESTANTS = (
         imports=f"uvicorn, {_PEERS}.bare_pixel",
     ),
     Contestant(
+        "bare ASGI pixel behind our limits",
+        "nothing",
+        lambda: "/o/x.gif",
+        lambda port, folder: _python("-m", f"{_PEERS}.guarded_pixel", str(port)),
+        imports=f"uvicorn, {_PEERS}.guarded_pixel",
+    ),
+    Contestant(
         "nginx empty_gif (the limit)",
         "line in a log, not synced",
         lambda: "/o/x.gif",

@@ -144,6 +144,46 @@ def test_p8_other_dates_that_are_none(written: str) -> None:
     assert parse(simple().replace(b"Thu, 26 Nov 2026 10:00:00 +0000", written.encode())).sent_at is None
 
 
+@pytest.mark.parametrize(
+    ("zone", "hour"),
+    [
+        *(
+            ("MSK", 16),
+            ("MSD", 15),
+            ("+3", 16),
+            ("+03", 16),
+            ("+03:00", 16),
+            ("+0300", 16),
+            ("GMT+3", 16),
+            ("UTC+03:00", 16),
+        ),
+        *(
+            ("+0300 (MSK)", 16),
+            ("CET", 18),
+            ("CEST", 17),
+            ("EET", 17),
+            ("YEKT", 14),
+            ("JST", 10),
+            ("Z", 19),
+            ("UT", 19),
+        ),
+        *(("-0330", 23), ("", 19), ("-0000", 19)),
+    ],
+)
+def test_zones_as_programs_write_them(zone: str, hour: int) -> None:
+    letter = parse(b"Date: Sun, 29 Nov 2026 19:30:00 " + zone.encode() + b"\r\n\r\nx")
+    assert letter.sent_at is not None
+    assert letter.sent_at.hour == hour
+    assert "date_zone_unknown" not in letter.defects
+
+
+@pytest.mark.parametrize("zone", ["XYZ", "IST", "Local"])
+def test_an_unknown_zone_is_said_to_be_unknown(zone: str) -> None:
+    letter = parse(b"Date: Sun, 29 Nov 2026 19:30:00 " + zone.encode() + b"\r\n\r\nx")
+    assert letter.sent_at is not None
+    assert "date_zone_unknown" in letter.defects
+
+
 def test_p9_a_date_without_zone_is_utc_and_can_be_compared() -> None:
     sent = parse(raw("p09-date-without-zone")).sent_at
     assert sent == TEN

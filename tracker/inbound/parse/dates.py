@@ -9,6 +9,33 @@ from email.utils import parsedate_tz
 _PLAUSIBLE = timedelta(days=7)
 _AHEAD = timedelta(minutes=5)
 _OLD = timedelta(days=7)
+_NAMES_BY_HOURS = {
+    -8: "PST",
+    -7: "MST PDT",
+    -6: "CST MDT",
+    -5: "EST CDT",
+    -4: "EDT",
+    0: "UT UTC GMT Z WET",
+    1: "WEST BST CET MET MEZ",
+    2: "CEST MEST MESZ EET SAST",
+    3: "EEST MSK TRT",
+    4: "MSD SAMT",
+    5: "YEKT",
+    6: "OMST",
+    7: "NOVT KRAT",
+    8: "IRKT HKT SGT AWST",
+    9: "YAKT JST KST",
+    10: "VLAT AEST",
+    11: "MAGT AEDT",
+    12: "NZST",
+    13: "NZDT",
+}
+"""Names of zones that mail programs write. Those with several meanings (IST) are none of them."""
+_HOURS = {name: hours for hours, names in _NAMES_BY_HOURS.items() for name in names.split()}
+_ZONE = re.compile(
+    r":\d\d(?:[.:]\d\d)?\s*(?P<half>[ap]m\b)?\s*(?P<name>[A-Za-z]{1,5}\b)?\s*(?:(?P<sign>[+-])(?P<hours>\d{1,2}):?(?P<minutes>\d\d)?(?!\d))?",
+    re.IGNORECASE,
+)
 _YEAR_NOUGHT = re.compile(r"[A-Za-z]{3,9}[ -]+0000\b")
 
 
@@ -28,13 +55,32 @@ def read_date(value: str) -> datetime | None:
     parsed = _parsed(value)
     if parsed is None or parsed[0] < 1980 or _YEAR_NOUGHT.search(value):
         return None
-    offset = parsed[9] or 0
+    zone = _zone(value)
+    offset = parsed[9] or 0 if zone is None else zone
     if abs(offset) > 14 * 3600:
         return None
     try:
         return datetime(*parsed[:6], tzinfo=timezone(timedelta(seconds=offset))).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def names_unknown_zone(value: str) -> bool:
+    """A name stands where the zone should, and it is none of the usual ones."""
+    found = _ZONE.search(value[:200])
+    return bool(found and found["name"] and not found["sign"] and found["name"].upper() not in _HOURS)
+
+
+def _zone(value: str) -> int | None:
+    """The offset in seconds, also of zones that the library reads otherwise (``MSK``, ``+3``, ``UTC+03:00``)."""
+    found = _ZONE.search(value)
+    if found is None:
+        return None
+    if found["sign"]:
+        seconds = int(found["hours"]) * 3600 + int(found["minutes"] or 0) * 60
+        return -seconds if found["sign"] == "-" else seconds
+    hours = _HOURS.get((found["name"] or "").upper())
+    return None if hours is None else hours * 3600
 
 
 def _parsed(value: str) -> tuple[int, int, int, int, int, int, int, int, int, int | None] | None:

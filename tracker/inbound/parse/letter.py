@@ -15,7 +15,7 @@ from itertools import islice
 from urllib.parse import unquote
 
 from tracker.inbound.parse.bodies import MOST_TEXT, charset_hint, read_bodies
-from tracker.inbound.parse.dates import read_date
+from tracker.inbound.parse.dates import names_unknown_zone, read_date
 from tracker.inbound.parse.file_names import safe_name, unescaped
 from tracker.inbound.parse.letter_text import text_from_html
 from tracker.inbound.parse.quotations import own_text
@@ -249,7 +249,10 @@ def _subject(fields: Sequence[tuple[str, str]]) -> str:
 
 def _sent_at(fields: Sequence[tuple[str, str]], odd: list[str]) -> datetime | None:
     written = _first(fields, "date").strip()
-    found = read_date(decoded(written[:200])) if written else None
+    said = decoded(written[:200])
+    found = read_date(said) if written else None
+    if found is not None and names_unknown_zone(said):
+        odd.append("date_zone_unknown")
     if found is None:
         odd.append("date_unusable" if written else "date_missing")
     return found

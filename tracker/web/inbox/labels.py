@@ -100,6 +100,7 @@ ODDITIES: Mapping[str, str] = {
     "field_repeated": N_("A header field that may stand once stands several times; the first one counts."),
     "date_missing": N_("It has no date."),
     "date_unusable": N_("Its date cannot be read."),
+    "date_zone_unknown": N_("Its date names a time zone that is not known."),
     "too_many_parts": N_("It has more parts than Inkling reads."),
     "too_many_files": N_("It has more files than Inkling lists."),
     "multipart_without_parts": N_("It announces parts that are not there."),
