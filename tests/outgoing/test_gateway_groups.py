@@ -50,7 +50,7 @@ def test_a_message_alone_costs_one_transaction(context: AppContext, people: Peop
         check_sender(context, alice, "alice@seller.example")
         submitted(context, alice, 1).result(20)
     assert counts["writing"] == 1
-    assert counts["statements"] < 26
+    assert counts["statements"] < 29
 
 
 def test_what_lines_submit_while_one_commits_shares_the_next_commit(
@@ -66,7 +66,7 @@ def test_what_lines_submit_while_one_commits_shares_the_next_commit(
             ids = {future.result(20) for future in futures}
     assert len(ids) == count(context, Message) == count(context, Delivery) == LINES
     assert counts["writing"] <= 3
-    assert counts["statements"] < 26 + 12 * LINES
+    assert counts["statements"] < 29 + 12 * LINES
 
 
 def test_twins_of_one_group_are_one_message(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
