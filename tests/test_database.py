@@ -268,7 +268,7 @@ def test_a_writer_whose_turn_never_comes_is_told_so(context: AppContext, monkeyp
     """In SQLAlchemy's terms, by which tasks know that the same may be tried again; the connection is as good as before."""
     if not context.database.is_sqlite:
         pytest.skip("PostgreSQL's writers wait for rows, not for the file")
-    monkeypatch.setattr("tracker.runtime.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("tracker.runtime.engine.BUSY_SECONDS", 0.05)
     with context.database.session_scope() as first:
         set_preference(first, "footer", False)
         first.flush()

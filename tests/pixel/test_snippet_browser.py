@@ -8,25 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.pixel.snippet_site import BASE, SALES, SnippetSite, block, line, pool, rule, snippet_site
+from tests.pixel.snippet_site import BASE, SALES, SnippetSite, block, line, pool, rule
 
 pytestmark = pytest.mark.browser
 CODE = r"info\+[a-z2-9]{9}@site\.example"
 SWAPPED = "() => /info(\\+|%2B)[a-z2-9]{9}(@|<)/i.test(document.documentElement.outerHTML)"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnippetSite]:
-    with snippet_site(tmp_path_factory.mktemp("edge")) as made:
-        yield made
-
-
-@pytest.fixture
-def site(running: SnippetSite) -> SnippetSite:
-    running.pages, running.headers = {}, {}
-    running.configure()
-    running.edge.begin = running.edge.spool.last_id()
-    return running
 
 
 @pytest.fixture

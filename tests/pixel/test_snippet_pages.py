@@ -10,26 +10,12 @@ import pytest
 from playwright.sync_api import Browser, Page, Route
 
 from tests.pixel.foreign_pages import debian_page, framework, node
-from tests.pixel.snippet_site import BASE, SnippetSite, block, pool, rule, snippet_site
+from tests.pixel.snippet_site import BASE, SnippetSite, block, pool, rule
 
 pytestmark = pytest.mark.browser
 CODE = re.compile(r"\+[a-z2-9]{9}@", re.IGNORECASE)
 SHOWN = "() => /(\\+|%2B)[a-z2-9]{9}@/i.test(document.documentElement.outerHTML)"
 PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnippetSite]:
-    with snippet_site(tmp_path_factory.mktemp("edge")) as made:
-        yield made
-
-
-@pytest.fixture
-def site(running: SnippetSite) -> SnippetSite:
-    running.pages, running.headers = {}, {}
-    running.configure()
-    running.edge.begin = running.edge.spool.last_id()
-    return running
 
 
 @pytest.fixture

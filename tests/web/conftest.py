@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute
 from pixel.server import server_config
 from tests.fixtures.contexts import PASSWORD, migrate_postgresql, opened_context, password_hash
 from tests.servers import free_port, wait_until
+from tests.web.mail_world import make_account
 from tracker.mail.addresses import lookup_form
 from tracker.models import Role, User, UserSession
 from tracker.runtime.context import AppContext
@@ -78,6 +79,13 @@ def make_user(context: AppContext) -> MakeUser:
 @pytest.fixture
 def alice(make_user: MakeUser) -> User:
     return make_user("alice@example.com", "Alice", role=Role.ADMIN)
+
+
+@pytest.fixture
+def sender(context: AppContext, alice: User) -> User:
+    """Alice, with an account to send from."""
+    make_account(context, alice)
+    return alice
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from tracker.consent.ledger import record_consent
 from tracker.consent.rules import MEASURED, Proof, Purpose, State
+from tracker.mail.addresses import Mailbox
 from tracker.models import (
     Account,
     Delivery,
@@ -20,6 +21,8 @@ from tracker.models import (
     TrackedLink,
     User,
 )
+from tracker.outbound.draft import Draft
+from tracker.outbound.send import enqueue_composed
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -312,3 +315,19 @@ GALLERY = (
     ),
 )
 """A page of mail with everything on it that the list can show."""
+
+
+def queued(context: AppContext, alice: User, **facts: object) -> Message:
+    """A message accepted by the real thing."""
+    with context.database.reading() as session:
+        has_account = session.exec(select(Account)).first() is not None
+    if not has_account:
+        make_account(context, alice)
+    values: dict[str, object] = {
+        "to": (Mailbox("anna@example.org", "Anna"),),
+        "subject": "Offer",
+        "html": '<p>Hi <img src="cid:logo"></p>',
+        **facts,
+    }
+    with context.database.session_scope() as session:
+        return enqueue_composed(session, context, session.get_one(User, alice.id), Draft(**values))  # type: ignore[arg-type]

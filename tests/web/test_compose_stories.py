@@ -9,7 +9,6 @@ import pytest
 from sqlmodel import col, select
 
 from tests.web.conftest import ClientOf
-from tests.web.mail_world import make_account
 from tests.web.reading import attribute, every, only
 from tracker.mail.addresses import Mailbox
 from tracker.models import Delivery, Message, MessageBody, MessageState, Template, User
@@ -20,12 +19,6 @@ from tracker.runtime.database import now
 from tracker.users import add_token
 
 LATER = f"{now().year + 2}-03-01"
-
-
-@pytest.fixture
-def sender(context: AppContext, alice: User) -> User:
-    make_account(context, alice)
-    return alice
 
 
 def messages(context: AppContext) -> list[Message]:

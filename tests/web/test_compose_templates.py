@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import To as To_
-from tests.web.mail_world import Written, agree, make_account, write
+from tests.web.mail_world import Written, agree, write
 from tests.web.reading import attribute, every, only, text_at
 from tracker.models import Account, Message, MessageBody, MessageState, Recipient, Template, User
 from tracker.runtime.context import AppContext
@@ -18,12 +18,6 @@ OFFER = {
     "subject": "An offer for {{company}}",
     "text": "Dear {{first_name|colleague}},\n\nhere is the offer for {{company}}.",
 }
-
-
-@pytest.fixture
-def sender(context: AppContext, alice: User) -> User:
-    make_account(context, alice)
-    return alice
 
 
 def made(client: httpx.Client, context: AppContext, **more: str) -> Template:

@@ -40,7 +40,7 @@ from tracker.web.recipients import preference_page
 from tracker.web.recipients import privacy_pages as privacy_person
 from tracker.web.search import pages as search
 from tracker.web.sites import pages as site_pages
-from tracker.web.sites import reattribution, rule_pages
+from tracker.web.sites import reattribution, rule_pages, source_pages
 from tracker.web.sites import report_pages as site_report_pages
 from tracker.web.today import pages as today
 from tracker.web.workspace import people_pages as people
@@ -74,6 +74,7 @@ ROUTES: list[BaseRoute] = [
     *site_pages.routes,
     *reattribution.routes,
     *rule_pages.routes,
+    *source_pages.routes,
     *site_report_pages.routes,
     *recipient.routes,
     *privacy_person.routes,

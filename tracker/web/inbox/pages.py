@@ -17,13 +17,13 @@ from tracker.models import User
 from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import Cursor
-from tracker.saved_views import views_of
 from tracker.web.http.csv_export import csv_response
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
 from tracker.web.inbox.filter import CATEGORIES, LetterFilter
 from tracker.web.inbox.labels import STATUS_LABELS, category_label, status_label, status_of
 from tracker.web.inbox.rows import LetterRow, mailboxes_of, read_letters
+from tracker.web.profile.saved_views import views_of
 
 routes = Routes()
 _PARTS = {"rows": "inbox/_letter_list.html", "more": "inbox/_letter_rows.html"}

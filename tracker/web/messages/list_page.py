@@ -9,12 +9,12 @@ from starlette.responses import Response
 from tracker.models import Message, User
 from tracker.models.ownership import owned
 from tracker.privacy.views import note_message_view
-from tracker.saved_views import views_of
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, render
 from tracker.web.messages.activity import activity_of
 from tracker.web.messages.filter import Filter
 from tracker.web.messages.rows import accounts_of, figures_scope, has_account, read_figures, read_listing, tab_counts
+from tracker.web.profile.saved_views import views_of
 
 routes = Routes()
 _PARTS = {"rows": "messages/_mail_list.html", "more": "messages/_mail_rows.html"}

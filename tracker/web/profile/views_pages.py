@@ -9,10 +9,10 @@ from tracker.locale import _, localize
 from tracker.models import SavedView, User
 from tracker.models.ownership import owned
 from tracker.runtime.localized_text import ActionError
-from tracker.saved_views import NewView, begin_with, first_view, remove_view, save_view
 from tracker.web.http.forms import parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect
+from tracker.web.profile.saved_views import NewView, begin_with, first_view, remove_view, save_view
 
 routes = Routes()
 TODAY = "/today"

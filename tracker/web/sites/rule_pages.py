@@ -1,6 +1,5 @@
-"""The pages of rules and sources: who sees which address, in which order, and what a visit would get."""
+"""The pages of rules: who sees which address, in which order, and what a visit would get."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,29 +8,26 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pixel.source_conditions import FIELDS, OPERATORS
-from pixel.visit_sources import CHANNELS
 from tracker.inbound.probe import send_probe
 from tracker.locale import gettext as _
 from tracker.locale import localize
-from tracker.models import Mailbox, Role, Site, SiteBlock, SiteRule, SiteSource, User
+from tracker.models import Mailbox, Role, Site, SiteBlock, SiteRule, User
 from tracker.models.ownership import owned, owned_rows
-from tracker.runtime.localized_text import ActionError, LocalizedText
+from tracker.runtime.localized_text import ActionError
 from tracker.sites.coverage import MOST_SHORT_CODES, coverage_of, pool_size
-from tracker.sites.inputs import NewRule, NewSource, PreviewVisit, RuleChange
+from tracker.sites.inputs import NewRule, PreviewVisit, RuleChange
 from tracker.sites.preview import Preview, preview
 from tracker.sites.publishing import lease_minutes
 from tracker.sites.rules import NEEDS_PROBE, remove_rule, save_rule, warnings_of
-from tracker.sites.sites import move, remove_source, save_source
-from tracker.sites.source_names import CHANNEL_LABELS, STANDARD
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.http.throttle import test_mails
 from tracker.web.sites.pages import all_of
+from tracker.web.sites.source_pages import moved, source_options
 
 routes = Routes()
-RULES, SOURCES = "/sites/rules", "/sites/sources"
+RULES = "/sites/rules"
 _MORE_LINES = 2
 
 
@@ -222,30 +218,11 @@ def remove(request: Request, user: User, form: FormData) -> Response:
 
 @routes.action(RULES + "/{id}/priority")
 def move_rule(request: Request, user: User, form: FormData) -> Response:
-    return _moved(request, user, form, SiteRule, RULES)
-
-
-def _moved(request: Request, user: User, form: FormData, model: Any, back: str) -> Response:
-    where = text(form, "move")
-    if where in ("up", "down", "top", "bottom"):
-        with context_of(request).database.session_scope() as session:
-            move(session, context_of(request), user, owned(session, model, user, request.path_params["id"]), where)
-    return redirect(back)
+    return moved(request, user, form, SiteRule, RULES)
 
 
 def _rules(session: Session, user: User) -> list[SiteRule]:
     return list(session.exec(owned_rows(SiteRule, user).order_by(col(SiteRule.position), col(SiteRule.id))))
-
-
-def _sources(session: Session, user: User) -> list[SiteSource]:
-    return list(session.exec(owned_rows(SiteSource, user).order_by(col(SiteSource.position), col(SiteSource.id))))
-
-
-def source_options(session: Session, user: User) -> list[tuple[str, str]]:
-    """What a line or a rule can be for: sources of one's own, standard ones, whole channels."""
-    own = [(one.public_id, one.name) for one in _sources(session, user)]
-    channels = [(f"channel:{key}", _("All of: %(channel)s", channel=_(CHANNEL_LABELS[key]))) for key in CHANNELS]
-    return [*own, *((key, name) for key, (name, _channel) in STANDARD.items()), *channels]
 
 
 def _rule_form(
@@ -288,101 +265,6 @@ def _rule_form(
         "most_short": MOST_SHORT_CODES,
     }
     return render(request, "sites/rule.html", context, status)
-
-
-# --- sources
-
-
-@routes.page(SOURCES)
-def sources(request: Request, user: User) -> Response:
-    with context_of(request).database.reading() as session:
-        rows = _sources(session, user)
-    return render(request, "sites/sources.html", {"sources": rows, "channels": CHANNEL_LABELS})
-
-
-@routes.page(f"{SOURCES}/new")
-def new_source(request: Request, user: User) -> Response:
-    return _source_form(request, None, {"name": "", "channel": "ads", "group": "", "conditions": None}, {})
-
-
-@routes.page(SOURCES + "/{id}")
-def source(request: Request, user: User) -> Response:
-    with context_of(request).database.reading() as session:
-        row = owned(session, SiteSource, user, request.path_params["id"])
-    return _source_form(request, row, row.model_dump(), {})
-
-
-@routes.action(SOURCES + "/{id}")
-@routes.action(f"{SOURCES}/new")
-def save_source_form(request: Request, user: User, form: FormData) -> Response:
-    """A new source, or one changed."""
-    id, row = request.path_params.get("id"), None
-    values: dict[str, Any] = {name: text(form, name) for name in ("name", "channel", "group")}
-    try:
-        values["conditions"] = _read_conditions(form)
-        with context_of(request).database.session_scope() as session:
-            row = owned(session, SiteSource, user, id) if id else None
-            saved = save_source(session, context_of(request), user, row, parse(NewSource, values))
-    except ActionError as error:
-        return _source_form(request, row, {"conditions": None, **values}, errors_of(error), 422)
-    return redirect(SOURCES, _("The source “%(name)s” is saved.", name=saved.name))
-
-
-def _read_conditions(form: FormData) -> dict[str, Any] | None:
-    written = text(form, "conditions", 50_000)
-    if written:
-        try:
-            made = json.loads(written)
-        except ValueError:
-            made = None
-        if not isinstance(made, dict):
-            raise ActionError(
-                "invalid", LocalizedText("This is not JSON. Take it back, or write it anew."), "conditions"
-            )
-        return made
-    columns = [form.getlist(name) for name in ("field", "operator", "value")]
-    parts = [
-        {"field": str(field), "operator": str(operator), "value": str(value).strip()}
-        for field, operator, value in zip(*columns, strict=False)
-        if field and (str(value).strip() or operator in ("empty", "not_empty"))
-    ]
-    return {"any" if form.get("join") == "any" else "all": parts} if parts else None
-
-
-def _source_form(
-    request: Request, row: SiteSource | None, values: Mapping[str, Any], wrong: Mapping[str, str], status: int = 200
-) -> Response:
-    conditions = values["conditions"] or {}
-    parts: list[dict[str, Any]] = next(iter(conditions.values()), [])
-    is_simple = all("field" in part for part in parts)
-    context = {
-        "source": row,
-        "values": values,
-        "wrong": wrong,
-        "channels": [(key, _(label)) for key, label in CHANNEL_LABELS.items()],
-        "join": next(iter(conditions), "all"),
-        "lines": [*(parts if is_simple else []), {}, {}, {}],
-        "written": "" if is_simple else json.dumps(conditions, ensure_ascii=False, indent=1),
-        "fields": sorted(FIELDS),
-        "operators": sorted(OPERATORS),
-    }
-    return render(request, "sites/source.html", context, status)
-
-
-@routes.action(SOURCES + "/{id}/priority")
-def move_source(request: Request, user: User, form: FormData) -> Response:
-    return _moved(request, user, form, SiteSource, SOURCES)
-
-
-@routes.action(SOURCES + "/{id}/removal")
-def remove_source_form(request: Request, user: User, form: FormData) -> Response:
-    try:
-        with context_of(request).database.session_scope() as session:
-            row = owned(session, SiteSource, user, request.path_params["id"])
-            remove_source(session, context_of(request), user, row)
-    except ActionError as error:
-        return redirect(SOURCES, localize(error.sentence), kind="problem")
-    return redirect(SOURCES, _("The source “%(name)s” is removed.", name=row.name))
 
 
 # --- what would a visit get?
