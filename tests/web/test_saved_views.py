@@ -11,6 +11,7 @@ from tests.web.reading import attribute, every, words
 from tracker.models import MessageState, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.web.profile.saved_views import MOST
 
 __all__ = ["signed_in_browser"]
 
@@ -53,6 +54,16 @@ def test_a_filter_gets_a_name_and_can_be_the_first_page(
     client.post(attribute(form, "action").replace("/beginning", "/removal"))
     assert client.get("/").headers["location"] == "/today"
     assert tabs(client, f"/{list_}")[-1] != "Warm"
+
+
+def test_a_full_list_of_views_still_changes_those_it_has(client: httpx.Client) -> None:
+    for number in range(MOST):
+        save(client, f"View {number}")
+    before = tabs(client)
+    save(client, "One more")
+    assert tabs(client) == before
+    save(client, "View 0", "state=clicked")
+    assert "state=clicked" in [attribute(tab, "href") for tab in every(client.get("/mail"), ".work-lists a")][-MOST]
 
 
 def test_saving_under_the_same_name_changes_the_view(client: httpx.Client) -> None:

@@ -36,7 +36,8 @@ def save_view(session: Session, user: User, new: NewView) -> SavedView:
         raise ActionError("invalid", LocalizedText("There is nothing to save: no filter is set."), "query")
     if not new.name:
         raise ActionError("invalid", LocalizedText("Give the view a name."), "name")
-    if new.name not in (names := [view.name for view in views_of(session, user, new.list)]) and len(names) >= MOST:
+    names = [view.name for view in views_of(session, user, new.list)]
+    if len(names) >= MOST and new.name not in names:
         text = LocalizedText("You have %(most)d views here. Remove one first.", most=MOST)
         raise ActionError("conflict", text)
     view = SavedView(user_id=user.id or 0, list=new.list, name=new.name, query=new.query)
