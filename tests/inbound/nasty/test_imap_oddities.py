@@ -290,7 +290,7 @@ def test_an_answer_without_end_fills_no_memory(
     server: NastyImap, post: Post, monkeypatch: pytest.MonkeyPatch, word: bytes, piece: bytes
 ) -> None:
     """40 MB and more would come."""
-    monkeypatch.setattr("tracker.mail.imap_session.MOST_LINES", 20_000)  # counting memory makes each line slow
+    monkeypatch.setattr("tracker.mail.imap_session.MOST_LINES", 3_000)  # counting memory makes each line slow
     put(server, "a")
     server.script = always(word, lambda *_: endless(piece))
     tracemalloc.start()
