@@ -44,6 +44,8 @@ _ON_THE_PAGE = (
     "entrance_page",
 )
 _MORE_LABELS: Mapping[str, str] = {
+    "week": N_("Week"),
+    "month": N_("Month"),
     "received_at": N_("Received"),
     "sender": N_("From"),
     "subject": N_("Subject"),
@@ -108,7 +110,7 @@ def report(request: Request, user: User) -> Response:
             if key not in ("since", "until", "group") and value
         ],
         "query": query,
-        "groups": GROUPS.get(name, ()),
+        "groups": [(group, label_of(group)) for group in GROUPS.get(name, ())],
         "wrong": wrong,
         "bars": _bars(name, made),
         "labels": {"method": METHOD_LABELS, "channel": CHANNEL_LABELS, "flags": FLAG_LABELS},
