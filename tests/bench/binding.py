@@ -23,7 +23,7 @@ from tests.inbound.corpus import simple
 from tracker.crm.csv_import import import_customers
 from tracker.inbound import accept
 from tracker.models import Customer, Mailbox, SearchKind, User
-from tracker.models.counting.bulk import append_rows
+from tracker.models.counting.bulk import append_rows, reserve_ids
 from tracker.models.counting.tables import CUSTOMER, CUSTOMER_ADDRESS, ORDER
 from tracker.models.rows import public_id
 from tracker.models.search_query import finds
@@ -74,6 +74,7 @@ def fill(context: AppContext, olga: User, customers: int, orders: int) -> None:
     for start in range(1, customers + 1, BATCH):
         numbers = range(start, min(start + BATCH, customers + 1))
         with context.database.session_scope() as session:
+            assert list(reserve_ids(session, CUSTOMER, len(numbers))) == list(numbers)
             append_rows(session, CUSTOMER, [
                 {"id": n, "public_id": public_id(), "external_id": f"x{n}", "name": f"Name{n % 1000} Family{n}", "tags": [],
                  "manager_id": olga.id if n % 3 else None, "source": "import", "version": 1,
