@@ -134,6 +134,8 @@ ENCODED = "Content-Transfer-Encoding: base64"
             f"{RU}\n___\nThis list is archived",
         ),
         (base64.encodebytes((RU * 3).encode()), "X-Mailer: careless", RU * 3),
+        (base64.encodebytes((RU * 3).encode()), "Content-Transfer-Encoding: x-base64", RU * 3),
+        ("caf=C3=A9", "Content-Transfer-Encoding: quote-printable", "café"),
         ("begin 644 a.txt\n#0V%T\n`\nend\n", "Content-Transfer-Encoding: x-uuencode", "Cat"),
     ],
 )

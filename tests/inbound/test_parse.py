@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.inbound.corpus import DATA, raw, simple
 from tracker.inbound.parse.category import judge
-from tracker.inbound.parse.dates import receipt
+from tracker.inbound.parse.dates import read_date, receipt
 from tracker.inbound.parse.file_names import LONGEST, safe_name
 from tracker.inbound.parse.identity import content_hash, identity
 from tracker.inbound.parse.letter import MOST_REFERENCES, ParsedLetter, content_of, parse
@@ -175,6 +175,32 @@ def test_zones_as_programs_write_them(zone: str, hour: int) -> None:
     assert letter.sent_at is not None
     assert letter.sent_at.hour == hour
     assert "date_zone_unknown" not in letter.defects
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-11-30T09:15:00+03:00", "2026-11-30T06:15:00"),
+        ("2026-11-30 09:15:00 +0300", "2026-11-30T06:15:00"),
+        ("2026-11-30T09:15:00.123Z", "2026-11-30T09:15:00"),
+        ("30.11.2026 09:15", "2026-11-30T09:15:00"),
+        ("29.11.2026, 9:15:10 +0300", "2026-11-29T06:15:10"),
+        ("Пн, 30 ноября 2026 09:15:00 +0300", "2026-11-30T06:15:00"),
+        ("30 мар 2026 09:15:00 +0300", "2026-03-30T06:15:00"),
+        ("30 мая 2026 г., 09:15", "2026-05-30T09:15:00"),
+        ("Mon, 30 Nov 2026 7:00 PM +0300", "2026-11-30T16:00:00"),
+        ("Mon, 30 Nov 2026 12:05:00 AM", "2026-11-30T00:05:00"),
+        ("Mon, 30 Nov 2026 19:00:00 PM", "2026-11-30T19:00:00"),
+        ("Mon, 30 Nov 2026 24:00:00 +0000", "2026-12-01T00:00:00"),
+        ("2026-13-30 09:15:00", None),
+        ("30.13.2026 09:15", None),
+        ("Mon, 30 Nov 2026 24:01:00 +0000", None),
+        ("Mon, 30 Feb 2026 10:20:30 +0000", None),
+    ],
+)
+def test_dates_in_other_orders_and_words(written: str, moment: str | None) -> None:
+    at = read_date(written)
+    assert (at and at.replace(tzinfo=None).isoformat()) == moment
 
 
 @pytest.mark.parametrize("zone", ["XYZ", "IST", "Local"])

@@ -36,6 +36,13 @@ _ZONE = re.compile(
     r":\d\d(?:[.:]\d\d)?\s*(?P<half>[ap]m\b)?\s*(?P<name>[A-Za-z]{1,5}\b)?\s*(?:(?P<sign>[+-])(?P<hours>\d{1,2}):?(?P<minutes>\d\d)?(?!\d))?",
     re.IGNORECASE,
 )
+_ISO = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)[T ]+(\d{1,2}:\d\d(?::\d\d)?)(?:[.,]\d+)?\s*(.*)", re.IGNORECASE)
+_DOTTED = re.compile(r"\b(\d{1,2})\.(\d{1,2})\.(\d{4}),?\s+(\d{1,2}:\d\d(?::\d\d)?)\s*(.*)")
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_RUSSIAN = re.compile(
+    r"\b(\d{1,2})\s+(янв|фев|мар|апр|ма[йя]|июн|июл|авг|сен|окт|ноя|дек)[а-я]*\.?\s+(\d{4})(?:\s*г\.?)?,?\s*(.*)"
+)
+_RUSSIAN_MONTHS = ("янв", "фев", "мар", "апр", "ма", "июн", "июл", "авг", "сен", "окт", "ноя", "дек")
 _YEAR_NOUGHT = re.compile(r"[A-Za-z]{3,9}[ -]+0000\b")
 
 
@@ -51,7 +58,7 @@ class Receipt:
 
 def read_date(value: str) -> datetime | None:
     """A Date field in UTC; None for one that is missing or makes no sense. A missing or unknown zone is UTC (RFC 5322 4.3)."""
-    value = value[:200]
+    value = _in_usual_order(value[:200])
     parsed = _parsed(value)
     if parsed is None or parsed[0] < 1980 or _YEAR_NOUGHT.search(value):
         return None
@@ -59,10 +66,36 @@ def read_date(value: str) -> datetime | None:
     offset = parsed[9] or 0 if zone is None else zone
     if abs(offset) > 14 * 3600:
         return None
+    year, month, day, hour, minute, second = parsed[:6]
+    if match := _ZONE.search(value):
+        hour = _hour_of_day(hour, (match["half"] or "").lower())
     try:
-        return datetime(*parsed[:6], tzinfo=timezone(timedelta(seconds=offset))).astimezone(UTC)
+        midnight = datetime(year, month, day, tzinfo=timezone(timedelta(seconds=offset)))
+        if not (hour in range(24) or (hour, minute, second) == (24, 0, 0)) or minute > 59 or second > 60:
+            return None
+        return (midnight + timedelta(hours=hour, minutes=minute, seconds=second)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _in_usual_order(value: str) -> str:
+    """Dates as ISO 8601, with dots or with Russian months, in the order and the words of RFC 5322."""
+    if match := _ISO.search(value):
+        year, month, day, time, zone = match.groups()
+    elif match := _DOTTED.search(value):
+        day, month, year, time, zone = match.groups()
+    elif match := _RUSSIAN.search(value.lower()):
+        day, name, year, rest = match.groups()
+        number = next(n for n, start in enumerate(_RUSSIAN_MONTHS) if name.startswith(start))
+        return f"{day} {_MONTHS[number]} {year} {rest}"
+    else:
+        return value
+    return f"{day} {_MONTHS[int(month) - 1]} {year} {time} {zone}" if int(month) in range(1, 13) else value
+
+
+def _hour_of_day(hour: int, half: str) -> int:
+    """An hour of half a day (``pm`` or ``am``) or of a whole one."""
+    return hour % 12 + 12 * (half == "pm") if half and hour in range(1, 13) else hour
 
 
 def names_unknown_zone(value: str) -> bool:

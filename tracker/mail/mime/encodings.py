@@ -14,15 +14,15 @@ _NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _BLANKS = re.compile(rb"(?<=[^\s])[ \t](?=[^\s])")
 _LOOKED_AT = 4096
 _SPELT = (
-    *(("base64", "base64"), ("b64", "base64"), ("quoted", "quoted-printable"), ("qp", "quoted-printable")),
-    *(("xuu", "uuencode"), ("uu", "uuencode")),
+    *(("base64", "base64"), ("b64", "base64"), ("quot", "quoted-printable"), ("qp", "quoted-printable")),
+    ("uu", "uuencode"),
 )
 _UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} [^\r\n]*\r?\n", re.MULTILINE)
 
 
 def encoding_of(written: str) -> str:
     """The encoding that a field means, however it is spelt: base64, quoted-printable, uuencode, or empty for none at all."""
-    word = re.sub(r"[^a-z0-9]", "", re.split(r"[;,(]", written.strip().lower(), maxsplit=1)[0])
+    word = re.sub(r"[^a-z0-9]", "", re.split(r"[;,(]", written.strip().lower(), maxsplit=1)[0]).removeprefix("x")
     return next((name for start, name in _SPELT if word.startswith(start)), "")
 
 
