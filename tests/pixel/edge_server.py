@@ -89,7 +89,7 @@ def read_reply(connection: socket.socket, *, head: bool = False) -> Reply:
         part = connection.recv(65536)
         if not part:
             raise ConnectionError(f"the server closed the connection {expected - len(body)} bytes early")
-        body += part
+        received, body = received + part, body + part
     return Reply(int(first.split(" ")[1]), headers, body, received)
 
 

@@ -34,7 +34,8 @@ def test_e02_bad_tokens_get_the_identical_answer_and_no_hit(edge: RunningEdge) -
     valid = edge.ask(open_path(token))
     bad = ["", "x", token[:-1], token[1:], token + "A", "A" * 39, "A" * 5000, edge.click_token("https://example.org/")]
     replies = [edge.ask(f"/o/{text}.gif") for text in bad]
-    assert all(_without_date(reply.raw) == _without_date(valid.raw) for reply in replies)
+    for text, reply in zip(bad, replies, strict=True):
+        assert _without_date(reply.raw) == _without_date(valid.raw), text
     assert len(edge.hits()) == 1
 
 

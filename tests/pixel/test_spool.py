@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pixel.hits import Hit
-from pixel.spool import Spool, SpoolError, SpoolReader
+from pixel.spool import ANSWER_SECONDS, Spool, SpoolError, SpoolReader
 from pixel.tokens import new_public_id
 from tests.pixel.edge_server import ROOT
 from tests.servers.processes import wait_until
@@ -37,8 +37,8 @@ def a_hit(name: str = "t") -> Hit:
     )
 
 
-async def append_all(spool: Spool, *hits: Hit) -> list[bool]:
-    return await asyncio.gather(*(spool.append(hit) for hit in hits))
+async def append_all(spool: Spool, *hits: Hit, seconds: float = 20) -> list[bool]:
+    return await asyncio.gather(*(spool.append(hit, seconds) for hit in hits))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_hits_that_arrive_during_a_commit_share_the_next_one(spool: Spool) -> No
     async def many_clients() -> None:
         async def client() -> None:
             for _ in range(20):
-                assert await spool.append(a_hit())
+                assert await spool.append(a_hit(), 20)
 
         await asyncio.gather(*(client() for _ in range(50)))
 
@@ -239,8 +239,8 @@ def test_a_disk_that_hangs_keeps_nobody_waiting(spool: Spool) -> None:
     spool._jobs.put(hang)
 
     async def answered_while_it_hangs() -> None:
-        assert await append_all(spool, a_hit("a"), a_hit("b")) == [False, False]
-        assert await append_all(spool, a_hit("c")) == [False]
+        assert await append_all(spool, a_hit("a"), a_hit("b"), seconds=ANSWER_SECONDS) == [False, False]
+        assert await append_all(spool, a_hit("c"), seconds=ANSWER_SECONDS) == [False]
         assert (spool.metrics.lost, spool.metrics.written) == (3, 0)
         disk.set()
         assert await append_all(spool, a_hit("d")) == [True]

@@ -19,7 +19,7 @@ TRAPS = [f"{letter}{number}" for letter, count in HOW_MANY.items() for number in
 UNDER_ANOTHER_NAME = {
     "E14": "pixel/test_proxies.py::test_who_the_client_is",
     "E22": "commands/test_check_command.py::test_a_tracking_host_with_something_in_front_of_it",
-    "E23": "web/test_message_page.py::test_our_own_pixel_and_redirects_are_taken_out_of_what_is_quoted",
+    "E23": "web/test_message_content.py::test_our_own_pixel_and_redirects_are_taken_out_of_what_is_quoted",
     "F10": "pixel/test_tokens.py::test_shortened_and_lengthened_tokens_are_refused",
     "F16": "engagement/test_ingest.py::test_with_tracking_switched_off_nothing_more_is_kept",
     "F23": "engagement/test_sequence_rules.py::test_repeated_click_within_ten_seconds_is_merged",
