@@ -58,6 +58,7 @@ def test_an_idle_worker_writes_nothing_but_its_heartbeat(
             assert checked(post) == "active"
             post.sync()
         worker = Worker(context)
+        is_quiet(context, 0)  # listens before there are threads to disturb
         worker.start()
         try:
             with open_page(context, alice.id or 0):

@@ -89,7 +89,8 @@ class Broadcaster:
     async def _run(self) -> None:
         wakeups, loop = self._context.database.wakeups, asyncio.get_running_loop()
         changed, somebody_left = asyncio.Event(), asyncio.Event()
-        changed.set()  # for what came before this line
+        changed.set()  # for what came before the subscriptions
+        somebody_left.set()
         subscriptions = (
             wakeups.subscribe(("feed_item",), partial(_set_in, loop, changed)),
             wakeups.subscribe(_WHO_MAY_STAY, partial(_set_in, loop, somebody_left, changed)),
