@@ -162,6 +162,7 @@ def _accept(listener: socket.socket, server: NastyImap, open_lines: list[socket.
             line, _ = listener.accept()
         except OSError:
             return
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server.lines += 1
         open_lines.append(line)
         threading.Thread(target=_talk, args=(line, server), daemon=True).start()
