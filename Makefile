@@ -5,7 +5,8 @@ run: .venv/ready node_modules/ready       ## everything a first visitor needs, t
 
 test: .venv/ready-dev node_modules/ready  ## everything a contributor needs, then the whole suite
 	scripts/servers
-	.venv/bin/pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder
+	.venv/bin/pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder \
+	  || { [ $$? -eq 1 ] && .venv/bin/pytest --last-failed --last-failed-no-failures=none --maxfail=1; }
 
 check: .venv/ready-dev                    ## style, types, import contracts
 	.venv/bin/ruff check .
