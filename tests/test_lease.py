@@ -1,13 +1,17 @@
 """Leases: one holder at a time, told when another has taken over, prolonged together, free at once when the process is dead."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from sqlmodel import select, update
 
+from tests.servers.processes import unavailable
 from tracker.models import User
 from tracker.runtime import processes
 from tracker.runtime.context import AppContext
@@ -141,6 +145,69 @@ def test_what_a_dead_process_held_is_free_at_the_next_start(context: AppContext)
     with context.database.reading() as session:
         names = {process.id for process in session.exec(select(Process))}
     assert names == {"alive", "elsewhere", "unknown", context.leases.process}
+
+
+def test_a_process_that_may_not_be_seen_is_not_dead(
+    context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under ``ProtectProc=invisible``, where /proc has nobody else's processes."""
+    for name in ("sys/kernel/random/boot_id", "self/ns/pid"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("here")
+    monkeypatch.setattr(processes, "_PROC", tmp_path)
+    with other_process() as number:
+        add_process(context, "unseen", number)
+        add_process(context, "of somebody else", 1)
+        with other_process() as other:
+            add_process(context, "dead", other)
+        processes.register(context)
+    assert held(context).keys() == {"unseen", "of somebody else"}
+
+
+_CONTAINED = """
+import json, os, socket, sys
+from tracker.runtime import processes
+from tracker.runtime.context import create_context
+from tracker.runtime.settings import read_settings
+
+context = create_context(read_settings(json.loads(sys.argv[1]), dotenv=None))
+processes.register(context)
+with context.database.session_scope() as session:
+    context.leases.claim(session, "letter", sys.argv[2])
+print(socket.gethostname(), os.getpid(), flush=True)
+input()
+"""
+_AS_IN_A_CONTAINER = ["unshare", "--fork", "--pid", "--mount-proc", "--uts", "sh", "-c"]
+
+
+@contextmanager
+def containers(context: AppContext, *subjects: str) -> Iterator[None]:
+    """Processes that hold a lease each, in namespaces of their own: their numbers are 1, their hosts are called ``inkling``."""
+    settings = json.dumps({"INKLING_DATA_DIR": str(context.settings.data_dir)})
+    words = [*_AS_IN_A_CONTAINER, 'hostname inkling && exec "$@"', "sh", sys.executable, "-c", _CONTAINED, settings]
+    root = Path(__file__).resolve().parents[1]
+    started = [
+        subprocess.Popen([*words, subject], cwd=root, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for subject in subjects
+    ]
+    try:
+        assert [process.stdout.readline() for process in started if process.stdout] == ["inkling 1\n"] * len(subjects)
+        yield
+    finally:
+        for process in started:
+            process.communicate("\n", timeout=30)
+
+
+@pytest.mark.parametrize("context", ["sqlite"], indirect=True)
+def test_containers_of_one_name_and_number_free_nothing_of_each_other(context: AppContext) -> None:
+    if subprocess.run([*_AS_IN_A_CONTAINER, "hostname inkling"], capture_output=True).returncode:
+        unavailable("this user may make no namespaces")
+    with containers(context, "first", "second"):
+        assert held(context).keys() == {"first", "second"}
+        processes.register(context)
+        assert held(context).keys() == {"first", "second"}
+    processes.register(context)
+    assert held(context).keys() == {"first", "second"}, "of the dead elsewhere time alone tells"
 
 
 def test_a_number_that_was_given_again_is_another_process(context: AppContext) -> None:

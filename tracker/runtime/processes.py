@@ -82,7 +82,19 @@ def _forget(session: Session, processes: list[str]) -> None:
 def _is_dead(process: Process) -> bool:
     if not process.place or process.place != _place():
         return False
-    return _started(process.number) != process.started
+    started = _started(process.number)
+    return started != process.started if started is not None else not _exists(process.number)
+
+
+def _exists(number: int) -> bool:
+    """Also of processes that we may not see (proc(5), ``hidepid``; ``ProtectProc=`` of systemd)."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _place() -> str:
@@ -94,7 +106,7 @@ def _place() -> str:
 
 
 def _started(number: int) -> int | None:
-    """Clock ticks from boot to the start of a process (proc(5), field 22 of ``stat``); None when there is none of the number."""
+    """Clock ticks from boot to the start of a process (proc(5), field 22 of ``stat``); None when none of the number is seen."""
     try:
         return int((_PROC / str(number) / "stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):
