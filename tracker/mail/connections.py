@@ -72,7 +72,8 @@ def open_socket(
 ) -> socket.socket:
     """A line to the checked ``address``, in TLS at once where the server wants that, and cut by the deadline."""
     plain = socket.create_connection((address, server.port), timeout)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a command sent in two pieces waits 40 ms for an ACK
+    # else a command sent in two pieces waits 40 ms for an ACK
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         deadline.watch(plain)
         return context.wrap_socket(plain, server_hostname=server.host) if server.security == "tls" else plain
