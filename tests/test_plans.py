@@ -54,8 +54,10 @@ class Statements:
 
     def __init__(self) -> None:
         self.first: dict[str, Any] = {}
+        self.count = 0
 
     def note(self, _connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> None:
+        self.count += 1
         self.first.setdefault(statement, values[0] if many else values)
 
 
@@ -111,7 +113,7 @@ def test_no_task_reads_a_growing_table_from_end_to_end(grown: AppContext) -> Non
         _run(grown, next(task for task in table if task.what == "sweep"))
     statements.first |= sweeping.first
     assert len(statements.first) > 60, "the tasks did nothing"
-    whole = [line for text, values in statements.first.items() for line in whole_tables(grown, text, values)]
+    whole = read_whole(grown, statements)
     assert not whole, "\n".join(whole)
 
 
@@ -136,6 +138,11 @@ def _make_old(context: AppContext) -> None:
         long_ago = now() - timedelta(days=4000)
         session.execute(update(Event).values(at=long_ago, settle_at=None))
         session.execute(update(Notification).values(at=long_ago))
+
+
+def read_whole(context: AppContext, statements: Statements) -> list[str]:
+    """The tables that grow and that some statement would read from end to end, each with the statement."""
+    return [line for text, values in statements.first.items() for line in whole_tables(context, text, values)]
 
 
 def whole_tables(context: AppContext, statement: str, values: Any) -> list[str]:

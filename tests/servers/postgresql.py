@@ -1,9 +1,10 @@
 """A real PostgreSQL cluster in a temporary folder, in memory where there is room, and databases copied from templates."""
 
 import itertools
+import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -96,22 +97,39 @@ class Postgresql:
 @contextmanager
 def postgresql() -> Iterator[Postgresql]:
     """Runs until the end of the block, as ourselves or, for root (which PostgreSQL refuses), as postgres or nobody."""
-    initdb = require("initdb")
     owner = unprivileged("postgres")
     memory = memory_folder(ROOM)
     with server_folder("postgresql", owner, memory) as folder:
-        _initialise(initdb, folder, owner)
-        server = Postgresql(free_port(), copy_files=memory is not None)
-        process = _start(initdb.with_name("postgres"), folder, owner, server.port)
+        _initialise(require("initdb"), folder, owner)
+        with _running(folder, owner, Postgresql(free_port(), copy_files=memory is not None)) as server:
+            yield server
+
+
+@contextmanager
+def postgresql_on_disk(folder: Path) -> Iterator[Postgresql]:
+    """The cluster in a folder that outlives us, made when there is none; with room in memory as a server of one's own has it."""
+    owner = unprivileged("postgres")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not owner.is_me:
+        os.chown(folder, owner.uid, owner.gid)
+    if not (folder / "data").exists():
+        _initialise(require("initdb"), folder, owner)
+    with _running(folder, owner, Postgresql(free_port()), shared_buffers="1GB", max_wal_size="4GB") as server:
+        yield server
+
+
+@contextmanager
+def _running(folder: Path, owner: Account, server: Postgresql, **options: str) -> Iterator[Postgresql]:
+    process = _start(require("initdb").with_name("postgres"), folder, owner, server.port, OPTIONS | options)
+    try:
+        wait_until(lambda: process.poll() is not None or _answers(server), 60)
+        assert process.poll() is None, (folder / "log").read_text()
         try:
-            wait_until(lambda: process.poll() is not None or _answers(server), 60)
-            assert process.poll() is None, (folder / "log").read_text()
-            try:
-                yield server
-            finally:
-                server.close()
+            yield server
         finally:
-            end(process, signal.SIGINT)
+            server.close()
+    finally:
+        end(process, signal.SIGINT)
 
 
 def _initialise(initdb: Path, folder: Path, owner: Account) -> None:
@@ -123,8 +141,10 @@ def _initialise(initdb: Path, folder: Path, owner: Account) -> None:
     assert process.wait(120) == 0, (folder / "log").read_text()
 
 
-def _start(postgres: Path, folder: Path, owner: Account, port: int) -> subprocess.Popen[bytes]:
-    options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
+def _start(
+    postgres: Path, folder: Path, owner: Account, port: int, settings: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     with (folder / "log").open("ab") as log:
         return _run_as(owner, [postgres, "-D", folder / "data", "-p", str(port), *options], log)
 

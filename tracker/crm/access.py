@@ -13,17 +13,49 @@ from tracker.models.ownership import is_public_id
 from tracker.runtime.localized_text import ActionError, LocalizedText
 
 DISABLED = select(col(User.id)).where(~col(User.active))
+manager_number: ColumnElement[int | None] = col(EnquiryStatus.manager_id) + 0
+owner_number: ColumnElement[int] = col(EnquiryStatus.user_id) + 0
+"""As such no index is read by them: what is open is few and read whole by the index of it, what is done is many."""
 
 
 def is_nobodys() -> ColumnElement[bool]:
     """The condition that an enquiry has no manager, or one who was disabled."""
-    return or_(col(EnquiryStatus.manager_id).is_(None), col(EnquiryStatus.manager_id).in_(DISABLED))
+    return or_(manager_number.is_(None), manager_number.in_(DISABLED))
 
 
 def is_visible(user: User) -> ColumnElement[bool]:
     """The condition that an enquiry is seen by this person."""
-    mine = or_(col(EnquiryStatus.user_id) == user.id, col(EnquiryStatus.manager_id) == user.id)
-    return or_(mine, and_(is_nobodys(), col(EnquiryStatus.mailbox_id).in_(group_mailboxes(user))))
+    return or_(is_managed_by(user), sees_nobodys(user))
+
+
+def is_managed_by(user: User) -> ColumnElement[bool]:
+    return manager_number == user.id
+
+
+def sees_nobodys(user: User) -> ColumnElement[bool]:
+    """The same where nobody manages it: it came to this person's mailbox, or to one of their groups'."""
+    in_group = (col(EnquiryStatus.mailbox_id) + 0).in_(group_mailboxes(user))
+    return or_(owner_number == user.id, and_(is_nobodys(), in_group))
+
+
+def reports_enquiry(session: Session, user: User) -> ColumnElement[bool]:
+    """:func:`is_visible` for many enquiries of a period: each part of it is read by an index, on both engines."""
+    own = session.exec(rows(Mailbox.id).where(Mailbox.user_id == user.id)).all()
+    of_groups = session.scalars(group_mailboxes(user)).all()  # type: ignore[call-overload]
+    mailbox = col(EnquiryStatus.mailbox_id)
+    nobodys = and_(is_nobodys(), mailbox.in_(of_groups))
+    return or_(col(EnquiryStatus.manager_id) == user.id, mailbox.in_(own), nobodys)
+
+
+def is_given(user: User) -> ColumnElement[bool]:
+    """The condition that an enquiry of somebody else's mailbox was given to this person. (“<>” would be read by no index.)"""
+    owner = col(EnquiryStatus.user_id)
+    return and_(col(EnquiryStatus.manager_id) == user.id, or_(owner < user.id, owner > user.id))
+
+
+def of_group(user: User) -> ColumnElement[bool]:
+    """The condition that an enquiry is nobody's and came to a mailbox of this person's groups."""
+    return and_(is_nobodys(), col(EnquiryStatus.mailbox_id).in_(group_mailboxes(user)))
 
 
 def group_mailboxes(user: User) -> ColumnElement[int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, union_all
 from sqlmodel import Session, col
 from sqlmodel import select as rows
 
@@ -169,7 +169,7 @@ def _own_addresses(session: Session) -> frozenset[str]:
     own: frozenset[str] | None = session.info.get("workspace_addresses")
     if own is None:
         columns: tuple[Any, ...] = (User.email, Account.address, Mailbox.address)
-        listed = [address for column in columns for address in session.exec(rows(column))]
+        listed = session.connection().execute(union_all(*(select(col(column)) for column in columns))).scalars()
         own = session.info["workspace_addresses"] = frozenset(canonical(one, "") for one in listed if one)
     return own
 

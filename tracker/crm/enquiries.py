@@ -8,7 +8,7 @@ from sqlmodel import Session, col
 from sqlmodel import select as rows
 from sqlmodel.sql.expression import SelectOfScalar
 
-from tracker.crm.access import is_nobodys, is_visible
+from tracker.crm.access import is_managed_by, is_nobodys, is_visible, sees_nobodys
 from tracker.models import EnquiryChange, EnquiryStatus, Letter, User
 from tracker.notifications.notify import add_notice, announce, notify
 from tracker.runtime.context import AppContext
@@ -22,7 +22,9 @@ _WOKEN_AT_ONCE = 100
 def in_list(name: str, user: User, moment: datetime) -> ColumnElement[bool]:
     """The condition of one of :data:`LISTS`, over what this person sees."""
     condition = _condition(name, user, moment)
-    return condition if name == "mine" else and_(is_visible(user), condition)
+    if name == "mine":
+        return condition
+    return and_(sees_nobodys(user) if name == "nobodys" else is_visible(user), condition)
 
 
 def _is_open(moment: datetime) -> ColumnElement[bool]:
@@ -36,7 +38,7 @@ def _is_snoozed(moment: datetime) -> ColumnElement[bool]:
 def _condition(name: str, user: User, moment: datetime) -> ColumnElement[bool]:
     match name:
         case "mine":
-            return and_(col(EnquiryStatus.manager_id) == user.id, _is_open(moment))
+            return and_(is_managed_by(user), _is_open(moment))
         case "nobodys":
             return and_(is_nobodys(), _is_open(moment))
         case "waiting":

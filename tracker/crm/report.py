@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
-from tracker.crm.access import is_visible
+from tracker.crm.access import reports_enquiry
 from tracker.crm.office_hours import Schedule
 from tracker.crm.working_time import office_hours
 from tracker.models import EnquiryStatus, Letter, LetterBinding, Mailbox, User
@@ -28,8 +29,7 @@ BUCKETS = (300, 900, 3600, 4 * 3600, 86400, 3 * 86400)
 """Ends of the classes of first-answer times, in seconds; what took longer is the last class."""
 
 
-@dataclass(frozen=True)
-class CountedEnquiry:
+class CountedEnquiry(NamedTuple):
     """One enquiry as the report sees it. ``seconds`` is its first-answer time, within office hours where there are some."""
 
     mailbox: str
@@ -38,6 +38,12 @@ class CountedEnquiry:
     answered_by: str | None
     seconds: float | None
     rule: str
+
+
+_FACTS = (
+    *(col(EnquiryStatus.mailbox_id), col(EnquiryStatus.manager_id), col(EnquiryStatus.received_at)),
+    *(col(EnquiryStatus.answered_at), col(EnquiryStatus.answered_by), col(LetterBinding.rule)),
+)
 
 
 @dataclass(frozen=True)
@@ -52,10 +58,14 @@ class ReportTable:
 
 def enquiries_report(session: Session, user: User, since: date | None, until: date | None, group: str) -> ReportTable:
     """Enquiries that this person sees. Raises :class:`ActionError` for a group that is none."""
+    return group_enquiries(read_enquiries(session, user, since, until), group)
+
+
+def group_enquiries(enquiries: Sequence[CountedEnquiry], group: str) -> ReportTable:
+    """The same of what was read."""
     if group not in GROUPS:
         text = LocalizedText("“group” is one of %(groups)s.", groups=", ".join(GROUPS))
         raise ActionError("invalid", text, "group")
-    enquiries = read_enquiries(session, user, since, until)
     named: Callable[[CountedEnquiry], str] = {
         "mailbox": lambda one: one.mailbox,
         "manager": lambda one: one.manager,
@@ -69,7 +79,12 @@ def enquiries_report(session: Session, user: User, since: date | None, until: da
 
 def answers_report(session: Session, user: User, since: date | None, until: date | None) -> ReportTable:
     """First answers by whoever gave them."""
-    answered = [one for one in read_enquiries(session, user, since, until) if one.answered_by is not None]
+    return group_answers(read_enquiries(session, user, since, until))
+
+
+def group_answers(enquiries: Sequence[CountedEnquiry]) -> ReportTable:
+    """The same of what was read."""
+    answered = [one for one in enquiries if one.answered_by is not None]
     rows = [
         {"manager": name, "answers": len(part), **_times(part)}
         for name, part in _parted(answered, lambda one: one.answered_by or "")
@@ -121,31 +136,34 @@ def read_enquiries(session: Session, user: User, since: date | None, until: date
     """The enquiries that this person sees, received from the first to the last of these days in the person's zone."""
     zone = ZoneInfo(user.timezone)
     query = (
-        select(EnquiryStatus, Mailbox.address, LetterBinding.rule)
+        columns(*_FACTS)
         .join(Letter, col(Letter.id) == col(EnquiryStatus.letter_id))
-        .join(Mailbox, col(Mailbox.id) == col(EnquiryStatus.mailbox_id))
         .join(LetterBinding, col(LetterBinding.letter_id) == col(EnquiryStatus.letter_id), isouter=True)
         .where(
-            col(Letter.counted), col(Letter.withdrawn_at).is_(None), col(Letter.deleted_at).is_(None), is_visible(user)
+            col(Letter.counted),
+            col(Letter.withdrawn_at).is_(None),
+            col(Letter.deleted_at).is_(None),
+            reports_enquiry(session, user),
         )
     )
     if since is not None:
         query = query.where(col(EnquiryStatus.received_at) >= _midnight(since, zone))
     if until is not None:
         query = query.where(col(EnquiryStatus.received_at) < _midnight(until + timedelta(days=1), zone))
-    people = {row.id: row.name for row in session.exec(select(User))}
+    people: dict[int | None, str] = dict(session.exec(select(User.id, User.name)).all())
+    mailboxes = dict(session.exec(select(Mailbox.id, Mailbox.address)).all())
     hours = office_hours(session)
     schedule, hours_zone = hours or (None, None)
     return [
         CountedEnquiry(
-            mailbox=address,
-            manager=people.get(status.manager_id, ""),
-            day=status.received_at.astimezone(zone).date(),
-            answered_by=people.get(status.answered_by) if status.answered_by else None,
-            seconds=_seconds(status, schedule, hours_zone or zone),
+            mailbox=mailboxes[mailbox],
+            manager=people.get(manager, ""),
+            day=received_at.astimezone(zone).date(),
+            answered_by=people.get(answered_by) if answered_by else None,
+            seconds=_seconds(received_at, answered_at, schedule, hours_zone or zone),
             rule=rule or "",
         )
-        for status, address, rule in session.exec(query)
+        for mailbox, manager, received_at, answered_at, answered_by, rule in session.connection().execute(query)
     ]
 
 
@@ -153,9 +171,11 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone)
 
 
-def _seconds(status: EnquiryStatus, schedule: Schedule | None, zone: ZoneInfo) -> float | None:
-    if status.answered_at is None:
+def _seconds(
+    received_at: datetime, answered_at: datetime | None, hours: Schedule | None, zone: ZoneInfo
+) -> float | None:
+    if answered_at is None:
         return None
-    if schedule is None:
-        return (status.answered_at - status.received_at).total_seconds()
-    return schedule.worked(status.received_at, status.answered_at, zone).total_seconds()
+    if hours is None:
+        return (answered_at - received_at).total_seconds()
+    return hours.worked(received_at, answered_at, zone).total_seconds()

@@ -12,6 +12,7 @@ from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 _WAITING = text("settle_at IS NOT NULL")
 _WANTED = text("look_up_since IS NOT NULL")
 _HAS_SOURCE = text("source IS NOT NULL")
+_UNREAD = text("read_at IS NULL")
 
 
 class Event(PublicRow, table=True):
@@ -140,6 +141,7 @@ class Notification(PublicRow, table=True):
     __table_args__ = (
         UniqueConstraint("user_id", "subject", name="uq_notification_user_subject"),
         Index("ix_notification_user_at", "user_id", "at"),
+        Index("ix_notification_unread", "user_id", "at", "id", sqlite_where=_UNREAD, postgresql_where=_UNREAD),
     )
 
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")

@@ -145,6 +145,7 @@ class EnquiryStatus(Row, table=True):
             "ix_enquiry_status_open", "user_id", "received_at", "letter_id", sqlite_where=_OPEN, postgresql_where=_OPEN
         ),
         Index("ix_enquiry_status_sender", "sender", "received_at"),
+        Index("ix_enquiry_status_others", "manager_id", "user_id"),
         Index("ix_enquiry_status_waiting", "waiting_since", sqlite_where=_WAITING, postgresql_where=_WAITING),
         Index("ix_enquiry_status_snoozed", "snoozed_until", sqlite_where=_SNOOZED, postgresql_where=_SNOOZED),
         Index("ix_enquiry_status_mailbox", "mailbox_id", "received_at", "letter_id"),

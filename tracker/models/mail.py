@@ -15,6 +15,8 @@ _REMINDED = text("follow_up_at IS NOT NULL")
 _FOLLOW_UP_DUE = text("follow_up_due_at IS NOT NULL")
 _ACTIVE = text("last_activity_at IS NOT NULL")
 _WANTS_COPY = text("sent_copy = 'wanted'")
+_BOUNCED = text("bounces > 0")
+_REFUSED = text("status = 'rejected'")
 _WAITS = text("next_try_at IS NOT NULL")
 
 
@@ -77,6 +79,7 @@ class Message(PublicRow, table=True):
 
     __table_args__ = (
         Index("ix_message_user_list", "user_id", "listed_at", "id"),
+        Index("ix_message_bounced", "user_id", "listed_at", "id", sqlite_where=_BOUNCED, postgresql_where=_BOUNCED),
         Index("ix_message_message_id", "message_id"),
         Index(
             "ix_message_unsent",
@@ -197,6 +200,7 @@ class Delivery(PublicRow, table=True):
         ),
         Index("ix_delivery_account_accepted", "account_id", "accepted_at"),
         Index("ix_delivery_accepted", "accepted_at"),
+        Index("ix_delivery_refused", "message_id", sqlite_where=_REFUSED, postgresql_where=_REFUSED),
     )
 
     message_id: int = Field(foreign_key="message.id", ondelete="CASCADE")

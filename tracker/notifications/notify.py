@@ -5,7 +5,9 @@ from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import ColumnElement, ScalarResult, func, insert, or_
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select, update
+from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.models import FeedItem, Notice, Notification, User
 from tracker.models.counting.bulk import insert_or_keep
@@ -133,9 +135,19 @@ def lines(
 
 def unread_count(session: Session, user: User) -> int:
     """What the badge says: unread lines, without those that quiet hours still hold."""
-    statement = select(func.count()).select_from(Notification)
+    return session.exec(_unread_of(user)).one()
+
+
+def bell_of(session: Session, user: User) -> tuple[int, int]:
+    """:func:`unread_count` and :func:`newest_feed_id` in one statement: every page shows them."""
+    unread, newest = _unread_of(user).scalar_subquery(), select(func.max(FeedItem.id)).scalar_subquery()
+    row = session.connection().execute(columns(unread, newest)).one()
+    return row[0], row[1] or 0
+
+
+def _unread_of(user: User) -> SelectOfScalar[int]:
     unread = (col(Notification.user_id) == user.id) & col(Notification.read_at).is_(None)
-    return session.exec(statement.where(unread, _not_held())).one()
+    return select(func.count()).select_from(Notification).where(unread, _not_held())
 
 
 def _not_held() -> ColumnElement[bool]:

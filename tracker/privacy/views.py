@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from sqlalchemy import or_
 from sqlalchemy import select as columns
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session, col, select
@@ -40,11 +39,14 @@ def note_view(context: AppContext, user: User, what: str, recipients: Iterable[i
 
 def note_message_view(context: AppContext, user: User, message: Message) -> None:
     """``user`` was shown what happened to a message: noted for the recipients of whom something is measured."""
-    measured = or_(col(Delivery.opens_on), col(Delivery.clicks_on))
-    query = select(Delivery.recipient_id).where(Delivery.message_id == message.id, measured)
     with context.database.reading() as session:
-        recipients = session.exec(query).all()
-    note_view(context, user, "message", recipients)
+        copies = session.exec(select(Delivery).where(Delivery.message_id == message.id)).all()
+    note_copies_view(context, user, copies)
+
+
+def note_copies_view(context: AppContext, user: User, copies: Iterable[Delivery]) -> None:
+    """The same of a message whose copies were just read."""
+    note_view(context, user, "message", {copy.recipient_id for copy in copies if copy.opens_on or copy.clicks_on})
 
 
 def views_of(session: Session, recipient: Recipient) -> Sequence[tuple[date, str, str]]:

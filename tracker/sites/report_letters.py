@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select as columns
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from tracker.models import Letter, LetterSource, Mailbox, Site, User, Visit
 from tracker.notifications.notify import zone_of
@@ -45,28 +45,29 @@ COLUMNS = (
 )
 
 
-def enquiries_report(session: Session, user: User, period: Period, group: str = "") -> Report:
-    """Letters that count, newest first, at most :data:`MOST`."""
+def enquiries_report(session: Session, user: User, period: Period, group: str = "", most: int = MOST) -> Report:
+    """Letters that count, newest first, of the newest ``most``; their number is that of all."""
     report = Report(COLUMNS)
+    counted = (
+        *(Letter.user_id == user.id, col(Letter.counted), col(Letter.withdrawn_at).is_(None)),
+        *(col(Letter.deleted_at).is_(None), *period.conditions(Letter.received_at)),
+    )
     query = (
         select(Letter, LetterSource, Visit)
         .join(LetterSource, col(LetterSource.letter_id) == col(Letter.id), isouter=True)
         .join(Visit, col(Visit.id) == col(LetterSource.visit_id), isouter=True)
-        .where(
-            Letter.user_id == user.id,
-            col(Letter.counted),
-            col(Letter.withdrawn_at).is_(None),
-            col(Letter.deleted_at).is_(None),
-        )
-        .where(*period.conditions(Letter.received_at))
+        .where(*counted)
         .order_by(col(Letter.received_at).desc(), col(Letter.id).desc())
-        .limit(MOST)
+        .limit(most)
     )
     boxes = {box.id: box.address for box in session.exec(select(Mailbox).where(Mailbox.user_id == user.id))}
     sites = {site.id: site.name for site in session.exec(select(Site).where(Site.user_id == user.id))}
     for letter, row, visit in session.exec(query):
         report.rows.append({**_letter(letter, boxes), **_source(row, sites), **_visit(visit)})
-    report.totals = {**dict.fromkeys(COLUMNS), "counted": len(report.rows)}
+    total = len(report.rows)
+    if total == most:
+        total = session.exec(select(func.count()).select_from(Letter).where(*counted)).one()
+    report.totals = {**dict.fromkeys(COLUMNS), "counted": total}
     return report
 
 

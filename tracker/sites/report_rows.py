@@ -13,6 +13,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, func, select
 
 from tracker.models import EnquiryStatus, Letter, LetterSource, Mailbox, SiteRule, User, Visit
+from tracker.models.counting.tables import in_list
 from tracker.runtime.localized_text import N_
 from tracker.sites.coverage import coverage_of
 
@@ -102,7 +103,7 @@ def sources_report(session: Session, user: User, period: Period, group: str = "s
     by_source: dict[tuple[str, ...], list[Row[Any]]] = defaultdict(list)
     for row in _enquiries(session, user, period):
         by_source[_levels(row.source, names)].append(row)
-    known = _known_before(session, user, period)
+    known = _known_before(session, user, period, {row.sender for rows in by_source.values() for row in rows})
     for key in sorted({*visits, *by_source}, key=lambda key: (-len(by_source[key]), -visits[key], key)):
         facts = _figures(by_source[key], visits[key], known)
         report.rows.append({**dict(zip(names, key, strict=True)), **facts})
@@ -146,12 +147,12 @@ def _enquiries(session: Session, user: User, period: Period) -> list[Row[Any]]:
     return list(session.execute(query))
 
 
-def _known_before(session: Session, user: User, period: Period) -> set[str]:
+def _known_before(session: Session, user: User, period: Period, senders: set[str]) -> set[str]:
+    """Those of these senders who had written before the period."""
     if period.since is None:
         return set()
-    query = (
-        select(Letter.sender).where(col(Letter.user_id) == user.id, col(Letter.received_at) < period.since).distinct()
-    )
+    before = (col(Letter.user_id) == user.id, col(Letter.received_at) < period.since)
+    query = select(Letter.sender).where(*before, in_list(session, col(Letter.sender), senders)).distinct()
     return set(session.exec(query))
 
 

@@ -21,6 +21,7 @@ from tracker.models import (
     Recipient,
     User,
 )
+from tracker.web.inbox.rows import LetterWork
 
 SHOWN = 8
 RULES: Mapping[str, str] = {
@@ -72,24 +73,23 @@ class LetterPanel:
     """What the rules would bind it to today, where that is something else."""
 
 
-def letter_panel(session: Session, user: User, letter: Letter) -> LetterPanel:
-    binding = session.get(LetterBinding, letter.id)
-    status = session.get(EnquiryStatus, letter.id)
-    customer = session.get(Customer, binding.customer_id) if binding and binding.customer_id else None
+def letter_panel(session: Session, user: User, letter: Letter, work: LetterWork) -> LetterPanel:
+    people = colleagues(session)  # first: whoever has to do with the letter is mostly among them
+    customer, status = work.customer, work.status
     rows = addresses_of(session, [customer.id or 0]).get(customer.id or 0, []) if customer else []
     forms = [row.lookup for row in rows] or [letter.sender]
     return LetterPanel(
-        binding=binding,
+        binding=work.binding,
         customer=customer,
         addresses=[row.address for row in rows],
         customer_manager=_user(session, customer.manager_id if customer else None),
-        order=session.get(Order, binding.order_id) if binding and binding.order_id else None,
+        order=work.order,
         orders=_orders(session, customer),
         status=status,
-        manager=_user(session, status.manager_id if status else None),
-        answered_by=_user(session, status.answered_by if status else None),
-        colleagues=colleagues(session),
-        history=_history(session, letter),
+        manager=work.manager,
+        answered_by=work.answered_by,
+        colleagues=people,
+        history=_history(session, letter) if status or work.binding else [],
         letters=letters_of(session, user, customer, except_letter=letter.id) if customer else [],
         messages=messages_to(session, user, forms),
         proposed=_proposed(session, letter),

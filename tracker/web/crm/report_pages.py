@@ -3,17 +3,19 @@
 import csv
 import io
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.crm.report import GROUPS, ReportTable, answers_report, enquiries_report
+from tracker.crm.report import GROUPS, ReportTable, group_answers, group_enquiries, read_enquiries
 from tracker.crm.working_time import office_hours
 from tracker.locale import N_, localize
 from tracker.locale import gettext as _
 from tracker.locale.written_days import as_iso
 from tracker.models import User
+from tracker.notifications.notify import zone_of
+from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.http.csv_export import harmless
 from tracker.web.http.download import disposition
@@ -21,6 +23,8 @@ from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, render
 
 routes = Routes()
+USUAL_DAYS = 30
+"""What is shown of where no period was chosen; one that was emptied is all of it."""
 GROUP_LABELS: Mapping[str, str] = {
     "mailbox": N_("by mailbox"),
     "manager": N_("by manager"),
@@ -41,9 +45,11 @@ def report(request: Request, user: User) -> Response:
     wrong, query, hours = "", request.query_params, None
     try:
         since, until, group = _day(query, "since"), _day(query, "until"), query.get("group") or "mailbox"
+        if not {"since", "until"} & set(query):
+            since = now().astimezone(zone_of(user)).date() - timedelta(days=USUAL_DAYS - 1)
         with context_of(request).database.reading() as session:
-            table = enquiries_report(session, user, since, until, group)
-            answers = answers_report(session, user, since, until)
+            enquiries = read_enquiries(session, user, since, until)
+            table, answers = group_enquiries(enquiries, group), group_answers(enquiries)
             hours = office_hours(session)
     except ActionError as error:
         wrong, since, until, group = localize(error), None, None, "mailbox"

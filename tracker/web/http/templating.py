@@ -97,7 +97,7 @@ class _Frame:
             return 0, 0
         if self._bell is None:
             with context_of(self._request).database.reading() as session:
-                self._bell = notify.unread_count(session, self.user), notify.newest_feed_id(session)
+                self._bell = notify.bell_of(session, self.user)
         return self._bell
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, false, or_, select, true
+from sqlalchemy import ColumnElement, exists, false, or_, select, true, union_all
 from sqlmodel import Session, col
 
+from tracker.crm.access import is_given, of_group
 from tracker.crm.enquiries import in_list
 from tracker.locale import N_, _
 from tracker.mail.addresses import AddressError, lookup_form
@@ -100,6 +101,13 @@ class LetterFilter(ListFilter):
         return _("%(shown)s: %(conditions)s.", shown=shown, conditions=listed(clauses))
 
     def conditions(self, session: Session, user: User) -> Sequence[ColumnElement[bool]]:
+        if (
+            self.list == "done"
+        ):  # they grow without end: one's own are read in the order of the list, others' beside them
+            done = exists().where(
+                col(EnquiryStatus.letter_id) == col(Letter.id), col(EnquiryStatus.done_at).is_not(None)
+            )
+            return [col(Letter.user_id) == user.id, done, *self._holds_words(session), *self._wanted(user)]
         if self.list:
             status = select(col(EnquiryStatus.letter_id)).where(in_list(self.list, user, now()))
             return [col(Letter.id).in_(status), *self._holds_words(session), *self._wanted(user)]
@@ -114,11 +122,15 @@ class LetterFilter(ListFilter):
         return [name for name, _value in self.values()] == ["list"]
 
     def conditions_for_manager(self, session: Session, user: User) -> Sequence[ColumnElement[bool]]:
-        """The same for enquiries of other people's mailboxes that were given to this person, with their repeats."""
-        given = (col(EnquiryStatus.manager_id) == user.id, col(EnquiryStatus.user_id) != user.id)
-        ids = select(col(EnquiryStatus.letter_id)).where(*given)
-        theirs = or_(col(Letter.id).in_(ids), col(Letter.repeat_of_id).in_(ids))
-        return [theirs, *self._holds_words(session), *self._wanted(user)]
+        """The same for enquiries of other people's mailboxes: those given to this person, with their repeats; or done ones."""
+        wanted = [*self._holds_words(session), *self._wanted(user)]
+        if self.list:
+            done = col(EnquiryStatus.done_at).is_not(None)
+            ids = (select(col(EnquiryStatus.letter_id)).where(done, part) for part in (is_given(user), of_group(user)))
+            foreign = or_(col(Letter.user_id) < user.id, col(Letter.user_id) > user.id)
+            return [col(Letter.id).in_(union_all(*ids)), foreign, *wanted]
+        given = select(col(EnquiryStatus.letter_id)).where(is_given(user))
+        return [or_(col(Letter.id).in_(given), col(Letter.repeat_of_id).in_(given)), *wanted]
 
     def _holds_words(self, session: Session) -> Sequence[ColumnElement[bool]]:
         return finds(session, SearchKind.LETTER, Letter.id, self.q) if self.q else ()

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import select as columns
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -28,6 +30,7 @@ from tracker.web.http.formats import day
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.inbox.labels import category_label, oddities, reason_label, status_label, status_of
+from tracker.web.inbox.rows import LetterWork, work_of
 
 routes = Routes()
 MOST_PICTURES = 12 * 1024 * 1024
@@ -69,9 +72,10 @@ _ANSWERABLE = ("human", "auto_reply", "auto_generated", "bulk")
 @routes.page("/letters/{id}")
 def letter(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
-        shown = _shown(session, find_letter(session, user, request.path_params["id"]))
-        panel = letter_panel(session, user, shown.letter)
-        origin = session.get(LetterSource, shown.letter.id)
+        found = find_letter(session, user, request.path_params["id"])
+        work = work_of(session, [found])[found.id or 0]
+        shown, origin = _shown(session, found, work)
+        panel = letter_panel(session, user, found, work)
         origin_sentence = "" if origin is None else sentence_of(session, origin, lambda at: day(at.date().isoformat()))
     html = shown.body.html if shown.body else None
     context = {
@@ -151,24 +155,36 @@ def letter_removal(request: Request, user: User, _form: FormData) -> Response:
     return redirect("/enquiries", _("The letter is deleted here. It stays on the mail server."))
 
 
-def _shown(session: Session, found: Letter) -> Shown:
+def _shown(session: Session, found: Letter, work: LetterWork) -> tuple[Shown, LetterSource | None]:
+    """What is shown of the letter, and where it comes from."""
+    enquiry = aliased(Letter)
+    beside = (
+        columns(LetterBody, LetterSource, Recipient, enquiry)
+        .select_from(Letter)
+        .outerjoin(LetterBody, col(LetterBody.letter_id) == col(Letter.id))
+        .outerjoin(LetterSource, col(LetterSource.letter_id) == col(Letter.id))
+        .outerjoin(Recipient, (col(Recipient.lookup) == col(Letter.sender)) & (col(Letter.sender) != ""))
+        .outerjoin(enquiry, col(enquiry.id) == col(Letter.repeat_of_id))
+        .where(col(Letter.id) == found.id)
+    )
+    body, source, person, its_enquiry = session.execute(beside).one()
     repeats = select(Letter).where(Letter.repeat_of_id == found.id, col(Letter.deleted_at).is_(None))
-    return Shown(
+    repeats = repeats.order_by(col(Letter.received_at).desc()).limit(SHOWN_REPEATS)
+    shown = Shown(
         letter=found,
-        mailbox=session.get_one(Mailbox, found.mailbox_id),
-        body=session.get(LetterBody, found.id),
+        mailbox=work.mailbox,
+        body=body,
         files=session.exec(
             select(LetterAttachment)
             .where(LetterAttachment.letter_id == found.id)
             .order_by(col(LetterAttachment.position))
         ).all(),
-        enquiry=session.get(Letter, found.repeat_of_id) if found.repeat_of_id else None,
-        repeats=session.exec(repeats.order_by(col(Letter.received_at).desc()).limit(SHOWN_REPEATS)).all(),
-        answers=session.get(Message, found.in_reply_to_message_id) if found.in_reply_to_message_id else None,
-        person=session.exec(select(Recipient).where(Recipient.lookup == found.sender)).first()
-        if found.sender
-        else None,
+        enquiry=its_enquiry,
+        repeats=session.exec(repeats).all() if found.counted else (),
+        answers=work.answers,
+        person=person,
     )
+    return shown, source
 
 
 def _pictures(session: Session, found: Letter, html: str) -> Mapping[str, tuple[str, bytes]]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
+from tracker.crm.access import is_given
 from tracker.models import Customer, EnquiryStatus, Letter, LetterBinding, Mailbox, Message, Order, User
-from tracker.models.rows import rows_by_id
 from tracker.runtime.paging import PAGE, Cursor, read_page
 from tracker.web.inbox.filter import LetterFilter
 
@@ -34,6 +34,20 @@ class LetterRow:
 
 
 @dataclass(frozen=True)
+class LetterWork:
+    """Where a letter came to, what it is bound to and answers, and how the work on it stands."""
+
+    mailbox: Mailbox
+    binding: LetterBinding | None
+    status: EnquiryStatus | None
+    customer: Customer | None
+    order: Order | None
+    manager: User | None
+    answered_by: User | None
+    answers: Message | None
+
+
+@dataclass(frozen=True)
 class LetterListing:
     """One page of the list. ``next`` is where the following page begins, None on the last."""
 
@@ -47,7 +61,7 @@ def read_letters(
     """The page of the user's letters that pass the filter and come after a place."""
     order = (Letter.received_at, Letter.id)
     letters, place = read_page(session, chosen.apply(session, select(Letter), user), order, after, limit)
-    if not chosen.list and manages_others(session, user):
+    if chosen.list == "done" or (not chosen.list and manages_others(session, user)):
         given = select(Letter).where(*chosen.conditions_for_manager(session, user))
         others, more = read_page(session, given, order, after, limit)
         both = sorted([*letters, *others], key=lambda one: (one.received_at, one.id or 0), reverse=True)
@@ -60,69 +74,52 @@ def rows_of(session: Session, user: User, letters: Sequence[Letter]) -> list[Let
     """The rows of these letters, in as many queries however many they are."""
     if not letters:
         return []
-    addresses = _mailbox_addresses(session, letters)
-    work = _work_of(session, letters)
+    works = work_of(session, letters)
     counts = _repeat_counts(session, [letter.id for letter in letters if letter.counted])
     folded = _newest_repeats(session, counts)
-    answered = rows_by_id(session, Message, (letter.in_reply_to_message_id for letter in letters))
     return [
-        LetterRow(
-            letter=letter,
-            mailbox=addresses.get(letter.mailbox_id, ""),
-            repeats=folded.get(letter.id or 0, ()),
-            repeated=counts.get(letter.id or 0, 0),
-            answers=answered.get(letter.in_reply_to_message_id or 0),
-            **work.of(letter),
-        )
+        _row(letter, works[letter.id or 0], folded.get(letter.id or 0, ()), counts.get(letter.id or 0, 0))
         for letter in letters
     ]
 
 
-def _mailbox_addresses(session: Session, letters: Sequence[Letter]) -> dict[int, str]:
-    boxes = rows_by_id(session, Mailbox, (letter.mailbox_id for letter in letters))
-    return {id_: box.address or box.name for id_, box in boxes.items()}
-
-
-@dataclass(frozen=True)
-class _Work:
-    """What letters are bound to, and how the work on them stands."""
-
-    bindings: Mapping[int, LetterBinding]
-    statuses: Mapping[int, EnquiryStatus]
-    customers: Mapping[int, Customer]
-    orders: Mapping[int, Order]
-    people: Mapping[int, User]
-
-    def of(self, letter: Letter) -> dict[str, Any]:
-        binding, status = self.bindings.get(letter.id or 0), self.statuses.get(letter.id or 0)
-        return {
-            "binding": binding,
-            "status": status,
-            "customer": self.customers.get(binding.customer_id or 0) if binding else None,
-            "order": self.orders.get(binding.order_id or 0) if binding else None,
-            "manager": self.people.get(status.manager_id or 0) if status else None,
-            "answered_by": self.people.get(status.answered_by or 0) if status else None,
-        }
-
-
-def _work_of(session: Session, letters: Sequence[Letter]) -> _Work:
-    ids = [letter.id for letter in letters]
-    bindings = session.scalars(select(LetterBinding).where(col(LetterBinding.letter_id).in_(ids))).all()
-    statuses = session.scalars(select(EnquiryStatus).where(col(EnquiryStatus.letter_id).in_(ids))).all()
-    people = {number for one in statuses for number in (one.manager_id, one.answered_by)}
-    return _Work(
-        {row.letter_id: row for row in bindings},
-        {row.letter_id: row for row in statuses},
-        rows_by_id(session, Customer, (row.customer_id for row in bindings)),
-        rows_by_id(session, Order, (row.order_id for row in bindings)),
-        rows_by_id(session, User, people),
+def _row(letter: Letter, work: LetterWork, repeats: Sequence[Letter], repeated: int) -> LetterRow:
+    return LetterRow(
+        letter=letter,
+        mailbox=work.mailbox.address or work.mailbox.name,
+        repeats=repeats,
+        repeated=repeated,
+        answers=work.answers,
+        binding=work.binding,
+        customer=work.customer,
+        order=work.order,
+        status=work.status,
+        manager=work.manager,
+        answered_by=work.answered_by,
     )
+
+
+def work_of(session: Session, letters: Sequence[Letter]) -> dict[int, LetterWork]:
+    """By the number of the letter; in one statement."""
+    manager, answered_by = aliased(User), aliased(User)
+    query = (
+        select(col(Letter.id), Mailbox, LetterBinding, EnquiryStatus, Customer, Order, manager, answered_by, Message)
+        .join(Mailbox, col(Mailbox.id) == col(Letter.mailbox_id))
+        .outerjoin(LetterBinding, col(LetterBinding.letter_id) == col(Letter.id))
+        .outerjoin(EnquiryStatus, col(EnquiryStatus.letter_id) == col(Letter.id))
+        .outerjoin(Customer, col(Customer.id) == col(LetterBinding.customer_id))
+        .outerjoin(Order, col(Order.id) == col(LetterBinding.order_id))
+        .outerjoin(manager, col(manager.id) == col(EnquiryStatus.manager_id))
+        .outerjoin(answered_by, col(answered_by.id) == col(EnquiryStatus.answered_by))
+        .outerjoin(Message, col(Message.id) == col(Letter.in_reply_to_message_id))
+        .where(col(Letter.id).in_([letter.id for letter in letters]))
+    )
+    return {row[0]: LetterWork(*row[1:]) for row in session.execute(query)}
 
 
 def manages_others(session: Session, user: User) -> bool:
     """Whether the person was given an enquiry of somebody else's mailbox."""
-    given = (col(EnquiryStatus.manager_id) == user.id, col(EnquiryStatus.user_id) != user.id)
-    return session.execute(select(col(EnquiryStatus.letter_id)).where(*given).limit(1)).first() is not None
+    return session.execute(select(col(EnquiryStatus.letter_id)).where(is_given(user)).limit(1)).first() is not None
 
 
 def mailboxes_of(session: Session, user: User) -> Sequence[Mailbox]:

@@ -46,11 +46,14 @@ class Activity:
     more_machines: int
 
 
-def activity_of(session: Session, message: Message, kind: str) -> Activity:
-    """``kind`` is opens or clicks."""
-    deliveries = session.exec(
+def copies_of(session: Session, message: Message) -> Sequence[Delivery]:
+    return session.exec(
         select(Delivery).where(Delivery.message_id == message.id).order_by(col(Delivery.position))
     ).all()
+
+
+def activity_of(session: Session, message: Message, deliveries: Sequence[Delivery], kind: str) -> Activity:
+    """``kind`` is opens or clicks."""
     event_kind = "open" if kind == "opens" else "click"
     events = session.exec(
         select(Event)

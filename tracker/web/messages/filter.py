@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_, select
+from sqlalchemy import ColumnElement, and_, exists, false, or_, select, text
 from sqlmodel import Session, col
 
 from tracker.locale import N_, _
 from tracker.mail.addresses import AddressError, lookup_form
-from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, Recipient, SearchKind, User
+from tracker.models import Account, Delivery, Event, Message, MessageState, Recipient, SearchKind, User
 from tracker.models.mail import NOT_SENT
 from tracker.models.search_query import finds
 from tracker.web.http import list_filter
@@ -140,9 +140,9 @@ _STAGES: Mapping[str, ColumnElement[bool]] = {state: and_(NOT_SENT, col(Message.
 }
 _REFUSED = and_(
     col(Message.state).in_([MessageState.SENT, MessageState.QUEUED]),
-    exists().where(col(Delivery.message_id) == col(Message.id), col(Delivery.status) == DeliveryStatus.REJECTED),
+    col(Message.id).in_(select(col(Delivery.message_id)).where(col(Delivery.status) == text("'rejected'"))),
 )
-"""Refused for some of its recipients; refused for all of them, it has failed."""
+"""Refused for some of its recipients; refused for all of them, it has failed. (In the words of the index of refused copies.)"""
 _LEFT_DRAFTS = col(Message.state).not_in([MessageState.DRAFT, MessageState.CANCELLED])
 _TRACKED = or_(col(Message.opens_tracked) > 0, col(Message.clicks_tracked) > 0)
 _UNKNOWABLE = and_(

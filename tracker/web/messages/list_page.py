@@ -8,10 +8,10 @@ from starlette.responses import Response
 
 from tracker.models import Message, User
 from tracker.models.ownership import owned
-from tracker.privacy.views import note_message_view
+from tracker.privacy.views import note_copies_view
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, render
-from tracker.web.messages.activity import activity_of
+from tracker.web.messages.activity import activity_of, copies_of
 from tracker.web.messages.filter import Filter
 from tracker.web.messages.rows import accounts_of, figures_scope, has_account, read_figures, read_listing, tab_counts
 from tracker.web.profile.saved_views import views_of
@@ -52,8 +52,9 @@ def mail_activity(request: Request, user: User) -> Response:
         raise HTTPException(404)
     with context_of(request).database.reading() as session:
         message = owned(session, Message, user, request.path_params["id"])
-        context = {"message": message, "kind": kind, "activity": activity_of(session, message, kind)}
-    note_message_view(context_of(request), user, message)
+        copies = copies_of(session, message)
+        context = {"message": message, "kind": kind, "activity": activity_of(session, message, copies, kind)}
+    note_copies_view(context_of(request), user, copies)
     return render(request, "messages/_mail_activity.html", context)
 
 

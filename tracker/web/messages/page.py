@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -35,12 +36,13 @@ from tracker.notifications import notify
 from tracker.outbound.message_links import strip_own_tracking
 from tracker.outbound.messages import mute, remind, stop_tracking
 from tracker.outbound.send import cancel
-from tracker.privacy.views import note_message_view
+from tracker.privacy.views import note_copies_view
 from tracker.runtime.localized_text import ActionError
 from tracker.web.http.download import download
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
+from tracker.web.messages.activity import copies_of
 from tracker.web.messages.activity_labels import Line, consent_label, link_reason, rule_label, shown_url, timeline
 from tracker.web.messages.maker_labels import trust_label
 from tracker.web.messages.rows import eye_of, link_of
@@ -102,7 +104,7 @@ def message(request: Request, user: User) -> Response:
         if found.state == MessageState.DRAFT:
             return redirect(f"/compose/{found.public_id}")
         shown = _shown(session, found)
-    note_message_view(context_of(request), user, found)
+    note_copies_view(context_of(request), user, shown.deliveries)
     template = "messages/_message_live.html" if request.query_params.get("part") == "live" else "messages/message.html"
     html = shown.body.html if shown.body else None
     context = {
@@ -220,18 +222,18 @@ def event_verdict(request: Request, user: User, form: FormData) -> Response:
 def _shown(session: Session, found: Message) -> Shown:
     assert found.id is not None
     mine = found.id
-    deliveries = session.exec(
-        select(Delivery).where(Delivery.message_id == mine).order_by(col(Delivery.position))
-    ).all()
+    deliveries = copies_of(session, found)
     links = session.exec(
         select(TrackedLink).where(TrackedLink.message_id == mine).order_by(col(TrackedLink.position))
     ).all()
     frozen = [d.id for d in deliveries if d.frozen]
     events = [e for e in session.exec(select(Event).where(Event.message_id == mine)) if e.delivery_id not in frozen]
-    body = session.get(MessageBody, mine)
+    beside = columns(MessageBody, Account).select_from(Message).where(col(Message.id) == mine)
+    beside = beside.outerjoin(MessageBody, col(MessageBody.message_id) == mine)
+    body, account = session.execute(beside.outerjoin(Account, col(Account.id) == col(Message.account_id))).one()
     return Shown(
         message=found,
-        account=session.get(Account, found.account_id) if found.account_id else None,
+        account=account,
         deliveries=deliveries,
         consent=consent_of(session, [d.recipient_id for d in deliveries]),
         never=_never(session, deliveries),

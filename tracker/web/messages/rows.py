@@ -3,10 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from babel.lists import format_list
-from sqlalchemy import ColumnElement, Integer, case, func, select
+from sqlalchemy import ColumnElement, Integer, case, func, or_, select
 from sqlmodel import Session, col
 
 from tracker.locale import _, babel_locale, ngettext
@@ -66,6 +67,18 @@ class Figures:
     replied: int
     days: int | None
     """Days looked back; None when the filter names a period itself."""
+
+
+class _Copy(NamedTuple):
+    message_id: int
+    opens_on: bool
+    opens_rule: str
+    clicks_on: bool
+    clicks_rule: str
+    status: str
+
+
+_Machines = dict[tuple[int, str], list[tuple[str, str | None]]]
 
 
 @dataclass(frozen=True)
@@ -186,7 +199,7 @@ def _sum(condition: ColumnElement[bool]) -> ColumnElement[int]:
 _FIGURES: tuple[ColumnElement[int], ...] = (
     func.count(),
     _sum(MEASURABLE),
-    _sum(MEASURABLE & (col(Message.opens) > 0)),
+    _sum((col(Message.opens_tracked) > 0) & (col(Message.opens) > 0)),  # measurable, for it was opened
     _sum(col(Message.clicks_tracked) > 0),
     _sum((col(Message.clicks_tracked) > 0) & (col(Message.clicks) > 0)),
     _sum(col(Message.replies) > 0),
@@ -197,71 +210,62 @@ def _related(session: Session, user: User, messages: Sequence[Message]) -> _Rela
     if not messages:
         return _Related({}, {}, {}, {}, frozenset(), frozenset())
     accounts = select(col(Account.id), col(Account.address)).where(col(Account.user_id) == user.id)
+    auto_replies, machines = _events_of(session, messages)
+    copies = _copies_of(session, messages)
     return _Related(
         accounts={id_: address for id_, address in session.execute(accounts) if id_ is not None},
-        auto_replies=_auto_replies(session, messages),
-        machines=_machines(session, [m.id for m in messages if m.machine]),
-        rules=_rules(session, [m.id for m in messages if not m.opens_tracked or not m.clicks_tracked]),
-        deferred=_with_copy(session, messages, (MessageState.QUEUED,), DeliveryStatus.DEFERRED),
-        refused=_with_copy(session, messages, (MessageState.QUEUED, MessageState.SENT), DeliveryStatus.REJECTED),
+        auto_replies=auto_replies,
+        machines=machines,
+        rules=_rules(copies),
+        deferred=_with_copy(messages, copies, (MessageState.QUEUED,), DeliveryStatus.DEFERRED),
+        refused=_with_copy(messages, copies, (MessageState.QUEUED, MessageState.SENT), DeliveryStatus.REJECTED),
     )
 
 
-def _auto_replies(session: Session, messages: Sequence[Message]) -> dict[int, int]:
+def _events_of(session: Session, messages: Sequence[Message]) -> tuple[dict[int, int], _Machines]:
+    """How many automatic replies came to each of these messages, and who touched them without being a person, the makers once."""
+    machine = ~col(Event.counted) & ~col(Event.merged) & (col(Event.klass) != "sender_self")
+    touched = col(Event.kind).in_(("open", "click")) & machine
     mine = col(Event.message_id).in_([message.id for message in messages])
-    counted = select(col(Event.message_id), func.count()).where(mine, col(Event.kind) == "auto_reply")
-    rows = session.execute(counted.group_by(col(Event.message_id))).all()
-    return {row[0]: row[1] for row in rows}
+    makers = (col(Event.message_id), col(Event.kind), col(Event.klass), col(Event.vendor))
+    query = select(*makers, func.count()).where(mine, or_(touched, col(Event.kind) == "auto_reply")).group_by(*makers)
+    replies: dict[int, int] = {}
+    machines: _Machines = {}
+    for message_id, kind, klass, vendor, count in session.execute(query.order_by(makers[2], makers[3])):
+        if kind == "auto_reply":
+            replies[message_id] = replies.get(message_id, 0) + count
+        else:
+            machines.setdefault((message_id, kind), []).append((klass, vendor))
+    return replies, machines
 
 
-def _machines(session: Session, ids: Sequence[int | None]) -> dict[tuple[int, str], list[tuple[str, str | None]]]:
-    """Who touched these messages without being a person, the makers each once."""
-    if not ids:
-        return {}
-    kept = ~col(Event.counted) & ~col(Event.merged) & (col(Event.klass) != "sender_self")
-    query = (
-        select(col(Event.message_id), col(Event.kind), col(Event.klass), col(Event.vendor))
-        .where(col(Event.message_id).in_(ids), col(Event.kind).in_(("open", "click")), kept)
-        .distinct()
-        .order_by(col(Event.klass), col(Event.vendor))
-    )
-    found: dict[tuple[int, str], list[tuple[str, str | None]]] = {}
-    for message_id, kind, klass, vendor in session.execute(query):
-        found.setdefault((message_id, kind), []).append((klass, vendor))
-    return found
+def _copies_of(session: Session, messages: Sequence[Message]) -> Sequence[_Copy]:
+    """What the rows say of the copies of these messages, those alike once, in their order."""
+    facts = (col(Delivery.opens_on), col(Delivery.opens_rule), col(Delivery.clicks_on), col(Delivery.clicks_rule))
+    what = (col(Delivery.message_id), *facts, col(Delivery.status))
+    mine = col(Delivery.message_id).in_([message.id for message in messages])
+    query = select(*what).where(mine).group_by(*what).order_by(what[0], func.min(col(Delivery.position)))
+    return [_Copy(*row) for row in session.execute(query)]
 
 
-def _rules(session: Session, ids: Sequence[int | None]) -> dict[tuple[int, str], list[str]]:
+def _rules(copies: Sequence[_Copy]) -> dict[tuple[int, str], list[str]]:
     """The rules by which copies of these messages are not measured, each once."""
-    if not ids:
-        return {}
-    query = (
-        select(
-            col(Delivery.message_id),
-            col(Delivery.opens_on),
-            col(Delivery.opens_rule),
-            col(Delivery.clicks_on),
-            col(Delivery.clicks_rule),
-        )
-        .where(col(Delivery.message_id).in_(ids))
-        .order_by(col(Delivery.message_id), col(Delivery.position))
-    )
     found: dict[tuple[int, str], list[str]] = {}
-    for message_id, opens_on, opens_rule, clicks_on, clicks_rule in session.execute(query):
-        for purpose, on, rule in (("opens", opens_on, opens_rule), ("clicks", clicks_on, clicks_rule)):
-            rules = found.setdefault((message_id, purpose), [])
+    for copy in copies:
+        measured = (("opens", copy.opens_on, copy.opens_rule), ("clicks", copy.clicks_on, copy.clicks_rule))
+        for purpose, on, rule in measured:
+            rules = found.setdefault((copy.message_id, purpose), [])
             if not on and rule and rule not in rules:
                 rules.append(rule)
     return found
 
 
 def _with_copy(
-    session: Session, messages: Sequence[Message], states: Collection[str], status: DeliveryStatus
+    messages: Sequence[Message], copies: Sequence[_Copy], states: Collection[str], status: DeliveryStatus
 ) -> frozenset[int]:
     """Those of these messages, in one of these states, that have a copy in this status."""
-    ids = [message.id for message in messages if message.state in states]
-    query = select(col(Delivery.message_id)).where(col(Delivery.message_id).in_(ids), col(Delivery.status) == status)
-    return frozenset(session.scalars(query)) if ids else frozenset()
+    ids = {message.id for message in messages if message.state in states}
+    return frozenset(copy.message_id for copy in copies if copy.status == status and copy.message_id in ids)
 
 
 def _state(message: Message, related: _Related) -> str:

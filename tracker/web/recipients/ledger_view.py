@@ -53,9 +53,8 @@ def entry_views(session: Session, entries: Sequence[ConsentEntry]) -> list[Entry
     """The events of a person, the newest first."""
     names = _names(session, {entry.actor for entry in entries})
     digests = {entry.notice_digest for entry in entries if entry.notice_digest}
-    texts = {
-        row.digest: row.text for row in session.exec(select(NoticeText).where(col(NoticeText.digest).in_(digests)))
-    }
+    named = select(NoticeText).where(col(NoticeText.digest).in_(digests))
+    texts = {row.digest: row.text for row in session.exec(named)} if digests else {}
     return [_entry_view(entry, names, texts.get(entry.notice_digest or "", "")) for entry in reversed(entries)]
 
 
@@ -63,8 +62,8 @@ def _names(session: Session, actors: set[str]) -> Mapping[str, str]:
     """Who stands behind ``user:<id>`` and ``api:<token>``."""
     users = [int(actor[5:]) for actor in actors if actor.startswith("user:") and actor[5:].isdigit()]
     tokens = [actor[4:] for actor in actors if actor.startswith("api:")]
-    people = session.exec(select(User).where(col(User.id).in_(users)))
-    programs = session.exec(select(ApiToken).where(col(ApiToken.public_id).in_(tokens)))
+    people = session.exec(select(User).where(col(User.id).in_(users))) if users else ()
+    programs = session.exec(select(ApiToken).where(col(ApiToken.public_id).in_(tokens))) if tokens else ()
     named = {f"user:{person.id}": person.name for person in people}
     return named | {f"api:{token.public_id}": _("the program “%(name)s”", name=token.name) for token in programs}
 

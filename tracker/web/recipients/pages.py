@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.consent.events import NewConsent, record
-from tracker.consent.ledger import broken_at, consent_of, jurisdiction, ledger
+from tracker.consent.ledger import consent_of, first_broken, jurisdiction, ledger
 from tracker.consent.pending_opt_outs import decide, open_pauses
 from tracker.consent.rules import MEASURED, Purpose, State
 from tracker.locale import _, localize
@@ -180,7 +180,7 @@ def _show(
         "entries": entry_views(session, entries),
         "whose": jurisdiction(person),
         "documents": any(entry.purpose == Purpose.DOCUMENTS for entry in entries),
-        "broken": broken_at(session, person),
+        "broken": first_broken(entries, person.ledger_entries, person.ledger_digest),
         "listing": read_listing(session, user, Filter(recipient=person.public_id), limit=OWN_MAIL),
         "accounts": accounts_of(session, user),
         "letters": read_letters(session, user, LetterFilter(show="letters", sender=person.address), limit=OWN_LETTERS),

@@ -16,6 +16,7 @@ from tracker.notifications.notify import zone_of
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError
 from tracker.sites.attribution_text import FLAG_LABELS, METHOD_LABELS
+from tracker.sites.report_letters import MOST
 from tracker.sites.report_rows import LABELS, Report
 from tracker.sites.source_names import CHANNEL_LABELS
 from tracker.web.http.routes import Routes
@@ -23,6 +24,9 @@ from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.sites.reports import GROUPS, as_csv, make_report
 
 routes = Routes()
+SHOWN = 200
+"""Rows on the page; the file has them all."""
+_PERIOD = {"since", "until", "group"}
 TITLES: Mapping[str, str] = {
     "sources": N_("Enquiries by source"),
     "enquiries": N_("Letters"),
@@ -90,9 +94,10 @@ def report(request: Request, user: User) -> Response:
         return redirect(f"{request.url.path}?{urlencode({**query, column: words})}")
     query.pop("words", "")
     wrong, made = "", Report([])
+    narrow = any(value for key, value in query.items() if key not in _PERIOD)
     with context_of(request).database.reading() as session:
         try:
-            made = make_report(session, user, name, query)
+            made = make_report(session, user, name, query, MOST if as_file or narrow else SHOWN)
         except ActionError as error:
             wrong = localize(error.sentence)
     if as_file and not wrong:
@@ -102,12 +107,13 @@ def report(request: Request, user: User) -> Response:
         "name": name,
         "titles": TITLES,
         "report": made,
+        "shown": SHOWN,
         "columns": [(column, label_of(column)) for column in columns],
         "every_column": [("in_group" if column == "group" else column, label_of(column)) for column in made.columns],
         "filters": [
             (label_of(key), value, urlencode({k: v for k, v in query.items() if k != key}))
             for key, value in query.items()
-            if key not in ("since", "until", "group") and value
+            if key not in _PERIOD and value
         ],
         "query": query,
         "groups": [(group, label_of(group)) for group in GROUPS.get(name, ())],

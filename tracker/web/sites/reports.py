@@ -12,7 +12,7 @@ from tracker.mail.fields import ResponseModel
 from tracker.models import User
 from tracker.notifications.notify import zone_of
 from tracker.runtime.localized_text import ActionError, LocalizedText
-from tracker.sites.report_letters import activity_report, enquiries_report
+from tracker.sites.report_letters import MOST, activity_report, enquiries_report
 from tracker.sites.report_rows import (
     Period,
     Report,
@@ -65,8 +65,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def make_report(session: Any, user: User, name: str, query: Mapping[str, str]) -> Report:
-    """The report of this name. Raises :class:`ActionError` for what it cannot be narrowed or grouped by."""
+def make_report(session: Any, user: User, name: str, query: Mapping[str, str], most: int = MOST) -> Report:
+    """The report of this name, of letters the newest ``most``.
+
+    Raises :class:`ActionError` for what it cannot be narrowed or grouped by.
+    """
     period = period_of(user, query.get("since", ""), query.get("until", ""))
     group, rest = query.get("group", ""), {k: v for k, v in query.items() if k not in ("since", "until", "group") and v}
     if group and group not in GROUPS.get(name, ()):
@@ -74,7 +77,8 @@ def make_report(session: Any, user: User, name: str, query: Mapping[str, str]) -
         raise ActionError(
             "invalid", LocalizedText("This report can be grouped by: %(values)s.", values=values), "group"
         )
-    report = _MAKERS[name](session, user, period, group or GROUPS.get(name, ("",))[0])
+    limit = {"most": most} if name == "enquiries" else {}
+    report = _MAKERS[name](session, user, period, group or GROUPS.get(name, ("",))[0], **limit)
     rest = {"group" if name == "in_group" else name: value for name, value in rest.items()}
     if unknown := sorted(set(rest) - set(report.columns)):
         column = unknown[0][:40]
