@@ -233,11 +233,42 @@ def test_names_of_files_are_whole_and_in_their_script(fields: list[str], name: s
         ('<img src="cid:other">', ["Content-Type: image/png", "Content-ID: <a1@x>"], PNG, False),
         ('<img src="cid:a1@xy">', ["Content-Type: image/png", "Content-ID: <a1@x>"], PNG, False),
         ("<p>a1@x</p>", ["Content-Type: image/png", "Content-ID: <a1@x>"], PNG, False),
+        ('<!--[if vml]><v:i src="cid:a1@x"><![endif]-->', ["Content-Type: image/png", "Content-ID: <a1@x>"], PNG, False),
+        ('<!-- x --><img src="cid:a1@x"><!-- ', ["Content-Type: image/png", "Content-ID: <a1@x>"], PNG, True),
     ],
 )
 def test_every_picture_is_shown_or_listed(html: str, fields: list[str], octets: bytes, shown: bool) -> None:
     files = describe(with_file(*fields, octets=octets, html=f"<p>photo</p>{html}"))["files"]
     assert [file["shown"] for file in files] == [shown]
+
+
+def photos(*ids: str, octets: bytes) -> bytes:
+    """As a telephone sends them: one document, and each photo beside it."""
+    page = "<p>Photos " + "".join(f'<img src="cid:{id_}">' for id_ in ids) + "</p>"
+    head = "From: Ivan <ivan@klient.example>\r\nContent-Type: multipart/related; boundary=b1\r\n\r\n--b1\r\n"
+    pieces = [f"{head}Content-Type: text/html; charset=utf-8\r\n\r\n{page}\r\n".encode()]
+    for number, id_ in enumerate(ids, 1):
+        name = f"IMG_{number}.jpeg"
+        fields = f"Content-Type: image/jpeg; name={name}\r\nContent-Disposition: inline; filename={name}\r\nContent-ID: <{id_}>"
+        pieces += [f"--b1\r\n{fields}\r\n\r\n".encode(), octets, b"\r\n"]
+    return b"".join([*pieces, b"--b1--\r\n"])
+
+
+@pytest.mark.parametrize(
+    ("ids", "size", "shown"),
+    [
+        (("p1", "p2"), 6_400_000, [False, False]),
+        (("p1", "p2"), 6_000_000, [True, True]),
+        (("p1",), 13_000_000, [False]),
+        (("p1", "p1", "p2"), 100, [True, False, True]),
+    ],
+)
+def test_photos_are_shown_as_far_as_they_are_not_too_much(ids: tuple[str, ...], size: int, shown: list[bool]) -> None:
+    octets = b"\xff\xd8\xff\xe0" + bytes(size - 4)
+    files = describe(photos(*ids, octets=octets))["files"]
+    assert [(file["name"], file["size"], file["shown"]) for file in files] == [
+        (f"IMG_{number}.jpeg", size, is_shown) for number, is_shown in enumerate(shown, 1)
+    ]
 
 
 BROKEN = "To: info@site.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=aaa\r\n\r\n"

@@ -7,7 +7,7 @@ Fields are found in the raw bytes and each is decoded by itself, so that one bro
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from html import unescape
@@ -24,7 +24,7 @@ from tracker.mail.mime.encodings import measured, octets_in
 from tracker.mail.mime.fields import fields as fields_of
 from tracker.mail.mime.fields import first as field_named
 from tracker.mail.mime.parts import Part, leaves
-from tracker.mail.mime.pictures import shown_ids, shown_kind
+from tracker.mail.mime.pictures import MOST_SHOWN, shown_ids, shown_kind
 from tracker.mail.mime.repair import divided
 from tracker.mail.mime.text import decoded, storable, without_raw_octets
 
@@ -270,9 +270,13 @@ def _parts(root: Part, odd: list[str]) -> list[tuple[str, Part]]:
 def _files(
     raw: bytes, parts: Sequence[tuple[str, Part]], hint: str, named: frozenset[str], odd: list[str]
 ) -> Iterator[ParsedFile]:
+    """Pictures of the text stay files like others where they are too much to be shown, or share their Content-ID."""
     if len(parts) > MOST_FILES:
         odd.append("too_many_files")
-    return (_file(raw, place, part, number, hint, named) for number, (place, part) in enumerate(parts[:MOST_FILES], 1))
+    files = [_file(raw, place, part, number, hint) for number, (place, part) in enumerate(parts[:MOST_FILES], 1)]
+    pictures = {file.content_id: file for file in reversed(files) if file.inline and file.content_id in named}
+    shown = pictures.values() if sum(file.size for file in pictures.values()) <= MOST_SHOWN else ()
+    return (replace(file, inline=any(file is picture for picture in shown)) for file in files)
 
 
 def _written_name(part: Part, hint: str) -> str:
@@ -282,7 +286,7 @@ def _written_name(part: Part, hint: str) -> str:
     return second if second and (not first or (_SPOILT.search(first) and not second.isascii())) else first
 
 
-def _file(raw: bytes, place: str, part: Part, number: int, hint: str, named: frozenset[str]) -> ParsedFile:
+def _file(raw: bytes, place: str, part: Part, number: int, hint: str) -> ParsedFile:
     size, digest = measured(raw, part.body_start, part.body_end, part.header("content-transfer-encoding"))
     written = _written_name(part, hint)
     content_id = storable(part.header("content-id")).strip().strip("<>")[:255]
@@ -292,7 +296,7 @@ def _file(raw: bytes, place: str, part: Part, number: int, hint: str, named: fro
         written_name=written[:1000],
         content_type=storable(part.content_type)[:127],
         content_id=content_id,
-        inline=content_id in named and bool(shown_kind(octets_in(raw, part, 64), part.content_type)),
+        inline=bool(content_id and shown_kind(octets_in(raw, part, 64), part.content_type)),
         size=size,
         digest=digest,
     )

@@ -15,9 +15,15 @@ _FIRST_BYTES = (
 _NEVER_SHOWN = frozenset({"image/heic", "image/heif", "image/tiff", "image/svg+xml"})
 
 
+MOST_SHOWN = 12 * 1024 * 1024
+"""Bytes of pictures that are shown inside one message; more are only to be saved."""
+
+
 def shown_ids(html: str) -> frozenset[str]:
-    """The Content-IDs of the pictures that the HTML names."""
-    return frozenset(content_id(found) for found in CID.finditer(html))
+    """The Content-IDs of the pictures that the HTML names, outside comments."""
+    begin, *commented = html.split("<!--")
+    outside = begin + "".join(piece.partition("-->")[2] for piece in commented)
+    return frozenset(content_id(found) for found in CID.finditer(outside))
 
 
 def content_id(found: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tracker.mail.mime import quoted_printable
 from tracker.mail.mime.charset import codec_of
 from tracker.mail.mime.encodings import base64_octets
-from tracker.mail.mime.guess import contradicts, guessed, is_utf_8
+from tracker.mail.mime.guess import contradicts, guessed, is_utf_8, wide_codec
 
 _ALIASES = {
     "cp-1251": "cp1251",
@@ -49,10 +49,10 @@ _MULTIBYTE = frozenset(
         ),
     ]
 )
-_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _BEGIN = re.compile(r"=\?([^?*\s]{0,60})(?:\*[^?\s]{0,40})?\?([bBqQ])\?")
 _END = re.compile(r"\?=(?![0-9A-Fa-f]{2})")
 _CONTROLS = {**dict.fromkeys(range(32), " "), 0x7F: " "}
+_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 _LOOKED_AT = 64 * 1024
 
 
@@ -72,8 +72,13 @@ def readable(octets: bytes, label: str = "") -> str:
 
 
 def _codec(octets: bytes, label: str) -> str:
+    is_wide = label.startswith(("utf-16", "utf-32", "utf16", "utf32", "unicode", "ucs-2", "iso-10646-ucs-2"))
+    if (wide := wide_codec(octets, is_wide)) is not None:
+        return wide
+    if is_wide and not _CONTROL.search(octets) and (is_utf_8(octets) or b" " in octets or b"\n" in octets):
+        return guessed(octets)  # blanks of UTF-16 have a zero beside them
     codec = codec_of(label if _is_codec(label) else "", octets, guessed) or guessed(octets)
-    if octets.isascii() or octets.startswith(_MARKS) or codec.startswith(("utf-16", "utf-32")):
+    if octets.isascii() or codec.startswith("utf-16"):
         return codec
     if codec in _MULTIBYTE:
         return codec if _reads(octets, codec) and not _is_much_utf_8(octets) else guessed(octets)

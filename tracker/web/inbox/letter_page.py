@@ -16,7 +16,7 @@ from tracker.crm.snooze import CHOICES
 from tracker.inbound.parse.letter import content_of
 from tracker.inbound.storing import raw_of, remove_letter
 from tracker.locale import _
-from tracker.mail.mime.pictures import shown_ids
+from tracker.mail.mime.pictures import MOST_SHOWN, shown_ids
 from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.models import Letter, LetterAttachment, LetterBody, LetterSource, Mailbox, Message, Recipient, User
 from tracker.models.ownership import owned
@@ -33,8 +33,6 @@ from tracker.web.inbox.labels import category_label, oddities, reason_label, sta
 from tracker.web.inbox.rows import LetterWork, work_of
 
 routes = Routes()
-MOST_PICTURES = 12 * 1024 * 1024
-"""Bytes of pictures that are shown inside one letter; more are only to be saved."""
 SHOWN_REPEATS = 50
 
 
@@ -57,7 +55,7 @@ class Shown:
     def listed(self) -> Sequence[LetterAttachment]:
         """The files to offer: without the pictures that the text itself shows, or would if they were not too much."""
         named = shown_ids((self.body and self.body.html) or "")
-        too_much = sum(file.size for file in self.files if file.content_id in named) > MOST_PICTURES
+        too_much = sum(file.size for file in self.files if file.content_id in named) > MOST_SHOWN
         return [file for file in self.files if too_much or not (file.inline and file.content_id in named)]
 
     @property
@@ -191,8 +189,8 @@ def _pictures(session: Session, found: Letter, html: str) -> Mapping[str, tuple[
     """The pictures that the HTML names by Content-ID, as far as they are not too much."""
     query = select(LetterAttachment).where(LetterAttachment.letter_id == found.id, LetterAttachment.content_id != "")
     named = shown_ids(html)
-    files = [file for file in session.exec(query) if file.content_id in named]
-    if not files or sum(file.size for file in files) > MOST_PICTURES:
+    files = [file for file in session.exec(query) if file.inline and file.content_id in named]
+    if not files or sum(file.size for file in files) > MOST_SHOWN:
         return {}
     raw = raw_of(session, found)
     return {file.content_id: (file.content_type, content_of(raw, file.part) or b"") for file in files}
