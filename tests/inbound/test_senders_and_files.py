@@ -233,7 +233,12 @@ def test_names_of_files_are_whole_and_in_their_script(fields: list[str], name: s
         ('<img src="cid:other">', ["Content-Type: image/png", "Content-ID: <a1@x>"], PNG, False),
         ('<img src="cid:a1@xy">', ["Content-Type: image/png", "Content-ID: <a1@x>"], PNG, False),
         ("<p>a1@x</p>", ["Content-Type: image/png", "Content-ID: <a1@x>"], PNG, False),
-        ('<!--[if vml]><v:i src="cid:a1@x"><![endif]-->', ["Content-Type: image/png", "Content-ID: <a1@x>"], PNG, False),
+        (
+            '<!--[if vml]><v:i src="cid:a1@x"><![endif]-->',
+            ["Content-Type: image/png", "Content-ID: <a1@x>"],
+            PNG,
+            False,
+        ),
         ('<!-- x --><img src="cid:a1@x"><!-- ', ["Content-Type: image/png", "Content-ID: <a1@x>"], PNG, True),
     ],
 )

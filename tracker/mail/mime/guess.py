@@ -23,7 +23,9 @@ _OTHER = ("cp1253", "cp1255", "cp1256", "cp874", "cp932", "euc-jp", "gb18030", "
 _SHIFTED = ("iso2022-jp-2", "iso2022-kr", "hz")
 _EXPECTED = {"cp1252": 1.4, "cp1254": 1.1, "cp1257": 0.7, "iso8859-16": 0.6}
 """How much more or less often than those of Central Europe letters come in these charsets."""
-_UNLIKELY = re.compile(r"[ŕĺŔĹðÐ¹²³¼½¾ª]|ñ\b|(?<!c)ê\b|œ(?!u)|[®©]\w|č[rv]|(?<=\w)[þÞŻŁŚŞ](?=[a-z])|\w[\x80-\x9f¡-©«-¯±´¶-¸»¿]\w")
+_UNLIKELY = re.compile(
+    r"[ŕĺŔĹðÐ¹²³¼½¾ª]|ñ\b|(?<!c)ê\b|œ(?!u)|[®©]\w|č[rv]|(?<=\w)[þÞŻŁŚŞ](?=[a-z])|\w[\x80-\x9f¡-©«-¯±´¶-¸»¿]\w"
+)
 """Letters that hardly a word has, and what is none in the middle of a word."""
 _FREQUENT = frozenset("оаеинтрсвлі")
 _LETTERS = "а-яёіїєґўђјљњћџ"
@@ -82,7 +84,7 @@ def wide_codec(body: bytes, is_labelled: bool) -> str | None:
             return codec
     zeros = [octets[at::4].count(0) for at in range(4)]
     quarter = len(octets) // 4
-    if quarter and min(zeros[2:]) == quarter or min(zeros[:2]) == quarter > 0:
+    if quarter in (min(zeros[2:]), min(zeros[:2])) and quarter:
         return "utf-32-le" if zeros[0] < quarter else "utf-32-be"
     even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
     codec = "utf-16-be" if even > odd else "utf-16-le"
