@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Network
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -79,6 +79,14 @@ def server_config(
     return uvicorn.Config(app, host=host, port=port, http=protocol, **{**usual, **more})
 
 
+class Guarded(Protocol):
+    """A connection that is counted for its source, and ends at once when it is dropped."""
+
+    source: str
+
+    def drop(self) -> None: ...
+
+
 class ConnectionGuard:
     """The connections of one server, by source. Where there are too many, that one ends which has waited longest without a request:
     a flood of empty connections pushes out its own, and never a visitor who asks for something."""
@@ -88,7 +96,7 @@ class ConnectionGuard:
         self._proxies = Proxies(trusted_proxies)
         self._number = 0
         self._by_source: dict[str, int] = {}
-        self._waiting: dict[GuardedProtocol, None] = {}
+        self._waiting: dict[Guarded, None] = {}
         """Those in no request, the one that waits longest first."""
 
     def source_of(self, peer: str) -> str:
@@ -98,7 +106,7 @@ class ConnectionGuard:
         address = plain_address(peer) or peer
         return str(IPv6Network((address, 64), strict=False)) if ":" in address else address
 
-    def enter(self, protocol: "GuardedProtocol") -> bool:
+    def enter(self, protocol: Guarded) -> bool:
         """Counts a new connection. False when there is no place for it."""
         if self._is_full(protocol.source) and not self._make_room(protocol.source):
             return False
@@ -107,7 +115,7 @@ class ConnectionGuard:
         self._waiting[protocol] = None
         return True
 
-    def leave(self, protocol: "GuardedProtocol") -> None:
+    def leave(self, protocol: Guarded) -> None:
         self._number -= 1
         self._waiting.pop(protocol, None)
         left = self._by_source[protocol.source] - 1
@@ -116,10 +124,10 @@ class ConnectionGuard:
         else:
             del self._by_source[protocol.source]
 
-    def waits(self, protocol: "GuardedProtocol") -> None:
+    def waits(self, protocol: Guarded) -> None:
         self._waiting[protocol] = None
 
-    def works(self, protocol: "GuardedProtocol") -> None:
+    def works(self, protocol: Guarded) -> None:
         self._waiting.pop(protocol, None)
 
     def _is_full(self, source: str) -> bool:

@@ -3,21 +3,25 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from tests.fixtures.contexts import opened_context
 from tests.outgoing.gateway_world import (
     ALICE,
     ANNA,
     GatewayWorld,
     gateway_small_world,  # noqa: F401  (fixture)
     gateway_world,  # noqa: F401  (fixture)
+    opened_world,
 )
-from tests.outgoing.mail_programs import Line, hand_on
+from tests.outgoing.mail_programs import HURRIED, Line, hand_on
 from tests.outgoing.submitted_mail import TO, WITH_CONTROL, plain
-from tests.servers import listening, wait_until
+from tests.servers import SmtpSink, listening, wait_until
 from tracker.runtime.context import AppContext
 
 
@@ -110,6 +114,39 @@ def test_idle_lines_by_the_hundred_keep_nobody_out(small_world: GatewayWorld) ->
     for line in idle:
         line.close()
     assert len(small_world.queued()) == 1
+
+
+def test_a_crowd_of_lines_makes_room_for_whoever_signs_in_and_takes_no_more_than_its_share(
+    smtp_sink: SmtpSink, tmp_path: Path
+) -> None:
+    limits = replace(HURRIED, connections=48, connections_per_source=12)
+    with ExitStack() as stack:
+        context = stack.enter_context(opened_context(tmp_path))
+        world = stack.enter_context(opened_world(context, smtp_sink, tmp_path, limits))
+        ours = [stack.enter_context(world.line(signed_in=True)) for _ in range(3)]
+        crowd = [stack.enter_context(Line(world.gateway.port)) for _ in range(30)]
+        silent = [stack.enter_context(socket.create_connection(("127.0.0.1", world.gateway.port))) for _ in range(30)]
+        ours.append(stack.enter_context(world.line(signed_in=True)))
+        assert [line.says("NOOP")[:3] for line in ours] == ["250"] * 4, "whoever has signed in keeps the line"
+        assert all(ended(line.socket) for line in crowd)
+        assert sum(ended(line) for line in silent) >= 21
+        ours += [stack.enter_context(world.line(signed_in=True)) for _ in range(8)]
+        with Line(world.gateway.port) as refused:
+            assert refused.greeting.startswith("421 4.7.0 Too many connections")
+        ours.pop().close()
+        wait_until(lambda: stack.enter_context(Line(world.gateway.port)).greeting.startswith("220"))
+
+
+def ended(line: socket.socket) -> bool:
+    line.settimeout(0.05)
+    try:
+        while line.recv(4096):
+            continue
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        pass
+    return True
 
 
 def test_stopping_ends_idle_lines_politely_and_answers_what_is_being_committed(

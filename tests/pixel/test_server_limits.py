@@ -178,13 +178,13 @@ class Peer:
 
     def drop(self) -> None:
         self.dropped = True
-        self.guard.leave(self)  # type: ignore[arg-type]
+        self.guard.leave(self)
 
     def comes(self) -> bool:
-        return self.guard.enter(self)  # type: ignore[arg-type]
+        return self.guard.enter(self)
 
     def works(self) -> None:
-        self.guard.works(self)  # type: ignore[arg-type]
+        self.guard.works(self)
 
 
 def test_one_source_has_its_share_and_a_named_proxy_brings_everybodys() -> None:

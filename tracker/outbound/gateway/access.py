@@ -39,13 +39,16 @@ _REPLIES = {
 
 @dataclass(frozen=True)
 class GatewayLimits:
-    """What one client may do."""
+    """What one client may do, and all together."""
 
     message_bytes: int = MAX_SUBMITTED_BYTES
     wrong_tokens: int = MAX_WRONG_TOKENS
     wrong_in_a_row: int = 3
     """Wrong tries after which the line is cut."""
     seconds_after_wrong: float = 1.0
+    connections: int = 1024
+    """In all, never more than an eighth of the file descriptors; those that have not signed in make room, the oldest first."""
+    connections_per_source: int = 256
 
 
 @dataclass(frozen=True)

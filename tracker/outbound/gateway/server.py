@@ -6,12 +6,16 @@ import logging
 import socket
 import ssl
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
+from pixel.server import ConnectionGuard, ServerLimits, raise_descriptor_limit
 from tracker.outbound.gateway.access import GatewayLimits
-from tracker.outbound.gateway.session import GatewaySession
+from tracker.outbound.gateway.session import GatewaySession, Place
 from tracker.runtime.context import AppContext
+from tracker.runtime.settings import Network
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +25,7 @@ journey of a packet away, and on a mobile line that takes most of a second."""
 GOODBYE_SECONDS = 10.0
 """Seconds that a message in hand has to be committed when the gateway closes."""
 _TLS_HANDSHAKE = b"\x16"  # RFC 8446 section 5.1: the type of the first record
+FULL = b"421 4.7.0 Too many connections; try again later\r\n"
 _THREADS = 8
 _BACKLOG = 512
 
@@ -40,6 +45,7 @@ class Gateway:
         self._welcomes: set[asyncio.Task[None]] = set()
         self._sessions: set[GatewaySession] = set()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="gateway")
+        self._guard = _guard(self._limits, context.settings.trusted_proxies)
 
     @property
     def from_elsewhere(self) -> bool:
@@ -94,7 +100,7 @@ class Gateway:
     def _let_in(self, listener: socket.socket) -> None:
         assert self._loop is not None
         try:
-            line, _ = listener.accept()
+            line, peer = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:  # no more file descriptors, for instance: the line waits outside
@@ -102,29 +108,37 @@ class Gateway:
             self._loop.remove_reader(listener)
             self._loop.call_later(1, self._open_door, listener)
             return
-        welcome = self._loop.create_task(self._welcome(line))
+        line.setblocking(False)
+        place = Place(self._guard, str(peer[0]), line.close)
+        if not place.is_held:
+            _refuse(line)
+            return
+        welcome = self._loop.create_task(self._welcome(line, place))
+        place.end = welcome.cancel
         self._welcomes.add(welcome)
-        welcome.add_done_callback(partial(self._welcomed, line))
+        welcome.add_done_callback(partial(self._welcomed, line, place))
 
-    def _welcomed(self, line: socket.socket, welcome: asyncio.Task[None]) -> None:
+    def _welcomed(self, line: socket.socket, place: Place, welcome: asyncio.Task[None]) -> None:
         self._welcomes.discard(welcome)
         if welcome.cancelled():  # perhaps before its first step
+            place.leave()
             line.close()
 
-    async def _welcome(self, line: socket.socket) -> None:
-        line.setblocking(False)
+    async def _welcome(self, line: socket.socket, place: Place) -> None:
         try:
             encrypted = self._tls is not None and await _talks_tls(line)
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: self._session(encrypted), line, ssl=self._tls if encrypted else None
+            _, session = await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: self._session(encrypted, place), line, ssl=self._tls if encrypted else None
             )
+            place.end = session.abort
         except (OSError, ssl.SSLError):
             log.info("gateway: a line ended before it began")
+            place.leave()
             line.close()
 
-    def _session(self, encrypted: bool) -> GatewaySession:
+    def _session(self, encrypted: bool, place: Place) -> GatewaySession:
         self._sessions = {session for session in self._sessions if session.transport is not None}
-        session = GatewaySession(self._context, self._limits, self._pool, self._tls, encrypted=encrypted)
+        session = GatewaySession(self._context, self._limits, self._pool, self._tls, place, encrypted=encrypted)
         self._sessions.add(session)
         return session
 
@@ -134,6 +148,17 @@ class Gateway:
         if open_lines:
             ends = [asyncio.create_task(session.ended.wait()) for session in open_lines]
             await asyncio.wait(ends, timeout=GOODBYE_SECONDS)
+
+
+def _guard(limits: GatewayLimits, trusted_proxies: Sequence[Network]) -> ConnectionGuard:
+    most = min(limits.connections, max(16, raise_descriptor_limit() // 8))
+    of_source = min(limits.connections_per_source, max(8, most // 4))
+    return ConnectionGuard(ServerLimits(connections=most, connections_per_source=of_source), trusted_proxies)
+
+
+def _refuse(line: socket.socket) -> None:
+    with line, suppress(OSError):
+        line.send(FULL)
 
 
 async def _talks_tls(line: socket.socket) -> bool:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from aiosmtpd.smtp import MISSING, SMTP, Envelope, Session
 from sqlalchemy.exc import SQLAlchemyError
 
+from pixel.server import ConnectionGuard
 from tracker.mail.addresses import AddressError, lookup_or_none, normalise
 from tracker.outbound.gateway.access import GatewayLimits, Refused, Submitter, check_sender, sign_in, submit
 from tracker.outbound.gateway.content import read_content
@@ -56,13 +57,43 @@ _STATUS = {
 """Enhanced status codes (RFC 3463) of the replies that the library gives without one."""
 
 
+class Place:
+    """The place of one client among all, from when it is taken until its connection ends. Whoever has not signed in may lose it."""
+
+    def __init__(self, guard: ConnectionGuard, peer: str, end: Callable[[], object]) -> None:
+        """``end`` ends the connection at once, whatever has become of it until then."""
+        self.source, self.end = guard.source_of(peer), end
+        self._guard = guard
+        self.is_held = guard.enter(self)
+
+    def keep(self) -> None:
+        if self.is_held:
+            self._guard.works(self)
+
+    def leave(self) -> None:
+        if self.is_held:
+            self.is_held = False
+            self._guard.leave(self)
+
+    def drop(self) -> None:
+        self.leave()
+        self.end()
+
+
 class GatewaySession(SMTP):
     """The protocol of one connection. Its replies all carry enhanced status codes; the database is asked in ``pool``."""
 
     line_length_limit = _LINE_LIMIT  # of the reader's buffer; lines of content may be of any length
 
     def __init__(
-        self, context: AppContext, limits: GatewayLimits, pool: Executor, tls: ssl.SSLContext | None, *, encrypted: bool
+        self,
+        context: AppContext,
+        limits: GatewayLimits,
+        pool: Executor,
+        tls: ssl.SSLContext | None,
+        place: Place,
+        *,
+        encrypted: bool,
     ) -> None:
         super().__init__(
             self,
@@ -78,6 +109,7 @@ class GatewaySession(SMTP):
         self.busy = False
         self.ended = asyncio.Event()
         self._submitter: Submitter | None = None
+        self._place = place
         self._context, self._limits, self._pool, self._encrypted = context, limits, pool, encrypted
         self._plain_replies = False
         self._wrong = 0
@@ -253,6 +285,7 @@ class GatewaySession(SMTP):
                 await self._slow_down(WRONG)
             else:
                 session.authenticated, self._submitter = True, submitter
+                self._place.keep()
                 await self.push("235 2.7.0 Signed in")
 
     async def _slow_down(self, reply: str) -> None:
@@ -276,8 +309,14 @@ class GatewaySession(SMTP):
             await self.push(CLOSING)
             self._close()
 
+    def abort(self) -> None:
+        """Ends the line at once, whatever is on its way."""
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
+
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
+        self._place.leave()
         self.ended.set()
 
     def _close(self) -> None:
