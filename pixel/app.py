@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 from pixel import answers
 from pixel.answers import Answer
 from pixel.endpoints import Endpoints, Receive, Scope, Send
+from pixel.lease_store import STORE_FILE, LeaseStore
 from pixel.settings import EdgeSettings
+from pixel.site_drafts import Completion
 from pixel.site_endpoints import SiteEndpoints
 from pixel.spool import Spool
 
@@ -43,16 +45,17 @@ class EdgeApp:
 
     async def start(self) -> None:
         """Opens the spool. Raises SpoolError when it cannot be written, or another process writes it."""
-        self.spool = Spool(self.settings.spool_path)
+        completion = Completion(LeaseStore(self.settings.data_dir / STORE_FILE))
+        self.spool = Spool(self.settings.spool_path, completion)
         self._endpoints = Endpoints(self.settings, self.spool)
-        self._sites = SiteEndpoints(self.settings, self.spool, self._endpoints.client)
+        self._sites = SiteEndpoints(self.settings, self.spool, completion, self._endpoints.client)
 
     async def stop(self) -> None:
         """Writes what still waits and closes the spool."""
-        if self._sites is not None:
-            await asyncio.to_thread(self._sites.close)
         if self.spool is not None:
             await asyncio.to_thread(self.spool.close)
+        if self._sites is not None:
+            self._sites.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
+compact_json = json.JSONEncoder(separators=(",", ":")).encode
+"""JSON without spaces."""
+
 MailKind = Literal["open", "click"]
 Kind = Literal["open", "click", "visit", "beacon"]
 KINDS = frozenset({"open", "click", "visit", "beacon"})
@@ -62,7 +65,7 @@ class Hit:
     def to_json(self) -> str:
         """One line of JSON."""
         body = {} if self.body is None else {"body": self.body}
-        return json.dumps(
+        return compact_json(
             {
                 **body,
                 "id": self.id,
@@ -76,8 +79,7 @@ class Hit:
                 "http_version": self.http_version,
                 "headers": dict(self.headers),
                 "self_user": self.self_user,
-            },
-            separators=(",", ":"),
+            }
         )
 
     @classmethod

@@ -1,28 +1,33 @@
 """What an edge remembers between visits, in one SQLite file beside the spool: visitors, long codes, leases of pools.
 
-Any number of processes may share the file. Requests that come together share one transaction; a lease is on disk before it is
-answered. (A long code need not be: the visit in the spool names it.)
+The thread that writes the spool is the only one that uses it. What a batch of requests needs is read at once, changed in memory and
+written at once, so that a request costs no statement of its own. A lease is on disk before it is answered. What is remembered of
+a visitor is written seconds later: their browser carries it as well, and the visit in the spool names their long code.
 """
 
-import asyncio
 import json
+import secrets
 import sqlite3
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Self
 
-from pixel.site_codes import short_codes, tagged
+from pixel.pool_leases import Lease, PoolLeases
+from pixel.site_codes import LONG_CODES, long_code, short_codes, tagged
 from pixel.site_rules import Pool, Rule, Snapshot
 from pixel.visit_sessions import MINUTE, VisitorState
 
-ANSWER_SECONDS = 0.5
-"""Seconds after which a request goes on without the store."""
-_BUSY_MS = 200
-_MAX_BATCH = 512
-_MAX_WAITING = 5_000
+STORE_FILE = "visitors.sqlite3"
+_BUSY_MS = 50
+_MOST_ROWS = 512
+_CODES_AHEAD = 256
+_MOST_UNWRITTEN = 2_000
+_UNWRITTEN_SECONDS = 2.0
+"""So long what is remembered of visitors may wait in memory."""
+_FORGOTTEN_AT_ONCE = 500
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS visitor (
     site TEXT, visitor TEXT, seen_at INTEGER, state TEXT, PRIMARY KEY (site, visitor)
@@ -36,167 +41,12 @@ CREATE TABLE IF NOT EXISTS lease (
 CREATE INDEX IF NOT EXISTS lease_free ON lease (pool, until);
 CREATE INDEX IF NOT EXISTS lease_visitor ON lease (pool, visitor);
 """
-
-T = TypeVar("T")
-Job = Callable[[sqlite3.Connection], T]
+Key = tuple[str, str]
+"""A site's key and a visitor's id."""
 
 
 class StoreError(Exception):
     """The store cannot be used now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """An address of a pool that is a visitor's until a moment (milliseconds). ``rested`` is False when it was given on early."""
-
-    address: str
-    since: int
-    until: int
-    rested: bool = True
-
-
-@dataclass(slots=True)
-class _Waiting(Generic[T]):
-    job: Job[T]
-    durable: bool
-    answer: "asyncio.Future[T]"
-
-
-class LeaseStore:
-    """`run` belongs to one event loop; the file is opened on first use, and again after trouble."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._jobs: SimpleQueue[list[_Waiting[Any]] | None] = SimpleQueue()
-        self._open: list[_Waiting[Any]] = []
-        self._writing = False
-        self._closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._connection: sqlite3.Connection | None = None
-        self._thread = threading.Thread(target=self._work, name="leases", daemon=True)
-        self._thread.start()
-
-    async def run(self, job: Job[T], *, durable: bool = False) -> T:
-        """What the job gives, after its transaction has committed; ``durable`` when it must outlive a power loss.
-
-        Raises :class:`StoreError` when that cannot be had in time.
-        """
-        if self._closed or len(self._open) >= _MAX_WAITING:
-            raise StoreError("the store is closed or too busy")
-        self._loop = asyncio.get_running_loop()
-        waiting = _Waiting(job, durable, self._loop.create_future())
-        self._open.append(waiting)
-        if not self._writing:
-            self._writing = True
-            self._loop.call_soon(self._hand_over)
-        try:
-            return await asyncio.wait_for(waiting.answer, ANSWER_SECONDS)
-        except TimeoutError:
-            raise StoreError("the store takes too long") from None
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._jobs.put(None)
-            self._thread.join()
-
-    def _hand_over(self) -> None:
-        batch, self._open = self._open[:_MAX_BATCH], self._open[_MAX_BATCH:]
-        self._writing = bool(batch)
-        if batch:
-            self._jobs.put(batch)
-
-    def _done(self, batch: list[_Waiting[Any]], results: Sequence[Any], error: Exception | None) -> None:
-        for waiting, result in zip(batch, results, strict=True):
-            if waiting.answer.done():
-                continue
-            if error is not None or isinstance(result, Exception):
-                waiting.answer.set_exception(StoreError(type(error or result).__name__))
-            else:
-                waiting.answer.set_result(result)
-        self._hand_over()
-
-    # the writing thread
-
-    def _work(self) -> None:
-        while (batch := self._jobs.get()) is not None:
-            results: list[Any] = [None] * len(batch)
-            error: Exception | None = None
-            try:
-                results = self._commit(batch)
-            except (sqlite3.Error, OSError) as trouble:
-                error = trouble
-                self._forget_connection()
-            assert self._loop is not None
-            try:
-                self._loop.call_soon_threadsafe(self._done, batch, results, error)
-            except RuntimeError:
-                break  # the loop has ended, and nobody waits
-        self._forget_connection()
-
-    def _commit(self, batch: list[_Waiting[Any]]) -> list[Any]:
-        connection = self._connection or self._connect()
-        connection.execute(f"PRAGMA synchronous = {'FULL' if any(w.durable for w in batch) else 'NORMAL'}")
-        connection.execute("BEGIN IMMEDIATE")
-        results: list[Any] = []
-        for waiting in batch:
-            try:
-                results.append(waiting.job(connection))
-            except sqlite3.Error:
-                raise
-            except Exception as error:  # one bad request must not stop the others
-                results.append(error)
-        connection.execute("COMMIT")
-        return results
-
-    def _connect(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.touch(mode=0o600)
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=64)
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.executescript(_SCHEMA)
-        self._connection = connection
-        return connection
-
-    def _forget_connection(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-
-# --- what jobs do, inside their transaction
-
-
-def visitor_state(connection: sqlite3.Connection, site: str, visitor: str) -> VisitorState | None:
-    """What was remembered of a visitor."""
-    row = connection.execute("SELECT state FROM visitor WHERE site = ? AND visitor = ?", (site, visitor)).fetchone()
-    return VisitorState.from_json(json.loads(row[0])) if row else None
-
-
-def remember(connection: sqlite3.Connection, site: str, state: VisitorState) -> None:
-    text = json.dumps(state.to_json(), separators=(",", ":"))
-    connection.execute(
-        "INSERT OR REPLACE INTO visitor (site, visitor, seen_at, state) VALUES (?, ?, ?, ?)",
-        (site, state.visitor, state.seen_at, text),
-    )
-
-
-def forget(connection: sqlite3.Connection, site: str, visitor: str, at: int) -> None:
-    """The visitor took consent back: what is remembered goes, and their leases are free, to rest from now."""
-    connection.execute("DELETE FROM visitor WHERE site = ? AND visitor = ?", (site, visitor))
-    connection.execute("UPDATE lease SET until = min(until, ?), visitor = '' WHERE visitor = ?", (at, visitor))
-
-
-def forget_old(connection: sqlite3.Connection, before: int) -> int:
-    """Forgets visitors who were seen last before a moment. Their long codes stay taken."""
-    return connection.execute("DELETE FROM visitor WHERE seen_at < ?", (before,)).rowcount
-
-
-def claim_code(connection: sqlite3.Connection, code: str) -> bool:
-    """Whether the code was still free, and now is not."""
-    return connection.execute("INSERT OR IGNORE INTO code (code) VALUES (?)", (code,)).rowcount == 1
 
 
 class Shares:
@@ -205,8 +55,6 @@ class Shares:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._addresses: dict[str, frozenset[str]] = {}
-        self.filled: set[str] = set()
-        """Pools whose addresses are all in the table."""
 
     def of(self, rule: Rule, pool: Pool) -> frozenset[str]:
         if pool.id not in self._addresses:
@@ -219,59 +67,194 @@ class Shares:
         return self._addresses[pool.id]
 
 
-def take_lease(
-    connection: sqlite3.Connection, shares: Shares, rule: Rule, pool: Pool, visitor: str, at: int
-) -> Lease | None:
-    """An address of the pool for this visitor until the lease ends: the one they have or had, else the one that is free for
-    longest; one that has not rested only when there is no other. None when all are taken."""
-    share = shares.of(rule, pool)
-    if pool.id not in shares.filled:
-        _fill(connection, pool, share)
-        shares.filled.add(pool.id)
-    until = at + rule.lease_minutes * MINUTE
-    own = connection.execute(
-        # named: for the sake of the order SQLite would read the whole pool
-        "SELECT address, since, until FROM lease INDEXED BY lease_visitor WHERE pool = ? AND visitor = ?"
-        " ORDER BY until DESC LIMIT 1",
-        (pool.id, visitor),
-    ).fetchone()
-    if own is not None:
-        since = own[1] if own[2] > at else at
-        return _given(connection, pool, Lease(own[0], since, max(until, own[2])), visitor, own[2])
-    free = _free(connection, pool, at - rule.rest_minutes * MINUTE)
-    rested = free is not None
-    free = free or _free(connection, pool, at)
-    if free is None:
-        return None
-    return _given(connection, pool, Lease(free[0], at, until, rested), visitor, free[1])
+class LeaseStore:
+    """The file is opened on first use, and again after trouble. Everything but `close` belongs inside a `batch`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+        self._is_durable: bool | None = None
+        self._pools: dict[str, PoolLeases] = {}
+        self._codes: list[str] = []
+        self._unwritten: dict[Key, VisitorState] = {}
+        self._write_at = 0.0
+        self._seen: dict[Key, VisitorState | None] = {}
+        self._changed: dict[Key, VisitorState] = {}
+
+    def close(self) -> None:
+        """Gives up the file; what is not written yet stays in memory."""
+        connection, self._connection = self._connection, None
+        self._is_durable = None
+        self._pools, self._codes = {}, []
+        if connection is not None:
+            connection.close()
+
+    @contextmanager
+    def batch(self, visitors: Iterable[Key] = (), *, durable: bool = False, last: bool = False) -> Iterator[Self]:
+        """Knows these visitors; commits when the block ends, ``durable`` when that must outlive a power loss; with the ``last``
+        one everything is written. Raises :class:`StoreError` when it cannot, and then nothing of the block was written."""
+        try:
+            self._begin(visitors, durable)
+            yield self
+            self._end(last)
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            raise StoreError(type(error).__name__) from error
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._seen, self._changed = {}, {}
+
+    def _begin(self, visitors: Iterable[Key], durable: bool) -> None:
+        connection = self._connection or self._connect()
+        if durable is not self._is_durable:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._is_durable = durable
+        keys = [key for key in visitors if key not in self._unwritten]
+        for begin in range(0, len(keys), _MOST_ROWS):
+            self._seen |= _states(connection, keys[begin : begin + _MOST_ROWS])
+        self._seen |= self._unwritten
+
+    def _end(self, last: bool) -> None:
+        leases = [(pool, *row) for pool, held in self._pools.items() if held.changed for row in held.changed_rows()]
+        if leases:
+            _insert(self._writing(), "lease (pool, address, visitor, since, until)", leases)
+        self._unwritten |= self._changed
+        if last or len(self._unwritten) >= _MOST_UNWRITTEN or time.monotonic() >= self._write_at:
+            self._write_visitors()
+        if self._connection is not None and self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+
+    def _write_visitors(self) -> None:
+        """In the order of the table, which touches few of its pages."""
+        self._write_at = time.monotonic() + _UNWRITTEN_SECONDS
+        if self._unwritten:
+            rows = [(*key, state.seen_at, state.text) for key, state in sorted(self._unwritten.items())]
+            _insert(self._writing(), "visitor (site, visitor, seen_at, state)", rows)
+            self._unwritten = {}
+
+    def _connect(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.touch(mode=0o600)
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=64)
+        self._connection = connection
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.executescript(_SCHEMA)
+        return connection
+
+    def _writing(self) -> sqlite3.Connection:
+        """The connection, in a transaction that writes."""
+        assert self._connection is not None, "there is no batch"
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+        return self._connection
+
+    # --- inside a batch
+
+    def state(self, site: str, visitor: str) -> VisitorState | None:
+        """What was remembered of one of the batch's visitors."""
+        return self._seen.get((site, visitor))
+
+    def remember(self, site: str, state: VisitorState) -> None:
+        self._seen[site, state.visitor] = self._changed[site, state.visitor] = state
+
+    def forget(self, site: str, visitor: str, at: int) -> None:
+        """The visitor took consent back: what is remembered goes, and their leases are free, to rest from now."""
+        self._seen[site, visitor] = None
+        for states in (self._changed, self._unwritten):
+            states.pop((site, visitor), None)
+        for pool in self._pools.values():
+            pool.release(visitor, at)
+        connection = self._writing()
+        connection.execute("DELETE FROM visitor WHERE site = ? AND visitor = ?", (site, visitor))
+        connection.execute("UPDATE lease SET until = min(until, ?), visitor = '' WHERE visitor = ?", (at, visitor))
+
+    def forget_old(self, before: int) -> bool:
+        """Forgets visitors who were seen last before a moment, some at a time; True when none is left. Their long codes stay
+        taken."""
+        old = "SELECT site, visitor FROM visitor WHERE seen_at < ? LIMIT ?"
+        query = f"DELETE FROM visitor WHERE (site, visitor) IN ({old})"  # noqa: S608
+        return self._writing().execute(query, (before, _FORGOTTEN_AT_ONCE)).rowcount < _FORGOTTEN_AT_ONCE
+
+    def new_code(self, edge: str) -> str:
+        """A long code of this edge that was never given."""
+        if not self._codes or self._codes[-1][0] != edge:
+            self._codes = _claim_codes(self._writing(), edge)
+        return self._codes.pop()
+
+    def lease(self, share: frozenset[str], rule: Rule, pool: Pool, visitor: str, at: int) -> Lease | None:
+        """An address of this edge's share of the pool for the visitor; see :meth:`PoolLeases.take`."""
+        until, rested_before = at + rule.lease_minutes * MINUTE, at - rule.rest_minutes * MINUTE
+        return self._pool(pool, share).take(visitor, at, until, rested_before)
+
+    def prolong(self, rule: Rule, shares: Shares, visitor: str, at: int) -> None:
+        """The visitor is still there: what they hold is theirs for another lease."""
+        for pool in rule.pools if rule.leases else ():
+            until = at + rule.lease_minutes * MINUTE
+            self._pool(pool, shares.of(rule, pool)).prolong(visitor, at, until)
+
+    def _pool(self, pool: Pool, share: frozenset[str]) -> PoolLeases:
+        """Read once, and again when the edge's share of it has changed: what was taken out is given to nobody any more."""
+        held = self._pools.get(pool.id)
+        if held is not None and held.share is share:
+            return held
+        connection = self._writing()
+        if held is not None:
+            rows = [(pool.id, *row) for row in held.changed_rows()]
+            _insert(connection, "lease (pool, address, visitor, since, until)", rows)
+        query = "SELECT address, visitor, since, until FROM lease WHERE pool = ?"
+        stored = connection.execute(query, (pool.id,)).fetchall()
+        gone = [(pool.id, row[0]) for row in stored if row[0] not in share]
+        connection.executemany("DELETE FROM lease WHERE pool = ? AND address = ?", gone)
+        self._pools[pool.id] = PoolLeases(share, stored)
+        return self._pools[pool.id]
 
 
-def _free(connection: sqlite3.Connection, pool: Pool, before: int) -> tuple[str, int] | None:
-    query = "SELECT address, until FROM lease WHERE pool = ? AND until <= ? ORDER BY until LIMIT 1"
-    row: tuple[str, int] | None = connection.execute(query, (pool.id, before)).fetchone()
-    return row
+def _states(connection: sqlite3.Connection, keys: Sequence[Key]) -> dict[Key, VisitorState]:
+    """In one row: every row would let another thread go first."""
+    if not keys:
+        return {}
+    query, number = states_query(len(keys))
+    padded = [*keys, *[keys[-1]] * (number - len(keys))]
+    (text,) = connection.execute(query, [part for key in padded for part in key]).fetchone()
+    return {(site, visitor): VisitorState.from_text(state) for site, visitor, state in json.loads(text)}
 
 
-def _given(connection: sqlite3.Connection, pool: Pool, lease: Lease, visitor: str, known_until: int) -> Lease | None:
-    changed = connection.execute(
-        "UPDATE lease SET visitor = ?, since = ?, until = ? WHERE pool = ? AND address = ? AND until = ?",
-        (visitor, lease.since, lease.until, pool.id, lease.address, known_until),
-    ).rowcount
-    return lease if changed else None
+@lru_cache
+def states_query(least: int) -> tuple[str, int]:
+    """The statement for at least so many visitors, of a few sizes, and for how many it is."""
+    number = 1 << (least - 1).bit_length()
+    values = ", ".join(["(?, ?)"] * number)
+    return (
+        f"WITH wanted(site, visitor) AS (VALUES {values}) "  # noqa: S608
+        "SELECT json_group_array(json_array(visitor.site, visitor.visitor, state)) "
+        # in this order: the other way round SQLite would read every visitor there ever was
+        "FROM wanted CROSS JOIN visitor ON visitor.site = wanted.site AND visitor.visitor = wanted.visitor"
+    ), number
 
 
-def _fill(connection: sqlite3.Connection, pool: Pool, share: frozenset[str]) -> None:
-    """Makes the table hold this edge's share of a pool and nothing else: what was taken out is given to nobody any more."""
-    held = {row[0] for row in connection.execute("SELECT address FROM lease WHERE pool = ?", (pool.id,))}
-    connection.executemany("DELETE FROM lease WHERE pool = ? AND address = ?", [(pool.id, a) for a in held - share])
-    rows = [(pool.id, address) for address in sorted(share - held)]
-    connection.executemany("INSERT OR IGNORE INTO lease (pool, address) VALUES (?, ?)", rows)
+def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """One statement for many rows; how many were written."""
+    written = 0
+    for begin in range(0, len(rows), _MOST_ROWS):
+        lot = rows[begin : begin + _MOST_ROWS]
+        values = ", ".join([f"({', '.join('?' * len(lot[0]))})"] * len(lot))
+        query = f"INSERT OR REPLACE INTO {table} VALUES {values}"  # noqa: S608
+        written += connection.execute(query, [value for row in lot for value in row]).rowcount
+    return written
 
 
-def prolong(connection: sqlite3.Connection, rule: Rule, visitor: str, at: int) -> None:
-    """The visitor is still there: what they hold is theirs for another lease."""
-    for pool in rule.pools:
-        connection.execute(
-            "UPDATE lease INDEXED BY lease_visitor SET until = max(until, ?) WHERE pool = ? AND visitor = ? AND until > ?",
-            (at + rule.lease_minutes * MINUTE, pool.id, visitor, at),
-        )
+def _claim_codes(connection: sqlite3.Connection, edge: str) -> list[str]:
+    """Codes that were free and now are taken; those that are never given are lost, of twenty thousand million."""
+    while True:
+        codes = list({long_code(edge, secrets.randbelow(LONG_CODES)) for _ in range(_CODES_AHEAD)})
+        values = ", ".join(["(?)"] * len(codes))
+        taken = {row[0] for row in connection.execute(f"SELECT code FROM code WHERE code IN (VALUES {values})", codes)}  # noqa: S608
+        fresh = [code for code in codes if code not in taken]
+        if fresh:
+            _insert(connection, "code (code)", [(code,) for code in fresh])
+            return fresh

@@ -1,10 +1,10 @@
 """What the edge says to a website's pages: CORS for the site's own hosts, and never a cookie."""
 
 import gzip
-import json
 from typing import Any
 
 from pixel.answers import Answer, Headers
+from pixel.hits import compact_json
 
 _COMMON: Headers = [
     (b"cache-control", b"no-store"),
@@ -21,8 +21,7 @@ def _cors(origin: str) -> Headers:
 
 def told(origin: str, facts: Any) -> Answer:
     """JSON for the page of this origin (empty: a program's that named none)."""
-    body = json.dumps(facts, separators=(",", ":")).encode()
-    return Answer(200, [(b"content-type", b"application/json"), *_cors(origin)], body)
+    return Answer(200, [(b"content-type", b"application/json"), *_cors(origin)], compact_json(facts).encode())
 
 
 def nothing(origin: str) -> Answer:

@@ -1,9 +1,11 @@
 """The snapshot that the tracker publishes: one JSON file in the data folder, looked at anew whenever it was replaced."""
 
+import asyncio
 import json
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,19 @@ class SiteConfig:
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / SNAPSHOT_FILE
+        self._looked = False
         self._seen: tuple[int, int, int] | None = None
         self.snapshot = EMPTY
         self.shares = Shares(EMPTY)
         self._sites: dict[tuple[str, str], Site | None] = {}
 
     def look(self) -> Snapshot:
-        """The newest snapshot; one `stat` when nothing has changed."""
+        """The newest snapshot; one `stat` when nothing has changed, for all requests of one turn of the event loop."""
+        if self._looked:
+            return self.snapshot
+        with suppress(RuntimeError):  # nobody's loop: a test, or a preview
+            asyncio.get_running_loop().call_soon(self._look_again)
+            self._looked = True
         try:
             facts = os.stat(self._path)
         except OSError:
@@ -36,6 +44,9 @@ class SiteConfig:
             self._seen = mark
             self._load()
         return self.snapshot
+
+    def _look_again(self) -> None:
+        self._looked = False
 
     def site_at(self, key: str, host: str) -> Site | None:
         """The site of a key at one of its hosts."""

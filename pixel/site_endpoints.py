@@ -5,40 +5,33 @@ answer goes out; whatever goes wrong, the page keeps its own addresses.
 """
 
 import hmac
-import json
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import replace
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pixel import site_answers
 from pixel.answers import Answer
-from pixel.hits import Kind, hit_from_request
-from pixel.lease_store import LeaseStore, StoreError, forget, forget_old, prolong, remember, visitor_state
+from pixel.hits import compact_json
 from pixel.limits import Budgets, Limits
 from pixel.robots import device_of, is_robot
 from pixel.settings import EdgeSettings
 from pixel.site_config import SiteConfig
-from pixel.site_requests import LARGEST, Asked, Beacon, Receive, read_asked, read_beacon, read_body
+from pixel.site_drafts import BeaconDraft, Completion, Request, VisitDraft
+from pixel.site_requests import LARGEST, Asked, Receive, read_asked, read_beacon, read_body
 from pixel.site_rules import Site, answers_of
 from pixel.spool import Spool
-from pixel.visit_decision import FORGET_AFTER, Outcome, VisitDecision
+from pixel.visit_decision import Outcome, VisitDecision
 from pixel.visit_seal import Seal
-from pixel.visit_sessions import bare
-from pixel.visit_sources import Arrival, host_of, search_phrase
+from pixel.visit_sources import Arrival, host_of
 
-STORE_FILE = "visitors.sqlite3"
 LARGEST_SNAPSHOT = 32 * 1024 * 1024
 VISITS_PER_KEY = 1_000_000
 """A minute and site: what is over it is answered with nothing to swap."""
 STORED_WITHIN = 1.0
 """Seconds that a page's answer waits for the disk. The snippet itself waits for two."""
-_FORGET_EVERY = 3600.0
 _MOST_SECONDS = 1800
 _SNIPPET = Path(__file__).with_name("snippet.js")
 _log = logging.getLogger("pixel.sites")
@@ -48,23 +41,23 @@ Scope = MutableMapping[str, Any]
 class SiteEndpoints:
     """The answers to a website's pages. ``client`` tells who asks, behind the proxies that are trusted."""
 
-    def __init__(self, settings: EdgeSettings, spool: Spool, client: Callable[[Scope], str]) -> None:
-        self._settings, self._spool, self._client = settings, spool, client
+    def __init__(
+        self, settings: EdgeSettings, spool: Spool, completion: Completion, client: Callable[[Scope], str]
+    ) -> None:
+        self._settings, self._spool, self._completion, self._client = settings, spool, completion, client
         self.config = SiteConfig(settings.data_dir)
-        self._store = LeaseStore(settings.data_dir / STORE_FILE)
         self._seal = Seal(settings.keys)
         self._limits = Limits(Budgets(settings.budgets.per_source, VISITS_PER_KEY, 0))
-        self._forgot_at = 0.0
-        self.resolved = self.limited = self.without_store = 0
+        self.resolved = self.limited = 0
 
     def close(self) -> None:
-        self._store.close()
+        self._completion.close()
 
     def metrics(self) -> dict[str, int]:
         return {
             "visits_resolved": self.resolved,
             "visits_over_limit": self.limited,
-            "visits_without_store": self.without_store,
+            "visits_without_store": self._completion.without_store,
         }
 
     # --- the snippet
@@ -97,12 +90,13 @@ class SiteEndpoints:
         client = self._client(scope)
         if (robot and site.ignore_robots) or self._over_limit(client, site):
             return site_answers.told(origin, NOTHING)
-        outcome = await self._outcome(site, asked, agent, robot)
+        request = Request(time.time_ns() // 1_000_000, client, scope, headers)
+        draft = VisitDraft(request, asked, self._decision(site, asked, agent, robot, request.at), agent, robot)
+        is_stored = await self._spool.append(draft, STORED_WITHIN)
         self.resolved += 1
-        facts = _visit(asked, outcome, robot, device_of(agent))
-        is_stored = await self._spooled(scope, headers, "visit", client, asked.key, outcome.state.visitor, facts)
         # an address whose visit is stored nowhere would tell nothing, and its letter would look forged
-        return site_answers.told(origin, self._answer(site, outcome) if is_stored else NOTHING)
+        answer = self._answer(site, draft.outcome) if is_stored and draft.outcome is not None else NOTHING
+        return site_answers.told(origin, answer)
 
     def _site(self, headers: Mapping[bytes, bytes], key: str, page: str) -> tuple[str, Site | None, Answer]:
         """The origin to answer to, and the site; without one what to say instead. An origin that is not the site's own learns
@@ -126,8 +120,7 @@ class SiteEndpoints:
         self.limited += 1
         return True
 
-    async def _outcome(self, site: Site, asked: Asked, agent: str, robot: bool) -> Outcome:
-        at = time.time_ns() // 1_000_000
+    def _decision(self, site: Site, asked: Asked, agent: str, robot: bool, at: int) -> VisitDecision:
         arrival = Arrival(
             page=asked.url,
             referrer=asked.referrer,
@@ -137,22 +130,7 @@ class SiteEndpoints:
             ignored=site.ignored_referrers,
         )
         held = self._seal.open(asked.held, site.key) if asked.held else None
-        visit = VisitDecision(self.config, site, asked, arrival, held, at, robot)
-        try:
-            return await self._store.run(visit.decide, durable=visit.leases)
-        except StoreError:
-            self.without_store += 1
-            return visit.decide(None)
-        finally:
-            if time.monotonic() - self._forgot_at > _FORGET_EVERY:
-                self._forgot_at = time.monotonic()
-                await self._forget(at)
-
-    async def _forget(self, at: int) -> None:
-        try:
-            await self._store.run(lambda connection: forget_old(connection, at - FORGET_AFTER))
-        except StoreError:
-            _log.warning("old visitors could not be forgotten now")
+        return VisitDecision(self.config, site, asked, arrival, held, at, robot)
 
     def _answer(self, site: Site, outcome: Outcome) -> dict[str, Any]:
         shown = [(each.block, each.address) for each in outcome.shown]
@@ -183,40 +161,9 @@ class SiteEndpoints:
         client = self._client(scope)
         if self._over_limit(client, site):
             return site_answers.nothing(origin)
-        at = time.time_ns() // 1_000_000
-        try:
-            await self._store.run(lambda connection: _note(connection, site, told, at))
-        except StoreError:
-            self.without_store += 1
-        facts = {"kind": told.kind, "session": told.session, "address": told.address}
-        await self._spooled(scope, headers, "beacon", client, told.key, told.visitor, facts)
+        request = Request(time.time_ns() // 1_000_000, client, scope, headers)
+        await self._spool.append(BeaconDraft(request, told, site, self.config.shares), STORED_WITHIN)
         return site_answers.nothing(origin)
-
-    async def _spooled(
-        self,
-        scope: Scope,
-        headers: Mapping[bytes, bytes],
-        kind: Kind,
-        client: str,
-        key: str,
-        visitor: str,
-        body: Mapping[str, Any],
-    ) -> bool:
-        return await self._spool.append(
-            hit_from_request(
-                received_at=datetime.now(UTC),
-                kind=kind,
-                token=key,
-                delivery=visitor,
-                link=None,
-                client=client,
-                self_user=None,
-                scope=scope,
-                raw_headers=headers,
-                body=body,
-            ),
-            STORED_WITHIN,
-        )
 
     # --- the tracker publishes
 
@@ -254,49 +201,6 @@ def _expires(outcome: Outcome) -> int | None:
     return max(0, min(untils) - outcome.state.seen_at) // 1000 if untils else None
 
 
-def _visit(asked: Asked, outcome: Outcome, robot: bool, device: str) -> dict[str, Any]:
-    """What the spool keeps of a page: addresses without their queries, of which only marks are kept."""
-    state = outcome.state
-    facts: dict[str, Any] = {
-        "session": state.session,
-        "number": state.number,
-        "began": outcome.began,
-        "page": bare(asked.url),
-        "source": state.source.as_dict(),
-        "attributed": state.attributed.as_dict(),
-        "marks": dict(state.marks),
-        "referrer": state.referrer,
-        "rule": outcome.rule.id if outcome.rule else None,
-        "shown": [each.as_dict() for each in outcome.shown],
-    }
-    optional = {
-        "phrase": search_phrase(asked.referrer) if outcome.began else "",
-        "exhausted": list(outcome.exhausted),
-        "matched": None if asked.selectors is None else list(asked.selectors),
-        "addresses": list(asked.addresses),
-        "device": device,
-        "screen": asked.screen,
-        "language": asked.language,
-        "timezone": asked.timezone,
-        "robot": robot,
-    }
-    return {**facts, **{name: value for name, value in optional.items() if value or value == []}}
-
-
-def _note(connection: sqlite3.Connection, site: Site, told: Beacon, at: int) -> None:
-    """A visitor who is still there keeps what they hold; one who took consent back is forgotten."""
-    if told.kind == "withdrawal":
-        forget(connection, site.key, told.visitor, at)
-        return
-    state = visitor_state(connection, site.key, told.visitor)
-    if state is None:
-        return
-    remember(connection, site.key, replace(state, seen_at=max(at, state.seen_at)))
-    rule = next((rule for rule in site.rules if rule.id == state.rule), None)
-    if rule is not None:
-        prolong(connection, rule, told.visitor, at)
-
-
 @lru_cache(1)
 def _source() -> str:
     return _SNIPPET.read_text("utf-8")
@@ -322,4 +226,4 @@ def _facts_of(site: Site, tracking_url: str) -> str:
         "hosts": sorted(site.hosts),
         "selectors": selectors,
     }
-    return json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")
+    return compact_json(facts).replace("<", "\\u003c")

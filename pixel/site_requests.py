@@ -18,11 +18,12 @@ _LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,35}")
 _ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,64}")
 _MOST_SELECTORS = 100
 _MOST_ADDRESSES = 10
+_decode = json.JSONDecoder().decode
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 BeaconKind = Literal["click", "copy", "view", "withdrawal"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """A page asks what to show. ``url`` is the page's address with its query, of which only marks are ever kept."""
 
@@ -109,7 +110,7 @@ def read_beacon(body: bytes) -> Beacon | None:
 
 def _object(body: bytes) -> Mapping[str, Any]:
     try:
-        made = json.loads(body)
+        made = _decode(body.decode())
     except (ValueError, RecursionError):
         return {}
     return made if isinstance(made, dict) else {}

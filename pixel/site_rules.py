@@ -3,15 +3,17 @@
 A snapshot is plain JSON that the tracker publishes and the edge reads; :func:`read_snapshot` makes it quick to ask.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
 
 from pixel.source_conditions import Compile, CustomSource, read_conditions
 from pixel.visit_sources import Source
 
 FORMAT = 1
 DAY_MINUTES = 1440
+_MOST_CACHED = 2_000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ class Rule:
     lease_minutes: int = 7 * DAY_MINUTES
     rest_minutes: int = 7 * DAY_MINUTES
 
+    @property
+    def leases(self) -> bool:
+        """Whether its addresses go from one visitor to another."""
+        return self.substitution in ("auto_short", "manual_pool")
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -83,6 +90,8 @@ class Site:
     rules: tuple[Rule, ...]
     order: Mapping[str, int]
     """The blocks' places: of two that claim one element the first wins."""
+    cache: "dict[tuple[str | None, Source], Any]" = field(default_factory=dict, compare=False, repr=False)
+    """What was worked out for a source before: its rule, and what a rule shows to it."""
 
 
 @dataclass(frozen=True)
@@ -180,8 +189,23 @@ def levels(source: Source, custom: Iterable[CustomSource]) -> dict[str, int]:
 
 def rule_of(site: Site, source: Source) -> Rule | None:
     """The first rule whose sources contain this one; no other fires, whatever it shows."""
+    return _cached(site, None, source, lambda: _rule_of(site, source))
+
+
+def _rule_of(site: Site, source: Source) -> Rule | None:
     ids = levels(source, site.sources)
     return next((rule for rule in site.rules if rule.sources is None or not rule.sources.isdisjoint(ids)), None)
+
+
+def _cached(site: Site, rule: str | None, source: Source, make: Callable[[], T]) -> T:
+    """Visitors choose the names of sources, so there is an end to how many are remembered."""
+    key = rule, source
+    if key not in site.cache:
+        if len(site.cache) >= _MOST_CACHED:
+            site.cache.clear()
+        site.cache[key] = make()
+    made: T = site.cache[key]
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +218,12 @@ class Choice:
     reserve: str | None = None
 
 
-def choices(site: Site, rule: Rule, source: Source) -> list[Choice]:
+def choices(site: Site, rule: Rule, source: Source) -> Sequence[Choice]:
     """What the rule shows in each of its blocks. A block that several lines name goes to the line closest to the source."""
+    return _cached(site, rule.id, source, lambda: _choices(site, rule, source))
+
+
+def _choices(site: Site, rule: Rule, source: Source) -> list[Choice]:
     static = _static(rule, levels(source, site.sources))
     made = []
     for pool in rule.pools:

@@ -6,11 +6,12 @@ next batch. A hit is answered when its batch is on disk, or after `ANSWER_SECOND
 
 import asyncio
 import logging
+import math
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,14 +82,31 @@ def _difference(present: SpoolMetrics, before: SpoolMetrics) -> dict[str, int]:
     return {f"hits_{name}": getattr(present, name) - getattr(before, name) for name in names}
 
 
+@dataclass(slots=True)
+class _Entry:
+    """A hit, or a draft of one, with the answer that waits for it so many seconds."""
+
+    hit: Any
+    answer: asyncio.Future[bool]
+    seconds: float
+
+
 @dataclass
 class _Batch:
-    """Hits that go to disk together, each with the answer that waits for it."""
+    """Hits that go to disk together."""
 
-    entries: list[tuple[Hit, asyncio.Future[bool]]] = field(default_factory=list)
-    overdue: asyncio.TimerHandle | None = None
-    unhurried: set[asyncio.Future[bool]] = field(default_factory=set)
-    """Answers that wait longer, each for a time of its own."""
+    entries: list[_Entry] = field(default_factory=list)
+    overdue: dict[float, asyncio.TimerHandle] = field(default_factory=dict)
+    """By the seconds that answers wait."""
+
+    def cancel_timers(self) -> None:
+        for timer in self.overdue.values():
+            timer.cancel()
+        self.overdue.clear()
+
+
+Completion = Callable[[Sequence[Any]], Sequence[Hit | None]]
+"""Makes hits of the drafts of a batch, in the writing thread; None of one that cannot be made. Never raises."""
 
 
 class Spool:
@@ -97,8 +115,9 @@ class Spool:
     `append` belongs to one event loop at a time; `after`, `last_id`, `prune`, `writable` and `close` may be called from any thread.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], complete: Completion | None = None) -> None:
         self.path = Path(path)
+        self._complete_drafts = complete
         self.metrics = SpoolMetrics()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = sole_writer(self.path)
@@ -130,8 +149,9 @@ class Spool:
 
     # the event loop's side
 
-    async def append(self, hit: Hit, seconds: float = ANSWER_SECONDS) -> bool:
-        """True when the hit is on disk; False when that could not be had within so many seconds and the loss is counted."""
+    async def append(self, hit: Any, seconds: float = ANSWER_SECONDS) -> bool:
+        """True when the hit (or the hit that was made of a draft) is on disk; False when that could not be had within so many
+        seconds and the loss is counted."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self._handing_over, self._writing = loop, None, False
@@ -140,20 +160,16 @@ class Spool:
             self.metrics.lost += 1
             return False
         answer: asyncio.Future[bool] = loop.create_future()
-        batch.entries.append((hit, answer))
-        if batch.overdue is None:
-            batch.overdue = loop.call_later(ANSWER_SECONDS, self._give_hurried_answers, batch)
+        batch.entries.append(_Entry(hit, answer, seconds))
+        if seconds not in batch.overdue:
+            self._set_timer(batch, seconds)
         if not self._writing and self._handing_over is None:
             # not at once: whoever is ready in this turn of the loop joins the batch
             self._handing_over = loop.call_soon(self._hand_over)
-        if seconds <= ANSWER_SECONDS:
-            return await answer
-        batch.unhurried.add(answer)
-        end = loop.call_later(seconds, self._lose, answer)
-        try:
-            return await answer
-        finally:
-            end.cancel()
+        return await answer
+
+    def _set_timer(self, batch: _Batch, seconds: float) -> None:
+        batch.overdue[seconds] = self._in(seconds, self._give_answers, batch, seconds)
 
     def news(self) -> asyncio.Future[None]:
         """Is done when the next hits are on disk. Whoever waits no more cancels it."""
@@ -169,22 +185,17 @@ class Spool:
         if len(batch.entries) > _MAX_BATCH:
             self._open.entries = batch.entries[_MAX_BATCH:]
             del batch.entries[_MAX_BATCH:]
-            self._open.unhurried = batch.unhurried
-            self._open.overdue = self._in(ANSWER_SECONDS, self._give_hurried_answers, self._open)
+            for seconds in batch.overdue:
+                self._set_timer(self._open, seconds)
         self._writing = True
         self._jobs.put(lambda: self._write(batch))
 
-    def _give_hurried_answers(self, batch: _Batch) -> None:
-        batch.overdue = None
-        for _, answer in batch.entries:
-            if answer not in batch.unhurried:
-                self._lose(answer)
-
-    def _give_answers(self, batch: _Batch) -> None:
-        """Answers whoever still waits in the batch, and counts each as lost."""
-        batch.overdue = None
-        for _, answer in batch.entries:
-            self._lose(answer)
+    def _give_answers(self, batch: _Batch, seconds: float = math.inf) -> None:
+        """Answers whoever waits no longer than this, and counts each as lost."""
+        batch.overdue.pop(seconds, None)
+        for entry in batch.entries:
+            if entry.seconds <= seconds:
+                self._lose(entry.answer)
 
     def _lose(self, answer: asyncio.Future[bool]) -> None:
         if not answer.done():
@@ -197,20 +208,18 @@ class Spool:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        if batch.overdue is not None:
-            batch.overdue.cancel()
-        for _, answer in batch.entries:
-            if not answer.done():
-                answer.set_result(True)
-            elif not answer.cancelled():
+        batch.cancel_timers()
+        for entry in batch.entries:
+            if not entry.answer.done():
+                entry.answer.set_result(True)
+            elif not entry.answer.cancelled():
                 self.metrics.rescued += 1
         self._hand_over()
 
     def _not_written(self, batch: _Batch) -> None:
         """Keeps the hits for another try: a full disk or a lock may pass."""
         self._writing = False
-        if batch.overdue is not None:
-            batch.overdue.cancel()
+        batch.cancel_timers()
         self._give_answers(batch)
         self._open.entries[:0] = batch.entries
         if self._handing_over is None:
@@ -218,8 +227,7 @@ class Spool:
 
     def _given_up(self, batch: _Batch) -> None:
         self._writing = False
-        if batch.overdue is not None:
-            batch.overdue.cancel()
+        batch.cancel_timers()
         self._give_answers(batch)
         self._hand_over()
 
@@ -288,11 +296,14 @@ class Spool:
                 return self._jobs.get(timeout=_NOTE_PERIOD)
             except Empty:
                 self._forget()
+                if self._complete_drafts is not None:
+                    self._complete_drafts([])
 
     def _write(self, batch: _Batch) -> None:
         try:
             self._keep_in_place()
-            insert(self._connection, [hit for hit, _ in batch.entries])
+            self._complete(batch)
+            insert(self._connection, [entry.hit for entry in batch.entries])
         except sqlite3.DatabaseError as error:
             self._failing = True
             if is_damage(error):
@@ -315,6 +326,18 @@ class Spool:
             self.metrics.commits += 1
             self._tell_loop(self._written, batch)
             notify_processes(self.path.parent, WRITTEN)
+
+    def _complete(self, batch: _Batch) -> None:
+        """Makes hits of drafts, once: a batch that has to be tried again has none left."""
+        drafts = [entry for entry in batch.entries if not isinstance(entry.hit, Hit)]
+        if not drafts:
+            return
+        assert self._complete_drafts is not None, "who appends drafts says how they are completed"
+        for entry, hit in zip(drafts, self._complete_drafts([entry.hit for entry in drafts]), strict=True):
+            entry.hit = hit
+        if undecided := [entry for entry in drafts if entry.hit is None]:
+            batch.entries = [entry for entry in batch.entries if entry.hit is not None]
+            self._tell_loop(self._give_answers, _Batch(undecided))
 
     def _keep_in_place(self) -> None:
         """Makes a new file when ours was deleted or replaced, with what the old one still held."""

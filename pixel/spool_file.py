@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from pixel.hits import Hit
+from pixel.hits import Hit, compact_json
 
 _log = logging.getLogger("pixel.spool")
 _LOCK_TIMEOUT_MS = 50
@@ -300,9 +300,9 @@ def _row(hit: Hit) -> tuple[Any, ...]:
         hit.method,
         hit.client,
         hit.http_version,
-        json.dumps(hit.headers, separators=(",", ":")),
+        compact_json(hit.headers),
         hit.self_user,
-        None if hit.body is None else json.dumps(hit.body, separators=(",", ":")),
+        None if hit.body is None else compact_json(hit.body),
     )
 
 

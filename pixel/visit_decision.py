@@ -1,11 +1,12 @@
 """One page of one visitor: who it is, which session and source, which rule, which addresses."""
 
+import os
 import secrets
-import sqlite3
-from dataclasses import dataclass, replace
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
 from typing import Any
 
-from pixel.lease_store import claim_code, remember, take_lease, visitor_state
+from pixel.lease_store import Key, LeaseStore
 from pixel.site_codes import LONG_CODES, long_code, tagged
 from pixel.site_config import SiteConfig
 from pixel.site_requests import Asked
@@ -17,7 +18,12 @@ FORGET_AFTER = 90 * 1440 * MINUTE
 """Milliseconds after which a visitor who did not come back is forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
+def new_id() -> str:
+    """Of a visitor or a session: 144 random bits."""
+    return urlsafe_b64encode(os.urandom(18)).decode()
+
+
+@dataclass(slots=True)
 class Shown:
     """An address that a visitor sees in a block. ``pool`` is empty for a real address of a static line."""
 
@@ -35,7 +41,7 @@ class Shown:
         return made if self.rested else {**made, "rested": False}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What a page gets to see, and what is remembered of its visitor."""
 
@@ -61,55 +67,60 @@ class VisitDecision:
     ) -> None:
         self._snapshot, self._shares = config.snapshot, config.shares
         self._site, self._asked, self._arrival, self._held = site, asked, arrival, held
-        self._at, self._robot, self._visitor = at, robot, ""
-        self.leases = any(rule.substitution in ("auto_short", "manual_pool") for rule in site.rules)
+        self._at, self._robot = at, robot
+        self._visitor = asked.visitor or (held.visitor if held else "")
+        self.leases = any(rule.leases for rule in site.rules)
 
-    def decide(self, connection: sqlite3.Connection | None) -> Outcome:
-        """Who it is, which session and source, which rule, which addresses. Without a connection no pool is leased."""
-        state, began = self._state(connection)
+    @property
+    def visitor(self) -> Key | None:
+        """Of whom something may be remembered."""
+        return (self._site.key, self._visitor) if self._visitor else None
+
+    def decide(self, store: LeaseStore | None) -> Outcome:
+        """Who it is, which session and source, which rule, which addresses. Without a store no pool is leased."""
+        state, began = self._state(store)
         self._visitor = state.visitor
         rule = rule_for(self._site, state)
         shown: list[Shown] = []
         exhausted: list[str] = []
         codes = {pool: code for pool, code in state.codes.items() if code[1] > self._at - FORGET_AFTER}
         for choice in choices(self._site, rule, state.source) if rule else ():
-            seen = self._shown(connection, rule, choice, codes) if rule else None
+            seen = self._shown(store, rule, choice, codes) if rule else None
             if seen is not None:
                 shown.append(seen)
             elif choice.pool is not None:
                 exhausted.append(choice.pool.id)
-        state = replace(state, rule=rule.id if rule else "", codes=codes)
-        if connection is not None:
-            remember(connection, self._site.key, state)
+        state.rule, state.codes = rule.id if rule else "", codes
+        if store is not None:
+            store.remember(self._site.key, state)
         return Outcome(state, began, rule, tuple(shown), tuple(exhausted))
 
-    def _state(self, connection: sqlite3.Connection | None) -> tuple[VisitorState, bool]:
-        asked, held = self._asked, self._held
-        visitor = asked.visitor or (held.visitor if held else "")
-        known = visitor_state(connection, self._site.key, visitor) if connection is not None and visitor else None
+    def _state(self, store: LeaseStore | None) -> tuple[VisitorState, bool]:
+        asked, held, visitor = self._asked, self._held, self._visitor
+        known = store.state(self._site.key, visitor) if store is not None and visitor else None
         if held is not None and held.visitor == visitor and (known is None or held.seen_at > known.seen_at):
             known = held
-        session = asked.session if known is None and asked.session else secrets.token_urlsafe(12)
+        session = asked.session if known is None and asked.session else new_id()
         marks = marks_of(asked.url)
-        visitor = visitor or secrets.token_urlsafe(16)
+        visitor = visitor or new_id()
         return seen_again(self._site, known, self._arrival, marks, self._at, visitor, session)
 
     def _shown(
-        self, connection: sqlite3.Connection | None, rule: Rule, choice: Choice, codes: dict[str, tuple[str, int]]
+        self, store: LeaseStore | None, rule: Rule, choice: Choice, codes: dict[str, tuple[str, int]]
     ) -> Shown | None:
         if choice.pool is None:
             return Shown(choice.block, choice.address or "")
         if rule.substitution == "auto_generation":
-            seen: Shown | None = self._coded(connection, rule, choice, choice.pool, codes)
+            seen: Shown | None = self._coded(store, rule, choice, choice.pool, codes)
         else:
-            seen = self._leased(connection, rule, choice, choice.pool, codes)
+            seen = self._leased(store, rule, choice, choice.pool, codes)
         if seen is None and choice.reserve is not None:
             return Shown(choice.block, choice.reserve)
         return seen
 
     def _coded(
         self,
-        connection: sqlite3.Connection | None,
+        store: LeaseStore | None,
         rule: Rule,
         choice: Choice,
         pool: Pool,
@@ -117,20 +128,18 @@ class VisitDecision:
     ) -> Shown:
         address, until = codes.get(pool.id, ("", 0))
         if not address or not address.endswith(pool.base[pool.base.rindex("@") :]):
-            address = tagged(pool.base, self._new_code(connection))
+            address = tagged(pool.base, self._new_code(store))
         until = self._at + rule.lease_minutes * MINUTE
         codes[pool.id] = address, until
         return Shown(choice.block, address, pool.id, self._at, until)
 
-    def _new_code(self, connection: sqlite3.Connection | None) -> str:
-        while True:
-            code = long_code(self._snapshot.edge, secrets.randbelow(LONG_CODES))
-            if connection is None or claim_code(connection, code):
-                return code
+    def _new_code(self, store: LeaseStore | None) -> str:
+        edge = self._snapshot.edge
+        return store.new_code(edge) if store is not None else long_code(edge, secrets.randbelow(LONG_CODES))
 
     def _leased(
         self,
-        connection: sqlite3.Connection | None,
+        store: LeaseStore | None,
         rule: Rule,
         choice: Choice,
         pool: Pool,
@@ -140,9 +149,9 @@ class VisitDecision:
         if address and until > self._at and address not in self._shares.of(rule, pool):
             return Shown(choice.block, address, pool.id, self._at, until)  # another machine's, and still the visitor's
         codes.pop(pool.id, None)
-        if connection is None or self._robot or not self._asked.stores:
+        if store is None or self._robot or not self._asked.stores:
             return None
-        lease = take_lease(connection, self._shares, rule, pool, self._visitor, self._at)
+        lease = store.lease(self._shares.of(rule, pool), rule, pool, self._visitor, self._at)
         if lease is None:
             return None
         codes[pool.id] = lease.address, lease.until

@@ -1,7 +1,6 @@
 """What a visitor carries from one edge to another: the edge's own facts about them, signed, so that nobody can make any up."""
 
 import hmac
-import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import sha256
@@ -19,7 +18,7 @@ class Seal:
         self._keys = [sha256(_SALT + key.encode()).digest() for key in keys]
 
     def close(self, state: VisitorState, site: str) -> str:
-        text = urlsafe_b64encode(json.dumps(state.to_json(), separators=(",", ":")).encode()).rstrip(b"=")
+        text = urlsafe_b64encode(state.text.encode()).rstrip(b"=")
         return f"{text.decode()}.{urlsafe_b64encode(_mac(self._keys[0], site, text)).rstrip(b'=').decode()}"
 
     def open(self, sealed: str, site: str) -> VisitorState | None:
@@ -29,7 +28,7 @@ class Seal:
             offered = urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
             if not any(hmac.compare_digest(offered, _mac(key, site, text.encode())) for key in self._keys):
                 return None
-            return VisitorState.from_json(json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+            return VisitorState.from_text(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         except (ValueError, KeyError, TypeError, UnicodeError):
             return None
 

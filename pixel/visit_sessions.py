@@ -3,10 +3,12 @@
 The same facts travel with the visitor as a signed text, so that another edge goes on where this one stopped.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
 
+from pixel.hits import compact_json
 from pixel.site_rules import Rule, Site, levels, rule_of
 from pixel.source_conditions import source_of
 from pixel.visit_sources import CAMPAIGN_MARKS, DIRECT, Arrival, Source, begins_nothing, host_of
@@ -16,9 +18,11 @@ NON_DIRECT_DAYS = 90
 """So long a direct visit is attributed to the source before it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class VisitorState:
-    """One visitor of one site. ``source`` is the session's own; ``attributed`` what letters are attributed to.
+    """One visitor of one site, as of one page: complete before anybody asks for its ``text``.
+
+    ``source`` is the session's own; ``attributed`` what letters are attributed to.
 
     ``codes`` are the addresses that the visitor holds, by pool, each with the moment until which it is theirs.
     """
@@ -36,8 +40,10 @@ class VisitorState:
     rule: str = ""
     codes: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
+    @cached_property
+    def text(self) -> str:
+        """The state as JSON, made once: for the store and for what travels with the visitor."""
+        facts = {
             "v": self.visitor,
             "s": self.session,
             "n": self.number,
@@ -46,15 +52,17 @@ class VisitorState:
             "o": _packed(self.source),
             "a": _packed(self.attributed),
             "at": self.attributed_at,
-            "m": dict(self.marks),
+            "m": self.marks,
             "r": self.referrer,
             "u": self.rule,
-            "c": {pool: list(code) for pool, code in self.codes.items()},
+            "c": self.codes,
         }
+        return compact_json(facts)
 
     @classmethod
-    def from_json(cls, made: Mapping[str, Any]) -> "VisitorState":
-        """Of what :meth:`to_json` gave; nothing else is ever handed in: it was signed or lay in our own file."""
+    def from_text(cls, text: str | bytes) -> "VisitorState":
+        """Of what :attr:`text` was; nothing else is ever handed in: it was signed or lay in our own file."""
+        made = json.loads(text)
         return cls(
             visitor=made["v"],
             session=made["s"],
@@ -89,7 +97,8 @@ def seen_again(
     visitor: str,
     session: str,
 ) -> tuple[VisitorState, bool]:
-    """The visitor after this page, and whether a session began with it. ``visitor`` and ``session`` are the ids to use if so."""
+    """A new state, of the visitor after this page, and whether a session began with it, for which ``visitor`` and ``session`` are
+    the ids."""
     if state is not None and not _begins_session(site, state, arrival, marks, at):
         return replace(state, seen_at=max(at, state.seen_at)), False
     source = source_of(arrival, marks, site.sources) or DIRECT

@@ -16,6 +16,7 @@ CAMPAIGN_MARKS = frozenset(MARKS) - {"from", "utm_referrer", "fbclid", "ysclid"}
 """Those that begin a new session when they are others than before."""
 LONGEST_MARK = 300
 _MOST_QUERY = 8192
+_MOST_PAIRS = 200
 
 _PAID = {
     "gclid": ("google", "Google Ads"),
@@ -110,7 +111,7 @@ DIRECT = Source("std:direct", "Direct", "direct")
 CHANNELS = ("ads", "search", "social", "messenger", "email", "referral", "direct")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrival:
     """What is known of a visitor when a session may begin. ``page`` and ``referrer`` are URLs as the browser wrote them."""
 
@@ -130,19 +131,15 @@ class Arrival:
 def marks_of(page: str) -> dict[str, str]:
     """The marks in a page's address, each cut to a length and printable. Broken percent encoding is taken as it stands."""
     query, fragment = page[:_MOST_QUERY].partition("?")[2].partition("#")[::2]
-    if "=" not in query and "=" not in fragment:
-        return {}
-    try:
-        pairs = parse_qsl(query or fragment.rpartition("?")[2], keep_blank_values=False, max_num_fields=200)
-    except ValueError:
-        return {}
     marks: dict[str, str] = {}
-    for name, value in pairs:
-        name = name.lower()
-        if name in _MARK_SET and name not in marks and (text := clean(value, LONGEST_MARK)):
-            marks[name] = text
-        elif name == "_openstat":
-            marks |= _openstat(value)
+    for pair in (query or fragment.rpartition("?")[2]).split("&", _MOST_PAIRS)[:_MOST_PAIRS]:
+        name, _, value = pair.partition("=")
+        name = unquote_plus(name).lower() if "%" in name or "+" in name else name.lower()
+        if name in _MARK_SET and value and name not in marks:
+            if text := clean(unquote_plus(value), LONGEST_MARK):
+                marks[name] = text
+        elif name == "_openstat" and value:
+            marks |= _openstat(unquote_plus(value))
     return marks
 
 
@@ -205,19 +202,23 @@ def standard_source(arrival: Arrival, marks: Mapping[str, str]) -> Source:
 
 
 def _marked(marks: Mapping[str, str]) -> Source | None:
+    if not marks:
+        return None
     for name, (key, title) in _PAID.items():
         if name in marks:
             return Source(f"std:ads/{key}", title, "ads", title)
-    if marks.get("utm_source") or marks.get("utm_medium") or marks.get("utm_campaign"):
-        return _of_utm(marks)
+    utm = marks.get("utm_source", ""), marks.get("utm_medium", ""), marks.get("utm_campaign", "")
+    if any(utm):
+        return _of_utm(*utm)
     if "openstat_service" in marks:
         return Source("std:ads/openstat", marks["openstat_service"], "ads", marks["openstat_service"])
     return None
 
 
-def _of_utm(marks: Mapping[str, str]) -> Source:
-    name = marks.get("utm_source") or marks.get("utm_campaign") or marks["utm_medium"]
-    medium, key = marks.get("utm_medium", "").lower(), marks.get("utm_source", "").lower()
+@lru_cache(4096)
+def _of_utm(source: str, medium: str, campaign: str) -> Source:
+    name = source or campaign or medium
+    medium, key = medium.lower(), source.lower()
     if _PAID_MEDIA.fullmatch(medium):
         channel = "ads"
     elif medium in ("email", "e-mail", "mail", "newsletter") or key in ("email", "newsletter", "mail"):
@@ -284,7 +285,7 @@ def _parents(host: str) -> Iterable[str]:
 
 def search_phrase(referrer: str) -> str:
     """What was searched for, where the search engine still says it."""
-    engine = _engine(host_of(referrer))
+    engine = _engine(host_of(referrer)) if referrer else None
     if engine is None:
         return ""
     try:

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from pixel.lease_store import LeaseStore, Shares, prolong, take_lease
 from pixel.site_codes import is_long_code
-from pixel.site_config import SiteConfig
 from tests.pixel.edge_server import DRAIN_KEY
 from tests.sites.website import BASE, Website
 from tracker.models import Notification, SiteBlock, SiteRule, Visit
@@ -331,27 +329,3 @@ def test_j58_many_behind_one_address_and_who_lies_about_it(website: Website) -> 
                                    **{"X-Forwarded-For": "203.0.113.9"}).json()["rules"] for _ in range(300)]  # fmt: skip
     assert all(seen)
     assert {hit.client for hit in website.hits()} == {"127.0.0.1"}
-
-
-def test_a_lease_is_looked_up_by_its_visitor_and_not_by_reading_the_pool(website: Website) -> None:
-    """SQLite chooses by the order that is asked for: a pool of ten thousand would be read for every page."""
-    website.dynamic(substitution_type="auto_short")
-    website.visitor().address()
-    store = LeaseStore(website.context.settings.data_dir / "visitors.sqlite3")
-    connection, steps = store._connect(), 0
-
-    def step() -> None:
-        nonlocal steps
-        steps += 1
-
-    snapshot = SiteConfig(website.context.settings.data_dir).look()
-    shares, site = Shares(snapshot), snapshot.sites[website.site.key]
-    (rule,) = site.rules
-    connection.execute("BEGIN")
-    take_lease(connection, shares, rule, rule.pools[0], "first", 1)
-    connection.set_progress_handler(step, 100)
-    take_lease(connection, shares, rule, rule.pools[0], "second", 2)
-    prolong(connection, rule, "second", 3)
-    assert steps < 10, "some hundred instructions of SQLite, not one for each code"
-    connection.close()
-    store.close()
