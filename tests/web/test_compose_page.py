@@ -189,10 +189,10 @@ def test_an_empty_subject_is_asked_about_once(context: AppContext, client: httpx
 def test_without_an_account_the_way_there_is_shown_and_the_draft_kept(
     context: AppContext, client: httpx.Client
 ) -> None:
-    assert "/settings/accounts/new" in attribute(only(client.get("/compose"), ".notice a"), "href")
+    assert "/connect" in attribute(only(client.get("/compose"), ".notice a"), "href")
     answer = send(client)
     assert answer.status_code == 422
-    assert "Connect your mail account" in answer.text
+    assert "Connect your e-mail" in answer.text
     assert [draft.state for draft in drafts(context)] == [MessageState.DRAFT]
 
 

@@ -21,8 +21,8 @@ def rows(answer: httpx.Response) -> list[str]:
 
 def test_without_an_account_the_list_says_what_to_do_first(client: httpx.Client) -> None:
     page = client.get("/mail")
-    assert "Connect your mail account first" in text_at(page, ".empty")
-    assert attribute(only(page, ".empty a"), "href") == "/settings/accounts/new"
+    assert "Connect your e-mail first" in text_at(page, ".empty")
+    assert attribute(only(page, ".empty a"), "href") == "/connect"
 
 
 def test_with_an_account_it_invites_to_write(context: AppContext, client: httpx.Client, alice: User) -> None:

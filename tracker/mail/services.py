@@ -35,6 +35,8 @@ class Preset:
     """Reading mail with a password is possible at all."""
     oauth: str | None = None
     """The provider whose sign-in serves instead of a password."""
+    help_page: str = ""
+    """Where the service makes app passwords."""
 
 
 _APP_PASSWORD = N_(
@@ -45,6 +47,7 @@ PRESETS: Mapping[str, Preset] = {
     "gmail": Preset(
         "Gmail", "smtp.gmail.com", 465, "tls", "imap.gmail.com", 993, "tls", True, _APP_PASSWORD,
         pop3_host="pop.gmail.com", plus_addresses=True, oauth="google",
+        help_page="https://myaccount.google.com/apppasswords",
         reading_help=N_(
             "Switch on two-step verification in your Google account, then make an app password there and enter it here. "
             "Or sign in with Google, where it is offered."
@@ -59,6 +62,7 @@ PRESETS: Mapping[str, Preset] = {
     "yandex": Preset(
         "Yandex", "smtp.yandex.com", 465, "tls", "imap.yandex.ru", 993, "tls", False, _APP_PASSWORD,
         pop3_host="pop.yandex.ru", plus_addresses=True,
+        help_page="https://id.yandex.ru/security/app-passwords",
         reading_help=N_(
             "In the settings of Yandex Mail, under “Email clients”, switch on reading by IMAP with app passwords; "
             "then make an app password for mail in your Yandex ID and enter it here."
@@ -67,6 +71,7 @@ PRESETS: Mapping[str, Preset] = {
     "mailru": Preset(
         "Mail.ru", "smtp.mail.ru", 465, "tls", "imap.mail.ru", 993, "tls", False, _APP_PASSWORD,
         pop3_host="pop.mail.ru", plus_addresses=True,
+        help_page="https://account.mail.ru/user/2-step-auth/passwords",
         reading_help=N_(
             "In the security settings of your Mail.ru account make a password for external applications "
             "with full access to mail, and enter it here. It serves mail.ru, inbox.ru, bk.ru and list.ru alike."
@@ -74,21 +79,22 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "icloud": Preset(
         "iCloud", "smtp.mail.me.com", 587, "starttls", "imap.mail.me.com", 993, "tls", False, _APP_PASSWORD,
-        plus_addresses=True,
+        plus_addresses=True, help_page="https://account.apple.com/account/manage",
         reading_help=N_("Make an app-specific password on your Apple account’s page and enter it here."),
     ),
     "yahoo": Preset(
         "Yahoo", "smtp.mail.yahoo.com", 465, "tls", "imap.mail.yahoo.com", 993, "tls", False, _APP_PASSWORD,
-        plus_addresses=True,
+        plus_addresses=True, help_page="https://login.yahoo.com/account/security",
     ),
     "fastmail": Preset(
         "Fastmail", "smtp.fastmail.com", 465, "tls", "imap.fastmail.com", 993, "tls", False, _APP_PASSWORD,
         pop3_host="pop.fastmail.com", plus_addresses=True,
+        help_page="https://app.fastmail.com/settings/security",
     ),
     "rambler": Preset(
         "Rambler", "smtp.rambler.ru", 465, "tls", "imap.rambler.ru", 993, "tls", False,
         N_("Switch on access for mail programs in the settings of Rambler Mail, then enter your ordinary password."),
-        pop3_host="pop.rambler.ru",
+        pop3_host="pop.rambler.ru", help_page="https://mail.rambler.ru/settings/mailapps",
     ),
     "other": Preset(
         N_("Another server"), "", 587, "starttls", "", 993, "tls", False,

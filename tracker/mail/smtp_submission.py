@@ -114,6 +114,13 @@ class _Replies:
         return line if line.endswith(b"\n") or len(line) >= limit else b""
 
 
+class _Utf8(str):
+    """RFC 4616 section 2; smtplib takes every login and password for ASCII."""
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return super().encode("utf-8", errors)
+
+
 class SmtpConnection(smtplib.SMTP):
     """Connects to the checked address while TLS checks the certificate against the host's name."""
 
@@ -141,7 +148,14 @@ class SmtpConnection(smtplib.SMTP):
         if self._server.grant is not None:
             with_token(self._context, self._server, self._sign_in_with)
         elif self._server.login:
-            self.login(self._server.login, self._server.secret)
+            self.login(_Utf8(self._server.login), _Utf8(self._server.secret))
+
+    def auth(self, mechanism: str, authobject: Any, *, initial_response_ok: bool = True) -> tuple[int, bytes]:
+        def answer(challenge: bytes | None = None) -> Any:
+            text = authobject(challenge)
+            return None if text is None else _Utf8(text)
+
+        return super().auth(mechanism, answer, initial_response_ok=initial_response_ok)
 
     def _sign_in_with(self, login: str, token: str) -> None:
         if "XOAUTH2" not in self.esmtp_features.get("auth", "").upper().split():

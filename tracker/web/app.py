@@ -16,6 +16,7 @@ from tracker.web.compose import pages as compose
 from tracker.web.compose import people as compose_people
 from tracker.web.compose import signatures_pages as signatures_page
 from tracker.web.compose import templates_pages as templates_page
+from tracker.web.connect import pages as connect
 from tracker.web.crm import csv_pages, enquiry_pages, hours_page, report_pages, shops_pages, webhook_pages
 from tracker.web.crm import pages as customers
 from tracker.web.http.cross_origin import CrossOriginProtection
@@ -70,6 +71,7 @@ ROUTES: list[BaseRoute] = [
     *hours_page.routes,
     *webhook_pages.routes,
     *letter.routes,
+    *connect.routes,
     *mailboxes_page.routes,
     *site_pages.routes,
     *reattribution.routes,

@@ -26,7 +26,7 @@ def first_steps(session: Session, user: User) -> list[Step]:
     asked = exists().where(col(ConsentEntry.id) > 0)
     has_account, is_named, has_sent, has_asked = session.execute(select(account, company, sent, asked)).one()
     steps = [
-        Step(_("Connect your e-mail"), _("The server you already send with."), "/settings/accounts/new", has_account),
+        Step(_("Connect your e-mail"), _("The server you already send with."), "/connect", has_account),
         Step(
             _("Name your company"),
             _("Recipients see it when they are asked for consent."),
