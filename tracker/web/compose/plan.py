@@ -185,7 +185,7 @@ def _everybody(planned: Sequence[PlannedRecipient]) -> str:
     same = {(one.opens.on, one.clicks.on) for one in planned}
     what = _what(planned[0]) if len(same) == 1 else _("opens and clicks as each agreed")
     return ngettext(
-        "The recipient will be tracked: %(what)s.",
+        "%(num)s recipient will be tracked: %(what)s.",
         "All %(num)s recipients will be tracked: %(what)s.",
         len(planned),
         what=what,
