@@ -84,7 +84,7 @@ def find_all(session: Session, addresses: Iterable[str]) -> Mapping[str, Recipie
     Raises :class:`tracker.mail.addresses.AddressError`.
     """
     form_of = {name: form for form in map(lookup_form, addresses) for name in (form, *suppressions(session, form))}
-    rows = session.exec(select(Recipient).where(col(Recipient.lookup).in_(form_of))).all()
+    rows = session.exec(select(Recipient).where(col(Recipient.lookup).in_(form_of))).all() if form_of else ()
     return {form_of[row.lookup]: row for row in rows}
 
 

@@ -93,6 +93,8 @@ def consent_status_of(session: Session, recipient_ids: Iterable[int]) -> Mapping
     ids, moment = list(recipient_ids), now()
     unknown = dict.fromkeys(Purpose, ConsentStatus())
     found = {id_: unknown.copy() for id_ in ids}
+    if not ids:
+        return found
     newest = (
         select(func.max(ConsentEntry.number).label("number"), ConsentEntry.recipient_id, ConsentEntry.purpose)
         .where(in_list(session, col(ConsentEntry.recipient_id), ids))
@@ -112,6 +114,16 @@ def consent_status_of(session: Session, recipient_ids: Iterable[int]) -> Mapping
     ):
         found[recipient_id][Purpose(purpose)] = ConsentStatus(present_state(State(state), until, moment), grade)
     return found
+
+
+def states_in(entries: Iterable[ConsentEntry]) -> Mapping[Purpose, State]:
+    """The present state per purpose, by the whole ledger of a recipient, oldest first; as :func:`consent_of` says it."""
+    newest, moment = {entry.purpose: entry for entry in entries}, now()
+    said = {purpose: newest.get(purpose) for purpose in Purpose}
+    return {
+        purpose: present_state(State(entry.state), entry.valid_until, moment) if entry else State.UNKNOWN
+        for purpose, entry in said.items()
+    }
 
 
 def ledger(session: Session, recipient: Recipient) -> Sequence[ConsentEntry]:

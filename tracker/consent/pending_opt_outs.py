@@ -6,6 +6,7 @@ Nothing is withdrawn by words alone, and nothing goes on by silence: without a d
 from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, delete, select, update
+from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.consent.ledger import consent_of, record_consent
 from tracker.consent.preferences import workspace_pack
@@ -75,14 +76,14 @@ def _line(pause: TrackingPause) -> str:
     return f"pause:{pause.id}"
 
 
-def open_pauses(session: Session, recipient: Recipient, user: User) -> list[TrackingPause]:
-    """What this person has to decide about the recipient. The words of others' letters are theirs."""
-    mine = select(TrackingPause).where(
+def open_pauses(recipient: Recipient, user: User) -> SelectOfScalar[TrackingPause]:
+    """What this person has to decide about the recipient; there is none without ``paused_at``. The words of others' letters
+    are theirs."""
+    return select(TrackingPause).where(
         TrackingPause.recipient_id == recipient.id,
         TrackingPause.user_id == user.id,
         col(TrackingPause.decided_at).is_(None),
     )
-    return list(session.exec(mine))
 
 
 def decide(session: Session, pause: TrackingPause, user: User, *, withdrawn: bool) -> bool:

@@ -45,19 +45,23 @@ def unbind(session: Session, letter: Letter, by: User) -> None:
 
 
 def preview_binding(session: Session, letter: Letter) -> BindingPreview:
+    """What stands, and :func:`propose_binding`."""
+    return BindingPreview(session.get(LetterBinding, letter.id), propose_binding(session, letter))
+
+
+def propose_binding(session: Session, letter: Letter) -> Binding:
     """What the rules would bind the letter to now. A customer is made for letters that arrive, never here."""
     shop = shop_id_of(session, session.get_one(Mailbox, letter.mailbox_id))
     candidates = find_candidates(session, [letter])
     customers = candidates.customers.get(letter.sender, ())
     is_own = bool(letter.sender) and is_own_address(session, letter.sender)
     facts = BindableLetter(letter.subject, letter.sender, shop, is_own)
-    proposed = bind(facts, thread_of(session, letter), candidates.orders_for(letter.subject), customers)
-    return BindingPreview(session.get(LetterBinding, letter.id), proposed)
+    return bind(facts, thread_of(session, letter), candidates.orders_for(letter.subject), customers)
 
 
 def bind_again(session: Session, letter: Letter, by: User) -> LetterBinding:
     """Binds the letter as :func:`preview_binding` says."""
-    proposed = preview_binding(session, letter).proposed
+    proposed = propose_binding(session, letter)
     return _write(session, letter, by, proposed, [flag.value for flag in proposed.flags])
 
 

@@ -49,6 +49,8 @@ class Answer:
 def families(session: Session, addresses: Iterable[str]) -> dict[str, str]:
     """The known families among the domains of these addresses, by domain."""
     domains = {domain_of(address) for address in addresses}
+    if not domains:
+        return {}
     known = select(DomainProfile.domain, DomainProfile.mx_family).where(
         col(DomainProfile.domain).in_(domains), col(DomainProfile.mx_family).is_not(None)
     )

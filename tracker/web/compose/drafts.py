@@ -16,8 +16,9 @@ from tracker.locale import _
 from tracker.locale.written_days import as_iso
 from tracker.mail.addresses import Mailbox, read_list
 from tracker.models import Account, Attachment, Letter, Message, MessageBody, Template, User
-from tracker.models.ownership import find_owned, owned_rows
+from tracker.models.ownership import find_owned
 from tracker.models.rows import public_id
+from tracker.outbound.accounts import accounts_of
 from tracker.outbound.draft import Draft, OutgoingFile, SendError, check_attachment_sizes, check_send_at
 from tracker.outbound.draft_form import ROLES, form_text, read_form
 from tracker.outbound.message_links import snippet_of
@@ -239,9 +240,12 @@ def moment_of(text: str, zone: str) -> datetime | None:
 
 
 def account_of(session: Session, user: User, public_id: str) -> Account | None:
+    return chosen_account(accounts_of(session, user), public_id)
+
+
+def chosen_account(accounts: Sequence[Account], public_id: str) -> Account | None:
     """The account chosen, else the person's first."""
-    chosen = find_owned(session, Account, user, public_id)
-    return chosen or session.exec(owned_rows(Account, user).order_by(col(Account.id))).first()
+    return next((account for account in accounts if account.public_id == public_id), accounts[0] if accounts else None)
 
 
 def files_of_draft(session: Session, message: Message) -> Sequence[Attachment]:

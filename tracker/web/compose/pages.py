@@ -17,6 +17,7 @@ from tracker.locale import _, babel_locale, localize, zone
 from tracker.models import Attachment, Message, MessageState, User
 from tracker.models.ownership import find_owned
 from tracker.models.rows import public_id
+from tracker.outbound.accounts import accounts_of
 from tracker.outbound.draft import SendError
 from tracker.outbound.message_links import strip_own_tracking
 from tracker.outbound.send import enqueue_composed
@@ -26,7 +27,9 @@ from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_ATTACHMENT_BYTES
 from tracker.web.compose.drafts import (
     ComposeForm,
+    account_of,
     attach,
+    chosen_account,
     detach,
     discard,
     files_of_draft,
@@ -63,7 +66,6 @@ from tracker.web.compose.start import (
 from tracker.web.http.routes import Routes
 from tracker.web.http.security_headers import policy
 from tracker.web.http.templating import context_of, redirect, render
-from tracker.web.messages.rows import accounts_of
 
 routes = Routes()
 FORM_BYTES = MAX_ATTACHMENT_BYTES + 12 * 1024 * 1024
@@ -96,9 +98,8 @@ def compose_plan(request: Request, user: User, form: FormData) -> Response:
     typed = _typed(context, form)
     request_exchangers(context, typed)
     with context.database.reading() as session:
-        return render(
-            request, "compose/_compose_plan.html", {"plan": plan_of(session, context, user, typed), "typed": typed}
-        )
+        plan = plan_of(session, context, user, typed, account_of(session, user, typed.account))
+        return render(request, "compose/_compose_plan.html", {"plan": plan, "typed": typed})
 
 
 @routes.action("/compose/{draft}", max_bytes=FORM_BYTES)
@@ -316,7 +317,7 @@ def _form(
         "errors": errors or {},
         "accounts": accounts,
         "files": _attached(session, message) if message else (),
-        "plan": plan_of(session, context_of(request), user, typed),
+        "plan": plan_of(session, context_of(request), user, typed, chosen_account(accounts, typed.account)),
         "max_bytes": MAX_ATTACHMENT_BYTES,
         "zone": user.timezone,
     }

@@ -11,18 +11,17 @@ from tracker.locale import _, babel_locale, localize, ngettext
 from tracker.mail.addresses import domain_of, read_list
 from tracker.mail.recipient_mx import request, unknown
 from tracker.mail.typing_errors import meant_domain
-from tracker.models import User
+from tracker.models import Account, User
 from tracker.outbound.draft import Draft, SendError
 from tracker.outbound.draft_form import ROLES
 from tracker.outbound.message_links import find_links
-from tracker.outbound.policy import PlannedRecipient, check_wishes
+from tracker.outbound.policy import PlannedRecipient, check_wishes, plan_policy
 from tracker.outbound.rewriter.rewriting import FoundLink
 from tracker.outbound.rich_text import plain
-from tracker.outbound.send import plan
 from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.context import AppContext
 from tracker.runtime.limits import GMAIL_CLIPS_AT
-from tracker.web.compose.drafts import MOST_NAMED, ComposeForm, account_of, readable
+from tracker.web.compose.drafts import MOST_NAMED, ComposeForm, readable
 from tracker.web.compose.placeholders import FilledMessage, fill_message
 from tracker.web.messages.activity_labels import link_reason, rule_label
 from tracker.web.messages.maker_labels import trust_label
@@ -104,9 +103,10 @@ class ComposePlan:
         return [link for link in self.links if link.why]
 
 
-def plan_of(session: Session, context: AppContext, user: User, typed: ComposeForm) -> ComposePlan:
+def plan_of(
+    session: Session, context: AppContext, user: User, typed: ComposeForm, account: Account | None
+) -> ComposePlan:
     """The plan for the form as it stands; what cannot be read as an address (yet) is left out and named."""
-    account = account_of(session, user, typed.account)
     merged = fill_message(session, user, typed)
     filled = merged.typed
     draft = Draft(
@@ -120,7 +120,7 @@ def plan_of(session: Session, context: AppContext, user: User, typed: ComposeFor
         track_links=typed.track_links,
         untracked_links=typed.leave,
     )
-    planned = plan(session, context, user, draft)
+    planned = plan_policy(session, context, user, draft, account=account)
     found = find_links(session, context, filled.html, frozenset())
     any_clicks = any(one.clicks.on for one in planned)
     return ComposePlan(

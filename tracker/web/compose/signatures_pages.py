@@ -11,6 +11,7 @@ from starlette.responses import Response
 from tracker.locale import _, localize
 from tracker.models import Account, User
 from tracker.models.ownership import owned
+from tracker.outbound.accounts import accounts_of
 from tracker.outbound.rich_text import plain
 from tracker.outbound.templates import change_signature
 from tracker.runtime.localized_text import ActionError
@@ -18,7 +19,6 @@ from tracker.web.compose.drafts import ComposeForm
 from tracker.web.compose.start import signature_inner
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
-from tracker.web.messages.rows import accounts_of
 
 routes = Routes()
 BASE_PATH = "/settings/signatures"

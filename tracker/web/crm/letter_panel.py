@@ -7,7 +7,7 @@ from sqlmodel import Session, col, select
 
 from tracker.crm.access import sees_letter
 from tracker.crm.customers import addresses_of
-from tracker.crm.hand_binding import preview_binding
+from tracker.crm.hand_binding import BindingPreview, propose_binding
 from tracker.locale import N_
 from tracker.models import (
     Customer,
@@ -92,7 +92,7 @@ def letter_panel(session: Session, user: User, letter: Letter, work: LetterWork)
         history=_history(session, letter) if status or work.binding else [],
         letters=letters_of(session, user, customer, except_letter=letter.id) if customer else [],
         messages=messages_to(session, user, forms),
-        proposed=_proposed(session, letter),
+        proposed=_proposed(session, letter, work.binding),
     )
 
 
@@ -139,10 +139,10 @@ def messages_to(session: Session, user: User, forms: Sequence[str]) -> Sequence[
     return session.exec(mine.order_by(col(Message.listed_at).desc()).limit(SHOWN)).all()
 
 
-def _proposed(session: Session, letter: Letter) -> Customer | Order | None:
+def _proposed(session: Session, letter: Letter, present: LetterBinding | None) -> Customer | Order | None:
     if letter.category not in ("human", "auto_reply"):
         return None
-    preview = preview_binding(session, letter)
+    preview = BindingPreview(present, propose_binding(session, letter))
     if not preview.is_change or not preview.proposed.is_bound:
         return None
     if preview.proposed.order is not None:

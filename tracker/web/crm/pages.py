@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
+from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -216,13 +217,14 @@ def _read(schema: type[Schema], form: FormData) -> Schema:
 
 def _typed(session: Session, customer: Customer) -> dict[str, Any]:
     rows = addresses_of(session, [customer.id or 0]).get(customer.id or 0, [])
-    manager = session.get(User, customer.manager_id) if customer.manager_id else None
-    shop = session.get(Shop, customer.shop_id) if customer.shop_id else None
+    manager = select(User.public_id).where(User.id == customer.manager_id).scalar_subquery()
+    shop = select(Shop.public_id).where(Shop.id == customer.shop_id).scalar_subquery()
+    manager_id, shop_id = session.connection().execute(columns(manager, shop)).one()
     return {
         "name": customer.name,
         "addresses": "\n".join(row.address for row in rows),
-        "manager": manager.public_id if manager else "",
-        "shop": shop.public_id if shop else "",
+        "manager": manager_id or "",
+        "shop": shop_id or "",
         "tags": ", ".join(customer.tags),
         "external_id": customer.external_id or "",
     }

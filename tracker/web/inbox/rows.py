@@ -1,6 +1,6 @@
 """The list of letters as values: one page of rows, the repeats folded under their enquiry, and what stands beside them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -59,6 +59,14 @@ def read_letters(
     session: Session, user: User, chosen: LetterFilter, after: Cursor | None = None, limit: int = PAGE
 ) -> LetterListing:
     """The page of the user's letters that pass the filter and come after a place."""
+    letters, next_place = find_letters(session, user, chosen, after, limit)
+    return LetterListing(rows_of(session, user, letters), next_place)
+
+
+def find_letters(
+    session: Session, user: User, chosen: LetterFilter, after: Cursor | None = None, limit: int = PAGE
+) -> tuple[Sequence[Letter], Cursor | None]:
+    """The letters of that page alone, and where the following page begins."""
     order = (Letter.received_at, Letter.id)
     letters, place = read_page(session, chosen.apply(session, select(Letter), user), order, after, limit)
     if chosen.list == "done" or (not chosen.list and manages_others(session, user)):
@@ -67,7 +75,7 @@ def read_letters(
         both = sorted([*letters, *others], key=lambda one: (one.received_at, one.id or 0), reverse=True)
         letters = both[:limit]
         place = (letters[-1].received_at, letters[-1].id) if place or more or len(both) > limit else None
-    return LetterListing(rows_of(session, user, letters), Cursor(*place) if place else None)
+    return letters, Cursor(*place) if place else None
 
 
 def rows_of(session: Session, user: User, letters: Sequence[Letter]) -> list[LetterRow]:
@@ -75,12 +83,8 @@ def rows_of(session: Session, user: User, letters: Sequence[Letter]) -> list[Let
     if not letters:
         return []
     works = work_of(session, letters)
-    counts = _repeat_counts(session, [letter.id for letter in letters if letter.counted])
-    folded = _newest_repeats(session, counts)
-    return [
-        _row(letter, works[letter.id or 0], folded.get(letter.id or 0, ()), counts.get(letter.id or 0, 0))
-        for letter in letters
-    ]
+    folded = _repeats(session, [letter.id for letter in letters if letter.counted])
+    return [_row(letter, works[letter.id or 0], *folded.get(letter.id or 0, ((), 0))) for letter in letters]
 
 
 def _row(letter: Letter, work: LetterWork, repeats: Sequence[Letter], repeated: int) -> LetterRow:
@@ -128,26 +132,17 @@ def mailboxes_of(session: Session, user: User) -> Sequence[Mailbox]:
     return sorted(session.scalars(query), key=lambda box: (box.removed_at is not None, box.id or 0))
 
 
-def _repeat_counts(session: Session, ids: Sequence[int | None]) -> dict[int, int]:
+def _repeats(session: Session, ids: Sequence[int | None]) -> dict[int, tuple[list[Letter], int]]:
+    """Of each enquiry the newest :data:`FOLDED` repeats and how many there are; in one statement."""
     if not ids:
         return {}
-    of_them = col(Letter.repeat_of_id).in_(ids) & col(Letter.deleted_at).is_(None)
-    query = select(col(Letter.repeat_of_id), func.count()).where(of_them).group_by(col(Letter.repeat_of_id))
-    return {row[0]: row[1] for row in session.execute(query)}
-
-
-def _newest_repeats(session: Session, counts: Mapping[int, int]) -> dict[int, list[Letter]]:
-    """Up to :data:`FOLDED` each, newest first; one query for all that have few, one for each that has many."""
-    few = [id_ for id_, count in counts.items() if count <= FOLDED]
-    found: dict[int, list[Letter]] = {}
-    order = (col(Letter.received_at).desc(), col(Letter.id).desc())
-    alive = col(Letter.deleted_at).is_(None)
-    rows = (
-        session.scalars(select(Letter).where(col(Letter.repeat_of_id).in_(few), alive).order_by(*order)) if few else ()
-    )
-    for letter in rows:
-        found.setdefault(letter.repeat_of_id or 0, []).append(letter)
-    for id_ in counts.keys() - set(few):
-        newest = select(Letter).where(col(Letter.repeat_of_id) == id_, alive).order_by(*order).limit(FOLDED)
-        found[id_] = list(session.scalars(newest))
-    return found
+    original = col(Letter.repeat_of_id)
+    newest_first = (col(Letter.received_at).desc(), col(Letter.id).desc())
+    place = func.row_number().over(partition_by=original, order_by=newest_first).label("place")
+    count = func.count().over(partition_by=original).label("count")
+    ranked = select(col(Letter.id), place, count).where(original.in_(ids), col(Letter.deleted_at).is_(None)).subquery()
+    query = select(Letter, ranked.c["count"]).join(ranked, ranked.c.id == col(Letter.id))
+    repeats: dict[int, tuple[list[Letter], int]] = {}
+    for letter, number in session.execute(query.where(ranked.c.place <= FOLDED).order_by(*newest_first)):
+        repeats.setdefault(letter.repeat_of_id or 0, ([], number))[0].append(letter)
+    return repeats

@@ -13,7 +13,7 @@ from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, render
 from tracker.web.messages.activity import activity_of, copies_of
 from tracker.web.messages.filter import Filter
-from tracker.web.messages.rows import accounts_of, figures_scope, has_account, read_figures, read_listing, tab_counts
+from tracker.web.messages.rows import figures_scope, read_figures, read_listing, tab_counts
 from tracker.web.profile.saved_views import views_of
 
 routes = Routes()
@@ -29,12 +29,11 @@ def mail(request: Request, user: User) -> Response:
         return _figures(request, user, chosen)
     with context_of(request).database.reading() as session:
         listing = read_listing(session, user, chosen, after)
-        empty = not listing.rows
         context = {
             "listing": listing,
             "chosen": chosen,
-            "accounts": accounts_of(session, user),
-            "has_account": not empty or has_account(session, user),
+            "accounts": listing.accounts,
+            "has_account": bool(listing.rows or listing.accounts),
             "first_page": after is None,
             "more_url": chosen.address(cursor=str(listing.next)) if listing.next else "",
             "problem": problem,

@@ -13,7 +13,6 @@ from sqlmodel import Session, col
 from tracker.locale import _, babel_locale, ngettext
 from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, User
 from tracker.models.mail import NOT_SENT
-from tracker.models.ownership import owned_rows
 from tracker.runtime.database import now
 from tracker.runtime.paging import PAGE, Cursor, read_page
 from tracker.web.messages.activity_labels import machine_label, rule_label
@@ -49,10 +48,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Listing:
-    """One page of the list. ``next`` is where the following page begins, None on the last."""
+    """One page of the list. ``next`` is where the following page begins, None on the last; ``accounts`` are the person's."""
 
     rows: Sequence[Row]
     next: Cursor | None
+    accounts: Sequence[Account]
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,11 @@ def read_listing(
     """The page of the user's messages that pass the filter and come after a place."""
     query = chosen.apply(session, select(Message), user)
     messages, place = read_page(session, query, (Message.listed_at, Message.id), after, limit)
-    related = _related(session, user, messages)
-    return Listing([_row(message, related) for message in messages], Cursor(*place) if place else None)
+    accounts = session.scalars(select(Account).where(col(Account.user_id) == user.id).order_by(col(Account.id))).all()
+    related = _related(session, accounts, messages)
+    rows = [_row(message, related) for message in messages]
+    present = [account for account in accounts if account.removed_at is None]
+    return Listing(rows, Cursor(*place) if place else None, present)
 
 
 def read_figures(session: Session, user: User, chosen: Filter) -> Figures:
@@ -143,14 +146,6 @@ def figures_by_template(session: Session, user: User) -> dict[int, Figures]:
         sent_, measurable, opened, links, clicked, replied = (int(n or 0) for n in counts)
         found[template] = Figures(sent_, measurable, opened, links, clicked, replied, None)
     return found
-
-
-def has_account(session: Session, user: User) -> bool:
-    return session.exec(owned_rows(Account, user).limit(1)).first() is not None
-
-
-def accounts_of(session: Session, user: User) -> Sequence[Account]:
-    return session.exec(owned_rows(Account, user).order_by(col(Account.id))).all()
 
 
 def eye_of(message: Message, machines: Sequence[tuple[str, str | None]] = (), rules: Sequence[str] = ()) -> Mark:
@@ -206,14 +201,13 @@ _FIGURES: tuple[ColumnElement[int], ...] = (
 )
 
 
-def _related(session: Session, user: User, messages: Sequence[Message]) -> _Related:
+def _related(session: Session, accounts: Sequence[Account], messages: Sequence[Message]) -> _Related:
     if not messages:
         return _Related({}, {}, {}, {}, frozenset(), frozenset())
-    accounts = select(col(Account.id), col(Account.address)).where(col(Account.user_id) == user.id)
     auto_replies, machines = _events_of(session, messages)
     copies = _copies_of(session, messages)
     return _Related(
-        accounts={id_: address for id_, address in session.execute(accounts) if id_ is not None},
+        accounts={account.id or 0: account.address for account in accounts},
         auto_replies=auto_replies,
         machines=machines,
         rules=_rules(copies),

@@ -13,12 +13,12 @@ from tracker.consent.preferences import preference
 from tracker.locale import LANGUAGES, _, language, localize, ngettext
 from tracker.mail.addresses import AddressError, parse_list
 from tracker.models import Role, User
+from tracker.outbound.accounts import accounts_of
 from tracker.outbound.consent_request import RequestOutcome, ask
 from tracker.outbound.draft import SendError
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
-from tracker.web.messages.rows import accounts_of
 
 routes = Routes()
 AT_ONCE = 20

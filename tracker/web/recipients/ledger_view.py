@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import Session, col, select
+from sqlalchemy import String, cast, literal, select, union_all
+from sqlmodel import Session, col
 
 from tracker.consent.rules import GRADES
 from tracker.locale import N_, _
@@ -51,38 +52,44 @@ class EntryView:
 
 def entry_views(session: Session, entries: Sequence[ConsentEntry]) -> list[EntryView]:
     """The events of a person, the newest first."""
-    names = _names(session, {entry.actor for entry in entries})
     digests = {entry.notice_digest for entry in entries if entry.notice_digest}
-    named = select(NoticeText).where(col(NoticeText.digest).in_(digests))
-    texts = {row.digest: row.text for row in session.exec(named)} if digests else {}
-    return [_entry_view(entry, names, texts.get(entry.notice_digest or "", "")) for entry in reversed(entries)]
+    texts = _texts(session, {entry.actor for entry in entries}, digests)
+    return [_entry_view(entry, texts) for entry in reversed(entries)]
 
 
-def _names(session: Session, actors: set[str]) -> Mapping[str, str]:
-    """Who stands behind ``user:<id>`` and ``api:<token>``."""
+def _texts(session: Session, actors: set[str], digests: set[str]) -> Mapping[tuple[str, str], str]:
+    """The names behind ``user:<id>`` and ``api:<token>``, and the notices shown; by kind and number, in one statement."""
     users = [int(actor[5:]) for actor in actors if actor.startswith("user:") and actor[5:].isdigit()]
     tokens = [actor[4:] for actor in actors if actor.startswith("api:")]
-    people = session.exec(select(User).where(col(User.id).in_(users))) if users else ()
-    programs = session.exec(select(ApiToken).where(col(ApiToken.public_id).in_(tokens))) if tokens else ()
-    named = {f"user:{person.id}": person.name for person in people}
-    return named | {f"api:{token.public_id}": _("the program “%(name)s”", name=token.name) for token in programs}
+    parts = [
+        select(literal("user"), cast(col(User.id), String), col(User.name)).where(col(User.id).in_(users)),
+        select(literal("api"), col(ApiToken.public_id), col(ApiToken.name)).where(col(ApiToken.public_id).in_(tokens)),
+        select(literal("notice"), col(NoticeText.digest), col(NoticeText.text)).where(
+            col(NoticeText.digest).in_(digests)
+        ),
+    ]
+    asked = [part for part, wanted in zip(parts, (users, tokens, digests), strict=True) if wanted]
+    rows = session.connection().execute(union_all(*asked)) if asked else ()
+    return {(kind, number): text for kind, number, text in rows}
 
 
-def _entry_view(entry: ConsentEntry, names: Mapping[str, str], shown: str) -> EntryView:
+def _entry_view(entry: ConsentEntry, texts: Mapping[tuple[str, str], str]) -> EntryView:
     return EntryView(
         entry=entry,
         purpose=_(PURPOSE_LABELS.get(entry.purpose, entry.purpose)),
         state=consent_label(entry.state),
         channel=_(CHANNEL_LABELS[entry.channel]) if entry.channel in CHANNEL_LABELS else entry.channel,
-        by=names.get(entry.actor) or _actor(entry.actor),
+        by=_actor(entry.actor, texts),
         grade=_(GRADES[entry.grade]) if entry.grade in GRADES else entry.grade,
-        shown=shown,
+        shown=texts.get(("notice", entry.notice_digest or ""), ""),
         proof=[(label, value) for label, value in _proof(entry) if value],
     )
 
 
-def _actor(actor: str) -> str:
-    kind = actor.partition(":")[0]
+def _actor(actor: str, texts: Mapping[tuple[str, str], str]) -> str:
+    kind, _colon, number = actor.partition(":")
+    if name := texts.get((kind, number)) if kind in ("user", "api") else None:
+        return name if kind == "user" else _("the program “%(name)s”", name=name)
     known = {
         "subject": _("the person"),
         "user": _("somebody who has left"),

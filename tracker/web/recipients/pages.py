@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.consent.events import NewConsent, record
-from tracker.consent.ledger import consent_of, first_broken, jurisdiction, ledger
+from tracker.consent.ledger import consent_of, first_broken, jurisdiction, ledger, states_in
 from tracker.consent.pending_opt_outs import decide, open_pauses
 from tracker.consent.rules import MEASURED, Purpose, State
 from tracker.locale import _, localize
@@ -27,10 +27,10 @@ from tracker.web.http.forms import errors_of, parse
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.inbox.filter import LetterFilter
-from tracker.web.inbox.rows import read_letters
+from tracker.web.inbox.rows import find_letters
 from tracker.web.messages.activity_labels import CONSENT_LABELS, consent_label
 from tracker.web.messages.filter import Filter
-from tracker.web.messages.rows import accounts_of, read_listing
+from tracker.web.messages.rows import read_listing
 from tracker.web.recipients.ledger_view import CHANNEL_LABELS, entry_views
 
 routes = Routes()
@@ -171,19 +171,22 @@ def _show(
     given: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
 ) -> Response:
-    assert person.id is not None
     entries = ledger(session, person)
+    listing = read_listing(session, user, Filter(recipient=person.public_id), limit=OWN_MAIL)
+    of_person = LetterFilter(show="letters", sender=person.address)
+    letters, more_letters = find_letters(session, user, of_person, limit=OWN_LETTERS)
     context = {
         "person": person,
         "pauses": _questions(session, person, user),
-        "consent": consent_of(session, [person.id])[person.id],
+        "consent": states_in(entries),
         "entries": entry_views(session, entries),
         "whose": jurisdiction(person),
         "documents": any(entry.purpose == Purpose.DOCUMENTS for entry in entries),
         "broken": first_broken(entries, person.ledger_entries, person.ledger_digest),
-        "listing": read_listing(session, user, Filter(recipient=person.public_id), limit=OWN_MAIL),
-        "accounts": accounts_of(session, user),
-        "letters": read_letters(session, user, LetterFilter(show="letters", sender=person.address), limit=OWN_LETTERS),
+        "listing": listing,
+        "accounts": listing.accounts,
+        "letters": letters,
+        "more_letters": more_letters is not None,
         "more_url": "",
         "given": given or {},
         "errors": errors or {},
@@ -196,8 +199,9 @@ def _show(
 
 def _questions(session: Session, person: Recipient, user: User) -> list[tuple[TrackingPause, Letter | None]]:
     """What the user has to decide, with the letters it stands in as far as they are still there."""
-    found = [
-        (one, session.get(Letter, one.letter_id) if one.letter_id else None)
-        for one in open_pauses(session, person, user)
-    ]
-    return [(pause, letter if letter is not None and letter.deleted_at is None else None) for pause, letter in found]
+    if person.paused_at is None:
+        return []
+    with_letter = open_pauses(person, user).outerjoin(
+        Letter, (col(Letter.id) == col(TrackingPause.letter_id)) & col(Letter.deleted_at).is_(None)
+    )
+    return [(pause, letter) for pause, letter in session.execute(with_letter.add_columns(Letter))]
