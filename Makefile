@@ -1,4 +1,4 @@
-.PHONY: run test check bench soak translations clean
+.PHONY: run test check bench soak image translations clean
 
 run: .venv/ready node_modules/ready       ## everything a first visitor needs, then a demo workspace
 	.venv/bin/inkling demo
@@ -21,6 +21,9 @@ bench: .venv/ready-bench                  ## figures, side by side with the peer
 soak: .venv/ready-dev                     ## the crash tests at length: a hundred kills of the edge, 5,000 messages on a bad day
 	.venv/bin/python -m tests.bench.edge --kill 100
 	.venv/bin/python -m tests.bench.soak
+
+image:                                    ## the steps of the Dockerfile in a bare chroot (as root), and what comes of them
+	scripts/image
 
 translations: .venv/ready-dev             ## collect the words of the pages and bring the Russian catalogue up to date
 	scripts/translations
