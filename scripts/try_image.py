@@ -20,7 +20,7 @@ def main() -> None:
     assert "CapBnd:\t0000000000000000\n" in Path("/proc/self/status").read_text()
     print(said("migrate"), flush=True)
     try_role(COMMAND, *PAGES, "/o/x.gif", "/healthz")
-    try_role(["web", "--host", "0.0.0.0"], *PAGES)
+    try_role(["web"], *PAGES)
     try_role(["edge"], "/o/x.gif", INKLING_DATA_DIR="/tmp/edge")
     try_role(["demo", "--port", "8000"], *PAGES)
     print(said("backup", "/tmp/copy.tar.gz"), said("check"), sep="\n", flush=True)
