@@ -1,8 +1,10 @@
 """Where we connect to: which addresses are refused, and that the one that was judged is the one that is connected to."""
 
+import gzip
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -103,6 +105,13 @@ class WebServer:
     port: int
     answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
     heard: list[str] = field(default_factory=list)
+    pause: float = 0
+    """Seconds between one byte of the answer and the next."""
+
+    def say(self, line: socket.socket) -> None:
+        for piece in [self.answer[n : n + 1] for n in range(len(self.answer))] if self.pause else [self.answer]:
+            line.sendall(piece)
+            time.sleep(self.pause)
 
 
 @contextmanager
@@ -116,7 +125,7 @@ def web_server(tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
                 connection, _ = listener.accept()
                 with tls.wrap_socket(connection, server_side=True) if tls else connection as line:
                     server.heard.append(line.recv(65536).decode())
-                    line.sendall(server.answer)
+                    server.say(line)
             except ssl.SSLError:
                 continue
             except OSError:
@@ -152,6 +161,25 @@ def test_no_redirect_is_followed_and_no_endless_answer_is_read(context: AppConte
         server.answer = b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * (MOST_BYTES + 100_000)
         with pytest.raises(httpx.ReadError, match="too long"):
             context.web_request("GET", url, seconds=5)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\n\r\nfine", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 90])
+def test_an_answer_that_drips_has_its_end(context: AppContext, answer: bytes) -> None:
+    with web_server() as server:
+        server.answer, server.pause = answer, 0.05
+        with pytest.raises(httpx.TimeoutException):
+            context.web_request("GET", f"http://127.0.0.1:{server.port}/", seconds=0.5)
+
+
+def test_nothing_is_unpacked_and_what_nobody_asks_for_is_left_unread(context: AppContext) -> None:
+    packed = gzip.compress(bytes(5_000_000))
+    with web_server() as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        server.answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + packed
+        assert context.web_request("GET", url, seconds=5).content == packed
+        assert "accept-encoding: identity" in server.heard[0].lower()
+        server.answer = b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * 2_000_000
+        assert len(context.web_request("GET", url, seconds=5, most_bytes=1000, is_cut=True).content) < 500_000
 
 
 def test_the_certificate_is_that_of_the_name(tmp_path: Path, ca: Authority, monkeypatch: pytest.MonkeyPatch) -> None:

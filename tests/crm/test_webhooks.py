@@ -259,6 +259,8 @@ def test_w7_a_refusal_is_tried_again_gone_is_off_at_once_and_three_days_of_failu
         ("3600", 3600),
         ("999999999999", 86400),
         ("soon", None),
+        ("²", None),
+        ("9" * 5000, None),
         ("-5", None),
         ("", None),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0),

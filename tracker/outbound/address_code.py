@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
+from string import digits
 
 from sqlmodel import Session
 
@@ -40,7 +41,7 @@ def send_code(context: AppContext, account: Account) -> None:
 
 def confirm_account(context: AppContext, session: Session, account: Account, typed: str) -> None:
     """The address is its owner's, when the code is that of this hour or of the hour before. Raises :class:`ActionError`."""
-    plain = "".join(c for c in typed if c.isdigit())
+    plain = "".join(c for c in typed if c in digits)
     if not any(hmac.compare_digest(plain, _code_of(context, account, now() - ago)) for ago in (timedelta(), SPAN)):
         text = LocalizedText("This is not the code, or it is older than an hour. Look at the newest mail from Inkling.")
         raise ActionError("invalid", text, "code")

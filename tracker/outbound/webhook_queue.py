@@ -3,7 +3,6 @@
 Signed as Standard Webhooks says: ``v1`` is the base64 of HMAC-SHA256 over ``id.timestamp.body``, with the bytes that are sent.
 """
 
-import asyncio
 import hashlib
 import hmac
 import time
@@ -26,6 +25,7 @@ from tracker.runtime.database import now
 from tracker.runtime.deadline import Shutdown
 from tracker.runtime.lease import is_free
 from tracker.runtime.localized_text import LocalizedText
+from tracker.runtime.values import whole_number
 
 ANSWER_SECONDS = 20.0
 """For a whole answer, however slowly it drips."""
@@ -116,10 +116,12 @@ def post_event(context: AppContext, endpoint: WebhookEndpoint, event: WebhookEve
     body = event.body.encode()
     started = time.monotonic()
     try:
-        answer = asyncio.run(
-            _post(context, endpoint.url, body, signed_headers(secrets_of(context, endpoint), event, body))
-        )
-    except TimeoutError:
+        response = context.web_request(
+            "POST", endpoint.url, content=body, headers=signed_headers(secrets_of(context, endpoint), event, body),
+            seconds=ANSWER_SECONDS, most_bytes=MOST_BYTES, is_cut=True,
+        )  # fmt: skip
+        answer = Answer(response.status_code, retry_after=_retry_after(response.headers.get("retry-after", "")))
+    except httpx.TimeoutException:
         answer = Answer(None, "timeout")
     except (OSError, httpx.HTTPError, UnicodeError, ValueError) as error:
         answer = Answer(None, f"{type(error).__name__}: {error}"[:300])
@@ -140,34 +142,11 @@ def signed_headers(secrets: Sequence[bytes], event: WebhookEvent, body: bytes) -
     }
 
 
-async def _post(context: AppContext, url: str, body: bytes, headers: dict[str, str]) -> Answer:
-    target = httpx.URL(url)
-    async with asyncio.timeout(ANSWER_SECONDS):
-        port = target.port or (443 if target.scheme == "https" else 80)
-        addresses = await asyncio.to_thread(context.resolved, target.host, port)
-        async with httpx.AsyncClient(
-            verify=context.web_tls_context(), timeout=ANSWER_SECONDS, trust_env=False
-        ) as client:
-            request = client.build_request(
-                "POST", target.copy_with(host=addresses[0]), content=body,
-                headers={**headers, "Host": target.netloc.decode("ascii")}, extensions={"sni_hostname": target.host},
-            )  # fmt: skip
-            response = await client.send(request, stream=True)
-            try:
-                size = 0
-                async for piece in response.aiter_raw():
-                    size += len(piece)
-                    if size >= MOST_BYTES:
-                        break
-            finally:
-                await response.aclose()
-            return Answer(response.status_code, retry_after=_retry_after(response.headers.get("retry-after", "")))
-
-
 def _retry_after(words: str) -> timedelta | None:
     """RFC 9110 section 10.2.3: seconds or a date; None for nonsense. A day at most."""
-    if words.strip().isdigit():
-        pause = timedelta(seconds=min(int(words), 10**9))
+    seconds = whole_number(words, 10**18)
+    if seconds is not None:
+        pause = timedelta(seconds=min(seconds, 10**9))
     else:
         try:
             at = parsedate_to_datetime(words)

@@ -7,6 +7,7 @@ from sqlmodel import Session
 from tracker.consent.preferences import preference, set_preference
 from tracker.locale import N_
 from tracker.runtime.localized_text import LocalizedText
+from tracker.runtime.values import whole_number
 
 DEFAULTS: Mapping[str, int] = {
     "hits_days": 90,
@@ -47,7 +48,8 @@ def checked(given: Mapping[str, str]) -> dict[str, int]:
     for name, longest in DEFAULTS.items():
         text = given.get(name, str(longest)).strip()
         least = LEAST.get(name, 1)
-        if not text.isascii() or not text.isdigit() or not least <= int(text) <= longest:
+        days = whole_number(text, longest)
+        if days is None or days < least:
             raise PeriodError(
                 name,
                 LocalizedText(
@@ -56,7 +58,7 @@ def checked(given: Mapping[str, str]) -> dict[str, int]:
                     longest=longest,
                 ),
             )
-        found[name] = int(text)
+        found[name] = days
     return found
 
 

@@ -1,9 +1,11 @@
 """Where we connect to: names are resolved once, what they lead to is judged, and the address that was judged is connected to."""
 
+import asyncio
 import socket
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any
 
 import httpx
 
@@ -67,10 +69,13 @@ def web_request(
     headers: Mapping[str, str] | None = None,
     data: Mapping[str, str] | None = None,
     content: bytes | None = None,
+    most_bytes: int = MOST_BYTES,
+    is_cut: bool = False,
 ) -> httpx.Response:
-    """Asks a web server, at an address that was judged. Follows no redirect, and reads :data:`MOST_BYTES` at most.
+    """Asks a web server, at an address that was judged. Follows no redirect. ``seconds`` are for the whole answer, however slowly
+    it drips, and of its content ``most_bytes`` at most are read: of more the rest is left unread, or else it is no answer.
 
-    Raises :class:`httpx.HTTPError` for whatever keeps it from answering.
+    Raises :class:`httpx.HTTPError` for whatever keeps it from answering, :class:`httpx.TimeoutException` when it takes too long.
     """
     target = httpx.URL(url)
     port = target.port or (443 if target.scheme == "https" else 80)
@@ -79,39 +84,46 @@ def web_request(
     except (OSError, UnicodeError) as error:  # a label too long for IDNA
         raise httpx.ConnectError(str(error)) from error
     # The name still goes into the Host header and, for the certificate, into the handshake.
-    named = {**(headers or {}), "Host": target.netloc.decode("ascii")}
-    with httpx.Client(verify=tls, timeout=seconds, trust_env=False) as client:
-        for address in addresses:
-            request = client.build_request(
-                method, target.copy_with(host=address), headers=named, data=data, content=content,
-                extensions={"sni_hostname": target.host},
-            )  # fmt: skip
-            try:
-                answer = client.send(request, stream=True)
-            except (httpx.ConnectError, httpx.ConnectTimeout):
-                if address == addresses[-1]:
-                    raise
-                continue
-            return _read(answer)
-    raise AssertionError("there is an address at least")
+    named = {**(headers or {}), "Host": target.netloc.decode("ascii"), "Accept-Encoding": "identity"}
+    words: dict[str, Any] = {
+        "headers": named,
+        "data": data,
+        "content": content,
+        "extensions": {"sni_hostname": target.host},
+    }
+    targets = [target.copy_with(host=address) for address in addresses]
 
+    async def first_answer() -> httpx.Response:
+        async with asyncio.timeout(seconds), httpx.AsyncClient(verify=tls, timeout=seconds, trust_env=False) as client:
+            for place in targets:
+                try:
+                    answer = await client.send(client.build_request(method, place, **words), stream=True)
+                except (httpx.ConnectError, httpx.ConnectTimeout):
+                    if place is targets[-1]:
+                        raise
+                    continue
+                return await _read(answer, most_bytes, is_cut)
+        raise AssertionError("there is an address at least")
 
-def _read(answer: httpx.Response) -> httpx.Response:
     try:
-        content = b"".join(_pieces(answer))
+        return asyncio.run(first_answer())
+    except TimeoutError:
+        raise httpx.ReadTimeout("the answer takes too long") from None
+
+
+async def _read(answer: httpx.Response, most_bytes: int, is_cut: bool) -> httpx.Response:
+    content = bytearray()
+    try:
+        async for piece in answer.aiter_raw():  # not unpacked: a megabyte may be packed into a thousand bytes
+            content += piece
+            if len(content) > most_bytes and is_cut:
+                break
+            if len(content) > most_bytes:
+                raise httpx.ReadError("the answer is too long")
     finally:
-        answer.close()
+        await answer.aclose()
     plain = [(name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_WAY]
-    return httpx.Response(answer.status_code, headers=plain, content=content, request=answer.request)
+    return httpx.Response(answer.status_code, headers=plain, content=bytes(content), request=answer.request)
 
 
 _OF_THE_WAY = ("content-encoding", "content-length", "transfer-encoding")
-
-
-def _pieces(answer: httpx.Response) -> Iterator[bytes]:
-    size = 0
-    for piece in answer.iter_bytes():
-        size += len(piece)
-        if size > MOST_BYTES:
-            raise httpx.ReadError("the answer is too long")
-        yield piece

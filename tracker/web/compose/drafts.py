@@ -27,6 +27,7 @@ from tracker.outbound.rich_text import formatted, plain, without_scripts
 from tracker.outbound.templates import find_usable
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import LocalizedText
+from tracker.runtime.values import whole_number
 
 MOST_REFERENCES = 20
 MOST_NAMED = 20
@@ -355,4 +356,4 @@ def _text(form: FormData, name: str) -> str:
 
 
 def _number(text: str) -> int:
-    return min(int(text), 365) if text.isdigit() and len(text) < 4 else 0
+    return min(whole_number(text, 999) or 0, 365)

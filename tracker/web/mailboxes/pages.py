@@ -38,6 +38,7 @@ from tracker.models import Credential, Mailbox, ManagerGroup, Shop, User
 from tracker.models.ownership import owned
 from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import ActionError
+from tracker.runtime.values import whole_number
 from tracker.web.api.errors import STATUS
 from tracker.web.http.forms import FormErrors, errors_of, text
 from tracker.web.http.routes import Routes
@@ -105,11 +106,11 @@ def add(request: Request, user: User, form: FormData) -> Response:
 @routes.admin_action(f"{BASE_PATH}/limit")
 def limit(request: Request, user: User, form: FormData) -> Response:
     """How many mailboxes each person may connect."""
-    typed = text(form, "limit", 6)
-    if not (typed.isascii() and typed.isdigit() and 1 <= int(typed) <= MOST_MAILBOXES):
+    most = whole_number(text(form, "limit"), MOST_MAILBOXES)
+    if not most:
         return redirect(BASE_PATH, _("Give a whole number from 1 to %(most)s.", most=MOST_MAILBOXES), kind="problem")
     with context_of(request).database.session_scope() as session:
-        set_preference(session, "mailbox_limit", int(typed), user.id)
+        set_preference(session, "mailbox_limit", most, user.id)
     return redirect(BASE_PATH, _("Saved."))
 
 

@@ -38,6 +38,7 @@ from tracker.outbound.messages import mute, remind, stop_tracking
 from tracker.outbound.send import cancel
 from tracker.privacy.views import note_copies_view
 from tracker.runtime.localized_text import ActionError
+from tracker.runtime.values import whole_number
 from tracker.web.http.download import download
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
@@ -181,8 +182,8 @@ def message_tracking_end(request: Request, user: User, form: FormData) -> Respon
 @routes.action("/mail/{id}/reminder")
 def message_reminder(request: Request, user: User, form: FormData) -> Response:
     """``days`` from now; 0 takes the reminder back. ``back`` is the page to return to."""
-    typed = str(form.get("days", ""))
-    days = int(typed) if typed.isdecimal() and typed.isascii() else -1
+    number = whole_number(str(form.get("days", "")), 10**6)
+    days = -1 if number is None else number
     message = _change(request, user, lambda session, message: remind(session, message, days))
     done = _("You will be reminded if no reply comes.") if days else _("No reminder any more.")
     return redirect(local_path(text(form, "back"), f"/mail/{message.public_id}"), done)

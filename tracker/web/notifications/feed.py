@@ -23,6 +23,7 @@ from starlette.routing import Route
 from tracker.models import FeedItem, User
 from tracker.notifications import notify
 from tracker.runtime.context import AppContext
+from tracker.runtime.values import whole_number
 from tracker.web.http.sessions import current_user
 from tracker.web.http.templating import context_of
 
@@ -232,7 +233,7 @@ def _event(item: FeedItem, number: int) -> str:
 
 def _resume_after(request: Request) -> int | None:
     value = request.headers.get("last-event-id") or request.query_params.get("after") or ""
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
+    return whole_number(value, 10**18)
 
 
 def _broadcaster(request: Request) -> Broadcaster:

@@ -14,6 +14,7 @@ from tracker.locale import localize
 from tracker.models import Mailbox, Role, Site, SiteBlock, SiteRule, User
 from tracker.models.ownership import owned, owned_rows
 from tracker.runtime.localized_text import ActionError
+from tracker.runtime.values import whole_number
 from tracker.sites.coverage import MOST_SHORT_CODES, coverage_of, pool_size
 from tracker.sites.inputs import NewRule, PreviewVisit, RuleChange
 from tracker.sites.preview import Preview, preview
@@ -261,7 +262,7 @@ def _rule_form(
         "is_admin": user.role == Role.ADMIN,
         "visits": visits,
         "lease": lease,
-        "size": pool_size(int(visits), lease) if visits.isdecimal() and 0 < int(visits) <= 90_000 else None,
+        "size": pool_size(expected, lease) if (expected := whole_number(visits, 90_000)) else None,
         "most_short": MOST_SHORT_CODES,
     }
     return render(request, "sites/rule.html", context, status)
