@@ -6,7 +6,7 @@ a visitor is written seconds later: their browser carries it as well, and the vi
 """
 
 import json
-import secrets
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pixel.pool_leases import Lease, PoolLeases
-from pixel.site_codes import LONG_CODES, long_code, short_codes, tagged
+from pixel.site_codes import long_codes, short_codes, tagged
 from pixel.site_rules import Pool, Rule, Snapshot
 from pixel.visit_sessions import MINUTE, VisitorState
 
@@ -251,7 +251,7 @@ def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[tuple[Any
 def _claim_codes(connection: sqlite3.Connection, edge: str) -> list[str]:
     """Codes that were free and now are taken; those that are never given are lost, of twenty thousand million."""
     while True:
-        codes = list({long_code(edge, secrets.randbelow(LONG_CODES)) for _ in range(_CODES_AHEAD)})
+        codes = list(set(long_codes(edge, os.urandom(8 * _CODES_AHEAD))))
         values = ", ".join(["(?)"] * len(codes))
         taken = {row[0] for row in connection.execute(f"SELECT code FROM code WHERE code IN (VALUES {values})", codes)}  # noqa: S608
         fresh = [code for code in codes if code not in taken]

@@ -1,10 +1,8 @@
 """What the edge says to a website's pages: CORS for the site's own hosts, and never a cookie."""
 
 import gzip
-from typing import Any
 
 from pixel.answers import Answer, Headers
-from pixel.hits import compact_json
 
 _COMMON: Headers = [
     (b"cache-control", b"no-store"),
@@ -19,9 +17,9 @@ def _cors(origin: str) -> Headers:
     return [*_COMMON, (b"access-control-allow-origin", origin.encode("latin-1"))] if origin else _COMMON
 
 
-def told(origin: str, facts: Any) -> Answer:
+def told(origin: str, body: bytes) -> Answer:
     """JSON for the page of this origin (empty: a program's that named none)."""
-    return Answer(200, [(b"content-type", b"application/json"), *_cors(origin)], compact_json(facts).encode())
+    return Answer(200, [(b"content-type", b"application/json"), *_cors(origin)], body)
 
 
 def nothing(origin: str) -> Answer:

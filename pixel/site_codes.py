@@ -12,21 +12,19 @@ RANDOM_CHARACTERS = 7
 SHORT_CODES = 10_000
 _SIZE = len(ALPHABET)
 _PLACE = {character: place for place, character in enumerate(ALPHABET)}
+_CHARACTERS = (ALPHABET * 9).encode()[:256]
+_UNEVEN = bytes(range(256 - 256 % _SIZE, 256))
+"""Bytes that would make some characters likelier than others."""
 _LONG = re.compile(rf"[{ALPHABET}]{{9}}")
 _SHORT = re.compile(r"[0-9]{4}")
 
 
-def long_code(edge: str, number: int) -> str:
-    """The code of an edge (one character of the alphabet) for a random number below 30 to the seventh."""
-    body = edge
-    for _ in range(RANDOM_CHARACTERS):
-        number, place = divmod(number, _SIZE)
-        body += ALPHABET[place]
-    return body + check_character(body)
-
-
-LONG_CODES = _SIZE**RANDOM_CHARACTERS
-"""So many long codes an edge can make."""
+def long_codes(edge: str, noise: bytes) -> list[str]:
+    """The codes of an edge (one character of the alphabet) that random bytes make, about one of seven and a half bytes."""
+    characters = noise.translate(_CHARACTERS, _UNEVEN).decode()
+    ends = range(RANDOM_CHARACTERS, len(characters) + 1, RANDOM_CHARACTERS)
+    bodies = [edge + characters[end - RANDOM_CHARACTERS : end] for end in ends]
+    return [body + check_character(body) for body in bodies]
 
 
 def check_character(body: str) -> str:

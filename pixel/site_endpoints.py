@@ -132,19 +132,17 @@ class SiteEndpoints:
         held = self._seal.open(asked.held, site.key) if asked.held else None
         return VisitDecision(self.config, site, asked, arrival, held, at, robot)
 
-    def _answer(self, site: Site, outcome: Outcome) -> dict[str, Any]:
+    def _answer(self, site: Site, outcome: Outcome) -> bytes:
+        """The JSON; ids and what is held are of characters that need no quoting."""
         shown = [(each.block, each.address) for each in outcome.shown]
         seconds = min(site.session_minutes * 60, _MOST_SECONDS)
         if outcome.rule is not None and outcome.rule.pools:
             seconds = min(seconds, max(60, outcome.rule.lease_minutes * 30))
-        return {
-            "visitor": outcome.state.visitor,
-            "session": outcome.state.session,
-            "rules": answers_of(shown),
-            "ttl": seconds,
-            "expires": _expires(outcome),
-            "held": self._seal.close(outcome.state, site.key),
-        }
+        state, expires = outcome.state, _expires(outcome)
+        return (
+            f'{{"visitor":"{state.visitor}","session":"{state.session}","rules":{compact_json(answers_of(shown))},"ttl":{seconds},'
+            f'"expires":{"null" if expires is None else expires},"held":"{self._seal.close(state, site.key)}"}}'
+        ).encode()
 
     # --- a page tells
 
@@ -187,7 +185,7 @@ class SiteEndpoints:
         return site_answers.nothing("")
 
 
-NOTHING: Mapping[str, Any] = {"visitor": None, "session": None, "rules": [], "ttl": _MOST_SECONDS}
+NOTHING = compact_json({"visitor": None, "session": None, "rules": [], "ttl": _MOST_SECONDS}).encode()
 """For robots, and for who asks too often: the page stays as it is."""
 _UNKNOWN = site_answers.refused(404, "There is no such site.")
 _ELSEWHERE = site_answers.refused(403, "This page is not one of the site's.")

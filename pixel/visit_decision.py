@@ -1,13 +1,11 @@
 """One page of one visitor: who it is, which session and source, which rule, which addresses."""
 
 import os
-import secrets
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any
 
 from pixel.lease_store import Key, LeaseStore
-from pixel.site_codes import LONG_CODES, long_code, tagged
+from pixel.site_codes import long_codes, tagged
 from pixel.site_config import SiteConfig
 from pixel.site_requests import Asked
 from pixel.site_rules import Block, Choice, Pool, Rule, Site, choices
@@ -19,8 +17,8 @@ FORGET_AFTER = 90 * 1440 * MINUTE
 
 
 def new_id() -> str:
-    """Of a visitor or a session: 144 random bits."""
-    return urlsafe_b64encode(os.urandom(18)).decode()
+    """Of a visitor or a session: 128 random bits."""
+    return os.urandom(16).hex()
 
 
 @dataclass(slots=True)
@@ -135,7 +133,7 @@ class VisitDecision:
 
     def _new_code(self, store: LeaseStore | None) -> str:
         edge = self._snapshot.edge
-        return store.new_code(edge) if store is not None else long_code(edge, secrets.randbelow(LONG_CODES))
+        return store.new_code(edge) if store is not None else long_codes(edge, os.urandom(64))[0]
 
     def _leased(
         self,

@@ -3,19 +3,19 @@
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from hashlib import sha256
+from hashlib import blake2b
 
 from pixel.visit_sessions import VisitorState
 
 _SIGNATURE = 20
-_SALT = b"inkling visitor state 1\0"
+_PURPOSE = b"visitor state 1"
 
 
 class Seal:
     """Signs with the newest key and opens with any. Edges of one installation share their keys."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self._keys = [sha256(_SALT + key.encode()).digest() for key in keys]
+        self._keys = [blake2b(key.encode(), person=_PURPOSE, digest_size=32).digest() for key in keys]
 
     def close(self, state: VisitorState, site: str) -> str:
         text = urlsafe_b64encode(state.text.encode()).rstrip(b"=")
@@ -34,4 +34,5 @@ class Seal:
 
 
 def _mac(key: bytes, site: str, text: bytes) -> bytes:
-    return hmac.digest(key, site.encode() + b"\0" + text, "sha256")[:_SIGNATURE]
+    """BLAKE2's keyed mode (RFC 7693, section 2.9), a third of an HMAC's time."""
+    return blake2b(site.encode() + b"\0" + text, key=key, digest_size=_SIGNATURE).digest()

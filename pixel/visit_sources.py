@@ -131,12 +131,13 @@ class Arrival:
 def marks_of(page: str) -> dict[str, str]:
     """The marks in a page's address, each cut to a length and printable. Broken percent encoding is taken as it stands."""
     query, fragment = page[:_MOST_QUERY].partition("?")[2].partition("#")[::2]
+    pairs = (query or fragment.rpartition("?")[2]).split("&")
     marks: dict[str, str] = {}
-    for pair in (query or fragment.rpartition("?")[2]).split("&", _MOST_PAIRS)[:_MOST_PAIRS]:
+    for pair in pairs if len(pairs) <= _MOST_PAIRS else ():
         name, _, value = pair.partition("=")
         name = unquote_plus(name).lower() if "%" in name or "+" in name else name.lower()
         if name in _MARK_SET and value and name not in marks:
-            if text := clean(unquote_plus(value), LONGEST_MARK):
+            if text := clean(unquote_plus(value) if "%" in value or "+" in value else value, LONGEST_MARK):
                 marks[name] = text
         elif name == "_openstat" and value:
             marks |= _openstat(unquote_plus(value))

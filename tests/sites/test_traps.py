@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 from sqlmodel import select
 
-from pixel.site_codes import long_code
+from pixel.site_codes import long_codes
 from tests.sites.website import BASE, Website
 from tracker.models import LetterSource, Notification, PageView, SiteBlock, SiteLease, Visit
 from tracker.sites.report_letters import activity_report
@@ -146,7 +146,7 @@ def test_a_withdrawn_visitor_leaves_nothing_and_the_letter_stays(website: Websit
 def test_codes_of_a_robot_and_unknown_ones_are_in_the_report_of_rules(website: Website) -> None:
     rule = website.dynamic()
     website.set(website.site, ignore_robots=False)
-    website.letter(f"info+{long_code('a', 7)}@site.example")
+    website.letter(f"info+{long_codes('a', bytes(range(7)))[0]}@site.example")
     website.letter("info+nonsense1@site.example")
     with website.context.database.reading() as session:
         report = rules_report(session, website.user, Period())

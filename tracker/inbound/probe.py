@@ -16,7 +16,7 @@ from itertools import chain
 from imapclient import IMAPClient
 from sqlmodel import Session, col, select, update
 
-from pixel.site_codes import ALPHABET, LONG_CODES, long_code, tagged
+from pixel.site_codes import ALPHABET, long_codes, tagged
 from tracker.inbound.credentials import credential_of, server_of
 from tracker.inbound.fetch.check import TROUBLE, meaning
 from tracker.inbound.fetch.pop3 import pop3
@@ -82,7 +82,7 @@ def send_probe(context: AppContext, user: User, public_id: str) -> None:
     """
     with context.database.reading() as session:
         rule = owned(session, SiteRule, user, public_id)
-        code = long_code(ALPHABET[0], secrets.randbelow(LONG_CODES))
+        code = long_codes(ALPHABET[0], secrets.token_bytes(64))[0]
         probes = list(_probes(session, context, rule, code))
         account = working_account(session, user)
     _check(rule, probes)
