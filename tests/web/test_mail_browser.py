@@ -56,6 +56,34 @@ def test_keys_move_open_and_answer(context: AppContext, alice: User, open_as: Op
     page.wait_for_url(f"**/compose?reply={older.public_id}")
 
 
+def test_x_and_shift_select_rows_that_stay_so_when_the_list_is_renewed(
+    context: AppContext, alice: User, open_as: OpenAs
+) -> None:
+    written = write(context, alice, *(Written(f"Offer {n}", (ANNA,), ago=timedelta(hours=n)) for n in range(5)))
+    page = open_as(alice, "/mail")
+    boxes, bar, count = (
+        page.locator("[data-select]"),
+        page.locator("[data-selection]"),
+        page.locator(".selection-count"),
+    )
+    expect(bar).to_be_hidden()
+    for key in "jjx":
+        page.keyboard.press(key)
+    expect(count).to_have_text("Selected: 1")
+    boxes.nth(3).click(modifiers=["Shift"])
+    expect(count).to_have_text("Selected: 3")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    with context.database.session_scope() as session:
+        session.merge(written[0]).subject = "Renamed"
+        announce(session, alice.id or 0, "message", written[0].public_id)
+    expect(page.locator(".mail-rows")).to_contain_text("Renamed")
+    expect(count).to_have_text("Selected: 4")
+    expect(page.locator("[data-select]:checked")).to_have_count(4)
+    page.keyboard.press("Escape")
+    expect(bar).to_be_hidden()
+
+
 def test_f_opens_the_filter_and_its_address_is_short(context: AppContext, alice: User, open_as: OpenAs) -> None:
     write(context, alice, *GALLERY)
     page = open_as(alice, "/mail")

@@ -29,6 +29,7 @@ from tracker.web.inbox import pages as enquiries
 from tracker.web.mailboxes import pages as mailboxes_page
 from tracker.web.messages import list_page as mail
 from tracker.web.messages import page as message
+from tracker.web.messages import selection_page as mail_selection
 from tracker.web.notifications import feed
 from tracker.web.notifications import pages as notifications_page
 from tracker.web.profile import pages as profile
@@ -58,6 +59,7 @@ ROUTES: list[BaseRoute] = [
     *today.routes,
     *search.routes,
     *mail.routes,
+    *mail_selection.routes,
     *message.routes,
     *compose_people.routes,
     *compose.routes,

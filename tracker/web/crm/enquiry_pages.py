@@ -1,6 +1,6 @@
 """What is done to a letter from its page: bound, taken, given to somebody, snoozed, done. And one's own status, from every page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, select
@@ -22,6 +22,7 @@ from tracker.crm.enquiries import (
 from tracker.crm.hand_binding import bind_again, bind_by_hand, unbind
 from tracker.crm.records import named_record
 from tracker.crm.snooze import snooze_time
+from tracker.inbound.mark_spam import mark_spam, unmark_spam
 from tracker.locale import _, localize
 from tracker.locale.written_days import as_iso
 from tracker.mail.addresses import lookup_or_none
@@ -31,9 +32,11 @@ from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.users import ProfileChange, change_profile
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
+from tracker.web.http.selection import RowAction, act_on_selection
 from tracker.web.http.templating import context_of, local_path, redirect
 
 routes = Routes()
+Enquiry = tuple[Letter, EnquiryStatus]
 Work = Callable[[Session, Letter, EnquiryStatus], object]
 
 
@@ -111,6 +114,33 @@ def completion(request: Request, user: User, form: FormData) -> Response:
         (reopen_enquiry if reopens else complete_enquiry)(session, letter, status, user)
 
     return _on_enquiry(request, user, form, work, _("Opened again.") if reopens else _("Done."))
+
+
+def _take(session: Session, enquiry: Enquiry, user: User) -> None:
+    assign_enquiry(session, *enquiry, user, user)
+
+
+def _until_tomorrow(session: Session, enquiry: Enquiry, user: User) -> None:
+    until = snooze_time("tomorrow", now(), ZoneInfo(user.timezone))
+    assert until is not None
+    snooze_enquiry(session, *enquiry, until, user)
+
+
+SELECTION_ACTIONS: Mapping[str, RowAction[Enquiry]] = {
+    "take": RowAction(_take),
+    "done": RowAction(lambda session, enquiry, user: complete_enquiry(session, *enquiry, user), "reopen"),
+    "reopen": RowAction(lambda session, enquiry, user: reopen_enquiry(session, *enquiry, user)),
+    "snooze": RowAction(_until_tomorrow, "wake"),
+    "wake": RowAction(lambda session, enquiry, user: wake_enquiry(session, *enquiry, user)),
+    "spam": RowAction(lambda session, enquiry, _user: mark_spam(session, enquiry[0]), "unspam"),
+    "unspam": RowAction(lambda session, enquiry, _user: unmark_spam(session, enquiry[0])),
+}
+
+
+@routes.action("/enquiries/selection")
+def selection(request: Request, user: User, form: FormData) -> Response:
+    """What is done with several enquiries of the list at once."""
+    return act_on_selection(request, user, form, SELECTION_ACTIONS, find_enquiry, "/enquiries")
 
 
 @routes.action("/status")

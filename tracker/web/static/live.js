@@ -7,7 +7,7 @@
 const waiting = new Map(), stale = new Set();
 
 const isBusy = (part) => document.hidden
-  || part.querySelector("input:focus, select:focus, textarea:focus, [aria-describedby='activity-tip']");
+  || part.querySelector("input:not([type=checkbox]):focus, select:focus, textarea:focus, [aria-describedby='activity-tip']");
 const itemOf = (details) => details.closest("[data-row]")?.dataset.row ?? details.firstElementChild.textContent;
 
 function soon(part, milliseconds = 300) {

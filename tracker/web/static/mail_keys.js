@@ -26,16 +26,8 @@ const [place, ...page] = (sessionStorage.getItem("inkling-row") ?? "").split(" "
 sessionStorage.removeItem("inkling-row");
 if (page.join(" ") === location.href) rows()[Math.min(place, rows().length - 1)]?.querySelector(".mail-open").focus();
 
-// --- the filter: Escape and a click elsewhere close it, empty fields stay out of the address
-filter?.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || !filter.open) return;
-  filter.open = false;
-  filter.querySelector("summary").focus();
-});
+// --- the filter: its first field has the focus, empty fields stay out of the address
 filter?.addEventListener("toggle", () => { if (filter.open) filter.querySelector("input").focus(); });
-document.addEventListener("click", (event) => {
-  if (filter?.open && !filter.contains(event.target)) filter.open = false;
-});
 filter?.querySelector("[data-filter-form]").addEventListener("formdata", ({ formData }) => {
   for (const [name, value] of [...formData]) if (!value) formData.delete(name);
 });
