@@ -88,7 +88,7 @@ def test_without_scripts_repeats_unfold_and_a_mailbox_is_connected(
     """In well under a minute, by somebody who knows an address and a password."""
     login = f"{uuid4().hex[:12]}@shop.example"
     dovecot.add_user(login, "app password")
-    page = open_as(alice, "/enquiries", scripts=False)
+    page = open_as(alice, "/mailboxes", scripts=False)
     page.get_by_role("link", name="Connect a mailbox").click()
     _fill(page, login, dovecot)
     page.get_by_role("button", name="Save and test").click()
