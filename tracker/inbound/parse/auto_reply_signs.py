@@ -13,7 +13,8 @@ from tracker.inbound.parse.subjects import bare_subject, is_forward_subject, is_
 
 _AUTO_TAG = re.compile(r"\s*(?:\[\s*auto(?:matic|[- ]?reply|[- ]?generated)?\s*\]|\(\s*auto[- ]?reply\s*\)|AUTO\s*:)")
 _FIELD = re.compile(
-    r"x-(?:mail-?)?auto-?(?:repl(?:y|ied)|respond(?:er)?|response)(?:-from)?|x-vacation|x-out-?of-?office"
+    r"x-(?:[a-z]{2,20}-)*auto(?:matic)?-?(?:repl(?:y|ied)|respond(?:er)?|response)(?:-(?:from|to))?|x-vacation"
+    r"|x-out-?of-?office|x-ooo"
 )
 _MACHINE_FIELD = re.compile(r"x-auto-?generated|x-fc-machinegenerated|x-cron-env|x-machine-?generated")
 _PRECEDENCE = ("precedence", "x-precedence", "preference")
@@ -47,7 +48,7 @@ def _says_responder(name: str, value: str) -> bool:
         return value == "autoresponder"
     if name == "x-ms-exchange-generated-message-source":
         return "mailbox rules agent" in value
-    return name in ("x-mailer", "user-agent") and bool(re.match(r"(?:vacation|auto-?(?:reply|respond))", value))
+    return name in ("x-mailer", "user-agent") and bool(re.search(r"\b(?:vacation|auto-?(?:reply|respond))", value))
 
 
 def absent_subject(subject: str, text: str, second_sign: bool) -> str | None:
@@ -80,7 +81,8 @@ def _surely() -> re.Pattern[str]:
 
 @cache
 def _begins_or_ends() -> re.Pattern[str]:
-    begins = rf"^[\[(*<«]*({_table('replies')}|{_table('absences')})(?!\w)"
+    says_so = "|".join(map(_table, ("replies", "absences", "vague", "texts")))
+    begins = rf"^[\[(*<«]*({says_so})(?!\w)"
     ends = rf"[-–—(\[|:]\s*({_table('replies')}|{_table('absences')})\s*[)\]]*$"
     return re.compile(rf"{begins}|{ends}|\b({_table('somebody')})(?!\w)")
 

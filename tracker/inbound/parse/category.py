@@ -13,6 +13,7 @@ from tracker.inbound.parse.report_signs import (
     bounce_subject,
     receipt_subject,
     tells_of_delivery,
+    tells_of_outcome,
     tells_of_reaction,
     tells_of_reading,
 )
@@ -93,9 +94,10 @@ def _bounce(letter: ParsedLetter, own: Collection[str], answers_ours: bool) -> s
         return f"subject:{subject}"
     if letter.value("x-failed-recipients") and (subject or _is_daemon(letter) or tells_of_delivery(letter.text)):
         return "field:x-failed-recipients"
-    if subject and _is_daemon(letter) and (letter.part_types & _ORIGINALS or tells_of_delivery(letter.text)):
+    told = tells_of_delivery(letter.text)
+    if subject and _is_daemon(letter) and (letter.part_types & _ORIGINALS or told or _auto_submitted(letter) not in ("", "no")):
         return f"subject:{subject}"
-    return "mail_system" if _is_sure_daemon(letter) and tells_of_delivery(letter.text) else None
+    return "mail_system" if _is_sure_daemon(letter) and (told or tells_of_outcome(letter.text)) else None
 
 
 def _is_nobodys(letter: ParsedLetter) -> bool:

@@ -22,15 +22,29 @@ def tells_of_delivery(text: str) -> bool:
     return bool(_compiled("bounce_texts", "{}").search(text[:_WITHIN]))
 
 
+def tells_of_outcome(text: str) -> bool:
+    """The text speaks of a message that is late, or that did arrive."""
+    return any(_compiled(table, "{}").search(text[:_WITHIN]) for table in ("delays", "retries", "successes"))
+
+
 def outcome_in_words(subject: str, text: str) -> str:
-    """failed, delayed or delivered, as a report for people tells it."""
-    words = f"{subject}\n{text[:_WITHIN]}"
-    if _compiled("delays", "{}").search(words):
-        return "delayed"
-    success = _compiled("successes", "{}").search(words)
-    return (
-        "delivered" if success and not _NOT.search(words, max(0, success.start() - 30), success.start()) else "failed"
-    )
+    """failed, delayed or delivered, as a report for people tells it: in its subject before the one of the message, else below."""
+    begins = _compiled("bounce_subjects", r"\s*(?:{})[^:]*:?").match(subject)
+    head, words = begins[0] if begins else "", f"{subject}\n{text[:_WITHIN]}"
+    said = [
+        ("delayed", _says("delays", head)),
+        ("delivered", _says("successes", head)),
+        ("delayed", _says("retries", words)),
+        ("failed", _says("failures", head)),
+        ("delayed", _says("delays", words)),
+        ("delivered", _says("successes", words)),
+    ]
+    return next((outcome for outcome, is_said in said if is_said), "failed")
+
+
+def _says(table: str, words: str) -> bool:
+    match = _compiled(table, "{}").search(words)
+    return bool(match) and not (table == "successes" and _NOT.search(words, max(0, match.start() - 30), match.start()))
 
 
 def receipt_subject(subject: str) -> str | None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 
 from tracker.inbound.parse.letter import ParsedLetter, message_ids, parse
 from tracker.inbound.parse.phrases import phrases
@@ -36,6 +37,8 @@ _HEADER_BEGINS = re.compile(
     r"\n[ \t]*\n(?=[ \t>]*(?:return-path|received|from|to|subject|date|message-id|mime-version)[ \t]*:[ \t]*\S)",
     re.IGNORECASE,
 )
+_FIELD_NAME = re.compile(r"^[ \t>]*([\w-]{2,40})[ \t]*:", re.MULTILINE)
+_LONGEST_BLOCK = 8_000
 _ADDRESS = r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"
 _ON_ITS_LINE = re.compile(
     r"^[ \t>*•-]*+(?:rcpt to|recipients?|to|кому|адресат)?[ \t:]*+[<\"'(]?(?:mailto:)?"
@@ -179,8 +182,15 @@ def _divided_text(text: str) -> tuple[str, str]:
     marker = _copy().search(text)
     if marker is not None:
         return text[: marker.start()], text[marker.end() :].lstrip()
-    begins = _HEADER_BEGINS.search(text)
+    begins = next(filter(_is_header, islice(_HEADER_BEGINS.finditer(text), _MOST_IN_TEXT)), None)
     return (text[: begins.start()], text[begins.end() :]) if begins else (text, "")
+
+
+def _is_header(begins: re.Match[str]) -> bool:
+    """Of a whole message; not the subject and the date that mail systems cite of one."""
+    block = begins.string[begins.end() : begins.end() + _LONGEST_BLOCK].partition("\n\n")[0]
+    names = {name.lower() for name in _FIELD_NAME.findall(block)}
+    return len(names) > 1 and bool(names & {"from", "received", "return-path", "message-id"})
 
 
 @cache
@@ -188,7 +198,7 @@ def _copy() -> re.Pattern[str]:
     """The line above the copy."""
     marks = phrases("report_phrases", "copies")
     return re.compile(
-        rf"^[ \t>*]*+(?:-{{2,}}|={{3,}})?[ \t]*+(?:{marks})\b[^\n]{{0,100}}$", re.IGNORECASE | re.MULTILINE
+        rf"^[ \t>*]*+(?:-{{2,}}|={{3,}})?[ \t]*+(?:{marks})\b(?!\s+(?:was|has|could|было|wurde)\b)[^\n]{{0,100}}$", re.IGNORECASE | re.MULTILINE
     )
 
 
