@@ -86,6 +86,35 @@ def test_an_absence_is_told_by_its_subject_in_any_language(subject: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("subject", "body"),
+    [
+        ("Vacation", "I will be out of the office until 5 December with no access to email."),
+        ("Отпуск", "Добрый день! С 20 ноября я нахожусь в отпуске."),
+        ("На больничном", "Буду отсутствовать до 10 декабря."),
+        ("Urlaub", "Sehr geehrte Damen und Herren, ich bin bis zum 5. Dezember nicht im Büro."),
+        ("Re: Urlaub", "Ich bin ab dem 6. Dezember wieder erreichbar."),
+        ("Vacances", "Bonjour, je suis actuellement en congés jusqu'au 5 décembre."),
+        ("Vacaciones", "Hola, estaré fuera de la oficina hasta el 5 de diciembre."),
+        ("Férias", "Olá, encontro-me ausente até dia 5 de dezembro."),
+        ("Ferie", "Buongiorno, sarò assente fino al 5 dicembre."),
+        ("Vakantie", "Beste, ik ben momenteel met vakantie."),
+        ("Urlop", "Dzień dobry, przebywam na urlopie do 5 grudnia."),
+        ("Na dovolené", "Dobrý den, do 5. prosince čerpám dovolenou."),
+        ("Szabadság", "December 5-ig szabadságon vagyok."),
+        ("Ledig", "Hej! Jag har semester till den 5 december."),
+        ("Loma", "Hei, olen lomalla 5.12. asti."),
+        ("Odsutnost", "Poštovani, na godišnjem sam odmoru."),
+        ("Άδεια", "Βρίσκομαι σε άδεια έως 5 Δεκεμβρίου."),
+        ("İzin", "Merhaba, 5 Aralık'a kadar izindeyim."),
+        ("Je suis absent", "I am away."),
+    ],
+)
+def test_a_word_of_absence_is_believed_beside_a_text_that_says_so(subject: str, body: str) -> None:
+    assert category(letter(f"Subject: {subject}", body=body)) == "auto_reply"
+    assert category(letter(f"Subject: {subject}", body="What does it cost?")) == "human"
+
+
+@pytest.mark.parametrize(
     "field",
     [
         *(
@@ -107,6 +136,13 @@ def test_an_absence_is_told_by_its_subject_in_any_language(subject: str) -> None
             "X-Mailer: vacation 1.2.7",
             "X-Autoresponder: x",
         ),
+        *(
+            "X-Zimbra-Autoreply: yes",
+            "X-Automatic-Reply: true",
+            "X-Sent-By-Autoresponder: yes",
+            "X-Autorespond-To: a@b.example",
+        ),
+        *("X-Ooo: yes", "X-Mailer: KMail Vacation"),
         *("Auto-Submitted: auto-replied (vacation)", "X-MS-Exchange-Generated-Message-Source: Mailbox Rules Agent"),
     ],
 )
@@ -131,7 +167,12 @@ def test_what_must_not_be_answered_is_an_automatic_answer_unless_a_form_speaks_f
         *("Vacation house for sale", "Undeliverable chairs?", "Read: our new offer", "FW: Automatic reply: Offer"),
         *("Semester plan",),
         *("Re: Automatic reply: Offer", "OOO Romashka asks for a price", "Delivery problem", "Reaction of the board"),
-        *("Report on chairs",),
+        *(
+            "Report on chairs",
+            "Отпуск: можно ли перенести поставку",
+            "Urlaub in Italien",
+            "Holiday season discounts: our order",
+        ),
         *("Автоответчик Panasonic, цена?", "Отсутствие товара на складе", "Dovolenkové domy", "Absent friends, a book"),
     ],
 )
@@ -149,6 +190,12 @@ def test_a_person_whose_subject_begins_so_is_a_person(subject: str) -> None:
         ("Przeczytano: Offer", "Wiadomość została odczytana", "<>"),
         ("Läst: Offer", "x", "<>"),
         ("Leído: Offer", "Su mensaje fue leído el domingo", ""),
+        ("Прочитано: Offer", "Сообщение\r\n\r\nКому: Иван\r\n\r\nпрочитано 29.11.2026 22:00.", ""),
+        ("Не прочитано: Offer", "Ваше сообщение было удалено без прочтения", ""),
+        ("Отчет о прочтении: Offer", "Ваше сообщение прочитано", ""),
+        ("Läst: Offer", "Ditt meddelande till Ivan lästes söndag", ""),
+        ("Okundu: Offer", "İletiniz okundu", ""),
+        ("Přečteno: Offer", "Vaše zpráva byla přečtena", ""),
     ],
 )
 def test_a_read_receipt_in_plain_words(subject: str, body: str, path: str) -> None:

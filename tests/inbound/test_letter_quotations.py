@@ -11,6 +11,8 @@ from tracker.inbound.parse.quotations import own_text
 STOP = "please do not track me"
 ANN = "Ann <ann@acme.example>"
 HEADS = [
+    f"On Sun, 29 Nov 2026 18:00:15 +0000 {ANN} wrote",
+    "\u202bבתאריך יום א׳, 29 בנוב׳ 2026 ב-18:00 מאת \u202aAnn\u202c\u200f <\u202aann@acme.example\u202c\u200f>:\u202c",
     f"On Sun, Nov 29, 2026 at 6:00 PM {ANN} wrote:",
     f"niedz., 29 lis 2026 o 18:00 {ANN} napisał(a):",
     f"{ANN} escreveu (domingo, 29/11/2026 à(s) 18:00):",
@@ -125,6 +127,16 @@ STRUCTURES = {
     "mail.ru": "<blockquote><div>Воскресенье, 29 ноября 2026, 18:00 от Ann &lt;a@b.example&gt;:</div>{}</blockquote>",
     "samsung": "<div>-------- Original message --------</div><div>From: Ann</div><div>{}</div>",
     "spark": '<div name="messageReplySection">On 29 <blockquote>{}</blockquote></div>',
+    "notes": "<table><tr><td><b>Ann &lt;a@b.example&gt;</b><p>29.11.2026 18:00</td><td><table><tr><td>To</td><td>Ivan</td></tr>"
+    "<tr><td>cc</td><td></td></tr><tr><td>Subject</td><td>x</td></tr></table></td></tr></table><br>{}",
+    "outlook mobile, as text": "<div>Get Outlook for iOS&lt;https://aka.ms/o0ukef&gt;<br>________________________________<br>"
+    "From: Ann &lt;a@b.example&gt;<br>Sent: Sunday<br>To: Ivan<br>Subject: x<br><br>{}</div>",
+    "reply message": "<div>----- Reply message -----</div><div>{}</div>",
+    "signature of spark": '<div name="messageSignatureSection"><br>Ivan {}</div>',
+    "signature of front": '<div class="front-signature">Ivan {}</div>',
+    "signature of fastmail": '<div id="sig1"><div class="signature">Ivan {}</div></div>',
+    "signature of mail.ru": '<div data-signature-widget="container"><div>--<br>Иван {}</div></div>',
+    "telephone": '<div>Get <a href="https://x.example">BlueMail for Android</a></div><blockquote>{}</blockquote>',
     "no end": "<blockquote type=cite>{}",
     "heads alone": "<p>Fra: Ann &lt;a@b.example&gt;<br>Sendt: 29<br>Til: Ivan<br>Emne: x</p><p>{}</p>",
     "signature": '<div class="gmail_signature">Ivan, manager. {}</div>',
@@ -143,5 +155,7 @@ def test_what_a_program_puts_into_a_quotation_is_not_the_writers(program: str) -
 def test_an_answer_between_quotations_is_the_writers() -> None:
     between = '<div class="gmail_quote"><blockquote>How many?</blockquote></div><div>15</div><blockquote>x</blockquote>'
     assert own_text("", between) == "15"
+    inside = '<div class="gmail_quote"><blockquote>How many?</blockquote><div>15</div><blockquote>x</blockquote></div>'
+    assert own_text("", inside) == "15"
     ruled = '<p>Yes please</p><p style="border-top:1px solid #ccc">Ivan Petrov</p><p>Call me</p>'
     assert own_text("", ruled) == "Yes please\n\nIvan Petrov\n\nCall me"

@@ -14,6 +14,9 @@ DE, PL, EL = (
     "Καλημέρα, πόσο κοστίζουν δεκαπέντε καρέκλες",
 )
 ZH, JA = "您好，請問價格", "お世話になります。価格"
+MEETING = (
+    "Content-Type: text/calendar\r\n\r\nBEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:Talk\r\nEND:VEVENT\r\nEND:VCALENDAR"
+)
 IMAGE = (
     "Content-Type: image/png; name=a.png\r\nContent-ID: <a>\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo="
 )
@@ -192,6 +195,9 @@ BOTH = parts(plain("words"), page("<p>words</p>"), boundary="in")
         ),
         ("mixed; boundary=b1", parts(plain("words"), plain("log", "\r\nContent-Disposition: attachment")), "words"),
         ("mixed; boundary=b1", parts(plain("hi")).replace("\r\n", "\r\r\n"), "hi"),
+        ("mixed; boundary=b1", parts("Content-Type: text/html charset=utf-8\r\n\r\n<p>Привет"), "Привет"),
+        ("mixed; boundary=b1", parts(plain("<!DOCTYPE html><html><body><p>Hello</p></body></html>")), "Hello"),
+        ("alternative; boundary=b1", parts(plain(""), MEETING), "Talk"),
     ],
 )
 def test_parts_are_read_as_they_were_meant(kind: str, body: bytes | str, expected: str) -> None:
@@ -199,6 +205,12 @@ def test_parts_are_read_as_they_were_meant(kind: str, body: bytes | str, expecte
 
 
 def test_what_is_not_read_as_text_is_listed_and_what_is_read_is_not() -> None:
+    amp = "Content-Type: text/x-amp-html; charset=utf-8\r\n\r\n<html amp4email>"
+    raw = letter(parts(plain("words"), amp, page("<p>words")), "Content-Type: multipart/alternative; boundary=b1")
+    assert describe(raw)["files"] == []
+    inner = "Content-Type: message/rfc822\r\n\r\nFrom: a@b.example\r\nSubject: =?utf-8?Q?=D0=A1=D1=87=D1=91=D1=82?= 15/2\r\n\r\nx"
+    raw = letter(parts(plain("words"), inner), "Content-Type: multipart/mixed; boundary=b1")
+    assert [file["name"] for file in describe(raw)["files"]] == ["Счёт 15 2.eml"]
     raw = letter(
         parts(plain("words"), plain("log", "; name=log.txt"), PDF, page("<p>x")),
         "Content-Type: multipart/mixed; boundary=b1",

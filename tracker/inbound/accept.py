@@ -126,7 +126,7 @@ def _understood(
     if mark and is_notice(context.keyring, parsed.message_id, mark):
         return None
     own = own_addresses(session, mailbox)
-    judged = judge(parsed, own, False, answers_ours(context.keyring, parsed))
+    judged = judge(parsed, own, False, answers_ours(context.keyring, parsed), mailbox.form_robots)
     notice = notice_answered(context.keyring, parsed)
     if notice is not None and parsed.sender is not None and is_colleague(session, parsed.sender.address):
         if judged.category in (Category.HUMAN, Category.OWN_OUTGOING):

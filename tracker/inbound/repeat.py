@@ -47,7 +47,7 @@ def sender_of(sender: str, reply_to: Sequence[str], own: Collection[str], robots
     Plus tags and dots are kept. Empty when nobody can be told. All in look-up form.
     """
     if sender and (sender in own or sender in robots):
-        return next((one for one in reply_to if one and one not in own), sender)
+        return next((one for one in reply_to if one and one != sender and one not in own), sender)
     return sender
 
 

@@ -199,6 +199,7 @@ def read_field(value: str, *, received: bool = False) -> AddressField:
     Never raises."""
     odd = ["field_cut"] if len(value) > _LONGEST_FIELD else []
     mailboxes: list[Mailbox] = []
+    names: list[str] = []
     usable = _received if received else _usable
     for piece in _pieces(value[:_LONGEST_FIELD], ",;"):
         if len(mailboxes) == MOST_IN_FIELD:
@@ -207,10 +208,21 @@ def read_field(value: str, *, received: bool = False) -> AddressField:
         if several := _without_comma(piece, usable):
             mailboxes += several
             continue
+        if received and not re.search(r"[@<>]|=\?", piece):
+            names.append(piece)
+            continue
         mailbox, code = _mailbox_in(piece, usable)
         odd += [code] if code else []
-        mailboxes += [mailbox] if mailbox else []
+        mailboxes += [_with_name_before(mailbox, names, piece)] if mailbox else []
+        names = []
+    odd += ["address_unusable"] if names else []
     return AddressField(tuple(mailboxes), tuple(dict.fromkeys(odd)))
+
+
+def _with_name_before(mailbox: Mailbox, names: list[str], piece: str) -> Mailbox:
+    """ "Petrov, Ivan <ivan@…>", its comma without quotes."""
+    name = ", ".join(filter(None, [*names[-2:], mailbox.name])) if "<" in piece else mailbox.name
+    return Mailbox(mailbox.address, _decoded_name(name)) if names else mailbox
 
 
 def _without_comma(piece: str, usable: Callable[[str], str]) -> list[Mailbox]:

@@ -28,6 +28,7 @@ _FILE_TYPES = (
     "text/css",
     "text/rfc822-headers",
 )
+_OTHER_FORMS = ("text/x-amp-html", "text/watch-html", "text/enriched", "text/richtext", "text/markdown")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_.:+-]{1,40})", re.IGNORECASE)
 _META = re.compile(rb"<meta[^>]{0,300}?charset", re.IGNORECASE)
 _LINE_ENDS = re.compile(r"\r+\n?")
@@ -78,8 +79,8 @@ class _Reader:
         return self.read[part.start]
 
     def kind(self, part: Part) -> str:
-        """text/html or text/plain, also of what could not be divided into parts."""
-        if not part.multipart:
+        """text/html or text/plain, also of what could not be divided into parts, and of a document that is called text/plain."""
+        if part.content_type == "text/html":
             return part.content_type
         return "text/html" if _LOOKS_LIKE_HTML.match(self.text(part)) else "text/plain"
 
@@ -108,9 +109,16 @@ def read_bodies(raw: bytes, root: Part, parts: Sequence[tuple[str, Part]], hint:
     page = _page([part for part in rich if reader.text(part).strip()], reader)
     if not text and page is None:
         text, used = _other_text(parts, reader)
-    used |= {part.start for _, part in parts if part.is_alternative and reader.is_body(part)}
+    used |= {
+        part.start for _, part in parts if part.is_alternative and (reader.is_body(part) or _is_another_form(part))
+    }
     places = frozenset(place for place, part in parts if part.start in used)
     return Bodies(text[:MOST_TEXT], page, places, reader.cut or len(text) > MOST_TEXT)
+
+
+def _is_another_form(part: Part) -> bool:
+    """Of the same words, for programs that show it."""
+    return part.content_type in _OTHER_FORMS and part.disposition != "attachment"
 
 
 def charset_hint(root: Part, parts: Sequence[tuple[str, Part]]) -> str:
@@ -168,13 +176,14 @@ def _page(rich: Sequence[Part], reader: _Reader) -> str | None:
 
 def _other_text(parts: Sequence[tuple[str, Part]], reader: _Reader) -> tuple[str, set[int]]:
     """Text of some other kind, better than nothing; an invitation in words, which stays a file beside them."""
+    empty = set[int]()
     for _, part in parts:
         if part.content_type.startswith("text/") and part.content_type not in _FILE_TYPES and not part.is_attachment:
-            return reader.text(part).strip(), {part.start}
-    for _, part in parts:
-        if part.content_type == "text/calendar":
-            return invitation_words(reader.text(part)), set()
-    return "", set()
+            if text := reader.text(part).strip():
+                return text, {part.start}
+            empty.add(part.start)
+    calendar = next((part for _, part in parts if part.content_type == "text/calendar"), None)
+    return (invitation_words(reader.text(calendar)) if calendar else ""), empty
 
 
 def _line_ends(ends: re.Match[str]) -> str:

@@ -18,8 +18,8 @@ from tracker.inbound.parse.report_signs import (
     tells_of_reading,
 )
 from tracker.inbound.parse.subjects import is_forward_subject, plain_subject
-from tracker.inbound.parse.writers import names_others
-from tracker.mail.addresses import lookup_or_none
+from tracker.inbound.parse.writers import names_others, writer_of
+from tracker.mail.addresses import lookup_or_none, received_lookup
 from tracker.mail.mime.text import storable
 
 _DAEMON = re.compile(
@@ -52,15 +52,31 @@ class Judged:
     reason: str
 
 
-def judge(letter: ParsedLetter, own: Collection[str], is_own_notice: bool, answers_ours: bool = False) -> Judged:
-    """``own`` are our addresses in look-up form; ``is_own_notice`` says that our signed header is right, ``answers_ours`` that the
-    letter names a Message-ID of ours as what it answers."""
+def judge(
+    letter: ParsedLetter,
+    own: Collection[str],
+    is_own_notice: bool,
+    answers_ours: bool = False,
+    form_robots: Collection[str] = (),
+) -> Judged:
+    """``own`` are our addresses in look-up form, as ``form_robots`` are; ``is_own_notice`` says that our signed header is right,
+    ``answers_ours`` that the letter names a Message-ID of ours as what it answers."""
     if is_own_notice:
         return Judged("own_notification", "signed_header")
+    is_visitors = _is_visitors(letter, own, form_robots)
     for category, test in _TESTS:
+        if is_visitors and test in _OF_PROGRAMS:
+            continue
         if (reason := test(letter, own, answers_ours)) is not None:
             return Judged(category, storable(reason)[:200])
     return Judged("human", "nothing_else")
+
+
+def _is_visitors(letter: ParsedLetter, own: Collection[str], form_robots: Collection[str]) -> bool:
+    """A listed form's robot writes for somebody who filled the form in."""
+    robot = received_lookup(letter.sender.address) if letter.sender else ""
+    writer = writer_of(letter, own, form_robots) if robot in form_robots else None
+    return writer is not None and received_lookup(writer.address) != robot
 
 
 def _report_type(letter: ParsedLetter) -> str | None:
@@ -95,7 +111,11 @@ def _bounce(letter: ParsedLetter, own: Collection[str], answers_ours: bool) -> s
     if letter.value("x-failed-recipients") and (subject or _is_daemon(letter) or tells_of_delivery(letter.text)):
         return "field:x-failed-recipients"
     told = tells_of_delivery(letter.text)
-    if subject and _is_daemon(letter) and (letter.part_types & _ORIGINALS or told or _auto_submitted(letter) not in ("", "no")):
+    if (
+        subject
+        and _is_daemon(letter)
+        and (letter.part_types & _ORIGINALS or told or _auto_submitted(letter) not in ("", "no"))
+    ):
         return f"subject:{subject}"
     return "mail_system" if _is_sure_daemon(letter) and (told or tells_of_outcome(letter.text)) else None
 
@@ -229,6 +249,9 @@ _TESTS = (
     ("bulk", _bulk),
     ("own_outgoing", _own_outgoing),
 )
+
+_OF_PROGRAMS = (_auto_generated, _answers_by_itself, _bulk)
+"""Signs that a program wrote, as the one of a form does, whoever filled the form in."""
 
 
 def _auto_submitted(letter: ParsedLetter) -> str:

@@ -20,7 +20,7 @@ def describe(raw: bytes, own: Collection[str] = (), form_robots: Collection[str]
     Never raises.
     """
     letter = parse(raw)
-    judged = judge(letter, own, False, names_ours(letter))
+    judged = judge(letter, own, False, names_ours(letter), form_robots)
     return {
         "category": judged.category,
         "reason": judged.reason,

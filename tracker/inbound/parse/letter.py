@@ -107,6 +107,7 @@ class ParsedLetter:
         return "\n".join(f"{name}: {decoded(value[:4000])}" for name, value in self.fields)[:MOST_HEADER_BYTES]
 
 
+_LIKE_NAME = re.compile(r"[^\s/\\][^/\\]{0,120}\.[A-Za-z0-9]{2,5}")
 _SPOILT = re.compile(r"[?_\ufffd]{3}|\ufffd")
 
 
@@ -283,7 +284,23 @@ def _written_name(part: Part, hint: str) -> str:
     """Of the names in both fields the one that says more: where one was spoilt by a program that knew no such letters."""
     named = (part.disposition_parameters.get("filename", ""), part.parameters.get("name", ""))
     first, second = (unescaped(decoded(without_raw_octets(name[:4000], hint))) for name in named)
-    return second if second and (not first or (_SPOILT.search(first) and not second.isascii())) else first
+    name = second if second and (not first or (_SPOILT.search(first) and not second.isascii())) else first
+    return name or _name_in(without_raw_octets(part.header("content-description")[:400], hint))
+
+
+def _name_in(description: str) -> str:
+    """A description that is nothing but the name of a file."""
+    name = decoded(description)
+    return name if _LIKE_NAME.fullmatch(name) else ""
+
+
+def _subject_inside(raw: bytes, part: Part) -> str:
+    """The name of an attached message that has none of its own; empty for anything else."""
+    if part.content_type != "message/rfc822":
+        return ""
+    subject = field_named(list(fields_of(octets_in(raw, part, MOST_HEADER_BYTES))), "subject")
+    words = decoded(without_raw_octets(subject.value[:4000])) if subject else ""
+    return f"{words.replace('/', ' ')}.eml" if words else ""
 
 
 def _file(raw: bytes, place: str, part: Part, number: int, hint: str) -> ParsedFile:
@@ -292,7 +309,7 @@ def _file(raw: bytes, place: str, part: Part, number: int, hint: str) -> ParsedF
     content_id = storable(part.header("content-id")).strip().strip("<>")[:255]
     return ParsedFile(
         part=place[:100],
-        filename=safe_name(written, part.content_type, number),
+        filename=safe_name(written or _subject_inside(raw, part), part.content_type, number),
         written_name=written[:1000],
         content_type=storable(part.content_type)[:127],
         content_id=content_id,

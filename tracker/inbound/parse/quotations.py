@@ -16,6 +16,7 @@ _QUOTED = ", ".join(
             "blockquote",
             ".gmail_quote",
             ".gmail_quote_container",
+            ".gmail_attr",
             ".yahoo_quoted",
             '[id^="yahoo_quoted"]',
             ".moz-cite-prefix",
@@ -31,6 +32,8 @@ _QUOTED = ", ".join(
     ]
 )
 """What is quoted, whole. A name that ends in these is one that a program has put its own letters before (``x_…``)."""
+_ANSWERED_INSIDE = "div.gmail_quote:has(> blockquote)"
+"""In which answers may stand between the quotations."""
 _OLDER_FROM = ", ".join(
     [
         *(
@@ -54,11 +57,19 @@ _SIGNATURES = ", ".join(
             "#AppleMailSignature",
         ),
         *("#Signature", "#ymail_android_signature", '[id$="ms-outlook-mobile-signature"]', "#composer_signature"),
-        *('[data-smartmail="gmail_signature"]',),
+        *('[data-smartmail="gmail_signature"]', '[name="messageSignatureSection"]', "[data-signature-widget]"),
+        *(
+            '[id^="mail-app-auto-default-signature"]',
+            ".front-signature",
+            ".sh-signature",
+            "#psignature",
+            ".k9mail-signature",
+        ),
+        *('[id^="sig"] > .signature', '[id^="sig"].signature', ".hs-signature", ".edo-signature"),
     ]
 )
 _SNIPPET = 300
-_INVISIBLE = re.compile("[\u00ad\u034f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
+_INVISIBLE = re.compile("[\u00ad\u034f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _QUOTE_MARK = "\n>\n"
 _MOST_RULED = 50
 _LOOK_AHEAD = 6
@@ -67,11 +78,15 @@ _LONGEST_HEAD = 300
 _ADDRESS = re.compile(r"[^\s<>@\[(]{1,64}@[^\s<>@\])]{1,255}")
 _TIME = re.compile(r"\d{1,2}[:.h]\d{2}|\d{1,2}\s?(?:am|pm|uhr)\b", re.IGNORECASE)
 _DATE = re.compile(r"(?:19|20)\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}")
-_COLON = re.compile(r"[:：]\s*$")
+_COLON = re.compile("[:：][\\s\u200b-\u200f\u202a-\u202e\u2066-\u2069]*$")
 _SIGNATURE_LINE = re.compile(r"\s*(?:--|—|–)\s*$")
 _RULE = re.compile(r"\s*[_]{10,}\s*$")
 _REPLY_ABOVE = re.compile(
     r"\W*(?:please )?(?:type|write|enter) your (?:reply|answer) above this line|\W*reply above this line", re.IGNORECASE
+)
+_BARE_AUTHOR = re.compile(
+    r"[^:]{0,80}<?[^\s<>@]{1,64}@[^\s<>]{1,255}>?\s+\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\s+\d{1,2}:\d{2}(?::\d{2})?(?:\s*[ap]m)?\s+",
+    re.IGNORECASE,
 )
 _AUTHOR = re.compile(r"[^:：]{1,40}[:：][^<>]{0,120}<[^\s<>@]{1,64}@[^\s<>]{1,255}>\s*$")
 _LABEL = re.compile(r"[\s>*|_]*([^\s:：*][^:：*\n]{0,30}?)[\s*]*[:：]")
@@ -96,7 +111,7 @@ def own_lines(text: str) -> Iterator[str]:
         elif _ends_own(lines, number, bool(waiting)):
             break
         elif not line.strip():
-            if waiting and _next_filled(lines, number + 1).lstrip().startswith(">") and _COLON.search(waiting[-1]):
+            if waiting and _next_filled(lines, number + 1).lstrip().startswith(">") and _ends_head(waiting[-1]):
                 continue  # an empty line between head and quotation
             yield from [*waiting, line]
             waiting = []
@@ -125,7 +140,7 @@ def _beginning(lines: Iterable[str]) -> str:
 
 def _without_head(paragraph: list[str]) -> list[str]:
     """The paragraph above quoted lines, without "On Sunday, Anna wrote:", which may go over three lines."""
-    if not paragraph or not _COLON.search(paragraph[-1]) or len(paragraph[-1]) > _LONGEST_HEAD:
+    if not paragraph or not _ends_head(paragraph[-1]) or len(paragraph[-1]) > _LONGEST_HEAD:
         return paragraph
     last = len(paragraph) - 1
     while (
@@ -136,6 +151,11 @@ def _without_head(paragraph: list[str]) -> list[str]:
     ):
         last -= 1
     return paragraph[:last]
+
+
+def _ends_head(line: str) -> bool:
+    """A colon, or the verb behind an address."""
+    return bool(_COLON.search(line)) or (len(line) < _LONGEST_HEAD and bool(_wrote_at_end().search(line)))
 
 
 def _begins_head(line: str) -> bool:
@@ -153,7 +173,7 @@ def _ends_own(lines: Sequence[str], number: int, has_words: bool) -> bool:
         return True
     if _titles()[1].match(line):
         return True
-    return _is_unquoted_head(lines, number) or _is_block(lines, number)
+    return _is_unquoted_head(lines, number) or _is_block(lines, number) or _is_bare_block(lines, number)
 
 
 def _is_unquoted_head(lines: Sequence[str], number: int) -> bool:
@@ -165,7 +185,7 @@ def _is_unquoted_head(lines: Sequence[str], number: int) -> bool:
         after = number + further
         if after >= len(lines) or (further and not lines[after].strip()):
             return False
-        if _COLON.search(lines[after]) or lines[after].rstrip().endswith("---"):
+        if _ends_head(lines[after]) or lines[after].rstrip().endswith("---"):
             head = " ".join(lines[number : after + 1])
             quoted = _next_filled(lines, after + 1).lstrip().startswith(">")
             return not quoted and len(head) < _LONGEST_HEAD and _is_head(head)
@@ -198,6 +218,16 @@ def _is_block(lines: Sequence[str], number: int) -> bool:
     if number > 1 and not lines[number - 1].strip() and _AUTHOR.match(lines[number]):
         return True
     return _labels_from(lines, number + 1) >= 2
+
+
+def _is_bare_block(lines: Sequence[str], number: int) -> bool:
+    """Notes, once more: who and when, then To, cc and Subject without colons, below or beside each other."""
+    if not _ADDRESS.search(lines[number]):
+        return False
+    window = " ".join(lines[number : number + 12])[:_LONGEST_HEAD]
+    dated = _BARE_AUTHOR.match(window)
+    words = re.split(r"\s+", window[dated.end() :]) if dated else []
+    return bool(words) and bool(_labels().fullmatch(words[0])) and sum(map(bool, map(_labels().fullmatch, words))) >= 3
 
 
 def _labels_from(lines: Sequence[str], number: int) -> int:
@@ -240,6 +270,11 @@ def _wrote() -> re.Pattern[str]:
 
 
 @cache
+def _wrote_at_end() -> re.Pattern[str]:
+    return re.compile(rf"@[^\s@]{{1,255}}[>)]\s+(?:{phrases('quotation_phrases', 'wrote')})\s*$", re.IGNORECASE)
+
+
+@cache
 def _day() -> re.Pattern[str]:
     return re.compile(rf"\s*(?:{phrases('quotation_phrases', 'days')})(?!\w)", re.IGNORECASE)
 
@@ -256,7 +291,8 @@ def _labels() -> re.Pattern[str]:
 
 @cache
 def _device() -> re.Pattern[str]:
-    return re.compile(rf"\s*(?:{phrases('quotation_phrases', 'device')})\.?\s*$", re.IGNORECASE)
+    link = r"(?:\s*[<(]https?://[^\s<>()]{1,200}[>)])?"
+    return re.compile(rf"\s*(?:{phrases('quotation_phrases', 'device')})\.?{link}\s*$", re.IGNORECASE)
 
 
 def _outside_quotations(html: str) -> str | None:
@@ -268,9 +304,11 @@ def _outside_quotations(html: str) -> str | None:
             _cut(begins)
         for element in page.select(_SIGNATURES):
             element.decompose()
+        answered = page.select(_ANSWERED_INSIDE)
         for element in page.select(_QUOTED):
-            element.clear()
-            element.set_text(_QUOTE_MARK)
+            if not any(element is other for other in answered):
+                element.clear()
+                element.set_text(_QUOTE_MARK)
         return text_of(page)
     except Exception:  # a document that the parser refuses
         return None

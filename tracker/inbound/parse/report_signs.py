@@ -44,7 +44,9 @@ def outcome_in_words(subject: str, text: str) -> str:
 
 def _says(table: str, words: str) -> bool:
     match = _compiled(table, "{}").search(words)
-    return bool(match) and not (table == "successes" and _NOT.search(words, max(0, match.start() - 30), match.start()))
+    if match is None:
+        return False
+    return table != "successes" or not _NOT.search(words, max(0, match.start() - 30), match.start())
 
 
 def receipt_subject(subject: str) -> str | None:

@@ -198,7 +198,8 @@ def _copy() -> re.Pattern[str]:
     """The line above the copy."""
     marks = phrases("report_phrases", "copies")
     return re.compile(
-        rf"^[ \t>*]*+(?:-{{2,}}|={{3,}})?[ \t]*+(?:{marks})\b(?!\s+(?:was|has|could|было|wurde)\b)[^\n]{{0,100}}$", re.IGNORECASE | re.MULTILINE
+        rf"^[ \t>*]*+(?:-{{2,}}|={{3,}})?[ \t]*+(?:{marks})\b(?!\s+(?:was|has|could|было|wurde)\b)[^\n]{{0,100}}$",
+        re.IGNORECASE | re.MULTILINE,
     )
 
 

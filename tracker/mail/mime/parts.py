@@ -16,6 +16,7 @@ _PARAMETER = re.compile(
     r""";\s*(?P<name>[^\s=;"]+?)(?P<part>\*\d+)?(?P<extended>\*)?\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^;]*))""",
     re.DOTALL,
 )
+_PARAMETER_BEGINS = re.compile(r"(?:^|\s)[\w*-]+\s*=")
 _TYPE = re.compile(r"[\s\"']*([^\s;/\"']+)\s*/\s*([^\s;/\"']+)")
 _EMPTY_LINES = re.compile(rb"(?:[ \t]*\r*\n)+(?=[!-9;-~]+[ \t]*:)")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -124,12 +125,22 @@ def split_value(value: str) -> tuple[str, dict[str, str]]:
     RFC 2231 continuations and character sets are put together.
     """
     head, _, _ = value.partition(";")
+    if "=" in head:
+        head, value = _without_semicolon(head, value)
     pieces: dict[str, list[_Piece]] = {}
     for found in _PARAMETER.finditer(value):
         name = found["name"].lower()
         number = int(found["part"][1:6]) if found["part"] else None
         pieces.setdefault(name, []).append(_Piece(number, bool(found["extended"]), _parameter(name, found)))
     return head.strip().lower(), {name: _joined(found) for name, found in pieces.items()}
+
+
+def _without_semicolon(head: str, value: str) -> tuple[str, str]:
+    """A value whose first semicolon is missing, or all that stands before it."""
+    begins = _PARAMETER_BEGINS.search(head)
+    if begins is None:
+        return head, value
+    return head[: begins.start()], f"{head[: begins.start()]};{value[begins.start() :]}"
 
 
 class _Piece(NamedTuple):
