@@ -11,8 +11,10 @@ from sqlalchemy import event
 from sqlmodel import select
 
 from pixel.site_codes import long_codes
+from tests.fixtures.counts import counted
 from tests.sites.website import BASE, Website
-from tracker.models import LetterSource, Notification, PageView, SiteBlock, SiteLease, Visit
+from tracker.models import Letter, LetterSource, Notification, PageView, SiteBlock, SiteLease, Visit
+from tracker.sites.letters import attribute_letters, own_addresses_of_rules
 from tracker.sites.report_letters import activity_report
 from tracker.sites.report_rows import Period, rules_report
 from tracker.sites.rules import remove_rule
@@ -186,3 +188,30 @@ def test_a_letter_is_decided_without_reading_a_persons_visits(website: Website) 
         plans = [str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()) for text, values in mine]
     assert plans
     assert [plan for plan in plans if "ix_site_visit_list" in plan or "ix_letter_source_method" in plan] == []
+
+
+def test_letters_that_come_together_are_decided_by_the_same_few_statements(website: Website) -> None:
+    website.dynamic()
+    addresses = [str(website.visitor().address()) for _ in range(30)]
+    website.drained()
+
+    def stored(number: int) -> Letter:
+        facts: dict[str, Any] = {"identity": f"i{number}", "content_hash": f"c{number}", "category": "human", "size": 1}
+        box = website.inbox.mailbox
+        facts |= {"user_id": box.user_id, "mailbox_id": box.id, "received_at": website.now(), "recipient": ""}
+        return Letter(sender=f"anna{number}@client.example", **facts)
+
+    def statements(numbers: range) -> int:
+        with website.context.database.session_scope() as session:
+            own = own_addresses_of_rules(session, website.user.id or 0)
+            letters = [stored(number) for number in numbers]
+            session.add_all(letters)
+            session.flush()
+            lot = [(letter, [("to", addresses[number])]) for letter, number in zip(letters, numbers, strict=True)]
+            with counted(website.context) as counts:
+                attribute_letters(session, own, lot)
+            assert {session.get_one(LetterSource, letter.id).method for letter in letters} == {"code"}
+        return counts["statements"]
+
+    few, many = statements(range(2)), statements(range(2, 30))
+    assert many == few <= 10

@@ -6,7 +6,7 @@ the header decides.
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -51,6 +51,7 @@ class Holding:
     rule: int | None = None
     intent_at: datetime | None = None
     robot: bool = False
+    site: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class Attribution:
     address: str = ""
     rule: int | None = None
     flags: tuple[str, ...] = ()
+    site: int | None = None
+    """The visit's."""
 
 
 def candidates(fields: Iterable[tuple[str, str]]) -> list[str]:
@@ -162,7 +165,7 @@ def _by_holder(address: str, sender: str, received_at: datetime, known: Known) -
     session = [one for one in rows if one.visitor == holder.visitor][-1]
     if session.robot:
         return Attribution("code", None, code=code, address=address, rule=session.rule, flags=(*flags, "robot"))
-    return Attribution("code", session.source, session.visit, code, address, session.rule, flags)
+    return Attribution("code", session.source, session.visit, code, address, session.rule, flags, session.site)
 
 
 def _holder(rows: Sequence[Holding], received_at: datetime) -> tuple[Holding, tuple[str, ...]]:
@@ -183,4 +186,4 @@ def _holder(rows: Sequence[Holding], received_at: datetime) -> tuple[Holding, tu
 def _flagged(made: Attribution, flag: str) -> Attribution:
     if flag in made.flags:
         return made
-    return Attribution(made.method, made.source, made.visit, made.code, made.address, made.rule, (*made.flags, flag))
+    return replace(made, flags=(*made.flags, flag))

@@ -8,10 +8,11 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from tracker.mail.addresses import lookup_or_none
-from tracker.models import Letter, LetterBody, LetterSource, Mailbox, SiteLease, SiteRule, SiteSource, Visit
+from tracker.models import Letter, LetterBody, LetterSource, Mailbox, SiteRule, SiteSource
 from tracker.models.counting.tables import in_list
 from tracker.runtime.database import now
-from tracker.sites.attribution import CODES_WITHIN, HISTORY, Attribution, Holding, Known, Meaning, attribute, candidates
+from tracker.sites.attribution import Attribution, Known, Meaning, attribute, candidates
+from tracker.sites.letter_facts import LOT, LetterFacts
 from tracker.sites.notices import tell_leaked, tell_many_codes
 from tracker.sites.source_names import named_source
 
@@ -71,122 +72,64 @@ def _meanings(rule: SiteRule, boxes: Mapping[str, str], own: Mapping[str, Mappin
 
 def attribute_letters(session: Session, own: OwnAddresses, letters: Sequence[tuple[Letter, Fields]]) -> None:
     """Decides and keeps where letters of one person come from, in their order. Nothing is kept for who has no rules."""
-    if not own.tracks:
-        return
-    for letter, fields in letters:
-        keep_attribution(session, letter, _decide(session, letter, candidates(fields), own))
+    listed = [(letter, candidates(fields)) for letter, fields in letters] if own.tracks else []
+    for begin in range(0, len(listed), LOT):
+        lot = listed[begin : begin + LOT]
+        facts = LetterFacts(session, lot[0][0].user_id, lot)
+        for letter, addresses in lot:
+            row = keep_attribution(
+                session, letter, _decide(facts, letter, addresses, own), facts.rows.get(letter.id or 0)
+            )
+            facts.note(row)
+        session.flush()
 
 
 def attribute_again(session: Session, letter: Letter) -> LetterSource | None:
     """The same for a letter that was decided before, on what is known now."""
     own = own_addresses_of_rules(session, letter.user_id)
-    attribute_letters(session, own, [(letter, stored_fields(session, letter))])
+    attribute_letters(session, own, [(letter, stored_fields(session, [letter])[letter.id or 0])])
     return session.get(LetterSource, letter.id)
 
 
-def decide_anew(session: Session, letter: Letter, own: OwnAddresses) -> Attribution:
-    """What would be decided of a stored letter now. Nothing is kept."""
-    return _decide(session, letter, candidates(stored_fields(session, letter)), own)
+def decide_anew(session: Session, letters: Sequence[Letter], own: OwnAddresses) -> list[Attribution]:
+    """What would be decided of stored letters of one person now, of each by what is kept of the others. Nothing is kept."""
+    made: list[Attribution] = []
+    headers = stored_fields(session, letters)
+    for begin in range(0, len(letters), LOT):
+        lot = [(letter, candidates(headers[letter.id or 0])) for letter in letters[begin : begin + LOT]]
+        facts = LetterFacts(session, lot[0][0].user_id, lot)
+        made += [_decide(facts, letter, addresses, own) for letter, addresses in lot]
+    return made
 
 
-def stored_fields(session: Session, letter: Letter) -> Fields:
-    """The header of a stored letter as names in lower case with their values."""
-    body = session.get(LetterBody, letter.id)
-    parts = (line.partition(": ") for line in (body.headers if body else "").splitlines())
-    return [(name.lower(), value) for name, colon, value in parts if colon]
+def stored_fields(session: Session, letters: Sequence[Letter]) -> dict[int, list[tuple[str, str]]]:
+    """The headers of stored letters as names in lower case with their values."""
+    query = select(LetterBody.letter_id, LetterBody.headers).where(
+        in_list(session, col(LetterBody.letter_id), [letter.id or 0 for letter in letters])
+    )
+    made: dict[int, list[tuple[str, str]]] = {letter.id or 0: [] for letter in letters}
+    for id, headers in session.exec(query):
+        parts = (line.partition(": ") for line in headers.splitlines())
+        made[id] = [(name.lower(), value) for name, colon, value in parts if colon]
+    return made
 
 
-def _decide(session: Session, letter: Letter, addresses: Sequence[str], own: OwnAddresses) -> Attribution:
+def _decide(facts: LetterFacts, letter: Letter, addresses: Sequence[str], own: OwnAddresses) -> Attribution:
     known = Known(
-        holdings=holdings_of(session, letter.user_id, addresses),
+        holdings=facts.holdings,
         meanings=own.meanings,
         bases=own.bases,
-        senders=_senders(session, letter, addresses),
-        codes_written=_codes_written(session, letter) if addresses else (),
-        history=_history(session, letter),
+        senders=facts.senders(letter, addresses),
+        codes_written=facts.codes_written(letter) if addresses else (),
+        history=facts.history(letter),
     )
     return attribute(addresses, letter.sender, letter.received_at, known)
 
 
-def holdings_of(session: Session, user_id: int, addresses: Sequence[str]) -> dict[str, list[Holding]]:
-    """Who held these addresses, in the order in which they were shown."""
-    query = (
-        select(SiteLease, Visit)
-        .join(Visit, col(Visit.id) == col(SiteLease.visit_id))
-        .where(
-            in_list(session, col(SiteLease.address), addresses)
-        )  # by the address alone: SQLite would read a person's visits
-        .order_by(col(SiteLease.shown_at), col(SiteLease.id))
-    )
-    made: dict[str, list[Holding]] = {}
-    rows = session.exec(query) if addresses else ()
-    for lease, visit in (pair for pair in rows if pair[1].user_id == user_id):
-        holding = Holding(
-            visit=visit.id or 0,
-            visitor=visit.visitor,
-            shown_at=lease.shown_at,
-            until=lease.until,
-            source=visit.attributed or None,
-            rule=lease.rule_id,
-            intent_at=lease.intent_at,
-            robot=visit.robot,
-        )
-        made.setdefault(lease.address, []).append(holding)
-    return made
-
-
-def _senders(session: Session, letter: Letter, addresses: Sequence[str]) -> dict[str, set[str]]:
-    query = select(LetterSource.address, LetterSource.sender, LetterSource.user_id).where(
-        in_list(session, col(LetterSource.address), addresses),
-        col(LetterSource.letter_id) != letter.id,
-        col(LetterSource.received_at) <= letter.received_at,
-    )
-    made: dict[str, set[str]] = {}
-    for address, sender, user_id in session.exec(query.distinct()) if addresses else ():
-        if user_id != letter.user_id:
-            continue
-        made.setdefault(address, set()).add(sender)
-    return made
-
-
-def _codes_written(session: Session, letter: Letter) -> set[str]:
-    """Addresses with a code that the sender wrote to lately, before this letter."""
-    query = select(LetterSource.address).where(
-        LetterSource.user_id == letter.user_id,
-        LetterSource.sender == letter.sender,
-        col(LetterSource.received_at) >= letter.received_at - CODES_WITHIN,
-        col(LetterSource.received_at) <= letter.received_at,
-        col(LetterSource.method).in_(("code", "unknown_code")),
-        col(LetterSource.letter_id) != letter.id,
-    )
-    return set(session.exec(query.distinct())) if letter.sender else set()
-
-
-def _history(session: Session, letter: Letter) -> Mapping[str, Any] | None:
-    if not letter.sender:
-        return None
-    query = (
-        select(LetterSource)
-        .where(
-            LetterSource.user_id == letter.user_id,
-            LetterSource.sender == letter.sender,
-            col(LetterSource.received_at) < letter.received_at,
-            col(LetterSource.received_at) >= letter.received_at - HISTORY,
-            col(LetterSource.method).in_(("code", "static", "external")),
-        )
-        .order_by(col(LetterSource.received_at).desc())
-    )
-    return next((row.source for row in session.exec(query.limit(20)) if row.source), None)
-
-
-def keep_attribution(session: Session, letter: Letter, made: Attribution) -> None:
+def keep_attribution(session: Session, letter: Letter, made: Attribution, before: LetterSource | None) -> LetterSource:
     """Stores where a letter comes from, in place of what was decided before."""
     assert letter.id is not None
-    row = session.get(LetterSource, letter.id) or LetterSource(
-        letter_id=letter.id, user_id=letter.user_id, received_at=letter.received_at, method="none"
-    )
-    visit = session.get(Visit, made.visit) if made.visit is not None else None
-    values = {
+    values: dict[str, Any] = {
         "sender": letter.sender,
         "received_at": letter.received_at,
         "method": made.method,
@@ -196,18 +139,20 @@ def keep_attribution(session: Session, letter: Letter, made: Attribution) -> Non
         "code": made.code[:64],
         "visit_id": made.visit,
         "rule_id": made.rule,
-        "site_id": visit.site_id if visit else None,
+        "site_id": made.site,
         "decided_at": now(),
     }
-    is_new_leak = "leaked" in made.flags and "leaked" not in (row.flags or ())
-    for name, value in values.items():
+    is_new_leak = "leaked" in made.flags and (before is None or "leaked" not in (before.flags or ()))
+    # whole at once: a default that is left to the model costs more than a letter's share of the statements
+    row = before or LetterSource(letter_id=letter.id, user_id=letter.user_id, **values)
+    for name, value in values.items() if before is not None else ():
         setattr(row, name, value)
     session.add(row)
-    session.flush()
     if is_new_leak and "many_codes" in made.flags:
         tell_many_codes(session, letter.user_id, letter.sender)
     elif is_new_leak:
         tell_leaked(session, letter.user_id, made.address)
+    return row
 
 
 def decide_unknown_again(session: Session, addresses: Sequence[str], since: datetime) -> None:

@@ -42,18 +42,20 @@ def source_changes(
     if len(rows) > MOST:
         text = LocalizedText("These are more than %(most)s letters. Choose a shorter period.", most=MOST)
         raise ActionError("too_large", text, "since")
-    made = []
-    for letter, before in rows if own.tracks else ():
-        after = None if _is_said(before) else decide_anew(session, letter, own)
-        if after is not None and (before is None or _decided(before) != _made(after)):
-            made.append(SourceChange(letter, before, after))
-    return made
+    asked = [(letter, before) for letter, before in rows if own.tracks and not _is_said(before)]
+    decided = decide_anew(session, [letter for letter, _ in asked], own)
+    return [
+        SourceChange(letter, before, after)
+        for (letter, before), after in zip(asked, decided, strict=True)
+        if before is None or _decided(before) != _made(after)
+    ]
 
 
 def attribute_anew(session: Session, changes: Sequence[SourceChange]) -> None:
     """Keeps what :func:`source_changes` has found."""
     for change in changes:
-        keep_attribution(session, change.letter, change.after)
+        keep_attribution(session, change.letter, change.after, change.before)
+    session.flush()
 
 
 def _asked(user: User, since: datetime | None, until: datetime | None, letters: Sequence[str]) -> Any:
