@@ -56,13 +56,14 @@
     var kept = {};
     try { kept = JSON.parse(win.localStorage.getItem(place()) || "{}") || {}; } catch (e) { /* none */ }
     var id = kept.v || cookie() || memory.v;
+    memory.z = kept.z || memory.z;
     return { v: id, s: kept.s || memory.s, h: kept.h || memory.h };
   }
   function save(v, s, h) {
-    memory = { v: v, s: s, h: h };
+    memory = { v: v, s: s, h: h, z: memory.z };
     var kept = false;
     try {
-      win.localStorage.setItem(place(), text({ v: v, s: s, h: h }));
+      win.localStorage.setItem(place(), text(memory));
       kept = true;
     } catch (e) { /* none */ }
     return writeCookie(v) || kept;
@@ -152,7 +153,20 @@
   }
   resolve.count = 0;
 
-  function zone() { try { return Intl.DateTimeFormat().resolvedOptions().timeZone || ""; } catch (e) { return ""; } }
+  // A page that asks for the zone's name first loads all languages of the world, tens of milliseconds: that waits for somebody who
+  // stays, and is remembered. Until then the distance from UTC does.
+  function zone() {
+    var away = -new Date().getTimezoneOffset(), size = Math.abs(away);
+    var offset = "UTC" + (away < 0 ? "-" : "+") + ("0" + Math.floor(size / 60)).slice(-2) + ("0" + size % 60).slice(-2);
+    var known = (memory.z || "").split(" ");
+    return known[1] === offset ? known[0] : (zone.offset = offset);
+  }
+  function nameZone() {
+    if (!zone.offset || !memory.v) return;
+    try { memory.z = Intl.DateTimeFormat().resolvedOptions().timeZone + " " + zone.offset; } catch (e) { return; }
+    zone.offset = "";
+    save(memory.v, memory.s, memory.h);
+  }
 
   function beacon(kind, address) {
     var known = load();
@@ -190,7 +204,8 @@
   function everything() {
     var all = doc.body ? doc.body.textContent : "";
     all += [].map.call(doc.querySelectorAll("a[href^='mailto:' i]"), function (a) { return " " + decoded(a.getAttribute("href")); });
-    return all.toLowerCase().replace(new RegExp("\\+" + CODE + "@", "g"), "@");
+    all = all.toLowerCase();
+    return all.indexOf("+") < 0 ? all : all.replace(new RegExp("\\+" + CODE + "@", "g"), "@");
   }
   function written() {
     var seen = [];
@@ -230,7 +245,7 @@
     return {
       finds: finds, inside: inside,
       exact: patterns.length ? new RegExp(patterns.join("|"), "giu") : null,
-      any: /[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+/giu
+      any: inside.length ? /[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+/giu : null
     };
   }
   var WORD = /[\p{L}\p{N}]/u;
@@ -536,6 +551,7 @@
     if (active - lively < 60000) return;
     lively = active;
     if (rules) beacon("view"); else lively = 0;
+    nameZone();
   }
   function shownIn(selected) {
     var found = "";

@@ -342,3 +342,20 @@ def test_the_snippet_is_small_and_carries_its_licence() -> None:
     assert b"licence" in text
     assert not re.search(rb"\beval\(|new Function|innerHTML|document\.write", text)
     json.dumps("")
+
+
+def test_the_zones_name_which_costs_a_page_dear_waits_for_somebody_who_stays(
+    site: SnippetSite, browser: Browser
+) -> None:
+    count = "zones = 0; const own = Intl.DateTimeFormat; Intl.DateTimeFormat = (...a) => { zones++; return own(...a) }"
+    context = browser.new_context(timezone_id="Asia/Kolkata")
+    page = context.new_page()
+    url = site.page(f"Write: {BASE}", head=f"<script>{count}</script>")
+    swapped(page, url)
+    assert page.evaluate("window.zones") == 0
+    page.keyboard.press("Shift")
+    page.wait_for_function("window.zones === 1")
+    swapped(page, url)
+    assert page.evaluate("window.zones") == 0, "the name was remembered"
+    context.close()
+    assert [(visit.body or {})["timezone"] for visit in site.visits()] == ["UTC+0530", "Asia/Calcutta"]
