@@ -48,6 +48,8 @@ BROAD = frozenset({"Mail.Ru Bot"})
 """Entries that take mail programs, too."""
 _ANY_MAIL_PROGRAM = re.compile(r"(?:[\w.!&%-]+ )?[\w.!&%-]*mail(?:app)?(?=/\d|[ (]|$)", re.IGNORECASE)
 _ANY_BOT = re.compile(r"[\w.-]*(?<!cu)bot(?=[/ ;(]|$)", re.IGNORECASE)
+_COMPATIBLE = re.compile(r"Mozilla/[45]\.0 \(compatible; (?!MSIE|Konqueror|OmniWeb)([\w.-]+)[^()]*\)$", re.IGNORECASE)
+"""Called compatible, without an engine: no browser of this century."""
 _MACHINE = re.compile(r"bot\b|crawl|spider|scan|proxy|check|valid|https?:", re.IGNORECASE)
 _FIRST_TOKEN = re.compile(r"[^/\s(;]+(?: [^/\s(;]+){0,3}")
 _BROWSER_INSIDE = re.compile(r"Mozilla/|AppleWebKit|Gecko/", re.IGNORECASE)
@@ -62,7 +64,7 @@ def named_by_database(agent: str) -> tuple[Kind, str] | None:
     """The class and the name of an agent by the database; None for what it does not know, and for browsers."""
     if not agent or PLAIN_BROWSER.fullmatch(agent):
         return None
-    return _bot(agent) or _mail_program(agent) or _messenger(agent)
+    return _bot(agent) or _mail_program(agent) or _messenger(agent) or _compatible(agent)
 
 
 def _bot(agent: str) -> tuple[Kind, str] | None:
@@ -70,6 +72,13 @@ def _bot(agent: str) -> tuple[Kind, str] | None:
     if entry is None and not _BROWSER_INSIDE.search(agent) and (like := _ANY_BOT.match(agent)):
         return "crawler", like[0]
     return (BOT_KINDS.get(str(entry.get("category")), "crawler"), str(entry["name"])) if entry else None
+
+
+def _compatible(agent: str) -> tuple[Kind, str] | None:
+    named = _COMPATIBLE.match(agent)
+    if named is None:
+        return None
+    return ("preview" if MESSENGERS.search(named[1]) else "crawler", named[1])
 
 
 def _mail_program(agent: str) -> tuple[Kind, str] | None:

@@ -16,7 +16,7 @@ from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
 from tracker.engagement.judge.agent_database import named_by_database
 
-AGENTS_DATE = "2026-11-26"
+AGENTS_DATE = "2026-11-30"
 CRAWLER_LIST_VERSION = version("crawler-user-agents")
 
 Role = Literal[
@@ -101,7 +101,8 @@ PREVIEWS = (
     (r"OdklBot", "Odnoklassniki", "odnoklassniki"),
     (r"^Viber\b", "Viber", "viber"),
     (r"Iframely", "Iframely", "iframely"),
-    (r"\bNotion/", "Notion", "notion"),
+    (r"\bNotion(Embedder)?\b(?! Mail)", "Notion", "notion"),
+    (r"\bXING-contenttabreceiver\b", "XING", "xing"),
     (r"DingTalkBot", "DingTalk", "dingtalk"),
     (r"Chatwork LinkPreview", "Chatwork", "chatwork"),
     (r"Mattermost-Bot", "Mattermost", "mattermost"),
@@ -140,7 +141,7 @@ MAIL_CLIENTS = (
     (r"\bFoxmail\b", "Foxmail"),
     (r"\bThe Bat!", "The Bat!"),
     (r"\bPostbox(App)?/", "Postbox"),
-    (r"\bWindows-?Live-?Mail\b|\bWindows Mail\b|\bWindowsMail\b", "Windows Mail"),
+    (r"\bWindows[- ]?Live[- ]?Mail\b|\bWindows Mail\b|\bWindowsMail\b", "Windows Mail"),
     (r"\b(Lotus|HCL)[- ]Notes\b", "Lotus Notes"),
     (r"\bNAVER\(", "Naver"),
     (r"\bAndroid-Gmail/", "Gmail"),
@@ -160,6 +161,18 @@ MAIL_CLIENTS = (
     (r"\bAqua ?Mail\b", "Aqua Mail"),
     (r"\bMailMaster\b", "NetEase Mail"),
     (r"\bTutanota\b", "Tuta"),
+    (r"\bNine/\d|\bcom\.ninefolders\b", "Nine"),
+    (r"\bTroj[ií]t[áa]\b", "Trojitá"),
+    (r"\bBecky! ", "Becky!"),
+    (r"\bMail\.ru-(Android|iOS|iPhone)\b", "Mail.ru"),
+    *(
+        (rf"\b{name}/\d", name)
+        for name in ("Newton", "Mimestream", "Wavebox", "Missive", "Front", "HEY", "Sparrow", "Sylpheed")
+    ),
+    *(
+        (rf"\b{name}/\d", name)
+        for name in ("Geary", "Alpine", "mutt", "NeoMutt", "Shuriken", "Eudora", "mu4e", "Delta Chat")
+    ),
 )
 # No name of their own, only an engine without a browser around it; looked up after the crawlers.
 EMBEDDED_ENGINES = (
