@@ -53,6 +53,7 @@ from tracker.web.compose.pictures import (
 )
 from tracker.web.compose.placeholders import fill_message, remember_company, require_complete
 from tracker.web.compose.plan import plan_of, request_exchangers
+from tracker.web.compose.schedule import at_choice
 from tracker.web.compose.start import (
     answer_to,
     answer_to_letter,
@@ -106,8 +107,8 @@ def compose_plan(request: Request, user: User, form: FormData) -> Response:
 @routes.action("/compose", max_bytes=FORM_BYTES)
 def compose_act(request: Request, user: User, form: FormData) -> Response:
     """What the form's button says in ``do``: save, attach, ``detach:<file>``, picture, ``template:<id>``, keep-template, send,
-    discard. The form is saved first, whatever it is. ``part`` asks for an answer to a script: ``saved`` and ``picture``
-    (JSON) or ``files`` (the list of files)."""
+    ``schedule:<choice>``, discard. The form is saved first, whatever it is. ``part`` asks for an answer to a script: ``saved`` and
+    ``picture`` (JSON) or ``files`` (the list of files)."""
     typed = _typed(context_of(request), form)
     do = str(form.get("do", "save"))
     with context_of(request).database.session_scope() as session:
@@ -132,9 +133,10 @@ def compose_act(request: Request, user: User, form: FormData) -> Response:
             found = new_or_made_by(session, user, public_id())  # another message, written in a page gone back to
         if do == "discard":
             return _discard(session, found)
-        typed = _from_template(session, user, typed, do)
+        typed, do, unknown = _scheduled(session, user, _from_template(session, user, typed, do), do)
         message = save_draft(session, user, typed, found)
         typed, errors = _files(session, message, typed, form, do)
+        errors |= unknown
         if do == "picture" and not errors:
             return _picture(session, message, form)
     if do == "send" and not errors:
@@ -168,6 +170,16 @@ def _from_template(session: Session, user: User, typed: ComposeForm, do: str) ->
         session.add(as_template(typed, user))
     chosen = find_usable(session, user, do.removeprefix("template:")) if do.startswith("template:") else None
     return with_template(typed, chosen) if chosen else typed
+
+
+def _scheduled(session: Session, user: User, typed: ComposeForm, do: str) -> tuple[ComposeForm, str, Errors]:
+    """``schedule:<choice>`` is to send at that time."""
+    if not do.startswith("schedule:"):
+        return typed, do, {}
+    try:
+        return at_choice(session, user, typed, do.removeprefix("schedule:")), "send", {}
+    except SendError as error:
+        return typed, "send", {error.field: localize(error)}
 
 
 def _picture(session: Session, message: Message, form: FormData) -> Response:
