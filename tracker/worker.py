@@ -22,6 +22,7 @@ from sqlmodel import Session, col, func, select
 from tracker.consent.audit import lapse
 from tracker.consent.pending_opt_outs import remind_undecided
 from tracker.crm.enquiries import wake_snoozed
+from tracker.crm.file_import import continue_imports
 from tracker.engagement.edge_sources import Source, sources
 from tracker.engagement.ingest import BATCH as hits_at_once
 from tracker.engagement.ingest import drain, retry_quarantined
@@ -123,6 +124,7 @@ def tasks(context: AppContext) -> list[Task]:
         Task("notices", tell_due, watches=("notice",), due=_first(Notice.due_at, col(Notice.sent_at).is_(None))),
         Task("webhooks", hooks, watches=("webhook_delivery", "webhook_endpoint"), due=webhooks_due, end=hooks.end),
         Task("answers elsewhere", answers, 600.0, watches=("enquiry_status",), due=next_sent_folder, end=answers.end),
+        Task("imports", continue_imports, watches=("customer_import",)),
         Task("snoozed", wake_snoozed, watches=("enquiry_status",), due=_first(EnquiryStatus.snoozed_until)),
         Task("gathered notices", notice_digest.add_due, watches=("mailbox_problem",), due=notice_digest.next_due),
         Task(

@@ -7,6 +7,7 @@ and orders down to a fifth, and the first person has as much as in the whole one
 
 import random
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -39,8 +40,9 @@ from tracker.models import (
     Visit,
 )
 from tracker.models.counting.bulk import append_rows
+from tracker.models.search_index import index_older
 from tracker.runtime.context import AppContext
-from tracker.runtime.database import now
+from tracker.runtime.database import BEFORE_COMMIT, now
 from tracker.runtime.keyring import token_digest
 
 PEOPLE = 50
@@ -92,8 +94,9 @@ def session_token(user: int) -> str:
 def build(context: AppContext, size: float) -> World:
     """Fills an empty database."""
     world = World(size)
-    for model, same, rows in _tables(world):
-        _fill(context, model, same, rows)
+    with _indexed_at_the_end(context):
+        for model, same, rows in _tables(world):
+            _fill(context, model, same, rows)
     tables = SQLModel.metadata.sorted_tables
     if not context.database.is_sqlite:
         with context.database.session_scope() as session:
@@ -104,6 +107,21 @@ def build(context: AppContext, size: float) -> World:
                     session.connection().exec_driver_sql(f"SELECT setval({named}, {newest})")
     context.database.learn(*tables)
     return world
+
+
+@contextmanager
+def _indexed_at_the_end(context: AppContext) -> Iterator[None]:
+    """A message is indexed once, not again with each of its copies."""
+    hooks, BEFORE_COMMIT[:] = list(BEFORE_COMMIT), []
+    try:
+        yield
+    finally:
+        BEFORE_COMMIT[:] = hooks
+    with context.database.session_scope() as session:
+        first = "SELECT min(id) FROM search_change GROUP BY kind, row_id"
+        session.connection().exec_driver_sql(f"DELETE FROM search_change WHERE id NOT IN ({first})")
+    while index_older(context.database):
+        pass
 
 
 def _fill(context: AppContext, model: type[SQLModel], same: Facts, rows: Iterator[Facts]) -> None:

@@ -15,6 +15,7 @@ from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.letters_world import GALLERY as LETTERS
 from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, GALLERY, Written, make_account, write
+from tracker.crm.file_import import begin_import
 from tracker.demo.shop import open_shop
 from tracker.models import (
     ApiToken,
@@ -84,6 +85,7 @@ def furnished(context: AppContext, client: httpx.Client, alice: User, bob: User)
         session.add_all([template, ApiToken(user_id=alice.id, name="CRM", token_digest="x")])
         hook = WebhookEndpoint(user_id=alice.id, url="https://crm.example/hook", kinds=["letter.received"], secret=b"x")
         session.add(hook)
+        imported = begin_import(session, alice, "customers.csv", b"name,addresses\nA,a@client.example\nB,none\n")
         session.add(MailboxProblem(mailbox_id=box.id or 0, letter_id=letters[3].id, code="too_large"))
         for number, kind in enumerate(("problem", "open", "rejected")):
             facts: dict[str, Any] = {"message_id": written[number].id} if kind != "problem" else {}
@@ -97,6 +99,7 @@ def furnished(context: AppContext, client: httpx.Client, alice: User, bob: User)
         }
     return {
         "/compose/{draft}": f"/compose/{draft.public_id}",
+        "/customers/import/{id}": f"/customers/import/{imported.public_id}",
         "/customers/{id}": f"/customers/{ids[Customer]}",
         "/letters/{id}": f"/letters/{letters[0].public_id}",
         "/mail/{id}": f"/mail/{written[0].public_id}",

@@ -10,6 +10,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -31,7 +32,7 @@ _ALSO: Mapping[str, str] = {
 }  # fmt: skip
 AT_ONCE = 1000
 _PIECE = 64 * 1024
-_Row = tuple[int, list[str], bool]
+CsvRow = tuple[int, list[str], bool]
 """The line where it begins, its cells, and whether all of its bytes could be read."""
 _FORMULA = "=+-@\t\r\n＝＋－＠"
 
@@ -61,21 +62,22 @@ def import_customers(context: AppContext, raw: bytes, by: User) -> Iterator[RowR
 
     Raises :class:`ActionError` before the first row when the file has no head line that can be used.
     """
-    rows = _rows(raw)
-    names = _names(next(rows, (1, [], False))[1])
+    names, rows = read_rows(raw)
     assigned: Counter[int] = Counter()
-    batch: list[_Row] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) >= AT_ONCE:
-            yield from _take(context, names, batch, by, assigned)
-            batch = []
-    if batch:
-        yield from _take(context, names, batch, by, assigned)
-    _tell_managers(context, assigned, by)
+    while batch := list(islice(rows, AT_ONCE)):
+        with context.database.session_scope() as session:
+            results = take_rows(session, names, batch, by, assigned)
+        yield from results
+    tell_managers(context, assigned, by)
 
 
-def _rows(raw: bytes) -> Iterator[_Row]:
+def read_rows(raw: bytes) -> tuple[list[str | None], Iterator[CsvRow]]:
+    """The fields that the first line names, and the rows behind it. Raises :class:`ActionError`, as do the rows."""
+    rows = _rows(raw)
+    return _names(next(rows, (1, [], False))[1]), rows
+
+
+def _rows(raw: bytes) -> Iterator[CsvRow]:
     """Rows of nothing are passed over. Decoded as they are read: the file is held once, as it came."""
     encoding, start = _encoding_of(raw)
     file = io.BytesIO(raw)
@@ -134,28 +136,26 @@ def _names(head: Sequence[str]) -> list[str | None]:
     return known
 
 
-def _take(
-    context: AppContext, names: Sequence[str | None], batch: Sequence[_Row], by: User, assigned: Counter[int]
+def take_rows(
+    session: Session, names: Sequence[str | None], batch: Sequence[CsvRow], by: User, assigned: Counter[int]
 ) -> list[RowResult]:
-    """A batch in one transaction; what a row cannot be is refused alone."""
-    with context.database.session_scope() as session:
-        named = _by_words(session)
-        read = [_read_row(named, names, row) for row in batch]
-        saved = iter(save_customers(session, [one for one in read if isinstance(one, CustomerChange)], by))
-        results = []
-        for (line, _, _), one in zip(batch, read, strict=True):
-            if isinstance(one, _Refusal):
-                results.append(RowResult(line, "refused", None, one.code, one.problem))
-                continue
-            outcome = next(saved)
-            if outcome.error is not None:
-                problem = str(outcome.error.sentence)
-                results.append(RowResult(line, "refused", None, outcome.error.detail_code, problem))
-                continue
-            results.append(RowResult(line, outcome.status, outcome.customer))
-            if outcome.manager_id is not None:
-                assigned[outcome.manager_id] += 1
-        return results
+    """The results of a batch; what a row cannot be is refused alone. ``assigned`` counts the customers that managers got."""
+    named = _by_words(session)
+    read = [_read_row(named, names, row) for row in batch]
+    saved = iter(save_customers(session, [one for one in read if isinstance(one, CustomerChange)], by))
+    results = []
+    for (line, _, _), one in zip(batch, read, strict=True):
+        if isinstance(one, _Refusal):
+            results.append(RowResult(line, "refused", None, one.code, one.problem))
+            continue
+        outcome = next(saved)
+        if outcome.error is not None:
+            results.append(RowResult(line, "refused", None, outcome.error.detail_code, outcome.error.sentence))
+            continue
+        results.append(RowResult(line, outcome.status, outcome.customer))
+        if outcome.manager_id is not None:
+            assigned[outcome.manager_id] += 1
+    return results
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _by_words(session: Session) -> _Named:
     return _Named(people, shops)
 
 
-def _read_row(named: _Named, names: Sequence[str | None], row: _Row) -> CustomerChange | _Refusal:
+def _read_row(named: _Named, names: Sequence[str | None], row: CsvRow) -> CustomerChange | _Refusal:
     _, cells, is_whole = row
     try:
         if not is_whole:
@@ -187,7 +187,7 @@ def _read_row(named: _Named, names: Sequence[str | None], row: _Row) -> Customer
         return _change(named, values)
     except (ActionError, AddressError) as error:
         code = getattr(error, "detail_code", "") or getattr(error, "code", "invalid")
-        return _Refusal(str(code), str(error.sentence))
+        return _Refusal(str(code), error.sentence)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         return _Refusal("invalid", f"{first['loc'][0]}: {first['msg']}")
@@ -235,7 +235,7 @@ def _is_spreadsheet_number(text: str) -> bool:
     return bool(sign) and exponent.isdigit() and mantissa.replace(",", "").replace(".", "").isdigit()
 
 
-def _tell_managers(context: AppContext, assigned: Mapping[int, int], by: User) -> None:
+def tell_managers(context: AppContext, assigned: Mapping[int, int], by: User) -> None:
     with context.database.session_scope() as session:
         for user_id, count in assigned.items():
             if user_id != by.id:

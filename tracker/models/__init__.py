@@ -19,6 +19,8 @@ from tracker.models.activity import (
 from tracker.models.crm import (
     Customer,
     CustomerAddress,
+    CustomerImport,
+    CustomerImportFile,
     CustomerSource,
     EnquiryChange,
     EnquiryStatus,

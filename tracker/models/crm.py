@@ -13,15 +13,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Index, UniqueConstraint, text
+from sqlalchemy import JSON, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field
 
 from tracker.models.rows import NumberedRow, PublicRow, Row
-from tracker.runtime.database import UtcDateTime, now
+from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
 _OPEN = text("done_at IS NULL")
 _WAITING = text("waiting_since IS NOT NULL")
 _SNOOZED = text("snoozed_until IS NOT NULL")
+_UNFINISHED = text("finished_at IS NULL")
 
 
 class Shop(PublicRow, table=True):
@@ -72,6 +73,40 @@ class Customer(PublicRow, table=True):
     version: int = 1
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class CustomerImport(PublicRow, table=True):
+    """A file of customers that the worker takes in, and how far it has come; counts of rows."""
+
+    __table_args__ = (
+        Index("ix_customer_import_waits", "id", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+        Index("ix_customer_import_user", "user_id", "id"),
+    )
+
+    user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
+    name: str = Field(default="", max_length=200)
+    """Of the file."""
+    total: int = 0
+    done: int = 0
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    refusals: Any = Field(default_factory=list, sa_type=JSON)
+    """The first refused lines, each with its number and why."""
+    assigned: Any = Field(default_factory=dict, sa_type=JSON)
+    """How many customers each manager got, by the person's number."""
+    problem: str = Field(default="", sa_type=LocalizedTextColumn)
+    """Why it ended before the last row."""
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class CustomerImportFile(Row, table=True):
+    """The file of an import; gone when all of it is taken in."""
+
+    import_id: int = Field(primary_key=True, foreign_key="customer_import.id", ondelete="CASCADE")
+    content: bytes = Field(sa_type=LargeBinary)
 
 
 class CustomerAddress(NumberedRow, table=True):

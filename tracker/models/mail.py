@@ -79,6 +79,10 @@ class Message(PublicRow, table=True):
 
     __table_args__ = (
         Index("ix_message_user_list", "user_id", "listed_at", "id"),
+        Index("ix_message_account_list", "account_id", "listed_at", "id"),
+        Index(
+            "ix_message_due", "user_id", "listed_at", "id", sqlite_where=_FOLLOW_UP_DUE, postgresql_where=_FOLLOW_UP_DUE
+        ),
         Index("ix_message_bounced", "user_id", "listed_at", "id", sqlite_where=_BOUNCED, postgresql_where=_BOUNCED),
         Index("ix_message_message_id", "message_id"),
         Index(
@@ -108,7 +112,7 @@ class Message(PublicRow, table=True):
     )
 
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
-    account_id: int | None = Field(default=None, foreign_key="account.id", index=True, ondelete="SET NULL")
+    account_id: int | None = Field(default=None, foreign_key="account.id", ondelete="SET NULL")
     message_id: str = Field(max_length=255)
     """RFC 5322 section 3.6.4, with its angle brackets; the same in every copy."""
     from_address: str = Field(default="", max_length=254)

@@ -57,6 +57,7 @@ WATCHED = frozenset(
             "site_edge",
             "site_rule",
             "site_source",
+            "customer_import",
             "enquiry_status",
             "tracking_pause",
             "user_account",

@@ -1,6 +1,5 @@
-"""Customers as a CSV file: taken in with a result for each line, and given out whole."""
+"""Customers as a CSV file: handed to the worker, whose progress is shown, and given out whole."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 from sqlmodel import select
@@ -8,49 +7,55 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.crm.csv_import import COLUMNS, RowResult, import_customers
+from tracker.crm.csv_import import COLUMNS
+from tracker.crm.file_import import begin_import, find_import, imports_of
 from tracker.locale import localize
 from tracker.models import Customer, Shop, User
 from tracker.runtime.context import AppContext
-from tracker.runtime.localized_text import ActionError
+from tracker.runtime.localized_text import ActionError, restored
 from tracker.runtime.paging import read_page
 from tracker.web.crm.pages import customer_lines
 from tracker.web.http.csv_export import csv_response
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import context_of, render
+from tracker.web.http.templating import context_of, redirect, render
 
 routes = Routes()
+PAGE = "/customers/import"
 MOST_BYTES = 40 * 1024 * 1024
-SHOWN = 200
 _EXPORT_PAGE = 500
 
 
-@routes.page("/customers/import")
+@routes.page(PAGE)
 def import_page(request: Request, user: User) -> Response:
-    return _shown(request, None, [], "")
+    return _form(request, user)
 
 
-@routes.action("/customers/import", max_bytes=MOST_BYTES)
+@routes.action(PAGE, max_bytes=MOST_BYTES)
 def take_file(request: Request, user: User, form: FormData) -> Response:
-    """``file`` is a CSV file; every row is taken or refused alone."""
+    """``file`` is a CSV file; every row is taken or refused alone, by the worker."""
     file = form.get("file")
-    raw = file.file.read() if isinstance(file, UploadFile) else b""
-    counts: Counter[str] = Counter()
-    refused: list[RowResult] = []
+    name, raw = (file.filename or "", file.file.read()) if isinstance(file, UploadFile) else ("", b"")
     try:
-        for result in import_customers(context_of(request), raw, user):
-            counts[result.status] += 1
-            if result.status == "refused" and len(refused) < SHOWN:
-                refused.append(result)
+        with context_of(request).database.session_scope() as session:
+            row = begin_import(session, user, name, raw)
     except ActionError as error:
-        return _shown(request, None, [], localize(error), 422)
-    return _shown(request, counts, refused, "")
+        return _form(request, user, localize(error), 422)
+    return redirect(f"{PAGE}/{row.public_id}")
 
 
-def _shown(
-    request: Request, counts: Counter[str] | None, refused: list[RowResult], wrong: str, status: int = 200
-) -> Response:
-    context = {"counts": counts, "refused": refused, "wrong": wrong, "columns": COLUMNS}
+@routes.page(f"{PAGE}/{{id}}")
+def import_progress(request: Request, user: User) -> Response:
+    """How far it has come; with ``part`` that alone."""
+    with context_of(request).database.reading() as session:
+        row = find_import(session, user, request.path_params["id"])
+    context = {"row": row, "refusals": [(line, restored(problem)) for line, problem in row.refusals]}
+    part = "part" in request.query_params
+    return render(request, "crm/_import_progress.html" if part else "crm/import_progress.html", context)
+
+
+def _form(request: Request, user: User, wrong: str = "", status: int = 200) -> Response:
+    with context_of(request).database.reading() as session:
+        context = {"imports": imports_of(session, user), "wrong": wrong, "columns": COLUMNS}
     return render(request, "crm/import.html", context, status)
 
 

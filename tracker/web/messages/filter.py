@@ -122,7 +122,7 @@ class Filter(ListFilter):
         if self.tracked:
             conditions.append(_TRACKED if self.tracked == "true" else ~_TRACKED)
         if self.account:
-            conditions.append(_from_account(self.account))
+            conditions.append(_from_account(self.account, user))
         if self.recipient:
             conditions.append(_to_recipient(self.recipient))
         if self.thread:
@@ -183,12 +183,11 @@ EXCLUSIVE = (LIFE, ("tracked", "untracked"), OPENED, ("clicked",), ANSWERED, ("d
 """Every state in its group."""
 
 
-def _from_account(account: str) -> ColumnElement[bool]:
-    """By address or public id."""
-    named = select(col(Account.id)).where(
-        or_(col(Account.public_id) == account, col(Account.address).in_([account, account.lower()]))
-    )
-    return col(Message.account_id).in_(named)
+def _from_account(account: str, user: User) -> ColumnElement[bool]:
+    """By address or public id; the one that is there before those that were removed."""
+    named = or_(col(Account.public_id) == account, col(Account.address).in_([account, account.lower()]))
+    own = select(col(Account.id)).where(col(Account.user_id) == user.id, named)
+    return col(Message.account_id).in_(own)
 
 
 def _to_recipient(recipient: str) -> ColumnElement[bool]:
