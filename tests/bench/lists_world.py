@@ -118,8 +118,9 @@ def _indexed_at_the_end(context: AppContext) -> Iterator[None]:
     finally:
         BEFORE_COMMIT[:] = hooks
     with context.database.session_scope() as session:
-        first = "SELECT min(id) FROM search_change GROUP BY kind, row_id"
-        session.connection().exec_driver_sql(f"DELETE FROM search_change WHERE id NOT IN ({first})")
+        place = "row_number() OVER (PARTITION BY kind, row_id ORDER BY id) AS place"
+        again = f"SELECT id FROM (SELECT id, {place} FROM search_change) AS changes WHERE place > 1"
+        session.connection().exec_driver_sql(f"DELETE FROM search_change WHERE id IN ({again})")
     while index_older(context.database):
         pass
 

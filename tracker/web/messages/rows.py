@@ -138,8 +138,9 @@ def tab_counts(session: Session, user: User) -> Mapping[str, int]:
 
 def figures_by_template(session: Session, user: User) -> dict[int, Figures]:
     """What this person's messages that began with a template achieved, of all time."""
-    sent = (col(Message.user_id) == user.id) & SENT
-    query = select(col(Message.template_id), *_FIGURES).where(sent, col(Message.template_id).is_not(None))
+    # Without an index of the person's, which would read all of their mail.
+    sent = (col(Message.user_id) + 0 == user.id) & SENT
+    query = select(col(Message.template_id), *_FIGURES).where(sent, col(Message.template_id) > 0)
     rows = session.execute(query.group_by(col(Message.template_id))).all()
     found: dict[int, Figures] = {}
     for template, *counts in rows:
