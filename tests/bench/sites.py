@@ -4,13 +4,16 @@ against many visits, and what the snippet costs a page."""
 import argparse
 import asyncio
 import json
+import os
 import re
 import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -18,10 +21,10 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from pixel.tokens import Tokens, new_public_id, open_path
-from tests.bench.edge_peers.load import CONNECTIONS, READER, Load
+from tests.bench.edge_peers.load import CONNECTIONS, READER, RESOLVE, load
 from tests.fixtures.contexts import opened_context
 from tests.pixel.edge_server import KEY as EDGE_KEY
-from tests.pixel.edge_server import RunningEdge, running_edge
+from tests.pixel.edge_server import EdgeProcess, edge_process
 from tests.pixel.snippet_site import KEY, pool, rule, snapshot, snippet_site
 from tests.servers import chromium
 from tracker.models import Letter, LetterSource, Mailbox, MailboxFolder, Site, SiteLease, SiteRule, User, Visit
@@ -30,16 +33,10 @@ from tracker.sites.letters import attribute_letters, own_addresses_of_rules
 
 _TOKENS = Tokens([EDGE_KEY])
 PAGE = "https://127.0.0.1/chairs?utm_source=google&utm_medium=cpc"
-_OPEN = "GET {target} HTTP/1.1\r\nHost: edge\r\nUser-Agent: {agent}\r\n\r\n"
 _ASK = (
     "POST /et/v1/resolve HTTP/1.1\r\nHost: edge\r\nUser-Agent: {agent}\r\nContent-Type: text/plain\r\n"
     "Content-Length: {length}\r\n\r\n{body}"
 )
-
-
-def _open() -> bytes:
-    target = open_path(_TOKENS.open(new_public_id()))
-    return _OPEN.format(target=target, agent=READER["User-Agent"]).encode()
 
 
 def _resolve(visitor: str = "") -> bytes:
@@ -70,43 +67,44 @@ async def _asked(port: int, questions: Sequence[bytes]) -> tuple[list[float], li
     return sorted(times), bodies, time.perf_counter() - began
 
 
-def _load(port: int, make: Callable[[], bytes], count: int) -> Load:
-    times, _, seconds = asyncio.run(_asked(port, [make() for _ in range(count)]))
-    return Load(count / seconds, times[count // 2] * 1000, times[count * 99 // 100] * 1000, count)
+@contextmanager
+def _edge(data_dir: Path, **facts: Any) -> Iterator[EdgeProcess]:
+    """An edge of its own process, without limits."""
+    data_dir.joinpath("sites.json").write_bytes(json.dumps(snapshot(**facts)).encode())
+    with edge_process(data_dir, dict.fromkeys(("INKLING_HITS_PER_SOURCE", "INKLING_HITS_PER_TOKEN"), "0")) as edge:
+        yield edge
 
 
-def _configured(edge: RunningEdge, **facts: Any) -> None:
-    edge.settings.data_dir.joinpath("sites.json").write_bytes(json.dumps(snapshot(**facts)).encode())
-
-
-def resolve_beside_open(count: int) -> None:
+def resolve_beside_open(seconds: int) -> None:
     """Alternating rounds, so that both meet the same machine."""
-    with tempfile.TemporaryDirectory() as name, running_edge(Path(name)) as edge:
-        _configured(edge)
-        _load(edge.port, _open, 200), _load(edge.port, _resolve, 200)
-        rounds = [(_load(edge.port, _open, count), _load(edge.port, _resolve, count)) for _ in range(5)]
+    target = open_path(_TOKENS.open(new_public_id()))
+    with tempfile.TemporaryDirectory() as name, _edge(Path(name)) as edge:
+        os.sched_setaffinity(edge.process.pid, {0})
+        core = (os.cpu_count() or 1) - 1
+        ask = partial(load, edge.port, "/et/v1/resolve", seconds, core, script=RESOLVE)
+        ask()
+        rounds = [(load(edge.port, target, seconds, core), ask()) for _ in range(5)]
     opens, asks = zip(*rounds, strict=True)
     for title, loads in (("open", opens), ("resolve with a new code", asks)):
         print(f"{title:26} {statistics.median(each.per_second for each in loads):8.0f} a second, "
               f"p99 {statistics.median(each.p99_ms for each in loads):6.1f} ms")  # fmt: skip
     shares = [ask.per_second / opened.per_second for opened, ask in rounds]
-    print(
-        f"{'resolve ÷ open':26} {statistics.median(shares):8.2f}  (the client in Python, on the same cores, is part of both)"
-    )
+    print(f"{'resolve ÷ open':26} {statistics.median(shares):8.2f}")
 
 
 def many_visitors(visitors: int, addresses: int) -> None:
     """Nobody shares an address, and none is left over while somebody goes without: counted over the answers and the spool."""
     listed = tuple(f"p{number}@site.example" for number in range(addresses))
-    with tempfile.TemporaryDirectory() as name, running_edge(Path(name)) as edge:
-        _configured(edge, rules=[rule(pool(addresses=listed), substitution="manual_pool")])
+    rules = [rule(pool(addresses=listed), substitution="manual_pool")]
+    with tempfile.TemporaryDirectory() as name, _edge(Path(name), rules=rules) as edge:
         people = [f"visitor-{number:06d}-{token_urlsafe(6)}" for number in range(visitors)]
         times, bodies, seconds = asyncio.run(_asked(edge.port, [_resolve(person) for person in people]))
         shown = Counter(each["show"] for body in bodies for each in json.loads(body)["rules"])
         holders: dict[str, set[str]] = {}
-        for hit in edge.hits():
-            for each in (hit.body or {}).get("shown", ()):
-                holders.setdefault(each["address"], set()).add(hit.delivery)
+        with edge.reader() as reader:
+            for hit in reader.after(0, visitors + 1):
+                for each in (hit.body or {}).get("shown", ()):
+                    holders.setdefault(each["address"], set()).add(hit.delivery)
     doubles = sum(len(people) > 1 for people in holders.values())
     lost = min(addresses, visitors) - len(shown)
     late = times[len(times) * 99 // 100] * 1000
@@ -203,13 +201,13 @@ def snippet_cost(nodes: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sites", description=__doc__)
-    parser.add_argument("--questions", type=int, default=2000, help="of each kind in each of five rounds")
+    parser.add_argument("--seconds", type=int, default=3, help="of each kind in each of five rounds")
     parser.add_argument("--visitors", type=int, default=10_000)
     parser.add_argument("--addresses", type=int, default=2_000)
     parser.add_argument("--letters", type=int, default=10_000)
     parser.add_argument("--visits", type=int, default=100_000)
     chosen = parser.parse_args(arguments)
-    resolve_beside_open(chosen.questions)
+    resolve_beside_open(chosen.seconds)
     many_visitors(chosen.visitors, chosen.addresses)
     letters_against_visits(chosen.letters, chosen.visits)
     snippet_cost(5000)

@@ -8,7 +8,18 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, func, select
 
-from tracker.models import Letter, LetterSource, Mailbox, Site, User, Visit
+from tracker.models import (
+    Customer,
+    EnquiryStatus,
+    Letter,
+    LetterBinding,
+    LetterSource,
+    Mailbox,
+    Order,
+    Site,
+    User,
+    Visit,
+)
 from tracker.notifications.notify import zone_of
 from tracker.sites.report_rows import Period, Report, Value
 
@@ -42,6 +53,7 @@ COLUMNS = (
         "page",
     ),
     *("entrance_page", "visitor", "visit", "visit_number", "device", "client", "language", "loaded_after_seconds"),
+    *("manager", "customer", "tags", "order"),
 )
 
 
@@ -53,17 +65,24 @@ def enquiries_report(session: Session, user: User, period: Period, group: str = 
         *(col(Letter.deleted_at).is_(None), *period.conditions(Letter.received_at)),
     )
     query = (
-        select(Letter, LetterSource, Visit)
+        columns(Letter, LetterSource, Visit, Customer, Order, col(EnquiryStatus.manager_id))
+        .select_from(Letter)
         .join(LetterSource, col(LetterSource.letter_id) == col(Letter.id), isouter=True)
         .join(Visit, col(Visit.id) == col(LetterSource.visit_id), isouter=True)
+        .join(LetterBinding, col(LetterBinding.letter_id) == col(Letter.id), isouter=True)
+        .join(Customer, col(Customer.id) == col(LetterBinding.customer_id), isouter=True)
+        .join(Order, col(Order.id) == col(LetterBinding.order_id), isouter=True)
+        .join(EnquiryStatus, col(EnquiryStatus.letter_id) == col(Letter.id), isouter=True)
         .where(*counted)
         .order_by(col(Letter.received_at).desc(), col(Letter.id).desc())
         .limit(most)
     )
     boxes = {box.id: box.address for box in session.exec(select(Mailbox).where(Mailbox.user_id == user.id))}
     sites = {site.id: site.name for site in session.exec(select(Site).where(Site.user_id == user.id))}
-    for letter, row, visit in session.exec(query):
-        report.rows.append({**_letter(letter, boxes), **_source(row, sites), **_visit(visit)})
+    names = {one.id: one.name for one in session.exec(select(User))}
+    for letter, row, visit, customer, order, manager in session.execute(query):
+        whose = {**_customer(customer, order), "manager": names.get(manager, "")}
+        report.rows.append({**_letter(letter, boxes), **_source(row, sites), **_visit(visit), **whose})
     total = len(report.rows)
     if total == most:
         total = session.exec(select(func.count()).select_from(Letter).where(*counted)).one()
@@ -116,6 +135,14 @@ def _visit(visit: Visit | None) -> dict[str, Value]:
         "device": visit.device if visit else "",
         "client": visit.client if visit else "",
         "language": visit.language if visit else "",
+    }
+
+
+def _customer(customer: Customer | None, order: Order | None) -> dict[str, Value]:
+    return {
+        "customer": customer.name if customer else "",
+        "tags": ", ".join(customer.tags) if customer else "",
+        "order": order.number if order else "",
     }
 
 

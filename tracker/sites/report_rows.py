@@ -1,7 +1,7 @@
 """Reports over a period, as plain tables: the page, the API and the CSV file show the very same."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +12,7 @@ from sqlalchemy import Row, Text, cast
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, func, select
 
-from tracker.models import EnquiryStatus, Letter, LetterSource, Mailbox, SiteRule, User, Visit
+from tracker.models import Category, EnquiryStatus, Letter, LetterSource, Mailbox, SiteRule, User, Visit
 from tracker.models.counting.tables import in_list
 from tracker.runtime.localized_text import N_
 from tracker.sites.coverage import coverage_of
@@ -84,6 +84,12 @@ LABELS: Mapping[str, str] = {
     "mailbox": N_("Mailbox"),
     "good_run_at": N_("Last good run"),
     "problem": N_("Problem"),
+    "repeats": N_("Repeats"),
+    "automatic": N_("Automatic letters"),
+    "bounces": N_("Bounces"),
+    "customer": N_("Customer"),
+    "tags": N_("Tags"),
+    "order": N_("Order"),
     "failures": N_("Failures in a row"),
     "day": N_("Day"),
 }
@@ -158,7 +164,7 @@ def _known_before(session: Session, user: User, period: Period, senders: set[str
 
 def _figures(rows: Sequence[Row[Any]], visits: int, known: set[str]) -> dict[str, Value]:
     senders = {row.sender for row in rows if row.sender}
-    on_site = len([row for row in rows if row.method not in ("external", "none", None)])  # what a site can have brought
+    on_site = len([row for row in rows if row.method != "external"])
     return {
         "visits": visits,
         "enquiries": len(rows),
@@ -257,25 +263,30 @@ def rules_report(session: Session, user: User, period: Period, group: str = "") 
 
 def mailboxes_report(session: Session, user: User, period: Period, group: str = "") -> Report:
     """How each mailbox is read, and what came to it."""
-    report = Report(["mailbox", "state", "good_run_at", "problem", "failures", "letters", "enquiries"])
-    counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-    query = columns(col(Letter.mailbox_id), col(Letter.counted), func.count()).where(col(Letter.user_id) == user.id)
+    numbers = ("letters", "enquiries", "repeats", "automatic", "bounces")
+    report = Report(["mailbox", "state", "good_run_at", "problem", "failures", *numbers])
+    counts: dict[int, Counter[str]] = defaultdict(Counter)
+    kinds = col(Letter.mailbox_id), col(Letter.category), col(Letter.counted)
+    query = columns(*kinds, func.count()).where(col(Letter.user_id) == user.id)
     query = query.where(col(Letter.deleted_at).is_(None), *period.conditions(Letter.received_at))
-    for mailbox, counted, number in session.execute(query.group_by(col(Letter.mailbox_id), col(Letter.counted))):
-        counts[mailbox][0] += number
-        counts[mailbox][1] += number if counted else 0
+    for mailbox, category, counted, number in session.execute(query.group_by(*kinds)):
+        counts[mailbox] += Counter({"letters": number, _class(category, counted): number})
     boxes = (
         select(Mailbox).where(Mailbox.user_id == user.id, col(Mailbox.removed_at).is_(None)).order_by(col(Mailbox.id))
     )
     for box in session.exec(boxes):
-        letters, enquiries = counts[box.id or 0]
         values = {
             "state": box.state,
             "good_run_at": box.good_run_at,
             "problem": str(box.run_problem),
             "failures": box.failures,
         }
-        report.rows.append({"mailbox": box.address, **values, "letters": letters, "enquiries": enquiries})
-    report.totals = dict.fromkeys(report.columns)
-    report.totals |= {name: _sum(report, name) for name in ("letters", "enquiries")}
+        report.rows.append({"mailbox": box.address, **values, **{name: counts[box.id or 0][name] for name in numbers}})
+    report.totals = {**dict.fromkeys(report.columns), **{name: _sum(report, name) for name in numbers}}
     return report
+
+
+def _class(category: str, counted: bool) -> str:
+    if category == Category.HUMAN:
+        return "enquiries" if counted else "repeats"
+    return "bounces" if category == Category.BOUNCE else "automatic"

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 CONNECTIONS = 64
 READER = {
@@ -34,8 +35,19 @@ class Load:
     answers: int
 
 
-def load(port: int, target: str, seconds: int, on_core: int | None, headers: Mapping[str, str] = READER) -> Load:
-    """Loads by wrk where it is installed, by Python otherwise (which is slower than most servers it measures)."""
+RESOLVE = Path(__file__).with_name("resolve.lua")
+
+
+def load(
+    port: int,
+    target: str,
+    seconds: int,
+    on_core: int | None,
+    headers: Mapping[str, str] = READER,
+    script: Path | None = None,
+) -> Load:
+    """Loads by wrk where it is installed, by Python otherwise (which is slower than most servers it measures). With a ``script``
+    wrk is needed: it makes the requests."""
     if shutil.which("wrk") is None:
         return asyncio.run(_load_by_python(port, target, seconds, headers))
     command = [
@@ -52,6 +64,7 @@ def load(port: int, target: str, seconds: int, on_core: int | None, headers: Map
     ]
     for name, value in headers.items():
         command += ["--header", f"{name}: {value}"]
+    command += [] if script is None else ["--script", str(script)]
     pin = [] if on_core is None else ["taskset", "-c", str(on_core)]
     said = subprocess.run(
         [*pin, *command, f"http://127.0.0.1:{port}{target}"], capture_output=True, text=True, check=True

@@ -311,7 +311,7 @@ def test_where_an_address_stands(alice: Caller, site: dict[str, Any]) -> None:
     assert made["places"][0]["selector"] == {"attribute": "class", "value": "c"}
 
 
-@pytest.mark.parametrize("name", ["sources", "rules", "mailboxes", "activity"])
+@pytest.mark.parametrize("name", ["sources", "letters", "rules", "mailboxes", "activity"])
 def test_reports_as_table_and_as_file(alice: Caller, mailbox: str, name: str) -> None:
     made = alice.get(f"/reports/{name}", since="2026-01-01", until="2027-12-31").json()
     assert set(made) == {"columns", "rows", "totals"}
@@ -338,6 +338,10 @@ def test_a_report_is_narrowed_by_any_column_and_so_are_its_sums(alice: Caller, m
             "source": source,
         }
         assert alice.post("/letters/external", body).status_code == 201
+    letters = alice.get("/reports/letters", source="bing").json()
+    assert [(row["sender"], row["method"], row["manager"]) for row in letters["rows"]] == [
+        ("anna2@client.example", "external", "")
+    ]
     whole = alice.get("/reports/sources").json()
     assert whole["totals"]["enquiries"] == 3
     ads = alice.get("/reports/sources", channel="ADS").json()

@@ -125,6 +125,12 @@ def get_sources_report(call: Caller, request: Request, query: Asked) -> Any:
     return _answer(call, request, "sources", query)
 
 
+@site_reports.get("/reports/letters", response_model=ReportResponse)
+def get_letters_report(call: Caller, request: Request, query: Asked) -> Any:
+    """Letters that count, the newest first, each with where it comes from, its visit and whose customer wrote it."""
+    return _answer(call, request, "enquiries", query)
+
+
 @site_reports.get("/reports/rules", response_model=ReportResponse)
 def get_rules_report(call: Caller, request: Request, query: Asked) -> Any:
     """What each rule has shown, its coverage, and what came of it."""
