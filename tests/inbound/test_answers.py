@@ -74,6 +74,13 @@ def test_a_single_copy_that_somebody_else_answers() -> None:
         ("Отв: HA: Offer 12", "offer 12"),
         ("Пересл: Re: Предложение", "предложение"),
         ("Rehearsal", "rehearsal"),
+        ("ΣΧΕΤ: Offer", "offer"),
+        ("{Spam?} Re: Offer", "offer"),
+        ("رد: Offer", "offer"),
+        ("תשובה: Offer", "offer"),
+        ("Trả lời: Offer", "offer"),
+        ("Antw.: Отв.: Offer", "offer"),
+        ("Tram: line 5", "tram: line 5"),
     ],
 )
 def test_subjects_without_their_prefixes(subject: str, bare: str) -> None:

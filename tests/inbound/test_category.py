@@ -110,3 +110,42 @@ def test_k11_forwarded_is_a_flag() -> None:
     assert not is_forwarded(parse(simple("Subject: Re: forward planning")))
     assert is_forwarded(parse(simple("Subject: x", body="hi\r\n-------- Пересылаемое сообщение --------\r\n")))
     assert is_forwarded(parse(simple("Resent-From: a@b.example")))
+
+
+VERA = "Vera <vera@buyer.example>"
+
+
+@pytest.mark.parametrize(
+    ("subject", "body"),
+    [
+        ("Fwd: x", f"fyi\n\n---------- Forwarded message ---------\nОт: {VERA}\nDate: вс\n\nhi"),
+        ("Fwd: x", f"---------- Forwarded message ---------\nDa: {VERA}\nDate: dom"),
+        ("Fwd: x", f"Anfang der weitergeleiteten Nachricht:\n\nVon: {VERA}\nBetreff: x"),
+        ("Fwd: x", f"Début du message réexpédié :\n\nDe: {VERA}\nObjet: x"),
+        ("TR: x", f"-------- Message transféré --------\nSujet : x\nDate : Sun\nDe : {VERA}\nPour : a"),
+        ("FW: x", f"From: {VERA}\nSent: Sunday\nTo: a@site.example\nSubject: x\n\nhi"),
+        ("FW: x", f"________________________________\nОт: {VERA}\nОтправлено: вс\nКому: a\nТема: x\n\nhi"),
+        ("PD: x", f"Od: {VERA}\nWysłano: nd\nDo: a\nTemat: x\n\nhi"),
+        ("Fwd: x", f'-------- Пересылаемое сообщение --------\n29.11.2026, 18:00, "Vera" {VERA[5:]}:\n\nhi'),
+        ("Fw: x", f"----- Forwarded by Ivan/Klient on 29.11.2026 18:00 -----\n\nFrom:\t{VERA}\nTo:\ta"),
+    ],
+)
+def test_who_wrote_what_is_handed_on_is_found_in_any_language(subject: str, body: str) -> None:
+    octets = simple(f"Subject: {subject}", body=body.replace("\n", "\r\n"))
+    author = inner_sender(octets, parse(octets))
+    assert author is not None
+    assert author.address == "vera@buyer.example"
+
+
+@pytest.mark.parametrize(
+    ("subject", "body"),
+    [
+        ("Re: x", f"Ok\n\nFrom: {VERA}\nSent: Sunday\nTo: a@site.example\nSubject: x\n\nhi"),
+        ("Re: x", f"Ok\n\n-----Original Message-----\nFrom: {VERA}\nTo: a\nSubject: x"),
+        ("Fwd: x", f"Call {VERA} please"),
+        ("forward planning", "We go forward: all of us"),
+    ],
+)
+def test_nobody_is_found_where_nothing_is_handed_on(subject: str, body: str) -> None:
+    octets = simple(f"Subject: {subject}", body=body.replace("\n", "\r\n"))
+    assert inner_sender(octets, parse(octets)) is None

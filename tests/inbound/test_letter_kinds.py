@@ -211,6 +211,7 @@ def test_a_read_receipt_in_plain_words(subject: str, body: str, path: str) -> No
         ),
         ("Ivan Petrov reacted via Gmail\r\n", "reaction"),
         ("Иван отреагировал(а) на ваше сообщение", "reaction"),
+        ("Иван поставил(а) отметку «Нравится» вашему сообщению", "reaction"),
         ("My boss reacted to your message with joy, we take 15", "human"),
     ],
 )
@@ -361,6 +362,8 @@ def test_who_hands_a_report_on_is_a_person(part: str) -> None:
         f"References: <a@b.example>\r\nReferences: <{OURS}>",
         f"In-Reply-To: Message of Sunday from Ann <{OURS}>",
         f"In-Reply-To: {OURS}",
+        f"In-Reply-To: [{OURS}]",
+        f"In-Reply-To: <mailto:{OURS}>",
     ],
 )
 def test_an_id_of_ours_is_found_however_it_is_written(field: str) -> None:

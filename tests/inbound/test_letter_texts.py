@@ -311,3 +311,28 @@ def test_an_invitation_is_shown_in_words() -> None:
     said = describe(letter(calendar, "Content-Type: text/calendar; method=REQUEST; charset=utf-8"))
     assert said["text"] == "Встреча, обсудим\n2026-03-03 10:00 Europe/Moscow\nOffice"
     assert [file["content_type"] for file in said["files"]] == ["text/calendar"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["begin:vevent", "dtstart:20261201T070000Z", "summary:Talk", "end:vevent"], "Talk\n2026-12-01 07:00 UTC"),
+        (
+            ["BEGIN:VEVENT", "DTSTART;VALUE=DATE:20261201", "SUMMARY:A long", "  name", "END:VEVENT"],
+            "A long name\n2026-12-01",
+        ),
+        (
+            ["BEGIN:VEVENT", 'DTSTART;TZID="(UTC+03:00) Moscow":20261201T100000', "SUMMARY:Talk", "END:VEVENT"],
+            "Talk\n2026-12-01 10:00 (UTC+03:00) Moscow",
+        ),
+        (
+            ["BEGIN:VEVENT", "SUMMARY:Talk", "BEGIN:VALARM", "DESCRIPTION:REMINDER", "END:VALARM", "END:VEVENT"],
+            "Talk",
+        ),
+        (["BEGIN:VTODO", "SUMMARY:Buy", "DUE:20261201T070000Z", "END:VTODO"], "Buy\n2026-12-01 07:00 UTC"),
+        (["BEGIN:VFREEBUSY", "END:VFREEBUSY"], "BEGIN:VCALENDAR\nBEGIN:VFREEBUSY\nEND:VFREEBUSY\nEND:VCALENDAR"),
+    ],
+)
+def test_events_as_programs_write_them(lines: list[str], words: str) -> None:
+    calendar = "\r\n".join(["BEGIN:VCALENDAR", *lines, "END:VCALENDAR"])
+    assert text(letter(calendar, "Content-Type: text/calendar; charset=utf-8")) == words

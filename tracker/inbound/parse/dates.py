@@ -39,10 +39,25 @@ _ZONE = re.compile(
 _ISO = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)[T ]+(\d{1,2}:\d\d(?::\d\d)?)(?:[.,]\d+)?\s*(.*)", re.IGNORECASE)
 _DOTTED = re.compile(r"\b(\d{1,2})\.(\d{1,2})\.(\d{4}),?\s+(\d{1,2}:\d\d(?::\d\d)?)\s*(.*)")
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-_RUSSIAN = re.compile(
-    r"\b(\d{1,2})\s+(янв|фев|мар|апр|ма[йя]|июн|июл|авг|сен|окт|ноя|дек)[а-я]*\.?\s+(\d{4})(?:\s*г\.?)?,?\s*(.*)"
+_NAMED = re.compile(
+    r"\b(\d{1,2})\.?\s+(?:de\s+)?([^\W\d_]{3,12})\.?\s+(?:de\s+)?(\d{4}|1\d\d)\b(?:\s*г\.?)?,?\s*(.*)", re.IGNORECASE
 )
-_RUSSIAN_MONTHS = ("янв", "фев", "мар", "апр", "ма", "июн", "июл", "авг", "сен", "окт", "ноя", "дек")
+_BEGINNINGS = (
+    "jan янв січ gen ene sty led tam oca",
+    "feb fev fév фев лют lut úno hel şub",
+    "mar mär mrz mrt мар бер bře maalis",
+    "apr avr abr апр кві kwi dub huh nis",
+    "may mai mei maj mag май мая тра kvě tou",
+    "jun juin giu июн чер cze čer kes haz",
+    "jul juil lug июл лип lip čvc hei tem",
+    "aug aoû aou ago авг сер sie srp elo ağu",
+    "sep set сен вер wrz zář syy eyl",
+    "oct okt ott out окт жов paź říj lok eki",
+    "nov ноя лис lis marras kas",
+    "dec dez déc dic дек гру gru pro jou ara",
+)
+"""How the months begin in the languages of Europe; the longer beginning goes first."""
+_MONTH_BY_BEGINNING = {beginning: number for number, listed in enumerate(_BEGINNINGS) for beginning in listed.split()}
 _YEAR_NOUGHT = re.compile(r"[A-Za-z]{3,9}[ -]+0000\b")
 
 
@@ -79,18 +94,23 @@ def read_date(value: str) -> datetime | None:
 
 
 def _in_usual_order(value: str) -> str:
-    """Dates as ISO 8601, with dots or with Russian months, in the order and the words of RFC 5322."""
+    """Dates as ISO 8601, with dots or with months in other languages, in the order and the words of RFC 5322."""
     if match := _ISO.search(value):
         year, month, day, time, zone = match.groups()
     elif match := _DOTTED.search(value):
         day, month, year, time, zone = match.groups()
-    elif match := _RUSSIAN.search(value.lower()):
-        day, name, year, rest = match.groups()
-        number = next(n for n, start in enumerate(_RUSSIAN_MONTHS) if name.startswith(start))
-        return f"{day} {_MONTHS[number]} {year} {rest}"
+    elif (match := _NAMED.search(value)) and (name := _month(match[2].lower())):
+        year = int(match[3]) + 1900 * (len(match[3]) == 3)  # RFC 5322 section 4.3
+        return f"{match[1]} {name} {year:04} {match[4]}"
     else:
         return value
     return f"{day} {_MONTHS[int(month) - 1]} {year} {time} {zone}" if int(month) in range(1, 13) else value
+
+
+def _month(name: str) -> str:
+    beginnings = (name[:length] for length in (6, 4, 3))
+    number = next((_MONTH_BY_BEGINNING[begin] for begin in beginnings if begin in _MONTH_BY_BEGINNING), None)
+    return "" if number is None else _MONTHS[number]
 
 
 def _hour_of_day(hour: int, half: str) -> int:

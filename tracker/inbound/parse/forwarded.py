@@ -3,18 +3,18 @@
 import re
 
 from tracker.inbound.parse.letter import ParsedLetter, content_of, parse
+from tracker.inbound.parse.quotations import begins_older, is_title, names_author
 from tracker.inbound.parse.subjects import is_forward_subject
 from tracker.mail.addresses import Mailbox, read_field
 
-_FORWARD_BLOCK = re.compile(
-    r"^[ \t>*]*(?:-{2,}[ \t]*)?(?:forwarded message|пересылаемое сообщение|пересылаемое письмо|пересланное сообщение"
-    r"|begin forwarded message|начало переадресованного сообщения|weitergeleitete nachricht)(?:\s*-{2,}|\s*:|\s*$)",
-    re.IGNORECASE | re.MULTILINE,
+_HANDED_ON = re.compile(
+    r"forward|weitergeleitet|transf|réexp|reenviad|e?ncaminhad|inoltrat|doorgestuurd|videresendt|vidarebefordra|välite|edelleen"
+    r"|przekaz|przesłan|přeposl|prepos|tovább|redirec|iletilen|yönlend|prosl?ijeđ|posredovan|пере(?:сыл|сл|адрес|направ)|препрат"
+    r"|προωθ|转发|轉寄",
+    re.IGNORECASE,
 )
-_INNER_FROM = re.compile(
-    r"^[ \t>*]*(?:from|от кого|от|von|de|отправитель)[ \t]*:\*?[ \t]*(.{3,300})$", re.IGNORECASE | re.MULTILINE
-)
-_WITHIN = 2_000
+_LOOKED_AT = 20_000
+_LINES_OF_HEAD = 14
 
 
 def is_forwarded(letter: ParsedLetter) -> bool:
@@ -23,16 +23,32 @@ def is_forwarded(letter: ParsedLetter) -> bool:
         return True
     if any(name.startswith("resent-") for name, _ in letter.fields):
         return True
-    return bool(_FORWARD_BLOCK.search(letter.text[:20_000]))
+    return any(map(_says_handed_on, letter.text[:_LOOKED_AT].splitlines()))
 
 
 def inner_sender(raw: bytes, letter: ParsedLetter) -> Mailbox | None:
-    """Who wrote the letter that is inside: of an attached one, else of the one quoted below the line that says so."""
+    """Who wrote the letter that is inside: of an attached one, else of the one below the line or the head that says so."""
     for file in letter.files:
         if file.content_type == "message/rfc822":
             return parse(content_of(raw, file.part) or b"").sender
-    begins = _FORWARD_BLOCK.search(letter.text[:20_000])
-    if begins is None:
-        return None
-    found = _INNER_FROM.search(letter.text, begins.end(), begins.end() + _WITHIN)
-    return next(iter(read_field(found[1]).mailboxes), None) if found else None
+    lines = letter.text[:_LOOKED_AT].splitlines()
+    head = lines[_begin(lines, is_forward_subject(letter.subject)) :][:_LINES_OF_HEAD]
+    named = (line.partition(":")[2] or line.partition("：")[2] for line in head if names_author(line))
+    return next((mailbox for written in [*named, *head] if (mailbox := _mailbox(written))), None)
+
+
+def _begin(lines: list[str], is_forward: bool) -> int:
+    """Where the older message begins; behind the last line where none does."""
+    numbers = range(len(lines))
+    titled = next((number for number in numbers if _says_handed_on(lines[number])), None)
+    if titled is None and is_forward:
+        titled = next((number for number in numbers if begins_older(lines, number)), None)
+    return len(lines) if titled is None else titled
+
+
+def _says_handed_on(line: str) -> bool:
+    return bool(_HANDED_ON.search(line[:200])) and is_title(line)
+
+
+def _mailbox(written: str) -> Mailbox | None:
+    return next(iter(read_field(written.strip(" \t>*:")[:300]).mailboxes), None) if "@" in written else None

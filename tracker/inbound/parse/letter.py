@@ -35,8 +35,8 @@ MOST_FILES = 200
 MOST_REFERENCES = 50
 LONGEST_ID = 998  # RFC 5322 section 2.1.1: no line is longer
 _LONGEST_VALUE = 64 * 1024
-_MSG_ID = re.compile(r"<\s*+([^<>\s][^<>\r\n]{0,2000})>")
-_BARE_ID = re.compile(r"[^\s<>,;@]{1,250}@[^\s<>,;@]{1,250}")
+_MSG_ID = re.compile(r"<\s*+(?:mailto:)?([^<>\s][^<>\r\n]{0,2000})>")
+_BARE_ID = re.compile(r"[^\s<>,;@\[\]]{1,250}@[^\s<>,;@\[\]]{1,250}")
 _ONCE = frozenset(
     {"from", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references", "reply-to", "sender"}
 )
@@ -176,7 +176,7 @@ def message_ids(value: str) -> list[str]:
         value = unescape(value) if "&lt;" in value else unquote(value) if "%40" in value else value
     ids = ["".join(match[1].split()) for match in _MSG_ID.finditer(value)]
     if not ids:
-        ids = _BARE_ID.findall(value) or [word.strip("<>,;") for word in value.split()[:1]]
+        ids = _BARE_ID.findall(value) or [word.strip("<>,;[]") for word in value.split()[:1]]
     return [id_ if len(id_) <= LONGEST_ID else hashlib.sha256(id_.encode()).hexdigest() for id_ in ids if id_]
 
 

@@ -120,6 +120,25 @@ def own_lines(text: str) -> Iterator[str]:
     yield from waiting
 
 
+def begins_older(lines: Sequence[str], number: int) -> bool:
+    """A title or a head above an older message stands on this line."""
+    line = lines[number]
+    if len(line) > _LONGEST_LINE or not line.strip():
+        return False
+    return is_title(line) or _is_unquoted_head(lines, number) or _is_block(lines, number)
+
+
+def is_title(line: str) -> bool:
+    """ "-----Original Message-----", "Begin forwarded message:"."""
+    return len(line) <= _LONGEST_LINE and any(title.match(line) for title in _titles())
+
+
+def names_author(line: str) -> bool:
+    """ "From: Anna <anna@…>" in any language."""
+    label = _label(line)
+    return label is not None and bool(_froms().fullmatch(label))
+
+
 def snippet(text: str) -> str:
     """The beginning of what was written, on one line."""
     text = text[:20_000]
@@ -169,11 +188,7 @@ def _ends_own(lines: Sequence[str], number: int, has_words: bool) -> bool:
         return False
     if _SIGNATURE_LINE.match(line):
         return True
-    if _RULE.match(line) or _titles()[0].match(line):
-        return True
-    if _titles()[1].match(line):
-        return True
-    return _is_unquoted_head(lines, number) or _is_block(lines, number) or _is_bare_block(lines, number)
+    return bool(_RULE.match(line)) or begins_older(lines, number) or _is_bare_block(lines, number)
 
 
 def _is_unquoted_head(lines: Sequence[str], number: int) -> bool:
