@@ -63,6 +63,8 @@ def test_nothing_of_a_letter_runs_and_nothing_is_fetched(context: AppContext, al
     refused: list[str] = []
     page.on("requestfailed", lambda request: refused.append(f"{request.url} {request.failure}"))
     page.goto(f"/letters/{letter.public_id}")
+    widths = [page.locator(f".letter-page > {part}").bounding_box() for part in (".message-mail", ".message-live")]
+    assert all(box is not None and box["width"] >= 300 and box["y"] < 400 for box in widths), "side by side"
     expect(page.frame_locator("iframe").locator("p")).to_have_text("Hello")
     assert "owned" not in page.title()
     assert [url for url in answered if "pictures.example" in url] == []

@@ -123,3 +123,26 @@ def test_html_that_runs_nothing_is_kept_to_the_letter(html: str) -> None:
 def test_plain_lines_survive_the_way_to_html_and_back(lines: list[str]) -> None:
     text = "\n".join(" ".join(line.split()) for line in lines)
     assert plain(formatted(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "theme", "is_dark", "is_turned"),
+    [
+        ("<p>Hello</p>", "light", False, False),
+        ("<p>Hello</p>", "dark", True, False),
+        ("<p>Hello</p>", "auto", True, False),
+        ("<p>The colour of the sea: blue</p>", "dark", True, False),
+        ('<p style="color:#333">Hello</p>', "dark", False, True),
+        ('<p style="COLOR : red">Hello</p>', "auto", False, True),
+        ('<table bgcolor="#ffffff"><tr><td>Hello</td></tr></table>', "dark", False, True),
+        ('<font color="red">Hello</font>', "dark", False, True),
+        ('<div style="background:#fff">Hello</div>', "dark", False, True),
+        ('<p style="color:#333">Hello</p>', "light", False, False),
+    ],
+)
+def test_on_dark_paper_a_mail_without_colours_has_ours_and_others_have_theirs_turned(
+    html: str, theme: str, is_dark: bool, is_turned: bool
+) -> None:
+    document = safe_mail(html, "t", {}, remote_images=False, theme=theme).document
+    assert ("html{background:#181c24" in document, "html{filter:invert" in document) == (is_dark, is_turned)
+    assert ("@media (prefers-color-scheme:dark)" in document) == (theme == "auto")

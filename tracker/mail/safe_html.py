@@ -69,12 +69,20 @@ _SANITIZER = Sanitizer(
     )
 )
 _PAGE = """<!doctype html><html lang="und"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light"><base target="_blank"><title>{title}</title><style>
+<meta name="color-scheme" content="{scheme}"><base target="_blank"><title>{title}</title><style>
 html{{background:#fff;color:#1b1f24;font:15px/1.5 system-ui,sans-serif}}body{{margin:0;padding:16px 20px;overflow-wrap:anywhere}}
 body>:first-child{{margin-top:0}}body>:last-child{{margin-bottom:0}}
 img{{max-width:100%;height:auto}}table{{max-width:100%}}pre{{white-space:pre-wrap}}a{{color:#0b57d0}}
-blockquote{{margin:0 0 0 2px;padding-left:12px;border-left:3px solid #d5d9df;color:#444}}
+blockquote{{margin:0 0 0 2px;padding-left:12px;border-left:3px solid #d5d9df;color:#444}}{dark}
 </style></head><body>{body}</body></html>"""
+
+
+_COLOURS = re.compile(r"color\s*[:=]|background(?:-image)?\s*[:=]", re.IGNORECASE)
+_DARK = "html{background:#181c24;color:#e6e9ef}a{color:#9db4ff}blockquote{border-left-color:#3a4150;color:#b8bfcb}"
+_TURNED = (
+    "html{filter:invert(.91) hue-rotate(180deg)}"
+    "img,[background],[style*='url(']{filter:invert(1) hue-rotate(180deg) brightness(1.08)}"
+)
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,25 @@ class SafeMail:
     content_security_policy: str
 
 
-def safe_mail(html: str, title: str, pictures: Mapping[str, tuple[str, bytes]], remote_images: bool) -> SafeMail:
-    """`pictures` are the message's own parts by Content-ID (RFC 2392), as (content type, bytes). Never raises."""
+def safe_mail(
+    html: str, title: str, pictures: Mapping[str, tuple[str, bytes]], remote_images: bool, theme: str = "light"
+) -> SafeMail:
+    """`pictures` are the message's own parts by Content-ID (RFC 2392), as (content type, bytes). ``theme`` is light, dark or auto:
+    on dark paper a mail that names no colours has ours, another one has its own turned round, but for pictures. Never raises."""
     body = _SANITIZER.sanitize(with_own_pictures(html, pictures))
-    return SafeMail(_PAGE.format(title=entities.escape(title), body=body), content_security_policy(remote_images))
+    is_coloured = bool(_COLOURS.search(body))
+    page = _PAGE.format(
+        title=entities.escape(title),
+        body=body,
+        dark=_dark(is_coloured, theme),
+        scheme="light" if is_coloured else {"dark": "dark", "auto": "light dark"}.get(theme, "light"),
+    )
+    return SafeMail(page, content_security_policy(remote_images))
+
+
+def _dark(is_coloured: bool, theme: str) -> str:
+    rules = _TURNED if is_coloured else _DARK
+    return {"dark": rules, "auto": f"@media (prefers-color-scheme:dark){{{rules}}}"}.get(theme, "")
 
 
 def clean(html: str) -> str:

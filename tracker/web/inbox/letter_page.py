@@ -31,6 +31,7 @@ from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.inbox.labels import category_label, oddities, reason_label, status_label, status_of
 from tracker.web.inbox.rows import LetterWork, work_of
+from tracker.web.messages.sent_parts import paper_of
 
 routes = Routes()
 SHOWN_REPEATS = 50
@@ -89,6 +90,7 @@ def letter(request: Request, user: User) -> Response:
         "sandbox": SANDBOX,
         "remote_images": bool(html and has_remote_images(html)),
         "with_images": request.query_params.get("images") == "1",
+        "white": request.query_params.get("paper") == "white",
         "category_label": category_label,
         "reason_label": reason_label,
         "oddities": oddities(shown.letter),
@@ -106,8 +108,8 @@ def letter_content(request: Request, user: User) -> Response:
         found = find_letter(session, user, request.path_params["id"])
         body = session.get(LetterBody, found.id)
         pictures = _pictures(session, found, (body and body.html) or "")
-    html = strip_own_tracking(context, body.html if body else None) or ""
-    mail = safe_mail(html, found.subject, pictures, request.query_params.get("images") == "1")
+    html, query = strip_own_tracking(context, body.html if body else None) or "", request.query_params
+    mail = safe_mail(html, found.subject, pictures, query.get("images") == "1", paper_of(request, user))
     return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
 
 

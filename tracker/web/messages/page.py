@@ -47,7 +47,7 @@ from tracker.web.messages.activity import copies_of
 from tracker.web.messages.activity_labels import Line, consent_label, link_reason, rule_label, shown_url, timeline
 from tracker.web.messages.maker_labels import trust_label
 from tracker.web.messages.rows import eye_of, link_of
-from tracker.web.messages.sent_parts import Answer, SentFile, answers_to, files_of, pictures_of
+from tracker.web.messages.sent_parts import Answer, SentFile, answers_to, files_of, paper_of, pictures_of
 
 routes = Routes()
 
@@ -115,6 +115,7 @@ def message(request: Request, user: User) -> Response:
         "link": link_of(found),
         "remote_images": bool(html and has_remote_images(html)),
         "with_images": request.query_params.get("images") == "1",
+        "white": request.query_params.get("paper") == "white",
         "rule_label": rule_label,
         "trust_label": trust_label,
         "link_reason": link_reason,
@@ -131,8 +132,8 @@ def message_content(request: Request, user: User) -> Response:
     with context.database.reading() as session:
         found = owned(session, Message, user, request.path_params["id"])
         body = session.get(MessageBody, found.id)
-    html = strip_own_tracking(context, body.html if body else None) or ""
-    mail = safe_mail(html, found.subject, pictures_of(body), request.query_params.get("images") == "1")
+    html, query = strip_own_tracking(context, body.html if body else None) or "", request.query_params
+    mail = safe_mail(html, found.subject, pictures_of(body), query.get("images") == "1", paper_of(request, user))
     return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
 
 

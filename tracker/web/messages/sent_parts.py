@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session, col, select
+from starlette.requests import Request
 
 from tracker.mail.mime.encodings import octets_in
 from tracker.mail.mime.parts import leaves, read_parts
 from tracker.mail.mime.text import decoded, storable
-from tracker.models import Attachment, Letter, LetterBody, Message, MessageBody
+from tracker.models import Attachment, Letter, LetterBody, Message, MessageBody, User
 from tracker.web.inbox.labels import excerpt
 
 
@@ -64,3 +65,8 @@ def answers_to(session: Session, message_id: int) -> dict[datetime, Answer]:
     mine = query.where(Letter.in_reply_to_message_id == message_id, col(Letter.deleted_at).is_(None))
     newest = mine.order_by(col(Letter.received_at).desc()).limit(SHOWN)
     return {letter.received_at: Answer(letter, excerpt(text or "")) for letter, text in session.exec(newest)}
+
+
+def paper_of(request: Request, user: User) -> str:
+    """On which paper a mail is shown: that of the person's theme, unless the white one is asked for."""
+    return "light" if request.query_params.get("paper") == "white" else user.theme

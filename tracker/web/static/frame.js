@@ -74,3 +74,12 @@ document.addEventListener("click", async (event) => {
   await navigator.clipboard.writeText(button.dataset.copy);
   button.querySelector("span").textContent = button.dataset.copied;
 });
+
+// Without a connection the page says since when it knows nothing new.
+const offline = document.querySelector("[data-offline]");
+function noteConnection() {
+  offline.hidden = navigator.onLine;
+  if (!navigator.onLine) offline.querySelector("time").textContent = new Date().toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+}
+for (const change of ["offline", "online"]) addEventListener(change, noteConnection);
+if (!navigator.onLine) noteConnection();
