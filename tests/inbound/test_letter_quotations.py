@@ -95,6 +95,8 @@ def test_what_stands_under_an_older_message_is_quoted(head: str) -> None:
             "Добрый день.\nНаш директор вчера написал:\nнужно 15 штук.",
         ),
         ("From: Nina <nina@x.example>\nPhone: 15\nHow much?", "From: Nina <nina@x.example>\nPhone: 15\nHow much?"),
+        ("От: Иван\nТема: Стулья\nДата: 01.12.2026\nСколько?", "От: Иван\nТема: Стулья\nДата: 01.12.2026\nСколько?"),
+        (f"From: Ivan Petrov\nSent: Sunday\nTo: Ann\nSubject: x\n\n{STOP}", ""),
         ("We need:\n- 15 chairs\n- 2 tables", "We need:\n- 15 chairs\n- 2 tables"),
         ("Write to ivan@x.example:\n1) price", "Write to ivan@x.example:\n1) price"),
         ("Let us meet on 29.11.2026 at 18:00:\n1) price", "Let us meet on 29.11.2026 at 18:00:\n1) price"),

@@ -232,7 +232,8 @@ def _is_block(lines: Sequence[str], number: int) -> bool:
         )
     if number > 1 and not lines[number - 1].strip() and _AUTHOR.match(lines[number]):
         return True
-    return _labels_from(lines, number + 1) >= 2
+    is_form = not any(line.strip() for line in lines[:number]) and not _ADDRESS.search(lines[number])
+    return _labels_from(lines, number + 1) >= (3 if is_form else 2)
 
 
 def _is_bare_block(lines: Sequence[str], number: int) -> bool:
