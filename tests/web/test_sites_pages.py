@@ -47,6 +47,8 @@ def test_set_up_from_the_screens(client: httpx.Client, context: AppContext, alic
     site = made.headers["location"].rpartition("/")[2]
     page = client.get(made.headers["location"]).text
     assert "/s/" in page
+    assert "before &lt;/head&gt;." in page, "the page says where the line belongs"
+    assert re.search(rf'value="{site}"\s+checked', client.get("/sites/blocks/new").text), "the only site is chosen"
     wrong = client.post("/sites/blocks/new", data={"name": "", "attribute": "email", "value": "x"})
     assert wrong.status_code == 422
     assert 'id="name-wrong"' in wrong.text, [
@@ -56,6 +58,12 @@ def test_set_up_from_the_screens(client: httpx.Client, context: AppContext, alic
                                                   "value": "info@site.example"}).status_code == 303  # fmt: skip
     block = re.search(r"/sites/blocks/([\w-]{11})", client.get("/sites").text)
     assert block is not None
+    with context.database.session_scope() as session:
+        session.add(
+            Mailbox(user_id=alice.id or 0, address="b@site.example", canonical="b@site.example", state="active")
+        )
+    chosen = re.findall(r'value="([\w-]{11})"\s+selected', client.get("/sites/rules/new").text)
+    assert mailbox.public_id in chosen, "the mailbox whose address the block names"
     facts = {
         "name": "Everybody",
         "rule_type": "site_emails",

@@ -90,7 +90,13 @@ def _site_form(
 
 @routes.page(f"{BASE_PATH}/blocks/new")
 def new_block(request: Request, user: User) -> Response:
-    return _block_form(request, user, None, {"name": "", "sites": (), "selectors": ()}, {})
+    """With what most people would choose: the only site, and the only address that its pages show."""
+    with context_of(request).database.reading() as session:
+        sites = all_of(session, Site, user)
+    addresses = sorted({address for site in sites for address, _page in site.addresses})
+    selectors = [{"attribute": "email", "value": addresses[0]}] if len(addresses) == 1 else []
+    chosen = [sites[0].public_id] if len(sites) == 1 else []
+    return _block_form(request, user, None, {"name": "", "sites": chosen, "selectors": selectors}, {})
 
 
 @routes.page(BASE_PATH + "/blocks/{id}")
@@ -153,7 +159,7 @@ def _block_form(
     blank = {"attribute": "class" if values["selectors"] else "email", "value": ""}
     lines = [*values["selectors"], blank, blank]
     attributes = [
-        ("email", _("Address to find in the page")),
+        ("email", _("This address")),
         ("id", "id"),
         ("class", "class"),
         ("name", "name"),

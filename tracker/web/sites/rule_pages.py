@@ -58,11 +58,12 @@ def new_rule(request: Request, user: User) -> Response:
         "traffic_type": "all",
     }
     with context_of(request).database.reading() as session:
-        blocks = [one.public_id for one in all_of(session, SiteBlock, user)]
-        mailboxes = [one.public_id for one in all_of(session, Mailbox, user)]
+        blocks, mailboxes = all_of(session, SiteBlock, user), all_of(session, Mailbox, user)
+    named = {selector["value"].lower() for block in blocks for selector in block.selectors}
+    likely = [one for one in mailboxes if one.address.lower() in named] or mailboxes
     only = {
-        "blocks": blocks if len(blocks) == 1 else [],
-        "email_account": mailboxes[0] if len(mailboxes) == 1 else None,
+        "blocks": [block.public_id for block in blocks] if len(blocks) == 1 else [],
+        "email_account": likely[0].public_id if len(likely) == 1 else None,
     }
     pools = [{**only, "addresses": []}]
     settings: dict[str, Any] = {
