@@ -8,11 +8,12 @@ test: .venv/ready-dev node_modules/ready  ## everything a contributor needs, the
 	.venv/bin/pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder \
 	  || { [ $$? -eq 1 ] && .venv/bin/pytest --last-failed --last-failed-no-failures=none --maxfail=1; }
 
-check: .venv/ready-dev                    ## style, types, import contracts
+check: .venv/ready-dev                    ## style, types, import contracts, known vulnerabilities
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	scripts/audit
 
 bench: .venv/ready-bench                  ## figures, side by side with the peers; never part of the tests
 	scripts/servers bench

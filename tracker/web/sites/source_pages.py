@@ -67,7 +67,7 @@ def _read_conditions(form: FormData) -> dict[str, Any] | None:
     if written:
         try:
             made = json.loads(written)
-        except ValueError:
+        except (ValueError, RecursionError):
             made = None
         if not isinstance(made, dict):
             raise ActionError(
