@@ -116,9 +116,30 @@ def test_hits_that_are_not_there_are_told_beside_the_pages_figures(visitor: http
     assert "inkling_hits_lost 0\n" in told
 
 
-@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip"])
-def test_a_visitor_through_a_proxy_we_were_not_told_of_is_not_this_machine(visitor: httpx.Client, header: str) -> None:
-    assert visitor.get("/metrics", headers={header: "127.0.0.1"}).status_code == 403
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("x-forwarded-for", "127.0.0.1"),
+        ("forwarded", "for=127.0.0.1"),
+        ("x-real-ip", "127.0.0.1"),
+        ("x-forwarded-proto", "https"),
+        ("via", "1.1 proxy"),
+        ("cf-connecting-ip", "127.0.0.1"),
+        ("host", "inkling.example.com"),
+        ("host", "localhost.evil.example"),
+        ("host", "[::1]x"),
+        ("host", ""),
+    ],
+)
+def test_a_visitor_through_a_proxy_we_were_not_told_of_is_not_this_machine(
+    visitor: httpx.Client, header: str, value: str
+) -> None:
+    assert visitor.get("/metrics", headers={header: value}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:9", "[::1]:80", "[::1]"])
+def test_this_machine_asks_by_a_name_of_its_own(visitor: httpx.Client, host: str) -> None:
+    assert visitor.get("/metrics", headers={"host": host}).status_code == 200
 
 
 def test_from_elsewhere_an_administrators_token_is_needed(make_context: Callable[..., AppContext]) -> None:

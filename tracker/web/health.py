@@ -1,5 +1,6 @@
 """Is it alive, is it ready, how is it doing: for probes and for Prometheus. No page, no sign-in."""
 
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,9 +65,14 @@ def _may_see(context: AppContext, request: Request) -> bool:
         with context.database.reading() as session:
             return _is_admin_token(session, token.strip())
     address = request.client.host if request.client else None
-    # A proxy on this machine that we were not told of also comes from loopback; its visitors do not.
-    forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip"))
-    return address is not None and ip_address(address).is_loopback and not forwarded
+    # A proxy on this machine that we were not told of also comes from loopback; its visitors do not, and ask for a public name.
+    forwarded = any(name in _OF_PROXIES or name.startswith("x-forwarded-") for name in request.headers)
+    is_local_name = _LOCAL_NAME.fullmatch(request.headers.get("host", "")) is not None
+    return address is not None and ip_address(address).is_loopback and is_local_name and not forwarded
+
+
+_LOCAL_NAME = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+_OF_PROXIES = ("forwarded", "x-real-ip", "via", "cf-connecting-ip", "true-client-ip")
 
 
 def _is_admin_token(session: Session, token: str) -> bool:
