@@ -161,6 +161,7 @@ SATURDAY = datetime(2026, 3, 28, 14, tzinfo=UTC)
         ("B45", "later", datetime(2026, 3, 28, 17, tzinfo=UTC)),
         ("B45", "2026-02-30T10:00", None),
         ("B45", "soon", None),
+        ("B45", "0001-01-01T00:00", None),
     ],
 )
 def test_b45_days_are_days_of_the_person_s_calendar(trap: str, choice: str, moment: datetime | None) -> None:

@@ -3,7 +3,7 @@ period, and to whoever gave it. The same table is screen, API and CSV file."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from statistics import median
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 from tracker.crm.access import reports_enquiry
 from tracker.crm.office_hours import Schedule
 from tracker.crm.working_time import office_hours
+from tracker.locale.written_days import first_moment, next_day
 from tracker.models import EnquiryStatus, Letter, LetterBinding, Mailbox, User
 from tracker.runtime.localized_text import ActionError, LocalizedText
 
@@ -147,9 +148,9 @@ def read_enquiries(session: Session, user: User, since: date | None, until: date
         )
     )
     if since is not None:
-        query = query.where(col(EnquiryStatus.received_at) >= _midnight(since, zone))
+        query = query.where(col(EnquiryStatus.received_at) >= first_moment(since, zone))
     if until is not None:
-        query = query.where(col(EnquiryStatus.received_at) < _midnight(until + timedelta(days=1), zone))
+        query = query.where(col(EnquiryStatus.received_at) < first_moment(next_day(until), zone))
     people: dict[int | None, str] = dict(session.exec(select(User.id, User.name)).all())
     mailboxes = dict(session.exec(select(Mailbox.id, Mailbox.address)).all())
     hours = office_hours(session)
@@ -165,10 +166,6 @@ def read_enquiries(session: Session, user: User, since: date | None, until: date
         )
         for mailbox, manager, received_at, answered_at, answered_by, rule in session.connection().execute(query)
     ]
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone)
 
 
 def _seconds(

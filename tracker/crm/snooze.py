@@ -30,9 +30,9 @@ def snooze_time(choice: str, moment: datetime, zone: tzinfo) -> datetime | None:
         return None
     try:
         local = datetime.fromisoformat(choice)
-    except ValueError:
+        return at_clock(local.date(), _minute(local.time()), zone)
+    except (ValueError, OverflowError):
         return None
-    return at_clock(local.date(), _minute(local.time()), zone)
 
 
 def _minute(clock: time) -> int:

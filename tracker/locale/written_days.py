@@ -1,6 +1,8 @@
 """Days and times as people write them in a field. Pure."""
 
 import re
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 _WRITTEN = re.compile(r"(?:(\d{1,2})\.(\d{1,2})\.(\d{4})|(\d{4})-(\d\d)-(\d\d))(?:[T,\s]\s*(\d{1,2}):(\d\d))?")
 
@@ -13,3 +15,17 @@ def as_iso(text: str) -> str:
     day, month, year = found.group(1, 2, 3) if found[1] else found.group(6, 5, 4)
     clock = f"T{found[7]:0>2}:{found[8]}" if found[7] else ""
     return f"{year}-{month:0>2}-{day:0>2}{clock}"
+
+
+def first_moment(at: date | datetime, zone: ZoneInfo) -> datetime:
+    """When a day begins there; a moment as it is."""
+    if isinstance(at, datetime):
+        return at
+    try:
+        return datetime.combine(at, time.min, zone).astimezone(UTC)
+    except OverflowError:  # the first and the last day there is, seen from the other side of the world
+        return datetime.combine(at, time.min, UTC)
+
+
+def next_day(at: date) -> date:
+    return at if at == date.max else at + timedelta(days=1)

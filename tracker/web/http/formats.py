@@ -1,5 +1,6 @@
 """Times and numbers as the reader writes them: in the language and zone that are being spoken (:mod:`tracker.locale`)."""
 
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
@@ -65,7 +66,9 @@ def full(at: datetime) -> str:
 def day(written: str) -> str:
     """A day or a point of time in ISO 8601 as a day with its month in words."""
     is_day = len(written) == len("2026-03-31")
-    at = date.fromisoformat(written) if is_day else datetime.fromisoformat(written).astimezone(zone())
+    at = date.fromisoformat(written) if is_day else datetime.fromisoformat(written)
+    with suppress(OverflowError):  # the first or the last day there is
+        at = at.astimezone(zone()) if isinstance(at, datetime) else at
     return format_date(at, "long", locale=babel_locale())
 
 

@@ -7,7 +7,7 @@ are taken as they stand. Values that are empty, or the default, stand in no addr
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, fields, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, ClassVar, Literal, Self, TypeVar
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from sqlmodel import Session, col
 from starlette.requests import Request
 
 from tracker.locale import N_, _, babel_locale, localize
-from tracker.locale.written_days import as_iso
+from tracker.locale.written_days import as_iso, first_moment, next_day
 from tracker.models import User
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.runtime.paging import Cursor
@@ -201,16 +201,3 @@ def _worded(texts: Texts, name: str, value: str) -> str:
     if not isinstance(text, str):
         return _(text[value])
     return _(text, what=day(value) if name in ("since", "until") else value)
-
-
-def first_moment(at: date | datetime, zone: ZoneInfo) -> datetime:
-    if isinstance(at, datetime):
-        return at
-    try:
-        return datetime.combine(at, time.min, zone).astimezone(UTC)
-    except OverflowError:  # the first and the last day there is, seen from the other side of the world
-        return datetime.combine(at, time.min, UTC)
-
-
-def next_day(at: date) -> date:
-    return at if at == date.max else at + timedelta(days=1)

@@ -8,6 +8,7 @@ from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from tracker.locale.written_days import first_moment, next_day
 from tracker.mail.fields import ResponseModel
 from tracker.models import User
 from tracker.notifications.notify import zone_of
@@ -25,7 +26,7 @@ from tracker.sites.report_rows import (
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller, RequestContext
 from tracker.web.http.csv_export import csv_response
-from tracker.web.http.list_filter import first_moment, next_day, read_moment
+from tracker.web.http.list_filter import read_moment
 
 site_reports = router("Reports")
 

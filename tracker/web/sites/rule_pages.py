@@ -281,8 +281,7 @@ def preview_page(request: Request, user: User) -> Response:
         mine = all_of(session, Site, user)
         if query.get("site"):
             try:
-                asked = {name: query.get(name, "")[:3000] for name in ("site", "page", "referrer")}
-                made = preview(session, user, PreviewVisit(**asked))
+                made = preview(session, user, parse(PreviewVisit, query))
             except ActionError as error:
                 wrong = errors_of(error)
     return render(request, "sites/preview.html", {"sites": mine, "made": made, "wrong": wrong, "query": query})

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, func, select
 from sqlmodel import Session, col
 
+from tracker.locale.written_days import first_moment
 from tracker.models import Delivery, Event, Message, User
 from tracker.runtime.database import now
-from tracker.web.http.list_filter import first_moment
 from tracker.web.messages.filter import SENT
 
 DAYS = 14
