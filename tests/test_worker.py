@@ -8,16 +8,18 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select, update
 
 from tests.fixtures.contexts import People
 from tests.servers import SmtpSink, wait_until
 from tests.servers.slow_smtp import dripping_smtp
-from tracker.models import Delivery
+from tests.web.letters_world import make_mailbox
+from tracker.models import Delivery, Notice, Notification, User
+from tracker.notifications.notify import add_notice
 from tracker.outbound.account_pool import AccountPool
 from tracker.outbound.queue import accounts_due, send_for_account
 from tracker.runtime.context import AppContext
@@ -174,9 +176,9 @@ def worker_process(context: AppContext) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def leases(context: AppContext) -> Sequence[Lease]:
+def leases(context: AppContext, kind: str = "delivery") -> Sequence[Lease]:
     with context.database.reading() as session:
-        return session.exec(select(Lease).where(Lease.kind == "delivery")).all()
+        return session.exec(select(Lease).where(Lease.kind == kind)).all()
 
 
 def test_killed_while_sending_the_next_one_sends(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
@@ -236,3 +238,40 @@ def test_a_worker_that_ends_cuts_what_takes_too_long_and_frees_it(
     (delivery,) = deliveries(context)
     assert (delivery.status, delivery.tries) == ("queued", 0)
     assert not leases(context)
+
+
+@pytest.mark.parametrize("name", ["notices", "digest"])
+def test_the_mail_server_of_one_person_keeps_nobody_elses_notices_and_digests_waiting(
+    context: AppContext, people: People, smtp_sink: SmtpSink, name: str
+) -> None:
+    held, bob = people.user("Alice"), people.user("Bob")
+    with dripping_smtp("MAIL") as server:
+        people.account(held, smtp_sink, smtp_port=server.port, state="works")
+        people.account(bob, smtp_sink, state="works")
+        overdue = now() - timedelta(minutes=8)
+        for minutes, person in ((1, held), (0, held), (-1, bob)):
+            due_for(context, name, person, overdue - timedelta(minutes=minutes))
+        (task,) = (task for task in tasks(context) if task.what == name)
+        worker = Worker(context, [task])
+        worker.start()
+        wait_until(lambda: [message.recipients for message in smtp_sink.accepted] == [(bob.email,)], 20)
+        wait_until(lambda: len(leases(context, name.removesuffix("s"))) == 1, 20)  # the other one still hangs
+        worker.stop(1.0)
+    with context.database.reading() as session:
+        assert {n.problem for n in session.exec(select(Notice).where(Notice.user_id == held.id))} <= {""}
+        assert session.get_one(User, held.id).digest_at in (None, overdue), "what we cut is due at once"
+
+
+def due_for(context: AppContext, name: str, person: User, at: datetime) -> None:
+    """A notice to be mailed or, with something to tell of, the digest."""
+    assert person.id is not None
+    if name == "notices":
+        box = make_mailbox(context, person, f"box{at:%M}@{person.email}")
+    with context.database.session_scope() as session:
+        if name == "notices":
+            add_notice(session, "broken", f"mailbox:{box.id}", person.id, box.id)
+            session.exec(update(Notice).where(col(Notice.user_id) == person.id).values(due_at=at))
+        else:
+            session.add(Notification(user_id=person.id, kind="problem", subject=f"x:{at:%M}", first_at=at, at=at))
+            user = session.get_one(User, person.id)
+            user.digest_hour, user.digest_at, user.digest_since = 9, at, at - timedelta(hours=24)

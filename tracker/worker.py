@@ -37,6 +37,7 @@ from tracker.inbound.accept import accept_all
 from tracker.inbound.fetch.idle_watcher import IdleWatcher
 from tracker.inbound.fetch.mailbox_runs import MailboxRuns
 from tracker.inbound.probe import look_due, next_look
+from tracker.mail.account_servers import Waiting
 from tracker.mail.recipient_mx import look_up_due
 from tracker.models import (
     ConsentEntry,
@@ -53,11 +54,9 @@ from tracker.models import (
     User,
 )
 from tracker.models.search_index import index_older
-from tracker.notifications import notice_digest
-from tracker.notifications.digest import send_due as send_digest
-from tracker.notifications.notices import tell_due
+from tracker.notifications import digest, notice_digest, notices
 from tracker.notifications.notify import end_quiet_hours
-from tracker.outbound.account_pool import AccountPool
+from tracker.outbound.account_pool import AccountPool, Serve, WaitingAccount
 from tracker.outbound.host_health import HostCheck
 from tracker.outbound.messages import remind_due
 from tracker.outbound.queue import accounts_due, send_for_account
@@ -102,11 +101,22 @@ class Task:
     """Ends what the function has started beside itself, within so many seconds; called once the worker is to stop."""
 
 
+def _side_by_side(find: Callable[[Session, datetime], Sequence[Waiting]], serve: Serve) -> AccountPool:
+    """People served side by side, so that the mail server of one keeps no other waiting."""
+
+    def waiting(session: Session, moment: datetime) -> list[WaitingAccount]:
+        return [WaitingAccount(each.user_id, *each) for each in find(session, moment)]
+
+    return AccountPool(waiting, serve)
+
+
 def tasks(context: AppContext) -> list[Task]:
     """Everything a worker does."""
     sending, filing = AccountPool(accounts_due, send_for_account), AccountPool(accounts_with_copies, file_for_account)
     mailboxes, listener = MailboxRuns(accept_all), IdleWatcher(context.settings.listened_mailboxes)
     answers = AccountPool(accounts_to_look_at, look_for_answers, 4)
+    digests = _side_by_side(digest.people_waiting, digest.send_to)
+    telling = _side_by_side(notices.people_to_tell, notices.tell_person)
     host_check, hooks = HostCheck(), AccountPool(endpoints_due, deliver_to_endpoint, 16)
     return [
         *(_draining(source) for source in sources(context)),
@@ -120,8 +130,20 @@ def tasks(context: AppContext) -> list[Task]:
         Task("tracking host", host_check, 60.0, due=host_check.due),
         Task("mail exchangers", look_up_due, watches=("domain_profile",), due=_first(DomainProfile.due_at)),
         Task("quiet hours", end_quiet_hours, watches=("user_account",), due=_first(User.quiet_ends_at)),
-        Task("digest", send_digest, watches=("user_account",), due=_first(User.digest_at, col(User.active).is_(True))),
-        Task("notices", tell_due, watches=("notice",), due=_first(Notice.due_at, col(Notice.sent_at).is_(None))),
+        Task(
+            "digest",
+            digests,
+            watches=("user_account",),
+            due=_first(User.digest_at, col(User.active).is_(True)),
+            end=digests.end,
+        ),
+        Task(
+            "notices",
+            telling,
+            watches=("notice",),
+            due=_first(Notice.due_at, col(Notice.sent_at).is_(None)),
+            end=telling.end,
+        ),
         Task("webhooks", hooks, watches=("webhook_delivery", "webhook_endpoint"), due=webhooks_due, end=hooks.end),
         Task("answers elsewhere", answers, 600.0, watches=("enquiry_status",), due=next_sent_folder, end=answers.end),
         Task("imports", continue_imports, watches=("customer_import",)),

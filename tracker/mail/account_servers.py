@@ -1,11 +1,16 @@
 """How the servers of a sending account are reached: where they are, and the secrets that open them."""
 
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ScalarSelect
 from sqlmodel import Session, col, select
 
 from tracker.mail.connections import ConnectError, Server
 from tracker.mail.smtp_submission import Outcome, deferred, submit
 from tracker.models import Account, User
 from tracker.runtime.context import AppContext
+from tracker.runtime.deadline import Shutdown
 from tracker.runtime.keyring import Undecryptable
 from tracker.runtime.localized_text import LocalizedText
 
@@ -14,6 +19,21 @@ def working_account(session: Session, user: User) -> Account | None:
     """The person's first account whose last test or hand-over went well."""
     mine = (col(Account.user_id) == user.id) & col(Account.removed_at).is_(None) & (col(Account.state) == "works")
     return session.exec(select(Account).where(mine).order_by(col(Account.id)).limit(1)).first()
+
+
+class Waiting(NamedTuple):
+    """Somebody for whom mail of ours is to leave through an account of their own, and may have to wait for its server."""
+
+    user_id: int
+    host: str
+    is_troubled: bool
+    since: datetime
+
+
+def working_host(user_id: Any) -> ScalarSelect[str]:
+    """The server of :func:`working_account`, for whoever's key stands in a column."""
+    mine = (col(Account.user_id) == user_id) & col(Account.removed_at).is_(None) & (col(Account.state) == "works")
+    return select(Account.smtp_host).where(mine).order_by(col(Account.id)).limit(1).scalar_subquery()
 
 
 def set_secret(context: AppContext, account: Account, kind: str, secret: str | None) -> None:
@@ -30,14 +50,16 @@ def smtp_server(context: AppContext, account: Account) -> Server:
     return Server(account.smtp_host, account.smtp_port, account.smtp_security, account.smtp_login, secret)
 
 
-def submit_from(context: AppContext, account: Account, recipient: str, raw: bytes) -> Outcome:
+def submit_from(
+    context: AppContext, account: Account, recipient: str, raw: bytes, shutdown: Shutdown | None = None
+) -> Outcome:
     """Hands one message over through the account, on a connection of its own, as
     :func:`tracker.mail.smtp_submission.submit` does. Never raises: an account that cannot be used puts it off."""
     try:
         server = smtp_server(context, account)
     except ConnectError as error:
         return deferred(error)
-    return submit(context, server, account.address, recipient, raw)
+    return submit(context, server, account.address, recipient, raw, shutdown)
 
 
 def imap_server(context: AppContext, account: Account) -> Server:

@@ -25,7 +25,7 @@ from tracker.mail.connections import (
 from tracker.mail.mime.transport import Unfit, in_ascii_headers, in_seven_bits, needs_utf8
 from tracker.models import DeliveryStatus
 from tracker.runtime.context import AppContext
-from tracker.runtime.deadline import Deadline
+from tracker.runtime.deadline import Deadline, Shutdown
 from tracker.runtime.localized_text import LocalizedText, server_reply_text
 
 OPENING_SECONDS = 60.0
@@ -60,14 +60,20 @@ class Outcome:
         return self.status == DeliveryStatus.DEFERRED
 
 
-def submit(context: AppContext, server: Server, sender: str, recipient: str, raw: bytes) -> Outcome:
-    """Hands one message over on a connection of its own.
+def submit(
+    context: AppContext, server: Server, sender: str, recipient: str, raw: bytes, shutdown: Shutdown | None = None
+) -> Outcome:
+    """Hands one message over on a connection of its own, which a ``shutdown`` cuts.
 
     Never raises for what the server does or fails to do: without a connection, or when it breaks, the outcome is ``deferred``, with
     a sentence for people. It takes some minutes at most.
     """
     try:
-        with smtp(context, server) as connection:
+        with (
+            Deadline(OPENING_SECONDS) as deadline,
+            (shutdown or Shutdown()).watching(deadline),
+            smtp(context, server, deadline) as connection,
+        ):
             return connection.hand_over(sender, recipient, raw)
     except ConnectError as error:
         return deferred(error)

@@ -5,19 +5,20 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import case, func
+from sqlalchemy import ColumnElement, case, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.locale import _, ngettext, use_locale
-from tracker.mail.account_servers import submit_from, working_account
+from tracker.mail.account_servers import Waiting, submit_from, working_account, working_host
 from tracker.models import Delivery, Event, Message, Notification, User
 from tracker.notifications.digest_letter import Digest, Item, write_letter
 from tracker.notifications.notify import zone_of
 from tracker.notifications.rules import TROUBLE, next_clock
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.runtime.deadline import Shutdown
 from tracker.runtime.lease import HeldLease, is_free
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 LATER = timedelta(minutes=20)
 """When the letter could not be handed over it is tried again after so long."""
 DAY = timedelta(days=1)
+OVERDUE = timedelta(hours=2)
+"""Whoever has waited so long for a digest has a server in trouble."""
 
 
 def set_hour(user: User, hour: int | None) -> None:
@@ -43,40 +46,63 @@ class _Claim(NamedTuple):
     until: datetime
 
 
-def send_due(context: AppContext) -> int:
-    """Sends one digest that is due. Returns 1 when there was one, else 0. Holds no transaction while it is handed over."""
-    claim = _claim(context)
+def people_waiting(session: Session, moment: datetime) -> list[Waiting]:
+    """Whose digest is due and is being sent by nobody."""
+    due = select(User.id, working_host(col(User.id)), User.digest_since, User.digest_at).where(_is_due(moment))
+    rows = session.execute(due)
+    return [
+        Waiting(id_, host or f"none of {id_}", since is not None and moment - since > DAY + OVERDUE, at)
+        for id_, host, since, at in rows
+    ]
+
+
+def send_to(context: AppContext, user_id: int | None, shutdown: Shutdown) -> int:
+    """Sends one person's digest, if it is due."""
+    return send_due(context, user_id, shutdown)
+
+
+def send_due(context: AppContext, user_id: int | None = None, shutdown: Shutdown | None = None) -> int:
+    """Sends one digest that is due, of this person or of anybody. Returns 1 when there was one, else 0. Holds no transaction while
+    it is handed over. What a shutdown cuts is due again at once."""
+    claim = _claim(context, user_id)
     if claim is None:
         return 0
     try:
-        sent = _send(context, claim)
+        sent = _send(context, claim, shutdown)
     except Exception:  # a mistake in one digest must not hold up the others
         log.exception("the digest of person %s could not be written", claim.user_id)
         sent = False
-    _note(context, claim, sent)
+    if sent or shutdown is None or not shutdown.is_requested:
+        _note(context, claim, sent)
     return 1
 
 
-def _claim(context: AppContext) -> _Claim | None:
+def _claim(context: AppContext, user_id: int | None) -> _Claim | None:
     """The digest of the next person whose hour has come, held so that no other worker writes it too."""
     with context.database.reading() as session:
-        if session.exec(_due(now())).first() is None:
+        if session.exec(_due(now(), user_id)).first() is None:
             return None
     with context.database.session_scope() as session:
         moment = now()
-        user = session.exec(_due(moment).with_for_update(skip_locked=True, key_share=True)).first()
+        user = session.exec(_due(moment, user_id).with_for_update(skip_locked=True, key_share=True)).first()
         lease = None if user is None else context.leases.claim(session, "digest", user.id)
         if user is None or user.id is None or lease is None:
             return None
         return _Claim(lease, user.id, max(user.digest_since or moment - DAY, moment - 7 * DAY), moment)
 
 
-def _due(moment: datetime) -> SelectOfScalar[User]:
-    due = (col(User.digest_at) <= moment) & col(User.active) & is_free("digest", col(User.id), moment)
-    return select(User).where(due).order_by(col(User.digest_at)).limit(1)
+def _due(moment: datetime, user_id: int | None) -> SelectOfScalar[User]:
+    due = select(User).where(_is_due(moment))
+    if user_id is not None:
+        due = due.where(User.id == user_id)
+    return due.order_by(col(User.digest_at)).limit(1)
 
 
-def _send(context: AppContext, claim: _Claim) -> bool:
+def _is_due(moment: datetime) -> ColumnElement[bool]:
+    return (col(User.digest_at) <= moment) & col(User.active) & is_free("digest", col(User.id), moment)
+
+
+def _send(context: AppContext, claim: _Claim, shutdown: Shutdown | None) -> bool:
     """Whether that is done with: the letter was taken or refused for good, or there is none to write."""
     with context.database.reading() as session:
         user = session.get_one(User, claim.user_id)
@@ -86,7 +112,7 @@ def _send(context: AppContext, claim: _Claim) -> bool:
             if account is None or digest.is_empty:
                 return True
             letter = write_letter(context, user, account, digest, claim.until)
-    outcome = submit_from(context, account, user.email, letter)
+    outcome = submit_from(context, account, user.email, letter, shutdown)
     if not outcome.is_accepted:
         log.warning("the digest of %s was %s", user.public_id, outcome.status)
     return not outcome.is_deferred  # refused for good: tomorrow's is another letter

@@ -9,13 +9,13 @@ import logging
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import or_
+from sqlalchemy import func, or_
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.locale import use_locale
-from tracker.mail.account_servers import submit_from, working_account
+from tracker.mail.account_servers import Waiting, submit_from, working_account, working_host
 from tracker.mail.canonical import canonical
 from tracker.mail.smtp_submission import Outcome
 from tracker.models import Account, DeliveryStatus, Letter, Mailbox, Notice, Role, User
@@ -23,11 +23,14 @@ from tracker.notifications.notice_letter import MAILED, assigned_words, notice_l
 from tracker.notifications.notify import add_notice, notify
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.runtime.deadline import Shutdown
 from tracker.runtime.lease import HeldLease, is_free
 
 log = logging.getLogger(__name__)
 
 LATER = timedelta(minutes=10)
+AT_ONCE = 50
+"""Notices of one person in one turn."""
 MOST_TRIES = 6
 """After so many hand-overs that failed, the bell has to do."""
 
@@ -42,28 +45,48 @@ class _Mail(NamedTuple):
     letter: Letter | None
 
 
-def tell_due(context: AppContext) -> int:
-    """Tells one notice that is due. Returns 1 when there was one, else 0. Holds no transaction while it is handed over."""
-    lease = _claim(context)
+def people_to_tell(session: Session, moment: datetime) -> list[Waiting]:
+    """Whoever has a notice that is due and that nobody is telling."""
+    user = col(Notice.user_id)
+    due = select(user, working_host(user), func.max(Notice.tries), func.min(Notice.due_at))
+    due = due.where(col(Notice.sent_at).is_(None), col(Notice.due_at) <= moment)
+    rows = session.execute(due.where(is_free("notice", col(Notice.id), moment)).group_by(user))
+    return [Waiting(id_, host or f"none of {id_}", tries > 0, since) for id_, host, tries, since in rows]
+
+
+def tell_person(context: AppContext, user_id: int | None, shutdown: Shutdown) -> int:
+    """Tells one person what is due, the oldest first. Returns how many notices that were."""
+    told = 0
+    while told < AT_ONCE and not shutdown.is_requested and tell_due(context, user_id, shutdown):
+        told += 1
+    return told
+
+
+def tell_due(context: AppContext, user_id: int | None = None, shutdown: Shutdown | None = None) -> int:
+    """Tells one notice that is due, of this person or of anybody. Returns 1 when there was one, else 0. Holds no transaction while
+    it is handed over. What a shutdown cuts is due again at once."""
+    lease = _claim(context, user_id)
     if lease is None:
         return 0
     try:
         mail = _notify(context, lease)
         if mail is not None:
-            _end(context, lease, _hand_over(context, mail))
+            outcome = _hand_over(context, mail, shutdown)
+            if shutdown is None or not shutdown.is_requested or not outcome.is_deferred:
+                _end(context, lease, outcome)
     except Exception as error:  # a mistake in one notice must not hold up the others
         log.exception("notice %s could not be told", lease.subject)
         _end(context, lease, Outcome(DeliveryStatus.DEFERRED, type(error).__name__))
     return 1
 
 
-def _claim(context: AppContext) -> HeldLease | None:
+def _claim(context: AppContext, user_id: int | None) -> HeldLease | None:
     """The next notice that is due, held so that no other worker tells it too."""
     with context.database.reading() as session:
-        if session.exec(_due(now())).first() is None:
+        if session.exec(_due(now(), user_id)).first() is None:
             return None
     with context.database.session_scope() as session:
-        notice = session.exec(_due(now()).with_for_update(skip_locked=True)).first()
+        notice = session.exec(_due(now(), user_id).with_for_update(skip_locked=True)).first()
         lease = None if notice is None else context.leases.claim(session, "notice", notice.id)
         if notice is not None and lease is not None:
             notice.tries += 1
@@ -71,12 +94,14 @@ def _claim(context: AppContext) -> HeldLease | None:
         return lease
 
 
-def _due(moment: datetime) -> SelectOfScalar[Notice]:
+def _due(moment: datetime, user_id: int | None) -> SelectOfScalar[Notice]:
     """Whoever was given a customer hears of that before the customer's letter, however many workers tell."""
     before = aliased(Notice)
     assigned = (col(before.event) == "customer_assigned", col(before.sent_at).is_(None))
     first = select(before.id).where(before.user_id == Notice.user_id, *assigned, col(before.id) < col(Notice.id))
     due = select(Notice).where(col(Notice.sent_at).is_(None), col(Notice.due_at) <= moment)
+    if user_id is not None:
+        due = due.where(Notice.user_id == user_id)
     due = due.where(or_(col(Notice.event) != "letter", ~first.correlate(Notice).exists()))
     return due.where(is_free("notice", col(Notice.id), moment)).order_by(col(Notice.due_at), col(Notice.id)).limit(1)
 
@@ -151,10 +176,10 @@ def is_connected(session: Session, address: str) -> bool:
     return session.exec(select(Mailbox.id).where(*same)).first() is not None
 
 
-def _hand_over(context: AppContext, mail: _Mail) -> Outcome:
+def _hand_over(context: AppContext, mail: _Mail, shutdown: Shutdown | None) -> Outcome:
     with use_locale(mail.person.locale, mail.person.timezone):
         raw = write_notice(context, *mail)
-    return submit_from(context, mail.account, mail.person.email, raw)
+    return submit_from(context, mail.account, mail.person.email, raw, shutdown)
 
 
 def _end(context: AppContext, lease: HeldLease, outcome: Outcome) -> None:
