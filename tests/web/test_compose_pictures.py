@@ -106,6 +106,9 @@ def test_a_picture_of_somebody_elses_draft_is_not_there(
     client: httpx.Client, sender: User, bob: User, client_of: ClientOf
 ) -> None:
     src = upload(client, PNG).json()["src"]
+    shown = client.get(src)
+    assert (shown.content, shown.headers["cache-control"]) == (PNG, "no-store"), "nothing of it outlives the sign-out"
+    assert "sandbox" in shown.headers["content-security-policy"]
     assert client_of(bob).get(src).status_code == 404
     assert client.get(src[:-1] + "z").status_code == 404
 
