@@ -6,11 +6,13 @@ import time
 
 import pytest
 
-from tests.servers import free_port, silent_server, smtp_sink
+from tests.fixtures.contexts import People
+from tests.servers import SmtpSink, free_port, silent_server, smtp_sink
 from tests.servers.slow_smtp import Point, dripping_smtp
-from tracker.mail import smtp_submission
+from tracker.mail import account_servers, smtp_submission
 from tracker.mail.connections import ConnectError, Server
 from tracker.mail.smtp_submission import Outcome, _in_transit, smtp, submit
+from tracker.outbound import account_check
 from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline, Shutdown
 
@@ -75,6 +77,20 @@ def test_a_server_that_drips_is_cut_by_the_deadline(
     assert (
         "took too long over a message" if point in ("MAIL", "DATA", "content") else "did not answer within"
     ) in reply
+
+
+@pytest.mark.parametrize("point", ["greeting", "MAIL", "content"])
+def test_whoever_waits_at_a_page_waits_no_longer_than_that_in_all(
+    context: AppContext, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch, point: Point
+) -> None:
+    """Each step would have minutes of its own: this ends only because all of them together have not."""
+    for module in (account_servers, account_check):
+        monkeypatch.setattr(module, "PAGE_SECONDS", 0.5)
+    with dripping_smtp(point) as server:
+        account = people.account(people.user(), smtp_sink, smtp_port=server.port)
+        assert account_servers.submit_at_once(context, account, ANNA, RAW).status == "deferred"
+        if point != "content":
+            assert not account_check.check_account(context, account.id or 0).smtp_ok
 
 
 def test_a_server_that_drips_inside_the_tls_handshake_is_cut_too(

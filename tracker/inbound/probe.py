@@ -20,7 +20,7 @@ from pixel.site_codes import ALPHABET, long_codes, tagged
 from tracker.inbound.credentials import credential_of, server_of
 from tracker.inbound.fetch.check import TROUBLE, meaning
 from tracker.inbound.fetch.pop3 import pop3
-from tracker.mail.account_servers import submit_from, working_account
+from tracker.mail.account_servers import submit_at_once, working_account
 from tracker.mail.addresses import domain_of
 from tracker.mail.connections import ConnectError
 from tracker.mail.folders import Folder, folders_of, watched
@@ -145,7 +145,7 @@ def _hand_over(context: AppContext, account: Account, probe: Probe) -> str:
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no machine answers it
     mail[NOTICE_HEADER] = notice_mark(context.keyring, probe.message_id)
     mail.set_content("A test. You can delete it.\n")
-    outcome = submit_from(context, account, probe.address, mail.as_bytes(policy=SMTP))
+    outcome = submit_at_once(context, account, probe.address, mail.as_bytes(policy=SMTP))
     if outcome.is_deferred:
         raise ActionError("conflict", LocalizedText("The test could not be sent: %(reason)s", reason=outcome.reply))
     if outcome.is_accepted:

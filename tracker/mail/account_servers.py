@@ -1,5 +1,6 @@
 """How the servers of a sending account are reached: where they are, and the secrets that open them."""
 
+import math
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -19,6 +20,9 @@ def working_account(session: Session, user: User) -> Account | None:
     """The person's first account whose last test or hand-over went well."""
     mine = (col(Account.user_id) == user.id) & col(Account.removed_at).is_(None) & (col(Account.state) == "works")
     return session.exec(select(Account).where(mine).order_by(col(Account.id)).limit(1)).first()
+
+
+PAGE_SECONDS = 30.0
 
 
 class Waiting(NamedTuple):
@@ -51,7 +55,12 @@ def smtp_server(context: AppContext, account: Account) -> Server:
 
 
 def submit_from(
-    context: AppContext, account: Account, recipient: str, raw: bytes, shutdown: Shutdown | None = None
+    context: AppContext,
+    account: Account,
+    recipient: str,
+    raw: bytes,
+    shutdown: Shutdown | None = None,
+    seconds: float = math.inf,
 ) -> Outcome:
     """Hands one message over through the account, on a connection of its own, as
     :func:`tracker.mail.smtp_submission.submit` does. Never raises: an account that cannot be used puts it off."""
@@ -59,7 +68,12 @@ def submit_from(
         server = smtp_server(context, account)
     except ConnectError as error:
         return deferred(error)
-    return submit(context, server, account.address, recipient, raw, shutdown)
+    return submit(context, server, account.address, recipient, raw, shutdown, seconds)
+
+
+def submit_at_once(context: AppContext, account: Account, recipient: str, raw: bytes) -> Outcome:
+    """The same for a page that waits for it: pages have few threads, and a server that drips must not take them."""
+    return submit_from(context, account, recipient, raw, seconds=PAGE_SECONDS)
 
 
 def imap_server(context: AppContext, account: Account) -> Server:

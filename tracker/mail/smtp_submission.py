@@ -3,6 +3,7 @@
 A server that drips or dawdles ends by a deadline: one for opening the connection, one for each message.
 """
 
+import math
 import re
 import smtplib
 import socket
@@ -61,16 +62,22 @@ class Outcome:
 
 
 def submit(
-    context: AppContext, server: Server, sender: str, recipient: str, raw: bytes, shutdown: Shutdown | None = None
+    context: AppContext,
+    server: Server,
+    sender: str,
+    recipient: str,
+    raw: bytes,
+    shutdown: Shutdown | None = None,
+    seconds: float = math.inf,
 ) -> Outcome:
-    """Hands one message over on a connection of its own, which a ``shutdown`` cuts.
+    """Hands one message over on a connection of its own, which a ``shutdown`` cuts, within so many ``seconds`` in all.
 
     Never raises for what the server does or fails to do: without a connection, or when it breaks, the outcome is ``deferred``, with
     a sentence for people. It takes some minutes at most.
     """
     try:
         with (
-            Deadline(OPENING_SECONDS) as deadline,
+            Deadline(OPENING_SECONDS, seconds) as deadline,
             (shutdown or Shutdown()).watching(deadline),
             smtp(context, server, deadline) as connection,
         ):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from imapclient.exceptions import IMAPClientError
 from sqlmodel import Session
 
-from tracker.mail.account_servers import imap_server, smtp_server
+from tracker.mail.account_servers import PAGE_SECONDS, imap_server, smtp_server
 from tracker.mail.connections import ConnectError
 from tracker.mail.folders import folder_for
 from tracker.mail.imap_session import imap
@@ -16,6 +16,7 @@ from tracker.models import Account
 from tracker.outbound.accounts import retry_now, state_after
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.runtime.deadline import Deadline
 from tracker.runtime.localized_text import LocalizedText
 
 
@@ -56,7 +57,7 @@ def check_account(context: AppContext, account_id: int) -> CheckResult:
 
 def _try_smtp(context: AppContext, account: Account) -> tuple[bool, str, str]:
     try:
-        with smtp(context, smtp_server(context, account)) as line:
+        with Deadline(PAGE_SECONDS) as deadline, smtp(context, smtp_server(context, account), deadline) as line:
             refusal = _sender_refused(line, account)
     except ConnectError as error:
         return False, error.sentence, error.code
@@ -87,7 +88,7 @@ def _try_imap(context: AppContext, account: Account) -> tuple[bool | None, str, 
     if not account.imap_host:
         return None, "", None
     try:
-        with imap(context, imap_server(context, account)) as client:
+        with Deadline(PAGE_SECONDS) as deadline, imap(context, imap_server(context, account), deadline) as client:
             folder = folder_for(client, "sent")
     except ConnectError as error:
         return False, error.sentence, None

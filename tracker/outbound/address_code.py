@@ -10,7 +10,7 @@ from string import digits
 from sqlmodel import Session
 
 from tracker.locale import _
-from tracker.mail.account_servers import submit_from
+from tracker.mail.account_servers import submit_at_once
 from tracker.mail.addresses import domain_of
 from tracker.models import Account
 from tracker.runtime.context import AppContext
@@ -34,7 +34,7 @@ def send_code(context: AppContext, account: Account) -> None:
             "Type this code on the page of your account in Inkling within an hour. If you did not ask for it, do nothing."
         )
     )
-    outcome = submit_from(context, account, account.address, mail.as_bytes(policy=SMTP))
+    outcome = submit_at_once(context, account, account.address, mail.as_bytes(policy=SMTP))
     if not outcome.is_accepted:
         raise ActionError("conflict", LocalizedText("The code could not be sent: %(reason)s", reason=outcome.reply))
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
-from tracker.mail.account_servers import imap_server, submit_from
+from tracker.mail.account_servers import PAGE_SECONDS, imap_server, submit_at_once
 from tracker.mail.addresses import domain_of
 from tracker.mail.connections import ConnectError
 from tracker.mail.folders import folder_for
@@ -25,6 +25,7 @@ from tracker.mail.imap_session import imap
 from tracker.models import Account
 from tracker.outbound.sending_domain.advice import Advice
 from tracker.runtime.context import AppContext
+from tracker.runtime.deadline import Deadline
 from tracker.runtime.localized_text import ActionError, LocalizedText
 
 TEST_ID = re.compile(r"[0-9a-f]{24}")
@@ -51,7 +52,7 @@ def send_test(context: AppContext, account: Account) -> str:
     mail.set_content(f"A test. You can delete it.\n{_link(context, test_id)}\n")
     html = f'<html><body>\n<p>A test. You can delete it.</p>\n<p><a href="{_link(context, test_id)}">A link</a></p>\n</body></html>'
     mail.add_alternative(html, subtype="html")
-    outcome = submit_from(context, account, account.address, mail.as_bytes(policy=SMTP))
+    outcome = submit_at_once(context, account, account.address, mail.as_bytes(policy=SMTP))
     if not outcome.is_accepted:
         raise ActionError("conflict", LocalizedText("The test could not be sent: %(reason)s", reason=outcome.reply))
     return test_id
@@ -60,7 +61,7 @@ def send_test(context: AppContext, account: Account) -> str:
 def read_test(context: AppContext, account: Account, test_id: str) -> list[Advice]:
     """What became of the test, as far as it has arrived. Never raises."""
     try:
-        with imap(context, imap_server(context, account)) as client:
+        with Deadline(PAGE_SECONDS) as deadline, imap(context, imap_server(context, account), deadline) as client:
             found = _find(client, _message_id(account, test_id))
     except ConnectError as error:
         return [Advice("IMAP", "bad", error.sentence)]

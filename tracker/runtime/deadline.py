@@ -19,11 +19,13 @@ class Deadline:
     take the socket over meanwhile.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, most: float = math.inf) -> None:
+        """``most`` are the seconds that it is never put off beyond."""
         self._lock = threading.Lock()
         self._connections: list[socket.socket] = []
         self.is_over = False
-        self._end = time.monotonic() + seconds
+        self._latest = time.monotonic() + most
+        self._end = min(time.monotonic() + seconds, self._latest)
         self._step_end = math.inf
         self.step_is_over = False
         """Whether the present step, or the one before, was cut."""
@@ -42,7 +44,7 @@ class Deadline:
 
     def restart(self, seconds: float) -> None:
         """So many seconds from now instead. What is over stays over."""
-        self._end = time.monotonic() + seconds
+        self._end = min(time.monotonic() + seconds, self._latest)
 
     @contextmanager
     def step(self, seconds: float) -> Iterator[None]:
