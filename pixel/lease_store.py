@@ -89,6 +89,10 @@ class LeaseStore:
         if connection is not None:
             connection.close()
 
+    @property
+    def has_unwritten(self) -> bool:
+        return bool(self._unwritten)
+
     @contextmanager
     def batch(self, visitors: Iterable[Key] = (), *, durable: bool = False, last: bool = False) -> Iterator[Self]:
         """Knows these visitors; commits when the block ends, ``durable`` when that must outlive a power loss; with the ``last``

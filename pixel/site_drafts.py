@@ -105,12 +105,15 @@ class Completion:
         self.without_store = 0
 
     def close(self) -> None:
-        with suppress(StoreError), self._store.batch(last=True):
-            pass
+        if self._store.has_unwritten:
+            with suppress(StoreError), self._store.batch(last=True):
+                pass
         self._store.close()
 
     def __call__(self, drafts: Sequence[Draft]) -> list[Hit | None]:
         """A hit for each; None for one that cannot be decided. Called with none now and then, to write what waits."""
+        if not drafts and not self._store.has_unwritten:
+            return []
         if time.monotonic() >= self._retry_at:
             try:
                 return self._stored(drafts)

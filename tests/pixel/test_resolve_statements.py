@@ -12,6 +12,7 @@ import pytest
 from pixel.app import EdgeApp, create_app
 from pixel.lease_store import LeaseStore, states_query
 from pixel.settings import EdgeSettings
+from pixel.site_drafts import Completion
 from tests.pixel.edge_server import KEY as EDGE_KEY
 from tests.pixel.snippet_site import KEY, pool, rule, snapshot
 
@@ -107,3 +108,10 @@ def test_visitors_are_looked_up_by_their_key_however_many_there_are(tmp_path: Pa
     store.close()
     assert any("SEARCH visitor USING PRIMARY KEY" in row[3] for row in plan), plan
     assert not any("SCAN visitor" in row[3] for row in plan), plan
+
+
+def test_an_edge_without_websites_makes_no_store(tmp_path: Path) -> None:
+    completion = Completion(LeaseStore(tmp_path / "visitors.sqlite3"))
+    assert completion([]) == []
+    completion.close()
+    assert list(tmp_path.iterdir()) == []
