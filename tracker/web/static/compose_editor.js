@@ -21,6 +21,7 @@ export function makeEditor(form, changed, upload = asData) {
   editor.setHTML(html.value);
   editor.moveCursorToStart();
   const buttons = [...tools.querySelectorAll("[data-tool]")];
+  const bubble = linkBubble(form.querySelector("[data-link-bubble]"), editor, () => linkAtCursor(), () => { changed(); mark(); });
 
   function act(tool) {
     const [tag, off, on] = MADE_OF[tool] ?? [];
@@ -29,17 +30,9 @@ export function makeEditor(form, changed, upload = asData) {
     else if (tool === "quote") editor.increaseQuoteLevel();
     else if (tool === "plain") editor.removeAllFormatting();
     else if (tool === "untracked") leaveAlone();
-    else link();
+    else { bubble.open(); return; }
     editor.focus();
     mark();
-  }
-  function link() {
-    if (editor.hasFormat("A")) { editor.removeLink(); return; }
-    const range = editor.getSelection(), typed = prompt(form.dataset.wordLink, "https://")?.trim();
-    if (!typed || typed === "https://") return;
-    editor.setSelection(range);
-    const scheme = /^[a-z][a-z\d+.-]*:/i.test(typed) ? "" : typed.includes("@") ? "mailto:" : "https://";
-    editor.makeLink(scheme + typed);
   }
   function linkAtCursor() {
     const { startContainer, startOffset } = editor.getSelection();
@@ -101,6 +94,55 @@ export function makeEditor(form, changed, upload = asData) {
   form.addEventListener("formdata", ({ formData }) => formData.set("html", editor.getHTML()));
   return { place, insertPictures, focus: () => editor.focus(), write() { html.value = editor.getHTML(); },
     insertText(text) { editor.insertPlainText(text, false); editor.focus(); } };
+}
+
+// Address and text of a link, beside it: Enter saves, Escape leaves everything as it was.
+function linkBubble(bubble, editor, linkAtCursor, changed) {
+  const url = bubble.querySelector("[data-link-url]"), words = bubble.querySelector("[data-link-words]");
+  const remove = bubble.querySelector("[data-link-remove]");
+  let range, link;
+  const close = () => { bubble.hidden = true; editor.setSelection(range); editor.focus(); };
+  function open() {
+    range = editor.getSelection();
+    link = linkAtCursor();
+    url.value = link?.getAttribute("href") ?? "";
+    words.value = link?.textContent ?? String(range);
+    remove.hidden = !link;
+    bubble.hidden = false;
+    const at = (link ?? range).getBoundingClientRect(), around = bubble.offsetParent.getBoundingClientRect();
+    const left = Math.min(at.left - around.left, around.width - bubble.offsetWidth - 8);
+    bubble.style.left = `${Math.max(8, left)}px`;
+    if (at.height) bubble.style.top = `${at.bottom - around.top + 6}px`;
+    url.focus();
+  }
+  function save() {
+    const typed = url.value.trim(), text = words.value.trim();
+    close();
+    if (!typed) return;
+    const scheme = /^[a-z][a-z\d+.-]*:/i.test(typed) ? "" : typed.includes("@") ? "mailto:" : "https://";
+    if (link) {
+      editor.saveUndoState();
+      link.href = scheme + typed;
+      if (text && text !== link.textContent) link.textContent = text;
+    } else if (text && text !== String(range)) {
+      const made = Object.assign(document.createElement("a"), { href: scheme + typed, textContent: text });
+      editor.insertHTML(made.outerHTML);
+    } else editor.makeLink(scheme + typed);
+    changed();
+  }
+  bubble.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches("input")) save();
+    else if (event.key === "Escape") close();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  bubble.querySelector("[data-link-save]").addEventListener("click", save);
+  remove.addEventListener("click", () => { close(); editor.removeLink(); changed(); });
+  bubble.addEventListener("focusout", ({ relatedTarget }) => {
+    if (relatedTarget && !bubble.contains(relatedTarget)) bubble.hidden = true;
+  });
+  return { open };
 }
 
 function asData(file) {
