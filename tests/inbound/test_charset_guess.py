@@ -18,6 +18,7 @@ CENTRAL = [
     *("Oferta na krzesła biurowe", "Zapytanie o cenę", "Prośba o wycenę", "Łukasz Żółty", "Paweł Wiśniewski"),
     *("Dzień dobry", "Objednávka židlí", "Jiří Dvořák", "Žádost o nabídku", "Dopyt na stoličky", "Příloha.pdf"),
     *("Árajánlat kérése", "Győző Tóth", "Köszönöm szépen", "Narudžba stolica", "Željko Đurić", "Číslo účtu"),
+    *("Účet", "Těším se", "Prosim črne stole", "Črna barva"),
 ]
 WESTERN = [
     "Schöne Grüße aus München, wir möchten vierzig Stühle bestellen.",
@@ -27,6 +28,7 @@ WESTERN = [
     "Hej, vi skulle vilja ha en offert på fyrtio kontorsstolar. Hälsningar, Åsa Öberg",
     *("Müller", "Größe", "Anfrage für Bürostühle", "Hélène Lefèvre", "Société Générale", "Commande n° 15"),
     *("Año nuevo", "Cotação de cadeiras", "Offert på kontorsstolar", "Tilbud på stole", "Forespørgsel", "Società"),
+    *("Määrä", "Première commande", "Être rappelé", "Être là", "Tøj"),
 ]
 CYRILLIC = [
     "Добрый день! Пришлите, пожалуйста, счёт на сорок офисных кресел. С уважением, Пётр",

@@ -10,6 +10,7 @@ import re
 _WITHIN = 64 * 1024
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]+")
 _TWO_HIGH = re.compile(rb"[\x80-\xff]{2}")
+_LATIN_WORD = re.compile(rb"[A-Z\xc0-\xde\x8a\x8e\xa3\xaf]?[a-z\xdf-\xff\x9a\x9c-\x9f\xb3\xb9\xbf]++")
 _SHORT_LATIN = re.compile(rb"[A-Za-z][\xb0\xba\xc0-\xff]|[\xc0-\xff][A-Za-z]")
 _OFTEN = {
     "cp932": re.compile(rb"\x82[\x9f-\xf1]|\x83[\x40-\x96]"),
@@ -24,7 +25,7 @@ _SHIFTED = ("iso2022-jp-2", "iso2022-kr", "hz")
 _EXPECTED = {"cp1252": 1.4, "cp1254": 1.1, "cp1257": 0.7, "iso8859-16": 0.6}
 """How much more or less often than those of Central Europe letters come in these charsets."""
 _UNLIKELY = re.compile(
-    r"[ŕĺŔĹðÐ¹²³¼½¾ª]|ñ\b|(?<!c)ê\b|œ(?!u)|[®©]\w|č[rv]|(?<=\w)[þÞŻŁŚŞ](?=[a-z])|\w[\x80-\x9f¡-©«-¯±´¶-¸»¿]\w"
+    r"[ŕĺŔĹðÐ¹²³¼½¾ª]|ñ\b|(?<!c)ê\b|œ(?!u)|[®©]\w|č[rvms]es?\b|\b[èÈ](?=\w|\.)|è[ikh]|\bÝ(?=[a-z])|(?<=\w)[þÞŻŁŚŞ](?=[a-z])|\w[\x80-\x9f¡-©«-¯±´¶-¸»¿]\w"
 )
 """Letters that hardly a word has, and what is none in the middle of a word."""
 _FREQUENT = frozenset("оаеинтрсвлі")
@@ -125,7 +126,11 @@ def _is_latin(words: list[bytes]) -> bool:
     """Most letters of words with others than ASCII's are ASCII's, or half of them in words of two letters."""
     length = sum(map(len, words))
     plain = sum(octet < 0x80 for word in words for octet in word)
-    return plain * 2 > length or (plain * 2 == length and all(map(_SHORT_LATIN.fullmatch, words)))
+    return (
+        plain * 2 > length
+        or (plain * 2 == length and all(map(_SHORT_LATIN.fullmatch, words)))
+        or (plain * 3 >= length and all(map(_LATIN_WORD.fullmatch, words)))
+    )
 
 
 def _by_first_octets(octets: bytes) -> str:
