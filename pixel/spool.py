@@ -11,14 +11,15 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from pixel.hits import Hit
+from pixel.spool_batch import Batch, Completion, Entry
 from pixel.spool_file import (
     WAKE_FOLDER,
     WRITTEN,
@@ -82,33 +83,6 @@ def _difference(present: SpoolMetrics, before: SpoolMetrics) -> dict[str, int]:
     return {f"hits_{name}": getattr(present, name) - getattr(before, name) for name in names}
 
 
-@dataclass(slots=True)
-class _Entry:
-    """A hit, or a draft of one, with the answer that waits for it so many seconds."""
-
-    hit: Any
-    answer: asyncio.Future[bool]
-    seconds: float
-
-
-@dataclass
-class _Batch:
-    """Hits that go to disk together."""
-
-    entries: list[_Entry] = field(default_factory=list)
-    overdue: dict[float, asyncio.TimerHandle] = field(default_factory=dict)
-    """By the seconds that answers wait."""
-
-    def cancel_timers(self) -> None:
-        for timer in self.overdue.values():
-            timer.cancel()
-        self.overdue.clear()
-
-
-Completion = Callable[[Sequence[Any]], Sequence[Hit | None]]
-"""Makes hits of the drafts of a batch, in the writing thread; None of one that cannot be made. Never raises."""
-
-
 class Spool:
     """The writing end. Raises SpoolError when another process has it or the file cannot be used.
 
@@ -132,7 +106,7 @@ class Spool:
         except (sqlite3.Error, OSError) as error:
             os.close(self._lock)
             raise SpoolError(f"{self.path} cannot be used as a spool: {error}") from error
-        self._open = _Batch()
+        self._open = Batch()
         self._waiters: list[asyncio.Future[None]] = []
         self._writing = False
         self._handing_over: asyncio.Handle | None = None
@@ -160,7 +134,7 @@ class Spool:
             self.metrics.lost += 1
             return False
         answer: asyncio.Future[bool] = loop.create_future()
-        batch.entries.append(_Entry(hit, answer, seconds))
+        batch.entries.append(Entry(hit, answer, seconds))
         if seconds not in batch.overdue:
             self._set_timer(batch, seconds)
         if not self._writing and self._handing_over is None:
@@ -168,7 +142,7 @@ class Spool:
             self._handing_over = loop.call_soon(self._hand_over)
         return await answer
 
-    def _set_timer(self, batch: _Batch, seconds: float) -> None:
+    def _set_timer(self, batch: Batch, seconds: float) -> None:
         batch.overdue[seconds] = self._in(seconds, self._give_answers, batch, seconds)
 
     def news(self) -> asyncio.Future[None]:
@@ -181,7 +155,7 @@ class Spool:
         self._handing_over = None
         if self._writing or self._closed or not self._open.entries:
             return
-        batch, self._open = self._open, _Batch()
+        batch, self._open = self._open, Batch()
         if len(batch.entries) > _MAX_BATCH:
             self._open.entries = batch.entries[_MAX_BATCH:]
             del batch.entries[_MAX_BATCH:]
@@ -190,7 +164,7 @@ class Spool:
         self._writing = True
         self._jobs.put(lambda: self._write(batch))
 
-    def _give_answers(self, batch: _Batch, seconds: float = math.inf) -> None:
+    def _give_answers(self, batch: Batch, seconds: float = math.inf) -> None:
         """Answers whoever waits no longer than this, and counts each as lost."""
         batch.overdue.pop(seconds, None)
         for entry in batch.entries:
@@ -202,7 +176,7 @@ class Spool:
             answer.set_result(False)
             self.metrics.lost += 1
 
-    def _written(self, batch: _Batch) -> None:
+    def _written(self, batch: Batch) -> None:
         self._writing = False
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -216,7 +190,7 @@ class Spool:
                 self.metrics.rescued += 1
         self._hand_over()
 
-    def _not_written(self, batch: _Batch) -> None:
+    def _not_written(self, batch: Batch) -> None:
         """Keeps the hits for another try: a full disk or a lock may pass."""
         self._writing = False
         batch.cancel_timers()
@@ -225,7 +199,7 @@ class Spool:
         if self._handing_over is None:
             self._handing_over = self._in(_RETRY_AFTER, self._hand_over)
 
-    def _given_up(self, batch: _Batch) -> None:
+    def _given_up(self, batch: Batch) -> None:
         self._writing = False
         batch.cancel_timers()
         self._give_answers(batch)
@@ -299,7 +273,7 @@ class Spool:
                 if self._complete_drafts is not None:
                     self._complete_drafts([])
 
-    def _write(self, batch: _Batch) -> None:
+    def _write(self, batch: Batch) -> None:
         try:
             self._keep_in_place()
             self._complete(batch)
@@ -327,7 +301,7 @@ class Spool:
             self._tell_loop(self._written, batch)
             notify_processes(self.path.parent, WRITTEN)
 
-    def _complete(self, batch: _Batch) -> None:
+    def _complete(self, batch: Batch) -> None:
         """Makes hits of drafts, once: a batch that has to be tried again has none left."""
         drafts = [entry for entry in batch.entries if not isinstance(entry.hit, Hit)]
         if not drafts:
@@ -337,7 +311,7 @@ class Spool:
             entry.hit = hit
         if undecided := [entry for entry in drafts if entry.hit is None]:
             batch.entries = [entry for entry in batch.entries if entry.hit is not None]
-            self._tell_loop(self._give_answers, _Batch(undecided))
+            self._tell_loop(self._give_answers, Batch(undecided))
 
     def _keep_in_place(self) -> None:
         """Makes a new file when ours was deleted or replaced, with what the old one still held."""
@@ -353,7 +327,7 @@ class Spool:
         self._connection.close()
         self._connection, self._identity = connection, file_identity(self.path)
 
-    def _tell_loop(self, call: Callable[[_Batch], None], batch: _Batch) -> None:
+    def _tell_loop(self, call: Callable[[Batch], None], batch: Batch) -> None:
         assert self._loop is not None
         with suppress(RuntimeError):  # the loop has ended, and nobody waits for the answers
             self._loop.call_soon_threadsafe(call, batch)
