@@ -1,4 +1,4 @@
-// Writing: drafts that save themselves, who will be tracked, sending by keys. Editor, chips and files are elsewhere.
+// Writing: drafts that save themselves, who will be tracked, sending by keys.
 import { chipsFor, dressChips } from "./compose_chips.js";
 import { makeEditor } from "./compose_editor.js";
 

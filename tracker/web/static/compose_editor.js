@@ -1,4 +1,4 @@
-// The rich text editor: Squire with a toolbar that works by keyboard. Without it the plain box stays.
+// The rich text editor: Squire with a toolbar. Without it the plain box stays.
 const MADE_OF = {
   bold: ["B", "removeBold", "bold"],
   italic: ["I", "removeItalic", "italic"],
@@ -6,10 +6,9 @@ const MADE_OF = {
   bullets: ["UL", "removeList", "makeUnorderedList"],
   numbers: ["OL", "removeList", "makeOrderedList"],
 };
-const LARGEST_DATA = 150_000;
 
-// `upload` gives the address of a picture file; without it pictures stay inside the text as data.
-export function makeEditor(form, changed, upload = asData) {
+// `upload` gives the address of a picture file, or nothing.
+export function makeEditor(form, changed, upload) {
   const place = form.querySelector("[data-editor]"), tools = form.querySelector("[data-tools]");
   const plain = form.querySelector("[data-text]"), html = form.querySelector("[data-html]");
   const picker = tools.querySelector("[data-picture]");
@@ -21,7 +20,6 @@ export function makeEditor(form, changed, upload = asData) {
   editor.setHTML(html.value);
   editor.moveCursorToStart();
   const buttons = [...tools.querySelectorAll("[data-tool]")];
-  const bubble = linkBubble(form.querySelector("[data-link-bubble]"), editor, () => linkAtCursor(), () => { changed(); mark(); });
 
   function act(tool) {
     const [tag, off, on] = MADE_OF[tool] ?? [];
@@ -30,9 +28,15 @@ export function makeEditor(form, changed, upload = asData) {
     else if (tool === "quote") editor.increaseQuoteLevel();
     else if (tool === "plain") editor.removeAllFormatting();
     else if (tool === "untracked") leaveAlone();
-    else { bubble.open(); return; }
+    else { openBubble(); return; }
     editor.focus();
     mark();
+  }
+  let bubble;
+  async function openBubble() {
+    const { linkBubble } = await import("./compose_link.js");
+    const box = form.querySelector("[data-link-bubble]");
+    (bubble ??= linkBubble(box, editor, linkAtCursor, () => { changed(); mark(); })).open();
   }
   function linkAtCursor() {
     const { startContainer, startOffset } = editor.getSelection();
@@ -66,7 +70,7 @@ export function makeEditor(form, changed, upload = asData) {
     changed();
   }
 
-  // The selection stays.
+  // keeps the selection
   tools.addEventListener("mousedown", (event) => { if (event.target !== picker) event.preventDefault(); });
   tools.addEventListener("click", (event) => {
     const button = event.target.closest("[data-tool]");
@@ -94,66 +98,4 @@ export function makeEditor(form, changed, upload = asData) {
   form.addEventListener("formdata", ({ formData }) => formData.set("html", editor.getHTML()));
   return { place, insertPictures, focus: () => editor.focus(), write() { html.value = editor.getHTML(); },
     insertText(text) { editor.insertPlainText(text, false); editor.focus(); } };
-}
-
-// Address and text of a link, beside it: Enter saves, Escape leaves everything as it was.
-function linkBubble(bubble, editor, linkAtCursor, changed) {
-  const url = bubble.querySelector("[data-link-url]"), words = bubble.querySelector("[data-link-words]");
-  const remove = bubble.querySelector("[data-link-remove]");
-  let range, link;
-  const close = () => { bubble.hidden = true; editor.setSelection(range); editor.focus(); };
-  function open() {
-    range = editor.getSelection();
-    link = linkAtCursor();
-    url.value = link?.getAttribute("href") ?? "";
-    words.value = link?.textContent ?? String(range);
-    remove.hidden = !link;
-    bubble.hidden = false;
-    const at = (link ?? range).getBoundingClientRect(), around = bubble.offsetParent.getBoundingClientRect();
-    const left = Math.min(at.left - around.left, around.width - bubble.offsetWidth - 8);
-    bubble.style.left = `${Math.max(8, left)}px`;
-    if (at.height) bubble.style.top = `${at.bottom - around.top + 6}px`;
-    url.focus();
-  }
-  function save() {
-    const typed = url.value.trim(), text = words.value.trim();
-    close();
-    if (!typed) return;
-    const scheme = /^[a-z][a-z\d+.-]*:/i.test(typed) ? "" : typed.includes("@") ? "mailto:" : "https://";
-    if (link) {
-      editor.saveUndoState();
-      link.href = scheme + typed;
-      if (text && text !== link.textContent) link.textContent = text;
-    } else if (text && text !== String(range)) {
-      const made = Object.assign(document.createElement("a"), { href: scheme + typed, textContent: text });
-      editor.insertHTML(made.outerHTML);
-    } else editor.makeLink(scheme + typed);
-    changed();
-  }
-  bubble.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.matches("input")) save();
-    else if (event.key === "Escape") close();
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  });
-  bubble.querySelector("[data-link-save]").addEventListener("click", save);
-  remove.addEventListener("click", () => { close(); editor.removeLink(); changed(); });
-  bubble.addEventListener("focusout", ({ relatedTarget }) => {
-    if (relatedTarget && !bubble.contains(relatedTarget)) bubble.hidden = true;
-  });
-  return { open };
-}
-
-function asData(file) {
-  if (file.size > LARGEST_DATA) {
-    alert(`${file.name}: ${Math.ceil(file.size / 1024)} KB > ${Math.floor(LARGEST_DATA / 1024)} KB`);
-    return null;
-  }
-  return new Promise((done) => {
-    const reader = new FileReader();
-    reader.onload = () => done(reader.result);
-    reader.onerror = () => done(null);
-    reader.readAsDataURL(file);
-  });
 }

@@ -79,7 +79,7 @@ document.addEventListener("click", async (event) => {
 const offline = document.querySelector("[data-offline]");
 function noteConnection() {
   offline.hidden = navigator.onLine;
-  if (!navigator.onLine) offline.querySelector("time").textContent = new Date().toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  if (!navigator.onLine) offline.querySelector("time").textContent = new Date().toLocaleTimeString(lang, { timeStyle: "short" });
 }
 for (const change of ["offline", "online"]) addEventListener(change, noteConnection);
 if (!navigator.onLine) noteConnection();
