@@ -7,7 +7,7 @@ const MADE_OF = {
   numbers: ["OL", "removeList", "makeOrderedList"],
 };
 
-// `upload` gives the address of a picture file, or nothing.
+// `upload` gives the address of a file.
 export function makeEditor(form, changed, upload) {
   const place = form.querySelector("[data-editor]"), tools = form.querySelector("[data-tools]");
   const plain = form.querySelector("[data-text]"), html = form.querySelector("[data-html]");
@@ -28,23 +28,20 @@ export function makeEditor(form, changed, upload) {
     else if (tool === "quote") editor.increaseQuoteLevel();
     else if (tool === "plain") editor.removeAllFormatting();
     else if (tool === "untracked") leaveAlone();
-    else { openBubble(); return; }
+    else { loadBubble().then((made) => made.open()); return; }
     editor.focus();
     mark();
   }
   let bubble;
-  async function openBubble() {
-    const { linkBubble } = await import("./compose_link.js");
-    const box = form.querySelector("[data-link-bubble]");
-    (bubble ??= linkBubble(box, editor, linkAtCursor, () => { changed(); mark(); })).open();
-  }
+  const loadBubble = () => (bubble ??= import("./compose_link.js").then(({ linkBubble }) =>
+    linkBubble(form.querySelector("[data-link-bubble]"), editor, linkAtCursor, () => { changed(); mark(); })));
   function linkAtCursor() {
     const { startContainer, startOffset } = editor.getSelection();
     const linkOf = (node) => (node.nodeType === Node.ELEMENT_NODE ? node : node.parentElement)?.closest("a");
     const link = linkOf(startContainer.childNodes[startOffset] ?? startContainer) ?? linkOf(startContainer);
     return link && place.contains(link) ? link : null;
   }
-  function leaveAlone() {  // a mark on the link itself: it goes out as it was written
+  function leaveAlone() {  // a mark on the link itself
     const found = linkAtCursor();
     if (!found) return;
     editor.saveUndoState();
@@ -76,7 +73,7 @@ export function makeEditor(form, changed, upload) {
     const button = event.target.closest("[data-tool]");
     if (button) act(button.dataset.tool);
   });
-  tools.addEventListener("keydown", (event) => {  // one stop of Tab, arrows inside (ARIA toolbar)
+  tools.addEventListener("keydown", (event) => {  // as in an ARIA toolbar
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
     const next = buttons.at((buttons.indexOf(document.activeElement) + step) % buttons.length);
@@ -90,6 +87,7 @@ export function makeEditor(form, changed, upload) {
   const isMac = navigator.platform.startsWith("Mac"), mod = isMac ? "Meta" : "Ctrl";
   editor.setKeyHandler(`${mod}-k`, (self, event) => { event.preventDefault(); act("link"); });
   editor.setKeyHandler(`${mod}-Shift-K`, (self, event) => { event.preventDefault(); act("untracked"); });
+  place.addEventListener("focusin", loadBubble, { once: true });
   editor.setKeyHandler("Tab", null);
   editor.setKeyHandler("Shift-Tab", null);
   editor.addEventListener("pathChange", mark);
