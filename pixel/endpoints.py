@@ -52,21 +52,21 @@ class Endpoints:
 
     async def open(self, scope: Scope, path: str) -> Answer:
         """Always the pixel. A valid token asked for with GET is a hit."""
-        found = token_in_path(path)
-        claims = self._tokens.read_open(found[1]) if found is not None else None
-        if found is not None and claims is not None and scope["method"] == "GET":
-            await self._record(scope, "open", found[1], claims)
+        token = token_in_path(path)
+        claims = self._tokens.read_open(token[1]) if token is not None else None
+        if token is not None and claims is not None and scope["method"] == "GET":
+            await self._record(scope, "open", token[1], claims)
         return answers.PIXEL_ANSWER
 
     async def click(self, scope: Scope, path: str) -> Answer:
         """A redirect to the signed destination and nowhere else; what the query says is dropped."""
-        found = token_in_path(path)
-        claims = self._tokens.read_click(found[1]) if found is not None else None
+        token = token_in_path(path)
+        claims = self._tokens.read_click(token[1]) if token is not None else None
         target = None if claims is None else self._destination(claims)
-        if found is None or claims is None or target is None:
-            return await self._no_destination(scope, found[1] if found is not None else "")
+        if token is None or claims is None or target is None:
+            return await self._no_destination(scope, token[1] if token is not None else "")
         if scope["method"] == "GET":
-            await self._record(scope, "click", found[1], claims)
+            await self._record(scope, "click", token[1], claims)
         return answers.redirect(target)
 
     async def _no_destination(self, scope: Scope, token: str) -> Answer:
@@ -207,8 +207,8 @@ class Endpoints:
         if host_of(url) not in self._own_hosts:
             return None
         path = path_of(url).removeprefix(self._tracking_path)
-        found = token_in_path(path)
-        return self._tokens.read_click(found[1]) if found is not None and found[0] == "click" else None
+        token = token_in_path(path)
+        return self._tokens.read_click(token[1]) if token is not None and token[0] == "click" else None
 
 
 def _link_of(claims: _Claims) -> int | None:

@@ -81,12 +81,12 @@ def networks(name: str, text: str) -> tuple[Network, ...]:
 
 def number(name: str, text: str, least: float, most: float) -> float:
     try:
-        found = float(text)
+        value = float(text)
     except ValueError:
         raise SettingError(f"{name} must be a number, not {text!r}") from None
-    if not least <= found <= most:
+    if not least <= value <= most:
         raise SettingError(f"{name} must lie between {least:g} and {most:g}, not {text}")
-    return found
+    return value
 
 
 def whole(name: str, text: str, least: int, most: int) -> int:

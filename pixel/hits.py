@@ -142,10 +142,10 @@ def hit_from_request(
 
 def kept_headers(raw_headers: Mapping[bytes, bytes]) -> dict[str, str]:
     """The headers worth keeping, by lower-case name, cut and printable; Referer as its host."""
-    kept = {name: _printable(raw_headers[raw], limit) for raw, name, limit in _KEPT if raw in raw_headers}
+    headers = {name: _printable(raw_headers[raw], limit) for raw, name, limit in _KEPT if raw in raw_headers}
     if b"referer" in raw_headers:
-        kept["referer"] = referer_host(raw_headers[b"referer"])
-    return kept
+        headers["referer"] = referer_host(raw_headers[b"referer"])
+    return headers
 
 
 def referer_host(referer: bytes) -> str:

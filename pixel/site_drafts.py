@@ -67,21 +67,21 @@ class VisitDraft:
 class BeaconDraft:
     """What a page tells: a visitor who is still there keeps what they hold; one who took consent back is forgotten."""
 
-    def __init__(self, request: Request, told: Beacon, site: Site, shares: Shares) -> None:
-        self._request, self._told, self._site, self._shares = request, told, site, shares
-        self.visitor: Key | None = (site.key, told.visitor)
+    def __init__(self, request: Request, beacon: Beacon, site: Site, shares: Shares) -> None:
+        self._request, self._beacon, self._site, self._shares = request, beacon, site, shares
+        self.visitor: Key | None = (site.key, beacon.visitor)
         self.is_durable = any(rule.leases for rule in site.rules)
 
     def complete(self, store: LeaseStore | None) -> Hit:
-        told = self._told
+        beacon = self._beacon
         if store is not None:
             self._note(store, self._request.at)
-        facts = {"kind": told.kind, "session": told.session, "address": told.address}
-        return self._request.hit("beacon", told.key, told.visitor, facts)
+        facts = {"kind": beacon.kind, "session": beacon.session, "address": beacon.address}
+        return self._request.hit("beacon", beacon.key, beacon.visitor, facts)
 
     def _note(self, store: LeaseStore, at: int) -> None:
-        key, visitor = self._site.key, self._told.visitor
-        if self._told.kind == "withdrawal":
+        key, visitor = self._site.key, self._beacon.visitor
+        if self._beacon.kind == "withdrawal":
             store.forget(key, visitor, at)
             return
         state = store.state(key, visitor)

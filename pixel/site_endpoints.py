@@ -150,17 +150,17 @@ class SiteEndpoints:
         """A click on an address that was shown, a copy of it, a sign of life, or consent that was taken back."""
         headers = dict(scope["headers"])
         body = await read_body(receive)
-        told = read_beacon(body) if body is not None else None
-        if told is None:
+        report = read_beacon(body) if body is not None else None
+        if report is None:
             return site_answers.refused(413 if body is None else 400, "The body is JSON with key, visitor and kind.")
-        origin, site, refusal = self._site(headers, told.key, told.url)
+        origin, site, refusal = self._site(headers, report.key, report.url)
         if site is None:
             return refusal
         client = self._client(scope)
         if self._over_limit(client, site):
             return site_answers.nothing(origin)
         request = Request(time.time_ns() // 1_000_000, client, scope, headers)
-        await self._spool.append(BeaconDraft(request, told, site, self.config.shares), STORED_WITHIN)
+        await self._spool.append(BeaconDraft(request, report, site, self.config.shares), STORED_WITHIN)
         return site_answers.nothing(origin)
 
     # --- the tracker publishes

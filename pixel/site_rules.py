@@ -249,7 +249,7 @@ def answers_of(shown: Sequence[tuple[Block, str]]) -> list[dict[str, Any]]:
 
     Of two blocks that claim the same address or element the first wins.
     """
-    told: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
     claimed: set[tuple[str, str]] = set()
     for block, address in shown:
         free = [pair for pair in block.selectors if pair not in claimed]
@@ -257,7 +257,7 @@ def answers_of(shown: Sequence[tuple[Block, str]]) -> list[dict[str, Any]]:
         elements = [{"attribute": name, "value": value} for name, value in free if name != "email"]
         for name, value in free:
             if name == "email":
-                told.append({"selectors": [{"attribute": name, "value": value}], "find": value, "show": address})
+                answers.append({"selectors": [{"attribute": name, "value": value}], "find": value, "show": address})
         if elements:
-            told.append({"selectors": elements, "find": None, "show": address})
-    return told
+            answers.append({"selectors": elements, "find": None, "show": address})
+    return answers

@@ -157,10 +157,10 @@ def _refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
     """A large spool is not read whole at every start; what is damaged in it is found when it is met."""
     if path.stat().st_size > _LOOKED_THROUGH:
         return
-    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
+    (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if result != "ok":
         connection.close()
-        error = sqlite3.DatabaseError(found)
+        error = sqlite3.DatabaseError(result)
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
 
@@ -327,10 +327,10 @@ def _hit(row: Iterable[Any]) -> Hit:
 def file_identity(path: Path) -> tuple[int, int] | None:
     """What tells a file from another one at the same path; None when there is none."""
     try:
-        found = os.stat(path)
+        stat = os.stat(path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return stat.st_dev, stat.st_ino
 
 
 def note_path(path: Path) -> Path:

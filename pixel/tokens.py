@@ -152,10 +152,10 @@ def click_path(token: str) -> str:
 
 def token_in_path(path: str) -> tuple[str, str] | None:
     """Kind (`open` or `click`) and token of a percent-decoded path; what follows the token is ignored."""
-    found = _IN_PATH.match(path)
-    if found is None:
+    match = _IN_PATH.match(path)
+    if match is None:
         return None
-    return ("open" if found["kind"] == "o" else "click"), found["token"]
+    return ("open" if match["kind"] == "o" else "click"), match["token"]
 
 
 def check_keys(keys: Sequence[str]) -> None:

@@ -74,8 +74,8 @@ def send_all(context: AppContext) -> None:
 
 
 def letters(sink: SmtpSink) -> list[EmailMessage]:
-    found = [email.message_from_bytes(one.content, policy=default) for one in sink.accepted]
-    assert all(isinstance(one, EmailMessage) for one in found)
+    found = [email.message_from_bytes(item.content, policy=default) for item in sink.accepted]
+    assert all(isinstance(item, EmailMessage) for item in found)
     return found
 
 
@@ -211,7 +211,7 @@ def test_only_the_first_account_that_works_is_used(
     people.account(alice, smtp_sink, address="third@seller.example", state="works")
     act(context, people.send(alice, "anna@client.example"), "open")
     send_all(context)
-    assert [one.sender for one in smtp_sink.accepted] == ["second@seller.example"]
+    assert [item.sender for item in smtp_sink.accepted] == ["second@seller.example"]
 
 
 def test_without_a_working_account_there_is_no_letter_and_no_trouble(

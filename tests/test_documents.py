@@ -105,7 +105,7 @@ def test_the_documents_speak_of_commands_that_are() -> None:
 
 def make_targets() -> list[str]:
     lines = (ROOT / "Makefile").read_text("utf-8").splitlines()
-    return [found[1] for line in lines if (found := re.match(r"([a-z]+):", line))]
+    return [match[1] for line in lines if (match := re.match(r"([a-z]+):", line))]
 
 
 @pytest.mark.parametrize("target", make_targets())
@@ -302,8 +302,8 @@ def test_pages_hold_no_script_and_no_style(template: Path) -> None:
     )
 
 
-def _blank(found: re.Match[str]) -> str:
-    return re.sub(r"[^\n]", "x" if found[0].startswith("{{") else " ", found[0])
+def _blank(match: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", "x" if match[0].startswith("{{") else " ", match[0])
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)

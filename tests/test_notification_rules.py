@@ -76,11 +76,11 @@ def test_many_at_once_are_one_piece_of_news() -> None:
 
 
 def test_what_comes_late_is_no_news() -> None:
-    told: NotifiedAt = {"opened_again": NOON}
+    notified_at: NotifiedAt = {"opened_again": NOON}
     late = Activity("open", NOON - timedelta(hours=1))
-    assert news_of([late, Activity("open", NOON)], [late], told) is None
+    assert news_of([late, Activity("open", NOON)], [late], notified_at) is None
     click = Activity("click", NOON - timedelta(hours=1))
-    assert news_of([click], [click], told) == "click", "a first click is news whenever it is heard of"
+    assert news_of([click], [click], notified_at) == "click", "a first click is news whenever it is heard of"
 
 
 @pytest.mark.parametrize(

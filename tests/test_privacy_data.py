@@ -184,10 +184,10 @@ def test_after_a_whole_life_nothing_tells_of_her_and_everything_of_luc_stays(
         assert body.html == '<p>Dear [erased], see <a href="https://shop.example/?for=[erased]">the offer</a></p>'
         assert body.raw is None
         assert find(session, OTHERS) is not None
-        kept = session.exec(select(Erasure)).one()
-    assert receipt.public_id == kept.public_id
-    assert kept.done["message deleted"] == 1
-    assert kept.done["hit_aside"] == 1
+        erasure = session.exec(select(Erasure)).one()
+    assert receipt.public_id == erasure.public_id
+    assert erasure.done["message deleted"] == 1
+    assert erasure.done["hit_aside"] == 1
     for path in context.settings.data_dir.rglob("*"):
         if path.is_file():
             assert not _tells(path.read_bytes(), (ANNA, NAME, "client.example")), path.name

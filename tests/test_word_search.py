@@ -318,7 +318,7 @@ def answers(context: AppContext, user: User, typed: str) -> tuple[list[str], lis
     with context.database.reading() as session:
         messages = Filter(q=typed).apply(session, select(Message), user).order_by(col(Message.listed_at).desc())
         letters = LetterFilter(q=typed, show="letters").apply(session, select(Letter), user)
-        return [m.subject for m in session.scalars(messages)], [one.subject for one in session.scalars(letters)]
+        return [m.subject for m in session.scalars(messages)], [item.subject for item in session.scalars(letters)]
 
 
 @pytest.mark.parametrize("many", [20_000, 1], ids=["gathered", "asked one by one"])

@@ -40,6 +40,9 @@ INSTEAD = {
 }
 """The word, and what is said instead. `GLOSSARY.md` has the meanings."""
 
+SAYS_NOTHING = {"found", "given", "kept", "one", "told"}
+"""As the whole name of a variable or parameter: it says what happened to a thing, and not what it is."""
+
 
 def words_of(name: str) -> set[str]:
     """The words of an identifier or file name: ``open_ear`` and ``OpenEar`` are open, ear."""
@@ -78,5 +81,18 @@ def test_no_file_is_called_by_a_word_without_meaning() -> None:
         for path in (ROOT / folder).rglob("*")
         if "data" not in path.parts and "__pycache__" not in path.parts and "vendor" not in path.parts
         for word in words_of(path.stem) & INSTEAD.keys()
+    }
+    assert wrong == set()
+
+
+def test_no_variable_is_called_by_what_happened_to_it() -> None:
+    wrong = {
+        f"{path.relative_to(ROOT)}:{node.lineno}: {name}"
+        for folder in ("tracker", "pixel")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Name | ast.arg)
+        and (name := node.id if isinstance(node, ast.Name) else node.arg) in SAYS_NOTHING
+        and (name, path.name) != ("told", "activity.py")  # a column of the database
     }
     assert wrong == set()

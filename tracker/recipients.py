@@ -99,11 +99,11 @@ def find_or_make(session: Session, address: str, name: str = "") -> Recipient:
 
     Raises :class:`tracker.mail.addresses.AddressError`.
     """
-    found = find(session, address) or _insert(session, address, name)
-    if name and not found.name and found.erased_at is None:
-        found.name = name[:200]
-        session.add(found)
-    return found
+    recipient = find(session, address) or _insert(session, address, name)
+    if name and not recipient.name and recipient.erased_at is None:
+        recipient.name = name[:200]
+        session.add(recipient)
+    return recipient
 
 
 def _insert(session: Session, address: str, name: str) -> Recipient:

@@ -65,9 +65,9 @@ def create_combined_app(context: AppContext, gateway: Gateway | None = None) -> 
 
 
 def _budgets(settings: Settings) -> Budgets:
-    given = {
+    budgets = {
         "per_source": settings.hits_per_source,
         "per_token": settings.hits_per_token,
         "per_copy": settings.hits_per_copy,
     }
-    return Budgets(**{name: hits for name, hits in given.items() if hits is not None})
+    return Budgets(**{name: hits for name, hits in budgets.items() if hits is not None})

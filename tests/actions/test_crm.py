@@ -107,7 +107,7 @@ def test_a_day_of_two_managers_by_the_api(workspace: Workspace, alice: Person, b
     assert made(bob.api("POST", f"/enquiries/{came.public_id}/snooze", {"until": "2099-01-01T09:00:00Z"}), 200)[
         "snoozed_until"
     ]
-    assert [one["id"] for one in made(bob.api("GET", "/enquiries?list=snoozed"), 200)["items"]] == [came.public_id]
+    assert [item["id"] for item in made(bob.api("GET", "/enquiries?list=snoozed"), 200)["items"]] == [came.public_id]
     refused = bob.api("POST", f"/enquiries/{came.public_id}/snooze", {"until": "2020-01-01T09:00:00Z"})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "until")
     assert made(bob.api("DELETE", f"/enquiries/{came.public_id}/snooze"), 200)["snoozed_until"] is None
@@ -122,7 +122,7 @@ def test_a_day_of_two_managers_by_the_api(workspace: Workspace, alice: Person, b
     )
     assert bob.api("GET", f"/letters/{came.public_id}").status_code == 404
     assert made(alice.api("DELETE", f"/enquiries/{came.public_id}/assignment"), 200)["manager"] is None
-    assert [one["id"] for one in made(bob.api("GET", "/enquiries?list=nobodys"), 200)["items"]] == [came.public_id]
+    assert [item["id"] for item in made(bob.api("GET", "/enquiries?list=nobodys"), 200)["items"]] == [came.public_id]
 
 
 def test_a_letter_is_bound_and_taken_off_by_the_api(workspace: Workspace, alice: Person, inbox: Arrivals) -> None:
@@ -139,7 +139,7 @@ def test_customers_come_in_as_csv_with_a_result_for_each_line(workspace: Workspa
     file = "name,addresses\nAnna,anna@client.example\nBad,nothing\n"
     answer = alice.program.post("/api/v1/customers/import", content=file.encode(), headers={"Content-Type": "text/csv"})
     told = made(answer, 200)
-    assert [(one["line"], one["status"]) for one in told["items"]] == [(2, "created"), (3, "refused")]
+    assert [(item["line"], item["status"]) for item in told["items"]] == [(2, "created"), (3, "refused")]
     assert (told["created"], told["refused"]) == (1, 1)
 
 

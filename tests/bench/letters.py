@@ -73,7 +73,7 @@ def filled(context: AppContext, letters: int) -> Arrivals:
     senders = [*(sender(n) for n in range(letters // PER_SENDER)), ROBOT]
     facts = {"mailbox_id": inbox.mailbox.id, "recipient": "info@site.example"}
     with context.database.session_scope() as session:
-        append_rows(session, keys, [{"id": n, "sender": one, **facts} for n, one in enumerate(senders, 1)])
+        append_rows(session, keys, [{"id": n, "sender": sender, **facts} for n, sender in enumerate(senders, 1)])
     for start in range(0, letters, BATCH):
         rows = [_letter(inbox, n, senders) for n in range(start, min(start + BATCH, letters))]
         with context.database.session_scope() as session:

@@ -126,7 +126,7 @@ def letters_against_visits(letters: int, visits: int) -> None:
             with context.database.session_scope() as session:
                 own = own_addresses_of_rules(session, user.id or 0)
                 lot = session.exec(select(Letter).order_by(col(Letter.id)).offset(place).limit(100)).all()
-                attribute_letters(session, own, [(one, [("to", addresses[place + n])]) for n, one in enumerate(lot)])
+                attribute_letters(session, own, [(item, [("to", addresses[place + n])]) for n, item in enumerate(lot)])
         seconds = time.perf_counter() - began
         with context.database.reading() as session:
             coded = len(session.exec(select(LetterSource.letter_id).where(LetterSource.method == "code")).all())

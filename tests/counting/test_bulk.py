@@ -60,7 +60,7 @@ def notices(user: User, subjects: Sequence[str]) -> list[dict[str, object]]:
     made = (
         Notice(event="letter", subject=subject, user_id=user.id or 0, facts={"said": subject}) for subject in subjects
     )
-    return [one.model_dump(exclude={"id"}) for one in made]
+    return [item.model_dump(exclude={"id"}) for item in made]
 
 
 def test_what_is_there_is_kept_and_the_rest_is_added(context: AppContext, people: People) -> None:

@@ -92,7 +92,7 @@ def test_b14_three_letters_of_a_stranger_in_one_load_make_one_customer(shop: Sho
     (customer,) = shop.customers()
     assert shop.notices(max_) == ["customer_assigned", "letter", "letter", "letter"]
     bindings = [shop.binding(letter) for letter in shop.inbox.letters()]
-    assert [(one.customer_id, one.rule) for one in bindings if one] == [
+    assert [(binding.customer_id, binding.rule) for binding in bindings if binding] == [
         (customer.id, rule) for rule in ("created", "sender", "sender")
     ]
 
@@ -163,7 +163,7 @@ def test_b33_what_arrives_during_a_merge_is_the_kept_customer_s(shop: ShopWorld)
     arriving.join(30)
     shop.letter("twin@client.example", "after")
     bindings = [shop.binding(letter) for letter in shop.inbox.letters()]
-    assert [one and one.customer_id for one in bindings] == [anna.id] * 3
+    assert [binding and binding.customer_id for binding in bindings] == [anna.id] * 3
 
 
 def test_b34_two_customers_that_are_merged_keep_every_address_once(shop: ShopWorld) -> None:

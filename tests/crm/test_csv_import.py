@@ -56,15 +56,15 @@ def test_i2_semicolons_and_windows_1251_and_a_byte_that_fits_nothing(shop: ShopW
     assert [customer.name for customer in shop.customers()] == ["Иван"]
     bad = "name;addresses\nОльга;olga@client.example\nX".encode() + b"\xff;x@client.example\n"
     results = take(shop, bad)
-    assert [(one.status, one.code) for one in results] == [("created", ""), ("refused", "undecodable")]
+    assert [(result.status, result.code) for result in results] == [("created", ""), ("refused", "undecodable")]
 
 
 def test_i3_an_empty_cell_keeps_and_a_dash_clears(shop: ShopWorld) -> None:
     take(shop, 'external_id,name,addresses,tags\nx,Anna,a@client.example,"vip, new"\n')
     take(shop, "external_id,name,tags\nx,,\n")
-    assert [(one.name, one.tags) for one in shop.customers()] == [("Anna", ["vip", "new"])]
+    assert [(customer.name, customer.tags) for customer in shop.customers()] == [("Anna", ["vip", "new"])]
     take(shop, "external_id,name,tags\nx,-,-\n")
-    assert [(one.name, one.tags) for one in shop.customers()] == [("", [])]
+    assert [(customer.name, customer.tags) for customer in shop.customers()] == [("", [])]
     assert shop.addresses(shop.customers()[0]) == ["a@client.example"]
 
 
@@ -74,9 +74,9 @@ def test_i5_one_bad_row_of_a_thousand_is_refused_with_its_line(shop: ShopWorld) 
     rows[4] = '"note","c4@client.example,\nd4@client.example"'
     rows[499] = "Bad,not an address"
     results = take(shop, "name,addresses\n" + "\n".join(rows) + "\n")
-    refused = [one for one in results if one.status == "refused"]
+    refused = [result for result in results if result.status == "refused"]
     assert statuses(results) == {"created": 999, "refused": 1}
-    assert [one.line for one in refused] == [502], "the head, 499 rows before it, and one line break inside a cell"
+    assert [item.line for item in refused] == [502], "the head, 499 rows before it, and one line break inside a cell"
 
 
 @pytest.mark.parametrize("number", ["1,00E+05", "1E+05", "1.23E+11"])
@@ -104,7 +104,7 @@ def test_i7_twenty_puts_at_once_make_one_record_and_one_event(shop: ShopWorld) -
     for call in calls:
         call.join(60)
     assert Counter(made) == {True: 1, False: 19}
-    assert [(one.name, one.version) for one in shop.customers()] == [("Ivan", 1)]
+    assert [(customer.name, customer.version) for customer in shop.customers()] == [("Ivan", 1)]
     with shop.context.database.reading() as session:
         assert session.exec(select(WebhookEvent)).all() == []
 
@@ -134,7 +134,7 @@ def test_a_file_without_a_head_that_can_be_used_is_refused(shop: ShopWorld, file
 
 def test_unknown_managers_and_too_many_cells_are_refused_alone(shop: ShopWorld) -> None:
     file = "addresses,manager\na@c.example,nobody\nb@c.example,,more\nc@c.example,\n"
-    assert [one.status for one in take(shop, file)] == ["refused", "refused", "created"]
+    assert [item.status for item in take(shop, file)] == ["refused", "refused", "created"]
     with shop.context.database.reading() as session:
         assert len(session.exec(select(Customer)).all()) == 1
 
@@ -150,10 +150,12 @@ def test_rows_of_one_file_that_name_a_customer_twice_are_taken_in_their_order(sh
         ",Boris of b,boris@client.example,\n"
         ",Nobody,,\n,Nobody,,\n"
     )
-    assert [one.status for one in take(shop, file)] == [
+    assert [item.status for item in take(shop, file)] == [
         *("created", "changed", "created", "changed", "created", "changed", "created", "created"),
     ]
-    told = [(one.external_id, one.name, one.tags, shop.addresses(one)) for one in shop.customers()]
+    told = [
+        (customer.external_id, customer.name, customer.tags, shop.addresses(customer)) for customer in shop.customers()
+    ]
     assert told == [
         ("a", "", [], ["anna@client.example"]),
         ("b", "Boris of b", [], ["boris@client.example"]),
@@ -170,7 +172,10 @@ def test_what_an_import_makes_is_found_told_of_and_has_a_version(shop: ShopWorld
     take(shop, head + "a,Anna Berg,anna@client.example,\nb,Boris,boris@client.example,ben@shop.example\n")
     take(shop, head + "a,Anna Stein,,ben@shop.example\nb,Boris,,\n")
     with shop.context.database.reading() as session:
-        events = [(one.kind, json.loads(one.body)["data"]) for one in session.exec(select(WebhookEvent).order_by("id"))]
+        events = [
+            (webhook_event.kind, json.loads(webhook_event.body)["data"])
+            for webhook_event in session.exec(select(WebhookEvent).order_by("id"))
+        ]
         for words, ids in {"stein": ["a"], "berg": [], "bor": ["b"], "client.example": ["a", "b"], "a": ["a"]}.items():
             query = select(Customer).where(*finds(session, SearchKind.CUSTOMER, Customer.id, words))
             rows = session.exec(query.order_by("id")).all()
@@ -179,7 +184,7 @@ def test_what_an_import_makes_is_found_told_of_and_has_a_version(shop: ShopWorld
         ("customer.created", "a", 1), ("customer.created", "b", 1), ("customer.assigned", "b", 1), ("customer.assigned", "a", 2),
     ]  # fmt: skip
     assert (events[3][1]["addresses"], events[3][1]["manager"]) == (["anna@client.example"], ben.public_id)
-    assert [one.version for one in shop.customers()] == [2, 1]
+    assert [customer.version for customer in shop.customers()] == [2, 1]
 
 
 def test_the_same_file_given_by_several_at_once_makes_each_customer_once(shop: ShopWorld) -> None:
@@ -190,7 +195,7 @@ def test_the_same_file_given_by_several_at_once_makes_each_customer_once(shop: S
         call.start()
     for call in calls:
         call.join(60)
-    assert sum((Counter(one.status for one in result) for result in results), Counter()) == {
+    assert sum((Counter(item.status for item in result) for result in results), Counter()) == {
         "created": 60, "unchanged": 180,
     }  # fmt: skip
     assert len(shop.customers()) == 60

@@ -34,7 +34,7 @@ def do(shop: ShopWorld, user: User, letter: Letter, action: Any, *more: Any) -> 
     with shop.context.database.session_scope() as session:
         user = session.get_one(User, user.id)
         found, status = find_enquiry(session, user, letter.public_id)
-        more = tuple(session.get_one(User, one.id) if isinstance(one, User) else one for one in more)
+        more = tuple(session.get_one(User, item.id) if isinstance(item, User) else item for item in more)
         action(session, found, status, *more)
 
 
@@ -250,12 +250,12 @@ def test_a_letter_that_is_given_to_the_manager_is_seen_with_its_repeats_until_it
     letter = shop.letter("anna@client.example", hours=0)
     repeat = shop.letter("anna@client.example", "Again", hours=1)
     with shop.context.database.reading() as session:
-        assert all(find_letter_or_none(session, ann, one.public_id) for one in (letter, repeat))
-        assert not any(find_letter_or_none(session, ben, one.public_id) for one in (letter, repeat))
+        assert all(find_letter_or_none(session, ann, item.public_id) for item in (letter, repeat))
+        assert not any(find_letter_or_none(session, ben, item.public_id) for item in (letter, repeat))
     assign(shop, ann, letter, ben, ann)
     with shop.context.database.reading() as session:
-        assert all(find_letter_or_none(session, ben, one.public_id) for one in (letter, repeat))
-        assert not any(find_letter_or_none(session, ann, one.public_id) for one in (letter, repeat))
+        assert all(find_letter_or_none(session, ben, item.public_id) for item in (letter, repeat))
+        assert not any(find_letter_or_none(session, ann, item.public_id) for item in (letter, repeat))
 
 
 def test_a_letter_is_bound_by_hand_taken_off_and_bound_again_by_the_rules(shop: ShopWorld) -> None:

@@ -190,7 +190,7 @@ def test_w4_a_redirect_is_not_followed_and_a_name_is_judged_at_each_attempt(shop
     deliver(shop, endpoint)
     with shop.context.database.reading() as session:
         attempts = session.exec(select(WebhookAttempt)).all()
-    assert [one.status for one in attempts] == [307, None]
+    assert [attempt.status for attempt in attempts] == [307, None]
     assert len(hook.requests) == 1
 
 
@@ -225,7 +225,7 @@ def test_w6_of_a_long_answer_little_is_read(shop: ShopWorld, hook: Receiver) -> 
     hook.body = b"x" * (64 * 1024 * 1024)
     shop.customer("ivan@client.example")
     deliver(shop, endpoint)
-    assert [one.delivered_at is not None for one in deliveries(shop)] == [True]
+    assert [delivery.delivered_at is not None for delivery in deliveries(shop)] == [True]
     assert hook.sent < 16 * 1024 * 1024, "the connection was closed"
 
 
@@ -242,7 +242,7 @@ def test_w7_a_refusal_is_tried_again_gone_is_off_at_once_and_three_days_of_failu
     make_due(shop, first_try_at=now() - timedelta(days=3, minutes=1))
     deliver(shop, endpoint)
     assert not stored(shop, endpoint).active
-    assert [one.due_at for one in deliveries(shop)] == [None]
+    assert [delivery.due_at for delivery in deliveries(shop)] == [None]
     assert shop.bell(shop.olga) == ["problem"]
     with shop.context.database.session_scope() as session:
         row = session.get_one(WebhookEndpoint, endpoint.id)
@@ -328,7 +328,7 @@ def test_w12_after_a_rotation_both_secrets_sign_until_the_overlap_ends(shop: Sho
         session.get_one(WebhookEndpoint, endpoint.id).secret_before_until = now() - timedelta(seconds=1)
     make_due(shop)
     deliver(shop, endpoint)
-    signed = [[signatures(one, *request) for one in (before, after)] for request in hook.requests]
+    signed = [[signatures(item, *request) for item in (before, after)] for request in hook.requests]
     assert signed == [[True, True], [False, True]]
 
 

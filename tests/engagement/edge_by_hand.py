@@ -87,8 +87,8 @@ def send_to(context: AppContext, people: People, user: User, *addresses: str) ->
         people.send(user, address)
     send_all(context)
     with context.database.reading() as session:
-        found = session.exec(select(Delivery).where(col(Delivery.address).in_(addresses)).order_by(col(Delivery.id)))
-        return list(found)
+        query = session.exec(select(Delivery).where(col(Delivery.address).in_(addresses)).order_by(col(Delivery.id)))
+        return list(query)
 
 
 def ingest_hits(context: AppContext, edge: Edge) -> list[Event]:

@@ -51,9 +51,9 @@ def test_tags_at_the_edges_of_the_ranges(ip: str, expected: set[str]) -> None:
 def test_no_address_is_both_a_reader_and_a_check() -> None:
     tables = {table.name: table for table in frozen_tables()}
     for people, machines in (("gmail_proxy", "google_special"), ("exchange_online", "microsoft_eop")):
-        for one in tables[people].networks:
+        for network in tables[people].networks:
             for other in tables[machines].networks:
-                assert one.version != other.version or not one.overlaps(other)
+                assert network.version != other.version or not network.overlaps(other)
 
 
 def test_every_frozen_file_says_source_and_date() -> None:

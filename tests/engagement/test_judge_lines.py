@@ -12,7 +12,7 @@ GOOD: dict[str, Any] = {"id": "a", "kind": "open", "ip": "198.51.100.23", "heade
 
 
 def answers(*given: object) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in judge_lines([json.dumps(one) for one in given])]
+    return [json.loads(line) for line in judge_lines([json.dumps(item) for item in given])]
 
 
 def test_kind_and_ip_are_enough() -> None:

@@ -229,8 +229,8 @@ def test_a_range_that_becomes_known_changes_old_verdicts_and_is_named_in_them(
 
 
 def test_every_published_list_has_its_place() -> None:
-    assert len({one.name for one in SOURCES}) == len(SOURCES)
-    assert all(one.url.startswith("https://") for one in SOURCES)
+    assert len({item.name for item in SOURCES}) == len(SOURCES)
+    assert all(item.url.startswith("https://") for item in SOURCES)
 
 
 def test_amazons_own_form_is_read_and_anything_else_refused() -> None:
@@ -239,7 +239,7 @@ def test_amazons_own_form_is_read_and_anything_else_refused() -> None:
         "prefixes": [{"ip_prefix": "3.5.140.0/22", "region": "ap-northeast-2"}, {"ip_prefix": "52.94.76.0/22"}],
         "ipv6_prefixes": [{"ipv6_prefix": "2600:1f14::/35"}],
     }
-    assert [str(one) for one in parse_networks(amazon(json.dumps(published)))] == [
+    assert [str(parse_network) for parse_network in parse_networks(amazon(json.dumps(published)))] == [
         *("3.5.140.0/22", "52.94.76.0/22", "2600:1f14::/35"),
     ]
     for other in ("[]", "{}", '{"prefixes": 1}'):

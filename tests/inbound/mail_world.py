@@ -39,7 +39,7 @@ def each(take: StoreOne) -> StoreLetters:
     def take_all(
         session: Session, context: AppContext, mailbox: Mailbox, some: Sequence[FetchedLetter]
     ) -> list[Accepted]:
-        return [take(session, context, mailbox, one) for one in some]
+        return [take(session, context, mailbox, item) for item in some]
 
     return take_all
 
@@ -93,8 +93,8 @@ class Post:
 
     def folder(self, name: str = "INBOX") -> MailboxFolder:
         with self.context.database.reading() as session:
-            found = select(MailboxFolder).where(MailboxFolder.mailbox_id == self.mailbox_id, MailboxFolder.name == name)
-            return session.exec(found).one()
+            query = select(MailboxFolder).where(MailboxFolder.mailbox_id == self.mailbox_id, MailboxFolder.name == name)
+            return session.exec(query).one()
 
     def told(self) -> list[str]:
         """What was said of the mailbox itself, apart from its letters."""

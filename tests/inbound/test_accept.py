@@ -73,7 +73,7 @@ def test_another_copy_is_the_same_letter(inbox: Arrivals, context: AppContext) -
     fetched = inbox.fetched(simple("Message-ID: <a@client.example>"))
     first, again = inbox.take(fetched), inbox.take(fetched)
     elsewhere = inbox.take(inbox.fetched(b"Received: from x\r\n" + simple("Message-ID: <a@client.example>")))
-    assert [one.outcome for one in (first, again, elsewhere)] == ["new", "known", "known"]
+    assert [item.outcome for item in (first, again, elsewhere)] == ["new", "known", "known"]
     assert (count(context, Letter), count(context, LetterCopy)) == (1, 2)
 
 
@@ -181,7 +181,7 @@ def test_an_enquiry_is_told_once_and_repeats_and_first_loads_are_not(inbox: Arri
     inbox.enquiry(50, silent=True)
     with context.database.reading() as session:
         told = session.exec(select(Notice)).all()
-    assert [(one.event, one.letter_id) for one in told] == [("letter", inbox.letters()[0].id)]
+    assert [(item.event, item.letter_id) for item in told] == [("letter", inbox.letters()[0].id)]
     inbox.change(notify_manager=False)
     inbox.enquiry(100)
     assert count(context, Notice) == 1
@@ -192,7 +192,7 @@ def test_k13_a_robot_is_stored_and_told_once(inbox: Arrivals, context: AppContex
     for number in range(25):
         inbox.enquiry(number / 60)
     with context.database.reading() as session:
-        events = [one.event for one in session.exec(select(Notice))]
+        events = [notice.event for notice in session.exec(select(Notice))]
     assert (events.count("letter"), events.count("loop")) == (20, 1)
     assert len(inbox.letters()) == 25
 

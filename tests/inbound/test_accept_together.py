@@ -87,7 +87,7 @@ def test_together_is_as_one_by_one(two: list[Arrivals], share: int) -> None:
     one_by_one = [alone.take(alone.fetched(raw, hours)).outcome for raw, hours in some]
     fetched = [together.fetched(raw, hours) for raw, hours in some]
     shares = [fetched[begin : begin + share] for begin in range(0, len(fetched), share)]
-    assert [accepted.outcome for one in shares for accepted in take(together, one)] == one_by_one
+    assert [accepted.outcome for share in shares for accepted in take(together, share)] == one_by_one
     told, expected = story(together), story(alone)
     assert len(told) == len(expected) > 100
     for here, there in zip(told, expected, strict=True):
@@ -98,14 +98,14 @@ def test_known_places_and_new_letters_in_one_load(inbox: Arrivals) -> None:
     first, second, third = (inbox.fetched(simple(body=f"Letter {number}")) for number in range(3))
     take(inbox, [second])
     again = replace(second, content=b"never read")
-    assert [one.outcome for one in take(inbox, [first, again, third])] == ["new", "known", "new"]
+    assert [item.outcome for item in take(inbox, [first, again, third])] == ["new", "known", "new"]
     assert len(inbox.letters()) == 3
 
 
 def test_one_that_failed_for_the_last_time_among_others(inbox: Arrivals) -> None:
     some = [inbox.fetched(simple(body=f"Letter {number}")) for number in range(3)]
     some[1] = replace(some[1], unparsed="ValueError: what a letter")
-    assert [(one.outcome, one.touch) for one in take(inbox, some)] == [("new", True), ("new", False), ("new", True)]
+    assert [(item.outcome, item.touch) for item in take(inbox, some)] == [("new", True), ("new", False), ("new", True)]
     assert [letter.unparsed for letter in sorted(inbox.letters(), key=lambda one: one.id or 0)].count(True) == 1
 
 
@@ -124,8 +124,8 @@ def test_a_load_has_few_statements(inbox: Arrivals) -> None:
     def fresh(number: int, of: int) -> list[FetchedLetter]:
         sender = "client{}@client.example"
         return [
-            inbox.fetched(simple(body=f"{number} of {of}: {one}", sender=sender.format(one)), silent=True)
-            for one in range(number)
+            inbox.fetched(simple(body=f"{number} of {of}: {item}", sender=sender.format(item)), silent=True)
+            for item in range(number)
         ]
 
     event.listen(inbox.context.database.engine, "before_cursor_execute", note)

@@ -195,7 +195,7 @@ def test_k4_an_automatic_reply_attaches_and_marks_nothing(
     after = fresh(context, sent)
     assert (after.replies, after.opens) == (0, 0)
     assert after.follow_up_at is not None
-    assert [(one.kind, one.counted) for one in events(context, sent)] == [("auto_reply", False)]
+    assert [(event.kind, event.counted) for event in events(context, sent)] == [("auto_reply", False)]
     assert lines(context, alice) == []
 
 
@@ -209,7 +209,7 @@ def test_k5_a_report_marks_the_copies_that_failed(
     letter = arrive(inbox, report)
     assert letter.category == "bounce"
     assert fresh(context, sent).bounces == 1
-    found = {one.delivery_id: (one.kind, one.counted) for one in events(context, sent)}
+    found = {event.delivery_id: (event.kind, event.counted) for event in events(context, sent)}
     assert found[copy_to(context, sent, ANNA).id] == ("bounce", True)
     assert found[copy_to(context, sent, BORIS).id] == ("bounce", False)
     (line,) = lines(context, alice)

@@ -68,7 +68,7 @@ def test_k5_each_recipient_has_his_own_result() -> None:
 
 def test_k6_without_the_original_nothing_is_guessed() -> None:
     report = read_report(raw("k06-report-without-original"))
-    assert [one.address for one in report.failures] == ["full@buyer.example"]
+    assert [failure.address for failure in report.failures] == ["full@buyer.example"]
     assert report.message_id == ""
 
 
@@ -98,7 +98,7 @@ def test_outcomes(action: bytes, status: bytes, outcome: str) -> None:
 
 def test_reports_for_people_name_the_recipient_in_a_header() -> None:
     letter = simple("X-Failed-Recipients: gone@buyer.example, a@b.example", sender="mailer-daemon@mx.example")
-    assert [one.address for one in read_report(letter).failures] == ["gone@buyer.example", "a@b.example"]
+    assert [failure.address for failure in read_report(letter).failures] == ["gone@buyer.example", "a@b.example"]
 
 
 def test_k11_forwarded_is_a_flag() -> None:

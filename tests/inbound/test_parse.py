@@ -57,8 +57,10 @@ def checked(letter: ParsedLetter) -> ParsedLetter:
     as_text = json.dumps(
         [letter.subject, letter.text, letter.html, letter.headers_text, letter.message_id, *letter.references]
     )
-    as_text += json.dumps([[one.address, one.name] for one in (*letter.senders, *letter.to, *letter.cc)])
-    as_text += json.dumps([[one.filename, one.written_name, one.content_id, one.content_type] for one in letter.files])
+    as_text += json.dumps([[item.address, item.name] for item in (*letter.senders, *letter.to, *letter.cc)])
+    as_text += json.dumps(
+        [[file.filename, file.written_name, file.content_id, file.content_type] for file in letter.files]
+    )
     assert "\\u0000" not in as_text
     as_text.encode()
     for text in (letter.subject, letter.text, letter.html or "", letter.headers_text):

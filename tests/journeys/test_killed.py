@@ -107,9 +107,9 @@ def test_no_answered_hit_is_lost_when_the_product_is_killed(tmp_path: Path, data
 
 
 def _pixel(raw: bytes) -> str:
-    found = re.search(r'src="([^"]+/o/[^"]+)"', html_of(raw))
-    assert found
-    return found[1]
+    match = re.search(r'src="([^"]+/o/[^"]+)"', html_of(raw))
+    assert match
+    return match[1]
 
 
 def _hit_until_killed(product: "subprocess.Popen[bytes]", pixel: str, hits: int) -> int:

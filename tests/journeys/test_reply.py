@@ -67,7 +67,7 @@ def test_a_reply_finds_its_message(
     message = people.send(post.user, ANNA, BORIS, follow_up_days=3)
     with working(context):
         wait_until(lambda: len(smtp_sink.accepted) == 2, 30)
-        sent = {one.recipients[0]: one.content for one in smtp_sink.accepted}
+        sent = {item.recipients[0]: item.content for item in smtp_sink.accepted}
         assert message_from_bytes(sent[ANNA], policy=policy.default)["Message-ID"] == message.message_id
         reply, to = answer(sent[ANNA], ANNA, "Anna", "Yes, please!", datetime.now(UTC))
         assert to == post.address
@@ -88,5 +88,8 @@ def test_a_reply_finds_its_message(
     with context.database.reading() as session:
         letters = session.exec(select(Letter).where(Letter.mailbox_id == post.mailbox_id)).all()
         events = session.exec(select(Event.kind).where(Event.message_id == message.id)).all()
-    assert {one.category: one.in_reply_to_message_id for one in letters} == {"human": message.id, "bounce": message.id}
+    assert {letter.category: letter.in_reply_to_message_id for letter in letters} == {
+        "human": message.id,
+        "bounce": message.id,
+    }
     assert sorted(events) == ["bounce", "reply"]

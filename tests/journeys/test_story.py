@@ -35,8 +35,8 @@ class Product:
 
     @property
     def code(self) -> str:
-        found = re.search(r"code\s+([A-Z0-9]{4}-[A-Z0-9]{4}-[A-Z0-9]{4})", "".join(self.said))
-        return found[1] if found else ""
+        match = re.search(r"code\s+([A-Z0-9]{4}-[A-Z0-9]{4}-[A-Z0-9]{4})", "".join(self.said))
+        return match[1] if match else ""
 
 
 @contextmanager

@@ -240,7 +240,7 @@ def test_links_of_every_inline_part_are_listed_and_tracked(context: AppContext, 
         (1, "https://shop.example/2", True),
     ]
     whole = "".join(htmls)
-    claims = [context.tokens.read_click(one) for one in re.findall(r"/c/([\w-]+)", whole)]
+    claims = [context.tokens.read_click(item) for item in re.findall(r"/c/([\w-]+)", whole)]
     assert [(claim.link, claim.url) for claim in claims if claim] == [(0, links[0].url), (1, links[1].url)]
     assert whole.count(context.pixel_url(delivery.public_id)) == 1
     assert whole.count("/r/") == 1

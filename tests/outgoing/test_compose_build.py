@@ -83,7 +83,7 @@ def test_headers() -> None:
         headers=(("List-Unsubscribe", "<https://x.example/u>"), ("X-Note", "ü")),
     )
     assert getaddresses([str(message["From"])]) == [("Müller, Änna", "anna@shop.example")]
-    assert [(one.display_name, one.addr_spec) for one in message["To"].addresses] == [
+    assert [(address.display_name, address.addr_spec) for address in message["To"].addresses] == [
         ('Bob "B", Jr.', "bob@buyer.example"),
         ("", "c@buyer.example"),
     ]
@@ -109,7 +109,7 @@ def test_many_recipients_are_folded() -> None:
     to = tuple(Mailbox(f"person{index}@buyer.example", f"Person Number {index}, Esq.") for index in range(200))
     raw = build_message(replace(DRAFT, to=to))
     assert max(map(len, raw.split(b"\r\n"))) <= 78
-    assert [one.addr_spec for one in read(raw)["To"].addresses] == [one.address for one in to]
+    assert [address.addr_spec for address in read(raw)["To"].addresses] == [item.address for item in to]
 
 
 def test_long_identifiers_are_never_encoded() -> None:

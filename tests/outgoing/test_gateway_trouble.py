@@ -93,7 +93,7 @@ def test_many_clients_at_once_lose_and_double_nothing(world: GatewayWorld) -> No
     def submit(number: int) -> None:
         with world.line(signed_in=True) as line:
             for turn in range(3):
-                line.says(f"MAIL FROM:<{ALICE}>", *(f"RCPT TO:<{one}>" for one in TO), "DATA")
+                line.says(f"MAIL FROM:<{ALICE}>", *(f"RCPT TO:<{item}>" for item in TO), "DATA")
                 replies.append(line.says(plain(f"Subject: {number}.{turn}") + b"."))
 
     clients = [threading.Thread(target=submit, args=(number,)) for number in range(12)]

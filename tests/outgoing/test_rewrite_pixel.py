@@ -28,7 +28,7 @@ def with_pixel(html: str) -> Rewritten:
 
 def rendered(html: str) -> list[turbohtml.Element]:
     """The pixels of the tree that a browser would build."""
-    return [one for one in turbohtml.parse(html).select("img") if one.attrs.get("src") == PIXEL]
+    return [item for item in turbohtml.parse(html).select("img") if item.attrs.get("src") == PIXEL]
 
 
 # name, document in which "@" is where the pixel goes

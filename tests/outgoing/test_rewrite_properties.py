@@ -193,8 +193,8 @@ def test_attributes_are_read_as_the_tokenizer_reads_them(text: str) -> None:
             tag = read_start_tag(html, 0)
             assert tag is not None
             ours: dict[str, str] = {}
-            for one in tag.attributes:
-                ours.setdefault(one.name.replace("\0", "\ufffd"), value_of(html, one))
+            for attribute in tag.attributes:
+                ours.setdefault(attribute.name.replace("\0", "\ufffd"), value_of(html, attribute))
             assert ours == dict(token.attrs or [])
             href = tag.first("href")
             place = href[3:] if href is not None and href.value_start >= 0 else None
@@ -225,7 +225,7 @@ def test_unwrap_takes_out_whatever_was_put_in(html: str) -> None:
     back = document.spliced(unwrap(document, values.get, lambda url: url == PIXEL))
     # A destination comes back in its canonical spelling, so a second pass finds the very same links.
     again = rewrite(back, lambda url, index: None, None).links
-    assert [one.url for one in again] == [one.url for one in result.links]
+    assert [item.url for item in again] == [link.url for link in result.links]
     assert PIXEL not in back
 
 

@@ -162,7 +162,7 @@ LEFT = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "reason"), LEFT, ids=[f"{one[0]}: {one[1][:30]!r}" for one in LEFT])
+@pytest.mark.parametrize(("name", "value", "reason"), LEFT, ids=[f"{item[0]}: {item[1][:30]!r}" for item in LEFT])
 def test_value_is_left_with_its_reason(name: str, value: str, reason: str) -> None:
     html = f'<a href="{value}">there</a>'
     result, link = one_link(html)

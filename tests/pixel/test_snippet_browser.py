@@ -40,9 +40,9 @@ def swapped(page: Page, url: str) -> str:
 
 
 def code_in(text: str) -> str:
-    found = re.search(CODE, text, re.IGNORECASE)
-    assert found is not None, text
-    return found[0].lower()
+    match = re.search(CODE, text, re.IGNORECASE)
+    assert match is not None, text
+    return match[0].lower()
 
 
 @pytest.mark.parametrize(

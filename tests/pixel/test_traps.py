@@ -57,7 +57,7 @@ def what_tests_say() -> dict[str, set[str]]:
             file = str(path.relative_to(TESTS))
             said = set(_said(ast.parse(path.read_text())))
             ours = file.startswith(("pixel/", "engagement/"))
-            found[file] = said if ours else {one for one in said if one.startswith("test_")}
+            found[file] = said if ours else {item for item in said if item.startswith("test_")}
     return found
 
 

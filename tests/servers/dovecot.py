@@ -67,9 +67,9 @@ class Dovecot:
             date = imaplib.Time2Internaldate(received_at) if received_at else None
             kind, answer = imap.append(_quoted(folder), flags, date, raw)
             assert kind == "OK", answer
-            found = re.search(rb"APPENDUID \d+ (\d+)", answer[0])
-            assert found, answer
-            return int(found[1])
+            match = re.search(rb"APPENDUID \d+ (\d+)", answer[0])
+            assert match, answer
+            return int(match[1])
 
     def messages(self, address: str, folder: str = "INBOX") -> list[bytes]:
         """The raw messages of the folder in the order of their UIDs, read without marking them."""
@@ -85,8 +85,8 @@ class Dovecot:
             imap.select(_quoted(folder), readonly=True)
             _, answer = imap.uid("FETCH", "1:*", "(FLAGS)")
             lines = [line for line in answer if isinstance(line, bytes)]
-            found = [re.search(rb"UID (\d+).*FLAGS \(([^)]*)\)|FLAGS \(([^)]*)\).*UID (\d+)", line) for line in lines]
-            return {int(m[1] or m[4]): set((m[2] or m[3] or b"").decode().split()) for m in found if m}
+            match = [re.search(rb"UID (\d+).*FLAGS \(([^)]*)\)|FLAGS \(([^)]*)\).*UID (\d+)", line) for line in lines]
+            return {int(m[1] or m[4]): set((m[2] or m[3] or b"").decode().split()) for m in match if m}
 
     def log(self) -> str:
         return (self.folder / "dovecot.log").read_text(encoding="utf-8", errors="replace")

@@ -90,8 +90,8 @@ class NastyImap:
 
     def _uid(self, tag: bytes, name: bytes, command: bytes) -> bytes:
         if name == b"SEARCH":
-            found = self._asked(re.search(rb"UID ([\d:*,]+)", command[11:]))
-            return b"* SEARCH " + b" ".join(b"%d" % uid for uid in found) + b"\r\n" + tag + b" OK done\r\n"
+            match = self._asked(re.search(rb"UID ([\d:*,]+)", command[11:]))
+            return b"* SEARCH " + b" ".join(b"%d" % uid for uid in match) + b"\r\n" + tag + b" OK done\r\n"
         if name == b"FETCH":
             return b"".join(
                 self.fetched(uid, command) for uid in self._asked(re.search(rb"FETCH ([\d:*,]+)", command))
@@ -105,13 +105,13 @@ class NastyImap:
                 self.letters.pop(uid, None)
         return tag + b" OK done\r\n"
 
-    def _asked(self, found: re.Match[bytes] | None) -> list[int]:
+    def _asked(self, match: re.Match[bytes] | None) -> list[int]:
         """The UIDs of a set; a range that ends in * always holds the highest (RFC 9051 section 9)."""
-        if found is None:
+        if match is None:
             return sorted(self.letters)
         highest = max(self.letters, default=0)
         asked: set[int] = set()
-        for part in found[1].decode().split(","):
+        for part in match[1].decode().split(","):
             first, _, last = part.partition(":")
             begin, end = (highest if n == "*" else int(n) for n in (first, last or first))
             asked |= {uid for uid in self.letters if min(begin, end) <= uid <= max(begin, end)}

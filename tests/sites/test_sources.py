@@ -16,8 +16,8 @@ PAYMENT = frozenset({"pay.example"})
 def source(page: str, referrer: str = "", *custom: Mapping[str, object]) -> Source | None:
     arrival = Arrival(page=f"https://site.example/{page}", referrer=referrer, hosts=HOSTS, ignored=PAYMENT)
     own = [
-        custom_source({"id": f"own{n}", "name": f"Own {n}", "channel": "x", **one}, compile_pattern)
-        for n, one in enumerate(custom)
+        custom_source({"id": f"own{n}", "name": f"Own {n}", "channel": "x", **item}, compile_pattern)
+        for n, item in enumerate(custom)
     ]
     return source_of(arrival, marks_of(arrival.page), own)
 

@@ -41,40 +41,42 @@ def make_mailbox(context: AppContext, user: User, address: str = "info@shop.exam
 
 def receive(context: AppContext, mailbox: Mailbox, *letters: Came) -> list[Letter]:
     with context.database.session_scope() as session:
-        return [_receive(session, mailbox, one) for one in letters]
+        return [_receive(session, mailbox, letter) for letter in letters]
 
 
-def _receive(session: Session, mailbox: Mailbox, one: Came) -> Letter:
-    sender = lookup_form(one.sender)
+def _receive(session: Session, mailbox: Mailbox, came: Came) -> Letter:
+    sender = lookup_form(came.sender)
     enquiry = None
-    if one.under:
-        of_it = select(Letter.id).where(Letter.subject == one.under, Letter.mailbox_id == mailbox.id)
+    if came.under:
+        of_it = select(Letter.id).where(Letter.subject == came.under, Letter.mailbox_id == mailbox.id)
         enquiry = session.exec(of_it).one()
     letter = Letter(
         user_id=mailbox.user_id,
         mailbox_id=mailbox.id or 0,
-        identity=f"{one.subject} {one.ago.total_seconds()} {sender}"[:64],
-        message_id=f"{abs(hash((one.subject, one.ago)))}@atelier.example",
-        received_at=now() - one.ago,
+        identity=f"{came.subject} {came.ago.total_seconds()} {sender}"[:64],
+        message_id=f"{abs(hash((came.subject, came.ago)))}@atelier.example",
+        received_at=now() - came.ago,
         sender=sender,
-        sender_address=one.sender,
-        sender_name=one.name,
+        sender_address=came.sender,
+        sender_name=came.name,
         recipient=mailbox.address,
         to=[[mailbox.address, ""]],
-        subject=one.subject,
-        snippet=one.text[:200],
-        size=len(one.raw) or 1000,
-        category=one.category,
-        counted=one.counted and not one.under and one.category == "human",
-        enquiry_key_id=_key(session, mailbox, sender) if one.category == "human" else None,
+        subject=came.subject,
+        snippet=came.text[:200],
+        size=len(came.raw) or 1000,
+        category=came.category,
+        counted=came.counted and not came.under and came.category == "human",
+        enquiry_key_id=_key(session, mailbox, sender) if came.category == "human" else None,
         repeat_of_id=enquiry,
-        **one.columns,
+        **came.columns,
     )
     session.add(letter)
     session.flush()
-    session.add(LetterBody(letter_id=letter.id or 0, text=one.text, html=one.html, headers=f"Subject: {one.subject}"))
-    if one.raw:
-        session.add(LetterRaw(letter_id=letter.id or 0, number=0, content=zlib.compress(one.raw)))
+    session.add(
+        LetterBody(letter_id=letter.id or 0, text=came.text, html=came.html, headers=f"Subject: {came.subject}")
+    )
+    if came.raw:
+        session.add(LetterRaw(letter_id=letter.id or 0, number=0, content=zlib.compress(came.raw)))
     return letter
 
 

@@ -91,7 +91,7 @@ def make_account(context: AppContext, user: User, address: str = "alice@sales.ex
 
 def write(context: AppContext, user: User, *messages: Written, account: Account | None = None) -> list[Message]:
     with context.database.session_scope() as session:
-        return [_write(session, user, one, account) for one in messages]
+        return [_write(session, user, message, account) for message in messages]
 
 
 def agree(
@@ -117,35 +117,38 @@ def agree(
             )
 
 
-def _write(session: Session, user: User, one: Written, account: Account | None) -> Message:
-    at = now() - one.ago
+def _write(session: Session, user: User, written: Written, account: Account | None) -> Message:
+    at = now() - written.ago
     message = Message(
         user_id=user.id or 0,
         account_id=account.id if account else None,
         message_id=f"<{at.timestamp()}@sales.example>",
         from_address=account.address if account else "alice@sales.example",
         from_name=user.name,
-        subject=one.subject,
-        snippet=one.snippet,
-        state=one.state,
-        sent_at=at if one.state == MessageState.SENT else None,
+        subject=written.subject,
+        snippet=written.snippet,
+        state=written.state,
+        sent_at=at if written.state == MessageState.SENT else None,
         listed_at=at,
         send_at=at,
-        names=", ".join(to.name or to.address for to in one.to),
+        names=", ".join(to.name or to.address for to in written.to),
     )
     session.add(message)
     session.flush()
-    session.add(MessageBody(message_id=message.id or 0, html=one.html))
-    deliveries = [_deliver(session, message, n, to, at) for n, to in enumerate(one.to)]
-    for position, (url, text) in enumerate(one.links):
-        clicks = sum(e.kind == "click" and e.link == position and e.klass == "human" for e in one.seen)
+    session.add(MessageBody(message_id=message.id or 0, html=written.html))
+    deliveries = [_deliver(session, message, n, to, at) for n, to in enumerate(written.to)]
+    for position, (url, text) in enumerate(written.links):
+        clicks = sum(e.kind == "click" and e.link == position and e.klass == "human" for e in written.seen)
         session.add(
             TrackedLink(message_id=message.id or 0, position=position, url=url, text=text, tracked=True, clicks=clicks)
         )
-    for seen in one.seen:
+    for seen in written.seen:
         _see(session, message, deliveries[seen.who], seen, at)
-    message.opens_tracked, message.clicks_tracked = sum(to.opens for to in one.to), sum(to.clicks for to in one.to)
-    for name, value in one.columns.items():
+    message.opens_tracked, message.clicks_tracked = (
+        sum(to.opens for to in written.to),
+        sum(to.clicks for to in written.to),
+    )
+    for name, value in written.columns.items():
         setattr(message, name, value)
     session.flush()
     return message

@@ -166,7 +166,7 @@ def test_after_the_quiet_hours_they_ring_as_one(context: AppContext, client: htt
     line(context, alice, "delivery:4", kind="click")
     state = client.get("/notifications/state").json()
     assert state["unread"] == 4
-    assert [one["text"] for one in state["newest"]][1:] == ["While it was quiet: 3 things happened"]
+    assert [item["text"] for item in state["newest"]][1:] == ["While it was quiet: 3 things happened"]
     assert "followed a link" in state["newest"][0]["text"]
 
 
@@ -244,7 +244,7 @@ def test_compose_says_it_beside_the_recipient(
     agree(context, "anna@client.example")
     know(context, "client.example", mx_family)
     form = {"to": "anna@client.example, luc@client.example", "text": "Hello", "track_opens": "on", "track_links": "on"}
-    lines = [words(one) for one in every(client.post("/compose/plan", data=form), ".plan-people .plan-why")]
+    lines = [words(element) for element in every(client.post("/compose/plan", data=form), ".plan-people .plan-why")]
     assert sentence in lines[0]
     assert sentence not in lines[1], "Luc is not tracked"
 
@@ -259,7 +259,7 @@ def test_planning_has_unknown_companies_looked_up_and_looking_does_not(
     for _ in range(2):
         client.post("/compose/plan", data={"to": "anna@client.example, kim@", "text": "Hello"})
     with context.database.reading() as session:
-        assert [one.domain for one in session.exec(select(DomainProfile))] == ["client.example"]
+        assert [domain_profile.domain for domain_profile in session.exec(select(DomainProfile))] == ["client.example"]
 
 
 def test_the_message_says_it_too(context: AppContext, client: httpx.Client, alice: User) -> None:

@@ -93,9 +93,9 @@ def test_a_restart_prints_a_new_code_and_the_old_one_ends(
 
 def test_the_database_does_not_hold_the_code(context: AppContext, code: str) -> None:
     with context.database.reading() as session:
-        kept = session.get_one(Preference, "setup_code_digest").value
-    assert code not in kept
-    assert code.replace("-", "") not in kept
+        preference = session.get_one(Preference, "setup_code_digest").value
+    assert code not in preference
+    assert code.replace("-", "") not in preference
 
 
 @pytest.mark.parametrize(

@@ -243,11 +243,14 @@ def test_files_are_kept_listed_and_taken_off(context: AppContext, client: httpx.
     ]
     answer = client.post("/compose", data={**ALL, "do": "attach"}, files=files)
     page = client.get(answer.headers["location"])
-    assert [text_at(one, ".compose-file-name") for one in every(page, ".compose-files li")] == ["offer.pdf", "цена.txt"]
+    assert [text_at(element, ".compose-file-name") for element in every(page, ".compose-files li")] == [
+        "offer.pdf",
+        "цена.txt",
+    ]
     off = attribute(only(page, ".compose-files button"), "value")
     path = answer.headers["location"].partition("#")[0]
     part = client.post(f"{path}?part=files", data={**ALL, "do": off})
-    assert [text_at(one, ".compose-file-name") for one in every(part, "li")] == ["цена.txt"]
+    assert [text_at(element, ".compose-file-name") for element in every(part, "li")] == ["цена.txt"]
     send(client, path)
     (message,) = drafts(context)
     assert message.has_attachments
@@ -263,7 +266,7 @@ def test_too_large_together_is_said_and_nothing_else_is_lost(
     second = client.post(path, data={**ALL, "subject": "new subject", "do": "attach"}, files={"files": ("b.bin", half)})
     assert second.status_code == 422
     assert "25 MB is what mail servers take" in text_at(second, ".compose-files .wrong")
-    assert [text_at(one, ".compose-file-name") for one in every(second, ".compose-files li")] == ["a.bin"]
+    assert [text_at(element, ".compose-file-name") for element in every(second, ".compose-files li")] == ["a.bin"]
     assert attribute(only(second, "#subject"), "value") == "new subject"
 
 

@@ -166,7 +166,7 @@ def test_the_plan_tells_why_each_link_is_left(client: httpx.Client, sender: User
         '<a href="mailto:a@b.example">mail</a><a href="https://x.example/c">c</a>'
     )
     plan = client.post("/compose/plan", data={**ALL, "html": html})
-    left = [text_at(one, "span") for one in every(plan, ".plan-left")]
+    left = [text_at(element, "span") for element in every(plan, ".plan-left")]
     assert len(left) == 3
     assert "one-time link" in left[0]
     assert "its text shows the address" in left[1]

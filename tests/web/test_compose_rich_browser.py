@@ -84,7 +84,7 @@ def test_an_upload_shows_its_progress_and_can_be_stopped(context: AppContext, se
     page.set_input_files("[data-file]", file)
     expect(page.locator(".compose-files li[data-size]")).to_contain_text("big.bin")
     with context.database.reading() as session:
-        assert [one.filename for one in session.exec(select(Attachment))] == ["big.bin"]
+        assert [attachment.filename for attachment in session.exec(select(Attachment))] == ["big.bin"]
 
 
 def test_a_link_is_left_alone_by_its_button_and_by_keys(context: AppContext, sender: User, open_as: OpenAs) -> None:

@@ -88,7 +88,7 @@ def test_whose_rules_hold_is_said_and_can_be_declared(context: AppContext, clien
 def test_an_import_says_what_became_of_each_row(context: AppContext, client: httpx.Client) -> None:
     page = client.post("/recipients/import", files={"file": ("x.csv", FILE.encode(), "text/csv")})
     assert "2 rows read, one entry recorded, one row refused" in text_at(page, ".consent-result")
-    assert [words(one)[:6] for one in every(page, ".consent-refused li")] == ["Line 3"]
+    assert [words(element)[:6] for element in every(page, ".consent-refused li")] == ["Line 3"]
     assert person(context, "luc@example.org").ledger_entries == 1
     for files in ({}, {"file": ("x.csv", b"\xff\xff", "text/csv")}):
         answer = client.post("/recipients/import", files=files or None, data={"a": "b"})
@@ -117,7 +117,7 @@ def test_the_rules_are_changed_and_every_change_is_told(context: AppContext, cli
         "admin_clicks": "on",
     }
     client.post("/settings/consent-rules", data={**rules, "member_opens": "on"})
-    told = [words(one) for one in every(client.get("/settings/policy"), ".consent-history li")]
+    told = [words(element) for element in every(client.get("/settings/policy"), ".consent-history li")]
     assert len(told) == 3
     assert "Who measures: everybody measures everything → Members: Opens" in told[0]
     assert "Evidence that counts: A–C → A–D" in told[2]

@@ -18,7 +18,7 @@ from tracker.runtime.database import now
 
 
 def subjects(client: httpx.Client, query: str = "") -> list[str]:
-    return [words(one) for one in every(client.get(f"/enquiries{query}"), ".mail-subject")]
+    return [words(element) for element in every(client.get(f"/enquiries{query}"), ".mail-subject")]
 
 
 def stored(context: AppContext, letter: Letter) -> Letter:
@@ -31,7 +31,11 @@ def test_enquiries_are_shown_once_newest_first_with_their_repeats_folded(
 ) -> None:
     receive(context, make_mailbox(context, alice), *GALLERY)
     page = client.get("/enquiries")
-    assert [words(one) for one in every(page, ".mail-subject")] == ["Twelve oak chairs", "Прайс-лист", "Samples"]
+    assert [words(element) for element in every(page, ".mail-subject")] == [
+        "Twelve oak chairs",
+        "Прайс-лист",
+        "Samples",
+    ]
     assert text_at(page, ".letter-repeats summary") == "1 repeat"
     assert text_at(page, ".letter-repeats li a") == "Re: Twelve oak chairs"
     assert len(every(page, ".letter-row.unread")) == 2
@@ -45,7 +49,7 @@ def test_of_many_repeats_the_newest_are_shown_and_the_rest_is_counted(
     receive(context, box, *(Came(f"again {n}", ago=timedelta(hours=10, minutes=-n), under="first") for n in range(9)))
     page = client.get("/enquiries")
     assert text_at(page, ".letter-repeats summary") == "9 repeats"
-    shown = [words(one) for one in every(page, ".letter-repeats li a")]
+    shown = [words(element) for element in every(page, ".letter-repeats li a")]
     assert shown == ["again 8", "again 7", "again 6", "again 5", "again 4", "and 4 more"]
 
 
@@ -86,7 +90,7 @@ def test_a_filter_reads_as_a_sentence_and_its_chips_come_off(
     receive(context, make_mailbox(context, alice), *GALLERY)
     page = client.get("/enquiries?show=letters&category=bulk&category=bounce&q=sale")
     assert text_at(page, ".mail-sentence") == "All letters: undeliverable or newsletter and with the words “sale”."
-    offs = [str(one.attrs["href"]) for one in every(page, ".chip-off")]
+    offs = [str(element.attrs["href"]) for element in every(page, ".chip-off")]
     assert offs == [
         "/enquiries?category=bounce&category=bulk&q=sale",
         "/enquiries?show=letters&category=bulk&q=sale",
@@ -108,8 +112,8 @@ def test_older_letters_are_a_page_away_and_none_is_lost(client: httpx.Client, co
     found, url = [], "/enquiries"
     while url:
         page = client.get(url)
-        found += [words(one) for one in every(page, ".mail-subject")]
-        url = next((str(one.attrs["href"]) for one in every(page, "[data-more] a")), "")
+        found += [words(element) for element in every(page, ".mail-subject")]
+        url = next((str(element.attrs["href"]) for element in every(page, "[data-more] a")), "")
     assert found == [f"number {n}" for n in range(120)]
 
 
@@ -129,7 +133,7 @@ def test_spam_is_withdrawn_and_put_back(client: httpx.Client, context: AppContex
     client.post(f"/letters/{spam.public_id}/withdrawal")
     page = client.get("/enquiries")
     assert "Withdrawn as spam" in text_at(page, "[data-flash]")
-    assert "Twelve oak chairs" not in [words(one) for one in every(page, ".mail-subject")]
+    assert "Twelve oak chairs" not in [words(element) for element in every(page, ".mail-subject")]
     assert subjects(client, "?show=withdrawn") == ["Twelve oak chairs"]
     undo = every(page, "[data-flash] form")[0].attrs["action"]
     client.post(str(undo))

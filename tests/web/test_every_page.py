@@ -166,7 +166,9 @@ def paths(furnished: dict[str, str]) -> list[str]:
 
 def look(page: Page, path: str) -> list[str]:
     violations = Axe().run(page, options=RULES).response["violations"]
-    return [f"{path}: {one['id']} {[node['html'][:160] for node in one['nodes']]}" for one in violations]
+    return [
+        f"{path}: {violation['id']} {[node['html'][:160] for node in violation['nodes']]}" for violation in violations
+    ]
 
 
 @pytest.mark.parametrize("language", LOOKS)
@@ -191,4 +193,4 @@ def test_every_page_is_fit_to_be_seen(
     page.locator("[data-bell]").click()
     expect(page.locator("[data-bell-panel] .line")).to_have_count(3)
     faults += look(page, "the bell")
-    assert [one[:240] for one in faults if "no-such-page" not in one or "404" not in one] == []
+    assert [fault[:240] for fault in faults if "no-such-page" not in fault or "404" not in fault] == []

@@ -60,8 +60,8 @@ def tell(context: AppContext, user: User, *subjects: str, kind: str = "message")
         for subject in subjects:
             announce(session, user.id, kind, subject)
         session.flush()
-        told = select(FeedItem).where(col(FeedItem.subject).in_(subjects)).order_by(col(FeedItem.id))
-        return [item.id or 0 for item in session.exec(told)]
+        query = select(FeedItem).where(col(FeedItem.subject).in_(subjects)).order_by(col(FeedItem.id))
+        return [item.id or 0 for item in session.exec(query)]
 
 
 def test_a_hint_reaches_the_open_page(client: httpx.Client, context: AppContext, alice: User) -> None:

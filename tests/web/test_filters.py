@@ -169,7 +169,7 @@ def test_tracked_and_untracked_part_everything_that_left(
     write(context, alice, *ONE_OF_EACH)
     tracked, untracked = set(found(state="tracked")), set(found(state="untracked"))
     assert not tracked & untracked
-    assert tracked | untracked == {one.subject for one in ONE_OF_EACH} - {"draft"}
+    assert tracked | untracked == {item.subject for item in ONE_OF_EACH} - {"draft"}
     assert set(found(state="no_reply")) & {"answered"} == set()
 
 

@@ -140,7 +140,7 @@ def test_it_says_why_and_what_is_odd(client: httpx.Client, context: AppContext, 
     (letter,) = receive(context, make_mailbox(context, alice), Came("x", category="auto_reply", columns=columns))
     page = client.get(f"/letters/{letter.public_id}")
     assert "its header says “Auto-Submitted: auto-replied”" in text_at(page, ".letter-facts")
-    assert [" ".join(one.text.split()) for one in every(page, ".letter-odd li")] == [
+    assert [" ".join(element.text.split()) for element in every(page, ".letter-odd li")] == [
         "Somebody forwarded it.",
         "It has no date.",
         "The field Reply-To is not written properly; the address in it was guessed.",
@@ -158,7 +158,7 @@ def test_repeats_enquiry_and_answered_message_are_a_link_away(
         row.in_reply_to_message_id = message.id
         session.add(row)
     page = client.get(f"/letters/{repeat.public_id}")
-    links = [attribute(one, "href") for one in every(page, ".letter-facts .message-note a")]
+    links = [attribute(element, "href") for element in every(page, ".letter-facts .message-note a")]
     assert links == [f"/letters/{first.public_id}", f"/mail/{message.public_id}#timeline"]
     assert (
         attribute(only(client.get(f"/letters/{first.public_id}"), "#repeats a"), "href")

@@ -68,7 +68,7 @@ def test_nothing_of_a_letter_runs_and_nothing_is_fetched(context: AppContext, al
     expect(page.frame_locator("iframe").locator("p")).to_have_text("Hello")
     assert "owned" not in page.title()
     assert [url for url in answered if "pictures.example" in url] == []
-    assert all("csp" in one for one in refused if "pictures.example" in one)
+    assert all("csp" in item for item in refused if "pictures.example" in item)
     with page.expect_response("**/reading"):
         page.reload()
 

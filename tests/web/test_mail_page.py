@@ -195,7 +195,7 @@ def test_figures_are_rates_over_what_could_be_measured(context: AppContext, clie
         Written("draft", (), state=MessageState.DRAFT),
     )
     figures = client.get("/mail?part=figures")
-    assert [words(one) for one in every(figures, "dd")] == [
+    assert [words(element) for element in every(figures, "dd")] == [
         "4",
         "1 / 2",
         "0 / 3",
@@ -209,7 +209,12 @@ def test_every_figure_leads_to_what_it_counts_and_few_messages_have_no_percentag
     write(context, alice, *(Written(f"n {n}", (ANNA,), (Seen("open", "human", 9),) * (n % 2)) for n in range(20)))
     write(context, alice, Written("long ago", (ANNA,), (Seen("open", "human", 9),), ago=timedelta(days=32)))
     figures = client.get("/mail?part=figures")
-    assert [words(one) for one in every(figures, "dd")] == ["20", "10 / 20 · 50 %", "0 / 20 · 0 %", "0 / 20 · 0 %"]
+    assert [words(element) for element in every(figures, "dd")] == [
+        "20",
+        "10 / 20 · 50 %",
+        "0 / 20 · 0 %",
+        "0 / 20 · 0 %",
+    ]
     for number in every(figures, "dd a"):
         assert len(rows(client.get(attribute(number, "href")))) == int(words(number))
 

@@ -102,6 +102,6 @@ def test_a_submitted_message_lists_what_is_attached_and_no_picture_of_its_text(
         message = enqueue_submitted(session, context, alice, account.address, ["anna@example.org"], raw)
     assert message.has_attachments
     page = client.get(f"/mail/{message.public_id}")
-    assert [words(one) for one in every(page, ".message-files span")] == ["file-1", "ц.pdf"]
+    assert [words(element) for element in every(page, ".message-files span")] == ["file-1", "ц.pdf"]
     assert client.get(f"/mail/{message.public_id}/files/0").content.startswith(b"Subject: inner")
     assert client.get(f"/mail/{message.public_id}/files/1").content == b"%PDF"

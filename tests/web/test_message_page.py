@@ -49,7 +49,7 @@ def test_the_timeline_tells_people_from_machines_and_folds_repeats(
     context: AppContext, client: httpx.Client, alice: User
 ) -> None:
     page = client.get(f"/mail/{the_offer(context, alice).public_id}")
-    lines = [words(one) for one in every(page, ".event .event-title")]
+    lines = [words(element) for element in every(page, ".event .event-title")]
     assert lines == [
         "Reply arrived · Anna Petit",
         "Opened · Anna Petit · Apple Mail",
@@ -60,7 +60,7 @@ def test_the_timeline_tells_people_from_machines_and_folds_repeats(
         "Sent",
     ]
     events = every(page, ".event")
-    tones = [attribute(one, "class") for one in events]
+    tones = [attribute(event, "class") for event in events]
     assert tones == ["event person"] * 4 + ["event machine"] * 2 + ["event start"]
     assert "repeated once" in events[3].text
     assert "43 s after sending" in events[5].text
@@ -142,7 +142,7 @@ def test_an_inferred_open_is_a_line_that_says_from_what(
     with context.database.session_scope() as session:
         recount(session, [message.id or 0])
     page = client.get(f"/mail/{message.public_id}")
-    assert f"Opened ({how}) · Anna" in [words(one) for one in every(page, ".event .event-title")]
+    assert f"Opened ({how}) · Anna" in [words(element) for element in every(page, ".event .event-title")]
     assert how in text_at(client.get(f"/mail/{message.public_id}/activity/opens"), ".activity")
 
 

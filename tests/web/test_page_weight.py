@@ -19,8 +19,8 @@ _IMPORT = re.compile(r"""(?:from|import)\s+["'](\./[^"']+)["']""")
 def files_of(client: httpx.Client, path: str) -> dict[str, bytes]:
     """What the page loads of ours, by path; not what others wrote (``vendor``)."""
     page = client.get(path)
-    wanted = [attribute(one, "href") for one in every(page, "link[rel=stylesheet]")]
-    wanted += [attribute(one, "src") for one in every(page, "script[src]")]
+    wanted = [attribute(element, "href") for element in every(page, "link[rel=stylesheet]")]
+    wanted += [attribute(element, "src") for element in every(page, "script[src]")]
     files: dict[str, bytes] = {}
     while wanted:
         name = wanted.pop()
@@ -47,7 +47,7 @@ def test_a_first_view_is_light(client: httpx.Client, visitor: httpx.Client, cont
     ):
         files = files_of(visitor if path == "/sign-in" else client, path)
         assert any(".css" in name for name in files)
-        raw, compressed = sum(map(len, files.values())), sum(len(gzip.compress(one, 5)) for one in files.values())
+        raw, compressed = sum(map(len, files.values())), sum(len(gzip.compress(file, 5)) for file in files.values())
         if raw > MOST_RAW or compressed > MOST_COMPRESSED:
             heavy[path] = (raw, compressed, {name: len(content) for name, content in files.items()})
     assert heavy == {}

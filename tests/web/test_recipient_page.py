@@ -47,7 +47,7 @@ def test_the_list_shows_consent_and_finds_by_name_or_address(
 ) -> None:
     agree(context, "luc@example.org", State.REFUSED, (Purpose.OPENS,), "Люк Моро")
     page = client.get("/recipients")
-    told = [words(one) for one in every(page, ".recipient-badges")]
+    told = [words(element) for element in every(page, ".recipient-badges")]
     assert told == ["Opens: agreedClicks: agreed", "Opens: refusedClicks: never asked"]
     for q, wanted in (
         ("petit", ["Anna Petit"]),
@@ -56,7 +56,7 @@ def test_the_list_shows_consent_and_finds_by_name_or_address(
         ("%", []),
     ):
         found = client.get("/recipients", params={"q": q})
-        assert [words(one) for one in every(found, ".recipient-name")] == wanted
+        assert [words(element) for element in every(found, ".recipient-name")] == wanted
 
 
 def test_the_list_goes_on(context: AppContext, client: httpx.Client) -> None:
@@ -68,7 +68,7 @@ def test_the_list_goes_on(context: AppContext, client: httpx.Client) -> None:
     path = "/recipients"
     while path:
         page = client.get(path)
-        seen += [words(one) for one in every(page, ".recipient-name")]
+        seen += [words(element) for element in every(page, ".recipient-name")]
         further = every(page, ".recipients-more a")
         path = attribute(further[0], "href") if further else ""
     assert seen == [f"p{number:03}@example.org" for number in range(120)]
@@ -158,9 +158,9 @@ def test_never_track_is_a_switch(context: AppContext, client: httpx.Client, anna
 def test_only_ones_own_mail_to_them_is_shown(context: AppContext, alice: User, bob: User, client_of: ClientOf) -> None:
     write(context, alice, Written("of Alice", (ANNA,)))
     write(context, bob, Written("of Bob", (ANNA,)))
-    assert [words(one) for one in every(client_of(bob).get(f"/recipients/{ANNA.address}"), ".mail-subject")] == [
-        "of Bob"
-    ]
+    assert [
+        words(element) for element in every(client_of(bob).get(f"/recipients/{ANNA.address}"), ".mail-subject")
+    ] == ["of Bob"]
 
 
 @pytest.mark.parametrize("typed", ["", "no address", "a@example.org, b@example.org"])

@@ -33,7 +33,7 @@ def test_tabs_say_how_many_wait_and_each_shows_its_own(context: AppContext, clie
         page = client.get(attribute(tab, "href"))
         counted = words(tab).rpartition(" ")[2]
         assert not counted.isdigit() or len(every(page, ".mail-row")) == int(counted), words(tab)
-        assert [words(one) for one in every(page, ".work-lists [aria-current]")] == [words(tab)]
+        assert [words(element) for element in every(page, ".work-lists [aria-current]")] == [words(tab)]
         assert not every(page, ".mail-sentence")
 
 
@@ -45,7 +45,9 @@ def test_a_filter_gets_a_name_and_can_be_the_first_page(
     assert save(client, "Warm", query, list_).headers["location"] == where
     assert tabs(client, f"/{list_}")[-1] == "Warm"
     assert tabs(client_of(bob), f"/{list_}")[-1] != "Warm"
-    form = next(one for one in every(client.get(where), "form") if "/beginning" in str(attribute(one, "action")))
+    form = next(
+        element for element in every(client.get(where), "form") if "/beginning" in str(attribute(element, "action"))
+    )
     client.post(attribute(form, "action"), data={"first": "yes"})
     assert client.get("/").headers["location"] == where
     client.post(attribute(form, "action"), data={"first": "no"})
@@ -90,7 +92,9 @@ def test_what_is_no_view_is_not_saved(client: httpx.Client, name: str, query: st
 def test_somebody_elses_view_is_not_there(client: httpx.Client, client_of: ClientOf, bob: User) -> None:
     save(client, "Warm")
     view = next(
-        one for one in every(client.get("/mail?state=opened"), "form") if "/removal" in attribute(one, "action")
+        element
+        for element in every(client.get("/mail?state=opened"), "form")
+        if "/removal" in attribute(element, "action")
     )
     assert client_of(bob).post(attribute(view, "action")).status_code == 404
     assert tabs(client)[-1] == "Warm"

@@ -25,9 +25,9 @@ def read(context: AppContext, user: User) -> User:
 
 
 def link_in(answer: httpx.Response) -> str:
-    found = re.search(r'value="(http[^"]+/new-password#[^"]+)"', answer.text)
-    assert found is not None
-    return found[1]
+    match = re.search(r'value="(http[^"]+/new-password#[^"]+)"', answer.text)
+    assert match is not None
+    return match[1]
 
 
 def choose(visitor: httpx.Client, link: str, password: str = "dora's own password") -> httpx.Response:

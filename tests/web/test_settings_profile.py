@@ -142,13 +142,13 @@ def test_the_present_password_may_be_guessed_five_times(client_of: ClientOf, car
 
 def test_a_token_is_shown_once_and_kept_as_a_digest(client: httpx.Client, context: AppContext) -> None:
     made = client.post("/settings/tokens", data={"name": "CRM"})
-    found = re.search(r'value="([\w-]{43})"', made.text)
-    assert found is not None
+    match = re.search(r'value="([\w-]{43})"', made.text)
+    assert match is not None
     page = client.get("/settings/tokens").text
     assert "CRM" in page
-    assert found[1] not in page
+    assert match[1] not in page
     with context.database.reading() as session:
-        assert session.exec(select(ApiToken.token_digest)).one() == token_digest(found[1])
+        assert session.exec(select(ApiToken.token_digest)).one() == token_digest(match[1])
 
 
 def test_a_token_is_revoked_by_its_owner_alone(

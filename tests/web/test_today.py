@@ -220,7 +220,7 @@ def test_first_steps_are_ticked_off_and_gone_when_all_are_done(
     context: AppContext, client: httpx.Client, alice: User, bob: User, client_of: ClientOf
 ) -> None:
     def left(of: httpx.Client) -> list[str]:
-        return [words(one) for one in every(of.get("/today"), ".first-steps a")]
+        return [words(element) for element in every(of.get("/today"), ".first-steps a")]
 
     everything = ["Connect your e-mail", "Name your company", "Send a first message", "Ask for consent"]
     assert left(client) == everything

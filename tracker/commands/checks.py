@@ -150,9 +150,13 @@ def _domains(context: AppContext) -> list[Finding]:
     per_domain = {(domain_of(a.address), a.preset): a for a in accounts}
     marks = {"good": True, "bad": False}
     return [
-        Finding(f"{one.topic} of {domain}", marks.get(one.grade), " ".join((one.text, *map(_publish, one.publish))))
+        Finding(
+            f"{advice.topic} of {domain}",
+            marks.get(advice.grade),
+            " ".join((advice.text, *map(_publish, advice.publish))),
+        )
         for (domain, _preset), account in sorted(per_domain.items())
-        for one in advice_for(context, account)
+        for advice in advice_for(context, account)
     ]
 
 

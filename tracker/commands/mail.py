@@ -20,28 +20,28 @@ from tracker.runtime.settings import read_settings
 def rewrite_message(words: argparse.Namespace) -> int:
     """Standard input as it would leave: to standard output. Why a message stays as it is goes to standard error."""
     context = new_context(read_settings())
-    given = sys.stdin.buffer.read()
+    content = sys.stdin.buffer.read()
     if words.html:
-        html = given.decode("utf-8", "surrogateescape")
+        html = content.decode("utf-8", "surrogateescape")
         sys.stdout.buffer.write(
             _rewritten(context, html, words, new_public_id(), options_of(context)).html.encode(
                 "utf-8", "surrogateescape"
             )
         )
         return 0
-    parts = find_htmls(given)
+    parts = find_htmls(content)
     if isinstance(parts, Untouched):
         print(f"left untouched: {parts.reason}", file=sys.stderr)
-        sys.stdout.buffer.write(given)
+        sys.stdout.buffer.write(content)
         return 0
-    delivery, leave = new_public_id(), options_of(context, unsubscribe=list_unsubscribe(given))
+    delivery, leave = new_public_id(), options_of(context, unsubscribe=list_unsubscribe(content))
     rewritten: list[Rewritten] = []
     for part in parts:
-        first_link, is_last = sum(len(one.links) for one in rewritten), part is parts[-1]
+        first_link, is_last = sum(len(rewriting.links) for rewriting in rewritten), part is parts[-1]
         rewritten.append(_rewritten(context, part.html, words, delivery, leave, first_link, has_pixel=is_last))
-    message = given
-    for part, one in reversed(list(zip(parts, rewritten, strict=True))):
-        message = replace_html(message, part, one.html, one.edits)
+    message = content
+    for part, rewriting in reversed(list(zip(parts, rewritten, strict=True))):
+        message = replace_html(message, part, rewriting.html, rewriting.edits)
     sys.stdout.buffer.write(message)
     return 0
 

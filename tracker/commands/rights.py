@@ -39,8 +39,8 @@ def erase_recipient(words: argparse.Namespace) -> int:
             receipt = erase(context, words.email, "system")
         except AddressError as error:
             raise CommandError(str(error)) from None
-    told = {"receipt": receipt.public_id, "at": receipt.at.isoformat(timespec="seconds"), "digest": receipt.digest}
-    print(json.dumps({**told, "text": receipt.text, "done": receipt.done}, ensure_ascii=False))
+    answer = {"receipt": receipt.public_id, "at": receipt.at.isoformat(timespec="seconds"), "digest": receipt.digest}
+    print(json.dumps({**answer, "text": receipt.text, "done": receipt.done}, ensure_ascii=False))
     return 0
 
 

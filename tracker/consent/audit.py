@@ -63,8 +63,8 @@ def retire_notice(context: AppContext, notice: str, kept_version: str) -> int:
     done = 0
     while True:
         with context.database.session_scope() as session:
-            given = _given_to_others(session, notice, kept_version)
-            lapsed = sum(_lapse(session, entry, None, f"{notice}: only {kept_version} holds") for entry in given)
+            shared = _given_to_others(session, notice, kept_version)
+            lapsed = sum(_lapse(session, entry, None, f"{notice}: only {kept_version} holds") for entry in shared)
         done += lapsed
         if not lapsed:
             return done

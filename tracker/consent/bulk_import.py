@@ -93,7 +93,7 @@ class Row:
     """One row as the file has it; ``broken`` is what is wrong with the row as a row."""
 
     line: int
-    given: Mapping[str, str]
+    cells: Mapping[str, str]
     broken: str = ""
 
 
@@ -191,11 +191,11 @@ def _rows(reader: "Reader", heading: Sequence[str], skipped: int) -> Iterator[Ro
 def _row(line: int, fields: Sequence[str], heading: Sequence[str]) -> Row:
     """Columns without a name that are empty are passed over, and so are empty fields behind the last column."""
     padded = [*fields, *[""] * (len(heading) - len(fields))]
-    given = {name: field for name, field in zip(heading, padded, strict=False) if name}
+    cells = {name: field for name, field in zip(heading, padded, strict=False) if name}
     nameless = [field for name, field in zip(heading, padded, strict=False) if not name]
     named = len(heading) - next((n for n, name in enumerate(reversed(heading)) if name), 0)
     whole = len(fields) >= named and not any(nameless) and not any(fields[len(heading) :])
-    return Row(line, given, "" if whole else _of_wrong_length(fields, heading))
+    return Row(line, cells, "" if whole else _of_wrong_length(fields, heading))
 
 
 def _of_wrong_length(fields: Sequence[str], heading: Sequence[str]) -> str:
@@ -205,7 +205,7 @@ def _of_wrong_length(fields: Sequence[str], heading: Sequence[str]) -> str:
 
 
 def _take(session: Session, row: Row, actor: str, by: str) -> RowResult:
-    address = row.given.get("address", "")[:254]
+    address = row.cells.get("address", "")[:254]
     if row.broken:
         return RowResult(row.line, address, problem=row.broken)
     try:
@@ -219,15 +219,15 @@ def _take(session: Session, row: Row, actor: str, by: str) -> RowResult:
 
 def _record(session: Session, row: Row, actor: str, by: str) -> int:
     """Both purposes of a row or neither. Returns how many entries were made."""
-    given = row.given
-    if any("\0" in value for value in given.values()):
+    cells = row.cells
+    if any("\0" in value for value in cells.values()):
         raise MoveError("note", "The row holds a character that is no text.")
-    purposes, state, at = _purposes(given["purpose"]), _state(given["state"]), _moment("at", given.get("at", ""))
+    purposes, state, at = _purposes(cells["purpose"]), _state(cells["state"]), _moment("at", cells.get("at", ""))
     if state == State.GRANTED and at is None:
         raise MoveError("at", "“at” is missing: say when the consent was given.")
-    person = find_or_make(session, given["address"], given.get("name", ""))
+    person = find_or_make(session, cells["address"], cells.get("name", ""))
     session.flush()
-    return sum(_append(session, person, purpose, state, at, _proof(row, by), given, actor) for purpose in purposes)
+    return sum(_append(session, person, purpose, state, at, _proof(row, by), cells, actor) for purpose in purposes)
 
 
 def _append(
@@ -237,7 +237,7 @@ def _append(
     state: State,
     at: datetime | None,
     proof: Proof,
-    given: Mapping[str, str],
+    cells: Mapping[str, str],
     actor: str,
 ) -> int:
     """Who withdrew elsewhere and never agreed here has said no: that must not be lost."""
@@ -246,7 +246,7 @@ def _append(
         state = State.REFUSED
     if last is not None and last.state == state and (at is None or last.at == at):
         return 0
-    channel = given.get("channel") or "import"
+    channel = cells.get("channel") or "import"
     record_consent(session, person, purpose, state, actor=actor, channel=channel, proof=proof, at=at)
     return 1
 
@@ -282,7 +282,7 @@ def _moment(field: str, text: str) -> datetime | None:
 
 
 def _proof(row: Row, by: str) -> Proof:
-    given = {name: row.given[name] for name in _PLAIN if row.given.get(name)}
-    confirmed = _moment("confirmed_at", row.given.get("confirmed_at", ""))
+    proof = {name: row.cells[name] for name in _PLAIN if row.cells.get(name)}
+    confirmed = _moment("confirmed_at", row.cells.get("confirmed_at", ""))
     more = {"by": by, "line": row.line}
-    return Proof(**given, confirmed_at=confirmed, double_opt_in=confirmed is not None, more=more)
+    return Proof(**proof, confirmed_at=confirmed, double_opt_in=confirmed is not None, more=more)

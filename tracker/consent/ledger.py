@@ -84,17 +84,17 @@ class ConsentStatus:
 
 def consent_of(session: Session, recipient_ids: Iterable[int]) -> Mapping[int, Mapping[Purpose, State]]:
     """The present state per recipient and purpose; ``unknown`` where nothing was ever recorded, ``lapsed`` where time is over."""
-    found = consent_status_of(session, recipient_ids)
-    return {id_: {purpose: one.state for purpose, one in mine.items()} for id_, mine in found.items()}
+    statuses = consent_status_of(session, recipient_ids)
+    return {id_: {purpose: status.state for purpose, status in mine.items()} for id_, mine in statuses.items()}
 
 
 def consent_status_of(session: Session, recipient_ids: Iterable[int]) -> Mapping[int, Mapping[Purpose, ConsentStatus]]:
     """As :func:`consent_of`, with the grades."""
     ids, moment = list(recipient_ids), now()
     unknown = dict.fromkeys(Purpose, ConsentStatus())
-    found = {id_: unknown.copy() for id_ in ids}
+    statuses = {id_: unknown.copy() for id_ in ids}
     if not ids:
-        return found
+        return statuses
     newest = (
         select(func.max(ConsentEntry.number).label("number"), ConsentEntry.recipient_id, ConsentEntry.purpose)
         .where(in_list(session, col(ConsentEntry.recipient_id), ids))
@@ -112,8 +112,8 @@ def consent_status_of(session: Session, recipient_ids: Iterable[int]) -> Mapping
     for recipient_id, purpose, state, until, grade in session.connection().execute(
         columns(*entry).join(newest, is_newest)
     ):
-        found[recipient_id][Purpose(purpose)] = ConsentStatus(present_state(State(state), until, moment), grade)
-    return found
+        statuses[recipient_id][Purpose(purpose)] = ConsentStatus(present_state(State(state), until, moment), grade)
+    return statuses
 
 
 def states_in(entries: Iterable[ConsentEntry]) -> Mapping[Purpose, State]:

@@ -50,9 +50,9 @@ def name_company(session: Session, name: str, user_id: int | None) -> None:
 def controller(session: Session, context: AppContext) -> Controller:
     """Who answers for the workspace: the company; its first administrator until somebody has named that. Never a host or an
     address, which say nothing to whoever reads them."""
-    given = preference(session, "controller") or {}
-    name = given.get("name") or session.exec(_FIRST_ADMINISTRATOR).first() or "Inkling"
-    return Controller(name, given.get("address", ""), given.get("contact", ""))
+    stored = preference(session, "controller") or {}
+    name = stored.get("name") or session.exec(_FIRST_ADMINISTRATOR).first() or "Inkling"
+    return Controller(name, stored.get("address", ""), stored.get("contact", ""))
 
 
 def notice(session: Session, context: AppContext, language: str) -> Notice:

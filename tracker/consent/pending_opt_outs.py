@@ -104,7 +104,9 @@ def decide(session: Session, pause: TrackingPause, user: User, *, withdrawn: boo
         _withdraw(session, recipient, pause, user)
         ended += session.exec(theirs).all()
         session.exec(
-            update(TrackingPause).where(col(TrackingPause.id).in_([one.id for one in ended]), undecided).values(decided)
+            update(TrackingPause)
+            .where(col(TrackingPause.id).in_([pause.id for pause in ended]), undecided)
+            .values(decided)
         )
     _drop_lines(session, ended)
     if session.exec(theirs.limit(1)).first() is None:

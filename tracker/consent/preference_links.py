@@ -69,16 +69,16 @@ class PreferenceLinks:
 
     def read(self, token: str) -> PreferenceLink | None:
         """What a token states; None for anything that we did not make. Never raises."""
-        found = _TOKEN.fullmatch(token)
-        if found is None or not self._signer.verify_signature(found[1].encode(), found[7].encode()):
+        match = _TOKEN.fullmatch(token)
+        if match is None or not self._signer.verify_signature(match[1].encode(), match[7].encode()):
             return None
-        copy = "" if found[4] == _NOTHING else found[4]
-        return PreferenceLink(LinkKind(found[2]), found[3], copy, _FIRST_DAY + timedelta(days=int(found[5])), found[6])
+        copy = "" if match[4] == _NOTHING else match[4]
+        return PreferenceLink(LinkKind(match[2]), match[3], copy, _FIRST_DAY + timedelta(days=int(match[5])), match[6])
 
     def read_url(self, url: str) -> PreferenceLink | None:
         """The same for a whole address, on any host that we ever had."""
-        found = _IN_PATH.search(url) if PATH in url else None
-        return self.read(found[1]) if found else None
+        match = _IN_PATH.search(url) if PATH in url else None
+        return self.read(match[1]) if match else None
 
     def page_value(self, token: str, chain: int) -> str:
         """What a page holds so that agreeing needs the page: bound to the link and to the ledger as the page showed it."""

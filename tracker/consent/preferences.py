@@ -39,10 +39,10 @@ _READ = "preferences"
 
 def preference(session: Session, name: str) -> Any:
     """The value of a preference, or its default. All are read at once, since a session that asks for one asks for more."""
-    kept: dict[str, Any] | None = session.info.get(_READ)
-    if kept is None:
-        kept = session.info[_READ] = {row.name: row.value for row in session.exec(select(Preference))}
-    return kept.get(name, DEFAULTS[name])
+    preferences: dict[str, Any] | None = session.info.get(_READ)
+    if preferences is None:
+        preferences = session.info[_READ] = {row.name: row.value for row in session.exec(select(Preference))}
+    return preferences.get(name, DEFAULTS[name])
 
 
 def set_preference(session: Session, name: str, value: Any, by: int | None = None) -> None:

@@ -99,7 +99,7 @@ def note_answered_elsewhere(session: Session, answers: Iterable[AnswerElsewhere]
     """The same for messages found in a Sent folder, or that came to a mailbox of ours as a copy; in any order, again and again.
     Returns how many enquiries changed."""
     changed = 0
-    for answer in sorted(answers, key=lambda one: one.at):
+    for answer in sorted(answers, key=lambda item: item.at):
         for address in _enquirers(session, answer):
             facts = {"from_whom": address, "at": answer.at, "since": answer.at - WAITED_FOR, "by": answer.by}
             rows = session.connection().execute(_ANSWERED_ELSEWHERE, facts).all()

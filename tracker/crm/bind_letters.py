@@ -53,10 +53,10 @@ def bind_letters(
     bound = {
         letter.id or 0: _bound(mailbox, letter, bindings[letter.id or 0], managers, made, looping) for letter in wanted
     }
-    append_rows(session, LETTER_BINDING, [_row(one) for one in bound.values()])
-    human = [one for one in bound.values() if one.letter.category == Category.HUMAN]
-    _open_enquiries(session, [one for one in human if one.letter.counted])
-    _wake_enquiries(session, [one for one in human if one.letter.repeat_of_id is not None])
+    append_rows(session, LETTER_BINDING, [_row(binding) for binding in bound.values()])
+    human = [bound_letter for bound_letter in bound.values() if bound_letter.letter.category == Category.HUMAN]
+    _open_enquiries(session, [bound_letter for bound_letter in human if bound_letter.letter.counted])
+    _wake_enquiries(session, [bound_letter for bound_letter in human if bound_letter.letter.repeat_of_id is not None])
     _add_notices(session, mailbox, human)
     return bound
 
@@ -101,8 +101,8 @@ def _hold(session: Session, bindings: Collection[Binding]) -> bool:
     if session.get_bind().dialect.name == "sqlite":
         return True
     for model, ids in (
-        (Customer, {one.customer for one in bindings} - {None}),
-        (Order, {one.order for one in bindings} - {None}),
+        (Customer, {binding.customer for binding in bindings} - {None}),
+        (Order, {binding.order for binding in bindings} - {None}),
     ):
         if ids:
             query = select(col(model.id)).where(col(model.id).in_(ids)).order_by(col(model.id))
@@ -141,8 +141,8 @@ def _managers(session: Session, bindings: Collection[Binding]) -> Mapping[tuple[
     """Who is in charge of each customer and order."""
     managers: dict[tuple[str, int], int | None] = {}
     for name, model, ids in (
-        ("customer", Customer, {one.customer for one in bindings} - {None}),
-        ("order", Order, {one.order for one in bindings} - {None}),
+        ("customer", Customer, {binding.customer for binding in bindings} - {None}),
+        ("order", Order, {binding.order for binding in bindings} - {None}),
     ):
         if ids:
             query = select(col(model.id), col(model.manager_id)).where(col(model.id).in_(ids))
@@ -185,16 +185,16 @@ def _row(bound: BoundLetter) -> dict[str, object]:
 def _open_enquiries(session: Session, bound: Sequence[BoundLetter]) -> None:
     rows = [
         {
-            "letter_id": one.letter.id,
-            "user_id": one.letter.user_id,
-            "mailbox_id": one.letter.mailbox_id,
-            "sender": one.letter.sender,
-            "received_at": one.letter.received_at,
-            "manager_id": one.manager,
-            "waiting_since": one.letter.received_at,
+            "letter_id": bound_letter.letter.id,
+            "user_id": bound_letter.letter.user_id,
+            "mailbox_id": bound_letter.letter.mailbox_id,
+            "sender": bound_letter.letter.sender,
+            "received_at": bound_letter.letter.received_at,
+            "manager_id": bound_letter.manager,
+            "waiting_since": bound_letter.letter.received_at,
             "version": 1,
         }
-        for one in bound
+        for bound_letter in bound
     ]
     append_rows(session, ENQUIRY_STATUS, rows)
 
@@ -210,8 +210,8 @@ def open_enquiries_of(session: Session, letters: Sequence[int]) -> None:
 
 def _wake_enquiries(session: Session, bound: Sequence[BoundLetter]) -> None:
     """The sender wrote again: the enquiry waits for an answer again, and is neither snoozed nor done any more."""
-    for one in bound:
-        _wake(session, one.letter.repeat_of_id or 0, one.letter.received_at)
+    for bound_letter in bound:
+        _wake(session, bound_letter.letter.repeat_of_id or 0, bound_letter.letter.received_at)
 
 
 def _wake(session: Session, enquiry: int, at: datetime) -> None:
@@ -226,12 +226,18 @@ def _wake(session: Session, enquiry: int, at: datetime) -> None:
 
 def _add_notices(session: Session, mailbox: Mailbox, bound: Sequence[BoundLetter]) -> None:
     """To the manager; where that one was disabled, to whoever set the mailbox up."""
-    told = [one for one in bound if one.is_told]
-    if not told:
+    announced = [bound_letter for bound_letter in bound if bound_letter.is_told]
+    if not announced:
         return
-    active = set(session.exec(select(User.id).where(col(User.id).in_({one.manager for one in told}), col(User.active))))
-    for one in told:
-        person = one.manager if one.manager in active else mailbox.user_id
-        number = one.letter.id
+    active = set(
+        session.exec(
+            select(User.id).where(
+                col(User.id).in_({bound_letter.manager for bound_letter in announced}), col(User.active)
+            )
+        )
+    )
+    for bound_letter in announced:
+        person = bound_letter.manager if bound_letter.manager in active else mailbox.user_id
+        number = bound_letter.letter.id
         facts = {"kind": "letter"}
         add_notice(session, "letter", f"letter:{number}", person or 0, mailbox.id, letter_id=number, facts=facts)

@@ -188,6 +188,6 @@ def _to_order(
 
 
 def _to_customer(letter: BindableLetter, customers: Sequence[CustomerCandidate], missing: _Missing) -> Binding:
-    best = min(customers, key=lambda one: (one.shop != letter.shop, _NEVER - one.active_at, one.id))
+    best = min(customers, key=lambda customer: (customer.shop != letter.shop, _NEVER - customer.active_at, customer.id))
     flags = missing.flags + ((Flag.AMBIGUOUS,) if len(customers) > 1 else ())
     return Binding(Rule.SENDER, best.id, None, flags, missing.number)

@@ -64,11 +64,13 @@ def customers_by_address(session: Session, addresses: Iterable[str]) -> dict[str
     customers: dict[str, list[CustomerCandidate]] = {}
     for address, number, shop in session.connection().execute(_BY_ADDRESS, {"senders": wanted}):
         customers.setdefault(address, []).append(CustomerCandidate(number, shop, frozenset({address})))
-    shared = [one for several in customers.values() if len(several) > 1 for one in several]
-    wrote_at = _last_letters(session, [one.id for one in shared])
+    shared = [customer for several in customers.values() if len(several) > 1 for customer in several]
+    wrote_at = _last_letters(session, [customer.id for customer in shared])
     for address, several in customers.items():
         if len(several) > 1:
-            customers[address] = [replace(one, active_at=wrote_at.get(one.id, one.active_at)) for one in several]
+            customers[address] = [
+                replace(customer, active_at=wrote_at.get(customer.id, customer.active_at)) for customer in several
+            ]
     return customers
 
 
@@ -155,7 +157,7 @@ def _written_to(session: Session, message: Message, delivery: int | None) -> Cus
     first = next((by_address[form] for form in forms if form in by_address), None)
     if not first:
         return None
-    best = min(first, key=lambda one: (-one.active_at.timestamp(), one.id))
+    best = min(first, key=lambda customer: (-customer.active_at.timestamp(), customer.id))
     return _with_addresses(session, [best.id])[best.id]
 
 
@@ -170,7 +172,7 @@ def _own_addresses(session: Session) -> frozenset[str]:
     if own is None:
         columns: tuple[Any, ...] = (User.email, Account.address, Mailbox.address)
         listed = session.connection().execute(union_all(*(select(col(column)) for column in columns))).scalars()
-        own = session.info["workspace_addresses"] = frozenset(canonical(one, "") for one in listed if one)
+        own = session.info["workspace_addresses"] = frozenset(canonical(address, "") for address in listed if address)
     return own
 
 

@@ -142,11 +142,11 @@ def take_rows(
     """The results of a batch; what a row cannot be is refused alone. ``assigned`` counts the customers that managers got."""
     named = _by_words(session)
     read = [_read_row(named, names, row) for row in batch]
-    saved = iter(save_customers(session, [one for one in read if isinstance(one, CustomerChange)], by))
+    saved = iter(save_customers(session, [row for row in read if isinstance(row, CustomerChange)], by))
     results = []
-    for (line, _, _), one in zip(batch, read, strict=True):
-        if isinstance(one, _Refusal):
-            results.append(RowResult(line, "refused", None, one.code, one.problem))
+    for (line, _, _), row in zip(batch, read, strict=True):
+        if isinstance(row, _Refusal):
+            results.append(RowResult(line, "refused", None, row.code, row.problem))
             continue
         outcome = next(saved)
         if outcome.error is not None:
@@ -200,11 +200,11 @@ def _unguarded(cell: str) -> str:
 
 def _change(named: _Named, values: Mapping[str, str]) -> CustomerChange:
     """An empty cell is left out, ``-`` clears."""
-    given: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     for name, text in values.items():
         if text:
-            given[name] = _read_cell(named, name, "" if text == "-" else text)
-    return CustomerChange.model_validate(given, strict=False)
+            columns[name] = _read_cell(named, name, "" if text == "-" else text)
+    return CustomerChange.model_validate(columns, strict=False)
 
 
 def _read_cell(named: _Named, name: str, text: str) -> Any:

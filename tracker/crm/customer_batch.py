@@ -131,7 +131,7 @@ class _Part:
         if "addresses" in change.model_fields_set and [(row.lookup, row.address) for row in addresses] != wanted:
             self._alone.append(number)
             return
-        values = {name: one for name, one in self._values(change).items() if getattr(customer, name) != one}
+        values = {name: value for name, value in self._values(change).items() if getattr(customer, name) != value}
         if values:
             self._changed.append((customer, values))
         manager = values.get("manager_id")
@@ -139,10 +139,10 @@ class _Part:
 
     def _values(self, change: CustomerChange) -> dict[str, Any]:
         """The columns that are set. Raises :class:`ActionError`."""
-        given = change.model_fields_set
-        values: dict[str, Any] = {name: getattr(change, name) for name in _COLUMNS[:3] if name in given}
+        fields_set = change.model_fields_set
+        values: dict[str, Any] = {name: getattr(change, name) for name in _COLUMNS[:3] if name in fields_set}
         for field, known, model in (("shop", self._shops, Shop), ("manager", self._people, User)):
-            if field in given:
+            if field in fields_set:
                 public_id = getattr(change, field)
                 if public_id is not None and public_id not in known:
                     raise ActionError("invalid", LocalizedText(NOT_FOUND[model]), field)
@@ -167,7 +167,11 @@ class _Part:
             made.append((row, change.addresses))
             self._saved[number] = Saved("created", row["public_id"], row["manager_id"])
         append_rows(session, CUSTOMER, [row for row, _ in made])
-        append_rows(session, CUSTOMER_ADDRESS, [one for row, several in made for one in _address_rows(row, several)])
+        append_rows(
+            session,
+            CUSTOMER_ADDRESS,
+            [address_row for row, several in made for address_row in _address_rows(row, several)],
+        )
         for row, several in made:
             self._emit("customer.created", row, several)
             if row["manager_id"] is not None:
@@ -204,7 +208,7 @@ class _Part:
 
     def _emit(self, kind: Kind, row: Mapping[str, Any], addresses: Sequence[str]) -> None:
         if is_heard(self._session, kind):
-            manager = next((one for one, id_ in self._people.items() if id_ == row["manager_id"]), None)
+            manager = next((person for person, id_ in self._people.items() if id_ == row["manager_id"]), None)
             emit(self._session, kind, customer_facts(row, addresses, manager))
 
     def _save_alone(self, change: CustomerChange) -> Saved:
@@ -231,8 +235,12 @@ def find_known(session: Session, changes: Sequence[CustomerChange]) -> list[Cust
     """The customer of each that is there: by ``external_id``, else by the first address, unless that one has another id."""
     ids = [change.external_id for change in changes if change.external_id]
     by_id = {row.external_id: row for row in _customers(session, col(Customer.external_id), ids)}
-    firsts = {lookup_form(one.addresses[0]) for one in changes if one.addresses and one.external_id not in by_id}
-    numbers = {form: min(one.id for one in same) for form, same in customers_by_address(session, firsts).items()}
+    firsts = {
+        lookup_form(change.addresses[0]) for change in changes if change.addresses and change.external_id not in by_id
+    }
+    numbers = {
+        form: min(customer.id for customer in same) for form, same in customers_by_address(session, firsts).items()
+    }
     by_number = {row.id: row for row in _customers(session, col(Customer.id), set(numbers.values()))}
 
     def known(change: CustomerChange) -> Customer | None:

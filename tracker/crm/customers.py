@@ -102,17 +102,19 @@ def _apply(
     silent: bool = False,
     is_new: bool = False,
 ) -> bool:
-    given = change.model_fields_set
-    values: dict[str, Any] = {name: getattr(change, name) for name in ("name", "tags", "external_id") if name in given}
-    if "shop" in given:
+    fields_set = change.model_fields_set
+    values: dict[str, Any] = {
+        name: getattr(change, name) for name in ("name", "tags", "external_id") if name in fields_set
+    }
+    if "shop" in fields_set:
         shop = named_record(session, Shop, change.shop, "shop")
         values["shop_id"] = shop.id if shop else None
     before = customer.manager_id
-    if "manager" in given:
+    if "manager" in fields_set:
         manager = named_manager(session, change.manager)
         values["manager_id"] = manager.id if manager else None
     changed = apply_changes(customer, values)
-    if "addresses" in given and set_addresses(session, customer, change.addresses):
+    if "addresses" in fields_set and set_addresses(session, customer, change.addresses):
         touch(customer)
         changed = True
     session.add(customer)
@@ -138,8 +140,8 @@ def facts_of(session: Session, customer: Customer) -> dict[str, Any]:
 
 def customer_facts(row: Mapping[str, Any], addresses: Sequence[str], manager: str | None) -> dict[str, Any]:
     """The same, of what was read already. ``version`` grows, so that two events can be put in their order."""
-    told = {name: row[name] for name in ("name", "external_id", "source", "version")}
-    return {"id": row["public_id"], "addresses": list(addresses), "manager": manager, **told}
+    facts = {name: row[name] for name in ("name", "external_id", "source", "version")}
+    return {"id": row["public_id"], "addresses": list(addresses), "manager": manager, **facts}
 
 
 def note_assigned(session: Session, customer: Customer, by: User | None) -> None:
@@ -184,10 +186,10 @@ def addresses_of(session: Session, customers: Iterable[int]) -> dict[int, list[C
     if not wanted:
         return {}
     query = select(CustomerAddress).where(col(CustomerAddress.customer_id).in_(wanted))
-    found: dict[int, list[CustomerAddress]] = {}
+    by_customer: dict[int, list[CustomerAddress]] = {}
     for row in session.exec(query.order_by(col(CustomerAddress.position), col(CustomerAddress.id))):
-        found.setdefault(row.customer_id, []).append(row)
-    return found
+        by_customer.setdefault(row.customer_id, []).append(row)
+    return by_customer
 
 
 def create_for_sender(session: Session, address: str, form: str, shop: int | None) -> tuple[Customer, bool]:
@@ -213,36 +215,36 @@ def delete_customer(session: Session, customer: Customer) -> None:
     session.flush()
 
 
-def merge_customers(session: Session, kept: Customer, merged: Customer) -> None:
+def merge_customers(session: Session, remaining: Customer, merged: Customer) -> None:
     """Everything of ``merged`` becomes ``kept``'s: addresses, orders, letters; then it is gone. What ``kept`` says of itself stays.
 
     Raises :class:`ActionError`.
     """
-    if kept.id == merged.id:
+    if remaining.id == merged.id:
         raise ActionError("invalid", LocalizedText("A customer cannot be merged with itself."), "customer")
-    ids = sorted([kept.id or 0, merged.id or 0])
+    ids = sorted([remaining.id or 0, merged.id or 0])
     # Whoever binds a letter to either waits for us, and we for them: nothing is bound to what goes.
     session.exec(
         select(Customer.id).where(col(Customer.id).in_(ids)).order_by(col(Customer.id)).with_for_update()
     ).all()
     both = addresses_of(session, ids)
-    own = {row.lookup for row in both.get(kept.id or 0, [])}
+    own = {row.lookup for row in both.get(remaining.id or 0, [])}
     for position, row in enumerate(both.get(merged.id or 0, []), start=len(own)):
         if row.lookup in own:
             session.delete(row)
         else:
-            row.customer_id, row.position = kept.id or 0, position
+            row.customer_id, row.position = remaining.id or 0, position
             session.add(row)
     session.flush()
     for table in (Order, LetterBinding):
-        session.exec(update(table).where(col(table.customer_id) == merged.id).values(customer_id=kept.id))
-    kept.tags = list(dict.fromkeys([*kept.tags, *merged.tags]))[:MOST_TAGS]
-    kept.name = kept.name or merged.name
-    kept.manager_id = kept.manager_id or merged.manager_id
+        session.exec(update(table).where(col(table.customer_id) == merged.id).values(customer_id=remaining.id))
+    remaining.tags = list(dict.fromkeys([*remaining.tags, *merged.tags]))[:MOST_TAGS]
+    remaining.name = remaining.name or merged.name
+    remaining.manager_id = remaining.manager_id or merged.manager_id
     external_id = merged.external_id
     session.exec(delete(Customer).where(col(Customer.id) == merged.id))
     session.expunge(merged)
-    kept.external_id = kept.external_id or external_id
-    touch(kept)
-    session.add(kept)
+    remaining.external_id = remaining.external_id or external_id
+    touch(remaining)
+    session.add(remaining)
     session.flush()

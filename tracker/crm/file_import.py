@@ -113,6 +113,6 @@ class _Run:
         row.done += len(results)
         for status, count in Counter(result.status for result in results).items():
             setattr(row, status, getattr(row, status) + count)
-        refused = [[one.line, stored(one.problem)] for one in results if one.status == "refused"]
+        refused = [[result.line, stored(result.problem)] for result in results if result.status == "refused"]
         row.refusals = [*row.refusals, *refused][:MOST_REFUSED]
         row.assigned = {str(user): count for user, count in self._assigned.items()}

@@ -92,16 +92,16 @@ def _by_external_id(session: Session, external_id: str) -> Order | None:
 
 
 def _apply(session: Session, order: Order, change: OrderChange) -> bool:
-    given = change.model_fields_set
-    values: dict[str, Any] = {n: getattr(change, n) for n in ("number", "status", "external_id") if n in given}
-    if "customer" in given:
+    fields_set = change.model_fields_set
+    values: dict[str, Any] = {n: getattr(change, n) for n in ("number", "status", "external_id") if n in fields_set}
+    if "customer" in fields_set:
         customer = named_record(session, Customer, change.customer, "customer")
         values["customer_id"] = customer.id if customer else None
-    if "shop" in given:
+    if "shop" in fields_set:
         shop = named_record(session, Shop, change.shop, "shop")
         values["shop_id"] = shop.id if shop else None
         values["shop_key"] = shop.id if shop else 0
-    if "manager" in given:
+    if "manager" in fields_set:
         manager = named_manager(session, change.manager)
         values["manager_id"] = manager.id if manager else None
     try:

@@ -68,11 +68,11 @@ def group_enquiries(enquiries: Sequence[CountedEnquiry], group: str) -> ReportTa
         text = LocalizedText("“group” is one of %(groups)s.", groups=", ".join(GROUPS))
         raise ActionError("invalid", text, "group")
     named: Callable[[CountedEnquiry], str] = {
-        "mailbox": lambda one: one.mailbox,
-        "manager": lambda one: one.manager,
-        "day": lambda one: one.day.isoformat(),
-        "week": lambda one: f"{one.day.isocalendar().year}-W{one.day.isocalendar().week:02}",
-        "month": lambda one: f"{one.day:%Y-%m}",
+        "mailbox": lambda enquiry: enquiry.mailbox,
+        "manager": lambda enquiry: enquiry.manager,
+        "day": lambda enquiry: enquiry.day.isoformat(),
+        "week": lambda enquiry: f"{enquiry.day.isocalendar().year}-W{enquiry.day.isocalendar().week:02}",
+        "month": lambda enquiry: f"{enquiry.day:%Y-%m}",
     }[group]
     rows = [{"group": name, **_figures(part)} for name, part in _parted(enquiries, named)]
     return ReportTable(COLUMNS, rows, {"group": None, **_figures(enquiries)}, _distribution(enquiries))
@@ -85,10 +85,10 @@ def answers_report(session: Session, user: User, since: date | None, until: date
 
 def group_answers(enquiries: Sequence[CountedEnquiry]) -> ReportTable:
     """The same of what was read."""
-    answered = [one for one in enquiries if one.answered_by is not None]
+    answered = [enquiry for enquiry in enquiries if enquiry.answered_by is not None]
     rows = [
         {"manager": name, "answers": len(part), **_times(part)}
-        for name, part in _parted(answered, lambda one: one.answered_by or "")
+        for name, part in _parted(answered, lambda enquiry: enquiry.answered_by or "")
     ]
     return ReportTable(
         ANSWER_COLUMNS, rows, {"manager": None, "answers": len(answered), **_times(answered)}, _distribution(answered)
@@ -99,14 +99,14 @@ def _parted(
     enquiries: Iterable[CountedEnquiry], named: Callable[[CountedEnquiry], str]
 ) -> list[tuple[str, list[CountedEnquiry]]]:
     parts: dict[str, list[CountedEnquiry]] = {}
-    for one in enquiries:
-        parts.setdefault(named(one), []).append(one)
+    for enquiry in enquiries:
+        parts.setdefault(named(enquiry), []).append(enquiry)
     return sorted(parts.items())
 
 
 def _figures(enquiries: Sequence[CountedEnquiry]) -> dict[str, Any]:
-    answered = sum(one.seconds is not None for one in enquiries)
-    rules = [one.rule for one in enquiries]
+    answered = sum(enquiry.seconds is not None for enquiry in enquiries)
+    rules = [enquiry.rule for enquiry in enquiries]
     return {
         "enquiries": len(enquiries),
         "answered": answered,
@@ -119,7 +119,7 @@ def _figures(enquiries: Sequence[CountedEnquiry]) -> dict[str, Any]:
 
 def _times(enquiries: Sequence[CountedEnquiry]) -> dict[str, int | None]:
     """None without answers. The 90th percentile is the smallest time within which nine of ten were answered."""
-    times = sorted(one.seconds for one in enquiries if one.seconds is not None)
+    times = sorted(enquiry.seconds for enquiry in enquiries if enquiry.seconds is not None)
     if not times:
         return {"median_seconds": None, "p90_seconds": None}
     return {"median_seconds": round(median(times)), "p90_seconds": round(times[-(-len(times) * 9 // 10) - 1])}
@@ -127,9 +127,9 @@ def _times(enquiries: Sequence[CountedEnquiry]) -> dict[str, int | None]:
 
 def _distribution(enquiries: Sequence[CountedEnquiry]) -> list[int]:
     counts = [0] * (len(BUCKETS) + 1)
-    for one in enquiries:
-        if one.seconds is not None:
-            counts[next((n for n, end in enumerate(BUCKETS) if one.seconds < end), len(BUCKETS))] += 1
+    for enquiry in enquiries:
+        if enquiry.seconds is not None:
+            counts[next((n for n, end in enumerate(BUCKETS) if enquiry.seconds < end), len(BUCKETS))] += 1
     return counts
 
 

@@ -171,8 +171,8 @@ class _SandboxSession(Session):
     async def list_mailboxes(
         self, ref_name: str, filter_: str, subscribed: bool = False, selected: SelectedMailbox | None = None
     ) -> tuple[Iterable[tuple[str, str | None, Sequence[bytes]]], SelectedMailbox | None]:
-        found, selected = await super().list_mailboxes(ref_name, filter_, subscribed, selected)
-        return [(name, separator, [*marks, *_special_use(name)]) for name, separator, marks in found], selected
+        mailboxes, selected = await super().list_mailboxes(ref_name, filter_, subscribed, selected)
+        return [(name, separator, [*marks, *_special_use(name)]) for name, separator, marks in mailboxes], selected
 
 
 def _special_use(name: str) -> list[bytes]:

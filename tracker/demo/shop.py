@@ -47,7 +47,7 @@ def open_shop(session: Session, mailbox: Mailbox) -> None:
     """Customers and orders, and a mailbox that makes customers of strangers and shares them out among everybody."""
     people = session.exec(select(User).order_by(User.name)).all()
     shop = create_shop(session, NewShop(name="Inkling Furniture"))
-    group = create_group(session, NewGroup(name="Sales", members=[one.public_id for one in people]))
+    group = create_group(session, NewGroup(name="Sales", members=[person.public_id for person in people]))
     mailbox.create_customer, mailbox.group, mailbox.shop = True, group.public_id, shop.public_id
     session.add(mailbox)
     for number, (name, addresses, tags, orders) in enumerate(_CUSTOMERS):

@@ -97,10 +97,10 @@ class Webmail:
         except KeyError:
             raise HTTPException(404) from None
         uid = request.path_params["uid"]
-        found = next((letter for letter in box.letters() if letter.uid == uid), None)
-        if found is None:
+        wanted = next((letter for letter in box.letters() if letter.uid == uid), None)
+        if wanted is None:
             raise HTTPException(404)
-        return box, found
+        return box, wanted
 
     def _letters(self, box: SandboxMailbox) -> list[dict[str, Any]]:
         return [_shown(letter) for letter in reversed(box.letters())]

@@ -103,9 +103,9 @@ def _has_passed(context: AppContext, rule: SiteRule, is_over: Callable[[], bool]
 def _come(context: AppContext, site: Site, place: str, referrer: str) -> str:
     """What a visitor is shown; empty for the page's own address."""
     asked = {"key": site.key, "page": f"http://localhost{PATH}/{place}", "referrer": referrer}
-    found = {"selectors": [{"attribute": "email", "value": ADDRESS}], "addresses": [ADDRESS], "language": "en"}
+    report = {"selectors": [{"attribute": "email", "value": ADDRESS}], "addresses": [ADDRESS], "language": "en"}
     headers = {"User-Agent": _BROWSER, "Content-Type": "text/plain"}
-    body = json.dumps({**asked, **found})
+    body = json.dumps({**asked, **report})
     answer = httpx.post(f"{context.settings.tracking_url}/et/v1/resolve", content=body, headers=headers, timeout=5)
     rules = answer.json()["rules"] if answer.is_success else []
     return str(rules[0]["show"]) if rules else ""

@@ -138,21 +138,21 @@ def answer(raw: bytes, author: str, name: str, text: str, at: datetime) -> tuple
 
     ValueError when `raw` names nobody to answer.
     """
-    found = list(fields(raw))
-    writers = mailboxes(found, "reply-to") or mailboxes(found, "from")
+    header_fields = list(fields(raw))
+    writers = mailboxes(header_fields, "reply-to") or mailboxes(header_fields, "from")
     if not writers:
         raise ValueError("This letter has neither a From nor a Reply-To address to answer to.")
     reply = EmailMessage(policy=SMTP)
     reply["From"] = formataddr((name, author))
     reply["To"] = writers[0].address
-    subject = decoded(" ".join(values(found, "subject")[:1]))
+    subject = decoded(" ".join(values(header_fields, "subject")[:1]))
     reply["Subject"] = subject if subject.lower().startswith("re:") else f"Re: {subject}".strip()
     reply["Date"] = format_datetime(at)
     reply["Message-ID"] = make_msgid(domain=author.partition("@")[2])
-    answered = msg_ids(found, "message-id")[:1]
+    answered = msg_ids(header_fields, "message-id")[:1]
     if answered:
         reply["In-Reply-To"] = answered[0]
-        reply["References"] = " ".join([*msg_ids(found, "references"), *answered])
+        reply["References"] = " ".join([*msg_ids(header_fields, "references"), *answered])
     quoted = "\n".join(f"> {line}" for line in (plain_text(raw) or "").splitlines())
-    reply.set_content(f"{text}\n\n{decoded(' '.join(values(found, 'from')[:1]))}:\n{quoted}")
+    reply.set_content(f"{text}\n\n{decoded(' '.join(values(header_fields, 'from')[:1]))}:\n{quoted}")
     return reply.as_bytes(), writers[0].address

@@ -54,15 +54,22 @@ def _line(
 ) -> Line | None:
     """The line as it is from now on; None when there is nothing to say."""
     newest = max(fresh, key=lambda event: event.at)
-    told = {news: datetime.fromisoformat(at) for news, at in ((before["told"] if before else None) or {}).items()}
-    news = news_of(activities, [Activity(event.kind, event.at) for event in fresh], told)
+    notified_at = {
+        news: datetime.fromisoformat(at) for news, at in ((before["told"] if before else None) or {}).items()
+    }
+    news = news_of(activities, [Activity(event.kind, event.at) for event in fresh], notified_at)
     if news is None and before is None:
         return None  # the message was muted when there were news
     line = {**(before or _new_line(copy, newest.at)), **_facts(copy, newest.client)}
     line["at"] = max(line["at"], newest.at)
     if news is not None:
-        told[news] = max(newest.at, told.get(news, newest.at))
-        line |= {"news": news, "told": {name: at.isoformat() for name, at in told.items()}, "machine": "", "vendor": ""}
+        notified_at[news] = max(newest.at, notified_at.get(news, newest.at))
+        line |= {
+            "news": news,
+            "told": {name: at.isoformat() for name, at in notified_at.items()},
+            "machine": "",
+            "vendor": "",
+        }
         line["kind"] = "click" if news == "click" else "open"
         line |= visibility(user, line["kind"], news, line.get("read_at"))
     return line

@@ -85,7 +85,7 @@ class Outcome:
         stored, verdict = self.stored, self.verdict
         if (stored.klass, stored.confidence) != (verdict.klass, verdict.confidence):
             return True
-        return [one["code"] for one in stored.reasons or ()] != [reason.code for reason in verdict.reasons]
+        return [reason["code"] for reason in stored.reasons or ()] != [reason.code for reason in verdict.reasons]
 
     @property
     def says_otherwise(self) -> bool:
@@ -119,7 +119,7 @@ def _with_burst(hit: SequenceHit, known: Known) -> SequenceHit:
 def may_be_renewed(outcomes: Sequence[Outcome], limit: int | None = LOOKED_AT) -> list[Outcome]:
     """Those outcomes that may be written over what is stored: not the mere context, nothing that a user has decided."""
     judged = outcomes[CONTEXT:] if limit and len(outcomes) >= limit else outcomes
-    return [one for one in judged if one.known.stored is not None and not one.known.stored.overruled]
+    return [outcome for outcome in judged if outcome.known.stored is not None and not outcome.known.stored.overruled]
 
 
 @dataclass(frozen=True)
@@ -151,10 +151,10 @@ def held_hits(
 ) -> dict[int, list[Known]]:
     """By delivery, the hits whose evidence is still held, oldest first."""
     flooded = _flooded(session, deliveries, scope.limit) if scope.limit else set()
-    found = _read(session, context, rules, [id_ for id_ in deliveries if id_ not in flooded], scope.where())
+    held = _read(session, context, rules, [id_ for id_ in deliveries if id_ not in flooded], scope.where())
     for id_ in flooded:
-        found |= _read(session, context, rules, [id_], scope.where(), scope.limit)
-    return found
+        held |= _read(session, context, rules, [id_], scope.where(), scope.limit)
+    return held
 
 
 def _flooded(session: Session, deliveries: Collection[int], limit: int) -> set[int]:
@@ -170,12 +170,12 @@ def _read(
         return {}
     held = _held_columns().where(in_list(session, col(Event.delivery_id), deliveries), where)
     newest = held.order_by(col(Event.at).desc(), col(Event.id).desc()).limit(limit)
-    found: dict[int, list[Known]] = defaultdict(list)
+    by_delivery: dict[int, list[Known]] = defaultdict(list)
     for row in reversed(session.connection().execute(newest).all()):
         known = _known(context, rules, row)
         if known is not None:
-            found[known.delivery_id].append(known)
-    return found
+            by_delivery[known.delivery_id].append(known)
+    return by_delivery
 
 
 def _held_columns() -> Any:
@@ -206,7 +206,7 @@ def judge_again(
 ) -> list[Outcome]:
     """The outcomes of every delivery's held hits that may be written over what is stored."""
     held = held_hits(session, context, rules, deliveries, scope)
-    return [one for hits in held.values() for one in may_be_renewed(judge_delivery(hits, rules), scope.limit)]
+    return [outcome for hits in held.values() for outcome in may_be_renewed(judge_delivery(hits, rules), scope.limit)]
 
 
 def reasons_as_json(verdict: Verdict) -> list[dict[str, Any]]:

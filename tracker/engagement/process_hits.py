@@ -29,29 +29,34 @@ def process_hits(session: Session, context: AppContext, edge: str, hits: Sequenc
     take_in_visits(session, context, edge, [hit for hit in hits if hit.kind in WEBSITE_KINDS])
     hits = [hit for hit in hits if hit.kind not in WEBSITE_KINDS]
     around = hit_context_of(session, context, hits)
-    kept = [hit for hit in hits if around.may_keep(hit)]
-    if not kept:
+    admitted = [hit for hit in hits if around.may_keep(hit)]
+    if not admitted:
         return
     rules = rules_of(context)
-    lock_messages(session, {around.copies[hit.delivery].message_id for hit in kept})
-    new = {known.key: (known, hit) for hit in kept for known in [_known(context, rules, around, hit)]}
+    lock_messages(session, {around.copies[hit.delivery].message_id for hit in admitted})
+    new = {known.key: (known, hit) for hit in admitted for known in [_known(context, rules, around, hit)]}
     alone = _judge(session, context, rules, [known for known, _ in new.values()])
     judged = _with_bursts(session, context, rules, around, alone)
-    outcomes = [one for sequence in judged.values() for one in sequence]
+    outcomes = [outcome for sequence in judged.values() for outcome in sequence]
     store_new(session, context, rules, edge, {key: hit.id or 0 for key, (_, hit) in new.items()}, outcomes)
-    changed = store_changed(session, rules, [one for sequence in judged.values() for one in may_be_renewed(sequence)])
-    fresh = [one for one in outcomes if one.known.stored is None]
+    changed = store_changed(
+        session, rules, [outcome for sequence in judged.values() for outcome in may_be_renewed(sequence)]
+    )
+    fresh = [outcome for outcome in outcomes if outcome.known.stored is None]
     note_proofs(session, context, [*fresh, *changed])
     publish_outcomes(session, [*fresh, *changed])
 
 
 def publish_outcomes(session: Session, outcomes: Sequence[Outcome]) -> None:
     """Counters of the messages, lines of the bell, and a hint to the open pages, after events were made or judged otherwise."""
-    messages = recount(session, {one.known.message_id for one in outcomes})
+    messages = recount(session, {outcome.known.message_id for outcome in outcomes})
     correct_notifications(
-        session, {one.known.delivery_id for one in outcomes if one.known.stored and one.known.stored.alerted}
+        session,
+        {outcome.known.delivery_id for outcome in outcomes if outcome.known.stored and outcome.known.stored.alerted},
     )
-    flipped = {one.stored.id for one in outcomes if one.known.stored and one.stored.counted != one.counted}
+    flipped = {
+        outcome.stored.id for outcome in outcomes if outcome.known.stored and outcome.stored.counted != outcome.counted
+    }
     emit_corrections(session, flipped)
     announce_messages(session, messages)
 
@@ -74,12 +79,14 @@ def _judge(session: Session, context: AppContext, rules: Rules, new: Sequence[Kn
 
 def _with_bursts(session: Session, context: AppContext, rules: Rules, around: HitContext, judged: Judged) -> Judged:
     """The same, after a look at who else the addresses of the new hits asked for; may bring further deliveries in."""
-    fresh = [one for sequence in judged.values() for one in sequence if one.known.stored is None]
+    fresh = [outcome for sequence in judged.values() for outcome in sequence if outcome.known.stored is None]
     bursts = find_bursts(session, context, rules, fresh, {copy.id: copy.address for copy in around.copies.values()})
     if not bursts.marks:
         return judged
-    sequences = {delivery: [one.known for one in judged[delivery]] for delivery in bursts.deliveries & judged.keys()}
-    scope = Scope.around([one.known.at for one in fresh], rules)
+    sequences = {
+        delivery: [outcome.known for outcome in judged[delivery]] for delivery in bursts.deliveries & judged.keys()
+    }
+    scope = Scope.around([hit.known.at for hit in fresh], rules)
     others = held_hits(session, context, rules, bursts.deliveries - judged.keys(), scope)
     lock_messages(session, {known.message_id for held in others.values() for known in held})
     again = {

@@ -53,8 +53,8 @@ def amazon(text: str) -> str:
     if not isinstance(data, dict) or not isinstance(data.get("prefixes"), list):
         raise ValueError("not Amazon's list of ranges")
     entries = [*data["prefixes"], *(data.get("ipv6_prefixes") or [])]
-    found = (entry.get("ip_prefix") or entry.get("ipv6_prefix") for entry in entries if isinstance(entry, dict))
-    return "\n".join(str(prefix) for prefix in found if prefix)
+    prefixes = (entry.get("ip_prefix") or entry.get("ipv6_prefix") for entry in entries if isinstance(entry, dict))
+    return "\n".join(str(prefix) for prefix in prefixes if prefix)
 
 
 @dataclass(frozen=True)
@@ -102,15 +102,15 @@ def refresh_due(context: AppContext, sources: Sequence[RangeSource] = SOURCES) -
 def refresh(context: AppContext, source: RangeSource) -> Table | Refusal:
     """Downloads one file, and keeps it when it is sane. Says in the log why not."""
     folder = context.settings.data_dir / FOLDER
-    found = _accepted(folder, source)
-    if isinstance(found, Refusal):
-        log.warning("%s", found.sentence)
+    content = _accepted(folder, source)
+    if isinstance(content, Refusal):
+        log.warning("%s", content.sentence)
     else:
-        keep(folder, found)
+        keep(folder, content)
         forget_tables(context.settings.data_dir)
-        log.info("%s: %d prefixes of %s", found.name, len(found.networks), found.date)
-    _set_due(folder, source, time.time() + (AGAIN_AFTER if isinstance(found, Refusal) else EVERY))
-    return found
+        log.info("%s: %d prefixes of %s", content.name, len(content.networks), content.date)
+    _set_due(folder, source, time.time() + (AGAIN_AFTER if isinstance(content, Refusal) else EVERY))
+    return content
 
 
 def _accepted(folder: Path, source: RangeSource) -> Table | Refusal:
@@ -121,9 +121,9 @@ def _accepted(folder: Path, source: RangeSource) -> Table | Refusal:
         return Refusal(source.name, f"{source.name}: no new range file ({type(error).__name__}); the old one stays")
     except (ValueError, RecursionError) as error:
         return Refusal(source.name, f"{source.name}: the new range file cannot be read ({error}); the old one stays")
-    kept = read_kept(folder, source.name)
-    if kept is not None:
-        return accept_new(kept, text, date)
+    stored = read_kept(folder, source.name)
+    if stored is not None:
+        return accept_new(stored, text, date)
     return accept_first(Table(source.name, date, source.url, ()), text, source.fewest, source.most)
 
 

@@ -51,7 +51,7 @@ def _deliveries(context: AppContext, after: int, since: datetime | None) -> Sequ
 def _changing(context: AppContext, rules: Rules, deliveries: Sequence[int]) -> set[int]:
     with gc_paused(), context.database.reading() as session:
         outcomes = judge_again(session, context, rules, deliveries, EVERYTHING)
-    return {one.known.delivery_id for one in outcomes if one.says_otherwise or one.counts_otherwise}
+    return {outcome.known.delivery_id for outcome in outcomes if outcome.says_otherwise or outcome.counts_otherwise}
 
 
 def _judge(context: AppContext, rules: Rules, deliveries: set[int]) -> int:
@@ -65,5 +65,5 @@ def _judge(context: AppContext, rules: Rules, deliveries: set[int]) -> int:
 
 
 def _messages(session: Session, deliveries: set[int]) -> set[int]:
-    found = columns(col(Event.message_id)).where(in_list(session, col(Event.delivery_id), deliveries)).distinct()
-    return set(session.connection().execute(found).scalars().all())
+    query = columns(col(Event.message_id)).where(in_list(session, col(Event.delivery_id), deliveries)).distinct()
+    return set(session.connection().execute(query).scalars().all())

@@ -102,7 +102,7 @@ def _judge_again(session: Session, context: AppContext, named: Mapping[int, str]
     scope = Scope.around([row.at for row in rows], rules)
     outcomes: list[Outcome] = []
     for held in held_hits(session, context, rules, {row.delivery_id for row in rows}, scope).values():
-        known = [_with_name(one, named, rules) for one in held]
+        known = [_with_name(hit, named, rules) for hit in held]
         update_rows(session, EVIDENCE, _sealed_again(context, known, named), key="event_id")
         outcomes += may_be_renewed(judge_delivery(known, rules))
     changed = store_changed(session, rules, outcomes)
@@ -120,7 +120,7 @@ def _with_name(known: Known, named: Mapping[int, str], rules: Rules) -> Known:
 
 def _sealed_again(context: AppContext, known: Sequence[Known], named: Mapping[int, str]) -> list[dict[str, Any]]:
     return [
-        {"event_id": one.stored.id, "sealed": seal(context, one.key, one.evidence)}
-        for one in known
-        if one.stored and one.stored.id in named
+        {"event_id": hit.stored.id, "sealed": seal(context, hit.key, hit.evidence)}
+        for hit in known
+        if hit.stored and hit.stored.id in named
     ]

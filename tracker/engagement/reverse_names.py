@@ -44,17 +44,17 @@ class ReverseNames:
 
         Raises :class:`NoNameServer` when not one of the first questions was answered.
         """
-        found = {ip: name for ip in addresses if (name := self._remembered(ip)) is not None}
-        missing = sorted(addresses - found.keys())
+        names = {ip: name for ip in addresses if (name := self._remembered(ip)) is not None}
+        missing = sorted(addresses - names.keys())
         if not missing:
-            return found
+            return names
         asking = _resolver(self.context)
         answers = _ask(asking, missing[:AT_ONCE])
         if all(answer is None for answer in answers.values()):
             raise NoNameServer
         answers |= _ask(asking, missing[AT_ONCE:])
         self._remember(answers)
-        return found | {ip: name or "" for ip, name in answers.items()}
+        return names | {ip: name or "" for ip, name in answers.items()}
 
     def _remembered(self, ip: str) -> str | None:
         with self._guard:

@@ -28,13 +28,13 @@ _SLICE = 2000
 def note_proofs(session: Session, context: AppContext, outcomes: Iterable[Outcome]) -> None:
     """Remembers which networks were shown to be scanners, and on which messages."""
     proofs: dict[tuple[str, int], tuple[str, Any]] = {}
-    for one in outcomes:
-        code = next((reason.code for reason in one.verdict.reasons if reason.code in PROOF), None)
-        if code is None or one.hit.address_is_shared or one.verdict.klass != "security_scanner":
+    for outcome in outcomes:
+        code = next((reason.code for reason in outcome.verdict.reasons if reason.code in PROOF), None)
+        if code is None or outcome.hit.address_is_shared or outcome.verdict.klass != "security_scanner":
             continue
-        digest = scanner_digest(context, one.known.evidence.ip)
+        digest = scanner_digest(context, outcome.known.evidence.ip)
         if digest is not None:
-            proofs[digest, one.known.message_id] = (code, one.known.at)
+            proofs[digest, outcome.known.message_id] = (code, outcome.known.at)
     if proofs:
         _write(session, proofs)
 

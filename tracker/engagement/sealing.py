@@ -46,7 +46,7 @@ def handover_columns() -> tuple[Any, Any]:
 def seal(context: AppContext, event: str, evidence: Evidence) -> bytes:
     """What must be kept to judge a hit again, readable only with our keys and for this event (its public id)."""
     state = {f.name: value for f in _KEPT if (value := getattr(evidence.state, f.name)) != f.default}
-    kept = {
+    facts = {
         "ip": evidence.ip,
         "method": evidence.method,
         "headers": dict(evidence.headers),
@@ -54,25 +54,25 @@ def seal(context: AppContext, event: str, evidence: Evidence) -> bytes:
         "rdns": evidence.net.rdns,
         "state": state,
     }
-    return context.keyring.encrypt(_compact(kept).encode(), _record(event))
+    return context.keyring.encrypt(_compact(facts).encode(), _record(event))
 
 
 def unseal(context: AppContext, rules: Rules, event: Any, handover: Handover) -> Evidence | None:
     """The evidence of a row with `public_id`, `kind`, `link`, `at` and `sealed`; None when its key was lost."""
     try:
-        kept: Mapping[str, Any] = json.loads(context.keyring.decrypt(event.sealed, _record(event.public_id)))
+        facts: Mapping[str, Any] = json.loads(context.keyring.decrypt(event.sealed, _record(event.public_id)))
     except (Undecryptable, ValueError):
         return None
     return Evidence(
         kind=event.kind,
-        ip=kept["ip"],
-        method=kept["method"],
-        headers=kept["headers"],
+        ip=facts["ip"],
+        method=facts["method"],
+        headers=facts["headers"],
         seconds_after_send=handover.age(event.at),
-        net=rules.net(kept["ip"], kept["rdns"]),
-        state=State(recipient_mx=handover.mx_family, **kept["state"]),
+        net=rules.net(facts["ip"], facts["rdns"]),
+        state=State(recipient_mx=handover.mx_family, **facts["state"]),
         link=link_of(event.link),
-        links_in_message=kept["links"],
+        links_in_message=facts["links"],
     )
 
 

@@ -42,7 +42,7 @@ def settle_due(context: AppContext) -> int:
         notify_settled(session, people)
         emit_acts(session, people)
         seen = {event.public_id for event in people}
-        note_people(session, context, {one.known.evidence.ip for one in outcomes if one.known.key in seen})
+        note_people(session, context, {outcome.known.evidence.ip for outcome in outcomes if outcome.known.key in seen})
     return len(settled)
 
 

@@ -53,30 +53,30 @@ def find_bursts(
     """The crowds that these new hits show; held hits in them are marked. ``recipients``: addresses by delivery."""
     mine = _asked(new, recipients)
     groups: dict[str, list[AddressUse]] = defaultdict(list)
-    for one in (*mine, *_held(session, context, rules, mine)):
-        groups[one.host].append(one)
+    for use in (*mine, *_held(session, context, rules, mine)):
+        groups[use.host].append(use)
     marks: dict[str, Burst] = {}
-    found: list[AddressUse] = []
+    uses: list[AddressUse] = []
     for group in groups.values():
         if len(group) < RECIPIENTS:
             continue
-        for one, reason, trigger in shared_ip_bursts(sorted(group, key=lambda one: one.at), rules.windows):
-            if one.key not in marks and not one.marked:
-                marks[one.key] = {**reason.values, "trigger": None if trigger == one.key else trigger}
-                found.append(one)
-    stored = [{"event_id": one.event, "crowd": marks[one.key]} for one in found if one.event is not None]
+        for use, reason, trigger in shared_ip_bursts(sorted(group, key=lambda item: item.at), rules.windows):
+            if use.key not in marks and not use.marked:
+                marks[use.key] = {**reason.values, "trigger": None if trigger == use.key else trigger}
+                uses.append(use)
+    stored = [{"event_id": use.event, "crowd": marks[use.key]} for use in uses if use.event is not None]
     update_rows(session, EVIDENCE, stored, key="event_id")
-    return Bursts(marks, frozenset(one.delivery_id for one in found))
+    return Bursts(marks, frozenset(use.delivery_id for use in uses))
 
 
 def _asked(new: Sequence[Outcome], recipients: Mapping[int, str]) -> list[AddressUse]:
     return [
         AddressUse(
-            one.known.key, host, one.known.at.timestamp(), one.known.delivery_id, recipients[one.known.delivery_id]
+            use.known.key, host, use.known.at.timestamp(), use.known.delivery_id, recipients[use.known.delivery_id]
         )
-        for one in new
-        if one.verdict.klass not in LEFT_OUT and not one.hit.address_is_shared
-        if (host := meaningful_host(one.known.evidence.ip)) is not None
+        for use in new
+        if use.verdict.klass not in LEFT_OUT and not use.hit.address_is_shared
+        if (host := meaningful_host(use.known.evidence.ip)) is not None
     ]
 
 
@@ -86,7 +86,7 @@ def _held(session: Session, context: AppContext, rules: Rules, mine: Sequence[Ad
         return []
     window = timedelta(seconds=rules.windows.cross_recipient)
     hosts = _hosts_by_digest(context, mine, window)
-    first, last = (_moment(pick(one.at for one in mine)) for pick in (min, max))
+    first, last = (_moment(pick(use.at for use in mine)) for pick in (min, max))
     statement = (
         columns(
             col(Event.public_id),
@@ -116,12 +116,12 @@ def _stored(hosts: Mapping[str, str], row: Any) -> AddressUse:
 def _hosts_by_digest(context: AppContext, mine: Sequence[AddressUse], window: timedelta) -> dict[str, str]:
     """The digests under which hits of these hosts are found; around midnight those of two days."""
     hosts: dict[str, str] = {}
-    for one in mine:
-        moment = _moment(one.at)
+    for use in mine:
+        moment = _moment(use.at)
         for day in {(moment - window).date(), (moment + window).date()}:
-            digest = source_digest(context, one.host.partition("/")[0], day)
+            digest = source_digest(context, use.host.partition("/")[0], day)
             if digest is not None:
-                hosts[digest] = one.host
+                hosts[digest] = use.host
     return hosts
 
 

@@ -24,14 +24,20 @@ def store_new(
     session: Session, context: AppContext, rules: Rules, edge: str, new: Mapping[str, int], judged: Sequence[Outcome]
 ) -> None:
     """Events, first verdicts and sealed evidence of the hits in ``new``, which says their numbers at the edge by key."""
-    mine = sorted((one for one in judged if one.known.key in new), key=lambda one: new[one.known.key])
+    mine = sorted(
+        (outcome for outcome in judged if outcome.known.key in new), key=lambda outcome: new[outcome.known.key]
+    )
     ids = reserve_ids(session, EVENT, len(mine))
-    events = [_event_row(id_, edge, new[one.known.key], one, rules) for id_, one in zip(ids, mine, strict=True)]
+    events = [
+        _event_row(id_, edge, new[outcome.known.key], outcome, rules) for id_, outcome in zip(ids, mine, strict=True)
+    ]
     moment = now()
     append_rows(session, EVENT, events)
-    verdicts = (_verdict_row(id_, 1, one.verdict, rules.name, moment) for id_, one in zip(ids, mine, strict=True))
+    verdicts = (
+        _verdict_row(id_, 1, outcome.verdict, rules.name, moment) for id_, outcome in zip(ids, mine, strict=True)
+    )
     append_rows(session, VERDICT, list(verdicts))
-    sealed = (_evidence_row(context, event, one, moment) for event, one in zip(events, mine, strict=True))
+    sealed = (_evidence_row(context, event, outcome, moment) for event, outcome in zip(events, mine, strict=True))
     append_rows(session, EVIDENCE, list(sealed))
 
 
@@ -40,10 +46,14 @@ def store_changed(session: Session, rules: Rules, outcomes: Sequence[Outcome], *
 
     With ``exact`` also where only the figures in the reasons have grown.
     """
-    renewed = {one.stored.id: one.verdict for one in outcomes if (one.says_otherwise if exact else one.says_more)}
+    renewed = {
+        outcome.stored.id: outcome.verdict
+        for outcome in outcomes
+        if (outcome.says_otherwise if exact else outcome.says_more)
+    }
     append_verdicts(session, renewed, rules.name)
-    changed = [one for one in outcomes if one.stored.id in renewed or one.counts_otherwise]
-    update_rows(session, EVENT, [_renewal(one) for one in changed])
+    changed = [outcome for outcome in outcomes if outcome.stored.id in renewed or outcome.counts_otherwise]
+    update_rows(session, EVENT, [_renewal(outcome) for outcome in changed])
     return changed
 
 
@@ -54,8 +64,8 @@ def append_verdicts(session: Session, verdicts: Mapping[int, Verdict], rule_set:
     newest = columns(VERDICT.c.event_id, func.max(VERDICT.c.version).label("version")).where(
         in_list(session, VERDICT.c.event_id, verdicts)
     )
-    found = session.connection().execute(newest.group_by(VERDICT.c.event_id)).all()
-    versions: dict[int, int] = {row.event_id: row.version for row in found}
+    newest_rows = session.connection().execute(newest.group_by(VERDICT.c.event_id)).all()
+    versions: dict[int, int] = {row.event_id: row.version for row in newest_rows}
     moment = now()
     rows = [
         _verdict_row(event, versions.get(event, 0) + 1, verdict, rule_set, moment, by)
@@ -64,8 +74,8 @@ def append_verdicts(session: Session, verdicts: Mapping[int, Verdict], rule_set:
     append_rows(session, VERDICT, rows)
 
 
-def _event_row(id_: int, edge: str, number: int, one: Outcome, rules: Rules) -> dict[str, Any]:
-    known, verdict = one.known, one.verdict
+def _event_row(id_: int, edge: str, number: int, outcome: Outcome, rules: Rules) -> dict[str, Any]:
+    known, verdict = outcome.known, outcome.verdict
     settle = settle_seconds(known.evidence, verdict, rules.windows)
     return {
         "id": id_,
@@ -82,8 +92,8 @@ def _event_row(id_: int, edge: str, number: int, one: Outcome, rules: Rules) -> 
         "reasons": reasons_as_json(verdict),
         "vendor": verdict.vendor,
         "client": client_name(known.evidence.headers)[:80],
-        "merged": one.merged,
-        "counted": one.counted,
+        "merged": outcome.merged,
+        "counted": outcome.counted,
         "overruled": False,
         "summed": 0,
         "settle_at": known.at + timedelta(seconds=settle),
@@ -107,41 +117,41 @@ def _verdict_row(
     }
 
 
-def _evidence_row(context: AppContext, event: dict[str, Any], one: Outcome, moment: datetime) -> dict[str, Any]:
-    known, days = one.known, context.settings.evidence_days
+def _evidence_row(context: AppContext, event: dict[str, Any], outcome: Outcome, moment: datetime) -> dict[str, Any]:
+    known, days = outcome.known, context.settings.evidence_days
     # With no days at all it still lives until the verdict has settled: the sequence could not be judged without it.
     expires = moment + timedelta(days=days) if days else max(moment, event["settle_at"]) + timedelta(minutes=1)
     return {
         "event_id": event["id"],
         "at": known.at,
         "sealed": seal(context, known.key, known.evidence),
-        "source": _source(context, one),
+        "source": _source(context, outcome),
         "crowd": known.crowd,
-        "look_up_since": moment if wants_look_up(one) else None,
+        "look_up_since": moment if wants_look_up(outcome) else None,
         "expires_at": expires,
     }
 
 
-def _source(context: AppContext, one: Outcome) -> str | None:
+def _source(context: AppContext, outcome: Outcome) -> str | None:
     """Nothing for addresses that many people share: what they do says nothing about anybody."""
-    if one.hit.address_is_shared:
+    if outcome.hit.address_is_shared:
         return None
-    return source_digest(context, one.known.evidence.ip, one.known.at.date())
+    return source_digest(context, outcome.known.evidence.ip, outcome.known.at.date())
 
 
-def wants_look_up(one: Outcome) -> bool:
+def wants_look_up(outcome: Outcome) -> bool:
     """Whether a name for the address could change anything: not where the network is known or the class is certain."""
-    settled = one.verdict.klass in ("privacy_prefetch", "sender_self", "link_preview")
-    return not settled and not one.hit.case.facts and meaningful_host(one.known.evidence.ip) is not None
+    settled = outcome.verdict.klass in ("privacy_prefetch", "sender_self", "link_preview")
+    return not settled and not outcome.hit.case.facts and meaningful_host(outcome.known.evidence.ip) is not None
 
 
-def _renewal(one: Outcome) -> dict[str, Any]:
+def _renewal(outcome: Outcome) -> dict[str, Any]:
     return {
-        "id": one.stored.id,
-        "klass": one.verdict.klass,
-        "confidence": one.verdict.confidence,
-        "vendor": one.verdict.vendor,
-        "reasons": reasons_as_json(one.verdict),
-        "merged": one.merged,
-        "counted": one.counted,
+        "id": outcome.stored.id,
+        "klass": outcome.verdict.klass,
+        "confidence": outcome.verdict.confidence,
+        "vendor": outcome.verdict.vendor,
+        "reasons": reasons_as_json(outcome.verdict),
+        "merged": outcome.merged,
+        "counted": outcome.counted,
     }

@@ -193,7 +193,7 @@ def _note_blocks(session: Session, batch: _Batch, hits: Sequence[Hit]) -> None:
 
 def _note_block(session: Session, block: SiteBlock, hits: Sequence[Hit]) -> None:
     for hit in hits:
-        if any(one in block.selectors for one in (hit.body or {}).get("matched", ())):
+        if any(selector in block.selectors for selector in (hit.body or {}).get("matched", ())):
             block.seen_at, block.views_since, block.is_error = hit.received_at, 0, False
         else:
             block.views_since += 1
@@ -210,10 +210,12 @@ def _note_block(session: Session, block: SiteBlock, hits: Sequence[Hit]) -> None
 
 def _note_addresses(session: Session, site: Site, body: Mapping[str, Any]) -> None:
     """Addresses that stand on the pages, for “find in the code”: each with the page where it was seen first."""
-    listed = [one for one in body.get("addresses") or () if isinstance(one, str) and lookup_or_none(one)]
-    new = [one for one in listed if one not in {address for address, _ in site.addresses}]
+    listed = [
+        address for address in body.get("addresses") or () if isinstance(address, str) and lookup_or_none(address)
+    ]
+    new = [mail_address for mail_address in listed if mail_address not in {address for address, _ in site.addresses}]
     if new:
-        site.addresses = [*site.addresses, *([one, _text(body, "page", 300)] for one in new)][-_MOST_ADDRESSES:]
+        site.addresses = [*site.addresses, *([address, _text(body, "page", 300)] for address in new)][-_MOST_ADDRESSES:]
         session.execute(update(Site).where(col(Site.id) == site.id).values(addresses=site.addresses))
 
 

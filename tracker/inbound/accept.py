@@ -73,14 +73,14 @@ def accept_all(
         if became_of_it is None and fetched.unparsed:
             became_of_it = _unread(session, mailbox, fetched)
         if became_of_it is None:
-            one = _understood(session, context, mailbox, fetched, rules)
-            if one is None:
+            understood = _understood(session, context, mailbox, fetched, rules)
+            if understood is None:
                 became_of_it = Accepted("dropped", touch=False)
             else:
-                arrived.append(one)
+                arrived.append(understood)
         done.append(became_of_it)
     stored = iter(_stored(session, context, mailbox, arrived))
-    return [one or next(stored) for one in done]
+    return [letter or next(stored) for letter in done]
 
 
 def _stored(
@@ -91,10 +91,11 @@ def _stored(
         return []
     made = make_letters(session, arrived)
     lying = [
-        (letter, one.fetched.place, one.fetched.fetched_at) for (letter, _), one in zip(made, arrived, strict=True)
+        (letter, arrival.fetched.place, arrival.fetched.fetched_at)
+        for (letter, _), arrival in zip(made, arrived, strict=True)
     ]
     keep_places(session, lying)
-    new = [(letter, one) for (letter, is_new), one in zip(made, arrived, strict=True) if is_new]
+    new = [(letter, arrival) for (letter, is_new), arrival in zip(made, arrived, strict=True) if is_new]
     store_letters(session, new)
     _follow(session, context, mailbox, new)
     announce(session, mailbox.user_id, "letter", *(letter.public_id for letter, _ in new))
@@ -180,11 +181,11 @@ def _follow(
 ) -> None:
     """What new letters mean for our messages, for the count, and for people."""
     looping = loops(session, [letter for letter, _ in new])
-    told = set()
+    notified = set()
     for letter, arrived in new:
         answers = _answers(session, context, arrived, letter, rings=not (_is_quiet(letter) or letter.id in looping))
         if answers is not None and answers.marks:
-            told.add(letter.id)
+            notified.add(letter.id)
     human = [letter for letter, _ in new if letter.category == Category.HUMAN and not _is_quiet(letter)]
     decide_enquiries(session, mailbox, human)
     bound = bind_letters(session, mailbox, [letter for letter, _ in new], looping=looping)
@@ -195,8 +196,8 @@ def _follow(
         note_problems(session, letter, arrived.fetched)
         _emit(session, letter)
         if not _is_quiet(letter):
-            is_told = letter.id in told or (letter.id in bound and bound[letter.id].is_told)
-            add_letter_notice(session, mailbox, letter, loop=letter.id in looping, told=is_told)
+            is_told = letter.id in notified or (letter.id in bound and bound[letter.id].is_told)
+            add_letter_notice(session, mailbox, letter, loop=letter.id in looping, announced=is_told)
 
 
 def _is_from_us(session: Session, letter: Letter) -> bool:

@@ -57,16 +57,16 @@ def answer_of(session: Session, context: AppContext, arrived: ReceivedLetter, le
     if letter.category == Category.MDN:
         ids = (*ids, read_report(arrived.raw, arrived.parsed).message_id)
     marked = quoted_copy(session, context, letter.user_id, arrived.parsed.html)
-    found, rule = by_ids(session, context, letter.user_id, ids), "message_id"
+    answered, rule = by_ids(session, context, letter.user_id, ids), "message_id"
     may_be_told_otherwise = letter.category in (Category.HUMAN, Category.AUTO_REPLY)
-    if found is None and marked is not None and may_be_told_otherwise:
-        found, rule = session.get(Message, marked.message_id), "quoted_token"
-    if found is None and may_be_told_otherwise:
-        found, rule = _by_subject(session, letter), "subject"
-    if found is None:
+    if answered is None and marked is not None and may_be_told_otherwise:
+        answered, rule = session.get(Message, marked.message_id), "quoted_token"
+    if answered is None and may_be_told_otherwise:
+        answered, rule = _by_subject(session, letter), "subject"
+    if answered is None:
         return None
-    copy = whose(letter.sender, copies_of(session, found), marked.id if marked else None)
-    return Answer(found, copy, rule)
+    copy = whose(letter.sender, copies_of(session, answered), marked.id if marked else None)
+    return Answer(answered, copy, rule)
 
 
 def answers_ours(ring: Keyring, letter: ParsedLetter) -> bool:
@@ -86,20 +86,20 @@ def by_ids(session: Session, context: AppContext, user_id: int, ids: Sequence[st
     if not ids:
         return None
     genuine, others = {}, []
-    for one in ids:
-        ours = read_id(context.keyring, one)
+    for id_ in ids:
+        ours = read_id(context.keyring, id_)
         if ours is None:
-            others.append(f"<{one}>")
+            others.append(f"<{id_}>")
         elif ours.genuine and ours.kind == "m":
-            genuine[one] = ours.id
+            genuine[id_] = ours.id
         else:
             log.info("a letter names a Message-ID of our form that is not ours")
     mine = select(Message).where(Message.user_id == user_id, col(Message.state).in_(_SENT))
     named = col(Message.public_id).in_(genuine.values()) | col(Message.message_id).in_(others)
     rows = session.exec(mine.where(named)).all()
     by_id = {row.public_id: row for row in rows} | {row.message_id: row for row in rows}
-    found = (by_id.get(genuine.get(one, f"<{one}>")) for one in ids)
-    return next((row for row in found if row is not None), None)
+    messages = (by_id.get(genuine.get(id_, f"<{id_}>")) for id_ in ids)
+    return next((row for row in messages if row is not None), None)
 
 
 def quoted_copy(session: Session, context: AppContext, user_id: int, html: str | None) -> Delivery | None:

@@ -117,16 +117,16 @@ def _whereabouts(credential: Credential) -> tuple[Any, ...]:
 
 
 def _take(credential: Credential, change: CredentialsChange) -> None:
-    given = change.model_fields_set
-    for name in given & {"name", "preset", "protocol"}:
+    fields_set = change.model_fields_set
+    for name in fields_set & {"name", "preset", "protocol"}:
         setattr(credential, name, getattr(change, name))
     if credential.preset == "other":
-        for name in given & {"host", "port", "security"}:
+        for name in fields_set & {"host", "port", "security"}:
             setattr(credential, name, getattr(change, name))
-    elif given & {"preset", "protocol"} or not credential.host:
+    elif fields_set & {"preset", "protocol"} or not credential.host:
         _take_preset(credential)
-    if given & {"login", "address"}:
-        credential.login = change.login if "login" in given else change.address
+    if fields_set & {"login", "address"}:
+        credential.login = change.login if "login" in fields_set else change.address
     _check(credential)
 
 

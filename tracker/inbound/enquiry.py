@@ -87,8 +87,8 @@ def _held(session: Session, mailbox: Mailbox, letters: Sequence[Letter]) -> dict
 
 
 def _find(session: Session, mailbox: Mailbox, pairs: Iterable[Pair]) -> dict[Pair, int]:
-    found = session.connection().execute(_KEYS, {"mailbox": mailbox.id, "pairs": list(pairs)})
-    return {(sender, recipient): number for sender, recipient, number in found}
+    rows = session.connection().execute(_KEYS, {"mailbox": mailbox.id, "pairs": list(pairs)})
+    return {(sender, recipient): number for sender, recipient, number in rows}
 
 
 def _near(

@@ -149,7 +149,7 @@ def _raw(new: ExternalLetter) -> bytes:
     message["From"] = _header(new.sender)
     for name, people in (("To", new.to), ("Cc", new.cc), ("X-Original-To", new.bcc)):
         if people:
-            message[name] = ", ".join(str(_header(one)) for one in people)
+            message[name] = ", ".join(str(_header(person)) for person in people)
     message["Subject"] = new.subject
     message["Date"] = format_datetime(_whole_second(new.received_at))
     message["Message-ID"] = f"<{token_hex(12)}@{domain_of(new.sender.address)}>"

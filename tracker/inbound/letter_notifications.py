@@ -71,13 +71,13 @@ def _is_loop(session: Session, letter: Letter) -> bool:
     return int(session.connection().execute(_LATELY, facts).scalar_one()) > LOOP_LETTERS
 
 
-def add_letter_notice(session: Session, mailbox: Mailbox, letter: Letter, *, loop: bool, told: bool) -> None:
+def add_letter_notice(session: Session, mailbox: Mailbox, letter: Letter, *, loop: bool, announced: bool) -> None:
     """A new enquiry is told to the mailbox's person, once; repeats, first loads and what the bell has told already are not."""
     if loop:
         sender = hashlib.sha256(letter.sender.encode()).hexdigest()[:16]
         subject = f"loop:{mailbox.id}:{sender}:{letter.received_at:%Y-%m-%d}"
         add_notice(session, "loop", subject, letter.user_id, mailbox.id, letter_id=letter.id)
-    elif letter.counted and mailbox.notify_manager and not (letter.silent or told):
+    elif letter.counted and mailbox.notify_manager and not (letter.silent or announced):
         add_notice(session, "letter", f"letter:{letter.id}", letter.user_id, mailbox.id, letter_id=letter.id)
 
 

@@ -24,8 +24,8 @@ def _own_addresses(session: Session, mailbox: Mailbox) -> frozenset[str]:
         columns(col(Account.address)).where(col(Account.user_id) == person),
         columns(col(User.email)).where(col(User.id) == person),
     )
-    found = [mailbox.address, *session.connection().execute(listed).scalars()]
-    return frozenset(form for address in found if (form := lookup_or_none(address)))
+    addresses = [mailbox.address, *session.connection().execute(listed).scalars()]
+    return frozenset(form for address in addresses if (form := lookup_or_none(address)))
 
 
 def is_colleague(session: Session, address: str) -> bool:

@@ -229,7 +229,7 @@ def _verdict(
         for probe in probes:
             place = _find(context, probe, probe.mailbox, probe.credential)
             elsewhere = (_find(context, probe, box, credential) for box, credential in others)
-            place = place or next((one for one in elsewhere if one is not None), None)
+            place = place or next((verdict for verdict in elsewhere if verdict is not None), None)
             if place is not None and not (place.is_read and place.mailbox.id == probe.mailbox.id):
                 return "failed", _misplaced(place, probe)
             arrived += place is not None

@@ -58,7 +58,7 @@ def row_of(arrived: ReceivedLetter) -> dict[str, Any]:
         "header_hash": fetched.header_hash,
         "gmail_id": fetched.gmail_id,
         "in_reply_to": next(iter(parsed.in_reply_to), "")[:_LONGEST_ID],
-        "references": [one[:_LONGEST_ID] for one in parsed.references],
+        "references": [reference[:_LONGEST_ID] for reference in parsed.references],
         "thread": _thread(parsed),
         "received_at": arrived.receipt.at,
         "sent_at": _plausible(parsed.sent_at, fetched.fetched_at),
@@ -66,11 +66,11 @@ def row_of(arrived: ReceivedLetter) -> dict[str, Any]:
         "sender_address": person.address if person else "",
         "sender_name": person.name if person else "",
         "reply_to": next(
-            (one.address for one in parsed.reply_to if lookup_or_none(one.address) not in arrived.own), ""
+            (mailbox.address for mailbox in parsed.reply_to if lookup_or_none(mailbox.address) not in arrived.own), ""
         ),
         "recipient": _recipient(arrived),
-        "to": [[one.address, one.name] for one in parsed.to],
-        "cc": [[one.address, one.name] for one in parsed.cc],
+        "to": [[mailbox.address, mailbox.name] for mailbox in parsed.to],
+        "cc": [[mailbox.address, mailbox.name] for mailbox in parsed.cc],
         "subject": parsed.subject,
         "snippet": snippet(parsed.own_text) or snippet(parsed.text),
         "size": fetched.size,
@@ -93,7 +93,7 @@ def _writer(arrived: ReceivedLetter) -> Person | None:
 
 
 def _recipient(arrived: ReceivedLetter) -> str:
-    named = [one.address for one in (*arrived.parsed.to, *arrived.parsed.cc)]
+    named = [mailbox.address for mailbox in (*arrived.parsed.to, *arrived.parsed.cc)]
     traced = [decoded(value).strip("<> ") for name in _TRACED for value in arrived.parsed.values(name)[:10]]
     base = lookup_or_none(arrived.mailbox.address) or arrived.mailbox.address
     return recipient_of(

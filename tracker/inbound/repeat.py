@@ -33,11 +33,15 @@ def length(period_days: int) -> timedelta:
 
 def decide(received_at: datetime, enquiries: Iterable[Enquiry], period_days: int) -> Decision:
     """``enquiries`` are those of the same key, at least all within the period on either side. Exactly the period counts."""
-    near = [one for one in enquiries if abs(received_at - one.at) < length(period_days)]
+    near = [enquiry for enquiry in enquiries if abs(received_at - enquiry.at) < length(period_days)]
     if not near:
         return Decision(True)
-    before = [one for one in near if one.at <= received_at]
-    chosen = max(before, key=lambda one: (one.at, one.id)) if before else min(near, key=lambda one: (one.at, one.id))
+    before = [enquiry for enquiry in near if enquiry.at <= received_at]
+    chosen = (
+        max(before, key=lambda enquiry: (enquiry.at, enquiry.id))
+        if before
+        else min(near, key=lambda enquiry: (enquiry.at, enquiry.id))
+    )
     return Decision(False, chosen.id)
 
 
@@ -47,7 +51,7 @@ def sender_of(sender: str, reply_to: Sequence[str], own: Collection[str], robots
     Plus tags and dots are kept. Empty when nobody can be told. All in look-up form.
     """
     if sender and (sender in own or sender in robots):
-        return next((one for one in reply_to if one and one != sender and one not in own), sender)
+        return next((address for address in reply_to if address and address != sender and address not in own), sender)
     return sender
 
 
@@ -60,8 +64,8 @@ def recipient_of(
     A tag on the base address and the addresses of a pool fold to the base; a static address is a recipient of its own.
     """
     forms = [_ours(address, base, static, pool) for address in named]
-    if found := next((form for form in forms if form), ""):
-        return found
+    if recipient := next((form for form in forms if form), ""):
+        return recipient
     delivered = [form for address in traced if (form := _ours(address, base, static, pool))]
     return next((form for form in delivered if form in static), delivered[0] if delivered else base)
 

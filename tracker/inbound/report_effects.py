@@ -27,44 +27,46 @@ def note_report(session: Session, context: AppContext, letter: Letter, report: R
     letter.in_reply_to_message_id, letter.reply_rule = message.id, "report"
     letter.thread = message.thread or message.message_id
     lock_messages(session, [message.id])
-    found = dict(_by_copy(report, copies_of(session, message)))
-    letter.delivery_id = next(iter(found), None)
+    failures = dict(_by_copy(report, copies_of(session, message)))
+    letter.delivery_id = next(iter(failures), None)
     session.add(letter)
-    for copy, failure in found.items():
+    for copy, failure in failures.items():
         if failure.outcome != "delivered":
             session.add(_event(letter, message.id, copy, failure))
     recount(session, [message.id])
-    for copy, failure in found.items():
+    for copy, failure in failures.items():
         kind = _TOLD.get(failure.outcome)
         if kind and rings and not message.muted:
             facts = {"message_id": message.id, "delivery_id": copy, "detail": failure.said or failure.status}
             notify(session, message.user_id, f"{kind}:{copy}", kind, letter.received_at, **facts)
         if failure.outcome == "failed":
-            told = {
+            payload = {
                 "id": message.public_id,
                 "subject": message.subject,
                 "address": failure.address,
                 "at": letter.received_at,
             }
-            emit(session, "message.bounced", {**told, "version": message.bounces + 1}, message.user_id)
+            emit(session, "message.bounced", {**payload, "version": message.bounces + 1}, message.user_id)
     announce(session, message.user_id, "message", message.public_id)
 
 
 def _original(session: Session, context: AppContext, letter: Letter, report: Report) -> Message | None:
-    found = by_ids(session, context, letter.user_id, [report.message_id]) if report.message_id else None
-    if found is None and report.original:
+    message = by_ids(session, context, letter.user_id, [report.message_id]) if report.message_id else None
+    if message is None and report.original:
         copy = quoted_copy(session, context, letter.user_id, parse(report.original).html)
-        found = session.get(Message, copy.message_id) if copy else None
-    return found
+        message = session.get(Message, copy.message_id) if copy else None
+    return message
 
 
 def _by_copy(report: Report, copies: list[Copy]) -> Iterator[tuple[int, Failure]]:
     """Whose copy each result is about; the worst that is said of a copy comes last and stays."""
-    failures = sorted(report.failures, key=lambda one: one.outcome == "failed") or [Failure("", report.kind, "", "")]
+    failures = sorted(report.failures, key=lambda failure: failure.outcome == "failed") or [
+        Failure("", report.kind, "", "")
+    ]
     for failure in failures:
         address = failure.address
-        same = [one.id for one in copies if address and without_tag(one.address) == without_tag(address)]
-        exact = [one.id for one in copies if one.address == address]
+        same = [copy.id for copy in copies if address and without_tag(copy.address) == without_tag(address)]
+        exact = [copy.id for copy in copies if copy.address == address]
         if exact or same:
             yield (exact or same)[0], failure
         elif len(copies) == 1 and len(failures) == 1:

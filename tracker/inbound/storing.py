@@ -51,8 +51,8 @@ def known_places(session: Session, places: Sequence[Place]) -> dict[Place, Lette
     if not named:
         return {}
     asked = {name: list({getattr(place, name) for place in named}) for name in ("uidvalidity", "uid", "uidl")}
-    found = session.connection().execute(_LIE_AT, {"folder_id": named[0].folder_id, **asked})
-    numbers = {Place(row.folder_id, row.uidvalidity, row.uid, row.uidl): row.letter_id for row in found}
+    rows = session.connection().execute(_LIE_AT, {"folder_id": named[0].folder_id, **asked})
+    numbers = {Place(row.folder_id, row.uidvalidity, row.uid, row.uidl): row.letter_id for row in rows}
     return {place: session.get_one(Letter, numbers[place]) for place in named if place in numbers}
 
 
@@ -68,7 +68,7 @@ def keep_places(session: Session, lying: Sequence[tuple[Letter, Place, datetime]
 
 def make_letters(session: Session, arrived: Sequence[ReceivedLetter]) -> list[tuple[Letter, bool]]:
     """The letters' rows, and which are new: the database decides between two who bring the same one."""
-    return _insert_or_keep(session, [row_of(one) for one in arrived])
+    return _insert_or_keep(session, [row_of(arrival) for arrival in arrived])
 
 
 def store_letters(session: Session, new: Sequence[tuple[Letter, ReceivedLetter]]) -> None:
@@ -149,7 +149,7 @@ def _mark_namesakes(session: Session, letters: Sequence[Letter]) -> None:
     if not names:
         return
     facts = {"person": letters[0].user_id, "mailbox": letters[0].mailbox_id, "names": names}
-    first = {found.message_id: found.first for found in session.connection().execute(_NAMESAKES, facts)}
+    first = {row.message_id: row.first for row in session.connection().execute(_NAMESAKES, facts)}
     for letter in letters:
         if letter.id != first.get(letter.message_id, letter.id):
             letter.flags = [*letter.flags, "duplicate_message_id"]

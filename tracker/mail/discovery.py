@@ -98,7 +98,7 @@ def _service(context: AppContext, domain: str, kind: str) -> Place | None:
             answer = resolver(context).resolve(f"{name}.{domain}.", "SRV", search=False)
         except (DNSException, NoResolverConfiguration, OSError, ValueError):
             continue
-        records = sorted((record for record in answer if isinstance(record, SRV)), key=lambda one: one.priority)
+        records = sorted((record for record in answer if isinstance(record, SRV)), key=lambda record: record.priority)
         for record in records:
             host = record.target.to_text(omit_final_dot=True).lower()
             if host not in ("", ".", "@"):  # RFC 2782: the service is decidedly not there

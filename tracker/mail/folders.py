@@ -73,14 +73,14 @@ def folders_of(client: IMAPClient) -> list[Folder]:
 def folder_for(client: IMAPClient, role: str) -> str | None:
     """The name of the folder with this role, as IMAPClient takes names: the one that the server marks (SPECIAL-USE), else the
     one nearest the top that is called so in a language we know."""
-    found = [f for f in folders_of(client) if f.selectable and f.role == role]
-    best = min(found, key=lambda f: (not f.is_marked, f.name.count(f.delimiter or "/")), default=None)
+    folders = [f for f in folders_of(client) if f.selectable and f.role == role]
+    best = min(folders, key=lambda f: (not f.is_marked, f.name.count(f.delimiter or "/")), default=None)
     return best.name if best else None
 
 
-def watched(found: Iterable[Folder], names: list[str], *, everything: bool) -> list[Folder]:
+def watched(folders: Iterable[Folder], names: list[str], *, everything: bool) -> list[Folder]:
     """The folders to read: those named, or all; never spam, sent, drafts and trash, even when they are named."""
-    readable = [f for f in found if f.selectable and f.role in ("", "all")]
+    readable = [f for f in folders if f.selectable and f.role in ("", "all")]
     if everything:
         return [f for f in readable if f.role != "all"]
     return [f for f in readable if any(f.is_named(name) for name in names)]

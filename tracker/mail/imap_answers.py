@@ -78,9 +78,9 @@ def _tokens(group: Sequence[Record]) -> Iterator[_Token]:
     for record in group:
         text, literal = record if isinstance(record, tuple) else (record, None)
         text = text if literal is None else _MARK.sub(b"", text)
-        for found in _TOKEN.finditer(text):
-            kind = found.lastgroup or "odd"
-            octets = found[kind]
+        for match in _TOKEN.finditer(text):
+            kind = match.lastgroup or "odd"
+            octets = match[kind]
             yield _Token(kind, _ESCAPE.sub(rb"\1", octets) if kind == "quoted" else octets)
         if literal is not None:
             yield _Token("literal", literal)

@@ -34,7 +34,7 @@ def open_folder(client: IMAPClient, raw_name: bytes, *, readonly: bool = True) -
 def _said_number(said: dict[str, list[Any]], name: str) -> int | None:
     """The last that was said: a folder may change while it is opened."""
     numbers = [
-        int(found[0]) for value in said.get(name, ()) if isinstance(value, bytes) and (found := _DIGITS.match(value))
+        int(match[0]) for value in said.get(name, ()) if isinstance(value, bytes) and (match := _DIGITS.match(value))
     ]
     return numbers[-1] if numbers and 0 < numbers[-1] <= HIGHEST_UID else None
 

@@ -95,14 +95,14 @@ def _octets(value: str | bytes) -> bytes:
 
 def _in_form(line: bytes, tag_begins: bytes) -> bytes:
     """The beginning of an answer with its words in upper case and one blank between them."""
-    if found := _UNTAGGED.fullmatch(line):
-        number, kind, rest = found[1], found[2].upper(), found[3]
+    if match := _UNTAGGED.fullmatch(line):
+        number, kind, rest = match[1], match[2].upper(), match[3]
         if kind in _STATUS:
             rest = _CODE.sub(lambda code: code[1].upper() + code[2] + code[3].replace(b"]", b")"), rest)
         return b"* " + (number + b" " if number else b"") + kind + (b" " + rest if rest else b"") + b"\r\n"
-    found = _TAGGED.fullmatch(line)
-    if found and found[1].upper() == tag_begins:
-        return found[1].upper() + found[2] + b" " + found[3].upper() + b" " + found[4] + b"\r\n"
+    match = _TAGGED.fullmatch(line)
+    if match and match[1].upper() == tag_begins:
+        return match[1].upper() + match[2] + b" " + match[3].upper() + b" " + match[4] + b"\r\n"
     return line
 
 

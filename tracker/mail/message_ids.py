@@ -29,12 +29,12 @@ def new_id(keyring: Keyring, kind: str, id: str, domain: str) -> str:
 
 def read_id(keyring: Keyring, message_id: str) -> OwnId | None:
     """What it says; None when it is not of our form."""
-    found = SHAPE.fullmatch(message_id.strip())
-    if found is None:
+    match = SHAPE.fullmatch(message_id.strip())
+    if match is None:
         return None
-    kind, id, given = found.groups()
+    kind, id, digest_given = match.groups()
     right = [digest[:16] for digest in keyring.digests(_signed(kind, id))]
-    return OwnId(kind, id, any(hmac.compare_digest(given, one) for one in right))
+    return OwnId(kind, id, any(hmac.compare_digest(digest_given, expected) for expected in right))
 
 
 def notice_mark(keyring: Keyring, message_id: str) -> str:
@@ -45,8 +45,8 @@ def notice_mark(keyring: Keyring, message_id: str) -> str:
 def is_notice(keyring: Keyring, message_id: str, mark: str) -> bool:
     """Whether a letter with this Message-ID and mark was sent by the product itself."""
     return any(
-        hmac.compare_digest(mark.strip().encode("utf-8", "replace"), one[:32].encode())
-        for one in keyring.digests(_notice(message_id))
+        hmac.compare_digest(mark.strip().encode("utf-8", "replace"), digest[:32].encode())
+        for digest in keyring.digests(_notice(message_id))
     )
 
 

@@ -54,7 +54,7 @@ def families(session: Session, addresses: Iterable[str]) -> dict[str, str]:
     known = select(DomainProfile.domain, DomainProfile.mx_family).where(
         col(DomainProfile.domain).in_(domains), col(DomainProfile.mx_family).is_not(None)
     )
-    return {domain: found for domain, found in session.exec(known) if found}
+    return {domain: family_name for domain, family_name in session.exec(known) if family_name}
 
 
 def request(session: Session, addresses: Iterable[str]) -> None:
@@ -159,8 +159,8 @@ def _read(records: list[MX]) -> Answer:
     ]
     if hosts in ([], ["."], [""]):  # RFC 7505: this domain takes no mail
         return Answer(problem="no_mail")
-    found = next((known for host in hosts if (known := family(host)) in KNOWN), None)
-    return Answer(found, hosts[0][:255])
+    known_family = next((known for host in hosts if (known := family(host)) in KNOWN), None)
+    return Answer(known_family, hosts[0][:255])
 
 
 def _note(session: Session, domain: str, answer: Answer) -> None:

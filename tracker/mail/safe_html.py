@@ -149,9 +149,9 @@ def with_own_pictures(html: str, pictures: Mapping[str, tuple[str, bytes]]) -> s
     if not pictures:
         return html
 
-    def picture(found: re.Match[str]) -> str:
-        content_type, content = pictures.get(content_id(found), ("", b""))
+    def picture(match: re.Match[str]) -> str:
+        content_type, content = pictures.get(content_id(match), ("", b""))
         kind = shown_kind(content, content_type)
-        return f"{found[1]}data:{kind};base64,{base64.b64encode(content).decode()}" if kind else found[0]
+        return f"{match[1]}data:{kind};base64,{base64.b64encode(content).decode()}" if kind else match[0]
 
     return CID.sub(picture, html)

@@ -59,12 +59,12 @@ def finds(
     if not question:
         return [] if not typed.strip() else [col(row) == NOTHING]
     own = [] if owner_column is None else [col(owner_column) == owner]
-    found = _count(session, kind, question, owner)
-    if not found and (meant := _meant(session, question)):
-        question, found = meant, _count(session, kind, meant, owner)
-    if found > MANY:
+    count = _count(session, kind, question, owner)
+    if not count and (meant := _meant(session, question)):
+        question, count = meant, _count(session, kind, meant, owner)
+    if count > MANY:
         return [*own, _holds(session, kind, row, question)]
-    if found:
+    if count:
         # Not by an index of the owner's: that would read all of their rows in the order of the list, to sort nothing.
         own = [] if owner_column is None else [col(owner_column) + 0 == owner]
         number = _entry_number(session).op(">>")(literal_column("3"))
@@ -80,8 +80,8 @@ def newest(session: Session, kinds: Kinds, typed: str, each: int) -> dict[Search
     question = question_of(typed)
     if not question:
         return {}
-    if found := _newest(session, kinds, question, each):
-        return found
+    if hits := _newest(session, kinds, question, each):
+        return hits
     meant = _meant(session, question)
     return _newest(session, kinds, meant, each) if meant else {}
 
@@ -93,10 +93,10 @@ def _newest(session: Session, kinds: Kinds, question: Question, each: int) -> di
     for kind, owner in kinds.items():
         part = select(number.label("entry")).where(_asked(session, kind, asked[kind], owner))
         parts.append(select(part.order_by(number.desc()).limit(each).subquery().c.entry))
-    found: dict[SearchKind, list[int]] = {}
+    ids: dict[SearchKind, list[int]] = {}
     for entry in sorted(session.connection().execute(parts[0].union_all(*parts[1:])).scalars(), reverse=True):
-        found.setdefault(SearchKind(entry & 7), []).append(entry >> 3)
-    return found
+        ids.setdefault(SearchKind(entry & 7), []).append(entry >> 3)
+    return ids
 
 
 def _with_many(session: Session, kinds: Kinds, question: Question) -> set[SearchKind]:

@@ -44,9 +44,9 @@ def _waiting(session: Session) -> list[tuple[int, datetime]]:
     )
     problems = select(MailboxProblem.mailbox_id, func.min(MailboxProblem.at), before.scalar_subquery())
     untold = problems.where(col(MailboxProblem.told_at).is_(None)).group_by(col(MailboxProblem.mailbox_id))
-    told = select(Notice.id).where(Notice.event == "broken_long", Notice.mailbox_id == Mailbox.id)
-    told = told.where(col(Notice.created_at) >= col(Mailbox.broken_at)).correlate(Mailbox)
-    broken = select(Mailbox.id, Mailbox.broken_at).where(col(Mailbox.removed_at).is_(None), ~told.exists())
+    announced = select(Notice.id).where(Notice.event == "broken_long", Notice.mailbox_id == Mailbox.id)
+    announced = announced.where(col(Notice.created_at) >= col(Mailbox.broken_at)).correlate(Mailbox)
+    broken = select(Mailbox.id, Mailbox.broken_at).where(col(Mailbox.removed_at).is_(None), ~announced.exists())
     due = [(id_, last + HOUR if last else first) for id_, first, last in session.exec(untold)]
     if admins(session):
         due += [(id_ or 0, since + DAY) for id_, since in session.exec(broken) if since is not None]
@@ -62,12 +62,15 @@ def _digest(session: Session, mailbox: Mailbox, moment: datetime) -> None:
     untold = (col(MailboxProblem.mailbox_id) == mailbox.id, col(MailboxProblem.told_at).is_(None))
     problems = session.exec(select(MailboxProblem).where(*untold).order_by(col(MailboxProblem.id))).all()
     session.exec(update(MailboxProblem).where(*untold).values(told_at=moment))
-    told = [problem for problem in problems if problem.code not in _SILENT]
-    if not told or not mailbox.notify_skipped:
+    reported = [problem for problem in problems if problem.code not in _SILENT]
+    if not reported or not mailbox.notify_skipped:
         return
-    ids = [problem.letter_id for problem in told if problem.letter_id is not None][:LINKED]
+    ids = [problem.letter_id for problem in reported if problem.letter_id is not None][:LINKED]
     letters = session.exec(select(Letter.public_id).where(col(Letter.id).in_(ids))).all() if ids else []
-    facts: dict[str, object] = {"codes": dict(Counter(problem.code for problem in told)), "letters_of": list(letters)}
+    facts: dict[str, object] = {
+        "codes": dict(Counter(problem.code for problem in reported)),
+        "letters_of": list(letters),
+    }
     subject = f"mailbox:{mailbox.id}:{moment:%Y-%m-%dT%H:%M:%S.%f}"
     add_notice(session, "problems", subject, mailbox.user_id, mailbox.id, facts=facts)
 

@@ -60,10 +60,10 @@ def people_to_tell(session: Session, moment: datetime) -> list[Waiting]:
 
 def tell_person(context: AppContext, user_id: int | None, shutdown: Shutdown) -> int:
     """Tells one person what is due, the oldest first. Returns how many notices that were."""
-    told = 0
-    while told < AT_ONCE and not shutdown.is_requested and tell_due(context, user_id, shutdown):
-        told += 1
-    return told
+    sent = 0
+    while sent < AT_ONCE and not shutdown.is_requested and tell_due(context, user_id, shutdown):
+        sent += 1
+    return sent
 
 
 def tell_due(context: AppContext, user_id: int | None = None, shutdown: Shutdown | None = None) -> int:

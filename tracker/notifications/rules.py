@@ -37,7 +37,7 @@ class Activity:
     at: datetime
 
 
-def news_of(activities: Sequence[Activity], fresh: Collection[Activity], told: NotifiedAt) -> News | None:
+def news_of(activities: Sequence[Activity], fresh: Collection[Activity], notified_at: NotifiedAt) -> News | None:
     """The news in ``fresh``, which are among ``activities``; None when only the counter grows.
 
     ``activities`` is everything that people did with the copy so far, ``told`` what was said of it.
@@ -46,31 +46,33 @@ def news_of(activities: Sequence[Activity], fresh: Collection[Activity], told: N
         return None
     newest = max(activity.at for activity in fresh)
     clicks = [activity.at for activity in fresh if activity.kind == "click"]
-    if clicks and not _told_lately("click", max(clicks), told):
+    if clicks and not _told_lately("click", max(clicks), notified_at):
         return "click"
-    if told and newest <= max(told.values()):
+    if notified_at and newest <= max(notified_at.values()):
         return None  # it comes late: what happened after it was told already
-    news = _open_news([activity.at for activity in activities], min(activity.at for activity in fresh), newest, told)
-    return news if news is not None and not _told_lately(news, newest, told) else None
+    news = _open_news(
+        [activity.at for activity in activities], min(activity.at for activity in fresh), newest, notified_at
+    )
+    return news if news is not None and not _told_lately(news, newest, notified_at) else None
 
 
-def _told_lately(news: News, at: datetime, told: NotifiedAt) -> bool:
+def _told_lately(news: News, at: datetime, notified_at: NotifiedAt) -> bool:
     """A burst folds for as long as a burst may last."""
-    return news in told and at - told[news] < (max(FOLD, BURST) if news == "interest" else FOLD)
+    return news in notified_at and at - notified_at[news] < (max(FOLD, BURST) if news == "interest" else FOLD)
 
 
-def _open_news(times: Sequence[datetime], first: datetime, newest: datetime, told: NotifiedAt) -> News | None:
-    if _is_interest(times, newest, told):
+def _open_news(times: Sequence[datetime], first: datetime, newest: datetime, notified_at: NotifiedAt) -> News | None:
+    if _is_interest(times, newest, notified_at):
         return "interest"
     before = [at for at in times if at < first]
     if not before:
-        return None if told else "first_open"
+        return None if notified_at else "first_open"
     return "opened_again" if first - max(before) >= SILENCE else None
 
 
-def _is_interest(times: Sequence[datetime], newest: datetime, told: NotifiedAt) -> bool:
+def _is_interest(times: Sequence[datetime], newest: datetime, notified_at: NotifiedAt) -> bool:
     """A burst that was not told yet: what a told click or burst was made of does not count again."""
-    since = max((told[news] for news in ("click", "interest") if news in told), default=None)
+    since = max((notified_at[news] for news in ("click", "interest") if news in notified_at), default=None)
     burst = [at for at in times if newest - BURST <= at <= newest and (since is None or at > since)]
     return len(burst) >= BURST_COUNT
 

@@ -51,7 +51,7 @@ class NewEndpoint(EndpointChange):
 
 def emit(session: Session, kind: Kind, data: Mapping[str, Any], user_id: int | None = None) -> None:
     """Tells the endpoints that want this kind: those of one person, or of everybody (None) for what belongs to the workspace."""
-    wanted = [one for one in _endpoints(session) if kind in one[2] and user_id in (None, one[1])]
+    wanted = [endpoint for endpoint in _endpoints(session) if kind in endpoint[2] and user_id in (None, endpoint[1])]
     if wanted:
         event = _write(session, kind, data)
         session.add_all(WebhookDelivery(endpoint_id=endpoint, event_id=event.id or 0) for endpoint, _, _ in wanted)
@@ -121,13 +121,13 @@ def create_endpoint(session: Session, context: AppContext, user: User, new: NewE
 
 def change_endpoint(session: Session, context: AppContext, endpoint: WebhookEndpoint, change: EndpointChange) -> None:
     """Switched on again, it begins anew. Raises :class:`ActionError`."""
-    given = change.model_fields_set
-    if "url" in given:
+    fields_set = change.model_fields_set
+    if "url" in fields_set:
         check_url(context, change.url)
         endpoint.url = change.url
-    if "kinds" in given:
+    if "kinds" in fields_set:
         endpoint.kinds = list(dict.fromkeys(change.kinds))
-    if "active" in given:
+    if "active" in fields_set:
         if change.active and not endpoint.active:
             endpoint.problem, endpoint.failing_since = "", None
         endpoint.active = change.active
@@ -152,7 +152,7 @@ def secrets_of(context: AppContext, endpoint: WebhookEndpoint) -> list[bytes]:
     sealed = [endpoint.secret]
     if endpoint.secret_before is not None and (endpoint.secret_before_until or now()) > now():
         sealed.append(endpoint.secret_before)
-    return [context.keyring.decrypt(one, _record(endpoint)) for one in sealed]
+    return [context.keyring.decrypt(secret, _record(endpoint)) for secret in sealed]
 
 
 def _record(endpoint: WebhookEndpoint) -> str:

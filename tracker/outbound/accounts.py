@@ -145,16 +145,16 @@ def state_after(needs_sign_in: bool) -> str:
 
 
 def _apply(context: AppContext, session: Session, account: Account, change: AccountChange) -> None:
-    given, wrong = change.model_fields_set, _Wrong()
-    if "address" in given and change.address != account.address:
+    fields_set, wrong = change.model_fields_set, _Wrong()
+    if "address" in fields_set and change.address != account.address:
         account.address, account.confirmed_at = change.address, None
-    if "preset" in given:
+    if "preset" in fields_set:
         account.preset, account.files_own_copy = change.preset, PRESETS[change.preset].files_own_copy
-    for name in given & _CHOICES:
+    for name in fields_set & _CHOICES:
         setattr(account, name, getattr(change, name))
     servers = _servers(account, change)
     _change_servers(context, account, servers, wrong)
-    if "replaces_copy" in given and change.replaces_copy and not _can_replace(account):
+    if "replaces_copy" in fields_set and change.replaces_copy and not _can_replace(account):
         wrong["replaces_copy"] = LocalizedText(
             "No copy can be replaced: the service files none in the Sent folder, or IMAP is not set up."
         )
@@ -172,9 +172,9 @@ def _can_replace(account: Account) -> bool:
 
 def _servers(account: Account, change: AccountChange) -> dict[str, ServerChange | None]:
     """What is said of each server; another service, and a new account, concern a server even where nothing is said of it."""
-    given = change.model_fields_set
-    servers = {kind: getattr(change, kind) for kind in KINDS if kind in given}
-    if account.id is None or "preset" in given:
+    fields_set = change.model_fields_set
+    servers = {kind: getattr(change, kind) for kind in KINDS if kind in fields_set}
+    if account.id is None or "preset" in fields_set:
         servers.setdefault("smtp", ServerChange())
         if account.imap_host:
             servers.setdefault("imap", ServerChange())
@@ -222,17 +222,17 @@ def _drop_imap(context: AppContext, account: Account) -> None:
 
 def _place(account: Account, kind: str, server: ServerChange, wrong: _Wrong) -> None:
     """Where the server is: what was given, or what the service has, which nobody may say otherwise."""
-    preset, given = PRESETS[account.preset], server.model_fields_set.intersection(_PLACE)
+    preset, fields_set = PRESETS[account.preset], server.model_fields_set.intersection(_PLACE)
     if getattr(preset, f"{kind}_host"):
         for part in _PLACE:
             value = getattr(preset, f"{kind}_{part}")
-            if part in given and getattr(server, part) != value:
+            if part in fields_set and getattr(server, part) != value:
                 wrong[f"{kind}.{part}"] = LocalizedText(
                     "%(service)s has its own servers. Leave this out, or choose another service.", service=preset.name
                 )
             setattr(account, f"{kind}_{part}", value)
         return
-    for part in given:
+    for part in fields_set:
         setattr(account, f"{kind}_{part}", getattr(server, part))
     if not getattr(account, f"{kind}_host"):
         wrong[f"{kind}.host"] = HOST_MISSING

@@ -49,21 +49,21 @@ def ask(
     account_id: int | None = None,
 ) -> list[RequestOutcome]:
     """Asks each of these people by a mail of their own. Raises :class:`SendError` when nothing can be sent at all."""
-    return [_ask_one(session, context, user, one, language, account_id) for one in people]
+    return [_ask_one(session, context, user, person, language, account_id) for person in people]
 
 
 def _ask_one(
-    session: Session, context: AppContext, user: User, one: Mailbox, language: str, account_id: int | None
+    session: Session, context: AppContext, user: User, mailbox: Mailbox, language: str, account_id: int | None
 ) -> RequestOutcome:
-    recipient = find_or_make(session, one.address, one.name)
+    recipient = find_or_make(session, mailbox.address, mailbox.name)
     session.flush()
     assert recipient.id is not None
     states = consent_of(session, [recipient.id])[recipient.id]
     wanted = [purpose for purpose in MEASURED if states[purpose] not in (State.GRANTED, State.BLOCKED)]
     if recipient.never_track or not wanted:
-        return RequestOutcome(one.address, problem=_why_not(recipient, [states[purpose] for purpose in MEASURED]))
+        return RequestOutcome(mailbox.address, problem=_why_not(recipient, [states[purpose] for purpose in MEASURED]))
     shown = notice(session, context, language)
-    draft = _question(session, context, user, one, language, account_id)
+    draft = _question(session, context, user, mailbox, language, account_id)
     try:
         with session.begin_nested():
             message = enqueue_composed(session, context, user, draft)
@@ -88,8 +88,8 @@ def _ask_one(
                     proof=proof,
                 )
     except MoveError as error:
-        return RequestOutcome(one.address, problem=error.sentence)
-    return RequestOutcome(one.address, message)
+        return RequestOutcome(mailbox.address, problem=error.sentence)
+    return RequestOutcome(mailbox.address, message)
 
 
 def _why_not(recipient: Recipient, states: Sequence[State]) -> str:
@@ -153,17 +153,17 @@ def send_own_link(session: Session, context: AppContext, recipient: Recipient, l
 
 def _latest(session: Session, recipient: Recipient) -> tuple[Delivery, Message] | None:
     usable = select(Account.id).where(col(Account.removed_at).is_(None))
-    found = (
+    query = (
         select(Delivery, Message)
         .join(Message, col(Message.id) == col(Delivery.message_id))
         .where(Delivery.recipient_id == recipient.id, Delivery.address != "", col(Message.account_id).in_(usable))
         .order_by(col(Message.id).desc())
     )
-    return session.exec(found).first()
+    return session.exec(query).first()
 
 
 def _sent_lately(session: Session, recipient: Recipient) -> bool:
-    found = (
+    query = (
         select(Message.id)
         .join(Delivery, col(Delivery.message_id) == col(Message.id))
         .where(
@@ -172,7 +172,7 @@ def _sent_lately(session: Session, recipient: Recipient) -> bool:
             Message.created_at > now() - OWN_LINK_PAUSE,
         )
     )
-    return session.exec(found).first() is not None
+    return session.exec(query).first() is not None
 
 
 def _draft(to: Mailbox, subject: str, lines: Sequence[str], account_id: int | None) -> Draft:

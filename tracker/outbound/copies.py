@@ -100,7 +100,9 @@ def _tracked(
 
 def _place_of_pixel(documents: Sequence[Document]) -> int | None:
     """The last document with a place for it; the first one where a mailbox would show only the beginning of all of them."""
-    places = [n for n, one in enumerate(documents) if one.first_place is not None or one.last_place is not None]
+    places = [
+        n for n, document in enumerate(documents) if document.first_place is not None or document.last_place is not None
+    ]
     is_long = sum(byte_size(document.html) for document in documents) > GMAIL_CLIPS_AT
     return (places[0] if is_long else places[-1]) if places else None
 

@@ -56,7 +56,7 @@ def _local(draft: Draft, zone: str) -> str:
 
 def written_mailboxes(body: MessageBody | None, role: str, addresses: Sequence[str]) -> list[Mailbox]:
     """These addresses with the names that the sender wrote beside them, and no others: what colleagues call somebody stays here."""
-    names = {lookup_or_none(one.address): one.name for one in _readable(str(read_form(body).get(role, "")))}
+    names = {lookup_or_none(mailbox.address): mailbox.name for mailbox in _readable(str(read_form(body).get(role, "")))}
     return [Mailbox(address, names.get(lookup_or_none(address), "")) for address in addresses]
 
 

@@ -130,10 +130,10 @@ def find_links(
     # What is asked for is only whether the rewriter would take the link, so any address does for an answer.
     links: list[FoundLink] = []
     for part in [html] if isinstance(html, str) else html:
-        found = rewrite(
+        rewritten = rewrite(
             part, lambda url, _: None if url in untracked else "https://example.invalid/", None, leave=leave
         )
-        links += [link._replace(index=len(links) + number) for number, link in enumerate(found.links)]
+        links += [link._replace(index=len(links) + number) for number, link in enumerate(rewritten.links)]
     return tuple(
         link
         for link in links

@@ -63,9 +63,9 @@ def find_htmls(raw: bytes) -> list[HtmlPart] | Untouched:
     reason = _sealed_reason(raw, root)
     if reason is not None:
         return Untouched(reason)
-    found = [_read(raw, part) for part in _shown(root)]
-    unreadable = next((part for part in found if isinstance(part, Untouched)), None)
-    parts = [part for part in found if isinstance(part, HtmlPart)]
+    htmls = [_read(raw, part) for part in _shown(root)]
+    unreadable = next((part for part in htmls if isinstance(part, Untouched)), None)
+    parts = [part for part in htmls if isinstance(part, HtmlPart)]
     return unreadable or parts or Untouched("text_only")
 
 
@@ -159,10 +159,10 @@ def _read(raw: bytes, part: Part) -> HtmlPart | Untouched:
     if body is None:
         return Untouched("encoding")
     codec = codec_of(part.parameters.get("charset", ""), body)
-    found = read(body, codec) if codec is not None else None
-    if found is None:
+    text = read(body, codec) if codec is not None else None
+    if text is None:
         return Untouched("charset")
-    html, charset = found
+    html, charset = text
     place = (part.start, part.header_end, part.body_start, part.body_end)
     return HtmlPart(*place, charset, encoding, html, part.content_type == "text/html")
 

@@ -138,9 +138,9 @@ def _filled(
             return place[0]
         if name not in names:
             return place[0]
-        found = " ".join(values.get(name, "").split())[:_LONGEST]
-        if found:
-            return written(found)
+        text = " ".join(values.get(name, "").split())[:_LONGEST]
+        if text:
+            return written(text)
         if fallback:
             return fallback
         missing.append(name)

@@ -62,22 +62,22 @@ def read_test(context: AppContext, account: Account, test_id: str) -> list[Advic
     """What became of the test, as far as it has arrived. Never raises."""
     try:
         with Deadline(PAGE_SECONDS) as deadline, imap(context, imap_server(context, account), deadline) as client:
-            found = _find(client, _message_id(account, test_id))
+            letter = _find(client, _message_id(account, test_id))
     except ConnectError as error:
         return [Advice("IMAP", "bad", error.sentence)]
     except (OSError, IMAPClientError, imaplib.IMAP4.error) as error:
         text = LocalizedText("The mailbox could not be read: %(problem)s", problem=" ".join(str(error).split())[:200])
         return [Advice("IMAP", "bad", text)]
-    if found is None:
+    if letter is None:
         return [Advice(ARRIVAL, "unknown", LocalizedText("The test has not arrived yet."))]
-    folder, is_junk, raw = found
+    folder, is_junk, raw = letter
     mail = message_from_bytes(raw[:LONGEST])
     return [_arrival(folder, is_junk=is_junk), *_links(mail, _link(context, test_id)), *_authentication(mail)]
 
 
-def has_arrived(found: list[Advice]) -> bool:
+def has_arrived(advices: list[Advice]) -> bool:
     """Whether asking again is useless."""
-    return not any(advice.topic == ARRIVAL and advice.grade == "unknown" for advice in found)
+    return not any(advice.topic == ARRIVAL and advice.grade == "unknown" for advice in advices)
 
 
 def _message_id(account: Account, test_id: str) -> str:
@@ -95,8 +95,8 @@ def _find(client: IMAPClient, message_id: str) -> tuple[str, bool, bytes] | None
         client.select_folder(folder, readonly=True)
         uids = client.search(["HEADER", "Message-ID", message_id])
         if uids:
-            found = fetch(client, [uids[-1]], [f"BODY.PEEK[]<0.{LONGEST}>"]).get(uids[-1], {})
-            return folder, folder == junk, body_of(found) or b""
+            letter = fetch(client, [uids[-1]], [f"BODY.PEEK[]<0.{LONGEST}>"]).get(uids[-1], {})
+            return folder, folder == junk, body_of(letter) or b""
     return None
 
 
@@ -109,9 +109,9 @@ def _arrival(folder: str, *, is_junk: bool) -> Advice:
 def _links(mail: Message, link: str) -> list[Advice]:
     html = _html_of(mail)
     hrefs = [href.replace("&amp;", "&") for href in _HREF.findall(html)]
-    found = []
+    links = []
     if link in hrefs:
-        found.append(Advice(LINKS, "good", LocalizedText("The link arrived as it was written.")))
+        links.append(Advice(LINKS, "good", LocalizedText("The link arrived as it was written.")))
     else:
         host = next((urlsplit(href).hostname or "" for href in hrefs if "://" in href), "?")
         text = LocalizedText(
@@ -119,13 +119,13 @@ def _links(mail: Message, link: str) -> list[Advice]:
             "takes two detours, and its checks are counted as clicks.",
             host=host,
         )
-        found.append(Advice(LINKS, "bad", text))
+        links.append(Advice(LINKS, "bad", text))
     if _IMAGE.search(html):
         text = LocalizedText(
             "Your service put a picture of its own into the mail, most likely a pixel. Switch its open tracking off."
         )
-        found.append(Advice(LINKS, "bad", text))
-    return found
+        links.append(Advice(LINKS, "bad", text))
+    return links
 
 
 def _html_of(mail: Message) -> str:

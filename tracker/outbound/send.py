@@ -285,12 +285,12 @@ def _keep_attachments(session: Session, message: Message, draft: Draft, *, was_d
 
 
 def _add_deliveries(session: Session, planned: Sequence[tuple[Message, Sequence[PlannedRecipient]]]) -> None:
-    request(session, [one.mailbox.address for _, recipients in planned for one in recipients])
+    request(session, [recipient.mailbox.address for _, recipients in planned for recipient in recipients])
     session.flush()
     rows = [
-        _delivery(session, message, position, one)
+        _delivery(session, message, position, recipient)
         for message, recipients in planned
-        for position, one in enumerate(recipients)
+        for position, recipient in enumerate(recipients)
     ]
     session.connection().execute(_NEW_DELIVERY, rows)
 
@@ -320,8 +320,8 @@ def _delivery(session: Session, message: Message, position: int, planned: Planne
     }
 
 
-def _add_links(session: Session, found: Sequence[tuple[Message, Sequence[FoundLink]]]) -> None:
-    rows = [_link(message, link) for message, links in found for link in links]
+def _add_links(session: Session, reported: Sequence[tuple[Message, Sequence[FoundLink]]]) -> None:
+    rows = [_link(message, link) for message, links in reported for link in links]
     if rows:
         session.connection().execute(_NEW_LINK, rows)
 
@@ -377,7 +377,7 @@ def _back_to_draft(session: Session, message: Message, deliveries: Sequence[Deli
 
 def _keep_submitted_files(session: Session, message: Message, body: MessageBody) -> None:
     """A message that a mail program submitted has its files in itself alone; as a draft it has them beside it."""
-    kept = session.exec(select(Attachment.id).where(Attachment.message_id == message.id)).first()
-    if kept is None and message.has_attachments and body.raw:
-        found = tuple(OutgoingFile(*file) for file in files(body.raw))
-        _keep_attachments(session, message, Draft(attachments=found), was_draft=False)
+    attachment = session.exec(select(Attachment.id).where(Attachment.message_id == message.id)).first()
+    if attachment is None and message.has_attachments and body.raw:
+        outgoing_files = tuple(OutgoingFile(*file) for file in files(body.raw))
+        _keep_attachments(session, message, Draft(attachments=outgoing_files), was_draft=False)

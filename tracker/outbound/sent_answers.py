@@ -56,8 +56,8 @@ def accounts_to_look_at(session: Session, moment: datetime) -> Sequence[WaitingA
         select(Account).where(due, free, col(Account.imap_host).is_not(None), col(Account.removed_at).is_(None))
     )
     return [
-        WaitingAccount(one.id, one.user_id, one.imap_host or "", one.state in TROUBLED, one.sent_read_at or moment)
-        for one in rows
+        WaitingAccount(row.id, row.user_id, row.imap_host or "", row.state in TROUBLED, row.sent_read_at or moment)
+        for row in rows
     ]
 
 
@@ -119,7 +119,7 @@ def _read(context: AppContext, account: Account, deadline: Deadline) -> list[Ans
         uids = _new_uids(client, known)
         letters = fetch(client, uids, ["INTERNALDATE", _FETCHED])
     account.sent_uidvalidity, account.sent_uid = validity, max([*uids, known or 0]) or None
-    written = [one for item in letters.values() if (one := _answer(account, item)) is not None]
+    written = [found_answer for item in letters.values() if (found_answer := _answer(account, item)) is not None]
     with context.database.reading() as session:
         ours = _ours(session, [message_id for message_id, _ in written])
     return [answer for message_id, answer in written if message_id not in ours]

@@ -204,7 +204,7 @@ def _with_bcc(session: Session, message: Message, body: MessageBody) -> bytes:
     """The sender's own copy, and that alone, says who was in Bcc (RFC 5322 section 3.6.3)."""
     assert body.raw is not None
     hidden = select(Delivery.address).where(Delivery.message_id == message.id, Delivery.role == "bcc")
-    addresses = [one for one in session.exec(hidden.order_by(col(Delivery.position))) if one]
+    addresses = [address for address in session.exec(hidden.order_by(col(Delivery.position))) if address]
     mailboxes = written_mailboxes(body, "bcc", addresses)
     return add_addresses(body.raw, "Bcc", mailboxes) if mailboxes else body.raw
 

@@ -25,7 +25,11 @@ def usable(session: Session, user: User) -> list[Template]:
 
 
 def find_usable(session: Session, user: User, public_id: str) -> Template | None:
-    return next((one for one in usable(session, user) if one.public_id == public_id), None) if public_id else None
+    return (
+        next((template for template in usable(session, user) if template.public_id == public_id), None)
+        if public_id
+        else None
+    )
 
 
 def save(session: Session, template: Template, values: Mapping[str, Any]) -> None:

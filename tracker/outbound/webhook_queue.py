@@ -138,7 +138,7 @@ def signed_headers(secrets: Sequence[bytes], event: WebhookEvent, body: bytes) -
         "user-agent": "Inkling-Webhooks/1",
         "webhook-id": event.public_id,
         "webhook-timestamp": str(moment),
-        "webhook-signature": " ".join(f"v1,{one}" for one in signatures),
+        "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
     }
 
 

@@ -58,8 +58,8 @@ def facts_of(session: Session, context: AppContext) -> Facts:
 def self_check(session: Session, on: date) -> Mapping[str, Sequence[Point]]:
     """By country, where this workspace is looser than its rules ask."""
     here = {name: preference(session, name) for name in PREFERENCES}
-    found = {code: rules_for(code, on) for code in CODES}
-    return {code: looser_points(here, rules) for code, rules in found.items() if rules is not None}
+    by_country = {code: rules_for(code, on) for code in CODES}
+    return {code: looser_points(here, rules) for code, rules in by_country.items() if rules is not None}
 
 
 def compliance_archive(session: Session, context: AppContext) -> bytes:

@@ -188,10 +188,10 @@ def _blank(session: Session, subject: Subject, message: Message, others: Sequenc
         if copy.message_id == message.id:
             _blank_copy(copy)
             session.add(copy)
-    message.names = ", ".join(one.name or one.address for one in others)[:300] or GONE
+    message.names = ", ".join(other.name or other.address for other in others)[:300] or GONE
     message.subject, message.snippet = subject.redactor.text(message.subject), subject.redactor.text(message.snippet)
     _blank_form(session, subject, message)
-    if all(one.status not in WAITING for one in others):
+    if all(other.status not in WAITING for other in others):
         if message.state in (MessageState.QUEUED, MessageState.SCHEDULED):
             message.state = MessageState.SENT if message.sent_at else MessageState.CANCELLED
         message.sent_copy = "none" if message.sent_copy in ("wanted", "later") else message.sent_copy

@@ -103,7 +103,7 @@ def _redact_fields(part: "Mail[str, str]", redactor: Redactor) -> None:
         if not redactor.mentions(text):
             continue
         if name.lower() in _PEOPLE:
-            others = [one for one in read_field(text).mailboxes if not redactor.mentions(one.address)]
+            others = [mailbox for mailbox in read_field(text).mailboxes if not redactor.mentions(mailbox.address)]
             part.replace_header(name, ", ".join(map(_field, others)) or "undisclosed-recipients:;")
         else:
             new = redactor.text(text)

@@ -60,13 +60,13 @@ def held_about(
 
 
 def _copies(recipient: Recipient, of_user: int | None) -> Any:
-    found = (
+    query = (
         select(Delivery, Message)
         .join(Message, col(Message.id) == col(Delivery.message_id))
         .where(Delivery.recipient_id == recipient.id)
         .order_by(col(Message.listed_at))
     )
-    return found if of_user is None else found.where(Message.user_id == of_user)
+    return query if of_user is None else query.where(Message.user_id == of_user)
 
 
 def _subject(recipient: Recipient) -> dict[str, Any]:
@@ -83,11 +83,16 @@ def _subject(recipient: Recipient) -> dict[str, Any]:
 
 
 def _pauses(session: Session, recipient: Recipient, of_user: int | None) -> list[dict[str, Any]]:
-    found = select(TrackingPause).where(TrackingPause.recipient_id == recipient.id)
-    mine = found if of_user is None else found.where(TrackingPause.user_id == of_user)
+    query = select(TrackingPause).where(TrackingPause.recipient_id == recipient.id)
+    mine = query if of_user is None else query.where(TrackingPause.user_id == of_user)
     return [
-        {"words": one.words, "said_at": _at(one.said_at), "decision": one.decision, "decided_at": _at(one.decided_at)}
-        for one in session.exec(mine.order_by(col(TrackingPause.id)))
+        {
+            "words": pause.words,
+            "said_at": _at(pause.said_at),
+            "decision": pause.decision,
+            "decided_at": _at(pause.decided_at),
+        }
+        for pause in session.exec(mine.order_by(col(TrackingPause.id)))
     ]
 
 
@@ -141,14 +146,16 @@ def _event(session: Session, event: Event, links: Mapping[int, str]) -> dict[str
 
 def _alerts(session: Session, copies: Sequence[int]) -> list[dict[str, Any]]:
     lines = session.exec(select(Notification).where(col(Notification.delivery_id).in_(copies))).all()
-    return [{"kind": one.kind, "count": one.count, "first_at": _at(one.first_at), "at": _at(one.at)} for one in lines]
+    return [
+        {"kind": line.kind, "count": line.count, "first_at": _at(line.first_at), "at": _at(line.at)} for line in lines
+    ]
 
 
 def _letters(session: Session, recipient: Recipient, of_user: int | None) -> list[dict[str, Any]]:
     """Letters from this person, to whomever of ours."""
-    found = select(Letter).where(Letter.sender == recipient.lookup, col(Letter.deleted_at).is_(None))
-    found = found if of_user is None else found.where(Letter.user_id == of_user)
-    rows = session.exec(found.order_by(col(Letter.received_at))).all()
+    query = select(Letter).where(Letter.sender == recipient.lookup, col(Letter.deleted_at).is_(None))
+    query = query if of_user is None else query.where(Letter.user_id == of_user)
+    rows = session.exec(query.order_by(col(Letter.received_at))).all()
     return [
         {"received_at": _at(row.received_at), "to": row.recipient, "subject": row.subject, "category": row.category}
         for row in rows

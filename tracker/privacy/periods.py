@@ -42,11 +42,11 @@ def periods(session: Session) -> dict[str, int]:
     return {name: min(int(chosen.get(name, days)), days) for name, days in DEFAULTS.items()}
 
 
-def checked(given: Mapping[str, str]) -> dict[str, int]:
+def checked(typed: Mapping[str, str]) -> dict[str, int]:
     """The days as typed in. Raises :class:`PeriodError`: for what is no number, and for more than our default."""
-    found = {}
+    periods = {}
     for name, longest in DEFAULTS.items():
-        text = given.get(name, str(longest)).strip()
+        text = typed.get(name, str(longest)).strip()
         least = LEAST.get(name, 1)
         days = whole_number(text, longest)
         if days is None or days < least:
@@ -58,8 +58,8 @@ def checked(given: Mapping[str, str]) -> dict[str, int]:
                     longest=longest,
                 ),
             )
-        found[name] = days
-    return found
+        periods[name] = days
+    return periods
 
 
 def set_periods(session: Session, days: Mapping[str, int], by: int | None) -> None:

@@ -40,7 +40,9 @@ class Redactor:
 
     @cached_property
     def _names(self) -> re.Pattern[str] | None:
-        each = [rf"(?<!\w){re.escape(one)}(?!\w)" for one in sorted(self.names, key=len, reverse=True) if one.strip()]
+        each = [
+            rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(self.names, key=len, reverse=True) if name.strip()
+        ]
         return re.compile("|".join(each), re.IGNORECASE) if each else None
 
     def mentions(self, value: Any) -> bool:
@@ -48,12 +50,12 @@ class Redactor:
         if isinstance(value, str):
             return self.spellings.are_in(value)
         if isinstance(value, dict):
-            return any(self.mentions(one) for pair in value.items() for one in pair)
+            return any(self.mentions(item) for pair in value.items() for item in pair)
         return isinstance(value, list) and any(map(self.mentions, value))
 
     def text(self, text: str) -> str:
         if self.mentions(text):
-            text = self.spellings.pattern.sub(lambda found: GONE + "".join(_TAG.findall(found[0])), text)
+            text = self.spellings.pattern.sub(lambda match: GONE + "".join(_TAG.findall(match[0])), text)
             text = _NAME_BESIDE.sub(_without_name, text)
             if self.mentions(text):  # in a code that can be read and not be cut out
                 return GONE
@@ -64,23 +66,23 @@ class Redactor:
         if isinstance(value, str):
             return self.text(str(value))
         if isinstance(value, list):
-            new = [self.value(one) for one in value]
-            is_mailbox = len(value) == 2 and all(isinstance(one, str) for one in value) and new[0] == GONE != value[0]
+            new = [self.value(item) for item in value]
+            is_mailbox = len(value) == 2 and all(isinstance(item, str) for item in value) and new[0] == GONE != value[0]
             return [GONE, GONE if value[1] else ""] if is_mailbox else new
         if isinstance(value, dict):
-            return {self.text(name): self.value(one) for name, one in value.items()}
+            return {self.text(name): self.value(item) for name, item in value.items()}
         return value
 
     def only_address(self) -> "Redactor":
         return Redactor(self.addresses)
 
 
-def _without_name(found: re.Match[str]) -> str:
+def _without_name(match: re.Match[str]) -> str:
     """A quoted name goes whole; of bare words those that are written as names are."""
-    name = found["name"]
+    name = match["name"]
     if name.startswith(('"', "&quot;")):
-        return f"{GONE} {found['address']}"
-    return _CAPITALISED.sub(f"{GONE} ", name + " ") + found["address"]
+        return f"{GONE} {match['address']}"
+    return _CAPITALISED.sub(f"{GONE} ", name + " ") + match["address"]
 
 
 def redact_everywhere(session: Session, redactor: Redactor) -> dict[str, int]:

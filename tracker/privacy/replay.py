@@ -24,14 +24,14 @@ def remember(context: AppContext, receipt: Erasure) -> None:
 
 def remembered(lines: Iterable[str]) -> set[str]:
     """The digests of a list. Lines that cannot be read are named in the log and passed over."""
-    found = set()
+    digests = set()
     for number, line in enumerate(lines, start=1):
         try:
             if line.strip():
-                found.add(str(json.loads(line)["digest"]))
+                digests.add(str(json.loads(line)["digest"]))
         except (ValueError, KeyError, TypeError):
             log.error("line %d of the list of erasures cannot be read", number)
-    return found
+    return digests
 
 
 def came_back(context: AppContext, digests: set[str]) -> list[str]:

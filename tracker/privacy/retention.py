@@ -132,14 +132,14 @@ def _coarsen(context: AppContext, days: Mapping[str, int], moment: datetime) -> 
         sums = session.exec(select(Event).where(_old_sums(days, moment)).order_by(col(Event.at)).limit(BATCH)).all()
         sent = _sent_days(session, {event.message_id for event in sums})
         once = {(event.delivery_id, event.kind): event for event in reversed(sums)}
-        kept = {event.id for event in once.values()} | {event.id for event in hits if event.counted}
+        counted = {event.id for event in once.values()} | {event.id for event in hits if event.counted}
         everything = {event.id for event in [*hits, *sums]}
         messages = {event.message_id for event in [*hits, *sums]}
-        new = [_sum(event) for event in hits if event.id in kept]
-        newer = [_bare(event, sent[event.message_id]) for event in sums if event.id in kept]
+        new = [_sum(event) for event in hits if event.id in counted]
+        newer = [_bare(event, sent[event.message_id]) for event in sums if event.id in counted]
         session.exec(delete(Verdict).where(col(Verdict.event_id).in_(everything)))
         session.exec(delete(HitEvidence).where(col(HitEvidence.event_id).in_(everything)))
-        session.exec(delete(Event).where(col(Event.id).in_(everything - kept)))
+        session.exec(delete(Event).where(col(Event.id).in_(everything - counted)))
         update_rows(session, EVENT, new)
         update_rows(session, EVENT, newer)
         session.expire_all()

@@ -94,7 +94,7 @@ class Spellings:
     """Some addresses of one person."""
 
     def __init__(self, addresses: frozenset[str]) -> None:
-        self.forms = frozenset(form for one in addresses if "@" in one for form in forms(one))
+        self.forms = frozenset(form for address in addresses if "@" in address for form in forms(address))
 
     @cached_property
     def _shown(self) -> re.Pattern[str]:
@@ -175,11 +175,11 @@ def _unzipped(content: bytes) -> Iterator[bytes]:
 
 def _letter(letter: str) -> str:
     codes = [re.escape(letter)]
-    for one in {letter, letter.upper()}:
-        if len(one) == 1:
-            codes += [rf"&#0*{ord(one)};?", rf"&#x0*{ord(one):x};?", "%(?:25)*".join(["", *_percent(one)])]
-            codes += [rf"\\u{ord(one):04x}"] if ord(one) < 0x10000 else []
-            codes += [f"&{codepoint2name[ord(one)]};?"] if ord(one) in codepoint2name else []
+    for form in {letter, letter.upper()}:
+        if len(form) == 1:
+            codes += [rf"&#0*{ord(form)};?", rf"&#x0*{ord(form):x};?", "%(?:25)*".join(["", *_percent(form)])]
+            codes += [rf"\\u{ord(form):04x}"] if ord(form) < 0x10000 else []
+            codes += [f"&{codepoint2name[ord(form)]};?"] if ord(form) in codepoint2name else []
     codes += [f"&{name};?" for name in _NAMED.get(letter, ())]
     if (apart := unicodedata.normalize("NFD", letter)) != letter:
         codes.append(re.escape(apart))

@@ -51,10 +51,10 @@ def note_copies_view(context: AppContext, user: User, copies: Iterable[Delivery]
 
 def views_of(session: Session, recipient: Recipient) -> Sequence[tuple[date, str, str]]:
     """Day, what, and the name of who looked; the newest first."""
-    found = (
+    query = (
         columns(col(TrackingView.day), col(TrackingView.what), col(User.name))
         .join(User, col(User.id) == col(TrackingView.user_id))
         .where(col(TrackingView.recipient_id) == recipient.id)
         .order_by(col(TrackingView.day).desc(), col(User.name))
     )
-    return [(day, what, name) for day, what, name in session.connection().execute(found)]
+    return [(day, what, name) for day, what, name in session.connection().execute(query)]

@@ -107,10 +107,10 @@ def _kept(value: Any) -> Any:
     return {"say": value.msgid, "with": {name: _kept(inner) for name, inner in value.values.items()}}
 
 
-def _made(kept: Any) -> Any:
-    if not isinstance(kept, dict):
-        return kept
-    return LocalizedText(str(kept["say"]), **{name: _made(inner) for name, inner in kept["with"].items()})
+def _made(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return LocalizedText(str(value["say"]), **{name: _made(inner) for name, inner in value["with"].items()})
 
 
 def server_reply_text(words: bytes | str) -> str:

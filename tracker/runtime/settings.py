@@ -123,35 +123,35 @@ def read_settings(
 
     Raises :class:`SettingError` for an unknown ``INKLING_…`` name and for any value that cannot be used.
     """
-    given = read_values(environ, dotenv)
-    data_dir = _data_dir(given.get("INKLING_DATA_DIR", "./data"))
-    base_url = environment.base_url("INKLING_BASE_URL", given.get("INKLING_BASE_URL", default_url))
-    cert, key = _certificate(given)
+    values = read_values(environ, dotenv)
+    data_dir = _data_dir(values.get("INKLING_DATA_DIR", "./data"))
+    base_url = environment.base_url("INKLING_BASE_URL", values.get("INKLING_BASE_URL", default_url))
+    cert, key = _certificate(values)
     return Settings(
         data_dir=data_dir,
-        database_url=_database_url(given.get("INKLING_DATABASE_URL"), data_dir),
-        erasures_path=Path(given.get("INKLING_ERASURES", data_dir / "erasures.jsonl")).absolute(),
-        secret_keys=_secret_keys(given),
+        database_url=_database_url(values.get("INKLING_DATABASE_URL"), data_dir),
+        erasures_path=Path(values.get("INKLING_ERASURES", data_dir / "erasures.jsonl")).absolute(),
+        secret_keys=_secret_keys(values),
         base_url=base_url,
-        tracking_url=environment.url("INKLING_TRACKING_URL", given.get("INKLING_TRACKING_URL", base_url)),
-        trusted_proxies=_networks("INKLING_TRUSTED_PROXIES", given),
-        edge_urls=_edge_urls(given),
-        drain_key=environment.drain_key("INKLING_DRAIN_KEY", given.get("INKLING_DRAIN_KEY", "")),
-        smtp_host=given.get("INKLING_SMTP_HOST", "127.0.0.1"),
-        smtp_port=_whole("INKLING_SMTP_PORT", given, 2525, 65535),
-        messages_per_hour=_whole("INKLING_MESSAGES_PER_HOUR", given, MAX_MESSAGES_PER_HOUR, 1_000_000),
+        tracking_url=environment.url("INKLING_TRACKING_URL", values.get("INKLING_TRACKING_URL", base_url)),
+        trusted_proxies=_networks("INKLING_TRUSTED_PROXIES", values),
+        edge_urls=_edge_urls(values),
+        drain_key=environment.drain_key("INKLING_DRAIN_KEY", values.get("INKLING_DRAIN_KEY", "")),
+        smtp_host=values.get("INKLING_SMTP_HOST", "127.0.0.1"),
+        smtp_port=_whole("INKLING_SMTP_PORT", values, 2525, 65535),
+        messages_per_hour=_whole("INKLING_MESSAGES_PER_HOUR", values, MAX_MESSAGES_PER_HOUR, 1_000_000),
         smtp_tls_cert=cert,
         smtp_tls_key=key,
-        allow_private_hosts=_networks("INKLING_ALLOW_PRIVATE_HOSTS", given),
-        ca_file=_file("INKLING_CA_FILE", given),
-        listened_mailboxes=_whole("INKLING_LISTENED_MAILBOXES", given, LISTENED_MAILBOXES, MOST_LISTENED_MAILBOXES),
-        evidence_days=_whole("INKLING_EVIDENCE_DAYS", given, 7, 30),
-        window_scale=environment.number("INKLING_WINDOW_SCALE", given.get("INKLING_WINDOW_SCALE", "1"), 0.001, 100),
-        tracking_ceiling=_ceiling(given.get("INKLING_TRACKING_CEILING", "")),
-        hits_per_source=_budget("INKLING_HITS_PER_SOURCE", given),
-        hits_per_token=_budget("INKLING_HITS_PER_TOKEN", given),
-        hits_per_copy=_budget("INKLING_HITS_PER_COPY", given),
-        oauth_clients=_oauth_clients(given),
+        allow_private_hosts=_networks("INKLING_ALLOW_PRIVATE_HOSTS", values),
+        ca_file=_file("INKLING_CA_FILE", values),
+        listened_mailboxes=_whole("INKLING_LISTENED_MAILBOXES", values, LISTENED_MAILBOXES, MOST_LISTENED_MAILBOXES),
+        evidence_days=_whole("INKLING_EVIDENCE_DAYS", values, 7, 30),
+        window_scale=environment.number("INKLING_WINDOW_SCALE", values.get("INKLING_WINDOW_SCALE", "1"), 0.001, 100),
+        tracking_ceiling=_ceiling(values.get("INKLING_TRACKING_CEILING", "")),
+        hits_per_source=_budget("INKLING_HITS_PER_SOURCE", values),
+        hits_per_token=_budget("INKLING_HITS_PER_TOKEN", values),
+        hits_per_copy=_budget("INKLING_HITS_PER_COPY", values),
+        oauth_clients=_oauth_clients(values),
     )
 
 
@@ -189,35 +189,35 @@ def _known(name: str) -> str:
     return known
 
 
-def _secret_keys(given: Mapping[str, str]) -> tuple[str, ...]:
+def _secret_keys(values: Mapping[str, str]) -> tuple[str, ...]:
     return (
-        environment.secret_keys("INKLING_SECRET_KEYS", given["INKLING_SECRET_KEYS"])
-        if "INKLING_SECRET_KEYS" in given
+        environment.secret_keys("INKLING_SECRET_KEYS", values["INKLING_SECRET_KEYS"])
+        if "INKLING_SECRET_KEYS" in values
         else ()
     )
 
 
-def _edge_urls(given: Mapping[str, str]) -> tuple[str, ...]:
+def _edge_urls(values: Mapping[str, str]) -> tuple[str, ...]:
     urls = tuple(
-        environment.url("INKLING_EDGE_URLS", url) for url in environment.words(given.get("INKLING_EDGE_URLS", ""))
+        environment.url("INKLING_EDGE_URLS", url) for url in environment.words(values.get("INKLING_EDGE_URLS", ""))
     )
-    if urls and "INKLING_DRAIN_KEY" not in given:
+    if urls and "INKLING_DRAIN_KEY" not in values:
         raise SettingError(
             "INKLING_EDGE_URLS is set but INKLING_DRAIN_KEY is not; remote edges give their hits only for that key"
         )
     return urls
 
 
-def _networks(name: str, given: Mapping[str, str]) -> tuple[Network, ...]:
-    return environment.networks(name, given.get(name, ""))
+def _networks(name: str, values: Mapping[str, str]) -> tuple[Network, ...]:
+    return environment.networks(name, values.get(name, ""))
 
 
-def _whole(name: str, given: Mapping[str, str], default: int, most: int) -> int:
-    return environment.whole(name, given.get(name, str(default)), 0, most)
+def _whole(name: str, values: Mapping[str, str], default: int, most: int) -> int:
+    return environment.whole(name, values.get(name, str(default)), 0, most)
 
 
-def _budget(name: str, given: Mapping[str, str]) -> int | None:
-    return environment.hits(name, given.get(name, ""))
+def _budget(name: str, values: Mapping[str, str]) -> int | None:
+    return environment.hits(name, values.get(name, ""))
 
 
 def _data_dir(value: str) -> Path:
@@ -266,23 +266,23 @@ def _ceiling(value: str) -> frozenset[str]:
     return words
 
 
-def _certificate(given: Mapping[str, str]) -> tuple[Path | None, Path | None]:
-    cert, key = _file("INKLING_SMTP_TLS_CERT", given), _file("INKLING_SMTP_TLS_KEY", given)
+def _certificate(values: Mapping[str, str]) -> tuple[Path | None, Path | None]:
+    cert, key = _file("INKLING_SMTP_TLS_CERT", values), _file("INKLING_SMTP_TLS_KEY", values)
     if (cert is None) != (key is None):
         missing = "INKLING_SMTP_TLS_KEY" if key is None else "INKLING_SMTP_TLS_CERT"
         raise SettingError(f"{missing} is not set; the gateway needs the certificate and its key together")
     return cert, key
 
 
-def _oauth_clients(given: Mapping[str, str]) -> dict[str, OAuthClient]:
-    found = {provider: _oauth_client(provider, given) for provider in OAUTH_ENDPOINTS}
-    return {provider: client for provider, client in found.items() if client is not None}
+def _oauth_clients(values: Mapping[str, str]) -> dict[str, OAuthClient]:
+    clients = {provider: _oauth_client(provider, values) for provider in OAUTH_ENDPOINTS}
+    return {provider: client for provider, client in clients.items() if client is not None}
 
 
-def _oauth_client(provider: str, given: Mapping[str, str]) -> OAuthClient | None:
+def _oauth_client(provider: str, values: Mapping[str, str]) -> OAuthClient | None:
     prefix = f"INKLING_{provider.upper()}_"
-    client_id = given.get(f"{prefix}CLIENT_ID")
-    others = [f"{prefix}{part}" for part in _OAUTH_PARTS[1:] if f"{prefix}{part}" in given]
+    client_id = values.get(f"{prefix}CLIENT_ID")
+    others = [f"{prefix}{part}" for part in _OAUTH_PARTS[1:] if f"{prefix}{part}" in values]
     if client_id is None:
         if others:
             raise SettingError(f"{others[0]} is set but {prefix}CLIENT_ID is not; people cannot sign in without it")
@@ -290,14 +290,16 @@ def _oauth_client(provider: str, given: Mapping[str, str]) -> OAuthClient | None
     if not re.fullmatch(r"[!-~]{1,255}", client_id):
         raise SettingError(f"{prefix}CLIENT_ID must be the id that the provider gave, without spaces")
     urls = zip(("AUTHORIZE_URL", "TOKEN_URL"), OAUTH_ENDPOINTS[provider], strict=True)
-    authorize, token = (environment.url(f"{prefix}{part}", given.get(f"{prefix}{part}", usual)) for part, usual in urls)
-    return OAuthClient(client_id, given.get(f"{prefix}CLIENT_SECRET", ""), authorize, token)
+    authorize, token = (
+        environment.url(f"{prefix}{part}", values.get(f"{prefix}{part}", usual)) for part, usual in urls
+    )
+    return OAuthClient(client_id, values.get(f"{prefix}CLIENT_SECRET", ""), authorize, token)
 
 
-def _file(name: str, given: Mapping[str, str]) -> Path | None:
-    if name not in given:
+def _file(name: str, values: Mapping[str, str]) -> Path | None:
+    if name not in values:
         return None
-    path = Path(given[name])
+    path = Path(values[name])
     if not path.is_file():
         raise SettingError(f"{name} names a file that is not there: {path}")
     return path

@@ -104,12 +104,12 @@ Question = tuple[tuple[Term, ...], ...]
 
 def words_of(*texts: str | None) -> list[str]:
     """The different words of the texts, in the order of the alphabet; of domains in other scripts also their letters."""
-    found: set[str] = set()
+    words: set[str] = set()
     for text in texts:
         if text:
-            found.update(_words(text))
-            found.update(word for label in _A_LABEL.findall(text) for word in _words(_decoded(label)))
-    return sorted(found)
+            words.update(_words(text))
+            words.update(word for label in _A_LABEL.findall(text) for word in _words(_decoded(label)))
+    return sorted(words)
 
 
 def question_of(text: str) -> Question:
@@ -158,11 +158,13 @@ def _folded(text: str) -> str:
 
 def _without_accents(text: str) -> str:
     """Accents go from Latin letters; й and ї are letters of their own."""
-    kept: list[str] = []
+    characters: list[str] = []
     for sign in text:
         parts = unicodedata.normalize("NFD", sign)
-        kept.append(parts[0] if len(parts) > 1 and parts[0].isascii() else "" if "\u0300" <= sign <= "\u036f" else sign)
-    return "".join(kept)
+        characters.append(
+            parts[0] if len(parts) > 1 and parts[0].isascii() else "" if "\u0300" <= sign <= "\u036f" else sign
+        )
+    return "".join(characters)
 
 
 def _decoded(label: str) -> str:

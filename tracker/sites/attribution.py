@@ -98,11 +98,11 @@ def candidates(fields: Iterable[tuple[str, str]]) -> list[str]:
     """The addresses that a letter was written to, in the order in which they count: To, Cc, then what servers noted. Read with
     patience: a code survives a space before the @, a percent sign for the plus, and characters that nobody sees."""
     listed = list(fields)
-    values = [value for name in (*NAMED, *TRACED) for found, value in listed if found == name]
+    values = [value for name in (*NAMED, *TRACED) for field_name, value in listed if field_name == name]
     made = [address for value in values for address in _addresses(value)]
-    for found, value in listed:
-        if found == "received":
-            made += [address for one in _FOR.findall(_readable(value)) for address in _addresses(one)]
+    for field_name, value in listed:
+        if field_name == "received":
+            made += [address for received_for in _FOR.findall(_readable(value)) for address in _addresses(received_for)]
     return list(dict.fromkeys(made))
 
 
@@ -112,7 +112,7 @@ def _readable(value: str) -> str:
 
 def _addresses(value: str) -> list[str]:
     text = _AROUND_SIGNS.sub(r"\1", _readable(value))
-    return [found.strip("'`.").lower() for found in _ADDRESS.findall(text)]
+    return [match.strip("'`.").lower() for match in _ADDRESS.findall(text)]
 
 
 def attribute(addresses: Sequence[str], sender: str, received_at: datetime, known: Known) -> Attribution:
@@ -159,10 +159,10 @@ def _by_holder(address: str, sender: str, received_at: datetime, known: Known) -
         return Attribution("code", None, code=code, address=address, flags=("leaked",))
     if len({*known.codes_written, address}) > MOST_CODES:
         return Attribution("code", None, code=code, address=address, flags=("leaked", "many_codes"))
-    before = [one for one in known.holdings[address] if one.shown_at <= received_at]
-    rows = sorted(before or known.holdings[address][:1], key=lambda one: one.shown_at)
+    before = [holding for holding in known.holdings[address] if holding.shown_at <= received_at]
+    rows = sorted(before or known.holdings[address][:1], key=lambda holding: holding.shown_at)
     holder, flags = _holder(rows, received_at)
-    session = [one for one in rows if one.visitor == holder.visitor][-1]
+    session = [row for row in rows if row.visitor == holder.visitor][-1]
     if session.robot:
         return Attribution("code", None, code=code, address=address, rule=session.rule, flags=(*flags, "robot"))
     return Attribution("code", session.source, session.visit, code, address, session.rule, flags, session.site)
@@ -171,15 +171,15 @@ def _by_holder(address: str, sender: str, received_at: datetime, known: Known) -
 def _holder(rows: Sequence[Holding], received_at: datetime) -> tuple[Holding, tuple[str, ...]]:
     """Whose the address was when the letter came, and how sure that is."""
     newest = rows[-1]
-    own = [one for one in rows if one.visitor == newest.visitor]
-    late = () if received_at <= max(one.until for one in own) else ("late",)
-    others = [one for one in rows if one.visitor != newest.visitor and one.shown_at < own[0].shown_at]
-    contested = [one for one in others if received_at - one.until <= CONTESTED]
+    own = [row for row in rows if row.visitor == newest.visitor]
+    late = () if received_at <= max(holding.until for holding in own) else ("late",)
+    others = [row for row in rows if row.visitor != newest.visitor and row.shown_at < own[0].shown_at]
+    contested = [other for other in others if received_at - other.until <= CONTESTED]
     if not contested:
         return newest, late
     older = contested[-1]
-    is_fresh = received_at - own[0].shown_at < FRESH and not any(one.intent_at for one in own)
-    intended = any(one.intent_at for one in contested if one.visitor == older.visitor)
+    is_fresh = received_at - own[0].shown_at < FRESH and not any(holding.intent_at for holding in own)
+    intended = any(holding.intent_at for holding in contested if holding.visitor == older.visitor)
     return (older, ("disputed",)) if is_fresh and intended else (newest, (*late, "disputed"))
 
 

@@ -58,9 +58,9 @@ class LetterFacts:
         for address in addresses:
             first = self._first_sent.get(address, {})
             made[address] = {sender for sender, at in first.items() if at <= letter.received_at}
-        for one in self._others(letter):
-            if one.address in made and one.received_at <= letter.received_at:
-                made[one.address].add(one.sender)
+        for other in self._others(letter):
+            if other.address in made and other.received_at <= letter.received_at:
+                made[other.address].add(other.sender)
         return made
 
     def codes_written(self, letter: Letter) -> set[str]:
@@ -69,9 +69,9 @@ class LetterFacts:
             return set()
         begin, end = letter.received_at - CODES_WITHIN, letter.received_at
         made = {address for address, at in self._written.get(letter.sender, ()) if begin <= at <= end}
-        for one in self._others(letter):
-            if one.sender == letter.sender and one.method in _CODED and begin <= one.received_at <= end:
-                made.add(one.address)
+        for other in self._others(letter):
+            if other.sender == letter.sender and other.method in _CODED and begin <= other.received_at <= end:
+                made.add(other.address)
         return made
 
     def history(self, letter: Letter) -> Mapping[str, Any] | None:
@@ -79,12 +79,12 @@ class LetterFacts:
         if not letter.sender:
             return None
         earlier: list[tuple[datetime, Mapping[str, Any] | None]] = [
-            (one.received_at, one.source)
-            for one in self._others(letter)
-            if one.sender == letter.sender
-            and one.method in _SOURCED
-            and one.source
-            and one.received_at < letter.received_at
+            (other.received_at, other.source)
+            for other in self._others(letter)
+            if other.sender == letter.sender
+            and other.method in _SOURCED
+            and other.source
+            and other.received_at < letter.received_at
         ]
         if letter.id in self._sources:
             earlier.append(self._sources[letter.id])
@@ -92,7 +92,7 @@ class LetterFacts:
         return source if at >= letter.received_at - HISTORY else None
 
     def _others(self, letter: Letter) -> list[_Decided]:
-        return [one for id, one in self._decided.items() if id != letter.id]
+        return [decided for id, decided in self._decided.items() if id != letter.id]
 
     def _read_senders(self, addresses: Sequence[str]) -> dict[str, dict[str, datetime]]:
         made: dict[str, dict[str, datetime]] = {}

@@ -39,10 +39,18 @@ def own_addresses_of_rules(session: Session, user_id: int) -> OwnAddresses:
     rules = session.exec(select(SiteRule).where(SiteRule.user_id == user_id).order_by(col(SiteRule.id))).all()
     if not rules:
         return OwnAddresses({}, frozenset(), frozenset(), tracks=False)
-    boxes = {one.public_id: one.address for one in session.exec(select(Mailbox).where(Mailbox.user_id == user_id))}
+    boxes = {
+        mailbox.public_id: mailbox.address
+        for mailbox in session.exec(select(Mailbox).where(Mailbox.user_id == user_id))
+    }
     own = {
-        one.public_id: {"id": one.public_id, "name": one.name, "channel": one.channel, "group": one.group}
-        for one in session.exec(select(SiteSource).where(SiteSource.user_id == user_id))
+        source.public_id: {
+            "id": source.public_id,
+            "name": source.name,
+            "channel": source.channel,
+            "group": source.group,
+        }
+        for source in session.exec(select(SiteSource).where(SiteSource.user_id == user_id))
     }
     meanings: dict[str, Meaning] = {}
     for rule in sorted(rules, key=lambda rule: rule.state == "active"):
@@ -50,7 +58,7 @@ def own_addresses_of_rules(session: Session, user_id: int) -> OwnAddresses:
     dynamic = [pool for rule in rules for pool in rule.dynamic_settings]
     return OwnAddresses(
         meanings=meanings,
-        pool=frozenset(form for pool in dynamic for one in pool["addresses"] if (form := lookup_or_none(one))),
+        pool=frozenset(form for pool in dynamic for address in pool["addresses"] if (form := lookup_or_none(address))),
         bases=frozenset(form for p in dynamic if (form := lookup_or_none(boxes.get(p["email_account"] or "", "")))),
         tracks=True,
     )

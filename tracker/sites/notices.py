@@ -15,8 +15,8 @@ _AGAIN = timedelta(days=1)
 def tell(session: Session, user_id: int, subject: str, sentence: LocalizedText) -> bool:
     """One line of the bell, unless this was told within a day."""
     query = select(Notification.at).where(Notification.user_id == user_id, Notification.subject == subject)
-    told = session.exec(query).first()
-    if told is not None and told > now() - _AGAIN:
+    noticed_at = session.exec(query).first()
+    if noticed_at is not None and noticed_at > now() - _AGAIN:
         return False
     notify(session, user_id, subject, "problem", now(), detail=sentence)
     return True

@@ -73,8 +73,8 @@ def publish_due(context: AppContext) -> int:
 
 def next_due(session: Session) -> datetime | None:
     """When the next edge has to be told again."""
-    told = session.exec(select(SiteEdge.published_at).where(SiteEdge.problem != "")).first()
-    return told + timedelta(seconds=RETRY_SECONDS) if told is not None else None
+    published_at = session.exec(select(SiteEdge.published_at).where(SiteEdge.problem != "")).first()
+    return published_at + timedelta(seconds=RETRY_SECONDS) if published_at is not None else None
 
 
 def _tell(context: AppContext, name: str) -> None:
@@ -115,9 +115,9 @@ def write_file(path: Any, body: bytes) -> None:
 
 def _digest(body: bytes) -> str:
     """Of what is told, whenever it is told."""
-    told = json.loads(body)
-    told.pop("version")
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    document = json.loads(body)
+    document.pop("version")
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def edge_letters(session: Session, context: AppContext) -> dict[str, str]:
@@ -125,7 +125,7 @@ def edge_letters(session: Session, context: AppContext) -> dict[str, str]:
     for ever."""
     stored = {row.name: row.letter for row in session.exec(select(SiteEdge))}
     letters = {LOCAL: ALPHABET[0]}
-    free = [one for one in ALPHABET[1:] if one not in stored.values()]
+    free = [letter for letter in ALPHABET[1:] if letter not in stored.values()]
     for name in context.settings.edge_urls:
         letters[name] = stored.get(name) or free.pop(0)
     return letters
@@ -151,10 +151,10 @@ def _all(model: Any) -> Any:
 def site_facts(session: Session, site: Site, vouched: str = "") -> dict[str, Any]:
     """What decides what this site's visitors see. The rule with the id ``vouched`` counts as active, for a preview."""
     user = session.get_one(User, site.user_id)
-    blocks = [one for one in session.exec(_of(SiteBlock, user)) if site.public_id in one.sites]
+    blocks = [block for block in session.exec(_of(SiteBlock, user)) if site.public_id in block.sites]
     sources = session.exec(_of(SiteSource, user).order_by(None).order_by(col(SiteSource.position))).all()
     rules = session.exec(_of(SiteRule, user).order_by(None).order_by(col(SiteRule.position), col(SiteRule.id))).all()
-    mailboxes = {one.public_id: one for one in session.exec(_of(Mailbox, user)) if one.active}
+    mailboxes = {mailbox.public_id: mailbox for mailbox in session.exec(_of(Mailbox, user)) if mailbox.active}
     here = {block.public_id for block in blocks}
     active = [rule for rule in rules if rule.state == "active" or rule.public_id == vouched]
     return {

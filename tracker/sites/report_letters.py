@@ -79,7 +79,7 @@ def enquiries_report(session: Session, user: User, period: Period, group: str = 
     )
     boxes = {box.id: box.address for box in session.exec(select(Mailbox).where(Mailbox.user_id == user.id))}
     sites = {site.id: site.name for site in session.exec(select(Site).where(Site.user_id == user.id))}
-    names = {one.id: one.name for one in session.exec(select(User))}
+    names = {user.id: user.name for user in session.exec(select(User))}
     for letter, row, visit, customer, order, manager in session.execute(query):
         whose = {**_customer(customer, order), "manager": names.get(manager, "")}
         report.rows.append({**_letter(letter, boxes), **_source(row, sites), **_visit(visit), **whose})

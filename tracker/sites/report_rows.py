@@ -186,7 +186,7 @@ def _sum(report: Report, name: str) -> int:
 
 def answers_report(session: Session, user: User, period: Period, group: str = "") -> Report:
     """How managers answer: enquiries, how many wait, and how fast the first answer came."""
-    names = {one.id: one.name for one in session.exec(select(User))}
+    names = {person.id: person.name for person in session.exec(select(User))}
     report = Report(["manager", "enquiries", "answered", "waiting", "median_answer_minutes"])
     by_manager: dict[int | None, list[Row[Any]]] = defaultdict(list)
     everything = _enquiries(session, user, period)

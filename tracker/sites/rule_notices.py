@@ -22,7 +22,7 @@ def tell_of_rules(context: AppContext) -> None:
     if not due:
         return
     with context.database.session_scope() as session:
-        for rule in (one for one in _active(session) if one.id in due):
+        for rule in (active for active in _active(session) if active.id in due):
             for mailbox in _off(session, rule):
                 tell_mailbox_off(session, rule, mailbox.address)
             if _is_low(session, rule):

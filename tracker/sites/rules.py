@@ -30,11 +30,11 @@ _SETTINGS = ("static_settings", "external_settings", "dynamic_settings")
 
 def save_rule(session: Session, context: AppContext, user: User, rule: SiteRule | None, change: RuleChange) -> SiteRule:
     """A new rule, after all others, or one changed as far as ``change`` says. Raises :class:`ActionError`."""
-    given = {name: getattr(change, name) for name in change.model_fields_set}
-    vouched = given.pop("probe", None) == "skip"
+    values = {name: getattr(change, name) for name in change.model_fields_set}
+    vouched = values.pop("probe", None) == "skip"
     for name in _SETTINGS:
-        if name in given:
-            given[name] = [line.model_dump() for line in given[name]]
+        if name in values:
+            values[name] = [line.model_dump() for line in values[name]]
     if rule is None:
         check_room(session, SiteRule, user)
         defaults = RuleChange().model_dump(exclude={"probe"})
@@ -42,7 +42,7 @@ def save_rule(session: Session, context: AppContext, user: User, rule: SiteRule 
         rule = SiteRule(user_id=user.id or 0, position=position, **defaults)
     before = _tested(rule)
     with session.no_autoflush:
-        for name, value in given.items():
+        for name, value in values.items():
             setattr(rule, name, value)
         if _tested(rule) != before:
             rule.probe, rule.probe_code, rule.probe_detail, rule.probe_due_at = "none", "", None, None
@@ -150,13 +150,13 @@ def _source_problems(session: Session, user: User, rule: SiteRule) -> Problems:
         yield "sources", LocalizedText("Choose at least one source, or let the rule be for all traffic.")
     if rule.sources and (rule.tracking_type != "dynamic" or rule.traffic_type != "custom_sources"):
         yield "sources", LocalizedText("Sources are chosen for a dynamic rule with “sources of one’s own” only.")
-    known = {one.public_id for one in session.exec(owned_rows(SiteSource, user))}
+    known = {source.public_id for source in session.exec(owned_rows(SiteSource, user))}
     for field, ids in (
         ("sources", rule.sources),
         ("static_settings", [line["source"] for line in rule.static_settings]),
         ("external_settings", []),
     ):
-        if any(one is not None and one not in known and not is_level(one) for one in ids):
+        if any(id_ is not None and id_ not in known and not is_level(id_) for id_ in ids):
             yield field, LocalizedText("There is no such source. Choose one of yours, or a standard one.")
 
 
@@ -199,7 +199,7 @@ def _pool_problems(session: Session, user: User, rule: SiteRule) -> Problems:
                 "dynamic_settings",
                 LocalizedText("Addresses are listed for a pool of one’s own only; here they are made."),
             )
-        if manual and base in {lookup_or_none(one) for one in pool["addresses"]}:
+        if manual and base in {lookup_or_none(address) for address in pool["addresses"]}:
             sentence = N_("%(address)s is the mailbox’s own address, which everybody sees. It cannot be one of a pool.")
             yield "dynamic_settings", LocalizedText(sentence, address=base)
         if not manual and "+" in base.partition("@")[0]:
@@ -246,7 +246,7 @@ def _taken_addresses(session: Session, user: User, rule: SiteRule) -> Problems:
 
 def _addresses(session: Session, user: User, rule: SiteRule) -> list[str]:
     """Every real address of a rule in look-up form, as often as it stands there."""
-    own = {one.public_id: one.address for one in _mailboxes(session, user, rule)}
+    own = {mailbox.public_id: mailbox.address for mailbox in _mailboxes(session, user, rule)}
     lines = (*rule.static_settings, *rule.external_settings)
     texts = [line["address"] or own.get(line["email_account"] or "", "") for line in lines]
     texts += [address for pool in rule.dynamic_settings for address in pool["addresses"]]
@@ -254,7 +254,9 @@ def _addresses(session: Session, user: User, rule: SiteRule) -> list[str]:
 
 
 def _field_of(rule: SiteRule, address: str) -> str:
-    if any(lookup_or_none(one) == address for pool in rule.dynamic_settings for one in pool["addresses"]):
+    if any(
+        lookup_or_none(pool_address) == address for pool in rule.dynamic_settings for pool_address in pool["addresses"]
+    ):
         return "dynamic_settings"
     return "external_settings" if rule.external_settings else "static_settings"
 

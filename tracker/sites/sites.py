@@ -47,7 +47,7 @@ def remove_site(session: Session, context: AppContext, site: Site) -> None:
     session.add(site)
     for block in session.exec(owned_rows(SiteBlock, session.get_one(User, site.user_id))):
         if site.public_id in block.sites:
-            block.sites = [one for one in block.sites if one != site.public_id]
+            block.sites = [id_ for id_ in block.sites if id_ != site.public_id]
             session.add(block)
     publish_after_commit(session, context)
 
@@ -60,7 +60,7 @@ def save_block(
     if "sites" in values:
         values["sites"] = _known(session, Site, user, values["sites"], "sites")
     if "selectors" in values:
-        values["selectors"] = _selectors((one.attribute, one.value) for one in change.selectors)
+        values["selectors"] = _selectors((selector.attribute, selector.value) for selector in change.selectors)
     if block is None:
         check_room(session, SiteBlock, user)
         block = SiteBlock(user_id=user.id or 0, name="")
@@ -128,14 +128,14 @@ def move(session: Session, context: AppContext, user: User, row: SiteRule | Site
     """Moves it up, down, to the top or to the bottom of its list."""
     model: Any = type(row)
     rows = list(session.exec(owned_rows(model, user).order_by(col(model.position), col(model.id))))
-    place = next(number for number, one in enumerate(rows) if one.id == row.id)
+    place = next(number for number, item in enumerate(rows) if item.id == row.id)
     target = {"up": place - 1, "down": place + 1, "top": 0, "bottom": len(rows)}[where]
     moved = rows.pop(place)
     rows.insert(max(0, target), moved)
-    for number, one in enumerate(rows, 1):
-        if one.position != number:
-            one.position = number
-            session.add(one)
+    for number, item in enumerate(rows, 1):
+        if item.position != number:
+            item.position = number
+            session.add(item)
     publish_after_commit(session, context)
 
 
@@ -161,7 +161,7 @@ def _hosts(texts: Iterable[str], field: str) -> list[str]:
 
 def _known(session: Session, model: type[Site], user: User, ids: Iterable[str], field: str) -> list[str]:
     known = list(dict.fromkeys(ids))
-    if any(find_owned(session, model, user, one) is None for one in known):
+    if any(find_owned(session, model, user, id_) is None for id_ in known):
         raise ActionError("invalid", LocalizedText("There is no such site. Choose one of yours."), field)
     return known
 

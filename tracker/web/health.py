@@ -76,13 +76,13 @@ _OF_PROXIES = ("forwarded", "x-real-ip", "via", "cf-connecting-ip", "true-client
 
 
 def _is_admin_token(session: Session, token: str) -> bool:
-    found = session.exec(
+    token_row = session.exec(
         select(ApiToken.id)
         .join(User, col(User.id) == ApiToken.user_id)
         .where(ApiToken.token_digest == token_digest(token), col(ApiToken.revoked_at).is_(None))
         .where(User.role == Role.ADMIN, col(User.active).is_(True))
     ).first()
-    return found is not None
+    return token_row is not None
 
 
 routes = [
@@ -193,8 +193,8 @@ def _events(session: Session) -> list[Sample]:
 
 
 def _mailboxes(session: Session) -> list[Sample]:
-    kept = select(Mailbox.state, func.count()).where(col(Mailbox.removed_at).is_(None))
-    return [({"state": state}, count) for state, count in session.exec(kept.group_by(col(Mailbox.state)))]
+    query = select(Mailbox.state, func.count()).where(col(Mailbox.removed_at).is_(None))
+    return [({"state": state}, count) for state, count in session.exec(query.group_by(col(Mailbox.state)))]
 
 
 def _lag(session: Session) -> list[Sample]:

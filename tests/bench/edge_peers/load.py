@@ -80,10 +80,10 @@ def load(
 
 
 def _found(pattern: str, said: str) -> tuple[str, ...]:
-    found = re.search(pattern, said)
-    if found is None:
+    match = re.search(pattern, said)
+    if match is None:
         raise RuntimeError(f"wrk said nothing about {pattern}: {said}")
-    return found.groups()
+    return match.groups()
 
 
 def _milliseconds(figure: tuple[str, ...]) -> float:

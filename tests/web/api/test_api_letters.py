@@ -189,7 +189,7 @@ def test_what_cannot_be_is_refused_with_the_fields_name(
 ) -> None:
     answer = alice.post("/mailboxes", body)
     assert answer.status_code == 422
-    assert field in [one["field"] for one in answer.json()["errors"]]
+    assert field in [item["field"] for item in answer.json()["errors"]]
     with world.context.database.reading() as session:
         assert session.exec(select(Mailbox)).all() == []
 

@@ -89,7 +89,7 @@ def test_switches_follow_the_person_s_defaults(world: World, account: Any) -> No
 
 def test_to_cc_and_bcc(world: World, account: Any) -> None:
     message = sent(world.bob, cc=[{"address": "anna@example.org"}], bcc=[{"address": "boss@example.com"}])
-    roles = [(one["role"], one["address"]) for one in message["deliveries"]]
+    roles = [(item["role"], item["address"]) for item in message["deliveries"]]
     assert roles == [("to", "luc@example.org"), ("cc", "anna@example.org"), ("bcc", "boss@example.com")]
 
 
@@ -109,7 +109,7 @@ def test_answering_one_s_own(world: World, account: Any, by: str) -> None:
     second = sent(world.bob, in_reply_to=name)
     assert second["in_reply_to"] == first["message_id"]
     assert second["thread"] == first["thread"]
-    assert [one["id"] for one in world.bob.get("/messages", thread=first["thread"]).json()["items"]] == [
+    assert [item["id"] for item in world.bob.get("/messages", thread=first["thread"]).json()["items"]] == [
         second["id"],
         first["id"],
     ]
@@ -264,7 +264,7 @@ def test_the_list_pages_without_gap_or_repeat(world: World) -> None:
     cursor: dict[str, str] = {}
     while True:
         page = world.bob.get("/messages", limit=3, **cursor).json()
-        seen += [one["id"] for one in page["items"]]
+        seen += [item["id"] for item in page["items"]]
         world.sent(world.bob, AT + timedelta(hours=len(seen)))  # what arrives meanwhile changes nothing
         if page["next"] is None:
             break
@@ -298,7 +298,7 @@ def test_filters(world: World, query: dict[str, Any], found: list[str]) -> None:
         to = "luc@example.org" if subject == "plain" else "anna@example.org"
         world.sent(world.bob, AT + timedelta(days=day), to, subject=subject, **facts)
     items = world.bob.get("/messages", **query).json()["items"]
-    assert [one["subject"] for one in items] == found[::-1]
+    assert [item["subject"] for item in items] == found[::-1]
 
 
 @pytest.mark.parametrize(
@@ -347,5 +347,5 @@ def test_events_page(world: World) -> None:
     ids = [world.event(message, AT).public_id for _ in range(5)]
     first = world.bob.get(f"/messages/{message.public_id}/events", limit=3).json()
     rest = world.bob.get(f"/messages/{message.public_id}/events", limit=3, cursor=first["next"]).json()
-    assert [one["id"] for one in first["items"] + rest["items"]] == ids[::-1]
+    assert [item["id"] for item in first["items"] + rest["items"]] == ids[::-1]
     assert rest["next"] is None

@@ -47,7 +47,7 @@ def test_reading_one(world: World) -> None:
     message = world.sent(world.bob, AT)
     first, second = (rung(world, world.bob, message, n) for n in range(2))
     assert world.bob.post(f"/notifications/{first}/reading").json()["read_at"] is not None
-    assert [one["id"] for one in world.bob.get("/notifications", unread="true").json()["items"]] == [second]
+    assert [item["id"] for item in world.bob.get("/notifications", unread="true").json()["items"]] == [second]
     assert len(world.bob.get("/notifications").json()["items"]) == 2
 
 
@@ -74,7 +74,7 @@ def test_lines_page_newest_first(world: World) -> None:
     ids = [rung(world, world.bob, message, n) for n in range(5)]
     first = world.bob.get("/notifications", limit=2).json()
     rest = world.bob.get("/notifications", cursor=first["next"]).json()
-    assert [one["id"] for one in first["items"] + rest["items"]] == ids[::-1]
+    assert [item["id"] for item in first["items"] + rest["items"]] == ids[::-1]
 
 
 def test_no_such_line(bob: Caller) -> None:

@@ -95,12 +95,12 @@ def test_the_list(world: World, bob: Caller) -> None:
         bob.call("PUT", f"/recipients/{name.lower()}@example.org", {"name": name})
     bob.post(f"{ANNA}/consent", GRANT)
     listed = world.charlie.get("/recipients").json()["items"]
-    assert [one["name"] for one in listed] == ["Marina", "Luc", "Anna"]
+    assert [item["name"] for item in listed] == ["Marina", "Luc", "Anna"]
     assert listed[2]["consent"] == {"opens": "granted", "clicks": "unknown", "documents": "unknown"}
     assert listed[2] == bob.get(ANNA).json()
-    assert [one["name"] for one in bob.get("/recipients", q="LUC").json()["items"]] == ["Luc"]
+    assert [item["name"] for item in bob.get("/recipients", q="LUC").json()["items"]] == ["Luc"]
     first = bob.get("/recipients", limit=2).json()
-    assert [one["name"] for one in bob.get("/recipients", cursor=first["next"]).json()["items"]] == ["Anna"]
+    assert [item["name"] for item in bob.get("/recipients", cursor=first["next"]).json()["items"]] == ["Anna"]
 
 
 def test_a_consent_is_an_entry_with_its_proof(world: World, bob: Caller) -> None:

@@ -27,14 +27,14 @@ def test_a_template_is_made_changed_listed_and_removed(world: World) -> None:
     assert template["figures"]["sent"] == 0
     changed = world.alice.call("PATCH", f"/templates/{template['id']}", {"name": "Better", "shared": True}).json()
     assert (changed["name"], changed["subject"], changed["shared"]) == ("Better", OFFER["subject"], True)
-    assert [one["name"] for one in world.alice.get("/templates").json()["items"]] == ["Better"]
+    assert [item["name"] for item in world.alice.get("/templates").json()["items"]] == ["Better"]
     assert world.alice.call("DELETE", f"/templates/{template['id']}").status_code == 204
     assert world.alice.get(f"/templates/{template['id']}").status_code == 404
 
 
 def test_a_colleague_uses_what_is_shared_and_changes_nothing(world: World) -> None:
     own, shared = made(world), made(world, shared=True)
-    assert [one["id"] for one in world.bob.get("/templates").json()["items"]] == [shared["id"]]
+    assert [item["id"] for item in world.bob.get("/templates").json()["items"]] == [shared["id"]]
     assert world.bob.get(f"/templates/{own['id']}").status_code == 404
     seen = world.bob.get(f"/templates/{shared['id']}").json()
     assert seen["own"] is False

@@ -46,8 +46,8 @@ class Point:
 
 
 def _read() -> tuple[Rules, ...]:
-    found = json.loads(files("tracker.consent.rules").joinpath("country_rules.json").read_text("utf-8"))["packs"]
-    return tuple(Rules(**{**one, "policy": Pack(one["policy"]), "design": tuple(one["design"])}) for one in found)
+    packs = json.loads(files("tracker.consent.rules").joinpath("country_rules.json").read_text("utf-8"))["packs"]
+    return tuple(Rules(**{**pack, "policy": Pack(pack["policy"]), "design": tuple(pack["design"])}) for pack in packs)
 
 
 ALL = _read()

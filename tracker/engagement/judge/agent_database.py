@@ -114,15 +114,15 @@ def _found(agent: str, path: str) -> Mapping[str, Any] | None:
     from device_detector.yaml_loader import load_ahocorasick_patterns
 
     words = load_ahocorasick_patterns(_KINDS_OF_WORDS[path], (path,))
-    found = words.find_matches_as_strings(agent.lower()) if words is not None else []
-    if not found:
+    words_in_agent = words.find_matches_as_strings(agent.lower()) if words is not None else []
+    if not words_in_agent:
         return None
     # A pattern is compiled when it is asked; those that hold the word are asked first, so that most never are.
-    spelled = [word.strip(" /;:-") for word in found]
+    spelled = [word.strip(" /;:-") for word in words_in_agent]
     entries = _data(f"regexes/{path}")
-    likely = [one for one in entries if any(word in one["regex"].lower() for word in spelled)]
-    fits = (one for one in (*likely, *entries) if _pattern(one["regex"]).search(agent))
-    return next((one for one in fits if one["name"] not in BROAD), None)
+    likely = [entry for entry in entries if any(word in entry["regex"].lower() for word in spelled)]
+    fits = (entry for entry in (*likely, *entries) if _pattern(entry["regex"]).search(agent))
+    return next((fit for fit in fits if fit["name"] not in BROAD), None)
 
 
 @cache

@@ -64,5 +64,5 @@ def browser(user_agent: str) -> Browser:
 
 
 def _number(pattern: str, text: str) -> int:
-    found = re.search(pattern, text)
-    return int(found.group(1)[:9]) if found else 0
+    match = re.search(pattern, text)
+    return int(match.group(1)[:9]) if match else 0

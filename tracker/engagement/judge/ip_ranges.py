@@ -121,10 +121,10 @@ def look_up(ip: str, net: Net = Net(), tables: Sequence[Table] | None = None) ->
     """`net` with the range tags of this address added; with no tables at all it has them already."""
     if tables is not None and not tables:
         return net
-    found = tags(ip, tables)
+    owners = tags(ip, tables)
     if net.asn is not None or net.org:
-        found -= HOSTERS  # whoever knows the owner knows better than a list of large blocks
-    return Net(net.asn, net.org, net.rdns, net.tags | found)
+        owners -= HOSTERS  # whoever knows the owner knows better than a list of large blocks
+    return Net(net.asn, net.org, net.rdns, net.tags | owners)
 
 
 @lru_cache(maxsize=65536)
@@ -135,16 +135,16 @@ def facts(net: Net) -> frozenset[str]:
     `mailru`, `apple_relay`, `own`. Owners: `google`, `microsoft`, `exchange_online`, `proofpoint`, `mimecast`, `cisco`,
     `yandex`, `hosting`, `tor`, `learned_scanner`. A narrower tag brings its owner along.
     """
-    found = {tag for tag in map(from_tag, net.tags) if tag}
-    found |= from_reverse_dns(net.asn, net.org, net.rdns)
-    if found & {"gmail_proxy", "google_special", "google_common"}:
-        found.add("google")
-    if found & {"microsoft_eop", "exchange_online"}:
-        found.add("microsoft")
+    owners = {tag for tag in map(from_tag, net.tags) if tag}
+    owners |= from_reverse_dns(net.asn, net.org, net.rdns)
+    if owners & {"gmail_proxy", "google_special", "google_common"}:
+        owners.add("google")
+    if owners & {"microsoft_eop", "exchange_online"}:
+        owners.add("microsoft")
     # People browse through Apple's relay from the networks of Cloudflare, Akamai and Fastly.
-    if found & {"apple_relay", "microsoft", "google"}:
-        found.discard("hosting")
-    return frozenset(found)
+    if owners & {"apple_relay", "microsoft", "google"}:
+        owners.discard("hosting")
+    return frozenset(owners)
 
 
 @lru_cache(maxsize=1)
@@ -232,5 +232,5 @@ def _one_prefix(entry: dict[str, Any]) -> Any:
 
 
 def _creation_date(text: str) -> str:
-    found = re.search(r'"creationTime"\s*:\s*"(\d{4}-\d\d-\d\d)', text)
-    return found.group(1) if found else ""
+    match = re.search(r'"creationTime"\s*:\s*"(\d{4}-\d\d-\d\d)', text)
+    return match.group(1) if match else ""

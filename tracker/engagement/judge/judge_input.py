@@ -93,13 +93,13 @@ def _evidence(hit: Mapping[str, Any], at: str) -> Evidence:
 
 def _headers(value: Any, name: str) -> dict[str, str]:
     """Names in any case; a list of values is joined as HTTP does; null is a field that was not sent."""
-    given = _object_or_nothing(value, name)
-    return {key.lower().strip(): _header(one, f"{name}.{key}") for key, one in given.items() if one is not None}
+    headers = _object_or_nothing(value, name)
+    return {key.lower().strip(): _header(field, f"{name}.{key}") for key, field in headers.items() if field is not None}
 
 
 def _header(value: Any, name: str) -> str:
     if isinstance(value, list):
-        return ", ".join(_header(one, name) for one in value if one is not None and not isinstance(one, list))
+        return ", ".join(_header(part, name) for part in value if part is not None and not isinstance(part, list))
     if isinstance(value, (str, int, float)):
         return str(value)
     raise FieldProblem(f'"{name}" must be text, not {_shown(value)}')
@@ -128,17 +128,17 @@ def _state(value: Any, name: str) -> State:
     """Keys that we do not know are no evidence and are passed over."""
     state = _object_or_nothing(value, name)
     known: dict[str, Any] = {}
-    for one in fields(State):
-        names = (one.name, *SAME_AS.get(one.name, ()))
-        given = next((state[known_as] for known_as in names if state.get(known_as) is not None), None)
-        if given is None:
+    for field in fields(State):
+        names = (field.name, *SAME_AS.get(field.name, ()))
+        stored = next((state[known_as] for known_as in names if state.get(known_as) is not None), None)
+        if stored is None:
             continue
-        if one.name in MX_FIELDS:
-            known[one.name] = _text(given, f"{name}.{one.name}")
-        elif one.name == "self_heads_up_s":
-            known[one.name] = _number(given, f"{name}.{one.name}")
+        if field.name in MX_FIELDS:
+            known[field.name] = _text(stored, f"{name}.{field.name}")
+        elif field.name == "self_heads_up_s":
+            known[field.name] = _number(stored, f"{name}.{field.name}")
         else:
-            known[one.name] = _yes_or_no(given, f"{name}.{one.name}")
+            known[field.name] = _yes_or_no(stored, f"{name}.{field.name}")
     return State(**known)
 
 

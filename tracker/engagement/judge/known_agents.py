@@ -246,8 +246,8 @@ def _listed(agent: str, table: _Compiled, role: Role) -> KnownAgent | None:
 
 
 def _of_database(agent: str) -> KnownAgent | None:
-    found = named_by_database(agent)
-    return KnownAgent(found[0], found[1], by_name_alone=True) if found else None
+    program = named_by_database(agent)
+    return KnownAgent(program[0], program[1], by_name_alone=True) if program else None
 
 
 CHUNK = 25  # alternations of this size are searched fastest
@@ -260,7 +260,7 @@ def _crawler(agent: str) -> KnownAgent | None:
     chunk = next((chunk for search, chunk in _SEARCHES if search.search(agent)), None)
     if chunk is None:
         return None
-    found = ((entry, re.search(entry["pattern"], agent)) for entry in chunk)
-    tags, name = next((entry["tags"], match.group().strip(" /;(")) for entry, match in found if match)
+    matches = ((entry, re.search(entry["pattern"], agent)) for entry in chunk)
+    tags, name = next((entry["tags"], match.group().strip(" /;(")) for entry, match in matches if match)
     role = next((CRAWLER_CLASSES[tag] for tag in tags if tag in CRAWLER_CLASSES), None)
     return KnownAgent(role or "crawler", name)

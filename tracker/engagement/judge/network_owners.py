@@ -142,12 +142,12 @@ def from_tag(tag: str) -> str | None:
 
 def from_reverse_dns(asn: int | None, org: str | None, rdns: str | None) -> set[str]:
     """What a (forward-confirmed) reverse name and the owner of the network say. The number beats the owner's name."""
-    found = {_first(_HOST_NAMES, (rdns or "").strip().rstrip("."))}
+    owners = {_first(_HOST_NAMES, (rdns or "").strip().rstrip("."))}
     if asn in ASNS:
-        found.add(ASNS[asn])
+        owners.add(ASNS[asn])
     elif asn not in PEOPLE_TOO:
-        found.add(_first(_ORGS, org or ""))
-    return {tag for tag in found if tag}
+        owners.add(_first(_ORGS, org or ""))
+    return {tag for tag in owners if tag}
 
 
 def _first(table: list[tuple[re.Pattern[str], str]], text: str) -> str | None:

@@ -102,8 +102,8 @@ def resolve(hits: Sequence[SequenceHit], windows: Windows = Windows()) -> dict[H
     """The final verdict of every hit of one message to one recipient (rules S1–S5), by key."""
     ordered = sorted(hits, key=lambda hit: (hit.t != hit.t, hit.t))
     marks: Marks = {}
-    for found in (_near_honeypot, _bursts, _rotations, machines_of_a_moment, _cloud_visits):
-        for key, reason, trigger in found(ordered, windows):
+    for rule in (_near_honeypot, _bursts, _rotations, machines_of_a_moment, _cloud_visits):
+        for key, reason, trigger in rule(ordered, windows):
             marks.setdefault(key, (reason, CONFIDENCE[reason.code], trigger))
     for key, reason, trigger in _spread(ordered, marks, windows):
         marks.setdefault(key, (reason, CONFIDENCE[reason.code], trigger))
@@ -246,11 +246,11 @@ def machines_of_a_moment(ordered: Sequence[SequenceHit], windows: Windows) -> Fo
     for hit in filter(_may_take_all, ordered):
         by_host[hit.host].append(hit)
     for hits in by_host.values():
-        for one, other in pairs(hits[:2], lambda hit: hit.t, windows.same_moment):
-            if _of_one_program(one, other) and one.case.younger_than(windows.same_moment_until):
-                reason = Reason("open_and_click", {"seconds": round(other.t - one.t, 1)})
-                yield one.key, reason, other.key
-                yield other.key, reason, one.key
+        for first, other in pairs(hits[:2], lambda hit: hit.t, windows.same_moment):
+            if _of_one_program(first, other) and first.case.younger_than(windows.same_moment_until):
+                reason = Reason("open_and_click", {"seconds": round(other.t - first.t, 1)})
+                yield first.key, reason, other.key
+                yield other.key, reason, first.key
 
 
 def _cloud_visits(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
@@ -277,9 +277,9 @@ def _may_take_all(hit: SequenceHit) -> bool:
     return judged and not hit.in_a_mail_program and not hit.address_is_shared
 
 
-def _of_one_program(one: SequenceHit, other: SequenceHit) -> bool:
-    opened, clicked = (other, one) if one.is_link else (one, other)
-    if opened.is_link or not clicked.is_link or one.agent != other.agent or not one.agent:
+def _of_one_program(hit: SequenceHit, other: SequenceHit) -> bool:
+    opened, clicked = (other, hit) if hit.is_link else (hit, other)
+    if opened.is_link or not clicked.is_link or hit.agent != other.agent or not hit.agent:
         return False
     return not opened.evidence.state.prior_human_open_same_ip and not clicked.case.headers.get("referer")
 

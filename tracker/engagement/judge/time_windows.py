@@ -25,11 +25,11 @@ MOST_PAIRS = 50
 
 def pairs(ordered: Sequence[T], time: Callable[[T], float], seconds: float) -> Iterator[tuple[T, T]]:
     """Every two items at most `seconds` and `MOST_PAIRS` places apart, the earlier one first."""
-    for at, one in enumerate(ordered):
+    for at, earlier in enumerate(ordered):
         for other in ordered[at + 1 : at + 1 + MOST_PAIRS]:
-            if not time(other) - time(one) <= seconds:
+            if not time(other) - time(earlier) <= seconds:
                 break
-            yield one, other
+            yield earlier, other
 
 
 def nearest(ordered: Sequence[T], moment: float, time: Callable[[T], float]) -> T | None:

@@ -18,12 +18,12 @@ def machine_clicks(ordered: Sequence[SequenceHit], windows: Windows) -> Found:
     Where one half is already known as a machine the other is the person, unless it is poor as well.
     """
     clicks = [hit for hit in ordered if _may_be_half(hit)]
-    for one, other in pairs(clicks, lambda hit: hit.t, windows.pair):
-        if one.evidence.link != other.evidence.link or _same_network(one, other):
+    for earlier, other in pairs(clicks, lambda hit: hit.t, windows.pair):
+        if earlier.evidence.link != other.evidence.link or _same_network(earlier, other):
             continue
-        reason = Reason("machine_of_pair", {"seconds": round(other.t - one.t)})
-        for hit in _machines(one, other):
-            yield hit.key, reason, (other if hit is one else one).key
+        reason = Reason("machine_of_pair", {"seconds": round(other.t - earlier.t)})
+        for hit in _machines(earlier, other):
+            yield hit.key, reason, (other if hit is earlier else earlier).key
 
 
 def _may_be_half(hit: SequenceHit) -> bool:
@@ -31,26 +31,26 @@ def _may_be_half(hit: SequenceHit) -> bool:
     return hit.is_link and isinstance(hit.evidence.link, int) and judged
 
 
-def _machines(one: SequenceHit, other: SequenceHit) -> list[SequenceHit]:
-    poor = [hit for hit in (one, other) if _is_poor(hit)]
+def _machines(click: SequenceHit, other: SequenceHit) -> list[SequenceHit]:
+    poor = [hit for hit in (click, other) if _is_poor(hit)]
     if poor:
         return poor
-    return [one if one.header_points > other.header_points else other]
+    return [click if click.header_points > other.header_points else other]
 
 
 def _is_poor(hit: SequenceHit) -> bool:
     return hit.verdict.klass == "security_scanner" or hit.header_points >= UNKNOWN_FROM
 
 
-def _same_network(one: SequenceHit, other: SequenceHit) -> bool:
-    if not _version(one) or not _version(other):
-        return one.agent == other.agent  # nobody knows the address: the same program may as well be the same person
-    if one.neighbourhood == other.neighbourhood or "apple_relay" in one.case.facts & other.case.facts:
+def _same_network(hit: SequenceHit, other: SequenceHit) -> bool:
+    if not _version(hit) or not _version(other):
+        return hit.agent == other.agent  # nobody knows the address: the same program may as well be the same person
+    if hit.neighbourhood == other.neighbourhood or "apple_relay" in hit.case.facts & other.case.facts:
         return True
-    first, second = one.evidence.net.asn, other.evidence.net.asn
+    first, second = hit.evidence.net.asn, other.evidence.net.asn
     if first is not None and second is not None:
         return first == second
-    return one.agent == other.agent and _version(one) != _version(other)
+    return hit.agent == other.agent and _version(hit) != _version(other)
 
 
 def _version(hit: SequenceHit) -> int:

@@ -27,7 +27,7 @@ LATER = timedelta(hours=1)
 GIVEN_UP_AFTER = 20
 
 
-def act(context: AppContext, connection: ImapConnection, row: MailboxFolder, found: Sequence[Folder]) -> None:
+def act(context: AppContext, connection: ImapConnection, row: MailboxFolder, folders: Sequence[Folder]) -> None:
     """Does what is due in the folder. A refusal is noted and tried again; a dropped line leaves everything for the next run."""
     for kind in ("seen", "delete"):
         while uids := _due(context, row, kind):
@@ -37,7 +37,7 @@ def act(context: AppContext, connection: ImapConnection, row: MailboxFolder, fou
                 connection.folder = None
                 if opened.uidvalidity is None or opened.uidvalidity != _numbering(context, row):
                     return  # the numbers mean other letters now
-                done = mark_seen(client, uids) if kind == "seen" else remove(client, uids, _trash(found))
+                done = mark_seen(client, uids) if kind == "seen" else remove(client, uids, _trash(folders))
             except DROPPED:
                 connection.close()
                 return
@@ -75,8 +75,8 @@ def remove(client: IMAPClient, uids: Sequence[int], trash: Folder | None) -> boo
     return True
 
 
-def _trash(found: Sequence[Folder]) -> Folder | None:
-    return next((folder for folder in found if folder.role == "trash"), None)
+def _trash(folders: Sequence[Folder]) -> Folder | None:
+    return next((folder for folder in folders if folder.role == "trash"), None)
 
 
 def _numbering(context: AppContext, row: MailboxFolder) -> int | None:

@@ -72,12 +72,12 @@ def try_to_read(context: AppContext, mailbox: Mailbox, credential: Credential | 
 
 
 def _look(client: IMAPClient, mailbox: Mailbox) -> Finding:
-    found = folders_of(client)
-    names = [folder.name for folder in found]
+    folders = folders_of(client)
+    names = [folder.name for folder in folders]
     capabilities = sorted(c.decode("ascii", "replace") for c in client.capabilities())
     letters = 0
     for name in ["INBOX"] if mailbox.all_folders else mailbox.folders:
-        folder = next((f for f in found if f.is_named(name)), None)
+        folder = next((f for f in folders if f.is_named(name)), None)
         opened = _open(client, folder) if folder is not None else None
         if opened is None:
             return Finding(MailboxState.FOLDER_MISSING, _missing(name), names, None, capabilities)

@@ -23,8 +23,8 @@ def folder_row(session: Session, mailbox: Mailbox, folder: Folder) -> MailboxFol
     """The row of a folder, made when it is read for the first time."""
     assert mailbox.id is not None
     raw_name = folder.raw_name[:1000]
-    found = select(MailboxFolder).where(MailboxFolder.mailbox_id == mailbox.id, MailboxFolder.raw_name == raw_name)
-    row = session.exec(found).first() or MailboxFolder(
+    query = select(MailboxFolder).where(MailboxFolder.mailbox_id == mailbox.id, MailboxFolder.raw_name == raw_name)
+    row = session.exec(query).first() or MailboxFolder(
         mailbox_id=mailbox.id, raw_name=raw_name, name=folder.name[:1000], cut_off=first_cut_off(mailbox)
     )
     row.name, row.delimiter = folder.name[:1000], folder.delimiter
@@ -69,8 +69,8 @@ def is_new_after(row: MailboxFolder, received: datetime | None) -> bool:
 def known_letter(session: Session, mailbox_id: int, meta: Meta) -> int | None:
     """The letter that this is a copy of, as far as can be said without loading it."""
     if meta.gmail_id is not None:
-        found = select(Letter.id).where(Letter.mailbox_id == mailbox_id, Letter.gmail_id == meta.gmail_id)
-        return session.exec(found).first()
+        query = select(Letter.id).where(Letter.mailbox_id == mailbox_id, Letter.gmail_id == meta.gmail_id)
+        return session.exec(query).first()
     if not meta.header_hash or not meta.size:
         return None
     same = (Letter.mailbox_id == mailbox_id, Letter.header_hash == meta.header_hash, Letter.size == meta.size)
@@ -79,14 +79,14 @@ def known_letter(session: Session, mailbox_id: int, meta: Meta) -> int | None:
 
 def placed(session: Session, row: MailboxFolder, uidvalidity: int, uids: Sequence[int]) -> set[int]:
     """Those UIDs whose letters we have under this numbering."""
-    found: set[int] = set()
+    known: set[int] = set()
     for begin in range(0, len(uids), 500):
         some = list(uids[begin : begin + 500])
         here = select(LetterCopy.uid).where(
             LetterCopy.folder_id == row.id, LetterCopy.uidvalidity == uidvalidity, col(LetterCopy.uid).in_(some)
         )
-        found |= set(session.exec(here).all())
-    return found
+        known |= set(session.exec(here).all())
+    return known
 
 
 def newest_places(session: Session, row: MailboxFolder, most: int = 2) -> list[tuple[int, Letter]]:

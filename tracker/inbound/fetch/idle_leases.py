@@ -96,13 +96,13 @@ def _may_be_taken(moment: datetime) -> ColumnElement[bool]:
 
 
 def _targets(session: Session, query: Any) -> dict[int, Target]:
-    found = session.exec(query).all()
-    rows = select(MailboxFolder).where(col(MailboxFolder.mailbox_id).in_([mailbox.id for mailbox, _ in found]))
+    mailboxes = session.exec(query).all()
+    rows = select(MailboxFolder).where(col(MailboxFolder.mailbox_id).in_([mailbox.id for mailbox, _ in mailboxes]))
     folders: dict[int, list[MailboxFolder]] = {}
     for row in session.exec(rows.order_by(col(MailboxFolder.id))).all():
         folders.setdefault(row.mailbox_id, []).append(row)
     targets = {}
-    for mailbox, credential in found:
+    for mailbox, credential in mailboxes:
         folder = _folder(mailbox, folders.get(mailbox.id, []))
         if folder is not None:
             sign_in = tuple(getattr(credential, name) for name in _SIGN_IN)

@@ -317,16 +317,16 @@ class IdleWatcher:
         """Tells in the rows where we hear, and where no more."""
         for is_subscribed in (True, False):
             changed = [
-                one
-                for one in self._all.values()
-                if one.is_noted != is_subscribed and _is_subscribed(one, is_subscribed)
+                line
+                for line in self._all.values()
+                if line.is_noted != is_subscribed and _is_subscribed(line, is_subscribed)
             ]
             self._note_some(context, changed, is_subscribed=is_subscribed)
 
     def _note_some(self, context: AppContext, some: Iterable[WatchedFolder], *, is_subscribed: bool) -> None:
-        idle_leases.note_subscribed(context, [one.lease for one in some], is_subscribed=is_subscribed)
-        for one in some:
-            one.is_noted = is_subscribed
+        idle_leases.note_subscribed(context, [line.lease for line in some], is_subscribed=is_subscribed)
+        for line in some:
+            line.is_noted = is_subscribed
 
 
 def _has_news(opened: Opened, before: Opened | None, last_uid: int) -> bool:

@@ -59,32 +59,32 @@ def introduce(client: IMAPClient) -> None:
 
 def uids_after(client: IMAPClient, last: int, opened: Opened) -> list[int]:
     """Every UID above ``last``, ascending. A range up to * holds the highest letter even when it is below (RFC 9051 section 9)."""
-    found: set[int] = set()
+    uids: set[int] = set()
     for begin, end in _ranges(client, last + 1, opened):
         here = _search(client, f"UID {begin}:{end}")
-        found |= _listed(client, begin, end, opened) if here is None else here
-    return sorted(uid for uid in found if last < uid <= HIGHEST_UID)
+        uids |= _listed(client, begin, end, opened) if here is None else here
+    return sorted(uid for uid in uids if last < uid <= HIGHEST_UID)
 
 
 def uids_since(client: IMAPClient, day: date | None, opened: Opened, *, unseen: bool = False) -> list[int]:
     """UIDs of letters that arrived on ``day`` or later by some clock, ascending; ``None`` for all. May hold older ones."""
     since = f" SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year}" if day is not None else ""
-    found: set[int] = set()
+    uids: set[int] = set()
     for begin, end in _ranges(client, 1, opened):
         here = _search(client, f"UID {begin}:{end}{since}{' UNSEEN' if unseen else ''}")
         if here is None:
-            found = _newest_since(client, day, opened)
+            uids = _newest_since(client, day, opened)
             break
-        found |= here
-    return sorted(uid for uid in found if 0 < uid <= HIGHEST_UID)
+        uids |= here
+    return sorted(uid for uid in uids if 0 < uid <= HIGHEST_UID)
 
 
 def highest_uid(client: IMAPClient, opened: Opened) -> int:
     """The highest UID in use; nought in an empty folder. UIDNEXT is not believed: some servers make it up."""
     if not opened.letters:
         return 0
-    found = _search(client, "UID *") or _listed(client, 1, "*", Opened(None, None, 0))
-    return max((uid for uid in found if uid <= HIGHEST_UID), default=0)
+    uids = _search(client, "UID *") or _listed(client, 1, "*", Opened(None, None, 0))
+    return max((uid for uid in uids if uid <= HIGHEST_UID), default=0)
 
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -124,13 +124,13 @@ def _listed(client: IMAPClient, begin: int, end: int | str, opened: Opened) -> s
     if opened.uidnext is not None and begin >= opened.uidnext:
         return set()
     lines = client._raw_command_untagged(b"FETCH", [f"{begin}:{end}".encode(), b"(UID)"], uid=True) or []
-    found = (re.search(rb"\bUID (\d+)", line) for line in lines if isinstance(line, bytes))
-    return {int(match[1]) for match in found if match}
+    matches = (re.search(rb"\bUID (\d+)", line) for line in lines if isinstance(line, bytes))
+    return {int(match[1]) for match in matches if match}
 
 
 def _newest_since(client: IMAPClient, day: date | None, opened: Opened) -> set[int]:
     """Backwards from the newest letter, until a hundred in a row are older."""
-    found: set[int] = set()
+    uids: set[int] = set()
     for last in range(opened.letters, 0, -METADATA_AT_ONCE):
         places = range(max(1, last - METADATA_AT_ONCE + 1), last + 1)
         answer = fetch(client, places, ["UID", "INTERNALDATE"], by_uid=False)
@@ -141,8 +141,8 @@ def _newest_since(client: IMAPClient, day: date | None, opened: Opened) -> set[i
         }
         if not young:
             break
-        found |= young
-    return found
+        uids |= young
+    return uids
 
 
 def _is_young(arrived: datetime | None, day: date | None) -> bool:

@@ -61,16 +61,16 @@ class ImapRun:
     connection: ImapConnection
     importer: LetterImporter
     is_over: Callable[[], bool]
-    found: list[Folder] = field(default_factory=list)
+    folders: list[Folder] = field(default_factory=list)
     background: BackgroundWriter = field(default_factory=BackgroundWriter)
     broken_off: str = ""
     """How the talk broke off over a new letter, if it did."""
 
     def read(self) -> bool:
         """Reads every watched folder. False when the time was over before that."""
-        self.found = self.connection.asked(folders_of)
+        self.folders = self.connection.asked(folders_of)
         self._note_server()
-        mine = watched(self.found, self.mailbox.folders, everything=self.mailbox.all_folders)
+        mine = watched(self.folders, self.mailbox.folders, everything=self.mailbox.all_folders)
         if not mine:
             text = LocalizedText("None of the chosen folders is there any more. Choose one of the folders found.")
             raise MailboxRefused(Refusal(MailboxState.FOLDER_MISSING, text))
@@ -86,7 +86,7 @@ class ImapRun:
         return True
 
     def _note_server(self) -> None:
-        names, capabilities = [folder.name for folder in self.found][:1000], self.connection.capabilities
+        names, capabilities = [folder.name for folder in self.folders][:1000], self.connection.capabilities
         self.mailbox.gmail = "X-GM-EXT-1" in capabilities
         if (names, capabilities) == (self.mailbox.found_folders, self.mailbox.capabilities):
             return
@@ -111,7 +111,7 @@ class ImapRun:
         with self.context.database.session_scope() as session:
             self.importer.ours(session)
             session.get_one(MailboxFolder, row.id).good_run_at = started
-        act(self.context, self.connection, row, self.found)
+        act(self.context, self.connection, row, self.folders)
 
     def _first(self, row: MailboxFolder, opened: Opened, uidvalidity: int) -> None:
         """The first window; from the first wanted letter on, the cursor takes over, so that a long load can be continued."""
@@ -246,10 +246,10 @@ class ImapRun:
             return
         size = sum(meta.size for meta in group)
         answers, failed = self.connection.each([meta.uid for meta in group], imap.bodies, size)
-        given = {uid: body for answer in answers for uid, body in answer.items()}
+        loaded = {uid: body for answer in answers for uid, body in answer.items()}
         sizes = {meta.uid: meta.size for meta in group}
-        bodies = {uid: body for uid, body in given.items() if body or (body is not None and not sizes.get(uid))}
-        problems = dict(failed) | dict.fromkeys(given.keys() - bodies.keys(), _NOT_GIVEN)
+        bodies = {uid: body for uid, body in loaded.items() if body or (body is not None and not sizes.get(uid))}
+        problems = dict(failed) | dict.fromkeys(loaded.keys() - bodies.keys(), _NOT_GIVEN)
         if plan.silent and plan.moves and not problems and self.connection.given_up is None:
             here = [meta for meta in group if meta.uid in bodies]
             fetched = [self._fetched(meta, plan, content=bodies.pop(meta.uid)) for meta in here]

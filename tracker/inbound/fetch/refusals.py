@@ -64,11 +64,11 @@ def read_refusal(host: str, words: str, *, login: bool) -> Refusal | None:
 
 def asked_wait(words: str) -> float:
     """Seconds that a server's words ask to wait: its own figure, a day for a spent quota, else nought."""
-    if found := _BACK_OFF.search(words):
-        seconds = (found[2] or "ms").lower().startswith("s")
-        return min(float(found[1]) / (1.0 if seconds else 1000.0), DAY)
-    if found := _WAIT_SECONDS.search(words):
-        return min(float(found[1]), DAY)
+    if match := _BACK_OFF.search(words):
+        seconds = (match[2] or "ms").lower().startswith("s")
+        return min(float(match[1]) / (1.0 if seconds else 1000.0), DAY)
+    if match := _WAIT_SECONDS.search(words):
+        return min(float(match[1]), DAY)
     return DAY if _OVER_QUOTA.search(words) else 0.0
 
 

@@ -50,10 +50,10 @@ def whose(sender: str, copies: Sequence[Copy], marked: int | None = None) -> Who
     marked one.
     """
     for rule, same in (("recipient", lambda a: a == sender), ("tag", lambda a: without_tag(a) == without_tag(sender))):
-        found = [one.id for one in copies if sender and same(one.address)]
-        if found:
-            return Whose(marked if marked in found else found[0], rule)
-    if marked is not None and any(one.id == marked for one in copies):
+        ids = [copy.id for copy in copies if sender and same(copy.address)]
+        if ids:
+            return Whose(marked if marked in ids else ids[0], rule)
+    if marked is not None and any(copy.id == marked for copy in copies):
         return Whose(marked, "token")
     return Whose(copies[0].id if len(copies) == 1 else None, "other")
 
@@ -65,7 +65,7 @@ def is_answer_by_subject(subject: str) -> bool:
 
 def quoted_urls(html: str | None, most: int = 500) -> Iterator[str]:
     """Addresses in a letter's HTML, in which tokens of ours may stand that name the copy it quotes."""
-    for number, found in enumerate(_HREF.finditer(html or "")):
+    for number, match in enumerate(_HREF.finditer(html or "")):
         if number == most:
             return
-        yield found[1].replace("&amp;", "&")
+        yield match[1].replace("&amp;", "&")

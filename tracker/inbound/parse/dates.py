@@ -120,19 +120,19 @@ def _hour_of_day(hour: int, half: str) -> int:
 
 def names_unknown_zone(value: str) -> bool:
     """A name stands where the zone should, and it is none of the usual ones."""
-    found = _ZONE.search(value[:200])
-    return bool(found and found["name"] and not found["sign"] and found["name"].upper() not in _HOURS)
+    match = _ZONE.search(value[:200])
+    return bool(match and match["name"] and not match["sign"] and match["name"].upper() not in _HOURS)
 
 
 def _zone(value: str) -> int | None:
     """The offset in seconds, also of zones that the library reads otherwise (``MSK``, ``+3``, ``UTC+03:00``)."""
-    found = _ZONE.search(value)
-    if found is None:
+    match = _ZONE.search(value)
+    if match is None:
         return None
-    if found["sign"]:
-        seconds = int(found["hours"]) * 3600 + int(found["minutes"] or 0) * 60
-        return -seconds if found["sign"] == "-" else seconds
-    hours = _HOURS.get((found["name"] or "").upper())
+    if match["sign"]:
+        seconds = int(match["hours"]) * 3600 + int(match["minutes"] or 0) * 60
+        return -seconds if match["sign"] == "-" else seconds
+    hours = _HOURS.get((match["name"] or "").upper())
     return None if hours is None else hours * 3600
 
 
@@ -154,12 +154,12 @@ def receipt(
     """INTERNALDATE; else the topmost Received; else Date if within seven days of now; else the moment of fetching. Never ahead."""
     top = next((moment for field in received[:5] if (moment := received_date(field)) is not None), None)
     if internal_date is not None:
-        found, by = internal_date, "internal_date"
+        at, by = internal_date, "internal_date"
     elif top is not None:
-        found, by = top, "received"
+        at, by = top, "received"
     elif date is not None and abs(date - fetched_at) <= _PLAUSIBLE:
-        found, by = date, "date"
+        at, by = date, "date"
     else:
-        found, by = fetched_at, "fetched"
-    backfilled = by == "internal_date" and top is not None and found - top > _OLD
-    return Receipt(fetched_at if found > fetched_at + _AHEAD else found, by, backfilled)
+        at, by = fetched_at, "fetched"
+    backfilled = by == "internal_date" and top is not None and at - top > _OLD
+    return Receipt(fetched_at if at > fetched_at + _AHEAD else at, by, backfilled)

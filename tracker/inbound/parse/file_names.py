@@ -38,7 +38,7 @@ _EXTENSIONS = {
 def unescaped(name: str) -> str:
     """The name without references of HTML, and without percent escapes where letters are written in them, as in addresses of
     pages."""
-    name = _REFERENCE.sub(lambda found: unescape(found[0]), name)
+    name = _REFERENCE.sub(lambda match: unescape(match[0]), name)
     if not _ESCAPED.search(name):
         return name
     octets = unquote_to_bytes(name)

@@ -13,11 +13,11 @@ _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
 def header_hash(content: bytes) -> str:
     """A digest of :data:`FIELDS` in a letter or its header section; the same for both. Empty when there are none of them."""
     section = re.split(rb"\r?\n\r?\n", content[:MOST], maxsplit=1)[0]
-    found = [(m[1].lower(), b" ".join(m[2].split())) for m in _fields(section) if m[1].lower() in FIELDS]
-    if not found:
+    header_fields = [(m[1].lower(), b" ".join(m[2].split())) for m in _fields(section) if m[1].lower() in FIELDS]
+    if not header_fields:
         return ""
     digest = hashlib.sha256()
-    for name, value in sorted(found, key=lambda pair: pair[0]):  # stable: fields of one name keep their order
+    for name, value in sorted(header_fields, key=lambda pair: pair[0]):  # stable: fields of one name keep their order
         digest.update(name + b":" + value + b"\n")
     return digest.hexdigest()
 

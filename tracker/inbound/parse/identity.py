@@ -39,7 +39,7 @@ def identity(gmail_id: int | None, message_id: str, content: str) -> str:
 
 
 def _people(mailboxes: Iterable[Mailbox]) -> str:
-    return ",".join(sorted(one.address.lower() for one in mailboxes))
+    return ",".join(sorted(mailbox.address.lower() for mailbox in mailboxes))
 
 
 def _words(text: str) -> str:

@@ -96,10 +96,10 @@ class ParsedLetter:
 
     def value(self, name: str) -> str:
         """The first field of that name as written, empty when there is none."""
-        return next((value for found, value in self.fields if found == name), "")
+        return next((value for field_name, value in self.fields if field_name == name), "")
 
     def values(self, name: str) -> list[str]:
-        return [value for found, value in self.fields if found == name]
+        return [value for field_name, value in self.fields if field_name == name]
 
     @property
     def headers_text(self) -> str:
@@ -196,8 +196,8 @@ def _feedback_type(raw: bytes, parts: Sequence[tuple[str, Part]]) -> str:
 def content_of(raw: bytes, part: str) -> bytes | None:
     """The bytes of the file at this place of the tree of parts; None when there is none."""
     raw, root = divided(raw)
-    found = next((one for place, one in leaves(root) if place == part), None)
-    return None if found is None else octets_in(raw, found)
+    leaf = next((leaf for place, leaf in leaves(root) if place == part), None)
+    return None if leaf is None else octets_in(raw, leaf)
 
 
 def _fields(root: Part, hint: str, odd: list[str]) -> tuple[tuple[str, str], ...]:
@@ -215,17 +215,17 @@ def _fields(root: Part, hint: str, odd: list[str]) -> tuple[tuple[str, str], ...
 
 
 def _first(fields: Sequence[tuple[str, str]], name: str) -> str:
-    return next((value for found, value in fields if found == name), "")
+    return next((value for field_name, value in fields if field_name == name), "")
 
 
 def _mailboxes(name: str, fields: Sequence[tuple[str, str]], odd: list[str]) -> tuple[Mailbox, ...]:
     """From is the first field of its name alone; recipients may stand in several."""
-    values = [value for found, value in fields if found == name]
+    values = [value for field_name, value in fields if field_name == name]
     if name in ("from", "reply-to", "sender", "return-path"):
         values = values[:1]
-    found = [_read_field(value) for value in values[:20]]
-    odd.extend(f"{name}_{code}".replace("-", "_") for one in found for code in one.odd)
-    return tuple(_unique(found))
+    address_fields = [_read_field(value) for value in values[:20]]
+    odd.extend(f"{name}_{code}".replace("-", "_") for address_field in address_fields for code in address_field.odd)
+    return tuple(_unique(address_fields))
 
 
 def _read_field(value: str) -> AddressField:
@@ -236,9 +236,9 @@ def _read_field(value: str) -> AddressField:
     )
 
 
-def _unique(found: Sequence[AddressField]) -> Iterator[Mailbox]:
+def _unique(address_fields: Sequence[AddressField]) -> Iterator[Mailbox]:
     seen = set()
-    for mailbox in (mailbox for one in found for mailbox in one.mailboxes):
+    for mailbox in (mailbox for address_field in address_fields for mailbox in address_field.mailboxes):
         if mailbox.address not in seen:
             seen.add(mailbox.address)
             yield mailbox
@@ -251,21 +251,21 @@ def _subject(fields: Sequence[tuple[str, str]]) -> str:
 def _sent_at(fields: Sequence[tuple[str, str]], odd: list[str]) -> datetime | None:
     written = _first(fields, "date").strip()
     said = decoded(written[:200])
-    found = read_date(said) if written else None
-    if found is not None and names_unknown_zone(said):
+    moment = read_date(said) if written else None
+    if moment is not None and names_unknown_zone(said):
         odd.append("date_zone_unknown")
-    if found is None:
+    if moment is None:
         odd.append("date_unusable" if written else "date_missing")
-    return found
+    return moment
 
 
 def _parts(root: Part, odd: list[str]) -> list[tuple[str, Part]]:
     """The parts that hold something, with their places."""
-    found = list(islice(leaves(root), MOST_PARTS + 1))
-    if len(found) > MOST_PARTS:
+    listed = list(islice(leaves(root), MOST_PARTS + 1))
+    if len(listed) > MOST_PARTS:
         odd.append("too_many_parts")
-    odd.extend("multipart_without_parts" for _, part in found[:MOST_PARTS] if part.multipart)
-    return found[:MOST_PARTS]
+    odd.extend("multipart_without_parts" for _, part in listed[:MOST_PARTS] if part.multipart)
+    return listed[:MOST_PARTS]
 
 
 def _files(

@@ -92,21 +92,23 @@ def read_report(raw: bytes, letter: ParsedLetter | None = None) -> Report:
         for kind in (*_REPORTS, _FEEDBACK, _DISPOSITION)
     }
     copies = [octets_in(raw, part, _MOST_BYTES) for part in parts if part.content_type in _ORIGINALS]
-    told, below = _divided_text(letter.text)
+    report_text, below = _divided_text(letter.text)
     original = next((copy for copy in copies if copy.strip()), below.encode("utf-8", "replace"))
     reports = [text for kind in _REPORTS for text in texts[kind]]
     if texts[_FEEDBACK]:
         failures, reports = list(_complaints(texts[_FEEDBACK][0], original)), texts[_FEEDBACK]
     else:
-        failures = [failure for report in reports for failure in _failures(report)] or list(_in_words(letter, told))
-    kind = "complaint" if texts[_FEEDBACK] else _worst(failures, letter, told)
+        failures = [failure for report in reports for failure in _failures(report)] or list(
+            _in_words(letter, report_text)
+        )
+    kind = "complaint" if texts[_FEEDBACK] else _worst(failures, letter, report_text)
     return Report(
         kind, tuple(failures[:_MOST_RECIPIENTS]), _about(letter, original, [*reports, *texts[_DISPOSITION]]), original
     )
 
 
-def _worst(failures: list[Failure], letter: ParsedLetter, told: str) -> str:
-    outcomes = {failure.outcome for failure in failures} or {outcome_in_words(letter.subject, told)}
+def _worst(failures: list[Failure], letter: ParsedLetter, report_text: str) -> str:
+    outcomes = {failure.outcome for failure in failures} or {outcome_in_words(letter.subject, report_text)}
     return next((outcome for outcome in _WORST_FIRST if outcome in outcomes), "failed")
 
 
@@ -203,35 +205,35 @@ def _copy() -> re.Pattern[str]:
     )
 
 
-def _in_words(letter: ParsedLetter, told: str) -> Iterator[Failure]:
+def _in_words(letter: ParsedLetter, report_text: str) -> Iterator[Failure]:
     """What a report for people says: recipients in the field of Exim and Gmail, else in the text, each with what follows it."""
-    told = told[:_MOST_TEXT]
-    outcome = outcome_in_words(letter.subject, told)
+    report_text = report_text[:_MOST_TEXT]
+    outcome = outcome_in_words(letter.subject, report_text)
     listed = [
         mailbox.address for mailbox in read_field(letter.value("x-failed-recipients")).mailboxes[:_MOST_RECIPIENTS]
     ]
     if listed:
-        status = _STATUS.search(told) if len(listed) == 1 else None
+        status = _STATUS.search(report_text) if len(listed) == 1 else None
         yield from (
-            Failure(_address(each), outcome, status[0] if status else "", _said(told) if status else "")
+            Failure(_address(each), outcome, status[0] if status else "", _said(report_text) if status else "")
             for each in listed
         )
         return
-    named = _recipients(letter, told)
-    ends = [*(begin for _, begin in named[1:]), len(told)]
+    named = _recipients(letter, report_text)
+    ends = [*(begin for _, begin in named[1:]), len(report_text)]
     for (address, begin), end in zip(named, ends, strict=False):
-        around = told[begin:end] if len(named) > 1 else told
+        around = report_text[begin:end] if len(named) > 1 else report_text
         status = _STATUS.search(around)
         yield Failure(address, outcome, status[0] if status else "", _said(around))
 
 
-def _recipients(letter: ParsedLetter, told: str) -> list[tuple[str, int]]:
+def _recipients(letter: ParsedLetter, report_text: str) -> list[tuple[str, int]]:
     """Addresses on lines of their own, else wherever they stand, each once with its place; not ours, nor the mail system's."""
     people = [*letter.senders, *letter.to, *letter.cc]
     others = {lookup_or_none(person.address) for person in people}
     for pattern in (_ON_ITS_LINE, _ANYWHERE):
         places: dict[str, int] = {}
-        for match in pattern.finditer(told):
+        for match in pattern.finditer(report_text):
             address = lookup_or_none(match[match.lastindex or 0].rstrip(".")) or ""
             if address and address not in others and not _NOBODY.match(address) and len(places) < _MOST_IN_TEXT:
                 places.setdefault(address, match.start())

@@ -123,7 +123,7 @@ def _other_lines(draft: NewMessage) -> Iterator[bytes]:
     yield header_line("Message-ID", draft.message_id)
     if draft.in_reply_to:
         yield header_line("In-Reply-To", draft.in_reply_to)
-    if known := [one for one in draft.references if _MSG_ID.fullmatch(one)]:
+    if known := [reference for reference in draft.references if _MSG_ID.fullmatch(reference)]:
         yield header_line("References", " ".join(known))
     for name, value in draft.headers:
         if name.lower() in _TAKEN:
@@ -132,7 +132,7 @@ def _other_lines(draft: NewMessage) -> Iterator[bytes]:
 
 
 def _address_line(name: str, mailboxes: Sequence[Mailbox]) -> bytes:
-    return fold(f"{name}: " + ", ".join(_written(name, one) for one in mailboxes)).encode() + b"\r\n"
+    return fold(f"{name}: " + ", ".join(_written(name, mailbox) for mailbox in mailboxes)).encode() + b"\r\n"
 
 
 def add_addresses(raw: bytes, name: str, mailboxes: Sequence[Mailbox]) -> bytes:
@@ -164,11 +164,11 @@ def _body(draft: NewMessage) -> EmailMessage:
     message.set_content(_encodable(draft.text) if draft.text is not None else text_of(html or "", files))
     if html is not None:
         message.add_alternative(html, subtype="html")
-        _add_images(message, [one for one in draft.attachments if one.cid])
-    for one in draft.attachments:
-        if html is None or not one.cid:
-            main, sub = _content_type(one.content_type)
-            message.add_attachment(one.content, maintype=main, subtype=sub, filename=one.filename)
+        _add_images(message, [attachment for attachment in draft.attachments if attachment.cid])
+    for attachment in draft.attachments:
+        if html is None or not attachment.cid:
+            main, sub = _content_type(attachment.content_type)
+            message.add_attachment(attachment.content, maintype=main, subtype=sub, filename=attachment.filename)
     return message
 
 

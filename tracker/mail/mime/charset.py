@@ -75,7 +75,9 @@ def write(text: str, codec: str) -> bytes:
     """The octets of a text that :func:`read` gave, with what was put into it since."""
     if codec not in (OCTETS, SHIFTED):
         return text.encode(codec, "inkling.html")
-    octets = (one if (code := ord(one)) < 0x80 or 0xDC00 <= code < 0xDD00 else f"&#{code};" for one in text)
+    octets = (
+        character if (code := ord(character)) < 0x80 or 0xDC00 <= code < 0xDD00 else f"&#{code};" for character in text
+    )
     return "".join(octets).translate(_TO_OCTETS).encode("latin-1")
 
 
@@ -105,12 +107,12 @@ def _unshifted(body: bytes) -> str | None:
     """None for a body that ends in the middle of a shift: nothing can be appended to it."""
     pieces: list[str] = []
     position = 0
-    for found in _SHIFT.finditer(body):
-        if found.end() == len(body) and not found[0].endswith((b"B", b"J", b"~}")):
+    for match in _SHIFT.finditer(body):
+        if match.end() == len(body) and not match[0].endswith((b"B", b"J", b"~}")):
             return None
-        pieces.append(body[position : found.start()].decode("ascii", "surrogateescape"))
-        pieces.append("".join(chr(0xDC00 + code) for code in found[0]))
-        position = found.end()
+        pieces.append(body[position : match.start()].decode("ascii", "surrogateescape"))
+        pieces.append("".join(chr(0xDC00 + code) for code in match[0]))
+        position = match.end()
     pieces.append(body[position:].decode("ascii", "surrogateescape"))
     return "".join(pieces)
 
@@ -170,8 +172,8 @@ def _utf_16(name: str, body: bytes) -> str:
 
 
 def _from_meta(body: bytes) -> str | None:
-    found = _META.search(body, 0, _META_WITHIN)
-    name = _known(found[1].decode("ascii")) if found else None
+    match = _META.search(body, 0, _META_WITHIN)
+    name = _known(match[1].decode("ascii")) if match else None
     return name if name and not name.startswith("utf-16") else None
 
 

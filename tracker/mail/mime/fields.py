@@ -29,8 +29,8 @@ def section_end(raw: bytes, start: int = 0, end: int | None = None) -> int:
     end = len(raw) if end is None else end
     if _EMPTY_LINE.match(raw, start):
         return start
-    found = _SECTION_END.search(raw, start, end)
-    return found.end() if found else end
+    match = _SECTION_END.search(raw, start, end)
+    return match.end() if match else end
 
 
 def body_start(raw: bytes, header_end: int) -> int:
@@ -43,19 +43,19 @@ def fields(raw: bytes, start: int = 0, end: int | None = None) -> Iterator[Field
     """The fields of the header section `start`:`end` in their order; lines that are no field are stepped over."""
     end = section_end(raw, start) if end is None else end
     while start < end:
-        found = _FIELD.match(raw, start, end)
-        if found is None:
+        match = _FIELD.match(raw, start, end)
+        if match is None:
             line = _LINE.match(raw, start, end)
             start = line.end() if line and line.end() > start else end
             continue
-        value = re.sub(rb"(?<!\r)\r*\n(?=[ \t])", b"", found["value"]).strip()
-        yield Field(found["name"].decode("ascii").lower(), value.decode("utf-8", "surrogateescape"), start, found.end())
-        start = found.end()
+        value = re.sub(rb"(?<!\r)\r*\n(?=[ \t])", b"", match["value"]).strip()
+        yield Field(match["name"].decode("ascii").lower(), value.decode("utf-8", "surrogateescape"), start, match.end())
+        start = match.end()
 
 
-def first(found: list[Field], name: str) -> Field | None:
+def first(header_fields: list[Field], name: str) -> Field | None:
     """The first of the fields with that name."""
-    return next((field for field in found if field.name == name.lower()), None)
+    return next((field for field in header_fields if field.name == name.lower()), None)
 
 
 def list_unsubscribe(raw: bytes) -> frozenset[str]:

@@ -43,8 +43,8 @@ class Part:
 
     def header(self, name: str) -> str:
         """The unfolded value of the first field of that name, empty when there is none."""
-        found = first(self.fields, name)
-        return found.value if found else ""
+        field = first(self.fields, name)
+        return field.value if field else ""
 
     @property
     def multipart(self) -> bool:
@@ -128,11 +128,11 @@ def split_value(value: str) -> tuple[str, dict[str, str]]:
     if "=" in head:
         head, value = _without_semicolon(head, value)
     pieces: dict[str, list[_Piece]] = {}
-    for found in _PARAMETER.finditer(value):
-        name = found["name"].lower()
-        number = int(found["part"][1:6]) if found["part"] else None
-        pieces.setdefault(name, []).append(_Piece(number, bool(found["extended"]), _parameter(name, found)))
-    return head.strip().lower(), {name: _joined(found) for name, found in pieces.items()}
+    for match in _PARAMETER.finditer(value):
+        name = match["name"].lower()
+        number = int(match["part"][1:6]) if match["part"] else None
+        pieces.setdefault(name, []).append(_Piece(number, bool(match["extended"]), _parameter(name, match)))
+    return head.strip().lower(), {name: _joined(values) for name, values in pieces.items()}
 
 
 def _without_semicolon(head: str, value: str) -> tuple[str, str]:
@@ -151,13 +151,13 @@ class _Piece(NamedTuple):
     text: str
 
 
-def _parameter(name: str, found: re.Match[str]) -> str:
+def _parameter(name: str, match: re.Match[str]) -> str:
     """The value as it was meant: names of files may hold blanks without quotes, and the folders of Windows within them."""
     is_name = name in ("name", "filename")
-    if found["quoted"] is not None:
-        plain = is_name and _WINDOWS_FOLDER.match(found["quoted"])
-        return (_ESCAPED_QUOTE if plain else _ESCAPE).sub(r"\1", found["quoted"])
-    bare = found["bare"].strip()
+    if match["quoted"] is not None:
+        plain = is_name and _WINDOWS_FOLDER.match(match["quoted"])
+        return (_ESCAPED_QUOTE if plain else _ESCAPE).sub(r"\1", match["quoted"])
+    bare = match["bare"].strip()
     return bare.strip("\"'") if is_name else (bare.split() or [""])[0]
 
 
@@ -198,8 +198,8 @@ def _in_charset(octets: bytes, charset: str) -> str:
 def _begin(raw: bytes, start: int, default_type: str, boundaries: Mapping[int, str]) -> Part:
     bound = _next_delimiter(raw, start - 1)  # no header field begins with a hyphen pair
     header_end = section_end(raw, start, len(raw) if bound < 0 else bound)
-    found = list(fields(raw, start, header_end))
-    part = Part(start, header_end, body_start(raw, header_end), len(raw), found, default_type, {}, "", {})
+    header_fields = list(fields(raw, start, header_end))
+    part = Part(start, header_end, body_start(raw, header_end), len(raw), header_fields, default_type, {}, "", {})
     declared, part.parameters = split_value(part.header("content-type"))
     shape = _TYPE.match(declared)
     if shape is not None:
@@ -223,8 +223,8 @@ def _next_delimiter(raw: bytes, start: int) -> int:
     """The offset of the next line that begins with two hyphens, looked for from the line end at `start`."""
     if start <= 0 and raw.startswith(b"--"):
         return 0
-    found = raw.find(b"\n--", max(start, 0))
-    return found + 1 if found >= 0 else -1
+    position = raw.find(b"\n--", max(start, 0))
+    return position + 1 if position >= 0 else -1
 
 
 def _matching(open_parts: list[Part], line: bytes) -> tuple[int, bool]:

@@ -23,11 +23,11 @@ def shown_ids(html: str) -> frozenset[str]:
     """The Content-IDs of the pictures that the HTML names, outside comments."""
     begin, *commented = html.split("<!--")
     outside = begin + "".join(piece.partition("-->")[2] for piece in commented)
-    return frozenset(content_id(found) for found in CID.finditer(outside))
+    return frozenset(content_id(match) for match in CID.finditer(outside))
 
 
-def content_id(found: re.Match[str]) -> str:
-    return unquote(entities.unescape(found[2])).strip("<> ")
+def content_id(match: re.Match[str]) -> str:
+    return unquote(entities.unescape(match[2])).strip("<> ")
 
 
 def shown_kind(content: bytes, content_type: str) -> str:

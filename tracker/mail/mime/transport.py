@@ -32,9 +32,9 @@ class Unfit(LocalizedError):
     """A message that the server cannot carry, with the reason."""
 
 
-def is_signed(found: list[Field]) -> bool:
+def is_signed(header_fields: list[Field]) -> bool:
     """Whether a header section says that its message was signed for its way (RFC 6376): any change of it would break that."""
-    return any(field.name in _SIGNATURES for field in found)
+    return any(field.name in _SIGNATURES for field in header_fields)
 
 
 def without_signatures(raw: bytes) -> bytes:
@@ -118,7 +118,7 @@ def in_ascii_headers(raw: bytes) -> bytes:
 def _in_ascii(field: Field) -> Splice:
     name = field.name.title()
     if field.name in _ADDRESS_FIELDS:
-        value = ", ".join(_written(one, name) for one in read_field(decoded(field.value)).mailboxes)
+        value = ", ".join(_written(mailbox, name) for mailbox in read_field(decoded(field.value)).mailboxes)
     elif field.name.startswith("content-"):
         value = _with_parameters(field.value)
     elif field.name in ("message-id", "in-reply-to", "references", "received", "return-path"):
@@ -149,12 +149,12 @@ def _written(mailbox: Mailbox, name: str) -> str:
 def _with_parameters(value: str) -> str:
     """The parameters whose values have other letters in the form of RFC 2231."""
 
-    def extended(found: re.Match[str]) -> str:
-        text = decoded(found[2] if found[2] is not None else found[3])
+    def extended(match: re.Match[str]) -> str:
+        text = decoded(match[2] if match[2] is not None else match[3])
         if text.isascii():
-            return found[0]
+            return match[0]
         octets = text.encode()
-        return f"; {found[1]}*=utf-8''" + "".join(
+        return f"; {match[1]}*=utf-8''" + "".join(
             chr(o) if chr(o).isalnum() and o < 128 else f"%{o:02X}" for o in octets
         )
 

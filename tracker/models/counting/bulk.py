@@ -55,14 +55,14 @@ def add_or_keep_all(session: Session, table: Table, rows: Sequence[Row], *named:
             statement = (
                 f"INSERT INTO {table.name} ({_listed(names)}) {values} ON CONFLICT DO NOTHING RETURNING {returned}"
             )
-            found = [cursor.execute(statement, row).fetchone() for row in zip(*by_column, strict=True)]
-            added = [row for row in found if row is not None]
+            stored = [cursor.execute(statement, row).fetchone() for row in zip(*by_column, strict=True)]
+            added = [row for row in stored if row is not None]
         else:
             source = f"SELECT {_listed(names)} FROM {_over_arrays(table, names, dialect)}"  # noqa: S608
             statement = (
                 f"INSERT INTO {table.name} ({_listed(names)}) {source} ON CONFLICT DO NOTHING RETURNING {returned}"
             )
-            cursor.execute(statement, [array_literal(one) for one in by_column])
+            cursor.execute(statement, [array_literal(column) for column in by_column])
             added = cursor.fetchall()
     return {tuple(values) if len(named) > 1 else values[0]: number for number, *values in added} if named else {}
 
@@ -97,7 +97,9 @@ def update_rows(session: Session, table: Table, rows: Sequence[Row], key: str = 
             values = zip(*by_column, strict=True)
             cursor.executemany(f"UPDATE {table.name} SET {sets} WHERE {key} = ?", values)  # noqa: S608
         else:
-            cursor.execute(_update_over_arrays(table, names, key, dialect), [array_literal(one) for one in by_column])
+            cursor.execute(
+                _update_over_arrays(table, names, key, dialect), [array_literal(column) for column in by_column]
+            )
 
 
 def _update_over_arrays(table: Table, names: tuple[str, ...], key: str, dialect: Dialect) -> str:

@@ -56,12 +56,12 @@ def recount(session: Session, message_ids: Iterable[int]) -> Sequence[Counted]:
 
 def _recount_deliveries(session: Session, ids: Sequence[int], events: Events) -> Rows:
     where = in_list(session, DELIVERY.c.message_id, ids)
-    found = _read(session, DELIVERY, _OF_DELIVERIES, ("message_id", "opens_on", "frozen"), where)
+    deliveries = _read(session, DELIVERY, _OF_DELIVERIES, ("message_id", "opens_on", "frozen"), where)
     new = {
         id_: {**old, **_delivery_counters({} if old["frozen"] else events[old["message_id"], id_], old["opens_on"])}
-        for id_, old in found.items()
+        for id_, old in deliveries.items()
     }
-    _write(session, DELIVERY, _OF_DELIVERIES, found, new)
+    _write(session, DELIVERY, _OF_DELIVERIES, deliveries, new)
     return new
 
 
@@ -96,10 +96,10 @@ def _events(session: Session, ids: Sequence[int]) -> Events:
         .where(in_list(session, EVENT.c.message_id, ids), EVENT.c.kind.in_(_KINDS))
         .group_by(EVENT.c.message_id, EVENT.c.delivery_id, EVENT.c.kind)
     )
-    found: dict[tuple[int, int | None], dict[str, Any]] = defaultdict(dict)
+    by_delivery: dict[tuple[int, int | None], dict[str, Any]] = defaultdict(dict)
     for message_id, delivery_id, kind, *figures in session.connection().execute(statement).all():
-        found[message_id, delivery_id][kind] = figures
-    return found
+        by_delivery[message_id, delivery_id][kind] = figures
+    return by_delivery
 
 
 def _recount_links(session: Session, ids: Sequence[int], frozen: Sequence[int]) -> None:
@@ -111,9 +111,9 @@ def _recount_links(session: Session, ids: Sequence[int], frozen: Sequence[int]) 
     clicks = {(message, link): count for message, link, count in rows}
     with_clicks = in_list(session, LINK.c.message_id, {message for message, _ in clicks}) | (LINK.c.clicks > 0)
     where = in_list(session, LINK.c.message_id, ids) & with_clicks
-    found = _read(session, LINK, ("clicks",), ("message_id", "position"), where)
-    new = {id_: {"clicks": clicks.get((old["message_id"], old["position"]), 0)} for id_, old in found.items()}
-    _write(session, LINK, ("clicks",), found, new)
+    links = _read(session, LINK, ("clicks",), ("message_id", "position"), where)
+    new = {id_: {"clicks": clicks.get((old["message_id"], old["position"]), 0)} for id_, old in links.items()}
+    _write(session, LINK, ("clicks",), links, new)
 
 
 def _recount_messages(session: Session, ids: Sequence[int], deliveries: Rows, events: Events) -> list[Counted]:
@@ -123,9 +123,9 @@ def _recount_messages(session: Session, ids: Sequence[int], deliveries: Rows, ev
     letters: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for (message_id, _), kinds in events.items():
         letters[message_id].append(kinds)
-    found = _read(session, MESSAGE, _OF_MESSAGES, ("user_id", "public_id"), in_list(session, MESSAGE.c.id, ids))
-    _write(session, MESSAGE, _OF_MESSAGES, found, {id_: _sum_up(copies[id_], letters[id_]) for id_ in found})
-    return [Counted(id_, row["user_id"], row["public_id"]) for id_, row in found.items()]
+    messages = _read(session, MESSAGE, _OF_MESSAGES, ("user_id", "public_id"), in_list(session, MESSAGE.c.id, ids))
+    _write(session, MESSAGE, _OF_MESSAGES, messages, {id_: _sum_up(copies[id_], letters[id_]) for id_ in messages})
+    return [Counted(id_, row["user_id"], row["public_id"]) for id_, row in messages.items()]
 
 
 def _sum_up(copies: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -150,10 +150,10 @@ def _read(session: Session, table: Table, counters: Sequence[str], facts: Sequen
     return {row[0]: dict(zip(names, row, strict=True)) for row in session.connection().execute(statement).all()}
 
 
-def _write(session: Session, table: Table, counters: Sequence[str], found: Rows, new: Rows) -> None:
+def _write(session: Session, table: Table, counters: Sequence[str], stored: Rows, new: Rows) -> None:
     changed = [
         {"id": id_, **{name: row[name] for name in counters}}
         for id_, row in new.items()
-        if any(found[id_][name] != row[name] for name in counters)
+        if any(stored[id_][name] != row[name] for name in counters)
     ]
     update_rows(session, table, changed)

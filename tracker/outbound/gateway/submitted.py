@@ -57,12 +57,12 @@ def read_submitted(
     if b"\0" in raw:  # RFC 5322 section 4: obsolete already when it was written; what reads it differs at each reader
         raise SendError("content", "nul", "The message holds a NUL character, which no mail may.")
     raw = normalise_line_ends(raw)
-    found = list(fields(raw))
-    account, sender = _account(session, user, mail_from, found)
+    header_fields = list(fields(raw))
+    account, sender = _account(session, user, mail_from, header_fields)
     if preference(session, "unsign_submissions"):
         raw = without_signatures(raw)
-    raw = message_without_ours(context, _clean(raw, found, account))
-    draft, untouched = _read(raw, found, rcpt_tos)
+    raw = message_without_ours(context, _clean(raw, header_fields, account))
+    draft, untouched = _read(raw, header_fields, rcpt_tos)
     facts = {
         "from_name": (sender.name or account.name)[:200],
         "has_attachments": has_files(raw),
@@ -84,58 +84,60 @@ def confirmed_accounts(session: Session, user_id: int | None) -> dict[str, Accou
     return {lookup_form(account.address): account for account in newest_first}
 
 
-def _account(session: Session, user: User, mail_from: str, found: list[Field]) -> tuple[Account, Mailbox]:
+def _account(session: Session, user: User, mail_from: str, header_fields: list[Field]) -> tuple[Account, Mailbox]:
     """The account of the From address. Envelope and header are both checked: either could name somebody else."""
     mine = confirmed_accounts(session, user.id)
-    senders = mailboxes(found, "from")
-    if len(values(found, "from")) != 1 or len(senders) != 1:
+    senders = mailboxes(header_fields, "from")
+    if len(values(header_fields, "from")) != 1 or len(senders) != 1:
         raise SendError("from", "not_yours", "The message needs one From field with one address in it, yours.")
     account = mine.get(lookup_form(senders[0].address))
-    others = {lookup_or_none(mail_from), *(form for name in _ALSO_SENDERS for form in _named_in(found, name))}
+    others = {lookup_or_none(mail_from), *(form for name in _ALSO_SENDERS for form in _named_in(header_fields, name))}
     if account is None or not others <= mine.keys():
         text = "This sending address is not one of yours that are confirmed. Add and confirm it in the settings."
         raise SendError("from", "not_yours", text)
     return account, senders[0]
 
 
-def _named_in(found: list[Field], name: str) -> set[str | None]:
+def _named_in(header_fields: list[Field], name: str) -> set[str | None]:
     """Whom the fields of that name say the message is from; None for what is no address, and for several in one field."""
-    read = [(value, mailboxes([field], name)) for field in found if field.name == name for value in [field.value]]
+    read = [
+        (value, mailboxes([field], name)) for field in header_fields if field.name == name for value in [field.value]
+    ]
     return {lookup_form(named[0].address) if len(named) == 1 else None for value, named in read if value.strip()}
 
 
-def _clean(raw: bytes, found: list[Field], account: Account) -> bytes:
+def _clean(raw: bytes, header_fields: list[Field], account: Account) -> bytes:
     for name in _NEVER_SENT:
         raw = remove_header(raw, name)
-    if not any(values(found, "date")):
+    if not any(values(header_fields, "date")):
         raw = add_header(remove_header(raw, "Date"), "Date", format_datetime(now()))
-    if not values(found, "to") and not values(found, "cc"):
+    if not values(header_fields, "to") and not values(header_fields, "cc"):
         raw = add_header(raw, "To", UNDISCLOSED)
-    if not any(values(found, "message-id")):
+    if not any(values(header_fields, "message-id")):
         new = make_msgid(domain=domain_of(account.address))
         raw = add_header(remove_header(raw, "Message-ID"), "Message-ID", new)
     return raw
 
 
 def _message_id(raw: bytes) -> str:
-    found = list(fields(raw))
-    written = msg_ids(found, "message-id") or [storable(values(found, "message-id")[0])]
+    header_fields = list(fields(raw))
+    written = msg_ids(header_fields, "message-id") or [storable(values(header_fields, "message-id")[0])]
     return written[0][:_LONGEST_ID]
 
 
-def _read(raw: bytes, found: list[Field], rcpt_tos: Iterable[str]) -> tuple[Draft, str | None]:
+def _read(raw: bytes, header_fields: list[Field], rcpt_tos: Iterable[str]) -> tuple[Draft, str | None]:
     """What the message says, and the rule by which it must stay as it is, if there is one."""
     parts = find_htmls(raw)
     htmls = () if isinstance(parts, Untouched) else tuple(storable(part.html) for part in parts)
-    to, cc, bcc = _by_role(found, rcpt_tos)
-    track_opens, track_links = _wanted(found)
-    references = [one[:_LONGEST_ID] for one in msg_ids(found, "references")]
-    answered = [one[:_LONGEST_ID] for one in msg_ids(found, "in-reply-to")] or references[-1:]
+    to, cc, bcc = _by_role(header_fields, rcpt_tos)
+    track_opens, track_links = _wanted(header_fields)
+    references = [reference[:_LONGEST_ID] for reference in msg_ids(header_fields, "references")]
+    answered = [reference[:_LONGEST_ID] for reference in msg_ids(header_fields, "in-reply-to")] or references[-1:]
     draft = Draft(
         to=to,
         cc=cc,
         bcc=bcc,
-        subject=decoded(next(iter(values(found, "subject")), "")),
+        subject=decoded(next(iter(values(header_fields, "subject")), "")),
         html="".join(htmls) if htmls else None,
         html_parts=htmls if len(htmls) > 1 else (),
         text=plain_text(raw),
@@ -156,14 +158,16 @@ def _untouched(parts: list[HtmlPart] | Untouched) -> str | None:
 
 
 def _by_role(
-    found: list[Field], rcpt_tos: Iterable[str]
+    header_fields: list[Field], rcpt_tos: Iterable[str]
 ) -> tuple[tuple[Mailbox, ...], tuple[Mailbox, ...], tuple[Mailbox, ...]]:
     """The envelope's recipients as To, Cc and those that no header names, in the order of the headers."""
     envelope = _envelope(rcpt_tos)
     named = []
     for name in ("to", "cc"):
-        here = {lookup_form(one.address): one for one in mailboxes(found, name)}
-        named.append(tuple(Mailbox(envelope.pop(form), one.name) for form, one in here.items() if form in envelope))
+        here = {lookup_form(mailbox.address): mailbox for mailbox in mailboxes(header_fields, name)}
+        named.append(
+            tuple(Mailbox(envelope.pop(form), mailbox.name) for form, mailbox in here.items() if form in envelope)
+        )
     return named[0], named[1], tuple(Mailbox(address) for address in envelope.values())
 
 
@@ -180,9 +184,9 @@ def _envelope(rcpt_tos: Iterable[str]) -> dict[str, str]:
     return dict(reversed(envelope.items()))
 
 
-def _wanted(found: list[Field]) -> tuple[bool | None, bool | None]:
+def _wanted(header_fields: list[Field]) -> tuple[bool | None, bool | None]:
     """Opens and links as the control header asks for them; the person's defaults (None) without one. The stricter wins."""
-    asked = values(found, CONTROL_HEADER.lower())
+    asked = values(header_fields, CONTROL_HEADER.lower())
     if not asked:
         return None, None
     words = set(re.findall(r"[a-z]+", " ".join(asked).lower()))

@@ -13,19 +13,19 @@ from tracker.mail.mime.text import decoded, storable
 _MSG_ID = re.compile(r"<[^<>\s]{1,900}>")
 
 
-def values(found: list[Field], name: str) -> list[str]:
+def values(header_fields: list[Field], name: str) -> list[str]:
     """The values of every field of that name."""
-    return [field.value for field in found if field.name == name]
+    return [field.value for field in header_fields if field.name == name]
 
 
-def msg_ids(found: list[Field], name: str) -> list[str]:
+def msg_ids(header_fields: list[Field], name: str) -> list[str]:
     """The msg-ids of a field such as References."""
-    return [storable(one) for value in values(found, name) for one in _MSG_ID.findall(value)]
+    return [storable(id_) for value in values(header_fields, name) for id_ in _MSG_ID.findall(value)]
 
 
-def mailboxes(found: list[Field], name: str) -> list[Mailbox]:
+def mailboxes(header_fields: list[Field], name: str) -> list[Mailbox]:
     """The mailboxes of an address field; those that cannot be used are left out."""
-    return [mailbox for value in values(found, name) for mailbox in read_field(storable(value)).mailboxes]
+    return [mailbox for value in values(header_fields, name) for mailbox in read_field(storable(value)).mailboxes]
 
 
 def plain_text(raw: bytes) -> str | None:
@@ -38,8 +38,8 @@ def plain_text(raw: bytes) -> str | None:
         return None
     body = octets_in(raw, part)
     codec = codec_of(part.parameters.get("charset", ""), body)
-    found = read(body, codec) if codec is not None else None
-    return storable(found[0] if found else body.decode("utf-8", "replace"))
+    text = read(body, codec) if codec is not None else None
+    return storable(text[0] if text else body.decode("utf-8", "replace"))
 
 
 def has_files(raw: bytes) -> bool:

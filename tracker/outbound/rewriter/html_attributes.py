@@ -54,23 +54,23 @@ class StartTag(NamedTuple):
 
 def read_start_tag(html: str, start: int) -> StartTag | None:
     """The start tag whose `<` is at `start`; None when there is no complete one."""
-    found = _NAME.match(html, start)
-    if found is None:
+    match = _NAME.match(html, start)
+    if match is None:
         return None
     attributes: list[Attribute] = []
-    position = found.end()
-    while (found := _ATTRIBUTE.match(html, position)) is not None:
-        position = found.end()
-        attributes.append(_attribute(found, _lowered(found[1])))
+    position = match.end()
+    while (match := _ATTRIBUTE.match(html, position)) is not None:
+        position = match.end()
+        attributes.append(_attribute(match, _lowered(match[1])))
     end = _END.match(html, position)
     return None if end is None else StartTag(end.end(), attributes)
 
 
 def find_href(html: str, start: int) -> tuple[int, int, str] | None:
     """Start, end and quote of the href of the complete start tag whose `<` is at `start`; None without one or its value."""
-    found = _HREF.match(html, start)
-    group = found.lastindex if found is not None else None
-    return (*found.span(group), _QUOTES[group + 1]) if found is not None and group is not None else None
+    match = _HREF.match(html, start)
+    group = match.lastindex if match is not None else None
+    return (*match.span(group), _QUOTES[group + 1]) if match is not None and group is not None else None
 
 
 def escaped(value: str, quote: str = '"') -> str:
@@ -100,7 +100,7 @@ def _lowered(name: str) -> str:
     return name.lower() if name.isascii() else name.translate(_LOWER)
 
 
-def _attribute(found: re.Match[str], name: str) -> Attribute:
-    group = found.lastindex or 1
-    value_start, value_end = found.span(group) if group > 1 else (-1, -1)
-    return Attribute(name, found.start(1), found.end(), value_start, value_end, _QUOTES[group])
+def _attribute(match: re.Match[str], name: str) -> Attribute:
+    group = match.lastindex or 1
+    value_start, value_end = match.span(group) if group > 1 else (-1, -1)
+    return Attribute(name, match.start(1), match.end(), value_start, value_end, _QUOTES[group])

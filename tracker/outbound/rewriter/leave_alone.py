@@ -96,7 +96,7 @@ def is_written_out(text: str, url: str) -> bool:
 
 
 def _is_listed(url: str, listed: frozenset[str]) -> bool:
-    return url in listed or any(web_address(trimmed(one)) == url for one in listed)
+    return url in listed or any(web_address(trimmed(known)) == url for known in listed)
 
 
 def _bare_host(url: str) -> str:

@@ -88,7 +88,7 @@ def track(
     edits = list(document.marks)
     if leave.is_own_pixel is not None:
         edits += _pixel_cuts(document, leave.is_own_pixel)
-    links = tuple(_decide(document, found, index, link, leave, edits) for index, found in enumerate(document.links))
+    links = tuple(_decide(document, anchor, index, link, leave, edits) for index, anchor in enumerate(document.links))
     placed = pixel is not None and _place_pixel(document, pixel, edits)
     return Tracking(links, edits, placed)
 

@@ -34,8 +34,8 @@ def tokens_in(url: str) -> Iterator[tuple[str, str]]:
     if not may_hold(url):
         return
     for reading in _readings(url):
-        for found in _TOKEN.finditer(reading):
-            kind, token = found[1], found[2]
+        for match in _TOKEN.finditer(reading):
+            kind, token = match[1], match[2]
             yield kind, token
             if (bare := token.rstrip("_")) != token:  # urldefense ends what it carries with two of them
                 yield kind, bare

@@ -50,9 +50,9 @@ def find(domain: str, service: Sending, fetch: Fetch) -> Found:
     for selector in service.dkim_selectors:
         answer = fetch(f"{selector}._domainkey.{domain}", "TXT")
         dkim_unknown |= answer.problem == "no_answer"
-        found = [value for value in answer.values if "p=" in value.replace(" ", "")]
-        if found:
-            keys[selector] = parse_dkim(found[0])
+        published = [value for value in answer.values if "p=" in value.replace(" ", "")]
+        if published:
+            keys[selector] = parse_dkim(published[0])
     return Found(spf.look_up(domain, fetch), policy, at, keys, dkim_unknown, unknown)
 
 
@@ -73,54 +73,54 @@ def is_providers_own(domain: str) -> bool:
     return domain in PUBLIC_DOMAINS
 
 
-def advise(domain: str, service: Sending, found: Found, reports_to: str) -> list[Advice]:
+def advise(domain: str, service: Sending, records: Found, reports_to: str) -> list[Advice]:
     """Everything worth telling, SPF first. ``reports_to`` is proposed for DMARC reports."""
     if is_providers_own(domain):
         text = LocalizedText(
             "%(domain)s belongs to your mail service, which looks after its records itself.", domain=domain
         )
         return [Advice("SPF, DKIM, DMARC", "good", text)]
-    about_spf, about_dkim = _about_spf(domain, service, found.spf), _about_dkim(domain, service, found)
+    about_spf, about_dkim = _about_spf(domain, service, records.spf), _about_dkim(domain, service, records)
     aligned = about_spf.grade == "good" or any(advice.grade == "good" for advice in about_dkim)
-    return [about_spf, *_limits(found.spf), *about_dkim, _about_dmarc(domain, found, reports_to, aligned=aligned)]
+    return [about_spf, *_limits(records.spf), *about_dkim, _about_dmarc(domain, records, reports_to, aligned=aligned)]
 
 
-def _about_spf(domain: str, service: Sending, found: Spf) -> Advice:
-    if found.problem:
+def _about_spf(domain: str, service: Sending, result: Spf) -> Advice:
+    if result.problem:
         return Advice(
             "SPF", "unknown", LocalizedText("The records of %(domain)s could not be looked up just now.", domain=domain)
         )
-    if not found.records:
+    if not result.records:
         record = spf.with_include("v=spf1 ~all", service.spf_include) if service.spf_include else "v=spf1 mx ~all"
         text = LocalizedText("%(domain)s does not say who may send for it, so anybody can pose as you.", domain=domain)
         return Advice("SPF", "bad", text, (Publish(domain, "TXT", record),))
-    if len(found.records) > 1:
+    if len(result.records) > 1:
         text = LocalizedText(
             "%(domain)s has %(count)s SPF records; only one may be there, so receivers ignore them all. Put them into one.",
             domain=domain,
-            count=len(found.records),
+            count=len(result.records),
         )
-        whole = spf.merged(found.records)
-        return Advice("SPF", "bad", text, (Publish(domain, "TXT", _including(whole, service, found)),))
-    return _about_one_spf(domain, service, found)
+        whole = spf.merged(result.records)
+        return Advice("SPF", "bad", text, (Publish(domain, "TXT", _including(whole, service, result)),))
+    return _about_one_spf(domain, service, result)
 
 
-def _about_one_spf(domain: str, service: Sending, found: Spf) -> Advice:
-    record = found.records[0]
-    if found.broken:
+def _about_one_spf(domain: str, service: Sending, result: Spf) -> Advice:
+    record = result.records[0]
+    if result.broken:
         text = LocalizedText(
-            "Receivers cannot read “%(word)s” in the SPF record, and ignore all of it.", word=found.broken[0]
+            "Receivers cannot read “%(word)s” in the SPF record, and ignore all of it.", word=result.broken[0]
         )
         return Advice("SPF", "bad", text)
-    if found.all == "+":
+    if result.all == "+":
         text = LocalizedText(
             "The SPF record ends in “+all”: it lets the whole world send for %(domain)s.", domain=domain
         )
         return Advice(
             "SPF", "bad", text, (Publish(domain, "TXT", record.replace("+all", "~all").replace(" all", " ~all")),)
         )
-    if service.spf_include and service.spf_include not in found.included:
-        if found.cut_off:
+    if service.spf_include and service.spf_include not in result.included:
+        if result.cut_off:
             return Advice(
                 "SPF", "unknown", LocalizedText("Not everything the SPF record includes could be looked up just now.")
             )
@@ -130,7 +130,7 @@ def _about_one_spf(domain: str, service: Sending, found: Spf) -> Advice:
             domain=domain,
         )
         return Advice("SPF", "bad", text, (Publish(domain, "TXT", spf.with_include(record, service.spf_include)),))
-    if found.all is None and not any(term.name == "redirect" for term in found.terms):
+    if result.all is None and not any(term.name == "redirect" for term in result.terms):
         text = LocalizedText("The SPF record has no end (“~all”), so it forbids nobody to pose as you.")
         return Advice("SPF", "warn", text, (Publish(domain, "TXT", f"{record} ~all"),))
     if not service.spf_include:
@@ -144,42 +144,42 @@ def _about_one_spf(domain: str, service: Sending, found: Spf) -> Advice:
     )
 
 
-def _including(record: str, service: Sending, found: Spf) -> str:
+def _including(record: str, service: Sending, result: Spf) -> str:
     needed = service.spf_include and f"include:{service.spf_include}" not in record.lower()
     return spf.with_include(record, service.spf_include) if needed else record
 
 
-def _limits(found: Spf) -> list[Advice]:
+def _limits(result: Spf) -> list[Advice]:
     """What makes receivers give up on a record that reads well."""
-    if found.missing:
+    if result.missing:
         text = LocalizedText(
             "SPF includes %(domain)s, which has no usable SPF record; receivers then ignore yours.",
-            domain=min(found.missing),
+            domain=min(result.missing),
         )
         return [Advice("SPF", "bad", text)]
-    if found.look_ups > spf.MOST_LOOK_UPS:
+    if result.look_ups > spf.MOST_LOOK_UPS:
         text = LocalizedText(
             "SPF asks for %(count)s look-ups; after %(most)s receivers give up. Take out services you no longer use.",
-            count=found.look_ups,
+            count=result.look_ups,
             most=spf.MOST_LOOK_UPS,
         )
         return [Advice("SPF", "bad", text)]
-    if found.void > spf.MOST_VOID:
+    if result.void > spf.MOST_VOID:
         text = LocalizedText(
             "SPF names %(count)s hosts that do not exist; after %(most)s receivers give up.",
-            count=found.void,
+            count=result.void,
             most=spf.MOST_VOID,
         )
         return [Advice("SPF", "bad", text)]
     return []
 
 
-def _about_dkim(domain: str, service: Sending, found: Found) -> list[Advice]:
+def _about_dkim(domain: str, service: Sending, records: Found) -> list[Advice]:
     """One line: about the best key, for one good key is enough."""
-    if not found.keys:
-        return [_no_key(domain, service, found)]
+    if not records.keys:
+        return [_no_key(domain, service, records)]
     order = ("", "weak", "revoked", "broken")
-    selector, key = min(found.keys.items(), key=lambda entry: order.index(entry[1].problem))
+    selector, key = min(records.keys.items(), key=lambda entry: order.index(entry[1].problem))
     name = f"{selector}._domainkey.{domain}"
     match key.problem:
         case "revoked":
@@ -207,8 +207,8 @@ def _about_dkim(domain: str, service: Sending, found: Found) -> list[Advice]:
     return [Advice("DKIM", "good", LocalizedText("There is a DKIM key at %(name)s.", name=name))]
 
 
-def _no_key(domain: str, service: Sending, found: Found) -> Advice:
-    if found.dkim_unknown:
+def _no_key(domain: str, service: Sending, records: Found) -> Advice:
+    if records.dkim_unknown:
         return Advice(
             "DKIM",
             "unknown",
@@ -230,10 +230,10 @@ def _no_key(domain: str, service: Sending, found: Found) -> Advice:
     return Advice("DKIM", "warn", text)
 
 
-def _about_dmarc(domain: str, found: Found, reports_to: str, *, aligned: bool) -> Advice:
-    policy = found.dmarc
+def _about_dmarc(domain: str, records: Found, reports_to: str, *, aligned: bool) -> Advice:
+    policy = records.dmarc
     proposal = (Publish(f"_dmarc.{domain}", "TXT", f"v=DMARC1; p=none; rua=mailto:{reports_to}"),)
-    if found.dmarc_unknown:
+    if records.dmarc_unknown:
         return Advice(
             "DMARC",
             "unknown",
@@ -246,19 +246,19 @@ def _about_dmarc(domain: str, found: Found, reports_to: str, *, aligned: bool) -
         case "several":
             text = LocalizedText(
                 "There are several DMARC records at _dmarc.%(domain)s; receivers then ignore them all. Keep one.",
-                domain=found.dmarc_at,
+                domain=records.dmarc_at,
             )
             return Advice("DMARC", "bad", text)
         case "broken":
             text = LocalizedText(
                 "The DMARC record at _dmarc.%(domain)s cannot be read: it needs p=none, p=quarantine or p=reject.",
-                domain=found.dmarc_at,
+                domain=records.dmarc_at,
             )
             return Advice("DMARC", "bad", text, proposal)
     if not aligned:
         text = LocalizedText(
             "DMARC (p=%(policy)s at %(domain)s) wants SPF or DKIM in the name of %(from)s, and neither is there: %(result)s.",
-            **{"policy": policy.policy, "domain": found.dmarc_at, "from": domain, "result": _RESULTS[policy.policy]},
+            **{"policy": policy.policy, "domain": records.dmarc_at, "from": domain, "result": _RESULTS[policy.policy]},
         )
         return Advice("DMARC", "warn" if policy.policy == "none" else "bad", text)
     text = LocalizedText("DMARC is set (p=%(policy)s), and mail sent here fits it.", policy=policy.policy)

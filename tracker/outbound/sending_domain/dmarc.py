@@ -63,10 +63,10 @@ def parse_dkim(value: str) -> DkimKey:
 
 def _bits(key: str) -> int:
     try:
-        found = load_der_public_key(b64decode(key, validate=True))
+        public_key = load_der_public_key(b64decode(key, validate=True))
     except (ValueError, UnsupportedAlgorithm):
         return 0
-    return found.key_size if isinstance(found, RSAPublicKey) else 0
+    return public_key.key_size if isinstance(public_key, RSAPublicKey) else 0
 
 
 def tags_of(value: str) -> dict[str, str]:

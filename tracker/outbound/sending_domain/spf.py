@@ -66,14 +66,14 @@ class Spf:
 
 def look_up(domain: str, fetch: Fetch) -> Spf:
     """The SPF of a domain with everything it includes."""
-    found = Spf()
+    spf = Spf()
     answer = fetch(domain, "TXT")
-    found.records = spf_records(answer.values)
-    found.problem = answer.problem if answer.problem == "no_answer" else ""
-    if len(found.records) == 1:
-        found.terms, found.broken = parse(found.records[0])
-        _walk(found, domain, found.terms, fetch, [MOST_QUERIES - 1], (domain,))
-    return found
+    spf.records = spf_records(answer.values)
+    spf.problem = answer.problem if answer.problem == "no_answer" else ""
+    if len(spf.records) == 1:
+        spf.terms, spf.broken = parse(spf.records[0])
+        _walk(spf, domain, spf.terms, fetch, [MOST_QUERIES - 1], (domain,))
+    return spf
 
 
 def spf_records(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -94,9 +94,9 @@ def parse(record: str) -> tuple[list[Term], list[str]]:
 
 
 def _term(word: str) -> Term | None:
-    found = _TERM.fullmatch(word)
-    if found:
-        qualifier, name, mark, value = found[1] or "+", found[2].lower(), found[3] or "", found[4] or ""
+    match = _TERM.fullmatch(word)
+    if match:
+        qualifier, name, mark, value = match[1] or "+", match[2].lower(), match[3] or "", match[4] or ""
         value = value if mark == ":" else ""
         return Term(qualifier, name, value.lower()) if _fits(name, mark, value) else None
     modifier = _MODIFIER.fullmatch(word)
@@ -122,44 +122,44 @@ def _is_network(value: str, version: int) -> bool:
         return False
 
 
-def _walk(found: Spf, domain: str, terms: list[Term], fetch: Fetch, left: list[int], path: tuple[str, ...]) -> None:
+def _walk(spf: Spf, domain: str, terms: list[Term], fetch: Fetch, left: list[int], path: tuple[str, ...]) -> None:
     has_all = any(term.name == "all" for term in terms)
     for term in terms:
         if term.name not in _ASKS or (term.name == "redirect" and has_all):
             continue
-        found.look_ups += 1
+        spf.look_ups += 1
         if term.name in ("include", "redirect"):
-            _follow(found, term.value.rstrip("."), fetch, left, path)
+            _follow(spf, term.value.rstrip("."), fetch, left, path)
         elif term.name in ("a", "mx") and "%" not in term.value:
-            _ask(found, (term.value.partition("/")[0] or domain).rstrip("."), term.name.upper(), fetch, left)
+            _ask(spf, (term.value.partition("/")[0] or domain).rstrip("."), term.name.upper(), fetch, left)
 
 
-def _follow(found: Spf, target: str, fetch: Fetch, left: list[int], path: tuple[str, ...]) -> None:
-    found.included.add(target)
+def _follow(spf: Spf, target: str, fetch: Fetch, left: list[int], path: tuple[str, ...]) -> None:
+    spf.included.add(target)
     if "%" in target or target in path:  # a macro needs a message; a circle ends at the limit anyway
-        found.cut_off = True
-        found.look_ups += MOST_LOOK_UPS if target in path else 0
+        spf.cut_off = True
+        spf.look_ups += MOST_LOOK_UPS if target in path else 0
         return
-    answer = _ask(found, target, "TXT", fetch, left)
+    answer = _ask(spf, target, "TXT", fetch, left)
     if answer is None or answer.problem == "no_answer":
         return
     records = spf_records(answer.values)
     if len(records) != 1:
-        found.missing.add(target)
+        spf.missing.add(target)
         return
     terms, broken = parse(records[0])
-    found.missing |= {target} if broken else set()
-    _walk(found, target, terms, fetch, left, (*path, target))
+    spf.missing |= {target} if broken else set()
+    _walk(spf, target, terms, fetch, left, (*path, target))
 
 
-def _ask(found: Spf, name: str, kind: str, fetch: Fetch, left: list[int]) -> Records | None:
+def _ask(spf: Spf, name: str, kind: str, fetch: Fetch, left: list[int]) -> Records | None:
     if left[0] <= 0:
-        found.cut_off = True
+        spf.cut_off = True
         return None
     left[0] -= 1
     answer = fetch(name, kind)
-    found.void += answer.problem == "none"
-    found.cut_off |= answer.problem == "no_answer"
+    spf.void += answer.problem == "none"
+    spf.cut_off |= answer.problem == "no_answer"
     return answer
 
 
@@ -175,6 +175,6 @@ def merged(records: tuple[str, ...]) -> str:
     """Several records as the one that there must be: every term once, ending as the strictest ends."""
     terms = [word for record in records for word in record.split()[1:]]
     is_end = re.compile(r"[+\-~?]?all", re.IGNORECASE)
-    kept = list(dict.fromkeys(word for word in terms if not is_end.fullmatch(word)))
+    rest = list(dict.fromkeys(word for word in terms if not is_end.fullmatch(word)))
     ends = {word.lower() for word in terms if is_end.fullmatch(word)}
-    return " ".join(["v=spf1", *kept, "-all" if "-all" in ends else "~all"])
+    return " ".join(["v=spf1", *rest, "-all" if "-all" in ends else "~all"])

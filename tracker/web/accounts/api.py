@@ -238,19 +238,19 @@ def get_account_test_mail(call: Caller, id: str, test: str) -> TestMailResponse:
     if not TEST_ID.fullmatch(test):
         raise not_found("There is no such test.")
     test_mail_look_ups.take(call.user)
-    found = read_test(call.context, account, test)
-    return TestMailResponse(id=test, arrived=has_arrived(found), advice=_shapes(found))
+    letter = read_test(call.context, account, test)
+    return TestMailResponse(id=test, arrived=has_arrived(letter), advice=_shapes(letter))
 
 
-def _shapes(found: Iterable[Advice]) -> list[AdviceResponse]:
+def _shapes(advices: Iterable[Advice]) -> list[AdviceResponse]:
     return [
         AdviceResponse(
-            topic=one.topic,
-            grade=one.grade,
-            text=one.text,
-            publish=[PublishResponse(name=r.name, type=r.type, value=r.value) for r in one.publish],
+            topic=advice.topic,
+            grade=advice.grade,
+            text=advice.text,
+            publish=[PublishResponse(name=r.name, type=r.type, value=r.value) for r in advice.publish],
         )
-        for one in found
+        for advice in advices
     ]
 
 

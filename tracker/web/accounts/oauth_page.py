@@ -90,17 +90,17 @@ def callback(request: Request, user: User) -> Response:
     if attempt is None:
         gone = _("This sign-in has lapsed or was used already. Nothing was changed; start again.")
         return redirect("/settings/accounts", gone, kind="problem")
-    found = PURPOSES[attempt.purpose]
+    purpose = PURPOSES[attempt.purpose]
     try:
         granted = exchange(
             context, provider, code=_code(request, provider), verifier=_verifier(context, attempt),
             redirect_uri=callback_url(context, provider),
         )  # fmt: skip
-        return found.finish(request, user, provider, granted, attempt.subject)
+        return purpose.finish(request, user, provider, granted, attempt.subject)
     except _Refused as refused:
-        return redirect(found.back(attempt.subject), str(refused), kind="problem")
+        return redirect(purpose.back(attempt.subject), str(refused), kind="problem")
     except (OAuthError, ActionError) as error:
-        return redirect(found.back(attempt.subject), localize(error), kind="problem")
+        return redirect(purpose.back(attempt.subject), localize(error), kind="problem")
 
 
 class _Refused(Exception):
@@ -122,10 +122,10 @@ def _code(request: Request, provider: Provider) -> str:
 
 
 def _provider(request: Request) -> Provider:
-    found = PROVIDERS.get(request.path_params["provider"])
-    if found is None or found not in configured(context_of(request).settings):
+    provider = PROVIDERS.get(request.path_params["provider"])
+    if provider is None or provider not in configured(context_of(request).settings):
         raise HTTPException(404)
-    return found
+    return provider
 
 
 def _visit(request: Request) -> str:

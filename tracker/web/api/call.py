@@ -79,10 +79,10 @@ def authenticate(context: AppContext, authorization: str | None) -> tuple[User, 
         raise _refused(
             "Say who you are with the header “Authorization: Bearer TOKEN”. Tokens are made in the settings."
         )
-    found = _valid(context, ApiToken.token_digest == token_digest(token.strip()))
-    if found is None:
+    token_row = _valid(context, ApiToken.token_digest == token_digest(token.strip()))
+    if token_row is None:
         raise _refused("This token is not valid: it was revoked, or is not one of ours.", "invalid_token")
-    row, user = found
+    row, user = token_row
     note_token_use(context, row)
     return user, row.public_id
 

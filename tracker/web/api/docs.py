@@ -70,13 +70,15 @@ def _outline(spec: dict[str, Any], schema: dict[str, Any], depth: int) -> Any:
     if depth > 8:
         return "…"
     if "anyOf" in schema:
-        kinds = [one for one in schema["anyOf"] if one.get("type") != "null"]
+        kinds = [option for option in schema["anyOf"] if option.get("type") != "null"]
         inner = _outline(spec, kinds[0], depth + 1)
         return f"{inner} or null" if isinstance(inner, str) else inner
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
     if schema.get("type") == "object" and "properties" in schema:
-        return {name: _outline(spec, one, depth + 1) for name, one in schema["properties"].items()}
+        return {
+            name: _outline(spec, property_schema, depth + 1) for name, property_schema in schema["properties"].items()
+        }
     if schema.get("type") == "array":
         return [_outline(spec, schema["items"], depth + 1)]
     return _KINDS.get(schema.get("format", ""), _KINDS.get(schema.get("type", ""), "any"))

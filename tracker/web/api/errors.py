@@ -133,11 +133,11 @@ def _database_busy(error: OperationalError) -> Response:
 
 
 def _validation_error(error: RequestValidationError) -> Response:
-    found = error.errors()
-    if found and found[0]["type"] == "json_invalid":
-        where, why = found[0]["loc"][-1], found[0]["ctx"]["error"]
+    problems = error.errors()
+    if problems and problems[0]["type"] == "json_invalid":
+        where, why = problems[0]["loc"][-1], problems[0]["ctx"]["error"]
         return problem(400, f"The body is not JSON: {why} at character {where}.")
-    errors = [_field_error(one) for one in found[:MAX_ERRORS]]
+    errors = [_field_error(problem) for problem in problems[:MAX_ERRORS]]
     return problem(422, errors[0].detail, errors)
 
 

@@ -94,26 +94,26 @@ class ComposeForm:
 def read_draft(session: Session, message: Message, zone: str) -> ComposeForm:
     """The form as it was left."""
     body = session.get(MessageBody, message.id) or MessageBody(message_id=message.id or 0)
-    kept = read_form(body)
+    form = read_form(body)
     account = session.get(Account, message.account_id) if message.account_id else None
     html = body.html or formatted(body.text or "")
     return ComposeForm(
         account=account.public_id if account else "",
-        to=str(kept.get("to", "")),
-        cc=str(kept.get("cc", "")),
-        bcc=str(kept.get("bcc", "")),
+        to=str(form.get("to", "")),
+        cc=str(form.get("cc", "")),
+        bcc=str(form.get("bcc", "")),
         subject=message.subject,
         html=html,
         text=plain(html),
         track_opens=message.track_opens,
         track_links=message.track_links,
-        leave=frozenset(str(url) for url in kept.get("leave", ())),
-        send_at=str(kept.get("send_at", "")),
-        follow_up_days=int(kept.get("follow_up_days", 0)),
-        reply=str(kept.get("reply", "")),
+        leave=frozenset(str(url) for url in form.get("leave", ())),
+        send_at=str(form.get("send_at", "")),
+        follow_up_days=int(form.get("follow_up_days", 0)),
+        reply=str(form.get("reply", "")),
         template=_template_of(session, message),
-        placeholders=frozenset(str(name) for name in kept.get("placeholders", ())),
-        fill=dict(kept.get("fill") or {}),
+        placeholders=frozenset(str(name) for name in form.get("placeholders", ())),
+        fill=dict(form.get("fill") or {}),
     )
 
 
@@ -124,8 +124,8 @@ def made_by(session: Session, user: User, key: str) -> Message | None:
 
 def new_or_made_by(session: Session, user: User, key: str) -> Message:
     """The message of the form with this key, a new row for the first one: of two that post it at once the second finds it."""
-    if (found := made_by(session, user, key)) is not None:
-        return found
+    if (earlier := made_by(session, user, key)) is not None:
+        return earlier
     try:
         with session.begin_nested():
             message = Message(user_id=user.id or 0, message_id="")
@@ -166,7 +166,9 @@ def save_draft(session: Session, user: User, typed: ComposeForm, message: Messag
         message.message_id = make_msgid(domain=account.address.rpartition("@")[2] if account else "localhost")
     message.account_id = account.id if account else None
     message.subject, message.snippet = typed.subject[:500], snippet_of(typed.html, None)[:300]
-    message.names = ", ".join(one.name or one.address for role in ROLES for one in readable(getattr(typed, role)))[:300]
+    message.names = ", ".join(
+        mailbox.name or mailbox.address for role in ROLES for mailbox in readable(getattr(typed, role))
+    )[:300]
     message.track_opens, message.track_links = typed.track_opens, typed.track_links
     message.listed_at = now()
     message.template_id = _template_id(session, user, typed)
@@ -257,9 +259,9 @@ def files_of_draft(session: Session, message: Message) -> Sequence[Attachment]:
 
 def attach(session: Session, message: Message, uploads: Sequence[UploadFile]) -> None:
     """Keeps files in the draft. Raises :class:`SendError` when they are too large together; then none is kept."""
-    kept = files_of_draft(session, message)
-    there = {(file.filename, file.content) for file in kept}
-    check_attachment_sizes([*(f.size for f in kept), *(u.size or 0 for u in uploads)])
+    files = files_of_draft(session, message)
+    there = {(file.filename, file.content) for file in files}
+    check_attachment_sizes([*(f.size for f in files), *(u.size or 0 for u in uploads)])
     assert message.id is not None
     for upload in uploads:
         content = upload.file.read()
@@ -274,7 +276,7 @@ def attach(session: Session, message: Message, uploads: Sequence[UploadFile]) ->
                 content=content,
             )
         )
-    message.has_attachments = bool(uploads) or any(not file.cid for file in kept)
+    message.has_attachments = bool(uploads) or any(not file.cid for file in files)
     session.add(message)
 
 
@@ -324,7 +326,7 @@ def answered_letter(session: Session, user: User, reply: str) -> Letter | None:
 def letter_ids(letter: Letter) -> tuple[str, ...]:
     """The Message-IDs of the letter's conversation in angle brackets, its own last; over-long ones left out."""
     known = [*(letter.references or ())[-MOST_REFERENCES:], letter.message_id]
-    return tuple(f"<{one}>" for one in known if one and len(one) <= 250)
+    return tuple(f"<{id_}>" for id_ in known if id_ and len(id_) <= 250)
 
 
 def _thread(session: Session, letter: Letter) -> str:

@@ -113,28 +113,28 @@ def compose_act(request: Request, user: User, form: FormData) -> Response:
     do = str(form.get("do", "save"))
     with context_of(request).database.session_scope() as session:
         if "draft" in request.path_params:
-            found = _own_draft(session, user, request.path_params["draft"])
+            draft = _own_draft(session, user, request.path_params["draft"])
         elif do == "discard":
             return _discard(session, made_by(session, user, str(form.get("key", ""))))
         else:
-            found = new_or_made_by(session, user, str(form.get("key", "")))
-        session.refresh(found, with_for_update=True)
+            draft = new_or_made_by(session, user, str(form.get("key", "")))
+        session.refresh(draft, with_for_update=True)
         if (
             do == "save"
-            and found.state == MessageState.DRAFT
+            and draft.state == MessageState.DRAFT
             and is_blank(typed)
-            and not files_of_draft(session, found)
+            and not files_of_draft(session, draft)
         ):
-            discard(session, found)
+            discard(session, draft)
             return _nothing_to_save(request)
-        if found.state != MessageState.DRAFT:
-            if "draft" in request.path_params or says_the_same(session, typed, found):
-                return _already_sent(request, found)
-            found = new_or_made_by(session, user, public_id())  # another message, written in a page gone back to
+        if draft.state != MessageState.DRAFT:
+            if "draft" in request.path_params or says_the_same(session, typed, draft):
+                return _already_sent(request, draft)
+            draft = new_or_made_by(session, user, public_id())  # another message, written in a page gone back to
         if do == "discard":
-            return _discard(session, found)
+            return _discard(session, draft)
         typed, do, unknown = _scheduled(session, user, _from_template(session, user, typed, do), do)
-        message = save_draft(session, user, typed, found)
+        message = save_draft(session, user, typed, draft)
         typed, errors = _files(session, message, typed, form, do)
         errors |= unknown
         if do == "picture" and not errors:
@@ -151,12 +151,12 @@ def compose_picture(request: Request, user: User) -> Response:
     """A picture of the text, for the editor alone: it goes out inside the message."""
     with context_of(request).database.reading() as session:
         message = _own_draft(session, user, request.path_params["draft"])
-        found = find_picture(session, message, request.path_params["picture"])
-    kind = kind_of(found.content) if found else None
-    if found is None or kind is None:
+        picture = find_picture(session, message, request.path_params["picture"])
+    kind = kind_of(picture.content) if picture else None
+    if picture is None or kind is None:
         raise HTTPException(404)
     headers = {"Content-Security-Policy": "sandbox; default-src 'none'", "Cache-Control": "no-store"}
-    return Response(found.content, media_type=kind, headers=headers)
+    return Response(picture.content, media_type=kind, headers=headers)
 
 
 def _typed(context: AppContext, form: FormData) -> ComposeForm:
@@ -183,11 +183,11 @@ def _scheduled(session: Session, user: User, typed: ComposeForm, do: str) -> tup
 
 
 def _picture(session: Session, message: Message, form: FormData) -> Response:
-    given = form.get("picture")
-    if not isinstance(given, UploadFile):
+    upload = form.get("picture")
+    if not isinstance(upload, UploadFile):
         raise HTTPException(400)
     try:
-        picture = keep_picture(session, message, given.filename or "picture", given.file.read())
+        picture = keep_picture(session, message, upload.filename or "picture", upload.file.read())
     except SendError as error:
         return JSONResponse({"error": localize(error)}, 422)
     return JSONResponse({"src": address_of(message, picture)})
@@ -217,7 +217,7 @@ def _own_draft(session: Session, user: User, public_id: str) -> Message:
 def _files(
     session: Session, message: Message, typed: ComposeForm, form: FormData, do: str
 ) -> tuple[ComposeForm, Errors]:
-    uploads = [one for one in form.getlist("files") if isinstance(one, UploadFile) and one.filename]
+    uploads = [upload for upload in form.getlist("files") if isinstance(upload, UploadFile) and upload.filename]
     if do.startswith("detach:"):
         detach(session, message, do.removeprefix("detach:"))
     try:
@@ -323,7 +323,7 @@ def _form(
         "typed": typed,
         "shown_html": as_shown(typed.html, message),
         "templates": usable(session, user),
-        "signatures": {one.public_id: signature_inner(signature_of(user, one)) for one in accounts},
+        "signatures": {account.public_id: signature_inner(signature_of(user, account)) for account in accounts},
         "draft": message,
         "form_key": public_id(),
         "errors": errors or {},

@@ -25,8 +25,8 @@ def people(request: Request, user: User) -> Response:
     """At most eight as ``{"value", "label"}``: whom somebody wrote to last comes first; the label tells who agreed."""
     words = request.query_params.get("q", "")[:200]
     with context_of(request).database.reading() as session:
-        found = known_people(session, words) if len(words.strip()) > 1 else []
-    return JSONResponse([{"value": value, "label": label} for value, label in found])
+        matches = known_people(session, words) if len(words.strip()) > 1 else []
+    return JSONResponse([{"value": value, "label": label} for value, label in matches])
 
 
 def known_people(session: Session, words: str) -> list[tuple[str, str]]:

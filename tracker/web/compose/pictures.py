@@ -49,10 +49,10 @@ def keep_picture(session: Session, message: Message, filename: str, content: byt
         )
         raise SendError("attachments", "not_a_picture", text)
     cid = hashlib.sha256(content).hexdigest()[:24] + _DOMAIN
-    kept = files_of_draft(session, message)
-    if same := [file for file in kept if file.cid == cid]:
+    files = files_of_draft(session, message)
+    if same := [file for file in files if file.cid == cid]:
         return same[0]
-    check_attachment_sizes([*(file.size for file in kept), len(content)])
+    check_attachment_sizes([*(file.size for file in files), len(content)])
     assert message.id is not None
     picture = Attachment(
         message_id=message.id, filename=filename[-255:], content_type=kind, size=len(content), content=content, cid=cid
@@ -87,14 +87,14 @@ def take_pictures(session: Session, message: Message, typed: ComposeForm) -> Com
     if not _DATA.search(typed.html):
         return typed
 
-    def kept(found: re.Match[str]) -> str:
-        content = _decoded(found[3])
+    def with_content_id(match: re.Match[str]) -> str:
+        content = _decoded(match[3])
         if content is None or kind_of(content) is None:
-            return found[0]
+            return match[0]
         picture = keep_picture(session, message, f"picture.{(kind_of(content) or '').partition('/')[2]}", content)
-        return f"{found[1]}{found[2]}cid:{picture.cid}{found[2]}"
+        return f"{match[1]}{match[2]}cid:{picture.cid}{match[2]}"
 
-    typed = replace(typed, html=_DATA.sub(kept, typed.html))
+    typed = replace(typed, html=_DATA.sub(with_content_id, typed.html))
     body = session.get_one(MessageBody, message.id)
     body.html = typed.html
     session.add(body)

@@ -121,18 +121,18 @@ def plan_of(
         untracked_links=typed.leave,
     )
     planned = plan_policy(session, context, user, draft, account=account)
-    found = find_links(session, context, filled.html, frozenset())
-    any_clicks = any(one.clicks.on for one in planned)
+    links = find_links(session, context, filled.html, frozenset())
+    any_clicks = any(recipient.clicks.on for recipient in planned)
     return ComposePlan(
         sentence_of(planned, preference(session, "recipient_limit")),
-        [_line(one) for one in planned],
-        _links(found),
+        [_line(recipient) for recipient in planned],
+        _links(links),
         _unreadable(typed),
         merged,
         _slips(planned),
         _exceeds_limit(context, draft),
         service=(link_rewriter(account.smtp_host) or "") if account and any_clicks else "",
-        size=_size(context, filled.html, found) if any(_is_tracked(one) for one in planned) else 0,
+        size=_size(context, filled.html, links) if any(_is_tracked(recipient) for recipient in planned) else 0,
     )
 
 
@@ -158,15 +158,15 @@ def sentence_of(planned: Sequence[PlannedRecipient], limit: int = 10) -> str:
     """ "2 of 5 will be tracked: Anna refused, Luc was never asked." Empty while there is nobody."""
     if not planned:
         return ""
-    tracked = [one for one in planned if _is_tracked(one)]
+    tracked = [recipient for recipient in planned if _is_tracked(recipient)]
     if len(tracked) == len(planned):
         return _everybody(planned)
-    reasons = list(dict.fromkeys(_why_not(one, limit) for one in planned if not _is_tracked(one)))
-    reasons += [_in_part(one) for one in tracked if _is_partly(one)]
+    reasons = list(dict.fromkeys(_why_not(recipient, limit) for recipient in planned if not _is_tracked(recipient)))
+    reasons += [_in_part(recipient) for recipient in tracked if _is_partly(recipient)]
     if (
         not tracked
         and len(planned) > limit
-        and not {one.opens.rule for one in planned} & (_OF_THE_MESSAGE - {"group_too_large"})
+        and not {recipient.opens.rule for recipient in planned} & (_OF_THE_MESSAGE - {"group_too_large"})
     ):
         reasons = [_too_many(limit)]  # to ask each of them would change nothing
     if not tracked:
@@ -182,7 +182,7 @@ def sentence_of(planned: Sequence[PlannedRecipient], limit: int = 10) -> str:
 def _everybody(planned: Sequence[PlannedRecipient]) -> str:
     if len(planned) == 1:
         return _("%(name)s will be tracked: %(what)s.", name=_name(planned[0]), what=_what(planned[0]))
-    same = {(one.opens.on, one.clicks.on) for one in planned}
+    same = {(recipient.opens.on, recipient.clicks.on) for recipient in planned}
     what = _what(planned[0]) if len(same) == 1 else _("opens and clicks as each agreed")
     return ngettext(
         "%(num)s recipient will be tracked: %(what)s.",
@@ -192,33 +192,33 @@ def _everybody(planned: Sequence[PlannedRecipient]) -> str:
     )
 
 
-def _what(one: PlannedRecipient) -> str:
-    if one.opens.on and one.clicks.on:
+def _what(recipient: PlannedRecipient) -> str:
+    if recipient.opens.on and recipient.clicks.on:
         return _("opens and clicks")
-    return _("opens only") if one.opens.on else _("clicks only")
+    return _("opens only") if recipient.opens.on else _("clicks only")
 
 
-def _why_not(one: PlannedRecipient, limit: int) -> str:
-    rule = one.opens.rule if one.opens.rule != "switched_off" else one.clicks.rule
+def _why_not(recipient: PlannedRecipient, limit: int) -> str:
+    rule = recipient.opens.rule if recipient.opens.rule != "switched_off" else recipient.clicks.rule
     if rule == "group_too_large":
         return _too_many(limit)
     if rule in _OF_THE_MESSAGE:
         return rule_label(rule)
-    return _("%(name)s %(why)s", name=_name(one), why=rule_label(rule))
+    return _("%(name)s %(why)s", name=_name(recipient), why=rule_label(rule))
 
 
 def _too_many(limit: int) -> str:
     return _("a message to more than %(limit)s people goes out untracked", limit=limit)
 
 
-def _is_partly(one: PlannedRecipient) -> bool:
+def _is_partly(recipient: PlannedRecipient) -> bool:
     """Only one of the two, and not because the sender switched the other off."""
-    off = one.clicks if one.opens.on else one.opens
+    off = recipient.clicks if recipient.opens.on else recipient.opens
     return not off.on and off.rule != "switched_off"
 
 
-def _in_part(one: PlannedRecipient) -> str:
-    return _("%(name)s: %(what)s", name=_name(one), what=_what(one))
+def _in_part(recipient: PlannedRecipient) -> str:
+    return _("%(name)s: %(what)s", name=_name(recipient), what=_what(recipient))
 
 
 def _joined(reasons: Sequence[str]) -> str:
@@ -228,38 +228,38 @@ def _joined(reasons: Sequence[str]) -> str:
     return format_list(reasons, locale=babel_locale())
 
 
-def _line(one: PlannedRecipient) -> PlanLine:
+def _line(recipient: PlannedRecipient) -> PlanLine:
     return PlanLine(
-        address=one.mailbox.address,
-        name=_name(one),
-        role=one.role,
-        recipient=one.recipient.public_id if one.recipient else "",
-        opens=one.opens.on,
-        clicks=one.clicks.on,
-        why=_why(one),
-        can_be_asked=bool({one.opens.rule, one.clicks.rule} & {"unknown", "lapsed"}),
-        trust=trust_label(one.mx_family) if _is_tracked(one) else "",
+        address=recipient.mailbox.address,
+        name=_name(recipient),
+        role=recipient.role,
+        recipient=recipient.recipient.public_id if recipient.recipient else "",
+        opens=recipient.opens.on,
+        clicks=recipient.clicks.on,
+        why=_why(recipient),
+        can_be_asked=bool({recipient.opens.rule, recipient.clicks.rule} & {"unknown", "lapsed"}),
+        trust=trust_label(recipient.mx_family) if _is_tracked(recipient) else "",
     )
 
 
-def _why(one: PlannedRecipient) -> str:
+def _why(recipient: PlannedRecipient) -> str:
     """The rule that decided; both of them where opens and clicks were decided differently."""
-    if one.opens.rule == one.clicks.rule:
-        return rule_label(one.opens.rule)
-    opens, clicks = rule_label(one.opens.rule), rule_label(one.clicks.rule)
+    if recipient.opens.rule == recipient.clicks.rule:
+        return rule_label(recipient.opens.rule)
+    opens, clicks = rule_label(recipient.opens.rule), rule_label(recipient.clicks.rule)
     return _("opens: %(opens)s; clicks: %(clicks)s", opens=opens, clicks=clicks)
 
 
-def _links(found: Sequence[FoundLink]) -> Sequence[PlanLink]:
+def _links(links: Sequence[FoundLink]) -> Sequence[PlanLink]:
     """Every link with why it is left alone, each address once; those of the text before those of what it quotes."""
-    each = {(link.url, link.reason): link for link in found if link.reason not in ("quoted", "empty", "fragment")}
-    return [PlanLink(one.url, one.text, "" if one.tracked else link_reason(one.reason)) for one in each.values()]
+    each = {(link.url, link.reason): link for link in links if link.reason not in ("quoted", "empty", "fragment")}
+    return [PlanLink(link.url, link.text, "" if link.tracked else link_reason(link.reason)) for link in each.values()]
 
 
-def _size(context: AppContext, html: str, found: Sequence[FoundLink]) -> int:
+def _size(context: AppContext, html: str, links: Sequence[FoundLink]) -> int:
     """How large the text gets, where it gets larger than Gmail shows at once."""
     delivery = "A" * 11
-    grown = sum(len(context.click_url(delivery, 0, link.url)) - len(link.url) for link in found if link.tracked)
+    grown = sum(len(context.click_url(delivery, 0, link.url)) - len(link.url) for link in links if link.tracked)
     size = len(html.encode("utf-8", "surrogatepass")) + grown + PIXEL_BYTES
     return size if size > GMAIL_CLIPS_AT else 0
 
@@ -275,13 +275,15 @@ def _unreadable(typed: ComposeForm) -> Sequence[str]:
 
 
 def _slips(planned: Sequence[PlannedRecipient]) -> Sequence[tuple[str, str]]:
-    meant = {one.mailbox.address: meant_domain(domain_of(one.mailbox.address)) for one in planned}
+    meant = {recipient.mailbox.address: meant_domain(domain_of(recipient.mailbox.address)) for recipient in planned}
     return [(address, f"{address.rpartition('@')[0]}@{domain}") for address, domain in meant.items() if domain]
 
 
-def _is_tracked(one: PlannedRecipient) -> bool:
-    return one.opens.on or one.clicks.on
+def _is_tracked(recipient: PlannedRecipient) -> bool:
+    return recipient.opens.on or recipient.clicks.on
 
 
-def _name(one: PlannedRecipient) -> str:
-    return one.mailbox.name or (one.recipient.name if one.recipient else "") or one.mailbox.address
+def _name(recipient: PlannedRecipient) -> str:
+    return (
+        recipient.mailbox.name or (recipient.recipient.name if recipient.recipient else "") or recipient.mailbox.address
+    )

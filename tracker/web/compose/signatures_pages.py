@@ -64,6 +64,8 @@ def _forms(session: Session, user: User, wrong: Mapping[str, str] | None = None)
     own = session.get_one(User, user.id).signature
     forms = [SignatureForm("", _("For every account"), signature_inner(own), wrong.get("", ""))]
     return forms + [
-        SignatureForm(one.public_id, one.address, signature_inner(one.signature), wrong.get(one.public_id, ""))
-        for one in accounts
+        SignatureForm(
+            account.public_id, account.address, signature_inner(account.signature), wrong.get(account.public_id, "")
+        )
+        for account in accounts
     ]

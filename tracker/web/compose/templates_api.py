@@ -67,7 +67,7 @@ class TemplateChanges(RequestModel):
 def list_templates(call: Caller) -> Listing[TemplateResponse]:
     """My templates and those that colleagues share, by name."""
     with call.reading() as session:
-        return Listing(items=[_shape(session, call, one) for one in usable(session, call.user)], next=None)
+        return Listing(items=[_shape(session, call, template) for template in usable(session, call.user)], next=None)
 
 
 @templates.post("/templates", response_model=TemplateResponse, status_code=201)

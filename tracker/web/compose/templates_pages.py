@@ -53,8 +53,8 @@ def new_template(request: Request, user: User) -> Response:
 @routes.page(BASE_PATH + "/{template}")
 def template(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
-        found = owned(session, Template, user, request.path_params["template"])
-    return _form(request, found, {})
+        template = owned(session, Template, user, request.path_params["template"])
+    return _form(request, template, {})
 
 
 @routes.action(BASE_PATH + "/{template}", max_bytes=FORM_BYTES)
@@ -69,40 +69,42 @@ def save(request: Request, user: User, form: FormData) -> Response:
         "shared": is_checked(form, "shared"),
     }
     with context_of(request).database.session_scope() as session:
-        found = owned(session, Template, user, public_id) if public_id else Template(user_id=user.id or 0, name="")
+        template = owned(session, Template, user, public_id) if public_id else Template(user_id=user.id or 0, name="")
         try:
-            save_template(session, found, values)
+            save_template(session, template, values)
         except ActionError as error:
             session.expunge_all()
             wrong = errors_of(error)
-            return _form(request, found, {**wrong, "text": wrong.get("html", "")}, 422)
-    return redirect(BASE_PATH, _("The template “%(name)s” is saved.", name=found.name))
+            return _form(request, template, {**wrong, "text": wrong.get("html", "")}, 422)
+    return redirect(BASE_PATH, _("The template “%(name)s” is saved.", name=template.name))
 
 
 @routes.action(BASE_PATH + "/{template}/removal")
 def remove(request: Request, user: User, form: FormData) -> Response:
     """What was sent with it stays, without the figures."""
     with context_of(request).database.session_scope() as session:
-        found = owned(session, Template, user, request.path_params["template"])
-        session.delete(found)
-    return redirect(BASE_PATH, _("The template “%(name)s” is gone.", name=found.name))
+        template = owned(session, Template, user, request.path_params["template"])
+        session.delete(template)
+    return redirect(BASE_PATH, _("The template “%(name)s” is gone.", name=template.name))
 
 
 def _lines(session: Session, user: User) -> list[TemplateLine]:
-    found = usable(session, user)
+    templates = usable(session, user)
     figures = figures_by_template(session, user)
-    owners = rows_by_id(session, User, (template.user_id for template in found))
+    owners = rows_by_id(session, User, (template.user_id for template in templates))
     none = Figures(0, 0, 0, 0, 0, 0, None)
     return [
-        TemplateLine(one, figures.get(one.id or 0, none), one.user_id == user.id, owners[one.user_id].name)
-        for one in found
+        TemplateLine(
+            template, figures.get(template.id or 0, none), template.user_id == user.id, owners[template.user_id].name
+        )
+        for template in templates
     ]
 
 
-def _form(request: Request, found: Template, wrong: Mapping[str, str], status: int = 200) -> Response:
+def _form(request: Request, template: Template, wrong: Mapping[str, str], status: int = 200) -> Response:
     context = {
-        "template": found,
-        "text": plain(found.html),
+        "template": template,
+        "text": plain(template.html),
         "wrong": wrong,
         "placeholders": [(name, label_of(name)) for name in NAMES],
     }

@@ -63,11 +63,11 @@ def _named(session: Session, letter: Letter, words: str) -> tuple[Customer | Non
     number = words.strip().removeprefix("[#").removesuffix("]").removeprefix("#")
     shop = shop_id_of(session, session.get_one(Mailbox, letter.mailbox_id))
     orders = session.exec(select(Order).where(Order.number == number).order_by(col(Order.id).desc())).all()
-    order = next((one for one in orders if one.shop_id == shop), orders[0] if orders else None)
+    order = next((order for order in orders if order.shop_id == shop), orders[0] if orders else None)
     if order is not None:
         return None, order
     by_address = customers_by_address(session, [form]) if (form := lookup_or_none(words)) else {}
-    first = next((one for several in by_address.values() for one in several), None)
+    first = next((address for several in by_address.values() for address in several), None)
     if first is not None:
         return session.get(Customer, first.id), None
     raise ActionError("invalid", LocalizedText("No order has this number, and no customer this address."), "to")

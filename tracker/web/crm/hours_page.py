@@ -45,9 +45,9 @@ def save_hours(request: Request, user: User, form: FormData) -> Response:
         "timezone": text(form, "timezone"),
         "presence_minutes": text(form, "presence_minutes"),
     }
-    given = {"days": typed["days"] if typed["counts"] else None, "holidays": typed["holidays"].split()}
+    typed_hours = {"days": typed["days"] if typed["counts"] else None, "holidays": typed["holidays"].split()}
     try:
-        change = parse(WorkingTime, {**typed, **given})
+        change = parse(WorkingTime, {**typed, **typed_hours})
         with context_of(request).database.session_scope() as session:
             change_working_time(session, change, user)
     except ActionError as error:

@@ -140,15 +140,15 @@ def merge(request: Request, user: User, form: FormData) -> Response:
     """Takes over everything of the customer with the address ``other``."""
     there = f"{BASE_PATH}/{request.path_params['id']}"
     with context_of(request).database.session_scope() as session:
-        kept = find_customer(session, request.path_params["id"])
+        remaining = find_customer(session, request.path_params["id"])
         same = select(CustomerAddress.customer_id).where(
             CustomerAddress.lookup == (lookup_or_none(text(form, "other")) or ""),
-            CustomerAddress.customer_id != kept.id,
+            CustomerAddress.customer_id != remaining.id,
         )
         number = session.exec(same.limit(1)).first()
         if number is None:
             return redirect(there, _("No other customer has this address."), kind="problem")
-        merge_customers(session, kept, session.get_one(Customer, number))
+        merge_customers(session, remaining, session.get_one(Customer, number))
     return redirect(there, _("The two are one customer now."))
 
 

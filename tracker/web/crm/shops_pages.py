@@ -41,7 +41,7 @@ def groups(request: Request, user: User) -> Response:
             "members": members,
             "turns": _turns(session),
             "people": people,
-            "present": signed_in(session, {one.id or 0 for one in people}),
+            "present": signed_in(session, {person.id or 0 for person in people}),
             "shops": session.exec(select(Shop).order_by(Shop.name)).all(),
         }
     return render(request, "crm/groups.html", context)

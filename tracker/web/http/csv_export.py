@@ -26,19 +26,19 @@ def harmless(cell: str) -> str:
 
 
 def _lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    kept = io.StringIO()
-    writer = csv.writer(kept)
-    kept.write("\ufeff")
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    buffer.write("\ufeff")
     writer.writerow(head)
     for row in rows:
         writer.writerow([harmless(cell) for cell in row])
-        if kept.tell() > _AT_ONCE:
-            yield _emptied(kept)
-    yield _emptied(kept)
+        if buffer.tell() > _AT_ONCE:
+            yield _emptied(buffer)
+    yield _emptied(buffer)
 
 
-def _emptied(kept: io.StringIO) -> str:
-    text = kept.getvalue()
-    kept.seek(0)
-    kept.truncate()
+def _emptied(buffer: io.StringIO) -> str:
+    text = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
     return text

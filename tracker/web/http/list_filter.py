@@ -82,7 +82,7 @@ class ListFilter:
         changed = [(field.name, getattr(self, field.name)) for field in fields(self)]
         changed = [(name, value) for name, value in changed if value != getattr(type(self), name)]
         return [
-            (name, _text(one)) for name, value in changed for one in (value if isinstance(value, tuple) else [value])
+            (name, _text(item)) for name, value in changed for item in (value if isinstance(value, tuple) else [value])
         ]
 
     def to_query(self) -> str:
@@ -98,7 +98,7 @@ class ListFilter:
         """Itself with one value less: ``without("state", "opened")``, ``without("q")``."""
         before, default = getattr(self, name), getattr(type(self), name)
         changes: dict[str, Any] = {
-            name: tuple(one for one in before if one != value) if isinstance(before, tuple) else default
+            name: tuple(item for item in before if item != value) if isinstance(before, tuple) else default
         }
         return replace(self, **changes)
 

@@ -52,7 +52,7 @@ def act_on_selection(
         return redirect(back, _("Select at most %(most)s at once.", most=MOST), kind="problem")
     done, refusal = list[str](), None
     with context_of(request).database.session_scope() as session:
-        for public_id in dict.fromkeys(str(one) for one in ids):
+        for public_id in dict.fromkeys(str(id_) for id_ in ids):
             try:
                 with session.begin_nested():
                     action.do(session, find(session, user, public_id), user)
@@ -69,5 +69,5 @@ def _told(request: Request, done: list[str], refusal: ActionError | None, undo: 
         return redirect(back, f"{said} {rest}".strip(), kind="problem")
     if not undo or len(done) > MOST_UNDONE:
         return redirect(back, said)
-    values = [("act", undo), *(("id", one) for one in done), ("back", back)]
+    values = [("act", undo), *(("id", public_id) for public_id in done), ("back", back)]
     return redirect(back, said, action=f"{request.url.path}?{urlencode(values)}", action_label=_("Undo"))

@@ -42,7 +42,7 @@ def current_user(context: AppContext, request: Request) -> User | None:
     if not token or len(token) > 100:
         return None
     with context.database.reading() as session:
-        found = session.exec(
+        user = session.exec(
             select(User, UserSession)
             .join(UserSession, col(UserSession.user_id) == col(User.id))
             .where(
@@ -51,13 +51,13 @@ def current_user(context: AppContext, request: Request) -> User | None:
                 col(User.active).is_(True),
             )
         ).first()
-    if found is None:
+    if user is None:
         return None
-    moved = found[1].address_digest != _network(context, request)
-    request.state.renew = moved or found[1].expires_at < now() + LIFE - RENEW_AFTER
-    if not request.state.renew and found[1].seen_at < now() - SEEN_EVERY:
-        _note_seen(context, found[1])
-    return found[0]
+    moved = user[1].address_digest != _network(context, request)
+    request.state.renew = moved or user[1].expires_at < now() + LIFE - RENEW_AFTER
+    if not request.state.renew and user[1].seen_at < now() - SEEN_EVERY:
+        _note_seen(context, user[1])
+    return user[0]
 
 
 def _note_seen(context: AppContext, user_session: UserSession) -> None:

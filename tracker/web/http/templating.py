@@ -21,8 +21,8 @@ from tracker.web.http.static_files import static_url
 
 def context_of(request: Request) -> AppContext:
     """The context this request came to."""
-    found: AppContext = request.app.state.context
-    return found
+    context: AppContext = request.app.state.context
+    return context
 
 
 def render(request: Request, template: str, context: Mapping[str, Any] | None = None, status: int = 200) -> Response:
@@ -104,8 +104,8 @@ class _Frame:
 def _frame(request: Request) -> _Frame:
     if not hasattr(request.state, "frame"):
         request.state.frame = _Frame(request)
-    found: _Frame = request.state.frame
-    return found
+    frame: _Frame = request.state.frame
+    return frame
 
 
 @cache

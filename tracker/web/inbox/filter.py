@@ -129,8 +129,8 @@ class LetterFilter(ListFilter):
             ids = (select(col(EnquiryStatus.letter_id)).where(done, part) for part in (is_given(user), of_group(user)))
             foreign = or_(col(Letter.user_id) < user.id, col(Letter.user_id) > user.id)
             return [col(Letter.id).in_(union_all(*ids)), foreign, *wanted]
-        given = select(col(EnquiryStatus.letter_id)).where(is_given(user))
-        return [or_(col(Letter.id).in_(given), col(Letter.repeat_of_id).in_(given)), *wanted]
+        assigned = select(col(EnquiryStatus.letter_id)).where(is_given(user))
+        return [or_(col(Letter.id).in_(assigned), col(Letter.repeat_of_id).in_(assigned)), *wanted]
 
     def _holds_words(self, session: Session) -> Sequence[ColumnElement[bool]]:
         return finds(session, SearchKind.LETTER, Letter.id, self.q) if self.q else ()
@@ -160,8 +160,8 @@ def _in_mailbox(mailbox: str, user: User) -> ColumnElement[bool]:
     """By public id or address; removed ones too, for their letters stay."""
     named = or_(col(Mailbox.public_id) == mailbox, col(Mailbox.address).in_([mailbox, mailbox.lower()]))
     # One number, not a set: then the list of that mailbox is read in its order.
-    found = select(col(Mailbox.id)).where(col(Mailbox.user_id) == user.id, named).order_by(col(Mailbox.id)).limit(1)
-    return col(Letter.mailbox_id) == found.scalar_subquery()
+    query = select(col(Mailbox.id)).where(col(Mailbox.user_id) == user.id, named).order_by(col(Mailbox.id)).limit(1)
+    return col(Letter.mailbox_id) == query.scalar_subquery()
 
 
 def _from_sender(sender: str) -> ColumnElement[bool]:

@@ -71,10 +71,10 @@ _ANSWERABLE = ("human", "auto_reply", "auto_generated", "bulk")
 @routes.page("/letters/{id}")
 def letter(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
-        found = find_letter(session, user, request.path_params["id"])
-        work = work_of(session, [found])[found.id or 0]
-        shown, origin = _shown(session, found, work)
-        panel = letter_panel(session, user, found, work)
+        letter = find_letter(session, user, request.path_params["id"])
+        work = work_of(session, [letter])[letter.id or 0]
+        shown, origin = _shown(session, letter, work)
+        panel = letter_panel(session, user, letter, work)
         origin_sentence = "" if origin is None else sentence_of(session, origin, lambda at: day(at.date().isoformat()))
     html = shown.body.html if shown.body else None
     context = {
@@ -105,11 +105,11 @@ def letter_content(request: Request, user: User) -> Response:
     """The letter itself, for the sandboxed frame: sanitised, our own pixels and redirects taken out of what it quotes."""
     context = context_of(request)
     with context.database.reading() as session:
-        found = find_letter(session, user, request.path_params["id"])
-        body = session.get(LetterBody, found.id)
-        pictures = _pictures(session, found, (body and body.html) or "")
+        letter = find_letter(session, user, request.path_params["id"])
+        body = session.get(LetterBody, letter.id)
+        pictures = _pictures(session, letter, (body and body.html) or "")
     html, query = strip_own_tracking(context, body.html if body else None) or "", request.query_params
-    mail = safe_mail(html, found.subject, pictures, query.get("images") == "1", paper_of(request, user))
+    mail = safe_mail(html, letter.subject, pictures, query.get("images") == "1", paper_of(request, user))
     return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
 
 
@@ -117,10 +117,10 @@ def letter_content(request: Request, user: User) -> Response:
 def letter_file(request: Request, user: User) -> Response:
     """An attachment, always as a download."""
     with context_of(request).database.reading() as session:
-        found = find_letter(session, user, request.path_params["id"])
-        wanted = (LetterAttachment.letter_id == found.id, LetterAttachment.public_id == request.path_params["file"])
+        letter = find_letter(session, user, request.path_params["id"])
+        wanted = (LetterAttachment.letter_id == letter.id, LetterAttachment.public_id == request.path_params["file"])
         file = session.exec(select(LetterAttachment).where(*wanted)).first()
-        content = content_of(raw_of(session, found), file.part) if file else None
+        content = content_of(raw_of(session, letter), file.part) if file else None
     if file is None or content is None:
         raise HTTPException(404)
     return download(content, file.filename)
@@ -130,20 +130,20 @@ def letter_file(request: Request, user: User) -> Response:
 def letter_raw(request: Request, user: User) -> Response:
     """The letter as it came, for a mail program."""
     with context_of(request).database.reading() as session:
-        found = find_letter(session, user, request.path_params["id"])
-        content = raw_of(session, found)
-    return download(content, f"{found.subject[:80] or 'letter'}.eml")
+        letter = find_letter(session, user, request.path_params["id"])
+        content = raw_of(session, letter)
+    return download(content, f"{letter.subject[:80] or 'letter'}.eml")
 
 
 @routes.action("/letters/{id}/reading")
 def letter_reading(request: Request, user: User, _form: FormData) -> Response:
     """The person has the letter before them."""
     with context_of(request).database.session_scope() as session:
-        found = find_letter(session, user, request.path_params["id"])
-        if found.read_at is None:
-            found.read_at = now()
-            session.add(found)
-        mark_subject_read(session, user.id or 0, f"letter:{found.id}")
+        letter = find_letter(session, user, request.path_params["id"])
+        if letter.read_at is None:
+            letter.read_at = now()
+            session.add(letter)
+        mark_subject_read(session, user.id or 0, f"letter:{letter.id}")
     return Response(status_code=204)
 
 
@@ -155,7 +155,7 @@ def letter_removal(request: Request, user: User, _form: FormData) -> Response:
     return redirect("/enquiries", _("The letter is deleted here. It stays on the mail server."))
 
 
-def _shown(session: Session, found: Letter, work: LetterWork) -> tuple[Shown, LetterSource | None]:
+def _shown(session: Session, letter: Letter, work: LetterWork) -> tuple[Shown, LetterSource | None]:
     """What is shown of the letter, and where it comes from."""
     enquiry = aliased(Letter)
     beside = (
@@ -165,34 +165,34 @@ def _shown(session: Session, found: Letter, work: LetterWork) -> tuple[Shown, Le
         .outerjoin(LetterSource, col(LetterSource.letter_id) == col(Letter.id))
         .outerjoin(Recipient, (col(Recipient.lookup) == col(Letter.sender)) & (col(Letter.sender) != ""))
         .outerjoin(enquiry, col(enquiry.id) == col(Letter.repeat_of_id))
-        .where(col(Letter.id) == found.id)
+        .where(col(Letter.id) == letter.id)
     )
     body, source, person, its_enquiry = session.execute(beside).one()
-    repeats = select(Letter).where(Letter.repeat_of_id == found.id, col(Letter.deleted_at).is_(None))
+    repeats = select(Letter).where(Letter.repeat_of_id == letter.id, col(Letter.deleted_at).is_(None))
     repeats = repeats.order_by(col(Letter.received_at).desc()).limit(SHOWN_REPEATS)
     shown = Shown(
-        letter=found,
+        letter=letter,
         mailbox=work.mailbox,
         body=body,
         files=session.exec(
             select(LetterAttachment)
-            .where(LetterAttachment.letter_id == found.id)
+            .where(LetterAttachment.letter_id == letter.id)
             .order_by(col(LetterAttachment.position))
         ).all(),
         enquiry=its_enquiry,
-        repeats=session.exec(repeats).all() if found.counted else (),
+        repeats=session.exec(repeats).all() if letter.counted else (),
         answers=work.answers,
         person=person,
     )
     return shown, source
 
 
-def _pictures(session: Session, found: Letter, html: str) -> Mapping[str, tuple[str, bytes]]:
+def _pictures(session: Session, letter: Letter, html: str) -> Mapping[str, tuple[str, bytes]]:
     """The pictures that the HTML names by Content-ID, as far as they are not too much."""
-    query = select(LetterAttachment).where(LetterAttachment.letter_id == found.id, LetterAttachment.content_id != "")
+    query = select(LetterAttachment).where(LetterAttachment.letter_id == letter.id, LetterAttachment.content_id != "")
     named = shown_ids(html)
     files = [file for file in session.exec(query) if file.inline and file.content_id in named]
     if not files or sum(file.size for file in files) > MOST_SHOWN:
         return {}
-    raw = raw_of(session, found)
+    raw = raw_of(session, letter)
     return {file.content_id: (file.content_type, content_of(raw, file.part) or b"") for file in files}

@@ -70,9 +70,9 @@ def find_letters(
     order = (Letter.received_at, Letter.id)
     letters, place = read_page(session, chosen.apply(session, select(Letter), user), order, after, limit)
     if chosen.list == "done" or (not chosen.list and manages_others(session, user)):
-        given = select(Letter).where(*chosen.conditions_for_manager(session, user))
-        others, more = read_page(session, given, order, after, limit)
-        both = sorted([*letters, *others], key=lambda one: (one.received_at, one.id or 0), reverse=True)
+        query = select(Letter).where(*chosen.conditions_for_manager(session, user))
+        others, more = read_page(session, query, order, after, limit)
+        both = sorted([*letters, *others], key=lambda letter: (letter.received_at, letter.id or 0), reverse=True)
         letters = both[:limit]
         place = (letters[-1].received_at, letters[-1].id) if place or more or len(both) > limit else None
     return letters, Cursor(*place) if place else None

@@ -81,11 +81,11 @@ def post_mailbox(call: Caller, new: NewMailbox) -> Response:
     """Connects a mailbox. It is tested and read at once; ``POST /mailboxes/{id}/check`` waits for the outcome."""
 
     def work(session: Session) -> MailboxResponse:
-        given = new.credentials
-        if isinstance(given, NewCredentials):
-            credential = _make(session, call, given)
+        credentials = new.credentials
+        if isinstance(credentials, NewCredentials):
+            credential = _make(session, call, credentials)
         else:
-            credential = chosen_credential(session, call.user, given)
+            credential = chosen_credential(session, call.user, credentials)
         assert call.user.id is not None
         mailbox = connect_mailbox(session, call.user.id, credential, new)
         session.flush()

@@ -27,8 +27,8 @@ def tested(request: Request, user: User, mailbox: Mailbox) -> Response:
         return redirect(BASE_PATH, _("Saved. Too many tests; this one follows in a minute."), kind="problem")
     finding = check_mailbox(context_of(request), mailbox.id)
     if finding.state == MailboxState.ACTIVE:
-        told = _("The integration works: %(address)s is connected, and its letters are being loaded.")
-        return redirect(BASE_PATH, told % {"address": mailbox.address})
+        sentence = _("The integration works: %(address)s is connected, and its letters are being loaded.")
+        return redirect(BASE_PATH, sentence % {"address": mailbox.address})
     if finding.state == MailboxState.THROTTLED:
         return redirect(BASE_PATH, localize(finding.detail), kind="problem")
     return redirect(there, _("Saved, but it does not work yet. See below what is wrong."), kind="problem")

@@ -57,12 +57,12 @@ _SECRETS = ("secret",)
 @routes.page(BASE_PATH)
 def mailboxes(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
-        found = connected_mailboxes(session, user)
+        rows = connected_mailboxes(session, user)
         context = {
-            "mailboxes": found,
-            "figures": figures_of(session, found),
-            "problems": problem_counts(session, found),
-            "heard": {mailbox.id for mailbox in found if is_subscribed(session, mailbox)},
+            "mailboxes": rows,
+            "figures": figures_of(session, rows),
+            "problems": problem_counts(session, rows),
+            "heard": {mailbox.id for mailbox in rows if is_subscribed(session, mailbox)},
             "being_read": being_read(session),
             "words": mailbox_rows,
             "days": RECENT_DAYS,
@@ -128,8 +128,8 @@ def save(request: Request, user: User, form: FormData) -> Response:
     except ActionError as error:
         return _refused(request, user, _own(request, user), form, error)
     if not ready:
-        told = _("Saved. The server or login is another one now, so the password was forgotten: enter it again.")
-        return redirect(f"{BASE_PATH}/{mailbox.public_id}#secret", told, kind="problem")
+        sentence = _("Saved. The server or login is another one now, so the password was forgotten: enter it again.")
+        return redirect(f"{BASE_PATH}/{mailbox.public_id}#secret", sentence, kind="problem")
     if not mailbox.active:
         return redirect(BASE_PATH, _("Saved. %(address)s is switched off.", address=mailbox.address))
     return tested(request, user, mailbox)
@@ -163,8 +163,8 @@ def removal(request: Request, user: User, form: FormData) -> Response:
             mailbox.credential_id = None
             session.flush()
             delete_credential(session, unused)
-    told = _("%(address)s is disconnected. Its letters stay, and come back to it when you connect it again.")
-    return redirect(BASE_PATH, told % {"address": mailbox.address})
+    sentence = _("%(address)s is disconnected. Its letters stay, and come back to it when you connect it again.")
+    return redirect(BASE_PATH, sentence % {"address": mailbox.address})
 
 
 @routes.page(f"{BASE_PATH}/{{id}}/recount")
@@ -181,8 +181,8 @@ def recount_now(request: Request, user: User, _form: FormData) -> Response:
     with context_of(request).database.session_scope() as session:
         mailbox = owned(session, Mailbox, user, request.path_params["id"])
         done = recount(session, mailbox)
-    told = ngettext("Counted again: %(num)d enquiry now.", "Counted again: %(num)d enquiries now.", done.after)
-    return redirect(f"{BASE_PATH}/{mailbox.public_id}", told)
+    sentence = ngettext("Counted again: %(num)d enquiry now.", "Counted again: %(num)d enquiries now.", done.after)
+    return redirect(f"{BASE_PATH}/{mailbox.public_id}", sentence)
 
 
 def _own(request: Request, user: User) -> Mailbox:

@@ -27,22 +27,22 @@ class Figures:
     enquiries: int = 0
 
 
-def figures_of(session: Session, found: Sequence[Mailbox]) -> Mapping[int, Figures]:
-    if not found:
+def figures_of(session: Session, mailboxes: Sequence[Mailbox]) -> Mapping[int, Figures]:
+    if not mailboxes:
         return {}
     recent = col(Letter.received_at) >= now() - timedelta(days=RECENT_DAYS)
-    mine = col(Letter.mailbox_id).in_([box.id for box in found]) & recent & col(Letter.deleted_at).is_(None)
+    mine = col(Letter.mailbox_id).in_([box.id for box in mailboxes]) & recent & col(Letter.deleted_at).is_(None)
     counts = func.sum(case((col(Letter.counted) & col(Letter.withdrawn_at).is_(None), 1), else_=0))
     query = select(col(Letter.mailbox_id), func.count(), counts).where(mine).group_by(col(Letter.mailbox_id))
     return {row[0]: Figures(int(row[1]), int(row[2])) for row in session.execute(query)}
 
 
-def problem_counts(session: Session, found: Sequence[Mailbox]) -> Mapping[int, int]:
+def problem_counts(session: Session, mailboxes: Sequence[Mailbox]) -> Mapping[int, int]:
     """How many problems each had in the last week."""
-    if not found:
+    if not mailboxes:
         return {}
     recent = col(MailboxProblem.at) >= now() - timedelta(days=7)
-    mine = col(MailboxProblem.mailbox_id).in_([box.id for box in found]) & recent
+    mine = col(MailboxProblem.mailbox_id).in_([box.id for box in mailboxes]) & recent
     query = select(col(MailboxProblem.mailbox_id), func.count()).where(mine).group_by(col(MailboxProblem.mailbox_id))
     return {row[0]: row[1] for row in session.execute(query)}
 

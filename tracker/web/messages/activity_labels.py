@@ -270,11 +270,11 @@ def _is_early(event: Event) -> bool:
 
 def _stored(reasons: Any) -> list[tuple[str, Mapping[str, str | int | float]]]:
     """Reasons as the row keeps them, a list of ``{"code", "values"}``; anything else in it is passed over."""
-    found: list[tuple[str, Mapping[str, str | int | float]]] = []
-    for one in reasons if isinstance(reasons, list) else []:
-        if isinstance(one, str):
-            found.append((one, {}))
-        elif isinstance(one, dict) and isinstance(one.get("code"), str):
-            values = one.get("values")
-            found.append((one["code"], values if isinstance(values, dict) else {}))
-    return found
+    stored: list[tuple[str, Mapping[str, str | int | float]]] = []
+    for reason in reasons if isinstance(reasons, list) else []:
+        if isinstance(reason, str):
+            stored.append((reason, {}))
+        elif isinstance(reason, dict) and isinstance(reason.get("code"), str):
+            values = reason.get("values")
+            stored.append((reason["code"], values if isinstance(values, dict) else {}))
+    return stored

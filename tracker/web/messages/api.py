@@ -155,11 +155,11 @@ class VerdictResponse(ResponseModel):
 
 def _reasons(stored: Any) -> list[Reason]:
     """As the row keeps them: ``{"code", "values"}`` each, or a bare code."""
-    found = []
-    for one in stored or []:
-        code, values = (one.get("code"), one.get("values")) if isinstance(one, Mapping) else (one, None)
-        found.append(Reason(str(code), values or {}))
-    return found
+    reasons = []
+    for reason in stored or []:
+        code, values = (reason.get("code"), reason.get("values")) if isinstance(reason, Mapping) else (reason, None)
+        reasons.append(Reason(str(code), values or {}))
+    return reasons
 
 
 class EventResponse(ResponseModel):

@@ -101,18 +101,18 @@ class Shown:
 def message(request: Request, user: User) -> Response:
     """The page; with ``part=live`` only what changes while one looks."""
     with context_of(request).database.reading() as session:
-        found = owned(session, Message, user, request.path_params["id"])
-        if found.state == MessageState.DRAFT:
-            return redirect(f"/compose/{found.public_id}")
-        shown = _shown(session, found)
+        message = owned(session, Message, user, request.path_params["id"])
+        if message.state == MessageState.DRAFT:
+            return redirect(f"/compose/{message.public_id}")
+        shown = _shown(session, message)
     note_copies_view(context_of(request), user, shown.deliveries)
     template = "messages/_message_live.html" if request.query_params.get("part") == "live" else "messages/message.html"
     html = shown.body.html if shown.body else None
     context = {
         "shown": shown,
         "sandbox": SANDBOX,
-        "eye": eye_of(found),
-        "link": link_of(found),
+        "eye": eye_of(message),
+        "link": link_of(message),
         "remote_images": bool(html and has_remote_images(html)),
         "with_images": request.query_params.get("images") == "1",
         "white": request.query_params.get("paper") == "white",
@@ -130,10 +130,10 @@ def message_content(request: Request, user: User) -> Response:
     """The mail itself, for the sandboxed frame: our own pixels and redirects taken out of what it quotes."""
     context = context_of(request)
     with context.database.reading() as session:
-        found = owned(session, Message, user, request.path_params["id"])
-        body = session.get(MessageBody, found.id)
+        message = owned(session, Message, user, request.path_params["id"])
+        body = session.get(MessageBody, message.id)
     html, query = strip_own_tracking(context, body.html if body else None) or "", request.query_params
-    mail = safe_mail(html, found.subject, pictures_of(body), query.get("images") == "1", paper_of(request, user))
+    mail = safe_mail(html, message.subject, pictures_of(body), query.get("images") == "1", paper_of(request, user))
     return HTMLResponse(mail.document, headers={"Content-Security-Policy": mail.content_security_policy})
 
 
@@ -141,8 +141,8 @@ def message_content(request: Request, user: User) -> Response:
 def message_file(request: Request, user: User) -> Response:
     """An attachment, always as a download: nothing somebody attached is ever shown as a page of ours."""
     with context_of(request).database.reading() as session:
-        found = owned(session, Message, user, request.path_params["id"])
-        files = files_of(session, found, session.get(MessageBody, found.id))
+        message = owned(session, Message, user, request.path_params["id"])
+        files = files_of(session, message, session.get(MessageBody, message.id))
     number = request.path_params["number"]
     if number >= len(files):
         raise HTTPException(404)
@@ -201,9 +201,9 @@ def _change(request: Request, user: User, action: Callable[[Session, Message], N
 def message_reading(request: Request, user: User, form: FormData) -> Response:
     """The person has the message before them: the bell's lines about it are read."""
     with context_of(request).database.session_scope() as session:
-        found = owned(session, Message, user, request.path_params["id"])
-        assert found.id is not None
-        notify.mark_message_read(session, user, found.id)
+        message = owned(session, Message, user, request.path_params["id"])
+        assert message.id is not None
+        notify.mark_message_read(session, user, message.id)
     return Response(status_code=204)
 
 
@@ -212,19 +212,19 @@ def event_verdict(request: Request, user: User, form: FormData) -> Response:
     """``human`` is yes or no: the user knows better."""
     context = context_of(request)
     with context.database.session_scope() as session:
-        found = owned(session, Message, user, request.path_params["id"])
-        query = select(Event).where(Event.public_id == request.path_params["event"], Event.message_id == found.id)
+        message = owned(session, Message, user, request.path_params["id"])
+        query = select(Event).where(Event.public_id == request.path_params["event"], Event.message_id == message.id)
         event = session.exec(query).first()
         if event is None or event.kind not in ("open", "click"):
             raise HTTPException(404)
         overrule(session, context, event, user, form.get("human") == "yes")
-    return redirect(f"/mail/{found.public_id}#timeline", _("Noted. The counts follow your word."))
+    return redirect(f"/mail/{message.public_id}#timeline", _("Noted. The counts follow your word."))
 
 
-def _shown(session: Session, found: Message) -> Shown:
-    assert found.id is not None
-    mine = found.id
-    deliveries = copies_of(session, found)
+def _shown(session: Session, message: Message) -> Shown:
+    assert message.id is not None
+    mine = message.id
+    deliveries = copies_of(session, message)
     links = session.exec(
         select(TrackedLink).where(TrackedLink.message_id == mine).order_by(col(TrackedLink.position))
     ).all()
@@ -234,7 +234,7 @@ def _shown(session: Session, found: Message) -> Shown:
     beside = beside.outerjoin(MessageBody, col(MessageBody.message_id) == mine)
     body, account = session.execute(beside.outerjoin(Account, col(Account.id) == col(Message.account_id))).one()
     return Shown(
-        message=found,
+        message=message,
         account=account,
         deliveries=deliveries,
         consent=consent_of(session, [d.recipient_id for d in deliveries]),
@@ -242,7 +242,7 @@ def _shown(session: Session, found: Message) -> Shown:
         links=links,
         lines=timeline(events, deliveries, links),
         body=body,
-        files=files_of(session, found, body),
+        files=files_of(session, message, body),
         letters=answers_to(session, mine),
         returned=frozenset(e.delivery_id for e in events if e.kind == "bounce" and e.counted and e.delivery_id),
     )

@@ -142,11 +142,11 @@ def figures_by_template(session: Session, user: User) -> dict[int, Figures]:
     sent = (col(Message.user_id) + 0 == user.id) & SENT
     query = select(col(Message.template_id), *_FIGURES).where(sent, col(Message.template_id) > 0)
     rows = session.execute(query.group_by(col(Message.template_id))).all()
-    found: dict[int, Figures] = {}
+    figures: dict[int, Figures] = {}
     for template, *counts in rows:
         sent_, measurable, opened, links, clicked, replied = (int(n or 0) for n in counts)
-        found[template] = Figures(sent_, measurable, opened, links, clicked, replied, None)
-    return found
+        figures[template] = Figures(sent_, measurable, opened, links, clicked, replied, None)
+    return figures
 
 
 def eye_of(message: Message, machines: Sequence[tuple[str, str | None]] = (), rules: Sequence[str] = ()) -> Mark:
@@ -245,14 +245,14 @@ def _copies_of(session: Session, messages: Sequence[Message]) -> Sequence[_Copy]
 
 def _rules(copies: Sequence[_Copy]) -> dict[tuple[int, str], list[str]]:
     """The rules by which copies of these messages are not measured, each once."""
-    found: dict[tuple[int, str], list[str]] = {}
+    rule_names: dict[tuple[int, str], list[str]] = {}
     for copy in copies:
         measured = (("opens", copy.opens_on, copy.opens_rule), ("clicks", copy.clicks_on, copy.clicks_rule))
         for purpose, on, rule in measured:
-            rules = found.setdefault((copy.message_id, purpose), [])
+            rules = rule_names.setdefault((copy.message_id, purpose), [])
             if not on and rule and rule not in rules:
                 rules.append(rule)
-    return found
+    return rule_names
 
 
 def _with_copy(

@@ -105,7 +105,7 @@ def draft_of(session: Session, call: RequestContext, new: NewMessage) -> Draft:
 
 
 def _mailboxes(people: list[MailboxBody]) -> tuple[Mailbox, ...]:
-    return tuple(Mailbox(one.address, one.name) for one in people)
+    return tuple(Mailbox(person.address, person.name) for person in people)
 
 
 def _account_id(session: Session, call: RequestContext, id: str | None) -> int | None:

@@ -33,10 +33,10 @@ def files_of(session: Session, message: Message, body: MessageBody | None) -> Se
         shown = [row for row in rows if not row.cid]
         return [SentFile(n, row.filename, row.content_type, row.size, row.content) for n, row in enumerate(shown)]
     parts = (part for _, part in leaves(read_parts(body.raw)) if part.is_attachment and not part.is_inline_picture)
-    found = [(decoded(part.file_name), storable(part.content_type), octets_in(body.raw, part)) for part in parts]
+    files = [(decoded(part.file_name), storable(part.content_type), octets_in(body.raw, part)) for part in parts]
     return [
         SentFile(n, name or f"file-{n + 1}", kind, len(content), content)
-        for n, (name, kind, content) in enumerate(found)
+        for n, (name, kind, content) in enumerate(files)
     ]
 
 

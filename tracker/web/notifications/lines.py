@@ -140,12 +140,12 @@ def bell_lines(session: Session, notifications: Sequence[Notification]) -> list[
 
 
 def _line(
-    found: Notification, delivery: Delivery | None, message: Message | None, letter: Letter | None = None
+    notification: Notification, delivery: Delivery | None, message: Message | None, letter: Letter | None = None
 ) -> BellLine:
     who, subject = (delivery.name or delivery.address) if delivery else (message.names if message else ""), ""
     if letter is not None:
         who, subject = letter.sender_name or letter.sender_address or _("(no sender)"), letter.subject
-    return BellLine(found, who, subject or (message.subject if message else "") or _("(no subject)"))
+    return BellLine(notification, who, subject or (message.subject if message else "") or _("(no subject)"))
 
 
 def _letters(session: Session, notifications: Sequence[Notification]) -> dict[str, Letter]:

@@ -66,12 +66,12 @@ def notifications(request: Request, user: User) -> Response:
 def _page(request: Request, user: User, alerts: Alerts, wrong: FormErrors, status: int = 200) -> Response:
     before, unread_only = _place(request.query_params.get("before", "")), request.query_params.get("unread") == "true"
     with context_of(request).database.reading() as session:
-        found = notify.lines(session, user, unread_only=unread_only, limit=PAGE_LINES + 1, before=before)
-        lines = bell_lines(session, found[:PAGE_LINES])
+        notices = notify.lines(session, user, unread_only=unread_only, limit=PAGE_LINES + 1, before=before)
+        lines = bell_lines(session, notices[:PAGE_LINES])
         account = working_account(session, user)
     context = {
         "lines": lines,
-        "older": Cursor(found[-2].at, found[-2].id or 0) if len(found) > PAGE_LINES else None,
+        "older": Cursor(notices[-2].at, notices[-2].id or 0) if len(notices) > PAGE_LINES else None,
         "unread_only": unread_only,
         "alerts": alerts,
         "wrong": wrong,

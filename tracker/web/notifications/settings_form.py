@@ -95,8 +95,8 @@ def digest_hours() -> Sequence[tuple[str, str]]:
 
 
 def _minute(clock: str) -> int | None:
-    found = _CLOCK.fullmatch(clock)
-    return int(found[1]) * 60 + int(found[2]) if found else None
+    match = _CLOCK.fullmatch(clock)
+    return int(match[1]) * 60 + int(match[2]) if match else None
 
 
 def _clock(minute: int | None) -> str:

@@ -54,8 +54,8 @@ def send(request: Request, user: User, form: FormData) -> Response:
 
 
 def _told(asked: Sequence[RequestOutcome]) -> Response:
-    sent = [one for one in asked if one.message is not None]
-    refused = [f"{one.address} {_word(one.problem)}" for one in asked if one.message is None]
+    sent = [answer for answer in asked if answer.message is not None]
+    refused = [f"{answer.address} {_word(answer.problem)}" for answer in asked if answer.message is None]
     words = ngettext("One question is on its way.", "%(num)s questions are on their way.", len(sent))
     sentence = " ".join([words] * bool(sent) + [_("Not asked: %(who)s.", who="; ".join(refused))] * bool(refused))
     return redirect("/recipients", sentence, kind="done" if sent else "problem")

@@ -49,7 +49,7 @@ def recipients(request: Request, user: User) -> Response:
         order, place = [Recipient.lookup], [after] if after else None
         people = matching(session, words).where(col(Recipient.erased_at).is_(None))
         shown, last = read_page(session, people, order, place, PAGE, newest_first=False)
-        consent = consent_of(session, [one.id for one in shown if one.id is not None])
+        consent = consent_of(session, [person.id for person in shown if person.id is not None])
         erased = session.exec(select(func.count()).where(col(Recipient.erased_at).is_not(None))).one()
     more = f"/recipients?q={quote(words)}&after={quote(str(last[0]))}" if last else ""
     context = {
@@ -127,8 +127,8 @@ def recipient_pause(request: Request, user: User, form: FormData) -> Response:
     """``decision``: ``withdrawn`` or ``continued``. Only whoever got the letter is asked."""
     decision = str(form.get("decision", ""))
     with context_of(request).database.session_scope() as session:
-        found = select(TrackingPause, Recipient).join(Recipient).where(TrackingPause.user_id == user.id)
-        row = session.exec(found.where(TrackingPause.public_id == request.path_params["pause"])).first()
+        query = select(TrackingPause, Recipient).join(Recipient).where(TrackingPause.user_id == user.id)
+        row = session.exec(query.where(TrackingPause.public_id == request.path_params["pause"])).first()
         if row is None or row[1].public_id != request.path_params["who"]:
             raise HTTPException(404)
         here = f"/recipients/{row[1].public_id}"
@@ -168,7 +168,7 @@ def _show(
     session: Session,
     user: User,
     person: Recipient,
-    given: Mapping[str, str] | None = None,
+    typed: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
 ) -> Response:
     entries = ledger(session, person)
@@ -188,7 +188,7 @@ def _show(
         "letters": letters,
         "more_letters": more_letters is not None,
         "more_url": "",
-        "given": given or {},
+        "given": typed or {},
         "errors": errors or {},
         "states": [(state, _(words)) for state, words in CONSENT_LABELS.items() if state != State.UNKNOWN],
         "channels": [(channel, _(CHANNEL_LABELS[channel])) for channel in _BY_HAND],

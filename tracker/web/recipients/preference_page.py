@@ -127,10 +127,10 @@ def not_the_recipient(request: Request, form: FormData) -> Response:
             holder = holder_of(session, context, request.path_params["token"])
             check_sees_everything(holder)
             theirs = select(Delivery.id).where(Delivery.recipient_id == holder.recipient.id)
-            found = select(Event).where(
+            query = select(Event).where(
                 Event.public_id == request.path_params["event"], col(Event.delivery_id).in_(theirs)
             )
-            event = session.exec(found).first()
+            event = session.exec(query).first()
             if event is None:
                 raise HTTPException(404)
             mark_not_recipient(session, event, text(form, "note", 500) or _("says: that was not me"), None)
@@ -184,7 +184,7 @@ def _show(request: Request, *, done: str = "", problem: str = "", status: int = 
 
 def _copies(session: Session, holder: LinkHolder) -> list[OwnCopy]:
     """All of this person's tracked copies by the link that opens everything; else the one that carried the link."""
-    found = (
+    query = (
         select(Message, Delivery)
         .join(Delivery, col(Delivery.message_id) == col(Message.id))
         .where(Delivery.recipient_id == holder.recipient.id, col(Delivery.opens_on) | col(Delivery.clicks_on))
@@ -192,8 +192,8 @@ def _copies(session: Session, holder: LinkHolder) -> list[OwnCopy]:
         .limit(SHOWN)
     )
     if not holder.sees_everything:
-        found = found.where(Delivery.public_id == holder.link.copy)
-    return [_copy(session, message, delivery) for message, delivery in session.exec(found).all()]
+        query = query.where(Delivery.public_id == holder.link.copy)
+    return [_copy(session, message, delivery) for message, delivery in session.exec(query).all()]
 
 
 def _copy(session: Session, message: Message, delivery: Delivery) -> OwnCopy:

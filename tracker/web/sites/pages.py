@@ -114,10 +114,10 @@ def save_block_form(request: Request, user: User, form: FormData) -> Response:
     attributes, values = form.getlist("attribute"), form.getlist("value")
     pairs = [(str(name), str(value).strip()) for name, value in zip(attributes, values, strict=False)]
     selectors = [{"attribute": name, "value": value} for name, value in pairs if value]
-    chosen = [str(one) for one in form.getlist("sites")]
+    chosen = [str(site) for site in form.getlist("sites")]
     typed: dict[str, Any] = {"name": text(form, "name"), "sites": chosen, "selectors": selectors}
     if "search" in form:
-        email = next((one["value"] for one in selectors if one["attribute"] == "email"), "")
+        email = next((selector["value"] for selector in selectors if selector["attribute"] == "email"), "")
         places = places_in(text(form, "html", LARGEST_PAGE), email) if email else []
         with context_of(request).database.reading() as session:
             row = owned(session, SiteBlock, user, id) if id else None
@@ -155,7 +155,7 @@ def _block_form(
 ) -> Response:
     with context_of(request).database.reading() as session:
         mine = all_of(session, Site, user)
-    seen = [pair for one in mine for pair in one.addresses]
+    seen = [pair for site in mine for pair in site.addresses]
     blank = {"attribute": "class" if values["selectors"] else "email", "value": ""}
     lines = [*values["selectors"], blank, blank]
     attributes = [

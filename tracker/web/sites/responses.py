@@ -141,7 +141,7 @@ class RuleResponse(ResponseModel):
             priority=rule.position,
             untested=dynamic and rule.probe not in ("passed",),
             coverage=coverage,
-            warnings=[str(one) for one in warnings_of(session, user, rule)],
+            warnings=[str(warning) for warning in warnings_of(session, user, rule)],
             dynamic_settings=[{**pool, "coverage": coverage} for pool in rule.dynamic_settings],
             lease_minutes=lease_minutes(rule) if dynamic else None,
             **same,
@@ -183,7 +183,7 @@ class PreviewResponse(ResponseModel):
             address=shown[0].show if shown else None,
             shown=shown,
             reason=" ".join(map(str, made.reasons)),
-            reasons=[str(one) for one in made.reasons],
+            reasons=[str(reason) for reason in made.reasons],
         )
 
 

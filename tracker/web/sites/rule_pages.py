@@ -60,7 +60,7 @@ def new_rule(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         blocks, mailboxes = all_of(session, SiteBlock, user), all_of(session, Mailbox, user)
     named = {selector["value"].lower() for block in blocks for selector in block.selectors}
-    likely = [one for one in mailboxes if one.address.lower() in named] or mailboxes
+    likely = [mailbox for mailbox in mailboxes if mailbox.address.lower() in named] or mailboxes
     only = {
         "blocks": [block.public_id for block in blocks] if len(blocks) == 1 else [],
         "email_account": likely[0].public_id if len(likely) == 1 else None,
@@ -182,20 +182,20 @@ def _read_rule(form: FormData) -> dict[str, Any]:
     else:
         manual = values["substitution_type"] == "manual_pool"
         pool: dict[str, Any] = {
-            "blocks": [str(one) for one in form.getlist("pool_blocks")],
+            "blocks": [str(block) for block in form.getlist("pool_blocks")],
             "email_account": text(form, "pool_email_account") or None,
             "addresses": text(form, "pool_addresses", 700_000).split() if manual else [],
         }
         values["dynamic_settings"] = [pool] if pool["blocks"] or pool["email_account"] else []
         if values["traffic_type"] == "custom_sources":
-            values["sources"] = [str(one) for one in form.getlist("sources")]
+            values["sources"] = [str(source) for source in form.getlist("sources")]
     if form.get("probe") == "skip":
         values["probe"] = "skip"
     return values
 
 
 def _lines(form: FormData, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
-    columns = {name: [str(one).strip() for one in form.getlist(f"{kind}_{name}")] for name in names}
+    columns = {name: [str(value).strip() for value in form.getlist(f"{kind}_{name}")] for name in names}
     made = []
     for number in range(max(map(len, columns.values()), default=0)):
         line: dict[str, Any] = {
@@ -239,8 +239,8 @@ def _rule_form(
 ) -> Response:
     with context_of(request).database.reading() as session:
         options = source_options(session, user)
-        blocks = [(one.public_id, one.name) for one in all_of(session, SiteBlock, user)]
-        mailboxes = [(one.public_id, one.address) for one in all_of(session, Mailbox, user)]
+        blocks = [(block.public_id, block.name) for block in all_of(session, SiteBlock, user)]
+        mailboxes = [(mailbox.public_id, mailbox.address) for mailbox in all_of(session, Mailbox, user)]
         coverage = coverage_of(session, row) if row is not None and row.tracking_type == "dynamic" else None
         warnings = warnings_of(session, user, row) if row is not None else []
     pool: Mapping[str, Any] = next(

@@ -125,7 +125,7 @@ def _sources(session: Session, user: User) -> list[SiteSource]:
 
 def source_options(session: Session, user: User) -> list[tuple[str, str]]:
     """What a line or a rule can be for: sources of one's own, standard ones, whole channels."""
-    own = [(one.public_id, one.name) for one in _sources(session, user)]
+    own = [(source.public_id, source.name) for source in _sources(session, user)]
     channels = [(f"channel:{key}", _("All of: %(channel)s", channel=_(CHANNEL_LABELS[key]))) for key in CHANNELS]
     return [*own, *((key, name) for key, (name, _channel) in STANDARD.items()), *channels]
 

@@ -103,8 +103,8 @@ def get_visit(call: Caller, id: str) -> VisitResponse:
             **facts,
             sessions=_sessions(session, visit),
             pages=[
-                PageResponse(at=one.at, page=one.page)
-                for one in session.exec(
+                PageResponse(at=row.at, page=row.page)
+                for row in session.exec(
                     select(PageView).where(PageView.visit_id == visit.id).order_by(col(PageView.at))
                 )
             ],

@@ -114,7 +114,7 @@ def read_today(session: Session, user: User) -> Today:
     answer = waiting(session, user)
     return Today(
         answer,
-        interested(session, user, without=[one.letter.sender for one in answer.rows]),
+        interested(session, user, without=[row.letter.sender for row in answer.rows]),
         due(session, user),
         trouble(session, user),
         session.exec(owned_rows(Mailbox, user).where(col(Mailbox.state).not_in(_FINE))).all(),
@@ -169,8 +169,8 @@ def interested(session: Session, user: User, without: Iterable[str] = ()) -> Few
     for copy, recipient, message, subject in session.execute(query):
         _add(people, copy, recipient, (message, subject), moment - timedelta(days=INTEREST_DAYS))
     answered_first = set(without)
-    warm = [one for one in people.values() if one.address.lower() not in answered_first]
-    warm.sort(key=lambda one: (one.points(moment), one.last), reverse=True)
+    warm = [person for person in people.values() if person.address.lower() not in answered_first]
+    warm.sort(key=lambda person: (person.points(moment), person.last), reverse=True)
     return Few.first(warm)
 
 

@@ -105,11 +105,11 @@ def _page(request: Request, chosen: str, reason: str, wrong: FormErrors, status:
 
 
 def _footer_examples() -> dict[str, str]:
-    found = {}
+    examples = {}
     for language in LANGUAGES:
         with use_locale(language):
-            found[language] = _(WHAT[True, True])
-    return found
+            examples[language] = _(WHAT[True, True])
+    return examples
 
 
 def policy_options() -> list[tuple[str, str, str]]:
@@ -245,8 +245,10 @@ def _value(name: str, value: Any) -> str:
 def _limits(rules: Mapping[str, Sequence[str]]) -> str:
     if not rules:
         return _("everybody measures everything")
-    told = [f"{_role(role)}: {', '.join(map(_purpose, may)) or _('nothing')}" for role, may in sorted(rules.items())]
-    return "; ".join(told)
+    sentences = [
+        f"{_role(role)}: {', '.join(map(_purpose, may)) or _('nothing')}" for role, may in sorted(rules.items())
+    ]
+    return "; ".join(sentences)
 
 
 def _months(count: int) -> str:

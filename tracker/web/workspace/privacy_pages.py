@@ -30,13 +30,13 @@ def privacy(request: Request, _user: User) -> Response:
 @routes.admin_action(f"{BASE_PATH}/periods")
 def save_periods(request: Request, user: User, form: FormData) -> Response:
     """With ``do=preview`` nothing is changed: the page says what would go."""
-    given = {name: text(form, name, 10) for name in DEFAULTS}
+    typed = {name: text(form, name, 10) for name in DEFAULTS}
     try:
-        days = checked(given)
+        days = checked(typed)
     except PeriodError as error:
-        return _page(request, given=given, wrong={error.field: localize(error.sentence)}, status=422)
+        return _page(request, typed=typed, wrong={error.field: localize(error.sentence)}, status=422)
     if text(form, "do") == "preview":
-        return _page(request, given=given, would_go=days)
+        return _page(request, typed=typed, would_go=days)
     with context_of(request).database.session_scope() as session:
         set_periods(session, days, user.id)
     return redirect(BASE_PATH, _("The periods were saved. What is older goes within ten minutes."))
@@ -44,9 +44,9 @@ def save_periods(request: Request, user: User, form: FormData) -> Response:
 
 @routes.admin_action(f"{BASE_PATH}/controller")
 def save_controller(request: Request, user: User, form: FormData) -> Response:
-    given = {name: text(form, name, 300) for name in ("name", "address", "contact")}
+    typed = {name: text(form, name, 300) for name in ("name", "address", "contact")}
     with context_of(request).database.session_scope() as session:
-        set_preference(session, "controller", given, user.id)
+        set_preference(session, "controller", typed, user.id)
         set_preference(session, "erasure_text", "keep" if text(form, "erasure_text") == "keep" else "delete", user.id)
     return redirect(BASE_PATH, _("Saved."))
 
@@ -62,7 +62,7 @@ def download(request: Request, _user: User) -> Response:
 def _page(
     request: Request,
     *,
-    given: Mapping[str, str] | None = None,
+    typed: Mapping[str, str] | None = None,
     wrong: Mapping[str, str] | None = None,
     would_go: Mapping[str, int] | None = None,
     status: int = 200,
@@ -70,7 +70,7 @@ def _page(
     app_context = context_of(request)
     with app_context.database.reading() as session:
         context = {
-            "periods": {name: (given or {}).get(name, str(days)) for name, days in periods(session).items()},
+            "periods": {name: (typed or {}).get(name, str(days)) for name, days in periods(session).items()},
             "words": WORDS,
             "longest": DEFAULTS,
             "least": LEAST,
