@@ -216,7 +216,8 @@ def delete_customer(session: Session, customer: Customer) -> None:
 
 
 def merge_customers(session: Session, remaining: Customer, merged: Customer) -> None:
-    """Everything of ``merged`` becomes ``kept``'s: addresses, orders, letters; then it is gone. What ``kept`` says of itself stays.
+    """Everything of ``merged`` becomes ``remaining``'s: addresses, orders, letters; then it is gone. What ``remaining`` says of
+    itself stays.
 
     Raises :class:`ActionError`.
     """

@@ -40,7 +40,7 @@ class Activity:
 def news_of(activities: Sequence[Activity], fresh: Collection[Activity], notified_at: NotifiedAt) -> News | None:
     """The news in ``fresh``, which are among ``activities``; None when only the counter grows.
 
-    ``activities`` is everything that people did with the copy so far, ``told`` what was said of it.
+    ``activities`` is everything that people did with the copy so far, ``notified_at`` what was said of it.
     """
     if not fresh:
         return None
