@@ -38,8 +38,8 @@ def upgrade() -> None:
             ["user_id"], ["user_account.id"], name=op.f("fk_customer_import_user_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_customer_import")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_customer_import_public_id")),
     )
-    op.create_index(op.f("ix_customer_import_public_id"), "customer_import", ["public_id"], unique=True)
     op.create_index("ix_customer_import_user", "customer_import", ["user_id", "id"])
     op.create_index(
         "ix_customer_import_waits", "customer_import", ["id"], sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED

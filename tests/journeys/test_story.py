@@ -240,8 +240,9 @@ def write_and_send(page: Page, product: Product, shop_url: str) -> None:
             selection.addRange(range);
         }"""
     )
-    page.once("dialog", lambda dialog: dialog.accept(f"{shop_url}/offer?a=1&b=2"))
     page.keyboard.press("Control+k")
+    page.fill("[data-link-url]", f"{shop_url}/offer?a=1&b=2")
+    page.keyboard.press("Enter")
     expect(editor.locator("a")).to_have_attribute("href", f"{shop_url}/offer?a=1&b=2")
     expect(page.locator("[data-plan]")).to_contain_text("Luc")
     page.locator("[data-send]").click()
