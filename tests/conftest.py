@@ -1,5 +1,6 @@
 """Fixtures that start the real servers of `tests/servers/__init__.py`, each only when a test asks for it."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -41,6 +42,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     if sys.platform == "linux":
         config.stash[_watchdog] = Watchdog(folder)
+
+
+def pytest_collection_finish() -> None:
+    """The modules stay to the end: the collector need not walk through them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

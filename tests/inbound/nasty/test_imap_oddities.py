@@ -6,19 +6,29 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlmodel import update
 
+from tests.fixtures.contexts import opened_context
 from tests.inbound.mail_world import Post, checked, imap_date, letter
 from tests.inbound.nasty.answers import BODY, always, put
 from tests.servers.nasty import CUT, NastyImap
 from tracker.mail.imap_answers import fetch_answers, list_answers
 from tracker.models import FetchRetry
+from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
 MIB = 1024 * 1024
 ALL = ["a", "b", "c"]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Iterator[AppContext]:
+    """On SQLite alone: what a server says is understood before any database hears of it. The sync tests run on both."""
+    with opened_context(tmp_path, WINDOW_SCALE="0.01") as made:
+        yield made
 
 
 def lower(answer: bytes) -> bytes:

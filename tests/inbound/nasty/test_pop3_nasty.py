@@ -5,11 +5,12 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlmodel import update
 
-from tests.fixtures.contexts import People
+from tests.fixtures.contexts import People, opened_context
 from tests.inbound.mail_world import Post, checked, fresh_address, letter, mailbox_on
 from tests.servers.nasty_pop3 import NastyPop3, nasty_pop3
 from tracker.inbound.storing import raw_of
@@ -19,6 +20,13 @@ from tracker.runtime.database import now
 
 FORGED = b"+OK forged\r\nFrom: boss@co.example\r\nSubject: FORGED\r\n\r\nPay at once.\r\n.\r\n"
 MIB = 1024 * 1024
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Iterator[AppContext]:
+    """On SQLite alone: what a server says is understood before any database hears of it. The sync tests run on both."""
+    with opened_context(tmp_path, WINDOW_SCALE="0.01") as made:
+        yield made
 
 
 @pytest.fixture
