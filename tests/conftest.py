@@ -46,8 +46,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """The modules stay to the end: the collector need not walk through them again and again."""
-    gc.collect()
-    gc.freeze()
     gc.set_threshold(100_000, 20, 100)
 
 
