@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlmodel import Session, select
 
+from tests.bench.figures import add_figure
 from tests.bench.ingest import bench_context
 from tests.bench.letters import tell
 from tests.fixtures.contexts import People
@@ -56,6 +57,9 @@ def main() -> None:
             bound = load(context, connected(context, olga, "bound@shop.example"), words, half, binds=True)
             print(
                 f"{engine:11} letters per second: {bound[0]:,.0f} bound, {bare[0]:,.0f} without ({bound[0] / bare[0]:.2f})"
+            )
+            add_figure(
+                f"Binding, {engine}: beside the same load without", bound[0], "letters/s", ratio=bound[0] / bare[0]
             )
             print(f"{engine:11} statements per letter: {bound[1]:.2f} bound, {bare[1]:.2f} without", flush=True)
             tell(engine, "customers: beginning of a name", searches(context, lambda: f"name{random.randrange(1000)}"))
@@ -165,6 +169,7 @@ def imported(context: AppContext, engine: str, olga: User, count: int) -> None:
     done = sum(1 for _ in import_customers(context, f"external_id,name,addresses\n{rows}".encode(), olga))
     seconds = time.perf_counter() - began
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    add_figure(f"Binding, {engine}: customers imported", done / seconds, "rows a second")
     print(f"{engine:11} import: {done / seconds:,.0f} customers per second, {grown:.0f} MB more memory", flush=True)
 
 

@@ -22,6 +22,7 @@ from pixel.tokens import Tokens, click_path, new_public_id, open_path
 from tests.bench.edge_peers import empty_gif
 from tests.bench.edge_peers.kill import kill_rounds
 from tests.bench.edge_peers.load import CONNECTIONS, Load, load
+from tests.bench.figures import add_figure
 from tests.pixel.edge_server import KEY, ROOT, edge_environment
 from tests.servers.processes import free_port, listening, wait_until
 
@@ -196,6 +197,18 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
+def add_figures(results: Sequence[Result]) -> None:
+    """Our rows, beside the bare pixel of the same run."""
+    ceiling = next((each.load.per_second for each in results if each.contestant.name.endswith("(the ceiling)")), None)
+    for result in (each for each in results if each.contestant.name.startswith("Inkling")):
+        name, load_, is_open = result.contestant.name, result.load, "open" in result.contestant.name
+        ratio = load_.per_second / ceiling if ceiling else None
+        aim = 0.55 if is_open and ratio else None
+        add_figure(f"{name}: beside a bare ASGI pixel", load_.per_second, "a second", ratio=ratio, at_least=aim)
+        add_figure(f"{name}: p99", load_.p99_ms, "ms", at_most=25)
+        add_figure(f"{name}: memory", result.memory_mb, "MB", at_most=40)
+
+
 def missing(contestant: Contestant) -> str | None:
     """The name of what is not installed."""
     for need in contestant.needs:
@@ -269,6 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     load_by = "wrk" if shutil.which("wrk") else "Python"
     print(f"One core, {CONNECTIONS} connections, {chosen.seconds} s each, load by {load_by} from another core.\n")
     print(table(results))
+    add_figures(results)
     return 0
 
 

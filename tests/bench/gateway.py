@@ -20,6 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from tests.bench.figures import add_figure
 from tests.bench.mail_client import HTML
 from tests.fixtures.contexts import People, migrate_postgresql, opened_context
 from tests.fixtures.counts import counted
@@ -83,6 +84,9 @@ class World:
             cpu = time.process_time()
             count, median, most = self.submit(clients, how, seconds)
             cpu = time.process_time() - cpu
+        row = f"Gateway, {self.context.database.engine.dialect.name}: {clients} at once, connection {how}"
+        add_figure(row, count / seconds, "messages a second", at_least=200)
+        add_figure(f"{row}, p99", 1000 * most, "ms", at_most=100)
         return f"{count / seconds:.0f} | {1000 * median:.0f}, {1000 * most:.0f} ms | {_each(counts, cpu, count)}"
 
     def handed_on(self, copies: int) -> str:
@@ -96,6 +100,8 @@ class World:
                 pool(self.context)
                 pool.join()
             took, cpu = time.monotonic() - began, time.process_time() - cpu
+        row = f"Queue, {self.context.database.engine.dialect.name}: mail of {len(self.senders)} account(s)"
+        add_figure(row, copies / took, "copies a second", at_least=200)
         return f"{copies / took:.0f} | {_each(counts, cpu, copies)}"
 
     def _is_due(self) -> bool:
@@ -114,6 +120,9 @@ class World:
         accepting = _most_memory(lambda: subprocess.run(command, check=True))
         sending = _most_memory(lambda: send_due(self.context))
         size = len(raw) / MEGABYTE
+        if megabytes == SIZES[-1]:
+            times = max(accepting, sending) / size
+            add_figure(f"Gateway: memory of a message of {size:.0f} MB", times, "times its size", at_most=4)
         return f"{size:.1f} MB | {accepting:.0f} MB, {accepting / size:.1f} times | {sending:.0f} MB, {sending / size:.1f} times"
 
 

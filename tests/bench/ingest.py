@@ -23,6 +23,7 @@ from sqlmodel import col, func, select
 from pixel.hits import Hit
 from pixel.spool_file import WRITTEN, notify_processes, open_for_writing
 from pixel.spool_file import insert as write_hits
+from tests.bench.figures import add_figure
 from tests.bench.ingest_world import HITS_PER_DELIVERY, make_hits, one_hit, send_out
 from tests.fixtures.contexts import migrate_postgresql, opened_context
 from tests.servers.postgresql import postgresql
@@ -51,6 +52,7 @@ def main() -> None:
             half, most = (waits[round((len(waits) - 1) * part)] * 1000 for part in (0.5, 0.99))
             lines = f"{len(waits):,} lines, {RATE} hits/s"
             print(f"{engine:11} {half:8,.0f} ms from hit to bell, p99 {most:,.0f} ms ({lines})", flush=True)
+            add_figure(f"Ingest, {engine}: hit to bell at {RATE} hits a second, p99", most, "ms", at_most=500)
 
 
 @contextmanager
@@ -80,6 +82,7 @@ def measure(context: AppContext, engine: str, hits: int, clock: Callable[[Callab
     assert count_events(context) == hits
     per_second = f"{hits / took:8,.0f} hits/s from spool to stored verdict"
     print(f"{engine:11} {per_second} ({hits / busy:,.0f} per second of our own processor time)", flush=True)
+    add_figure(f"Ingest, {engine}: spool to stored verdict", hits / took, "hits a second", at_least=3000)
     took = clock(lambda: print(f"{'':11} {rejudge_held(context)} verdicts changed"))
     print(f"{engine:11} {took:8,.1f} s to judge {hits:,} hits again", flush=True)
 

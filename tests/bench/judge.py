@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
+from tests.bench.figures import add_figure
 from tracker.engagement.judge.classify import classify
 from tracker.engagement.judge.judge_input import read_line
 from tracker.engagement.judge.judge_lines import judge_lines
@@ -26,6 +27,8 @@ def main(folder: Path = HITS) -> None:
     false_alerts = sum(answer["alert"] and not label[1] for label, answer in zip(labels, answers, strict=True))
     lost_people = sum(label[1] and not answer["alert"] for label, answer in zip(labels, answers, strict=True))
     print(f"\n{len(labels)} events: {false_alerts} false alerts, {lost_people} lost people")
+    add_figure("Judge: alerts about machines on the labelled hits", false_alerts, at_most=0)
+    add_figure("Judge: people without an alert", lost_people)
     print(f"{microseconds(lines):.0f} µs per hit, User-Agent cached")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from tests.bench.figures import add_figure
 from tests.bench.ingest import bench_context
 from tests.inbound.arrivals import NOON, Arrivals, at, connected
 from tests.inbound.corpus import simple
@@ -52,6 +53,7 @@ def main() -> None:
 def tell(engine: str, what: str, seconds: Sequence[float]) -> None:
     ordered = sorted(seconds)
     half, most = (ordered[round((len(ordered) - 1) * part)] * 1000 for part in (0.5, 0.99))
+    add_figure(f"{what[0].upper()}{what[1:]}, {engine}, half", half, "ms")
     print(f"{engine:11} {what:32} {half:9.2f} ms, p99 {most:9.2f} ms  ({len(ordered):,} times)", flush=True)
 
 

@@ -29,6 +29,7 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from pixel.tokens import Tokens
+from tests.bench.figures import add_figure
 from tests.fixtures.contexts import People, migrate_postgresql, opened_context
 from tests.outgoing.mail_programs import token_of
 from tests.servers import SmtpSink, listening, postgresql, smtp_sink, wait_until
@@ -280,6 +281,9 @@ def _report(context: AppContext, load: Load, sink: SmtpSink, seconds: float) -> 
     print(
         f"{load.opened.total()} opens and {load.pages.total()} pages answered; each of {len(ROLES)} processes killed once"
     )
+    add_figure("Several machines: messages accepted, a role killed in turn", len(load.submitted) / seconds, "a second")
+    add_figure("Several machines: messages, copies and opens missing", sum(missing.values()), at_most=0)
+    add_figure("Several machines: twice (at most a kill each)", sum(twice.values()))
     print(f"missing: {missing}; twice: {twice}; asked again: {dict(load.failures)}")
     print("sound" if is_sound else "NOT SOUND")
     return 0 if is_sound else 1

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.bench.figures import add_figure
 from tests.fixtures.contexts import PASSWORD, People, migrate_postgresql, opened_context
 from tests.inbound.idle.world import IDLING
 from tests.inbound.mail_world import checked, fresh_address, mailbox_on
@@ -54,6 +55,8 @@ def measure(engine: str, folder: Path, url: str | None, seconds: int) -> None:
             commits = _commits(context, seconds)
             after = _spent(process)
             cpu, switches = (later - sooner for later, sooner in zip(after, before, strict=True))
+            add_figure(f"At rest, {engine}", 100 * cpu / seconds, "% of a core", at_most=1)
+            add_figure(f"At rest, {engine}: transactions that write in {seconds} s", commits)
             print(
                 f"| {engine} | {100 * cpu / seconds:.2f} % | {switches / seconds:.0f} | {commits} |",
                 flush=True,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from statistics import quantiles
 
 from pixel.tokens import Tokens, click_path, new_public_id
+from tests.bench.figures import add_figure
 from tracker.outbound.rewriter.leave_alone import Leave
 from tracker.outbound.rewriter.rewriting import rewrite
 
@@ -73,6 +74,10 @@ def _table(speeds: list[Speed], documents: list[str]) -> list[str]:
     base = next((speed.messages for speed in speeds if speed.name == "pytracking"), None)
     for speed in speeds:
         ratio = f"{speed.messages / base:.1f}" if base else "–"
+        if speed.name.startswith("Inkling"):
+            times = speed.messages / base if base else None
+            add_figure(f"Rewriter: {speed.name}, beside pytracking", speed.messages, "messages a second", ratio=times)
+            add_figure(f"Rewriter: {speed.name}, p99 of 100 KB", speed.large_p99, "ms", at_most=4)
         lines.append(
             f"| {speed.name} | {speed.messages:,.0f} | {speed.megabytes:.1f} | {speed.large_p99:.2f} ms | {ratio} |"
         )

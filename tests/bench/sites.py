@@ -22,6 +22,7 @@ from sqlmodel import Session, col, select
 
 from pixel.tokens import Tokens, new_public_id, open_path
 from tests.bench.edge_peers.load import CONNECTIONS, READER, RESOLVE, load
+from tests.bench.figures import add_figure
 from tests.fixtures.contexts import opened_context
 from tests.pixel.edge_server import KEY as EDGE_KEY
 from tests.pixel.edge_server import EdgeProcess, edge_process
@@ -89,6 +90,10 @@ def resolve_beside_open(seconds: int) -> None:
         print(f"{title:26} {statistics.median(each.per_second for each in loads):8.0f} a second, "
               f"p99 {statistics.median(each.p99_ms for each in loads):6.1f} ms")  # fmt: skip
     shares = [ask.per_second / opened.per_second for opened, ask in rounds]
+    asked, late = (statistics.median(getattr(each, name) for each in asks) for name in ("per_second", "p99_ms"))
+    share = statistics.median(shares)
+    add_figure("Websites: resolve with a new code, beside an open", asked, "a second", ratio=share, at_least=0.8)
+    add_figure("Websites: resolve, p99", late, "ms", at_most=25)
     print(f"{'resolve ÷ open':26} {statistics.median(shares):8.2f}")
 
 
@@ -108,6 +113,8 @@ def many_visitors(visitors: int, addresses: int) -> None:
     doubles = sum(len(people) > 1 for people in holders.values())
     lost = min(addresses, visitors) - len(shown)
     late = times[len(times) * 99 // 100] * 1000
+    add_figure(f"Websites: {visitors:,} visitors on {addresses:,} leases", visitors / seconds, "a second")
+    add_figure("Websites: leases shared or lost", doubles + lost, at_most=0)
     print(f"{visitors} visitors on {addresses} leases: {visitors / seconds:.0f} a second, p99 {late:.1f} ms; "
           f"{len(shown)} shown, {doubles} double, {lost} lost; the spool names {len(holders)}")  # fmt: skip
 
@@ -130,6 +137,7 @@ def letters_against_visits(letters: int, visits: int) -> None:
         seconds = time.perf_counter() - began
         with context.database.reading() as session:
             coded = len(session.exec(select(LetterSource.letter_id).where(LetterSource.method == "code")).all())
+    add_figure(f"Websites: letters against {visits:,} visits", letters / seconds, "a second")
     print(f"{letters} letters against {visits} visits: {letters / seconds:.0f} a second; {coded} with their visit")
 
 
@@ -196,6 +204,7 @@ def snippet_cost(nodes: int) -> None:
                 spent.append(next(each["value"] for each in metrics if each["name"] == "ScriptDuration") * 1000)
                 page.close()
     swapped, plain = (statistics.median(spent) for spent in costs.values())
+    add_figure(f"Websites: script on a page of {nodes:,} nodes", swapped - plain, "ms", at_most=10)
     print(f"snippet on {nodes} nodes: {swapped - plain:.1f} ms of script ({swapped:.1f} with it, {plain:.1f} without)")
 
 
