@@ -14,8 +14,8 @@ from tests.bench.ingest import fill_spool
 from tests.bench.ingest_world import make_hits, send_out
 from tests.bench.letters import filled
 from tests.fixtures.contexts import People
+from tests.privacy.test_privacy_data import a_life
 from tests.servers import SmtpSink
-from tests.test_privacy_data import a_life
 from tracker.models import Event, Mailbox, Message, Notification, User
 from tracker.notifications.notify import feed_after, newest_feed_id
 from tracker.privacy.erase import erase

@@ -24,7 +24,7 @@ from tests.bench.figures import add_figure
 from tests.bench.mail_client import HTML
 from tests.fixtures.contexts import People, migrate_postgresql, opened_context
 from tests.fixtures.counts import counted
-from tests.outgoing.mail_programs import running_gateway, token_of
+from tests.outbound.mail_programs import running_gateway, token_of
 from tests.servers import postgresql
 from tracker.outbound.account_pool import AccountPool
 from tracker.outbound.gateway.server import Gateway

@@ -31,7 +31,7 @@ from sqlmodel import col, select
 from pixel.tokens import Tokens
 from tests.bench.figures import add_figure
 from tests.fixtures.contexts import People, migrate_postgresql, opened_context
-from tests.outgoing.mail_programs import token_of
+from tests.outbound.mail_programs import token_of
 from tests.servers import SmtpSink, listening, postgresql, smtp_sink, wait_until
 from tests.servers.processes import end, free_port
 from tracker.models import Delivery, Event, Message

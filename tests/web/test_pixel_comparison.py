@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.outgoing.test_compose_find_replace import DATA as MIME
-from tests.outgoing.test_compose_find_replace import FOUND
+from tests.outbound.test_compose_find_replace import DATA as MIME
+from tests.outbound.test_compose_find_replace import FOUND
 from tracker.outbound.mime_patch import HtmlPart, find_html
 from tracker.outbound.rewriter.hidden_link import hide
 from tracker.outbound.rewriter.html_scan import scan
