@@ -206,7 +206,7 @@ def addresses(context: AppContext) -> list[str]:
         *("/notifications", "/notifications?unread=true", "/notifications/panel", "/notifications/state"),
         *(f"/reports/enquiries?group={group}&since={_month_ago(message)}" for group in ("mailbox", "manager", "day")),
         "/reports/enquiries",
-        *(f"/sites/reports/{name}" for name in ("sources", "enquiries", "rules", "answers", "mailboxes", "activity")),
+        *(f"/reports/{name}" for name in ("sources", "letters", "rules", "answers", "mailboxes", "activity")),
         *("/sites", "/mailboxes", "/settings/accounts", "/settings/templates", "/settings/people"),
         "/compose",
     ]

@@ -14,10 +14,11 @@ from pixel.site_codes import long_codes
 from tests.fixtures.counts import counted
 from tests.sites.website import BASE, Website
 from tracker.models import Letter, LetterSource, Notification, PageView, SiteBlock, SiteLease, Visit
+from tracker.runtime.report_table import Period
 from tracker.sites.letters import attribute_letters, own_addresses_of_rules
-from tracker.sites.report_letters import activity_report
-from tracker.sites.report_rows import Period, rules_report
+from tracker.sites.rule_report import rules_report
 from tracker.sites.rules import remove_rule
+from tracker.sites.source_report import activity_report
 
 pytestmark = pytest.mark.parametrize("context", ["sqlite"], indirect=True)
 """Rules and attribution are tried on both engines elsewhere."""

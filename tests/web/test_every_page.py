@@ -113,6 +113,7 @@ def furnished(context: AppContext, client: httpx.Client, alice: User, bob: User)
         "/settings/templates/{template}": f"/settings/templates/{template.public_id}",
         "/settings/webhooks/{id}": f"/settings/webhooks/{hook.public_id}",
         "/sites/blocks/{id}": f"/sites/blocks/{ids[SiteBlock]}",
+        "/reports/{name}": "/reports/sources",
         "/sites/reports/{name}": "/sites/reports/sources",
         "/sites/rules/{id}": f"/sites/rules/{ids[SiteRule]}",
         "/sites/site/{id}": f"/sites/site/{ids[Site]}",

@@ -10,23 +10,9 @@ from tracker.models import Mailbox, SiteRule, User
 from tracker.runtime.context import AppContext
 
 PAGES = (
-    *(
-        "/sites",
-        "/sites/new",
-        "/sites/blocks/new",
-        "/sites/rules",
-        "/sites/rules/new",
-        "/sites/sources",
-        "/sites/sources/new",
-    ),
-    *(
-        "/sites/preview",
-        "/sites/reports/sources",
-        "/sites/reports/enquiries",
-        "/sites/reports/rules",
-        "/sites/reports/answers",
-    ),
-    *("/sites/reports/mailboxes", "/sites/reports/activity"),
+    *("/sites", "/sites/new", "/sites/blocks/new", "/sites/rules", "/sites/rules/new", "/sites/sources"),
+    *("/sites/sources/new", "/sites/preview", "/reports/sources", "/reports/letters", "/reports/letters?columns=all"),
+    *("/reports/enquiries", "/reports/answers", "/reports/rules", "/reports/mailboxes", "/reports/activity"),
 )
 
 

@@ -1,22 +1,20 @@
 """How enquiries were answered: by mailbox, manager and period. Rows are cohorts by receipt: an answer belongs to its enquiry's
 period, and to whoever gave it. The same table is screen, API and CSV file."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from tracker.crm.access import reports_enquiry
-from tracker.crm.office_hours import Schedule
 from tracker.crm.working_time import office_hours
-from tracker.locale.written_days import first_moment, next_day
 from tracker.models import EnquiryStatus, Letter, LetterBinding, Mailbox, User
 from tracker.runtime.localized_text import ActionError, LocalizedText
+from tracker.runtime.report_table import Period, Report, Value
 
 GROUPS = ("mailbox", "manager", "day", "week", "month")
 BOUND = ("order_number", "sender", "created", "reply", "by_hand")
@@ -47,23 +45,12 @@ _FACTS = (
 )
 
 
-@dataclass(frozen=True)
-class ReportTable:
-    """Columns, rows and totals, and the distribution of first-answer times by :data:`BUCKETS`."""
-
-    columns: Sequence[str]
-    rows: Sequence[Mapping[str, Any]]
-    totals: Mapping[str, Any]
-    distribution: Sequence[int] = ()
-
-
-def enquiries_report(session: Session, user: User, since: date | None, until: date | None, group: str) -> ReportTable:
+def enquiries_report(session: Session, user: User, period: Period, group: str) -> Report:
     """Enquiries that this person sees. Raises :class:`ActionError` for a group that is none."""
-    return group_enquiries(read_enquiries(session, user, since, until), group)
+    return group_enquiries(read_enquiries(session, user, period), group)
 
 
-def group_enquiries(enquiries: Sequence[CountedEnquiry], group: str) -> ReportTable:
-    """The same of what was read."""
+def group_enquiries(enquiries: Sequence[CountedEnquiry], group: str) -> Report:
     if group not in GROUPS:
         text = LocalizedText("“group” is one of %(groups)s.", groups=", ".join(GROUPS))
         raise ActionError("invalid", text, "group")
@@ -74,25 +61,17 @@ def group_enquiries(enquiries: Sequence[CountedEnquiry], group: str) -> ReportTa
         "week": lambda enquiry: f"{enquiry.day.isocalendar().year}-W{enquiry.day.isocalendar().week:02}",
         "month": lambda enquiry: f"{enquiry.day:%Y-%m}",
     }[group]
-    rows = [{"group": name, **_figures(part)} for name, part in _parted(enquiries, named)]
-    return ReportTable(COLUMNS, rows, {"group": None, **_figures(enquiries)}, _distribution(enquiries))
+    rows: list[dict[str, Value]] = [{"group": name, **_figures(part)} for name, part in _parted(enquiries, named)]
+    return Report(COLUMNS, rows, {"group": None, **_figures(enquiries)}, _distribution(enquiries))
 
 
-def answers_report(session: Session, user: User, since: date | None, until: date | None) -> ReportTable:
+def answers_report(session: Session, user: User, period: Period, group: str = "") -> Report:
     """First answers by whoever gave them."""
-    return group_answers(read_enquiries(session, user, since, until))
-
-
-def group_answers(enquiries: Sequence[CountedEnquiry]) -> ReportTable:
-    """The same of what was read."""
-    answered = [enquiry for enquiry in enquiries if enquiry.answered_by is not None]
-    rows = [
-        {"manager": name, "answers": len(part), **_times(part)}
-        for name, part in _parted(answered, lambda enquiry: enquiry.answered_by or "")
-    ]
-    return ReportTable(
-        ANSWER_COLUMNS, rows, {"manager": None, "answers": len(answered), **_times(answered)}, _distribution(answered)
-    )
+    answered = [enquiry for enquiry in read_enquiries(session, user, period) if enquiry.answered_by is not None]
+    parts = _parted(answered, lambda enquiry: enquiry.answered_by or "")
+    rows: list[dict[str, Value]] = [{"manager": name, "answers": len(part), **_times(part)} for name, part in parts]
+    totals: dict[str, Value] = {"manager": None, "answers": len(answered), **_times(answered)}
+    return Report(ANSWER_COLUMNS, rows, totals, _distribution(answered))
 
 
 def _parted(
@@ -104,7 +83,7 @@ def _parted(
     return sorted(parts.items())
 
 
-def _figures(enquiries: Sequence[CountedEnquiry]) -> dict[str, Any]:
+def _figures(enquiries: Sequence[CountedEnquiry]) -> dict[str, Value]:
     answered = sum(enquiry.seconds is not None for enquiry in enquiries)
     rules = [enquiry.rule for enquiry in enquiries]
     return {
@@ -117,7 +96,7 @@ def _figures(enquiries: Sequence[CountedEnquiry]) -> dict[str, Any]:
     }
 
 
-def _times(enquiries: Sequence[CountedEnquiry]) -> dict[str, int | None]:
+def _times(enquiries: Iterable[CountedEnquiry]) -> dict[str, int | None]:
     """None without answers. The 90th percentile is the smallest time within which nine of ten were answered."""
     times = sorted(enquiry.seconds for enquiry in enquiries if enquiry.seconds is not None)
     if not times:
@@ -133,8 +112,8 @@ def _distribution(enquiries: Sequence[CountedEnquiry]) -> list[int]:
     return counts
 
 
-def read_enquiries(session: Session, user: User, since: date | None, until: date | None) -> list[CountedEnquiry]:
-    """The enquiries that this person sees, received from the first to the last of these days in the person's zone."""
+def read_enquiries(session: Session, user: User, period: Period) -> list[CountedEnquiry]:
+    """The enquiries that this person sees, received in the period."""
     zone = ZoneInfo(user.timezone)
     query = (
         columns(*_FACTS)
@@ -145,34 +124,28 @@ def read_enquiries(session: Session, user: User, since: date | None, until: date
             col(Letter.withdrawn_at).is_(None),
             col(Letter.deleted_at).is_(None),
             reports_enquiry(session, user),
+            *period.conditions(EnquiryStatus.received_at),
         )
     )
-    if since is not None:
-        query = query.where(col(EnquiryStatus.received_at) >= first_moment(since, zone))
-    if until is not None:
-        query = query.where(col(EnquiryStatus.received_at) < first_moment(next_day(until), zone))
     people: dict[int | None, str] = dict(session.exec(select(User.id, User.name)).all())
     mailboxes = dict(session.exec(select(Mailbox.id, Mailbox.address)).all())
-    hours = office_hours(session)
-    schedule, hours_zone = hours or (None, None)
+    seconds = answer_seconds(session, user)
     return [
         CountedEnquiry(
             mailbox=mailboxes[mailbox],
             manager=people.get(manager, ""),
             day=received_at.astimezone(zone).date(),
             answered_by=people.get(answered_by) if answered_by else None,
-            seconds=_seconds(received_at, answered_at, schedule, hours_zone or zone),
+            seconds=seconds(received_at, answered_at) if answered_at else None,
             rule=rule or "",
         )
         for mailbox, manager, received_at, answered_at, answered_by, rule in session.connection().execute(query)
     ]
 
 
-def _seconds(
-    received_at: datetime, answered_at: datetime | None, hours: Schedule | None, zone: ZoneInfo
-) -> float | None:
-    if answered_at is None:
-        return None
+def answer_seconds(session: Session, user: User) -> Callable[[datetime, datetime], float]:
+    """How long from one moment to another, within office hours where there are some."""
+    hours, zone = office_hours(session) or (None, None)
     if hours is None:
-        return (answered_at - received_at).total_seconds()
-    return hours.worked(received_at, answered_at, zone).total_seconds()
+        return lambda begin, end: (end - begin).total_seconds()
+    return lambda begin, end: hours.worked(begin, end, zone or ZoneInfo(user.timezone)).total_seconds()

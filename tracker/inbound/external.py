@@ -147,7 +147,7 @@ def _raw(new: ExternalLetter) -> bytes:
     """The letter as mail (RFC 5322)."""
     message = EmailMessage()
     message["From"] = _header(new.sender)
-    for name, people in (("To", new.to), ("Cc", new.cc), ("X-Original-To", new.bcc)):
+    for name, people in (("To", new.to), ("Cc", new.cc), ("Bcc", new.bcc), ("X-Original-To", new.bcc)):
         if people:
             message[name] = ", ".join(str(_header(person)) for person in people)
     message["Subject"] = new.subject

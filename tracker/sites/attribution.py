@@ -155,10 +155,11 @@ def is_code_like(tag: str) -> bool:
 
 def _by_holder(address: str, sender: str, received_at: datetime, known: Known) -> Attribution:
     code = code_of(address)
+    rule = known.holdings[address][-1].rule
     if len({*known.senders.get(address, ()), sender} - {""}) > MOST_SENDERS:
-        return Attribution("code", None, code=code, address=address, flags=("leaked",))
+        return Attribution("code", None, code=code, address=address, rule=rule, flags=("leaked",))
     if len({*known.codes_written, address}) > MOST_CODES:
-        return Attribution("code", None, code=code, address=address, flags=("leaked", "many_codes"))
+        return Attribution("code", None, code=code, address=address, rule=rule, flags=("leaked", "many_codes"))
     before = [holding for holding in known.holdings[address] if holding.shown_at <= received_at]
     rows = sorted(before or known.holdings[address][:1], key=lambda holding: holding.shown_at)
     holder, flags = _holder(rows, received_at)

@@ -17,7 +17,7 @@ from tracker.web.compose import people as compose_people
 from tracker.web.compose import signatures_pages as signatures_page
 from tracker.web.compose import templates_pages as templates_page
 from tracker.web.connect import pages as connect
-from tracker.web.crm import csv_pages, enquiry_pages, hours_page, report_pages, shops_pages, webhook_pages
+from tracker.web.crm import csv_pages, enquiry_pages, hours_page, shops_pages, webhook_pages
 from tracker.web.crm import pages as customers
 from tracker.web.http.cross_origin import CrossOriginProtection
 from tracker.web.http.errors import on_action_error, on_crash, on_http_error, refuse_cross_origin
@@ -40,10 +40,10 @@ from tracker.web.recipients import import_page as consent_import_page
 from tracker.web.recipients import pages as recipient
 from tracker.web.recipients import preference_page
 from tracker.web.recipients import privacy_pages as privacy_person
+from tracker.web.reports import pages as report_pages
 from tracker.web.search import pages as search
 from tracker.web.sites import pages as site_pages
 from tracker.web.sites import reattribution, rule_pages, source_pages
-from tracker.web.sites import report_pages as site_report_pages
 from tracker.web.today import pages as today
 from tracker.web.workspace import people_pages as people
 from tracker.web.workspace import policy_page as workspace_page
@@ -79,7 +79,6 @@ ROUTES: list[BaseRoute] = [
     *reattribution.routes,
     *rule_pages.routes,
     *source_pages.routes,
-    *site_report_pages.routes,
     *recipient.routes,
     *privacy_person.routes,
     *asking_page.routes,

@@ -14,8 +14,8 @@ from tracker.web.api.errors import ProblemResponse, install
 from tracker.web.compose.templates_api import templates
 from tracker.web.crm.customers_api import customers
 from tracker.web.crm.orders_api import orders
-from tracker.web.crm.reports_api import reports
 from tracker.web.crm.webhooks_api import webhooks
+from tracker.web.crm.working_time_api import working_hours
 from tracker.web.http.security_headers import NEVER_STORED, DefaultHeaders
 from tracker.web.inbox.api import letters
 from tracker.web.mailboxes.api import mailboxes
@@ -24,9 +24,9 @@ from tracker.web.notifications.api import feed, notifications
 from tracker.web.profile.api import me
 from tracker.web.recipients.api import recipients
 from tracker.web.recipients.rights_api import rights
+from tracker.web.reports.api import reports
 from tracker.web.sites.api import sites
 from tracker.web.sites.reattribution import reattribution
-from tracker.web.sites.reports import site_reports
 from tracker.web.sites.visits_api import visits
 
 RESOURCES = (me, accounts, messages, templates, notifications, feed, rights, recipients)
@@ -65,11 +65,11 @@ def create_api(context: AppContext) -> FastAPI:
         letters,
         customers,
         orders,
-        reports,
+        working_hours,
         webhooks,
         sites,
         visits,
-        site_reports,
+        reports,
         reattribution,
     ):
         api.include_router(resource)

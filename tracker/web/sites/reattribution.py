@@ -22,7 +22,7 @@ from tracker.web.api.idempotency import idempotent
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
-from tracker.web.sites.reports import period_of
+from tracker.web.reports.tables import period_of
 
 reattribution = router("Websites")
 routes = Routes()
@@ -107,7 +107,7 @@ def decide_again(request: Request, user: User, form: FormData) -> Response:
             count = len(changes)
     except ActionError as error:
         return redirect(PAGE, localize(error.sentence), kind="problem")
-    back = f"/letters/{chosen['letter']}" if chosen["letter"] else "/sites/reports/enquiries"
+    back = f"/letters/{chosen['letter']}" if chosen["letter"] else "/reports/letters"
     return redirect(back, _("Sources changed: %(count)s.", count=count))
 
 

@@ -15,7 +15,7 @@ from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller, RequestContext
 from tracker.web.api.paging import Listing, Paged, page
-from tracker.web.sites.reports import period_of
+from tracker.web.reports.tables import period_of
 
 visits = router("Websites")
 
