@@ -189,7 +189,7 @@ def _people(world: World) -> Iterator[tuple[type[SQLModel], Facts, Iterator[Fact
         "customer_id": n, "address": _address(n), "lookup": _address(n),
     })  # fmt: skip
     yield Order, {"number": ""}, _numbered(world.orders, lambda n: {
-        "number": f"{n:07}", "customer_id": n % world.customers + 1, "created_at": world.at(n, world.orders),
+        "number": f"2025{n:07}", "customer_id": n % world.customers + 1, "created_at": world.at(n, world.orders),
     })  # fmt: skip
 
 

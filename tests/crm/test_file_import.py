@@ -4,11 +4,11 @@ import pytest
 from sqlmodel import select
 
 from tests.crm.shop_world import ShopWorld
-from tests.fixtures.leases import other_process
+from tests.fixtures.leases import hold, other_process
 from tracker.crm import file_import
-from tracker.crm.csv_import import read_rows
 from tracker.crm.file_import import begin_import, continue_imports, find_import
-from tracker.models import CustomerImport, CustomerImportFile, Notification
+from tracker.models import CustomerImport, CustomerImportPart, Notification
+from tracker.privacy.erase import erase
 from tracker.runtime.localized_text import ActionError, restored
 
 HEAD = "external_id,name,addresses,manager\n"
@@ -46,7 +46,7 @@ def test_a_file_is_taken_in_row_by_row_and_then_gone(shop: ShopWorld) -> None:
     assert [(line, restored(problem)) for line, problem in row.refusals][1] == (7, "“nobody” is not known here.")
     assert row.finished_at is not None
     with shop.context.database.reading() as session:
-        assert session.exec(select(CustomerImportFile)).all() == []
+        assert session.exec(select(CustomerImportPart)).all() == []
     assert continue_imports(shop.context) == 0
 
 
@@ -60,17 +60,12 @@ def test_an_import_that_was_broken_off_goes_on_behind_the_last_row(shop: ShopWor
     assert (row.created, row.unchanged, len(shop.customers())) == (25, 0, 25)
 
 
-def test_two_workers_never_take_the_same_import(shop: ShopWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    hand_in(shop, *people(10))
-    another, taken = other_process(shop.context), []
-
-    def read_while_another_looks(raw: bytes) -> object:
-        taken.append(continue_imports(another))
-        return read_rows(raw)
-
-    monkeypatch.setattr(file_import, "read_rows", read_while_another_looks)
+def test_two_workers_never_take_the_same_import(shop: ShopWorld) -> None:
+    row = progress(shop, hand_in(shop, *people(10)))
+    hold(shop.context, file_import.LEASE, row.id)
+    assert continue_imports(shop.context) == 0
+    hold(shop.context, file_import.LEASE, row.id, seconds=-1)
     assert continue_imports(shop.context) == 10
-    assert taken == [0]
 
 
 def test_who_lost_an_import_writes_nothing_more_of_it(shop: ShopWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +84,34 @@ def test_managers_are_told_once_at_the_end(shop: ShopWorld, small_batches: None)
     with shop.context.database.reading() as session:
         (line,) = session.exec(select(Notification).where(Notification.user_id == max_.id)).all()
     assert str(line.detail) == "15 customers are yours after an import"
+
+
+def test_whoever_is_erased_is_in_no_row_that_waits_and_does_not_come_back(shop: ShopWorld) -> None:
+    rows = people(3)
+    rows += [
+        "n7,Bo Erased,BO@Client.example,",
+        'n8,"Cy\nwho knows bo@client.example",c@client.example,',
+        "n9,Bo Erased,d@x.example,",
+    ]
+    number = hand_in(shop, *rows)
+    receipt = erase(shop.context, "bo@client.example", f"user:{shop.olga.id}")
+    assert receipt.done["row of an import"] == 2
+    with shop.context.database.reading() as session:
+        left = [cells for part in session.exec(select(CustomerImportPart)) for _, cells, _ in part.rows]
+    assert left[3:] == [[], [], ["n9", "Bo Erased", "d@x.example", ""]]
+    assert continue_imports(shop.context) == 6
+    row = progress(shop, number)
+    assert (row.done, row.created, row.refused) == (6, 4, 2)
+    assert [(line, restored(problem)) for line, problem in row.refusals] == [
+        (5, "This person was erased."),
+        (6, "This person was erased."),
+    ]
+    assert {customer.external_id for customer in shop.customers()} == {"n0", "n1", "n2", "n9"}
+
+
+def test_a_line_that_cannot_be_read_refuses_the_file_before_any_row_is_taken(shop: ShopWorld) -> None:
+    with pytest.raises(ActionError, match="Line 3 cannot be read"):
+        hand_in(shop, *people(1), "n1," + "A" * 200_000 + ",a@client.example,")
 
 
 @pytest.mark.parametrize("head", ["", "name,phone\n", "\x00\n"])

@@ -45,7 +45,7 @@ def opened(environ: dict[str, str]) -> Iterator[Database]:
         database.close()
 
 
-WORDS = re.compile("search_index(_[a-z]+)?|ix_search_entry_words")
+WORDS = re.compile("search_index(_[a-z]+)?|ix_search_entry_words(_[0-4])?")
 """Each database's own index of words, which the models do not know: see :mod:`tracker.models.search`."""
 
 

@@ -33,7 +33,7 @@ _ALSO: Mapping[str, str] = {
 AT_ONCE = 1000
 _PIECE = 64 * 1024
 CsvRow = tuple[int, list[str], bool]
-"""The line where it begins, its cells, and whether all of its bytes could be read."""
+"""The line where it begins, its cells (none where the person was erased), and whether all of its bytes could be read."""
 _FORMULA = "=+-@\t\r\n＝＋－＠"
 
 
@@ -178,6 +178,8 @@ def _by_words(session: Session) -> _Named:
 def _read_row(named: _Named, names: Sequence[str | None], row: CsvRow) -> CustomerChange | _Refusal:
     _, cells, is_whole = row
     try:
+        if not cells:
+            raise ActionError("invalid", LocalizedText("This person was erased."), detail_code="erased")
         if not is_whole:
             raise ActionError("invalid", LocalizedText("A byte of this row cannot be read."), detail_code="undecodable")
         if len(cells) > len(names) and any(cell.strip() for cell in cells[len(names) :]):

@@ -1,7 +1,7 @@
 """Imports of customers that go on by themselves: a page hands the file in, the worker takes its rows, a thousand in a transaction.
 
 How far it has come is written in the transaction of the rows, so that an import that was broken off, whoever did it, goes on behind
-the last row that was taken in. The file goes with the last one; what remains are counts and the first refused lines.
+the last row that was taken in. A thousand rows go when they are taken in; what remains are counts and the first refused lines.
 """
 
 import time
@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from itertools import islice
 
+from sqlalchemy import insert
 from sqlmodel import Session, col, delete, select, update
 
-from tracker.crm.csv_import import AT_ONCE, CsvRow, RowResult, read_rows, take_rows, tell_managers
-from tracker.models import CustomerImport, CustomerImportFile, User
+from tracker.crm.csv_import import AT_ONCE, RowResult, read_rows, take_rows, tell_managers
+from tracker.models import CustomerImport, CustomerImportPart, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import HeldLease, is_free
@@ -28,14 +29,17 @@ KEPT = timedelta(days=30)
 
 
 def begin_import(session: Session, user: User, name: str, raw: bytes) -> CustomerImport:
-    """Has the rows of a CSV file taken in. Raises :class:`ActionError` for one whose first line names no columns."""
-    _, rows = read_rows(raw)
-    total = sum(1 for _row in rows)
+    """Has the rows of a CSV file taken in. Raises :class:`ActionError` for one whose first line names no columns, or that cannot be
+    read to its end."""
+    columns, rows = read_rows(raw)
     session.exec(delete(CustomerImport).where(col(CustomerImport.finished_at) < now() - KEPT))
-    row = CustomerImport(user_id=user.id or 0, name=name[:200], total=total)
+    row = CustomerImport(user_id=user.id or 0, name=name[:200], columns=columns)
     session.add(row)
     session.flush()
-    session.add(CustomerImportFile(import_id=row.id or 0, content=raw))
+    for number, part in enumerate(iter(lambda: list(islice(rows, AT_ONCE)), [])):
+        session.execute(insert(CustomerImportPart).values(import_id=row.id, number=number, rows=part))
+        row.total += len(part)
+    session.add(row)
     return row
 
 
@@ -71,42 +75,35 @@ class _Run:
         with context.database.reading() as session:
             self._row = session.get_one(CustomerImport, int(lease.subject))
             self._by = session.get_one(User, self._row.user_id)
-            file = session.get(CustomerImportFile, self._row.id)
-        self._raw = file.content if file else b""
         self._assigned = Counter({int(user): count for user, count in self._row.assigned.items()})
 
     def go_on(self) -> int:
         began, before = time.monotonic(), self._row.done
-        try:
-            names, every = read_rows(self._raw)
-            rows = islice(every, before, None)
-            while self._take(names, list(islice(rows, AT_ONCE))):
-                if time.monotonic() > began + STRETCH:
-                    break
-        except ActionError as error:  # a line that cannot be read at all
-            self._row.problem = error.sentence
-            self._take([], [])
+        while self._take_part() and time.monotonic() <= began + STRETCH:
+            pass
         with self._context.database.session_scope() as session:
             self._context.leases.release(session, self._lease)
         return self._row.done - before
 
-    def _take(self, names: Sequence[str | None], batch: list[CsvRow]) -> bool:
+    def _take_part(self) -> bool:
         """Whether there may be more. Nothing is written once somebody else goes on with it."""
         row = self._row
         with self._context.database.session_scope() as session:
             if not self._context.leases.holds(session, self._lease):
                 return False
-            results = take_rows(session, names, batch, self._by, self._assigned) if batch else []
-            self._note(results)
-            if not batch:
+            parts = select(CustomerImportPart).where(CustomerImportPart.import_id == row.id)
+            part = session.exec(parts.order_by(col(CustomerImportPart.number)).limit(1).with_for_update()).first()
+            if part is not None:
+                self._note(take_rows(session, row.columns, part.rows, self._by, self._assigned))
+                session.delete(part)
+            else:
                 row.finished_at = now()
-                session.exec(delete(CustomerImportFile).where(col(CustomerImportFile.import_id) == row.id))
-            columns = ("done", "created", "changed", "unchanged", "refused", "refusals", "assigned", "problem")
-            values = {name: getattr(row, name) for name in (*columns, "finished_at")}
+            columns = ("done", "created", "changed", "unchanged", "refused", "refusals", "assigned", "finished_at")
+            values = {name: getattr(row, name) for name in columns}
             session.exec(update(CustomerImport).where(col(CustomerImport.id) == row.id).values(values))
-        if not batch:
+        if part is None:
             tell_managers(self._context, self._assigned, self._by)
-        return bool(batch)
+        return part is not None
 
     def _note(self, results: Sequence[RowResult]) -> None:
         row = self._row

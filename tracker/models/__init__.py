@@ -20,7 +20,7 @@ from tracker.models.crm import (
     Customer,
     CustomerAddress,
     CustomerImport,
-    CustomerImportFile,
+    CustomerImportPart,
     CustomerSource,
     EnquiryChange,
     EnquiryStatus,

@@ -13,11 +13,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import JSON, Index, UniqueConstraint, text
 from sqlmodel import Field
 
 from tracker.models.rows import NumberedRow, PublicRow, Row
-from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
+from tracker.runtime.database import UtcDateTime, now
 
 _OPEN = text("done_at IS NULL")
 _WAITING = text("waiting_since IS NOT NULL")
@@ -86,6 +86,8 @@ class CustomerImport(PublicRow, table=True):
     user_id: int = Field(foreign_key="user_account.id", ondelete="CASCADE")
     name: str = Field(default="", max_length=200)
     """Of the file."""
+    columns: Any = Field(default_factory=list, sa_type=JSON)
+    """The field that each column of the file is, null for one that is passed over."""
     total: int = 0
     done: int = 0
     created: int = 0
@@ -96,17 +98,17 @@ class CustomerImport(PublicRow, table=True):
     """The first refused lines, each with its number and why."""
     assigned: Any = Field(default_factory=dict, sa_type=JSON)
     """How many customers each manager got, by the person's number."""
-    problem: str = Field(default="", sa_type=LocalizedTextColumn)
-    """Why it ended before the last row."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class CustomerImportFile(Row, table=True):
-    """The file of an import; gone when all of it is taken in."""
+class CustomerImportPart(Row, table=True):
+    """Rows of an import that are still to be taken in, as many as one transaction takes."""
 
     import_id: int = Field(primary_key=True, foreign_key="customer_import.id", ondelete="CASCADE")
-    content: bytes = Field(sa_type=LargeBinary)
+    number: int = Field(primary_key=True)
+    rows: Any = Field(sa_type=JSON)
+    """Of each the line where it begins, its cells (none of a person who was erased), and whether all of its bytes could be read."""
 
 
 class CustomerAddress(NumberedRow, table=True):

@@ -1,7 +1,8 @@
 """Asking the index of words: which rows of a kind hold what was typed.
 
 A word that thousands of rows hold is not gathered: a list is read in its own order then, and the words of each row are looked at
-until the page is full. Which way to go is told by counting the words themselves, without what begins with them: that is quick.
+until the page is full. Which way to go is told by the newest rows: where many of them hold it the index is not asked at all; else
+what it holds is counted.
 """
 
 import json
@@ -28,6 +29,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 from sqlmodel import Session, col
 
+from tracker.models.crm import Customer, Order
+from tracker.models.letters import Letter
+from tracker.models.mail import Message
+from tracker.models.people import Recipient
 from tracker.models.search import WORDS_AS_VECTOR, SearchKind
 from tracker.models.search_index import owner_mark
 from tracker.runtime.word_search import Question, Term, question_of, variants
@@ -38,8 +43,18 @@ MOST_SLIPS = 2
 """So many words of a question may be mistyped: for each, hundreds of others are looked for."""
 NOTHING = -1
 """The number of no row: read by the key, where a condition that is false might be read by the whole table."""
-_INDEXED_BEGINNINGS = (2, 3)
-"""SQLite's index has the beginnings of words of these lengths, too."""
+NEWEST = 300
+"""So many rows are looked at before the index is asked."""
+OFTEN = 30
+"""Of these, so many that hold the words: then thousands do."""
+_LISTS: Mapping[SearchKind, tuple[Any, ...]] = {
+    SearchKind.MESSAGE: (Message.id, Message.user_id, Message.listed_at),
+    SearchKind.LETTER: (Letter.id, Letter.user_id, Letter.received_at),
+    SearchKind.RECIPIENT: (Recipient.id,),
+    SearchKind.CUSTOMER: (Customer.id,),
+    SearchKind.ORDER: (Order.id,),
+}
+"""The number of each kind; where it has an owner, the columns of the owner and of the list's order."""
 _FTS = table("search_index", column("rowid"), column("search_index"))
 _ENTRY = table("search_entry", column("entry"), column("words"))
 _VECTOR: ColumnElement[Any] = literal_column(WORDS_AS_VECTOR)
@@ -60,7 +75,7 @@ def finds(
         return [] if not typed.strip() else [col(row) == NOTHING]
     own = [] if owner_column is None else [col(owner_column) == owner]
     count = _count(session, kind, question, owner)
-    if not count and (meant := _meant(session, question)):
+    if not count and (meant := _meant(session, {kind: owner}, question)):
         question, count = meant, _count(session, kind, meant, owner)
     if count > MANY:
         return [*own, _holds(session, kind, row, question)]
@@ -68,52 +83,62 @@ def finds(
         # Not by an index of the owner's: that would read all of their rows in the order of the list, to sort nothing.
         own = [] if owner_column is None else [col(owner_column) + 0 == owner]
         number = _entry_number(session).op(">>")(literal_column("3"))
-        return [*own, col(row).in_(select(number).where(_asked(session, kind, question, owner)))]
+        return [*own, col(row).in_(select(number).where(*_asked(session, kind, question, owner)))]
     return [col(row) == NOTHING]
 
 
 def newest(session: Session, kinds: Kinds, typed: str, each: int) -> dict[SearchKind, list[int]]:
-    """The numbers of the newest rows of each kind that hold what was typed, at most so many of each.
-
-    Of kinds in which thousands hold a word, those that hold it as it was typed.
-    """
+    """The numbers of the newest rows of each kind that hold what was typed, at most so many of each."""
     question = question_of(typed)
     if not question:
         return {}
     if hits := _newest(session, kinds, question, each):
         return hits
-    meant = _meant(session, question)
+    meant = _meant(session, kinds, question)
     return _newest(session, kinds, meant, each) if meant else {}
 
 
 def _newest(session: Session, kinds: Kinds, question: Question, each: int) -> dict[SearchKind, list[int]]:
-    many = _with_many(session, kinds, question)
-    asked = {kind: _as_words(question) if kind in many else question for kind in kinds}
-    number, parts = _entry_number(session), list[Any]()
+    """Of kinds whose newest rows hold it often enough, the index is not asked."""
+    ids = _numbers(session, {kind: _newest_that_hold(session, kind, question, owner) for kind, owner in kinds.items()})
+    number, rest = _entry_number(session), dict[SearchKind, Any]()
     for kind, owner in kinds.items():
-        part = select(number.label("entry")).where(_asked(session, kind, asked[kind], owner))
-        parts.append(select(part.order_by(number.desc()).limit(each).subquery().c.entry))
+        if len(ids.get(kind, ())) < each:
+            part = select(number.label("entry")).where(*_asked(session, kind, question, owner))
+            rest[kind] = select(part.order_by(number.desc()).limit(each).subquery().c.entry)
+    ids |= _numbers(session, rest)
+    return {kind: numbers[:each] for kind, numbers in ids.items()}
+
+
+def _numbers(session: Session, parts: Mapping[SearchKind, Any]) -> dict[SearchKind, list[int]]:
+    """The numbers of the rows of these entries, the newest first."""
+    if not parts:
+        return {}
+    first, *others = parts.values()
     ids: dict[SearchKind, list[int]] = {}
-    for entry in sorted(session.connection().execute(parts[0].union_all(*parts[1:])).scalars(), reverse=True):
+    for entry in sorted(session.connection().execute(first.union_all(*others)).scalars(), reverse=True):
         ids.setdefault(SearchKind(entry & 7), []).append(entry >> 3)
     return ids
 
 
-def _with_many(session: Session, kinds: Kinds, question: Question) -> set[SearchKind]:
-    """The kinds in which so many rows hold each of the words that they are not to be gathered."""
-    counts = select(*(_number_of(session, kind, _as_words(question), owner) for kind, owner in kinds.items()))
-    row = session.connection().execute(counts).one()
-    return {kind for kind, count in zip(kinds, row, strict=True) if count > MANY}
+def _newest_that_hold(session: Session, kind: SearchKind, question: Question, owner: int | None) -> Any:
+    """Those entries of the newest rows that fulfil the question, whose words are looked at one by one."""
+    number, *list_columns = map(col, _LISTS[kind])
+    newest_rows: Any = select(number.label("id")).order_by(*(column.desc() for column in (*list_columns[1:], number)))
+    newest_rows = newest_rows.where(number > 0 if owner is None else list_columns[0] == owner)  # read by the key
+    rows = newest_rows.limit(NEWEST).subquery()
+    same = _ENTRY.c.entry == rows.c.id * 8 + literal_column(str(int(kind)))
+    return select(_ENTRY.c.entry).join_from(rows, _ENTRY, same).where(_fulfil(session, question))
 
 
-def _meant(session: Session, question: Question) -> Question | None:
+def _meant(session: Session, kinds: Kinds, question: Question) -> Question | None:
     """The question with what may have been meant in place of words that nothing holds; None when there is nothing like them, when
     each word stands somewhere, or when too many stand nowhere."""
     texts = [group[0].text for group in question]
-    unknown = set(texts) - _beginnings(session, texts)
+    unknown = set(texts) - _beginnings(session, kinds, texts)
     if not 0 < len(unknown) <= MOST_SLIPS:
         return None
-    close = _beginnings(session, [text for word in sorted(unknown) for text in sorted(variants(word))])
+    close = _beginnings(session, kinds, [text for word in sorted(unknown) for text in sorted(variants(word))])
     meant = tuple(
         tuple(Term(text) for text in sorted(close & variants(group[0].text))) if group[0].text in unknown else group
         for group in question
@@ -121,43 +146,52 @@ def _meant(session: Session, question: Question) -> Question | None:
     return meant if all(meant) else None
 
 
-def _beginnings(session: Session, texts: Sequence[str]) -> set[str]:
-    """Those of the texts that words of the index begin with."""
+def _beginnings(session: Session, kinds: Kinds, texts: Sequence[str]) -> set[str]:
+    """Those of the texts that words of these kinds begin with."""
     if _is_sqlite(session):
-        listed = func.json_each(json.dumps(texts)).table_valued(column("value"))
-        begins = _FTS.c.search_index.op("MATCH")(literal('"') + listed.c.value + literal('"*'))
-        some: Any = select(literal_column("1")).select_from(_FTS).where(begins)
+        listed: Any = func.json_each(json.dumps(texts)).table_valued(column("value"))
     else:
         listed = func.unnest(cast(list(texts), ARRAY(Text))).table_valued(column("value")).render_derived()
-        begins = _VECTOR.op("@@")(cast(literal("'") + listed.c.value + literal("':*"), TSQUERY))
-        some = select(literal_column("1")).select_from(_ENTRY).where(begins)
-    return set(session.connection().execute(select(listed.c.value).where(exists(some))).scalars())
+    begin = [
+        exists(select(literal_column("1")).select_from(_index(session)).where(*_begins(session, kind, owner, listed)))
+        for kind, owner in kinds.items()
+    ]
+    return set(session.connection().execute(select(listed.c.value).where(or_(*begin))).scalars())
 
 
-def _as_words(question: Question) -> Question:
-    return tuple(
-        tuple(Term(term.text, term.is_beginning and len(term.text) in _INDEXED_BEGINNINGS) for term in group)
-        for group in question
-    )
+def _begins(session: Session, kind: SearchKind, owner: int | None, listed: Any) -> list[ColumnElement[bool]]:
+    """The conditions that a row of the kind has a word that begins with the text of a list."""
+    if _is_sqlite(session):
+        words = literal(f'"{owner_mark(kind, owner)}" AND "') + listed.c.value + literal('"*')
+        return [_FTS.c.search_index.op("MATCH")(words)]
+    words = literal(f"'{owner_mark(kind, owner)}' & '") + listed.c.value + literal("':*")
+    return [_is_of(kind), _VECTOR.op("@@")(cast(words, TSQUERY))]
 
 
 def _count(session: Session, kind: SearchKind, question: Question, owner: int | None) -> int:
-    """How many rows are asked for, as far as it matters. Those with the very words first: with many of them the rest, which takes
-    longer, is not counted."""
-    words = select(_number_of(session, kind, _as_words(question), owner).label("n")).subquery()
-    rest = _number_of(session, kind, question, owner)
-    counted = select(case((words.c.n > MANY, words.c.n), else_=rest))
-    return int(session.connection().execute(counted).scalar_one())
+    """How many rows are asked for, as far as it matters; where the newest hold it often, the rest is not counted."""
+    often = select(func.count()).select_from(_newest_that_hold(session, kind, question, owner).subquery())
+    counted = case((often.scalar_subquery() >= OFTEN, MANY + 1), else_=_number_of(session, kind, question, owner))
+    return int(session.connection().execute(select(counted)).scalar_one())
 
 
 def _number_of(session: Session, kind: SearchKind, question: Question, owner: int | None) -> ScalarSelect[int]:
-    some: Any = select(literal_column("1")).select_from(_FTS if _is_sqlite(session) else _ENTRY)
-    some = some.where(_asked(session, kind, question, owner)).limit(MANY + 1).subquery()
+    some: Any = select(literal_column("1")).select_from(_index(session))
+    some = some.where(*_asked(session, kind, question, owner)).limit(MANY + 1).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
 
 
 def _is_sqlite(session: Session) -> bool:
     return session.get_bind().dialect.name == "sqlite"
+
+
+def _index(session: Session) -> Any:
+    return _FTS if _is_sqlite(session) else _ENTRY
+
+
+def _is_of(kind: SearchKind) -> ColumnElement[bool]:
+    """By which PostgreSQL knows the index of the kind."""
+    return literal_column(f"(entry & 7) = {kind:d}")
 
 
 def _entry_number(session: Session) -> ColumnElement[int]:
@@ -166,21 +200,26 @@ def _entry_number(session: Session) -> ColumnElement[int]:
 
 def _holds(session: Session, kind: SearchKind, row: Any, question: Question) -> ColumnElement[bool]:
     """The words of this very row fulfil the question; asked row by row."""
-    words, place = literal(" ") + _ENTRY.c.words + literal(" "), func.instr if _is_sqlite(session) else func.strpos
     same = _ENTRY.c.entry == col(row) * 8 + literal_column(str(int(kind)))
+    return exists(select(literal_column("1")).select_from(_ENTRY).where(same, _fulfil(session, question)))
+
+
+def _fulfil(session: Session, question: Question) -> ColumnElement[bool]:
+    """The words of an entry fulfil the question."""
+    words, place = literal(" ") + _ENTRY.c.words + literal(" "), func.instr if _is_sqlite(session) else func.strpos
     groups = [
         or_(*(place(words, f" {term.text}" if term.is_beginning else f" {term.text} ") > 0 for term in group))
         for group in question
     ]
-    return exists(select(literal_column("1")).select_from(_ENTRY).where(same, and_(true(), *groups)))
+    return and_(true(), *groups)
 
 
-def _asked(session: Session, kind: SearchKind, question: Question, owner: int | None) -> ColumnElement[bool]:
+def _asked(session: Session, kind: SearchKind, question: Question, owner: int | None) -> list[ColumnElement[bool]]:
     groups = ((Term(owner_mark(kind, owner), False),), *question)
     if _is_sqlite(session):
-        return _FTS.c.search_index.op("MATCH")(" AND ".join(_either(group, _fts_term, " OR ") for group in groups))
+        return [_FTS.c.search_index.op("MATCH")(" AND ".join(_either(group, _fts_term, " OR ") for group in groups))]
     words = " & ".join(_either(group, _vector_term, " | ") for group in groups)
-    return _VECTOR.op("@@")(cast(words, TSQUERY))
+    return [_is_of(kind), _VECTOR.op("@@")(cast(words, TSQUERY))]
 
 
 def _either(group: Sequence[Term], spelled: Any, joined: str) -> str:

@@ -120,11 +120,11 @@ DATA: Mapping[str, Columns] = {
         plain="id public_id shop_id version created_at changed_at",
     ),
     "customer_import": _columns(
-        words="name refusals problem",
+        words="name refusals",
         staff="user_id assigned",
-        plain="id public_id total done created changed unchanged refused created_at finished_at",
+        plain="id public_id columns total done created changed unchanged refused created_at finished_at",
     ),
-    "customer_import_file": _columns(words="content", plain="import_id"),
+    "customer_import_part": _columns(words="rows", plain="import_id number"),
     "customer_address": _columns(person="address lookup created_for", plain="id customer_id position"),
     # the words of whatever is searched, which follow their rows in the same transaction
     "search_entry": _columns(plain="entry words"),

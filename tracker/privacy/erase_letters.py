@@ -10,6 +10,7 @@ from sqlmodel import Session, col, delete, select, update
 from tracker.models import (
     Customer,
     CustomerAddress,
+    CustomerImportPart,
     EnquiryKey,
     EnquiryStatus,
     Letter,
@@ -23,7 +24,7 @@ from tracker.models import (
     Visit,
 )
 from tracker.privacy.erase_mentions import erase_mentions_in_letters
-from tracker.privacy.redact import Redactor
+from tracker.privacy.redact import Redactor, rows_with
 from tracker.runtime.database import now
 
 _BLANK: dict[str, Any] = {
@@ -58,15 +59,26 @@ def _erase_visits(session: Session, letters: Sequence[int | None], done: Counter
     session.exec(delete(LetterSource).where(col(LetterSource.letter_id).in_(letters)))
 
 
-def erase_customers(session: Session, form: str, done: Counter[str]) -> None:
-    """The customers with this address are forgotten, with every other address they had. Orders stay without a customer, and
-    whatever another program knows them by goes."""
+def erase_customers(session: Session, form: str, redactor: Redactor, done: Counter[str]) -> None:
+    """The customers with this address are forgotten, with every other address they had, and rows of imports that would bring them
+    back. Orders stay without a customer, and whatever another program knows them by goes."""
+    _erase_imported(session, redactor, done)  # first: waits for an import that is just making such a customer
     theirs = select(CustomerAddress.customer_id).where(CustomerAddress.lookup == form)
     ids = session.exec(theirs).all()
     orders = update(Order).where(col(Order.customer_id).in_(ids)).values(customer_id=None, external_id=None)
     done["customer_order"] += session.exec(orders).rowcount
     done["customer"] += session.exec(delete(Customer).where(col(Customer.id).in_(ids))).rowcount
     session.exec(update(EnquiryStatus).where(col(EnquiryStatus.sender) == form).values(sender=""))
+
+
+def _erase_imported(session: Session, redactor: Redactor, done: Counter[str]) -> None:
+    """Rows in which the address stands keep their line alone, and are refused when their turn comes."""
+    table = CustomerImportPart.__table__  # type: ignore[attr-defined]
+    for part in list(rows_with(session, redactor, table, [table.c.rows])):
+        rows = [[row[0], [], True] if redactor.mentions(row[1:]) else row for row in part["rows"]]
+        key = (table.c.import_id == part["import_id"], table.c.number == part["number"])
+        session.connection().execute(table.update().where(*key).values(rows=rows))
+        done["row of an import"] += sum(not row[1] for row in rows)
 
 
 def _forget_key(session: Session, form: str) -> None:
