@@ -42,7 +42,14 @@ FEW = frozenset(
             "host_health",
             "drain_cursor",
         ),
-        *("message_template", "notice_text", "alembic_version", "scanner_network", "webhook_endpoint"),
+        *(
+            "message_template",
+            "notice_text",
+            "alembic_version",
+            "scanner_network",
+            "push_subscription",
+            "push_delivery",
+        ),
     }
 )
 """Tables with a row for each person, mailbox or setting, or for what is in hand just now: these may be read whole."""

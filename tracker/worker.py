@@ -49,6 +49,7 @@ from tracker.models import (
     Mailbox,
     Message,
     Notice,
+    PushDelivery,
     QuarantinedHit,
     TrackingPause,
     User,
@@ -59,6 +60,7 @@ from tracker.notifications.notify import end_quiet_hours
 from tracker.outbound.account_pool import AccountPool, Serve, WaitingAccount
 from tracker.outbound.host_health import HostCheck
 from tracker.outbound.messages import remind_due
+from tracker.outbound.push_queue import push_to_browser, subscriptions_due
 from tracker.outbound.queue import accounts_due, send_for_account
 from tracker.outbound.sent_answers import accounts_to_look_at, look_for_answers, next_sent_folder
 from tracker.outbound.sent_copy import WANTED, accounts_with_copies, file_for_account
@@ -117,6 +119,7 @@ def tasks(context: AppContext) -> list[Task]:
     answers = AccountPool(accounts_to_look_at, look_for_answers, 4)
     digests = _side_by_side(digest.people_waiting, digest.send_to)
     telling = _side_by_side(notices.people_to_tell, notices.tell_person)
+    pushes = AccountPool(subscriptions_due, push_to_browser)
     host_check, hooks = HostCheck(), AccountPool(endpoints_due, deliver_to_endpoint, 16)
     return [
         *(_draining(source) for source in sources(context)),
@@ -145,6 +148,7 @@ def tasks(context: AppContext) -> list[Task]:
             end=telling.end,
         ),
         Task("webhooks", hooks, watches=("webhook_delivery", "webhook_endpoint"), due=webhooks_due, end=hooks.end),
+        Task("push", pushes, watches=("push_delivery",), due=_first(PushDelivery.due_at), end=pushes.end),
         Task("answers elsewhere", answers, 600.0, watches=("enquiry_status",), due=next_sent_folder, end=answers.end),
         Task("imports", continue_imports, watches=("customer_import",)),
         Task("snoozed", wake_snoozed, watches=("enquiry_status",), due=_first(EnquiryStatus.snoozed_until)),

@@ -14,6 +14,7 @@ from tests.servers.dovecot import Dovecot, dovecot
 from tests.servers.oauth import AuthorisationServer, authorisation_server
 from tests.servers.postgresql import Postgresql, postgresql
 from tests.servers.processes import free_port, listening, require, unavailable, wait_until
+from tests.servers.push import PushService, push_service
 from tests.servers.smtp import Accepted, SmtpRules, SmtpSink, silent_server, smtp_sink
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Dovecot",
     "Pages",
     "Postgresql",
+    "PushService",
     "SmtpRules",
     "SmtpSink",
     "authorisation_server",
@@ -32,6 +34,7 @@ __all__ = [
     "free_port",
     "listening",
     "postgresql",
+    "push_service",
     "require",
     "silent_server",
     "smtp_sink",

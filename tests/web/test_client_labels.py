@@ -4,7 +4,7 @@ import pytest
 
 from tracker.engagement.judge.client_names import client_name
 from tracker.locale import use_locale
-from tracker.web.messages.maker_labels import client_label
+from tracker.mail.maker_labels import client_label
 
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
 

@@ -19,7 +19,10 @@ from tracker.consent.preferences import preference, set_preference
 from tracker.inbound.credentials import record_of as credential_record
 from tracker.mail.account_servers import record_of as account_record
 from tracker.mail.oauth import record_of as grant_record
-from tracker.models import Account, Credential, OAuthGrant
+from tracker.models import Account, Credential, OAuthGrant, PushKey, PushSubscription, WebhookEndpoint
+from tracker.notifications.push import KEY_RECORD
+from tracker.notifications.push import record_of as push_record
+from tracker.notifications.webhooks import record_of as webhook_record
 from tracker.runtime.backup import KEY_FILE
 from tracker.runtime.context import AppContext, create_context
 from tracker.runtime.database import now
@@ -178,3 +181,9 @@ def _sealed(session: Session) -> Iterator[tuple[Any, str, str]]:
         yield credential, "secret", credential_record(credential)
     for grant in session.exec(select(OAuthGrant)).all():
         yield from ((grant, f"{kind}_token", grant_record(grant, kind)) for kind in ("refresh", "access"))
+    for endpoint in session.exec(select(WebhookEndpoint)).all():
+        yield from ((endpoint, column, webhook_record(endpoint)) for column in ("secret", "secret_before"))
+    for key in session.exec(select(PushKey)).all():
+        yield key, "secret", KEY_RECORD
+    for subscription in session.exec(select(PushSubscription)).all():
+        yield subscription, "sealed", push_record(subscription)

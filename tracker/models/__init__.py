@@ -78,6 +78,7 @@ from tracker.models.people import (
     UserSession,
 )
 from tracker.models.privacy import Erasure, TrackingView
+from tracker.models.push import PushDelivery, PushKey, PushSubscription
 from tracker.models.running import Job
 from tracker.models.search import SearchChange, SearchEntry, SearchKind
 from tracker.models.sites import (

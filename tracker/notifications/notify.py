@@ -11,6 +11,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.models import FeedItem, Notice, Notification, User
 from tracker.models.counting.bulk import insert_or_keep
+from tracker.notifications.push import enqueue_push
 from tracker.notifications.rules import end_of_quiet, preference_of
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -34,6 +35,7 @@ def notify(session: Session, user_id: int, subject: str, kind: str, at: datetime
     session.add(line)
     session.flush()
     announce(session, user_id, "notification", line.public_id)
+    enqueue_push(session, line)
     return line
 
 

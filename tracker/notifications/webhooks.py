@@ -142,7 +142,7 @@ def rotate_secret(session: Session, context: AppContext, endpoint: WebhookEndpoi
 
 def _new_secret(session: Session, context: AppContext, endpoint: WebhookEndpoint) -> str:
     plain = token_bytes(32)
-    endpoint.secret = context.keyring.encrypt(plain, _record(endpoint))
+    endpoint.secret = context.keyring.encrypt(plain, record_of(endpoint))
     session.add(endpoint)
     return _PREFIX + b64encode(plain).decode()
 
@@ -152,10 +152,10 @@ def secrets_of(context: AppContext, endpoint: WebhookEndpoint) -> list[bytes]:
     sealed = [endpoint.secret]
     if endpoint.secret_before is not None and (endpoint.secret_before_until or now()) > now():
         sealed.append(endpoint.secret_before)
-    return [context.keyring.decrypt(secret, _record(endpoint)) for secret in sealed]
+    return [context.keyring.decrypt(secret, record_of(endpoint)) for secret in sealed]
 
 
-def _record(endpoint: WebhookEndpoint) -> str:
+def record_of(endpoint: WebhookEndpoint) -> str:
     return f"webhook:{endpoint.public_id}"
 
 

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import time
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -112,14 +112,18 @@ def _deliver_next(context: AppContext, endpoint_id: int) -> bool:
 
 
 def post_event(context: AppContext, endpoint: WebhookEndpoint, event: WebhookEvent) -> Answer:
-    """Sends the event once. Follows no redirect, and connects to no private network whatever the name leads to now."""
+    """Sends the event once."""
     body = event.body.encode()
+    return post(context, endpoint.url, body, signed_headers(secrets_of(context, endpoint), event, body))
+
+
+def post(context: AppContext, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    """One try. Follows no redirect, and connects to no private network whatever the name leads to now."""
     started = time.monotonic()
     try:
         response = context.web_request(
-            "POST", endpoint.url, content=body, headers=signed_headers(secrets_of(context, endpoint), event, body),
-            seconds=ANSWER_SECONDS, most_bytes=MOST_BYTES, is_cut=True,
-        )  # fmt: skip
+            "POST", url, content=body, headers=headers, seconds=ANSWER_SECONDS, most_bytes=MOST_BYTES, is_cut=True
+        )
         answer = Answer(response.status_code, retry_after=_retry_after(response.headers.get("retry-after", "")))
     except httpx.TimeoutException:
         answer = Answer(None, "timeout")

@@ -156,6 +156,11 @@ DATA: Mapping[str, Columns] = {
     "webhook_event": _columns(words="body", plain="id public_id kind at"),
     "webhook_delivery": _columns(plain="id endpoint_id event_id due_at tries first_try_at delivered_at"),
     "webhook_attempt": _columns(plain="id delivery_id at status problem milliseconds"),
+    "push_key": _columns(plain="id public secret created_at"),
+    "push_subscription": _columns(
+        staff="user_id session_id", plain="id endpoint_digest sealed failing_since created_at"
+    ),
+    "push_delivery": _columns(plain="id subscription_id notification_id due_at tries"),
     "shop": _columns(plain="id public_id name created_at"),
     "manager_group": _columns(plain="id public_id name turn created_at"),
     "manager_group_member": _columns(staff="user_id turn", plain="group_id"),

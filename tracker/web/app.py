@@ -32,6 +32,7 @@ from tracker.web.messages import page as message
 from tracker.web.messages import selection_page as mail_selection
 from tracker.web.notifications import feed
 from tracker.web.notifications import pages as notifications_page
+from tracker.web.notifications import push_pages as push
 from tracker.web.profile import pages as profile
 from tracker.web.profile import sign_in_page as sign_in
 from tracker.web.profile import views_pages as views
@@ -83,6 +84,7 @@ ROUTES: list[BaseRoute] = [
     *privacy_person.routes,
     *asking_page.routes,
     *notifications_page.routes,
+    *push.routes,
     *preference_page.routes,
     *feed.routes,
     *profile.routes,

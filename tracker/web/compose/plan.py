@@ -9,6 +9,7 @@ from sqlmodel import Session
 from tracker.consent.preferences import preference
 from tracker.locale import _, babel_locale, localize, ngettext
 from tracker.mail.addresses import domain_of, read_list
+from tracker.mail.maker_labels import trust_label
 from tracker.mail.recipient_mx import request, unknown
 from tracker.mail.typing_errors import meant_domain
 from tracker.models import Account, User
@@ -24,7 +25,6 @@ from tracker.runtime.limits import GMAIL_CLIPS_AT
 from tracker.web.compose.drafts import MOST_NAMED, ComposeForm, readable
 from tracker.web.compose.placeholders import FilledMessage, fill_message
 from tracker.web.messages.activity_labels import link_reason, rule_label
-from tracker.web.messages.maker_labels import trust_label
 
 _OF_THE_MESSAGE = frozenset(
     {

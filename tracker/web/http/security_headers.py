@@ -14,6 +14,7 @@ _DIRECTIVES: Mapping[str, str] = {
     "connect-src": "'self'",
     "frame-src": "'self'",
     "manifest-src": "'self'",
+    "worker-src": "'self'",
     "form-action": "'self'",
     "base-uri": "'none'",
     "frame-ancestors": "'none'",

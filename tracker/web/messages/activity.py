@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
+from tracker.mail.maker_labels import trust_label
 from tracker.models import Delivery, Event, Message
 from tracker.web.messages.activity_labels import (
     PEOPLE,
@@ -17,7 +18,6 @@ from tracker.web.messages.activity_labels import (
     through_of,
     tone_of,
 )
-from tracker.web.messages.maker_labels import trust_label
 
 SHOWN_MACHINES = 5
 SHOWN_PEOPLE = 8

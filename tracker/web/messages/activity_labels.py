@@ -13,8 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 from tracker.consent.rules import RULES, State
 from tracker.engagement.judge.verdict import Reason
 from tracker.locale import N_, _, localize, ngettext
+from tracker.mail.maker_labels import VENDORS, client_label, scanner_name
 from tracker.models import Delivery, DeliveryStatus, Event, TrackedLink
-from tracker.web.messages.maker_labels import VENDORS, client_label, scanner_name
 
 PEOPLE = ("human", "mail_proxy")
 _MACHINES = ("security_scanner", "link_preview", "sender_self", "crawler", "mail_proxy")

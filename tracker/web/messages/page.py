@@ -16,6 +16,7 @@ from tracker.consent.ledger import consent_of
 from tracker.consent.rules import Purpose, State
 from tracker.engagement.overrule import overrule
 from tracker.locale import _, localize
+from tracker.mail.maker_labels import trust_label
 from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.models import (
     Account,
@@ -45,7 +46,6 @@ from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
 from tracker.web.messages.activity import copies_of
 from tracker.web.messages.activity_labels import Line, consent_label, link_reason, rule_label, shown_url, timeline
-from tracker.web.messages.maker_labels import trust_label
 from tracker.web.messages.rows import eye_of, link_of
 from tracker.web.messages.sent_parts import Answer, SentFile, answers_to, files_of, paper_of, pictures_of
 

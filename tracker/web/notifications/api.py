@@ -13,13 +13,13 @@ from tracker.locale import use_locale
 from tracker.mail.fields import ResponseModel
 from tracker.models import Delivery, Message, Notification
 from tracker.models.ownership import owned, owned_rows
+from tracker.notifications.bell_lines import bell_lines
 from tracker.notifications.notify import mark_all_read, mark_read, unread_count
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller, RequestContext, still_holds
 from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged, page
 from tracker.web.notifications.feed import open_feed
-from tracker.web.notifications.lines import bell_lines
 
 notifications = router("Notifications")
 

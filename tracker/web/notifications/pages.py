@@ -1,27 +1,27 @@
 """The bell: its panel, its page, and the reading of lines."""
 
-from sqlmodel import Session
+from dataclasses import asdict
+
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tracker.locale import _, ngettext
+from tracker.locale import _
 from tracker.mail.account_servers import working_account
-from tracker.models import Letter, Mailbox, Message, Notification, Recipient, TrackingPause, User
+from tracker.models import Notification, User
 from tracker.models.ownership import owned
 from tracker.notifications import notify
+from tracker.notifications.bell_lines import announcements, bell_lines, page_of
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import Cursor
 from tracker.web.http.forms import FormErrors, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
-from tracker.web.notifications.lines import BellLine, bell_lines
 from tracker.web.notifications.settings_form import Alerts, alerts_of, digest_hours, kind_labels, save_alerts
 
 routes = Routes()
 PANEL_LINES = 20
 PAGE_LINES = 50
-RINGING_LINES = 5
 
 
 @routes.page("/notifications/panel")
@@ -38,24 +38,8 @@ def state(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         unread = notify.unread_count(session, user)
         ringing = bell_lines(session, notify.lines(session, user, ringing=True, limit=PAGE_LINES))
-    ringing = [line for line in ringing if line.row.kind != "corrected"]  # that is for the eye, not for the ear
-    waited = [line for line in ringing if line.row.held_until is not None]
-    lines = [_newest_line(line) for line in ringing if len(waited) < 2 or line.row.held_until is None][:RINGING_LINES]
-    return JSONResponse({"unread": unread, "newest": [*lines, *([_newest_of_all(waited)] if len(waited) > 1 else [])]})
-
-
-def _newest_line(line: BellLine) -> dict[str, str]:
-    return {"id": line.row.public_id, "version": line.version, "kind": line.row.kind, "text": line.text}
-
-
-def _newest_of_all(waited: list[BellLine]) -> dict[str, str]:
-    """Everything that quiet hours have held rings once."""
-    ended = max(line.row.held_until for line in waited if line.row.held_until is not None)
-    words = ngettext(
-        "While it was quiet: one thing happened", "While it was quiet: %(num)s things happened", len(waited)
-    )
-    version = f"quiet:{ended.timestamp():.0f}"
-    return {"id": "quiet", "version": version, "kind": "quiet", "text": words}
+        newest = [asdict(each) for each in announcements(session, ringing)]
+    return JSONResponse({"unread": unread, "newest": newest})
 
 
 @routes.page("/notifications")
@@ -99,7 +83,7 @@ def read(request: Request, user: User, _form: FormData) -> Response:
     with context_of(request).database.session_scope() as session:
         line = owned(session, Notification, user, request.path_params["id"])
         notify.mark_read(session, user, line.public_id)
-        return redirect(_about(session, line))
+        return redirect(page_of(session, line))
 
 
 @routes.action("/notifications/readings")
@@ -107,23 +91,6 @@ def read_all(request: Request, user: User, form: FormData) -> Response:
     with context_of(request).database.session_scope() as session:
         notify.mark_all_read(session, user)
     return redirect(local_path(text(form, "back"), "/notifications"))
-
-
-def _about(session: Session, line: Notification) -> str:
-    """The page of what a line is about."""
-    message = session.get(Message, line.message_id) if line.message_id else None
-    if message is not None:
-        return f"/mail/{message.public_id}"
-    kind, _colon, rest = line.subject.partition(":")
-    number = rest.partition(":")[0]
-    if kind == "letter" and number.isdigit() and (letter := session.get(Letter, int(number))) and not letter.deleted_at:
-        return f"/letters/{letter.public_id}"
-    if kind == "pause" and number.isdigit() and (pause := session.get(TrackingPause, int(number))):
-        return f"/recipients/{session.get_one(Recipient, pause.recipient_id).public_id}#pause"
-    if kind == "mailbox" and number.isdigit() and (mailbox := session.get(Mailbox, int(number))):
-        # of somebody else's mailbox an administrator learns only that it is broken
-        return f"/mailboxes/{mailbox.public_id}" if mailbox.user_id == line.user_id else "/notifications"
-    return "/settings/accounts" if line.kind == "problem" else "/notifications"
 
 
 def _place(text: str) -> Cursor | None:

@@ -7,9 +7,9 @@ from markupsafe import Markup, escape
 from sqlmodel import Session
 
 from tracker.locale import N_, _, localize, ngettext
-from tracker.models import Delivery, Letter, Message, Notification
+from tracker.mail.maker_labels import client_label, scanner_name
+from tracker.models import Delivery, Letter, Mailbox, Message, Notification, Recipient, TrackingPause
 from tracker.models.rows import rows_by_id
-from tracker.web.messages.maker_labels import client_label, scanner_name
 
 SENTENCES: Mapping[str, str] = {
     "open": N_("%(who)s opened %(subject)s"),
@@ -56,6 +56,10 @@ ICONS: Mapping[str, str] = {
     "mailbox": "mailbox",
     "withdrawal": "shield",
 }
+
+
+ANNOUNCED = 5
+"""So many lines at a time are said aloud, the newest."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,57 @@ def bell_lines(session: Session, notifications: Sequence[Notification]) -> list[
         _line(n, deliveries.get(n.delivery_id or 0), messages.get(n.message_id or 0), letters.get(n.subject))
         for n in notifications
     ]
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """What a notification outside of the page says: on the desktop, or pushed to a browser."""
+
+    id: str
+    """A newer one of the same id takes its place."""
+    version: str
+    kind: str
+    text: str
+    page: str
+    """Where a click on it leads."""
+
+
+def announcements(session: Session, lines: Sequence[BellLine]) -> list[Announcement]:
+    """What of these lines is said aloud: the newest, and everything that quiet hours have held at once."""
+    lines = [line for line in lines if line.row.kind != "corrected"]  # that is for the eye, not for the ear
+    waited = [line for line in lines if line.row.held_until is not None]
+    single = [line for line in lines if len(waited) < 2 or line.row.held_until is None][:ANNOUNCED]
+    together = [_all_at_once(waited)] if len(waited) > 1 else []
+    return [*(_announcement(session, line) for line in single), *together]
+
+
+def _announcement(session: Session, line: BellLine) -> Announcement:
+    return Announcement(line.row.public_id, line.version, line.row.kind, line.text, page_of(session, line.row))
+
+
+def _all_at_once(waited: Sequence[BellLine]) -> Announcement:
+    ended = max(line.row.held_until for line in waited if line.row.held_until is not None)
+    words = ngettext(
+        "While it was quiet: one thing happened", "While it was quiet: %(num)s things happened", len(waited)
+    )
+    return Announcement("quiet", f"quiet:{ended.timestamp():.0f}", "quiet", words, "/notifications")
+
+
+def page_of(session: Session, line: Notification) -> str:
+    """The page of what a line is about."""
+    message = session.get(Message, line.message_id) if line.message_id else None
+    if message is not None:
+        return f"/mail/{message.public_id}"
+    kind, _colon, rest = line.subject.partition(":")
+    number = rest.partition(":")[0]
+    if kind == "letter" and number.isdigit() and (letter := session.get(Letter, int(number))) and not letter.deleted_at:
+        return f"/letters/{letter.public_id}"
+    if kind == "pause" and number.isdigit() and (pause := session.get(TrackingPause, int(number))):
+        return f"/recipients/{session.get_one(Recipient, pause.recipient_id).public_id}#pause"
+    if kind == "mailbox" and number.isdigit() and (mailbox := session.get(Mailbox, int(number))):
+        # of somebody else's mailbox an administrator learns only that it is broken
+        return f"/mailboxes/{mailbox.public_id}" if mailbox.user_id == line.user_id else "/notifications"
+    return "/settings/accounts" if line.kind == "problem" else "/notifications"
 
 
 def _line(
