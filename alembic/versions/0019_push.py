@@ -1,6 +1,6 @@
 """Push: the browsers that are told of news while no page is open
 
-Revision 0017, after 0016; 2026-11-30
+Revision 0019, after 0018; 2026-11-30
 """
 
 import sqlalchemy as sa
@@ -9,8 +9,8 @@ from alembic import op
 
 from tracker.runtime.database import UtcDateTime
 
-revision = "0017"
-down_revision = "0016"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
