@@ -62,19 +62,20 @@ def plain(status: int, sentence: str, extra: Headers | None = None) -> Answer:
     return Answer(status, headers, f"{sentence}\n".encode())
 
 
-def lines(body: bytes) -> Answer:
-    """Newline-delimited JSON."""
-    return Answer(200, [(b"content-type", b"application/x-ndjson"), *_NEVER_CACHED, *_PRIVATE], body)
+def drained(lines: bytes, spools: Iterable[int], last: int) -> Answer:
+    """Hits as newline-delimited JSON; which spools there are, and the highest id that the one that was asked for has given."""
+    headers = [
+        (b"content-type", b"application/x-ndjson"),
+        (b"inkling-spools", ",".join(map(str, spools)).encode()),
+        (b"inkling-last-id", str(last).encode()),
+    ]
+    return Answer(200, [*headers, *_NEVER_CACHED, *_PRIVATE], lines)
 
 
 def prometheus(samples: Iterable[str]) -> Answer:
     """Prometheus text format 0.0.4."""
     headers = [(b"content-type", b"text/plain; version=0.0.4"), *_NEVER_CACHED, *_PRIVATE]
     return Answer(200, headers, "".join(f"{sample}\n" for sample in samples).encode("ascii"))
-
-
-NO_LINES = lines(b"")
-"""Nothing to tell; a drain may wait for more."""
 
 
 def state(status: int, facts: Mapping[str, Any]) -> Answer:

@@ -1,20 +1,25 @@
 """The edge as an ASGI application: which path goes where, and opening and closing the spool. The only wiring."""
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pixel import answers
 from pixel.answers import Answer
 from pixel.endpoints import Endpoints, Receive, Scope, Send
 from pixel.lease_store import STORE_FILE, LeaseStore
+from pixel.limits import Limits
 from pixel.settings import EdgeSettings
 from pixel.site_drafts import Completion
-from pixel.site_endpoints import SiteEndpoints
+from pixel.site_endpoints import SiteEndpoints, visit_budgets
 from pixel.spool import Spool
+from pixel.spool_folder import SpoolFolder, leftovers, tidy
 
 _NOT_READING = answers.method_not_allowed(b"GET, HEAD")
 _WRITTEN_TO = {"/et/v1/resolve": "POST", "/et/v1/beacon": "POST", "/snapshot": "PUT"}
 """Where something is sent to, and how."""
+_TIDY_SECONDS = 10.0
 _NOT_DRAINING = answers.method_not_allowed(b"GET")
 
 
@@ -28,8 +33,12 @@ class EdgeApp:
     def __init__(self, settings: EdgeSettings) -> None:
         self.settings = settings
         self.spool: Spool | None = None
+        self._spools: SpoolFolder | None = None
+        self._limits = Limits(settings.budgets)
+        self._visit_limits = Limits(visit_budgets(settings.budgets))
         self._endpoints: Endpoints | None = None
         self._sites: SiteEndpoints | None = None
+        self._tidying: asyncio.Task[None] | None = None
         self._prefix = urlsplit(settings.tracking_url).path
 
     def handles(self, path: str) -> bool:
@@ -45,13 +54,21 @@ class EdgeApp:
 
     async def start(self) -> None:
         """Opens the spool. Raises SpoolError when it cannot be written, or another process writes it."""
-        completion = Completion(LeaseStore(self.settings.data_dir / STORE_FILE))
-        self.spool = Spool(self.settings.spool_path, completion)
-        self._endpoints = Endpoints(self.settings, self.spool)
-        self._sites = SiteEndpoints(self.settings, self.spool, completion, self._endpoints.client)
+        settings = self.settings
+        completion = Completion(LeaseStore(settings.data_dir / STORE_FILE, shared=settings.workers > 1))
+        self.spool = Spool(settings.spool_path, completion)
+        self._spools = SpoolFolder(self.spool)
+        self._endpoints = Endpoints(settings, self.spool, self._spools, self._limits)
+        self._sites = SiteEndpoints(settings, self.spool, completion, self._endpoints.client, self._visit_limits)
+        left = leftovers(settings.data_dir, settings.workers) if settings.worker == 1 else []
+        self._tidying = asyncio.create_task(_tidy(left)) if left else None
 
     async def stop(self) -> None:
         """Writes what still waits and closes the spool."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+        if self._spools is not None:
+            self._spools.close()
         if self.spool is not None:
             await asyncio.to_thread(self.spool.close)
         if self._sites is not None:
@@ -104,9 +121,9 @@ class EdgeApp:
 
     def metrics(self) -> dict[str, int]:
         """Counts since the spool was made, by name; of visits those since the start."""
-        if self.spool is None or self._sites is None:
+        if self._spools is None or self._sites is None:
             return {}
-        return {**self.spool.counts(), **self._sites.metrics()}
+        return {**self._spools.counts(), **self._sites.metrics()}
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -119,6 +136,13 @@ class EdgeApp:
         await receive()
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _tidy(left: Sequence[Path]) -> None:
+    """Looks until nothing is left of workers that there are no more: the tracker drains their spools meanwhile."""
+    while left:
+        left = [path for path in left if not await asyncio.to_thread(tidy, path)]
+        await asyncio.sleep(_TIDY_SECONDS if left else 0)
 
 
 def create_app(settings: EdgeSettings) -> EdgeApp:

@@ -22,6 +22,7 @@ from pixel.limits import Limits
 from pixel.proxies import Proxies
 from pixel.settings import EdgeSettings
 from pixel.spool import Spool
+from pixel.spool_folder import SpoolFolder
 from pixel.tokens import SELF_COOKIE, TRAP_LINK, ClickClaims, OpenClaims, Tokens, TrapClaims, token_in_path
 
 _Claims = OpenClaims | ClickClaims | TrapClaims
@@ -33,18 +34,19 @@ _log = logging.getLogger("pixel")
 _DRAIN_LIMIT = 1000
 _MAX_DRAIN_LIMIT = 5000
 _MAX_WAIT = 30
+_DRAIN_WORDS = "after and confirmed are a hit's id or 0, limit and spool are at least 1, wait is a number of seconds."
 _COOKIE_START = SELF_COOKIE.encode("ascii") + b"="
 
 
 class Endpoints:
-    """The answers of the edge, over one spool."""
+    """The answers of the edge, over the spool that this process writes and those of its neighbours."""
 
-    def __init__(self, settings: EdgeSettings, spool: Spool) -> None:
+    def __init__(self, settings: EdgeSettings, spool: Spool, spools: SpoolFolder, limits: Limits) -> None:
         self._settings = settings
-        self._spool = spool
+        self._spool, self._spools = spool, spools
         self._tokens = Tokens(settings.keys)
         self._proxies = Proxies(settings.trusted_proxies)
-        self._limits = Limits(settings.budgets)
+        self._limits = limits
         self._own_hosts = settings.own_hosts
         self._own_origin = origin_of(settings.base_url)
         self._own_name = (host_of(settings.base_url) or "").encode("ascii")
@@ -80,9 +82,11 @@ class Endpoints:
         return answers.no_person(language)
 
     async def drain(self, scope: Scope) -> Answer:
-        """Hits after N as lines of JSON, for who has the drain key. Asking for what comes after N confirms N.
+        """Hits after N as lines of JSON, for who has the drain key. Asking for what comes after N confirms N, or what ``confirmed``
+        says.
 
-        With ``wait`` the answer comes as soon as there are hits, at the latest after so many seconds.
+        Each worker has a spool of its own: ``spool`` says which (1), and a header of every answer which there are. With
+        ``wait`` the answer comes as soon as there are hits in any of them, at the latest after so many seconds.
         """
         if self._settings.drain_key is None:
             return answers.not_found(b"")
@@ -91,46 +95,60 @@ class Endpoints:
             return answers.plain(401, "The drain key is missing or wrong.", [(b"www-authenticate", b"Bearer")])
         query = parse_qs(scope["query_string"].decode("ascii", "replace"))
         after, limit = _number(query, "after", 0), _number(query, "limit", _DRAIN_LIMIT)
-        wait = _number(query, "wait", 0)
-        if after is None or not limit or wait is None:
-            return answers.plain(400, "after is a hit's id or 0, limit is at least 1, wait is a number of seconds.")
+        wait, number = _number(query, "wait", 0), _number(query, "spool", 1)
+        confirmed = _number(query, "confirmed", after or 0)
+        if after is None or not limit or wait is None or confirmed is None or number is None:
+            return answers.plain(400, _DRAIN_WORDS)
         until = time.monotonic() + min(wait, _MAX_WAIT)
         while True:
-            news = self._spool.news()
-            answer = await asyncio.to_thread(self._drain, after, min(limit, _MAX_DRAIN_LIMIT))
-            left = until - time.monotonic()
-            if answer is not answers.NO_LINES or left <= 0:
-                news.cancel()
-                return answer
-            with suppress(TimeoutError):
-                await asyncio.wait_for(news, left)
+            with self._spools.news() as news:
+                answer, is_empty = await asyncio.to_thread(
+                    self._drain, number, after, confirmed, min(limit, _MAX_DRAIN_LIMIT)
+                )
+                left = until - time.monotonic()
+                if not is_empty or left <= 0:
+                    return answer
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(news, left)
+                    wait = 0 if len(self._spools.numbers()) > 1 else wait  # the news may be another spool's
+            until = until if wait else 0.0
 
-    def _drain(self, after: int, limit: int) -> Answer:
-        if after > self._spool.last_id():
-            return answers.plain(409, "after is above every id of this spool; it belongs to another one.")
-        if after:
-            self._spool.prune(after)
-        hits = self._spool.after(after, limit)
-        return answers.lines(b"".join(hit.to_json().encode() + b"\n" for hit in hits)) if hits else answers.NO_LINES
+    def _drain(self, number: int, after: int, confirmed: int, limit: int) -> tuple[Answer, bool]:
+        """The answer, and whether it only says that there is nothing."""
+        spool = self._spools.reader(number)
+        if spool is None:
+            return answers.plain(404, "There is no spool of this number."), False
+        last = spool.last_id()
+        if max(after, confirmed) > last:
+            return answers.plain(409, "after is above every id of this spool; it belongs to another one."), False
+        if confirmed:
+            spool.prune(confirmed)
+        hits = spool.after(after, limit)
+        lines = b"".join(hit.to_json().encode() + b"\n" for hit in hits)
+        return answers.drained(lines, self._spools.numbers(), last), not hits
 
     async def health(self) -> Answer:
         """200 while the spool accepts writes, 503 otherwise."""
         writable = await asyncio.to_thread(self._spool.writable)
-        counts = self._spool.metrics
         facts = {
             "status": "ok" if writable else "hits cannot be written to the spool",
-            "lost": counts.lost,
-            "rescued": counts.rescued,
-            "over_budget": counts.over_budget,
+            **await asyncio.to_thread(self._losses),
         }
         return answers.state(200 if writable else 503, facts)
+
+    def _losses(self) -> dict[str, int]:
+        names = ("lost", "rescued", "over_budget")
+        if self._settings.workers == 1:  # since the start
+            return {name: getattr(self._spool.metrics, name) for name in names}
+        counts = self._spools.counts()
+        return {name: counts.get(f"hits_{name}", 0) for name in names}
 
     async def metrics(self, scope: Scope) -> Answer:
         """The counts for Prometheus, for who has the drain key."""
         offered = dict(scope["headers"]).get(b"authorization", b"")
         if self._settings.drain_key is None or not self._is_drain_key(offered):
             return answers.not_found(b"")
-        counts = await asyncio.to_thread(self._spool.counts)
+        counts = await asyncio.to_thread(self._spools.counts)
         return answers.prometheus(f"inkling_{name} {value}" for name, value in counts.items())
 
     def _is_drain_key(self, offered: bytes) -> bool:

@@ -1,8 +1,9 @@
 """What an edge remembers between visits, in one SQLite file beside the spool: visitors, long codes, leases of pools.
 
-The thread that writes the spool is the only one that uses it. What a batch of requests needs is read at once, changed in memory and
-written at once, so that a request costs no statement of its own. A lease is on disk before it is answered. What is remembered of
-a visitor is written seconds later: their browser carries it as well, and the visit in the spool names their long code.
+The workers of one machine share the file; in each of them the thread that writes the spool is the only one that uses it. What a
+batch of requests needs is read at once, changed in memory and written at once, so that a request costs no statement of its own. A
+lease is on disk before it is answered. What is remembered of a visitor is written seconds later (among several workers at once):
+their browser carries it as well, and the visit in the spool names their long code.
 """
 
 import json
@@ -22,6 +23,8 @@ from pixel.visit_sessions import MINUTE, VisitorState
 
 STORE_FILE = "visitors.sqlite3"
 _BUSY_MS = 50
+_BUSY_SHARED_MS = 900
+"""Among several workers each waits for the commits of the others; the first use of a pool writes every address of it."""
 _MOST_ROWS = 512
 _CODES_AHEAD = 256
 _MOST_UNWRITTEN = 2_000
@@ -36,11 +39,15 @@ CREATE INDEX IF NOT EXISTS visitor_seen ON visitor (seen_at);
 CREATE TABLE IF NOT EXISTS code (code TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lease (
     pool TEXT, address TEXT, visitor TEXT NOT NULL DEFAULT '', since INTEGER NOT NULL DEFAULT 0, until INTEGER NOT NULL DEFAULT 0,
+    change INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (pool, address)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS lease_free ON lease (pool, until);
 CREATE INDEX IF NOT EXISTS lease_visitor ON lease (pool, visitor);
 """
+_CHANGES = "CREATE INDEX IF NOT EXISTS lease_change ON lease (pool, change)"
+"""Each transaction numbers what it changes of a pool, so that the other workers read that alone."""
+_LEASE = "lease (pool, address, visitor, since, until, change)"
 Key = tuple[str, str]
 """A site's key and a visitor's id."""
 
@@ -68,10 +75,13 @@ class Shares:
 
 
 class LeaseStore:
-    """The file is opened on first use, and again after trouble. Everything but `close` belongs inside a `batch`."""
+    """The file is opened on first use, and again after trouble. Everything but `close` belongs inside a `batch`. With ``shared``
+    other processes use it as well."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
+        self.path, self._shared = path, shared
+        self._synced: set[str] = set()
+        """The pools that are as in the file, in this batch."""
         self._connection: sqlite3.Connection | None = None
         self._is_durable: bool | None = None
         self._pools: dict[str, PoolLeases] = {}
@@ -108,7 +118,7 @@ class LeaseStore:
             self.close()
             raise
         finally:
-            self._seen, self._changed = {}, {}
+            self._seen, self._changed, self._synced = {}, {}, set()
 
     def _begin(self, visitors: Iterable[Key], durable: bool) -> None:
         connection = self._connection or self._connect()
@@ -121,11 +131,11 @@ class LeaseStore:
         self._seen |= self._unwritten
 
     def _end(self, last: bool) -> None:
-        leases = [(pool, *row) for pool, held in self._pools.items() if held.changed for row in held.changed_rows()]
+        leases = [row for pool, held in self._pools.items() if held.changed for row in _changed_rows(pool, held)]
         if leases:
-            _insert(self._writing(), "lease (pool, address, visitor, since, until)", leases)
+            _insert(self._writing(), _LEASE, leases)
         self._unwritten |= self._changed
-        if last or len(self._unwritten) >= _MOST_UNWRITTEN or time.monotonic() >= self._write_at:
+        if last or self._shared or len(self._unwritten) >= _MOST_UNWRITTEN or time.monotonic() >= self._write_at:
             self._write_visitors()
         if self._connection is not None and self._connection.in_transaction:
             self._connection.execute("COMMIT")
@@ -143,11 +153,16 @@ class LeaseStore:
         self.path.touch(mode=0o600)
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=64)
         self._connection = connection
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_SHARED_MS if self._shared else _BUSY_MS}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
         connection.executescript(_SCHEMA)
+        if not any(column[1] == "change" for column in connection.execute("PRAGMA table_info(lease)")):
+            connection.execute(
+                "ALTER TABLE lease ADD COLUMN change INTEGER NOT NULL DEFAULT 0"
+            )  # a file of an earlier version
+        connection.execute(_CHANGES)
         return connection
 
     def _writing(self) -> sqlite3.Connection:
@@ -171,11 +186,12 @@ class LeaseStore:
         self._seen[site, visitor] = None
         for states in (self._changed, self._unwritten):
             states.pop((site, visitor), None)
-        for pool in self._pools.values():
-            pool.release(visitor, at)
         connection = self._writing()
+        for pool, held in self._pools.items():
+            self._sync(connection, pool, held)
+            held.release(visitor, at)
         connection.execute("DELETE FROM visitor WHERE site = ? AND visitor = ?", (site, visitor))
-        connection.execute("UPDATE lease SET until = min(until, ?), visitor = '' WHERE visitor = ?", (at, visitor))
+        connection.execute(_RELEASE, (at, visitor))
 
     def forget_old(self, before: int) -> bool:
         """Forgets visitors who were seen last before a moment, some at a time; True when none is left. Their long codes stay
@@ -203,19 +219,42 @@ class LeaseStore:
 
     def _pool(self, pool: Pool, share: frozenset[str]) -> PoolLeases:
         """Read once, and again when the edge's share of it has changed: what was taken out is given to nobody any more."""
-        held = self._pools.get(pool.id)
+        held, connection = self._pools.get(pool.id), self._writing()
         if held is not None and held.share is share:
+            self._sync(connection, pool.id, held)
             return held
-        connection = self._writing()
         if held is not None:
-            rows = [(pool.id, *row) for row in held.changed_rows()]
-            _insert(connection, "lease (pool, address, visitor, since, until)", rows)
-        query = "SELECT address, visitor, since, until FROM lease WHERE pool = ?"
-        stored = connection.execute(query, (pool.id,)).fetchall()
+            _insert(connection, _LEASE, _changed_rows(pool.id, held))
+        stored = connection.execute(f"{_LEASES} WHERE pool = ?", (pool.id,)).fetchall()
         gone = [(pool.id, row[0]) for row in stored if row[0] not in share]
         connection.executemany("DELETE FROM lease WHERE pool = ? AND address = ?", gone)
-        self._pools[pool.id] = PoolLeases(share, stored)
-        return self._pools[pool.id]
+        made = self._pools[pool.id] = PoolLeases(share, (row[:4] for row in stored))
+        made.change = max((row[4] for row in stored), default=0)
+        self._synced.add(pool.id)
+        return made
+
+    def _sync(self, connection: sqlite3.Connection, pool: str, held: PoolLeases) -> None:
+        """Takes over what other processes have changed; nobody changes anything more until our own transaction ends."""
+        if not self._shared or pool in self._synced:
+            return
+        rows = connection.execute(f"{_LEASES} WHERE pool = ? AND change > ?", (pool, held.change)).fetchall()
+        held.take_over(row[:4] for row in rows)
+        held.change = max((row[4] for row in rows), default=held.change)
+        self._synced.add(pool)
+
+
+_LEASES = "SELECT address, visitor, since, until, change FROM lease"
+_RELEASE = """
+UPDATE lease SET until = min(until, ?), visitor = '',
+    change = 1 + (SELECT max(change) FROM lease AS other WHERE other.pool = lease.pool)
+WHERE visitor = ?
+"""
+
+
+def _changed_rows(pool: str, held: PoolLeases) -> list[tuple[Any, ...]]:
+    """What is to be written of a pool, asked for once, under the next number."""
+    held.change += 1
+    return [(pool, *row, held.change) for row in held.changed_rows()]
 
 
 def _states(connection: sqlite3.Connection, keys: Sequence[Key]) -> dict[Key, VisitorState]:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
+from mmap import mmap
 
 MINUTE, DAY = 60.0, 86_400.0
-_MAX_KEYS = 50_000
+_PLACES = 1 << 16
+_LAST_PLACE = _PLACES - 1
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Budgets:
 
 
 class Limits:
-    """Counts hits within the current minute and day. The clock is handed in, in seconds."""
+    """Counts hits within the current minute and day, together with the processes that were forked since. The clock is handed in, in
+    seconds."""
 
     def __init__(self, budgets: Budgets) -> None:
         self._sources = _Window(budgets.per_source, MINUTE)
@@ -42,24 +45,34 @@ class Limits:
 
 
 class _Window:
-    """Counts per key, forgotten after a time, and when there are so many keys that memory would suffer."""
+    """Counts per key within a time, in memory of a fixed size that the processes forked from this one share.
+
+    Each key counts in one place of each of two rows, and the lower count is its own: two keys would have to meet in both. Counting
+    begins anew before so many have been counted that they would.
+    """
 
     def __init__(self, limit: int, seconds: float) -> None:
         self._limit, self._seconds = limit, seconds
-        self._counts: dict[str, int] = {}
-        self._ends = 0.0
+        self._counts = memoryview(mmap(-1, 2 * _PLACES * 4)).cast("I")
+        self._times = memoryview(mmap(-1, 16)).cast("d")
+        """When the time is over, and how many were counted in it."""
 
     def has_left(self, key: str, now: float) -> bool:
         if not self._limit:
             return True
-        if now >= self._ends or len(self._counts) >= _MAX_KEYS:
-            self._counts.clear()
-            self._ends = now + self._seconds
-        return self._counts.get(key, 0) < self._limit
+        if now >= self._times[0] or self._times[1] >= _PLACES * max(self._limit // 4, 1):
+            self._counts[:] = memoryview(bytes(self._counts.nbytes)).cast("I")
+            self._times[0], self._times[1] = now + self._seconds, 0.0
+        place = hash(key)
+        counts = self._counts
+        return counts[place & _LAST_PLACE] < self._limit or counts[(place >> 20 & _LAST_PLACE) + _PLACES] < self._limit
 
     def spend(self, key: str) -> None:
         if self._limit:
-            self._counts[key] = self._counts.get(key, 0) + 1
+            place = hash(key)
+            self._counts[place & _LAST_PLACE] += 1
+            self._counts[(place >> 20 & _LAST_PLACE) + _PLACES] += 1
+            self._times[1] += 1
 
 
 def source_of(client: str) -> str | None:

@@ -23,6 +23,8 @@ class PoolLeases:
 
     def __init__(self, share: Collection[str], rows: Iterable[Row]) -> None:
         self.share = share
+        self.change = 0
+        """The newest change in the file that is known here."""
         self._rows = {row[0]: row for row in rows if row[0] in share}
         self.changed = set(share) - self._rows.keys()
         self._rows |= {address: (address, "", 0, 0) for address in self.changed}
@@ -59,6 +61,20 @@ class PoolLeases:
         """What is to be written; asked for once."""
         changed, self.changed = self.changed, set()
         return [self._rows[address] for address in changed]
+
+    def take_over(self, rows: Iterable[Row]) -> None:
+        """What another process has changed; nothing of it is to be written."""
+        for row in rows:
+            address, visitor, _, until = row
+            if address not in self._rows:
+                continue
+            before = self._rows[address][1]
+            if self._held.get(before) == address:
+                del self._held[before]
+            if visitor:
+                self._held[visitor] = address
+            self._rows[address] = row
+            heapq.heappush(self._ends, (until, address))
 
     def _longest_free(self) -> tuple[int, str] | None:
         while self._ends:

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from pixel import environment
 from pixel.environment import Network
 from pixel.limits import Budgets
+from pixel.spool_file import spool_path
 
 KEY_FILE = "secret-keys"
-SPOOL_FILE = "spool.sqlite3"
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class EdgeSettings:
     tracking_url: str = environment.DEFAULT_URL
     base_url: str = environment.DEFAULT_URL
     budgets: Budgets = field(default_factory=Budgets)
+    worker: int = 1
+    workers: int = 1
+    """Which of how many processes of this edge we are."""
 
     @property
     def own_hosts(self) -> frozenset[str]:
@@ -39,7 +42,7 @@ class EdgeSettings:
 
     @property
     def spool_path(self) -> Path:
-        return self.data_dir / SPOOL_FILE
+        return spool_path(self.data_dir, self.worker)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "EdgeSettings":

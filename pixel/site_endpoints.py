@@ -38,16 +38,26 @@ _log = logging.getLogger("pixel.sites")
 Scope = MutableMapping[str, Any]
 
 
+def visit_budgets(budgets: Budgets) -> Budgets:
+    """Of visits: a source has the same budget as for hits, a site one of its own."""
+    return Budgets(budgets.per_source, VISITS_PER_KEY, 0)
+
+
 class SiteEndpoints:
     """The answers to a website's pages. ``client`` tells who asks, behind the proxies that are trusted."""
 
     def __init__(
-        self, settings: EdgeSettings, spool: Spool, completion: Completion, client: Callable[[Scope], str]
+        self,
+        settings: EdgeSettings,
+        spool: Spool,
+        completion: Completion,
+        client: Callable[[Scope], str],
+        limits: Limits,
     ) -> None:
         self._settings, self._spool, self._completion, self._client = settings, spool, completion, client
         self.config = SiteConfig(settings.data_dir)
         self._seal = Seal(settings.keys)
-        self._limits = Limits(Budgets(settings.budgets.per_source, VISITS_PER_KEY, 0))
+        self._limits = limits
         self.resolved = self.limited = 0
 
     def close(self) -> None:

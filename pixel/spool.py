@@ -37,6 +37,8 @@ from pixel.spool_file import (
     read,
     socket_address,
     sole_writer,
+    spool_path,
+    spool_paths,
 )
 
 __all__ = [
@@ -49,6 +51,8 @@ __all__ = [
     "damaged_files",
     "notify_processes",
     "socket_address",
+    "spool_path",
+    "spool_paths",
 ]
 
 ANSWER_SECONDS = 0.1

@@ -333,6 +333,22 @@ def file_identity(path: Path) -> tuple[int, int] | None:
     return stat.st_dev, stat.st_ino
 
 
+FIRST_SPOOL = "spool.sqlite3"
+
+
+def spool_path(data_dir: Path, number: int = 1) -> Path:
+    """The spool of the edge's process of this number."""
+    return data_dir / (FIRST_SPOOL if number == 1 else f"spool-{number}.sqlite3")
+
+
+def spool_paths(data_dir: Path) -> dict[int, Path]:
+    """The spools that are there, by the number of the process that writes or wrote them."""
+    numbers = [int(path.stem.removeprefix("spool-")) for path in data_dir.glob("spool-[1-9]*.sqlite3")
+               if path.stem.removeprefix("spool-").isdecimal()]  # fmt: skip
+    paths = {number: spool_path(data_dir, number) for number in (1, *sorted(numbers))}
+    return {number: path for number, path in paths.items() if path.is_file()}
+
+
 def note_path(path: Path) -> Path:
     return path.with_name(path.name + ".confirmed")
 

@@ -72,6 +72,14 @@ def port(text: str) -> int:
     return number
 
 
+def workers(text: str) -> int:
+    """How many processes share a port, at least 1."""
+    number = int(text)
+    if not 1 <= number <= 64:
+        raise ValueError(text)
+    return number
+
+
 def days(text: str) -> int:
     """A number of days, at least 1."""
     number = int(text)
@@ -116,6 +124,10 @@ def _add_serving(commands: "Commands") -> None:
         parser = _add(commands, name, command, text)
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=port, default=8000)
+        if name == "edge":
+            parser.add_argument(
+                "--workers", type=workers, default=1, metavar="N", help="processes that share the port (1)"
+            )
         if name == "demo":
             parser.add_argument(
                 "--smtp-port", type=port, default=2525, help="where mail programs submit, if it is free (2525)"

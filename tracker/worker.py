@@ -23,7 +23,7 @@ from tracker.consent.audit import lapse
 from tracker.consent.pending_opt_outs import remind_undecided
 from tracker.crm.enquiries import wake_snoozed
 from tracker.crm.file_import import continue_imports
-from tracker.engagement.edge_sources import Source, sources
+from tracker.engagement.edge_sources import Edge, SourceError, edges
 from tracker.engagement.ingest import BATCH as hits_at_once
 from tracker.engagement.ingest import drain, retry_quarantined
 from tracker.engagement.nightly_rejudge import rejudge_nightly
@@ -122,7 +122,7 @@ def tasks(context: AppContext) -> list[Task]:
     pushes = AccountPool(subscriptions_due, push_to_browser)
     host_check, hooks = HostCheck(), AccountPool(endpoints_due, deliver_to_endpoint, 16)
     return [
-        *(_draining(source) for source in sources(context)),
+        *(_draining(edge) for edge in edges(context)),
         Task("hits set aside", retry_quarantined, watches=("hit_aside",), due=_first(QuarantinedHit.try_at)),
         Task("settle", _settle, watches=("event",), due=_first(Event.settle_at)),
         Task("names of addresses", ReverseDns(ReverseNames(context)), watches=("hit_evidence",)),
@@ -190,14 +190,22 @@ def _first(column: Any, *conditions: ColumnElement[bool]) -> Callable[[Session],
     return lambda session: session.exec(first).one()
 
 
-def _draining(source: Source) -> Task:
-    is_local = source.name == "local"  # a remote edge holds the question until it has hits
+def _draining(edge: Edge) -> Task:
+    is_local = edge.name == "local"  # a remote edge holds the question until it has hits
     period, watches = (NET_SECONDS, ("spool",)) if is_local else (GAP_SECONDS, ())
-    return Task(f"drain {source.name}", partial(_drain, source), period, watches=watches)
+    return Task(f"drain {edge.name}", partial(_drain, edge), period, watches=watches)
 
 
-def _drain(source: Source, context: AppContext) -> int:
-    return _whole(drain(context, source), hits_at_once)
+def _drain(edge: Edge, context: AppContext) -> int:
+    again, problem = 0, None
+    for spool in edge.spools():
+        try:
+            again += _whole(drain(context, spool), hits_at_once)
+        except SourceError as error:  # the others go on
+            problem = error
+    if problem is not None:
+        raise problem
+    return again
 
 
 def _settle(context: AppContext) -> int:

@@ -68,8 +68,11 @@ class Edge:
         self.hits.append(hit)
         return hit
 
-    def after(self, n: int, limit: int) -> Sequence[Hit]:
+    def after(self, n: int, limit: int, confirmed: int) -> Sequence[Hit]:
         return [hit for hit in self.hits if (hit.id or 0) > n][:limit]
+
+    def last_id(self) -> int:
+        return len(self.hits)
 
     def confirm(self, n: int) -> None:
         self.confirmed = n

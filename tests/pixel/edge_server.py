@@ -179,6 +179,7 @@ def edge_process(
     *,
     timeout: float | None = None,
     few_descriptors: int | None = None,
+    workers: int = 1,
 ) -> Iterator[EdgeProcess]:
     """Starts the edge and waits until it answers; kills it at the end when it still runs.
 
@@ -189,7 +190,15 @@ def edge_process(
     patient = f"import pixel.spool, pixel.__main__ as edge; pixel.spool.ANSWER_SECONDS = {timeout}; raise SystemExit(edge.main())"
     few = [] if few_descriptors is None else ["prlimit", f"--nofile={few_descriptors}"]
     process = subprocess.Popen(
-        [*few, sys.executable, *(["-m", "pixel"] if timeout is None else ["-c", patient]), "--port", str(port)],
+        [
+            *few,
+            sys.executable,
+            *(["-m", "pixel"] if timeout is None else ["-c", patient]),
+            "--port",
+            str(port),
+            "--workers",
+            str(workers),
+        ],
         cwd=ROOT,
         env=edge_environment(data_dir, environment),
         stdout=subprocess.PIPE,

@@ -1,5 +1,6 @@
 """Budgets: a flood is answered like everything else and only not written down. Trap E16."""
 
+import os
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -68,7 +69,18 @@ def test_memory_stays_small_under_millions_of_sources() -> None:
     for i in range(120_000):
         limits.allow(f"source-{i}", f"token-{i}", f"copy-{i}", 1.0)
     for window in (limits._sources, limits._tokens, limits._copies):
-        assert len(window._counts) <= 50_000
+        assert window._counts.nbytes <= 512 * 1024
+    assert limits.allow("192.0.2.1", "anna", "a", 1.0), "and nobody pays for it"
+
+
+def test_processes_that_were_forked_share_one_budget() -> None:
+    limits = Limits(BUDGETS)
+    for _ in range(2):
+        child = os.fork()
+        if not child:
+            os._exit(sum(limits.allow("", "t", "c", 100.0) for _ in range(2)))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert not limits.allow("", "t", "c", 100.0)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import argparse
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import httpx
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
-from pixel.spool import SpoolError, SpoolReader, damaged_files
+from pixel.spool import SpoolError, SpoolReader, damaged_files, spool_paths
 from tracker.commands.contexts import new_context
 from tracker.commands.keys import missing_keys, missing_sentence
 from tracker.consent.audit import broken_chains, ledger_length
@@ -165,18 +166,21 @@ def _publish(record: Publish) -> str:
 
 
 def _spool(context: AppContext) -> list[Finding]:
-    path = context.settings.data_dir / "spool.sqlite3"
-    if not path.is_file():
+    spools = spool_paths(context.settings.data_dir)
+    if not spools:
         return [Finding("spool", None, "none here yet; the edge makes it when it starts")]
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-            waiting = connection.execute("SELECT count(*) FROM hit").fetchone()[0]
-        with SpoolReader(path) as reader:
-            counts = reader.counts()
-    except (sqlite3.Error, SpoolError) as error:
-        return [Finding("spool", False, f"{path} cannot be read: {error}")]
+    waiting, counts = 0, Counter[str]()
+    for path in spools.values():
+        try:
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+                waiting += connection.execute("SELECT count(*) FROM hit").fetchone()[0]
+            with SpoolReader(path) as reader:
+                counts.update(reader.counts())
+        except (sqlite3.Error, SpoolError) as error:
+            return [Finding("spool", False, f"{path} cannot be read: {error}")]
+    damaged = [file for path in spools.values() for file in damaged_files(path)]
     return [
-        *(Finding("spool", None, f"was damaged; what it held lies in {file}") for file in damaged_files(path)),
+        *(Finding("spool", None, f"was damaged; what it held lies in {file}") for file in damaged),
         Finding("spool", True, f"{waiting} hits wait to be taken in"),
         *_unwritten(
             "spool", counts.get("hits_lost", 0) - counts.get("hits_rescued", 0), counts.get("hits_over_budget", 0)

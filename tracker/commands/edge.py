@@ -2,15 +2,23 @@
 
 import argparse
 
-from pixel.app import create_app
+from pixel.__main__ import run_edge
 from pixel.settings import EdgeSettings
-from tracker.commands.running import run_server, start_logging
+from tracker.commands import CommandError
+from tracker.commands.running import port_is_taken, start_logging, until_signal
 from tracker.runtime.settings import read_settings, read_values
 
 
 def edge(words: argparse.Namespace) -> int:
-    """The public edge; it needs no database."""
+    """The public edge, as one process or several; it needs no database."""
     start_logging()
     read_settings()  # an unknown or wrong setting stops every role alike
     settings = EdgeSettings.from_environment(read_values())
-    return run_server(create_app(settings), words.host, words.port, settings.trusted_proxies)
+    until_signal()
+    try:
+        code = run_edge(settings, words.host, words.port, words.workers)
+    except (SystemExit, OSError):
+        raise port_is_taken(words.host, words.port) from None
+    if code:
+        raise CommandError("The edge could not start; the lines above say why.")
+    return code

@@ -42,7 +42,9 @@ def run_server(app: ASGIApp, host: str, port: int, trusted_proxies: tuple[Networ
     except SystemExit:
         if server.lifespan.should_exit:
             raise CommandError("Inkling could not start; the lines above say why.") from None
-        raise CommandError(
-            f"The port {port} of {host} cannot be used; it may be taken. Choose another with --port."
-        ) from None
+        raise port_is_taken(host, port) from None
     return 0 if server.started else 1
+
+
+def port_is_taken(host: str, port: int) -> CommandError:
+    return CommandError(f"The port {port} of {host} cannot be used; it may be taken. Choose another with --port.")

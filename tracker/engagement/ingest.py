@@ -33,7 +33,7 @@ def drain(context: AppContext, source: Source) -> int:
     with context.database.reading() as session:
         cursor = session.get(DrainCursor, source.name)
         after = cursor.after if cursor else 0
-    hits = source.after(after, BATCH)
+    hits = source.after(after, BATCH, after)
     if not hits:
         return 0
     try:

@@ -1,19 +1,20 @@
 """Backups: database, spool and keys of a running installation in one archive, consistent with each other, and back.
 
 The archive is a gzipped tar of ``manifest.json`` (revision, digests), the database (``inkling.sqlite3``, or
-``inkling.dump`` by pg_dump in its custom format), ``spool.sqlite3`` and ``secret-keys``. It never holds the list of erasures: that
-one is newer than any backup, and is laid beside what is restored.
+``inkling.dump`` by pg_dump in its custom format), ``spool.sqlite3`` with those of further workers, and ``secret-keys``. It never
+holds the list of erasures: that one is newer than any backup, and is laid beside what is restored.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +22,13 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from pixel.spool import spool_paths
 from tracker.runtime.database import Database, now
 from tracker.runtime.revisions import is_known
 from tracker.runtime.settings import Settings
 
 MANIFEST = "manifest.json"
-SQLITE, DUMP, SPOOL_FILE, KEY_FILE = "inkling.sqlite3", "inkling.dump", "spool.sqlite3", "secret-keys"
+SQLITE, DUMP, KEY_FILE = "inkling.sqlite3", "inkling.dump", "secret-keys"
 _MOST_MANIFEST = 64 * 1024
 _TOOLS = {"pg_dump": "backup", "pg_restore": "restore"}
 
@@ -86,26 +88,26 @@ def restore(settings: Settings, path: Path) -> Manifest:
             file.rename(make_url(settings.database_url).database or "")
         else:
             _run_tool("pg_restore", settings, ["--no-owner", "--no-privileges", "--single-transaction", str(dump)])
-        for name in (SPOOL_FILE, *(() if settings.secret_keys else (KEY_FILE,))):
-            if (folder / name).exists():
-                (folder / name).rename(settings.data_dir / name)
+        keys = [] if settings.secret_keys else [folder / KEY_FILE]
+        for file in (*spool_paths(folder).values(), *keys):
+            file.rename(settings.data_dir / file.name)
     return manifest
 
 
 def _copy(database: Database, settings: Settings, folder: Path) -> None:
     """The database first: hits that were taken out of the spool meanwhile are in it, and those that came are not in either."""
-    spool = settings.data_dir / SPOOL_FILE
+    spools = spool_paths(settings.data_dir).values()
     if settings.is_sqlite:
-        with _snapshot(Path(make_url(settings.database_url).database or "")) as source, _snapshot(spool) as hits:
+        with _snapshot(Path(make_url(settings.database_url).database or "")) as source, _snapshots(spools) as hits:
             _copy_sqlite(source, folder / SQLITE)
-            _copy_sqlite(hits, folder / SPOOL_FILE)
+            _copy_spools(hits, folder)
         return
     with database.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         snapshot = connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
-        with _snapshot(spool) as hits:
+        with _snapshots(spools) as hits:
             dump = ["--format=custom", "--compress=0", f"--snapshot={snapshot}", f"--file={folder / DUMP}"]
             _run_tool("pg_dump", settings, dump)
-            _copy_sqlite(hits, folder / SPOOL_FILE)
+            _copy_spools(hits, folder)
 
 
 @contextmanager
@@ -118,6 +120,18 @@ def _snapshot(path: Path) -> Iterator[sqlite3.Connection | None]:
         connection.execute("BEGIN")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         yield connection
+
+
+@contextmanager
+def _snapshots(paths: Iterable[Path]) -> Iterator[dict[str, sqlite3.Connection | None]]:
+    """The same of several files, by their names."""
+    with ExitStack() as stack:
+        yield {path.name: stack.enter_context(_snapshot(path)) for path in paths}
+
+
+def _copy_spools(spools: Mapping[str, sqlite3.Connection | None], folder: Path) -> None:
+    for name, source in spools.items():
+        _copy_sqlite(source, folder / name)
 
 
 def _copy_sqlite(source: sqlite3.Connection | None, path: Path) -> None:
@@ -138,12 +152,18 @@ def _pack(folder: Path, names: list[str], path: Path) -> None:
     part.replace(path)
 
 
+def _members(manifest: Manifest) -> list[str]:
+    """Of what the manifest names, what an archive may hold."""
+    known = rf"{re.escape(SQLITE)}|{re.escape(DUMP)}|{re.escape(KEY_FILE)}|spool(-[1-9][0-9]*)?\.sqlite3"
+    return [name for name in manifest.digests if re.fullmatch(known, name)]
+
+
 def _unpack(path: Path, folder: Path) -> Manifest:
     """Only members that the manifest names are read, and each must be what it was."""
     try:
         with tarfile.open(path, "r:gz") as archive:
             manifest = _read_manifest(archive)
-            for name in {SQLITE, DUMP, SPOOL_FILE, KEY_FILE} & set(manifest.digests):
+            for name in _members(manifest):
                 source = archive.extractfile(name)
                 if source is None:
                     raise KeyError(name)

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from pixel.spool import SpoolError, SpoolReader
+from pixel.spool import SpoolError, SpoolReader, spool_paths
 from tracker.models import (
     ApiToken,
     Delivery,
@@ -33,7 +34,7 @@ from tracker.runtime.database import now
 from tracker.runtime.keyring import token_digest
 from tracker.runtime.processes import Process
 from tracker.web.http.templating import context_of
-from tracker.web.readiness import readiness, spool_path
+from tracker.web.readiness import readiness
 
 
 async def healthz(_request: Request) -> Response:
@@ -55,7 +56,7 @@ def metrics(request: Request) -> Response:
     if not _may_see(context, request):
         raise HTTPException(403)
     with context.database.reading() as session:
-        all_figures = [*collect_metrics(session), *edge_figures(spool_path(context))]
+        all_figures = [*collect_metrics(session), *edge_figures(context.settings.data_dir)]
     return PlainTextResponse(prometheus(all_figures), media_type="text/plain; version=0.0.4")
 
 
@@ -154,14 +155,16 @@ _HITS = {
 }
 
 
-def edge_figures(spool: Path) -> list[Metric]:
+def edge_figures(data_dir: Path) -> list[Metric]:
     """What the edge on the same data folder has counted; of other edges their own ``/metrics`` tells."""
+    counts, spools = Counter[str](), spool_paths(data_dir)
     try:
-        with SpoolReader(spool) as reader:
-            counts = reader.counts()
+        for path in spools.values():
+            with SpoolReader(path) as reader:
+                counts.update(reader.counts())
     except (OSError, SpoolError, sqlite3.Error):
         return []
-    return [Metric(name, meaning, [({}, counts.get(name, 0))]) for name, meaning in _HITS.items()]
+    return [] if not spools else [Metric(name, meaning, [({}, counts.get(name, 0))]) for name, meaning in _HITS.items()]
 
 
 def prometheus(figures: Iterable[Metric]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import text as sql
 from sqlmodel import Session, col, func, select
 
-from pixel.spool import SpoolError, SpoolReader
+from pixel.spool import SpoolError, SpoolReader, spool_paths
 from tracker.models import Delivery, Mailbox
 from tracker.outbound.send_quota import HANDED_OVER
 from tracker.runtime.context import AppContext
@@ -52,10 +52,12 @@ def _database(context: AppContext) -> str:
 
 
 def _spool(context: AppContext) -> str:
-    """The spool of an edge in the same data folder, if there is one; of other edges the figures tell."""
-    path = spool_path(context)
-    if not path.exists():
-        return ""
+    """The spools of an edge in the same data folder, if there are any; of other edges the figures tell."""
+    problems = (_spool_problem(path) for path in spool_paths(context.settings.data_dir).values())
+    return next(filter(None, problems), "")
+
+
+def _spool_problem(path: Path) -> str:
     try:
         with SpoolReader(path) as spool:
             spool.last_id()
@@ -118,10 +120,6 @@ def _reading(session: Session) -> str:
         return ""
     read = select(Mailbox.id).where(col(Mailbox.run_ended_at) > moment - STANDS_STILL).limit(1)
     return "" if session.exec(read).first() else "stands still: mailboxes that were due wait for half an hour"
-
-
-def spool_path(context: AppContext) -> Path:
-    return context.settings.data_dir / "spool.sqlite3"
 
 
 def _worker(context: AppContext) -> str:
