@@ -14,10 +14,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.servers.processes import forever_folder
 
+DOMAINS = ("own.example", "firm.example")
+"""Of companies whose servers the tests play: a test leads their names to this machine."""
+
 
 @dataclass(frozen=True)
 class Authority:
-    """`file` is what a client must trust; `cert_file` and `key_file` belong to localhost and 127.0.0.1."""
+    """`file` is what a client must trust; `cert_file` and `key_file` belong to localhost, 127.0.0.1 and :data:`DOMAINS`."""
 
     file: Path
     cert_file: Path
@@ -64,7 +67,10 @@ def _authority_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 def _server_certificate(
     key: ec.EllipticCurvePrivateKey, authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [
+        *(x509.DNSName(name) for name in ("localhost", *DOMAINS, *(f"*.{domain}" for domain in DOMAINS))),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
     return (
         _builder(_name("localhost"), authority.subject, key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

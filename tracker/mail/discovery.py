@@ -132,18 +132,19 @@ def read_autoconfig(document: bytes, address: str) -> MailServers | None:
         return None
     if provider is None:
         return None
-    imap = _described(provider, "incomingServer", "imap")
-    smtp = _described(provider, "outgoingServer", "smtp")
+    imap = _described(provider, "incomingServer", "imap", domain_of(address))
+    smtp = _described(provider, "outgoingServer", "smtp", domain_of(address))
     if imap is None or smtp is None:
         return None
     login = _filled(imap[1], address)
     return MailServers(imap[0], smtp[0], "" if login == address else login, over_https=True)
 
 
-def _described(provider: ElementTree.Element, tag: str, kind: str) -> tuple[Place, str] | None:
+def _described(provider: ElementTree.Element, tag: str, kind: str, domain: str) -> tuple[Place, str] | None:
     securities = {"SSL": "tls", "STARTTLS": "starttls"}
     for server in provider.iter(tag):
-        host, port = _text(server, "hostname").lower(), _text(server, "port")[:6]
+        host = _text(server, "hostname").replace("%EMAILDOMAIN%", domain).lower()
+        port = _text(server, "port")[:6]
         security = securities.get(_text(server, "socketType").upper())
         ways = {(way.text or "").strip() for way in server.iter("authentication")}
         takes_password = not ways or bool(ways & {"password-cleartext", "plain", "password-encrypted"})
