@@ -37,7 +37,7 @@ from tracker.inbound.accept import accept_all
 from tracker.inbound.fetch.idle_watcher import IdleWatcher
 from tracker.inbound.fetch.mailbox_runs import MailboxRuns
 from tracker.inbound.probe import look_due, next_look
-from tracker.mail.account_servers import Waiting
+from tracker.mail.account_servers import WaitingSender
 from tracker.mail.recipient_mx import look_up_due
 from tracker.models import (
     ConsentEntry,
@@ -103,7 +103,7 @@ class Task:
     """Ends what the function has started beside itself, within so many seconds; called once the worker is to stop."""
 
 
-def _side_by_side(find: Callable[[Session, datetime], Sequence[Waiting]], serve: Serve) -> AccountPool:
+def _side_by_side(find: Callable[[Session, datetime], Sequence[WaitingSender]], serve: Serve) -> AccountPool:
     """People served side by side, so that the mail server of one keeps no other waiting."""
 
     def waiting(session: Session, moment: datetime) -> list[WaitingAccount]:

@@ -25,7 +25,7 @@ from sqlmodel import col, func, select, update
 
 from tests.fixtures.contexts import HTML, People, opened_context
 from tests.servers.flaky_smtp import FlakySink, flaky_sink
-from tracker.mail.addresses import Mailbox
+from tracker.mail.addresses import Address
 from tracker.models import Delivery, Message, User
 from tracker.outbound.draft import Draft
 from tracker.outbound.send import enqueue_composed
@@ -96,7 +96,7 @@ def _feed(context: AppContext, alice: User, messages: int, chance: random.Random
         with context.database.session_scope() as session:
             user = session.get_one(User, alice.id)
             for number in range(first, min(first + 10, messages)):
-                to = tuple(Mailbox(address) for address in chance.sample(PEOPLE, chance.choice((1, 1, 2, 3))))
+                to = tuple(Address(address) for address in chance.sample(PEOPLE, chance.choice((1, 1, 2, 3))))
                 enqueue_composed(session, context, user, Draft(to=to, subject=f"Offer {number}", html=HTML))
 
 

@@ -16,7 +16,7 @@ from tests.pixel.edge_server import DRAIN_KEY, running_edge
 from tests.servers import free_port, wait_until
 from tracker.consent.ledger import record_consent
 from tracker.consent.preferences import set_policy
-from tracker.consent.rules import Pack, Purpose, State
+from tracker.consent.rules import ConsentState, Pack, Purpose
 from tracker.models import Account, Mailbox, User
 from tracker.recipients import find_or_make
 from tracker.runtime.database import now
@@ -88,7 +88,7 @@ def test_a_ledger_somebody_wrote_in(tracked: Inkling) -> None:
         for address in ("anna@client.example", "luc@client.example"):
             recipient = find_or_make(session, address)
             session.flush()
-            record_consent(session, recipient, Purpose.OPENS, State.REFUSED, actor="subject", channel="web_form")
+            record_consent(session, recipient, Purpose.OPENS, ConsentState.REFUSED, actor="subject", channel="web_form")
     assert findings(tracked, code=1)["consent ledger"] == ("ok", "every chain is whole (2 entries)")
     with context.database.session_scope() as session:
         session.execute(text("UPDATE consent_entry SET state = 'granted' WHERE recipient_id = 2"))

@@ -10,12 +10,12 @@ from tracker.consent.rules import (
     RULES,
     SILENT,
     STRICT_JURISDICTIONS,
-    Event,
+    ConsentEvent,
+    ConsentState,
     Facts,
     MoveError,
     Pack,
     Proof,
-    State,
     Terms,
     chain_digest,
     check_move,
@@ -25,7 +25,7 @@ from tracker.consent.rules import (
     may_keep,
 )
 
-GRANTED, UNKNOWN = State.GRANTED, State.UNKNOWN
+GRANTED, UNKNOWN = ConsentState.GRANTED, ConsentState.UNKNOWN
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=400)
 
@@ -34,12 +34,12 @@ POLICIES: dict[str, tuple[Facts, bool, str]] = {
     "agreed": (Facts(Pack.STRICT, GRANTED), True, "granted"),
     "agreed, wherever they live": (Facts(Pack.STRICT, GRANTED, jurisdiction="DE"), True, "granted"),
     "never asked": (Facts(Pack.STRICT, UNKNOWN), False, "unknown"),
-    "asked, silent": (Facts(Pack.STRICT, State.ASKED), False, "asked"),
-    "refused": (Facts(Pack.STRICT, State.REFUSED), False, "refused"),
-    "withdrew": (Facts(Pack.STRICT, State.WITHDRAWN), False, "withdrawn"),
-    "objected": (Facts(Pack.STRICT, State.OBJECTED), False, "objected"),
-    "lapsed": (Facts(Pack.STRICT, State.LAPSED), False, "lapsed"),
-    "blocked": (Facts(Pack.STRICT, State.BLOCKED), False, "blocked"),
+    "asked, silent": (Facts(Pack.STRICT, ConsentState.ASKED), False, "asked"),
+    "refused": (Facts(Pack.STRICT, ConsentState.REFUSED), False, "refused"),
+    "withdrew": (Facts(Pack.STRICT, ConsentState.WITHDRAWN), False, "withdrawn"),
+    "objected": (Facts(Pack.STRICT, ConsentState.OBJECTED), False, "objected"),
+    "lapsed": (Facts(Pack.STRICT, ConsentState.LAPSED), False, "lapsed"),
+    "blocked": (Facts(Pack.STRICT, ConsentState.BLOCKED), False, "blocked"),
     "strict knows no notice": (Facts(Pack.STRICT, UNKNOWN, jurisdiction="US"), False, "unknown"),
     "notice, a country where it will do": (Facts(Pack.NOTICE, UNKNOWN, jurisdiction="US"), True, "notice"),
     "notice, but the country is strict": (Facts(Pack.NOTICE, UNKNOWN, jurisdiction="DE"), False, "unknown"),
@@ -49,16 +49,16 @@ POLICIES: dict[str, tuple[Facts, bool, str]] = {
     "notice, country unknown": (Facts(Pack.NOTICE, UNKNOWN), False, "unknown"),
     "notice, country blank": (Facts(Pack.NOTICE, UNKNOWN, jurisdiction=" "), False, "unknown"),
     "notice, agreed anyway": (Facts(Pack.NOTICE, GRANTED, jurisdiction="DE"), True, "granted"),
-    "notice, asked": (Facts(Pack.NOTICE, State.ASKED, jurisdiction="US"), False, "asked"),
-    "notice, lapsed": (Facts(Pack.NOTICE, State.LAPSED, jurisdiction="US"), False, "lapsed"),
-    "notice, refused": (Facts(Pack.NOTICE, State.REFUSED, jurisdiction="US"), False, "refused"),
-    "notice, objected": (Facts(Pack.NOTICE, State.OBJECTED, jurisdiction="US"), False, "objected"),
+    "notice, asked": (Facts(Pack.NOTICE, ConsentState.ASKED, jurisdiction="US"), False, "asked"),
+    "notice, lapsed": (Facts(Pack.NOTICE, ConsentState.LAPSED, jurisdiction="US"), False, "lapsed"),
+    "notice, refused": (Facts(Pack.NOTICE, ConsentState.REFUSED, jurisdiction="US"), False, "refused"),
+    "notice, objected": (Facts(Pack.NOTICE, ConsentState.OBJECTED, jurisdiction="US"), False, "objected"),
     "paused, agreed": (Facts(Pack.STRICT, GRANTED, paused=True), False, "paused"),
     "paused, under a notice": (Facts(Pack.NOTICE, UNKNOWN, jurisdiction="US", paused=True), False, "paused"),
-    "paused, said no already": (Facts(Pack.STRICT, State.WITHDRAWN, paused=True), False, "withdrawn"),
+    "paused, said no already": (Facts(Pack.STRICT, ConsentState.WITHDRAWN, paused=True), False, "withdrawn"),
     "off beats a consent": (Facts(Pack.OFF, GRANTED), False, "policy_off"),
     "off beats everything": (
-        Facts(Pack.OFF, State.BLOCKED, never_track=True, wanted=False, measurable=False),
+        Facts(Pack.OFF, ConsentState.BLOCKED, never_track=True, wanted=False, measurable=False),
         False,
         "policy_off",
     ),
@@ -69,7 +69,7 @@ POLICIES: dict[str, tuple[Facts, bool, str]] = {
         "never_track",
     ),
     "never-track beats what the person said": (
-        Facts(Pack.STRICT, State.BLOCKED, never_track=True),
+        Facts(Pack.STRICT, ConsentState.BLOCKED, never_track=True),
         False,
         "never_track",
     ),
@@ -77,7 +77,7 @@ POLICIES: dict[str, tuple[Facts, bool, str]] = {
     "the policy before the role": (Facts(Pack.OFF, GRANTED, role=False), False, "policy_off"),
     "the role before the account": (Facts(Pack.STRICT, GRANTED, role=False, account=False), False, "role"),
     "the account before the person": (
-        Facts(Pack.STRICT, State.REFUSED, account=False, never_track=True),
+        Facts(Pack.STRICT, ConsentState.REFUSED, account=False, never_track=True),
         False,
         "account",
     ),
@@ -99,7 +99,7 @@ POLICIES: dict[str, tuple[Facts, bool, str]] = {
         "granted",
     ),
     "oneself": (Facts(Pack.STRICT, GRANTED, is_sender=True), False, "own_address"),
-    "a no beats the switch": (Facts(Pack.STRICT, State.REFUSED, wanted=False), False, "refused"),
+    "a no beats the switch": (Facts(Pack.STRICT, ConsentState.REFUSED, wanted=False), False, "refused"),
     "switched off": (Facts(Pack.STRICT, GRANTED, wanted=False), False, "switched_off"),
     "switched on is no consent": (Facts(Pack.STRICT, UNKNOWN, wanted=True), False, "unknown"),
     "text only": (Facts(Pack.STRICT, GRANTED, measurable=False), False, "text_only"),
@@ -108,7 +108,7 @@ POLICIES: dict[str, tuple[Facts, bool, str]] = {
     "a limit of one": (Facts(Pack.STRICT, GRANTED, recipients=2, recipient_limit=1), False, "group_too_large"),
     "host away": (Facts(Pack.STRICT, GRANTED, host_healthy=False), False, "host_unhealthy"),
     "what the person said comes before what is possible": (
-        Facts(Pack.STRICT, State.WITHDRAWN, measurable=False, recipients=50, host_healthy=False),
+        Facts(Pack.STRICT, ConsentState.WITHDRAWN, measurable=False, recipients=50, host_healthy=False),
         False,
         "withdrawn",
     ),
@@ -124,8 +124,8 @@ def test_the_stricter_wins(name: str) -> None:
 
 
 @pytest.mark.parametrize("pack", Pack)
-@pytest.mark.parametrize("state", State)
-def test_nothing_ever_loosens(pack: Pack, state: State) -> None:
+@pytest.mark.parametrize("state", ConsentState)
+def test_nothing_ever_loosens(pack: Pack, state: ConsentState) -> None:
     """Every further reason against leaves what was off, off."""
     for jurisdiction in (None, "US", "IT"):
         plain = decide(Facts(pack, state, jurisdiction=jurisdiction))
@@ -167,11 +167,11 @@ MOVES = {
 }
 
 
-@pytest.mark.parametrize("new", State)
-@pytest.mark.parametrize("old", State)
-def test_every_move(old: State, new: State) -> None:
+@pytest.mark.parametrize("new", ConsentState)
+@pytest.mark.parametrize("old", ConsentState)
+def test_every_move(old: ConsentState, new: ConsentState) -> None:
     def move() -> None:
-        check_move(old, Event(new, NOW, "subject", "web_form"), now=NOW, since=LONG_AGO, terms=Terms())
+        check_move(old, ConsentEvent(new, NOW, "subject", "web_form"), now=NOW, since=LONG_AGO, terms=Terms())
 
     if new.value in MOVES[old.value].split():
         move()
@@ -181,12 +181,12 @@ def test_every_move(old: State, new: State) -> None:
         assert refused.value.field == "state"
 
 
-def move(old: State, new: State, **facts: object) -> str:
+def move(old: ConsentState, new: ConsentState, **facts: object) -> str:
     """The field that is refused, or a blank."""
     given = {"at": NOW, "channel": "web_form", "note": "", "since": LONG_AGO, "actor": "subject"} | facts
     terms = Terms(accepted="ABCDE")
     proof = checked_proof(Proof(note=given["note"]), at=NOW, now=NOW)  # type: ignore[arg-type]
-    event = Event(new, given["at"], given["actor"], given["channel"], proof)  # type: ignore[arg-type]
+    event = ConsentEvent(new, given["at"], given["actor"], given["channel"], proof)  # type: ignore[arg-type]
     try:
         check_move(old, event, now=NOW, since=given["since"], terms=terms)  # type: ignore[arg-type]
     except MoveError as error:
@@ -217,7 +217,7 @@ def test_a_consent_that_was_told_needs_its_evidence(channel: str) -> None:
     assert move(UNKNOWN, GRANTED, channel=channel) == ("" if acted else "note")
     assert move(UNKNOWN, GRANTED, channel=channel, note=" \n") == ("" if acted else "note")
     assert move(UNKNOWN, GRANTED, channel=channel, note="“yes, please”, by telephone") == ""
-    assert move(UNKNOWN, State.REFUSED, channel=channel) == "", "a no needs no evidence"
+    assert move(UNKNOWN, ConsentState.REFUSED, channel=channel) == "", "a no needs no evidence"
 
 
 NOTED, REFERRED = Proof(note="in his words"), Proof(reference="contract 8")
@@ -256,9 +256,9 @@ def test_what_evidence_is_worth(channel: str, actor: str, proof: Proof, grade: s
 @pytest.mark.parametrize("least", "CDE")
 def test_a_yes_needs_evidence_that_is_accepted(channel: str, actor: str, proof: Proof, grade: str, least: str) -> None:
     terms = Terms(accepted="ABCDE"[: "ABCDE".index(least) + 1])
-    for state in (GRANTED, State.REFUSED):
-        event = Event(state, NOW, actor, channel, proof)
-        if state == State.REFUSED or grade <= least:
+    for state in (GRANTED, ConsentState.REFUSED):
+        event = ConsentEvent(state, NOW, actor, channel, proof)
+        if state == ConsentState.REFUSED or grade <= least:
             check_move(UNKNOWN, event, now=NOW, since=None, terms=terms)
             continue
         with pytest.raises(MoveError) as refused:
@@ -266,44 +266,44 @@ def test_a_yes_needs_evidence_that_is_accepted(channel: str, actor: str, proof: 
         assert refused.value.field == ("note" if grade == "F" else "channel")
 
 
-@pytest.mark.parametrize("no", [State.REFUSED, State.WITHDRAWN, State.OBJECTED])
-def test_back_from_a_no_by_the_person_alone(no: State) -> None:
+@pytest.mark.parametrize("no", [ConsentState.REFUSED, ConsentState.WITHDRAWN, ConsentState.OBJECTED])
+def test_back_from_a_no_by_the_person_alone(no: ConsentState) -> None:
     for channel in ("phone_note", "import", "dsr"):
         assert move(no, GRANTED, channel=channel, note="agreed on the telephone", actor="user:1") == "channel"
     for channel in ("web_form", "consent_mail_page", "preference_page", "reply_text"):
         assert move(no, GRANTED, channel=channel, note="“yes, do”") == ""
 
 
-@pytest.mark.parametrize("no", [State.REFUSED, State.WITHDRAWN])
-def test_who_said_no_is_left_in_peace(no: State) -> None:
-    assert move(no, State.ASKED, since=NOW - ASK_AGAIN_AFTER + timedelta(seconds=1)) == "at"
-    assert move(no, State.ASKED, since=NOW - ASK_AGAIN_AFTER) == ""
+@pytest.mark.parametrize("no", [ConsentState.REFUSED, ConsentState.WITHDRAWN])
+def test_who_said_no_is_left_in_peace(no: ConsentState) -> None:
+    assert move(no, ConsentState.ASKED, since=NOW - ASK_AGAIN_AFTER + timedelta(seconds=1)) == "at"
+    assert move(no, ConsentState.ASKED, since=NOW - ASK_AGAIN_AFTER) == ""
 
 
 def test_an_older_yes_cannot_undo_a_newer_no() -> None:
     yesterday = NOW - timedelta(days=1)
-    for new in (GRANTED, State.ASKED):
-        assert move(State.WITHDRAWN, new, at=yesterday - timedelta(seconds=1), since=yesterday) == "at"
-    assert move(State.WITHDRAWN, GRANTED, at=yesterday, since=yesterday) == ""
-    assert move(GRANTED, State.WITHDRAWN, at=yesterday, since=NOW) == "", "a no is taken whenever it was said"
+    for new in (GRANTED, ConsentState.ASKED):
+        assert move(ConsentState.WITHDRAWN, new, at=yesterday - timedelta(seconds=1), since=yesterday) == "at"
+    assert move(ConsentState.WITHDRAWN, GRANTED, at=yesterday, since=yesterday) == ""
+    assert move(GRANTED, ConsentState.WITHDRAWN, at=yesterday, since=NOW) == "", "a no is taken whenever it was said"
 
 
-def mild(pack: Pack, state: State, never_track: bool = False) -> Facts:
+def mild(pack: Pack, state: ConsentState, never_track: bool = False) -> Facts:
     """Somebody in a country where a notice will do."""
     return Facts(pack, state, jurisdiction="US", never_track=never_track)
 
 
 # what may be kept now, of a copy that was tracked when sent
 KEPT = {
-    Pack.STRICT: {State.GRANTED},
-    Pack.NOTICE: {State.GRANTED, State.UNKNOWN},
+    Pack.STRICT: {ConsentState.GRANTED},
+    Pack.NOTICE: {ConsentState.GRANTED, ConsentState.UNKNOWN},
     Pack.OFF: set(),
 }
 
 
 @pytest.mark.parametrize("pack", Pack)
-@pytest.mark.parametrize("state", State)
-def test_what_may_be_kept(pack: Pack, state: State) -> None:
+@pytest.mark.parametrize("state", ConsentState)
+def test_what_may_be_kept(pack: Pack, state: ConsentState) -> None:
     assert may_keep(True, mild(pack, state)) == (state in KEPT[pack])
     assert not may_keep(True, mild(pack, state, never_track=True))
     assert not may_keep(False, mild(pack, state))
@@ -311,21 +311,21 @@ def test_what_may_be_kept(pack: Pack, state: State) -> None:
 
 def test_asking_again_does_not_open_old_mail() -> None:
     """Withdrawn, then asked after the pause: the mail sent under the old consent stays silent."""
-    assert move(State.WITHDRAWN, State.ASKED) == ""
-    assert not may_keep(True, mild(Pack.STRICT, State.ASKED))
-    assert not may_keep(True, mild(Pack.NOTICE, State.ASKED))
+    assert move(ConsentState.WITHDRAWN, ConsentState.ASKED) == ""
+    assert not may_keep(True, mild(Pack.STRICT, ConsentState.ASKED))
+    assert not may_keep(True, mild(Pack.NOTICE, ConsentState.ASKED))
 
 
 @pytest.mark.parametrize("pack", Pack)
 @pytest.mark.parametrize("state", sorted(SILENT))
-def test_silent_states_are_silent_everywhere(pack: Pack, state: State) -> None:
+def test_silent_states_are_silent_everywhere(pack: Pack, state: ConsentState) -> None:
     assert not may_keep(True, mild(pack, state))
     assert not decide(Facts(pack, state, jurisdiction="US")).on
 
 
 def test_what_may_not_be_sent_may_not_be_kept() -> None:
     for pack in Pack:
-        for state in State:
+        for state in ConsentState:
             for never_track in (False, True):
                 facts = Facts(pack, state, never_track=never_track, jurisdiction="US")
                 assert may_keep(True, facts) == decide(facts).on

@@ -7,17 +7,17 @@ import pytest
 from tests.fixtures.contexts import People
 from tests.test_recipients import make
 from tracker.consent.audit import broken_chains
-from tracker.consent.bulk_import import RowResult, UnreadableFile, import_consents
+from tracker.consent.bulk_import import ConsentRowResult, UnreadableFile, import_consents
 from tracker.consent.ledger import consent_of, ledger
 from tracker.consent.preferences import change_rule
-from tracker.consent.rules import Purpose, State
+from tracker.consent.rules import ConsentState, Purpose
 from tracker.models import ConsentEntry
 from tracker.runtime.context import AppContext
 
 HEADING = "address,name,purpose,state,at,note,reference,source_url"
 
 
-def take(context: AppContext, *rows: str, heading: str = HEADING, accepted: str = "E") -> list[RowResult]:
+def take(context: AppContext, *rows: str, heading: str = HEADING, accepted: str = "E") -> list[ConsentRowResult]:
     with context.database.session_scope() as session:
         change_rule(session, "accepted_grades", accepted)
     results = list(import_consents(context, "\n".join((heading, *rows)).encode(), by="user:1"))
@@ -32,7 +32,7 @@ def entries(context: AppContext, address: str) -> list[ConsentEntry]:
         return list(ledger(session, person))
 
 
-def refused(results: list[RowResult]) -> dict[int, str]:
+def refused(results: list[ConsentRowResult]) -> dict[int, str]:
     return {row.line: row.field for row in results if row.problem}
 
 
@@ -87,9 +87,9 @@ def test_what_is_not_accepted_is_refused_and_a_no_is_not(context: AppContext) ->
 
 
 def test_a_no_is_not_overwritten(context: AppContext, people: People) -> None:
-    people.consent("anna@client.example", State.REFUSED)
+    people.consent("anna@client.example", ConsentState.REFUSED)
     people.grant("luc@client.example")
-    people.consent("luc@client.example", State.WITHDRAWN)
+    people.consent("luc@client.example", ConsentState.WITHDRAWN)
     results = take(
         context,
         "anna@client.example,,both,granted,2026-03-31,,form 12,",
@@ -99,7 +99,7 @@ def test_a_no_is_not_overwritten(context: AppContext, people: People) -> None:
     with context.database.reading() as session:
         ids = [make(context, f"{name}@client.example").id or 0 for name in ("anna", "luc")]
         states = consent_of(session, ids)
-    assert [states[id_][Purpose.OPENS] for id_ in ids] == [State.REFUSED, State.WITHDRAWN]
+    assert [states[id_][Purpose.OPENS] for id_ in ids] == [ConsentState.REFUSED, ConsentState.WITHDRAWN]
 
 
 def test_a_withdrawal_from_elsewhere_is_not_lost(context: AppContext) -> None:

@@ -11,12 +11,14 @@ from tests.fixtures.contexts import People
 from tests.test_recipients import ANNA, at_once, make
 from tracker.consent.audit import broken_chains, lapse, retire_notice
 from tracker.consent.ledger import broken_at, consent_of, erase_proof, ledger, record_consent
-from tracker.consent.rules import MEASURED, MoveError, Proof, Purpose, State
+from tracker.consent.rules import MEASURED, ConsentState, MoveError, Proof, Purpose
 from tracker.models import ConsentEntry, NoticeText, Recipient
 from tracker.runtime.context import AppContext
 
 
-def record(session: Session, recipient: Recipient, purpose: Purpose, state: State, **more: object) -> ConsentEntry:
+def record(
+    session: Session, recipient: Recipient, purpose: Purpose, state: ConsentState, **more: object
+) -> ConsentEntry:
     proof = Proof(note=str(more.pop("note", "ticked the box")))
     given = {"actor": "subject", "channel": "web_form", "proof": proof} | more
     return record_consent(session, recipient, purpose, state, **given)  # type: ignore[arg-type]
@@ -37,17 +39,17 @@ def test_nothing_recorded_is_unknown(context: AppContext) -> None:
     assert anna.id is not None
     assert luc.id is not None
     with context.database.session_scope() as session:
-        record(session, anna, Purpose.OPENS, State.GRANTED)
-        record(session, anna, Purpose.OPENS, State.WITHDRAWN)
-        record(session, anna, Purpose.CLICKS, State.GRANTED)
+        record(session, anna, Purpose.OPENS, ConsentState.GRANTED)
+        record(session, anna, Purpose.OPENS, ConsentState.WITHDRAWN)
+        record(session, anna, Purpose.CLICKS, ConsentState.GRANTED)
     with context.database.reading() as session:
         states = consent_of(session, [anna.id, luc.id])
         assert states[anna.id] == {
-            Purpose.OPENS: State.WITHDRAWN,
-            Purpose.CLICKS: State.GRANTED,
-            Purpose.DOCUMENTS: State.UNKNOWN,
+            Purpose.OPENS: ConsentState.WITHDRAWN,
+            Purpose.CLICKS: ConsentState.GRANTED,
+            Purpose.DOCUMENTS: ConsentState.UNKNOWN,
         }
-        assert states[luc.id] == dict.fromkeys(Purpose, State.UNKNOWN)
+        assert states[luc.id] == dict.fromkeys(Purpose, ConsentState.UNKNOWN)
         assert consent_of(session, []) == {}
 
 
@@ -55,9 +57,16 @@ def test_the_ledger_chains(context: AppContext) -> None:
     anna = make(context)
     tokyo = datetime(2026, 3, 1, 9, 30, 0, 123456, tzinfo=timezone(timedelta(hours=9)))
     with context.database.session_scope() as session:
-        record(session, anna, Purpose.OPENS, State.GRANTED, at=tokyo, proof=Proof(note="  „да“ — ß \n", notice="en-1"))
-        record(session, anna, Purpose.CLICKS, State.ASKED, actor="user:1", channel="phone_note")
-        record(session, anna, Purpose.OPENS, State.WITHDRAWN, note="", channel="list_unsubscribe")
+        record(
+            session,
+            anna,
+            Purpose.OPENS,
+            ConsentState.GRANTED,
+            at=tokyo,
+            proof=Proof(note="  „да“ — ß \n", notice="en-1"),
+        )
+        record(session, anna, Purpose.CLICKS, ConsentState.ASKED, actor="user:1", channel="phone_note")
+        record(session, anna, Purpose.OPENS, ConsentState.WITHDRAWN, note="", channel="list_unsubscribe")
     chain = chain_of(context, anna)
     assert [(e.number, e.purpose, e.state) for e in chain] == [
         (1, "opens", "granted"),
@@ -73,9 +82,9 @@ def test_the_ledger_chains(context: AppContext) -> None:
 def _filled(context: AppContext) -> Recipient:
     anna = make(context)
     with context.database.session_scope() as session:
-        record(session, anna, Purpose.OPENS, State.REFUSED)
-        record(session, anna, Purpose.OPENS, State.GRANTED)
-        record(session, anna, Purpose.CLICKS, State.REFUSED)
+        record(session, anna, Purpose.OPENS, ConsentState.REFUSED)
+        record(session, anna, Purpose.OPENS, ConsentState.GRANTED)
+        record(session, anna, Purpose.CLICKS, ConsentState.REFUSED)
     assert broken(context, anna) is None
     return anna
 
@@ -148,11 +157,11 @@ def test_one_persons_chain_does_not_fit_another(context: AppContext) -> None:
 
 def test_what_may_not_be_recorded_leaves_no_trace(context: AppContext) -> None:
     anna = make(context)
-    wrong: list[tuple[State, dict[str, object], str]] = [
-        (State.WITHDRAWN, {}, "state"),
-        (State.GRANTED, {"channel": "phone_note", "note": " "}, "note"),
-        (State.GRANTED, {"channel": "hearsay"}, "channel"),
-        (State.GRANTED, {"at": datetime.now(UTC) + timedelta(days=1)}, "at"),
+    wrong: list[tuple[ConsentState, dict[str, object], str]] = [
+        (ConsentState.WITHDRAWN, {}, "state"),
+        (ConsentState.GRANTED, {"channel": "phone_note", "note": " "}, "note"),
+        (ConsentState.GRANTED, {"channel": "hearsay"}, "channel"),
+        (ConsentState.GRANTED, {"at": datetime.now(UTC) + timedelta(days=1)}, "at"),
     ]
     with context.database.session_scope() as session:
         for state, more, field in wrong:
@@ -165,22 +174,22 @@ def test_what_may_not_be_recorded_leaves_no_trace(context: AppContext) -> None:
 def test_a_consent_found_late_does_not_undo_a_withdrawal(context: AppContext, people: People) -> None:
     anna = make(context)
     with context.database.session_scope() as session:
-        record(session, anna, Purpose.OPENS, State.GRANTED, at=datetime(2026, 1, 1, tzinfo=UTC))
-        record(session, anna, Purpose.OPENS, State.WITHDRAWN, at=datetime(2026, 2, 1, tzinfo=UTC))
+        record(session, anna, Purpose.OPENS, ConsentState.GRANTED, at=datetime(2026, 1, 1, tzinfo=UTC))
+        record(session, anna, Purpose.OPENS, ConsentState.WITHDRAWN, at=datetime(2026, 2, 1, tzinfo=UTC))
         with pytest.raises(MoveError, match="an older word cannot undo a newer one"):
-            record(session, anna, Purpose.OPENS, State.GRANTED, at=datetime(2026, 1, 15, tzinfo=UTC))
-        record(session, anna, Purpose.OPENS, State.GRANTED, at=datetime(2026, 3, 1, tzinfo=UTC))
-    people.consent(ANNA, State.WITHDRAWN, Purpose.OPENS)
+            record(session, anna, Purpose.OPENS, ConsentState.GRANTED, at=datetime(2026, 1, 15, tzinfo=UTC))
+        record(session, anna, Purpose.OPENS, ConsentState.GRANTED, at=datetime(2026, 3, 1, tzinfo=UTC))
+    people.consent(ANNA, ConsentState.WITHDRAWN, Purpose.OPENS)
     assert [e.state for e in chain_of(context, anna)] == ["granted", "withdrawn", "granted", "withdrawn"]
 
 
 def test_the_purposes_move_apart(context: AppContext) -> None:
     anna = make(context)
     with context.database.session_scope() as session:
-        record(session, anna, Purpose.OPENS, State.BLOCKED)
-        record(session, anna, Purpose.CLICKS, State.GRANTED)
+        record(session, anna, Purpose.OPENS, ConsentState.BLOCKED)
+        record(session, anna, Purpose.CLICKS, ConsentState.GRANTED)
         with pytest.raises(MoveError):
-            record(session, anna, Purpose.OPENS, State.GRANTED)
+            record(session, anna, Purpose.OPENS, ConsentState.GRANTED)
 
 
 def test_events_at_once_leave_a_whole_chain(context: AppContext) -> None:
@@ -190,7 +199,7 @@ def test_events_at_once_leave_a_whole_chain(context: AppContext) -> None:
         with context.database.session_scope() as session:
             person = session.get_one(Recipient, anna.id)
             purpose = MEASURED[number % 2]
-            record(session, person, purpose, State.GRANTED, note=f"form {number}")
+            record(session, person, purpose, ConsentState.GRANTED, note=f"form {number}")
 
     assert at_once(8, grant) == []
     chain = chain_of(context, anna)
@@ -203,11 +212,11 @@ def test_two_answers_at_once_are_judged_one_after_the_other(context: AppContext)
     """Of two withdrawals the second finds it withdrawn already, whichever it is."""
     anna = make(context)
     with context.database.session_scope() as session:
-        record(session, anna, Purpose.OPENS, State.GRANTED)
+        record(session, anna, Purpose.OPENS, ConsentState.GRANTED)
 
     def withdraw(_number: int) -> None:
         with context.database.session_scope() as session:
-            record(session, session.get_one(Recipient, anna.id), Purpose.OPENS, State.WITHDRAWN)
+            record(session, session.get_one(Recipient, anna.id), Purpose.OPENS, ConsentState.WITHDRAWN)
 
     raised = at_once(3, withdraw)
     assert [type(error) for error in raised] == [MoveError, MoveError]
@@ -218,8 +227,8 @@ def test_the_end_of_a_chain_cannot_be_cut_off(context: AppContext) -> None:
     """The withdrawal is what somebody might like to see gone."""
     anna = make(context)
     with context.database.session_scope() as session:
-        record(session, anna, Purpose.OPENS, State.GRANTED)
-        record(session, anna, Purpose.OPENS, State.WITHDRAWN)
+        record(session, anna, Purpose.OPENS, ConsentState.GRANTED)
+        record(session, anna, Purpose.OPENS, ConsentState.WITHDRAWN)
     with context.database.session_scope() as session:
         session.execute(text("DELETE FROM consent_entry WHERE number = 2"))
     assert broken(context, anna) == 2
@@ -250,8 +259,8 @@ def test_the_whole_evidence_is_kept(context: AppContext) -> None:
         more={"boxes": [True, True]},
     )
     with context.database.session_scope() as session:
-        record(session, anna, Purpose.OPENS, State.GRANTED, at=moment, proof=given)
-        record(session, anna, Purpose.CLICKS, State.GRANTED, at=moment, proof=given)
+        record(session, anna, Purpose.OPENS, ConsentState.GRANTED, at=moment, proof=given)
+        record(session, anna, Purpose.CLICKS, ConsentState.GRANTED, at=moment, proof=given)
     entry = chain_of(context, anna)[0]
     assert (entry.grade, entry.source_url, entry.attachment_digest) == ("A", "https://shop.example/contact", "ab" * 32)
     assert (entry.jurisdiction, entry.pack, entry.pack_version) == (None, "strict", "EEA-2024-10-07")
@@ -279,7 +288,7 @@ def test_the_whole_evidence_is_kept(context: AppContext) -> None:
 def test_evidence_that_cannot_be(context: AppContext, proof: Proof, field: str) -> None:
     anna = make(context)
     with context.database.session_scope() as session, pytest.raises(MoveError) as refused:
-        record(session, anna, Purpose.OPENS, State.GRANTED, proof=proof)
+        record(session, anna, Purpose.OPENS, ConsentState.GRANTED, proof=proof)
     assert refused.value.field == field
     assert chain_of(context, anna) == []
 
@@ -301,8 +310,8 @@ def test_after_erasure_the_words_are_gone_and_the_chain_still_fits(context: AppC
 
 def _long_ago(context: AppContext, recipient: Recipient) -> None:
     with context.database.session_scope() as session:
-        record(session, recipient, Purpose.OPENS, State.GRANTED, at=datetime(2020, 2, 29, tzinfo=UTC))
-        record(session, recipient, Purpose.CLICKS, State.GRANTED)
+        record(session, recipient, Purpose.OPENS, ConsentState.GRANTED, at=datetime(2020, 2, 29, tzinfo=UTC))
+        record(session, recipient, Purpose.CLICKS, ConsentState.GRANTED)
 
 
 def test_a_consent_lapses_by_itself_and_it_is_written_down(context: AppContext) -> None:
@@ -310,7 +319,7 @@ def test_a_consent_lapses_by_itself_and_it_is_written_down(context: AppContext) 
     _long_ago(context, anna)
     assert anna.id is not None
     with context.database.reading() as session:
-        assert consent_of(session, [anna.id])[anna.id][Purpose.OPENS] == State.LAPSED, "from the moment on"
+        assert consent_of(session, [anna.id])[anna.id][Purpose.OPENS] == ConsentState.LAPSED, "from the moment on"
     assert (lapse(context), lapse(context)) == (1, 0)
     last = chain_of(context, anna)[-1]
     assert (last.purpose, last.state, last.actor, last.at) == (
@@ -326,7 +335,7 @@ def test_what_was_renewed_does_not_lapse(context: AppContext) -> None:
     anna = make(context)
     _long_ago(context, anna)
     with context.database.session_scope() as session:
-        record(session, anna, Purpose.OPENS, State.GRANTED)
+        record(session, anna, Purpose.OPENS, ConsentState.GRANTED)
     assert lapse(context) == 0
     assert [entry.state for entry in chain_of(context, anna)] == ["granted"] * 3
 
@@ -337,8 +346,8 @@ def test_a_notice_that_was_replaced(context: AppContext) -> None:
         for person, version in ((anna, "1"), (luc, "2")):
             for purpose in MEASURED:
                 proof = Proof(note="two ticks", notice="order-form", notice_version=version)
-                record(session, person, purpose, State.GRANTED, proof=proof)
-        record(session, anna, Purpose.CLICKS, State.WITHDRAWN)
+                record(session, person, purpose, ConsentState.GRANTED, proof=proof)
+        record(session, anna, Purpose.CLICKS, ConsentState.WITHDRAWN)
     assert (retire_notice(context, "order-form", "2"), retire_notice(context, "order-form", "2")) == (1, 0)
     assert [entry.state for entry in chain_of(context, anna)] == ["granted", "granted", "withdrawn", "lapsed"]
     assert [entry.state for entry in chain_of(context, luc)] == ["granted", "granted"]

@@ -9,10 +9,10 @@ import pytest
 from tracker.crm.binding import (
     BindableLetter,
     Binding,
+    BindingRule,
     CustomerCandidate,
     Flag,
     OrderCandidate,
-    Rule,
     Thread,
     bind,
     order_numbers,
@@ -47,15 +47,15 @@ class Case:
     thread: Thread | None = None
     may_create: bool = False
     is_own: bool = False
-    rule: Rule = Rule.ORDER_NUMBER
+    rule: BindingRule = BindingRule.ORDER_NUMBER
     order: int | None = None
     customer: int | None = 1
     flags: tuple[Flag, ...] = ()
     number: str = field(default="")
 
 
-NO_TOKEN: dict[str, Any] = {"rule": Rule.SENDER}
-MISSING: dict[str, Any] = {"rule": Rule.SENDER, "flags": (Flag.ORDER_NOT_FOUND,)}
+NO_TOKEN: dict[str, Any] = {"rule": BindingRule.SENDER}
+MISSING: dict[str, Any] = {"rule": BindingRule.SENDER, "flags": (Flag.ORDER_NOT_FOUND,)}
 STRANGER: dict[str, Any] = {"sender": "eve@else.example", "known": ()}
 LOST: dict[str, Any] = {"customer": None, "flags": (Flag.ORDER_NOT_FOUND,), "number": "77", **STRANGER}
 OWN: dict[str, Any] = {"sender": "us@shop.example", "known": (), "is_own": True}
@@ -63,8 +63,8 @@ CASES = (
     Case("B1", "Re: [#3112] вопрос", order=31),
     Case("B1 twice", "[#3112] [#3112]", order=31),
     Case("B2", "[#77]", number="77", **MISSING),
-    Case("B3 creation on", "[#77]", may_create=True, rule=Rule.CREATED, **LOST),
-    Case("B3 creation off", "[#77]", rule=Rule.CUSTOMER_NOT_FOUND, **LOST),
+    Case("B3 creation on", "[#77]", may_create=True, rule=BindingRule.CREATED, **LOST),
+    Case("B3 creation off", "[#77]", rule=BindingRule.CUSTOMER_NOT_FOUND, **LOST),
     Case("B5", "[#31 12] question", **NO_TOKEN),
     Case("B5 with a tab", "[#31\t12]", **NO_TOKEN),
     Case("B5 with a no-break space", "[#31\u00a012]", **NO_TOKEN),
@@ -88,29 +88,43 @@ CASES = (
     Case("B10 an order without a shop", "[#3112]", shop=6, number="3112", **MISSING),
     Case("B10 the shop's own", "[#9]", shop=7, order=32, customer=2, flags=(Flag.SENDER_DIFFERS,)),
     Case("B11", "[#3112]", order=31, flags=(Flag.SENDER_DIFFERS,), **STRANGER),
-    Case("B12 second address", "Hello", sender="anna@home.example", rule=Rule.SENDER),
-    Case("B13", "Hello", known=(CustomerCandidate(5), ANNA), rule=Rule.SENDER, flags=(Flag.AMBIGUOUS,)),
-    Case("B13 same shop first", "Hello", shop=7, known=(ANNA, CLARA), rule=Rule.SENDER, customer=3, flags=(Flag.AMBIGUOUS,)),
+    Case("B12 second address", "Hello", sender="anna@home.example", rule=BindingRule.SENDER),
+    Case("B13", "Hello", known=(CustomerCandidate(5), ANNA), rule=BindingRule.SENDER, flags=(Flag.AMBIGUOUS,)),
+    Case("B13 same shop first", "Hello", shop=7, known=(ANNA, CLARA), rule=BindingRule.SENDER, customer=3, flags=(Flag.AMBIGUOUS,)),
     Case(
         "B13 latest activity",
         "Hello",
         known=(ANNA, CustomerCandidate(5, active_at=datetime(2026, 3, 1, tzinfo=UTC))),
-        rule=Rule.SENDER,
+        rule=BindingRule.SENDER,
         customer=5,
         flags=(Flag.AMBIGUOUS,),
     ),
     Case("two shops' number", "[#same]", sender="boris@client.example", order=38, customer=2, flags=(Flag.AMBIGUOUS,)),
-    Case("B30", "[#401] Re: [#3112]", thread=Thread(ANNA, ORDERS[0]), rule=Rule.REPLY, order=31, flags=(Flag.TOKEN_MISMATCH,)),
+    Case(
+        "B30",
+        "[#401] Re: [#3112]",
+        thread=Thread(ANNA, ORDERS[0]),
+        rule=BindingRule.REPLY,
+        order=31,
+        flags=(Flag.TOKEN_MISMATCH,),
+    ),
     Case("B30 within one customer", "[#10] Re: [#3112]", thread=Thread(ANNA, ORDERS[0]), order=36),
     Case("B30 the same order", "Re: [#3112]", thread=Thread(ANNA, ORDERS[0]), order=31),
-    Case("B30 no such order", "Re: [#nil]", thread=Thread(ANNA), rule=Rule.REPLY, flags=(Flag.ORDER_NOT_FOUND,), number="nil"),
+    Case(
+        "B30 no such order",
+        "Re: [#nil]",
+        thread=Thread(ANNA),
+        rule=BindingRule.REPLY,
+        flags=(Flag.ORDER_NOT_FOUND,),
+        number="nil",
+    ),
     Case("B32", "[#0401]", number="0401", **MISSING),
-    Case("B36 from an own account", "Hello", may_create=True, rule=Rule.OWN_ADDRESS, customer=None, **OWN),
-    Case("B38", "Re: offer", thread=Thread(ANNA), rule=Rule.REPLY, flags=(Flag.SENDER_DIFFERS,), **STRANGER),
-    Case("a reply of the customer", "Re: offer", thread=Thread(ANNA), rule=Rule.REPLY),
-    Case("a thread that leads nowhere", "Re: offer", thread=Thread(), rule=Rule.SENDER),
-    Case("no sender", "Hello", sender="", known=(), may_create=True, rule=Rule.NO_SENDER, customer=None),
-    Case("an own address that is a customer's all the same", "Hello", is_own=True, rule=Rule.SENDER),
+    Case("B36 from an own account", "Hello", may_create=True, rule=BindingRule.OWN_ADDRESS, customer=None, **OWN),
+    Case("B38", "Re: offer", thread=Thread(ANNA), rule=BindingRule.REPLY, flags=(Flag.SENDER_DIFFERS,), **STRANGER),
+    Case("a reply of the customer", "Re: offer", thread=Thread(ANNA), rule=BindingRule.REPLY),
+    Case("a thread that leads nowhere", "Re: offer", thread=Thread(), rule=BindingRule.SENDER),
+    Case("no sender", "Hello", sender="", known=(), may_create=True, rule=BindingRule.NO_SENDER, customer=None),
+    Case("an own address that is a customer's all the same", "Hello", is_own=True, rule=BindingRule.SENDER),
 )  # fmt: skip
 
 
@@ -125,4 +139,4 @@ def test_traps(case: Case) -> None:
 
 def test_an_order_without_a_customer_is_bound_alone() -> None:
     binding = bind(BindableLetter("[#5]", "eve@else.example"), None, [OrderCandidate(5, "5")])
-    assert binding == Binding(Rule.ORDER_NUMBER, None, 5, (Flag.SENDER_DIFFERS,))
+    assert binding == Binding(BindingRule.ORDER_NUMBER, None, 5, (Flag.SENDER_DIFFERS,))

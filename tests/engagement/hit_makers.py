@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tracker.engagement.judge.evidence import Evidence, Kind, Link, Net, State
+from tracker.engagement.judge.evidence import Evidence, HitState, Kind, Link, Net
 
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
@@ -29,7 +29,7 @@ def opened(
     seconds: float | None = 3600.0,
     ip: str = HOME,
     net: Net = Net(),
-    state: State = State(),
+    state: HitState = HitState(),
     headers: Mapping[str, str | None] = {},
 ) -> Evidence:
     """The pixel; a header given as None was not sent."""
@@ -41,7 +41,7 @@ def click(
     seconds: float | None = 3600.0,
     ip: str = HOME,
     net: Net = Net(),
-    state: State = State(),
+    state: HitState = HitState(),
     link: Link = 0,
     headers: Mapping[str, str | None] = {},
 ) -> Evidence:
@@ -50,7 +50,7 @@ def click(
 
 
 def _hit(
-    kind: Kind, headers: dict[str, Any], seconds: float | None, ip: str, net: Net, state: State, link: Link
+    kind: Kind, headers: dict[str, Any], seconds: float | None, ip: str, net: Net, state: HitState, link: Link
 ) -> Evidence:
     sent = {name: value for name, value in headers.items() if value is not None}
     return Evidence(kind, ip, headers=sent, seconds_after_send=seconds, net=net, state=state, link=link)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from tests.engagement.hit_makers import CHROME, FIREFOX, GMAIL_PROXY, OUTLOOK
 from tracker.engagement.judge.classify import classify
 from tracker.engagement.judge.client_names import client_name
-from tracker.engagement.judge.evidence import Evidence, Kind, Net, State
+from tracker.engagement.judge.evidence import Evidence, HitState, Kind, Net
 from tracker.engagement.judge.judge_lines import BadLines, judge_lines
 from tracker.engagement.judge.sequence import judge_sequence, merge_duplicates
 from tracker.engagement.judge.sequence_hit import SequenceHit
-from tracker.engagement.judge.verdict import Verdict, VerdictClass, alertable, settle_seconds
+from tracker.engagement.judge.verdict import Judgement, VerdictClass, alertable, settle_seconds
 
 AGENTS = [CHROME, FIREFOX, OUTLOOK, GMAIL_PROXY, "Mozilla/5.0", "", "curl/8", "Chrome/" + "9" * 40]
 HEADERS = [
@@ -39,7 +39,7 @@ nets = st.builds(
     tags=st.frozensets(st.one_of(texts, st.sampled_from(["hosting", "apple_relay", "tor", "eop"])), max_size=3),
 )
 states = st.builds(
-    State,
+    HitState,
     recipient_mx=st.one_of(st.none(), texts, st.sampled_from(["google", "pphosted.com"])),
     sender_provider=st.one_of(st.none(), texts, st.just("google")),
     app_session=st.booleans(),
@@ -61,7 +61,7 @@ hits = st.builds(
 )
 
 
-def assert_well_formed(verdict: Verdict) -> None:
+def assert_well_formed(verdict: Judgement) -> None:
     assert verdict.klass in get_args(VerdictClass)
     assert 0 <= verdict.confidence <= 1
     assert verdict.reasons

@@ -8,9 +8,9 @@ from tests.engagement.hit_makers import CHROME, GMAIL_PROXY, OUTLOOK, click, ope
 from tracker.engagement.judge.browsers import RELEASES, Releases
 from tracker.engagement.judge.classify import RULE_SET, classify
 from tracker.engagement.judge.client_names import client_name
-from tracker.engagement.judge.evidence import Net, State
+from tracker.engagement.judge.evidence import HitState, Net
 from tracker.engagement.judge.ip_ranges import newest_date
-from tracker.engagement.judge.verdict import Reason, Verdict, alertable
+from tracker.engagement.judge.verdict import Judgement, Reason, alertable
 from tracker.engagement.judge.windows import Windows
 
 AT_GOOGLE = Net(15169, "Google LLC")
@@ -114,8 +114,8 @@ def test_windows_refuse_a_scale_that_stops_time(factor: float) -> None:
 
 @pytest.mark.parametrize("age", [-11.0, 11.0, 600.0])
 def test_heads_up_counts_for_ten_seconds(age: float) -> None:
-    assert classify(opened(state=State(self_heads_up_s=age))).klass == "human"
-    assert classify(opened(state=State(self_heads_up_s=10.0))).klass == "sender_self"
+    assert classify(opened(state=HitState(self_heads_up_s=age))).klass == "human"
+    assert classify(opened(state=HitState(self_heads_up_s=10.0))).klass == "sender_self"
 
 
 def test_no_time_is_neither_early_nor_negative() -> None:
@@ -126,8 +126,8 @@ def test_no_time_is_neither_early_nor_negative() -> None:
 
 @pytest.mark.parametrize("klass", ["human", "mail_proxy"])
 def test_alert_needs_half_confidence(klass: str) -> None:
-    assert alertable(Verdict(klass, 0.5))  # type: ignore[arg-type]
-    assert not alertable(Verdict(klass, 0.49))  # type: ignore[arg-type]
+    assert alertable(Judgement(klass, 0.5))  # type: ignore[arg-type]
+    assert not alertable(Judgement(klass, 0.49))  # type: ignore[arg-type]
 
 
 def test_vendor_of_the_machine_is_named() -> None:

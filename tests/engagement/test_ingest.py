@@ -21,7 +21,7 @@ from tests.engagement.edge_by_hand import (
 )
 from tests.fixtures.contexts import People
 from tracker.consent.preferences import set_policy
-from tracker.consent.rules import Pack, State
+from tracker.consent.rules import ConsentState, Pack
 from tracker.engagement.ingest import quarantine, retry_quarantined
 from tracker.engagement.overrule import overrule
 from tracker.models import Delivery, DrainCursor, Event, HitEvidence, Message, QuarantinedHit, User
@@ -132,7 +132,7 @@ def test_who_never_agreed_or_withdrew_leaves_no_trace(
     with context.database.reading() as session:
         luc = session.exec(select(Delivery).where(Delivery.address == "luc@client.example")).one()
     edge.hit(luc)
-    people.consent("anna@client.example", State.WITHDRAWN)
+    people.consent("anna@client.example", ConsentState.WITHDRAWN)
     edge.hit(sent)
     edge.hit(sent, "click", link=0)
     assert ingest_hits(context, edge) == []

@@ -7,7 +7,7 @@ import pytest
 
 from tracker.engagement.judge.evidence import Net
 from tracker.engagement.judge.ip_ranges import (
-    Refusal,
+    RangeFileRefusal,
     Table,
     accept_new,
     facts,
@@ -165,7 +165,7 @@ def test_microsoft_json_and_apple_csv() -> None:
 )
 def test_a_file_that_cannot_be_right_is_refused(text: str, says: str) -> None:
     refusal = accept_new(OLD, text)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, RangeFileRefusal)
     assert says in refusal.sentence
     assert "stay" in refusal.sentence
 
@@ -174,4 +174,4 @@ def test_three_times_more_or_fewer_is_still_believed() -> None:
     nine = parse_networks("\n".join(f"10.{n}.0.0/24" for n in range(0, 18, 2)))
     assert isinstance(accept_new(OLD, "\n".join(map(str, nine))), Table)
     assert isinstance(accept_new(Table("x", "2026", "", nine), "192.0.2.0/24\n198.51.100.0/24\n203.0.113.0/24"), Table)
-    assert isinstance(accept_new(Table("x", "2026", "", nine), "192.0.2.0/24\n198.51.100.0/24"), Refusal)
+    assert isinstance(accept_new(Table("x", "2026", "", nine), "192.0.2.0/24\n198.51.100.0/24"), RangeFileRefusal)

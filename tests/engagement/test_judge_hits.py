@@ -9,7 +9,7 @@ import pytest
 from tracker.engagement.judge.judge_input import read_line
 from tracker.engagement.judge.judge_lines import judge_lines, judge_request
 from tracker.engagement.judge.reasons import SENTENCES
-from tracker.engagement.judge.verdict import Verdict
+from tracker.engagement.judge.verdict import Judgement
 
 FOLDER = Path(__file__).parents[1] / "data" / "hits"
 
@@ -28,7 +28,7 @@ def test_class_and_alert_are_what_the_label_says(case: dict[str, Any]) -> None:
     assert [[answer["class"], answer["alert"]] for answer in answers] == case["expect"], answers
 
 
-def final_verdicts(case: dict[str, Any]) -> list[Verdict]:
+def final_verdicts(case: dict[str, Any]) -> list[Judgement]:
     return [hit.verdict for hit in judge_request(read_line(json.dumps(case), 1))]
 
 

@@ -14,7 +14,15 @@ from sqlmodel import col, select
 
 from tests.engagement.edge_by_hand import PAGE, Edge, events, ingest_hits, message_of
 from tracker.engagement.judge.evidence import Net
-from tracker.engagement.judge.ip_ranges import HOSTERS, Refusal, Table, facts, frozen_tables, look_up, parse_networks
+from tracker.engagement.judge.ip_ranges import (
+    HOSTERS,
+    RangeFileRefusal,
+    Table,
+    facts,
+    frozen_tables,
+    look_up,
+    parse_networks,
+)
 from tracker.engagement.range_files import FOLDER, forget_tables, tables_in_use
 from tracker.engagement.range_refresh import SOURCES, RangeSource, amazon, endpoint_sets, refresh, refresh_due
 from tracker.engagement.rejudge import rejudge_held
@@ -130,7 +138,7 @@ def test_a_file_that_looks_wrong_is_refused_and_the_last_good_one_stays(
     good = used(context)
     vendor.body = body
     refusal = refresh(context, source(vendor))
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, RangeFileRefusal)
     assert why in refusal.sentence
     assert refusal.sentence in caplog.text
     assert used(context) == good
@@ -143,13 +151,13 @@ def test_three_times_larger_than_the_shipped_copy_is_no_reason_to_refuse_the_fir
     vendor.body = google(90)
     assert 3 * len(shipped.networks) < 90
     assert isinstance(refresh(context, source(vendor)), Table)
-    assert isinstance(refresh(context, source(vendor, name="google_special", most=50)), Refusal)
+    assert isinstance(refresh(context, source(vendor, name="google_special", most=50)), RangeFileRefusal)
 
 
 @pytest.mark.parametrize("status", [404, 500])
 def test_an_error_keeps_what_is_there(context: AppContext, vendor: Vendor, status: int) -> None:
     vendor.body, vendor.status = google(40), status
-    assert isinstance(refresh(context, source(vendor)), Refusal)
+    assert isinstance(refresh(context, source(vendor)), RangeFileRefusal)
     table = used(context)
     assert table is not None
     assert table.date == "2026-08-01"
@@ -157,7 +165,7 @@ def test_an_error_keeps_what_is_there(context: AppContext, vendor: Vendor, statu
 
 def test_offline_the_shipped_copies_are_used(context: AppContext) -> None:
     nowhere = RangeSource("gmail_proxy", "http://127.0.0.1:9/ranges.json", 10, 100)
-    assert isinstance(refresh(context, nowhere), Refusal)
+    assert isinstance(refresh(context, nowhere), RangeFileRefusal)
     assert set(tables_in_use(context.settings.data_dir)) == set(frozen_tables())
 
 
@@ -174,7 +182,7 @@ def test_of_microsofts_list_only_the_named_sets_are_taken(context: AppContext, v
     assert {str(n) for n in eop.networks} == {"40.92.0.0/15", "2a01:111:f400::/48", "104.47.0.0/17", "203.0.113.0/24"}
     assert eop.date == "2026-11-21"
     vendor.body = b'{"error": "try later"}'
-    assert isinstance(refresh(context, source(vendor, name="exchange_online", pick=endpoint_sets(1))), Refusal)
+    assert isinstance(refresh(context, source(vendor, name="exchange_online", pick=endpoint_sets(1))), RangeFileRefusal)
 
 
 def test_apples_list_is_collapsed(context: AppContext, vendor: Vendor) -> None:

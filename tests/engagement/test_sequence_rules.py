@@ -6,11 +6,11 @@ import pytest
 
 from tests.engagement.hit_makers import CHROME, ELSEWHERE, FIREFOX, GMAIL_PROXY, HOME, OUTLOOK, click, opened
 from tracker.engagement.judge.classify import classify
-from tracker.engagement.judge.evidence import Evidence, Net, State
+from tracker.engagement.judge.evidence import Evidence, HitState, Net
 from tracker.engagement.judge.ip_addresses import AddressHit, resolve_addresses
 from tracker.engagement.judge.sequence import is_read, judge_sequence, merge_duplicates, resolve
 from tracker.engagement.judge.sequence_hit import SequenceHit
-from tracker.engagement.judge.verdict import Verdict, settle_seconds
+from tracker.engagement.judge.verdict import Judgement, settle_seconds
 from tracker.engagement.judge.windows import Windows
 
 
@@ -178,16 +178,16 @@ def test_gmail_reads_mail_of_everybody() -> None:
 
 
 def test_a_click_or_a_reply_says_read_whatever_the_opens_were() -> None:
-    machine = Verdict("privacy_prefetch", 0.97)
+    machine = Judgement("privacy_prefetch", 0.97)
     assert not is_read([machine])
-    assert is_read([machine], clicked=[Verdict("human", 0.9)])
+    assert is_read([machine], clicked=[Judgement("human", 0.9)])
     assert is_read([machine], replied=True)
-    assert not is_read([machine], clicked=[Verdict("security_scanner", 0.9)])
-    assert is_read([Verdict("mail_proxy", 0.85)])
+    assert not is_read([machine], clicked=[Judgement("security_scanner", 0.9)])
+    assert is_read([Judgement("mail_proxy", 0.85)])
 
 
 def test_prior_open_of_the_state_counts_like_one_in_the_sequence() -> None:
     azure = Net(8075)
     assert classes(click(net=azure)) == ["security_scanner"]
-    assert classes(click(net=azure, state=State(prior_human_open_same_ip=True))) == ["human"]
+    assert classes(click(net=azure, state=HitState(prior_human_open_same_ip=True))) == ["human"]
     assert classes(opened(seconds=600, ip=HOME), click(seconds=900, ip=HOME, net=azure)) == PEOPLE

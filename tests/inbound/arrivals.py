@@ -12,7 +12,7 @@ from sqlmodel import select
 from tests.fixtures.contexts import People
 from tests.inbound.corpus import simple
 from tracker.inbound.accept import accept
-from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter, Place
+from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter, LetterLocation
 from tracker.models import Letter, Mailbox, MailboxFolder, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -35,7 +35,7 @@ class Arrivals:
 
     def fetched(self, raw: bytes, hours: float = 0, **facts: Any) -> FetchedLetter:
         given: dict[str, Any] = {
-            "place": Place(self.folder.id or 0, 1, next(self._uids)),
+            "place": LetterLocation(self.folder.id or 0, 1, next(self._uids)),
             "content": raw,
             "path": None,
             "size": len(raw),

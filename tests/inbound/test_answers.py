@@ -3,7 +3,7 @@
 import pytest
 
 from tests.inbound.corpus import simple
-from tracker.inbound.parse.answers import Copy, Whose, candidates, is_answer_by_subject, quoted_urls, whose
+from tracker.inbound.parse.answers import SentDelivery, Whose, candidates, is_answer_by_subject, quoted_urls, whose
 from tracker.inbound.parse.letter import parse
 from tracker.inbound.parse.subjects import bare_subject
 from tracker.mail.message_ids import is_notice, new_id, notice_mark, read_id
@@ -57,11 +57,11 @@ def test_k12_a_notice_is_known_by_its_mark_alone_and_only_with_its_own_id() -> N
     ],
 )
 def test_whose_copy(sender: str, marked: int | None, expected: Whose) -> None:
-    assert whose(sender, [Copy(1, "anna@a.example"), Copy(2, "boris@b.example")], marked) == expected
+    assert whose(sender, [SentDelivery(1, "anna@a.example"), SentDelivery(2, "boris@b.example")], marked) == expected
 
 
 def test_a_single_copy_that_somebody_else_answers() -> None:
-    answer = whose("carl@a.example", [Copy(1, "anna@a.example")])
+    answer = whose("carl@a.example", [SentDelivery(1, "anna@a.example")])
     assert answer == Whose(1, "other")
     assert not answer.by_a_recipient
 

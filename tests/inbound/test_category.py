@@ -7,7 +7,7 @@ from tracker.inbound.parse.category import judge
 from tracker.inbound.parse.forwarded import inner_sender, is_forwarded
 from tracker.inbound.parse.letter import parse
 from tracker.inbound.parse.reports import Failure, read_report
-from tracker.mail.addresses import Mailbox
+from tracker.mail.addresses import Address
 
 OWN = frozenset({"info@site.example", "marina@seller.example"})
 
@@ -106,7 +106,7 @@ def test_k11_forwarded_is_a_flag() -> None:
     assert is_forwarded(forwarded)
     assert forwarded.sender is not None
     assert forwarded.sender.address == "anna@client.example"
-    assert inner_sender(raw("k11-forwarded-by-a-colleague"), forwarded) == Mailbox("eve@buyer.example", "Eve")
+    assert inner_sender(raw("k11-forwarded-by-a-colleague"), forwarded) == Address("eve@buyer.example", "Eve")
     assert not is_forwarded(parse(simple("Subject: Re: forward planning")))
     assert is_forwarded(parse(simple("Subject: x", body="hi\r\n-------- Пересылаемое сообщение --------\r\n")))
     assert is_forwarded(parse(simple("Resent-From: a@b.example")))

@@ -20,7 +20,7 @@ from tests.inbound.test_answering import (
 from tests.servers import SmtpSink
 from tracker.consent.ledger import broken_at, consent_of, ledger
 from tracker.consent.pending_opt_outs import DECIDE_WITHIN, decide, remind_undecided
-from tracker.consent.rules import MEASURED, State
+from tracker.consent.rules import MEASURED, ConsentState
 from tracker.models import Event, Message, Notification, Recipient, TrackingPause, User
 from tracker.outbound.queue import send_due
 from tracker.privacy.erase import erase
@@ -44,7 +44,7 @@ def rung(context: AppContext, user: User) -> list[Notification]:
     return [line for line in lines(context, user) if line.kind == "withdrawal"]
 
 
-def states(context: AppContext, address: str = ANNA) -> set[State]:
+def states(context: AppContext, address: str = ANNA) -> set[ConsentState]:
     id_ = person(context, address).id or 0
     with context.database.reading() as session:
         said = consent_of(session, [id_])[id_]
@@ -74,7 +74,7 @@ def test_it_is_proposed_and_never_recorded_by_itself(
     (pause,) = pauses(context)
     assert (pause.words, pause.letter_id, pause.user_id) == ("Please don’t track me.", letter.id, alice.id)
     assert pause.due_at - pause.began_at == DECIDE_WITHIN == timedelta(hours=72)
-    assert states(context) == {State.GRANTED}
+    assert states(context) == {ConsentState.GRANTED}
     assert person(context).paused_at is not None
     assert person(context, BORIS).paused_at is None
     (line,) = rung(context, alice)
@@ -112,7 +112,7 @@ def test_yes_is_a_withdrawal_with_the_words_as_proof(
 ) -> None:
     letter = arrive(inbox, answer(sent, body=STOP))
     assert decided(context, alice, withdrawn=True)
-    assert states(context) == {State.WITHDRAWN}
+    assert states(context) == {ConsentState.WITHDRAWN}
     with context.database.reading() as session:
         entries = ledger(session, person(context))[-2:]
         assert broken_at(session, person(context)) is None
@@ -130,7 +130,7 @@ def test_yes_is_a_withdrawal_with_the_words_as_proof(
 def test_no_ends_the_pause(context: AppContext, people: People, inbox: Arrivals, sent: Message, alice: User) -> None:
     arrive(inbox, answer(sent, body=STOP))
     assert decided(context, alice, withdrawn=False)
-    assert (states(context), person(context).paused_at, rung(context, alice)) == ({State.GRANTED}, None, [])
+    assert (states(context), person(context).paused_at, rung(context, alice)) == ({ConsentState.GRANTED}, None, [])
     assert copy_to(context, send_again(context, people, alice), ANNA).opens_on
     arrive(inbox, answer(sent, "Message-ID: <new@client.example>", body="I said: do not track me!"))
     assert person(context).paused_at is not None, "said again, it is asked again"
@@ -176,7 +176,7 @@ def test_only_what_the_writer_says_of_tracking_counts(
 def test_who_never_agreed_refuses(context: AppContext, inbox: Arrivals, sent: Message, alice: User) -> None:
     arrive(inbox, answer(sent, sender=BORIS, body="Не отслеживайте мои письма"))
     assert decided(context, alice, withdrawn=True)
-    assert states(context, BORIS) == {State.REFUSED}
+    assert states(context, BORIS) == {ConsentState.REFUSED}
     arrive(inbox, answer(sent, sender=BORIS, body="Не отслеживайте!"))
     assert len(pauses(context)) == 1, "a no already: nothing to ask"
 
@@ -213,7 +213,7 @@ def test_two_who_were_asked_the_pause_ends_with_the_last_no_or_the_first_yes(
     assert person(context).paused_at is not None
     assert len(rung(context, bob)) == 1
     assert decided(context, bob, withdrawn=True, number=1)
-    assert (person(context).paused_at, states(context)) == (None, {State.WITHDRAWN})
+    assert (person(context).paused_at, states(context)) == (None, {ConsentState.WITHDRAWN})
 
 
 def test_erasure_takes_the_words(context: AppContext, inbox: Arrivals, sent: Message, alice: User) -> None:

@@ -17,7 +17,7 @@ from tracker.inbound.parse.identity import content_hash, identity
 from tracker.inbound.parse.letter import MOST_REFERENCES, ParsedLetter, content_of, parse
 from tracker.inbound.parse.quotations import own_text, snippet
 from tracker.inbound.parse.reports import read_report
-from tracker.mail.addresses import Mailbox
+from tracker.mail.addresses import Address
 
 TEN = datetime(2026, 11, 26, 10, tzinfo=UTC)
 PIECES = [
@@ -98,7 +98,7 @@ def test_nothing_raises_on_any_text(subject: str, name: str, body: str) -> None:
 def test_p1_a_lone_quote_in_to() -> None:
     letter = parse(raw("p01-to-is-one-quote"))
     assert letter.to == ()
-    assert letter.sender == Mailbox("anna@client.example", "Anna Berg")
+    assert letter.sender == Address("anna@client.example", "Anna Berg")
 
 
 def test_p2_a_message_id_in_square_brackets_is_kept_as_text() -> None:
@@ -106,7 +106,7 @@ def test_p2_a_message_id_in_square_brackets_is_kept_as_text() -> None:
 
 
 def test_p3_a_line_break_in_a_name_becomes_a_space() -> None:
-    assert parse(raw("p03-line-break-in-the-name")).sender == Mailbox("anna@client.example", "Anna Bcc: x")
+    assert parse(raw("p03-line-break-in-the-name")).sender == Address("anna@client.example", "Anna Bcc: x")
 
 
 def test_p4_a_parameter_without_value() -> None:
@@ -231,12 +231,12 @@ def test_p9_a_date_without_zone_is_utc_and_can_be_compared() -> None:
 @pytest.mark.parametrize("name", ["p11-address-as-quoted-name", "p12-address-as-bare-name"])
 def test_p11_p12_the_bracketed_address_is_the_sender(name: str) -> None:
     letter = parse(raw(name))
-    assert letter.senders == (Mailbox("ivan@y.example", "boss@x.example"),)
+    assert letter.senders == (Address("ivan@y.example", "boss@x.example"),)
 
 
 def test_p13_an_address_without_brackets_is_found_and_flagged() -> None:
     letter = parse(raw("p13-address-without-brackets"))
-    assert letter.sender == Mailbox("ivan@x.example", "Иван")
+    assert letter.sender == Address("ivan@x.example", "Иван")
     assert "from_address_by_pattern" in letter.defects
 
 
@@ -284,7 +284,7 @@ def test_p17_an_endless_message_id_is_kept_as_a_digest() -> None:
 
 def test_p18_the_first_from_counts() -> None:
     letter = parse(raw("p18-from-twice"))
-    assert letter.senders == (Mailbox("anna@client.example", "Anna Berg"),)
+    assert letter.senders == (Address("anna@client.example", "Anna Berg"),)
     assert "field_repeated" in letter.defects
     assert letter.value("__proto__") == "x"
 

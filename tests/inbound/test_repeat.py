@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.inbound.repeat import Decision, Enquiry, decide, recipient_of, sender_of
+from tracker.inbound.repeat import Enquiry, RepeatDecision, decide, recipient_of, sender_of
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -48,8 +48,8 @@ def test_which_letters_count(hours: list[float], days: int, counts: list[bool]) 
 
 def test_a_repeat_is_folded_under_the_enquiry_before_it_and_else_the_one_after() -> None:
     enquiries = [Enquiry(1, at(0)), Enquiry(2, at(30))]
-    assert decide(at(20), enquiries, 1) == Decision(False, 1)
-    assert decide(at(-3), enquiries, 1) == Decision(False, 1)
+    assert decide(at(20), enquiries, 1) == RepeatDecision(False, 1)
+    assert decide(at(-3), enquiries, 1) == RepeatDecision(False, 1)
 
 
 @given(st.lists(st.integers(0, 400), max_size=60), st.integers(0, 5))

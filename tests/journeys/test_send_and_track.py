@@ -15,7 +15,7 @@ from sqlmodel import col, select
 from pixel.server import server_config
 from tests.fixtures.contexts import People
 from tests.servers import SmtpSink, free_port, wait_until
-from tracker.consent.rules import Purpose, State
+from tracker.consent.rules import ConsentState, Purpose
 from tracker.models import Delivery, Event, HitEvidence, Message, Notification, TrackedLink, User
 from tracker.models import Verdict as VerdictRow
 from tracker.notifications import notify
@@ -131,7 +131,7 @@ def test_withdrawal_silences_mail_already_sent(context: AppContext, people: Peop
     message = people.send(alice, "anna@client.example")
     send_all(context)
     html = html_of(smtp_sink.wait_for(1)[0].content)
-    people.consent("anna@client.example", State.WITHDRAWN, Purpose.CLICKS)
+    people.consent("anna@client.example", ConsentState.WITHDRAWN, Purpose.CLICKS)
     with running(context):
         for url in re.findall(r'(?:src|href)="([^"]+/[oc]/[^"]+)"', html):
             assert httpx.get(url, headers=CHROME).status_code in (200, 302)

@@ -12,7 +12,7 @@ from tests.fixtures.contexts import People, opened_context
 from tests.journeys.test_send_and_track import CHROME, html_of, running, send_all
 from tests.servers import SmtpSink, free_port, wait_until
 from tracker.consent.ledger import broken_at, ledger
-from tracker.consent.rules import State
+from tracker.consent.rules import ConsentState
 from tracker.models import DrainCursor, Event
 from tracker.recipients import find
 from tracker.runtime.context import AppContext
@@ -73,7 +73,10 @@ def test_under_a_second_from_the_persons_word_to_silence(
                 assert [event.public_id for event in session.exec(select(Event).order_by(col(Event.id)))] == before
                 person = find(session, ANNA)
                 assert person is not None
-                assert {entry.state for entry in ledger(session, person)} == {State.GRANTED, State.WITHDRAWN}
+                assert {entry.state for entry in ledger(session, person)} == {
+                    ConsentState.GRANTED,
+                    ConsentState.WITHDRAWN,
+                }
                 assert broken_at(session, person) is None
             assert traces(context) == []
             wait_until(lambda: in_files(context) == [], 20)

@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracker.mail.addresses import (
+    Address,
     AddressError,
     AddressField,
-    Mailbox,
     domain_of,
     lookup_form,
     lookup_or_none,
@@ -134,7 +134,7 @@ def test_the_domain_of_an_address() -> None:
     assert domain_of('"a@b"@Client.Example') == "client.example"
 
 
-ANNA, LUC = Mailbox("anna@client.example"), Mailbox("luc@client.example")
+ANNA, LUC = Address("anna@client.example"), Address("luc@client.example")
 
 
 @pytest.mark.parametrize(
@@ -147,28 +147,28 @@ ANNA, LUC = Mailbox("anna@client.example"), Mailbox("luc@client.example")
         ("anna@client.example;luc@client.example;", [ANNA, LUC]),
         ("anna@client.example\nluc@client.example\r\n", [ANNA, LUC]),
         ("<anna@client.example>", [ANNA]),
-        ("Anna Weber <anna@client.example>", [Mailbox(ANNA.address, "Anna Weber")]),
-        ("Anna   Weber<anna@client.example>", [Mailbox(ANNA.address, "Anna Weber")]),
-        ('"Weber, Anna" <anna@client.example>, luc@client.example', [Mailbox(ANNA.address, "Weber, Anna"), LUC]),
-        ('"Weber; Anna" <anna@client.example>; luc@client.example', [Mailbox(ANNA.address, "Weber; Anna"), LUC]),
-        ('"Anna <boss>" <anna@client.example>', [Mailbox(ANNA.address, "Anna <boss>")]),
-        (r'"Anna \"Ann\" Weber" <anna@client.example>', [Mailbox(ANNA.address, 'Anna "Ann" Weber')]),
-        ('"Weber, A." Jr <anna@client.example>', [Mailbox(ANNA.address, "Weber, A. Jr")]),
-        ("J. R. Weber <anna@client.example>", [Mailbox(ANNA.address, "J. R. Weber")]),
-        ("Anna O'Hara <anna@client.example>", [Mailbox(ANNA.address, "Anna O'Hara")]),
-        ("Анна Вебер <anna@client.example>", [Mailbox(ANNA.address, "Анна Вебер")]),
-        ("Anna (Sales, EMEA) <anna@client.example>", [Mailbox(ANNA.address, "Anna (Sales, EMEA)")]),
-        ("anna@client.example (Anna Weber)", [Mailbox(ANNA.address, "Anna Weber")]),
-        ('"a,b"@client.example, luc@client.example', [Mailbox('"a,b"@client.example'), LUC]),
-        ('"Anna\r\n Weber" <anna@client.example>', [Mailbox(ANNA.address, "Anna Weber")]),
-        ('"An\0na\x07" <anna@client.example>', [Mailbox(ANNA.address, "Anna")]),
+        ("Anna Weber <anna@client.example>", [Address(ANNA.address, "Anna Weber")]),
+        ("Anna   Weber<anna@client.example>", [Address(ANNA.address, "Anna Weber")]),
+        ('"Weber, Anna" <anna@client.example>, luc@client.example', [Address(ANNA.address, "Weber, Anna"), LUC]),
+        ('"Weber; Anna" <anna@client.example>; luc@client.example', [Address(ANNA.address, "Weber; Anna"), LUC]),
+        ('"Anna <boss>" <anna@client.example>', [Address(ANNA.address, "Anna <boss>")]),
+        (r'"Anna \"Ann\" Weber" <anna@client.example>', [Address(ANNA.address, 'Anna "Ann" Weber')]),
+        ('"Weber, A." Jr <anna@client.example>', [Address(ANNA.address, "Weber, A. Jr")]),
+        ("J. R. Weber <anna@client.example>", [Address(ANNA.address, "J. R. Weber")]),
+        ("Anna O'Hara <anna@client.example>", [Address(ANNA.address, "Anna O'Hara")]),
+        ("Анна Вебер <anna@client.example>", [Address(ANNA.address, "Анна Вебер")]),
+        ("Anna (Sales, EMEA) <anna@client.example>", [Address(ANNA.address, "Anna (Sales, EMEA)")]),
+        ("anna@client.example (Anna Weber)", [Address(ANNA.address, "Anna Weber")]),
+        ('"a,b"@client.example, luc@client.example', [Address('"a,b"@client.example'), LUC]),
+        ('"Anna\r\n Weber" <anna@client.example>', [Address(ANNA.address, "Anna Weber")]),
+        ('"An\0na\x07" <anna@client.example>', [Address(ANNA.address, "Anna")]),
         ("Team: anna@client.example, luc@client.example;", [ANNA, LUC]),
         ("undisclosed-recipients:;", []),
         ("mailto:anna@client.example", [ANNA]),
-        ("anna@MÜLLER.example", [Mailbox("anna@xn--mller-kva.example")]),
+        ("anna@MÜLLER.example", [Address("anna@xn--mller-kva.example")]),
     ],
 )
-def test_lists(typed: str, found: list[Mailbox]) -> None:
+def test_lists(typed: str, found: list[Address]) -> None:
     assert parse_list(typed) == found
 
 
@@ -248,9 +248,9 @@ ADDRESSES = st.builds(
 NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=20).map(lambda name: " ".join(name.split()))
 
 
-@given(st.lists(st.builds(Mailbox, ADDRESSES, NAMES), max_size=4), st.sampled_from([", ", ";", "\r\n"]))
-@example([Mailbox("a@b.example", 'Doe; "J" \\, Esq. (x) <y>:')], ", ")
-def test_what_is_written_is_read_again(mailboxes: list[Mailbox], divider: str) -> None:
+@given(st.lists(st.builds(Address, ADDRESSES, NAMES), max_size=4), st.sampled_from([", ", ";", "\r\n"]))
+@example([Address("a@b.example", 'Doe; "J" \\, Esq. (x) <y>:')], ", ")
+def test_what_is_written_is_read_again(mailboxes: list[Address], divider: str) -> None:
     assert parse_list(divider.join(str(mailbox) for mailbox in mailboxes)) == mailboxes
 
 
@@ -274,7 +274,7 @@ AT_ANNA, AT_LUC = "anna@client.example", "luc@client.example"
 def test_a_field_of_any_mail_gives_whatever_can_be_used(
     written: str, mailboxes: list[tuple[str, str]], odd: tuple[str, ...]
 ) -> None:
-    assert read_field(written) == AddressField(tuple(Mailbox(*mailbox) for mailbox in mailboxes), odd)
+    assert read_field(written) == AddressField(tuple(Address(*mailbox) for mailbox in mailboxes), odd)
 
 
 @given(ANYTHING)

@@ -16,7 +16,7 @@ from tests.servers import dovecot as start_dovecot
 from tracker.inbound.fetch.idle_connection import IdleConnection
 from tracker.inbound.fetch.idle_leases import Target
 from tracker.inbound.fetch.idle_watcher import opened_connection
-from tracker.inbound.fetch.refusals import Refusal
+from tracker.inbound.fetch.refusals import ServerRefusal
 from tracker.mail.connection_errors import explain
 from tracker.mail.connections import ConnectError, Server
 from tracker.mail.imap_session import imap
@@ -258,7 +258,7 @@ def test_a_mailbox_is_listened_to_by_the_grant(
         lapse(context)
         authorisation.revoke()
         refused = opened_connection(context, target)
-        assert isinstance(refused, Refusal)
+        assert isinstance(refused, ServerRefusal)
         assert refused.state == "needs_oauth"
 
 

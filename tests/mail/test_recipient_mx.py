@@ -82,16 +82,16 @@ def test_the_preferred_exchanger_decides_and_an_unknown_one_does_not_hide_the_ne
     with_dns: AppContext, dns: NameServer
 ) -> None:
     dns.mx["client.com"] = ("20 client-com.mail.protection.outlook.com.", "10 mx.pphosted.com.")
-    assert mx.look_up(with_dns, "client.com") == mx.Answer("proofpoint", "mx.pphosted.com")
+    assert mx.look_up(with_dns, "client.com") == mx.MxAnswer("proofpoint", "mx.pphosted.com")
     dns.mx["client.com"] = ("20 client-com.mail.protection.outlook.com.", "10 relay.client.com.")
-    assert mx.look_up(with_dns, "client.com") == mx.Answer("microsoft", "relay.client.com")
+    assert mx.look_up(with_dns, "client.com") == mx.MxAnswer("microsoft", "relay.client.com")
 
 
 def test_what_has_no_exchanger(with_dns: AppContext, dns: NameServer) -> None:
     dns.mx |= {"null.com": ("0 .",), "bare.com": ()}
-    assert mx.look_up(with_dns, "null.com") == mx.Answer(problem="no_mail")
-    assert mx.look_up(with_dns, "bare.com") == mx.Answer(problem="no_mx")
-    assert mx.look_up(with_dns, "nobody.com") == mx.Answer(problem="no_domain")
+    assert mx.look_up(with_dns, "null.com") == mx.MxAnswer(problem="no_mail")
+    assert mx.look_up(with_dns, "bare.com") == mx.MxAnswer(problem="no_mx")
+    assert mx.look_up(with_dns, "nobody.com") == mx.MxAnswer(problem="no_domain")
 
 
 def test_a_server_without_an_answer_is_asked_again_later_and_what_was_known_stays(
@@ -138,7 +138,7 @@ def test_an_answer_is_believed_for_a_week_and_so_is_that_there_is_none(with_dns:
 
 def test_names_that_never_exist_are_never_asked_for(context: AppContext) -> None:
     for domain in ("client.example", "printer.local", "a.onion", "box.localhost", "x.test", "y.invalid"):
-        assert mx.look_up(context, domain) == mx.Answer(problem="special")
+        assert mx.look_up(context, domain) == mx.MxAnswer(problem="special")
 
 
 def test_a_copy_carries_the_family_when_it_leaves(

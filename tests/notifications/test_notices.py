@@ -12,7 +12,7 @@ from tests.fixtures.contexts import People
 from tests.servers import SmtpSink, smtp_sink
 from tests.web.letters_world import Came, make_mailbox, receive
 from tracker.inbound.accept import accept
-from tracker.inbound.fetch.fetched_letter import FetchedLetter, Place
+from tracker.inbound.fetch.fetched_letter import FetchedLetter, LetterLocation
 from tracker.models import Letter, Mailbox, MailboxFolder, MailboxProblem, Notice, Notification, User
 from tracker.notifications.notice_digest import add_due, next_due
 from tracker.notifications.notices import MOST_TRIES, tell_due
@@ -147,7 +147,7 @@ def test_k12_a_notice_that_comes_back_in_is_dropped(context: AppContext, alice: 
         session.add(folder)
         session.flush()
         fetched = FetchedLetter(
-            place=Place(folder.id or 0, 1, 1), content=mail.content, path=None, size=len(mail.content),
+            place=LetterLocation(folder.id or 0, 1, 1), content=mail.content, path=None, size=len(mail.content),
             internal_date=now(), fetched_at=now(),
         )  # fmt: skip
         done = accept(session, context, session.get_one(Mailbox, box.id), fetched)

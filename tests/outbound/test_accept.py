@@ -8,8 +8,8 @@ from sqlmodel import select
 from tests.fixtures.contexts import HTML, People
 from tests.servers import SmtpSink
 from tracker.consent.preferences import set_policy
-from tracker.consent.rules import Pack, Purpose, State
-from tracker.mail.addresses import Mailbox
+from tracker.consent.rules import ConsentState, Pack, Purpose
+from tracker.mail.addresses import Address
 from tracker.models import Attachment, Delivery, Message, MessageBody, Recipient, TrackedLink, User
 from tracker.outbound.draft import Draft, OutgoingFile, SendError
 from tracker.outbound.queue import send_due
@@ -26,19 +26,19 @@ def alice(people: People, smtp_sink: SmtpSink) -> User:
     return alice
 
 
-ANNA = (Mailbox("anna@client.example", "Anna"),)
+ANNA = (Address("anna@client.example", "Anna"),)
 
 
 @pytest.mark.parametrize(
     ("draft", "field", "words"),
     [
         (Draft(html=HTML), "to", "Nobody to send to"),
-        (Draft(to=(Mailbox("anna@client,example"),), html=HTML), "to", "is not a domain"),
-        (Draft(to=ANNA, cc=(Mailbox("anna"),), html=HTML), "cc", "has no @"),
+        (Draft(to=(Address("anna@client,example"),), html=HTML), "to", "is not a domain"),
+        (Draft(to=ANNA, cc=(Address("anna"),), html=HTML), "cc", "has no @"),
         (Draft(to=ANNA, subject="Offer\r\nBcc: eve@evil.example", html=HTML), "subject", "line break"),
         (Draft(to=ANNA, subject="x" * 501, html=HTML), "subject", "501 characters"),
         (Draft(to=ANNA, html="  "), "html", "is empty"),
-        (Draft(to=tuple(Mailbox(f"a{n}@client.example") for n in range(101)), html=HTML), "to", "101 recipients"),
+        (Draft(to=tuple(Address(f"a{n}@client.example") for n in range(101)), html=HTML), "to", "101 recipients"),
         (Draft(to=ANNA, html="x" * (5 * 1024 * 1024 + 1)), "html", "larger than 5 MB"),
         (
             Draft(to=ANNA, html=HTML, attachments=(OutgoingFile("a.pdf", "application/pdf", bytes(30 * 1024 * 1024)),)),
@@ -79,7 +79,7 @@ def test_somebody_elses_account_does_not_exist_for_me(
 
 
 def test_a_person_named_twice_gets_one_copy(context: AppContext, people: People, alice: User) -> None:
-    draft = Draft(to=ANNA, cc=(Mailbox("Anna@Client.example"),), bcc=(Mailbox("boss@client.example"),), html=HTML)
+    draft = Draft(to=ANNA, cc=(Address("Anna@Client.example"),), bcc=(Address("boss@client.example"),), html=HTML)
     with context.database.session_scope() as session:
         message = enqueue_composed(session, context, alice, draft)
     with context.database.reading() as session:
@@ -103,8 +103,8 @@ def test_an_empty_subject_and_text_only_are_fine_and_said_to_be_unmeasurable(
 
 def test_the_plan_says_who_and_why_without_writing_anything(context: AppContext, people: People, alice: User) -> None:
     people.grant("anna@client.example", Purpose.OPENS)
-    people.consent("greta@client.example", State.REFUSED)
-    everybody = (*(Mailbox(f"{n}@client.example") for n in ("anna", "greta", "luc")), Mailbox(alice.email))
+    people.consent("greta@client.example", ConsentState.REFUSED)
+    everybody = (*(Address(f"{n}@client.example") for n in ("anna", "greta", "luc")), Address(alice.email))
     with context.database.reading() as session:
         planned = plan(session, context, alice, Draft(to=everybody, html=HTML))
     assert [(p.opens.on, p.opens.rule, p.clicks.rule) for p in planned] == [
@@ -122,7 +122,7 @@ def test_d17_more_recipients_than_can_have_copies_of_their_own_are_untracked(
 ) -> None:
     for number in range(11):
         people.grant(f"a{number}@client.example")
-    everybody = tuple(Mailbox(f"a{number}@client.example") for number in range(11))
+    everybody = tuple(Address(f"a{number}@client.example") for number in range(11))
     with context.database.reading() as session:
         assert {p.opens.rule for p in plan(session, context, alice, Draft(to=everybody, html=HTML))} == {
             "group_too_large"
@@ -139,7 +139,7 @@ def test_policy_off_stops_everything_and_notice_stays_strict_for_the_unknown(
     ):
         with context.database.session_scope() as session:
             set_policy(session, pack, reason)
-        draft = Draft(to=(*ANNA, Mailbox("luc@client.example")), html=HTML)
+        draft = Draft(to=(*ANNA, Address("luc@client.example")), html=HTML)
         with context.database.reading() as session:
             assert [p.opens.rule for p in plan(session, context, alice, draft)] == rules
 

@@ -15,7 +15,7 @@ from tests.outbound.test_queue import send_all
 from tests.servers import SmtpSink, smtp_sink
 from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_url
 from tracker.consent.preferences import set_preference
-from tracker.mail.addresses import Mailbox
+from tracker.mail.addresses import Address
 from tracker.models import Delivery, Message, MessageBody, TrackedLink, User
 from tracker.outbound.draft import Draft, OutgoingFile
 from tracker.outbound.gateway.submitted import enqueue_submitted
@@ -317,7 +317,7 @@ def test_mail_to_hidden_recipients_alone_says_so(context: AppContext, people: Pe
     with smtp_sink() as sink:
         people.account(alice, sink)
         if by == "form":
-            send(context, alice, Draft(bcc=(Mailbox(DAN),), subject="s", text="t"))
+            send(context, alice, Draft(bcc=(Address(DAN),), subject="s", text="t"))
         else:
             submitted(context, alice, HEAD.replace("To:", "Bcc:").encode() + b"\r\nt\r\n")
         assert arrived(sink)["To"] == "undisclosed-recipients:;"
@@ -358,7 +358,7 @@ def test_a_message_of_pictures_alone_has_words_for_them(context: AppContext, peo
     logo = OutgoingFile("Unser Logo.png", "image/png", b"x", "logo@x")
     with smtp_sink() as sink:
         people.account(alice, sink)
-        send(context, alice, Draft(to=(Mailbox(DAN),), subject="s", html=html, attachments=(logo,)))
+        send(context, alice, Draft(to=(Address(DAN),), subject="s", html=html, attachments=(logo,)))
         body = arrived(sink).get_body(("plain",))
         assert body is not None
         text = body.get_content().strip()

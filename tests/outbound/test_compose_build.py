@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.mail.addresses import Mailbox
-from tracker.mail.mime.build import NewMessage, build_message, text_of
+from tracker.mail.addresses import Address
+from tracker.mail.mime.build import MessageContent, build_message, text_of
 from tracker.outbound.mime_patch import HtmlPart, find_html, replace_html
 from tracker.outbound.rewriter.rewriting import rewrite
 
@@ -25,9 +25,9 @@ class Upload:
     cid: str | None = None
 
 
-DRAFT = NewMessage(
-    sender=Mailbox("anna@shop.example", "Anna"),
-    to=(Mailbox("bob@buyer.example", "Bob"),),
+DRAFT = MessageContent(
+    sender=Address("anna@shop.example", "Anna"),
+    to=(Address("bob@buyer.example", "Bob"),),
     subject="Offer",
     message_id="<1@shop.example>",
     date=datetime(2026, 1, 5, 10, 0, tzinfo=UTC),
@@ -74,9 +74,9 @@ def test_neither_is_an_empty_text() -> None:
 
 def test_headers() -> None:
     message = built(
-        sender=Mailbox("anna@shop.example", "Müller, Änna"),
-        to=(Mailbox("bob@buyer.example", 'Bob "B", Jr.'), Mailbox("c@buyer.example")),
-        cc=(Mailbox("d@buyer.example", "Дарья"),),
+        sender=Address("anna@shop.example", "Müller, Änna"),
+        to=(Address("bob@buyer.example", 'Bob "B", Jr.'), Address("c@buyer.example")),
+        cc=(Address("d@buyer.example", "Дарья"),),
         subject="Grüße aus 東京 " * 10,
         in_reply_to="<0@buyer.example>",
         references=("<a@buyer.example>", "no msg-id", "<0@buyer.example>"),
@@ -97,16 +97,16 @@ def test_headers() -> None:
 
 
 def test_d16_there_is_no_bcc() -> None:
-    assert built(cc=(Mailbox("d@buyer.example"),))["Bcc"] is None
+    assert built(cc=(Address("d@buyer.example"),))["Bcc"] is None
 
 
 def test_a_domain_in_another_script_becomes_a_labels_and_a_local_part_stays() -> None:
-    raw = build_message(replace(DRAFT, to=(Mailbox("grüße@bücher.example", "B"),)))
+    raw = build_message(replace(DRAFT, to=(Address("grüße@bücher.example", "B"),)))
     assert "To: B <grüße@xn--bcher-kva.example>\r\n".encode() in raw
 
 
 def test_many_recipients_are_folded() -> None:
-    to = tuple(Mailbox(f"person{index}@buyer.example", f"Person Number {index}, Esq.") for index in range(200))
+    to = tuple(Address(f"person{index}@buyer.example", f"Person Number {index}, Esq.") for index in range(200))
     raw = build_message(replace(DRAFT, to=to))
     assert max(map(len, raw.split(b"\r\n"))) <= 78
     assert [address.addr_spec for address in read(raw)["To"].addresses] == [item.address for item in to]
@@ -165,12 +165,12 @@ def test_inline_images_stand_beside_the_html() -> None:
 REFUSED: list[tuple[dict[str, object], str]] = [
     ({"subject": "Offer\r\nBcc: x@y.example"}, "Subject"),
     ({"subject": "Offer\nx"}, "Subject"),
-    ({"sender": Mailbox("anna@shop.example", "Anna\r\nBcc: x@y.example")}, "From"),
-    ({"sender": Mailbox("anna@shop.example\r\nBcc: x@y.example")}, "From"),
-    ({"to": (Mailbox("bob@buyer.example", "Bob\nX"),)}, "To"),
-    ({"to": (Mailbox('"a\0b"@buyer.example'),)}, "To"),
-    ({"to": (Mailbox("no address"),)}, "To"),
-    ({"cc": (Mailbox("bob@buyer.example, x@y.example"),)}, "Cc"),
+    ({"sender": Address("anna@shop.example", "Anna\r\nBcc: x@y.example")}, "From"),
+    ({"sender": Address("anna@shop.example\r\nBcc: x@y.example")}, "From"),
+    ({"to": (Address("bob@buyer.example", "Bob\nX"),)}, "To"),
+    ({"to": (Address('"a\0b"@buyer.example'),)}, "To"),
+    ({"to": (Address("no address"),)}, "To"),
+    ({"cc": (Address("bob@buyer.example, x@y.example"),)}, "Cc"),
     ({"message_id": "<1@shop.example>\r\nBcc: x"}, "Message-ID"),
     ({"message_id": ""}, "Message-ID"),
     ({"in_reply_to": "<1@shop.example> <2@shop.example>\n"}, "In-Reply-To"),
@@ -197,7 +197,7 @@ def test_what_would_be_another_header_is_refused_by_name(changes: dict[str, obje
 @given(st.text(), st.text())
 def test_any_words_make_a_message_or_a_sentence(subject: str, name: str) -> None:
     try:
-        raw = build_message(replace(DRAFT, subject=subject, sender=Mailbox("anna@shop.example", name)))
+        raw = build_message(replace(DRAFT, subject=subject, sender=Address("anna@shop.example", name)))
     except ValueError:
         return
     message = read(raw)

@@ -15,7 +15,7 @@ from sqlmodel import select, update
 from tests.fixtures.contexts import People
 from tests.pixel.edge_server import running_edge
 from tests.servers import Authority, SmtpSink, free_port, silent_server
-from tracker.mail.addresses import Mailbox
+from tracker.mail.addresses import Address
 from tracker.models import Delivery, HostHealth, Message, Notification
 from tracker.outbound.draft import Draft
 from tracker.outbound.host_health import HostCheck, host_problem, problem_of
@@ -177,7 +177,7 @@ def test_the_plan_says_so_beforehand_but_not_of_mail_for_next_week(
     people.grant(ANNA)
     look(away, 2)
     with away.database.reading() as session:
-        soon = Draft(to=(Mailbox(ANNA),), subject="s", html="<p>x</p>")
+        soon = Draft(to=(Address(ANNA),), subject="s", html="<p>x</p>")
         later = replace(soon, send_at=now() + timedelta(days=7))
         assert [p.opens.rule for p in plan(session, away, alice, soon)] == ["host_unhealthy"]
         assert [p.opens.on for p in plan(session, away, alice, later)] == [True]

@@ -12,7 +12,7 @@ from tests.fixtures.contexts import People
 from tests.outbound.test_queue import send_all
 from tests.servers import SmtpSink, smtp_sink
 from tracker.mail.account_servers import set_secret
-from tracker.mail.addresses import Mailbox
+from tracker.mail.addresses import Address
 from tracker.models import Account, Delivery, User
 from tracker.notifications import notify
 from tracker.outbound.account_input import AccountChange, ServerChange
@@ -149,7 +149,7 @@ def test_without_smtputf8_such_a_copy_is_refused_for_everybody_and_says_why(
     assert "SMTPUTF8" in copies[CLEO].reply
 
 
-BCC = Draft(to=(Mailbox(CLEO),), bcc=(Mailbox("jörg@bücher.example"),), subject="s", text="t")
+BCC = Draft(to=(Address(CLEO),), bcc=(Address("jörg@bücher.example"),), subject="s", text="t")
 
 
 def test_who_is_not_in_the_header_spoils_nobodys_copy(context: AppContext, people: People) -> None:

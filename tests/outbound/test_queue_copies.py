@@ -14,8 +14,8 @@ from tests.fixtures.counts import counted
 from tests.outbound.test_queue import deliveries, held, message_of, send_all
 from tests.servers import SmtpSink, smtp_sink, wait_until
 from tracker.consent.preferences import set_policy
-from tracker.consent.rules import Pack, State
-from tracker.mail.addresses import Mailbox
+from tracker.consent.rules import ConsentState, Pack
+from tracker.mail.addresses import Address
 from tracker.mail.smtp_submission import Outcome
 from tracker.models import Account, Delivery, DeliveryStatus, MessageBody, TrackedLink, User
 from tracker.outbound import claimed_copies
@@ -38,7 +38,7 @@ def test_consent_withdrawn_while_waiting_means_an_untouched_copy(
     people.account(alice, smtp_sink)
     people.grant("anna@client.example")
     message = people.send(alice, "anna@client.example")
-    people.consent("anna@client.example", State.WITHDRAWN)
+    people.consent("anna@client.example", ConsentState.WITHDRAWN)
     send_all(context)
     assert context.settings.tracking_url.encode() not in smtp_sink.accepted[0].content
     row = deliveries(context)["anna@client.example"]
@@ -130,7 +130,7 @@ def test_d19_links_that_cannot_be_found_out_keep_no_message_from_being_sent(
     people.grant("anna@client.example")
     without_keys = replace(context, tokens=None)  # type: ignore[arg-type]
     draft = Draft(
-        to=(Mailbox("anna@client.example"),), html='<a href="https://x.example/c/token-token-token-token">x</a>'
+        to=(Address("anna@client.example"),), html='<a href="https://x.example/c/token-token-token-token">x</a>'
     )
     with context.database.session_scope() as session:
         enqueue_composed(session, without_keys, session.get_one(User, alice.id), draft)
@@ -154,7 +154,7 @@ def test_consent_withdrawn_while_another_copy_of_the_turn_is_handed_over_is_aske
         turn = threading.Thread(target=lambda: turns.append(send_due(context)))
         turn.start()
         wait_until(lambda: len(held(context)) == 2)
-        people.consent("boris@client.example", State.WITHDRAWN)
+        people.consent("boris@client.example", ConsentState.WITHDRAWN)
         turn.join()
     tracked = {a.recipients[0]: context.settings.tracking_url.encode() in a.content for a in sink.accepted}
     assert tracked == {"anna@client.example": True, "boris@client.example": False}

@@ -9,7 +9,7 @@ from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tracker.consent.ledger import record_consent
 from tracker.consent.preferences import change_rule, operator_ceiling, set_policy
-from tracker.consent.rules import Pack, Proof, Purpose, State
+from tracker.consent.rules import ConsentState, Pack, Proof, Purpose
 from tracker.models import Account, Delivery, Message, PolicyChange, Recipient, User
 from tracker.outbound.draft import SendError
 from tracker.outbound.policy import recheck_consent
@@ -118,7 +118,7 @@ def _agreed_on_the_telephone(context: AppContext) -> None:
                 session,
                 luc,
                 purpose,
-                State.GRANTED,
+                ConsentState.GRANTED,
                 actor="user:1",
                 channel="phone_note",
                 proof=Proof(note="“yes”"),

@@ -16,7 +16,7 @@ from sqlmodel import SQLModel, select, update
 
 from tests.fixtures.contexts import People, opened_context
 from tests.servers import SmtpSink
-from tracker.mail.addresses import Mailbox
+from tracker.mail.addresses import Address
 from tracker.models import Attachment, Delivery, Message, MessageBody, Template, User
 from tracker.outbound.draft import Draft, OutgoingFile
 from tracker.outbound.gateway.submitted import enqueue_submitted
@@ -241,9 +241,9 @@ def test_drafts_templates_names_files_and_the_form_of_what_was_sent(
         find_or_make(session, BRIEN, NAME)
         user = session.get_one(User, alice.id)
         session.add(Template(user_id=user.id or 0, name="T", subject=BRIEN, html=html))
-        sent = Draft(to=(Mailbox(LUC), Mailbox(BRIEN, NAME)), subject=NAME, html=html)
+        sent = Draft(to=(Address(LUC), Address(BRIEN, NAME)), subject=NAME, html=html)
         accept(session, context, user, sent)
-        accept(session, context, user, Draft(to=(Mailbox(LUC),), subject="s", html=html, attachments=(vcard, harmless)))
+        accept(session, context, user, Draft(to=(Address(LUC),), subject="s", html=html, attachments=(vcard, harmless)))
         draft = Message(user_id=user.id or 0, message_id="<d@x>", subject=f"about {BRIEN}")
         session.add(draft)
         session.flush()

@@ -17,9 +17,9 @@ from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
 from tracker.consent.ledger import broken_at, consent_of, ledger
 from tracker.consent.preferences import set_preference
-from tracker.consent.rules import Purpose, State
+from tracker.consent.rules import ConsentState, Purpose
 from tracker.engagement.ingest import quarantine
-from tracker.mail.addresses import Mailbox
+from tracker.mail.addresses import Address
 from tracker.models import Delivery, Erasure, Event, Message, MessageBody, Recipient, User
 from tracker.outbound.draft import Draft
 from tracker.outbound.queue import send_due
@@ -149,7 +149,7 @@ def a_life(context: AppContext, people: People, alice: User) -> list[Delivery]:
     copies = []
     for to in ((ANNA,), (ANNA, OTHERS)):
         draft = Draft(
-            to=tuple(Mailbox(a, NAME if a == ANNA else "Luc") for a in to), subject=f"Offer for {NAME}", html=html
+            to=tuple(Address(a, NAME if a == ANNA else "Luc") for a in to), subject=f"Offer for {NAME}", html=html
         )
         with context.database.session_scope() as session:
             enqueue_composed(session, context, session.get_one(User, alice.id), draft)
@@ -218,7 +218,7 @@ def test_met_again_she_is_never_asked_and_never_measured(
     smtp_sink.clear()
     with context.database.reading() as session:
         planned = plan(
-            session, context, session.get_one(User, alice.id), Draft(to=(Mailbox(ANNA, NAME),), html="<p>x</p>")
+            session, context, session.get_one(User, alice.id), Draft(to=(Address(ANNA, NAME),), html="<p>x</p>")
         )
         assert [(p.opens.rule, p.clicks.rule) for p in planned] == [("blocked", "blocked")]
     people.send(alice, ANNA)
@@ -229,7 +229,7 @@ def test_met_again_she_is_never_asked_and_never_measured(
         again = find_or_make(session, ANNA, NAME)
         assert again.id is not None
         assert (again.name, again.erased_at is not None) == ("", True)
-        assert set(consent_of(session, [again.id])[again.id].values()) == {State.BLOCKED}
+        assert set(consent_of(session, [again.id])[again.id].values()) == {ConsentState.BLOCKED}
 
 
 def test_the_operator_may_keep_the_text_of_messages(context: AppContext, people: People, alice: User) -> None:

@@ -11,7 +11,7 @@ from tests.fixtures.contexts import People
 from tests.privacy.test_privacy_data import ANNA, a_life
 from tests.servers import SmtpSink
 from tracker.consent.ledger import broken_at, ledger
-from tracker.consent.rules import Purpose, State
+from tracker.consent.rules import ConsentState, Purpose
 from tracker.models import Event, Message, Notification, Recipient, TrackedLink, TrackingView, User, Verdict
 from tracker.privacy.periods import DEFAULTS, PeriodError, checked, periods, set_periods
 from tracker.privacy.restrict import mark_not_recipient, restrict, unrestrict
@@ -125,7 +125,7 @@ def test_words_of_a_consent_go_five_years_after_its_end_and_the_ledger_verifies(
     context: AppContext, people: People, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people.grant(ANNA, Purpose.OPENS)
-    people.consent(ANNA, State.WITHDRAWN, Purpose.OPENS)
+    people.consent(ANNA, ConsentState.WITHDRAWN, Purpose.OPENS)
     monkeypatch.setattr("tracker.privacy.retention.now", lambda: now() + timedelta(days=DEFAULTS["proof_days"] - 1))
     sweep(context)
     anna = anna_of(context)

@@ -9,7 +9,7 @@ from sqlmodel import select
 
 from tests.fixtures.contexts import People
 from tests.servers import SmtpSink
-from tracker.inbound.fetch.fetched_letter import Place
+from tracker.inbound.fetch.fetched_letter import LetterLocation
 from tracker.inbound.fetch.letter_importer import NEVER, pass_by
 from tracker.models import (
     Delivery,
@@ -72,7 +72,7 @@ def test_what_is_put_off_rightly_stays_so(context: AppContext, people: People, s
         folder = MailboxFolder(mailbox_id=box.id or 0, raw_name="INBOX", name="INBOX", cut_off=now())
         session.add(folder)
         session.flush()
-        pass_by(session, Place(folder.id or 0, uidl="unwanted"))
+        pass_by(session, LetterLocation(folder.id or 0, uidl="unwanted"))
     after_clock_came_back(context)
     with context.database.reading() as session:
         assert session.exec(select(FetchRetry.try_at)).one() == NEVER

@@ -8,8 +8,8 @@ from typing import Any
 from sqlmodel import Session, select
 
 from tracker.consent.ledger import record_consent
-from tracker.consent.rules import MEASURED, Proof, Purpose, State
-from tracker.mail.addresses import Mailbox
+from tracker.consent.rules import MEASURED, ConsentState, Proof, Purpose
+from tracker.mail.addresses import Address
 from tracker.models import (
     Account,
     Delivery,
@@ -97,7 +97,7 @@ def write(context: AppContext, user: User, *messages: Written, account: Account 
 def agree(
     context: AppContext,
     address: str,
-    state: State = State.GRANTED,
+    state: ConsentState = ConsentState.GRANTED,
     purposes: Sequence[Purpose] = MEASURED,
     name: str = "",
 ) -> None:
@@ -327,7 +327,7 @@ def queued(context: AppContext, alice: User, **facts: object) -> Message:
     if not has_account:
         make_account(context, alice)
     values: dict[str, object] = {
-        "to": (Mailbox("anna@example.org", "Anna"),),
+        "to": (Address("anna@example.org", "Anna"),),
         "subject": "Offer",
         "html": '<p>Hi <img src="cid:logo"></p>',
         **facts,

@@ -9,7 +9,7 @@ from sqlmodel import select
 from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.conftest import MakeUser
 from tests.web.mail_world import agree, make_account
-from tracker.consent.rules import State
+from tracker.consent.rules import ConsentState
 from tracker.models import Attachment, Delivery, Message, MessageBody, MessageState, User
 from tracker.runtime.context import AppContext
 
@@ -37,7 +37,7 @@ def sender(context: AppContext, make_user: MakeUser) -> User:
     alice = make_user("alice@example.com", "Alice", undo_seconds=30)
     make_account(context, alice)
     agree(context, "anna@example.org", name="Anna")
-    agree(context, "bo@example.org", State.REFUSED, name="Bo")
+    agree(context, "bo@example.org", ConsentState.REFUSED, name="Bo")
     return alice
 
 

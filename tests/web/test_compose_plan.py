@@ -7,7 +7,7 @@ from sqlmodel import col, select
 from tests.web.compose_form import ALL, send
 from tests.web.mail_world import agree
 from tests.web.reading import attribute, every, text_at
-from tracker.consent.rules import Purpose, State
+from tracker.consent.rules import ConsentState, Purpose
 from tracker.models import TrackedLink, User
 from tracker.runtime.context import AppContext
 
@@ -18,7 +18,7 @@ def plan(client: httpx.Client, **form: str) -> httpx.Response:
 
 def test_the_sentence_says_who_and_why(context: AppContext, client: httpx.Client, sender: User) -> None:
     agree(context, "marie@example.org", name="Marie")
-    agree(context, "anna@example.org", State.REFUSED, name="Anna")
+    agree(context, "anna@example.org", ConsentState.REFUSED, name="Anna")
     answer = plan(client, to="marie@example.org, anna@example.org", cc="Luc <luc@example.org>")
     assert text_at(answer, ".plan-sentence") == "1 of 3 will be tracked: Anna refused and Luc was never asked."
     assert [attribute(line, "class") for line in every(answer, ".plan-people li")] == ["good", "quiet", "quiet"]

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 
 from tests.web.conftest import ClientOf
 from tests.web.reading import attribute, every, only
-from tracker.mail.addresses import Mailbox
+from tracker.mail.addresses import Address
 from tracker.models import Delivery, Message, MessageBody, MessageState, Template, User
 from tracker.outbound.consent_request import ask, personal_copy
 from tracker.recipients import find_or_make
@@ -190,7 +190,7 @@ def test_a_name_that_the_sender_wrote_stays_theirs(context: AppContext, client: 
 def test_a_request_for_consent_greets_by_no_name_that_colleagues_keep(context: AppContext, sender: User) -> None:
     keep_nickname(context)
     with context.database.session_scope() as session:
-        (asked,) = ask(session, context, session.get_one(User, sender.id), [Mailbox("nick@client.example")], "en")
+        (asked,) = ask(session, context, session.get_one(User, sender.id), [Address("nick@client.example")], "en")
         assert asked.message is not None
         body = session.get_one(MessageBody, asked.message.id)
         delivery = session.exec(select(Delivery)).one()

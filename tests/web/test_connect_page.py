@@ -14,7 +14,7 @@ from tests.servers import Dovecot, SmtpSink, smtp_sink
 from tests.servers.dns import name_server
 from tests.web.conftest import ClientOf
 from tests.web.reading import attribute, every, only, text_at
-from tracker.mail.discovery import MailServers, Place, preset_of, published_servers, read_autoconfig
+from tracker.mail.discovery import MailServers, ServerAddress, preset_of, published_servers, read_autoconfig
 from tracker.models import Account, Credential, Mailbox, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import ActionError
@@ -183,7 +183,7 @@ def test_a_domain_names_its_servers_by_srv_records(
     with name_server() as dns:
         dns.records.update(SRV)
         servers = published_servers(replace(context, name_server=dns.address), f"info@{domain}")
-    assert servers == (MailServers(Place(*imap), Place(*smtp)) if imap else None)
+    assert servers == (MailServers(ServerAddress(*imap), ServerAddress(*smtp)) if imap else None)
     assert servers is None or servers.vouched_for(domain) == is_vouched_for
 
 
@@ -235,7 +235,7 @@ def test_what_a_domain_describes_for_mail_programs_is_read(document: bytes, is_r
     assert (servers is not None) == is_read
     if servers is not None:
         assert (servers.imap, servers.smtp) == (
-            Place("imap.firm.test", 993, "tls"),
-            Place("smtp.firm.test", 587, "starttls"),
+            ServerAddress("imap.firm.test", 993, "tls"),
+            ServerAddress("smtp.firm.test", 587, "starttls"),
         )
         assert (servers.login, servers.vouched_for("elsewhere.test")) == ("anna", True)

@@ -8,7 +8,7 @@ from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import agree, make_account
 from tests.web.reading import every, text_at, words
 from tracker.consent.preferences import preference
-from tracker.consent.rules import State
+from tracker.consent.rules import ConsentState
 from tracker.models import Account, ConsentEntry, MessageBody, PolicyChange, Recipient, User
 from tracker.runtime.context import AppContext
 
@@ -35,7 +35,7 @@ def person(context: AppContext, address: str = "anna@example.org") -> Recipient:
 
 @pytest.fixture
 def anna(context: AppContext) -> Recipient:
-    agree(context, "anna@example.org", State.REFUSED, name="Anna Petit")
+    agree(context, "anna@example.org", ConsentState.REFUSED, name="Anna Petit")
     return person(context)
 
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from tracker.locale import use_locale
-from tracker.mail.fields import Address, RequestModel, SingleLine
+from tracker.mail.fields import EmailAddress, RequestModel, SingleLine
 from tracker.runtime.localized_text import ActionError
 from tracker.web.http.forms import errors_of, parse
 
@@ -19,7 +19,7 @@ class Server(RequestModel):
 
 class Pet(RequestModel):
     name: SingleLine = "Rex"
-    owner: Address
+    owner: EmailAddress
     kind: Literal["cat", "dog"] = "cat"
     age: Annotated[int, Field(ge=0)] | None = 3
     is_tame: bool = True

@@ -22,7 +22,7 @@ from tests.web.mail_world import Seen, To, Written, agree, make_account, write
 from tests.web.reading import every, only, text_at
 from tracker.consent.ledger import broken_at, consent_of, ledger
 from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_links
-from tracker.consent.rules import MEASURED, State
+from tracker.consent.rules import MEASURED, ConsentState
 from tracker.models import Delivery, Message, MessageBody, NoticeText, User
 from tracker.outbound.queue import send_due
 from tracker.privacy.erase import erase
@@ -57,7 +57,7 @@ def path_of(context: AppContext, kind: LinkKind = LinkKind.COPY, age: int = 0, w
     return f"/r/{preference_links(context).token(link)}"
 
 
-def states(context: AppContext) -> list[State]:
+def states(context: AppContext) -> list[ConsentState]:
     with context.database.reading() as session:
         anna = find(session, ANNA)
         assert anna is not None
@@ -77,7 +77,7 @@ def value_on(page: httpx.Response) -> str:
     return str(only(page, "input[name=value]").attrs["value"])
 
 
-BOTH_ON, BOTH_OFF = [State.GRANTED] * 2, [State.WITHDRAWN] * 2
+BOTH_ON, BOTH_OFF = [ConsentState.GRANTED] * 2, [ConsentState.WITHDRAWN] * 2
 
 
 # --- what a link shows
@@ -167,7 +167,7 @@ def test_one_post_says_no_by_any_link_however_old(
 
 def test_one_switch_at_a_time(context: AppContext, sent: list[Message], visitor: httpx.Client) -> None:
     visitor.post(path_of(context), data={"do": "save", "opens": "on"})
-    assert states(context) == [State.GRANTED, State.WITHDRAWN]
+    assert states(context) == [ConsentState.GRANTED, ConsentState.WITHDRAWN]
     page = visitor.get(path_of(context))
     boxes = {str(box.attrs["name"]): box.attrs for box in every(page, "input[type=checkbox]")}
     assert "disabled" in boxes["clicks"]
@@ -186,7 +186,7 @@ def test_one_click_for_programs(context: AppContext, sent: list[Message], visito
 
 def test_objection(context: AppContext, sent: list[Message], visitor: httpx.Client) -> None:
     visitor.post(path_of(context), data={"do": "object"})
-    assert states(context) == [State.OBJECTED] * 2
+    assert states(context) == [ConsentState.OBJECTED] * 2
 
 
 def test_yes_is_never_taken_from_a_link_that_travels(
@@ -211,7 +211,7 @@ def test_yes_needs_the_page_and_leaves_whole_evidence(
         assert visitor.post(here, data={"do": "save", "opens": "on", "value": wrong}).status_code == 409
     assert states(context) == BOTH_OFF
     assert visitor.post(here, data={"do": "save", "opens": "on", "value": value, "lang": "ru"}).status_code == 200
-    assert states(context) == [State.GRANTED, State.WITHDRAWN]
+    assert states(context) == [ConsentState.GRANTED, ConsentState.WITHDRAWN]
     with context.database.reading() as session:
         anna = find(session, ANNA)
         assert anna is not None
@@ -320,7 +320,7 @@ def test_asked_by_mail_and_answered_on_the_page(
     raw = deliver(context, smtp_sink)
     assert b"/o/" not in raw
     assert b"/c/" not in raw
-    assert states(context) == [State.ASKED] * 2
+    assert states(context) == [ConsentState.ASKED] * 2
     here = link_in(raw)
     with context.database.reading() as session:
         message = session.exec(select(Message)).one()
@@ -330,15 +330,15 @@ def test_asked_by_mail_and_answered_on_the_page(
     page = visitor.get(here)
     assert text_at(page, "h1") == "May we measure our messages to you?"
     assert all("checked" not in box.attrs for box in every(page, "input[type=checkbox]")), "unticked"
-    assert states(context) == [State.ASKED] * 2
+    assert states(context) == [ConsentState.ASKED] * 2
     visitor.post(here, data={"do": "save", "opens": "on", "value": value_on(page)})
-    assert states(context) == [State.GRANTED, State.REFUSED]
+    assert states(context) == [ConsentState.GRANTED, ConsentState.REFUSED]
 
 
 def test_who_said_no_is_left_in_peace_and_who_agreed_is_not_asked(
     context: AppContext, asker: User, client_of: ClientOf, smtp_sink: SmtpSink
 ) -> None:
-    agree(context, ANNA, State.REFUSED)
+    agree(context, ANNA, ConsentState.REFUSED)
     agree(context, "kim@example.org")
     client = client_of(asker)
     client.post("/asking", data={"to": f"{ANNA}, kim@example.org, luc@example.org", "language": "ru"})

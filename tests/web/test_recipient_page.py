@@ -7,7 +7,7 @@ from sqlmodel import col, select
 from tests.web.conftest import ClientOf
 from tests.web.mail_world import ANNA, Written, agree, write
 from tests.web.reading import attribute, every, only, text_at, words
-from tracker.consent.rules import Purpose, State
+from tracker.consent.rules import ConsentState, Purpose
 from tracker.models import ConsentEntry, Recipient, User
 from tracker.privacy.erase import erase
 from tracker.runtime.context import AppContext
@@ -45,7 +45,7 @@ def test_nobody_yet_says_what_to_do(client: httpx.Client) -> None:
 def test_the_list_shows_consent_and_finds_by_name_or_address(
     context: AppContext, client: httpx.Client, anna: Recipient
 ) -> None:
-    agree(context, "luc@example.org", State.REFUSED, (Purpose.OPENS,), "Люк Моро")
+    agree(context, "luc@example.org", ConsentState.REFUSED, (Purpose.OPENS,), "Люк Моро")
     page = client.get("/recipients")
     told = [words(element) for element in every(page, ".recipient-badges")]
     assert told == ["Opens: agreedClicks: agreed", "Opens: refusedClicks: never asked"]
@@ -140,7 +140,7 @@ def test_one_refusal_of_two_purposes_records_neither(
     context: AppContext, client: httpx.Client, anna: Recipient
 ) -> None:
     """Opens could be asked about again, clicks not: the form is one act."""
-    agree(context, "anna@example.org", State.WITHDRAWN, (Purpose.OPENS,))
+    agree(context, "anna@example.org", ConsentState.WITHDRAWN, (Purpose.OPENS,))
     before = len(entries(context))
     answer = client.post(f"/recipients/{anna.public_id}/consent", data={**AGREED, "state": "asked"})
     assert answer.status_code == 422

@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from tracker.consent.ledger import CHAINED, PROOF, first_broken, record_consent
-from tracker.consent.rules import MoveError, Proof, Purpose, State
+from tracker.consent.rules import ConsentState, MoveError, Proof, Purpose
 from tracker.models import ConsentEntry, Recipient
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -74,7 +74,7 @@ def _lapse(session: Session, entry: ConsentEntry, at: datetime | None, why: str 
     person, purpose = session.get_one(Recipient, entry.recipient_id), Purpose(entry.purpose)
     try:
         record_consent(
-            session, person, purpose, State.LAPSED, actor="system", channel="time", proof=Proof(note=why), at=at
+            session, person, purpose, ConsentState.LAPSED, actor="system", channel="time", proof=Proof(note=why), at=at
         )
         return 1
     except MoveError:  # renewed, withdrawn or written down by somebody else since we looked
@@ -88,7 +88,7 @@ def _due(session: Session) -> Sequence[ConsentEntry]:
 
 def _given_to_others(session: Session, notice: str, kept_version: str) -> Sequence[ConsentEntry]:
     other = func.coalesce(col(ConsentEntry.notice_version), "") != kept_version
-    agreed = col(ConsentEntry.state) == State.GRANTED.value
+    agreed = col(ConsentEntry.state) == ConsentState.GRANTED.value
     return _last_words(session, agreed & (col(ConsentEntry.notice) == notice) & other, ConsentEntry.id)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlmodel import Session
 
 from tracker.consent.ledger import ledger, record_consent
-from tracker.consent.rules import MEASURED, MoveError, Proof, Purpose, State
+from tracker.consent.rules import MEASURED, ConsentState, MoveError, Proof, Purpose
 from tracker.mail.addresses import AddressError
 from tracker.mail.mime.charset import guessed
 from tracker.models import Recipient
@@ -58,7 +58,7 @@ class UnreadableFile(LocalizedError):
 
 
 @dataclass(frozen=True)
-class RowResult:
+class ConsentRowResult:
     """What became of one row. ``line`` is its first line in the file, the heading being line 1."""
 
     line: int
@@ -70,7 +70,7 @@ class RowResult:
     """Why it was refused, as a sentence; empty when it was not."""
 
 
-def import_consents(context: AppContext, content: bytes, *, by: str) -> Iterator[RowResult]:
+def import_consents(context: AppContext, content: bytes, *, by: str) -> Iterator[ConsentRowResult]:
     """Records the consents of a CSV file: a row that is refused leaves nothing and stops no other.
 
     ``by`` is who imports, such as ``user:3``. Rows are committed a hundred at a time, before their results are given; a file that
@@ -83,13 +83,13 @@ def import_consents(context: AppContext, content: bytes, *, by: str) -> Iterator
         yield from results
 
 
-def _batches(rows: Iterator["Row"]) -> Iterator[list["Row"]]:
+def _batches(rows: Iterator["ImportRow"]) -> Iterator[list["ImportRow"]]:
     while some := list(islice(rows, AT_ONCE)):
         yield some
 
 
 @dataclass(frozen=True)
-class Row:
+class ImportRow:
     """One row as the file has it; ``broken`` is what is wrong with the row as a row."""
 
     line: int
@@ -97,7 +97,7 @@ class Row:
     broken: str = ""
 
 
-def read_rows(content: bytes) -> Iterator[Row]:
+def read_rows(content: bytes) -> Iterator[ImportRow]:
     """The rows under the heading, however a spreadsheet wrote the file: with Excel's ``sep=`` line or without, divided by commas,
     semicolons, tabs or bars, in UTF-8, UTF-16 or an older encoding, with empty columns. Raises :class:`UnreadableFile`."""
     text = _text(content)
@@ -167,7 +167,7 @@ def _check_heading(heading: Sequence[str]) -> None:
         )
 
 
-def _rows(reader: "Reader", heading: Sequence[str], skipped: int) -> Iterator[Row]:
+def _rows(reader: "Reader", heading: Sequence[str], skipped: int) -> Iterator[ImportRow]:
     while True:
         line = skipped + reader.line_num + 1
         try:
@@ -181,21 +181,21 @@ def _rows(reader: "Reader", heading: Sequence[str], skipped: int) -> Iterator[Ro
                 last=skipped + reader.line_num,
                 problem=str(error),
             )
-            yield Row(line, {}, words)
+            yield ImportRow(line, {}, words)
             continue
         if not any(field.strip() for field in fields):
             continue
         yield _row(line, [field.strip() for field in fields], heading)
 
 
-def _row(line: int, fields: Sequence[str], heading: Sequence[str]) -> Row:
+def _row(line: int, fields: Sequence[str], heading: Sequence[str]) -> ImportRow:
     """Columns without a name that are empty are passed over, and so are empty fields behind the last column."""
     padded = [*fields, *[""] * (len(heading) - len(fields))]
     cells = {name: field for name, field in zip(heading, padded, strict=False) if name}
     nameless = [field for name, field in zip(heading, padded, strict=False) if not name]
     named = len(heading) - next((n for n, name in enumerate(reversed(heading)) if name), 0)
     whole = len(fields) >= named and not any(nameless) and not any(fields[len(heading) :])
-    return Row(line, cells, "" if whole else _of_wrong_length(fields, heading))
+    return ImportRow(line, cells, "" if whole else _of_wrong_length(fields, heading))
 
 
 def _of_wrong_length(fields: Sequence[str], heading: Sequence[str]) -> str:
@@ -204,26 +204,26 @@ def _of_wrong_length(fields: Sequence[str], heading: Sequence[str]) -> str:
     )
 
 
-def _take(session: Session, row: Row, actor: str, by: str) -> RowResult:
+def _take(session: Session, row: ImportRow, actor: str, by: str) -> ConsentRowResult:
     address = row.cells.get("address", "")[:254]
     if row.broken:
-        return RowResult(row.line, address, problem=row.broken)
+        return ConsentRowResult(row.line, address, problem=row.broken)
     try:
         with session.begin_nested():
-            return RowResult(row.line, address, _record(session, row, actor, by))
+            return ConsentRowResult(row.line, address, _record(session, row, actor, by))
     except AddressError as error:
-        return RowResult(row.line, address, field="address", problem=error.sentence)
+        return ConsentRowResult(row.line, address, field="address", problem=error.sentence)
     except MoveError as error:
-        return RowResult(row.line, address, field=error.field, problem=error.sentence)
+        return ConsentRowResult(row.line, address, field=error.field, problem=error.sentence)
 
 
-def _record(session: Session, row: Row, actor: str, by: str) -> int:
+def _record(session: Session, row: ImportRow, actor: str, by: str) -> int:
     """Both purposes of a row or neither. Returns how many entries were made."""
     cells = row.cells
     if any("\0" in value for value in cells.values()):
         raise MoveError("note", "The row holds a character that is no text.")
     purposes, state, at = _purposes(cells["purpose"]), _state(cells["state"]), _moment("at", cells.get("at", ""))
-    if state == State.GRANTED and at is None:
+    if state == ConsentState.GRANTED and at is None:
         raise MoveError("at", "“at” is missing: say when the consent was given.")
     person = find_or_make(session, cells["address"], cells.get("name", ""))
     session.flush()
@@ -234,7 +234,7 @@ def _append(
     session: Session,
     person: Recipient,
     purpose: Purpose,
-    state: State,
+    state: ConsentState,
     at: datetime | None,
     proof: Proof,
     cells: Mapping[str, str],
@@ -242,8 +242,8 @@ def _append(
 ) -> int:
     """Who withdrew elsewhere and never agreed here has said no: that must not be lost."""
     last = next((entry for entry in reversed(ledger(session, person)) if entry.purpose == purpose), None)
-    if state == State.WITHDRAWN and (last is None or last.state == State.ASKED):
-        state = State.REFUSED
+    if state == ConsentState.WITHDRAWN and (last is None or last.state == ConsentState.ASKED):
+        state = ConsentState.REFUSED
     if last is not None and last.state == state and (at is None or last.at == at):
         return 0
     channel = cells.get("channel") or "import"
@@ -261,11 +261,11 @@ def _purposes(text: str) -> Sequence[Purpose]:
     return [Purpose(word) for word in dict.fromkeys(words)]
 
 
-def _state(text: str) -> State:
+def _state(text: str) -> ConsentState:
     if text.lower() not in _STATES:
         known = ", ".join(_STATES)
         raise MoveError("state", "“state” must be one of %(known)s, not “%(here)s”.", known=known, here=text)
-    return State(text.lower())
+    return ConsentState(text.lower())
 
 
 def _moment(field: str, text: str) -> datetime | None:
@@ -281,7 +281,7 @@ def _moment(field: str, text: str) -> datetime | None:
         ) from None
 
 
-def _proof(row: Row, by: str) -> Proof:
+def _proof(row: ImportRow, by: str) -> Proof:
     proof = {name: row.cells[name] for name in _PLAIN if row.cells.get(name)}
     confirmed = _moment("confirmed_at", row.cells.get("confirmed_at", ""))
     more = {"by": by, "line": row.line}

@@ -6,7 +6,7 @@ from pydantic import Field
 from sqlmodel import Session
 
 from tracker.consent.ledger import record_consent
-from tracker.consent.rules import Proof, Purpose, State
+from tracker.consent.rules import ConsentState, Proof, Purpose
 from tracker.mail.fields import Moment, RequestModel, SingleLine, Text
 from tracker.models import ConsentEntry, Recipient
 
@@ -45,7 +45,7 @@ def record(session: Session, recipient: Recipient, new: NewConsent, actor: str) 
         session,
         recipient,
         Purpose(new.purpose),
-        State(new.state),
+        ConsentState(new.state),
         actor=actor,
         channel=new.channel,
         proof=Proof(**evidence),

@@ -13,11 +13,11 @@ from sqlmodel import Session, col, select, update
 
 from tracker.consent.preferences import preference, workspace_pack
 from tracker.consent.rules import (
-    Event,
+    ConsentEvent,
+    ConsentState,
     Jurisdiction,
     Proof,
     Purpose,
-    State,
     Terms,
     accepted_grades,
     chain_digest,
@@ -78,11 +78,11 @@ CHAINED = (
 class ConsentStatus:
     """What the ledger says now of one recipient and purpose, and the grade of the evidence for it."""
 
-    state: State = State.UNKNOWN
+    state: ConsentState = ConsentState.UNKNOWN
     grade: str = ""
 
 
-def consent_of(session: Session, recipient_ids: Iterable[int]) -> Mapping[int, Mapping[Purpose, State]]:
+def consent_of(session: Session, recipient_ids: Iterable[int]) -> Mapping[int, Mapping[Purpose, ConsentState]]:
     """The present state per recipient and purpose; ``unknown`` where nothing was ever recorded, ``lapsed`` where time is over."""
     statuses = consent_status_of(session, recipient_ids)
     return {id_: {purpose: status.state for purpose, status in mine.items()} for id_, mine in statuses.items()}
@@ -112,16 +112,18 @@ def consent_status_of(session: Session, recipient_ids: Iterable[int]) -> Mapping
     for recipient_id, purpose, state, until, grade in session.connection().execute(
         columns(*entry).join(newest, is_newest)
     ):
-        statuses[recipient_id][Purpose(purpose)] = ConsentStatus(present_state(State(state), until, moment), grade)
+        statuses[recipient_id][Purpose(purpose)] = ConsentStatus(
+            present_state(ConsentState(state), until, moment), grade
+        )
     return statuses
 
 
-def states_in(entries: Iterable[ConsentEntry]) -> Mapping[Purpose, State]:
+def states_in(entries: Iterable[ConsentEntry]) -> Mapping[Purpose, ConsentState]:
     """The present state per purpose, by the whole ledger of a recipient, oldest first; as :func:`consent_of` says it."""
     newest, moment = {entry.purpose: entry for entry in entries}, now()
     said = {purpose: newest.get(purpose) for purpose in Purpose}
     return {
-        purpose: present_state(State(entry.state), entry.valid_until, moment) if entry else State.UNKNOWN
+        purpose: present_state(ConsentState(entry.state), entry.valid_until, moment) if entry else ConsentState.UNKNOWN
         for purpose, entry in said.items()
     }
 
@@ -136,7 +138,7 @@ def record_consent(
     session: Session,
     recipient: Recipient,
     purpose: Purpose,
-    state: State,
+    state: ConsentState,
     *,
     actor: str,
     channel: str,
@@ -151,7 +153,7 @@ def record_consent(
     head = _lock(session, recipient)
     moment = now()
     proof = checked_proof(proof or Proof(), at=at or moment, now=moment)
-    event = Event(state, at or moment, actor, channel, proof)
+    event = ConsentEvent(state, at or moment, actor, channel, proof)
     before = _last(session, recipient, purpose)
     terms = terms_for(session, recipient)
     check_move(_old(before, event, moment), event, now=moment, since=before.at if before else None, terms=terms)
@@ -168,12 +170,12 @@ def record_consent(
     return entry
 
 
-def _old(before: ConsentEntry | None, event: Event, moment: datetime) -> State:
+def _old(before: ConsentEntry | None, event: ConsentEvent, moment: datetime) -> ConsentState:
     """What it says now; for the event that says it has lapsed, what it said until then."""
     if before is None:
-        return State.UNKNOWN
-    over = None if event.state == State.LAPSED else before.valid_until
-    return present_state(State(before.state), over, moment)
+        return ConsentState.UNKNOWN
+    over = None if event.state == ConsentState.LAPSED else before.valid_until
+    return present_state(ConsentState(before.state), over, moment)
 
 
 def terms_for(session: Session, recipient: Recipient) -> Terms:
@@ -214,7 +216,7 @@ def _last(session: Session, recipient: Recipient, purpose: Purpose) -> ConsentEn
 
 
 def _entry(
-    recipient: Recipient, purpose: Purpose, event: Event, moment: datetime, head: tuple[int, str]
+    recipient: Recipient, purpose: Purpose, event: ConsentEvent, moment: datetime, head: tuple[int, str]
 ) -> ConsentEntry:
     assert recipient.id is not None
     proof = event.proof

@@ -25,7 +25,7 @@ class Controller:
 
 
 @dataclass(frozen=True)
-class Notice:
+class ConsentNotice:
     """One text as it is shown: a heading, paragraphs, the question, and what each box says."""
 
     language: str
@@ -55,13 +55,13 @@ def controller(session: Session, context: AppContext) -> Controller:
     return Controller(name, stored.get("address", ""), stored.get("contact", ""))
 
 
-def notice(session: Session, context: AppContext, language: str) -> Notice:
+def notice(session: Session, context: AppContext, language: str) -> ConsentNotice:
     """What somebody reads before saying yes or no, filled from the live settings."""
     who = controller(session, context)
     days = (preference(session, "retention") or {}).get("hits_days", 90)
     facts = {"who": who.name, "days": days, "evidence": context.settings.evidence_days}
     with use_locale(language):
-        return Notice(
+        return ConsentNotice(
             language=language,
             paragraphs=(
                 _(

@@ -10,7 +10,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.consent.ledger import consent_of, record_consent
 from tracker.consent.preferences import workspace_pack
-from tracker.consent.rules import MEASURED, Proof, State, no_after
+from tracker.consent.rules import MEASURED, ConsentState, Proof, no_after
 from tracker.models import Delivery, Letter, Notification, Recipient, TrackingPause, User
 from tracker.models.counting.bulk import insert_or_keep
 from tracker.models.rows import public_id
@@ -120,7 +120,7 @@ def _withdraw(session: Session, recipient: Recipient, pause: TrackingPause, user
     letter = session.get(Letter, pause.letter_id) if pause.letter_id else None
     proof = Proof(note=f"“{pause.words}”", reference=letter.message_id[:200] if letter else "")
     for purpose in MEASURED:
-        state: State | None = no_after(states[purpose], workspace_pack(session))
+        state: ConsentState | None = no_after(states[purpose], workspace_pack(session))
         if state is not None:
             record_consent(
                 session,

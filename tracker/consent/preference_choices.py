@@ -11,7 +11,7 @@ from tracker.consent.ledger import consent_of, record_consent
 from tracker.consent.notice import CONTROL, NOTICE, VERSION, notice
 from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_links
 from tracker.consent.preferences import workspace_pack
-from tracker.consent.rules import MEASURED, Pack, Proof, Purpose, State, no_after
+from tracker.consent.rules import MEASURED, ConsentState, Pack, Proof, Purpose, no_after
 from tracker.models import Recipient
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -53,14 +53,14 @@ def holder_of(session: Session, context: AppContext, token: str) -> LinkHolder:
     return LinkHolder(token, link, recipient)
 
 
-def states_of(session: Session, recipient: Recipient) -> Mapping[Purpose, State]:
+def states_of(session: Session, recipient: Recipient) -> Mapping[Purpose, ConsentState]:
     assert recipient.id is not None
     return consent_of(session, [recipient.id])[recipient.id]
 
 
-def is_on(session: Session, state: State) -> bool:
+def is_on(session: Session, state: ConsentState) -> bool:
     """Whether something may be measured under this state, at least of some mail."""
-    return state == State.GRANTED or (state == State.UNKNOWN and workspace_pack(session) == Pack.NOTICE)
+    return state == ConsentState.GRANTED or (state == ConsentState.UNKNOWN and workspace_pack(session) == Pack.NOTICE)
 
 
 def choose(
@@ -137,7 +137,7 @@ def _grant(
     """Records a yes with the text that was shown."""
     states = states_of(session, holder.recipient)
     shown = notice(session, context, language)
-    new = [purpose for purpose in purposes if states[purpose] not in (State.GRANTED, State.BLOCKED)]
+    new = [purpose for purpose in purposes if states[purpose] not in (ConsentState.GRANTED, ConsentState.BLOCKED)]
     for purpose in new:
         proof = Proof(
             notice=NOTICE,
@@ -152,7 +152,14 @@ def _grant(
         channel = "consent_mail_page" if holder.link.kind == LinkKind.ASK else "preference_page"
         at = proof.confirmed_at
         record_consent(
-            session, holder.recipient, purpose, State.GRANTED, actor="subject", channel=channel, proof=proof, at=at
+            session,
+            holder.recipient,
+            purpose,
+            ConsentState.GRANTED,
+            actor="subject",
+            channel=channel,
+            proof=proof,
+            at=at,
         )
     return len(new)
 

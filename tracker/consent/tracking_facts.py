@@ -16,7 +16,7 @@ from tracker.runtime.values import value
 
 
 @value
-class Person:
+class RecipientFacts:
     """What is known of a recipient besides the ledger."""
 
     domain: str
@@ -45,7 +45,9 @@ class Workspace:
     footer: bool
     roles: Mapping[str, Any]
 
-    def facts(self, purpose: Purpose, person: Person, standing: ConsentStatus, sender: Sender, **message: Any) -> Facts:
+    def facts(
+        self, purpose: Purpose, person: RecipientFacts, standing: ConsentStatus, sender: Sender, **message: Any
+    ) -> Facts:
         """Everything the policy is decided from; ``message`` are the facts of the message itself."""
         whose = jurisdiction_of(person.declared, person.country, person.domain)
         return Facts(

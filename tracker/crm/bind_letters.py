@@ -14,7 +14,7 @@ from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
 from tracker.crm.assignment import Assigner
-from tracker.crm.binding import BindableLetter, Binding, Rule, bind
+from tracker.crm.binding import BindableLetter, Binding, BindingRule, bind
 from tracker.crm.candidates import find_candidates, is_own_address, shop_id_of, thread_of
 from tracker.crm.customers import create_for_sender
 from tracker.models import Category, Customer, EnquiryStatus, Letter, Mailbox, Order, User
@@ -115,7 +115,9 @@ def _make_customers(
     session: Session, mailbox: Mailbox, shop: int | None, letters: Sequence[Letter], bindings: dict[int, Binding]
 ) -> dict[int, int | None]:
     """Makes the customers that the verdicts want, one for each sender, and binds to them. Gives the managers of the new ones."""
-    wanted = {letter.sender: letter for letter in reversed(letters) if bindings[letter.id or 0].rule == Rule.CREATED}
+    wanted = {
+        letter.sender: letter for letter in reversed(letters) if bindings[letter.id or 0].rule == BindingRule.CREATED
+    }
     if not wanted:
         return {}
     assigner = Assigner(
@@ -130,9 +132,9 @@ def _make_customers(
             made[customer.id or 0] = assigner.assign(customer, letter)
     for letter in letters:
         number = letter.id or 0
-        if bindings[number].rule == Rule.CREATED:
+        if bindings[number].rule == BindingRule.CREATED:
             is_first = wanted[letter.sender] is letter and by_sender[letter.sender] in made
-            rule = Rule.CREATED if is_first else Rule.SENDER
+            rule = BindingRule.CREATED if is_first else BindingRule.SENDER
             bindings[number] = replace(bindings[number], rule=rule, customer=by_sender[letter.sender])
     return made
 
@@ -205,7 +207,7 @@ def open_enquiries_of(session: Session, letters: Sequence[int]) -> None:
         rows = session.exec(select(Letter).where(col(Letter.id).in_(letters[start : start + 500]))).all()
         for letter in rows:
             if session.get(EnquiryStatus, letter.id) is None:
-                _open_enquiries(session, [BoundLetter(letter, Binding(Rule.SENDER))])
+                _open_enquiries(session, [BoundLetter(letter, Binding(BindingRule.SENDER))])
 
 
 def _wake_enquiries(session: Session, bound: Sequence[BoundLetter]) -> None:

@@ -20,7 +20,7 @@ _NUMBER = re.compile(rf"\[#([^\[\]\s]{{1,{LONGEST_NUMBER}}})\]")
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Rule(StrEnum):
+class BindingRule(StrEnum):
     """By what a letter was bound, or why it was not."""
 
     REPLY = "reply"
@@ -91,7 +91,7 @@ class BindableLetter:
 class Binding:
     """The verdict. With the rule ``created`` the customer is still to be made."""
 
-    rule: Rule
+    rule: BindingRule
     customer: int | None = None
     order: int | None = None
     flags: tuple[Flag, ...] = ()
@@ -122,13 +122,13 @@ def bind(
         return _by_thread(letter, thread, order, missing)
     if order is not None:
         flags = [Flag.AMBIGUOUS] if is_ambiguous else []
-        return _to_order(letter, Rule.ORDER_NUMBER, order, flags)
+        return _to_order(letter, BindingRule.ORDER_NUMBER, order, flags)
     if customers:
         return _to_customer(letter, customers, missing)
     if letter.is_own or not letter.sender:
-        rule = Rule.OWN_ADDRESS if letter.is_own else Rule.NO_SENDER
+        rule = BindingRule.OWN_ADDRESS if letter.is_own else BindingRule.NO_SENDER
         return Binding(rule, flags=missing.flags, number=missing.number)
-    rule = Rule.CREATED if letter.may_create else Rule.CUSTOMER_NOT_FOUND
+    rule = BindingRule.CREATED if letter.may_create else BindingRule.CUSTOMER_NOT_FOUND
     return Binding(rule, flags=missing.flags, number=missing.number)
 
 
@@ -162,14 +162,14 @@ def _is_from(letter: BindableLetter, customer: CustomerCandidate | None) -> bool
 def _by_thread(letter: BindableLetter, thread: Thread, order: OrderCandidate | None, missing: _Missing) -> Binding:
     owner = thread.owner
     if order is not None and _is_about(thread, order):
-        return _to_order(letter, Rule.ORDER_NUMBER, order, [])
+        return _to_order(letter, BindingRule.ORDER_NUMBER, order, [])
     flags = [Flag.TOKEN_MISMATCH] if order is not None else list(missing.flags)
     if thread.order is not None:
-        return _to_order(letter, Rule.REPLY, thread.order, flags, missing.number)
+        return _to_order(letter, BindingRule.REPLY, thread.order, flags, missing.number)
     assert owner is not None
     if not _is_from(letter, owner):
         flags.append(Flag.SENDER_DIFFERS)
-    return Binding(Rule.REPLY, owner.id, None, tuple(flags), missing.number)
+    return Binding(BindingRule.REPLY, owner.id, None, tuple(flags), missing.number)
 
 
 def _is_about(thread: Thread, order: OrderCandidate) -> bool:
@@ -180,7 +180,7 @@ def _is_about(thread: Thread, order: OrderCandidate) -> bool:
 
 
 def _to_order(
-    letter: BindableLetter, rule: Rule, order: OrderCandidate, flags: list[Flag], number: str = ""
+    letter: BindableLetter, rule: BindingRule, order: OrderCandidate, flags: list[Flag], number: str = ""
 ) -> Binding:
     if not _is_from(letter, order.customer):
         flags.append(Flag.SENDER_DIFFERS)
@@ -190,4 +190,4 @@ def _to_order(
 def _to_customer(letter: BindableLetter, customers: Sequence[CustomerCandidate], missing: _Missing) -> Binding:
     best = min(customers, key=lambda customer: (customer.shop != letter.shop, _NEVER - customer.active_at, customer.id))
     flags = missing.flags + ((Flag.AMBIGUOUS,) if len(customers) > 1 else ())
-    return Binding(Rule.SENDER, best.id, None, flags, missing.number)
+    return Binding(BindingRule.SENDER, best.id, None, flags, missing.number)

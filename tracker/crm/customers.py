@@ -10,7 +10,7 @@ from sqlmodel import Session, col, delete, select, update
 from tracker.crm.candidates import is_own_address
 from tracker.crm.records import ExternalId, Id, apply_changes, find_record, named_manager, named_record, touch
 from tracker.mail.addresses import lookup_form
-from tracker.mail.fields import Address, ChangeModel, Name, SingleLine
+from tracker.mail.fields import ChangeModel, EmailAddress, Name, SingleLine
 from tracker.models import Customer, CustomerAddress, CustomerSource, LetterBinding, Order, Shop, User
 from tracker.models.counting.bulk import is_inserted
 from tracker.notifications.notify import add_notice
@@ -25,7 +25,7 @@ class CustomerChange(ChangeModel):
     """What to change of a customer; what is left out stays."""
 
     name: Name = ""
-    addresses: Annotated[list[Address], Field(max_length=MOST_ADDRESSES)] = []
+    addresses: Annotated[list[EmailAddress], Field(max_length=MOST_ADDRESSES)] = []
     manager: Annotated[Id | None, Field(description="The id of a person, from GET /users.")] = None
     shop: Id | None = None
     tags: Annotated[list[Annotated[SingleLine, Field(min_length=1, max_length=100)]], Field(max_length=MOST_TAGS)] = []

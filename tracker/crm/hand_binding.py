@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
-from tracker.crm.binding import BindableLetter, Binding, Flag, Rule, bind
+from tracker.crm.binding import BindableLetter, Binding, BindingRule, Flag, bind
 from tracker.crm.candidates import find_candidates, is_own_address, shop_id_of, thread_of
 from tracker.crm.customers import addresses_of
 from tracker.models import Customer, EnquiryChange, Letter, LetterBinding, Mailbox, Order, User
@@ -35,13 +35,13 @@ def bind_by_hand(
     customer_id = order.customer_id if order is not None else customer.id if customer is not None else None
     own = {row.lookup for row in addresses_of(session, [customer_id or 0]).get(customer_id or 0, [])}
     flags = [] if letter.sender in own else [Flag.SENDER_DIFFERS.value]
-    return _write(session, letter, by, Binding(Rule.BY_HAND, customer_id, order.id if order else None), flags)
+    return _write(session, letter, by, Binding(BindingRule.BY_HAND, customer_id, order.id if order else None), flags)
 
 
 def unbind(session: Session, letter: Letter, by: User) -> None:
     """The letter belongs to no customer and no order, because a person said so."""
     if (row := session.get(LetterBinding, letter.id)) is not None and (row.customer_id or row.order_id):
-        _write(session, letter, by, Binding(Rule.BY_HAND), [])
+        _write(session, letter, by, Binding(BindingRule.BY_HAND), [])
 
 
 def preview_binding(session: Session, letter: Letter) -> BindingPreview:

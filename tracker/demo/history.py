@@ -11,7 +11,7 @@ from random import Random
 
 from sqlmodel import Session, select
 
-from tracker.consent.rules import State
+from tracker.consent.rules import ConsentState
 from tracker.models import (
     Account,
     Delivery,
@@ -35,31 +35,31 @@ MONTH = 40
 
 
 @dataclass(frozen=True)
-class Person:
+class DemoPerson:
     """Somebody of the month. ``manner`` is how they read mail: see :data:`_MANNERS`."""
 
     name: str
     email: str
-    state: State | None
+    state: ConsentState | None
     manner: str
     client: str = ""
 
 
 PEOPLE = (
-    Person("Clara Winter", "clara@winter.example", State.GRANTED, "keen", "Gmail"),
-    Person("Jonas Weber", "jonas@weber.example", State.GRANTED, "answers", "Outlook"),
-    Person("Ольга Кузнецова", "olga@kuznetsova.example", State.GRANTED, "keen", "Яндекс"),
-    Person("Sofia Almeida", "sofia@almeida.example", State.GRANTED, "reads", "Apple Mail"),
-    Person("Пётр Соколов", "petr@sokolov.example", State.GRANTED, "answers", "Mail.ru"),
-    Person("Henrik Dahl", "henrik@dahl.example", State.GRANTED, "reads", "Thunderbird"),
-    Person("Amélie Roux", "amelie@roux.example", State.GRANTED, "clicks", "Chrome"),
-    Person("Paolo Conti", "paolo@conti.example", State.GRANTED, "protected", "Outlook"),
-    Person("Ines Costa", "ines@costa.example", State.GRANTED, "apple", "Apple Mail"),
-    Person("Karel Novák", "karel@novak.example", State.GRANTED, "silent"),
-    Person("Emma Lindqvist", "emma@lindqvist.example", State.REFUSED, "answers"),
-    Person("Наталья Орлова", "natalia@orlova.example", None, "silent"),
-    Person("Mark Hughes", "mark@hughes.example", None, "answers"),
-    Person("Yuki Tanaka", "yuki@tanaka.example", State.REFUSED, "silent"),
+    DemoPerson("Clara Winter", "clara@winter.example", ConsentState.GRANTED, "keen", "Gmail"),
+    DemoPerson("Jonas Weber", "jonas@weber.example", ConsentState.GRANTED, "answers", "Outlook"),
+    DemoPerson("Ольга Кузнецова", "olga@kuznetsova.example", ConsentState.GRANTED, "keen", "Яндекс"),
+    DemoPerson("Sofia Almeida", "sofia@almeida.example", ConsentState.GRANTED, "reads", "Apple Mail"),
+    DemoPerson("Пётр Соколов", "petr@sokolov.example", ConsentState.GRANTED, "answers", "Mail.ru"),
+    DemoPerson("Henrik Dahl", "henrik@dahl.example", ConsentState.GRANTED, "reads", "Thunderbird"),
+    DemoPerson("Amélie Roux", "amelie@roux.example", ConsentState.GRANTED, "clicks", "Chrome"),
+    DemoPerson("Paolo Conti", "paolo@conti.example", ConsentState.GRANTED, "protected", "Outlook"),
+    DemoPerson("Ines Costa", "ines@costa.example", ConsentState.GRANTED, "apple", "Apple Mail"),
+    DemoPerson("Karel Novák", "karel@novak.example", ConsentState.GRANTED, "silent"),
+    DemoPerson("Emma Lindqvist", "emma@lindqvist.example", ConsentState.REFUSED, "answers"),
+    DemoPerson("Наталья Орлова", "natalia@orlova.example", None, "silent"),
+    DemoPerson("Mark Hughes", "mark@hughes.example", None, "answers"),
+    DemoPerson("Yuki Tanaka", "yuki@tanaka.example", ConsentState.REFUSED, "silent"),
 )
 
 _MANNERS: dict[str, tuple[tuple[str, str, str, float], ...]] = {
@@ -96,7 +96,7 @@ _TEXT = (
 )  # fmt: skip
 
 
-def add_month(session: Session, marina: User, people: Sequence[tuple[Recipient, Person]]) -> None:
+def add_month(session: Session, marina: User, people: Sequence[tuple[Recipient, DemoPerson]]) -> None:
     """Messages of the last thirty days, what is due of them, drafts, and the templates they began with."""
     chance = Random(7)  # noqa: S311  (the same month every time)
     account = session.exec(select(Account).where(Account.user_id == marina.id)).one()
@@ -114,7 +114,7 @@ def add_month(session: Session, marina: User, people: Sequence[tuple[Recipient, 
     recount(session, [message.id or 0 for message in messages])
 
 
-def people_of_the_month(session: Session) -> list[tuple[Recipient, Person]]:
+def people_of_the_month(session: Session) -> list[tuple[Recipient, DemoPerson]]:
     return [(find_or_make(session, person.email, person.name), person) for person in PEOPLE]
 
 
@@ -133,7 +133,12 @@ def _working_hour(chance: Random, days_ago: float) -> datetime:
 
 
 def _message(
-    session: Session, marina: User, account: Account, subject: str, at: datetime, to: Sequence[tuple[Recipient, Person]]
+    session: Session,
+    marina: User,
+    account: Account,
+    subject: str,
+    at: datetime,
+    to: Sequence[tuple[Recipient, DemoPerson]],
 ) -> Message:
     first = to[0][1].name.split()[0]
     html = _TEXT.replace("{hello}", f"{first}, добрый день!" if "А" <= first[0] <= "я" else f"Dear {first},")
@@ -144,8 +149,8 @@ def _message(
         snippet="as we agreed, here is the offer, with our terms. Shall we talk about it on Thursday?",
         state=MessageState.SENT, track_opens=True, track_links=True, created_at=at, send_at=at, sent_at=at, listed_at=at,
         names=", ".join(person.name for _, person in to),
-        opens_tracked=sum(person.state == State.GRANTED for _, person in to),
-        clicks_tracked=sum(person.state == State.GRANTED for _, person in to),
+        opens_tracked=sum(person.state == ConsentState.GRANTED for _, person in to),
+        clicks_tracked=sum(person.state == ConsentState.GRANTED for _, person in to),
     )  # fmt: skip
     session.add(message)
     session.flush()
@@ -157,8 +162,8 @@ def _message(
     return message
 
 
-def _copy(session: Session, message: Message, place: int, recipient: Recipient, person: Person) -> None:
-    is_tracked, at = person.state == State.GRANTED, message.sent_at or now()
+def _copy(session: Session, message: Message, place: int, recipient: Recipient, person: DemoPerson) -> None:
+    is_tracked, at = person.state == ConsentState.GRANTED, message.sent_at or now()
     rule = "granted" if is_tracked else str(person.state or "unknown")
     copy = Delivery(
         message_id=message.id or 0, recipient_id=recipient.id or 0, account_id=message.account_id, position=place, role="to",

@@ -7,14 +7,14 @@ from sqlmodel import Session, select
 
 from tracker.consent.ledger import record_consent
 from tracker.consent.preferences import set_preference
-from tracker.consent.rules import MEASURED, Proof, State
+from tracker.consent.rules import MEASURED, ConsentState, Proof
 from tracker.demo.history import PEOPLE, add_month, people_of_the_month
 from tracker.demo.incoming import connect
 from tracker.demo.shop import open_shop
 from tracker.demo.website import open_website
 from tracker.demo.world import World
 from tracker.mail.account_servers import set_secret
-from tracker.mail.addresses import Mailbox
+from tracker.mail.addresses import Address
 from tracker.models import Account, ApiToken, Recipient, User
 from tracker.models import Mailbox as IncomingMailbox
 from tracker.outbound.draft import Draft
@@ -42,7 +42,7 @@ class Buyer:
 
     name: str
     email: str
-    state: State | None
+    state: ConsentState | None
 
 
 SELLERS = (
@@ -50,11 +50,11 @@ SELLERS = (
     Seller("Boris Lindt", "boris@inkling.example", "member", "en"),
 )
 BUYERS = (
-    Buyer("Anna Berg", "anna@bergbau.example", State.GRANTED),
-    Buyer("Tomás Ortega", "tomas@ortega.example", State.GRANTED),
-    Buyer("Мария Белова", "maria@belova.example", State.GRANTED),
+    Buyer("Anna Berg", "anna@bergbau.example", ConsentState.GRANTED),
+    Buyer("Tomás Ortega", "tomas@ortega.example", ConsentState.GRANTED),
+    Buyer("Мария Белова", "maria@belova.example", ConsentState.GRANTED),
     Buyer("Luc Moreau", "luc@moreau.example", None),
-    Buyer("Greta Holm", "greta@holm.example", State.REFUSED),
+    Buyer("Greta Holm", "greta@holm.example", ConsentState.REFUSED),
     Buyer("Slow Server", "slow@patience.example", None),
     Buyer("Gone Away", "bounce@nowhere.example", None),
 )
@@ -114,7 +114,7 @@ def seed(context: AppContext, world: World) -> str:
     return token
 
 
-def _record(session: Session, recipient: Recipient, state: State) -> None:
+def _record(session: Session, recipient: Recipient, state: ConsentState) -> None:
     for purpose in MEASURED:
         record_consent(
             session,
@@ -156,7 +156,7 @@ def send_first_mail(context: AppContext) -> None:
     with context.database.session_scope() as session:
         marina = session.exec(select(User).where(User.email == SELLERS[0].email)).one()
         for to, subject, html in FIRST_MAIL:
-            mailboxes = tuple(Mailbox(b.email, b.name) for b in BUYERS if b.email.partition("@")[0] in to)
+            mailboxes = tuple(Address(b.email, b.name) for b in BUYERS if b.email.partition("@")[0] in to)
             enqueue_composed(session, context, marina, Draft(to=mailboxes, subject=subject, html=html, undo_seconds=0))
 
 

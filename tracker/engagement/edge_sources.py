@@ -16,7 +16,7 @@ class SourceError(Exception):
     """An edge that cannot be read now; the text says why."""
 
 
-class Source(Protocol):
+class EdgeSource(Protocol):
     """One spool, read in order. Reading again after the same number gives the same hits until they are confirmed."""
 
     @property
@@ -38,7 +38,7 @@ class Edge(Protocol):
     @property
     def name(self) -> str: ...
 
-    def spools(self) -> Sequence[Source]: ...
+    def spools(self) -> Sequence[EdgeSource]: ...
 
 
 def _name(edge: str, number: int) -> str:
@@ -84,7 +84,7 @@ class LocalEdge:
     name: str = "local"
     _known: dict[int, LocalSpool] = field(default_factory=dict, repr=False)
 
-    def spools(self) -> Sequence[Source]:
+    def spools(self) -> Sequence[EdgeSource]:
         numbers = spool_paths(self.context.settings.data_dir)
         for number in numbers.keys() - self._known.keys():
             self._known[number] = LocalSpool(self.context, number)
@@ -108,7 +108,7 @@ class RemoteEdge:
     _empty: int = 0
     """How many answers in a row brought nothing."""
 
-    def spools(self) -> Sequence[Source]:
+    def spools(self) -> Sequence[EdgeSource]:
         if not self._spools:
             self._spools = [RemoteSpool(self, 1)]
         return list(self._spools)

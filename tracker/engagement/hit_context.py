@@ -16,10 +16,10 @@ from sqlmodel import Session, col, select
 from pixel.hits import Hit, MailKind
 from tracker.consent.ledger import ConsentStatus, consent_status_of
 from tracker.consent.rules import Purpose, may_keep
-from tracker.consent.tracking_facts import Person, Sender, allowed, workspace
+from tracker.consent.tracking_facts import RecipientFacts, Sender, allowed, workspace
 from tracker.engagement.judge.evidence import Evidence
-from tracker.engagement.judge.evidence import State as Known
-from tracker.engagement.rules import Rules
+from tracker.engagement.judge.evidence import HitState as Known
+from tracker.engagement.rules import RuleSet
 from tracker.engagement.scanner_reputation import believed_scanners
 from tracker.engagement.sealing import Handover, handover_columns, link_of
 from tracker.engagement.source_digests import network_digest, scanner_digest
@@ -36,7 +36,7 @@ SESSION_COUNTS = timedelta(hours=6)
 
 
 @value
-class Copy:
+class JudgedDelivery:
     """One delivery with what a judge must know of it."""
 
     id: int
@@ -48,7 +48,7 @@ class Copy:
     provider: str | None
     opens_on: bool
     clicks_on: bool
-    person: Person
+    person: RecipientFacts
     by: Sender
     handover: Handover
 
@@ -61,7 +61,7 @@ class Copy:
 class HitContext:
     """Everything around a batch. ``allowed`` names deliveries and kinds of hits that consent lets us keep."""
 
-    copies: Mapping[str, Copy]
+    copies: Mapping[str, JudgedDelivery]
     allowed: frozenset[tuple[int, str]]
     links: Mapping[int, int]
     browsers: Mapping[str, str]
@@ -75,7 +75,7 @@ class HitContext:
         copy = self.copies.get(hit.delivery)
         return copy is not None and (copy.id, hit.kind) in self.allowed
 
-    def evidence(self, context: AppContext, rules: Rules, hit: Hit) -> Evidence:
+    def evidence(self, context: AppContext, rules: RuleSet, hit: Hit) -> Evidence:
         """What a judge may look at of a hit that may be kept."""
         copy = self.copies[hit.delivery]
         return Evidence(
@@ -90,7 +90,7 @@ class HitContext:
             links_in_message=self.links.get(copy.message_id, 0),
         )
 
-    def _state(self, context: AppContext, hit: Hit, copy: Copy) -> Known:
+    def _state(self, context: AppContext, hit: Hit, copy: JudgedDelivery) -> Known:
         own = self.browsers.get(hit.self_user or "")
         return Known(
             recipient_mx=copy.handover.mx_family,
@@ -105,7 +105,7 @@ class HitContext:
             https=self.https,
         )
 
-    def _is_internal(self, copy: Copy) -> bool:
+    def _is_internal(self, copy: JudgedDelivery) -> bool:
         domain = domain_of(copy.address)
         same_company = domain == domain_of(copy.sender) and domain not in PUBLIC_DOMAINS
         return same_company or _lookup(copy.address) in self.colleagues
@@ -127,7 +127,7 @@ def hit_context_of(session: Session, context: AppContext, hits: Sequence[Hit]) -
     )
 
 
-def _copies(session: Session, ids: Collection[str]) -> dict[str, Copy]:
+def _copies(session: Session, ids: Collection[str]) -> dict[str, JudgedDelivery]:
     statement = (
         columns(
             col(Delivery.public_id),
@@ -160,23 +160,23 @@ def _copies(session: Session, ids: Collection[str]) -> dict[str, Copy]:
     return {row[0]: _copy(row) for row in session.connection().execute(statement).all()}
 
 
-def _copy(row: Any) -> Copy:
+def _copy(row: Any) -> JudgedDelivery:
     _, id_, message, user, recipient, address, sender, preset, host, opens, clicks, *standing, accepted_at, mx = row
     never, declared, country, lookup, paused_at, role, may_open, may_click = standing
-    person = Person(domain_of(lookup), declared, country, never, paused_at is not None)
+    person = RecipientFacts(domain_of(lookup), declared, country, never, paused_at is not None)
     by = Sender(role, allowed(may_open, may_click))
     service = provider(preset or "", host or "")
     handover = Handover(accepted_at, mx)
-    return Copy(id_, message, user, recipient, address, sender, service, opens, clicks, person, by, handover)
+    return JudgedDelivery(id_, message, user, recipient, address, sender, service, opens, clicks, person, by, handover)
 
 
-def _allowed(session: Session, context: AppContext, copies: Collection[Copy]) -> frozenset[tuple[int, str]]:
+def _allowed(session: Session, context: AppContext, copies: Collection[JudgedDelivery]) -> frozenset[tuple[int, str]]:
     """(delivery, kind of hit) that the frozen policy and consent as it is now both allow to be kept."""
     rules = workspace(session, context)
     standings = consent_status_of(session, {copy.recipient_id for copy in copies})
 
     @cache  # many people of one company, asked in one way, by one sender
-    def keeps(frozen: bool, purpose: Purpose, person: Person, standing: ConsentStatus, by: Sender) -> bool:
+    def keeps(frozen: bool, purpose: Purpose, person: RecipientFacts, standing: ConsentStatus, by: Sender) -> bool:
         # the notice stood in the copy when it was sent, or it would not have been tracked
         return may_keep(frozen, rules.facts(purpose, person, standing, by, notice_given=True))
 

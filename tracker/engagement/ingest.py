@@ -12,7 +12,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session, col, delete, select
 
 from pixel.hits import Hit
-from tracker.engagement.edge_sources import Source
+from tracker.engagement.edge_sources import EdgeSource
 from tracker.engagement.gc_pause import gc_paused
 from tracker.engagement.process_hits import process_hits
 from tracker.models import DrainCursor, Event, QuarantinedHit
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 BATCH = 2000
 
 
-def drain(context: AppContext, source: Source) -> int:
+def drain(context: AppContext, source: EdgeSource) -> int:
     """Takes in the next hits of one edge. Returns how many were read; 0 means there are none for now.
 
     Raises :class:`tracker.engagement.edge_sources.SourceError` when the edge cannot be read.

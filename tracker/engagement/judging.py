@@ -14,8 +14,8 @@ from tracker.engagement.judge.evidence import Evidence
 from tracker.engagement.judge.ip_addresses import burst_verdict
 from tracker.engagement.judge.sequence import judged_hits, merge_duplicates
 from tracker.engagement.judge.sequence_hit import SequenceHit
-from tracker.engagement.judge.verdict import Reason, Verdict, alertable
-from tracker.engagement.rules import Rules
+from tracker.engagement.judge.verdict import Judgement, Reason, alertable
+from tracker.engagement.rules import RuleSet
 from tracker.engagement.sealing import Handover, handover_columns, unseal
 from tracker.models import Delivery, Event, HitEvidence
 from tracker.models.counting.tables import in_list
@@ -66,7 +66,7 @@ class Outcome:
     merged: bool
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Judgement:
         return self.hit.verdict
 
     @property
@@ -97,7 +97,7 @@ class Outcome:
         return (self.stored.merged, self.stored.counted) != (self.merged, self.counted)
 
 
-def judge_delivery(hits: Sequence[Known], rules: Rules) -> list[Outcome]:
+def judge_delivery(hits: Sequence[Known], rules: RuleSet) -> list[Outcome]:
     """Both stages, the address's crowd and the duplicates, for hits of one delivery."""
     by_key = {known.key: known for known in hits}
     timed = [(known.key, known.at.timestamp(), known.evidence) for known in hits]
@@ -131,7 +131,7 @@ class Scope:
     last: datetime | None = None
 
     @classmethod
-    def around(cls, moments: Collection[datetime], rules: Rules) -> "Scope":
+    def around(cls, moments: Collection[datetime], rules: RuleSet) -> "Scope":
         reach = timedelta(seconds=max(rules.windows.spread, rules.windows.honeypot_network))
         return cls(first=min(moments) - reach, last=max(moments) + reach)
 
@@ -147,7 +147,7 @@ EVERYTHING = Scope(limit=None)
 
 
 def held_hits(
-    session: Session, context: AppContext, rules: Rules, deliveries: Collection[int], scope: Scope
+    session: Session, context: AppContext, rules: RuleSet, deliveries: Collection[int], scope: Scope
 ) -> dict[int, list[Known]]:
     """By delivery, the hits whose evidence is still held, oldest first."""
     flooded = _flooded(session, deliveries, scope.limit) if scope.limit else set()
@@ -164,7 +164,12 @@ def _flooded(session: Session, deliveries: Collection[int], limit: int) -> set[i
 
 
 def _read(
-    session: Session, context: AppContext, rules: Rules, deliveries: Sequence[int], where: Any, limit: int | None = None
+    session: Session,
+    context: AppContext,
+    rules: RuleSet,
+    deliveries: Sequence[int],
+    where: Any,
+    limit: int | None = None,
 ) -> dict[int, list[Known]]:
     if not deliveries:
         return {}
@@ -194,7 +199,7 @@ def _held_columns() -> Any:
     )
 
 
-def _known(context: AppContext, rules: Rules, row: Any) -> Known | None:
+def _known(context: AppContext, rules: RuleSet, row: Any) -> Known | None:
     evidence = unseal(context, rules, row, Handover(*row[-2:]))
     if evidence is None:
         return None
@@ -202,12 +207,12 @@ def _known(context: AppContext, rules: Rules, row: Any) -> Known | None:
 
 
 def judge_again(
-    session: Session, context: AppContext, rules: Rules, deliveries: Collection[int], scope: Scope
+    session: Session, context: AppContext, rules: RuleSet, deliveries: Collection[int], scope: Scope
 ) -> list[Outcome]:
     """The outcomes of every delivery's held hits that may be written over what is stored."""
     held = held_hits(session, context, rules, deliveries, scope)
     return [outcome for hits in held.values() for outcome in may_be_renewed(judge_delivery(hits, rules), scope.limit)]
 
 
-def reasons_as_json(verdict: Verdict) -> list[dict[str, Any]]:
+def reasons_as_json(verdict: Judgement) -> list[dict[str, Any]]:
     return [{"code": reason.code, "values": dict(reason.values)} for reason in verdict.reasons]

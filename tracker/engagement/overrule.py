@@ -4,7 +4,7 @@ from sqlmodel import Session
 
 from tracker.engagement.act_webhooks import emit_corrections
 from tracker.engagement.delivery_notifications import announce_messages, correct_notifications
-from tracker.engagement.judge.verdict import Reason, Verdict, VerdictClass, alertable
+from tracker.engagement.judge.verdict import Judgement, Reason, VerdictClass, alertable
 from tracker.engagement.judging import reasons_as_json
 from tracker.engagement.rules import rules_of
 from tracker.engagement.scanner_reputation import note_people
@@ -19,7 +19,7 @@ def overrule(session: Session, context: AppContext, event: Event, user: User, hu
     """Stores the user's word as the newest verdict of the event; rules do not touch it again. Counters and bell follow."""
     assert event.id is not None
     klass: VerdictClass = "human" if human else "unknown"
-    verdict = Verdict(klass, 1.0, (Reason("user_said_person" if human else "user_said_machine"),))
+    verdict = Judgement(klass, 1.0, (Reason("user_said_person" if human else "user_said_machine"),))
     lock_messages(session, {event.message_id})
     append_verdicts(session, {event.id: verdict}, rules_of(context).name, by=user.id)
     event.klass, event.confidence, event.vendor, event.reasons = klass, 1.0, None, reasons_as_json(verdict)

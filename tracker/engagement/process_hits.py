@@ -11,7 +11,7 @@ from tracker.engagement.act_webhooks import emit_corrections
 from tracker.engagement.delivery_notifications import announce_messages, correct_notifications
 from tracker.engagement.hit_context import HitContext, hit_context_of
 from tracker.engagement.judging import Known, Outcome, Scope, held_hits, judge_delivery, may_be_renewed
-from tracker.engagement.rules import Rules, rules_of
+from tracker.engagement.rules import RuleSet, rules_of
 from tracker.engagement.scanner_reputation import note_proofs
 from tracker.engagement.shared_ip_bursts import find_bursts
 from tracker.engagement.verdict_rows import store_changed, store_new
@@ -61,12 +61,12 @@ def publish_outcomes(session: Session, outcomes: Sequence[Outcome]) -> None:
     announce_messages(session, messages)
 
 
-def _known(context: AppContext, rules: Rules, around: HitContext, hit: Hit) -> Known:
+def _known(context: AppContext, rules: RuleSet, around: HitContext, hit: Hit) -> Known:
     copy = around.copies[hit.delivery]
     return Known(public_id(), copy.id, copy.message_id, hit.received_at, around.evidence(context, rules, hit))
 
 
-def _judge(session: Session, context: AppContext, rules: Rules, new: Sequence[Known]) -> Judged:
+def _judge(session: Session, context: AppContext, rules: RuleSet, new: Sequence[Known]) -> Judged:
     """New hits together with the held ones of their deliveries."""
     sequences: dict[int, list[Known]] = defaultdict(list)
     scope = Scope.around([known.at for known in new], rules)
@@ -77,7 +77,7 @@ def _judge(session: Session, context: AppContext, rules: Rules, new: Sequence[Kn
     return {delivery: judge_delivery(sequence, rules) for delivery, sequence in sequences.items()}
 
 
-def _with_bursts(session: Session, context: AppContext, rules: Rules, around: HitContext, judged: Judged) -> Judged:
+def _with_bursts(session: Session, context: AppContext, rules: RuleSet, around: HitContext, judged: Judged) -> Judged:
     """The same, after a look at who else the addresses of the new hits asked for; may bring further deliveries in."""
     fresh = [outcome for sequence in judged.values() for outcome in sequence if outcome.known.stored is None]
     bursts = find_bursts(session, context, rules, fresh, {copy.id: copy.address for copy in around.copies.values()})

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from tracker.engagement.judge.ip_ranges import Refusal, Table, accept_first, accept_new
+from tracker.engagement.judge.ip_ranges import RangeFileRefusal, Table, accept_first, accept_new
 from tracker.engagement.range_files import FOLDER, forget_tables, keep, read_kept
 from tracker.runtime.context import AppContext
 
@@ -99,28 +99,32 @@ def refresh_due(context: AppContext, sources: Sequence[RangeSource] = SOURCES) -
     return 0
 
 
-def refresh(context: AppContext, source: RangeSource) -> Table | Refusal:
+def refresh(context: AppContext, source: RangeSource) -> Table | RangeFileRefusal:
     """Downloads one file, and keeps it when it is sane. Says in the log why not."""
     folder = context.settings.data_dir / FOLDER
     content = _accepted(folder, source)
-    if isinstance(content, Refusal):
+    if isinstance(content, RangeFileRefusal):
         log.warning("%s", content.sentence)
     else:
         keep(folder, content)
         forget_tables(context.settings.data_dir)
         log.info("%s: %d prefixes of %s", content.name, len(content.networks), content.date)
-    _set_due(folder, source, time.time() + (AGAIN_AFTER if isinstance(content, Refusal) else EVERY))
+    _set_due(folder, source, time.time() + (AGAIN_AFTER if isinstance(content, RangeFileRefusal) else EVERY))
     return content
 
 
-def _accepted(folder: Path, source: RangeSource) -> Table | Refusal:
+def _accepted(folder: Path, source: RangeSource) -> Table | RangeFileRefusal:
     try:
         text, date = download(source.url, source.largest)
         text = source.pick(text)
     except httpx.HTTPError as error:
-        return Refusal(source.name, f"{source.name}: no new range file ({type(error).__name__}); the old one stays")
+        return RangeFileRefusal(
+            source.name, f"{source.name}: no new range file ({type(error).__name__}); the old one stays"
+        )
     except (ValueError, RecursionError) as error:
-        return Refusal(source.name, f"{source.name}: the new range file cannot be read ({error}); the old one stays")
+        return RangeFileRefusal(
+            source.name, f"{source.name}: the new range file cannot be read ({error}); the old one stays"
+        )
     stored = read_kept(folder, source.name)
     if stored is not None:
         return accept_new(stored, text, date)

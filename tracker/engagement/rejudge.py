@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 from tracker.engagement.gc_pause import gc_paused
 from tracker.engagement.judging import EVERYTHING, judge_again
 from tracker.engagement.process_hits import publish_outcomes
-from tracker.engagement.rules import Rules, rules_of
+from tracker.engagement.rules import RuleSet, rules_of
 from tracker.engagement.verdict_rows import store_changed
 from tracker.models import Event, HitEvidence
 from tracker.models.counting.counters import lock_messages
@@ -48,13 +48,13 @@ def _deliveries(context: AppContext, after: int, since: datetime | None) -> Sequ
         return [id_ for id_ in session.connection().execute(held).scalars() if id_ is not None]
 
 
-def _changing(context: AppContext, rules: Rules, deliveries: Sequence[int]) -> set[int]:
+def _changing(context: AppContext, rules: RuleSet, deliveries: Sequence[int]) -> set[int]:
     with gc_paused(), context.database.reading() as session:
         outcomes = judge_again(session, context, rules, deliveries, EVERYTHING)
     return {outcome.known.delivery_id for outcome in outcomes if outcome.says_otherwise or outcome.counts_otherwise}
 
 
-def _judge(context: AppContext, rules: Rules, deliveries: set[int]) -> int:
+def _judge(context: AppContext, rules: RuleSet, deliveries: set[int]) -> int:
     with context.database.session_scope() as session:
         lock_messages(session, _messages(session, deliveries))
         changed = store_changed(

@@ -17,7 +17,7 @@ from sqlmodel import Session, col
 from tracker.engagement.judging import Known, Outcome, Scope, held_hits, judge_delivery, may_be_renewed
 from tracker.engagement.process_hits import publish_outcomes
 from tracker.engagement.reverse_names import NoNameServer, ReverseNames
-from tracker.engagement.rules import Rules, rules_of
+from tracker.engagement.rules import RuleSet, rules_of
 from tracker.engagement.scanner_reputation import note_proofs
 from tracker.engagement.sealing import address_of, seal
 from tracker.engagement.verdict_rows import store_changed
@@ -111,7 +111,7 @@ def _judge_again(session: Session, context: AppContext, named: Mapping[int, str]
         publish_outcomes(session, changed)
 
 
-def _with_name(known: Known, named: Mapping[int, str], rules: Rules) -> Known:
+def _with_name(known: Known, named: Mapping[int, str], rules: RuleSet) -> Known:
     name = named.get(known.stored.id) if known.stored else None
     if name is None:
         return known

@@ -14,7 +14,7 @@ from tracker.runtime.database import now
 
 
 @dataclass(frozen=True)
-class Rules:
+class RuleSet:
     """What a whole batch is judged by."""
 
     windows: Windows
@@ -27,10 +27,10 @@ class Rules:
         return Net(rdns=rdns, tags=tags(ip, self.tables))
 
 
-def rules_of(context: AppContext) -> Rules:
+def rules_of(context: AppContext) -> RuleSet:
     """The rules as they are now."""
     tables = tables_in_use(context.settings.data_dir)
-    return Rules(
+    return RuleSet(
         _windows(context.settings.window_scale), RELEASES.on(now().date()), tables, rule_set(newest_date(tables))
     )
 

@@ -9,8 +9,8 @@ from typing import Any
 from sqlmodel import col
 
 from pixel.tokens import TRAP_LINK
-from tracker.engagement.judge.evidence import Evidence, Link, State
-from tracker.engagement.rules import Rules
+from tracker.engagement.judge.evidence import Evidence, HitState, Link
+from tracker.engagement.rules import RuleSet
 from tracker.models import Delivery
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import Undecryptable
@@ -20,7 +20,7 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 # The server's 250 is noted a moment after it was said; a gateway may have followed the links by then.
 _CLOCK_SLACK = 60.0
 # The recipient's MX may become known after the hit, so it is asked for again; what the judge works out itself is not kept.
-_KEPT = tuple(f for f in fields(State) if f.name not in ("recipient_mx", "prior_human_open_same_ip"))
+_KEPT = tuple(f for f in fields(HitState) if f.name not in ("recipient_mx", "prior_human_open_same_ip"))
 
 
 @value
@@ -57,7 +57,7 @@ def seal(context: AppContext, event: str, evidence: Evidence) -> bytes:
     return context.keyring.encrypt(_compact(facts).encode(), _record(event))
 
 
-def unseal(context: AppContext, rules: Rules, event: Any, handover: Handover) -> Evidence | None:
+def unseal(context: AppContext, rules: RuleSet, event: Any, handover: Handover) -> Evidence | None:
     """The evidence of a row with `public_id`, `kind`, `link`, `at` and `sealed`; None when its key was lost."""
     try:
         facts: Mapping[str, Any] = json.loads(context.keyring.decrypt(event.sealed, _record(event.public_id)))
@@ -70,7 +70,7 @@ def unseal(context: AppContext, rules: Rules, event: Any, handover: Handover) ->
         headers=facts["headers"],
         seconds_after_send=handover.age(event.at),
         net=rules.net(facts["ip"], facts["rdns"]),
-        state=State(recipient_mx=handover.mx_family, **facts["state"]),
+        state=HitState(recipient_mx=handover.mx_family, **facts["state"]),
         link=link_of(event.link),
         links_in_message=facts["links"],
     )

@@ -14,7 +14,7 @@ from sqlmodel import Session, col
 
 from tracker.engagement.judge.ip_addresses import LEFT_OUT, RECIPIENTS, shared_ip_bursts
 from tracker.engagement.judging import Outcome
-from tracker.engagement.rules import Rules
+from tracker.engagement.rules import RuleSet
 from tracker.engagement.source_digests import meaningful_host, source_digest
 from tracker.models import Delivery, Event, HitEvidence
 from tracker.models.counting.bulk import update_rows
@@ -27,7 +27,7 @@ Burst = Mapping[str, Any]
 
 
 @value
-class AddressUse:
+class BurstHit:
     """A hit as far as crowds need it; ``event`` is its number when it is stored, ``marked`` says it was in a crowd before."""
 
     key: str
@@ -48,15 +48,15 @@ class Bursts:
 
 
 def find_bursts(
-    session: Session, context: AppContext, rules: Rules, new: Sequence[Outcome], recipients: Mapping[int, str]
+    session: Session, context: AppContext, rules: RuleSet, new: Sequence[Outcome], recipients: Mapping[int, str]
 ) -> Bursts:
     """The crowds that these new hits show; held hits in them are marked. ``recipients``: addresses by delivery."""
     mine = _asked(new, recipients)
-    groups: dict[str, list[AddressUse]] = defaultdict(list)
+    groups: dict[str, list[BurstHit]] = defaultdict(list)
     for use in (*mine, *_held(session, context, rules, mine)):
         groups[use.host].append(use)
     marks: dict[str, Burst] = {}
-    uses: list[AddressUse] = []
+    uses: list[BurstHit] = []
     for group in groups.values():
         if len(group) < RECIPIENTS:
             continue
@@ -69,9 +69,9 @@ def find_bursts(
     return Bursts(marks, frozenset(use.delivery_id for use in uses))
 
 
-def _asked(new: Sequence[Outcome], recipients: Mapping[int, str]) -> list[AddressUse]:
+def _asked(new: Sequence[Outcome], recipients: Mapping[int, str]) -> list[BurstHit]:
     return [
-        AddressUse(
+        BurstHit(
             use.known.key, host, use.known.at.timestamp(), use.known.delivery_id, recipients[use.known.delivery_id]
         )
         for use in new
@@ -80,7 +80,7 @@ def _asked(new: Sequence[Outcome], recipients: Mapping[int, str]) -> list[Addres
     ]
 
 
-def _held(session: Session, context: AppContext, rules: Rules, mine: Sequence[AddressUse]) -> list[AddressUse]:
+def _held(session: Session, context: AppContext, rules: RuleSet, mine: Sequence[BurstHit]) -> list[BurstHit]:
     """Stored hits of the same addresses around the same time."""
     if not mine:
         return []
@@ -108,12 +108,12 @@ def _held(session: Session, context: AppContext, rules: Rules, mine: Sequence[Ad
     return [_stored(hosts, row) for row in session.connection().execute(statement).all()]
 
 
-def _stored(hosts: Mapping[str, str], row: Any) -> AddressUse:
+def _stored(hosts: Mapping[str, str], row: Any) -> BurstHit:
     key, source, at, delivery_id, recipient, event, marked = row
-    return AddressUse(key, hosts[source], at.timestamp(), delivery_id, recipient, event, marked)
+    return BurstHit(key, hosts[source], at.timestamp(), delivery_id, recipient, event, marked)
 
 
-def _hosts_by_digest(context: AppContext, mine: Sequence[AddressUse], window: timedelta) -> dict[str, str]:
+def _hosts_by_digest(context: AppContext, mine: Sequence[BurstHit], window: timedelta) -> dict[str, str]:
     """The digests under which hits of these hosts are found; around midnight those of two days."""
     hosts: dict[str, str] = {}
     for use in mine:

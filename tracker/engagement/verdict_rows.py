@@ -9,9 +9,9 @@ from sqlalchemy import select as columns
 from sqlmodel import Session
 
 from tracker.engagement.judge.client_names import client_name
-from tracker.engagement.judge.verdict import Verdict, settle_seconds
+from tracker.engagement.judge.verdict import Judgement, settle_seconds
 from tracker.engagement.judging import Outcome, reasons_as_json
-from tracker.engagement.rules import Rules
+from tracker.engagement.rules import RuleSet
 from tracker.engagement.sealing import number_of, seal
 from tracker.engagement.source_digests import meaningful_host, source_digest
 from tracker.models.counting.bulk import append_rows, reserve_ids, update_rows
@@ -21,7 +21,7 @@ from tracker.runtime.database import now
 
 
 def store_new(
-    session: Session, context: AppContext, rules: Rules, edge: str, new: Mapping[str, int], judged: Sequence[Outcome]
+    session: Session, context: AppContext, rules: RuleSet, edge: str, new: Mapping[str, int], judged: Sequence[Outcome]
 ) -> None:
     """Events, first verdicts and sealed evidence of the hits in ``new``, which says their numbers at the edge by key."""
     mine = sorted(
@@ -41,7 +41,9 @@ def store_new(
     append_rows(session, EVIDENCE, list(sealed))
 
 
-def store_changed(session: Session, rules: Rules, outcomes: Sequence[Outcome], *, exact: bool = False) -> list[Outcome]:
+def store_changed(
+    session: Session, rules: RuleSet, outcomes: Sequence[Outcome], *, exact: bool = False
+) -> list[Outcome]:
     """Appends a verdict to every event that is judged otherwise now, and returns those whose verdict or counting changed.
 
     With ``exact`` also where only the figures in the reasons have grown.
@@ -57,7 +59,7 @@ def store_changed(session: Session, rules: Rules, outcomes: Sequence[Outcome], *
     return changed
 
 
-def append_verdicts(session: Session, verdicts: Mapping[int, Verdict], rule_set: str, by: int | None = None) -> None:
+def append_verdicts(session: Session, verdicts: Mapping[int, Judgement], rule_set: str, by: int | None = None) -> None:
     """Makes each verdict the newest of its event (by number). The event's own columns are the caller's."""
     if not verdicts:
         return
@@ -74,7 +76,7 @@ def append_verdicts(session: Session, verdicts: Mapping[int, Verdict], rule_set:
     append_rows(session, VERDICT, rows)
 
 
-def _event_row(id_: int, edge: str, number: int, outcome: Outcome, rules: Rules) -> dict[str, Any]:
+def _event_row(id_: int, edge: str, number: int, outcome: Outcome, rules: RuleSet) -> dict[str, Any]:
     known, verdict = outcome.known, outcome.verdict
     settle = settle_seconds(known.evidence, verdict, rules.windows)
     return {
@@ -102,7 +104,7 @@ def _event_row(id_: int, edge: str, number: int, outcome: Outcome, rules: Rules)
 
 
 def _verdict_row(
-    event: int, version: int, verdict: Verdict, rule_set: str, moment: datetime, by: int | None = None
+    event: int, version: int, verdict: Judgement, rule_set: str, moment: datetime, by: int | None = None
 ) -> dict[str, Any]:
     return {
         "event_id": event,

@@ -18,7 +18,7 @@ from tracker.consent.rules import asks_not_to_be_tracked, may_ask
 from tracker.crm.answers import note_copies, who_writes_from
 from tracker.crm.bind_letters import bind_letters
 from tracker.crm.candidates import is_own_address
-from tracker.inbound.answering import Answer, answer_of, answers_ours, note_answer, notice_answered
+from tracker.inbound.answering import AnsweredMessage, answer_of, answers_ours, note_answer, notice_answered
 from tracker.inbound.enquiry import decide_enquiries
 from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
 from tracker.inbound.letter_notifications import add_letter_notice, loops, note_problems
@@ -32,7 +32,7 @@ from tracker.inbound.parse.reports import read_report
 from tracker.inbound.received_letter import ReceivedLetter
 from tracker.inbound.report_effects import note_report
 from tracker.inbound.storing import keep_places, known_places, make_letters, store_letters, store_unread
-from tracker.mail.addresses import Mailbox as Person
+from tracker.mail.addresses import Address as Person
 from tracker.mail.message_ids import NOTICE_HEADER, is_notice
 from tracker.models import Category, Delivery, Letter, Mailbox, Notification, Recipient
 from tracker.notifications.notify import announce, notify
@@ -230,7 +230,7 @@ def _is_quiet(letter: Letter) -> bool:
 
 def _answers(
     session: Session, context: AppContext, arrived: ReceivedLetter, letter: Letter, *, rings: bool
-) -> Answer | None:
+) -> AnsweredMessage | None:
     """What the letter answers, or what came back with it; and whether it asks not to be tracked."""
     answers = None
     if letter.category in (Category.BOUNCE, Category.COMPLAINT):
@@ -245,7 +245,7 @@ def _answers(
     return answers
 
 
-def _pause_if_asked(session: Session, arrived: ReceivedLetter, letter: Letter, answer: Answer | None) -> bool:
+def _pause_if_asked(session: Session, arrived: ReceivedLetter, letter: Letter, answer: AnsweredMessage | None) -> bool:
     """Pauses tracking of the writer when the new text of the letter asks for it. Quotations do not count."""
     parsed = arrived.parsed
     asks = may_ask(parsed.text[:_MOST_ASKED_IN]) or (parsed.html is not None and may_ask(parsed.html[:_MOST_ASKED_IN]))
@@ -256,7 +256,7 @@ def _pause_if_asked(session: Session, arrived: ReceivedLetter, letter: Letter, a
     return begin(session, recipient, letter, words)
 
 
-def _writer(session: Session, letter: Letter, answer: Answer | None) -> Recipient | None:
+def _writer(session: Session, letter: Letter, answer: AnsweredMessage | None) -> Recipient | None:
     """Whose copy is answered, else whoever we know by this address."""
     if answer is not None and answer.whose.by_a_recipient and answer.whose.copy is not None:
         return session.get_one(Recipient, session.get_one(Delivery, answer.whose.copy).recipient_id)

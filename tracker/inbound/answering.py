@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from sqlmodel import Session, col, select
 
 from tracker.inbound.parse.answers import (
-    Copy,
+    SentDelivery,
     Whose,
     candidates,
     is_answer_by_subject,
@@ -38,7 +38,7 @@ _SENT = (MessageState.SENT.value, MessageState.QUEUED.value, MessageState.FAILED
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnsweredMessage:
     """The message that is answered, whose copy, and the rule by which that was found."""
 
     message: Message
@@ -51,7 +51,7 @@ class Answer:
         return self.rule != "subject"
 
 
-def answer_of(session: Session, context: AppContext, arrived: ReceivedLetter, letter: Letter) -> Answer | None:
+def answer_of(session: Session, context: AppContext, arrived: ReceivedLetter, letter: Letter) -> AnsweredMessage | None:
     """The message of this person's that the letter answers; None when it answers none."""
     ids = candidates(arrived.parsed)
     if letter.category == Category.MDN:
@@ -66,7 +66,7 @@ def answer_of(session: Session, context: AppContext, arrived: ReceivedLetter, le
     if answered is None:
         return None
     copy = whose(letter.sender, copies_of(session, answered), marked.id if marked else None)
-    return Answer(answered, copy, rule)
+    return AnsweredMessage(answered, copy, rule)
 
 
 def answers_ours(ring: Keyring, letter: ParsedLetter) -> bool:
@@ -127,9 +127,9 @@ def _delivery_in(context: AppContext, url: str) -> str | None:
     return claims.delivery if claims else None
 
 
-def copies_of(session: Session, message: Message) -> list[Copy]:
+def copies_of(session: Session, message: Message) -> list[SentDelivery]:
     rows = session.exec(select(Delivery).where(Delivery.message_id == message.id).order_by(col(Delivery.position)))
-    return [Copy(row.id or 0, lookup_or_none(row.address) or "") for row in rows]
+    return [SentDelivery(row.id or 0, lookup_or_none(row.address) or "") for row in rows]
 
 
 def _by_subject(session: Session, letter: Letter) -> Message | None:
@@ -149,7 +149,7 @@ def _by_subject(session: Session, letter: Letter) -> Message | None:
     return next((row for row in session.exec(newest) if bare_subject(row.subject) == wanted), None)
 
 
-def note_answer(session: Session, letter: Letter, answer: Answer, *, rings: bool) -> None:
+def note_answer(session: Session, letter: Letter, answer: AnsweredMessage, *, rings: bool) -> None:
     """Ties the letter to the message, and lets the message know. Counted are answers of its recipients alone."""
     message, copy = answer.message, answer.whose.copy
     letter.in_reply_to_message_id, letter.delivery_id, letter.reply_rule = message.id, copy, answer.rule
@@ -187,7 +187,7 @@ def _came_before(session: Session, letter: Letter) -> bool:
     return session.exec(select(Letter.id).where(*same, *other).limit(1)).first() is not None
 
 
-def _event(letter: Letter, answer: Answer, counts: bool) -> Event:
+def _event(letter: Letter, answer: AnsweredMessage, counts: bool) -> Event:
     person = letter.category == Category.HUMAN
     who = letter.sender_name or letter.sender_address
     other = [] if counts or not person else [{"code": "answered_by_other", "values": {"name": who}}]
@@ -204,7 +204,7 @@ def _event(letter: Letter, answer: Answer, counts: bool) -> Event:
     )
 
 
-def _notify(session: Session, letter: Letter, answer: Answer) -> None:
+def _notify(session: Session, letter: Letter, answer: AnsweredMessage) -> None:
     """One line per copy: whoever answers again makes its counter grow."""
     message = answer.message
     facts: dict[str, object] = {"message_id": message.id, "delivery_id": answer.whose.copy, "client": ""}

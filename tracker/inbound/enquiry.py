@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, select, tuple_
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session
 
-from tracker.inbound.repeat import Decision, Enquiry, decide, length
+from tracker.inbound.repeat import Enquiry, RepeatDecision, decide, length
 from tracker.models import Letter, Mailbox
 from tracker.models.counting.bulk import add_or_keep_all, update_rows
 from tracker.models.counting.tables import ENQUIRY_KEY, LETTER
@@ -41,7 +41,7 @@ class Key:
     near: list[Enquiry] = field(default_factory=list)
 
 
-def decide_enquiries(session: Session, mailbox: Mailbox, letters: Sequence[Letter]) -> list[Decision]:
+def decide_enquiries(session: Session, mailbox: Mailbox, letters: Sequence[Letter]) -> list[RepeatDecision]:
     """Counts each new letter of the mailbox, or folds it under the enquiry it repeats, in their order. A letter without a usable
     sender stands by itself."""
     keys = _held(session, mailbox, [letter for letter in letters if letter.sender])
@@ -57,7 +57,7 @@ def decide_enquiries(session: Session, mailbox: Mailbox, letters: Sequence[Lette
     return decisions
 
 
-def _standing(keys: dict[Pair, Key], letter: Letter, decision: Decision) -> dict[str, int | bool | None]:
+def _standing(keys: dict[Pair, Key], letter: Letter, decision: RepeatDecision) -> dict[str, int | bool | None]:
     key = keys.get((letter.sender, letter.recipient))
     standing = {
         "enquiry_key_id": key.id if key else None,

@@ -14,9 +14,9 @@ from pydantic import Field
 from sqlmodel import Session, select
 
 from tracker.inbound.accept import accept
-from tracker.inbound.fetch.fetched_letter import FetchedLetter, Place
+from tracker.inbound.fetch.fetched_letter import FetchedLetter, LetterLocation
 from tracker.mail.addresses import domain_of
-from tracker.mail.fields import Address, Moment, RequestModel, SingleLine, Text
+from tracker.mail.fields import EmailAddress, Moment, RequestModel, SingleLine, Text
 from tracker.models import Letter, LetterSource, Mailbox, MailboxFolder, MailboxState, Site, SiteSource, User, Visit
 from tracker.models.ownership import find_owned
 from tracker.runtime.context import AppContext
@@ -27,8 +27,8 @@ from tracker.sites.source_names import is_level, named_source
 _FOLDER = "external"
 
 
-class Person(RequestModel):
-    address: Address
+class ExternalAddress(RequestModel):
+    address: EmailAddress
     name: Annotated[SingleLine, Field(max_length=200)] = ""
 
 
@@ -36,10 +36,10 @@ class ExternalLetter(RequestModel):
     """A letter from elsewhere. ``visit`` or ``source`` say where it comes from; else its addresses do."""
 
     received_at: Moment
-    sender: Person = Field(alias="from")
-    to: Annotated[list[Person], Field(max_length=100)] = []
-    cc: Annotated[list[Person], Field(max_length=100)] = []
-    bcc: Annotated[list[Person], Field(max_length=100)] = []
+    sender: ExternalAddress = Field(alias="from")
+    to: Annotated[list[ExternalAddress], Field(max_length=100)] = []
+    cc: Annotated[list[ExternalAddress], Field(max_length=100)] = []
+    bcc: Annotated[list[ExternalAddress], Field(max_length=100)] = []
     subject: Annotated[SingleLine, Field(max_length=500)] = ""
     text: Annotated[Text, Field(max_length=500_000)] | None = None
     html: Annotated[Text, Field(max_length=500_000)] | None = None
@@ -57,7 +57,7 @@ def accept_external(session: Session, context: AppContext, user: User, new: Exte
     mailbox, folder = _place(session, user)
     raw = _raw(new)
     fetched = FetchedLetter(
-        place=Place(folder.id or 0, 1, _number()),
+        place=LetterLocation(folder.id or 0, 1, _number()),
         content=raw,
         path=None,
         size=len(raw),
@@ -163,5 +163,5 @@ def _whole_second(at: datetime) -> datetime:
     return at.replace(microsecond=0)
 
 
-def _header(person: Person) -> HeaderAddress:
+def _header(person: ExternalAddress) -> HeaderAddress:
     return HeaderAddress(display_name=person.name, addr_spec=person.address)

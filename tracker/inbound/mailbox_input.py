@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from tracker.mail.addresses import lookup_form
-from tracker.mail.fields import Address, ChangeModel, Host, Name, Port, Preset, Secret, Security, SingleLine
+from tracker.mail.fields import ChangeModel, EmailAddress, Host, Name, Port, Preset, Secret, Security, SingleLine
 
 LONGEST_PERIOD = 365
 LookupAddress = Annotated[str, Field(max_length=254), AfterValidator(lookup_form)]
@@ -23,7 +23,7 @@ class CredentialsChange(ChangeModel):
     port: Port = 993
     security: Security = "tls"
     login: Annotated[SingleLine, Field(max_length=254)] = ""
-    address: Address = Field(default="", description="The same as “login”, where that is an address.")
+    address: EmailAddress = Field(default="", description="The same as “login”, where that is an address.")
     secret: Annotated[Secret, Field(max_length=1000)] | None = Field(
         default=None, description="App password. Written, never shown."
     )
@@ -38,7 +38,7 @@ class MailboxChange(ChangeModel):
 
     credentials: Id = ""
     name: Name = ""
-    address: Address = ""
+    address: EmailAddress = ""
     active: bool = True
     repeat_period_days: Days = 1
     folders: Annotated[

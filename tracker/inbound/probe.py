@@ -65,7 +65,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Place:
+class ProbeLocation:
     """Where a probe lies."""
 
     mailbox: Mailbox
@@ -248,7 +248,7 @@ def _verdict(
     )
 
 
-def _misplaced(place: Place, probe: Probe) -> LocalizedText:
+def _misplaced(place: ProbeLocation, probe: Probe) -> LocalizedText:
     if place.mailbox.id != probe.mailbox.id:
         text = N_(
             "The test letter to %(address)s landed in the mailbox %(mailbox)s, which takes what the server does not know. Choose "
@@ -266,7 +266,7 @@ def _misplaced(place: Place, probe: Probe) -> LocalizedText:
     return LocalizedText(text, address=probe.address, folder=place.folder)
 
 
-def _find(context: AppContext, probe: Probe, mailbox: Mailbox, credential: Credential | None) -> Place | None:
+def _find(context: AppContext, probe: Probe, mailbox: Mailbox, credential: Credential | None) -> ProbeLocation | None:
     """Where the probe lies in a mailbox; None while it does not. Raises :class:`ConnectError` and what a talk may end in."""
     if credential is None:
         return None
@@ -277,19 +277,19 @@ def _find(context: AppContext, probe: Probe, mailbox: Mailbox, credential: Crede
                 numbers = [number for number, _ in line.uidls()][-NEWEST:]
                 lies = any(probe.is_in(line.beginning(number)) for number in reversed(numbers))
                 line.quit()
-            return Place(mailbox, "INBOX", "", is_read=True) if lies else None
+            return ProbeLocation(mailbox, "INBOX", "", is_read=True) if lies else None
         with imap(context, server, deadline, STEP_SECONDS) as client:
             return _find_in_folders(client, probe, mailbox)
 
 
-def _find_in_folders(client: IMAPClient, probe: Probe, mailbox: Mailbox) -> Place | None:
+def _find_in_folders(client: IMAPClient, probe: Probe, mailbox: Mailbox) -> ProbeLocation | None:
     """The folders that are read first. Sent mail holds the sender's own copy, and “all mail” holds that as well."""
     every = folders_of(client)
     read = watched(every, mailbox.folders, everything=mailbox.all_folders)
     rest = [f for f in every if f.selectable and f not in read and f.role not in ("sent", "drafts", "all")]
     for folder in chain(read, rest[:MOST_FOLDERS]):
         if _holds(client, folder, probe):
-            return Place(mailbox, folder.name, folder.role, is_read=folder in read)
+            return ProbeLocation(mailbox, folder.name, folder.role, is_read=folder in read)
     return None
 
 

@@ -11,7 +11,7 @@ from tracker.inbound.parse.letter import ParsedLetter
 from tracker.inbound.parse.quotations import snippet
 from tracker.inbound.parse.writers import writer_of
 from tracker.inbound.repeat import recipient_of
-from tracker.mail.addresses import Mailbox as Person
+from tracker.mail.addresses import Address as Person
 from tracker.mail.addresses import lookup_or_none, received_lookup
 from tracker.mail.mime.text import decoded
 from tracker.models import Mailbox

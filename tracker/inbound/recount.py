@@ -16,7 +16,7 @@ AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
-class Change:
+class RecountedLetter:
     """A letter whose standing changes: it counts from now on, or is folded under another (None when it was already folded and
     only moves)."""
 
@@ -59,7 +59,7 @@ def recount(session: Session, mailbox: Mailbox) -> Difference:
     return difference
 
 
-def _difference(session: Session, mailbox: Mailbox, changes: list[Change]) -> Difference:
+def _difference(session: Session, mailbox: Mailbox, changes: list[RecountedLetter]) -> Difference:
     more = sum(change.counts and not change.counted for change in changes)
     fewer = sum(change.counted and not change.counts for change in changes)
     counted = select(func.count()).select_from(Letter).where(*_takes_part(mailbox), col(Letter.counted))
@@ -67,7 +67,7 @@ def _difference(session: Session, mailbox: Mailbox, changes: list[Change]) -> Di
     return Difference(more, fewer, before, before + more - fewer)
 
 
-def _changes(session: Session, mailbox: Mailbox) -> Iterator[Change]:
+def _changes(session: Session, mailbox: Mailbox) -> Iterator[RecountedLetter]:
     for _key, letters in groupby(_rows(session, mailbox), key=lambda row: row.enquiry_key_id):
         yield from _replayed(letters, mailbox.repeat_period_days)
 
@@ -109,7 +109,7 @@ def _rows(session: Session, mailbox: Mailbox) -> Iterator[_Row]:
         yield _Row(*row)
 
 
-def _replayed(letters: Iterator[_Row], period_days: int) -> Iterator[Change]:
+def _replayed(letters: Iterator[_Row], period_days: int) -> Iterator[RecountedLetter]:
     """In time order only the last letter that counts can be too near."""
     last: list[Enquiry] = []
     for letter in letters:
@@ -117,4 +117,4 @@ def _replayed(letters: Iterator[_Row], period_days: int) -> Iterator[Change]:
         if decided.counts:
             last = [Enquiry(letter.id, letter.received_at)]
         if (decided.counts, decided.repeat_of) != (letter.counted, letter.repeat_of_id):
-            yield Change(letter.id, decided.counts, letter.counted, decided.repeat_of)
+            yield RecountedLetter(letter.id, decided.counts, letter.counted, decided.repeat_of)

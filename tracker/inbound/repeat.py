@@ -19,7 +19,7 @@ class Enquiry:
 
 
 @dataclass(frozen=True)
-class Decision:
+class RepeatDecision:
     """``repeat_of`` is the enquiry it is folded under when it does not count."""
 
     counts: bool
@@ -31,18 +31,18 @@ def length(period_days: int) -> timedelta:
     return timedelta(days=period_days)
 
 
-def decide(received_at: datetime, enquiries: Iterable[Enquiry], period_days: int) -> Decision:
+def decide(received_at: datetime, enquiries: Iterable[Enquiry], period_days: int) -> RepeatDecision:
     """``enquiries`` are those of the same key, at least all within the period on either side. Exactly the period counts."""
     near = [enquiry for enquiry in enquiries if abs(received_at - enquiry.at) < length(period_days)]
     if not near:
-        return Decision(True)
+        return RepeatDecision(True)
     before = [enquiry for enquiry in near if enquiry.at <= received_at]
     chosen = (
         max(before, key=lambda enquiry: (enquiry.at, enquiry.id))
         if before
         else min(near, key=lambda enquiry: (enquiry.at, enquiry.id))
     )
-    return Decision(False, chosen.id)
+    return RepeatDecision(False, chosen.id)
 
 
 def sender_of(sender: str, reply_to: Sequence[str], own: Collection[str], robots: Collection[str] = ()) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from sqlmodel import Session
 
 from tracker.inbound.answering import by_ids, copies_of, quoted_copy
-from tracker.inbound.parse.answers import Copy
+from tracker.inbound.parse.answers import SentDelivery
 from tracker.inbound.parse.letter import parse
-from tracker.inbound.parse.reports import Failure, Report
+from tracker.inbound.parse.reports import DeliveryReport, Failure
 from tracker.inbound.repeat import without_tag
 from tracker.models import Event, Letter, Message
 from tracker.models.counting.counters import lock_messages, recount
@@ -19,7 +19,7 @@ _TOLD = {"failed": "bounce", "complaint": "complaint"}
 """What its person is told of, by outcome: the kind of the event and of the line of the bell."""
 
 
-def note_report(session: Session, context: AppContext, letter: Letter, report: Report, *, rings: bool) -> None:
+def note_report(session: Session, context: AppContext, letter: Letter, report: DeliveryReport, *, rings: bool) -> None:
     """Ties the report to the message it is about, and to every recipient it names."""
     message = _original(session, context, letter, report)
     if message is None or message.id is None:
@@ -50,7 +50,7 @@ def note_report(session: Session, context: AppContext, letter: Letter, report: R
     announce(session, message.user_id, "message", message.public_id)
 
 
-def _original(session: Session, context: AppContext, letter: Letter, report: Report) -> Message | None:
+def _original(session: Session, context: AppContext, letter: Letter, report: DeliveryReport) -> Message | None:
     message = by_ids(session, context, letter.user_id, [report.message_id]) if report.message_id else None
     if message is None and report.original:
         copy = quoted_copy(session, context, letter.user_id, parse(report.original).html)
@@ -58,7 +58,7 @@ def _original(session: Session, context: AppContext, letter: Letter, report: Rep
     return message
 
 
-def _by_copy(report: Report, copies: list[Copy]) -> Iterator[tuple[int, Failure]]:
+def _by_copy(report: DeliveryReport, copies: list[SentDelivery]) -> Iterator[tuple[int, Failure]]:
     """Whose copy each result is about; the worst that is said of a copy comes last and stays."""
     failures = sorted(report.failures, key=lambda failure: failure.outcome == "failed") or [
         Failure("", report.kind, "", "")

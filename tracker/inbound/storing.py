@@ -15,7 +15,7 @@ from sqlalchemy.orm.attributes import instance_dict
 from sqlmodel import Session, col, delete
 from sqlmodel import select as rows
 
-from tracker.inbound.fetch.fetched_letter import FetchedLetter, Place
+from tracker.inbound.fetch.fetched_letter import FetchedLetter, LetterLocation
 from tracker.inbound.received_letter import ReceivedLetter, row_of
 from tracker.mail.addresses import lookup_or_none
 from tracker.models import Letter, LetterAttachment, LetterBody, LetterRaw, Mailbox
@@ -45,18 +45,18 @@ _NAMESAKES = (
 )
 
 
-def known_places(session: Session, places: Sequence[Place]) -> dict[Place, Letter]:
+def known_places(session: Session, places: Sequence[LetterLocation]) -> dict[LetterLocation, Letter]:
     """The letters that lie at these places of one folder, as far as we have them."""
     named = [place for place in places if place.uid or place.uidl]
     if not named:
         return {}
     asked = {name: list({getattr(place, name) for place in named}) for name in ("uidvalidity", "uid", "uidl")}
     rows = session.connection().execute(_LIE_AT, {"folder_id": named[0].folder_id, **asked})
-    numbers = {Place(row.folder_id, row.uidvalidity, row.uid, row.uidl): row.letter_id for row in rows}
+    numbers = {LetterLocation(row.folder_id, row.uidvalidity, row.uid, row.uidl): row.letter_id for row in rows}
     return {place: session.get_one(Letter, numbers[place]) for place in named if place in numbers}
 
 
-def keep_places(session: Session, lying: Sequence[tuple[Letter, Place, datetime]]) -> None:
+def keep_places(session: Session, lying: Sequence[tuple[Letter, LetterLocation, datetime]]) -> None:
     """Notes where letters lie, and when that was seen; a server without numbering has no places."""
     copies = [
         {"letter_id": letter.id, "seen_at": seen_at, **asdict(place)}

@@ -25,7 +25,7 @@ def working_account(session: Session, user: User) -> Account | None:
 PAGE_SECONDS = 30.0
 
 
-class Waiting(NamedTuple):
+class WaitingSender(NamedTuple):
     """Somebody for whom mail of ours is to leave through an account of their own, and may have to wait for its server."""
 
     user_id: int

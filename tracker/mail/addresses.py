@@ -40,7 +40,7 @@ class AddressError(LocalizedError):
 
 
 @dataclass(frozen=True, order=True)
-class Mailbox:
+class Address:
     """An address with the name beside it. As text it can be given to :func:`parse_list` again."""
 
     address: str
@@ -141,7 +141,7 @@ def domain_of(address: str) -> str:
     return address.rpartition("@")[2].lower()
 
 
-def parse_list(text: str) -> list[Mailbox]:
+def parse_list(text: str) -> list[Address]:
     """The mailboxes in what a person typed, divided by commas, semicolons or line ends.
 
     Names may be quoted, or stand behind the address in brackets; the name of a group (``Team: …;``) is left out.
@@ -157,13 +157,13 @@ def parse_list(text: str) -> list[Mailbox]:
 class WrittenList:
     """What a person typed: the mailboxes, and each piece that is none with what is wrong about it."""
 
-    mailboxes: tuple[Mailbox, ...]
+    mailboxes: tuple[Address, ...]
     unusable: tuple[tuple[str, AddressError], ...]
 
 
 def read_list(text: str) -> WrittenList:
     """As :func:`parse_list`, past what cannot be used. Never raises."""
-    mailboxes, unusable = list[Mailbox](), list[tuple[str, AddressError]]()
+    mailboxes, unusable = list[Address](), list[tuple[str, AddressError]]()
     for piece in _pieces(text, ",;\r\n"):
         try:
             mailboxes.append(_mailbox(piece))
@@ -172,24 +172,24 @@ def read_list(text: str) -> WrittenList:
     return WrittenList(tuple(mailboxes), tuple(unusable))
 
 
-def _mailbox(piece: str) -> Mailbox:
+def _mailbox(piece: str) -> Address:
     marks = [index for index, character in _unquoted(piece) if character in '<"']  # a quote that nothing closes
     if all(piece[index] != "<" for index in marks):
         comment = re.fullmatch(r"(.*?)\s*\((.*)\)", piece, re.DOTALL)
-        return Mailbox(normalise(comment[1]), _name(comment[2])) if comment else Mailbox(normalise(piece))
+        return Address(normalise(comment[1]), _name(comment[2])) if comment else Address(normalise(piece))
     if len(marks) > 1 or not piece.endswith(">"):
         raise AddressError(
             "brackets",
             LocalizedText("“%(address)s” is not one address: write Name <name@example.com>.", address=_show(piece)),
         )
-    return Mailbox(normalise(piece[marks[0] + 1 : -1]), _name(piece[: marks[0]]))
+    return Address(normalise(piece[marks[0] + 1 : -1]), _name(piece[: marks[0]]))
 
 
 @dataclass(frozen=True)
 class AddressField:
     """The mailboxes of a field, in their order, and codes of what was odd about it."""
 
-    mailboxes: tuple[Mailbox, ...]
+    mailboxes: tuple[Address, ...]
     odd: tuple[str, ...] = ()
 
 
@@ -198,7 +198,7 @@ def read_field(value: str, *, received: bool = False) -> AddressField:
     looks like an address in the name beside it. Of a field that was ``received``, addresses as well that nobody could be given.
     Never raises."""
     odd = ["field_cut"] if len(value) > _LONGEST_FIELD else []
-    mailboxes: list[Mailbox] = []
+    mailboxes: list[Address] = []
     names: list[str] = []
     usable = _received if received else _usable
     for piece in _pieces(value[:_LONGEST_FIELD], ",;"):
@@ -219,38 +219,38 @@ def read_field(value: str, *, received: bool = False) -> AddressField:
     return AddressField(tuple(mailboxes), tuple(dict.fromkeys(odd)))
 
 
-def _with_name_before(mailbox: Mailbox, names: list[str], piece: str) -> Mailbox:
+def _with_name_before(mailbox: Address, names: list[str], piece: str) -> Address:
     """ "Petrov, Ivan <ivan@…>", its comma without quotes."""
     name = ", ".join(filter(None, [*names[-2:], mailbox.name])) if "<" in piece else mailbox.name
-    return Mailbox(mailbox.address, _decoded_name(name)) if names else mailbox
+    return Address(mailbox.address, _decoded_name(name)) if names else mailbox
 
 
-def _without_comma(piece: str, usable: Callable[[str], str]) -> list[Mailbox]:
+def _without_comma(piece: str, usable: Callable[[str], str]) -> list[Address]:
     """Addresses that stand side by side, and nothing else."""
     words = piece[:2000].split() if "<" not in piece else []
-    mailboxes = [Mailbox(address) for word in words if (address := usable(word))]
+    mailboxes = [Address(address) for word in words if (address := usable(word))]
     return mailboxes if len(words) > 1 and len(mailboxes) == len(words) else []
 
 
-def _mailbox_in(piece: str, usable: Callable[[str], str]) -> tuple[Mailbox | None, str]:
+def _mailbox_in(piece: str, usable: Callable[[str], str]) -> tuple[Address | None, str]:
     brackets = list(_BRACKETED.finditer(_QUOTED.sub(lambda quoted: " " * len(quoted[0]), piece)))
     for bracket in reversed(brackets):
         address = usable(piece[bracket.start() + 1 : bracket.end() - 1])
         if address:
-            return Mailbox(address, _decoded_name(piece[: bracket.start()])), ""
+            return Address(address, _decoded_name(piece[: bracket.start()])), ""
     plain = _COMMENT.sub("", piece).strip()
     if not brackets and not re.search(r"\s", plain) and (address := usable(plain)):
         comment = _COMMENT.search(piece)
-        return Mailbox(address, _decoded_name(comment[1]) if comment else ""), ""
+        return Address(address, _decoded_name(comment[1]) if comment else ""), ""
     return _by_pattern(piece, usable)
 
 
-def _by_pattern(piece: str, usable: Callable[[str], str]) -> tuple[Mailbox | None, str]:
+def _by_pattern(piece: str, usable: Callable[[str], str]) -> tuple[Address | None, str]:
     """The last thing that looks like an address; what stands before it is the name."""
     for like in reversed(list(_LIKE_ADDRESS.finditer(piece[:2000]))):
         address = usable(like[0].strip(".'"))
         if address:
-            return Mailbox(address, _decoded_name(piece[: like.start()])), "address_by_pattern"
+            return Address(address, _decoded_name(piece[: like.start()])), "address_by_pattern"
     return None, "address_unusable"
 
 

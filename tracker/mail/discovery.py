@@ -44,7 +44,7 @@ _SERVICES = {
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerAddress:
     host: str
     port: int
     security: str
@@ -54,8 +54,8 @@ class Place:
 class MailServers:
     """``imap`` for reading and ``smtp`` for sending. ``login`` where it is not the address."""
 
-    imap: Place
-    smtp: Place
+    imap: ServerAddress
+    smtp: ServerAddress
     login: str = ""
     over_https: bool = False
     """The domain itself said so, over HTTPS."""
@@ -92,7 +92,7 @@ def _by_srv(context: AppContext, domain: str) -> MailServers | None:
     return MailServers(imap, smtp) if imap and smtp else None
 
 
-def _service(context: AppContext, domain: str, kind: str) -> Place | None:
+def _service(context: AppContext, domain: str, kind: str) -> ServerAddress | None:
     for name, security in _SERVICES[kind]:
         try:
             answer = resolver(context).resolve(f"{name}.{domain}.", "SRV", search=False)
@@ -102,7 +102,7 @@ def _service(context: AppContext, domain: str, kind: str) -> Place | None:
         for record in records:
             host = record.target.to_text(omit_final_dot=True).lower()
             if host not in ("", ".", "@"):  # RFC 2782: the service is decidedly not there
-                return Place(host[:255], record.port, security)
+                return ServerAddress(host[:255], record.port, security)
     return None
 
 
@@ -140,7 +140,7 @@ def read_autoconfig(document: bytes, address: str) -> MailServers | None:
     return MailServers(imap[0], smtp[0], "" if login == address else login, over_https=True)
 
 
-def _described(provider: ElementTree.Element, tag: str, kind: str, domain: str) -> tuple[Place, str] | None:
+def _described(provider: ElementTree.Element, tag: str, kind: str, domain: str) -> tuple[ServerAddress, str] | None:
     securities = {"SSL": "tls", "STARTTLS": "starttls"}
     for server in provider.iter(tag):
         host = _text(server, "hostname").replace("%EMAILDOMAIN%", domain).lower()
@@ -150,7 +150,7 @@ def _described(provider: ElementTree.Element, tag: str, kind: str, domain: str) 
         takes_password = not ways or bool(ways & {"password-cleartext", "plain", "password-encrypted"})
         is_port = port.isascii() and port.isdigit() and 0 < int(port) < 65536
         if server.get("type") == kind and security and host and "%" not in host and takes_password and is_port:
-            return Place(host[:255], int(port), security), _text(server, "username")
+            return ServerAddress(host[:255], int(port), security), _text(server, "username")
     return None
 
 

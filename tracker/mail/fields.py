@@ -102,7 +102,7 @@ Text = Annotated[str, AfterValidator(_text)]
 SingleLine = Annotated[str, AfterValidator(_line)]
 """One line, trimmed."""
 Name = Annotated[str, Field(max_length=200), AfterValidator(_line)]
-Address = Annotated[str, AfterValidator(normalise)]
+EmailAddress = Annotated[str, AfterValidator(normalise)]
 """An addr-spec, brought to its normal form."""
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 """A point of time in RFC 3339 with its zone, as UTC."""

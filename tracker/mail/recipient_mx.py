@@ -34,7 +34,7 @@ _NEVER_ASKED = frozenset({"example", "invalid", "test", "localhost", "local", "o
 
 
 @dataclass(frozen=True)
-class Answer:
+class MxAnswer:
     """What DNS said of a domain. ``problem`` is no_domain, no_mx, no_mail or special; or no_answer, which is asked again."""
 
     mx_family: str | None = None
@@ -122,19 +122,19 @@ def _claim(context: AppContext) -> HeldLease | None:
         return lease
 
 
-def look_up(context: AppContext, domain: str) -> Answer:
+def look_up(context: AppContext, domain: str) -> MxAnswer:
     """The mail exchangers of a domain, the preferred one first (RFC 5321 section 5.1). Never raises."""
     if is_never_asked(context, domain):
-        return Answer(problem="special")
+        return MxAnswer(problem="special")
     try:
         answer = resolver(context).resolve(f"{domain}.", "MX", search=False)
     except NXDOMAIN:
-        return Answer(problem="no_domain")
+        return MxAnswer(problem="no_domain")
     except NoAnswer:
-        return Answer(problem="no_mx")  # its mail goes to the host of that name
+        return MxAnswer(problem="no_mx")  # its mail goes to the host of that name
     except (DNSException, NoResolverConfiguration, OSError, ValueError) as error:
         log.info("the mail exchanger of %s could not be looked up (%s)", domain, type(error).__name__)
-        return Answer(problem="no_answer")
+        return MxAnswer(problem="no_answer")
     return _read([record for record in answer if isinstance(record, MX)])
 
 
@@ -152,18 +152,18 @@ def resolver(context: AppContext, answer_seconds: float = ANSWER_SECONDS, all_se
     return resolver
 
 
-def _read(records: list[MX]) -> Answer:
+def _read(records: list[MX]) -> MxAnswer:
     hosts = [
         record.exchange.to_text(omit_final_dot=True).lower()
         for record in sorted(records, key=lambda record: (record.preference, record.exchange))
     ]
     if hosts in ([], ["."], [""]):  # RFC 7505: this domain takes no mail
-        return Answer(problem="no_mail")
+        return MxAnswer(problem="no_mail")
     known_family = next((known for host in hosts if (known := family(host)) in KNOWN), None)
-    return Answer(known_family, hosts[0][:255])
+    return MxAnswer(known_family, hosts[0][:255])
 
 
-def _note(session: Session, domain: str, answer: Answer) -> None:
+def _note(session: Session, domain: str, answer: MxAnswer) -> None:
     profile = session.get(DomainProfile, domain, with_for_update=True)
     if profile is None:
         return

@@ -35,7 +35,7 @@ from tracker.models.mail import Message
 from tracker.models.people import Recipient
 from tracker.models.search import WORDS_AS_VECTOR, SearchKind
 from tracker.models.search_index import owner_mark
-from tracker.runtime.word_search import Question, Term, question_of, variants
+from tracker.runtime.word_search import Question, SearchTerm, question_of, variants
 
 MANY = 20_000
 """From so many rows on they are not gathered."""
@@ -140,7 +140,9 @@ def _meant(session: Session, kinds: Kinds, question: Question) -> Question | Non
         return None
     close = _beginnings(session, kinds, [text for word in sorted(unknown) for text in sorted(variants(word))])
     meant = tuple(
-        tuple(Term(text) for text in sorted(close & variants(group[0].text))) if group[0].text in unknown else group
+        tuple(SearchTerm(text) for text in sorted(close & variants(group[0].text)))
+        if group[0].text in unknown
+        else group
         for group in question
     )
     return meant if all(meant) else None
@@ -215,20 +217,20 @@ def _fulfil(session: Session, question: Question) -> ColumnElement[bool]:
 
 
 def _asked(session: Session, kind: SearchKind, question: Question, owner: int | None) -> list[ColumnElement[bool]]:
-    groups = ((Term(owner_mark(kind, owner), False),), *question)
+    groups = ((SearchTerm(owner_mark(kind, owner), False),), *question)
     if _is_sqlite(session):
         return [_FTS.c.search_index.op("MATCH")(" AND ".join(_either(group, _fts_term, " OR ") for group in groups))]
     words = " & ".join(_either(group, _vector_term, " | ") for group in groups)
     return [_is_of(kind), _VECTOR.op("@@")(cast(words, TSQUERY))]
 
 
-def _either(group: Sequence[Term], spelled: Any, joined: str) -> str:
+def _either(group: Sequence[SearchTerm], spelled: Any, joined: str) -> str:
     return f"({joined.join(map(spelled, group))})" if len(group) > 1 else str(spelled(group[0]))
 
 
-def _fts_term(term: Term) -> str:
+def _fts_term(term: SearchTerm) -> str:
     return f'"{term.text}"{"*" if term.is_beginning else ""}'
 
 
-def _vector_term(term: Term) -> str:
+def _vector_term(term: SearchTerm) -> str:
     return f"'{term.text}'{':*' if term.is_beginning else ''}"

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.locale import _, ngettext, use_locale
-from tracker.mail.account_servers import Waiting, submit_from, working_account, working_host
+from tracker.mail.account_servers import WaitingSender, submit_from, working_account, working_host
 from tracker.models import Delivery, Event, Message, Notification, User
 from tracker.notifications.digest_letter import Digest, Item, write_letter
 from tracker.notifications.notify import zone_of
@@ -46,12 +46,12 @@ class _Claim(NamedTuple):
     until: datetime
 
 
-def people_waiting(session: Session, moment: datetime) -> list[Waiting]:
+def people_waiting(session: Session, moment: datetime) -> list[WaitingSender]:
     """Whose digest is due and is being sent by nobody."""
     due = select(User.id, working_host(col(User.id)), User.digest_since, User.digest_at).where(_is_due(moment))
     rows = session.execute(due)
     return [
-        Waiting(id_, host or f"none of {id_}", since is not None and moment - since > DAY + OVERDUE, at)
+        WaitingSender(id_, host or f"none of {id_}", since is not None and moment - since > DAY + OVERDUE, at)
         for id_, host, since, at in rows
     ]
 

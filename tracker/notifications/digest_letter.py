@@ -8,9 +8,9 @@ from babel.dates import format_date
 
 from tracker.locale import _, babel_locale, zone
 from tracker.locale.templates import write
-from tracker.mail.addresses import Mailbox, domain_of
+from tracker.mail.addresses import Address, domain_of
 from tracker.mail.message_ids import NOTICE_HEADER, new_id, notice_mark
-from tracker.mail.mime.build import NewMessage, build_message
+from tracker.mail.mime.build import MessageContent, build_message
 from tracker.models import Account, User
 from tracker.runtime.context import AppContext
 
@@ -64,9 +64,9 @@ def write_letter(context: AppContext, user: User, account: Account, digest: Dige
     message_id = new_id(context.keyring, "n", unique, domain_of(account.address))
     facts = {"digest": digest, "longest": LONGEST, "settings": f"{context.settings.base_url}/notifications#ring"}
     return build_message(
-        NewMessage(
-            sender=Mailbox(account.address, "Inkling"),
-            to=(Mailbox(user.email, user.name),),
+        MessageContent(
+            sender=Address(account.address, "Inkling"),
+            to=(Address(user.email, user.name),),
             subject=_("Your mail in Inkling up to %(day)s", day=day),
             message_id=message_id,
             date=at,

@@ -6,10 +6,10 @@ from sqlmodel import Session, col, select
 
 from tracker.locale import N_, _, localize
 from tracker.locale.templates import write
-from tracker.mail.addresses import Mailbox as Person
+from tracker.mail.addresses import Address as Person
 from tracker.mail.addresses import domain_of
 from tracker.mail.message_ids import NOTICE_HEADER, new_id, notice_mark
-from tracker.mail.mime.build import NewMessage, build_message
+from tracker.mail.mime.build import MessageContent, build_message
 from tracker.models import Account, Customer, CustomerAddress, Letter, Mailbox, Notice, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import LocalizedText
@@ -90,7 +90,7 @@ def write_notice(
         "page": f"{site}/mailboxes/{mailbox.public_id}",
     }
     return build_message(
-        NewMessage(
+        MessageContent(
             sender=Person(account.address, "Inkling"),
             to=(Person(person.email, person.name),),
             subject=title,

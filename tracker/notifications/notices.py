@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.locale import use_locale
-from tracker.mail.account_servers import Waiting, submit_from, working_account, working_host
+from tracker.mail.account_servers import WaitingSender, submit_from, working_account, working_host
 from tracker.mail.canonical import canonical
 from tracker.mail.smtp_submission import Outcome
 from tracker.models import Account, DeliveryStatus, Letter, Mailbox, Notice, Role, User
@@ -46,7 +46,7 @@ class _Mail(NamedTuple):
     letter: Letter | None
 
 
-def people_to_tell(session: Session, moment: datetime) -> list[Waiting]:
+def people_to_tell(session: Session, moment: datetime) -> list[WaitingSender]:
     """Whoever has a notice that is due and that nobody is telling."""
     due = select(Notice.user_id, Notice.tries, Notice.due_at)
     due = due.where(col(Notice.sent_at).is_(None), col(Notice.due_at) <= moment)
@@ -55,7 +55,7 @@ def people_to_tell(session: Session, moment: datetime) -> list[Waiting]:
     row = due.limit(10**6).subquery().c
     people = columns(row.user_id, working_host(row.user_id), func.max(row.tries), func.min(row.due_at))
     rows = session.connection().execute(people.group_by(row.user_id))
-    return [Waiting(id_, host or f"none of {id_}", tries > 0, since) for id_, host, tries, since in rows]
+    return [WaitingSender(id_, host or f"none of {id_}", tries > 0, since) for id_, host, tries, since in rows]
 
 
 def tell_person(context: AppContext, user_id: int | None, shutdown: Shutdown) -> int:

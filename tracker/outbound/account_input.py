@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tracker.mail.fields import Address, ChangeModel, Host, Name, Port, Preset, Secret, Security, SingleLine
+from tracker.mail.fields import ChangeModel, EmailAddress, Host, Name, Port, Preset, Secret, Security, SingleLine
 
 
 class ServerChange(ChangeModel):
@@ -23,7 +23,7 @@ class AccountChange(ChangeModel):
     """What to change; what is left out stays. ``imap: null`` files no copies in the Sent folder."""
 
     name: Name = ""
-    address: Address = ""
+    address: EmailAddress = ""
     preset: Preset = "other"
     smtp: ServerChange = ServerChange()
     imap: ServerChange | None = None
@@ -46,4 +46,4 @@ class AccountChange(ChangeModel):
 class NewAccount(AccountChange):
     """A new account. With a ``preset`` the servers are known; ``smtp.secret`` serves both unless ``imap.secret`` is given."""
 
-    address: Address
+    address: EmailAddress

@@ -13,10 +13,10 @@ from sqlmodel import Session, col, select
 from tracker.consent.ledger import consent_of, record_consent
 from tracker.consent.notice import NOTICE, VERSION, controller, notice
 from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_url
-from tracker.consent.rules import MEASURED, MoveError, Proof, State
+from tracker.consent.rules import MEASURED, ConsentState, MoveError, Proof
 from tracker.locale import _, use_locale
-from tracker.mail.addresses import Mailbox
-from tracker.mail.mime.build import NewMessage, build_message
+from tracker.mail.addresses import Address
+from tracker.mail.mime.build import MessageContent, build_message
 from tracker.models import Account, Delivery, Message, MessageBody, Recipient, User
 from tracker.outbound.draft import Draft, SendError
 from tracker.outbound.draft_form import written_mailboxes
@@ -44,7 +44,7 @@ def ask(
     session: Session,
     context: AppContext,
     user: User,
-    people: Sequence[Mailbox],
+    people: Sequence[Address],
     language: str,
     account_id: int | None = None,
 ) -> list[RequestOutcome]:
@@ -53,13 +53,13 @@ def ask(
 
 
 def _ask_one(
-    session: Session, context: AppContext, user: User, mailbox: Mailbox, language: str, account_id: int | None
+    session: Session, context: AppContext, user: User, mailbox: Address, language: str, account_id: int | None
 ) -> RequestOutcome:
     recipient = find_or_make(session, mailbox.address, mailbox.name)
     session.flush()
     assert recipient.id is not None
     states = consent_of(session, [recipient.id])[recipient.id]
-    wanted = [purpose for purpose in MEASURED if states[purpose] not in (State.GRANTED, State.BLOCKED)]
+    wanted = [purpose for purpose in MEASURED if states[purpose] not in (ConsentState.GRANTED, ConsentState.BLOCKED)]
     if recipient.never_track or not wanted:
         return RequestOutcome(mailbox.address, problem=_why_not(recipient, [states[purpose] for purpose in MEASURED]))
     shown = notice(session, context, language)
@@ -82,7 +82,7 @@ def _ask_one(
                     session,
                     recipient,
                     purpose,
-                    State.ASKED,
+                    ConsentState.ASKED,
                     actor=f"user:{user.id}",
                     channel="consent_mail_page",
                     proof=proof,
@@ -92,14 +92,14 @@ def _ask_one(
     return RequestOutcome(mailbox.address, message)
 
 
-def _why_not(recipient: Recipient, states: Sequence[State]) -> str:
-    if State.BLOCKED in states:
+def _why_not(recipient: Recipient, states: Sequence[ConsentState]) -> str:
+    if ConsentState.BLOCKED in states:
         return LocalizedText("must never be asked")
     return LocalizedText("is on the never-track list") if recipient.never_track else LocalizedText("has agreed already")
 
 
 def _question(
-    session: Session, context: AppContext, user: User, to: Mailbox, language: str, account_id: int | None
+    session: Session, context: AppContext, user: User, to: Address, language: str, account_id: int | None
 ) -> Draft:
     with use_locale(language):
         hello = _("Hello %(name)s,", name=to.name) if to.name else _("Hello,")
@@ -140,7 +140,7 @@ def send_own_link(session: Session, context: AppContext, recipient: Recipient, l
             ),
             controller(session, context).name,
         ]
-        draft = _draft(Mailbox(delivery.address), _("Your page"), lines, message.account_id)
+        draft = _draft(Address(delivery.address), _("Your page"), lines, message.account_id)
     try:
         with session.begin_nested():
             made = enqueue_composed(session, context, user, draft)
@@ -175,7 +175,7 @@ def _sent_lately(session: Session, recipient: Recipient) -> bool:
     return session.exec(query).first() is not None
 
 
-def _draft(to: Mailbox, subject: str, lines: Sequence[str], account_id: int | None) -> Draft:
+def _draft(to: Address, subject: str, lines: Sequence[str], account_id: int | None) -> Draft:
     """Text and HTML of the same words, neither of them tracked."""
     paragraphs = [
         f'<p><a href="{PLACE}">{PLACE}</a></p>'
@@ -203,8 +203,8 @@ def personal_copy(
     recipient = session.get_one(Recipient, delivery.recipient_id)
     url = preference_url(context, PreferenceLink(kind, recipient.public_id, delivery.public_id, now().date()))
     return build_message(
-        NewMessage(
-            sender=Mailbox(message.from_address, message.from_name),
+        MessageContent(
+            sender=Address(message.from_address, message.from_name),
             to=tuple(written_mailboxes(body, "to", [delivery.address])),
             subject=message.subject,
             message_id=message.message_id,

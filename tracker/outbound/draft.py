@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tracker.mail.addresses import AddressError, Mailbox, lookup_form
+from tracker.mail.addresses import Address, AddressError, lookup_form
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_ATTACHMENT_BYTES, MAX_BODY_BYTES, MAX_RECIPIENTS, MAX_SUBJECT
 from tracker.runtime.localized_text import LocalizedError, LocalizedText
@@ -37,9 +37,9 @@ class Draft:
     """A message to be sent. ``None`` for a tracking switch means the person's default."""
 
     account_id: int | None = None
-    to: tuple[Mailbox, ...] = ()
-    cc: tuple[Mailbox, ...] = ()
-    bcc: tuple[Mailbox, ...] = ()
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    bcc: tuple[Address, ...] = ()
     subject: str = ""
     html: str | None = None
     text: str | None = None
@@ -55,16 +55,16 @@ class Draft:
     follow_up_days: int | None = None
     undo_seconds: int | None = None
 
-    def addressees(self) -> list[tuple[str, Mailbox]]:
+    def addressees(self) -> list[tuple[str, Address]]:
         """Role and mailbox of everybody, each person once: To before Cc before Bcc."""
         seen: set[str] = set()
-        everybody: list[tuple[str, Mailbox]] = []
+        everybody: list[tuple[str, Address]] = []
         for role, mailboxes in (("to", self.to), ("cc", self.cc), ("bcc", self.bcc)):
             everybody += [(role, m) for m in mailboxes if _first(m, role, seen)]
         return everybody
 
 
-def _first(mailbox: Mailbox, role: str, seen: set[str]) -> bool:
+def _first(mailbox: Address, role: str, seen: set[str]) -> bool:
     try:
         form = lookup_form(mailbox.address)
     except AddressError as error:

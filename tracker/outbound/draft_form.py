@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tracker.mail.addresses import AddressError, Mailbox, lookup_or_none, parse_list
+from tracker.mail.addresses import Address, AddressError, lookup_or_none, parse_list
 from tracker.models import Message, MessageBody, User
 from tracker.outbound.draft import Draft
 
@@ -54,13 +54,13 @@ def _local(draft: Draft, zone: str) -> str:
     return draft.send_at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%dT%H:%M") if draft.send_at else ""
 
 
-def written_mailboxes(body: MessageBody | None, role: str, addresses: Sequence[str]) -> list[Mailbox]:
+def written_mailboxes(body: MessageBody | None, role: str, addresses: Sequence[str]) -> list[Address]:
     """These addresses with the names that the sender wrote beside them, and no others: what colleagues call somebody stays here."""
     names = {lookup_or_none(mailbox.address): mailbox.name for mailbox in _readable(str(read_form(body).get(role, "")))}
-    return [Mailbox(address, names.get(lookup_or_none(address), "")) for address in addresses]
+    return [Address(address, names.get(lookup_or_none(address), "")) for address in addresses]
 
 
-def _readable(text: str) -> Sequence[Mailbox]:
+def _readable(text: str) -> Sequence[Address]:
     try:
         return parse_list(text)
     except AddressError:

@@ -19,8 +19,8 @@ from tracker.consent.rules import (
     jurisdiction_of,
     rules_for,
 )
-from tracker.consent.tracking_facts import Person, Sender, Workspace, measured_by, senders_of, workspace
-from tracker.mail.addresses import Mailbox, domain_of, lookup_form
+from tracker.consent.tracking_facts import RecipientFacts, Sender, Workspace, measured_by, senders_of, workspace
+from tracker.mail.addresses import Address, domain_of, lookup_form
 from tracker.mail.recipient_mx import families, fill
 from tracker.models import Account, Delivery, Recipient, User
 from tracker.outbound.draft import Draft, SendError
@@ -37,7 +37,7 @@ SOON = timedelta(minutes=15)
 class PlannedRecipient:
     """One addressee and what will happen to the copy."""
 
-    mailbox: Mailbox
+    mailbox: Address
     role: str
     recipient: Recipient | None
     """None for somebody we never wrote to."""
@@ -120,7 +120,7 @@ def plan_policies(
 
 
 def _planned(
-    table: "_Table", known: Mapping[str, Recipient], exchangers: Mapping[str, str], role: str, mailbox: Mailbox
+    table: "_Table", known: Mapping[str, Recipient], exchangers: Mapping[str, str], role: str, mailbox: Address
 ) -> PlannedRecipient:
     form = lookup_form(mailbox.address)
     recipient = known.get(form)
@@ -148,11 +148,11 @@ class _Table:
         return Decision(on=False, rule=self.untouched) if decision.on and self.untouched else decision
 
 
-def _person(form: str, recipient: Recipient | None) -> Person:
+def _person(form: str, recipient: Recipient | None) -> RecipientFacts:
     if recipient is None:
-        return Person(domain_of(form))
+        return RecipientFacts(domain_of(form))
     paused = recipient.paused_at is not None
-    return Person(domain_of(form), recipient.jurisdiction, recipient.country, recipient.never_track, paused)
+    return RecipientFacts(domain_of(form), recipient.jurisdiction, recipient.country, recipient.never_track, paused)
 
 
 def _version(form: str, recipient: Recipient | None) -> str:

@@ -20,7 +20,7 @@ from tracker.notifications.bell_lines import Announcement, announcements, bell_l
 from tracker.notifications.push import browser_of, push_key
 from tracker.notifications.push_encryption import MOST_BYTES, Browser, authorization, encrypt, new_key
 from tracker.outbound.account_pool import WaitingAccount
-from tracker.outbound.webhook_queue import BACK_OFF, Answer, post
+from tracker.outbound.webhook_queue import BACK_OFF, EndpointAnswer, post
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Shutdown
@@ -140,7 +140,7 @@ def _headers(named: str, announcement: Announcement) -> dict[str, str]:
     }
 
 
-def _note(session: Session, subscription_id: int, due: Sequence[int], answer: Answer) -> None:
+def _note(session: Session, subscription_id: int, due: Sequence[int], answer: EndpointAnswer) -> None:
     """Handed over: these rows are done with. Refused for good: so are they. Otherwise they are due again later."""
     subscription = session.get(PushSubscription, subscription_id, with_for_update=True)
     if subscription is None:

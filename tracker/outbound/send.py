@@ -15,9 +15,9 @@ from sqlalchemy import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, delete, select
 
-from tracker.mail.addresses import Mailbox, domain_of
+from tracker.mail.addresses import Address, domain_of
 from tracker.mail.message_ids import new_id
-from tracker.mail.mime.build import NewMessage, build_message
+from tracker.mail.mime.build import MessageContent, build_message
 from tracker.mail.mime.fields import list_unsubscribe
 from tracker.mail.recipient_mx import request
 from tracker.models import (
@@ -206,8 +206,8 @@ def _account(session: Session, user: User, draft: Draft) -> Account:
 def _build(account: Account, draft: Draft, message_id: str) -> bytes:
     try:
         return build_message(
-            NewMessage(
-                sender=Mailbox(account.address, account.name),
+            MessageContent(
+                sender=Address(account.address, account.name),
                 to=draft.to,
                 cc=draft.cc,
                 subject=draft.subject,

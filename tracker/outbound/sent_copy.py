@@ -55,7 +55,7 @@ class _Waits(LocalizedError):
 
 
 @dataclass(frozen=True)
-class ClaimedCopy:
+class ClaimedSentCopy:
     """A copy that is ours to file."""
 
     lease: HeldLease
@@ -128,11 +128,11 @@ def _file_in_turn(
     account: Account,
     client: IMAPClient,
     deadline: Deadline,
-    first: ClaimedCopy,
+    first: ClaimedSentCopy,
     shutdown: Shutdown,
 ) -> int:
     assert account.id is not None
-    claimed: ClaimedCopy | None = first
+    claimed: ClaimedSentCopy | None = first
     turn = Turn(shutdown)
     while claimed is not None:
         try:
@@ -151,7 +151,7 @@ def _try(
     account: Account,
     client: IMAPClient,
     deadline: Deadline,
-    claimed: ClaimedCopy,
+    claimed: ClaimedSentCopy,
     shutdown: Shutdown,
 ) -> bool:
     """Files one copy and notes how that went. False when the connection may be of no more use."""
@@ -179,7 +179,7 @@ def _try(
     return True
 
 
-def _claim(context: AppContext, account_id: int) -> ClaimedCopy | None:
+def _claim(context: AppContext, account_id: int) -> ClaimedSentCopy | None:
     """The next copy of the account; None when there is none. Writes nothing in vain."""
     due = select(Message.id).where(_is_due(col(Message.account_id) == account_id, now()))
     with context.database.reading() as session:
@@ -193,7 +193,7 @@ def _claim(context: AppContext, account_id: int) -> ClaimedCopy | None:
             if message is not None and message.sent_copy == "wanted":
                 body = session.get(MessageBody, id_, execution_options={"inkling_binary": True})
                 if body is not None and body.raw is not None:
-                    return ClaimedCopy(lease, message, _with_bcc(session, message, body))
+                    return ClaimedSentCopy(lease, message, _with_bcc(session, message, body))
                 message.sent_copy = "none"
                 session.add(message)
             context.leases.release(session, lease)  # somebody has just filed it, or there is nothing to file
@@ -216,21 +216,21 @@ def _want_none(context: AppContext, account_id: int | None) -> int:
         return session.exec(wanted.values(sent_copy="none")).rowcount
 
 
-def _ours(session: Session, context: AppContext, claimed: ClaimedCopy) -> Message | None:
+def _ours(session: Session, context: AppContext, claimed: ClaimedSentCopy) -> Message | None:
     """The message, unless another worker has taken it over or it is gone."""
     if not context.leases.release(session, claimed.lease):
         return None
     return session.get(Message, claimed.message.id, with_for_update=True)
 
 
-def _defer(context: AppContext, claimed: ClaimedCopy, detail: str) -> None:
+def _defer(context: AppContext, claimed: ClaimedSentCopy, detail: str) -> None:
     with context.database.session_scope() as session:
         message = _ours(session, context, claimed)
         if message is not None:
             _try_later(session, message, detail)
 
 
-def _defer_account(context: AppContext, account_id: int, claimed: ClaimedCopy, error: ConnectError) -> None:
+def _defer_account(context: AppContext, account_id: int, claimed: ClaimedSentCopy, error: ConnectError) -> None:
     """There is no connection: everything that is due of the account waits."""
     log.warning("message %s: no copy in Sent yet (%s)", claimed.message.public_id, error.code)
     with context.database.session_scope() as session:
@@ -250,7 +250,7 @@ def _try_later(session: Session, message: Message, detail: str) -> None:
     session.add(message)
 
 
-def _give_back(context: AppContext, claimed: ClaimedCopy) -> None:
+def _give_back(context: AppContext, claimed: ClaimedSentCopy) -> None:
     """Others may take it at once, unless it was noted."""
     with suppress(DBAPIError), context.database.session_scope() as session:
         context.leases.release(session, claimed.lease)

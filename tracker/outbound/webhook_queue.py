@@ -40,7 +40,7 @@ LEASE = "webhook"
 
 
 @dataclass(frozen=True)
-class Answer:
+class EndpointAnswer:
     """What an endpoint said: its status, or what went wrong; and how long it wants to be left alone."""
 
     status: int | None
@@ -111,25 +111,25 @@ def _deliver_next(context: AppContext, endpoint_id: int) -> bool:
     return True
 
 
-def post_event(context: AppContext, endpoint: WebhookEndpoint, event: WebhookEvent) -> Answer:
+def post_event(context: AppContext, endpoint: WebhookEndpoint, event: WebhookEvent) -> EndpointAnswer:
     """Sends the event once."""
     body = event.body.encode()
     return post(context, endpoint.url, body, signed_headers(secrets_of(context, endpoint), event, body))
 
 
-def post(context: AppContext, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+def post(context: AppContext, url: str, body: bytes, headers: Mapping[str, str]) -> EndpointAnswer:
     """One try. Follows no redirect, and connects to no private network whatever the name leads to now."""
     started = time.monotonic()
     try:
         response = context.web_request(
             "POST", url, content=body, headers=headers, seconds=ANSWER_SECONDS, most_bytes=MOST_BYTES, is_cut=True
         )
-        answer = Answer(response.status_code, retry_after=_retry_after(response.headers.get("retry-after", "")))
+        answer = EndpointAnswer(response.status_code, retry_after=_retry_after(response.headers.get("retry-after", "")))
     except httpx.TimeoutException:
-        answer = Answer(None, "timeout")
+        answer = EndpointAnswer(None, "timeout")
     except (OSError, httpx.HTTPError, UnicodeError, ValueError) as error:
-        answer = Answer(None, f"{type(error).__name__}: {error}"[:300])
-    return Answer(answer.status, answer.problem, answer.retry_after, int(1000 * (time.monotonic() - started)))
+        answer = EndpointAnswer(None, f"{type(error).__name__}: {error}"[:300])
+    return EndpointAnswer(answer.status, answer.problem, answer.retry_after, int(1000 * (time.monotonic() - started)))
 
 
 def signed_headers(secrets: Sequence[bytes], event: WebhookEvent, body: bytes) -> dict[str, str]:
@@ -160,7 +160,7 @@ def _retry_after(words: str) -> timedelta | None:
     return min(max(pause, timedelta()), MOST_PAUSE)
 
 
-def _note(session: Session, delivery_id: int, endpoint_id: int, answer: Answer) -> None:
+def _note(session: Session, delivery_id: int, endpoint_id: int, answer: EndpointAnswer) -> None:
     """What became of one attempt: delivered, again later, given up; and an endpoint that is gone, or has failed for three days, is
     switched off and its person told."""
     endpoint = session.get(WebhookEndpoint, endpoint_id, with_for_update=True)

@@ -27,7 +27,7 @@ CODES = ("FR", "IT", "DE", "UK", "EEA")
 
 
 @dataclass(frozen=True)
-class Facts:
+class InstallationFacts:
     """What the papers say of this installation."""
 
     who: Controller
@@ -41,8 +41,8 @@ class Facts:
     made: date
 
 
-def facts_of(session: Session, context: AppContext) -> Facts:
-    return Facts(
+def facts_of(session: Session, context: AppContext) -> InstallationFacts:
+    return InstallationFacts(
         who=controller(session, context),
         policy=workspace_pack(session),
         reason=str(preference(session, "policy_reason")),

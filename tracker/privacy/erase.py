@@ -14,7 +14,7 @@ from sqlmodel import Session, col, delete, select, update
 from pixel.hits import Hit
 from tracker.consent.ledger import consent_of, erase_proof, record_consent
 from tracker.consent.preferences import preference
-from tracker.consent.rules import Purpose, State
+from tracker.consent.rules import ConsentState, Purpose
 from tracker.mail.addresses import domain_of, lookup_form, normalise
 from tracker.models import (
     Delivery,
@@ -123,8 +123,10 @@ def _close_ledger(session: Session, subject: Subject, actor: str) -> None:
     assert subject.recipient.id is not None
     states = consent_of(session, [subject.recipient.id])[subject.recipient.id]
     for purpose in Purpose:
-        if states[purpose] != State.BLOCKED:
-            record_consent(session, subject.recipient, purpose, State.BLOCKED, actor=_known(actor), channel="dsr")
+        if states[purpose] != ConsentState.BLOCKED:
+            record_consent(
+                session, subject.recipient, purpose, ConsentState.BLOCKED, actor=_known(actor), channel="dsr"
+            )
     subject.done["consent_entry"] += erase_proof(session, subject.recipient)
     _pauses(session, subject)
 

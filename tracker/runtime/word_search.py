@@ -91,14 +91,14 @@ _ALPHABETS = ("abcdefghijklmnopqrstuvwxyz", "абвгдежзийклмнопр�
 
 
 @dataclass(frozen=True)
-class Term:
+class SearchTerm:
     """A word of a question. ``is_beginning``: any word that begins with it will do."""
 
     text: str
     is_beginning: bool = True
 
 
-Question = tuple[tuple[Term, ...], ...]
+Question = tuple[tuple[SearchTerm, ...], ...]
 """Of each group one term must be there."""
 
 
@@ -117,7 +117,7 @@ def question_of(text: str) -> Question:
     words = list(dict.fromkeys(_words(text)))[:MOST_WORDS]
     if len(words) > 1 and len(words[-1]) == 1 and words[-1].isalpha() and not _WIDE.match(words[-1]):
         words.pop()  # somebody has just begun to type it
-    return tuple((Term(_stem(word), len(word) > 1 and not _WIDE.match(word)),) for word in words)
+    return tuple((SearchTerm(_stem(word), len(word) > 1 and not _WIDE.match(word)),) for word in words)
 
 
 def answers(question: Question, words: Iterable[str]) -> bool:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tracker.mail.fields import Address, ChangeModel, Name, RequestModel, SingleLine, Text
+from tracker.mail.fields import ChangeModel, EmailAddress, Name, RequestModel, SingleLine, Text
 
 Id = Annotated[SingleLine, Field(min_length=1, max_length=120)]
 Ids = Annotated[list[Id], Field(max_length=200)]
@@ -62,7 +62,7 @@ class BlockSearch(RequestModel):
     """Where does an address stand? In the page given as HTML, else in what the snippet has seen."""
 
     site: Id
-    email: Address
+    email: EmailAddress
     html: Annotated[Text, Field(max_length=900_000)] | None = None
 
 
@@ -91,7 +91,7 @@ class StaticSetting(RequestModel):
     ``default_source``. Without an address it is the mailbox’s own."""
 
     blocks: Ids = []
-    address: Address | None = None
+    address: EmailAddress | None = None
     email_account: Id | None = None
     source: Id | None = None
     default_source: Id | None = None
@@ -100,7 +100,7 @@ class StaticSetting(RequestModel):
 class ExternalSetting(RequestModel):
     """An address that is placed outside the site: on a listing, in print."""
 
-    address: Address | None = None
+    address: EmailAddress | None = None
     email_account: Id | None = None
     source: Id | None = None
 
@@ -110,7 +110,7 @@ class DynamicSetting(RequestModel):
 
     blocks: Ids = []
     email_account: Id | None = None
-    addresses: Annotated[list[Address], Field(max_length=MOST_ADDRESSES)] = []
+    addresses: Annotated[list[EmailAddress], Field(max_length=MOST_ADDRESSES)] = []
 
 
 class RuleChange(ChangeModel):

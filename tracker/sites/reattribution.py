@@ -17,7 +17,7 @@ MOST = 2000
 
 
 @dataclass(frozen=True)
-class SourceChange:
+class ReattributedLetter:
     """A letter that would be attributed otherwise, or was: ``before`` is None for one that was never decided about."""
 
     letter: Letter
@@ -32,7 +32,7 @@ def source_changes(
     since: datetime | None = None,
     until: datetime | None = None,
     letters: Sequence[str] = (),
-) -> list[SourceChange]:
+) -> list[ReattributedLetter]:
     """What would change if letters of this period, or these letters, were decided about now; in the order of their receipt.
 
     What was said of a letter when it was handed in from elsewhere stays. Raises :class:`ActionError` when there are too many.
@@ -45,13 +45,13 @@ def source_changes(
     asked = [(letter, before) for letter, before in rows if own.tracks and not _is_said(before)]
     decided = decide_anew(session, [letter for letter, _ in asked], own)
     return [
-        SourceChange(letter, before, after)
+        ReattributedLetter(letter, before, after)
         for (letter, before), after in zip(asked, decided, strict=True)
         if before is None or _decided(before) != _made(after)
     ]
 
 
-def attribute_anew(session: Session, changes: Sequence[SourceChange]) -> None:
+def attribute_anew(session: Session, changes: Sequence[ReattributedLetter]) -> None:
     """Keeps what :func:`source_changes` has found."""
     for change in changes:
         keep_attribution(session, change.letter, change.after, change.before)

@@ -26,12 +26,12 @@ from tracker.consent.rules.states import (
     SAID_NO,
     SILENT,
     STRICT_JURISDICTIONS,
+    ConsentState,
     Pack,
     Purpose,
-    State,
 )
 from tracker.consent.rules.transitions import (
-    Event,
+    ConsentEvent,
     Terms,
     accepted_grades,
     check_move,

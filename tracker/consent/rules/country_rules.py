@@ -12,7 +12,7 @@ from tracker.runtime.localized_text import N_
 
 
 @dataclass(frozen=True)
-class Rules:
+class CountryRules:
     """One version of a country's rules: what it asks of a workspace, from when on, and where that is written."""
 
     code: str
@@ -45,15 +45,17 @@ class Point:
     """Asked by Inkling's own choice, not by an authority."""
 
 
-def _read() -> tuple[Rules, ...]:
+def _read() -> tuple[CountryRules, ...]:
     packs = json.loads(files("tracker.consent.rules").joinpath("country_rules.json").read_text("utf-8"))["packs"]
-    return tuple(Rules(**{**pack, "policy": Pack(pack["policy"]), "design": tuple(pack["design"])}) for pack in packs)
+    return tuple(
+        CountryRules(**{**pack, "policy": Pack(pack["policy"]), "design": tuple(pack["design"])}) for pack in packs
+    )
 
 
 ALL = _read()
 
 
-def rules_for(code: str, on: date) -> Rules | None:
+def rules_for(code: str, on: date) -> CountryRules | None:
     """The rules in force that day for a jurisdiction (:mod:`tracker.consent.rules.jurisdiction`), the newest version.
 
     A country of the EEA without rules of its own has those of the EEA, and so has an unknown one; None for other countries.
@@ -62,7 +64,7 @@ def rules_for(code: str, on: date) -> Rules | None:
     return own or (_newest("EEA", on) if code in STRICT_JURISDICTIONS | {""} else None)
 
 
-def _newest(code: str, on: date) -> Rules | None:
+def _newest(code: str, on: date) -> CountryRules | None:
     started = [rules for rules in ALL if rules.code == code and rules.starts <= on]
     return max(started, key=lambda rules: rules.starts, default=None)
 
@@ -76,7 +78,7 @@ POINTS: Mapping[str, str] = {
 }
 
 
-def looser_points(here: Mapping[str, Any], rules: Rules) -> list[Point]:
+def looser_points(here: Mapping[str, Any], rules: CountryRules) -> list[Point]:
     """Where the workspace's preferences (by their names; others are ignored) are looser than these rules ask."""
     return [
         Point(name, POINTS[name], here[name], asked, name in rules.design)

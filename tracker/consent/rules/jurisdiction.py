@@ -6,7 +6,7 @@ from tracker.consent.rules.states import STRICT_JURISDICTIONS
 from tracker.runtime.values import value
 
 
-class Source(StrEnum):
+class JurisdictionSource(StrEnum):
     """How the jurisdiction is known, the surest first."""
 
     DECLARED = "declared"
@@ -20,7 +20,7 @@ class Jurisdiction:
     """``code`` is empty when nothing is known."""
 
     code: str
-    source: Source
+    source: JurisdictionSource
 
     @property
     def is_strict(self) -> bool:
@@ -57,11 +57,11 @@ _NAMES = {
 
 def jurisdiction_of(declared: str | None, country: str | None, domain: str) -> Jurisdiction:
     """The first of the three that is known. ``domain`` may be written in any script or in A-labels."""
-    for code, source in ((declared, Source.DECLARED), (country, Source.COUNTRY)):
+    for code, source in ((declared, JurisdictionSource.DECLARED), (country, JurisdictionSource.COUNTRY)):
         if code and code.strip():
             return Jurisdiction(_plain(code), source)
     code = _of_domain(domain)
-    return Jurisdiction(code, Source.DOMAIN if code else Source.UNKNOWN)
+    return Jurisdiction(code, JurisdictionSource.DOMAIN if code else JurisdictionSource.UNKNOWN)
 
 
 def _plain(code: str) -> str:

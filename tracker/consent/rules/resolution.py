@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tracker.consent.rules.states import SILENT, STRICT_JURISDICTIONS, Pack, State
+from tracker.consent.rules.states import SILENT, STRICT_JURISDICTIONS, ConsentState, Pack
 from tracker.runtime.localized_text import N_
 from tracker.runtime.values import value
 
@@ -13,7 +13,7 @@ class Facts:
     """What the policy of one recipient and purpose is decided from."""
 
     pack: Pack
-    state: State
+    state: ConsentState
     grade: str = "A"
     """Of the evidence behind ``state``."""
     accepted: str = "ABC"
@@ -85,7 +85,7 @@ def decide(facts: Facts) -> Decision:
     for applies, rule in (*_standing(facts), *_of_the_message(facts)):
         if applies:
             return Decision(on=False, rule=rule)
-    return Decision(on=True, rule="granted" if facts.state == State.GRANTED else "notice")
+    return Decision(on=True, rule="granted" if facts.state == ConsentState.GRANTED else "notice")
 
 
 def forbidden_by(facts: Facts) -> str | None:
@@ -104,20 +104,20 @@ def may_keep(frozen_on: bool, facts: Facts) -> bool:
 def _standing(facts: Facts) -> list[tuple[bool, str]]:
     """Strictest first: what the operator and the workspace forbid, then what the person said."""
     noticed = _by_notice(facts)
-    open_question = facts.state in (State.UNKNOWN, State.ASKED, State.LAPSED)
+    open_question = facts.state in (ConsentState.UNKNOWN, ConsentState.ASKED, ConsentState.LAPSED)
     return [
         (not facts.ceiling, "ceiling"),
         (facts.pack == Pack.OFF, "policy_off"),
         (not facts.role, "role"),
         (not facts.account, "account"),
         (facts.never_track, "never_track"),
-        (facts.state == State.BLOCKED, "blocked"),
+        (facts.state == ConsentState.BLOCKED, "blocked"),
         (facts.is_sender, "own_address"),
-        (facts.state in SILENT and facts.state != State.LAPSED, facts.state.value),
+        (facts.state in SILENT and facts.state != ConsentState.LAPSED, facts.state.value),
         (facts.paused, "paused"),
         (open_question and not noticed, facts.state.value),
         (noticed and not facts.notice_given, "no_notice"),
-        (facts.state == State.GRANTED and facts.grade not in facts.accepted, "weak_evidence"),
+        (facts.state == ConsentState.GRANTED and facts.grade not in facts.accepted, "weak_evidence"),
     ]
 
 
@@ -125,7 +125,7 @@ def _by_notice(facts: Facts) -> bool:
     """Nobody asked, the policy is content with a notice, and so are the rules of the person's country."""
     jurisdiction = (facts.jurisdiction or "").strip().upper()
     mild = facts.pack == Pack.NOTICE and jurisdiction not in STRICT_JURISDICTIONS | {""}
-    return mild and facts.state == State.UNKNOWN
+    return mild and facts.state == ConsentState.UNKNOWN
 
 
 def _of_the_message(facts: Facts) -> list[tuple[bool, str]]:

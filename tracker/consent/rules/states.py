@@ -16,7 +16,7 @@ MEASURED = (Purpose.OPENS, Purpose.CLICKS)
 """What a message can measure, and so what people are asked for."""
 
 
-class State(StrEnum):
+class ConsentState(StrEnum):
     """Consent of one recipient to one purpose."""
 
     UNKNOWN = "unknown"
@@ -44,7 +44,9 @@ STRICT_JURISDICTIONS = frozenset([*_EEA.split(" "), "UK", "GB"])
 ASK_AGAIN_AFTER = timedelta(days=182)
 """How long somebody who said no is left in peace before being asked again."""
 
-SILENT = frozenset({State.REFUSED, State.WITHDRAWN, State.OBJECTED, State.BLOCKED, State.LAPSED})
+SILENT = frozenset(
+    {ConsentState.REFUSED, ConsentState.WITHDRAWN, ConsentState.OBJECTED, ConsentState.BLOCKED, ConsentState.LAPSED}
+)
 """States in which a hit on mail already sent is answered and forgotten."""
 
-SAID_NO = frozenset({State.REFUSED, State.WITHDRAWN, State.OBJECTED})
+SAID_NO = frozenset({ConsentState.REFUSED, ConsentState.WITHDRAWN, ConsentState.OBJECTED})

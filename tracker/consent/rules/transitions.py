@@ -6,21 +6,36 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tracker.consent.rules.proof import CHANNELS, GRADES, MoveError, Proof, grade_of
-from tracker.consent.rules.states import ASK_AGAIN_AFTER, SAID_NO, Pack, State
+from tracker.consent.rules.states import ASK_AGAIN_AFTER, SAID_NO, ConsentState, Pack
 from tracker.runtime.localized_text import LocalizedText
 
-_ANYTHING = frozenset(State)
-_MOVES: Mapping[State, frozenset[State]] = {
-    State.UNKNOWN: _ANYTHING - {State.UNKNOWN, State.LAPSED, State.WITHDRAWN},
-    State.ASKED: frozenset({State.GRANTED, State.REFUSED, State.OBJECTED, State.LAPSED, State.BLOCKED}),
-    State.GRANTED: frozenset({State.WITHDRAWN, State.OBJECTED, State.LAPSED, State.BLOCKED, State.GRANTED}),
-    State.REFUSED: frozenset({State.GRANTED, State.ASKED, State.OBJECTED, State.BLOCKED}),
-    State.WITHDRAWN: frozenset({State.GRANTED, State.ASKED, State.OBJECTED, State.BLOCKED}),
-    State.OBJECTED: frozenset({State.GRANTED, State.BLOCKED}),
-    State.LAPSED: frozenset(
-        {State.ASKED, State.GRANTED, State.REFUSED, State.WITHDRAWN, State.OBJECTED, State.BLOCKED}
+_ANYTHING = frozenset(ConsentState)
+_MOVES: Mapping[ConsentState, frozenset[ConsentState]] = {
+    ConsentState.UNKNOWN: _ANYTHING - {ConsentState.UNKNOWN, ConsentState.LAPSED, ConsentState.WITHDRAWN},
+    ConsentState.ASKED: frozenset(
+        {ConsentState.GRANTED, ConsentState.REFUSED, ConsentState.OBJECTED, ConsentState.LAPSED, ConsentState.BLOCKED}
     ),
-    State.BLOCKED: frozenset(),
+    ConsentState.GRANTED: frozenset(
+        {ConsentState.WITHDRAWN, ConsentState.OBJECTED, ConsentState.LAPSED, ConsentState.BLOCKED, ConsentState.GRANTED}
+    ),
+    ConsentState.REFUSED: frozenset(
+        {ConsentState.GRANTED, ConsentState.ASKED, ConsentState.OBJECTED, ConsentState.BLOCKED}
+    ),
+    ConsentState.WITHDRAWN: frozenset(
+        {ConsentState.GRANTED, ConsentState.ASKED, ConsentState.OBJECTED, ConsentState.BLOCKED}
+    ),
+    ConsentState.OBJECTED: frozenset({ConsentState.GRANTED, ConsentState.BLOCKED}),
+    ConsentState.LAPSED: frozenset(
+        {
+            ConsentState.ASKED,
+            ConsentState.GRANTED,
+            ConsentState.REFUSED,
+            ConsentState.WITHDRAWN,
+            ConsentState.OBJECTED,
+            ConsentState.BLOCKED,
+        }
+    ),
+    ConsentState.BLOCKED: frozenset(),
 }
 
 
@@ -36,10 +51,10 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Event:
+class ConsentEvent:
     """A consent event about to be recorded."""
 
-    state: State
+    state: ConsentState
     at: datetime
     actor: str
     channel: str
@@ -56,7 +71,7 @@ def accepted_grades(pack: Pack, is_strict: bool, chosen: str) -> str:
     return "ABCDE"[: "ABCDE".index(least) + 1]
 
 
-def check_move(old: State, event: Event, *, now: datetime, since: datetime | None, terms: Terms) -> None:
+def check_move(old: ConsentState, event: ConsentEvent, *, now: datetime, since: datetime | None, terms: Terms) -> None:
     """Raises :class:`MoveError` when this event may not follow the present state, which was said at ``since``.
 
     Saying no may be recorded at any time and for any earlier moment; a yes or a question must come after the last word.
@@ -67,15 +82,15 @@ def check_move(old: State, event: Event, *, now: datetime, since: datetime | Non
         raise MoveError("at", "“at” lies in the future; consent can only be recorded once it was given.")
     if event.channel not in CHANNELS and (event.actor, event.channel) != ("system", "time"):
         raise MoveError("channel", "“channel” must be one of %(channels)s.", channels=", ".join(CHANNELS))
-    if event.state == State.GRANTED:
+    if event.state == ConsentState.GRANTED:
         _check_grade(event, terms)
     if event.state not in _MOVES[old]:
         raise MoveError("state", "“state” cannot go from %(old)s to %(new)s.", old=old.value, new=event.state.value)
-    if event.state in (State.GRANTED, State.ASKED, State.LAPSED):
+    if event.state in (ConsentState.GRANTED, ConsentState.ASKED, ConsentState.LAPSED):
         _check_after_last_word(old, event, since, terms)
 
 
-def _check_grade(event: Event, terms: Terms) -> None:
+def _check_grade(event: ConsentEvent, terms: Terms) -> None:
     if event.grade == "F":
         raise MoveError(
             "note",
@@ -92,20 +107,25 @@ def _check_grade(event: Event, terms: Terms) -> None:
         )
 
 
-def _check_after_last_word(old: State, event: Event, since: datetime | None, terms: Terms) -> None:
+def _check_after_last_word(old: ConsentState, event: ConsentEvent, since: datetime | None, terms: Terms) -> None:
     if since is not None and event.at < since:
         raise MoveError(
             "at",
             "“at” lies before the present state (%(old)s) was said; an older word cannot undo a newer one.",
             old=old.value,
         )
-    if event.state == State.GRANTED and old in SAID_NO and event.grade not in "ABC":
+    if event.state == ConsentState.GRANTED and old in SAID_NO and event.grade not in "ABC":
         raise MoveError(
             "channel",
             "After “%(old)s” only the person can agree again: by our form or page, or in writing (reply_text).",
             old=old.value,
         )
-    if event.state == State.ASKED and old in SAID_NO and since is not None and event.at - since < terms.ask_again_after:
+    if (
+        event.state == ConsentState.ASKED
+        and old in SAID_NO
+        and since is not None
+        and event.at - since < terms.ask_again_after
+    ):
         raise MoveError(
             "at",
             "After “%(old)s” nobody is asked again for %(days)s days.",
@@ -114,11 +134,11 @@ def _check_after_last_word(old: State, event: Event, since: datetime | None, ter
         )
 
 
-def in_force_until(state: State, at: datetime, terms: Terms) -> datetime | None:
+def in_force_until(state: ConsentState, at: datetime, terms: Terms) -> datetime | None:
     """When a yes lapses, and when an unanswered question does; None for what stays as it is."""
-    if state == State.GRANTED:
+    if state == ConsentState.GRANTED:
         return _months_later(at, terms.months)
-    return at + terms.ask_again_after if state == State.ASKED else None
+    return at + terms.ask_again_after if state == ConsentState.ASKED else None
 
 
 def _months_later(at: datetime, months: int) -> datetime:
@@ -126,19 +146,19 @@ def _months_later(at: datetime, months: int) -> datetime:
     return at.replace(year=year, month=month + 1, day=min(at.day, calendar.monthrange(year, month + 1)[1]))
 
 
-def no_after(state: State, pack: Pack, *, objecting: bool = False) -> State | None:
+def no_after(state: ConsentState, pack: Pack, *, objecting: bool = False) -> ConsentState | None:
     """What a no is called after ``state``; None where it is a no already."""
-    if state in (State.BLOCKED, State.OBJECTED):
+    if state in (ConsentState.BLOCKED, ConsentState.OBJECTED):
         return None
     if objecting:
-        return State.OBJECTED
-    if state in (State.GRANTED, State.LAPSED):
-        return State.WITHDRAWN
-    if state == State.UNKNOWN and pack == Pack.NOTICE:
-        return State.OBJECTED
-    return State.REFUSED if state in (State.UNKNOWN, State.ASKED) else None
+        return ConsentState.OBJECTED
+    if state in (ConsentState.GRANTED, ConsentState.LAPSED):
+        return ConsentState.WITHDRAWN
+    if state == ConsentState.UNKNOWN and pack == Pack.NOTICE:
+        return ConsentState.OBJECTED
+    return ConsentState.REFUSED if state in (ConsentState.UNKNOWN, ConsentState.ASKED) else None
 
 
-def present_state(state: State, valid_until: datetime | None, now: datetime) -> State:
+def present_state(state: ConsentState, valid_until: datetime | None, now: datetime) -> ConsentState:
     """What the newest entry says now: a yes or a question whose time is over has lapsed, recorded or not."""
-    return State.LAPSED if valid_until is not None and valid_until <= now else state
+    return ConsentState.LAPSED if valid_until is not None and valid_until <= now else state

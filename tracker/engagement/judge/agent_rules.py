@@ -3,11 +3,11 @@
 from tracker.engagement.judge.browser_score import is_complete_browser
 from tracker.engagement.judge.case import Case, decide
 from tracker.engagement.judge.known_agents import GMAIL_CHROME_104
-from tracker.engagement.judge.verdict import Reason, Verdict
+from tracker.engagement.judge.verdict import Judgement, Reason
 from tracker.mail.mail_providers import family
 
 
-def mail_proxy(case: Case) -> Verdict | None:
+def mail_proxy(case: Case) -> Judgement | None:
     """Rule 6. A mail proxy fetches because somebody opened the message; it never follows links."""
     if case.agent.role != "mail_proxy":
         return None
@@ -17,7 +17,7 @@ def mail_proxy(case: Case) -> Verdict | None:
     return _google_proxy(case) if case.agent.vendor == "google" else _proxy_open(case, 85)
 
 
-def _google_proxy(case: Case) -> Verdict:
+def _google_proxy(case: Case) -> Judgement:
     if "google_special" in case.facts:
         return decide("security_scanner", 95, Reason("scanner_network", {"name": "Google"}), vendor="google")
     if "google" in case.facts:
@@ -28,14 +28,14 @@ def _google_proxy(case: Case) -> Verdict:
     return decide("crawler", 85, "forged_proxy")
 
 
-def _sender_through_gmail(case: Case) -> Verdict | None:
+def _sender_through_gmail(case: Case) -> Judgement | None:
     mx, provider = family(case.state.recipient_mx), family(case.state.sender_provider)
     if mx is None or mx == "google" or provider != "google":
         return None
     return decide("sender_self", 65, "maybe_you", vendor="google")
 
 
-def _proxy_open(case: Case, hundredths: int, *more: str) -> Verdict:
+def _proxy_open(case: Case, hundredths: int, *more: str) -> Judgement:
     reasons = [Reason("mail_proxy", {"name": case.agent.name}), *map(Reason, more)]
     if case.younger_than(case.windows.proxy_early):
         reasons.append(Reason("proxy_early", {"seconds": case.shown_age}))
@@ -43,14 +43,14 @@ def _proxy_open(case: Case, hundredths: int, *more: str) -> Verdict:
     return decide("mail_proxy", hundredths, *reasons, vendor=case.agent.vendor)
 
 
-def mailru_proxy(case: Case) -> Verdict | None:
+def mailru_proxy(case: Case) -> Judgement | None:
     """Rule 7. Mail.ru's proxy looks like an old Chrome, so its network must confirm it."""
     if case.agent.role != "mailru_proxy" or case.is_link or "mailru" not in case.facts:
         return None
     return _proxy_open(case, 70)
 
 
-def gmail_machine(case: Case) -> Verdict | None:
+def gmail_machine(case: Case) -> Judgement | None:
     """Rule 8. Gmail's own prefetch; the second agent counts only from Google's addresses, elsewhere it is a browser."""
     at_google = "google" in case.facts
     if case.agent.role == "gmail_prefetch":
@@ -60,7 +60,7 @@ def gmail_machine(case: Case) -> Verdict | None:
     return None
 
 
-def apple_privacy(case: Case) -> Verdict | None:
+def apple_privacy(case: Case) -> Judgement | None:
     """Rule 9. Exactly `Mozilla/5.0` is Apple's Mail Privacy Protection, at any delay, and only for images."""
     if case.agent.role != "mpp":
         return None
@@ -71,7 +71,7 @@ def apple_privacy(case: Case) -> Verdict | None:
     return decide("privacy_prefetch", 85, "apple_privacy", vendor="apple")
 
 
-def preview(case: Case) -> Verdict | None:
+def preview(case: Case) -> Judgement | None:
     """Rule 10, and rule 12 for previews that only the crawler list knows."""
     if case.agent.role != "preview":
         return None
@@ -86,7 +86,7 @@ def _clicked_in_a_browser(case: Case) -> bool:
     return case.is_link and case.headers.get("sec-fetch-user") == "?1" and is_complete_browser(case)
 
 
-def scanner_agent(case: Case) -> Verdict | None:
+def scanner_agent(case: Case) -> Judgement | None:
     """Rule 11."""
     if case.agent.role != "scanner":
         return None
@@ -94,7 +94,7 @@ def scanner_agent(case: Case) -> Verdict | None:
     return decide("security_scanner", 95, reason, vendor=case.agent.vendor)
 
 
-def crawler_list(case: Case) -> Verdict | None:
+def crawler_list(case: Case) -> Judgement | None:
     """Rule 12. A script soon after sending stands on the recipient's side: only there the signed URL is known."""
     if case.agent.by_name_alone and _clicked_in_a_browser(case):
         return None
@@ -105,7 +105,7 @@ def crawler_list(case: Case) -> Verdict | None:
     return _tool(case, "tool", case.agent.name) if case.agent.role == "tool" else None
 
 
-def _tool(case: Case, code: str, name: str) -> Verdict:
+def _tool(case: Case, code: str, name: str) -> Judgement:
     if case.younger_than(case.windows.library_scan):
         return decide("security_scanner", 85, Reason(code, {"name": name}))
     return decide("crawler", 80, Reason("tool_late", {"name": name}))

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tracker.engagement.judge.browsers import RELEASES, Browser, Releases, browser
-from tracker.engagement.judge.evidence import Evidence, State
+from tracker.engagement.judge.evidence import Evidence, HitState
 from tracker.engagement.judge.ip_ranges import Table, facts, look_up
 from tracker.engagement.judge.known_agents import KnownAgent, known_agent
-from tracker.engagement.judge.verdict import Reason, Verdict, VerdictClass
+from tracker.engagement.judge.verdict import Judgement, Reason, VerdictClass
 from tracker.engagement.judge.windows import Windows
 from tracker.runtime.values import value
 
@@ -29,7 +29,7 @@ class Case:
     age: float | None
 
     @property
-    def state(self) -> State:
+    def state(self) -> HitState:
         return self.evidence.state
 
     @property
@@ -77,7 +77,7 @@ def known_age(evidence: Evidence) -> float | None:
     return float(seconds) if seconds is not None and -LONGEST_AGE < seconds < LONGEST_AGE else None
 
 
-def decide(klass: VerdictClass, hundredths: int, *reasons: Reason | str, vendor: str | None = None) -> Verdict:
+def decide(klass: VerdictClass, hundredths: int, *reasons: Reason | str, vendor: str | None = None) -> Judgement:
     """A verdict with its confidence in hundredths; a bare string is a reason without values."""
     full = tuple(Reason(reason) if isinstance(reason, str) else reason for reason in reasons)
-    return Verdict(klass, max(0, min(hundredths, 99)) / 100, full, vendor)
+    return Judgement(klass, max(0, min(hundredths, 99)) / 100, full, vendor)

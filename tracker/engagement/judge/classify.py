@@ -26,7 +26,7 @@ from tracker.engagement.judge.network_rules import (
     probable_network,
     provider_link,
 )
-from tracker.engagement.judge.verdict import Reason, Verdict
+from tracker.engagement.judge.verdict import Judgement, Reason
 from tracker.engagement.judge.windows import Windows
 
 PREFETCH_HEADERS = ("sec-purpose", "purpose", "x-moz", "x-purpose")
@@ -45,7 +45,7 @@ def classify(
     windows: Windows = Windows(),
     releases: Releases = RELEASES,
     tables: Sequence[Table] | None = None,
-) -> Verdict:
+) -> Judgement:
     """The class of one hit with confidence and reasons. Never raises on what a client may send.
 
     `tables` are refreshed range files; without them those that ship with the product are asked.
@@ -53,7 +53,7 @@ def classify(
     return classify_case(open_case(evidence, windows, releases, tables))
 
 
-def classify_case(case: Case) -> Verdict:
+def classify_case(case: Case) -> Judgement:
     """As `classify`, of a hit that was made ready before."""
     for rule in _rules_for(case.agent.role):
         verdict = rule(case)
@@ -62,7 +62,7 @@ def classify_case(case: Case) -> Verdict:
     raise AssertionError("the last rule fits everything")
 
 
-def _sender(case: Case) -> Verdict | None:
+def _sender(case: Case) -> Judgement | None:
     """Rule 1."""
     state = case.state
     if state.app_session:
@@ -79,19 +79,19 @@ def _sender(case: Case) -> Verdict | None:
     return None
 
 
-def _sender_address(case: Case) -> Verdict | None:
+def _sender_address(case: Case) -> Judgement | None:
     """Rule 2. Colleagues share the office's address with the sender, so it says nothing about internal mail."""
     if not case.state.sender_ip_match or case.state.recipient_internal:
         return None
     return decide("sender_self", 80, "sender_address")
 
 
-def _honeypot(case: Case) -> Verdict | None:
+def _honeypot(case: Case) -> Judgement | None:
     """Rule 3."""
     return decide("security_scanner", 99, "honeypot") if case.evidence.link == "honeypot" else None
 
 
-def _method(case: Case) -> Verdict | None:
+def _method(case: Case) -> Judgement | None:
     """Rule 4. Browsers send beacons with POST; everything else of a person is a GET."""
     if case.agent.role == "office_discovery":
         return decide("unknown", 50, "office_discovery", vendor="microsoft")
@@ -101,7 +101,7 @@ def _method(case: Case) -> Verdict | None:
     return decide("security_scanner", 90, Reason("method", {"method": method[:20]}))
 
 
-def _prefetch_header(case: Case) -> Verdict | None:
+def _prefetch_header(case: Case) -> Judgement | None:
     """Rule 5."""
     marks = [case.headers[name].lower() for name in PREFETCH_HEADERS if name in case.headers]
     if not any(word in mark for mark in marks for word in ("prefetch", "prerender", "preview")):
@@ -109,7 +109,7 @@ def _prefetch_header(case: Case) -> Verdict | None:
     return decide("link_preview", 90, "prefetch_header")
 
 
-def _mail_client(case: Case) -> Verdict | None:
+def _mail_client(case: Case) -> Judgement | None:
     """Rule 19. An engine without a name counts only outside hosters."""
     if case.is_link or case.agent.role not in ("mail_client", "embedded_engine"):
         return None
@@ -121,7 +121,7 @@ def _mail_client(case: Case) -> Verdict | None:
     return decide("human", sure, Reason("mail_client", {"name": case.agent.name}))
 
 
-def _odd_request(case: Case) -> Verdict | None:
+def _odd_request(case: Case) -> Judgement | None:
     """Rule 20."""
     if "tor" in case.facts:
         return decide("unknown", 50, "tor")
@@ -135,7 +135,7 @@ def _is_page_request(case: Case) -> bool:
     return not case.is_link and (as_page or case.headers.get("sec-fetch-dest") == "document")
 
 
-def _browser(case: Case) -> Verdict:
+def _browser(case: Case) -> Judgement:
     """Rules 21 and 22."""
     score = browser_score(case)
     points, reasons = score.points, score.reasons
@@ -157,7 +157,7 @@ def _hosting_alone(case: Case) -> bool:
     return is_complete_browser(case) and not case.younger_than(case.windows.hosting_early)
 
 
-RULES: tuple[Callable[[Case], Verdict | None], ...] = (
+RULES: tuple[Callable[[Case], Judgement | None], ...] = (
     _sender,
     _sender_address,
     _honeypot,
@@ -181,7 +181,7 @@ RULES: tuple[Callable[[Case], Verdict | None], ...] = (
     _browser,
 )
 
-OF_ONE_ROLE: Mapping[Callable[[Case], Verdict | None], Role] = {
+OF_ONE_ROLE: Mapping[Callable[[Case], Judgement | None], Role] = {
     mail_proxy: "mail_proxy",
     mailru_proxy: "mailru_proxy",
     apple_privacy: "mpp",
@@ -193,5 +193,5 @@ OF_ONE_ROLE: Mapping[Callable[[Case], Verdict | None], Role] = {
 
 
 @cache
-def _rules_for(role: Role) -> Sequence[Callable[[Case], Verdict | None]]:
+def _rules_for(role: Role) -> Sequence[Callable[[Case], Judgement | None]]:
     return [rule for rule in RULES if OF_ONE_ROLE.get(rule, role) == role]

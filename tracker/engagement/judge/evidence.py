@@ -24,7 +24,7 @@ class Net:
 
 
 @value
-class State:
+class HitState:
     """What the product knew when the hit came in.
 
     `recipient_mx` and `sender_provider` are a family ("google", "proofpoint", …) or a host name. `self_heads_up_s` is
@@ -57,6 +57,6 @@ class Evidence:
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds_after_send: float | None = None
     net: Net = Net()
-    state: State = State()
+    state: HitState = HitState()
     link: Link = None
     links_in_message: int | None = None

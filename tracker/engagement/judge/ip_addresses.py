@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from tracker.engagement.judge.evidence import Evidence
 from tracker.engagement.judge.sequence_hit import SequenceHit
 from tracker.engagement.judge.time_windows import time_windows
-from tracker.engagement.judge.verdict import Reason, Verdict
+from tracker.engagement.judge.verdict import Judgement, Reason
 from tracker.engagement.judge.windows import Windows
 
 RECIPIENTS = 3
@@ -29,14 +29,14 @@ class AddressHit:
     at: float
     recipient: str
     evidence: Evidence
-    verdict: Verdict
+    verdict: Judgement
 
     @cached_property
     def hit(self) -> SequenceHit:
         return SequenceHit(self.key, self.at, self.evidence, self.verdict)
 
 
-def resolve_addresses(hits: Sequence[AddressHit], windows: Windows = Windows()) -> dict[Hashable, Verdict]:
+def resolve_addresses(hits: Sequence[AddressHit], windows: Windows = Windows()) -> dict[Hashable, Judgement]:
     """S6: the verdict of every hit, by key, after looking at who else each address read mail of."""
     final = {hit.key: hit.verdict for hit in hits}
     for everybody in _by_host(hits).values():
@@ -46,11 +46,11 @@ def resolve_addresses(hits: Sequence[AddressHit], windows: Windows = Windows()) 
     return final
 
 
-def burst_verdict(verdict: Verdict, reason: Reason, trigger: Hashable) -> Verdict:
+def burst_verdict(verdict: Judgement, reason: Reason, trigger: Hashable) -> Judgement:
     """The verdict of a hit whose address asked for many recipients' mail at once."""
     if verdict.klass not in ("human", "unknown"):
         return verdict
-    return Verdict("security_scanner", 0.90, (reason, *verdict.reasons), verdict.vendor, trigger)
+    return Judgement("security_scanner", 0.90, (reason, *verdict.reasons), verdict.vendor, trigger)
 
 
 def _by_host(hits: Iterable[AddressHit]) -> dict[Hashable, list[AddressHit]]:

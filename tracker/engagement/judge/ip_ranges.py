@@ -59,7 +59,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RangeFileRefusal:
     """Why a downloaded range file was not taken over; the old one stays in use."""
 
     name: str
@@ -164,37 +164,39 @@ def newest_date(tables: Sequence[Table] | None = None) -> str:
     return max(table.date for table in tables or frozen_tables())
 
 
-def accept_new(old: Table, new_text: str, date: str = "") -> Table | Refusal:
+def accept_new(old: Table, new_text: str, date: str = "") -> Table | RangeFileRefusal:
     """The table of a freshly downloaded file, or why the old one is kept.
 
     Understands Google's JSON, Microsoft's endpoint JSON and plain or CSV lines that begin with a prefix. Refused when
     it cannot be read, is empty, or holds over three times more or fewer addresses' prefixes than before.
     """
     new = _readable(old, new_text, date)
-    if isinstance(new, Refusal):
+    if isinstance(new, RangeFileRefusal):
         return new
     before, after = len(old.networks), len(new.networks)
     if before and not before <= after * LARGEST_CHANGE <= before * LARGEST_CHANGE**2:
         change = f"{before} prefixes before, {after} now, more than {LARGEST_CHANGE}x apart"
-        return Refusal(old.name, f"{old.name}: {change}; the old file stays until somebody has looked")
+        return RangeFileRefusal(old.name, f"{old.name}: {change}; the old file stays until somebody has looked")
     return new
 
 
-def accept_first(about: Table, text: str, fewest: int, most: int) -> Table | Refusal:
+def accept_first(about: Table, text: str, fewest: int, most: int) -> Table | RangeFileRefusal:
     """The same for a file that was never downloaded before: what ships with the product is condensed and no measure."""
     new = _readable(about, text, about.date)
-    if isinstance(new, Refusal) or fewest <= len(new.networks) <= most:
+    if isinstance(new, RangeFileRefusal) or fewest <= len(new.networks) <= most:
         return new
-    return Refusal(about.name, f"{about.name}: {len(new.networks)} prefixes, not between {fewest} and {most}")
+    return RangeFileRefusal(about.name, f"{about.name}: {len(new.networks)} prefixes, not between {fewest} and {most}")
 
 
-def _readable(old: Table, new_text: str, date: str) -> Table | Refusal:
+def _readable(old: Table, new_text: str, date: str) -> Table | RangeFileRefusal:
     try:
         networks = parse_networks(new_text)
     except (ValueError, TypeError, RecursionError) as problem:
-        return Refusal(old.name, f"{old.name}: the new range file cannot be read ({problem}); the old one stays")
+        return RangeFileRefusal(
+            old.name, f"{old.name}: the new range file cannot be read ({problem}); the old one stays"
+        )
     if not networks:
-        return Refusal(old.name, f"{old.name}: the new range file is empty; the old one stays")
+        return RangeFileRefusal(old.name, f"{old.name}: the new range file is empty; the old one stays")
     return Table(old.name, _creation_date(new_text) or date or old.date, old.source, networks)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from tracker.engagement.judge.case import LONGEST_AGE
-from tracker.engagement.judge.evidence import Evidence, Kind, Link, Net, State
+from tracker.engagement.judge.evidence import Evidence, HitState, Kind, Link, Net
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MX_FIELDS = ("recipient_mx", "sender_provider")
@@ -124,11 +124,11 @@ def _asn(value: Any, name: str) -> int | None:
     return _whole(value, name)
 
 
-def _state(value: Any, name: str) -> State:
+def _state(value: Any, name: str) -> HitState:
     """Keys that we do not know are no evidence and are passed over."""
     state = _object_or_nothing(value, name)
     known: dict[str, Any] = {}
-    for field in fields(State):
+    for field in fields(HitState):
         names = (field.name, *SAME_AS.get(field.name, ()))
         stored = next((state[known_as] for known_as in names if state.get(known_as) is not None), None)
         if stored is None:
@@ -139,7 +139,7 @@ def _state(value: Any, name: str) -> State:
             known[field.name] = _number(stored, f"{name}.{field.name}")
         else:
             known[field.name] = _yes_or_no(stored, f"{name}.{field.name}")
-    return State(**known)
+    return HitState(**known)
 
 
 def _link(value: Any, name: str) -> Link:

@@ -3,7 +3,7 @@
 from tracker.engagement.judge.browser_score import SCANNER_FROM, browser_score, is_complete_browser
 from tracker.engagement.judge.case import Case, decide
 from tracker.engagement.judge.known_agents import ONE_OUTLOOK
-from tracker.engagement.judge.verdict import Reason, Verdict
+from tracker.engagement.judge.verdict import Judgement, Reason
 from tracker.mail.mail_providers import GATEWAYS, family
 
 CERTAIN = {
@@ -28,7 +28,7 @@ PROBABLE = {
 }
 
 
-def certain_network(case: Case) -> Verdict | None:
+def certain_network(case: Case) -> Judgement | None:
     """Rule 13. Nobody reads mail from these addresses, so both opens and clicks are checks."""
     for tag, (name, vendor) in CERTAIN.items():
         if tag in case.facts:
@@ -41,14 +41,14 @@ def certain_network(case: Case) -> Verdict | None:
     return None
 
 
-def empty_agent(case: Case) -> Verdict | None:
+def empty_agent(case: Case) -> Judgement | None:
     """Rule 14."""
     if case.agent.role != "empty":
         return None
     return decide("security_scanner", 75, "no_agent_link") if case.is_link else decide("unknown", 40, "no_agent_pixel")
 
 
-def probable_network(case: Case) -> Verdict | None:
+def probable_network(case: Case) -> Judgement | None:
     """Rule 15. Gateways whose browser isolation also carries people, later and with a complete browser."""
     tag = next((tag for tag in PROBABLE if tag in case.facts), None) or _recipients_own_gateway(case)
     if tag is None:
@@ -70,7 +70,7 @@ def _recipients_own_gateway(case: Case) -> str | None:
     return owner if owner in GATEWAYS and owner in PROBABLE and owner == family(case.state.recipient_mx) else None
 
 
-def client_check(case: Case) -> Verdict | None:
+def client_check(case: Case) -> Judgement | None:
     """Rule 16. New Outlook asks for the link itself; the person's own request follows from the browser."""
     named = ONE_OUTLOOK in case.user_agent or ONE_OUTLOOK in case.headers.get("x-native-host", "")
     if not case.is_link or not named:
@@ -78,7 +78,7 @@ def client_check(case: Case) -> Verdict | None:
     return decide("security_scanner", 70, "client_check", vendor="microsoft")
 
 
-def provider_link(case: Case) -> Verdict | None:
+def provider_link(case: Case) -> Judgement | None:
     """Rule 17."""
     if not case.is_link or case.state.prior_human_open_same_ip:
         return None
@@ -88,7 +88,7 @@ def provider_link(case: Case) -> Verdict | None:
     return None
 
 
-def microsoft_pixel(case: Case) -> Verdict | None:
+def microsoft_pixel(case: Case) -> Judgement | None:
     """Rule 18. Web Outlook loads images from here, and so does the check at delivery; only the time tells."""
     if case.is_link or "microsoft" not in case.facts:
         return None

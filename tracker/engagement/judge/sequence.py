@@ -16,7 +16,7 @@ from tracker.engagement.judge.ip_ranges import Table, same_host_key
 from tracker.engagement.judge.sequence_hit import SequenceHit
 from tracker.engagement.judge.time_windows import nearest, pairs, time_windows
 from tracker.engagement.judge.two_network_clicks import machine_clicks
-from tracker.engagement.judge.verdict import Reason, Verdict
+from tracker.engagement.judge.verdict import Judgement, Reason
 from tracker.engagement.judge.windows import Windows
 
 # Compares false with every window, so a hit without a time is near nothing.
@@ -44,7 +44,7 @@ def judge_sequence(
     windows: Windows = Windows(),
     releases: Releases = RELEASES,
     tables: Sequence[Table] | None = None,
-) -> dict[Hashable, Verdict]:
+) -> dict[Hashable, Judgement]:
     """Both stages for all hits of one message and recipient: the final verdict by key."""
     timed = ((key, known_age(evidence), evidence) for key, evidence in hits)
     return {hit.key: hit.verdict for hit in judged_hits(timed, windows, releases, tables)}
@@ -75,7 +75,7 @@ def judged_hits(
 
 def _stage_one(
     ordered: Sequence[TimedHit],
-    known: Mapping[Hashable, Verdict],
+    known: Mapping[Hashable, Judgement],
     rules: tuple[Windows, Releases, Sequence[Table] | None],
 ) -> list[SequenceHit]:
     hits: list[SequenceHit] = []
@@ -92,13 +92,13 @@ def _stage_one(
     return hits
 
 
-def _opened_by_a_person(hit: SequenceHit, final: Verdict) -> bool:
+def _opened_by_a_person(hit: SequenceHit, final: Judgement) -> bool:
     """A mail program in Microsoft's network is a person on a rented desktop, though the open is shown as Outlook's."""
     as_person = ("human", "mail_proxy") if hit.in_a_mail_program else ("human",)
     return not hit.is_link and hit.verdict.klass in as_person and final.klass in as_person
 
 
-def resolve(hits: Sequence[SequenceHit], windows: Windows = Windows()) -> dict[Hashable, Verdict]:
+def resolve(hits: Sequence[SequenceHit], windows: Windows = Windows()) -> dict[Hashable, Judgement]:
     """The final verdict of every hit of one message to one recipient (rules S1–S5), by key."""
     ordered = sorted(hits, key=lambda hit: (hit.t != hit.t, hit.t))
     marks: Marks = {}
@@ -112,19 +112,19 @@ def resolve(hits: Sequence[SequenceHit], windows: Windows = Windows()) -> dict[H
     return {hit.key: _final(hit, marks) for hit in hits}
 
 
-def is_read(verdicts: Iterable[Verdict], *, clicked: Iterable[Verdict] = (), replied: bool = False) -> bool:
+def is_read(verdicts: Iterable[Judgement], *, clicked: Iterable[Judgement] = (), replied: bool = False) -> bool:
     """S8: a person's click or a reply says "read", whatever the opens were called."""
     opened = any(verdict.klass in ("human", "mail_proxy") for verdict in verdicts)
     return replied or opened or any(verdict.klass == "human" for verdict in clicked)
 
 
-def _final(hit: SequenceHit, marks: Marks) -> Verdict:
+def _final(hit: SequenceHit, marks: Marks) -> Judgement:
     if hit.key not in marks or hit.verdict.klass not in OPEN_TO_DOUBT:
         return hit.verdict
     reason, hundredths, trigger = marks[hit.key]
     shown_by = None if trigger == hit.key else trigger
     reasons = (reason, *hit.verdict.reasons)
-    return Verdict("security_scanner", hundredths / 100, reasons, hit.verdict.vendor, shown_by)
+    return Judgement("security_scanner", hundredths / 100, reasons, hit.verdict.vendor, shown_by)
 
 
 Found = Iterator[tuple[Hashable, Reason, Hashable]]

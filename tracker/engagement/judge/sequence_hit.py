@@ -9,7 +9,7 @@ from tracker.engagement.judge.case import Case, open_case
 from tracker.engagement.judge.evidence import Evidence
 from tracker.engagement.judge.ip_ranges import neighbourhood_key, same_host_key
 from tracker.engagement.judge.network_rules import PROBABLE
-from tracker.engagement.judge.verdict import Verdict
+from tracker.engagement.judge.verdict import Judgement
 from tracker.runtime.values import value
 
 # People are behind these addresses as well, so nothing may be concluded for everybody there.
@@ -23,7 +23,7 @@ class SequenceHit:
     key: Hashable
     t: float
     evidence: Evidence
-    verdict: Verdict
+    verdict: Judgement
     opened_case: Case | None = field(default=None, repr=False, compare=False)
     """The evidence made ready, where that was done before."""
 

@@ -42,7 +42,7 @@ class Reason:
 
 
 @value
-class Verdict:
+class Judgement:
     """`confidence` is 0–1 in hundredths. `vendor` names whose machine it was ("google", "barracuda", …) if known.
 
     `trigger` is the key of another hit that showed it, where the sequence or the address did.
@@ -62,7 +62,7 @@ class Verdict:
         return frozenset(reason.code for reason in self.reasons)
 
 
-def alertable(verdict: Verdict) -> bool:
+def alertable(verdict: Judgement) -> bool:
     """Whether a person should be told, once the settle time is over.
 
     Only `human` and `mail_proxy` with a confidence of at least 0.5. A mail proxy that came too early after sending
@@ -73,7 +73,7 @@ def alertable(verdict: Verdict) -> bool:
     return verdict.confidence >= ALERT_CONFIDENCE
 
 
-def settle_seconds(evidence: Evidence, verdict: Verdict, windows: Windows = Windows()) -> float:
+def settle_seconds(evidence: Evidence, verdict: Judgement, windows: Windows = Windows()) -> float:
     """Seconds to wait before alerting: 60 for an open soon after sending, 15 for a click, else 5.
 
     What is not alertable at all (Apple's prefetch, a proxy that came too early) waits the shortest time.

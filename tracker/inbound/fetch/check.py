@@ -9,7 +9,7 @@ from imapclient.exceptions import IMAPClientError
 
 from tracker.inbound.credentials import server_of
 from tracker.inbound.fetch.pop3 import pop3
-from tracker.inbound.fetch.refusals import Refusal, read_refusal
+from tracker.inbound.fetch.refusals import ServerRefusal, read_refusal
 from tracker.inbound.mailboxes import set_state
 from tracker.mail.connections import ConnectError, Server
 from tracker.mail.folders import Folder, folders_of
@@ -28,7 +28,7 @@ TROUBLE = (OSError, IMAPClientError, imaplib.IMAP4.error, poplib.error_proto, Va
 
 
 @dataclass(frozen=True)
-class Finding:
+class MailboxCheck:
     """How the check went: a state of :class:`MailboxState` and, unless it is ``active``, what to do about it."""
 
     state: str
@@ -38,7 +38,7 @@ class Finding:
     capabilities: list[str] = field(default_factory=list)
 
 
-def check_mailbox(context: AppContext, mailbox_id: int) -> Finding:
+def check_mailbox(context: AppContext, mailbox_id: int) -> MailboxCheck:
     """Signs in, opens the folders read-only, and notes on the row how that went. Holds no transaction while it waits."""
     with context.database.reading() as session:
         mailbox = session.get_one(Mailbox, mailbox_id)
@@ -49,29 +49,29 @@ def check_mailbox(context: AppContext, mailbox_id: int) -> Finding:
     return finding
 
 
-def try_to_read(context: AppContext, mailbox: Mailbox, credential: Credential | None) -> Finding:
+def try_to_read(context: AppContext, mailbox: Mailbox, credential: Credential | None) -> MailboxCheck:
     if credential is None:
-        return Finding(MailboxState.NO_CREDENTIALS, LocalizedText("Choose the credentials to sign in with."))
+        return MailboxCheck(MailboxState.NO_CREDENTIALS, LocalizedText("Choose the credentials to sign in with."))
     server = None
     try:
         server = server_of(context, credential)
         with Deadline(WHOLE_SECONDS) as deadline:
             if credential.protocol == "pop3":
                 with pop3(context, server, deadline, STEP_SECONDS) as line:
-                    finding = Finding(MailboxState.ACTIVE, letters=len(line.uidls()), folders=["INBOX"])
+                    finding = MailboxCheck(MailboxState.ACTIVE, letters=len(line.uidls()), folders=["INBOX"])
                     line.quit()
                     return finding
             with imap(context, server, deadline, STEP_SECONDS) as client:
                 return _look(client, mailbox)
     except ConnectError as error:
         refusal = meaning(server, error)
-        return Finding(refusal.state, refusal.hint)
+        return MailboxCheck(refusal.state, refusal.hint)
     except TROUBLE as error:
         refusal = meaning(server, error)
-        return Finding(refusal.state, refusal.hint)
+        return MailboxCheck(refusal.state, refusal.hint)
 
 
-def _look(client: IMAPClient, mailbox: Mailbox) -> Finding:
+def _look(client: IMAPClient, mailbox: Mailbox) -> MailboxCheck:
     folders = folders_of(client)
     names = [folder.name for folder in folders]
     capabilities = sorted(c.decode("ascii", "replace") for c in client.capabilities())
@@ -80,9 +80,9 @@ def _look(client: IMAPClient, mailbox: Mailbox) -> Finding:
         folder = next((f for f in folders if f.is_named(name)), None)
         opened = _open(client, folder) if folder is not None else None
         if opened is None:
-            return Finding(MailboxState.FOLDER_MISSING, _missing(name), names, None, capabilities)
+            return MailboxCheck(MailboxState.FOLDER_MISSING, _missing(name), names, None, capabilities)
         letters += opened
-    return Finding(MailboxState.ACTIVE, "", names, letters, capabilities)
+    return MailboxCheck(MailboxState.ACTIVE, "", names, letters, capabilities)
 
 
 def _open(client: IMAPClient, folder: Folder) -> int | None:
@@ -99,14 +99,14 @@ def _missing(name: str) -> LocalizedText:
     return LocalizedText("The folder “%(folder)s” cannot be opened. Choose one of the folders found.", folder=name)
 
 
-def meaning(server: Server | None, error: Exception) -> Refusal:
+def meaning(server: Server | None, error: Exception) -> ServerRefusal:
     """What a failure means for the state of a mailbox, with words for its person. Never holds the secret."""
     words = str(error.args[0].decode("utf-8", "replace") if error.args and isinstance(error.args[0], bytes) else error)
     words = _without_secret(server, words)
     code = error.code if isinstance(error, ConnectError) else ""
     host = server.host if server is not None else ""
     if server is not None and server.grant is not None and isinstance(error, ConnectError) and code == "login_refused":
-        return Refusal(MailboxState.AUTH_ERROR, _clean(server, error))
+        return ServerRefusal(MailboxState.AUTH_ERROR, _clean(server, error))
     login = code in ("login_refused", "needs_oauth")
     said = error.sentence.values.get("said", words) if login and isinstance(error, ConnectError) and isinstance(
         error.sentence, LocalizedText) else words  # fmt: skip
@@ -114,11 +114,11 @@ def meaning(server: Server | None, error: Exception) -> Refusal:
     if refusal is not None:
         return refusal
     if isinstance(error, ConnectError):
-        return Refusal(_STATES.get(code, MailboxState.CONNECTION_ERROR), _clean(server, error))
+        return ServerRefusal(_STATES.get(code, MailboxState.CONNECTION_ERROR), _clean(server, error))
     text = LocalizedText(
         "The talk with %(host)s broke off: %(problem)s.", host=host, problem=" ".join(words.split())[:300]
     )
-    return Refusal(MailboxState.CONNECTION_ERROR, text)
+    return ServerRefusal(MailboxState.CONNECTION_ERROR, text)
 
 
 _STATES = {
@@ -140,7 +140,7 @@ def _without_secret(server: Server | None, words: str) -> str:
     return words.replace(server.secret, "****") if server is not None and server.secret else words
 
 
-def _note(mailbox: Mailbox, finding: Finding) -> None:
+def _note(mailbox: Mailbox, finding: MailboxCheck) -> None:
     set_state(mailbox, finding.state if mailbox.active else MailboxState.PAUSED, finding.detail)
     mailbox.checked_at = now()
     if finding.folders:

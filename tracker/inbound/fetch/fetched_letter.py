@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Place:
+class LetterLocation:
     """Where a letter lies: a folder of ours with UIDVALIDITY and UID, or a UIDL. All nought where the server numbers nothing."""
 
     folder_id: int
@@ -22,7 +22,7 @@ class FetchedLetter:
     Its bytes are in ``content`` or, above the soft limit, in the file ``path``, which is gone after ``accept`` returns.
     """
 
-    place: Place
+    place: LetterLocation
     content: bytes | None
     path: Path | None
     size: int

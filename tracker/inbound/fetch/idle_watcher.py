@@ -26,7 +26,7 @@ from tracker.inbound.fetch import idle_leases
 from tracker.inbound.fetch.check import TROUBLE, meaning
 from tracker.inbound.fetch.idle_connection import IdleConnection, NoIdle, open_idle_connection
 from tracker.inbound.fetch.idle_leases import Target
-from tracker.inbound.fetch.refusals import Refusal, read_refusal
+from tracker.inbound.fetch.refusals import ServerRefusal, read_refusal
 from tracker.mail.connections import ConnectError, Server
 from tracker.mail.imap_commands import Opened
 from tracker.models import MailboxState
@@ -96,7 +96,7 @@ class IdleWatcher:
         self._selector = selectors.DefaultSelector()
         self._all: dict[int, WatchedFolder] = {}
         self._leaving: dict[IdleConnection, float] = {}
-        self._opened: SimpleQueue[tuple[WatchedFolder, IdleConnection | Refusal | None]] = SimpleQueue()
+        self._opened: SimpleQueue[tuple[WatchedFolder, IdleConnection | ServerRefusal | None]] = SimpleQueue()
         self._opening = 0
         self._next_login: dict[str, float] = {}
         self._look_at = 0.0
@@ -220,7 +220,7 @@ class IdleWatcher:
         connection.begin()
         connection.hear()
 
-    def _not_opened(self, context: AppContext, watched: WatchedFolder, refusal: Refusal | None) -> None:
+    def _not_opened(self, context: AppContext, watched: WatchedFolder, refusal: ServerRefusal | None) -> None:
         if refusal is None:
             self._let_go(context, watched, rest=self._pace.rest)
         elif refusal.state in _REFUSED:
@@ -344,7 +344,7 @@ def _is_subscribed(watched: WatchedFolder, is_subscribed: bool) -> bool:
     return is_subscribed and watched.connection.idle.is_subscribed
 
 
-def opened_connection(context: AppContext, target: Target) -> IdleConnection | Refusal | None:
+def opened_connection(context: AppContext, target: Target) -> IdleConnection | ServerRefusal | None:
     """The line, or why there is none; None when the server offers no IDLE. Never raises."""
     server: Server | None = None
     try:

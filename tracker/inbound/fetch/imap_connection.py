@@ -12,7 +12,7 @@ from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
 from tracker.inbound.fetch.imap import introduce
-from tracker.inbound.fetch.refusals import Refusal, read_refusal
+from tracker.inbound.fetch.refusals import ServerRefusal, read_refusal
 from tracker.mail.connection_errors import explain
 from tracker.mail.connections import Server
 from tracker.mail.imap_commands import Opened, open_folder
@@ -44,7 +44,7 @@ def command_seconds(size: int = 0) -> float:
 class MailboxRefused(Exception):
     """The server wants something of the whole mailbox, not of one letter."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: ServerRefusal) -> None:
         super().__init__(refusal.state)
         self.refusal = refusal
 

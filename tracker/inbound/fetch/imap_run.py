@@ -16,11 +16,11 @@ from imapclient import IMAPClient
 from tracker.inbound.fetch import cursor, imap
 from tracker.inbound.fetch.actions import act
 from tracker.inbound.fetch.background_writer import BackgroundWriter
-from tracker.inbound.fetch.fetched_letter import FetchedLetter, Place
+from tracker.inbound.fetch.fetched_letter import FetchedLetter, LetterLocation
 from tracker.inbound.fetch.imap import Meta
 from tracker.inbound.fetch.imap_connection import DROPPED, ImapConnection, MailboxRefused
 from tracker.inbound.fetch.letter_importer import LetterImporter
-from tracker.inbound.fetch.refusals import Refusal
+from tracker.inbound.fetch.refusals import ServerRefusal
 from tracker.inbound.parse.header_hash import MOST, header_hash
 from tracker.mail.folders import Folder, folders_of, watched
 from tracker.mail.imap_commands import Opened
@@ -73,7 +73,7 @@ class ImapRun:
         mine = watched(self.folders, self.mailbox.folders, everything=self.mailbox.all_folders)
         if not mine:
             text = LocalizedText("None of the chosen folders is there any more. Choose one of the folders found.")
-            raise MailboxRefused(Refusal(MailboxState.FOLDER_MISSING, text))
+            raise MailboxRefused(ServerRefusal(MailboxState.FOLDER_MISSING, text))
         with self.background:
             try:
                 for folder in mine:
@@ -325,16 +325,16 @@ class ImapRun:
             self._place(uid, plan), f"{type(problem).__name__}: {problem}", uid if plan.moves else None
         )
 
-    def _place(self, uid: int, plan: Plan) -> Place:
+    def _place(self, uid: int, plan: Plan) -> LetterLocation:
         assert plan.row.id is not None
-        return Place(plan.row.id, plan.uidvalidity, uid) if plan.uidvalidity else Place(plan.row.id)
+        return LetterLocation(plan.row.id, plan.uidvalidity, uid) if plan.uidvalidity else LetterLocation(plan.row.id)
 
 
-def _nothing_came(problem: str) -> Refusal:
+def _nothing_came(problem: str) -> ServerRefusal:
     text = LocalizedText(
         "No new letter could be loaded; Inkling tries again. The talk broke off: %(problem)s", problem=problem
     )
-    return Refusal(MailboxState.CONNECTION_ERROR, text)
+    return ServerRefusal(MailboxState.CONNECTION_ERROR, text)
 
 
 def _beginning(file: "IO[bytes] | None") -> bytes:

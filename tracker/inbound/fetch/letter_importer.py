@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlmodel import Session, col, delete, select, update
 
-from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter, Place
+from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter, LetterLocation
 from tracker.inbound.fetch.schedule import may_go_on
 from tracker.models import FetchRetry, LetterCopy, Mailbox, MailboxFolder, MailboxProblem, PendingAction
 from tracker.models.counting.tables import ENQUIRY_KEY, LETTER, LETTER_COPY
@@ -125,7 +125,7 @@ class LetterImporter:
         self.taken += len(some)
         self.silent += sum(fetched.silent for fetched in new)
 
-    def known(self, letter_id: int, place: Place, cursor: int | None = None) -> None:
+    def known(self, letter_id: int, place: LetterLocation, cursor: int | None = None) -> None:
         """Another copy of a letter that we have: its place is noted, nothing else."""
         self.taken += 1
         with self.context.database.session_scope() as session:
@@ -137,9 +137,9 @@ class LetterImporter:
         """Everything up to the cursor is done or not wanted."""
         with self.context.database.session_scope() as session:
             self.ours(session)
-            self._move(session, Place(folder_id), cursor)
+            self._move(session, LetterLocation(folder_id), cursor)
 
-    def postpone(self, place: Place, problem: str, cursor: int | None = None) -> None:
+    def postpone(self, place: LetterLocation, problem: str, cursor: int | None = None) -> None:
         """A letter that the server does not give: tried again later."""
         with self.context.database.session_scope() as session:
             mailbox = self.ours(session)
@@ -148,7 +148,7 @@ class LetterImporter:
             self._move(session, place, cursor)
         self.failed.add(place.uid)
 
-    def vanished(self, place: Place) -> None:
+    def vanished(self, place: LetterLocation) -> None:
         """A letter of the retry list is no longer there."""
         with self.context.database.session_scope() as session:
             self.ours(session)
@@ -178,7 +178,7 @@ class LetterImporter:
         if tries >= TRIES and not fetched.unparsed:
             self.letter(replace(fetched, unparsed=problem), cursor, again=True)
 
-    def _move(self, session: Session, place: Place, cursor: int | None) -> None:
+    def _move(self, session: Session, place: LetterLocation, cursor: int | None) -> None:
         if cursor is not None:
             behind = (col(MailboxFolder.id) == place.folder_id, col(MailboxFolder.last_uid) < cursor)
             session.exec(update(MailboxFolder).where(*behind).values(last_uid=cursor))
@@ -206,14 +206,14 @@ def _shares(some: Sequence[FetchedLetter]) -> Iterator[list[FetchedLetter]]:
         yield share
 
 
-def _action(kind: str, place: Place, after: timedelta) -> PendingAction:
+def _action(kind: str, place: LetterLocation, after: timedelta) -> PendingAction:
     return PendingAction(
         folder_id=place.folder_id, kind=kind, uidvalidity=place.uidvalidity, uid=place.uid, uidl=place.uidl,
         due_at=now() + after,
     )  # fmt: skip
 
 
-def keep_place(session: Session, letter_id: int, place: Place) -> None:
+def keep_place(session: Session, letter_id: int, place: LetterLocation) -> None:
     """Notes where a copy of the letter lies; nothing where the server numbers nothing."""
     if not (place.uid or place.uidl):
         return
@@ -230,11 +230,11 @@ def keep_place(session: Session, letter_id: int, place: Place) -> None:
     session.add(copy)
 
 
-def forget_retry(session: Session, place: Place) -> None:
+def forget_retry(session: Session, place: LetterLocation) -> None:
     session.exec(delete(FetchRetry).where(*_at(FetchRetry, place)))
 
 
-def pass_by(session: Session, place: Place) -> None:
+def pass_by(session: Session, place: LetterLocation) -> None:
     session.add(
         FetchRetry(
             folder_id=place.folder_id,
@@ -247,7 +247,7 @@ def pass_by(session: Session, place: Place) -> None:
     )
 
 
-def _note_failure(session: Session, place: Place, problem: str) -> int:
+def _note_failure(session: Session, place: LetterLocation, problem: str) -> int:
     """Counts a failed try and gives how many there were."""
     row = session.exec(select(FetchRetry).where(*_at(FetchRetry, place))).first()
     if row is None:
@@ -266,7 +266,7 @@ def _note_failure(session: Session, place: Place, problem: str) -> int:
     return row.tries
 
 
-def _at(table: type[LetterCopy] | type[FetchRetry], place: Place) -> tuple[ColumnElement[bool], ...]:
+def _at(table: type[LetterCopy] | type[FetchRetry], place: LetterLocation) -> tuple[ColumnElement[bool], ...]:
     return (
         col(table.folder_id) == place.folder_id,
         col(table.uidvalidity) == place.uidvalidity,

@@ -16,7 +16,7 @@ from typing import IO
 from sqlmodel import Session, col, delete, select
 
 from tracker.inbound.fetch import cursor
-from tracker.inbound.fetch.fetched_letter import FetchedLetter, Place
+from tracker.inbound.fetch.fetched_letter import FetchedLetter, LetterLocation
 from tracker.inbound.fetch.imap_connection import ANSWER_SECONDS, MOST_DROPS, command_seconds
 from tracker.inbound.fetch.letter_importer import LetterImporter, pass_by
 from tracker.inbound.fetch.pop3 import Octets, OutOfStep, pop3
@@ -142,7 +142,7 @@ class Pop3Run:
         with self.context.database.session_scope() as session:
             self.importer.ours(session)
             for uidl in set(unknown) - set(wanted):
-                pass_by(session, Place(row.id, uidl=uidl))
+                pass_by(session, LetterLocation(row.id, uidl=uidl))
         return wanted[::-1]
 
     def _age(self, uidl: str) -> datetime | None:
@@ -160,7 +160,7 @@ class Pop3Run:
 
     def _letter(self, row: MailboxFolder, uidl: str) -> None:
         assert row.id is not None
-        place = Place(row.id, uidl=uidl)
+        place = LetterLocation(row.id, uidl=uidl)
         folder = self.context.settings.data_dir / "loading"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with NamedTemporaryFile(dir=folder) as file:

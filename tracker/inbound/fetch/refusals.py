@@ -7,7 +7,7 @@ from tracker.runtime.localized_text import N_, LocalizedText, server_reply_text
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ServerRefusal:
     """``state`` is one of a mailbox; ``wait`` is how many seconds the server asks for, at most a day."""
 
     state: str
@@ -51,15 +51,15 @@ WRONG_PASSWORD = N_(
 )
 
 
-def read_refusal(host: str, words: str, *, login: bool) -> Refusal | None:
+def read_refusal(host: str, words: str, *, login: bool) -> ServerRefusal | None:
     """The meaning of what a server said; ``login`` when it said so to a login. None when it tells nothing we know."""
     if _THROTTLED.search(words):
-        return Refusal("throttled", _said(PAUSE_WANTED, host, words), asked_wait(words))
+        return ServerRefusal("throttled", _said(PAUSE_WANTED, host, words), asked_wait(words))
     if not login:
         return None
     if _NO_PASSWORDS.search(words) or host.lower() in _MICROSOFT:
-        return Refusal("needs_oauth", _said(MICROSOFT_SIGN_IN, host, words))
-    return Refusal("auth_error", _said(_hint(host.lower(), words), host, words))
+        return ServerRefusal("needs_oauth", _said(MICROSOFT_SIGN_IN, host, words))
+    return ServerRefusal("auth_error", _said(_hint(host.lower(), words), host, words))
 
 
 def asked_wait(words: str) -> float:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select, update
 
-from tracker.inbound.fetch.refusals import Refusal
+from tracker.inbound.fetch.refusals import ServerRefusal
 from tracker.inbound.mailboxes import set_state
 from tracker.models import Credential, Mailbox, MailboxState
 from tracker.notifications.notify import add_notice
@@ -130,7 +130,7 @@ def ended_well(mailbox: Mailbox, claim: Claim, session: Session, *, complete: bo
     _release(mailbox, next_run(claim.planned, moment) if complete else moment)
 
 
-def ended_badly(mailbox: Mailbox, session: Session, refusal: Refusal) -> None:
+def ended_badly(mailbox: Mailbox, session: Session, refusal: ServerRefusal) -> None:
     """The run failed for the reason given: a later try, a new state, and a word to its person when that is what it needs."""
     moment = now()
     mailbox.run_problem = refusal.hint
@@ -149,7 +149,7 @@ def ended_badly(mailbox: Mailbox, session: Session, refusal: Refusal) -> None:
     _release(mailbox, due)
 
 
-def _refused(mailbox: Mailbox, refusal: Refusal, moment: datetime) -> datetime | None:
+def _refused(mailbox: Mailbox, refusal: ServerRefusal, moment: datetime) -> datetime | None:
     """Refused logins that are too close together are one: servers have moments."""
     if mailbox.login_failed_at is None or moment - mailbox.login_failed_at >= REFUSALS_APART:
         mailbox.login_failures += 1

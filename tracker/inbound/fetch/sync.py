@@ -13,7 +13,7 @@ from tracker.inbound.fetch.imap_connection import ImapConnection, MailboxRefused
 from tracker.inbound.fetch.imap_run import ImapRun
 from tracker.inbound.fetch.letter_importer import ImportStopped, LetterImporter, StoreLetters
 from tracker.inbound.fetch.pop3_run import Pop3Run
-from tracker.inbound.fetch.refusals import Refusal
+from tracker.inbound.fetch.refusals import ServerRefusal
 from tracker.inbound.fetch.schedule import Claim, back_off, ended_badly, ended_well, others_wait
 from tracker.mail.connections import ConnectError, Server
 from tracker.models import Credential, Mailbox, MailboxState
@@ -50,7 +50,7 @@ def sync_mailbox(context: AppContext, claim: Claim, take: StoreLetters, shutdown
     except Exception as error:  # a mistake of ours in one mailbox must not hold up the others, nor this one for ever
         log.exception("mailbox %s: the run failed", claim.mailbox_id)
         text = LocalizedText("Something went wrong inside Inkling: %(problem)s", problem=type(error).__name__)
-        complete, refusal = False, Refusal(MailboxState.CONNECTION_ERROR, text)
+        complete, refusal = False, ServerRefusal(MailboxState.CONNECTION_ERROR, text)
     if refusal is not None:
         log.info("mailbox %s: %s", claim.mailbox_id, refusal.state)
     _note(context, claim, importer, lambda m, s: _ended(m, s, claim, refusal, complete))
@@ -71,7 +71,7 @@ def _works(context: AppContext, claim: Claim) -> bool:
     return works
 
 
-def _read(context: AppContext, claim: Claim, importer: LetterImporter) -> tuple[bool, Refusal | None]:
+def _read(context: AppContext, claim: Claim, importer: LetterImporter) -> tuple[bool, ServerRefusal | None]:
     """Whether the run came to its end, and why it failed if it did."""
     with context.database.reading() as session:
         mailbox = session.get_one(Mailbox, claim.mailbox_id)
@@ -130,7 +130,7 @@ def _note(
             session.add(mailbox)
 
 
-def _ended(mailbox: Mailbox, session: Session, claim: Claim, refusal: Refusal | None, complete: bool) -> None:
+def _ended(mailbox: Mailbox, session: Session, claim: Claim, refusal: ServerRefusal | None, complete: bool) -> None:
     if not mailbox.active or mailbox.removed_at is not None or mailbox.state == MailboxState.CHECKING:
         return  # it was switched off or changed meanwhile: nothing is said about it
     if refusal is not None:

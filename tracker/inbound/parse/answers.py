@@ -14,7 +14,7 @@ _HREF = re.compile(r"""(?:href|src)\s*=\s*["']?(https?://[^"'\s>]{1,4000})""", r
 
 
 @dataclass(frozen=True)
-class Copy:
+class SentDelivery:
     """A delivery of a message: its number and its recipient's address in look-up form."""
 
     id: int
@@ -43,7 +43,7 @@ def names_ours(letter: ParsedLetter) -> bool:
     return any(ids_of_our_form(id_) == [id_] for id_ in candidates(letter))
 
 
-def whose(sender: str, copies: Sequence[Copy], marked: int | None = None) -> Whose:
+def whose(sender: str, copies: Sequence[SentDelivery], marked: int | None = None) -> Whose:
     """Whose copy ``sender`` answers. ``marked`` is the copy whose token stands in the quoted text.
 
     Somebody who is none of the recipients answers for the copy that was handed to him, if that can be told: the only one, or the

@@ -10,7 +10,7 @@ from tracker.inbound.parse.category import judge
 from tracker.inbound.parse.letter import ParsedFile, ParsedLetter, parse
 from tracker.inbound.parse.reports import Failure, read_report
 from tracker.inbound.parse.writers import writer_of
-from tracker.mail.addresses import Mailbox, received_lookup
+from tracker.mail.addresses import Address, received_lookup
 
 
 def describe(raw: bytes, own: Collection[str] = (), form_robots: Collection[str] = ()) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def describe(raw: bytes, own: Collection[str] = (), form_robots: Collection[str]
     }
 
 
-def _person(mailbox: Mailbox) -> dict[str, str]:
+def _person(mailbox: Address) -> dict[str, str]:
     return {"name": mailbox.name, "address": mailbox.address}
 
 

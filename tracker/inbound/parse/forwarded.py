@@ -5,7 +5,7 @@ import re
 from tracker.inbound.parse.letter import ParsedLetter, content_of, parse
 from tracker.inbound.parse.quotations import begins_older, is_title, names_author
 from tracker.inbound.parse.subjects import is_forward_subject
-from tracker.mail.addresses import Mailbox, read_field
+from tracker.mail.addresses import Address, read_field
 
 _HANDED_ON = re.compile(
     r"forward|weitergeleitet|transf|réexp|reenviad|e?ncaminhad|inoltrat|doorgestuurd|videresendt|vidarebefordra|välite|edelleen"
@@ -26,7 +26,7 @@ def is_forwarded(letter: ParsedLetter) -> bool:
     return any(map(_says_handed_on, letter.text[:_LOOKED_AT].splitlines()))
 
 
-def inner_sender(raw: bytes, letter: ParsedLetter) -> Mailbox | None:
+def inner_sender(raw: bytes, letter: ParsedLetter) -> Address | None:
     """Who wrote the letter that is inside: of an attached one, else of the one below the line or the head that says so."""
     for file in letter.files:
         if file.content_type == "message/rfc822":
@@ -50,5 +50,5 @@ def _says_handed_on(line: str) -> bool:
     return bool(_HANDED_ON.search(line[:200])) and is_title(line)
 
 
-def _mailbox(written: str) -> Mailbox | None:
+def _mailbox(written: str) -> Address | None:
     return next(iter(read_field(written.strip(" \t>*:")[:300]).mailboxes), None) if "@" in written else None

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 
 from tracker.inbound.parse.letter import ParsedLetter
-from tracker.mail.addresses import Mailbox
+from tracker.mail.addresses import Address
 
 
 def content_hash(letter: ParsedLetter) -> str:
@@ -38,7 +38,7 @@ def identity(gmail_id: int | None, message_id: str, content: str) -> str:
     return hashlib.sha256(f"{message_id}\0{content}".encode("utf-8", "replace")).hexdigest()
 
 
-def _people(mailboxes: Iterable[Mailbox]) -> str:
+def _people(mailboxes: Iterable[Address]) -> str:
     return ",".join(sorted(mailbox.address.lower() for mailbox in mailboxes))
 
 

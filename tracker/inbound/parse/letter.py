@@ -19,7 +19,7 @@ from tracker.inbound.parse.dates import names_unknown_zone, read_date
 from tracker.inbound.parse.file_names import safe_name, unescaped
 from tracker.inbound.parse.letter_text import text_from_html
 from tracker.inbound.parse.quotations import own_text
-from tracker.mail.addresses import AddressField, Mailbox, read_field
+from tracker.mail.addresses import Address, AddressField, read_field
 from tracker.mail.mime.encodings import measured, octets_in
 from tracker.mail.mime.fields import fields as fields_of
 from tracker.mail.mime.fields import first as field_named
@@ -66,10 +66,10 @@ class ParsedLetter:
     """Every header field in its order: name in lower case, value unfolded and as written."""
     content_type: str
     parameters: dict[str, str]
-    senders: tuple[Mailbox, ...]
-    reply_to: tuple[Mailbox, ...]
-    to: tuple[Mailbox, ...]
-    cc: tuple[Mailbox, ...]
+    senders: tuple[Address, ...]
+    reply_to: tuple[Address, ...]
+    to: tuple[Address, ...]
+    cc: tuple[Address, ...]
     subject: str
     message_id: str
     in_reply_to: tuple[str, ...]
@@ -91,7 +91,7 @@ class ParsedLetter:
         return own_text(self.text, self.html)
 
     @property
-    def sender(self) -> Mailbox | None:
+    def sender(self) -> Address | None:
         return self.senders[0] if self.senders else None
 
     def value(self, name: str) -> str:
@@ -158,7 +158,7 @@ def _unread_digest(raw: bytes, root: Part, odd: Sequence[str], *, is_empty: bool
     return hashlib.sha256(raw[root.header_end :].strip()).hexdigest()
 
 
-def _other_senders(fields: Sequence[tuple[str, str]], reply_to: tuple[Mailbox, ...]) -> tuple[Mailbox, ...]:
+def _other_senders(fields: Sequence[tuple[str, str]], reply_to: tuple[Address, ...]) -> tuple[Address, ...]:
     """Who wrote where From names nobody: Sender, Reply-To, the return path."""
     for name in ("sender", "", "return-path"):
         senders = _mailboxes(name, fields, []) if name else reply_to
@@ -218,7 +218,7 @@ def _first(fields: Sequence[tuple[str, str]], name: str) -> str:
     return next((value for field_name, value in fields if field_name == name), "")
 
 
-def _mailboxes(name: str, fields: Sequence[tuple[str, str]], odd: list[str]) -> tuple[Mailbox, ...]:
+def _mailboxes(name: str, fields: Sequence[tuple[str, str]], odd: list[str]) -> tuple[Address, ...]:
     """From is the first field of its name alone; recipients may stand in several."""
     values = [value for field_name, value in fields if field_name == name]
     if name in ("from", "reply-to", "sender", "return-path"):
@@ -236,7 +236,7 @@ def _read_field(value: str) -> AddressField:
     )
 
 
-def _unique(address_fields: Sequence[AddressField]) -> Iterator[Mailbox]:
+def _unique(address_fields: Sequence[AddressField]) -> Iterator[Address]:
     seen = set()
     for mailbox in (mailbox for address_field in address_fields for mailbox in address_field.mailboxes):
         if mailbox.address not in seen:

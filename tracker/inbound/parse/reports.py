@@ -67,7 +67,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Report:
+class DeliveryReport:
     """A report: outcomes per recipient, and the Message-ID of what came back, empty when it names none."""
 
     kind: str
@@ -78,7 +78,7 @@ class Report:
     """The message that came back, as much as is in it."""
 
 
-def read_report(raw: bytes, letter: ParsedLetter | None = None) -> Report:
+def read_report(raw: bytes, letter: ParsedLetter | None = None) -> DeliveryReport:
     """What a bounce or a complaint says; ``letter`` where it was parsed already.
 
     The message it is about is named by the copy in it, by ids of our form (that nobody else can sign) anywhere in it, or by what
@@ -102,7 +102,7 @@ def read_report(raw: bytes, letter: ParsedLetter | None = None) -> Report:
             _in_words(letter, report_text)
         )
     kind = "complaint" if texts[_FEEDBACK] else _worst(failures, letter, report_text)
-    return Report(
+    return DeliveryReport(
         kind, tuple(failures[:_MOST_RECIPIENTS]), _about(letter, original, [*reports, *texts[_DISPOSITION]]), original
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 
 from tracker.inbound.parse.letter import ParsedLetter
 from tracker.inbound.repeat import sender_of
-from tracker.mail.addresses import Mailbox, lookup_or_none, read_field, received_lookup
+from tracker.mail.addresses import Address, lookup_or_none, read_field, received_lookup
 
 _VIA = re.compile(
     r"['\"]*(.{1,150}?)['\"]*\s+(?:via|vía|über|через|przez|prostřednictvím|üzerinden)\s+\S", re.IGNORECASE
@@ -13,13 +13,13 @@ _VIA = re.compile(
 _ORIGINAL = ("x-original-from", "x-original-sender", "x-google-original-from")
 
 
-def written_for(letter: ParsedLetter) -> tuple[Mailbox, ...]:
+def written_for(letter: ParsedLetter) -> tuple[Address, ...]:
     """Whom the From may have written for, the likeliest first: Reply-To, what a group has noted of the author, and the one in Cc
     whose name it bears ("Ivan via Sales")."""
     return tuple(_named(letter, dict.fromkeys([*letter.reply_to, *_noted(letter), *_of_that_name(letter)])))
 
 
-def writer_of(letter: ParsedLetter, own: Collection[str], robots: Collection[str] = ()) -> Mailbox | None:
+def writer_of(letter: ParsedLetter, own: Collection[str], robots: Collection[str] = ()) -> Address | None:
     """Who wrote: From; or whom it wrote for, where it is an address of ours or of a form's robot, or says so itself. None where
     nobody is named. ``own`` and ``robots`` are in look-up form."""
     if letter.sender is None:
@@ -41,16 +41,16 @@ def _said_name(letter: ParsedLetter) -> str:
     return said[1].strip() if said else ""
 
 
-def _noted(letter: ParsedLetter) -> Iterator[Mailbox]:
+def _noted(letter: ParsedLetter) -> Iterator[Address]:
     for name in _ORIGINAL:
         yield from read_field(letter.value(name), received=True).mailboxes[:1]
 
 
-def _of_that_name(letter: ParsedLetter) -> list[Mailbox]:
+def _of_that_name(letter: ParsedLetter) -> list[Address]:
     name = _said_name(letter)
     return [each for each in letter.cc if name and each.name == name]
 
 
-def _named(letter: ParsedLetter, others: Collection[Mailbox]) -> Iterator[Mailbox]:
+def _named(letter: ParsedLetter, others: Collection[Address]) -> Iterator[Address]:
     """Who has no name bears the one that From says."""
-    return (each if each.name else Mailbox(each.address, _said_name(letter)) for each in others)
+    return (each if each.name else Address(each.address, _said_name(letter)) for each in others)

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from turbohtml import Document, PlainText, parse
 
-from tracker.mail.addresses import AddressError, Mailbox, normalise
+from tracker.mail.addresses import Address, AddressError, normalise
 from tracker.mail.mime.fields import check_text, encoded_words, fold, header_line, section_end
 
 _POLICY = SMTP.clone(cte_type="7bit")  # quoted-printable or base64, whichever is shorter: any server takes them
@@ -47,18 +47,18 @@ class File(Protocol):
 
 
 @dataclass(frozen=True)
-class NewMessage:
+class MessageContent:
     """What a person filled in, and what the journey of the send adds. There is no Bcc: it is never in a header.
 
     `message_id`, `in_reply_to` and `references` are msg-ids; `date` knows its time zone; `headers` are further fields.
     """
 
-    sender: Mailbox
-    to: tuple[Mailbox, ...]
+    sender: Address
+    to: tuple[Address, ...]
     subject: str
     message_id: str
     date: datetime
-    cc: tuple[Mailbox, ...] = ()
+    cc: tuple[Address, ...] = ()
     html: str | None = None
     text: str | None = None
     attachments: Sequence[File] = ()
@@ -67,7 +67,7 @@ class NewMessage:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def build_message(draft: NewMessage) -> bytes:
+def build_message(draft: MessageContent) -> bytes:
     """The message in wire form: CRLF, UTF-8, no line over 998 octets.
 
     With HTML alone a text alternative is derived from it; with text alone there is no HTML. Raises ValueError, naming the
@@ -107,7 +107,7 @@ def _picture(source: str, files: Mapping[str, str]) -> str:
     return name[:100] if "." in name else "picture"
 
 
-def _originator_lines(draft: NewMessage) -> Iterator[bytes]:
+def _originator_lines(draft: MessageContent) -> Iterator[bytes]:
     yield _address_line("From", (draft.sender,))
     if draft.to:
         yield _address_line("To", draft.to)
@@ -117,7 +117,7 @@ def _originator_lines(draft: NewMessage) -> Iterator[bytes]:
         yield header_line("To", UNDISCLOSED)
 
 
-def _other_lines(draft: NewMessage) -> Iterator[bytes]:
+def _other_lines(draft: MessageContent) -> Iterator[bytes]:
     yield header_line("Subject", draft.subject)
     yield header_line("Date", format_datetime(draft.date))
     yield header_line("Message-ID", draft.message_id)
@@ -131,17 +131,17 @@ def _other_lines(draft: NewMessage) -> Iterator[bytes]:
         yield header_line(name, value)
 
 
-def _address_line(name: str, mailboxes: Sequence[Mailbox]) -> bytes:
+def _address_line(name: str, mailboxes: Sequence[Address]) -> bytes:
     return fold(f"{name}: " + ", ".join(_written(name, mailbox) for mailbox in mailboxes)).encode() + b"\r\n"
 
 
-def add_addresses(raw: bytes, name: str, mailboxes: Sequence[Mailbox]) -> bytes:
+def add_addresses(raw: bytes, name: str, mailboxes: Sequence[Address]) -> bytes:
     """The message with one more address field at the end of its header section."""
     at = section_end(raw)
     return raw[:at] + _address_line(name, mailboxes) + raw[at:]
 
 
-def _written(field: str, mailbox: Mailbox) -> str:
+def _written(field: str, mailbox: Address) -> str:
     name = mailbox.name.strip()
     check_text(field, name)
     try:
@@ -157,7 +157,7 @@ def _written(field: str, mailbox: Mailbox) -> str:
     return f"{name} <{address}>" if _ATOMS.fullmatch(name) else f'"{quoted}" <{address}>'
 
 
-def _body(draft: NewMessage) -> EmailMessage:
+def _body(draft: MessageContent) -> EmailMessage:
     message = EmailMessage(policy=_POLICY)
     html = None if draft.html is None else _encodable(draft.html)
     files = {file.cid: file.filename for file in draft.attachments if file.cid}
@@ -193,7 +193,7 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _check(draft: NewMessage) -> None:
+def _check(draft: MessageContent) -> None:
     if draft.date.tzinfo is None:
         raise ValueError("Date: a time zone is needed")
     for name, value in (("Message-ID", draft.message_id), ("In-Reply-To", draft.in_reply_to or _NO_MSG_ID)):

@@ -6,7 +6,7 @@ What can be written otherwise is; what cannot has its reason. Octets that need n
 import base64
 import re
 
-from tracker.mail.addresses import AddressError, Mailbox, normalise, read_field
+from tracker.mail.addresses import Address, AddressError, normalise, read_field
 from tracker.mail.mime import quoted_printable
 from tracker.mail.mime.encodings import octets_in
 from tracker.mail.mime.fields import Field, encoded_words, fields, fold, remove_header, section_end, with_encoding
@@ -128,7 +128,7 @@ def _in_ascii(field: Field) -> Splice:
     return field.start, field.end, fold(f"{name}: {value}").encode("ascii", "replace") + b"\r\n"
 
 
-def _written(mailbox: Mailbox, name: str) -> str:
+def _written(mailbox: Address, name: str) -> str:
     try:
         address = normalise(mailbox.address)
     except AddressError as error:

@@ -157,7 +157,7 @@ def _check_tokens(session: Session, token_ids: Collection[int]) -> None:
 
 
 @dataclass(frozen=True)
-class Submission:
+class ReadSubmission:
     """A message that was read and waits for its transaction. ``mark`` is what a second try of it would have, too."""
 
     context: AppContext
@@ -185,11 +185,11 @@ def submit(
             outgoing = read_submitted(session, context, user, mail_from, rcpt_tos, raw)
     except SendError as error:
         raise Refused(_REPLIES.get(error.code, "554 5.6.0 This message cannot be sent")) from None
-    submission = Submission(context, submitter, outgoing, mark_of(context, rcpt_tos, raw))
+    submission = ReadSubmission(context, submitter, outgoing, mark_of(context, rcpt_tos, raw))
     return context.database.commit_together(_accept, submission)
 
 
-def _accept(group: Sequence[Submission]) -> list[str]:
+def _accept(group: Sequence[ReadSubmission]) -> list[str]:
     """Plans outside the transaction that writes: it takes longest."""
     context = group[0].context
     with context.database.reading() as session:

@@ -13,7 +13,7 @@ from functools import partial
 
 from pixel.server import ConnectionGuard, ServerLimits, raise_descriptor_limit
 from tracker.outbound.gateway.access import GatewayLimits
-from tracker.outbound.gateway.session import GatewaySession, Place
+from tracker.outbound.gateway.session import ClientSlot, GatewaySession
 from tracker.runtime.context import AppContext
 from tracker.runtime.settings import Network
 
@@ -109,7 +109,7 @@ class Gateway:
             self._loop.call_later(1, self._open_door, listener)
             return
         line.setblocking(False)
-        place = Place(self._guard, str(peer[0]), line.close)
+        place = ClientSlot(self._guard, str(peer[0]), line.close)
         if not place.is_held:
             _refuse(line)
             return
@@ -118,13 +118,13 @@ class Gateway:
         self._welcomes.add(welcome)
         welcome.add_done_callback(partial(self._welcomed, line, place))
 
-    def _welcomed(self, line: socket.socket, place: Place, welcome: asyncio.Task[None]) -> None:
+    def _welcomed(self, line: socket.socket, place: ClientSlot, welcome: asyncio.Task[None]) -> None:
         self._welcomes.discard(welcome)
         if welcome.cancelled():  # perhaps before its first step
             place.leave()
             line.close()
 
-    async def _welcome(self, line: socket.socket, place: Place) -> None:
+    async def _welcome(self, line: socket.socket, place: ClientSlot) -> None:
         try:
             encrypted = self._tls is not None and await _talks_tls(line)
             _, session = await asyncio.get_running_loop().connect_accepted_socket(
@@ -136,7 +136,7 @@ class Gateway:
             place.leave()
             line.close()
 
-    def _session(self, encrypted: bool, place: Place) -> GatewaySession:
+    def _session(self, encrypted: bool, place: ClientSlot) -> GatewaySession:
         self._sessions = {session for session in self._sessions if session.transport is not None}
         session = GatewaySession(self._context, self._limits, self._pool, self._tls, place, encrypted=encrypted)
         self._sessions.add(session)

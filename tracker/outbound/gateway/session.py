@@ -57,7 +57,7 @@ _STATUS = {
 """Enhanced status codes (RFC 3463) of the replies that the library gives without one."""
 
 
-class Place:
+class ClientSlot:
     """The place of one client among all, from when it is taken until its connection ends. Whoever has not signed in may lose it."""
 
     def __init__(self, guard: ConnectionGuard, peer: str, end: Callable[[], object]) -> None:
@@ -91,7 +91,7 @@ class GatewaySession(SMTP):
         limits: GatewayLimits,
         pool: Executor,
         tls: ssl.SSLContext | None,
-        place: Place,
+        place: ClientSlot,
         *,
         encrypted: bool,
     ) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from tracker.consent.preferences import preference
-from tracker.mail.addresses import AddressError, Mailbox, domain_of, lookup_form, lookup_or_none, normalise
+from tracker.mail.addresses import Address, AddressError, domain_of, lookup_form, lookup_or_none, normalise
 from tracker.mail.mime.build import UNDISCLOSED
 from tracker.mail.mime.fields import Field, add_header, fields, normalise_line_ends, remove_header
 from tracker.mail.mime.text import decoded, storable
@@ -84,7 +84,7 @@ def confirmed_accounts(session: Session, user_id: int | None) -> dict[str, Accou
     return {lookup_form(account.address): account for account in newest_first}
 
 
-def _account(session: Session, user: User, mail_from: str, header_fields: list[Field]) -> tuple[Account, Mailbox]:
+def _account(session: Session, user: User, mail_from: str, header_fields: list[Field]) -> tuple[Account, Address]:
     """The account of the From address. Envelope and header are both checked: either could name somebody else."""
     mine = confirmed_accounts(session, user.id)
     senders = mailboxes(header_fields, "from")
@@ -159,16 +159,16 @@ def _untouched(parts: list[HtmlPart] | Untouched) -> str | None:
 
 def _by_role(
     header_fields: list[Field], rcpt_tos: Iterable[str]
-) -> tuple[tuple[Mailbox, ...], tuple[Mailbox, ...], tuple[Mailbox, ...]]:
+) -> tuple[tuple[Address, ...], tuple[Address, ...], tuple[Address, ...]]:
     """The envelope's recipients as To, Cc and those that no header names, in the order of the headers."""
     envelope = _envelope(rcpt_tos)
     named = []
     for name in ("to", "cc"):
         here = {lookup_form(mailbox.address): mailbox for mailbox in mailboxes(header_fields, name)}
         named.append(
-            tuple(Mailbox(envelope.pop(form), mailbox.name) for form, mailbox in here.items() if form in envelope)
+            tuple(Address(envelope.pop(form), mailbox.name) for form, mailbox in here.items() if form in envelope)
         )
-    return named[0], named[1], tuple(Mailbox(address) for address in envelope.values())
+    return named[0], named[1], tuple(Address(address) for address in envelope.values())
 
 
 def _envelope(rcpt_tos: Iterable[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from tracker.mail.addresses import Mailbox, read_field
+from tracker.mail.addresses import Address, read_field
 from tracker.mail.mime.charset import codec_of, read
 from tracker.mail.mime.encodings import octets_in
 from tracker.mail.mime.fields import Field
@@ -23,7 +23,7 @@ def msg_ids(header_fields: list[Field], name: str) -> list[str]:
     return [storable(id_) for value in values(header_fields, name) for id_ in _MSG_ID.findall(value)]
 
 
-def mailboxes(header_fields: list[Field], name: str) -> list[Mailbox]:
+def mailboxes(header_fields: list[Field], name: str) -> list[Address]:
     """The mailboxes of an address field; those that cannot be used are left out."""
     return [mailbox for value in values(header_fields, name) for mailbox in read_field(storable(value)).mailboxes]
 

@@ -31,7 +31,7 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class Found:
+class PublishedRecords:
     """What stands in DNS."""
 
     spf: Spf
@@ -43,7 +43,7 @@ class Found:
     dmarc_unknown: bool = False
 
 
-def find(domain: str, service: Sending, fetch: Fetch) -> Found:
+def find(domain: str, service: Sending, fetch: Fetch) -> PublishedRecords:
     """Asks for everything that :func:`advise` judges."""
     policy, at, unknown = _find_dmarc(domain, fetch)
     keys, dkim_unknown = {}, False
@@ -53,7 +53,7 @@ def find(domain: str, service: Sending, fetch: Fetch) -> Found:
         published = [value for value in answer.values if "p=" in value.replace(" ", "")]
         if published:
             keys[selector] = parse_dkim(published[0])
-    return Found(spf.look_up(domain, fetch), policy, at, keys, dkim_unknown, unknown)
+    return PublishedRecords(spf.look_up(domain, fetch), policy, at, keys, dkim_unknown, unknown)
 
 
 def _find_dmarc(domain: str, fetch: Fetch) -> tuple[Dmarc, str, bool]:
@@ -73,7 +73,7 @@ def is_providers_own(domain: str) -> bool:
     return domain in PUBLIC_DOMAINS
 
 
-def advise(domain: str, service: Sending, records: Found, reports_to: str) -> list[Advice]:
+def advise(domain: str, service: Sending, records: PublishedRecords, reports_to: str) -> list[Advice]:
     """Everything worth telling, SPF first. ``reports_to`` is proposed for DMARC reports."""
     if is_providers_own(domain):
         text = LocalizedText(
@@ -174,7 +174,7 @@ def _limits(result: Spf) -> list[Advice]:
     return []
 
 
-def _about_dkim(domain: str, service: Sending, records: Found) -> list[Advice]:
+def _about_dkim(domain: str, service: Sending, records: PublishedRecords) -> list[Advice]:
     """One line: about the best key, for one good key is enough."""
     if not records.keys:
         return [_no_key(domain, service, records)]
@@ -207,7 +207,7 @@ def _about_dkim(domain: str, service: Sending, records: Found) -> list[Advice]:
     return [Advice("DKIM", "good", LocalizedText("There is a DKIM key at %(name)s.", name=name))]
 
 
-def _no_key(domain: str, service: Sending, records: Found) -> Advice:
+def _no_key(domain: str, service: Sending, records: PublishedRecords) -> Advice:
     if records.dkim_unknown:
         return Advice(
             "DKIM",
@@ -230,7 +230,7 @@ def _no_key(domain: str, service: Sending, records: Found) -> Advice:
     return Advice("DKIM", "warn", text)
 
 
-def _about_dmarc(domain: str, records: Found, reports_to: str, *, aligned: bool) -> Advice:
+def _about_dmarc(domain: str, records: PublishedRecords, reports_to: str, *, aligned: bool) -> Advice:
     policy = records.dmarc
     proposal = (Publish(f"_dmarc.{domain}", "TXT", f"v=DMARC1; p=none; rua=mailto:{reports_to}"),)
     if records.dmarc_unknown:

@@ -10,7 +10,7 @@ from dns.resolver import NXDOMAIN, NoAnswer, NoResolverConfiguration
 from tracker.mail.addresses import domain_of
 from tracker.mail.recipient_mx import is_never_asked, resolver
 from tracker.models import Account
-from tracker.outbound.sending_domain.advice import Advice, Found, advise, find, is_providers_own
+from tracker.outbound.sending_domain.advice import Advice, PublishedRecords, advise, find, is_providers_own
 from tracker.outbound.sending_domain.dmarc import Dmarc
 from tracker.outbound.sending_domain.sending_services import sending_of
 from tracker.outbound.sending_domain.spf import Fetch, Records, Spf
@@ -28,7 +28,7 @@ def advice_for(context: AppContext, account: Account) -> list[Advice]:
     """What to tell about the domain of an account. Never raises; takes some seconds at the most."""
     domain, service = domain_of(account.address), sending_of(account.preset)
     if is_providers_own(domain):
-        return advise(domain, service, Found(Spf(), Dmarc("none"), domain), account.address)
+        return advise(domain, service, PublishedRecords(Spf(), Dmarc("none"), domain), account.address)
     if is_never_asked(context, domain):
         text = LocalizedText("%(domain)s is not a name of the public internet; nothing was looked up.", domain=domain)
         return [Advice("SPF, DKIM, DMARC", "unknown", text)]

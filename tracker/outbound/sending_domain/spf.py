@@ -32,7 +32,7 @@ Fetch = Callable[[str, str], Records]
 
 
 @dataclass(frozen=True)
-class Term:
+class SpfTerm:
     """One mechanism or modifier: ``~all``, ``include:_spf.google.com``, ``redirect=…``."""
 
     qualifier: str
@@ -46,7 +46,7 @@ class Spf:
 
     records: tuple[str, ...] = ()
     problem: str = ""
-    terms: list[Term] = field(default_factory=list)
+    terms: list[SpfTerm] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     """Words that no receiver understands: the whole record is void (permerror)."""
     included: set[str] = field(default_factory=set)
@@ -81,7 +81,7 @@ def spf_records(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(value for value in values if re.match(r"v=spf1( |$)", value, re.IGNORECASE))
 
 
-def parse(record: str) -> tuple[list[Term], list[str]]:
+def parse(record: str) -> tuple[list[SpfTerm], list[str]]:
     """The terms of a record, and the words that are none."""
     terms, broken = [], []
     for word in record.split()[1:]:
@@ -93,14 +93,14 @@ def parse(record: str) -> tuple[list[Term], list[str]]:
     return terms, broken
 
 
-def _term(word: str) -> Term | None:
+def _term(word: str) -> SpfTerm | None:
     match = _TERM.fullmatch(word)
     if match:
         qualifier, name, mark, value = match[1] or "+", match[2].lower(), match[3] or "", match[4] or ""
         value = value if mark == ":" else ""
-        return Term(qualifier, name, value.lower()) if _fits(name, mark, value) else None
+        return SpfTerm(qualifier, name, value.lower()) if _fits(name, mark, value) else None
     modifier = _MODIFIER.fullmatch(word)
-    return Term("", modifier[1].lower(), modifier[2].lower()) if modifier else None
+    return SpfTerm("", modifier[1].lower(), modifier[2].lower()) if modifier else None
 
 
 def _fits(name: str, mark: str, value: str) -> bool:
@@ -122,7 +122,7 @@ def _is_network(value: str, version: int) -> bool:
         return False
 
 
-def _walk(spf: Spf, domain: str, terms: list[Term], fetch: Fetch, left: list[int], path: tuple[str, ...]) -> None:
+def _walk(spf: Spf, domain: str, terms: list[SpfTerm], fetch: Fetch, left: list[int], path: tuple[str, ...]) -> None:
     has_all = any(term.name == "all" for term in terms)
     for term in terms:
         if term.name not in _ASKS or (term.name == "redirect" and has_all):

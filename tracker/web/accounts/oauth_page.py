@@ -35,7 +35,7 @@ SPAN = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
-class Purpose:
+class OAuthPurpose:
     """``finish`` takes over what was granted and may raise :class:`OAuthError`; ``back`` is the page of a subject (empty: a
     new one); ``owned`` says whether the subject is this person's, and what address to propose; it raises 404 otherwise."""
 
@@ -44,7 +44,7 @@ class Purpose:
     owned: Callable[[Request, User, str], str]
 
 
-PURPOSES: dict[str, Purpose] = {}
+PURPOSES: dict[str, OAuthPurpose] = {}
 """What a sign-in may be for; the modules of those pages add theirs."""
 
 

@@ -21,7 +21,7 @@ from tracker.outbound.address_code import confirm_account, send_code
 from tracker.outbound.host_health import host_problem
 from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.localized_text import ActionError, LocalizedText
-from tracker.web.accounts.oauth_page import PURPOSES, Purpose
+from tracker.web.accounts.oauth_page import PURPOSES, OAuthPurpose
 from tracker.web.http.forms import FormErrors, Schema, errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -150,7 +150,7 @@ def _proposed_login(request: Request, user: User, subject: str) -> str:
     return own_account(request, user, subject).address if subject else ""
 
 
-PURPOSES["account"] = Purpose(complete, lambda subject: f"{BASE_PATH}/{subject or 'new'}", _proposed_login)
+PURPOSES["account"] = OAuthPurpose(complete, lambda subject: f"{BASE_PATH}/{subject or 'new'}", _proposed_login)
 
 
 def own_account(request: Request, user: User, public_id: str = "") -> Account:

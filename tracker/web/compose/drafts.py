@@ -14,7 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from tracker.crm.access import find_letter_or_none
 from tracker.locale import _
 from tracker.locale.written_days import as_iso
-from tracker.mail.addresses import Mailbox, read_list
+from tracker.mail.addresses import Address, read_list
 from tracker.models import Account, Attachment, Letter, Message, MessageBody, Template, User
 from tracker.models.ownership import find_owned
 from tracker.models.rows import public_id
@@ -210,7 +210,7 @@ def to_send(session: Session, user: User, typed: ComposeForm, message: Message, 
     )
 
 
-def mailboxes(role: str, text: str) -> tuple[Mailbox, ...]:
+def mailboxes(role: str, text: str) -> tuple[Address, ...]:
     """Raises :class:`SendError` for an address that cannot be used."""
     written = read_list(text)
     if len(written.unusable) > 1:
@@ -223,7 +223,7 @@ def mailboxes(role: str, text: str) -> tuple[Mailbox, ...]:
     return written.mailboxes
 
 
-def readable(text: str) -> Sequence[Mailbox]:
+def readable(text: str) -> Sequence[Address]:
     """The mailboxes in what was typed so far; what is not an address (yet) is passed over."""
     return read_list(text).mailboxes
 

@@ -5,9 +5,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tracker.consent.ledger import consent_of
-from tracker.consent.rules import MEASURED, State
+from tracker.consent.rules import MEASURED, ConsentState
 from tracker.locale import _
-from tracker.mail.addresses import Mailbox
+from tracker.mail.addresses import Address
 from tracker.models import Customer, CustomerAddress, Delivery, Recipient, SearchKind, User
 from tracker.models.search_query import finds
 from tracker.recipients import matching
@@ -39,14 +39,14 @@ def known_people(session: Session, words: str) -> list[tuple[str, str]]:
     consent = consent_of(session, [row.id for row in rows if row.id is not None])
     known = {
         row.lookup: (
-            str(Mailbox(row.address, row.name)),
-            _("agreed") if any(consent[row.id or 0][purpose] == State.GRANTED for purpose in MEASURED) else "",
+            str(Address(row.address, row.name)),
+            _("agreed") if any(consent[row.id or 0][purpose] == ConsentState.GRANTED for purpose in MEASURED) else "",
         )
         for row in rows
     }
     if len(known) < MOST:
         for name, address, lookup in _customers(session, words):
-            known.setdefault(lookup, (str(Mailbox(address, name)), _("customer")))
+            known.setdefault(lookup, (str(Address(address, name)), _("customer")))
     return list(known.values())[:MOST]
 
 

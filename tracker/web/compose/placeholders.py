@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sqlmodel import Session, select
 
 from tracker.locale import _
-from tracker.mail.addresses import Mailbox, lookup_form
+from tracker.mail.addresses import Address, lookup_form
 from tracker.models import Recipient, User
 from tracker.outbound.draft import SendError
 from tracker.outbound.placeholders import (
@@ -121,7 +121,7 @@ def remember_company(session: Session, typed: ComposeForm) -> None:
         session.add(recipient)
 
 
-def _values(session: Session, user: User, typed: ComposeForm, person: Mailbox | None) -> dict[str, str]:
+def _values(session: Session, user: User, typed: ComposeForm, person: Address | None) -> dict[str, str]:
     account = account_of(session, user, typed.account)
     own = own_names_of((account.name if account else "") or user.name, account.address if account else user.email)
     if person is None:
@@ -133,5 +133,5 @@ def _values(session: Session, user: User, typed: ComposeForm, person: Mailbox | 
     return {**own, **{name: value or typed.fill.get(name, "") for name, value in known.items()}}
 
 
-def _recipient(session: Session, person: Mailbox) -> Recipient | None:
+def _recipient(session: Session, person: Address) -> Recipient | None:
     return session.exec(select(Recipient).where(Recipient.lookup == lookup_form(person.address))).first()

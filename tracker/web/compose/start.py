@@ -9,10 +9,10 @@ from babel.dates import format_datetime
 from sqlmodel import Session, col, select
 
 from tracker.consent.rules import Ceiling, Purpose
-from tracker.crm.binding import Rule
+from tracker.crm.binding import BindingRule
 from tracker.crm.customers import addresses_of
 from tracker.locale import _, babel_locale, zone
-from tracker.mail.addresses import Mailbox, answerable
+from tracker.mail.addresses import Address, answerable
 from tracker.mail.safe_html import clean, with_own_pictures, without_remote_images
 from tracker.models import Account, Delivery, Letter, LetterBinding, LetterBody, Message, MessageBody, Template, User
 from tracker.models import Mailbox as IncomingMailbox
@@ -93,7 +93,7 @@ def answer_to_letter(session: Session, user: User, letter: Letter) -> ComposeFor
     signature = signature_html(signature_of(user, account or account_of(session, user, "")))
     html = "<div><br></div>" + signature + _quoted_letter(letter, session.get(LetterBody, letter.id))
     to = str(
-        Mailbox(answerable(letter.reply_to or letter.sender_address), "" if letter.reply_to else letter.sender_name)
+        Address(answerable(letter.reply_to or letter.sender_address), "" if letter.reply_to else letter.sender_name)
     )
     return ComposeForm(
         account=account.public_id if account else "",
@@ -113,7 +113,7 @@ def forwarded_from(session: Session, letter: Letter) -> str:
     if binding is None or binding.customer_id is None or "sender_differs" not in binding.flags:
         return ""
     rows = addresses_of(session, [binding.customer_id]).get(binding.customer_id, [])
-    return rows[0].address if binding.rule == Rule.BY_HAND and rows else ""
+    return rows[0].address if binding.rule == BindingRule.BY_HAND and rows else ""
 
 
 def _account_for(session: Session, user: User, letter: Letter) -> Account | None:

@@ -17,7 +17,7 @@ from tracker.web.api.call import Caller, RequestContext
 from tracker.web.api.errors import not_found
 from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing
-from tracker.web.messages.rows import Figures, figures_by_template
+from tracker.web.messages.rows import SentFigures, figures_by_template
 
 templates = router("Templates")
 
@@ -117,7 +117,7 @@ def _saved(session: Session, call: RequestContext, template: Template, values: d
 
 
 def _shape(session: Session, call: RequestContext, template: Template) -> TemplateResponse:
-    figures = figures_by_template(session, call.user).get(template.id or 0, Figures(0, 0, 0, 0, 0, 0, None))
+    figures = figures_by_template(session, call.user).get(template.id or 0, SentFigures(0, 0, 0, 0, 0, 0, None))
     return TemplateResponse(
         id=template.public_id,
         own=template.user_id == call.user.id,

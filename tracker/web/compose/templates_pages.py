@@ -22,7 +22,7 @@ from tracker.web.compose.placeholders import label_of
 from tracker.web.http.forms import errors_of, is_checked, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
-from tracker.web.messages.rows import Figures, figures_by_template
+from tracker.web.messages.rows import SentFigures, figures_by_template
 
 routes = Routes()
 BASE_PATH = "/settings/templates"
@@ -34,7 +34,7 @@ class TemplateLine:
     """A template in the list; ``own`` says whether this person may change it."""
 
     template: Template
-    figures: Figures
+    figures: SentFigures
     own: bool
     owner: str
 
@@ -92,7 +92,7 @@ def _lines(session: Session, user: User) -> list[TemplateLine]:
     templates = usable(session, user)
     figures = figures_by_template(session, user)
     owners = rows_by_id(session, User, (template.user_id for template in templates))
-    none = Figures(0, 0, 0, 0, 0, 0, None)
+    none = SentFigures(0, 0, 0, 0, 0, 0, None)
     return [
         TemplateLine(
             template, figures.get(template.id or 0, none), template.user_id == user.id, owners[template.user_id].name

@@ -7,7 +7,7 @@ from typing import TypeVar
 from sqlmodel import Session
 
 from tracker.inbound.credentials import change_credential, credential_of, delete_credential, make_credential
-from tracker.inbound.fetch.check import Finding, check_mailbox
+from tracker.inbound.fetch.check import MailboxCheck, check_mailbox
 from tracker.inbound.mailbox_input import MailboxChange, NewCredentials
 from tracker.inbound.mailboxes import (
     connect_mailbox,
@@ -40,7 +40,7 @@ class Connection:
 @dataclass(frozen=True)
 class ConnectionCheck:
     sending: CheckResult
-    reading: Finding
+    reading: MailboxCheck
 
     @property
     def reads(self) -> bool:

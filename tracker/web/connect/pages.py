@@ -10,14 +10,14 @@ from starlette.responses import Response
 from tracker.inbound.mailbox_input import NewCredentials
 from tracker.locale import _, localize
 from tracker.mail.addresses import AddressError, domain_of, normalise
-from tracker.mail.discovery import PRESET_OF_DOMAIN, MailServers, Place, preset_of, published_servers
+from tracker.mail.discovery import PRESET_OF_DOMAIN, MailServers, ServerAddress, preset_of, published_servers
 from tracker.mail.oauth_providers import Granted, Provider, configured
 from tracker.mail.services import PRESETS
 from tracker.models import User
 from tracker.outbound.account_input import NewAccount
 from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import ActionError, LocalizedText
-from tracker.web.accounts.oauth_page import PURPOSES, Purpose
+from tracker.web.accounts.oauth_page import PURPOSES, OAuthPurpose
 from tracker.web.api.errors import STATUS
 from tracker.web.connect.connection import Connection, ConnectionCheck, check, connect, connect_by_sign_in
 from tracker.web.http.forms import errors_of, parse, secret
@@ -104,7 +104,7 @@ def _find_servers(context: AppContext, user: User, typed: dict[str, Any]) -> Non
 
 def _put(typed: dict[str, Any], servers: MailServers) -> None:
     for kind, place in (("imap", servers.imap), ("smtp", servers.smtp)):
-        assert isinstance(place, Place)
+        assert isinstance(place, ServerAddress)
         typed |= {f"{kind}_host": place.host, f"{kind}_port": str(place.port), f"{kind}_security": place.security}
     typed["login"] = typed["login"] or servers.login
 
@@ -155,7 +155,7 @@ def complete(request: Request, user: User, provider: Provider, granted: Granted,
     return redirect(PATH, localize(problem), kind="problem")
 
 
-PURPOSES["connection"] = Purpose(complete, lambda _subject: PATH, lambda _request, user, _subject: user.email)
+PURPOSES["connection"] = OAuthPurpose(complete, lambda _subject: PATH, lambda _request, user, _subject: user.email)
 
 
 def _form(

@@ -38,7 +38,7 @@ SHOWN_REPEATS = 50
 
 
 @dataclass(frozen=True)
-class Shown:
+class LetterView:
     """Everything the page shows of one letter."""
 
     letter: Letter
@@ -155,7 +155,7 @@ def letter_removal(request: Request, user: User, _form: FormData) -> Response:
     return redirect("/enquiries", _("The letter is deleted here. It stays on the mail server."))
 
 
-def _shown(session: Session, letter: Letter, work: LetterWork) -> tuple[Shown, LetterSource | None]:
+def _shown(session: Session, letter: Letter, work: LetterWork) -> tuple[LetterView, LetterSource | None]:
     """What is shown of the letter, and where it comes from."""
     enquiry = aliased(Letter)
     beside = (
@@ -170,7 +170,7 @@ def _shown(session: Session, letter: Letter, work: LetterWork) -> tuple[Shown, L
     body, source, person, its_enquiry = session.execute(beside).one()
     repeats = select(Letter).where(Letter.repeat_of_id == letter.id, col(Letter.deleted_at).is_(None))
     repeats = repeats.order_by(col(Letter.received_at).desc()).limit(SHOWN_REPEATS)
-    shown = Shown(
+    shown = LetterView(
         letter=letter,
         mailbox=work.mailbox,
         body=body,

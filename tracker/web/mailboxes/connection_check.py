@@ -10,7 +10,7 @@ from tracker.mail.oauth_providers import Granted, Provider
 from tracker.models import Mailbox, MailboxState, User
 from tracker.models.ownership import owned
 from tracker.runtime.localized_text import ActionError
-from tracker.web.accounts.oauth_page import PURPOSES, Purpose
+from tracker.web.accounts.oauth_page import PURPOSES, OAuthPurpose
 from tracker.web.http.templating import context_of, redirect
 from tracker.web.http.throttle import connection_tests
 
@@ -50,4 +50,4 @@ def _proposed_login(request: Request, user: User, subject: str) -> str:
         return owned(session, Mailbox, user, subject).address
 
 
-PURPOSES["mailbox"] = Purpose(complete, lambda subject: f"/mailboxes/{subject or 'new'}", _proposed_login)
+PURPOSES["mailbox"] = OAuthPurpose(complete, lambda subject: f"/mailboxes/{subject or 'new'}", _proposed_login)

@@ -20,21 +20,21 @@ VISITORS_OF_A_ROBOT = 3
 
 
 @dataclass(frozen=True)
-class Figures:
+class MailboxFigures:
     """Letters of the last days, and how many of them are enquiries."""
 
     letters: int = 0
     enquiries: int = 0
 
 
-def figures_of(session: Session, mailboxes: Sequence[Mailbox]) -> Mapping[int, Figures]:
+def figures_of(session: Session, mailboxes: Sequence[Mailbox]) -> Mapping[int, MailboxFigures]:
     if not mailboxes:
         return {}
     recent = col(Letter.received_at) >= now() - timedelta(days=RECENT_DAYS)
     mine = col(Letter.mailbox_id).in_([box.id for box in mailboxes]) & recent & col(Letter.deleted_at).is_(None)
     counts = func.sum(case((col(Letter.counted) & col(Letter.withdrawn_at).is_(None), 1), else_=0))
     query = select(col(Letter.mailbox_id), func.count(), counts).where(mine).group_by(col(Letter.mailbox_id))
-    return {row[0]: Figures(int(row[1]), int(row[2])) for row in session.execute(query)}
+    return {row[0]: MailboxFigures(int(row[1]), int(row[2])) for row in session.execute(query)}
 
 
 def problem_counts(session: Session, mailboxes: Sequence[Mailbox]) -> Mapping[int, int]:

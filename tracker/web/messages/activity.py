@@ -38,7 +38,7 @@ class PersonLine:
 
 
 @dataclass(frozen=True)
-class Activity:
+class MessageActivity:
     people: Sequence[PersonLine]
     """Whoever did something first."""
     more_people: int
@@ -52,7 +52,7 @@ def copies_of(session: Session, message: Message) -> Sequence[Delivery]:
     ).all()
 
 
-def activity_of(session: Session, message: Message, deliveries: Sequence[Delivery], kind: str) -> Activity:
+def activity_of(session: Session, message: Message, deliveries: Sequence[Delivery], kind: str) -> MessageActivity:
     """``kind`` is opens or clicks."""
     event_kind = "open" if kind == "opens" else "click"
     events = session.exec(
@@ -65,7 +65,7 @@ def activity_of(session: Session, message: Message, deliveries: Sequence[Deliver
     people = [_person(delivery, events, kind) for delivery in deliveries]
     people.sort(key=lambda person: person.count == 0)
     more_people, more_machines = max(0, len(people) - SHOWN_PEOPLE), max(0, len(machines) - SHOWN_MACHINES)
-    return Activity(people[:SHOWN_PEOPLE], more_people, machines[:SHOWN_MACHINES], more_machines)
+    return MessageActivity(people[:SHOWN_PEOPLE], more_people, machines[:SHOWN_MACHINES], more_machines)
 
 
 def _person(delivery: Delivery, events: Sequence[Event], kind: str) -> PersonLine:

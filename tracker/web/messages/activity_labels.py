@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from tracker.consent.rules import RULES, State
+from tracker.consent.rules import RULES, ConsentState
 from tracker.engagement.judge.verdict import Reason
 from tracker.locale import N_, _, localize, ngettext
 from tracker.mail.maker_labels import VENDORS, client_label, scanner_name
@@ -39,14 +39,14 @@ LINK_REASONS: Mapping[str, str] = {
 }
 
 CONSENT_LABELS: Mapping[str, str] = {
-    State.UNKNOWN: N_("never asked"),
-    State.ASKED: N_("asked"),
-    State.GRANTED: N_("agreed"),
-    State.REFUSED: N_("refused"),
-    State.WITHDRAWN: N_("withdrew"),
-    State.OBJECTED: N_("objected"),
-    State.LAPSED: N_("lapsed"),
-    State.BLOCKED: N_("blocked"),
+    ConsentState.UNKNOWN: N_("never asked"),
+    ConsentState.ASKED: N_("asked"),
+    ConsentState.GRANTED: N_("agreed"),
+    ConsentState.REFUSED: N_("refused"),
+    ConsentState.WITHDRAWN: N_("withdrew"),
+    ConsentState.OBJECTED: N_("objected"),
+    ConsentState.LAPSED: N_("lapsed"),
+    ConsentState.BLOCKED: N_("blocked"),
 }
 
 

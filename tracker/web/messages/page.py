@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from tracker.consent.ledger import consent_of
-from tracker.consent.rules import Purpose, State
+from tracker.consent.rules import ConsentState, Purpose
 from tracker.engagement.overrule import overrule
 from tracker.locale import _, localize
 from tracker.mail.maker_labels import trust_label
@@ -47,26 +47,26 @@ from tracker.web.http.templating import context_of, local_path, redirect, render
 from tracker.web.messages.activity import copies_of
 from tracker.web.messages.activity_labels import Line, consent_label, link_reason, rule_label, shown_url, timeline
 from tracker.web.messages.rows import eye_of, link_of
-from tracker.web.messages.sent_parts import Answer, SentFile, answers_to, files_of, paper_of, pictures_of
+from tracker.web.messages.sent_parts import AnswerView, SentFile, answers_to, files_of, paper_of, pictures_of
 
 routes = Routes()
 
 
 @dataclass(frozen=True)
-class Shown:
+class MessageView:
     """Everything the page shows of one message."""
 
     message: Message
     account: Account | None
     deliveries: Sequence[Delivery]
-    consent: Mapping[int, Mapping[Purpose, State]]
+    consent: Mapping[int, Mapping[Purpose, ConsentState]]
     never: frozenset[int]
     """Recipients on the never-track list."""
     links: Sequence[TrackedLink]
     lines: Sequence[Line]
     body: MessageBody | None
     files: Sequence[SentFile]
-    letters: Mapping[datetime, Answer]
+    letters: Mapping[datetime, AnswerView]
     """What came in answer, by when it came."""
     returned: frozenset[int]
     """Deliveries that came back undelivered."""
@@ -221,7 +221,7 @@ def event_verdict(request: Request, user: User, form: FormData) -> Response:
     return redirect(f"/mail/{message.public_id}#timeline", _("Noted. The counts follow your word."))
 
 
-def _shown(session: Session, message: Message) -> Shown:
+def _shown(session: Session, message: Message) -> MessageView:
     assert message.id is not None
     mine = message.id
     deliveries = copies_of(session, message)
@@ -233,7 +233,7 @@ def _shown(session: Session, message: Message) -> Shown:
     beside = columns(MessageBody, Account).select_from(Message).where(col(Message.id) == mine)
     beside = beside.outerjoin(MessageBody, col(MessageBody.message_id) == mine)
     body, account = session.execute(beside.outerjoin(Account, col(Account.id) == col(Message.account_id))).one()
-    return Shown(
+    return MessageView(
         message=message,
         account=account,
         deliveries=deliveries,

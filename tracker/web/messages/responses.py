@@ -10,7 +10,7 @@ from tracker.mail.fields import ResponseModel
 from tracker.models import Account, Delivery, Message, TrackedLink
 
 
-class MailboxResponse(ResponseModel):
+class AddressResponse(ResponseModel):
     address: str
     name: str
 
@@ -33,7 +33,7 @@ class PurposeResponse(ResponseModel):
     text: str
 
 
-class Tracking(ResponseModel):
+class TrackingResponse(ResponseModel):
     opens: PurposeResponse
     clicks: PurposeResponse
 
@@ -46,7 +46,7 @@ class DeliveryResponse(ResponseModel):
     name: str
     role: str
     status: str
-    tracking: Tracking
+    tracking: TrackingResponse
     accepted_at: datetime | None
     first_opened_at: datetime | None
     last_opened_at: datetime | None
@@ -59,7 +59,7 @@ class DeliveryResponse(ResponseModel):
     @classmethod
     def of(cls, row: Delivery) -> "DeliveryResponse":
         plain = set(cls.model_fields) - {"id", "tracking"}
-        tracking = Tracking(
+        tracking = TrackingResponse(
             opens=_purpose(row.opens_on, row.opens_rule), clicks=_purpose(row.clicks_on, row.clicks_rule)
         )
         return cls(id=row.public_id, tracking=tracking, **row.model_dump(include=plain))
@@ -92,7 +92,7 @@ class MessageLine(ResponseModel):
     account: str | None
     subject: str
     snippet: str
-    from_: MailboxResponse = Field(serialization_alias="from")
+    from_: AddressResponse = Field(serialization_alias="from")
     names: str
     state: str
     tracked: bool
@@ -143,7 +143,7 @@ def _line(row: Message, account: str | None) -> MessageLine:
     return MessageLine(
         id=row.public_id,
         account=account,
-        from_=MailboxResponse(address=row.from_address, name=row.from_name),
+        from_=AddressResponse(address=row.from_address, name=row.from_name),
         tracked=row.opens_tracked > 0 or row.clicks_tracked > 0,
         counts=Counts(**row.model_dump(include=set(Counts.model_fields))),
         **row.model_dump(include=_PLAIN),

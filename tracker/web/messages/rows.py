@@ -33,7 +33,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Row:
+class MessageRow:
     """One message as the list shows it."""
 
     message: Message
@@ -47,16 +47,16 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Listing:
+class MessagePage:
     """One page of the list. ``next`` is where the following page begins, None on the last; ``accounts`` are the person's."""
 
-    rows: Sequence[Row]
+    rows: Sequence[MessageRow]
     next: Cursor | None
     accounts: Sequence[Account]
 
 
 @dataclass(frozen=True)
-class Figures:
+class SentFigures:
     """Counts of sent mail in a period; rates only over what could be measured."""
 
     sent: int
@@ -98,7 +98,7 @@ class _Related:
 
 def read_listing(
     session: Session, user: User, chosen: Filter, after: Cursor | None = None, limit: int = PAGE
-) -> Listing:
+) -> MessagePage:
     """The page of the user's messages that pass the filter and come after a place."""
     query = chosen.apply(session, select(Message), user)
     messages, place = read_page(session, query, (Message.listed_at, Message.id), after, limit)
@@ -106,16 +106,16 @@ def read_listing(
     related = _related(session, accounts, messages)
     rows = [_row(message, related) for message in messages]
     present = [account for account in accounts if account.removed_at is None]
-    return Listing(rows, Cursor(*place) if place else None, present)
+    return MessagePage(rows, Cursor(*place) if place else None, present)
 
 
-def read_figures(session: Session, user: User, chosen: Filter) -> Figures:
+def read_figures(session: Session, user: User, chosen: Filter) -> SentFigures:
     """Counts over the filter's account, recipient, words and period, by default the last 30 days. States would make
     every rate 0 or 100 %, so they are left out."""
     scope, days = figures_scope(chosen, user), None if chosen.since or chosen.until else FIGURE_DAYS
     query = scope.apply(session, select(*_FIGURES).select_from(Message), user).where(SENT)
     sent, measurable, opened, links, clicked, replied = (int(n or 0) for n in session.execute(query).one())
-    return Figures(sent, measurable, opened, links, clicked, replied, days)
+    return SentFigures(sent, measurable, opened, links, clicked, replied, days)
 
 
 def figures_scope(chosen: Filter, user: User) -> Filter:
@@ -136,16 +136,16 @@ def tab_counts(session: Session, user: User) -> Mapping[str, int]:
     return dict(session.execute(query).mappings().one())
 
 
-def figures_by_template(session: Session, user: User) -> dict[int, Figures]:
+def figures_by_template(session: Session, user: User) -> dict[int, SentFigures]:
     """What this person's messages that began with a template achieved, of all time."""
     # Without an index of the person's, which would read all of their mail.
     sent = (col(Message.user_id) + 0 == user.id) & SENT
     query = select(col(Message.template_id), *_FIGURES).where(sent, col(Message.template_id) > 0)
     rows = session.execute(query.group_by(col(Message.template_id))).all()
-    figures: dict[int, Figures] = {}
+    figures: dict[int, SentFigures] = {}
     for template, *counts in rows:
         sent_, measurable, opened, links, clicked, replied = (int(n or 0) for n in counts)
-        figures[template] = Figures(sent_, measurable, opened, links, clicked, replied, None)
+        figures[template] = SentFigures(sent_, measurable, opened, links, clicked, replied, None)
     return figures
 
 
@@ -273,9 +273,9 @@ def _state(message: Message, related: _Related) -> str:
     return "" if message.state == MessageState.SENT else message.state
 
 
-def _row(message: Message, related: _Related) -> Row:
+def _row(message: Message, related: _Related) -> MessageRow:
     assert message.id is not None
-    return Row(
+    return MessageRow(
         message=message,
         account=related.accounts.get(message.account_id or 0, ""),
         state=_state(message, related),

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from sqlmodel import Session
 
-from tracker.mail.addresses import Mailbox
-from tracker.mail.fields import Address, Moment, Name, RequestModel, SingleLine, Text
+from tracker.mail.addresses import Address
+from tracker.mail.fields import EmailAddress, Moment, Name, RequestModel, SingleLine, Text
 from tracker.models import Account, Message
 from tracker.models.ownership import find_owned, owned_rows
 from tracker.outbound.draft import Draft, OutgoingFile
@@ -36,7 +36,7 @@ def _filename(text: str) -> str:
 
 
 class MailboxBody(RequestModel):
-    address: Address
+    address: EmailAddress
     name: Name = ""
 
 
@@ -104,8 +104,8 @@ def draft_of(session: Session, call: RequestContext, new: NewMessage) -> Draft:
     )
 
 
-def _mailboxes(people: list[MailboxBody]) -> tuple[Mailbox, ...]:
-    return tuple(Mailbox(person.address, person.name) for person in people)
+def _mailboxes(people: list[MailboxBody]) -> tuple[Address, ...]:
+    return tuple(Address(person.address, person.name) for person in people)
 
 
 def _account_id(session: Session, call: RequestContext, id: str | None) -> int | None:

@@ -52,19 +52,19 @@ SHOWN = 100
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnswerView:
     """A letter that answers the message, and what is new in it."""
 
     letter: Letter
     excerpt: str
 
 
-def answers_to(session: Session, message_id: int) -> dict[datetime, Answer]:
+def answers_to(session: Session, message_id: int) -> dict[datetime, AnswerView]:
     """The newest answers by when they came: an event of the timeline has the moment of its letter."""
     query = select(Letter, LetterBody.text).outerjoin(LetterBody, col(LetterBody.letter_id) == col(Letter.id))
     mine = query.where(Letter.in_reply_to_message_id == message_id, col(Letter.deleted_at).is_(None))
     newest = mine.order_by(col(Letter.received_at).desc()).limit(SHOWN)
-    return {letter.received_at: Answer(letter, excerpt(text or "")) for letter, text in session.exec(newest)}
+    return {letter.received_at: AnswerView(letter, excerpt(text or "")) for letter, text in session.exec(newest)}
 
 
 def paper_of(request: Request, user: User) -> str:

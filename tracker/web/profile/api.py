@@ -26,7 +26,7 @@ class TrackDefaults(ResponseModel):
     links: bool
 
 
-class Person(ResponseModel):
+class PersonResponse(ResponseModel):
     """Somebody who sells."""
 
     id: str
@@ -41,7 +41,7 @@ class Person(ResponseModel):
     signature: str
 
     @classmethod
-    def of(cls, user: User) -> "Person":
+    def of(cls, user: User) -> "PersonResponse":
         return cls(
             id=user.public_id,
             email=user.email,
@@ -77,17 +77,17 @@ class PersonChange(RequestModel):
         return ProfileChange(**self.model_dump(exclude_unset=True, exclude={"track", "signature"}), **track)
 
 
-@me.get("/me", response_model=Person)
-def get_me(call: Caller) -> Person:
+@me.get("/me", response_model=PersonResponse)
+def get_me(call: Caller) -> PersonResponse:
     """Who I am, and my defaults."""
-    return Person.of(call.user)
+    return PersonResponse.of(call.user)
 
 
-@me.patch("/me", response_model=Person)
+@me.patch("/me", response_model=PersonResponse)
 def patch_me(call: Caller, change: PersonChange) -> Response:
     """Changes what is given."""
 
-    def work(session: Session) -> Person:
+    def work(session: Session) -> PersonResponse:
         user = session.get_one(User, call.user.id)
         try:
             users.change_profile(session, user, change.profile(), operator_ceiling(call.context))
@@ -96,6 +96,6 @@ def patch_me(call: Caller, change: PersonChange) -> Response:
             raise
         if "signature" in change.model_fields_set:
             change_signature(session, user, change.signature)
-        return Person.of(user)
+        return PersonResponse.of(user)
 
     return idempotent(call, work)

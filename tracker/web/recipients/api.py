@@ -12,7 +12,7 @@ from starlette.responses import Response
 from tracker.consent.bulk_import import UnreadableFile, import_consents
 from tracker.consent.events import NewConsent, record
 from tracker.consent.ledger import broken_at, consent_of, jurisdiction, ledger
-from tracker.consent.rules import Purpose, State
+from tracker.consent.rules import ConsentState, Purpose
 from tracker.mail.fields import RequestModel, ResponseModel
 from tracker.models import ConsentEntry, Recipient, Role
 from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching, printable
@@ -171,7 +171,7 @@ def _shape_of(session: Session, row: Recipient) -> RecipientResponse:
     return _shape(row, consent_of(session, [row.id])[row.id])
 
 
-def _shape(row: Recipient, states: Mapping[Purpose, State]) -> RecipientResponse:
+def _shape(row: Recipient, states: Mapping[Purpose, ConsentState]) -> RecipientResponse:
     plain = set(RecipientResponse.model_fields) - {"id", "consent", "rules_of"}
     consent = Consent(**{purpose.value: state.value for purpose, state in states.items()})
     code = jurisdiction(row).code

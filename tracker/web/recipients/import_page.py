@@ -6,7 +6,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.consent.bulk_import import COLUMNS, NEEDED, RowResult, UnreadableFile, import_consents
+from tracker.consent.bulk_import import COLUMNS, NEEDED, ConsentRowResult, UnreadableFile, import_consents
 from tracker.consent.preferences import preference
 from tracker.locale import _, localize
 from tracker.models import User
@@ -37,7 +37,7 @@ def import_file(request: Request, user: User, form: FormData) -> Response:
     return _page(request, results=results)
 
 
-def _page(request: Request, results: Sequence[RowResult] | None = None, wrong: str = "") -> Response:
+def _page(request: Request, results: Sequence[ConsentRowResult] | None = None, wrong: str = "") -> Response:
     with context_of(request).database.reading() as session:
         accepted = str(preference(session, "accepted_grades"))
     refused = [row for row in results or () if row.problem]

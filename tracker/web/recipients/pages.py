@@ -14,7 +14,7 @@ from starlette.responses import Response
 from tracker.consent.events import NewConsent, record
 from tracker.consent.ledger import consent_of, first_broken, jurisdiction, ledger, states_in
 from tracker.consent.pending_opt_outs import decide, open_pauses
-from tracker.consent.rules import MEASURED, Purpose, State
+from tracker.consent.rules import MEASURED, ConsentState, Purpose
 from tracker.locale import _, localize
 from tracker.locale.written_days import as_iso
 from tracker.mail.addresses import AddressError, parse_list
@@ -190,7 +190,7 @@ def _show(
         "more_url": "",
         "given": typed or {},
         "errors": errors or {},
-        "states": [(state, _(words)) for state, words in CONSENT_LABELS.items() if state != State.UNKNOWN],
+        "states": [(state, _(words)) for state, words in CONSENT_LABELS.items() if state != ConsentState.UNKNOWN],
         "channels": [(channel, _(CHANNEL_LABELS[channel])) for channel in _BY_HAND],
         "consent_label": consent_label,
     }

@@ -30,7 +30,7 @@ _MODELS: Mapping[SearchKind, type[PublicRow]] = {
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """One line: ``who`` and ``what`` it is about, where it leads, and the row itself for what stands beside."""
 
     href: str
@@ -46,7 +46,7 @@ class Group:
     title: str
     more: str
     """The list with everything of this kind that fits; empty when this is all."""
-    lines: Sequence[Found]
+    lines: Sequence[SearchResult]
 
 
 @routes.page("/search")
@@ -74,31 +74,33 @@ def find_everywhere(session: Session, user: User, words: str) -> list[Group]:
     return groups
 
 
-def _lines(session: Session, rows: Sequence[PublicRow]) -> list[Found]:
+def _lines(session: Session, rows: Sequence[PublicRow]) -> list[SearchResult]:
     customers = [row.id for row in rows if isinstance(row, Customer) and row.id is not None]
     addresses = addresses_of(session, customers) if customers else {}
     return [_line(row, [address.address for address in addresses.get(row.id or 0, ())]) for row in rows]
 
 
-def _line(row: PublicRow, addresses: Sequence[str]) -> Found:
+def _line(row: PublicRow, addresses: Sequence[str]) -> SearchResult:
     match row:
         case Message():
             draft = row.state == MessageState.DRAFT
             href = f"{'/compose' if draft else '/mail'}/{row.public_id}"
-            return Found(href, row.names or _("(nobody yet)"), row.subject or _("(no subject)"), row.snippet, row)
+            return SearchResult(
+                href, row.names or _("(nobody yet)"), row.subject or _("(no subject)"), row.snippet, row
+            )
         case Letter():
             who = row.sender_name or row.sender_address or _("(no sender)")
-            return Found(f"/letters/{row.public_id}", who, row.subject or _("(no subject)"), row.snippet, row)
+            return SearchResult(f"/letters/{row.public_id}", who, row.subject or _("(no subject)"), row.snippet, row)
         case Recipient():
-            return Found(f"/recipients/{row.public_id}", row.name or row.address, row.address, row.company, row)
+            return SearchResult(f"/recipients/{row.public_id}", row.name or row.address, row.address, row.company, row)
         case Customer():
             name = row.name or (addresses[0] if addresses else _("(no name)"))
-            return Found(f"/customers/{row.public_id}", name, ", ".join(addresses[:3]), "", row)
+            return SearchResult(f"/customers/{row.public_id}", name, ", ".join(addresses[:3]), "", row)
     assert isinstance(row, Order)
-    return Found(f"/orders/{row.public_id}", _("Order %(number)s", number=row.number), row.status, "", row)
+    return SearchResult(f"/orders/{row.public_id}", _("Order %(number)s", number=row.number), row.status, "", row)
 
 
-def _group(kind: SearchKind, lines: Sequence[Found], more: str) -> Group:
+def _group(kind: SearchKind, lines: Sequence[SearchResult], more: str) -> Group:
     titles = {
         SearchKind.RECIPIENT: (_("Recipients"), "/recipients", {}),
         SearchKind.CUSTOMER: (_("Customers"), "/customers", {}),

@@ -15,7 +15,7 @@ from tracker.mail.fields import RequestModel, ResponseModel, SingleLine
 from tracker.models import User
 from tracker.runtime.localized_text import ActionError
 from tracker.sites.attribution_text import FLAG_LABELS, METHOD_LABELS
-from tracker.sites.reattribution import SourceChange, attribute_anew, source_changes
+from tracker.sites.reattribution import ReattributedLetter, attribute_anew, source_changes
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
 from tracker.web.api.idempotency import idempotent
@@ -71,12 +71,12 @@ def post_reattribution(call: Caller, asked: Reattribution) -> Response:
     return idempotent(call, work)
 
 
-def _changes(session: Session, user: User, since: str, until: str, letters: list[str]) -> list[SourceChange]:
+def _changes(session: Session, user: User, since: str, until: str, letters: list[str]) -> list[ReattributedLetter]:
     period = period_of(user, since, until)
     return source_changes(session, user, since=period.since, until=period.until, letters=letters)
 
 
-def _response(change: SourceChange) -> SourceChangeResponse:
+def _response(change: ReattributedLetter) -> SourceChangeResponse:
     def decided(row: Any) -> DecidedResponse:
         return DecidedResponse(method=row.method, source=(row.source or {}).get("name"), flags=list(row.flags))
 

@@ -42,7 +42,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Activity:
+class DailyActivity:
     days: Sequence[Day]
 
     @property
@@ -69,7 +69,7 @@ class Activity:
         ]
 
 
-def read_activity(session: Session, user: User) -> Activity:
+def read_activity(session: Session, user: User) -> DailyActivity:
     """The last days in the reader's zone, today the last of them."""
     zone = ZoneInfo(user.timezone)
     today = now().astimezone(zone).date()
@@ -95,7 +95,7 @@ def read_activity(session: Session, user: User) -> Activity:
     )
     happened = session.execute(events).one()
     counts = (session.execute(sent).one(), happened[:DAYS], happened[DAYS:])
-    return Activity([Day(day, *(int(row[place]) for row in counts)) for place, day in enumerate(days)])
+    return DailyActivity([Day(day, *(int(row[place]) for row in counts)) for place, day in enumerate(days)])
 
 
 def _daily(

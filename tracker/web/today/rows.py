@@ -53,7 +53,7 @@ class Few(Generic[Item]):
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingEnquiry:
     """An enquiry whose sender has had no answer, and whose it is when it is not the reader's own."""
 
     letter: Letter
@@ -92,7 +92,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Today:
-    answer: Few[Waiting]
+    answer: Few[WaitingEnquiry]
     interest: Few[Interested]
     due: Few[Message]
     trouble: Few[Trouble]
@@ -122,7 +122,7 @@ def read_today(session: Session, user: User) -> Today:
     )
 
 
-def waiting(session: Session, user: User) -> Few[Waiting]:
+def waiting(session: Session, user: User) -> Few[WaitingEnquiry]:
     """Enquiries that wait for an answer, those of the reader first, the oldest first: they have waited longest."""
     nobodys = col(EnquiryStatus.manager_id).is_(None) & (col(EnquiryStatus.user_id) != user.id)
     alive = (col(Letter.withdrawn_at).is_(None), col(Letter.deleted_at).is_(None))
@@ -133,7 +133,7 @@ def waiting(session: Session, user: User) -> Few[Waiting]:
         .order_by(nobodys, col(EnquiryStatus.waiting_since))
     )
     rows = session.execute(query.limit(SHOWN)).all()
-    return Few([Waiting(row[0], row[1], bool(row[2])) for row in rows], rows[0][3] if rows else 0)
+    return Few([WaitingEnquiry(row[0], row[1], bool(row[2])) for row in rows], rows[0][3] if rows else 0)
 
 
 def _is_for(user: User) -> ColumnElement[bool]:

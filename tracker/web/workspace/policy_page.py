@@ -159,7 +159,7 @@ _RULES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Change:
+class ChangedRule:
     """One change of a rule: what from, what to, by whom, why."""
 
     at: datetime
@@ -211,12 +211,12 @@ def rules_context(session: Session) -> dict[str, Any]:
     }
 
 
-def _history(session: Session) -> Sequence[Change]:
+def _history(session: Session) -> Sequence[ChangedRule]:
     rows = session.exec(select(PolicyChange).order_by(col(PolicyChange.id).desc()).limit(SHOWN)).all()
     people = rows_by_id(session, User, (row.changed_by for row in rows))
     names = {id_: person.name for id_, person in people.items()}
     return [
-        Change(
+        ChangedRule(
             at=row.at,
             rule=_(_RULES.get(row.name, row.name)),
             before=_value(row.name, row.before),
