@@ -104,7 +104,7 @@ def add_month(session: Session, marina: User, people: Sequence[tuple[Recipient, 
     messages = []
     for number in range(MONTH - 1, -1, -1):
         subject, template = _SUBJECTS[number % len(_SUBJECTS)]
-        at = _working_hour(chance, number * 30 / MONTH + 0.6)
+        at = working_hour(chance, number * 30 / MONTH + 0.6)
         to = [people[(number * 5 + step) % len(people)] for step in range(2 if number % 9 == 4 else 1)]
         message = _message(session, marina, account, subject.replace("{n}", str(140 - number)), at, to)
         message.template_id = templates[template].id if template is not None else None
@@ -125,7 +125,7 @@ def _template(session: Session, marina: User, name: str, subject: str, html: str
     return template
 
 
-def _working_hour(chance: Random, days_ago: float) -> datetime:
+def working_hour(chance: Random, days_ago: float) -> datetime:
     at = now() - timedelta(days=days_ago)
     while at.weekday() > 4:
         at -= timedelta(days=1)

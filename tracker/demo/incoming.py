@@ -67,10 +67,10 @@ def poll_now(context: AppContext) -> None:
                 sync_now(session, mailbox)
 
 
-def make_letter(who: tuple[str, str], to: str, subject: str, text: str) -> bytes:
+def make_letter(who: tuple[str, str], to: str, subject: str, text: str, at: datetime | None = None) -> bytes:
     message = EmailMessage(policy=SMTP)
     message["From"], message["To"], message["Subject"] = who[0], to, subject
-    message["Date"], message["Message-ID"] = format_datetime(datetime.now(UTC)), make_msgid(domain=who[1])
+    message["Date"], message["Message-ID"] = format_datetime(at or datetime.now(UTC)), make_msgid(domain=who[1])
     message.set_content(text)
     return message.as_bytes()
 

@@ -8,6 +8,7 @@ from sqlmodel import Session, select
 from tracker.consent.ledger import record_consent
 from tracker.consent.preferences import set_preference
 from tracker.consent.rules import MEASURED, ConsentState, Proof
+from tracker.demo.enquiries import add_enquiries
 from tracker.demo.history import PEOPLE, add_month, people_of_the_month
 from tracker.demo.incoming import connect
 from tracker.demo.shop import open_shop
@@ -100,7 +101,8 @@ def seed(context: AppContext, world: World) -> str:
             session.add(_account(context, world, user))
             connect(session, context, world, user, SECRET)
         marina = session.exec(select(User).where(User.email == SELLERS[0].email)).one()
-        open_shop(session, session.exec(select(IncomingMailbox).where(IncomingMailbox.user_id == marina.id)).one())
+        inbox = session.exec(select(IncomingMailbox).where(IncomingMailbox.user_id == marina.id)).one()
+        open_shop(session, inbox)
         open_website(session, context, world, marina, SECRET)
         people = people_of_the_month(session)
         session.flush()
@@ -108,6 +110,8 @@ def seed(context: AppContext, world: World) -> str:
             if person.state is not None:
                 _record(session, recipient, person.state)
         add_month(session, marina, people)
+        team = list(session.exec(select(User).order_by(User.name)))
+        add_enquiries(session, context, inbox, team)
         set_preference(session, "controller", {"name": "Inkling Furniture", "address": "", "contact": ""})
         token = new_token()
         session.add(ApiToken(user_id=marina.id or 0, name="Demo", token_digest=token_digest(token)))
