@@ -18,6 +18,7 @@ from sqlalchemy import (
     cast,
     column,
     exists,
+    false,
     func,
     literal,
     literal_column,
@@ -100,25 +101,16 @@ def newest(session: Session, kinds: Kinds, typed: str, each: int) -> dict[Search
 
 def _newest(session: Session, kinds: Kinds, question: Question, each: int) -> dict[SearchKind, list[int]]:
     """Of kinds whose newest rows hold it often enough, the index is not asked."""
-    ids = _numbers(session, {kind: _newest_that_hold(session, kind, question, owner) for kind, owner in kinds.items()})
-    number, rest = _entry_number(session), dict[SearchKind, Any]()
+    number, parts = _entry_number(session), list[Any]()
     for kind, owner in kinds.items():
-        if len(ids.get(kind, ())) < each:
-            part = select(number.label("entry")).where(*_asked(session, kind, question, owner))
-            rest[kind] = select(part.order_by(number.desc()).limit(each).subquery().c.entry)
-    ids |= _numbers(session, rest)
-    return {kind: numbers[:each] for kind, numbers in ids.items()}
-
-
-def _numbers(session: Session, parts: Mapping[SearchKind, Any]) -> dict[SearchKind, list[int]]:
-    """The numbers of the rows of these entries, the newest first."""
-    if not parts:
-        return {}
-    first, *others = parts.values()
+        seen = _newest_that_hold(session, kind, question, owner).cte(f"newest_{kind:d}")
+        is_rare = select(func.count()).select_from(seen).scalar_subquery() < each
+        indexed = select(number.label("entry")).where(*_asked(session, kind, question, owner), is_rare)
+        parts += [select(seen.c.entry), select(indexed.order_by(number.desc()).limit(each).subquery().c.entry)]
     ids: dict[SearchKind, list[int]] = {}
-    for entry in sorted(session.connection().execute(first.union_all(*others)).scalars(), reverse=True):
+    for entry in sorted(set(session.connection().execute(parts[0].union_all(*parts[1:])).scalars()), reverse=True):
         ids.setdefault(SearchKind(entry & 7), []).append(entry >> 3)
-    return ids
+    return {kind: numbers[:each] for kind, numbers in ids.items()}
 
 
 def _newest_that_hold(session: Session, kind: SearchKind, question: Question, owner: int | None) -> Any:
@@ -152,13 +144,20 @@ def _beginnings(session: Session, kinds: Kinds, texts: Sequence[str]) -> set[str
     """Those of the texts that words of these kinds begin with."""
     if _is_sqlite(session):
         listed: Any = func.json_each(json.dumps(texts)).table_valued(column("value"))
+        words = literal('"') + listed.c.value + literal('"*')
+        anywhere: Any = exists(
+            select(literal_column("1")).select_from(_FTS).where(_FTS.c.search_index.op("MATCH")(words))
+        )
     else:
         listed = func.unnest(cast(list(texts), ARRAY(Text))).table_valued(column("value")).render_derived()
-    begin = [
+        anywhere = true()
+    each = [
         exists(select(literal_column("1")).select_from(_index(session)).where(*_begins(session, kind, owner, listed)))
         for kind, owner in kinds.items()
     ]
-    return set(session.connection().execute(select(listed.c.value).where(or_(*begin))).scalars())
+    # Most texts begin nothing at all: SQLite asks its one index of that first.
+    some = case((anywhere, or_(*each)), else_=false())
+    return set(session.connection().execute(select(listed.c.value).where(some)).scalars())
 
 
 def _begins(session: Session, kind: SearchKind, owner: int | None, listed: Any) -> list[ColumnElement[bool]]:

@@ -134,7 +134,7 @@ def messages_to(session: Session, user: User, forms: Sequence[str]) -> Sequence[
     people = select(Recipient.id).where(col(Recipient.lookup).in_(forms))
     ids = select(Delivery.message_id).where(col(Delivery.recipient_id).in_(people))
     mine = select(Message).where(
-        col(Message.id).in_(ids), Message.user_id == user.id, col(Message.sent_at).is_not(None)
+        col(Message.id).in_(ids), col(Message.user_id) + 0 == user.id, col(Message.sent_at).is_not(None)
     )
     return session.exec(mine.order_by(col(Message.listed_at).desc()).limit(SHOWN)).all()
 

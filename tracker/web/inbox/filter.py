@@ -111,9 +111,9 @@ class LetterFilter(ListFilter):
         if self.list:
             status = select(col(EnquiryStatus.letter_id)).where(in_list(self.list, user, now()))
             return [col(Letter.id).in_(status), *self._holds_words(session), *self._wanted(user)]
-        if not self.q:
+        if not self._words:
             return [col(Letter.user_id) == user.id, *self._wanted(user)]
-        own = finds(session, SearchKind.LETTER, Letter.id, self.q, user.id, Letter.user_id)
+        own = finds(session, SearchKind.LETTER, Letter.id, self._words, user.id, Letter.user_id)
         return [*own, *self._wanted(user)]
 
     @property
@@ -133,7 +133,12 @@ class LetterFilter(ListFilter):
         return [or_(col(Letter.id).in_(assigned), col(Letter.repeat_of_id).in_(assigned)), *wanted]
 
     def _holds_words(self, session: Session) -> Sequence[ColumnElement[bool]]:
-        return finds(session, SearchKind.LETTER, Letter.id, self.q) if self.q else ()
+        return finds(session, SearchKind.LETTER, Letter.id, self._words) if self._words else ()
+
+    @property
+    def _words(self) -> str:
+        """What is searched for; a domain, whose letters no index of senders knows, is narrowed down by its words."""
+        return f"{self.q} {self.sender[1:]}".strip() if self.sender.startswith("@") else self.q
 
     def _wanted(self, user: User) -> Sequence[ColumnElement[bool]]:
         conditions = [col(Letter.deleted_at).is_(None), *_SHOWN[self.show]]
@@ -166,9 +171,9 @@ def _in_mailbox(mailbox: str, user: User) -> ColumnElement[bool]:
 
 def _from_sender(sender: str) -> ColumnElement[bool]:
     """By address in any spelling, or by a domain written as ``@example.com``."""
-    if sender.startswith("@"):
-        return col(Letter.sender).endswith(sender.lower(), autoescape=True)
     try:
+        if sender.startswith("@"):
+            return col(Letter.sender).endswith(lookup_form(f"x{sender}")[1:], autoescape=True)
         return col(Letter.sender) == lookup_form(sender)
     except AddressError:
         return false()

@@ -113,10 +113,12 @@ class Filter(ListFilter):
         return _("Mail: %(conditions)s.", conditions=listed(clauses)) if clauses else _("All mail.")
 
     def conditions(self, session: Session, user: User) -> list[ColumnElement[bool]]:
+        # To one recipient few were written: they are read by that, and not all of one's own in the order of the list.
+        own = col(Message.user_id) + 0 if self.recipient else col(Message.user_id)
         conditions = (
             finds(session, SearchKind.MESSAGE, Message.id, self.q, user.id, Message.user_id)
             if self.q
-            else [col(Message.user_id) == user.id]
+            else [own == user.id]
         )
         conditions += [or_(*(_STATE[state] for state in group)) for group in self.groups() if group]
         if self.tracked:
