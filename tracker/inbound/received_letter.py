@@ -8,7 +8,7 @@ from tracker.inbound.fetch.fetched_letter import FetchedLetter
 from tracker.inbound.parse.category import Judged
 from tracker.inbound.parse.dates import Receipt
 from tracker.inbound.parse.letter import ParsedLetter
-from tracker.inbound.parse.quotations import snippet
+from tracker.inbound.parse.quotations import beginning, snippet
 from tracker.inbound.parse.writers import writer_of
 from tracker.inbound.repeat import recipient_of
 from tracker.mail.addresses import Address as Person
@@ -72,7 +72,7 @@ def row_of(arrived: ReceivedLetter) -> dict[str, Any]:
         "to": [[mailbox.address, mailbox.name] for mailbox in parsed.to],
         "cc": [[mailbox.address, mailbox.name] for mailbox in parsed.cc],
         "subject": parsed.subject,
-        "snippet": snippet(parsed.own_text) or snippet(parsed.text),
+        "snippet": beginning(parsed.own_text) or snippet(parsed.text),
         "size": fetched.size,
         "has_attachments": any(not file.inline for file in parsed.files),
         "server_flags": sorted(fetched.flags),

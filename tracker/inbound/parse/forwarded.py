@@ -47,7 +47,7 @@ def _begin(lines: list[str], is_forward: bool) -> int:
 
 
 def _says_handed_on(line: str) -> bool:
-    return bool(_HANDED_ON.search(line[:200])) and is_title(line)
+    return is_title(line) and bool(_HANDED_ON.search(line[:200]))
 
 
 def _mailbox(written: str) -> Address | None:

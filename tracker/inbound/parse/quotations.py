@@ -78,6 +78,8 @@ _LONGEST_HEAD = 300
 _ADDRESS = re.compile(r"[^\s<>@\[(]{1,64}@[^\s<>@\])]{1,255}")
 _TIME = re.compile(r"\d{1,2}[:.h]\d{2}|\d{1,2}\s?(?:am|pm|uhr)\b", re.IGNORECASE)
 _DATE = re.compile(r"(?:19|20)\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}")
+_MARK = re.compile(r"[-–—_=:：@\d]")
+"""One of these is in every line that ends what the writer wrote, unless it begins with a phrase."""
 _COLON = re.compile("[:：][\\s\u200b-\u200f\u202a-\u202e\u2066-\u2069]*$")
 _SIGNATURE_LINE = re.compile(r"\s*(?:--|—|–)\s*$")
 _RULE = re.compile(r"\s*[_]{10,}\s*$")
@@ -108,13 +110,15 @@ def own_lines(text: str) -> Iterator[str]:
         if line.lstrip().startswith(">"):
             yield from _without_head(waiting)
             waiting = []
-        elif _ends_own(lines, number, bool(waiting)):
-            break
         elif not line.strip():
             if waiting and _next_filled(lines, number + 1).lstrip().startswith(">") and _ends_head(waiting[-1]):
                 continue  # an empty line between head and quotation
             yield from [*waiting, line]
             waiting = []
+        elif not _MARK.search(line) and not _openings().match(line.lower()):
+            waiting.append(line)  # nearly every line, and none of the closer looks below would say otherwise
+        elif _ends_own(lines, number):
+            break
         elif not _is_device_line(line) and not _REPLY_ABOVE.match(line):
             waiting.append(line)
     yield from waiting
@@ -143,6 +147,11 @@ def snippet(text: str) -> str:
     """The beginning of what was written, on one line."""
     text = text[:20_000]
     return _beginning(own_lines(text)) or _beginning(text.splitlines())
+
+
+def beginning(own: str) -> str:
+    """The same of what :func:`own_text` gave."""
+    return _beginning(own[:20_000].splitlines())
 
 
 def _beginning(lines: Iterable[str]) -> str:
@@ -182,9 +191,9 @@ def _begins_head(line: str) -> bool:
     return bool(_DATE.search(line) and (_TIME.search(line) or "," in line)) and len(line) < _LONGEST_HEAD
 
 
-def _ends_own(lines: Sequence[str], number: int, has_words: bool) -> bool:
+def _ends_own(lines: Sequence[str], number: int) -> bool:
     line = lines[number]
-    if len(line) > _LONGEST_LINE or not line.strip():
+    if len(line) > _LONGEST_LINE:
         return False
     if _SIGNATURE_LINE.match(line):
         return True
@@ -278,6 +287,13 @@ def _titles() -> tuple[re.Pattern[str], re.Pattern[str]]:
     wrote = phrases("quotation_phrases", "wrote")
     dashed = rf"[\s>*]*[-_=]{{2,}}\s*(?:(?:{older})\b[^\n]{{0,60}}|[^\n]{{4,200}}(?:{wrote}))\s*[-_=]{{2,}}\s*$"
     return re.compile(dashed, re.IGNORECASE), re.compile(rf"[\s>*]*(?:{begins})\s*[:：]?\s*$", re.IGNORECASE)
+
+
+@cache
+def _openings() -> re.Pattern[str]:
+    """Beginnings, in lower case, of lines that may be more than the writer's words though no mark stands in them."""
+    openings = "|".join(phrases("quotation_phrases", table) for table in ("begins", "days", "device"))
+    return re.compile(rf"\W*(?:{openings}|(?:please )?(?:type|write|enter) your|reply above)")
 
 
 @cache
