@@ -3,9 +3,12 @@
 Our own words, quoted below an answer, never count as a wish of whoever answers.
 """
 
+import re
+
 import pytest
 
 from tracker.inbound.parse.description import describe
+from tracker.inbound.parse.phrases import phrases
 from tracker.inbound.parse.quotations import own_text
 
 STOP = "please do not track me"
@@ -161,3 +164,9 @@ def test_an_answer_between_quotations_is_the_writers() -> None:
     assert own_text("", inside) == "15"
     ruled = '<p>Yes please</p><p style="border-top:1px solid #ccc">Ivan Petrov</p><p>Call me</p>'
     assert own_text("", ruled) == "Yes please\n\nIvan Petrov\n\nCall me"
+
+
+@pytest.mark.parametrize("table", ["begins", "days", "device"])
+def test_phrases_that_are_first_sought_in_lower_case_are_written_so(table: str) -> None:
+    written = re.sub(r"\\.", "", phrases("quotation_phrases", table))
+    assert written == written.lower()

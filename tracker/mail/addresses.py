@@ -298,7 +298,8 @@ def _decoded_name(written: str) -> str:
 def _pieces(text: str, dividers: str) -> Iterator[str]:
     """What stands between dividers outside quotes, comments and brackets; blank pieces and names of groups are left out."""
     begin, in_angle, last_angle = 0, False, text.rfind(">")
-    for index, character in chain(_unquoted(text), [(len(text), "")]):
+    characters = _unquoted(text) if any(divider in text for divider in dividers) else ()
+    for index, character in chain(characters, [(len(text), "")]):
         in_angle = (character == "<" and index < last_angle) or (in_angle and character != ">")
         if index == len(text) or (character in dividers and (not in_angle or character in "\r\n")):
             piece = _GROUP.sub("", text[begin:index].strip()).strip()

@@ -108,7 +108,8 @@ def words_of(*texts: str | None) -> list[str]:
     for text in texts:
         if text:
             words.update(_words(text))
-            words.update(word for label in _A_LABEL.findall(text) for word in _words(_decoded(label)))
+            labels = _A_LABEL.findall(text) if "xn--" in text.lower() else ()
+            words.update(word for label in labels for word in _words(_decoded(label)))
     return sorted(words)
 
 
@@ -138,8 +139,9 @@ def variants(word: str) -> frozenset[str]:
 
 
 def _words(text: str) -> Iterator[str]:
-    for word in _WORD.findall(_folded(text)):
-        if _WIDE.search(word):
+    folded = _folded(text)
+    for word in dict.fromkeys(_WORD.findall(folded)):
+        if not folded.isascii() and _WIDE.search(word):
             yield from (part for part in re.split(f"({_WIDE.pattern})", word) if part)
         else:
             yield word[:LONGEST]

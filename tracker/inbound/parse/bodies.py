@@ -73,7 +73,7 @@ class _Reader:
         if part.start not in self.read:
             most = MOST_HTML if part.content_type == "text/html" else MOST_TEXT
             octets = _octets(self.raw, part)[: 4 * most]
-            text = _LINE_ENDS.sub(_line_ends, readable(octets, self._label(part, octets)))
+            text = _with_line_ends(readable(octets, self._label(part, octets)))
             self.cut |= len(text) > most
             self.read[part.start] = _as_meant(text[:most], part)
         return self.read[part.start]
@@ -186,9 +186,11 @@ def _other_text(parts: Sequence[tuple[str, Part]], reader: _Reader) -> tuple[str
     return (invitation_words(reader.text(calendar)) if calendar else ""), empty
 
 
-def _line_ends(ends: re.Match[str]) -> str:
+def _with_line_ends(text: str) -> str:
     """CR CR LF is one line end; carriage returns alone are one each."""
-    return "\n" if ends[0].endswith("\n") else "\n" * len(ends[0])
+    if "\r\r" in text:
+        text = _LINE_ENDS.sub(lambda ends: "\n" if ends[0].endswith("\n") else "\n" * len(ends[0]), text)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _octets(raw: bytes, part: Part) -> bytes:

@@ -134,7 +134,7 @@ def begins_older(lines: Sequence[str], number: int) -> bool:
 
 def is_title(line: str) -> bool:
     """ "-----Original Message-----", "Begin forwarded message:"."""
-    return len(line) <= _LONGEST_LINE and any(title.match(line) for title in _titles())
+    return len(line) <= _LONGEST_LINE and bool(_title().match(line))
 
 
 def names_author(line: str) -> bool:
@@ -281,12 +281,12 @@ def _is_device_line(line: str) -> bool:
 
 
 @cache
-def _titles() -> tuple[re.Pattern[str], re.Pattern[str]]:
+def _title() -> re.Pattern[str]:
     """Lines such as "-----Original Message-----", and those that end in a colon."""
     older, begins = phrases("quotation_phrases", "older"), phrases("quotation_phrases", "begins")
     wrote = phrases("quotation_phrases", "wrote")
-    dashed = rf"[\s>*]*[-_=]{{2,}}\s*(?:(?:{older})\b[^\n]{{0,60}}|[^\n]{{4,200}}(?:{wrote}))\s*[-_=]{{2,}}\s*$"
-    return re.compile(dashed, re.IGNORECASE), re.compile(rf"[\s>*]*(?:{begins})\s*[:：]?\s*$", re.IGNORECASE)
+    dashed = rf"[-_=]{{2,}}\s*(?:(?:{older})\b[^\n]{{0,60}}|[^\n]{{4,200}}(?:{wrote}))\s*[-_=]{{2,}}\s*$"
+    return re.compile(rf"[\s>*]*(?:{dashed}|(?:{begins})\s*[:：]?\s*$)", re.IGNORECASE)
 
 
 @cache

@@ -103,7 +103,7 @@ def decoded(value: str) -> str:
     A character that was split over two encoded-words is put together; raw octets of an unknown charset are guessed. What was
     encoded twice is decoded twice.
     """
-    text = "".join(_pieces(value))
+    text = value if "=?" not in value and value.isascii() else "".join(_pieces(value))
     if _BEGIN.search(text):
         text = "".join(_pieces(text))
     return storable(" ".join(text.translate(_CONTROLS).split()))
