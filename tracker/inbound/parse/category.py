@@ -113,9 +113,7 @@ def _bounce(letter: ParsedLetter, own: Collection[str], answers_ours: bool) -> s
     if not _is_daemon(letter):  # nor a sure one
         return None
     is_about_delivery = tells_of_delivery(letter.text)
-    if subject and (
-        letter.part_types & _ORIGINALS or is_about_delivery or _auto_submitted(letter) not in ("", "no")
-    ):
+    if subject and (letter.part_types & _ORIGINALS or is_about_delivery or _auto_submitted(letter) not in ("", "no")):
         return f"subject:{subject}"
     return "mail_system" if _is_sure_daemon(letter) and (is_about_delivery or tells_of_outcome(letter.text)) else None
 
