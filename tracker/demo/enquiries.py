@@ -13,7 +13,7 @@ from tracker.crm.answers import AnswerElsewhere, note_answered_elsewhere
 from tracker.demo.history import PEOPLE, working_hour
 from tracker.demo.incoming import make_letter
 from tracker.inbound.accept import accept
-from tracker.inbound.fetch.fetched_letter import FetchedLetter, Place
+from tracker.inbound.fetch.fetched_letter import FetchedLetter, LetterLocation
 from tracker.models import EnquiryStatus, Letter, Mailbox, MailboxFolder, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -58,7 +58,7 @@ def add_enquiries(session: Session, context: AppContext, mailbox: Mailbox, team:
         name, address, order = _SENDERS[number * 7 % len(_SENDERS)]
         subject, text = _question(name, order, number)
         raw = make_letter((f"{name} <{address}>", "mail.example"), mailbox.address, subject, f"{text}\n\n{name}", at)
-        place = Place(folder.id or 0, 1, number + 1)
+        place = LetterLocation(folder.id or 0, 1, number + 1)
         fetched = FetchedLetter(place, raw, None, len(raw), internal_date=at, fetched_at=at, silent=True)
         taken = accept(session, context, mailbox, fetched)
         if number % 9 != 4 and number < MONTH - 2:
