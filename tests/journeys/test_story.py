@@ -171,7 +171,7 @@ def set_up(page: Page, product: Product, login: str) -> None:
     page.fill("[name=code]", product.code)
     page.fill("[name=password]", PASSWORD)
     page.click("main button[type=submit]")
-    page.wait_for_url(re.compile(r"/(mail|settings|sign-in)"))
+    page.wait_for_url(re.compile("/today"))
 
 
 def connect_account(page: Page, product: Product, login: str, sink: SmtpSink, dovecot: Dovecot) -> None:

@@ -63,7 +63,7 @@ def set_up(request: Request, form: FormData) -> Response:
     user = None if wrong else _first_person(context, values, password)
     if user is None:
         return _page(request, values, wrong, 422, typed_secrets(context, form, ("password",), "", wrong))
-    response = redirect("/settings/accounts", _("Welcome! Add the address you send from, and you are ready."))
+    response = redirect("/today", _("Welcome! Connect your e-mail, and you are ready."))
     login(context, request, response, user)
     return response
 
