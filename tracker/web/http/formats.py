@@ -7,6 +7,7 @@ from functools import lru_cache
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_skeleton, format_time, format_timedelta
 from babel.numbers import format_compact_decimal, format_decimal
+from babel.units import format_unit
 from markupsafe import Markup
 
 from tracker.locale import _, babel_locale, zone
@@ -92,6 +93,14 @@ def count(number: float) -> str:
     if isinstance(number, int) and 0 <= number < 1000:
         return str(number)
     return str(format_decimal(number, locale=babel_locale()))
+
+
+def size(number: int) -> str:
+    """So many bytes as people say it: ``409 bytes``, ``1.2 kB``, ``14 MB``."""
+    if number < 1000:
+        return format_unit(number, "byte", locale=babel_locale())
+    amount, unit = (number / 1_000_000, "megabyte") if number >= 1_000_000 else (number / 1000, "kilobyte")
+    return format_unit(round(amount, 1 if amount < 10 else None), unit, "short", locale=babel_locale())
 
 
 def compact(number: int) -> str:

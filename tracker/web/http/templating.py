@@ -114,8 +114,8 @@ def environment() -> Environment:
     pages = create_environment()
     pages.globals.update(static_url=static_url, language=locale.language, languages=locale.LANGUAGES)
     for name in (
-        *("ago", "when", "full", "relative", "count", "compact", "span", "seconds"),
-        *("weekday", "day_and_month", "short_day"),
+        *("ago", "when", "full", "relative", "count", "compact", "size", "span", "seconds"),
+        *("day", "weekday", "day_and_month", "short_day"),
     ):
         pages.filters[name] = getattr(formats, name)
     pages.filters["localize"] = locale.localize
