@@ -49,6 +49,6 @@ def test_no_failure_tells_the_secret(error: Exception) -> None:
 def test_throttling_is_understood_wherever_it_is_said() -> None:
     """F28: even instead of a greeting."""
     said = LocalizedText(
-        "The line to %(where)s failed: %(problem)s.", where="h:993", problem="Too many simultaneous connections"
+        "The connection to %(where)s failed: %(problem)s.", where="h:993", problem="Too many simultaneous connections"
     )
     assert meaning(PASSWORD, ConnectError("line", said)).state == "throttled"

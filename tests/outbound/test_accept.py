@@ -62,7 +62,7 @@ def test_what_cannot_be_sent_is_refused_with_field_and_way_out(
 def test_without_an_account_the_way_to_the_settings_is_named(context: AppContext, people: People) -> None:
     bob = people.user("Bob")
     with (
-        pytest.raises(SendError, match="Connect your mail account") as refused,
+        pytest.raises(SendError, match="Connect your e-mail") as refused,
         context.database.session_scope() as session,
     ):
         enqueue_composed(session, context, bob, Draft(to=ANNA, html=HTML))
@@ -74,7 +74,7 @@ def test_somebody_elses_account_does_not_exist_for_me(
 ) -> None:
     bob = people.user("Bob")
     bobs = people.account(bob, smtp_sink)
-    with pytest.raises(SendError, match="does not exist"), context.database.session_scope() as session:
+    with pytest.raises(SendError, match="no longer connected"), context.database.session_scope() as session:
         enqueue_composed(session, context, alice, Draft(account_id=bobs.id, to=ANNA, html=HTML))
 
 

@@ -147,7 +147,7 @@ def test_a_marked_link_is_left_alone_and_the_mark_is_in_no_copy(
 ) -> None:
     html = '<a href="https://x.example/a" data-no-track="">a</a> <a href="https://x.example/b">b</a>'
     plan = client.post("/compose/plan", data={**ALL, "html": html})
-    assert "you left it alone" in text_at(plan, ".plan-left")
+    assert "you excluded it" in text_at(plan, ".plan-left")
     raw = sent(context, client, html)
     assert b"data-no-track" not in raw.as_bytes()
     with context.database.reading() as session:

@@ -111,7 +111,7 @@ def test_a_link_is_left_alone_by_its_button_and_by_keys(context: AppContext, sen
     expect(button).to_have_attribute("aria-pressed", "true")
     expect(page.locator("[data-editor] a[data-no-track]")).to_have_count(1)
     page.locator(".plan-links summary").click()
-    expect(page.locator(".plan-left")).to_contain_text("you left it alone")
+    expect(page.locator(".plan-left")).to_contain_text("you excluded it")
     page.locator("[data-editor]").focus()
     page.keyboard.press("Control+Shift+K")
     expect(page.locator("[data-editor] a[data-no-track]")).to_have_count(0)

@@ -119,7 +119,7 @@ def test_the_rules_are_changed_and_every_change_is_told(context: AppContext, cli
     client.post("/settings/consent-rules", data={**rules, "member_opens": "on"})
     told = [words(element) for element in every(client.get("/settings/policy"), ".consent-history li")]
     assert len(told) == 3
-    assert "Who measures: everybody measures everything → Members: Opens" in told[0]
+    assert "Who may track: everybody may track everything → Members: Opens" in told[0]
     assert "Evidence that counts: A–C → A–D" in told[2]
     assert "Alice" in told[0]
     client.post("/settings/consent-rules", data={**rules, "consent_months": "120"})
@@ -138,7 +138,7 @@ def test_an_account_says_what_its_mail_measures(
         )
         session.add_all((mine, his))
     page = f"/settings/accounts/{mine.public_id}"
-    assert "What mail from this account measures" in client.get(page).text
+    assert "What is tracked in mail from this address" in client.get(page).text
     assert client.post(f"{page}/measuring", data={"measure_clicks": "on"}).status_code == 303
     assert client.post(f"/settings/accounts/{his.public_id}/measuring", data={}).status_code == 404
     with context.database.reading() as session:

@@ -53,7 +53,7 @@ def test_pages_of_administrators_are_closed_to_others(client_of: ClientOf, alice
     assert client_of(alice).get(path).status_code == 200
     refused = client_of(bob).get(path)
     assert refused.status_code == 403
-    assert "This is not open to you" in refused.text
+    assert "You have no access to this page" in refused.text
     assert 'href="/settings/people"' not in client_of(bob).get("/settings/profile").text
 
 
@@ -66,18 +66,18 @@ def test_nobody_gets_in_without_signing_in(visitor: httpx.Client, alice: User, p
 def test_an_unknown_address_is_a_page_with_a_way_out(client: httpx.Client) -> None:
     answer = client.get("/no-such-page")
     assert answer.status_code == 404
-    assert "There is nothing here" in answer.text
+    assert "Page not found" in answer.text
     assert "Alice" in answer.text
 
 
 def test_errors_speak_the_readers_language(
     visitor: httpx.Client, client_of: ClientOf, context: AppContext, alice: User
 ) -> None:
-    assert "Здесь ничего нет" in visitor.get("/no-such-page", headers={"accept-language": "ru"}).text
+    assert "Страница не найдена" in visitor.get("/no-such-page", headers={"accept-language": "ru"}).text
     with context.database.session_scope() as session:
         alice.locale = "ru"
         session.merge(alice)
-    assert "Здесь ничего нет" in client_of(alice).get("/no-such-page", headers={"accept-language": "en"}).text
+    assert "Страница не найдена" in client_of(alice).get("/no-such-page", headers={"accept-language": "en"}).text
 
 
 def test_a_form_that_is_too_large_is_refused_before_it_is_read(client: httpx.Client) -> None:

@@ -106,7 +106,7 @@ def test_somebody_switched_off_is_out_at_once_and_may_return(
     assert client.post(f"/settings/people/{bob.public_id}/leave").status_code == 303
     assert his.get("/settings/profile").status_code == 303
     page = client.get("/settings/people").text
-    assert "can no longer come in, and their API tokens are revoked" in page
+    assert "can no longer sign in, and their API tokens are revoked" in page
     assert f'action="/settings/people/{bob.public_id}/return"' in page
     client.post(f"/settings/people/{bob.public_id}/return")
     assert client_of(bob).get("/settings/profile").status_code == 200

@@ -60,7 +60,7 @@ def opened(subject: str, *to: To, ago: timedelta = timedelta(hours=1), **facts: 
 
 
 def test_a_day_with_nothing_to_do_says_so(client: httpx.Client) -> None:
-    assert "Nothing waits for you" in text_at(client.get("/today"), ".empty")
+    assert "You are all caught up" in text_at(client.get("/today"), ".empty")
 
 
 def test_it_is_the_first_page(client: httpx.Client) -> None:

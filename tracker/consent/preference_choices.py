@@ -99,7 +99,8 @@ def _check_grant(context: AppContext, holder: LinkHolder, page_value: str, is_se
         )
     elif not preference_links(context).made_by_page(page_value, holder.token, holder.recipient.ledger_entries):
         why_not = LocalizedText(
-            "This page was open for long, or something was said meanwhile. Look at it again and choose. Nothing was changed."
+            "This page was open for a long time, or your choice has changed meanwhile. "
+            "Please look again and choose. Nothing was changed."
         )
     else:
         return

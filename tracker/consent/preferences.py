@@ -68,7 +68,7 @@ def policy_problems(policy: str, reason: str, ceiling: Ceiling) -> dict[str, str
         return {"policy": LocalizedText("Choose one of the three policies.")}
     if policy == Pack.NOTICE and len(reason.strip()) < MIN_REASON:
         sentence = LocalizedText(
-            "The reason is missing. Write in ten characters or more on what ground you measure people who were not asked."
+            "The reason is missing. Write in ten characters or more on what ground you track people who were not asked."
         )
         return {"reason": sentence}
     try:

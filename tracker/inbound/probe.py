@@ -126,7 +126,7 @@ def _addresses_of(rule: SiteRule, listed: list[str], base: str, code: str) -> li
 
 def _written_by_hand(probes: list[Probe]) -> LocalizedText:
     text = N_(
-        "Write a letter to %(address)s from any mail program; it is waited for. (No account to send from is set up.)"
+        "Write a letter to %(address)s from any mail program; we are waiting for it. (There is no address to send from yet.)"
     )
     return LocalizedText(text, address=", ".join(probe.address for probe in probes))
 

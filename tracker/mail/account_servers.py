@@ -79,7 +79,7 @@ def submit_at_once(context: AppContext, account: Account, recipient: str, raw: b
 def imap_server(context: AppContext, account: Account) -> Server:
     """Raises :class:`ConnectError` when no IMAP is set up or its secret cannot be opened."""
     if not account.imap_host:
-        raise ConnectError("no_imap", LocalizedText("No IMAP server is set up for this account."), permanent=True)
+        raise ConnectError("no_imap", LocalizedText("No IMAP server is set up for this address."), permanent=True)
     if account.oauth_grant_id is not None:
         return Server(
             account.imap_host, account.imap_port or 993, account.imap_security or "tls", "", "", account.oauth_grant_id
@@ -95,7 +95,7 @@ def _secret(context: AppContext, account: Account, kind: str) -> str:
         raise ConnectError(
             "no_secret",
             LocalizedText(
-                "The %(protocol)s password is missing. Enter it in the account’s settings.", protocol=kind.upper()
+                "The %(protocol)s password is missing. Enter it in the settings of the address.", protocol=kind.upper()
             ),
             permanent=True,
         )

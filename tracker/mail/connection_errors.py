@@ -37,7 +37,7 @@ _KINDS: tuple[tuple[type[Exception], str, str], ...] = (
         N_("%(where)s ended the connection. Check port and security: 465 is TLS, 587 is STARTTLS."),
     ),
     (smtplib.SMTPResponseException, "smtp", N_("%(where)s answered: %(said)s")),
-    (Exception, "line", N_("The line to %(where)s failed: %(problem)s.")),
+    (Exception, "line", N_("The connection to %(where)s failed: %(problem)s.")),
 )
 _WRONG_LOGIN = N_(
     "%(where)s refused the login or password. Many services want an app password here. The server said: “%(said)s”"

@@ -250,7 +250,9 @@ class SmtpConnection(smtplib.SMTP):
         if self._deadline.is_over or isinstance(error, TimeoutError):
             where = f"{self._server.host}:{self._server.port}"
             return ConnectError("timeout", LocalizedText("%(where)s took too long over a message.", where=where))
-        text = LocalizedText("The line broke during the hand-over: %(problem)s", problem=server_reply_text(str(error)))
+        text = LocalizedText(
+            "The connection broke while the message was handed over: %(problem)s", problem=server_reply_text(str(error))
+        )
         return ConnectError("line", text)
 
     def hang_up(self) -> None:

@@ -62,7 +62,11 @@ def _try_smtp(context: AppContext, account: Account) -> tuple[bool, str, str]:
     except ConnectError as error:
         return False, error.sentence, error.code
     except (OSError, smtplib.SMTPException) as error:
-        return False, LocalizedText("The line broke during the test: %(problem)s", problem=type(error).__name__), ""
+        return (
+            False,
+            LocalizedText("The connection broke during the test: %(problem)s", problem=type(error).__name__),
+            "",
+        )
     return (False, refusal, "") if refusal else (True, LocalizedText("Sending works."), "")
 
 

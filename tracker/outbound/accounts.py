@@ -271,8 +271,8 @@ def _count_waiting(session: Session, account: Account) -> int:
 
 def _waiting_sentence(waiting: int) -> LocalizedText:
     if waiting == 1:
-        return LocalizedText("1 message still waits to be sent from this account. Cancel it or let it leave first.")
+        return LocalizedText("1 message still waits to be sent from this address. Cancel it or let it leave first.")
     return LocalizedText(
-        "Messages that still wait to be sent from this account: %(num)s. Cancel them or let them leave first.",
+        "Messages that still wait to be sent from this address: %(num)s. Cancel them or let them leave first.",
         num=waiting,
     )

@@ -31,7 +31,7 @@ def send_code(context: AppContext, account: Account) -> None:
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(
         _(
-            "Type this code on the page of your account in Inkling within an hour. If you did not ask for it, do nothing."
+            "Type this code on the page of your address in Inkling within an hour. If you did not ask for it, do nothing."
         )
     )
     outcome = submit_at_once(context, account, account.address, mail.as_bytes(policy=SMTP))

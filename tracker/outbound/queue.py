@@ -76,7 +76,7 @@ def send_for_account(context: AppContext, account_id: int | None, shutdown: Shut
 
 
 def _reject(context: AppContext, claimed: ClaimedCopies) -> int:
-    text = LocalizedText("The account was removed. Choose another account and send again.")
+    text = LocalizedText("That address was removed. Choose another one and send again.")
     copies = claimed.waiting
     notes = [note(HandedOver(context, copy.lease, Outcome(DeliveryStatus.REJECTED, text))) for copy in copies]
     for copy, noted in zip(copies, notes, strict=True):

@@ -40,7 +40,7 @@ def send_test(context: AppContext, account: Account) -> str:
     """Sends the test through the account to its own address; gives its id. Raises :class:`ActionError` when that cannot be."""
     if not account.imap_host:
         raise ActionError(
-            "conflict", LocalizedText("The test is read over IMAP, which is not set up for this account.")
+            "conflict", LocalizedText("The test is read over IMAP, which is not set up for this address.")
         )
     test_id = token_hex(12)
     mail = EmailMessage()

@@ -192,13 +192,13 @@ def _account(session: Session, user: User, draft: Draft) -> Account:
     account = session.exec(mine).first()
     if account is None and draft.account_id is not None:
         raise SendError(
-            "account", "not_found", LocalizedText("This account does not exist any more. Choose another one.")
+            "account", "not_found", LocalizedText("This address is no longer connected. Choose another one.")
         )
     if account is None:
         raise SendError(
             "account",
             "none",
-            LocalizedText("No account to send from. Connect your mail account in the settings first."),
+            LocalizedText("There is no address to send from. Connect your e-mail first."),
         )
     return account
 

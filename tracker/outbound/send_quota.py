@@ -51,8 +51,8 @@ def send_quota(session: Session, account: Account, moment: datetime) -> SendQuot
     if not minute and not day:
         return SendQuota()
     assert account.id is not None
-    minute_text = LocalizedText("Waits: this account sends at most %(count)s messages a minute.", count=minute)
-    day_text = LocalizedText("Waits: this account sends at most %(count)s messages a day.", count=day)
+    minute_text = LocalizedText("Waiting: at most %(count)s messages a minute leave from this address.", count=minute)
+    day_text = LocalizedText("Waiting: at most %(count)s messages a day leave from this address.", count=day)
     under_way = _under_way(session, account.id)
     quotas = [
         _quota_within(session, account.id, moment, limit - under_way, span, text)

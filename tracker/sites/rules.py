@@ -170,7 +170,7 @@ def _line_problems(session: Session, user: User, rule: SiteRule) -> Problems:
                     yield name, LocalizedText("There is no such block. Choose one of yours.")
     for line in rule.static_settings if rule.tracking_type == "static" else ():
         if not line["default_source"]:
-            yield "static_settings", LocalizedText("Every line needs a source that its letters are counted under.")
+            yield "static_settings", LocalizedText("Choose a source for each line.")
     for block, _source in _twice((b, line["source"]) for line in rule.static_settings for b in line["blocks"]):
         name = _name_of(session, user, block)
         sentence = N_("Two lines are for the same visitors in the block “%(block)s”. Keep one of them.")
@@ -226,7 +226,7 @@ def _active_problems(session: Session, user: User, rule: SiteRule) -> Problems:
                 text = N_("The mailbox %(address)s is not read now. Mend it first, or save the rule as a draft.")
                 yield name, LocalizedText(text, address=mailbox.address)
     if rule.rule_type == "external_area" and any(not line["source"] for line in rule.external_settings):
-        yield "external_settings", LocalizedText("Say which source letters to this address are counted under.")
+        yield "external_settings", LocalizedText("Choose the source for letters to this address.")
     if rule.substitution_type == "manual_pool" and any(not pool["addresses"] for pool in rule.dynamic_settings):
         yield (
             "dynamic_settings",

@@ -45,7 +45,7 @@ class Ceiling:
         if not self.allows(purpose):
             raise CeilingError(
                 LocalizedText(
-                    "The operator of this Inkling does not allow measuring %(purpose)s (INKLING_TRACKING_CEILING). Switch it off.",
+                    "The operator of this Inkling does not allow tracking %(purpose)s (INKLING_TRACKING_CEILING). Switch it off.",
                     purpose=LocalizedText(PURPOSE_LABELS[purpose]),
                 )
             )

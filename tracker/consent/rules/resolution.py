@@ -49,10 +49,10 @@ class Decision:
 
 
 RULES: Mapping[str, str] = {
-    "ceiling": N_("the operator does not allow it to be measured"),
+    "ceiling": N_("the operator does not allow it to be tracked"),
     "policy_off": N_("tracking is switched off for the workspace"),
-    "role": N_("your role does not measure"),
-    "account": N_("mail from this account is not measured"),
+    "role": N_("your role may not track"),
+    "account": N_("mail from this address is not tracked"),
     "never_track": N_("is on the never-track list"),
     "refused": N_("refused"),
     "withdrawn": N_("withdrew consent"),

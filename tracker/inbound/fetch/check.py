@@ -116,7 +116,7 @@ def meaning(server: Server | None, error: Exception) -> ServerRefusal:
     if isinstance(error, ConnectError):
         return ServerRefusal(_STATES.get(code, MailboxState.CONNECTION_ERROR), _clean(server, error))
     text = LocalizedText(
-        "The talk with %(host)s broke off: %(problem)s.", host=host, problem=" ".join(words.split())[:300]
+        "The connection to %(host)s broke off: %(problem)s.", host=host, problem=" ".join(words.split())[:300]
     )
     return ServerRefusal(MailboxState.CONNECTION_ERROR, text)
 

@@ -332,7 +332,7 @@ class ImapRun:
 
 def _nothing_came(problem: str) -> ServerRefusal:
     text = LocalizedText(
-        "No new letter could be loaded; Inkling tries again. The talk broke off: %(problem)s", problem=problem
+        "No new letter could be loaded; Inkling tries again. The connection broke off: %(problem)s", problem=problem
     )
     return ServerRefusal(MailboxState.CONNECTION_ERROR, text)
 

@@ -305,7 +305,7 @@ def pop3(context: AppContext, server: Server, deadline: Deadline, timeout: float
             line.sign_in(context)
         except poplib.error_proto as error:
             where = f"{server.host}:{server.port}"
-            text = LocalizedText("The line to %(where)s failed: %(problem)s.", where=where, problem=_words(error))
+            text = LocalizedText("The connection to %(where)s failed: %(problem)s.", where=where, problem=_words(error))
             raise ConnectError("line", text) from None
         except (OSError, LoginError) as error:
             raise explain(server, TimeoutError() if deadline.is_over else error) from None

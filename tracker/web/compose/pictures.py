@@ -44,7 +44,7 @@ def keep_picture(session: Session, message: Message, filename: str, content: byt
     kind = kind_of(content)
     if kind is None:
         text = LocalizedText(
-            "%(name)s is no picture that mail programs show (PNG, JPEG, GIF, WebP). Attach it as a file instead.",
+            "%(name)s is not a picture that mail programs show (PNG, JPEG, GIF, WebP). Attach it as a file instead.",
             name=filename,
         )
         raise SendError("attachments", "not_a_picture", text)

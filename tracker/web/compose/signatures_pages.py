@@ -62,7 +62,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
 def _forms(session: Session, user: User, wrong: Mapping[str, str] | None = None) -> Sequence[SignatureForm]:
     wrong, accounts = wrong or {}, accounts_of(session, user)
     own = session.get_one(User, user.id).signature
-    forms = [SignatureForm("", _("For every account"), signature_inner(own), wrong.get("", ""))]
+    forms = [SignatureForm("", _("For every address"), signature_inner(own), wrong.get("", ""))]
     return forms + [
         SignatureForm(
             account.public_id, account.address, signature_inner(account.signature), wrong.get(account.public_id, "")

@@ -35,7 +35,7 @@ KIND_LABELS: Mapping[str, str] = {
     "message.clicked": N_("Somebody followed a link"),
     "message.replied": N_("A message was answered"),
     "message.bounced": N_("A message came back"),
-    "verdict.corrected": N_("An open or click was judged otherwise"),
+    "verdict.corrected": N_("An open or click was judged again"),
     "letter.received": N_("A letter arrived"),
     "enquiry.created": N_("An enquiry arrived"),
     "customer.created": N_("A customer was added"),

@@ -18,16 +18,16 @@ SENTENCES: Mapping[int, tuple[str, str]] = {
     400: (N_("This request could not be read"), N_("Go back, reload the page and try again.")),
     401: (
         N_("Please sign in"),
-        N_("Your visit has ended. Sign in again; what you wrote is still in the other window."),
+        N_("Your session has ended. Sign in again; what you wrote is still in the other window."),
     ),
-    403: (N_("This is not open to you"), N_("Ask an administrator of your workspace if you need it.")),
-    404: (N_("There is nothing here"), N_("The page was moved or removed, or it belongs to somebody else.")),
+    403: (N_("You have no access to this page"), N_("Ask an administrator of your workspace if you need it.")),
+    404: (N_("Page not found"), N_("The page was moved or removed, or it belongs to somebody else.")),
     409: (N_("This cannot be done now"), N_("Go back, reload the page and try again.")),
     405: (N_("This address is not for that"), N_("Go back, reload the page and try again.")),
     413: (N_("That is too large"), N_("Send less at once: smaller or fewer files.")),
     422: (N_("Something in the form does not fit"), N_("Go back and check what you entered.")),
     429: (N_("Too many attempts"), N_("Wait a few minutes and try again.")),
-    500: (N_("Something went wrong on our side"), N_("It was written down. Try again in a moment.")),
+    500: (N_("Something went wrong on our side"), N_("The error has been noted. Try again in a moment.")),
     503: (N_("Not ready yet"), N_("Try again in a moment.")),
 }
 CROSS_ORIGIN = N_(

@@ -24,7 +24,7 @@ LINK_REASONS: Mapping[str, str] = {
     "one_time": N_("it looks like a one-time link; a redirect could use it up"),
     "text_is_url": N_("its text shows the address"),
     "list_unsubscribe": N_("it unsubscribes"),
-    "marked": N_("you left it alone"),
+    "marked": N_("you excluded it"),
     "too_long": N_("its address is too long"),
     "too_many": N_("the message has too many links"),
     "quoted": N_("it stands in quoted text"),
@@ -34,7 +34,7 @@ LINK_REASONS: Mapping[str, str] = {
     "relative": N_("its address is incomplete"),
     "fragment": N_("it leads to a place in the message"),
     "empty": N_("it leads nowhere"),
-    "refused": N_("it was left alone"),
+    "refused": N_("it was excluded"),
     "nobody_tracked": N_("no recipient’s clicks are tracked"),
 }
 

@@ -74,7 +74,7 @@ def preferences(request: Request, user: User, form: FormData) -> Response:
         return _page(request, user, alerts, wrong, 422)
     with context_of(request).database.session_scope() as session:
         save_alerts(session.get_one(User, user.id), alerts)
-    return redirect("/notifications#ring", _("Saved. This holds from now on."))
+    return redirect("/notifications#ring", _("Saved. It applies from now on."))
 
 
 @routes.action("/notifications/{id}/reading")

@@ -44,7 +44,9 @@ class Alerts:
             if _minute(getattr(self, name)) is None:
                 wrong[name] = _("This is not a time of day. Write it like 20:00.")
         if self.quiet and not wrong and _minute(self.quiet_from) == _minute(self.quiet_until):
-            wrong["quiet_until"] = _("Quiet hours that end when they begin would never be quiet. Choose another end.")
+            wrong["quiet_until"] = _(
+                "Quiet hours that end when they begin would never be quiet. Choose another end time."
+            )
         if self.digest and not (self.digest.isascii() and self.digest.isdigit() and int(self.digest[:3]) < 24):
             wrong["digest"] = _("Choose one of the list.")
         return wrong
@@ -82,7 +84,7 @@ def kind_labels() -> Sequence[tuple[str, str, str]]:
         ("reply", _("Replies"), ""),
         ("enquiry", _("Enquiries"), _("Somebody writes to one of your mailboxes.")),
         ("follow_up", _("Reminders"), _("No reply came in the time you chose.")),
-        ("trouble", _("Problems with delivery"), _("Refused or returned mail, an account that does not work.")),
+        ("trouble", _("Problems with delivery"), _("Mail was refused or came back, or an address cannot send.")),
     )
 
 

@@ -56,7 +56,7 @@ def view_beginning(request: Request, user: User, form: FormData) -> Response:
     with context_of(request).database.session_scope() as session:
         view = _view(request, session, user)
         begin_with(session, user, view if is_first else None)
-    done = _("You begin with this view from now on.") if is_first else _("You begin with Today again.")
+    done = _("This view is your first page now.") if is_first else _("Today is your first page again.")
     return redirect(address_of(view), done)
 
 

@@ -31,7 +31,7 @@ PURPOSE_LABELS: Mapping[str, str] = {"opens": N_("Opens"), "clicks": N_("Clicks"
 _PACKS: Mapping[str, str] = {
     "strict": N_("ask first"),
     "notice": N_("tell and let object"),
-    "off": N_("nobody is measured"),
+    "off": N_("nobody is tracked"),
 }
 
 

@@ -67,13 +67,13 @@ def type_password(request: Request, user: User, form: FormData) -> Response:
 @routes.admin_action(f"{BASE_PATH}/{{id}}/leave")
 def disable(request: Request, user: User, _form: FormData) -> Response:
     undo = {"action": f"{BASE_PATH}/{request.path_params['id']}/return", "action_label": _("Undo")}
-    done = _("%(name)s can no longer come in, and their API tokens are revoked.")
+    done = _("%(name)s can no longer sign in, and their API tokens are revoked.")
     return _change(request, lambda session, other: users.disable(session, other, by=user), done, **undo)
 
 
 @routes.admin_action(f"{BASE_PATH}/{{id}}/return")
 def enable(request: Request, _user: User, _form: FormData) -> Response:
-    return _change(request, users.enable, _("%(name)s may come in again."))
+    return _change(request, users.enable, _("%(name)s may sign in again."))
 
 
 @routes.admin_action(f"{BASE_PATH}/{{id}}/role")

@@ -118,20 +118,22 @@ def policy_options() -> list[tuple[str, str, str]]:
         (
             Pack.STRICT.value,
             _("Strict: ask first"),
-            _("Only people who agreed are measured, opens and clicks apart. Everybody else gets your mail untouched."),
+            _(
+                "Only people who agreed are tracked, opens and clicks separately. Everybody else gets your mail untouched."
+            ),
         ),
         (
             Pack.NOTICE.value,
             _("Notice: tell and let object"),
             _(
-                "People who were never asked are measured too, with a footer that says so and lets them object. Not for recipients "
-                "in the EEA, the United Kingdom or of unknown place. Needs a written reason."
+                "People who were never asked are tracked too, with a footer that says so and lets them object. "
+                "Not for recipients in the EEA, the United Kingdom or an unknown country. Needs a written reason."
             ),
         ),
         (
             Pack.OFF.value,
             _("Off"),
-            _("Nobody is measured. Mail is sent as written, and what was sent before is no longer recorded."),
+            _("Nobody is tracked. Mail is sent as written, and nothing more is recorded about mail sent before."),
         ),
     ]
 
@@ -153,7 +155,7 @@ _RULES: Mapping[str, str] = {
     "accepted_grades": N_("Evidence that counts"),
     "consent_months": N_("Consent is valid for"),
     "ask_again_days": N_("Wait before asking again"),
-    "role_rules": N_("Who measures"),
+    "role_rules": N_("Who may track"),
     "footer": N_("Footer line"),
 }
 
@@ -244,7 +246,7 @@ def _value(name: str, value: Any) -> str:
 
 def _limits(rules: Mapping[str, Sequence[str]]) -> str:
     if not rules:
-        return _("everybody measures everything")
+        return _("everybody may track everything")
     sentences = [
         f"{_role(role)}: {', '.join(map(_purpose, may)) or _('nothing')}" for role, may in sorted(rules.items())
     ]

@@ -39,7 +39,7 @@ def save_periods(request: Request, user: User, form: FormData) -> Response:
         return _page(request, typed=typed, would_go=days)
     with context_of(request).database.session_scope() as session:
         set_periods(session, days, user.id)
-    return redirect(BASE_PATH, _("The periods were saved. What is older goes within ten minutes."))
+    return redirect(BASE_PATH, _("Saved. Older data is deleted within ten minutes."))
 
 
 @routes.admin_action(f"{BASE_PATH}/controller")
