@@ -45,7 +45,7 @@ NO_PAGES = {
     *("/mail/{id}/files/{number:int}", "/recipients/{who}/archive", "/settings/privacy/papers"),
     *("/compose/{draft}/pictures/{picture}", "/letters/{id}/content", "/mail/{id}/content"),
     *("/mail/{id}/activity/{kind}", "/notifications/panel", "/notifications/state"),
-    *("/", "/settings", "/settings/oauth/{provider}/callback"),
+    *("/", "/settings", "/settings/oauth/{provider}/callback", "/manifest.webmanifest"),
 }
 """Downloads, parts of pages, redirects."""
 ELSEWHERE = {"/sign-in", "/set-up", "/new-password", "/r/{token}", "/settings/accounts/{id}/test-mail/{test}"}
