@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
+from sqlalchemy import bindparam
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -84,8 +85,11 @@ def find_all(session: Session, addresses: Iterable[str]) -> Mapping[str, Recipie
     Raises :class:`tracker.mail.addresses.AddressError`.
     """
     form_of = {name: form for form in map(lookup_form, addresses) for name in (form, *suppressions(session, form))}
-    rows = session.exec(select(Recipient).where(col(Recipient.lookup).in_(form_of))).all() if form_of else ()
+    rows = session.exec(_BY_LOOKUP, params={"names": list(form_of)}).all() if form_of else ()
     return {form_of[row.lookup]: row for row in rows}
+
+
+_BY_LOOKUP = select(Recipient).where(col(Recipient.lookup).in_(bindparam("names", expanding=True)))
 
 
 def suppressions(session: Session, form: str) -> list[str]:

@@ -54,7 +54,7 @@ from tracker.models import (
     TrackingPause,
     User,
 )
-from tracker.models.search_index import index_older
+from tracker.models.search_index import index_new, index_older
 from tracker.notifications import digest, notice_digest, notices
 from tracker.notifications.notify import end_quiet_hours
 from tracker.outbound.account_pool import AccountPool, Serve, WaitingAccount
@@ -179,6 +179,7 @@ def tasks(context: AppContext) -> list[Task]:
         Task("test letters of rules", look_due, watches=("site_rule",), due=next_look),
         Task("sweep", sweep, 600.0),
         Task("clock", after_clock_came_back, 60.0),
+        Task("words of new mail", lambda context: index_new(context.database), watches=("message",)),
         Task("words of before the index", lambda context: index_older(context.database), ONCE),
         Task("erasures of before a restore", replay_erasures, ONCE),
     ]

@@ -156,8 +156,8 @@ def test_stopping_ends_idle_lines_politely_and_answers_what_is_being_committed(
     session_scope = type(world.context.database).session_scope
 
     @contextmanager
-    def slow_scope(database: object) -> Iterator[object]:
-        with session_scope(database) as session:  # type: ignore[arg-type]
+    def slow_scope(database: object, **how: bool) -> Iterator[object]:
+        with session_scope(database, **how) as session:  # type: ignore[arg-type]
             yield session
             committing.set()
             assert go_on.wait(20)

@@ -14,7 +14,7 @@ from sqlmodel import Session, insert, update
 from pixel.hits import Hit
 from pixel.spool import Spool
 from tests.servers import wait_until
-from tracker.models import FeedItem, Preference, User
+from tracker.models import FeedItem, PolicyChange, User
 from tracker.models.counting.bulk import append_rows, update_rows
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import WATCHED, now
@@ -89,7 +89,7 @@ def test_neither_reading_nor_a_rollback_nor_other_tables_wake(context: AppContex
         user(session)
         raise LookupError
     with context.database.session_scope() as session:
-        session.add(Preference(name="footer", value=True))
+        session.add(PolicyChange(name="footer", before=False, after=True, at=now()))
     assert not everything.wait(0)
 
 

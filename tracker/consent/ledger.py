@@ -3,10 +3,11 @@
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import Select, func
 from sqlalchemy import select as columns
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select, update
@@ -31,7 +32,7 @@ from tracker.consent.rules import (
 )
 from tracker.mail.addresses import domain_of
 from tracker.models import ConsentEntry, NoticeText, Recipient
-from tracker.models.counting.tables import in_list
+from tracker.models.counting.tables import bound_list, in_bound_list
 from tracker.models.people import GENESIS
 from tracker.notifications.webhooks import emit
 from tracker.runtime.database import now
@@ -95,9 +96,19 @@ def consent_status_of(session: Session, recipient_ids: Iterable[int]) -> Mapping
     statuses = {id_: unknown.copy() for id_ in ids}
     if not ids:
         return statuses
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    rows = session.connection().execute(_newest(is_sqlite), {"recipients": bound_list(is_sqlite, ids)})
+    for recipient_id, purpose, state, until, grade in rows:
+        statuses[recipient_id][Purpose(purpose)] = ConsentStatus(present_state(ConsentState(state), until, moment), grade)
+    return statuses
+
+
+@cache
+def _newest(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    """The newest entry of each of the ``recipients`` and each purpose."""
     newest = (
         select(func.max(ConsentEntry.number).label("number"), ConsentEntry.recipient_id, ConsentEntry.purpose)
-        .where(in_list(session, col(ConsentEntry.recipient_id), ids))
+        .where(in_bound_list(is_sqlite, col(ConsentEntry.recipient_id), "recipients"))
         .group_by(col(ConsentEntry.recipient_id), col(ConsentEntry.purpose))
         .subquery()
     )
@@ -109,13 +120,7 @@ def consent_status_of(session: Session, recipient_ids: Iterable[int]) -> Mapping
         col(ConsentEntry.grade),
     )
     is_newest = (entry[0] == newest.c.recipient_id) & (col(ConsentEntry.number) == newest.c.number)
-    for recipient_id, purpose, state, until, grade in session.connection().execute(
-        columns(*entry).join(newest, is_newest)
-    ):
-        statuses[recipient_id][Purpose(purpose)] = ConsentStatus(
-            present_state(ConsentState(state), until, moment), grade
-        )
-    return statuses
+    return columns(*entry).join(newest, is_newest)
 
 
 def states_in(entries: Iterable[ConsentEntry]) -> Mapping[Purpose, ConsentState]:

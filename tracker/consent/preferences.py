@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sqlmodel import Session, select
+from sqlalchemy import select as columns
+from sqlmodel import Session, col
 
 from tracker.consent.rules import ASK_AGAIN_AFTER, Ceiling, CeilingError, Pack, ceiling_of
 from tracker.models import PolicyChange, Preference
@@ -35,13 +36,14 @@ DEFAULTS: dict[str, Any] = {
 }
 
 _READ = "preferences"
+_ALL = columns(col(Preference.name), col(Preference.value))
 
 
 def preference(session: Session, name: str) -> Any:
     """The value of a preference, or its default. All are read at once, since a session that asks for one asks for more."""
     preferences: dict[str, Any] | None = session.info.get(_READ)
     if preferences is None:
-        preferences = session.info[_READ] = {row.name: row.value for row in session.exec(select(Preference))}
+        preferences = session.info[_READ] = {name: value for name, value in session.execute(_ALL)}  # noqa: C416 (rows are no tuples to mypy)
     return preferences.get(name, DEFAULTS[name])
 
 

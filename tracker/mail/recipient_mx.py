@@ -8,7 +8,8 @@ from datetime import timedelta
 from dns.exception import DNSException
 from dns.rdtypes.ANY.MX import MX
 from dns.resolver import NXDOMAIN, NoAnswer, NoResolverConfiguration, Resolver
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
+from sqlalchemy import select as columns
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select, update
 
@@ -46,15 +47,30 @@ class MxAnswer:
         return self.problem != "no_answer"
 
 
-def families(session: Session, addresses: Iterable[str]) -> dict[str, str]:
-    """The known families among the domains of these addresses, by domain."""
+@dataclass(frozen=True)
+class KnownDomain:
+    """What is known of a domain now; ``is_asked`` where nobody needs to ask the task to look it up (again)."""
+
+    mx_family: str | None
+    is_asked: bool
+
+
+def known_domains(session: Session, addresses: Iterable[str]) -> dict[str, KnownDomain]:
+    """By domain, of those among these addresses that anything is known of."""
     domains = {domain_of(address) for address in addresses}
     if not domains:
         return {}
-    known = select(DomainProfile.domain, DomainProfile.mx_family).where(
-        col(DomainProfile.domain).in_(domains), col(DomainProfile.mx_family).is_not(None)
-    )
-    return {domain: family_name for domain, family_name in session.exec(known) if family_name}
+    rows, stale = session.connection().execute(_PROFILES, {"domains": sorted(domains)}), now() - KEPT
+    return {
+        domain: KnownDomain(family_name, due_at is not None or (looked_up_at is not None and looked_up_at >= stale))
+        for domain, family_name, due_at, looked_up_at in rows
+    }
+
+
+_PROFILES = columns(
+    *(col(DomainProfile.domain), col(DomainProfile.mx_family)),
+    *(col(DomainProfile.due_at), col(DomainProfile.looked_up_at)),
+).where(col(DomainProfile.domain).in_(bindparam("domains", expanding=True)))
 
 
 def request(session: Session, addresses: Iterable[str]) -> None:
@@ -87,10 +103,11 @@ def _add(session: Session, domain: str) -> None:
 def fill(session: Session, deliveries: Iterable[Delivery]) -> None:
     """Notes on copies that are about to leave what is known of their recipients' domains."""
     open_ones = [delivery for delivery in deliveries if delivery.mx_family is None]
-    known = families(session, [delivery.address for delivery in open_ones]) if open_ones else {}
+    known = known_domains(session, [delivery.address for delivery in open_ones])
     for delivery in open_ones:
-        delivery.mx_family = known.get(domain_of(delivery.address))
-        session.add(delivery)
+        if (domain := known.get(domain_of(delivery.address))) is not None:
+            delivery.mx_family = domain.mx_family
+            session.add(delivery)
 
 
 def look_up_due(context: AppContext) -> int:

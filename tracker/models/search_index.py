@@ -19,6 +19,8 @@ from tracker.runtime.database import BEFORE_COMMIT, BeforeCommit, Database
 from tracker.runtime.word_search import words_of
 
 AT_ONCE = 2000
+LATER_AT_ONCE = 300
+"""As many where others may be waiting to write."""
 BODY = 2000
 """Characters of a body whose words are indexed."""
 TEXTS: Mapping[str, frozenset[str]] = {
@@ -34,6 +36,7 @@ TEXTS: Mapping[str, frozenset[str]] = {
 }
 """Whose texts are indexed: the columns of each table that triggers watch."""
 _NOT_TEXT = re.compile(r"<(style|script|head)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_ANY_NEW = select(col(SearchChange.id)).where(col(SearchChange.fresh)).limit(1)
 Words = dict[int, list[str]]
 
 
@@ -55,15 +58,24 @@ def index_changed(session: Session) -> None:
 BEFORE_COMMIT.append(BeforeCommit(TEXTS, index_changed))
 
 
+def index_new(database: Database) -> int:
+    """Indexes some of what was written without being indexed at once; returns how many rows that were."""
+    with database.reading() as session:
+        if session.connection().execute(_ANY_NEW).first() is None:
+            return 0
+    with database.session_scope() as session:
+        return _index(session, col(SearchChange.fresh), LATER_AT_ONCE)
+
+
 def index_older(database: Database) -> int:
     """Indexes some of what was there before the index was; returns how many rows that were."""
     with database.session_scope() as session:
         return _index(session, true())
 
 
-def _index(session: Session, which: Any) -> int:
+def _index(session: Session, which: Any, most: int = AT_ONCE) -> int:
     query = select(col(SearchChange.id), col(SearchChange.kind), col(SearchChange.row_id)).where(which)
-    changes = session.connection().execute(query.limit(AT_ONCE).with_for_update(skip_locked=True)).all()
+    changes = session.connection().execute(query.limit(most).with_for_update(skip_locked=True)).all()
     if not changes:
         return 0
     by_kind: dict[SearchKind, set[int]] = defaultdict(set)

@@ -110,6 +110,8 @@ def _tell(session: Session, healthy: bool, problem: str) -> None:
 
 def host_problem(session: Session) -> str:
     """Why nothing can be tracked at the moment; empty when all is well or nobody knows."""
+    if (known := session.info.get("host_problem")) is not None:
+        return known  # type: ignore[no-any-return]
     row = session.get(HostHealth, 1)
     if row is None or row.healthy or not is_anybody_working(session):  # then nobody would note that it is well again
         return ""

@@ -1,6 +1,6 @@
 """Who of the addressees will be tracked, and by which rule not: consent brought to a message."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from tracker.consent.rules import (
 )
 from tracker.consent.tracking_facts import RecipientFacts, Sender, Workspace, measured_by, senders_of, workspace
 from tracker.mail.addresses import Address, domain_of, lookup_form
-from tracker.mail.recipient_mx import families, fill
+from tracker.mail.recipient_mx import KnownDomain, fill, known_domains
 from tracker.models import Account, Delivery, Recipient, User
 from tracker.outbound.draft import Draft, SendError
 from tracker.outbound.host_health import host_problem
@@ -47,6 +47,8 @@ class PlannedRecipient:
     """Where the recipient's domain gets its mail, as far as that is known."""
     pack_version: str = ""
     """Which version of the rules of the recipient's country was looked at."""
+    is_domain_asked: bool = False
+    """Whether the recipient's domain is known, or about to be looked up."""
 
 
 def check_wishes(context: AppContext, draft: Draft) -> None:
@@ -70,6 +72,8 @@ class PolicyQuestion:
     draft: Draft
     account: Account | None = None
     untouched: str | None = None
+    own: Set[str] | None = None
+    """The person's own addresses in look-up form, where they are known already."""
 
 
 def plan_policy(
@@ -94,9 +98,10 @@ def plan_policies(
     """The same for several messages, of which everything is read together."""
     everybody = [question.draft.addressees() for question in questions]
     addresses = [mailbox.address for each in everybody for _, mailbox in each]
-    known, exchangers = find_all(session, addresses), families(session, addresses)
+    known, domains = find_all(session, addresses), known_domains(session, addresses)
     standings = consent_status_of(session, {r.id for r in known.values() if r.id is not None})
-    own, rules = _own_addresses(session, [question.user for question in questions]), workspace(session, context)
+    own = _own_addresses(session, [question.user for question in questions if question.own is None])
+    rules = workspace(session, context)
     is_healthy, recipient_limit = not host_problem(session), preference(session, "recipient_limit")
     plans = []
     for question, addressees in zip(questions, everybody, strict=True):
@@ -105,7 +110,7 @@ def plan_policies(
             rules=rules,
             standings=standings,
             sender=Sender(user.role, measured_by(question.account)),
-            own=own[user.id],
+            own=own[user.id] if question.own is None else question.own,
             wanted=_wanted(user, draft),
             message={
                 "measurable": bool(draft.html) or question.untouched is not None,
@@ -115,18 +120,19 @@ def plan_policies(
             },
             untouched=question.untouched,
         )
-        plans.append([_planned(table, known, exchangers, role, mailbox) for role, mailbox in addressees])
+        plans.append([_planned(table, known, domains, role, mailbox) for role, mailbox in addressees])
     return plans
 
 
 def _planned(
-    table: "_Table", known: Mapping[str, Recipient], exchangers: Mapping[str, str], role: str, mailbox: Address
+    table: "_Table", known: Mapping[str, Recipient], domains: Mapping[str, KnownDomain], role: str, mailbox: Address
 ) -> PlannedRecipient:
     form = lookup_form(mailbox.address)
     recipient = known.get(form)
     opens, clicks = (table.decide(purpose, form, recipient) for purpose in MEASURED)
-    mx_family = exchangers.get(domain_of(mailbox.address))
-    return PlannedRecipient(mailbox, role, recipient, opens, clicks, mx_family, _version(form, recipient))
+    domain = domains.get(domain_of(mailbox.address), KnownDomain(None, is_asked=False))
+    version = _version(form, recipient)
+    return PlannedRecipient(mailbox, role, recipient, opens, clicks, domain.mx_family, version, domain.is_asked)
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ class _Table:
     rules: Workspace
     standings: Mapping[int, Mapping[Purpose, ConsentStatus]]
     sender: Sender
-    own: set[str]
+    own: Set[str]
     wanted: Mapping[Purpose, bool]
     message: Mapping[str, Any]
     untouched: str | None
@@ -175,6 +181,8 @@ def _is_later(draft: Draft) -> bool:
 
 def _own_addresses(session: Session, users: Sequence[User]) -> dict[int | None, set[str]]:
     """By person, in look-up form."""
+    if not users:
+        return {}
     own: dict[int | None, set[str]] = {user.id: {user.email} for user in users}
     accounts = select(Account.user_id, Account.address).where(col(Account.user_id).in_(own))
     for user_id, address in session.exec(accounts):

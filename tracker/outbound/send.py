@@ -4,7 +4,7 @@ Nothing is sent before this has committed, and nothing sent can be without a row
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -96,6 +96,8 @@ class Outgoing:
     facts: Mapping[str, Any] = field(default_factory=dict)
     row: Message | None = None
     """The draft that it was, or a new row; one is made when there is none."""
+    own: Set[str] | None = None
+    """The person's own addresses in look-up form, where they are known already."""
 
 
 def links_of(session: Session, context: AppContext, draft: Draft, raw: bytes) -> Sequence[FoundLink] | None:
@@ -124,6 +126,7 @@ def plan_all(session: Session, context: AppContext, outgoing: Sequence[Outgoing]
             each.draft,
             each.account,
             each.untouched or (None if each.links is not None else "rewriting_failed"),
+            each.own,
         )
         for each in outgoing
     ]
@@ -285,8 +288,10 @@ def _keep_attachments(session: Session, message: Message, draft: Draft, *, was_d
 
 
 def _add_deliveries(session: Session, planned: Sequence[tuple[Message, Sequence[PlannedRecipient]]]) -> None:
-    request(session, [recipient.mailbox.address for _, recipients in planned for recipient in recipients])
-    session.flush()
+    everybody = [recipient for _, recipients in planned for recipient in recipients]
+    if unasked := [recipient.mailbox.address for recipient in everybody if not recipient.is_domain_asked]:
+        request(session, unasked)
+        session.flush()
     rows = [
         _delivery(session, message, position, recipient)
         for message, recipients in planned

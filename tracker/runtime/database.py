@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -26,11 +27,14 @@ from sqlmodel import Session, SQLModel
 from tracker.runtime.engine import new_engine
 from tracker.runtime.group_commit import GroupCommit
 from tracker.runtime.localized_text import restored, stored
+from tracker.runtime.remembered import Remembered
 from tracker.runtime.settings import Settings
 from tracker.runtime.wakeup import CHANNEL, WakeUps
 
 T = TypeVar("T")
 R = TypeVar("R")
+K = TypeVar("K")
+V = TypeVar("V")
 
 # Constraints get names that are the same everywhere, so that migrations can speak of them.
 SQLModel.metadata.naming_convention = {
@@ -64,7 +68,7 @@ WATCHED = frozenset(
             "webhook_delivery",
             "webhook_endpoint",
         ),
-        *("api_token", "user_session"),
+        *("api_token", "user_session", "preference", "host_health"),
     }
 )
 """The tables whose changes somebody waits for; of the others nobody is told."""
@@ -156,27 +160,29 @@ class Database:
         self.info: dict[Any, Any] = {"written": self.note_written}
         """What every session carries along."""
         self._groups: dict[Any, GroupCommit[Any, Any]] = {}
+        self._remembered: dict[Any, Remembered[Any, Any]] = {}
         self._hurried = self.engine.execution_options(inkling_hurried=True)
         self._reading = self.engine.execution_options(inkling_reads=True, postgresql_readonly=True)
 
     @contextmanager
-    def session_scope(self, *, hurried: bool = False) -> Iterator[Session]:
+    def session_scope(self, *, hurried: bool = False, hooks: bool = True) -> Iterator[Session]:
         """A session that commits when the block ends and rolls back when it raises. Everything that writes goes through here.
 
-        One that is ``hurried`` writes what may be left out: it waits for nobody, and raises ``OperationalError`` instead.
+        One that is ``hurried`` writes what may be left out: it waits for nobody, and raises ``OperationalError`` instead. Without
+        ``hooks`` what follows from its rows (:data:`BEFORE_COMMIT`) is left to the worker.
 
         After the commit everybody is woken who waits for changes of the tables that were written.
         """
         outer, tables = getattr(self._written, "tables", None), set[str]()
-        outer_hooks, hooks = getattr(self._written, "hooks", None), set[BeforeCommit]()
-        self._written.tables, self._written.hooks = tables, hooks
+        outer_hooks, concerned = getattr(self._written, "hooks", None), set[BeforeCommit]()
+        self._written.tables, self._written.hooks = tables, concerned if hooks else None
         try:
             with Session(self._hurried if hurried else self.engine, expire_on_commit=False, info=self.info) as session:
                 if hurried and not self.is_sqlite:
                     session.execute(text("SET LOCAL lock_timeout = '100ms'"))
                 yield session
                 session.flush()
-                for hook in list(hooks):
+                for hook in list(concerned):
                     hook.function(session)
                 if tables and not self.is_sqlite:
                     message = self.wakeups.message(tables)
@@ -193,6 +199,18 @@ class Database:
         """Has ``write`` called with this item and whatever else is waiting for it: see :class:`GroupCommit`."""
         group = self._groups.get(write) or self._groups.setdefault(write, GroupCommit(write))
         return group.put(item)
+
+    def remembered(self, read: Callable[[Session, K], V], key: K, tables: Collection[str]) -> V:
+        """What ``read`` says, from memory as long as no commit changes one of the tables: see :class:`Remembered`."""
+        answers = self._remembered.get(read)
+        if answers is None:
+            answers = Remembered(partial(self._ask, read), self.wakeups, tables)
+            answers = self._remembered.setdefault(read, answers)
+        return answers.get(key)  # type: ignore[no-any-return]
+
+    def _ask(self, read: Callable[[Session, K], V], key: K) -> V:
+        with self.reading() as session:
+            return read(session, key)
 
     def _note_write(self, _connection: Connection, statement: object, rows: Any, row: Any, _options: object) -> None:
         if isinstance(statement, UpdateBase):
@@ -335,6 +353,7 @@ class Database:
         for group in self._groups.values():
             group.close()
         self._groups.clear()
+        self._remembered.clear()
         self.wakeups.close()
         self.engine.dispose()
 

@@ -3,6 +3,7 @@
 While one transaction waits for the disk the next ones gather; they share its statements and its commit.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,8 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+log = logging.getLogger(__name__)
 
 LARGEST_GROUP = 100
 
@@ -52,7 +55,9 @@ class GroupCommit(Generic[T, R]):
     def _write_together(self, group: Sequence[tuple[T, Future[R]]]) -> bool:
         try:
             results = self._write([item for item, _ in group])
-        except Exception:
+        except Exception as error:  # each alone then
+            log.info("%d could not be written together: %s", len(group), type(error).__name__)
+            log.debug("together", exc_info=True)
             return False
         for (_, future), result in zip(group, results, strict=True):
             future.set_result(result)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Table, any_, bindparam, column, func, select
+from sqlalchemy import ColumnElement, String, Table, any_, bindparam, column, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Session, SQLModel
 
@@ -36,6 +36,18 @@ ORDER = _table(models.Order)
 SCANNER_NETWORK = _table(models.ScannerNetwork)
 SCANNER_PROOF = _table(models.ScannerProof)
 VERDICT = _table(models.Verdict)
+
+
+def in_bound_list(is_sqlite: bool, what: Any, name: str) -> ColumnElement[bool]:
+    """``what IN (values)`` of a statement that is made once: the values come with each execution, by :func:`bound_list`."""
+    if is_sqlite:
+        members = func.json_each(bindparam(name, type_=String)).table_valued(column("value"))
+        return what.in_(select(members.c.value))  # type: ignore[no-any-return]
+    return what == any_(bindparam(name, type_=ARRAY(what.type)))  # type: ignore[no-any-return]
+
+
+def bound_list(is_sqlite: bool, values: Iterable[int] | Iterable[str]) -> Any:
+    return json.dumps(list(values)) if is_sqlite else list(values)
 
 
 def in_list(session: Session, what: Any, values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:

@@ -1,20 +1,25 @@
 """Who may submit what: app tokens, wrong tries, sending addresses, messages per hour. Synchronous."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import bindparam, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
-from tracker.mail.addresses import lookup_or_none
-from tracker.models import Account, ApiToken, Message, MessageState, User
+from tracker.consent.preferences import preference
+from tracker.mail.addresses import lookup_form, lookup_or_none
+from tracker.models import ApiToken, Message, MessageState, User
 from tracker.outbound.draft import SendError
-from tracker.outbound.gateway.resubmission import Marked, accepted_before, mark_of, note_accepted
-from tracker.outbound.gateway.submitted import IS_CONFIRMED, confirmed_accounts, read_submitted
+from tracker.outbound.gateway.resubmission import Marked, SubmittedBefore, accepted_before, mark_of, note_accepted
+from tracker.outbound.gateway.submitted import ACCOUNTS, KnownSender, confirmed, read_submitted
+from tracker.outbound.host_health import host_problem
+from tracker.outbound.policy import PlannedRecipient
 from tracker.outbound.send import Outgoing, enqueue_all, plan_all
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -57,6 +62,7 @@ class Submitter:
 
     user_id: int
     token_id: int
+    token_digest: str
 
 
 class Refused(Exception):
@@ -73,23 +79,46 @@ def sign_in(context: AppContext, login: str, token: str, source: str, limits: Ga
     A right token is always taken: it has 256 random bits, and somebody else's wrong tries must not lock its owner out.
     Raises :class:`Refused` for a wrong one when there were too many.
     """
-    row = _token_of(context, login, token)
-    if row is None:
+    digest, form = token_digest(token), lookup_or_none(login)
+    holder = _holder_of(context, digest)
+    if holder is None or not (form == holder.known.user.email or form in holder.known.accounts):
         _count_wrong(context, login, source, limits)
         return None
-    note_token_use(context, row)
-    assert row.id is not None
-    return Submitter(row.user_id, row.id)
+    note_token_use(context, holder.token)
+    return Submitter(holder.token.user_id, holder.token.id or 0, digest)
 
 
-def _token_of(context: AppContext, login: str, token: str) -> ApiToken | None:
-    form = lookup_or_none(login)
-    with context.database.reading() as session:
-        row = session.exec(_BY_DIGEST, params={"digest": token_digest(token)}).first()
-        if row is None:
-            return None
-        api_token, email = row
-        return api_token if form == email or form in confirmed_accounts(session, api_token.user_id) else None
+@dataclass(frozen=True)
+class TokenHolder:
+    """A valid token, whose it is, and which addresses they have."""
+
+    token: ApiToken
+    known: KnownSender
+
+
+def _holder_of(context: AppContext, digest: str) -> TokenHolder | None:
+    """From memory as a rule: a mail program signs in for every message."""
+    return context.database.remembered(_read_holder, digest, ("api_token", "user_account", "account"))
+
+
+def _read_holder(session: Session, digest: str) -> TokenHolder | None:
+    row = session.exec(_BY_DIGEST, params={"digest": digest}).first()
+    if row is None:
+        return None
+    token, user = row
+    accounts = session.exec(ACCOUNTS, params={"user": user.id}).all()
+    own = frozenset({user.email, *(lookup_form(account.address) for account in accounts)})
+    return TokenHolder(token, KnownSender(user, confirmed(accounts), own))
+
+
+def _workspace(context: AppContext) -> dict[str, Any]:
+    """What a session for policies would read first: see :func:`preference` and :func:`host_problem`."""
+    return context.database.remembered(_read_workspace, None, ("preference", "host_health"))
+
+
+def _read_workspace(session: Session, _key: None) -> dict[str, Any]:
+    preference(session, "policy")
+    return {"preferences": session.info["preferences"], "host_problem": host_problem(session)}
 
 
 def _count_wrong(context: AppContext, login: str, source: str, limits: GatewayLimits) -> None:
@@ -104,30 +133,26 @@ def _count_wrong(context: AppContext, login: str, source: str, limits: GatewayLi
 
 def check_sender(context: AppContext, submitter: Submitter, mail_from: str) -> None:
     """Whether this person may begin a message with this reverse-path now. Raises :class:`Refused`."""
-    with context.database.reading() as session:
-        connection = session.connection()
-        addresses = connection.execute(_SENDERS, {"tokens": [submitter.token_id]}).scalars().all()
-        if not addresses:
-            raise Refused(SIGNED_OUT)
-        if lookup_or_none(mail_from) not in {lookup_or_none(address) for address in addresses if address}:
-            raise Refused(NOT_YOURS)
-        if (most := context.settings.messages_per_hour) and _within_an_hour(session, submitter.user_id) >= most:
-            raise Refused(TOO_MANY_MESSAGES)
+    if lookup_or_none(mail_from) not in _sender(context, submitter).accounts:
+        raise Refused(NOT_YOURS)
+    if most := context.settings.messages_per_hour:
+        with context.database.reading() as session:
+            if _within_an_hour(session, submitter.user_id) >= most:
+                raise Refused(TOO_MANY_MESSAGES)
+
+
+def _sender(context: AppContext, submitter: Submitter) -> KnownSender:
+    """The person, as long as the token holds: it may be revoked while the line is open."""
+    holder = _holder_of(context, submitter.token_digest)
+    if holder is None:
+        raise Refused(SIGNED_OUT)
+    return holder.known
 
 
 _IS_VALID = col(ApiToken.revoked_at).is_(None) & col(User.active)
 _OF_TOKENS = col(ApiToken.id).in_(bindparam("tokens", expanding=True))
-_BY_DIGEST = select(ApiToken, User.email).join(User).where(_IS_VALID, col(ApiToken.token_digest) == bindparam("digest"))
-_USERS = select(User).join(ApiToken).where(_IS_VALID, _OF_TOKENS)
+_BY_DIGEST = select(ApiToken, User).join(User).where(_IS_VALID, col(ApiToken.token_digest) == bindparam("digest"))
 _VALID = columns(col(ApiToken.id)).join(User).where(_IS_VALID, _OF_TOKENS)
-_SENDERS = (
-    columns(col(Account.address))
-    .select_from(ApiToken)
-    .join(User)
-    .outerjoin(Account, (col(Account.user_id) == col(User.id)) & IS_CONFIRMED)
-    .where(_IS_VALID, _OF_TOKENS)
-)
-"""A row with None where the token holds and no address is confirmed."""
 _WITHIN_AN_HOUR = columns(func.count()).where(
     col(Message.user_id) == bindparam("user"),
     col(Message.listed_at) > bindparam("since"),  # never before created_at, and in an index
@@ -140,14 +165,6 @@ def _within_an_hour(session: Session, user_id: int) -> int:
     moment = now()
     facts = {"user": user_id, "since": moment - timedelta(hours=1), "until": moment + timedelta(minutes=1)}
     return int(session.connection().execute(_WITHIN_AN_HOUR, facts).scalar_one())
-
-
-def _user_of(session: Session, submitter: Submitter) -> User:
-    """The person, as long as the token holds: it may be revoked while the line is open."""
-    user = session.exec(_USERS, params={"tokens": [submitter.token_id]}).first()
-    if user is None:
-        raise Refused(SIGNED_OUT)
-    return user
 
 
 def _check_tokens(session: Session, token_ids: Collection[int]) -> None:
@@ -179,30 +196,54 @@ def submit(
 
     Both raise :class:`Refused`; then nothing was kept.
     """
+    sender = _sender(context, submitter)
     try:
-        with context.database.reading() as session:
-            user = _user_of(session, submitter)
-            outgoing = read_submitted(session, context, user, mail_from, rcpt_tos, raw)
+        with _deciding(context) as session:
+            outgoing = read_submitted(session, context, sender, mail_from, rcpt_tos, raw)
     except SendError as error:
         raise Refused(_REPLIES.get(error.code, "554 5.6.0 This message cannot be sent")) from None
     submission = ReadSubmission(context, submitter, outgoing, mark_of(context, rcpt_tos, raw))
     return context.database.commit_together(_accept, submission)
 
 
-def _accept(group: Sequence[ReadSubmission]) -> list[str]:
-    """Plans outside the transaction that writes: it takes longest."""
-    context = group[0].context
+@contextmanager
+def _deciding(context: AppContext) -> Iterator[Session]:
+    """A session for reading that knows the workspace already."""
     with context.database.reading() as session:
+        session.info.update(_workspace(context))
+        yield session
+
+
+def _accept(group: Sequence[ReadSubmission]) -> list[str]:
+    """Plans outside the transaction that writes: it takes longest. Words are indexed by the worker."""
+    context, accepted = group[0].context, dict[Marked, str]()
+    with _deciding(context) as session:
         plans = plan_all(session, context, [each.outgoing for each in group])
-    with context.database.session_scope() as session:
-        _check_tokens(session, {each.submitter.token_id for each in group})
-        accepted = accepted_before(session, {each.key for each in group if each.mark})
-        new = {each.key: (each.outgoing, plan) for each, plan in zip(group, plans, strict=True)}
-        new = {key: planned for key, planned in new.items() if key not in accepted}
-        messages = enqueue_all(session, *zip(*new.values(), strict=True)) if new else []
-        taken = dict(zip(new, messages, strict=True))
-        note_accepted(session, {each.key: taken[each.key] for each in group if each.mark and each.key in taken})
+    planned = {each.key: (each.outgoing, plan) for each, plan in zip(group, plans, strict=True)}
+    marked = {each.key for each in group if each.mark}
+    while True:
+        try:
+            with context.database.session_scope(hooks=False) as session:
+                _check_tokens(session, {each.submitter.token_id for each in group})
+                new = _write(session, {key: each for key, each in planned.items() if key not in accepted}, marked)
+            break
+        except SubmittedBefore:
+            with context.database.reading() as session:
+                accepted = accepted_before(session, marked)
     for each in group:
-        what = "submitted" if each.key in taken else "submitted again: kept once"
-        log.info("message %s %s: %d bytes", (accepted | taken)[each.key].public_id, what, len(each.outgoing.raw))
-    return [(accepted | taken)[each.key].public_id for each in group]
+        what = "submitted" if each.key in new else "submitted again: kept once"
+        log.info("message %s %s: %d bytes", (accepted | new)[each.key], what, len(each.outgoing.raw))
+    return [(accepted | new)[each.key] for each in group]
+
+
+def _write(
+    session: Session,
+    planned: Mapping[Marked, tuple[Outgoing, Sequence[PlannedRecipient]]],
+    marked: Collection[Marked],
+) -> dict[Marked, str]:
+    """The public ids of the new messages. Raises :class:`SubmittedBefore`."""
+    if not planned:
+        return {}
+    messages = dict(zip(planned, enqueue_all(session, *zip(*planned.values(), strict=True)), strict=True))
+    note_accepted(session, {key: message.id for key, message in messages.items() if key in marked})
+    return {key: message.public_id for key, message in messages.items()}

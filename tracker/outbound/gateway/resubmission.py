@@ -3,26 +3,24 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from operator import itemgetter
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Table, bindparam, tuple_
-from sqlmodel import Session, col, delete, select
+from sqlalchemy import and_, bindparam, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col, select
 
 from tracker.mail.addresses import lookup_or_none
 from tracker.mail.mime.fields import fields, normalise_line_ends
 from tracker.models import Message, MessageState, Submission
-from tracker.models.counting.bulk import insert_or_keep
 from tracker.outbound.gateway.submitted_text import values
 from tracker.runtime.context import AppContext
-from tracker.runtime.database import now
+from tracker.runtime.database import UtcDateTime, now
 
 KNOWN_FOR = timedelta(hours=24)
-_SUBMISSION: Table = Submission.__table__  # type: ignore[attr-defined]
-_NOTE = _SUBMISSION.update().where(
-    _SUBMISSION.c.user_id == bindparam("of_user"), _SUBMISSION.c.mark == bindparam("of_mark")
+_STANDS = and_(
+    *(col(Message.state) != over.value for over in (MessageState.DRAFT, MessageState.CANCELLED, MessageState.FAILED))
 )
-_NOTE = _NOTE.values(message_id=bindparam("message"), created_at=bindparam("at"))
-_OVER = (MessageState.DRAFT, MessageState.CANCELLED, MessageState.FAILED)
 
 
 def mark_of(context: AppContext, rcpt_tos: Sequence[str], raw: bytes) -> str | None:
@@ -39,31 +37,51 @@ Marked = tuple[int, str]
 """A person and the mark of what they submitted."""
 
 
-def accepted_before(session: Session, marked: Collection[Marked]) -> dict[Marked, Message]:
-    """The messages that these submissions have become already; those that are left out are the first, and known from now on.
+class SubmittedBefore(Exception):
+    """Some of the submissions have become messages already: nothing of the transaction may stay."""
 
-    A twin on another line that has not committed yet is waited for. What was taken back or could not be sent is no more an
-    answer: submitted again it is a new message.
+
+def accepted_before(session: Session, marked: Collection[Marked]) -> dict[Marked, str]:
+    """The public ids of the messages that these submissions have become already.
+
+    What was taken back or could not be sent is no more an answer: submitted again it is a new message.
     """
-    if not marked:
-        return {}
     these = tuple_(col(Submission.user_id), col(Submission.mark)).in_(sorted(marked))
-    session.exec(delete(Submission).where(these, col(Submission.created_at) < now() - KNOWN_FOR))
-    rows = [{"user_id": user_id, "mark": mark, "created_at": now()} for user_id, mark in sorted(marked)]
-    claim = insert_or_keep(session, Submission).values(rows).returning(col(Submission.user_id), col(Submission.mark))
-    fresh = {(user_id, mark) for user_id, mark in session.execute(claim)}
-    if len(fresh) == len(marked):
-        return {}
-    known = session.exec(select(Submission).where(these).with_for_update()).all()
-    messages = {(row.user_id, row.mark): session.get(Message, row.message_id) for row in known if row.message_id}
-    return {key: message for key, message in messages.items() if message is not None and message.state not in _OVER}
+    known = select(Submission.user_id, Submission.mark, Message.public_id).join(Message)
+    rows = session.exec(known.where(these, col(Submission.created_at) >= now() - KNOWN_FOR, _STANDS))
+    return {(user_id, mark): public_id for user_id, mark, public_id in rows}
 
 
-def note_accepted(session: Session, messages: Mapping[Marked, Message]) -> None:
-    """Says which messages the submissions have become, in the transaction that accepts them."""
+def note_accepted(session: Session, messages: Mapping[Marked, int | None]) -> None:
+    """Says which messages the submissions have become, in the transaction that accepts them.
+
+    A twin on another line that has not committed yet is waited for. Raises :class:`SubmittedBefore` when one was accepted.
+    """
+    if not messages:
+        return
+    moment = now()
     rows = [
-        {"of_user": user_id, "of_mark": mark, "message": message.id, "at": now()}
-        for (user_id, mark), message in sorted(messages.items(), key=itemgetter(0))
+        {
+            "user_id": user_id,
+            "mark": mark,
+            "message_id": message_id,
+            "created_at": moment,
+            "known_since": moment - KNOWN_FOR,
+        }
+        for (user_id, mark), message_id in sorted(messages.items())
     ]
-    if rows:
-        session.connection().execute(_NOTE, rows)
+    note = _note(session.get_bind().dialect.name == "sqlite")
+    noted = session.connection().execute(note, rows)
+    if len(noted.all()) < len(rows):
+        raise SubmittedBefore
+
+
+@cache
+def _note(is_sqlite: bool) -> Any:
+    dialect: Any = sqlite if is_sqlite else postgresql
+    insert = dialect.insert(Submission)
+    stands = select(Message.id).where(col(Message.id) == col(Submission.message_id), _STANDS).correlate(Submission)
+    is_over = (col(Submission.created_at) < bindparam("known_since", type_=UtcDateTime)) | ~stands.exists()
+    taken = {name: insert.excluded[name] for name in ("message_id", "created_at")}
+    note = insert.on_conflict_do_update(index_elements=["user_id", "mark"], set_=taken, where=is_over)
+    return note.returning(col(Submission.id))

@@ -4,7 +4,8 @@ The clean message keeps every byte but our control header and Bcc (RFC 6409 sect
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import format_datetime, make_msgid
 
@@ -43,13 +44,24 @@ def enqueue_submitted(
 
     Raises :class:`SendError` as :func:`read_submitted` does; then nothing was changed.
     """
-    return enqueue(session, context, read_submitted(session, context, user, mail_from, rcpt_tos, raw))
+    sender = KnownSender(user, confirmed_accounts(session, user.id))
+    return enqueue(session, context, read_submitted(session, context, sender, mail_from, rcpt_tos, raw))
+
+
+@dataclass(frozen=True)
+class KnownSender:
+    """A person with the accounts that they may send from, by the look-up form of their addresses."""
+
+    user: User
+    accounts: Mapping[str, Account]
+    own: Set[str] | None = None
+    """All their addresses in look-up form, where they are known already."""
 
 
 def read_submitted(
-    session: Session, context: AppContext, user: User, mail_from: str, rcpt_tos: Sequence[str], raw: bytes
+    session: Session, context: AppContext, known: KnownSender, mail_from: str, rcpt_tos: Sequence[str], raw: bytes
 ) -> Outgoing:
-    """What is to be sent. Nothing is written.
+    """What is to be sent. Nothing is written, and nothing read but what the workspace prefers.
 
     The recipients are those of the envelope. Raises :class:`SendError`, with the code ``not_yours`` when MAIL FROM or From is no
     confirmed address of this person.
@@ -58,7 +70,7 @@ def read_submitted(
         raise SendError("content", "nul", "The message holds a NUL character, which no mail may.")
     raw = normalise_line_ends(raw)
     header_fields = list(fields(raw))
-    account, sender = _account(session, user, mail_from, header_fields)
+    account, sender = _account(known.accounts, mail_from, header_fields)
     if preference(session, "unsign_submissions"):
         raw = without_signatures(raw)
     raw = message_without_ours(context, _clean(raw, header_fields, account))
@@ -69,24 +81,24 @@ def read_submitted(
         "sent_copy_at": now() + PROGRAM_FILES_ITS_COPY,
     }
     links = links_of(session, context, draft, raw)
-    return Outgoing(user, account, draft, raw, _message_id(raw), links, untouched, facts)
-
-
-IS_CONFIRMED = col(Account.removed_at).is_(None) & col(Account.confirmed_at).is_not(None)
-_CONFIRMED = (
-    select(Account).where(col(Account.user_id) == bindparam("user"), IS_CONFIRMED).order_by(col(Account.id).desc())
-)
+    return Outgoing(known.user, account, draft, raw, _message_id(raw), links, untouched, facts, own=known.own)
 
 
 def confirmed_accounts(session: Session, user_id: int | None) -> dict[str, Account]:
     """The accounts that a person may send from, by the look-up form of their addresses."""
-    newest_first = session.exec(_CONFIRMED, params={"user": user_id})
-    return {lookup_form(account.address): account for account in newest_first}
+    return confirmed(session.exec(ACCOUNTS, params={"user": user_id}))
 
 
-def _account(session: Session, user: User, mail_from: str, header_fields: list[Field]) -> tuple[Account, Address]:
+ACCOUNTS = select(Account).where(col(Account.user_id) == bindparam("user")).order_by(col(Account.id).desc())
+"""Everything that a person has or had to send from, the newest first."""
+
+
+def confirmed(accounts: Iterable[Account]) -> dict[str, Account]:
+    return {lookup_form(each.address): each for each in accounts if each.confirmed_at and each.removed_at is None}
+
+
+def _account(mine: Mapping[str, Account], mail_from: str, header_fields: list[Field]) -> tuple[Account, Address]:
     """The account of the From address. Envelope and header are both checked: either could name somebody else."""
-    mine = confirmed_accounts(session, user.id)
     senders = mailboxes(header_fields, "from")
     if len(values(header_fields, "from")) != 1 or len(senders) != 1:
         raise SendError("from", "not_yours", "The message needs one From field with one address in it, yours.")
