@@ -59,9 +59,9 @@ def complete_interest(session: Session, user: User, recipient: Recipient) -> Non
     session.exec(update(Delivery).where(*copies).values(handled_at=now()))
 
 
-def followed_up(session: Session, message: Message) -> None:
+def followed_up(session: Session, user_id: int, thread_id: str) -> None:
     """A further message in a thread: what was due there is done."""
-    thread = (col(Message.user_id) == message.user_id, col(Message.thread) == message.thread)
+    thread = (col(Message.user_id) == user_id, col(Message.thread) == thread_id)
     due = col(Message.follow_up_due_at).is_not(None)
     session.exec(update(Message).where(*thread, due).values(follow_up_due_at=None))
 

@@ -4,11 +4,10 @@ Nothing is sent before this has committed, and nothing sent can be without a row
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import insert
@@ -51,6 +50,9 @@ from tracker.runtime.localized_text import ActionError, LocalizedText
 log = logging.getLogger(__name__)
 
 _NEW_BODY, _NEW_DELIVERY, _NEW_LINK = insert(MessageBody), insert(Delivery), insert(TrackedLink)
+_NEW_MESSAGE = insert(Message).returning(col(Message.id), col(Message.public_id))
+_NEW_COLUMNS = {name: field.get_default() for name, field in Message.model_fields.items() if name != "id"}
+"""What a new message begins with; its times and its name are made for each."""
 _UNTRIED = {"frozen": False, "tries": 0, "reply": "", "opens": 0, "clicks": 0, "machine": 0}
 """Of a copy that nothing has happened to yet."""
 
@@ -115,7 +117,17 @@ def links_of(session: Session, context: AppContext, draft: Draft, raw: bytes) ->
 
 def enqueue(session: Session, context: AppContext, outgoing: Outgoing) -> Message:
     """The second half of :func:`enqueue_composed`: policy, rows, queue."""
-    return enqueue_all(session, [outgoing], plan_all(session, context, [outgoing]))[0]
+    (queued,) = enqueue_all(session, [outgoing], plan_all(session, context, [outgoing]))
+    return outgoing.row or session.get_one(Message, queued.id)
+
+
+@dataclass(frozen=True)
+class QueuedMessage:
+    """A message that was just taken into the queue, with the columns of its row."""
+
+    id: int
+    public_id: str
+    columns: Mapping[str, Any]
 
 
 def plan_all(session: Session, context: AppContext, outgoing: Sequence[Outgoing]) -> list[list[PlannedRecipient]]:
@@ -135,12 +147,11 @@ def plan_all(session: Session, context: AppContext, outgoing: Sequence[Outgoing]
 
 def enqueue_all(
     session: Session, outgoing: Sequence[Outgoing], plans: Sequence[Sequence[PlannedRecipient]]
-) -> list[Message]:
+) -> list[QueuedMessage]:
     """The rows of messages whose policy is planned: those of a kind by one statement, however many messages there are."""
     drafts = [_body_of_draft(session, each) for each in outgoing]
     forms = [_form(each, body) for each, body in zip(outgoing, drafts, strict=True)]
-    messages = [_filled(session, each, planned) for each, planned in zip(outgoing, plans, strict=True)]
-    session.flush()
+    messages = _add_messages(session, outgoing, plans)
     new: list[dict[str, Any]] = []
     for message, each, draft, form in zip(messages, outgoing, drafts, forms, strict=True):
         body = {"html": each.draft.html, "text": each.draft.text, "raw": each.raw, "recipients": form}
@@ -148,17 +159,43 @@ def enqueue_all(
             new.append({"message_id": message.id, **body})
         else:
             session.add(draft.sqlmodel_update(body))
-        _keep_attachments(session, message, each.draft, was_draft=draft is not None)
+        _keep_attachments(session, message.id, each.draft, was_draft=draft is not None)
     if new:
         session.connection().execute(_NEW_BODY, new)
     _add_deliveries(session, list(zip(messages, plans, strict=True)))
     _add_links(session, [(message, each.links or ()) for message, each in zip(messages, outgoing, strict=True)])
     for message in messages:
-        if message.in_reply_to:
-            followed_up(session, message)
-    for user_id, theirs in groupby(sorted(messages, key=attrgetter("user_id")), attrgetter("user_id")):
-        announce(session, user_id, "message", *(message.public_id for message in theirs))
+        if message.columns["in_reply_to"]:
+            followed_up(session, message.columns["user_id"], message.columns["thread"])
+    hints: dict[int, list[str]] = defaultdict(list)
+    for message in messages:
+        hints[message.columns["user_id"]].append(message.public_id)
+    for user_id, public_ids in hints.items():
+        announce(session, user_id, "message", *public_ids)
     return messages
+
+
+def _add_messages(
+    session: Session, outgoing: Sequence[Outgoing], plans: Sequence[Sequence[PlannedRecipient]]
+) -> list[QueuedMessage]:
+    """Rows that are there are filled; new ones, which may be many, are inserted past the ORM."""
+    columns = [_columns_of(each, planned) for each, planned in zip(outgoing, plans, strict=True)]
+    names = [each.row.public_id if each.row else public_id() for each in outgoing]
+    for each, values in zip(outgoing, columns, strict=True):
+        if each.row is not None:
+            for name, value in values.items():
+                setattr(each.row, name, value)
+            session.add(each.row)
+    session.flush()
+    ids = {each.row.public_id: each.row.id or 0 for each in outgoing if each.row}
+    made = [
+        {**_NEW_COLUMNS, "public_id": name, "created_at": now(), **values}
+        for name, values in zip(names, columns, strict=True)
+        if name not in ids
+    ]
+    if made:
+        ids.update((name, id_ or 0) for id_, name in session.connection().execute(_NEW_MESSAGE, made))
+    return [QueuedMessage(ids[name], name, values) for name, values in zip(names, columns, strict=True)]
 
 
 def _body_of_draft(session: Session, outgoing: Outgoing) -> MessageBody | None:
@@ -168,16 +205,6 @@ def _body_of_draft(session: Session, outgoing: Outgoing) -> MessageBody | None:
 def _form(outgoing: Outgoing, body: MessageBody | None) -> str:
     """As it was before the row of the draft is filled."""
     return form_before_sending(outgoing.user, outgoing.draft, outgoing.row, body)
-
-
-def _filled(session: Session, outgoing: Outgoing, planned: Sequence[PlannedRecipient]) -> Message:
-    message = outgoing.row or Message(user_id=outgoing.user.id or 0, message_id="")
-    message.message_id = outgoing.message_id
-    _fill(message, outgoing.user, outgoing.account, outgoing.draft, planned)
-    for name, value in outgoing.facts.items():
-        setattr(message, name, value)
-    session.add(message)
-    return message
 
 
 def _sending(session: Session, user: User, draft: Draft) -> Account | None:
@@ -231,25 +258,34 @@ def _build(account: Account, draft: Draft, message_id: str) -> bytes:
         ) from None
 
 
-def _fill(message: Message, user: User, account: Account, draft: Draft, planned: Sequence[PlannedRecipient]) -> None:
-    moment = now()
+def _columns_of(outgoing: Outgoing, planned: Sequence[PlannedRecipient]) -> dict[str, Any]:
+    user, account, draft, moment = outgoing.user, outgoing.account, outgoing.draft, now()
     leaves_at = _leaves_at(user, draft, moment)
-    message.account_id = account.id
-    message.from_address, message.from_name = account.address, account.name
-    message.subject = draft.subject
-    message.snippet = snippet_of(draft.html, draft.text)
-    message.state = MessageState.SCHEDULED if draft.send_at and draft.send_at > moment else MessageState.QUEUED
-    message.track_opens = user.track_opens if draft.track_opens is None else draft.track_opens
-    message.track_links = user.track_links if draft.track_links is None else draft.track_links
-    message.in_reply_to = draft.in_reply_to
-    message.thread = draft.references[0] if draft.references else draft.in_reply_to or message.message_id
-    message.follow_up_at = leaves_at + timedelta(days=draft.follow_up_days) if draft.follow_up_days else None
-    message.send_at = message.listed_at = leaves_at
-    message.names = ", ".join(map(_known_as, planned))[:300]
-    message.has_attachments = any(not file.cid for file in draft.attachments)
-    message.opens_tracked = sum(p.opens.on for p in planned)
-    message.clicks_tracked = sum(p.clicks.on for p in planned)
-    message.sent_copy = _sent_copy(account)
+    is_scheduled = draft.send_at is not None and draft.send_at > moment
+    row = outgoing.row
+    return {
+        "user_id": row.user_id if row is not None else user.id or 0,
+        "message_id": outgoing.message_id,
+        "account_id": account.id,
+        "from_address": account.address,
+        "from_name": account.name,
+        "subject": draft.subject,
+        "snippet": snippet_of(draft.html, draft.text),
+        "state": (MessageState.SCHEDULED if is_scheduled else MessageState.QUEUED).value,
+        "track_opens": user.track_opens if draft.track_opens is None else draft.track_opens,
+        "track_links": user.track_links if draft.track_links is None else draft.track_links,
+        "in_reply_to": draft.in_reply_to,
+        "thread": draft.references[0] if draft.references else draft.in_reply_to or outgoing.message_id,
+        "follow_up_at": leaves_at + timedelta(days=draft.follow_up_days) if draft.follow_up_days else None,
+        "send_at": leaves_at,
+        "listed_at": leaves_at,
+        "names": ", ".join(map(_known_as, planned))[:300],
+        "has_attachments": any(not file.cid for file in draft.attachments),
+        "opens_tracked": sum(p.opens.on for p in planned),
+        "clicks_tracked": sum(p.clicks.on for p in planned),
+        "sent_copy": _sent_copy(account),
+        **outgoing.facts,
+    }
 
 
 def _known_as(planned: PlannedRecipient) -> str:
@@ -269,15 +305,14 @@ def _sent_copy(account: Account) -> str:
     return "later" if account.imap_host else "none"
 
 
-def _keep_attachments(session: Session, message: Message, draft: Draft, *, was_draft: bool) -> None:
+def _keep_attachments(session: Session, message_id: int, draft: Draft, *, was_draft: bool) -> None:
     """Until it is handed over the message can become a draft again, so its files are kept beside it."""
-    assert message.id is not None
     if was_draft:
-        session.exec(delete(Attachment).where(col(Attachment.message_id) == message.id))
+        session.exec(delete(Attachment).where(col(Attachment.message_id) == message_id))
     for file in draft.attachments:
         session.add(
             Attachment(
-                message_id=message.id,
+                message_id=message_id,
                 filename=file.filename[:255],
                 content_type=file.content_type[:127],
                 size=len(file.content),
@@ -287,7 +322,7 @@ def _keep_attachments(session: Session, message: Message, draft: Draft, *, was_d
         )
 
 
-def _add_deliveries(session: Session, planned: Sequence[tuple[Message, Sequence[PlannedRecipient]]]) -> None:
+def _add_deliveries(session: Session, planned: Sequence[tuple[QueuedMessage, Sequence[PlannedRecipient]]]) -> None:
     everybody = [recipient for _, recipients in planned for recipient in recipients]
     if unasked := [recipient.mailbox.address for recipient in everybody if not recipient.is_domain_asked]:
         request(session, unasked)
@@ -300,7 +335,7 @@ def _add_deliveries(session: Session, planned: Sequence[tuple[Message, Sequence[
     session.connection().execute(_NEW_DELIVERY, rows)
 
 
-def _delivery(session: Session, message: Message, position: int, planned: PlannedRecipient) -> dict[str, Any]:
+def _delivery(session: Session, message: QueuedMessage, position: int, planned: PlannedRecipient) -> dict[str, Any]:
     mailbox, recipient = planned.mailbox, planned.recipient
     if recipient is None or (mailbox.name and not recipient.name):
         recipient = find_or_make(session, mailbox.address, mailbox.name)
@@ -309,7 +344,7 @@ def _delivery(session: Session, message: Message, position: int, planned: Planne
         "public_id": public_id(),
         "message_id": message.id,
         "recipient_id": recipient.id,
-        "account_id": message.account_id,
+        "account_id": message.columns["account_id"],
         "position": position,
         "role": planned.role,
         "address": mailbox.address,
@@ -320,19 +355,19 @@ def _delivery(session: Session, message: Message, position: int, planned: Planne
         "clicks_rule": planned.clicks.rule,
         "pack_version": planned.pack_version,
         "status": DeliveryStatus.QUEUED.value,
-        "next_try_at": message.send_at,
+        "next_try_at": message.columns["send_at"],
         **_UNTRIED,
     }
 
 
-def _add_links(session: Session, reported: Sequence[tuple[Message, Sequence[FoundLink]]]) -> None:
+def _add_links(session: Session, reported: Sequence[tuple[QueuedMessage, Sequence[FoundLink]]]) -> None:
     rows = [_link(message, link) for message, links in reported for link in links]
     if rows:
         session.connection().execute(_NEW_LINK, rows)
 
 
-def _link(message: Message, link: FoundLink) -> dict[str, Any]:
-    anybody = message.clicks_tracked > 0
+def _link(message: QueuedMessage, link: FoundLink) -> dict[str, Any]:
+    anybody = message.columns["clicks_tracked"] > 0
     return {
         "message_id": message.id,
         "position": link.index,
@@ -385,4 +420,4 @@ def _keep_submitted_files(session: Session, message: Message, body: MessageBody)
     attachment = session.exec(select(Attachment.id).where(Attachment.message_id == message.id)).first()
     if attachment is None and message.has_attachments and body.raw:
         outgoing_files = tuple(OutgoingFile(*file) for file in files(body.raw))
-        _keep_attachments(session, message, Draft(attachments=outgoing_files), was_draft=False)
+        _keep_attachments(session, message.id or 0, Draft(attachments=outgoing_files), was_draft=False)
