@@ -99,7 +99,9 @@ def consent_status_of(session: Session, recipient_ids: Iterable[int]) -> Mapping
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     rows = session.connection().execute(_newest(is_sqlite), {"recipients": bound_list(is_sqlite, ids)})
     for recipient_id, purpose, state, until, grade in rows:
-        statuses[recipient_id][Purpose(purpose)] = ConsentStatus(present_state(ConsentState(state), until, moment), grade)
+        statuses[recipient_id][Purpose(purpose)] = ConsentStatus(
+            present_state(ConsentState(state), until, moment), grade
+        )
     return statuses
 
 
