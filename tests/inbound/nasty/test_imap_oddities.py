@@ -15,7 +15,6 @@ from tests.fixtures.contexts import opened_context
 from tests.inbound.mail_world import Post, checked, imap_date, letter
 from tests.inbound.nasty.answers import BODY, always, put
 from tests.servers.nasty import CUT, NastyImap
-from tracker.mail.imap_answers import fetch_answers, list_answers
 from tracker.models import FetchRetry
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -379,29 +378,3 @@ def test_of_a_letter_that_is_too_large_nothing_is_deleted(
     post.sync()
     assert sorted(post.subjects()) == ["a", "large"]
     assert list(server.letters) == [2]
-
-
-@pytest.mark.parametrize(
-    ("records", "items"),
-    [
-        ([b"1 (UID 5 FLAGS (\\Seen))"], [{b"SEQ": 1, b"UID": 5, b"FLAGS": [b"\\Seen"]}]),
-        ([b"1 (uid 5)", b"2 (UID 6"], [{b"SEQ": 1, b"UID": 5}, {b"SEQ": 2, b"UID": 6}]),
-        ([(b"1 (BODY[] {3}", b"a)b"), b" UID 5)"], [{b"SEQ": 1, b"BODY[]": b"a)b", b"UID": 5}]),
-        ([(b"1 (BODY[] {3}", b"a(b"), b")", b"2 (UID 6)"], [{b"SEQ": 1, b"BODY[]": b"a(b"}, {b"SEQ": 2, b"UID": 6}]),
-        ([(b'1 (BODY[HEADER.FIELDS ("TO")]<0> {1}', b"x"), b")"], [{b"SEQ": 1, b'BODY[HEADER.FIELDS ("TO")]<0>': b"x"}]),
-        ([b'1 (BODY[] "12")'], [{b"SEQ": 1, b"BODY[]": b"12"}]),
-        ([b"1 (BODY[] NIL UID 0005)"], [{b"SEQ": 1, b"BODY[]": None, b"UID": 5}]),
-        ([b"(", b")", b"x (UID 1)", b"1 FETCH", None, b""], []),
-        ([b"1 " + b"(" * 100_000], [{b"SEQ": 1}]),
-        ([b"1 (UID " + b"9" * 100_000 + b")"], [{b"SEQ": 1, b"UID": 0}]),
-        ([b'1 (X "' + b'\\"' * 50_000 + b")"], [{b"SEQ": 1}]),
-    ],
-)  # fmt: skip
-def test_fetch_answers_are_read_as_far_as_they_go(records: list[bytes], items: list[dict[bytes, object]]) -> None:
-    answers = fetch_answers(records)
-    assert [{k: v for k, v in answer.items() if k != b"X"} for answer in answers] == items
-
-
-def test_list_answers_are_read_one_by_one() -> None:
-    listed = list_answers([b'(\\A) "/" x', b"() NIL y", b"(", b"", b'() "."', (b"() NIL {1}", b"z"), b""])
-    assert [(f.delimiter, f.name) for f in listed] == [(b"/", b"x"), (None, b"y"), (None, b"z")]
