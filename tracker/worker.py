@@ -114,13 +114,16 @@ def _side_by_side(find: Callable[[Session, datetime], Sequence[WaitingSender]], 
 
 def tasks(context: AppContext) -> list[Task]:
     """Everything a worker does."""
-    sending, filing = AccountPool(accounts_due, send_for_account), AccountPool(accounts_with_copies, file_for_account)
-    mailboxes, listener = MailboxRuns(accept_all), IdleWatcher(context.settings.listened_mailboxes)
-    answers = AccountPool(accounts_to_look_at, look_for_answers, 4)
-    digests = _side_by_side(digest.people_waiting, digest.send_to)
-    telling = _side_by_side(notices.people_to_tell, notices.tell_person)
-    pushes = AccountPool(subscriptions_due, push_to_browser)
-    host_check, hooks = HostCheck(), AccountPool(endpoints_due, deliver_to_endpoint, 16)
+    return [
+        *_tasks_of_hits(context),
+        *_tasks_of_sending(),
+        *_tasks_of_reading(context),
+        *_tasks_of_notifications(),
+        *_tasks_of_upkeep(),
+    ]
+
+
+def _tasks_of_hits(context: AppContext) -> list[Task]:
     return [
         *(_draining(edge) for edge in edges(context)),
         Task("hits set aside", retry_quarantined, watches=("hit_aside",), due=_first(QuarantinedHit.try_at)),
@@ -129,54 +132,59 @@ def tasks(context: AppContext) -> list[Task]:
         Task("scanner networks", learn_scanners, watches=("scanner_proof",)),
         Task("judge again", rejudge_nightly, 600.0, due=_first(Job.due_at)),
         Task("range files", refresh_due, 600.0),
+    ]
+
+
+def _tasks_of_sending() -> list[Task]:
+    sending, filing = AccountPool(accounts_due, send_for_account), AccountPool(accounts_with_copies, file_for_account)
+    host_check, copies_due = HostCheck(), _first(Message.sent_copy_at, WANTED)
+    return [
         Task("send", sending, watches=("delivery",), due=_first(Delivery.next_try_at), end=sending.end),
         Task("tracking host", host_check, 60.0, due=host_check.due),
         Task("mail exchangers", look_up_due, watches=("domain_profile",), due=_first(DomainProfile.due_at)),
-        Task("quiet hours", end_quiet_hours, watches=("user_account",), due=_first(User.quiet_ends_at)),
-        Task(
-            "digest",
-            digests,
-            watches=("user_account",),
-            due=_first(User.digest_at, col(User.active).is_(True)),
-            end=digests.end,
-        ),
-        Task(
-            "notices",
-            telling,
-            watches=("notice",),
-            due=_first(Notice.due_at, col(Notice.sent_at).is_(None)),
-            end=telling.end,
-        ),
-        Task("webhooks", hooks, watches=("webhook_delivery", "webhook_endpoint"), due=webhooks_due, end=hooks.end),
-        Task("push", pushes, watches=("push_delivery",), due=_first(PushDelivery.due_at), end=pushes.end),
+        Task("sent copies", filing, watches=("message",), due=copies_due, end=filing.end),
+        Task("reminders", remind_due, watches=("message",), due=_first(Message.follow_up_at)),
+    ]
+
+
+def _tasks_of_reading(context: AppContext) -> list[Task]:
+    mailboxes, watcher = MailboxRuns(accept_all), IdleWatcher(context.settings.listened_mailboxes)
+    answers = AccountPool(accounts_to_look_at, look_for_answers, 4)
+    site_tables = ("mailbox", "site", "site_block", "site_rule", "site_source")
+    return [
+        Task("mailboxes", mailboxes, watches=("mailbox",), due=_first(Mailbox.due_at), end=mailboxes.end),
+        Task("new mail", watcher, watches=("mailbox", "credential"), wake=watcher.wake, end=watcher.end),
         Task("answers elsewhere", answers, 600.0, watches=("enquiry_status",), due=next_sent_folder, end=answers.end),
         Task("imports", continue_imports, watches=("customer_import",)),
         Task("snoozed", wake_snoozed, watches=("enquiry_status",), due=_first(EnquiryStatus.snoozed_until)),
-        Task("gathered notices", notice_digest.add_due, watches=("mailbox_problem",), due=notice_digest.next_due),
-        Task(
-            "sent copies",
-            filing,
-            watches=("message",),
-            due=_first(Message.sent_copy_at, WANTED),
-            end=filing.end,
-        ),
-        Task("mailboxes", mailboxes, watches=("mailbox",), due=_first(Mailbox.due_at), end=mailboxes.end),
-        Task("new mail", listener, watches=("mailbox", "credential"), wake=listener.wake, end=listener.end),
-        Task("reminders", remind_due, watches=("message",), due=_first(Message.follow_up_at)),
-        Task("consents over", lapse, watches=("consent_entry",), due=_first(ConsentEntry.valid_until)),
-        Task(
-            "undecided pauses",
-            remind_undecided,
-            watches=("tracking_pause",),
-            due=_first(TrackingPause.due_at, col(TrackingPause.decided_at).is_(None)),
-        ),
-        Task(
-            "sites",
-            publish_due,
-            watches=("mailbox", "site", "site_block", "site_rule", "site_source"),
-            due=next_publishing,
-        ),
+        Task("sites", publish_due, watches=site_tables, due=next_publishing),
         Task("test letters of rules", look_due, watches=("site_rule",), due=next_look),
+    ]
+
+
+def _tasks_of_notifications() -> list[Task]:
+    digests, notice_mail = (
+        _side_by_side(digest.people_waiting, digest.send_to),
+        _side_by_side(notices.people_to_tell, notices.tell_person),
+    )
+    hooks, pushes = AccountPool(endpoints_due, deliver_to_endpoint, 16), AccountPool(subscriptions_due, push_to_browser)
+    digest_due = _first(User.digest_at, col(User.active).is_(True))
+    notice_due = _first(Notice.due_at, col(Notice.sent_at).is_(None))
+    return [
+        Task("quiet hours", end_quiet_hours, watches=("user_account",), due=_first(User.quiet_ends_at)),
+        Task("digest", digests, watches=("user_account",), due=digest_due, end=digests.end),
+        Task("notices", notice_mail, watches=("notice",), due=notice_due, end=notice_mail.end),
+        Task("gathered notices", notice_digest.add_due, watches=("mailbox_problem",), due=notice_digest.next_due),
+        Task("webhooks", hooks, watches=("webhook_delivery", "webhook_endpoint"), due=webhooks_due, end=hooks.end),
+        Task("push", pushes, watches=("push_delivery",), due=_first(PushDelivery.due_at), end=pushes.end),
+    ]
+
+
+def _tasks_of_upkeep() -> list[Task]:
+    undecided_due = _first(TrackingPause.due_at, col(TrackingPause.decided_at).is_(None))
+    return [
+        Task("consents over", lapse, watches=("consent_entry",), due=_first(ConsentEntry.valid_until)),
+        Task("undecided pauses", remind_undecided, watches=("tracking_pause",), due=undecided_due),
         Task("sweep", sweep, 600.0),
         Task("clock", after_clock_came_back, 60.0),
         Task("words of new mail", lambda context: index_new(context.database), watches=("message",)),
