@@ -17,6 +17,7 @@ from pixel.spool import Spool
 from pixel.spool_folder import SpoolFolder, leftovers, tidy
 
 _NOT_READING = answers.method_not_allowed(b"GET, HEAD")
+_READING = frozenset({"GET", "HEAD"})
 _WRITTEN_TO = {"/et/v1/resolve": "POST", "/et/v1/beacon": "POST", "/snapshot": "PUT"}
 """Where something is sent to, and how."""
 _TIDY_SECONDS = 10.0
@@ -88,14 +89,15 @@ class EdgeApp:
         endpoints = self._endpoints
         assert endpoints is not None, "start() comes before the first request"
         path: str = scope["path"].removeprefix(self._prefix)
+        start, is_read = path[:3], scope["method"] in _READING
+        if start == "/o/" and is_read:  # the two that are asked for most come first
+            return await endpoints.open(scope, path)
+        if start == "/c/" and is_read:
+            return await endpoints.click(scope, path)
         if path in _WRITTEN_TO:
             return await self._write(scope, receive, path)
-        if scope["method"] not in ("GET", "HEAD"):
+        if not is_read:
             return _NOT_READING
-        if path.startswith("/o/"):
-            return await endpoints.open(scope, path)
-        if path.startswith("/c/"):
-            return await endpoints.click(scope, path)
         if path.startswith("/s/") and self._sites is not None:
             return self._sites.snippet(path, dict(scope["headers"]))
         if path == "/drain":  # where a HEAD must not confirm what nobody has read

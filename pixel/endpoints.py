@@ -10,16 +10,15 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 from pixel import answers
 from pixel.answers import Answer
 from pixel.destinations import host_of, location, origin_of, path_of
-from pixel.hits import Kind, hit_from_request
+from pixel.hits import Kind, row_from_request
 from pixel.limits import Limits
-from pixel.proxies import Proxies
+from pixel.proxies import Proxies, plain_address
 from pixel.settings import EdgeSettings
 from pixel.spool import Spool
 from pixel.spool_folder import SpoolFolder
@@ -165,8 +164,8 @@ class Endpoints:
                 self._spool.metrics.over_budget += 1
                 return
             await self._spool.append(
-                hit_from_request(
-                    received_at=datetime.now(UTC),
+                row_from_request(
+                    at=time.time_ns() // 1_000_000,
                     kind=kind,
                     token=token,
                     delivery=claims.delivery,
@@ -174,7 +173,6 @@ class Endpoints:
                     client=client,
                     self_user=self._self_user(headers),
                     scope=scope,
-                    raw_headers=headers,
                 )
             )
         except Exception as error:
@@ -186,7 +184,7 @@ class Endpoints:
         peer = scope.get("client")
         peer_host = peer[0] if peer else ""
         if not self._proxies.trusts(peer_host):
-            return self._proxies.client(peer_host, ())
+            return plain_address(peer_host) or ""
         return self._proxies.client(
             peer_host, [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
         )

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from functools import lru_cache
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 compact_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -110,9 +111,13 @@ def _is_sound(hit: Hit) -> bool:
     )
 
 
-def hit_from_request(
+HitRow = tuple[int, Kind, str, str, int | None, str, str, str, str, str | None, str | None]
+"""A hit as the spool stores it: :class:`Hit` without its id, the moment in milliseconds, headers and body as JSON."""
+
+
+def row_from_request(
     *,
-    received_at: datetime,
+    at: int,
     kind: Kind,
     token: str,
     delivery: str,
@@ -120,24 +125,44 @@ def hit_from_request(
     client: str,
     self_user: str | None,
     scope: Mapping[str, Any],
-    raw_headers: Mapping[bytes, bytes],
     body: Mapping[str, Any] | None = None,
-) -> Hit:
+) -> HitRow:
     """The hit of an ASGI request, every text cut to its fixed length. Never raises on odd bytes."""
-    return Hit(
-        id=None,
-        received_at=received_at,
-        kind=kind,
-        token=token,
-        delivery=delivery,
-        link=link,
-        method=cast(str, scope["method"])[:16],
-        client=client,
-        http_version=cast(str, scope.get("http_version", ""))[:8],
-        headers=kept_headers(raw_headers),
-        self_user=self_user,
-        body=body,
+    return (
+        at,
+        kind,
+        token,
+        delivery,
+        link,
+        scope["method"][:16],
+        client,
+        scope.get("http_version", "")[:8],
+        _headers_json(tuple([pair for pair in scope["headers"] if pair[0] in KEPT_HEADERS])),
+        self_user,
+        None if body is None else compact_json(body),
     )
+
+
+def row_of(hit: Hit) -> HitRow:
+    """The hit as the spool stores it."""
+    return (
+        round(hit.received_at.timestamp() * 1000),
+        hit.kind,
+        hit.token,
+        hit.delivery,
+        hit.link,
+        hit.method,
+        hit.client,
+        hit.http_version,
+        compact_json(hit.headers),
+        hit.self_user,
+        None if hit.body is None else compact_json(hit.body),
+    )
+
+
+@lru_cache(1024)  # the proxies of mail providers and the browsers of a day send the same headers again and again
+def _headers_json(pairs: tuple[tuple[bytes, bytes], ...]) -> str:
+    return compact_json(kept_headers(dict(pairs)))
 
 
 def kept_headers(raw_headers: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -34,13 +34,14 @@ class Limits:
         """True while source, token and copy all have hits left. What one of them refuses costs the others nothing: whoever holds
         a token must not spend what belongs to everybody behind his address."""
         source = source_of(client)
-        budgets = [(self._tokens, token), (self._copies, copy)]
-        if source is not None:
-            budgets.append((self._sources, source))
-        if not all(window.has_left(key, now) for window, key in budgets):
+        if not (self._tokens.has_left(token, now) and self._copies.has_left(copy, now)):
             return False
-        for window, key in budgets:
-            window.spend(key)
+        if source is not None:
+            if not self._sources.has_left(source, now):
+                return False
+            self._sources.spend(source)
+        self._tokens.spend(token)
+        self._copies.spend(copy)
         return True
 
 

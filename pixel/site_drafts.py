@@ -6,10 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
-from pixel.hits import Hit, Kind, hit_from_request
+from pixel.hits import HitRow, Kind, row_from_request
 from pixel.lease_store import Key, LeaseStore, Shares, StoreError
 from pixel.robots import device_of
 from pixel.site_requests import Asked, Beacon
@@ -32,11 +31,10 @@ class Request:
     """Milliseconds."""
     client: str
     scope: Mapping[str, Any]
-    headers: Mapping[bytes, bytes]
 
-    def hit(self, kind: Kind, key: str, visitor: str, body: Mapping[str, Any]) -> Hit:
-        return hit_from_request(
-            received_at=datetime.fromtimestamp(self.at / 1000, UTC),
+    def hit(self, kind: Kind, key: str, visitor: str, body: Mapping[str, Any]) -> HitRow:
+        return row_from_request(
+            at=self.at,
             kind=kind,
             token=key,
             delivery=visitor,
@@ -44,7 +42,6 @@ class Request:
             client=self.client,
             self_user=None,
             scope=self.scope,
-            raw_headers=self.headers,
             body=body,
         )
 
@@ -58,7 +55,7 @@ class VisitDraft:
         self.visitor, self.is_durable = decision.visitor, decision.leases
         self.outcome: Outcome | None = None
 
-    def complete(self, store: LeaseStore | None) -> Hit:
+    def complete(self, store: LeaseStore | None) -> HitRow:
         self.outcome = outcome = self._decision.decide(store)
         facts = _visit(self._asked, outcome, self._robot, device_of(self._agent))
         return self._request.hit("visit", self._asked.key, outcome.state.visitor, facts)
@@ -72,7 +69,7 @@ class BeaconDraft:
         self.visitor: Key | None = (site.key, beacon.visitor)
         self.is_durable = any(rule.leases for rule in site.rules)
 
-    def complete(self, store: LeaseStore | None) -> Hit:
+    def complete(self, store: LeaseStore | None) -> HitRow:
         beacon = self._beacon
         if store is not None:
             self._note(store, self._request.at)
@@ -110,7 +107,7 @@ class Completion:
                 pass
         self._store.close()
 
-    def __call__(self, drafts: Sequence[Draft]) -> list[Hit | None]:
+    def __call__(self, drafts: Sequence[Draft]) -> list[HitRow | None]:
         """A hit for each; None for one that cannot be decided. Called with none now and then, to write what waits."""
         if not drafts and not self._store.has_unwritten:
             return []
@@ -123,7 +120,7 @@ class Completion:
         self.without_store += len(drafts)
         return [_completed(draft, None) for draft in drafts]
 
-    def _stored(self, drafts: Sequence[Draft]) -> list[Hit | None]:
+    def _stored(self, drafts: Sequence[Draft]) -> list[HitRow | None]:
         visitors = {draft.visitor: None for draft in drafts if draft.visitor is not None}
         with self._store.batch(visitors, durable=any(draft.is_durable for draft in drafts)) as store:
             if time.monotonic() >= self._forget_at and store.forget_old(time.time_ns() // 1_000_000 - FORGET_AFTER):
@@ -131,7 +128,7 @@ class Completion:
             return [_completed(draft, store) for draft in drafts]
 
 
-def _completed(draft: Draft, store: LeaseStore | None) -> Hit | None:
+def _completed(draft: Draft, store: LeaseStore | None) -> HitRow | None:
     try:
         return draft.complete(store)
     except sqlite3.Error:

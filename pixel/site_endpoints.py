@@ -100,7 +100,7 @@ class SiteEndpoints:
         client = self._client(scope)
         if (robot and site.ignore_robots) or self._over_limit(client, site):
             return site_answers.told(origin, NOTHING)
-        request = Request(time.time_ns() // 1_000_000, client, scope, headers)
+        request = Request(time.time_ns() // 1_000_000, client, scope)
         draft = VisitDraft(request, asked, self._decision(site, asked, agent, robot, request.at), agent, robot)
         is_stored = await self._spool.append(draft, STORED_WITHIN)
         self.resolved += 1
@@ -169,7 +169,7 @@ class SiteEndpoints:
         client = self._client(scope)
         if self._over_limit(client, site):
             return site_answers.nothing(origin)
-        request = Request(time.time_ns() // 1_000_000, client, scope, headers)
+        request = Request(time.time_ns() // 1_000_000, client, scope)
         await self._spool.append(BeaconDraft(request, report, site, self.config.shares), STORED_WITHIN)
         return site_answers.nothing(origin)
 

@@ -128,7 +128,7 @@ class Spool:
     # the event loop's side
 
     async def append(self, hit: Any, seconds: float = ANSWER_SECONDS) -> bool:
-        """True when the hit (or the hit that was made of a draft) is on disk; False when that could not be had within so many
+        """True when the hit (a row, or the row that was made of a draft) is on disk; False when that could not be had within so many
         seconds and the loss is counted."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
@@ -307,7 +307,7 @@ class Spool:
 
     def _complete(self, batch: Batch) -> None:
         """Makes hits of drafts, once: a batch that has to be tried again has none left."""
-        drafts = [entry for entry in batch.entries if not isinstance(entry.hit, Hit)]
+        drafts = [entry for entry in batch.entries if not isinstance(entry.hit, (tuple, Hit))]
         if not drafts:
             return
         assert self._complete_drafts is not None, "who appends drafts says how they are completed"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pixel.hits import Hit
+from pixel.hits import HitRow
 
 
 @dataclass(slots=True)
@@ -31,5 +31,5 @@ class Batch:
         self.overdue.clear()
 
 
-Completion = Callable[[Sequence[Any]], Sequence[Hit | None]]
+Completion = Callable[[Sequence[Any]], Sequence[HitRow | None]]
 """Makes hits of the drafts of a batch, in the writing thread; None of one that cannot be made. Never raises."""

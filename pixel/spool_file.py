@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
-from pixel.hits import Hit, compact_json
+from pixel.hits import Hit, HitRow, row_of
 
 _log = logging.getLogger("pixel.spool")
 _LOCK_TIMEOUT_MS = 50
@@ -255,7 +256,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def insert(connection: sqlite3.Connection, hits: Sequence[Hit]) -> None:
+def insert(connection: sqlite3.Connection, hits: Sequence[Hit | HitRow]) -> None:
     """Commits all the hits or none of them.
 
     One statement where that is possible: it is its own transaction, and while it runs nobody waits for this thread.
@@ -263,7 +264,8 @@ def insert(connection: sqlite3.Connection, hits: Sequence[Hit]) -> None:
     if not hits:
         return
     if len(hits) <= _MAX_ROWS:
-        connection.execute(_statement(len(hits)), [value for hit in hits for value in _row(hit)])
+        rows = (row_of(hit) if isinstance(hit, Hit) else hit for hit in hits)
+        connection.execute(_statement(len(hits)), list(chain.from_iterable(rows)))
         return
     with transaction(connection):
         for start in range(0, len(hits), _MAX_ROWS):
@@ -288,22 +290,6 @@ def read(connection: sqlite3.Connection, n: int, limit: int) -> list[Hit]:
 @cache
 def _statement(rows: int) -> str:
     return f"INSERT INTO hit ({_COLUMNS}) VALUES " + ", ".join([_VALUES] * rows)  # noqa: S608
-
-
-def _row(hit: Hit) -> tuple[Any, ...]:
-    return (
-        round(hit.received_at.timestamp() * 1000),
-        hit.kind,
-        hit.token,
-        hit.delivery,
-        hit.link,
-        hit.method,
-        hit.client,
-        hit.http_version,
-        compact_json(hit.headers),
-        hit.self_user,
-        None if hit.body is None else compact_json(hit.body),
-    )
 
 
 def _hit(row: Iterable[Any]) -> Hit:

@@ -136,7 +136,7 @@ def test_a_mistake_of_ours_is_a_loss_and_not_a_broken_image(
     token = edge.open_token()
     lost = edge.app.metrics()["hits_lost"]
     with monkeypatch.context() as patch:
-        patch.setattr("pixel.endpoints.hit_from_request", None)
+        patch.setattr("pixel.endpoints.row_from_request", None)
         assert edge.ask(open_path(token), User_Agent="a person").body == PIXEL
     assert edge.app.metrics()["hits_lost"] == lost + 1
     assert "a hit was lost: TypeError" in caplog.text

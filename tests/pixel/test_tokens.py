@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous.signer import Signer
 
-from pixel.tokens import ClickClaims, OpenClaims, Tokens, TrapClaims, _Seal, click_path, open_path, token_in_path
+from pixel.tokens import ClickClaims, OpenClaims, Tokens, TrapClaims, _Mac, _Seal, click_path, open_path, token_in_path
 from tests.pixel.edge_server import KEY, OLDER_KEY
 
 TOKENS = Tokens([KEY])
@@ -204,3 +204,11 @@ def test_the_token_is_found_in_a_path(tail: str) -> None:
 @pytest.mark.parametrize("path", ["", "/", "/o", "/o/", "/x/abc", "o/abc", "/c/.abc", "/s/abc"])
 def test_no_token_in_other_paths(path: str) -> None:
     assert token_in_path(path) is None
+
+
+@pytest.mark.parametrize("length", [1, 12, 31, 55, 56, 64, 65, 200])
+@pytest.mark.parametrize("key", [b"k" * 20, b"k" * 64, b"k" * 65])
+def test_a_signature_is_an_hmac_of_sha256_cut_to_160_bits(key: bytes, length: int) -> None:
+    text = bytes(range(length))
+    signature = base64.urlsafe_b64encode(hmac.digest(key, text, "sha256")[:20]).rstrip(b"=")
+    assert _Mac(key).of(text) == signature == _Mac(key).of(text)

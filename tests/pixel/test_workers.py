@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,14 @@ def _written(data_dir: Path) -> dict[int, list[str]]:
 
 def _all_up(edge: EdgeProcess, workers: int) -> bool:
     return len(spool_paths(edge.data_dir)) == workers and len(_children(edge.process.pid)) == workers
+
+
+def _grew_beyond(answered: list[str], number: int) -> bool:
+    return len(answered) > number
+
+
+def _replaced(edge: EdgeProcess, victim: int) -> bool:
+    return len(set(_children(edge.process.pid)) - {victim}) == 2
 
 
 def _asked(edge: EdgeProcess, times: int) -> list[str]:
@@ -128,9 +137,9 @@ def test_a_killed_worker_is_started_again_and_no_answered_hit_is_lost(tmp_path: 
         for _ in range(3):
             victim = _children(edge.process.pid)[0]
             so_far = len(answered)
-            wait_until(lambda so_far=so_far: len(answered) > so_far + 20)
+            wait_until(partial(_grew_beyond, answered, so_far + 20))
             os.kill(victim, signal.SIGKILL)
-            wait_until(lambda victim=victim: len(set(_children(edge.process.pid)) - {victim}) == 2, 20)
+            wait_until(partial(_replaced, edge, victim), 20)
         stop.set()
         said = edge.stop()
         for client in clients:
